@@ -1,0 +1,51 @@
+# `make run` serves, `make test` proves; both set everything up first.
+PYTHON ?= python3
+CONFIG ?= config.toml
+V := .venv/bin
+
+.PHONY: run test check demo fuzz bench bench-check clean format setup setup-dev lock
+
+run: setup
+	@exec $(V)/python server.py --config $(CONFIG)
+
+setup: .venv/ready
+setup-dev: .venv/ready-dev
+
+.venv/bin/python:
+	@sh scripts/debian-packages.sh run
+	$(PYTHON) -m venv .venv
+
+.venv/ready: requirements.lock pyproject.toml | .venv/bin/python
+	@sh scripts/debian-packages.sh run
+	@echo "Installing pinned packages ..."
+	@$(V)/pip --quiet --disable-pip-version-check install --require-hashes --requirement requirements.lock
+	@$(V)/pip --quiet --disable-pip-version-check install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/ready-dev: requirements-dev.lock pyproject.toml | .venv/bin/python
+	@sh scripts/debian-packages.sh test
+	@echo "Installing pinned packages ..."
+	@$(V)/pip --quiet --disable-pip-version-check install --require-hashes --requirement requirements-dev.lock
+	@$(V)/pip --quiet --disable-pip-version-check install --no-deps --no-build-isolation --editable .
+	@touch .venv/ready $@
+
+check: setup-dev
+	$(V)/ruff format --check
+	$(V)/ruff check
+	$(V)/mypy
+	$(V)/lint-imports
+	$(V)/deptry .
+	$(V)/vulture
+
+test: check
+	$(V)/pytest -n auto --cov --cov-report=term
+
+format: setup-dev
+	$(V)/ruff format
+	$(V)/ruff check --fix
+
+lock:
+	sh scripts/lock.sh
+
+clean:
+	rm -rf .venv data .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,331 @@
+"""`config.toml` and an operator's overlay to frozen typed values, or a list of all their mistakes at once."""
+
+import tomllib
+from collections.abc import Iterator
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+Positive = Annotated[int, Meta(ge=1)]
+Count = Annotated[int, Meta(ge=0)]
+Seconds = Annotated[float, Meta(gt=0, le=315_360_000)]
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Percent = Annotated[float, Meta(ge=0, le=90)]
+Address = Annotated[str, Meta(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+):\d{1,5}$", description="host:port")]
+Algorithm = Literal["md5", "sha1", "sha256", "sha384", "sha512"]
+DiskFormat = Literal["raw", "qcow2", "vmdk", "vdi", "vhd", "vhdx", "iso", "ploop", "ami", "ari", "aki"]
+ContainerFormat = Literal["bare", "ova", "ovf", "ami", "ari", "aki", "docker", "compressed"]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the file. No field has a default: `config.toml` holds them all."""
+
+
+class Server(Section, frozen=True, kw_only=True):
+    """Where the service listens."""
+
+    listen: Address
+    max_request_bytes: Positive
+    shutdown_seconds: Seconds
+    public_url: str
+
+
+class Auth(Section, frozen=True, kw_only=True):
+    """Who may call."""
+
+    mode: Literal["local"]
+    project: Annotated[str, Meta(min_length=1, max_length=255)]
+
+
+class Store(Section, frozen=True, kw_only=True):
+    """Where images and their records live."""
+
+    folder: Annotated[str, Meta(min_length=1)]
+    reserve_bytes: Count
+    reserve_percent: Percent
+    write_bytes: Annotated[int, Meta(ge=4096, le=16_777_216)]
+
+
+class Url(Section, frozen=True, kw_only=True):
+    """Which URLs may be submitted."""
+
+    schemes: Annotated[list[Literal["https", "http"]], Meta(min_length=1)]
+    ports: Annotated[list[Port], Meta(min_length=1)]
+    max_url_bytes: Annotated[int, Meta(ge=64, le=65536)]
+    allow_literals: bool
+    allow_hosts: list[str]
+
+
+class AllowedRange(Section, frozen=True, kw_only=True):
+    """A range of addresses that may be dialled though it is not public.
+
+    Args:
+        ports: Which ports; none given means those of `[url]`.
+    """
+
+    cidr: str
+    ports: list[Port] = []
+
+    @property
+    def network(self) -> IPv4Network | IPv6Network:
+        """The range as a network."""
+        return ip_network(self.cidr)
+
+
+class AddressRules(Section, frozen=True, kw_only=True):
+    """Which addresses may be dialled."""
+
+    allow: list[AllowedRange]
+
+
+class Redirects(Section, frozen=True, kw_only=True):
+    """Where a source may send us."""
+
+    max_redirects: Annotated[int, Meta(ge=0, le=20)]
+    allow_downgrade: bool
+
+
+class Size(Section, frozen=True, kw_only=True):
+    """What one import may hold."""
+
+    max_bytes: Positive
+    max_virtual_bytes: Positive
+
+
+class Pace(Section, frozen=True, kw_only=True):
+    """How long a source may keep us waiting."""
+
+    dns_seconds: Seconds
+    connect_seconds: Seconds
+    header_seconds: Seconds
+    idle_seconds: Seconds
+    floor_bytes_per_second: Count
+    floor_window_seconds: Seconds
+    floor_grace_seconds: Annotated[float, Meta(ge=0)]
+    total_seconds: Seconds
+
+
+class Format(Section, frozen=True, kw_only=True):
+    """What the bytes may be."""
+
+    disk_formats: Annotated[list[DiskFormat], Meta(min_length=1)]
+    container_formats: Annotated[list[ContainerFormat], Meta(min_length=1)]
+    enforce_on_upload: bool
+
+
+class Checksum(Section, frozen=True, kw_only=True):
+    """Which digests are taken and which are computed."""
+
+    accepted: Annotated[list[Algorithm], Meta(min_length=1)]
+    weak: list[Algorithm]
+    computed: Annotated[list[Algorithm], Meta(min_length=1)]
+    required: bool
+
+
+class Imports(Section, frozen=True, kw_only=True):
+    """How many at once."""
+
+    max_running: Positive
+    max_running_per_project: Positive
+    max_running_per_origin: Positive
+    max_queued: Positive
+    max_submits_per_minute: Positive
+    buffer_bytes: Annotated[int, Meta(ge=4_194_304)]
+    threads: Annotated[int, Meta(ge=1, le=256)]
+    keep_finished_days: Seconds
+
+
+class Retry(Section, frozen=True, kw_only=True):
+    """Trying again after a source failure."""
+
+    attempts: Annotated[int, Meta(ge=1, le=20)]
+    first_wait_seconds: Seconds
+    max_wait_seconds: Seconds
+    max_retry_after_seconds: Annotated[float, Meta(ge=0)]
+
+
+class Log(Section, frozen=True, kw_only=True):
+    """What the operator reads."""
+
+    level: Literal["debug", "info", "warning", "error"]
+    format: Literal["auto", "text", "json"]
+
+
+class Settings(Section, frozen=True, kw_only=True):
+    """All of `config.toml`, checked."""
+
+    server: Server
+    auth: Auth
+    store: Store
+    url: Url
+    address: AddressRules
+    redirects: Redirects
+    size: Size
+    pace: Pace
+    format: Format
+    checksum: Checksum
+    imports: Imports
+    retry: Retry
+    log: Log
+
+
+class Mistake(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing wrong with a configuration.
+
+    Args:
+        key: `section.key`.
+        value: What the file says, as TOML would print it; empty if nothing.
+        expected: What it should be.
+    """
+
+    key: str
+    value: str
+    expected: str
+
+    def __str__(self) -> str:
+        """Print on one line."""
+        return f"{self.key} = {self.value or '(missing)'}: expected {self.expected}"
+
+
+class BadConfig(Exception):
+    """A configuration with mistakes; all of them are listed.
+
+    Args:
+        mistakes: At least one.
+    """
+
+    def __init__(self, mistakes: list[Mistake]) -> None:
+        super().__init__("\n".join(str(mistake) for mistake in mistakes))
+        self.mistakes = mistakes
+
+
+def base_path() -> Path:
+    """Where the `config.toml` with all defaults lies: in the package, or beside it in a checkout."""
+    packaged = Path(__file__).with_name("config.toml")
+    return packaged if packaged.exists() else Path(__file__).parent.parent / "config.toml"
+
+
+def load_settings(overlay: Path | None = None, changes: dict[str, dict[str, Any]] | None = None) -> Settings:
+    """Read the base file, lay the operator's over it, then `changes`, and check the whole.
+
+    Raises:
+        BadConfig: With every mistake of the file.
+    """
+    merged: dict[str, Any] = _read(base_path())
+    unknown: list[Mistake] = []
+    for layer in (_read(overlay) if overlay else {}, changes or {}):
+        unknown += _lay_over(merged, layer)
+    settings, mistakes = _convert(merged)
+    mistakes = unknown + mistakes
+    if settings is not None:
+        mistakes += _contradictions(settings)
+    if mistakes or settings is None:
+        raise BadConfig(mistakes)
+    return settings
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise BadConfig(
+            [Mistake(key=str(path), value="", expected=f"a readable file ({error.strerror})")]
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadConfig(
+            [Mistake(key=str(path), value=str(error), expected="a TOML file in UTF-8")]
+        ) from error
+
+
+def _lay_over(base: dict[str, Any], layer: dict[str, Any]) -> list[Mistake]:
+    mistakes = []
+    for name, table in layer.items():
+        if name not in base:
+            mistakes.append(Mistake(key=name, value=_print(table), expected=f"a section: {', '.join(base)}"))
+        elif not isinstance(table, dict):
+            mistakes.append(Mistake(key=name, value=_print(table), expected=f"a table, written [{name}]"))
+        else:
+            known = base[name]
+            for key, value in table.items():
+                if key not in known:
+                    expected = f"a key of [{name}]: {', '.join(known)}"
+                    mistakes.append(Mistake(key=f"{name}.{key}", value=_print(value), expected=expected))
+                else:
+                    known[key] = value
+    return mistakes
+
+
+def _convert(merged: dict[str, Any]) -> tuple[Settings | None, list[Mistake]]:
+    sections: dict[str, Section] = {}
+    mistakes: list[Mistake] = []
+    for name, section in get_type_hints(Settings).items():
+        values: dict[str, Any] = {}
+        found = list(_convert_section(name, section, merged.get(name, {}), values))
+        mistakes += found
+        if not found:
+            sections[name] = section(**values)
+    return (None if mistakes else Settings(**sections)), mistakes  # type: ignore[arg-type] # by name
+
+
+def _convert_section(
+    name: str, section: type[Section], table: dict[str, Any], into: dict[str, Any]
+) -> Iterator[Mistake]:
+    for key, kind in get_type_hints(section, include_extras=True).items():
+        if key not in table:
+            yield Mistake(key=f"{name}.{key}", value="", expected=_wanted(kind))
+            continue
+        try:
+            into[key] = msgspec.convert(table[key], kind)
+        except msgspec.ValidationError as error:
+            yield Mistake(key=f"{name}.{key}", value=_print(table[key]), expected=_say(str(error), kind))
+
+
+def _say(message: str, kind: Any) -> str:
+    """Turn msgspec's complaint into what is expected instead."""
+    wanted = message.removeprefix("Expected ").split(", got")[0]
+    if "Invalid enum value" in message or "pattern" in message:
+        wanted = _wanted(kind)
+    return wanted.replace("`", "")
+
+
+def _wanted(kind: Any) -> str:
+    schema = msgspec.json.schema(kind)
+    inner = schema.get("items", schema)
+    words = ["a list of" if "items" in schema else "", inner.get("description", "")]
+    if "enum" in inner:
+        words.append("one of " + ", ".join(inner["enum"]))
+    elif not inner.get("description"):
+        words.append(inner.get("type", "a table"))
+    return " ".join(word for word in words if word)
+
+
+def _print(value: object) -> str:
+    return msgspec.json.encode(value, enc_hook=str).decode()
+
+
+def _contradictions(settings: Settings) -> Iterator[Mistake]:
+    """Find what each key alone cannot show."""
+    for entry in settings.address.allow:
+        try:
+            ip_network(entry.cidr)
+        except ValueError:
+            yield Mistake(
+                key="address.allow.cidr", value=entry.cidr, expected="a network such as 10.1.0.0/16"
+            )
+    if "sha256" not in settings.checksum.computed:
+        expected = "a list with sha256, which names the blobs"
+        yield Mistake(key="checksum.computed", value=_print(settings.checksum.computed), expected=expected)
+    overlap = set(settings.checksum.accepted) & set(settings.checksum.weak)
+    if overlap:
+        yield Mistake(
+            key="checksum.weak", value=_print(sorted(overlap)), expected="none of checksum.accepted"
+        )
+    if settings.retry.first_wait_seconds > settings.retry.max_wait_seconds:
+        value = str(settings.retry.first_wait_seconds)
+        yield Mistake(key="retry.first_wait_seconds", value=value, expected="at most retry.max_wait_seconds")
+    port = int(settings.server.listen.rpartition(":")[2])
+    if port > 65535:
+        yield Mistake(key="server.listen", value=settings.server.listen, expected="a port up to 65535")

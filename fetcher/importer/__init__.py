@@ -1,0 +1,1 @@
+"""Takes one import from queued to its end, and recovers at start."""

@@ -1,0 +1,263 @@
+"""The values that cross files, and the table of allowed state changes.
+
+All are immutable. Sizes are bytes, times are aware datetimes in UTC, digests
+are lower-case hex, formats are the Image API's names.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+
+class State(StrEnum):
+    """Where an import stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"
+    SUCCEEDED = "succeeded"
+    REFUSED = "refused"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        """Nothing can follow."""
+        return not MOVES[self]
+
+
+MOVES: dict[State, frozenset[State]] = {
+    State.QUEUED: frozenset({State.RUNNING, State.CANCELLED, State.FAILED}),
+    State.RUNNING: frozenset(
+        {State.QUEUED, State.WAITING, State.SUCCEEDED, State.REFUSED, State.FAILED, State.CANCELLED}
+    ),
+    State.WAITING: frozenset({State.QUEUED, State.RUNNING, State.FAILED, State.CANCELLED}),
+    State.SUCCEEDED: frozenset(),
+    State.REFUSED: frozenset(),
+    State.FAILED: frozenset(),
+    State.CANCELLED: frozenset(),
+}
+
+
+class Phase(StrEnum):
+    """What a running import is doing."""
+
+    CONNECTING = "connecting"
+    PULLING = "pulling"
+    VERIFYING = "verifying"
+    COMMITTING = "committing"
+
+
+class Status(StrEnum):
+    """An image's status, as the Image API v2 names it."""
+
+    QUEUED = "queued"
+    SAVING = "saving"
+    UPLOADING = "uploading"
+    IMPORTING = "importing"
+    ACTIVE = "active"
+    DEACTIVATED = "deactivated"
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True):
+    """The base of every value here."""
+
+
+class Digest(Value, frozen=True, kw_only=True):
+    """One digest.
+
+    Args:
+        algorithm: hashlib's name: sha256, sha512 ...
+        value: Lower-case hex, of the algorithm's length.
+    """
+
+    algorithm: str
+    value: str
+
+    def __str__(self) -> str:
+        """Print as `algorithm:hex`, the form that the API takes."""
+        return f"{self.algorithm}:{self.value}"
+
+
+class Actor(Value, frozen=True, kw_only=True):
+    """Who calls.
+
+    Args:
+        project_id: What the call is scoped to.
+        user_id: Who is recorded.
+        roles: As in secure RBAC: reader, member, admin.
+    """
+
+    project_id: str
+    user_id: str
+    roles: frozenset[str] = frozenset({"member", "reader"})
+
+    @property
+    def is_admin(self) -> bool:
+        """May see and do everything."""
+        return "admin" in self.roles
+
+
+class Submission(Value, frozen=True, kw_only=True):
+    """What somebody asked for, checked for shape but not yet against the world.
+
+    Args:
+        url: As submitted, secrets and all; use `redacted` to show it.
+        max_bytes: Already the lower of the submitter's and the operator's cap.
+    """
+
+    url: str
+    name: str | None = None
+    disk_format: str | None = None
+    container_format: str | None = None
+    checksum: Digest | None = None
+    max_bytes: int
+    min_disk: int = 0
+    min_ram: int = 0
+    tags: tuple[str, ...] = ()
+    properties: dict[str, str] = {}
+    visibility: str = "private"
+
+
+class TlsPeer(Value, frozen=True, kw_only=True):
+    """Who the other end of a TLS connection proved to be."""
+
+    version: str
+    subject: str
+    issuer: str
+    not_after: str
+    sha256: str
+
+
+class Hop(Value, frozen=True, kw_only=True):
+    """One request of a chain of redirects.
+
+    Args:
+        url: Redacted.
+        address: The address that was dialled.
+    """
+
+    url: str
+    status: int | None = None
+    address: str | None = None
+    port: int | None = None
+    tls: TlsPeer | None = None
+    headers: dict[str, str] = {}
+    at: datetime
+
+
+class Attempt(Value, frozen=True, kw_only=True):
+    """One try at pulling, and how it ended.
+
+    Args:
+        number: From 1.
+        code: None while it runs, `ok`, or the code of its failure as told to the submitter.
+        offset: The first byte that was asked for; more than 0 when it resumed.
+    """
+
+    number: int
+    started_at: datetime
+    ended_at: datetime | None = None
+    code: str | None = None
+    reason: str | None = None
+    offset: int = 0
+    received_bytes: int = 0
+    wait_seconds: float = 0.0
+    hops: tuple[Hop, ...] = ()
+
+
+class FormatVerdict(Value, frozen=True, kw_only=True):
+    """What the bytes are.
+
+    Args:
+        disk_format: The Image API's name: raw, qcow2, vmdk, iso ...
+        container_format: bare, or ova, ami, aki, ari, compressed.
+        name: For people: "QCOW2 v3 disk image".
+        virtual_bytes: The size of the disk that a guest sees; None where unknown.
+        facts: Further findings, flat, JSON-ready.
+    """
+
+    disk_format: str
+    container_format: str
+    name: str
+    virtual_bytes: int | None = None
+    facts: dict[str, Any] = {}
+
+
+class Verdict(Value, frozen=True, kw_only=True):
+    """How an import ended.
+
+    Args:
+        code: `ok`, or a code of the table of errors.
+        fields: The facts that the submitter may see.
+    """
+
+    code: str
+    title: str
+    advice: str = ""
+    fields: dict[str, Any] = {}
+
+
+class Import(Value, frozen=True, kw_only=True):
+    """One import, from submission to verdict."""
+
+    id: str
+    image_id: str
+    project_id: str
+    user_id: str
+    method: str
+    submission: Submission
+    state: State
+    phase: Phase | None = None
+    claim: int = 0
+    received_bytes: int = 0
+    expected_bytes: int | None = None
+    bytes_per_second: float | None = None
+    attempts: tuple[Attempt, ...] = ()
+    format: FormatVerdict | None = None
+    digests: dict[str, str] = {}
+    verified_by: str = "none"
+    verdict: Verdict | None = None
+    owns_image: bool = True
+    request_id: str | None = None
+    created_at: datetime
+    started_at: datetime | None = None
+    updated_at: datetime
+    ended_at: datetime | None = None
+
+
+class Blob(Value, frozen=True, kw_only=True):
+    """Bytes in the store, named by their sha256."""
+
+    sha256: str
+    size: int
+    digests: dict[str, str]
+    virtual_bytes: int | None = None
+    created_at: datetime
+
+
+class Image(Value, frozen=True, kw_only=True):
+    """A record of the Image API v2."""
+
+    id: str
+    project_id: str
+    name: str | None = None
+    status: Status
+    visibility: str = "private"
+    is_protected: bool = False
+    is_hidden: bool = False
+    disk_format: str | None = None
+    container_format: str | None = None
+    size: int | None = None
+    virtual_size: int | None = None
+    md5: str | None = None
+    sha256: str | None = None
+    sha512: str | None = None
+    min_disk: int = 0
+    min_ram: int = 0
+    tags: tuple[str, ...] = ()
+    properties: dict[str, str] = {}
+    created_at: datetime
+    updated_at: datetime

@@ -1,0 +1,1 @@
+"""Staged files and their durable, content-addressed home; the one room that knows the file system."""

@@ -1,0 +1,1 @@
+"""The one gate to the network; the one room that knows aiohttp."""

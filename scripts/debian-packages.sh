@@ -1,0 +1,62 @@
+#!/bin/sh
+# Install the Debian packages that part of the project wants; say plainly what is off without them.
+# Usage: debian-packages.sh run|test
+set -u
+what=$1
+say() { printf '%s\n' "$*" >&2; }
+
+off_without() {
+    case $1 in
+        libmagic1) echo "content that is no disk image is refused without being named" ;;
+        python3-venv) echo "the virtual environment cannot be made" ;;
+        qemu-utils) echo "tests with images made and judged by qemu-img are skipped; the demo makes no qcow2" ;;
+        *) echo "tests and demos that use it are skipped" ;;
+    esac
+}
+
+packages="libmagic1"
+if [ ! -x .venv/bin/python ] && ! "${PYTHON:-python3}" -c "import ensurepip" 2>/dev/null; then
+    packages="$packages python3-venv"
+fi
+if [ "$what" = demo ]; then
+    packages="$packages qemu-utils grub-rescue-pc"
+fi
+if [ "$what" = test ]; then
+    packages="$packages qemu-utils xorriso genisoimage grub-rescue-pc memtest86+ ipxe cryptsetup-bin gdisk fdisk \
+        nginx-light zstd xz-utils bzip2 lz4 zip p7zip-full mtools e2fsprogs squashfs-tools chromium chromium-driver curl"
+fi
+
+missing=""
+for package in $packages; do
+    dpkg-query --show --showformat='${Status}' "$package" 2>/dev/null | grep -q "ok installed" || missing="$missing $package"
+done
+[ -z "$missing" ] && exit 0
+
+as_root=""
+if [ "$(id -u)" != 0 ]; then
+    as_root="sudo -n"
+    sudo -n true 2>/dev/null || as_root="no"
+fi
+if [ "$as_root" = no ] || ! command -v apt-get >/dev/null; then
+    say "Not installed, and this user may not install packages:$missing"
+else
+    say "Installing Debian packages:$missing"
+    # nginx must not start a service of its own on port 80.
+    policy=/usr/sbin/policy-rc.d
+    made_policy=""
+    if [ ! -e $policy ]; then
+        printf '#!/bin/sh\nexit 101\n' | $as_root tee $policy >/dev/null && $as_root chmod +x $policy && made_policy=yes
+    fi
+    $as_root apt-get -qq update >&2
+    # shellcheck disable=SC2086
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends $missing >/dev/null ||
+        for package in $missing; do
+            $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends "$package" >/dev/null
+        done
+    [ -n "$made_policy" ] && $as_root rm -f $policy
+fi
+for package in $missing; do
+    dpkg-query --show --showformat='${Status}' "$package" 2>/dev/null | grep -q "ok installed" ||
+        say "  without $package: $(off_without "$package")"
+done
+exit 0
