@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Iterator
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -30,7 +30,22 @@ class Server(Section, frozen=True, kw_only=True):
     listen: Address
     max_request_bytes: Positive
     shutdown_seconds: Seconds
-    public_url: str
+    public_url: Annotated[
+        str, Meta(pattern=r"^(https?://[^/?#]+)?$", description="http(s)://host[:port] or nothing")
+    ]
+    page_items: Positive
+    max_page_items: Positive
+    event_seconds: Seconds
+
+    @property
+    def host(self) -> str:
+        """The host to listen on, without brackets."""
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        """The port to listen on."""
+        return int(self.listen.rpartition(":")[2])
 
 
 class Auth(Section, frozen=True, kw_only=True):
@@ -227,6 +242,12 @@ def load_settings(overlay: Path | None = None, changes: dict[str, dict[str, Any]
     return settings
 
 
+def data_folder(settings: Settings, overlay: Path | None = None) -> Path:
+    """Where the store is: as given, relative to the folder of the file that was read."""
+    beside = overlay or base_path()
+    return (beside.parent / settings.store.folder).resolve()
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
@@ -326,6 +347,22 @@ def _contradictions(settings: Settings) -> Iterator[Mistake]:
     if settings.retry.first_wait_seconds > settings.retry.max_wait_seconds:
         value = str(settings.retry.first_wait_seconds)
         yield Mistake(key="retry.first_wait_seconds", value=value, expected="at most retry.max_wait_seconds")
-    port = int(settings.server.listen.rpartition(":")[2])
+    yield from _wrong_listen(settings)
+
+
+def _wrong_listen(settings: Settings) -> Iterator[Mistake]:
+    host, port = settings.server.host, settings.server.port
     if port > 65535:
         yield Mistake(key="server.listen", value=settings.server.listen, expected="a port up to 65535")
+    mode: str = settings.auth.mode
+    if mode == "local" and not is_loopback(host):
+        expected = "a loopback address, because auth.mode = local lets everybody in"
+        yield Mistake(key="server.listen", value=settings.server.listen, expected=expected)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host in a listen address can only be reached from this machine."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

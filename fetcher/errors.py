@@ -28,6 +28,10 @@ class Failure(Exception):
         """The facts as one sentence: for the log and the operator."""
         return self.title.format(**{key: readable(value) for key, value in self.fields().items()})
 
+    def is_retryable(self) -> bool:
+        """Whether another attempt of the same import may end better."""
+        return self.retryable
+
     def public(self) -> "Failure":
         """The failure as the submitter may see it."""
         return self if self.told_as is None else self.told_as()
@@ -169,6 +173,10 @@ class SourceStatus(SourceFailure):
     advice = "Check that the URL downloads the image without a login; 5xx answers may pass with time."
     status: int
     retry_after_seconds: float | None = None
+
+    def is_retryable(self) -> bool:
+        """Overload and faults of the source pass with time; other answers are final."""
+        return self.status in {408, 425, 429} or self.status in range(500, 600)
 
 
 @dataclass(eq=False, kw_only=True)

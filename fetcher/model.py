@@ -6,7 +6,7 @@ are lower-case hex, formats are the Image API's names.
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -41,6 +41,9 @@ MOVES: dict[State, frozenset[State]] = {
 }
 
 
+Visibility = Literal["private", "shared", "community", "public"]
+
+
 class Phase(StrEnum):
     """What a running import is doing."""
 
@@ -59,6 +62,28 @@ class Status(StrEnum):
     IMPORTING = "importing"
     ACTIVE = "active"
     DEACTIVATED = "deactivated"
+
+
+# Names of the Image API's own attributes: no custom property may take one.
+RESERVED_PROPERTIES = frozenset(
+    {
+        *(
+            "id",
+            "owner",
+            "name",
+            "status",
+            "visibility",
+            "protected",
+            "os_hidden",
+            "tags",
+            "file",
+            "self",
+            "schema",
+        ),
+        *("disk_format", "container_format", "size", "virtual_size", "min_disk", "min_ram", "stores"),
+        *("checksum", "os_hash_algo", "os_hash_value", "created_at", "updated_at", "direct_url", "locations"),
+    }
+)
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,7 +143,7 @@ class Submission(Value, frozen=True, kw_only=True):
     min_ram: int = 0
     tags: tuple[str, ...] = ()
     properties: dict[str, str] = {}
-    visibility: str = "private"
+    visibility: Visibility = "private"
 
 
 class TlsPeer(Value, frozen=True, kw_only=True):
@@ -245,7 +270,7 @@ class Image(Value, frozen=True, kw_only=True):
     project_id: str
     name: str | None = None
     status: Status
-    visibility: str = "private"
+    visibility: Visibility = "private"
     is_protected: bool = False
     is_hidden: bool = False
     disk_format: str | None = None

@@ -1,0 +1,164 @@
+"""What the index does with images and their blobs."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlite_utils.db import Database
+
+from fetcher.errors import Conflict, Forbidden, UnknownImage
+from fetcher.index import scope
+from fetcher.index.connection import Connection
+from fetcher.index.rows import Row, image_row, to_image
+from fetcher.model import Actor, Blob, Image, Status
+
+SELECT = (
+    "SELECT images.*, blobs.md5 AS md5, blobs.sha512 AS sha512 FROM images LEFT JOIN blobs USING (sha256)"
+)
+
+
+class ImageRecords:
+    """Domain verbs on images; each is one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def find(self, image_id: str, actor: Actor) -> Image:
+        """One image that the actor may read.
+
+        Raises:
+            UnknownImage: There is none, or it is not the actor's to see.
+        """
+        return await self._connection.read(_find, image_id, scope.readable_images(actor))
+
+    async def page(self, actor: Actor, *, limit: int, marker: str | None = None) -> list[Image]:
+        """The newest images that the actor's project sees, after `marker`.
+
+        Raises:
+            UnknownImage: There is no image `marker`.
+        """
+        return await self._connection.read(_page, scope.readable_images(actor), limit, marker)
+
+    async def delete(self, image_id: str, actor: Actor) -> str | None:
+        """Delete an image; the sha256 of its blob is returned when nothing needs the blob any more.
+
+        Raises:
+            UnknownImage: There is none, or it is not the actor's to see.
+            Forbidden: It is protected or another project's.
+            Conflict: An import is writing it.
+        """
+        return await self._connection.write(_delete, image_id, actor)
+
+    async def has_blob(self, sha256: str) -> bool:
+        """Whether any row still needs these bytes."""
+        return await self._connection.read(_has_blob, sha256)
+
+    async def blobs(self, *, after: str = "", limit: int = 1000) -> list[str]:
+        """The sha256 of the blobs in order, a page at a time."""
+        return await self._connection.read(_blobs, after, limit)
+
+
+def insert_image(db: Database, image: Image) -> None:
+    """Write a new image with its tags and properties."""
+    db.table("images").insert(image_row(image))
+    write_tags(db, image.id, image.tags)
+    write_properties(db, image.id, image.properties)
+
+
+def write_tags(db: Database, image_id: str, tags: Iterable[str]) -> None:
+    """Make an image's tags these."""
+    db.execute("DELETE FROM image_tags WHERE image_id = ?", [image_id])
+    db.table("image_tags").insert_all({"image_id": image_id, "tag": tag} for tag in sorted(set(tags)))
+
+
+def write_properties(db: Database, image_id: str, properties: dict[str, str]) -> None:
+    """Make an image's custom properties these."""
+    db.execute("DELETE FROM image_properties WHERE image_id = ?", [image_id])
+    db.table("image_properties").insert_all(
+        {"image_id": image_id, "name": name, "value": value} for name, value in properties.items()
+    )
+
+
+def load_images(db: Database, rows: Sequence[Row]) -> list[Image]:
+    """Turn joined rows into images; their tags and properties come in two further queries."""
+    ids = [row["id"] for row in rows]
+    marks = ",".join("?" * len(ids))
+    tags: dict[str, list[str]] = defaultdict(list)
+    for row in db.query(f"SELECT * FROM image_tags WHERE image_id IN ({marks}) ORDER BY tag", ids):  # noqa: S608 - marks only
+        tags[row["image_id"]].append(row["tag"])
+    properties: dict[str, dict[str, str]] = defaultdict(dict)
+    for row in db.query(f"SELECT * FROM image_properties WHERE image_id IN ({marks}) ORDER BY name", ids):  # noqa: S608 - marks only
+        properties[row["image_id"]][row["name"]] = row["value"]
+    return [to_image(row, tuple(tags[row["id"]]), properties[row["id"]]) for row in rows]
+
+
+def find_row(db: Database, image_id: str, condition: scope.Condition) -> Row:
+    """The joined row of one image.
+
+    Raises:
+        UnknownImage: There is none that meets the condition.
+    """
+    where, arguments = condition
+    for row in db.query(f"{SELECT} WHERE images.id = :id AND {where}", {"id": image_id, **arguments}):
+        return row
+    raise UnknownImage(id=image_id)
+
+
+def keep_blob(db: Database, blob: Blob, created_at: str) -> None:
+    """Note that these bytes are in the store; equal bytes are noted once."""
+    row: dict[str, Any] = {
+        "sha256": blob.sha256,
+        "size": blob.size,
+        "virtual_bytes": blob.virtual_bytes,
+        "md5": blob.digests.get("md5"),
+        "sha512": blob.digests.get("sha512"),
+        "digests": blob.digests,
+        "created_at": created_at,
+    }
+    db.table("blobs").insert(row, pk="sha256", ignore=True)
+
+
+def drop_blob_if_unused(db: Database, sha256: str | None) -> str | None:
+    """Forget a blob that no image needs any more; its sha256 is returned when it was forgotten."""
+    if sha256 is None:
+        return None
+    if next(db.query("SELECT 1 FROM images WHERE sha256 = ? LIMIT 1", [sha256]), None):
+        return None
+    db.execute("DELETE FROM blobs WHERE sha256 = ?", [sha256])
+    return sha256
+
+
+def _find(db: Database, image_id: str, condition: scope.Condition) -> Image:
+    return load_images(db, [find_row(db, image_id, condition)])[0]
+
+
+def _page(db: Database, condition: scope.Condition, limit: int, marker: str | None) -> list[Image]:
+    where, arguments = condition
+    if marker is not None:
+        start = find_row(db, marker, condition)
+        where += " AND (images.created_at, images.id) < (:created_at, :marker)"
+        arguments = {**arguments, "created_at": start["created_at"], "marker": marker}
+    order = "ORDER BY images.created_at DESC, images.id DESC LIMIT :limit"
+    rows = list(db.query(f"{SELECT} WHERE {where} {order}", {**arguments, "limit": limit}))
+    return load_images(db, rows)
+
+
+def _delete(db: Database, image_id: str, actor: Actor) -> str | None:
+    row = find_row(db, image_id, scope.readable_images(actor))
+    if row["project_id"] != actor.project_id and not actor.is_admin:
+        raise Forbidden(reason="the image is another project's")
+    if row["is_protected"]:
+        raise Forbidden(reason="the image is protected; set protected to false first")
+    if row["status"] == Status.IMPORTING:
+        raise Conflict(reason="an import is writing the image; cancel it first")
+    db.execute("DELETE FROM images WHERE id = ?", [image_id])
+    return drop_blob_if_unused(db, row["sha256"])
+
+
+def _has_blob(db: Database, sha256: str) -> bool:
+    return next(db.query("SELECT 1 FROM blobs WHERE sha256 = ?", [sha256]), None) is not None
+
+
+def _blobs(db: Database, after: str, limit: int) -> list[str]:
+    rows = db.query("SELECT sha256 FROM blobs WHERE sha256 > ? ORDER BY sha256 LIMIT ?", [after, limit])
+    return [row["sha256"] for row in rows]

@@ -1,0 +1,227 @@
+"""The store: one folder with an index, a staging area and blobs named by their sha256."""
+
+import asyncio
+import fcntl
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TypeVar
+from weakref import WeakValueDictionary
+
+import aiofiles
+
+from fetcher.errors import StoreFailed, StoreFull
+from fetcher.store.staged import Staged, translate
+
+R = TypeVar("R")
+
+READ_BYTES = 1_048_576
+
+
+class Store:
+    """Keeps the bytes of images on one file system.
+
+    Layout: `staging/IMPORT.CLAIM` while bytes come in, `blobs/ab/SHA256` when
+    they passed, `index.sqlite` beside them, `lock` held by the one process
+    that writes here.
+
+    Args:
+        folder: Made when missing, for this user only.
+        reserve: Given the size of the file system in bytes, how many must stay free.
+    """
+
+    def __init__(self, folder: Path, *, reserve: Callable[[int], int]) -> None:
+        self.folder = folder
+        self.staging = folder / "staging"
+        self.blobs = folder / "blobs"
+        self.index_path = folder / "index.sqlite"
+        self._reserve = reserve
+        self._promised = 0
+        self._lock = -1
+        self._pool = ThreadPoolExecutor(4, thread_name_prefix="store")
+        self._digest_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def open(self) -> None:
+        """Make the folders and take the lock.
+
+        Raises:
+            StoreFailed: The folder cannot be used, or another process holds it.
+        """
+        try:
+            for path in (self.folder, self.staging, self.blobs):
+                path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = os.open(
+                self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+            )
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self.close()
+            raise StoreFailed(reason=f"{self.folder} is in use by another process") from error
+        except OSError as error:
+            self.close()
+            raise translate(error, f"open {self.folder}") from error
+
+    def close(self) -> None:
+        """Give the lock back."""
+        self._pool.shutdown(wait=True)
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    async def stage(self, import_id: str, claim: int) -> Staged:
+        """Begin a file for an import's bytes; a leftover of the same claim is never taken over.
+
+        Raises:
+            StoreFull: There is no room for even one more file.
+            StoreFailed: The folder refuses, or somebody put a file or a link there first.
+        """
+        path = self.staging / f"{import_id}.{claim}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = await self._run("stage", lambda: os.open(path, flags, 0o600))
+        return Staged(path, descriptor)
+
+    async def commit(self, staged: Staged, sha256: str) -> None:
+        """Move a complete file to its durable home; call it inside `holding(sha256)`.
+
+        Equal bytes that are there already stay, and the new ones are dropped.
+
+        Raises:
+            StoreFull: The file system has no room, found out late.
+            StoreFailed: The file system refused; the staged file is still the caller's.
+        """
+        await self._run("commit", lambda: self._commit(staged, self.blob_path(sha256)))
+
+    def _commit(self, staged: Staged, home: Path) -> None:
+        if home.exists():
+            staged.discard()
+            return
+        staged.sync()
+        staged.close()
+        if not home.parent.exists():
+            home.parent.mkdir(mode=0o700, exist_ok=True)
+            _sync_folder(self.blobs)
+        staged.path.rename(home)
+        _sync_folder(home.parent)
+
+    @asynccontextmanager
+    async def holding(self, sha256: str) -> AsyncIterator[None]:
+        """Keep commit and removal of the same bytes apart."""
+        lock = self._digest_locks.setdefault(sha256, asyncio.Lock())
+        async with lock:
+            yield
+
+    async def remove(self, sha256: str) -> None:
+        """Remove bytes that no row needs; call it inside `holding(sha256)`. Open readers go on."""
+        await self._run("remove", lambda: self.blob_path(sha256).unlink(missing_ok=True))
+
+    def blob_path(self, sha256: str) -> Path:
+        """Where bytes with this digest lie, or would."""
+        return self.blobs / sha256[:2] / sha256
+
+    async def read(self, sha256: str, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        """Stream a blob, or a part of it.
+
+        Raises:
+            StoreFailed: The bytes are not there or cannot be read.
+        """
+        try:
+            async with aiofiles.open(self.blob_path(sha256), "rb", buffering=0, executor=self._pool) as file:
+                await file.seek(offset)
+                left = length
+                while left is None or left > 0:
+                    chunk = await file.read(READ_BYTES if left is None else min(READ_BYTES, left))
+                    if not chunk:
+                        return
+                    left = None if left is None else left - len(chunk)
+                    yield chunk
+        except OSError as error:
+            raise translate(error, "read") from error
+
+    async def discard(self, staged: Staged) -> None:
+        """Remove a staged file."""
+        await self._run("discard", staged.discard)
+
+    async def staged_paths(self) -> list[Path]:
+        """What lies in the staging area."""
+        return await self._run("list", lambda: sorted(self.staging.iterdir()))
+
+    async def remove_staged(self, path: Path) -> None:
+        """Remove a leftover of an earlier process."""
+        await self._run("sweep", lambda: path.unlink(missing_ok=True))
+
+    def free_bytes(self) -> int:
+        """What may still be written: free space less the machine's reserve and what is promised."""
+        state = os.statvfs(self.folder)
+        free = state.f_bavail * state.f_frsize
+        return free - self._reserve(state.f_blocks * state.f_frsize) - self._promised
+
+    @contextmanager
+    def reserve(self) -> Iterator["Reservation"]:
+        """Hold room for one import; races are decided here, before the first byte."""
+        reservation = Reservation(self)
+        try:
+            yield reservation
+        finally:
+            reservation.release()
+
+    def promise(self, size: int) -> None:
+        """Count bytes as taken before they are written; a negative size gives them back.
+
+        Raises:
+            StoreFull: They do not fit.
+        """
+        if size > 0 and size > self.free_bytes():
+            raise StoreFull
+        self._promised += size
+
+    async def _run(self, doing: str, work: Callable[[], R]) -> R:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        except OSError as error:
+            raise translate(error, doing) from error
+
+
+class Reservation:
+    """Room in the store that one import holds while it pulls."""
+
+    STEP_BYTES = 67_108_864
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._held = 0
+
+    def expect(self, size: int) -> None:
+        """Hold room for a declared size.
+
+        Raises:
+            StoreFull: There is not that much.
+        """
+        if size > self._held:
+            self._store.promise(size - self._held)
+            self._held = size
+
+    def use(self, size: int) -> None:
+        """Turn promised room into written bytes; more is taken in steps when none was declared.
+
+        Raises:
+            StoreFull: The next step does not fit.
+        """
+        if size > self._held:
+            self.expect(max(size, self.STEP_BYTES))
+        self._store.promise(-size)
+        self._held -= size
+
+    def release(self) -> None:
+        """Give back what was not used."""
+        self._store.promise(-self._held)
+        self._held = 0
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
