@@ -22,7 +22,7 @@ from fetcher.importer.live import Live
 from fetcher.importer.verdicts import verdict_of
 from fetcher.model import Attempt, Phase, State
 from fetcher.pipeline import PeerClock
-from fetcher.transport import Gate, Source, SourceRequest
+from fetcher.transport import Gate, Source, SourceRequest, is_strong
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,13 +150,7 @@ class Attempts:
         self._live.change_attempt(offset=source.offset)
         self._live.change(phase=Phase.PULLING, expected_bytes=source.declared_bytes)
         clock = PeerClock(asyncio.get_running_loop().time)
-        pace = self._settings.pace
-        floor = RateFloor(
-            floor_bytes_per_second=pace.floor_bytes_per_second,
-            window_seconds=pace.floor_window_seconds,
-            grace_seconds=pace.floor_grace_seconds,
-            clock=clock,
-        )
+        floor = RateFloor(self._settings, clock)
         before = intake.received_bytes
         try:
             await intake.take(source, clock, [floor])
@@ -185,8 +179,3 @@ class Attempts:
             received_bytes=max(0, self._live.received_bytes - attempt.offset),
             wait_seconds=wait,
         )
-
-
-def is_strong(etag: str | None) -> bool:
-    """Whether an ETag promises equal bytes (RFC 9110 section 8.8.3)."""
-    return etag is not None and not etag.startswith("W/")

@@ -9,9 +9,10 @@ from uuid import uuid4
 import structlog
 
 from fetcher.config import Settings
-from fetcher.errors import Cancelled, NotReady, QueueFull
+from fetcher.errors import Cancelled, InvalidUrl, NotReady, QueueFull
 from fetcher.guards.checksum import check_required
-from fetcher.guards.url import check_url, origin_of, redact_url
+from fetcher.guards.redaction import redact_url
+from fetcher.guards.url import check_url
 from fetcher.importer.live import Live
 from fetcher.importer.queue import FairQueue, Ticket
 from fetcher.importer.run import Parts, Run
@@ -198,8 +199,7 @@ class Importer:
         recent.append(now)
 
     def _enqueue(self, record: Import, url: str) -> None:
-        origin = origin_of(url)
-        self._queue.add(Ticket(record.id, record.project_id, origin))
+        self._queue.add(Ticket(record.id, record.project_id, _origin(url, self.parts.settings())))
         self._dispatch()
 
     def _dispatch(self) -> None:
@@ -243,6 +243,14 @@ def new_image(actor: Actor, submission: Submission, now: datetime) -> Image:
         created_at=now,
         updated_at=now,
     )
+
+
+def _origin(url: str, settings: Settings) -> str:
+    """What the cap for one origin counts by; a URL that is no longer accepted will fail when it runs."""
+    try:
+        return check_url(url, settings).origin
+    except InvalidUrl:
+        return ""
 
 
 async def _next_change(live: Live, least_seconds: float) -> None:

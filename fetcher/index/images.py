@@ -2,14 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from sqlite_utils.db import Database
 
 from fetcher.errors import Conflict, Forbidden, UnknownImage
 from fetcher.index import scope
 from fetcher.index.connection import Connection
-from fetcher.index.rows import Row, image_row, to_image
+from fetcher.index.rows import Row, image_row, to_image, to_json
 from fetcher.model import Actor, Blob, Image, Status
 
 SELECT = (
@@ -106,16 +105,18 @@ def find_row(db: Database, image_id: str, condition: scope.Condition) -> Row:
 
 def keep_blob(db: Database, blob: Blob, created_at: str) -> None:
     """Note that these bytes are in the store; equal bytes are noted once."""
-    row: dict[str, Any] = {
+    sql = """INSERT OR IGNORE INTO blobs (sha256, size, virtual_bytes, md5, sha512, digests, created_at)
+             VALUES (:sha256, :size, :virtual_bytes, :md5, :sha512, :digests, :created_at)"""
+    row = {
         "sha256": blob.sha256,
         "size": blob.size,
         "virtual_bytes": blob.virtual_bytes,
         "md5": blob.digests.get("md5"),
         "sha512": blob.digests.get("sha512"),
-        "digests": blob.digests,
+        "digests": to_json(blob.digests),
         "created_at": created_at,
     }
-    db.table("blobs").insert(row, pk="sha256", ignore=True)
+    db.execute(sql, row)
 
 
 def drop_blob_if_unused(db: Database, sha256: str | None) -> str | None:

@@ -248,8 +248,8 @@ def _activate(db: Database, record: Import, blob: Blob, image: Image, provenance
     }
     if db.execute(sql, arguments).rowcount != 1:
         raise Conflict(reason="the image is gone")
-    document = {"image_id": image.id, "import_id": record.id, "document": to_json(provenance)}
-    db.table("provenance").insert(document, pk="image_id", replace=True)
+    story = "INSERT OR REPLACE INTO provenance (image_id, import_id, document) VALUES (?, ?, ?)"
+    db.execute(story, [image.id, record.id, to_json(provenance)])
     _drop_secrets(db, record.id)
     note(db, "activated", record, {"sha256": blob.sha256, "size": blob.size})
     return True
