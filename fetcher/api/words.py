@@ -34,7 +34,9 @@ def size_words(size: float | None) -> str:
 
 def exact_words(size: int | None) -> str | None:
     """A number of bytes exactly and with a unit; None stays None."""
-    return None if size is None else f"{size:,} bytes ({size_words(size)})"
+    if size is None or size < 1024:
+        return None if size is None else f"{size} bytes"
+    return f"{size:,} bytes ({size_words(size)})"
 
 
 def rate_words(bytes_per_second: float | None) -> str:
@@ -62,7 +64,7 @@ def moment_words(document: dict[str, Any]) -> str:
         last = document["attempts"][-1]
         wait = f" in {time_words(last['wait_seconds'])}" if last["wait_seconds"] else ""
         return f"trying again{wait} ({last['code']})"
-    return _PHASES.get(document.get("phase") or "", state)
+    return _PHASES.get(document.get("phase") or "", str(state))
 
 
 def title_of(document: dict[str, Any]) -> str:

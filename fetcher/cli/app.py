@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import singledispatch
 from typing import Any
 
-from cyclopts import App
+from cyclopts import App, Group, Parameter
 
 from fetcher import __version__
 from fetcher.cli import doctor, inspecting, local, remote, settings, shells
@@ -15,6 +15,12 @@ from fetcher.cli.screen import Screen
 from fetcher.config import BadConfig
 from fetcher.errors import Failure
 
+
+def _default_words(value: object) -> str | None:
+    """A default that is worth telling; that a switch is off goes without saying."""
+    return None if value in (None, False, 0, ()) else str(value)
+
+
 app = App(
     name="fetcher",
     help="Submit a URL, get an image.",
@@ -22,23 +28,26 @@ app = App(
     help_format="plaintext",
     result_action="return_value",
     suppress_keyboard_interrupt=False,
+    default_parameter=Parameter(show_default=_default_words),
 )
-config = App(name="config", help="Check, show and change the configuration.")
-app.command(local.serve)
-app.command(local.pull)
-app.command(remote.submit)
-app.command(remote.imports)
-app.command(remote.images)
-app.command(remote.show)
-app.command(remote.cancel)
-app.command(remote.limits)
-app.command(inspecting.inspect)
+HERE = Group.create_ordered("On this machine")
+THERE = Group.create_ordered("On a server")
+OPERATOR = Group.create_ordered("For operators")
+config = App(name="config", help="Check, show and change the configuration.", group=OPERATOR)
+for command in (local.pull, inspecting.inspect):
+    app.command(command, group=HERE)
+for command in (
+    *(remote.submit, remote.imports, remote.show, remote.cancel),
+    *(remote.images, remote.limits),
+):
+    app.command(command, group=THERE)
+for command in (local.serve, doctor.doctor):
+    app.command(command, group=OPERATOR)
 app.command(config)
+app.command(shells.completion, group=OPERATOR)
 config.command(settings.check)
 config.command(settings.show)
 config.command(settings.set_key, name="set")
-app.command(doctor.doctor)
-app.command(shells.completion)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -49,7 +58,7 @@ def run(arguments: Sequence[str]) -> int:
     except SystemExit as leaving:  # A wrong command line: the message is out already.
         return leaving.code if isinstance(leaving.code, int) else Exit.USAGE
     except BrokenPipeError:
-        sys.stdout = None  # type: ignore[assignment] # whoever read has left; nothing may be flushed to them
+        sys.stdout = None  # Whoever read has left: nothing may be flushed to them.
         return Exit.OK
     except (KeyboardInterrupt, Exception) as error:  # noqa: BLE001 - what nobody foresaw is raised again below
         return tell(error, screen)

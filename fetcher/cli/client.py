@@ -150,7 +150,8 @@ def parse_events(lines: Iterator[str]) -> Iterator[tuple[str, dict[str, Any]]]:
 
     Source: WHATWG HTML, section 9.2.6, interpreting an event stream.
     """
-    name, gathered = "message", []
+    name = "message"
+    gathered: list[str] = []
     for line in lines:
         field, _, value = line.partition(":")
         value = value.removeprefix(" ")

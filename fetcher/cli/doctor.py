@@ -100,9 +100,7 @@ def _libmagic() -> Finding:
     except (ImportError, OSError) as error:
         words = f"not usable ({error}); content that is no disk image is refused without being named"
         return Finding(what="libmagic", level="off", words=words, advice="apt-get install libmagic1")
-    return Finding(
-        what="libmagic", level="ok", words=f"version {magic.version()}, calls an ELF head {name!r}"
-    )
+    return Finding(what="libmagic", level="ok", words=f"usable; it calls the head of a program {name!r}")
 
 
 def _qemu_img() -> Finding:

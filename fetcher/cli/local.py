@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from collections.abc import Callable
-from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,11 +87,9 @@ async def _pull(
     async with service.open_house() as house:
         record = await house.importer.submit(actor, body.to_submission(actor, house.settings()))
         try:
-            following = house.importer.follow(record.id, actor, least_seconds=FOLLOW_SECONDS)
-            async with aclosing(following) as changes:
-                async for record in changes:
-                    document = import_view(record, "")
-                    show(document)
+            async for newer in house.importer.follow(record.id, actor, least_seconds=FOLLOW_SECONDS):
+                document = import_view(newer, "")
+                show(document)
         except asyncio.CancelledError:
             await house.importer.cancel(record.id, actor)
             print("Cancelled; nothing of it is left.", file=sys.stderr)

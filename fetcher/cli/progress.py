@@ -1,6 +1,5 @@
 """A moving bar for one import, for people at a terminal."""
 
-from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
@@ -73,9 +72,7 @@ class Bar:
         self._progress.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         """Give the line back."""
         self._progress.stop()
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -62,7 +63,9 @@ class Screen:
         width = max((len(name) for name, _ in shown), default=0)
         console = self.err if to_err else self.out
         for name, value in shown:
-            console.print(Text.assemble("  ", (f"{name:<{width}}  ", "dim"), plain(value)))
+            for number, line in enumerate(_wrap(plain(value), console, width + 4)):
+                label = name if number == 0 else ""
+                console.print(Text.assemble("  ", (f"{label:<{width}}  ", "dim"), line))
 
     def table(self, headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Print a table for people, or lines with tabs between the columns in a pipe."""
@@ -79,3 +82,11 @@ class Screen:
         for row in rows:
             table.add_row(*(cell if isinstance(cell, Text) else Text(plain(cell)) for cell in row))
         self.out.print(table, soft_wrap=False)
+
+
+def _wrap(text: str, console: Console, indent: int) -> list[str]:
+    """Break a sentence for people; what is copied, such as a digest, is never broken."""
+    width = console.width - indent
+    if not console.is_terminal or " " not in text or width < 20:
+        return [text]
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
