@@ -101,7 +101,8 @@ class Running:
             return answer.status, document, {name.lower(): value for name, value in answer.headers.items()}
 
     async def submit(self, **fields: Any) -> dict[str, Any]:
-        """Submit an import that must be taken."""
+        """Submit an import that must be taken; of a raw disk unless `disk_format` says otherwise."""
+        fields = {"disk_format": "raw"} | fields
         status, document, _headers = await self.call("POST", "/imports", json=fields)
         assert status == 202, document
         return dict(document)

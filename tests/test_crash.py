@@ -39,7 +39,9 @@ async def test_kill_in_the_middle_of_a_pull(tmp_path: Path) -> None:
     body = raw(4_000_000)
     turns = behaviours.in_turn(behaviours.stall(body, 2_000_000), behaviours.serve(body))
     async with Origin({"/x": turns}) as origin, Process(config(tmp_path, origin)) as service:
-        created = (await service.call("POST", "/imports", json={"url": origin.url("/x")}))[1]
+        created = (
+            await service.call("POST", "/imports", json={"url": origin.url("/x"), "disk_format": "raw"})
+        )[1]
         await origin.wait_requests(1)
         await service.until(created["id"], "running")
         await service.kill()
@@ -59,7 +61,9 @@ async def test_kill_at_points_of_many_pulls(after_bytes: int, tmp_path: Path) ->
     async with Origin(routes) as origin, Process(config(tmp_path, origin, imports=limits)) as service:
         made = {}
         for path in bodies:
-            made[path] = (await service.call("POST", "/imports", json={"url": origin.url(path)}))[1]["id"]
+            made[path] = (
+                await service.call("POST", "/imports", json={"url": origin.url(path), "disk_format": "raw"})
+            )[1]["id"]
         while origin.sent_bytes < after_bytes:
             await asyncio.sleep(0)
         await service.kill()
@@ -76,7 +80,9 @@ async def test_a_terminated_service_parks_what_runs(tmp_path: Path) -> None:
     body = raw(1_000_000)
     turns = behaviours.in_turn(behaviours.stall(body, 10), behaviours.serve(body))
     async with Origin({"/x": turns}) as origin, Process(config(tmp_path, origin)) as service:
-        created = (await service.call("POST", "/imports", json={"url": origin.url("/x")}))[1]
+        created = (
+            await service.call("POST", "/imports", json={"url": origin.url("/x"), "disk_format": "raw"})
+        )[1]
         await origin.wait_requests(1)
         assert await service.kill(signal.SIGTERM) in {0, -signal.SIGTERM}
         agree(tmp_path / "data")

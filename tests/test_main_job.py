@@ -30,7 +30,13 @@ async def test_a_url_becomes_an_image(tmp_path: Path) -> None:
     ):
         url = origin.url("/disk?X-Amz-Signature=hush")
         ended = await service.run(
-            url=url, name="disk", checksum=f"sha256:{sha256}", tags=["a"], properties={"os": "x"}, min_disk=1
+            url=url,
+            disk_format=None,
+            name="disk",
+            checksum=f"sha256:{sha256}",
+            tags=["a"],
+            properties={"os": "x"},
+            min_disk=1,
         )
         assert ended["state"] == "succeeded"
         assert ended["verdict"]["code"] == "ok"
@@ -50,11 +56,13 @@ async def test_a_url_becomes_an_image(tmp_path: Path) -> None:
 
 
 PLAIN_ATTACKS: dict[str, tuple[Any, dict[str, Any], dict[str, Any], str]] = {
-    "endless body": (behaviours.endless(), {"max_bytes": 1_000_000}, {}, "too-many-bytes"),
+    "endless body": (behaviours.endless(raw(65_536)), {"max_bytes": 1_000_000}, {}, "too-many-bytes"),
     "stall": (behaviours.stall(raw(SIZE), 1000), {}, {"pace": {"idle_seconds": 0.1}}, "source-too-slow"),
     "truncation": (behaviours.cut(raw(SIZE), 1_000_000), {}, {}, "truncated"),
     "redirect into 127.0.0.2": (None, {}, {}, "bad-redirect"),
-    "html": (behaviours.serve(HTML), {}, {}, "format-unknown"),
+    "html": (behaviours.serve(HTML), {"disk_format": None}, {}, "format-unknown"),
+    "html claimed as raw": (behaviours.serve(HTML), {}, {}, "format-mismatch"),
+    "unknown without a claim": (behaviours.serve(raw(SIZE)), {"disk_format": None}, {}, "format-unknown"),
     "html claimed as qcow2": (behaviours.serve(HTML), {"disk_format": "qcow2"}, {}, "format-mismatch"),
     "wrong digest": (
         behaviours.serve(raw(SIZE)),
@@ -103,7 +111,9 @@ async def test_submitting_does_not_wait_for_the_origin(tmp_path: Path) -> None:
     """The answer is there before the source is asked anything."""
     async with Origin({"/x": behaviours.silent()}) as origin, Running(tmp_path, origin) as service:
         began = time.monotonic()
-        status, document, headers = await service.call("POST", "/imports", json={"url": origin.url("/x")})
+        status, document, headers = await service.call(
+            "POST", "/imports", json={"url": origin.url("/x"), "disk_format": "raw"}
+        )
         seconds = time.monotonic() - began
         assert status == 202
         assert headers["location"].endswith(f"/imports/{document['id']}")
@@ -143,7 +153,10 @@ async def test_a_finished_import_is_not_cancelled(tmp_path: Path) -> None:
 async def test_a_repeated_post_is_one_import(tmp_path: Path) -> None:
     """A client that did not see the answer may ask again."""
     async with Origin({"/x": behaviours.serve(raw(10))}) as origin, Running(tmp_path, origin) as service:
-        options = {"json": {"url": origin.url("/x")}, "headers": {"Idempotency-Key": "k1"}}
+        options = {
+            "json": {"url": origin.url("/x"), "disk_format": "raw"},
+            "headers": {"Idempotency-Key": "k1"},
+        }
         first = (await service.call("POST", "/imports", **options))[1]["id"]
         await service.ended(first)
         assert (await service.call("POST", "/imports", **options))[1]["id"] == first
@@ -323,7 +336,9 @@ async def test_submits_are_paced_per_project(tmp_path: Path) -> None:
     ):
         for _ in range(2):
             await service.submit(url=origin.url("/x"))
-        status, problem, headers = await service.call("POST", "/imports", json={"url": origin.url("/x")})
+        status, problem, headers = await service.call(
+            "POST", "/imports", json={"url": origin.url("/x"), "disk_format": "raw"}
+        )
         assert (status, problem["code"]) == (429, "queue-full")
         assert int(headers["retry-after"]) > 0
 

@@ -27,7 +27,9 @@ async def test_fifty_imports_from_slow_and_fast_origins(tmp_path: Path) -> None:
         most = before
         made = {}
         for path in routes:
-            made[path] = (await service.call("POST", "/imports", json={"url": origin.url(path)}))[1]["id"]
+            made[path] = (
+                await service.call("POST", "/imports", json={"url": origin.url(path), "disk_format": "raw"})
+            )[1]["id"]
         while (await service.call("GET", "/healthz"))[1]["imports"] != {"queued": 0, "running": 0}:
             most = max(most, service.resident_bytes())
             status, page = await service.call("GET", "/imports?limit=100")

@@ -34,15 +34,16 @@ HERE = Group.create_ordered("On this machine")
 THERE = Group.create_ordered("On a server")
 OPERATOR = Group.create_ordered("For operators")
 config = App(name="config", help="Check, show and change the configuration.", group=OPERATOR)
-for command in (local.pull, inspecting.inspect):
-    app.command(command, group=HERE)
-for command in (
-    *(remote.submit, remote.imports, remote.show, remote.cancel),
-    *(remote.images, remote.limits),
-):
-    app.command(command, group=THERE)
-for command in (local.serve, doctor.doctor):
-    app.command(command, group=OPERATOR)
+app.command(local.pull, group=HERE)
+app.command(inspecting.inspect, group=HERE)
+app.command(remote.submit, group=THERE)
+app.command(remote.imports, group=THERE)
+app.command(remote.show, group=THERE)
+app.command(remote.cancel, group=THERE)
+app.command(remote.images, group=THERE)
+app.command(remote.limits, group=THERE)
+app.command(local.serve, group=OPERATOR)
+app.command(doctor.doctor, group=OPERATOR)
 app.command(config)
 app.command(shells.completion, group=OPERATOR)
 config.command(settings.check)

@@ -69,7 +69,7 @@ async def test_same_key_makes_one_import(fetcher: Fetcher, tmp_path: Path) -> No
 async def test_lists_are_lines_with_tabs_in_a_pipe(fetcher: Fetcher, tmp_path: Path) -> None:
     """`fetcher imports | cut -f1` gives ids; hostile names cannot move the cursor or break a line."""
     async with Origin({"/d": behaviours.serve(qcow2())}) as origin, Running(tmp_path, origin) as service:
-        ended = await service.run(url=origin.url("/d"), name=NASTY)
+        ended = await service.run(disk_format="qcow2", url=origin.url("/d"), name=NASTY)
         result = await fetcher("imports", "--server", service.base)
         (line,) = result.out.splitlines()
         cells = line.split("\t")
@@ -84,7 +84,7 @@ async def test_lists_are_lines_with_tabs_in_a_pipe(fetcher: Fetcher, tmp_path: P
 async def test_show_tells_the_whole_import(fetcher: Fetcher, tmp_path: Path) -> None:
     """An import is shown with its digests and attempts; an unknown id has its own exit code."""
     async with Origin({"/d": behaviours.serve(qcow2())}) as origin, Running(tmp_path, origin) as service:
-        ended = await service.run(url=origin.url("/d"))
+        ended = await service.run(disk_format="qcow2", url=origin.url("/d"))
         shown = await fetcher("show", ended["id"], "--server", service.base)
         assert shown.code == Exit.OK
         assert ended["digests"]["sha512"] in shown.out
