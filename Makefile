@@ -40,6 +40,10 @@ check: setup-dev
 test: check
 	$(V)/pytest -n auto --cov --cov-report=term
 
+demo: setup
+	@sh scripts/debian-packages.sh demo
+	@$(V)/python demo/main.py
+
 format: setup-dev
 	$(V)/ruff format
 	$(V)/ruff check --fix

@@ -61,6 +61,25 @@ class Service:
 
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        async with self.open_house() as house:
+            app.state.house = house
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGHUP, self.reload)
+            forgetting = asyncio.create_task(_forget_daily(house.importer))
+            try:
+                yield
+                await house.importer.close(self.settings.server.shutdown_seconds)
+            finally:
+                forgetting.cancel()
+                loop.remove_signal_handler(signal.SIGHUP)
+
+    @asynccontextmanager
+    async def open_house(self) -> AsyncIterator[House]:
+        """Open all parts, take up what an earlier process left, and close everything again.
+
+        Raises:
+            StoreFailed: The store or the index cannot be used, or another process has them.
+        """
         settings = self.settings
         store = Store(self.folder, reserve=self.reserve)
         store.open()
@@ -80,21 +99,14 @@ class Service:
             )
             importer = Importer(parts)
             stack.push_async_callback(importer.close)
-            app.state.house = House(
+            await importer.start()
+            yield House(
                 settings=lambda: self.settings,
                 index=index,
                 store=store,
                 importer=importer,
                 identify=identifier(lambda: self.settings),
             )
-            loop = asyncio.get_running_loop()
-            loop.add_signal_handler(signal.SIGHUP, self.reload)
-            stack.callback(loop.remove_signal_handler, signal.SIGHUP)
-            await importer.start()
-            forgetting = asyncio.create_task(_forget_daily(importer))
-            stack.callback(forgetting.cancel)
-            yield
-            await importer.close(self.settings.server.shutdown_seconds)
 
 
 async def _forget_daily(importer: Importer) -> None:
