@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Iterator
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -15,6 +15,9 @@ Seconds = Annotated[float, Meta(gt=0, le=315_360_000)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Percent = Annotated[float, Meta(ge=0, le=90)]
 Address = Annotated[str, Meta(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+):\d{1,5}$", description="host:port")]
+Network = Annotated[
+    str, Meta(pattern=r"^[0-9A-Fa-f:.]+/\d{1,3}$", description="a network such as 10.1.0.0/16")
+]
 Algorithm = Literal["md5", "sha1", "sha256", "sha384", "sha512"]
 DiskFormat = Literal["raw", "qcow2", "vmdk", "vdi", "vhd", "vhdx", "iso", "ploop", "ami", "ari", "aki"]
 ContainerFormat = Literal["bare", "ova", "ovf", "ami", "ari", "aki", "docker", "compressed"]
@@ -94,6 +97,35 @@ class AddressRules(Section, frozen=True, kw_only=True):
     """Which addresses may be dialled."""
 
     allow: list[AllowedRange]
+    deny: list[Network]
+    nat64_prefixes: list[Network]
+
+    def allowing(self, address: IPv4Address | IPv6Address) -> Iterator[AllowedRange]:
+        """Find the operator's entries that an address lies in."""
+        return (entry for entry in self.allow if address in entry.network)
+
+
+class Dns(Section, frozen=True, kw_only=True):
+    """How names become addresses."""
+
+    servers: list[Address]
+    max_lookups: Annotated[int, Meta(ge=1, le=4096)]
+    max_lookups_per_project: Positive
+    max_answers: Annotated[int, Meta(ge=1, le=256)]
+
+
+class Tls(Section, frozen=True, kw_only=True):
+    """What makes an https source trustworthy."""
+
+    ca_file: str
+    system_cas: bool
+    unverified_hosts: list[str]
+
+
+class Egress(Section, frozen=True, kw_only=True):
+    """The way out."""
+
+    proxy: Annotated[str, Meta(pattern=r"^(http://[^/@\s]+:\d{1,5})?$", description="http://host:port")]
 
 
 class Redirects(Section, frozen=True, kw_only=True):
@@ -114,8 +146,11 @@ class Pace(Section, frozen=True, kw_only=True):
     """How long a source may keep us waiting."""
 
     dns_seconds: Seconds
+    dial_seconds: Seconds
     connect_seconds: Seconds
     header_seconds: Seconds
+    chain_seconds: Seconds
+    unreachable_step_seconds: Annotated[float, Meta(ge=0, le=60)]
     idle_seconds: Seconds
     floor_bytes_per_second: Count
     floor_window_seconds: Seconds
@@ -138,6 +173,15 @@ class Checksum(Section, frozen=True, kw_only=True):
     weak: list[Algorithm]
     computed: Annotated[list[Algorithm], Meta(min_length=1)]
     required: bool
+
+
+class Sums(Section, frozen=True, kw_only=True):
+    """Checksum files named by a submission."""
+
+    max_bytes: Annotated[int, Meta(ge=1, le=67_108_864)]
+    max_lines: Positive
+    total_seconds: Seconds
+    keys: list[str]
 
 
 class Imports(Section, frozen=True, kw_only=True):
@@ -177,11 +221,15 @@ class Settings(Section, frozen=True, kw_only=True):
     store: Store
     url: Url
     address: AddressRules
+    dns: Dns
+    tls: Tls
+    egress: Egress
     redirects: Redirects
     size: Size
     pace: Pace
     format: Format
     checksum: Checksum
+    sums: Sums
     imports: Imports
     retry: Retry
     log: Log
@@ -329,13 +377,7 @@ def _print(value: object) -> str:
 
 def _contradictions(settings: Settings) -> Iterator[Mistake]:
     """Find what each key alone cannot show."""
-    for entry in settings.address.allow:
-        try:
-            ip_network(entry.cidr)
-        except ValueError:
-            yield Mistake(
-                key="address.allow.cidr", value=entry.cidr, expected="a network such as 10.1.0.0/16"
-            )
+    yield from _bad_networks(settings.address)
     if "sha256" not in settings.checksum.computed:
         expected = "a list with sha256, which names the blobs"
         yield Mistake(key="checksum.computed", value=_print(settings.checksum.computed), expected=expected)
@@ -366,3 +408,24 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _bad_networks(rules: AddressRules) -> Iterator[Mistake]:
+    keys = {
+        "allow.cidr": [entry.cidr for entry in rules.allow],
+        "deny": rules.deny,
+        "nat64_prefixes": rules.nat64_prefixes,
+    }
+    for key, values in keys.items():
+        for value in values:
+            wanted = "a network such as 10.1.0.0/16"
+            try:
+                network = ip_network(value)
+            except ValueError:
+                yield Mistake(key=f"address.{key}", value=value, expected=wanted)
+                continue
+            if key == "nat64_prefixes" and (
+                network.version != 6 or network.prefixlen not in {32, 40, 48, 56, 64, 96}
+            ):
+                wanted = "an IPv6 network of 32, 40, 48, 56, 64 or 96 bits (RFC 6052)"
+                yield Mistake(key=f"address.{key}", value=value, expected=wanted)

@@ -23,7 +23,7 @@ def test_every_key_has_its_reason_beside_it() -> None:
     text = (ROOT / "config.toml").read_text()
     page = docs.configuration_page()
     for section, table in tomllib.loads(text).items():
-        assert re.search(rf"^\[{section}\]\s+# \w", text, re.M), section
+        assert re.search(rf"^\[{section}\]\s+# \w", text, re.MULTILINE), section
         for key in table:
             assert f"| `{key}` |" in page, f"{section}.{key} has no reason beside it"
 

@@ -17,7 +17,15 @@ from fetcher.errors import (
 )
 from fetcher.importer.verdicts import state_of, verdict_of
 
-SAMPLES = {str: "x", int: 7, float: 1.5, list[str]: ["a", "b"], int | None: None, float | None: None, str | None: None}
+SAMPLES = {
+    str: "x",
+    int: 7,
+    float: 1.5,
+    list[str]: ["a", "b"],
+    int | None: None,
+    float | None: None,
+    str | None: None,
+}
 
 
 def sample(kind: type[Failure]) -> Failure:
@@ -48,9 +56,11 @@ def test_codes_are_unique_and_well_formed() -> None:
     assert all(code == code.lower() and " " not in code for code in codes)
 
 
-@pytest.mark.parametrize("kind", [AddressForbidden, NameUnresolved, ConnectFailed], ids=lambda kind: kind.code)
+@pytest.mark.parametrize(
+    "kind", [AddressForbidden, NameUnresolved, ConnectFailed], ids=lambda kind: kind.code
+)
 def test_outsiders_cannot_tell_forbidden_from_unreachable(kind: type[Failure]) -> None:
-    """One answer for every destination that we do not reach, whatever the reason, or our network could be mapped."""
+    """One answer for every destination that is not reached, or our network could be mapped."""
     assert verdict_of(sample(kind)) == verdict_of(SourceUnreachable())
     assert state_of(sample(kind)) is state_of(SourceUnreachable())
     assert sample(kind).public().is_retryable() == SourceUnreachable().is_retryable()
@@ -63,7 +73,9 @@ def test_hidden_facts_stay_hidden() -> None:
     assert verdict.fields == {}
 
 
-@pytest.mark.parametrize(("status", "again"), [(404, False), (403, False), (429, True), (503, True), (408, True), (999, False)])
+@pytest.mark.parametrize(
+    ("status", "again"), [(404, False), (403, False), (429, True), (503, True), (408, True), (999, False)]
+)
 def test_only_passing_statuses_are_tried_again(status: int, again: bool) -> None:
     """A missing file stays missing; an overloaded source recovers."""
     assert SourceStatus(status=status).is_retryable() is again

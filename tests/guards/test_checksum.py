@@ -20,7 +20,16 @@ def test_digests_are_taken_in_any_case() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", SHA256, "sha256:", f"sha256:{SHA256}0", f"sha256:{SHA256[:-1]}g", "crc32:00000000", f"sha256:{SHA256}\n"]
+    "text",
+    [
+        "",
+        SHA256,
+        "sha256:",
+        f"sha256:{SHA256}0",
+        f"sha256:{SHA256[:-1]}g",
+        "crc32:00000000",
+        f"sha256:{SHA256}\n",
+    ],
 )
 def test_malformed_digests_are_refused(text: str) -> None:
     """A digest that can never match is a mistake, told at once."""
