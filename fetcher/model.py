@@ -85,8 +85,14 @@ RESERVED_PROPERTIES = frozenset(
         ),
         *("disk_format", "container_format", "size", "virtual_size", "min_disk", "min_ram", "stores"),
         *("checksum", "os_hash_algo", "os_hash_value", "created_at", "updated_at", "direct_url", "locations"),
+        *("location", "deleted", "deleted_at"),
     }
 )
+
+
+def is_property(name: str) -> bool:
+    """Whether a custom property may have this name."""
+    return 0 < len(name) <= 255 and name not in RESERVED_PROPERTIES and not name.startswith("os_glance")
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True):

@@ -251,6 +251,8 @@ def _activate(db: Database, record: Import, blob: Blob, image: Image, provenance
         return False
     keep_blob(db, blob, to_text(record.updated_at) or "")
     give_blob(db, image, blob)
+    if record.submission.remote is not None:
+        _add_properties(db, image.id, record.submission.properties)
     keep_story(db, record, provenance)
     _drop_secrets(db, record.id)
     note(db, "activated", record, {"sha256": blob.sha256, "size": blob.size})
@@ -278,6 +280,12 @@ def give_blob(db: Database, image: Image, blob: Blob) -> None:
     }
     if db.execute(sql, arguments).rowcount != 1:
         raise Conflict(reason="the image is gone")
+
+
+def _add_properties(db: Database, image_id: str, properties: dict[str, str]) -> None:
+    sql = "INSERT OR REPLACE INTO image_properties (image_id, name, value) VALUES (?, ?, ?)"
+    for name, value in properties.items():
+        db.execute(sql, [image_id, name, value])
 
 
 def keep_story(db: Database, record: Import, provenance: dict[str, Any]) -> None:
