@@ -6,10 +6,37 @@ from typing import Self
 
 from fetcher.index.connection import Connection
 from fetcher.index.images import ImageRecords
-from fetcher.index.imports import FILTERS, IdempotencyKey, ImportRecords, NewImport, Secrets
+from fetcher.index.imports import (
+    FAILED_IMPORT,
+    FILTERS,
+    PULLS,
+    IdempotencyKey,
+    ImportRecords,
+    NewImport,
+    Secrets,
+)
+from fetcher.index.listing import SORT_KEYS, Filter, ImageQuery
+from fetcher.index.members import MemberRecords
 from fetcher.index.schema import migrate
+from fetcher.index.uploads import Stage, UploadRecords
 
-__all__ = ["FILTERS", "IdempotencyKey", "ImageRecords", "ImportRecords", "Index", "NewImport", "Secrets"]
+__all__ = [
+    "FAILED_IMPORT",
+    "FILTERS",
+    "PULLS",
+    "SORT_KEYS",
+    "Filter",
+    "IdempotencyKey",
+    "ImageQuery",
+    "ImageRecords",
+    "ImportRecords",
+    "Index",
+    "MemberRecords",
+    "NewImport",
+    "Secrets",
+    "Stage",
+    "UploadRecords",
+]
 
 
 class Index:
@@ -23,6 +50,8 @@ class Index:
         self.connection = Connection(path, migrate)
         self.images = ImageRecords(self.connection)
         self.imports = ImportRecords(self.connection)
+        self.members = MemberRecords(self.connection)
+        self.uploads = UploadRecords(self.connection)
 
     async def __aenter__(self) -> Self:
         """Open the file and bring it up to date.
