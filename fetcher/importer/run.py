@@ -163,8 +163,8 @@ async def commit(
         created_at=now,
     )
     async with parts.store.holding(sha256):
-        await parts.store.commit(intake.staged, sha256)
         try:
+            await parts.store.commit(intake.staged, sha256)
             won = await _activate(parts, live, blob, settings, headers)
         finally:
             if not await parts.index.images.has_blob(sha256):
