@@ -64,7 +64,7 @@ class Plan:
         return [address for address in mixed if address is not None][:MAX_DIALS]
 
     def make_socket(self, address: AnyAddress) -> socket.socket:
-        """Make the socket of one dial. No other socket of this service leads to the network.
+        """Make the socket of one dial. No other socket of this service leads to a source.
 
         Raises:
             AddressForbidden: The address is not of this plan, or forbidden.
