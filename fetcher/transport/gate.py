@@ -126,7 +126,7 @@ class Gate:
             try:
                 async with asyncio.timeout(pace.connect_seconds):
                     walk.conversation = await self._connect(walk)
-            except TimeoutError as error:
+            except OSError as error:  # out of time, or of file descriptors
                 raise faults.while_connecting(error, walk.target.host, walk.target.port) from error
             stack.callback(walk.conversation.abort)
             return await _converse(walk, walk.conversation, self._buffer_bytes(walk.settings), stack)

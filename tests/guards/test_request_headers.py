@@ -36,8 +36,8 @@ def test_what_sources_ask_for_may_be_sent(headers: dict[str, str]) -> None:
     words(
         """
         Host HOST Content-Length Transfer-Encoding Range If-Range If-None-Match If-Modified-Since
-        Accept-Encoding Connection Keep-Alive TE Trailer Upgrade Expect Proxy-Authorization proxy-connection Via
-        Forwarded X-Forwarded-For Content-Type Date Want-Repr-Digest HTTP2-Settings
+        Accept-Encoding Connection Keep-Alive TE Trailer Upgrade Expect Proxy-Authorization proxy-connection
+        Via Forwarded X-Forwarded-For Content-Type Date Want-Repr-Digest HTTP2-Settings
         """
     ),
 )
