@@ -61,6 +61,25 @@ class Service:
 
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        async with self.open_house() as house:
+            app.state.house = house
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGHUP, self.reload)
+            forgetting = asyncio.create_task(_forget_daily(house.importer))
+            try:
+                yield
+                await house.importer.close(self.settings.server.shutdown_seconds)
+            finally:
+                forgetting.cancel()
+                loop.remove_signal_handler(signal.SIGHUP)
+
+    @asynccontextmanager
+    async def open_house(self) -> AsyncIterator[House]:
+        """Open all parts, take up what an earlier process left, and close everything again.
+
+        Raises:
+            StoreFailed: The store or the index cannot be used, or another process has them.
+        """
         settings = self.settings
         store = Store(self.folder, reserve=self.reserve)
         store.open()
@@ -82,21 +101,14 @@ class Service:
             stack.push_async_callback(importer.close)
             identify = identifier(lambda: self.settings)
             stack.callback(identify.close)
-            app.state.house = House(
+            await importer.start()
+            yield House(
                 settings=lambda: self.settings,
                 index=index,
                 store=store,
                 importer=importer,
                 identify=identify,
             )
-            loop = asyncio.get_running_loop()
-            loop.add_signal_handler(signal.SIGHUP, self.reload)
-            stack.callback(loop.remove_signal_handler, signal.SIGHUP)
-            await importer.start()
-            forgetting = asyncio.create_task(_forget_daily(importer))
-            stack.callback(forgetting.cancel)
-            yield
-            await importer.close(self.settings.server.shutdown_seconds)
 
 
 async def _forget_daily(importer: Importer) -> None:
@@ -115,7 +127,11 @@ def bind(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.server.host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind((settings.server.host, settings.server.port))
+    try:
+        listening.bind((settings.server.host, settings.server.port))
+    except OSError:
+        listening.close()
+        raise
     return listening
 
 

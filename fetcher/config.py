@@ -241,6 +241,7 @@ class Sums(Section, frozen=True, kw_only=True):
     max_lines: Positive
     total_seconds: Seconds
     keys: list[str]
+    require_signature: bool
 
 
 class Imports(Section, frozen=True, kw_only=True):
@@ -416,7 +417,7 @@ def _convert_section(
 def _say(message: str, kind: Any) -> str:
     """Turn msgspec's complaint into what is expected instead."""
     wanted = message.removeprefix("Expected ").split(", got")[0]
-    if "Invalid enum value" in message or "pattern" in message:
+    if "Invalid enum value" in message or "matching regex" in message:
         wanted = _wanted(kind)
     return wanted.replace("`", "")
 
@@ -439,6 +440,7 @@ def _print(value: object) -> str:
 def _contradictions(settings: Settings) -> Iterator[Mistake]:
     """Find what each key alone cannot show."""
     yield from _bad_networks(settings.address)
+    yield from _bad_trust(settings)
     if "sha256" not in settings.checksum.computed:
         expected = "a list with sha256, which names the blobs"
         yield Mistake(key="checksum.computed", value=_print(settings.checksum.computed), expected=expected)
@@ -509,3 +511,20 @@ def _bad_networks(rules: AddressRules) -> Iterator[Mistake]:
             ):
                 wanted = "an IPv6 network of 32, 40, 48, 56, 64 or 96 bits (RFC 6052)"
                 yield Mistake(key=f"address.{key}", value=value, expected=wanted)
+
+
+def _bad_trust(settings: Settings) -> Iterator[Mistake]:
+    """Find what would leave nobody or nothing trusted, before the first import does."""
+    tls, sums = settings.tls, settings.sums
+    if not tls.ca_file and not tls.system_cas:
+        yield Mistake(key="tls.system_cas", value="false", expected="true, or authorities in tls.ca_file")
+    files = {"tls.ca_file": [tls.ca_file] if tls.ca_file else [], "sums.keys": sums.keys}
+    for key, paths in files.items():
+        for path in paths:
+            if not Path(path).is_file():
+                yield Mistake(key=key, value=path, expected="a file that can be read")
+    if sums.require_signature and not sums.keys:
+        yield Mistake(key="sums.require_signature", value="true", expected="certificates in sums.keys")
+    if sums.keys and find_spec("pysequoia") is None:
+        expected = "none, unless the extra `sign` is installed"
+        yield Mistake(key="sums.keys", value=_print(sums.keys), expected=expected)

@@ -1,4 +1,4 @@
-"""Write the documentation pages that are made from the code: docs/errors.md and docs/configuration.md."""
+"""Write the documentation pages that are made from the code: errors, configuration and command line."""
 
 import re
 import sys
@@ -8,6 +8,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from fetcher.api.discovery import describe  # noqa: E402
+from fetcher.cli.reference import reference_page  # noqa: E402
 from fetcher.errors import table  # noqa: E402
 
 
@@ -53,8 +54,9 @@ def configuration_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES = {"errors.md": errors_page, "configuration.md": configuration_page}
+PAGES = {"errors.md": errors_page, "configuration.md": configuration_page, "cli.md": reference_page}
 
 if __name__ == "__main__":
+    (ROOT / "docs").mkdir(exist_ok=True)
     for name, page in PAGES.items():
         (ROOT / "docs" / name).write_text(page())
