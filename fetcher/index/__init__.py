@@ -18,6 +18,7 @@ from fetcher.index.imports import (
 from fetcher.index.listing import SORT_KEYS, Filter, ImageQuery
 from fetcher.index.members import MemberRecords
 from fetcher.index.schema import migrate
+from fetcher.index.tasks import TASK_ORDERS, TaskQuery, TaskRecords
 from fetcher.index.uploads import Stage, UploadRecords
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "FILTERS",
     "PULLS",
     "SORT_KEYS",
+    "TASK_ORDERS",
     "Filter",
     "IdempotencyKey",
     "ImageQuery",
@@ -35,6 +37,8 @@ __all__ = [
     "NewImport",
     "Secrets",
     "Stage",
+    "TaskQuery",
+    "TaskRecords",
     "UploadRecords",
 ]
 
@@ -51,6 +55,7 @@ class Index:
         self.images = ImageRecords(self.connection)
         self.imports = ImportRecords(self.connection)
         self.members = MemberRecords(self.connection)
+        self.tasks = TaskRecords(self.connection)
         self.uploads = UploadRecords(self.connection)
 
     async def __aenter__(self) -> Self:
