@@ -15,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fetcher import __version__
-from fetcher.api import discovery, imports
+from fetcher.api import discovery, imports, page
 from fetcher.api.house import house_of
 from fetcher.api.problems import base_url, problem
 from fetcher.config import Settings, is_loopback
@@ -25,7 +25,9 @@ log = structlog.get_logger()
 
 
 async def root(request: Request) -> Response:
-    """`GET /`: where everything begins."""
+    """`GET /`: where everything begins; the page for browsers, a document for programs."""
+    if page.wants_page(request):
+        return await page.home(request)
     base = base_url(request)
     links = {name: f"{base}/{name}" for name in ("imports", "limits", "errors", "healthz")}
     return JSONResponse({"name": "glance-fetcher", "version": __version__, "links": links})
@@ -116,6 +118,7 @@ def build_app(settings: Callable[[], Settings], lifespan: Any) -> Starlette:
             Route("/healthz", healthz, methods=["GET"]),
             *discovery.routes,
             *imports.routes,
+            *page.routes,
         ],
         middleware=[Middleware(RequestContext, settings=settings)],
         exception_handlers={Failure: _failure, HTTPException: _http_error, Exception: _fault},

@@ -74,3 +74,18 @@ def title_of(document: dict[str, Any]) -> str:
         return str(name)
     path = str(document["url"]).partition("?")[0].rstrip("/")
     return path.rpartition("/")[2] or path
+
+
+def limit_words(name: str, value: object) -> str:
+    """A limit's value with the unit that its name ends in."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(str(item) for item in value) or "none"
+    if isinstance(value, int | float):
+        if name.endswith("bytes_per_second"):
+            return rate_words(value)
+        if name.endswith("_bytes"):
+            return size_words(value)
+        return time_words(value) if name.endswith("_seconds") else f"{value:,}"
+    return str(value)

@@ -5,11 +5,21 @@ from types import TracebackType
 from typing import Self
 
 from fetcher.index.connection import Connection
+from fetcher.index.figures import Figures
 from fetcher.index.images import ImageRecords
 from fetcher.index.imports import FILTERS, IdempotencyKey, ImportRecords, NewImport, Secrets
 from fetcher.index.schema import migrate
 
-__all__ = ["FILTERS", "IdempotencyKey", "ImageRecords", "ImportRecords", "Index", "NewImport", "Secrets"]
+__all__ = [
+    "FILTERS",
+    "Figures",
+    "IdempotencyKey",
+    "ImageRecords",
+    "ImportRecords",
+    "Index",
+    "NewImport",
+    "Secrets",
+]
 
 
 class Index:
@@ -23,6 +33,7 @@ class Index:
         self.connection = Connection(path, migrate)
         self.images = ImageRecords(self.connection)
         self.imports = ImportRecords(self.connection)
+        self.figures = Figures(self.connection)
 
     async def __aenter__(self) -> Self:
         """Open the file and bring it up to date.
