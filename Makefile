@@ -18,15 +18,15 @@ setup-dev: .venv/ready-dev
 .venv/ready: requirements.lock pyproject.toml | .venv/bin/python
 	@sh scripts/debian-packages.sh run
 	@echo "Installing pinned packages ..."
-	@$(V)/pip --quiet --disable-pip-version-check install --require-hashes --requirement requirements.lock
-	@$(V)/pip --quiet --disable-pip-version-check install --no-deps --no-build-isolation --editable .
+	@$(V)/pip --quiet --quiet --disable-pip-version-check install --require-hashes --requirement requirements.lock
+	@$(V)/pip --quiet --quiet --disable-pip-version-check install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv/ready-dev: requirements-dev.lock pyproject.toml | .venv/bin/python
 	@sh scripts/debian-packages.sh test
 	@echo "Installing pinned packages ..."
-	@$(V)/pip --quiet --disable-pip-version-check install --require-hashes --requirement requirements-dev.lock
-	@$(V)/pip --quiet --disable-pip-version-check install --no-deps --no-build-isolation --editable .
+	@$(V)/pip --quiet --quiet --disable-pip-version-check install --require-hashes --requirement requirements-dev.lock
+	@$(V)/pip --quiet --quiet --disable-pip-version-check install --no-deps --no-build-isolation --editable .
 	@touch .venv/ready $@
 
 check: setup-dev

@@ -77,8 +77,7 @@ class RequestContext:
 
     def _is_for_us(self, host: str) -> bool:
         settings = self._settings()
-        mode: str = settings.auth.mode
-        if mode != "local":
+        if settings.auth.mode != "local":
             return True
         name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
         return is_loopback(name.strip("[]").lower()) or f"//{host}" in settings.server.public_url

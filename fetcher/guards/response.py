@@ -37,6 +37,7 @@ KNOWN_CODINGS = frozenset(
 )
 MOST_BYTES = 2**63 - 1
 
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _LENGTH = re.compile(r"[0-9]{1,20}")
 _RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19}|\*)")
 _ETAG = re.compile(r'(W/)?"[!#-~]{0,256}"')
@@ -66,6 +67,19 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         return self.offset > 0 or self.length is not None
 
 
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """The head of an answer as it came.
+
+    Args:
+        version: Of HTTP: major and minor.
+        fields: In their order, repeated ones too.
+    """
+
+    status: int
+    version: tuple[int, int] = (1, 1)
+    fields: Sequence[tuple[str, str]] = ()
+
+
 class Head(msgspec.Struct, frozen=True, kw_only=True):
     """The head of an answer that passed.
 
@@ -88,13 +102,13 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     coding: str | None = None
 
 
-def check_head(status: int, headers: Sequence[tuple[str, str]], wanted: Wanted, now: datetime) -> Head:
+def check_head(reply: Reply, wanted: Wanted, settings: Settings, now: datetime) -> Head:
     """Refuse an answer whose head promises no image, or contradicts itself.
 
     Args:
-        status: As in the status line.
-        headers: All fields in their order, repeated ones too.
+        reply: The head as it came.
         wanted: What was asked for.
+        settings: For how long a source may have us wait.
         now: For a Retry-After that is a date.
 
     Raises:
@@ -102,42 +116,42 @@ def check_head(status: int, headers: Sequence[tuple[str, str]], wanted: Wanted, 
         BadResponse: The framing or the range is not to be trusted.
         EncodingForbidden: A content coding that the file itself does not have.
 
-    Source: RFC 9110 sections 8.6, 14.4 and 15, RFC 9112 section 6.
+    Source: RFC 9110 sections 8.6, 14.4 and 15, RFC 9112 sections 5.1 and 6.
     """
-    fields = _gather(headers)
-    if not _is_expected(status, wanted):
-        raise SourceStatus(status=status, retry_after_seconds=retry_after(fields, now))
-    body_bytes, is_chunked = _check_framing(fields)
+    fields = _gather(reply)
+    if not _is_expected(reply.status, wanted):
+        wait = retry_after(fields.get("retry-after", []), now)
+        if wait is not None:
+            wait = min(wait, settings.retry.max_retry_after_seconds)
+        raise SourceStatus(status=reply.status, retry_after_seconds=wait)
+    body_bytes, is_chunked = _check_framing(fields, reply.version)
+    etag = _single(fields, "etag", _ETAG)
     offset, declared = 0, body_bytes
-    if status == 206:
+    if reply.status == 206:
         offset, declared = _check_range(fields, wanted, body_bytes)
+        if wanted.if_range and wanted.if_range.startswith('"') and etag != wanted.if_range:
+            raise BadResponse(reason="the range it sends is of another version")
     elif "content-range" in fields:
         raise BadResponse(reason="it names a range that was not asked for")
-    etag = _single(fields, "etag", _ETAG)
-    if status == 206 and wanted.if_range and wanted.if_range.startswith('"') and etag != wanted.if_range:
-        raise BadResponse(reason="the range it sends is of another version")
     return Head(
-        status=status,
-        declared_bytes=None if status == 304 else declared,
+        status=reply.status,
+        declared_bytes=None if reply.status == 304 else declared,
         body_bytes=body_bytes,
         is_chunked=is_chunked,
         offset=offset,
         etag=etag,
         last_modified=_single(fields, "last-modified", _DATE),
-        accepts_ranges=status == 206 or fields.get("accept-ranges") == ["bytes"],
+        accepts_ranges=reply.status == 206 or fields.get("accept-ranges") == ["bytes"],
         coding=_check_coding(fields, wanted.path),
     )
 
 
-def retry_after(fields: dict[str, list[str]], now: datetime) -> float | None:
+def retry_after(values: Sequence[str], now: datetime) -> float | None:
     """Read how many seconds the source asks us to wait; None if it does not say so understandably.
 
     Source: RFC 9110 section 10.2.3.
     """
-    values = fields.get("retry-after", [])
-    if len(values) != 1:
-        return None
-    value = values[0]
+    value = values[0] if len(values) == 1 else ""
     if re.fullmatch(r"[0-9]{1,10}", value):
         return float(value)
     if not _DATE.fullmatch(value):
@@ -169,9 +183,13 @@ def limits(settings: Settings) -> tuple[Limit, ...]:
     )
 
 
-def _gather(headers: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+def _gather(reply: Reply) -> dict[str, list[str]]:
+    if reply.version not in {(1, 0), (1, 1)} or not 100 <= reply.status <= 599:
+        raise BadResponse(reason="its status line is none of HTTP/1")
     fields: dict[str, list[str]] = {}
-    for name, value in headers:
+    for name, value in reply.fields:
+        if not _NAME.fullmatch(name):
+            raise BadResponse(reason="it has a field whose name is not valid")
         fields.setdefault(name.lower(), []).append(value.strip(" \t"))
     return fields
 
@@ -180,14 +198,14 @@ def _is_expected(status: int, wanted: Wanted) -> bool:
     return status == 200 or (status == 206 and wanted.is_range) or (status == 304 and wanted.conditional)
 
 
-def _check_framing(fields: dict[str, list[str]]) -> tuple[int | None, bool]:
+def _check_framing(fields: dict[str, list[str]], version: tuple[int, int]) -> tuple[int | None, bool]:
     lengths = fields.get("content-length", [])
     codings = fields.get("transfer-encoding", [])
     if codings:
         if [coding.lower() for coding in codings] != ["chunked"]:
             raise BadResponse(reason="its transfer coding is not chunked alone")
-        if lengths:
-            raise BadResponse(reason="it has both a length and a transfer coding")
+        if lengths or version == (1, 0):
+            raise BadResponse(reason="it has a transfer coding beside a length, or in HTTP/1.0")
         return None, True
     if not lengths:
         return None, False

@@ -44,6 +44,11 @@ class CheckedUrl(msgspec.Struct, frozen=True, kw_only=True):
     origin: str
     redacted: str
 
+    @property
+    def authority(self) -> str:
+        """`host:port`."""
+        return self.origin.rpartition("/")[2]
+
 
 def check_url(raw: str, settings: Settings) -> CheckedUrl:
     """Refuse a URL that breaks a rule, before anything is looked up.

@@ -3,19 +3,22 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import msgspec
 import structlog
 
 from fetcher.config import Settings
-from fetcher.errors import Cancelled, InvalidUrl, NotReady, QueueFull
+from fetcher.errors import Cancelled, Conflict, Interrupted, InvalidUrl, NotReady, QueueFull
 from fetcher.guards.checksum import check_required
 from fetcher.guards.redaction import redact_url
 from fetcher.guards.url import check_url
 from fetcher.importer.live import Live
 from fetcher.importer.queue import FairQueue, Ticket
-from fetcher.importer.run import Parts, Run
+from fetcher.importer.run import ENGINE, Parts, Run
+from fetcher.importer.uploads import SENT, Engine, Uploads
 from fetcher.importer.verdicts import verdict_of
 from fetcher.index import IdempotencyKey, NewImport, Secrets
 from fetcher.model import Actor, Image, Import, Phase, State, Status, Submission
@@ -33,6 +36,8 @@ class Importer:
         self._live: dict[str, Live] = {}
         self._submits: dict[str, deque[float]] = {}
         self._is_open = False
+        engine = Engine(queue=self._queue, tasks=self._tasks, live=self._live, is_open=lambda: self._is_open)
+        self.uploads = Uploads(parts, engine)
 
     async def start(self) -> None:
         """Undo what a stopped process left half done, and take up what it left waiting."""
@@ -53,7 +58,7 @@ class Importer:
                 task.cancel()
             await asyncio.wait(tasks)
 
-    async def submit(
+    async def submit(  # noqa: PLR0913 - all that a call brings
         self,
         actor: Actor,
         submission: Submission,
@@ -61,11 +66,13 @@ class Importer:
         image: Image | None = None,
         key: IdempotencyKey | None = None,
         request_id: str | None = None,
+        headers: dict[str, str] | None = None,
     ) -> Import:
         """Take a submission into the queue.
 
         Args:
-            image: An image record that waits for bytes; without one, the import makes its own.
+            image: A queued image that waits for bytes; without one, the import makes its own.
+            headers: Secret ones, for the source alone.
 
         Raises:
             InvalidUrl: The URL can never be fetched.
@@ -73,24 +80,27 @@ class Importer:
             QueueFull: Too many wait, or this project submits too fast.
             IdempotencyMismatch: The key was used for something else.
             NotReady: The service is stopping.
+            Conflict: The image does not wait for bytes.
         """
         settings = self.parts.settings()
         if not self._is_open:
             raise NotReady(reason="it is starting or stopping")
-        check_url(submission.url, settings)
-        check_required(submission.checksum, settings)
+        if submission.remote is None:  # Else operator and other service answer for both.
+            check_url(submission.url, settings)
+            check_required(submission.checksum, settings)
         self._check_pace(actor.project_id, settings)
         now = datetime.now(UTC)
+        owns_image = image is None
         image = image or new_image(actor, submission, now)
         record = Import(
             id=str(uuid4()),
             image_id=image.id,
-            project_id=actor.project_id,
+            project_id=image.project_id,
             user_id=actor.user_id,
-            method="web-download",
+            method="web-download" if submission.remote is None else "glance-download",
             submission=submission,
             state=State.QUEUED,
-            owns_image=image.status is Status.IMPORTING,
+            owns_image=owns_image,
             request_id=request_id,
             created_at=now,
             updated_at=now,
@@ -98,7 +108,7 @@ class Importer:
         new = NewImport(
             record=record,
             image=image,
-            secrets=Secrets(url=submission.url),
+            secrets=Secrets(url=submission.url, headers=headers or {}),
             shown_url=redact_url(submission.url),
             key=key,
         )
@@ -157,13 +167,19 @@ class Importer:
         yield record
 
     async def delete_image(self, image_id: str, actor: Actor) -> None:
-        """Delete an image, and its bytes when no other image shares them.
+        """Delete an image, and its bytes when no other image shares them; what still writes it is ended.
 
         Raises:
             UnknownImage: There is none, or it is not the actor's to see.
             Forbidden: It is protected or another project's.
-            Conflict: An import is writing it.
+            Conflict: An import that began this moment is writing it.
         """
+        writer = await self.parts.index.images.check_deletable(image_id, actor)
+        if writer is not None:
+            with suppress(Conflict):  # It ended by itself meanwhile.
+                record = await self.cancel(writer, ENGINE)
+                if record.owns_image:
+                    return
         sha256 = await self.parts.index.images.delete(image_id, actor)
         if sha256 is not None:
             async with self.parts.store.holding(sha256):
@@ -187,9 +203,22 @@ class Importer:
         sha256 = record.digests.get("sha256")
         if record.phase is Phase.COMMITTING and sha256 and not await self.parts.index.images.has_blob(sha256):
             await self.parts.store.remove(sha256)
+        if record.method in SENT:
+            await self._end_interrupted(record)
+            return
         await self.parts.index.imports.requeue(record.id, datetime.now(UTC))
         self._enqueue(record, record.submission.url)
         log.info("import.recovered", import_id=record.id, state=record.state.value)
+
+    async def _end_interrupted(self, record: Import) -> None:
+        """End what somebody was sending when the process stopped: the sender is gone."""
+        now = datetime.now(UTC)
+        verdict = verdict_of(Interrupted())
+        ended = msgspec.structs.replace(
+            record, state=State.FAILED, phase=None, verdict=verdict, updated_at=now, ended_at=now
+        )
+        await self.parts.index.imports.end(ended, {"code": verdict.code})
+        log.info("import.interrupted", import_id=record.id, method=record.method)
 
     def _check_pace(self, project_id: str, settings: Settings) -> None:
         now = asyncio.get_running_loop().time()

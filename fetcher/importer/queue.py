@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import msgspec
 
 from fetcher.config import Imports
+from fetcher.errors import QueueFull
 
 
 class Ticket(msgspec.Struct, frozen=True):
@@ -58,16 +59,31 @@ class FairQueue:
         self._by_project[ticket.project_id] -= 1
         self._by_origin[ticket.origin] -= 1
 
+    def admit(self, ticket: Ticket, caps: Imports) -> None:
+        """Give a slot to bytes that are being sent and cannot wait in line; their sender is the origin.
+
+        Raises:
+            QueueFull: All slots, or all of the project, are taken.
+        """
+        if self.running >= caps.max_running:
+            raise QueueFull(scope="the service's running", limit=caps.max_running)
+        if self._by_project[ticket.project_id] >= caps.max_running_per_project:
+            raise QueueFull(scope="the project's running", limit=caps.max_running_per_project)
+        self._start(ticket)
+
     def take(self, caps: Imports) -> Iterator[Ticket]:
         """Hand out every import that may start now, one project after the other."""
         while self.running < caps.max_running:
             ticket = self._next(caps)
             if ticket is None:
                 return
-            self._running[ticket.import_id] = ticket
-            self._by_project[ticket.project_id] += 1
-            self._by_origin[ticket.origin] += 1
+            self._start(ticket)
             yield ticket
+
+    def _start(self, ticket: Ticket) -> None:
+        self._running[ticket.import_id] = ticket
+        self._by_project[ticket.project_id] += 1
+        self._by_origin[ticket.origin] += 1
 
     def _next(self, caps: Imports) -> Ticket | None:
         for project_id in list(self._lines):

@@ -1,10 +1,9 @@
 """One import from its claim to its verdict."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
 import structlog
@@ -17,15 +16,22 @@ from fetcher.importer.attempts import Attempts, Steps
 from fetcher.importer.intake import Intake
 from fetcher.importer.live import Live
 from fetcher.importer.provenance import document
+from fetcher.importer.remote import look_up
 from fetcher.importer.unbroken import unbroken
 from fetcher.importer.verdicts import OK, state_of, verdict_of
 from fetcher.index import Index, Secrets
-from fetcher.model import Actor, Blob, Import, Phase, State
+from fetcher.model import Actor, Blob, FormatVerdict, Image, Import, Phase, State
 from fetcher.pipeline import Workshop
 from fetcher.store import Store
+from fetcher.store.store import Reservation
 from fetcher.transport import Gate, SourceRequest
 
 log = structlog.get_logger()
+
+Settle = Callable[[Blob], Awaitable[bool]]
+
+# Who acts where the service does its own work, which it was allowed to when it took the work.
+ENGINE = Actor(project_id="", user_id="engine", roles=frozenset({"admin"}))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,28 +72,40 @@ class Run:
             log.exception("import.fault", import_id=self._live.record.id, error=repr(error))
             await self._fail(InternalFault())
 
-    async def _import(self, reservation: Any) -> None:
-        async def fresh() -> Intake:
-            record = self._live.record
-            return Intake(
-                staged=await self._parts.store.stage(record.id, record.claim),
-                store=self._parts.store,
-                workshop=self._parts.workshop,
-                settings=self._settings,
-                submission=record.submission,
-                algorithms=self._algorithms(),
-                reservation=reservation,
-                count=self._count,
-            )
-
-        steps = Steps(fresh=fresh, write=self._write, verify=self._verify)
-        request = SourceRequest(url=self._secrets.url, headers=self._secrets.headers)
+    async def _import(self, reservation: Reservation) -> None:
+        url = self._secrets.url
+        if self._live.record.submission.remote is not None:
+            url = await look_up(self._parts.gate, self._live, self._secrets, self._settings)
+        steps = Steps(fresh=lambda: self._intake(reservation), write=self._write, verify=self._verify)
+        request = SourceRequest(url=url, headers=self._secrets.headers)
         attempts = Attempts(self._parts.gate, self._live, request, self._settings, steps)
         try:
             intake = await attempts.take_all()
-            await unbroken(commit(self._parts, self._live, intake, self._settings, attempts.source_headers))
+            await unbroken(commit(self._parts, self._live, intake, self._activation(attempts.source_headers)))
         finally:
             await attempts.close()
+
+    async def _intake(self, reservation: Reservation, *, is_judged: bool = True) -> Intake:
+        record = self._live.record
+        return Intake(
+            staged=await self._parts.store.stage(record.id, record.claim),
+            store=self._parts.store,
+            workshop=self._parts.workshop,
+            settings=self._settings,
+            submission=record.submission,
+            is_judged=is_judged,
+            algorithms=self._algorithms(),
+            reservation=reservation,
+            count=self._count,
+        )
+
+    def _activation(self, headers: dict[str, str]) -> Settle:
+        """What makes an image of committed bytes; `headers` are those of the source."""
+
+        async def settle(blob: Blob) -> bool:
+            return await activate(self._parts, self._live, blob, self._settings, headers)
+
+        return settle
 
     def _algorithms(self) -> list[str]:
         checksum = self._live.record.submission.checksum
@@ -111,9 +129,10 @@ class Run:
         self._live.change(phase=Phase.VERIFYING, format=intake.format, digests=intake.digests())
         checksum = self._live.record.submission.checksum
         if checksum is not None:
-            check_digest(checksum, intake.digests()[checksum.algorithm], source="submitter")
+            source = "submitter" if self._live.record.submission.remote is None else "remote"
+            check_digest(checksum, intake.digests()[checksum.algorithm], source=source)
             if checksum.algorithm in self._settings.checksum.accepted:
-                self._live.change(verified_by="submitter")
+                self._live.change(verified_by=source)
 
     async def _fail(self, failure: Failure) -> None:
         now = datetime.now(UTC)
@@ -134,13 +153,14 @@ class Run:
         self._live.tell()
 
 
-async def commit(
-    parts: Parts, live: Live, intake: Intake, settings: Settings, headers: dict[str, str]
-) -> None:
+async def commit(parts: Parts, live: Live, intake: Intake, settle: Settle) -> None:
     """Make complete and verified bytes durable, then visible.
 
     The record says first which blob is about to appear, so that a start after
     a crash knows what may lie there without a row.
+
+    Args:
+        settle: Writes the rows that need the bytes; False when the import was ended meanwhile.
 
     Raises:
         Cancelled: The import was cancelled first; nothing is left of it.
@@ -165,7 +185,7 @@ async def commit(
     async with parts.store.holding(sha256):
         await parts.store.commit(intake.staged, sha256)
         try:
-            won = await _activate(parts, live, blob, settings, headers)
+            won = await settle(blob)
         finally:
             if not await parts.index.images.has_blob(sha256):
                 await parts.store.remove(sha256)
@@ -173,23 +193,14 @@ async def commit(
         raise Cancelled
 
 
-async def _activate(
-    parts: Parts, live: Live, blob: Blob, settings: Settings, headers: dict[str, str]
-) -> bool:
+async def activate(parts: Parts, live: Live, blob: Blob, settings: Settings, headers: dict[str, str]) -> bool:
+    """Make the import's image active with these bytes, and the import succeeded."""
     now = datetime.now(UTC)
     record = msgspec.structs.replace(
         live.record, state=State.SUCCEEDED, phase=None, verdict=OK, updated_at=now, ended_at=now
     )
-    actor = Actor(project_id=record.project_id, user_id=record.user_id)
-    image = await parts.index.images.find(record.image_id, actor)
-    verdict = record.format
-    image = msgspec.structs.replace(
-        image,
-        disk_format=verdict.disk_format if verdict else image.disk_format,
-        container_format=verdict.container_format if verdict else image.container_format,
-        virtual_size=blob.virtual_bytes,
-        updated_at=now,
-    )
+    image = await parts.index.images.find(record.image_id, ENGINE)
+    image = with_bytes(image, blob, record.format, now)
     story = {**document(record, blob, settings, TABLE_VERSION), "source_headers": headers}
     won = await parts.index.imports.activate(record, blob, image, story)
     if won:
@@ -198,3 +209,14 @@ async def _activate(
             "import.succeeded", import_id=record.id, image_id=image.id, size=blob.size, sha256=blob.sha256
         )
     return won
+
+
+def with_bytes(image: Image, blob: Blob, verdict: FormatVerdict | None, now: datetime) -> Image:
+    """The image as it is with these bytes; its formats are what the bytes are, as far as they were judged."""
+    return msgspec.structs.replace(
+        image,
+        disk_format=verdict.disk_format if verdict else image.disk_format,
+        container_format=verdict.container_format if verdict else image.container_format,
+        virtual_size=blob.virtual_bytes,
+        updated_at=now,
+    )

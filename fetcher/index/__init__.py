@@ -7,18 +7,37 @@ from typing import Self
 from fetcher.index.connection import Connection
 from fetcher.index.figures import Figures
 from fetcher.index.images import ImageRecords
-from fetcher.index.imports import FILTERS, IdempotencyKey, ImportRecords, NewImport, Secrets
+from fetcher.index.imports import (
+    FAILED_IMPORT,
+    FILTERS,
+    PULLS,
+    IdempotencyKey,
+    ImportRecords,
+    NewImport,
+    Secrets,
+)
+from fetcher.index.listing import SORT_KEYS, Filter, ImageQuery
+from fetcher.index.members import MemberRecords
 from fetcher.index.schema import migrate
+from fetcher.index.uploads import Stage, UploadRecords
 
 __all__ = [
+    "FAILED_IMPORT",
     "FILTERS",
+    "PULLS",
+    "SORT_KEYS",
     "Figures",
+    "Filter",
     "IdempotencyKey",
+    "ImageQuery",
     "ImageRecords",
     "ImportRecords",
     "Index",
+    "MemberRecords",
     "NewImport",
     "Secrets",
+    "Stage",
+    "UploadRecords",
 ]
 
 
@@ -34,6 +53,8 @@ class Index:
         self.images = ImageRecords(self.connection)
         self.imports = ImportRecords(self.connection)
         self.figures = Figures(self.connection)
+        self.members = MemberRecords(self.connection)
+        self.uploads = UploadRecords(self.connection)
 
     async def __aenter__(self) -> Self:
         """Open the file and bring it up to date.

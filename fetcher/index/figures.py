@@ -75,7 +75,7 @@ class ImageSearch(Value, frozen=True, kw_only=True):
     """
 
     text: str = ""
-    filters: dict[str, str] = {}
+    filters: dict[str, str] = {}  # noqa: RUF012 - a msgspec struct copies it for each value
     limit: int
     marker: str | None = None
 
@@ -103,7 +103,7 @@ class Figures:
         return await self._connection.read(_origins, limit)
 
     async def find_images(self, actor: Actor, search: ImageSearch) -> list[Image]:
-        """The newest images that the actor may read and that match.
+        """The newest images that match; hidden ones and other projects' community images are not offered.
 
         Raises:
             UnknownImage: There is no image `marker`.
@@ -163,7 +163,10 @@ _FILTERS = ("status", "disk_format", "visibility")
 
 def _find_images(db: Database, actor: Actor, search: ImageSearch) -> list[Image]:
     where, arguments = scope.readable_images(actor)
-    arguments = {**arguments, "limit": search.limit}
+    arguments = {**arguments, "limit": search.limit, "own": actor.project_id}
+    where += " AND images.is_hidden = 0"
+    if search.filters.get("visibility") != "community":
+        where += " AND (images.visibility <> 'community' OR images.project_id = :own)"
     if search.text:
         escaped = search.text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         arguments |= {"like": f"%{escaped}%", "begins": f"{escaped.lower()}%"}

@@ -4,6 +4,15 @@ from fetcher.guards.request_headers import check_request_headers
 from fetcher.transport.gate import Gate
 from fetcher.transport.request import SourceRequest, is_strong
 from fetcher.transport.source import Source
-from fetcher.transport.sums import fetch_sums
+from fetcher.transport.sums import Sums, SumsRequest, fetch_sums
 
-__all__ = ["Gate", "Source", "SourceRequest", "check_request_headers", "fetch_sums", "is_strong"]
+__all__ = [
+    "Gate",
+    "Source",
+    "SourceRequest",
+    "Sums",
+    "SumsRequest",
+    "check_request_headers",
+    "fetch_sums",
+    "is_strong",
+]

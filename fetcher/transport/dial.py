@@ -1,218 +1,216 @@
-"""The one place where sockets are made: what is not judged is not dialled."""
+"""Dialling: to the addresses of a plan and nowhere else, through a proxy and TLS where they are wanted."""
 
 import asyncio
+import contextlib
+import re
 import socket
-from collections.abc import Callable, Sequence
-from ipaddress import IPv4Address, IPv6Address, ip_address
+import ssl
+from asyncio.sslproto import SSLProtocol
 from typing import Any
 
 import aiohttp
-from aiohttp import ClientRequest, ClientTimeout, TCPConnector
-from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.connector import Connection
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.tracing import Trace
 
-from fetcher.config import Settings
-from fetcher.errors import AddressForbidden, Failure
-from fetcher.guards.address import check_address
+from fetcher.errors import ConnectFailed, Failure
 from fetcher.model import TlsPeer
+from fetcher.transport import faults
+from fetcher.transport.plan import AnyAddress, Plan
 from fetcher.transport.tls import read_peer
 
-AnyAddress = IPv4Address | IPv6Address
+# How long one address is waited for before the next is tried beside it (RFC 8305 section 5).
+STAGGER_SECONDS = 0.25
 # A source may announce its answer with a few interim ones, not with an endless stream of them.
 MAX_INTERIM_ANSWERS = 16
+MAX_PROXY_HEAD_BYTES = 8192
 
-
-class DialRefused(OSError):
-    """The dial was refused by a rule; an OSError, because only these keep their way through aiohttp."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(str(failure))
-        self.failure = failure
+_TUNNEL = re.compile(rb"HTTP/1\.[01] ([0-9]{3})[ \r]")
 
 
 class TooManyAnswers(aiohttp.ClientPayloadError):
     """More interim answers than any source needs."""
 
 
-class Plan:
-    """Which addresses one hop may dial, and what came of it.
+class Conversation(ResponseHandler):
+    """One connection, and who is at its other end.
 
-    Args:
-        addresses: All judged already; each is judged again when it is dialled.
-        is_proxy: They are the operator's own proxy, whose address no rule binds.
+    Attributes:
+        address: Who was dialled; kept here, since a closed connection cannot tell.
+        tls: Who they proved to be.
     """
 
-    def __init__(
-        self, host: str, port: int, addresses: Sequence[AnyAddress], settings: Settings, *, is_proxy: bool
-    ) -> None:
-        self.host = host
-        self.port = port
-        self.addresses = tuple(addresses)
-        self.settings = settings
-        self.is_proxy = is_proxy
-        self.refused: Failure | None = None
-        self.is_connected = False
-        self.dialled: tuple[str, int] | None = None
-        self.tls: TlsPeer | None = None
+    address: str | None = None
+    tls: TlsPeer | None = None
+    _answers = 0
 
-    def judge(self) -> None:
-        """Refuse the hop if any of its addresses is forbidden.
-
-        Picking the good ones would let a name that rotates its answers try
-        again and again.
-
-        Raises:
-            AddressForbidden: At the first that is.
-        """
-        for address in self.addresses if not self.is_proxy else ():
-            judge_address(address, self.port, self.settings, self.host)
-
-    def make_socket(self, info: tuple[Any, ...]) -> socket.socket:
-        """Make the socket of one dial, if it goes where this hop may go.
-
-        Raises:
-            DialRefused: It goes anywhere else.
-        """
-        family, kind, protocol, _, target = info
-        try:
-            self._judge_target(target)
-        except AddressForbidden as error:
-            self.refused = error
-            raise DialRefused(error) from error
-        self.dialled = (str(target[0]), target[1])
-        return socket.socket(family=family, type=kind, proto=protocol)
-
-    def note(self, transport: asyncio.BaseTransport) -> None:
-        """Record who was reached; when the body is complete, it is too late to ask."""
-        self.is_connected = True
-        peer = transport.get_extra_info("peername")
-        self.dialled = (str(peer[0]), peer[1]) if peer else self.dialled
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Record the other end before it can hang up."""
+        super().connection_made(transport)
         self.tls = read_peer(transport.get_extra_info("ssl_object"))
 
-    def reached(self) -> tuple[str | None, int | None]:
-        """Tell who was dialled; before that, who would have been."""
-        if self.dialled:
-            return self.dialled
-        return (str(self.addresses[0]), self.port) if self.addresses else (None, None)
-
-    def _judge_target(self, target: tuple[Any, ...]) -> None:
-        try:
-            address = ip_address(target[0])
-        except ValueError as error:
-            raise self.forbid(str(target[0]), target[1], "it is a name, not an address") from error
-        if address not in self.addresses or target[1] != self.port or (len(target) == 4 and target[3]):
-            raise self.forbid(str(address), target[1], "it is not the address that was judged")
-        if not self.is_proxy:
-            judge_address(address, self.port, self.settings, self.host)
-
-    def forbid(self, address: str, port: int, reason: str) -> AddressForbidden:
-        """Say that something is not dialled."""
-        return AddressForbidden(host=self.host, address=address, port=port, reason=reason)
-
-
-class Pinned(AbstractResolver):
-    """Answers with the addresses of a plan and nothing else."""
-
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-
-    async def resolve(
-        self,
-        host: str,
-        port: int = 0,
-        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 - all families were judged
-    ) -> list[ResolveResult]:
-        """Answer for the host of the plan.
+    async def read(self) -> Any:
+        """Wait for the next head; aiohttp would skip interim ones without end, and without a pause.
 
         Raises:
-            DialRefused: Another host is asked for, or there is no address.
+            TooManyAnswers: So many that no honest source sends them.
         """
-        plan = self._plan
-        if host.rstrip(".") != plan.host or port != plan.port or not plan.addresses:
-            raise DialRefused(plan.forbid("", port, "it is not the host that was judged"))
-        return [_answer(host, port, address) for address in plan.addresses]
-
-    async def close(self) -> None:
-        """Hold nothing."""
+        self._answers += 1
+        if self._answers > MAX_INTERIM_ANSWERS + 1:
+            raise TooManyAnswers
+        return await super().read()
 
 
-class GuardedConnector(TCPConnector):
-    """Connects by a plan, tells when it did, and bounds the interim answers."""
+class TlsLayer(SSLProtocol):
+    """TLS, asyncio's own whatever the loop is.
 
-    def __init__(self, plan: Plan, on_connected: Callable[[], None], dial_seconds: float) -> None:
-        super().__init__(
-            resolver=Pinned(plan),
-            socket_factory=plan.make_socket,
-            use_dns_cache=False,
-            force_close=True,
-            limit=1,
-            timeout_ceil_threshold=dial_seconds + 1,
-        )
-        self._plan = plan
-        self._on_connected = on_connected
+    uvloop's drops what it has not passed on yet when the source hangs up while
+    reading is paused, so many a large download from a fast source would lack
+    its end. The buffer is allocated for each connection; a larger one gains
+    nothing that can be measured.
+    """
 
-    async def connect(
+    max_size = 65_536
+
+
+class Handover(aiohttp.BaseConnector):
+    """Gives aiohttp the one connection that was dialled for it; it cannot get another."""
+
+    def __init__(self, conversation: Conversation) -> None:
+        super().__init__(force_close=True, limit=1)
+        self._conversations = [conversation]
+
+    async def _create_connection(
         self,
-        req: ClientRequest,
-        traces: list[Trace],
-        timeout: ClientTimeout,  # noqa: ASYNC109 - aiohttp's own signature
-    ) -> Connection:
-        """Connect, then record the peer before it can hang up."""
-        connection = await super().connect(req, traces, timeout)
-        protocol = connection.protocol
-        if connection.transport is None or protocol is None:
-            raise aiohttp.ServerDisconnectedError
-        self._plan.note(connection.transport)
-        self._on_connected()
-        read, seen = protocol.read, 0
-
-        async def read_few() -> Any:
-            nonlocal seen
-            seen += 1
-            if seen > MAX_INTERIM_ANSWERS + 1:
-                raise TooManyAnswers
-            return await read()
-
-        # aiohttp skips interim answers without end, and without letting anybody else run.
-        protocol.read = read_few  # type: ignore[method-assign] # there is no hook for it
-        return connection
+        req: aiohttp.ClientRequest,  # noqa: ARG002 - aiohttp's own signature
+        traces: list[Trace],  # noqa: ARG002
+        timeout: aiohttp.ClientTimeout,  # noqa: ARG002, ASYNC109
+    ) -> ResponseHandler:
+        if not self._conversations:
+            raise aiohttp.ClientConnectionError
+        return self._conversations.pop()
 
 
-def judge_address(address: AnyAddress, port: int, settings: Settings, host: str) -> None:
-    """Refuse an address that is forbidden by the rules, or is this machine's own.
+async def connect(
+    plan: Plan, dial_seconds: float, secure: ssl.SSLContext | None, tunnel_to: str | None
+) -> Conversation:
+    """Connect by a plan.
+
+    Args:
+        plan: Whom to dial.
+        dial_seconds: For one address.
+        secure: Does TLS where given, for the host of the plan or of the tunnel.
+        tunnel_to: `host:port` that the plan's host, a proxy, shall connect us to.
 
     Raises:
-        AddressForbidden: It is.
+        AddressForbidden: A dial would have led elsewhere.
+        ConnectFailed: Nobody answers, or the proxy does not connect us.
+        TlsFailed: Whoever answers cannot prove to be the host.
     """
-    check_address(address, port, settings, host)
-    if any(settings.address.allowing(address)):
-        return
-    if is_own(address, port):
-        raise AddressForbidden(host=host, address=str(address), port=port, reason="it is this machine's own")
+    name = plan.host if tunnel_to is None else tunnel_to.rpartition(":")[0].strip("[]")
+    sock = await _race(plan, dial_seconds)
+    try:
+        if tunnel_to is not None:
+            await _open_tunnel(sock, tunnel_to)
+        address = str(sock.getpeername()[0])
+    except faults.FOREIGN as error:
+        sock.close()
+        raise faults.while_connecting(error, name, plan.port) from error
+    except BaseException:
+        sock.close()
+        raise
+    try:
+        conversation = await _converse(sock, secure, name)
+    except faults.FOREIGN as error:
+        raise faults.while_connecting(error, name, plan.port) from error
+    conversation.address = address
+    return conversation
 
 
-def is_own(address: AnyAddress, port: int) -> bool:
-    """Tell whether an address is one of this machine's, public ones too; nothing is sent.
+async def _race(plan: Plan, dial_seconds: float) -> socket.socket:
+    """Dial one address after the other without waiting for each to fail; the first to answer wins."""
+    waiting = plan.order()
+    running: set[asyncio.Task[socket.socket]] = set()
+    failure: Failure = ConnectFailed(host=plan.host, port=plan.port, reason="the name has no address")
+    try:
+        while waiting or running:
+            if waiting:
+                running.add(asyncio.create_task(_dial(plan, waiting.pop(0), dial_seconds)))
+            done, running = await asyncio.wait(
+                running, timeout=STAGGER_SECONDS if waiting else None, return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in done:
+                error = task.exception()
+                if error is None:
+                    return task.result()
+                if not isinstance(error, Failure):
+                    raise error
+                failure = error
+        raise failure
+    finally:
+        await _drop(running)
 
-    A UDP socket that is connected to the machine itself takes the very same
-    address as its own end.
+
+async def _drop(tasks: set[asyncio.Task[socket.socket]]) -> None:
+    """Let go of dials that are not needed any more, also of those that have just come through."""
+    for task in tasks:
+        task.cancel()
+    for task in tasks:
+        with contextlib.suppress(asyncio.CancelledError, Failure):
+            (await task).close()
+
+
+async def _dial(plan: Plan, address: AnyAddress, dial_seconds: float) -> socket.socket:
+    sock = plan.make_socket(address)
+    try:
+        sock.setblocking(False)
+        async with asyncio.timeout(dial_seconds):
+            await asyncio.get_running_loop().sock_connect(sock, (str(address), plan.port))
+    except OSError as error:
+        sock.close()
+        raise faults.while_connecting(error, plan.host, plan.port) from error
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+async def _open_tunnel(sock: socket.socket, target: str) -> None:
+    """Have a proxy connect us to the target.
+
+    Raises:
+        OSError: The proxy hung up.
+        ProxyRefused: It does not want to.
+
+    Source: RFC 9110 section 9.3.6.
     """
-    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect((str(address), port))
-        except OSError:
-            return False  # there is no way there at all
-        return ip_address(probe.getsockname()[0]) == address
+    loop = asyncio.get_running_loop()
+    await loop.sock_sendall(sock, f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode("ascii"))
+    head = b""
+    while b"\r\n\r\n" not in head:
+        piece = await loop.sock_recv(sock, MAX_PROXY_HEAD_BYTES)
+        head += piece
+        if not piece or len(head) > MAX_PROXY_HEAD_BYTES:
+            raise faults.ProxyRefused("no valid answer")
+    match = _TUNNEL.match(head)
+    # Nobody speaks in the tunnel before we do: what follows the head would be the proxy's own.
+    if match is None or not head.endswith(b"\r\n\r\n") or match[1] != b"200":
+        raise faults.ProxyRefused(match[1].decode() if match else "no valid answer")
 
 
-def _answer(host: str, port: int, address: AnyAddress) -> ResolveResult:
-    return ResolveResult(
-        hostname=host,
-        host=str(address),
-        port=port,
-        family=socket.AF_INET if address.version == 4 else socket.AF_INET6,
-        proto=socket.IPPROTO_TCP,
-        flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+async def _converse(sock: socket.socket, secure: ssl.SSLContext | None, name: str) -> Conversation:
+    """Put aiohttp's protocol on a socket, with TLS between them where it is wanted."""
+    loop = asyncio.get_running_loop()
+    conversation = Conversation(loop)
+    if secure is None:
+        await loop.create_connection(lambda: conversation, sock=sock)
+        return conversation
+    shaken = loop.create_future()
+    transport, _ = await loop.create_connection(
+        lambda: TlsLayer(loop, conversation, secure, shaken, server_hostname=name), sock=sock
     )
+    try:
+        await shaken
+    except BaseException:
+        transport.abort()
+        raise
+    return conversation

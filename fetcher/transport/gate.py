@@ -22,18 +22,22 @@ from fetcher.errors import (
 from fetcher.guards.host_names import as_address
 from fetcher.guards.redirects import REDIRECTS
 from fetcher.guards.request_headers import check_request_headers
+from fetcher.guards.url import CheckedUrl
 from fetcher.model import Hop
 from fetcher.transport import faults
-from fetcher.transport.dial import GuardedConnector, Plan
+from fetcher.transport.dial import Conversation, Handover, connect
 from fetcher.transport.names import LookUp, Names, ask_machine
+from fetcher.transport.plan import Plan
 from fetcher.transport.request import SourceRequest
 from fetcher.transport.source import Source
 from fetcher.transport.tls import Trust
 from fetcher.transport.walk import Walk
 
 UNREACHABLE = (AddressForbidden, NameUnresolved, ConnectFailed)
-# The stream stops reading at twice this; a read then returns up to about three times this at once.
-READ_BUFFER_BYTES = 262_144
+# Reading stops at twice this much, so a read returns up to about three times it. A thousand sources that
+# wait for our disk share a quarter of the bytes that may be in flight.
+MOST_BUFFERED_BYTES = 262_144
+LEAST_BUFFERED_BYTES = 16_384
 
 
 class Gate:
@@ -46,6 +50,7 @@ class Gate:
     def __init__(self, look_up: LookUp = ask_machine) -> None:
         self._names = Names(look_up)
         self._trust = Trust()
+        self._open = 0
 
     async def close(self) -> None:
         """Hold nothing open: sources close with the blocks they were opened in."""
@@ -76,17 +81,27 @@ class Gate:
             hops.append(hop)
             on_hop(hop)
 
-        async with AsyncExitStack() as stack:
-            try:
-                source = await self._follow(Walk(request, settings, record), stack)
-            except (BadResponse, SourceStatus) as error:
-                if not _may_ask_anew(request, error):
-                    raise
-                await stack.aclose()
-                whole = msgspec.structs.replace(request, offset=0, if_range=None)
-                source = await self._follow(Walk(whole, settings, record), stack)
-            source.hops = tuple(hops)
-            yield source
+        self._open += 1
+        try:
+            async with AsyncExitStack() as stack:
+                source = await self._pull(request, settings, record, stack)
+                source.hops = tuple(hops)
+                yield source
+        finally:
+            self._open -= 1
+
+    async def _pull(
+        self, request: SourceRequest, settings: Settings, record: Callable[[Hop], None], stack: AsyncExitStack
+    ) -> Source:
+        """Follow the request; once more without its range if that was not honoured."""
+        try:
+            return await self._follow(Walk(request, settings, record), stack)
+        except (BadResponse, SourceStatus) as error:
+            if not _may_ask_anew(request, error):
+                raise
+        await stack.aclose()
+        whole = msgspec.structs.replace(request, offset=0, if_range=None)
+        return await self._follow(Walk(whole, settings, record), stack)
 
     async def _follow(self, walk: Walk, stack: AsyncExitStack) -> Source:
         """Go from hop to hop until an answer is no redirect."""
@@ -106,71 +121,76 @@ class Gate:
 
     async def _ask(self, walk: Walk, stack: AsyncExitStack) -> aiohttp.ClientResponse:
         """Make one request, and record it however it ends."""
-        began = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        pace, began = walk.settings.pace, loop.time()
         walk.begin()
         try:
-            plan = await self._plan(walk)
-            return await self._send(walk, plan, began, stack)
+            try:
+                async with asyncio.timeout(pace.connect_seconds):
+                    walk.conversation = await self._connect(walk)
+            except TimeoutError as error:
+                raise faults.while_connecting(error, walk.target.host, walk.target.port) from error
+            stack.callback(walk.conversation.abort)
+            return await _converse(walk, walk.conversation, self._buffer_bytes(walk.settings), stack)
         except UNREACHABLE:
-            await _even_out(began, walk.settings.pace.unreachable_step_seconds)
+            await _even_out(began, pace.unreachable_step_seconds)
             raise
         finally:
             walk.end()
 
-    async def _plan(self, walk: Walk) -> Plan:
-        """Find the addresses that the hop may dial, and judge them all."""
+    async def _connect(self, walk: Walk) -> Conversation:
+        """Find the addresses that the hop may dial, judge them all, and dial."""
         target, settings = walk.target, walk.settings
+        secure = self._trust.context(settings, target.host) if target.scheme == "https" else None
         proxy = URL(settings.egress.proxy, encoded=True)
         host, port = (proxy.raw_host or "", proxy.port or 0) if proxy else (target.host, target.port)
+        if proxy:
+            _judge_behind_proxy(target, settings)
         literal = as_address(host)
-        if literal is None:
-            addresses = await self._names.resolve(host, settings, walk.request.project)
-        else:
-            addresses = [literal]
+        addresses = [literal] if literal else await self._names.resolve(host, settings, walk.request.project)
         walk.plan = Plan(host, port, addresses, settings, is_proxy=bool(proxy))
         walk.plan.judge()
-        inner = as_address(target.host)
-        if proxy and inner is not None:
-            Plan(target.host, target.port, [inner], settings, is_proxy=False).judge()
-        return walk.plan
+        tunnel_to = target.authority if proxy and secure else None
+        return await connect(walk.plan, settings.pace.dial_seconds, secure, tunnel_to)
 
-    async def _send(
-        self, walk: Walk, plan: Plan, began: float, stack: AsyncExitStack
-    ) -> aiohttp.ClientResponse:
-        """Connect by the plan, send the request and wait for the head, each within its time."""
-        target, settings, pace = walk.target, walk.settings, walk.settings.pace
-        trust = self._trust.context(settings, target.host) if target.scheme == "https" else True
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout_at(began + pace.connect_seconds) as deadline:
-
-                def on_connected() -> None:
-                    deadline.reschedule(loop.time() + pace.header_seconds)
-
-                connector = GuardedConnector(plan, on_connected, pace.dial_seconds)
-                session = await stack.enter_async_context(_session(connector, pace.dial_seconds))
-                walk.response = await session.get(
-                    URL(target.text, encoded=True),
-                    headers=walk.fields(),
-                    allow_redirects=False,
-                    proxy=settings.egress.proxy or None,
-                    ssl=trust,
-                )
-        except faults.FOREIGN as error:
-            raise faults.before_head(error, plan, settings) from error
-        stack.callback(walk.response.close)
-        return walk.response
+    def _buffer_bytes(self, settings: Settings) -> int:
+        share = settings.imports.buffer_bytes // (4 * self._open)
+        return max(LEAST_BUFFERED_BYTES, min(MOST_BUFFERED_BYTES, share))
 
 
-def _session(connector: GuardedConnector, dial_seconds: float) -> aiohttp.ClientSession:
+async def _converse(
+    walk: Walk, conversation: Conversation, buffer_bytes: int, stack: AsyncExitStack
+) -> aiohttp.ClientResponse:
+    """Send the request and wait for the head."""
+    target, seconds = walk.target, walk.settings.pace.header_seconds
+    proxy = walk.settings.egress.proxy if target.scheme == "http" else ""
+    session = await stack.enter_async_context(_session(conversation, buffer_bytes))
+    try:
+        async with asyncio.timeout(seconds):
+            walk.response = await session.get(
+                URL(target.text, encoded=True),
+                headers=walk.fields(),
+                allow_redirects=False,
+                proxy=proxy or None,
+            )
+    except TimeoutError as error:
+        reason = f"no complete head within {seconds:g} seconds"
+        raise SourceTooSlow(reason=reason, limit_seconds=seconds) from error
+    except faults.FOREIGN as error:
+        raise faults.before_head(error, target.host, target.port) from error
+    stack.callback(walk.response.close)
+    return walk.response
+
+
+def _session(conversation: Conversation, buffer_bytes: int) -> aiohttp.ClientSession:
     """Make a session that remembers nothing, decides nothing and asks the environment nothing."""
     return aiohttp.ClientSession(
-        connector=connector,
+        connector=Handover(conversation),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
         auto_decompress=False,
-        read_bufsize=READ_BUFFER_BYTES,
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=dial_seconds, ceil_threshold=dial_seconds + 1),
+        read_bufsize=buffer_bytes,
+        timeout=aiohttp.ClientTimeout(),
         middlewares=(_once,),
     )
 
@@ -179,10 +199,15 @@ async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerTy
     """Keep aiohttp from trying again by itself: attempts are counted elsewhere."""
     try:
         return await handler(request)
-    except aiohttp.ClientConnectorError:
-        raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
         raise aiohttp.ClientConnectionError from error
+
+
+def _judge_behind_proxy(target: CheckedUrl, settings: Settings) -> None:
+    """Judge an address in place of a name, though the proxy will dial it; names are the proxy's to judge."""
+    literal = as_address(target.host)
+    if literal is not None:
+        Plan(target.host, target.port, [literal], settings).judge()
 
 
 async def _even_out(began: float, step_seconds: float) -> None:

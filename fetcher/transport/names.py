@@ -12,6 +12,7 @@ import msgspec
 
 from fetcher.config import Settings
 from fetcher.errors import NameUnresolved
+from fetcher.transport import dns_client
 
 LookUp = Callable[[str], list[str]]
 
@@ -59,7 +60,10 @@ class Names:
         name = host if host in inner else host + "."
         try:
             async with asyncio.timeout(settings.pace.dns_seconds):
-                answers = await self._share(name, settings, project)
+                if settings.dns.servers:
+                    answers = await dns_client.look_up(name, settings.dns.servers)
+                else:
+                    answers = await self._share(name, settings, project)
         except TimeoutError as error:
             raise NameUnresolved(host=host, reason="no answer in time") from error
         except (OSError, UnicodeError) as error:

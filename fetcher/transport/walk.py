@@ -9,10 +9,11 @@ from yarl import URL
 from fetcher.config import Settings
 from fetcher.errors import BadRedirect, InvalidUrl
 from fetcher.guards.redirects import check_redirect, next_location
-from fetcher.guards.response import check_head
+from fetcher.guards.response import Reply, check_head
 from fetcher.guards.url import CheckedUrl, check_url
 from fetcher.model import Hop
-from fetcher.transport.dial import Plan
+from fetcher.transport.dial import Conversation
+from fetcher.transport.plan import Plan
 from fetcher.transport.request import SourceRequest
 from fetcher.transport.source import Source, shown_headers
 
@@ -29,6 +30,7 @@ class Walk:
         self.settings = settings
         self.target = check_url(request.url, settings)
         self.plan: Plan | None = None
+        self.conversation: Conversation | None = None
         self.response: aiohttp.ClientResponse | None = None
         self._record = record
         self._origin = self.target.origin
@@ -42,20 +44,21 @@ class Walk:
     def begin(self) -> None:
         """Enter a hop."""
         self._chain.append(self.target.text)
-        self.plan, self.response = None, None
+        self.plan, self.conversation, self.response = None, None, None
         self._at = datetime.now(UTC)
 
     def end(self) -> None:
         """Record a hop with what is known of it."""
-        plan, response = self.plan, self.response
-        address, port = plan.reached() if plan else (None, None)
+        plan, conversation, response = self.plan, self.conversation, self.response
+        # Nobody reached: who would have been.
+        meant = str(plan.addresses[0]) if plan and plan.addresses else None
         self._record(
             Hop(
                 url=self.target.redacted,
                 status=None if response is None else response.status,
-                address=address,
-                port=port,
-                tls=plan.tls if plan else None,
+                address=conversation.address if conversation else meant,
+                port=plan.port if plan else None,
+                tls=conversation.tls if conversation else None,
                 headers={} if response is None else shown_headers(response),
                 at=self._at,
             )
@@ -87,6 +90,9 @@ class Walk:
             EncodingForbidden: The bytes are coded.
         """
         wanted = self.request.wanted(URL(self.target.text, encoded=True).raw_path)
-        fields = tuple(response.headers.items())
-        head = check_head(response.status, fields, wanted, datetime.now(UTC))
+        version = response.version or (0, 0)
+        reply = Reply(
+            status=response.status, version=(version[0], version[1]), fields=tuple(response.headers.items())
+        )
+        head = check_head(reply, wanted, self.settings, datetime.now(UTC))
         return Source(response, head, self.settings)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from fetcher.guards.formats.inspector import Inspection
+from fetcher.guards.formats.inspection import Inspection
 from fetcher.guards.formats.report import Role
 
 CONVERT_TO = {

@@ -22,6 +22,7 @@ HTML = _kind("html", "an HTML page", LOGIN)
 XML = _kind("xml", "an XML document")
 JSON = _kind("json", "a JSON document", LOGIN)
 TEXT = _kind("text", "plain text")
+PROGRAM = _kind("program", "a program for Windows or UEFI")
 BEGINNINGS = {
     b"%PDF-": _kind("pdf", "a PDF document"),
     b"\x89PNG\r\n\x1a\n": _kind("image", "a picture"),
@@ -39,7 +40,11 @@ BEGINNINGS = {
 }
 HTML_BEGINNINGS = (b"<!doctype html", b"<html", b"<head", b"<body", b"<script", b"<title", b"<!--", b"<meta")
 NO_TEXT = bytes(set(range(32)) - set(b"\t\n\f\r\x1b")) + b"\x7f"
-MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
+UTF_8_MARK = b"\xef\xbb\xbf"
+WIDE_MARKS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
+ASCII = bytes(range(128))
+LONGEST_CHARACTER = 4
+LEAST_ASCII = 0.7  # Of a text in an old eight-bit encoding.
 
 
 def recognise(head: bytes) -> Report | None:
@@ -47,6 +52,8 @@ def recognise(head: bytes) -> Report | None:
     for beginning, kind in BEGINNINGS.items():
         if head.startswith(beginning):
             return Report(kind=kind, name=kind.words)
+    if _is_program(head):
+        return Report(kind=PROGRAM, name=PROGRAM.words)
     text = _as_text(head)
     if text is None:
         return None
@@ -54,14 +61,39 @@ def recognise(head: bytes) -> Report | None:
     return Report(kind=kind, name=kind.words)
 
 
+def _is_program(head: bytes) -> bool:
+    """Answer whether it has the headers of a Portable Executable."""
+    at = int.from_bytes(head[60:64], "little")
+    return head[:2] == b"MZ" and head[at : at + 4] == b"PE\0\0"
+
+
 def _as_text(head: bytes) -> bytes | None:
-    """Return a text as UTF-8, or None if this is none."""
-    for mark, encoding in MARKS.items():
-        if head.startswith(mark):
-            decoded = head[len(mark) : len(head) // 2 * 2].decode(encoding, "replace")
-            head = decoded.encode("utf-8", "replace")
-            break
-    return head if head and head.translate(None, NO_TEXT) == head else None
+    """Return a text in an encoding that has ASCII in it, or None if this is no text."""
+    encoding = WIDE_MARKS.get(head[:2])
+    if encoding:
+        head = head[2 : len(head) // 2 * 2].decode(encoding, "replace").encode("utf-8", "replace")
+        return head if _is_plain(head) and _ascii_share(head) >= LEAST_ASCII else None
+    head = head.removeprefix(UTF_8_MARK)
+    if not head or not _is_plain(head):
+        return None
+    return head if _is_utf_8(head) or _ascii_share(head) >= LEAST_ASCII else None
+
+
+def _is_plain(text: bytes) -> bool:
+    return text.translate(None, NO_TEXT) == text
+
+
+def _is_utf_8(text: bytes) -> bool:
+    """Answer whether it is UTF-8, but for a last character that the head may have cut."""
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.start > len(text) - LONGEST_CHARACTER and len(text) > LONGEST_CHARACTER
+    return True
+
+
+def _ascii_share(text: bytes) -> float:
+    return 1 - len(text.translate(None, ASCII)) / max(len(text), 1)
 
 
 def _kind_of_text(text: bytes) -> Kind:

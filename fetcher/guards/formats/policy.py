@@ -13,12 +13,16 @@ from fetcher.errors import (
     VirtualSizeExceeded,
 )
 from fetcher.guards.formats import advice
-from fetcher.guards.formats.inspector import EMPTY, FAULT, Inspection
+from fetcher.guards.formats.inspection import EMPTY, Inspection
+from fetcher.guards.formats.inspector import FAULT
 from fetcher.guards.formats.report import Role
 from fetcher.model import FormatVerdict
 
 AMAZON = ("ami", "ari", "aki")  # Whose disk and container format are always the same.
 BARE, COMPRESSED, OVA = "bare", "compressed", "ova"
+STARTING = ("qcow2", "vmdk", "vdi", "vhdx", "iso", "ploop")  # Which cannot be overlooked at the beginning.
+INSIDE_ROLES = (None, Role.DISK, Role.TRACE)
+RAMDISK_ROLES = (None, Role.RAMDISK, Role.TRACE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +59,7 @@ class Policy:
         if found.format == EMPTY:
             raise EmptySource
         if FAULT in found.findings:
-            raise _unsafe(found)
+            _check_safe(found)
         if found.rivals:
             raise FormatAmbiguous(found=list(found.rivals))
         formats = self._resolve(found, head)
@@ -63,8 +67,7 @@ class Policy:
             return None
         disk, container = formats
         self._check_accepted(found, disk, container)
-        if found.findings:
-            raise _unsafe(found)
+        _check_safe(found)
         virtual_bytes = found.virtual_bytes
         if virtual_bytes is None and found.role is None and found.complete:
             virtual_bytes = found.seen_bytes
@@ -98,11 +101,29 @@ class Policy:
 
     def _resolve_packed(self, found: Inspection) -> tuple[str, str]:
         """Take a packed image if that was said, or nothing was; a packed ramdisk is one all the same."""
+        inside = found.inside
         if self.disk == "ari" and self.container in (None, "ari"):
-            return "ari", "ari"
+            return self._hold_inside(found, inside is None or inside.role in RAMDISK_ROLES, "ari", "ari")
         if self.container == COMPRESSED or (self.container is None and self.disk is None):
-            return self.disk or "raw", COMPRESSED
+            if inside is None:
+                return self.disk or "raw", COMPRESSED
+            is_known_at_start = self.disk in STARTING and inside.disk_format != self.disk
+            is_other = self.disk is not None and inside.role is Role.DISK and inside.disk_format != self.disk
+            fits = inside.role in INSIDE_ROLES and not is_known_at_start and not is_other
+            return self._hold_inside(found, fits, self.disk or inside.disk_format or "raw", COMPRESSED)
         raise self._refusal(found)
+
+    def _hold_inside(self, found: Inspection, fits: bool, disk: str, container: str) -> tuple[str, str]:
+        """Hold the claim against what is inside a packed image."""
+        inside = found.inside
+        if inside is None or (fits and not inside.rivals):
+            return disk, container
+        if inside.rivals:
+            raise FormatAmbiguous(found=list(inside.rivals))
+        words = f"{found.words} of {inside.words}"
+        if self.disk is None:
+            raise self._unaccepted(inside, words, self.disk_formats)
+        raise FormatMismatch(claimed=self.disk, found=words, hint=advice.on_mismatch(inside, self.disk, ()))
 
     def _resolve_raw(self, found: Inspection, head: bytes) -> tuple[str, str] | None:
         """Take as raw what shows itself to be a disk, or was said to be one."""
@@ -147,8 +168,13 @@ class Policy:
         )
 
 
-def _unsafe(found: Inspection) -> Failure:
-    first = found.findings[0]
-    return FormatUnsafe(
-        format=found.disk_format or found.format, rule=first.rule, reason=first.reason, hint=first.hint
-    )
+def _check_safe(found: Inspection, outside: str = "") -> None:
+    for finding in found.findings[:1]:
+        raise FormatUnsafe(
+            format=found.disk_format or found.format,
+            rule=finding.rule,
+            reason=f"inside {outside}, {finding.reason}" if outside else finding.reason,
+            hint=finding.hint,
+        )
+    if found.inside is not None:
+        _check_safe(found.inside, found.words)

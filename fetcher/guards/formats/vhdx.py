@@ -18,7 +18,7 @@ from uuid import UUID
 
 from fetcher.guards.formats.crc32c import crc32c
 from fetcher.guards.formats.report import Kind, Report, Role, Steps, Window
-from fetcher.guards.formats.vhdx_metadata import Disk, check_metadata, follow_blocks
+from fetcher.guards.formats.vhdx_metadata import BlockTable, Disk, check_metadata
 
 VHDX = Kind(key="vhdx", words="a VHDX disk image", role=Role.DISK, disk_format="vhdx", qemu="vhdx")
 
@@ -70,10 +70,15 @@ def _follow(report: Report) -> Steps:
         return
     metadata, blocks = regions[METADATA], regions[BLOCKS]
     disk = Disk()
+    table = BlockTable(report, blocks.offset, blocks.length)
+    if blocks.offset < metadata.offset:
+        yield from table.read_all()
     yield from check_metadata(report, metadata.offset, metadata.length, disk)
     report.announce()
-    if not report.findings and blocks.offset >= metadata.end:
-        yield from follow_blocks(report, blocks.offset, blocks.length, disk)
+    if not report.findings and blocks.offset > metadata.offset:
+        yield from table.read_for(disk)
+    if not report.findings:
+        table.check(disk)
 
 
 def _check_headers(headers: list[bytes], report: Report) -> None:

@@ -123,21 +123,48 @@ def _check_disk(report: Report, disk: Disk) -> None:
     report.facts["block_bytes"] = disk.block
 
 
-def follow_blocks(report: Report, offset: int, length: int, disk: Disk) -> Steps:
-    """Read the block allocation table, to learn the farthest block."""
+class BlockTable:
+    """The block allocation table, read while it streams past.
+
+    Args:
+        report: Where to note what is found.
+        offset: Of its region.
+        length: Of its region.
+    """
+
+    def __init__(self, report: Report, offset: int, length: int) -> None:
+        self.report = report
+        self.offset = offset
+        self.length = length
+        self.farthest = 0
+
+    def read_all(self) -> Steps:
+        """Read the whole region, where it comes before what tells how much of it is used."""
+        yield from self._read(self.length)
+
+    def read_for(self, disk: Disk) -> Steps:
+        """Read the part of it that the disk uses."""
+        yield from self._read(min(self.length, _table_bytes(disk)))
+
+    def _read(self, length: int) -> Steps:
+        for window in windows(self.offset, length):
+            numbers = set(integers((yield window), 8, "little"))
+            if any(number & 7 == PARTLY_PRESENT for number in numbers):
+                self.report.broke("vhdx-parent", "it leaves blocks to a parent", FLATTEN)
+                return
+            present = (number >> 20 << 20 for number in numbers if number & 7 == FULLY_PRESENT)
+            self.farthest = max(self.farthest, *present, 0)
+        self.report.facts["tables_read"] = True
+
+    def check(self, disk: Disk) -> None:
+        """Check that the table covers the disk, and note how far its blocks reach."""
+        covers = _table_bytes(disk) <= self.length
+        self.report.require(covers, "vhdx-size", "its block table does not cover its disk")
+        if self.farthest:
+            self.report.reaches(self.farthest + disk.block, "blocks")
+
+
+def _table_bytes(disk: Disk) -> int:
     ratio = (1 << 23) * disk.sector // disk.block
     blocks = -(-disk.size // disk.block)
-    entries = blocks + (blocks - 1) // ratio
-    report.require(entries * 8 <= length, "vhdx-size", "its block table does not cover its disk")
-    if report.findings:
-        return
-    for window in windows(offset, entries * 8):
-        numbers = set(integers((yield window), 8, "little"))
-        if any(number & 7 == PARTLY_PRESENT for number in numbers):
-            report.broke("vhdx-parent", "it leaves blocks to a parent", FLATTEN)
-            return
-        present = (number >> 20 << 20 for number in numbers if number & 7 == FULLY_PRESENT)
-        farthest = max(present, default=0)
-        if farthest:
-            report.reaches(farthest + disk.block, "blocks")
-    report.facts["tables_read"] = True
+    return (blocks + (blocks - 1) // ratio) * 8

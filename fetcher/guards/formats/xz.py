@@ -65,7 +65,7 @@ def _check_index(index: bytes, report: Report, total: int) -> None:
     stream = HEADER_BYTES + packed + len(index) + FOOTER_BYTES
     report.require(stream <= total, "xz-index", "its index describes more than there is", CUT_SHORT)
     if stream == total:
-        report.virtual_bytes = unpacked
+        report.facts["unpacked_bytes"] = unpacked
     else:
         report.facts["streams"] = "several"
 

@@ -60,7 +60,7 @@ def _follow(report: Report) -> Steps:
         if report.findings:
             return
     if report.facts.pop("declares_size", False):
-        report.virtual_bytes = unpacked
+        report.facts["unpacked_bytes"] = unpacked
 
 
 class _Frame:
