@@ -3,7 +3,7 @@
 from urllib.parse import urlencode
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from fetcher.api.house import house_of
 from fetcher.api.imports import require_role
@@ -12,7 +12,7 @@ from fetcher.api.page.render import page
 from fetcher.api.page.session import Visitor, read_form
 from fetcher.api.page.shown import see_other, shown
 from fetcher.api.problems import base_url
-from fetcher.errors import UnknownImport
+from fetcher.errors import Conflict, UnknownImport
 from fetcher.index.figures import ImageSearch
 from fetcher.model import Image, Import, Status
 
@@ -76,6 +76,24 @@ async def _import_of(request: Request, visitor: Visitor, image: Image) -> Import
     except UnknownImport:
         return None
     return found[0] if found else None
+
+
+@shown
+async def download(request: Request, visitor: Visitor) -> Response:
+    """`GET /page/images/{id}/file`: the bytes, for a browser that has a cookie and no token header."""
+    house = house_of(request)
+    image = await house.index.images.find(request.path_params["id"], visitor.actor)
+    if image.status is not Status.ACTIVE or image.sha256 is None:
+        raise Conflict(reason="the image has no bytes yet")
+    headers = {
+        "Content-Length": str(image.size),
+        "Content-Disposition": f'attachment; filename="{file_name(image)}"',
+        "Content-Security-Policy": "sandbox",
+        "Cache-Control": "no-store",
+    }
+    return StreamingResponse(
+        house.store.read(image.sha256), headers=headers, media_type="application/octet-stream"
+    )
 
 
 @shown

@@ -61,12 +61,14 @@ async def listing(request: Request, visitor: Visitor) -> Response:
 async def listing_events(request: Request, visitor: Visitor) -> Response:
     """`GET /page/imports/events`: the first page of the list whenever it changes."""
     house, filters = house_of(request), _filters(request)
+    most = request.query_params.get("most", "")
+    shown_rows = int(most) if most.isascii() and most.isdigit() and len(most) < 4 else None
 
     async def stream() -> AsyncIterator[ServerSentEvent]:
         before = ""
         while True:
             records, _ = await _page_of(house, visitor, filters, None)
-            rows = fragment("_import_rows.html", records=records)
+            rows = fragment("_import_rows.html", records=records[:shown_rows])
             if rows != before:
                 yield ServerSentEvent(rows, event="rows")
                 before = rows

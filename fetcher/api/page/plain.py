@@ -32,7 +32,7 @@ async def limits(request: Request, visitor: Visitor) -> Response:
     found = published(house_of(request).settings())
     sections = [
         (
-            GUARDS.get(guard, guard.capitalize()),
+            GUARDS.get(guard, guard.replace("_", " ").capitalize()),
             [(limit, limit_words(limit.name, limit.value)) for limit in group],
         )
         for guard, group in groupby(found, key=lambda limit: limit.guard)

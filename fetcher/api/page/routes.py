@@ -2,12 +2,12 @@
 
 from starlette.routing import Route
 
-from fetcher.api.page import desk, home, images, imports, plain, signing, static
+from fetcher.api.page import desk, images, imports, plain, signing, static, submitting
 
 routes = [
     Route("/page/static/{name}", static.static_file, methods=["GET"]),
-    Route("/page/check", home.check, methods=["POST"]),
-    Route("/page/submit", home.submit, methods=["POST"]),
+    Route("/page/check", submitting.check, methods=["POST"]),
+    Route("/page/submit", submitting.submit, methods=["POST"]),
     Route("/page/imports", imports.listing, methods=["GET"]),
     Route("/page/imports/events", imports.listing_events, methods=["GET"]),
     Route("/page/imports/{id}", imports.detail, methods=["GET"]),
@@ -15,6 +15,7 @@ routes = [
     Route("/page/imports/{id}/cancel", imports.cancel, methods=["POST"]),
     Route("/page/images", images.listing, methods=["GET"]),
     Route("/page/images/{id}", images.detail, methods=["GET"]),
+    Route("/page/images/{id}/file", images.download, methods=["GET"]),
     Route("/page/images/{id}/delete", images.delete, methods=["POST"]),
     Route("/page/limits", plain.limits, methods=["GET"]),
     Route("/page/codes", plain.codes, methods=["GET"]),

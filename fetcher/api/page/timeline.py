@@ -62,7 +62,9 @@ def _attempt(record: Import, attempt: Attempt, *, is_operator: bool) -> list[Ste
             steps.append(Step(at=attempt.ended_at, words=f"Received {got}", mood="good"))
         else:
             again = f"; trying again in {time_words(attempt.wait_seconds)}" if attempt.wait_seconds else ""
-            broke = f"{attempt.reason or attempt.code} ({got}{again})"
+            is_last = record.state.is_final and attempt is record.attempts[-1]
+            reason = "Stopped" if is_last else attempt.reason or attempt.code
+            broke = f"{reason} after {got}{again}" if is_last else f"{reason} ({got}{again})"
             steps.append(Step(at=attempt.ended_at, words=broke, mood="bad"))
     return steps
 

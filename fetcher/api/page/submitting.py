@@ -19,7 +19,7 @@ from fetcher.errors import Failure, InvalidRequest, InvalidUrl, UnknownImport
 from fetcher.guards.url import check_url
 from fetcher.model import Submission
 
-RECENT = 5
+RECENT = 6
 EMPTY: dict[str, str] = dict.fromkeys(
     (
         *("url", "name", "disk_format", "container_format", "checksum", "max_bytes"),
@@ -48,7 +48,7 @@ async def _home(
         status=200 if failure is None else status_of(failure),
         values=values,
         wants_more=any(value for name, value in values.items() if name != "url"),
-        secret_lost="***" in values["url"],
+        secret_lost="REDACTED" in values["url"],
         failure=None if failure is None else {"words": str(failure.public()), "advice": advice_of(failure)},
         in_force=in_force(settings),
         settings=settings,
