@@ -53,3 +53,6 @@ lock:
 
 clean:
 	rm -rf .venv data .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+bench: setup-dev
+	$(V)/python -m bench run

@@ -129,7 +129,11 @@ def bind(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.server.host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind((settings.server.host, settings.server.port))
+    try:
+        listening.bind((settings.server.host, settings.server.port))
+    except OSError:
+        listening.close()
+        raise
     return listening
 
 

@@ -417,7 +417,7 @@ def _convert_section(
 def _say(message: str, kind: Any) -> str:
     """Turn msgspec's complaint into what is expected instead."""
     wanted = message.removeprefix("Expected ").split(", got")[0]
-    if "Invalid enum value" in message or "pattern" in message:
+    if "Invalid enum value" in message or "matching regex" in message:
         wanted = _wanted(kind)
     return wanted.replace("`", "")
 

@@ -183,8 +183,8 @@ async def commit(parts: Parts, live: Live, intake: Intake, settle: Settle) -> No
         created_at=now,
     )
     async with parts.store.holding(sha256):
-        await parts.store.commit(intake.staged, sha256)
         try:
+            await parts.store.commit(intake.staged, sha256)
             won = await settle(blob)
         finally:
             if not await parts.index.images.has_blob(sha256):
