@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fetcher.api import discovery, imports, v2
+from fetcher.api import discovery, imports, page, v2
 from fetcher.api.house import house_of
 from fetcher.api.problems import problem
 from fetcher.api.v2.faults import fault
@@ -28,6 +28,11 @@ log = structlog.get_logger()
 def told(failure: Failure, request: Request) -> Response:
     """A failure in the form that the clients of this face read."""
     return (fault if request.url.path.startswith("/v2/") else problem)(failure, request)
+
+
+async def root(request: Request) -> Response:
+    """`GET /`: where everything begins; the page for browsers, the Image API's versions for programs."""
+    return await (page.home if page.wants_page(request) else choices)(request)
 
 
 async def healthz(request: Request) -> Response:
@@ -110,11 +115,12 @@ def build_app(settings: Callable[[], Settings], lifespan: Any) -> Starlette:
     """
     app = Starlette(
         routes=[
-            Route("/", choices, methods=["GET"]),
+            Route("/", root, methods=["GET"]),
             Route("/healthz", healthz, methods=["GET"]),
             *discovery.routes,
             *imports.routes,
             *v2.routes,
+            *page.routes,
         ],
         middleware=[Middleware(RequestContext, settings=settings)],
         exception_handlers={Failure: _failure, HTTPException: _http_error, Exception: _fault},
