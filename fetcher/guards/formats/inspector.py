@@ -86,7 +86,7 @@ class Inspector:
         if report.kind.key in OPENED and not report.findings:
             start = Start()
             yield from behind_head(self.head, unpack_start(report, start))
-            if start.is_known:
+            if start.content and start.is_known:
                 self._inside = describe(*_settle(bytes(start.content)))
             self._on_news()
 
