@@ -5,8 +5,8 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from fetcher.api.auth import require_role
 from fetcher.api.house import house_of
-from fetcher.api.imports import require_role
 from fetcher.api.page.boot import boot_lines, file_name
 from fetcher.api.page.render import page
 from fetcher.api.page.session import Visitor, read_form
