@@ -15,8 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fetcher import __version__
-from fetcher.api import discovery, imports, page
-from fetcher.api.house import house_of
+from fetcher.api import discovery, health, imports, metrics, page
 from fetcher.api.problems import base_url, problem
 from fetcher.config import Settings, is_loopback
 from fetcher.errors import Failure, InternalFault, InvalidRequest, MethodNotAllowed, NotFound
@@ -29,13 +28,10 @@ async def root(request: Request) -> Response:
     if page.wants_page(request):
         return await page.home(request)
     base = base_url(request)
-    links = {name: f"{base}/{name}" for name in ("imports", "limits", "errors", "healthz")}
+    links = {
+        name: f"{base}/{name}" for name in ("imports", "limits", "errors", "healthz", "readyz", "metrics")
+    }
     return JSONResponse({"name": "glance-fetcher", "version": __version__, "links": links})
-
-
-async def healthz(request: Request) -> Response:
-    """`GET /healthz`: the process answers."""
-    return JSONResponse({"status": "ok", "imports": house_of(request).importer.counts()})
 
 
 class RequestContext:
@@ -114,12 +110,13 @@ def build_app(settings: Callable[[], Settings], lifespan: Any) -> Starlette:
     return Starlette(
         routes=[
             Route("/", root, methods=["GET"]),
-            Route("/healthz", healthz, methods=["GET"]),
+            *health.routes,
+            *metrics.routes,
             *discovery.routes,
             *imports.routes,
             *page.routes,
         ],
-        middleware=[Middleware(RequestContext, settings=settings)],
+        middleware=[Middleware(RequestContext, settings=settings), Middleware(metrics.Counted)],
         exception_handlers={Failure: _failure, HTTPException: _http_error, Exception: _fault},
         lifespan=lifespan,
     )
