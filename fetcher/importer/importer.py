@@ -191,6 +191,11 @@ class Importer:
         age = timedelta(days=self.parts.settings().imports.keep_finished_days)
         return await self.parts.index.imports.forget(datetime.now(UTC) - age)
 
+    @property
+    def is_open(self) -> bool:
+        """Takes submissions: it has recovered, and is not stopping."""
+        return self._is_open
+
     def running(self) -> list[Import]:
         """The imports that run in this process, as they stand this moment."""
         return [live.snapshot() for live in self._live.values()]

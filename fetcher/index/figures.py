@@ -65,6 +65,24 @@ class OriginFigures(Value, frozen=True, kw_only=True):
     bytes_per_second: float | None
 
 
+class Ended(Value, frozen=True, kw_only=True):
+    """One import that ended.
+
+    Args:
+        number: Its place in the audit trail, which only grows.
+        action: activated, refused, failed or cancelled.
+        code: The true one.
+        size: Bytes received.
+        seconds: From its start to its end; None when it never started.
+    """
+
+    number: int
+    action: str
+    code: str
+    size: int
+    seconds: float | None
+
+
 class ImageSearch(Value, frozen=True, kw_only=True):
     """What somebody looks for.
 
@@ -98,6 +116,14 @@ class Figures:
         """How imports ended since a moment, by code and hour or day."""
         return await self._connection.read(_endings, since, 13 if by_hour else 10)
 
+    async def last_ended(self) -> int:
+        """The newest place in the audit trail; 0 when it is empty."""
+        return await self._connection.read(_last_ended)
+
+    async def ended_after(self, number: int, *, limit: int = 5000) -> list[Ended]:
+        """The imports that ended after a place in the audit trail, oldest first."""
+        return await self._connection.read(_ended_after, number, limit)
+
     async def origins(self, *, limit: int = 50) -> list[OriginFigures]:
         """How origins served the latest imports, the slowest first."""
         return await self._connection.read(_origins, limit)
@@ -123,14 +149,29 @@ def _totals(db: Database) -> Totals:
     return Totals(**next(iter(db.query(sql))))
 
 
+_ENDINGS = "('activated', 'refused', 'failed', 'cancelled')"
+_CODE = """CASE action WHEN 'activated' THEN 'ok' WHEN 'cancelled' THEN 'cancelled'
+           ELSE coalesce(json_extract(audit.detail, '$.code'), audit.code) END"""
+
+
 def _endings(db: Database, since: datetime, length: int) -> list[Ending]:
-    sql = """SELECT substr(at, 1, :length) AS at,
-                    CASE action WHEN 'activated' THEN 'ok' WHEN 'cancelled' THEN 'cancelled'
-                         ELSE coalesce(json_extract(detail, '$.code'), code) END AS code,
-                    count(*) AS count
-             FROM audit WHERE audit.at >= :since AND action IN ('activated', 'refused', 'failed', 'cancelled')
-             GROUP BY 1, 2 ORDER BY 1, 3 DESC"""
+    sql = f"""SELECT substr(at, 1, :length) AS at, {_CODE} AS code, count(*) AS count
+              FROM audit WHERE audit.at >= :since AND action IN {_ENDINGS}
+              GROUP BY 1, 2 ORDER BY 1, 3 DESC"""  # noqa: S608 - our own expression
     return [Ending(**row) for row in db.query(sql, {"length": length, "since": to_text(since)})]
+
+
+def _last_ended(db: Database) -> int:
+    return int(next(iter(db.query("SELECT coalesce(max(id), 0) AS id FROM audit")))["id"])
+
+
+def _ended_after(db: Database, number: int, limit: int) -> list[Ended]:
+    sql = f"""SELECT audit.id AS number, action, {_CODE} AS code, coalesce(imports.received_bytes, 0) AS size,
+                     (julianday(ended_at) - julianday(started_at)) * 86400.0 AS seconds
+              FROM audit LEFT JOIN imports ON imports.id = audit.import_id
+              WHERE audit.id > ? AND action IN {_ENDINGS}
+              ORDER BY audit.id LIMIT ?"""  # noqa: S608 - our own expression
+    return [Ended(**row) for row in db.query(sql, [number, limit])]
 
 
 def _origins(db: Database, limit: int) -> list[OriginFigures]:
