@@ -2,7 +2,8 @@
 
 import tomllib
 from collections.abc import Iterator
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from importlib.util import find_spec
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -15,6 +16,10 @@ Seconds = Annotated[float, Meta(gt=0, le=315_360_000)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Percent = Annotated[float, Meta(ge=0, le=90)]
 Address = Annotated[str, Meta(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+):\d{1,5}$", description="host:port")]
+Network = Annotated[
+    str, Meta(pattern=r"^[0-9A-Fa-f:.]+/\d{1,3}$", description="a network such as 10.1.0.0/16")
+]
+Name = Annotated[str, Meta(min_length=1, max_length=255)]
 Algorithm = Literal["md5", "sha1", "sha256", "sha384", "sha512"]
 DiskFormat = Literal["raw", "qcow2", "vmdk", "vdi", "vhd", "vhdx", "iso", "ploop", "ami", "ari", "aki"]
 ContainerFormat = Literal["bare", "ova", "ovf", "ami", "ari", "aki", "docker", "compressed"]
@@ -30,14 +35,86 @@ class Server(Section, frozen=True, kw_only=True):
     listen: Address
     max_request_bytes: Positive
     shutdown_seconds: Seconds
-    public_url: str
+    public_url: Annotated[
+        str, Meta(pattern=r"^(https?://[^/?#]+)?$", description="http(s)://host[:port] or nothing")
+    ]
+    x_accel_location: Annotated[
+        str,
+        Meta(pattern=r"^(/[A-Za-z0-9/_.-]*[A-Za-z0-9])?$", description="a path such as /blobs, or nothing"),
+    ]
+    page_items: Positive
+    max_page_items: Positive
+    event_seconds: Seconds
+
+    @property
+    def host(self) -> str:
+        """The host to listen on, without brackets."""
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        """The port to listen on."""
+        return int(self.listen.rpartition(":")[2])
+
+
+class Token(Section, frozen=True, kw_only=True):
+    """A static token and whose it is.
+
+    Args:
+        sha256: Of the token, which is kept nowhere.
+    """
+
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$", description="64 hexadecimal digits")]
+    project: Name
+    user: Name
+    roles: Annotated[list[Literal["reader", "member", "admin"]], Meta(min_length=1)]
 
 
 class Auth(Section, frozen=True, kw_only=True):
     """Who may call."""
 
-    mode: Literal["local"]
-    project: Annotated[str, Meta(min_length=1, max_length=255)]
+    mode: Literal["local", "tokens", "keystone"]
+    project: Name
+    tokens: list[Token]
+
+
+class Keystone(Section, frozen=True, kw_only=True):
+    """The identity service."""
+
+    auth_url: Annotated[
+        str, Meta(pattern=r"^(https?://[^?#\s]+)?$", description="http(s)://host[:port]/v3 or nothing")
+    ]
+    username: str
+    password: str
+    password_file: str
+    project: str
+    user_domain_id: str
+    project_domain_id: str
+    ca_file: str
+    timeout_seconds: Seconds
+    cache_seconds: Seconds
+    refused_seconds: Seconds
+
+
+class Remote(Section, frozen=True, kw_only=True):
+    """Another image service that images may be pulled from."""
+
+    region: Name
+    url: Annotated[
+        str, Meta(pattern=r"^https?://[^?#\s]*[^?#\s/]$", description="http(s)://host[:port][/path]")
+    ]
+
+
+class ImageApi(Section, frozen=True, kw_only=True):
+    """What the Image API v2 offers beside importing."""
+
+    upload_role: Literal["member", "admin", "nobody"]
+    default_visibility: Literal["private", "shared"]
+    max_tags: Count
+    max_properties: Count
+    max_members: Count
+    remotes: list[Remote]
+    copied_properties: list[str]
 
 
 class Store(Section, frozen=True, kw_only=True):
@@ -79,6 +156,35 @@ class AddressRules(Section, frozen=True, kw_only=True):
     """Which addresses may be dialled."""
 
     allow: list[AllowedRange]
+    deny: list[Network]
+    nat64_prefixes: list[Network]
+
+    def allowing(self, address: IPv4Address | IPv6Address) -> Iterator[AllowedRange]:
+        """Find the operator's entries that an address lies in."""
+        return (entry for entry in self.allow if address in entry.network)
+
+
+class Dns(Section, frozen=True, kw_only=True):
+    """How names become addresses."""
+
+    servers: list[Address]
+    max_lookups: Annotated[int, Meta(ge=1, le=4096)]
+    max_lookups_per_project: Positive
+    max_answers: Annotated[int, Meta(ge=1, le=256)]
+
+
+class Tls(Section, frozen=True, kw_only=True):
+    """What makes an https source trustworthy."""
+
+    ca_file: str
+    system_cas: bool
+    unverified_hosts: list[str]
+
+
+class Egress(Section, frozen=True, kw_only=True):
+    """The way out."""
+
+    proxy: Annotated[str, Meta(pattern=r"^(http://[^/@\s]+:\d{1,5})?$", description="http://host:port")]
 
 
 class Redirects(Section, frozen=True, kw_only=True):
@@ -99,8 +205,11 @@ class Pace(Section, frozen=True, kw_only=True):
     """How long a source may keep us waiting."""
 
     dns_seconds: Seconds
+    dial_seconds: Seconds
     connect_seconds: Seconds
     header_seconds: Seconds
+    chain_seconds: Seconds
+    unreachable_step_seconds: Annotated[float, Meta(ge=0, le=60)]
     idle_seconds: Seconds
     floor_bytes_per_second: Count
     floor_window_seconds: Seconds
@@ -123,6 +232,16 @@ class Checksum(Section, frozen=True, kw_only=True):
     weak: list[Algorithm]
     computed: Annotated[list[Algorithm], Meta(min_length=1)]
     required: bool
+
+
+class Sums(Section, frozen=True, kw_only=True):
+    """Checksum files named by a submission."""
+
+    max_bytes: Annotated[int, Meta(ge=1, le=67_108_864)]
+    max_lines: Positive
+    total_seconds: Seconds
+    keys: list[str]
+    require_signature: bool
 
 
 class Imports(Section, frozen=True, kw_only=True):
@@ -159,14 +278,20 @@ class Settings(Section, frozen=True, kw_only=True):
 
     server: Server
     auth: Auth
+    keystone: Keystone
+    image_api: ImageApi
     store: Store
     url: Url
     address: AddressRules
+    dns: Dns
+    tls: Tls
+    egress: Egress
     redirects: Redirects
     size: Size
     pace: Pace
     format: Format
     checksum: Checksum
+    sums: Sums
     imports: Imports
     retry: Retry
     log: Log
@@ -225,6 +350,12 @@ def load_settings(overlay: Path | None = None, changes: dict[str, dict[str, Any]
     if mistakes or settings is None:
         raise BadConfig(mistakes)
     return settings
+
+
+def data_folder(settings: Settings, overlay: Path | None = None) -> Path:
+    """Where the store is: as given, relative to the folder of the file that was read."""
+    beside = overlay or base_path()
+    return (beside.parent / settings.store.folder).resolve()
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -286,7 +417,7 @@ def _convert_section(
 def _say(message: str, kind: Any) -> str:
     """Turn msgspec's complaint into what is expected instead."""
     wanted = message.removeprefix("Expected ").split(", got")[0]
-    if "Invalid enum value" in message or "pattern" in message:
+    if "Invalid enum value" in message or "matching regex" in message:
         wanted = _wanted(kind)
     return wanted.replace("`", "")
 
@@ -308,13 +439,8 @@ def _print(value: object) -> str:
 
 def _contradictions(settings: Settings) -> Iterator[Mistake]:
     """Find what each key alone cannot show."""
-    for entry in settings.address.allow:
-        try:
-            ip_network(entry.cidr)
-        except ValueError:
-            yield Mistake(
-                key="address.allow.cidr", value=entry.cidr, expected="a network such as 10.1.0.0/16"
-            )
+    yield from _bad_networks(settings.address)
+    yield from _bad_trust(settings)
     if "sha256" not in settings.checksum.computed:
         expected = "a list with sha256, which names the blobs"
         yield Mistake(key="checksum.computed", value=_print(settings.checksum.computed), expected=expected)
@@ -326,6 +452,79 @@ def _contradictions(settings: Settings) -> Iterator[Mistake]:
     if settings.retry.first_wait_seconds > settings.retry.max_wait_seconds:
         value = str(settings.retry.first_wait_seconds)
         yield Mistake(key="retry.first_wait_seconds", value=value, expected="at most retry.max_wait_seconds")
-    port = int(settings.server.listen.rpartition(":")[2])
+    yield from _wrong_listen(settings)
+    yield from _nobody_gets_in(settings)
+
+
+def _wrong_listen(settings: Settings) -> Iterator[Mistake]:
+    host, port = settings.server.host, settings.server.port
     if port > 65535:
         yield Mistake(key="server.listen", value=settings.server.listen, expected="a port up to 65535")
+    if settings.auth.mode == "local" and not is_loopback(host):
+        expected = "a loopback address, because auth.mode = local lets everybody in"
+        yield Mistake(key="server.listen", value=settings.server.listen, expected=expected)
+
+
+def _nobody_gets_in(settings: Settings) -> Iterator[Mistake]:
+    """Find what a mode of authentication lacks."""
+    if settings.auth.mode == "tokens" and not settings.auth.tokens:
+        expected = "at least one token for auth.mode = tokens; python server.py --make-token makes one"
+        yield Mistake(key="auth.tokens", value="[]", expected=expected)
+    if settings.auth.mode != "keystone":
+        return
+    keystone = settings.keystone
+    for key in ("auth_url", "username"):
+        if not getattr(keystone, key):
+            yield Mistake(key=f"keystone.{key}", value='""', expected="a value for auth.mode = keystone")
+    if bool(keystone.password) == bool(keystone.password_file):
+        expected = "a value for one of password and password_file, for auth.mode = keystone"
+        yield Mistake(key="keystone.password", value='"..."', expected=expected)
+    if find_spec("keystoneauth1") is None:
+        expected = "the package keystoneauth1, which is not installed: pip install 'glance-fetcher[keystone]'"
+        yield Mistake(key="auth.mode", value='"keystone"', expected=expected)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host in a listen address can only be reached from this machine."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _bad_networks(rules: AddressRules) -> Iterator[Mistake]:
+    keys = {
+        "allow.cidr": [entry.cidr for entry in rules.allow],
+        "deny": rules.deny,
+        "nat64_prefixes": rules.nat64_prefixes,
+    }
+    for key, values in keys.items():
+        for value in values:
+            wanted = "a network such as 10.1.0.0/16"
+            try:
+                network = ip_network(value)
+            except ValueError:
+                yield Mistake(key=f"address.{key}", value=value, expected=wanted)
+                continue
+            if key == "nat64_prefixes" and (
+                network.version != 6 or network.prefixlen not in {32, 40, 48, 56, 64, 96}
+            ):
+                wanted = "an IPv6 network of 32, 40, 48, 56, 64 or 96 bits (RFC 6052)"
+                yield Mistake(key=f"address.{key}", value=value, expected=wanted)
+
+
+def _bad_trust(settings: Settings) -> Iterator[Mistake]:
+    """Find what would leave nobody or nothing trusted, before the first import does."""
+    tls, sums = settings.tls, settings.sums
+    if not tls.ca_file and not tls.system_cas:
+        yield Mistake(key="tls.system_cas", value="false", expected="true, or authorities in tls.ca_file")
+    files = {"tls.ca_file": [tls.ca_file] if tls.ca_file else [], "sums.keys": sums.keys}
+    for key, paths in files.items():
+        for path in paths:
+            if not Path(path).is_file():
+                yield Mistake(key=key, value=path, expected="a file that can be read")
+    if sums.require_signature and not sums.keys:
+        yield Mistake(key="sums.require_signature", value="true", expected="certificates in sums.keys")
+    if sums.keys and find_spec("pysequoia") is None:
+        expected = "none, unless the extra `sign` is installed"
+        yield Mistake(key="sums.keys", value=_print(sums.keys), expected=expected)

@@ -1,1 +1,18 @@
 """The one gate to the network; the one room that knows aiohttp."""
+
+from fetcher.guards.request_headers import check_request_headers
+from fetcher.transport.gate import Gate
+from fetcher.transport.request import SourceRequest, is_strong
+from fetcher.transport.source import Source
+from fetcher.transport.sums import Sums, SumsRequest, fetch_sums
+
+__all__ = [
+    "Gate",
+    "Source",
+    "SourceRequest",
+    "Sums",
+    "SumsRequest",
+    "check_request_headers",
+    "fetch_sums",
+    "is_strong",
+]

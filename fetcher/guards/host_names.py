@@ -1,0 +1,96 @@
+"""Which hosts a URL may name: public names in their one usual form, and addresses where allowed."""
+
+import re
+from ipaddress import IPv4Address, IPv6Address
+
+import idna
+
+from fetcher.config import Settings
+from fetcher.errors import InvalidUrl
+
+# Names that only an inner network resolves: special-use (RFC 6761, 6762, 7686, 8375, 9476), reserved
+# for private use (ICANN: internal), or squatted on by routers, clusters and directories.
+INNER_SUFFIXES = frozenset(
+    {"local", "localhost", "localdomain", "internal", "intranet", "private", "corp", "home", "lan"}
+    | {"onion", "alt", "arpa", "invalid", "consul", "cluster", "docker"}
+)
+# What idna takes for a dot, though nobody who reads the URL does.
+OTHER_DOTS = "\u3002\uff0e\uff61"
+
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+_NUMERIC = re.compile(r"[0-9]+|0x[0-9a-f]*")
+
+
+def check_host(text: str, settings: Settings) -> str:
+    """Refuse a host that is no public name; give back the one form that is dialled.
+
+    Args:
+        text: As in the URL, an address of IPv6 with its brackets.
+        settings: For the names and addresses that the operator allows.
+
+    Raises:
+        InvalidUrl: With the rule broken.
+
+    Source: RFC 1123 section 2.1, RFC 5891, RFC 6761.
+    """
+    host = text.lower() if text.isascii() else _to_ascii(text)
+    literal = as_address(host[1:-1] if host.startswith("[") else host)
+    if literal is not None and (literal.version == 6) == host.startswith("["):
+        if not settings.url.allow_literals and not any(settings.address.allowing(literal)):
+            raise InvalidUrl(rule="literal", reason="an address stands in place of a host name")
+        return str(literal)
+    host = host.removesuffix(".")
+    _check_labels(host)
+    if _NUMERIC.fullmatch(host.rpartition(".")[2]):  # what libc and others read as an address
+        raise InvalidUrl(rule="host", reason="its host is neither a name nor an address in its usual form")
+    if _is_inner(host) and host not in {name.lower().removesuffix(".") for name in settings.url.allow_hosts}:
+        raise InvalidUrl(rule="host-name", reason="its host is a name of an inner network")
+    return host
+
+
+def as_address(host: str) -> IPv4Address | IPv6Address | None:
+    """Read an address in its one usual form; libc would take others (0x7f.1, 017700000001) for one too."""
+    for kind in (IPv4Address, IPv6Address):
+        try:
+            address = kind(host)
+        except ValueError:
+            continue
+        if "%" not in host:
+            return address
+    return None
+
+
+def _is_inner(host: str) -> bool:
+    return "." not in host or host.rpartition(".")[2] in INNER_SUFFIXES
+
+
+def _to_ascii(text: str) -> str:
+    """Encode a name in another script label by label; nothing is mapped or folded but ASCII's case."""
+    if len(text) > 253 or any(dot in text for dot in OTHER_DOTS):
+        raise InvalidUrl(rule="host", reason="its host name is not valid")
+    lowered = "".join(letter.lower() if letter.isascii() else letter for letter in text)
+    try:
+        return ".".join(
+            label if label.isascii() else idna.alabel(label).decode() for label in lowered.split(".")
+        )
+    except (idna.IDNAError, UnicodeError) as error:
+        raise InvalidUrl(rule="host", reason="its host name is not valid (IDNA)") from error
+
+
+def _check_labels(host: str) -> None:
+    if not 1 <= len(host) <= 253:
+        raise InvalidUrl(rule="host", reason="its host name is empty or longer than 253 characters")
+    for label in host.split("."):
+        if not _LABEL.fullmatch(label):
+            raise InvalidUrl(rule="host", reason="its host name is not valid")
+        if label.startswith("xn--"):
+            _check_a_label(label)
+
+
+def _check_a_label(label: str) -> None:
+    try:
+        same = idna.alabel(idna.ulabel(label)).decode() == label
+    except (idna.IDNAError, UnicodeError) as error:
+        raise InvalidUrl(rule="host", reason="its host name is not valid (IDNA)") from error
+    if not same:
+        raise InvalidUrl(rule="host", reason="its host name is not valid (IDNA)")

@@ -1,0 +1,249 @@
+"""Whether the head of an answer is one that bytes may follow: status, framing, coding, range."""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import msgspec
+
+from fetcher.config import Settings
+from fetcher.errors import BadResponse, EncodingForbidden, SourceStatus
+from fetcher.guards.base import Limit
+
+# Files that servers like to label with a coding, though they are meant to be kept as they are.
+KEPT_CODINGS = {
+    "gzip": (".gz", ".tgz"),
+    "x-gzip": (".gz", ".tgz"),
+    "bzip2": (".bz2",),
+    "x-bzip2": (".bz2",),
+    "xz": (".xz",),
+    "x-xz": (".xz",),
+    "zstd": (".zst",),
+}
+KNOWN_CODINGS = frozenset(
+    {
+        "aes128gcm",
+        "br",
+        "compress",
+        "dcb",
+        "dcz",
+        "deflate",
+        "exi",
+        "pack200-gzip",
+        "x-compress",
+        *KEPT_CODINGS,
+    }
+)
+MOST_BYTES = 2**63 - 1
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_LENGTH = re.compile(r"[0-9]{1,20}")
+_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19}|\*)")
+_ETAG = re.compile(r'(W/)?"[!#-~]{0,256}"')
+_DATE = re.compile(r"[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT")
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked for.
+
+    Args:
+        offset: The first byte.
+        length: How many bytes; None means all that follow.
+        if_range: The validator that the range was bound to.
+        conditional: Whether 304 is an answer.
+        path: Of the URL, for its last suffix.
+    """
+
+    offset: int = 0
+    length: int | None = None
+    if_range: str | None = None
+    conditional: bool = False
+    path: str = "/"
+
+    @property
+    def is_range(self) -> bool:
+        """Whether a part of the whole was asked for."""
+        return self.offset > 0 or self.length is not None
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """The head of an answer as it came.
+
+    Args:
+        version: Of HTTP: major and minor.
+        fields: In their order, repeated ones too.
+    """
+
+    status: int
+    version: tuple[int, int] = (1, 1)
+    fields: Sequence[tuple[str, str]] = ()
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """The head of an answer that passed.
+
+    Args:
+        declared_bytes: Of the whole representation, where it says so.
+        body_bytes: Of this answer's body, where it says so.
+        is_chunked: The body says itself where it ends.
+        offset: Where in the whole the body begins.
+        coding: The content coding that the bytes were labelled with and kept in.
+    """
+
+    status: int
+    declared_bytes: int | None
+    body_bytes: int | None
+    is_chunked: bool
+    offset: int
+    etag: str | None
+    last_modified: str | None
+    accepts_ranges: bool
+    coding: str | None = None
+
+
+def check_head(reply: Reply, wanted: Wanted, settings: Settings, now: datetime) -> Head:
+    """Refuse an answer whose head promises no image, or contradicts itself.
+
+    Args:
+        reply: The head as it came.
+        wanted: What was asked for.
+        settings: For how long a source may have us wait.
+        now: For a Retry-After that is a date.
+
+    Raises:
+        SourceStatus: Another status than 200, or 206 and 304 where they were asked for.
+        BadResponse: The framing or the range is not to be trusted.
+        EncodingForbidden: A content coding that the file itself does not have.
+
+    Source: RFC 9110 sections 8.6, 14.4 and 15, RFC 9112 sections 5.1 and 6.
+    """
+    fields = _gather(reply)
+    if not _is_expected(reply.status, wanted):
+        wait = retry_after(fields.get("retry-after", []), now)
+        if wait is not None:
+            wait = min(wait, settings.retry.max_retry_after_seconds)
+        raise SourceStatus(status=reply.status, retry_after_seconds=wait)
+    body_bytes, is_chunked = _check_framing(fields, reply.version)
+    etag = _single(fields, "etag", _ETAG)
+    offset, declared = 0, body_bytes
+    if reply.status == 206:
+        offset, declared = _check_range(fields, wanted, body_bytes)
+        if wanted.if_range and wanted.if_range.startswith('"') and etag != wanted.if_range:
+            raise BadResponse(reason="the range it sends is of another version")
+    elif "content-range" in fields:
+        raise BadResponse(reason="it names a range that was not asked for")
+    return Head(
+        status=reply.status,
+        declared_bytes=None if reply.status == 304 else declared,
+        body_bytes=body_bytes,
+        is_chunked=is_chunked,
+        offset=offset,
+        etag=etag,
+        last_modified=_single(fields, "last-modified", _DATE),
+        accepts_ranges=reply.status == 206 or fields.get("accept-ranges") == ["bytes"],
+        coding=_check_coding(fields, wanted.path),
+    )
+
+
+def retry_after(values: Sequence[str], now: datetime) -> float | None:
+    """Read how many seconds the source asks us to wait; None if it does not say so understandably.
+
+    Source: RFC 9110 section 10.2.3.
+    """
+    value = values[0] if len(values) == 1 else ""
+    if re.fullmatch(r"[0-9]{1,10}", value):
+        return float(value)
+    if not _DATE.fullmatch(value):
+        return None
+    try:
+        seconds = (parsedate_to_datetime(value).astimezone(UTC) - now).total_seconds()
+    except (ValueError, OverflowError):
+        return None
+    return max(seconds, 0.0)
+
+
+def limits(settings: Settings) -> tuple[Limit, ...]:
+    """Publish what is enforced here."""
+    return (
+        Limit(
+            name="max_retry_after_seconds",
+            type="number",
+            value=settings.retry.max_retry_after_seconds,
+            description="The longest wait that a source may ask for with Retry-After.",
+            guard="response",
+        ),
+        Limit(
+            name="content_codings",
+            type="array",
+            value=["identity"],
+            description="Content codings that are taken; compressed files must be served as they are.",
+            guard="response",
+        ),
+    )
+
+
+def _gather(reply: Reply) -> dict[str, list[str]]:
+    if reply.version not in {(1, 0), (1, 1)} or not 100 <= reply.status <= 599:
+        raise BadResponse(reason="its status line is none of HTTP/1")
+    fields: dict[str, list[str]] = {}
+    for name, value in reply.fields:
+        if not _NAME.fullmatch(name):
+            raise BadResponse(reason="it has a field whose name is not valid")
+        fields.setdefault(name.lower(), []).append(value.strip(" \t"))
+    return fields
+
+
+def _is_expected(status: int, wanted: Wanted) -> bool:
+    return status == 200 or (status == 206 and wanted.is_range) or (status == 304 and wanted.conditional)
+
+
+def _check_framing(fields: dict[str, list[str]], version: tuple[int, int]) -> tuple[int | None, bool]:
+    lengths = fields.get("content-length", [])
+    codings = fields.get("transfer-encoding", [])
+    if codings:
+        if [coding.lower() for coding in codings] != ["chunked"]:
+            raise BadResponse(reason="its transfer coding is not chunked alone")
+        if lengths or version == (1, 0):
+            raise BadResponse(reason="it has a transfer coding beside a length, or in HTTP/1.0")
+        return None, True
+    if not lengths:
+        return None, False
+    if len(lengths) > 1 or not _LENGTH.fullmatch(lengths[0]) or int(lengths[0]) > MOST_BYTES:
+        raise BadResponse(reason="its Content-Length is not one number")
+    return int(lengths[0]), False
+
+
+def _check_range(
+    fields: dict[str, list[str]], wanted: Wanted, body_bytes: int | None
+) -> tuple[int, int | None]:
+    values = fields.get("content-range", [])
+    match = _RANGE.fullmatch(values[0]) if len(values) == 1 else None
+    if match is None:
+        raise BadResponse(reason="its Content-Range is not one range of bytes")
+    first, last = int(match[1]), int(match[2])
+    total = None if match[3] == "*" else int(match[3])
+    asked_last = None if wanted.length is None else wanted.offset + wanted.length - 1
+    is_asked = first == wanted.offset and last >= first and (asked_last is None or last <= asked_last)
+    # Without an end in the request, the range must reach the end of the whole.
+    is_whole = total is None or (last < total and (asked_last is not None or last == total - 1))
+    if not is_asked or not is_whole:
+        raise BadResponse(reason="the range it sends is not the one asked for")
+    if body_bytes is not None and body_bytes != last - first + 1:
+        raise BadResponse(reason="its length is not that of the range it names")
+    return first, total
+
+
+def _check_coding(fields: dict[str, list[str]], path: str) -> str | None:
+    text = ",".join(fields.get("content-encoding", [])).lower().replace(" ", "")
+    if text in {"", "identity"}:
+        return None
+    if path.lower().endswith(KEPT_CODINGS.get(text, ("\n",))):
+        return text
+    # What the source sent is shown to people only where it is a word that we know.
+    raise EncodingForbidden(encoding=text if text in KNOWN_CODINGS else "unknown")
+
+
+def _single(fields: dict[str, list[str]], name: str, shape: re.Pattern[str]) -> str | None:
+    values = fields.get(name, [])
+    return values[0] if len(values) == 1 and shape.fullmatch(values[0]) else None

@@ -1,0 +1,78 @@
+"""What aiohttp, TLS and the kernel raise, translated once into the table of errors.
+
+The texts are ours throughout: an error text that quotes what the other end
+sent would let a submitter read services that are no web servers.
+"""
+
+import errno
+import ssl
+
+import aiohttp
+from aiohttp.http_exceptions import TransferEncodingError
+
+from fetcher.errors import BadResponse, ConnectFailed, Failure, TlsFailed, Truncated
+
+FOREIGN = (aiohttp.ClientError, OSError, EOFError)
+
+_ERRNO = {
+    errno.ECONNREFUSED: "the connection was refused",
+    errno.EHOSTUNREACH: "there is no way to the host",
+    errno.ENETUNREACH: "there is no way to the network",
+    errno.ECONNRESET: "the connection was reset",
+    errno.EPIPE: "the connection was reset",
+    errno.ETIMEDOUT: "the host does not answer",
+    errno.EMFILE: "this machine has no file descriptors left",
+    errno.ENFILE: "this machine has no file descriptors left",
+}
+# OpenSSL's X509_V_ERR_* numbers.
+_CERTIFICATE = {
+    9: "its certificate is not valid yet",
+    10: "its certificate has expired",
+    18: "its certificate is signed by itself",
+    19: "its certificate leads to an authority that is not trusted",
+    20: "its certificate is from an authority that is not trusted",
+    21: "its certificate is from an authority that is not trusted",
+    62: "its certificate is for another name",
+    64: "its certificate is for another address",
+}
+
+
+class ProxyRefused(OSError):
+    """The egress proxy did not connect us; its status says why."""
+
+
+def while_connecting(error: BaseException, host: str, port: int) -> Failure:
+    """Translate what ended a connection before anything was asked."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        reason = _CERTIFICATE.get(error.verify_code, "its certificate is not acceptable")
+        return TlsFailed(host=host, reason=reason)
+    if isinstance(error, ssl.SSLError):
+        return _noted(TlsFailed(host=host, reason="no secure connection could be agreed on"), error)
+    if isinstance(error, ProxyRefused):
+        return ConnectFailed(host=host, port=port, reason=f"the egress proxy answered: {error}")
+    if isinstance(error, TimeoutError):
+        return ConnectFailed(host=host, port=port, reason="no connection in time")
+    reason = _ERRNO.get(getattr(error, "errno", None) or 0, "the connection failed")
+    return _noted(ConnectFailed(host=host, port=port, reason=reason), error)
+
+
+def before_head(error: BaseException, host: str, port: int) -> Failure:
+    """Translate what ended a connection between the request and the head of its answer."""
+    if isinstance(error, aiohttp.ClientResponseError | aiohttp.ClientPayloadError):
+        return _noted(BadResponse(reason="it is malformed, or its head is too large"), error)
+    return ConnectFailed(host=host, port=port, reason="the connection was broken off before the answer")
+
+
+def in_body(error: BaseException, received_bytes: int, declared_bytes: int | None) -> Failure:
+    """Translate what ended a body."""
+    cause = error.__cause__ or error.__context__
+    if isinstance(cause, TransferEncodingError) and not cause.message.startswith("Not enough data"):
+        return _noted(BadResponse(reason="its body is not framed as it said"), error)
+    declared = "an unknown number of" if declared_bytes is None else declared_bytes
+    return _noted(Truncated(received_bytes=received_bytes, declared_bytes=declared), error)
+
+
+def _noted(failure: Failure, error: BaseException) -> Failure:
+    """Keep what the other end sent for the operator's log alone: notes are no part of an error's text."""
+    failure.add_note(ascii(str(error))[:500])
+    return failure

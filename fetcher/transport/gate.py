@@ -1,0 +1,221 @@
+"""The one way to the network: hop by hop, each through every check."""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import aiohttp
+from yarl import URL
+
+from fetcher.config import Settings
+from fetcher.errors import (
+    AddressForbidden,
+    BadResponse,
+    ConnectFailed,
+    Failure,
+    NameUnresolved,
+    SourceStatus,
+    SourceTooSlow,
+)
+from fetcher.guards.host_names import as_address
+from fetcher.guards.redirects import REDIRECTS
+from fetcher.guards.request_headers import check_request_headers
+from fetcher.guards.url import CheckedUrl
+from fetcher.model import Hop
+from fetcher.transport import faults
+from fetcher.transport.dial import Conversation, Handover, connect
+from fetcher.transport.names import LookUp, Names, ask_machine
+from fetcher.transport.plan import Plan
+from fetcher.transport.request import SourceRequest
+from fetcher.transport.source import Source
+from fetcher.transport.tls import Trust
+from fetcher.transport.walk import Walk
+
+UNREACHABLE = (AddressForbidden, NameUnresolved, ConnectFailed)
+# Reading stops at twice this much, so a read returns up to about three times it. A thousand sources that
+# wait for our disk share a quarter of the bytes that may be in flight.
+MOST_BUFFERED_BYTES = 262_144
+LEAST_BUFFERED_BYTES = 16_384
+
+
+class Gate:
+    """Opens sources. Everything that reaches the network goes through one of these.
+
+    Args:
+        look_up: Blocks until it has the addresses of a name; the machine's resolver.
+    """
+
+    def __init__(self, look_up: LookUp = ask_machine) -> None:
+        self._names = Names(look_up)
+        self._trust = Trust()
+        self._open = 0
+
+    async def close(self) -> None:
+        """Hold nothing open: sources close with the blocks they were opened in."""
+
+    @asynccontextmanager
+    async def open(
+        self, request: SourceRequest, settings: Settings, on_hop: Callable[[Hop], None]
+    ) -> AsyncIterator[Source]:
+        """Open a source: follow redirects, judge every hop, return at the head of the answer.
+
+        A range that is not honoured to the letter is asked for anew as a
+        whole, unless it has an end; the source's `offset` tells which it is.
+
+        Args:
+            request: The URL and which part of what is behind it.
+            settings: In force for the whole chain, whatever changes meanwhile.
+            on_hop: Called once for each request of the chain, when its head
+                has come or it has failed.
+
+        Raises:
+            Failure: Any of the table's that a URL, an address, a redirect, a
+                connection or an answer can end in.
+        """
+        check_request_headers(request.headers)
+        hops: list[Hop] = []
+
+        def record(hop: Hop) -> None:
+            hops.append(hop)
+            on_hop(hop)
+
+        self._open += 1
+        try:
+            async with AsyncExitStack() as stack:
+                source = await self._pull(request.settled(), settings, record, stack)
+                source.hops = tuple(hops)
+                yield source
+        finally:
+            self._open -= 1
+
+    async def _pull(
+        self, request: SourceRequest, settings: Settings, record: Callable[[Hop], None], stack: AsyncExitStack
+    ) -> Source:
+        """Follow the request; once more without its range if that was not honoured."""
+        try:
+            return await self._follow(Walk(request, settings, record), stack)
+        except (BadResponse, SourceStatus) as error:
+            if not _may_ask_anew(request, error):
+                raise
+        await stack.aclose()
+        return await self._follow(Walk(request.whole(), settings, record), stack)
+
+    async def _follow(self, walk: Walk, stack: AsyncExitStack) -> Source:
+        """Go from hop to hop until an answer is no redirect."""
+        seconds = walk.settings.pace.chain_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    response = await self._ask(walk, stack)
+                    if response.status not in REDIRECTS:
+                        return walk.judge(response)
+                    walk.target = walk.turn(response)
+                    # The body of a redirect is never read: its connection ends here.
+                    await stack.aclose()
+        except TimeoutError as error:
+            reason = f"no answer with bytes within {seconds:g} seconds"
+            raise SourceTooSlow(reason=reason, limit_seconds=seconds) from error
+
+    async def _ask(self, walk: Walk, stack: AsyncExitStack) -> aiohttp.ClientResponse:
+        """Make one request, and record it however it ends."""
+        loop = asyncio.get_running_loop()
+        pace, began = walk.settings.pace, loop.time()
+        walk.begin()
+        try:
+            try:
+                async with asyncio.timeout(pace.connect_seconds):
+                    walk.conversation = await self._connect(walk)
+            except OSError as error:  # out of time, or of file descriptors
+                raise faults.while_connecting(error, walk.target.host, walk.target.port) from error
+            stack.callback(walk.conversation.abort)
+            return await _converse(walk, walk.conversation, self._buffer_bytes(walk.settings), stack)
+        except UNREACHABLE:
+            await _even_out(began, pace.unreachable_step_seconds)
+            raise
+        finally:
+            walk.end()
+
+    async def _connect(self, walk: Walk) -> Conversation:
+        """Find the addresses that the hop may dial, judge them all, and dial."""
+        target, settings = walk.target, walk.settings
+        secure = self._trust.context(settings, target.host) if target.scheme == "https" else None
+        proxy = URL(settings.egress.proxy, encoded=True)
+        host, port = (proxy.raw_host or "", proxy.port or 0) if proxy else (target.host, target.port)
+        if proxy:
+            _judge_behind_proxy(target, settings)
+        literal = as_address(host)
+        addresses = [literal] if literal else await self._names.resolve(host, settings, walk.request.project)
+        walk.plan = Plan(host, port, addresses, settings, is_proxy=bool(proxy))
+        walk.plan.judge()
+        tunnel_to = target.authority if proxy and secure else None
+        return await connect(walk.plan, settings.pace.dial_seconds, secure, tunnel_to)
+
+    def _buffer_bytes(self, settings: Settings) -> int:
+        share = settings.imports.buffer_bytes // (4 * self._open)
+        return max(LEAST_BUFFERED_BYTES, min(MOST_BUFFERED_BYTES, share))
+
+
+async def _converse(
+    walk: Walk, conversation: Conversation, buffer_bytes: int, stack: AsyncExitStack
+) -> aiohttp.ClientResponse:
+    """Send the request and wait for the head."""
+    target, seconds = walk.target, walk.settings.pace.header_seconds
+    proxy = walk.settings.egress.proxy if target.scheme == "http" else ""
+    session = await stack.enter_async_context(_session(conversation, buffer_bytes))
+    try:
+        async with asyncio.timeout(seconds):
+            walk.response = await session.get(
+                URL(target.text, encoded=True),
+                headers=walk.fields(),
+                allow_redirects=False,
+                proxy=proxy or None,
+            )
+    except TimeoutError as error:
+        reason = f"no complete head within {seconds:g} seconds"
+        raise SourceTooSlow(reason=reason, limit_seconds=seconds) from error
+    except faults.FOREIGN as error:
+        raise faults.before_head(error, target.host, target.port) from error
+    stack.callback(walk.response.close)
+    return walk.response
+
+
+def _session(conversation: Conversation, buffer_bytes: int) -> aiohttp.ClientSession:
+    """Make a session that remembers nothing, decides nothing and asks the environment nothing."""
+    return aiohttp.ClientSession(
+        connector=Handover(conversation),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+        auto_decompress=False,
+        read_bufsize=buffer_bytes,
+        timeout=aiohttp.ClientTimeout(),
+        middlewares=(_once,),
+    )
+
+
+async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keep aiohttp from trying again by itself: attempts are counted elsewhere."""
+    try:
+        return await handler(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise aiohttp.ClientConnectionError from error
+
+
+def _judge_behind_proxy(target: CheckedUrl, settings: Settings) -> None:
+    """Judge an address in place of a name, though the proxy will dial it; names are the proxy's to judge."""
+    literal = as_address(target.host)
+    if literal is not None:
+        Plan(target.host, target.port, [literal], settings).judge()
+
+
+async def _even_out(began: float, step_seconds: float) -> None:
+    """Wait for the next multiple of a step, so that time does not tell why a source is unreachable."""
+    if step_seconds:
+        elapsed = asyncio.get_running_loop().time() - began
+        await asyncio.sleep(math.ceil(elapsed / step_seconds) * step_seconds - elapsed)
+
+
+def _may_ask_anew(request: SourceRequest, error: Failure) -> bool:
+    if not request.offset or request.length is not None:
+        return False
+    return isinstance(error, BadResponse) or (isinstance(error, SourceStatus) and error.status == 416)

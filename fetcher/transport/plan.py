@@ -1,0 +1,106 @@
+"""Which addresses one hop may dial: judged when they are found, and again when a socket is made."""
+
+import socket
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv6Address
+from itertools import chain, zip_longest
+
+from fetcher.config import Settings
+from fetcher.errors import AddressForbidden
+from fetcher.guards.address import check_address
+
+AnyAddress = IPv4Address | IPv6Address
+# Each may take its time to fail; a source with more dead addresses than that is as good as down.
+MAX_DIALS = 4
+
+
+def is_own(address: AnyAddress, port: int) -> bool:
+    """Tell whether an address is one of this machine's, public ones too; nothing is sent.
+
+    A UDP socket that is connected to the machine itself takes the very same
+    address as its own end.
+    """
+    with socket.socket(family_of(address), socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((str(address), port))
+        except OSError:
+            return False  # there is no way there at all
+        return str(probe.getsockname()[0]) == str(address)
+
+
+def family_of(address: AnyAddress) -> socket.AddressFamily:
+    """Tell the socket family of an address."""
+    return socket.AF_INET if address.version == 4 else socket.AF_INET6
+
+
+class Plan:
+    """Where one hop may connect to.
+
+    Args:
+        host: Whose addresses they are.
+        port: The same for all.
+        addresses: What the name resolved to, or the one in its place.
+        settings: For the rules.
+        is_proxy: They are the operator's own proxy, whose address no rule binds.
+    """
+
+    owns = staticmethod(is_own)
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        addresses: Sequence[AnyAddress],
+        settings: Settings,
+        *,
+        is_proxy: bool = False,
+    ) -> None:
+        self.host = host
+        self.port = port
+        self.addresses = tuple(addresses)
+        self._settings = settings
+        self._is_proxy = is_proxy
+
+    def judge(self) -> None:
+        """Refuse the hop if any of its addresses is forbidden.
+
+        Picking the good ones would let a name that rotates its answers try
+        again and again.
+
+        Raises:
+            AddressForbidden: At the first that is.
+        """
+        for address in self.addresses:
+            self._judge(address)
+
+    def order(self) -> list[AnyAddress]:
+        """Choose which to dial, both families in turn, the machine's preference first.
+
+        Source: RFC 8305 section 4.
+        """
+        first = self.addresses[0].version
+        same = [address for address in self.addresses if address.version == first]
+        other = [address for address in self.addresses if address.version != first]
+        mixed = chain.from_iterable(zip_longest(same, other))
+        return [address for address in mixed if address is not None][:MAX_DIALS]
+
+    def make_socket(self, address: AnyAddress) -> socket.socket:
+        """Make the socket of one dial. No other socket of this service leads to a source.
+
+        Raises:
+            AddressForbidden: The address is not of this plan, or forbidden.
+        """
+        if address not in self.addresses:
+            raise self._forbid(address, "it is not the address that was judged")
+        self._judge(address)
+        return socket.socket(family_of(address), socket.SOCK_STREAM, socket.IPPROTO_TCP)
+
+    def _judge(self, address: AnyAddress) -> None:
+        if self._is_proxy:
+            return
+        check_address(address, self.port, self._settings, self.host)
+        if not any(self._settings.address.allowing(address)) and self.owns(address, self.port):
+            raise self._forbid(address, "it is this machine's own")
+
+    def _forbid(self, address: AnyAddress, reason: str) -> AddressForbidden:
+        return AddressForbidden(host=self.host, address=str(address), port=self.port, reason=reason)

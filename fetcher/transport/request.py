@@ -1,0 +1,101 @@
+"""What is asked of a source."""
+
+import re
+
+import msgspec
+
+from fetcher import __version__
+from fetcher.guards.response import Wanted
+
+USER_AGENT = f"glance-fetcher/{__version__}"
+
+# What a range may be bound to: a strong validator, or a date of which the source is sure.
+_STRONG = re.compile(r'"[!#-~]{0,256}"')
+_DATE = re.compile(r"[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT")
+_VALIDATOR = re.compile(r"[ !-~]{1,300}")
+
+
+class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One pull: a URL and which part of what is behind it.
+
+    Args:
+        url: As submitted; judged before anything else happens.
+        headers: The submitter's own, secret; sent only to the origin of `url`.
+        offset: The first byte wanted.
+        length: How many bytes; None means all that follow.
+        if_range: The validator of the bytes already held; without it a resumed
+            range could be of another version.
+        if_none_match: The validator of a version already held: 304 is then an answer.
+        if_modified_since: Likewise, as an HTTP date.
+        project: Whose pull it is, so that one project's hung names delay nobody else's.
+    """
+
+    url: str
+    headers: dict[str, str] = {}
+    offset: int = 0
+    length: int | None = None
+    if_range: str | None = None
+    if_none_match: str | None = None
+    if_modified_since: str | None = None
+    project: str = ""
+
+    @property
+    def is_range(self) -> bool:
+        """Whether a part of the whole is asked for."""
+        return self.offset > 0 or self.length is not None
+
+    def settled(self) -> "SourceRequest":
+        """Ask for everything where the bytes already held have only a weak validator.
+
+        Source: RFC 9110 section 13.1.5: a range may not be bound to one.
+        """
+        bound = self.if_range
+        if bound is None or is_strong(bound) or _DATE.fullmatch(bound) or self.length is not None:
+            return self
+        return self.whole()
+
+    def whole(self) -> "SourceRequest":
+        """Ask for everything instead of a part."""
+        return msgspec.structs.replace(self, offset=0, length=None, if_range=None)
+
+    def wanted(self, path: str) -> Wanted:
+        """Tell the guard of answers what was asked."""
+        return Wanted(
+            offset=self.offset,
+            length=self.length,
+            if_range=self.if_range,
+            conditional=bool(self.if_none_match or self.if_modified_since),
+            path=path,
+        )
+
+    def fields(self, *, with_secrets: bool) -> dict[str, str]:
+        """Build the header fields of the request.
+
+        Args:
+            with_secrets: Only where the request goes to the origin that the
+                submitter's own headers were given for.
+        """
+        fields = {"User-Agent": USER_AGENT, "Accept": "*/*"}
+        own = self.headers if with_secrets else {}
+        given = {name.lower() for name in own}
+        fields = {name: value for name, value in fields.items() if name.lower() not in given} | own
+        fields["Accept-Encoding"] = "identity"
+        fields["Want-Repr-Digest"] = "sha-256=10, sha-512=5"
+        if self.is_range:
+            last = "" if self.length is None else str(self.offset + self.length - 1)
+            fields["Range"] = f"bytes={self.offset}-{last}"
+        conditions = {
+            "If-Range": self.if_range if self.is_range else None,
+            "If-None-Match": self.if_none_match,
+            "If-Modified-Since": self.if_modified_since,
+        }
+        fields |= {name: value for name, value in conditions.items() if value and _VALIDATOR.fullmatch(value)}
+        return fields
+
+
+def is_strong(validator: str | None) -> bool:
+    """Tell whether a range may be bound to a validator: an entity tag that is not weak.
+
+    Source: RFC 9110 section 13.1.5.
+    """
+    return validator is not None and _STRONG.fullmatch(validator) is not None

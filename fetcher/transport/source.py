@@ -1,0 +1,120 @@
+"""The bytes of one answer, as they come."""
+
+import asyncio
+import time
+
+import aiohttp
+
+from fetcher.config import Settings
+from fetcher.errors import SourceTooSlow, Truncated
+from fetcher.guards.digest_headers import parse_digests
+from fetcher.guards.response import Head
+from fetcher.model import Hop
+from fetcher.transport import faults
+
+# What says something of the bytes or their source; all else is of no use to anybody later.
+SHOWN_FIELDS = (
+    "content-type",
+    "content-length",
+    "content-encoding",
+    "content-disposition",
+    "content-range",
+    "etag",
+    "last-modified",
+    "date",
+    "server",
+)
+_SHOWN_CHARACTERS = 200
+
+
+class Source:
+    """An answer whose head passed every check.
+
+    Args:
+        response: With its body still to come.
+        head: What the guard of answers made of it.
+
+    Attributes:
+        hops: All requests that led here.
+        status: 200; 206 or 304 where they were asked for.
+        declared_bytes: Of the whole representation, if the source says so.
+        offset: Where in the whole the bytes begin: 0 but for a range that was honoured.
+        etag: None unless well-formed; weak ones begin with W/.
+        last_modified: None unless an HTTP date.
+        accepts_ranges: The source says that it does.
+        headers: Those that tell something of the bytes, made printable.
+        repr_digests: What the source says the whole is: hashlib's names, lower-case hex.
+        content_digests: Likewise, of this answer's bytes; equal to the whole's but for a range.
+        length_verified: Its end can be told from a broken connection.
+        received_bytes: Read so far, of this answer.
+        waited_seconds: Spent waiting for the source so far, and for nothing else.
+    """
+
+    def __init__(self, response: aiohttp.ClientResponse, head: Head, settings: Settings) -> None:
+        self.status = head.status
+        self.declared_bytes = head.declared_bytes
+        self.offset = head.offset
+        self.etag = head.etag
+        self.last_modified = head.last_modified
+        self.accepts_ranges = head.accepts_ranges
+        self.coding = head.coding
+        self.headers = shown_headers(response)
+        self.hops: tuple[Hop, ...] = ()
+        self.repr_digests = parse_digests(response.headers.getall("Repr-Digest", []))
+        self.content_digests = parse_digests(response.headers.getall("Content-Digest", []))
+        self.length_verified = head.is_chunked or head.body_bytes is not None
+        self.received_bytes = 0
+        self.waited_seconds = 0.0
+        self._content = response.content
+        self._has_body = head.status != 304
+        self._body_bytes = head.body_bytes
+        self._idle_seconds = settings.pace.idle_seconds
+
+    def waited(self) -> float:
+        """Tell the seconds spent waiting for the source, as a clock for the rate floor."""
+        return self.waited_seconds
+
+    async def read(self) -> bytes:
+        """Wait for the next bytes and take all that have come; empty at the honest end.
+
+        Raises:
+            SourceTooSlow: Silence for longer than allowed.
+            Truncated: The connection ended before the body did.
+            BadResponse: The body is not framed as the head said.
+        """
+        if not self._has_body:
+            return b""
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(self._idle_seconds):
+                chunk = await self._content.readany()
+        except TimeoutError as error:
+            seconds = self._idle_seconds
+            raise SourceTooSlow(reason=f"silent for {seconds:g} seconds", limit_seconds=seconds) from error
+        except faults.FOREIGN as error:
+            raise faults.in_body(error, self.offset + self.received_bytes, self.declared_bytes) from error
+        finally:
+            self.waited_seconds += time.monotonic() - began
+        self.received_bytes += len(chunk)
+        if not chunk:
+            self._check_length()
+        return chunk
+
+    def _check_length(self) -> None:
+        """Count for ourselves: nobody else's arithmetic decides whether an image is whole."""
+        if self._body_bytes is not None and self.received_bytes != self._body_bytes:
+            raise Truncated(
+                received_bytes=self.offset + self.received_bytes,
+                declared_bytes=self.offset + self._body_bytes,
+            )
+
+
+def shown_headers(response: aiohttp.ClientResponse) -> dict[str, str]:
+    """Take the fields that tell something of the bytes, short and printable."""
+    found = {name: response.headers.get(name) for name in SHOWN_FIELDS}
+    return {name: make_printable(value) for name, value in found.items() if value is not None}
+
+
+def make_printable(value: str) -> str:
+    """Make a field of somebody else's fit for a terminal, a log and a page."""
+    return "".join(letter if " " <= letter <= "~" else "?" for letter in value[:_SHOWN_CHARACTERS])

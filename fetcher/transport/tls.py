@@ -1,0 +1,74 @@
+"""Whom an https source has to convince, and who it proved to be."""
+
+import hashlib
+import ssl
+from datetime import UTC, datetime
+from typing import Any
+
+from fetcher.config import Settings, Tls
+from fetcher.model import TlsPeer
+
+_TEXT = 200
+
+
+class Trust:
+    """Keeps one TLS context for each set of rules; reading the authorities takes long."""
+
+    def __init__(self) -> None:
+        self._contexts: dict[tuple[str, bool, bool], ssl.SSLContext] = {}
+
+    def context(self, settings: Settings, host: str) -> ssl.SSLContext:
+        """Find or make the context for a host.
+
+        Raises:
+            OSError: The operator's file of authorities cannot be read.
+        """
+        rules = settings.tls
+        verified = host not in {name.lower().removesuffix(".") for name in rules.unverified_hosts}
+        key = (rules.ca_file, rules.system_cas, verified)
+        if key not in self._contexts:
+            self._contexts[key] = make_context(rules, verified=verified)
+        return self._contexts[key]
+
+
+def make_context(rules: Tls, *, verified: bool = True) -> ssl.SSLContext:
+    """Make a client context: TLS 1.2 or later, HTTP/1.1 alone, names checked.
+
+    Raises:
+        OSError: The operator's file of authorities cannot be read or holds none.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    if not verified:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
+    if rules.system_cas:
+        context.load_default_certs()
+    if rules.ca_file:
+        context.load_verify_locations(cafile=rules.ca_file)
+    return context
+
+
+def read_peer(connection: ssl.SSLObject | None) -> TlsPeer | None:
+    """Record who the other end proved to be; None without TLS."""
+    der = connection.getpeercert(binary_form=True) if connection else None
+    if connection is None or der is None:
+        return None
+    facts: dict[str, Any] = connection.getpeercert() or {}
+    ends = facts.get("notAfter")
+    not_after = datetime.fromtimestamp(ssl.cert_time_to_seconds(ends), UTC).isoformat() if ends else ""
+    return TlsPeer(
+        version=connection.version() or "",
+        subject=_print_name(facts.get("subject", ())),
+        issuer=_print_name(facts.get("issuer", ())),
+        not_after=not_after,
+        sha256=hashlib.sha256(der).hexdigest(),
+    )
+
+
+def _print_name(name: tuple[tuple[tuple[str, str], ...], ...]) -> str:
+    """Print a distinguished name; whoever asked for the certificate chose the text."""
+    text = ", ".join(f"{key}={value}" for part in name for key, value in part)
+    return "".join(letter if letter.isprintable() else "?" for letter in text)[:_TEXT]
