@@ -58,6 +58,8 @@ def follow(geometry: Geometry, report: Report) -> Steps:
 
 
 def _note_clusters(table: bytes, geometry: Geometry, report: Report) -> None:
+    if table.count(0) == len(table):
+        return
     entries = integers(table, 8, "big")
     width = 8
     if geometry.has_subclusters:
