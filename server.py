@@ -18,6 +18,8 @@ from starlette.applications import Starlette
 from fetcher.api.app import build_app
 from fetcher.api.auth import identifier, make_token
 from fetcher.api.house import House
+from fetcher.api.metrics import Metrics
+from fetcher.api.watch import Watch
 from fetcher.config import BadConfig, Settings, data_folder, load_settings
 from fetcher.importer import Importer, Parts
 from fetcher.index import Index
@@ -63,6 +65,10 @@ class Service:
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
         async with self.open_house() as house:
             app.state.house = house
+            app.state.watch = Watch(house.importer)
+            app.state.metrics = Metrics(house)
+            await app.state.metrics.begin()
+            watching = asyncio.create_task(app.state.watch.run())
             loop = asyncio.get_running_loop()
             loop.add_signal_handler(signal.SIGHUP, self.reload)
             forgetting = asyncio.create_task(_forget_daily(house.importer))
@@ -71,6 +77,7 @@ class Service:
                 await house.importer.close(self.settings.server.shutdown_seconds)
             finally:
                 forgetting.cancel()
+                watching.cancel()
                 loop.remove_signal_handler(signal.SIGHUP)
 
     @asynccontextmanager

@@ -10,12 +10,11 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fetcher.api import discovery, imports, v2
-from fetcher.api.house import house_of
+from fetcher.api import discovery, health, imports, metrics, page, v2
 from fetcher.api.problems import problem
 from fetcher.api.v2.faults import fault
 from fetcher.api.v2.versions import choices
@@ -30,9 +29,9 @@ def told(failure: Failure, request: Request) -> Response:
     return (fault if request.url.path.startswith("/v2/") else problem)(failure, request)
 
 
-async def healthz(request: Request) -> Response:
-    """`GET /healthz`: the process answers."""
-    return JSONResponse({"status": "ok", "imports": house_of(request).importer.counts()})
+async def root(request: Request) -> Response:
+    """`GET /`: where everything begins; the page for browsers, the Image API's versions for programs."""
+    return await (page.home if page.wants_page(request) else choices)(request)
 
 
 class RequestContext:
@@ -110,13 +109,15 @@ def build_app(settings: Callable[[], Settings], lifespan: Any) -> Starlette:
     """
     app = Starlette(
         routes=[
-            Route("/", choices, methods=["GET"]),
-            Route("/healthz", healthz, methods=["GET"]),
+            Route("/", root, methods=["GET"]),
+            *health.routes,
+            *metrics.routes,
             *discovery.routes,
             *imports.routes,
             *v2.routes,
+            *page.routes,
         ],
-        middleware=[Middleware(RequestContext, settings=settings)],
+        middleware=[Middleware(RequestContext, settings=settings), Middleware(metrics.Counted)],
         exception_handlers={Failure: _failure, HTTPException: _http_error, Exception: _fault},
         lifespan=lifespan,
     )

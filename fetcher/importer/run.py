@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import msgspec
@@ -17,6 +17,7 @@ from fetcher.importer.intake import Intake
 from fetcher.importer.live import Live
 from fetcher.importer.provenance import document
 from fetcher.importer.remote import look_up
+from fetcher.importer.timing import GuardTimes
 from fetcher.importer.unbroken import unbroken
 from fetcher.importer.verdicts import OK, state_of, verdict_of
 from fetcher.index import Index, Secrets
@@ -43,6 +44,7 @@ class Parts:
     gate: Gate
     workshop: Workshop
     settings: Callable[[], Settings]
+    guard_times: GuardTimes = field(default_factory=GuardTimes)
 
 
 class Run:
@@ -97,6 +99,7 @@ class Run:
             algorithms=self._algorithms(),
             reservation=reservation,
             count=self._count,
+            times=self._parts.guard_times,
         )
 
     def _activation(self, headers: dict[str, str]) -> Settle:

@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import Self
 
 from fetcher.index.connection import Connection
+from fetcher.index.figures import Figures
 from fetcher.index.images import ImageRecords
 from fetcher.index.imports import (
     FAILED_IMPORT,
@@ -27,6 +28,7 @@ __all__ = [
     "PULLS",
     "SORT_KEYS",
     "TASK_ORDERS",
+    "Figures",
     "Filter",
     "IdempotencyKey",
     "ImageQuery",
@@ -54,6 +56,7 @@ class Index:
         self.connection = Connection(path, migrate)
         self.images = ImageRecords(self.connection)
         self.imports = ImportRecords(self.connection)
+        self.figures = Figures(self.connection)
         self.members = MemberRecords(self.connection)
         self.tasks = TaskRecords(self.connection)
         self.uploads = UploadRecords(self.connection)
