@@ -18,15 +18,15 @@ setup-dev: .venv/ready-dev
 .venv/ready: requirements.lock pyproject.toml | .venv/bin/python
 	@sh scripts/debian-packages.sh run
 	@echo "Installing pinned packages ..."
-	@$(V)/pip --quiet --disable-pip-version-check install --require-hashes --requirement requirements.lock
-	@$(V)/pip --quiet --disable-pip-version-check install --no-deps --no-build-isolation --editable .
+	@$(V)/pip --quiet --quiet --disable-pip-version-check install --require-hashes --requirement requirements.lock
+	@$(V)/pip --quiet --quiet --disable-pip-version-check install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv/ready-dev: requirements-dev.lock pyproject.toml | .venv/bin/python
 	@sh scripts/debian-packages.sh test
 	@echo "Installing pinned packages ..."
-	@$(V)/pip --quiet --disable-pip-version-check install --require-hashes --requirement requirements-dev.lock
-	@$(V)/pip --quiet --disable-pip-version-check install --no-deps --no-build-isolation --editable .
+	@$(V)/pip --quiet --quiet --disable-pip-version-check install --require-hashes --requirement requirements-dev.lock
+	@$(V)/pip --quiet --quiet --disable-pip-version-check install --no-deps --no-build-isolation --editable .
 	@touch .venv/ready $@
 
 check: setup-dev
@@ -40,6 +40,10 @@ check: setup-dev
 test: check
 	$(V)/pytest -n auto --cov --cov-report=term
 
+demo: setup
+	@sh scripts/debian-packages.sh demo
+	@$(V)/python demo/main.py
+
 format: setup-dev
 	$(V)/ruff format
 	$(V)/ruff check --fix
@@ -49,3 +53,6 @@ lock:
 
 clean:
 	rm -rf .venv data .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+bench: setup-dev
+	$(V)/python -m bench run

@@ -6,7 +6,7 @@ are lower-case hex, formats are the Image API's names.
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -41,6 +41,12 @@ MOVES: dict[State, frozenset[State]] = {
 }
 
 
+Visibility = Literal["private", "shared", "community", "public"]
+
+
+MemberStatus = Literal["pending", "accepted", "rejected"]
+
+
 class Phase(StrEnum):
     """What a running import is doing."""
 
@@ -59,6 +65,34 @@ class Status(StrEnum):
     IMPORTING = "importing"
     ACTIVE = "active"
     DEACTIVATED = "deactivated"
+
+
+# Names of the Image API's own attributes: no custom property may take one.
+RESERVED_PROPERTIES = frozenset(
+    {
+        *(
+            "id",
+            "owner",
+            "name",
+            "status",
+            "visibility",
+            "protected",
+            "os_hidden",
+            "tags",
+            "file",
+            "self",
+            "schema",
+        ),
+        *("disk_format", "container_format", "size", "virtual_size", "min_disk", "min_ram", "stores"),
+        *("checksum", "os_hash_algo", "os_hash_value", "created_at", "updated_at", "direct_url", "locations"),
+        *("location", "deleted", "deleted_at"),
+    }
+)
+
+
+def is_property(name: str) -> bool:
+    """Whether a custom property may have this name."""
+    return 0 < len(name) <= 255 and name not in RESERVED_PROPERTIES and not name.startswith("os_glance")
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,12 +134,20 @@ class Actor(Value, frozen=True, kw_only=True):
         return "admin" in self.roles
 
 
+class RemoteImage(Value, frozen=True, kw_only=True):
+    """An image of another image service, which the operator gave a name."""
+
+    region: str
+    image_id: str
+
+
 class Submission(Value, frozen=True, kw_only=True):
     """What somebody asked for, checked for shape but not yet against the world.
 
     Args:
         url: As submitted, secrets and all; use `redacted` to show it.
         max_bytes: Already the lower of the submitter's and the operator's cap.
+        remote: Where the image is, for the method glance-download.
     """
 
     url: str
@@ -118,7 +160,8 @@ class Submission(Value, frozen=True, kw_only=True):
     min_ram: int = 0
     tags: tuple[str, ...] = ()
     properties: dict[str, str] = {}
-    visibility: str = "private"
+    visibility: Visibility = "private"
+    remote: RemoteImage | None = None
 
 
 class TlsPeer(Value, frozen=True, kw_only=True):
@@ -245,7 +288,7 @@ class Image(Value, frozen=True, kw_only=True):
     project_id: str
     name: str | None = None
     status: Status
-    visibility: str = "private"
+    visibility: Visibility = "private"
     is_protected: bool = False
     is_hidden: bool = False
     disk_format: str | None = None
@@ -259,5 +302,15 @@ class Image(Value, frozen=True, kw_only=True):
     min_ram: int = 0
     tags: tuple[str, ...] = ()
     properties: dict[str, str] = {}
+    created_at: datetime
+    updated_at: datetime
+
+
+class Member(Value, frozen=True, kw_only=True):
+    """A project that an image is shared with, and what it said to that."""
+
+    image_id: str
+    member_id: str
+    status: MemberStatus
     created_at: datetime
     updated_at: datetime

@@ -1,1 +1,33 @@
 """The guards of one import, in order, and what each publishes of its limits."""
+
+from fetcher.config import Settings
+from fetcher.guards import address, checksum, pace, redirects, request_headers, response, size, url
+from fetcher.guards.base import Limit
+from fetcher.guards.formats import FormatGuard
+from fetcher.model import Submission
+
+
+def format_guard(settings: Settings, submission: Submission) -> FormatGuard:
+    """The guard that says what the bytes are, for one submission."""
+    return FormatGuard(
+        disk_formats=settings.format.disk_formats,
+        container_formats=settings.format.container_formats,
+        max_virtual_bytes=settings.size.max_virtual_bytes,
+        claimed_disk_format=submission.disk_format,
+        claimed_container_format=submission.container_format,
+    )
+
+
+def published(settings: Settings) -> tuple[Limit, ...]:
+    """Every limit in force, told by the guard that enforces it, in the order of the guards."""
+    return (
+        *url.limits(settings),
+        *address.limits(settings),
+        *redirects.limits(settings),
+        *request_headers.limits(settings),
+        *response.limits(settings),
+        *size.limits(settings),
+        *pace.limits(settings),
+        *FormatGuard.limits(settings),
+        *checksum.limits(settings),
+    )

@@ -1,1 +1,77 @@
 """What we know of images and imports; the one room that knows SQLite."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from fetcher.index.connection import Connection
+from fetcher.index.figures import Figures
+from fetcher.index.images import ImageRecords
+from fetcher.index.imports import (
+    FAILED_IMPORT,
+    FILTERS,
+    PULLS,
+    IdempotencyKey,
+    ImportRecords,
+    NewImport,
+    Secrets,
+)
+from fetcher.index.listing import SORT_KEYS, Filter, ImageQuery
+from fetcher.index.members import MemberRecords
+from fetcher.index.schema import migrate
+from fetcher.index.tasks import TASK_ORDERS, TaskQuery, TaskRecords
+from fetcher.index.uploads import Stage, UploadRecords
+
+__all__ = [
+    "FAILED_IMPORT",
+    "FILTERS",
+    "PULLS",
+    "SORT_KEYS",
+    "TASK_ORDERS",
+    "Figures",
+    "Filter",
+    "IdempotencyKey",
+    "ImageQuery",
+    "ImageRecords",
+    "ImportRecords",
+    "Index",
+    "MemberRecords",
+    "NewImport",
+    "Secrets",
+    "Stage",
+    "TaskQuery",
+    "TaskRecords",
+    "UploadRecords",
+]
+
+
+class Index:
+    """All records of the service, as domain verbs.
+
+    Args:
+        path: The SQLite file; made when missing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.connection = Connection(path, migrate)
+        self.images = ImageRecords(self.connection)
+        self.imports = ImportRecords(self.connection)
+        self.figures = Figures(self.connection)
+        self.members = MemberRecords(self.connection)
+        self.tasks = TaskRecords(self.connection)
+        self.uploads = UploadRecords(self.connection)
+
+    async def __aenter__(self) -> Self:
+        """Open the file and bring it up to date.
+
+        Raises:
+            StoreFailed: The file cannot be opened or is no index of ours.
+        """
+        await self.connection.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Write what waits and close."""
+        await self.connection.close()

@@ -194,12 +194,16 @@ class Origin:
         await self._notify()
         try:
             await self._converse(reader, writer)
+            writer.close()  # Sends what is buffered first.
+            await writer.wait_closed()
         except (ConnectionError, ssl.SSLError, asyncio.IncompleteReadError):
             pass  # the client has had enough
+        except asyncio.CancelledError:
+            pass  # the test is over; asyncio would report a cancelled handler as a fault
         except Exception as error:  # noqa: BLE001 - shown when the block ends
             self.errors.append(error)
         finally:
-            writer.transport.abort() if writer.transport.get_write_buffer_size() else writer.close()
+            writer.transport.abort()
             self.open_connections -= 1
             self._tasks.discard(task)
             with contextlib.suppress(asyncio.CancelledError):

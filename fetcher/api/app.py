@@ -1,0 +1,125 @@
+"""All faces together as one ASGI application."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from starlette.applications import Starlette
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from fetcher.api import discovery, health, imports, metrics, page, v2
+from fetcher.api.problems import problem
+from fetcher.api.v2.faults import fault
+from fetcher.api.v2.versions import choices
+from fetcher.config import Settings, is_loopback
+from fetcher.errors import Failure, InternalFault, InvalidRequest, MethodNotAllowed, NotFound
+
+log = structlog.get_logger()
+
+
+def told(failure: Failure, request: Request) -> Response:
+    """A failure in the form that the clients of this face read."""
+    return (fault if request.url.path.startswith("/v2/") else problem)(failure, request)
+
+
+async def root(request: Request) -> Response:
+    """`GET /`: where everything begins; the page for browsers, the Image API's versions for programs."""
+    return await (page.home if page.wants_page(request) else choices)(request)
+
+
+class RequestContext:
+    """Gives each request an id, in the answer and on every log line, and checks whom it was meant for.
+
+    In local mode everybody who reaches the port is let in, so a request must
+    name this machine as its host: a web page that points its own name at
+    loopback (DNS rebinding) does not.
+
+    Args:
+        settings: What is in force now.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Callable[[], Settings]) -> None:
+        self._app = app
+        self._settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Wrap one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        scope["request_id"] = f"req-{uuid4()}"
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=scope["request_id"])
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["X-OpenStack-Request-ID"] = scope["request_id"]
+                headers.setdefault("X-Content-Type-Options", "nosniff")
+            await send(message)
+
+        if self._is_for_us(Headers(scope=scope).get("host", "")):
+            await self._app(scope, receive, send_with_id)
+        else:
+            refusal = InvalidRequest(field="Host", reason="the Host header does not name this machine")
+            await told(refusal, Request(scope, receive))(scope, receive, send_with_id)
+
+    def _is_for_us(self, host: str) -> bool:
+        settings = self._settings()
+        if settings.auth.mode != "local":
+            return True
+        name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
+        return is_loopback(name.strip("[]").lower()) or f"//{host}" in settings.server.public_url
+
+
+async def _failure(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Failure)
+    log.info("request.refused", code=error.code, detail=str(error), path=request.url.path)
+    return told(error, request)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        answer = told(MethodNotAllowed(method=request.method), request)
+        answer.headers.update(error.headers or {})
+        return answer
+    if error.status_code == 404:
+        return told(NotFound(what=request.url.path), request)
+    return told(InvalidRequest(reason=str(error.detail)), request)
+
+
+async def _fault(request: Request, error: Exception) -> Response:
+    log.error("request.fault", path=request.url.path, error=repr(error), exc_info=error)
+    return told(InternalFault(), request)
+
+
+def build_app(settings: Callable[[], Settings], lifespan: Any) -> Starlette:
+    """Put the faces together.
+
+    Args:
+        lifespan: Opens the parts and yields `{"house": House}`.
+    """
+    app = Starlette(
+        routes=[
+            Route("/", root, methods=["GET"]),
+            *health.routes,
+            *metrics.routes,
+            *discovery.routes,
+            *imports.routes,
+            *v2.routes,
+            *page.routes,
+        ],
+        middleware=[Middleware(RequestContext, settings=settings), Middleware(metrics.Counted)],
+        exception_handlers={Failure: _failure, HTTPException: _http_error, Exception: _fault},
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False  # `/v2/images/` names an image without an id: 404, not a list.
+    return app

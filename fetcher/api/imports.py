@@ -1,0 +1,212 @@
+"""The submit-a-URL API: submit, follow, cancel."""
+
+import hashlib
+import re
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+import msgspec
+from msgspec import Meta
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from fetcher.api.auth import require_role
+from fetcher.api.body import convert, parse, read_body
+from fetcher.api.house import house_of
+from fetcher.api.problems import base_url
+from fetcher.api.views import import_view, limits_view
+from fetcher.config import ContainerFormat, DiskFormat, Settings
+from fetcher.errors import Forbidden, InvalidRequest, WrongMediaType
+from fetcher.guards.checksum import parse_digest
+from fetcher.index import FILTERS, IdempotencyKey
+from fetcher.model import RESERVED_PROPERTIES, Actor, Import, Submission, Visibility
+
+Text = Annotated[str, Meta(max_length=255)]
+Amount = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+KEY = re.compile(r"[\x21-\x7e]{1,255}\Z")
+
+
+class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `POST /imports` takes."""
+
+    url: str
+    name: Text | None = None
+    disk_format: DiskFormat | None = None
+    container_format: ContainerFormat | None = None
+    checksum: Text | None = None
+    max_bytes: Annotated[int, Meta(ge=1, le=2**63 - 1)] | None = None
+    min_disk: Amount = 0
+    min_ram: Amount = 0
+    tags: Annotated[list[Text], Meta(max_length=128)] = []
+    properties: Annotated[dict[Text, Annotated[str, Meta(max_length=65535)]], Meta(max_length=128)] = {}
+    visibility: Visibility = "private"
+
+    def to_submission(self, actor: Actor, settings: Settings) -> Submission:
+        """Check what the types cannot say.
+
+        Raises:
+            InvalidRequest: A checksum or a property's name cannot be taken.
+            Forbidden: Only an admin may make an image public.
+        """
+        for name in self.properties:
+            if name in RESERVED_PROPERTIES or name.startswith("os_glance"):
+                raise InvalidRequest(
+                    field=f"properties.{name}", reason=f"the property name {name} is reserved"
+                )
+        if self.visibility == "public" and not actor.is_admin:
+            raise Forbidden(reason="only an admin may make an image public")
+        cap = settings.size.max_bytes
+        return Submission(
+            url=self.url,
+            name=self.name,
+            disk_format=self.disk_format,
+            container_format=self.container_format,
+            checksum=parse_digest(self.checksum, settings) if self.checksum is not None else None,
+            max_bytes=cap if self.max_bytes is None else min(self.max_bytes, cap),
+            min_disk=self.min_disk,
+            min_ram=self.min_ram,
+            tags=tuple(sorted(set(self.tags))),
+            properties=self.properties,
+            visibility=self.visibility,
+        )
+
+
+async def submit(request: Request) -> Response:
+    """`POST /imports`: take a URL; answers 202 before the source is asked anything."""
+    house = house_of(request)
+    actor = await house.identify(request)
+    require_role(actor, "member")
+    sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if sent != "application/json":
+        raise WrongMediaType(sent=sent or "none", accepted="application/json")
+    raw = await read_body(request)
+    body = convert(parse(raw), SubmitBody)
+    record = await house.importer.submit(
+        actor,
+        body.to_submission(actor, house.settings()),
+        key=_idempotency_key(request, raw),
+        request_id=request.scope.get("request_id"),
+    )
+    base = base_url(request)
+    return JSONResponse(import_view(record, base), 202, {"Location": f"{base}/imports/{record.id}"})
+
+
+def _idempotency_key(request: Request, raw: bytes) -> IdempotencyKey | None:
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return None
+    if not KEY.match(key):
+        raise InvalidRequest(
+            field="Idempotency-Key", reason="an Idempotency-Key has 1 to 255 printable characters"
+        )
+    return IdempotencyKey(key=key, fingerprint=hashlib.sha256(raw).hexdigest())
+
+
+async def show(request: Request) -> Response:
+    """`GET /imports/{id}`: how far it is, or how it ended."""
+    record = await _found(request)
+    return JSONResponse(import_view(record, base_url(request)), headers={"Cache-Control": "no-store"})
+
+
+async def _found(request: Request) -> Import:
+    house = house_of(request)
+    actor = await house.identify(request)
+    return await house.importer.find(request.path_params["id"], actor)
+
+
+async def listing(request: Request) -> Response:
+    """`GET /imports`: newest first, filtered, a page at a time."""
+    house = house_of(request)
+    actor = await house.identify(request)
+    query = dict(request.query_params)
+    limit = _limit(query.pop("limit", None), house.settings())
+    marker = query.pop("marker", None)
+    for name in query:
+        if name not in FILTERS:
+            raise InvalidRequest(
+                field=name, reason=f"no filter is named {name}; there are {', '.join(FILTERS)}"
+            )
+    records = await house.index.imports.page(actor, query, limit=limit + 1, marker=marker)
+    base = base_url(request)
+    shown = [import_view(house.importer.snapshot(record), base) for record in records[:limit]]
+    document: dict[str, Any] = {"imports": shown}
+    if len(records) > limit:
+        following = {**query, "limit": str(limit), "marker": records[limit - 1].id}
+        document["next"] = f"{base}/imports?{urlencode(following)}"
+    return JSONResponse(document, headers={"Cache-Control": "no-store"})
+
+
+def _limit(text: str | None, settings: Settings) -> int:
+    if text is None:
+        return settings.server.page_items
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise InvalidRequest(field="limit", reason="limit is a whole number from 1")
+    return min(int(text), settings.server.max_page_items)
+
+
+async def cancel(request: Request) -> Response:
+    """`DELETE /imports/{id}`: end it; when this answers, nothing is left of it."""
+    house = house_of(request)
+    actor = await house.identify(request)
+    require_role(actor, "member")
+    await house.importer.cancel(request.path_params["id"], actor)
+    return Response(status_code=204)
+
+
+async def events(request: Request) -> Response:
+    """`GET /imports/{id}/events`: the same document at every change, as server-sent events."""
+    house = house_of(request)
+    actor = await house.identify(request)
+    import_id = request.path_params["id"]
+    await house.importer.find(import_id, actor)  # An unknown id is a plain 404, not a broken stream.
+    base = base_url(request)
+    seconds = house.settings().server.event_seconds
+
+    async def stream() -> AsyncIterator[ServerSentEvent]:
+        number = 0
+        async for record in house.importer.follow(import_id, actor, least_seconds=seconds):
+            number += 1
+            name = "end" if record.state.is_final else "progress"
+            text = msgspec.json.encode(import_view(record, base)).decode()
+            yield ServerSentEvent(text, event=name, id=str(number))
+
+    return EventSourceResponse(stream(), headers={"Cache-Control": "no-store"})
+
+
+async def provenance(request: Request) -> Response:
+    """`GET /imports/{id}/provenance`: where the image's bytes came from, and who judged them."""
+    house = house_of(request)
+    actor = await house.identify(request)
+    document = await house.index.imports.provenance(request.path_params["id"], actor)
+    if document is None:
+        raise InvalidRequest(reason="the import has made no image, so nothing has a provenance")
+    return JSONResponse(document)
+
+
+async def limits(request: Request) -> Response:
+    """`GET /limits`: every limit in force, told by the guard that enforces it."""
+    house = house_of(request)
+    await house.identify(request)
+    return JSONResponse({"limits": limits_view(house.settings())})
+
+
+async def options(request: Request) -> Response:
+    """`OPTIONS /imports`: what may be submitted, and the limits in force."""
+    house = house_of(request)
+    document = {"fields": msgspec.json.schema(SubmitBody), "limits": limits_view(house.settings())}
+    return JSONResponse(document, headers={"Allow": "GET, HEAD, OPTIONS, POST"})
+
+
+routes = [
+    Route("/imports", listing, methods=["GET"]),
+    Route("/imports", submit, methods=["POST"]),
+    Route("/imports", options, methods=["OPTIONS"]),
+    Route("/imports/{id}", show, methods=["GET"]),
+    Route("/imports/{id}", cancel, methods=["DELETE"]),
+    Route("/imports/{id}/events", events, methods=["GET"]),
+    Route("/imports/{id}/provenance", provenance, methods=["GET"]),
+    Route("/limits", limits, methods=["GET"]),
+]

@@ -1,0 +1,103 @@
+"""The one place that turns the table of errors into answers (RFC 9457 problem details)."""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from fetcher import errors
+from fetcher.api.auth import challenge
+from fetcher.errors import Failure
+
+STATUS: dict[type[Failure], int] = {
+    errors.InternalFault: 500,
+    errors.StoreFailed: 503,
+    errors.StoreFull: 507,
+    errors.QueueFull: 429,
+    errors.NotReady: 503,
+    errors.Interrupted: 503,
+    errors.IdentityUnavailable: 503,
+    errors.QuotaExceeded: 413,
+    errors.TooManyBytes: 413,
+    errors.UnknownImport: 404,
+    errors.UnknownImage: 404,
+    errors.UnknownMember: 404,
+    errors.NotFound: 404,
+    errors.MethodNotAllowed: 405,
+    errors.Conflict: 409,
+    errors.Cancelled: 409,
+    errors.IdempotencyMismatch: 422,
+    errors.Forbidden: 403,
+    errors.Unauthenticated: 401,
+    errors.RequestTooLarge: 413,
+    errors.WrongMediaType: 415,
+    errors.RangeNotSatisfiable: 416,
+}
+
+
+def status_of(failure: Failure) -> int:
+    """The HTTP status of a failure: its own, or its family's."""
+    return status_of_kind(type(failure.public()))
+
+
+def status_of_kind(kind: type[Failure]) -> int:
+    """The HTTP status of a kind of failure, as told to a caller."""
+    if kind in STATUS:
+        return STATUS[kind]
+    return 502 if issubclass(kind, errors.SourceFailure) else 400
+
+
+def headers_of(failure: Failure, request: Request) -> dict[str, str]:
+    """The headers that a failure's answer has, whatever its form."""
+    headers = retry_after(failure)
+    if status_of(failure) == 401:
+        headers["WWW-Authenticate"] = challenge(request.app.state.house.settings())
+    return headers
+
+
+def detail_of(failure: Failure) -> str:
+    """What went wrong, as the caller may know it."""
+    public = failure.public()
+    return summary(type(public)) if public.hidden else str(public)
+
+
+def summary(kind: type[Failure]) -> str:
+    """The kind of failure in one short sentence that is the same each time."""
+    return (kind.__doc__ or "").partition("\n")[0]
+
+
+def advice_of(failure: Failure) -> str:
+    """What the caller can do about it."""
+    public = failure.public()
+    advice = type(public).advice
+    return advice.format(**public.fields()) if "{" in advice else advice
+
+
+def retry_after(failure: Failure) -> dict[str, str]:
+    """The Retry-After header of failures that pass with time."""
+    seconds = failure.public().fields().get("retry_after_seconds")
+    return {} if seconds is None else {"Retry-After": str(max(1, round(seconds)))}
+
+
+def problem(failure: Failure, request: Request) -> Response:
+    """Answer with what went wrong, for programs (code, fields) and people (detail, advice)."""
+    public = failure.public()
+    status = status_of(public)
+    document: dict[str, Any] = {
+        "type": f"{base_url(request)}/errors/{public.code}",
+        "title": summary(type(public)),
+        "status": status,
+        "detail": detail_of(public),
+        "code": public.code,
+        "advice": advice_of(public),
+        "instance": request.url.path,
+        "request_id": request.scope.get("request_id"),
+        **public.public_fields(),
+    }
+    return JSONResponse(document, status, headers_of(public, request), media_type="application/problem+json")
+
+
+def base_url(request: Request) -> str:
+    """What links in answers begin with."""
+    configured: str = request.app.state.house.settings().server.public_url
+    return configured or str(request.base_url).rstrip("/")

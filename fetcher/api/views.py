@@ -1,0 +1,101 @@
+"""What the submit-a-URL API shows of its values, in JSON."""
+
+from typing import Any
+
+import msgspec
+
+from fetcher.config import Settings
+from fetcher.guards import published
+from fetcher.model import Import
+
+
+def import_view(record: Import, base: str) -> dict[str, Any]:
+    """One import as its submitter sees it; addresses inside our network are never shown."""
+    submission = record.submission
+    link = f"{base}/imports/{record.id}"
+    return {
+        "id": record.id,
+        "state": record.state.value,
+        "phase": record.phase.value if record.phase else None,
+        "method": record.method,
+        "url": submission.url,
+        "name": submission.name,
+        "image_id": record.image_id,
+        "progress": _progress(record),
+        "attempt": len(record.attempts),
+        "attempts": [_attempt(attempt) for attempt in record.attempts],
+        "redirects": [{"url": hop.url, "status": hop.status} for hop in record.attempts[-1].hops]
+        if record.attempts
+        else [],
+        "format": msgspec.to_builtins(record.format),
+        "digests": record.digests,
+        "verified_by": record.verified_by,
+        "verdict": msgspec.to_builtins(record.verdict),
+        "submission": _submission(record),
+        "project_id": record.project_id,
+        "user_id": record.user_id,
+        "request_id": record.request_id,
+        **msgspec.to_builtins(
+            {
+                "created_at": record.created_at,
+                "started_at": record.started_at,
+                "updated_at": record.updated_at,
+                "ended_at": record.ended_at,
+            }
+        ),
+        "links": {
+            "self": link,
+            "events": f"{link}/events",
+            "provenance": f"{link}/provenance",
+            "image": f"{base}/v2/images/{record.image_id}",
+        },
+    }
+
+
+def _progress(record: Import) -> dict[str, Any]:
+    left = None if record.expected_bytes is None else max(0, record.expected_bytes - record.received_bytes)
+    rate = record.bytes_per_second
+    percent = None
+    if record.expected_bytes:
+        percent = round(min(100.0, 100 * record.received_bytes / record.expected_bytes), 1)
+    return {
+        "received_bytes": record.received_bytes,
+        "expected_bytes": record.expected_bytes,
+        "percent": percent,
+        "bytes_per_second": None if rate is None else round(rate),
+        "seconds_left": round(left / rate, 1) if rate and left is not None else None,
+    }
+
+
+def _attempt(attempt: Any) -> dict[str, Any]:
+    shown: dict[str, Any] = msgspec.to_builtins(attempt)
+    shown["hops"] = [{"url": hop["url"], "status": hop["status"]} for hop in shown["hops"]]
+    return shown
+
+
+def _submission(record: Import) -> dict[str, Any]:
+    submission = record.submission
+    return {
+        "disk_format": submission.disk_format,
+        "container_format": submission.container_format,
+        "checksum": str(submission.checksum) if submission.checksum else None,
+        "max_bytes": submission.max_bytes,
+        "min_disk": submission.min_disk,
+        "min_ram": submission.min_ram,
+        "tags": list(submission.tags),
+        "properties": submission.properties,
+        "visibility": submission.visibility,
+    }
+
+
+def limits_view(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Every limit in force by its name, in the form of the Image API's discovery."""
+    return {
+        limit.name: {
+            "description": limit.description,
+            "type": limit.type,
+            "value": limit.value,
+            "guard": limit.guard,
+        }
+        for limit in published(settings)
+    }

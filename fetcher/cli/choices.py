@@ -1,0 +1,101 @@
+"""Options that several commands share."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from fetcher.cli.client import Client
+from fetcher.cli.screen import Screen
+
+ConfigFile = Annotated[Path | None, Parameter(env_var="FETCHER_CONFIG")]
+"""The operator's file, laid over `config.toml` key by key."""
+
+AsJson = Annotated[bool, Parameter(name="--json", negative="")]
+"""Print one JSON document instead of words."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """Which server to talk to."""
+
+    server: Annotated[str, Parameter(env_var="FETCHER_SERVER")] = "http://127.0.0.1:9292"
+    """Where the server is."""
+
+    token: Annotated[str | None, Parameter(env_var=["FETCHER_TOKEN", "OS_TOKEN"], show_env_var=True)] = None
+    """Your token, where the server wants one; safer in the environment, where `ps` does not show it."""
+
+    json: AsJson = False
+    """Print one JSON document instead of words."""
+
+    def client(self) -> Client:
+        """Talk to it."""
+        return Client(self.server, self.token)
+
+    def screen(self) -> Screen:
+        """Print what it says."""
+        return Screen(as_json=self.json)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What is known of the image beforehand; all of it is optional."""
+
+    name: str | None = None
+    """What to call the image."""
+
+    disk_format: str | None = None
+    """What the bytes must be: qcow2, iso, raw ...; found out when not given."""
+
+    container_format: str | None = None
+    """What is around the disk: bare, ova, compressed ...; found out when not given."""
+
+    checksum: str | None = None
+    """The publisher's digest as `sha256:HEX`; other bytes are refused."""
+
+    max_bytes: int | None = None
+    """Refuse more than this; can only lower the operator's limit."""
+
+    min_disk: int = 0
+    """The smallest disk that the image boots from, in GB."""
+
+    min_ram: int = 0
+    """The least memory that the image boots with, in MB."""
+
+    tag: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    """A tag for the image; may be given several times."""
+
+    property: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    """A property as NAME=VALUE; may be given several times."""
+
+    visibility: str = "private"
+    """Who sees the image: private, shared, community or public."""
+
+    def body(self, url: str) -> dict[str, object]:
+        """The submission as the API takes it.
+
+        Raises:
+            ValueError: A property is not of the form NAME=VALUE.
+        """
+        properties = {}
+        for text in self.property:
+            name, equals, value = text.partition("=")
+            if not equals or not name:
+                raise ValueError(f"--property {text} is not of the form NAME=VALUE")
+            properties[name] = value
+        given = {
+            "name": self.name,
+            "disk_format": self.disk_format,
+            "container_format": self.container_format,
+            "checksum": self.checksum,
+            "max_bytes": self.max_bytes,
+            "min_disk": self.min_disk or None,
+            "min_ram": self.min_ram or None,
+            "tags": list(self.tag) or None,
+            "properties": properties or None,
+            "visibility": None if self.visibility == "private" else self.visibility,
+        }
+        return {"url": url, **{key: value for key, value in given.items() if value is not None}}

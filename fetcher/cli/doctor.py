@@ -1,0 +1,193 @@
+"""Looks at everything the service needs of its machine, and says what is off because something is missing."""
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from rich.text import Text
+
+from fetcher.api.words import size_words
+from fetcher.cli.choices import AsJson, ConfigFile
+from fetcher.cli.client import Client, Refused, Unreachable
+from fetcher.cli.exits import Exit
+from fetcher.cli.screen import Screen
+from fetcher.config import BadConfig, Settings, base_path, data_folder, load_settings
+
+Level = Literal["ok", "off", "bad"]
+STYLES: dict[Level, str] = {"ok": "green", "off": "yellow", "bad": "bold red"}
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing looked at.
+
+    Args:
+        level: ok; off: something smaller is not available; bad: imports cannot work.
+        advice: What to do; empty when nothing is.
+    """
+
+    what: str
+    level: Level
+    words: str
+    advice: str = ""
+
+
+def doctor(*, config: ConfigFile = None, json: AsJson = False) -> Exit:
+    """Look for what keeps the service from working on this machine.
+
+    Args:
+        config: The operator's file, laid over `config.toml` key by key.
+        json: Print one JSON document instead of words.
+    """
+    screen = Screen(as_json=json)
+    findings = list(_examine(config))
+    is_bad = any(finding.level == "bad" for finding in findings)
+    if screen.as_json:
+        screen.json({"ok": not is_bad, "findings": msgspec.to_builtins(findings)})
+    else:
+        for finding in findings:
+            _tell(screen, finding)
+    return Exit.FAULT if is_bad else Exit.OK
+
+
+def _tell(screen: Screen, finding: Finding) -> None:
+    level = (f"{finding.level:<4}", STYLES[finding.level])
+    screen.out.print(Text.assemble(level, f"{finding.what:<14}", finding.words))
+    if finding.advice:
+        screen.out.print(Text(f"{'':<18}{finding.advice}", style="dim"))
+
+
+def _examine(config: Path | None) -> Iterator[Finding]:
+    yield _python()
+    try:
+        settings = load_settings(config)
+    except BadConfig as error:
+        words = f"{len(error.mistakes)} mistakes, first: {error.mistakes[0]}"
+        yield Finding(
+            what="configuration", level="bad", words=words, advice="fetcher config check lists all."
+        )
+        return
+    yield Finding(what="configuration", level="ok", words=str(config or base_path()))
+    folder = data_folder(settings, config)
+    checks: list[Callable[[], Finding]] = [
+        _libmagic,
+        _qemu_img,
+        lambda: _folder(folder),
+        lambda: _space(folder, settings),
+        _clock,
+        _names,
+        lambda: _port(settings),
+    ]
+    for check in checks:
+        yield check()
+
+
+def _python() -> Finding:
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    is_fit = sys.version_info >= (3, 11)
+    return Finding(what="python", level="ok" if is_fit else "bad", words=version)
+
+
+def _libmagic() -> Finding:
+    try:
+        import magic
+
+        name = magic.from_buffer(b"\x7fELF")
+    except (ImportError, OSError) as error:
+        words = f"not usable ({error}); content that is no disk image is refused without being named"
+        return Finding(what="libmagic", level="off", words=words, advice="apt-get install libmagic1")
+    return Finding(what="libmagic", level="ok", words=f"usable; it calls the head of a program {name!r}")
+
+
+def _qemu_img() -> Finding:
+    path = shutil.which("qemu-img")
+    if path is None:
+        words = "not found; nothing at run time needs it, only the tests and the demo make images with it"
+        return Finding(what="qemu-img", level="off", words=words, advice="apt-get install qemu-utils")
+    return Finding(what="qemu-img", level="ok", words=path)
+
+
+def _folder(folder: Path) -> Finding:
+    existing = folder
+    while not existing.exists():
+        existing = existing.parent
+    if not os.access(existing, os.R_OK | os.W_OK | os.X_OK):
+        words = f"{existing} cannot be written by user {os.getuid()}"
+        return Finding(what="store", level="bad", words=words, advice="Change its owner, or store.folder.")
+    if existing != folder:
+        return Finding(what="store", level="ok", words=f"{folder}, made at the first start")
+    mode = folder.stat().st_mode & 0o777
+    if mode & 0o077:
+        words = f"{folder} is open to other users (mode {mode:o})"
+        return Finding(what="store", level="off", words=words, advice=f"chmod 700 {folder}")
+    return Finding(what="store", level="ok", words=str(folder))
+
+
+def _space(folder: Path, settings: Settings) -> Finding:
+    while not folder.exists():
+        folder = folder.parent
+    state = os.statvfs(folder)
+    total, free = state.f_blocks * state.f_frsize, state.f_bavail * state.f_frsize
+    rules = settings.store
+    usable = free - max(rules.reserve_bytes, int(total * rules.reserve_percent / 100))
+    words = f"{size_words(free)} free, {size_words(max(0, usable))} of it usable for images"
+    if usable <= 0:
+        advice = "Free some space, or lower store.reserve_bytes and store.reserve_percent."
+        return Finding(what="disk", level="bad", words=words, advice=advice)
+    level: Level = "ok" if usable >= settings.size.max_bytes else "off"
+    advice = "" if level == "ok" else "One image may be larger than that: size.max_bytes."
+    return Finding(what="disk", level=level, words=words, advice=advice)
+
+
+def _clock() -> Finding:
+    newest = base_path().stat().st_mtime
+    now = time.time()
+    words = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(now))
+    if now < newest:
+        words += ", earlier than our own files"
+        advice = "Set the clock: certificates are judged by it."
+        return Finding(what="clock", level="bad", words=words, advice=advice)
+    return Finding(what="clock", level="ok", words=words)
+
+
+def _names() -> Finding:
+    servers = [line.split()[1] for line in _resolv_conf() if line.startswith("nameserver ")]
+    if not servers:
+        words = "/etc/resolv.conf names no server; host names cannot be resolved"
+        return Finding(what="names", level="bad", words=words, advice="Configure a resolver.")
+    return Finding(what="names", level="ok", words=f"resolved by {', '.join(servers)}")
+
+
+def _resolv_conf() -> list[str]:
+    try:
+        return Path("/etc/resolv.conf").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return []
+
+
+def _port(settings: Settings) -> Finding:
+    listen = settings.server.listen
+    try:
+        Client(f"http://{listen}").get("/healthz")
+    except Refused as error:
+        words = f"something at {listen} answers with status {error.status}"
+        return Finding(what="port", level="bad", words=words, advice="Choose another server.listen.")
+    except Unreachable:
+        return _free_port(settings)
+    return Finding(what="port", level="ok", words=f"a server of ours answers at {listen}")
+
+
+def _free_port(settings: Settings) -> Finding:
+    from server import bind
+
+    listen = settings.server.listen
+    try:
+        bind(settings).close()
+    except OSError as error:
+        words = f"{listen} cannot be listened on: {error.strerror}"
+        return Finding(what="port", level="bad", words=words, advice="Choose another server.listen.")
+    return Finding(what="port", level="ok", words=f"{listen} is free")

@@ -1,0 +1,255 @@
+"""Commands that talk to a server: submit, follow, list, show, cancel, limits."""
+
+import time
+from collections.abc import Iterator
+from typing import Annotated, Any
+from uuid import uuid4
+
+from cyclopts import Parameter
+
+from fetcher.api.words import rate_words, size_words, title_of
+from fetcher.cli.choices import Server, Wanted
+from fetcher.cli.client import Client, Refused, Unreachable, segment
+from fetcher.cli.exits import Exit, exit_of_import
+from fetcher.cli.progress import Bar
+from fetcher.cli.screen import Screen
+from fetcher.cli.story import tell_end, tell_image, tell_import
+
+RECONNECTS = 5
+RECONNECT_SECONDS = 2.0
+
+
+def submit(
+    url: str,
+    *,
+    wait: Annotated[bool, Parameter(negative="")] = False,
+    key: str | None = None,
+    wanted: Wanted = Wanted(),  # noqa: B008 - frozen
+    server: Server = Server(),  # noqa: B008 - frozen
+) -> Exit:
+    """Submit a URL to a server.
+
+    Args:
+        url: Where the image is.
+        wait: Follow the import to its end; the exit code then tells how it ended, and Ctrl-C cancels it.
+        key: An Idempotency-Key: the same command run twice with it makes one import.
+    """
+    client, screen = server.client(), server.screen()
+    headers = {"Idempotency-Key": key or f"cli-{uuid4()}"}
+    document = client.call("POST", "/imports", wanted.body(url), headers)
+    if not wait:
+        if screen.as_json:
+            screen.json(document)
+        else:
+            screen.line(document["id"])
+            screen.say(f"Follow it with: fetcher show {document['id']} --wait", "dim")
+        return Exit.OK
+    return follow_to_end(client, screen, document, is_ours=True)
+
+
+def follow_to_end(client: Client, screen: Screen, document: dict[str, Any], *, is_ours: bool) -> Exit:
+    """Show an import until it ends.
+
+    Args:
+        is_ours: This command submitted it, so Ctrl-C cancels it.
+    """
+    try:
+        with Bar(screen.err, is_shown=screen.is_watched) as bar:
+            bar.show(document)
+            for newer in _changes(client, document["id"]):
+                document = newer
+                bar.show(document)
+    except KeyboardInterrupt:
+        if is_ours:
+            _cancel_quietly(client, screen, document["id"])
+        else:
+            screen.say("Not followed any more; the import goes on.", "yellow")
+        return Exit.INTERRUPTED
+    if screen.as_json:
+        screen.json(document)
+    else:
+        tell_end(screen, document)
+        if screen.is_pipe and document["state"] == "succeeded":
+            screen.line(document["image_id"])
+    return exit_of_import(document)
+
+
+def _changes(client: Client, import_id: str) -> Iterator[dict[str, Any]]:
+    """Every change of an import to its end; a stream that breaks off is taken up again."""
+    path = f"/imports/{segment(import_id)}/events"
+    for left in reversed(range(RECONNECTS)):
+        try:
+            for name, document in client.events(path):
+                yield document
+                if name == "end":
+                    return
+        except Unreachable:
+            if left == 0:
+                raise
+        time.sleep(RECONNECT_SECONDS)
+    raise Unreachable("The server keeps breaking off; the import goes on without us.")
+
+
+def _cancel_quietly(client: Client, screen: Screen, import_id: str) -> None:
+    try:
+        client.call("DELETE", f"/imports/{segment(import_id)}")
+    except (Refused, Unreachable) as error:
+        screen.say(f"Not cancelled: {error}", "yellow")
+    else:
+        screen.say(f"Cancelled import {import_id}; nothing of it is left.", "yellow")
+
+
+def imports(
+    *,
+    state: str | None = None,
+    limit: int | None = None,
+    marker: str | None = None,
+    server: Server = Server(),  # noqa: B008 - frozen
+) -> Exit:
+    """List imports, the newest first.
+
+    Args:
+        state: Only those queued, running, waiting, succeeded, refused, failed or cancelled.
+        limit: At most this many.
+        marker: Go on after this id.
+    """
+    screen = server.screen()
+    document = server.client().get("/imports", state=state, limit=limit, marker=marker)
+    if screen.as_json:
+        screen.json(document)
+        return Exit.OK
+    headings = ("ID", "STATE", "DONE", "RATE", "CODE", "WHAT")
+    screen.table(headings, (_import_row(item) for item in document["imports"]))
+    _say_more(screen, document["imports"], document.get("next"))
+    return Exit.OK
+
+
+def _import_row(item: dict[str, Any]) -> tuple[object, ...]:
+    shown = item["progress"]
+    percent = shown["percent"]
+    done = size_words(shown["received_bytes"]) if percent is None else f"{percent:.0f} %"
+    rate = "" if item["ended_at"] else rate_words(shown["bytes_per_second"])
+    return (item["id"], item["state"], done, rate, (item["verdict"] or {}).get("code"), title_of(item))
+
+
+def images(
+    *,
+    name: str | None = None,
+    status: str | None = None,
+    limit: int | None = None,
+    marker: str | None = None,
+    server: Server = Server(),  # noqa: B008 - frozen
+) -> Exit:
+    """List images, the newest first.
+
+    Args:
+        name: Only those of this name.
+        status: Only those queued, importing, active or deactivated.
+        limit: At most this many.
+        marker: Go on after this id.
+    """
+    screen = server.screen()
+    document = server.client().get("/v2/images", name=name, status=status, limit=limit, marker=marker)
+    if screen.as_json:
+        screen.json(document)
+        return Exit.OK
+    rows = (
+        (
+            image["id"],
+            image["status"],
+            image.get("disk_format"),
+            size_words(image.get("size")),
+            image.get("name"),
+        )
+        for image in document["images"]
+    )
+    screen.table(("ID", "STATUS", "FORMAT", "SIZE", "NAME"), rows)
+    _say_more(screen, document["images"], document.get("next"))
+    return Exit.OK
+
+
+def _say_more(screen: Screen, items: list[dict[str, Any]], following: str | None) -> None:
+    if not items and not screen.is_pipe:
+        screen.say("None yet.", "dim")
+    if following and items:
+        screen.say(f"More: --marker {items[-1]['id']}", "dim")
+
+
+def show(
+    id: str,  # noqa: A002 - the name that the reference shows
+    *,
+    wait: Annotated[bool, Parameter(negative="")] = False,
+    server: Server = Server(),  # noqa: B008 - frozen
+) -> Exit:
+    """Show an import or an image.
+
+    Args:
+        id: Of an import or an image.
+        wait: Follow an import to its end; the exit code then tells how it ended.
+    """
+    client, screen = server.client(), server.screen()
+    try:
+        document = client.get(f"/imports/{segment(id)}")
+    except Refused as error:
+        if error.code != "unknown-import":
+            raise
+        return _show_image(client, screen, id)
+    if wait:
+        return follow_to_end(client, screen, document, is_ours=False)
+    if screen.as_json:
+        screen.json(document)
+    else:
+        tell_import(screen, document)
+    return Exit.OK
+
+
+def _show_image(client: Client, screen: Screen, image_id: str) -> Exit:
+    image = client.get(f"/v2/images/{segment(image_id)}")
+    if screen.as_json:
+        screen.json(image)
+    else:
+        tell_image(screen, image)
+    return Exit.OK
+
+
+def cancel(
+    id: str,  # noqa: A002 - the name that the reference shows
+    *,
+    server: Server = Server(),  # noqa: B008 - frozen
+) -> Exit:
+    """Cancel an import; nothing of it is left.
+
+    Args:
+        id: Of the import.
+    """
+    client, screen = server.client(), server.screen()
+    client.call("DELETE", f"/imports/{segment(id)}")
+    if screen.as_json:
+        screen.json(client.get(f"/imports/{segment(id)}"))
+    screen.say(f"Cancelled import {id}; nothing of it is left.")
+    return Exit.OK
+
+
+def limits(*, server: Server = Server()) -> Exit:  # noqa: B008 - frozen
+    """Show every limit in force on a server."""
+    screen = server.screen()
+    document = server.client().get("/limits")
+    if screen.as_json:
+        screen.json(document)
+        return Exit.OK
+    rows = (
+        (name, _value_words(limit["value"]), limit["description"])
+        for name, limit in document["limits"].items()
+    )
+    screen.table(("LIMIT", "VALUE", "WHAT IT IS"), rows)
+    return Exit.OK
+
+
+def _value_words(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return f"{value:,}"
+    if isinstance(value, list):
+        return ", ".join(str(item) for item in value) or "none"
+    return str(value)

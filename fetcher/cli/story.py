@@ -1,0 +1,149 @@
+"""One import or image, told to a person at a terminal."""
+
+from datetime import datetime
+from typing import Any
+
+from rich.text import Text
+
+from fetcher.api.words import (
+    STYLES,
+    exact_words,
+    moment_words,
+    rate_words,
+    size_words,
+    time_words,
+    title_of,
+)
+from fetcher.cli.screen import Screen, plain
+
+_MARKS = {"succeeded": "✓", "refused": "✗", "failed": "✗", "cancelled": "-"}
+
+
+def seconds_between(start: str | None, end: str | None) -> float | None:
+    """The time between two moments in ISO 8601; None while one is missing."""
+    if start is None or end is None:
+        return None
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+
+
+def tell_end(screen: Screen, document: dict[str, Any]) -> None:
+    """Tell how an import ended, and what to do about it."""
+    state = document["state"]
+    mark = _MARKS.get(state, "-")
+    head = Text.assemble(
+        (f"{mark} {state}", f"bold {STYLES[state]}"), "  ", (plain(title_of(document)), "bold")
+    )
+    verdict = document["verdict"] or {}
+    if state != "succeeded":
+        head.append(f"  {verdict.get('code', '')}", style="dim")
+    screen.err.print(head)
+    if state == "succeeded":
+        screen.facts(_success(document), to_err=True)
+        return
+    screen.facts(
+        [
+            ("why", verdict.get("title")),
+            ("what to do", verdict.get("advice")),
+            ("import", document["id"]),
+        ],
+        to_err=True,
+    )
+
+
+def _success(document: dict[str, Any]) -> list[tuple[str, object]]:
+    form = document["format"] or {}
+    received = document["progress"]["received_bytes"]
+    took = seconds_between(document["started_at"], document["ended_at"])
+    rate = f" at {rate_words(received / took)}" if took else ""
+    return [
+        ("format", _format_words(form)),
+        ("size", exact_words(received)),
+        ("disk", exact_words(form.get("virtual_bytes"))),
+        ("sha256", document["digests"].get("sha256")),
+        ("took", f"{time_words(took)}{rate}"),
+        ("image", document["image_id"]),
+    ]
+
+
+def _format_words(form: dict[str, Any]) -> str | None:
+    if not form:
+        return None
+    kinds = f"{form['disk_format']}, {form['container_format']}"
+    return f"{form['name']} ({kinds})"
+
+
+def tell_import(screen: Screen, document: dict[str, Any]) -> None:
+    """Tell all that is known of an import."""
+    shown = document["progress"]
+    state = document["state"]
+    screen.out.print(Text.assemble((plain(title_of(document)), "bold"), "  ", (state, STYLES[state])))
+    verdict = document["verdict"] or {}
+    submission = document["submission"]
+    progress = size_words(shown["received_bytes"])
+    if shown["expected_bytes"] is not None:
+        progress += f" of {size_words(shown['expected_bytes'])}"
+    facts: list[tuple[str, object]] = [
+        ("import", document["id"]),
+        ("image", document["image_id"] if state == "succeeded" else None),
+        ("url", document["url"]),
+        ("now", None if document["ended_at"] else moment_words(document)),
+        ("received", progress),
+        ("verdict", verdict.get("code")),
+        ("why", verdict.get("title") if state != "succeeded" else None),
+        ("what to do", verdict.get("advice")),
+        ("format", _format_words(document["format"] or {})),
+        ("disk", exact_words((document["format"] or {}).get("virtual_bytes"))),
+        ("promised", submission["checksum"]),
+        ("verified by", document["verified_by"] if document["ended_at"] else None),
+        *((name, value) for name, value in document["digests"].items()),
+        ("submitted", document["created_at"]),
+        ("started", document["started_at"]),
+        ("ended", document["ended_at"]),
+    ]
+    screen.facts(facts)
+    for attempt in document["attempts"]:
+        _tell_attempt(screen, attempt)
+
+
+def _tell_attempt(screen: Screen, attempt: dict[str, Any]) -> None:
+    words = f"attempt {attempt['number']}: {attempt['code'] or 'running'}"
+    if attempt["offset"]:
+        words += f", from byte {attempt['offset']:,}"
+    if attempt["reason"]:
+        words += f"; {attempt['reason']}"
+    screen.line(f"  {words}")
+    for hop in attempt["hops"]:
+        screen.line(f"    {hop['status'] or '...'}  {hop['url']}")
+
+
+_IMAGE_FACTS = (
+    ("name", "name"),
+    ("image", "id"),
+    ("status", "status"),
+    ("disk format", "disk_format"),
+    ("container", "container_format"),
+    ("visibility", "visibility"),
+    ("owner", "owner"),
+    ("md5", "checksum"),
+    ("created", "created_at"),
+    ("file", "file"),
+)
+
+
+def tell_image(screen: Screen, image: dict[str, Any]) -> None:
+    """Tell all that is known of an image of the Image API."""
+    known = {key for _, key in _IMAGE_FACTS}
+    known |= {"size", "virtual_size", "os_hash_algo", "os_hash_value", "tags", "self", "schema"}
+    facts: list[tuple[str, object]] = [(name, image.get(key)) for name, key in _IMAGE_FACTS]
+    facts += [
+        ("size", exact_words(image.get("size"))),
+        ("disk", exact_words(image.get("virtual_size"))),
+        (str(image.get("os_hash_algo")), image.get("os_hash_value")),
+        ("tags", ", ".join(image.get("tags", ()))),
+        *(
+            (key, value)
+            for key, value in sorted(image.items())
+            if key not in known and value not in (False, 0)
+        ),
+    ]
+    screen.facts(facts)

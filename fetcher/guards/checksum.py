@@ -1,0 +1,83 @@
+"""Digests: what is taken from a submitter, and whether the bytes are those that were promised."""
+
+import hashlib
+import hmac
+import re
+
+from fetcher.config import Settings
+from fetcher.errors import ChecksumMismatch, ChecksumRequired, InvalidRequest
+from fetcher.guards.base import Limit
+from fetcher.model import Digest
+
+HEX = re.compile(r"[0-9a-fA-F]+\Z")
+
+
+def parse_digest(text: str, settings: Settings) -> Digest:
+    """Read `algorithm:hex`.
+
+    Raises:
+        InvalidRequest: The algorithm is not taken here, or the value is not of its length.
+    """
+    algorithm, colon, value = text.partition(":")
+    algorithm = algorithm.lower()
+    taken = [*settings.checksum.accepted, *settings.checksum.weak]
+    if not colon or algorithm not in taken:
+        raise InvalidRequest(
+            field="checksum", reason=f"checksum is written ALGORITHM:HEX, with one of {', '.join(taken)}"
+        )
+    length = hashlib.new(algorithm, usedforsecurity=False).digest_size * 2
+    if len(value) != length or not HEX.match(value):
+        raise InvalidRequest(field="checksum", reason=f"a {algorithm} has {length} hexadecimal digits")
+    return Digest(algorithm=algorithm, value=value.lower())
+
+
+def check_required(digest: Digest | None, settings: Settings) -> None:
+    """Refuse a submission without a digest where the operator asks for one; a weak one does not count.
+
+    Raises:
+        ChecksumRequired: There is none that counts.
+    """
+    if settings.checksum.required and (digest is None or digest.algorithm not in settings.checksum.accepted):
+        raise ChecksumRequired(accepted=list(settings.checksum.accepted))
+
+
+def check_digest(expected: Digest, actual: str, *, source: str) -> None:
+    """Compare a promised digest with the bytes' own.
+
+    Raises:
+        ChecksumMismatch: They differ; both are told.
+    """
+    if not hmac.compare_digest(expected.value, actual):
+        raise ChecksumMismatch(
+            algorithm=expected.algorithm, expected=expected.value, actual=actual, source=source
+        )
+
+
+def limits(settings: Settings) -> tuple[Limit, ...]:
+    """Say which digests are taken, computed and required."""
+    rules = settings.checksum
+    rows = (
+        (
+            "checksum_algorithms",
+            "array",
+            list(rules.accepted),
+            "Digests that verify the bytes when submitted.",
+        ),
+        (
+            "weak_checksum_algorithms",
+            "array",
+            list(rules.weak),
+            "Digests that are compared, but verify nothing.",
+        ),
+        ("computed_checksums", "array", list(rules.computed), "Digests that are computed for every image."),
+        (
+            "checksum_required",
+            "boolean",
+            rules.required,
+            "Whether every submission needs a verifying digest.",
+        ),
+    )
+    return tuple(
+        Limit(name=name, type=kind, value=value, description=words, guard="checksum")
+        for name, kind, value, words in rows
+    )

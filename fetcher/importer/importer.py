@@ -1,0 +1,301 @@
+"""Takes imports from submission to verdict: the queue, the runs, and recovery at start."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import msgspec
+import structlog
+
+from fetcher.config import Settings
+from fetcher.errors import Cancelled, Conflict, Interrupted, InvalidUrl, NotReady, QueueFull
+from fetcher.guards.checksum import check_required
+from fetcher.guards.redaction import redact_url
+from fetcher.guards.url import check_url
+from fetcher.importer.live import Live
+from fetcher.importer.queue import FairQueue, Ticket
+from fetcher.importer.run import ENGINE, Parts, Run
+from fetcher.importer.uploads import SENT, Engine, Uploads
+from fetcher.importer.verdicts import verdict_of
+from fetcher.index import IdempotencyKey, NewImport, Secrets
+from fetcher.model import Actor, Image, Import, Phase, State, Status, Submission
+
+log = structlog.get_logger()
+
+
+class Importer:
+    """The engine of imports in this one process; what it knows for good is in the index."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self._queue = FairQueue()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._live: dict[str, Live] = {}
+        self._submits: dict[str, deque[float]] = {}
+        self._is_open = False
+        engine = Engine(queue=self._queue, tasks=self._tasks, live=self._live, is_open=lambda: self._is_open)
+        self.uploads = Uploads(parts, engine)
+
+    async def start(self) -> None:
+        """Undo what a stopped process left half done, and take up what it left waiting."""
+        for path in await self.parts.store.staged_paths():
+            await self.parts.store.remove_staged(path)
+        for record in await self.parts.index.imports.unfinished():
+            await self._recover(record)
+        self._is_open = True
+        self._dispatch()
+
+    async def close(self, grace_seconds: float = 0.0) -> None:
+        """Start nothing more, let running imports finish for a while, then park the rest."""
+        self._is_open = False
+        tasks = set(self._tasks.values())
+        if tasks:
+            await asyncio.wait(tasks, timeout=grace_seconds)
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+    async def submit(  # noqa: PLR0913 - all that a call brings
+        self,
+        actor: Actor,
+        submission: Submission,
+        *,
+        image: Image | None = None,
+        key: IdempotencyKey | None = None,
+        request_id: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Import:
+        """Take a submission into the queue.
+
+        Args:
+            image: A queued image that waits for bytes; without one, the import makes its own.
+            headers: Secret ones, for the source alone.
+
+        Raises:
+            InvalidUrl: The URL can never be fetched.
+            ChecksumRequired: The operator wants a digest.
+            QueueFull: Too many wait, or this project submits too fast.
+            IdempotencyMismatch: The key was used for something else.
+            NotReady: The service is stopping.
+            Conflict: The image does not wait for bytes.
+        """
+        settings = self.parts.settings()
+        if not self._is_open:
+            raise NotReady(reason="it is starting or stopping")
+        if submission.remote is None:  # Else operator and other service answer for both.
+            check_url(submission.url, settings)
+            check_required(submission.checksum, settings)
+        self._check_pace(actor.project_id, settings)
+        now = datetime.now(UTC)
+        owns_image = image is None
+        image = image or new_image(actor, submission, now)
+        record = Import(
+            id=str(uuid4()),
+            image_id=image.id,
+            project_id=image.project_id,
+            user_id=actor.user_id,
+            method="web-download" if submission.remote is None else "glance-download",
+            submission=submission,
+            state=State.QUEUED,
+            owns_image=owns_image,
+            request_id=request_id,
+            created_at=now,
+            updated_at=now,
+        )
+        new = NewImport(
+            record=record,
+            image=image,
+            secrets=Secrets(url=submission.url, headers=headers or {}),
+            shown_url=redact_url(submission.url),
+            key=key,
+        )
+        written = await self.parts.index.imports.submit(new, max_queued=settings.imports.max_queued)
+        if written.id == record.id:
+            self._enqueue(written, submission.url)
+        return self.snapshot(written)
+
+    async def cancel(self, import_id: str, actor: Actor) -> Import:
+        """End an import; when this returns, nothing of it is left.
+
+        Raises:
+            UnknownImport: There is none, or it is another project's.
+            Conflict: It has ended in another way.
+        """
+        now = datetime.now(UTC)
+        record = await self.parts.index.imports.cancel(import_id, actor, verdict_of(Cancelled()), now)
+        self._queue.drop(import_id)
+        live = self._live.get(import_id)
+        if live is not None:
+            live.change(state=record.state, phase=None, verdict=record.verdict, ended_at=record.ended_at)
+        task = self._tasks.get(import_id)
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task})
+        return record
+
+    async def find(self, import_id: str, actor: Actor) -> Import:
+        """One import as it stands this moment.
+
+        Raises:
+            UnknownImport: There is none, or it is another project's.
+        """
+        return self.snapshot(await self.parts.index.imports.find(import_id, actor))
+
+    def snapshot(self, record: Import) -> Import:
+        """A record with what has come in since it was last written."""
+        live = self._live.get(record.id)
+        return record if live is None or record.state.is_final else live.snapshot()
+
+    async def follow(self, import_id: str, actor: Actor, *, least_seconds: float) -> AsyncIterator[Import]:
+        """Yield the import now and after changes, at most once in `least_seconds`, until it has ended.
+
+        Raises:
+            UnknownImport: There is none, or it is another project's.
+        """
+        record = await self.find(import_id, actor)
+        while not record.state.is_final:
+            yield record
+            live = self._live.get(import_id)
+            if live is not None:
+                await _next_change(live, least_seconds)
+            else:
+                await asyncio.sleep(least_seconds)  # Waiting in line: nothing to follow yet.
+            record = await self.find(import_id, actor)
+        yield record
+
+    async def delete_image(self, image_id: str, actor: Actor) -> None:
+        """Delete an image, and its bytes when no other image shares them; what still writes it is ended.
+
+        Raises:
+            UnknownImage: There is none, or it is not the actor's to see.
+            Forbidden: It is protected or another project's.
+            Conflict: An import that began this moment is writing it.
+        """
+        writer = await self.parts.index.images.check_deletable(image_id, actor)
+        if writer is not None:
+            with suppress(Conflict):  # It ended by itself meanwhile.
+                record = await self.cancel(writer, ENGINE)
+                if record.owns_image:
+                    return
+        sha256 = await self.parts.index.images.delete(image_id, actor)
+        if sha256 is not None:
+            async with self.parts.store.holding(sha256):
+                if not await self.parts.index.images.has_blob(sha256):
+                    await self.parts.store.remove(sha256)
+
+    async def forget_old(self) -> int:
+        """Drop the records of imports that ended long ago."""
+        age = timedelta(days=self.parts.settings().imports.keep_finished_days)
+        return await self.parts.index.imports.forget(datetime.now(UTC) - age)
+
+    @property
+    def is_open(self) -> bool:
+        """Takes submissions: it has recovered, and is not stopping."""
+        return self._is_open
+
+    def running(self) -> list[Import]:
+        """The imports that run in this process, as they stand this moment."""
+        return [live.snapshot() for live in self._live.values()]
+
+    def counts(self) -> dict[str, int]:
+        """How many imports wait and run in this process."""
+        return {"queued": len(self._queue), "running": self._queue.running}
+
+    async def _recover(self, record: Import) -> None:
+        sha256 = record.digests.get("sha256")
+        if record.phase is Phase.COMMITTING and sha256 and not await self.parts.index.images.has_blob(sha256):
+            await self.parts.store.remove(sha256)
+        if record.method in SENT:
+            await self._end_interrupted(record)
+            return
+        await self.parts.index.imports.requeue(record.id, datetime.now(UTC))
+        self._enqueue(record, record.submission.url)
+        log.info("import.recovered", import_id=record.id, state=record.state.value)
+
+    async def _end_interrupted(self, record: Import) -> None:
+        """End what somebody was sending when the process stopped: the sender is gone."""
+        now = datetime.now(UTC)
+        verdict = verdict_of(Interrupted())
+        ended = msgspec.structs.replace(
+            record, state=State.FAILED, phase=None, verdict=verdict, updated_at=now, ended_at=now
+        )
+        await self.parts.index.imports.end(ended, {"code": verdict.code})
+        log.info("import.interrupted", import_id=record.id, method=record.method)
+
+    def _check_pace(self, project_id: str, settings: Settings) -> None:
+        now = asyncio.get_running_loop().time()
+        recent = self._submits.setdefault(project_id, deque())
+        while recent and now - recent[0] > 60:
+            recent.popleft()
+        limit = settings.imports.max_submits_per_minute
+        if len(recent) >= limit:
+            wait = 60 - (now - recent[0])
+            raise QueueFull(scope="the project's per-minute", limit=limit, retry_after_seconds=wait)
+        recent.append(now)
+
+    def _enqueue(self, record: Import, url: str) -> None:
+        self._queue.add(Ticket(record.id, record.project_id, _origin(url, self.parts.settings())))
+        self._dispatch()
+
+    def _dispatch(self) -> None:
+        if not self._is_open:
+            return
+        for ticket in self._queue.take(self.parts.settings().imports):
+            task = asyncio.create_task(self._run(ticket), name=f"import {ticket.import_id}")
+            self._tasks[ticket.import_id] = task
+
+    async def _run(self, ticket: Ticket) -> None:
+        try:
+            taken = await self.parts.index.imports.claim(ticket.import_id, datetime.now(UTC))
+            if taken is not None:
+                record, secrets = taken
+                live = Live(record, asyncio.get_running_loop().time)
+                self._live[record.id] = live
+                await Run(self.parts, live, secrets).finish()
+        finally:
+            live_now = self._live.pop(ticket.import_id, None)
+            if live_now is not None:
+                live_now.tell()
+            del self._tasks[ticket.import_id]
+            self._queue.release(ticket.import_id)
+            self._dispatch()
+
+
+def new_image(actor: Actor, submission: Submission, now: datetime) -> Image:
+    """The record of an image whose bytes an import is about to bring."""
+    return Image(
+        id=str(uuid4()),
+        project_id=actor.project_id,
+        name=submission.name,
+        status=Status.IMPORTING,
+        visibility=submission.visibility,
+        disk_format=submission.disk_format,
+        container_format=submission.container_format,
+        min_disk=submission.min_disk,
+        min_ram=submission.min_ram,
+        tags=submission.tags,
+        properties=submission.properties,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def _origin(url: str, settings: Settings) -> str:
+    """What the cap for one origin counts by; a URL that is no longer accepted will fail when it runs."""
+    try:
+        return check_url(url, settings).origin
+    except InvalidUrl:
+        return ""
+
+
+async def _next_change(live: Live, least_seconds: float) -> None:
+    event = live.follow()
+    try:
+        await asyncio.sleep(least_seconds)
+        if not live.record.state.is_final:
+            await event.wait()
+    finally:
+        live.unfollow(event)

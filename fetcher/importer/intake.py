@@ -1,0 +1,114 @@
+"""One body being taken in: its staged file, guards and digests, over as many attempts as it needs."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+
+from fetcher.config import Settings
+from fetcher.guards import format_guard
+from fetcher.guards.base import Guard
+from fetcher.guards.size import ByteCap
+from fetcher.importer.timing import GuardTimes
+from fetcher.importer.unbroken import unbroken
+from fetcher.model import FormatVerdict, Submission
+from fetcher.pipeline import Lanes, Peer, PeerClock, Workshop, pull
+from fetcher.store import Staged, Store
+from fetcher.store.store import Reservation
+
+
+class _Tap:
+    """Counts what passed the guards before it, for progress and for the room in the store."""
+
+    def __init__(self, reservation: Reservation, count: Callable[[int], None]) -> None:
+        self._reservation = reservation
+        self._count = count
+
+    def feed(self, chunk: bytes) -> None:
+        self._reservation.use(len(chunk))
+        self._count(len(chunk))
+
+    def finish(self) -> None:
+        """Pass: counting judges nothing."""
+
+
+class Intake:
+    """Takes in one body from its first byte to its last.
+
+    An attempt that breaks off leaves everything as it is, so that the next
+    one can go on with the byte after; a source that begins anew needs a new
+    intake.
+
+    Args:
+        is_judged: Whether the bytes must be an accepted format; pulls always are.
+        algorithms: Which digests to compute.
+        count: Told the size of every chunk that passed the guards.
+        times: Told how long each guard took.
+    """
+
+    def __init__(  # noqa: PLR0913 - the parts of a pull meet here and nowhere else
+        self,
+        *,
+        staged: Staged,
+        store: Store,
+        workshop: Workshop,
+        settings: Settings,
+        submission: Submission,
+        is_judged: bool = True,
+        algorithms: Sequence[str],
+        reservation: Reservation,
+        count: Callable[[int], None],
+        times: GuardTimes,
+    ) -> None:
+        self.staged = staged
+        self.reservation = reservation
+        self.received_bytes = 0
+        self._store = store
+        self._workshop = workshop
+        self._count = count
+        self._times = times
+        self._format = format_guard(settings, submission) if is_judged else None
+        self._guards: list[Guard] = [ByteCap(max_bytes=submission.max_bytes)]
+        if self._format is not None:
+            self._guards.append(self._format)
+        self._hashers = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
+        self._lanes: Lanes = workshop.lanes(
+            [*(hasher.update for hasher in self._hashers.values()), staged.write]
+        )
+
+    async def take(self, peer: Peer, clock: PeerClock, pace: Sequence[Guard] = ()) -> None:
+        """Take in a peer's bytes to their end.
+
+        Raises:
+            SourceFailure: They broke off; `received_bytes` tells where.
+            Failure: A guard or the store refused.
+        """
+        guards = [*self._times.timed([*self._guards, *pace]), _Tap(self.reservation, self._add)]
+        await pull(peer, guards, self._lanes, clock, piece_bytes=self._workshop.piece_bytes)
+
+    def _add(self, size: int) -> None:
+        self.received_bytes += size
+        self._count(size)
+
+    @property
+    def format(self) -> FormatVerdict | None:
+        """What the bytes are, as far as that is known yet."""
+        return None if self._format is None else self._format.verdict
+
+    @property
+    def fault(self) -> Exception | None:
+        """What broke inside the format guard, if something did: a fault of ours, told as a refusal."""
+        return None if self._format is None else self._format.fault
+
+    def digests(self) -> dict[str, str]:
+        """The digests of everything taken in, in lower-case hex."""
+        return {name: hasher.hexdigest() for name, hasher in self._hashers.items()}
+
+    async def close(self) -> None:
+        """Let no thread touch the file any more, and remove it unless it was committed.
+
+        Runs to its end even when the task is cancelled meanwhile.
+        """
+        await unbroken(self._close())
+
+    async def _close(self) -> None:
+        await self._lanes.close()
+        await self._store.discard(self.staged)

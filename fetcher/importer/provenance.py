@@ -1,0 +1,41 @@
+"""Where an image's bytes came from, as one document that is kept with the image."""
+
+from typing import Any
+
+import msgspec
+
+from fetcher.config import Settings
+from fetcher.guards import published
+from fetcher.model import Blob, Import
+
+GUARDS = ("url", "address", "redirects", "response", "size", "pace", "format", "checksum")
+
+
+def document(record: Import, blob: Blob, settings: Settings, table_version: str) -> dict[str, Any]:
+    """Tell the whole story of a finished import; URLs are redacted already.
+
+    Args:
+        table_version: Which version of the address table judged the addresses.
+    """
+    return {
+        "import_id": record.id,
+        "image_id": record.image_id,
+        "method": record.method,
+        "submitted": {
+            "url": record.submission.url,
+            "at": record.created_at,
+            "project_id": record.project_id,
+            "user_id": record.user_id,
+            "checksum": str(record.submission.checksum) if record.submission.checksum else None,
+        },
+        "started_at": record.started_at,
+        "ended_at": record.ended_at,
+        "attempts": msgspec.to_builtins(record.attempts),
+        "bytes": blob.size,
+        "digests": blob.digests,
+        "verified_by": record.verified_by,
+        "format": msgspec.to_builtins(record.format),
+        "guards": list(GUARDS),
+        "address_table": table_version,
+        "limits": {limit.name: limit.value for limit in published(settings)},
+    }

@@ -1,0 +1,35 @@
+"""From what ended an import to what its submitter is told."""
+
+import asyncio
+
+from fetcher.errors import Cancelled, Failure, InternalFault, Rejection
+from fetcher.model import State, Verdict
+
+OK = Verdict(code="ok", title="The image was imported.")
+
+
+def verdict_of(failure: Failure) -> Verdict:
+    """What the submitter is told: the public form, filled in."""
+    public = failure.public()
+    fields = public.public_fields()
+    words = {**dict.fromkeys(public.fields(), ""), **fields}
+    title = str(public) if not public.hidden else type(public).title.split(":")[0] + "."
+    advice = type(public).advice.format(**words) if "{" in type(public).advice else type(public).advice
+    return Verdict(code=public.code, title=title, advice=advice, fields=fields)
+
+
+def state_of(failure: Failure) -> State:
+    """The state that an import ends in; told as the submitter may know it."""
+    public = failure.public()
+    if isinstance(public, Cancelled):
+        return State.CANCELLED
+    return State.REFUSED if isinstance(public, Rejection) else State.FAILED
+
+
+def failure_of(error: BaseException) -> Failure:
+    """The table's entry for whatever came out of an import; what is not in the table is a fault of ours."""
+    if isinstance(error, Failure):
+        return error
+    if isinstance(error, asyncio.CancelledError):
+        return Cancelled()
+    return InternalFault()

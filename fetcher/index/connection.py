@@ -1,0 +1,172 @@
+"""One writer thread and a few readers on one SQLite file in WAL mode."""
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from sqlite_utils.db import Database
+
+from fetcher.errors import StoreFailed
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+BUSY_MILLISECONDS = 5_000
+MOST_IN_ONE_COMMIT = 256
+
+
+class Connection:
+    """Runs functions on the index: writes one after the other in one thread, reads beside them.
+
+    Every write is one transaction of its own to its caller. Writes that wait
+    at the same time share one commit, so that a durable commit (synchronous
+    FULL) costs one fsync for all of them; a write that fails is rolled back
+    alone.
+
+    Args:
+        path: The SQLite file; made when missing.
+        migrate: Brings a connection's schema up to date.
+        readers: How many threads read at once.
+    """
+
+    def __init__(self, path: Path, migrate: Callable[[Database], None], *, readers: int = 2) -> None:
+        self._path = path
+        self._migrate = migrate
+        self._jobs: queue.SimpleQueue[tuple[Callable[[Database], Any], Future[Any]] | None] = (
+            queue.SimpleQueue()
+        )
+        self._local = threading.local()
+        self._reader_dbs: list[Database] = []
+        self._readers = ThreadPoolExecutor(readers, thread_name_prefix="index-reader")
+        self._writer = threading.Thread(target=self._write_all, name="index-writer", daemon=True)
+        self._failed: BaseException | None = None
+
+    async def open(self) -> None:
+        """Start the writer and bring the schema up to date.
+
+        Raises:
+            StoreFailed: The file is no index of ours, or cannot be opened.
+        """
+        ready: Future[Any] = Future()
+        self._jobs.put((lambda _db: None, ready))
+        self._writer.start()
+        await asyncio.wrap_future(ready)
+
+    async def close(self) -> None:
+        """Finish what waits, then close all connections."""
+        self._jobs.put(None)
+        await asyncio.to_thread(self._writer.join)
+        self._readers.shutdown(wait=True)
+        for db in self._reader_dbs:
+            db.conn.close()
+
+    async def write(
+        self, work: Callable[Concatenate[Database, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Run `work(db, ...)` in a transaction in the writer thread and wait until it is durable.
+
+        A caller that is cancelled stops waiting; the write itself happens all the same.
+
+        Raises:
+            StoreFailed: The index cannot be written.
+        """
+        future: Future[R] = Future()
+        future.set_running_or_notify_cancel()  # From here on a cancelled caller cannot take the write back.
+        self._jobs.put((lambda db: work(db, *args, **kwargs), future))
+        return await asyncio.wrap_future(future)
+
+    async def read(self, work: Callable[Concatenate[Database, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run `work(db, ...)` on a read-only connection beside the writer.
+
+        Raises:
+            StoreFailed: The index cannot be read.
+        """
+        return await asyncio.get_running_loop().run_in_executor(
+            self._readers, lambda: self._translate(lambda: work(self._reader(), *args, **kwargs))
+        )
+
+    def _translate(self, work: Callable[[], R]) -> R:
+        try:
+            return work()
+        except sqlite3.Error as error:
+            raise StoreFailed(reason=f"index: {error}") from error
+
+    def _connect(self) -> Database:
+        db = Database(sqlite3.connect(self._path, check_same_thread=False, isolation_level=None))
+        db.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+        db.execute("PRAGMA foreign_keys = ON")
+        return db
+
+    def _reader(self) -> Database:
+        if not hasattr(self._local, "db"):
+            self._local.db = self._connect()
+            self._local.db.execute("PRAGMA query_only = ON")
+            self._reader_dbs.append(self._local.db)
+        db: Database = self._local.db
+        return db
+
+    def _write_all(self) -> None:
+        try:
+            db = self._connect()
+            db.enable_wal()
+            db.execute("PRAGMA synchronous = FULL")
+            self._migrate(db)
+        except sqlite3.Error as error:
+            self._refuse_all(StoreFailed(reason=f"index {self._path.name}: {error}"))
+            return
+        while True:
+            batch = self._next_batch()
+            self._commit([job for job in batch if job is not None], db)
+            if None in batch:
+                db.conn.close()
+                return
+
+    def _next_batch(self) -> list[tuple[Callable[[Database], Any], Future[Any]] | None]:
+        batch = [self._jobs.get()]
+        with suppress(queue.Empty):
+            while batch[-1] is not None and len(batch) < MOST_IN_ONE_COMMIT:
+                batch.append(self._jobs.get_nowait())
+        return batch
+
+    def _commit(self, batch: list[tuple[Callable[[Database], Any], Future[Any]]], db: Database) -> None:
+        done: list[tuple[Future[Any], Any]] = []
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            for work, future in batch:
+                try:
+                    with db.atomic():
+                        done.append((future, work(db)))
+                except sqlite3.Error:
+                    raise  # The whole file is in trouble: nothing of this batch may count.
+                except Exception as error:  # noqa: BLE001 - goes to the caller, whose work it was
+                    future.set_exception(error)
+            db.execute("COMMIT")
+        except sqlite3.Error as error:
+            with suppress(sqlite3.Error):
+                db.rollback()
+            self._blame(batch, error, db)
+            return
+        for future, result in done:
+            future.set_result(result)
+
+    def _blame(
+        self, batch: list[tuple[Callable[[Database], Any], Future[Any]]], error: Exception, db: Database
+    ) -> None:
+        """Let each write of a failed batch try alone, so that one bad write fails only itself."""
+        waiting = [job for job in batch if not job[1].done()]
+        if len(batch) == 1:
+            for _work, future in waiting:
+                future.set_exception(StoreFailed(reason=f"index: {error}"))
+            return
+        for job in waiting:
+            self._commit([job], db)
+
+    def _refuse_all(self, failure: StoreFailed) -> None:
+        while (job := self._jobs.get()) is not None:
+            job[1].set_exception(failure)

@@ -1,1 +1,0 @@
-"""The one loop every byte goes through."""

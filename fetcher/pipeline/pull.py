@@ -1,0 +1,94 @@
+"""The loop: read from the peer, ask every guard, hand over to digests and disk."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from fetcher.errors import SourceFailure
+from fetcher.guards.base import Guard
+from fetcher.pipeline.lanes import Lanes
+
+
+class Peer(Protocol):
+    """Where bytes come from: a source on the network, an upload, a staged file."""
+
+    async def read(self) -> bytes:
+        """The next bytes, as many as are there; empty at the honest end.
+
+        Raises:
+            Failure: The bytes ended in another way.
+        """
+
+
+class PeerClock:
+    """Counts only the time spent waiting for the peer, so that our own disk is never blamed on it.
+
+    Args:
+        now: A monotonic clock in seconds.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._waited_seconds = 0.0
+        self._since: float | None = None
+
+    def __call__(self) -> float:
+        """Seconds waited so far."""
+        running = 0.0 if self._since is None else self._now() - self._since
+        return self._waited_seconds + running
+
+    def start(self) -> None:
+        """The wait begins."""
+        self._since = self._now()
+
+    def stop(self) -> None:
+        """The wait is over."""
+        self._waited_seconds = self()
+        self._since = None
+
+
+async def pull(
+    peer: Peer, guards: Sequence[Guard], lanes: Lanes, clock: PeerClock, *, piece_bytes: Callable[[], int]
+) -> None:
+    """Take all bytes of a peer through the guards, then to the lanes, in order.
+
+    A chunk that a guard refuses goes nowhere. Small chunks are joined up to
+    `piece_bytes()` before they are handed over. When this returns, every byte
+    has been dealt with and every guard has passed the whole.
+
+    Raises:
+        SourceFailure: The peer's bytes broke off; those before are with the
+            lanes, so that another peer can go on from there.
+        Failure: What a guard or a lane raised.
+    """
+    gathered: list[bytes] = []
+    size = 0
+    try:
+        while chunk := await _read(peer, clock):
+            for guard in guards:
+                guard.feed(chunk)
+            gathered.append(chunk)
+            size += len(chunk)
+            if size >= piece_bytes():
+                await lanes.put(_join(gathered))
+                gathered, size = [], 0
+    except SourceFailure:
+        if gathered:
+            await lanes.put(_join(gathered))
+        raise
+    if gathered:
+        await lanes.put(_join(gathered))
+    for guard in guards:
+        guard.finish()
+    await lanes.drain()
+
+
+async def _read(peer: Peer, clock: PeerClock) -> bytes:
+    clock.start()
+    try:
+        return await peer.read()
+    finally:
+        clock.stop()
+
+
+def _join(chunks: list[bytes]) -> bytes:
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)

@@ -1,0 +1,93 @@
+"""A file that is being received and that nobody else can see."""
+
+import errno
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from fetcher.crash import reach
+from fetcher.errors import StoreFailed, StoreFull
+from fetcher.store.disk import DISK, Disk
+from fetcher.store.sparse import written_runs
+
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def translate(error: OSError, doing: str) -> StoreFull | StoreFailed:
+    """Name what the file system refused."""
+    if error.errno in NO_SPACE:
+        return StoreFull()
+    return StoreFailed(reason=f"{doing}: {error.strerror or error}")
+
+
+class Staged:
+    """An open staging file; its methods block and belong into a worker thread.
+
+    Whole blocks of zeros are left out of the file and read as zeros all the
+    same, so that an image of an empty disk takes no room.
+
+    Args:
+        path: Inside the store's staging folder.
+        descriptor: Open for writing.
+        size: How many bytes it holds already.
+    """
+
+    def __init__(self, path: Path, descriptor: int, *, size: int = 0, disk: Disk = DISK) -> None:
+        self.path = path
+        self.size = size
+        self._descriptor = descriptor
+        self._disk = disk
+        self._end = size
+
+    def write(self, chunk: bytes) -> None:
+        """Append bytes.
+
+        Raises:
+            StoreFull: The file system has no room.
+            StoreFailed: The file system refused the write.
+        """
+        whole = memoryview(chunk)
+        try:
+            for begin, end in written_runs(chunk, self.size):
+                self._write_at(whole[begin:end], self.size + begin)
+        except OSError as error:
+            raise translate(error, "write") from error
+        self.size += len(chunk)
+        reach("store.written")
+
+    def _write_at(self, rest: memoryview, offset: int) -> None:
+        while rest:
+            written = self._disk.write(self._descriptor, rest, offset)
+            if written == 0:
+                raise OSError(errno.EIO, "nothing was written")
+            rest, offset = rest[written:], offset + written
+        self._end = offset
+
+    def sync(self) -> None:
+        """Give the file its full length and make the bytes durable.
+
+        Raises:
+            StoreFull: The file system has no room, found out late.
+            StoreFailed: The disk refused them.
+        """
+        try:
+            if self._end < self.size:
+                self._disk.truncate(self._descriptor, self.size)
+                self._end = self.size
+            self._disk.sync(self._descriptor)
+        except OSError as error:
+            raise translate(error, "fsync") from error
+        reach("store.synced")
+
+    def close(self) -> None:
+        """Close the file; closing twice is nothing."""
+        if self._descriptor >= 0:
+            descriptor, self._descriptor = self._descriptor, -1
+            os.close(descriptor)
+
+    def discard(self) -> None:
+        """Close and remove the file; what is gone already is fine."""
+        with suppress(OSError):  # Only a write-back error can be told here, of bytes that nobody wants.
+            self.close()
+        self._disk.unlink(self.path)
+        reach("store.discarded")

@@ -1,0 +1,45 @@
+"""Strict JSON: nothing that two parsers could read in two ways."""
+
+import pytest
+
+from fetcher.api.body import convert, parse
+from fetcher.api.imports import SubmitBody
+from fetcher.errors import InvalidRequest
+
+BAD = {
+    "not json": b"{",
+    "duplicate": b'{"url": "a", "url": "b"}',
+    "nested duplicate": b'{"url": "a", "properties": {"x": "1", "x": "2"}}',
+    "nan": b'{"url": "a", "max_bytes": NaN}',
+    "infinity": b'{"url": "a", "max_bytes": 1e309}',
+    "bad utf-8": b'{"url": "\xff"}',
+    "lone surrogate": b'{"url": "\\ud800"}',
+    "deep": b'{"url": ' + b"[" * 100_000,
+    "unknown": b'{"url": "a", "ulr": "b"}',
+    "missing": b"{}",
+    "wrong type": b'{"url": 7}',
+    "text for number": b'{"url": "a", "max_bytes": "10"}',
+    "zero cap": b'{"url": "a", "max_bytes": 0}',
+    "negative cap": b'{"url": "a", "max_bytes": -1}',
+    "huge cap": b'{"url": "a", "max_bytes": 9223372036854775808}',
+    "endless number": b'{"url": "a", "max_bytes": ' + b"9" * 5000 + b"}",
+    "long name": b'{"url": "a", "name": "' + b"n" * 256 + b'"}',
+    "null url": b'{"url": null}',
+    "list": b'["url"]',
+    "format": b'{"url": "a", "disk_format": "exe"}',
+}
+
+
+@pytest.mark.parametrize("body", BAD.values(), ids=BAD.keys())
+def test_what_is_not_a_submission_is_refused(body: bytes) -> None:
+    """Every mistake ends in one typed refusal that says what is wrong."""
+    with pytest.raises(InvalidRequest) as caught:
+        convert(parse(body), SubmitBody)
+    assert caught.value.reason
+
+
+def test_the_field_is_named() -> None:
+    """A person who mistyped one of ten fields is told which."""
+    with pytest.raises(InvalidRequest) as caught:
+        convert(parse(b'{"url": "a", "min_disk": "x"}'), SubmitBody)
+    assert caught.value.field == "min_disk"

@@ -1,0 +1,237 @@
+"""Commands that need no server: pull, inspect, config, doctor, completion."""
+
+import asyncio
+import gzip
+import hashlib
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+import tomlkit
+
+from fetcher.cli.exits import Exit
+from tests.cli.conftest import Fetcher, spawn
+from tests.images import HTML, qcow2
+from tests.lab import behaviours
+from tests.lab.origin import Origin
+from tests.service import Running
+
+
+def config_for(folder: Path, *origins: Origin) -> Path:
+    """A configuration that may fetch from these."""
+    running = Running(folder, *origins)
+    running.write_config()
+    return running.config
+
+
+async def test_pull_puts_the_image_into_the_store(fetcher: Fetcher, tmp_path: Path) -> None:
+    """The main job works without a server, and says where the bytes are."""
+    body = qcow2(clusters=3)
+    async with Origin({"/d": behaviours.serve(body)}) as origin:
+        config = config_for(tmp_path, origin)
+        result = await fetcher("pull", origin.url("/d"), "--config", config)
+    assert result.code == Exit.OK
+    file = Path(result.out.strip())
+    assert file.read_bytes() == body
+    assert file.name == hashlib.sha256(body).hexdigest()
+
+
+async def test_pull_refuses_like_a_server_and_leaves_nothing(fetcher: Fetcher, tmp_path: Path) -> None:
+    """The same guards judge, and the store named on the command line stays empty."""
+    store = tmp_path / "elsewhere"
+    async with Origin({"/d": behaviours.serve(HTML)}) as origin:
+        config = config_for(tmp_path, origin)
+        result = await fetcher("pull", origin.url("/d"), "--config", config, "--store", store, "--json")
+    assert result.code == Exit.REFUSED
+    assert result.json["verdict"]["code"] == "format-unknown"
+    assert [path for path in (store / "blobs").rglob("*") if path.is_file()] == []
+
+
+async def test_pull_tells_that_a_server_holds_the_store(fetcher: Fetcher, tmp_path: Path) -> None:
+    """Two writers of one store would be its end; the second is told who has it."""
+    async with Running(tmp_path) as service:
+        result = await fetcher("pull", "https://example.org/x", "--config", service.config)
+    assert result.code == Exit.BUSY
+    assert "in use by another process" in result.err
+
+
+async def test_ctrl_c_ends_a_pull_cleanly(tmp_path: Path) -> None:
+    """Nothing of it is left, and nobody reads a traceback."""
+    async with Origin({"/d": behaviours.stall(qcow2(), 100)}) as origin:
+        config = config_for(tmp_path, origin)
+        process = await spawn("pull", origin.url("/d"), "--config", config, cwd=tmp_path)
+        async with asyncio.timeout(30):
+            while not origin.requests:
+                await asyncio.sleep(0.02)
+            process.send_signal(signal.SIGINT)
+            _out, err = await process.communicate()
+    assert process.returncode == Exit.INTERRUPTED
+    assert b"Traceback" not in err
+    assert list((tmp_path / "data" / "staging").iterdir()) == []
+
+
+async def test_inspect_accepts_an_image(fetcher: Fetcher, tmp_path: Path) -> None:
+    """What it is, how large its disk is, and that it would be taken."""
+    file = tmp_path / "disk"
+    file.write_bytes(qcow2())
+    result = await fetcher("inspect", file, "--json")
+    assert result.code == Exit.OK
+    assert result.json["found"]["disk_format"] == "qcow2"
+    assert result.json["found"]["virtual_bytes"] == 1 << 30
+    words = await fetcher("inspect", file)
+    assert "accepted" in words.out
+
+
+@pytest.mark.parametrize(
+    ("body", "options", "code"),
+    [
+        (HTML, (), "format-unknown"),
+        (HTML, ("--disk-format", "qcow2"), "format-mismatch"),
+        (gzip.compress(qcow2()), ("--disk-format", "qcow2"), "format-mismatch"),
+        (b"", (), "empty"),
+        (bytearray(qcow2())[:100], (), "format-unsafe"),
+    ],
+)
+async def test_inspect_refuses_what_the_importer_would(
+    fetcher: Fetcher, tmp_path: Path, body: bytes, options: tuple[str, ...], code: str
+) -> None:
+    """Its verdict is the importer's, with the same code, and the exit code of a refusal."""
+    file = tmp_path / "disk"
+    file.write_bytes(body)
+    result = await fetcher("inspect", file, *options, "--json")
+    assert result.code == Exit.REFUSED
+    assert result.json["verdict"]["code"] == code
+    assert (await fetcher("inspect", file, *options)).code == Exit.REFUSED
+
+
+async def test_inspect_reads_a_url_through_the_gate(fetcher: Fetcher, tmp_path: Path) -> None:
+    """A URL is held to the same rules as a submitted one."""
+    async with Origin({"/d": behaviours.serve(qcow2())}) as origin:
+        config = config_for(tmp_path, origin)
+        allowed = await fetcher("inspect", origin.url("/d"), "--config", config, "--json")
+        assert allowed.json["found"]["format"] == "qcow2"
+        forbidden = await fetcher("inspect", origin.url("/d"), "--json")
+        assert forbidden.code == Exit.REFUSED
+        assert forbidden.json["error"]["code"] == "url-invalid"
+
+
+async def test_inspect_reads_standard_input(tmp_path: Path) -> None:
+    """`-` is standard input."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", "from fetcher.cli import main; main()", "inspect", "-", "--json"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+    )
+    out, _err = await process.communicate(qcow2())
+    assert process.returncode == Exit.OK
+    assert b'"qcow2"' in out
+
+
+async def test_missing_file_is_a_usage_error(fetcher: Fetcher) -> None:
+    """Said in one line."""
+    result = await fetcher("inspect", "/nowhere/at/all")
+    assert result.code == Exit.USAGE
+    assert "No such file" in result.err
+
+
+async def test_config_check_lists_every_mistake(fetcher: Fetcher, tmp_path: Path) -> None:
+    """An operator mends a file in one go."""
+    bad = tmp_path / "bad.toml"
+    bad.write_text("[size]\nmax_bytes = -1\n[nope]\n")
+    result = await fetcher("config", "check", "--config", bad, "--json")
+    assert result.code == Exit.USAGE
+    assert {mistake["key"] for mistake in result.json["mistakes"]} == {"size.max_bytes", "nope"}
+    assert (await fetcher("config", "check", "--config", bad)).err.count("\n") == 2
+    assert (await fetcher("config", "check")).code == Exit.OK
+
+
+async def test_config_show_tells_what_is_in_force(fetcher: Fetcher, tmp_path: Path) -> None:
+    """And which keys are the operator's own."""
+    own = tmp_path / "own.toml"
+    own.write_text("[size]\nmax_bytes = 5\n")
+    whole = await fetcher("config", "show", "--config", own)
+    assert "max_bytes = 5   # from the operator's file" in whole.out
+    assert "[retry]" in whole.out
+    one = await fetcher("config", "show", "size.max_bytes", "--config", own)
+    assert one.out == "5\n"
+    section = await fetcher("config", "show", "size", "--config", own, "--json")
+    assert section.json["max_bytes"] == 5
+    assert (await fetcher("config", "show", "size.nope")).code == Exit.USAGE
+    assert (await fetcher("config", "show", "nope")).code == Exit.USAGE
+
+
+async def test_config_set_keeps_comments_and_refuses_mistakes(fetcher: Fetcher, tmp_path: Path) -> None:
+    """A key changes, the operator's own words stay, and a bad value changes nothing."""
+    own = tmp_path / "own.toml"
+    own.write_text("# ours\n[size]\nmax_bytes = 5 # small\n")
+    assert (await fetcher("config", "set", "size.max_bytes", "2 GiB", "--config", own)).code == Exit.OK
+    assert own.read_text() == "# ours\n[size]\nmax_bytes = 2147483648 # small\n"
+    assert (await fetcher("config", "set", "url.schemes", '["https"]', "--config", own)).code == Exit.OK
+    assert (await fetcher("config", "set", "log.level", "debug", "--config", own)).code == Exit.OK
+    before = own.read_text()
+    assert tomlkit.parse(before)["log"]["level"] == "debug"  # type: ignore[index] # a table
+    assert (await fetcher("config", "set", "size.max_bytes", "-1", "--config", own)).code == Exit.USAGE
+    assert (await fetcher("config", "set", "size.nope", "1", "--config", own)).code == Exit.USAGE
+    assert (await fetcher("config", "set", "size", "1", "--config", own)).code == Exit.USAGE
+    assert (await fetcher("config", "set", "size.max_bytes", "1")).code == Exit.USAGE
+    assert own.read_text() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["own.toml"]
+
+
+async def test_config_set_makes_a_file(fetcher: Fetcher, tmp_path: Path) -> None:
+    """The first key that differs makes the operator's file."""
+    own = tmp_path / "new.toml"
+    result = await fetcher("config", "set", "size.max_bytes", "1000", "--config", own)
+    assert result.code == Exit.OK
+    assert own.read_text() == "[size]\nmax_bytes = 1000\n"
+
+
+async def test_doctor_finds_a_healthy_machine(fetcher: Fetcher, tmp_path: Path) -> None:
+    """Every finding has a level and words; nothing here keeps the service from working."""
+    config = config_for(tmp_path)
+    result = await fetcher("doctor", "--config", config, "--json")
+    levels = {finding["what"]: finding["level"] for finding in result.json["findings"]}
+    assert levels.pop("names") in {"ok", "bad"}  # A machine for tests may have no resolver.
+    assert "bad" not in levels.values()
+    assert levels.keys() >= {"configuration", "store", "disk", "port"}
+    words = await fetcher("doctor", "--config", config)
+    assert "store" in words.out
+
+
+async def test_doctor_names_what_is_wrong(fetcher: Fetcher, tmp_path: Path) -> None:
+    """A port in use by a stranger, and a file with mistakes, each with what to do."""
+    async with Origin({"*": behaviours.status(500)}) as origin:
+        config = tmp_path / "c.toml"
+        config.write_text(f'[server]\nlisten = "{origin.host}:{origin.port}"\n')
+        result = await fetcher("doctor", "--config", config, "--json")
+        assert result.code == Exit.FAULT
+        (bad,) = [finding for finding in result.json["findings"] if finding["level"] == "bad"]
+        assert bad["what"] == "port"
+    config.write_text("[nope]\n")
+    broken = await fetcher("doctor", "--config", config, "--json")
+    assert broken.json["findings"][-1]["what"] == "configuration"
+
+
+async def test_doctor_greets_a_running_server(fetcher: Fetcher, tmp_path: Path) -> None:
+    """A port that our own server has is as it should be."""
+    async with Running(tmp_path) as service:
+        port = service.base.rpartition(":")[2]
+        service.write_config(server={"listen": f"127.0.0.1:{port}"})
+        result = await fetcher("doctor", "--config", service.config)
+        assert "a server of ours answers" in result.out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+async def test_completion_is_a_script(fetcher: Fetcher, shell: str) -> None:
+    """Each shell gets one that knows our commands."""
+    result = await fetcher("completion", shell)
+    assert result.code == Exit.OK
+    assert "inspect" in result.out
+
+
+async def test_version_and_help(fetcher: Fetcher) -> None:
+    """As everywhere."""
+    assert (await fetcher("--version")).out.strip()
+    assert "On a server" in (await fetcher("--help")).out

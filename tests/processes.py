@@ -1,0 +1,101 @@
+"""The service as a process of its own, so that it can be killed."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any, Self
+
+import aiohttp
+
+ROOT = Path(__file__).parent.parent
+
+
+class Process:
+    """`python server.py` on a configuration; may be killed and started again on the same store.
+
+    Args:
+        config: The operator's file; its listen port should be 0.
+    """
+
+    def __init__(self, config: Path) -> None:
+        self.config = config
+        self.base = ""
+        self.pid = 0
+
+    async def __aenter__(self) -> Self:
+        """Start it."""
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        """End it, however it stands."""
+        await self.kill()
+
+    async def start(self) -> None:
+        """Start it, and wait until it says where it listens and answers there."""
+        self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, str(ROOT / "server.py"), "--config", str(self.config)),
+            stderr=asyncio.subprocess.PIPE,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        self.pid = self._process.pid
+        assert self._process.stderr is not None
+        said = b""
+        while b"  page" not in said:
+            line = await self._process.stderr.readline()
+            assert line, said.decode()
+            said = line
+        self.base = said.split()[1].decode().rstrip("/")
+        self._reading = asyncio.create_task(self._drain())
+        self.client = aiohttp.ClientSession(self.base)
+        await self._until_up()
+
+    async def _drain(self) -> None:
+        assert self._process.stderr is not None
+        while await self._process.stderr.readline():
+            pass
+
+    async def _until_up(self) -> None:
+        for _ in range(500):
+            try:
+                async with self.client.get("/healthz") as answer:
+                    if answer.status == 200:
+                        return
+            except aiohttp.ClientConnectionError:
+                pass
+            assert self._process.returncode is None, "the service ended by itself"
+            await asyncio.sleep(0.02)
+        raise AssertionError("the service did not come up")
+
+    async def kill(self, how: signal.Signals = signal.SIGKILL) -> int:
+        """End it with a signal, and wait for its end."""
+        if self._process.returncode is None:
+            self._process.send_signal(how)
+        code = await self._process.wait()
+        await self.client.close()
+        await self._reading
+        return code
+
+    async def call(self, method: str, path: str, **options: Any) -> tuple[int, Any]:
+        """Make a request; status and document come back."""
+        async with self.client.request(method, path, **options) as answer:
+            text = await answer.text()
+            return answer.status, json.loads(text) if text.startswith("{") else text
+
+    async def until(self, import_id: str, *states: str) -> dict[str, Any]:
+        """Follow an import until it is in one of the states."""
+        async with asyncio.timeout(60):
+            while True:
+                document = (await self.call("GET", f"/imports/{import_id}"))[1]
+                if document["state"] in states:
+                    return dict(document)
+                await asyncio.sleep(0.02)
+
+    def resident_bytes(self) -> int:
+        """How much memory it holds now."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")

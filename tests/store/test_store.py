@@ -1,0 +1,153 @@
+"""The store: durable before visible, equal bytes once, nothing left of what failed."""
+
+import errno
+import hashlib
+import os
+import resource
+from pathlib import Path
+
+import pytest
+
+from fetcher.errors import StoreFailed, StoreFull
+from fetcher.store import Store
+from fetcher.store.store import Reservation
+
+
+@pytest.fixture
+def store(tmp_path: Path):
+    made = Store(tmp_path / "data", reserve=lambda _total: 0)
+    made.open()
+    yield made
+    made.close()
+
+
+async def put(store: Store, name: str, body: bytes) -> str:
+    staged = await store.stage(name, 1)
+    staged.write(body)
+    sha256 = hashlib.sha256(body).hexdigest()
+    async with store.holding(sha256):
+        await store.commit(staged, sha256)
+    return sha256
+
+
+async def test_committed_bytes_are_read_back(store: Store) -> None:
+    """What was written is what is served, whole or in part."""
+    sha256 = await put(store, "one", b"0123456789")
+    assert b"".join([chunk async for chunk in store.read(sha256)]) == b"0123456789"
+    assert b"".join([chunk async for chunk in store.read(sha256, 2, 3)]) == b"234"
+    assert await store.staged_paths() == []
+
+
+async def test_equal_bytes_are_kept_once(store: Store) -> None:
+    """Two imports of the same bytes share one blob."""
+    first = await put(store, "one", b"same")
+    inode = store.blob_path(first).stat().st_ino
+    assert await put(store, "two", b"same") == first
+    assert store.blob_path(first).stat().st_ino == inode
+    assert await store.staged_paths() == []
+
+
+async def test_open_readers_of_removed_bytes_finish(store: Store) -> None:
+    """Deleting an image does not break a download of it."""
+    sha256 = await put(store, "one", bytes(3_000_000))
+    reading = store.read(sha256)
+    first = await anext(reading)
+    async with store.holding(sha256):
+        await store.remove(sha256)
+    assert len(first) + sum([len(chunk) async for chunk in reading]) == 3_000_000
+    with pytest.raises(StoreFailed):
+        await anext(store.read(sha256))
+
+
+async def test_a_planted_link_is_not_followed(store: Store, tmp_path: Path) -> None:
+    """A local user who guesses a staging name gains nothing by it."""
+    victim = tmp_path / "victim"
+    victim.write_text("untouched")
+    (store.staging / "one.1").symlink_to(victim)
+    with pytest.raises(StoreFailed):
+        await store.stage("one", 1)
+    assert victim.read_text() == "untouched"
+
+
+def test_two_processes_cannot_share_a_store(store: Store) -> None:
+    """The second server says so instead of corrupting the first one's store."""
+    second = Store(store.folder, reserve=lambda _total: 0)
+    with pytest.raises(StoreFailed, match="in use"):
+        second.open()
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    """A mistake in the configuration ends in a sentence."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreFailed):
+        Store(tmp_path / "file" / "data", reserve=lambda _total: 0).open()
+
+
+async def test_a_full_disk_is_told_apart(store: Store) -> None:
+    """A file size limit is a real failing write; the staged file goes away with the import."""
+    staged = await store.stage("one", 1)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    import signal
+
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(StoreFailed):
+            staged.write(bytes(2000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    await store.discard(staged)
+    assert await store.staged_paths() == []
+
+
+async def test_no_space_left_is_store_full(store: Store) -> None:
+    """/dev/full refuses like a full file system."""
+    from fetcher.store.staged import Staged
+
+    staged = Staged(store.staging / "full", os.open("/dev/full", os.O_WRONLY))
+    with pytest.raises(StoreFull):
+        staged.write(b"x")
+    staged.discard()
+
+
+async def test_a_failing_sync_leaves_no_blob(store: Store) -> None:
+    """Bytes that may not be durable never become visible."""
+    staged = await store.stage("one", 1)
+    staged.write(b"body")
+    os.close(staged._descriptor)  # fsync now fails with EBADF, as a dying disk fails with EIO.
+    sha256 = hashlib.sha256(b"body").hexdigest()
+    with pytest.raises(StoreFailed) as caught:
+        await store.commit(staged, sha256)
+    assert isinstance(caught.value.__cause__, OSError)
+    assert caught.value.__cause__.errno == errno.EBADF
+    staged._descriptor = -1
+    await store.discard(staged)
+    assert not store.blob_path(sha256).exists()
+    assert await store.staged_paths() == []
+
+
+def test_room_is_promised_once(tmp_path: Path) -> None:
+    """Two imports that race for the last room: one of them is told early."""
+    store = Store(tmp_path, reserve=lambda _total: 0)
+    store.open()
+    free = store.free_bytes()
+    first, second = (Reservation(store.promise, store.free_bytes) for _ in range(2))
+    first.expect(free * 2 // 3)
+    with pytest.raises(StoreFull):
+        second.expect(free * 2 // 3)
+    first.release()
+    second.expect(free // 3)
+    second.release()
+    store.close()
+
+
+def test_undeclared_bytes_take_room_in_steps(store: Store) -> None:
+    """A source without a length is held to the same room while it streams."""
+    with store.reserve() as reservation:
+        reservation.use(10)
+        assert store._promised == Reservation.STEP_BYTES - 10
+        store._reserve = lambda total: total
+        with pytest.raises(StoreFull):
+            reservation.use(Reservation.STEP_BYTES)
+    assert store._promised == 0

@@ -1,0 +1,71 @@
+"""The frame: what must hold of the repository itself."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MOST_LINES = 400
+# One table each, longer than a room by right.
+TABLES = {"fetcher/errors.py", "fetcher/config.py", "fetcher/model.py"}
+
+
+def tracked() -> list[str]:
+    done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip("not a checkout of git")
+    return [name for name in done.stdout.splitlines() if (ROOT / name).is_file()]
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+def test_locks_are_pinned_hashed_and_name_no_address(name: str) -> None:
+    """What is installed is what was checked, from wherever the machine gets its packages."""
+    text = (ROOT / name).read_text()
+    assert "://" not in text
+    requirements = re.split(r"\n(?=\S)", text.strip())
+    assert requirements
+    for requirement in requirements:
+        assert re.match(r"[A-Za-z0-9_.\[\],-]+==[^ ;\\]+", requirement), requirement
+        assert "--hash=sha256:" in requirement, requirement
+
+
+def test_locks_hold_what_the_project_asks_for() -> None:
+    """A dependency that was added without `make lock` is noticed here, not on a fresh machine."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    asked = {
+        "requirements.lock": project["project"]["dependencies"] + project["dependency-groups"]["build"],
+        "requirements-dev.lock": project["dependency-groups"]["dev"],
+    }
+    for name, requirements in asked.items():
+        pinned = set(re.findall(r"^([a-z0-9.-]+)(?:\[[^\]]*\])?==", (ROOT / name).read_text(), re.MULTILINE))
+        for requirement in requirements:
+            plain = re.split(r"[\[<>=!; ]", requirement)[0].lower().replace("_", "-")
+            assert plain in pinned or plain.replace(".", "-") in pinned, f"{name}: {requirement}"
+
+
+def test_no_room_is_too_large() -> None:
+    """A file that has grown past its size is two rooms."""
+    long = {
+        name: lines
+        for name in tracked()
+        if name.startswith("fetcher/") and name.endswith(".py") and name not in TABLES
+        for lines in [len((ROOT / name).read_text().splitlines())]
+        if lines > MOST_LINES
+    }
+    assert long == {}
+
+
+def test_nothing_is_tied_to_one_machine() -> None:
+    """No path of one machine and no host of a package registry is in any file."""
+    pattern = re.compile(
+        r"pypi\.org|pythonhosted|registry\.npmjs|deb\.debian\.org|/root/|/work/(main|wt|shared)"
+    )
+    for name in tracked():
+        path = ROOT / name
+        if path == Path(__file__) or path.suffix in {".png", ".ico", ".woff2"}:
+            continue
+        found = pattern.search(path.read_text(errors="replace"))
+        assert found is None, f"{name}: {found and found[0]}"
