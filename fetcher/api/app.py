@@ -15,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fetcher import __version__
-from fetcher.api import discovery, health, imports, metrics, page
+from fetcher.api import discovery, health, imports, metrics, openapi, page
 from fetcher.api.problems import base_url, problem
 from fetcher.config import Settings, is_loopback
 from fetcher.errors import Failure, InternalFault, InvalidRequest, MethodNotAllowed, NotFound
@@ -29,7 +29,8 @@ async def root(request: Request) -> Response:
         return await page.home(request)
     base = base_url(request)
     links = {
-        name: f"{base}/{name}" for name in ("imports", "limits", "errors", "healthz", "readyz", "metrics")
+        name: f"{base}/{name}"
+        for name in ("imports", "limits", "errors", "healthz", "readyz", "metrics", "openapi.json")
     }
     return JSONResponse({"name": "glance-fetcher", "version": __version__, "links": links})
 
@@ -112,6 +113,7 @@ def build_app(settings: Callable[[], Settings], lifespan: Any) -> Starlette:
             Route("/", root, methods=["GET"]),
             *health.routes,
             *metrics.routes,
+            *openapi.routes,
             *discovery.routes,
             *imports.routes,
             *page.routes,
