@@ -16,7 +16,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from fetcher.api.app import build_app
-from fetcher.api.auth import identifier
+from fetcher.api.auth import identifier, make_token
 from fetcher.api.house import House
 from fetcher.api.metrics import Metrics
 from fetcher.api.watch import Watch
@@ -106,13 +106,15 @@ class Service:
             )
             importer = Importer(parts)
             stack.push_async_callback(importer.close)
+            identify = identifier(lambda: self.settings)
+            stack.callback(identify.close)
             await importer.start()
             yield House(
                 settings=lambda: self.settings,
                 index=index,
                 store=store,
                 importer=importer,
-                identify=identifier(lambda: self.settings),
+                identify=identify,
             )
 
 
@@ -175,7 +177,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, metavar="FILE", help="laid over config.toml key by key")
     parser.add_argument("--listen", metavar="HOST:PORT", help="instead of server.listen")
     parser.add_argument("--check-config", action="store_true", help="list every mistake of the file and exit")
+    parser.add_argument(
+        "--make-token", action="store_true", help="make a token for auth.mode = tokens and exit"
+    )
     options = parser.parse_args(arguments)
+    if options.make_token:
+        token, sha256 = make_token()
+        print(f"token   {token}\nsha256  {sha256}")  # noqa: T201 - the answer to --make-token
+        return 0
     changes = {"server": {"listen": options.listen}} if options.listen else {}
     try:
         service = Service(options.config, changes)

@@ -1,5 +1,6 @@
 """The API document (OpenAPI 3.1), made from the routes and the types."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -88,7 +89,6 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
         tag="Imports", answers={200: dict[str, Any]}, ends_in=(errors.UnknownImport,)
     ),
     imports.limits: Operation(tag="Discovery", answers={200: shapes.LimitsAnswer}),
-    discovery.info_import: Operation(tag="Discovery", answers={200: dict[str, Any]}),
     discovery.errors_index: Operation(tag="Discovery", answers={200: shapes.CodesAnswer}, is_open=True),
     discovery.error_page: Operation(
         tag="Discovery", answers={200: shapes.CodeAnswer}, ends_in=(errors.NotFound,), is_open=True
@@ -115,7 +115,7 @@ def api_document(routes: Sequence[BaseRoute], base: str) -> dict[str, Any]:
         if isinstance(route, Route) and not route.path.startswith("/page/") and route.path != "/openapi":
             for method in sorted((route.methods or set()) - {"HEAD"}):
                 found = _describe(route, method, reference_of)
-                paths.setdefault(route.path.replace(":path}", "}"), {})[method.lower()] = found
+                paths.setdefault(plain_path(route), {})[method.lower()] = found
     for component in components.values():
         component["description"] = str(component.get("description", "")).partition("\n")[0]
     return {
@@ -139,6 +139,11 @@ def api_document(routes: Sequence[BaseRoute], base: str) -> dict[str, Any]:
     }
 
 
+def plain_path(route: Route) -> str:
+    """A route's path as OpenAPI writes it: without the kinds of its parameters."""
+    return re.sub(r":\w+\}", "}", route.path)
+
+
 def _kinds() -> Iterator[Any]:
     for operation in OPERATIONS.values():
         yield from (kind for kind in (*operation.answers.values(), operation.body) if isinstance(kind, type))
@@ -146,9 +151,9 @@ def _kinds() -> Iterator[Any]:
 
 def _describe(route: Route, method: str, reference_of: dict[str, Any]) -> dict[str, Any]:
     words = (route.endpoint.__doc__ or "").strip().partition("\n")[0].rpartition("`: ")[2]
-    name = f"{route.endpoint.__module__.rpartition('.')[2]}_{route.endpoint.__name__}"
+    name = re.sub(r"\W+", "_", route.path)
     found: dict[str, Any] = {
-        "operationId": f"{name}_{method.lower()}" if len(route.methods or ()) > 2 else name,
+        "operationId": f"{method.lower()}{name}",
         "summary": f"{words[:1].upper()}{words[1:]}",
         "parameters": [
             {"name": parameter, "in": "path", "required": True, "schema": _TEXT}

@@ -139,21 +139,22 @@ class Run:
 
     async def _fail(self, failure: Failure) -> None:
         now = datetime.now(UTC)
-        record = self._live.change(
-            state=state_of(failure),
-            phase=None,
-            verdict=verdict_of(failure),
-            received_bytes=self._live.received_bytes,
-            updated_at=now,
-            ended_at=now,
-        )
+        changes = {
+            "state": state_of(failure),
+            "phase": None,
+            "verdict": verdict_of(failure),
+            "received_bytes": self._live.received_bytes,
+            "updated_at": now,
+            "ended_at": now,
+        }
+        record = msgspec.structs.replace(self._live.record, **changes)
         detail = {"code": failure.code, "message": str(failure), "cause": repr(failure.__cause__)}
         level = log.error if isinstance(failure, InternalFault) else log.info
         level(
             "import.ended", import_id=record.id, state=record.state.value, url=record.submission.url, **detail
         )
-        await self._parts.index.imports.end(record, detail)
-        self._live.tell()
+        if await self._parts.index.imports.end(record, detail):
+            self._live.change(**changes)  # Only now: whoever sees an end finds the image as it is after it.
 
 
 async def commit(parts: Parts, live: Live, intake: Intake, settle: Settle) -> None:

@@ -19,6 +19,7 @@ from fetcher.index.imports import (
 from fetcher.index.listing import SORT_KEYS, Filter, ImageQuery
 from fetcher.index.members import MemberRecords
 from fetcher.index.schema import migrate
+from fetcher.index.tasks import TASK_ORDERS, TaskQuery, TaskRecords
 from fetcher.index.uploads import Stage, UploadRecords
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "FILTERS",
     "PULLS",
     "SORT_KEYS",
+    "TASK_ORDERS",
     "Figures",
     "Filter",
     "IdempotencyKey",
@@ -37,6 +39,8 @@ __all__ = [
     "NewImport",
     "Secrets",
     "Stage",
+    "TaskQuery",
+    "TaskRecords",
     "UploadRecords",
 ]
 
@@ -54,6 +58,7 @@ class Index:
         self.imports = ImportRecords(self.connection)
         self.figures = Figures(self.connection)
         self.members = MemberRecords(self.connection)
+        self.tasks = TaskRecords(self.connection)
         self.uploads = UploadRecords(self.connection)
 
     async def __aenter__(self) -> Self:

@@ -10,7 +10,7 @@ import jsonschema
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from starlette.routing import Route
 
-from fetcher.api.openapi import OPERATIONS
+from fetcher.api.openapi import OPERATIONS, plain_path
 from tests.images import HTML, qcow2
 from tests.lab import behaviours
 from tests.lab.origin import Origin
@@ -37,7 +37,7 @@ async def test_the_document_is_valid_and_complete(tmp_path: Path) -> None:
     OpenAPIV31SpecValidator(document).validate()
     for route in routes:
         is_page = route.path.startswith("/page/")
-        assert (route.path in document["paths"]) is not is_page, route.path
+        assert (plain_path(route) in document["paths"]) is not is_page, route.path
         if route.path.startswith(OWN):
             assert route.endpoint in OPERATIONS, route.path
     identifiers = [
@@ -90,4 +90,4 @@ async def test_nothing_thrown_at_it_breaks_the_service(tmp_path: Path) -> None:
         async with asyncio.timeout(100):
             out, _ = await process.communicate()
     assert process.returncode == 0, out.decode()[-6000:]
-    assert b"No issues found" in out, out.decode()[-2000:]
+    assert b" passed" in out, out.decode()[-2000:]

@@ -9,8 +9,8 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
 from starlette.responses import Response
 
+from fetcher.api.auth import require_role
 from fetcher.api.house import House, house_of
-from fetcher.api.imports import require_role
 from fetcher.api.page import chart
 from fetcher.api.page.render import HEADERS, fragment, page
 from fetcher.api.page.session import Visitor, read_form

@@ -6,9 +6,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from fetcher.api.auth import require_role
 from fetcher.api.body import convert
 from fetcher.api.house import house_of
-from fetcher.api.imports import SubmitBody, require_role
+from fetcher.api.imports import SubmitBody
 from fetcher.api.page.render import HEADERS, fragment, page
 from fetcher.api.page.session import Visitor, read_form, text_of
 from fetcher.api.page.shown import see_other, shown

@@ -121,6 +121,11 @@ class Inspector:
         return bool(self.head) or self._is_complete or self.fault is not None
 
     @property
+    def steps(self) -> int:
+        """How often something was looked at: what the inspection cost, besides the head."""
+        return self._reader.served
+
+    @property
     def retained_bytes(self) -> int:
         """How many bytes are kept alive."""
         return len(self.head) + self._reader.retained_bytes
