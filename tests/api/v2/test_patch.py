@@ -59,7 +59,7 @@ def test_ours_and_reserved_are_forbidden(path: str) -> None:
 
 def test_other_media_types_are_named_back() -> None:
     """The answer says which two there are."""
-    with pytest.raises(WrongMediaType, match="v2.1-json-patch"):
+    with pytest.raises(WrongMediaType, match=r"v2\.1-json-patch"):
         read([], "application/json-patch+json")
 
 
@@ -106,7 +106,9 @@ def test_a_pointer_comes_back_as_the_name(name: str) -> None:
 def test_no_document_breaks_the_reader(document: Any) -> None:
     """Whatever JSON is sent, the answer is a list of changes or a refusal."""
     for media_type in (NEW, OLD):
+        refusal: Exception | None = None
         try:
-            read(document, media_type)
-        except (InvalidRequest, Forbidden) as refusal:
-            assert str(refusal)
+            assert isinstance(read(document, media_type), list)
+        except (InvalidRequest, Forbidden) as error:
+            refusal = error
+        assert refusal is None or str(refusal)
