@@ -7,9 +7,21 @@ from typing import Self
 from fetcher.index.connection import Connection
 from fetcher.index.images import ImageRecords
 from fetcher.index.imports import FILTERS, IdempotencyKey, ImportRecords, NewImport, Secrets
+from fetcher.index.pulls import Kept, PullRecords, Remembered
 from fetcher.index.schema import migrate
 
-__all__ = ["FILTERS", "IdempotencyKey", "ImageRecords", "ImportRecords", "Index", "NewImport", "Secrets"]
+__all__ = [
+    "FILTERS",
+    "IdempotencyKey",
+    "ImageRecords",
+    "ImportRecords",
+    "Index",
+    "Kept",
+    "NewImport",
+    "PullRecords",
+    "Remembered",
+    "Secrets",
+]
 
 
 class Index:
@@ -23,6 +35,7 @@ class Index:
         self.connection = Connection(path, migrate)
         self.images = ImageRecords(self.connection)
         self.imports = ImportRecords(self.connection)
+        self.pulls = PullRecords(self.connection)
 
     async def __aenter__(self) -> Self:
         """Open the file and bring it up to date.

@@ -20,10 +20,14 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         url: The URL with its secrets.
         headers: The submitter's own request headers.
+        mirrors: Further URLs of the same bytes.
+        checksum_url: Of a file that lists the digest.
     """
 
     url: str
     headers: dict[str, str] = {}
+    mirrors: tuple[str, ...] = ()
+    checksum_url: str | None = None
 
 
 class IdempotencyKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +97,10 @@ class ImportRecords:
         """Put an import that a stopped process left behind back into the queue; returns its new claim."""
         return await self._connection.write(_requeue, import_id, now)
 
+    async def secrets(self, import_id: str) -> Secrets:
+        """What only the pull of an import that has not ended may know."""
+        return await self._connection.read(_secrets, import_id)
+
     async def claim(self, import_id: str, now: datetime) -> tuple[Import, Secrets] | None:
         """Take a waiting import for this run; None when it ended meanwhile."""
         return await self._connection.write(_claim, import_id, now)
@@ -155,8 +163,7 @@ def _submit(db: Database, new: NewImport, max_queued: int) -> Import:
     if record.owns_image:
         insert_image(db, new.image)
     db.table("imports").insert(import_row(record, new.shown_url))
-    headers = to_json(new.secrets.headers)
-    db.table("import_secrets").insert({"import_id": record.id, "url": new.secrets.url, "headers": headers})
+    _keep_secrets(db, record.id, new.secrets)
     if new.key is not None:
         row = {"project_id": record.project_id, "import_id": record.id, **msgspec.structs.asdict(new.key)}
         db.table("idempotency_keys").insert(row)
@@ -212,10 +219,29 @@ def _claim(db: Database, import_id: str, now: datetime) -> tuple[Import, Secrets
                     started_at = coalesce(started_at, :now)
              WHERE id = :id AND state IN ('queued', 'waiting') RETURNING *"""
     for row in list(db.query(sql, {"now": to_text(now), "id": import_id})):
-        secret = next(iter(db.query("SELECT * FROM import_secrets WHERE import_id = ?", [import_id])))
-        headers = msgspec.json.decode(secret["headers"], type=dict[str, str])
-        return to_import(row), Secrets(url=secret["url"], headers=headers)
+        return to_import(row), _secrets(db, import_id)
     return None
+
+
+def _keep_secrets(db: Database, import_id: str, secrets: Secrets) -> None:
+    row = {
+        "import_id": import_id,
+        "url": secrets.url,
+        "headers": to_json(secrets.headers),
+        "mirrors": to_json(secrets.mirrors),
+        "checksum_url": secrets.checksum_url,
+    }
+    db.table("import_secrets").insert(row)
+
+
+def _secrets(db: Database, import_id: str) -> Secrets:
+    row = next(iter(db.query("SELECT * FROM import_secrets WHERE import_id = ?", [import_id])))
+    return Secrets(
+        url=row["url"],
+        headers=msgspec.json.decode(row["headers"], type=dict[str, str]),
+        mirrors=msgspec.json.decode(row["mirrors"], type=tuple[str, ...]),
+        checksum_url=row["checksum_url"],
+    )
 
 
 def _update(db: Database, record: Import) -> bool:
