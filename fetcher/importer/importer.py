@@ -6,21 +6,21 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-import structlog
-
 from fetcher.config import Settings
 from fetcher.errors import Cancelled, InvalidUrl, NotReady, QueueFull
 from fetcher.guards.checksum import check_required
-from fetcher.guards.redaction import redact_url
+from fetcher.guards.mirrors import check_mirrors
 from fetcher.guards.url import check_url
 from fetcher.importer.live import Live
-from fetcher.importer.queue import FairQueue, Ticket
-from fetcher.importer.run import Parts, Run
+from fetcher.importer.parts import Parts
+from fetcher.importer.pulls import Pulls
+from fetcher.importer.queue import Ticket
+from fetcher.importer.recovery import recover
+from fetcher.importer.requests import fingerprint, secrets_of, shown
 from fetcher.importer.verdicts import verdict_of
 from fetcher.index import IdempotencyKey, NewImport, Secrets
-from fetcher.model import Actor, Image, Import, Phase, State, Status, Submission
-
-log = structlog.get_logger()
+from fetcher.model import Actor, Image, Import, State, Status, Submission
+from fetcher.transport import check_request_headers
 
 
 class Importer:
@@ -28,30 +28,23 @@ class Importer:
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
-        self._queue = FairQueue()
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._live: dict[str, Live] = {}
+        self._pulls = Pulls(parts)
         self._submits: dict[str, deque[float]] = {}
         self._is_open = False
 
     async def start(self) -> None:
         """Undo what a stopped process left half done, and take up what it left waiting."""
-        for path in await self.parts.store.staged_paths():
-            await self.parts.store.remove_staged(path)
-        for record in await self.parts.index.imports.unfinished():
-            await self._recover(record)
+        found = await recover(self.parts)
+        self._pulls.take_up(found.kept)
         self._is_open = True
-        self._dispatch()
+        for record, secrets in found.waiting:
+            self._pulls.add(self._ticket(record, secrets))
+        self._pulls.open()
 
     async def close(self, grace_seconds: float = 0.0) -> None:
         """Start nothing more, let running imports finish for a while, then park the rest."""
         self._is_open = False
-        tasks = set(self._tasks.values())
-        if tasks:
-            await asyncio.wait(tasks, timeout=grace_seconds)
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+        await self._pulls.close(grace_seconds)
 
     async def submit(
         self,
@@ -68,7 +61,8 @@ class Importer:
             image: An image record that waits for bytes; without one, the import makes its own.
 
         Raises:
-            InvalidUrl: The URL can never be fetched.
+            InvalidUrl: The URL, or a further one, can never be fetched.
+            InvalidRequest: A header may not be sent.
             ChecksumRequired: The operator wants a digest.
             QueueFull: Too many wait, or this project submits too fast.
             IdempotencyMismatch: The key was used for something else.
@@ -78,7 +72,12 @@ class Importer:
         if not self._is_open:
             raise NotReady(reason="it is starting or stopping")
         check_url(submission.url, settings)
-        check_required(submission.checksum, settings)
+        check_mirrors(submission.mirrors, settings)
+        check_request_headers(submission.headers)
+        if submission.checksum_url is None:
+            check_required(submission.checksum, settings)
+        else:
+            check_url(submission.checksum_url, settings)
         self._check_pace(actor.project_id, settings)
         now = datetime.now(UTC)
         image = image or new_image(actor, submission, now)
@@ -88,23 +87,18 @@ class Importer:
             project_id=actor.project_id,
             user_id=actor.user_id,
             method="web-download",
-            submission=submission,
+            submission=shown(submission),
             state=State.QUEUED,
             owns_image=image.status is Status.IMPORTING,
             request_id=request_id,
             created_at=now,
             updated_at=now,
         )
-        new = NewImport(
-            record=record,
-            image=image,
-            secrets=Secrets(url=submission.url),
-            shown_url=redact_url(submission.url),
-            key=key,
-        )
+        secrets = secrets_of(submission)
+        new = NewImport(record=record, image=image, secrets=secrets, shown_url=record.submission.url, key=key)
         written = await self.parts.index.imports.submit(new, max_queued=settings.imports.max_queued)
         if written.id == record.id:
-            self._enqueue(written, submission.url)
+            self._pulls.add(self._ticket(written, secrets))
         return self.snapshot(written)
 
     async def cancel(self, import_id: str, actor: Actor) -> Import:
@@ -116,14 +110,7 @@ class Importer:
         """
         now = datetime.now(UTC)
         record = await self.parts.index.imports.cancel(import_id, actor, verdict_of(Cancelled()), now)
-        self._queue.drop(import_id)
-        live = self._live.get(import_id)
-        if live is not None:
-            live.change(state=record.state, phase=None, verdict=record.verdict, ended_at=record.ended_at)
-        task = self._tasks.get(import_id)
-        if task is not None:
-            task.cancel()
-            await asyncio.wait({task})
+        await self._pulls.cancel(record)
         return record
 
     async def find(self, import_id: str, actor: Actor) -> Import:
@@ -136,7 +123,7 @@ class Importer:
 
     def snapshot(self, record: Import) -> Import:
         """A record with what has come in since it was last written."""
-        live = self._live.get(record.id)
+        live = self._pulls.live(record.id)
         return record if live is None or record.state.is_final else live.snapshot()
 
     async def follow(self, import_id: str, actor: Actor, *, least_seconds: float) -> AsyncIterator[Import]:
@@ -148,7 +135,7 @@ class Importer:
         record = await self.find(import_id, actor)
         while not record.state.is_final:
             yield record
-            live = self._live.get(import_id)
+            live = self._pulls.live(import_id)
             if live is not None:
                 await _next_change(live, least_seconds)
             else:
@@ -177,15 +164,7 @@ class Importer:
 
     def counts(self) -> dict[str, int]:
         """How many imports wait and run in this process."""
-        return {"queued": len(self._queue), "running": self._queue.running}
-
-    async def _recover(self, record: Import) -> None:
-        sha256 = record.digests.get("sha256")
-        if record.phase is Phase.COMMITTING and sha256 and not await self.parts.index.images.has_blob(sha256):
-            await self.parts.store.remove(sha256)
-        await self.parts.index.imports.requeue(record.id, datetime.now(UTC))
-        self._enqueue(record, record.submission.url)
-        log.info("import.recovered", import_id=record.id, state=record.state.value)
+        return self._pulls.counts()
 
     def _check_pace(self, project_id: str, settings: Settings) -> None:
         now = asyncio.get_running_loop().time()
@@ -198,32 +177,15 @@ class Importer:
             raise QueueFull(scope="the project's per-minute", limit=limit, retry_after_seconds=wait)
         recent.append(now)
 
-    def _enqueue(self, record: Import, url: str) -> None:
-        self._queue.add(Ticket(record.id, record.project_id, _origin(url, self.parts.settings())))
-        self._dispatch()
-
-    def _dispatch(self) -> None:
-        if not self._is_open:
-            return
-        for ticket in self._queue.take(self.parts.settings().imports):
-            task = asyncio.create_task(self._run(ticket), name=f"import {ticket.import_id}")
-            self._tasks[ticket.import_id] = task
-
-    async def _run(self, ticket: Ticket) -> None:
-        try:
-            taken = await self.parts.index.imports.claim(ticket.import_id, datetime.now(UTC))
-            if taken is not None:
-                record, secrets = taken
-                live = Live(record, asyncio.get_running_loop().time)
-                self._live[record.id] = live
-                await Run(self.parts, live, secrets).finish()
-        finally:
-            live_now = self._live.pop(ticket.import_id, None)
-            if live_now is not None:
-                live_now.tell()
-            del self._tasks[ticket.import_id]
-            self._queue.release(ticket.import_id)
-            self._dispatch()
+    def _ticket(self, record: Import, secrets: Secrets) -> Ticket:
+        settings = self.parts.settings()
+        return Ticket(
+            record.id,
+            record.project_id,
+            _origin(secrets.url, settings),
+            fingerprint(secrets, record.submission, settings),
+            is_shared=settings.reuse.share,
+        )
 
 
 def new_image(actor: Actor, submission: Submission, now: datetime) -> Image:

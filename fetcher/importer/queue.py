@@ -1,6 +1,6 @@
 """Whose import runs next: projects take turns, and no origin or project takes every slot."""
 
-from collections import Counter, OrderedDict, deque
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 
 import msgspec
@@ -9,11 +9,33 @@ from fetcher.config import Imports
 
 
 class Ticket(msgspec.Struct, frozen=True):
-    """A waiting import: all that the queue needs to know of it."""
+    """A waiting import: all that the queue needs to know of it.
+
+    Args:
+        request: Equal for imports that could share a pull.
+        is_shared: Whether this one may.
+    """
 
     import_id: str
     project_id: str
     origin: str
+    request: str = ""
+    is_shared: bool = False
+
+
+class Slot:
+    """The room that one pull takes, however many imports follow it.
+
+    Args:
+        ticket: Whose turn it was.
+        caps: In force when it was given; imports under others get a pull of their own.
+    """
+
+    def __init__(self, ticket: Ticket, caps: Imports) -> None:
+        self.project_id = ticket.project_id
+        self.origin = ticket.origin
+        self.request = ticket.request
+        self.caps = caps
 
 
 class FairQueue:
@@ -21,12 +43,15 @@ class FairQueue:
 
     Each project has its own line; they are served in turn, so that one
     project's hundred imports never hold back another's first. Within a
-    project, an import whose origin is at its cap lets others pass.
+    project, an import whose origin is at its cap lets others pass. One that
+    can follow a pull which is going on needs no slot and never waits.
     """
 
     def __init__(self) -> None:
-        self._lines: OrderedDict[str, deque[Ticket]] = OrderedDict()
-        self._running: dict[str, Ticket] = {}
+        self._lines: OrderedDict[str, dict[str, Ticket]] = OrderedDict()
+        self._alike: dict[str, dict[str, Ticket]] = {}
+        self._slots: set[Slot] = set()
+        self._open: dict[str, Slot] = {}
         self._by_project: Counter[str] = Counter()
         self._by_origin: Counter[str] = Counter()
 
@@ -36,50 +61,91 @@ class FairQueue:
 
     @property
     def running(self) -> int:
-        """How many run."""
-        return len(self._running)
+        """How many slots are taken."""
+        return len(self._slots)
 
     def add(self, ticket: Ticket) -> None:
         """Put an import at the end of its project's line."""
-        self._lines.setdefault(ticket.project_id, deque()).append(ticket)
+        self._lines.setdefault(ticket.project_id, {})[ticket.import_id] = ticket
+        if ticket.is_shared:
+            self._alike.setdefault(ticket.request, {})[ticket.import_id] = ticket
 
     def drop(self, import_id: str) -> bool:
         """Take an import out of its line; False when it does not wait."""
         for line in self._lines.values():
-            for ticket in line:
-                if ticket.import_id == import_id:
-                    line.remove(ticket)
-                    return True
+            ticket = line.get(import_id)
+            if ticket is not None:
+                self._remove(ticket)
+                return True
         return False
 
-    def release(self, import_id: str) -> None:
-        """Free the slot of an import that ended."""
-        ticket = self._running.pop(import_id)
-        self._by_project[ticket.project_id] -= 1
-        self._by_origin[ticket.origin] -= 1
-
-    def take(self, caps: Imports) -> Iterator[Ticket]:
-        """Hand out every import that may start now, one project after the other."""
+    def take(self, caps: Imports) -> Iterator[tuple[Slot, Ticket]]:
+        """Hand out all that may start now, one project after the other, and those that may follow."""
+        for slot in list(self._open.values()):
+            yield from self._followers(slot, caps)
         while self.running < caps.max_running:
             ticket = self._next(caps)
             if ticket is None:
                 return
-            self._running[ticket.import_id] = ticket
+            slot = Slot(ticket, caps)
+            self._slots.add(slot)
             self._by_project[ticket.project_id] += 1
             self._by_origin[ticket.origin] += 1
-            yield ticket
+            if ticket.is_shared:
+                self._open[ticket.request] = slot
+            yield slot, ticket
+            yield from self._followers(slot, caps)
+
+    def seal(self, slot: Slot) -> None:
+        """Let nobody follow this pull any more."""
+        if self._open.get(slot.request) is slot:
+            del self._open[slot.request]
+
+    def release(self, slot: Slot) -> None:
+        """Free the slot of a pull that ended."""
+        self.seal(slot)
+        self._slots.remove(slot)
+        self._by_project[slot.project_id] -= 1
+        self.disconnect(slot.origin)
+
+    def connect(self, origin: str, caps: Imports) -> bool:
+        """Take room for one more connection to an origin, beyond the one that comes with a slot."""
+        if self._by_origin[origin] >= caps.max_running_per_origin:
+            return False
+        self._by_origin[origin] += 1
+        return True
+
+    def disconnect(self, origin: str) -> None:
+        """Give that room back."""
+        self._by_origin[origin] -= 1
+        if not self._by_origin[origin]:
+            del self._by_origin[origin]
+
+    def _remove(self, ticket: Ticket) -> None:
+        line = self._lines[ticket.project_id]
+        del line[ticket.import_id]
+        if not line:
+            del self._lines[ticket.project_id]
+        alike = self._alike.get(ticket.request, {})
+        alike.pop(ticket.import_id, None)
+        if not alike:
+            self._alike.pop(ticket.request, None)
+
+    def _followers(self, slot: Slot, caps: Imports) -> Iterator[tuple[Slot, Ticket]]:
+        if slot.caps is not caps or self._open.get(slot.request) is not slot:
+            return
+        for ticket in list(self._alike.get(slot.request, {}).values()):
+            self._remove(ticket)
+            yield slot, ticket
 
     def _next(self, caps: Imports) -> Ticket | None:
         for project_id in list(self._lines):
-            line = self._lines[project_id]
-            if not line:
-                del self._lines[project_id]
-                continue
             if self._by_project[project_id] >= caps.max_running_per_project:
                 continue
-            for ticket in line:
+            for ticket in self._lines[project_id].values():
                 if self._by_origin[ticket.origin] < caps.max_running_per_origin:
-                    line.remove(ticket)
-                    self._lines.move_to_end(project_id)
+                    if len(self._lines[project_id]) > 1:
+                        self._lines.move_to_end(project_id)
+                    self._remove(ticket)
                     return ticket
         return None

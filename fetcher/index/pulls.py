@@ -1,6 +1,7 @@
 """What the index does with pulls: what a crash must not lose of them, and where earlier ones led."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import msgspec
 from sqlite_utils.db import Database
@@ -40,10 +41,15 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Remembered(msgspec.Struct, frozen=True, kw_only=True):
-    """What a URL held when it was last pulled."""
+    """What a URL held when it was last pulled.
+
+    Args:
+        projects: Whose pulls found these bytes under this entity tag.
+    """
 
     etag: str
     blob: Blob
+    projects: frozenset[str]
 
 
 class PullRecords:
@@ -68,13 +74,9 @@ class PullRecords:
         """Note what a URL holds; nothing is noted once the blob is gone."""
         await self._connection.write(_remember, project_ids, request, etag, sha256)
 
-    async def recall(self, project_ids: Sequence[str] | None, request: str) -> list[Remembered]:
-        """What a URL held, of which the bytes are still there.
-
-        Args:
-            project_ids: Who must all have pulled it; None for anybody.
-        """
-        return await self._connection.read(_recall, project_ids, request)
+    async def recall(self, request: str) -> list[Remembered]:
+        """What a URL held, of which the bytes are still there."""
+        return await self._connection.read(_recall, request)
 
 
 def _keep(db: Database, kept: Kept) -> None:
@@ -96,13 +98,20 @@ def _remember(db: Database, project_ids: Sequence[str], request: str, etag: str,
         db.execute(sql, [project_id, request, etag, sha256])
 
 
-def _recall(db: Database, project_ids: Sequence[str] | None, request: str) -> list[Remembered]:
-    sql = """SELECT blobs.*, etag, project_id FROM remembered_urls JOIN blobs USING (sha256)
-             WHERE request = ? ORDER BY remembered_urls.rowid"""
-    sql = sql.replace("remembered_urls.rowid", "project_id")
-    found: dict[tuple[str, str], tuple[Remembered, set[str]]] = {}
-    for row in db.query(sql, [request]):
-        remembered = Remembered(etag=row["etag"], blob=_blob(row))
-        found.setdefault((row["etag"], row["sha256"]), (remembered, set()))[1].add(row["project_id"])
-    wanted = set(project_ids or ())
-    return [remembered for remembered, projects in found.values() if wanted <= projects]
+def _recall(db: Database, request: str) -> list[Remembered]:
+    sql = """SELECT blobs.*, etag, group_concat(json_quote(project_id)) AS projects
+             FROM remembered_urls JOIN blobs USING (sha256) WHERE request = ? GROUP BY etag, sha256"""
+    return [
+        Remembered(
+            etag=row["etag"],
+            blob=Blob(
+                sha256=row["sha256"],
+                size=row["size"],
+                digests=msgspec.json.decode(row["digests"], type=dict[str, str]),
+                virtual_bytes=row["virtual_bytes"],
+                created_at=datetime.fromisoformat(row["created_at"]),
+            ),
+            projects=msgspec.json.decode(f"[{row['projects']}]", type=frozenset[str]),
+        )
+        for row in db.query(sql, [request])
+    ]

@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 import aiofiles
 
 from fetcher.errors import StoreFailed, StoreFull
-from fetcher.store.staged import Staged, translate
+from fetcher.store.staged import Staged, reopen, sync_folder, translate
 
 R = TypeVar("R")
 
@@ -78,9 +78,34 @@ class Store:
             StoreFailed: The folder refuses, or somebody put a file or a link there first.
         """
         path = self.staging / f"{import_id}.{claim}"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = await self._run("stage", lambda: os.open(path, flags, 0o600))
         return Staged(path, descriptor)
+
+    async def reopen(self, name: str, size: int) -> Staged | None:
+        """Take up a file that an earlier process left in staging, cut to `size`; None where it is too short.
+
+        Raises:
+            StoreFailed: It is there and cannot be used.
+        """
+        return await self._run("reopen", lambda: reopen(self.staging / name, size))
+
+    async def read_back(self, staged: Staged, offset: int, length: int) -> bytes:
+        """Read a part of a staged file.
+
+        Raises:
+            StoreFailed: The disk has lost it.
+        """
+        return await self._run("read back", lambda: staged.read_at(offset, length))
+
+    async def park(self, staged: Staged) -> None:
+        """Make a staged file durable and leave it to a later process.
+
+        Raises:
+            StoreFull: The file system has no room, found out late.
+            StoreFailed: The disk refused it.
+        """
+        await self._run("park", staged.park)
 
     async def commit(self, staged: Staged, sha256: str) -> None:
         """Move a complete file to its durable home; call it inside `holding(sha256)`.
@@ -101,9 +126,9 @@ class Store:
         staged.close()
         if not home.parent.exists():
             home.parent.mkdir(mode=0o700, exist_ok=True)
-            _sync_folder(self.blobs)
+            sync_folder(self.blobs)
         staged.path.rename(home)
-        _sync_folder(home.parent)
+        sync_folder(home.parent)
 
     @asynccontextmanager
     async def holding(self, sha256: str) -> AsyncIterator[None]:
@@ -217,11 +242,3 @@ class Reservation:
         """Give back what was not used."""
         self._store.promise(-self._held)
         self._held = 0
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

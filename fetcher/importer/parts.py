@@ -1,0 +1,34 @@
+"""What every pull needs of the rest of the house."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fetcher.config import Settings
+from fetcher.index import Index
+from fetcher.pipeline import Workshop
+from fetcher.store import Store
+from fetcher.transport import Gate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """The rooms below the importer, and the limits in force now."""
+
+    index: Index
+    store: Store
+    gate: Gate
+    workshop: Workshop
+    settings: Callable[[], Settings]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hooks:
+    """What a pull tells of itself.
+
+    Args:
+        seal: Nobody may follow any more.
+        ended: An import is done with.
+    """
+
+    seal: Callable[[], None]
+    ended: Callable[[str], None]
