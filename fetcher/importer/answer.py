@@ -38,6 +38,9 @@ class Answers:
 
     Args:
         on_hop: Called for each request of a first connection.
+
+    Attributes:
+        is_narrow: One connection is all that is used.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Answers:
         self._settings = settings
         self._connections = connections
         self._on_hop = on_hop
+        self.is_narrow = False
 
     def room(self) -> AbstractAsyncContextManager[object]:
         """Room for the connection; the slot has it for the first source's origin."""
@@ -81,8 +85,11 @@ class Answers:
             request = msgspec.structs.replace(request, length=length)
             return self._gate.open(request, self._settings, lambda _hop: None)
 
+        rules = self._settings.ranges
+        if self.is_narrow:
+            rules = msgspec.structs.replace(rules, connections=1)
         origin = Origin(name=self._sources.origin, open=part, close_first=stack.aclose)
-        return Spread(source, origin, self._settings.ranges, self._connections, used)
+        return Spread(source, origin, rules, self._connections, used)
 
     async def _enter(self, stack: AsyncExitStack, asked: Asked) -> Source:
         request = self._sources.request(asked.offset, asked.if_range)

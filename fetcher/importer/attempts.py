@@ -218,6 +218,8 @@ class Attempts:
         if isinstance(failure, (*OF_THE_BYTES, Rejection)):
             is_gain = False
             await self.close()
+        if attempt is not None and attempt.connections > 1:
+            self._answers.is_narrow = True
         number = len(self._followers.attempts)
         wait = self._retrying.next(failure, number, is_gain=is_gain, is_pieced=self._is_pieced)
         self._finish_attempt(failure, wait or 0.0)

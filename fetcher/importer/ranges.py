@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from fetcher.config import Ranges
-from fetcher.errors import BadResponse, Failure, Truncated
+from fetcher.errors import BadResponse, Failure, SourceStatus, Truncated
 from fetcher.importer.connections import Connections
 from fetcher.transport import Source, is_strong
 
@@ -202,8 +202,11 @@ class Spread:
 
     def _give_up(self, part: _Part, failure: Failure) -> None:
         """Leave what is missing of a part to the others, of whom there are now fewer."""
-        self._failure = failure
         self._limit = 0 if isinstance(failure, BadResponse) else self._limit - 1
+        self._failure = failure
+        if isinstance(failure, SourceStatus):
+            # Perhaps it bears fewer connections: the next attempt, over one, is told what it means.
+            self._failure = Truncated(received_bytes=self._position, declared_bytes=self._end)
         rest = _Part(start=part.start + part.got_bytes, end=part.end)
         part.end = rest.start
         self._parts.insert(self._parts.index(part) + 1, rest)
