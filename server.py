@@ -16,8 +16,10 @@ import uvicorn
 from starlette.applications import Starlette
 
 from fetcher.api.app import build_app
-from fetcher.api.auth import identifier
+from fetcher.api.auth import identifier, make_token
 from fetcher.api.house import House
+from fetcher.api.metrics import Metrics
+from fetcher.api.watch import Watch
 from fetcher.config import BadConfig, Settings, data_folder, load_settings
 from fetcher.importer import Importer, Parts
 from fetcher.index import Index
@@ -63,6 +65,10 @@ class Service:
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
         async with self.open_house() as house:
             app.state.house = house
+            app.state.watch = Watch(house.importer)
+            app.state.metrics = Metrics(house)
+            await app.state.metrics.begin()
+            watching = asyncio.create_task(app.state.watch.run())
             loop = asyncio.get_running_loop()
             loop.add_signal_handler(signal.SIGHUP, self.reload)
             forgetting = asyncio.create_task(_forget_daily(house.importer))
@@ -71,6 +77,7 @@ class Service:
                 await house.importer.close(self.settings.server.shutdown_seconds)
             finally:
                 forgetting.cancel()
+                watching.cancel()
                 loop.remove_signal_handler(signal.SIGHUP)
 
     @asynccontextmanager
@@ -99,13 +106,15 @@ class Service:
             )
             importer = Importer(parts)
             stack.push_async_callback(importer.close)
+            identify = identifier(lambda: self.settings)
+            stack.callback(identify.close)
             await importer.start()
             yield House(
                 settings=lambda: self.settings,
                 index=index,
                 store=store,
                 importer=importer,
-                identify=identifier(lambda: self.settings),
+                identify=identify,
             )
 
 
@@ -125,7 +134,11 @@ def bind(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.server.host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind((settings.server.host, settings.server.port))
+    try:
+        listening.bind((settings.server.host, settings.server.port))
+    except OSError:
+        listening.close()
+        raise
     return listening
 
 
@@ -164,7 +177,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, metavar="FILE", help="laid over config.toml key by key")
     parser.add_argument("--listen", metavar="HOST:PORT", help="instead of server.listen")
     parser.add_argument("--check-config", action="store_true", help="list every mistake of the file and exit")
+    parser.add_argument(
+        "--make-token", action="store_true", help="make a token for auth.mode = tokens and exit"
+    )
     options = parser.parse_args(arguments)
+    if options.make_token:
+        token, sha256 = make_token()
+        print(f"token   {token}\nsha256  {sha256}")  # noqa: T201 - the answer to --make-token
+        return 0
     changes = {"server": {"listen": options.listen}} if options.listen else {}
     try:
         service = Service(options.config, changes)

@@ -19,6 +19,7 @@ Address = Annotated[str, Meta(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+):\d{1,5}$
 Network = Annotated[
     str, Meta(pattern=r"^[0-9A-Fa-f:.]+/\d{1,3}$", description="a network such as 10.1.0.0/16")
 ]
+Name = Annotated[str, Meta(min_length=1, max_length=255)]
 Algorithm = Literal["md5", "sha1", "sha256", "sha384", "sha512"]
 DiskFormat = Literal["raw", "qcow2", "vmdk", "vdi", "vhd", "vhdx", "iso", "ploop", "ami", "ari", "aki"]
 ContainerFormat = Literal["bare", "ova", "ovf", "ami", "ari", "aki", "docker", "compressed"]
@@ -37,6 +38,10 @@ class Server(Section, frozen=True, kw_only=True):
     public_url: Annotated[
         str, Meta(pattern=r"^(https?://[^/?#]+)?$", description="http(s)://host[:port] or nothing")
     ]
+    x_accel_location: Annotated[
+        str,
+        Meta(pattern=r"^(/[A-Za-z0-9/_.-]*[A-Za-z0-9])?$", description="a path such as /blobs, or nothing"),
+    ]
     page_items: Positive
     max_page_items: Positive
     event_seconds: Seconds
@@ -52,11 +57,64 @@ class Server(Section, frozen=True, kw_only=True):
         return int(self.listen.rpartition(":")[2])
 
 
+class Token(Section, frozen=True, kw_only=True):
+    """A static token and whose it is.
+
+    Args:
+        sha256: Of the token, which is kept nowhere.
+    """
+
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$", description="64 hexadecimal digits")]
+    project: Name
+    user: Name
+    roles: Annotated[list[Literal["reader", "member", "admin"]], Meta(min_length=1)]
+
+
 class Auth(Section, frozen=True, kw_only=True):
     """Who may call."""
 
-    mode: Literal["local"]
-    project: Annotated[str, Meta(min_length=1, max_length=255)]
+    mode: Literal["local", "tokens", "keystone"]
+    project: Name
+    tokens: list[Token]
+
+
+class Keystone(Section, frozen=True, kw_only=True):
+    """The identity service."""
+
+    auth_url: Annotated[
+        str, Meta(pattern=r"^(https?://[^?#\s]+)?$", description="http(s)://host[:port]/v3 or nothing")
+    ]
+    username: str
+    password: str
+    password_file: str
+    project: str
+    user_domain_id: str
+    project_domain_id: str
+    ca_file: str
+    timeout_seconds: Seconds
+    cache_seconds: Seconds
+    refused_seconds: Seconds
+
+
+class Remote(Section, frozen=True, kw_only=True):
+    """Another image service that images may be pulled from."""
+
+    region: Name
+    url: Annotated[
+        str, Meta(pattern=r"^https?://[^?#\s]*[^?#\s/]$", description="http(s)://host[:port][/path]")
+    ]
+
+
+class ImageApi(Section, frozen=True, kw_only=True):
+    """What the Image API v2 offers beside importing."""
+
+    upload_role: Literal["member", "admin", "nobody"]
+    default_visibility: Literal["private", "shared"]
+    max_tags: Count
+    max_properties: Count
+    max_members: Count
+    remotes: list[Remote]
+    copied_properties: list[str]
 
 
 class Store(Section, frozen=True, kw_only=True):
@@ -247,6 +305,8 @@ class Settings(Section, frozen=True, kw_only=True):
 
     server: Server
     auth: Auth
+    keystone: Keystone
+    image_api: ImageApi
     store: Store
     url: Url
     address: AddressRules
@@ -387,7 +447,7 @@ def _convert_section(
 def _say(message: str, kind: Any) -> str:
     """Turn msgspec's complaint into what is expected instead."""
     wanted = message.removeprefix("Expected ").split(", got")[0]
-    if "Invalid enum value" in message or "pattern" in message:
+    if "Invalid enum value" in message or "matching regex" in message:
         wanted = _wanted(kind)
     return wanted.replace("`", "")
 
@@ -423,16 +483,35 @@ def _contradictions(settings: Settings) -> Iterator[Mistake]:
         value = str(settings.retry.first_wait_seconds)
         yield Mistake(key="retry.first_wait_seconds", value=value, expected="at most retry.max_wait_seconds")
     yield from _wrong_listen(settings)
+    yield from _nobody_gets_in(settings)
 
 
 def _wrong_listen(settings: Settings) -> Iterator[Mistake]:
     host, port = settings.server.host, settings.server.port
     if port > 65535:
         yield Mistake(key="server.listen", value=settings.server.listen, expected="a port up to 65535")
-    mode: str = settings.auth.mode
-    if mode == "local" and not is_loopback(host):
+    if settings.auth.mode == "local" and not is_loopback(host):
         expected = "a loopback address, because auth.mode = local lets everybody in"
         yield Mistake(key="server.listen", value=settings.server.listen, expected=expected)
+
+
+def _nobody_gets_in(settings: Settings) -> Iterator[Mistake]:
+    """Find what a mode of authentication lacks."""
+    if settings.auth.mode == "tokens" and not settings.auth.tokens:
+        expected = "at least one token for auth.mode = tokens; python server.py --make-token makes one"
+        yield Mistake(key="auth.tokens", value="[]", expected=expected)
+    if settings.auth.mode != "keystone":
+        return
+    keystone = settings.keystone
+    for key in ("auth_url", "username"):
+        if not getattr(keystone, key):
+            yield Mistake(key=f"keystone.{key}", value='""', expected="a value for auth.mode = keystone")
+    if bool(keystone.password) == bool(keystone.password_file):
+        expected = "a value for one of password and password_file, for auth.mode = keystone"
+        yield Mistake(key="keystone.password", value='"..."', expected=expected)
+    if find_spec("keystoneauth1") is None:
+        expected = "the package keystoneauth1, which is not installed: pip install 'glance-fetcher[keystone]'"
+        yield Mistake(key="auth.mode", value='"keystone"', expected=expected)
 
 
 def is_loopback(host: str) -> bool:

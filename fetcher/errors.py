@@ -351,6 +351,28 @@ class ChecksumFileUnusable(Rejection):
     reason: str
 
 
+@dataclass(eq=False, kw_only=True)
+class RemoteUnknown(Rejection):
+    """The operator named no image service that way."""
+
+    code = "remote-unknown"
+    title = "No image service is named {region} here; there are: {known}."
+    advice = "Name one of those, or have the operator add it to image_api.remotes."
+    region: str
+    known: list[str]
+
+
+@dataclass(eq=False, kw_only=True)
+class RemoteImageUnusable(Rejection):
+    """The other image service has the image, but not to be taken as it is."""
+
+    code = "remote-image-unusable"
+    title = "The image at {region} cannot be taken: {reason}."
+    advice = "Look at the image there: it has to be active, with a format and a size that are accepted here."
+    region: str
+    reason: str
+
+
 # --- us ---------------------------------------------------------------------------------------
 
 
@@ -478,6 +500,16 @@ class UnknownImage(RequestRefused):
     code = "unknown-image"
     title = "No image found with ID {id}."
     advice = "Check the id."
+    id: str
+
+
+@dataclass(eq=False, kw_only=True)
+class UnknownMember(RequestRefused):
+    """The image is not shared with that project, or not for this one to see."""
+
+    code = "unknown-member"
+    title = "The image is not shared with {id}."
+    advice = "List the image's members to see whom it is shared with."
     id: str
 
 

@@ -44,6 +44,9 @@ MOVES: dict[State, frozenset[State]] = {
 Visibility = Literal["private", "shared", "community", "public"]
 
 
+MemberStatus = Literal["pending", "accepted", "rejected"]
+
+
 class Phase(StrEnum):
     """What a running import is doing."""
 
@@ -82,8 +85,14 @@ RESERVED_PROPERTIES = frozenset(
         ),
         *("disk_format", "container_format", "size", "virtual_size", "min_disk", "min_ram", "stores"),
         *("checksum", "os_hash_algo", "os_hash_value", "created_at", "updated_at", "direct_url", "locations"),
+        *("location", "deleted", "deleted_at"),
     }
 )
+
+
+def is_property(name: str) -> bool:
+    """Whether a custom property may have this name."""
+    return 0 < len(name) <= 255 and name not in RESERVED_PROPERTIES and not name.startswith("os_glance")
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,6 +134,13 @@ class Actor(Value, frozen=True, kw_only=True):
         return "admin" in self.roles
 
 
+class RemoteImage(Value, frozen=True, kw_only=True):
+    """An image of another image service, which the operator gave a name."""
+
+    region: str
+    image_id: str
+
+
 class Submission(Value, frozen=True, kw_only=True):
     """What somebody asked for, checked for shape but not yet against the world.
 
@@ -134,6 +150,7 @@ class Submission(Value, frozen=True, kw_only=True):
         headers: Of the submitter's own, secret; only their names are ever shown.
         mirrors: Further URLs of the same bytes, best first.
         checksum_url: Of a file that lists the digest.
+        remote: Where the image is, for the method glance-download.
     """
 
     url: str
@@ -150,6 +167,7 @@ class Submission(Value, frozen=True, kw_only=True):
     headers: dict[str, str] = {}
     mirrors: tuple[str, ...] = ()
     checksum_url: str | None = None
+    remote: RemoteImage | None = None
 
 
 class TlsPeer(Value, frozen=True, kw_only=True):
@@ -294,5 +312,15 @@ class Image(Value, frozen=True, kw_only=True):
     min_ram: int = 0
     tags: tuple[str, ...] = ()
     properties: dict[str, str] = {}
+    created_at: datetime
+    updated_at: datetime
+
+
+class Member(Value, frozen=True, kw_only=True):
+    """A project that an image is shared with, and what it said to that."""
+
+    image_id: str
+    member_id: str
+    status: MemberStatus
     created_at: datetime
     updated_at: datetime

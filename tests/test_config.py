@@ -4,7 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from fetcher.config import BadConfig, load_settings
+from fetcher.config import BadConfig, data_folder, is_loopback, load_settings
+
+
+def mistakes(text: str, tmp_path: Path) -> dict[str, str]:
+    """What is wrong with a file: expectation by key."""
+    file = tmp_path / "bad.toml"
+    file.write_text(text)
+    with pytest.raises(BadConfig) as caught:
+        load_settings(file)
+    return {mistake.key: mistake.expected for mistake in caught.value.mistakes}
 
 
 def test_base_file_is_valid() -> None:
@@ -14,13 +23,64 @@ def test_base_file_is_valid() -> None:
 
 def test_every_mistake_is_listed_at_once(tmp_path: Path) -> None:
     """An operator mends a file in one go, not one mistake at a time."""
-    file = tmp_path / "bad.toml"
-    file.write_text('[size]\nmax_bytes = -1\nmax_virtual = 1\n[nope]\n[url]\nschemes = ["ftp"]\n')
-    with pytest.raises(BadConfig) as caught:
-        load_settings(file)
-    assert {mistake.key for mistake in caught.value.mistakes} == {
-        "size.max_bytes",
-        "size.max_virtual",
-        "nope",
-        "url.schemes",
-    }
+    text = '[size]\nmax_bytes = -1\nmax_virtual = 1\n[nope]\n[url]\nschemes = ["ftp"]\n'
+    assert set(mistakes(text, tmp_path)) == {"size.max_bytes", "size.max_virtual", "nope", "url.schemes"}
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "word"),
+    [
+        ("size = 1", "size", "table"),
+        ("[size]\nmax_bytes = 1.5", "size.max_bytes", "int"),
+        ("[pace]\nidle_seconds = inf", "pace.idle_seconds", "float"),
+        ("[pace]\nidle_seconds = nan", "pace.idle_seconds", "float"),
+        ('[server]\nlisten = "9292"', "server.listen", "host:port"),
+        ('[server]\nlisten = "127.0.0.1:99999"', "server.listen", "65535"),
+        ('[server]\nlisten = "192.0.2.1:80"', "server.listen", "loopback"),
+        ('[server]\nlisten = "example.org:80"', "server.listen", "loopback"),
+        ('[server]\npublic_url = "example.org"', "server.public_url", "http(s)"),
+        ('[address]\nallow = [{ cidr = "10.0.0.1/8" }]', "address.allow.cidr", "network"),
+        ("[address]\nallow = [{ ports = [1] }]", "address.allow", "cidr"),
+        ('[address]\ndeny = ["x"]', "address.deny", "network"),
+        ('[checksum]\ncomputed = ["md5"]', "checksum.computed", "sha256"),
+        ('[checksum]\nweak = ["sha256"]', "checksum.weak", "none of"),
+        ('[format]\ndisk_formats = ["exe"]', "format.disk_formats", "qcow2"),
+        (
+            "[retry]\nfirst_wait_seconds = 100.0\nmax_wait_seconds = 1.0",
+            "retry.first_wait_seconds",
+            "at most",
+        ),
+        ("[imports]\nthreads = 0", "imports.threads", ">= 1"),
+    ],
+)
+def test_each_mistake_says_what_is_expected(text: str, key: str, word: str, tmp_path: Path) -> None:
+    """A key, and what it should be, in words that an operator can act on."""
+    found = mistakes(text, tmp_path)
+    assert word in found[key]
+
+
+def test_what_is_no_toml_is_said(tmp_path: Path) -> None:
+    """A broken or missing file is one mistake: the file."""
+    assert "TOML" in next(iter(mistakes("[size", tmp_path).values()))
+    (tmp_path / "bad.toml").unlink()
+    with pytest.raises(BadConfig, match="readable"):
+        load_settings(tmp_path / "bad.toml")
+
+
+def test_an_overlay_changes_only_its_keys(tmp_path: Path) -> None:
+    """An operator's file holds only what differs."""
+    file = tmp_path / "mine.toml"
+    file.write_text('[size]\nmax_bytes = 5\n[store]\nfolder = "images"\n')
+    settings = load_settings(file)
+    assert settings.size.max_bytes == 5
+    assert settings.size.max_virtual_bytes == load_settings().size.max_virtual_bytes
+    assert data_folder(settings, file) == tmp_path / "images"
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("127.0.0.1", True), ("::1", True), ("localhost", True), ("10.0.0.1", False), ("x", False)],
+)
+def test_loopback_is_recognised(host: str, expected: bool) -> None:
+    """Local mode depends on it."""
+    assert is_loopback(host) is expected

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-MOST_LINES = 350
+MOST_LINES = 400
 # One table each, longer than a room by right.
 TABLES = {"fetcher/errors.py", "fetcher/config.py", "fetcher/model.py"}
 

@@ -33,7 +33,8 @@ def quote(text: str) -> str:
 
 
 def _redact_field(field: str) -> str:
-    key, equals, _ = field.partition("=")
-    if equals and re.fullmatch(r"[A-Za-z0-9_.\[\]-]{1,40}", key):
+    key, _, value = field.partition("=")
+    # Without a value the key itself may be the secret, with the = of base64 at its end.
+    if value.strip("=") and re.fullmatch(r"[A-Za-z0-9_.\[\]-]{1,40}", key):
         return f"{key}=REDACTED"
     return "REDACTED" if field else ""

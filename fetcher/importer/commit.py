@@ -1,7 +1,7 @@
 """Making complete and verified bytes durable, then visible."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -14,13 +14,15 @@ from fetcher.errors import Cancelled, Failure
 from fetcher.guards.address import TABLE_VERSION
 from fetcher.importer.intake import Intake
 from fetcher.importer.live import Live
+from fetcher.importer.parts import ENGINE, Parts
 from fetcher.importer.provenance import document
 from fetcher.importer.verdicts import OK
 from fetcher.index import Index
-from fetcher.model import Actor, Blob, Import, Phase, State
-from fetcher.store import Store
+from fetcher.model import Blob, FormatVerdict, Image, Import, Phase, State
 
 log = structlog.get_logger()
+
+Settle = Callable[[Blob], Awaitable[Sequence[Failure | None]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +35,15 @@ class Story:
 
 
 async def commit(
-    index: Index, store: Store, lives: Sequence[Live], intake: Intake, story: Story
-) -> list[Failure | None]:
-    """Make the bytes of an intake the images of several imports; what became of each is told in their order.
+    parts: Parts, lives: Sequence[Live], intake: Intake, settle: Settle
+) -> Sequence[Failure | None]:
+    """Make the bytes of an intake durable, then let `settle` write the rows that need them.
 
     The records say first which blob is about to appear, so that a start after
     a crash knows what may lie there without a row.
+
+    Args:
+        settle: Tells what became of each import.
 
     Raises:
         StoreFull: The file system has no room, found out late.
@@ -51,14 +56,14 @@ async def commit(
         virtual_bytes=intake.format.virtual_bytes if intake.format else None,
         created_at=datetime.now(UTC),
     )
-    await announce(index, lives, blob)
-    async with store.holding(blob.sha256):
-        await store.commit(intake.staged, blob.sha256)
+    await announce(parts.index, lives, blob)
+    async with parts.store.holding(blob.sha256):
         try:
-            return await activate_all(index, lives, blob, story)
+            await parts.store.commit(intake.staged, blob.sha256)
+            return await settle(blob)
         finally:
-            if not await index.images.has_blob(blob.sha256):
-                await store.remove(blob.sha256)
+            if not await parts.index.images.has_blob(blob.sha256):
+                await parts.store.remove(blob.sha256)
 
 
 async def announce(index: Index, lives: Sequence[Live], blob: Blob) -> None:
@@ -86,16 +91,8 @@ async def _activate(index: Index, live: Live, blob: Blob, story: Story) -> Failu
     record = msgspec.structs.replace(
         live.record, state=State.SUCCEEDED, phase=None, verdict=OK, updated_at=now, ended_at=now
     )
-    actor = Actor(project_id=record.project_id, user_id=record.user_id)
-    image = await index.images.find(record.image_id, actor)
-    verdict = record.format
-    image = msgspec.structs.replace(
-        image,
-        disk_format=verdict.disk_format if verdict else image.disk_format,
-        container_format=verdict.container_format if verdict else image.container_format,
-        virtual_size=blob.virtual_bytes,
-        updated_at=now,
-    )
+    image = await index.images.find(record.image_id, ENGINE)
+    image = with_bytes(image, blob, record.format, now)
     told = document(record, blob, story.settings, TABLE_VERSION)
     told = {**told, "source_headers": story.source_headers, **story.more}
     if not await index.imports.activate(record, blob, image, told):
@@ -103,3 +100,14 @@ async def _activate(index: Index, live: Live, blob: Blob, story: Story) -> Failu
     live.change(**{name: getattr(record, name) for name in Import.__struct_fields__})
     log.info("import.succeeded", import_id=record.id, image_id=image.id, size=blob.size, sha256=blob.sha256)
     return None
+
+
+def with_bytes(image: Image, blob: Blob, verdict: FormatVerdict | None, now: datetime) -> Image:
+    """The image as it is with these bytes; its formats are what the bytes are, as far as they were judged."""
+    return msgspec.structs.replace(
+        image,
+        disk_format=verdict.disk_format if verdict else image.disk_format,
+        container_format=verdict.container_format if verdict else image.container_format,
+        virtual_size=blob.virtual_bytes,
+        updated_at=now,
+    )

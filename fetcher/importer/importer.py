@@ -3,20 +3,22 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from fetcher.config import Settings
-from fetcher.errors import Cancelled, InvalidUrl, NotReady, QueueFull
+from fetcher.errors import Cancelled, Conflict, InvalidUrl, NotReady, QueueFull
 from fetcher.guards.checksum import check_required
 from fetcher.guards.mirrors import check_mirrors
 from fetcher.guards.url import check_url
 from fetcher.importer.live import Live
-from fetcher.importer.parts import Parts
+from fetcher.importer.parts import ENGINE, Parts
 from fetcher.importer.pulls import Pulls
 from fetcher.importer.queue import Ticket
 from fetcher.importer.recovery import recover
 from fetcher.importer.requests import fingerprint, secrets_of, shown
+from fetcher.importer.uploads import Engine, Uploads
 from fetcher.importer.verdicts import verdict_of
 from fetcher.index import IdempotencyKey, NewImport, Secrets
 from fetcher.model import Actor, Image, Import, State, Status, Submission
@@ -31,6 +33,14 @@ class Importer:
         self._pulls = Pulls(parts)
         self._submits: dict[str, deque[float]] = {}
         self._is_open = False
+        engine = Engine(
+            queue=self._pulls.queue,
+            tasks=self._pulls.sent,
+            live=self._pulls.lives,
+            is_open=lambda: self._is_open,
+            release=self._pulls.release,
+        )
+        self.uploads = Uploads(parts, engine)
 
     async def start(self) -> None:
         """Undo what a stopped process left half done, and take up what it left waiting."""
@@ -46,7 +56,7 @@ class Importer:
         self._is_open = False
         await self._pulls.close(grace_seconds)
 
-    async def submit(
+    async def submit(  # noqa: PLR0913 - all that a call brings
         self,
         actor: Actor,
         submission: Submission,
@@ -54,11 +64,13 @@ class Importer:
         image: Image | None = None,
         key: IdempotencyKey | None = None,
         request_id: str | None = None,
+        headers: dict[str, str] | None = None,
     ) -> Import:
         """Take a submission into the queue.
 
         Args:
-            image: An image record that waits for bytes; without one, the import makes its own.
+            image: A queued image that waits for bytes; without one, the import makes its own.
+            headers: Secret ones, for the source alone.
 
         Raises:
             InvalidUrl: The URL, or a further one, can never be fetched.
@@ -67,34 +79,31 @@ class Importer:
             QueueFull: Too many wait, or this project submits too fast.
             IdempotencyMismatch: The key was used for something else.
             NotReady: The service is stopping.
+            Conflict: The image does not wait for bytes.
         """
         settings = self.parts.settings()
         if not self._is_open:
             raise NotReady(reason="it is starting or stopping")
-        check_url(submission.url, settings)
-        check_mirrors(submission.mirrors, settings)
-        check_request_headers(submission.headers)
-        if submission.checksum_url is None:
-            check_required(submission.checksum, settings)
-        else:
-            check_url(submission.checksum_url, settings)
+        if submission.remote is None:  # Else operator and other service answer for both.
+            _check(submission, settings)
         self._check_pace(actor.project_id, settings)
         now = datetime.now(UTC)
+        owns_image = image is None
         image = image or new_image(actor, submission, now)
         record = Import(
             id=str(uuid4()),
             image_id=image.id,
-            project_id=actor.project_id,
+            project_id=image.project_id,
             user_id=actor.user_id,
-            method="web-download",
+            method="web-download" if submission.remote is None else "glance-download",
             submission=shown(submission),
             state=State.QUEUED,
-            owns_image=image.status is Status.IMPORTING,
+            owns_image=owns_image,
             request_id=request_id,
             created_at=now,
             updated_at=now,
         )
-        secrets = secrets_of(submission)
+        secrets = secrets_of(submission, headers)
         new = NewImport(record=record, image=image, secrets=secrets, shown_url=record.submission.url, key=key)
         written = await self.parts.index.imports.submit(new, max_queued=settings.imports.max_queued)
         if written.id == record.id:
@@ -144,13 +153,19 @@ class Importer:
         yield record
 
     async def delete_image(self, image_id: str, actor: Actor) -> None:
-        """Delete an image, and its bytes when no other image shares them.
+        """Delete an image, and its bytes when no other image shares them; what still writes it is ended.
 
         Raises:
             UnknownImage: There is none, or it is not the actor's to see.
             Forbidden: It is protected or another project's.
-            Conflict: An import is writing it.
+            Conflict: An import that began this moment is writing it.
         """
+        writer = await self.parts.index.images.check_deletable(image_id, actor)
+        if writer is not None:
+            with suppress(Conflict):  # It ended by itself meanwhile.
+                record = await self.cancel(writer, ENGINE)
+                if record.owns_image:
+                    return
         sha256 = await self.parts.index.images.delete(image_id, actor)
         if sha256 is not None:
             async with self.parts.store.holding(sha256):
@@ -161,6 +176,15 @@ class Importer:
         """Drop the records of imports that ended long ago."""
         age = timedelta(days=self.parts.settings().imports.keep_finished_days)
         return await self.parts.index.imports.forget(datetime.now(UTC) - age)
+
+    @property
+    def is_open(self) -> bool:
+        """Takes submissions: it has recovered, and is not stopping."""
+        return self._is_open
+
+    def running(self) -> list[Import]:
+        """The imports that run in this process, as they stand this moment."""
+        return [live.snapshot() for live in self._pulls.lives.values()]
 
     def counts(self) -> dict[str, int]:
         """How many imports wait and run in this process."""
@@ -184,8 +208,19 @@ class Importer:
             record.project_id,
             _origin(secrets.url, settings),
             fingerprint(secrets, record.submission, settings),
-            is_shared=settings.reuse.share,
+            is_shared=settings.reuse.share and record.submission.remote is None,
         )
+
+
+def _check(submission: Submission, settings: Settings) -> None:
+    """Refuse at once what could never be fetched."""
+    check_url(submission.url, settings)
+    check_mirrors(submission.mirrors, settings)
+    check_request_headers(submission.headers)
+    if submission.checksum_url is None:
+        check_required(submission.checksum, settings)
+    else:
+        check_url(submission.checksum_url, settings)
 
 
 def new_image(actor: Actor, submission: Submission, now: datetime) -> Image:

@@ -8,6 +8,7 @@ from fetcher.guards import format_guard
 from fetcher.guards.base import Guard
 from fetcher.guards.size import ByteCap
 from fetcher.importer.checkpoints import Checkpoint, Checkpoints
+from fetcher.importer.timing import GuardTimes
 from fetcher.importer.unbroken import unbroken
 from fetcher.model import FormatVerdict, Submission
 from fetcher.pipeline import Lanes, Peer, PeerClock, Work, Workshop, pull
@@ -45,6 +46,7 @@ class Intake:
         algorithms: Which digests to compute.
         count: Told the size of every chunk that passed the guards.
         marked: Told of every checkpoint, in a thread of the workshop.
+        times: Told how long each guard took.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of a pull meet here and nowhere else
@@ -59,6 +61,7 @@ class Intake:
         algorithms: Sequence[str],
         reservation: Reservation,
         count: Callable[[int], None],
+        times: GuardTimes,
         marked: Callable[[], None] = lambda: None,
     ) -> None:
         self.staged = staged
@@ -67,6 +70,7 @@ class Intake:
         self._store = store
         self._workshop = workshop
         self._count = count
+        self._times = times
         self._format = format_guard(settings, submission) if is_judged else None
         self._guards: list[Guard] = [ByteCap(max_bytes=submission.max_bytes)]
         if self._format is not None:
@@ -102,7 +106,7 @@ class Intake:
             SourceFailure: They broke off; `received_bytes` tells where.
             Failure: A guard or the store refused.
         """
-        guards = [*self._guards, *pace, _Tap(self.reservation, self._add)]
+        guards = [*self._times.timed([*self._guards, *pace]), _Tap(self.reservation, self._add)]
         await pull(peer, guards, self._lanes, clock, piece_bytes=self._workshop.piece_bytes)
 
     async def replay(self, peer: Peer, clock: PeerClock) -> None:

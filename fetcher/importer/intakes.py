@@ -77,5 +77,6 @@ class Intakes:
             algorithms=self.algorithms(),
             reservation=self.reservation,
             count=self.count,
+            times=self.parts.guard_times,
             marked=self.marked,
         )

@@ -39,9 +39,10 @@ class Promises:
         """
         checksum = submission.checksum
         if checksum is not None:
-            check_digest(checksum, digests[checksum.algorithm], source="submitter")
+            source = "submitter" if submission.remote is None else "remote"
+            check_digest(checksum, digests[checksum.algorithm], source=source)
             if checksum.algorithm in self._accepted:
-                return "submitter"
+                return source
         if self._sums is not None:
             check_digest(self._sums.digest, digests[self._sums.digest.algorithm], source="sums")
             return self._sums.verified_by

@@ -2,15 +2,17 @@
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
+import msgspec
 import structlog
 
 from fetcher.errors import Cancelled, ChecksumMismatch, Failure, InternalFault
 from fetcher.importer.answer import Unchanged
 from fetcher.importer.attempts import Attempts
 from fetcher.importer.budget import Budget
-from fetcher.importer.commit import Story, commit
+from fetcher.importer.commit import Story, activate_all, commit
 from fetcher.importer.connections import Connections
 from fetcher.importer.course import Course
 from fetcher.importer.followers import Followers
@@ -19,6 +21,7 @@ from fetcher.importer.intakes import Intakes
 from fetcher.importer.live import Live
 from fetcher.importer.parts import Hooks, Parts
 from fetcher.importer.promises import Promises, SumsFile, is_promised
+from fetcher.importer.remote import look_up
 from fetcher.importer.requests import plain_request
 from fetcher.importer.reuse import Reuse
 from fetcher.importer.sources import Sources
@@ -109,7 +112,11 @@ class Pull:
                 self._drop(live)
 
     async def _pull(self, reservation: Reservation) -> None:
-        record = next(iter(self._followers)).record
+        live = next(iter(self._followers))
+        if live.record.submission.remote is not None:
+            url = await look_up(self._parts.gate, live, self._secrets, self._settings)
+            self._secrets = msgspec.structs.replace(self._secrets, url=url)
+        record = live.record
         sources = Sources(self._secrets, self._settings, record.project_id, first=self._kept.source)
         budget = Budget(
             self._kept,
@@ -200,8 +207,8 @@ class Pull:
         lives = list(self._followers)
         if not lives:
             return
-        index, store = self._parts.index, self._parts.store
-        ends = await commit(index, store, lives, intake, self._story(attempts))
+        settle = partial(activate_all, self._parts.index, lives, story=self._story(attempts))
+        ends = await commit(self._parts, lives, intake, settle)
         for live, failure in zip(lives, ends, strict=True):
             await self._end(live, failure)
         projects = {

@@ -21,13 +21,21 @@ log = structlog.get_logger()
 
 
 class Pulls:
-    """Starts pulls as slots become free, and lets equal requests share one."""
+    """Starts pulls as slots become free, and lets equal requests share one.
+
+    Attributes:
+        queue: Who waits.
+        lives: Imports that run now, those whose bytes are being sent to us too.
+        sent: The tasks of the latter.
+    """
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._queue = FairQueue()
+        self.queue = FairQueue()
+        self.lives: dict[str, Live] = {}
+        self.sent: dict[str, asyncio.Task[None]] = {}
         self._connections = Connections(
-            self._queue,
+            self.queue,
             lambda: parts.settings().imports,
             parts.settings().ranges.buffer_bytes,
             self._dispatch,
@@ -36,7 +44,6 @@ class Pulls:
         self._tasks: dict[Pull, asyncio.Task[None]] = {}
         self._joins: set[asyncio.Task[None]] = set()
         self._places: dict[str, Pull] = {}
-        self._lives: dict[str, Live] = {}
         self._kept: dict[str, Kept] = {}
         self._is_open = False
 
@@ -51,23 +58,25 @@ class Pulls:
 
     def add(self, ticket: Ticket) -> None:
         """Let an import wait for its turn."""
-        self._queue.add(ticket)
+        self.queue.add(ticket)
         self._dispatch()
 
     def live(self, import_id: str) -> Live | None:
         """An import that runs now."""
-        return self._lives.get(import_id)
+        return self.lives.get(import_id)
 
     def counts(self) -> dict[str, int]:
         """How many imports wait and run."""
-        return {"queued": len(self._queue), "running": len(self._lives)}
+        return {"queued": len(self.queue), "running": len(self.lives)}
 
     async def cancel(self, record: Import) -> None:
         """Let go of an import that was cancelled; when this returns, nothing of it is left."""
-        self._queue.drop(record.id)
-        live = self._lives.get(record.id)
+        self.queue.drop(record.id)
+        live = self.lives.get(record.id)
         if live is not None:
             live.change(state=record.state, phase=None, verdict=record.verdict, ended_at=record.ended_at)
+        if record.id in self.sent:
+            await _end({self.sent[record.id]})
         pull = self._places.get(record.id)
         if pull is not None and pull.leave(record.id):
             await _end({self._tasks[pull]})
@@ -75,18 +84,23 @@ class Pulls:
     async def close(self, grace_seconds: float) -> None:
         """Start nothing more, let pulls finish for a while, then park the rest."""
         self._is_open = False
-        tasks = {*self._tasks.values(), *self._joins}
+        tasks = {*self._tasks.values(), *self._joins, *self.sent.values()}
         if tasks:
             await asyncio.wait(tasks, timeout=grace_seconds)
         for pull in self._tasks:
             pull.park()
-        await _end({*self._joins})
+        await _end({*self._joins, *self.sent.values()})
         await _end({*self._tasks.values()})
+
+    def release(self, slot: Slot) -> None:
+        """Free a slot, and give it to whoever waits."""
+        self.queue.release(slot)
+        self._dispatch()
 
     def _dispatch(self) -> None:
         if not self._is_open:
             return
-        for slot, ticket in self._queue.take(self._parts.settings().imports):
+        for slot, ticket in self.queue.take(self._parts.settings().imports):
             pull = self._pulls.get(slot) or self._begin(slot, ticket)
             pull.expect()
             self._spawn(self._join(pull, ticket), self._joins)
@@ -94,7 +108,7 @@ class Pulls:
 
     def _begin(self, slot: Slot, ticket: Ticket) -> Pull:
         kept = self._kept.pop(ticket.request, None) or Kept(id=str(uuid4()), request=ticket.request)
-        hooks = Hooks(seal=lambda: self._queue.seal(slot), ended=self._forget)
+        hooks = Hooks(seal=lambda: self.queue.seal(slot), ended=self._forget)
         pull = Pull(self._parts, kept, self._connections, hooks)
         self._pulls[slot] = pull
         self._tasks[pull] = asyncio.create_task(self._run(slot, pull), name=f"pull {kept.id}")
@@ -105,8 +119,7 @@ class Pulls:
             await pull.run()
         finally:
             del self._pulls[slot], self._tasks[pull]
-            self._queue.release(slot)
-            self._dispatch()
+            self.release(slot)
 
     async def _join(self, pull: Pull, ticket: Ticket) -> None:
         """Claim an import and let it follow its pull; when that is over, it waits for one of its own."""
@@ -123,14 +136,14 @@ class Pulls:
         if live is None:
             return
         if is_in:
-            self._lives[ticket.import_id], self._places[ticket.import_id] = live, pull
+            self.lives[ticket.import_id], self._places[ticket.import_id] = live, pull
             return
         await self._parts.index.imports.requeue(ticket.import_id, datetime.now(UTC))
         self.add(ticket)
 
     def _forget(self, import_id: str) -> None:
         self._places.pop(import_id, None)
-        live = self._lives.pop(import_id, None)
+        live = self.lives.pop(import_id, None)
         if live is not None:
             live.tell()
 

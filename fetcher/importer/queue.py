@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import msgspec
 
 from fetcher.config import Imports
+from fetcher.errors import QueueFull
 
 
 class Ticket(msgspec.Struct, frozen=True):
@@ -79,6 +80,18 @@ class FairQueue:
                 return True
         return False
 
+    def admit(self, ticket: Ticket, caps: Imports) -> Slot:
+        """Give a slot to bytes that are being sent and cannot wait in line; their sender is the origin.
+
+        Raises:
+            QueueFull: All slots, or all of the project, are taken.
+        """
+        if self.running >= caps.max_running:
+            raise QueueFull(scope="the service's running", limit=caps.max_running)
+        if self._by_project[ticket.project_id] >= caps.max_running_per_project:
+            raise QueueFull(scope="the project's running", limit=caps.max_running_per_project)
+        return self._give(ticket, caps)
+
     def take(self, caps: Imports) -> Iterator[tuple[Slot, Ticket]]:
         """Hand out all that may start now, one project after the other, and those that may follow."""
         for slot in list(self._open.values()):
@@ -87,10 +100,7 @@ class FairQueue:
             ticket = self._next(caps)
             if ticket is None:
                 return
-            slot = Slot(ticket, caps)
-            self._slots.add(slot)
-            self._by_project[ticket.project_id] += 1
-            self._by_origin[ticket.origin] += 1
+            slot = self._give(ticket, caps)
             if ticket.is_shared:
                 self._open[ticket.request] = slot
             yield slot, ticket
@@ -120,6 +130,13 @@ class FairQueue:
         self._by_origin[origin] -= 1
         if not self._by_origin[origin]:
             del self._by_origin[origin]
+
+    def _give(self, ticket: Ticket, caps: Imports) -> Slot:
+        slot = Slot(ticket, caps)
+        self._slots.add(slot)
+        self._by_project[ticket.project_id] += 1
+        self._by_origin[ticket.origin] += 1
+        return slot
 
     def _remove(self, ticket: Ticket) -> None:
         line = self._lines[ticket.project_id]

@@ -4,12 +4,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import msgspec
 import structlog
 
+from fetcher.errors import Interrupted
 from fetcher.importer.parts import Parts
 from fetcher.importer.requests import fingerprint
+from fetcher.importer.uploads import SENT
+from fetcher.importer.verdicts import verdict_of
 from fetcher.index import Kept, Secrets
-from fetcher.model import Import, Phase
+from fetcher.model import Import, Phase, State
 
 log = structlog.get_logger()
 
@@ -32,6 +36,9 @@ async def recover(parts: Parts) -> Found:
     waiting = []
     for record in await parts.index.imports.unfinished():
         await _remove_unseen(parts, record)
+        if record.method in SENT:
+            await _end_interrupted(parts, record)
+            continue
         await parts.index.imports.requeue(record.id, datetime.now(UTC))
         waiting.append((record, await parts.index.imports.secrets(record.id)))
         log.info("import.recovered", import_id=record.id, state=record.state.value)
@@ -50,6 +57,17 @@ async def _remove_unseen(parts: Parts, record: Import) -> None:
     sha256 = record.digests.get("sha256")
     if record.phase is Phase.COMMITTING and sha256 and not await parts.index.images.has_blob(sha256):
         await parts.store.remove(sha256)
+
+
+async def _end_interrupted(parts: Parts, record: Import) -> None:
+    """End what somebody was sending when the process stopped: the sender is gone."""
+    now = datetime.now(UTC)
+    verdict = verdict_of(Interrupted())
+    ended = msgspec.structs.replace(
+        record, state=State.FAILED, phase=None, verdict=verdict, updated_at=now, ended_at=now
+    )
+    await parts.index.imports.end(ended, {"code": verdict.code})
+    log.info("import.interrupted", import_id=record.id, method=record.method)
 
 
 async def _keep_pulls(parts: Parts, needed: Iterable[str]) -> dict[str, Kept]:

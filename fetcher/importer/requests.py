@@ -15,11 +15,11 @@ from fetcher.transport import SourceRequest, SumsRequest
 HIDDEN = "REDACTED"
 
 
-def secrets_of(submission: Submission) -> Secrets:
-    """What of a submission only the pull may know."""
+def secrets_of(submission: Submission, headers: dict[str, str] | None = None) -> Secrets:
+    """What of a submission only the pull may know; `headers` are further ones."""
     return Secrets(
         url=submission.url,
-        headers=submission.headers,
+        headers=submission.headers | (headers or {}),
         mirrors=submission.mirrors,
         checksum_url=submission.checksum_url,
     )
@@ -52,6 +52,7 @@ def fingerprint(secrets: Secrets, submission: Submission, settings: Settings) ->
         submission.disk_format,
         submission.container_format,
         submission.max_bytes,
+        submission.remote,
         extra,
     )
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()

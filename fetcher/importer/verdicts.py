@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime
 
+import msgspec
 import structlog
 
 from fetcher.errors import Cancelled, Failure, InternalFault, Rejection
@@ -45,16 +46,18 @@ def failure_of(error: BaseException) -> Failure:
 async def fail(index: Index, live: Live, failure: Failure) -> None:
     """End an import by what befell it: its verdict for the submitter, the whole truth for the log."""
     now = datetime.now(UTC)
-    record = live.change(
-        state=state_of(failure),
-        phase=None,
-        verdict=verdict_of(failure),
-        received_bytes=live.progress.received_bytes,
-        updated_at=now,
-        ended_at=now,
-    )
+    changes = {
+        "state": state_of(failure),
+        "phase": None,
+        "verdict": verdict_of(failure),
+        "received_bytes": live.progress.received_bytes,
+        "updated_at": now,
+        "ended_at": now,
+    }
+    record = msgspec.structs.replace(live.record, **changes)
     detail = {"code": failure.code, "message": str(failure), "cause": repr(failure.__cause__)}
     level = log.error if isinstance(failure, InternalFault) else log.info
     facts = {"state": record.state.value, "url": record.submission.url, **detail}
     level("import.ended", import_id=record.id, **facts)
-    await index.imports.end(record, detail)
+    if await index.imports.end(record, detail):
+        live.change(**changes)  # Only now: whoever sees an end finds the image as it is after it.

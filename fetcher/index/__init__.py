@@ -5,22 +5,47 @@ from types import TracebackType
 from typing import Self
 
 from fetcher.index.connection import Connection
+from fetcher.index.figures import Figures
 from fetcher.index.images import ImageRecords
-from fetcher.index.imports import FILTERS, IdempotencyKey, ImportRecords, NewImport, Secrets
+from fetcher.index.imports import (
+    FAILED_IMPORT,
+    FILTERS,
+    PULLS,
+    IdempotencyKey,
+    ImportRecords,
+    NewImport,
+)
+from fetcher.index.listing import SORT_KEYS, Filter, ImageQuery
+from fetcher.index.members import MemberRecords
 from fetcher.index.pulls import Kept, PullRecords, Remembered
 from fetcher.index.schema import migrate
+from fetcher.index.secrets import Secrets
+from fetcher.index.tasks import TASK_ORDERS, TaskQuery, TaskRecords
+from fetcher.index.uploads import Stage, UploadRecords
 
 __all__ = [
+    "FAILED_IMPORT",
     "FILTERS",
+    "PULLS",
+    "SORT_KEYS",
+    "TASK_ORDERS",
+    "Figures",
+    "Filter",
     "IdempotencyKey",
+    "ImageQuery",
     "ImageRecords",
     "ImportRecords",
     "Index",
     "Kept",
+    "MemberRecords",
     "NewImport",
     "PullRecords",
     "Remembered",
     "Secrets",
+    "Stage",
+    "TaskQuery",
+    "TaskRecords",
+    "UploadRecords",
 ]
 
 
@@ -35,7 +60,11 @@ class Index:
         self.connection = Connection(path, migrate)
         self.images = ImageRecords(self.connection)
         self.imports = ImportRecords(self.connection)
+        self.figures = Figures(self.connection)
         self.pulls = PullRecords(self.connection)
+        self.members = MemberRecords(self.connection)
+        self.tasks = TaskRecords(self.connection)
+        self.uploads = UploadRecords(self.connection)
 
     async def __aenter__(self) -> Self:
         """Open the file and bring it up to date.

@@ -1,15 +1,16 @@
 """What the index does with images and their blobs."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from sqlite_utils.db import Database
 
 from fetcher.errors import Conflict, Forbidden, UnknownImage
 from fetcher.index import scope
 from fetcher.index.connection import Connection
+from fetcher.index.listing import ImageQuery, statement
 from fetcher.index.rows import Row, image_row, to_image, to_json
-from fetcher.model import Actor, Blob, Image, Status
+from fetcher.model import Actor, Blob, Image
 
 SELECT = (
     "SELECT images.*, blobs.md5 AS md5, blobs.sha512 AS sha512 FROM images LEFT JOIN blobs USING (sha256)"
@@ -30,13 +31,40 @@ class ImageRecords:
         """
         return await self._connection.read(_find, image_id, scope.readable_images(actor))
 
-    async def page(self, actor: Actor, *, limit: int, marker: str | None = None) -> list[Image]:
-        """The newest images that the actor's project sees, after `marker`.
+    async def page(self, actor: Actor, query: ImageQuery) -> list[Image]:
+        """A page of the images that the actor sees.
 
         Raises:
-            UnknownImage: There is no image `marker`.
+            InvalidRequest: The marker is no image that the actor may read.
         """
-        return await self._connection.read(_page, scope.readable_images(actor), limit, marker)
+        return await self._connection.read(_page, actor, query)
+
+    async def create(self, image: Image) -> None:
+        """Write a new image that waits for its bytes.
+
+        Raises:
+            Conflict: The id is or was another image's.
+        """
+        await self._connection.write(_create, image)
+
+    async def edit(self, image_id: str, actor: Actor, change: Callable[[Image], Image]) -> Image:
+        """Change an image in one step; `change` sees it as it is at that moment.
+
+        Raises:
+            UnknownImage: There is none, or it is not the actor's to see.
+            Forbidden: It is another project's.
+            Failure: What `change` raises.
+        """
+        return await self._connection.write(_edit, image_id, actor, change)
+
+    async def check_deletable(self, image_id: str, actor: Actor) -> str | None:
+        """Whether an image may be deleted; the id of an import that still writes it is returned.
+
+        Raises:
+            UnknownImage: There is none, or it is not the actor's to see.
+            Forbidden: It is protected or another project's.
+        """
+        return await self._connection.read(_check_deletable, image_id, actor)
 
     async def delete(self, image_id: str, actor: Actor) -> str | None:
         """Delete an image; the sha256 of its blob is returned when nothing needs the blob any more.
@@ -120,10 +148,10 @@ def keep_blob(db: Database, blob: Blob, created_at: str) -> None:
 
 
 def drop_blob_if_unused(db: Database, sha256: str | None) -> str | None:
-    """Forget a blob that no image needs any more; its sha256 is returned when it was forgotten."""
-    if sha256 is None:
-        return None
-    if next(db.query("SELECT 1 FROM images WHERE sha256 = ? LIMIT 1", [sha256]), None):
+    """Forget a blob that no image and no stage needs; its sha256 is returned when it was forgotten."""
+    used = """SELECT 1 FROM images WHERE sha256 = :sha256
+              UNION ALL SELECT 1 FROM image_stages WHERE sha256 = :sha256 LIMIT 1"""
+    if sha256 is None or next(iter(db.query(used, {"sha256": sha256})), None):
         return None
     db.execute("DELETE FROM blobs WHERE sha256 = ?", [sha256])
     return sha256
@@ -133,27 +161,62 @@ def _find(db: Database, image_id: str, condition: scope.Condition) -> Image:
     return load_images(db, [find_row(db, image_id, condition)])[0]
 
 
-def _page(db: Database, condition: scope.Condition, limit: int, marker: str | None) -> list[Image]:
-    where, arguments = condition
-    if marker is not None:
-        start = find_row(db, marker, condition)
-        where += " AND (images.created_at, images.id) < (:created_at, :marker)"
-        arguments = {**arguments, "created_at": start["created_at"], "marker": marker}
-    order = "ORDER BY images.created_at DESC, images.id DESC LIMIT :limit"
-    rows = list(db.query(f"{SELECT} WHERE {where} {order}", {**arguments, "limit": limit}))
-    return load_images(db, rows)
+def _page(db: Database, actor: Actor, query: ImageQuery) -> list[Image]:
+    sql, arguments = statement(db, query, actor)
+    return load_images(db, list(db.query(sql, arguments)))
 
 
-def _delete(db: Database, image_id: str, actor: Actor) -> str | None:
+def _create(db: Database, image: Image) -> None:
+    taken = "SELECT 1 FROM images WHERE id = :id UNION ALL SELECT 1 FROM retired_images WHERE id = :id"
+    if next(iter(db.query(taken, {"id": image.id})), None):
+        raise Conflict(reason=f"the id {image.id} is or was another image's")
+    insert_image(db, image)
+
+
+def _edit(db: Database, image_id: str, actor: Actor, change: Callable[[Image], Image]) -> Image:
+    before = _find(db, image_id, scope.readable_images(actor))
+    if not scope.may_change(actor, before.project_id):
+        raise Forbidden(reason="the image is another project's")
+    after = change(before)
+    columns = image_row(after)
+    changes = ", ".join(f"{name} = :{name}" for name in columns)
+    db.execute(f"UPDATE images SET {changes} WHERE id = :id", columns)  # noqa: S608 - our own columns
+    if after.tags != before.tags:
+        write_tags(db, image_id, after.tags)
+    if after.properties != before.properties:
+        write_properties(db, image_id, after.properties)
+    return _find(db, image_id, ("1", {}))
+
+
+def _deletable(db: Database, image_id: str, actor: Actor) -> Row:
     row = find_row(db, image_id, scope.readable_images(actor))
-    if row["project_id"] != actor.project_id and not actor.is_admin:
+    if not scope.may_change(actor, row["project_id"]):
         raise Forbidden(reason="the image is another project's")
     if row["is_protected"]:
         raise Forbidden(reason="the image is protected; set protected to false first")
-    if row["status"] == Status.IMPORTING:
+    return row
+
+
+def _writer(db: Database, image_id: str) -> str | None:
+    found = db.query("SELECT id FROM imports WHERE image_id = ? AND ended_at IS NULL", [image_id])
+    return next((row["id"] for row in found), None)
+
+
+def _check_deletable(db: Database, image_id: str, actor: Actor) -> str | None:
+    _deletable(db, image_id, actor)
+    return _writer(db, image_id)
+
+
+def _delete(db: Database, image_id: str, actor: Actor) -> str | None:
+    row = _deletable(db, image_id, actor)
+    if _writer(db, image_id) is not None:
         raise Conflict(reason="an import is writing the image; cancel it first")
+    staged = list(db.query("SELECT sha256 FROM image_stages WHERE image_id = ?", [image_id]))
     db.execute("DELETE FROM images WHERE id = ?", [image_id])
-    return drop_blob_if_unused(db, row["sha256"])
+    if row["sha256"] is not None:
+        # Whoever trusts an id must not be given other bytes under it later (OSSN-0075).
+        db.execute("INSERT OR IGNORE INTO retired_images VALUES (?)", [image_id])
+    return drop_blob_if_unused(db, staged[0]["sha256"] if staged else row["sha256"])
 
 
 def _has_blob(db: Database, sha256: str) -> bool:

@@ -11,23 +11,8 @@ from fetcher.index import scope
 from fetcher.index.connection import Connection
 from fetcher.index.images import insert_image, keep_blob
 from fetcher.index.rows import Row, import_row, progress_columns, to_import, to_json, to_text
+from fetcher.index.secrets import Secrets, drop_secrets, keep_secrets, load_secrets
 from fetcher.model import Actor, Blob, Image, Import, State, Status, Verdict
-
-
-class Secrets(msgspec.Struct, frozen=True, kw_only=True):
-    """What only the pull itself may know; dropped when the import ends.
-
-    Args:
-        url: The URL with its secrets.
-        headers: The submitter's own request headers.
-        mirrors: Further URLs of the same bytes.
-        checksum_url: Of a file that lists the digest.
-    """
-
-    url: str
-    headers: dict[str, str] = {}
-    mirrors: tuple[str, ...] = ()
-    checksum_url: str | None = None
 
 
 class IdempotencyKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +26,7 @@ class NewImport(msgspec.Struct, frozen=True, kw_only=True):
     """All that a submission writes, in one transaction.
 
     Args:
-        image: Written only when the import owns it; else it is there already.
+        image: Written when the import owns it; else it is there already, and queued.
         shown_url: The redacted URL, the only form that is kept for good.
     """
 
@@ -68,6 +53,7 @@ class ImportRecords:
         Raises:
             IdempotencyMismatch: The key was used with another request.
             QueueFull: As many imports wait as may.
+            Conflict: The image that was there already does not wait for bytes, or is gone.
         """
         return await self._connection.write(_submit, new, max_queued)
 
@@ -99,7 +85,7 @@ class ImportRecords:
 
     async def secrets(self, import_id: str) -> Secrets:
         """What only the pull of an import that has not ended may know."""
-        return await self._connection.read(_secrets, import_id)
+        return await self._connection.read(load_secrets, import_id)
 
     async def claim(self, import_id: str, now: datetime) -> tuple[Import, Secrets] | None:
         """Take a waiting import for this run; None when it ended meanwhile."""
@@ -126,6 +112,10 @@ class ImportRecords:
         """
         return await self._connection.write(_cancel, import_id, actor, verdict, now)
 
+    async def of_image(self, image_id: str, actor: Actor) -> list[Import]:
+        """All imports of an image, newest first; the image may be gone."""
+        return await self._connection.read(_of_image, image_id, scope.own_imports(actor))
+
     async def provenance(self, import_id: str, actor: Actor) -> dict[str, Any] | None:
         """Where an image's bytes came from; None while there is no image.
 
@@ -143,6 +133,9 @@ class ImportRecords:
         return await self._connection.read(_counts)
 
 
+# What bytes are fetched by; a body that is sent gets its answer on the spot.
+PULLS = ("web-download", "glance-download")
+FAILED_IMPORT = "os_glance_failed_import"
 FILTERS = ("state", "code", "method", "image_id", "user_id")
 
 
@@ -162,8 +155,10 @@ def _submit(db: Database, new: NewImport, max_queued: int) -> Import:
         raise QueueFull(scope="the service's queue", limit=max_queued)
     if record.owns_image:
         insert_image(db, new.image)
+    else:
+        take_image(db, record, "importing")
     db.table("imports").insert(import_row(record, new.shown_url))
-    _keep_secrets(db, record.id, new.secrets)
+    keep_secrets(db, record.id, new.secrets)
     if new.key is not None:
         row = {"project_id": record.project_id, "import_id": record.id, **msgspec.structs.asdict(new.key)}
         db.table("idempotency_keys").insert(row)
@@ -203,6 +198,12 @@ def _page(
     return [to_import(row) for row in rows]
 
 
+def _of_image(db: Database, image_id: str, condition: scope.Condition) -> list[Import]:
+    where, arguments = condition
+    sql = f"SELECT * FROM imports WHERE image_id = :image_id AND {where} ORDER BY created_at DESC"  # noqa: S608 - ours
+    return [to_import(row) for row in db.query(sql, {"image_id": image_id, **arguments})]
+
+
 def _unfinished(db: Database) -> list[Import]:
     rows = db.query("SELECT * FROM imports WHERE ended_at IS NULL ORDER BY created_at, id")
     return [to_import(row) for row in rows]
@@ -219,32 +220,12 @@ def _claim(db: Database, import_id: str, now: datetime) -> tuple[Import, Secrets
                     started_at = coalesce(started_at, :now)
              WHERE id = :id AND state IN ('queued', 'waiting') RETURNING *"""
     for row in list(db.query(sql, {"now": to_text(now), "id": import_id})):
-        return to_import(row), _secrets(db, import_id)
+        return to_import(row), load_secrets(db, import_id)
     return None
 
 
-def _keep_secrets(db: Database, import_id: str, secrets: Secrets) -> None:
-    row = {
-        "import_id": import_id,
-        "url": secrets.url,
-        "headers": to_json(secrets.headers),
-        "mirrors": to_json(secrets.mirrors),
-        "checksum_url": secrets.checksum_url,
-    }
-    db.table("import_secrets").insert(row)
-
-
-def _secrets(db: Database, import_id: str) -> Secrets:
-    row = next(iter(db.query("SELECT * FROM import_secrets WHERE import_id = ?", [import_id])))
-    return Secrets(
-        url=row["url"],
-        headers=msgspec.json.decode(row["headers"], type=dict[str, str]),
-        mirrors=msgspec.json.decode(row["mirrors"], type=tuple[str, ...]),
-        checksum_url=row["checksum_url"],
-    )
-
-
-def _update(db: Database, record: Import) -> bool:
+def update(db: Database, record: Import) -> bool:
+    """Write what changes while an import runs; False when it lost its claim or has ended."""
     columns = progress_columns(record)
     changes = ", ".join(f"{name} = :{name}" for name in columns)
     sql = f"UPDATE imports SET {changes} WHERE id = :id AND claim = :claim AND ended_at IS NULL"  # noqa: S608 - our columns
@@ -252,16 +233,31 @@ def _update(db: Database, record: Import) -> bool:
 
 
 def _record(db: Database, record: Import) -> bool:
-    return _update(db, record)
+    return update(db, record)
 
 
 def _activate(db: Database, record: Import, blob: Blob, image: Image, provenance: dict[str, Any]) -> bool:
-    if not _update(db, record):
+    if not update(db, record):
         return False
     keep_blob(db, blob, to_text(record.updated_at) or "")
+    give_blob(db, image, blob)
+    if record.submission.remote is not None:
+        _add_properties(db, image.id, record.submission.properties)
+    keep_story(db, record, provenance)
+    drop_secrets(db, record.id)
+    note(db, "activated", record, {"sha256": blob.sha256, "size": blob.size})
+    return True
+
+
+def give_blob(db: Database, image: Image, blob: Blob) -> None:
+    """Make an image active with these bytes.
+
+    Raises:
+        Conflict: It does not wait for them any more.
+    """
     sql = """UPDATE images SET status = :status, sha256 = :sha256, size = :size, virtual_size = :virtual_size,
                     disk_format = :disk_format, container_format = :container_format, updated_at = :updated_at
-             WHERE id = :id AND status IN ('importing', 'saving')"""
+             WHERE id = :id AND status IN ('importing', 'saving', 'uploading')"""
     arguments = {
         "status": Status.ACTIVE.value,
         "sha256": blob.sha256,
@@ -274,18 +270,25 @@ def _activate(db: Database, record: Import, blob: Blob, image: Image, provenance
     }
     if db.execute(sql, arguments).rowcount != 1:
         raise Conflict(reason="the image is gone")
+
+
+def _add_properties(db: Database, image_id: str, properties: dict[str, str]) -> None:
+    sql = "INSERT OR REPLACE INTO image_properties (image_id, name, value) VALUES (?, ?, ?)"
+    for name, value in properties.items():
+        db.execute(sql, [image_id, name, value])
+
+
+def keep_story(db: Database, record: Import, provenance: dict[str, Any]) -> None:
+    """Keep with an image where its bytes came from."""
     story = "INSERT OR REPLACE INTO provenance (image_id, import_id, document) VALUES (?, ?, ?)"
-    db.execute(story, [image.id, record.id, to_json(provenance)])
-    _drop_secrets(db, record.id)
-    note(db, "activated", record, {"sha256": blob.sha256, "size": blob.size})
-    return True
+    db.execute(story, [record.image_id, record.id, to_json(provenance)])
 
 
 def _end(db: Database, record: Import, detail: dict[str, Any]) -> bool:
-    if not _update(db, record):
+    if not update(db, record):
         return False
     _release_image(db, record)
-    _drop_secrets(db, record.id)
+    drop_secrets(db, record.id)
     note(db, record.state.value, record, detail)
     return True
 
@@ -301,23 +304,43 @@ def _cancel(db: Database, import_id: str, actor: Actor, verdict: Verdict, now: d
     arguments = {"code": verdict.code, "verdict": to_json(verdict), "now": to_text(now), "id": import_id}
     after = to_import(next(iter(list(db.query(sql, arguments)))))
     _release_image(db, after)
-    _drop_secrets(db, import_id)
+    drop_secrets(db, import_id)
     note(db, "cancelled", after, {"by": actor.user_id})
     return after
+
+
+def take_image(db: Database, record: Import, status: str) -> None:
+    """Give a queued image to the one import that brings its bytes.
+
+    Raises:
+        Conflict: It does not wait for bytes, or is gone.
+    """
+    sql = "UPDATE images SET status = ?, updated_at = ? WHERE id = ? AND status = 'queued'"
+    if db.execute(sql, [status, to_text(record.updated_at), record.image_id]).rowcount != 1:
+        found = db.query("SELECT status FROM images WHERE id = ?", [record.image_id])
+        status = next((row["status"] for row in found), "gone")
+        raise Conflict(reason=f"the image is {status}, and only a queued one waits for bytes")
+    _tell_failure(db, record.image_id, None)
+
+
+def _tell_failure(db: Database, image_id: str, verdict: Verdict | None) -> None:
+    """Show in the image itself why its last import came to nothing."""
+    db.execute("DELETE FROM image_properties WHERE image_id = ? AND name = ?", [image_id, FAILED_IMPORT])
+    if verdict is not None:
+        row = {"image_id": image_id, "name": FAILED_IMPORT, "value": f"{verdict.code}: {verdict.title}"}
+        db.table("image_properties").insert(row)
 
 
 def _release_image(db: Database, record: Import) -> None:
     """Take back an image that got no bytes: gone if the import made it, else queued again."""
     if record.owns_image:
         db.execute("DELETE FROM images WHERE id = ? AND status = 'importing'", [record.image_id])
-    else:
-        sql = """UPDATE images SET status = 'queued', updated_at = ?
-                 WHERE id = ? AND status IN ('importing', 'saving')"""
-        db.execute(sql, [to_text(record.updated_at), record.image_id])
-
-
-def _drop_secrets(db: Database, import_id: str) -> None:
-    db.execute("DELETE FROM import_secrets WHERE import_id = ?", [import_id])
+        return
+    sql = """UPDATE images SET status = 'queued', updated_at = ?
+             WHERE id = ? AND status IN ('importing', 'saving', 'uploading')"""
+    released = db.execute(sql, [to_text(record.updated_at), record.image_id]).rowcount == 1
+    if released and record.method in PULLS:
+        _tell_failure(db, record.image_id, record.verdict)
 
 
 def _provenance(db: Database, import_id: str, condition: scope.Condition) -> dict[str, Any] | None:

@@ -35,6 +35,7 @@ def import_row(record: Import, shown_url: str) -> dict[str, Any]:
         "project_id": record.project_id,
         "user_id": record.user_id,
         "method": record.method,
+        "claim": record.claim,
         "url": shown_url,
         "owns_image": int(record.owns_image),
         "submission": to_json(submission),

@@ -1,8 +1,47 @@
 """Which rows a caller may see: the one place that decides it, as conditions of SQL."""
 
+from dataclasses import dataclass, field
+
 from fetcher.model import Actor
 
 Condition = tuple[str, dict[str, object]]
+
+MEMBER = """(images.visibility = 'shared' AND EXISTS (SELECT 1 FROM image_members
+    WHERE image_members.image_id = images.id AND image_members.member_id = :actor_project{status}))"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """One part of a list of images; the parts of a list have no image in common.
+
+    Args:
+        test: The condition that one image meets to be in it.
+        source: What to read it from, so that the order below comes out of an index.
+        narrow: The same condition on a row of `source`, where that is not `images` alone.
+        columns: Columns of `images` that `source` has in order, and their names there.
+    """
+
+    test: str
+    source: str = "images"
+    narrow: str = ""
+    columns: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def condition(self) -> str:
+        """What to ask of a row of `source`."""
+        return self.narrow or self.test
+
+    def column(self, name: str) -> str:
+        """The column of `source` that an order is taken from."""
+        return self.columns.get(name, name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """All parts of a list of images, and what their conditions need."""
+
+    arms: tuple[Arm, ...]
+    arguments: dict[str, object] = field(default_factory=dict)
 
 
 def own_imports(actor: Actor) -> Condition:
@@ -13,15 +52,78 @@ def own_imports(actor: Actor) -> Condition:
 
 
 def readable_images(actor: Actor) -> Condition:
-    """The images that a caller may open by id: its project's own, public and community ones."""
+    """The images that a caller may open by id.
+
+    Its project's own, public and community ones, and those that are shared
+    with its project, accepted or not.
+    """
     if actor.is_admin:
         return "1", {}
-    condition = "(images.project_id = :actor_project OR images.visibility IN ('public', 'community'))"
+    shared = MEMBER.format(status="")
+    open_to_all = "images.visibility IN ('public', 'community')"
+    condition = f"(images.project_id = :actor_project OR {open_to_all} OR {shared})"
     return condition, {"actor_project": actor.project_id}
 
 
-def own_images(actor: Actor) -> Condition:
-    """The images that a caller may change."""
+def may_change(actor: Actor, project_id: str) -> bool:
+    """Whether a caller may change what belongs to a project."""
+    return actor.is_admin or actor.project_id == project_id
+
+
+def listed_images(actor: Actor, visibility: str | None, member_status: str, owner: str | None) -> Listed:
+    """The images in a caller's list.
+
+    Args:
+        visibility: The only one to list; `all` for every one; None for all
+            but community images, which nobody asked to see.
+        member_status: Of images shared with the caller's project: accepted,
+            pending, rejected or all.
+        owner: The only project whose images to list, its community images among them.
+    """
+    wanted = _wanted(visibility, owner)
+    arguments: dict[str, object] = {"actor_project": actor.project_id, "visibility": visibility}
+    if owner is not None:
+        wanted += " AND images.project_id = :owner"
+        arguments["owner"] = owner
     if actor.is_admin:
-        return "1", {}
-    return "images.project_id = :actor_project", {"actor_project": actor.project_id}
+        return Listed(arms=(Arm(test=wanted),), arguments=arguments)
+    arms = [Arm(test=f"images.project_id = :actor_project AND +{wanted}")]
+    foreign = f"images.project_id <> :actor_project AND +{wanted}"
+    if visibility not in {"private", "shared"}:
+        arms += [
+            Arm(test=f"images.visibility = '{open_to_all}' AND {foreign}")
+            for open_to_all in ("public", "community")
+            if _may_hold(open_to_all, visibility, owner)
+        ]
+    if visibility in {None, "all", "shared"}:
+        arms.append(_shared_with(foreign, member_status))
+        arguments["member_status"] = member_status
+    return Listed(arms=tuple(arms), arguments=arguments)
+
+
+def _wanted(visibility: str | None, owner: str | None) -> str:
+    if visibility == "all":
+        return "1"
+    if visibility is not None:
+        return "images.visibility = :visibility"
+    return "1" if owner is not None else "images.visibility <> 'community'"
+
+
+def _may_hold(open_to_all: str, visibility: str | None, owner: str | None) -> bool:
+    if visibility is None:
+        return open_to_all == "public" or owner is not None
+    return visibility in {"all", open_to_all}
+
+
+def _shared_with(foreign: str, member_status: str) -> Arm:
+    status = "" if member_status == "all" else " AND image_members.status = :member_status"
+    return Arm(
+        test=f"{MEMBER.format(status=status)} AND {foreign}",
+        source="image_members CROSS JOIN images ON images.id = image_members.image_id",
+        narrow=f"""image_members.member_id = :actor_project{status}
+                   AND +images.visibility = 'shared' AND {foreign}""",
+        columns={
+            "images.created_at": "image_members.image_created_at",
+            "images.id": "image_members.image_id",
+        },
+    )

@@ -1,11 +1,16 @@
 """A file that is being received and that nobody else can see."""
 
+import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 
+from fetcher.crash import reach
 from fetcher.errors import StoreFailed, StoreFull
+from fetcher.store.disk import DISK, Disk
+from fetcher.store.sparse import written_runs
 
-NO_SPACE = frozenset({28, 122})  # ENOSPC, EDQUOT
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def translate(error: OSError, doing: str) -> StoreFull | StoreFailed:
@@ -18,15 +23,21 @@ def translate(error: OSError, doing: str) -> StoreFull | StoreFailed:
 class Staged:
     """An open staging file; its methods block and belong into a worker thread.
 
+    Whole blocks of zeros are left out of the file and read as zeros all the
+    same, so that an image of an empty disk takes no room.
+
     Args:
         path: Inside the store's staging folder.
         descriptor: Open for writing, and for reading back.
+        size: How many bytes it holds already.
     """
 
-    def __init__(self, path: Path, descriptor: int, *, size: int = 0) -> None:
+    def __init__(self, path: Path, descriptor: int, *, size: int = 0, disk: Disk = DISK) -> None:
         self.path = path
-        self._descriptor = descriptor
         self.size = size
+        self._descriptor = descriptor
+        self._disk = disk
+        self._end = size
 
     def write(self, chunk: bytes) -> None:
         """Append bytes.
@@ -35,13 +46,38 @@ class Staged:
             StoreFull: The file system has no room.
             StoreFailed: The file system refused the write.
         """
-        rest = memoryview(chunk)
+        whole = memoryview(chunk)
         try:
-            while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
+            for begin, end in written_runs(chunk, self.size):
+                self._write_at(whole[begin:end], self.size + begin)
         except OSError as error:
             raise translate(error, "write") from error
         self.size += len(chunk)
+        reach("store.written")
+
+    def _write_at(self, rest: memoryview, offset: int) -> None:
+        while rest:
+            written = self._disk.write(self._descriptor, rest, offset)
+            if written == 0:
+                raise OSError(errno.EIO, "nothing was written")
+            rest, offset = rest[written:], offset + written
+        self._end = offset
+
+    def sync(self) -> None:
+        """Give the file its full length and make the bytes durable.
+
+        Raises:
+            StoreFull: The file system has no room, found out late.
+            StoreFailed: The disk refused them.
+        """
+        try:
+            if self._end < self.size:
+                self._disk.truncate(self._descriptor, self.size)
+                self._end = self.size
+            self._disk.sync(self._descriptor)
+        except OSError as error:
+            raise translate(error, "fsync") from error
+        reach("store.synced")
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Read back what was written.
@@ -54,18 +90,6 @@ class Staged:
         except OSError as error:
             raise translate(error, "read back") from error
 
-    def sync(self) -> None:
-        """Make the bytes durable.
-
-        Raises:
-            StoreFull: The file system has no room, found out late.
-            StoreFailed: The disk refused them.
-        """
-        try:
-            os.fsync(self._descriptor)
-        except OSError as error:
-            raise translate(error, "fsync") from error
-
     def park(self) -> None:
         """Make the bytes and the name durable, and close the file.
 
@@ -75,7 +99,7 @@ class Staged:
         """
         self.sync()
         self.close()
-        sync_folder(self.path.parent)
+        self._disk.sync_folder(self.path.parent)
 
     def close(self) -> None:
         """Close the file; closing twice is nothing."""
@@ -85,28 +109,21 @@ class Staged:
 
     def discard(self) -> None:
         """Close and remove the file; what is gone already is fine."""
-        self.close()
-        self.path.unlink(missing_ok=True)
+        with suppress(OSError):  # Only a write-back error can be told here, of bytes that nobody wants.
+            self.close()
+        self._disk.unlink(self.path)
+        reach("store.discarded")
 
 
-def reopen(path: Path, size: int) -> Staged | None:
+def reopen(path: Path, size: int, disk: Disk) -> Staged | None:
     """Take up a file that an earlier process left, cut to `size`; too short a one is removed: None."""
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = disk.open(path, os.O_RDWR)
     except FileNotFoundError:
         return None
+    staged = Staged(path, descriptor, size=size, disk=disk)
     if os.fstat(descriptor).st_size < size:
-        Staged(path, descriptor).discard()
+        staged.discard()
         return None
-    os.ftruncate(descriptor, size)
-    os.lseek(descriptor, size, os.SEEK_SET)
-    return Staged(path, descriptor, size=size)
-
-
-def sync_folder(path: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    disk.truncate(descriptor, size)
+    return staged

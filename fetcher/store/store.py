@@ -5,15 +5,20 @@ import fcntl
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
 import aiofiles
 
+from fetcher.crash import reach
 from fetcher.errors import StoreFailed, StoreFull
-from fetcher.store.staged import Staged, reopen, sync_folder, translate
+from fetcher.store.disk import DISK, Disk
+from fetcher.store.reservation import Reservation
+from fetcher.store.staged import Staged, reopen, translate
+
+__all__ = ["Reservation", "Store"]
 
 R = TypeVar("R")
 
@@ -30,13 +35,16 @@ class Store:
     Args:
         folder: Made when missing, for this user only.
         reserve: Given the size of the file system in bytes, how many must stay free.
+        disk: What the file system can do; a test has it fail.
     """
 
-    def __init__(self, folder: Path, *, reserve: Callable[[int], int]) -> None:
+    def __init__(self, folder: Path, *, reserve: Callable[[int], int], disk: Disk = DISK) -> None:
         self.folder = folder
         self.staging = folder / "staging"
         self.blobs = folder / "blobs"
         self.index_path = folder / "index.sqlite"
+        self.leftovers: set[Path] = set()
+        self._disk = disk
         self._reserve = reserve
         self._promised = 0
         self._lock = -1
@@ -50,8 +58,7 @@ class Store:
             StoreFailed: The folder cannot be used, or another process holds it.
         """
         try:
-            for path in (self.folder, self.staging, self.blobs):
-                path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._make_folders()
             self._lock = os.open(
                 self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
             )
@@ -62,6 +69,14 @@ class Store:
         except OSError as error:
             self.close()
             raise translate(error, f"open {self.folder}") from error
+
+    def _make_folders(self) -> None:
+        """Make all folders, durably, before any blob needs one: no commit ever meets a half-made folder."""
+        shards = [self.blobs / f"{number:02x}" for number in range(256)]
+        for path in (self.folder, self.staging, self.blobs, *shards):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in (self.blobs, self.folder, self.folder.parent):
+            self._disk.sync_folder(path)
 
     def close(self) -> None:
         """Give the lock back."""
@@ -78,9 +93,23 @@ class Store:
             StoreFailed: The folder refuses, or somebody put a file or a link there first.
         """
         path = self.staging / f"{import_id}.{claim}"
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = await self._run("stage", lambda: os.open(path, flags, 0o600))
-        return Staged(path, descriptor)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
+        opening = asyncio.ensure_future(self._run("stage", lambda: self._disk.open(path, flags)))
+        try:
+            descriptor = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            # The thread makes the file all the same: nobody else would remove it.
+            while not opening.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait({opening})
+            self._drop(path, opening)
+            raise
+        reach("store.staged")
+        return Staged(path, descriptor, disk=self._disk)
+
+    def _drop(self, path: Path, opening: "asyncio.Future[int]") -> None:
+        if not opening.cancelled() and opening.exception() is None:
+            self._remove(Staged(path, opening.result(), disk=self._disk).discard, path)
 
     async def reopen(self, name: str, size: int) -> Staged | None:
         """Take up a file that an earlier process left in staging, cut to `size`; None where it is too short.
@@ -88,47 +117,38 @@ class Store:
         Raises:
             StoreFailed: It is there and cannot be used.
         """
-        return await self._run("reopen", lambda: reopen(self.staging / name, size))
+        return await self._run("reopen", lambda: reopen(self.staging / name, size, self._disk))
 
     async def read_back(self, staged: Staged, offset: int, length: int) -> bytes:
-        """Read a part of a staged file.
-
-        Raises:
-            StoreFailed: The disk has lost it.
-        """
+        """Read a part of a staged file; StoreFailed is raised where the disk has lost it."""
         return await self._run("read back", lambda: staged.read_at(offset, length))
 
     async def park(self, staged: Staged) -> None:
-        """Make a staged file durable and leave it to a later process.
-
-        Raises:
-            StoreFull: The file system has no room, found out late.
-            StoreFailed: The disk refused it.
-        """
+        """Make a staged file durable and leave it to a later process; StoreFailed where the disk refuses."""
         await self._run("park", staged.park)
 
-    async def commit(self, staged: Staged, sha256: str) -> None:
+    async def commit(self, staged: Staged, sha256: str, *, replace: bool = False) -> None:
         """Move a complete file to its durable home; call it inside `holding(sha256)`.
 
-        Equal bytes that are there already stay, and the new ones are dropped.
+        Equal bytes that are there already stay, and the new ones are dropped,
+        unless what is there has another size or `replace` says that it is rotten.
 
         Raises:
             StoreFull: The file system has no room, found out late.
             StoreFailed: The file system refused; the staged file is still the caller's.
         """
-        await self._run("commit", lambda: self._commit(staged, self.blob_path(sha256)))
+        await self._run("commit", lambda: self._commit(staged, self.blob_path(sha256), replace=replace))
 
-    def _commit(self, staged: Staged, home: Path) -> None:
-        if home.exists():
+    def _commit(self, staged: Staged, home: Path, *, replace: bool) -> None:
+        if not replace and home.exists() and home.stat().st_size == staged.size:
             staged.discard()
             return
         staged.sync()
         staged.close()
-        if not home.parent.exists():
-            home.parent.mkdir(mode=0o700, exist_ok=True)
-            sync_folder(self.blobs)
-        staged.path.rename(home)
-        sync_folder(home.parent)
+        self._disk.rename(staged.path, home)
+        reach("store.renamed")
+        self._disk.sync_folder(home.parent)
+        reach("store.settled")
 
     @asynccontextmanager
     async def holding(self, sha256: str) -> AsyncIterator[None]:
@@ -138,8 +158,14 @@ class Store:
             yield
 
     async def remove(self, sha256: str) -> None:
-        """Remove bytes that no row needs; call it inside `holding(sha256)`. Open readers go on."""
-        await self._run("remove", lambda: self.blob_path(sha256).unlink(missing_ok=True))
+        """Remove bytes that no row needs; call it inside `holding(sha256)`. Open readers go on.
+
+        A name that the file system does not let go of is kept in `leftovers`.
+        """
+        path = self.blob_path(sha256)
+        reach("store.removing")
+        await self._run("remove", lambda: self._remove(lambda: self._disk.unlink(path), path))
+        reach("store.removed")
 
     def blob_path(self, sha256: str) -> Path:
         """Where bytes with this digest lie, or would."""
@@ -165,8 +191,24 @@ class Store:
             raise translate(error, "read") from error
 
     async def discard(self, staged: Staged) -> None:
-        """Remove a staged file."""
-        await self._run("discard", staged.discard)
+        """Remove a staged file; one that the file system does not let go of is kept in `leftovers`."""
+        await self._run("discard", lambda: self._remove(staged.discard, staged.path))
+
+    def _remove(self, removal: Callable[[], None], path: Path) -> None:
+        """Remove a name: what failed is tried again later, and is no reason to end anything badly."""
+        try:
+            removal()
+        except OSError:
+            self.leftovers.add(path)
+        else:
+            self.leftovers.discard(path)
+
+    async def retry_leftovers(self) -> None:
+        """Try once more to remove what could not be removed before."""
+        for path in [path for path in self.leftovers if path.parent == self.staging]:
+            await self.remove_staged(path)
+        for path in [path for path in self.leftovers if path.parent.parent == self.blobs]:
+            self.leftovers.discard(path)  # The index knows it as loose, and whether it is needed again.
 
     async def staged_paths(self) -> list[Path]:
         """What lies in the staging area."""
@@ -174,18 +216,24 @@ class Store:
 
     async def remove_staged(self, path: Path) -> None:
         """Remove a leftover of an earlier process."""
-        await self._run("sweep", lambda: path.unlink(missing_ok=True))
+        await self._run("sweep", lambda: self._remove(lambda: self._disk.unlink(path), path))
 
     def free_bytes(self) -> int:
-        """What may still be written: free space less the machine's reserve and what is promised."""
-        state = os.statvfs(self.folder)
-        free = state.f_bavail * state.f_frsize
-        return free - self._reserve(state.f_blocks * state.f_frsize) - self._promised
+        """What may still be written: free space less the machine's reserve and what is promised.
+
+        Raises:
+            StoreFailed: The file system does not say.
+        """
+        try:
+            free, total = self._disk.room(self.folder)
+        except OSError as error:
+            raise translate(error, "statvfs") from error
+        return free - self._reserve(total) - self._promised
 
     @contextmanager
-    def reserve(self) -> Iterator["Reservation"]:
+    def reserve(self) -> Iterator[Reservation]:
         """Hold room for one import; races are decided here, before the first byte."""
-        reservation = Reservation(self)
+        reservation = Reservation(self.promise, self.free_bytes)
         try:
             yield reservation
         finally:
@@ -206,39 +254,3 @@ class Store:
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)
         except OSError as error:
             raise translate(error, doing) from error
-
-
-class Reservation:
-    """Room in the store that one import holds while it pulls."""
-
-    STEP_BYTES = 67_108_864
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._held = 0
-
-    def expect(self, size: int) -> None:
-        """Hold room for a declared size.
-
-        Raises:
-            StoreFull: There is not that much.
-        """
-        if size > self._held:
-            self._store.promise(size - self._held)
-            self._held = size
-
-    def use(self, size: int) -> None:
-        """Turn promised room into written bytes; more is taken in steps when none was declared.
-
-        Raises:
-            StoreFull: The next step does not fit.
-        """
-        if size > self._held:
-            self.expect(max(size, self.STEP_BYTES))
-        self._store.promise(-size)
-        self._held -= size
-
-    def release(self) -> None:
-        """Give back what was not used."""
-        self._store.promise(-self._held)
-        self._held = 0

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from fetcher.errors import Conflict, IdempotencyMismatch, QueueFull, UnknownImage, UnknownImport
-from fetcher.index import IdempotencyKey, Index, Secrets
+from fetcher.index import IdempotencyKey, ImageQuery, Index, Secrets
 from fetcher.model import State, Status, Verdict
 from tests.index.conftest import ADMIN, ALICE, BOB, START, activate, make
 
@@ -154,7 +154,7 @@ async def test_old_imports_are_forgotten_and_images_stay(index: Index) -> None:
     assert await index.imports.forget(START) == 0
     assert await index.imports.forget(START + timedelta(seconds=1)) == 1
     assert (await index.images.find(new.image.id, ALICE)).status is Status.ACTIVE
-    assert [image.id for image in await index.images.page(ALICE, limit=5)] == [new.image.id]
+    assert [image.id for image in await index.images.page(ALICE, ImageQuery(limit=5))] == [new.image.id]
 
 
 async def test_what_has_not_ended_is_taken_up_in_order(index: Index) -> None:

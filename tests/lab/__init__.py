@@ -8,5 +8,6 @@ from tests.lab.canary import Canary
 from tests.lab.names import FakeNames
 from tests.lab.origin import Exchange, Origin, Request
 from tests.lab.settings import lab_settings
+from tests.lab.words import words
 
-__all__ = ["Canary", "Exchange", "FakeNames", "Origin", "Request", "lab_settings"]
+__all__ = ["Canary", "Exchange", "FakeNames", "Origin", "Request", "lab_settings", "words"]

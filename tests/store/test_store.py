@@ -132,7 +132,7 @@ def test_room_is_promised_once(tmp_path: Path) -> None:
     store = Store(tmp_path, reserve=lambda _total: 0)
     store.open()
     free = store.free_bytes()
-    first, second = Reservation(store), Reservation(store)
+    first, second = (Reservation(store.promise, store.free_bytes) for _ in range(2))
     first.expect(free * 2 // 3)
     with pytest.raises(StoreFull):
         second.expect(free * 2 // 3)

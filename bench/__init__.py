@@ -1,0 +1,1 @@
+"""What is fast, beside what a user would pick instead: `python -m bench run`."""

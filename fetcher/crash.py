@@ -1,0 +1,33 @@
+"""Named steps at which a test may have this process killed; inert unless the environment names one.
+
+`FETCHER_CRASH_AT=store.renamed:2` sends SIGKILL to the process itself at the
+second time it comes by that step: as if the power went at this very line.
+"""
+
+import os
+import signal
+from itertools import count
+
+VARIABLE = "FETCHER_CRASH_AT"
+STEPS = (
+    "index.begun",
+    "index.worked",
+    "index.committed",
+    "store.staged",
+    "store.written",
+    "store.synced",
+    "store.renamed",
+    "store.settled",
+    "store.discarded",
+    "store.removing",
+    "store.removed",
+)
+
+_step, _, _turn = os.environ.get(VARIABLE, "").partition(":")
+_turns = count(1)
+
+
+def reach(step: str) -> None:
+    """Come by a step; the process ends here when the environment says so."""
+    if step == _step and next(_turns) == int(_turn or "1"):
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,264 @@
+"""Bytes that are sent to us: the same guards, digests and commit as for a pull, and the same records."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Literal, Protocol
+from uuid import uuid4
+
+import msgspec
+import structlog
+
+from fetcher.errors import (
+    Cancelled,
+    Conflict,
+    DeadlinePassed,
+    Failure,
+    InternalFault,
+    Interrupted,
+    InvalidRequest,
+    NotReady,
+)
+from fetcher.guards.address import TABLE_VERSION
+from fetcher.guards.pace import RateFloor
+from fetcher.guards.size import check_declared
+from fetcher.importer.commit import Settle, Story, activate_all, commit, with_bytes
+from fetcher.importer.intake import Intake
+from fetcher.importer.live import Live
+from fetcher.importer.parts import Parts
+from fetcher.importer.provenance import document
+from fetcher.importer.queue import FairQueue, Slot, Ticket
+from fetcher.importer.unbroken import unbroken
+from fetcher.importer.verdicts import OK, fail
+from fetcher.model import Actor, Blob, Image, Import, Phase, State, Submission, Verdict
+from fetcher.pipeline import Peer, PeerClock
+from fetcher.store.store import Reservation
+
+log = structlog.get_logger()
+
+STAGED = Verdict(code="ok", title="The bytes are staged; an import with glance-direct makes the image.")
+SENT = ("upload", "stage")
+
+
+class Body(Peer, Protocol):
+    """The bytes that somebody sends."""
+
+    @property
+    def declared_bytes(self) -> int | None:
+        """How many there are, if the sender says so."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """What uploads share with the imports that pull: slots, tasks, and what is seen while they run."""
+
+    queue: FairQueue
+    tasks: dict[str, asyncio.Task[None]]
+    live: dict[str, Live]
+    is_open: Callable[[], bool]
+    release: Callable[[Slot], None]
+
+
+class UploadRun:
+    """Carries one body to its end.
+
+    Attributes:
+        failure: What ended it, if something did.
+    """
+
+    def __init__(self, parts: Parts, live: Live, body: Body) -> None:
+        self._parts = parts
+        self._live = live
+        self._body = body
+        self._settings = parts.settings()
+        self.failure: Failure | None = None
+
+    async def finish(self) -> None:
+        """Run to the end; every way it can end badly ends here, in the verdict."""
+        try:
+            with self._parts.store.reserve() as reservation:
+                await self._take(reservation)
+        except Failure as failure:
+            self.failure = failure
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            log.exception("import.fault", import_id=self._live.record.id, error=repr(error))
+            self.failure = InternalFault()
+        if self.failure is not None:
+            await fail(self._parts.index, self._live, self.failure)
+
+    async def _take(self, reservation: Reservation) -> None:
+        pace = self._settings.pace
+        intake = await self._intake(reservation)
+        try:
+            if self._body.declared_bytes is not None:
+                reservation.expect(self._body.declared_bytes)
+            clock = PeerClock(asyncio.get_running_loop().time)
+            async with asyncio.timeout(pace.total_seconds):
+                await intake.take(self._body, clock, [RateFloor(self._settings, clock)])
+            self._live.change(phase=Phase.VERIFYING, format=intake.format, digests=intake.digests())
+            await unbroken(self._commit(intake))
+        except TimeoutError as error:
+            raise DeadlinePassed(total_seconds=pace.total_seconds) from error
+        finally:
+            await intake.close()
+
+    async def _intake(self, reservation: Reservation) -> Intake:
+        record = self._live.record
+        return Intake(
+            staged=await self._parts.store.stage(record.id, record.claim),
+            store=self._parts.store,
+            workshop=self._parts.workshop,
+            settings=self._settings,
+            submission=record.submission,
+            is_judged=self._settings.format.enforce_on_upload,
+            algorithms=self._settings.checksum.computed,
+            reservation=reservation,
+            count=self._live.receive,
+            times=self._parts.guard_times,
+        )
+
+    async def _commit(self, intake: Intake) -> None:
+        settle: Settle = self._stage
+        if self._live.record.method == "upload":
+            story = Story(settings=self._settings, source_headers={}, more={})
+            settle = partial(activate_all, self._parts.index, [self._live], story=story)
+        [failure] = await commit(self._parts, [self._live], intake, settle)
+        if failure is not None:
+            raise failure
+
+    async def _stage(self, blob: Blob) -> Sequence[Failure | None]:
+        now = datetime.now(UTC)
+        changes = {
+            "state": State.SUCCEEDED,
+            "phase": None,
+            "verdict": STAGED,
+            "updated_at": now,
+            "ended_at": now,
+        }
+        record = msgspec.structs.replace(self._live.record, **changes)
+        if not await self._parts.index.uploads.stage(record, blob):
+            return [Cancelled()]
+        self._live.change(**changes)
+        return [None]
+
+
+class Uploads:
+    """Takes bodies that are sent for images, and makes images of staged ones."""
+
+    def __init__(self, parts: Parts, engine: Engine) -> None:
+        self._parts = parts
+        self._engine = engine
+
+    async def take(
+        self,
+        actor: Actor,
+        image: Image,
+        body: Body,
+        *,
+        method: Literal["upload", "stage"],
+        request_id: str | None = None,
+    ) -> None:
+        """Take in a body; when this returns, the image is active, or its bytes are staged.
+
+        Raises:
+            NotReady: The service is stopping.
+            QueueFull: As many bodies and imports run as may.
+            Conflict: The image does not wait for bytes.
+            Cancelled: The image was deleted meanwhile.
+            Failure: Whatever a guard or the store refused; nothing is left of the bytes.
+        """
+        settings = self._parts.settings()
+        if not self._engine.is_open():
+            raise NotReady(reason="it is starting or stopping")
+        if not settings.format.enforce_on_upload and None in {image.disk_format, image.container_format}:
+            reason = "disk_format and container_format need to be set before bytes are sent"
+            raise InvalidRequest(reason=reason)
+        check_declared(body.declared_bytes, max_bytes=settings.size.max_bytes)
+        record = self._new_record(actor, image, method, request_id)
+        record = msgspec.structs.replace(
+            record,
+            state=State.RUNNING,
+            phase=Phase.PULLING,
+            claim=1,
+            expected_bytes=body.declared_bytes,
+            started_at=record.created_at,
+        )
+        ticket = Ticket(record.id, record.project_id, f"upload {record.id}")
+        slot = self._engine.queue.admit(ticket, settings.imports)
+        try:
+            await self._parts.index.uploads.begin(record, "saving" if method == "upload" else "uploading")
+            await self._carry(record, body)
+        finally:
+            self._engine.release(slot)
+
+    async def import_staged(self, actor: Actor, image: Image, request_id: str | None = None) -> Import:
+        """Make an image of the bytes that were staged for it, which passed every guard when they came.
+
+        Raises:
+            Conflict: There are none.
+        """
+        stage = await self._parts.index.uploads.staged(image.id)
+        if stage is None:
+            raise Conflict(reason=f"the image is {image.status.value}; stage its bytes first")
+        record = self._new_record(actor, image, "glance-direct", request_id)
+        record = msgspec.structs.replace(
+            record,
+            state=State.SUCCEEDED,
+            received_bytes=stage.blob.size,
+            expected_bytes=stage.blob.size,
+            format=stage.format,
+            digests=stage.blob.digests,
+            verdict=OK,
+            started_at=record.created_at,
+            ended_at=record.created_at,
+        )
+        image = with_bytes(image, stage.blob, stage.format, record.created_at)
+        story = document(record, stage.blob, self._parts.settings(), TABLE_VERSION)
+        await self._parts.index.uploads.activate(record, stage, image, story)
+        return record
+
+    def _new_record(self, actor: Actor, image: Image, method: str, request_id: str | None) -> Import:
+        now = datetime.now(UTC)
+        return Import(
+            id=str(uuid4()),
+            image_id=image.id,
+            project_id=image.project_id,
+            user_id=actor.user_id,
+            method=method,
+            submission=Submission(
+                url="",
+                name=image.name,
+                disk_format=image.disk_format,
+                container_format=image.container_format,
+                max_bytes=self._parts.settings().size.max_bytes,
+            ),
+            state=State.QUEUED,
+            owns_image=False,
+            request_id=request_id,
+            created_at=now,
+            updated_at=now,
+        )
+
+    async def _carry(self, record: Import, body: Body) -> None:
+        live = Live(record, asyncio.get_running_loop().time)
+        run = UploadRun(self._parts, live, body)
+        task = asyncio.create_task(run.finish(), name=f"{record.method} {record.id}")
+        self._engine.live[record.id] = live
+        self._engine.tasks[record.id] = task
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            task.cancel()
+            await asyncio.wait({task})
+            raise
+        finally:
+            del self._engine.live[record.id], self._engine.tasks[record.id]
+            live.tell()
+        if run.failure is not None:
+            raise run.failure
+        if task.cancelled():
+            raise Cancelled if live.record.state is State.CANCELLED else Interrupted

@@ -1,0 +1,48 @@
+"""The few things that the store asks of a file system: a seam where a test makes them fail."""
+
+import os
+from pathlib import Path
+
+
+class Disk:
+    """The real file system; every method blocks and raises OSError."""
+
+    def open(self, path: Path, flags: int) -> int:
+        """Open a file for this user only; links are not followed."""
+        return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+    def write(self, descriptor: int, piece: memoryview, offset: int) -> int:
+        """Write some of a piece at an offset; how much is returned."""
+        return os.pwrite(descriptor, piece, offset)
+
+    def truncate(self, descriptor: int, size: int) -> None:
+        """Make the file this long; what was never written reads as zeros and takes no room."""
+        os.ftruncate(descriptor, size)
+
+    def sync(self, descriptor: int) -> None:
+        """Make a file durable."""
+        os.fsync(descriptor)
+
+    def sync_folder(self, path: Path) -> None:
+        """Make the names in a folder durable."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def rename(self, path: Path, target: Path) -> None:
+        """Give a file its other name, in one step."""
+        path.rename(target)
+
+    def unlink(self, path: Path) -> None:
+        """Remove a name; one that is gone already is fine."""
+        path.unlink(missing_ok=True)
+
+    def room(self, path: Path) -> tuple[int, int]:
+        """How many bytes are free for us, and how many the file system has in all."""
+        state = os.statvfs(path)
+        return state.f_bavail * state.f_frsize, state.f_blocks * state.f_frsize
+
+
+DISK = Disk()

@@ -1,0 +1,80 @@
+"""The engine at its edges: half-done commits, faults of ours, a service that is stopping."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+import sqlite_utils
+
+from fetcher.errors import NotReady
+from fetcher.importer import importer as engine
+from fetcher.importer import promises
+from fetcher.model import Actor, Phase, State, Submission
+from tests.images import raw
+from tests.lab import behaviours
+from tests.lab.origin import Origin
+from tests.service import Running
+
+ACTOR = Actor(project_id="default", user_id="local")
+
+
+async def test_a_fault_of_ours_ends_in_a_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What no rule foresaw still ends the import, without a trace and without a word of the cause."""
+
+    def broken(*_arguments: object) -> None:
+        raise ZeroDivisionError("secret cause")
+
+    monkeypatch.setattr(promises, "check_digest", broken)
+    async with Origin({"/x": behaviours.serve(raw(10))}) as origin, Running(tmp_path, origin) as service:
+        ended = await service.run(url=origin.url("/x"), checksum="sha256:" + "0" * 64)
+        assert (ended["state"], ended["verdict"]["code"]) == ("failed", "internal-fault")
+        assert "secret" not in str(ended)
+        assert service.traces() == []
+
+
+async def test_a_commit_cut_off_before_its_row_is_undone(tmp_path: Path) -> None:
+    """Bytes that were renamed but never became visible are removed at start, and pulled again."""
+    body = raw(1000)
+    sha256 = hashlib.sha256(body).hexdigest()
+    turns = behaviours.in_turn(behaviours.silent(), behaviours.serve(body))
+    async with Origin({"/x": turns}) as origin:
+        async with Running(tmp_path, origin) as service:
+            created = await service.submit(url=origin.url("/x"))
+            await origin.wait_requests(1)
+        db = sqlite_utils.Database(tmp_path / "data" / "index.sqlite")
+        digests = f'{{"sha256": "{sha256}"}}'
+        with db.atomic():
+            db.execute(
+                "UPDATE imports SET phase = ?, state = ?, digests = ? WHERE id = ?",
+                [Phase.COMMITTING.value, State.RUNNING.value, digests, created["id"]],
+            )
+        db.conn.close()
+        home = tmp_path / "data" / "blobs" / sha256[:2]
+        home.mkdir(parents=True, exist_ok=True)
+        (home / sha256).write_bytes(b"half")
+        async with Running(tmp_path, origin) as service:
+            ended = await service.ended(created["id"])
+            assert ended["state"] == "succeeded"
+            assert (home / sha256).read_bytes() == body
+
+
+async def test_a_stopping_service_takes_nothing_more(tmp_path: Path) -> None:
+    """A submission that could not be kept is refused, not lost."""
+    async with Running(tmp_path) as service:
+        importer: engine.Importer = service.service.app.state.house.importer
+        await importer.close()
+        with pytest.raises(NotReady):
+            await importer.submit(ACTOR, Submission(url="https://a.example/", max_bytes=1))
+
+
+async def test_old_imports_are_forgotten(tmp_path: Path) -> None:
+    """Ended imports go after the configured time; their images stay."""
+    keep = {"keep_finished_days": 1e-9}
+    async with (
+        Origin({"/x": behaviours.serve(raw(10))}) as origin,
+        Running(tmp_path, origin, imports=keep) as service,
+    ):
+        ended = await service.run(url=origin.url("/x"))
+        assert await service.service.app.state.house.importer.forget_old() == 1
+        assert (await service.call("GET", f"/imports/{ended['id']}"))[0] == 404
+        assert len(service.traces()) == 1

@@ -1,0 +1,36 @@
+"""Logs: one line an event, whatever a URL or a header holds."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = """
+import logging, structlog
+from fetcher.config import load_settings
+from fetcher.logs import set_up_logs
+set_up_logs(load_settings(changes={"log": {"format": FORMAT, "level": "info"}}))
+structlog.get_logger().info("import.ended", url="https://a.example/\\n{forged} \\x1b[31m%s")
+structlog.get_logger().debug("unseen")
+logging.getLogger("other").warning("from\\na library %s", "here")
+try:
+    raise ValueError("x")
+except ValueError:
+    structlog.get_logger().exception("fault")
+"""
+
+
+@pytest.mark.parametrize("form", ["json", "text", "auto"])
+def test_untrusted_text_cannot_forge_a_line(form: str) -> None:
+    """Newlines and terminal codes arrive escaped; a library's lines have the same form as ours."""
+    code = SCRIPT.replace("FORMAT", repr(form))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "\x1b[31m%s" not in done.stderr
+    assert "\\x0a{forged}" in done.stderr.replace("\\\\", "\\")
+    assert "unseen" not in done.stderr
+    assert done.stdout == ""
+    if form != "text":
+        lines = [json.loads(line) for line in done.stderr.splitlines()]
+        assert [line["event"] for line in lines] == ["import.ended", "from\\x0aa library here", "fault"]
+        assert "ValueError" in lines[2]["exception"]
