@@ -24,6 +24,8 @@ from fetcher.model import Attempt, Phase, State
 from fetcher.pipeline import PeerClock
 from fetcher.transport import Gate, Source, SourceRequest, is_strong
 
+HOLD_BYTES = 67_108_864  # Less than this costs less to pull in vain than every import's further commit.
+
 
 @dataclass(frozen=True, kw_only=True)
 class Steps:
@@ -149,6 +151,8 @@ class Attempts:
         self._validator = source.etag if source.accepts_ranges and is_strong(source.etag) else None
         self._live.change_attempt(offset=source.offset)
         self._live.change(phase=Phase.PULLING, expected_bytes=source.declared_bytes)
+        if (source.declared_bytes or 0) >= HOLD_BYTES:
+            await self._steps.write()  # Holds so much of the project's quota before the first byte.
         clock = PeerClock(asyncio.get_running_loop().time)
         floor = RateFloor(self._settings, clock)
         before = intake.received_bytes

@@ -16,6 +16,7 @@ from fetcher.guards.checksum import check_required
 from fetcher.guards.redaction import redact_url
 from fetcher.guards.url import check_url
 from fetcher.importer.live import Live
+from fetcher.importer.patience import written
 from fetcher.importer.queue import FairQueue, Ticket
 from fetcher.importer.run import ENGINE, Parts, Run
 from fetcher.importer.uploads import SENT, Engine, Uploads
@@ -240,7 +241,7 @@ class Importer:
 
     async def _run(self, ticket: Ticket) -> None:
         try:
-            taken = await self.parts.index.imports.claim(ticket.import_id, datetime.now(UTC))
+            taken = await written(lambda: self.parts.index.imports.claim(ticket.import_id, datetime.now(UTC)))
             if taken is not None:
                 record, secrets = taken
                 live = Live(record, asyncio.get_running_loop().time)

@@ -80,6 +80,10 @@ class Intake:
         guards = [*self._guards, *pace, _Tap(self.reservation, self._add)]
         await pull(peer, guards, self._lanes, clock, piece_bytes=self._workshop.piece_bytes)
 
+    def also(self, guard: Guard) -> None:
+        """Ask one more guard about every byte."""
+        self._guards.append(guard)
+
     def _add(self, size: int) -> None:
         self.received_bytes += size
         self._count(size)

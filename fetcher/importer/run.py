@@ -12,9 +12,11 @@ from fetcher.config import Settings
 from fetcher.errors import Cancelled, Failure, InternalFault
 from fetcher.guards.address import TABLE_VERSION
 from fetcher.guards.checksum import check_digest
+from fetcher.guards.quota import QuotaCap
 from fetcher.importer.attempts import Attempts, Steps
 from fetcher.importer.intake import Intake
 from fetcher.importer.live import Live
+from fetcher.importer.patience import written
 from fetcher.importer.provenance import document
 from fetcher.importer.remote import look_up
 from fetcher.importer.unbroken import unbroken
@@ -87,7 +89,8 @@ class Run:
 
     async def _intake(self, reservation: Reservation, *, is_judged: bool = True) -> Intake:
         record = self._live.record
-        return Intake(
+        cap = await self._quota_cap(record)  # Before there is a file that a failure here would leave behind.
+        intake = Intake(
             staged=await self._parts.store.stage(record.id, record.claim),
             store=self._parts.store,
             workshop=self._parts.workshop,
@@ -98,6 +101,15 @@ class Run:
             reservation=reservation,
             count=self._count,
         )
+        intake.also(cap)
+        return intake
+
+    async def _quota_cap(self, record: Import) -> QuotaCap:
+        """What is left of the project's quota; what this import has said it will bring is its own."""
+        _images, quota_bytes = self._settings.quota.of(record.project_id)
+        usage = await self._parts.index.usage.find(record.project_id)
+        own = max(record.expected_bytes or 0, record.received_bytes)
+        return QuotaCap(quota_bytes=quota_bytes, used_bytes=max(0, usage.bytes + usage.held_bytes - own))
 
     def _activation(self, headers: dict[str, str]) -> Settle:
         """What makes an image of committed bytes; `headers` are those of the source."""
@@ -149,7 +161,7 @@ class Run:
         level(
             "import.ended", import_id=record.id, state=record.state.value, url=record.submission.url, **detail
         )
-        await self._parts.index.imports.end(record, detail)
+        await written(lambda: self._parts.index.imports.end(record, detail))
         self._live.tell()
 
 
@@ -184,8 +196,12 @@ async def commit(parts: Parts, live: Live, intake: Intake, settle: Settle) -> No
     )
     async with parts.store.holding(sha256):
         try:
-            await parts.store.commit(intake.staged, sha256)
+            before = await parts.index.upkeep.find(sha256)
+            is_faulty = before is not None and before.fault is not None
+            await parts.store.commit(intake.staged, sha256, replace=is_faulty)
             won = await settle(blob)
+            if is_faulty:
+                await parts.index.upkeep.mark(sha256, None, now)
         finally:
             if not await parts.index.images.has_blob(sha256):
                 await parts.store.remove(sha256)

@@ -1,5 +1,6 @@
 """What we know of images and imports; the one room that knows SQLite."""
 
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,13 +19,16 @@ from fetcher.index.imports import (
 from fetcher.index.listing import SORT_KEYS, Filter, ImageQuery
 from fetcher.index.members import MemberRecords
 from fetcher.index.schema import migrate
+from fetcher.index.upkeep import BlobState, UpkeepRecords
 from fetcher.index.uploads import Stage, UploadRecords
+from fetcher.index.usage import Quota, QuotaCheck, Usage, UsageRecords
 
 __all__ = [
     "FAILED_IMPORT",
     "FILTERS",
     "PULLS",
     "SORT_KEYS",
+    "BlobState",
     "Filter",
     "IdempotencyKey",
     "ImageQuery",
@@ -33,9 +37,13 @@ __all__ = [
     "Index",
     "MemberRecords",
     "NewImport",
+    "Quota",
     "Secrets",
     "Stage",
+    "UpkeepRecords",
     "UploadRecords",
+    "Usage",
+    "UsageRecords",
 ]
 
 
@@ -44,14 +52,17 @@ class Index:
 
     Args:
         path: The SQLite file; made when missing.
+        quota_of: Given a project's id, what it may hold; without it, nothing is limited.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.connection = Connection(path, migrate)
+    def __init__(self, path: Path, *, quota_of: Callable[[str], Quota] | None = None) -> None:
+        self.connection = Connection(path, migrate, check=QuotaCheck(quota_of) if quota_of else None)
         self.images = ImageRecords(self.connection)
         self.imports = ImportRecords(self.connection)
         self.members = MemberRecords(self.connection)
         self.uploads = UploadRecords(self.connection)
+        self.usage = UsageRecords(self.connection)
+        self.upkeep = UpkeepRecords(self.connection)
 
     async def __aenter__(self) -> Self:
         """Open the file and bring it up to date.
