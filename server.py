@@ -16,8 +16,10 @@ import uvicorn
 from starlette.applications import Starlette
 
 from fetcher.api.app import build_app
-from fetcher.api.auth import identifier
+from fetcher.api.auth import identifier, make_token
 from fetcher.api.house import House
+from fetcher.api.metrics import Metrics
+from fetcher.api.watch import Watch
 from fetcher.config import BadConfig, Settings, data_folder, load_settings
 from fetcher.importer import Importer, Parts, Upkeep
 from fetcher.index import Index, Quota
@@ -67,6 +69,10 @@ class Service:
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
         async with self.open_house() as house:
             app.state.house = house
+            app.state.watch = Watch(house.importer)
+            app.state.metrics = Metrics(house)
+            await app.state.metrics.begin()
+            watching = asyncio.create_task(app.state.watch.run())
             loop = asyncio.get_running_loop()
             loop.add_signal_handler(signal.SIGHUP, self.reload)
             upkeep = asyncio.create_task(house.upkeep.run())
@@ -74,6 +80,7 @@ class Service:
                 yield
                 await house.importer.close(self.settings.server.shutdown_seconds)
             finally:
+                watching.cancel()
                 upkeep.cancel()
                 await asyncio.wait({upkeep})
                 loop.remove_signal_handler(signal.SIGHUP)
@@ -104,6 +111,8 @@ class Service:
             )
             importer = Importer(parts)
             stack.push_async_callback(importer.close)
+            identify = identifier(lambda: self.settings)
+            stack.callback(identify.close)
             upkeep = Upkeep(parts, importer.forget_old)
             await upkeep.start()
             await importer.start()
@@ -113,7 +122,7 @@ class Service:
                 store=store,
                 importer=importer,
                 upkeep=upkeep,
-                identify=identifier(lambda: self.settings),
+                identify=identify,
             )
 
 
@@ -169,7 +178,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, metavar="FILE", help="laid over config.toml key by key")
     parser.add_argument("--listen", metavar="HOST:PORT", help="instead of server.listen")
     parser.add_argument("--check-config", action="store_true", help="list every mistake of the file and exit")
+    parser.add_argument(
+        "--make-token", action="store_true", help="make a token for auth.mode = tokens and exit"
+    )
     options = parser.parse_args(arguments)
+    if options.make_token:
+        token, sha256 = make_token()
+        print(f"token   {token}\nsha256  {sha256}")  # noqa: T201 - the answer to --make-token
+        return 0
     changes = {"server": {"listen": options.listen}} if options.listen else {}
     try:
         service = Service(options.config, changes)

@@ -18,7 +18,7 @@ import uvicorn
 from server import Service, bind
 from tests.lab.origin import Origin
 
-PATIENT_SECONDS = 60
+PATIENT_SECONDS = 100
 
 
 class Running:

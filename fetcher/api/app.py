@@ -10,30 +10,28 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fetcher import __version__
-from fetcher.api import discovery, imports
-from fetcher.api.house import house_of
-from fetcher.api.problems import base_url, problem
+from fetcher.api import discovery, health, imports, metrics, page, v2
+from fetcher.api.problems import problem
+from fetcher.api.v2.faults import fault
+from fetcher.api.v2.versions import choices
 from fetcher.config import Settings, is_loopback
 from fetcher.errors import Failure, InternalFault, InvalidRequest, MethodNotAllowed, NotFound
 
 log = structlog.get_logger()
 
 
+def told(failure: Failure, request: Request) -> Response:
+    """A failure in the form that the clients of this face read."""
+    return (fault if request.url.path.startswith("/v2/") else problem)(failure, request)
+
+
 async def root(request: Request) -> Response:
-    """`GET /`: where everything begins."""
-    base = base_url(request)
-    links = {name: f"{base}/{name}" for name in ("imports", "limits", "errors", "healthz")}
-    return JSONResponse({"name": "glance-fetcher", "version": __version__, "links": links})
-
-
-async def healthz(request: Request) -> Response:
-    """`GET /healthz`: the process answers."""
-    return JSONResponse({"status": "ok", "imports": house_of(request).importer.counts()})
+    """`GET /`: where everything begins; the page for browsers, the Image API's versions for programs."""
+    return await (page.home if page.wants_page(request) else choices)(request)
 
 
 class RequestContext:
@@ -71,7 +69,7 @@ class RequestContext:
             await self._app(scope, receive, send_with_id)
         else:
             refusal = InvalidRequest(field="Host", reason="the Host header does not name this machine")
-            await problem(refusal, Request(scope, receive))(scope, receive, send_with_id)
+            await told(refusal, Request(scope, receive))(scope, receive, send_with_id)
 
     def _is_for_us(self, host: str) -> bool:
         settings = self._settings()
@@ -84,23 +82,23 @@ class RequestContext:
 async def _failure(request: Request, error: Exception) -> Response:
     assert isinstance(error, Failure)
     log.info("request.refused", code=error.code, detail=str(error), path=request.url.path)
-    return problem(error, request)
+    return told(error, request)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
-        answer = problem(MethodNotAllowed(method=request.method), request)
+        answer = told(MethodNotAllowed(method=request.method), request)
         answer.headers.update(error.headers or {})
         return answer
     if error.status_code == 404:
-        return problem(NotFound(what=request.url.path), request)
-    return problem(InvalidRequest(reason=str(error.detail)), request)
+        return told(NotFound(what=request.url.path), request)
+    return told(InvalidRequest(reason=str(error.detail)), request)
 
 
 async def _fault(request: Request, error: Exception) -> Response:
     log.error("request.fault", path=request.url.path, error=repr(error), exc_info=error)
-    return problem(InternalFault(), request)
+    return told(InternalFault(), request)
 
 
 def build_app(settings: Callable[[], Settings], lifespan: Any) -> Starlette:
@@ -109,14 +107,19 @@ def build_app(settings: Callable[[], Settings], lifespan: Any) -> Starlette:
     Args:
         lifespan: Opens the parts and yields `{"house": House}`.
     """
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/", root, methods=["GET"]),
-            Route("/healthz", healthz, methods=["GET"]),
+            *health.routes,
+            *metrics.routes,
             *discovery.routes,
             *imports.routes,
+            *v2.routes,
+            *page.routes,
         ],
-        middleware=[Middleware(RequestContext, settings=settings)],
+        middleware=[Middleware(RequestContext, settings=settings), Middleware(metrics.Counted)],
         exception_handlers={Failure: _failure, HTTPException: _http_error, Exception: _fault},
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False  # `/v2/images/` names an image without an id: 404, not a list.
+    return app

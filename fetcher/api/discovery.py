@@ -1,23 +1,11 @@
-"""What a client can find out without asking anybody: the API's beginning, import methods, limits, errors."""
+"""What a client can find out without asking anybody: what each code of the table of errors means."""
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from fetcher.api.house import house_of
 from fetcher.api.problems import base_url, status_of_kind, summary
-from fetcher.api.views import limits_view
 from fetcher.errors import Failure, NotFound, RequestRefused, table
-
-METHODS = ["web-download"]
-
-
-async def info_import(request: Request) -> Response:
-    """`GET /v2/info/import`: the Image API's own discovery, with the limits in force beside the methods."""
-    house = house_of(request)
-    await house.identify(request)
-    methods = {"description": "Import methods available.", "type": "array", "value": METHODS}
-    return JSONResponse({"import-methods": methods, **limits_view(house.settings())})
 
 
 def describe(kind: type[Failure]) -> dict[str, object]:
@@ -52,7 +40,6 @@ async def errors_index(request: Request) -> Response:
 
 
 routes = [
-    Route("/v2/info/import", info_import, methods=["GET"]),
     Route("/errors", errors_index, methods=["GET"]),
     Route("/errors/{code}", error_page, methods=["GET"]),
 ]

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from fetcher.api.auth import require_role
 from fetcher.api.body import convert, parse, read_body
 from fetcher.api.house import house_of
 from fetcher.api.problems import base_url
@@ -102,16 +103,6 @@ def _idempotency_key(request: Request, raw: bytes) -> IdempotencyKey | None:
             field="Idempotency-Key", reason="an Idempotency-Key has 1 to 255 printable characters"
         )
     return IdempotencyKey(key=key, fingerprint=hashlib.sha256(raw).hexdigest())
-
-
-def require_role(actor: Actor, role: str) -> None:
-    """Refuse a caller without a role; an admin has them all.
-
-    Raises:
-        Forbidden: The role is missing.
-    """
-    if role not in actor.roles and not actor.is_admin:
-        raise Forbidden(reason=f"this needs the role {role}")
 
 
 async def show(request: Request) -> Response:

@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from fetcher import errors
+from fetcher.api.auth import challenge
 from fetcher.errors import Failure
 
 STATUS: dict[type[Failure], int] = {
@@ -20,6 +21,7 @@ STATUS: dict[type[Failure], int] = {
     errors.TooManyBytes: 413,
     errors.UnknownImport: 404,
     errors.UnknownImage: 404,
+    errors.UnknownMember: 404,
     errors.NotFound: 404,
     errors.MethodNotAllowed: 405,
     errors.Conflict: 409,
@@ -45,6 +47,20 @@ def status_of_kind(kind: type[Failure]) -> int:
     return 502 if issubclass(kind, errors.SourceFailure) else 400
 
 
+def headers_of(failure: Failure, request: Request) -> dict[str, str]:
+    """The headers that a failure's answer has, whatever its form."""
+    headers = retry_after(failure)
+    if status_of(failure) == 401:
+        headers["WWW-Authenticate"] = challenge(request.app.state.house.settings())
+    return headers
+
+
+def detail_of(failure: Failure) -> str:
+    """What went wrong, as the caller may know it."""
+    public = failure.public()
+    return summary(type(public)) if public.hidden else str(public)
+
+
 def summary(kind: type[Failure]) -> str:
     """The kind of failure in one short sentence that is the same each time."""
     return (kind.__doc__ or "").partition("\n")[0]
@@ -67,22 +83,18 @@ def problem(failure: Failure, request: Request) -> Response:
     """Answer with what went wrong, for programs (code, fields) and people (detail, advice)."""
     public = failure.public()
     status = status_of(public)
-    detail = summary(type(public)) if public.hidden else str(public)
     document: dict[str, Any] = {
         "type": f"{base_url(request)}/errors/{public.code}",
         "title": summary(type(public)),
         "status": status,
-        "detail": detail,
+        "detail": detail_of(public),
         "code": public.code,
         "advice": advice_of(public),
         "instance": request.url.path,
         "request_id": request.scope.get("request_id"),
         **public.public_fields(),
     }
-    headers = retry_after(public)
-    if status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse(document, status, headers, media_type="application/problem+json")
+    return JSONResponse(document, status, headers_of(public, request), media_type="application/problem+json")
 
 
 def base_url(request: Request) -> str:

@@ -29,7 +29,8 @@ def size_words(size: float | None) -> str:
     value, unit = float(size), 0
     while abs(value) >= 1024 and unit < len(UNITS) - 1:
         value, unit = value / 1024, unit + 1
-    return f"{value:.0f} {UNITS[unit]}" if unit == 0 or value >= 100 else f"{value:.1f} {UNITS[unit]}"
+    is_whole = unit == 0 or value >= 100 or value == int(value)
+    return f"{value:.0f} {UNITS[unit]}" if is_whole else f"{value:.1f} {UNITS[unit]}"
 
 
 def exact_words(size: int | None) -> str | None:
@@ -45,14 +46,17 @@ def rate_words(bytes_per_second: float | None) -> str:
 
 
 def time_words(seconds: float | None) -> str:
-    """A span of time: `45 s`, `3:20 min`, `2:05 h`."""
+    """A span of time: `40 ms`, `4.5 s`, `45 s`, `3:20 min`, `2:05 h`, `6 h`."""
     if seconds is None:
         return "-"
+    if 0 < seconds < 0.1:
+        return f"{max(1, round(seconds * 1000))} ms"
     whole = round(seconds)
     if whole < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    return f"{minutes}:{rest:02} min" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02} h"
+        return f"{seconds:.1f} s" if seconds < 10 and seconds != whole else f"{whole} s"
+    large, small = divmod(whole, 60) if whole < 3600 else divmod(whole // 60, 60)
+    unit = "min" if whole < 3600 else "h"
+    return f"{large}:{small:02} {unit}" if small else f"{large} {unit}"
 
 
 def moment_words(document: dict[str, Any]) -> str:
@@ -74,3 +78,18 @@ def title_of(document: dict[str, Any]) -> str:
         return str(name)
     path = str(document["url"]).partition("?")[0].rstrip("/")
     return path.rpartition("/")[2] or path
+
+
+def limit_words(name: str, value: object) -> str:
+    """A limit's value with the unit that its name ends in."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(str(item) for item in value) or "none"
+    if isinstance(value, int | float):
+        if name.endswith("bytes_per_second"):
+            return rate_words(value)
+        if name.endswith("_bytes"):
+            return size_words(value)
+        return time_words(value) if name.endswith("_seconds") else f"{value:,}"
+    return str(value)

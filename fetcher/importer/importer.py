@@ -192,6 +192,15 @@ class Importer:
         age = timedelta(days=self.parts.settings().imports.keep_finished_days)
         return await self.parts.index.imports.forget(datetime.now(UTC) - age)
 
+    @property
+    def is_open(self) -> bool:
+        """Takes submissions: it has recovered, and is not stopping."""
+        return self._is_open
+
+    def running(self) -> list[Import]:
+        """The imports that run in this process, as they stand this moment."""
+        return [live.snapshot() for live in self._live.values()]
+
     def counts(self) -> dict[str, int]:
         """How many imports wait and run in this process."""
         return {"queued": len(self._queue), "running": self._queue.running}

@@ -7,6 +7,7 @@ from fetcher.config import Settings
 from fetcher.guards import format_guard
 from fetcher.guards.base import Guard
 from fetcher.guards.size import ByteCap
+from fetcher.importer.timing import GuardTimes
 from fetcher.importer.unbroken import unbroken
 from fetcher.model import FormatVerdict, Submission
 from fetcher.pipeline import Lanes, Peer, PeerClock, Workshop, pull
@@ -40,6 +41,7 @@ class Intake:
         is_judged: Whether the bytes must be an accepted format; pulls always are.
         algorithms: Which digests to compute.
         count: Told the size of every chunk that passed the guards.
+        times: Told how long each guard took.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of a pull meet here and nowhere else
@@ -54,6 +56,7 @@ class Intake:
         algorithms: Sequence[str],
         reservation: Reservation,
         count: Callable[[int], None],
+        times: GuardTimes,
     ) -> None:
         self.staged = staged
         self.reservation = reservation
@@ -61,6 +64,7 @@ class Intake:
         self._store = store
         self._workshop = workshop
         self._count = count
+        self._times = times
         self._format = format_guard(settings, submission) if is_judged else None
         self._guards: list[Guard] = [ByteCap(max_bytes=submission.max_bytes)]
         if self._format is not None:
@@ -77,7 +81,7 @@ class Intake:
             SourceFailure: They broke off; `received_bytes` tells where.
             Failure: A guard or the store refused.
         """
-        guards = [*self._guards, *pace, _Tap(self.reservation, self._add)]
+        guards = [*self._times.timed([*self._guards, *pace]), _Tap(self.reservation, self._add)]
         await pull(peer, guards, self._lanes, clock, piece_bytes=self._workshop.piece_bytes)
 
     def also(self, guard: Guard) -> None:

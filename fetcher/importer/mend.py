@@ -64,6 +64,7 @@ class Mender:
                         algorithms=["sha256"],
                         reservation=reservation,
                         count=lambda _size: None,
+                        times=self._parts.guard_times,
                     )
                     try:
                         clock = PeerClock(asyncio.get_running_loop().time)

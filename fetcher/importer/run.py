@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import msgspec
@@ -19,6 +19,7 @@ from fetcher.importer.live import Live
 from fetcher.importer.patience import written
 from fetcher.importer.provenance import document
 from fetcher.importer.remote import look_up
+from fetcher.importer.timing import GuardTimes
 from fetcher.importer.unbroken import unbroken
 from fetcher.importer.verdicts import OK, state_of, verdict_of
 from fetcher.index import Index, Secrets
@@ -45,6 +46,7 @@ class Parts:
     gate: Gate
     workshop: Workshop
     settings: Callable[[], Settings]
+    guard_times: GuardTimes = field(default_factory=GuardTimes)
 
 
 class Run:
@@ -100,6 +102,7 @@ class Run:
             algorithms=self._algorithms(),
             reservation=reservation,
             count=self._count,
+            times=self._parts.guard_times,
         )
         intake.also(cap)
         return intake
@@ -148,21 +151,22 @@ class Run:
 
     async def _fail(self, failure: Failure) -> None:
         now = datetime.now(UTC)
-        record = self._live.change(
-            state=state_of(failure),
-            phase=None,
-            verdict=verdict_of(failure),
-            received_bytes=self._live.received_bytes,
-            updated_at=now,
-            ended_at=now,
-        )
+        changes = {
+            "state": state_of(failure),
+            "phase": None,
+            "verdict": verdict_of(failure),
+            "received_bytes": self._live.received_bytes,
+            "updated_at": now,
+            "ended_at": now,
+        }
+        record = msgspec.structs.replace(self._live.record, **changes)
         detail = {"code": failure.code, "message": str(failure), "cause": repr(failure.__cause__)}
         level = log.error if isinstance(failure, InternalFault) else log.info
         level(
             "import.ended", import_id=record.id, state=record.state.value, url=record.submission.url, **detail
         )
-        await written(lambda: self._parts.index.imports.end(record, detail))
-        self._live.tell()
+        if await written(lambda: self._parts.index.imports.end(record, detail)):
+            self._live.change(**changes)  # Only now: whoever sees an end finds the image as it is after it.
 
 
 async def commit(parts: Parts, live: Live, intake: Intake, settle: Settle) -> None:

@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from fetcher.index.connection import Connection
+from fetcher.index.figures import Figures
 from fetcher.index.images import ImageRecords
 from fetcher.index.imports import (
     FAILED_IMPORT,
@@ -19,6 +20,7 @@ from fetcher.index.imports import (
 from fetcher.index.listing import SORT_KEYS, Filter, ImageQuery
 from fetcher.index.members import MemberRecords
 from fetcher.index.schema import migrate
+from fetcher.index.tasks import TASK_ORDERS, TaskQuery, TaskRecords
 from fetcher.index.upkeep import BlobState, UpkeepRecords
 from fetcher.index.uploads import Stage, UploadRecords
 from fetcher.index.usage import Quota, QuotaCheck, Usage, UsageRecords
@@ -28,7 +30,9 @@ __all__ = [
     "FILTERS",
     "PULLS",
     "SORT_KEYS",
+    "TASK_ORDERS",
     "BlobState",
+    "Figures",
     "Filter",
     "IdempotencyKey",
     "ImageQuery",
@@ -40,6 +44,8 @@ __all__ = [
     "Quota",
     "Secrets",
     "Stage",
+    "TaskQuery",
+    "TaskRecords",
     "UpkeepRecords",
     "UploadRecords",
     "Usage",
@@ -59,7 +65,9 @@ class Index:
         self.connection = Connection(path, migrate, check=QuotaCheck(quota_of) if quota_of else None)
         self.images = ImageRecords(self.connection)
         self.imports = ImportRecords(self.connection)
+        self.figures = Figures(self.connection)
         self.members = MemberRecords(self.connection)
+        self.tasks = TaskRecords(self.connection)
         self.uploads = UploadRecords(self.connection)
         self.usage = UsageRecords(self.connection)
         self.upkeep = UpkeepRecords(self.connection)

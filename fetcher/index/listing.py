@@ -29,6 +29,8 @@ SORT_KEYS = {
 }
 COLUMNS = {
     **SORT_KEYS,
+    "created_at_second": "substr(images.created_at, 1, 19)",
+    "updated_at_second": "substr(images.updated_at, 1, 19)",
     "virtual_size": "images.virtual_size",
     "min_disk": "images.min_disk",
     "min_ram": "images.min_ram",
@@ -36,7 +38,7 @@ COLUMNS = {
     "os_hidden": "images.is_hidden",
 }
 DIGESTS = {"checksum": "md5", "os_hash_value": "sha512"}
-INDEXED = ("id", "name", "status", "disk_format", "container_format", "size")
+INDEXED = ("id", "name", "status", "disk_format", "container_format", "size", "created_at", "updated_at")
 OPERATORS = {"eq": "=", "neq": "<>", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 Operator = Literal["eq", "neq", "gt", "gte", "lt", "lte", "in"]
@@ -204,7 +206,7 @@ def _on_column(term: Filter, marks: str) -> _Term:
         return _Term("+images.is_hidden = 1", "images.is_hidden = 1")
     operator = "IN" if term.operator == "in" else OPERATORS[term.operator]
     condition = f"{column} {operator} ({marks})"
-    is_indexed = term.key in INDEXED and term.operator in {"eq", "in"}
+    is_indexed = term.key in INDEXED and term.operator != "neq"
     return _Term(f"+{condition}", condition if is_indexed else "")
 
 

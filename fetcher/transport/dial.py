@@ -1,7 +1,6 @@
 """Dialling: to the addresses of a plan and nowhere else, through a proxy and TLS where they are wanted."""
 
 import asyncio
-import contextlib
 import re
 import socket
 import ssl
@@ -129,48 +128,53 @@ async def connect(
 async def _race(plan: Plan, dial_seconds: float) -> socket.socket:
     """Dial one address after the other without waiting for each to fail; the first to answer wins."""
     waiting = plan.order()
-    running: set[asyncio.Task[socket.socket]] = set()
+    dials: list[asyncio.Task[socket.socket]] = []
     failure: Failure = ConnectFailed(host=plan.host, port=plan.port, reason="the name has no address")
     try:
+        running: set[asyncio.Task[socket.socket]] = set()
         while waiting or running:
             if waiting:
-                running.add(asyncio.create_task(_dial(plan, waiting.pop(0), dial_seconds)))
+                dials.append(asyncio.create_task(_dial(plan, waiting.pop(0), dial_seconds)))
+                running.add(dials[-1])
             done, running = await asyncio.wait(
                 running, timeout=STAGGER_SECONDS if waiting else None, return_when=asyncio.FIRST_COMPLETED
             )
-            for task in done:
-                error = task.exception()
-                if error is None:
-                    return task.result()
-                if not isinstance(error, Failure):
-                    raise error
-                failure = error
+            for dial in done:
+                try:
+                    sock = dial.result()
+                except Failure as error:
+                    failure = error
+                else:
+                    dials.remove(dial)
+                    return sock
         raise failure
     finally:
-        await _drop(running)
+        await _drop(dials)
 
 
-async def _drop(tasks: set[asyncio.Task[socket.socket]]) -> None:
-    """Let go of dials that are not needed any more, also of those that have just come through."""
-    for task in tasks:
-        task.cancel()
-    for task in tasks:
-        with contextlib.suppress(asyncio.CancelledError, Failure):
-            (await task).close()
+async def _drop(dials: list[asyncio.Task[socket.socket]]) -> None:
+    """Let go of dials that are not needed any more, also of those that have come through."""
+    for dial in dials:
+        dial.cancel()
+    if dials:
+        await asyncio.wait(dials)
+    for dial in dials:
+        if not dial.cancelled() and dial.exception() is None:
+            dial.result().close()
 
 
 async def _dial(plan: Plan, address: AnyAddress, dial_seconds: float) -> socket.socket:
-    sock = plan.make_socket(address)
     try:
-        sock.setblocking(False)
-        async with asyncio.timeout(dial_seconds):
-            await asyncio.get_running_loop().sock_connect(sock, (str(address), plan.port))
+        sock = plan.make_socket(address)
+        try:
+            sock.setblocking(False)
+            async with asyncio.timeout(dial_seconds):
+                await asyncio.get_running_loop().sock_connect(sock, (str(address), plan.port))
+        except BaseException:
+            sock.close()
+            raise
     except OSError as error:
-        sock.close()
         raise faults.while_connecting(error, plan.host, plan.port) from error
-    except BaseException:
-        sock.close()
-        raise
     return sock
 
 

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
-import msgspec
 from yarl import URL
 
 from fetcher.config import Settings
@@ -84,7 +83,7 @@ class Gate:
         self._open += 1
         try:
             async with AsyncExitStack() as stack:
-                source = await self._pull(request, settings, record, stack)
+                source = await self._pull(request.settled(), settings, record, stack)
                 source.hops = tuple(hops)
                 yield source
         finally:
@@ -100,8 +99,7 @@ class Gate:
             if not _may_ask_anew(request, error):
                 raise
         await stack.aclose()
-        whole = msgspec.structs.replace(request, offset=0, if_range=None)
-        return await self._follow(Walk(whole, settings, record), stack)
+        return await self._follow(Walk(request.whole(), settings, record), stack)
 
     async def _follow(self, walk: Walk, stack: AsyncExitStack) -> Source:
         """Go from hop to hop until an answer is no redirect."""
@@ -128,7 +126,7 @@ class Gate:
             try:
                 async with asyncio.timeout(pace.connect_seconds):
                     walk.conversation = await self._connect(walk)
-            except TimeoutError as error:
+            except OSError as error:  # out of time, or of file descriptors
                 raise faults.while_connecting(error, walk.target.host, walk.target.port) from error
             stack.callback(walk.conversation.abort)
             return await _converse(walk, walk.conversation, self._buffer_bytes(walk.settings), stack)

@@ -141,7 +141,10 @@ class Names:
                 loop.call_soon_threadsafe(end, answers, failed)
 
         # Daemons: a name that hangs must not hold up the end of the service.
-        threading.Thread(target=work, name="names", daemon=True).start()
+        try:
+            threading.Thread(target=work, name="names", daemon=True).start()
+        except RuntimeError as error:  # the machine has no threads left
+            end([], OSError(str(error)))
         return pending
 
 

@@ -14,6 +14,25 @@ AnyAddress = IPv4Address | IPv6Address
 MAX_DIALS = 4
 
 
+def is_own(address: AnyAddress, port: int) -> bool:
+    """Tell whether an address is one of this machine's, public ones too; nothing is sent.
+
+    A UDP socket that is connected to the machine itself takes the very same
+    address as its own end.
+    """
+    with socket.socket(family_of(address), socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((str(address), port))
+        except OSError:
+            return False  # there is no way there at all
+        return str(probe.getsockname()[0]) == str(address)
+
+
+def family_of(address: AnyAddress) -> socket.AddressFamily:
+    """Tell the socket family of an address."""
+    return socket.AF_INET if address.version == 4 else socket.AF_INET6
+
+
 class Plan:
     """Where one hop may connect to.
 
@@ -24,6 +43,8 @@ class Plan:
         settings: For the rules.
         is_proxy: They are the operator's own proxy, whose address no rule binds.
     """
+
+    owns = staticmethod(is_own)
 
     def __init__(
         self,
@@ -64,7 +85,7 @@ class Plan:
         return [address for address in mixed if address is not None][:MAX_DIALS]
 
     def make_socket(self, address: AnyAddress) -> socket.socket:
-        """Make the socket of one dial. No other socket of this service leads to the network.
+        """Make the socket of one dial. No other socket of this service leads to a source.
 
         Raises:
             AddressForbidden: The address is not of this plan, or forbidden.
@@ -78,27 +99,8 @@ class Plan:
         if self._is_proxy:
             return
         check_address(address, self.port, self._settings, self.host)
-        if not any(self._settings.address.allowing(address)) and is_own(address, self.port):
+        if not any(self._settings.address.allowing(address)) and self.owns(address, self.port):
             raise self._forbid(address, "it is this machine's own")
 
     def _forbid(self, address: AnyAddress, reason: str) -> AddressForbidden:
         return AddressForbidden(host=self.host, address=str(address), port=self.port, reason=reason)
-
-
-def is_own(address: AnyAddress, port: int) -> bool:
-    """Tell whether an address is one of this machine's, public ones too; nothing is sent.
-
-    A UDP socket that is connected to the machine itself takes the very same
-    address as its own end.
-    """
-    with socket.socket(family_of(address), socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect((str(address), port))
-        except OSError:
-            return False  # there is no way there at all
-        return str(probe.getsockname()[0]) == str(address)
-
-
-def family_of(address: AnyAddress) -> socket.AddressFamily:
-    """Tell the socket family of an address."""
-    return socket.AF_INET if address.version == 4 else socket.AF_INET6

@@ -11,6 +11,7 @@ USER_AGENT = f"glance-fetcher/{__version__}"
 
 # What a range may be bound to: a strong validator, or a date of which the source is sure.
 _STRONG = re.compile(r'"[!#-~]{0,256}"')
+_DATE = re.compile(r"[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT")
 _VALIDATOR = re.compile(r"[ !-~]{1,300}")
 
 
@@ -42,6 +43,20 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
     def is_range(self) -> bool:
         """Whether a part of the whole is asked for."""
         return self.offset > 0 or self.length is not None
+
+    def settled(self) -> "SourceRequest":
+        """Ask for everything where the bytes already held have only a weak validator.
+
+        Source: RFC 9110 section 13.1.5: a range may not be bound to one.
+        """
+        bound = self.if_range
+        if bound is None or is_strong(bound) or _DATE.fullmatch(bound) or self.length is not None:
+            return self
+        return self.whole()
+
+    def whole(self) -> "SourceRequest":
+        """Ask for everything instead of a part."""
+        return msgspec.structs.replace(self, offset=0, length=None, if_range=None)
 
     def wanted(self, path: str) -> Wanted:
         """Tell the guard of answers what was asked."""

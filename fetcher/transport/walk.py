@@ -56,9 +56,9 @@ class Walk:
             Hop(
                 url=self.target.redacted,
                 status=None if response is None else response.status,
-                address=conversation.address if conversation else meant,
+                address=meant if conversation is None else conversation.address,
                 port=plan.port if plan else None,
-                tls=conversation.tls if conversation else None,
+                tls=None if conversation is None else conversation.tls,
                 headers={} if response is None else shown_headers(response),
                 at=self._at,
             )

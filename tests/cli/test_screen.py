@@ -38,17 +38,17 @@ def shown(*documents: dict[str, Any], is_shown: bool = True) -> str:
 def test_bar_shows_amount_rate_and_time_left() -> None:
     """How much of how much, how fast, how long yet."""
     text = shown(RUNNING)
-    for words in ("disk.img", "1.0 MiB of 4.0 MiB", "1.0 MiB/s, 3.0 s left", "receiving"):
+    for words in ("disk.img", "1 MiB of 4 MiB", "1 MiB/s, 3 s left", "receiving"):
         assert words in text
 
 
 def test_bar_shows_an_import_of_unknown_size_and_one_that_waits() -> None:
     """Where a number is not known, none is made up."""
     unknown = RUNNING | {"progress": RUNNING["progress"] | {"expected_bytes": None, "seconds_left": None}}
-    assert "1.0 MiB " in shown(unknown)
+    assert "1 MiB " in shown(unknown)
     attempts = [{"wait_seconds": 2.0, "code": "truncated"}]
     waiting = RUNNING | {"state": "waiting", "phase": None, "attempts": attempts}
-    assert "trying again in 2.0 s (truncated)" in shown(waiting)
+    assert "trying again in 2 s (truncated)" in shown(waiting)
 
 
 def test_bar_is_silent_in_a_pipe() -> None:
@@ -84,7 +84,7 @@ def test_wrapping_keeps_what_is_copied() -> None:
         (size_words(None), "-"),
         (exact_words(None), None),
         (exact_words(5), "5 bytes"),
-        (exact_words(2048), "2,048 bytes (2.0 KiB)"),
+        (exact_words(2048), "2,048 bytes (2 KiB)"),
         (rate_words(None), "-"),
         (time_words(None), "-"),
         (time_words(4.24), "4.2 s"),

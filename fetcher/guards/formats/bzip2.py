@@ -9,7 +9,7 @@ Safety: none; it is kept as it is and never unpacked here.
 
 from functools import partial
 
-from fetcher.guards.formats.report import End, Kind, Report, Role
+from fetcher.guards.formats.report import CUT_SHORT, End, Kind, Report, Role
 
 BZIP2 = Kind(key="bzip2", words="a bzip2 archive", role=Role.PACKED)
 
@@ -18,7 +18,6 @@ LEVELS = b"123456789"
 BLOCK = 0x3141_5926_5359.to_bytes(6, "big")
 STREAM_END = 0x1772_4538_5090
 END_BITS, CHECKSUM_BITS = 48, 32
-CUT_SHORT = "The file is cut short or damaged: fetch it again from its source."
 
 
 def recognise(head: bytes) -> Report | None:

@@ -22,7 +22,7 @@ HTML = _kind("html", "an HTML page", LOGIN)
 XML = _kind("xml", "an XML document")
 JSON = _kind("json", "a JSON document", LOGIN)
 TEXT = _kind("text", "plain text")
-PROGRAM = _kind("program", "a program for Windows or UEFI")
+PROGRAM = _kind("program", "a program")
 BEGINNINGS = {
     b"%PDF-": _kind("pdf", "a PDF document"),
     b"\x89PNG\r\n\x1a\n": _kind("image", "a picture"),
@@ -62,9 +62,9 @@ def recognise(head: bytes) -> Report | None:
 
 
 def _is_program(head: bytes) -> bool:
-    """Answer whether it has the headers of a Portable Executable."""
+    """Answer whether it has the headers of a Portable Executable, or of ELF."""
     at = int.from_bytes(head[60:64], "little")
-    return head[:2] == b"MZ" and head[at : at + 4] == b"PE\0\0"
+    return head[:4] == b"\x7fELF" or (head[:2] == b"MZ" and head[at : at + 4] == b"PE\0\0")
 
 
 def _as_text(head: bytes) -> bytes | None:

@@ -13,6 +13,7 @@ from fetcher.guards.formats.report import Kind, Report, Role, Steps, Window
 FILE_SYSTEM = Kind(
     key="filesystem", words="a raw disk with a file system", role=Role.TRACE, disk_format="raw"
 )
+VOLUME = Kind(key="volume", words="a raw disk with a volume", role=Role.TRACE, disk_format="raw")
 HFS = Kind(key="hfs", words="a raw disk with a file system (HFS)", role=Role.TRACE, disk_format="raw")
 
 EXT_AT, EXT_MAGIC = 1_024, b"\x53\xef"
@@ -32,6 +33,15 @@ def report_of(name: str) -> Report:
     return Report(kind=FILE_SYSTEM, name=f"raw disk image, {name}", facts={"file_system": name})
 
 
+def recognise_volume(head: bytes) -> Report | None:
+    """Find what is no file system, but is put on disks without partitions: LVM and swap."""
+    if head[512:520] == b"LABELONE" and head[536:544] == b"LVM2 001":
+        return Report(kind=VOLUME, name="raw disk image, LVM2", facts={"volume": "lvm2"})
+    if head[PAGE - 10 : PAGE] == b"SWAPSPACE2":
+        return Report(kind=VOLUME, name="raw disk image, swap", facts={"volume": "swap"})
+    return None
+
+
 def recognise_hfs(head: bytes) -> Report | None:
     """Find HFS or HFS+, which discs for Apple's computers carry beside ISO 9660."""
     if head[1024:1026] in (b"H+", b"HX") and head[1026:1028] in (b"\0\4", b"\0\5"):
@@ -46,9 +56,7 @@ def _starting(head: bytes) -> str:
         return "xfs"
     if head[:4] == b"hsqs" and head[28:32] == b"\4\0\0\0":
         return "squashfs"
-    if head[512:520] == b"LABELONE" and head[536:544] == b"LVM2 001":
-        return "lvm2"
-    return "swap" if head[PAGE - 10 : PAGE] == b"SWAPSPACE2" else ""
+    return ""
 
 
 def _ext(head: bytes) -> str:

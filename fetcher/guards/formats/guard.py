@@ -24,6 +24,7 @@ class FormatGuard:
         claimed_disk_format: What the submitter said; None to find out.
         claimed_container_format: Likewise.
         name_content: Names what is none of ours, for messages; no verdict depends on it.
+        max_bytes: What the import may hold; an image that has to be longer is refused at once.
 
     Raises:
         EmptySource: From `finish`, without any byte.
@@ -31,6 +32,7 @@ class FormatGuard:
         FormatMismatch: It is not what was claimed.
         FormatUnknown: It is nothing that is accepted.
         FormatUnsafe: It breaks a rule of its format, or reaches outside itself.
+        TooManyBytes: By its own tables it is longer than `max_bytes`.
         VirtualSizeExceeded: The disk that it describes is too large.
     """
 
@@ -43,6 +45,7 @@ class FormatGuard:
         claimed_disk_format: str | None = None,
         claimed_container_format: str | None = None,
         name_content: Callable[[bytes], str | None] = name_by_libmagic,
+        max_bytes: int | None = None,
     ) -> None:
         self._policy = Policy(
             disk_formats=tuple(disk_formats),
@@ -51,6 +54,7 @@ class FormatGuard:
             disk=claimed_disk_format or _implied(claimed_container_format),
             container=claimed_container_format or _implied(claimed_disk_format),
             name_content=name_content,
+            max_bytes=max_bytes,
         )
         self._inspector = Inspector(self._judge)
         self._verdict: FormatVerdict | None = None

@@ -7,14 +7,13 @@ Structure: method deflate, no reserved flag, room for a member at all. gzip mark
 Safety: none; it is kept as it is and never unpacked here.
 """
 
-from fetcher.guards.formats.report import Kind, Report, Role
+from fetcher.guards.formats.report import CUT_SHORT, Kind, Report, Role
 
 GZIP = Kind(key="gzip", words="a gzip archive", role=Role.PACKED)
 
 MAGIC, DEFLATE = b"\x1f\x8b", 8
 RESERVED_FLAGS = 0xE0
 LEAST_BYTES = 18
-CUT_SHORT = "The file is cut short or damaged: fetch it again from its source."
 
 
 def recognise(head: bytes) -> Report | None:

@@ -26,6 +26,7 @@ class Inspection(Value, frozen=True, kw_only=True):
         rivals: If there are several, what the bytes are at once, in words.
         hint: What a person can do with content of this kind.
         qemu: The name of qemu's driver for it, if it has one.
+        reach_bytes: How long the file has to be for what it refers to inside itself.
         complete: The stream has ended, and this is the last word.
         inside: What a packed image holds, as far as its first 64 KiB tell.
     """
@@ -42,6 +43,7 @@ class Inspection(Value, frozen=True, kw_only=True):
     rivals: tuple[str, ...] = ()
     hint: str = ""
     qemu: str = ""
+    reach_bytes: int = 0
     complete: bool = False
     inside: "Inspection | None" = None
 
@@ -77,6 +79,7 @@ def describe(report: Report | None, rivals: list[Report], **stream: Any) -> Insp
         facts=dict(report.facts),
         hint=kind.hint,
         qemu=kind.qemu,
+        reach_bytes=report.reach,
         findings=(*stream.pop("findings", ()), *report.findings),
         **stream,
     )

@@ -86,7 +86,7 @@ class Inspector:
         if report.kind.key in OPENED and not report.findings:
             start = Start()
             yield from behind_head(self.head, unpack_start(report, start))
-            if start.is_known:
+            if start.content and start.is_known:
                 self._inside = describe(*_settle(bytes(start.content)))
             self._on_news()
 
@@ -119,6 +119,11 @@ class Inspector:
     def is_decided(self) -> bool:
         """Answer whether the head has been judged."""
         return bool(self.head) or self._is_complete or self.fault is not None
+
+    @property
+    def steps(self) -> int:
+        """How often something was looked at: what the inspection cost, besides the head."""
+        return self._reader.served
 
     @property
     def retained_bytes(self) -> int:

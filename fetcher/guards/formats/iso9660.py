@@ -10,7 +10,7 @@ Safety: none; a disc refers to nothing outside itself. That the same bytes are a
 
 from struct import Struct
 
-from fetcher.guards.formats.report import Kind, Report, Role
+from fetcher.guards.formats.report import CUT_SHORT, Kind, Report, Role
 
 ISO = Kind(key="iso", words="an ISO 9660 disc image", role=Role.DISK, disk_format="iso", qemu="raw")
 
@@ -18,7 +18,6 @@ FIRST, BLOCK = 32_768, 2_048
 PRIMARY, BOOT, SUPPLEMENTARY, TERMINATOR = 1, 0, 2, 255
 BOTH_32 = (Struct("<I"), Struct(">I"))
 BOTH_16 = (Struct("<H"), Struct(">H"))
-CUT_SHORT = "The file is cut short or damaged: fetch it again from its source."
 
 
 def recognise(head: bytes) -> Report | None:

@@ -10,7 +10,7 @@ Safety: no dictionary, which would be another file. It is kept as it is and neve
 from collections.abc import Generator
 from functools import partial
 
-from fetcher.guards.formats.report import Kind, Report, Role, Steps, Window
+from fetcher.guards.formats.report import CUT_SHORT, Kind, Report, Role, Steps, Window
 
 LZ4 = Kind(key="lz4", words="an LZ4 archive", role=Role.PACKED)
 
@@ -20,7 +20,6 @@ BLOCK_BYTES = {4: 1 << 16, 5: 1 << 18, 6: 1 << 20, 7: 1 << 22}
 LEGACY_BLOCK = (8 << 20) + (8 << 20) // 255 + 16
 UNPACKED_BLOCK = 1 << 31
 BLOCK_CHECKSUM, CONTENT_SIZE, CONTENT_CHECKSUM, RESERVED, DICTIONARY = 16, 8, 4, 2, 1
-CUT_SHORT = "The file is cut short or damaged: fetch it again from its source."
 
 
 def recognise(head: bytes) -> Report | None:

@@ -32,7 +32,17 @@ from fetcher.guards.formats import (
     zstandard,
 )
 from fetcher.guards.formats.ovf import MOST_DESCRIPTOR_BYTES, NOT_PLAIN, Descriptor, read_descriptor
-from fetcher.guards.formats.report import HEAD_BYTES, End, Kind, Report, Role, Steps, Window, windows
+from fetcher.guards.formats.report import (
+    CUT_SHORT,
+    HEAD_BYTES,
+    End,
+    Kind,
+    Report,
+    Role,
+    Steps,
+    Window,
+    windows,
+)
 from fetcher.guards.formats.tables import round_up
 from fetcher.guards.formats.tar import BLOCK, PAX, REGULAR, Member, read_member
 
@@ -47,7 +57,6 @@ INSIDE = (
     tar.recognise,
 )  # fmt: skip
 TAKEN = ("vmdk", "iso", "qcow2", "vdi", "vhd")
-CUT_SHORT = "The file is cut short or damaged: fetch it again from its source."
 REPACK = "Unpack it and submit the disk image inside, or export the appliance anew."
 
 
@@ -149,19 +158,22 @@ class _Walk:
         """Judge a member that may be a disk, by its beginning and its end."""
         head = yield Window(at, min(size, HEAD_BYTES))
         tail = head
-        rest = size - len(head)
-        if rest and len(head) == HEAD_BYTES:
-            last = min(rest, HEAD_BYTES)
+        last = min(size - len(head), HEAD_BYTES)
+        if last and len(head) == HEAD_BYTES:
             tail += yield Window(at + size - last, last)
+        if len(tail) == len(head) + last:
+            self._judge(head, End(size, tail[-HEAD_BYTES:]))
+
+    def _judge(self, head: bytes, end: End) -> None:
         found = [report for recognise in INSIDE if (report := recognise(head))]
         for disk in found[:1]:
             inside = disk.kind.words
+            if not disk.findings:
+                disk.judge_end(end)
+            for finding in disk.findings:
+                self.report.broke(finding.rule, f"in {inside} inside it, {finding.reason}", finding.hint)
             taken = len(found) == 1 and disk.kind.key in TAKEN
             self.report.require(taken, "ova-member", f"a member is {inside}, which no OVA may hold", REPACK)
-            if not disk.findings:
-                disk.judge_end(End(size, tail[-HEAD_BYTES:]))
-            for finding in disk.findings:
-                self.report.broke(finding.rule, f"inside, in {inside}, {finding.reason}", finding.hint)
             self.disk_bytes += disk.virtual_bytes or 0
 
     def _conclude(self) -> None:

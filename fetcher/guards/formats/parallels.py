@@ -10,7 +10,7 @@ Safety: it was closed, so no repair changes what was judged; no extension that i
 from functools import partial
 from struct import Struct
 
-from fetcher.guards.formats.report import Kind, Report, Role, Steps, windows
+from fetcher.guards.formats.report import CUT_SHORT, Kind, Report, Role, Steps, windows
 from fetcher.guards.formats.tables import integers
 
 PARALLELS = Kind(
@@ -23,7 +23,6 @@ SECTOR = 512
 IN_USE = 0x746F_6E59
 MOST_CLUSTER_SECTORS = 1 << 20
 MOST_ENTRIES = 1 << 26
-CUT_SHORT = "The file is cut short or damaged: fetch it again from its source."
 
 
 def recognise(head: bytes) -> Report | None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from struct import Struct
 from typing import Any
 
-from fetcher.guards.formats.report import HEAD_BYTES, Report, Steps, windows
+from fetcher.guards.formats.report import CUT_SHORT, HEAD_BYTES, Report, Steps, windows
 
 MOST_PACKED_BYTES = 1 << 20
 MOST_MEMBERS = 16
@@ -23,7 +23,6 @@ MOST_MEMORY_BYTES = 160 << 20  # A dictionary of 128 MiB, and what the decoder n
 ZIP_HEADER = Struct("<4sHHHHHIIIHH")
 ZIP_STORED, ZIP_DEFLATED, ZIP_ENCRYPTED = 0, 8, 1
 MISTAKES = (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError)
-CUT_SHORT = "The file is cut short or damaged: fetch it again from its source."
 REPACK = "Pack the image anew, with the usual options of the tool."
 SMALLER = "Pack the image anew with a smaller dictionary: `xz -9` or less."
 
@@ -89,6 +88,7 @@ def unpack_start(report: Report, start: Start) -> Steps:
             break
     if not start.is_known and unpacker is not None:
         report.require(unpacker.is_between, "packed-damaged", "its beginning does not unpack", CUT_SHORT)
+        report.require(bool(start.content), "packed-empty", "there is nothing inside", CUT_SHORT)
         start.is_known = unpacker.is_between
 
 

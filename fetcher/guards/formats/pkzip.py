@@ -9,7 +9,7 @@ Safety: an end record behind a raw disk or a disc makes the file two things at o
 from functools import partial
 from struct import Struct
 
-from fetcher.guards.formats.report import End, Kind, Report, Role
+from fetcher.guards.formats.report import CUT_SHORT, End, Kind, Report, Role
 
 ZIP = Kind(key="zip", words="a ZIP archive", role=Role.PACKED)
 
@@ -17,7 +17,6 @@ STARTS = (b"PK\3\4", b"PK\5\6", b"PK\7\x08")
 END_MAGIC = b"PK\5\6"
 END_RECORD = Struct("<4sHHHHIIH")
 FAR = 0xFFFF_FFFF  # The number stands in a ZIP64 record instead.
-CUT_SHORT = "The file is cut short or damaged: fetch it again from its source."
 
 
 def recognise(head: bytes) -> Report | None:
@@ -25,6 +24,7 @@ def recognise(head: bytes) -> Report | None:
     if head[:4] not in STARTS:
         return None
     report = Report(kind=ZIP, name="ZIP archive")
+    report.require(head[:4] != END_MAGIC, "packed-empty", "there is nothing inside", CUT_SHORT)
     report.close = partial(_close, report)
     return report
 

@@ -10,6 +10,7 @@ from fetcher.errors import (
     FormatMismatch,
     FormatUnknown,
     FormatUnsafe,
+    TooManyBytes,
     VirtualSizeExceeded,
 )
 from fetcher.guards.formats import advice
@@ -22,7 +23,7 @@ AMAZON = ("ami", "ari", "aki")  # Whose disk and container format are always the
 BARE, COMPRESSED, OVA = "bare", "compressed", "ova"
 STARTING = ("qcow2", "vmdk", "vdi", "vhdx", "iso", "ploop")  # Which cannot be overlooked at the beginning.
 INSIDE_ROLES = (None, Role.DISK, Role.TRACE)
-RAMDISK_ROLES = (None, Role.RAMDISK, Role.TRACE)
+BOOTED_FROM = ("gzip", "xz", "zstd", "bzip2", "lz4")  # What Linux unpacks a ramdisk from.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,7 @@ class Policy:
         disk: The disk format that was claimed.
         container: The container format that was claimed.
         name_content: Names what is none of ours, for the message.
+        max_bytes: What the file can hold at most; None if that is not known.
     """
 
     disk_formats: Sequence[str]
@@ -44,6 +46,7 @@ class Policy:
     disk: str | None
     container: str | None
     name_content: Callable[[bytes], str | None]
+    max_bytes: int | None = None
 
     def judge(self, found: Inspection, head: bytes) -> FormatVerdict | None:
         """Return the verdict, or None where it has to wait for the end of the stream.
@@ -54,6 +57,7 @@ class Policy:
             FormatMismatch: It is not what was claimed.
             FormatUnknown: It is nothing that is accepted.
             FormatUnsafe: It breaks a rule.
+            TooManyBytes: It has to be longer than it may be.
             VirtualSizeExceeded: Its disk is too large.
         """
         if found.format == EMPTY:
@@ -68,6 +72,7 @@ class Policy:
         disk, container = formats
         self._check_accepted(found, disk, container)
         _check_safe(found)
+        self._check_reach(found)
         virtual_bytes = found.virtual_bytes
         if virtual_bytes is None and found.role is None and found.complete:
             virtual_bytes = found.seen_bytes
@@ -81,6 +86,11 @@ class Policy:
             facts={"format": found.format, **found.facts},
         )
 
+    def _check_reach(self, found: Inspection) -> None:
+        """Refuse early what has to be longer than it may be."""
+        if self.max_bytes is not None and found.reach_bytes > self.max_bytes:
+            raise TooManyBytes(max_bytes=self.max_bytes, declared_bytes=found.reach_bytes)
+
     def _resolve(self, found: Inspection, head: bytes) -> tuple[str, str] | None:
         """Return the disk and container format that it is kept as; None if that is not known yet."""
         role = found.role
@@ -91,6 +101,8 @@ class Policy:
         if role is Role.PACKED:
             return self._resolve_packed(found)
         if role is Role.BUNDLE:
+            if self.container is None and self.disk not in (None, "vmdk"):
+                raise self._refusal(found)
             return self._expect(found, self.disk or "vmdk", OVA)
         if role in (Role.KERNEL, Role.RAMDISK) and self.disk == found.disk_format:
             return self._expect(found, self.disk or "", self.disk or "")
@@ -102,8 +114,9 @@ class Policy:
     def _resolve_packed(self, found: Inspection) -> tuple[str, str]:
         """Take a packed image if that was said, or nothing was; a packed ramdisk is one all the same."""
         inside = found.inside
-        if self.disk == "ari" and self.container in (None, "ari"):
-            return self._hold_inside(found, inside is None or inside.role in RAMDISK_ROLES, "ari", "ari")
+        if self.disk == "ari" and self.container == "ari" and found.format in BOOTED_FROM:
+            fits = inside is None or inside.role is Role.RAMDISK or "file_system" in inside.facts
+            return self._hold_inside(found, fits, "ari", "ari")
         if self.container == COMPRESSED or (self.container is None and self.disk is None):
             if inside is None:
                 return self.disk or "raw", COMPRESSED

@@ -14,7 +14,7 @@ from functools import partial
 from struct import Struct
 
 from fetcher.guards.formats.qcow2_tables import Geometry, follow
-from fetcher.guards.formats.report import HEAD_BYTES, Kind, Report, Role, Steps
+from fetcher.guards.formats.report import CUT_SHORT, HEAD_BYTES, Kind, Report, Role, Steps
 
 QCOW2 = Kind(key="qcow2", words="a QCOW2 disk image", role=Role.DISK, disk_format="qcow2", qemu="qcow2")
 
@@ -29,7 +29,6 @@ MOST_L1_BYTES = 32 << 20  # As in qemu.
 MOST_REFTABLE_BYTES = 8 << 20  # As in qemu.
 MOST_SNAPSHOTS = 65_536  # As in qemu.
 SNAPSHOT_BYTES = 40  # The least that one entry takes.
-CUT_SHORT = "The file is cut short or damaged: fetch it again from its source."
 REMAKE = "Make a copy without it: `qemu-img convert -O qcow2 SOURCE TARGET`."
 
 

@@ -65,6 +65,7 @@ RECOGNISERS: tuple[Callable[[bytes], Report | None], ...] = (
     partitions.recognise_gpt,
     partitions.recognise_apple,
     filesystem.recognise,
+    filesystem.recognise_volume,
     filesystem.recognise_hfs,
     document.recognise,
 )

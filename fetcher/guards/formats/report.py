@@ -45,6 +45,9 @@ class End(NamedTuple):
     tail: bytes
 
 
+CUT_SHORT = "The file is cut short or damaged: compare its size with the source's, and fetch it again."
+
+
 class Role(StrEnum):
     """What a kind of content is to an importer of disk images."""
 
@@ -123,10 +126,10 @@ class Report:
     reach_what: str = ""
 
     def broke(self, rule: str, reason: str, hint: str = "") -> None:
-        """Note that the image breaks a rule."""
-        self.findings.append(
-            Finding(rule=rule, reason=reason, hint=hint) if hint else Finding(rule=rule, reason=reason)
-        )
+        """Note, once, that the image breaks a rule."""
+        finding = Finding(rule=rule, reason=reason, hint=hint) if hint else Finding(rule=rule, reason=reason)
+        if finding not in self.findings:
+            self.findings.append(finding)
 
     def require(self, holds: bool, rule: str, reason: str, hint: str = "") -> None:
         """Note that the image breaks a rule unless it `holds`."""
@@ -144,7 +147,7 @@ class Report:
             self.broke(
                 "beyond-end",
                 f"its {self.reach_what} would end at byte {self.reach:,}, but there are only {end.total:,}",
-                "The file is cut short or damaged: compare its size with the source's, and fetch it again.",
+                CUT_SHORT,
             )
         if self.close is not None:
             self.close(end)

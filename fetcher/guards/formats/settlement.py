@@ -8,7 +8,7 @@ BESIDE = {
 }
 """What may be found beside a format without making it two."""
 
-PREFERRED = ("gpt", "mbr", "apm", "filesystem", "hfs", "boot")
+PREFERRED = ("gpt", "mbr", "apm", "filesystem", "volume", "hfs", "boot")
 """Of several signs of a raw disk, the one it is named after."""
 
 FLAT = frozenset({"iso", "udf"})

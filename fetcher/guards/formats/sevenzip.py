@@ -10,13 +10,12 @@ from functools import partial
 from struct import Struct
 from zlib import crc32
 
-from fetcher.guards.formats.report import End, Kind, Report, Role
+from fetcher.guards.formats.report import CUT_SHORT, End, Kind, Report, Role
 
 SEVENZIP = Kind(key="7z", words="a 7z archive", role=Role.PACKED)
 
 MAGIC = b"7z\xbc\xaf\x27\x1c"
 HEADER = Struct("<6s2sIQQI")
-CUT_SHORT = "The file is cut short or damaged: fetch it again from its source."
 
 
 def recognise(head: bytes) -> Report | None:

@@ -82,6 +82,10 @@ class Reader:
 
     Args:
         steps: Asks for windows; may raise what its owner wants to see.
+
+    Attributes:
+        seen_bytes: How many bytes have come.
+        served: How many windows have been served, which is what all of this costs.
     """
 
     def __init__(self, steps: Steps) -> None:
@@ -91,6 +95,7 @@ class Reader:
         self._want: Window | None = None
         self._next_byte = NEVER
         self.seen_bytes = 0
+        self.served = 0
         self._set(next(steps))
 
     def _set(self, want: Window) -> None:
@@ -126,6 +131,7 @@ class Reader:
 
     def _deliver(self, window: bytes) -> None:
         self._held = bytearray()
+        self.served += 1
         try:
             self._set(self._steps.send(window))
         except StopIteration:

@@ -11,7 +11,7 @@ Safety: types fixed (2) and dynamic (3) only: a differencing disk needs another 
 from functools import partial
 from struct import Struct
 
-from fetcher.guards.formats.report import End, Kind, Report, Role, Steps, Window, windows
+from fetcher.guards.formats.report import CUT_SHORT, End, Kind, Report, Role, Steps, Window, windows
 from fetcher.guards.formats.tables import integers, is_power_of_two, round_up
 
 VHD = Kind(key="vhd", words="a VHD disk image", role=Role.DISK, disk_format="vhd", qemu="vpc")
@@ -23,7 +23,6 @@ FOOTER_BYTES, HEADER_BYTES, SECTOR = 512, 1024, 512
 FIXED, DYNAMIC, DIFFERENCING = 2, 3, 4
 MOST_BYTES = 0xFF00_0000 * SECTOR  # 2040 GiB, by the specification.
 UNUSED = 0xFFFF_FFFF
-CUT_SHORT = "The file is cut short or damaged: fetch it again from its source."
 FLATTEN = "Merge it with its parent, for example with Hyper-V's Convert-VHD."
 
 

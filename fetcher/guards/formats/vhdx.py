@@ -17,7 +17,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from fetcher.guards.formats.crc32c import crc32c
-from fetcher.guards.formats.report import Kind, Report, Role, Steps, Window
+from fetcher.guards.formats.report import CUT_SHORT, Kind, Report, Role, Steps, Window
 from fetcher.guards.formats.vhdx_metadata import BlockTable, Disk, check_metadata
 
 VHDX = Kind(key="vhdx", words="a VHDX disk image", role=Role.DISK, disk_format="vhdx", qemu="vhdx")
@@ -33,7 +33,6 @@ METADATA = UUID("8b7ca206-4790-4b9a-b8fe-575f050f886e").bytes_le
 MOST_ENTRIES = 2_047
 MEBIBYTE = 1 << 20
 HEADER_VERDICT_BYTES = 4 * MEBIBYTE
-CUT_SHORT = "The file is cut short or damaged: fetch it again from its source."
 CLOSE_IT = "Shut down what uses the image and copy it again, or repair it with `qemu-img check -r all`."
 
 

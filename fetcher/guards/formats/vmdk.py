@@ -12,7 +12,7 @@ Safety: what the descriptor says is checked in vmdk_descriptor. COWD (ESX) and b
 from functools import partial
 from struct import Struct
 
-from fetcher.guards.formats.report import End, Kind, Report, Role, Steps, windows
+from fetcher.guards.formats.report import CUT_SHORT, End, Kind, Report, Role, Steps, windows
 from fetcher.guards.formats.tables import integers, is_power_of_two
 from fetcher.guards.formats.vmdk_descriptor import STREAM, check_descriptor
 
@@ -30,7 +30,6 @@ TABLE_ENTRIES = 512
 MOST_SECTORS = 1 << 41  # 1 PiB: far above any cap, and no overflow behind it.
 FOOTER_BYTES = 1_536  # A marker, the footer, the end-of-stream marker.
 FOOTER_MARKER = Struct("<QII")
-CUT_SHORT = "The file is cut short or damaged: fetch it again from its source."
 
 
 def recognise(head: bytes) -> Report | None:

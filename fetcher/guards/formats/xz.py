@@ -13,7 +13,7 @@ from functools import partial
 from struct import Struct
 from zlib import crc32
 
-from fetcher.guards.formats.report import End, Kind, Report, Role
+from fetcher.guards.formats.report import CUT_SHORT, End, Kind, Report, Role
 from fetcher.guards.formats.tables import round_up
 
 XZ = Kind(key="xz", words="an xz archive", role=Role.PACKED)
@@ -21,7 +21,6 @@ XZ = Kind(key="xz", words="an xz archive", role=Role.PACKED)
 MAGIC, FOOTER_MAGIC = b"\xfd7zXZ\0", b"YZ"
 HEADER_BYTES = FOOTER_BYTES = 12
 FOOTER = Struct("<II2s2s")
-CUT_SHORT = "The file is cut short or damaged: fetch it again from its source."
 
 
 def recognise(head: bytes) -> Report | None:

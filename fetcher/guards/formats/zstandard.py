@@ -11,7 +11,7 @@ Safety: a window of at most 128 MiB, because a reader has to hold it in memory; 
 from functools import partial
 from struct import Struct
 
-from fetcher.guards.formats.report import Kind, Report, Role, Steps, Window
+from fetcher.guards.formats.report import CUT_SHORT, Kind, Report, Role, Steps, Window
 
 ZSTD = Kind(key="zstd", words="a Zstandard archive", role=Role.PACKED)
 
@@ -23,7 +23,6 @@ MOST_BLOCK = 1 << 17
 CONTENT_BYTES = (0, 2, 4, 8)
 DICTIONARY_BYTES = (0, 1, 2, 4)
 RLE, RESERVED = 1, 3
-CUT_SHORT = "The file is cut short or damaged: fetch it again from its source."
 
 
 def recognise(head: bytes) -> Report | None:

@@ -1,0 +1,122 @@
+"""Pages on imports: the live list, and the story of one."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import urlencode
+
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fetcher.api.auth import require_role
+from fetcher.api.house import House, house_of
+from fetcher.api.page import chart
+from fetcher.api.page.render import HEADERS, fragment, page
+from fetcher.api.page.session import Visitor, read_form
+from fetcher.api.page.shown import see_other, shown
+from fetcher.api.page.timeline import tell
+from fetcher.api.watch import Watch
+from fetcher.errors import Conflict
+from fetcher.model import Import, State
+
+LIST_SECONDS = 1.0
+DETAIL_SECONDS = 0.5
+STATES = [state.value for state in State]
+
+
+def _filters(request: Request) -> dict[str, str]:
+    state = request.query_params.get("state", "")
+    return {"state": state} if state in STATES else {}
+
+
+async def _page_of(
+    house: House, visitor: Visitor, filters: dict[str, str], marker: str | None
+) -> tuple[list[Import], bool]:
+    limit = house.settings().server.page_items
+    records = await house.index.imports.page(visitor.actor, filters, limit=limit + 1, marker=marker)
+    return [house.importer.snapshot(record) for record in records[:limit]], len(records) > limit
+
+
+@shown
+async def listing(request: Request, visitor: Visitor) -> Response:
+    """`GET /page/imports`: newest first; the first page moves by itself."""
+    filters = _filters(request)
+    marker = request.query_params.get("marker")
+    records, has_more = await _page_of(house_of(request), visitor, filters, marker)
+    older = urlencode({**filters, "marker": records[-1].id}) if has_more else None
+    return page(
+        "imports.html",
+        visitor,
+        records=records,
+        states=STATES,
+        state=filters.get("state", ""),
+        older=older,
+        is_first=marker is None,
+        query=urlencode(filters),
+    )
+
+
+@shown
+async def listing_events(request: Request, visitor: Visitor) -> Response:
+    """`GET /page/imports/events`: the first page of the list whenever it changes."""
+    house, filters = house_of(request), _filters(request)
+    most = request.query_params.get("most", "")
+    shown_rows = int(most) if most.isascii() and most.isdigit() and len(most) < 4 else None
+
+    async def stream() -> AsyncIterator[ServerSentEvent]:
+        before = ""
+        while True:
+            records, _ = await _page_of(house, visitor, filters, None)
+            rows = fragment("_import_rows.html", records=records[:shown_rows])
+            if rows != before:
+                yield ServerSentEvent(rows, event="rows")
+                before = rows
+            await asyncio.sleep(LIST_SECONDS)
+
+    return EventSourceResponse(stream(), headers=HEADERS)
+
+
+def _story(request: Request, visitor: Visitor, record: Import) -> dict[str, Any]:
+    watch: Watch = request.app.state.watch
+    curve = watch.curve(record.id)
+    return {
+        "record": record,
+        "steps": tell(record, is_operator=visitor.actor.is_admin),
+        "chart": chart.draw(curve.rates()) if curve else None,
+    }
+
+
+@shown
+async def detail(request: Request, visitor: Visitor) -> Response:
+    """`GET /page/imports/{id}`: the story of one import, while it happens and afterwards."""
+    house = house_of(request)
+    record = await house.importer.find(request.path_params["id"], visitor.actor)
+    return page("import.html", visitor, **_story(request, visitor, record))
+
+
+@shown
+async def detail_events(request: Request, visitor: Visitor) -> Response:
+    """`GET /page/imports/{id}/events`: the story whenever it changes, until it has ended."""
+    house, import_id = house_of(request), request.path_params["id"]
+    await house.importer.find(import_id, visitor.actor)  # An unknown id is a page, not a broken stream.
+
+    async def stream() -> AsyncIterator[ServerSentEvent]:
+        async for record in house.importer.follow(import_id, visitor.actor, least_seconds=DETAIL_SECONDS):
+            text = fragment("_import_story.html", visitor=visitor, **_story(request, visitor, record))
+            yield ServerSentEvent(text, event="end" if record.state.is_final else "progress")
+
+    return EventSourceResponse(stream(), headers=HEADERS)
+
+
+@shown
+async def cancel(request: Request, visitor: Visitor) -> Response:
+    """`POST /page/imports/{id}/cancel`: end it; one that has ended meanwhile is simply shown."""
+    await read_form(request)
+    require_role(visitor.actor, "member")
+    import_id = request.path_params["id"]
+    try:
+        await house_of(request).importer.cancel(import_id, visitor.actor)
+    except Conflict:
+        return see_other(f"/page/imports/{import_id}")
+    return see_other(f"/page/imports/{import_id}")

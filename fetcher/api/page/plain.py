@@ -1,0 +1,46 @@
+"""Pages with nothing to do on them: limits, and what the codes mean."""
+
+from itertools import groupby
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fetcher.api.discovery import describe
+from fetcher.api.house import house_of
+from fetcher.api.page.render import page
+from fetcher.api.page.session import Visitor
+from fetcher.api.page.shown import shown
+from fetcher.api.words import limit_words
+from fetcher.errors import table
+from fetcher.guards import published
+
+GUARDS = {
+    "url": "URLs",
+    "address": "Addresses",
+    "redirects": "Redirects",
+    "response": "Answers",
+    "size": "Size",
+    "pace": "Time",
+    "format": "Formats",
+    "checksum": "Checksums",
+}
+
+
+@shown
+async def limits(request: Request, visitor: Visitor) -> Response:
+    """`GET /page/limits`: every limit in force, told by the guard that enforces it."""
+    found = published(house_of(request).settings())
+    sections = [
+        (
+            GUARDS.get(guard, guard.replace("_", " ").capitalize()),
+            [(limit, limit_words(limit.name, limit.value)) for limit in group],
+        )
+        for guard, group in groupby(found, key=lambda limit: limit.guard)
+    ]
+    return page("limits.html", visitor, sections=sections)
+
+
+@shown
+async def codes(_request: Request, visitor: Visitor) -> Response:
+    """`GET /page/codes`: what each code means."""
+    return page("codes.html", visitor, codes=[describe(kind) for kind in table().values()])

@@ -1,0 +1,72 @@
+"""Templates to answers: everything is escaped, and the browser is told to load nothing but our own files."""
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fetcher import __version__
+from fetcher.api import words
+from fetcher.api.page import moments
+from fetcher.api.page.session import Visitor
+from fetcher.api.page.static import link_of
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+    "Cache-Control": "no-store",
+    "Vary": "Accept, Cookie",
+}
+
+_environment = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_environment.filters |= {
+    "size": words.size_words,
+    "exact": words.exact_words,
+    "rate": words.rate_words,
+    "span": words.time_words,
+    "moment": moments.moment,
+    "clock": moments.clock,
+    "doing": words.moment_words,
+    "title": words.title_of,
+}
+_environment.globals |= {"link_of": link_of, "version": __version__}
+
+
+def fragment(template: str, **context: Any) -> str:
+    """A part of a page, for an event or a swap."""
+    return _environment.get_template(template).render(**context)
+
+
+def page(template: str, visitor: Visitor | None, *, status: int = 200, **context: Any) -> Response:
+    """A whole page.
+
+    Args:
+        visitor: Who looks; None before they have said.
+    """
+    text = _environment.get_template(template).render(visitor=visitor, **context)
+    answer = Response(text, status, HEADERS, media_type="text/html")
+    if visitor is not None:
+        visitor.remember(answer)
+    return answer
+
+
+def wants_page(request: Request) -> bool:
+    """Whether a browser asks: only those name HTML among what they accept."""
+    return "text/html" in request.headers.get("accept", "")
+
+
+def is_swap(request: Request) -> bool:
+    """Whether a part of a page is asked for, by the page itself."""
+    return request.headers.get("hx-request") == "true"

@@ -1,0 +1,26 @@
+"""Where the pages are."""
+
+from starlette.routing import Route
+
+from fetcher.api.page import desk, images, imports, plain, signing, static, submitting
+
+routes = [
+    Route("/page/static/{name}", static.static_file, methods=["GET"]),
+    Route("/page/check", submitting.check, methods=["POST"]),
+    Route("/page/submit", submitting.submit, methods=["POST"]),
+    Route("/page/imports", imports.listing, methods=["GET"]),
+    Route("/page/imports/events", imports.listing_events, methods=["GET"]),
+    Route("/page/imports/{id}", imports.detail, methods=["GET"]),
+    Route("/page/imports/{id}/events", imports.detail_events, methods=["GET"]),
+    Route("/page/imports/{id}/cancel", imports.cancel, methods=["POST"]),
+    Route("/page/images", images.listing, methods=["GET"]),
+    Route("/page/images/{id}", images.detail, methods=["GET"]),
+    Route("/page/images/{id}/file", images.download, methods=["GET"]),
+    Route("/page/images/{id}/delete", images.delete, methods=["POST"]),
+    Route("/page/limits", plain.limits, methods=["GET"]),
+    Route("/page/codes", plain.codes, methods=["GET"]),
+    Route("/page/desk", desk.desk, methods=["GET"]),
+    Route("/page/sign-in", signing.form, methods=["GET"]),
+    Route("/page/sign-in", signing.sign_in, methods=["POST"]),
+    Route("/page/sign-out", signing.sign_out, methods=["POST"]),
+]

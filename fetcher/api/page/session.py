@@ -1,0 +1,119 @@
+"""Who looks at the page, and proof that a form came from it.
+
+Two cookies, both out of reach of scripts and never sent from another site:
+one holds the token where tokens are used, one a random number. Each form
+carries a keyed digest of that number; only our own page can know it. The key
+lives as long as the process, so a form from before a restart is refused
+politely.
+"""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Mapping
+from urllib.parse import parse_qsl, urlsplit
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fetcher.api.body import read_body
+from fetcher.api.house import house_of
+from fetcher.errors import Forbidden, InvalidRequest
+from fetcher.model import Actor
+
+TOKEN_COOKIE = "fetcher_token"  # noqa: S105 - the cookie's name
+FORM_COOKIE = "fetcher_form"
+FORM_FIELD = "proof"
+MOST_FIELDS = 400
+_KEY = secrets.token_bytes(32)
+
+
+class Visitor:
+    """Somebody at a browser.
+
+    Args:
+        request: What they asked for.
+        actor: Who they are.
+    """
+
+    def __init__(self, request: Request, actor: Actor) -> None:
+        self.actor = actor
+        self.path = request.url.path
+        self.needs_token = TOKEN_COOKIE in request.cookies
+        self._is_secure = request.url.scheme == "https"
+        self._known = request.cookies.get(FORM_COOKIE, "")
+        self._number = self._known or secrets.token_urlsafe(24)
+
+    @property
+    def proof(self) -> str:
+        """What a form of this visitor must carry."""
+        return _digest(self._number)
+
+    def remember(self, answer: Response) -> None:
+        """Give the browser its number."""
+        if not self._known:
+            set_cookie(answer, FORM_COOKIE, self._number, is_secure=self._is_secure)
+
+
+def _digest(number: str) -> str:
+    return hmac.new(_KEY, number.encode(), hashlib.sha256).hexdigest()
+
+
+def set_cookie(answer: Response, name: str, value: str, *, is_secure: bool) -> None:
+    """Set a cookie that scripts cannot read and other sites cannot send."""
+    answer.set_cookie(name, value, path="/", httponly=True, samesite="strict", secure=is_secure)
+
+
+def with_token(request: Request) -> Request:
+    """The request as the API would get it: the cookie's token where a header's would be."""
+    token = request.cookies.get(TOKEN_COOKIE)
+    if not token or "x-auth-token" in request.headers:
+        return request
+    headers = [*request.scope["headers"], (b"x-auth-token", token.encode("latin-1", "replace"))]
+    return Request({**request.scope, "headers": headers}, request.receive)
+
+
+async def visitor_of(request: Request) -> Visitor:
+    """Find out who looks.
+
+    Raises:
+        Unauthenticated: They have to sign in first.
+    """
+    actor = await house_of(request).identify(with_token(request))
+    return Visitor(request, actor)
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """Read a form that our own page sent.
+
+    Raises:
+        Forbidden: It came from elsewhere, or from before a restart.
+        InvalidRequest: It is no form, or a field stands twice.
+    """
+    _check_origin(request)
+    text = (await read_body(request)).decode("utf-8", "replace")
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS)
+    except ValueError as error:
+        raise InvalidRequest(reason="the form has too many fields") from error
+    form = dict(pairs)
+    if len(form) != len(pairs):
+        raise InvalidRequest(reason="a field of the form stands twice")
+    number = request.cookies.get(FORM_COOKIE, "")
+    if not number or not hmac.compare_digest(form.pop(FORM_FIELD, "").encode(), _digest(number).encode()):
+        raise Forbidden(reason="the form is too old; load the page again and send it once more")
+    return form
+
+
+def _check_origin(request: Request) -> None:
+    """Refuse a form that a browser says another site sent (Fetch metadata; RFC 6454)."""
+    site = request.headers.get("sec-fetch-site", "same-origin")
+    origin = request.headers.get("origin")
+    is_foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+    if site not in {"same-origin", "none"} or is_foreign:
+        raise Forbidden(reason="the form was sent by another site")
+
+
+def text_of(form: Mapping[str, str], name: str) -> str | None:
+    """A field without the space around it; None when empty."""
+    return form.get(name, "").strip() or None

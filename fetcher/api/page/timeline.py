@@ -1,0 +1,115 @@
+"""The story of one import, step by step."""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from fetcher.api.words import exact_words, size_words, time_words
+from fetcher.model import Attempt, Hop, Import, State
+
+Mood = Literal["good", "bad", "plain", "now"]
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that happened.
+
+    Args:
+        at: When; None where no time was kept.
+        facts: Names and values below it.
+    """
+
+    at: datetime | None
+    words: str
+    mood: Mood = "plain"
+    facts: tuple[tuple[str, str], ...] = ()
+
+
+def tell(record: Import, *, is_operator: bool) -> list[Step]:
+    """Tell an import from its submission to its end, or as far as it is.
+
+    Args:
+        is_operator: May see the addresses that were dialled.
+    """
+    steps = [Step(at=record.created_at, words=f"Submitted by {record.user_id}")]
+    if record.started_at is not None:
+        waited = (record.started_at - record.created_at).total_seconds()
+        after = f" after {time_words(waited)} in line" if waited >= 1 else ""
+        steps.append(Step(at=record.started_at, words=f"Started{after}"))
+    for attempt in record.attempts:
+        steps += _attempt(record, attempt, is_operator=is_operator)
+    if record.format is not None:
+        virtual = record.format.virtual_bytes
+        facts = (("disk", exact_words(virtual) or ""),) if virtual is not None else ()
+        steps.append(Step(at=None, words=f"The bytes are: {record.format.name}", mood="good", facts=facts))
+    if record.digests:
+        steps.append(_digests(record))
+    steps.append(_last(record))
+    return steps
+
+
+def _attempt(record: Import, attempt: Attempt, *, is_operator: bool) -> list[Step]:
+    several = len(record.attempts) > 1 or attempt.number > 1
+    words = f"Attempt {attempt.number}" if several else "Asked the source"
+    if attempt.offset:
+        words += f", from byte {attempt.offset:,} on"
+    steps = [Step(at=attempt.started_at, words=words)]
+    steps += [_hop(hop, is_operator=is_operator) for hop in attempt.hops]
+    if attempt.ended_at is not None:
+        took = time_words((attempt.ended_at - attempt.started_at).total_seconds())
+        got = f"{size_words(attempt.received_bytes)} in {took}"
+        if attempt.code == "ok":
+            steps.append(Step(at=attempt.ended_at, words=f"Received {got}", mood="good"))
+        else:
+            again = f"; trying again in {time_words(attempt.wait_seconds)}" if attempt.wait_seconds else ""
+            is_last = record.state.is_final and attempt is record.attempts[-1]
+            reason = "Stopped" if is_last else attempt.reason or attempt.code
+            broke = f"{reason} after {got}{again}" if is_last else f"{reason} ({got}{again})"
+            steps.append(Step(at=attempt.ended_at, words=broke, mood="bad"))
+    return steps
+
+
+def _hop(hop: Hop, *, is_operator: bool) -> Step:
+    status = hop.status
+    if status is None:
+        words, mood = "No answer", "bad"
+    elif 300 <= status < 400:
+        words, mood = f"Redirected ({status})", "plain"
+    else:
+        words, mood = f"Answered with {status}", "good" if status < 300 else "bad"
+    facts = [("from", hop.url)]
+    if is_operator and hop.address:
+        facts.append(("address", f"{hop.address} port {hop.port}"))
+    if hop.tls is not None:
+        facts.append(("certificate", f"{hop.tls.subject}, {hop.tls.version}, until {hop.tls.not_after}"))
+    facts += [
+        (name, hop.headers[name]) for name in ("content-type", "etag", "last-modified") if name in hop.headers
+    ]
+    return Step(at=hop.at, words=words, mood=mood, facts=tuple(facts))  # type: ignore[arg-type] # both are moods
+
+
+def _digests(record: Import) -> Step:
+    promised = record.submission.checksum
+    if promised is None:
+        return Step(at=None, words="Digests computed; none was promised to compare with")
+    actual = record.digests.get(promised.algorithm)
+    if actual == promised.value:
+        return Step(at=None, words=f"The {promised.algorithm} is the one that was promised", mood="good")
+    return Step(at=None, words=f"The {promised.algorithm} is not the one that was promised", mood="bad")
+
+
+def _last(record: Import) -> Step:
+    if record.state is State.SUCCEEDED:
+        return Step(at=record.ended_at, words="Stored, and visible as an image", mood="good")
+    if record.state.is_final:
+        title = record.verdict.title if record.verdict else record.state.value
+        return Step(at=record.ended_at, words=title, mood="bad")
+    return Step(at=None, words=_NOW.get(record.phase.value if record.phase else "", "Waiting"), mood="now")
+
+
+_NOW = {
+    "connecting": "Connecting to the source",
+    "pulling": "Receiving bytes",
+    "verifying": "Checking the digests",
+    "committing": "Storing",
+}
