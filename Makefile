@@ -3,7 +3,7 @@ PYTHON ?= python3
 CONFIG ?= config.toml
 V := .venv/bin
 
-.PHONY: run test check demo fuzz bench bench-check clean format setup setup-dev lock
+.PHONY: run test check demo fuzz bench bench-check bench-pulls clean format setup setup-dev lock
 
 run: setup
 	@exec $(V)/python server.py --config $(CONFIG)
@@ -56,3 +56,6 @@ clean:
 
 bench: setup-dev
 	$(V)/python -m bench run
+
+bench-pulls: setup-dev
+	$(V)/python -m bench.pulls
