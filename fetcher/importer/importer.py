@@ -248,10 +248,14 @@ class Importer:
             self._tasks[ticket.import_id] = task
 
     async def _run(self, ticket: Ticket) -> None:
+        # The task was begun by whoever made room for it: what their log lines carry is not its own.
+        structlog.contextvars.clear_contextvars()
         try:
             taken = await self.parts.index.imports.claim(ticket.import_id, datetime.now(UTC))
             if taken is not None:
                 record, secrets = taken
+                ids = {"import_id": record.id, "image_id": record.image_id, "request_id": record.request_id}
+                structlog.contextvars.bind_contextvars(**ids)
                 live = Live(record, asyncio.get_running_loop().time)
                 self._live[record.id] = live
                 await Run(self.parts, live, secrets).finish()
