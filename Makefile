@@ -56,3 +56,6 @@ clean:
 
 bench: setup-dev
 	$(V)/python -m bench run
+
+bench-check: setup-dev
+	$(V)/python -m bench check

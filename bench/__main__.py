@@ -1,4 +1,4 @@
-"""`python -m bench run [CASES]`: measure, print the table, write the JSON."""
+"""Measure and print the table (`python -m bench run [CASES]`), or count (`python -m bench check`)."""
 
 import argparse
 import sys
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench import case_api, case_download, case_many, case_pull
+from bench.check import check
 from bench.figures import Report, Row
 from bench.lab import Lab, Missing, laboratory
 
@@ -30,7 +31,10 @@ def main() -> int:
     run.add_argument("--rounds", type=int, default=5, help="how often each contender gets its turn (5)")
     run.add_argument("--size-mib", type=int, default=1024, help="size of the big image (1024)")
     run.add_argument("--json", type=Path, default=Path("bench/results.json"), help="where the figures go")
+    commands.add_parser("check", help="count what must not grow; the same on every machine")
     options = parser.parse_args()
+    if options.command == "check":
+        return check()
     unknown = set(options.cases) - set(CASES)
     if unknown:
         parser.error(f"no case is named {', '.join(sorted(unknown))}")
