@@ -9,6 +9,7 @@ from bench import case_api, case_download, case_many, case_pull
 from bench.check import check
 from bench.figures import Report, Row
 from bench.lab import Lab, Missing, laboratory
+from bench.plots import draw
 
 CASES: dict[str, Callable[[Lab], list[Row]]] = {
     "pull": case_pull.measure,
@@ -32,9 +33,15 @@ def main() -> int:
     run.add_argument("--size-mib", type=int, default=1024, help="size of the big image (1024)")
     run.add_argument("--json", type=Path, default=Path("bench/results.json"), help="where the figures go")
     commands.add_parser("check", help="count what must not grow; the same on every machine")
+    plot = commands.add_parser("plot", help="draw the plots of docs/ from the figures of a run")
+    plot.add_argument("--json", type=Path, default=Path("bench/results.json"), help="where the figures are")
     options = parser.parse_args()
     if options.command == "check":
         return check()
+    if options.command == "plot":
+        for path in draw(options.json, Path("docs")):
+            print(path)
+        return 0
     unknown = set(options.cases) - set(CASES)
     if unknown:
         parser.error(f"no case is named {', '.join(sorted(unknown))}")
