@@ -1,6 +1,7 @@
 """Measure and print the table (`python -m bench run [CASES]`), or count (`python -m bench check`)."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -45,6 +46,8 @@ def main() -> int:
     unknown = set(options.cases) - set(CASES)
     if unknown:
         parser.error(f"no case is named {', '.join(sorted(unknown))}")
+    # So that servers and folders go when the run is ended from outside.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     report = Report()
     with laboratory(options.rounds, options.size_mib) as lab:
         for name in options.cases or CASES:

@@ -26,7 +26,7 @@ def set_up_logs(settings: Settings) -> None:
     structlog.configure(
         processors=[*shared, *faults, _one_line, form],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Unbreakable())),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _Unbreakable())),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(_Unbreakable())

@@ -30,7 +30,7 @@ class Staged:
 
     Args:
         path: Inside the store's staging folder.
-        descriptor: Open for writing.
+        descriptor: Open for writing, and for reading back.
         size: How many bytes it holds already.
     """
 
@@ -86,6 +86,28 @@ class Staged:
             raise translate(error, "fsync") from error
         reach("store.synced")
 
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Read back what was written.
+
+        Raises:
+            StoreFailed: The disk has lost it.
+        """
+        try:
+            return os.pread(self._descriptor, length, offset)
+        except OSError as error:
+            raise translate(error, "read back") from error
+
+    def park(self) -> None:
+        """Make the bytes and the name durable, and close the file.
+
+        Raises:
+            StoreFull: The file system has no room, found out late.
+            StoreFailed: The disk refused them.
+        """
+        self.sync()
+        self.close()
+        self._disk.sync_folder(self.path.parent)
+
     def close(self) -> None:
         """Close the file; closing twice is nothing."""
         if self._descriptor >= 0:
@@ -98,3 +120,17 @@ class Staged:
             self.close()
         self._disk.unlink(self.path)
         reach("store.discarded")
+
+
+def reopen(path: Path, size: int, disk: Disk) -> Staged | None:
+    """Take up a file that an earlier process left, cut to `size`; too short a one is removed: None."""
+    try:
+        descriptor = disk.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    staged = Staged(path, descriptor, size=size, disk=disk)
+    if os.fstat(descriptor).st_size < size:
+        staged.discard()
+        return None
+    disk.truncate(descriptor, size)
+    return staged

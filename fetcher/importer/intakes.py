@@ -1,0 +1,82 @@
+"""The intakes of one pull: empty ones, and the one that an earlier process left."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from fetcher.config import Settings
+from fetcher.importer.intake import Intake
+from fetcher.importer.parts import Parts
+from fetcher.importer.resume import replay
+from fetcher.index import Kept
+from fetcher.model import Submission
+from fetcher.store import Staged
+from fetcher.store.store import Reservation
+
+
+@dataclass(kw_only=True)
+class Intakes:
+    """Makes intakes whose files are named after their pull.
+
+    Args:
+        claims: What is said of the bytes, equal for all imports of the pull.
+        algorithms: Which digests to compute; asked when an intake is made.
+        count: Told the size of every chunk that passed the guards.
+        marked: Told of every checkpoint, in a thread of the workshop.
+    """
+
+    parts: Parts
+    settings: Settings
+    kept: Kept
+    claims: Submission
+    reservation: Reservation
+    algorithms: Callable[[], Sequence[str]]
+    count: Callable[[int], None]
+    marked: Callable[[], None]
+
+    def __post_init__(self) -> None:
+        """Go on counting files where an earlier process stopped."""
+        self._number = int(self.kept.staged.rpartition(".")[2] or 0)
+
+    async def fresh(self) -> Intake:
+        """An empty one.
+
+        Raises:
+            StoreFull: There is no room for even one more file.
+            StoreFailed: The store refuses.
+        """
+        self._number += 1
+        return self._make(await self.parts.store.stage(self.kept.id, self._number))
+
+    async def restore(self) -> Intake | None:
+        """The one of an earlier process, brought to where it was; None where nothing can be gone on from.
+
+        Raises:
+            Failure: A guard refuses its bytes by the limits of today.
+        """
+        if not self.kept.staged:
+            return None
+        staged = await self.parts.store.reopen(self.kept.staged, self.kept.kept_bytes)
+        if staged is None:
+            return None
+        intake = self._make(staged)
+        is_same = False
+        try:
+            is_same = await replay(self.parts.store, intake, self.kept)
+        finally:
+            if not is_same:
+                await intake.close()
+        return intake if is_same else None
+
+    def _make(self, staged: Staged) -> Intake:
+        return Intake(
+            staged=staged,
+            store=self.parts.store,
+            workshop=self.parts.workshop,
+            settings=self.settings,
+            submission=self.claims,
+            algorithms=self.algorithms(),
+            reservation=self.reservation,
+            count=self.count,
+            times=self.parts.guard_times,
+            marked=self.marked,
+        )
