@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import case_api, case_download, case_many, case_pull
+from bench import case_api, case_download, case_glance, case_many, case_pull, case_stages
 from bench.check import check
 from bench.figures import Report, Row
 from bench.lab import Lab, Missing, laboratory
@@ -19,6 +19,8 @@ CASES: dict[str, Callable[[Lab], list[Row]]] = {
     "index": case_api.index,
     "submits": case_api.submits,
     "download": case_download.measure,
+    "stages": case_stages.measure,
+    "glance": case_glance.measure,
 }
 
 

@@ -93,7 +93,9 @@ async def _calls_of_pull(size: int) -> float:
         clock = PeerClock(lambda: 0.0)
         calls = Calls()
         sys.setprofile(calls._see)  # noqa: SLF001 - this thread alone
-        await pull(_Memory(pieces, size), _guards(settings, clock), lanes, clock, piece_bytes=lambda: size)
+        await pull(
+            _Memory(pieces, size), guards_of_pull(settings, clock), lanes, clock, piece_bytes=lambda: size
+        )
         sys.setprofile(None)
         await lanes.close()
         workshop.close()
@@ -101,7 +103,8 @@ async def _calls_of_pull(size: int) -> float:
     return (counts[1] - counts[0]) / PIECES
 
 
-def _guards(settings: Settings, clock: PeerClock) -> list[Guard]:
+def guards_of_pull(settings: Settings, clock: PeerClock) -> list[Guard]:
+    """The guards that look at the bytes of a pull."""
     submission = Submission(url="http://example.org/", disk_format="raw", max_bytes=settings.size.max_bytes)
     size = ByteCap(max_bytes=submission.max_bytes)
     return [size, format_guard(settings, submission), RateFloor(settings, clock)]
