@@ -57,5 +57,8 @@ clean:
 bench: setup-dev
 	$(V)/python -m bench run
 
+bench-check: setup-dev
+	$(V)/python -m bench check
+
 bench-pulls: setup-dev
 	$(V)/python -m bench.pulls
