@@ -5,7 +5,8 @@ import hashlib
 
 import pytest
 
-from fetcher.transport import Gate, SourceRequest
+from fetcher.errors import Truncated
+from fetcher.transport import Gate, Source, SourceRequest
 from tests.lab import FakeNames, Origin, lab_settings
 from tests.lab.behaviours import chunked, cut, gated, redirect, serve, status
 from tests.transport.attack import attack
@@ -233,3 +234,24 @@ async def test_two_hundred_sources_share_the_buffers() -> None:
     assert alone(settings) == 32_768
     gate._open = 100_000
     assert alone(settings) == 16_384
+
+
+async def _rest(source: Source) -> bytes:
+    taken = b""
+    while chunk := await source.read():
+        taken += chunk
+    return taken
+
+
+async def test_what_came_before_a_break_is_not_lost() -> None:
+    """A connection that breaks off while nobody reads still gives all that it had brought."""
+    async with Origin({"/x": cut(DATA, 100_000)}) as origin:
+        request = SourceRequest(url=origin.url("/x"))
+        async with Gate().open(request, lab_settings(origin), lambda _hop: None) as source:
+            while source._content.exception() is None:
+                await asyncio.sleep(0)
+            taken = await source.read()
+            with pytest.raises(Truncated) as truncated:
+                taken += await _rest(source)
+        assert taken == DATA[:100_000]
+        assert truncated.value.received_bytes == 100_000
