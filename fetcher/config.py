@@ -126,6 +126,39 @@ class Store(Section, frozen=True, kw_only=True):
     write_bytes: Annotated[int, Meta(ge=4096, le=16_777_216)]
 
 
+class ProjectQuota(Section, frozen=True, kw_only=True):
+    """What one project may hold, where that is not what all may."""
+
+    project: Annotated[str, Meta(min_length=1, max_length=255)]
+    max_images: Count
+    max_bytes: Count
+
+
+class Quota(Section, frozen=True, kw_only=True):
+    """What one project may hold."""
+
+    max_images: Count
+    max_bytes: Count
+    projects: list[ProjectQuota]
+
+    def of(self, project_id: str) -> tuple[int, int]:
+        """How many images and how many bytes a project may hold."""
+        for entry in self.projects:
+            if entry.project == project_id:
+                return entry.max_images, entry.max_bytes
+        return self.max_images, self.max_bytes
+
+
+class Upkeep(Section, frozen=True, kw_only=True):
+    """Looking after the store."""
+
+    scrub_days: Seconds
+    scrub_bytes_per_second: Annotated[int, Meta(ge=65_536)]
+    mend: bool
+    keep_audit_days: Seconds
+    keep_idempotency_days: Seconds
+
+
 class Url(Section, frozen=True, kw_only=True):
     """Which URLs may be submitted."""
 
@@ -309,6 +342,8 @@ class Settings(Section, frozen=True, kw_only=True):
     keystone: Keystone
     image_api: ImageApi
     store: Store
+    quota: Quota
+    upkeep: Upkeep
     url: Url
     address: AddressRules
     dns: Dns

@@ -2,6 +2,7 @@
 
 from fetcher.importer.importer import Importer
 from fetcher.importer.parts import Parts
+from fetcher.importer.upkeep import Upkeep
 from fetcher.importer.verdicts import verdict_of
 
-__all__ = ["Importer", "Parts", "verdict_of"]
+__all__ = ["Importer", "Parts", "Upkeep", "verdict_of"]

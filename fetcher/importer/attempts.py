@@ -21,6 +21,8 @@ from fetcher.model import Phase, State
 from fetcher.pipeline import PeerClock
 from fetcher.transport import Gate, Source, is_strong
 
+HOLD_BYTES = 67_108_864  # Less than this costs less to pull in vain than every import's further commit.
+
 
 class _Nothing:
     """A peer without bytes: all have come already."""
@@ -172,6 +174,8 @@ class Attempts:
         if source.declared_bytes is not None:
             intake.reservation.expect(source.declared_bytes - intake.received_bytes)
         self._note(source, intake)
+        if (source.declared_bytes or 0) >= HOLD_BYTES:
+            await self._followers.write()  # Holds so much of the project's quota before the first byte.
         clock = PeerClock(asyncio.get_running_loop().time)
         before = intake.received_bytes
         try:

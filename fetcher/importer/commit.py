@@ -59,8 +59,13 @@ async def commit(
     await announce(parts.index, lives, blob)
     async with parts.store.holding(blob.sha256):
         try:
-            await parts.store.commit(intake.staged, blob.sha256)
-            return await settle(blob)
+            before = await parts.index.upkeep.find(blob.sha256)
+            is_faulty = before is not None and before.fault is not None
+            await parts.store.commit(intake.staged, blob.sha256, replace=is_faulty)
+            ends = await settle(blob)
+            if is_faulty:
+                await parts.index.upkeep.mark(blob.sha256, None, blob.created_at)
+            return ends
         finally:
             if not await parts.index.images.has_blob(blob.sha256):
                 await parts.store.remove(blob.sha256)

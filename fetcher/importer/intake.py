@@ -135,6 +135,10 @@ class Intake:
         finally:
             await self._lanes.drain()
 
+    def also(self, guard: Guard) -> None:
+        """Ask one more guard about every byte."""
+        self._guards.append(guard)
+
     def _add(self, size: int) -> None:
         self.received_bytes += size
         self._count(size)

@@ -1,9 +1,10 @@
 """The intakes of one pull: empty ones, and the one that an earlier process left."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from fetcher.config import Settings
+from fetcher.guards.base import Guard
 from fetcher.importer.checkpoints import Checkpoint
 from fetcher.importer.intake import Intake
 from fetcher.importer.parts import Parts
@@ -24,6 +25,7 @@ class Intakes:
         restart: Told that counting begins anew.
         count: Told the size of every chunk that passed the guards.
         marked: Told of every checkpoint, in a thread of the workshop.
+        cap: Makes the guard of the quota; None where each import is held to its own at its end.
     """
 
     parts: Parts
@@ -35,6 +37,7 @@ class Intakes:
     restart: Callable[[], None]
     count: Callable[[int], None]
     marked: Callable[[], None]
+    cap: Callable[[], Awaitable[Guard | None]]
 
     def __post_init__(self) -> None:
         """Go on counting files where an earlier process stopped."""
@@ -48,7 +51,8 @@ class Intakes:
             StoreFailed: The store refuses.
         """
         self._number += 1
-        return self._make(await self.parts.store.stage(self.kept.id, self._number))
+        cap = await self.cap()  # Before there is a file that a failure here would leave behind.
+        return self._make(await self.parts.store.stage(self.kept.id, self._number), cap)
 
     async def restore(self) -> Intake | None:
         """The one of an earlier process, brought to where it was; None where nothing can be gone on from.
@@ -73,7 +77,11 @@ class Intakes:
         staged = await self.parts.store.reopen(self.kept.staged, point.size)
         if staged is None:
             return None
-        intake = self._make(staged)
+        try:
+            intake = self._make(staged, await self.cap())
+        except BaseException:
+            await self.parts.store.discard(staged)
+            raise
         try:
             is_same = await replay(self.parts.store, intake, point)
         except BaseException:
@@ -84,9 +92,9 @@ class Intakes:
         await intake.close(is_kept=True)
         return None
 
-    def _make(self, staged: Staged) -> Intake:
+    def _make(self, staged: Staged, cap: Guard | None) -> Intake:
         self.restart()
-        return Intake(
+        intake = Intake(
             staged=staged,
             store=self.parts.store,
             workshop=self.parts.workshop,
@@ -98,3 +106,6 @@ class Intakes:
             times=self.parts.guard_times,
             marked=self.marked,
         )
+        if cap is not None:
+            intake.also(cap)
+        return intake

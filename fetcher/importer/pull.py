@@ -9,6 +9,7 @@ import msgspec
 import structlog
 
 from fetcher.errors import Cancelled, ChecksumMismatch, Failure, InternalFault
+from fetcher.guards.quota import QuotaCap
 from fetcher.importer.answer import Unchanged
 from fetcher.importer.attempts import Attempts
 from fetcher.importer.budget import Budget
@@ -175,7 +176,21 @@ class Pull:
             restart=self._followers.progress.restart,
             count=self._followers.receive,
             marked=marked,
+            cap=self._quota_cap,
         )
+
+    async def _quota_cap(self) -> QuotaCap | None:
+        """What is left of a project's quota; what its imports here said they will bring is their own.
+
+        A pull for several projects has none: each is held to its quota when its image is made.
+        """
+        records = [live.record for live in self._followers]
+        if len({record.project_id for record in records}) != 1:
+            return None
+        _images, quota_bytes = self._settings.quota.of(records[0].project_id)
+        usage = await self._parts.index.usage.find(records[0].project_id)
+        own = sum(max(record.expected_bytes or 0, record.received_bytes) for record in records)
+        return QuotaCap(quota_bytes=quota_bytes, used_bytes=max(0, usage.bytes + usage.held_bytes - own))
 
     def _algorithms(self) -> list[str]:
         promised = self._promises({}).algorithms(live.record.submission for live in self._followers)

@@ -12,6 +12,7 @@ from fetcher.errors import Failure
 from fetcher.importer.connections import Connections
 from fetcher.importer.live import Live
 from fetcher.importer.parts import Hooks, Parts
+from fetcher.importer.patience import written
 from fetcher.importer.pull import Pull
 from fetcher.importer.queue import FairQueue, Slot, Ticket
 from fetcher.index import Kept
@@ -125,7 +126,9 @@ class Pulls:
         """Claim an import and let it follow its pull; when that is over, it waits for one of its own."""
         live, secrets = None, None
         try:
-            taken = await self._parts.index.imports.claim(ticket.import_id, datetime.now(UTC))
+            taken = await written(
+                lambda: self._parts.index.imports.claim(ticket.import_id, datetime.now(UTC))
+            )
             if taken is not None:
                 record, secrets = taken
                 live = Live(record, asyncio.get_running_loop().time)

@@ -7,6 +7,7 @@ import msgspec
 
 from fetcher.config import Imports
 from fetcher.errors import QueueFull
+from fetcher.importer.line import Line
 
 
 class Ticket(msgspec.Struct, frozen=True):
@@ -49,7 +50,8 @@ class FairQueue:
     """
 
     def __init__(self) -> None:
-        self._lines: OrderedDict[str, dict[str, Ticket]] = OrderedDict()
+        self._lines: OrderedDict[str, Line[Ticket]] = OrderedDict()
+        self._waiting: dict[str, Ticket] = {}
         self._alike: dict[str, dict[str, Ticket]] = {}
         self._slots: set[Slot] = set()
         self._open: dict[str, Slot] = {}
@@ -58,7 +60,7 @@ class FairQueue:
 
     def __len__(self) -> int:
         """How many wait."""
-        return sum(len(line) for line in self._lines.values())
+        return len(self._waiting)
 
     @property
     def running(self) -> int:
@@ -67,18 +69,18 @@ class FairQueue:
 
     def add(self, ticket: Ticket) -> None:
         """Put an import at the end of its project's line."""
-        self._lines.setdefault(ticket.project_id, {})[ticket.import_id] = ticket
+        self._waiting[ticket.import_id] = ticket
+        self._lines.setdefault(ticket.project_id, Line()).add(ticket)
         if ticket.is_shared:
             self._alike.setdefault(ticket.request, {})[ticket.import_id] = ticket
 
     def drop(self, import_id: str) -> bool:
         """Take an import out of its line; False when it does not wait."""
-        for line in self._lines.values():
-            ticket = line.get(import_id)
-            if ticket is not None:
-                self._remove(ticket)
-                return True
-        return False
+        ticket = self._waiting.get(import_id)
+        if ticket is None:
+            return False
+        self._remove(ticket)
+        return True
 
     def admit(self, ticket: Ticket, caps: Imports) -> Slot:
         """Give a slot to bytes that are being sent and cannot wait in line; their sender is the origin.
@@ -116,6 +118,10 @@ class FairQueue:
         self.seal(slot)
         self._slots.remove(slot)
         self._by_project[slot.project_id] -= 1
+        if not self._by_project[slot.project_id]:
+            del self._by_project[
+                slot.project_id
+            ]  # Else every project that ever imported would be remembered.
         self.disconnect(slot.origin)
 
     def connect(self, origin: str, caps: Imports) -> bool:
@@ -139,8 +145,9 @@ class FairQueue:
         return slot
 
     def _remove(self, ticket: Ticket) -> None:
+        del self._waiting[ticket.import_id]
         line = self._lines[ticket.project_id]
-        del line[ticket.import_id]
+        line.remove(ticket)
         if not line:
             del self._lines[ticket.project_id]
         alike = self._alike.get(ticket.request, {})
@@ -156,13 +163,12 @@ class FairQueue:
             yield slot, ticket
 
     def _next(self, caps: Imports) -> Ticket | None:
-        for project_id in list(self._lines):
+        for project_id, line in self._lines.items():
             if self._by_project[project_id] >= caps.max_running_per_project:
                 continue
-            for ticket in self._lines[project_id].values():
-                if self._by_origin[ticket.origin] < caps.max_running_per_origin:
-                    if len(self._lines[project_id]) > 1:
-                        self._lines.move_to_end(project_id)
-                    self._remove(ticket)
-                    return ticket
+            ticket = line.first(lambda origin: self._by_origin[origin] < caps.max_running_per_origin)
+            if ticket is not None:
+                self._lines.move_to_end(project_id)
+                self._remove(ticket)
+                return ticket
         return None

@@ -113,7 +113,7 @@ class Reuse:
         }
         workshop = self._parts.workshop
         lanes = workshop.lanes([hasher.update for hasher in hashers.values()])
-        chunks = cast("AsyncGenerator[bytes]", self._parts.store.read(blob.sha256))
+        chunks = cast(AsyncGenerator[bytes], self._parts.store.read(blob.sha256))
         clock = PeerClock(asyncio.get_running_loop().time)
         try:
             async with aclosing(chunks):

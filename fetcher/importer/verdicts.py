@@ -8,6 +8,7 @@ import structlog
 
 from fetcher.errors import Cancelled, Failure, InternalFault, Rejection
 from fetcher.importer.live import Live
+from fetcher.importer.patience import written
 from fetcher.index import Index
 from fetcher.model import State, Verdict
 
@@ -59,5 +60,5 @@ async def fail(index: Index, live: Live, failure: Failure) -> None:
     level = log.error if isinstance(failure, InternalFault) else log.info
     facts = {"state": record.state.value, "url": record.submission.url, **detail}
     level("import.ended", import_id=record.id, **facts)
-    if await index.imports.end(record, detail):
+    if await written(lambda: index.imports.end(record, detail)):
         live.change(**changes)  # Only now: whoever sees an end finds the image as it is after it.

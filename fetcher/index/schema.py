@@ -3,6 +3,8 @@
 from sqlite_utils.db import Database
 from sqlite_utils.migrations import Migrations
 
+from fetcher.index.upkeep_schema import FOURTH
+
 migrations = Migrations("glance-fetcher")
 
 
@@ -33,6 +35,13 @@ def m0003_pulls(db: Database) -> None:
     for statement in THIRD.split(";"):
         if statement.strip():
             db.execute(statement)
+
+
+@migrations()
+def m0004_upkeep(db: Database) -> None:
+    """What projects hold, files without a row, when blobs were last read; counted by triggers."""
+    for statement in FOURTH:
+        db.execute(statement)
 
 
 FIRST = """

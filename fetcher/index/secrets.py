@@ -3,7 +3,7 @@
 import msgspec
 from sqlite_utils.db import Database
 
-from fetcher.index.rows import to_json
+from fetcher.index.rows import insert, to_json
 
 
 class Secrets(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +31,7 @@ def keep_secrets(db: Database, import_id: str, secrets: Secrets) -> None:
         "mirrors": to_json(secrets.mirrors),
         "checksum_url": secrets.checksum_url,
     }
-    db.table("import_secrets").insert(row)
+    insert(db, "import_secrets", row)
 
 
 def load_secrets(db: Database, import_id: str) -> Secrets:

@@ -171,6 +171,13 @@ class Store:
         await self._run("remove", lambda: self._remove(lambda: self._disk.unlink(path), path))
         reach("store.removed")
 
+    def inode(self, sha256: str) -> int | None:
+        """Which file holds the bytes now: another one after they were replaced; None when there is none."""
+        try:
+            return self.blob_path(sha256).stat().st_ino
+        except OSError:
+            return None
+
     def blob_path(self, sha256: str) -> Path:
         """Where bytes with this digest lie, or would."""
         return self.blobs / sha256[:2] / sha256

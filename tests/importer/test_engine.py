@@ -50,7 +50,6 @@ async def test_a_commit_cut_off_before_its_row_is_undone(tmp_path: Path) -> None
             )
         db.conn.close()
         home = tmp_path / "data" / "blobs" / sha256[:2]
-        home.mkdir(parents=True, exist_ok=True)
         (home / sha256).write_bytes(b"half")
         async with Running(tmp_path, origin) as service:
             ended = await service.ended(created["id"])
