@@ -5,11 +5,18 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import case_pull
+from bench import case_api, case_download, case_many, case_pull
 from bench.figures import Report, Row
 from bench.lab import Lab, Missing, laboratory
 
-CASES: dict[str, Callable[[Lab], list[Row]]] = {"pull": case_pull.measure}
+CASES: dict[str, Callable[[Lab], list[Row]]] = {
+    "pull": case_pull.measure,
+    "many": case_many.fast,
+    "slow": case_many.slow,
+    "index": case_api.index,
+    "submits": case_api.submits,
+    "download": case_download.measure,
+}
 
 
 def main() -> int:

@@ -34,3 +34,15 @@ def test_untrusted_text_cannot_forge_a_line(form: str) -> None:
         lines = [json.loads(line) for line in done.stderr.splitlines()]
         assert [line["event"] for line in lines] == ["import.ended", "from\\x0aa library here", "fault"]
         assert "ValueError" in lines[2]["exception"]
+
+
+def test_a_closed_log_loses_lines_and_nothing_else() -> None:
+    """A service whose standard error is gone goes on with its work."""
+    code = (
+        "import logging, sys, structlog\nfrom fetcher.config import load_settings\n"
+        "from fetcher.logs import set_up_logs\n"
+        "set_up_logs(load_settings())\nsys.stderr.close()\nstructlog.get_logger().error('lost')\n"
+        "logging.getLogger('x').error('lost too')\nprint('alive')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "alive\n"

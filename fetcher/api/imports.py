@@ -22,7 +22,7 @@ from fetcher.config import ContainerFormat, DiskFormat, Settings
 from fetcher.errors import Forbidden, InvalidRequest, WrongMediaType
 from fetcher.guards.checksum import parse_digest
 from fetcher.index import FILTERS, IdempotencyKey
-from fetcher.model import RESERVED_PROPERTIES, Actor, Import, Submission, Visibility
+from fetcher.model import RESERVED_PROPERTIES, Actor, Import, State, Submission, Visibility
 
 Text = Annotated[str, Meta(max_length=255)]
 Amount = Annotated[int, Meta(ge=0, le=2**31 - 1)]
@@ -121,7 +121,7 @@ async def listing(request: Request) -> Response:
     """`GET /imports`: newest first, filtered, a page at a time."""
     house = house_of(request)
     actor = await house.identify(request)
-    query = dict(request.query_params)
+    query = _query(request)
     limit = _limit(query.pop("limit", None), house.settings())
     marker = query.pop("marker", None)
     for name in query:
@@ -137,6 +137,21 @@ async def listing(request: Request) -> Response:
         following = {**query, "limit": str(limit), "marker": records[limit - 1].id}
         document["next"] = f"{base}/imports?{urlencode(following)}"
     return JSONResponse(document, headers={"Cache-Control": "no-store"})
+
+
+def _query(request: Request) -> dict[str, str]:
+    """The parameters of a list, each at most once.
+
+    Raises:
+        InvalidRequest: One stands twice, or asks for a state that there is not.
+    """
+    query = dict(request.query_params)
+    if len(query) != len(request.query_params.multi_items()):
+        raise InvalidRequest(reason="a parameter stands twice")
+    states = [state.value for state in State]
+    if query.get("state", states[0]) not in states:
+        raise InvalidRequest(field="state", reason=f"state is one of {', '.join(states)}")
+    return query
 
 
 def _limit(text: str | None, settings: Settings) -> int:

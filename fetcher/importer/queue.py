@@ -1,12 +1,13 @@
 """Whose import runs next: projects take turns, and no origin or project takes every slot."""
 
-from collections import Counter, OrderedDict, deque
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 
 import msgspec
 
 from fetcher.config import Imports
 from fetcher.errors import QueueFull
+from fetcher.importer.line import Line
 
 
 class Ticket(msgspec.Struct, frozen=True):
@@ -26,14 +27,15 @@ class FairQueue:
     """
 
     def __init__(self) -> None:
-        self._lines: OrderedDict[str, deque[Ticket]] = OrderedDict()
+        self._lines: OrderedDict[str, Line[Ticket]] = OrderedDict()
+        self._waiting: dict[str, Ticket] = {}
         self._running: dict[str, Ticket] = {}
         self._by_project: Counter[str] = Counter()
         self._by_origin: Counter[str] = Counter()
 
     def __len__(self) -> int:
         """How many wait."""
-        return sum(len(line) for line in self._lines.values())
+        return len(self._waiting)
 
     @property
     def running(self) -> int:
@@ -42,22 +44,24 @@ class FairQueue:
 
     def add(self, ticket: Ticket) -> None:
         """Put an import at the end of its project's line."""
-        self._lines.setdefault(ticket.project_id, deque()).append(ticket)
+        self._waiting[ticket.import_id] = ticket
+        self._lines.setdefault(ticket.project_id, Line()).add(ticket)
 
     def drop(self, import_id: str) -> bool:
         """Take an import out of its line; False when it does not wait."""
-        for line in self._lines.values():
-            for ticket in line:
-                if ticket.import_id == import_id:
-                    line.remove(ticket)
-                    return True
-        return False
+        ticket = self._waiting.get(import_id)
+        if ticket is None:
+            return False
+        self._remove(ticket)
+        return True
 
     def release(self, import_id: str) -> None:
         """Free the slot of an import that ended."""
         ticket = self._running.pop(import_id)
-        self._by_project[ticket.project_id] -= 1
-        self._by_origin[ticket.origin] -= 1
+        for counts, key in ((self._by_project, ticket.project_id), (self._by_origin, ticket.origin)):
+            counts[key] -= 1
+            if not counts[key]:
+                del counts[key]  # Else every origin that was ever asked would be remembered.
 
     def admit(self, ticket: Ticket, caps: Imports) -> None:
         """Give a slot to bytes that are being sent and cannot wait in line; their sender is the origin.
@@ -86,16 +90,19 @@ class FairQueue:
         self._by_origin[ticket.origin] += 1
 
     def _next(self, caps: Imports) -> Ticket | None:
-        for project_id in list(self._lines):
-            line = self._lines[project_id]
-            if not line:
-                del self._lines[project_id]
-                continue
+        for project_id, line in self._lines.items():
             if self._by_project[project_id] >= caps.max_running_per_project:
                 continue
-            for ticket in line:
-                if self._by_origin[ticket.origin] < caps.max_running_per_origin:
-                    line.remove(ticket)
-                    self._lines.move_to_end(project_id)
-                    return ticket
+            ticket = line.first(lambda origin: self._by_origin[origin] < caps.max_running_per_origin)
+            if ticket is not None:
+                self._lines.move_to_end(project_id)
+                self._remove(ticket)
+                return ticket
         return None
+
+    def _remove(self, ticket: Ticket) -> None:
+        del self._waiting[ticket.import_id]
+        line = self._lines[ticket.project_id]
+        line.remove(ticket)
+        if not line:
+            del self._lines[ticket.project_id]

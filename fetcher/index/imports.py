@@ -10,7 +10,7 @@ from fetcher.errors import Conflict, IdempotencyMismatch, QueueFull, UnknownImpo
 from fetcher.index import scope
 from fetcher.index.connection import Connection
 from fetcher.index.images import insert_image, keep_blob
-from fetcher.index.rows import Row, import_row, progress_columns, to_import, to_json, to_text
+from fetcher.index.rows import Row, import_row, insert, progress_columns, to_import, to_json, to_text
 from fetcher.model import Actor, Blob, Image, Import, State, Status, Verdict
 
 
@@ -164,12 +164,12 @@ def _submit(db: Database, new: NewImport, max_queued: int) -> Import:
         insert_image(db, new.image)
     else:
         take_image(db, record, "importing")
-    db.table("imports").insert(import_row(record, new.shown_url))
+    insert(db, "imports", import_row(record, new.shown_url))
     headers = to_json(new.secrets.headers)
-    db.table("import_secrets").insert({"import_id": record.id, "url": new.secrets.url, "headers": headers})
+    insert(db, "import_secrets", {"import_id": record.id, "url": new.secrets.url, "headers": headers})
     if new.key is not None:
         row = {"project_id": record.project_id, "import_id": record.id, **msgspec.structs.asdict(new.key)}
-        db.table("idempotency_keys").insert(row)
+        insert(db, "idempotency_keys", row)
     written = to_import(_one(db, record.id, ("1", {})))
     note(db, "submitted", written, {})
     return written
@@ -338,7 +338,7 @@ def _tell_failure(db: Database, image_id: str, verdict: Verdict | None) -> None:
     db.execute("DELETE FROM image_properties WHERE image_id = ? AND name = ?", [image_id, FAILED_IMPORT])
     if verdict is not None:
         row = {"image_id": image_id, "name": FAILED_IMPORT, "value": f"{verdict.code}: {verdict.title}"}
-        db.table("image_properties").insert(row)
+        insert(db, "image_properties", row)
 
 
 def _release_image(db: Database, record: Import) -> None:
@@ -377,7 +377,9 @@ def _counts(db: Database) -> dict[str, int]:
 
 def note(db: Database, action: str, record: Import, detail: dict[str, Any]) -> None:
     """Add a line to the audit trail."""
-    db.table("audit").insert(
+    insert(
+        db,
+        "audit",
         {
             "at": to_text(record.updated_at),
             "project_id": record.project_id,
@@ -388,5 +390,5 @@ def note(db: Database, action: str, record: Import, detail: dict[str, Any]) -> N
             "url": record.submission.url,
             "code": record.verdict.code if record.verdict else None,
             "detail": to_json(detail),
-        }
+        },
     )

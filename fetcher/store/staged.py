@@ -11,6 +11,8 @@ from fetcher.store.disk import DISK, Disk
 from fetcher.store.sparse import written_runs
 
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+# The disk begins to write after this much, so that the sync at the end finds little left to do.
+PUSH_BYTES = 16_777_216
 
 
 def translate(error: OSError, doing: str) -> StoreFull | StoreFailed:
@@ -38,6 +40,7 @@ class Staged:
         self._descriptor = descriptor
         self._disk = disk
         self._end = size
+        self._pushed = size
 
     def write(self, chunk: bytes) -> None:
         """Append bytes.
@@ -53,6 +56,10 @@ class Staged:
         except OSError as error:
             raise translate(error, "write") from error
         self.size += len(chunk)
+        if self.size - self._pushed >= PUSH_BYTES:
+            with suppress(OSError):  # Advice only; what the disk refuses is told by `sync`.
+                self._disk.push(self._descriptor, self._pushed, self.size - self._pushed)
+            self._pushed = self.size
         reach("store.written")
 
     def _write_at(self, rest: memoryview, offset: int) -> None:

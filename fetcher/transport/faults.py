@@ -8,7 +8,7 @@ import errno
 import ssl
 
 import aiohttp
-from aiohttp.http_exceptions import TransferEncodingError
+from aiohttp.http_exceptions import HttpProcessingError
 
 from fetcher.errors import BadResponse, ConnectFailed, Failure, TlsFailed, Truncated
 
@@ -66,7 +66,7 @@ def before_head(error: BaseException, host: str, port: int) -> Failure:
 def in_body(error: BaseException, received_bytes: int, declared_bytes: int | None) -> Failure:
     """Translate what ended a body."""
     cause = error.__cause__ or error.__context__
-    if isinstance(cause, TransferEncodingError) and not cause.message.startswith("Not enough data"):
+    if isinstance(cause, HttpProcessingError) and not cause.message.startswith("Not enough data"):
         return _noted(BadResponse(reason="its body is not framed as it said"), error)
     declared = "an unknown number of" if declared_bytes is None else declared_bytes
     return _noted(Truncated(received_bytes=received_bytes, declared_bytes=declared), error)

@@ -37,6 +37,8 @@ UNREACHABLE = (AddressForbidden, NameUnresolved, ConnectFailed)
 # wait for our disk share a quarter of the bytes that may be in flight.
 MOST_BUFFERED_BYTES = 262_144
 LEAST_BUFFERED_BYTES = 16_384
+# One read of a body of known length: the kernel has seldom more, and it fits the processor's cache.
+SCRATCH_BYTES = 1_048_576
 
 
 class Gate:
@@ -50,6 +52,7 @@ class Gate:
         self._names = Names(look_up)
         self._trust = Trust()
         self._open = 0
+        self._scratch = memoryview(bytearray(SCRATCH_BYTES))
 
     async def close(self) -> None:
         """Hold nothing open: sources close with the blocks they were opened in."""
@@ -109,7 +112,7 @@ class Gate:
                 while True:
                     response = await self._ask(walk, stack)
                     if response.status not in REDIRECTS:
-                        return walk.judge(response)
+                        return self._hasten(walk, walk.judge(response))
                     walk.target = walk.turn(response)
                     # The body of a redirect is never read: its connection ends here.
                     await stack.aclose()
@@ -129,7 +132,9 @@ class Gate:
             except OSError as error:  # out of time, or of file descriptors
                 raise faults.while_connecting(error, walk.target.host, walk.target.port) from error
             stack.callback(walk.conversation.abort)
-            return await _converse(walk, walk.conversation, self._buffer_bytes(walk.settings), stack)
+            return await _converse(
+                walk, walk.conversation, self._share_bytes(walk.settings, MOST_BUFFERED_BYTES), stack
+            )
         except UNREACHABLE:
             await _even_out(began, pace.unreachable_step_seconds)
             raise
@@ -151,9 +156,18 @@ class Gate:
         tunnel_to = target.authority if proxy and secure else None
         return await connect(walk.plan, settings.pace.dial_seconds, secure, tunnel_to)
 
-    def _buffer_bytes(self, settings: Settings) -> int:
-        share = settings.imports.buffer_bytes // (4 * self._open)
-        return max(LEAST_BUFFERED_BYTES, min(MOST_BUFFERED_BYTES, share))
+    def _hasten(self, walk: Walk, source: Source) -> Source:
+        def room() -> int:
+            return self._share_bytes(walk.settings, SCRATCH_BYTES)
+
+        if walk.conversation is not None:
+            source.hasten(walk.conversation, self._scratch, room)
+        return source
+
+    def _share_bytes(self, settings: Settings, most: int) -> int:
+        """What one of the open sources may hold."""
+        share = settings.imports.buffer_bytes // (4 * max(1, self._open))
+        return max(LEAST_BUFFERED_BYTES, min(most, share))
 
 
 async def _converse(

@@ -134,9 +134,22 @@ def inspected(content: bytes, size: int = CHUNK) -> Inspector:
     return inspector
 
 
+def broken_rules(content: bytes) -> set[str]:
+    """Return the rules that an image breaks."""
+    return {finding.rule for finding in inspected(content).report().findings}
+
+
 def claims_for(kind: str, name: str) -> tuple[str, ...]:
     """Return the claims under which a sample is judged: none, the right one, and wrong ones."""
-    own = {"gpt": "raw", "mbr": "raw", "boot": "raw", "apm": "raw", "filesystem": "ami", "hfs": "raw"}
+    own = {
+        "gpt": "raw",
+        "mbr": "raw",
+        "boot": "raw",
+        "apm": "raw",
+        "label": "raw",
+        "filesystem": "ami",
+        "hfs": "raw",
+    }
     own |= {
         "parallels": "ploop",
         "kernel": "aki",
