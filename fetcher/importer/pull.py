@@ -63,6 +63,11 @@ class Pull:
         self._is_open = True
         self._is_parked = False
 
+    @property
+    def id(self) -> str:
+        """What its log lines carry, whichever import they are about."""
+        return self._kept.id
+
     def expect(self) -> None:
         """One more import is about to join."""
         self._coming += 1

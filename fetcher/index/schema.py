@@ -198,6 +198,9 @@ CREATE INDEX images_by_container_format ON images (ifnull(container_format, ''))
 CREATE INDEX images_of_project_by_name ON images (project_id, ifnull(name, ''));
 CREATE INDEX images_of_project_by_size ON images (project_id, ifnull(size, -1));
 CREATE INDEX images_of_project_by_change ON images (project_id, updated_at);
+CREATE INDEX images_public_by_name ON images (visibility, ifnull(name, '')) WHERE visibility = 'public';
+CREATE INDEX images_public_by_size ON images (visibility, ifnull(size, -1)) WHERE visibility = 'public';
+CREATE INDEX images_public_by_change ON images (visibility, updated_at) WHERE visibility = 'public';
 CREATE INDEX blobs_by_md5 ON blobs (md5);
 CREATE INDEX blobs_by_sha512 ON blobs (sha512)
 """

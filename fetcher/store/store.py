@@ -171,6 +171,13 @@ class Store:
         await self._run("remove", lambda: self._remove(lambda: self._disk.unlink(path), path))
         reach("store.removed")
 
+    def size(self, sha256: str) -> int | None:
+        """How long the file is; None when there is none."""
+        try:
+            return self.blob_path(sha256).stat().st_size
+        except OSError:
+            return None
+
     def inode(self, sha256: str) -> int | None:
         """Which file holds the bytes now: another one after they were replaced; None when there is none."""
         try:
@@ -224,6 +231,12 @@ class Store:
     async def staged_paths(self) -> list[Path]:
         """What lies in the staging area."""
         return await self._run("list", lambda: sorted(self.staging.iterdir()))
+
+    async def blob_files(self) -> list[Path]:
+        """Every file among the blobs, whatever it is called."""
+        return await self._run(
+            "list", lambda: sorted(path for path in self.blobs.rglob("*") if not path.is_dir())
+        )
 
     async def remove_staged(self, path: Path) -> None:
         """Remove a leftover of an earlier process."""
