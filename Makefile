@@ -3,7 +3,7 @@ PYTHON ?= python3
 CONFIG ?= config.toml
 V := .venv/bin
 
-.PHONY: run test torture check demo fuzz bench bench-check clean format setup setup-dev lock
+.PHONY: run test torture check demo fuzz bench bench-check bench-pulls clean format setup setup-dev lock
 
 run: setup
 	@exec $(V)/python server.py --config $(CONFIG)
@@ -60,3 +60,9 @@ clean:
 
 bench: setup-dev
 	$(V)/python -m bench run
+
+bench-check: setup-dev
+	$(V)/python -m bench check
+
+bench-pulls: setup-dev
+	$(V)/python -m bench.pulls

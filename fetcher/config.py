@@ -165,6 +165,7 @@ class Url(Section, frozen=True, kw_only=True):
     schemes: Annotated[list[Literal["https", "http"]], Meta(min_length=1)]
     ports: Annotated[list[Port], Meta(min_length=1)]
     max_url_bytes: Annotated[int, Meta(ge=64, le=65536)]
+    max_mirrors: Annotated[int, Meta(ge=0, le=64)]
     allow_literals: bool
     allow_hosts: list[str]
 
@@ -294,9 +295,35 @@ class Retry(Section, frozen=True, kw_only=True):
     """Trying again after a source failure."""
 
     attempts: Annotated[int, Meta(ge=1, le=20)]
+    max_attempts: Annotated[int, Meta(ge=1, le=1000)]
     first_wait_seconds: Seconds
     max_wait_seconds: Seconds
     max_retry_after_seconds: Annotated[float, Meta(ge=0)]
+
+
+class Resume(Section, frozen=True, kw_only=True):
+    """Going on after a crash or a restart."""
+
+    checkpoint_bytes: Annotated[int, Meta(ge=65_536)]
+    save_seconds: Seconds
+
+
+class Reuse(Section, frozen=True, kw_only=True):
+    """Bytes that are not pulled a second time."""
+
+    share: bool
+    revalidate: Literal["off", "project", "everybody"]
+
+
+class Ranges(Section, frozen=True, kw_only=True):
+    """Several connections for one pull."""
+
+    connections: Annotated[int, Meta(ge=1, le=16)]
+    min_bytes: Count
+    segment_bytes: Annotated[int, Meta(ge=65_536, le=268_435_456)]
+    buffer_bytes: Annotated[int, Meta(ge=65_536)]
+    patience_seconds: Annotated[float, Meta(ge=0)]
+    enough_bytes_per_second: Positive
 
 
 class Log(Section, frozen=True, kw_only=True):
@@ -329,6 +356,9 @@ class Settings(Section, frozen=True, kw_only=True):
     sums: Sums
     imports: Imports
     retry: Retry
+    resume: Resume
+    reuse: Reuse
+    ranges: Ranges
     log: Log
 
 

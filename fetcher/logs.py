@@ -1,9 +1,11 @@
 """Structured logs: text on a terminal, JSON elsewhere; untrusted text cannot break a line."""
 
+import io
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -24,16 +26,34 @@ def set_up_logs(settings: Settings) -> None:
     structlog.configure(
         processors=[*shared, *faults, _one_line, form],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _Unbreakable())),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(_Unbreakable())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared, processors=[_without_meta, *faults, _one_line, form]
         )
     )
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
+
+
+class _Unbreakable(io.TextIOBase):
+    """Standard error, where a full disk or a closed pipe loses a line and nothing else.
+
+    A log that raises would end whatever it tells of, an import's last step for one.
+    """
+
+    def write(self, text: str, /) -> int:
+        """Write, or lose the text."""
+        with suppress(OSError, ValueError):
+            return sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, if there is anything to flush to."""
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
 
 
 def _without_meta(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -1,5 +1,8 @@
 """What holds for all tests."""
 
+import logging
+
+import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
@@ -7,9 +10,13 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
 
-# Into the standard library's logs, which pytest keeps for the tests that fail: standard output is for
-# what the command line says.
-structlog.configure(
-    processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()],
-    logger_factory=structlog.stdlib.LoggerFactory(),
-)
+
+@pytest.fixture(autouse=True)
+def logs() -> None:
+    """Send logs where pytest keeps them for the tests that fail: standard output is for the command line."""
+    logging.basicConfig(handlers=[], force=True)
+    structlog.configure(
+        processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )

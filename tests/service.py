@@ -115,10 +115,10 @@ class Running:
                     return document
         raise AssertionError("the events ended before the import did")
 
-    async def events(self, import_id: str) -> Any:
+    async def events(self, import_id: str, **options: Any) -> Any:
         """The server-sent events of an import."""
         name = ""
-        async with self.client.get(f"/imports/{import_id}/events") as answer:
+        async with self.client.get(f"/imports/{import_id}/events", **options) as answer:
             assert answer.status == 200, await answer.text()
             async for raw in answer.content:
                 line = raw.decode().rstrip("\r\n")

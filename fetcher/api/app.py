@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fetcher.api import discovery, health, imports, metrics, page, v2
+from fetcher.api import discovery, health, imports, metrics, openapi, page, v2
 from fetcher.api.problems import problem
 from fetcher.api.v2.faults import fault
 from fetcher.api.v2.versions import choices
@@ -112,6 +112,7 @@ def build_app(settings: Callable[[], Settings], lifespan: Any) -> Starlette:
             Route("/", root, methods=["GET"]),
             *health.routes,
             *metrics.routes,
+            *openapi.routes,
             *discovery.routes,
             *imports.routes,
             *v2.routes,

@@ -21,11 +21,15 @@ from fetcher.api.views import import_view, limits_view
 from fetcher.config import ContainerFormat, DiskFormat, Settings
 from fetcher.errors import Forbidden, InvalidRequest, WrongMediaType
 from fetcher.guards.checksum import parse_digest
+from fetcher.guards.metalink import parse_metalink
 from fetcher.index import FILTERS, IdempotencyKey
-from fetcher.model import RESERVED_PROPERTIES, Actor, Import, Submission, Visibility
+from fetcher.model import RESERVED_PROPERTIES, Actor, Import, State, Submission, Visibility
 
 Text = Annotated[str, Meta(max_length=255)]
 Amount = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+METALINK_TYPE = "application/metalink4+xml"
+# What the query may say beside a metalink; all else is in the document or has its default.
+METALINK_FIELDS = frozenset({"name", "disk_format", "container_format", "visibility"})
 KEY = re.compile(r"[\x21-\x7e]{1,255}\Z")
 
 
@@ -43,6 +47,9 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     tags: Annotated[list[Text], Meta(max_length=128)] = []
     properties: Annotated[dict[Text, Annotated[str, Meta(max_length=65535)]], Meta(max_length=128)] = {}
     visibility: Visibility = "private"
+    headers: dict[str, str] = {}
+    mirrors: Annotated[list[str], Meta(max_length=64)] = []
+    checksum_url: str | None = None
 
     def to_submission(self, actor: Actor, settings: Settings) -> Submission:
         """Check what the types cannot say.
@@ -71,6 +78,9 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             tags=tuple(sorted(set(self.tags))),
             properties=self.properties,
             visibility=self.visibility,
+            headers=self.headers,
+            mirrors=tuple(url for url in dict.fromkeys(self.mirrors) if url != self.url),
+            checksum_url=self.checksum_url,
         )
 
 
@@ -79,11 +89,7 @@ async def submit(request: Request) -> Response:
     house = house_of(request)
     actor = await house.identify(request)
     require_role(actor, "member")
-    sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if sent != "application/json":
-        raise WrongMediaType(sent=sent or "none", accepted="application/json")
-    raw = await read_body(request)
-    body = convert(parse(raw), SubmitBody)
+    raw, body = await _body(request, house.settings())
     record = await house.importer.submit(
         actor,
         body.to_submission(actor, house.settings()),
@@ -92,6 +98,22 @@ async def submit(request: Request) -> Response:
     )
     base = base_url(request)
     return JSONResponse(import_view(record, base), 202, {"Location": f"{base}/imports/{record.id}"})
+
+
+async def _body(request: Request, settings: Settings) -> tuple[bytes, SubmitBody]:
+    """Read a submission in JSON, or as a metalink with further fields in the query."""
+    sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if sent == "application/json":
+        raw = await read_body(request)
+        return raw, convert(parse(raw), SubmitBody)
+    if sent == METALINK_TYPE:
+        raw = await read_body(request)
+        found = parse_metalink(raw, max_urls=settings.url.max_mirrors + 1).fields()
+        query: dict[str, object] = dict(request.query_params)
+        for name in query.keys() - METALINK_FIELDS:
+            raise InvalidRequest(field=name, reason=f"beside a metalink, {name} is no field of the query")
+        return raw + request.url.query.encode(), convert(found | query, SubmitBody)
+    raise WrongMediaType(sent=sent or "none", accepted=f"application/json or {METALINK_TYPE}")
 
 
 def _idempotency_key(request: Request, raw: bytes) -> IdempotencyKey | None:
@@ -121,7 +143,7 @@ async def listing(request: Request) -> Response:
     """`GET /imports`: newest first, filtered, a page at a time."""
     house = house_of(request)
     actor = await house.identify(request)
-    query = dict(request.query_params)
+    query = _query(request)
     limit = _limit(query.pop("limit", None), house.settings())
     marker = query.pop("marker", None)
     for name in query:
@@ -137,6 +159,21 @@ async def listing(request: Request) -> Response:
         following = {**query, "limit": str(limit), "marker": records[limit - 1].id}
         document["next"] = f"{base}/imports?{urlencode(following)}"
     return JSONResponse(document, headers={"Cache-Control": "no-store"})
+
+
+def _query(request: Request) -> dict[str, str]:
+    """The parameters of a list, each at most once.
+
+    Raises:
+        InvalidRequest: One stands twice, or asks for a state that there is not.
+    """
+    query = dict(request.query_params)
+    if len(query) != len(request.query_params.multi_items()):
+        raise InvalidRequest(reason="a parameter stands twice")
+    states = [state.value for state in State]
+    if query.get("state", states[0]) not in states:
+        raise InvalidRequest(field="state", reason=f"state is one of {', '.join(states)}")
+    return query
 
 
 def _limit(text: str | None, settings: Settings) -> int:

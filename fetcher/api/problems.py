@@ -52,6 +52,8 @@ def headers_of(failure: Failure, request: Request) -> dict[str, str]:
     headers = retry_after(failure)
     if status_of(failure) == 401:
         headers["WWW-Authenticate"] = challenge(request.app.state.house.settings())
+    if isinstance(failure, errors.RangeNotSatisfiable):
+        headers["Content-Range"] = f"bytes */{failure.size}"
     return headers
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from cyclopts import App, Group, Parameter
 
 from fetcher import __version__
-from fetcher.cli import doctor, inspecting, local, remote, settings, shells, store
+from fetcher.cli import doctor, inspecting, local, remote, settings, shells, store, tokens
 from fetcher.cli.client import Refused, Unreachable
 from fetcher.cli.exits import Exit, exit_of_problem
 from fetcher.cli.screen import Screen
@@ -51,6 +51,7 @@ app.command(local.serve, group=OPERATOR)
 app.command(doctor.doctor, group=OPERATOR)
 app.command(config)
 app.command(stored)
+app.command(tokens.token, group=OPERATOR)
 app.command(shells.completion, group=OPERATOR)
 config.command(settings.check)
 config.command(settings.show)

@@ -38,6 +38,7 @@ KNOWN_CODINGS = frozenset(
 MOST_BYTES = 2**63 - 1
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _LENGTH = re.compile(r"[0-9]{1,20}")
 _RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19}|\*)")
 _ETAG = re.compile(r'(W/)?"[!#-~]{0,256}"')
@@ -72,11 +73,13 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         version: Of HTTP: major and minor.
+        reason: What follows the status; of no use but to be well-formed.
         fields: In their order, repeated ones too.
     """
 
     status: int
     version: tuple[int, int] = (1, 1)
+    reason: str = ""
     fields: Sequence[tuple[str, str]] = ()
 
 
@@ -184,7 +187,8 @@ def limits(settings: Settings) -> tuple[Limit, ...]:
 
 
 def _gather(reply: Reply) -> dict[str, list[str]]:
-    if reply.version not in {(1, 0), (1, 1)} or not 100 <= reply.status <= 599:
+    is_known = reply.version in {(1, 0), (1, 1)} and 100 <= reply.status <= 599
+    if not is_known or _CONTROL.search(reply.reason):
         raise BadResponse(reason="its status line is none of HTTP/1")
     fields: dict[str, list[str]] = {}
     for name, value in reply.fields:

@@ -9,7 +9,7 @@ from fetcher.errors import ChecksumMismatch, Failure
 from fetcher.guards.pace import RateFloor
 from fetcher.guards.size import check_declared
 from fetcher.importer.intake import Intake
-from fetcher.importer.run import Parts
+from fetcher.importer.parts import Parts
 from fetcher.index import BlobState
 from fetcher.model import Hop, Submission
 from fetcher.pipeline import PeerClock

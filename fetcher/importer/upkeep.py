@@ -10,7 +10,7 @@ import structlog
 
 from fetcher.errors import Failure, StoreFailed
 from fetcher.importer.mend import Mender
-from fetcher.importer.run import Parts
+from fetcher.importer.parts import Parts
 from fetcher.index import BlobState
 from fetcher.store import Store
 

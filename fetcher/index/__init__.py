@@ -15,11 +15,12 @@ from fetcher.index.imports import (
     IdempotencyKey,
     ImportRecords,
     NewImport,
-    Secrets,
 )
 from fetcher.index.listing import SORT_KEYS, Filter, ImageQuery
 from fetcher.index.members import MemberRecords
+from fetcher.index.pulls import Kept, PullRecords, Remembered
 from fetcher.index.schema import migrate
+from fetcher.index.secrets import Secrets
 from fetcher.index.tasks import TASK_ORDERS, TaskQuery, TaskRecords
 from fetcher.index.upkeep import BlobState, UpkeepRecords
 from fetcher.index.uploads import Stage, UploadRecords
@@ -39,9 +40,12 @@ __all__ = [
     "ImageRecords",
     "ImportRecords",
     "Index",
+    "Kept",
     "MemberRecords",
     "NewImport",
+    "PullRecords",
     "Quota",
+    "Remembered",
     "Secrets",
     "Stage",
     "TaskQuery",
@@ -66,6 +70,7 @@ class Index:
         self.images = ImageRecords(self.connection)
         self.imports = ImportRecords(self.connection)
         self.figures = Figures(self.connection)
+        self.pulls = PullRecords(self.connection)
         self.members = MemberRecords(self.connection)
         self.tasks = TaskRecords(self.connection)
         self.uploads = UploadRecords(self.connection)

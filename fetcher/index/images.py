@@ -9,7 +9,7 @@ from fetcher.errors import Conflict, Forbidden, UnknownImage
 from fetcher.index import scope
 from fetcher.index.connection import Connection
 from fetcher.index.listing import ImageQuery, statement
-from fetcher.index.rows import Row, image_row, to_image, to_json
+from fetcher.index.rows import Row, image_row, insert, to_image, to_json
 from fetcher.model import Actor, Blob, Image
 
 SELECT = (
@@ -87,7 +87,7 @@ class ImageRecords:
 
 def insert_image(db: Database, image: Image) -> None:
     """Write a new image with its tags and properties."""
-    db.table("images").insert(image_row(image))
+    insert(db, "images", image_row(image))
     write_tags(db, image.id, image.tags)
     write_properties(db, image.id, image.properties)
 
@@ -95,15 +95,15 @@ def insert_image(db: Database, image: Image) -> None:
 def write_tags(db: Database, image_id: str, tags: Iterable[str]) -> None:
     """Make an image's tags these."""
     db.execute("DELETE FROM image_tags WHERE image_id = ?", [image_id])
-    db.table("image_tags").insert_all({"image_id": image_id, "tag": tag} for tag in sorted(set(tags)))
+    for tag in sorted(set(tags)):
+        insert(db, "image_tags", {"image_id": image_id, "tag": tag})
 
 
 def write_properties(db: Database, image_id: str, properties: dict[str, str]) -> None:
     """Make an image's custom properties these."""
     db.execute("DELETE FROM image_properties WHERE image_id = ?", [image_id])
-    db.table("image_properties").insert_all(
-        {"image_id": image_id, "name": name, "value": value} for name, value in properties.items()
-    )
+    for name, value in properties.items():
+        insert(db, "image_properties", {"image_id": image_id, "name": name, "value": value})
 
 
 def load_images(db: Database, rows: Sequence[Row]) -> list[Image]:

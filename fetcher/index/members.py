@@ -7,7 +7,7 @@ from fetcher.errors import Conflict, Forbidden, QuotaExceeded, UnknownMember
 from fetcher.index import scope
 from fetcher.index.connection import Connection
 from fetcher.index.images import find_row
-from fetcher.index.rows import Row, to_text
+from fetcher.index.rows import Row, insert, to_text
 from fetcher.model import Actor, Member
 
 
@@ -116,7 +116,7 @@ def _add(db: Database, member: Member, actor: Actor, max_members: int) -> Member
         "created_at": to_text(member.created_at),
         "updated_at": to_text(member.updated_at),
     }
-    db.table("image_members").insert(row)
+    insert(db, "image_members", row)
     return _one(db, member.image_id, member.member_id)
 
 

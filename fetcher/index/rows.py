@@ -2,13 +2,30 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import msgspec
+from sqlite_utils.db import Database
 
 from fetcher.model import Attempt, FormatVerdict, Image, Import, Submission, Verdict
 
 Row = Mapping[str, Any]
+
+
+def insert(db: Database, table: str, row: dict[str, Any]) -> None:
+    """Add a row.
+
+    sqlite-utils' own insert asks for the names of all tables first and builds
+    its statement anew each time, which was a third of what a submission cost.
+    """
+    db.execute(_insertion(table, tuple(row)), row)
+
+
+@cache
+def _insertion(table: str, columns: tuple[str, ...]) -> str:
+    marks = ", ".join(f":{column}" for column in columns)
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608 - our own names
 
 
 def to_text(moment: datetime | None) -> str | None:

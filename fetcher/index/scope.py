@@ -6,6 +6,7 @@ from fetcher.model import Actor
 
 Condition = tuple[str, dict[str, object]]
 
+OPEN_TO_ALL = ("public", "community")
 MEMBER = """(images.visibility = 'shared' AND EXISTS (SELECT 1 FROM image_members
     WHERE image_members.image_id = images.id AND image_members.member_id = :actor_project{status}))"""
 
@@ -85,15 +86,16 @@ def listed_images(actor: Actor, visibility: str | None, member_status: str, owne
     if owner is not None:
         wanted += " AND images.project_id = :owner"
         arguments["owner"] = owner
-    if actor.is_admin:
+    if actor.is_admin or visibility in OPEN_TO_ALL:
         return Listed(arms=(Arm(test=wanted),), arguments=arguments)
     arms = [Arm(test=f"images.project_id = :actor_project AND +{wanted}")]
     foreign = f"images.project_id <> :actor_project AND +{wanted}"
-    if visibility not in {"private", "shared"}:
+    if visibility in {None, "all"}:
+        without_community = visibility is None and owner is None
         arms += [
-            Arm(test=f"images.visibility = '{open_to_all}' AND {foreign}")
-            for open_to_all in ("public", "community")
-            if _may_hold(open_to_all, visibility, owner)
+            Arm(test=f"images.visibility = '{kind}' AND {foreign}")
+            for kind in OPEN_TO_ALL
+            if kind == "public" or not without_community
         ]
     if visibility in {None, "all", "shared"}:
         arms.append(_shared_with(foreign, member_status))
@@ -104,15 +106,11 @@ def listed_images(actor: Actor, visibility: str | None, member_status: str, owne
 def _wanted(visibility: str | None, owner: str | None) -> str:
     if visibility == "all":
         return "1"
+    if visibility in OPEN_TO_ALL:
+        return f"images.visibility = '{visibility}'"  # As a literal: some indexes hold public images only.
     if visibility is not None:
         return "images.visibility = :visibility"
     return "1" if owner is not None else "images.visibility <> 'community'"
-
-
-def _may_hold(open_to_all: str, visibility: str | None, owner: str | None) -> bool:
-    if visibility is None:
-        return open_to_all == "public" or owner is not None
-    return visibility in {"all", open_to_all}
 
 
 def _shared_with(foreign: str, member_status: str) -> Arm:

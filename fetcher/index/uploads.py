@@ -10,7 +10,7 @@ from fetcher.errors import Conflict
 from fetcher.index.connection import Connection
 from fetcher.index.images import keep_blob
 from fetcher.index.imports import give_blob, keep_story, note, take_image, update
-from fetcher.index.rows import import_row, to_json, to_text
+from fetcher.index.rows import import_row, insert, to_json, to_text
 from fetcher.model import Blob, FormatVerdict, Image, Import
 
 
@@ -62,7 +62,7 @@ class UploadRecords:
 
 def _begin(db: Database, record: Import, status: str) -> None:
     take_image(db, record, status)
-    db.table("imports").insert(import_row(record, ""))
+    insert(db, "imports", import_row(record, ""))
     note(db, "submitted", record, {})
 
 
@@ -71,7 +71,7 @@ def _stage(db: Database, record: Import, blob: Blob) -> bool:
         return False
     keep_blob(db, blob, to_text(record.updated_at) or "")
     row = {"image_id": record.image_id, "sha256": blob.sha256, "format": to_json(record.format)}
-    db.table("image_stages").insert(row)
+    insert(db, "image_stages", row)
     note(db, "staged", record, {"sha256": blob.sha256, "size": blob.size})
     return True
 
@@ -97,6 +97,6 @@ def _activate(db: Database, record: Import, stage: Stage, image: Image, provenan
     if db.execute(sql, [image.id, stage.blob.sha256]).rowcount != 1:
         raise Conflict(reason="no bytes are staged for the image")
     give_blob(db, image, stage.blob)
-    db.table("imports").insert(import_row(record, ""))
+    insert(db, "imports", import_row(record, ""))
     keep_story(db, record, provenance)
     note(db, "activated", record, {"sha256": stage.blob.sha256, "size": stage.blob.size})

@@ -4,56 +4,13 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+
+from fetcher.pipeline.budget import Budget
 
 Work = Callable[[bytes], None]
 
 TURN_BYTES = 4_194_304  # A lane gives its thread back after this much, so that others get their turn.
-
-
-class Budget:
-    """Bytes that have been received and not yet dealt with, over all imports.
-
-    Whoever wants more than is left waits in line; one piece always fits when
-    nothing else is out, however large it is.
-    """
-
-    def __init__(self, total_bytes: int) -> None:
-        self.total_bytes = total_bytes
-        self.taken_bytes = 0
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
-
-    async def take(self, size: int) -> None:
-        """Wait until `size` bytes fit."""
-        if not self._waiting and self._fits(size):
-            self.taken_bytes += size
-            return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        entry = (size, turn)
-        self._waiting.append(entry)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self.give_back(size)
-            else:
-                self._waiting.remove(entry)
-                self._admit()
-            raise
-
-    def give_back(self, size: int) -> None:
-        """Return bytes that have been dealt with."""
-        self.taken_bytes -= size
-        self._admit()
-
-    def _fits(self, size: int) -> bool:
-        return self.taken_bytes == 0 or self.taken_bytes + size <= self.total_bytes
-
-    def _admit(self) -> None:
-        while self._waiting and self._fits(self._waiting[0][0]):
-            size, turn = self._waiting.popleft()
-            self.taken_bytes += size
-            turn.set_result(None)
 
 
 class Workshop:
@@ -63,15 +20,27 @@ class Workshop:
         threads: How many digests and writes go on at once.
         buffer_bytes: Received and not yet dealt with, over all imports.
         piece_bytes: What is handed over at once when there is room.
+
+    Attributes:
+        is_crowded: So many imports have bytes waiting that each is best served by one thread.
     """
 
     LEAST_PIECE_BYTES = 16_384
 
     def __init__(self, *, threads: int, buffer_bytes: int, piece_bytes: int) -> None:
-        self.pool = ThreadPoolExecutor(threads, thread_name_prefix="workshop")
         self.budget = Budget(buffer_bytes)
         self.most_piece_bytes = piece_bytes
         self.open_lanes = 0
+        self.is_crowded = False
+        self._busy = 0
+        # A queue of its own: an executor makes a future for each turn, under one lock for the whole process.
+        self._ready: SimpleQueue[_Lane | None] = SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"workshop-{number}", daemon=True)
+            for number in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def piece_bytes(self) -> int:
         """How much one import gathers before handing it over: less, the more imports there are."""
@@ -82,9 +51,32 @@ class Workshop:
         """Open the lanes of one import: each piece goes through every work, each work in order."""
         return Lanes(self, works)
 
+    def count_busy(self, change: int) -> None:
+        """Count imports that have bytes waiting; a gap lies between crowded and not, lest it flutter."""
+        self._busy += change
+        if self._busy > len(self._threads):
+            self.is_crowded = True
+        elif self._busy <= len(self._threads) // 2:
+            self.is_crowded = False
+
+    def start(self, lane: "_Lane") -> None:
+        """Give a lane to the next free thread."""
+        self._ready.put(lane)
+
+    def has_waiting(self) -> bool:
+        """Whether a lane waits for a thread."""
+        return not self._ready.empty()
+
     def close(self) -> None:
         """End the threads when their work is done."""
-        self.pool.shutdown(wait=True)
+        for _ in self._threads:
+            self._ready.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self) -> None:
+        while (lane := self._ready.get()) is not None:
+            lane.run()
 
 
 class _Piece:
@@ -96,10 +88,10 @@ class _Piece:
 
 
 class _Lane:
-    """One work of one import: pieces in order, never two at once."""
+    """Some works of one import: pieces in order, never two at once."""
 
-    def __init__(self, work: Work, owner: "Lanes") -> None:
-        self.work = work
+    def __init__(self, works: Sequence[Work], owner: "Lanes") -> None:
+        self.works = works
         self.owner = owner
         self.waiting: deque[_Piece] = deque()
         self.is_running = False
@@ -109,34 +101,41 @@ class _Lane:
         turn_bytes = 0
         while True:
             with self.owner.lock:
-                if not self.waiting or turn_bytes >= TURN_BYTES:
-                    self.is_running = bool(self.waiting)
-                    if self.is_running:
-                        self.owner.start(self)
-                    else:
-                        self.owner.settle()
+                if not self.waiting:
+                    self.is_running = False
+                    self.owner.settle()
+                    return
+                if turn_bytes >= TURN_BYTES and self.owner.workshop.has_waiting():
+                    self.owner.workshop.start(self)
                     return
                 piece = self.waiting.popleft()
             turn_bytes += len(piece.chunk)
             try:
                 if self.owner.failure is None:
-                    self.work(piece.chunk)
+                    for work in self.works:
+                        work(piece.chunk)
             except BaseException as error:  # noqa: BLE001 - carried to the import, which ends by it
                 self.owner.failure = error
             self.owner.done_with(piece)
 
 
 class Lanes:
-    """The digests and the write of one import, side by side."""
+    """The digests and the write of one import: side by side, or one after the other when it is crowded.
+
+    With as many imports at work as there are threads, works side by side gain
+    nothing, and cost a hand-over each for bytes that another thread's cache holds.
+    """
 
     MOST_BYTES_AHEAD = 8_388_608  # More falls out of the processor's caches before it is hashed.
 
     def __init__(self, workshop: Workshop, works: Sequence[Work]) -> None:
         self.lock = threading.Lock()
         self.failure: BaseException | None = None
-        self._workshop = workshop
+        self.workshop = workshop
         self._loop = asyncio.get_running_loop()
-        self._lanes = [_Lane(work, self) for work in works]
+        self._works = tuple(works)
+        self._is_one = False
+        self._lanes = [_Lane((work,), self) for work in works]
         self._bytes_ahead = 0
         self._room = asyncio.Event()
         self._settled = asyncio.Event()
@@ -151,19 +150,30 @@ class Lanes:
             Failure: What a work raised on an earlier piece.
         """
         await self._room.wait()
+        if self._is_one is not self.workshop.is_crowded and len(self._works) > 1:
+            await self._settled.wait()
+            self._regroup()
         self.raise_failure()
-        await self._workshop.budget.take(len(chunk))
+        await self.workshop.budget.take(len(chunk))
         self._bytes_ahead += len(chunk)
         if self._bytes_ahead >= self.MOST_BYTES_AHEAD:
             self._room.clear()
-        self._settled.clear()
+        if self._settled.is_set():
+            self._settled.clear()
+            self.workshop.count_busy(1)
         piece = _Piece(chunk, len(self._lanes))
         with self.lock:
             for lane in self._lanes:
                 lane.waiting.append(piece)
                 if not lane.is_running:
                     lane.is_running = True
-                    self.start(lane)
+                    self.workshop.start(lane)
+
+    def _regroup(self) -> None:
+        """Deal with the works one by one or all in one; only while nothing waits or runs."""
+        self._is_one = self.workshop.is_crowded
+        groups = [self._works] if self._is_one else [(work,) for work in self._works]
+        self._lanes = [_Lane(group, self) for group in groups]
 
     async def drain(self) -> None:
         """Wait until everything handed over has been dealt with.
@@ -180,16 +190,12 @@ class Lanes:
             self.failure = asyncio.CancelledError()
         while not self._settled.is_set():
             await self._settled.wait()
-        self._workshop.open_lanes -= 1
+        self.workshop.open_lanes -= 1
 
     def raise_failure(self) -> None:
         """Raise what a work raised, in the import's own task."""
         if self.failure is not None:
             raise self.failure
-
-    def start(self, lane: _Lane) -> None:
-        """Give a lane to the next free thread."""
-        self._workshop.pool.submit(lane.run)
 
     def done_with(self, piece: _Piece) -> None:
         """Count a piece off; the last lane gives its bytes back. Called from threads."""
@@ -206,11 +212,13 @@ class Lanes:
 
     def _say_settled(self) -> None:
         with self.lock:
-            if not any(lane.is_running or lane.waiting for lane in self._lanes):
-                self._settled.set()
+            is_settled = not any(lane.is_running or lane.waiting for lane in self._lanes)
+        if is_settled and not self._settled.is_set():
+            self._settled.set()
+            self.workshop.count_busy(-1)
 
     def _give_back(self, size: int) -> None:
-        self._workshop.budget.give_back(size)
+        self.workshop.budget.give_back(size)
         self._bytes_ahead -= size
         if self._bytes_ahead < self.MOST_BYTES_AHEAD:
             self._room.set()

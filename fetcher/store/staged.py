@@ -11,6 +11,8 @@ from fetcher.store.disk import DISK, Disk
 from fetcher.store.sparse import written_runs
 
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+# The disk begins to write after this much, so that the sync at the end finds little left to do.
+PUSH_BYTES = 16_777_216
 
 
 def translate(error: OSError, doing: str) -> StoreFull | StoreFailed:
@@ -28,7 +30,7 @@ class Staged:
 
     Args:
         path: Inside the store's staging folder.
-        descriptor: Open for writing.
+        descriptor: Open for writing, and for reading back.
         size: How many bytes it holds already.
     """
 
@@ -38,6 +40,7 @@ class Staged:
         self._descriptor = descriptor
         self._disk = disk
         self._end = size
+        self._pushed = size
 
     def write(self, chunk: bytes) -> None:
         """Append bytes.
@@ -53,6 +56,10 @@ class Staged:
         except OSError as error:
             raise translate(error, "write") from error
         self.size += len(chunk)
+        if self.size - self._pushed >= PUSH_BYTES:
+            with suppress(OSError):  # Advice only; what the disk refuses is told by `sync`.
+                self._disk.push(self._descriptor, self._pushed, self.size - self._pushed)
+            self._pushed = self.size
         reach("store.written")
 
     def _write_at(self, rest: memoryview, offset: int) -> None:
@@ -79,6 +86,28 @@ class Staged:
             raise translate(error, "fsync") from error
         reach("store.synced")
 
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Read back what was written.
+
+        Raises:
+            StoreFailed: The disk has lost it.
+        """
+        try:
+            return os.pread(self._descriptor, length, offset)
+        except OSError as error:
+            raise translate(error, "read back") from error
+
+    def park(self) -> None:
+        """Make the bytes and the name durable, and close the file.
+
+        Raises:
+            StoreFull: The file system has no room, found out late.
+            StoreFailed: The disk refused them.
+        """
+        self.sync()
+        self.close()
+        self._disk.sync_folder(self.path.parent)
+
     def close(self) -> None:
         """Close the file; closing twice is nothing."""
         if self._descriptor >= 0:
@@ -91,3 +120,17 @@ class Staged:
             self.close()
         self._disk.unlink(self.path)
         reach("store.discarded")
+
+
+def reopen(path: Path, size: int, disk: Disk) -> Staged | None:
+    """Take up a file that an earlier process left, cut to `size`; too short a one is removed: None."""
+    try:
+        descriptor = disk.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    staged = Staged(path, descriptor, size=size, disk=disk)
+    if os.fstat(descriptor).st_size < size:
+        staged.discard()
+        return None
+    disk.truncate(descriptor, size)
+    return staged

@@ -16,7 +16,7 @@ from fetcher.crash import reach
 from fetcher.errors import StoreFailed, StoreFull
 from fetcher.store.disk import DISK, Disk
 from fetcher.store.reservation import Reservation
-from fetcher.store.staged import Staged, translate
+from fetcher.store.staged import Staged, reopen, translate
 
 __all__ = ["Reservation", "Store"]
 
@@ -93,7 +93,7 @@ class Store:
             StoreFailed: The folder refuses, or somebody put a file or a link there first.
         """
         path = self.staging / f"{import_id}.{claim}"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
         opening = asyncio.ensure_future(self._run("stage", lambda: self._disk.open(path, flags)))
         try:
             descriptor = await asyncio.shield(opening)
@@ -110,6 +110,22 @@ class Store:
     def _drop(self, path: Path, opening: "asyncio.Future[int]") -> None:
         if not opening.cancelled() and opening.exception() is None:
             self._remove(Staged(path, opening.result(), disk=self._disk).discard, path)
+
+    async def reopen(self, name: str, size: int) -> Staged | None:
+        """Take up a file that an earlier process left in staging, cut to `size`; None where it is too short.
+
+        Raises:
+            StoreFailed: It is there and cannot be used.
+        """
+        return await self._run("reopen", lambda: reopen(self.staging / name, size, self._disk))
+
+    async def read_back(self, staged: Staged, offset: int, length: int) -> bytes:
+        """Read a part of a staged file; StoreFailed is raised where the disk has lost it."""
+        return await self._run("read back", lambda: staged.read_at(offset, length))
+
+    async def park(self, staged: Staged) -> None:
+        """Make a staged file durable and leave it to a later process; StoreFailed where the disk refuses."""
+        await self._run("park", staged.park)
 
     async def commit(self, staged: Staged, sha256: str, *, replace: bool = False) -> None:
         """Move a complete file to its durable home; call it inside `holding(sha256)`.

@@ -47,6 +47,16 @@ class Conversation(ResponseHandler):
         super().connection_made(transport)
         self.tls = read_peer(transport.get_extra_info("ssl_object"))
 
+    def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
+        """Pass on to whoever waits for the body what has ended the conversation; else they would wait on."""
+        cause = exc if exc_cause is None else exc_cause
+        super().set_exception(exc, cause)
+        body = self._payload
+        if body is not None and not body.is_eof() and body.exception() is None:
+            broken = aiohttp.ClientPayloadError()
+            broken.__cause__ = cause
+            body.set_exception(broken, cause)
+
     async def read(self) -> Any:
         """Wait for the next head; aiohttp would skip interim ones without end, and without a pause.
 

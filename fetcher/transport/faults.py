@@ -8,7 +8,7 @@ import errno
 import ssl
 
 import aiohttp
-from aiohttp.http_exceptions import TransferEncodingError
+from aiohttp.http_exceptions import HttpProcessingError
 
 from fetcher.errors import BadResponse, ConnectFailed, Failure, TlsFailed, Truncated
 
@@ -52,6 +52,8 @@ def while_connecting(error: BaseException, host: str, port: int) -> Failure:
         return ConnectFailed(host=host, port=port, reason=f"the egress proxy answered: {error}")
     if isinstance(error, TimeoutError):
         return ConnectFailed(host=host, port=port, reason="no connection in time")
+    if isinstance(error, ConnectionResetError | EOFError):
+        return ConnectFailed(host=host, port=port, reason="the connection was broken off")
     reason = _ERRNO.get(getattr(error, "errno", None) or 0, "the connection failed")
     return _noted(ConnectFailed(host=host, port=port, reason=reason), error)
 
@@ -66,7 +68,7 @@ def before_head(error: BaseException, host: str, port: int) -> Failure:
 def in_body(error: BaseException, received_bytes: int, declared_bytes: int | None) -> Failure:
     """Translate what ended a body."""
     cause = error.__cause__ or error.__context__
-    if isinstance(cause, TransferEncodingError) and not cause.message.startswith("Not enough data"):
+    if isinstance(cause, HttpProcessingError) and not cause.message.startswith("Not enough data"):
         return _noted(BadResponse(reason="its body is not framed as it said"), error)
     declared = "an unknown number of" if declared_bytes is None else declared_bytes
     return _noted(Truncated(received_bytes=received_bytes, declared_bytes=declared), error)

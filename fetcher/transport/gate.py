@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -37,6 +38,8 @@ UNREACHABLE = (AddressForbidden, NameUnresolved, ConnectFailed)
 # wait for our disk share a quarter of the bytes that may be in flight.
 MOST_BUFFERED_BYTES = 262_144
 LEAST_BUFFERED_BYTES = 16_384
+# One read of a body of known length: the kernel has seldom more, and it fits the processor's cache.
+SCRATCH_BYTES = 1_048_576
 
 
 class Gate:
@@ -50,6 +53,7 @@ class Gate:
         self._names = Names(look_up)
         self._trust = Trust()
         self._open = 0
+        self._scratch = memoryview(bytearray(SCRATCH_BYTES))
 
     async def close(self) -> None:
         """Hold nothing open: sources close with the blocks they were opened in."""
@@ -109,7 +113,7 @@ class Gate:
                 while True:
                     response = await self._ask(walk, stack)
                     if response.status not in REDIRECTS:
-                        return walk.judge(response)
+                        return self._hasten(walk, walk.judge(response))
                     walk.target = walk.turn(response)
                     # The body of a redirect is never read: its connection ends here.
                     await stack.aclose()
@@ -123,23 +127,27 @@ class Gate:
         pace, began = walk.settings.pace, loop.time()
         walk.begin()
         try:
+            secure = None
+            if walk.target.scheme == "https":
+                secure = await self._trust.context(walk.settings, walk.target.host)
             try:
                 async with asyncio.timeout(pace.connect_seconds):
-                    walk.conversation = await self._connect(walk)
+                    walk.conversation = await self._connect(walk, secure)
             except OSError as error:  # out of time, or of file descriptors
                 raise faults.while_connecting(error, walk.target.host, walk.target.port) from error
             stack.callback(walk.conversation.abort)
-            return await _converse(walk, walk.conversation, self._buffer_bytes(walk.settings), stack)
+            return await _converse(
+                walk, walk.conversation, self._share_bytes(walk.settings, MOST_BUFFERED_BYTES), stack
+            )
         except UNREACHABLE:
             await _even_out(began, pace.unreachable_step_seconds)
             raise
         finally:
             walk.end()
 
-    async def _connect(self, walk: Walk) -> Conversation:
+    async def _connect(self, walk: Walk, secure: ssl.SSLContext | None) -> Conversation:
         """Find the addresses that the hop may dial, judge them all, and dial."""
         target, settings = walk.target, walk.settings
-        secure = self._trust.context(settings, target.host) if target.scheme == "https" else None
         proxy = URL(settings.egress.proxy, encoded=True)
         host, port = (proxy.raw_host or "", proxy.port or 0) if proxy else (target.host, target.port)
         if proxy:
@@ -151,9 +159,18 @@ class Gate:
         tunnel_to = target.authority if proxy and secure else None
         return await connect(walk.plan, settings.pace.dial_seconds, secure, tunnel_to)
 
-    def _buffer_bytes(self, settings: Settings) -> int:
-        share = settings.imports.buffer_bytes // (4 * self._open)
-        return max(LEAST_BUFFERED_BYTES, min(MOST_BUFFERED_BYTES, share))
+    def _hasten(self, walk: Walk, source: Source) -> Source:
+        def room() -> int:
+            return self._share_bytes(walk.settings, SCRATCH_BYTES)
+
+        if walk.conversation is not None:
+            source.hasten(walk.conversation, self._scratch, room)
+        return source
+
+    def _share_bytes(self, settings: Settings, most: int) -> int:
+        """What one of the open sources may hold."""
+        share = settings.imports.buffer_bytes // (4 * max(1, self._open))
+        return max(LEAST_BUFFERED_BYTES, min(most, share))
 
 
 async def _converse(

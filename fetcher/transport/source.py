@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import aiohttp
 
@@ -11,6 +12,8 @@ from fetcher.guards.digest_headers import parse_digests
 from fetcher.guards.response import Head
 from fetcher.model import Hop
 from fetcher.transport import faults
+from fetcher.transport.body import Body
+from fetcher.transport.dial import Conversation
 
 # What says something of the bytes or their source; all else is of no use to anybody later.
 SHOWN_FIELDS = (
@@ -25,6 +28,7 @@ SHOWN_FIELDS = (
     "server",
 )
 _SHOWN_CHARACTERS = 200
+LEAST_DIRECT_BYTES = 65_536  # Taking the connection over costs more than it saves on less.
 
 
 class Source:
@@ -65,7 +69,7 @@ class Source:
         self.length_verified = head.is_chunked or head.body_bytes is not None
         self.received_bytes = 0
         self.waited_seconds = 0.0
-        self._content = response.content
+        self._content: aiohttp.StreamReader | Body = response.content
         self._has_body = head.status != 304
         self._body_bytes = head.body_bytes
         self._idle_seconds = settings.pace.idle_seconds
@@ -73,6 +77,19 @@ class Source:
     def waited(self) -> float:
         """Tell the seconds spent waiting for the source, as a clock for the rate floor."""
         return self.waited_seconds
+
+    def hasten(self, conversation: Conversation, scratch: memoryview, room: Callable[[], int]) -> None:
+        """Read what follows straight from the connection where the head said how long it is.
+
+        A body that has come already, or soon will have, stays with aiohttp.
+        """
+        content = self._content
+        assert isinstance(content, aiohttp.StreamReader)
+        left = (self._body_bytes or 0) - content.total_bytes
+        if not self._has_body or left < LEAST_DIRECT_BYTES or conversation.transport is None:
+            return
+        self._content = body = Body(conversation, scratch, content.read_nowait(), left, room)
+        body.begin()
 
     async def read(self) -> bytes:
         """Wait for the next bytes and take all that have come; empty at the honest end.

@@ -92,7 +92,10 @@ class Walk:
         wanted = self.request.wanted(URL(self.target.text, encoded=True).raw_path)
         version = response.version or (0, 0)
         reply = Reply(
-            status=response.status, version=(version[0], version[1]), fields=tuple(response.headers.items())
+            status=response.status,
+            version=(version[0], version[1]),
+            reason=response.reason or "",
+            fields=tuple(response.headers.items()),
         )
         head = check_head(reply, wanted, self.settings, datetime.now(UTC))
         return Source(response, head, self.settings)

@@ -223,6 +223,21 @@ async def test_doctor_greets_a_running_server(fetcher: Fetcher, tmp_path: Path) 
         assert "a server of ours answers" in result.out
 
 
+async def test_a_token_opens_the_service(fetcher: Fetcher, tmp_path: Path) -> None:
+    """What is printed is the token; what goes into the configuration does not give it away."""
+    made = await fetcher("token", "acme", 'me "and" you', "--role", "member", "--json")
+    entry = made.json["entry"]
+    assert made.json["token"] not in str(entry)
+    async with Running(tmp_path, auth={"mode": "tokens", "tokens": [entry]}) as service:
+        arguments = ("imports", "--json", "--server", service.base)
+        assert (await fetcher(*arguments, "--token", made.json["token"])).json == {"imports": []}
+        assert (await fetcher(*arguments, "--token", "wrong")).code == Exit.DENIED
+        assert (await fetcher(*arguments)).code == Exit.DENIED
+    words = await fetcher("token", "acme", 'me "and" you')
+    line = words.err.splitlines()[1].strip()
+    assert tomlkit.parse(f"x = {line}")["x"]["user"] == 'me "and" you'  # type: ignore[index] # a table
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 async def test_completion_is_a_script(fetcher: Fetcher, shell: str) -> None:
     """Each shell gets one that knows our commands."""

@@ -68,3 +68,16 @@ async def activate(index: Index, new: NewImport, name: str = "1") -> bool:
     assert taken is not None
     done = msgspec.structs.replace(taken[0], state=State.SUCCEEDED, ended_at=START)
     return await index.imports.activate(done, blob(name), new.image, {"story": "told"})
+
+
+def image(actor: Actor = ALICE, number: int = 0, **changes) -> Image:
+    """A queued image made at second `number`."""
+    now = START + timedelta(seconds=number)
+    fields = {
+        "id": str(uuid4()),
+        "project_id": actor.project_id,
+        "status": Status.QUEUED,
+        "created_at": now,
+        "updated_at": now,
+    }
+    return Image(**{**fields, **changes})

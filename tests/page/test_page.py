@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from fetcher.api.auth import hash_token
 from tests.images import HTML, qcow2
 from tests.lab import behaviours
 from tests.lab.origin import Origin
@@ -327,3 +328,88 @@ async def test_signing_in_needs_a_good_token_and_leads_nowhere_else(tmp_path: Pa
             status, text, _ = await sent(service, "/page/sign-in", token=token)
             assert status == 401
             assert "not valid" in text
+
+
+TOKENS = {"admin": "a" * 40, "member": "m" * 40}
+AUTH = {
+    "mode": "tokens",
+    "tokens": [
+        {"sha256": hash_token(token), "project": f"{role}s", "user": role, "roles": [role]}
+        for role, token in TOKENS.items()
+    ],
+}
+
+
+async def signed_in(service: Running, token: str) -> dict[str, str]:
+    """The cookies of somebody who signed in."""
+    async with service.client.get("/page/sign-in", headers=BROWSER) as answer:
+        proof = re.search(r'name="proof" value="(\w+)"', await answer.text())
+        cookies = {"fetcher_form": answer.cookies["fetcher_form"].value}
+    assert proof is not None
+    form = {"proof": proof[1], "token": token, "after": "/page/images"}
+    async with service.client.post(
+        "/page/sign-in", data=form, cookies=cookies, headers=BROWSER, allow_redirects=False
+    ) as answer:
+        assert (answer.status, answer.headers["Location"]) == (303, "/page/images")
+        cookie = answer.cookies["fetcher_token"]
+        assert cookie["httponly"]
+        assert cookie["samesite"].lower() == "strict"
+        return {**cookies, "fetcher_token": cookie.value}
+
+
+async def test_where_tokens_are_used_strangers_sign_in_first(tmp_path: Path) -> None:
+    """Every page leads there; the cookie opens pages and downloads, and never the API."""
+    async with (
+        Origin({"/d": behaviours.serve(qcow2())}) as origin,
+        Running(tmp_path, origin, auth=AUTH) as service,
+    ):
+        for path in ("/", "/page/images", "/page/desk", "/page/imports/x", "/page/images/x/file"):
+            async with service.client.get(path, headers=BROWSER, allow_redirects=False) as answer:
+                assert answer.status == 303
+                assert answer.headers["Location"].startswith("/page/sign-in?after=")
+        cookies = await signed_in(service, TOKENS["member"])
+        async with service.client.get("/", headers=BROWSER, cookies=cookies) as answer:
+            text = await answer.text()
+            assert "members" in text
+            assert "/page/desk" not in text
+        for path, status in (("/page/desk", 403), ("/imports", 401), ("/v2/images", 401), ("/metrics", 401)):
+            async with service.client.get(path, headers=BROWSER, cookies=cookies) as answer:
+                assert answer.status == status, path
+        proof = re.search(r'name="proof" value="(\w+)"', text)
+        assert proof is not None
+        form = {"proof": proof[1], "url": origin.url("/d"), "visibility": "public"}
+        async with service.client.post("/page/submit", data=form, headers=BROWSER, cookies=cookies) as answer:
+            assert answer.status == 403
+        form["visibility"] = "private"
+        async with service.client.post(
+            "/page/submit", data=form, headers=BROWSER, cookies=cookies, allow_redirects=False
+        ) as answer:
+            assert answer.status == 303
+            target = answer.headers["Location"]
+        async with service.client.get(f"{target}/events", headers=BROWSER, cookies=cookies) as answer:
+            assert "event: end" in await answer.text()
+        stranger = await signed_in(service, TOKENS["admin"])
+        async with service.client.get("/page/images", headers=BROWSER, cookies=stranger) as answer:
+            image_id = re.search(r'href="/page/images/([0-9a-f-]{36})"', await answer.text())
+        assert image_id is not None
+        path = f"/page/images/{image_id[1]}/file"
+        headers = {**BROWSER, "Range": "bytes=0-3"}
+        async with service.client.get(path, headers=headers, cookies=cookies) as answer:
+            assert (answer.status, await answer.read()) == (206, b"QFI\xfb")
+        async with service.client.post(
+            "/page/sign-out",
+            data={"proof": proof[1]},
+            headers=BROWSER,
+            cookies=cookies,
+            allow_redirects=False,
+        ) as answer:
+            assert answer.cookies["fetcher_token"].value == ""
+
+
+async def test_metrics_are_for_operators(tmp_path: Path) -> None:
+    """Where tokens are used, only an admin's shows them."""
+    async with Running(tmp_path, auth=AUTH) as service:
+        for role, status in (("member", 403), ("admin", 200)):
+            headers = {"Authorization": f"Bearer {TOKENS[role]}"}
+            async with service.client.get("/metrics", headers=headers) as answer:
+                assert answer.status == status

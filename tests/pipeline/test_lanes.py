@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from fetcher.errors import StoreFull
-from fetcher.pipeline.lanes import Budget, Workshop
+from fetcher.pipeline.lanes import Lanes, Work, Workshop
 
 
 @pytest.fixture
@@ -83,33 +83,6 @@ async def test_budget_is_shared_and_given_back(workshop: Workshop) -> None:
     assert workshop.budget.taken_bytes == 0
 
 
-async def test_budget_survives_cancelled_waiters() -> None:
-    """A cancelled import neither keeps bytes nor blocks the line."""
-    budget = Budget(10)
-    await budget.take(10)
-    first, second = asyncio.create_task(budget.take(5)), asyncio.create_task(budget.take(5))
-    await asyncio.sleep(0)
-    first.cancel()
-    await asyncio.wait({first})
-    budget.give_back(10)
-    await second
-    assert budget.taken_bytes == 5
-    third = asyncio.create_task(budget.take(10))
-    await asyncio.sleep(0)
-    budget.give_back(5)
-    third.cancel()  # Its turn has come, but it has not yet noticed.
-    await asyncio.wait({third})
-    assert budget.taken_bytes == 0
-
-
-async def test_one_piece_larger_than_the_budget_still_passes() -> None:
-    """A small budget slows down; it never stops."""
-    budget = Budget(10)
-    await budget.take(100)
-    budget.give_back(100)
-    assert budget.taken_bytes == 0
-
-
 async def test_pieces_shrink_with_the_number_of_imports(workshop: Workshop) -> None:
     """A thousand imports cannot each hold a mebibyte."""
     alone = workshop.lanes([])
@@ -127,7 +100,8 @@ async def test_a_long_lane_gives_its_thread_to_others() -> None:
     first = workshop.lanes([lambda _chunk: order.append("first")])
     second = workshop.lanes([lambda _chunk: order.append("second")])
     block = threading.Event()
-    workshop.pool.submit(block.wait, 10)
+    third = workshop.lanes([lambda _chunk: block.wait(10) or None])  # type: ignore[func-returns-value]
+    await third.put(b"x")
     for _ in range(7):
         await first.put(bytes(1 << 20))
     await second.put(b"x")
@@ -135,6 +109,35 @@ async def test_a_long_lane_gives_its_thread_to_others() -> None:
     await first.drain()
     await second.drain()
     assert order.index("second") == 4
-    await first.close()
-    await second.close()
+    for lanes in (first, second, third):
+        await lanes.close()
+    workshop.close()
+
+
+async def test_works_of_a_crowd_are_done_one_by_one_and_in_order() -> None:
+    """With more imports than threads each is served by one thread at a time; no piece is lost or turned."""
+    workshop = Workshop(threads=2, buffer_bytes=1 << 20, piece_bytes=1 << 10)
+    block = threading.Event()
+    seen: list[list[list[bytes]]] = [[[], []] for _ in range(8)]
+
+    def works(sinks: list[list[bytes]]) -> list[Work]:
+        return [lambda chunk, sink=sink: (block.wait(10), sink.append(chunk))[1] for sink in sinks]  # type: ignore[misc]
+
+    crowd = [workshop.lanes(works(sinks)) for sinks in seen]
+    pieces = [bytes([number]) * 10 for number in range(50)]
+
+    async def feed(lanes: Lanes) -> None:
+        for piece in pieces:
+            await lanes.put(piece)
+        await lanes.drain()
+
+    feeding = [asyncio.create_task(feed(lanes)) for lanes in crowd]
+    while not workshop.is_crowded:
+        await asyncio.sleep(0)
+    block.set()
+    await asyncio.gather(*feeding)
+    assert seen == [[pieces, pieces]] * 8
+    assert not workshop.is_crowded
+    for lanes in crowd:
+        await lanes.close()
     workshop.close()

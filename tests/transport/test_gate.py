@@ -225,11 +225,10 @@ async def test_file_that_vanished_is_told_with_its_status() -> None:
 async def test_two_hundred_sources_share_the_buffers() -> None:
     """With many sources open, each may hold less."""
     gate = Gate()
-    alone = gate._buffer_bytes
     settings = lab_settings()
     gate._open = 1
-    assert alone(settings) == 262_144
+    assert gate._share_bytes(settings, 262_144) == 262_144
     gate._open = 512
-    assert alone(settings) == 32_768
+    assert gate._share_bytes(settings, 262_144) == 32_768
     gate._open = 100_000
-    assert alone(settings) == 16_384
+    assert gate._share_bytes(settings, 262_144) == 16_384

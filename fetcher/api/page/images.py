@@ -1,17 +1,19 @@
 """Pages on images: the list with its search, and all that is known of one."""
 
+from http import HTTPStatus
 from urllib.parse import urlencode
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from fetcher.api.auth import require_role
 from fetcher.api.house import house_of
 from fetcher.api.page.boot import boot_lines, file_name
 from fetcher.api.page.render import page
-from fetcher.api.page.session import Visitor, read_form
+from fetcher.api.page.session import Visitor, read_form, with_token
 from fetcher.api.page.shown import see_other, shown
 from fetcher.api.problems import base_url
+from fetcher.api.v2.download import download as v2_download
 from fetcher.errors import Conflict, UnknownImport
 from fetcher.index.figures import ImageSearch
 from fetcher.model import Image, Import, Status
@@ -81,19 +83,13 @@ async def _import_of(request: Request, visitor: Visitor, image: Image) -> Import
 @shown
 async def download(request: Request, visitor: Visitor) -> Response:
     """`GET /page/images/{id}/file`: the bytes, for a browser that has a cookie and no token header."""
-    house = house_of(request)
-    image = await house.index.images.find(request.path_params["id"], visitor.actor)
-    if image.status is not Status.ACTIVE or image.sha256 is None:
+    image = await house_of(request).index.images.find(request.path_params["id"], visitor.actor)
+    answer = await v2_download(with_token(request))
+    if answer.status_code == HTTPStatus.NO_CONTENT:
         raise Conflict(reason="the image has no bytes yet")
-    headers = {
-        "Content-Length": str(image.size),
-        "Content-Disposition": f'attachment; filename="{file_name(image)}"',
-        "Content-Security-Policy": "sandbox",
-        "Cache-Control": "no-store",
-    }
-    return StreamingResponse(
-        house.store.read(image.sha256), headers=headers, media_type="application/octet-stream"
-    )
+    answer.headers["Content-Disposition"] = f'attachment; filename="{file_name(image)}"'
+    answer.headers["Content-Security-Policy"] = "sandbox"
+    return answer
 
 
 @shown

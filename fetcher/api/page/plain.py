@@ -1,15 +1,18 @@
 """Pages with nothing to do on them: limits, and what the codes mean."""
 
 from itertools import groupby
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from fetcher.api.discovery import describe
 from fetcher.api.house import house_of
+from fetcher.api.openapi import api_document
 from fetcher.api.page.render import page
 from fetcher.api.page.session import Visitor
 from fetcher.api.page.shown import shown
+from fetcher.api.problems import base_url
 from fetcher.api.words import limit_words
 from fetcher.errors import table
 from fetcher.guards import published
@@ -38,6 +41,18 @@ async def limits(request: Request, visitor: Visitor) -> Response:
         for guard, group in groupby(found, key=lambda limit: limit.guard)
     ]
     return page("limits.html", visitor, sections=sections)
+
+
+@shown
+async def api(request: Request, visitor: Visitor) -> Response:
+    """`GET /page/api`: the API document, rendered."""
+    document = api_document(request.app.routes, base_url(request))
+    sections: dict[str, list[tuple[str, str, dict[str, Any]]]] = {}
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            sections.setdefault(operation["tags"][0], []).append((method.upper(), path, operation))
+    schemas = document["components"]["schemas"]
+    return page("api.html", visitor, sections=sections, fields=schemas["SubmitBody"], base=base_url(request))
 
 
 @shown

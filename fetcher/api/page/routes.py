@@ -19,6 +19,7 @@ routes = [
     Route("/page/images/{id}/delete", images.delete, methods=["POST"]),
     Route("/page/limits", plain.limits, methods=["GET"]),
     Route("/page/codes", plain.codes, methods=["GET"]),
+    Route("/page/api", plain.api, methods=["GET"]),
     Route("/page/desk", desk.desk, methods=["GET"]),
     Route("/page/sign-in", signing.form, methods=["GET"]),
     Route("/page/sign-in", signing.sign_in, methods=["POST"]),

@@ -15,8 +15,9 @@ from fetcher.api.v2.answers import enter, no_content
 from fetcher.api.v2.info import methods_for
 from fetcher.api.v2.record import STORE
 from fetcher.config import Settings
-from fetcher.errors import Conflict, Forbidden, InvalidRequest, Unauthenticated
+from fetcher.errors import Conflict, Forbidden, InvalidRequest, InvalidUrl, Unauthenticated
 from fetcher.guards.checksum import parse_digest
+from fetcher.guards.redaction import redact_url
 from fetcher.index.scope import may_change
 from fetcher.model import Actor, Image, RemoteImage, Status, Submission
 
@@ -65,7 +66,11 @@ async def start(request: Request) -> Response:
         raise Conflict(reason=f"the image is {image.status.value}, and only a queued one waits for bytes")
     submission = to_submission(body.method, image, settings)
     headers = None if submission.remote is None else _own_token(request)
-    await house.importer.submit(actor, submission, image=image, request_id=request_id, headers=headers)
+    try:
+        await house.importer.submit(actor, submission, image=image, request_id=request_id, headers=headers)
+    except InvalidUrl as error:
+        shown = redact_url(submission.url)  # Clients look for what they sent in what they are told.
+        raise InvalidUrl(reason=f"{error.reason}: {shown}", rule=error.rule) from error
     return no_content(202)
 
 

@@ -18,7 +18,16 @@ HFS = Kind(key="hfs", words="a raw disk with a file system (HFS)", role=Role.TRA
 
 EXT_AT, EXT_MAGIC = 1_024, b"\x53\xef"
 BTRFS_AT, BTRFS_MAGIC = 65_600, b"_BHRfS_M"
-PAGE = 4_096
+SUPERBLOCKS = (
+    (1_024, b"\xe2\xe1\xf5\xe0", "erofs"),
+    (1_024, b"\x10\x20\xf5\xf2", "f2fs"),
+    (32_768, b"JFS1", "jfs"),
+)
+VOLUMES = (
+    (536, b"LVM2 001", "lvm2"),
+    (4_096, b"\xfc\x4e\x2b\xa9", "mdraid"),
+    (4_086, b"SWAPSPACE2", "swap"),
+)
 BOOT_SECTORS = {b"NTFS    ": "ntfs", b"EXFAT   ": "exfat"}
 
 
@@ -34,11 +43,10 @@ def report_of(name: str) -> Report:
 
 
 def recognise_volume(head: bytes) -> Report | None:
-    """Find what is no file system, but is put on disks without partitions: LVM and swap."""
-    if head[512:520] == b"LABELONE" and head[536:544] == b"LVM2 001":
-        return Report(kind=VOLUME, name="raw disk image, LVM2", facts={"volume": "lvm2"})
-    if head[PAGE - 10 : PAGE] == b"SWAPSPACE2":
-        return Report(kind=VOLUME, name="raw disk image, swap", facts={"volume": "swap"})
+    """Find what is no file system, but is put on disks without partitions: LVM, RAID, swap."""
+    for at, magic, name in VOLUMES:
+        if head.startswith(magic, at):
+            return Report(kind=VOLUME, name=f"raw disk image, {name}", facts={"volume": name})
     return None
 
 
@@ -56,7 +64,7 @@ def _starting(head: bytes) -> str:
         return "xfs"
     if head[:4] == b"hsqs" and head[28:32] == b"\4\0\0\0":
         return "squashfs"
-    return ""
+    return next((name for at, magic, name in SUPERBLOCKS if head.startswith(magic, at)), "")
 
 
 def _ext(head: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Raw disks by their partition tables: MBR, GPT, Apple's.
+"""Raw disks by their partition tables: MBR, GPT, Apple's, and the labels of BSD, Sun and SGI.
 
 Specification: UEFI 2.10 chapter 5 (GPT, and the MBR in 5.2); Apple, Inside Macintosh: Devices, chapter 3.
 Reads: bytes 0-512; GPT headers at 512 and 4096.
@@ -16,6 +16,7 @@ from fetcher.guards.formats.report import Kind, Report, Role
 MBR = Kind(key="mbr", words="a raw disk with a partition table (MBR)", role=Role.TRACE, disk_format="raw")
 GPT = Kind(key="gpt", words="a raw disk with a partition table (GPT)", role=Role.TRACE, disk_format="raw")
 APPLE = Kind(key="apm", words="a raw disk with a partition table (Apple)", role=Role.TRACE, disk_format="raw")
+LABEL = Kind(key="label", words="a raw disk with a disk label", role=Role.TRACE, disk_format="raw")
 BOOT = Kind(key="boot", words="a raw disk with a boot sector", role=Role.TRACE, disk_format="raw")
 
 SECTOR = 512
@@ -23,6 +24,7 @@ ENTRY = Struct("<B3xB3xII")
 ENTRIES_AT, ENTRY_COUNT = 446, 4
 GPT_HEADER = Struct("<8sIII4xQQQQ")
 GPT_SECTORS = (512, 4096)
+LABELS = ((512, b"\x57\x45\x56\x82", "bsd"), (508, b"\xda\xbe", "sun"), (0, b"\x0b\xe5\xa9\x41", "sgi"))
 
 
 def recognise_mbr(head: bytes) -> Report | None:
@@ -49,6 +51,14 @@ def recognise_gpt(head: bytes) -> Report | None:
             if crc32(header) == checksum:
                 report.reaches((other + 1) * sector, "second partition table")
         return report
+    return None
+
+
+def recognise_label(head: bytes) -> Report | None:
+    """Find the labels that BSD, Sun and SGI put on disks."""
+    for at, magic, name in LABELS:
+        if head.startswith(magic, at):
+            return Report(kind=LABEL, name=f"raw disk image, {name} label", facts={"partition_table": name})
     return None
 
 

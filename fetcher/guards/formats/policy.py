@@ -109,6 +109,8 @@ class Policy:
         raise self._refusal(found)
 
     def _resolve_disk(self, found: Inspection) -> tuple[str, str]:
+        if found.format == "udf" and self.disk == "raw":
+            return self._expect(found, "raw", BARE)  # Disks are formatted with UDF as discs are.
         return self._expect(found, found.disk_format or "", BARE)
 
     def _resolve_packed(self, found: Inspection) -> tuple[str, str]:

@@ -44,9 +44,12 @@ def recognise(head: bytes) -> Report | None:
     report.virtual_bytes = image.size
     report.name = f"QCOW2 v{image.version} disk image"
     report.facts |= {"version": image.version, "cluster_bytes": 1 << min(image.cluster_bits, 64)}
+    if image.version not in (2, 3):
+        report.broke("qcow2-version", f"its version {image.version} is neither 2 nor 3")
+        return report
+    image.check_references()
     image.check_header()
     if not report.findings:
-        image.check_references()
         image.check_tables()
         image.check_extensions()
     if not report.findings:
@@ -87,9 +90,8 @@ class _Image:
 
     def check_header(self) -> None:
         require = self.report.require
-        require(self.version in (2, 3), "qcow2-version", f"its version {self.version} is neither 2 nor 3")
-        require(9 <= self.cluster_bits <= 21, "qcow2-cluster", "its cluster size is out of range")
-        if self.report.findings:
+        if not 9 <= self.cluster_bits <= 21:
+            self.report.broke("qcow2-cluster", "its cluster size is out of range")
             return
         least = 72 if self.version == 2 else 104
         require(
@@ -175,9 +177,8 @@ class _Image:
                 kind != CRYPTO_HEADER, "qcow2-encrypted", "it has an encryption header", REMAKE
             )
             at += EXTENSION.size + (length + 7) // 8 * 8
-        self.report.require(
-            at == limit, "qcow2-extension", "its header extensions do not end where they must"
-        )
+        ends = at == limit == self.cluster
+        self.report.require(ends, "qcow2-extension", "its header extensions do not end where they must")
 
     def follower(self) -> Callable[[], Steps]:
         """Return what reads the tables behind the header."""

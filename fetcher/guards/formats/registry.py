@@ -64,6 +64,7 @@ RECOGNISERS: tuple[Callable[[bytes], Report | None], ...] = (
     partitions.recognise_mbr,
     partitions.recognise_gpt,
     partitions.recognise_apple,
+    partitions.recognise_label,
     filesystem.recognise,
     filesystem.recognise_volume,
     filesystem.recognise_hfs,

@@ -4,11 +4,12 @@ from fetcher.guards.formats.report import Report, Role
 
 BESIDE = {
     "iso": frozenset({"mbr", "gpt", "apm", "boot", "hfs", "udf"}),  # Hybrids, and bridges to UDF.
+    "udf": frozenset({"mbr", "gpt", "boot"}),
     "kernel": frozenset({"boot"}),  # A kernel begins with a boot sector of its own.
 }
 """What may be found beside a format without making it two."""
 
-PREFERRED = ("gpt", "mbr", "apm", "filesystem", "volume", "hfs", "boot")
+PREFERRED = ("gpt", "mbr", "apm", "label", "filesystem", "volume", "hfs", "boot")
 """Of several signs of a raw disk, the one it is named after."""
 
 FLAT = frozenset({"iso", "udf"})

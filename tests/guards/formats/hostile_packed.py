@@ -79,7 +79,7 @@ PACKED: dict[str, Make] = {
     "xz-cut": lambda: lzma.compress(NOISE)[:-16],
     "xz-header": lambda: put(lzma.compress(mbr()), 7, b"\0"),
     "xz-index": lambda: put(lzma.compress(mbr()), len(lzma.compress(mbr())) - 16, b"\xff"),
-    "xz-memory": lambda: lzma.compress(NOISE, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 29}]),
+    "xz-memory": lambda: xz_with_dictionary(37),
     "xz-short": lambda: b"\xfd7zXZ\0",
     "xz-virtual-2-tib": lambda: xz_index_of(2 << 40),
     "bz2-raw": lambda: bz2.compress(mbr()),
@@ -139,6 +139,16 @@ PACKED: dict[str, Make] = {
     "7z-trailing": lambda: sevenzip() + b"x",
     "7z-damaged": lambda: put(sevenzip(), 8, b"xxxx"),
 }
+
+
+def xz_with_dictionary(code: int) -> bytes:
+    """Make an xz stream that says to need a dictionary of this code: 37 is 512 MiB."""
+    image = lzma.compress(mbr())
+    length = (image[12] + 1) * 4
+    block = bytearray(image[12 : 12 + length])
+    block[block.index(b"\x21\x01") + 2] = code
+    block[-4:] = struct.pack("<I", zlib.crc32(block[:-4]))
+    return put(image, 12, bytes(block))
 
 
 def xz_index_of(unpacked: int) -> bytes:

@@ -1,0 +1,183 @@
+"""What the submit-a-URL API answers with, as types: what the API document is made from."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from fetcher.model import FormatVerdict, State, Verdict, Visibility
+
+Size = Annotated[int, Meta(ge=0, description="Bytes.")]
+Seconds = Annotated[float, Meta(ge=0)]
+
+
+class Shape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The base of every answer."""
+
+
+class Progress(Shape, frozen=True, kw_only=True):
+    """How far an import is."""
+
+    received_bytes: Size
+    expected_bytes: Size | None
+    percent: Annotated[float, Meta(ge=0, le=100)] | None
+    bytes_per_second: Annotated[int, Meta(ge=0)] | None
+    seconds_left: Seconds | None
+
+
+class HopAnswer(Shape, frozen=True, kw_only=True):
+    """One request of a chain of redirects."""
+
+    url: str
+    status: int | None
+
+
+class AttemptAnswer(Shape, frozen=True, kw_only=True):
+    """One try at pulling; `code` is null while it runs."""
+
+    number: Annotated[int, Meta(ge=1)]
+    started_at: datetime
+    ended_at: datetime | None
+    code: str | None
+    reason: str | None
+    offset: Size
+    received_bytes: Size
+    wait_seconds: Seconds
+    hops: list[HopAnswer]
+
+
+class SubmissionAnswer(Shape, frozen=True, kw_only=True):
+    """What was asked for."""
+
+    disk_format: str | None
+    container_format: str | None
+    checksum: str | None
+    max_bytes: Size
+    min_disk: int
+    min_ram: int
+    tags: list[str]
+    properties: dict[str, str]
+    visibility: Visibility
+
+
+class ImportLinks(Shape, frozen=True, kw_only=True):
+    """Where to go from an import."""
+
+    self: str
+    events: str
+    provenance: str
+    image: str
+
+
+class ImportAnswer(Shape, frozen=True, kw_only=True):
+    """One import: state, progress, attempts, and at the end its verdict."""
+
+    id: str
+    state: State
+    phase: Literal["connecting", "pulling", "verifying", "committing"] | None
+    method: str
+    url: Annotated[str, Meta(description="Without its secrets.")]
+    name: str | None
+    image_id: str
+    progress: Progress
+    attempt: Annotated[int, Meta(ge=0)]
+    attempts: list[AttemptAnswer]
+    redirects: list[HopAnswer]
+    format: FormatVerdict | None
+    digests: dict[str, str]
+    verified_by: str
+    verdict: Verdict | None
+    submission: SubmissionAnswer
+    project_id: str
+    user_id: str
+    request_id: str | None
+    created_at: datetime
+    started_at: datetime | None
+    updated_at: datetime
+    ended_at: datetime | None
+    links: ImportLinks
+
+
+class ImportsAnswer(Shape, frozen=True, kw_only=True, omit_defaults=True):
+    """A page of imports; `next` is there when there are more."""
+
+    imports: list[ImportAnswer]
+    next: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class LimitAnswer(Shape, frozen=True, kw_only=True):
+    """One limit in force."""
+
+    description: str
+    type: Literal["integer", "number", "boolean", "string", "array"]
+    value: Any
+    guard: str
+
+
+class LimitsAnswer(Shape, frozen=True, kw_only=True):
+    """Every limit in force by its name."""
+
+    limits: dict[str, LimitAnswer]
+
+
+class OptionsAnswer(Shape, frozen=True, kw_only=True):
+    """What may be submitted, as a JSON schema, and the limits in force."""
+
+    fields: dict[str, Any]
+    limits: dict[str, LimitAnswer]
+
+
+class CodeAnswer(Shape, frozen=True, kw_only=True, omit_defaults=True):
+    """What a code means."""
+
+    code: str
+    title: str
+    advice: str
+    fields: list[str]
+    told_as: str
+    status: int
+    ends: Literal["a request", "an import"]
+    is_tried_again: bool
+    link: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class CodesAnswer(Shape, frozen=True, kw_only=True):
+    """All codes."""
+
+    errors: list[CodeAnswer]
+
+
+class HealthAnswer(Shape, frozen=True, kw_only=True):
+    """The process answers; how many imports wait and run."""
+
+    status: Literal["ok"]
+    imports: dict[str, int]
+
+
+class ReadyAnswer(Shape, frozen=True, kw_only=True):
+    """Whether an import submitted now would be taken, and each reason why not."""
+
+    status: Literal["ready", "not ready"]
+    reasons: list[str]
+
+
+class RootAnswer(Shape, frozen=True, kw_only=True):
+    """Where everything begins."""
+
+    name: str
+    version: str
+    links: dict[str, str]
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """What went wrong (RFC 9457), with the facts of its code beside these fields."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: Annotated[str, Meta(description="Stable; GET /errors/{code} explains it.")]
+    advice: str
+    instance: str
+    request_id: str | None

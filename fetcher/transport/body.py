@@ -1,0 +1,118 @@
+"""A body of known length straight from its connection: nothing left to parse, one copy."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from fetcher.transport.dial import Conversation
+
+
+class Body(asyncio.BufferedProtocol):
+    """Takes the connection over from aiohttp once the head is judged.
+
+    When the head says how long the body is, all that follows is the body. The
+    kernel then writes into a buffer that all bodies share, and each chunk is
+    copied out of it once, where aiohttp's way takes four copies and four times
+    as many reads. What comes after the last byte of the body is never read.
+
+    Args:
+        conversation: Whose connection it is; still told when it ends.
+        scratch: Where the loop reads to; what is in it lives only within one call.
+        first: What of the body aiohttp has read already.
+        left_bytes: How much follows.
+        room: What may be held here before the source has to wait, in bytes; less, the more sources are open.
+    """
+
+    def __init__(
+        self,
+        conversation: Conversation,
+        scratch: memoryview,
+        first: bytes,
+        left_bytes: int,
+        room: Callable[[], int],
+    ) -> None:
+        self._conversation = conversation
+        assert conversation.transport is not None
+        self._transport = conversation.transport
+        self._scratch = scratch
+        self._left_bytes = left_bytes
+        self._room = room
+        self._chunks = deque([first] if first else [])
+        self._held_bytes = len(first)
+        self._is_paused = False
+        self._is_lost = False
+        self._error: Exception | None = None
+        self._news: asyncio.Future[None] | None = None
+
+    def begin(self) -> None:
+        """Have the connection deliver here."""
+        # A loop chooses how to deliver when reading starts.
+        self._transport.pause_reading()
+        self._transport.set_protocol(self)
+        self._transport.resume_reading()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a read returns without waiting."""
+        return bool(self._chunks) or not self._left_bytes or self._is_lost
+
+    async def readany(self) -> bytes:
+        """Wait for the next bytes; empty after the last byte, or where the connection ended before it.
+
+        Raises:
+            OSError: The connection broke.
+        """
+        while not self.is_ready:
+            self._news = asyncio.get_running_loop().create_future()
+            await self._news
+        if not self._chunks:
+            if self._error is not None:
+                raise self._error
+            return b""
+        chunk = self._chunks.popleft()
+        self._held_bytes -= len(chunk)
+        if self._is_paused and self._left_bytes and self._held_bytes < self._room():
+            self._is_paused = False
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
+        return chunk
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the loop's guess
+        """Lend the shared buffer for one read, and never more of it than the body has left."""
+        return self._scratch[: min(self._left_bytes, self._room())]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Copy what was read, and have the source wait when enough is held."""
+        self._chunks.append(bytes(self._scratch[:nbytes]))
+        self._held_bytes += nbytes
+        self._left_bytes -= nbytes
+        if self._held_bytes >= self._room() or not self._left_bytes:
+            self._is_paused = True
+            self._transport.pause_reading()
+        self._tell()
+
+    def eof_received(self) -> None:
+        """Note that the source has said its last; the connection then closes."""
+        self._is_lost = True
+        self._conversation.eof_received()
+        self._tell()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note that the connection ended; whether too early is told by the count."""
+        self._is_lost = True
+        self._error = exc
+        self._conversation.connection_lost(exc)
+        self._tell()
+
+    def pause_writing(self) -> None:
+        """Pass it on: the request may still be on its way."""
+        self._conversation.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Likewise."""
+        self._conversation.resume_writing()
+
+    def _tell(self) -> None:
+        news, self._news = self._news, None
+        if news is not None and not news.done():
+            news.set_result(None)
