@@ -3,7 +3,7 @@ PYTHON ?= python3
 CONFIG ?= config.toml
 V := .venv/bin
 
-.PHONY: run test check demo fuzz bench bench-check bench-pulls clean format setup setup-dev lock
+.PHONY: run test torture check demo fuzz bench bench-check bench-pulls clean format setup setup-dev lock
 
 run: setup
 	@exec $(V)/python server.py --config $(CONFIG)
@@ -39,6 +39,10 @@ check: setup-dev
 
 test: check
 	$(V)/pytest -n auto --cov --cov-report=term
+
+# The service killed 300 times; takes a quarter of an hour.
+torture: setup-dev
+	$(V)/python -m tests.torture --kills 300
 
 demo: setup
 	@sh scripts/debian-packages.sh demo

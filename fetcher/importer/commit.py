@@ -103,7 +103,8 @@ async def _activate(index: Index, live: Live, blob: Blob, story: Story) -> Failu
     if not await index.imports.activate(record, blob, image, told):
         return Cancelled()
     live.change(**{name: getattr(record, name) for name in Import.__struct_fields__})
-    log.info("import.succeeded", import_id=record.id, image_id=image.id, size=blob.size, sha256=blob.sha256)
+    ids = {"import_id": record.id, "image_id": image.id, "request_id": record.request_id}
+    log.info("import.succeeded", size=blob.size, sha256=blob.sha256, **ids)
     return None
 
 

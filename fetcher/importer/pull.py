@@ -63,6 +63,11 @@ class Pull:
         self._is_parked = False
         self._is_kept = bool(kept.spent_seconds)
 
+    @property
+    def id(self) -> str:
+        """What its log lines carry, whichever import they are about."""
+        return self._kept.id
+
     def expect(self) -> None:
         """One more import is about to join."""
         self._coming += 1
@@ -173,6 +178,7 @@ class Pull:
             claims=next(iter(self._followers)).record.submission,
             reservation=reservation,
             algorithms=self._algorithms,
+            restart=self._followers.progress.restart,
             count=self._followers.receive,
             marked=marked,
             cap=self._quota_cap,
@@ -192,10 +198,8 @@ class Pull:
         return QuotaCap(quota_bytes=quota_bytes, used_bytes=max(0, usage.bytes + usage.held_bytes - own))
 
     def _algorithms(self) -> list[str]:
-        names: list[str] = list(self._settings.checksum.computed)
-        promised = [live.record.submission.checksum for live in self._followers]
-        promised.append(self._sums.found.digest if self._sums else None)
-        return list(dict.fromkeys([*names, *(digest.algorithm for digest in promised if digest)]))
+        promised = self._promises({}).algorithms(live.record.submission for live in self._followers)
+        return list(dict.fromkeys([*self._settings.checksum.computed, *sorted(promised)]))
 
     def _is_proven(self) -> bool:
         submissions = [live.record.submission for live in self._followers]

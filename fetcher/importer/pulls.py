@@ -116,6 +116,9 @@ class Pulls:
         return pull
 
     async def _run(self, slot: Slot, pull: Pull) -> None:
+        # The task was begun by whoever made room for it: what their log lines carry is not its own.
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(pull_id=pull.id)
         try:
             await pull.run()
         finally:

@@ -12,6 +12,7 @@ from fetcher.errors import Failure, StoreFailed
 from fetcher.importer.mend import Mender
 from fetcher.importer.parts import Parts
 from fetcher.index import BlobState
+from fetcher.store import Store
 
 log = structlog.get_logger()
 
@@ -102,26 +103,11 @@ class Upkeep:
         while blobs := await self._parts.index.upkeep.due(before):
             for blob in blobs:
                 inode = self._parts.store.inode(blob.sha256)
-                fault = await self.check(blob)
+                rate = self._parts.settings().upkeep.scrub_bytes_per_second
+                fault = await read_blob(self._parts.store, blob, rate, self._sleep)
                 if await self.mark(blob, fault, inode):
                     found[fault or "whole"] += 1
         return found
-
-    async def check(self, blob: BlobState) -> Fault | None:
-        """Read a blob and compare it with its name; None when it is whole."""
-        hasher = hashlib.sha256()
-        rate = self._parts.settings().upkeep.scrub_bytes_per_second
-        size, began = 0, asyncio.get_running_loop().time()
-        try:
-            async for chunk in self._parts.store.read(blob.sha256):
-                await asyncio.to_thread(hasher.update, chunk)
-                size += len(chunk)
-                ahead = size / rate - (asyncio.get_running_loop().time() - began)
-                if ahead > 0:
-                    await self._sleep(ahead)
-        except StoreFailed as failure:
-            return "missing" if isinstance(failure.__cause__, FileNotFoundError) else "rotten"
-        return None if hasher.hexdigest() == blob.sha256 and size == blob.size else "rotten"
 
     async def mark(self, blob: BlobState, fault: Fault | None, inode: int | None) -> bool:
         """Write down what reading a blob showed; False when it was deleted or replaced meanwhile.
@@ -154,3 +140,31 @@ class Upkeep:
                 if not await self._parts.index.images.has_blob(sha256):
                     await self._parts.store.remove(sha256)
                 await self._parts.index.upkeep.settle(sha256)
+
+
+async def read_blob(
+    store: Store,
+    blob: BlobState,
+    bytes_per_second: int | None,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> Fault | None:
+    """Read a blob and compare it with its name; None when it is whole.
+
+    Args:
+        bytes_per_second: The rate to read at; None looks at its size alone.
+    """
+    if bytes_per_second is None:
+        size = store.size(blob.sha256)
+        return "missing" if size is None else None if size == blob.size else "rotten"
+    hasher = hashlib.sha256()
+    size, began = 0, asyncio.get_running_loop().time()
+    try:
+        async for chunk in store.read(blob.sha256):
+            await asyncio.to_thread(hasher.update, chunk)
+            size += len(chunk)
+            ahead = size / bytes_per_second - (asyncio.get_running_loop().time() - began)
+            if ahead > 0:
+                await sleep(ahead)
+    except StoreFailed as failure:
+        return "missing" if isinstance(failure.__cause__, FileNotFoundError) else "rotten"
+    return None if hasher.hexdigest() == blob.sha256 and size == blob.size else "rotten"

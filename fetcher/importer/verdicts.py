@@ -58,7 +58,7 @@ async def fail(index: Index, live: Live, failure: Failure) -> None:
     record = msgspec.structs.replace(live.record, **changes)
     detail = {"code": failure.code, "message": str(failure), "cause": repr(failure.__cause__)}
     level = log.error if isinstance(failure, InternalFault) else log.info
-    facts = {"state": record.state.value, "url": record.submission.url, **detail}
-    level("import.ended", import_id=record.id, **facts)
+    ids = {"import_id": record.id, "image_id": record.image_id, "request_id": record.request_id}
+    level("import.ended", state=record.state.value, url=record.submission.url, **ids, **detail)
     if await written(lambda: index.imports.end(record, detail)):
         live.change(**changes)  # Only now: whoever sees an end finds the image as it is after it.

@@ -198,6 +198,9 @@ CREATE INDEX images_by_container_format ON images (ifnull(container_format, ''))
 CREATE INDEX images_of_project_by_name ON images (project_id, ifnull(name, ''));
 CREATE INDEX images_of_project_by_size ON images (project_id, ifnull(size, -1));
 CREATE INDEX images_of_project_by_change ON images (project_id, updated_at);
+CREATE INDEX images_public_by_name ON images (visibility, ifnull(name, '')) WHERE visibility = 'public';
+CREATE INDEX images_public_by_size ON images (visibility, ifnull(size, -1)) WHERE visibility = 'public';
+CREATE INDEX images_public_by_change ON images (visibility, updated_at) WHERE visibility = 'public';
 CREATE INDEX blobs_by_md5 ON blobs (md5);
 CREATE INDEX blobs_by_sha512 ON blobs (sha512)
 """
@@ -225,7 +228,10 @@ CREATE TABLE remembered_urls (
     request TEXT NOT NULL,
     etag TEXT NOT NULL,
     sha256 TEXT NOT NULL REFERENCES blobs (sha256) ON DELETE CASCADE,
+    at TEXT NOT NULL,
     PRIMARY KEY (project_id, request)
 ) WITHOUT ROWID;
-CREATE INDEX remembered_urls_by_blob ON remembered_urls (sha256)
+CREATE INDEX remembered_urls_by_request ON remembered_urls (request);
+CREATE INDEX remembered_urls_by_blob ON remembered_urls (sha256);
+CREATE INDEX remembered_urls_by_age ON remembered_urls (at)
 """

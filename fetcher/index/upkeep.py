@@ -33,6 +33,10 @@ class UpkeepRecords:
         """Blobs whose file may be there without a row, but for those that an import is committing."""
         return await self._connection.read(_loose, to_text(before))
 
+    async def is_loose(self, sha256: str) -> bool:
+        """Whether a file is about to get its row, or has just lost it."""
+        return await self._connection.read(_is_loose, sha256)
+
     async def settle(self, sha256: str) -> None:
         """Forget a loose file: it is gone, or has a row."""
         await self._connection.write(_settle, sha256)
@@ -95,6 +99,10 @@ def _loose(db: Database, before: str | None) -> list[str]:
                  WHERE ended_at IS NULL AND phase = 'committing'
                  AND json_extract(digests, '$.sha256') IS NOT NULL)"""
     return [row[0] for row in db.execute(sql, {"before": before})]
+
+
+def _is_loose(db: Database, sha256: str) -> bool:
+    return db.execute("SELECT 1 FROM loose_files WHERE sha256 = ?", [sha256]).fetchone() is not None
 
 
 def _settle(db: Database, sha256: str) -> None:

@@ -16,7 +16,7 @@ from fetcher.crash import reach
 from fetcher.errors import StoreFailed, StoreFull
 from fetcher.store.disk import DISK, Disk
 from fetcher.store.reservation import Reservation
-from fetcher.store.staged import Staged, reopen, translate
+from fetcher.store.staged import Staged, mark_of, reopen, translate
 
 __all__ = ["Reservation", "Store"]
 
@@ -112,12 +112,16 @@ class Store:
             self._remove(Staged(path, opening.result(), disk=self._disk).discard, path)
 
     async def reopen(self, name: str, size: int) -> Staged | None:
-        """Take up a file that an earlier process left in staging, cut to `size`; None where it is too short.
+        """Take up a file that an earlier process left in staging, made this long; None where it is gone.
 
         Raises:
             StoreFailed: It is there and cannot be used.
         """
         return await self._run("reopen", lambda: reopen(self.staging / name, size, self._disk))
+
+    async def mark_of(self, name: str) -> tuple[int, str] | None:
+        """How much a staged file held when its process was killed, and its sha256, if that was noted."""
+        return await self._run("mark", lambda: mark_of(self.staging / name))
 
     async def read_back(self, staged: Staged, offset: int, length: int) -> bytes:
         """Read a part of a staged file; StoreFailed is raised where the disk has lost it."""
@@ -166,6 +170,13 @@ class Store:
         reach("store.removing")
         await self._run("remove", lambda: self._remove(lambda: self._disk.unlink(path), path))
         reach("store.removed")
+
+    def size(self, sha256: str) -> int | None:
+        """How long the file is; None when there is none."""
+        try:
+            return self.blob_path(sha256).stat().st_size
+        except OSError:
+            return None
 
     def inode(self, sha256: str) -> int | None:
         """Which file holds the bytes now: another one after they were replaced; None when there is none."""
@@ -220,6 +231,12 @@ class Store:
     async def staged_paths(self) -> list[Path]:
         """What lies in the staging area."""
         return await self._run("list", lambda: sorted(self.staging.iterdir()))
+
+    async def blob_files(self) -> list[Path]:
+        """Every file among the blobs, whatever it is called."""
+        return await self._run(
+            "list", lambda: sorted(path for path in self.blobs.rglob("*") if not path.is_dir())
+        )
 
     async def remove_staged(self, path: Path) -> None:
         """Remove a leftover of an earlier process."""
