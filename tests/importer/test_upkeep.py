@@ -237,11 +237,11 @@ async def test_power_lost_after_a_cancel_in_mid_commit(tmp_path: Path) -> None:
                 await commit(*arguments, **options)
                 async with asyncio.timeout(30):
                     task = asyncio.create_task(service.call("DELETE", f"/imports/{created['id']}"))
+                    deleting.append(task)
                     while not (await importer.parts.index.imports.find(created["id"], admin())).ended_at:
                         await asyncio.sleep(0.01)
                 cancelled.append(len(service.traces()))
                 shutil.copytree(service.data, tmp_path / "copy" / "data")
-                deleting.append(task)
 
             store.commit = then_cancelled
             created = await service.submit(url=origin.url("/x"))
