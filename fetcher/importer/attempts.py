@@ -19,6 +19,7 @@ from fetcher.guards.pace import RateFloor
 from fetcher.guards.size import check_declared
 from fetcher.importer.intake import Intake
 from fetcher.importer.live import Live
+from fetcher.importer.tracing import span
 from fetcher.importer.verdicts import verdict_of
 from fetcher.model import Attempt, Phase, State
 from fetcher.pipeline import PeerClock
@@ -96,7 +97,8 @@ class Attempts:
         while True:
             number += 1
             try:
-                intake = await self._attempt(number)
+                with span("attempt", number=number):
+                    intake = await self._attempt(number)
             except Failure as failure:
                 wait = self._wait_after(failure, number)
                 self._finish_attempt(failure, wait or 0.0)

@@ -18,6 +18,7 @@ from fetcher.guards.url import check_url
 from fetcher.importer.live import Live
 from fetcher.importer.queue import FairQueue, Ticket
 from fetcher.importer.run import ENGINE, Parts, Run
+from fetcher.importer.tracing import Span, span
 from fetcher.importer.uploads import SENT, Engine, Uploads
 from fetcher.importer.verdicts import verdict_of
 from fetcher.index import IdempotencyKey, NewImport, Secrets
@@ -258,7 +259,9 @@ class Importer:
                 structlog.contextvars.bind_contextvars(**ids)
                 live = Live(record, asyncio.get_running_loop().time)
                 self._live[record.id] = live
-                await Run(self.parts, live, secrets).finish()
+                with span("import", is_first=True, project_id=record.project_id, **ids) as step:
+                    await Run(self.parts, live, secrets).finish()
+                    _note_end(step, live.record)
         finally:
             live_now = self._live.pop(ticket.import_id, None)
             if live_now is not None:
@@ -266,6 +269,13 @@ class Importer:
             del self._tasks[ticket.import_id]
             self._queue.release(ticket.import_id)
             self._dispatch()
+
+
+def _note_end(step: Span, record: Import) -> None:
+    code = record.verdict.code if record.verdict else ""
+    step.note(state=record.state.value, code=code, received_bytes=record.received_bytes)
+    if record.state is not State.SUCCEEDED:
+        step.fail(code)
 
 
 def new_image(actor: Actor, submission: Submission, now: datetime) -> Image:

@@ -18,6 +18,7 @@ from fetcher.importer.live import Live
 from fetcher.importer.provenance import document
 from fetcher.importer.remote import look_up
 from fetcher.importer.timing import GuardTimes
+from fetcher.importer.tracing import span
 from fetcher.importer.unbroken import unbroken
 from fetcher.importer.verdicts import OK, state_of, verdict_of
 from fetcher.index import Index, Secrets
@@ -83,7 +84,10 @@ class Run:
         attempts = Attempts(self._parts.gate, self._live, request, self._settings, steps)
         try:
             intake = await attempts.take_all()
-            await unbroken(commit(self._parts, self._live, intake, self._activation(attempts.source_headers)))
+            with span("commit"):
+                await unbroken(
+                    commit(self._parts, self._live, intake, self._activation(attempts.source_headers))
+                )
         finally:
             await attempts.close()
 
