@@ -61,6 +61,7 @@ class Run:
         self._live = live
         self._secrets = secrets
         self._settings = parts.settings()
+        self._taking: Intake | None = None
 
     async def finish(self) -> None:
         """Run the import to its end; every way it can end badly ends here, in its verdict."""
@@ -92,8 +93,8 @@ class Run:
             await attempts.close()
 
     async def _intake(self, reservation: Reservation, *, is_judged: bool = True) -> Intake:
-        record = self._live.record
-        return Intake(
+        record = self._live.change(format=None)
+        self._taking = Intake(
             staged=await self._parts.store.stage(record.id, record.claim),
             store=self._parts.store,
             workshop=self._parts.workshop,
@@ -105,6 +106,7 @@ class Run:
             count=self._count,
             times=self._parts.guard_times,
         )
+        return self._taking
 
     def _activation(self, headers: dict[str, str]) -> Settle:
         """What makes an image of committed bytes; `headers` are those of the source."""
@@ -121,6 +123,8 @@ class Run:
 
     def _count(self, size: int) -> None:
         self._live.receive(size)
+        if self._live.record.format is None and self._taking is not None and self._taking.format is not None:
+            self._live.change(format=self._taking.format)
 
     async def _write(self) -> None:
         record = self._live.change(updated_at=datetime.now(UTC), received_bytes=self._live.received_bytes)
