@@ -1,4 +1,4 @@
-"""Traces of imports, where OpenTelemetry is installed and set up by the operator; nothing otherwise."""
+"""Traces of pulls, where OpenTelemetry is installed and set up by the operator; nothing otherwise."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,51 +14,46 @@ try:
 except ImportError:  # The extra `otel` is not installed.
     api = None
 
-Attribute = str | int | float | bool
-
-
-class Span:
-    """A step of an import, as a trace shows it.
-
-    Args:
-        inner: OpenTelemetry's own; None where nobody traces.
-    """
-
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
-
-    def note(self, **facts: Attribute | None) -> None:
-        """Add facts that became known; those that are None are left out."""
-        if self._inner is not None:
-            for name, value in facts.items():
-                if value is not None:
-                    self._inner.set_attribute(f"fetcher.{name}", value)
-
-    def fail(self, code: str) -> None:
-        """Mark the step as one that ended badly."""
-        if self._inner is not None:
-            self._inner.set_status(api.Status(api.StatusCode.ERROR, code))
+Fact = str | int | float | bool
 
 
 @contextmanager
-def span(name: str, *, is_first: bool = False, **facts: Attribute | None) -> Iterator[Span]:
+def span(name: str, *, is_first: bool = False, **facts: Fact | None) -> Iterator[None]:
     """Trace the block as one step; steps inside it are shown as its parts.
 
     Args:
         is_first: Begins a trace of its own: whoever made room for it is no part of its story.
     """
     if api is None:
-        yield Span(None)
+        yield
         return
     tracer = api.get_tracer("fetcher", __version__)
     beginning = context.Context() if is_first else None
     with tracer.start_as_current_span(
-        name, context=beginning, record_exception=False, set_status_on_exception=False
-    ) as inner:
-        made = Span(inner)
-        made.note(**facts)
+        name,
+        context=beginning,
+        attributes=_known(facts),
+        record_exception=False,
+        set_status_on_exception=False,
+    ):
         try:
-            yield made
+            yield
         except Failure as failure:
-            made.fail(failure.code)
+            fail(failure.code)
             raise
+
+
+def event(name: str, **facts: Fact | None) -> None:
+    """Note something that happened within the present step; facts that are None are left out."""
+    if api is not None:
+        api.get_current_span().add_event(name, _known(facts))
+
+
+def fail(code: str) -> None:
+    """Mark the present step as one that ended badly."""
+    if api is not None:
+        api.get_current_span().set_status(api.Status(api.StatusCode.ERROR, code))
+
+
+def _known(facts: dict[str, Fact | None]) -> dict[str, Fact]:
+    return {f"fetcher.{name}": value for name, value in facts.items() if value is not None}

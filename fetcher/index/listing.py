@@ -39,6 +39,7 @@ COLUMNS = {
 }
 DIGESTS = {"checksum": "md5", "os_hash_value": "sha512"}
 INDEXED = ("id", "name", "status", "disk_format", "container_format", "size", "created_at", "updated_at")
+NULLABLE = ("name", "disk_format", "container_format", "size")
 OPERATORS = {"eq": "=", "neq": "<>", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 Operator = Literal["eq", "neq", "gt", "gte", "lt", "lte", "in"]
@@ -112,14 +113,12 @@ def statement(db: Database, query: ImageQuery, actor: Actor) -> Statement:
         anywhere = " OR ".join(f"({arm.test})" for arm in listed.arms)
         few = f"SELECT DISTINCT images.rowid AS row FROM {rare.images or 'images'} WHERE {rare.found}"  # noqa: S608 - ours
         source = f"({few}) AS few CROSS JOIN images ON images.rowid = few.row"
-        parts = [_part(source, f"({anywhere}){tests}", order, query)]
+        parts = _parts(source, f"({anywhere}){tests}", order, query)
     else:
-        parts = [
-            _part(
-                arm.source, arm.condition + tests, [(arm.column(what), down) for what, down in order], query
-            )
-            for arm in listed.arms
-        ]
+        parts = []
+        for arm in listed.arms:
+            of_arm = [(arm.column(expression), down) for expression, down in order]
+            parts += _parts(arm.source, arm.condition + tests, of_arm, query)
     rows = " UNION ALL ".join(f"SELECT row FROM ({part})" for part in parts)  # noqa: S608 - our own expressions
     sql = f"""SELECT images.*, blobs.md5 AS md5, blobs.sha512 AS sha512
               FROM ({rows}) AS page CROSS JOIN images ON images.rowid = page.row
@@ -152,20 +151,6 @@ def _marker(db: Database, marker: str, actor: Actor, order: Order) -> dict[str, 
     raise InvalidRequest(field="marker", reason=f"there is no image {marker} to begin after")
 
 
-def _beyond(order: Order) -> str:
-    """The condition that leaves out everything up to the marker."""
-    if len({down for _, down in order}) == 1:
-        expressions = ", ".join(expression for expression, _ in order)
-        values = ", ".join(f":m{number}" for number in range(len(order)))
-        return f" AND ({expressions}) {'<' if order[0][1] else '>'} ({values})"
-    cases = []
-    for number, (expression, down) in enumerate(order):
-        equal = [f"{before} = :m{place}" for place, (before, _) in enumerate(order[:number])]
-        cases.append(" AND ".join([*equal, f"{expression} {'<' if down else '>'} :m{number}"]))
-    first, down = order[0]
-    return f" AND {first} {'<=' if down else '>='} :m0 AND ({' OR '.join(f'({case})' for case in cases)})"
-
-
 def _rare(db: Database, terms: list[_Term], arguments: dict[str, object]) -> _Term | None:
     """The first filter that few images meet; None when each has many."""
     for term in terms:
@@ -177,9 +162,24 @@ def _rare(db: Database, terms: list[_Term], arguments: dict[str, object]) -> _Te
     return None
 
 
-def _part(source: str, condition: str, order: Order, query: ImageQuery) -> str:
-    beyond = "" if query.marker is None else _beyond(order)
-    return f"""SELECT images.rowid AS row FROM {source} WHERE {condition}{beyond}
+def _parts(source: str, condition: str, order: Order, query: ImageQuery) -> list[str]:
+    """What follows the marker in one source, as ranges of the index that the order comes from.
+
+    With the marker at (a, b), these are the rows with a and beyond b, in the
+    order of b, and the rows beyond a.
+    """
+    if query.marker is None:
+        return [_part(source, condition, order)]
+    parts = []
+    for number, (expression, down) in enumerate(order):
+        equal = [f"{before} = :m{place}" for place, (before, _) in enumerate(order[:number])]
+        case = " AND ".join([*equal, f"{expression} {'<' if down else '>'} :m{number}"])
+        parts.append(_part(source, f"{condition} AND {case}", order[number:]))
+    return parts
+
+
+def _part(source: str, condition: str, order: Order) -> str:
+    return f"""SELECT images.rowid AS row FROM {source} WHERE {condition}
                ORDER BY {_order_by(order)} LIMIT :limit"""  # noqa: S608 - our own expressions
 
 
@@ -206,6 +206,8 @@ def _on_column(term: Filter, marks: str) -> _Term:
         return _Term("+images.is_hidden = 1", "images.is_hidden = 1")
     operator = "IN" if term.operator == "in" else OPERATORS[term.operator]
     condition = f"{column} {operator} ({marks})"
+    if term.key in NULLABLE:
+        condition += f" AND images.{term.key} IS NOT NULL"
     is_indexed = term.key in INDEXED and term.operator != "neq"
     return _Term(f"+{condition}", condition if is_indexed else "")
 

@@ -106,6 +106,8 @@ def listed_images(actor: Actor, visibility: str | None, member_status: str, owne
 def _wanted(visibility: str | None, owner: str | None) -> str:
     if visibility == "all":
         return "1"
+    if visibility in OPEN_TO_ALL:
+        return f"images.visibility = '{visibility}'"  # As a literal: some indexes hold public images only.
     if visibility is not None:
         return "images.visibility = :visibility"
     return "1" if owner is not None else "images.visibility <> 'community'"

@@ -1,4 +1,4 @@
-"""Traces: each import is one, with its attempts and its commit as parts."""
+"""Traces: each pull is one, with its attempts, its commit and the ends of its imports."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,8 +34,8 @@ def spans(provided: InMemorySpanExporter) -> Iterator[InMemorySpanExporter]:
     provided.clear()
 
 
-async def test_an_import_is_one_trace(spans: InMemorySpanExporter, tmp_path: Path) -> None:
-    """Also when the end of one is what lets the next begin: each has its own, with its ids and its end."""
+async def test_a_pull_is_one_trace(spans: InMemorySpanExporter, tmp_path: Path) -> None:
+    """Also when the end of one is what lets the next begin: each has its own imports."""
     good = behaviours.in_turn(behaviours.status(503), behaviours.serve(qcow2()))
     async with (
         Origin({"/d": good, "/p": behaviours.serve(HTML)}) as origin,
@@ -46,13 +46,13 @@ async def test_an_import_is_one_trace(spans: InMemorySpanExporter, tmp_path: Pat
         await service.ended(first["id"])
         await service.ended(second["id"])
     found = spans.get_finished_spans()
-    roots = {span.attributes["fetcher.import_id"]: span for span in found if span.name == "import"}
+    roots = {span.events[-1].attributes["fetcher.import_id"]: span for span in found if span.name == "pull"}
     assert roots.keys() == {first["id"], second["id"]}
     assert all(root.parent is None for root in roots.values())
     parts = [span for span in found if span.context.trace_id == roots[first["id"]].context.trace_id]
-    assert [span.name for span in parts] == ["attempt", "attempt", "commit", "import"]
+    assert [span.name for span in parts] == ["attempt", "attempt", "commit", "pull"]
     assert [span.status.description for span in parts] == ["source-status", None, None, None]
-    assert roots[first["id"]].attributes["fetcher.state"] == "succeeded"
+    assert roots[first["id"]].events[-1].attributes["fetcher.code"] == "ok"
     assert roots[second["id"]].status.description == "format-mismatch"
     assert "hush" not in "".join(span.to_json() for span in found)
 
@@ -60,6 +60,6 @@ async def test_an_import_is_one_trace(spans: InMemorySpanExporter, tmp_path: Pat
 def test_without_opentelemetry_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     """The extra is not needed for anything else."""
     monkeypatch.setattr(tracing, "api", None)
-    with tracing.span("import", number=1) as step:
-        step.note(code="ok")
-        step.fail("x")
+    with tracing.span("pull", number=1):
+        tracing.event("import.ended", code="ok")
+        tracing.fail("x")

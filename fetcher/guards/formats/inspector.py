@@ -116,11 +116,6 @@ class Inspector:
         )
 
     @property
-    def is_decided(self) -> bool:
-        """Answer whether the head has been judged."""
-        return bool(self.head) or self._is_complete or self.fault is not None
-
-    @property
     def steps(self) -> int:
         """How often something was looked at: what the inspection cost, besides the head."""
         return self._reader.served

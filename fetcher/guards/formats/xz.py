@@ -46,6 +46,7 @@ def _close(report: Report, flags: bytes, end: End) -> None:
     sound = magic == FOOTER_MAGIC and crc32(tail[footer_at + 4 : footer_at + 10]) == checksum
     report.require(sound and found == flags, "xz-footer", "its footer is missing or damaged", CUT_SHORT)
     index_bytes = (backward + 1) * 4
+    report.require(index_bytes < end.total, "xz-index", "its index is longer than the file", CUT_SHORT)
     if sound and index_bytes <= footer_at:
         _check_index(tail[footer_at - index_bytes : footer_at], report, end.total - padding)
 

@@ -15,6 +15,7 @@ PEOPLE = {
     "alice": ("a", ["member"]),
     "rita": ("a", ["reader"]),
     "bob": ("b", ["member"]),
+    "rob": ("b", ["reader"]),
     "carl": ("c", ["member"]),
     "root": ("ops", ["admin"]),
 }

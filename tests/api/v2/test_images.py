@@ -66,7 +66,7 @@ async def test_an_active_record_has_the_digests_of_its_bytes(cloud: Cloud) -> No
 
 
 async def test_ids_may_be_chosen_once(cloud: Cloud) -> None:
-    """An id that once stood for bytes never stands for others, also once the image is gone (OSSN-0075)."""
+    """An id that stood for bytes never stands for others, not even when the image is gone (OSSN-0075)."""
     chosen = str(uuid4())
     assert (await cloud.make_active(id=chosen))["id"] == chosen
     await cloud.want(409, "bob", "POST", "/images", json={"id": chosen})

@@ -86,7 +86,7 @@ FAILURES: dict[str, tuple[Any, dict[str, Any], str, str]] = {
 
 @pytest.mark.parametrize("name", FAILURES)
 async def test_a_failed_import_says_why_and_another_may_follow(name: str, tmp_path: Path) -> None:
-    """The record waits for bytes again with the verdict in it; the task keeps it for good."""
+    """The record waits for bytes again, with the verdict in it; the task keeps it for good."""
     behaviour, more, code, words = FAILURES[name]
     routes = {"/bad": behaviour, "/good": behaviours.serve(DISK)}
     async with Origin(routes) as origin, Cloud(tmp_path, origin, retry={"attempts": 1}) as cloud:
@@ -274,7 +274,7 @@ def glance(image_id: str, region: str = "Far") -> dict[str, Any]:
 
 
 async def test_an_image_of_a_named_service_is_taken_over(tmp_path: Path) -> None:
-    """With the caller's own token; formats and properties come along, its digest is compared."""
+    """With the caller's own token; formats and some properties come along, and its digest is compared."""
     (tmp_path / "far").mkdir()
     (tmp_path / "near").mkdir()
     async with Cloud(tmp_path / "far") as far, Cloud(tmp_path / "near", **remote(far)) as near:
