@@ -17,6 +17,11 @@ from tests.service import Running
 
 NASTY = "\"'><img src=x onerror=window.owned=1><script>window.owned=1</script><svg onload=window.owned=1>"
 look = asyncio.to_thread
+SHOWN_FOLDER = """
+for (const place of document.querySelectorAll("dd.mono"))
+    if (place.textContent.startsWith(arguments[0]))
+        place.textContent = "/var/lib/glance-fetcher/data";
+"""
 PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
 
 
@@ -79,6 +84,7 @@ async def test_progress_moves_without_loading_again(browser: Browser, tmp_path: 
 
             browser.until(has_moved)
             browser.until(lambda: "iB/s" in browser.text(".figures"))
+            assert "The bytes are: QCOW2" in browser.text(".timeline")  # Known from the first kilobytes.
             browser.until(lambda: "succeeded" in browser.text("#story"))
             assert browser.run("return window.marked") == 1
             assert (
@@ -268,6 +274,7 @@ async def test_pictures_for_the_documentation(browser: Browser, tmp_path: Path) 
                 for width, is_dark in ((1180, False), (390, True)):
                     browser.look_like(width=width, is_dark=is_dark)
                     browser.open(path)
+                    browser.run(SHOWN_FOLDER, str(tmp_path))
                     words = "dark" if is_dark else "light"
                     browser.picture(PICTURES / f"{name}-{words}.png", width=width, is_dark=is_dark)
 
