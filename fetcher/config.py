@@ -304,6 +304,7 @@ class Retry(Section, frozen=True, kw_only=True):
 class Resume(Section, frozen=True, kw_only=True):
     """Going on after a crash or a restart."""
 
+    mark_bytes: Annotated[int, Meta(ge=65_536)]
     checkpoint_bytes: Annotated[int, Meta(ge=65_536)]
     save_seconds: Seconds
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
+import os
 import signal
 import sqlite3
 from email.utils import formatdate
@@ -21,7 +22,7 @@ from tests.test_crash import agree, config
 SIZE = 4_000_000
 STEP = 262_144
 TAG = {"ETag": '"v1"', "Accept-Ranges": "bytes"}
-OFTEN = {"resume": {"checkpoint_bytes": STEP}, "store": {"write_bytes": 65_536}}
+OFTEN = {"resume": {"checkpoint_bytes": STEP, "mark_bytes": 65_536}, "store": {"write_bytes": 65_536}}
 OLD = formatdate(1_700_000_000, usegmt=True)
 
 
@@ -145,14 +146,19 @@ async def submit(service: Process, url: str, **fields: Any) -> str:
     return str(document["id"])
 
 
-async def until_kept(data: Path, size: int) -> None:
-    """Wait until a checkpoint of so many bytes is in the index."""
-    async with asyncio.timeout(30):
+async def until_row(data: Path, condition: str, value: float) -> None:
+    """Wait until the index has a row of a pull that meets a condition."""
+    async with asyncio.timeout(60):
         while True:
             with contextlib.closing(sqlite3.connect(data / "index.sqlite")) as db:
-                if db.execute("SELECT 1 FROM pulls WHERE kept_bytes >= ?", [size]).fetchone():
+                if db.execute(f"SELECT 1 FROM pulls WHERE {condition}", [value]).fetchone():
                     return
             await asyncio.sleep(0.01)
+
+
+async def until_kept(data: Path, size: int) -> None:
+    """Wait until a checkpoint of so many bytes is in the index."""
+    await until_row(data, "kept_bytes >= ?", size)
 
 
 async def test_kill_in_the_middle_and_only_the_rest_is_pulled(tmp_path: Path) -> None:
@@ -213,6 +219,34 @@ async def test_spoiled_staged_bytes_are_found_out(how: str, tmp_path: Path) -> N
         agree(tmp_path / "data")
 
 
+async def test_a_power_loss_costs_what_was_not_durable(tmp_path: Path) -> None:
+    """Where the last bytes did not reach the disk, the last checkpoint still counts."""
+    body = raw(SIZE)
+    turns = behaviours.in_turn(
+        behaviours.stall(body, SIZE // 2, fields=TAG), behaviours.serve(body, etag='"v1"')
+    )
+    rules = {"resume": {"checkpoint_bytes": 1_048_576, "mark_bytes": 65_536}} | {
+        "store": {"write_bytes": 65_536}
+    }
+    async with Origin({"/x": turns}) as origin, Process(config(tmp_path, origin, **rules)) as service:
+        import_id = await submit(service, origin.url("/x"))
+        await until_kept(tmp_path / "data", 1_048_576)
+        await service.kill()
+        [staged] = (tmp_path / "data" / "staging").iterdir()
+        with contextlib.closing(sqlite3.connect(tmp_path / "data" / "index.sqlite")) as db:
+            kept = db.execute("SELECT kept_bytes FROM pulls").fetchone()[0]
+        data = staged.read_bytes()
+        staged.write_bytes(data[:kept] + bytes(len(data) - kept))
+        assert os.getxattr(staged, "user.fetcher.mark")
+        os.setxattr(staged, "user.fetcher.mark", f"{kept + 9} {'0' * 64}".encode())
+        await service.start()
+        ended = await service.until(import_id, "succeeded", "failed", "refused")
+        assert ended["digests"]["sha256"] == sha256(body)
+        assert offsets(ended) == [0, kept]
+        await service.kill()
+        agree(tmp_path / "data")
+
+
 async def test_a_terminated_service_loses_no_byte(tmp_path: Path) -> None:
     """SIGTERM parks what was received to the last byte handed over; the next start goes on after it."""
     body = raw(SIZE)
@@ -241,15 +275,17 @@ async def test_a_budget_survives_the_crash(tmp_path: Path) -> None:
     """Seconds of before count: an import that is killed again and again still ends."""
     body = raw(SIZE)
     stall = behaviours.stall(body, SIZE // 2, fields=TAG)
-    pace = {"pace": {"total_seconds": 2.0}, "resume": {"checkpoint_bytes": STEP, "save_seconds": 0.05}}
+    pace = {
+        "pace": {"total_seconds": 2.0},
+        "resume": {"checkpoint_bytes": STEP, "mark_bytes": 65_536, "save_seconds": 0.05},
+    }
     async with Origin({"/x": stall}) as origin, Process(config(tmp_path, origin, **pace)) as service:
         import_id = await submit(service, origin.url("/x"))
-        for _ in range(9):
-            await asyncio.sleep(0.5)
-            if (await service.call("GET", f"/imports/{import_id}"))[1]["state"] == "failed":
-                break
+        for spent in (0.4, 0.8, 1.2):
+            await until_row(tmp_path / "data", "spent_seconds >= ?", spent)
             await service.kill()
             await service.start()
+        await service.until(import_id, "failed")
         document = (await service.call("GET", f"/imports/{import_id}"))[1]
         assert document["verdict"]["code"] == "deadline-passed"
         await service.kill()

@@ -10,13 +10,14 @@ from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import structlog
 from keystoneauth1 import exceptions
 from keystoneauth1.identity import v3
 from keystoneauth1.session import Session
+from msgspec import Meta
 from starlette.requests import Request
 
 from fetcher import __version__, config
@@ -42,7 +43,7 @@ class TokenDocument(msgspec.Struct, frozen=True):
     """What of Keystone's answer matters here."""
 
     user: Named
-    expires_at: str
+    expires_at: Annotated[datetime, Meta(tz=True)]
     project: Named | None = None
     roles: list[Named] = []
 
@@ -117,7 +118,7 @@ class Keystone:
         now = loop.time()
         answer = _Answer(now + self._settings.refused_seconds, None, Unauthenticated())
         if document is not None:
-            left = (datetime.fromisoformat(document.expires_at) - datetime.now(UTC)).total_seconds()
+            left = (document.expires_at - datetime.now(UTC)).total_seconds()
             until = now + min(self._settings.cache_seconds, left)
             try:
                 answer = _Answer(until, _actor(document), None) if left > 0 else answer

@@ -105,10 +105,11 @@ class Attempts:
     def kept(self) -> Kept:
         """What a crash at this moment would leave."""
         budget, intake = self._course.budget, self._intake
-        point = intake.checkpoint() if intake is not None and self._is_resumable() else None
+        is_kept = intake is not None and intake.is_marked and self._is_resumable()
+        point = intake.checkpoint() if intake is not None and is_kept else None
         return msgspec.structs.replace(
             self._course.kept,
-            staged=intake.staged.path.name if intake is not None and point else "",
+            staged=intake.staged.path.name if intake is not None and is_kept else "",
             source=self._validated,
             validator=self._validator,
             declared_bytes=self._declared,
@@ -206,7 +207,6 @@ class Attempts:
         if self._intake is not None and source.offset == self._intake.received_bytes and source.offset > 0:
             return self._intake
         await self.close()
-        self._followers.progress.restart()
         self._intake = await self._course.intakes.fresh()
         return self._intake
 

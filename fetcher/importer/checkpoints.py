@@ -20,7 +20,7 @@ class Checkpoints:
 
     Args:
         step_bytes: A point comes at the first piece past each multiple of this.
-        sync: Makes what has been written durable; blocks.
+        sync: Makes what has been written durable; blocks. Without it a point outlives the process alone.
         marked: Told of every point that was reached.
     """
 

@@ -27,6 +27,7 @@ class Followers:
         self._gone = gone
         self._lives: dict[str, Live] = {}
         self._shown: dict[str, Any] = {}
+        self._has_begun = False
 
     def __len__(self) -> int:
         """How many follow."""
@@ -38,7 +39,7 @@ class Followers:
 
     def add(self, live: Live) -> None:
         """Let one more follow; it is shown at once what the others see."""
-        if len(live.record.attempts) > len(self.attempts):
+        if not self._has_begun and len(live.record.attempts) > len(self.attempts):
             self.attempts = live.record.attempts  # Those of an earlier process.
         live.progress = self.progress
         self._lives[live.record.id] = live
@@ -62,6 +63,7 @@ class Followers:
 
     def begin_attempt(self, url: str, offset: int) -> None:
         """Add an attempt; what an earlier process left open was interrupted."""
+        self._has_begun = True
         before = tuple(_closed(attempt) for attempt in self.attempts)
         number = len(before) + 1
         attempt = Attempt(number=number, started_at=datetime.now(UTC), offset=offset, url=url)

@@ -173,9 +173,10 @@ class Importer:
                     await self.parts.store.remove(sha256)
 
     async def forget_old(self) -> int:
-        """Drop the records of imports that ended long ago."""
-        age = timedelta(days=self.parts.settings().imports.keep_finished_days)
-        return await self.parts.index.imports.forget(datetime.now(UTC) - age)
+        """Drop the records of imports that ended long ago, and what URLs held by then."""
+        before = datetime.now(UTC) - timedelta(days=self.parts.settings().imports.keep_finished_days)
+        await self.parts.index.pulls.forget(before)
+        return await self.parts.index.imports.forget(before)
 
     @property
     def is_open(self) -> bool:

@@ -67,6 +67,7 @@ class Intake:
         self.staged = staged
         self.reservation = reservation
         self.received_bytes = 0
+        self.is_marked = False
         self._store = store
         self._workshop = workshop
         self._count = count
@@ -76,6 +77,8 @@ class Intake:
         if self._format is not None:
             self._guards.append(self._format)
         self._hashers = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
+        self._marked = marked
+        self._marks = Checkpoints(settings.resume.mark_bytes, lambda: None, self._mark)
         self._checkpoints = Checkpoints(settings.resume.checkpoint_bytes, staged.sync, marked)
         self._hashed_bytes = 0
         self._written_bytes = 0
@@ -90,6 +93,7 @@ class Intake:
         hasher.update(chunk)
         self._hashed_bytes += len(chunk)
         self._checkpoints.digested(before, self._hashed_bytes, hasher.hexdigest)
+        self._marks.digested(before, self._hashed_bytes, hasher.hexdigest)
 
     def _write(self, chunk: bytes) -> None:
         before = self._written_bytes
@@ -98,6 +102,15 @@ class Intake:
             return  # It came from there.
         self.staged.write(chunk)
         self._checkpoints.written(before, self._written_bytes)
+        self._marks.written(before, self._written_bytes)
+
+    def _mark(self) -> None:
+        point = self._marks.latest()
+        if point is not None:
+            self.staged.mark(point.size, point.sha256)
+        if not self.is_marked:
+            self.is_marked = True
+            self._marked()
 
     async def take(self, peer: Peer, clock: PeerClock, pace: Sequence[Guard] = ()) -> None:
         """Take in a peer's bytes to their end.
@@ -168,5 +181,7 @@ class Intake:
 
     async def _close(self, *, is_kept: bool) -> None:
         await self._lanes.close()
-        if not is_kept:
+        if is_kept:
+            self.staged.close()
+        else:
             await self._store.discard(self.staged)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from fetcher.config import Settings
 from fetcher.guards.base import Guard
+from fetcher.importer.checkpoints import Checkpoint
 from fetcher.importer.intake import Intake
 from fetcher.importer.parts import Parts
 from fetcher.importer.resume import replay
@@ -21,6 +22,7 @@ class Intakes:
     Args:
         claims: What is said of the bytes, equal for all imports of the pull.
         algorithms: Which digests to compute; asked when an intake is made.
+        restart: Told that counting begins anew.
         count: Told the size of every chunk that passed the guards.
         marked: Told of every checkpoint, in a thread of the workshop.
         cap: Makes the guard of the quota; None where each import is held to its own at its end.
@@ -32,6 +34,7 @@ class Intakes:
     claims: Submission
     reservation: Reservation
     algorithms: Callable[[], Sequence[str]]
+    restart: Callable[[], None]
     count: Callable[[int], None]
     marked: Callable[[], None]
     cap: Callable[[], Awaitable[Guard | None]]
@@ -59,7 +62,19 @@ class Intakes:
         """
         if not self.kept.staged:
             return None
-        staged = await self.parts.store.reopen(self.kept.staged, self.kept.kept_bytes)
+        points = [Checkpoint(self.kept.kept_bytes, self.kept.kept_sha256)]
+        mark = await self.parts.store.mark_of(self.kept.staged)
+        if mark is not None:
+            points.append(Checkpoint(*mark))
+        for point in sorted(set(points), reverse=True):
+            intake = await self._restore(point) if point.size else None
+            if intake is not None:
+                return intake
+        await self.parts.store.remove_staged(self.parts.store.staging / self.kept.staged)
+        return None
+
+    async def _restore(self, point: Checkpoint) -> Intake | None:
+        staged = await self.parts.store.reopen(self.kept.staged, point.size)
         if staged is None:
             return None
         try:
@@ -67,15 +82,18 @@ class Intakes:
         except BaseException:
             await self.parts.store.discard(staged)
             raise
-        is_same = False
         try:
-            is_same = await replay(self.parts.store, intake, self.kept)
-        finally:
-            if not is_same:
-                await intake.close()
-        return intake if is_same else None
+            is_same = await replay(self.parts.store, intake, point)
+        except BaseException:
+            await intake.close()
+            raise
+        if is_same:
+            return intake
+        await intake.close(is_kept=True)
+        return None
 
     def _make(self, staged: Staged, cap: Guard | None) -> Intake:
+        self.restart()
         intake = Intake(
             staged=staged,
             store=self.parts.store,

@@ -1,7 +1,7 @@
 """Comparing complete bytes with every digest that was promised, for each import that follows the pull."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -30,6 +30,11 @@ class Promises:
         self._accepted = settings.checksum.accepted
         self._sums = sums
         self._told = told
+
+    def algorithms(self, submissions: Iterable[Submission]) -> set[str]:
+        """The digests that are needed to compare with what each import was promised."""
+        found = {one.checksum.algorithm for one in submissions if one.checksum is not None}
+        return found if self._sums is None else found | {self._sums.digest.algorithm}
 
     def check(self, submission: Submission, digests: Mapping[str, str]) -> str:
         """Compare the digests with what one import was promised; tells what verified them.

@@ -19,6 +19,7 @@ from fetcher.importer.course import Course
 from fetcher.importer.followers import Followers
 from fetcher.importer.intake import Intake
 from fetcher.importer.intakes import Intakes
+from fetcher.importer.keeping import Keeping
 from fetcher.importer.live import Live
 from fetcher.importer.parts import Hooks, Parts
 from fetcher.importer.promises import Promises, SumsFile, is_promised
@@ -52,16 +53,15 @@ class Pull:
         self._connections = connections
         self._hooks = hooks
         self._settings = parts.settings()
+        self._keeping = Keeping(parts.index, kept, self._settings.resume.save_seconds)
         self._followers = Followers(parts.index, hooks.ended)
         self._secrets = Secrets(url="")
         self._sums: SumsFile | None = None
         self._failed: dict[str, ChecksumMismatch] = {}
         self._coming = 0
         self._settled = asyncio.Event()
-        self._marked = asyncio.Event()
         self._is_open = True
         self._is_parked = False
-        self._is_kept = bool(kept.spent_seconds)
 
     @property
     def id(self) -> str:
@@ -141,7 +141,7 @@ class Pull:
             is_proven=self._is_proven,
         )
         attempts = Attempts(self._parts.gate, course, self._connections)
-        saving = asyncio.create_task(self._save_often(attempts))
+        saving = asyncio.create_task(self._keeping.save_often(attempts))
         try:
             self._sums = await SumsFile.fetch(
                 self._parts.gate, self._secrets, self._settings, record.project_id
@@ -166,11 +166,6 @@ class Pull:
         return await attempts.take_all() if len(self._followers) else None
 
     def _intakes(self, reservation: Reservation) -> Intakes:
-        loop = asyncio.get_running_loop()
-
-        def marked() -> None:
-            loop.call_soon_threadsafe(self._marked.set)
-
         return Intakes(
             parts=self._parts,
             settings=self._settings,
@@ -178,8 +173,9 @@ class Pull:
             claims=next(iter(self._followers)).record.submission,
             reservation=reservation,
             algorithms=self._algorithms,
+            restart=self._followers.progress.restart,
             count=self._followers.receive,
-            marked=marked,
+            marked=self._keeping.mark,
             cap=self._quota_cap,
         )
 
@@ -197,10 +193,8 @@ class Pull:
         return QuotaCap(quota_bytes=quota_bytes, used_bytes=max(0, usage.bytes + usage.held_bytes - own))
 
     def _algorithms(self) -> list[str]:
-        names: list[str] = list(self._settings.checksum.computed)
-        promised = [live.record.submission.checksum for live in self._followers]
-        promised.append(self._sums.found.digest if self._sums else None)
-        return list(dict.fromkeys([*names, *(digest.algorithm for digest in promised if digest)]))
+        promised = self._promises({}).algorithms(live.record.submission for live in self._followers)
+        return list(dict.fromkeys([*self._settings.checksum.computed, *sorted(promised)]))
 
     def _is_proven(self) -> bool:
         submissions = [live.record.submission for live in self._followers]
@@ -241,26 +235,16 @@ class Pull:
         more: dict[str, Any] = {} if self._sums is None else {"sums": self._sums.story()}
         return Story(settings=self._settings, source_headers=attempts.source_headers, more=more)
 
-    async def _save_often(self, attempts: Attempts) -> None:
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._settings.resume.save_seconds):
-                    await self._marked.wait()
-            self._marked.clear()
-            self._is_kept = True
-            await self._parts.index.pulls.keep(attempts.kept())
-
     async def _let_go(self, attempts: Attempts) -> None:
         """Keep what a later process can go on from, or leave no trace."""
         if self._is_parked and len(self._followers):
-            await self._parts.index.pulls.keep(await attempts.park())
+            await self._keeping.save(await attempts.park())
             self._followers.change(state=State.QUEUED, phase=None)
             with suppress(Cancelled):
                 await self._followers.write()
             return
         await attempts.close()
-        if self._is_kept:
-            await self._parts.index.pulls.drop(self._kept.id)
+        await self._keeping.drop()
 
     async def _end_all(self, failure: Failure) -> None:
         self._hooks.seal()

@@ -6,8 +6,8 @@ from contextlib import suppress
 import structlog
 
 from fetcher.errors import Truncated
+from fetcher.importer.checkpoints import Checkpoint
 from fetcher.importer.intake import Intake
-from fetcher.index import Kept
 from fetcher.pipeline import PeerClock
 from fetcher.store import Staged, Store
 
@@ -45,7 +45,7 @@ class StagedPeer:
         return chunk
 
 
-async def replay(store: Store, intake: Intake, kept: Kept) -> bool:
+async def replay(store: Store, intake: Intake, point: Checkpoint) -> bool:
     """Bring a new intake to where an earlier one was; False when the bytes are not those of then.
 
     Raises:
@@ -55,6 +55,6 @@ async def replay(store: Store, intake: Intake, kept: Kept) -> bool:
     clock = PeerClock(asyncio.get_running_loop().time)
     with suppress(Truncated):  # That is where the network goes on.
         await intake.replay(peer, clock)
-    is_same = intake.received_bytes == kept.kept_bytes and intake.digests()["sha256"] == kept.kept_sha256
-    log.info("pull.replayed", pull_id=kept.id, bytes=kept.kept_bytes, is_same=is_same)
+    is_same = point == (intake.received_bytes, intake.digests()["sha256"])
+    log.info("pull.replayed", staged=intake.staged.path.name, bytes=point.size, is_same=is_same)
     return is_same

@@ -74,7 +74,7 @@ class Reuse:
         if self._known is None:
             return []
         blob = self._known.blob
-        digests, verdict = await self._judge(blob, followers)
+        digests, verdict = await self._judge(blob, followers, promises)
         if digests["sha256"] != blob.sha256:
             log.error("store.rotten", sha256=blob.sha256, found=digests["sha256"])
             return []
@@ -100,15 +100,16 @@ class Reuse:
         everybody = self._mode == "everybody"
         return [live for live in followers if everybody or live.record.project_id in known.projects]
 
-    async def _judge(self, blob: Blob, followers: Followers) -> tuple[dict[str, str], FormatVerdict | None]:
+    async def _judge(
+        self, blob: Blob, followers: Followers, promises: Promises
+    ) -> tuple[dict[str, str], FormatVerdict | None]:
         """Read the blob through the guards and the digests, as if it came from the source."""
         submissions = [live.record.submission for live in followers]
         form = format_guard(self._settings, submissions[0])
         guards: list[Guard] = [ByteCap(max_bytes=submissions[0].max_bytes), form]
-        promised = {one.checksum.algorithm for one in submissions if one.checksum}
         hashers = {
             name: hashlib.new(name, usedforsecurity=False)
-            for name in {*self._settings.checksum.computed, *blob.digests, *promised, "sha384"}
+            for name in {"sha256", *blob.digests, *promises.algorithms(submissions)}
         }
         workshop = self._parts.workshop
         lanes = workshop.lanes([hasher.update for hasher in hashers.values()])

@@ -1,12 +1,13 @@
 """What the index does with pulls: what a crash must not lose of them, and where earlier ones led."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 from sqlite_utils.db import Database
 
 from fetcher.index.connection import Connection
+from fetcher.index.rows import to_text
 from fetcher.model import Blob
 
 
@@ -78,6 +79,10 @@ class PullRecords:
         """What a URL held, of which the bytes are still there."""
         return await self._connection.read(_recall, request)
 
+    async def forget(self, before: datetime, *, most: int = 1000) -> int:
+        """Drop what URLs held before a moment."""
+        return await self._connection.write(_forget, before, most)
+
 
 def _keep(db: Database, kept: Kept) -> None:
     db.table("pulls").upsert(msgspec.structs.asdict(kept), pk="id")
@@ -92,10 +97,16 @@ def _unfinished(db: Database) -> list[Kept]:
 
 
 def _remember(db: Database, project_ids: Sequence[str], request: str, etag: str, sha256: str) -> None:
-    sql = """INSERT OR REPLACE INTO remembered_urls (project_id, request, etag, sha256)
-             SELECT ?, ?, ?, sha256 FROM blobs WHERE sha256 = ?"""
+    sql = """INSERT OR REPLACE INTO remembered_urls (project_id, request, etag, sha256, at)
+             SELECT ?, ?, ?, sha256, ? FROM blobs WHERE sha256 = ?"""
     for project_id in project_ids:
-        db.execute(sql, [project_id, request, etag, sha256])
+        db.execute(sql, [project_id, request, etag, to_text(datetime.now(UTC)), sha256])
+
+
+def _forget(db: Database, before: datetime, most: int) -> int:
+    sql = """DELETE FROM remembered_urls WHERE (project_id, request) IN
+             (SELECT project_id, request FROM remembered_urls WHERE at < ? LIMIT ?)"""
+    return db.execute(sql, [to_text(before), most]).rowcount
 
 
 def _recall(db: Database, request: str) -> list[Remembered]:

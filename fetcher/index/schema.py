@@ -228,7 +228,10 @@ CREATE TABLE remembered_urls (
     request TEXT NOT NULL,
     etag TEXT NOT NULL,
     sha256 TEXT NOT NULL REFERENCES blobs (sha256) ON DELETE CASCADE,
+    at TEXT NOT NULL,
     PRIMARY KEY (project_id, request)
 ) WITHOUT ROWID;
-CREATE INDEX remembered_urls_by_blob ON remembered_urls (sha256)
+CREATE INDEX remembered_urls_by_request ON remembered_urls (request);
+CREATE INDEX remembered_urls_by_blob ON remembered_urls (sha256);
+CREATE INDEX remembered_urls_by_age ON remembered_urls (at)
 """

@@ -10,6 +10,7 @@ from fetcher.errors import StoreFailed, StoreFull
 from fetcher.store.disk import DISK, Disk
 from fetcher.store.sparse import written_runs
 
+MARK = "user.fetcher.mark"
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 # The disk begins to write after this much, so that the sync at the end finds little left to do.
 PUSH_BYTES = 16_777_216
@@ -97,6 +98,14 @@ class Staged:
         except OSError as error:
             raise translate(error, "read back") from error
 
+    def mark(self, size: int, sha256: str) -> None:
+        """Note beside the bytes how many there are and their digest, for whoever finds them after a kill.
+
+        Not every file system can; then the last checkpoint has to do.
+        """
+        with suppress(OSError):
+            os.setxattr(self._descriptor, MARK, f"{size} {sha256}".encode())
+
     def park(self) -> None:
         """Make the bytes and the name durable, and close the file.
 
@@ -112,6 +121,8 @@ class Staged:
         """Close the file; closing twice is nothing."""
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
+            with suppress(OSError):
+                os.removexattr(descriptor, MARK)
             os.close(descriptor)
 
     def discard(self) -> None:
@@ -123,14 +134,22 @@ class Staged:
 
 
 def reopen(path: Path, size: int, disk: Disk) -> Staged | None:
-    """Take up a file that an earlier process left, cut to `size`; too short a one is removed: None."""
+    """Take up a file that an earlier process left, made this long; None where it is gone.
+
+    Zeros at its end may never have been written; whether all is as it was, its digest tells.
+    """
     try:
         descriptor = disk.open(path, os.O_RDWR)
     except FileNotFoundError:
         return None
-    staged = Staged(path, descriptor, size=size, disk=disk)
-    if os.fstat(descriptor).st_size < size:
-        staged.discard()
-        return None
     disk.truncate(descriptor, size)
-    return staged
+    return Staged(path, descriptor, size=size, disk=disk)
+
+
+def mark_of(path: Path) -> tuple[int, str] | None:
+    """How many bytes an earlier process had written, and their sha256; None where that was not noted."""
+    try:
+        size, sha256 = os.getxattr(path, MARK, follow_symlinks=False).decode("ascii").split(" ")
+        return int(size), sha256
+    except (OSError, ValueError):
+        return None

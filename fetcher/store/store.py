@@ -16,7 +16,7 @@ from fetcher.crash import reach
 from fetcher.errors import StoreFailed, StoreFull
 from fetcher.store.disk import DISK, Disk
 from fetcher.store.reservation import Reservation
-from fetcher.store.staged import Staged, reopen, translate
+from fetcher.store.staged import Staged, mark_of, reopen, translate
 
 __all__ = ["Reservation", "Store"]
 
@@ -112,12 +112,16 @@ class Store:
             self._remove(Staged(path, opening.result(), disk=self._disk).discard, path)
 
     async def reopen(self, name: str, size: int) -> Staged | None:
-        """Take up a file that an earlier process left in staging, cut to `size`; None where it is too short.
+        """Take up a file that an earlier process left in staging, made this long; None where it is gone.
 
         Raises:
             StoreFailed: It is there and cannot be used.
         """
         return await self._run("reopen", lambda: reopen(self.staging / name, size, self._disk))
+
+    async def mark_of(self, name: str) -> tuple[int, str] | None:
+        """How much a staged file held when its process was killed, and its sha256, if that was noted."""
+        return await self._run("mark", lambda: mark_of(self.staging / name))
 
     async def read_back(self, staged: Staged, offset: int, length: int) -> bytes:
         """Read a part of a staged file; StoreFailed is raised where the disk has lost it."""

@@ -1,0 +1,238 @@
+"""Keystone mode against a small Keystone of our own: cached for a short time, and never open."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fetcher.api.auth import identifier
+from fetcher.api.auth_keystone import Keystone
+from fetcher.config import load_settings
+from fetcher.errors import Forbidden, IdentityUnavailable, Unauthenticated
+from tests.api.test_auth import request
+from tests.lab.origin import Exchange, Origin
+
+
+class SmallKeystone:
+    """Knows tokens, counts questions, and fails when told to."""
+
+    def __init__(self) -> None:
+        self.tokens: dict[str, dict[str, Any]] = {}
+        self.asked: list[str] = []
+        self.logins = 0
+        self.status: int | None = None
+        self.says: bytes | None = None
+        self.gate: asyncio.Event | None = None
+
+    def add(
+        self,
+        token: str,
+        *,
+        project: str | None = "a",
+        roles: tuple[str, ...] = ("member",),
+        seconds: float = 60,
+    ) -> None:
+        expires = datetime.now(UTC) + timedelta(seconds=seconds)
+        self.tokens[token] = {
+            "user": {"id": f"id of {token}", "name": "x"},
+            "roles": [{"id": "1", "name": role} for role in roles],
+            "expires_at": expires.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        }
+        if project is not None:
+            self.tokens[token]["project"] = {"id": project, "name": "x"}
+
+    async def serve(self, exchange: Exchange) -> None:
+        """`/v3/auth/tokens`: POST logs the service in, GET says whose a token is."""
+        if exchange.request.method == "POST":
+            await exchange._reader.readexactly(int(exchange.request.header("Content-Length") or 0))
+            self.logins += 1
+            body = json.dumps({"token": {**self._own(), "methods": ["password"]}}).encode()
+            await self._answer(exchange, 201, body, {"X-Subject-Token": f"own {self.logins}"})
+            return
+        token = exchange.request.header("X-Subject-Token") or ""
+        self.asked.append(token)
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.status is not None:
+            await self._answer(exchange, self.status, b"{}", {})
+        elif token not in self.tokens:
+            await self._answer(exchange, 404, b"{}", {})
+        else:
+            body = self.says or json.dumps({"token": self.tokens[token]}).encode()
+            await self._answer(exchange, 200, body, {})
+
+    def _own(self) -> dict[str, Any]:
+        expires = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return {
+            "user": {"id": "s", "name": "glance"},
+            "expires_at": expires,
+            "issued_at": expires,
+            "roles": [],
+        }
+
+    async def _answer(self, exchange: Exchange, status: int, body: bytes, fields: dict[str, str]) -> None:
+        head = {"Content-Type": "application/json", "Content-Length": len(body), "Connection": "close"}
+        await exchange.send_head(status, {**head, **fields})
+        await exchange.send(body)
+
+
+@pytest.fixture
+async def small() -> AsyncIterator[tuple[SmallKeystone, Keystone]]:
+    """A Keystone and who asks it."""
+    service = SmallKeystone()
+    async with Origin({"/v3/auth/tokens": service.serve}) as origin:
+        keystone = Keystone(settings_for(origin).keystone)
+        try:
+            yield service, keystone
+        finally:
+            keystone.close()
+
+
+def settings_for(origin: Origin, **keys: Any) -> Any:
+    keystone = {
+        "auth_url": origin.url("/v3"),
+        "username": "glance",
+        "password": "pw",
+        "timeout_seconds": 5.0,
+        "refused_seconds": 0.2,
+    }
+    return load_settings(changes={"auth": {"mode": "keystone"}, "keystone": {**keystone, **keys}})
+
+
+async def test_a_token_is_asked_about_once(small: tuple[SmallKeystone, Keystone]) -> None:
+    """Forty requests at once are one question; the next ones are none."""
+    service, keystone = small
+    service.add("t", roles=("admin",))
+    service.gate = asyncio.Event()
+    asking = [asyncio.create_task(keystone(request(x_auth_token="t"))) for _ in range(40)]
+    while not service.asked:
+        await asyncio.sleep(0)
+    service.gate.set()
+    actors = await asyncio.gather(*asking)
+    assert {actor.user_id for actor in actors} == {"id of t"}
+    assert actors[0].is_admin
+    assert (await keystone(request(x_auth_token="t"))).project_id == "a"
+    assert (service.asked, service.logins) == (["t"], 1)
+
+
+async def test_an_unknown_token_is_asked_about_again_only_after_a_while(
+    small: tuple[SmallKeystone, Keystone],
+) -> None:
+    """Guessing does not become load on Keystone; a token made a moment later works soon."""
+    service, keystone = small
+    for _ in range(5):
+        with pytest.raises(Unauthenticated):
+            await keystone(request(x_auth_token="t"))
+    assert service.asked == ["t"]
+    service.add("t")
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                assert (await keystone(request(x_auth_token="t"))).project_id == "a"
+                break
+            except Unauthenticated:
+                await asyncio.sleep(0.02)
+    assert len(service.asked) == 2
+
+
+async def test_a_token_is_never_remembered_past_its_end(small: tuple[SmallKeystone, Keystone]) -> None:
+    """The cache's time is the most, not the least."""
+    service, keystone = small
+    service.add("brief", seconds=0.3)
+    assert (await keystone(request(x_auth_token="brief"))).project_id == "a"
+    service.add("over", seconds=-1)
+    with pytest.raises(Unauthenticated):
+        await keystone(request(x_auth_token="over"))
+    del service.tokens["brief"]
+    await asyncio.sleep(0.35)
+    with pytest.raises(Unauthenticated):
+        await keystone(request(x_auth_token="brief"))
+
+
+async def test_who_has_no_project_or_no_role_is_forbidden(small: tuple[SmallKeystone, Keystone]) -> None:
+    """Known, but with nothing to do here."""
+    service, keystone = small
+    service.add("unscoped", project=None)
+    service.add("other", roles=("service",))
+    for token in ("unscoped", "unscoped", "other"):
+        with pytest.raises(Forbidden):
+            await keystone(request(x_auth_token=token))
+    assert service.asked == ["unscoped", "other"]
+
+
+@pytest.mark.parametrize("trouble", [500, 503, 401, 403, 302, "no JSON", "no token", "not a time"])
+async def test_trouble_lets_nobody_in(small: tuple[SmallKeystone, Keystone], trouble: int | str) -> None:
+    """Whatever Keystone says but whose a token is: 503, and asked anew the next time."""
+    service, keystone = small
+    service.add("t")
+    if isinstance(trouble, int):
+        service.status = trouble
+    else:
+        token = {**service.tokens["t"], "expires_at": "soon"}
+        service.says = {
+            "no JSON": b"<html>",
+            "no token": b'{"error": {}}',
+            "not a time": json.dumps({"token": token}).encode(),
+        }[trouble]
+    for _ in range(2):
+        with pytest.raises(IdentityUnavailable):
+            await keystone(request(x_auth_token="t"))
+    service.status = service.says = None
+    assert (await keystone(request(x_auth_token="t"))).project_id == "a"
+
+
+async def test_keystone_away_lets_nobody_in() -> None:
+    """Nothing listens there, or something that never answers."""
+    async with Origin() as origin:
+        settings = settings_for(origin)
+    async with Origin(is_mute=True) as mute:
+        for given in (settings, settings_for(mute, timeout_seconds=0.2)):
+            keystone = identifier(lambda given=given: given)
+            with pytest.raises(IdentityUnavailable):
+                await keystone(request(x_auth_token="t"))
+            keystone.close()
+
+
+async def test_hung_questions_do_not_pile_up(
+    small: tuple[SmallKeystone, Keystone], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Past so many at once, the next is told to come back."""
+    monkeypatch.setattr("fetcher.api.auth_keystone.MOST_ASKED_AT_ONCE", 1)
+    service, keystone = small
+    service.add("t")
+    service.gate = asyncio.Event()
+    first = asyncio.create_task(keystone(request(x_auth_token="t")))
+    while not service.asked:
+        await asyncio.sleep(0)
+    with pytest.raises(IdentityUnavailable):
+        await keystone(request(x_auth_token="u"))
+    service.gate.set()
+    assert (await first).project_id == "a"
+
+
+async def test_memory_for_tokens_has_an_end(
+    small: tuple[SmallKeystone, Keystone], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever sends ever new tokens fills nothing; the oldest is forgotten."""
+    monkeypatch.setattr("fetcher.api.auth_keystone.MOST_REMEMBERED", 2)
+    service, keystone = small
+    for name in ("a", "b", "c", "c", "a"):
+        service.add(name)
+        await keystone(request(x_auth_token=name))
+    assert service.asked == ["a", "b", "c", "a"]
+
+
+async def test_the_password_may_be_in_a_file(tmp_path: Path) -> None:
+    """So that the configuration can be shown to others."""
+    (tmp_path / "pw").write_text("pw\n")
+    service = SmallKeystone()
+    service.add("t")
+    async with Origin({"/v3/auth/tokens": service.serve}) as origin:
+        settings = settings_for(origin, password="", password_file=str(tmp_path / "pw"))
+        keystone = Keystone(settings.keystone)
+        assert (await keystone(request(x_auth_token="t"))).project_id == "a"
+        keystone.close()
