@@ -3,7 +3,7 @@ PYTHON ?= python3
 CONFIG ?= config.toml
 V := .venv/bin
 
-.PHONY: run test check demo fuzz bench bench-check clean format setup setup-dev lock
+.PHONY: run test check demo fuzz conformance bench bench-check clean format setup setup-dev lock
 
 run: setup
 	@exec $(V)/python server.py --config $(CONFIG)
@@ -39,6 +39,11 @@ check: setup-dev
 
 test: check
 	$(V)/pytest -n auto --cov --cov-report=term
+
+# Real Keystone, Tempest and clients; the scripts that drive them are not part of this project.
+PEERS ?= ../shared/peers/clients
+conformance: setup-dev
+	@env -u PEERS nice bash scripts/conformance.sh "$(PEERS)"
 
 demo: setup
 	@sh scripts/debian-packages.sh demo
