@@ -177,7 +177,8 @@ class Importer:
         writer = await self.parts.index.images.check_deletable(image_id, actor)
         if writer is not None:
             with suppress(Conflict):  # It ended by itself meanwhile.
-                record = await self.cancel(writer, ENGINE)
+                may = msgspec.structs.replace(actor, roles=ENGINE.roles)  # Of the image, so of its import too.
+                record = await self.cancel(writer, may)
                 if record.owns_image:
                     return
         sha256 = await self.parts.index.images.delete(image_id, actor)
