@@ -3,7 +3,7 @@ PYTHON ?= python3
 CONFIG ?= config.toml
 V := .venv/bin
 
-.PHONY: run test check demo fuzz conformance bench bench-check clean format setup setup-dev lock
+.PHONY: run test torture check demo fuzz conformance bench bench-check bench-pulls clean format setup setup-dev lock
 
 run: setup
 	@exec $(V)/python server.py --config $(CONFIG)
@@ -40,6 +40,10 @@ check: setup-dev
 test: check
 	$(V)/pytest -n auto --cov --cov-report=term
 
+# The service killed 300 times; takes a quarter of an hour.
+torture: setup-dev
+	$(V)/python -m tests.torture --kills 300
+
 # Real Keystone, Tempest and clients; the scripts that drive them are not part of this project.
 PEERS ?= ../shared/peers/clients
 conformance: setup-dev
@@ -61,3 +65,9 @@ clean:
 
 bench: setup-dev
 	$(V)/python -m bench run
+
+bench-check: setup-dev
+	$(V)/python -m bench check
+
+bench-pulls: setup-dev
+	$(V)/python -m bench.pulls

@@ -21,8 +21,8 @@ from fetcher.api.house import House
 from fetcher.api.metrics import Metrics
 from fetcher.api.watch import Watch
 from fetcher.config import BadConfig, Settings, data_folder, load_settings
-from fetcher.importer import Importer, Parts
-from fetcher.index import Index
+from fetcher.importer import Importer, Parts, Upkeep
+from fetcher.index import Index, Quota
 from fetcher.logs import set_up_logs
 from fetcher.pipeline import Workshop
 from fetcher.store import Store
@@ -61,6 +61,10 @@ class Service:
         rules = self.settings.store
         return max(rules.reserve_bytes, int(total_bytes * rules.reserve_percent / 100))
 
+    def quota_of(self, project_id: str) -> Quota:
+        """What a project may hold now."""
+        return Quota(*self.settings.quota.of(project_id))
+
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
         async with self.open_house() as house:
@@ -71,13 +75,14 @@ class Service:
             watching = asyncio.create_task(app.state.watch.run())
             loop = asyncio.get_running_loop()
             loop.add_signal_handler(signal.SIGHUP, self.reload)
-            forgetting = asyncio.create_task(_forget_daily(house.importer))
+            upkeep = asyncio.create_task(house.upkeep.run())
             try:
                 yield
                 await house.importer.close(self.settings.server.shutdown_seconds)
             finally:
-                forgetting.cancel()
                 watching.cancel()
+                upkeep.cancel()
+                await asyncio.wait({upkeep})
                 loop.remove_signal_handler(signal.SIGHUP)
 
     @asynccontextmanager
@@ -92,7 +97,7 @@ class Service:
         store.open()
         async with AsyncExitStack() as stack:
             stack.callback(store.close)
-            index = await stack.enter_async_context(Index(store.index_path))
+            index = await stack.enter_async_context(Index(store.index_path, quota_of=self.quota_of))
             gate = Gate()
             stack.push_async_callback(gate.close)
             workshop = Workshop(
@@ -108,21 +113,17 @@ class Service:
             stack.push_async_callback(importer.close)
             identify = identifier(lambda: self.settings)
             stack.callback(identify.close)
+            upkeep = Upkeep(parts, importer.forget_old)
+            await upkeep.start()
             await importer.start()
             yield House(
                 settings=lambda: self.settings,
                 index=index,
                 store=store,
                 importer=importer,
+                upkeep=upkeep,
                 identify=identify,
             )
-
-
-async def _forget_daily(importer: Importer) -> None:
-    while True:
-        while await importer.forget_old():
-            pass
-        await asyncio.sleep(3600)
 
 
 def bind(settings: Settings) -> socket.socket:

@@ -1,13 +1,17 @@
-"""`python -m bench run [CASES]`: measure, print the table, write the JSON."""
+"""Measure and print the table (`python -m bench run [CASES]`), or count (`python -m bench check`)."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import case_api, case_download, case_many, case_pull
+from bench import case_api, case_download, case_glance, case_many, case_pull, case_stages
+from bench.check import check
 from bench.figures import Report, Row
 from bench.lab import Lab, Missing, laboratory
+from bench.profile import profile
+from bench.publish import publish
 
 CASES: dict[str, Callable[[Lab], list[Row]]] = {
     "pull": case_pull.measure,
@@ -16,6 +20,8 @@ CASES: dict[str, Callable[[Lab], list[Row]]] = {
     "index": case_api.index,
     "submits": case_api.submits,
     "download": case_download.measure,
+    "stages": case_stages.measure,
+    "glance": case_glance.measure,
 }
 
 
@@ -30,10 +36,27 @@ def main() -> int:
     run.add_argument("--rounds", type=int, default=5, help="how often each contender gets its turn (5)")
     run.add_argument("--size-mib", type=int, default=1024, help="size of the big image (1024)")
     run.add_argument("--json", type=Path, default=Path("bench/results.json"), help="where the figures go")
+    commands.add_parser("check", help="count what must not grow; the same on every machine")
+    spy = commands.add_parser("profile", help="sample one pull with py-spy")
+    spy.add_argument("scheme", nargs="?", choices=("http", "https"), default="http")
+    page = commands.add_parser("publish", help="put the figures and plots of a run into docs/")
+    page.add_argument("--json", type=Path, default=Path("bench/results.json"), help="where the figures are")
     options = parser.parse_args()
+    if options.command == "check":
+        return check()
+    if options.command == "publish":
+        for path in publish(options.json):
+            print(path)
+        return 0
+    if options.command == "profile":
+        with laboratory(1, 1024) as lab:
+            profile(lab, options.scheme)
+        return 0
     unknown = set(options.cases) - set(CASES)
     if unknown:
         parser.error(f"no case is named {', '.join(sorted(unknown))}")
+    # So that servers and folders go when the run is ended from outside.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     report = Report()
     with laboratory(options.rounds, options.size_mib) as lab:
         for name in options.cases or CASES:

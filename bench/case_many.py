@@ -83,8 +83,8 @@ def slow(lab: Lab) -> list[Row]:
                 spent = ours.cpu_seconds()
                 waits += _ask(ours, ids, seconds=10)
                 cpu.append((ours.cpu_seconds() - spent) / 10)
-                shares = _progress(ours)
-                spreads.append(min(shares) / statistics.median(shares))
+                rates = _rates(ours)
+                spreads.append(min(rates) / statistics.median(rates))
                 peaks.append(ours.peak_bytes() / MIB)
     (lab.fast / "trickle").unlink()
     name = f"{count} slow imports at once"
@@ -98,7 +98,7 @@ def slow(lab: Lab) -> list[Row]:
         row(f"peak memory of {name}", peaks, "MiB", most=300),
         row(f"CPU of {name}", cpu, "cores"),
         compare(
-            row(f"slowest of {name}", spreads, "of the median's bytes"),
+            row(f"slowest of {name}", spreads, "of the median rate"),
             spreads,
             "the median import",
             least=0.5,
@@ -124,6 +124,7 @@ def _ask(ours: Service, ids: list[str], seconds: float) -> list[float]:
     return waits
 
 
-def _progress(ours: Service) -> list[int]:
+def _rates(ours: Service) -> list[float]:
+    """Bytes per second of every import over its last few seconds."""
     document = ours.call("GET", "/imports?limit=1000")[1]
-    return [record["progress"]["received_bytes"] for record in document["imports"]]
+    return [record["progress"]["bytes_per_second"] or 0.0 for record in document["imports"]]

@@ -126,12 +126,46 @@ class Store(Section, frozen=True, kw_only=True):
     write_bytes: Annotated[int, Meta(ge=4096, le=16_777_216)]
 
 
+class ProjectQuota(Section, frozen=True, kw_only=True):
+    """What one project may hold, where that is not what all may."""
+
+    project: Annotated[str, Meta(min_length=1, max_length=255)]
+    max_images: Count
+    max_bytes: Count
+
+
+class Quota(Section, frozen=True, kw_only=True):
+    """What one project may hold."""
+
+    max_images: Count
+    max_bytes: Count
+    projects: list[ProjectQuota]
+
+    def of(self, project_id: str) -> tuple[int, int]:
+        """How many images and how many bytes a project may hold."""
+        for entry in self.projects:
+            if entry.project == project_id:
+                return entry.max_images, entry.max_bytes
+        return self.max_images, self.max_bytes
+
+
+class Upkeep(Section, frozen=True, kw_only=True):
+    """Looking after the store."""
+
+    scrub_days: Seconds
+    scrub_bytes_per_second: Annotated[int, Meta(ge=65_536)]
+    mend: bool
+    keep_audit_days: Seconds
+    keep_idempotency_days: Seconds
+
+
 class Url(Section, frozen=True, kw_only=True):
     """Which URLs may be submitted."""
 
     schemes: Annotated[list[Literal["https", "http"]], Meta(min_length=1)]
     ports: Annotated[list[Port], Meta(min_length=1)]
     max_url_bytes: Annotated[int, Meta(ge=64, le=65536)]
+    max_mirrors: Annotated[int, Meta(ge=0, le=64)]
     allow_literals: bool
     allow_hosts: list[str]
 
@@ -261,9 +295,36 @@ class Retry(Section, frozen=True, kw_only=True):
     """Trying again after a source failure."""
 
     attempts: Annotated[int, Meta(ge=1, le=20)]
+    max_attempts: Annotated[int, Meta(ge=1, le=1000)]
     first_wait_seconds: Seconds
     max_wait_seconds: Seconds
     max_retry_after_seconds: Annotated[float, Meta(ge=0)]
+
+
+class Resume(Section, frozen=True, kw_only=True):
+    """Going on after a crash or a restart."""
+
+    mark_bytes: Annotated[int, Meta(ge=65_536)]
+    checkpoint_bytes: Annotated[int, Meta(ge=65_536)]
+    save_seconds: Seconds
+
+
+class Reuse(Section, frozen=True, kw_only=True):
+    """Bytes that are not pulled a second time."""
+
+    share: bool
+    revalidate: Literal["off", "project", "everybody"]
+
+
+class Ranges(Section, frozen=True, kw_only=True):
+    """Several connections for one pull."""
+
+    connections: Annotated[int, Meta(ge=1, le=16)]
+    min_bytes: Count
+    segment_bytes: Annotated[int, Meta(ge=65_536, le=268_435_456)]
+    buffer_bytes: Annotated[int, Meta(ge=65_536)]
+    patience_seconds: Annotated[float, Meta(ge=0)]
+    enough_bytes_per_second: Positive
 
 
 class Log(Section, frozen=True, kw_only=True):
@@ -281,6 +342,8 @@ class Settings(Section, frozen=True, kw_only=True):
     keystone: Keystone
     image_api: ImageApi
     store: Store
+    quota: Quota
+    upkeep: Upkeep
     url: Url
     address: AddressRules
     dns: Dns
@@ -294,6 +357,9 @@ class Settings(Section, frozen=True, kw_only=True):
     sums: Sums
     imports: Imports
     retry: Retry
+    resume: Resume
+    reuse: Reuse
+    ranges: Ranges
     log: Log
 
 

@@ -147,6 +147,9 @@ class Submission(Value, frozen=True, kw_only=True):
     Args:
         url: As submitted, secrets and all; use `redacted` to show it.
         max_bytes: Already the lower of the submitter's and the operator's cap.
+        headers: Of the submitter's own, secret; only their names are ever shown.
+        mirrors: Further URLs of the same bytes, best first.
+        checksum_url: Of a file that lists the digest.
         remote: Where the image is, for the method glance-download.
     """
 
@@ -161,6 +164,9 @@ class Submission(Value, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     properties: dict[str, str] = {}
     visibility: Visibility = "private"
+    headers: dict[str, str] = {}
+    mirrors: tuple[str, ...] = ()
+    checksum_url: str | None = None
     remote: RemoteImage | None = None
 
 
@@ -197,7 +203,9 @@ class Attempt(Value, frozen=True, kw_only=True):
     Args:
         number: From 1.
         code: None while it runs, `ok`, or the code of its failure as told to the submitter.
-        offset: The first byte that was asked for; more than 0 when it resumed.
+        offset: The first byte that came; more than 0 when it resumed.
+        url: Which of the sources was asked; redacted.
+        connections: How many were used at most.
     """
 
     number: int
@@ -209,6 +217,8 @@ class Attempt(Value, frozen=True, kw_only=True):
     received_bytes: int = 0
     wait_seconds: float = 0.0
     hops: tuple[Hop, ...] = ()
+    url: str = ""
+    connections: int = 1
 
 
 class FormatVerdict(Value, frozen=True, kw_only=True):

@@ -54,7 +54,54 @@ def configuration_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES = {"errors.md": errors_page, "configuration.md": configuration_page, "cli.md": reference_page}
+API_HEAD = """# The API
+
+Made from the routes and types by `python scripts/docs.py`. The same as OpenAPI 3.1: `GET /openapi.json`;
+rendered: `/page/api`. No particular client is needed:
+
+```sh
+curl -i 127.0.0.1:9292/imports -H 'Content-Type: application/json' -d '{"url": "https://example.org/disk.qcow2"}'
+```
+
+Where tokens are used, send `X-Auth-Token: TOKEN` or `Authorization: Bearer TOKEN`. Errors are problem details
+(RFC 9457) with a stable `code` ([errors.md](errors.md)), what to do (`advice`) and the facts as fields; those
+of the Image API v2 have the form that its clients know. Every answer has `X-OpenStack-Request-ID`, which is
+also in the log.
+
+`GET /imports/{id}/events` is a stream of server-sent events: `progress` with the import's document at every
+change, `end` with the last one.
+"""
+
+
+def api_page() -> str:
+    """Every operation, and the fields of a submission."""
+    from fetcher.api.app import build_app
+    from fetcher.api.openapi import api_document
+
+    document = api_document(build_app(lambda: None, None).routes, "")  # type: ignore[arg-type, return-value] # the routes only
+    lines = [API_HEAD]
+    by_tag: dict[str, list[str]] = {}
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            answers = ", ".join(operation["responses"])
+            row = f"| `{method.upper()} {path}` | {operation['summary']} | {answers} |"
+            by_tag.setdefault(operation["tags"][0], []).append(row)
+    for tag, rows in by_tag.items():
+        lines += [f"## {tag}", "", "| operation | what it does | answers |", "| --- | --- | --- |", *rows, ""]
+    lines += ["## What a submission holds", "", "| field | type |", "| --- | --- |"]
+    for name, schema in document["components"]["schemas"]["SubmitBody"]["properties"].items():
+        kind = schema.get("anyOf", [schema])[0]
+        words = ", ".join(kind["enum"]) if "enum" in kind else kind["type"]
+        lines.append(f"| `{name}` | {words} |")
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {
+    "errors.md": errors_page,
+    "configuration.md": configuration_page,
+    "cli.md": reference_page,
+    "api.md": api_page,
+}
 
 if __name__ == "__main__":
     (ROOT / "docs").mkdir(exist_ok=True)

@@ -24,6 +24,7 @@ class Process:
         self.config = config
         self.base = ""
         self.pid = 0
+        self.environment: dict[str, str] = {}
 
     async def __aenter__(self) -> Self:
         """Start it."""
@@ -40,7 +41,7 @@ class Process:
             *(sys.executable, str(ROOT / "server.py"), "--config", str(self.config)),
             stderr=asyncio.subprocess.PIPE,
             cwd=ROOT,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **self.environment},
         )
         self.pid = self._process.pid
         assert self._process.stderr is not None

@@ -3,8 +3,15 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import structlog
+
+from tests.images import qcow2
+from tests.lab import behaviours
+from tests.lab.origin import Origin
+from tests.service import Running
 
 SCRIPT = """
 import logging, structlog
@@ -34,6 +41,22 @@ def test_untrusted_text_cannot_forge_a_line(form: str) -> None:
         lines = [json.loads(line) for line in done.stderr.splitlines()]
         assert [line["event"] for line in lines] == ["import.ended", "from\\x0aa library here", "fault"]
         assert "ValueError" in lines[2]["exception"]
+
+
+async def test_each_line_carries_the_ids_of_its_own_import(tmp_path: Path) -> None:
+    """Also when one import's end is what lets the next begin."""
+    async with (
+        Origin({"/d": behaviours.serve(qcow2())}) as origin,
+        Running(tmp_path, origin, imports={"max_running": 1}) as service,
+    ):
+        with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
+            created = [await service.submit(url=origin.url("/d"), disk_format="qcow2") for _ in range(3)]
+            for one in created:
+                await service.ended(one["id"])
+    ended = {line["import_id"]: line for line in lines if line["event"] == "import.succeeded"}
+    for one in created:
+        line = ended[one["id"]]
+        assert (line["request_id"], line["image_id"]) == (one["request_id"], one["image_id"])
 
 
 def test_a_closed_log_loses_lines_and_nothing_else() -> None:

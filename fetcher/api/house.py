@@ -7,7 +7,7 @@ from typing import cast
 from starlette.requests import Request
 
 from fetcher.config import Settings
-from fetcher.importer import Importer
+from fetcher.importer import Importer, Upkeep
 from fetcher.index import Index
 from fetcher.model import Actor
 from fetcher.store import Store
@@ -26,6 +26,7 @@ class House:
     index: Index
     store: Store
     importer: Importer
+    upkeep: Upkeep
     identify: Callable[[Request], Awaitable[Actor]]
 
 

@@ -21,11 +21,15 @@ from fetcher.api.views import import_view, limits_view
 from fetcher.config import ContainerFormat, DiskFormat, Settings
 from fetcher.errors import Forbidden, InvalidRequest, WrongMediaType
 from fetcher.guards.checksum import parse_digest
+from fetcher.guards.metalink import parse_metalink
 from fetcher.index import FILTERS, IdempotencyKey
 from fetcher.model import RESERVED_PROPERTIES, Actor, Import, State, Submission, Visibility
 
 Text = Annotated[str, Meta(max_length=255)]
 Amount = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+METALINK_TYPE = "application/metalink4+xml"
+# What the query may say beside a metalink; all else is in the document or has its default.
+METALINK_FIELDS = frozenset({"name", "disk_format", "container_format", "visibility"})
 KEY = re.compile(r"[\x21-\x7e]{1,255}\Z")
 
 
@@ -43,6 +47,9 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     tags: Annotated[list[Text], Meta(max_length=128)] = []
     properties: Annotated[dict[Text, Annotated[str, Meta(max_length=65535)]], Meta(max_length=128)] = {}
     visibility: Visibility = "private"
+    headers: dict[str, str] = {}
+    mirrors: Annotated[list[str], Meta(max_length=64)] = []
+    checksum_url: str | None = None
 
     def to_submission(self, actor: Actor, settings: Settings) -> Submission:
         """Check what the types cannot say.
@@ -71,6 +78,9 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             tags=tuple(sorted(set(self.tags))),
             properties=self.properties,
             visibility=self.visibility,
+            headers=self.headers,
+            mirrors=tuple(url for url in dict.fromkeys(self.mirrors) if url != self.url),
+            checksum_url=self.checksum_url,
         )
 
 
@@ -79,11 +89,7 @@ async def submit(request: Request) -> Response:
     house = house_of(request)
     actor = await house.identify(request)
     require_role(actor, "member")
-    sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if sent != "application/json":
-        raise WrongMediaType(sent=sent or "none", accepted="application/json")
-    raw = await read_body(request)
-    body = convert(parse(raw), SubmitBody)
+    raw, body = await _body(request, house.settings())
     record = await house.importer.submit(
         actor,
         body.to_submission(actor, house.settings()),
@@ -92,6 +98,22 @@ async def submit(request: Request) -> Response:
     )
     base = base_url(request)
     return JSONResponse(import_view(record, base), 202, {"Location": f"{base}/imports/{record.id}"})
+
+
+async def _body(request: Request, settings: Settings) -> tuple[bytes, SubmitBody]:
+    """Read a submission in JSON, or as a metalink with further fields in the query."""
+    sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if sent == "application/json":
+        raw = await read_body(request)
+        return raw, convert(parse(raw), SubmitBody)
+    if sent == METALINK_TYPE:
+        raw = await read_body(request)
+        found = parse_metalink(raw, max_urls=settings.url.max_mirrors + 1).fields()
+        query: dict[str, object] = dict(request.query_params)
+        for name in query.keys() - METALINK_FIELDS:
+            raise InvalidRequest(field=name, reason=f"beside a metalink, {name} is no field of the query")
+        return raw + request.url.query.encode(), convert(found | query, SubmitBody)
+    raise WrongMediaType(sent=sent or "none", accepted=f"application/json or {METALINK_TYPE}")
 
 
 def _idempotency_key(request: Request, raw: bytes) -> IdempotencyKey | None:

@@ -18,7 +18,8 @@ from fetcher.model import State
 
 JSON, TEXT = "application/json", "text/plain"
 REF = "#/components/schemas/{name}"
-# Every operation may end in these: a wrong Host, no token, an identity service that is away, a broken index.
+# Every operation may end in these: a wrong Host; no token, no identity service, a broken index.
+OPEN_TO_ALL = (errors.InvalidRequest,)
 ANYWHERE = (errors.InvalidRequest, errors.Unauthenticated, errors.IdentityUnavailable, errors.StoreFailed)
 
 
@@ -150,7 +151,7 @@ def _kinds() -> Iterator[Any]:
 
 
 def _describe(route: Route, method: str, reference_of: dict[str, Any]) -> dict[str, Any]:
-    words = (route.endpoint.__doc__ or "").strip().partition("\n")[0].rpartition("`: ")[2]
+    words = (route.endpoint.__doc__ or "").strip().partition("\n")[0].rpartition("`: ")[2].replace("`", "")
     name = re.sub(r"\W+", "_", route.path)
     found: dict[str, Any] = {
         "operationId": f"{method.lower()}{name}",
@@ -174,10 +175,8 @@ def _describe(route: Route, method: str, reference_of: dict[str, Any]) -> dict[s
     if operation.body is not None:
         content = {JSON: {"schema": reference_of[str(operation.body)]}}
         found["requestBody"] = {"required": True, "content": content}
-    found["responses"] = {
-        **dict(_problems(operation)),
-        **{str(status): _answer(kind, reference_of) for status, kind in operation.answers.items()},
-    }
+    answers = {str(status): _answer(kind, reference_of) for status, kind in operation.answers.items()}
+    found["responses"] = {**answers, **{k: v for k, v in _problems(operation) if k not in answers}}
     if operation.is_open:
         found["security"] = [{}]
     return found
@@ -194,7 +193,8 @@ def _answer(kind: Any, reference_of: dict[str, Any]) -> dict[str, Any]:
 
 def _problems(operation: Operation) -> Iterator[tuple[str, dict[str, Any]]]:
     by_status: dict[int, list[type[Failure]]] = {}
-    for kind in (*ANYWHERE, *operation.ends_in):
+    anywhere = OPEN_TO_ALL if operation.is_open else ANYWHERE
+    for kind in (*anywhere, *operation.ends_in):
         by_status.setdefault(status_of_kind(kind), []).append(kind)
     for status, kinds in sorted(by_status.items()):
         words = " ".join(f"`{kind.code}`: {summary(kind)}" for kind in kinds)

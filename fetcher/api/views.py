@@ -85,6 +85,9 @@ def _submission(record: Import) -> dict[str, Any]:
         "tags": list(submission.tags),
         "properties": submission.properties,
         "visibility": submission.visibility,
+        "headers": sorted(submission.headers),
+        "mirrors": list(submission.mirrors),
+        "checksum_url": submission.checksum_url,
     }
 
 

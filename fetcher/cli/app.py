@@ -8,7 +8,7 @@ from typing import Any
 from cyclopts import App, Group, Parameter
 
 from fetcher import __version__
-from fetcher.cli import doctor, inspecting, local, remote, settings, shells
+from fetcher.cli import doctor, inspecting, local, remote, settings, shells, store, tokens
 from fetcher.cli.client import Refused, Unreachable
 from fetcher.cli.exits import Exit, exit_of_problem
 from fetcher.cli.screen import Screen
@@ -34,6 +34,11 @@ HERE = Group.create_ordered("On this machine")
 THERE = Group.create_ordered("On a server")
 OPERATOR = Group.create_ordered("For operators")
 config = App(name="config", help="Check, show and change the configuration.", group=OPERATOR)
+stored = App(name="store", help="Look after the store: check, repair, gc, backup.", group=OPERATOR)
+stored.command(store.check)
+stored.command(store.repair)
+stored.command(store.gc)
+stored.command(store.backup)
 app.command(local.pull, group=HERE)
 app.command(inspecting.inspect, group=HERE)
 app.command(remote.submit, group=THERE)
@@ -45,6 +50,8 @@ app.command(remote.limits, group=THERE)
 app.command(local.serve, group=OPERATOR)
 app.command(doctor.doctor, group=OPERATOR)
 app.command(config)
+app.command(tokens.token, group=OPERATOR)
+app.command(stored)
 app.command(shells.completion, group=OPERATOR)
 config.command(settings.check)
 config.command(settings.show)

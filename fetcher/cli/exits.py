@@ -19,6 +19,7 @@ class Exit(IntEnum):
     UNKNOWN = 7
     DENIED = 8
     CANCELLED = 9
+    DAMAGED = 10
     INTERRUPTED = 130
 
 
@@ -33,6 +34,7 @@ MEANINGS: dict[Exit, str] = {
     Exit.UNKNOWN: "There is no such import or image, or not for this project.",
     Exit.DENIED: "A token is missing, or the role does not allow it.",
     Exit.CANCELLED: "Somebody cancelled the import.",
+    Exit.DAMAGED: "Index and store do not agree, or bytes of an image are lost.",
     Exit.INTERRUPTED: "Ctrl-C; an import that was waited for has been cancelled.",
 }
 

@@ -1,7 +1,18 @@
 """The guards of one import, in order, and what each publishes of its limits."""
 
 from fetcher.config import Settings
-from fetcher.guards import address, checksum, pace, redirects, request_headers, response, size, url
+from fetcher.guards import (
+    address,
+    checksum,
+    mirrors,
+    pace,
+    quota,
+    redirects,
+    request_headers,
+    response,
+    size,
+    url,
+)
 from fetcher.guards.base import Limit
 from fetcher.guards.formats import FormatGuard
 from fetcher.model import Submission
@@ -22,11 +33,13 @@ def published(settings: Settings) -> tuple[Limit, ...]:
     """Every limit in force, told by the guard that enforces it, in the order of the guards."""
     return (
         *url.limits(settings),
+        *mirrors.limits(settings),
         *address.limits(settings),
         *redirects.limits(settings),
         *request_headers.limits(settings),
         *response.limits(settings),
         *size.limits(settings),
+        *quota.limits(settings),
         *pace.limits(settings),
         *FormatGuard.limits(settings),
         *checksum.limits(settings),

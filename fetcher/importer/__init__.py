@@ -1,7 +1,8 @@
 """Takes one import from queued to its end, and recovers at start."""
 
 from fetcher.importer.importer import Importer
-from fetcher.importer.run import Parts
+from fetcher.importer.parts import Parts
+from fetcher.importer.upkeep import Upkeep
 from fetcher.importer.verdicts import verdict_of
 
-__all__ = ["Importer", "Parts", "verdict_of"]
+__all__ = ["Importer", "Parts", "Upkeep", "verdict_of"]

@@ -1,89 +1,83 @@
-"""Trying a source until its bytes are in: resuming where that is safe, waiting where it may help."""
+"""Trying sources until the bytes are in: resuming where that is safe, waiting where it may help."""
 
 import asyncio
-import random
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
-from fetcher.config import Retry, Settings
-from fetcher.errors import (
-    ChecksumMismatch,
-    DeadlinePassed,
-    Failure,
-    FormatMismatch,
-    SourceStatus,
-    TooManyBytes,
-)
+import msgspec
+
+from fetcher.errors import ChecksumMismatch, Failure, Rejection
 from fetcher.guards.pace import RateFloor
 from fetcher.guards.size import check_declared
+from fetcher.importer.answer import Answers, Asked, Unchanged
+from fetcher.importer.connections import Connections
+from fetcher.importer.course import Course
 from fetcher.importer.intake import Intake
-from fetcher.importer.live import Live
+from fetcher.importer.retrying import OF_THE_BYTES, Retrying
+from fetcher.importer.validator import validator_of
 from fetcher.importer.verdicts import verdict_of
-from fetcher.model import Attempt, Phase, State
+from fetcher.index import Kept
+from fetcher.model import Phase, State
 from fetcher.pipeline import PeerClock
-from fetcher.transport import Gate, Source, SourceRequest, is_strong
+from fetcher.transport import Gate, Source, is_strong
+
+HOLD_BYTES = 67_108_864  # Less than this costs less to pull in vain than every import's further commit.
 
 
-@dataclass(frozen=True, kw_only=True)
-class Steps:
-    """What attempts ask of the import they belong to.
+class _Nothing:
+    """A peer without bytes: all have come already."""
 
-    Args:
-        fresh: Makes an empty intake, whenever the bytes must begin anew.
-        write: Writes the record down, at every change that a restart must know.
-        verify: Judges a complete intake; raises what is wrong with it.
-    """
-
-    fresh: Callable[[], Awaitable[Intake]]
-    write: Callable[[], Awaitable[None]]
-    verify: Callable[[Intake], None]
-
-
-def wait_seconds(failure: Failure, number: int, retry: Retry) -> float:
-    """How long to wait after a failed attempt: doubled each time, with jitter, or as the source asks."""
-    asked = failure.retry_after_seconds if isinstance(failure, SourceStatus) else None
-    if asked is not None:
-        return min(max(asked, 0.0), retry.max_retry_after_seconds)
-    backoff: float = min(retry.first_wait_seconds * 2 ** (number - 1), retry.max_wait_seconds)
-    return backoff * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
+    async def read(self) -> bytes:
+        return b""
 
 
 class Attempts:
     """All attempts of one pull.
 
-    Args:
-        live: The running import, told of every attempt and hop.
-        request: The URL with its secrets, and the submitter's headers.
-        fresh: Makes an empty intake, whenever the bytes must begin anew.
-        steps: What the attempts ask of their import.
+    Attributes:
+        known_etag: Of a version that is in the store; the first request asks whether it is still that one.
+        etag: Of the version that was pulled, whole and from the first source.
+        source_headers: Of the last answer with bytes.
     """
 
-    def __init__(
-        self, gate: Gate, live: Live, request: SourceRequest, settings: Settings, steps: Steps
-    ) -> None:
-        self._gate = gate
-        self._live = live
-        self._request = request
-        self._settings = settings
-        self._steps = steps
+    def __init__(self, gate: Gate, course: Course, connections: Connections) -> None:
+        self._course = course
+        self._followers = course.followers
+        self._sources = course.sources
+        self._answers = Answers(gate, course.sources, course.settings, connections, course.followers.add_hop)
+        self._retrying = Retrying(course.sources, course.settings.retry, barren=course.kept.barren)
         self._intake: Intake | None = None
-        self._validator: str | None = None
-        self._spent_bytes = 0
+        self._validator = course.kept.validator
+        self._validated = course.kept.source
+        self._declared = course.kept.declared_bytes
+        self._repr_digests: dict[str, str] = {}
+        self._is_pieced = False
+        self._has_begun = False
         self.source_headers: dict[str, str] = {}
+        self.etag: str | None = None
+        self.known_etag: str | None = None
 
     async def take_all(self) -> Intake:
-        """Pull until all bytes are in and every guard has passed them; the intake is the caller's to close.
+        """Pull until all bytes are in and every guard has passed them; the intake stays with the attempts.
 
         Raises:
             DeadlinePassed: All attempts together took too long.
+            Unchanged: The source still has the version that it was asked about.
             Failure: The last attempt's, or the first that is not worth another.
         """
+        budget = self._course.budget
         try:
-            async with asyncio.timeout(self._settings.pace.total_seconds):
-                return await self._take_all()
+            async with asyncio.timeout(max(budget.seconds_left, 0)):
+                if self._intake is None and not self._has_begun:
+                    self._has_begun = True
+                    self._intake = await self._course.intakes.restore()
+                while True:
+                    try:
+                        return await self._attempt()
+                    except Failure as failure:
+                        await self._pause(failure)
         except TimeoutError as error:
-            raise DeadlinePassed(total_seconds=self._settings.pace.total_seconds) from error
+            raise budget.passed() from error
 
     async def close(self) -> None:
         """Drop what was taken in."""
@@ -91,91 +85,163 @@ class Attempts:
             intake, self._intake = self._intake, None
             await intake.close()
 
-    async def _take_all(self) -> Intake:
-        number = 0
-        while True:
-            number += 1
-            try:
-                intake = await self._attempt(number)
-            except Failure as failure:
-                wait = self._wait_after(failure, number)
-                self._finish_attempt(failure, wait or 0.0)
-                if wait is None:
-                    raise
-                self._live.change(state=State.WAITING, phase=None)
-                await self._steps.write()
-                await asyncio.sleep(wait)
-            else:
-                self._finish_attempt(None, 0.0)
-                return intake
-
-    def _wait_after(self, failure: Failure, number: int) -> float | None:
-        """How long to wait for the next attempt; None when there is none."""
-        retry = self._settings.retry
-        if number >= retry.attempts:
-            return None
-        if failure.public().is_retryable():
-            return wait_seconds(failure, number, retry)
-        resumed = self._live.record.attempts[-1].offset > 0
-        if resumed and isinstance(failure, ChecksumMismatch | FormatMismatch):
-            self._validator = None
-            return 0.0  # The source may have changed between the parts: once more, from the first byte.
-        return None
-
-    async def _attempt(self, number: int) -> Intake:
-        offset = self._intake.received_bytes if self._intake and self._validator else 0
-        attempt = Attempt(number=number, started_at=datetime.now(UTC), offset=offset)
-        attempts = (*self._live.record.attempts, attempt)
-        self._live.change(state=State.RUNNING, phase=Phase.CONNECTING, attempts=attempts)
-        await self._steps.write()
-        request = SourceRequest(
-            url=self._request.url,
-            headers=self._request.headers,
-            offset=offset,
-            if_range=self._validator if offset else None,
+    async def park(self) -> Kept:
+        """Leave what was taken in to a later process, if that can go on from there."""
+        intake, kept = self._intake, self.kept()
+        if intake is None or not self._is_resumable() or not intake.received_bytes:
+            await self.close()
+            return msgspec.structs.replace(kept, staged="", kept_bytes=0, kept_sha256="")
+        self._intake = None
+        try:
+            size, sha256 = await intake.park()
+        except Failure:
+            await intake.close()
+            return msgspec.structs.replace(kept, staged="", kept_bytes=0, kept_sha256="")
+        await intake.close(is_kept=True)
+        return msgspec.structs.replace(
+            kept, staged=intake.staged.path.name, kept_bytes=size, kept_sha256=sha256
         )
-        async with self._gate.open(request, self._settings, self._live.add_hop) as source:
-            intake = await self._take(source)
-        self._steps.verify(intake)
-        return intake
 
-    async def _take(self, source: Source) -> Intake:
-        max_bytes = self._live.record.submission.max_bytes
-        check_declared(source.declared_bytes, max_bytes=max_bytes)
+    def kept(self) -> Kept:
+        """What a crash at this moment would leave."""
+        budget, intake = self._course.budget, self._intake
+        is_kept = intake is not None and intake.is_marked and self._is_resumable()
+        point = intake.checkpoint() if intake is not None and is_kept else None
+        return msgspec.structs.replace(
+            self._course.kept,
+            staged=intake.staged.path.name if intake is not None and is_kept else "",
+            source=self._validated,
+            validator=self._validator,
+            declared_bytes=self._declared,
+            kept_bytes=point.size if point else 0,
+            kept_sha256=point.sha256 if point else "",
+            spent_bytes=budget.spent_bytes,
+            spent_seconds=budget.spent_seconds,
+            barren=self._retrying.barren,
+        )
+
+    def _is_resumable(self) -> bool:
+        return self._validator is not None or self._course.is_proven()
+
+    async def _attempt(self) -> Intake:
+        offset, if_range = self._where()
+        self._followers.begin_attempt(self._sources.shown, offset)
+        self._followers.change(state=State.RUNNING, phase=Phase.CONNECTING)
+        await self._followers.write()
+        if self._intake is not None and offset and offset == self._declared:
+            await self._intake.take(_Nothing(), PeerClock(asyncio.get_running_loop().time))
+        else:
+            async with self._answers.room():
+                await self._pull(offset, if_range)
+        assert self._intake is not None
+        mismatch = await self._course.verify(self._intake, self._repr_digests)
+        if mismatch is not None and self._may_differ(mismatch):
+            raise mismatch
+        self._finish_attempt(None, 0.0)
+        return self._intake
+
+    def _may_differ(self, mismatch: ChecksumMismatch) -> bool:
+        pieced = self._retrying.may_begin_anew(mismatch, is_pieced=self._is_pieced)
+        return pieced or self._retrying.may_ask_another()
+
+    def _where(self) -> tuple[int, str | None]:
+        """From which byte on to ask, and what the range is bound to."""
+        received = self._intake.received_bytes if self._intake is not None else 0
+        if received and self._validator and self._validated == self._sources.current:
+            return received, self._validator
+        return (received, None) if self._course.is_proven() else (0, None)
+
+    async def _pull(self, offset: int, if_range: str | None) -> None:
+        known_etag, self.known_etag = self.known_etag, None
+        asked = Asked(
+            offset=offset,
+            if_range=if_range,
+            declared_bytes=self._declared,
+            known_etag=None if offset or self._sources.current else known_etag,
+        )
+        async with AsyncExitStack() as stack:
+            try:
+                source = await self._answers.open(stack, asked)
+            except Unchanged:
+                self._finish_attempt(None, 0.0)
+                raise
+            await self._take(source, stack)
+
+    async def _take(self, source: Source, stack: AsyncExitStack) -> None:
+        course = self._course
+        check_declared(source.declared_bytes, max_bytes=course.intakes.claims.max_bytes)
         intake = await self._intake_for(source)
         if source.declared_bytes is not None:
             intake.reservation.expect(source.declared_bytes - intake.received_bytes)
-        self.source_headers = source.headers
-        self._validator = source.etag if source.accepts_ranges and is_strong(source.etag) else None
-        self._live.change_attempt(offset=source.offset)
-        self._live.change(phase=Phase.PULLING, expected_bytes=source.declared_bytes)
+        self._note(source, intake)
+        if (source.declared_bytes or 0) >= HOLD_BYTES:
+            await self._followers.write()  # Holds so much of the project's quota before the first byte.
         clock = PeerClock(asyncio.get_running_loop().time)
-        floor = RateFloor(self._settings, clock)
         before = intake.received_bytes
         try:
-            await intake.take(source, clock, [floor])
+            async with self._answers.spread(source, stack, self._use) as peer:
+                await intake.take(peer, clock, [RateFloor(course.settings, clock)])
         finally:
-            self._spent_bytes += intake.received_bytes - before
-        return intake
+            course.budget.spent_bytes += intake.received_bytes - before
+
+    def _note(self, source: Source, intake: Intake) -> None:
+        self._is_pieced = intake.received_bytes > 0
+        self._validator = validator_of(source) or (self._validator if self._is_pieced else None)
+        self._validated = self._sources.current
+        self._declared = source.declared_bytes
+        self._repr_digests = source.repr_digests
+        self.source_headers = source.headers
+        is_first = not self._sources.current and not self._is_pieced
+        self.etag = source.etag if is_first and is_strong(source.etag) else None
+        self._followers.change_attempt(offset=source.offset)
+        self._followers.change(phase=Phase.PULLING, expected_bytes=source.declared_bytes)
+
+    def _use(self, connections: int) -> None:
+        if connections > self._followers.attempts[-1].connections:
+            self._is_pieced = True
+            self._followers.change_attempt(connections=connections)
 
     async def _intake_for(self, source: Source) -> Intake:
         """The intake that the source's first byte belongs to: the present one, or a fresh one."""
-        if self._spent_bytes > 2 * self._live.record.submission.max_bytes:
-            raise TooManyBytes(max_bytes=self._live.record.submission.max_bytes)
+        self._course.budget.check_bytes()
         if self._intake is not None and source.offset == self._intake.received_bytes and source.offset > 0:
             return self._intake
         await self.close()
-        self._live.restart()
-        self._intake = await self._steps.fresh()
+        self._intake = await self._course.intakes.fresh()
         return self._intake
 
+    async def _pause(self, failure: Failure) -> None:
+        """Wait for the next attempt.
+
+        Raises:
+            Failure: The one given, when there is none.
+        """
+        attempt = self._followers.attempts[-1] if self._followers.attempts else None
+        received = self._intake.received_bytes if self._intake is not None else 0
+        is_gain = attempt is not None and self._is_resumable() and received > attempt.offset
+        if isinstance(failure, (*OF_THE_BYTES, Rejection)):
+            is_gain = False
+            await self.close()
+        if attempt is not None and attempt.connections > 1:
+            self._answers.is_narrow = True
+        number = len(self._followers.attempts)
+        wait = self._retrying.next(failure, number, is_gain=is_gain, is_pieced=self._is_pieced)
+        self._finish_attempt(failure, wait or 0.0)
+        if wait is None:
+            raise failure
+        self._followers.change(state=State.WAITING, phase=None)
+        await self._followers.write()
+        await asyncio.sleep(wait)
+
     def _finish_attempt(self, failure: Failure | None, wait: float) -> None:
+        if not self._followers.attempts or self._followers.attempts[-1].code is not None:
+            return
         verdict = verdict_of(failure) if failure else None
-        attempt = self._live.record.attempts[-1]
-        self._live.change_attempt(
+        attempt = self._followers.attempts[-1]
+        self._followers.change_attempt(
             ended_at=datetime.now(UTC),
             code=verdict.code if verdict else "ok",
             reason=verdict.title if verdict else None,
-            received_bytes=max(0, self._live.received_bytes - attempt.offset),
+            received_bytes=max(0, self._followers.progress.received_bytes - attempt.offset),
             wait_seconds=wait,
         )

@@ -7,23 +7,22 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-import msgspec
-import structlog
-
 from fetcher.config import Settings
-from fetcher.errors import Cancelled, Conflict, Interrupted, InvalidUrl, NotReady, QueueFull
+from fetcher.errors import Cancelled, Conflict, InvalidUrl, NotReady, QueueFull
 from fetcher.guards.checksum import check_required
-from fetcher.guards.redaction import redact_url
+from fetcher.guards.mirrors import check_mirrors
 from fetcher.guards.url import check_url
 from fetcher.importer.live import Live
-from fetcher.importer.queue import FairQueue, Ticket
-from fetcher.importer.run import ENGINE, Parts, Run
-from fetcher.importer.uploads import SENT, Engine, Uploads
+from fetcher.importer.parts import ENGINE, Parts
+from fetcher.importer.pulls import Pulls
+from fetcher.importer.queue import Ticket
+from fetcher.importer.recovery import recover
+from fetcher.importer.requests import fingerprint, secrets_of, shown
+from fetcher.importer.uploads import Engine, Uploads
 from fetcher.importer.verdicts import verdict_of
 from fetcher.index import IdempotencyKey, NewImport, Secrets
-from fetcher.model import Actor, Image, Import, Phase, State, Status, Submission
-
-log = structlog.get_logger()
+from fetcher.model import Actor, Image, Import, State, Status, Submission
+from fetcher.transport import check_request_headers
 
 
 class Importer:
@@ -31,32 +30,31 @@ class Importer:
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
-        self._queue = FairQueue()
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._live: dict[str, Live] = {}
+        self._pulls = Pulls(parts)
         self._submits: dict[str, deque[float]] = {}
         self._is_open = False
-        engine = Engine(queue=self._queue, tasks=self._tasks, live=self._live, is_open=lambda: self._is_open)
+        engine = Engine(
+            queue=self._pulls.queue,
+            tasks=self._pulls.sent,
+            live=self._pulls.lives,
+            is_open=lambda: self._is_open,
+            release=self._pulls.release,
+        )
         self.uploads = Uploads(parts, engine)
 
     async def start(self) -> None:
         """Undo what a stopped process left half done, and take up what it left waiting."""
-        for path in await self.parts.store.staged_paths():
-            await self.parts.store.remove_staged(path)
-        for record in await self.parts.index.imports.unfinished():
-            await self._recover(record)
+        found = await recover(self.parts)
+        self._pulls.take_up(found.kept)
         self._is_open = True
-        self._dispatch()
+        for record, secrets in found.waiting:
+            self._pulls.add(self._ticket(record, secrets))
+        self._pulls.open()
 
     async def close(self, grace_seconds: float = 0.0) -> None:
         """Start nothing more, let running imports finish for a while, then park the rest."""
         self._is_open = False
-        tasks = set(self._tasks.values())
-        if tasks:
-            await asyncio.wait(tasks, timeout=grace_seconds)
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+        await self._pulls.close(grace_seconds)
 
     async def submit(  # noqa: PLR0913 - all that a call brings
         self,
@@ -75,7 +73,8 @@ class Importer:
             headers: Secret ones, for the source alone.
 
         Raises:
-            InvalidUrl: The URL can never be fetched.
+            InvalidUrl: The URL, or a further one, can never be fetched.
+            InvalidRequest: A header may not be sent.
             ChecksumRequired: The operator wants a digest.
             QueueFull: Too many wait, or this project submits too fast.
             IdempotencyMismatch: The key was used for something else.
@@ -86,8 +85,7 @@ class Importer:
         if not self._is_open:
             raise NotReady(reason="it is starting or stopping")
         if submission.remote is None:  # Else operator and other service answer for both.
-            check_url(submission.url, settings)
-            check_required(submission.checksum, settings)
+            _check(submission, settings)
         self._check_pace(actor.project_id, settings)
         now = datetime.now(UTC)
         owns_image = image is None
@@ -98,23 +96,18 @@ class Importer:
             project_id=image.project_id,
             user_id=actor.user_id,
             method="web-download" if submission.remote is None else "glance-download",
-            submission=submission,
+            submission=shown(submission),
             state=State.QUEUED,
             owns_image=owns_image,
             request_id=request_id,
             created_at=now,
             updated_at=now,
         )
-        new = NewImport(
-            record=record,
-            image=image,
-            secrets=Secrets(url=submission.url, headers=headers or {}),
-            shown_url=redact_url(submission.url),
-            key=key,
-        )
+        secrets = secrets_of(submission, headers)
+        new = NewImport(record=record, image=image, secrets=secrets, shown_url=record.submission.url, key=key)
         written = await self.parts.index.imports.submit(new, max_queued=settings.imports.max_queued)
         if written.id == record.id:
-            self._enqueue(written, submission.url)
+            self._pulls.add(self._ticket(written, secrets))
         return self.snapshot(written)
 
     async def cancel(self, import_id: str, actor: Actor) -> Import:
@@ -126,14 +119,7 @@ class Importer:
         """
         now = datetime.now(UTC)
         record = await self.parts.index.imports.cancel(import_id, actor, verdict_of(Cancelled()), now)
-        self._queue.drop(import_id)
-        live = self._live.get(import_id)
-        if live is not None:
-            live.change(state=record.state, phase=None, verdict=record.verdict, ended_at=record.ended_at)
-        task = self._tasks.get(import_id)
-        if task is not None:
-            task.cancel()
-            await asyncio.wait({task})
+        await self._pulls.cancel(record)
         return record
 
     async def find(self, import_id: str, actor: Actor) -> Import:
@@ -146,7 +132,7 @@ class Importer:
 
     def snapshot(self, record: Import) -> Import:
         """A record with what has come in since it was last written."""
-        live = self._live.get(record.id)
+        live = self._pulls.live(record.id)
         return record if live is None or record.state.is_final else live.snapshot()
 
     async def follow(self, import_id: str, actor: Actor, *, least_seconds: float) -> AsyncIterator[Import]:
@@ -158,7 +144,7 @@ class Importer:
         record = await self.find(import_id, actor)
         while not record.state.is_final:
             yield record
-            live = self._live.get(import_id)
+            live = self._pulls.live(import_id)
             if live is not None:
                 await _next_change(live, least_seconds)
             else:
@@ -188,9 +174,10 @@ class Importer:
                     await self.parts.store.remove(sha256)
 
     async def forget_old(self) -> int:
-        """Drop the records of imports that ended long ago."""
-        age = timedelta(days=self.parts.settings().imports.keep_finished_days)
-        return await self.parts.index.imports.forget(datetime.now(UTC) - age)
+        """Drop the records of imports that ended long ago, and what URLs held by then."""
+        before = datetime.now(UTC) - timedelta(days=self.parts.settings().imports.keep_finished_days)
+        await self.parts.index.pulls.forget(before)
+        return await self.parts.index.imports.forget(before)
 
     @property
     def is_open(self) -> bool:
@@ -199,32 +186,11 @@ class Importer:
 
     def running(self) -> list[Import]:
         """The imports that run in this process, as they stand this moment."""
-        return [live.snapshot() for live in self._live.values()]
+        return [live.snapshot() for live in self._pulls.lives.values()]
 
     def counts(self) -> dict[str, int]:
         """How many imports wait and run in this process."""
-        return {"queued": len(self._queue), "running": self._queue.running}
-
-    async def _recover(self, record: Import) -> None:
-        sha256 = record.digests.get("sha256")
-        if record.phase is Phase.COMMITTING and sha256 and not await self.parts.index.images.has_blob(sha256):
-            await self.parts.store.remove(sha256)
-        if record.method in SENT:
-            await self._end_interrupted(record)
-            return
-        await self.parts.index.imports.requeue(record.id, datetime.now(UTC))
-        self._enqueue(record, record.submission.url)
-        log.info("import.recovered", import_id=record.id, state=record.state.value)
-
-    async def _end_interrupted(self, record: Import) -> None:
-        """End what somebody was sending when the process stopped: the sender is gone."""
-        now = datetime.now(UTC)
-        verdict = verdict_of(Interrupted())
-        ended = msgspec.structs.replace(
-            record, state=State.FAILED, phase=None, verdict=verdict, updated_at=now, ended_at=now
-        )
-        await self.parts.index.imports.end(ended, {"code": verdict.code})
-        log.info("import.interrupted", import_id=record.id, method=record.method)
+        return self._pulls.counts()
 
     def _check_pace(self, project_id: str, settings: Settings) -> None:
         now = asyncio.get_running_loop().time()
@@ -237,32 +203,26 @@ class Importer:
             raise QueueFull(scope="the project's per-minute", limit=limit, retry_after_seconds=wait)
         recent.append(now)
 
-    def _enqueue(self, record: Import, url: str) -> None:
-        self._queue.add(Ticket(record.id, record.project_id, _origin(url, self.parts.settings())))
-        self._dispatch()
+    def _ticket(self, record: Import, secrets: Secrets) -> Ticket:
+        settings = self.parts.settings()
+        return Ticket(
+            record.id,
+            record.project_id,
+            _origin(secrets.url, settings),
+            fingerprint(secrets, record.submission, settings),
+            is_shared=settings.reuse.share and record.submission.remote is None,
+        )
 
-    def _dispatch(self) -> None:
-        if not self._is_open:
-            return
-        for ticket in self._queue.take(self.parts.settings().imports):
-            task = asyncio.create_task(self._run(ticket), name=f"import {ticket.import_id}")
-            self._tasks[ticket.import_id] = task
 
-    async def _run(self, ticket: Ticket) -> None:
-        try:
-            taken = await self.parts.index.imports.claim(ticket.import_id, datetime.now(UTC))
-            if taken is not None:
-                record, secrets = taken
-                live = Live(record, asyncio.get_running_loop().time)
-                self._live[record.id] = live
-                await Run(self.parts, live, secrets).finish()
-        finally:
-            live_now = self._live.pop(ticket.import_id, None)
-            if live_now is not None:
-                live_now.tell()
-            del self._tasks[ticket.import_id]
-            self._queue.release(ticket.import_id)
-            self._dispatch()
+def _check(submission: Submission, settings: Settings) -> None:
+    """Refuse at once what could never be fetched."""
+    check_url(submission.url, settings)
+    check_mirrors(submission.mirrors, settings)
+    check_request_headers(submission.headers)
+    if submission.checksum_url is None:
+        check_required(submission.checksum, settings)
+    else:
+        check_url(submission.checksum_url, settings)
 
 
 def new_image(actor: Actor, submission: Submission, now: datetime) -> Image:

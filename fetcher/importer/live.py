@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from fetcher.model import Attempt, Hop, Import
+from fetcher.model import Import
 
 RATE_WINDOW_SECONDS = 5.0
 RATE_STEP_SECONDS = 0.25
@@ -42,6 +42,33 @@ class Rate:
         return None if seconds <= 0 else (total_bytes - before) / seconds
 
 
+class Progress:
+    """How much of a body has come in, and how fast; imports that share a pull share this too.
+
+    Args:
+        now: A monotonic clock in seconds.
+    """
+
+    def __init__(self, now: Callable[[], float], received_bytes: int = 0) -> None:
+        self.received_bytes = received_bytes
+        self._now = now
+        self._rate = Rate(now)
+
+    def receive(self, size: int) -> None:
+        """Count bytes that came in."""
+        self.received_bytes += size
+        self._rate.mark(self.received_bytes)
+
+    def restart(self) -> None:
+        """Forget what came in: the bytes begin anew."""
+        self.received_bytes = 0
+        self._rate = Rate(self._now)
+
+    def bytes_per_second(self) -> float | None:
+        """The rate up to now; None before anything can be said."""
+        return self._rate.bytes_per_second(self.received_bytes)
+
+
 class Live:
     """One running import, as seen while it runs.
 
@@ -51,9 +78,7 @@ class Live:
 
     def __init__(self, record: Import, now: Callable[[], float]) -> None:
         self.record = record
-        self.received_bytes = record.received_bytes
-        self.rate = Rate(now)
-        self._now = now
+        self.progress = Progress(now, record.received_bytes)
         self._followers: set[asyncio.Event] = set()
 
     def change(self, **changes: Any) -> Import:
@@ -64,34 +89,16 @@ class Live:
 
     def receive(self, size: int) -> None:
         """Count bytes that came in."""
-        self.received_bytes += size
-        self.rate.mark(self.received_bytes)
+        self.progress.receive(size)
         self.tell()
-
-    def restart(self) -> None:
-        """Forget what came in: the bytes begin anew."""
-        self.received_bytes = 0
-        self.rate = Rate(self._now)
 
     def snapshot(self) -> Import:
         """The record with what has come in since it was last written."""
-        rate = self.rate.bytes_per_second(self.received_bytes)
-        return msgspec.structs.replace(self.record, received_bytes=self.received_bytes, bytes_per_second=rate)
-
-    def add_hop(self, hop: Hop) -> None:
-        """Show a hop of the running attempt as soon as it is known, or its later, fuller form."""
-        *before, attempt = self.record.attempts
-        hops = attempt.hops
-        if hops and hops[-1].at == hop.at:
-            hops = hops[:-1]
-        self.change(attempts=(*before, msgspec.structs.replace(attempt, hops=(*hops, hop))))
-
-    def change_attempt(self, **changes: Any) -> Attempt:
-        """Replace fields of the running attempt."""
-        *before, attempt = self.record.attempts
-        attempt = msgspec.structs.replace(attempt, **changes)
-        self.change(attempts=(*before, attempt))
-        return attempt
+        return msgspec.structs.replace(
+            self.record,
+            received_bytes=self.progress.received_bytes,
+            bytes_per_second=self.progress.bytes_per_second(),
+        )
 
     def tell(self) -> None:
         """Wake everybody who follows."""

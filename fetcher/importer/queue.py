@@ -11,11 +11,33 @@ from fetcher.importer.line import Line
 
 
 class Ticket(msgspec.Struct, frozen=True):
-    """A waiting import: all that the queue needs to know of it."""
+    """A waiting import: all that the queue needs to know of it.
+
+    Args:
+        request: Equal for imports that could share a pull.
+        is_shared: Whether this one may.
+    """
 
     import_id: str
     project_id: str
     origin: str
+    request: str = ""
+    is_shared: bool = False
+
+
+class Slot:
+    """The room that one pull takes, however many imports follow it.
+
+    Args:
+        ticket: Whose turn it was.
+        caps: In force when it was given; imports under others get a pull of their own.
+    """
+
+    def __init__(self, ticket: Ticket, caps: Imports) -> None:
+        self.project_id = ticket.project_id
+        self.origin = ticket.origin
+        self.request = ticket.request
+        self.caps = caps
 
 
 class FairQueue:
@@ -23,13 +45,16 @@ class FairQueue:
 
     Each project has its own line; they are served in turn, so that one
     project's hundred imports never hold back another's first. Within a
-    project, an import whose origin is at its cap lets others pass.
+    project, an import whose origin is at its cap lets others pass. One that
+    can follow a pull which is going on needs no slot and never waits.
     """
 
     def __init__(self) -> None:
         self._lines: OrderedDict[str, Line[Ticket]] = OrderedDict()
         self._waiting: dict[str, Ticket] = {}
-        self._running: dict[str, Ticket] = {}
+        self._alike: dict[str, dict[str, Ticket]] = {}
+        self._slots: set[Slot] = set()
+        self._open: dict[str, Slot] = {}
         self._by_project: Counter[str] = Counter()
         self._by_origin: Counter[str] = Counter()
 
@@ -39,13 +64,15 @@ class FairQueue:
 
     @property
     def running(self) -> int:
-        """How many run."""
-        return len(self._running)
+        """How many slots are taken."""
+        return len(self._slots)
 
     def add(self, ticket: Ticket) -> None:
         """Put an import at the end of its project's line."""
         self._waiting[ticket.import_id] = ticket
         self._lines.setdefault(ticket.project_id, Line()).add(ticket)
+        if ticket.is_shared:
+            self._alike.setdefault(ticket.request, {})[ticket.import_id] = ticket
 
     def drop(self, import_id: str) -> bool:
         """Take an import out of its line; False when it does not wait."""
@@ -55,15 +82,7 @@ class FairQueue:
         self._remove(ticket)
         return True
 
-    def release(self, import_id: str) -> None:
-        """Free the slot of an import that ended."""
-        ticket = self._running.pop(import_id)
-        for counts, key in ((self._by_project, ticket.project_id), (self._by_origin, ticket.origin)):
-            counts[key] -= 1
-            if not counts[key]:
-                del counts[key]  # Else every origin that was ever asked would be remembered.
-
-    def admit(self, ticket: Ticket, caps: Imports) -> None:
+    def admit(self, ticket: Ticket, caps: Imports) -> Slot:
         """Give a slot to bytes that are being sent and cannot wait in line; their sender is the origin.
 
         Raises:
@@ -73,21 +92,75 @@ class FairQueue:
             raise QueueFull(scope="the service's running", limit=caps.max_running)
         if self._by_project[ticket.project_id] >= caps.max_running_per_project:
             raise QueueFull(scope="the project's running", limit=caps.max_running_per_project)
-        self._start(ticket)
+        return self._give(ticket, caps)
 
-    def take(self, caps: Imports) -> Iterator[Ticket]:
-        """Hand out every import that may start now, one project after the other."""
+    def take(self, caps: Imports) -> Iterator[tuple[Slot, Ticket]]:
+        """Hand out all that may start now, one project after the other, and those that may follow."""
+        for slot in list(self._open.values()):
+            yield from self._followers(slot, caps)
         while self.running < caps.max_running:
             ticket = self._next(caps)
             if ticket is None:
                 return
-            self._start(ticket)
-            yield ticket
+            slot = self._give(ticket, caps)
+            if ticket.is_shared:
+                self._open[ticket.request] = slot
+            yield slot, ticket
+            yield from self._followers(slot, caps)
 
-    def _start(self, ticket: Ticket) -> None:
-        self._running[ticket.import_id] = ticket
+    def seal(self, slot: Slot) -> None:
+        """Let nobody follow this pull any more."""
+        if self._open.get(slot.request) is slot:
+            del self._open[slot.request]
+
+    def release(self, slot: Slot) -> None:
+        """Free the slot of a pull that ended."""
+        self.seal(slot)
+        self._slots.remove(slot)
+        self._by_project[slot.project_id] -= 1
+        if not self._by_project[slot.project_id]:
+            del self._by_project[
+                slot.project_id
+            ]  # Else every project that ever imported would be remembered.
+        self.disconnect(slot.origin)
+
+    def connect(self, origin: str, caps: Imports) -> bool:
+        """Take room for one more connection to an origin, beyond the one that comes with a slot."""
+        if self._by_origin[origin] >= caps.max_running_per_origin:
+            return False
+        self._by_origin[origin] += 1
+        return True
+
+    def disconnect(self, origin: str) -> None:
+        """Give that room back."""
+        self._by_origin[origin] -= 1
+        if not self._by_origin[origin]:
+            del self._by_origin[origin]
+
+    def _give(self, ticket: Ticket, caps: Imports) -> Slot:
+        slot = Slot(ticket, caps)
+        self._slots.add(slot)
         self._by_project[ticket.project_id] += 1
         self._by_origin[ticket.origin] += 1
+        return slot
+
+    def _remove(self, ticket: Ticket) -> None:
+        del self._waiting[ticket.import_id]
+        line = self._lines[ticket.project_id]
+        line.remove(ticket)
+        if not line:
+            del self._lines[ticket.project_id]
+        alike = self._alike.get(ticket.request, {})
+        alike.pop(ticket.import_id, None)
+        if not alike:
+            self._alike.pop(ticket.request, None)
+
+    def _followers(self, slot: Slot, caps: Imports) -> Iterator[tuple[Slot, Ticket]]:
+        if slot.caps is not caps or self._open.get(slot.request) is not slot:
+            return
+        for ticket in list(self._alike.get(slot.request, {}).values()):
+            self._remove(ticket)
+            yield slot, ticket
 
     def _next(self, caps: Imports) -> Ticket | None:
         for project_id, line in self._lines.items():
@@ -99,10 +172,3 @@ class FairQueue:
                 self._remove(ticket)
                 return ticket
         return None
-
-    def _remove(self, ticket: Ticket) -> None:
-        del self._waiting[ticket.import_id]
-        line = self._lines[ticket.project_id]
-        line.remove(ticket)
-        if not line:
-            del self._lines[ticket.project_id]

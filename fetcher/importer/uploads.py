@@ -1,9 +1,10 @@
 """Bytes that are sent to us: the same guards, digests and commit as for a pull, and the same records."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Literal, Protocol
 from uuid import uuid4
 
@@ -15,6 +16,7 @@ from fetcher.errors import (
     Conflict,
     DeadlinePassed,
     Failure,
+    InternalFault,
     Interrupted,
     InvalidRequest,
     NotReady,
@@ -22,13 +24,14 @@ from fetcher.errors import (
 from fetcher.guards.address import TABLE_VERSION
 from fetcher.guards.pace import RateFloor
 from fetcher.guards.size import check_declared
+from fetcher.importer.commit import Settle, Story, activate_all, commit, with_bytes
+from fetcher.importer.intake import Intake
 from fetcher.importer.live import Live
+from fetcher.importer.parts import Parts
 from fetcher.importer.provenance import document
-from fetcher.importer.queue import FairQueue, Ticket
-from fetcher.importer.run import Parts, Run, Settle, commit, with_bytes
+from fetcher.importer.queue import FairQueue, Slot, Ticket
 from fetcher.importer.unbroken import unbroken
-from fetcher.importer.verdicts import OK
-from fetcher.index import Secrets
+from fetcher.importer.verdicts import OK, fail
 from fetcher.model import Actor, Blob, Image, Import, Phase, State, Submission, Verdict
 from fetcher.pipeline import Peer, PeerClock
 from fetcher.store.store import Reservation
@@ -55,9 +58,10 @@ class Engine:
     tasks: dict[str, asyncio.Task[None]]
     live: dict[str, Live]
     is_open: Callable[[], bool]
+    release: Callable[[Slot], None]
 
 
-class UploadRun(Run):
+class UploadRun:
     """Carries one body to its end.
 
     Attributes:
@@ -65,32 +69,68 @@ class UploadRun(Run):
     """
 
     def __init__(self, parts: Parts, live: Live, body: Body) -> None:
-        super().__init__(parts, live, Secrets(url=""))
+        self._parts = parts
+        self._live = live
         self._body = body
+        self._settings = parts.settings()
         self.failure: Failure | None = None
 
-    async def _import(self, reservation: Reservation) -> None:
+    async def finish(self) -> None:
+        """Run to the end; every way it can end badly ends here, in the verdict."""
+        try:
+            with self._parts.store.reserve() as reservation:
+                await self._take(reservation)
+        except Failure as failure:
+            self.failure = failure
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            log.exception("import.fault", import_id=self._live.record.id, error=repr(error))
+            self.failure = InternalFault()
+        if self.failure is not None:
+            await fail(self._parts.index, self._live, self.failure)
+
+    async def _take(self, reservation: Reservation) -> None:
         pace = self._settings.pace
-        intake = await self._intake(reservation, is_judged=self._settings.format.enforce_on_upload)
+        intake = await self._intake(reservation)
         try:
             if self._body.declared_bytes is not None:
                 reservation.expect(self._body.declared_bytes)
             clock = PeerClock(asyncio.get_running_loop().time)
             async with asyncio.timeout(pace.total_seconds):
                 await intake.take(self._body, clock, [RateFloor(self._settings, clock)])
-            self._verify(intake)
-            await unbroken(commit(self._parts, self._live, intake, self._settlement()))
+            self._live.change(phase=Phase.VERIFYING, format=intake.format, digests=intake.digests())
+            await unbroken(self._commit(intake))
         except TimeoutError as error:
             raise DeadlinePassed(total_seconds=pace.total_seconds) from error
         finally:
             await intake.close()
 
-    def _settlement(self) -> Settle:
-        if self._live.record.method == "upload":
-            return self._activation({})
-        return self._stage
+    async def _intake(self, reservation: Reservation) -> Intake:
+        record = self._live.record
+        return Intake(
+            staged=await self._parts.store.stage(record.id, record.claim),
+            store=self._parts.store,
+            workshop=self._parts.workshop,
+            settings=self._settings,
+            submission=record.submission,
+            is_judged=self._settings.format.enforce_on_upload,
+            algorithms=self._settings.checksum.computed,
+            reservation=reservation,
+            count=self._live.receive,
+            times=self._parts.guard_times,
+        )
 
-    async def _stage(self, blob: Blob) -> bool:
+    async def _commit(self, intake: Intake) -> None:
+        settle: Settle = self._stage
+        if self._live.record.method == "upload":
+            story = Story(settings=self._settings, source_headers={}, more={})
+            settle = partial(activate_all, self._parts.index, [self._live], story=story)
+        [failure] = await commit(self._parts, [self._live], intake, settle)
+        if failure is not None:
+            raise failure
+
+    async def _stage(self, blob: Blob) -> Sequence[Failure | None]:
         now = datetime.now(UTC)
         changes = {
             "state": State.SUCCEEDED,
@@ -100,14 +140,10 @@ class UploadRun(Run):
             "ended_at": now,
         }
         record = msgspec.structs.replace(self._live.record, **changes)
-        won = await self._parts.index.uploads.stage(record, blob)
-        if won:
-            self._live.change(**changes)
-        return won
-
-    async def _fail(self, failure: Failure) -> None:
-        self.failure = failure
-        await super()._fail(failure)
+        if not await self._parts.index.uploads.stage(record, blob):
+            return [Cancelled()]
+        self._live.change(**changes)
+        return [None]
 
 
 class Uploads:
@@ -152,12 +188,12 @@ class Uploads:
             started_at=record.created_at,
         )
         ticket = Ticket(record.id, record.project_id, f"upload {record.id}")
-        self._engine.queue.admit(ticket, settings.imports)
+        slot = self._engine.queue.admit(ticket, settings.imports)
         try:
             await self._parts.index.uploads.begin(record, "saving" if method == "upload" else "uploading")
             await self._carry(record, body)
         finally:
-            self._engine.queue.release(record.id)
+            self._engine.release(slot)
 
     async def import_staged(self, actor: Actor, image: Image, request_id: str | None = None) -> Import:
         """Make an image of the bytes that were staged for it, which passed every guard when they came.

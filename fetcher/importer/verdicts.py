@@ -1,9 +1,18 @@
 """From what ended an import to what its submitter is told."""
 
 import asyncio
+from datetime import UTC, datetime
+
+import msgspec
+import structlog
 
 from fetcher.errors import Cancelled, Failure, InternalFault, Rejection
+from fetcher.importer.live import Live
+from fetcher.importer.patience import written
+from fetcher.index import Index
 from fetcher.model import State, Verdict
+
+log = structlog.get_logger()
 
 OK = Verdict(code="ok", title="The image was imported.")
 
@@ -33,3 +42,23 @@ def failure_of(error: BaseException) -> Failure:
     if isinstance(error, asyncio.CancelledError):
         return Cancelled()
     return InternalFault()
+
+
+async def fail(index: Index, live: Live, failure: Failure) -> None:
+    """End an import by what befell it: its verdict for the submitter, the whole truth for the log."""
+    now = datetime.now(UTC)
+    changes = {
+        "state": state_of(failure),
+        "phase": None,
+        "verdict": verdict_of(failure),
+        "received_bytes": live.progress.received_bytes,
+        "updated_at": now,
+        "ended_at": now,
+    }
+    record = msgspec.structs.replace(live.record, **changes)
+    detail = {"code": failure.code, "message": str(failure), "cause": repr(failure.__cause__)}
+    level = log.error if isinstance(failure, InternalFault) else log.info
+    ids = {"import_id": record.id, "image_id": record.image_id, "request_id": record.request_id}
+    level("import.ended", state=record.state.value, url=record.submission.url, **ids, **detail)
+    if await written(lambda: index.imports.end(record, detail)):
+        live.change(**changes)  # Only now: whoever sees an end finds the image as it is after it.

@@ -1,5 +1,6 @@
 """What we know of images and imports; the one room that knows SQLite."""
 
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,13 +15,16 @@ from fetcher.index.imports import (
     IdempotencyKey,
     ImportRecords,
     NewImport,
-    Secrets,
 )
 from fetcher.index.listing import SORT_KEYS, Filter, ImageQuery
 from fetcher.index.members import MemberRecords
+from fetcher.index.pulls import Kept, PullRecords, Remembered
 from fetcher.index.schema import migrate
+from fetcher.index.secrets import Secrets
 from fetcher.index.tasks import TASK_ORDERS, TaskQuery, TaskRecords
+from fetcher.index.upkeep import BlobState, UpkeepRecords
 from fetcher.index.uploads import Stage, UploadRecords
+from fetcher.index.usage import Quota, QuotaCheck, Usage, UsageRecords
 
 __all__ = [
     "FAILED_IMPORT",
@@ -28,6 +32,7 @@ __all__ = [
     "PULLS",
     "SORT_KEYS",
     "TASK_ORDERS",
+    "BlobState",
     "Figures",
     "Filter",
     "IdempotencyKey",
@@ -35,13 +40,20 @@ __all__ = [
     "ImageRecords",
     "ImportRecords",
     "Index",
+    "Kept",
     "MemberRecords",
     "NewImport",
+    "PullRecords",
+    "Quota",
+    "Remembered",
     "Secrets",
     "Stage",
     "TaskQuery",
     "TaskRecords",
+    "UpkeepRecords",
     "UploadRecords",
+    "Usage",
+    "UsageRecords",
 ]
 
 
@@ -50,16 +62,20 @@ class Index:
 
     Args:
         path: The SQLite file; made when missing.
+        quota_of: Given a project's id, what it may hold; without it, nothing is limited.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.connection = Connection(path, migrate)
+    def __init__(self, path: Path, *, quota_of: Callable[[str], Quota] | None = None) -> None:
+        self.connection = Connection(path, migrate, check=QuotaCheck(quota_of) if quota_of else None)
         self.images = ImageRecords(self.connection)
         self.imports = ImportRecords(self.connection)
         self.figures = Figures(self.connection)
+        self.pulls = PullRecords(self.connection)
         self.members = MemberRecords(self.connection)
         self.tasks = TaskRecords(self.connection)
         self.uploads = UploadRecords(self.connection)
+        self.usage = UsageRecords(self.connection)
+        self.upkeep = UpkeepRecords(self.connection)
 
     async def __aenter__(self) -> Self:
         """Open the file and bring it up to date.

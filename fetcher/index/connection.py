@@ -8,10 +8,11 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from sqlite_utils.db import Database
 
+from fetcher.crash import reach
 from fetcher.errors import StoreFailed
 
 P = ParamSpec("P")
@@ -19,6 +20,17 @@ R = TypeVar("R")
 
 BUSY_MILLISECONDS = 5_000
 MOST_IN_ONE_COMMIT = 256
+WAL_BYTES = 67_108_864  # What the log is cut back to after a burst.
+
+
+class Check(Protocol):
+    """Judges writes before they count."""
+
+    def prepare(self, db: Database) -> None:
+        """Get ready on the writer's connection, once."""
+
+    def check(self, db: Database) -> None:
+        """Judge the write that was just made; raise what its caller is told."""
 
 
 class Connection:
@@ -32,12 +44,16 @@ class Connection:
     Args:
         path: The SQLite file; made when missing.
         migrate: Brings a connection's schema up to date.
+        check: Asked at the end of every write, inside its transaction; what it raises takes the write back.
         readers: How many threads read at once.
     """
 
-    def __init__(self, path: Path, migrate: Callable[[Database], None], *, readers: int = 2) -> None:
+    def __init__(
+        self, path: Path, migrate: Callable[[Database], None], *, check: Check | None = None, readers: int = 2
+    ) -> None:
         self._path = path
         self._migrate = migrate
+        self._check = check
         self._jobs: queue.SimpleQueue[tuple[Callable[[Database], Any], Future[Any]] | None] = (
             queue.SimpleQueue()
         )
@@ -60,8 +76,9 @@ class Connection:
 
     async def close(self) -> None:
         """Finish what waits, then close all connections."""
-        self._jobs.put(None)
-        await asyncio.to_thread(self._writer.join)
+        if self._writer.ident is not None:
+            self._jobs.put(None)
+            await asyncio.to_thread(self._writer.join)
         self._readers.shutdown(wait=True)
         for db in self._reader_dbs:
             db.conn.close()
@@ -116,7 +133,10 @@ class Connection:
             db = self._connect()
             db.enable_wal()
             db.execute("PRAGMA synchronous = FULL")
+            db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
             self._migrate(db)
+            if self._check is not None:
+                self._check.prepare(db)
         except sqlite3.Error as error:
             self._refuse_all(StoreFailed(reason=f"index {self._path.name}: {error}"))
             return
@@ -135,18 +155,20 @@ class Connection:
         return batch
 
     def _commit(self, batch: list[tuple[Callable[[Database], Any], Future[Any]]], db: Database) -> None:
+        if not self._begin(batch, db):
+            return
         done: list[tuple[Future[Any], Any]] = []
         try:
-            db.execute("BEGIN IMMEDIATE")
             for work, future in batch:
                 try:
-                    with db.atomic():
-                        done.append((future, work(db)))
+                    done.append((future, self._work(work, db)))
                 except sqlite3.Error:
                     raise  # The whole file is in trouble: nothing of this batch may count.
                 except Exception as error:  # noqa: BLE001 - goes to the caller, whose work it was
                     future.set_exception(error)
+            reach("index.worked")
             db.execute("COMMIT")
+            reach("index.committed")
         except sqlite3.Error as error:
             with suppress(sqlite3.Error):
                 db.rollback()
@@ -154,6 +176,24 @@ class Connection:
             return
         for future, result in done:
             future.set_result(result)
+
+    def _begin(self, batch: list[tuple[Callable[[Database], Any], Future[Any]]], db: Database) -> bool:
+        """Open the transaction; a locked or unusable file is so for all of the batch, and said once."""
+        try:
+            db.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            for _work, future in batch:
+                future.set_exception(StoreFailed(reason=f"index: {error}"))
+            return False
+        reach("index.begun")
+        return True
+
+    def _work(self, work: Callable[[Database], Any], db: Database) -> Any:
+        with db.atomic():
+            result = work(db)
+            if self._check is not None:
+                self._check.check(db)
+        return result
 
     def _blame(
         self, batch: list[tuple[Callable[[Database], Any], Future[Any]]], error: Exception, db: Database

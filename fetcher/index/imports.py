@@ -11,19 +11,8 @@ from fetcher.index import scope
 from fetcher.index.connection import Connection
 from fetcher.index.images import insert_image, keep_blob
 from fetcher.index.rows import Row, import_row, insert, progress_columns, to_import, to_json, to_text
+from fetcher.index.secrets import Secrets, drop_secrets, keep_secrets, load_secrets
 from fetcher.model import Actor, Blob, Image, Import, State, Status, Verdict
-
-
-class Secrets(msgspec.Struct, frozen=True, kw_only=True):
-    """What only the pull itself may know; dropped when the import ends.
-
-    Args:
-        url: The URL with its secrets.
-        headers: The submitter's own request headers.
-    """
-
-    url: str
-    headers: dict[str, str] = {}
 
 
 class IdempotencyKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +82,10 @@ class ImportRecords:
     async def requeue(self, import_id: str, now: datetime) -> int:
         """Put an import that a stopped process left behind back into the queue; returns its new claim."""
         return await self._connection.write(_requeue, import_id, now)
+
+    async def secrets(self, import_id: str) -> Secrets:
+        """What only the pull of an import that has not ended may know."""
+        return await self._connection.read(load_secrets, import_id)
 
     async def claim(self, import_id: str, now: datetime) -> tuple[Import, Secrets] | None:
         """Take a waiting import for this run; None when it ended meanwhile."""
@@ -165,8 +158,7 @@ def _submit(db: Database, new: NewImport, max_queued: int) -> Import:
     else:
         take_image(db, record, "importing")
     insert(db, "imports", import_row(record, new.shown_url))
-    headers = to_json(new.secrets.headers)
-    insert(db, "import_secrets", {"import_id": record.id, "url": new.secrets.url, "headers": headers})
+    keep_secrets(db, record.id, new.secrets)
     if new.key is not None:
         row = {"project_id": record.project_id, "import_id": record.id, **msgspec.structs.asdict(new.key)}
         insert(db, "idempotency_keys", row)
@@ -228,9 +220,7 @@ def _claim(db: Database, import_id: str, now: datetime) -> tuple[Import, Secrets
                     started_at = coalesce(started_at, :now)
              WHERE id = :id AND state IN ('queued', 'waiting') RETURNING *"""
     for row in list(db.query(sql, {"now": to_text(now), "id": import_id})):
-        secret = next(iter(db.query("SELECT * FROM import_secrets WHERE import_id = ?", [import_id])))
-        headers = msgspec.json.decode(secret["headers"], type=dict[str, str])
-        return to_import(row), Secrets(url=secret["url"], headers=headers)
+        return to_import(row), load_secrets(db, import_id)
     return None
 
 
@@ -254,7 +244,7 @@ def _activate(db: Database, record: Import, blob: Blob, image: Image, provenance
     if record.submission.remote is not None:
         _add_properties(db, image.id, record.submission.properties)
     keep_story(db, record, provenance)
-    _drop_secrets(db, record.id)
+    drop_secrets(db, record.id)
     note(db, "activated", record, {"sha256": blob.sha256, "size": blob.size})
     return True
 
@@ -298,7 +288,7 @@ def _end(db: Database, record: Import, detail: dict[str, Any]) -> bool:
     if not update(db, record):
         return False
     _release_image(db, record)
-    _drop_secrets(db, record.id)
+    drop_secrets(db, record.id)
     note(db, record.state.value, record, detail)
     return True
 
@@ -314,7 +304,7 @@ def _cancel(db: Database, import_id: str, actor: Actor, verdict: Verdict, now: d
     arguments = {"code": verdict.code, "verdict": to_json(verdict), "now": to_text(now), "id": import_id}
     after = to_import(next(iter(list(db.query(sql, arguments)))))
     _release_image(db, after)
-    _drop_secrets(db, import_id)
+    drop_secrets(db, import_id)
     note(db, "cancelled", after, {"by": actor.user_id})
     return after
 
@@ -351,10 +341,6 @@ def _release_image(db: Database, record: Import) -> None:
     released = db.execute(sql, [to_text(record.updated_at), record.image_id]).rowcount == 1
     if released and record.method in PULLS:
         _tell_failure(db, record.image_id, record.verdict)
-
-
-def _drop_secrets(db: Database, import_id: str) -> None:
-    db.execute("DELETE FROM import_secrets WHERE import_id = ?", [import_id])
 
 
 def _provenance(db: Database, import_id: str, condition: scope.Condition) -> dict[str, Any] | None:

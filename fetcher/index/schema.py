@@ -3,6 +3,8 @@
 from sqlite_utils.db import Database
 from sqlite_utils.migrations import Migrations
 
+from fetcher.index.upkeep_schema import FOURTH
+
 migrations = Migrations("glance-fetcher")
 
 
@@ -25,6 +27,21 @@ def m0002_image_api(db: Database) -> None:
     for statement in SECOND.split(";"):
         if statement.strip():
             db.execute(statement)
+
+
+@migrations()
+def m0003_pulls(db: Database) -> None:
+    """What a crash must not lose of a pull; validators of URLs pulled before."""
+    for statement in THIRD.split(";"):
+        if statement.strip():
+            db.execute(statement)
+
+
+@migrations()
+def m0004_upkeep(db: Database) -> None:
+    """What projects hold, files without a row, when blobs were last read; counted by triggers."""
+    for statement in FOURTH:
+        db.execute(statement)
 
 
 FIRST = """
@@ -186,4 +203,35 @@ CREATE INDEX images_public_by_size ON images (visibility, ifnull(size, -1)) WHER
 CREATE INDEX images_public_by_change ON images (visibility, updated_at) WHERE visibility = 'public';
 CREATE INDEX blobs_by_md5 ON blobs (md5);
 CREATE INDEX blobs_by_sha512 ON blobs (sha512)
+"""
+
+THIRD = """
+ALTER TABLE import_secrets ADD COLUMN mirrors TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE import_secrets ADD COLUMN checksum_url TEXT;
+
+CREATE TABLE pulls (
+    id TEXT PRIMARY KEY,
+    request TEXT NOT NULL,
+    staged TEXT NOT NULL,
+    source INTEGER NOT NULL,
+    validator TEXT,
+    declared_bytes INTEGER,
+    kept_bytes INTEGER NOT NULL,
+    kept_sha256 TEXT NOT NULL,
+    spent_bytes INTEGER NOT NULL,
+    spent_seconds REAL NOT NULL,
+    barren INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE remembered_urls (
+    project_id TEXT NOT NULL,
+    request TEXT NOT NULL,
+    etag TEXT NOT NULL,
+    sha256 TEXT NOT NULL REFERENCES blobs (sha256) ON DELETE CASCADE,
+    at TEXT NOT NULL,
+    PRIMARY KEY (project_id, request)
+) WITHOUT ROWID;
+CREATE INDEX remembered_urls_by_request ON remembered_urls (request);
+CREATE INDEX remembered_urls_by_blob ON remembered_urls (sha256);
+CREATE INDEX remembered_urls_by_age ON remembered_urls (at)
 """

@@ -10,6 +10,7 @@ from fetcher.errors import StoreFailed, StoreFull
 from fetcher.store.disk import DISK, Disk
 from fetcher.store.sparse import written_runs
 
+MARK = "user.fetcher.mark"
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 # The disk begins to write after this much, so that the sync at the end finds little left to do.
 PUSH_BYTES = 16_777_216
@@ -30,7 +31,7 @@ class Staged:
 
     Args:
         path: Inside the store's staging folder.
-        descriptor: Open for writing.
+        descriptor: Open for writing, and for reading back.
         size: How many bytes it holds already.
     """
 
@@ -86,10 +87,42 @@ class Staged:
             raise translate(error, "fsync") from error
         reach("store.synced")
 
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Read back what was written.
+
+        Raises:
+            StoreFailed: The disk has lost it.
+        """
+        try:
+            return os.pread(self._descriptor, length, offset)
+        except OSError as error:
+            raise translate(error, "read back") from error
+
+    def mark(self, size: int, sha256: str) -> None:
+        """Note beside the bytes how many there are and their digest, for whoever finds them after a kill.
+
+        Not every file system can; then the last checkpoint has to do.
+        """
+        with suppress(OSError):
+            os.setxattr(self._descriptor, MARK, f"{size} {sha256}".encode())
+
+    def park(self) -> None:
+        """Make the bytes and the name durable, and close the file.
+
+        Raises:
+            StoreFull: The file system has no room, found out late.
+            StoreFailed: The disk refused them.
+        """
+        self.sync()
+        self.close()
+        self._disk.sync_folder(self.path.parent)
+
     def close(self) -> None:
         """Close the file; closing twice is nothing."""
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
+            with suppress(OSError):
+                os.removexattr(descriptor, MARK)
             os.close(descriptor)
 
     def discard(self) -> None:
@@ -98,3 +131,25 @@ class Staged:
             self.close()
         self._disk.unlink(self.path)
         reach("store.discarded")
+
+
+def reopen(path: Path, size: int, disk: Disk) -> Staged | None:
+    """Take up a file that an earlier process left, made this long; None where it is gone.
+
+    Zeros at its end may never have been written; whether all is as it was, its digest tells.
+    """
+    try:
+        descriptor = disk.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    disk.truncate(descriptor, size)
+    return Staged(path, descriptor, size=size, disk=disk)
+
+
+def mark_of(path: Path) -> tuple[int, str] | None:
+    """How many bytes an earlier process had written, and their sha256; None where that was not noted."""
+    try:
+        size, sha256 = os.getxattr(path, MARK, follow_symlinks=False).decode("ascii").split(" ")
+        return int(size), sha256
+    except (OSError, ValueError):
+        return None

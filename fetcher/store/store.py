@@ -16,7 +16,7 @@ from fetcher.crash import reach
 from fetcher.errors import StoreFailed, StoreFull
 from fetcher.store.disk import DISK, Disk
 from fetcher.store.reservation import Reservation
-from fetcher.store.staged import Staged, translate
+from fetcher.store.staged import Staged, mark_of, reopen, translate
 
 __all__ = ["Reservation", "Store"]
 
@@ -93,7 +93,7 @@ class Store:
             StoreFailed: The folder refuses, or somebody put a file or a link there first.
         """
         path = self.staging / f"{import_id}.{claim}"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
         opening = asyncio.ensure_future(self._run("stage", lambda: self._disk.open(path, flags)))
         try:
             descriptor = await asyncio.shield(opening)
@@ -110,6 +110,26 @@ class Store:
     def _drop(self, path: Path, opening: "asyncio.Future[int]") -> None:
         if not opening.cancelled() and opening.exception() is None:
             self._remove(Staged(path, opening.result(), disk=self._disk).discard, path)
+
+    async def reopen(self, name: str, size: int) -> Staged | None:
+        """Take up a file that an earlier process left in staging, made this long; None where it is gone.
+
+        Raises:
+            StoreFailed: It is there and cannot be used.
+        """
+        return await self._run("reopen", lambda: reopen(self.staging / name, size, self._disk))
+
+    async def mark_of(self, name: str) -> tuple[int, str] | None:
+        """How much a staged file held when its process was killed, and its sha256, if that was noted."""
+        return await self._run("mark", lambda: mark_of(self.staging / name))
+
+    async def read_back(self, staged: Staged, offset: int, length: int) -> bytes:
+        """Read a part of a staged file; StoreFailed is raised where the disk has lost it."""
+        return await self._run("read back", lambda: staged.read_at(offset, length))
+
+    async def park(self, staged: Staged) -> None:
+        """Make a staged file durable and leave it to a later process; StoreFailed where the disk refuses."""
+        await self._run("park", staged.park)
 
     async def commit(self, staged: Staged, sha256: str, *, replace: bool = False) -> None:
         """Move a complete file to its durable home; call it inside `holding(sha256)`.
@@ -150,6 +170,20 @@ class Store:
         reach("store.removing")
         await self._run("remove", lambda: self._remove(lambda: self._disk.unlink(path), path))
         reach("store.removed")
+
+    def size(self, sha256: str) -> int | None:
+        """How long the file is; None when there is none."""
+        try:
+            return self.blob_path(sha256).stat().st_size
+        except OSError:
+            return None
+
+    def inode(self, sha256: str) -> int | None:
+        """Which file holds the bytes now: another one after they were replaced; None when there is none."""
+        try:
+            return self.blob_path(sha256).stat().st_ino
+        except OSError:
+            return None
 
     def blob_path(self, sha256: str) -> Path:
         """Where bytes with this digest lie, or would."""
@@ -197,6 +231,12 @@ class Store:
     async def staged_paths(self) -> list[Path]:
         """What lies in the staging area."""
         return await self._run("list", lambda: sorted(self.staging.iterdir()))
+
+    async def blob_files(self) -> list[Path]:
+        """Every file among the blobs, whatever it is called."""
+        return await self._run(
+            "list", lambda: sorted(path for path in self.blobs.rglob("*") if not path.is_dir())
+        )
 
     async def remove_staged(self, path: Path) -> None:
         """Remove a leftover of an earlier process."""

@@ -16,14 +16,19 @@ class NoAnswer(OSError):
     """No server gave an answer of use."""
 
 
-async def look_up(name: str, servers: Sequence[str]) -> list[str]:
-    """Find the addresses of both families, IPv6 first; ends by the caller's deadline at the latest.
+async def look_up(name: str, servers: Sequence[str], try_seconds: float = TRY_SECONDS) -> list[str]:
+    """Find the addresses of both families, IPv6 first.
+
+    Args:
+        name: Absolute, in A-labels.
+        servers: `host:port` of each; asked in this order.
+        try_seconds: For each server and round.
 
     Raises:
         OSError: There is no such name, or no server answers.
     """
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_ask_all(name, kind, servers)) for kind in (AAAA, A)]
+        tasks = [group.create_task(_ask_all(name, kind, servers, try_seconds)) for kind in (AAAA, A)]
     answers = [task.result() for task in tasks]
     found = [address for answer in answers for address in answer.addresses]
     if not found and any(answer.code for answer in answers):
@@ -31,12 +36,12 @@ async def look_up(name: str, servers: Sequence[str]) -> list[str]:
     return found
 
 
-async def _ask_all(name: str, kind: int, servers: Sequence[str]) -> Answer:
+async def _ask_all(name: str, kind: int, servers: Sequence[str], try_seconds: float) -> Answer:
     answer = Answer(code=2, is_cut=False, addresses=())
     for _ in range(ROUNDS):
         for server in servers:
             try:
-                async with asyncio.timeout(TRY_SECONDS):
+                async with asyncio.timeout(try_seconds):
                     answer = await _ask_one(name, kind, server)
             except (OSError, EOFError, BadMessage):
                 continue

@@ -52,6 +52,8 @@ def while_connecting(error: BaseException, host: str, port: int) -> Failure:
         return ConnectFailed(host=host, port=port, reason=f"the egress proxy answered: {error}")
     if isinstance(error, TimeoutError):
         return ConnectFailed(host=host, port=port, reason="no connection in time")
+    if isinstance(error, ConnectionResetError | EOFError):
+        return ConnectFailed(host=host, port=port, reason="the connection was broken off")
     reason = _ERRNO.get(getattr(error, "errno", None) or 0, "the connection failed")
     return _noted(ConnectFailed(host=host, port=port, reason=reason), error)
 

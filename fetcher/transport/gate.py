@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -126,9 +127,12 @@ class Gate:
         pace, began = walk.settings.pace, loop.time()
         walk.begin()
         try:
+            secure = None
+            if walk.target.scheme == "https":
+                secure = await self._trust.context(walk.settings, walk.target.host)
             try:
                 async with asyncio.timeout(pace.connect_seconds):
-                    walk.conversation = await self._connect(walk)
+                    walk.conversation = await self._connect(walk, secure)
             except OSError as error:  # out of time, or of file descriptors
                 raise faults.while_connecting(error, walk.target.host, walk.target.port) from error
             stack.callback(walk.conversation.abort)
@@ -141,10 +145,9 @@ class Gate:
         finally:
             walk.end()
 
-    async def _connect(self, walk: Walk) -> Conversation:
+    async def _connect(self, walk: Walk, secure: ssl.SSLContext | None) -> Conversation:
         """Find the addresses that the hop may dial, judge them all, and dial."""
         target, settings = walk.target, walk.settings
-        secure = self._trust.context(settings, target.host) if target.scheme == "https" else None
         proxy = URL(settings.egress.proxy, encoded=True)
         host, port = (proxy.raw_host or "", proxy.port or 0) if proxy else (target.host, target.port)
         if proxy:

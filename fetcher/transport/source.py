@@ -109,13 +109,22 @@ class Source:
             seconds = self._idle_seconds
             raise SourceTooSlow(reason=f"silent for {seconds:g} seconds", limit_seconds=seconds) from error
         except faults.FOREIGN as error:
-            raise faults.in_body(error, self.offset + self.received_bytes, self.declared_bytes) from error
+            chunk = self._rest()
+            if not chunk:
+                received = self.offset + self.received_bytes
+                raise faults.in_body(error, received, self.declared_bytes) from error
         finally:
             self.waited_seconds += time.monotonic() - began
         self.received_bytes += len(chunk)
         if not chunk:
             self._check_length()
         return chunk
+
+    def _rest(self) -> bytes:
+        """Take what had come before the connection broke; aiohttp would tell of the break first."""
+        if isinstance(self._content, Body):
+            return b""
+        return self._content._read_nowait(-1)  # noqa: SLF001 - the public ways raise before they read
 
     def _check_length(self) -> None:
         """Count for ourselves: nobody else's arithmetic decides whether an image is whole."""

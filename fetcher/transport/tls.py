@@ -1,5 +1,6 @@
 """Whom an https source has to convince, and who it proved to be."""
 
+import asyncio
 import hashlib
 import ssl
 from datetime import UTC, datetime
@@ -17,8 +18,8 @@ class Trust:
     def __init__(self) -> None:
         self._contexts: dict[tuple[str, bool, bool], ssl.SSLContext] = {}
 
-    def context(self, settings: Settings, host: str) -> ssl.SSLContext:
-        """Find or make the context for a host.
+    async def context(self, settings: Settings, host: str) -> ssl.SSLContext:
+        """Find or make the context for a host, in a thread: the machine's authorities are a large file.
 
         Raises:
             OSError: The operator's file of authorities cannot be read.
@@ -27,7 +28,7 @@ class Trust:
         verified = host not in {name.lower().removesuffix(".") for name in rules.unverified_hosts}
         key = (rules.ca_file, rules.system_cas, verified)
         if key not in self._contexts:
-            self._contexts[key] = make_context(rules, verified=verified)
+            self._contexts[key] = await asyncio.to_thread(make_context, rules, verified=verified)
         return self._contexts[key]
 
 

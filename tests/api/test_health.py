@@ -31,11 +31,11 @@ async def test_no_room_is_a_reason(tmp_path: Path) -> None:
 async def test_a_full_queue_is_a_reason(tmp_path: Path) -> None:
     """And passes with the queue."""
     async with (
-        Origin({"/d": behaviours.stall(b"x" * 100, 10)}) as origin,
+        Origin({"*": behaviours.stall(b"x" * 100, 10)}) as origin,
         Running(tmp_path, origin, imports={"max_queued": 1, "max_running_per_origin": 1}) as service,
     ):
         await service.submit(url=origin.url("/d"))
-        waiting = await service.submit(url=origin.url("/d"))
+        waiting = await service.submit(url=origin.url("/e"))
         assert (await service.call("GET", "/readyz"))[1]["reasons"] == ["the queue is full"]
         await service.call("DELETE", f"/imports/{waiting['id']}")
         assert (await service.call("GET", "/readyz"))[0] == 200

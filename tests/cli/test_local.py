@@ -214,6 +214,28 @@ async def test_doctor_names_what_is_wrong(fetcher: Fetcher, tmp_path: Path) -> N
     assert broken.json["findings"][-1]["what"] == "configuration"
 
 
+async def test_doctor_advises(fetcher: Fetcher, tmp_path: Path) -> None:
+    """No room, a folder open to others and one that cannot be: each with its advice."""
+    (tmp_path / "data").mkdir(mode=0o755)
+    config = tmp_path / "c.toml"
+    config.write_text(f'[server]\nlisten = "127.0.0.1:0"\n[store]\nreserve_bytes = {2**60}\n')
+    result = await fetcher("doctor", "--config", config)
+    assert result.code == Exit.FAULT
+    assert "chmod 700" in result.out
+    assert "reserve_percent" in result.out
+
+
+async def test_serve_tells_that_its_port_is_taken(fetcher: Fetcher, tmp_path: Path) -> None:
+    """In one line, with exit code 1; a file with mistakes ends it with 2."""
+    async with Origin({}) as origin:
+        result = await fetcher("serve", "--listen", f"{origin.host}:{origin.port}")
+        assert result.code == Exit.FAULT
+        assert "Cannot listen" in result.err
+    bad = tmp_path / "bad.toml"
+    bad.write_text("[nope]\n")
+    assert (await fetcher("serve", "--config", bad)).code == Exit.USAGE
+
+
 async def test_doctor_greets_a_running_server(fetcher: Fetcher, tmp_path: Path) -> None:
     """A port that our own server has is as it should be."""
     async with Running(tmp_path) as service:
@@ -221,6 +243,21 @@ async def test_doctor_greets_a_running_server(fetcher: Fetcher, tmp_path: Path) 
         service.write_config(server={"listen": f"127.0.0.1:{port}"})
         result = await fetcher("doctor", "--config", service.config)
         assert "a server of ours answers" in result.out
+
+
+async def test_a_token_opens_the_service(fetcher: Fetcher, tmp_path: Path) -> None:
+    """What is printed is the token; what goes into the configuration does not give it away."""
+    made = await fetcher("token", "acme", 'me "and" you', "--role", "member", "--json")
+    entry = made.json["entry"]
+    assert made.json["token"] not in str(entry)
+    async with Running(tmp_path, auth={"mode": "tokens", "tokens": [entry]}) as service:
+        arguments = ("imports", "--json", "--server", service.base)
+        assert (await fetcher(*arguments, "--token", made.json["token"])).json == {"imports": []}
+        assert (await fetcher(*arguments, "--token", "wrong")).code == Exit.DENIED
+        assert (await fetcher(*arguments)).code == Exit.DENIED
+    words = await fetcher("token", "acme", 'me "and" you')
+    line = words.err.splitlines()[1].strip()
+    assert tomlkit.parse(f"x = {line}")["x"]["user"] == 'me "and" you'  # type: ignore[index] # a table
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -127,6 +127,70 @@ async def test_ctrl_c_cancels_what_was_waited_for(tmp_path: Path) -> None:
         assert service.traces() == []
 
 
+async def test_images_are_listed_and_shown(fetcher: Fetcher, tmp_path: Path) -> None:
+    """As lines in a pipe, as a table on a terminal, and one of them with all that is known."""
+    async with Origin({"/d": behaviours.serve(qcow2())}) as origin, Running(tmp_path, origin) as service:
+        ended = await service.run(
+            url=origin.url("/d"), disk_format="qcow2", name="disk", tags=["a"], properties={"os": "x"}
+        )
+        listed = await fetcher("images", "--server", service.base)
+        assert listed.out == f"{ended['image_id']}\tactive\tqcow2\t256 KiB\tdisk\n"
+        assert (await fetcher("images", "--name", "other", "--server", service.base)).out == ""
+        as_json = await fetcher("images", "--json", "--server", service.base)
+        assert as_json.json["images"][0]["id"] == ended["image_id"]
+        shown = await fetcher("show", ended["image_id"], "--server", service.base)
+        assert ended["digests"]["sha512"] in shown.out
+        assert "262,144 bytes (256 KiB)" in shown.out
+        both = await fetcher("show", ended["image_id"], "--json", "--server", service.base)
+        assert both.json["os"] == "x"
+        assert (await fetcher("show", ended["id"], "--json", "--server", service.base)).json["id"] == ended[
+            "id"
+        ]
+
+
+async def test_on_a_terminal_people_read_tables_and_words(
+    fetcher: Fetcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Headings, a bar that goes away, and the verdict; nothing for programs in between."""
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("COLUMNS", "140")
+    async with Origin({"/d": behaviours.serve(qcow2())}) as origin, Running(tmp_path, origin) as service:
+        empty = await fetcher("imports", "--server", service.base)
+        assert "None yet." in empty.err
+        arguments = ("submit", origin.url("/d"), "--wait", "--server", service.base)
+        done = await fetcher(*arguments)
+        assert "✓ succeeded" in done.err
+        assert done.out == ""
+        submitted = await fetcher("submit", origin.url("/d"), "--server", service.base)
+        assert "Follow it with" in submitted.err
+        await service.ended(submitted.out.strip())
+        for command, heading in (("imports", "STATE"), ("images", "FORMAT"), ("limits", "WHAT IT IS")):
+            assert heading in (await fetcher(command, "--server", service.base)).out
+        more = await fetcher("imports", "--limit", "1", "--server", service.base)
+        assert "More: --marker" in more.err
+        limited = await fetcher("submit", "ftp://x", "--server", service.base)
+        assert limited.code == Exit.REFUSED
+        assert "its scheme is none of" in limited.err
+        cancelled = await fetcher("cancel", submitted.out.strip(), "--server", service.base)
+        assert cancelled.code == Exit.USAGE
+
+
+async def test_a_server_that_goes_away_is_said(
+    fetcher: Fetcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waits is told that the import goes on, when the server does not come back."""
+    monkeypatch.setattr("fetcher.cli.remote.RECONNECT_SECONDS", 0.01)
+    document = b'{"id": "1", "state": "queued", "name": "x", "url": "u", "phase": null, "attempts": [], \
+"progress": {"received_bytes": 0, "expected_bytes": null, "bytes_per_second": null, "seconds_left": null}}'
+    event = b"event: progress\ndata: " + document + b"\n\n"
+    stream = behaviours.serve(event, fields={"Content-Type": "text/event-stream"})
+    routes = {"/imports": behaviours.serve(document), "/imports/1/events": stream}
+    async with Origin(routes) as origin:
+        result = await fetcher("submit", "u", "--wait", "--server", origin.url("").rstrip("/"))
+    assert result.code == Exit.UNREACHABLE
+    assert "keeps breaking off" in result.err
+
+
 async def test_limits_are_those_in_force(fetcher: Fetcher, tmp_path: Path) -> None:
     """What the command shows is what the guards publish."""
     async with Running(tmp_path, size={"max_bytes": 123_456}) as service:

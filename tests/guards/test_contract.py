@@ -15,12 +15,14 @@ from fetcher.errors import Failure
 from fetcher.guards.base import Guard
 from fetcher.guards.formats import FormatGuard
 from fetcher.guards.pace import RateFloor
+from fetcher.guards.quota import QuotaCap
 from fetcher.guards.size import ByteCap
 
 SETTINGS = load_settings()
 
 NEW_GUARD: dict[str, Callable[[], Guard]] = {
     "ByteCap": lambda: ByteCap(max_bytes=16),
+    "QuotaCap": lambda: QuotaCap(quota_bytes=20, used_bytes=4),
     "RateFloor": lambda: RateFloor(SETTINGS, lambda: 0.0),
     "FormatGuard": lambda: FormatGuard(
         disk_formats=SETTINGS.format.disk_formats,

@@ -8,7 +8,7 @@ import sqlite_utils
 
 from fetcher.errors import NotReady
 from fetcher.importer import importer as engine
-from fetcher.importer import run as running_import
+from fetcher.importer import promises
 from fetcher.model import Actor, Phase, State, Submission
 from tests.images import raw
 from tests.lab import behaviours
@@ -24,7 +24,7 @@ async def test_a_fault_of_ours_ends_in_a_verdict(tmp_path: Path, monkeypatch: py
     def broken(*_arguments: object) -> None:
         raise ZeroDivisionError("secret cause")
 
-    monkeypatch.setattr(running_import, "check_digest", broken)
+    monkeypatch.setattr(promises, "check_digest", broken)
     async with Origin({"/x": behaviours.serve(raw(10))}) as origin, Running(tmp_path, origin) as service:
         ended = await service.run(url=origin.url("/x"), checksum="sha256:" + "0" * 64)
         assert (ended["state"], ended["verdict"]["code"]) == ("failed", "internal-fault")
@@ -50,7 +50,6 @@ async def test_a_commit_cut_off_before_its_row_is_undone(tmp_path: Path) -> None
             )
         db.conn.close()
         home = tmp_path / "data" / "blobs" / sha256[:2]
-        home.mkdir(parents=True, exist_ok=True)
         (home / sha256).write_bytes(b"half")
         async with Running(tmp_path, origin) as service:
             ended = await service.ended(created["id"])

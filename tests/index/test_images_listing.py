@@ -270,7 +270,7 @@ def inner(said: str) -> list[str]:
 
 @pytest.mark.parametrize("is_first", [True, False], ids=["first page", "later page"])
 @pytest.mark.parametrize("down", [False, True], ids=["rising", "falling"])
-@pytest.mark.parametrize(("actor", "key"), INDEXED, ids=str)
+@pytest.mark.parametrize(("actor", "key"), INDEXED, ids=lambda value: getattr(value, "project_id", value))
 async def test_the_order_comes_out_of_an_index(
     hall: Index, actor: Actor, key: str, down: bool, is_first: bool
 ) -> None:

@@ -63,9 +63,9 @@ class Exchange:
         self._writer = writer
 
     async def send(self, *parts: bytes | str) -> None:
-        """Send bytes as they are, text as latin-1; not counted as body."""
+        """Send bytes as they are, text as UTF-8; not counted as body."""
         for part in parts:
-            self._writer.write(part if isinstance(part, bytes) else part.encode("latin-1"))
+            self._writer.write(part if isinstance(part, bytes) else part.encode())
         await self._writer.drain()
 
     async def send_body(self, data: bytes | memoryview) -> None:

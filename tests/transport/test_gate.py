@@ -5,9 +5,11 @@ import hashlib
 
 import pytest
 
-from fetcher.transport import Gate, SourceRequest
+from fetcher.errors import Truncated
+from fetcher.transport import Gate, Source, SourceRequest
+from fetcher.transport.body import Body
 from tests.lab import FakeNames, Origin, lab_settings
-from tests.lab.behaviours import chunked, cut, gated, redirect, serve, status
+from tests.lab.behaviours import Behaviour, chunked, cut, gated, redirect, serve, status
 from tests.transport.attack import attack
 
 DATA = bytes(range(256)) * 4096
@@ -232,3 +234,28 @@ async def test_two_hundred_sources_share_the_buffers() -> None:
     assert gate._share_bytes(settings, 262_144) == 32_768
     gate._open = 100_000
     assert gate._share_bytes(settings, 262_144) == 16_384
+
+
+async def _take(source: Source, taken: list[bytes]) -> None:
+    while chunk := await source.read():
+        taken.append(chunk)
+
+
+def _is_broken(source: Source) -> bool:
+    content = source._content
+    return content._is_lost if isinstance(content, Body) else content.exception() is not None
+
+
+@pytest.mark.parametrize("behaviour", [cut(DATA, 100_000), chunked([DATA[:100_000]], is_ended=False)])
+async def test_what_came_before_a_break_is_not_lost(behaviour: Behaviour) -> None:
+    """A connection that breaks off while nobody reads still gives all that it had brought."""
+    async with Origin({"/x": behaviour}) as origin:
+        request = SourceRequest(url=origin.url("/x"))
+        async with Gate().open(request, lab_settings(origin), lambda _hop: None) as source:
+            while not _is_broken(source):
+                await asyncio.sleep(0)
+            taken: list[bytes] = []
+            with pytest.raises(Truncated) as truncated:
+                await _take(source, taken)
+        assert b"".join(taken) == DATA[:100_000]
+        assert truncated.value.received_bytes == 100_000

@@ -29,11 +29,7 @@ def on_mismatch(found: Inspection, claimed: str | None, container_formats: Seque
     if found.role is Role.BUNDLE:
         return "Say container_format=ova, or unpack it and submit the disk image inside."
     if found.role is Role.DISK or found.role is Role.TRACE:
-        hint = f"Say disk_format={found.disk_format}, or leave it out so that it is found out from the bytes"
-        convert = _convert(found.qemu or "raw", claimed)
-        return (
-            f"{hint}; or convert it: {convert}." if convert and claimed != found.disk_format else f"{hint}."
-        )
+        return _on_disk(found, claimed)
     return found.hint or on_unaccepted(found, ())
 
 
@@ -50,6 +46,14 @@ def on_unaccepted(found: Inspection, disk_formats: Sequence[str]) -> str:
     return CHECK_URL
 
 
+def _on_disk(found: Inspection, claimed: str | None) -> str:
+    if claimed == found.disk_format:
+        return "Say container_format=bare, or leave it out so that it is found out from the bytes."
+    hint = f"Say disk_format={found.disk_format}, or leave it out so that it is found out from the bytes"
+    convert = _convert(found.qemu or "raw", claimed)
+    return f"{hint}; or convert it: {convert}." if convert else f"{hint}."
+
+
 def _on_packed(container_formats: Sequence[str]) -> str:
     if "compressed" in container_formats:
         return "Decompress it first, or say container_format=compressed."
@@ -57,5 +61,7 @@ def _on_packed(container_formats: Sequence[str]) -> str:
 
 
 def _convert(source: str, target: str | None) -> str:
-    options = CONVERT_TO.get(target or "")
-    return f"`qemu-img convert -f {source} -O {options} SOURCE TARGET`" if options else ""
+    options = CONVERT_TO.get(target or "", source)
+    if options == source:
+        return ""
+    return f"`qemu-img convert -f {source} -O {options} SOURCE TARGET`"

@@ -88,6 +88,7 @@ class Inspector:
             yield from behind_head(self.head, unpack_start(report, start))
             if start.content and start.is_known:
                 self._inside = describe(*_settle(bytes(start.content)))
+                report.facts["inside"] = self._inside.name
             self._on_news()
 
     def _judge_end(self, end: End) -> None:
@@ -114,11 +115,6 @@ class Inspector:
             complete=self._is_complete,
             inside=self._inside,
         )
-
-    @property
-    def is_decided(self) -> bool:
-        """Answer whether the head has been judged."""
-        return bool(self.head) or self._is_complete or self.fault is not None
 
     @property
     def steps(self) -> int:

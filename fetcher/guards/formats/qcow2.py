@@ -177,9 +177,8 @@ class _Image:
                 kind != CRYPTO_HEADER, "qcow2-encrypted", "it has an encryption header", REMAKE
             )
             at += EXTENSION.size + (length + 7) // 8 * 8
-        self.report.require(
-            at == limit, "qcow2-extension", "its header extensions do not end where they must"
-        )
+        ends = at == limit == self.cluster
+        self.report.require(ends, "qcow2-extension", "its header extensions do not end where they must")
 
     def follower(self) -> Callable[[], Steps]:
         """Return what reads the tables behind the header."""

@@ -17,7 +17,7 @@ from fetcher.guards.formats.tables import integers
 OFFSET = 0x00FF_FFFF_FFFF_FE00
 COMPRESSED_BYTE = 0x40  # In the first byte of an L2 entry.
 COMPRESSED = COMPRESSED_BYTE << 56
-MOST_L2_WALKED = 16_384  # 8 TiB at the usual cluster size.
+MOST_TABLES = 16_384  # What is remembered of them, 128 KiB; 8 TiB at the usual cluster size.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +45,9 @@ def follow(geometry: Geometry, report: Report) -> Steps:
             report.broke("qcow2-table-place", "an L2 table is not where one may be")
             return
         report.reaches(max(offsets, default=0) + geometry.cluster, "L2 table")
-        if len(found) <= MOST_L2_WALKED:
+        if len(found) <= MOST_TABLES:
             found |= offsets
-    if len(found) > MOST_L2_WALKED or min(found, default=end) < end:
+    if len(found) > MOST_TABLES or min(found, default=end) < end:
         return
     for table in sorted(found):
         for window in windows(table, geometry.cluster):
@@ -58,6 +58,8 @@ def follow(geometry: Geometry, report: Report) -> Steps:
 
 
 def _note_clusters(table: bytes, geometry: Geometry, report: Report) -> None:
+    if table.count(0) == len(table):
+        return
     entries = integers(table, 8, "big")
     width = 8
     if geometry.has_subclusters:

@@ -7,6 +7,8 @@ from fetcher.guards.formats.report import HEAD_BYTES, LARGEST_WINDOW, End, Steps
 TAIL_BYTES = 65_557  # What a zip's end record can take with the longest comment.
 LARGEST_KEPT = 262_144  # Longer chunks are cut, so that a reference cannot hold megabytes.
 SMALLEST_KEPT = 4_096  # Shorter chunks are gathered, so that objects do not outweigh bytes.
+MOST_WINDOWS = 262_144  # A third of a second of work; 32 GiB that zstd packed into its largest blocks.
+MOST_WINDOW_BYTES = 67_108_864  # The tables of a QCOW2 disk of 512 GiB.
 NEVER = 1 << 63
 
 
@@ -57,11 +59,15 @@ class Tail:
 def behind_head(head: bytes, steps: Steps) -> Steps:
     """Serve windows from a head that was read before, and ask for those that reach behind it.
 
-    A window that comes back shorter than asked for is the last: the stream has ended.
+    A window that comes back shorter than asked for is the last: the stream has ended. So is one
+    past the budget: what a stream makes us look at is bounded, however it is built.
     """
+    served = looked_at = 0
     try:
         want = next(steps)
-        while True:
+        while served < MOST_WINDOWS and looked_at < MOST_WINDOW_BYTES:
+            served += 1
+            looked_at += want.length
             piece = head[want.offset : want.end]
             missing = want.length - len(piece)
             if missing and len(head) == HEAD_BYTES:

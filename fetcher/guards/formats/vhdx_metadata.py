@@ -148,7 +148,8 @@ class BlockTable:
 
     def _read(self, length: int) -> Steps:
         for window in windows(self.offset, length):
-            numbers = set(integers((yield window), 8, "little"))
+            table = yield window
+            numbers = set() if table.count(0) == len(table) else set(integers(table, 8, "little"))
             if any(number & 7 == PARTLY_PRESENT for number in numbers):
                 self.report.broke("vhdx-parent", "it leaves blocks to a parent", FLATTEN)
                 return

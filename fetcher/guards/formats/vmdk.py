@@ -28,6 +28,7 @@ DIRECTORY_FIELD = slice(56, 64)
 USES_CHARACTERS, COMPRESSED, MARKERS = 1, 1 << 16, 1 << 17
 TABLE_ENTRIES = 512
 MOST_SECTORS = 1 << 41  # 1 PiB: far above any cap, and no overflow behind it.
+MOST_TABLES = 16_384  # What is remembered of them; 512 GiB at the usual grain size.
 FOOTER_BYTES = 1_536  # A marker, the footer, the end-of-stream marker.
 FOOTER_MARKER = Struct("<QII")
 
@@ -96,11 +97,12 @@ def _follow(report: Report, directory: int, tables: int) -> Steps:
     """Read the grain directory where it lies behind the head, then the tables behind it."""
     places: set[int] = set()
     for window in windows(directory, tables * 4):
-        places |= set(integers((yield window), 4, "little")) - {0, 1}
-        report.reaches(max(places, default=0) * SECTOR + TABLE_ENTRIES * 4, "grain tables")
-    end = directory + tables * 4
+        found = set(integers((yield window), 4, "little")) - {0, 1}
+        report.reaches(max(found, default=0) * SECTOR + TABLE_ENTRIES * 4, "grain tables")
+        if len(places) <= MOST_TABLES:
+            places |= found
     starts = sorted(place * SECTOR for place in places)
-    if any(start < end for start in starts[:1]):
+    if len(starts) > MOST_TABLES or (starts and starts[0] < directory + tables * 4):
         return
     for start in starts:
         for window in windows(start, TABLE_ENTRIES * 4):

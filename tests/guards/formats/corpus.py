@@ -14,6 +14,7 @@ from tests.guards.formats.hostile_ova import OVAS
 from tests.guards.formats.hostile_packed import PACKED
 from tests.guards.formats.others import OTHERS, SEVERAL
 from tests.guards.formats.tools import TOOL_SAMPLES
+from tests.guards.formats.truth import truth_of
 
 MANIFEST = Path(__file__).with_name("manifest.tsv")
 DISK_FORMATS = ("raw", "qcow2", "vmdk", "vdi", "vhd", "vhdx", "iso", "ploop", "ami", "ari", "aki")
@@ -50,6 +51,7 @@ class Row:
     Args:
         sample: Its name.
         origin: What made it: `built`, a tool, a Debian package.
+        truth: What it is, said by hand: `honest`, `unsafe`, `no image`.
         claim: `-`, `disk_format` or `disk_format/container_format`.
         format: What it is, by our key.
         verdict: `disk_format/container_format` if accepted, else the code of the refusal.
@@ -58,6 +60,7 @@ class Row:
 
     sample: str
     origin: str
+    truth: str
     claim: str
     format: str
     verdict: str
@@ -177,4 +180,4 @@ def judge(name: str, folder: Path) -> Iterator[Row]:
     kind = inspected(content).report().format
     for claim in claims_for(kind, name):
         verdict, rule = verdict_of(new_guard(claim), cut(content))
-        yield Row(name, origin(name), claim, kind, verdict, rule)
+        yield Row(name, origin(name), truth_of(name), claim, kind, verdict, rule)

@@ -109,7 +109,12 @@ def put_pax(record: bytes) -> bytes:
     first = ova(("a.ovf", ovf())).rstrip(b"\0")
     first = first.ljust(-(-len(first) // 512) * 512, b"\0")
     member = tarfile.TarInfo("disk.vmdk")
-    blocks = header.tobuf(tarfile.USTAR_FORMAT) + said.ljust(512, b"\0") + member.tobuf(tarfile.USTAR_FORMAT)
+    member.size = 0 if b"size=" in record else len(disk)
+    blocks = (
+        header.tobuf(tarfile.USTAR_FORMAT)
+        + said.ljust(-(-len(said) // 512) * 512, b"\0")
+        + member.tobuf(tarfile.USTAR_FORMAT)
+    )
     return first + blocks + disk + bytes(1024)
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from fetcher.errors import Failure
 from tests.guards.formats import corpus
 from tests.guards.formats.corpus import CHUNK, NAMES, Row, cut, new_guard, path_of, rows, verdict_of
+from tests.guards.formats.truth import HONEST, KNOWN, truth_of
 
 BY_SAMPLE = {name: tuple(found) for name, found in groupby(rows(), key=lambda row: row.sample)}
 MOST_RETAINED = 65_536 + 65_557 + 262_144 + 65_536  # The head, the tail and its slack, one window.
@@ -35,6 +36,14 @@ def content_of(name: str, folder: Path) -> bytes:
 def test_manifest_is_complete() -> None:
     """Every sample has its rows, and every row its sample."""
     assert set(BY_SAMPLE) == set(NAMES)
+
+
+def test_manifest_tells_the_truth() -> None:
+    """What is honest passes under its right claim; nothing else passes, but for what is known and told."""
+    accepted = {row.sample for row in rows() if row.is_accepted}
+    assert {row.sample for row in rows() if row.truth == HONEST} <= accepted
+    assert {row.sample for row in rows() if row.truth != HONEST} & accepted == set(KNOWN)
+    assert all(row.truth == truth_of(row.sample) for row in rows())
 
 
 @pytest.mark.parametrize("name", NAMES)

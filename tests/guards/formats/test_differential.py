@@ -1,11 +1,13 @@
 """Every difference from oslo.utils and qemu-img over the corpus is a decision that is written down."""
 
+import random
+from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
 import pytest
 
-from tests.guards.formats import corpus, peers
+from tests.guards.formats import build, corpus, peers
 from tests.guards.formats.corpus import Row
 
 PEERS = {"oslo.utils": peers.oslo, "qemu-img": peers.qemu_img}
@@ -58,3 +60,41 @@ def test_qemu_opens_what_is_accepted(name: str, corpus_folder: Path) -> None:
     driver = QEMU_DRIVERS.get(disk, disk)
     assert peers.qemu_img(file, driver) == (driver, True)
     assert peers.qemu_img(file).format in (driver, "raw")
+
+
+MAGICS = (
+    *(
+        b"QFI\xfb\0\0\0\2",
+        b"QFI\xfb\0\0\0\xff",
+        b"KDMV",
+        b"COWD",
+        b"\x7f\x10\xda\xbe",
+        b"conectix",
+        b"vhdxfile",
+    ),
+    *(b"WithoutFreeSpace\2\0\0\0", b"QED\0", b"LUKS\xba\xbe\0\1", b"version=1\n", b"# Disk\nversion=3\r\n"),
+    *(b"Bochs Virtual HD Image", b"#!/bin/sh\n#V2.0 Format\nmodprobe cloop", b"\n", b"#", b" ", b"EFI PART"),
+)
+
+
+def spoilt_raw_disks(count: int) -> Iterator[bytes]:
+    """Yield disks with magics in places where they count and where they do not, that pass as raw."""
+    dice = random.Random(11)
+    while count:
+        image = bytearray(build.mbr(size=65_536))
+        for _ in range(dice.randint(1, 3)):
+            at = dice.choice((0, 0, 0, 1, 16, 32, 64, 512, dice.randrange(600)))
+            magic = dice.choice(MAGICS)
+            image[at : at + len(magic)] = magic
+        if corpus.verdict_of(corpus.new_guard("raw"), [bytes(image)])[0] == "raw/bare":
+            count -= 1
+            yield bytes(image)
+
+
+@pytest.mark.skipif(not peers.has_qemu_img(), reason="qemu-img is not installed")
+def test_raw_is_raw_to_qemu(tmp_path: Path) -> None:
+    """What passes as a raw disk is one to qemu's probe, for services that let qemu guess."""
+    file = tmp_path / "image"
+    for image in spoilt_raw_disks(40):
+        file.write_bytes(image)
+        assert peers.qemu_img(file) == ("raw", True), image[:128]

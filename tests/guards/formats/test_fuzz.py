@@ -5,7 +5,9 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fuzz.formats.harness import BASES, PATCH, check_stream, stream_of
+from fetcher.guards.formats.stream import MOST_WINDOWS
+from fuzz.formats.harness import BASES, PATCH, check_stream, inspect, stream_of, verdict
+from tests.guards.formats.corpus import cut
 
 INTERESTING = st.sampled_from(
     [b"\0", b"\xff", b"\xff" * 4, b"\xff" * 8, b"\x7f\xff\xff\xff", b"\0\0\0\1", b"\1\0\0\0"]
@@ -44,7 +46,16 @@ def test_many_small_blocks_cost_linear_time() -> None:
     assert check_stream(stream).format == "zstd"
 
 
+def test_work_is_bounded() -> None:
+    """However many blocks a stream has, looking at them ends; the stream still passes to its end."""
+    block = (1 << 1 | 1 << 3).to_bytes(3, "little") + b"x"
+    stream = b"\x28\xb5\x2f\xfd\x20\5" + block * (MOST_WINDOWS + 1_000)
+    found = inspect(list(cut(stream)))
+    assert (found.format, found.findings) == ("zstd", ())
+
+
 def test_noise_is_never_accepted_unclaimed() -> None:
     """What no recogniser knows does not become an image unless somebody says that it is a raw disk."""
     stream = random.Random(3).randbytes(200_000)
     assert check_stream(stream).format == "unknown"
+    assert verdict([stream]) == "format-unknown"

@@ -75,6 +75,13 @@ def test_extensions_may_fill_the_cluster() -> None:
     assert not broken_rules(put(IMAGE, 112, filling))
 
 
+def test_extensions_end_in_the_head() -> None:
+    """In a large cluster the list has to end where it can be seen, or what follows could be anything."""
+    large = qcow2(bits=17)
+    filling = struct.pack(">II", 0x12345678, 65_536 - 112 - 8)
+    assert broken_rules(put(large, 112, filling)) == {"qcow2-extension"}
+
+
 def test_dirty_images_pass_with_a_note() -> None:
     """A dirty image can be opened, but the note tells that it was in use."""
     assert inspected(patch(IMAGE, 72, ">Q", 1)).report().facts["dirty"] is True

@@ -1,5 +1,8 @@
 """Formats that are told by a few bytes: each is found by them, and not without them."""
 
+import struct
+from zlib import crc32
+
 import pytest
 
 from fetcher.guards.formats import (
@@ -24,7 +27,9 @@ from fetcher.guards.formats import (
 )
 from fetcher.guards.formats.registry import END_RECOGNISERS, RECOGNISERS
 from fetcher.guards.formats.report import End
-from tests.guards.formats.corpus import BUILT
+from tests.guards.formats.build import parallels as build_parallels
+from tests.guards.formats.build import patch
+from tests.guards.formats.corpus import BUILT, broken_rules, inspected
 
 FOUND = {
     "bochs": bochs,
@@ -90,6 +95,39 @@ def test_gpt_is_found_for_both_sectors(sector: int) -> None:
     report = partitions.recognise_gpt(BUILT[name]())
     assert report is not None
     assert report.reach == len(BUILT[name]())
+
+
+def test_gpt_of_a_wrong_length_promises_nothing() -> None:
+    """Where the table's header is longer than a sector, what it says does not count."""
+    report = partitions.recognise_gpt(patch(BUILT["raw-gpt"](), 512 + 12, "<I", 513))
+    assert report is not None
+    assert report.reach == 0
+
+
+def test_parallels_may_have_empty_tables() -> None:
+    """A table of many entries may have none in use."""
+    found = inspected(build_parallels(sectors=8 * 40_000, cluster=8)).report()
+    assert found.is_safe
+    assert found.facts == {"tables_read": True}
+
+
+def test_long_xz_index_is_left_out() -> None:
+    """An index that does not fit in the tail is not added up, but has to fit in the file."""
+    for size, expected in ((1 << 20, set()), (4096, {"xz-index"})):
+        image = BUILT["xz-raw"]()[:-12].ljust(size, b"x")
+        footer = struct.pack("<I", 100_000 // 4) + image[6:8]
+        assert broken_rules(image + struct.pack("<I", crc32(footer)) + footer + b"YZ") == expected
+
+
+@pytest.mark.parametrize("records", [b"", b"\5", b"\xff" * 20, b"\x80" * 40_000], ids=len)
+def test_xz_index_has_the_records_that_it_counts(records: bytes) -> None:
+    """An index that promises more than it holds, or numbers without end, is damaged."""
+    index = (b"\0\5" + records).ljust(-(-(len(records) + 2) // 4) * 4, b"\0")
+    index += struct.pack("<I", crc32(index))
+    image = BUILT["xz-raw"]()
+    footer = struct.pack("<I", len(index) // 4 - 1) + image[6:8]
+    footer = struct.pack("<I", crc32(footer)) + footer + b"YZ"
+    assert broken_rules(image[:-12].ljust(2 * len(index), b"x") + index + footer) == {"xz-index"}
 
 
 def test_gpt_with_a_wrong_checksum_promises_nothing() -> None:

@@ -56,6 +56,16 @@ def test_tables_before_the_directory_are_left_out() -> None:
     assert "tables_read" not in found.facts
 
 
+def test_many_tables_are_left_out() -> None:
+    """Memory is bounded: with more grain tables than are worth it, only the directory is read."""
+    tables = 40_000
+    image = patch(vmdk(capacity=tables * 1_024), 20, "<Q", 2)
+    body = b"".join((400 + number * 4).to_bytes(4, "little") for number in range(tables))
+    found = inspected((image[: 21 * 512] + body).ljust((400 + tables * 4) * 512, b"\0")).report()
+    assert found.is_safe
+    assert "tables_read" not in found.facts
+
+
 def test_type_of_the_message_is_a_known_word() -> None:
     """What somebody wrote as the type never comes back; a type that is known does."""
     text = vmdk_descriptor("secretWord9")

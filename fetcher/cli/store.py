@@ -1,0 +1,152 @@
+"""Commands that look after the store on this machine."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+from cyclopts import Parameter
+
+from fetcher.cli.choices import AsJson, ConfigFile
+from fetcher.cli.exits import Exit
+from fetcher.cli.screen import Screen
+from fetcher.errors import StoreFailed
+from fetcher.importer.agreement import Agreement
+from fetcher.importer.backup import back_up
+from fetcher.index import Index
+from fetcher.logs import set_up_logs
+from fetcher.store import Store
+
+if TYPE_CHECKING:
+    from server import Service
+
+Flag = Annotated[bool, Parameter(negative="")]
+
+
+def check(*, quick: Flag = False, config: ConfigFile = None, json: AsJson = False) -> Exit:
+    """Look whether index and store agree, and read every image's bytes again; a server may run meanwhile.
+
+    Args:
+        quick: Compare names and sizes only; read no bytes.
+        config: The operator's file, laid over `config.toml` key by key.
+        json: Print one JSON document instead of words.
+    """
+    return asyncio.run(_check(_service(config), Screen(as_json=json), is_quick=quick))
+
+
+async def _check(service: "Service", screen: Screen, *, is_quick: bool) -> Exit:
+    rate = None if is_quick else service.settings.upkeep.scrub_bytes_per_second
+    async with _looking(service) as (index, store):
+        agreement = Agreement(index, store, bytes_per_second=rate)
+        found = [finding async for finding in agreement.findings()]
+    if screen.as_json:
+        screen.json({"blobs": agreement.blobs, "findings": msgspec.to_builtins(found)})
+    else:
+        screen.table(("WHAT", "NAME"), ((finding.kind, finding.name) for finding in found))
+        screen.say(f"{agreement.blobs} blobs checked, {len(found)} findings.")
+    return Exit.DAMAGED if found else Exit.OK
+
+
+def repair(*, config: ConfigFile = None, json: AsJson = False) -> Exit:
+    """Mark what is missing or rotten, pull it again from where it came, and count anew; no server may run.
+
+    Args:
+        config: The operator's file, laid over `config.toml` key by key.
+        json: Print one JSON document instead of words.
+    """
+    return asyncio.run(_repair(_service(config), Screen(as_json=json)))
+
+
+async def _repair(service: "Service", screen: Screen) -> Exit:
+    async with service.open_house() as house:
+        await house.upkeep.do_chores()
+        await house.index.upkeep.recount()
+        read = await house.upkeep.scrub(before=datetime.now(UTC))
+        mended = await house.upkeep.mend()
+        lost = [blob.sha256 for blob in await house.index.upkeep.faulty(limit=1_000_000)]
+    if screen.as_json:
+        screen.json({**read, "mended": mended, "lost": lost})
+    else:
+        for sha256 in lost:
+            screen.line(sha256)
+        screen.say(f"{sum(read.values())} blobs read, {mended} pulled again, {len(lost)} lost.")
+    return Exit.DAMAGED if lost else Exit.OK
+
+
+def gc(*, dry_run: Flag = False, config: ConfigFile = None, json: AsJson = False) -> Exit:
+    """Remove files that the index knows nothing of; no server may run.
+
+    Args:
+        dry_run: Only list them.
+        config: The operator's file, laid over `config.toml` key by key.
+        json: Print one JSON document instead of words.
+    """
+    return asyncio.run(_gc(_service(config), Screen(as_json=json), is_dry=dry_run))
+
+
+async def _gc(service: "Service", screen: Screen, *, is_dry: bool) -> Exit:
+    async with _looking(service) as (index, store):
+        store.open()
+        agreement = Agreement(index, store, bytes_per_second=None)
+        paths = [*await agreement.unknown_files(), *await agreement.leftovers()]
+        size = sum(path.lstat().st_size for path in paths)
+        for path in [] if is_dry else paths:
+            path.unlink()
+    if screen.as_json:
+        screen.json({"files": [str(path) for path in paths], "bytes": size, "removed": not is_dry})
+    else:
+        for path in paths:
+            screen.line(path)
+        screen.say(f"{len(paths)} files of {size:,} bytes {'would be removed' if is_dry else 'removed'}.")
+    return Exit.OK
+
+
+def backup(folder: Path, *, config: ConfigFile = None, json: AsJson = False) -> Exit:
+    """Copy index and images to a new folder, which is a store itself; a server may run meanwhile.
+
+    Args:
+        folder: Made by this; on the store's own file system it takes next to no room.
+        config: The operator's file, laid over `config.toml` key by key.
+        json: Print one JSON document instead of words.
+    """
+    service, screen = _service(config), Screen(as_json=json)
+    made = asyncio.run(_backup(service, folder.resolve()))
+    if screen.as_json:
+        screen.json(made)
+    else:
+        screen.say(f"{made['blobs']} blobs: {made['linked']} linked, {made['copied']} copied.")
+        screen.line(made["folder"])
+    return Exit.OK
+
+
+async def _backup(service: "Service", folder: Path) -> dict[str, Any]:
+    store = Store(service.folder, reserve=service.reserve)
+    try:
+        return dict(msgspec.to_builtins(await back_up(store, folder)))
+    finally:
+        store.close()
+
+
+def _service(config: Path | None) -> "Service":
+    from server import Service
+
+    service = Service(config, {"log": {"level": "error"}})
+    set_up_logs(service.settings)
+    return service
+
+
+@asynccontextmanager
+async def _looking(service: "Service") -> AsyncIterator[tuple[Index, Store]]:
+    """Index and store to be read, without the lock: whoever has it goes on."""
+    store = Store(service.folder, reserve=service.reserve)
+    index = Index(store.index_path)
+    try:
+        if not store.index_path.is_file():
+            raise StoreFailed(reason=f"there is no store at {service.folder}")
+        yield index, store
+    finally:
+        await index.connection.close()
+        store.close()

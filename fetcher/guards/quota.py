@@ -1,0 +1,54 @@
+"""A project's quota: what all its images together may hold."""
+
+from fetcher.config import Settings
+from fetcher.errors import QuotaExceeded
+from fetcher.guards.base import Limit
+
+
+class QuotaCap:
+    """Stops a download without a declared length where its project's quota ends.
+
+    The last word has the index, in the transaction that would make the image
+    visible; this only spares the bytes.
+
+    Args:
+        quota_bytes: What the project may hold.
+        used_bytes: What it holds, with what its other imports are about to bring.
+
+    Raises:
+        QuotaExceeded: From `feed`, at the first byte past the quota.
+    """
+
+    def __init__(self, *, quota_bytes: int, used_bytes: int) -> None:
+        self._quota_bytes = quota_bytes
+        self._used_bytes = used_bytes
+        self._seen_bytes = 0
+
+    def feed(self, chunk: bytes) -> None:
+        """Count the chunk, and refuse it when it goes past the quota."""
+        self._seen_bytes += len(chunk)
+        if self._used_bytes + self._seen_bytes > self._quota_bytes:
+            raise QuotaExceeded(what="bytes", quota=self._quota_bytes, used=self._used_bytes)
+
+    def finish(self) -> None:
+        """Pass: a download may be smaller than what is left."""
+
+
+def limits(settings: Settings) -> tuple[Limit, ...]:
+    """Say the quotas that hold where the operator gave a project no other."""
+    return (
+        Limit(
+            name="project_max_images",
+            type="integer",
+            value=settings.quota.max_images,
+            description="The most images of one project, unless the operator gave it another number.",
+            guard="quota",
+        ),
+        Limit(
+            name="project_max_bytes",
+            type="integer",
+            value=settings.quota.max_bytes,
+            description="The most bytes that a project's images may hold together, each counted in full.",
+            guard="quota",
+        ),
+    )

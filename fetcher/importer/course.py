@@ -1,0 +1,34 @@
+"""What the attempts of one pull share with the pull that they belong to."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from fetcher.config import Settings
+from fetcher.errors import ChecksumMismatch
+from fetcher.importer.budget import Budget
+from fetcher.importer.followers import Followers
+from fetcher.importer.intake import Intake
+from fetcher.importer.intakes import Intakes
+from fetcher.importer.sources import Sources
+from fetcher.index import Kept
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """One pull's sources, the imports that follow it, and what it may cost.
+
+    Args:
+        kept: What an earlier process left of it.
+        verify: Compares a complete intake with every digest that was promised, given what the
+            source itself said; tells a mismatch when not even one of them matches.
+        is_proven: Whether a promised digest will tell if parts of different answers fit together.
+    """
+
+    sources: Sources
+    followers: Followers
+    budget: Budget
+    intakes: Intakes
+    settings: Settings
+    kept: Kept
+    verify: Callable[[Intake, dict[str, str]], Awaitable[ChecksumMismatch | None]]
+    is_proven: Callable[[], bool]

@@ -1,0 +1,112 @@
+"""The imports that share one pull: what happens to the pull happens to each of their records."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from fetcher.errors import Cancelled
+from fetcher.importer.live import Live, Progress
+from fetcher.index import Index
+from fetcher.model import Attempt, Hop
+
+
+class Followers:
+    """The running imports of one pull, who see and record the same progress.
+
+    Args:
+        gone: Told of an import that dropped out because it ended elsewhere.
+    """
+
+    def __init__(self, index: Index, gone: Callable[[str], None]) -> None:
+        self.progress = Progress(asyncio.get_running_loop().time)
+        self.attempts: tuple[Attempt, ...] = ()
+        self._index = index
+        self._gone = gone
+        self._lives: dict[str, Live] = {}
+        self._shown: dict[str, Any] = {}
+        self._has_begun = False
+
+    def __len__(self) -> int:
+        """How many follow."""
+        return len(self._lives)
+
+    def __iter__(self) -> Iterator[Live]:
+        """Go through those who follow now."""
+        return iter(list(self._lives.values()))
+
+    def add(self, live: Live) -> None:
+        """Let one more follow; it is shown at once what the others see."""
+        if not self._has_begun and len(live.record.attempts) > len(self.attempts):
+            self.attempts = live.record.attempts  # Those of an earlier process.
+        live.progress = self.progress
+        self._lives[live.record.id] = live
+        live.change(attempts=self.attempts, **self._shown)
+
+    def drop(self, import_id: str) -> bool:
+        """Let one go; False when it did not follow."""
+        return self._lives.pop(import_id, None) is not None
+
+    def change(self, **changes: Any) -> None:
+        """Replace fields of every record."""
+        self._shown |= changes
+        for live in self:
+            live.change(**changes)
+
+    def receive(self, size: int) -> None:
+        """Count bytes that came in."""
+        self.progress.receive(size)
+        for live in self._lives.values():
+            live.tell()
+
+    def begin_attempt(self, url: str, offset: int) -> None:
+        """Add an attempt; what an earlier process left open was interrupted."""
+        self._has_begun = True
+        before = tuple(_closed(attempt) for attempt in self.attempts)
+        number = len(before) + 1
+        attempt = Attempt(number=number, started_at=datetime.now(UTC), offset=offset, url=url)
+        self._set_attempts((*before, attempt))
+
+    def change_attempt(self, **changes: Any) -> Attempt:
+        """Replace fields of the running attempt."""
+        *before, attempt = self.attempts
+        attempt = msgspec.structs.replace(attempt, **changes)
+        self._set_attempts((*before, attempt))
+        return attempt
+
+    def add_hop(self, hop: Hop) -> None:
+        """Show a hop of the running attempt as soon as it is known, or its later, fuller form."""
+        hops = self.attempts[-1].hops
+        if hops and hops[-1].at == hop.at:
+            hops = hops[:-1]
+        self.change_attempt(hops=(*hops, hop))
+
+    async def write(self) -> None:
+        """Write every record down.
+
+        Raises:
+            Cancelled: Nobody follows any more.
+        """
+        now, received = datetime.now(UTC), self.progress.received_bytes
+        lives = list(self)
+        records = [live.change(updated_at=now, received_bytes=received) for live in lives]
+        kept = await asyncio.gather(*(self._index.imports.record(record) for record in records))
+        for live, is_ours in zip(lives, kept, strict=True):
+            if not is_ours and self.drop(live.record.id):
+                self._gone(live.record.id)
+        if not self._lives:
+            raise Cancelled
+
+    def _set_attempts(self, attempts: tuple[Attempt, ...]) -> None:
+        self.attempts = attempts
+        for live in self:
+            live.change(attempts=attempts)
+
+
+def _closed(attempt: Attempt) -> Attempt:
+    if attempt.code is not None:
+        return attempt
+    reason = "The service was stopped while the attempt ran."
+    return msgspec.structs.replace(attempt, code="interrupted", reason=reason, ended_at=datetime.now(UTC))

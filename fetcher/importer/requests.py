@@ -1,0 +1,84 @@
+"""What makes two imports one pull, and what may be kept of a submission in the open."""
+
+import hashlib
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+
+from fetcher.config import Settings
+from fetcher.guards.redaction import redact_url
+from fetcher.guards.url import check_url
+from fetcher.index import Secrets
+from fetcher.model import Submission
+from fetcher.transport import SourceRequest, SumsRequest
+
+HIDDEN = "REDACTED"
+
+
+def secrets_of(submission: Submission, headers: dict[str, str] | None = None) -> Secrets:
+    """What of a submission only the pull may know; `headers` are further ones."""
+    return Secrets(
+        url=submission.url,
+        headers=submission.headers | (headers or {}),
+        mirrors=submission.mirrors,
+        checksum_url=submission.checksum_url,
+    )
+
+
+def shown(submission: Submission) -> Submission:
+    """A submission without its secrets: what is kept and shown."""
+    checksum_url = submission.checksum_url
+    return msgspec.structs.replace(
+        submission,
+        url=redact_url(submission.url),
+        headers=dict.fromkeys(submission.headers, HIDDEN),
+        mirrors=tuple(redact_url(url) for url in submission.mirrors),
+        checksum_url=None if checksum_url is None else redact_url(checksum_url),
+    )
+
+
+def fingerprint(secrets: Secrets, submission: Submission, settings: Settings) -> str:
+    """Equal for imports that would send the same requests and judge the bytes alike.
+
+    Their digests may differ: each compares its own at the end.
+    """
+    checksum = submission.checksum
+    extra = checksum.algorithm if checksum and checksum.algorithm not in settings.checksum.computed else None
+    parts = (
+        secrets.url,
+        sorted(secrets.headers.items()),
+        secrets.mirrors,
+        secrets.checksum_url,
+        submission.disk_format,
+        submission.container_format,
+        submission.max_bytes,
+        submission.remote,
+        extra,
+    )
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
+
+
+def plain_request(secrets: Secrets) -> str | None:
+    """What a URL without secrets is remembered under; None where there may be any.
+
+    A permission in the query or in a header could be withdrawn, and its traces
+    have no place in the index once the import has ended.
+    """
+    if secrets.headers or secrets.mirrors or urlsplit(secrets.url).query:
+        return None
+    return hashlib.sha256(secrets.url.encode()).hexdigest()
+
+
+def sums_request(secrets: Secrets, settings: Settings, project: str) -> SumsRequest | None:
+    """Ask for the checksum file; headers go along where it is at the same origin as the image.
+
+    Raises:
+        InvalidUrl: It can never be fetched.
+    """
+    url = secrets.checksum_url
+    if url is None:
+        return None
+    is_home = check_url(url, settings).origin == check_url(secrets.url, settings).origin
+    headers = secrets.headers if is_home else {}
+    name = unquote(urlsplit(secrets.url).path.rpartition("/")[2])
+    return SumsRequest(file=SourceRequest(url=url, headers=headers, project=project), name=name)

@@ -1,0 +1,123 @@
+"""A URL that was pulled before and has not changed becomes a new image without its bytes being sent again."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from typing import cast
+
+import structlog
+
+from fetcher.config import Settings
+from fetcher.errors import Failure
+from fetcher.guards import format_guard
+from fetcher.guards.base import Guard
+from fetcher.guards.size import ByteCap
+from fetcher.importer.commit import Story, activate_all, announce
+from fetcher.importer.followers import Followers
+from fetcher.importer.live import Live
+from fetcher.importer.parts import Parts
+from fetcher.importer.promises import Promises
+from fetcher.index import Remembered
+from fetcher.model import Blob, FormatVerdict
+from fetcher.pipeline import PeerClock, pull
+
+log = structlog.get_logger()
+
+
+class _BlobPeer:
+    """The bytes of a blob."""
+
+    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+        self._chunks = chunks
+
+    async def read(self) -> bytes:
+        return await anext(self._chunks, b"")
+
+
+class Reuse:
+    """Asks a source whether it still has what the store has; only where the operator allows it.
+
+    The source decides each time, for the request at hand: who could not fetch
+    the bytes from it gets none. Where only a project's own pulls count, even a
+    source in new hands cannot give one project what another pulled before.
+
+    Args:
+        request: What the URL is remembered under; None where it may hold secrets.
+    """
+
+    def __init__(self, parts: Parts, settings: Settings, request: str | None) -> None:
+        self._parts = parts
+        self._settings = settings
+        self._mode = settings.reuse.revalidate
+        self._request = None if self._mode == "off" else request
+        self._known: Remembered | None = None
+
+    async def find(self, followers: Followers) -> str | None:
+        """The entity tag to ask about; None where nothing is known that anybody here may have."""
+        if self._request is None:
+            return None
+        known = await self._parts.index.pulls.recall(self._request)
+        self._known = max(known, key=lambda one: len(self._entitled(one, followers)), default=None)
+        if self._known is None or not self._entitled(self._known, followers):
+            return None
+        return self._known.etag
+
+    async def give(
+        self, followers: Followers, promises: Promises, story: Story
+    ) -> list[tuple[Live, Failure | None]]:
+        """Give the bytes in the store to everybody who may have them, judged anew; tells what became of each.
+
+        Raises:
+            Failure: A guard refuses the bytes by the claims and limits of today.
+        """
+        if self._known is None:
+            return []
+        blob = self._known.blob
+        digests, verdict = await self._judge(blob, followers, promises)
+        if digests["sha256"] != blob.sha256:
+            log.error("store.rotten", sha256=blob.sha256, found=digests["sha256"])
+            return []
+        lives = self._entitled(self._known, followers)
+        failed = promises.check_each(lives, digests, format=verdict, expected_bytes=blob.size)
+        ends: list[tuple[Live, Failure | None]] = [
+            (live, failed[live.record.id]) for live in lives if live.record.id in failed
+        ]
+        good = [live for live in lives if live.record.id not in failed]
+        async with self._parts.store.holding(blob.sha256):
+            if not await self._parts.index.images.has_blob(blob.sha256):
+                return ends
+            await announce(self._parts.index, good, blob)
+            done = await activate_all(self._parts.index, good, blob, story)
+        return [*ends, *zip(good, done, strict=True)]
+
+    async def remember(self, project_ids: Sequence[str], etag: str | None, sha256: str) -> None:
+        """Note what the URL holds now."""
+        if self._request is not None and etag is not None and project_ids:
+            await self._parts.index.pulls.remember(project_ids, self._request, etag, sha256)
+
+    def _entitled(self, known: Remembered, followers: Followers) -> list[Live]:
+        everybody = self._mode == "everybody"
+        return [live for live in followers if everybody or live.record.project_id in known.projects]
+
+    async def _judge(
+        self, blob: Blob, followers: Followers, promises: Promises
+    ) -> tuple[dict[str, str], FormatVerdict | None]:
+        """Read the blob through the guards and the digests, as if it came from the source."""
+        submissions = [live.record.submission for live in followers]
+        form = format_guard(self._settings, submissions[0])
+        guards: list[Guard] = [ByteCap(max_bytes=submissions[0].max_bytes), form]
+        hashers = {
+            name: hashlib.new(name, usedforsecurity=False)
+            for name in {"sha256", *blob.digests, *promises.algorithms(submissions)}
+        }
+        workshop = self._parts.workshop
+        lanes = workshop.lanes([hasher.update for hasher in hashers.values()])
+        chunks = cast(AsyncGenerator[bytes], self._parts.store.read(blob.sha256))
+        clock = PeerClock(asyncio.get_running_loop().time)
+        try:
+            async with aclosing(chunks):
+                await pull(_BlobPeer(chunks), guards, lanes, clock, piece_bytes=workshop.piece_bytes)
+        finally:
+            await lanes.close()
+        return {name: hasher.hexdigest() for name, hasher in hashers.items()}, form.verdict

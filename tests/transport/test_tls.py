@@ -1,0 +1,203 @@
+"""https: row H14 of the attacks, what is recorded of the peer, and the end of a body under pressure."""
+
+import asyncio
+import ssl
+from pathlib import Path
+
+import pytest
+import uvloop
+
+from fetcher.config import BadConfig
+from fetcher.errors import Truncated
+from fetcher.transport import Gate, SourceRequest
+from tests.lab import FakeNames, Origin, lab_settings
+from tests.lab.behaviours import cut, redirect, serve
+from tests.lab.certificates import HOST, Authorities
+from tests.transport.attack import Outcome, attack, nothing_left
+
+DATA = bytes(range(256)) * 8192
+NAMES = {HOST: ["127.0.0.1"], "other.example": ["127.0.0.1"]}
+
+
+async def pull(
+    authorities: Authorities, tls: ssl.SSLContext, tmp_path: Path, host: str = HOST, **changes: object
+) -> Outcome:
+    """Pull over https from an origin with a certificate."""
+    async with Origin({"/x": serve(DATA)}, tls=tls) as origin:
+        settings = lab_settings(origin, tls=authorities.trusted(tmp_path) | changes)
+        outcome = await attack(origin.url("/x", host), settings, Gate(FakeNames(NAMES)))
+        assert outcome.code == "ok" or not origin.requests
+    return outcome
+
+
+async def test_good_certificate_is_trusted_and_recorded(tmp_path: Path) -> None:
+    """The record tells who the other end proved to be."""
+    authorities = Authorities()
+    outcome = await pull(authorities, authorities.good(), tmp_path)
+    assert outcome.body == DATA
+    peer = outcome.hops[0].tls
+    assert peer is not None
+    assert peer.version in {"TLSv1.2", "TLSv1.3"}
+    assert "trustme" in peer.issuer
+    assert len(peer.sha256) == 64
+    assert peer.not_after > "2026"
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("expired", "its certificate has expired"),
+        ("early", "its certificate is not valid yet"),
+        ("unknown", "its certificate is from an authority that is not trusted"),
+    ],
+)
+async def test_h14_bad_certificates_are_refused(kind: str, reason: str, tmp_path: Path) -> None:
+    """Nothing is asked of a source that cannot prove who it is."""
+    authorities = Authorities()
+    outcome = await pull(authorities, getattr(authorities, kind)(), tmp_path)
+    assert outcome.failure is not None
+    assert outcome.failure.fields() == {"host": HOST, "reason": reason}
+    assert not outcome.failure.retryable
+
+
+@pytest.mark.parametrize("host", ["other.example", "127.0.0.1"])
+async def test_h14_certificate_for_another_name_is_refused(host: str, tmp_path: Path) -> None:
+    """Name or address: the one in the URL must be in the certificate."""
+    authorities = Authorities()
+    outcome = await pull(authorities, authorities.good(), tmp_path, host)
+    assert outcome.failure is not None
+    assert outcome.failure.fields()["reason"] in {
+        "its certificate is for another name",
+        "its certificate is for another address",
+    }
+
+
+async def test_certificate_for_an_address_is_trusted(tmp_path: Path) -> None:
+    """A mirror without a name may have a certificate for its address."""
+    authorities = Authorities()
+    assert (await pull(authorities, authorities.good("127.0.0.1"), tmp_path, "127.0.0.1")).body == DATA
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
+async def test_h14_old_versions_are_refused(version: ssl.TLSVersion, tmp_path: Path) -> None:
+    """TLS 1.2 is the least, whatever the certificate."""
+    authorities = Authorities()
+    outcome = await pull(authorities, authorities.old(version), tmp_path)
+    # A source may say why it does not go along, or just hang up.
+    assert outcome.code in {"tls-failed", "connect-failed"}
+
+
+async def test_h14_plain_http_behind_https_is_refused() -> None:
+    """A banner in place of a handshake is no reason to speak in the clear."""
+    async with Origin({"/x": serve(DATA)}, greeting=b"HTTP/1.1 400 Bad\r\n\r\nSECRET") as origin:
+        outcome = await attack(origin.url("/x").replace("http", "https"), lab_settings(origin))
+    assert outcome.code in {"tls-failed", "connect-failed"}
+    assert "SECRET" not in outcome.told
+
+
+async def test_h14_without_the_operators_authority_nobody_is_trusted(tmp_path: Path) -> None:
+    """What the file adds is missing without it."""
+    authorities = Authorities()
+    async with Origin({"/x": serve(DATA)}, tls=authorities.good()) as origin:
+        outcome = await attack(origin.url("/x", HOST), lab_settings(origin), Gate(FakeNames(NAMES)))
+    assert outcome.code == "tls-failed"
+
+
+async def test_h14_operators_authority_may_stand_alone(tmp_path: Path) -> None:
+    """The machine's authorities can be left out."""
+    authorities = Authorities()
+    assert (await pull(authorities, authorities.good(), tmp_path, system_cas=False)).body == DATA
+
+
+async def test_h14_opting_out_is_for_one_host(tmp_path: Path) -> None:
+    """A lab host may go unverified; its neighbour on the same machine may not."""
+    authorities = Authorities()
+    trusting = {"unverified_hosts": ["Other.example."]}
+    outcome = await pull(authorities, authorities.unknown(), tmp_path, "other.example", **trusting)
+    assert outcome.body == DATA
+    assert outcome.hops[0].tls is not None
+    assert outcome.hops[0].tls.subject == ""
+    assert (await pull(authorities, authorities.unknown(), tmp_path, HOST, **trusting)).code == "tls-failed"
+
+
+def test_trusting_nobody_is_a_mistake(tmp_path: Path) -> None:
+    """A file that is missing, or nobody to trust at all, is found when the settings are read."""
+    for bad in ({"ca_file": str(tmp_path / "none.pem")}, {"system_cas": False}):
+        with pytest.raises(BadConfig):
+            lab_settings(tls=bad)
+
+
+async def test_redirect_from_http_to_https_is_followed(tmp_path: Path) -> None:
+    """The way up is free; the way down is not."""
+    authorities = Authorities()
+    async with Origin({"/x": serve(DATA)}, tls=authorities.good()) as secure, Origin() as plain:
+        plain.routes["/up"] = redirect(secure.url("/x", HOST))
+        secure.routes["/down"] = redirect(plain.url("/x"))
+        settings = lab_settings(secure, plain, tls=authorities.trusted(tmp_path))
+        gate = Gate(FakeNames(NAMES))
+        assert (await attack(plain.url("/up"), settings, gate)).body == DATA
+        down = await attack(secure.url("/down", HOST), settings, gate)
+    assert down.code == "bad-redirect"
+    assert len(plain.requests) == 1
+
+
+async def pull_slowly(tmp_path: Path) -> int:
+    """Read a body with pauses, from a source that hangs up when it has sent all; tell how much came."""
+    authorities = Authorities()
+    async with Origin({"/x": serve(DATA)}, tls=authorities.good()) as origin:
+        settings = lab_settings(origin, tls=authorities.trusted(tmp_path))
+        gate, received = Gate(FakeNames(NAMES)), 0
+        async with gate.open(SourceRequest(url=origin.url("/x", HOST)), settings, lambda _: None) as source:
+            while chunk := await source.read():
+                received += len(chunk)
+                await asyncio.sleep(0.002)
+    return received
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_end_of_a_fast_source_is_not_lost(run, tmp_path: Path) -> None:
+    """A source that hangs up while our disk holds reading back has sent all the same, on either loop."""
+    for _ in range(5):
+        assert run(pull_slowly(tmp_path)) == len(DATA)
+
+
+@pytest.mark.parametrize("reset", [False, True])
+async def test_h01_broken_https_is_no_end(reset: bool, tmp_path: Path) -> None:
+    """Cut off with or without a farewell: not whole."""
+    authorities = Authorities()
+    async with Origin({"/x": cut(DATA, 100_000, reset=reset)}, tls=authorities.good()) as origin:
+        settings = lab_settings(origin, tls=authorities.trusted(tmp_path))
+        outcome = await attack(origin.url("/x", HOST), settings, Gate(FakeNames(NAMES)))
+    assert isinstance(outcome.failure, Truncated)
+
+
+async def test_peer_that_never_says_goodbye_holds_nothing(tmp_path: Path) -> None:
+    """A source that keeps the connection open after we are done keeps none of our descriptors."""
+    authorities = Authorities()
+
+    async def hold(exchange) -> None:
+        await exchange.send_head(200, {"Content-Length": 10})
+        await exchange.send_body(b"a" * 5)
+        await asyncio.Event().wait()
+
+    async with Origin({"/x": hold}, tls=authorities.good()) as origin:
+        settings = lab_settings(origin, tls=authorities.trusted(tmp_path))
+        request = SourceRequest(url=origin.url("/x", HOST))
+        gate = Gate(FakeNames(NAMES))
+        await attack(origin.url("/nothing", HOST), settings, gate)
+        await origin.wait_idle()
+        before = set(asyncio.all_tasks())
+        async with gate.open(request, settings, lambda _: None) as source:
+            assert await source.read() == b"a" * 5
+        assert len(asyncio.all_tasks() - before) <= 1  # the origin's own
+
+
+async def test_nothing_is_left_of_a_refused_handshake(tmp_path: Path) -> None:
+    """A hundred refused certificates leave no socket behind."""
+    authorities = Authorities()
+    async with Origin({"/x": serve(DATA)}, tls=authorities.unknown()) as origin, nothing_left():
+        settings = lab_settings(origin, tls=authorities.trusted(tmp_path))
+        gate = Gate(FakeNames(NAMES))
+        for _ in range(30):
+            assert (await attack(origin.url("/x", HOST), settings, gate)).code == "tls-failed"
+        await origin.wait_idle()
