@@ -44,6 +44,8 @@ class AttemptAnswer(Shape, frozen=True, kw_only=True):
     offset: Size
     received_bytes: Size
     wait_seconds: Seconds
+    url: str
+    connections: Annotated[int, Meta(ge=1)]
     hops: list[HopAnswer]
 
 
@@ -59,6 +61,9 @@ class SubmissionAnswer(Shape, frozen=True, kw_only=True):
     tags: list[str]
     properties: dict[str, str]
     visibility: Visibility
+    headers: Annotated[list[str], Meta(description="The names only: values are secret.")]
+    mirrors: list[str]
+    checksum_url: str | None
 
 
 class ImportLinks(Shape, frozen=True, kw_only=True):
