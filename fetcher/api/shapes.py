@@ -44,9 +44,9 @@ class AttemptAnswer(Shape, frozen=True, kw_only=True):
     offset: Size
     received_bytes: Size
     wait_seconds: Seconds
+    hops: list[HopAnswer]
     url: str
     connections: Annotated[int, Meta(ge=1)]
-    hops: list[HopAnswer]
 
 
 class SubmissionAnswer(Shape, frozen=True, kw_only=True):
@@ -61,8 +61,8 @@ class SubmissionAnswer(Shape, frozen=True, kw_only=True):
     tags: list[str]
     properties: dict[str, str]
     visibility: Visibility
-    headers: Annotated[list[str], Meta(description="The names only: values are secret.")]
-    mirrors: list[str]
+    headers: Annotated[list[str], Meta(description="Names alone; values are never shown.")]
+    mirrors: Annotated[list[str], Meta(description="Without their secrets.")]
     checksum_url: str | None
 
 

@@ -20,6 +20,7 @@ from fetcher.importer.course import Course
 from fetcher.importer.followers import Followers
 from fetcher.importer.intake import Intake
 from fetcher.importer.intakes import Intakes
+from fetcher.importer.keeping import Keeping
 from fetcher.importer.live import Live
 from fetcher.importer.parts import Hooks, Parts
 from fetcher.importer.promises import Promises, SumsFile, is_promised
@@ -53,16 +54,15 @@ class Pull:
         self._connections = connections
         self._hooks = hooks
         self._settings = parts.settings()
+        self._keeping = Keeping(parts.index, kept, self._settings.resume.save_seconds)
         self._followers = Followers(parts.index, hooks.ended)
         self._secrets = Secrets(url="")
         self._sums: SumsFile | None = None
         self._failed: dict[str, ChecksumMismatch] = {}
         self._coming = 0
         self._settled = asyncio.Event()
-        self._marked = asyncio.Event()
         self._is_open = True
         self._is_parked = False
-        self._is_kept = bool(kept.spent_seconds)
 
     @property
     def id(self) -> str:
@@ -142,7 +142,7 @@ class Pull:
             is_proven=self._is_proven,
         )
         attempts = Attempts(self._parts.gate, course, self._connections)
-        saving = asyncio.create_task(self._save_often(attempts))
+        saving = asyncio.create_task(self._keeping.save_often(attempts))
         try:
             self._sums = await SumsFile.fetch(
                 self._parts.gate, self._secrets, self._settings, record.project_id
@@ -167,11 +167,6 @@ class Pull:
         return await attempts.take_all() if len(self._followers) else None
 
     def _intakes(self, reservation: Reservation) -> Intakes:
-        loop = asyncio.get_running_loop()
-
-        def marked() -> None:
-            loop.call_soon_threadsafe(self._marked.set)
-
         return Intakes(
             parts=self._parts,
             settings=self._settings,
@@ -182,7 +177,7 @@ class Pull:
             restart=self._followers.progress.restart,
             count=self._followers.receive,
             found=lambda verdict: self._followers.change(format=verdict),
-            marked=marked,
+            marked=self._keeping.mark,
             cap=self._quota_cap,
         )
 
@@ -243,26 +238,16 @@ class Pull:
         more: dict[str, Any] = {} if self._sums is None else {"sums": self._sums.story()}
         return Story(settings=self._settings, source_headers=attempts.source_headers, more=more)
 
-    async def _save_often(self, attempts: Attempts) -> None:
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._settings.resume.save_seconds):
-                    await self._marked.wait()
-            self._marked.clear()
-            self._is_kept = True
-            await self._parts.index.pulls.keep(attempts.kept())
-
     async def _let_go(self, attempts: Attempts) -> None:
         """Keep what a later process can go on from, or leave no trace."""
         if self._is_parked and len(self._followers):
-            await self._parts.index.pulls.keep(await attempts.park())
+            await self._keeping.save(await attempts.park())
             self._followers.change(state=State.QUEUED, phase=None)
             with suppress(Cancelled):
                 await self._followers.write()
             return
         await attempts.close()
-        if self._is_kept:
-            await self._parts.index.pulls.drop(self._kept.id)
+        await self._keeping.drop()
 
     async def _end_all(self, failure: Failure) -> None:
         tracing.fail(failure.code)
