@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
 from tests.images import HTML, qcow2
@@ -105,6 +106,25 @@ async def test_the_list_moves_and_keeps_the_focus(browser: Browser, tmp_path: Pa
         await service.run(url=origin.url("/d"), disk_format=None, name="second")
         await look(browser.until, lambda: "second" in browser.text("tbody"))
         assert await look(browser.run, "return document.activeElement.id") == f"row-{first['id']}"
+
+
+async def test_what_is_pressed_is_not_replaced(browser: Browser, tmp_path: Path) -> None:
+    """A link of a live row that is pressed for longer than a row lives still leads on when it is let go."""
+    slow = behaviours.serve(qcow2(clusters=60), bytes_per_second=500_000)
+    async with Origin({"/d": slow}) as origin, Running(tmp_path, origin) as service:
+        browser.base = service.base
+        created = await service.submit(url=origin.url("/d"), disk_format="qcow2")
+
+        def story() -> None:
+            browser.open("/page/imports")
+            browser.until(lambda: "iB of" in browser.text("tbody"))
+            link = browser.find("tbody a")
+            press = ActionChains(browser.driver)
+            press.move_to_element(link).click_and_hold().pause(2.5).release().perform()
+            browser.until(lambda: created["id"] in browser.driver.current_url)
+
+        await look(story)
+        await service.call("DELETE", f"/imports/{created['id']}")
 
 
 async def test_cancel_in_mid_import(browser: Browser, tmp_path: Path) -> None:
