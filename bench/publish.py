@@ -1,7 +1,6 @@
 """Puts the figures of a run into `docs/performance.md`, between its marks, and draws the plots beside it."""
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
