@@ -45,11 +45,11 @@ def test_untrusted_text_cannot_forge_a_line(form: str) -> None:
 
 async def test_each_line_carries_the_ids_of_its_own_import(tmp_path: Path) -> None:
     """Also when one import's end is what lets the next begin."""
-    async with (
-        Origin({"/d": behaviours.serve(qcow2())}) as origin,
-        Running(tmp_path, origin, imports={"max_running": 1}) as service,
-    ):
-        with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
+    with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
+        async with (
+            Origin({"/d": behaviours.serve(qcow2())}) as origin,
+            Running(tmp_path, origin, imports={"max_running": 1}) as service,
+        ):
             created = [await service.submit(url=origin.url("/d"), disk_format="qcow2") for _ in range(3)]
             for one in created:
                 await service.ended(one["id"])

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from fetcher.errors import Cancelled, ChecksumMismatch, Failure, InternalFault
+from fetcher.errors import Cancelled, ChecksumMismatch, Failure, InternalFault, StoreFailed
 from fetcher.guards.quota import QuotaCap
 from fetcher.importer import tracing
 from fetcher.importer.answer import Unchanged
@@ -149,11 +149,15 @@ class Pull:
             )
             intake = await self._take(attempts)
             if intake is not None:
-                await unbroken(self._commit(intake, attempts))
+                await self._commit(intake, attempts)
         finally:
             saving.cancel()
             await asyncio.wait({saving})
-            await unbroken(self._let_go(attempts))
+            try:
+                await unbroken(self._let_go(attempts))
+            except StoreFailed as error:
+                # The next start finds it as it is; what ended the pull must not be forgotten over it.
+                log.error("pull.left", pull_id=self._kept.id, detail=str(error))  # noqa: TRY400 - a fact, not a fault
 
     async def _take(self, attempts: Attempts) -> Intake | None:
         """Pull the bytes; None when everybody got those of an earlier pull."""
@@ -217,20 +221,30 @@ class Pull:
         return next(iter(self._failed.values())) if self._failed and not is_proven else None
 
     async def _commit(self, intake: Intake, attempts: Attempts) -> None:
-        for live in self._followers:
+        for live in list(self._followers):
             if live.record.id in self._failed:
                 await self._end(live, self._failed[live.record.id])
         lives = list(self._followers)
         if not lives:
             return
+        failed: list[tuple[Live, Failure]] = []
         settle = partial(activate_all, self._parts.index, lives, story=self._story(attempts))
-        with tracing.span("commit"):
-            ends = await commit(self._parts, lives, intake, settle)
-        for live, failure in zip(lives, ends, strict=True):
+
+        async def make_visible() -> None:
+            with tracing.span("commit"):
+                ends = await commit(self._parts, lives, intake, settle)
+            for live, failure in zip(lives, ends, strict=True):
+                if failure is None:
+                    self._drop(live)
+                else:
+                    failed.append((live, failure))
+
+        await unbroken(make_visible())
+        # Not a part of the above: an index that takes no verdict must not keep the service from stopping.
+        for live, failure in failed:
             await self._end(live, failure)
-        projects = {
-            live.record.project_id for live, failure in zip(lives, ends, strict=True) if failure is None
-        }
+        lost = {live.record.id for live, _failure in failed}
+        projects = {live.record.project_id for live in lives if live.record.id not in lost}
         reuse = Reuse(self._parts, self._settings, plain_request(self._secrets))
         await reuse.remember(sorted(projects), attempts.etag, intake.digests()["sha256"])
 
