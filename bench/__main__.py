@@ -10,7 +10,8 @@ from bench import case_api, case_download, case_glance, case_many, case_pull, ca
 from bench.check import check
 from bench.figures import Report, Row
 from bench.lab import Lab, Missing, laboratory
-from bench.plots import draw
+from bench.profile import profile
+from bench.publish import publish
 
 CASES: dict[str, Callable[[Lab], list[Row]]] = {
     "pull": case_pull.measure,
@@ -36,14 +37,20 @@ def main() -> int:
     run.add_argument("--size-mib", type=int, default=1024, help="size of the big image (1024)")
     run.add_argument("--json", type=Path, default=Path("bench/results.json"), help="where the figures go")
     commands.add_parser("check", help="count what must not grow; the same on every machine")
-    plot = commands.add_parser("plot", help="draw the plots of docs/ from the figures of a run")
-    plot.add_argument("--json", type=Path, default=Path("bench/results.json"), help="where the figures are")
+    spy = commands.add_parser("profile", help="sample one pull with py-spy")
+    spy.add_argument("scheme", nargs="?", choices=("http", "https"), default="http")
+    page = commands.add_parser("publish", help="put the figures and plots of a run into docs/")
+    page.add_argument("--json", type=Path, default=Path("bench/results.json"), help="where the figures are")
     options = parser.parse_args()
     if options.command == "check":
         return check()
-    if options.command == "plot":
-        for path in draw(options.json, Path("docs")):
+    if options.command == "publish":
+        for path in publish(options.json):
             print(path)
+        return 0
+    if options.command == "profile":
+        with laboratory(1, 1024) as lab:
+            profile(lab, options.scheme)
         return 0
     unknown = set(options.cases) - set(CASES)
     if unknown:

@@ -135,7 +135,7 @@ def running(lab: Lab, source: Origin, venv: Path) -> Iterator[Glance]:
         stdout=log,
         stderr=log,
     )
-    gunicorn = [venv / "bin" / "gunicorn", "-w", "1", "--threads", "8", "--timeout", "600"]
+    gunicorn = [str(venv / "bin" / "gunicorn"), "-w", "1", "--threads", "8", "--timeout", "600"]
     process = subprocess.Popen(
         [*gunicorn, "-b", f"127.0.0.1:{port}", "glance.wsgi.api:application"],
         cwd=home,

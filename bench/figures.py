@@ -126,12 +126,12 @@ class Report:
 
     def write(self, path: Path) -> None:
         """Write everything as JSON; what other cases of an earlier run found stays."""
-        kept: dict[str, object] = {}
+        kept: dict[tuple[str, str], object] = {}
         if path.exists():
             for old in json.loads(path.read_text())["rows"]:
-                kept[old["name"]] = old
+                kept[old["name"], old["versus"]] = old
         for line in self.rows:
-            kept[line.name] = asdict(line) | {"machine": self.machine()}
+            kept[line.name, line.versus] = asdict(line) | {"machine": self.machine()}
         document = {"rows": list(kept.values()), "skipped": self.skipped}
         path.write_text(json.dumps(document, indent=1) + "\n")
 

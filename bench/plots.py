@@ -97,8 +97,8 @@ def _svg(plot: Plot) -> str:
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour}"/>'
             for x, y in (at(*p) for p in points)
         ]
-        place = f'x="{WIDTH - RIGHT}" y="{TOP + 14 + 16 * number}" text-anchor="end"'
-        parts.append(f'<text {place} fill="{colour}">{name}</text>')
+        corner = f'x="{WIDTH - RIGHT}" y="{TOP + 14 + 16 * number}" text-anchor="end"'
+        parts.append(f'<text {corner} fill="{colour}">{name}</text>')
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 

@@ -146,14 +146,19 @@ async def submit(service: Process, url: str, **fields: Any) -> str:
     return str(document["id"])
 
 
-async def until_kept(data: Path, size: int) -> None:
-    """Wait until a checkpoint of so many bytes is in the index."""
-    async with asyncio.timeout(30):
+async def until_row(data: Path, condition: str, value: float) -> None:
+    """Wait until the index has a row of a pull that meets a condition."""
+    async with asyncio.timeout(60):
         while True:
             with contextlib.closing(sqlite3.connect(data / "index.sqlite")) as db:
-                if db.execute("SELECT 1 FROM pulls WHERE kept_bytes >= ?", [size]).fetchone():
+                if db.execute(f"SELECT 1 FROM pulls WHERE {condition}", [value]).fetchone():
                     return
             await asyncio.sleep(0.01)
+
+
+async def until_kept(data: Path, size: int) -> None:
+    """Wait until a checkpoint of so many bytes is in the index."""
+    await until_row(data, "kept_bytes >= ?", size)
 
 
 async def test_kill_in_the_middle_and_only_the_rest_is_pulled(tmp_path: Path) -> None:
@@ -276,12 +281,11 @@ async def test_a_budget_survives_the_crash(tmp_path: Path) -> None:
     }
     async with Origin({"/x": stall}) as origin, Process(config(tmp_path, origin, **pace)) as service:
         import_id = await submit(service, origin.url("/x"))
-        for _ in range(9):
-            await asyncio.sleep(0.5)
-            if (await service.call("GET", f"/imports/{import_id}"))[1]["state"] == "failed":
-                break
+        for spent in (0.4, 0.8, 1.2):
+            await until_row(tmp_path / "data", "spent_seconds >= ?", spent)
             await service.kill()
             await service.start()
+        await service.until(import_id, "failed")
         document = (await service.call("GET", f"/imports/{import_id}"))[1]
         assert document["verdict"]["code"] == "deadline-passed"
         await service.kill()

@@ -97,6 +97,7 @@ class Torture:
         async with Origin(self._flapping.routes()) as self.origin:
             self._write_config()
             for number in range(kills):
+                sys.stderr.write(f"\r{number} kills, {len(self.violations)} violations ")
                 await self._life(steps[number] if number < len(steps) else self._fate())
                 self._judge_now(f"kill {number + 1}")
                 if (number + 1) % rest_every == 0 or number + 1 == kills:
@@ -166,9 +167,15 @@ class Torture:
         process = Process(self._config)
         await process.start()
         async with asyncio.timeout(120):
-            while (await process.call("GET", "/healthz"))[1]["imports"] != {"queued": 0, "running": 0}:
+            while await self._going(process):
                 await asyncio.sleep(0.02)
         await process.kill()
+
+    async def _going(self, process: Process) -> bool:
+        for state in ("queued", "running", "waiting"):
+            if (await process.call("GET", f"/imports?state={state}&limit=1"))[1]["imports"]:
+                return True
+        return False
 
     def _judge_now(self, when: str) -> None:
         """What must hold at any moment: every visible image has its bytes, and they are the origin's."""

@@ -45,6 +45,8 @@ class AttemptAnswer(Shape, frozen=True, kw_only=True):
     received_bytes: Size
     wait_seconds: Seconds
     hops: list[HopAnswer]
+    url: str
+    connections: Annotated[int, Meta(ge=1)]
 
 
 class SubmissionAnswer(Shape, frozen=True, kw_only=True):
@@ -59,6 +61,9 @@ class SubmissionAnswer(Shape, frozen=True, kw_only=True):
     tags: list[str]
     properties: dict[str, str]
     visibility: Visibility
+    headers: Annotated[list[str], Meta(description="Names alone; values are never shown.")]
+    mirrors: Annotated[list[str], Meta(description="Without their secrets.")]
+    checksum_url: str | None
 
 
 class ImportLinks(Shape, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ import structlog
 
 from fetcher.errors import Cancelled, ChecksumMismatch, Failure, InternalFault
 from fetcher.guards.quota import QuotaCap
+from fetcher.importer import tracing
 from fetcher.importer.answer import Unchanged
 from fetcher.importer.attempts import Attempts
 from fetcher.importer.budget import Budget
@@ -19,6 +20,7 @@ from fetcher.importer.course import Course
 from fetcher.importer.followers import Followers
 from fetcher.importer.intake import Intake
 from fetcher.importer.intakes import Intakes
+from fetcher.importer.keeping import Keeping
 from fetcher.importer.live import Live
 from fetcher.importer.parts import Hooks, Parts
 from fetcher.importer.promises import Promises, SumsFile, is_promised
@@ -52,16 +54,15 @@ class Pull:
         self._connections = connections
         self._hooks = hooks
         self._settings = parts.settings()
+        self._keeping = Keeping(parts.index, kept, self._settings.resume.save_seconds)
         self._followers = Followers(parts.index, hooks.ended)
         self._secrets = Secrets(url="")
         self._sums: SumsFile | None = None
         self._failed: dict[str, ChecksumMismatch] = {}
         self._coming = 0
         self._settled = asyncio.Event()
-        self._marked = asyncio.Event()
         self._is_open = True
         self._is_parked = False
-        self._is_kept = bool(kept.spent_seconds)
 
     @property
     def id(self) -> str:
@@ -141,7 +142,7 @@ class Pull:
             is_proven=self._is_proven,
         )
         attempts = Attempts(self._parts.gate, course, self._connections)
-        saving = asyncio.create_task(self._save_often(attempts))
+        saving = asyncio.create_task(self._keeping.save_often(attempts))
         try:
             self._sums = await SumsFile.fetch(
                 self._parts.gate, self._secrets, self._settings, record.project_id
@@ -166,11 +167,6 @@ class Pull:
         return await attempts.take_all() if len(self._followers) else None
 
     def _intakes(self, reservation: Reservation) -> Intakes:
-        loop = asyncio.get_running_loop()
-
-        def marked() -> None:
-            loop.call_soon_threadsafe(self._marked.set)
-
         return Intakes(
             parts=self._parts,
             settings=self._settings,
@@ -180,7 +176,8 @@ class Pull:
             algorithms=self._algorithms,
             restart=self._followers.progress.restart,
             count=self._followers.receive,
-            marked=marked,
+            found=lambda verdict: self._followers.change(format=verdict),
+            marked=self._keeping.mark,
             cap=self._quota_cap,
         )
 
@@ -227,7 +224,8 @@ class Pull:
         if not lives:
             return
         settle = partial(activate_all, self._parts.index, lives, story=self._story(attempts))
-        ends = await commit(self._parts, lives, intake, settle)
+        with tracing.span("commit"):
+            ends = await commit(self._parts, lives, intake, settle)
         for live, failure in zip(lives, ends, strict=True):
             await self._end(live, failure)
         projects = {
@@ -240,28 +238,19 @@ class Pull:
         more: dict[str, Any] = {} if self._sums is None else {"sums": self._sums.story()}
         return Story(settings=self._settings, source_headers=attempts.source_headers, more=more)
 
-    async def _save_often(self, attempts: Attempts) -> None:
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._settings.resume.save_seconds):
-                    await self._marked.wait()
-            self._marked.clear()
-            self._is_kept = True
-            await self._parts.index.pulls.keep(attempts.kept())
-
     async def _let_go(self, attempts: Attempts) -> None:
         """Keep what a later process can go on from, or leave no trace."""
         if self._is_parked and len(self._followers):
-            await self._parts.index.pulls.keep(await attempts.park())
+            await self._keeping.save(await attempts.park())
             self._followers.change(state=State.QUEUED, phase=None)
             with suppress(Cancelled):
                 await self._followers.write()
             return
         await attempts.close()
-        if self._is_kept:
-            await self._parts.index.pulls.drop(self._kept.id)
+        await self._keeping.drop()
 
     async def _end_all(self, failure: Failure) -> None:
+        tracing.fail(failure.code)
         self._hooks.seal()
         await self._settled.wait()
         self._is_open = False
@@ -272,6 +261,8 @@ class Pull:
         """Give an import its verdict; without a failure it has it already."""
         if failure is not None and not isinstance(failure, Cancelled):
             await fail(self._parts.index, live, failure)
+        code = "ok" if failure is None else failure.code
+        tracing.event("import.ended", import_id=live.record.id, image_id=live.record.image_id, code=code)
         self._drop(live)
 
     def _drop(self, live: Live) -> None:

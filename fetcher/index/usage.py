@@ -49,12 +49,13 @@ class QuotaCheck:
         db.execute(
             """CREATE TEMP TRIGGER grew AFTER UPDATE ON main.usage
                WHEN NEW.images > OLD.images OR NEW.bytes + NEW.held_bytes > OLD.bytes + OLD.held_bytes
-               BEGIN INSERT OR IGNORE INTO grown
-               VALUES (NEW.project_id, OLD.images, OLD.bytes + OLD.held_bytes); END"""
+               BEGIN INSERT INTO grown SELECT NEW.project_id, OLD.images, OLD.bytes + OLD.held_bytes
+               WHERE NOT EXISTS (SELECT 1 FROM grown WHERE project_id = NEW.project_id); END"""
         )
         db.execute(
             """CREATE TEMP TRIGGER appeared AFTER INSERT ON main.usage
-               BEGIN INSERT OR IGNORE INTO grown VALUES (NEW.project_id, 0, 0); END"""
+               BEGIN INSERT INTO grown SELECT NEW.project_id, 0, 0
+               WHERE NOT EXISTS (SELECT 1 FROM grown WHERE project_id = NEW.project_id); END"""
         )
 
     def check(self, db: Database) -> None:

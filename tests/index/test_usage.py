@@ -7,9 +7,11 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlite_utils.db import Database
 
 from fetcher.errors import QuotaExceeded
 from fetcher.index import Index, Quota
+from fetcher.index.images import insert_image
 from fetcher.model import State, Verdict
 from tests.index.conftest import ALICE, BOB, START, activate, blob, make
 
@@ -30,6 +32,21 @@ async def test_one_image_too_many_is_refused_whole(tmp_path: Path) -> None:
         assert (caught.value.what, caught.value.quota, caught.value.used) == ("images", 2, 2)
         assert await index.imports.counts() == {"queued": 2}
         await index.imports.submit(make(BOB), max_queued=10)
+
+
+async def test_a_write_that_grows_twice_is_judged_by_what_was_before(tmp_path: Path) -> None:
+    """A verb may write several images; the quota is asked once, about all of them."""
+
+    def two(db: Database) -> None:
+        for _ in range(2):
+            insert_image(db, make().image)
+
+    async with limited(tmp_path, images=3) as index:
+        await index.connection.write(two)
+        with pytest.raises(QuotaExceeded) as caught:
+            await index.connection.write(two)
+        assert caught.value.used == 2
+        assert (await index.usage.find("alice")).images == 2
 
 
 async def test_many_at_once_get_exactly_the_quota(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from fetcher.config import Settings
 from fetcher.errors import InvalidRequest, SourceTooSlow, Truncated
 
 LINGER_SECONDS = 5.0
+LINGER_IDLE_SECONDS = 1.0  # Who sends nothing for so long has stopped, and reads.
 LINGER_BYTES = 67_108_864
 UNREAD = "fetcher.unread"  # In the scope of a request whose body was not read to its end.
 
@@ -71,6 +72,7 @@ class RequestBody:
         if self._received_bytes == 0 and self._waits_for_us():
             return
         most = self._received_bytes + LINGER_BYTES
+        self._idle_seconds = min(self._idle_seconds, LINGER_IDLE_SECONDS)
         with suppress(TimeoutError, Truncated, SourceTooSlow):
             async with asyncio.timeout(LINGER_SECONDS):
                 while not self._has_ended and self._received_bytes < most:

@@ -88,6 +88,7 @@ class Inspector:
             yield from behind_head(self.head, unpack_start(report, start))
             if start.content and start.is_known:
                 self._inside = describe(*_settle(bytes(start.content)))
+                report.facts["inside"] = self._inside.name
             self._on_news()
 
     def _judge_end(self, end: End) -> None:

@@ -20,6 +20,7 @@ XZ = Kind(key="xz", words="an xz archive", role=Role.PACKED)
 
 MAGIC, FOOTER_MAGIC = b"\xfd7zXZ\0", b"YZ"
 HEADER_BYTES = FOOTER_BYTES = 12
+LONGEST_NUMBER_BITS = 63
 FOOTER = Struct("<II2s2s")
 
 
@@ -56,12 +57,12 @@ def _check_index(index: bytes, report: Report, total: int) -> None:
     if index[0] or crc32(index[:-4]) != int.from_bytes(index[-4:], "little"):
         report.broke("xz-index", "its index is damaged", CUT_SHORT)
         return
-    numbers = _numbers(index[1:-4])
-    count = next(numbers, 0)
-    packed = unpacked = 0
-    for _ in range(min(count, len(index))):
-        packed += round_up(next(numbers, 0), 4)
-        unpacked += next(numbers, 0)
+    count, *numbers = *_numbers(index[1:-4]), 0
+    if 2 * count > len(numbers) - 1:
+        report.broke("xz-index", "its index is damaged", CUT_SHORT)
+        return
+    packed = sum(round_up(number, 4) for number in numbers[: 2 * count : 2])
+    unpacked = sum(numbers[1 : 2 * count : 2])
     stream = HEADER_BYTES + packed + len(index) + FOOTER_BYTES
     report.require(stream <= total, "xz-index", "its index describes more than there is", CUT_SHORT)
     if stream == total:
@@ -71,7 +72,7 @@ def _check_index(index: bytes, report: Report, total: int) -> None:
 
 
 def _numbers(index: bytes) -> Iterator[int]:
-    """Read numbers of 7 bits a byte, the lowest first."""
+    """Read numbers of 7 bits a byte, the lowest first, of 9 bytes at most; stop at one that is longer."""
     number = shift = 0
     for byte in index:
         number |= (byte & 0x7F) << shift
@@ -79,3 +80,5 @@ def _numbers(index: bytes) -> Iterator[int]:
         if not byte & 0x80:
             yield number
             number = shift = 0
+        elif shift == LONGEST_NUMBER_BITS:
+            return

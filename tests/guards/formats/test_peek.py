@@ -21,6 +21,7 @@ def test_inside_is_found(packer: str, size: int) -> None:
     found = inspected(PACKERS[packer](mbr(size=size))).report()
     assert found.inside is not None
     assert (found.format, found.inside.format) == (packer, "mbr")
+    assert found.facts["inside"] == "raw disk image, MBR"
 
 
 @pytest.mark.parametrize("packer", PACKERS)

@@ -119,6 +119,17 @@ def test_long_xz_index_is_left_out() -> None:
         assert broken_rules(image + struct.pack("<I", crc32(footer)) + footer + b"YZ") == expected
 
 
+@pytest.mark.parametrize("records", [b"", b"\5", b"\xff" * 20, b"\x80" * 40_000], ids=len)
+def test_xz_index_has_the_records_that_it_counts(records: bytes) -> None:
+    """An index that promises more than it holds, or numbers without end, is damaged."""
+    index = (b"\0\5" + records).ljust(-(-(len(records) + 2) // 4) * 4, b"\0")
+    index += struct.pack("<I", crc32(index))
+    image = BUILT["xz-raw"]()
+    footer = struct.pack("<I", len(index) // 4 - 1) + image[6:8]
+    footer = struct.pack("<I", crc32(footer)) + footer + b"YZ"
+    assert broken_rules(image[:-12].ljust(2 * len(index), b"x") + index + footer) == {"xz-index"}
+
+
 def test_gpt_with_a_wrong_checksum_promises_nothing() -> None:
     """Where the table's checksum is wrong, what it says of the disk's size does not count."""
     image = bytearray(BUILT["raw-gpt"]())

@@ -1,0 +1,248 @@
+"""Any order of submit, cancel, delete, crash, scrub and upkeep: index, store and a simple model agree."""
+
+import asyncio
+import hashlib
+import shutil
+import tempfile
+from concurrent.futures import Future
+from contextlib import AsyncExitStack, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from fetcher.errors import Conflict, Failure, QuotaExceeded, StoreFailed, UnknownImage
+from fetcher.model import Actor, State, Submission
+from fetcher.store.disk import Disk
+from server import Service
+from tests.images import raw
+from tests.importer.test_upkeep import rot
+from tests.lab import behaviours
+from tests.lab.origin import Origin
+from tests.service import Running
+from tests.test_crash import agree
+
+ACTOR = Actor(project_id="default", user_id="u", roles=frozenset({"admin"}))
+BODIES = {"/a": raw(20_000), "/b": raw(9_000, seed=1) + bytes(50_000), "/same-as-a": raw(20_000)}
+HELD = {f"/held{path[1:]}": body for path, body in BODIES.items()}
+ALL = BODIES | HELD
+REFUSED = "/refused"
+QUOTA_IMAGES = 6
+
+
+class Mains(Disk):
+    """A disk with a plug: once pulled, nothing changes on it any more."""
+
+    is_dead = False
+
+    def _check(self) -> None:
+        if self.is_dead:
+            raise OSError(5, "the power is gone")
+
+    def open(self, path: Path, flags: int) -> int:
+        self._check()
+        return super().open(path, flags)
+
+    def write(self, descriptor: int, piece: memoryview, offset: int) -> int:
+        self._check()
+        return super().write(descriptor, piece, offset)
+
+    def rename(self, path: Path, target: Path) -> None:
+        self._check()
+        super().rename(path, target)
+
+    def unlink(self, path: Path) -> None:
+        self._check()
+        super().unlink(path)
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """One store through many lives; the model is a dictionary of what was submitted and deleted."""
+
+    @initialize()
+    def begin(self) -> None:
+        """Open the house on an empty folder, beside an origin that holds some answers back."""
+        self.folder = Path(tempfile.mkdtemp(prefix="machine-"))
+        self.runner = asyncio.Runner()
+        self.paths: dict[str, str] = {}
+        self.images: dict[str, str] = {}
+        self.cancelled: set[str] = set()
+        self.deleted: set[str] = set()
+        self.runner.run(self._begin())
+
+    async def _begin(self) -> None:
+        self.opened = asyncio.Event()
+        routes = {path: behaviours.serve(body) for path, body in BODIES.items()}
+        held = {path: behaviours.gated(behaviours.serve(body), self.opened) for path, body in HELD.items()}
+        self.origin = Origin({**routes, **held, REFUSED: behaviours.serve(b"<!doctype html>")})
+        await self.origin.__aenter__()
+        running = Running(self.folder, self.origin, quota={"max_images": QUOTA_IMAGES})
+        running.write_config()
+        self.service = Service(running.config)
+        await self._open()
+
+    async def _open(self) -> None:
+        self.stack = AsyncExitStack()
+        self.house = await self.stack.enter_async_context(self.service.open_house())
+        self.mains = Mains()
+        self.house.store._disk = self.mains
+
+    @rule(path=st.sampled_from([*ALL, REFUSED]))
+    def submit(self, path: str) -> None:
+        """Submit a URL; only the quota may refuse it."""
+        submission = Submission(url=self.origin.url(path), disk_format="raw", max_bytes=1_000_000)
+        try:
+            record = self.runner.run(self.house.importer.submit(ACTOR, submission))
+        except QuotaExceeded:
+            assert self.runner.run(self.house.index.usage.find("default")).images == QUOTA_IMAGES
+            return
+        self.paths[record.id], self.images[record.id] = path, record.image_id
+
+    @rule(which=st.integers(0, 30), steps=st.integers(0, 40))
+    def cancel(self, which: int, steps: int) -> None:
+        """Cancel some import, after it had some turns of the loop."""
+        if self.paths:
+            import_id = sorted(self.paths)[which % len(self.paths)]
+            with suppress(Conflict):
+                self.runner.run(self._after(steps, self.house.importer.cancel(import_id, ACTOR)))
+                self.cancelled.add(import_id)
+
+    @rule(which=st.integers(0, 30), steps=st.integers(0, 40))
+    def delete(self, which: int, steps: int) -> None:
+        """Delete some image, whatever its import is at."""
+        if self.paths:
+            import_id = sorted(self.paths)[which % len(self.paths)]
+            with suppress(Conflict, UnknownImage):
+                delete = self.house.importer.delete_image(self.images[import_id], ACTOR)
+                self.runner.run(self._after(steps, delete))
+                self.deleted.add(import_id)
+
+    async def _after(self, steps: int, work: Any) -> None:
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        await work
+
+    @rule(steps=st.integers(0, 200))
+    def crash(self, steps: int) -> None:
+        """Pull the plug after some turns of the loop, and start again on what the disk had by then."""
+        self.runner.run(self._crash(steps))
+
+    async def _crash(self, steps: int) -> None:
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        self.mains.is_dead = True
+        self.house.index.connection._begin = refuse_all
+        with suppress(Failure):
+            await self.house.importer.close(0)
+        await self.stack.aclose()
+        await self._open()
+
+    @rule()
+    def restart(self) -> None:
+        """Stop in peace and start again."""
+        self.runner.run(self._restart())
+
+    async def _restart(self) -> None:
+        await self.stack.aclose()
+        await self._open()
+
+    @rule(which=st.integers(0, 5))
+    def rot_and_scrub(self, which: int) -> None:
+        """A blob rots; the scrub finds it and the mend brings it back."""
+        self.runner.run(self._settle())
+        blobs = sorted(path for path in self.house.store.blobs.rglob("*") if path.is_file())
+        if blobs:
+            rot(blobs[which % len(blobs)])
+            assert self.runner.run(self.house.upkeep.scrub(before=datetime.now(UTC)))["rotten"] == 1
+            self.opened.set()
+            assert self.runner.run(self.house.upkeep.mend()) == 1
+
+    @rule()
+    def do_chores(self) -> None:
+        """Upkeep while imports run harms none of them."""
+        self.runner.run(self.house.upkeep.do_chores())
+        self.runner.run(self.house.upkeep._settle_loose(None))
+
+    @rule()
+    def settle(self) -> None:
+        """Let everything end, then compare with the model."""
+        self.runner.run(self._settle())
+
+    async def _settle(self) -> None:
+        self.opened.set()
+        for _ in range(10_000):
+            going = [await self.house.importer.find(import_id, ACTOR) for import_id in self.paths]
+            going = [record for record in going if not record.state.is_final]
+            if not going and not any(self.house.importer.counts().values()):
+                break
+            await asyncio.sleep(0.002)
+        assert going == []
+        self.opened.clear()
+        await self._compare()
+
+    async def _compare(self) -> None:
+        active: dict[str, str] = {}
+        for import_id, path in self.paths.items():
+            record = await self.house.importer.find(import_id, ACTOR)
+            assert record.state.is_final
+            expected = State.REFUSED if path == REFUSED else State.SUCCEEDED
+            if import_id in self.cancelled:
+                expected = State.CANCELLED
+            if import_id in self.deleted:  # Which cancels an import that still writes the image.
+                assert record.state in {expected, State.CANCELLED}, record
+            else:
+                assert record.state is expected, record
+            if record.state is State.SUCCEEDED and import_id not in self.deleted:
+                active[self.images[import_id]] = path
+        await self._compare_images(active)
+
+    async def _compare_images(self, active: dict[str, str]) -> None:
+        digests = {hashlib.sha256(ALL[path]).hexdigest() for path in active.values()}
+        files = {path.name for path in self.house.store.blobs.rglob("*") if path.is_file()}
+        assert files == digests
+        assert await self.house.store.staged_paths() == []
+        for image_id, path in active.items():
+            image = await self.house.index.images.find(image_id, ACTOR)
+            assert image.sha256 == hashlib.sha256(ALL[path]).hexdigest()
+        usage = await self.house.index.usage.find("default")
+        held = (usage.images, usage.bytes, usage.held_bytes)
+        assert held == (len(active), sum(len(ALL[path]) for path in active.values()), 0)
+
+    @invariant()
+    def the_count_is_exact(self) -> None:
+        """At every moment, usage is what the rows say."""
+        if hasattr(self, "house"):
+            assert self.runner.run(self.house.index.upkeep.miscounted()) == []
+
+    def teardown(self) -> None:
+        """Come to rest once more, and judge what is on disk."""
+        if not hasattr(self, "house"):
+            return
+        try:
+            self.runner.run(self._settle())
+        finally:
+            self.runner.run(self._end())
+            self.runner.close()
+        agree(self.folder / "data")
+        shutil.rmtree(self.folder)
+
+    async def _end(self) -> None:
+        await self.stack.aclose()
+        await self.origin.__aexit__(None, None, None)
+        await asyncio.sleep(0)
+
+
+def refuse_all(batch: list[tuple[Any, Future[Any]]], _db: Any) -> bool:
+    """Stand in for an index whose disk is gone."""
+    for _work, future in batch:
+        future.set_exception(StoreFailed(reason="the power is gone"))
+    return False
+
+
+TestStoreMachine = StoreMachine.TestCase
+TestStoreMachine.settings = settings(
+    max_examples=12, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
+)
