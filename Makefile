@@ -71,3 +71,10 @@ bench-check: setup-dev
 
 bench-pulls: setup-dev
 	$(V)/python -m bench.pulls
+
+# Each harness for so long; `pip install atheris` first makes the search follow coverage.
+FUZZ_SECONDS ?= 60
+fuzz: setup-dev
+	@$(V)/python -m fuzz $(FUZZ_SECONDS)
+	@if $(V)/python -c "import atheris" 2>/dev/null; then \
+		$(V)/python fuzz/formats/fuzz_inspector.py -max_total_time=$(FUZZ_SECONDS); fi

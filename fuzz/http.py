@@ -127,6 +127,7 @@ class Lab:
         await self.origin.wait_idle()
         assert len(asyncio.all_tasks()) == 1
         assert not self.origin.errors
+        self.origin.requests.clear()
 
     async def _play(self, exchange: Exchange) -> None:
         for step in self.script:

@@ -89,8 +89,6 @@ def _check_labels(host: str) -> None:
 
 def _check_a_label(label: str) -> None:
     try:
-        same = idna.alabel(idna.ulabel(label)).decode() == label
+        idna.ulabel(label)
     except (idna.IDNAError, UnicodeError) as error:
         raise InvalidUrl(rule="host", reason="its host name is not valid (IDNA)") from error
-    if not same:
-        raise InvalidUrl(rule="host", reason="its host name is not valid (IDNA)")

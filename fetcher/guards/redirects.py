@@ -62,15 +62,14 @@ def check_redirect(target: str, chain: Sequence[str], settings: Settings) -> Non
 
 
 def resolve(base: str, reference: str) -> str:
-    """Resolve a reference against an absolute URL, textually.
+    """Resolve a reference that is not empty against an absolute URL, textually.
 
     Source: RFC 3986 section 5.2, strict; the result is no more valid than the reference was.
     """
     if _SCHEME.match(reference):
         return reference
     parts = _PARTS.fullmatch(base)
-    if parts is None:
-        raise ValueError(base)
+    assert parts is not None
     scheme, authority, path, query = parts[1], parts[2], parts[3], parts[4] or ""
     if reference.startswith("//"):
         return scheme + reference
@@ -79,7 +78,7 @@ def resolve(base: str, reference: str) -> str:
         path, query = _without_dots(new_path), mark + new_query
     elif new_path:
         path, query = _without_dots(path[: path.rfind("/") + 1] + new_path), mark + new_query
-    elif mark:
+    else:
         query = mark + new_query
     return f"{scheme}//{authority}{path}{query}"
 

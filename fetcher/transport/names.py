@@ -15,6 +15,7 @@ from fetcher.errors import NameUnresolved
 from fetcher.transport import dns_client
 
 LookUp = Callable[[str], list[str]]
+Apart = Callable[[Callable[[], None]], None]
 
 
 def ask_machine(name: str) -> list[str]:
@@ -26,6 +27,15 @@ def ask_machine(name: str) -> list[str]:
     found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
     # IPv6 answers may be bound to a link; the number is apart from the address then.
     return [f"{host[0]}%{host[3]}" if len(host) == 4 and host[3] else str(host[0]) for *_, host in found]
+
+
+def in_thread(work: Callable[[], None]) -> None:
+    """Run something in a thread; a daemon, since a name that hangs must not hold up the end of the service.
+
+    Raises:
+        RuntimeError: The machine has no threads left.
+    """
+    threading.Thread(target=work, name="names", daemon=True).start()
 
 
 class _Waiting(msgspec.Struct, kw_only=True):
@@ -41,10 +51,12 @@ class Names:
 
     Args:
         look_up: Blocks until it has the addresses of a name.
+        apart: Runs something that blocks, beside the loop.
     """
 
-    def __init__(self, look_up: LookUp = ask_machine) -> None:
+    def __init__(self, look_up: LookUp = ask_machine, apart: Apart = in_thread) -> None:
         self._look_up = look_up
+        self._apart = apart
         self._running: Counter[str] = Counter()
         self._waiting: deque[_Waiting] = deque()
         self._pending: dict[str, asyncio.Future[list[str]]] = {}
@@ -140,10 +152,9 @@ class Names:
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(end, answers, failed)
 
-        # Daemons: a name that hangs must not hold up the end of the service.
         try:
-            threading.Thread(target=work, name="names", daemon=True).start()
-        except RuntimeError as error:  # the machine has no threads left
+            self._apart(work)
+        except RuntimeError as error:
             end([], OSError(str(error)))
         return pending
 

@@ -37,6 +37,5 @@ def verify(text: bytes, keys: Sequence[str], signature: bytes | None = None) -> 
         result = pysequoia.verify(bytes=text, store=lambda _: certificates, signature=apart)
     except RuntimeError:  # what sequoia says fills pages and is of use to nobody
         return None
-    if not result.valid_sigs or result.bytes is None:
-        return None
-    return result.bytes, result.valid_sigs[0].certificate
+    signed = result.bytes
+    return (signed, result.valid_sigs[0].certificate) if result.valid_sigs and signed is not None else None

@@ -11,7 +11,7 @@ from yarl import URL
 
 from fetcher.config import Settings, load_settings
 from fetcher.errors import InvalidUrl
-from fetcher.guards.url import check_url, limits, redact_url
+from fetcher.guards.url import _agree, check_url, limits, redact_url
 from tests.lab import words
 
 SETTINGS = load_settings()
@@ -424,6 +424,16 @@ def test_reasons_quote_nothing_of_the_url(raw: str) -> None:
     except InvalidUrl as error:
         REASONS.add(error.reason)
     assert len(REASONS) < 30
+
+
+@pytest.mark.parametrize(
+    ("host", "target"), [("a.example/@b", "/"), ("a.example@b", "/"), ("a:b]", "/"), ("[", "/"), ("a", "?")]
+)
+def test_parsers_that_disagree_end_it(host: str, target: str) -> None:
+    """Should our reading of a URL ever differ from that of the parser that dials, nothing is fetched."""
+    with pytest.raises(InvalidUrl) as caught:
+        _agree("http", host, 80, target, SETTINGS)
+    assert caught.value.rule == "syntax"
 
 
 def test_limits_are_published() -> None:

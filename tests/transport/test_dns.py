@@ -10,7 +10,7 @@ from dnslib import QTYPE, RR, A, DNSHeader, DNSQuestion, DNSRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fetcher.transport.dns_client import NoAnswer, look_up
+from fetcher.transport.dns_client import NoAnswer, _Asking, look_up
 from fetcher.transport.dns_message import AAAA, BadMessage, ask, read
 from fetcher.transport.dns_message import A as KIND_A
 from tests.lab.dns import NameServer
@@ -136,6 +136,15 @@ async def test_guesses_before_the_answer_change_nothing() -> None:
     async with NameServer({NAME.removesuffix("."): guess}) as server:
         with pytest.raises(NoAnswer):
             await look_up(NAME, [server.address], try_seconds=0.1)
+
+
+async def test_what_comes_after_the_answer_changes_nothing() -> None:
+    """A second datagram and a late error find nobody waiting."""
+    asking = _Asking(NAME, KIND_A, 7)
+    asking.datagram_received(reply(RR(NAME, QTYPE.A, rdata=A("192.0.2.1"))), ("192.0.2.53", 53))
+    asking.datagram_received(reply(RR(NAME, QTYPE.A, rdata=A("10.0.0.1"))), ("192.0.2.53", 53))
+    asking.error_received(OSError())
+    assert asking.answered.result().addresses == ("192.0.2.1",)
 
 
 async def test_many_questions_at_once_take_no_threads() -> None:

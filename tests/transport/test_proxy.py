@@ -86,6 +86,15 @@ async def test_proxy_that_is_down_is_told_like_any_other_failure() -> None:
     assert isinstance(outcome.failure, ConnectFailed)
 
 
+async def test_proxy_that_never_answers_ends_with_the_connect_limit() -> None:
+    """It has the time of a connection, not of a pull."""
+    async with Origin(is_mute=True) as proxy:
+        settings = lab_settings(egress={"proxy": proxy.url().rstrip("/")}, pace={"connect_seconds": 0.3})
+        outcome = await attack("https://a.example/", settings, Gate(FakeNames({})))
+    assert isinstance(outcome.failure, ConnectFailed)
+    assert outcome.seconds < 3.0
+
+
 async def test_name_of_the_proxy_is_resolved_and_no_rule_binds_it() -> None:
     """The operator's own proxy may live inside."""
     async with Origin({"*": serve(DATA)}) as origin, Proxy(("127.0.0.1", origin.port)) as proxy:

@@ -1,15 +1,19 @@
 """Origins that take their time: rows T01 to T06 of the attacks. Limits are short here, so that tests are."""
 
 import asyncio
+import resource
 import socket
 import ssl
 import time
+from pathlib import Path
 
+import aiohttp
 import pytest
 
 from fetcher.errors import ConnectFailed, NameUnresolved, SourceTooSlow, Truncated
 from fetcher.guards.pace import RateFloor
 from fetcher.transport import Gate, Source, SourceRequest
+from fetcher.transport.dial import Conversation, Handover, _drop
 from fetcher.transport.names import Names
 from tests.lab import FakeNames, Origin, lab_settings
 from tests.lab.behaviours import chunked, drip, drip_raw, gated, redirect, serve, silent, stall
@@ -169,6 +173,49 @@ async def test_h01_address_that_does_not_answer_ends_with_its_limit() -> None:
     assert outcome.seconds < SOON
 
 
+async def test_addresses_that_do_not_answer_are_dialled_side_by_side() -> None:
+    """Two dead addresses take no longer than one."""
+    with socket.socket() as one, socket.socket() as two:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+        two.bind(("127.0.0.2", port))
+        fillers = []
+        for full in (one, two):
+            full.listen(0)
+            fillers.append(socket.create_connection(full.getsockname()))
+        settings = lab_settings(
+            address={"allow": [{"cidr": "127.0.0.0/8", "ports": [port]}]},
+            pace=SHORT | {"connect_seconds": 5.0},
+        )
+        gate = Gate(FakeNames({"dead.example": ["127.0.0.1", "127.0.0.2"]}))
+        outcome = await attack(f"http://dead.example:{port}/", settings, gate)
+        for filler in fillers:
+            filler.close()
+    assert outcome.code in {"connect-failed", "source-too-slow"}
+    assert outcome.seconds < SOON
+
+
+async def test_dial_that_came_through_too_late_is_closed() -> None:
+    """A connection that nobody needs any more is not left to the garbage collector."""
+
+    async def dial() -> socket.socket:
+        return socket.socket()
+
+    late = asyncio.create_task(dial())
+    await asyncio.sleep(0)
+    await _drop([late])
+    assert late.result().fileno() == -1
+
+
+async def test_connection_is_handed_over_once() -> None:
+    """The library cannot get a second one, whatever it would want it for."""
+    connector = Handover(Conversation(asyncio.get_running_loop()))
+    await connector._create_connection(None, [], None)
+    with pytest.raises(aiohttp.ClientConnectionError):
+        await connector._create_connection(None, [], None)
+    await connector.close()
+
+
 async def test_n06_hung_name_ends_with_its_limit() -> None:
     """A resolver that never answers costs the limit, not its own time."""
     names = FakeNames({"hung.example": FakeNames.HANG})
@@ -262,6 +309,52 @@ async def test_n06_who_gives_up_waiting_gives_up_the_turn() -> None:
         await first
 
 
+async def test_n06_two_who_waited_for_one_name_share_its_look_up() -> None:
+    """Whoever gets a turn and finds the name being looked up already gives the turn back."""
+    names = FakeNames(
+        {"hung1.example": FakeNames.HANG, "hung2.example": FakeNames.HANG, "good.example": ["127.0.0.1"]}
+    )
+    settings = lab_settings(
+        dns={"max_lookups": 2, "max_lookups_per_project": 2}, pace=SHORT | {"dns_seconds": 5.0}
+    )
+    resolver = Names(names)
+    tasks = [
+        asyncio.create_task(resolver.resolve(f"hung{number}.example", settings, "a")) for number in (1, 2)
+    ]
+    await asyncio.sleep(0)
+    tasks += [asyncio.create_task(resolver.resolve("good.example", settings, "b")) for _ in range(2)]
+    await asyncio.sleep(0.02)
+    names.release()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [isinstance(result, NameUnresolved) for result in results] == [True, True, False, False]
+    assert not resolver._running
+
+
+async def test_n06_turn_that_comes_too_late_is_given_back() -> None:
+    """Cancelled in the very moment of its turn: the place is free again."""
+    settings, resolver = lab_settings(dns={"max_lookups": 1}), Names(FakeNames({}))
+    await resolver._take_turn(settings, "a")
+    late = asyncio.create_task(resolver._take_turn(settings, "b"))
+    await asyncio.sleep(0)
+    resolver._give_back(settings, "a")
+    late.cancel()
+    await asyncio.gather(late, return_exceptions=True)
+    assert not resolver._running
+
+
+async def test_n06_machine_without_threads_resolves_nothing() -> None:
+    """An error of ours is told like any other, and no place stays taken."""
+
+    def fail(_) -> None:
+        raise RuntimeError("can't start new thread")
+
+    resolver = Names(FakeNames({"a.example": ["127.0.0.1"]}), fail)
+    for _ in range(40):
+        with pytest.raises(NameUnresolved):
+            await resolver.resolve("a.example", lab_settings(), "a")
+    assert not resolver._running
+
+
 async def test_n06_silent_name_server_ends_with_the_limit() -> None:
     """The operator's own name server may be silent too; no thread waits for it."""
     async with NameServer({"a.example": lambda _: None}) as server:
@@ -270,6 +363,26 @@ async def test_n06_silent_name_server_ends_with_the_limit() -> None:
         )
     assert isinstance(outcome.failure, NameUnresolved)
     assert outcome.seconds < SOON
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "a.example"])
+async def test_machine_without_descriptors_reaches_nobody(host: str) -> None:
+    """When no socket can be made, nothing is dialled, and the error is one of the table's."""
+    async with Origin({"/x": serve(b"a")}) as origin:
+        settings = lab_settings(origin, address={"allow": [{"cidr": "127.0.0.1/32", "ports": [origin.port]}]})
+        opening = Gate(FakeNames({"a.example": ["127.0.0.1"]})).open(
+            SourceRequest(url=origin.url("/x", host)), settings, lambda _: None
+        )
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with Path("/dev/null").open() as last:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (last.fileno(), hard))
+            try:
+                with pytest.raises(ConnectFailed) as caught:
+                    await opening.__aenter__()
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert caught.value.reason == "this machine has no file descriptors left"
+        assert origin.connections == 0
 
 
 async def test_cancelled_pull_leaves_nothing() -> None:

@@ -254,6 +254,7 @@ def test_own_addresses_are_known() -> None:
     assert is_own(ip_address("::1"), 80)
     assert not is_own(IPv4Address("192.0.2.1"), 80)
     assert not is_own(IPv4Address("93.184.216.34"), 80)
+    assert not is_own(IPv4Address("255.255.255.255"), 80)  # no way there at all
 
 
 class AtHome(Plan):

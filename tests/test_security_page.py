@@ -1,0 +1,27 @@
+"""The page on security names tests that exist."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_every_promise_has_its_test() -> None:
+    """A promise whose test was renamed or removed is a promise no more."""
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "security.md").read_text()))
+    written = set()
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        written |= set(re.findall(r"^(?:async )?def (test_\w+)", path.read_text(), re.MULTILINE))
+    assert len(named) > 40
+    assert named - written == set()
+
+
+def test_every_setting_named_exists() -> None:
+    """Likewise the settings that change the trust."""
+    from fetcher.config import load_settings
+
+    settings = load_settings()
+    for section, key in re.findall(
+        r"^\| `(\w+)\.(\w+)", (ROOT / "docs" / "security.md").read_text(), re.MULTILINE
+    ):
+        assert hasattr(getattr(settings, section), key), (section, key)
