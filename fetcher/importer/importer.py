@@ -163,7 +163,8 @@ class Importer:
         writer = await self.parts.index.images.check_deletable(image_id, actor)
         if writer is not None:
             with suppress(Conflict):  # It ended by itself meanwhile.
-                may = msgspec.structs.replace(actor, roles=ENGINE.roles)  # Of the image, so of its import too.
+                # Who may delete the image may end its import, also where that began under another owner.
+                may = Actor(project_id=actor.project_id, user_id=actor.user_id, roles=ENGINE.roles)
                 record = await self.cancel(writer, may)
                 if record.owns_image:
                     return
