@@ -154,8 +154,8 @@ def serve(service: Service) -> int:
     host, port = listening.getsockname()[:2]
     base = settings.server.public_url or f"http://{f'[{host}]' if ':' in host else host}:{port}"
     print(  # noqa: T201 - what a person who starts the service wants to know first
-        f"Glance Fetcher\n  page  {base}/\n  API   {base}/imports and {base}/v2/images\n"
-        f"  limits {base}/limits\n  data  {service.folder}",
+        f"Glance Fetcher\n  page    {base}/\n  API     {base}/imports and {base}/v2/images\n"
+        f"  limits  {base}/limits\n  data    {service.folder}",
         file=sys.stderr,
         flush=True,
     )

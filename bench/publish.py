@@ -17,9 +17,8 @@ def publish(results: Path) -> list[Path]:
     page = PAGE.read_text()
     for mark, shown in (("table", others), ("stages", stages)):
         block = f"<!-- {mark} -->\n{_table(shown)}\n<!-- end of {mark} -->"
-        page = re.sub(
-            rf"<!-- {mark} -->.*<!-- end of {mark} -->", lambda _, text=block: text, page, flags=re.S
-        )
+        before, _, rest = page.partition(f"<!-- {mark} -->")
+        page = before + block + rest.partition(f"<!-- end of {mark} -->")[2]
     PAGE.write_text(page)
     return [PAGE, *draw(results, PAGE.parent)]
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from prometheus_client import (
@@ -176,6 +177,16 @@ class Metrics(Collector):
             yield _gauge("images", "Images in the index.", {(): self._totals.images})
             yield _gauge("blobs", "Blobs in the store.", {(): self._totals.blobs})
             yield _gauge("blob_bytes", "Bytes of all blobs.", {(): self._totals.size})
+            yield _gauge("blobs_faulty", "Blobs found missing or rotten.", {(): self._totals.faulty})
+            yield _gauge(
+                "scrub_age_seconds",
+                "Since the blob unread for longest was read.",
+                {(): _seconds_since(self._totals.oldest_check)},
+            )
+
+
+def _seconds_since(when: str | None) -> float:
+    return 0.0 if when is None else (datetime.now(UTC) - datetime.fromisoformat(when)).total_seconds()
 
 
 def _gauge(

@@ -56,6 +56,15 @@ class Wanted:
     checksum: str | None = None
     """The publisher's digest as `sha256:HEX`; other bytes are refused."""
 
+    checksum_url: str | None = None
+    """Where the publisher's file of digests is (SHA256SUMS and the like)."""
+
+    mirror: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    """Another URL with the same bytes; may be given several times."""
+
+    header: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    """A header for the source as `NAME: VALUE`, kept secret; may be given several times."""
+
     max_bytes: int | None = None
     """Refuse more than this; can only lower the operator's limit."""
 
@@ -78,14 +87,8 @@ class Wanted:
         """The submission as the API takes it.
 
         Raises:
-            ValueError: A property is not of the form NAME=VALUE.
+            ValueError: A property is not of the form NAME=VALUE, or a header not of NAME: VALUE.
         """
-        properties = {}
-        for text in self.property:
-            name, equals, value = text.partition("=")
-            if not equals or not name:
-                raise ValueError(f"--property {text} is not of the form NAME=VALUE")
-            properties[name] = value
         given = {
             "name": self.name,
             "disk_format": self.disk_format,
@@ -94,8 +97,22 @@ class Wanted:
             "max_bytes": self.max_bytes,
             "min_disk": self.min_disk or None,
             "min_ram": self.min_ram or None,
+            "checksum_url": self.checksum_url,
+            "mirrors": list(self.mirror) or None,
+            "headers": _pairs("--header", self.header, ":") or None,
             "tags": list(self.tag) or None,
-            "properties": properties or None,
+            "properties": _pairs("--property", self.property, "=") or None,
             "visibility": None if self.visibility == "private" else self.visibility,
         }
         return {"url": url, **{key: value for key, value in given.items() if value is not None}}
+
+
+def _pairs(option: str, texts: tuple[str, ...], sign: str) -> dict[str, str]:
+    """Names and values; what is wrong is told without its value, which may be secret."""
+    found = {}
+    for text in texts:
+        name, there, value = text.partition(sign)
+        if not there or not name.strip():
+            raise ValueError(f"{option} is given as NAME{sign}VALUE")
+        found[name.strip()] = value.strip() if sign == ":" else value
+    return found

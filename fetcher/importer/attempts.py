@@ -14,6 +14,7 @@ from fetcher.importer.connections import Connections
 from fetcher.importer.course import Course
 from fetcher.importer.intake import Intake
 from fetcher.importer.retrying import OF_THE_BYTES, Retrying
+from fetcher.importer.tracing import span
 from fetcher.importer.validator import validator_of
 from fetcher.importer.verdicts import verdict_of
 from fetcher.index import Kept
@@ -73,7 +74,8 @@ class Attempts:
                     self._intake = await self._course.intakes.restore()
                 while True:
                     try:
-                        return await self._attempt()
+                        with span("attempt"):
+                            return await self._attempt()
                     except Failure as failure:
                         await self._pause(failure)
         except TimeoutError as error:

@@ -10,7 +10,7 @@ from fetcher.importer.intake import Intake
 from fetcher.importer.parts import Parts
 from fetcher.importer.resume import replay
 from fetcher.index import Kept
-from fetcher.model import Submission
+from fetcher.model import FormatVerdict, Submission
 from fetcher.store import Staged
 from fetcher.store.store import Reservation
 
@@ -24,6 +24,7 @@ class Intakes:
         algorithms: Which digests to compute; asked when an intake is made.
         restart: Told that counting begins anew.
         count: Told the size of every chunk that passed the guards.
+        found: Told what the bytes are, as soon and as often as there is news.
         marked: Told of every checkpoint, in a thread of the workshop.
         cap: Makes the guard of the quota; None where each import is held to its own at its end.
     """
@@ -36,11 +37,13 @@ class Intakes:
     algorithms: Callable[[], Sequence[str]]
     restart: Callable[[], None]
     count: Callable[[int], None]
+    found: Callable[[FormatVerdict], None]
     marked: Callable[[], None]
     cap: Callable[[], Awaitable[Guard | None]]
 
     def __post_init__(self) -> None:
         """Go on counting files where an earlier process stopped."""
+        self._told: FormatVerdict | None = None
         self._number = int(self.kept.staged.rpartition(".")[2] or 0)
 
     async def fresh(self) -> Intake:
@@ -94,6 +97,13 @@ class Intakes:
 
     def _make(self, staged: Staged, cap: Guard | None) -> Intake:
         self.restart()
+
+        def count(size: int) -> None:
+            self.count(size)
+            if intake.format is not None and intake.format is not self._told:
+                self._told = intake.format
+                self.found(intake.format)
+
         intake = Intake(
             staged=staged,
             store=self.parts.store,
@@ -102,7 +112,7 @@ class Intakes:
             submission=self.claims,
             algorithms=self.algorithms(),
             reservation=self.reservation,
-            count=self.count,
+            count=count,
             times=self.parts.guard_times,
             marked=self.marked,
         )

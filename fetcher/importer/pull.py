@@ -10,6 +10,7 @@ import structlog
 
 from fetcher.errors import Cancelled, ChecksumMismatch, Failure, InternalFault
 from fetcher.guards.quota import QuotaCap
+from fetcher.importer import tracing
 from fetcher.importer.answer import Unchanged
 from fetcher.importer.attempts import Attempts
 from fetcher.importer.budget import Budget
@@ -175,6 +176,7 @@ class Pull:
             algorithms=self._algorithms,
             restart=self._followers.progress.restart,
             count=self._followers.receive,
+            found=lambda verdict: self._followers.change(format=verdict),
             marked=self._keeping.mark,
             cap=self._quota_cap,
         )
@@ -222,7 +224,8 @@ class Pull:
         if not lives:
             return
         settle = partial(activate_all, self._parts.index, lives, story=self._story(attempts))
-        ends = await commit(self._parts, lives, intake, settle)
+        with tracing.span("commit"):
+            ends = await commit(self._parts, lives, intake, settle)
         for live, failure in zip(lives, ends, strict=True):
             await self._end(live, failure)
         projects = {
@@ -247,6 +250,7 @@ class Pull:
         await self._keeping.drop()
 
     async def _end_all(self, failure: Failure) -> None:
+        tracing.fail(failure.code)
         self._hooks.seal()
         await self._settled.wait()
         self._is_open = False
@@ -257,6 +261,8 @@ class Pull:
         """Give an import its verdict; without a failure it has it already."""
         if failure is not None and not isinstance(failure, Cancelled):
             await fail(self._parts.index, live, failure)
+        code = "ok" if failure is None else failure.code
+        tracing.event("import.ended", import_id=live.record.id, image_id=live.record.image_id, code=code)
         self._drop(live)
 
     def _drop(self, live: Live) -> None:

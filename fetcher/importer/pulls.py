@@ -15,6 +15,7 @@ from fetcher.importer.parts import Hooks, Parts
 from fetcher.importer.patience import written
 from fetcher.importer.pull import Pull
 from fetcher.importer.queue import FairQueue, Slot, Ticket
+from fetcher.importer.tracing import span
 from fetcher.index import Kept
 from fetcher.model import Import
 
@@ -120,7 +121,8 @@ class Pulls:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(pull_id=pull.id)
         try:
-            await pull.run()
+            with span("pull", is_first=True, pull_id=pull.id):
+                await pull.run()
         finally:
             del self._pulls[slot], self._tasks[pull]
             self.release(slot)

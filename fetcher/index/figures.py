@@ -32,11 +32,15 @@ class Totals(Value, frozen=True, kw_only=True):
 
     Args:
         size: Bytes on disk, shared blobs counted once.
+        faulty: Blobs that were missing or rotten when they were last read.
+        oldest_check: When the blob that nobody has read for longest was read or written; None without blobs.
     """
 
     images: int
     blobs: int
     size: int
+    faulty: int
+    oldest_check: str | None
 
 
 class Ending(Value, frozen=True, kw_only=True):
@@ -145,7 +149,8 @@ def _usage(db: Database, limit: int) -> list[Usage]:
 
 def _totals(db: Database) -> Totals:
     sql = """SELECT (SELECT count(*) FROM images) AS images, count(*) AS blobs,
-                    coalesce(sum(size), 0) AS size FROM blobs"""
+                    coalesce(sum(size), 0) AS size, count(fault) AS faulty,
+                    min(ifnull(checked_at, created_at)) AS oldest_check FROM blobs"""
     return Totals(**next(iter(db.query(sql))))
 
 

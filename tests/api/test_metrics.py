@@ -53,6 +53,8 @@ async def test_every_import_is_counted_once_by_its_code(tmp_path: Path) -> None:
         assert at(found, "fetcher_images") == 3
         assert at(found, "fetcher_blobs") == 1
         assert at(found, "fetcher_blob_bytes") == len(body)
+        assert at(found, "fetcher_blobs_faulty") == 0
+        assert 0 < (at(found, "fetcher_scrub_age_seconds") or 0) < 60
         assert at(found, "fetcher_imports", state="running") == 0
         assert (at(found, "fetcher_guard_bytes_total", guard="FormatGuard") or 0) >= 3 * len(body)
         assert (at(found, "fetcher_guard_seconds_total", guard="ByteCap") or 0) > 0

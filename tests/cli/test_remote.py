@@ -1,6 +1,7 @@
 """Commands that talk to a server: what they print, and the exit code that says how it ended."""
 
 import asyncio
+import hashlib
 import signal
 from pathlib import Path
 
@@ -34,6 +35,28 @@ async def test_submit_and_wait_ends_with_the_image(fetcher: Fetcher, tmp_path: P
         assert newest["submission"]["properties"] == {"os": "x"}
         assert "succeeded" in result.err
         assert newest["digests"]["sha256"] in result.err
+
+
+async def test_mirrors_headers_and_checksum_files_are_passed_on(fetcher: Fetcher, tmp_path: Path) -> None:
+    """The header reaches the source and is shown by its name only; a malformed one is not echoed."""
+    body = qcow2()
+    sums = f"{hashlib.sha256(body).hexdigest()}  disk\n".encode()
+    routes = {"/disk": behaviours.serve(body), "/SHA256SUMS": behaviours.serve(sums)}
+    async with Origin(routes) as origin, Running(tmp_path, origin) as service:
+        result = await fetcher(
+            *("submit", origin.url("/disk"), "--wait", "--json", "--server", service.base),
+            *("--header", "X-Key: hush", "--mirror", origin.url("/mirror/disk")),
+            *("--checksum-url", origin.url("/SHA256SUMS")),
+        )
+        assert result.json["state"] == "succeeded"
+        assert result.json["verified_by"] != "none"
+        assert result.json["submission"]["headers"] == ["X-Key"]
+        assert result.json["submission"]["mirrors"] == [origin.url("/mirror/disk")]
+        asked = [request.header("x-key") for request in origin.requests if request.path == "/disk"]
+        assert asked == ["hush"]
+        wrong = await fetcher("submit", "u", "--header", "hush", "--server", service.base)
+        assert wrong.code == Exit.USAGE
+        assert "hush" not in wrong.err + wrong.out + result.out
 
 
 async def test_refusal_says_why_and_what_to_do(fetcher: Fetcher, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
 from tests.images import HTML, qcow2
@@ -17,6 +18,11 @@ from tests.service import Running
 
 NASTY = "\"'><img src=x onerror=window.owned=1><script>window.owned=1</script><svg onload=window.owned=1>"
 look = asyncio.to_thread
+SHOWN_FOLDER = """
+for (const place of document.querySelectorAll("dd.mono"))
+    if (place.textContent.startsWith(arguments[0]))
+        place.textContent = "/var/lib/glance-fetcher/data";
+"""
 PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
 
 
@@ -79,6 +85,7 @@ async def test_progress_moves_without_loading_again(browser: Browser, tmp_path: 
 
             browser.until(has_moved)
             browser.until(lambda: "iB/s" in browser.text(".figures"))
+            assert "The bytes are: QCOW2" in browser.text(".timeline")  # Known from the first kilobytes.
             browser.until(lambda: "succeeded" in browser.text("#story"))
             assert browser.run("return window.marked") == 1
             assert (
@@ -99,6 +106,25 @@ async def test_the_list_moves_and_keeps_the_focus(browser: Browser, tmp_path: Pa
         await service.run(url=origin.url("/d"), disk_format=None, name="second")
         await look(browser.until, lambda: "second" in browser.text("tbody"))
         assert await look(browser.run, "return document.activeElement.id") == f"row-{first['id']}"
+
+
+async def test_what_is_pressed_is_not_replaced(browser: Browser, tmp_path: Path) -> None:
+    """A link of a live row that is pressed for longer than a row lives still leads on when it is let go."""
+    slow = behaviours.serve(qcow2(clusters=60), bytes_per_second=500_000)
+    async with Origin({"/d": slow}) as origin, Running(tmp_path, origin) as service:
+        browser.base = service.base
+        created = await service.submit(url=origin.url("/d"), disk_format="qcow2")
+
+        def story() -> None:
+            browser.open("/page/imports")
+            browser.until(lambda: "iB of" in browser.text("tbody"))
+            link = browser.find("tbody a")
+            press = ActionChains(browser.driver)
+            press.move_to_element(link).click_and_hold().pause(2.5).release().perform()
+            browser.until(lambda: created["id"] in browser.driver.current_url)
+
+        await look(story)
+        await service.call("DELETE", f"/imports/{created['id']}")
 
 
 async def test_cancel_in_mid_import(browser: Browser, tmp_path: Path) -> None:
@@ -268,6 +294,7 @@ async def test_pictures_for_the_documentation(browser: Browser, tmp_path: Path) 
                 for width, is_dark in ((1180, False), (390, True)):
                     browser.look_like(width=width, is_dark=is_dark)
                     browser.open(path)
+                    browser.run(SHOWN_FOLDER, str(tmp_path))
                     words = "dark" if is_dark else "light"
                     browser.picture(PICTURES / f"{name}-{words}.png", width=width, is_dark=is_dark)
 

@@ -100,12 +100,14 @@ async def test_a_form_becomes_an_image(tmp_path: Path) -> None:
             tags="a, b,,",
             properties="os = debian\n\nx=1=2",
             visibility="private",
+            mirrors=f"{origin.url('/e')}\n{origin.url('/f')}",
         )
         assert status == 303
         ended = await service.ended(target.rpartition("/")[2])
         assert ended["state"] == "succeeded"
         submission = ended["submission"]
         assert submission["tags"] == ["a", "b"]
+        assert submission["mirrors"] == [origin.url("/e"), origin.url("/f")]
         assert submission["properties"] == {"os": "debian", "x": "1=2"}
         assert (submission["min_disk"], submission["max_bytes"]) == (2, 1_000_000)
         text = await seen(service, target)
@@ -297,7 +299,7 @@ async def test_events_carry_the_rows_and_the_story(tmp_path: Path) -> None:
         assert ended["id"].encode() in rows
         async with service.client.get(f"/page/imports/{ended['id']}/events") as answer:
             story = await answer.text()
-        assert story.startswith("event: end")
+        assert re.findall(r"^event: (\w+)", story, re.MULTILINE) == ["actions", "end"]
         await seen(service, "/page/imports/nope/events", 404)
 
 

@@ -21,6 +21,7 @@ from fetcher.errors import Conflict
 from fetcher.model import Import, State
 
 LIST_SECONDS = 1.0
+AGAIN_SECONDS = 5.0
 DETAIL_SECONDS = 0.5
 STATES = [state.value for state in State]
 
@@ -65,13 +66,14 @@ async def listing_events(request: Request, visitor: Visitor) -> Response:
     shown_rows = int(most) if most.isascii() and most.isdigit() and len(most) < 4 else None
 
     async def stream() -> AsyncIterator[ServerSentEvent]:
-        before = ""
+        before, before_at = "", 0.0
         while True:
             records, _ = await _page_of(house, visitor, filters, None)
             rows = fragment("_import_rows.html", records=records[:shown_rows])
-            if rows != before:
+            now = asyncio.get_running_loop().time()
+            if rows != before or now - before_at >= AGAIN_SECONDS:  # The page may have passed one over.
                 yield ServerSentEvent(rows, event="rows")
-                before = rows
+                before, before_at = rows, now
             await asyncio.sleep(LIST_SECONDS)
 
     return EventSourceResponse(stream(), headers=HEADERS)
@@ -103,6 +105,10 @@ async def detail_events(request: Request, visitor: Visitor) -> Response:
 
     async def stream() -> AsyncIterator[ServerSentEvent]:
         async for record in house.importer.follow(import_id, visitor.actor, least_seconds=DETAIL_SECONDS):
+            if record.state.is_final:
+                yield ServerSentEvent(
+                    fragment("_import_actions.html", visitor=visitor, record=record), event="actions"
+                )
             text = fragment("_import_story.html", visitor=visitor, **_story(request, visitor, record))
             yield ServerSentEvent(text, event="end" if record.state.is_final else "progress")
 

@@ -24,7 +24,7 @@ RECENT = 6
 EMPTY: dict[str, str] = dict.fromkeys(
     (
         *("url", "name", "disk_format", "container_format", "checksum", "max_bytes"),
-        *("min_disk", "min_ram", "tags", "properties", "visibility"),
+        *("min_disk", "min_ram", "tags", "properties", "visibility", "checksum_url", "mirrors"),
     ),
     "",
 )
@@ -49,7 +49,7 @@ async def _home(
         status=200 if failure is None else status_of(failure),
         values=values,
         wants_more=any(value for name, value in values.items() if name != "url"),
-        secret_lost="REDACTED" in values["url"],
+        secret_lost=any("REDACTED" in values[name] for name in ("url", "checksum_url", "mirrors")),
         failure=None if failure is None else {"words": str(failure.public()), "advice": advice_of(failure)},
         in_force=in_force(settings),
         settings=settings,
@@ -96,6 +96,8 @@ def _form_of(submission: Submission) -> dict[str, str]:
         "tags": ", ".join(submission.tags),
         "properties": "\n".join(f"{name}={value}" for name, value in submission.properties.items()),
         "visibility": submission.visibility,
+        "checksum_url": submission.checksum_url or "",
+        "mirrors": "\n".join(submission.mirrors),
     }
 
 
@@ -138,7 +140,7 @@ def to_document(form: Mapping[str, str]) -> dict[str, Any]:
         InvalidRequest: A number is none, or a property is not NAME=VALUE.
     """
     document: dict[str, Any] = {"url": (form.get("url") or "").strip()}
-    for name in ("name", "disk_format", "container_format", "checksum", "visibility"):
+    for name in ("name", "disk_format", "container_format", "checksum", "checksum_url", "visibility"):
         if text := text_of(form, name):
             document[name] = text
     for name in _WHOLE:
@@ -147,6 +149,7 @@ def to_document(form: Mapping[str, str]) -> dict[str, Any]:
                 raise InvalidRequest(field=name, reason=f"{name} is a whole number")
             document[name] = int(text)
     document["tags"] = [tag for tag in (text.strip() for text in form.get("tags", "").split(",")) if tag]
+    document["mirrors"] = form.get("mirrors", "").split()
     document["properties"] = _properties(form.get("properties", ""))
     return document
 

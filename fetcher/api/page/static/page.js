@@ -32,6 +32,17 @@
     }
   });
 
+  // What somebody is pressing this moment is not replaced under their finger; what ends an import always is.
+  var isPressed = false;
+  document.addEventListener("pointerdown", function () { isPressed = true; }, true);
+  ["pointerup", "pointercancel"].forEach(function (name) {
+    document.addEventListener(name, function () { setTimeout(function () { isPressed = false; }, 0); }, true);
+  });
+  document.addEventListener("htmx:sseBeforeMessage", function (event) {
+    var kind = event.detail.type;
+    if (isPressed && (kind === "rows" || kind === "progress")) event.preventDefault();
+  });
+
   var last = "";
   document.addEventListener("htmx:afterSwap", function (event) {
     reveal(event.target);
