@@ -10,6 +10,8 @@ from fetcher.api.views import limits_view
 from fetcher.config import Settings
 from fetcher.model import Actor
 
+MIB = 1_048_576
+
 
 def methods_for(actor: Actor, settings: Settings) -> list[str]:
     """The import methods that a caller may use; pulling from a URL is always there."""
@@ -44,9 +46,16 @@ async def stores(request: Request) -> Response:
 
 
 async def usage(request: Request) -> Response:
-    """`GET /v2/info/usage`: there are no quotas, so nothing is counted against one."""
-    await enter(request)
-    return Answer({"usage": {}})
+    """`GET /v2/info/usage`: what the caller's project holds, and may hold; sizes in MiB."""
+    house, actor = await enter(request)
+    held = await house.index.usage.find(actor.project_id)
+    max_images, max_bytes = house.settings().quota.of(actor.project_id)
+    size = held.bytes + held.held_bytes
+    shown = {
+        "image_size_total": {"limit": max_bytes // MIB, "usage": -(-size // MIB)},
+        "image_count_total": {"limit": max_images, "usage": held.images},
+    }
+    return Answer({"usage": shown})
 
 
 routes = [

@@ -87,7 +87,22 @@ async def test_there_is_one_store(cloud: Cloud) -> None:
     """Clients that know several stores find one."""
     document = await cloud.want(200, "rita", "GET", "/info/stores")
     assert [(store["id"], store["default"]) for store in document["stores"]] == [("fs", "true")]
-    assert await cloud.want(200, "rita", "GET", "/info/usage") == {"usage": {}}
+
+
+async def test_usage_is_the_projects(tmp_path: Path) -> None:
+    """What it holds and may hold, in images and MiB begun; another project's does not count."""
+    async with Cloud(tmp_path, quota={"max_images": 3, "max_bytes": 5_242_880}) as cloud:
+        await cloud.make_active()
+        await cloud.make()
+        shown = {who: (await cloud.want(200, who, "GET", "/info/usage"))["usage"] for who in ("rita", "bob")}
+        assert shown["rita"] == {
+            "image_size_total": {"limit": 5, "usage": 1},
+            "image_count_total": {"limit": 3, "usage": 2},
+        }
+        assert {entry["usage"] for entry in shown["bob"].values()} == {0}
+        await cloud.make()
+        document = await cloud.want(413, "alice", "POST", "/images", json={})
+        assert document["error"]["type"] == "quota-exceeded"
 
 
 async def test_errors_are_what_clients_read(cloud: Cloud) -> None:
