@@ -19,7 +19,7 @@ def publish(results: Path) -> list[Path]:
     for mark, shown in (("table", others), ("stages", stages)):
         block = f"<!-- {mark} -->\n{_table(shown)}\n<!-- end of {mark} -->"
         page = re.sub(
-            rf"<!-- {mark} -->.*<!-- end of {mark} -->", lambda _, text=block: text, page, flags=re.S
+            rf"<!-- {mark} -->.*<!-- end of {mark} -->", lambda _, text=block: text, page, flags=re.DOTALL
         )
     PAGE.write_text(page)
     return [PAGE, *draw(results, PAGE.parent)]

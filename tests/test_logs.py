@@ -1,5 +1,6 @@
 """Logs: one line an event, whatever a URL or a header holds."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -53,6 +54,9 @@ async def test_each_line_carries_the_ids_of_its_own_import(tmp_path: Path) -> No
             created = [await service.submit(url=origin.url("/d"), disk_format="qcow2") for _ in range(3)]
             for one in created:
                 await service.ended(one["id"])
+            async with asyncio.timeout(20):  # The line follows the row by a moment.
+                while sum(line["event"] == "import.succeeded" for line in lines) < len(created):
+                    await asyncio.sleep(0.01)
     ended = {line["import_id"]: line for line in lines if line["event"] == "import.succeeded"}
     for one in created:
         line = ended[one["id"]]
