@@ -3,7 +3,7 @@ PYTHON ?= python3
 CONFIG ?= config.toml
 V := .venv/bin
 
-.PHONY: run test torture check demo fuzz bench bench-check bench-pulls clean format setup setup-dev lock
+.PHONY: run test torture check demo fuzz conformance bench bench-check bench-pulls clean format setup setup-dev lock
 
 run: setup
 	@exec $(V)/python server.py --config $(CONFIG)
@@ -43,6 +43,11 @@ test: check
 # The service killed 300 times; takes a quarter of an hour.
 torture: setup-dev
 	$(V)/python -m tests.torture --kills 300
+
+# Real Keystone, Tempest and clients; the scripts that drive them are not part of this project.
+PEERS ?= ../shared/peers/clients
+conformance: setup-dev
+	@env -u PEERS nice bash scripts/conformance.sh "$(PEERS)"
 
 demo: setup
 	@sh scripts/debian-packages.sh demo

@@ -129,12 +129,13 @@ def submits(lab: Lab) -> list[Row]:
 
 
 async def _submit_all(ours: Service, url: str, clients: int, count: int) -> float:
-    body = json.dumps({"url": url, "disk_format": "raw"})
     left = iter(range(count))
     async with aiohttp.ClientSession(ours.base, headers={"Content-Type": "application/json"}) as session:
 
         async def client() -> None:
-            for _ in left:
+            for number in left:
+                # Equal ones would share a pull.
+                body = json.dumps({"url": f"{url}?{number}", "disk_format": "raw"})
                 async with session.post("/imports", data=body) as answer:
                     if answer.status != 202:
                         raise RuntimeError(await answer.text())

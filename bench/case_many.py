@@ -79,7 +79,7 @@ def slow(lab: Lab) -> list[Row]:
     with origin(lab, slow="64k") as source:
         for _ in range(max(1, lab.rounds // 2)):
             with service(lab, source, imports=OPEN) as ours:
-                ids = [submit(ours, source.url("slow/trickle")) for _ in range(count)]
+                ids = [submit(ours, source.url(f"slow/trickle?{number}")) for number in range(count)]
                 spent = ours.cpu_seconds()
                 waits += _ask(ours, ids, seconds=10)
                 cpu.append((ours.cpu_seconds() - spent) / 10)

@@ -1,7 +1,6 @@
 """Puts the figures of a run into `docs/performance.md`, between its marks, and draws the plots beside it."""
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,8 @@ def publish(results: Path) -> list[Path]:
     page = PAGE.read_text()
     for mark, shown in (("table", others), ("stages", stages)):
         block = f"<!-- {mark} -->\n{_table(shown)}\n<!-- end of {mark} -->"
-        page = re.sub(
-            rf"<!-- {mark} -->.*<!-- end of {mark} -->", lambda _, text=block: text, page, flags=re.DOTALL
-        )
+        before, _, rest = page.partition(f"<!-- {mark} -->")
+        page = before + block + rest.partition(f"<!-- end of {mark} -->")[2]
     PAGE.write_text(page)
     return [PAGE, *draw(results, PAGE.parent)]
 

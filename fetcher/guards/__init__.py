@@ -24,6 +24,7 @@ def format_guard(settings: Settings, submission: Submission) -> FormatGuard:
         disk_formats=settings.format.disk_formats,
         container_formats=settings.format.container_formats,
         max_virtual_bytes=settings.size.max_virtual_bytes,
+        max_bytes=submission.max_bytes,
         claimed_disk_format=submission.disk_format,
         claimed_container_format=submission.container_format,
     )

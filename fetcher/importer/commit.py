@@ -62,10 +62,9 @@ async def commit(
             before = await parts.index.upkeep.find(blob.sha256)
             is_faulty = before is not None and before.fault is not None
             await parts.store.commit(intake.staged, blob.sha256, replace=is_faulty)
-            ends = await settle(blob)
             if is_faulty:
                 await parts.index.upkeep.mark(blob.sha256, None, blob.created_at)
-            return ends
+            return await settle(blob)
         finally:
             if not await parts.index.images.has_blob(blob.sha256):
                 await parts.store.remove(blob.sha256)

@@ -7,6 +7,8 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import msgspec
+
 from fetcher.config import Settings
 from fetcher.errors import Cancelled, Conflict, InvalidUrl, NotReady, QueueFull
 from fetcher.guards.checksum import check_required
@@ -163,7 +165,9 @@ class Importer:
         writer = await self.parts.index.images.check_deletable(image_id, actor)
         if writer is not None:
             with suppress(Conflict):  # It ended by itself meanwhile.
-                record = await self.cancel(writer, ENGINE)
+                # Who may delete the image may end its import too.
+                may = msgspec.structs.replace(actor, roles=ENGINE.roles)
+                record = await self.cancel(writer, may)
                 if record.owns_image:
                     return
         sha256 = await self.parts.index.images.delete(image_id, actor)

@@ -35,6 +35,7 @@ class Body(asyncio.BufferedProtocol):
         assert conversation.transport is not None
         self._transport = conversation.transport
         self._scratch = scratch
+        self._is_secure = self._transport.get_extra_info("sslcontext") is not None
         self._left_bytes = left_bytes
         self._room = room
         self._chunks = deque([first] if first else [])
@@ -78,8 +79,13 @@ class Body(asyncio.BufferedProtocol):
         return chunk
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the loop's guess
-        """Lend the shared buffer for one read, and never more of it than the body has left."""
-        return self._scratch[: min(self._left_bytes, self._room())]
+        """Lend the shared buffer for one read, and never more of it than the body has left.
+
+        TLS gets as much as it can hold: when the source hangs up, asyncio asks
+        once more and throws the rest away.
+        """
+        most = len(self._scratch) if self._is_secure else self._room()
+        return self._scratch[: min(self._left_bytes, most)]
 
     def buffer_updated(self, nbytes: int) -> None:
         """Copy what was read, and have the source wait when enough is held."""

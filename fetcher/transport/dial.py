@@ -47,6 +47,10 @@ class Conversation(ResponseHandler):
         super().connection_made(transport)
         self.tls = read_peer(transport.get_extra_info("ssl_object"))
 
+    def close(self) -> None:
+        """Hang up without a farewell: a source that does not answer it would hold the connection open."""
+        self.abort()
+
     def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
         """Pass on to whoever waits for the body what has ended the conversation; else they would wait on."""
         cause = exc if exc_cause is None else exc_cause
@@ -79,6 +83,11 @@ class TlsLayer(SSLProtocol):
     """
 
     max_size = 65_536
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Hold no more than a buffer of what has not been decrypted: a thousand sources may wait at once."""
+        self._app_transport.set_read_buffer_limits(high=self.max_size)
+        super().connection_made(transport)
 
 
 class Handover(aiohttp.BaseConnector):

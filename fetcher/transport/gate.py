@@ -135,7 +135,7 @@ class Gate:
                     walk.conversation = await self._connect(walk, secure)
             except OSError as error:  # out of time, or of file descriptors
                 raise faults.while_connecting(error, walk.target.host, walk.target.port) from error
-            stack.callback(walk.conversation.abort)
+            stack.callback(walk.conversation.close)
             return await _converse(
                 walk, walk.conversation, self._share_bytes(walk.settings, MOST_BUFFERED_BYTES), stack
             )

@@ -230,21 +230,23 @@ async def test_power_lost_after_a_cancel_in_mid_commit(tmp_path: Path) -> None:
             importer = service.service.app.state.house.importer
             store = importer.parts.store
             commit = store.commit
+            known = asyncio.Event()
             cancelled: list[int] = []
             deleting: list[asyncio.Task[object]] = []
 
             async def then_cancelled(*arguments: object, **options: object) -> None:
                 await commit(*arguments, **options)
+                await known.wait()
                 async with asyncio.timeout(30):
-                    task = asyncio.create_task(service.call("DELETE", f"/imports/{created['id']}"))
+                    deleting.append(asyncio.create_task(service.call("DELETE", f"/imports/{created['id']}")))
                     while not (await importer.parts.index.imports.find(created["id"], admin())).ended_at:
                         await asyncio.sleep(0.01)
                 cancelled.append(len(service.traces()))
                 shutil.copytree(service.data, tmp_path / "copy" / "data")
-                deleting.append(task)
 
             store.commit = then_cancelled
             created = await service.submit(url=origin.url("/x"))
+            known.set()
             ended = await service.ended(created["id"])
             await deleting[0]
             assert ended["state"] == "cancelled"
@@ -265,3 +267,60 @@ async def test_files_that_nobody_knows_stay(tmp_path: Path) -> None:
             path.unlink()
         async with Running(tmp_path, origin) as service:
             assert service.traces() == [f"blobs/{NAME[:2]}/{NAME}"]
+
+
+async def test_equal_bytes_where_one_import_is_cancelled_in_mid_commit(tmp_path: Path) -> None:
+    """The file that the cancelled one brought is taken back inside its lock; the other one brings its own."""
+    opened = asyncio.Event()
+    held = behaviours.gated(behaviours.serve(BODY), opened)
+    async with (
+        Origin({"/x": behaviours.serve(BODY), "/y": held}) as origin,
+        Running(tmp_path, origin) as service,
+    ):
+        importer = service.service.app.state.house.importer
+        store = importer.parts.store
+        commit = store.commit
+        second = await service.submit(url=origin.url("/y"))
+        known = asyncio.Event()
+        cancelling: list[asyncio.Task[object]] = []
+
+        async def then_cancelled(*arguments: object, **options: object) -> None:
+            await commit(*arguments, **options)
+            await known.wait()
+            if not cancelling:
+                cancelling.append(asyncio.create_task(importer.cancel(first["id"], admin())))
+                opened.set()  # The other one commits as soon as it may.
+                while (await importer.parts.index.imports.find(first["id"], admin())).ended_at is None:
+                    await asyncio.sleep(0.005)
+
+        store.commit = then_cancelled
+        first = await service.submit(url=origin.url("/x"))
+        known.set()
+        assert (await service.ended(first["id"]))["state"] == "cancelled"
+        assert (await service.ended(second["id"]))["state"] == "succeeded"
+        await cancelling[0]
+        assert service.traces() == [f"blobs/{NAME[:2]}/{NAME}"]
+    agree(service.data)
+
+
+async def test_a_deletion_while_equal_bytes_become_visible(tmp_path: Path) -> None:
+    """Whoever deletes the last image asks again inside the lock, and finds that the bytes are needed anew."""
+    async with Origin({"/x": behaviours.serve(BODY)}) as origin, Running(tmp_path, origin) as service:
+        importer = service.service.app.state.house.importer
+        store = importer.parts.store
+        commit = store.commit
+        first = await service.run(url=origin.url("/x"))
+        deleting: list[asyncio.Task[None]] = []
+
+        async def then_deleted(*arguments: object, **options: object) -> None:
+            await commit(*arguments, **options)  # Finds equal bytes, and drops its own.
+            deleting.append(asyncio.create_task(importer.delete_image(first["image_id"], admin())))
+            while await importer.parts.index.images.has_blob(NAME):
+                await asyncio.sleep(0.005)
+
+        store.commit = then_deleted
+        second = await service.run(url=origin.url("/x"))
+        await deleting[0]
+        assert second["state"] == "succeeded"
+        assert store.blob_path(NAME).read_bytes() == BODY
+    agree(service.data)

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from fetcher.config import BadConfig
+from fetcher.config import BadConfig, Settings
 from fetcher.errors import Truncated
 from fetcher.transport import Gate, SourceRequest
 from tests.lab import FakeNames, Origin, lab_settings
 from tests.lab.behaviours import cut, redirect, serve
 from tests.lab.certificates import HOST, Authorities
+from tests.lab.hasty import HastyOrigin
 from tests.transport.attack import Outcome, attack, nothing_left
 
 DATA = bytes(range(256)) * 8192
@@ -141,24 +142,29 @@ async def test_redirect_from_http_to_https_is_followed(tmp_path: Path) -> None:
     assert len(plain.requests) == 1
 
 
-async def pull_slowly(tmp_path: Path) -> int:
-    """Read a body with pauses, from a source that hangs up when it has sent all; tell how much came."""
-    authorities = Authorities()
-    async with Origin({"/x": serve(DATA)}, tls=authorities.good()) as origin:
-        settings = lab_settings(origin, tls=authorities.trusted(tmp_path))
-        gate, received = Gate(FakeNames(NAMES)), 0
-        async with gate.open(SourceRequest(url=origin.url("/x", HOST)), settings, lambda _: None) as source:
-            while chunk := await source.read():
-                received += len(chunk)
+async def pull_slowly(origin: HastyOrigin, settings: Settings, neighbours: int) -> int:
+    """Read a body with pauses; tell how much came."""
+    gate, received = Gate(FakeNames(NAMES)), 0
+    gate._open = neighbours  # the more there are, the less each may hold
+    request = SourceRequest(url=f"https://{HOST}:{origin.port}/x")
+    async with gate.open(request, settings, lambda _: None) as source:
+        while chunk := await source.read():
+            received += len(chunk)
+            if received % 5 == 0:
                 await asyncio.sleep(0.002)
     return received
 
 
+@pytest.mark.parametrize("neighbours", [0, 100, 1000])
 @pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
-def test_end_of_a_fast_source_is_not_lost(run, tmp_path: Path) -> None:
+def test_end_of_a_fast_source_is_not_lost(run, neighbours: int, tmp_path: Path) -> None:
     """A source that hangs up while our disk holds reading back has sent all the same, on either loop."""
-    for _ in range(5):
-        assert run(pull_slowly(tmp_path)) == len(DATA)
+    authorities = Authorities()
+    with HastyOrigin(DATA, authorities.good()) as origin:
+        allow = [{"cidr": "127.0.0.1/32", "ports": [origin.port]}]
+        settings = lab_settings(address={"allow": allow}, tls=authorities.trusted(tmp_path))
+        for _ in range(4):
+            assert run(pull_slowly(origin, settings, neighbours)) == len(DATA)
 
 
 @pytest.mark.parametrize("reset", [False, True])
@@ -171,25 +177,19 @@ async def test_h01_broken_https_is_no_end(reset: bool, tmp_path: Path) -> None:
     assert isinstance(outcome.failure, Truncated)
 
 
-async def test_peer_that_never_says_goodbye_holds_nothing(tmp_path: Path) -> None:
-    """A source that keeps the connection open after we are done keeps none of our descriptors."""
+@pytest.mark.parametrize("wanted", ["head", "part", "all"])
+async def test_peer_that_never_says_goodbye_holds_nothing(wanted: str, tmp_path: Path) -> None:
+    """A source that ignores our farewell keeps none of our descriptors, however far we came."""
     authorities = Authorities()
-
-    async def hold(exchange) -> None:
-        await exchange.send_head(200, {"Content-Length": 10})
-        await exchange.send_body(b"a" * 5)
-        await asyncio.Event().wait()
-
-    async with Origin({"/x": hold}, tls=authorities.good()) as origin:
-        settings = lab_settings(origin, tls=authorities.trusted(tmp_path))
-        request = SourceRequest(url=origin.url("/x", HOST))
-        gate = Gate(FakeNames(NAMES))
-        await attack(origin.url("/nothing", HOST), settings, gate)
-        await origin.wait_idle()
-        before = set(asyncio.all_tasks())
-        async with gate.open(request, settings, lambda _: None) as source:
-            assert await source.read() == b"a" * 5
-        assert len(asyncio.all_tasks() - before) <= 1  # the origin's own
+    size = {"head": 0, "part": 100_000, "all": 200_000}[wanted]
+    said = b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n" + bytes(size) if size else b"HTTP/1.1 2"
+    with HastyOrigin(b"", authorities.good(), says=said, holds=True) as origin:
+        allow = [{"cidr": "127.0.0.1/32", "ports": [origin.port]}]
+        pace = {"header_seconds": 0.2, "idle_seconds": 0.2}
+        settings = lab_settings(address={"allow": allow}, tls=authorities.trusted(tmp_path), pace=pace)
+        gate, url = Gate(FakeNames(NAMES)), f"https://{HOST}:{origin.port}/x"
+        outcome = await attack(url, settings, gate)  # fails if anything of ours stays open
+    assert outcome.code == ("ok" if wanted == "all" else "source-too-slow")
 
 
 async def test_nothing_is_left_of_a_refused_handshake(tmp_path: Path) -> None:

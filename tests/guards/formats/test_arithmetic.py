@@ -1,7 +1,7 @@
 """Checksums, tables of numbers, and which of several matches it is."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fetcher.guards.formats.crc32c import crc32c
@@ -29,12 +29,14 @@ def test_checksum_of_the_standard() -> None:
     assert crc32c(b"\xff" * 32) == 0x62A8_AB43
 
 
+@settings(deadline=None)
 @given(filled=st.binary(max_size=60), zeros=st.integers(0, 300))
 def test_zeros_are_no_shortcut(filled: bytes, zeros: int) -> None:
     """The quick way over zeros leads to the same checksum."""
     assert crc32c(filled + bytes(zeros)) == slowly(filled + bytes(zeros))
 
 
+@settings(deadline=None)
 @given(table=st.binary(max_size=70), width=st.sampled_from([4, 8]), order=st.sampled_from(["big", "little"]))
 def test_tables_are_read_in_their_order(table: bytes, width, order) -> None:
     """Numbers are those of the table's byte order, and an incomplete one is left out."""
@@ -42,6 +44,7 @@ def test_tables_are_read_in_their_order(table: bytes, width, order) -> None:
     assert list(integers(table, width, order)) == [int.from_bytes(piece, order) for piece in whole]
 
 
+@settings(deadline=None)
 @given(number=st.integers(0, 1 << 70), step=st.integers(1, 1 << 20))
 def test_rounding_up(number: int, step: int) -> None:
     """The next multiple is less than a step away."""
@@ -49,6 +52,7 @@ def test_rounding_up(number: int, step: int) -> None:
     assert round_up(number, step) % step == 0
 
 
+@settings(deadline=None)
 @given(number=st.integers(-5, 1 << 40))
 def test_powers_of_two(number: int) -> None:
     """One bit is set in a power of two."""
