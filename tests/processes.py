@@ -24,6 +24,7 @@ class Process:
         self.config = config
         self.base = ""
         self.pid = 0
+        self.said: list[bytes] = []
         self.environment: dict[str, str] = {}
 
     async def __aenter__(self) -> Self:
@@ -57,8 +58,8 @@ class Process:
 
     async def _drain(self) -> None:
         assert self._process.stderr is not None
-        while await self._process.stderr.readline():
-            pass
+        while line := await self._process.stderr.readline():
+            self.said.append(line)
 
     async def _until_up(self) -> None:
         for _ in range(500):

@@ -1,16 +1,17 @@
 """Logs: one line an event, whatever a URL or a header holds."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-import structlog
 
 from tests.images import qcow2
 from tests.lab import behaviours
 from tests.lab.origin import Origin
+from tests.processes import Process
 from tests.service import Running
 
 SCRIPT = """
@@ -45,15 +46,19 @@ def test_untrusted_text_cannot_forge_a_line(form: str) -> None:
 
 async def test_each_line_carries_the_ids_of_its_own_import(tmp_path: Path) -> None:
     """Also when one import's end is what lets the next begin."""
-    with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
-        async with (
-            Origin({"/d": behaviours.serve(qcow2())}) as origin,
-            Running(tmp_path, origin, imports={"max_running": 1}) as service,
-        ):
-            created = [await service.submit(url=origin.url("/d"), disk_format="qcow2") for _ in range(3)]
+    async with Origin({"*": behaviours.serve(qcow2())}) as origin:
+        running = Running(tmp_path, origin, imports={"max_running": 1}, log={"format": "json"})
+        running.write_config()
+        async with Process(running.config) as service:
+            created = []
+            for number in range(3):
+                fields = {"url": origin.url(f"/{number}"), "disk_format": "qcow2"}
+                created.append((await service.call("POST", "/imports", json=fields))[1])
             for one in created:
-                await service.ended(one["id"])
-    ended = {line["import_id"]: line for line in lines if line["event"] == "import.succeeded"}
+                await service.until(one["id"], "succeeded")
+            await service.kill(signal.SIGTERM)
+            said = [json.loads(line) for line in service.said if line.startswith(b"{")]
+    ended = {line["import_id"]: line for line in said if line["event"] == "import.succeeded"}
     for one in created:
         line = ended[one["id"]]
         assert (line["request_id"], line["image_id"]) == (one["request_id"], one["image_id"])
