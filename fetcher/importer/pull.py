@@ -235,7 +235,7 @@ class Pull:
                 ends = await commit(self._parts, lives, intake, settle)
             for live, failure in zip(lives, ends, strict=True):
                 if failure is None:
-                    self._drop(live)
+                    await self._end(live, None)
                 else:
                     failed.append((live, failure))
 
