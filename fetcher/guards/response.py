@@ -36,6 +36,8 @@ KNOWN_CODINGS = frozenset(
     }
 )
 MOST_BYTES = 2**63 - 1
+# The parser alone would take a mebibyte, and a head is kept as long as its body is read.
+MAX_HEAD_CHARACTERS = 65_536
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -132,8 +134,7 @@ def check_head(reply: Reply, wanted: Wanted, settings: Settings, now: datetime) 
     offset, declared = 0, body_bytes
     if reply.status == 206:
         offset, declared = _check_range(fields, wanted, body_bytes)
-        if wanted.if_range and wanted.if_range.startswith('"') and etag != wanted.if_range:
-            raise BadResponse(reason="the range it sends is of another version")
+        _check_version(wanted.if_range, etag, _single(fields, "last-modified", _DATE))
     elif "content-range" in fields:
         raise BadResponse(reason="it names a range that was not asked for")
     return Head(
@@ -190,6 +191,8 @@ def _gather(reply: Reply) -> dict[str, list[str]]:
     is_known = reply.version in {(1, 0), (1, 1)} and 100 <= reply.status <= 599
     if not is_known or _CONTROL.search(reply.reason):
         raise BadResponse(reason="its status line is none of HTTP/1")
+    if sum(len(name) + len(value) for name, value in reply.fields) > MAX_HEAD_CHARACTERS:
+        raise BadResponse(reason="its head is too large")
     fields: dict[str, list[str]] = {}
     for name, value in reply.fields:
         if not _NAME.fullmatch(name):
@@ -236,6 +239,15 @@ def _check_range(
     if body_bytes is not None and body_bytes != last - first + 1:
         raise BadResponse(reason="its length is not that of the range it names")
     return first, total
+
+
+def _check_version(bound: str | None, etag: str | None, last_modified: str | None) -> None:
+    """Refuse a range of another version than the one it was bound to; a date need not be repeated."""
+    if bound is None:
+        return
+    same = etag == bound if bound.startswith('"') else last_modified in {None, bound}
+    if not same:
+        raise BadResponse(reason="the range it sends is of another version")
 
 
 def _check_coding(fields: dict[str, list[str]], path: str) -> str | None:

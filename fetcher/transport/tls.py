@@ -4,9 +4,11 @@ import asyncio
 import hashlib
 import ssl
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from fetcher.config import Settings, Tls
+from fetcher.errors import TlsFailed
 from fetcher.model import TlsPeer
 
 _TEXT = 200
@@ -16,20 +18,28 @@ class Trust:
     """Keeps one TLS context for each set of rules; reading the authorities takes long."""
 
     def __init__(self) -> None:
-        self._contexts: dict[tuple[str, bool, bool], ssl.SSLContext] = {}
+        self._contexts: dict[tuple[str, int, bool, bool], ssl.SSLContext] = {}
 
     async def context(self, settings: Settings, host: str) -> ssl.SSLContext:
         """Find or make the context for a host, in a thread: the machine's authorities are a large file.
 
         Raises:
-            OSError: The operator's file of authorities cannot be read.
+            TlsFailed: The operator's file of authorities cannot be read any more.
         """
         rules = settings.tls
         verified = host not in {name.lower().removesuffix(".") for name in rules.unverified_hosts}
-        key = (rules.ca_file, rules.system_cas, verified)
-        if key not in self._contexts:
-            self._contexts[key] = await asyncio.to_thread(make_context, rules, verified=verified)
+        try:
+            key = (rules.ca_file, _changed_at(rules.ca_file), rules.system_cas, verified)
+            if key not in self._contexts:
+                self._contexts[key] = await asyncio.to_thread(make_context, rules, verified=verified)
+        except OSError as error:
+            raise TlsFailed(host=host, reason="the operator's authorities cannot be read") from error
         return self._contexts[key]
+
+
+def _changed_at(file: str) -> int:
+    """Tell when a file was changed: another one under the same name is other authorities."""
+    return Path(file).stat().st_mtime_ns if file else 0
 
 
 def make_context(rules: Tls, *, verified: bool = True) -> ssl.SSLContext:

@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 
 from fetcher.config import load_settings
 from fetcher.errors import BadResponse, EncodingForbidden, Failure, SourceStatus
-from fetcher.guards.response import MOST_BYTES, Head, Reply, Wanted, check_head, limits, retry_after
+from fetcher.guards.response import (
+    MAX_HEAD_CHARACTERS,
+    MOST_BYTES,
+    Head,
+    Reply,
+    Wanted,
+    check_head,
+    limits,
+    retry_after,
+)
 
 SETTINGS = load_settings()
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -255,9 +264,21 @@ def test_range_of_another_version_is_refused(etag: str | None) -> None:
 
 
 def test_range_bound_to_a_date_needs_no_tag() -> None:
-    """If-Range by date is judged by the source."""
-    wanted = Wanted(offset=100, if_range="Sun, 06 Nov 1994 08:49:37 GMT")
-    assert check(206, ("Content-Range", "bytes 100-999/1000"), wanted=wanted).offset == 100
+    """If-Range by date is judged by the source; if it tells a date, it is that one."""
+    date, part = "Sun, 06 Nov 1994 08:49:37 GMT", ("Content-Range", "bytes 100-999/1000")
+    wanted = Wanted(offset=100, if_range=date)
+    assert check(206, part, wanted=wanted).offset == 100
+    assert check(206, part, ("Last-Modified", date), wanted=wanted).offset == 100
+    with pytest.raises(BadResponse):
+        check(206, part, ("Last-Modified", "Sun, 06 Nov 1994 08:49:38 GMT"), wanted=wanted)
+
+
+def test_h09_head_as_a_whole_is_limited() -> None:
+    """At the limit passes, one past it fails, however many fields it is spread over."""
+    fields = [("X-1", "a" * 8189)] * 7 + [("X-2", "a" * (MAX_HEAD_CHARACTERS - 7 * 8192 - 3))]
+    assert check(200, *fields).status == 200
+    with pytest.raises(BadResponse):
+        check(200, *fields, ("Y", ""))
 
 
 def test_whole_instead_of_a_range_is_an_answer() -> None:

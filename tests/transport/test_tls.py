@@ -110,6 +110,21 @@ async def test_h14_operators_authority_may_stand_alone(tmp_path: Path) -> None:
     assert (await pull(authorities, authorities.good(), tmp_path, system_cas=False)).body == DATA
 
 
+async def test_authorities_that_were_replaced_are_read_anew(tmp_path: Path) -> None:
+    """A file with other authorities under the same name counts from the next pull on."""
+    old, new = Authorities(), Authorities()
+    gate = Gate(FakeNames(NAMES))
+    async with Origin({"/x": serve(DATA)}, tls=new.good()) as origin:
+        settings = lab_settings(origin, tls=old.trusted(tmp_path))
+        assert (await attack(origin.url("/x", HOST), settings, gate)).code == "tls-failed"
+        new.trusted(tmp_path)
+        assert (await attack(origin.url("/x", HOST), settings, gate)).body == DATA
+        (tmp_path / "authorities.pem").write_text("broken")
+        assert (await attack(origin.url("/x", HOST), settings, gate)).code == "tls-failed"
+        (tmp_path / "authorities.pem").unlink()
+        assert (await attack(origin.url("/x", HOST), settings, gate)).code == "tls-failed"
+
+
 async def test_h14_opting_out_is_for_one_host(tmp_path: Path) -> None:
     """A lab host may go unverified; its neighbour on the same machine may not."""
     authorities = Authorities()
