@@ -93,7 +93,7 @@ class Service:
             StoreFailed: The store or the index cannot be used, or another process has them.
         """
         settings = self.settings
-        store = Store(self.folder, reserve=self.reserve)
+        store = Store(self.folder, reserve=self.reserve, is_direct=self.settings.store.direct_io)
         store.open()
         async with AsyncExitStack() as stack:
             stack.callback(store.close)

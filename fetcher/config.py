@@ -124,6 +124,7 @@ class Store(Section, frozen=True, kw_only=True):
     reserve_bytes: Count
     reserve_percent: Percent
     write_bytes: Annotated[int, Meta(ge=4096, le=16_777_216)]
+    direct_io: bool
 
 
 class ProjectQuota(Section, frozen=True, kw_only=True):

@@ -131,6 +131,7 @@ class Lanes:
     def __init__(self, workshop: Workshop, works: Sequence[Work]) -> None:
         self.lock = threading.Lock()
         self.failure: BaseException | None = None
+        self.handed_bytes = 0
         self.workshop = workshop
         self._loop = asyncio.get_running_loop()
         self._works = tuple(works)
@@ -156,6 +157,7 @@ class Lanes:
         self.raise_failure()
         await self.workshop.budget.take(len(chunk))
         self._bytes_ahead += len(chunk)
+        self.handed_bytes += len(chunk)
         if self._bytes_ahead >= self.MOST_BYTES_AHEAD:
             self._room.clear()
         if self._settled.is_set():

@@ -36,15 +36,19 @@ class Store:
         folder: Made when missing, for this user only.
         reserve: Given the size of the file system in bytes, how many must stay free.
         disk: What the file system can do; a test has it fail.
+        is_direct: Whether large pieces are written past the page cache.
     """
 
-    def __init__(self, folder: Path, *, reserve: Callable[[int], int], disk: Disk = DISK) -> None:
+    def __init__(
+        self, folder: Path, *, reserve: Callable[[int], int], disk: Disk = DISK, is_direct: bool = True
+    ) -> None:
         self.folder = folder
         self.staging = folder / "staging"
         self.blobs = folder / "blobs"
         self.index_path = folder / "index.sqlite"
         self.leftovers: set[Path] = set()
         self._disk = disk
+        self._is_direct = is_direct
         self._reserve = reserve
         self._promised = 0
         self._lock = -1
@@ -105,7 +109,7 @@ class Store:
             self._drop(path, opening)
             raise
         reach("store.staged")
-        return Staged(path, descriptor, disk=self._disk)
+        return Staged(path, descriptor, disk=self._disk, is_direct=self._is_direct)
 
     def _drop(self, path: Path, opening: "asyncio.Future[int]") -> None:
         if not opening.cancelled() and opening.exception() is None:
@@ -117,7 +121,8 @@ class Store:
         Raises:
             StoreFailed: It is there and cannot be used.
         """
-        return await self._run("reopen", lambda: reopen(self.staging / name, size, self._disk))
+        path = self.staging / name
+        return await self._run("reopen", lambda: reopen(path, size, self._disk, is_direct=self._is_direct))
 
     async def mark_of(self, name: str) -> tuple[int, str] | None:
         """How much a staged file held when its process was killed, and its sha256, if that was noted."""
