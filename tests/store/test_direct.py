@@ -57,7 +57,7 @@ def write(path: Path, disk: Disk, body: bytes, piece_bytes: int, *, is_direct: b
 @pytest.mark.parametrize("piece_bytes", [LEAST_BYTES, BOUNCE_BYTES, 4 * BOUNCE_BYTES, 300_001, 4096, 999])
 @pytest.mark.parametrize("can", [True, False], ids=["can", "cannot"])
 def test_bytes_read_back_however_they_are_cut(piece_bytes: int, can: bool, tmp_path: Path) -> None:
-    """Aligned or not, large or small, with zeros between: the file holds what was written, and no byte more."""
+    """Aligned or not, large or small, with zeros between: the file holds what was written."""
     write(tmp_path / "file", Watched(can=can), BODY, piece_bytes)
     assert (tmp_path / "file").read_bytes() == BODY
 
@@ -106,9 +106,9 @@ def test_what_the_disk_refuses_is_told(number: int, failure: type[Exception], tm
 
 def test_descriptors_are_given_back(tmp_path: Path) -> None:
     """Both ways into the file are closed with it."""
-    before = sorted(os.listdir("/proc/self/fd"))
+    before = sorted(Path("/proc/self/fd").iterdir())
     write(tmp_path / "file", Watched(), BODY, BOUNCE_BYTES)
-    assert sorted(os.listdir("/proc/self/fd")) == before
+    assert sorted(Path("/proc/self/fd").iterdir()) == before
 
 
 def can_direct(folder: Path) -> bool:
