@@ -352,3 +352,16 @@ async def test_a_full_store_refuses_before_the_first_byte(tmp_path: Path) -> Non
         ended = await service.run(url=origin.url("/x"))
         assert ended["verdict"]["code"] == "store-full"
         assert service.traces() == []
+
+
+async def test_an_import_is_counted_from_its_receipt_to_its_end(tmp_path: Path) -> None:
+    """Whoever waits until nothing is queued or running any more finds every import ended."""
+    async with (
+        Origin({"/disk": behaviours.serve(raw(100_000))}) as origin,
+        Running(tmp_path, origin) as service,
+    ):
+        for number in range(20):
+            created = await service.submit(url=origin.url(f"/disk?{number}"))
+            while sum((await service.get("/healthz"))["imports"].values()):
+                await asyncio.sleep(0)
+            assert (await service.get(f"/imports/{created['id']}"))["state"] == "succeeded"
