@@ -41,6 +41,19 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     barren: int = 0
 
 
+# Written for each pull every few seconds: an upsert of the library's looks the table up first.
+KEEP = """
+    INSERT INTO pulls (id, request, staged, source, validator, declared_bytes, kept_bytes, kept_sha256,
+                       spent_bytes, spent_seconds, barren)
+    VALUES (:id, :request, :staged, :source, :validator, :declared_bytes, :kept_bytes, :kept_sha256,
+            :spent_bytes, :spent_seconds, :barren)
+    ON CONFLICT (id) DO UPDATE SET
+        request = excluded.request, staged = excluded.staged, source = excluded.source,
+        validator = excluded.validator, declared_bytes = excluded.declared_bytes,
+        kept_bytes = excluded.kept_bytes, kept_sha256 = excluded.kept_sha256,
+        spent_bytes = excluded.spent_bytes, spent_seconds = excluded.spent_seconds, barren = excluded.barren"""
+
+
 class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     """What a URL held when it was last pulled.
 
@@ -85,7 +98,7 @@ class PullRecords:
 
 
 def _keep(db: Database, kept: Kept) -> None:
-    db.table("pulls").upsert(msgspec.structs.asdict(kept), pk="id")
+    db.conn.execute(KEEP, msgspec.structs.asdict(kept))
 
 
 def _drop(db: Database, pull_id: str) -> None:

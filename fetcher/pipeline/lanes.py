@@ -25,7 +25,8 @@ class Workshop:
         is_crowded: So many imports have bytes waiting that each is best served by one thread.
     """
 
-    LEAST_PIECE_BYTES = 16_384
+    # The format guard holds as much of each import's end anyway, and each hand-over wakes threads.
+    LEAST_PIECE_BYTES = 65_536
 
     def __init__(self, *, threads: int, buffer_bytes: int, piece_bytes: int) -> None:
         self.budget = Budget(buffer_bytes)

@@ -54,6 +54,8 @@ class Body(asyncio.BufferedProtocol):
         self._own: memoryview | None = None
         self._gathered_bytes = 0
         self._late: asyncio.TimerHandle | None = None
+        self._watch: asyncio.TimerHandle | None = None
+        self._patient_until = 0.0
 
     def begin(self) -> None:
         """Have the connection deliver here."""
@@ -70,15 +72,15 @@ class Body(asyncio.BufferedProtocol):
         """Whether a read returns without waiting."""
         return bool(self._held_bytes) or not self._left_bytes or self._is_lost
 
-    async def readany(self) -> bytes:
+    async def readany(self, idle_seconds: float) -> bytes:
         """Wait for the next bytes; empty after the last byte, or where the connection ended before it.
 
         Raises:
+            TimeoutError: Nothing came for so long.
             OSError: The connection broke.
         """
         while not self.is_ready:
-            self._news = asyncio.get_running_loop().create_future()
-            await self._news
+            await self._wait(idle_seconds)
         if not self._held_bytes:
             if self._error is not None:
                 raise self._error
@@ -92,6 +94,25 @@ class Body(asyncio.BufferedProtocol):
             if not self._transport.is_closing():
                 self._transport.resume_reading()
         return chunk
+
+    async def _wait(self, idle_seconds: float) -> None:
+        """Wait for news; one timer watches many waits, as most of them are short."""
+        loop = asyncio.get_running_loop()
+        self._news = loop.create_future()
+        self._patient_until = loop.time() + idle_seconds
+        if self._watch is None:
+            self._watch = loop.call_at(self._patient_until, self._check_patience)
+        await self._news
+
+    def _check_patience(self) -> None:
+        self._watch = None
+        if self._news is None or self._news.done():
+            return
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._patient_until:
+            self._watch = loop.call_at(self._patient_until, self._check_patience)
+        else:
+            self._news.set_exception(TimeoutError())
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the loop's guess
         """Lend a buffer for one read, and never more of it than the body has left.
@@ -143,6 +164,8 @@ class Body(asyncio.BufferedProtocol):
         self._error = exc
         self._conversation.connection_lost(exc)
         self._tell()
+        if self._watch is not None:
+            self._watch.cancel()
 
     def pause_writing(self) -> None:
         """Pass it on: the request may still be on its way."""

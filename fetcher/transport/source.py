@@ -103,8 +103,7 @@ class Source:
             return b""
         began = time.monotonic()
         try:
-            async with asyncio.timeout(self._idle_seconds):
-                chunk = await self._content.readany()
+            chunk = await self._next_chunk()
         except TimeoutError as error:
             seconds = self._idle_seconds
             raise SourceTooSlow(reason=f"silent for {seconds:g} seconds", limit_seconds=seconds) from error
@@ -119,6 +118,12 @@ class Source:
         if not chunk:
             self._check_length()
         return chunk
+
+    async def _next_chunk(self) -> bytes:
+        if isinstance(self._content, Body):
+            return await self._content.readany(self._idle_seconds)
+        async with asyncio.timeout(self._idle_seconds):
+            return await self._content.readany()
 
     def _rest(self) -> bytes:
         """Take what had come before the connection broke; aiohttp would tell of the break first."""
