@@ -51,7 +51,8 @@ KEEP = """
         request = excluded.request, staged = excluded.staged, source = excluded.source,
         validator = excluded.validator, declared_bytes = excluded.declared_bytes,
         kept_bytes = excluded.kept_bytes, kept_sha256 = excluded.kept_sha256,
-        spent_bytes = excluded.spent_bytes, spent_seconds = excluded.spent_seconds, barren = excluded.barren"""
+        spent_bytes = excluded.spent_bytes, spent_seconds = excluded.spent_seconds,
+        barren = excluded.barren"""
 
 
 class Remembered(msgspec.Struct, frozen=True, kw_only=True):
