@@ -54,7 +54,7 @@ async def pull(
     """Take all bytes of a peer through the guards, then to the lanes, in order.
 
     A chunk that a guard refuses goes nowhere. Small chunks are joined up to
-    `piece_bytes()` before they are handed over. When this returns, every byte
+    about `piece_bytes()` before they are handed over. When this returns, every byte
     has been dealt with and every guard has passed the whole.
 
     Raises:
@@ -68,7 +68,7 @@ async def pull(
             for guard in guards:
                 guard.feed(chunk)
             gathered.add(chunk)
-            if gathered.size >= piece_bytes():
+            if 2 * gathered.size > piece_bytes():  # A copy costs more than pieces of different length.
                 await lanes.put(gathered.take_blocks(lanes.handed_bytes))
     except SourceFailure:
         await _put_rest(gathered, lanes)

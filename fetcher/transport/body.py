@@ -10,6 +10,7 @@ GATHER_BYTES = 262_144  # A reader is woken for this much ...
 GATHER_SECONDS = 0.002  # ... or after this long: waking it for each segment costs more than the bytes do.
 # TLS may hand over what it holds all at once: 256 KiB of records in asyncio and uvloop, and the one begun.
 SECURE_BYTES = 294_912
+BLOCK_BYTES = 4_096  # Chunks that end where a block of the file does need not be cut once more to be written.
 
 
 class Body(asyncio.BufferedProtocol):
@@ -53,6 +54,7 @@ class Body(asyncio.BufferedProtocol):
         self._news: asyncio.Future[None] | None = None
         self._own: memoryview | None = None
         self._gathered_bytes = 0
+        self._given_bytes = 0
         self._late: asyncio.TimerHandle | None = None
         self._watch: asyncio.TimerHandle | None = None
         self._patient_until = 0.0
@@ -62,10 +64,20 @@ class Body(asyncio.BufferedProtocol):
         room = self._room()
         if room >= min(len(self._scratch), 4 * GATHER_BYTES if self._is_secure else GATHER_BYTES):
             self._own = memoryview(bytearray(room))
+            self._gather_first()
         # A loop chooses how to deliver when reading starts.
         self._transport.pause_reading()
         self._transport.set_protocol(self)
         self._transport.resume_reading()
+
+    def _gather_first(self) -> None:
+        """Have what aiohttp read begin the first chunk, in place of being one of any length."""
+        size = self._held_bytes
+        if self._own is not None and size < len(self._own) // 4 and self._chunks:
+            self._own[:size] = self._chunks.popleft()
+            self._gathered_bytes = size
+        else:
+            self._given_bytes = size
 
     @property
     def is_ready(self) -> bool:
@@ -147,10 +159,15 @@ class Body(asyncio.BufferedProtocol):
             self._late = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._tell)
 
     def _flush(self) -> None:
-        """Copy what was gathered, so that its buffer can be written again."""
-        if self._own is not None and self._gathered_bytes:
-            self._chunks.append(bytes(self._own[: self._gathered_bytes]))
-            self._gathered_bytes = 0
+        """Copy what was gathered, so that its buffer can be written again; a begun block stays in it."""
+        own, size = self._own, self._gathered_bytes
+        if own is None or not size:
+            return
+        rest = (self._given_bytes + size) % BLOCK_BYTES if self._left_bytes and size > 4 * BLOCK_BYTES else 0
+        self._chunks.append(bytes(own[: size - rest]))
+        self._given_bytes += size - rest
+        own[:rest] = bytes(own[size - rest : size])
+        self._gathered_bytes = rest
 
     def eof_received(self) -> None:
         """Note that the source has said its last; the connection then closes."""
