@@ -107,6 +107,8 @@ class Pull:
                 with self._parts.store.reserve() as reservation:
                     await self._pull(reservation)
         except Failure as failure:
+            with suppress(StoreFailed):  # The next start finds it; the verdict must not be lost over it.
+                await self._forget_kept()
             await self._end_all(failure)
         except asyncio.CancelledError:
             raise
@@ -261,6 +263,12 @@ class Pull:
                 await self._followers.write()
             return
         await attempts.close()
+        await self._forget_kept()
+
+    async def _forget_kept(self) -> None:
+        """Remove what an earlier process left: it may not even have come to being taken up."""
+        if self._kept.staged:
+            await self._parts.store.remove_staged(self._parts.store.staging / self._kept.staged)
         await self._keeping.drop()
 
     async def _end_all(self, failure: Failure) -> None:
