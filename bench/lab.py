@@ -170,7 +170,12 @@ class Service:
 
     Args:
         sections: Keys of the configuration that differ from what ships.
+
+    Attributes:
+        token: Of whoever calls, where tokens are asked for.
     """
+
+    token = ""
 
     def __init__(self, home: Path, origin: Origin | None, **sections: dict[str, Any]) -> None:
         self.home = home
@@ -247,7 +252,7 @@ class Service:
         """Make one request on a connection of its own."""
         client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         try:
-            headers = {"Content-Type": "application/json"}
+            headers = {"Content-Type": "application/json", "X-Auth-Token": self.token}
             client.request(method, path, None if body is None else json.dumps(body), headers)
             answer = client.getresponse()
             text = answer.read()
@@ -275,8 +280,15 @@ class Service:
 
     def peak_bytes(self) -> int:
         """The most memory that was ever resident."""
+        return self._status("VmHWM")
+
+    def resident_bytes(self) -> int:
+        """The memory that is resident now."""
+        return self._status("VmRSS")
+
+    def _status(self, name: str) -> int:
         for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM"):
+            if line.startswith(name):
                 return int(line.split()[1]) * 1024
         return 0
 

@@ -104,7 +104,8 @@ class Pull:
         try:
             await self._settled.wait()
             if len(self._followers):
-                with self._parts.store.reserve() as reservation:
+                owner = next(iter(self._followers)).record.project_id
+                with self._parts.store.reserve(owner) as reservation:
                     await self._pull(reservation)
         except Failure as failure:
             with suppress(StoreFailed):  # The next start finds it; the verdict must not be lost over it.
