@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
 import msgspec
+import structlog
 
 from fetcher.errors import ChecksumMismatch, Failure, Rejection
 from fetcher.guards.pace import RateFloor
@@ -16,11 +17,13 @@ from fetcher.importer.intake import Intake
 from fetcher.importer.retrying import OF_THE_BYTES, Retrying
 from fetcher.importer.tracing import span
 from fetcher.importer.validator import validator_of
-from fetcher.importer.verdicts import verdict_of
+from fetcher.importer.verdicts import truth_of, verdict_of
 from fetcher.index import Kept
 from fetcher.model import Phase, State
 from fetcher.pipeline import PeerClock
 from fetcher.transport import Gate, Source, is_strong
+
+log = structlog.get_logger()
 
 HOLD_BYTES = 67_108_864  # Less than this costs less to pull in vain than every import's further commit.
 
@@ -246,6 +249,9 @@ class Attempts:
             return
         verdict = verdict_of(failure) if failure else None
         attempt = self._followers.attempts[-1]
+        if failure is not None:
+            addresses = [hop.address for hop in attempt.hops]
+            log.info("attempt.failed", url=attempt.url, addresses=addresses, **truth_of(failure))
         self._followers.change_attempt(
             ended_at=datetime.now(UTC),
             code=verdict.code if verdict else "ok",

@@ -11,6 +11,7 @@ from fetcher.config import Settings
 from fetcher.errors import ChecksumMismatch, Failure
 from fetcher.guards.checksum import check_digest
 from fetcher.importer.live import Live
+from fetcher.importer.provenance import shown_hops
 from fetcher.importer.requests import sums_request
 from fetcher.importer.retrying import wait_seconds
 from fetcher.index import Secrets
@@ -106,7 +107,7 @@ class SumsFile:
                     raise
                 await asyncio.sleep(wait_seconds(failure, number, settings.retry))
 
-    def story(self) -> dict[str, Any]:
+    def story(self, settings: Settings) -> dict[str, Any]:
         """What the image's provenance tells of it."""
         told: dict[str, Any] = msgspec.to_builtins(self.found)
-        return told | {"hops": msgspec.to_builtins(self.hops)}
+        return told | {"hops": shown_hops(self.hops, settings)}

@@ -252,7 +252,7 @@ class Pull:
         await reuse.remember(sorted(projects), attempts.etag, intake.digests()["sha256"])
 
     def _story(self, attempts: Attempts) -> Story:
-        more: dict[str, Any] = {} if self._sums is None else {"sums": self._sums.story()}
+        more: dict[str, Any] = {} if self._sums is None else {"sums": self._sums.story(self._settings)}
         return Story(settings=self._settings, source_headers=attempts.source_headers, more=more)
 
     async def _let_go(self, attempts: Attempts) -> None:
