@@ -10,7 +10,7 @@ from uuid import uuid4
 import msgspec
 
 from fetcher.config import Settings
-from fetcher.errors import Cancelled, Conflict, InvalidUrl, NotReady, QueueFull
+from fetcher.errors import Cancelled, Conflict, InvalidRequest, InvalidUrl, NotReady, QueueFull
 from fetcher.guards.checksum import check_required
 from fetcher.guards.mirrors import check_mirrors
 from fetcher.guards.url import check_url
@@ -226,6 +226,20 @@ def _check(submission: Submission, settings: Settings) -> None:
         check_required(submission.checksum, settings)
     else:
         check_url(submission.checksum_url, settings)
+    if submission.checksum_signature_url is not None:
+        _check_signature(submission, settings)
+
+
+def _check_signature(submission: Submission, settings: Settings) -> None:
+    """Refuse a signature that nobody could ever verify."""
+    check_url(submission.checksum_signature_url or "", settings)
+    if submission.checksum_url is None:
+        reason = "checksum_signature_url is of no use without checksum_url"
+    elif not settings.sums.keys:
+        reason = "the operator trusts no key, so no signature can be verified here"
+    else:
+        return
+    raise InvalidRequest(field="checksum_signature_url", reason=reason)
 
 
 def new_image(actor: Actor, submission: Submission, now: datetime) -> Image:
