@@ -11,7 +11,7 @@ from tests.lab.origin import Exchange
 
 INSTRUMENT = ["fetcher.transport", "fetcher.guards"]
 SECRET = "Kx7QpZ9"
-SECONDS = 5.0
+SECONDS = 60.0  # A machine that stands still for a moment is no finding.
 HEADS = (
     *(
         "HTTP/1.1 200 OK\r\n",
