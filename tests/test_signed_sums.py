@@ -171,16 +171,16 @@ async def test_signature_goes_through_the_gate(tmp_path: Path) -> None:
 
 
 async def test_signature_that_cannot_be_verified_is_refused_at_once(tmp_path: Path) -> None:
-    """Without keys of the operator's, or without the file that it is on."""
+    """Without keys of the operator's, without the file that it is on, or elsewhere."""
     async with Origin() as origin, Running(tmp_path, origin) as service:
         status, problem, _ = await service.call("POST", "/imports", json=asked(origin))
         assert (status, problem["code"]) == (400, "request-invalid")
         service.write_config(**pinned(tmp_path, FRIEND.certificate))
         service.service.reload()
-        fields = asked(origin)
-        del fields["checksum_url"]
-        status, problem, _ = await service.call("POST", "/imports", json=fields)
-        assert (status, problem["code"]) == (400, "request-invalid")
+        for elsewhere in (None, "https://a.example/SHA256SUMS"):
+            fields = asked(origin) | {"checksum_url": elsewhere}
+            status, problem, _ = await service.call("POST", "/imports", json=fields)
+            assert (status, problem["code"]) == (400, "request-invalid")
 
 
 async def test_unsigned_file_is_no_way_around_a_required_signature(tmp_path: Path) -> None:

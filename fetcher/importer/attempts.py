@@ -141,8 +141,8 @@ class Attempts:
         if self._intake is not None and offset and offset == self._declared:
             await self._intake.take(_Nothing(), PeerClock(asyncio.get_running_loop().time))
         else:
-            async with self._answers.room():
-                await self._pull(offset, if_range)
+            await self._course.go(self._sources.origin)
+            await self._pull(offset, if_range)
         assert self._intake is not None
         mismatch = await self._course.verify(self._intake, self._told_digests)
         if mismatch is not None and self._may_differ(mismatch):

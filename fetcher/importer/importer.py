@@ -232,9 +232,11 @@ def _check(submission: Submission, settings: Settings) -> None:
 
 def _check_signature(submission: Submission, settings: Settings) -> None:
     """Refuse a signature that nobody could ever verify."""
-    check_url(submission.checksum_signature_url or "", settings)
+    origin = check_url(submission.checksum_signature_url or "", settings).origin
     if submission.checksum_url is None:
         reason = "checksum_signature_url is of no use without checksum_url"
+    elif origin != check_url(submission.checksum_url, settings).origin:
+        reason = "a checksum file and its signature have to be at one origin"  # A connection counts for one.
     elif not settings.sums.keys:
         reason = "the operator trusts no key, so no signature can be verified here"
     else:

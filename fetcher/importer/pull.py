@@ -10,6 +10,7 @@ import structlog
 
 from fetcher.errors import Cancelled, ChecksumMismatch, Failure, InternalFault, StoreFailed
 from fetcher.guards.quota import QuotaCap
+from fetcher.guards.url import check_url
 from fetcher.importer import tracing
 from fetcher.importer.answer import Unchanged
 from fetcher.importer.attempts import Attempts
@@ -25,7 +26,7 @@ from fetcher.importer.live import Live
 from fetcher.importer.parts import Hooks, Parts
 from fetcher.importer.promises import Promises, SumsFile, is_promised
 from fetcher.importer.remote import look_up
-from fetcher.importer.requests import plain_request
+from fetcher.importer.requests import plain_request, sums_request
 from fetcher.importer.reuse import Reuse
 from fetcher.importer.sources import Sources
 from fetcher.importer.unbroken import unbroken
@@ -142,14 +143,13 @@ class Pull:
             settings=self._settings,
             kept=self._kept,
             verify=self._verify,
+            go=self._hooks.go,
             is_proven=self._is_proven,
         )
         attempts = Attempts(self._parts.gate, course, self._connections)
         saving = asyncio.create_task(self._keeping.save_often(attempts))
         try:
-            self._sums = await SumsFile.fetch(
-                self._parts.gate, self._secrets, self._settings, record.project_id
-            )
+            self._sums = await self._fetch_sums(record.project_id)
             intake = await self._take(attempts)
             if intake is not None:
                 await self._commit(intake, attempts)
@@ -161,6 +161,13 @@ class Pull:
             except StoreFailed as error:
                 # The next start finds it as it is; what ended the pull must not be forgotten over it.
                 log.error("pull.left", pull_id=self._kept.id, detail=str(error))  # noqa: TRY400 - a fact, not a fault
+
+    async def _fetch_sums(self, project_id: str) -> SumsFile | None:
+        request = sums_request(self._secrets, self._settings, project_id)
+        if request is None:
+            return None
+        await self._hooks.go(check_url(request.file.url, self._settings).origin)
+        return await SumsFile.fetch(self._parts.gate, request, self._settings)
 
     async def _take(self, attempts: Attempts) -> Intake | None:
         """Pull the bytes; None when everybody got those of an earlier pull."""

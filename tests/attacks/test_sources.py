@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.api.v2.cloud import Cloud
 from tests.images import HTML, qcow2, raw
 from tests.lab import Canary, Origin, behaviours
 from tests.lab.behaviours import Behaviour
@@ -302,8 +303,6 @@ async def test_c04_checksum_file_is_no_way_around_anything(tmp_path: Path) -> No
 
 async def test_t09_stalling_sources_of_one_project_hold_back_nobody(tmp_path: Path) -> None:
     """A project whose slots are all held waits; the import of another begins and ends beside them."""
-    from tests.api.v2.cloud import Cloud
-
     hostile = {f"/{n}": behaviours.stall(BODY, 1000) if n % 2 else behaviours.drip(BODY) for n in range(40)}
     async with Origin(hostile) as bad, Origin({"/x": behaviours.serve(qcow2())}, host="127.0.0.3") as good:
         rules = {"max_running_per_project": 20, "max_running_per_origin": 40}
@@ -321,3 +320,20 @@ async def test_t09_stalling_sources_of_one_project_hold_back_nobody(tmp_path: Pa
             assert asyncio.get_running_loop().time() - began < 5
             assert (await service.get("/healthz"))["imports"] == {"queued": 20, "running": 20}
             assert bad.connections == 20
+
+
+async def test_t04_record_of_another_service_that_drips_holds_nothing(tmp_path: Path) -> None:
+    """The record of an image elsewhere is a small file: it has the time of one, however it comes."""
+    record = behaviours.drip(b'{"status": "active"' + b" " * 10_000 + b"}", pause_seconds=0.02)
+    image_id = "11111111-2222-4333-8444-555555555555"
+    async with Origin({f"/v2/images/{image_id}": record}) as origin:
+        remotes = {"remotes": [{"region": "Far", "url": origin.url("").rstrip("/")}]}
+        rules = {"image_api": remotes, "sums": {"total_seconds": 0.5}, "retry": {"attempts": 1}}
+        async with Cloud(tmp_path, origin, **rules) as cloud:
+            image = await cloud.make()
+            method = {"name": "glance-download", "glance_region": "Far", "glance_image_id": image_id}
+            await cloud.want(202, "alice", "POST", f"/images/{image['id']}/import", json={"method": method})
+            async with asyncio.timeout(20):
+                task = await cloud.settled(image["id"])
+            assert task["result"]["code"] == "remote-image-unusable"
+            await origin.wait_idle()
