@@ -183,7 +183,11 @@ class Service:
         merged: dict[str, dict[str, Any]] = {
             "server": {"listen": "127.0.0.1:0"},
             "store": {"folder": "data", "reserve_bytes": 0, "reserve_percent": 0.0},
-            "imports": {"max_submits_per_minute": 10_000_000},
+            "imports": {
+                "max_submits_per_minute": 10_000_000,
+                "max_submits_per_minute_per_origin": 10_000_000,
+                "max_submits_per_minute_in_all": 10_000_000,
+            },
             # A seeded index has no blobs, and a scrub of them would be measured too.
             "upkeep": {"scrub_days": 36_500.0, "scrub_bytes_per_second": 65_536},
         }
