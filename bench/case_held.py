@@ -35,7 +35,11 @@ RULES: dict[str, dict[str, Any]] = {
         ],
     },
     # Else 64 of them would run and the rest would wait.
-    "imports": {"max_running_per_project": HELD, "max_running_per_origin": HELD},
+    "imports": {
+        "max_running_per_project": HELD,
+        "max_running_per_origin": HELD,
+        "max_connections_per_address": 4 * HELD,
+    },
 }
 
 

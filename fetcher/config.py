@@ -284,6 +284,7 @@ class Imports(Section, frozen=True, kw_only=True):
     max_running: Positive
     max_running_per_project: Positive
     max_running_per_origin: Positive
+    max_connections_per_address: Positive
     max_queued: Positive
     max_submits_per_minute: Positive
     max_submits_per_minute_per_origin: Positive
