@@ -249,7 +249,7 @@ async def _even_out(began: float, step_seconds: float) -> None:
     """Wait for the next multiple of a step, so that time does not tell why a source is unreachable."""
     if step_seconds:
         elapsed = asyncio.get_running_loop().time() - began
-        # A loop's clock may tell whole milliseconds: no time at all has passed then, and still it is one step.
+        # A loop's clock may tell whole milliseconds: where no time at all has passed it is one step still.
         steps = max(1, math.ceil(elapsed / step_seconds))
         await asyncio.sleep(steps * step_seconds - elapsed)
 
