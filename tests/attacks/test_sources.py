@@ -337,3 +337,24 @@ async def test_t04_record_of_another_service_that_drips_holds_nothing(tmp_path: 
                 task = await cloud.settled(image["id"])
             assert task["result"]["code"] == "remote-image-unusable"
             await origin.wait_idle()
+
+
+async def test_t05_source_that_breaks_off_for_ever_fills_no_record(tmp_path: Path) -> None:
+    """Each attempt brings a little, over a chain of redirects with long heads: the record stays small."""
+    fields = {
+        "ETag": '"1"',
+        "Accept-Ranges": "bytes",
+        "Server": "s" * 4000,
+        "Content-Disposition": "d" * 4000,
+    }
+    routes = {f"/{hop}": behaviours.redirect(f"/{hop + 1}?{'q' * 400}", fields=fields) for hop in range(5)}
+    async with (
+        Origin(routes) as origin,
+        Running(tmp_path, origin, retry=QUICK | {"max_attempts": 30}) as service,
+    ):
+        origin.routes["/5"] = behaviours.cut(BODY, 1000, fields=fields)
+        ended = await service.run(url=origin.url("/0"))
+        assert (ended["verdict"]["code"], len(ended["attempts"])) == ("truncated", 30)
+        told = [len(attempt["hops"]) for attempt in ended["attempts"]]
+        assert told == [6] + [0] * 25 + [6] * 4
+        assert len(str(ended)) < 60_000
