@@ -285,8 +285,11 @@ class Imports(Section, frozen=True, kw_only=True):
     max_running: Positive
     max_running_per_project: Positive
     max_running_per_origin: Positive
+    max_connections_per_address: Positive
     max_queued: Positive
     max_submits_per_minute: Positive
+    max_submits_per_minute_per_origin: Positive
+    max_submits_per_minute_in_all: Positive
     buffer_bytes: Annotated[int, Meta(ge=4_194_304)]
     threads: Annotated[int, Meta(ge=1, le=256)]
     keep_finished_days: Seconds

@@ -50,6 +50,7 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     headers: dict[str, str] = {}
     mirrors: Annotated[list[str], Meta(max_length=64)] = []
     checksum_url: str | None = None
+    checksum_signature_url: str | None = None
 
     def to_submission(self, actor: Actor, settings: Settings) -> Submission:
         """Check what the types cannot say.
@@ -81,6 +82,7 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             headers=self.headers,
             mirrors=tuple(url for url in dict.fromkeys(self.mirrors) if url != self.url),
             checksum_url=self.checksum_url,
+            checksum_signature_url=self.checksum_signature_url,
         )
 
 

@@ -1,6 +1,6 @@
 """What every pull needs of the rest of the house."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from fetcher.config import Settings
@@ -34,7 +34,9 @@ class Hooks:
     Args:
         seal: Nobody may follow any more.
         ended: An import is done with.
+        go: Takes the pull's own connection to another origin.
     """
 
     seal: Callable[[], None]
     ended: Callable[[str], None]
+    go: Callable[[str], Awaitable[None]]

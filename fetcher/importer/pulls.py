@@ -101,6 +101,7 @@ class Pulls:
         self._dispatch()
 
     def _dispatch(self) -> None:
+        self._connections.let_in(is_last=not self._is_open)
         if not self._is_open:
             return
         for slot, ticket in self.queue.take(self._parts.settings().imports):
@@ -108,11 +109,15 @@ class Pulls:
             pull.expect()
             self._joining.add(ticket.import_id)
             self._spawn(self._join(pull, ticket), self._joins)
-        self._connections.wake()
+        self._connections.let_in(is_last=True)
 
     def _begin(self, slot: Slot, ticket: Ticket) -> Pull:
         kept = self._kept.pop(ticket.request, None) or Kept(id=str(uuid4()), request=ticket.request)
-        hooks = Hooks(seal=lambda: self.queue.seal(slot), ended=self._forget)
+        hooks = Hooks(
+            seal=lambda: self.queue.seal(slot),
+            ended=self._forget,
+            go=lambda origin: self._connections.go(slot, origin),
+        )
         pull = Pull(self._parts, kept, self._connections, hooks)
         self._pulls[slot] = pull
         self._tasks[pull] = asyncio.create_task(self._run(slot, pull), name=f"pull {kept.id}")

@@ -78,7 +78,7 @@ class UploadRun:
     async def finish(self) -> None:
         """Run to the end; every way it can end badly ends here, in the verdict."""
         try:
-            with self._parts.store.reserve() as reservation:
+            with self._parts.store.reserve(self._live.record.project_id) as reservation:
                 await self._take(reservation)
         except Failure as failure:
             self.failure = failure

@@ -235,3 +235,9 @@ CREATE INDEX remembered_urls_by_request ON remembered_urls (request);
 CREATE INDEX remembered_urls_by_blob ON remembered_urls (sha256);
 CREATE INDEX remembered_urls_by_age ON remembered_urls (at)
 """
+
+
+@migrations()
+def m0006_signatures(db: Database) -> None:
+    """Where the signature on a checksum file is."""
+    db.execute("ALTER TABLE import_secrets ADD COLUMN checksum_signature_url TEXT")

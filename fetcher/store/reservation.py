@@ -21,6 +21,11 @@ class Reservation:
         self._held = 0
         self._unchecked = 0
 
+    @property
+    def held_bytes(self) -> int:
+        """Promised and not written yet."""
+        return self._held
+
     def expect(self, size: int) -> None:
         """Hold room for a declared size.
 

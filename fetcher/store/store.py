@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import os
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -51,6 +52,7 @@ class Store:
         self._is_direct = is_direct
         self._reserve = reserve
         self._promised = 0
+        self._promised_to: Counter[str] = Counter()
         self._lock = -1
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="store")
         self._digest_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -260,9 +262,14 @@ class Store:
         return free - self._reserve(total) - self._promised
 
     @contextmanager
-    def reserve(self) -> Iterator[Reservation]:
-        """Hold room for one import; races are decided here, before the first byte."""
-        reservation = Reservation(self.promise, self.free_bytes)
+    def reserve(self, owner: str = "") -> Iterator[Reservation]:
+        """Hold room for one import; races are decided here, before the first byte.
+
+        Args:
+            owner: A project. One import may take all room that there is, but several of one owner not more
+                than half of it: sources that announce much and send nothing would shut everybody else out.
+        """
+        reservation = Reservation(lambda size: self._promise_to(owner, reservation, size), self.free_bytes)
         try:
             yield reservation
         finally:
@@ -277,6 +284,16 @@ class Store:
         if size > 0 and size > self.free_bytes():
             raise StoreFull
         self._promised += size
+
+    def _promise_to(self, owner: str, reservation: Reservation, size: int) -> None:
+        already = self._promised_to[owner]
+        is_one_of_several = owner and already > reservation.held_bytes
+        if size > 0 and is_one_of_several and 2 * (already + size) > already + self.free_bytes():
+            raise StoreFull
+        self.promise(size)
+        self._promised_to[owner] += size
+        if not self._promised_to[owner]:
+            del self._promised_to[owner]
 
     async def _run(self, doing: str, work: Callable[[], R]) -> R:
         try:
