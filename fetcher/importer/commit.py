@@ -59,10 +59,8 @@ async def commit(
     await announce(parts.index, lives, blob)
     async with parts.store.holding(blob.sha256):
         try:
-            before = await parts.index.upkeep.find(blob.sha256)
-            is_faulty = before is not None and before.fault is not None
-            await parts.store.commit(intake.staged, blob.sha256, replace=is_faulty)
-            if is_faulty:
+            await parts.store.commit(intake.staged, blob.sha256)
+            if await parts.index.images.has_blob(blob.sha256):  # Whatever its file was, it is whole now.
                 await parts.index.upkeep.mark(blob.sha256, None, blob.created_at)
             return await settle(blob)
         finally:

@@ -177,10 +177,11 @@ class Importer:
                     await self.parts.store.remove(sha256)
 
     async def forget_old(self) -> int:
-        """Drop the records of imports that ended long ago, and what URLs held by then."""
+        """Drop the records of imports that ended long ago, and what URLs held by then; how many went."""
         before = datetime.now(UTC) - timedelta(days=self.parts.settings().imports.keep_finished_days)
-        await self.parts.index.pulls.forget(before)
-        return await self.parts.index.imports.forget(before)
+        self._forget_paces()
+        gone = await self.parts.index.pulls.forget(before)
+        return gone + await self.parts.index.imports.forget(before)
 
     @property
     def is_open(self) -> bool:
@@ -194,6 +195,13 @@ class Importer:
     def counts(self) -> dict[str, int]:
         """How many imports wait and run in this process."""
         return self._pulls.counts()
+
+    def _forget_paces(self) -> None:
+        """Drop what is remembered of projects that have submitted nothing for a minute."""
+        now = asyncio.get_running_loop().time()
+        quiet = [name for name, recent in self._submits.items() if not recent or now - recent[-1] > 60]
+        for name in quiet:
+            del self._submits[name]
 
     def _check_pace(self, project_id: str, settings: Settings) -> None:
         now = asyncio.get_running_loop().time()

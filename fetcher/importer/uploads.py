@@ -200,10 +200,12 @@ class Uploads:
 
         Raises:
             Conflict: There are none.
+            BytesDamaged: They rotted while they waited.
         """
         stage = await self._parts.index.uploads.staged(image.id)
         if stage is None:
             raise Conflict(reason=f"the image is {image.status.value}; stage its bytes first")
+        await self._parts.index.upkeep.check_whole(stage.blob.sha256)
         record = self._new_record(actor, image, "glance-direct", request_id)
         record = msgspec.structs.replace(
             record,

@@ -18,7 +18,7 @@ RANGE = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18}))")
 
 
 async def download(request: Request) -> Response:
-    """`GET /v2/images/{id}/file`: 204 while there is nothing, 206 for a range."""
+    """`GET /v2/images/{id}/file`: 204 while there is nothing, 206 for a range, 503 where the disk lost it."""
     house, actor = await enter(request, "member")
     image = await house.index.images.find(request.path_params["id"], actor)
     if image.status is Status.DEACTIVATED and not actor.is_admin:
@@ -28,6 +28,7 @@ async def download(request: Request) -> Response:
     headers = bytes_headers(image)
     if headers["ETag"] in request.headers.get("if-none-match", ""):
         return no_content(304, headers)
+    await house.index.upkeep.check_whole(image.sha256)
     settings = house.settings()
     if settings.server.x_accel_location:
         return _through_nginx(image, settings, headers)
