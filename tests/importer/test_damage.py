@@ -49,6 +49,18 @@ async def test_damaged_bytes_are_not_given_out(how: str, tmp_path: Path) -> None
             assert (answer.status, await answer.read()) == (200, BODY)
 
 
+@pytest.mark.parametrize("size", [100, 400_000])
+async def test_a_file_of_another_size_is_seen_before_any_scrub(size: int, tmp_path: Path) -> None:
+    """An answer never breaks off after its head, or ends where the image does not."""
+    async with Origin({"/x": behaviours.serve(BODY)}) as origin, Running(tmp_path, origin) as service:
+        image = (await service.run(url=origin.url("/x")))["image_id"]
+        store = parts(service)[1]
+        with store.blob_path(NAME).open("r+b") as file:
+            file.truncate(size)
+        status, document, _headers = await service.call("GET", f"/v2/images/{image}/file")
+        assert (status, document["error"]["type"]) == (503, "bytes-damaged")
+
+
 async def test_damaged_bytes_are_not_given_out_by_nginx_either(tmp_path: Path) -> None:
     """The place is not even named."""
     async with Cloud(tmp_path, server={"x_accel_location": "/blobs"}) as cloud:

@@ -10,7 +10,7 @@ from starlette.responses import Response, StreamingResponse
 
 from fetcher.api.v2.answers import enter, no_content
 from fetcher.config import Settings
-from fetcher.errors import Forbidden, RangeNotSatisfiable, StoreFailed
+from fetcher.errors import BytesDamaged, Forbidden, RangeNotSatisfiable, StoreFailed
 from fetcher.model import Image, Status
 from fetcher.store import Store
 
@@ -44,10 +44,13 @@ async def _send(request: Request, store: Store, image: Image, headers: dict[str,
 
     Raises:
         RangeNotSatisfiable: The range asked for is outside.
+        BytesDamaged: There are more or fewer than there should be.
         StoreFailed: They cannot be read.
     """
     assert image.sha256 is not None
     assert image.size is not None
+    if store.size(image.sha256) not in {None, image.size}:
+        raise BytesDamaged(fault="rotten")  # Else the answer would break off after its head.
     found = wanted_range(request, image.size, headers["ETag"])
     start, end = found or (0, image.size)
     if found is not None:
