@@ -112,6 +112,10 @@ class Torture:
             "retry": {"attempts": 12, "first_wait_seconds": 0.01, "max_wait_seconds": 0.1},
             "pace": {"idle_seconds": 0.3, "unreachable_step_seconds": 0.0},
             "quota": {"max_images": QUOTA_IMAGES},
+            "resume": {"mark_bytes": 65_536, "checkpoint_bytes": 131_072, "save_seconds": 0.1},
+            "store": {"write_bytes": 65_536},
+            "ranges": {"min_bytes": 400_000, "segment_bytes": 65_536},
+            "reuse": {"revalidate": "project"},
         }
         service = Running(self._folder, self.origin, **limits)
         service.write_config()

@@ -10,6 +10,7 @@ import msgspec
 import structlog
 
 from fetcher.config import Settings
+from fetcher.crash import reach
 from fetcher.errors import Cancelled, Failure
 from fetcher.guards.address import TABLE_VERSION
 from fetcher.importer.intake import Intake
@@ -73,6 +74,7 @@ async def announce(index: Index, lives: Sequence[Live], blob: Blob) -> None:
     changes = {"phase": Phase.COMMITTING, "digests": blob.digests, "received_bytes": blob.size}
     now = datetime.now(UTC)
     await asyncio.gather(*(index.imports.record(live.change(updated_at=now, **changes)) for live in lives))
+    reach("importer.announced")
 
 
 async def activate_all(index: Index, lives: Sequence[Live], blob: Blob, story: Story) -> list[Failure | None]:

@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import suppress
 
+from fetcher.crash import reach
 from fetcher.importer.attempts import Attempts
 from fetcher.index import Index, Kept
 
@@ -40,6 +41,7 @@ class Keeping:
         """Write the row."""
         self._is_written = True
         await self._index.pulls.keep(kept)
+        reach("importer.kept")
 
     async def drop(self) -> None:
         """Remove the row, if there is one."""
