@@ -2,16 +2,18 @@
 
 import asyncio
 import hashlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fetcher.guards.quota import QuotaCap
 from fetcher.store.disk import Disk
 from fetcher.store.reservation import Reservation
 from tests.images import raw
 from tests.lab import behaviours
-from tests.lab.origin import Origin
+from tests.lab.origin import Exchange, Origin
 from tests.service import Running
 
 MIB = 1 << 20
@@ -82,7 +84,7 @@ async def test_bytes_without_end_stop_at_the_reserve(tmp_path: Path, monkeypatch
     ):
         service.service.app.state.house.store._disk = disk
         await gone(service, "store-full", origin)
-        assert 4 * MIB < disk.written_bytes <= 8 * MIB
+        assert MIB < disk.written_bytes <= 8 * MIB
 
 
 async def test_room_that_others_take_is_seen_while_bytes_come(
@@ -109,7 +111,7 @@ async def test_announced_bytes_that_do_not_fit_are_not_begun(tmp_path: Path) -> 
     body = raw(5 * MIB)
     opened = asyncio.Event()
 
-    async def held(exchange: Any) -> None:
+    async def held(exchange: Exchange) -> None:
         await exchange.send_head("200 OK", {"Content-Length": len(body), "Connection": "close"})
         await opened.wait()
         await exchange.send_body(body)
@@ -130,3 +132,52 @@ async def test_announced_bytes_that_do_not_fit_are_not_begun(tmp_path: Path) -> 
         opened.set()
         assert (await service.ended(first["id"]))["state"] == "succeeded"
         assert store.blob_path(hashlib.sha256(body).hexdigest()).read_bytes() == body
+
+
+def slowly(body: bytes) -> behaviours.Behaviour:
+    """Chunks of a body whose length nobody says, with time for others in between."""
+
+    async def behave(exchange: Exchange) -> None:
+        await exchange.send_head("200 OK", {"Connection": "close"})
+        for start in range(0, len(body), 65_536):
+            await exchange.send_body(body[start : start + 65_536])
+            await asyncio.sleep(0.002)
+
+    return behave
+
+
+async def test_two_at_once_share_one_quota_from_the_first_byte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bodies of unknown length that fit alone and not together: one is refused before all of it is here."""
+    monkeypatch.setattr(QuotaCap, "LOOK_BYTES", 65_536)
+    bodies = [raw(5 * MIB // 2, seed=seed) for seed in range(2)]
+    routes = {f"/{number}": slowly(body) for number, body in enumerate(bodies)}
+    async with (
+        Origin(routes) as origin,
+        Running(tmp_path, origin, quota={"max_bytes": 4 * MIB}) as service,
+    ):
+        made = [await service.submit(url=origin.url(path)) for path in routes]
+        ended = sorted([await service.ended(one["id"]) for one in made], key=lambda one: one["state"])
+        assert [one["verdict"]["code"] for one in ended] == ["quota-exceeded", "ok"]
+        assert ended[0]["progress"]["received_bytes"] < 9 * MIB // 4
+        assert len(service.traces()) == 1
+
+
+async def test_sent_bytes_without_a_length_stop_at_the_quota_too(tmp_path: Path) -> None:
+    """A sender that goes on for ever is told 413 at the quota, and nothing stays."""
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield ENDLESS
+            await asyncio.sleep(0)
+
+    async with Running(tmp_path, quota={"max_bytes": 2 * MIB}) as service:
+        record = {"disk_format": "raw", "container_format": "bare"}
+        image = (await service.call("POST", "/v2/images", json=record))[1]["id"]
+        headers = {"Content-Type": "application/octet-stream"}
+        status, document, _headers = await service.call(
+            "PUT", f"/v2/images/{image}/file", data=endless(), headers=headers
+        )
+        assert (status, document["error"]["type"]) == (413, "quota-exceeded")
+        assert service.traces() == []

@@ -110,7 +110,7 @@ class Pulls:
 
     def _begin(self, slot: Slot, ticket: Ticket) -> Pull:
         kept = self._kept.pop(ticket.request, None) or Kept(id=str(uuid4()), request=ticket.request)
-        hooks = Hooks(seal=lambda: self.queue.seal(slot), ended=self._forget)
+        hooks = Hooks(seal=lambda: self.queue.seal(slot), ended=self._forget, lives=self.lives.values)
         pull = Pull(self._parts, kept, self._connections, hooks)
         self._pulls[slot] = pull
         self._tasks[pull] = asyncio.create_task(self._run(slot, pull), name=f"pull {kept.id}")

@@ -152,3 +152,17 @@ def test_undeclared_bytes_take_room_in_steps(store: Store) -> None:
         with pytest.raises(StoreFull):
             reservation.use(Reservation.STEP_BYTES)
     assert store._promised == 0
+
+
+def test_bytes_that_wait_in_memory_keep_their_promise(store: Store) -> None:
+    """The file system does not know of them yet, so nobody else is given their room."""
+    reservation = Reservation(store.promise, store.free_bytes)
+    reservation.expect(100)
+    reservation.use(60, unwritten=60)
+    assert store._promised == 100
+    reservation.use(10, unwritten=30)
+    assert store._promised == 60
+    reservation.use(0, unwritten=0)
+    assert store._promised == 30
+    reservation.release()
+    assert store._promised == 0
