@@ -163,7 +163,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule()
     def gc(self) -> None:
-        """A stranger's file among the blobs is the only thing that gc would remove, and check finds no more."""
+        """A stranger's file among the blobs is all that gc would remove, and check finds no more."""
         self.runner.run(self._settle())
         stranger = self.house.store.blob_path("0" * 64)
         stranger.write_bytes(b"?")
