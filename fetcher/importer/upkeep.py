@@ -48,8 +48,8 @@ class Upkeep:
         await self._settle_loose(None)
 
     async def run(self) -> None:
-        """Go round for ever; chores do not wait until everything has been read."""
-        await asyncio.gather(self._again(self.do_chores), self._again(self.look_after_blobs))
+        """Go round for ever; chores and mends do not wait until everything has been read."""
+        await asyncio.gather(*map(self._again, (self.do_chores, self.read_blobs, self.mend_blobs)))
 
     async def _again(self, round_: Callable[[], Awaitable[None]]) -> None:
         """Do a round now and then; one that fails is told and tried again."""
@@ -68,9 +68,12 @@ class Upkeep:
         await self._settle_loose(datetime.now(UTC) - timedelta(seconds=LOOSE_SECONDS))
         await self.forget()
 
-    async def look_after_blobs(self) -> None:
-        """Read the blobs that are due, and pull the faulty ones again."""
+    async def read_blobs(self) -> None:
+        """Read the blobs that are due."""
         await self.scrub()
+
+    async def mend_blobs(self) -> None:
+        """Pull the faulty ones again, where the operator wants that."""
         if self._parts.settings().upkeep.mend:
             await self.mend()
 

@@ -1,10 +1,12 @@
 """Bytes that the disk lost: not given out, not shared, healed by a new import, told to the operator."""
 
+import asyncio
 import hashlib
 from pathlib import Path
 
 import pytest
 
+from fetcher.importer import Upkeep
 from fetcher.importer.mend import CUT_SHORT, ELSEWHERE, NO_RECORD, SENT, split_sources
 from tests.api.v2.cloud import DISK, OCTETS, Cloud
 from tests.images import raw
@@ -140,6 +142,34 @@ async def test_what_is_whole_after_all_is_not_pulled(tmp_path: Path) -> None:
         rot(store.blob_path(NAME))  # The bit falls back.
         assert await upkeep.mend() == 1
         assert len(origin.requests) == 1
+
+
+async def test_a_mend_does_not_wait_for_the_scrub(tmp_path: Path) -> None:
+    """Reading everything may take days; what is known to be damaged comes back meanwhile."""
+    other = raw(400_000, seed=5)
+    routes = {"/x": behaviours.serve(BODY), "/y": behaviours.serve(other)}
+    rules = {"scrub_days": 1e-9, "scrub_bytes_per_second": 65_536}
+    async with Origin(routes) as origin, Running(tmp_path, origin, upkeep=rules) as service:
+        for path in routes:
+            await service.run(url=origin.url(path))
+        upkeep, store = parts(service)
+        store.blob_path(NAME).unlink()
+        assert await upkeep._check(await service.service.app.state.house.index.upkeep.find(NAME)) == "missing"
+        importer = service.service.app.state.house.importer
+        reading = asyncio.Event()
+
+        async def for_ever(_seconds: float) -> None:
+            reading.set()
+            await asyncio.Event().wait()
+
+        running = asyncio.create_task(Upkeep(importer.parts, importer.forget_old, sleep=for_ever).run())
+        async with asyncio.timeout(30):
+            await reading.wait()
+            while await service.service.app.state.house.index.upkeep.faulty():
+                await asyncio.sleep(0.01)
+        running.cancel()
+        await asyncio.wait({running})
+        assert store.blob_path(NAME).read_bytes() == BODY
 
 
 async def test_why_bytes_are_lost_stands_beside_them(tmp_path: Path) -> None:
