@@ -158,6 +158,7 @@ class Upkeep(Section, frozen=True, kw_only=True):
     mend: bool
     keep_audit_days: Seconds
     keep_idempotency_days: Seconds
+    keep_retired_days: Seconds
 
 
 class Url(Section, frozen=True, kw_only=True):

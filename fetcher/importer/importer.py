@@ -178,10 +178,10 @@ class Importer:
                     await self.parts.store.remove(sha256)
 
     async def forget_old(self) -> int:
-        """Drop the records of imports that ended long ago, and what URLs held by then."""
+        """Drop the records of imports that ended long ago, and what URLs held by then; how many went."""
         before = datetime.now(UTC) - timedelta(days=self.parts.settings().imports.keep_finished_days)
-        await self.parts.index.pulls.forget(before)
-        return await self.parts.index.imports.forget(before)
+        gone = await self.parts.index.pulls.forget(before)
+        return gone + await self.parts.index.imports.forget(before)
 
     @property
     def is_open(self) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 import random
 from contextlib import suppress
 
+from fetcher.crash import reach
 from fetcher.importer.attempts import Attempts
 from fetcher.index import Index, Kept
 
@@ -42,6 +43,7 @@ class Keeping:
         """Write the row."""
         self._is_written = True
         await self._index.pulls.keep(kept)
+        reach("importer.kept")
 
     async def drop(self) -> None:
         """Remove the row, if there is one."""

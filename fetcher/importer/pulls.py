@@ -117,6 +117,7 @@ class Pulls:
             seal=lambda: self.queue.seal(slot),
             ended=self._forget,
             go=lambda origin: self._connections.go(slot, origin),
+            lives=self.lives.values,
         )
         pull = Pull(self._parts, kept, self._connections, hooks)
         self._pulls[slot] = pull

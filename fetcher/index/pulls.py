@@ -90,7 +90,7 @@ class PullRecords:
         await self._connection.write(_remember, project_ids, request, etag, sha256)
 
     async def recall(self, request: str) -> list[Remembered]:
-        """What a URL held, of which the bytes are still there."""
+        """What a URL held, of which the bytes are still there and whole."""
         return await self._connection.read(_recall, request)
 
     async def forget(self, before: datetime, *, most: int = 1000) -> int:
@@ -125,7 +125,8 @@ def _forget(db: Database, before: datetime, most: int) -> int:
 
 def _recall(db: Database, request: str) -> list[Remembered]:
     sql = """SELECT blobs.*, etag, group_concat(json_quote(project_id)) AS projects
-             FROM remembered_urls JOIN blobs USING (sha256) WHERE request = ? GROUP BY etag, sha256"""
+             FROM remembered_urls JOIN blobs USING (sha256)
+             WHERE request = ? AND fault IS NULL GROUP BY etag, sha256"""
     return [
         Remembered(
             etag=row["etag"],

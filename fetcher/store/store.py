@@ -138,22 +138,19 @@ class Store:
         """Make a staged file durable and leave it to a later process; StoreFailed where the disk refuses."""
         await self._run("park", staged.park)
 
-    async def commit(self, staged: Staged, sha256: str, *, replace: bool = False) -> None:
+    async def commit(self, staged: Staged, sha256: str) -> None:
         """Move a complete file to its durable home; call it inside `holding(sha256)`.
 
-        Equal bytes that are there already stay, and the new ones are dropped,
-        unless what is there has another size or `replace` says that it is rotten.
+        It takes the place of a file that is there already: that one was good
+        once, this one was digested a moment ago. Open readers go on with theirs.
 
         Raises:
             StoreFull: The file system has no room, found out late.
             StoreFailed: The file system refused; the staged file is still the caller's.
         """
-        await self._run("commit", lambda: self._commit(staged, self.blob_path(sha256), replace=replace))
+        await self._run("commit", lambda: self._commit(staged, self.blob_path(sha256)))
 
-    def _commit(self, staged: Staged, home: Path, *, replace: bool) -> None:
-        if not replace and home.exists() and home.stat().st_size == staged.size:
-            staged.discard()
-            return
+    def _commit(self, staged: Staged, home: Path) -> None:
         staged.sync()
         staged.close()
         self._disk.rename(staged.path, home)
