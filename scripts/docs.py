@@ -69,7 +69,7 @@ of the Image API v2 have the form that its clients know. Every answer has `X-Ope
 also in the log.
 
 `GET /imports/{id}/events` is a stream of server-sent events: `progress` with the import's document at every
-change, `end` with the last one.
+change, `end` with the last one. With `notify_url` a receiver is told of the end ([notify.md](notify.md)).
 """
 
 

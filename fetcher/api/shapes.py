@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from fetcher.model import FormatVerdict, State, Verdict, Visibility
+from fetcher.model import FormatVerdict, Notice, State, Verdict, Visibility
 
 Size = Annotated[int, Meta(ge=0, description="Bytes.")]
 Seconds = Annotated[float, Meta(ge=0)]
@@ -64,6 +64,7 @@ class SubmissionAnswer(Shape, frozen=True, kw_only=True):
     headers: Annotated[list[str], Meta(description="Names alone; values are never shown.")]
     mirrors: Annotated[list[str], Meta(description="Without their secrets.")]
     checksum_url: str | None
+    notify_url: Annotated[str, Meta(description="Without its secrets.")] | None
 
 
 class ImportLinks(Shape, frozen=True, kw_only=True):
@@ -93,6 +94,7 @@ class ImportAnswer(Shape, frozen=True, kw_only=True):
     digests: dict[str, str]
     verified_by: str
     verdict: Verdict | None
+    notice: Annotated[Notice, Meta(description="Null when nobody is told of the import's end.")] | None
     submission: SubmissionAnswer
     project_id: str
     user_id: str

@@ -71,6 +71,20 @@ def moment_words(document: dict[str, Any]) -> str:
     return _PHASES.get(document.get("phase") or "", str(state))
 
 
+def notice_words(notice: dict[str, Any], *, is_ended: bool) -> str:
+    """What has become of telling a receiver that an import has ended."""
+    state, attempts, code = notice["state"], notice["attempts"], notice["code"]
+    tries = f"{attempts} {'attempt' if attempts == 1 else 'attempts'}"
+    why = "" if code is None else f": {code}"
+    if state == "delivered":
+        return "delivered" if attempts == 1 else f"delivered after {tries}"
+    if state == "given-up":
+        return f"given up after {tries}{why}"
+    if not is_ended:
+        return "when it has ended"
+    return f"not yet, after {tries}{why}; tried again" if attempts else "under way"
+
+
 def title_of(document: dict[str, Any]) -> str:
     """What to call an import: its name, or the last part of its URL's path."""
     name = document.get("name")

@@ -9,6 +9,7 @@ from fetcher.api.words import (
     STYLES,
     exact_words,
     moment_words,
+    notice_words,
     rate_words,
     size_words,
     time_words,
@@ -96,6 +97,7 @@ def tell_import(screen: Screen, document: dict[str, Any]) -> None:
         ("promised", submission["checksum"]),
         ("verified by", document["verified_by"] if document["ended_at"] else None),
         *((name, value) for name, value in document["digests"].items()),
+        ("told", _told_words(document)),
         ("submitted", document["created_at"]),
         ("started", document["started_at"]),
         ("ended", document["ended_at"]),
@@ -103,6 +105,14 @@ def tell_import(screen: Screen, document: dict[str, Any]) -> None:
     screen.facts(facts)
     for attempt in document["attempts"]:
         _tell_attempt(screen, attempt)
+
+
+def _told_words(document: dict[str, Any]) -> str | None:
+    notice = document.get("notice")  # Not of servers from before there were any.
+    if not notice:
+        return None
+    whom = document["submission"]["notify_url"] or "the operator's receiver"
+    return f"{whom}, {notice_words(notice, is_ended=document['ended_at'] is not None)}"
 
 
 def _tell_attempt(screen: Screen, attempt: dict[str, Any]) -> None:

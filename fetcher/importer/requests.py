@@ -8,7 +8,7 @@ import msgspec
 from fetcher.config import Settings
 from fetcher.guards.redaction import redact_url
 from fetcher.guards.url import check_url
-from fetcher.index import Secrets
+from fetcher.index import Receiver, Secrets
 from fetcher.model import Submission
 from fetcher.transport import SourceRequest, SumsRequest
 
@@ -34,7 +34,16 @@ def shown(submission: Submission) -> Submission:
         headers=dict.fromkeys(submission.headers, HIDDEN),
         mirrors=tuple(redact_url(url) for url in submission.mirrors),
         checksum_url=None if checksum_url is None else redact_url(checksum_url),
+        notify_url=None if submission.notify_url is None else redact_url(submission.notify_url),
+        notify_secret=None,
     )
+
+
+def receiver_of(submission: Submission, settings: Settings) -> Receiver | None:
+    """Who is told of the import's end: whom it names, else the operator's own; None when nobody is."""
+    if submission.notify_url is not None:
+        return Receiver(url=submission.notify_url, secret=submission.notify_secret)
+    return Receiver() if settings.notify.url else None
 
 
 def fingerprint(secrets: Secrets, submission: Submission, settings: Settings) -> str:

@@ -3,6 +3,7 @@
 from sqlite_utils.db import Database
 from sqlite_utils.migrations import Migrations
 
+from fetcher.index.receivers import FIFTH
 from fetcher.index.upkeep_schema import FOURTH
 
 migrations = Migrations("glance-fetcher")
@@ -41,6 +42,13 @@ def m0003_pulls(db: Database) -> None:
 def m0004_upkeep(db: Database) -> None:
     """What projects hold, files without a row, when blobs were last read; counted by triggers."""
     for statement in FOURTH:
+        db.execute(statement)
+
+
+@migrations()
+def m0005_notices(db: Database) -> None:
+    """Who is to be told that an import has ended, and what became of it."""
+    for statement in FIFTH:
         db.execute(statement)
 
 

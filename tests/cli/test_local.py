@@ -158,6 +158,11 @@ async def test_config_show_tells_what_is_in_force(fetcher: Fetcher, tmp_path: Pa
     assert one.out == "5\n"
     section = await fetcher("config", "show", "size", "--config", own, "--json")
     assert section.json["max_bytes"] == 5
+    own.write_text('[keystone]\npassword = "hush"\n[notify]\nsecret = "hush-hush-hush-hush"\n')
+    for arguments in ((), ("--json",), ("notify.secret",)):
+        shown = await fetcher("config", "show", *arguments, "--config", own)
+        assert "REDACTED" in shown.out
+        assert "hush" not in shown.out
     assert (await fetcher("config", "show", "size.nope")).code == Exit.USAGE
     assert (await fetcher("config", "show", "nope")).code == Exit.USAGE
 

@@ -59,6 +59,29 @@ async def test_mirrors_headers_and_checksum_files_are_passed_on(fetcher: Fetcher
         assert "hush" not in wrong.err + wrong.out + result.out
 
 
+async def test_a_receiver_is_named_and_its_secret_is_not(
+    fetcher: Fetcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--notify` has it told, `show` says how that went; the secret comes from the environment."""
+    monkeypatch.setenv("FETCHER_NOTIFY_SECRET", "0123456789abcdefghij")
+    routes = {"/disk": behaviours.serve(qcow2()), "/hook": behaviours.status(204)}
+    async with Origin(routes) as origin, Running(tmp_path, origin) as service:
+        hook = origin.url("/hook")
+        result = await fetcher(
+            "submit", origin.url("/disk"), "--wait", "--notify", hook, "--server", service.base
+        )
+        assert result.code == Exit.OK
+        await origin.wait_requests(2)
+        assert origin.requests[-1].header("webhook-signature")
+        newest = (await service.get("/imports"))["imports"][0]
+        async with asyncio.timeout(30):
+            while (await service.get(f"/imports/{newest['id']}"))["notice"]["state"] != "delivered":
+                await asyncio.sleep(0.01)
+        shown = await fetcher("show", newest["id"], "--server", service.base)
+        assert f"{hook}, delivered" in " ".join(shown.out.split())
+        assert "0123456789" not in shown.out + result.out + result.err
+
+
 async def test_refusal_says_why_and_what_to_do(fetcher: Fetcher, tmp_path: Path) -> None:
     """A refused import has its own exit code, and its reason and advice are printed."""
     async with Origin({"/p": behaviours.serve(HTML)}) as origin, Running(tmp_path, origin) as service:

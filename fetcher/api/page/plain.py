@@ -26,6 +26,7 @@ GUARDS = {
     "pace": "Time",
     "format": "Formats",
     "checksum": "Checksums",
+    "notify": "Telling others",
 }
 
 
