@@ -19,8 +19,15 @@ def test_signature_is_the_one_that_others_compute() -> None:
 
 @pytest.mark.parametrize(
     ("secret", "key"),
-    [("a" * 16, b"a" * 16), ("whsec_" + "QUJD" * 6, b"ABC" * 6), ("whsec", None), ("a" * 15, None)]
-    + [("whsec_" + "QUJD" * 5, None), ("whsec_" + "QUJD" * 6 + "!", None), ("ä" * 20, None)],
+    [
+        ("a" * 16, b"a" * 16),
+        ("whsec_" + "QUJD" * 6, b"ABC" * 6),
+        ("whsec", None),
+        ("a" * 15, None),
+        ("whsec_" + "QUJD" * 5, None),
+        ("whsec_" + "QUJD" * 6 + "!", None),
+        ("ä" * 20, None),
+    ],
 )
 def test_what_is_a_secret_here_is_one_in_the_configuration(secret: str, key: bytes | None) -> None:
     """One rule for submitters and operators; a complaint holds nothing of the secret."""
