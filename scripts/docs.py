@@ -9,6 +9,7 @@ sys.path.insert(0, str(ROOT))
 
 from fetcher.api.discovery import describe  # noqa: E402
 from fetcher.cli.reference import reference_page  # noqa: E402
+from fetcher.config import load_settings  # noqa: E402
 from fetcher.errors import table  # noqa: E402
 
 
@@ -78,7 +79,8 @@ def api_page() -> str:
     from fetcher.api.app import build_app
     from fetcher.api.openapi import api_document
 
-    document = api_document(build_app(lambda: None, None).routes, "")  # type: ignore[arg-type, return-value] # the routes only
+    settings = load_settings()
+    document = api_document(build_app(lambda: settings, None).routes, "", settings)
     lines = [API_HEAD]
     by_tag: dict[str, list[str]] = {}
     for path, operations in document["paths"].items():
