@@ -55,7 +55,7 @@ class Screen:
     def say(self, text: str, style: str = "") -> None:
         """Talk to the person; programs that read results do not see it."""
         if not self.as_json:
-            self.err.print(Text(plain(text), style=style))
+            self.err.print(Text("\n".join(_wrap(plain(text), self.err, 0)), style=style))
 
     def facts(self, facts: Iterable[tuple[str, object]], *, to_err: bool = False) -> None:
         """Print names and values under each other; facts that are None or empty are left out."""

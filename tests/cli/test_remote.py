@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import re
 import signal
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from fetcher.cli.exits import MEANINGS, Exit, exit_of_import, exit_of_problem
 from fetcher.errors import table
 from tests.cli.conftest import Fetcher, spawn
+from tests.cli.terminal import Terminal
 from tests.images import HTML, qcow2
 from tests.lab import behaviours
 from tests.lab.origin import Origin
@@ -170,6 +172,28 @@ async def test_ctrl_c_cancels_what_was_waited_for(tmp_path: Path) -> None:
         assert b"Cancelled" in err
         assert b"Traceback" not in err
         assert (await service.get(f"/imports/{found[0]['id']}"))["state"] == "cancelled"
+        assert service.traces() == []
+
+
+async def test_a_slow_source_is_followed_in_a_real_terminal(tmp_path: Path) -> None:
+    """The bar moves, with amount, rate and time left; Ctrl-C takes it away and cancels on the server."""
+    body = qcow2() + bytes(8_000_000)
+    slow = behaviours.serve(body, bytes_per_second=2_000_000)
+    async with Origin({"/d": slow}) as origin, Running(tmp_path, origin) as service:
+        arguments = ("submit", origin.url("/d"), "--wait", "--name", "disk", "--server", service.base)
+        async with Terminal(*arguments, columns=80, cwd=tmp_path) as terminal:
+            first = await terminal.until("left")
+            assert re.search(r"disk .*━.* [0-9.]+ [KM]iB of 7.9 MiB [0-9.]+ [KM]iB/s, [0-9.]+ s left", first)
+            amount = first.partition(" of ")[0].split()[-2:]
+            async with asyncio.timeout(30):
+                while (await terminal.until("left")).partition(" of ")[0].split()[-2:] == amount:
+                    await asyncio.sleep(0.02)
+            terminal.press("\x03")
+            await terminal.until("Cancelled import")
+            assert await terminal.ended() == Exit.INTERRUPTED
+            assert "left" not in " ".join(terminal.screen.shown()).replace("nothing of it is left", "")
+            assert len(terminal.screen.shown()) == 1
+        assert (await service.get("/imports"))["imports"][0]["state"] == "cancelled"
         assert service.traces() == []
 
 
