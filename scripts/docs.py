@@ -8,6 +8,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from fetcher.api.discovery import describe  # noqa: E402
+from fetcher.cli.manual import manual_page  # noqa: E402
 from fetcher.cli.reference import reference_page  # noqa: E402
 from fetcher.config import load_settings  # noqa: E402
 from fetcher.errors import table  # noqa: E402
@@ -102,6 +103,7 @@ PAGES = {
     "errors.md": errors_page,
     "configuration.md": configuration_page,
     "cli.md": reference_page,
+    "fetcher.1": manual_page,
     "api.md": api_page,
 }
 

@@ -71,10 +71,15 @@ def moment_words(document: dict[str, Any]) -> str:
     return _PHASES.get(document.get("phase") or "", str(state))
 
 
+def count_words(count: int, what: str) -> str:
+    """How many of something: `1 blob`, `2,000 blobs`."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
 def notice_words(notice: dict[str, Any], *, is_ended: bool) -> str:
     """What has become of telling a receiver that an import has ended."""
     state, attempts, code = notice["state"], notice["attempts"], notice["code"]
-    tries = f"{attempts} {'attempt' if attempts == 1 else 'attempts'}"
+    tries = count_words(attempts, "attempt")
     why = "" if code is None else f": {code}"
     if state == "delivered":
         return "delivered" if attempts == 1 else f"delivered after {tries}"

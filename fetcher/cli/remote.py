@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from cyclopts import Parameter
 
-from fetcher.api.words import rate_words, size_words, title_of
+from fetcher.api.words import limit_words, rate_words, size_words, title_of
 from fetcher.cli.choices import Server, Told, Wanted
 from fetcher.cli.client import Client, Refused, Unreachable, segment
 from fetcher.cli.exits import Exit, exit_of_import
@@ -238,19 +238,17 @@ def limits(*, server: Server = Server()) -> Exit:  # noqa: B008 - frozen
     if screen.as_json:
         screen.json(document)
         return Exit.OK
+    words = _exact_words if screen.is_pipe else limit_words
     rows = (
-        (name, _value_words(limit["value"]), limit["description"])
+        (name, words(name, limit["value"]), limit["description"])
         for name, limit in document["limits"].items()
     )
-    screen.table(("LIMIT", "VALUE", "WHAT IT IS"), rows)
+    screen.table(("LIMIT", "VALUE", "WHAT IT IS"), rows, is_prose=True)
     return Exit.OK
 
 
-def _value_words(value: object) -> str:
+def _exact_words(_name: str, value: object) -> str:
+    """A limit's value for programs."""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int | float):
-        return f"{value:,}"
-    if isinstance(value, list):
-        return ", ".join(str(item) for item in value) or "none"
-    return str(value)
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

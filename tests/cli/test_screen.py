@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from fetcher.api.words import exact_words, moment_words, rate_words, size_words, time_words, title_of
@@ -65,6 +66,23 @@ def test_bar_shows_an_import_of_unknown_size_and_one_that_waits() -> None:
     attempts = [{"wait_seconds": 2.0, "code": "truncated"}]
     waiting = RUNNING | {"state": "waiting", "phase": None, "attempts": attempts}
     assert "trying again in 2 s (truncated)" in shown(waiting)
+
+
+@pytest.mark.parametrize("width", [60, 100])
+def test_a_table_keeps_ids_whole(width: int) -> None:
+    """Only the last column gets shorter; one of prose goes on in the next line."""
+    screen = Screen()
+    file = io.StringIO()
+    screen.out = Console(file=file, force_terminal=True, width=width, color_system=None, soft_wrap=True)
+    rows = [["a" * 36, "x", "a name 名前 that goes on and on and on and on"]]
+    screen.table(("ID", "CODE", "WHAT"), rows)
+    screen.table(("ID", "CODE", "WHAT"), rows, is_prose=True)
+    text = file.getvalue()
+    assert text.count("a" * 36) == 2
+    assert ("…" in text) is (width == 60)
+    assert max(cell_len(line) for line in text.splitlines()) <= width
+    screen.table(("ID",), [])
+    assert file.getvalue() == text
 
 
 def test_bar_is_silent_in_a_pipe() -> None:
