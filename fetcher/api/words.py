@@ -80,7 +80,7 @@ def notice_words(notice: dict[str, Any], *, is_ended: bool) -> str:
     """What has become of telling a receiver that an import has ended."""
     state, attempts, code = notice["state"], notice["attempts"], notice["code"]
     tries = count_words(attempts, "attempt")
-    why = "" if code is None else f": {code}"
+    why = "" if code is None else ": " + " ".join(str(part) for part in (code, notice["status"]) if part)
     if state == "delivered":
         return "delivered" if attempts == 1 else f"delivered after {tries}"
     if state == "given-up":

@@ -423,3 +423,18 @@ async def test_metrics_are_for_operators(tmp_path: Path) -> None:
             headers = {"Authorization": f"Bearer {TOKENS[role]}"}
             async with service.client.get("/metrics", headers=headers) as answer:
                 assert answer.status == status
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/page/nothing"), ("GET", "/nothing"), ("GET", "/page/submit")]
+)
+async def test_browsers_that_go_astray_get_a_page(tmp_path: Path, method: str, path: str) -> None:
+    """With the way back; programs get a problem document, and clients of the Image API theirs."""
+    async with Running(tmp_path) as service:
+        status, text, headers = await service.call(method, path, headers={"Accept": "text/html,*/*"})
+        assert status in {404, 405}
+        assert headers["content-type"].startswith("text/html")
+        assert 'href="/page/imports"' in text
+        assert (await service.call(method, path))[1]["code"] in {"not-found", "method-not-allowed"}
+        v2 = await service.call("GET", "/v2/nothing", headers={"Accept": "text/html"})
+        assert v2[1]["error"]["type"] == "not-found"
