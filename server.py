@@ -21,7 +21,7 @@ from fetcher.api.house import House
 from fetcher.api.metrics import Metrics
 from fetcher.api.watch import Watch
 from fetcher.config import BadConfig, Settings, data_folder, load_settings
-from fetcher.importer import Importer, Parts, Upkeep
+from fetcher.importer import Importer, Notifier, Parts, Upkeep
 from fetcher.index import Index, Quota
 from fetcher.logs import set_up_logs
 from fetcher.memory import keep_freed_memory
@@ -76,14 +76,15 @@ class Service:
             watching = asyncio.create_task(app.state.watch.run())
             loop = asyncio.get_running_loop()
             loop.add_signal_handler(signal.SIGHUP, self.reload)
-            upkeep = asyncio.create_task(house.upkeep.run())
+            chores = {asyncio.create_task(house.upkeep.run()), asyncio.create_task(house.notifier.run())}
             try:
                 yield
                 await house.importer.close(self.settings.server.shutdown_seconds)
             finally:
                 watching.cancel()
-                upkeep.cancel()
-                await asyncio.wait({upkeep})
+                for chore in chores:
+                    chore.cancel()
+                await asyncio.wait(chores)
                 loop.remove_signal_handler(signal.SIGHUP)
 
     @asynccontextmanager
@@ -123,6 +124,7 @@ class Service:
                 store=store,
                 importer=importer,
                 upkeep=upkeep,
+                notifier=Notifier(parts),
                 identify=identify,
             )
 

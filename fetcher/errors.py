@@ -530,7 +530,7 @@ class NotFound(RequestRefused):
 
     code = "not-found"
     title = "There is nothing here: {what}."
-    advice = "GET / lists where the API begins."
+    advice = "Begin at /, from where everything else is reached."
     what: str
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from cyclopts import Parameter
 
+from fetcher.api.words import count_words
 from fetcher.cli.choices import AsJson, ConfigFile
 from fetcher.cli.exits import Exit
 from fetcher.cli.screen import Screen
@@ -50,7 +51,7 @@ async def _check(service: "Service", screen: Screen, *, is_quick: bool) -> Exit:
             screen.say(f"\n{finding.name}:")
             facts = [("why", finding.why), ("images", ", ".join(finding.images)), ("to do", finding.advice)]
             screen.facts(facts, to_err=True)
-        screen.say(f"{agreement.blobs} blobs checked, {len(found)} findings.")
+        screen.say(f"{count_words(agreement.blobs, 'blob')} checked, {count_words(len(found), 'finding')}.")
     return Exit.DAMAGED if found else Exit.OK
 
 
@@ -122,7 +123,7 @@ def backup(folder: Path, *, config: ConfigFile = None, json: AsJson = False) -> 
     if screen.as_json:
         screen.json(made)
     else:
-        screen.say(f"{made['blobs']} blobs: {made['linked']} linked, {made['copied']} copied.")
+        screen.say(f"{count_words(made['blobs'], 'blob')}: {made['linked']} linked, {made['copied']} copied.")
         screen.line(made["folder"])
     return Exit.OK
 

@@ -3,6 +3,7 @@
 from sqlite_utils.db import Database
 from sqlite_utils.migrations import Migrations
 
+from fetcher.index.receivers import SIXTH
 from fetcher.index.upkeep_schema import BOUNDS, FOURTH
 
 migrations = Migrations("glance-fetcher")
@@ -48,6 +49,13 @@ def m0004_upkeep(db: Database) -> None:
 def m0005_bounds(db: Database) -> None:
     """Retired ids have an age, and a faulty blob says why it could not be brought back."""
     for statement in BOUNDS:
+        db.execute(statement)
+
+
+@migrations()
+def m0006_notices(db: Database) -> None:
+    """Who is to be told that an import has ended, and what became of it."""
+    for statement in SIXTH:
         db.execute(statement)
 
 
