@@ -24,6 +24,7 @@ from fetcher.config import BadConfig, Settings, data_folder, load_settings
 from fetcher.importer import Importer, Notifier, Parts, Upkeep
 from fetcher.index import Index, Quota
 from fetcher.logs import set_up_logs
+from fetcher.memory import keep_freed_memory
 from fetcher.pipeline import Workshop
 from fetcher.store import Store
 from fetcher.transport import Gate
@@ -94,7 +95,7 @@ class Service:
             StoreFailed: The store or the index cannot be used, or another process has them.
         """
         settings = self.settings
-        store = Store(self.folder, reserve=self.reserve)
+        store = Store(self.folder, reserve=self.reserve, is_direct=self.settings.store.direct_io)
         store.open()
         async with AsyncExitStack() as stack:
             stack.callback(store.close)
@@ -199,6 +200,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("The configuration is valid.")  # noqa: T201 - likewise
         return 0
     set_up_logs(service.settings)
+    keep_freed_memory()
     return serve(service)
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import case_api, case_download, case_glance, case_many, case_pull, case_stages
+from bench import case_api, case_download, case_glance, case_held, case_many, case_pull, case_stages
 from bench.check import check
 from bench.figures import Report, Row
 from bench.lab import Lab, Missing, laboratory
@@ -17,6 +17,7 @@ CASES: dict[str, Callable[[Lab], list[Row]]] = {
     "pull": case_pull.measure,
     "many": case_many.fast,
     "slow": case_many.slow,
+    "held": case_held.measure,
     "index": case_api.index,
     "submits": case_api.submits,
     "download": case_download.measure,

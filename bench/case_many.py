@@ -8,7 +8,12 @@ import time
 from bench.figures import Row, compare, row
 from bench.lab import MIB, Lab, Service, make_file, origin, service
 
-OPEN = {"max_running": 2000, "max_running_per_project": 2000, "max_running_per_origin": 2000}
+OPEN = {
+    "max_running": 2000,
+    "max_running_per_project": 2000,
+    "max_running_per_origin": 2000,
+    "max_connections_per_address": 4000,
+}
 EACH_MIB = 16
 
 

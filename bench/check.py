@@ -117,7 +117,11 @@ async def _of_requests() -> list[Count]:
         seed(home / "data" / "index.sqlite", 1000)
         sections: dict[str, dict[str, Any]] = {
             "store": {"folder": "data", "reserve_bytes": 0, "reserve_percent": 0.0},
-            "imports": {"max_submits_per_minute": 100_000},
+            "imports": {
+                "max_submits_per_minute": 100_000,
+                "max_submits_per_minute_per_origin": 100_000,
+                "max_submits_per_minute_in_all": 100_000,
+            },
             "log": {"level": "error"},
             # The scrub must not be counted, nor find that the index is all that there is.
             "upkeep": {"scrub_days": 36_500.0, "scrub_bytes_per_second": 65_536},

@@ -170,7 +170,12 @@ class Service:
 
     Args:
         sections: Keys of the configuration that differ from what ships.
+
+    Attributes:
+        token: Of whoever calls, where tokens are asked for.
     """
+
+    token = ""
 
     def __init__(self, home: Path, origin: Origin | None, **sections: dict[str, Any]) -> None:
         self.home = home
@@ -178,7 +183,11 @@ class Service:
         merged: dict[str, dict[str, Any]] = {
             "server": {"listen": "127.0.0.1:0"},
             "store": {"folder": "data", "reserve_bytes": 0, "reserve_percent": 0.0},
-            "imports": {"max_submits_per_minute": 10_000_000},
+            "imports": {
+                "max_submits_per_minute": 10_000_000,
+                "max_submits_per_minute_per_origin": 10_000_000,
+                "max_submits_per_minute_in_all": 10_000_000,
+            },
             # A seeded index has no blobs, and a scrub of them would be measured too.
             "upkeep": {"scrub_days": 36_500.0, "scrub_bytes_per_second": 65_536},
         }
@@ -247,7 +256,7 @@ class Service:
         """Make one request on a connection of its own."""
         client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         try:
-            headers = {"Content-Type": "application/json"}
+            headers = {"Content-Type": "application/json", "X-Auth-Token": self.token}
             client.request(method, path, None if body is None else json.dumps(body), headers)
             answer = client.getresponse()
             text = answer.read()
@@ -275,8 +284,15 @@ class Service:
 
     def peak_bytes(self) -> int:
         """The most memory that was ever resident."""
+        return self._status("VmHWM")
+
+    def resident_bytes(self) -> int:
+        """The memory that is resident now."""
+        return self._status("VmRSS")
+
+    def _status(self, name: str) -> int:
         for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM"):
+            if line.startswith(name):
                 return int(line.split()[1]) * 1024
         return 0
 

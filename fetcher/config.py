@@ -134,6 +134,7 @@ class Store(Section, frozen=True, kw_only=True):
     reserve_bytes: Count
     reserve_percent: Percent
     write_bytes: Annotated[int, Meta(ge=4096, le=16_777_216)]
+    direct_io: bool
 
 
 class ProjectQuota(Section, frozen=True, kw_only=True):
@@ -167,6 +168,7 @@ class Upkeep(Section, frozen=True, kw_only=True):
     mend: bool
     keep_audit_days: Seconds
     keep_idempotency_days: Seconds
+    keep_retired_days: Seconds
 
 
 class Url(Section, frozen=True, kw_only=True):
@@ -294,8 +296,11 @@ class Imports(Section, frozen=True, kw_only=True):
     max_running: Positive
     max_running_per_project: Positive
     max_running_per_origin: Positive
+    max_connections_per_address: Positive
     max_queued: Positive
     max_submits_per_minute: Positive
+    max_submits_per_minute_per_origin: Positive
+    max_submits_per_minute_in_all: Positive
     buffer_bytes: Annotated[int, Meta(ge=4_194_304)]
     threads: Annotated[int, Meta(ge=1, le=256)]
     keep_finished_days: Seconds

@@ -150,6 +150,7 @@ class Submission(Value, frozen=True, kw_only=True):
         headers: Of the submitter's own, secret; only their names are ever shown.
         mirrors: Further URLs of the same bytes, best first.
         checksum_url: Of a file that lists the digest.
+        checksum_signature_url: Of the signature on that file, where it is apart.
         remote: Where the image is, for the method glance-download.
         notify_url: Told when the import has ended.
         notify_secret: Signs what is told; kept apart, never shown.
@@ -169,6 +170,7 @@ class Submission(Value, frozen=True, kw_only=True):
     headers: dict[str, str] = {}
     mirrors: tuple[str, ...] = ()
     checksum_url: str | None = None
+    checksum_signature_url: str | None = None
     remote: RemoteImage | None = None
     notify_url: str | None = None
     notify_secret: str | None = None

@@ -1,13 +1,17 @@
-"""`python -m fuzz [NAME] [SECONDS]`: fuzz one harness for a while, or each, and tell how fast.
+"""`python -m fuzz [NAME] [SECONDS] [--seed N] [--grown FOLDER]`: fuzz one harness, or all, and tell how fast.
 
-With atheris installed the search is guided by coverage; without it, inputs
-are random changes to those of the corpus. What breaks the invariant is kept
-in the working directory as `crash-...`.
+With atheris installed the search is guided by coverage, and what it finds new
+stays in the folder for the next run; without it, inputs are random changes to
+those of the corpus. A search is another one each time unless its seed is
+given. What breaks the invariant is kept in the working directory as
+`crash-...`.
 """
 
+import argparse
 import hashlib
 import importlib
 import random
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -21,43 +25,56 @@ CORPUS = Path(__file__).parent / "corpus"
 
 def main(arguments: list[str]) -> int:
     """Run what was asked for; the answer is the exit code."""
-    if not arguments or arguments[0].isdigit():
+    if not arguments or arguments[0] not in HARNESSES:
         runs = [[sys.executable, "-m", "fuzz", name, *arguments] for name in HARNESSES]
         return max(subprocess.run(run, check=False).returncode for run in runs)
-    name, seconds = arguments[0], float(arguments[1]) if len(arguments) > 1 else 60.0
+    parser = argparse.ArgumentParser(prog="python -m fuzz")
+    parser.add_argument("name", choices=HARNESSES)
+    parser.add_argument("seconds", type=float, nargs="?", default=60.0)
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(2**31 - 1) + 1)
+    parser.add_argument("--grown", type=Path)
+    asked = parser.parse_args(arguments)
     try:
         import atheris
     except ImportError:
-        return run_blind(name, seconds)
-    return run_guided(atheris, name, seconds)
-
-
-def run_guided(atheris: object, name: str, seconds: float) -> int:
-    """Let atheris search; it ends the process itself."""
-    with atheris.instrument_imports(include=instrumented(name)):  # type: ignore[attr-defined] # optional
-        check = importlib.import_module(f"fuzz.{name}").check
-    grown = tempfile.mkdtemp(prefix=f"fuzz-{name}-")
-    options = [f"-max_total_time={seconds:g}", "-max_len=400", "-print_final_stats=1", "-verbosity=0"]
-    atheris.Setup([name, *options, grown, str(CORPUS / name)], check)  # type: ignore[attr-defined]
-    atheris.Fuzz()  # type: ignore[attr-defined]
+        return run_blind(asked.name, asked.seconds, asked.seed)
+    run_guided(atheris, asked)
     return 0
 
 
-def run_blind(name: str, seconds: float) -> int:
+def run_guided(atheris: object, asked: argparse.Namespace) -> None:
+    """Let atheris search; it ends the process itself."""
+    name = asked.name
+    with atheris.instrument_imports(include=instrumented(name)):  # type: ignore[attr-defined] # optional
+        check = importlib.import_module(f"fuzz.{name}").check
+    if asked.grown is None:
+        grown = Path(tempfile.mkdtemp(prefix=f"fuzz-{name}-"))
+    else:
+        grown = asked.grown / name
+        grown.mkdir(parents=True, exist_ok=True)
+    print(f"{name}: guided, seed {asked.seed}, what is new goes to {grown}", flush=True)
+    options = [f"-max_total_time={asked.seconds:g}", f"-seed={asked.seed}", "-max_len=400"]
+    options += ["-print_final_stats=1", "-verbosity=0"]
+    atheris.Setup([name, *options, str(grown), str(CORPUS / name)], check)  # type: ignore[attr-defined]
+    atheris.Fuzz()  # type: ignore[attr-defined]
+
+
+def run_blind(name: str, seconds: float, seed: int) -> int:
     """Change inputs of the corpus at random."""
     check: Callable[[bytes], None] = importlib.import_module(f"fuzz.{name}").check
     seeds = [path.read_bytes() for path in sorted((CORPUS / name).iterdir())]
-    chance = random.Random(name)
+    chance = random.Random(seed)
     began, count = time.monotonic(), 0
     while time.monotonic() - began < seconds:
-        seed = change(chance.choice(seeds), chance)
+        tried = change(chance.choice(seeds), chance)
         try:
-            check(seed)
+            check(tried)
         except BaseException:
-            Path(f"crash-{name}-{hashlib.sha256(seed).hexdigest()[:16]}").write_bytes(seed)
+            Path(f"crash-{name}-{hashlib.sha256(tried).hexdigest()[:16]}").write_bytes(tried)
             raise
         count += 1
-    print(f"{name}: {count:,} inputs, {count / (time.monotonic() - began):,.0f} a second, no finding")
+    rate = count / (time.monotonic() - began)
+    print(f"{name}: blind, seed {seed}: {count:,} inputs, {rate:,.0f} a second, no finding")
     return 0
 
 

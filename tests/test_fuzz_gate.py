@@ -48,5 +48,5 @@ def test_harness_says_its_invariant_first(name: str) -> None:
 
 def test_long_run_works_without_a_guide(capsys: pytest.CaptureFixture[str]) -> None:
     """Where atheris is not to be had, inputs are changed blindly, and the rate is told."""
-    assert run_blind("sums", 0.2) == 0
+    assert run_blind("sums", 0.2, seed=1) == 0
     assert "no finding" in capsys.readouterr().out

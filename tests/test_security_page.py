@@ -25,3 +25,14 @@ def test_every_setting_named_exists() -> None:
         r"^\| `(\w+)\.(\w+)", (ROOT / "docs" / "security.md").read_text(), re.MULTILINE
     ):
         assert hasattr(getattr(settings, section), key), (section, key)
+
+
+def test_every_attack_has_its_tests_and_every_test_its_attack() -> None:
+    """The rows of the page on attacks are those that tests are named after."""
+    rows = re.findall(r"^\| ([A-Z]\d\d) \|", (ROOT / "docs" / "attacks.md").read_text(), re.MULTILINE)
+    assert len(rows) == len(set(rows)) > 60
+    tried = set()
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        for name in re.findall(r"^(?:async )?def test_(\w+)", path.read_text(), re.MULTILINE):
+            tried |= {found.upper() for found in re.findall(r"(?:^|_)([uanrhtcsz]\d\d)(?=_|$)", name)}
+    assert tried == set(rows)

@@ -51,6 +51,7 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     headers: dict[str, str] = {}
     mirrors: Annotated[list[str], Meta(max_length=64)] = []
     checksum_url: str | None = None
+    checksum_signature_url: str | None = None
     notify_url: str | None = None
     notify_secret: Secret | None = None
 
@@ -84,6 +85,7 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             headers=self.headers,
             mirrors=tuple(url for url in dict.fromkeys(self.mirrors) if url != self.url),
             checksum_url=self.checksum_url,
+            checksum_signature_url=self.checksum_signature_url,
             notify_url=self.notify_url,
             notify_secret=self.notify_secret,
         )

@@ -64,6 +64,7 @@ class SubmissionAnswer(Shape, frozen=True, kw_only=True):
     headers: Annotated[list[str], Meta(description="Names alone; values are never shown.")]
     mirrors: Annotated[list[str], Meta(description="Without their secrets.")]
     checksum_url: str | None
+    checksum_signature_url: str | None
     notify_url: Annotated[str, Meta(description="Without its secrets.")] | None
 
 

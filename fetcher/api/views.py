@@ -89,6 +89,7 @@ def _submission(record: Import) -> dict[str, Any]:
         "headers": sorted(submission.headers),
         "mirrors": list(submission.mirrors),
         "checksum_url": submission.checksum_url,
+        "checksum_signature_url": submission.checksum_signature_url,
         "notify_url": submission.notify_url,
     }
 

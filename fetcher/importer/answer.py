@@ -58,10 +58,6 @@ class Answers:
         self._on_hop = on_hop
         self.is_narrow = False
 
-    def room(self) -> AbstractAsyncContextManager[object]:
-        """Room for the connection; the slot has it for the first source's origin."""
-        return AsyncExitStack() if self._sources.is_home else self._connections.hold(self._sources.origin)
-
     async def open(self, stack: AsyncExitStack, asked: Asked) -> Source:
         """Ask the present source; what is doubtful about a range or a 304 is asked for anew as a whole.
 

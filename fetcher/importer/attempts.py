@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
 import msgspec
+import structlog
 
 from fetcher.errors import ChecksumMismatch, Failure, Rejection
 from fetcher.guards.pace import RateFloor
@@ -16,11 +17,13 @@ from fetcher.importer.intake import Intake
 from fetcher.importer.retrying import OF_THE_BYTES, Retrying
 from fetcher.importer.tracing import span
 from fetcher.importer.validator import validator_of
-from fetcher.importer.verdicts import verdict_of
+from fetcher.importer.verdicts import truth_of, verdict_of
 from fetcher.index import Kept
 from fetcher.model import Phase, State
 from fetcher.pipeline import PeerClock
 from fetcher.transport import Gate, Source, is_strong
+
+log = structlog.get_logger()
 
 HOLD_BYTES = 67_108_864  # Less than this costs less to pull in vain than every import's further commit.
 
@@ -51,7 +54,7 @@ class Attempts:
         self._validator = course.kept.validator
         self._validated = course.kept.source
         self._declared = course.kept.declared_bytes
-        self._repr_digests: dict[str, str] = {}
+        self._told_digests: dict[str, str] = {}
         self._is_pieced = False
         self._has_begun = False
         self.source_headers: dict[str, str] = {}
@@ -90,6 +93,8 @@ class Attempts:
     async def park(self) -> Kept:
         """Leave what was taken in to a later process, if that can go on from there."""
         intake, kept = self._intake, self.kept()
+        if not self._has_begun:
+            return kept
         if intake is None or not self._is_resumable() or not intake.received_bytes:
             await self.close()
             return msgspec.structs.replace(kept, staged="", kept_bytes=0, kept_sha256="")
@@ -107,6 +112,9 @@ class Attempts:
     def kept(self) -> Kept:
         """What a crash at this moment would leave."""
         budget, intake = self._course.budget, self._intake
+        if not self._has_begun:  # What an earlier process left has not been taken up yet.
+            spent = {"spent_bytes": budget.spent_bytes, "spent_seconds": budget.spent_seconds}
+            return msgspec.structs.replace(self._course.kept, **spent)
         is_kept = intake is not None and intake.is_marked and self._is_resumable()
         point = intake.checkpoint() if intake is not None and is_kept else None
         return msgspec.structs.replace(
@@ -133,10 +141,10 @@ class Attempts:
         if self._intake is not None and offset and offset == self._declared:
             await self._intake.take(_Nothing(), PeerClock(asyncio.get_running_loop().time))
         else:
-            async with self._answers.room():
-                await self._pull(offset, if_range)
+            await self._course.go(self._sources.origin)
+            await self._pull(offset, if_range)
         assert self._intake is not None
-        mismatch = await self._course.verify(self._intake, self._repr_digests)
+        mismatch = await self._course.verify(self._intake, self._told_digests)
         if mismatch is not None and self._may_differ(mismatch):
             raise mismatch
         self._finish_attempt(None, 0.0)
@@ -191,7 +199,8 @@ class Attempts:
         self._validator = validator_of(source) or (self._validator if self._is_pieced else None)
         self._validated = self._sources.current
         self._declared = source.declared_bytes
-        self._repr_digests = source.repr_digests
+        # What was said with the first bytes holds for those that follow.
+        self._told_digests = (self._told_digests if self._is_pieced else {}) | source.digests
         self.source_headers = source.headers
         is_first = not self._sources.current and not self._is_pieced
         self.etag = source.etag if is_first and is_strong(source.etag) else None
@@ -240,6 +249,9 @@ class Attempts:
             return
         verdict = verdict_of(failure) if failure else None
         attempt = self._followers.attempts[-1]
+        if failure is not None:
+            addresses = [hop.address for hop in attempt.hops]
+            log.info("attempt.failed", url=attempt.url, addresses=addresses, **truth_of(failure))
         self._followers.change_attempt(
             ended_at=datetime.now(UTC),
             code=verdict.code if verdict else "ok",

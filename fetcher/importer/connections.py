@@ -1,11 +1,10 @@
 """Connections to origins beyond the one that comes with each slot, and memory for what they bring early."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 
 from fetcher.config import Imports
-from fetcher.importer.queue import FairQueue
+from fetcher.importer.queue import FairQueue, Slot
 
 
 class Connections:
@@ -24,7 +23,8 @@ class Connections:
         self._caps = caps
         self._left_bytes = buffer_bytes
         self._freed = freed
-        self._waiting: set[asyncio.Event] = set()
+        self._waiting: dict[Slot, tuple[str, asyncio.Future[None]]] = {}
+        self._is_turn = False
 
     def take(self, origin: str) -> bool:
         """Take one more connection if that is possible at once."""
@@ -34,28 +34,33 @@ class Connections:
         """End a connection that was taken."""
         self._queue.disconnect(origin)
         self._freed()
-        self.wake()
 
-    def wake(self) -> None:
-        """Let those who wait for a connection look again."""
-        for event in self._waiting:
-            event.set()
+    def let_in(self, *, is_last: bool) -> None:
+        """Let in who waits for an origin that has room; every other time before those who wait in line.
 
-    @asynccontextmanager
-    async def hold(self, origin: str) -> AsyncIterator[None]:
-        """Hold one more connection; waits until there is room."""
-        event = asyncio.Event()
-        self._waiting.add(event)
+        Args:
+            is_last: Those who wait in line have been asked already.
+        """
+        self._is_turn = self._is_turn if is_last else not self._is_turn
+        if not is_last and not self._is_turn:
+            return
+        for slot, (origin, turn) in list(self._waiting.items()):
+            if not turn.done() and self._queue.enter(slot, origin, self._caps()):
+                del self._waiting[slot]
+                turn.set_result(None)
+
+    async def go(self, slot: Slot, origin: str) -> None:
+        """Take a pull's own connection to another origin; whoever waits there has no place elsewhere."""
+        if slot.origin == origin:
+            return
+        self._queue.leave(slot)
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting[slot] = (origin, turn)
+        self._freed()
         try:
-            while not self.take(origin):
-                event.clear()
-                await event.wait()
+            await turn
         finally:
-            self._waiting.remove(event)
-        try:
-            yield
-        finally:
-            self.give_back(origin)
+            self._waiting.pop(slot, None)
 
     def buffer(self, size: int) -> bool:
         """Take memory for bytes that may come before their turn, if it is there."""

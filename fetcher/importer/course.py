@@ -21,6 +21,7 @@ class Course:
         kept: What an earlier process left of it.
         verify: Compares a complete intake with every digest that was promised, given what the
             source itself said; tells a mismatch when not even one of them matches.
+        go: Takes the pull's own connection to another origin.
         is_proven: Whether a promised digest will tell if parts of different answers fit together.
     """
 
@@ -31,4 +32,5 @@ class Course:
     settings: Settings
     kept: Kept
     verify: Callable[[Intake, dict[str, str]], Awaitable[ChecksumMismatch | None]]
+    go: Callable[[str], Awaitable[None]]
     is_proven: Callable[[], bool]

@@ -12,6 +12,8 @@ from fetcher.importer.live import Live, Progress
 from fetcher.index import Index
 from fetcher.model import Attempt, Hop
 
+LATEST_HOPS = 3  # Attempts at the end whose hops are kept, beside the first one's.
+
 
 class Followers:
     """The running imports of one pull, who see and record the same progress.
@@ -67,7 +69,7 @@ class Followers:
         before = tuple(_closed(attempt) for attempt in self.attempts)
         number = len(before) + 1
         attempt = Attempt(number=number, started_at=datetime.now(UTC), offset=offset, url=url)
-        self._set_attempts((*before, attempt))
+        self._set_attempts((*_thinned(before), attempt))
 
     def change_attempt(self, **changes: Any) -> Attempt:
         """Replace fields of the running attempt."""
@@ -103,6 +105,19 @@ class Followers:
         self.attempts = attempts
         for live in self:
             live.change(attempts=attempts)
+
+
+def _thinned(attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
+    """Drop the hops of all attempts but the first and the latest.
+
+    A source that breaks off again and again chooses how many there are and
+    what they say, and whoever lists imports reads them all.
+    """
+    last = len(attempts) - LATEST_HOPS
+    return tuple(
+        msgspec.structs.replace(attempt, hops=()) if 0 < number < last else attempt
+        for number, attempt in enumerate(attempts)
+    )
 
 
 def _closed(attempt: Attempt) -> Attempt:

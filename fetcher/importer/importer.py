@@ -1,7 +1,7 @@
 """Takes imports from submission to verdict: the queue, the runs, and recovery at start."""
 
 import asyncio
-from collections import deque
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -10,7 +10,7 @@ from uuid import uuid4
 import msgspec
 
 from fetcher.config import Settings
-from fetcher.errors import Cancelled, Conflict, InvalidUrl, NotReady, QueueFull
+from fetcher.errors import Cancelled, Conflict, InvalidRequest, InvalidUrl, NotReady
 from fetcher.guards.checksum import check_required
 from fetcher.guards.mirrors import check_mirrors
 from fetcher.guards.notify import check_notify
@@ -21,6 +21,7 @@ from fetcher.importer.pulls import Pulls
 from fetcher.importer.queue import Ticket
 from fetcher.importer.recovery import recover
 from fetcher.importer.requests import fingerprint, receiver_of, secrets_of, shown
+from fetcher.importer.submits import Submits
 from fetcher.importer.uploads import Engine, Uploads
 from fetcher.importer.verdicts import verdict_of
 from fetcher.index import IdempotencyKey, NewImport, Secrets
@@ -34,7 +35,7 @@ class Importer:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self._pulls = Pulls(parts)
-        self._submits: dict[str, deque[float]] = {}
+        self._submits = Submits(time.monotonic)
         self._is_open = False
         engine = Engine(
             queue=self._pulls.queue,
@@ -90,7 +91,7 @@ class Importer:
         check_notify(submission, settings)
         if submission.remote is None:  # Else operator and other service answer for both.
             _check(submission, settings)
-        self._check_pace(actor.project_id, settings)
+        self._submits.count(actor.project_id, _origin(submission.url, settings), settings.imports)
         now = datetime.now(UTC)
         owns_image = image is None
         image = image or new_image(actor, submission, now)
@@ -184,10 +185,10 @@ class Importer:
                     await self.parts.store.remove(sha256)
 
     async def forget_old(self) -> int:
-        """Drop the records of imports that ended long ago, and what URLs held by then."""
+        """Drop the records of imports that ended long ago, and what URLs held by then; how many went."""
         before = datetime.now(UTC) - timedelta(days=self.parts.settings().imports.keep_finished_days)
-        await self.parts.index.pulls.forget(before)
-        return await self.parts.index.imports.forget(before)
+        gone = await self.parts.index.pulls.forget(before)
+        return gone + await self.parts.index.imports.forget(before)
 
     @property
     def is_open(self) -> bool:
@@ -201,17 +202,6 @@ class Importer:
     def counts(self) -> dict[str, int]:
         """How many imports wait and run in this process."""
         return self._pulls.counts()
-
-    def _check_pace(self, project_id: str, settings: Settings) -> None:
-        now = asyncio.get_running_loop().time()
-        recent = self._submits.setdefault(project_id, deque())
-        while recent and now - recent[0] > 60:
-            recent.popleft()
-        limit = settings.imports.max_submits_per_minute
-        if len(recent) >= limit:
-            wait = 60 - (now - recent[0])
-            raise QueueFull(scope="the project's per-minute", limit=limit, retry_after_seconds=wait)
-        recent.append(now)
 
     def _ticket(self, record: Import, secrets: Secrets) -> Ticket:
         settings = self.parts.settings()
@@ -233,6 +223,22 @@ def _check(submission: Submission, settings: Settings) -> None:
         check_required(submission.checksum, settings)
     else:
         check_url(submission.checksum_url, settings)
+    if submission.checksum_signature_url is not None:
+        _check_signature(submission, settings)
+
+
+def _check_signature(submission: Submission, settings: Settings) -> None:
+    """Refuse a signature that nobody could ever verify."""
+    origin = check_url(submission.checksum_signature_url or "", settings).origin
+    if submission.checksum_url is None:
+        reason = "checksum_signature_url is of no use without checksum_url"
+    elif origin != check_url(submission.checksum_url, settings).origin:
+        reason = "a checksum file and its signature have to be at one origin"  # A connection counts for one.
+    elif not settings.sums.keys:
+        reason = "the operator trusts no key, so no signature can be verified here"
+    else:
+        return
+    raise InvalidRequest(field="checksum_signature_url", reason=reason)
 
 
 def new_image(actor: Actor, submission: Submission, now: datetime) -> Image:

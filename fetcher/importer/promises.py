@@ -11,11 +11,10 @@ from fetcher.config import Settings
 from fetcher.errors import ChecksumMismatch, Failure
 from fetcher.guards.checksum import check_digest
 from fetcher.importer.live import Live
-from fetcher.importer.requests import sums_request
+from fetcher.importer.provenance import shown_hops
 from fetcher.importer.retrying import wait_seconds
-from fetcher.index import Secrets
 from fetcher.model import Digest, Hop, Submission
-from fetcher.transport import Gate, Sums, fetch_sums
+from fetcher.transport import Gate, Sums, SumsRequest, fetch_sums
 
 
 class Promises:
@@ -86,15 +85,12 @@ class SumsFile:
     hops: tuple[Hop, ...]
 
     @classmethod
-    async def fetch(cls, gate: Gate, secrets: Secrets, settings: Settings, project: str) -> Self | None:
-        """Fetch the checksum file that a submission names; None when it names none.
+    async def fetch(cls, gate: Gate, request: SumsRequest, settings: Settings) -> Self:
+        """Fetch the checksum file that a submission names.
 
         Raises:
             Failure: It cannot be had, or gives no digest.
         """
-        request = sums_request(secrets, settings, project)
-        if request is None:
-            return None
         number = 0
         while True:
             number += 1
@@ -106,7 +102,7 @@ class SumsFile:
                     raise
                 await asyncio.sleep(wait_seconds(failure, number, settings.retry))
 
-    def story(self) -> dict[str, Any]:
+    def story(self, settings: Settings) -> dict[str, Any]:
         """What the image's provenance tells of it."""
         told: dict[str, Any] = msgspec.to_builtins(self.found)
-        return told | {"hops": msgspec.to_builtins(self.hops)}
+        return told | {"hops": shown_hops(self.hops, settings)}

@@ -1,12 +1,13 @@
 """Where an image's bytes came from, as one document that is kept with the image."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from fetcher.config import Settings
 from fetcher.guards import published
-from fetcher.model import Blob, Import
+from fetcher.model import Blob, Hop, Import
 
 GUARDS = ("url", "address", "redirects", "response", "size", "pace", "format", "checksum")
 
@@ -30,7 +31,10 @@ def document(record: Import, blob: Blob, settings: Settings, table_version: str)
         },
         "started_at": record.started_at,
         "ended_at": record.ended_at,
-        "attempts": msgspec.to_builtins(record.attempts),
+        "attempts": [
+            {**msgspec.to_builtins(attempt), "hops": shown_hops(attempt.hops, settings)}
+            for attempt in record.attempts
+        ],
         "bytes": blob.size,
         "digests": blob.digests,
         "verified_by": record.verified_by,
@@ -39,3 +43,17 @@ def document(record: Import, blob: Blob, settings: Settings, table_version: str)
         "address_table": table_version,
         "limits": {limit.name: limit.value for limit in published(settings)},
     }
+
+
+def shown_hops(hops: Iterable[Hop], settings: Settings) -> list[dict[str, Any]]:
+    """The requests of a chain, as a submitter may see them.
+
+    The address behind a name that was refused or did not answer would map the
+    inner network, and one that a proxy has is the operator's own.
+    """
+    shown = []
+    for hop in hops:
+        is_told = hop.status is not None and not settings.egress.proxy
+        told = hop if is_told else msgspec.structs.replace(hop, address=None, port=None)
+        shown.append(msgspec.to_builtins(told))
+    return shown

@@ -10,7 +10,9 @@ import structlog
 
 from fetcher.errors import Cancelled, ChecksumMismatch, Failure, InternalFault, StoreFailed
 from fetcher.guards.quota import QuotaCap
+from fetcher.guards.url import check_url
 from fetcher.importer import tracing
+from fetcher.importer.allowance import coming, quota_cap
 from fetcher.importer.answer import Unchanged
 from fetcher.importer.attempts import Attempts
 from fetcher.importer.budget import Budget
@@ -25,7 +27,7 @@ from fetcher.importer.live import Live
 from fetcher.importer.parts import Hooks, Parts
 from fetcher.importer.promises import Promises, SumsFile, is_promised
 from fetcher.importer.remote import look_up
-from fetcher.importer.requests import plain_request
+from fetcher.importer.requests import plain_request, sums_request
 from fetcher.importer.reuse import Reuse
 from fetcher.importer.sources import Sources
 from fetcher.importer.unbroken import unbroken
@@ -104,9 +106,12 @@ class Pull:
         try:
             await self._settled.wait()
             if len(self._followers):
-                with self._parts.store.reserve() as reservation:
+                owner = next(iter(self._followers)).record.project_id
+                with self._parts.store.reserve(owner) as reservation:
                     await self._pull(reservation)
         except Failure as failure:
+            with suppress(StoreFailed):  # The next start finds it; the verdict must not be lost over it.
+                await self._forget_kept()
             await self._end_all(failure)
         except asyncio.CancelledError:
             raise
@@ -139,14 +144,13 @@ class Pull:
             settings=self._settings,
             kept=self._kept,
             verify=self._verify,
+            go=self._hooks.go,
             is_proven=self._is_proven,
         )
         attempts = Attempts(self._parts.gate, course, self._connections)
         saving = asyncio.create_task(self._keeping.save_often(attempts))
         try:
-            self._sums = await SumsFile.fetch(
-                self._parts.gate, self._secrets, self._settings, record.project_id
-            )
+            self._sums = await self._fetch_sums(record.project_id)
             intake = await self._take(attempts)
             if intake is not None:
                 await self._commit(intake, attempts)
@@ -158,6 +162,13 @@ class Pull:
             except StoreFailed as error:
                 # The next start finds it as it is; what ended the pull must not be forgotten over it.
                 log.error("pull.left", pull_id=self._kept.id, detail=str(error))  # noqa: TRY400 - a fact, not a fault
+
+    async def _fetch_sums(self, project_id: str) -> SumsFile | None:
+        request = sums_request(self._secrets, self._settings, project_id)
+        if request is None:
+            return None
+        await self._hooks.go(check_url(request.file.url, self._settings).origin)
+        return await SumsFile.fetch(self._parts.gate, request, self._settings)
 
     async def _take(self, attempts: Attempts) -> Intake | None:
         """Pull the bytes; None when everybody got those of an earlier pull."""
@@ -186,17 +197,19 @@ class Pull:
         )
 
     async def _quota_cap(self) -> QuotaCap | None:
-        """What is left of a project's quota; what its imports here said they will bring is their own.
+        """What is left of a project's quota.
 
         A pull for several projects has none: each is held to its quota when its image is made.
         """
-        records = [live.record for live in self._followers]
-        if len({record.project_id for record in records}) != 1:
+        projects = {live.record.project_id for live in self._followers}
+        if len(projects) != 1:
             return None
-        _images, quota_bytes = self._settings.quota.of(records[0].project_id)
-        usage = await self._parts.index.usage.find(records[0].project_id)
-        own = sum(max(record.expected_bytes or 0, record.received_bytes) for record in records)
-        return QuotaCap(quota_bytes=quota_bytes, used_bytes=max(0, usage.bytes + usage.held_bytes - own))
+        return await quota_cap(
+            self._parts.index,
+            self._settings,
+            projects.pop(),
+            lambda: coming(self._hooks.lives(), self._followers),
+        )
 
     def _algorithms(self) -> list[str]:
         promised = self._promises({}).algorithms(live.record.submission for live in self._followers)
@@ -249,7 +262,7 @@ class Pull:
         await reuse.remember(sorted(projects), attempts.etag, intake.digests()["sha256"])
 
     def _story(self, attempts: Attempts) -> Story:
-        more: dict[str, Any] = {} if self._sums is None else {"sums": self._sums.story()}
+        more: dict[str, Any] = {} if self._sums is None else {"sums": self._sums.story(self._settings)}
         return Story(settings=self._settings, source_headers=attempts.source_headers, more=more)
 
     async def _let_go(self, attempts: Attempts) -> None:
@@ -261,6 +274,12 @@ class Pull:
                 await self._followers.write()
             return
         await attempts.close()
+        await self._forget_kept()
+
+    async def _forget_kept(self) -> None:
+        """Remove what an earlier process left: it may not even have come to being taken up."""
+        if self._kept.staged:
+            await self._parts.store.remove_staged(self._parts.store.staging / self._kept.staged)
         await self._keeping.drop()
 
     async def _end_all(self, failure: Failure) -> None:

@@ -31,11 +31,14 @@ class Slot:
     Args:
         ticket: Whose turn it was.
         caps: In force when it was given; imports under others get a pull of their own.
+
+    Attributes:
+        origin: Where its own connection counts now; None while it is on its way to another.
     """
 
     def __init__(self, ticket: Ticket, caps: Imports) -> None:
         self.project_id = ticket.project_id
-        self.origin = ticket.origin
+        self.origin: str | None = ticket.origin
         self.request = ticket.request
         self.caps = caps
 
@@ -122,7 +125,20 @@ class FairQueue:
             del self._by_project[
                 slot.project_id
             ]  # Else every project that ever imported would be remembered.
-        self.disconnect(slot.origin)
+        self.leave(slot)
+
+    def leave(self, slot: Slot) -> None:
+        """Let a pull's own connection count nowhere."""
+        if slot.origin is not None:
+            self.disconnect(slot.origin)
+            slot.origin = None
+
+    def enter(self, slot: Slot, origin: str, caps: Imports) -> bool:
+        """Let it count at an origin, if there is room."""
+        if not self.connect(origin, caps):
+            return False
+        slot.origin = origin
+        return True
 
     def connect(self, origin: str, caps: Imports) -> bool:
         """Take room for one more connection to an origin, beyond the one that comes with a slot."""

@@ -7,10 +7,15 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Self
 
+import structlog
+
 from fetcher.config import Ranges
 from fetcher.errors import BadResponse, Failure, SourceStatus, Truncated
 from fetcher.importer.connections import Connections
+from fetcher.importer.verdicts import truth_of
 from fetcher.transport import Source, is_strong
+
+log = structlog.get_logger()
 
 
 @dataclass(kw_only=True)
@@ -202,6 +207,7 @@ class Spread:
 
     def _give_up(self, part: _Part, failure: Failure) -> None:
         """Leave what is missing of a part to the others, of whom there are now fewer."""
+        log.info("part.failed", origin=self._origin.name, start=part.start, **truth_of(failure))
         self._limit = 0 if isinstance(failure, BadResponse) else self._limit - 1
         self._failure = failure
         if isinstance(failure, SourceStatus):

@@ -1,5 +1,6 @@
 """An image of another image service: what its record says, before its bytes are asked for."""
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -50,15 +51,12 @@ async def look_up(gate: Gate, live: Live, secrets: Secrets, settings: Settings) 
     """
     submission = live.record.submission
     assert submission.remote is not None
-    request = SourceRequest(url=remote_url(submission.remote, settings), headers=secrets.headers)
-    parts: list[bytes] = []
-    async with gate.open(request, settings, lambda _hop: None) as source:
-        while chunk := await source.read():
-            parts.append(chunk)
-            if sum(len(part) for part in parts) > MOST_RECORD_BYTES:
-                raise _unusable(submission.remote, "its record is too large")
+    request = SourceRequest(
+        url=remote_url(submission.remote, settings), headers=secrets.headers, project=live.record.project_id
+    )
+    text = await _read_record(gate, request, submission.remote, settings)
     try:
-        values = msgspec.json.decode(b"".join(parts), type=dict[str, Any])
+        values = msgspec.json.decode(text, type=dict[str, Any])
         found = msgspec.convert(values, RemoteRecord)
     except (msgspec.DecodeError, RecursionError) as error:
         raise _unusable(submission.remote, "the answer is no image record") from error
@@ -74,6 +72,23 @@ async def look_up(gate: Gate, live: Live, secrets: Secrets, settings: Settings) 
         )
     )
     return f"{request.url}/file"
+
+
+async def _read_record(gate: Gate, request: SourceRequest, remote: RemoteImage, settings: Settings) -> bytes:
+    """Read the record whole: small, and within the time that any small file has."""
+    text = bytearray()
+    try:
+        async with (
+            asyncio.timeout(settings.sums.total_seconds),
+            gate.open(request, settings, lambda _hop: None) as source,
+        ):
+            while chunk := await source.read():
+                text += chunk
+                if len(text) > MOST_RECORD_BYTES:
+                    raise _unusable(remote, "its record is too large")
+    except TimeoutError as error:
+        raise _unusable(remote, "its record does not arrive") from error
+    return bytes(text)
 
 
 def _unusable(remote: RemoteImage, reason: str) -> RemoteImageUnusable:

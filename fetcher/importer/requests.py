@@ -22,21 +22,26 @@ def secrets_of(submission: Submission, headers: dict[str, str] | None = None) ->
         headers=submission.headers | (headers or {}),
         mirrors=submission.mirrors,
         checksum_url=submission.checksum_url,
+        checksum_signature_url=submission.checksum_signature_url,
     )
 
 
 def shown(submission: Submission) -> Submission:
     """A submission without its secrets: what is kept and shown."""
-    checksum_url = submission.checksum_url
     return msgspec.structs.replace(
         submission,
         url=redact_url(submission.url),
         headers=dict.fromkeys(submission.headers, HIDDEN),
         mirrors=tuple(redact_url(url) for url in submission.mirrors),
-        checksum_url=None if checksum_url is None else redact_url(checksum_url),
-        notify_url=None if submission.notify_url is None else redact_url(submission.notify_url),
+        checksum_url=_shown(submission.checksum_url),
+        checksum_signature_url=_shown(submission.checksum_signature_url),
+        notify_url=_shown(submission.notify_url),
         notify_secret=None,
     )
+
+
+def _shown(url: str | None) -> str | None:
+    return None if url is None else redact_url(url)
 
 
 def receiver_of(submission: Submission, settings: Settings) -> Receiver | None:
@@ -58,6 +63,7 @@ def fingerprint(secrets: Secrets, submission: Submission, settings: Settings) ->
         sorted(secrets.headers.items()),
         secrets.mirrors,
         secrets.checksum_url,
+        secrets.checksum_signature_url,
         submission.disk_format,
         submission.container_format,
         submission.max_bytes,
@@ -79,7 +85,7 @@ def plain_request(secrets: Secrets) -> str | None:
 
 
 def sums_request(secrets: Secrets, settings: Settings, project: str) -> SumsRequest | None:
-    """Ask for the checksum file; headers go along where it is at the same origin as the image.
+    """Ask for the checksum file and its signature; headers go along to the origin of the image alone.
 
     Raises:
         InvalidUrl: It can never be fetched.
@@ -87,7 +93,12 @@ def sums_request(secrets: Secrets, settings: Settings, project: str) -> SumsRequ
     url = secrets.checksum_url
     if url is None:
         return None
-    is_home = check_url(url, settings).origin == check_url(secrets.url, settings).origin
-    headers = secrets.headers if is_home else {}
+    home = check_url(secrets.url, settings).origin
+
+    def ask(url: str) -> SourceRequest:
+        headers = secrets.headers if check_url(url, settings).origin == home else {}
+        return SourceRequest(url=url, headers=headers, project=project)
+
     name = unquote(urlsplit(secrets.url).path.rpartition("/")[2])
-    return SumsRequest(file=SourceRequest(url=url, headers=headers, project=project), name=name)
+    signature = secrets.checksum_signature_url
+    return SumsRequest(file=ask(url), name=name, signature=ask(signature) if signature else None)

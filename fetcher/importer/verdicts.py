@@ -14,6 +14,8 @@ from fetcher.model import State, Verdict
 
 log = structlog.get_logger()
 
+MOST_CHARACTERS = 500  # Of what the other end said.
+
 OK = Verdict(code="ok", title="The image was imported.")
 
 
@@ -44,6 +46,13 @@ def failure_of(error: BaseException) -> Failure:
     return InternalFault()
 
 
+def truth_of(failure: Failure) -> dict[str, str]:
+    """What the log and the audit trail are told; texts of the other end are cut to a line and escaped."""
+    cause = ascii(failure.__cause__)[:MOST_CHARACTERS]
+    said = " ".join(getattr(failure, "__notes__", ()))[:MOST_CHARACTERS]
+    return {"code": failure.code, "message": str(failure), "cause": cause, **({"said": said} if said else {})}
+
+
 async def fail(index: Index, live: Live, failure: Failure) -> None:
     """End an import by what befell it: its verdict for the submitter, the whole truth for the log."""
     now = datetime.now(UTC)
@@ -56,7 +65,7 @@ async def fail(index: Index, live: Live, failure: Failure) -> None:
         "ended_at": now,
     }
     record = msgspec.structs.replace(live.record, **changes)
-    detail = {"code": failure.code, "message": str(failure), "cause": repr(failure.__cause__)}
+    detail = truth_of(failure)
     level = log.error if isinstance(failure, InternalFault) else log.info
     ids = {"import_id": record.id, "image_id": record.image_id, "request_id": record.request_id}
     level("import.ended", state=record.state.value, url=record.submission.url, **ids, **detail)

@@ -4,6 +4,7 @@ import asyncio
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -21,6 +22,10 @@ R = TypeVar("R")
 BUSY_MILLISECONDS = 5_000
 MOST_IN_ONE_COMMIT = 256
 WAL_BYTES = 67_108_864  # What the log is cut back to after a burst.
+# The log still holds what was deleted, secrets of imports that have ended among it: it is emptied after a
+# second in which nobody writes, and under a steady load once a minute.
+QUIET_SECONDS = 1.0
+LOG_SECONDS = 60.0
 
 
 class Check(Protocol):
@@ -62,6 +67,7 @@ class Connection:
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="index-reader")
         self._writer = threading.Thread(target=self._write_all, name="index-writer", daemon=True)
         self._failed: BaseException | None = None
+        self._log_since: float | None = None
 
     async def open(self) -> None:
         """Start the writer and bring the schema up to date.
@@ -133,6 +139,7 @@ class Connection:
             db = self._connect()
             db.enable_wal()
             db.execute("PRAGMA synchronous = FULL")
+            db.execute("PRAGMA secure_delete = ON")
             db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
             self._migrate(db)
             if self._check is not None:
@@ -142,17 +149,32 @@ class Connection:
             return
         while True:
             batch = self._next_batch()
-            self._commit([job for job in batch if job is not None], db)
+            if batch:
+                self._commit([job for job in batch if job is not None], db)
+            self._cut_log(db, is_quiet=not batch)
             if None in batch:
                 db.conn.close()
                 return
 
     def _next_batch(self) -> list[tuple[Callable[[Database], Any], Future[Any]] | None]:
-        batch = [self._jobs.get()]
+        batch: list[tuple[Callable[[Database], Any], Future[Any]] | None] = []
         with suppress(queue.Empty):
+            batch.append(self._jobs.get(timeout=None if self._log_since is None else QUIET_SECONDS))
             while batch[-1] is not None and len(batch) < MOST_IN_ONE_COMMIT:
                 batch.append(self._jobs.get_nowait())
         return batch
+
+    def _cut_log(self, db: Database, *, is_quiet: bool) -> None:
+        """Bring the log into the file and empty it; at another time if somebody reads from it now."""
+        now = time.monotonic()
+        if self._log_since is None:
+            self._log_since = now
+        elif is_quiet or now - self._log_since >= LOG_SECONDS:
+            with suppress(sqlite3.Error):  # A disk that refuses is told to whoever writes next.
+                db.execute("PRAGMA busy_timeout = 0")
+                (is_busy, *_counts) = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                self._log_since = now if is_busy else None
+            db.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
 
     def _commit(self, batch: list[tuple[Callable[[Database], Any], Future[Any]]], db: Database) -> None:
         if not self._begin(batch, db):

@@ -7,7 +7,7 @@ from fetcher.index.rows import insert
 from fetcher.model import Import
 
 # An import's end makes its notice due in the same transaction, whichever verb ends it.
-FIFTH = (
+SIXTH = (
     "ALTER TABLE imports ADD COLUMN notice TEXT",
     """CREATE TABLE notices (
         import_id TEXT PRIMARY KEY REFERENCES imports (id) ON DELETE CASCADE,

@@ -3,8 +3,8 @@
 from sqlite_utils.db import Database
 from sqlite_utils.migrations import Migrations
 
-from fetcher.index.receivers import FIFTH
-from fetcher.index.upkeep_schema import FOURTH
+from fetcher.index.receivers import SIXTH
+from fetcher.index.upkeep_schema import BOUNDS, FOURTH
 
 migrations = Migrations("glance-fetcher")
 
@@ -46,9 +46,16 @@ def m0004_upkeep(db: Database) -> None:
 
 
 @migrations()
-def m0005_notices(db: Database) -> None:
+def m0005_bounds(db: Database) -> None:
+    """Retired ids have an age, and a faulty blob says why it could not be brought back."""
+    for statement in BOUNDS:
+        db.execute(statement)
+
+
+@migrations()
+def m0006_notices(db: Database) -> None:
     """Who is to be told that an import has ended, and what became of it."""
-    for statement in FIFTH:
+    for statement in SIXTH:
         db.execute(statement)
 
 
@@ -243,3 +250,9 @@ CREATE INDEX remembered_urls_by_request ON remembered_urls (request);
 CREATE INDEX remembered_urls_by_blob ON remembered_urls (sha256);
 CREATE INDEX remembered_urls_by_age ON remembered_urls (at)
 """
+
+
+@migrations()
+def m0006_signatures(db: Database) -> None:
+    """Where the signature on a checksum file is."""
+    db.execute("ALTER TABLE import_secrets ADD COLUMN checksum_signature_url TEXT")

@@ -14,12 +14,14 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True):
         headers: The submitter's own request headers.
         mirrors: Further URLs of the same bytes.
         checksum_url: Of a file that lists the digest.
+        checksum_signature_url: Of the signature on that file.
     """
 
     url: str
     headers: dict[str, str] = {}
     mirrors: tuple[str, ...] = ()
     checksum_url: str | None = None
+    checksum_signature_url: str | None = None
 
 
 def keep_secrets(db: Database, import_id: str, secrets: Secrets) -> None:
@@ -30,6 +32,7 @@ def keep_secrets(db: Database, import_id: str, secrets: Secrets) -> None:
         "headers": to_json(secrets.headers),
         "mirrors": to_json(secrets.mirrors),
         "checksum_url": secrets.checksum_url,
+        "checksum_signature_url": secrets.checksum_signature_url,
     }
     insert(db, "import_secrets", row)
 
@@ -42,6 +45,7 @@ def load_secrets(db: Database, import_id: str) -> Secrets:
         headers=msgspec.json.decode(row["headers"], type=dict[str, str]),
         mirrors=msgspec.json.decode(row["mirrors"], type=tuple[str, ...]),
         checksum_url=row["checksum_url"],
+        checksum_signature_url=row["checksum_signature_url"],
     )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import os
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -36,17 +37,22 @@ class Store:
         folder: Made when missing, for this user only.
         reserve: Given the size of the file system in bytes, how many must stay free.
         disk: What the file system can do; a test has it fail.
+        is_direct: Whether large pieces are written past the page cache.
     """
 
-    def __init__(self, folder: Path, *, reserve: Callable[[int], int], disk: Disk = DISK) -> None:
+    def __init__(
+        self, folder: Path, *, reserve: Callable[[int], int], disk: Disk = DISK, is_direct: bool = True
+    ) -> None:
         self.folder = folder
         self.staging = folder / "staging"
         self.blobs = folder / "blobs"
         self.index_path = folder / "index.sqlite"
         self.leftovers: set[Path] = set()
         self._disk = disk
+        self._is_direct = is_direct
         self._reserve = reserve
         self._promised = 0
+        self._promised_to: Counter[str] = Counter()
         self._lock = -1
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="store")
         self._digest_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -105,7 +111,7 @@ class Store:
             self._drop(path, opening)
             raise
         reach("store.staged")
-        return Staged(path, descriptor, disk=self._disk)
+        return Staged(path, descriptor, disk=self._disk, is_direct=self._is_direct)
 
     def _drop(self, path: Path, opening: "asyncio.Future[int]") -> None:
         if not opening.cancelled() and opening.exception() is None:
@@ -117,7 +123,8 @@ class Store:
         Raises:
             StoreFailed: It is there and cannot be used.
         """
-        return await self._run("reopen", lambda: reopen(self.staging / name, size, self._disk))
+        path = self.staging / name
+        return await self._run("reopen", lambda: reopen(path, size, self._disk, is_direct=self._is_direct))
 
     async def mark_of(self, name: str) -> tuple[int, str] | None:
         """How much a staged file held when its process was killed, and its sha256, if that was noted."""
@@ -131,22 +138,19 @@ class Store:
         """Make a staged file durable and leave it to a later process; StoreFailed where the disk refuses."""
         await self._run("park", staged.park)
 
-    async def commit(self, staged: Staged, sha256: str, *, replace: bool = False) -> None:
+    async def commit(self, staged: Staged, sha256: str) -> None:
         """Move a complete file to its durable home; call it inside `holding(sha256)`.
 
-        Equal bytes that are there already stay, and the new ones are dropped,
-        unless what is there has another size or `replace` says that it is rotten.
+        It takes the place of a file that is there already: that one was good
+        once, this one was digested a moment ago. Open readers go on with theirs.
 
         Raises:
             StoreFull: The file system has no room, found out late.
             StoreFailed: The file system refused; the staged file is still the caller's.
         """
-        await self._run("commit", lambda: self._commit(staged, self.blob_path(sha256), replace=replace))
+        await self._run("commit", lambda: self._commit(staged, self.blob_path(sha256)))
 
-    def _commit(self, staged: Staged, home: Path, *, replace: bool) -> None:
-        if not replace and home.exists() and home.stat().st_size == staged.size:
-            staged.discard()
-            return
+    def _commit(self, staged: Staged, home: Path) -> None:
         staged.sync()
         staged.close()
         self._disk.rename(staged.path, home)
@@ -255,9 +259,14 @@ class Store:
         return free - self._reserve(total) - self._promised
 
     @contextmanager
-    def reserve(self) -> Iterator[Reservation]:
-        """Hold room for one import; races are decided here, before the first byte."""
-        reservation = Reservation(self.promise, self.free_bytes)
+    def reserve(self, owner: str = "") -> Iterator[Reservation]:
+        """Hold room for one import; races are decided here, before the first byte.
+
+        Args:
+            owner: A project. One import may take all room that there is, but several of one owner not more
+                than half of it: sources that announce much and send nothing would shut everybody else out.
+        """
+        reservation = Reservation(lambda size: self._promise_to(owner, reservation, size), self.free_bytes)
         try:
             yield reservation
         finally:
@@ -272,6 +281,16 @@ class Store:
         if size > 0 and size > self.free_bytes():
             raise StoreFull
         self._promised += size
+
+    def _promise_to(self, owner: str, reservation: Reservation, size: int) -> None:
+        already = self._promised_to[owner]
+        is_one_of_several = owner and already > reservation.held_bytes
+        if size > 0 and is_one_of_several and 2 * (already + size) > already + self.free_bytes():
+            raise StoreFull
+        self.promise(size)
+        self._promised_to[owner] += size
+        if not self._promised_to[owner]:
+            del self._promised_to[owner]
 
     async def _run(self, doing: str, work: Callable[[], R]) -> R:
         try:

@@ -27,6 +27,7 @@ from fetcher.model import Hop
 from fetcher.transport import faults
 from fetcher.transport.dial import Conversation, Handover, connect
 from fetcher.transport.names import LookUp, Names, ask_machine
+from fetcher.transport.places import Places
 from fetcher.transport.plan import Plan
 from fetcher.transport.request import SourceRequest
 from fetcher.transport.source import Source
@@ -51,6 +52,7 @@ class Gate:
 
     def __init__(self, look_up: LookUp = ask_machine) -> None:
         self._names = Names(look_up)
+        self._places = Places()
         self._trust = Trust()
         self._open = 0
         self._scratch = memoryview(bytearray(SCRATCH_BYTES))
@@ -150,7 +152,13 @@ class Gate:
             if walk.target.scheme == "https":
                 secure = await self._trust.context(walk.settings, walk.target.host)
             try:
-                async with asyncio.timeout(pace.connect_seconds):
+                async with asyncio.timeout(pace.connect_seconds) as limit:
+                    await self._find(walk)
+                    # Waiting for others is no fault of the source: only the chain's own limit counts then.
+                    left = (limit.when() or 0.0) - loop.time()
+                    limit.reschedule(None)
+                    await self._take_place(walk, stack)
+                    limit.reschedule(loop.time() + left)
                     walk.conversation = await self._connect(walk, secure)
             except OSError as error:  # out of time, or of file descriptors
                 raise faults.while_connecting(error, walk.target.host, walk.target.port) from error
@@ -164,8 +172,8 @@ class Gate:
         finally:
             walk.end()
 
-    async def _connect(self, walk: Walk, secure: ssl.SSLContext | None) -> Conversation:
-        """Find the addresses that the hop may dial, judge them all, and dial."""
+    async def _find(self, walk: Walk) -> None:
+        """Find the addresses that the hop may dial, and judge them all."""
         target, settings = walk.target, walk.settings
         proxy = URL(settings.egress.proxy, encoded=True)
         host, port = (proxy.raw_host or "", proxy.port or 0) if proxy else (target.host, target.port)
@@ -175,8 +183,20 @@ class Gate:
         addresses = [literal] if literal else await self._names.resolve(host, settings, walk.request.project)
         walk.plan = Plan(host, port, addresses, settings, is_proxy=bool(proxy))
         walk.plan.judge()
-        tunnel_to = target.authority if proxy and secure else None
-        return await connect(walk.plan, settings.pace.dial_seconds, secure, tunnel_to)
+
+    async def _take_place(self, walk: Walk, stack: AsyncExitStack) -> None:
+        """Have a place at the addresses that may be dialled, until the conversation is over."""
+        if walk.plan is None or walk.plan.is_proxy:
+            return
+        addresses, project = walk.plan.order(), walk.request.project
+        await self._places.wait(addresses, project, walk.settings.imports.max_connections_per_address)
+        stack.enter_context(self._places.hold(addresses, project))
+
+    async def _connect(self, walk: Walk, secure: ssl.SSLContext | None) -> Conversation:
+        """Dial by the plan, through the operator's proxy where there is one."""
+        assert walk.plan is not None
+        tunnel_to = walk.target.authority if walk.plan.is_proxy and secure else None
+        return await connect(walk.plan, walk.settings.pace.dial_seconds, secure, tunnel_to)
 
     def _hasten(self, walk: Walk, source: Source) -> Source:
         def room() -> int:
@@ -250,7 +270,9 @@ async def _even_out(began: float, step_seconds: float) -> None:
     """Wait for the next multiple of a step, so that time does not tell why a source is unreachable."""
     if step_seconds:
         elapsed = asyncio.get_running_loop().time() - began
-        await asyncio.sleep(math.ceil(elapsed / step_seconds) * step_seconds - elapsed)
+        # A loop's clock may tell whole milliseconds: where no time at all has passed it is one step still.
+        steps = max(1, math.ceil(elapsed / step_seconds))
+        await asyncio.sleep(steps * step_seconds - elapsed)
 
 
 def _may_ask_anew(request: SourceRequest, error: Failure) -> bool:

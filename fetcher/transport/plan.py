@@ -59,7 +59,7 @@ class Plan:
         self.port = port
         self.addresses = tuple(addresses)
         self._settings = settings
-        self._is_proxy = is_proxy
+        self.is_proxy = is_proxy
 
     def judge(self) -> None:
         """Refuse the hop if any of its addresses is forbidden.
@@ -96,7 +96,7 @@ class Plan:
         return socket.socket(family_of(address), socket.SOCK_STREAM, socket.IPPROTO_TCP)
 
     def _judge(self, address: AnyAddress) -> None:
-        if self._is_proxy:
+        if self.is_proxy:
             return
         check_address(address, self.port, self._settings, self.host)
         if not any(self._settings.address.allowing(address)) and self.owns(address, self.port):

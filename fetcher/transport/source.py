@@ -1,13 +1,14 @@
 """The bytes of one answer, as they come."""
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Callable
 
 import aiohttp
 
 from fetcher.config import Settings
-from fetcher.errors import SourceTooSlow, Truncated
+from fetcher.errors import BadResponse, SourceTooSlow, Truncated
 from fetcher.guards.digest_headers import parse_digests
 from fetcher.guards.response import Head
 from fetcher.model import Hop
@@ -47,8 +48,7 @@ class Source:
         last_modified: None unless an HTTP date.
         accepts_ranges: The source says that it does.
         headers: Those that tell something of the bytes, made printable.
-        repr_digests: What the source says the whole is: hashlib's names, lower-case hex.
-        content_digests: Likewise, of this answer's bytes; equal to the whole's but for a range.
+        digests: What the source says the whole is: hashlib's names, lower-case hex.
         length_verified: Its end can be told from a broken connection.
         received_bytes: Read so far, of this answer.
         waited_seconds: Spent waiting for the source so far, and for nothing else.
@@ -64,8 +64,8 @@ class Source:
         self.coding = head.coding
         self.headers = shown_headers(response)
         self.hops: tuple[Hop, ...] = ()
-        self.repr_digests = parse_digests(response.headers.getall("Repr-Digest", []))
-        self.content_digests = parse_digests(response.headers.getall("Content-Digest", []))
+        self.digests = parse_digests(response.headers.getall("Repr-Digest", []))
+        self._part_digest = self._judge_content(parse_digests(response.headers.getall("Content-Digest", [])))
         self.length_verified = head.is_chunked or head.body_bytes is not None
         self.received_bytes = 0
         self.waited_seconds = 0.0
@@ -103,8 +103,7 @@ class Source:
             return b""
         began = time.monotonic()
         try:
-            async with asyncio.timeout(self._idle_seconds):
-                chunk = await self._content.readany()
+            chunk = await self._next_chunk()
         except TimeoutError as error:
             seconds = self._idle_seconds
             raise SourceTooSlow(reason=f"silent for {seconds:g} seconds", limit_seconds=seconds) from error
@@ -116,9 +115,37 @@ class Source:
         finally:
             self.waited_seconds += time.monotonic() - began
         self.received_bytes += len(chunk)
+        if self._part_digest is not None:
+            self._part_digest.update(chunk)
         if not chunk:
             self._check_length()
+            self._check_part()
         return chunk
+
+    async def _next_chunk(self) -> bytes:
+        if isinstance(self._content, Body):
+            return await self._content.readany(self._idle_seconds)
+        async with asyncio.timeout(self._idle_seconds):
+            return await self._content.readany()
+
+    def _judge_content(self, told: dict[str, str]) -> "PartDigest | None":
+        """Find out what Content-Digest is of: the whole where all of it comes, else this part.
+
+        Raises:
+            BadResponse: It gives the same bytes another digest than Repr-Digest does.
+
+        Source: RFC 9530 sections 2 and 3.
+        """
+        if self.status == 206:
+            return next((PartDigest(name, told[name]) for name in ("sha512", "sha256") if name in told), None)
+        if any(self.digests.get(name, value) != value for name, value in told.items()):
+            raise BadResponse(reason="it gives two digests for the same bytes")
+        self.digests |= told
+        return None
+
+    def _check_part(self) -> None:
+        if self._part_digest is not None and not self._part_digest.is_met():
+            raise BadResponse(reason="the range it sends is not what its Content-Digest says")
 
     def _rest(self) -> bytes:
         """Take what had come before the connection broke; aiohttp would tell of the break first."""
@@ -133,6 +160,22 @@ class Source:
                 received_bytes=self.offset + self.received_bytes,
                 declared_bytes=self.offset + self._body_bytes,
             )
+
+
+class PartDigest:
+    """The digest that a range should have, and the one that it has so far."""
+
+    def __init__(self, name: str, told: str) -> None:
+        self._told = told
+        self._hasher = hashlib.new(name)
+
+    def update(self, chunk: bytes) -> None:
+        """Take the next bytes in."""
+        self._hasher.update(chunk)
+
+    def is_met(self) -> bool:
+        """Tell whether the bytes are those that were told of."""
+        return self._hasher.hexdigest() == self._told
 
 
 def shown_headers(response: aiohttp.ClientResponse) -> dict[str, str]:

@@ -59,11 +59,12 @@ async def fetch_sums(
             where the file is too large, too slow, not signed as it must be,
             or has no digest for the name.
     """
-    text = await fetch_small(gate, wanted.file, settings, on_hop)
-    apart = None
-    if wanted.signature is not None:
-        apart = await fetch_small(gate, wanted.signature, settings, on_hop)
+    text, apart = await _fetch_both(gate, wanted, settings, on_hop)
     proof = verify(text, settings.sums.keys, apart)
+    if proof is None and apart is not None:
+        # Two files cannot be replaced at once: perhaps one is of before and one of after.
+        text, apart = await _fetch_both(gate, wanted, settings, on_hop)
+        proof = verify(text, settings.sums.keys, apart)
     if proof is None and (apart is not None or settings.sums.require_signature):
         raise ChecksumFileUnusable(reason="no signature on it is by a key that the operator trusts")
     signed, signer = proof or (text, None)
@@ -75,6 +76,15 @@ async def fetch_sums(
         max_lines=settings.sums.max_lines,
     )
     return Sums(digest=digest, verified_by="signed-sums" if signer else "sums", signer=signer)
+
+
+async def _fetch_both(
+    gate: Gate, wanted: SumsRequest, settings: Settings, on_hop: Callable[[Hop], None]
+) -> tuple[bytes, bytes | None]:
+    text = await fetch_small(gate, wanted.file, settings, on_hop)
+    if wanted.signature is None:
+        return text, None
+    return text, await fetch_small(gate, wanted.signature, settings, on_hop)
 
 
 async def fetch_small(

@@ -15,6 +15,7 @@ WHOLE = Submission(
     headers={"Authorization": "Bearer hush"},
     mirrors=("https://b.example/x.img?sig=hush",),
     checksum_url="https://a.example/SHA256SUMS?sig=hush",
+    checksum_signature_url="https://c.example/SHA256SUMS.gpg?sig=hush",
 )
 
 
@@ -30,6 +31,7 @@ def of(submission: Submission) -> str:
         {"headers": {}},
         {"mirrors": ()},
         {"checksum_url": None},
+        {"checksum_signature_url": None},
         {"disk_format": "raw"},
         {"container_format": "bare"},
         {"max_bytes": 9},
@@ -70,3 +72,5 @@ def test_headers_go_to_their_own_origin_alone() -> None:
     away = sums_request(secrets_of(moved), load_settings(), "p")
     assert away is not None
     assert away.file.headers == {}
+    assert home.signature is not None
+    assert home.signature.headers == {}

@@ -207,7 +207,8 @@ class Origin:
         except Exception as error:  # noqa: BLE001 - shown when the block ends
             self.errors.append(error)
         finally:
-            writer.transport.abort()
+            with contextlib.suppress(AttributeError):  # A transport that is lost has no loop any more.
+                writer.transport.abort()
             self.open_connections -= 1
             self._tasks.discard(task)
             with contextlib.suppress(asyncio.CancelledError):

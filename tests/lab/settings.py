@@ -18,6 +18,7 @@ def lab_settings(*origins: Origin, **sections: dict[str, Any]) -> Settings:
     ]
     changes: dict[str, dict[str, Any]] = {
         "address": {"allow": allow},
+        "imports": {"max_connections_per_address": 1000},  # All of the lab lives at a few addresses.
         "pace": {
             "unreachable_step_seconds": 0.0,
             "idle_seconds": 5.0,

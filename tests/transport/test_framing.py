@@ -188,7 +188,7 @@ async def test_h08_digest_in_a_trailer_changes_nothing() -> None:
         outcome = await attack(origin.url("/x"), lab_settings(origin))
     assert outcome.body == b"abc"
     assert outcome.source is not None
-    assert outcome.source.repr_digests == {}
+    assert outcome.source.digests == {}
 
 
 @pytest.mark.parametrize(

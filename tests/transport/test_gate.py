@@ -185,7 +185,7 @@ async def test_digests_of_the_source_are_read() -> None:
     async with Origin({"/x": serve(DATA, fields=fields)}) as origin:
         outcome = await attack(origin.url("/x"), lab_settings(origin))
     assert outcome.source is not None
-    assert outcome.source.repr_digests == {"sha256": digest.hexdigest()}
+    assert outcome.source.digests == {"sha256": digest.hexdigest()}
     assert "sha-256" in (origin.requests[0].header("Want-Repr-Digest") or "")
 
 

@@ -23,6 +23,7 @@ SPEAKERS = {
     *("imaplib", "keystoneauth1", "niquests", "nntplib", "poplib", "pycurl", "requests", "smtplib", "socket"),
     *("socketserver", "ssl", "telnetlib", "urllib.request", "urllib3", "websockets", "xmlrpc", "paramiko"),
     *("multiprocessing.connection", "asyncio.streams", "asyncio.sslproto", "uvloop", "ctypes", "_socket"),
+    *("asyncssh", "dns", "grpc", "h11", "h2", "http_client", "pexpect", "pty", "redis", "subprocess", "trio"),
 }
 # Calls that open connections, whatever they are called on.
 OPENERS = {
@@ -43,6 +44,8 @@ OPENERS = {
         "gethostbyname",
     ),
     *("urlretrieve", "HTTPConnection", "HTTPSConnection", "connect_accepted_socket", "socketpair"),
+    # Another program would fetch by rules of its own.
+    *("create_subprocess_exec", "create_subprocess_shell", "popen", "posix_spawn", "startfile", "execve"),
 }
 # The rest of the service's conversations, each with its reason.
 KNOWN = {
@@ -51,6 +54,7 @@ KNOWN = {
     ("fetcher/cli/client.py", "ssl"): "likewise",
     ("fetcher/cli/client.py", "HTTPConnection"): "likewise",
     ("fetcher/cli/client.py", "HTTPSConnection"): "likewise",
+    ("fetcher/memory.py", "ctypes"): "tunes the C library's memory; reaches nobody",
     ("server.py", "socket"): "listens; a listening socket reaches nobody",
 }
 
@@ -130,6 +134,8 @@ def test_sockets_to_sources_are_made_in_one_place() -> None:
         "loop.create_connection(None)",
         "from socket import create_connection",
         "__import__('socket')",
+        "import subprocess",
+        "asyncio.create_subprocess_exec('curl')",
     ],
 )
 def test_the_search_finds_what_it_is_for(text: str) -> None:

@@ -442,3 +442,4 @@ async def test_tls_context_is_made_once() -> None:
     assert context.minimum_version == ssl.TLSVersion.TLSv1_2
     assert context.verify_mode == ssl.CERT_REQUIRED
     assert context.check_hostname
+    assert context.options & ssl.OP_NO_RENEGOTIATION

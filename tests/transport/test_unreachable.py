@@ -1,6 +1,7 @@
 """Places that are never reached: rows A01, N01 to N10 of the attacks. Canaries count who tries."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from ipaddress import IPv4Address, ip_address
@@ -10,6 +11,7 @@ import pytest
 from fetcher.config import Settings
 from fetcher.errors import AddressForbidden, InvalidUrl, NameUnresolved
 from fetcher.transport import Gate, SourceRequest
+from fetcher.transport.gate import _even_out
 from fetcher.transport.names import ask_machine
 from fetcher.transport.plan import Plan, is_own
 from tests.lab import Canary, FakeNames, Origin, lab_settings, words
@@ -306,3 +308,11 @@ async def test_outsiders_see_one_error_whatever_the_reason() -> None:
     everything = [*outcomes.values(), broken]
     assert len({outcome.told for outcome in everything}) == 1
     assert all(0.3 <= outcome.seconds < 3.0 for outcome in everything)  # A busy machine adds some.
+
+
+async def test_answer_within_one_tick_of_the_clock_waits_for_the_step_too() -> None:
+    """The service's loop tells whole milliseconds: what fails within one of them is not told at once."""
+    loop = asyncio.get_running_loop()
+    began = time.monotonic()
+    await _even_out(loop.time() + 0.001, 0.05)
+    assert time.monotonic() - began >= 0.05
