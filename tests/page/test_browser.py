@@ -290,7 +290,7 @@ async def test_pictures_for_the_documentation(browser: Browser, tmp_path: Path) 
         pages = await every_page(service, origin)
         for name in ("codes", "problem", "sign-in"):
             del pages[name]
-        await asyncio.sleep(4)  # Something to draw.
+        await asyncio.sleep(11)  # Two looks of the desk: something to draw.
 
         def visit() -> None:
             for name, path in pages.items():
