@@ -21,9 +21,10 @@ from fetcher.api.house import House
 from fetcher.api.metrics import Metrics
 from fetcher.api.watch import Watch
 from fetcher.config import BadConfig, Settings, data_folder, load_settings
-from fetcher.importer import Importer, Parts, Upkeep
+from fetcher.importer import Importer, Notifier, Parts, Upkeep
 from fetcher.index import Index, Quota
 from fetcher.logs import set_up_logs
+from fetcher.memory import keep_freed_memory
 from fetcher.pipeline import Workshop
 from fetcher.store import Store
 from fetcher.transport import Gate
@@ -75,14 +76,15 @@ class Service:
             watching = asyncio.create_task(app.state.watch.run())
             loop = asyncio.get_running_loop()
             loop.add_signal_handler(signal.SIGHUP, self.reload)
-            upkeep = asyncio.create_task(house.upkeep.run())
+            chores = {asyncio.create_task(house.upkeep.run()), asyncio.create_task(house.notifier.run())}
             try:
                 yield
                 await house.importer.close(self.settings.server.shutdown_seconds)
             finally:
                 watching.cancel()
-                upkeep.cancel()
-                await asyncio.wait({upkeep})
+                for chore in chores:
+                    chore.cancel()
+                await asyncio.wait(chores)
                 loop.remove_signal_handler(signal.SIGHUP)
 
     @asynccontextmanager
@@ -93,7 +95,7 @@ class Service:
             StoreFailed: The store or the index cannot be used, or another process has them.
         """
         settings = self.settings
-        store = Store(self.folder, reserve=self.reserve)
+        store = Store(self.folder, reserve=self.reserve, is_direct=self.settings.store.direct_io)
         store.open()
         async with AsyncExitStack() as stack:
             stack.callback(store.close)
@@ -122,6 +124,7 @@ class Service:
                 store=store,
                 importer=importer,
                 upkeep=upkeep,
+                notifier=Notifier(parts),
                 identify=identify,
             )
 
@@ -197,6 +200,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("The configuration is valid.")  # noqa: T201 - likewise
         return 0
     set_up_logs(service.settings)
+    keep_freed_memory()
     return serve(service)
 
 

@@ -25,6 +25,16 @@ DiskFormat = Literal["raw", "qcow2", "vmdk", "vdi", "vhd", "vhdx", "iso", "ploop
 ContainerFormat = Literal["bare", "ova", "ovf", "ami", "ari", "aki", "docker", "compressed"]
 
 
+SigningSecret = Annotated[
+    str,
+    Meta(
+        pattern=r"^(whsec_([A-Za-z0-9+/]{4}){5,}([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{4})"
+        r"|(?!whsec_)[!-~]{16,255})?$",
+        description="whsec_ and base64 of 16 bytes or more, or 16 to 255 printable characters, or nothing",
+    ),
+]
+
+
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table of the file. No field has a default: `config.toml` holds them all."""
 
@@ -124,6 +134,7 @@ class Store(Section, frozen=True, kw_only=True):
     reserve_bytes: Count
     reserve_percent: Percent
     write_bytes: Annotated[int, Meta(ge=4096, le=16_777_216)]
+    direct_io: bool
 
 
 class ProjectQuota(Section, frozen=True, kw_only=True):
@@ -157,6 +168,7 @@ class Upkeep(Section, frozen=True, kw_only=True):
     mend: bool
     keep_audit_days: Seconds
     keep_idempotency_days: Seconds
+    keep_retired_days: Seconds
 
 
 class Url(Section, frozen=True, kw_only=True):
@@ -319,6 +331,23 @@ class Reuse(Section, frozen=True, kw_only=True):
     revalidate: Literal["off", "project", "everybody"]
 
 
+class Notify(Section, frozen=True, kw_only=True):
+    """Telling others that an import has ended."""
+
+    per_import: bool
+    url: Annotated[
+        str, Meta(pattern=r"^(https?://[^/?#\s@]+[^#\s]*)?$", description="http(s)://host[/path] or nothing")
+    ]
+    secret: SigningSecret
+    attempts: Annotated[int, Meta(ge=1, le=100)]
+    first_wait_seconds: Seconds
+    max_wait_seconds: Seconds
+    total_seconds: Seconds
+    max_running: Annotated[int, Meta(ge=1, le=256)]
+    max_running_per_project: Positive
+    max_waiting: Positive
+
+
 class Ranges(Section, frozen=True, kw_only=True):
     """Several connections for one pull."""
 
@@ -363,6 +392,7 @@ class Settings(Section, frozen=True, kw_only=True):
     resume: Resume
     reuse: Reuse
     ranges: Ranges
+    notify: Notify
     log: Log
 
 

@@ -21,6 +21,8 @@ STEPS = (
     "store.discarded",
     "store.removing",
     "store.removed",
+    "importer.kept",
+    "importer.announced",
 )
 
 _step, _, _turn = os.environ.get(VARIABLE, "").partition(":")

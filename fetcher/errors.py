@@ -422,6 +422,17 @@ class StoreFailed(ServiceFailure):
 
 
 @dataclass(eq=False, kw_only=True)
+class BytesDamaged(ServiceFailure):
+    """The image's bytes are damaged on our disk and are not given out."""
+
+    code = "bytes-damaged"
+    title = "The image's bytes are {fault} in the store, so they are not given out."
+    advice = "Try again later, or import the same bytes again, which heals; the operator can restore them."
+    fault: str
+    retry_after_seconds: float = 3600.0
+
+
+@dataclass(eq=False, kw_only=True)
 class InternalFault(ServiceFailure):
     """A fault of ours; the import was ended to be on the safe side."""
 
@@ -519,7 +530,7 @@ class NotFound(RequestRefused):
 
     code = "not-found"
     title = "There is nothing here: {what}."
-    advice = "GET / lists where the API begins."
+    advice = "Begin at /, from where everything else is reached."
     what: str
 
 

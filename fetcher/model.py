@@ -152,6 +152,8 @@ class Submission(Value, frozen=True, kw_only=True):
         checksum_url: Of a file that lists the digest.
         checksum_signature_url: Of the signature on that file, where it is apart.
         remote: Where the image is, for the method glance-download.
+        notify_url: Told when the import has ended.
+        notify_secret: Signs what is told; kept apart, never shown.
     """
 
     url: str
@@ -170,6 +172,8 @@ class Submission(Value, frozen=True, kw_only=True):
     checksum_url: str | None = None
     checksum_signature_url: str | None = None
     remote: RemoteImage | None = None
+    notify_url: str | None = None
+    notify_secret: str | None = None
 
 
 class TlsPeer(Value, frozen=True, kw_only=True):
@@ -255,6 +259,25 @@ class Verdict(Value, frozen=True, kw_only=True):
     fields: dict[str, Any] = {}
 
 
+class Notice(Value, frozen=True, kw_only=True):
+    """What has become of telling somebody that an import has ended.
+
+    Args:
+        attempts: Made so far; none before the import has ended.
+        at: When the last one ended.
+        next_at: When the next one begins; None when there is none.
+        status: Of the last answer; None when none came.
+        code: Why the last attempt came to nothing, as the submitter may know it.
+    """
+
+    state: Literal["pending", "delivered", "given-up"] = "pending"
+    attempts: int = 0
+    at: datetime | None = None
+    next_at: datetime | None = None
+    status: int | None = None
+    code: str | None = None
+
+
 class Import(Value, frozen=True, kw_only=True):
     """One import, from submission to verdict."""
 
@@ -275,6 +298,7 @@ class Import(Value, frozen=True, kw_only=True):
     digests: dict[str, str] = {}
     verified_by: str = "none"
     verdict: Verdict | None = None
+    notice: Notice | None = None
     owns_image: bool = True
     request_id: str | None = None
     created_at: datetime

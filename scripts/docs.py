@@ -8,7 +8,9 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from fetcher.api.discovery import describe  # noqa: E402
+from fetcher.cli.manual import manual_page  # noqa: E402
 from fetcher.cli.reference import reference_page  # noqa: E402
+from fetcher.config import load_settings  # noqa: E402
 from fetcher.errors import table  # noqa: E402
 
 
@@ -69,7 +71,7 @@ of the Image API v2 have the form that its clients know. Every answer has `X-Ope
 also in the log.
 
 `GET /imports/{id}/events` is a stream of server-sent events: `progress` with the import's document at every
-change, `end` with the last one.
+change, `end` with the last one. With `notify_url` a receiver is told of the end ([notify.md](notify.md)).
 """
 
 
@@ -78,7 +80,8 @@ def api_page() -> str:
     from fetcher.api.app import build_app
     from fetcher.api.openapi import api_document
 
-    document = api_document(build_app(lambda: None, None).routes, "")  # type: ignore[arg-type, return-value] # the routes only
+    settings = load_settings()
+    document = api_document(build_app(lambda: settings, None).routes, "", settings)
     lines = [API_HEAD]
     by_tag: dict[str, list[str]] = {}
     for path, operations in document["paths"].items():
@@ -100,6 +103,7 @@ PAGES = {
     "errors.md": errors_page,
     "configuration.md": configuration_page,
     "cli.md": reference_page,
+    "fetcher.1": manual_page,
     "api.md": api_page,
 }
 

@@ -1,6 +1,8 @@
 """Documentation that is made from the code says what the code says."""
 
 import re
+import shutil
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -16,6 +18,21 @@ import docs  # noqa: E402 - scripts/docs.py
 def test_made_pages_are_fresh(name: str) -> None:
     """`python scripts/docs.py` has been run since the code changed."""
     assert (ROOT / "docs" / name).read_text() == docs.PAGES[name]()
+
+
+def test_the_manual_is_what_man_takes() -> None:
+    """The formatter of manual pages finds nothing wrong with it, and every command is there."""
+    groff = shutil.which("groff")
+    if groff is None:
+        pytest.skip("Debian's package groff-base is not installed")
+    page = (ROOT / "docs" / "fetcher.1").read_text()
+    done = subprocess.run(
+        [groff, "-man", "-ww", "-Tascii", "-rLL=100n"], input=page, capture_output=True, text=True, check=True
+    )
+    assert done.stderr == ""
+    shown = re.sub(r"\x1b\[[0-9;]*m|.\x08", "", done.stdout)
+    for words in ("fetcher submit [OPTIONS] URL", "--checksum-url STR", "fetcher store backup", "130"):
+        assert words in shown
 
 
 def test_every_key_has_its_reason_beside_it() -> None:

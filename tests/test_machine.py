@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from fetcher.errors import Conflict, Failure, QuotaExceeded, StoreFailed, UnknownImage
+from fetcher.importer.agreement import Agreement
 from fetcher.model import Actor, State, Submission
 from fetcher.store.disk import Disk
 from server import Service
@@ -159,6 +160,22 @@ class StoreMachine(RuleBasedStateMachine):
             assert self.runner.run(self.house.upkeep.scrub(before=datetime.now(UTC)))["rotten"] == 1
             self.opened.set()
             assert self.runner.run(self.house.upkeep.mend()) == 1
+
+    @rule()
+    def gc(self) -> None:
+        """A stranger's file among the blobs is all that gc would remove, and check finds no more."""
+        self.runner.run(self._settle())
+        stranger = self.house.store.blob_path("0" * 64)
+        stranger.write_bytes(b"?")
+        self.runner.run(self._gc(stranger))
+        stranger.unlink()
+
+    async def _gc(self, stranger: Path) -> None:
+        agreement = Agreement(self.house.index, self.house.store, bytes_per_second=1 << 40)
+        assert await agreement.unknown_files() == [stranger]
+        assert await agreement.leftovers() == []
+        found = [finding.kind async for finding in agreement.findings()]
+        assert found == ["file-unknown"]
 
     @rule()
     def do_chores(self) -> None:

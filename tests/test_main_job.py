@@ -352,3 +352,26 @@ async def test_a_full_store_refuses_before_the_first_byte(tmp_path: Path) -> Non
         ended = await service.run(url=origin.url("/x"))
         assert ended["verdict"]["code"] == "store-full"
         assert service.traces() == []
+
+
+async def test_an_import_is_counted_while_it_is_claimed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between waiting and running it is counted too: whoever waits for both to be none finds it ended."""
+    async with (
+        Origin({"/disk": behaviours.serve(raw(100_000))}) as origin,
+        Running(tmp_path, origin) as service,
+    ):
+        records = service.service.app.state.house.index.imports
+        claim, may_go_on = records.claim, asyncio.Event()
+
+        async def claim_later(*arguments: Any) -> Any:
+            await may_go_on.wait()
+            return await claim(*arguments)
+
+        monkeypatch.setattr(records, "claim", claim_later)
+        created = await service.submit(url=origin.url("/disk"))
+        assert (await service.get("/healthz"))["imports"] == {"queued": 0, "running": 1}
+        may_go_on.set()
+        assert (await service.ended(created["id"]))["state"] == "succeeded"
+        assert (await service.get("/healthz"))["imports"] == {"queued": 0, "running": 0}

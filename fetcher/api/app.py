@@ -87,17 +87,23 @@ async def _failure(request: Request, error: Exception) -> Response:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    if error.status_code == 405:
-        answer = told(MethodNotAllowed(method=request.method), request)
-        answer.headers.update(error.headers or {})
-        return answer
-    if error.status_code == 404:
-        return told(NotFound(what=request.url.path), request)
-    return told(InvalidRequest(reason=str(error.detail)), request)
+    kinds: dict[int, Failure] = {
+        404: NotFound(what=request.url.path),
+        405: MethodNotAllowed(method=request.method),
+    }
+    failure = kinds.get(error.status_code) or InvalidRequest(reason=str(error.detail))
+    if page.wants_page(request) and not request.url.path.startswith("/v2/"):
+        answer = await page.failed(failure)(request)
+    else:
+        answer = told(failure, request)
+    answer.headers.update(error.headers or {})
+    return answer
 
 
 async def _fault(request: Request, error: Exception) -> Response:
     log.error("request.fault", path=request.url.path, error=repr(error), exc_info=error)
+    if page.wants_page(request) and request.url.path.startswith("/page/"):
+        return page.problem_page(InternalFault(), None, request)
     return told(InternalFault(), request)
 
 

@@ -7,7 +7,7 @@ from typing import cast
 from starlette.requests import Request
 
 from fetcher.config import Settings
-from fetcher.importer import Importer, Upkeep
+from fetcher.importer import Importer, Notifier, Upkeep
 from fetcher.index import Index
 from fetcher.model import Actor
 from fetcher.store import Store
@@ -27,6 +27,7 @@ class House:
     store: Store
     importer: Importer
     upkeep: Upkeep
+    notifier: Notifier
     identify: Callable[[Request], Awaitable[Actor]]
 
 

@@ -27,6 +27,7 @@ from fetcher.model import RESERVED_PROPERTIES, Actor, Import, State, Submission,
 
 Text = Annotated[str, Meta(max_length=255)]
 Amount = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Secret = Annotated[str, Meta(min_length=16, max_length=255, extra_json_schema={"writeOnly": True})]
 METALINK_TYPE = "application/metalink4+xml"
 # What the query may say beside a metalink; all else is in the document or has its default.
 METALINK_FIELDS = frozenset({"name", "disk_format", "container_format", "visibility"})
@@ -51,6 +52,8 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     mirrors: Annotated[list[str], Meta(max_length=64)] = []
     checksum_url: str | None = None
     checksum_signature_url: str | None = None
+    notify_url: str | None = None
+    notify_secret: Secret | None = None
 
     def to_submission(self, actor: Actor, settings: Settings) -> Submission:
         """Check what the types cannot say.
@@ -83,6 +86,8 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             mirrors=tuple(url for url in dict.fromkeys(self.mirrors) if url != self.url),
             checksum_url=self.checksum_url,
             checksum_signature_url=self.checksum_signature_url,
+            notify_url=self.notify_url,
+            notify_secret=self.notify_secret,
         )
 
 

@@ -48,6 +48,7 @@ class Metrics(Collector):
         self._house = house
         self._number = 0
         self._totals: Any = None
+        self._notices_waiting = 0
         self._reading = asyncio.Lock()
         self.registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
@@ -108,6 +109,7 @@ class Metrics(Collector):
                     self._count(ended)
                 self._number = found[-1].number
             self._totals = await figures.totals()
+            self._notices_waiting = await self._house.index.notices.waiting()
 
     def _count(self, ended: Ended) -> None:
         state = "succeeded" if ended.action == "activated" else ended.action
@@ -125,6 +127,7 @@ class Metrics(Collector):
         """What stands this moment."""
         yield _gauge("info", "The version that runs.", {(__version__,): 1}, ["version"])
         yield from self._imports()
+        yield from self._notices()
         yield from self._guards()
         yield from self._disk()
 
@@ -144,6 +147,14 @@ class Metrics(Collector):
         yield _gauge("receiving_bytes_per_second", "All running imports together.", {(): rate})
         received = sum(record.received_bytes for record in running)
         yield _gauge("receiving_bytes", "Received so far by running imports.", {(): received})
+
+    def _notices(self) -> Iterator[Metric]:
+        words = "Attempts to tell receivers of an import's end, by how they ended."
+        attempts = CounterMetricFamily("fetcher_notify_attempts", words, labels=["result"])
+        for result, count in self._house.notifier.attempts.items():
+            attempts.add_metric([result], count)
+        yield attempts
+        yield _gauge("notify_waiting", "Receivers still to be told.", {(): self._notices_waiting})
 
     def _guards(self) -> Iterator[Metric]:
         times = self._house.importer.parts.guard_times

@@ -1,4 +1,4 @@
-"""The API document (OpenAPI 3.1), made from the routes and the types."""
+"""The API document (OpenAPI 3.1), made from the routes, the types and what is in force."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -9,116 +9,71 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from fetcher import __version__, errors
-from fetcher.api import discovery, health, imports, metrics, shapes
+from fetcher import __version__
+from fetcher.api import operations, shapes
+from fetcher.api.house import house_of
+from fetcher.api.operations import ANYWHERE, JSON, OPEN_TO_ALL, Named, Operation
 from fetcher.api.problems import base_url, status_of_kind, summary
+from fetcher.api.v2 import operations as v2_operations
+from fetcher.api.v2.components import components
+from fetcher.api.v2.faults import status_of_fault
+from fetcher.config import Settings
 from fetcher.errors import Failure
-from fetcher.index import FILTERS
-from fetcher.model import State
 
-JSON, TEXT = "application/json", "text/plain"
 REF = "#/components/schemas/{name}"
-# Every operation may end in these: a wrong Host; no token, no identity service, a broken index.
-OPEN_TO_ALL = (errors.InvalidRequest,)
-ANYWHERE = (errors.InvalidRequest, errors.Unauthenticated, errors.IdentityUnavailable, errors.StoreFailed)
-
-
-class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """What the code of a route cannot say of itself.
-
-    Args:
-        answers: By status: the type of the JSON, a media type for anything else, or None for nothing.
-        ends_in: Failures beyond those that every operation may end in.
-        query: Parameters: names, schemas and what they are.
-    """
-
-    tag: str
-    answers: dict[int, Any]
-    body: Any = None
-    ends_in: tuple[type[Failure], ...] = ()
-    query: tuple[tuple[str, dict[str, Any], str], ...] = ()
-    headers: tuple[tuple[str, dict[str, Any], str], ...] = ()
-    is_open: bool = False
-
-
 _TEXT = {"type": "string"}
-_PAGING = (
-    ("limit", {"type": "integer", "minimum": 1}, "At most this many."),
-    ("marker", _TEXT, "Go on after this id."),
-)
-_SUBMIT_ENDS = (
-    *(errors.InvalidUrl, errors.ChecksumRequired, errors.QueueFull, errors.NotReady, errors.Forbidden),
-    *(errors.IdempotencyMismatch, errors.WrongMediaType, errors.RequestTooLarge),
-)
-_KEY = (
-    "Idempotency-Key",
-    {"type": "string", "pattern": r"^[\x21-\x7e]{1,255}$"},
-    "Makes a repeated POST safe.",
-)
+_IMPORT = {"$ref": REF.format(name="ImportAnswer")}
+# Of answers that are neither JSON nor plain text; of a stream of events, what each of them holds.
+_MEDIA: dict[str, dict[str, Any]] = {
+    "text/event-stream": {
+        "type": "object",
+        "properties": {
+            "event": {"enum": ["progress", "end"]},
+            "id": _TEXT,
+            "data": {**_TEXT, "contentMediaType": JSON, "contentSchema": _IMPORT},
+        },
+        "required": ["event", "data"],
+    },
+}
 
-OPERATIONS: dict[Callable[..., Any], Operation] = {
-    imports.submit: Operation(
-        tag="Imports",
-        body=imports.SubmitBody,
-        answers={202: shapes.ImportAnswer},
-        ends_in=_SUBMIT_ENDS,
-        headers=(_KEY,),
+OPERATIONS: dict[Callable[..., Any], Operation] = {**operations.OPERATIONS, **v2_operations.OPERATIONS}
+# Where the handler belongs to no room of the API: known by its path.
+BY_PATH = {
+    "/": Operation(
+        tag="Discovery",
+        answers={300: shapes.VersionsAnswer, 200: "text/html"},
+        is_open=True,
+        words="The Image API's versions for programs; the page for browsers.",
     ),
-    imports.listing: Operation(
-        tag="Imports",
-        answers={200: shapes.ImportsAnswer},
-        ends_in=(errors.UnknownImport,),
-        query=(
-            *_PAGING,
-            ("state", {"enum": [state.value for state in State]}, "Only those in this state."),
-            *((name, _TEXT, f"Only those with this {name}.") for name in FILTERS if name != "state"),
-        ),
-    ),
-    imports.options: Operation(tag="Discovery", answers={200: shapes.OptionsAnswer}, is_open=True),
-    imports.show: Operation(
-        tag="Imports", answers={200: shapes.ImportAnswer}, ends_in=(errors.UnknownImport,)
-    ),
-    imports.cancel: Operation(
-        tag="Imports",
-        answers={204: None},
-        ends_in=(errors.UnknownImport, errors.Conflict, errors.Forbidden),
-    ),
-    imports.events: Operation(
-        tag="Imports", answers={200: "text/event-stream"}, ends_in=(errors.UnknownImport,)
-    ),
-    imports.provenance: Operation(
-        tag="Imports", answers={200: dict[str, Any]}, ends_in=(errors.UnknownImport,)
-    ),
-    imports.limits: Operation(tag="Discovery", answers={200: shapes.LimitsAnswer}),
-    discovery.errors_index: Operation(tag="Discovery", answers={200: shapes.CodesAnswer}, is_open=True),
-    discovery.error_page: Operation(
-        tag="Discovery", answers={200: shapes.CodeAnswer}, ends_in=(errors.NotFound,), is_open=True
-    ),
-    health.healthz: Operation(tag="Operation", answers={200: shapes.HealthAnswer}, is_open=True),
-    health.readyz: Operation(
-        tag="Operation", answers={200: shapes.ReadyAnswer, 503: shapes.ReadyAnswer}, is_open=True
-    ),
-    metrics.metrics: Operation(tag="Operation", answers={200: TEXT}, ends_in=(errors.Forbidden,)),
+    "/openapi.json": Operation(tag="Discovery", answers={200: dict[str, Any]}, is_open=True),
 }
 
 
-def api_document(routes: Sequence[BaseRoute], base: str) -> dict[str, Any]:
+def operation_of(route: Route) -> Operation:
+    """What is known of a route's operation beyond its code."""
+    return BY_PATH.get(route.path) or OPERATIONS[route.endpoint]
+
+
+def api_document(routes: Sequence[BaseRoute], base: str, settings: Settings) -> dict[str, Any]:
     """Describe every operation of the API; pages for people are left out.
 
     Args:
         base: Where this service is.
+        settings: In force, for the formats that are accepted and who needs a token.
     """
-    paths: dict[str, dict[str, Any]] = {}
     kinds = list(_kinds())
-    references, components = msgspec.json.schema_components([*kinds, shapes.Problem], ref_template=REF)
-    reference_of = dict(zip(map(str, kinds), references, strict=False))
-    for route in routes:
-        if isinstance(route, Route) and not route.path.startswith("/page/") and route.path != "/openapi":
-            for method in sorted((route.methods or set()) - {"HEAD"}):
-                found = _describe(route, method, reference_of)
-                paths.setdefault(plain_path(route), {})[method.lower()] = found
-    for component in components.values():
+    references, found = msgspec.json.schema_components(
+        [*kinds, shapes.Problem, shapes.Fault], ref_template=REF
+    )
+    for component in found.values():
         component["description"] = str(component.get("description", "")).partition("\n")[0]
+    writer = _Writer(dict(zip(map(str, kinds), references, strict=False)))
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        if isinstance(route, Route) and not route.path.startswith("/page/"):
+            for method in sorted((route.methods or set()) - {"HEAD"}):
+                paths.setdefault(plain_path(route), {})[method.lower()] = writer.describe(route, method)
+    open_to_all: list[dict[str, Any]] = [{}] if settings.auth.mode == "local" else []
     return {
         "openapi": "3.1.0",
         "info": {
@@ -128,10 +83,10 @@ def api_document(routes: Sequence[BaseRoute], base: str) -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": base}],
-        "security": [{"token": []}, {"bearer": []}, {}],
+        "security": [{"token": []}, {"bearer": []}, *open_to_all],
         "paths": paths,
         "components": {
-            "schemas": components,
+            "schemas": {**found, **components(settings)},
             "securitySchemes": {
                 "token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"},
                 "bearer": {"type": "http", "scheme": "bearer"},
@@ -146,68 +101,90 @@ def plain_path(route: Route) -> str:
 
 
 def _kinds() -> Iterator[Any]:
-    for operation in OPERATIONS.values():
-        yield from (kind for kind in (*operation.answers.values(), operation.body) if isinstance(kind, type))
+    for operation in (*OPERATIONS.values(), *BY_PATH.values()):
+        for kind in (*operation.answers.values(), *operation.bodies.values()):
+            if isinstance(kind, type):
+                yield kind
 
 
-def _describe(route: Route, method: str, reference_of: dict[str, Any]) -> dict[str, Any]:
-    words = (route.endpoint.__doc__ or "").strip().partition("\n")[0].rpartition("`: ")[2].replace("`", "")
-    name = re.sub(r"\W+", "_", route.path)
-    found: dict[str, Any] = {
-        "operationId": f"{method.lower()}{name}",
-        "summary": f"{words[:1].upper()}{words[1:]}",
-        "parameters": [
-            {"name": parameter, "in": "path", "required": True, "schema": _TEXT}
-            for parameter in route.param_convertors
-        ],
-    }
-    operation = OPERATIONS.get(route.endpoint)
-    if operation is None:
-        found["tags"] = ["Image API v2" if route.path.startswith("/v2") else "Discovery"]
-        found["responses"] = {"default": {"description": "As the Image API v2 has it."}}
+class _Writer:
+    """Writes operations.
+
+    Args:
+        references: To the components of types, by the types' names.
+    """
+
+    def __init__(self, references: dict[str, Any]) -> None:
+        self._references = references
+
+    def describe(self, route: Route, method: str) -> dict[str, Any]:
+        """One operation."""
+        operation = operation_of(route)
+        found: dict[str, Any] = {
+            "operationId": f"{method.lower()}{re.sub(r'[^0-9A-Za-z]+', '_', route.path)}",
+            "summary": _words(route, operation),
+            "tags": [operation.tag],
+            "parameters": [*_parameters(route, operation)],
+            "responses": self._responses(route, operation),
+        }
+        if operation.bodies:
+            content = {media: self._content(kind) for media, kind in operation.bodies.items()}
+            found["requestBody"] = {"required": True, "content": content}
+        if operation.is_open:
+            found["security"] = [{}]
         return found
-    found["tags"] = [operation.tag]
-    found["parameters"] += [
-        {"name": name, "in": where, "schema": schema, "description": words}
-        for where, parameters in (("query", operation.query), ("header", operation.headers))
-        for name, schema, words in parameters
-    ]
-    if operation.body is not None:
-        content = {JSON: {"schema": reference_of[str(operation.body)]}}
-        found["requestBody"] = {"required": True, "content": content}
-    answers = {str(status): _answer(kind, reference_of) for status, kind in operation.answers.items()}
-    found["responses"] = {**answers, **{k: v for k, v in _problems(operation) if k not in answers}}
-    if operation.is_open:
-        found["security"] = [{}]
-    return found
+
+    def _responses(self, route: Route, operation: Operation) -> dict[str, Any]:
+        answers = {str(status): self._answer(kind) for status, kind in operation.answers.items()}
+        problems = _problems(operation, is_v2=route.path.startswith("/v2/"))
+        return {**answers, **{status: answer for status, answer in problems if status not in answers}}
+
+    def _answer(self, kind: Any) -> dict[str, Any]:
+        if kind is None:
+            return {"description": "Done."}
+        if isinstance(kind, str):
+            return {"description": "As said.", "content": {kind: {"schema": _MEDIA.get(kind, _TEXT)}}}
+        return {"description": "As said.", "content": {JSON: self._content(kind)}}
+
+    def _content(self, kind: Any) -> dict[str, Any]:
+        if kind is None:
+            return {"schema": _TEXT}
+        if isinstance(kind, Named):
+            return {"schema": {"$ref": REF.format(name=kind.name)}}
+        return {"schema": self._references[str(kind)] if isinstance(kind, type) else {"type": "object"}}
 
 
-def _answer(kind: Any, reference_of: dict[str, Any]) -> dict[str, Any]:
-    if kind is None:
-        return {"description": "Done."}
-    if isinstance(kind, str):
-        return {"description": "As said.", "content": {kind: {"schema": _TEXT}}}
-    schema = reference_of[str(kind)] if isinstance(kind, type) else {"type": "object"}
-    return {"description": "As said.", "content": {JSON: {"schema": schema}}}
+def _words(route: Route, operation: Operation) -> str:
+    words = operation.words
+    if not words:
+        line = (route.endpoint.__doc__ or "").strip().partition("\n")[0]
+        words = line.rpartition("`: ")[2].replace("`", "")
+    return f"{words[:1].upper()}{words[1:]}"
 
 
-def _problems(operation: Operation) -> Iterator[tuple[str, dict[str, Any]]]:
+def _parameters(route: Route, operation: Operation) -> Iterator[dict[str, Any]]:
+    for name in route.param_convertors:
+        yield {"name": name, "in": "path", "required": True, "schema": operation.path.get(name, _TEXT)}
+    for where, parameters in (("query", operation.query), ("header", operation.headers)):
+        for name, schema, words in parameters:
+            yield {"name": name, "in": where, "schema": schema, "description": words}
+
+
+def _problems(operation: Operation, *, is_v2: bool) -> Iterator[tuple[str, dict[str, Any]]]:
     by_status: dict[int, list[type[Failure]]] = {}
     anywhere = OPEN_TO_ALL if operation.is_open else ANYWHERE
-    for kind in (*anywhere, *operation.ends_in):
-        by_status.setdefault(status_of_kind(kind), []).append(kind)
+    for kind in dict.fromkeys((*anywhere, *operation.ends_in)):
+        by_status.setdefault((status_of_fault if is_v2 else status_of_kind)(kind), []).append(kind)
+    name, media = ("Fault", JSON) if is_v2 else ("Problem", "application/problem+json")
+    content = {media: {"schema": {"$ref": REF.format(name=name)}}}
     for status, kinds in sorted(by_status.items()):
         words = " ".join(f"`{kind.code}`: {summary(kind)}" for kind in kinds)
-        schema = {"$ref": REF.format(name="Problem")}
-        yield (
-            str(status),
-            {"description": words, "content": {"application/problem+json": {"schema": schema}}},
-        )
+        yield str(status), {"description": words, "content": content}
 
 
 async def openapi(request: Request) -> Response:
     """`GET /openapi.json`: this document."""
-    return JSONResponse(api_document(request.app.routes, base_url(request)))
+    return JSONResponse(api_document(request.app.routes, base_url(request), house_of(request).settings()))
 
 
 routes = [Route("/openapi.json", openapi, methods=["GET"])]

@@ -13,6 +13,7 @@ STATUS: dict[type[Failure], int] = {
     errors.InternalFault: 500,
     errors.StoreFailed: 503,
     errors.StoreFull: 507,
+    errors.BytesDamaged: 503,
     errors.QueueFull: 429,
     errors.NotReady: 503,
     errors.Interrupted: 503,

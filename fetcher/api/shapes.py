@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from fetcher.model import FormatVerdict, State, Verdict, Visibility
+from fetcher.model import FormatVerdict, Notice, State, Verdict, Visibility
 
 Size = Annotated[int, Meta(ge=0, description="Bytes.")]
 Seconds = Annotated[float, Meta(ge=0)]
@@ -65,6 +65,7 @@ class SubmissionAnswer(Shape, frozen=True, kw_only=True):
     mirrors: Annotated[list[str], Meta(description="Without their secrets.")]
     checksum_url: str | None
     checksum_signature_url: str | None
+    notify_url: Annotated[str, Meta(description="Without its secrets.")] | None
 
 
 class ImportLinks(Shape, frozen=True, kw_only=True):
@@ -94,6 +95,7 @@ class ImportAnswer(Shape, frozen=True, kw_only=True):
     digests: dict[str, str]
     verified_by: str
     verdict: Verdict | None
+    notice: Annotated[Notice, Meta(description="Null when nobody is told of the import's end.")] | None
     submission: SubmissionAnswer
     project_id: str
     user_id: str
@@ -187,3 +189,75 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     advice: str
     instance: str
     request_id: str | None
+
+
+class FaultFacts(Shape, frozen=True, kw_only=True):
+    """What went wrong, in words for people, with what programs branch on beside them."""
+
+    code: Annotated[int, Meta(description="The HTTP status.")]
+    title: str
+    message: str
+    type: Annotated[str, Meta(description="Stable; GET /errors/{type} explains it.")]
+    fields: dict[str, Any]
+    request_id: str | None
+
+
+class Fault(Shape, frozen=True, kw_only=True):
+    """The form of errors that Image API clients read."""
+
+    error: FaultFacts
+
+
+class VersionLink(Shape, frozen=True, kw_only=True):
+    """Where a version is."""
+
+    rel: Literal["self"]
+    href: str
+
+
+class Version(Shape, frozen=True, kw_only=True):
+    """A version of the Image API."""
+
+    id: str
+    status: Literal["CURRENT", "SUPPORTED"]
+    links: list[VersionLink]
+
+
+class VersionsAnswer(Shape, frozen=True, kw_only=True):
+    """All versions of the Image API, the current one first."""
+
+    versions: list[Version]
+
+
+class StoreAnswer(Shape, frozen=True, kw_only=True):
+    """A store, as clients of several expect it."""
+
+    id: str
+    description: str
+    default: Literal["true"]
+
+
+class StoresAnswer(Shape, frozen=True, kw_only=True):
+    """All stores: there is one."""
+
+    stores: list[StoreAnswer]
+
+
+class UsageFigures(Shape, frozen=True, kw_only=True):
+    """What a project may hold, and holds."""
+
+    limit: Annotated[int, Meta(ge=0)]
+    usage: Annotated[int, Meta(ge=0)]
+
+
+class UsageKinds(Shape, frozen=True, kw_only=True):
+    """Of what there is a quota; sizes in MiB."""
+
+    image_size_total: UsageFigures
+    image_count_total: UsageFigures
+
+
+class UsageAnswer(Shape, frozen=True, kw_only=True):
+    """What the caller's project may hold, and holds."""
+
+    usage: UsageKinds

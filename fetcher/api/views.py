@@ -31,6 +31,7 @@ def import_view(record: Import, base: str) -> dict[str, Any]:
         "digests": record.digests,
         "verified_by": record.verified_by,
         "verdict": msgspec.to_builtins(record.verdict),
+        "notice": msgspec.to_builtins(record.notice),
         "submission": _submission(record),
         "project_id": record.project_id,
         "user_id": record.user_id,
@@ -89,6 +90,7 @@ def _submission(record: Import) -> dict[str, Any]:
         "mirrors": list(submission.mirrors),
         "checksum_url": submission.checksum_url,
         "checksum_signature_url": submission.checksum_signature_url,
+        "notify_url": submission.notify_url,
     }
 
 

@@ -4,8 +4,10 @@ import asyncio
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from fetcher.importer import Importer
+from fetcher.model import Import
 
 STEP_SECONDS = 0.5
 MOST_POINTS = 240
@@ -79,7 +81,7 @@ class Watch:
         seen: dict[str, int] = {}
         for record in self._importer.running():
             seen[record.id] = record.received_bytes
-            self._curve(record.id).add(now, record.received_bytes)
+            self._curve(record, now).add(now, record.received_bytes)
             came = max(0, record.received_bytes - self._last.get(record.id, 0))
             self.total_bytes += came
             self._waiting_bytes += came
@@ -97,9 +99,15 @@ class Watch:
         now = self._now()
         return [(at - now, rate) for at, rate in self._history]
 
-    def _curve(self, import_id: str) -> Curve:
-        curve = self._curves.setdefault(import_id, Curve())
-        self._curves.move_to_end(import_id)
+    def _curve(self, record: Import, now: float) -> Curve:
+        curve = self._curves.get(record.id)
+        if curve is None:
+            curve = self._curves[record.id] = Curve()
+            if record.started_at is not None:
+                ago = (datetime.now(UTC) - record.started_at).total_seconds()
+                if 0 < ago < 4 * STEP_SECONDS:  # Else it goes on from what an earlier process had.
+                    curve.add(now - ago, 0)
+        self._curves.move_to_end(record.id)
         if len(self._curves) > MOST_CURVES:
             self._curves.popitem(last=False)
         return curve

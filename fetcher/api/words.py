@@ -71,6 +71,25 @@ def moment_words(document: dict[str, Any]) -> str:
     return _PHASES.get(document.get("phase") or "", str(state))
 
 
+def count_words(count: int, what: str) -> str:
+    """How many of something: `1 blob`, `2,000 blobs`."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def notice_words(notice: dict[str, Any], *, is_ended: bool) -> str:
+    """What has become of telling a receiver that an import has ended."""
+    state, attempts, code = notice["state"], notice["attempts"], notice["code"]
+    tries = count_words(attempts, "attempt")
+    why = "" if code is None else ": " + " ".join(str(part) for part in (code, notice["status"]) if part)
+    if state == "delivered":
+        return "delivered" if attempts == 1 else f"delivered after {tries}"
+    if state == "given-up":
+        return f"given up after {tries}{why}"
+    if not is_ended:
+        return "when it has ended"
+    return f"not yet, after {tries}{why}; tried again" if attempts else "under way"
+
+
 def title_of(document: dict[str, Any]) -> str:
     """What to call an import: its name, or the last part of its URL's path."""
     name = document.get("name")

@@ -13,7 +13,7 @@ from fetcher.cli.client import Refused, Unreachable
 from fetcher.cli.exits import Exit, exit_of_problem
 from fetcher.cli.screen import Screen
 from fetcher.config import BadConfig
-from fetcher.errors import Failure
+from fetcher.errors import Failure, StoreFailed
 
 
 def _default_words(value: object) -> str | None:
@@ -107,6 +107,16 @@ def _(error: Failure, screen: Screen) -> Exit:
     words = type(error).advice
     advice = words.format(**error.fields()) if "{" in words else words
     document = {"code": error.code, "detail": str(error), "advice": advice, **error.fields()}
+    return _print(screen, document, exit_of_problem(error.code, 400))
+
+
+@tell.register
+def _(error: StoreFailed, screen: Screen) -> Exit:
+    """A caller of a server waits for its operator; whoever sits here is the operator."""
+    advice = "Stop the server or command that has the store, or let the server do it: `fetcher submit`."
+    if "in use" not in error.reason:
+        advice = "Look at the folder with `fetcher doctor` and `fetcher store check`."
+    document = {"code": error.code, "detail": f"The store: {error.reason}.", "advice": advice}
     return _print(screen, document, exit_of_problem(error.code, 400))
 
 

@@ -107,6 +107,25 @@ class Wanted:
         return {"url": url, **{key: value for key, value in given.items() if value is not None}}
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """Who is told when the import has ended."""
+
+    notify: str | None = None
+    """A URL that the server tells, with a small POST, when the import has ended."""
+
+    notify_secret: Annotated[str | None, Parameter(env_var="FETCHER_NOTIFY_SECRET", show_env_var=True)] = None
+    """Signs what is told; safer in the environment, where `ps` does not show it."""
+
+    def fields(self) -> dict[str, object]:
+        """The fields of a submission; a secret in the environment is of no use where nobody is told."""
+        if self.notify is None:
+            return {}
+        secret = {} if self.notify_secret is None else {"notify_secret": self.notify_secret}
+        return {"notify_url": self.notify, **secret}
+
+
 def _pairs(option: str, texts: tuple[str, ...], sign: str) -> dict[str, str]:
     """Names and values; what is wrong is told without its value, which may be secret."""
     found = {}

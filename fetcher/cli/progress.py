@@ -2,7 +2,7 @@
 
 from typing import Any, Self
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task
 from rich.table import Column
 from rich.text import Text
@@ -11,6 +11,8 @@ from fetcher.api.words import STYLES, moment_words, rate_words, size_words, time
 from fetcher.cli.screen import plain
 
 NAME_CELLS = 28
+OTHER_CELLS = 58  # Spinner, bar, amount, rate and time left: the name is what gets shorter first.
+ECHO_CELLS = 3  # A terminal prints ^C behind the bar; in the last column that would move all by a line.
 
 
 class _Amount(ProgressColumn):
@@ -41,7 +43,27 @@ class _Moment(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         document = task.fields["document"]
+        if document["phase"] == "pulling" and document["progress"]["bytes_per_second"] is not None:
+            return Text("")  # The rate says it.
         return Text(moment_words(document), style=STYLES.get(document["state"], ""))
+
+
+class _Narrow:
+    """Leaves room at the end of each line."""
+
+    def __init__(self, inner: RenderableType) -> None:
+        self._inner = inner
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        narrower = options.update_width(max(1, options.max_width - ECHO_CELLS))
+        yield from console.render(self._inner, narrower)
+
+
+class _Line(Progress):
+    """Progress that leaves room at its end."""
+
+    def get_renderable(self) -> RenderableType:
+        return _Narrow(super().get_renderable())
 
 
 class Bar:
@@ -53,10 +75,11 @@ class Bar:
     """
 
     def __init__(self, console: Console, *, is_shown: bool) -> None:
-        self._progress = Progress(
+        self._name_cells = max(8, min(NAME_CELLS, console.width - ECHO_CELLS - OTHER_CELLS))
+        self._progress = _Line(
             SpinnerColumn(finished_text=" "),
             "{task.description}",
-            BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=8, max_width=40)),
+            BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=6, max_width=40)),
             _Amount(table_column=Column(no_wrap=True)),
             _Pace(table_column=Column(no_wrap=True)),
             _Moment(table_column=Column(no_wrap=True)),
@@ -81,7 +104,7 @@ class Bar:
         shown = document["progress"]
         if self._task is None:
             name = plain(title_of(document))
-            name = name if len(name) <= NAME_CELLS else f"{name[: NAME_CELLS - 1]}…"
+            name = name if len(name) <= self._name_cells else f"{name[: self._name_cells - 1]}…"
             self._task = self._progress.add_task(name, total=None, document=document)
         self._progress.update(
             self._task,

@@ -16,6 +16,7 @@ fetcher submit https://example.org/disk.qcow2 --wait   # to a server; the exit c
 fetcher pull https://example.org/disk.qcow2            # into the local store, without a server
 fetcher inspect disk.qcow2                             # what it is, and whether it is safe
 eval "$(fetcher completion bash)"                      # completion; zsh and fish likewise
+man -l docs/fetcher.1                                  # the same as this page
 ```
 
 """

@@ -7,8 +7,8 @@ from uuid import uuid4
 
 from cyclopts import Parameter
 
-from fetcher.api.words import rate_words, size_words, title_of
-from fetcher.cli.choices import Server, Wanted
+from fetcher.api.words import limit_words, rate_words, size_words, title_of
+from fetcher.cli.choices import Server, Told, Wanted
 from fetcher.cli.client import Client, Refused, Unreachable, segment
 from fetcher.cli.exits import Exit, exit_of_import
 from fetcher.cli.progress import Bar
@@ -19,11 +19,12 @@ RECONNECTS = 5
 RECONNECT_SECONDS = 2.0
 
 
-def submit(
+def submit(  # noqa: PLR0913 - all options of the command
     url: str,
     *,
     wait: Annotated[bool, Parameter(negative="")] = False,
     key: str | None = None,
+    told: Told = Told(),  # noqa: B008 - frozen
     wanted: Wanted = Wanted(),  # noqa: B008 - frozen
     server: Server = Server(),  # noqa: B008 - frozen
 ) -> Exit:
@@ -36,7 +37,7 @@ def submit(
     """
     client, screen = server.client(), server.screen()
     headers = {"Idempotency-Key": key or f"cli-{uuid4()}"}
-    document = client.call("POST", "/imports", wanted.body(url), headers)
+    document = client.call("POST", "/imports", wanted.body(url) | told.fields(), headers)
     if not wait:
         if screen.as_json:
             screen.json(document)
@@ -237,19 +238,17 @@ def limits(*, server: Server = Server()) -> Exit:  # noqa: B008 - frozen
     if screen.as_json:
         screen.json(document)
         return Exit.OK
+    words = _exact_words if screen.is_pipe else limit_words
     rows = (
-        (name, _value_words(limit["value"]), limit["description"])
+        (name, words(name, limit["value"]), limit["description"])
         for name, limit in document["limits"].items()
     )
-    screen.table(("LIMIT", "VALUE", "WHAT IT IS"), rows)
+    screen.table(("LIMIT", "VALUE", "WHAT IT IS"), rows, is_prose=True)
     return Exit.OK
 
 
-def _value_words(value: object) -> str:
+def _exact_words(_name: str, value: object) -> str:
+    """A limit's value for programs."""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int | float):
-        return f"{value:,}"
-    if isinstance(value, list):
-        return ", ".join(str(item) for item in value) or "none"
-    return str(value)
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

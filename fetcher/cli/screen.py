@@ -4,11 +4,16 @@ import json
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from typing import Any
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
+
+GAP = "  "
+MIN_LAST_CELLS = 12
+NUMBERS = {"SIZE", "DONE", "RATE"}
 
 
 def plain(value: object) -> str:
@@ -55,7 +60,12 @@ class Screen:
     def say(self, text: str, style: str = "") -> None:
         """Talk to the person; programs that read results do not see it."""
         if not self.as_json:
-            self.err.print(Text(plain(text), style=style))
+            self.err.print(Text("\n".join(_wrap(plain(text), self.err, 0)), style=style))
+
+    def verbatim(self, text: str) -> None:
+        """Show something to copy: never broken into lines."""
+        if not self.as_json:
+            self.err.print(Text(plain(text)))
 
     def facts(self, facts: Iterable[tuple[str, object]], *, to_err: bool = False) -> None:
         """Print names and values under each other; facts that are None or empty are left out."""
@@ -67,21 +77,54 @@ class Screen:
                 label = name if number == 0 else ""
                 console.print(Text.assemble("  ", (f"{label:<{width}}  ", "dim"), line))
 
-    def table(self, headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """Print a table for people, or lines with tabs between the columns in a pipe."""
+    def table(
+        self, headings: Sequence[str], rows: Iterable[Sequence[object]], *, is_prose: bool = False
+    ) -> None:
+        """Print a table for people, or lines with tabs between the columns in a pipe.
+
+        Only the last column, which is the longest, gets shorter on a narrow
+        terminal: an id that is cut off is of no use.
+
+        Args:
+            is_prose: The last column goes on in the next line where it is too long.
+        """
+        cells = [[plain(cell) for cell in row] for row in rows]
         if self.is_pipe:
-            for row in rows:
-                sys.stdout.write("\t".join(plain(cell) for cell in row) + "\n")
+            for row in cells:
+                sys.stdout.write("\t".join(row) + "\n")
             return
-        table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-        for heading in headings:
-            is_number = heading in {"SIZE", "DONE", "VALUE"}
-            table.add_column(
-                heading, justify="right" if is_number else "left", overflow="ellipsis", no_wrap=True
-            )
-        for row in rows:
-            table.add_row(*(cell if isinstance(cell, Text) else Text(plain(cell)) for cell in row))
-        self.out.print(table, soft_wrap=False)
+        if not cells:
+            return
+        widths = [max(map(cell_len, column)) for column in zip(headings, *cells, strict=True)][:-1]
+        if is_prose:
+            most = max(MIN_LAST_CELLS, self.out.width // 3)
+            widths = [*widths[:1], *(min(width, most) for width in widths[1:])]
+        room = max(MIN_LAST_CELLS, self.out.width - sum(widths) - len(GAP) * len(widths))
+        self.out.print(Text(_row(headings, [*widths, room], headings), style="bold"))
+        for row in cells:
+            if not is_prose:
+                self.out.print(Text(_row([*row[:-1], _shorten(row[-1], room)], [*widths, room], headings)))
+                continue
+            wrapped = [textwrap.wrap(cell, width) for cell, width in zip(row, [*widths, room], strict=True)]
+            for line in zip_longest(*wrapped, fillvalue=""):
+                self.out.print(Text(_row(line, [*widths, room], headings)))
+
+
+def _row(cells: Sequence[str], widths: Sequence[int], headings: Sequence[str]) -> str:
+    fitted = (
+        _fit(cell, width, is_number=heading in NUMBERS)
+        for cell, width, heading in zip(cells, widths, headings, strict=True)
+    )
+    return GAP.join(fitted).rstrip()
+
+
+def _fit(text: str, width: int, *, is_number: bool) -> str:
+    blanks = " " * (width - cell_len(text))
+    return blanks + text if is_number else text + blanks
+
+
+def _shorten(text: str, width: int) -> str:
+    return text if cell_len(text) <= width else f"{set_cell_size(text, width - 1).rstrip()}…"
 
 
 def _wrap(text: str, console: Console, indent: int) -> list[str]:

@@ -13,6 +13,7 @@ from fetcher.cli.exits import Exit
 from fetcher.cli.screen import Screen
 from fetcher.config import BadConfig, base_path, load_settings
 
+SECRETS = (("keystone", "password"), ("notify", "secret"))
 _SUFFIXES = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 
@@ -47,9 +48,8 @@ def show(key: str | None = None, *, config: ConfigFile = None, json: AsJson = Fa
         json: Print one JSON document instead of words.
     """
     screen = Screen(as_json=json)
-    values: dict[str, dict[str, Any]] = msgspec.to_builtins(load_settings(config))
+    chosen = _choose(_veiled(msgspec.to_builtins(load_settings(config))), key)
     changed = _own_keys(config)
-    chosen = _choose(values, key)
     if screen.as_json:
         screen.json(chosen)
         return Exit.OK
@@ -64,6 +64,13 @@ def show(key: str | None = None, *, config: ConfigFile = None, json: AsJson = Fa
             screen.line(f"{name} = {_toml(value)}{own}")
         screen.line("")
     return Exit.OK
+
+
+def _veiled(values: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The same without secrets: what is shown ends up in tickets."""
+    for section, name in SECRETS:
+        values[section][name] = "REDACTED" if values[section][name] else ""
+    return values
 
 
 def _own_keys(config: Path | None) -> set[tuple[str, str]]:
@@ -97,14 +104,14 @@ def set_key(key: str, value: str, *, config: ConfigFile = None) -> Exit:
         raise ValueError("say which file to change: --config FILE, or FETCHER_CONFIG in the environment")
     screen = Screen()
     section, _, name = key.partition(".")
-    before = _choose(msgspec.to_builtins(load_settings(config if config.exists() else None)), key)
+    before = _choose(_veiled(msgspec.to_builtins(load_settings(config if config.exists() else None))), key)
     document = tomlkit.parse(config.read_text("utf-8") if config.exists() else "")
     if not name:
         raise ValueError(f"{key} is a section: say which key of it, as {key}.KEY")
     table: Any = document.setdefault(section, tomlkit.table())
     table[name] = _value(value)
     _replace(config, tomlkit.dumps(document))
-    after = _choose(msgspec.to_builtins(load_settings(config)), key)
+    after = _choose(_veiled(msgspec.to_builtins(load_settings(config))), key)
     screen.say(f"{key} = {_toml(after)} (was {_toml(before)})")
     screen.say("A running server takes it up at SIGHUP; keys marked [restart] need a restart.", "dim")
     return Exit.OK

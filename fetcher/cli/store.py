@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from cyclopts import Parameter
 
+from fetcher.api.words import count_words
 from fetcher.cli.choices import AsJson, ConfigFile
 from fetcher.cli.exits import Exit
 from fetcher.cli.screen import Screen
 from fetcher.errors import StoreFailed
-from fetcher.importer.agreement import Agreement
+from fetcher.importer.agreement import LOST, Agreement
 from fetcher.importer.backup import back_up
 from fetcher.index import Index
 from fetcher.logs import set_up_logs
@@ -46,7 +47,11 @@ async def _check(service: "Service", screen: Screen, *, is_quick: bool) -> Exit:
         screen.json({"blobs": agreement.blobs, "findings": msgspec.to_builtins(found)})
     else:
         screen.table(("WHAT", "NAME"), ((finding.kind, finding.name) for finding in found))
-        screen.say(f"{agreement.blobs} blobs checked, {len(found)} findings.")
+        for finding in found:
+            screen.say(f"\n{finding.name}:")
+            facts = [("why", finding.why), ("images", ", ".join(finding.images)), ("to do", finding.advice)]
+            screen.facts(facts, to_err=True)
+        screen.say(f"{count_words(agreement.blobs, 'blob')} checked, {count_words(len(found), 'finding')}.")
     return Exit.DAMAGED if found else Exit.OK
 
 
@@ -66,12 +71,13 @@ async def _repair(service: "Service", screen: Screen) -> Exit:
         await house.index.upkeep.recount()
         read = await house.upkeep.scrub(before=datetime.now(UTC))
         mended = await house.upkeep.mend()
-        lost = [blob.sha256 for blob in await house.index.upkeep.faulty(limit=1_000_000)]
+        lost = {blob.sha256: blob.note or "" for blob in await house.index.upkeep.faulty(limit=1_000_000)}
     if screen.as_json:
         screen.json({**read, "mended": mended, "lost": lost})
     else:
-        for sha256 in lost:
+        for sha256, why in lost.items():
             screen.line(sha256)
+            screen.facts([("why", why), ("to do", LOST)], to_err=True)
         screen.say(f"{sum(read.values())} blobs read, {mended} pulled again, {len(lost)} lost.")
     return Exit.DAMAGED if lost else Exit.OK
 
@@ -117,7 +123,7 @@ def backup(folder: Path, *, config: ConfigFile = None, json: AsJson = False) -> 
     if screen.as_json:
         screen.json(made)
     else:
-        screen.say(f"{made['blobs']} blobs: {made['linked']} linked, {made['copied']} copied.")
+        screen.say(f"{count_words(made['blobs'], 'blob')}: {made['linked']} linked, {made['copied']} copied.")
         screen.line(made["folder"])
     return Exit.OK
 

@@ -9,6 +9,7 @@ from fetcher.api.words import (
     STYLES,
     exact_words,
     moment_words,
+    notice_words,
     rate_words,
     size_words,
     time_words,
@@ -94,19 +95,28 @@ def tell_import(screen: Screen, document: dict[str, Any]) -> None:
         ("format", _format_words(document["format"] or {})),
         ("disk", exact_words((document["format"] or {}).get("virtual_bytes"))),
         ("promised", submission["checksum"]),
-        ("verified by", document["verified_by"] if document["ended_at"] else None),
+        ("verified by", document["verified_by"] if state == "succeeded" else None),
         *((name, value) for name, value in document["digests"].items()),
+        ("told", _told_words(document)),
         ("submitted", document["created_at"]),
         ("started", document["started_at"]),
         ("ended", document["ended_at"]),
     ]
     screen.facts(facts)
     for attempt in document["attempts"]:
-        _tell_attempt(screen, attempt)
+        _tell_attempt(screen, attempt, is_ended=document["ended_at"] is not None)
 
 
-def _tell_attempt(screen: Screen, attempt: dict[str, Any]) -> None:
-    words = f"attempt {attempt['number']}: {attempt['code'] or 'running'}"
+def _told_words(document: dict[str, Any]) -> str | None:
+    notice = document.get("notice")  # Not of servers from before there were any.
+    if not notice:
+        return None
+    whom = document["submission"]["notify_url"] or "the operator's receiver"
+    return f"{whom}, {notice_words(notice, is_ended=document['ended_at'] is not None)}"
+
+
+def _tell_attempt(screen: Screen, attempt: dict[str, Any], *, is_ended: bool) -> None:
+    words = f"attempt {attempt['number']}: {attempt['code'] or ('cut off' if is_ended else 'running')}"
     if attempt["offset"]:
         words += f", from byte {attempt['offset']:,}"
     if attempt["reason"]:
@@ -126,6 +136,7 @@ _IMAGE_FACTS = (
     ("owner", "owner"),
     ("md5", "checksum"),
     ("created", "created_at"),
+    ("updated", "updated_at"),
     ("file", "file"),
 )
 

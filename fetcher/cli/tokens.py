@@ -36,7 +36,7 @@ def token(
     screen.line(made)
     fields = ", ".join(f"{name} = {_toml(value)}" for name, value in entry.items())
     screen.say("Give it to its holder. To auth.tokens of the configuration goes:", "dim")
-    screen.say(f"  {{ {fields} }}")
+    screen.verbatim(f"  {{ {fields} }}")
     return Exit.OK
 
 

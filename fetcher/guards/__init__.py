@@ -5,6 +5,7 @@ from fetcher.guards import (
     address,
     checksum,
     mirrors,
+    notify,
     pace,
     quota,
     redirects,
@@ -44,4 +45,5 @@ def published(settings: Settings) -> tuple[Limit, ...]:
         *pace.limits(settings),
         *FormatGuard.limits(settings),
         *checksum.limits(settings),
+        *notify.limits(settings),
     )

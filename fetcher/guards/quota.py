@@ -1,5 +1,7 @@
 """A project's quota: what all its images together may hold."""
 
+from collections.abc import Callable
+
 from fetcher.config import Settings
 from fetcher.errors import QuotaExceeded
 from fetcher.guards.base import Limit
@@ -13,22 +15,32 @@ class QuotaCap:
 
     Args:
         quota_bytes: What the project may hold.
-        used_bytes: What it holds, with what its other imports are about to bring.
+        used_bytes: What its images hold.
+        coming: Tells what its earlier imports bring meanwhile; asked every `LOOK_BYTES`.
 
     Raises:
         QuotaExceeded: From `feed`, at the first byte past the quota.
     """
 
-    def __init__(self, *, quota_bytes: int, used_bytes: int) -> None:
+    LOOK_BYTES = 4_194_304
+
+    def __init__(self, *, quota_bytes: int, used_bytes: int, coming: Callable[[], int] = lambda: 0) -> None:
         self._quota_bytes = quota_bytes
         self._used_bytes = used_bytes
+        self._coming = coming
+        self._coming_bytes = 0
+        self._next_look = 0
         self._seen_bytes = 0
 
     def feed(self, chunk: bytes) -> None:
         """Count the chunk, and refuse it when it goes past the quota."""
         self._seen_bytes += len(chunk)
-        if self._used_bytes + self._seen_bytes > self._quota_bytes:
-            raise QuotaExceeded(what="bytes", quota=self._quota_bytes, used=self._used_bytes)
+        if self._seen_bytes >= self._next_look:
+            self._next_look = self._seen_bytes + self.LOOK_BYTES
+            self._coming_bytes = self._coming()
+        used = self._used_bytes + self._coming_bytes
+        if used + self._seen_bytes > self._quota_bytes:
+            raise QuotaExceeded(what="bytes", quota=self._quota_bytes, used=used)
 
     def finish(self) -> None:
         """Pass: a download may be smaller than what is left."""

@@ -6,8 +6,9 @@ from typing import Literal
 
 import msgspec
 
-from fetcher.importer.upkeep import read_blob
-from fetcher.index import Index
+from fetcher.importer.mend import split_sources
+from fetcher.importer.reading import read_blob
+from fetcher.index import BlobState, Index
 from fetcher.store import Store
 
 Kind = Literal[
@@ -20,10 +21,27 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         name: A sha256, a path inside the store, a project, or SQLite's own words.
+        why: Of bytes that are gone: what stands in the way of pulling them again.
+        advice: What to do.
+        images: Of bytes that are gone: whose they were, ten at the most.
     """
 
     kind: Kind
     name: str
+    why: str = ""
+    advice: str
+    images: list[str] = []
+
+
+ADVICE: dict[Kind, str] = {
+    "file-missing": "`fetcher store repair` pulls it again from where it came.",
+    "file-rotten": "`fetcher store repair` pulls it again from where it came.",
+    "file-unknown": "Put back the index that knows it, or let `fetcher store gc` remove it.",
+    "staging-leftover": "The next start removes it, or `fetcher store gc`.",
+    "usage-wrong": "`fetcher store repair` counts anew.",
+    "index-damaged": "Stop the server and restore a backup.",
+}
+LOST = "Import the same bytes again, restore the file from a backup, or delete the images."
 
 
 class Agreement:
@@ -46,15 +64,15 @@ class Agreement:
             StoreFailed: The index or a folder cannot be read at all.
         """
         for words in await self._index.upkeep.complaints():
-            yield Finding(kind="index-damaged", name=words)
+            yield _finding("index-damaged", words)
         for project_id in await self._index.upkeep.miscounted():
-            yield Finding(kind="usage-wrong", name=project_id)
+            yield _finding("usage-wrong", project_id)
         async for finding in self._blobs():
             yield finding
         for path in await self.unknown_files():
-            yield Finding(kind="file-unknown", name=str(path.relative_to(self._store.folder)))
+            yield _finding("file-unknown", str(path.relative_to(self._store.folder)))
         for path in await self.leftovers():
-            yield Finding(kind="staging-leftover", name=str(path.relative_to(self._store.folder)))
+            yield _finding("staging-leftover", str(path.relative_to(self._store.folder)))
 
     async def _blobs(self) -> AsyncIterator[Finding]:
         after = ""
@@ -63,11 +81,20 @@ class Agreement:
                 fault = await read_blob(self._store, blob, self._bytes_per_second)
                 # A row that is gone by now was deleted while we read: nothing is wrong with that.
                 if fault is not None and await self._index.upkeep.find(blob.sha256) is not None:
-                    yield Finding(
-                        kind="file-missing" if fault == "missing" else "file-rotten", name=blob.sha256
-                    )
+                    yield await self._lost(blob, "file-missing" if fault == "missing" else "file-rotten")
                 self.blobs += 1
             after = page[-1].sha256
+
+    async def _lost(self, blob: BlobState, kind: Kind) -> Finding:
+        """Say of bytes that are gone whether they can be pulled again, and what is left to do if not."""
+        sources, reasons = split_sources(await self._index.upkeep.sources(blob.sha256))
+        return Finding(
+            kind=kind,
+            name=blob.sha256,
+            why=blob.note or ("" if sources else " ".join(reasons)),
+            advice=ADVICE[kind] if sources else LOST,
+            images=await self._index.upkeep.images_of(blob.sha256),
+        )
 
     async def unknown_files(self) -> list[Path]:
         """Files among the blobs that no row, no commit and no deletion knows of."""
@@ -85,3 +112,7 @@ class Agreement:
         paths = await self._store.staged_paths()
         going = await self._index.upkeep.unfinished_ids()
         return [path for path in paths if path.name.partition(".")[0] not in going and path.exists()]
+
+
+def _finding(kind: Kind, name: str) -> Finding:
+    return Finding(kind=kind, name=name, advice=ADVICE[kind])

@@ -10,6 +10,7 @@ import msgspec
 import structlog
 
 from fetcher.config import Settings
+from fetcher.crash import reach
 from fetcher.errors import Cancelled, Failure
 from fetcher.guards.address import TABLE_VERSION
 from fetcher.importer.intake import Intake
@@ -59,10 +60,8 @@ async def commit(
     await announce(parts.index, lives, blob)
     async with parts.store.holding(blob.sha256):
         try:
-            before = await parts.index.upkeep.find(blob.sha256)
-            is_faulty = before is not None and before.fault is not None
-            await parts.store.commit(intake.staged, blob.sha256, replace=is_faulty)
-            if is_faulty:
+            await parts.store.commit(intake.staged, blob.sha256)
+            if await parts.index.images.has_blob(blob.sha256):  # Whatever its file was, it is whole now.
                 await parts.index.upkeep.mark(blob.sha256, None, blob.created_at)
             return await settle(blob)
         finally:
@@ -75,6 +74,7 @@ async def announce(index: Index, lives: Sequence[Live], blob: Blob) -> None:
     changes = {"phase": Phase.COMMITTING, "digests": blob.digests, "received_bytes": blob.size}
     now = datetime.now(UTC)
     await asyncio.gather(*(index.imports.record(live.change(updated_at=now, **changes)) for live in lives))
+    reach("importer.announced")
 
 
 async def activate_all(index: Index, lives: Sequence[Live], blob: Blob, story: Story) -> list[Failure | None]:

@@ -13,18 +13,19 @@ from fetcher.config import Settings
 from fetcher.errors import Cancelled, Conflict, InvalidRequest, InvalidUrl, NotReady
 from fetcher.guards.checksum import check_required
 from fetcher.guards.mirrors import check_mirrors
+from fetcher.guards.notify import check_notify
 from fetcher.guards.url import check_url
 from fetcher.importer.live import Live
 from fetcher.importer.parts import ENGINE, Parts
 from fetcher.importer.pulls import Pulls
 from fetcher.importer.queue import Ticket
 from fetcher.importer.recovery import recover
-from fetcher.importer.requests import fingerprint, secrets_of, shown
+from fetcher.importer.requests import fingerprint, receiver_of, secrets_of, shown
 from fetcher.importer.submits import Submits
 from fetcher.importer.uploads import Engine, Uploads
 from fetcher.importer.verdicts import verdict_of
 from fetcher.index import IdempotencyKey, NewImport, Secrets
-from fetcher.model import Actor, Image, Import, State, Status, Submission
+from fetcher.model import Actor, Image, Import, Notice, State, Status, Submission
 from fetcher.transport import check_request_headers
 
 
@@ -87,12 +88,14 @@ class Importer:
         settings = self.parts.settings()
         if not self._is_open:
             raise NotReady(reason="it is starting or stopping")
+        check_notify(submission, settings)
         if submission.remote is None:  # Else operator and other service answer for both.
             _check(submission, settings)
         self._submits.count(actor.project_id, _origin(submission.url, settings), settings.imports)
         now = datetime.now(UTC)
         owns_image = image is None
         image = image or new_image(actor, submission, now)
+        receiver = receiver_of(submission, settings)
         record = Import(
             id=str(uuid4()),
             image_id=image.id,
@@ -101,13 +104,17 @@ class Importer:
             method="web-download" if submission.remote is None else "glance-download",
             submission=shown(submission),
             state=State.QUEUED,
+            notice=Notice() if receiver else None,
             owns_image=owns_image,
             request_id=request_id,
             created_at=now,
             updated_at=now,
         )
         secrets = secrets_of(submission, headers)
-        new = NewImport(record=record, image=image, secrets=secrets, shown_url=record.submission.url, key=key)
+        url = record.submission.url
+        new = NewImport(
+            record=record, image=image, secrets=secrets, shown_url=url, key=key, receiver=receiver
+        )
         written = await self.parts.index.imports.submit(new, max_queued=settings.imports.max_queued)
         if written.id == record.id:
             self._pulls.add(self._ticket(written, secrets))
@@ -178,10 +185,10 @@ class Importer:
                     await self.parts.store.remove(sha256)
 
     async def forget_old(self) -> int:
-        """Drop the records of imports that ended long ago, and what URLs held by then."""
+        """Drop the records of imports that ended long ago, and what URLs held by then; how many went."""
         before = datetime.now(UTC) - timedelta(days=self.parts.settings().imports.keep_finished_days)
-        await self.parts.index.pulls.forget(before)
-        return await self.parts.index.imports.forget(before)
+        gone = await self.parts.index.pulls.forget(before)
+        return gone + await self.parts.index.imports.forget(before)
 
     @property
     def is_open(self) -> bool:

@@ -17,15 +17,19 @@ from fetcher.store.store import Reservation
 
 
 class _Tap:
-    """Counts what passed the guards before it, for progress and for the room in the store."""
+    """Counts what passed the guards before it, for progress and for the room in the store.
 
-    def __init__(self, reservation: Reservation | None, count: Callable[[int], None]) -> None:
-        self._reservation = reservation
+    Args:
+        use: Takes room for so many bytes; None where they have theirs.
+    """
+
+    def __init__(self, use: Callable[[int], None] | None, count: Callable[[int], None]) -> None:
+        self._use = use
         self._count = count
 
     def feed(self, chunk: bytes) -> None:
-        if self._reservation is not None:
-            self._reservation.use(len(chunk))
+        if self._use is not None:
+            self._use(len(chunk))
         self._count(len(chunk))
 
     def finish(self) -> None:
@@ -119,7 +123,7 @@ class Intake:
             SourceFailure: They broke off; `received_bytes` tells where.
             Failure: A guard or the store refused.
         """
-        guards = [*self._times.timed([*self._guards, *pace]), _Tap(self.reservation, self._add)]
+        guards = [*self._times.timed([*self._guards, *pace]), _Tap(self._use, self._add)]
         await pull(peer, guards, self._lanes, clock, piece_bytes=self._workshop.piece_bytes)
 
     async def replay(self, peer: Peer, clock: PeerClock) -> None:
@@ -138,6 +142,9 @@ class Intake:
     def also(self, guard: Guard) -> None:
         """Ask one more guard about every byte."""
         self._guards.append(guard)
+
+    def _use(self, size: int) -> None:
+        self.reservation.use(size, self.received_bytes + size - self.staged.size)
 
     def _add(self, size: int) -> None:
         self.received_bytes += size

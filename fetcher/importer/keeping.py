@@ -1,8 +1,10 @@
 """Writing down, while a pull goes on, what a later process would need to take it up."""
 
 import asyncio
+import random
 from contextlib import suppress
 
+from fetcher.crash import reach
 from fetcher.importer.attempts import Attempts
 from fetcher.index import Index, Kept
 
@@ -12,7 +14,7 @@ class Keeping:
 
     Args:
         kept: What an earlier process left, or a new id.
-        save_seconds: How often the row is written when nothing else calls for it.
+        save_seconds: How long the row is left as it is at most, when nothing calls for it earlier.
     """
 
     def __init__(self, index: Index, kept: Kept, save_seconds: float) -> None:
@@ -31,7 +33,8 @@ class Keeping:
         """Write the row again and again, until cancelled."""
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._save_seconds):
+                # Not all at the same moment, where a thousand pulls began at the same moment.
+                async with asyncio.timeout(self._save_seconds * random.uniform(0.5, 1.0)):  # noqa: S311 - no secret
                     await self._marked.wait()
             self._marked.clear()
             await self.save(attempts.kept())
@@ -40,6 +43,7 @@ class Keeping:
         """Write the row."""
         self._is_written = True
         await self._index.pulls.keep(kept)
+        reach("importer.kept")
 
     async def drop(self) -> None:
         """Remove the row, if there is one."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
+from typing import Any
 
 import structlog
 
@@ -18,6 +19,31 @@ from fetcher.transport import SourceRequest
 
 log = structlog.get_logger()
 
+NO_RECORD = "No image says where these bytes came from."
+SENT = "They were sent to the service, so there is no URL to ask."
+ELSEWHERE = "They came from another image service with its caller's token, which is not kept."
+CUT_SHORT = "The URL {url} carried a secret, which is not kept."
+
+
+def split_sources(stories: list[dict[str, Any]]) -> tuple[list[tuple[str, str]], list[str]]:
+    """From provenance to the URLs that can be asked again, each with its project, and why others cannot."""
+    sources: dict[tuple[str, str], None] = {}
+    reasons: dict[str, None] = {}
+    for story in stories:
+        submitted = story.get("submitted", {})
+        url = str(submitted.get("url") or "")
+        if story.get("method") == "glance-download":
+            reasons[ELSEWHERE] = None
+        elif not url:
+            reasons[SENT] = None
+        elif "REDACTED" in url:
+            reasons[CUT_SHORT.format(url=url)] = None
+        else:
+            sources[url, str(submitted.get("project_id", ""))] = None
+    if not sources and not reasons:
+        reasons[NO_RECORD] = None
+    return list(sources), list(reasons)
+
 
 class Mender:
     """Brings back bytes that the disk lost; only bytes of the very same digest count."""
@@ -25,26 +51,19 @@ class Mender:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
-    async def mend(self, blob: BlobState) -> bool:
-        """Try every source on record; False when none has the bytes any more."""
-        for url, project_id in await self._sources(blob.sha256):
+    async def mend(self, blob: BlobState) -> str | None:
+        """Try every source on record; None when the bytes are back, else why they are not."""
+        sources, reasons = split_sources(await self._parts.index.upkeep.sources(blob.sha256))
+        for url, project_id in sources:
             try:
                 await self._pull(blob, url, project_id)
             except (Failure, TimeoutError) as error:
-                log.info("mend.failed", sha256=blob.sha256, url=url, detail=str(error) or "took too long")
+                why = str(error) or "It took too long."
+                reasons.append(f"{url}: {why}")
+                log.info("mend.failed", sha256=blob.sha256, url=url, detail=why)
             else:
-                return True
-        return False
-
-    async def _sources(self, sha256: str) -> list[tuple[str, str]]:
-        """Where the bytes came from; a URL whose secrets were left out is of no use any more."""
-        found = []
-        for story in await self._parts.index.upkeep.sources(sha256):
-            submitted = story.get("submitted", {})
-            url = str(submitted.get("url") or "")
-            if url and "REDACTED" not in url:
-                found.append((url, str(submitted.get("project_id", ""))))
-        return list(dict.fromkeys(found))
+                return None
+        return " ".join(reasons)
 
     async def _pull(self, blob: BlobState, url: str, project_id: str) -> None:
         settings = self._parts.settings()
@@ -83,7 +102,7 @@ class Mender:
         async with self._parts.store.holding(blob.sha256):
             if await self._parts.index.upkeep.find(blob.sha256) is None:
                 return  # Deleted meanwhile: nobody needs the bytes.
-            await self._parts.store.commit(intake.staged, blob.sha256, replace=True)
+            await self._parts.store.commit(intake.staged, blob.sha256)
             await self._parts.index.upkeep.mark(blob.sha256, None, datetime.now(UTC))
 
 

@@ -1,9 +1,10 @@
 """What every pull needs of the rest of the house."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 from fetcher.config import Settings
+from fetcher.importer.live import Live
 from fetcher.importer.timing import GuardTimes
 from fetcher.index import Index
 from fetcher.model import Actor
@@ -35,8 +36,10 @@ class Hooks:
         seal: Nobody may follow any more.
         ended: An import is done with.
         go: Takes the pull's own connection to another origin.
+        lives: Who runs now, whatever they follow.
     """
 
     seal: Callable[[], None]
     ended: Callable[[str], None]
     go: Callable[[str], Awaitable[None]]
+    lives: Callable[[], Iterable[Live]]

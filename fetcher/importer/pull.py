@@ -12,6 +12,7 @@ from fetcher.errors import Cancelled, ChecksumMismatch, Failure, InternalFault, 
 from fetcher.guards.quota import QuotaCap
 from fetcher.guards.url import check_url
 from fetcher.importer import tracing
+from fetcher.importer.allowance import coming, quota_cap
 from fetcher.importer.answer import Unchanged
 from fetcher.importer.attempts import Attempts
 from fetcher.importer.budget import Budget
@@ -196,17 +197,19 @@ class Pull:
         )
 
     async def _quota_cap(self) -> QuotaCap | None:
-        """What is left of a project's quota; what its imports here said they will bring is their own.
+        """What is left of a project's quota.
 
         A pull for several projects has none: each is held to its quota when its image is made.
         """
-        records = [live.record for live in self._followers]
-        if len({record.project_id for record in records}) != 1:
+        projects = {live.record.project_id for live in self._followers}
+        if len(projects) != 1:
             return None
-        _images, quota_bytes = self._settings.quota.of(records[0].project_id)
-        usage = await self._parts.index.usage.find(records[0].project_id)
-        own = sum(max(record.expected_bytes or 0, record.received_bytes) for record in records)
-        return QuotaCap(quota_bytes=quota_bytes, used_bytes=max(0, usage.bytes + usage.held_bytes - own))
+        return await quota_cap(
+            self._parts.index,
+            self._settings,
+            projects.pop(),
+            lambda: coming(self._hooks.lives(), self._followers),
+        )
 
     def _algorithms(self) -> list[str]:
         promised = self._promises({}).algorithms(live.record.submission for live in self._followers)

@@ -45,6 +45,7 @@ class Pulls:
         self._pulls: dict[Slot, Pull] = {}
         self._tasks: dict[Pull, asyncio.Task[None]] = {}
         self._joins: set[asyncio.Task[None]] = set()
+        self._joining: set[str] = set()
         self._places: dict[str, Pull] = {}
         self._kept: dict[str, Kept] = {}
         self._is_open = False
@@ -68,8 +69,8 @@ class Pulls:
         return self.lives.get(import_id)
 
     def counts(self) -> dict[str, int]:
-        """How many imports wait and run."""
-        return {"queued": len(self.queue), "running": len(self.lives)}
+        """How many imports wait and run; those on their way from the one to the other run."""
+        return {"queued": len(self.queue), "running": len(self.lives.keys() | self._joining)}
 
     async def cancel(self, record: Import) -> None:
         """Let go of an import that was cancelled; when this returns, nothing of it is left."""
@@ -106,6 +107,7 @@ class Pulls:
         for slot, ticket in self.queue.take(self._parts.settings().imports):
             pull = self._pulls.get(slot) or self._begin(slot, ticket)
             pull.expect()
+            self._joining.add(ticket.import_id)
             self._spawn(self._join(pull, ticket), self._joins)
         self._connections.let_in(is_last=True)
 
@@ -115,6 +117,7 @@ class Pulls:
             seal=lambda: self.queue.seal(slot),
             ended=self._forget,
             go=lambda origin: self._connections.go(slot, origin),
+            lives=self.lives.values,
         )
         pull = Pull(self._parts, kept, self._connections, hooks)
         self._pulls[slot] = pull
@@ -133,7 +136,18 @@ class Pulls:
             self.release(slot)
 
     async def _join(self, pull: Pull, ticket: Ticket) -> None:
-        """Claim an import and let it follow its pull; when that is over, it waits for one of its own."""
+        """Let an import follow its pull; when that is over, it waits for one of its own."""
+        try:
+            is_in = await self._claim(pull, ticket)
+            if not is_in:
+                await self._parts.index.imports.requeue(ticket.import_id, datetime.now(UTC))
+        finally:
+            self._joining.discard(ticket.import_id)
+        if not is_in:
+            self.add(ticket)
+
+    async def _claim(self, pull: Pull, ticket: Ticket) -> bool:
+        """Claim an import for its pull; False when it is claimed and its pull is over."""
         live, secrets = None, None
         try:
             taken = await written(
@@ -146,13 +160,9 @@ class Pulls:
             log.error("import.unclaimed", import_id=ticket.import_id, message=str(failure))  # noqa: TRY400 - ours
         finally:
             is_in = pull.arrive(live, secrets)
-        if live is None:
-            return
-        if is_in:
+        if live is not None and is_in:
             self.lives[ticket.import_id], self._places[ticket.import_id] = live, pull
-            return
-        await self._parts.index.imports.requeue(ticket.import_id, datetime.now(UTC))
-        self.add(ticket)
+        return is_in or live is None
 
     def _forget(self, import_id: str) -> None:
         self._places.pop(import_id, None)

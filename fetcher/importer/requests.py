@@ -8,7 +8,7 @@ import msgspec
 from fetcher.config import Settings
 from fetcher.guards.redaction import redact_url
 from fetcher.guards.url import check_url
-from fetcher.index import Secrets
+from fetcher.index import Receiver, Secrets
 from fetcher.model import Submission
 from fetcher.transport import SourceRequest, SumsRequest
 
@@ -35,11 +35,20 @@ def shown(submission: Submission) -> Submission:
         mirrors=tuple(redact_url(url) for url in submission.mirrors),
         checksum_url=_shown(submission.checksum_url),
         checksum_signature_url=_shown(submission.checksum_signature_url),
+        notify_url=_shown(submission.notify_url),
+        notify_secret=None,
     )
 
 
 def _shown(url: str | None) -> str | None:
     return None if url is None else redact_url(url)
+
+
+def receiver_of(submission: Submission, settings: Settings) -> Receiver | None:
+    """Who is told of the import's end: whom it names, else the operator's own; None when nobody is."""
+    if submission.notify_url is not None:
+        return Receiver(url=submission.notify_url, secret=submission.notify_secret)
+    return Receiver() if settings.notify.url else None
 
 
 def fingerprint(secrets: Secrets, submission: Submission, settings: Settings) -> str:

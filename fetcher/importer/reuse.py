@@ -6,10 +6,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import cast
 
-import structlog
-
 from fetcher.config import Settings
-from fetcher.errors import Failure
+from fetcher.errors import Failure, StoreFailed
 from fetcher.guards import format_guard
 from fetcher.guards.base import Guard
 from fetcher.guards.size import ByteCap
@@ -18,11 +16,10 @@ from fetcher.importer.followers import Followers
 from fetcher.importer.live import Live
 from fetcher.importer.parts import Parts
 from fetcher.importer.promises import Promises
+from fetcher.importer.reading import fault_of, mark_blob
 from fetcher.index import Remembered
 from fetcher.model import Blob, FormatVerdict
 from fetcher.pipeline import PeerClock, pull
-
-log = structlog.get_logger()
 
 
 class _BlobPeer:
@@ -74,9 +71,14 @@ class Reuse:
         if self._known is None:
             return []
         blob = self._known.blob
-        digests, verdict = await self._judge(blob, followers, promises)
+        inode = self._parts.store.inode(blob.sha256)
+        try:
+            digests, verdict = await self._judge(blob, followers, promises)
+        except StoreFailed as failure:
+            await mark_blob(self._parts, blob.sha256, fault_of(failure), inode)
+            return []
         if digests["sha256"] != blob.sha256:
-            log.error("store.rotten", sha256=blob.sha256, found=digests["sha256"])
+            await mark_blob(self._parts, blob.sha256, "rotten", inode)
             return []
         lives = self._entitled(self._known, followers)
         failed = promises.check_each(lives, digests, format=verdict, expected_bytes=blob.size)
@@ -85,7 +87,8 @@ class Reuse:
         ]
         good = [live for live in lives if live.record.id not in failed]
         async with self._parts.store.holding(blob.sha256):
-            if not await self._parts.index.images.has_blob(blob.sha256):
+            state = await self._parts.index.upkeep.find(blob.sha256)
+            if state is None or state.fault is not None:
                 return ends
             await announce(self._parts.index, good, blob)
             done = await activate_all(self._parts.index, good, blob, story)

@@ -1,7 +1,7 @@
 """Bytes that are sent to us: the same guards, digests and commit as for a pull, and the same records."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -24,6 +24,7 @@ from fetcher.errors import (
 from fetcher.guards.address import TABLE_VERSION
 from fetcher.guards.pace import RateFloor
 from fetcher.guards.size import check_declared
+from fetcher.importer.allowance import coming, quota_cap
 from fetcher.importer.commit import Settle, Story, activate_all, commit, with_bytes
 from fetcher.importer.intake import Intake
 from fetcher.importer.live import Live
@@ -64,12 +65,16 @@ class Engine:
 class UploadRun:
     """Carries one body to its end.
 
+    Args:
+        lives: Who runs now.
+
     Attributes:
         failure: What ended it, if something did.
     """
 
-    def __init__(self, parts: Parts, live: Live, body: Body) -> None:
+    def __init__(self, parts: Parts, live: Live, body: Body, lives: Callable[[], Iterable[Live]]) -> None:
         self._parts = parts
+        self._lives = lives
         self._live = live
         self._body = body
         self._settings = parts.settings()
@@ -108,7 +113,13 @@ class UploadRun:
 
     async def _intake(self, reservation: Reservation) -> Intake:
         record = self._live.record
-        return Intake(
+        cap = await quota_cap(
+            self._parts.index,
+            self._settings,
+            record.project_id,
+            lambda: coming(self._lives(), [self._live]),
+        )
+        intake = Intake(
             staged=await self._parts.store.stage(record.id, record.claim),
             store=self._parts.store,
             workshop=self._parts.workshop,
@@ -120,6 +131,8 @@ class UploadRun:
             count=self._live.receive,
             times=self._parts.guard_times,
         )
+        intake.also(cap)
+        return intake
 
     async def _commit(self, intake: Intake) -> None:
         settle: Settle = self._stage
@@ -200,10 +213,12 @@ class Uploads:
 
         Raises:
             Conflict: There are none.
+            BytesDamaged: They rotted while they waited.
         """
         stage = await self._parts.index.uploads.staged(image.id)
         if stage is None:
             raise Conflict(reason=f"the image is {image.status.value}; stage its bytes first")
+        await self._parts.index.upkeep.check_whole(stage.blob.sha256)
         record = self._new_record(actor, image, "glance-direct", request_id)
         record = msgspec.structs.replace(
             record,
@@ -245,7 +260,7 @@ class Uploads:
 
     async def _carry(self, record: Import, body: Body) -> None:
         live = Live(record, asyncio.get_running_loop().time)
-        run = UploadRun(self._parts, live, body)
+        run = UploadRun(self._parts, live, body, self._engine.live.values)
         task = asyncio.create_task(run.finish(), name=f"{record.method} {record.id}")
         self._engine.live[record.id] = live
         self._engine.tasks[record.id] = task

@@ -18,7 +18,9 @@ from fetcher.index.imports import (
 )
 from fetcher.index.listing import SORT_KEYS, Filter, ImageQuery
 from fetcher.index.members import MemberRecords
+from fetcher.index.notices import Due, NoticeRecords
 from fetcher.index.pulls import Kept, PullRecords, Remembered
+from fetcher.index.receivers import Receiver
 from fetcher.index.schema import migrate
 from fetcher.index.secrets import Secrets
 from fetcher.index.tasks import TASK_ORDERS, TaskQuery, TaskRecords
@@ -33,6 +35,7 @@ __all__ = [
     "SORT_KEYS",
     "TASK_ORDERS",
     "BlobState",
+    "Due",
     "Figures",
     "Filter",
     "IdempotencyKey",
@@ -43,8 +46,10 @@ __all__ = [
     "Kept",
     "MemberRecords",
     "NewImport",
+    "NoticeRecords",
     "PullRecords",
     "Quota",
+    "Receiver",
     "Remembered",
     "Secrets",
     "Stage",
@@ -70,6 +75,7 @@ class Index:
         self.images = ImageRecords(self.connection)
         self.imports = ImportRecords(self.connection)
         self.figures = Figures(self.connection)
+        self.notices = NoticeRecords(self.connection)
         self.pulls = PullRecords(self.connection)
         self.members = MemberRecords(self.connection)
         self.tasks = TaskRecords(self.connection)

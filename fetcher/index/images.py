@@ -10,6 +10,7 @@ from fetcher.index import scope
 from fetcher.index.connection import Connection
 from fetcher.index.listing import ImageQuery, statement
 from fetcher.index.rows import Row, image_row, insert, to_image, to_json
+from fetcher.index.upkeep_schema import RETIRE
 from fetcher.model import Actor, Blob, Image
 
 SELECT = (
@@ -215,7 +216,7 @@ def _delete(db: Database, image_id: str, actor: Actor) -> str | None:
     db.execute("DELETE FROM images WHERE id = ?", [image_id])
     if row["sha256"] is not None:
         # Whoever trusts an id must not be given other bytes under it later (OSSN-0075).
-        db.execute("INSERT OR IGNORE INTO retired_images VALUES (?)", [image_id])
+        db.execute(RETIRE, [image_id])
     return drop_blob_if_unused(db, staged[0]["sha256"] if staged else row["sha256"])
 
 

@@ -1,5 +1,6 @@
 """What the index does with imports, from submission to verdict."""
 
+import asyncio
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from fetcher.errors import Conflict, IdempotencyMismatch, QueueFull, UnknownImpo
 from fetcher.index import scope
 from fetcher.index.connection import Connection
 from fetcher.index.images import insert_image, keep_blob
+from fetcher.index.receivers import Receiver, keep_notice
 from fetcher.index.rows import Row, import_row, insert, progress_columns, to_import, to_json, to_text
 from fetcher.index.secrets import Secrets, drop_secrets, keep_secrets, load_secrets
 from fetcher.model import Actor, Blob, Image, Import, State, Status, Verdict
@@ -28,6 +30,7 @@ class NewImport(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         image: Written when the import owns it; else it is there already, and queued.
         shown_url: The redacted URL, the only form that is kept for good.
+        receiver: Told when the import has ended.
     """
 
     record: Import
@@ -35,6 +38,7 @@ class NewImport(msgspec.Struct, frozen=True, kw_only=True):
     secrets: Secrets
     shown_url: str
     key: IdempotencyKey | None = None
+    receiver: Receiver | None = None
 
 
 class ImportRecords:
@@ -42,10 +46,14 @@ class ImportRecords:
 
     Every write of a running import carries its claim number: one that lost
     its claim can change nothing, and is told so by False or None.
+
+    Attributes:
+        ended: Set whenever one has ended that somebody is to be told of.
     """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.ended = asyncio.Event()
 
     async def submit(self, new: NewImport, *, max_queued: int) -> Import:
         """Write a new import and its image, or find the one that the same key made before.
@@ -97,11 +105,11 @@ class ImportRecords:
 
     async def activate(self, record: Import, blob: Blob, image: Image, provenance: dict[str, Any]) -> bool:
         """Make the image visible as active and end the import, all at once."""
-        return await self._connection.write(_activate, record, blob, image, provenance)
+        return self._tell(await self._connection.write(_activate, record, blob, image, provenance), record)
 
     async def end(self, record: Import, detail: dict[str, Any]) -> bool:
         """End an import without an image; `detail` is for the audit trail only."""
-        return await self._connection.write(_end, record, detail)
+        return self._tell(await self._connection.write(_end, record, detail), record)
 
     async def cancel(self, import_id: str, actor: Actor, verdict: Verdict, now: datetime) -> Import:
         """End an import because its owner says so; from here on its run can change nothing.
@@ -110,7 +118,9 @@ class ImportRecords:
             UnknownImport: There is none, or it is another project's.
             Conflict: It has ended in another way.
         """
-        return await self._connection.write(_cancel, import_id, actor, verdict, now)
+        record = await self._connection.write(_cancel, import_id, actor, verdict, now)
+        self._tell(True, record)
+        return record
 
     async def of_image(self, image_id: str, actor: Actor) -> list[Import]:
         """All imports of an image, newest first; the image may be gone."""
@@ -131,6 +141,11 @@ class ImportRecords:
     async def counts(self) -> dict[str, int]:
         """How many imports have not ended, by state."""
         return await self._connection.read(_counts)
+
+    def _tell(self, is_ended: bool, record: Import) -> bool:
+        if is_ended and record.notice is not None:
+            self.ended.set()
+        return is_ended
 
 
 # What bytes are fetched by; a body that is sent gets its answer on the spot.
@@ -159,6 +174,8 @@ def _submit(db: Database, new: NewImport, max_queued: int) -> Import:
         take_image(db, record, "importing")
     insert(db, "imports", import_row(record, new.shown_url))
     keep_secrets(db, record.id, new.secrets)
+    if new.receiver is not None:
+        keep_notice(db, record, new.receiver)
     if new.key is not None:
         row = {"project_id": record.project_id, "import_id": record.id, **msgspec.structs.asdict(new.key)}
         insert(db, "idempotency_keys", row)

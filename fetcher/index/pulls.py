@@ -41,6 +41,20 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     barren: int = 0
 
 
+# Written for each pull every few seconds: an upsert of the library's looks the table up first.
+KEEP = """
+    INSERT INTO pulls (id, request, staged, source, validator, declared_bytes, kept_bytes, kept_sha256,
+                       spent_bytes, spent_seconds, barren)
+    VALUES (:id, :request, :staged, :source, :validator, :declared_bytes, :kept_bytes, :kept_sha256,
+            :spent_bytes, :spent_seconds, :barren)
+    ON CONFLICT (id) DO UPDATE SET
+        request = excluded.request, staged = excluded.staged, source = excluded.source,
+        validator = excluded.validator, declared_bytes = excluded.declared_bytes,
+        kept_bytes = excluded.kept_bytes, kept_sha256 = excluded.kept_sha256,
+        spent_bytes = excluded.spent_bytes, spent_seconds = excluded.spent_seconds,
+        barren = excluded.barren"""
+
+
 class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     """What a URL held when it was last pulled.
 
@@ -76,7 +90,7 @@ class PullRecords:
         await self._connection.write(_remember, project_ids, request, etag, sha256)
 
     async def recall(self, request: str) -> list[Remembered]:
-        """What a URL held, of which the bytes are still there."""
+        """What a URL held, of which the bytes are still there and whole."""
         return await self._connection.read(_recall, request)
 
     async def forget(self, before: datetime, *, most: int = 1000) -> int:
@@ -85,7 +99,7 @@ class PullRecords:
 
 
 def _keep(db: Database, kept: Kept) -> None:
-    db.table("pulls").upsert(msgspec.structs.asdict(kept), pk="id")
+    db.conn.execute(KEEP, msgspec.structs.asdict(kept))
 
 
 def _drop(db: Database, pull_id: str) -> None:
@@ -111,7 +125,8 @@ def _forget(db: Database, before: datetime, most: int) -> int:
 
 def _recall(db: Database, request: str) -> list[Remembered]:
     sql = """SELECT blobs.*, etag, group_concat(json_quote(project_id)) AS projects
-             FROM remembered_urls JOIN blobs USING (sha256) WHERE request = ? GROUP BY etag, sha256"""
+             FROM remembered_urls JOIN blobs USING (sha256)
+             WHERE request = ? AND fault IS NULL GROUP BY etag, sha256"""
     return [
         Remembered(
             etag=row["etag"],

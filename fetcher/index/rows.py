@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from sqlite_utils.db import Database
 
-from fetcher.model import Attempt, FormatVerdict, Image, Import, Submission, Verdict
+from fetcher.model import Attempt, FormatVerdict, Image, Import, Notice, Submission, Verdict
 
 Row = Mapping[str, Any]
 
@@ -56,6 +56,7 @@ def import_row(record: Import, shown_url: str) -> dict[str, Any]:
         "url": shown_url,
         "owns_image": int(record.owns_image),
         "submission": to_json(submission),
+        "notice": to_json(record.notice),
         "request_id": record.request_id,
         "created_at": to_text(record.created_at),
         **progress_columns(record),
@@ -95,6 +96,7 @@ def to_import(row: Row) -> Import:
         format=msgspec.json.decode(row["format"] or "null", type=FormatVerdict | None),
         digests=msgspec.json.decode(row["digests"], type=dict[str, str]),
         verdict=msgspec.json.decode(row["verdict"] or "null", type=Verdict | None),
+        notice=msgspec.json.decode(row["notice"] or "null", type=Notice | None),
         **{key: to_moment(row[key]) for key in ("created_at", "started_at", "updated_at", "ended_at")},  # type: ignore[arg-type] # the NOT NULL ones are never None
     )
 

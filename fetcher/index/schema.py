@@ -3,7 +3,8 @@
 from sqlite_utils.db import Database
 from sqlite_utils.migrations import Migrations
 
-from fetcher.index.upkeep_schema import FOURTH
+from fetcher.index.receivers import SIXTH
+from fetcher.index.upkeep_schema import BOUNDS, FOURTH
 
 migrations = Migrations("glance-fetcher")
 
@@ -41,6 +42,20 @@ def m0003_pulls(db: Database) -> None:
 def m0004_upkeep(db: Database) -> None:
     """What projects hold, files without a row, when blobs were last read; counted by triggers."""
     for statement in FOURTH:
+        db.execute(statement)
+
+
+@migrations()
+def m0005_bounds(db: Database) -> None:
+    """Retired ids have an age, and a faulty blob says why it could not be brought back."""
+    for statement in BOUNDS:
+        db.execute(statement)
+
+
+@migrations()
+def m0006_notices(db: Database) -> None:
+    """Who is to be told that an import has ended, and what became of it."""
+    for statement in SIXTH:
         db.execute(statement)
 
 

@@ -6,9 +6,12 @@ from typing import Any
 import msgspec
 from sqlite_utils.db import Database
 
+from fetcher.errors import BytesDamaged
 from fetcher.index.connection import Connection
 from fetcher.index.rows import to_text
 from fetcher.index.upkeep_schema import COUNTED
+
+MOST_NAMED = 10
 
 
 class BlobState(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,11 +19,13 @@ class BlobState(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         fault: None, or what was wrong when it was last read: `missing`, `rotten`.
+        note: Why it could not be brought back, and what an operator can do.
     """
 
     sha256: str
     size: int
     fault: str | None
+    note: str | None = None
 
 
 class UpkeepRecords:
@@ -49,9 +54,9 @@ class UpkeepRecords:
         """Blobs that nobody has read since `before`, the longest first."""
         return await self._connection.read(_due, to_text(before), limit)
 
-    async def faulty(self, *, limit: int = 100) -> list[BlobState]:
-        """Blobs that are marked as missing or rotten."""
-        return await self._connection.read(_faulty, limit)
+    async def faulty(self, *, after: str = "", limit: int = 100) -> list[BlobState]:
+        """Blobs that are marked as missing or rotten, in the order of their names, a page at a time."""
+        return await self._connection.read(_faulty, after, limit)
 
     async def find(self, sha256: str) -> BlobState | None:
         """One blob; None when no row needs it any more."""
@@ -61,13 +66,37 @@ class UpkeepRecords:
         """Note what reading a blob showed; False when its row is gone."""
         return await self._connection.write(_mark, sha256, fault, now)
 
+    async def explain(self, sha256: str, note: str) -> None:
+        """Write beside a faulty blob why it could not be brought back."""
+        await self._connection.write(_explain, sha256, note)
+
+    async def check_whole(self, sha256: str) -> None:
+        """Refuse bytes that are marked as missing or rotten.
+
+        Raises:
+            BytesDamaged: They are.
+        """
+        blob = await self.find(sha256)
+        if blob is not None and blob.fault is not None:
+            raise BytesDamaged(fault=blob.fault)
+
     async def sources(self, sha256: str) -> list[dict[str, Any]]:
-        """The provenance of the images that have these bytes."""
+        """The provenance of the images that have these bytes, the newest ones."""
         return await self._connection.read(_sources, sha256)
 
-    async def forget(self, *, audit_before: datetime, keys_before: datetime, most: int = 1000) -> int:
-        """Drop old lines of the audit trail and old idempotency keys; how many went."""
-        return await self._connection.write(_forget, audit_before, keys_before, most)
+    async def images_of(self, sha256: str) -> list[str]:
+        """The ids of the images that have these bytes or wait for them, the newest ones."""
+        return await self._connection.read(_images_of, sha256)
+
+    async def forget(
+        self, *, audit_before: datetime, keys_before: datetime, retired_before: datetime, most: int = 1000
+    ) -> int:
+        """Drop old lines of the audit trail, old idempotency keys and retired ids; how many went.
+
+        What is kept of projects that hold nothing goes too.
+        """
+        before = (to_text(audit_before), to_text(keys_before), to_text(retired_before))
+        return await self._connection.write(_forget, before, most)
 
     async def miscounted(self) -> list[str]:
         """Projects whose usage is not what their images and imports say."""
@@ -86,11 +115,11 @@ class UpkeepRecords:
         return await self._connection.read(_unfinished_ids)
 
 
-BLOB = "SELECT sha256, size, fault FROM blobs"
+BLOB = "SELECT sha256, size, fault, note FROM blobs"
 
 
 def _blobs(db: Database, sql: str, arguments: list[Any]) -> list[BlobState]:
-    return [BlobState(sha256=row[0], size=row[1], fault=row[2]) for row in db.execute(sql, arguments)]
+    return [msgspec.convert(row, BlobState) for row in db.query(sql, arguments)]
 
 
 def _loose(db: Database, before: str | None) -> list[str]:
@@ -118,8 +147,9 @@ def _due(db: Database, before: str | None, limit: int) -> list[BlobState]:
     return _blobs(db, f"{BLOB} WHERE {age} < ? ORDER BY {age} LIMIT ?", [before, limit])
 
 
-def _faulty(db: Database, limit: int) -> list[BlobState]:
-    return _blobs(db, f"{BLOB} WHERE fault IS NOT NULL ORDER BY sha256 LIMIT ?", [limit])
+def _faulty(db: Database, after: str, limit: int) -> list[BlobState]:
+    where = "fault IS NOT NULL AND sha256 > ?"
+    return _blobs(db, f"{BLOB} WHERE {where} ORDER BY sha256 LIMIT ?", [after, limit])
 
 
 def _find(db: Database, sha256: str) -> BlobState | None:
@@ -127,23 +157,41 @@ def _find(db: Database, sha256: str) -> BlobState | None:
 
 
 def _mark(db: Database, sha256: str, fault: str | None, now: datetime) -> bool:
-    sql = "UPDATE blobs SET fault = ?, checked_at = ? WHERE sha256 = ?"
-    return db.execute(sql, [fault, to_text(now), sha256]).rowcount == 1
+    sql = """UPDATE blobs SET fault = :fault, checked_at = :now,
+                    note = CASE WHEN :fault IS NULL THEN NULL ELSE note END WHERE sha256 = :sha256"""
+    return db.execute(sql, {"fault": fault, "now": to_text(now), "sha256": sha256}).rowcount == 1
+
+
+def _explain(db: Database, sha256: str, note: str) -> None:
+    db.execute("UPDATE blobs SET note = ? WHERE sha256 = ? AND fault IS NOT NULL", [note, sha256])
+
+
+def _images_of(db: Database, sha256: str) -> list[str]:
+    sql = """SELECT id FROM images WHERE sha256 = :sha256
+             UNION SELECT image_id FROM image_stages WHERE sha256 = :sha256 LIMIT :most"""
+    return [row[0] for row in db.execute(sql, {"sha256": sha256, "most": MOST_NAMED})]
 
 
 def _sources(db: Database, sha256: str) -> list[dict[str, Any]]:
     sql = """SELECT provenance.document FROM images JOIN provenance ON provenance.image_id = images.id
-             WHERE images.sha256 = ? ORDER BY images.created_at DESC LIMIT 10"""
-    return [msgspec.json.decode(row[0], type=dict[str, Any]) for row in db.execute(sql, [sha256])]
+             WHERE images.sha256 = ? ORDER BY images.created_at DESC LIMIT ?"""
+    rows = db.execute(sql, [sha256, MOST_NAMED])
+    return [msgspec.json.decode(row[0], type=dict[str, Any]) for row in rows]
 
 
-def _forget(db: Database, audit_before: datetime, keys_before: datetime, most: int) -> int:
-    audit = "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < ? ORDER BY at LIMIT ?)"
-    keys = """DELETE FROM idempotency_keys WHERE (project_id, key) IN
-              (SELECT project_id, key FROM idempotency_keys WHERE created_at < ?
-               ORDER BY created_at LIMIT ?)"""
-    gone = db.execute(audit, [to_text(audit_before), most]).rowcount
-    return gone + db.execute(keys, [to_text(keys_before), most]).rowcount
+AUDIT = "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < ? ORDER BY at LIMIT ?)"
+KEYS = """DELETE FROM idempotency_keys WHERE (project_id, key) IN
+          (SELECT project_id, key FROM idempotency_keys WHERE created_at < ? ORDER BY created_at LIMIT ?)"""
+RETIRED = """DELETE FROM retired_images WHERE id IN
+             (SELECT id FROM retired_images WHERE at < ? ORDER BY at LIMIT ?)"""
+EMPTY = "DELETE FROM usage WHERE images = 0 AND bytes = 0 AND held_bytes = 0"
+
+
+def _forget(db: Database, before: tuple[str | None, ...], most: int) -> int:
+    deletions = zip((AUDIT, KEYS, RETIRED), before, strict=True)
+    gone = sum(db.execute(sql, [moment, most]).rowcount for sql, moment in deletions)
+    db.execute(EMPTY)
+    return gone
 
 
 def _miscounted(db: Database) -> list[str]:

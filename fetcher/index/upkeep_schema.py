@@ -4,7 +4,8 @@
 their bytes (each image in full, also where images share bytes), and the bytes
 that its running imports are about to bring. `loose_files` are blobs whose
 file may be there without a row: noted in the transaction before the file
-appears, and in the one that drops the row.
+appears, and in the one that drops the row. `retired_images` are ids that
+stood for bytes, and stand for no others until they are old.
 """
 
 # ruff: noqa: S608 - every piece of these statements is a constant of this file
@@ -89,4 +90,13 @@ FOURTH = (
         BEGIN UPDATE idempotency_keys SET created_at = {NOW}
         WHERE project_id = NEW.project_id AND key = NEW.key; END""",
     "CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at)",
+)
+
+RETIRE = f"INSERT OR IGNORE INTO retired_images (id, at) VALUES (?, {NOW})"
+
+BOUNDS = (
+    "ALTER TABLE blobs ADD COLUMN note TEXT",
+    "ALTER TABLE retired_images ADD COLUMN at TEXT",
+    f"UPDATE retired_images SET at = {NOW}",
+    "CREATE INDEX retired_images_by_age ON retired_images (at)",
 )

@@ -25,7 +25,8 @@ class Workshop:
         is_crowded: So many imports have bytes waiting that each is best served by one thread.
     """
 
-    LEAST_PIECE_BYTES = 16_384
+    # The format guard holds as much of each import's end anyway, and each hand-over wakes threads.
+    LEAST_PIECE_BYTES = 65_536
 
     def __init__(self, *, threads: int, buffer_bytes: int, piece_bytes: int) -> None:
         self.budget = Budget(buffer_bytes)
@@ -131,6 +132,7 @@ class Lanes:
     def __init__(self, workshop: Workshop, works: Sequence[Work]) -> None:
         self.lock = threading.Lock()
         self.failure: BaseException | None = None
+        self.handed_bytes = 0
         self.workshop = workshop
         self._loop = asyncio.get_running_loop()
         self._works = tuple(works)
@@ -156,6 +158,7 @@ class Lanes:
         self.raise_failure()
         await self.workshop.budget.take(len(chunk))
         self._bytes_ahead += len(chunk)
+        self.handed_bytes += len(chunk)
         if self._bytes_ahead >= self.MOST_BYTES_AHEAD:
             self._room.clear()
         if self._settled.is_set():

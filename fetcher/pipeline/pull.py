@@ -7,6 +7,8 @@ from fetcher.errors import SourceFailure
 from fetcher.guards.base import Guard
 from fetcher.pipeline.lanes import Lanes
 
+BLOCK_BYTES = 4096
+
 
 class Peer(Protocol):
     """Where bytes come from: a source on the network, an upload, a staged file."""
@@ -52,7 +54,7 @@ async def pull(
     """Take all bytes of a peer through the guards, then to the lanes, in order.
 
     A chunk that a guard refuses goes nowhere. Small chunks are joined up to
-    `piece_bytes()` before they are handed over. When this returns, every byte
+    about `piece_bytes()` before they are handed over. When this returns, every byte
     has been dealt with and every guard has passed the whole.
 
     Raises:
@@ -60,26 +62,26 @@ async def pull(
             lanes, so that another peer can go on from there.
         Failure: What a guard or a lane raised.
     """
-    gathered: list[bytes] = []
-    size = 0
+    gathered = _Gathered()
     try:
         while chunk := await _read(peer, clock):
             for guard in guards:
                 guard.feed(chunk)
-            gathered.append(chunk)
-            size += len(chunk)
-            if size >= piece_bytes():
-                await lanes.put(_join(gathered))
-                gathered, size = [], 0
+            gathered.add(chunk)
+            if 2 * gathered.size > piece_bytes():  # A copy costs more than pieces of different length.
+                await lanes.put(gathered.take_blocks(lanes.handed_bytes))
     except SourceFailure:
-        if gathered:
-            await lanes.put(_join(gathered))
+        await _put_rest(gathered, lanes)
         raise
-    if gathered:
-        await lanes.put(_join(gathered))
+    await _put_rest(gathered, lanes)
     for guard in guards:
         guard.finish()
     await lanes.drain()
+
+
+async def _put_rest(gathered: "_Gathered", lanes: Lanes) -> None:
+    if gathered.size:
+        await lanes.put(gathered.take())
 
 
 async def _read(peer: Peer, clock: PeerClock) -> bytes:
@@ -90,5 +92,29 @@ async def _read(peer: Peer, clock: PeerClock) -> bytes:
         clock.stop()
 
 
-def _join(chunks: list[bytes]) -> bytes:
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+class _Gathered:
+    """Chunks that are on their way to become one piece."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._chunks: list[bytes | memoryview] = []
+
+    def add(self, chunk: bytes) -> None:
+        self._chunks.append(chunk)
+        self.size += len(chunk)
+
+    def take(self) -> bytes:
+        """All of it."""
+        chunks, self._chunks, self.size = self._chunks, [], 0
+        return chunks[0] if len(chunks) == 1 and isinstance(chunks[0], bytes) else b"".join(chunks)
+
+    def take_blocks(self, offset: int) -> bytes:
+        """All but the begun block at its end, so that pieces fit the blocks of a disk."""
+        last = self._chunks[-1]
+        begun = (offset + self.size) % BLOCK_BYTES
+        if not 0 < begun < len(last):
+            return self.take()
+        self._chunks[-1] = memoryview(last)[:-begun]
+        piece = self.take()
+        self.add(bytes(last[-begun:]))
+        return piece

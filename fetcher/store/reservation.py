@@ -19,6 +19,7 @@ class Reservation:
         self._promise = promise
         self._free_bytes = free_bytes
         self._held = 0
+        self._unwritten = 0
         self._unchecked = 0
 
     @property
@@ -36,10 +37,15 @@ class Reservation:
             self._promise(size - self._held)
             self._held = size
 
-    def use(self, size: int) -> None:
-        """Turn promised room into written bytes; more is taken in steps when none was declared.
+    def use(self, size: int, unwritten: int = 0) -> None:
+        """Turn promised room into received bytes; more is taken in steps when none was declared.
 
-        What was promised is looked at again now and then: others write to this file system too.
+        Bytes that wait in memory keep their promise until they are written,
+        for the file system does not know of them. What was promised is looked
+        at again now and then: others write to this file system too.
+
+        Args:
+            unwritten: How many of the bytes received are not written yet, these included.
 
         Raises:
             StoreFull: The next step does not fit, or the machine's reserve is touched.
@@ -51,10 +57,12 @@ class Reservation:
             self._unchecked = 0
             if self._free_bytes() < 0:
                 raise StoreFull
-        self._promise(-size)
         self._held -= size
+        written = self._unwritten + size - unwritten
+        self._promise(-written)
+        self._unwritten = unwritten
 
     def release(self) -> None:
         """Give back what was not used."""
-        self._promise(-self._held)
-        self._held = 0
+        self._promise(-self._held - self._unwritten)
+        self._held = self._unwritten = 0

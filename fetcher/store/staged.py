@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fetcher.crash import reach
 from fetcher.errors import StoreFailed, StoreFull
+from fetcher.store.direct import DirectFile
 from fetcher.store.disk import DISK, Disk
 from fetcher.store.sparse import written_runs
 
@@ -33,15 +34,19 @@ class Staged:
         path: Inside the store's staging folder.
         descriptor: Open for writing, and for reading back.
         size: How many bytes it holds already.
+        is_direct: Whether large pieces go past the page cache, where the file system can do that.
     """
 
-    def __init__(self, path: Path, descriptor: int, *, size: int = 0, disk: Disk = DISK) -> None:
+    def __init__(
+        self, path: Path, descriptor: int, *, size: int = 0, disk: Disk = DISK, is_direct: bool = True
+    ) -> None:
         self.path = path
         self.size = size
         self._descriptor = descriptor
         self._disk = disk
         self._end = size
         self._pushed = size
+        self._direct = DirectFile(path, disk, is_wanted=is_direct)
 
     def write(self, chunk: bytes) -> None:
         """Append bytes.
@@ -65,7 +70,8 @@ class Staged:
 
     def _write_at(self, rest: memoryview, offset: int) -> None:
         while rest:
-            written = self._disk.write(self._descriptor, rest, offset)
+            written = self._direct.write(rest, offset) if self._direct.suits(rest, offset) else 0
+            written = written or self._disk.write(self._descriptor, rest, offset)
             if written == 0:
                 raise OSError(errno.EIO, "nothing was written")
             rest, offset = rest[written:], offset + written
@@ -124,6 +130,7 @@ class Staged:
             with suppress(OSError):
                 os.removexattr(descriptor, MARK)
             os.close(descriptor)
+            self._direct.close()
 
     def discard(self) -> None:
         """Close and remove the file; what is gone already is fine."""
@@ -133,7 +140,7 @@ class Staged:
         reach("store.discarded")
 
 
-def reopen(path: Path, size: int, disk: Disk) -> Staged | None:
+def reopen(path: Path, size: int, disk: Disk, *, is_direct: bool = True) -> Staged | None:
     """Take up a file that an earlier process left, made this long; None where it is gone.
 
     Zeros at its end may never have been written; whether all is as it was, its digest tells.
@@ -143,7 +150,7 @@ def reopen(path: Path, size: int, disk: Disk) -> Staged | None:
     except FileNotFoundError:
         return None
     disk.truncate(descriptor, size)
-    return Staged(path, descriptor, size=size, disk=disk)
+    return Staged(path, descriptor, size=size, disk=disk, is_direct=is_direct)
 
 
 def mark_of(path: Path) -> tuple[int, str] | None:

@@ -37,15 +37,19 @@ class Store:
         folder: Made when missing, for this user only.
         reserve: Given the size of the file system in bytes, how many must stay free.
         disk: What the file system can do; a test has it fail.
+        is_direct: Whether large pieces are written past the page cache.
     """
 
-    def __init__(self, folder: Path, *, reserve: Callable[[int], int], disk: Disk = DISK) -> None:
+    def __init__(
+        self, folder: Path, *, reserve: Callable[[int], int], disk: Disk = DISK, is_direct: bool = True
+    ) -> None:
         self.folder = folder
         self.staging = folder / "staging"
         self.blobs = folder / "blobs"
         self.index_path = folder / "index.sqlite"
         self.leftovers: set[Path] = set()
         self._disk = disk
+        self._is_direct = is_direct
         self._reserve = reserve
         self._promised = 0
         self._promised_to: Counter[str] = Counter()
@@ -107,7 +111,7 @@ class Store:
             self._drop(path, opening)
             raise
         reach("store.staged")
-        return Staged(path, descriptor, disk=self._disk)
+        return Staged(path, descriptor, disk=self._disk, is_direct=self._is_direct)
 
     def _drop(self, path: Path, opening: "asyncio.Future[int]") -> None:
         if not opening.cancelled() and opening.exception() is None:
@@ -119,7 +123,8 @@ class Store:
         Raises:
             StoreFailed: It is there and cannot be used.
         """
-        return await self._run("reopen", lambda: reopen(self.staging / name, size, self._disk))
+        path = self.staging / name
+        return await self._run("reopen", lambda: reopen(path, size, self._disk, is_direct=self._is_direct))
 
     async def mark_of(self, name: str) -> tuple[int, str] | None:
         """How much a staged file held when its process was killed, and its sha256, if that was noted."""
@@ -133,22 +138,19 @@ class Store:
         """Make a staged file durable and leave it to a later process; StoreFailed where the disk refuses."""
         await self._run("park", staged.park)
 
-    async def commit(self, staged: Staged, sha256: str, *, replace: bool = False) -> None:
+    async def commit(self, staged: Staged, sha256: str) -> None:
         """Move a complete file to its durable home; call it inside `holding(sha256)`.
 
-        Equal bytes that are there already stay, and the new ones are dropped,
-        unless what is there has another size or `replace` says that it is rotten.
+        It takes the place of a file that is there already: that one was good
+        once, this one was digested a moment ago. Open readers go on with theirs.
 
         Raises:
             StoreFull: The file system has no room, found out late.
             StoreFailed: The file system refused; the staged file is still the caller's.
         """
-        await self._run("commit", lambda: self._commit(staged, self.blob_path(sha256), replace=replace))
+        await self._run("commit", lambda: self._commit(staged, self.blob_path(sha256)))
 
-    def _commit(self, staged: Staged, home: Path, *, replace: bool) -> None:
-        if not replace and home.exists() and home.stat().st_size == staged.size:
-            staged.discard()
-            return
+    def _commit(self, staged: Staged, home: Path) -> None:
         staged.sync()
         staged.close()
         self._disk.rename(staged.path, home)

@@ -95,6 +95,25 @@ class Gate:
         finally:
             self._open -= 1
 
+    async def post(self, request: SourceRequest, settings: Settings, on_hop: Callable[[Hop], None]) -> int:
+        """Send a small body and wait for the status of the answer: no redirect is followed, no body read.
+
+        Args:
+            request: With a body; its headers go to this one receiver alone.
+
+        Raises:
+            Failure: Any that a URL, an address or a connection can end in;
+                SourceStatus where the status is not one of success.
+        """
+        check_request_headers(request.headers)
+        self._open += 1
+        try:
+            async with AsyncExitStack() as stack:
+                walk = Walk(request, settings, on_hop)
+                return walk.accept(await self._ask(walk, stack))
+        finally:
+            self._open -= 1
+
     async def _pull(
         self, request: SourceRequest, settings: Settings, record: Callable[[Hop], None], stack: AsyncExitStack
     ) -> Source:
@@ -202,8 +221,10 @@ async def _converse(
     session = await stack.enter_async_context(_session(conversation, buffer_bytes))
     try:
         async with asyncio.timeout(seconds):
-            walk.response = await session.get(
+            walk.response = await session.request(
+                walk.request.method,
                 URL(target.text, encoded=True),
+                data=walk.request.body,
                 headers=walk.fields(),
                 allow_redirects=False,
                 proxy=proxy or None,

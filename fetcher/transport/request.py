@@ -28,6 +28,7 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
         if_none_match: The validator of a version already held: 304 is then an answer.
         if_modified_since: Likewise, as an HTTP date.
         project: Whose pull it is, so that one project's hung names delay nobody else's.
+        body: JSON that is sent, with POST; None asks with GET.
     """
 
     url: str
@@ -38,6 +39,12 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
     if_none_match: str | None = None
     if_modified_since: str | None = None
     project: str = ""
+    body: bytes | None = None
+
+    @property
+    def method(self) -> str:
+        """Of HTTP."""
+        return "GET" if self.body is None else "POST"
 
     @property
     def is_range(self) -> bool:
@@ -80,7 +87,10 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
         given = {name.lower() for name in own}
         fields = {name: value for name, value in fields.items() if name.lower() not in given} | own
         fields["Accept-Encoding"] = "identity"
-        fields["Want-Repr-Digest"] = "sha-256=10, sha-512=5"
+        if self.body is None:
+            fields["Want-Repr-Digest"] = "sha-256=10, sha-512=5"
+        else:
+            fields["Content-Type"] = "application/json"
         if self.is_range:
             last = "" if self.length is None else str(self.offset + self.length - 1)
             fields["Range"] = f"bytes={self.offset}-{last}"

@@ -103,8 +103,7 @@ class Source:
             return b""
         began = time.monotonic()
         try:
-            async with asyncio.timeout(self._idle_seconds):
-                chunk = await self._content.readany()
+            chunk = await self._next_chunk()
         except TimeoutError as error:
             seconds = self._idle_seconds
             raise SourceTooSlow(reason=f"silent for {seconds:g} seconds", limit_seconds=seconds) from error
@@ -122,6 +121,12 @@ class Source:
             self._check_length()
             self._check_part()
         return chunk
+
+    async def _next_chunk(self) -> bytes:
+        if isinstance(self._content, Body):
+            return await self._content.readany(self._idle_seconds)
+        async with asyncio.timeout(self._idle_seconds):
+            return await self._content.readany()
 
     def _judge_content(self, told: dict[str, str]) -> "PartDigest | None":
         """Find out what Content-Digest is of: the whole where all of it comes, else this part.

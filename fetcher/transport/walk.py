@@ -7,9 +7,9 @@ import aiohttp
 from yarl import URL
 
 from fetcher.config import Settings
-from fetcher.errors import BadRedirect, InvalidUrl
+from fetcher.errors import BadRedirect, InvalidUrl, SourceStatus
 from fetcher.guards.redirects import check_redirect, next_location
-from fetcher.guards.response import Reply, check_head
+from fetcher.guards.response import Reply, check_head, retry_after
 from fetcher.guards.url import CheckedUrl, check_url
 from fetcher.model import Hop
 from fetcher.transport.dial import Conversation
@@ -80,6 +80,17 @@ class Walk:
             raise BadRedirect(hop=hop, reason=error.reason) from error
         check_redirect(target.text, self._chain, self.settings)
         return target
+
+    def accept(self, response: aiohttp.ClientResponse) -> int:
+        """Read the status of an answer to what was sent.
+
+        Raises:
+            SourceStatus: Any but those of success; a redirect is none.
+        """
+        if 200 <= response.status < 300:
+            return response.status
+        wait = retry_after(response.headers.getall("Retry-After", []), datetime.now(UTC))
+        raise SourceStatus(status=response.status, retry_after_seconds=wait)
 
     def judge(self, response: aiohttp.ClientResponse) -> Source:
         """Judge the final head.

@@ -8,7 +8,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from fetcher.api.watch import MOST_POINTS, Curve
-from tests.images import HTML, qcow2
+from tests.images import HTML, qcow2, raw
 from tests.lab import behaviours
 from tests.lab.origin import Origin
 from tests.service import Running
@@ -115,3 +115,19 @@ def test_a_long_curve_is_thinned_and_keeps_its_shape() -> None:
     assert curve.points[-1][0] > 99_000
     curve.add(200_000.0, 0)
     assert min(rate for _, rate in curve.rates()) >= 0
+
+
+async def test_a_curve_begins_with_the_import(tmp_path: Path) -> None:
+    """What came before the first look is part of it, so that a stall after a burst shows the burst."""
+    async with (
+        Origin({"/x": behaviours.stall(raw(3_000_000), 2_000_000)}) as origin,
+        Running(tmp_path, origin) as service,
+    ):
+        created = await service.submit(url=origin.url("/x"))
+        watch = service.service.app.state.watch
+        async with asyncio.timeout(30):
+            while (curve := watch.curve(created["id"])) is None or curve.points[-1][1] < 2_000_000:
+                await asyncio.sleep(0.05)
+        assert curve.points[0] == (0.0, 0)
+        assert max(rate for _, rate in curve.rates()) > 100_000
+        await service.call("DELETE", f"/imports/{created['id']}")

@@ -54,6 +54,7 @@ async def test_pull_tells_that_a_server_holds_the_store(fetcher: Fetcher, tmp_pa
         result = await fetcher("pull", "https://example.org/x", "--config", service.config)
     assert result.code == Exit.BUSY
     assert "in use by another process" in result.err
+    assert "fetcher submit" in result.err
 
 
 async def test_ctrl_c_ends_a_pull_cleanly(tmp_path: Path) -> None:
@@ -158,6 +159,11 @@ async def test_config_show_tells_what_is_in_force(fetcher: Fetcher, tmp_path: Pa
     assert one.out == "5\n"
     section = await fetcher("config", "show", "size", "--config", own, "--json")
     assert section.json["max_bytes"] == 5
+    own.write_text('[keystone]\npassword = "hush"\n[notify]\nsecret = "hush-hush-hush-hush"\n')
+    for arguments in ((), ("--json",), ("notify.secret",)):
+        shown = await fetcher("config", "show", *arguments, "--config", own)
+        assert "REDACTED" in shown.out
+        assert "hush" not in shown.out
     assert (await fetcher("config", "show", "size.nope")).code == Exit.USAGE
     assert (await fetcher("config", "show", "nope")).code == Exit.USAGE
 
@@ -258,6 +264,27 @@ async def test_a_token_opens_the_service(fetcher: Fetcher, tmp_path: Path) -> No
     words = await fetcher("token", "acme", 'me "and" you')
     line = words.err.splitlines()[1].strip()
     assert tomlkit.parse(f"x = {line}")["x"]["user"] == 'me "and" you'  # type: ignore[index] # a table
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        (["fetcher", "insp"], "inspect"),
+        (["fetcher", "config", "s"], "show set"),
+        (["fetcher", "submit", "--chec"], "--checksum --checksum-url"),
+        (["fetcher", "token", "acme", "me", "--role", "a"], "admin"),
+    ],
+)
+async def test_bash_completes_what_was_begun(fetcher: Fetcher, typed: list[str], offered: str) -> None:
+    """A real bash takes the script, and offers commands, options and choices."""
+    script = (await fetcher("completion", "bash")).out
+    words = " ".join(f"'{word}'" for word in typed)
+    asked = f"COMP_WORDS=({words}); COMP_CWORD={len(typed) - 1}; _fetcher; echo ${{COMPREPLY[@]}}"
+    bash = await asyncio.create_subprocess_exec(
+        *("bash", "--norc", "-c", f"{script}\n{asked}"), stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await bash.communicate()
+    assert (bash.returncode, out.decode().split()) == (0, offered.split())
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import re
 import signal
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from fetcher.cli.exits import MEANINGS, Exit, exit_of_import, exit_of_problem
 from fetcher.errors import table
 from tests.cli.conftest import Fetcher, spawn
+from tests.cli.terminal import Terminal
 from tests.images import HTML, qcow2
 from tests.lab import behaviours
 from tests.lab.origin import Origin
@@ -57,6 +59,29 @@ async def test_mirrors_headers_and_checksum_files_are_passed_on(fetcher: Fetcher
         wrong = await fetcher("submit", "u", "--header", "hush", "--server", service.base)
         assert wrong.code == Exit.USAGE
         assert "hush" not in wrong.err + wrong.out + result.out
+
+
+async def test_a_receiver_is_named_and_its_secret_is_not(
+    fetcher: Fetcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--notify` has it told, `show` says how that went; the secret comes from the environment."""
+    monkeypatch.setenv("FETCHER_NOTIFY_SECRET", "0123456789abcdefghij")
+    routes = {"/disk": behaviours.serve(qcow2()), "/hook": behaviours.status(204)}
+    async with Origin(routes) as origin, Running(tmp_path, origin) as service:
+        hook = origin.url("/hook")
+        result = await fetcher(
+            "submit", origin.url("/disk"), "--wait", "--notify", hook, "--server", service.base
+        )
+        assert result.code == Exit.OK
+        await origin.wait_requests(2)
+        assert origin.requests[-1].header("webhook-signature")
+        newest = (await service.get("/imports"))["imports"][0]
+        async with asyncio.timeout(30):
+            while (await service.get(f"/imports/{newest['id']}"))["notice"]["state"] != "delivered":
+                await asyncio.sleep(0.01)
+        shown = await fetcher("show", newest["id"], "--server", service.base)
+        assert f"{hook}, delivered" in " ".join(shown.out.split())
+        assert "0123456789" not in shown.out + result.out + result.err
 
 
 async def test_refusal_says_why_and_what_to_do(fetcher: Fetcher, tmp_path: Path) -> None:
@@ -150,6 +175,28 @@ async def test_ctrl_c_cancels_what_was_waited_for(tmp_path: Path) -> None:
         assert service.traces() == []
 
 
+async def test_a_slow_source_is_followed_in_a_real_terminal(tmp_path: Path) -> None:
+    """The bar moves, with amount, rate and time left; Ctrl-C takes it away and cancels on the server."""
+    body = qcow2() + bytes(8_000_000)
+    slow = behaviours.serve(body, bytes_per_second=2_000_000)
+    async with Origin({"/d": slow}) as origin, Running(tmp_path, origin) as service:
+        arguments = ("submit", origin.url("/d"), "--wait", "--name", "disk", "--server", service.base)
+        async with Terminal(*arguments, columns=80, cwd=tmp_path) as terminal:
+            first = await terminal.until("left")
+            assert re.search(r"disk .*━.* [0-9.]+ [KM]iB of 7.9 MiB [0-9.]+ [KM]iB/s, [0-9.]+ s left", first)
+            amount = first.partition(" of ")[0].split()[-2:]
+            async with asyncio.timeout(30):
+                while (await terminal.until("left")).partition(" of ")[0].split()[-2:] == amount:
+                    await asyncio.sleep(0.02)
+            terminal.press("\x03")
+            await terminal.until("Cancelled import")
+            assert await terminal.ended() == Exit.INTERRUPTED
+            assert "left" not in " ".join(terminal.screen.shown()).replace("nothing of it is left", "")
+            assert len(terminal.screen.shown()) == 1
+        assert (await service.get("/imports"))["imports"][0]["state"] == "cancelled"
+        assert service.traces() == []
+
+
 async def test_images_are_listed_and_shown(fetcher: Fetcher, tmp_path: Path) -> None:
     """As lines in a pipe, as a table on a terminal, and one of them with all that is known."""
     async with Origin({"/d": behaviours.serve(qcow2())}) as origin, Running(tmp_path, origin) as service:
@@ -218,7 +265,7 @@ async def test_limits_are_those_in_force(fetcher: Fetcher, tmp_path: Path) -> No
     """What the command shows is what the guards publish."""
     async with Running(tmp_path, size={"max_bytes": 123_456}) as service:
         result = await fetcher("limits", "--server", service.base)
-        assert "max_bytes\t123,456\t" in result.out
+        assert "max_bytes\t123456\t" in result.out
 
 
 async def test_no_server_is_said_plainly(fetcher: Fetcher) -> None:

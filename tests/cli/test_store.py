@@ -8,6 +8,7 @@ import pytest
 import sqlite_utils
 
 from fetcher.cli.exits import Exit
+from fetcher.importer.agreement import LOST
 from fetcher.store import copies
 from tests.cli.conftest import Fetcher
 from tests.images import raw
@@ -72,11 +73,34 @@ async def test_repair_brings_back_what_the_sources_still_have(fetcher: Fetcher, 
         origin.routes["/1"] = behaviours.status(404)
         first = await fetcher("store", "repair", "--config", service.config, "--json")
         assert first.code == Exit.DAMAGED
-        assert first.json == {"whole": 2, "missing": 1, "rotten": 1, "mended": 1, "lost": [NAMES[1]]}
+        lost = first.json["lost"]
+        assert first.json == {"whole": 2, "missing": 1, "rotten": 1, "mended": 1, "lost": lost}
+        assert list(lost) == [NAMES[1]]
+        assert "404" in lost[NAMES[1]]
         origin.routes["/1"] = behaviours.serve(BODIES[1])
         assert (await fetcher("store", "repair", "--config", service.config)).code == Exit.OK
         assert (await fetcher("store", "check", "--config", service.config)).code == Exit.OK
         agree(service.data)
+
+
+async def test_check_says_what_can_be_done(fetcher: Fetcher, tmp_path: Path) -> None:
+    """Bytes with a source are a matter of `repair`; else whose they are, why, and what is left to do."""
+    async with Origin(ROUTES) as origin, Running(tmp_path, origin) as service:
+        await service.run(url=origin.url("/0"))
+        hidden = (await service.run(url=origin.url("/1?sig=hush")))["image_id"]
+        for name in NAMES[:2]:
+            blob(service.data, name).unlink()
+        found = await fetcher("store", "check", "--config", service.config, "--json")
+        told = {finding["name"]: finding for finding in found.json["findings"]}
+        assert "repair" in told[NAMES[0]]["advice"]
+        assert told[NAMES[0]]["why"] == ""
+        assert told[NAMES[1]]["advice"] == LOST
+        assert "?sig=REDACTED carried a secret, which is not kept" in told[NAMES[1]]["why"]
+        assert told[NAMES[1]]["images"] == [hidden]
+        people = await fetcher("store", "check", "--config", service.config)
+        assert f"file-missing\t{NAMES[1]}" in people.out
+        assert hidden in people.err
+        assert LOST in people.err
 
 
 async def test_gc_removes_only_what_nobody_knows(fetcher: Fetcher, tmp_path: Path) -> None:

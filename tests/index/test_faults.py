@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from sqlite_utils.db import Database
 
 from fetcher.errors import StoreFailed
 from fetcher.index import Index, connection
@@ -103,6 +104,40 @@ async def test_a_locked_index_while_committing_leaves_no_blob(
         holder.close()
         assert (ended["state"], ended["verdict"]["code"]) == ("failed", "store-failed")
         assert service.traces() == []
+
+
+async def test_an_import_outlives_an_index_that_is_full_for_a_while(tmp_path: Path) -> None:
+    """What could not become visible leaves no bytes; its end is written once there is room, and says why."""
+    opened = asyncio.Event()
+    routes = {"/x": behaviours.gated(behaviours.serve(raw(100_000)), opened)}
+    async with Origin(routes) as origin, Running(tmp_path, origin) as service:
+        house = service.service.app.state.house
+        created = await service.submit(url=origin.url("/x"))
+        await origin.wait_requests(1)
+
+        def limit(db: Database, pages: str) -> None:
+            db.execute(f"PRAGMA max_page_count = {pages}").fetchall()
+
+        def thirst(db: Database) -> None:
+            """Have every write of an import need more pages than there are."""
+            large = "INSERT INTO audit (at, project_id, user_id, action, detail)"
+            for verb in ("INSERT", "UPDATE"):
+                db.execute(
+                    f"""CREATE TEMP TRIGGER on_{verb} BEFORE {verb} ON main.imports
+                        BEGIN {large} VALUES ('x', 'x', 'x', 'x', zeroblob(200000)); END"""
+                )
+
+        pages = await house.index.connection.read(lambda db: db.execute("PRAGMA page_count").fetchone()[0])
+        await house.index.connection.write(limit, str(pages))
+        await house.index.connection.write(thirst)
+        opened.set()
+        assert (await service.call("POST", "/imports", json={"url": origin.url("/x")}))[0] == 503
+        await origin.wait_idle()
+        await house.index.connection.write(limit, "1000000")
+        ended = await service.ended(created["id"])
+        assert (ended["state"], ended["verdict"]["code"]) == ("failed", "store-failed")
+        assert service.traces() == []
+        assert await house.index.upkeep.miscounted() == []
 
 
 async def test_a_corrupt_index_is_said(tmp_path: Path) -> None:

@@ -83,6 +83,10 @@ class Exchange:
         lines += [f"{name}: {value}" for name, value in (fields or {}).items()]
         await self.send("\r\n".join(lines) + "\r\n\r\n")
 
+    async def read_body(self) -> bytes:
+        """Read the body of the request, as long as its head says."""
+        return await self._reader.readexactly(int(self.request.header("Content-Length") or "0"))
+
     async def wait_gone(self) -> None:
         """Wait until the client hangs up: how a test learns that it was given up."""
         with contextlib.suppress(ConnectionError, ssl.SSLError):
@@ -203,7 +207,8 @@ class Origin:
         except Exception as error:  # noqa: BLE001 - shown when the block ends
             self.errors.append(error)
         finally:
-            writer.transport.abort()
+            with contextlib.suppress(AttributeError):  # A transport that is lost has no loop any more.
+                writer.transport.abort()
             self.open_connections -= 1
             self._tasks.discard(task)
             with contextlib.suppress(asyncio.CancelledError):

@@ -1,5 +1,6 @@
 """The page as a browser gets it: what it says, what it refuses, and what it never lets through."""
 
+import asyncio
 import re
 from pathlib import Path
 from typing import Any
@@ -87,11 +88,14 @@ async def test_static_files_are_kept_for_ever_under_their_digest(tmp_path: Path)
 
 async def test_a_form_becomes_an_image(tmp_path: Path) -> None:
     """Every field of the form arrives, and the browser is led to the import."""
-    async with Origin({"/d": behaviours.serve(qcow2())}) as origin, Running(tmp_path, origin) as service:
+    routes = {"/d": behaviours.serve(qcow2()), "/hook": behaviours.status(204)}
+    async with Origin(routes) as origin, Running(tmp_path, origin) as service:
+        hook = f"{origin.url('/hook')}?t=%3Cb%3E"
         status, _, target = await sent(
             service,
             "/page/submit",
             url=f" {origin.url('/d')} ",
+            notify_url=hook,
             name="disk",
             disk_format="qcow2",
             max_bytes="1000000",
@@ -110,7 +114,11 @@ async def test_a_form_becomes_an_image(tmp_path: Path) -> None:
         assert submission["mirrors"] == [origin.url("/e"), origin.url("/f")]
         assert submission["properties"] == {"os": "debian", "x": "1=2"}
         assert (submission["min_disk"], submission["max_bytes"]) == (2, 1_000_000)
-        text = await seen(service, target)
+        await origin.wait_requests(2)
+        async with asyncio.timeout(30):
+            while "Delivered" not in (text := await seen(service, target)):
+                await asyncio.sleep(0.01)
+        assert f"{origin.url('/hook')}?t=REDACTED" in text
         assert ended["digests"]["sha256"] in text
         assert f"/page/images/{ended['image_id']}" in text
 
@@ -415,3 +423,18 @@ async def test_metrics_are_for_operators(tmp_path: Path) -> None:
             headers = {"Authorization": f"Bearer {TOKENS[role]}"}
             async with service.client.get("/metrics", headers=headers) as answer:
                 assert answer.status == status
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/page/nothing"), ("GET", "/nothing"), ("GET", "/page/submit")]
+)
+async def test_browsers_that_go_astray_get_a_page(tmp_path: Path, method: str, path: str) -> None:
+    """With the way back; programs get a problem document, and clients of the Image API theirs."""
+    async with Running(tmp_path) as service:
+        status, text, headers = await service.call(method, path, headers={"Accept": "text/html,*/*"})
+        assert status in {404, 405}
+        assert headers["content-type"].startswith("text/html")
+        assert 'href="/page/imports"' in text
+        assert (await service.call(method, path))[1]["code"] in {"not-found", "method-not-allowed"}
+        v2 = await service.call("GET", "/v2/nothing", headers={"Accept": "text/html"})
+        assert v2[1]["error"]["type"] == "not-found"

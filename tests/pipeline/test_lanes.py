@@ -83,14 +83,17 @@ async def test_budget_is_shared_and_given_back(workshop: Workshop) -> None:
     assert workshop.budget.taken_bytes == 0
 
 
-async def test_pieces_shrink_with_the_number_of_imports(workshop: Workshop) -> None:
+async def test_pieces_shrink_with_the_number_of_imports() -> None:
     """A thousand imports cannot each hold a mebibyte."""
+    workshop = Workshop(threads=1, buffer_bytes=64 << 20, piece_bytes=1 << 20)
     alone = workshop.lanes([])
     large = workshop.piece_bytes()
-    many = [workshop.lanes([]) for _ in range(50)]
-    assert (large, workshop.piece_bytes()) == (65_536, Workshop.LEAST_PIECE_BYTES)
+    many = [workshop.lanes([]) for _ in range(999)]
+    assert (large, workshop.piece_bytes()) == (1 << 20, Workshop.LEAST_PIECE_BYTES)
+    assert workshop.budget.total_bytes >= 1000 * Workshop.LEAST_PIECE_BYTES
     for lanes in (alone, *many):
         await lanes.close()
+    workshop.close()
 
 
 async def test_a_long_lane_gives_its_thread_to_others() -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from fetcher.errors import SourceTooSlow, TooManyBytes
 from fetcher.guards.size import ByteCap
 from fetcher.pipeline import PeerClock, Workshop, pull
+from fetcher.pipeline.pull import BLOCK_BYTES
 
 
 class Pieces:
@@ -80,3 +81,23 @@ def test_the_peer_clock_runs_only_while_waiting() -> None:
     now[0] = 101.0
     clock.stop()
     assert clock() == 3.0
+
+
+@given(sizes=st.lists(st.integers(1, 20_000), min_size=1, max_size=30), failing=st.booleans())
+async def test_what_is_carried_to_the_next_piece_is_not_lost(sizes: list[int], failing: bool) -> None:
+    """The begun block at the end of a piece comes with the next one, also when the source breaks off."""
+    pieces = [bytes([number % 256]) * size for number, size in enumerate(sizes)]
+    failure = SourceTooSlow(reason="below the floor") if failing else None
+    try:
+        await run(pieces, cap=1 << 20, at_once=16_384, failure=failure)
+    except SourceTooSlow:
+        assert failing
+    assert run.seen == b"".join(pieces)  # type: ignore[attr-defined]
+
+
+async def test_pieces_of_large_chunks_end_at_blocks() -> None:
+    """Chunks as a fast source gives them, of any length, become pieces that direct writes can take."""
+    chunks = [bytes([number]) * 50_001 for number in range(20)]
+    seen = await run(chunks, cap=1 << 20, at_once=16_384)
+    assert b"".join(seen) == b"".join(chunks)
+    assert all(len(piece) % BLOCK_BYTES == 0 for piece in seen[:-1])

@@ -11,7 +11,7 @@ import uvloop
 
 from fetcher.errors import SourceTooSlow, Truncated
 from fetcher.transport import Gate, SourceRequest
-from fetcher.transport.body import Body
+from fetcher.transport.body import BLOCK_BYTES, Body
 from fetcher.transport.source import Source
 from tests.lab import Origin, lab_settings
 from tests.lab.behaviours import answer, cut, serve, stall
@@ -126,5 +126,22 @@ def test_the_source_waits_when_nobody_reads(run: Run) -> None:
         assert before < len(large)
         await read_all(source)
         assert source.received_bytes == len(large)
+
+    run(test, serve(large))
+
+
+def test_chunks_of_a_fast_source_are_large_and_end_at_blocks(run: Run) -> None:
+    """A reader is woken seldom, and what it gets can be written without being cut."""
+    large = bytes(range(256)) * 131_072  # 32 MiB
+
+    async def test(source: Source, _origin: Origin) -> None:
+        sizes = []
+        while chunk := await source.read():
+            sizes.append(len(chunk))
+        assert sum(sizes) == len(large)
+        ends = [sum(sizes[: number + 1]) for number in range(len(sizes))]
+        small = [end for end in ends[:-1] if end % BLOCK_BYTES]
+        assert len(small) < len(ends) / 2
+        assert len(large) / len(sizes) > 65_536
 
     run(test, serve(large))

@@ -54,6 +54,7 @@ KNOWN = {
     ("fetcher/cli/client.py", "ssl"): "likewise",
     ("fetcher/cli/client.py", "HTTPConnection"): "likewise",
     ("fetcher/cli/client.py", "HTTPSConnection"): "likewise",
+    ("fetcher/memory.py", "ctypes"): "tunes the C library's memory; reaches nobody",
     ("server.py", "socket"): "listens; a listening socket reaches nobody",
 }
 

@@ -2,6 +2,7 @@
 
 from fetcher.api.page.render import wants_page
 from fetcher.api.page.routes import routes
+from fetcher.api.page.shown import failed, problem_page
 from fetcher.api.page.submitting import home
 
-__all__ = ["home", "routes", "wants_page"]
+__all__ = ["failed", "home", "problem_page", "routes", "wants_page"]

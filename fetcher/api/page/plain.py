@@ -26,6 +26,7 @@ GUARDS = {
     "pace": "Time",
     "format": "Formats",
     "checksum": "Checksums",
+    "notify": "Telling others",
 }
 
 
@@ -46,7 +47,8 @@ async def limits(request: Request, visitor: Visitor) -> Response:
 @shown
 async def api(request: Request, visitor: Visitor) -> Response:
     """`GET /page/api`: the API document, rendered."""
-    document = api_document(request.app.routes, base_url(request))
+    settings = house_of(request).settings()
+    document = api_document(request.app.routes, base_url(request), settings)
     sections: dict[str, list[tuple[str, str, dict[str, Any]]]] = {}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():

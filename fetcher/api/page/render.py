@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -40,6 +41,9 @@ _environment.filters |= {
     "clock": moments.clock,
     "doing": words.moment_words,
     "title": words.title_of,
+    "told": lambda record: words.notice_words(
+        msgspec.to_builtins(record.notice), is_ended=record.state.is_final
+    ),
 }
 _environment.globals |= {"link_of": link_of, "version": __version__}
 

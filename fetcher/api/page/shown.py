@@ -39,6 +39,16 @@ def shown(handler: VisitorHandler) -> Handler:
     return handle
 
 
+def failed(failure: Failure) -> Handler:
+    """Make a handler for what leads nowhere: the failure as a page, with the way back."""
+
+    @shown
+    async def handle(_request: Request, _visitor: Visitor) -> Response:
+        raise failure
+
+    return handle
+
+
 def _to_sign_in(request: Request) -> Response:
     after = request.url.path if request.method == "GET" else "/"
     target = f"/page/sign-in?after={quote(after)}"

@@ -24,10 +24,11 @@ RECENT = 6
 EMPTY: dict[str, str] = dict.fromkeys(
     (
         *("url", "name", "disk_format", "container_format", "checksum", "max_bytes"),
-        *("min_disk", "min_ram", "tags", "properties", "visibility", "checksum_url", "mirrors"),
+        *("min_disk", "min_ram", "tags", "properties", "visibility", "checksum_url", "mirrors", "notify_url"),
     ),
     "",
 )
+_TEXTS = ("name", "disk_format", "container_format", "checksum", "checksum_url", "visibility", "notify_url")
 _WHOLE = ("max_bytes", "min_disk", "min_ram")
 
 
@@ -49,7 +50,9 @@ async def _home(
         status=200 if failure is None else status_of(failure),
         values=values,
         wants_more=any(value for name, value in values.items() if name != "url"),
-        secret_lost=any("REDACTED" in values[name] for name in ("url", "checksum_url", "mirrors")),
+        secret_lost=any(
+            "REDACTED" in values[name] for name in ("url", "checksum_url", "mirrors", "notify_url")
+        ),
         failure=None if failure is None else {"words": str(failure.public()), "advice": advice_of(failure)},
         in_force=in_force(settings),
         settings=settings,
@@ -98,6 +101,7 @@ def _form_of(submission: Submission) -> dict[str, str]:
         "visibility": submission.visibility,
         "checksum_url": submission.checksum_url or "",
         "mirrors": "\n".join(submission.mirrors),
+        "notify_url": submission.notify_url or "",
     }
 
 
@@ -140,7 +144,7 @@ def to_document(form: Mapping[str, str]) -> dict[str, Any]:
         InvalidRequest: A number is none, or a property is not NAME=VALUE.
     """
     document: dict[str, Any] = {"url": (form.get("url") or "").strip()}
-    for name in ("name", "disk_format", "container_format", "checksum", "checksum_url", "visibility"):
+    for name in _TEXTS:
         if text := text_of(form, name):
             document[name] = text
     for name in _WHOLE:

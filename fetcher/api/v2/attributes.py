@@ -64,9 +64,9 @@ def check_value(name: str, value: Any, settings: Settings) -> Any:
     except msgspec.ValidationError as error:
         reason = str(error).partition(" - at ")[0].replace("`", "")
         raise InvalidRequest(field=name, reason=f"{name}: {reason[:1].lower()}{reason[1:]}") from error
-    accepted = _accepted(name, settings)
-    if accepted is not None and found is not None and found not in accepted:
-        words = ", ".join(accepted)
+    allowed = accepted(name, settings)
+    if allowed is not None and found is not None and found not in allowed:
+        words = ", ".join(allowed)
         raise InvalidRequest(
             field=name, reason=f"the {name} {found} is not accepted here; accepted are: {words}"
         )
@@ -112,7 +112,8 @@ def check_right(name: str, value: Any, actor: Actor) -> None:
         raise Forbidden(reason="only an admin may give an image to another project")
 
 
-def _accepted(name: str, settings: Settings) -> list[Any] | None:
+def accepted(name: str, settings: Settings) -> list[Any] | None:
+    """The values that an attribute may have here; None where any of its type will do."""
     if name == "disk_format":
         return list(settings.format.disk_formats)
     return list(settings.format.container_formats) if name == "container_format" else None

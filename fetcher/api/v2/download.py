@@ -10,7 +10,7 @@ from starlette.responses import Response, StreamingResponse
 
 from fetcher.api.v2.answers import enter, no_content
 from fetcher.config import Settings
-from fetcher.errors import Forbidden, RangeNotSatisfiable, StoreFailed
+from fetcher.errors import BytesDamaged, Forbidden, RangeNotSatisfiable, StoreFailed
 from fetcher.model import Image, Status
 from fetcher.store import Store
 
@@ -18,7 +18,7 @@ RANGE = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18}))")
 
 
 async def download(request: Request) -> Response:
-    """`GET /v2/images/{id}/file`: 204 while there is nothing, 206 for a range."""
+    """`GET /v2/images/{id}/file`: 204 while there is nothing, 206 for a range, 503 where the disk lost it."""
     house, actor = await enter(request, "member")
     image = await house.index.images.find(request.path_params["id"], actor)
     if image.status is Status.DEACTIVATED and not actor.is_admin:
@@ -28,6 +28,7 @@ async def download(request: Request) -> Response:
     headers = bytes_headers(image)
     if headers["ETag"] in request.headers.get("if-none-match", ""):
         return no_content(304, headers)
+    await house.index.upkeep.check_whole(image.sha256)
     settings = house.settings()
     if settings.server.x_accel_location:
         return _through_nginx(image, settings, headers)
@@ -43,10 +44,13 @@ async def _send(request: Request, store: Store, image: Image, headers: dict[str,
 
     Raises:
         RangeNotSatisfiable: The range asked for is outside.
+        BytesDamaged: There are more or fewer than there should be.
         StoreFailed: They cannot be read.
     """
     assert image.sha256 is not None
     assert image.size is not None
+    if store.size(image.sha256) not in {None, image.size}:
+        raise BytesDamaged(fault="rotten")  # Else the answer would break off after its head.
     found = wanted_range(request, image.size, headers["ETag"])
     start, end = found or (0, image.size)
     if found is not None:

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from starlette.requests import Request
 
 from fetcher import errors
-from fetcher.api.problems import advice_of, detail_of, headers_of, status_of
+from fetcher.api.problems import advice_of, detail_of, headers_of, status_of_kind
 from fetcher.api.v2.answers import Answer
 from fetcher.api.v2.body_peer import UNREAD
 from fetcher.errors import Failure
@@ -25,10 +25,15 @@ STATUS: dict[type[Failure], int] = {
 }
 
 
+def status_of_fault(kind: type[Failure]) -> int:
+    """The HTTP status of a kind of failure, as clients of the Image API are told it."""
+    return STATUS.get(kind, status_of_kind(kind))
+
+
 def fault(failure: Failure, request: Request) -> Answer:
     """Answer with what went wrong."""
     public = failure.public()
-    status = STATUS.get(type(public), status_of(public))
+    status = status_of_fault(type(public))
     document = {
         "error": {
             "code": status,

@@ -120,7 +120,7 @@ def task_schema(_settings: Settings) -> Schema:
         "owner": text("An identifier for the owner of this task"),
         "message": text("What it is doing, or how it ended and what to do about that"),
         "image_id": text("Image associated with the task"),
-        "request_id": text("The request that made it"),
+        "request_id": {"type": ["null", "string"], "description": "The request that made it"},
         "user_id": text("User associated with the task"),
         "expires_at": {
             "type": ["null", "string"],

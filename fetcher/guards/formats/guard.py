@@ -14,8 +14,9 @@ from fetcher.model import FormatVerdict
 class FormatGuard:
     """Refuses what is not the disk image it is said to be, or not safe to boot from.
 
-    Keeps the first 64 KiB and the last; a wrong image is refused when its head
-    is known, the rest of the checks come with the bytes they need.
+    Keeps the last 64 KiB, and the first until they have been looked at. A wrong
+    image is refused when its head is known, the rest of the checks come with
+    the bytes they need.
 
     Args:
         disk_formats: What the operator accepts, by the Image API's names.

@@ -18,8 +18,12 @@ FAULT = Finding(
 )
 
 
+# What is left of the head once it has been looked at: enough to name, in a refusal, what is none of ours.
+NAMED_BYTES = 4_096
+
+
 class Inspector:
-    """Looks at a stream as it passes; keeps its first 64 KiB, its last, and nothing between.
+    """Looks at a stream as it passes; keeps its last 64 KiB, and its first while they are needed.
 
     A bad image is a result, never an exception.
 
@@ -76,6 +80,7 @@ class Inspector:
         self._on_news()
         if self._report is not None and not self._rivals:
             yield from self._read_on(self._report)
+        self.head = self.head[:NAMED_BYTES]
 
     def _read_on(self, report: Report) -> Steps:
         """Follow what lies behind the head, or look into what is packed."""
