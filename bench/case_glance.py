@@ -9,16 +9,32 @@ import contextlib
 import http.client
 import json
 import os
+import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from bench.case_api import seed
 from bench.case_pull import ALL, pull, tee_to
 from bench.figures import Rounds, Row, Sample, compare, row
-from bench.lab import MIB, TICKS, Lab, Missing, Origin, free_port, make_file, origin, shell, until_open
+from bench.lab import (
+    MIB,
+    TICKS,
+    Lab,
+    Missing,
+    Origin,
+    Service,
+    free_port,
+    make_file,
+    origin,
+    service,
+    shell,
+    until_open,
+)
 
 HEADERS = {
     "Content-Type": "application/json",
@@ -47,6 +63,7 @@ def measure(lab: Lab) -> list[Row]:
             rounds.add(theirs, peer.pull(url))
             rounds.add(tee, shell(tee_to(url, out, ["md5sum", "sha512sum"]), source))
             out.unlink()
+        api = _api(lab, source, peer)
     (lab.fast / "big").unlink()
     cpu = [a / b for a, b in zip(rounds.cpu(name), rounds.cpu(theirs), strict=True)]
     memory = [a / b for a, b in zip(rounds.peaks_mib(name), rounds.peaks_mib(theirs), strict=True)]
@@ -55,7 +72,80 @@ def measure(lab: Lab) -> list[Row]:
         rounds.against(theirs, tee),
         compare(row(f"CPU of {name}", rounds.cpu(name), "s"), cpu, theirs),
         compare(row(f"peak memory of {name}", rounds.peaks_mib(name), "MiB"), memory, theirs),
+        *api,
     ]
+
+
+def _api(lab: Lab, source: Origin, peer: "Glance") -> list[Row]:
+    """Records made in a second, and lists, of both; the same clients ask both."""
+    fields = {"name": "b", "disk_format": "raw", "container_format": "bare"}
+    ours: dict[str, list[float]] = {"creates": [], "list": []}
+    theirs: dict[str, list[float]] = {"creates": [], "list": []}
+    caps = {"max_running": 1, "max_queued": 100_000}
+    for _ in range(lab.rounds):
+        theirs["creates"].append(_rate(lambda _number: peer.call("POST", "/v2/images", fields), 500, 201))
+        theirs["list"].append(_list_ms(peer.call))
+        with service(lab, source, imports=caps) as made:
+            ours["creates"].append(
+                _rate(lambda number: made.call("POST", "/imports", _slow(source, number)), 1000, 202)
+            )
+        with _seeded(lab, 10_000) as made:
+            ours["list"].append(_list_ms(made.call))
+    count = 500 * lab.rounds
+    creates = [a / b for a, b in zip(ours["creates"], theirs["creates"], strict=True)]
+    lists = [a / b for a, b in zip(ours["list"], theirs["list"], strict=True)]
+    return [
+        compare(
+            row("submissions beside Glance", ours["creates"], "a second"),
+            creates,
+            "its image-create",
+            least=10,
+        ),
+        row("Glance's image-create", theirs["creates"], "a second"),
+        compare(
+            row("list of 100 of 10,000 images beside Glance", ours["list"], "ms"),
+            lists,
+            f"its list, of at most {count:,} images",
+            most=0.1,
+        ),
+        row(f"Glance's list of 100 of at most {count:,} images", theirs["list"], "ms"),
+    ]
+
+
+def _slow(source: Origin, number: int) -> dict[str, str]:
+    return {"url": source.url(f"slow/big?{number}"), "disk_format": "raw"}
+
+
+def _rate(make: Callable[[int], tuple[int, Any]], count: int, expected: int) -> float:
+    """How many of `count` requests of eight clients are answered in a second."""
+    began = time.perf_counter()
+    with ThreadPoolExecutor(8) as clients:
+        statuses = {status for status, _document in clients.map(make, range(count))}
+    if statuses != {expected}:
+        raise RuntimeError(f"answered {statuses}, not {expected}")
+    return count / (time.perf_counter() - began)
+
+
+def _list_ms(call: Callable[[str, str], tuple[int, Any]]) -> float:
+    """The median of twenty lists of a hundred images, each on a connection of its own."""
+    waits = []
+    for _ in range(20):
+        began = time.perf_counter()
+        _status, document = call("GET", "/v2/images?limit=100")
+        waits.append(1000 * (time.perf_counter() - began))
+        if len(document["images"]) != 100:
+            raise RuntimeError(f"a list of {len(document['images'])}")
+    return statistics.median(waits)
+
+
+@contextlib.contextmanager
+def _seeded(lab: Lab, size: int) -> Iterator[Service]:
+    """Our service over an index of so many images."""
+    with tempfile.TemporaryDirectory(dir=lab.folder) as folder:
+        made = Service(Path(folder), None)
+        seed(made.data / "index.sqlite", size)
+        with made:
+            yield made
 
 
 class Glance:

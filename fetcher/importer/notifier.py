@@ -83,7 +83,9 @@ class Notifier:
     async def _tell(self, due: Due) -> None:
         try:
             record = await self._parts.index.imports.find(due.import_id, ENGINE)
-            await self._write(record, await self._attempt(record, due))
+            ids = {"image_id": record.image_id, "request_id": record.request_id}
+            with structlog.contextvars.bound_contextvars(import_id=record.id, **ids):
+                await self._write(record, await self._attempt(record, due))
         except Failure as failure:
             log.error("notify.failed", import_id=due.import_id, code=failure.code, detail=str(failure))  # noqa: TRY400 - a fact
         finally:

@@ -25,7 +25,7 @@ class Reservation:
     @property
     def held_bytes(self) -> int:
         """Promised and not written yet."""
-        return self._held
+        return self._held + self._unwritten
 
     def expect(self, size: int) -> None:
         """Hold room for a declared size.

@@ -242,6 +242,27 @@ async def test_serve_tells_that_its_port_is_taken(fetcher: Fetcher, tmp_path: Pa
     assert (await fetcher("serve", "--config", bad)).code == Exit.USAGE
 
 
+@pytest.mark.parametrize(
+    ("url", "secret", "said"),
+    [
+        ("https://ci.example.org/hook?t=hush", "a" * 20, ("ok", "t=REDACTED is told of imports, signed")),
+        ("https://ci.example.org/hook", "", ("off", "not signed")),
+        ("https://ci.internal/hook", "", ("bad", "can never be told")),
+    ],
+)
+async def test_doctor_looks_at_the_operators_receiver(
+    fetcher: Fetcher, tmp_path: Path, url: str, secret: str, said: tuple[str, str]
+) -> None:
+    """A receiver that the rules for URLs shut out is found before the first import ends."""
+    own = tmp_path / "own.toml"
+    own.write_text(f'[server]\nlisten = "127.0.0.1:0"\n[notify]\nurl = "{url}"\nsecret = "{secret}"\n')
+    result = await fetcher("doctor", "--config", own, "--json")
+    [found] = [one for one in result.json["findings"] if one["what"] == "receiver"]
+    assert found["level"] == said[0]
+    assert said[1] in found["words"]
+    assert "hush" not in result.out
+
+
 async def test_doctor_greets_a_running_server(fetcher: Fetcher, tmp_path: Path) -> None:
     """A port that our own server has is as it should be."""
     async with Running(tmp_path) as service:

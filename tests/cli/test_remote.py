@@ -183,7 +183,9 @@ async def test_a_slow_source_is_followed_in_a_real_terminal(tmp_path: Path) -> N
         arguments = ("submit", origin.url("/d"), "--wait", "--name", "disk", "--server", service.base)
         async with Terminal(*arguments, columns=80, cwd=tmp_path) as terminal:
             first = await terminal.until("left")
-            assert re.search(r"disk .*━.* [0-9.]+ [KM]iB of 7.9 MiB [0-9.]+ [KM]iB/s, [0-9.]+ s left", first)
+            assert re.search(
+                r"disk .*━.* [0-9.]+ [KM]iB of 7.9 MiB [0-9.]+ [KM]iB/s, [0-9.:]+ (s|min) left", first
+            )
             amount = first.partition(" of ")[0].split()[-2:]
             async with asyncio.timeout(30):
                 while (await terminal.until("left")).partition(" of ")[0].split()[-2:] == amount:

@@ -25,7 +25,7 @@ GONE_WITH_IMAGES = {
     "image_tags",
     "provenance",
 }
-GONE_WITH_THE_END = {"import_secrets", "pulls"}
+GONE_WITH_THE_END = {"import_secrets", "notices", "pulls"}
 GONE_WITHIN_THE_HOUR = {"loose_files", "usage"}
 GONE_BY_AGE = {
     "audit": "at",

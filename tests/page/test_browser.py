@@ -115,12 +115,15 @@ async def test_what_is_pressed_is_not_replaced(browser: Browser, tmp_path: Path)
         browser.base = service.base
         created = await service.submit(url=origin.url("/d"), disk_format="qcow2")
 
+        def press() -> bool:
+            ActionChains(browser.driver).move_to_element(browser.find("tbody a")).click_and_hold().perform()
+            return True
+
         def story() -> None:
             browser.open("/page/imports")
             browser.until(lambda: "iB of" in browser.text("tbody"))
-            link = browser.find("tbody a")
-            press = ActionChains(browser.driver)
-            press.move_to_element(link).click_and_hold().pause(2.5).release().perform()
+            browser.until(press)  # Again, where the row was replaced between the look and the press.
+            ActionChains(browser.driver).pause(2.5).release().perform()
             browser.until(lambda: created["id"] in browser.driver.current_url)
 
         await look(story)
@@ -287,7 +290,7 @@ async def test_pictures_for_the_documentation(browser: Browser, tmp_path: Path) 
         pages = await every_page(service, origin)
         for name in ("codes", "problem", "sign-in"):
             del pages[name]
-        await asyncio.sleep(4)  # Something to draw.
+        await asyncio.sleep(11)  # Two looks of the desk: something to draw.
 
         def visit() -> None:
             for name, path in pages.items():

@@ -166,3 +166,15 @@ def test_bytes_that_wait_in_memory_keep_their_promise(store: Store) -> None:
     assert store._promised == 30
     reservation.release()
     assert store._promised == 0
+
+
+def test_one_import_alone_may_take_all_room_also_while_bytes_wait(store: Store) -> None:
+    """What it has not written yet does not make it one of several, which share half of the room."""
+    store.free_bytes = lambda: 100 - store._promised
+    with store.reserve("p") as reservation:
+        reservation.expect(60)
+        reservation.use(60, unwritten=60)
+        reservation.expect(40)
+        with store.reserve("p") as another, pytest.raises(StoreFull):
+            another.expect(1)
+    assert store._promised == 0
