@@ -55,6 +55,7 @@ class Body(asyncio.BufferedProtocol):
         self._own: memoryview | None = None
         self._gathered_bytes = 0
         self._given_bytes = 0
+        self._begun_bytes = 0
         self._late: asyncio.TimerHandle | None = None
         self._watch: asyncio.TimerHandle | None = None
         self._patient_until = 0.0
@@ -82,7 +83,8 @@ class Body(asyncio.BufferedProtocol):
     @property
     def is_ready(self) -> bool:
         """Whether a read returns without waiting."""
-        return bool(self._held_bytes) or not self._left_bytes or self._is_lost
+        has_new = bool(self._chunks) or self._gathered_bytes > self._begun_bytes
+        return has_new or not self._left_bytes or self._is_lost
 
     async def readany(self, idle_seconds: float) -> bytes:
         """Wait for the next bytes; empty after the last byte, or where the connection ended before it.
@@ -167,7 +169,7 @@ class Body(asyncio.BufferedProtocol):
         self._chunks.append(bytes(own[: size - rest]))
         self._given_bytes += size - rest
         own[:rest] = bytes(own[size - rest : size])
-        self._gathered_bytes = rest
+        self._gathered_bytes = self._begun_bytes = rest
 
     def eof_received(self) -> None:
         """Note that the source has said its last; the connection then closes."""

@@ -143,5 +143,6 @@ def test_chunks_of_a_fast_source_are_large_and_end_at_blocks(run: Run) -> None:
         small = [end for end in ends[:-1] if end % BLOCK_BYTES]
         assert len(small) < len(ends) / 2
         assert len(large) / len(sizes) > 65_536
+        assert min(sizes[:-1]) >= BLOCK_BYTES  # A begun block does not come by itself.
 
     run(test, serve(large))
