@@ -83,7 +83,7 @@ def _api(lab: Lab, source: Origin, peer: "Glance") -> list[Row]:
     theirs: dict[str, list[float]] = {"creates": [], "list": []}
     caps = {"max_running": 1, "max_queued": 100_000}
     for _ in range(lab.rounds):
-        theirs["creates"].append(_rate(lambda _number: peer.call("POST", "/v2/images", fields), 200, 201))
+        theirs["creates"].append(_rate(lambda _number: peer.call("POST", "/v2/images", fields), 500, 201))
         theirs["list"].append(_list_ms(peer.call))
         with service(lab, source, imports=caps) as made:
             ours["creates"].append(
@@ -91,7 +91,7 @@ def _api(lab: Lab, source: Origin, peer: "Glance") -> list[Row]:
             )
         with _seeded(lab, 10_000) as made:
             ours["list"].append(_list_ms(made.call))
-    count = 200 * lab.rounds
+    count = 500 * lab.rounds
     creates = [a / b for a, b in zip(ours["creates"], theirs["creates"], strict=True)]
     lists = [a / b for a, b in zip(ours["list"], theirs["list"], strict=True)]
     return [

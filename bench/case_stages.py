@@ -17,6 +17,8 @@ from fetcher.pipeline import PeerClock
 from fetcher.store import Staged
 from fetcher.transport import Gate, SourceRequest
 
+CACHED = "write through the page cache and fsync, as direct_io = false does"
+
 
 def measure(lab: Lab) -> list[Row]:
     """Read and throw away, judge, digest, write: one after the other."""
@@ -34,7 +36,8 @@ def measure(lab: Lab) -> list[Row]:
             "read over https": lambda: uvloop.run(_read(config, source, "https")),
             "guards": lambda: _judge(lab.size_mib),
             **{name: (lambda name=name: _digest(name, lab.size_mib)) for name in ALL},  # type: ignore[misc]
-            "write and fsync": lambda: _write(lab.folder / "staged", lab.size_mib),
+            "write and fsync": lambda: _write(lab.folder / "staged", lab.size_mib, is_direct=True),
+            CACHED: lambda: _write(lab.folder / "staged", lab.size_mib, is_direct=False),
         }
         for _ in range(lab.rounds):
             for name, stage in stages.items():
@@ -44,7 +47,8 @@ def measure(lab: Lab) -> list[Row]:
                 spent.setdefault(name, []).append((time.process_time() - began) * per_gib)
     (lab.fast / "big").unlink()
     whole = [
-        sum(spent[name][number] for name in spent if "https" not in name) for number in range(lab.rounds)
+        sum(spent[name][number] for name in spent if name != CACHED and "https" not in name)
+        for number in range(lab.rounds)
     ]
     for name, values in spent.items():
         parts = [value / total for value, total in zip(values, whole, strict=True)]
@@ -76,8 +80,9 @@ def _digest(name: str, size_mib: int) -> None:
         hasher.update(chunk)
 
 
-def _write(path: Path, size_mib: int) -> None:
-    staged = Staged(path, os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+def _write(path: Path, size_mib: int, *, is_direct: bool) -> None:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    staged = Staged(path, descriptor, is_direct=is_direct)
     chunk = os.urandom(MIB)
     for _ in range(size_mib):
         staged.write(chunk)

@@ -4,9 +4,15 @@ import asyncio
 import random
 from contextlib import suppress
 
+import msgspec
+
 from fetcher.crash import reach
 from fetcher.importer.attempts import Attempts
 from fetcher.index import Index, Kept
+
+# While next to nothing comes, a row would tell of the time alone: it is written every so many times then.
+QUIET_TURNS = 6
+NEWS_BYTES = 1_048_576
 
 
 class Keeping:
@@ -24,6 +30,7 @@ class Keeping:
         self._loop = asyncio.get_running_loop()
         self._marked = asyncio.Event()
         self._is_written = bool(kept.spent_seconds)
+        self._saved = kept
 
     def mark(self) -> None:
         """Have the row written soon; called from threads."""
@@ -36,12 +43,25 @@ class Keeping:
                 # Not all at the same moment, where a thousand pulls began at the same moment.
                 async with asyncio.timeout(self._save_seconds * random.uniform(0.5, 1.0)):  # noqa: S311 - no secret
                     await self._marked.wait()
+            is_marked = self._marked.is_set()
             self._marked.clear()
-            await self.save(attempts.kept())
+            kept = attempts.kept()
+            if is_marked or self._is_news(kept):
+                await self.save(kept)
+
+    def _is_news(self, kept: Kept) -> bool:
+        """Whether there is more to tell than that time has passed: silent sources are no reason to write."""
+        last = self._saved
+        if kept.spent_seconds - last.spent_seconds >= QUIET_TURNS * self._save_seconds:
+            return True
+        spent = {"spent_seconds": last.spent_seconds, "spent_bytes": last.spent_bytes}
+        is_same = msgspec.structs.replace(kept, **spent) == last
+        return not is_same or kept.spent_bytes - last.spent_bytes >= NEWS_BYTES
 
     async def save(self, kept: Kept) -> None:
         """Write the row."""
         self._is_written = True
+        self._saved = kept
         await self._index.pulls.keep(kept)
         reach("importer.kept")
 
