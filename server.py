@@ -21,6 +21,7 @@ from fetcher.api.house import House
 from fetcher.api.metrics import Metrics
 from fetcher.api.watch import Watch
 from fetcher.config import BadConfig, Settings, data_folder, load_settings
+from fetcher.errors import Failure
 from fetcher.importer import Importer, Notifier, Parts, Upkeep
 from fetcher.index import Index, Quota
 from fetcher.logs import set_up_logs
@@ -68,7 +69,14 @@ class Service:
 
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
-        async with self.open_house() as house:
+        async with AsyncExitStack() as opened:
+            try:
+                house = await opened.enter_async_context(self.open_house())
+            except Failure as failure:
+                print(f"Cannot start: {failure}", file=sys.stderr, flush=True)  # noqa: T201 - for whoever starts it
+                # What follows is the server's own account of it, with the way through our code.
+                logging.getLogger("uvicorn.error").addFilter(_is_no_trace)
+                raise
             app.state.house = house
             app.state.watch = Watch(house.importer)
             app.state.metrics = Metrics(house)
@@ -127,6 +135,10 @@ class Service:
                 notifier=Notifier(parts),
                 identify=identify,
             )
+
+
+def _is_no_trace(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith("Traceback")
 
 
 def bind(settings: Settings) -> socket.socket:

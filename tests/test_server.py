@@ -1,11 +1,16 @@
 """`python server.py`: what an operator types, and what it answers."""
 
+import asyncio
 import socket
+import sys
 from pathlib import Path
 
 import pytest
 
 import server
+from tests.service import Running
+
+ROOT = Path(__file__).parent.parent
 
 
 def test_check_config_lists_every_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -49,6 +54,21 @@ def test_a_port_in_use_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str
         service = server.Service(None, {"server": {"listen": f"127.0.0.1:{taken.getsockname()[1]}"}})
         assert server.serve(service) == 1
     assert "in use" in capsys.readouterr().err.lower()
+
+
+async def test_a_store_that_somebody_has_is_said(tmp_path: Path) -> None:
+    """A second service on one store says so in one line, without a way through our code, and ends."""
+    async with Running(tmp_path) as service:
+        second = await asyncio.create_subprocess_exec(
+            *(sys.executable, str(ROOT / "server.py"), "--config", str(service.config)),
+            stderr=asyncio.subprocess.PIPE,
+            cwd=ROOT,
+        )
+        _, said = await asyncio.wait_for(second.communicate(), 60)
+    assert second.returncode
+    assert b"Cannot start: " in said
+    assert b"in use by another process" in said
+    assert b"Traceback" not in said
 
 
 def test_the_reserve_is_the_larger_of_both() -> None:
