@@ -9,7 +9,7 @@ from sqlite_utils.db import Database
 from fetcher.index import scope
 from fetcher.index.connection import Connection
 from fetcher.index.images import SELECT, find_row, load_images
-from fetcher.index.rows import to_text
+from fetcher.index.rows import select, to_text
 from fetcher.model import Actor, Image, Value
 
 RECENT_IMPORTS = 2000
@@ -144,14 +144,14 @@ class Figures:
 def _usage(db: Database, limit: int) -> list[Usage]:
     sql = """SELECT project_id, count(*) AS images, coalesce(sum(size), 0) AS size FROM images
              GROUP BY project_id ORDER BY size DESC, project_id LIMIT ?"""
-    return [Usage(**row) for row in db.query(sql, [limit])]
+    return [Usage(**row) for row in select(db, sql, [limit])]
 
 
 def _totals(db: Database) -> Totals:
     sql = """SELECT (SELECT count(*) FROM images) AS images, count(*) AS blobs,
                     coalesce(sum(size), 0) AS size, count(fault) AS faulty,
                     min(ifnull(checked_at, created_at)) AS oldest_check FROM blobs"""
-    return Totals(**next(iter(db.query(sql))))
+    return Totals(**next(iter(select(db, sql))))
 
 
 _ENDINGS = "('activated', 'refused', 'failed', 'cancelled')"
@@ -163,11 +163,11 @@ def _endings(db: Database, since: datetime, length: int) -> list[Ending]:
     sql = f"""SELECT substr(at, 1, :length) AS at, {_CODE} AS code, count(*) AS count
               FROM audit WHERE audit.at >= :since AND action IN {_ENDINGS}
               GROUP BY 1, 2 ORDER BY 1, 3 DESC"""  # noqa: S608 - our own expression
-    return [Ending(**row) for row in db.query(sql, {"length": length, "since": to_text(since)})]
+    return [Ending(**row) for row in select(db, sql, {"length": length, "since": to_text(since)})]
 
 
 def _last_ended(db: Database) -> int:
-    return int(next(iter(db.query("SELECT coalesce(max(id), 0) AS id FROM audit")))["id"])
+    return int(next(iter(select(db, "SELECT coalesce(max(id), 0) AS id FROM audit")))["id"])
 
 
 def _ended_after(db: Database, number: int, limit: int) -> list[Ended]:
@@ -176,7 +176,7 @@ def _ended_after(db: Database, number: int, limit: int) -> list[Ended]:
               FROM audit LEFT JOIN imports ON imports.id = audit.import_id
               WHERE audit.id > ? AND action IN {_ENDINGS}
               ORDER BY audit.id LIMIT ?"""  # noqa: S608 - our own expression
-    return [Ended(**row) for row in db.query(sql, [number, limit])]
+    return [Ended(**row) for row in select(db, sql, [number, limit])]
 
 
 def _origins(db: Database, limit: int) -> list[OriginFigures]:
@@ -185,7 +185,7 @@ def _origins(db: Database, limit: int) -> list[OriginFigures]:
              FROM imports WHERE ended_at IS NOT NULL AND started_at IS NOT NULL
              ORDER BY ended_at DESC LIMIT ?"""
     counts: dict[str, list[float]] = defaultdict(lambda: [0, 0, 0, 0.0])
-    for row in db.query(sql, [RECENT_IMPORTS]):
+    for row in select(db, sql, [RECENT_IMPORTS]):
         parts = urlsplit(row["url"])
         figures = counts[f"{parts.scheme}://{parts.netloc}"]
         figures[0] += 1
@@ -228,4 +228,4 @@ def _find_images(db: Database, actor: Actor, search: ImageSearch) -> list[Image]
         where += " AND (images.created_at, images.id) < (:created_at, :marker)"
         arguments |= {"created_at": start["created_at"], "marker": search.marker}
     order = "ORDER BY images.created_at DESC, images.id DESC LIMIT :limit"
-    return load_images(db, list(db.query(f"{SELECT} WHERE {where} {order}", arguments)))
+    return load_images(db, list(select(db, f"{SELECT} WHERE {where} {order}", arguments)))

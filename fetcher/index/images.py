@@ -9,7 +9,7 @@ from fetcher.errors import Conflict, Forbidden, UnknownImage
 from fetcher.index import scope
 from fetcher.index.connection import Connection
 from fetcher.index.listing import ImageQuery, statement
-from fetcher.index.rows import Row, image_row, insert, to_image, to_json
+from fetcher.index.rows import Row, image_row, insert, select, to_image, to_json
 from fetcher.index.upkeep_schema import RETIRE
 from fetcher.model import Actor, Blob, Image
 
@@ -112,10 +112,10 @@ def load_images(db: Database, rows: Sequence[Row]) -> list[Image]:
     ids = [row["id"] for row in rows]
     marks = ",".join("?" * len(ids))
     tags: dict[str, list[str]] = defaultdict(list)
-    for row in db.query(f"SELECT * FROM image_tags WHERE image_id IN ({marks}) ORDER BY tag", ids):  # noqa: S608 - marks only
+    for row in select(db, f"SELECT * FROM image_tags WHERE image_id IN ({marks}) ORDER BY tag", ids):  # noqa: S608 - marks only
         tags[row["image_id"]].append(row["tag"])
     properties: dict[str, dict[str, str]] = defaultdict(dict)
-    for row in db.query(f"SELECT * FROM image_properties WHERE image_id IN ({marks}) ORDER BY name", ids):  # noqa: S608 - marks only
+    for row in select(db, f"SELECT * FROM image_properties WHERE image_id IN ({marks}) ORDER BY name", ids):  # noqa: S608 - marks only
         properties[row["image_id"]][row["name"]] = row["value"]
     return [to_image(row, tuple(tags[row["id"]]), properties[row["id"]]) for row in rows]
 
@@ -127,7 +127,7 @@ def find_row(db: Database, image_id: str, condition: scope.Condition) -> Row:
         UnknownImage: There is none that meets the condition.
     """
     where, arguments = condition
-    for row in db.query(f"{SELECT} WHERE images.id = :id AND {where}", {"id": image_id, **arguments}):
+    for row in select(db, f"{SELECT} WHERE images.id = :id AND {where}", {"id": image_id, **arguments}):
         return row
     raise UnknownImage(id=image_id)
 
@@ -152,7 +152,7 @@ def drop_blob_if_unused(db: Database, sha256: str | None) -> str | None:
     """Forget a blob that no image and no stage needs; its sha256 is returned when it was forgotten."""
     used = """SELECT 1 FROM images WHERE sha256 = :sha256
               UNION ALL SELECT 1 FROM image_stages WHERE sha256 = :sha256 LIMIT 1"""
-    if sha256 is None or next(iter(db.query(used, {"sha256": sha256})), None):
+    if sha256 is None or next(iter(select(db, used, {"sha256": sha256})), None):
         return None
     db.execute("DELETE FROM blobs WHERE sha256 = ?", [sha256])
     return sha256
@@ -164,12 +164,12 @@ def _find(db: Database, image_id: str, condition: scope.Condition) -> Image:
 
 def _page(db: Database, actor: Actor, query: ImageQuery) -> list[Image]:
     sql, arguments = statement(db, query, actor)
-    return load_images(db, list(db.query(sql, arguments)))
+    return load_images(db, list(select(db, sql, arguments)))
 
 
 def _create(db: Database, image: Image) -> None:
     taken = "SELECT 1 FROM images WHERE id = :id UNION ALL SELECT 1 FROM retired_images WHERE id = :id"
-    if next(iter(db.query(taken, {"id": image.id})), None):
+    if next(iter(select(db, taken, {"id": image.id})), None):
         raise Conflict(reason=f"the id {image.id} is or was another image's")
     insert_image(db, image)
 
@@ -199,7 +199,7 @@ def _deletable(db: Database, image_id: str, actor: Actor) -> Row:
 
 
 def _writer(db: Database, image_id: str) -> str | None:
-    found = db.query("SELECT id FROM imports WHERE image_id = ? AND ended_at IS NULL", [image_id])
+    found = select(db, "SELECT id FROM imports WHERE image_id = ? AND ended_at IS NULL", [image_id])
     return next((row["id"] for row in found), None)
 
 
@@ -212,7 +212,7 @@ def _delete(db: Database, image_id: str, actor: Actor) -> str | None:
     row = _deletable(db, image_id, actor)
     if _writer(db, image_id) is not None:
         raise Conflict(reason="an import is writing the image; cancel it first")
-    staged = list(db.query("SELECT sha256 FROM image_stages WHERE image_id = ?", [image_id]))
+    staged = list(select(db, "SELECT sha256 FROM image_stages WHERE image_id = ?", [image_id]))
     db.execute("DELETE FROM images WHERE id = ?", [image_id])
     if row["sha256"] is not None:
         # Whoever trusts an id must not be given other bytes under it later (OSSN-0075).
@@ -221,9 +221,9 @@ def _delete(db: Database, image_id: str, actor: Actor) -> str | None:
 
 
 def _has_blob(db: Database, sha256: str) -> bool:
-    return next(db.query("SELECT 1 FROM blobs WHERE sha256 = ?", [sha256]), None) is not None
+    return next(select(db, "SELECT 1 FROM blobs WHERE sha256 = ?", [sha256]), None) is not None
 
 
 def _blobs(db: Database, after: str, limit: int) -> list[str]:
-    rows = db.query("SELECT sha256 FROM blobs WHERE sha256 > ? ORDER BY sha256 LIMIT ?", [after, limit])
+    rows = select(db, "SELECT sha256 FROM blobs WHERE sha256 > ? ORDER BY sha256 LIMIT ?", [after, limit])
     return [row["sha256"] for row in rows]

@@ -12,7 +12,7 @@ from fetcher.index import scope
 from fetcher.index.connection import Connection
 from fetcher.index.images import insert_image, keep_blob
 from fetcher.index.receivers import Receiver, keep_notice
-from fetcher.index.rows import Row, import_row, insert, progress_columns, to_import, to_json, to_text
+from fetcher.index.rows import Row, import_row, insert, progress_columns, select, to_import, to_json, to_text
 from fetcher.index.secrets import Secrets, drop_secrets, keep_secrets, load_secrets
 from fetcher.model import Actor, Blob, Image, Import, State, Status, Verdict
 
@@ -156,7 +156,8 @@ FILTERS = ("state", "code", "method", "image_id", "user_id")
 
 def _one(db: Database, import_id: str, condition: scope.Condition) -> Row:
     where, arguments = condition
-    for row in db.query(f"SELECT * FROM imports WHERE id = :id AND {where}", {"id": import_id, **arguments}):  # noqa: S608 - our own condition
+    sql = f"SELECT * FROM imports WHERE id = :id AND {where}"  # noqa: S608 - our own condition
+    for row in select(db, sql, {"id": import_id, **arguments}):
         return row
     raise UnknownImport(id=import_id)
 
@@ -166,7 +167,7 @@ def _submit(db: Database, new: NewImport, max_queued: int) -> Import:
     if new.key is not None and (before := _made_before(db, record.project_id, new.key)) is not None:
         return before
     waiting = "SELECT count(*) AS n FROM imports WHERE ended_at IS NULL AND state = 'queued'"
-    if next(iter(db.query(waiting)))["n"] >= max_queued:
+    if next(iter(select(db, waiting)))["n"] >= max_queued:
         raise QueueFull(scope="the service's queue", limit=max_queued)
     if record.owns_image:
         insert_image(db, new.image)
@@ -185,7 +186,9 @@ def _submit(db: Database, new: NewImport, max_queued: int) -> Import:
 
 
 def _made_before(db: Database, project_id: str, key: IdempotencyKey) -> Import | None:
-    found = db.query("SELECT * FROM idempotency_keys WHERE project_id = ? AND key = ?", [project_id, key.key])
+    found = select(
+        db, "SELECT * FROM idempotency_keys WHERE project_id = ? AND key = ?", [project_id, key.key]
+    )
     for row in found:
         if row["fingerprint"] != key.fingerprint:
             raise IdempotencyMismatch
@@ -211,32 +214,32 @@ def _page(
         where += " AND (created_at, id) < (:created_at, :marker)"
         arguments |= {"created_at": start["created_at"], "marker": marker}
     order = "ORDER BY created_at DESC, id DESC LIMIT :limit"
-    rows = db.query(f"SELECT * FROM imports WHERE {where} {order}", arguments)  # noqa: S608 - our own conditions
+    rows = select(db, f"SELECT * FROM imports WHERE {where} {order}", arguments)  # noqa: S608 - our own conditions
     return [to_import(row) for row in rows]
 
 
 def _of_image(db: Database, image_id: str, condition: scope.Condition) -> list[Import]:
     where, arguments = condition
     sql = f"SELECT * FROM imports WHERE image_id = :image_id AND {where} ORDER BY created_at DESC"  # noqa: S608 - ours
-    return [to_import(row) for row in db.query(sql, {"image_id": image_id, **arguments})]
+    return [to_import(row) for row in select(db, sql, {"image_id": image_id, **arguments})]
 
 
 def _unfinished(db: Database) -> list[Import]:
-    rows = db.query("SELECT * FROM imports WHERE ended_at IS NULL ORDER BY created_at, id")
+    rows = select(db, "SELECT * FROM imports WHERE ended_at IS NULL ORDER BY created_at, id")
     return [to_import(row) for row in rows]
 
 
 def _requeue(db: Database, import_id: str, now: datetime) -> int:
     sql = """UPDATE imports SET state = 'queued', phase = NULL, claim = claim + 1, updated_at = ?
              WHERE id = ? AND ended_at IS NULL RETURNING claim"""
-    return next(iter(db.query(sql, [to_text(now), import_id])), {"claim": 0})["claim"]
+    return next(iter(select(db, sql, [to_text(now), import_id])), {"claim": 0})["claim"]
 
 
 def _claim(db: Database, import_id: str, now: datetime) -> tuple[Import, Secrets] | None:
     sql = """UPDATE imports SET state = 'running', claim = claim + 1, updated_at = :now,
                     started_at = coalesce(started_at, :now)
              WHERE id = :id AND state IN ('queued', 'waiting') RETURNING *"""
-    for row in list(db.query(sql, {"now": to_text(now), "id": import_id})):
+    for row in list(select(db, sql, {"now": to_text(now), "id": import_id})):
         return to_import(row), load_secrets(db, import_id)
     return None
 
@@ -319,7 +322,7 @@ def _cancel(db: Database, import_id: str, actor: Actor, verdict: Verdict, now: d
     sql = """UPDATE imports SET state = 'cancelled', phase = NULL, code = :code, verdict = :verdict,
                     claim = claim + 1, updated_at = :now, ended_at = :now WHERE id = :id RETURNING *"""
     arguments = {"code": verdict.code, "verdict": to_json(verdict), "now": to_text(now), "id": import_id}
-    after = to_import(next(iter(list(db.query(sql, arguments)))))
+    after = to_import(next(iter(list(select(db, sql, arguments)))))
     _release_image(db, after)
     drop_secrets(db, import_id)
     note(db, "cancelled", after, {"by": actor.user_id})
@@ -334,7 +337,7 @@ def take_image(db: Database, record: Import, status: str) -> None:
     """
     sql = "UPDATE images SET status = ?, updated_at = ? WHERE id = ? AND status = 'queued'"
     if db.execute(sql, [status, to_text(record.updated_at), record.image_id]).rowcount != 1:
-        found = db.query("SELECT status FROM images WHERE id = ?", [record.image_id])
+        found = select(db, "SELECT status FROM images WHERE id = ?", [record.image_id])
         status = next((row["status"] for row in found), "gone")
         raise Conflict(reason=f"the image is {status}, and only a queued one waits for bytes")
     _tell_failure(db, record.image_id, None)
@@ -362,7 +365,7 @@ def _release_image(db: Database, record: Import) -> None:
 
 def _provenance(db: Database, import_id: str, condition: scope.Condition) -> dict[str, Any] | None:
     _one(db, import_id, condition)
-    for row in db.query("SELECT document FROM provenance WHERE import_id = ?", [import_id]):
+    for row in select(db, "SELECT document FROM provenance WHERE import_id = ?", [import_id]):
         return msgspec.json.decode(row["document"], type=dict[str, Any])
     return None
 
@@ -374,7 +377,7 @@ def _forget(db: Database, before: datetime, most: int) -> int:
 
 
 def _counts(db: Database) -> dict[str, int]:
-    rows = db.query("SELECT state, count(*) AS n FROM imports WHERE ended_at IS NULL GROUP BY state")
+    rows = select(db, "SELECT state, count(*) AS n FROM imports WHERE ended_at IS NULL GROUP BY state")
     return {row["state"]: row["n"] for row in rows}
 
 

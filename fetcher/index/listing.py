@@ -12,6 +12,7 @@ from sqlite_utils.db import Database
 
 from fetcher.errors import InvalidRequest
 from fetcher.index import scope
+from fetcher.index.rows import select
 from fetcher.model import Actor
 
 FEW = 2000  # Up to so many rows are sooner sorted than found by walking along an index.
@@ -146,7 +147,7 @@ def _marker(db: Database, marker: str, actor: Actor, order: Order) -> dict[str, 
     where, arguments = scope.readable_images(actor)
     columns = ", ".join(f"{expression} AS m{number}" for number, (expression, _) in enumerate(order))
     sql = f"SELECT {columns} FROM images WHERE images.id = :id AND {where}"  # noqa: S608 - our own expressions
-    for row in db.query(sql, {"id": marker, **arguments}):
+    for row in select(db, sql, {"id": marker, **arguments}):
         return row
     raise InvalidRequest(field="marker", reason=f"there is no image {marker} to begin after")
 
@@ -157,7 +158,7 @@ def _rare(db: Database, terms: list[_Term], arguments: dict[str, object]) -> _Te
         if term.found:
             rows = term.images.partition(" CROSS JOIN ")[0] or "images"
             sql = f"SELECT count(*) AS n FROM (SELECT 1 FROM {rows} WHERE {term.found} LIMIT {FEW + 1})"  # noqa: S608 - ours
-            if next(iter(db.query(sql, arguments)))["n"] <= FEW:
+            if next(iter(select(db, sql, arguments)))["n"] <= FEW:
                 return term
     return None
 

@@ -7,7 +7,7 @@ from fetcher.errors import Conflict, Forbidden, QuotaExceeded, UnknownMember
 from fetcher.index import scope
 from fetcher.index.connection import Connection
 from fetcher.index.images import find_row
-from fetcher.index.rows import Row, insert, to_text
+from fetcher.index.rows import Row, insert, select, to_text
 from fetcher.model import Actor, Member
 
 
@@ -71,7 +71,7 @@ def _all(db: Database, image_id: str, actor: Actor) -> list[Member]:
     where, arguments = "", {"image_id": image_id}
     if not scope.may_change(actor, image["project_id"]):
         where, arguments = " AND member_id = :member_id", {**arguments, "member_id": actor.project_id}
-    rows = db.query(f"SELECT * FROM image_members WHERE image_id = :image_id{where}", arguments)  # noqa: S608 - ours
+    rows = select(db, f"SELECT * FROM image_members WHERE image_id = :image_id{where}", arguments)  # noqa: S608 - ours
     return [_to_member(row) for row in rows]
 
 
@@ -84,7 +84,7 @@ def _find(db: Database, image_id: str, member_id: str, actor: Actor) -> Member:
 
 def _one(db: Database, image_id: str, member_id: str) -> Member:
     sql = "SELECT * FROM image_members WHERE image_id = ? AND member_id = ?"
-    for row in db.query(sql, [image_id, member_id]):
+    for row in select(db, sql, [image_id, member_id]):
         return _to_member(row)
     raise UnknownMember(id=member_id)
 
@@ -104,7 +104,7 @@ def _add(db: Database, member: Member, actor: Actor, max_members: int) -> Member
     image = _owned(db, member.image_id, actor)
     if image["visibility"] != "shared":
         raise Forbidden(reason="only shared images have members; set visibility to shared first")
-    rows = db.query("SELECT member_id FROM image_members WHERE image_id = ?", [member.image_id])
+    rows = select(db, "SELECT member_id FROM image_members WHERE image_id = ?", [member.image_id])
     members = {row["member_id"] for row in rows}
     if member.member_id in members:
         raise Conflict(reason=f"the image is shared with {member.member_id} already")

@@ -9,7 +9,7 @@ from sqlite_utils.db import Database
 from fetcher.index.connection import Connection
 from fetcher.index.imports import note
 from fetcher.index.receivers import Receiver
-from fetcher.index.rows import to_json, to_moment, to_text
+from fetcher.index.rows import select, to_json, to_moment, to_text
 from fetcher.model import Import, Notice
 
 
@@ -53,7 +53,7 @@ def _next(db: Database, but_imports: list[str], but_projects: list[str]) -> Due 
     sql = """SELECT * FROM notices WHERE due_at IS NOT NULL
              AND import_id NOT IN (SELECT value FROM json_each(:imports))
              AND project_id NOT IN (SELECT value FROM json_each(:projects)) ORDER BY due_at LIMIT 1"""
-    for row in db.query(sql, {"imports": to_json(but_imports), "projects": to_json(but_projects)}):
+    for row in select(db, sql, {"imports": to_json(but_imports), "projects": to_json(but_projects)}):
         return Due(
             import_id=row["import_id"],
             project_id=row["project_id"],

@@ -7,7 +7,7 @@ import msgspec
 from sqlite_utils.db import Database
 
 from fetcher.index.connection import Connection
-from fetcher.index.rows import to_text
+from fetcher.index.rows import select, to_text
 from fetcher.model import Blob
 
 
@@ -107,7 +107,7 @@ def _drop(db: Database, pull_id: str) -> None:
 
 
 def _unfinished(db: Database) -> list[Kept]:
-    return [msgspec.convert(row, Kept) for row in db.query("SELECT * FROM pulls ORDER BY id")]
+    return [msgspec.convert(row, Kept) for row in select(db, "SELECT * FROM pulls ORDER BY id")]
 
 
 def _remember(db: Database, project_ids: Sequence[str], request: str, etag: str, sha256: str) -> None:
@@ -139,5 +139,5 @@ def _recall(db: Database, request: str) -> list[Remembered]:
             ),
             projects=msgspec.json.decode(f"[{row['projects']}]", type=frozenset[str]),
         )
-        for row in db.query(sql, [request])
+        for row in select(db, sql, [request])
     ]

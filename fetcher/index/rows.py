@@ -1,16 +1,30 @@
 """Rows of the index to values and back."""
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
 import msgspec
 from sqlite_utils.db import Database
+from sqlite_utils.utils import dedupe_keys
 
 from fetcher.model import Attempt, FormatVerdict, Image, Import, Notice, Submission, Verdict
 
 Row = Mapping[str, Any]
+
+
+def select(
+    db: Database, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()
+) -> Generator[dict[str, Any], None, None]:
+    """Read rows as dictionaries; the statement runs when this is called.
+
+    sqlite-utils' own reads the statement's words and puts a savepoint around
+    each, in case that it writes: three statements in place of one.
+    """
+    cursor = db.conn.execute(sql, parameters)
+    names = dedupe_keys(column[0] for column in cursor.description)
+    return (dict(zip(names, row, strict=True)) for row in cursor)
 
 
 def insert(db: Database, table: str, row: dict[str, Any]) -> None:

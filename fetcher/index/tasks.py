@@ -6,7 +6,7 @@ from sqlite_utils.db import Database
 from fetcher.errors import InvalidRequest, UnknownImport
 from fetcher.index import scope
 from fetcher.index.connection import Connection
-from fetcher.index.rows import to_import
+from fetcher.index.rows import select, to_import
 from fetcher.model import Actor, Import, State
 
 TASK_ORDERS = {
@@ -79,7 +79,7 @@ def _page(db: Database, actor: Actor, query: TaskQuery) -> list[Import]:
     key, sign = TASK_ORDERS[query.sort_key], "<" if query.is_descending else ">"
     if query.marker is not None:
         sql = f"SELECT {key} AS value FROM imports WHERE id = :marker AND {where}"  # noqa: S608 - our own expressions
-        marker = next(iter(db.query(sql, {**wanted, "marker": query.marker})), None)
+        marker = next(iter(select(db, sql, {**wanted, "marker": query.marker})), None)
         if marker is None:
             raise InvalidRequest(field="marker", reason=f"there is no task {query.marker} to begin after")
         arguments |= {"marker": query.marker, "value": marker["value"]}
@@ -87,7 +87,7 @@ def _page(db: Database, actor: Actor, query: TaskQuery) -> list[Import]:
     direction = "DESC" if query.is_descending else "ASC"
     sql = f"""SELECT * FROM imports WHERE {" AND ".join(conditions)}
               ORDER BY {key} {direction}, imports.id {direction} LIMIT :limit"""  # noqa: S608 - our own expressions
-    return [to_import(row) for row in db.query(sql, arguments)]
+    return [to_import(row) for row in select(db, sql, arguments)]
 
 
 def _find(db: Database, import_id: str, actor: Actor, methods: tuple[str, ...]) -> Import:
@@ -95,6 +95,6 @@ def _find(db: Database, import_id: str, actor: Actor, methods: tuple[str, ...]) 
     arguments = {**arguments, "id": import_id}
     marks = _marks("method", methods, arguments)
     sql = f"SELECT * FROM imports WHERE id = :id AND method IN ({marks}) AND {where}"  # noqa: S608 - ours
-    for row in db.query(sql, arguments):
+    for row in select(db, sql, arguments):
         return to_import(row)
     raise UnknownImport(id=import_id)

@@ -8,7 +8,7 @@ from sqlite_utils.db import Database
 
 from fetcher.errors import BytesDamaged
 from fetcher.index.connection import Connection
-from fetcher.index.rows import to_text
+from fetcher.index.rows import select, to_text
 from fetcher.index.upkeep_schema import COUNTED
 
 MOST_NAMED = 10
@@ -119,7 +119,7 @@ BLOB = "SELECT sha256, size, fault, note FROM blobs"
 
 
 def _blobs(db: Database, sql: str, arguments: list[Any]) -> list[BlobState]:
-    return [msgspec.convert(row, BlobState) for row in db.query(sql, arguments)]
+    return [msgspec.convert(row, BlobState) for row in select(db, sql, arguments)]
 
 
 def _loose(db: Database, before: str | None) -> list[str]:

@@ -10,7 +10,7 @@ from fetcher.errors import Conflict
 from fetcher.index.connection import Connection
 from fetcher.index.images import keep_blob
 from fetcher.index.imports import give_blob, keep_story, note, take_image, update
-from fetcher.index.rows import import_row, insert, to_json, to_text
+from fetcher.index.rows import import_row, insert, select, to_json, to_text
 from fetcher.model import Blob, FormatVerdict, Image, Import
 
 
@@ -78,7 +78,7 @@ def _stage(db: Database, record: Import, blob: Blob) -> bool:
 
 def _staged(db: Database, image_id: str) -> Stage | None:
     sql = "SELECT blobs.*, image_stages.format FROM image_stages JOIN blobs USING (sha256) WHERE image_id = ?"
-    for row in db.query(sql, [image_id]):
+    for row in select(db, sql, [image_id]):
         return Stage(
             blob=Blob(
                 sha256=row["sha256"],

@@ -17,6 +17,7 @@ from tests.lab import behaviours
 from tests.lab.origin import Origin
 from tests.service import Running
 from tests.store.faults import FaultyDisk
+from tests.test_crash import agree
 
 SIZE = 366 * 4096
 FAULTS = [
@@ -145,7 +146,8 @@ async def test_a_file_system_that_is_really_full(size: int, tmp_path: Path) -> N
     try:
         bodies = [raw(4 << 20, seed=seed) for seed in range(5)]
         routes = {f"/{n}": behaviours.serve(body) for n, body in enumerate(bodies)}
-        async with Origin(routes) as origin, Running(tmp_path, origin) as service:
+        small = {"/small": behaviours.serve(raw(1000))}
+        async with Origin(routes | small) as origin, Running(tmp_path, origin) as service:
             made = [await service.submit(url=origin.url(path)) for path in routes]
             ended = [await service.ended(record["id"]) for record in made]
             codes = sorted(record["verdict"]["code"] for record in ended)
@@ -153,5 +155,13 @@ async def test_a_file_system_that_is_really_full(size: int, tmp_path: Path) -> N
             assert set(codes) <= {"ok", "store-full", "store-failed"}
             assert codes.count("ok") < len(bodies)
             assert len(service.traces()) == kept
+            for record in ended:
+                if record["state"] == "succeeded":
+                    status, _, _ = await service.call("DELETE", f"/v2/images/{record['image_id']}")
+                    assert status == 204
+            assert service.traces() == []
+            again = await service.run(url=origin.url("/small"))
+            assert again["state"] == "succeeded"
+        agree(service.data)
     finally:
         subprocess.run(["umount", str(tmp_path / "data")], check=True)
