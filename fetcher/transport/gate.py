@@ -26,6 +26,7 @@ from fetcher.guards.url import CheckedUrl
 from fetcher.model import Hop
 from fetcher.transport import faults
 from fetcher.transport.dial import Conversation, Handover, connect
+from fetcher.transport.held import Shared
 from fetcher.transport.names import LookUp, Names, ask_machine
 from fetcher.transport.places import Places
 from fetcher.transport.plan import Plan
@@ -40,7 +41,6 @@ UNREACHABLE = (AddressForbidden, NameUnresolved, ConnectFailed)
 MOST_BUFFERED_BYTES = 262_144
 LEAST_BUFFERED_BYTES = 16_384
 # One read of a body of known length: the kernel has seldom more, and it fits the processor's cache.
-SCRATCH_BYTES = 1_048_576
 
 
 class Gate:
@@ -55,7 +55,7 @@ class Gate:
         self._places = Places()
         self._trust = Trust()
         self._open = 0
-        self._scratch = memoryview(bytearray(SCRATCH_BYTES))
+        self._shared = Shared()
 
     async def close(self) -> None:
         """Hold nothing open: sources close with the blocks they were opened in."""
@@ -91,6 +91,7 @@ class Gate:
             async with AsyncExitStack() as stack:
                 source = await self._pull(request.settled(), settings, record, stack)
                 source.hops = tuple(hops)
+                stack.callback(source.close)
                 yield source
         finally:
             self._open -= 1
@@ -200,10 +201,10 @@ class Gate:
 
     def _hasten(self, walk: Walk, source: Source) -> Source:
         def room() -> int:
-            return self._share_bytes(walk.settings, SCRATCH_BYTES)
+            return self._shared.room(walk.settings.imports.buffer_bytes // 4)
 
         if walk.conversation is not None:
-            source.hasten(walk.conversation, self._scratch, room)
+            source.hasten(walk.conversation, self._shared, room)
         return source
 
     def _share_bytes(self, settings: Settings, most: int) -> int:

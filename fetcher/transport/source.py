@@ -15,6 +15,7 @@ from fetcher.model import Hop
 from fetcher.transport import faults
 from fetcher.transport.body import Body
 from fetcher.transport.dial import Conversation
+from fetcher.transport.held import Shared
 
 # What says something of the bytes or their source; all else is of no use to anybody later.
 SHOWN_FIELDS = (
@@ -78,7 +79,7 @@ class Source:
         """Tell the seconds spent waiting for the source, as a clock for the rate floor."""
         return self.waited_seconds
 
-    def hasten(self, conversation: Conversation, scratch: memoryview, room: Callable[[], int]) -> None:
+    def hasten(self, conversation: Conversation, shared: Shared, room: Callable[[], int]) -> None:
         """Read what follows straight from the connection where the head said how long it is.
 
         A body that has come already, or soon will have, stays with aiohttp.
@@ -88,8 +89,13 @@ class Source:
         left = (self._body_bytes or 0) - content.total_bytes
         if not self._has_body or left < LEAST_DIRECT_BYTES or conversation.transport is None:
             return
-        self._content = body = Body(conversation, scratch, content.read_nowait(), left, room)
+        self._content = body = Body(conversation, shared, content.read_nowait(), left, room)
         body.begin()
+
+    def close(self) -> None:
+        """Hold nothing any more."""
+        if isinstance(self._content, Body):
+            self._content.close()
 
     async def read(self) -> bytes:
         """Wait for the next bytes and take all that have come; empty at the honest end.

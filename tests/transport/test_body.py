@@ -11,7 +11,8 @@ import uvloop
 
 from fetcher.errors import SourceTooSlow, Truncated
 from fetcher.transport import Gate, SourceRequest
-from fetcher.transport.body import BLOCK_BYTES, Body
+from fetcher.transport.body import Body
+from fetcher.transport.held import BLOCK_BYTES
 from fetcher.transport.source import Source
 from tests.lab import Origin, lab_settings
 from tests.lab.behaviours import answer, cut, serve, stall
@@ -122,7 +123,7 @@ def test_the_source_waits_when_nobody_reads(run: Run) -> None:
             before = origin.sent_bytes
             await asyncio.sleep(0.1)
         assert isinstance(source._content, Body)
-        assert source._content._held_bytes < 4 << 20
+        assert source._content.held_bytes < 4 << 20
         assert before < len(large)
         await read_all(source)
         assert source.received_bytes == len(large)
