@@ -2,20 +2,22 @@
 
 import asyncio
 import fcntl
+import io
 import os
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
-import aiofiles
+from aiofiles.threadpool import wrap
 
 from fetcher.crash import reach
 from fetcher.errors import StoreFailed, StoreFull
 from fetcher.store.disk import DISK, Disk
+from fetcher.store.opening import opened
 from fetcher.store.reservation import Reservation
 from fetcher.store.staged import Staged, mark_of, reopen, translate
 
@@ -100,22 +102,13 @@ class Store:
         """
         path = self.staging / f"{import_id}.{claim}"
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
-        opening = asyncio.ensure_future(self._run("stage", lambda: self._disk.open(path, flags)))
-        try:
-            descriptor = await asyncio.shield(opening)
-        except asyncio.CancelledError:
-            # The thread makes the file all the same: nobody else would remove it.
-            while not opening.done():
-                with suppress(asyncio.CancelledError):
-                    await asyncio.wait({opening})
-            self._drop(path, opening)
-            raise
+        opening = self._run("stage", lambda: self._disk.open(path, flags))
+        descriptor = await opened(opening, lambda made: self._drop(path, made))
         reach("store.staged")
         return Staged(path, descriptor, disk=self._disk, is_direct=self._is_direct)
 
-    def _drop(self, path: Path, opening: "asyncio.Future[int]") -> None:
-        if not opening.cancelled() and opening.exception() is None:
-            self._remove(Staged(path, opening.result(), disk=self._disk).discard, path)
+    def _drop(self, path: Path, descriptor: int) -> None:
+        self._remove(Staged(path, descriptor, disk=self._disk).discard, path)
 
     async def reopen(self, name: str, size: int) -> Staged | None:
         """Take up a file that an earlier process left in staging, made this long; None where it is gone.
@@ -199,18 +192,22 @@ class Store:
         Raises:
             StoreFailed: The bytes are not there or cannot be read.
         """
+        path = self.blob_path(sha256)
+        raw = await opened(self._run("read", lambda: path.open("rb", buffering=0)), io.FileIO.close)
         try:
-            async with aiofiles.open(self.blob_path(sha256), "rb", buffering=0, executor=self._pool) as file:
-                await file.seek(offset)
-                left = length
-                while left is None or left > 0:
-                    chunk = await file.read(READ_BYTES if left is None else min(READ_BYTES, left))
-                    if not chunk:
-                        return
-                    left = None if left is None else left - len(chunk)
-                    yield chunk
+            file = wrap(raw, executor=self._pool)
+            await file.seek(offset)
+            left = length
+            while left is None or left > 0:
+                chunk = await file.read(READ_BYTES if left is None else min(READ_BYTES, left))
+                if not chunk:
+                    return
+                left = None if left is None else left - len(chunk)
+                yield chunk
         except OSError as error:
             raise translate(error, "read") from error
+        finally:
+            raw.close()
 
     async def discard(self, staged: Staged) -> None:
         """Remove a staged file; one that the file system does not let go of is kept in `leftovers`."""

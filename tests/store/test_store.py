@@ -1,5 +1,6 @@
 """The store: durable before visible, equal bytes once, nothing left of what failed."""
 
+import asyncio
 import errno
 import hashlib
 import os
@@ -178,3 +179,28 @@ def test_one_import_alone_may_take_all_room_also_while_bytes_wait(store: Store) 
         with store.reserve("p") as another, pytest.raises(StoreFull):
             another.expect(1)
     assert store._promised == 0
+
+
+async def test_a_reader_that_is_cancelled_while_it_opens_leaves_nothing_open(store: Store) -> None:
+    """The thread opens the file all the same; nobody else would close it."""
+    sha256 = "ab" * 32
+    path = store.blob_path(sha256)
+    os.mkfifo(path)  # Opening it waits for somebody who writes.
+
+    async def read() -> list[bytes]:
+        return [chunk async for chunk in store.read(sha256)]
+
+    reading = asyncio.create_task(read())
+    writer = -1
+    while writer < 0:
+        await asyncio.sleep(0.01)
+        reading.cancel()
+        try:
+            writer = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            continue  # The thread is not that far yet.
+    await asyncio.wait({reading})
+    assert reading.cancelled()
+    with pytest.raises(BrokenPipeError):
+        os.write(writer, b"x")  # Nobody has the other end open.
+    os.close(writer)
