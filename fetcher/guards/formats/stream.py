@@ -7,6 +7,7 @@ from fetcher.guards.formats.report import HEAD_BYTES, LARGEST_WINDOW, End, Steps
 TAIL_BYTES = 65_557  # What a zip's end record can take with the longest comment.
 LARGEST_KEPT = 262_144  # Longer chunks are cut, so that a reference cannot hold megabytes.
 SMALLEST_KEPT = 4_096  # Shorter chunks are gathered, so that objects do not outweigh bytes.
+MOST_SPARE = 16_384  # More than this before the end is cut off: a thousand slow imports each hold one.
 MOST_WINDOWS = 262_144  # A third of a second of work; 32 GiB that zstd packed into its largest blocks.
 MOST_WINDOW_BYTES = 67_108_864  # The tables of a QCOW2 disk of 512 GiB.
 NEVER = 1 << 63
@@ -45,6 +46,10 @@ class Tail:
         self._held += size
         while self._held - len(chunks[0]) >= TAIL_BYTES:
             self._held -= len(chunks.popleft())
+        spare = self._held - TAIL_BYTES
+        if spare > MOST_SPARE:
+            chunks[0] = chunks[0][spare:]
+            self._held -= spare
 
     def read(self) -> bytes:
         """Return the last `TAIL_BYTES` bytes, or all if there are fewer."""

@@ -5,7 +5,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fetcher.guards.formats.report import Steps, Window
-from fetcher.guards.formats.stream import TAIL_BYTES, Reader, Tail, behind_head
+from fetcher.guards.formats.stream import (
+    MOST_SPARE,
+    SMALLEST_KEPT,
+    TAIL_BYTES,
+    Reader,
+    Tail,
+    behind_head,
+)
 
 STREAM = bytes(number * 7 % 251 for number in range(300_000))
 
@@ -74,7 +81,7 @@ def test_tail_is_the_last_bytes(sizes: list[int]) -> None:
         tail.add(chunk)
         stream += chunk
         at += size
-        assert tail.retained_bytes <= TAIL_BYTES + 262_144
+        assert tail.retained_bytes <= TAIL_BYTES + MOST_SPARE + SMALLEST_KEPT
     assert tail.read() == stream[-TAIL_BYTES:]
 
 
