@@ -68,6 +68,9 @@ class Status(StrEnum):
 
 
 # Names of the Image API's own attributes: no custom property may take one.
+# What file systems and disks write whole: pieces that end at one need not be cut again on their way.
+BLOCK_BYTES = 4096
+
 RESERVED_PROPERTIES = frozenset(
     {
         *(

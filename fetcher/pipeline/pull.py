@@ -5,9 +5,8 @@ from typing import Protocol
 
 from fetcher.errors import SourceFailure
 from fetcher.guards.base import Guard
+from fetcher.model import BLOCK_BYTES
 from fetcher.pipeline.lanes import Lanes
-
-BLOCK_BYTES = 4096
 
 
 class Peer(Protocol):

@@ -6,8 +6,8 @@ import os
 import threading
 from pathlib import Path
 
+from fetcher.model import BLOCK_BYTES
 from fetcher.store.disk import Disk
-from fetcher.store.sparse import BLOCK_BYTES
 
 # Smaller pieces are joined by the page cache; each would wait for the disk by itself.
 LEAST_BYTES = 262_144

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-BLOCK_BYTES = 4096
+from fetcher.model import BLOCK_BYTES
+
 ZEROS = bytes(BLOCK_BYTES)
 
 

@@ -196,10 +196,13 @@ class Store:
         raw = await opened(self._run("read", lambda: path.open("rb", buffering=0)), io.FileIO.close)
         try:
             file = wrap(raw, executor=self._pool)
-            await file.seek(offset)
+            raw.seek(offset)
             left = length
             while left is None or left > 0:
-                chunk = await file.read(READ_BYTES if left is None else min(READ_BYTES, left))
+                # A thread that still reads must not meet a descriptor that is somebody else's by then.
+                chunk = await opened(
+                    file.read(READ_BYTES if left is None else min(READ_BYTES, left)), _let_go
+                )
                 if not chunk:
                     return
                 left = None if left is None else left - len(chunk)
@@ -294,3 +297,7 @@ class Store:
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)
         except OSError as error:
             raise translate(error, doing) from error
+
+
+def _let_go(_chunk: bytes) -> None:
+    """Nothing is to be undone of what was read."""

@@ -3,6 +3,8 @@
 from collections import deque
 from collections.abc import Callable
 
+from fetcher.model import BLOCK_BYTES
+
 SCRATCH_BYTES = 1_048_576
 LEAST_BYTES = 16_384
 OWN_BYTES = 1_048_576
@@ -10,7 +12,6 @@ FAST_BYTES = 524_288  # Without a pause between: a source that is worth a buffer
 PAUSE_SECONDS = 0.05
 # TLS may hand over what it holds all at once: 256 KiB of records in asyncio and uvloop, and the one begun.
 SECURE_BYTES = 294_912
-BLOCK_BYTES = 4_096  # Chunks that end where a block of the file does need not be cut once more to be written.
 
 
 class Shared:

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from fetcher.errors import SourceTooSlow, TooManyBytes
 from fetcher.guards.size import ByteCap
+from fetcher.model import BLOCK_BYTES
 from fetcher.pipeline import PeerClock, Workshop, pull
-from fetcher.pipeline.pull import BLOCK_BYTES
 
 
 class Pieces:

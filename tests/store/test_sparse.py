@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fetcher.model import BLOCK_BYTES
 from fetcher.store import Store
-from fetcher.store.sparse import BLOCK_BYTES, written_runs
+from fetcher.store.sparse import written_runs
 from tests.images import raw
 
 MIB = 1 << 20

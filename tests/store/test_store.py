@@ -3,8 +3,10 @@
 import asyncio
 import errno
 import hashlib
+import io
 import os
 import resource
+import threading
 from pathlib import Path
 
 import pytest
@@ -204,3 +206,35 @@ async def test_a_reader_that_is_cancelled_while_it_opens_leaves_nothing_open(sto
     with pytest.raises(BrokenPipeError):
         os.write(writer, b"x")  # Nobody has the other end open.
     os.close(writer)
+
+
+async def test_a_reader_that_is_cancelled_while_it_reads_closes_nothing_under_its_thread(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A descriptor that is closed while a thread reads may be another file's by then."""
+    sha256 = "cd" * 32
+    store.blob_path(sha256).write_bytes(b"bytes")
+    reads, may_go_on = threading.Event(), threading.Event()
+    is_open: list[bool] = []
+
+    class Slow(io.FileIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            reads.set()
+            may_go_on.wait(10)
+            is_open.append(not self.closed)
+            return super().read(size)
+
+    monkeypatch.setattr(Path, "open", lambda path, _mode, buffering: Slow(path) if buffering == 0 else None)
+
+    async def read() -> list[bytes]:
+        return [chunk async for chunk in store.read(sha256)]
+
+    reading = asyncio.create_task(read())
+    await asyncio.to_thread(reads.wait, 10)
+    reading.cancel()
+    await asyncio.sleep(0)
+    assert not reading.done()
+    may_go_on.set()
+    await asyncio.wait({reading})
+    assert reading.cancelled()
+    assert is_open == [True]

@@ -10,9 +10,9 @@ import trustme
 import uvloop
 
 from fetcher.errors import SourceTooSlow, Truncated
+from fetcher.model import BLOCK_BYTES
 from fetcher.transport import Gate, SourceRequest
 from fetcher.transport.body import Body
-from fetcher.transport.held import BLOCK_BYTES
 from fetcher.transport.source import Source
 from tests.lab import Origin, lab_settings
 from tests.lab.behaviours import answer, cut, serve, stall
