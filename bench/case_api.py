@@ -11,7 +11,7 @@ from sqlite_utils.db import Database
 
 from bench.figures import Row, compare, row
 from bench.lab import Lab, Service, make_file, origin, service
-from fetcher.index.schema import migrate
+from fetcher.index.sqlite.schema import migrate
 
 SIZES = (100, 10_000, 100_000, 1_000_000)
 GLANCE_LIST_MS = 297.0  # Glance 33.0.0 with MariaDB, 10,000 images, list of 100, p50

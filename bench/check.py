@@ -24,13 +24,13 @@ from bench.lab import MIB, toml
 from fetcher.config import Settings, load_settings
 from fetcher.guards import format_guard
 from fetcher.guards.base import Guard
-from fetcher.guards.pace import RateFloor
-from fetcher.guards.size import ByteCap
-from fetcher.index import listing
+from fetcher.guards.stream.pace import RateFloor
+from fetcher.guards.stream.size import ByteCap
+from fetcher.index.sqlite import listing
 from fetcher.logs import set_up_logs
 from fetcher.model import Actor, Submission
-from fetcher.pipeline import PeerClock, Workshop, pull
-from server import Service
+from fetcher.pipeline import PeerClock, WorkerPool, pull
+from fetcher.service import Service
 
 PIECES = 512
 
@@ -88,8 +88,8 @@ async def _calls_of_pull(size: int) -> float:
     settings = load_settings()
     counts = []
     for pieces in (PIECES, 2 * PIECES):
-        workshop = Workshop(threads=1, buffer_bytes=64 * MIB, piece_bytes=MIB)
-        lanes = workshop.lanes([len])  # type: ignore[list-item] # a work whose cost is known
+        worker_pool = WorkerPool(threads=1, buffer_bytes=64 * MIB, piece_bytes=MIB)
+        lanes = worker_pool.lanes([len])  # type: ignore[list-item] # a work whose cost is known
         clock = PeerClock(lambda: 0.0)
         calls = Calls()
         sys.setprofile(calls._see)  # noqa: SLF001 - this thread alone
@@ -98,7 +98,7 @@ async def _calls_of_pull(size: int) -> float:
         )
         sys.setprofile(None)
         await lanes.close()
-        workshop.close()
+        worker_pool.close()
         counts.append(calls.count)
     return (counts[1] - counts[0]) / PIECES
 
@@ -133,7 +133,7 @@ async def _of_requests() -> list[Count]:
             set_up_logs(service.settings)
             async with service.app.router.lifespan_context(service.app):
                 # Submissions stay in line: nothing is looked up or dialled.
-                service.app.state.house.importer._dispatch = lambda: None  # noqa: SLF001
+                service.app.state.services.importer._dispatch = lambda: None  # noqa: SLF001
                 rows = await _requests(service, calls)
         return rows
 

@@ -19,8 +19,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from oslo_utils.imageutils import format_inspector  # after the path
 
-from tests.guards.formats import build, corpus, documentation, peers  # after the path
-from tests.guards.formats.truth import HONEST, NO_IMAGE, UNSAFE, truth_of  # after the path
+from tests.guards.stream.formats import build, corpus, documentation, peers  # after the path
+from tests.guards.stream.formats.truth import HONEST, NO_IMAGE, UNSAFE, truth_of  # after the path
 
 CHUNKS = (1_460, 16_384, 65_536, 262_144, 1_048_576)
 SECONDS = 0.5

@@ -217,7 +217,7 @@ class Service:
             cwd=ROOT,
         )
         self.port = 0
-        while not self._answers():
+        while not self._opener():
             if self.process.poll() is not None or time.perf_counter() - began > 120:
                 raise Missing(f"the service did not start: {self.said()[-500:]}")
             time.sleep(0.005)
@@ -228,7 +228,7 @@ class Service:
         """What it wrote to its standard error."""
         return (self.home / "stderr").read_text()
 
-    def _answers(self) -> bool:
+    def _opener(self) -> bool:
         if not self.port:
             self._find_port()
             return False

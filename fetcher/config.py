@@ -160,7 +160,7 @@ class Quota(Section, frozen=True, kw_only=True):
         return self.max_images, self.max_bytes
 
 
-class Upkeep(Section, frozen=True, kw_only=True):
+class Maintenance(Section, frozen=True, kw_only=True):
     """Looking after the store."""
 
     scrub_days: Seconds
@@ -375,7 +375,7 @@ class Settings(Section, frozen=True, kw_only=True):
     image_api: ImageApi
     store: Store
     quota: Quota
-    upkeep: Upkeep
+    upkeep: Maintenance
     url: Url
     address: AddressRules
     dns: Dns

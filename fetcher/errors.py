@@ -16,7 +16,7 @@ class Failure(Exception):
     code: ClassVar[str] = ""
     title: ClassVar[str] = ""
     advice: ClassVar[str] = ""
-    told_as: ClassVar["type[Failure] | None"] = None
+    public_class: ClassVar["type[Failure] | None"] = None
     retryable: ClassVar[bool] = False
     hidden: ClassVar[frozenset[str]] = frozenset()
 
@@ -34,7 +34,7 @@ class Failure(Exception):
 
     def public(self) -> "Failure":
         """The failure as the submitter may see it."""
-        return self if self.told_as is None else self.told_as()
+        return self if self.public_class is None else self.public_class()
 
     def public_fields(self) -> dict[str, Any]:
         """The facts that the submitter may see, without those not known."""
@@ -98,7 +98,7 @@ class AddressForbidden(Rejection):
     code = "address-forbidden"
     title = "The source {host} is at {address}, port {port}, which we do not fetch from: {reason}."
     advice = "Host the image on the public internet, or ask the operator to allow the address."
-    told_as = SourceUnreachable
+    public_class = SourceUnreachable
     host: str
     address: str
     port: int
@@ -112,7 +112,7 @@ class NameUnresolved(SourceFailure):
     code = "name-unresolved"
     title = "The name {host} could not be resolved: {reason}."
     advice = "Check the host name, then submit the URL again."
-    told_as = SourceUnreachable
+    public_class = SourceUnreachable
     retryable = True
     host: str
     reason: str
@@ -125,7 +125,7 @@ class ConnectFailed(SourceFailure):
     code = "connect-failed"
     title = "No connection to {host}, port {port}: {reason}."
     advice = "Check that the source is up, then submit the URL again."
-    told_as = SourceUnreachable
+    public_class = SourceUnreachable
     retryable = True
     host: str
     port: int

@@ -5,10 +5,10 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_net
 
 from fetcher.config import load_settings
 from fetcher.errors import AddressForbidden
-from fetcher.guards.address import DENIED_V4, DENIED_V6, HARD, check_address
+from fetcher.guards.network.address import DENIED_V4, DENIED_V6, HARD, check_address
 from fuzz.choices import Choices
 
-INSTRUMENT = ["fetcher.guards.address", "fetcher.config"]
+INSTRUMENT = ["fetcher.guards.network.address", "fetcher.config"]
 SETTINGS = tuple(
     load_settings(changes={"address": address})
     for address in (

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 from fetcher.config import load_settings
 from fetcher.errors import Failure, SourceStatus
-from fetcher.guards.digest_headers import parse_digests
-from fetcher.guards.response import Head, Reply, Wanted, check_head
+from fetcher.guards.network.response import Head, Reply, Wanted, check_head
+from fetcher.parsers.digest_headers import parse_digests
 from fuzz.choices import Choices
 
 INSTRUMENT = ["fetcher.guards", "http_sf"]

@@ -3,10 +3,10 @@
 import hashlib
 
 from fetcher.errors import ChecksumFileUnusable
-from fetcher.guards.sums import parse_sums
+from fetcher.parsers.sums import parse_sums
 from fuzz.choices import Choices
 
-INSTRUMENT = ["fetcher.guards.sums"]
+INSTRUMENT = ["fetcher.parsers.sums"]
 A, B = hashlib.sha256(b"a").hexdigest(), hashlib.sha256(b"b").hexdigest()
 LONG = hashlib.sha512(b"a").hexdigest()
 TOKENS = (

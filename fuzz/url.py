@@ -6,8 +6,8 @@ from yarl import URL
 
 from fetcher.config import load_settings
 from fetcher.errors import BadRedirect, InvalidUrl, TooManyRedirects
-from fetcher.guards.redirects import next_location
-from fetcher.guards.url import check_url, redact_url
+from fetcher.guards.network.redirects import next_location
+from fetcher.guards.request.url import check_url, redact_url
 from fuzz.choices import Choices
 
 INSTRUMENT = ["fetcher.guards", "idna", "yarl"]

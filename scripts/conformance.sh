@@ -10,7 +10,7 @@ set -euo pipefail
 peers=$(cd "${1:-}" 2>/dev/null && pwd) || peers=
 if [ -z "$peers" ] || [ ! -e "$peers/run_tempest.sh" ]; then
     echo "The scripts of the real clients are not at '${1:-}': give their folder, make conformance PEERS=FOLDER." >&2
-    echo "Without them, tests/api/v2 makes the same calls." >&2
+    echo "Without them, tests/api/image_v2 makes the same calls." >&2
     exit 2
 fi
 here=$(cd "$(dirname "$0")/.." && pwd)

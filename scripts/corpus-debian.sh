@@ -1,6 +1,6 @@
 #!/bin/sh
 # Fetch third-party disk images out of Debian source packages, for the tests of the format guard.
-# They are never committed; tests/guards/formats/test_debian.py uses them where they are.
+# They are never committed; tests/guards/stream/formats/test_debian.py uses them where they are.
 # Usage: corpus-debian.sh [FOLDER]    (FOLDER: build/corpus-debian; about 45 MB are downloaded)
 set -eu
 cd "$(dirname "$0")/.."

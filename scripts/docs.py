@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from fetcher.api.discovery import describe  # noqa: E402
+from fetcher.api.submit.discovery import describe  # noqa: E402
 from fetcher.cli.manual import manual_page  # noqa: E402
 from fetcher.cli.reference import reference_page  # noqa: E402
 from fetcher.config import load_settings  # noqa: E402
@@ -78,7 +78,7 @@ change, `end` with the last one. With `notify_url` a receiver is told of the end
 def api_page() -> str:
     """Every operation, and the fields of a submission."""
     from fetcher.api.app import build_app
-    from fetcher.api.openapi import api_document
+    from fetcher.api.openapi.document import api_document
 
     settings = load_settings()
     document = api_document(build_app(lambda: settings, None).routes, "", settings)

@@ -15,7 +15,7 @@ import aiohttp
 import tomlkit
 import uvicorn
 
-from server import Service, bind
+from fetcher.service import Service, bind
 from tests.lab.origin import Origin
 
 PATIENT_SECONDS = 100

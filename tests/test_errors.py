@@ -15,7 +15,7 @@ from fetcher.errors import (
     StoreFailed,
     table,
 )
-from fetcher.importer.verdicts import state_of, verdict_of
+from fetcher.importer.records.verdicts import state_of, verdict_of
 
 SAMPLES = {
     str: "x",

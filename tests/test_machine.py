@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from fetcher.errors import Conflict, Failure, QuotaExceeded, StoreFailed, UnknownImage
-from fetcher.importer.agreement import Agreement
+from fetcher.maintenance.fsck import Fsck
 from fetcher.model import Actor, State, Submission
-from fetcher.store.disk import Disk
-from server import Service
+from fetcher.service import Service
+from fetcher.store.filesystem.disk import Disk
 from tests.images import raw
-from tests.importer.test_upkeep import rot
 from tests.lab import behaviours
 from tests.lab.origin import Origin
+from tests.maintenance.test_service import rot
 from tests.service import Running
 from tests.test_crash import agree
 
@@ -87,7 +87,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     async def _open(self) -> None:
         self.stack = AsyncExitStack()
-        self.house = await self.stack.enter_async_context(self.service.open_house())
+        self.house = await self.stack.enter_async_context(self.service.open_services())
         self.mains = Mains()
         self.house.store._disk = self.mains
 
@@ -171,7 +171,7 @@ class StoreMachine(RuleBasedStateMachine):
         stranger.unlink()
 
     async def _gc(self, stranger: Path) -> None:
-        agreement = Agreement(self.house.index, self.house.store, bytes_per_second=1 << 40)
+        agreement = Fsck(self.house.index, self.house.store, bytes_per_second=1 << 40)
         assert await agreement.unknown_files() == [stranger]
         assert await agreement.leftovers() == []
         found = [finding.kind async for finding in agreement.findings()]

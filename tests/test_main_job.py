@@ -96,7 +96,7 @@ async def test_plain_attacks_end_in_their_code_and_leave_no_trace(name: str, tmp
             assert ended["state"] in {"refused", "failed"}
             assert ended["verdict"]["advice"]
             assert service.traces() == []
-            assert await service.service.app.state.house.index.images.blobs() == []
+            assert await service.service.app.state.services.index.images.blobs() == []
             await origin.wait_idle()
         assert canary.accepted == 0
 
@@ -362,7 +362,7 @@ async def test_an_import_is_counted_while_it_is_claimed(
         Origin({"/disk": behaviours.serve(raw(100_000))}) as origin,
         Running(tmp_path, origin) as service,
     ):
-        records = service.service.app.state.house.index.imports
+        records = service.service.app.state.services.index.imports
         claim, may_go_on = records.claim, asyncio.Event()
 
         async def claim_later(*arguments: Any) -> Any:

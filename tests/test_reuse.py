@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.v2.cloud import Cloud
+from tests.api.image_v2.cloud import Cloud
 from tests.images import raw
 from tests.lab import behaviours
 from tests.lab.origin import Exchange, Origin
@@ -85,7 +85,7 @@ async def test_a_pull_with_a_key_leaves_nothing_to_those_without(tmp_path: Path)
         assert (refused["state"], refused["verdict"]["fields"]) == ("failed", {"status": 401})
         assert (await run("bob", **key))["state"] == "succeeded"
         assert [request.header("If-None-Match") for request in origin.requests] == [None] * 3
-        index = cloud.service.app.state.house.index
+        index = cloud.service.app.state.services.index
         assert await index.connection.read(lambda db: db.table("remembered_urls").count) == 0
 
 

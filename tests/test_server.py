@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import server
+from fetcher import service as server
 from tests.service import Running
 
 ROOT = Path(__file__).parent.parent

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from fetcher.guards.quota import QuotaCap
-from fetcher.store.disk import Disk
-from fetcher.store.reservation import Reservation
+from fetcher.guards.stream.quota import QuotaCap
+from fetcher.store.filesystem.disk import Disk
+from fetcher.store.filesystem.reservation import Reservation
 from tests.images import raw
 from tests.lab import behaviours
 from tests.lab.origin import Exchange, Origin
@@ -41,7 +41,7 @@ async def gone(service: Running, code: str, origin: Origin, path: str = "/x") ->
     ended = await service.run(url=origin.url(path))
     assert ended["verdict"]["code"] == code, ended
     assert service.traces() == []
-    house = service.service.app.state.house
+    house = service.service.app.state.services
     usage = await house.index.usage.find("default")
     assert (usage.images, usage.bytes, usage.held_bytes) == (0, 0, 0)
     assert house.store._promised == 0
@@ -82,7 +82,7 @@ async def test_bytes_without_end_stop_at_the_reserve(tmp_path: Path, monkeypatch
         Origin({"/x": behaviours.endless(ENDLESS)}) as origin,
         Running(tmp_path, origin, store=keys) as service,
     ):
-        service.service.app.state.house.store._disk = disk
+        service.service.app.state.services.store._disk = disk
         await gone(service, "store-full", origin)
         assert disk.written_bytes <= 8 * MIB
 
@@ -96,7 +96,7 @@ async def test_room_that_others_take_is_seen_while_bytes_come(
     keys = {"reserve_bytes": 16 * MIB, "write_bytes": 65_536}
     routes = {"/x": behaviours.serve(body, bytes_per_second=40 * MIB)}
     async with Origin(routes) as origin, Running(tmp_path, origin, store=keys) as service:
-        service.service.app.state.house.store._disk = disk
+        service.service.app.state.services.store._disk = disk
         created = await service.submit(url=origin.url("/x"))
         while disk.written_bytes < MIB:
             await asyncio.sleep(0.005)
@@ -121,7 +121,7 @@ async def test_announced_bytes_that_do_not_fit_are_not_begun(tmp_path: Path) -> 
         Origin({"/a": held, "/b": behaviours.serve(body)}) as origin,
         Running(tmp_path, origin, store=keys) as service,
     ):
-        store = service.service.app.state.house.store
+        store = service.service.app.state.services.store
         store._disk = SmallDisk(24 * MIB)
         first = await service.submit(url=origin.url("/a"))
         while not store._promised:

@@ -11,11 +11,11 @@ from pathlib import Path
 import aiohttp
 import sqlite_utils
 
-from fetcher.importer.backup import back_up
+from fetcher.maintenance.backup import back_up
 from tests.images import raw
-from tests.importer.test_upkeep import LATER, admin, parts, rot
 from tests.lab import behaviours
 from tests.lab.origin import Origin
+from tests.maintenance.test_service import LATER, admin, parts, rot
 from tests.processes import Process
 from tests.service import Running
 from tests.test_crash import agree, config
@@ -50,7 +50,7 @@ async def test_backups_in_a_storm_are_whole(tmp_path: Path) -> None:
             stop = asyncio.Event()
             storming = asyncio.create_task(storm(service, origin, stop))
             for number in range(3):
-                await back_up(service.service.app.state.house.store, tmp_path / f"backup{number}")
+                await back_up(service.service.app.state.services.store, tmp_path / f"backup{number}")
                 await asyncio.sleep(0.1)
             stop.set()
             assert await storming > 4
@@ -68,7 +68,7 @@ async def restored(backup: Path, origin: Origin) -> None:
         async with asyncio.timeout(30):
             while any((await service.get("/healthz"))["imports"].values()):
                 await asyncio.sleep(0.02)
-        assert await service.service.app.state.house.index.upkeep.miscounted() == []
+        assert await service.service.app.state.services.index.upkeep.miscounted() == []
         for image in (await service.get("/v2/images?status=active&limit=100"))["images"]:
             async with service.client.get(f"/v2/images/{image['id']}/file") as answer:
                 assert hashlib.sha256(await answer.read()).hexdigest() in digests
@@ -113,7 +113,7 @@ async def test_a_reader_is_not_disturbed_by_a_mend(tmp_path: Path) -> None:
         assert await upkeep.mend() == 1
         async with service.client.get(f"/v2/images/{image}/file") as answer:
             assert await answer.read() == BIG
-        await service.service.app.state.house.importer.delete_image(image, admin())
+        await service.service.app.state.services.importer.delete_image(image, admin())
 
 
 def state_of(data: Path, import_id: str) -> tuple[str, int]:

@@ -14,10 +14,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fetcher.api import discovery, health, imports, metrics, openapi, page, v2
+from fetcher.api import image_v2 as v2
+from fetcher.api import page
+from fetcher.api.image_v2.faults import fault
+from fetcher.api.image_v2.versions import choices
+from fetcher.api.openapi import document as openapi
+from fetcher.api.ops import health, metrics
 from fetcher.api.problems import problem
-from fetcher.api.v2.faults import fault
-from fetcher.api.v2.versions import choices
+from fetcher.api.submit import discovery, imports
 from fetcher.config import Settings, is_loopback
 from fetcher.errors import Failure, InternalFault, InvalidRequest, MethodNotAllowed, NotFound
 

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from fetcher import errors
-from fetcher.api.auth import challenge
+from fetcher.api.auth.identity import challenge
 from fetcher.errors import Failure
 
 STATUS: dict[type[Failure], int] = {
@@ -52,7 +52,7 @@ def headers_of(failure: Failure, request: Request) -> dict[str, str]:
     """The headers that a failure's answer has, whatever its form."""
     headers = retry_after(failure)
     if status_of(failure) == 401:
-        headers["WWW-Authenticate"] = challenge(request.app.state.house.settings())
+        headers["WWW-Authenticate"] = challenge(request.app.state.services.settings())
     if isinstance(failure, errors.RangeNotSatisfiable):
         headers["Content-Range"] = f"bytes */{failure.size}"
     return headers
@@ -102,5 +102,5 @@ def problem(failure: Failure, request: Request) -> Response:
 
 def base_url(request: Request) -> str:
     """What links in answers begin with."""
-    configured: str = request.app.state.house.settings().server.public_url
+    configured: str = request.app.state.services.settings().server.public_url
     return configured or str(request.base_url).rstrip("/")

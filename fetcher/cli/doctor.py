@@ -11,14 +11,14 @@ from typing import Literal
 import msgspec
 from rich.text import Text
 
-from fetcher.api.words import size_words
+from fetcher.api.submit.words import size_words
 from fetcher.cli.choices import AsJson, ConfigFile
 from fetcher.cli.client import Client, Refused, Unreachable
 from fetcher.cli.exits import Exit
 from fetcher.cli.screen import Screen
 from fetcher.config import BadConfig, Settings, base_path, data_folder, load_settings
 from fetcher.errors import InvalidUrl
-from fetcher.guards.url import check_url, redact_url
+from fetcher.guards.request.url import check_url, redact_url
 
 Level = Literal["ok", "off", "bad"]
 STYLES: dict[Level, str] = {"ok": "green", "off": "yellow", "bad": "bold red"}
@@ -199,7 +199,7 @@ def _port(settings: Settings) -> Finding:
 
 
 def _free_port(settings: Settings) -> Finding:
-    from server import bind
+    from fetcher.service import bind
 
     listen = settings.server.listen
     try:

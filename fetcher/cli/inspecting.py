@@ -10,15 +10,15 @@ import msgspec
 from cyclopts import Parameter
 from rich.text import Text
 
-from fetcher.api.words import exact_words
+from fetcher.api.submit.words import exact_words
 from fetcher.cli.choices import AsJson, ConfigFile
 from fetcher.cli.exits import Exit
 from fetcher.cli.screen import Screen, plain
 from fetcher.config import Settings, load_settings
 from fetcher.errors import Failure
 from fetcher.guards import format_guard
-from fetcher.guards.formats import Inspection, Inspector
-from fetcher.guards.size import ByteCap
+from fetcher.guards.stream.formats import Inspection, Inspector
+from fetcher.guards.stream.size import ByteCap
 from fetcher.importer import verdict_of
 from fetcher.model import Submission, Verdict
 from fetcher.transport import Gate, SourceRequest

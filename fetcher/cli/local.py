@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fetcher.api.body import convert
-from fetcher.api.imports import SubmitBody
-from fetcher.api.views import import_view
+from fetcher.api.submit.body import convert
+from fetcher.api.submit.imports import SubmitBody
+from fetcher.api.submit.views import import_view
 from fetcher.cli.choices import AsJson, ConfigFile, Wanted
 from fetcher.cli.exits import Exit, exit_of_import
 from fetcher.cli.progress import Bar
@@ -18,7 +18,7 @@ from fetcher.logs import set_up_logs
 from fetcher.model import Actor
 
 if TYPE_CHECKING:
-    from server import Service
+    from fetcher.service import Service
 
 FOLLOW_SECONDS = 0.1
 
@@ -30,7 +30,7 @@ def serve(*, config: ConfigFile = None, listen: str | None = None) -> int:
         config: The operator's file, laid over `config.toml` key by key.
         listen: HOST:PORT in place of `server.listen`.
     """
-    import server
+    from fetcher import service as server
 
     arguments = ["--config", str(config)] if config else []
     return server.main([*arguments, *(["--listen", listen] if listen else [])])
@@ -54,7 +54,7 @@ def pull(
         store: The store's folder, in place of `store.folder`.
         json: Print one JSON document instead of words.
     """
-    from server import Service
+    from fetcher.service import Service
 
     changes: dict[str, dict[str, Any]] = {"log": {"level": "error"}}
     if store:
@@ -84,7 +84,7 @@ async def _pull(
         project_id=service.settings.auth.project, user_id="command-line", roles=frozenset({"admin"})
     )
     document: dict[str, Any] = {}
-    async with service.open_house() as house:
+    async with service.open_services() as house:
         record = await house.importer.submit(actor, body.to_submission(actor, house.settings()))
         try:
             async for newer in house.importer.follow(record.id, actor, least_seconds=FOLLOW_SECONDS):

@@ -7,7 +7,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Ta
 from rich.table import Column
 from rich.text import Text
 
-from fetcher.api.words import STYLES, moment_words, rate_words, size_words, time_words, title_of
+from fetcher.api.submit.words import STYLES, moment_words, rate_words, size_words, time_words, title_of
 from fetcher.cli.screen import plain
 
 NAME_CELLS = 28

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from cyclopts import Parameter
 
-from fetcher.api.words import limit_words, rate_words, size_words, title_of
+from fetcher.api.submit.words import limit_words, rate_words, size_words, title_of
 from fetcher.cli.choices import Server, Told, Wanted
 from fetcher.cli.client import Client, Refused, Unreachable, segment
 from fetcher.cli.exits import Exit, exit_of_import

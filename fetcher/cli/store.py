@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from cyclopts import Parameter
 
-from fetcher.api.words import count_words
+from fetcher.api.submit.words import count_words
 from fetcher.cli.choices import AsJson, ConfigFile
 from fetcher.cli.exits import Exit
 from fetcher.cli.screen import Screen
 from fetcher.errors import StoreFailed
-from fetcher.importer.agreement import LOST, Agreement
-from fetcher.importer.backup import back_up
 from fetcher.index import Index
 from fetcher.logs import set_up_logs
+from fetcher.maintenance.backup import back_up
+from fetcher.maintenance.fsck import LOST, Fsck
 from fetcher.store import Store
 
 if TYPE_CHECKING:
-    from server import Service
+    from fetcher.service import Service
 
 Flag = Annotated[bool, Parameter(negative="")]
 
@@ -41,7 +41,7 @@ def check(*, quick: Flag = False, config: ConfigFile = None, json: AsJson = Fals
 async def _check(service: "Service", screen: Screen, *, is_quick: bool) -> Exit:
     rate = None if is_quick else service.settings.upkeep.scrub_bytes_per_second
     async with _looking(service) as (index, store):
-        agreement = Agreement(index, store, bytes_per_second=rate)
+        agreement = Fsck(index, store, bytes_per_second=rate)
         found = [finding async for finding in agreement.findings()]
     if screen.as_json:
         screen.json({"blobs": agreement.blobs, "findings": msgspec.to_builtins(found)})
@@ -66,7 +66,7 @@ def repair(*, config: ConfigFile = None, json: AsJson = False) -> Exit:
 
 
 async def _repair(service: "Service", screen: Screen) -> Exit:
-    async with service.open_house() as house:
+    async with service.open_services() as house:
         await house.upkeep.do_chores()
         await house.index.upkeep.recount()
         read = await house.upkeep.scrub(before=datetime.now(UTC))
@@ -96,7 +96,7 @@ def gc(*, dry_run: Flag = False, config: ConfigFile = None, json: AsJson = False
 async def _gc(service: "Service", screen: Screen, *, is_dry: bool) -> Exit:
     async with _looking(service) as (index, store):
         store.open()
-        agreement = Agreement(index, store, bytes_per_second=None)
+        agreement = Fsck(index, store, bytes_per_second=None)
         paths = [*await agreement.unknown_files(), *await agreement.leftovers()]
         size = sum(path.lstat().st_size for path in paths)
         for path in [] if is_dry else paths:
@@ -137,7 +137,7 @@ async def _backup(service: "Service", folder: Path) -> dict[str, Any]:
 
 
 def _service(config: Path | None) -> "Service":
-    from server import Service
+    from fetcher.service import Service
 
     service = Service(config, {"log": {"level": "error"}})
     set_up_logs(service.settings)

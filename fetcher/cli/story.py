@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.text import Text
 
-from fetcher.api.words import (
+from fetcher.api.submit.words import (
     STYLES,
     exact_words,
     moment_words,

@@ -4,7 +4,7 @@ from typing import Literal
 
 import tomlkit
 
-from fetcher.api.auth import make_token
+from fetcher.api.auth.identity import make_token
 from fetcher.cli.choices import AsJson
 from fetcher.cli.exits import Exit
 from fetcher.cli.screen import Screen

@@ -1,21 +1,11 @@
 """The guards of one import, in order, and what each publishes of its limits."""
 
 from fetcher.config import Settings
-from fetcher.guards import (
-    address,
-    checksum,
-    mirrors,
-    notify,
-    pace,
-    quota,
-    redirects,
-    request_headers,
-    response,
-    size,
-    url,
-)
 from fetcher.guards.base import Limit
-from fetcher.guards.formats import FormatGuard
+from fetcher.guards.network import address, redirects, response
+from fetcher.guards.request import mirrors, notify, request_headers, url
+from fetcher.guards.stream import checksum, pace, quota, size
+from fetcher.guards.stream.formats import FormatGuard
 from fetcher.model import Submission
 
 

@@ -1,9 +1,7 @@
-"""Takes one import from queued to its end, and recovers at start."""
+"""Take one import from queued to its end, and recover at start."""
 
-from fetcher.importer.importer import Importer
-from fetcher.importer.notifier import Notifier
-from fetcher.importer.parts import Parts
-from fetcher.importer.upkeep import Upkeep
-from fetcher.importer.verdicts import verdict_of
+from fetcher.importer.context import Context
+from fetcher.importer.records.verdicts import verdict_of
+from fetcher.importer.service import Importer
 
-__all__ = ["Importer", "Notifier", "Parts", "Upkeep", "verdict_of"]
+__all__ = ["Context", "Importer", "verdict_of"]

@@ -5,10 +5,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from fetcher.index.connection import Connection
-from fetcher.index.figures import Figures
-from fetcher.index.images import ImageRecords
-from fetcher.index.imports import (
+from fetcher.index.sqlite.connection import Connection
+from fetcher.index.sqlite.images import ImageRecords
+from fetcher.index.sqlite.imports import (
     FAILED_IMPORT,
     FILTERS,
     PULLS,
@@ -16,17 +15,18 @@ from fetcher.index.imports import (
     ImportRecords,
     NewImport,
 )
-from fetcher.index.listing import SORT_KEYS, Filter, ImageQuery
-from fetcher.index.members import MemberRecords
-from fetcher.index.notices import Due, NoticeRecords
-from fetcher.index.pulls import Kept, PullRecords, Remembered
-from fetcher.index.receivers import Receiver
-from fetcher.index.schema import migrate
-from fetcher.index.secrets import Secrets
-from fetcher.index.tasks import TASK_ORDERS, TaskQuery, TaskRecords
-from fetcher.index.upkeep import BlobState, UpkeepRecords
-from fetcher.index.uploads import Stage, UploadRecords
-from fetcher.index.usage import Quota, QuotaCheck, Usage, UsageRecords
+from fetcher.index.sqlite.listing import SORT_KEYS, Filter, ImageQuery
+from fetcher.index.sqlite.maintenance import BlobState, MaintenanceRecords
+from fetcher.index.sqlite.members import MemberRecords
+from fetcher.index.sqlite.notices import Due, NoticeRecords
+from fetcher.index.sqlite.pulls import PullRecords, Remembered, ResumeState
+from fetcher.index.sqlite.schema import migrate
+from fetcher.index.sqlite.secrets import Secrets
+from fetcher.index.sqlite.statistics import Statistics
+from fetcher.index.sqlite.tasks import TASK_ORDERS, TaskQuery, TaskRecords
+from fetcher.index.sqlite.uploads import Stage, UploadRecords
+from fetcher.index.sqlite.usage import Quota, QuotaCheck, Usage, UsageRecords
+from fetcher.index.sqlite.webhook_targets import WebhookTarget
 
 __all__ = [
     "FAILED_IMPORT",
@@ -36,29 +36,29 @@ __all__ = [
     "TASK_ORDERS",
     "BlobState",
     "Due",
-    "Figures",
     "Filter",
     "IdempotencyKey",
     "ImageQuery",
     "ImageRecords",
     "ImportRecords",
     "Index",
-    "Kept",
+    "MaintenanceRecords",
     "MemberRecords",
     "NewImport",
     "NoticeRecords",
     "PullRecords",
     "Quota",
-    "Receiver",
     "Remembered",
+    "ResumeState",
     "Secrets",
     "Stage",
+    "Statistics",
     "TaskQuery",
     "TaskRecords",
-    "UpkeepRecords",
     "UploadRecords",
     "Usage",
     "UsageRecords",
+    "WebhookTarget",
 ]
 
 
@@ -74,14 +74,14 @@ class Index:
         self.connection = Connection(path, migrate, check=QuotaCheck(quota_of) if quota_of else None)
         self.images = ImageRecords(self.connection)
         self.imports = ImportRecords(self.connection)
-        self.figures = Figures(self.connection)
+        self.figures = Statistics(self.connection)
         self.notices = NoticeRecords(self.connection)
         self.pulls = PullRecords(self.connection)
         self.members = MemberRecords(self.connection)
         self.tasks = TaskRecords(self.connection)
         self.uploads = UploadRecords(self.connection)
         self.usage = UsageRecords(self.connection)
-        self.upkeep = UpkeepRecords(self.connection)
+        self.upkeep = MaintenanceRecords(self.connection)
 
     async def __aenter__(self) -> Self:
         """Open the file and bring it up to date.

@@ -6,7 +6,7 @@ from typing import Protocol
 from fetcher.errors import SourceFailure
 from fetcher.guards.base import Guard
 from fetcher.model import BLOCK_BYTES
-from fetcher.pipeline.lanes import Lanes
+from fetcher.pipeline.worker_pool import OrderedQueues
 
 
 class Peer(Protocol):
@@ -48,7 +48,12 @@ class PeerClock:
 
 
 async def pull(
-    peer: Peer, guards: Sequence[Guard], lanes: Lanes, clock: PeerClock, *, piece_bytes: Callable[[], int]
+    peer: Peer,
+    guards: Sequence[Guard],
+    lanes: OrderedQueues,
+    clock: PeerClock,
+    *,
+    piece_bytes: Callable[[], int],
 ) -> None:
     """Take all bytes of a peer through the guards, then to the lanes, in order.
 
@@ -78,7 +83,7 @@ async def pull(
     await lanes.drain()
 
 
-async def _put_rest(gathered: "_Gathered", lanes: Lanes) -> None:
+async def _put_rest(gathered: "_Gathered", lanes: OrderedQueues) -> None:
     if gathered.size:
         await lanes.put(gathered.take())
 

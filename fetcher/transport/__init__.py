@@ -1,6 +1,6 @@
 """The one gate to the network; the one room that knows aiohttp."""
 
-from fetcher.guards.request_headers import check_request_headers
+from fetcher.guards.request.request_headers import check_request_headers
 from fetcher.transport.gate import Gate
 from fetcher.transport.request import SourceRequest, is_strong
 from fetcher.transport.source import Source

@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Callable
 
-from fetcher.transport.dial import Conversation
-from fetcher.transport.held import PAUSE_SECONDS, Held, Shared
+from fetcher.transport.dial import SourceConnection
+from fetcher.transport.receive_buffer import PAUSE_SECONDS, ReceiveBuffer, ReceivePool
 
 GATHER_BYTES = 262_144  # The reader of a fast source is woken for this much ...
 GATHER_SECONDS = 0.002  # ... or after this long: waking it for each segment costs more than the bytes do.
@@ -28,18 +28,18 @@ class Body(asyncio.BufferedProtocol):
 
     def __init__(
         self,
-        conversation: Conversation,
-        shared: Shared,
+        connection: SourceConnection,
+        shared: ReceivePool,
         first: bytes,
         left_bytes: int,
         room: Callable[[], int],
     ) -> None:
-        self._conversation = conversation
-        assert conversation.transport is not None
-        self._transport = conversation.transport
+        self._conversation = connection
+        assert connection.transport is not None
+        self._transport = connection.transport
         self._loop = asyncio.get_running_loop()
         is_secure = self._transport.get_extra_info("sslcontext") is not None
-        self._held = Held(shared, is_secure=is_secure, now=self._loop.time)
+        self._held = ReceiveBuffer(shared, is_secure=is_secure, now=self._loop.time)
         if first:
             self._held.add(first)
         self._left_bytes = left_bytes

@@ -30,7 +30,7 @@ class TooManyAnswers(aiohttp.ClientPayloadError):
     """More interim answers than any source needs."""
 
 
-class Conversation(ResponseHandler):
+class SourceConnection(ResponseHandler):
     """One connection, and who is at its other end.
 
     Attributes:
@@ -40,7 +40,7 @@ class Conversation(ResponseHandler):
 
     address: str | None = None
     tls: TlsPeer | None = None
-    _answers = 0
+    _opener = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Record the other end before it can hang up."""
@@ -67,8 +67,8 @@ class Conversation(ResponseHandler):
         Raises:
             TooManyAnswers: So many that no honest source sends them.
         """
-        self._answers += 1
-        if self._answers > MAX_INTERIM_ANSWERS + 1:
+        self._opener += 1
+        if self._opener > MAX_INTERIM_ANSWERS + 1:
             raise TooManyAnswers
         return await super().read()
 
@@ -93,9 +93,9 @@ class TlsLayer(SSLProtocol):
 class Handover(aiohttp.BaseConnector):
     """Gives aiohttp the one connection that was dialled for it; it cannot get another."""
 
-    def __init__(self, conversation: Conversation) -> None:
+    def __init__(self, connection: SourceConnection) -> None:
         super().__init__(force_close=True, limit=1)
-        self._conversations = [conversation]
+        self._conversations = [connection]
 
     async def _create_connection(
         self,
@@ -110,7 +110,7 @@ class Handover(aiohttp.BaseConnector):
 
 async def connect(
     plan: Plan, dial_seconds: float, secure: ssl.SSLContext | None, tunnel_to: str | None
-) -> Conversation:
+) -> SourceConnection:
     """Connect by a plan.
 
     Args:
@@ -137,11 +137,11 @@ async def connect(
         sock.close()
         raise
     try:
-        conversation = await _converse(sock, secure, name)
+        connection = await _converse(sock, secure, name)
     except faults.FOREIGN as error:
         raise faults.while_connecting(error, name, plan.port) from error
-    conversation.address = address
-    return conversation
+    connection.address = address
+    return connection
 
 
 async def _race(plan: Plan, dial_seconds: float) -> socket.socket:
@@ -220,20 +220,20 @@ async def _open_tunnel(sock: socket.socket, target: str) -> None:
         raise faults.ProxyRefused(match[1].decode() if match else "no valid answer")
 
 
-async def _converse(sock: socket.socket, secure: ssl.SSLContext | None, name: str) -> Conversation:
+async def _converse(sock: socket.socket, secure: ssl.SSLContext | None, name: str) -> SourceConnection:
     """Put aiohttp's protocol on a socket, with TLS between them where it is wanted."""
     loop = asyncio.get_running_loop()
-    conversation = Conversation(loop)
+    connection = SourceConnection(loop)
     if secure is None:
-        await loop.create_connection(lambda: conversation, sock=sock)
-        return conversation
+        await loop.create_connection(lambda: connection, sock=sock)
+        return connection
     shaken = loop.create_future()
     transport, _ = await loop.create_connection(
-        lambda: TlsLayer(loop, conversation, secure, shaken, server_hostname=name), sock=sock
+        lambda: TlsLayer(loop, connection, secure, shaken, server_hostname=name), sock=sock
     )
     try:
         await shaken
     except BaseException:
         transport.abort()
         raise
-    return conversation
+    return connection

@@ -19,21 +19,21 @@ from fetcher.errors import (
     SourceStatus,
     SourceTooSlow,
 )
-from fetcher.guards.host_names import as_address
-from fetcher.guards.redirects import REDIRECTS
-from fetcher.guards.request_headers import check_request_headers
-from fetcher.guards.url import CheckedUrl
+from fetcher.guards.network.redirects import REDIRECTS
+from fetcher.guards.request.host_names import as_address
+from fetcher.guards.request.request_headers import check_request_headers
+from fetcher.guards.request.url import CheckedUrl
 from fetcher.model import Hop
 from fetcher.transport import faults
-from fetcher.transport.dial import Conversation, Handover, connect
-from fetcher.transport.held import Shared
-from fetcher.transport.names import LookUp, Names, ask_machine
-from fetcher.transport.places import Places
+from fetcher.transport.address_limiter import AddressLimiter
+from fetcher.transport.dial import Handover, SourceConnection, connect
 from fetcher.transport.plan import Plan
+from fetcher.transport.receive_buffer import ReceivePool
+from fetcher.transport.redirect_chain import RedirectChain
 from fetcher.transport.request import SourceRequest
+from fetcher.transport.resolver import LookUp, Resolver, ask_machine
 from fetcher.transport.source import Source
 from fetcher.transport.tls import Trust
-from fetcher.transport.walk import Walk
 
 UNREACHABLE = (AddressForbidden, NameUnresolved, ConnectFailed)
 # Reading stops at twice this much, so a read returns up to about three times it. A thousand sources that
@@ -51,11 +51,11 @@ class Gate:
     """
 
     def __init__(self, look_up: LookUp = ask_machine) -> None:
-        self._names = Names(look_up)
-        self._places = Places()
+        self._names = Resolver(look_up)
+        self._places = AddressLimiter()
         self._trust = Trust()
         self._open = 0
-        self._shared = Shared()
+        self._shared = ReceivePool()
 
     async def close(self) -> None:
         """Hold nothing open: sources close with the blocks they were opened in."""
@@ -110,8 +110,8 @@ class Gate:
         self._open += 1
         try:
             async with AsyncExitStack() as stack:
-                walk = Walk(request, settings, on_hop)
-                return walk.accept(await self._ask(walk, stack))
+                chain = RedirectChain(request, settings, on_hop)
+                return chain.accept(await self._ask(chain, stack))
         finally:
             self._open -= 1
 
@@ -120,91 +120,91 @@ class Gate:
     ) -> Source:
         """Follow the request; once more without its range if that was not honoured."""
         try:
-            return await self._follow(Walk(request, settings, record), stack)
+            return await self._follow(RedirectChain(request, settings, record), stack)
         except (BadResponse, SourceStatus) as error:
             if not _may_ask_anew(request, error):
                 raise
         await stack.aclose()
-        return await self._follow(Walk(request.whole(), settings, record), stack)
+        return await self._follow(RedirectChain(request.whole(), settings, record), stack)
 
-    async def _follow(self, walk: Walk, stack: AsyncExitStack) -> Source:
+    async def _follow(self, chain: RedirectChain, stack: AsyncExitStack) -> Source:
         """Go from hop to hop until an answer is no redirect."""
-        seconds = walk.settings.pace.chain_seconds
+        seconds = chain.settings.pace.chain_seconds
         try:
             async with asyncio.timeout(seconds):
                 while True:
-                    response = await self._ask(walk, stack)
+                    response = await self._ask(chain, stack)
                     if response.status not in REDIRECTS:
-                        return self._hasten(walk, walk.judge(response))
-                    walk.target = walk.turn(response)
+                        return self._hasten(chain, chain.judge(response))
+                    chain.target = chain.turn(response)
                     # The body of a redirect is never read: its connection ends here.
                     await stack.aclose()
         except TimeoutError as error:
             reason = f"no answer with bytes within {seconds:g} seconds"
             raise SourceTooSlow(reason=reason, limit_seconds=seconds) from error
 
-    async def _ask(self, walk: Walk, stack: AsyncExitStack) -> aiohttp.ClientResponse:
+    async def _ask(self, chain: RedirectChain, stack: AsyncExitStack) -> aiohttp.ClientResponse:
         """Make one request, and record it however it ends."""
         loop = asyncio.get_running_loop()
-        pace, began = walk.settings.pace, loop.time()
-        walk.begin()
+        pace, began = chain.settings.pace, loop.time()
+        chain.begin()
         try:
             secure = None
-            if walk.target.scheme == "https":
-                secure = await self._trust.context(walk.settings, walk.target.host)
+            if chain.target.scheme == "https":
+                secure = await self._trust.context(chain.settings, chain.target.host)
             try:
                 async with asyncio.timeout(pace.connect_seconds) as limit:
-                    await self._find(walk)
+                    await self._find(chain)
                     # Waiting for others is no fault of the source: only the chain's own limit counts then.
                     left = (limit.when() or 0.0) - loop.time()
                     limit.reschedule(None)
-                    await self._take_place(walk, stack)
+                    await self._take_place(chain, stack)
                     limit.reschedule(loop.time() + left)
-                    walk.conversation = await self._connect(walk, secure)
+                    chain.connection = await self._connect(chain, secure)
             except OSError as error:  # out of time, or of file descriptors
-                raise faults.while_connecting(error, walk.target.host, walk.target.port) from error
-            stack.callback(walk.conversation.close)
+                raise faults.while_connecting(error, chain.target.host, chain.target.port) from error
+            stack.callback(chain.connection.close)
             return await _converse(
-                walk, walk.conversation, self._share_bytes(walk.settings, MOST_BUFFERED_BYTES), stack
+                chain, chain.connection, self._share_bytes(chain.settings, MOST_BUFFERED_BYTES), stack
             )
         except UNREACHABLE:
             await _even_out(began, pace.unreachable_step_seconds)
             raise
         finally:
-            walk.end()
+            chain.end()
 
-    async def _find(self, walk: Walk) -> None:
+    async def _find(self, chain: RedirectChain) -> None:
         """Find the addresses that the hop may dial, and judge them all."""
-        target, settings = walk.target, walk.settings
+        target, settings = chain.target, chain.settings
         proxy = URL(settings.egress.proxy, encoded=True)
         host, port = (proxy.raw_host or "", proxy.port or 0) if proxy else (target.host, target.port)
         if proxy:
             _judge_behind_proxy(target, settings)
         literal = as_address(host)
-        addresses = [literal] if literal else await self._names.resolve(host, settings, walk.request.project)
-        walk.plan = Plan(host, port, addresses, settings, is_proxy=bool(proxy))
-        walk.plan.judge()
+        addresses = [literal] if literal else await self._names.resolve(host, settings, chain.request.project)
+        chain.plan = Plan(host, port, addresses, settings, is_proxy=bool(proxy))
+        chain.plan.judge()
 
-    async def _take_place(self, walk: Walk, stack: AsyncExitStack) -> None:
+    async def _take_place(self, chain: RedirectChain, stack: AsyncExitStack) -> None:
         """Have a place at the addresses that may be dialled, until the conversation is over."""
-        if walk.plan is None or walk.plan.is_proxy:
+        if chain.plan is None or chain.plan.is_proxy:
             return
-        addresses, project = walk.plan.order(), walk.request.project
-        await self._places.wait(addresses, project, walk.settings.imports.max_connections_per_address)
+        addresses, project = chain.plan.order(), chain.request.project
+        await self._places.wait(addresses, project, chain.settings.imports.max_connections_per_address)
         stack.enter_context(self._places.hold(addresses, project))
 
-    async def _connect(self, walk: Walk, secure: ssl.SSLContext | None) -> Conversation:
+    async def _connect(self, chain: RedirectChain, secure: ssl.SSLContext | None) -> SourceConnection:
         """Dial by the plan, through the operator's proxy where there is one."""
-        assert walk.plan is not None
-        tunnel_to = walk.target.authority if walk.plan.is_proxy and secure else None
-        return await connect(walk.plan, walk.settings.pace.dial_seconds, secure, tunnel_to)
+        assert chain.plan is not None
+        tunnel_to = chain.target.authority if chain.plan.is_proxy and secure else None
+        return await connect(chain.plan, chain.settings.pace.dial_seconds, secure, tunnel_to)
 
-    def _hasten(self, walk: Walk, source: Source) -> Source:
+    def _hasten(self, chain: RedirectChain, source: Source) -> Source:
         def room() -> int:
-            return self._shared.room(walk.settings.imports.buffer_bytes // 4)
+            return self._shared.room(chain.settings.imports.buffer_bytes // 4)
 
-        if walk.conversation is not None:
-            source.hasten(walk.conversation, self._shared, room)
+        if chain.connection is not None:
+            source.hasten(chain.connection, self._shared, room)
         return source
 
     def _share_bytes(self, settings: Settings, most: int) -> int:
@@ -214,19 +214,19 @@ class Gate:
 
 
 async def _converse(
-    walk: Walk, conversation: Conversation, buffer_bytes: int, stack: AsyncExitStack
+    chain: RedirectChain, connection: SourceConnection, buffer_bytes: int, stack: AsyncExitStack
 ) -> aiohttp.ClientResponse:
     """Send the request and wait for the head."""
-    target, seconds = walk.target, walk.settings.pace.header_seconds
-    proxy = walk.settings.egress.proxy if target.scheme == "http" else ""
-    session = await stack.enter_async_context(_session(conversation, buffer_bytes))
+    target, seconds = chain.target, chain.settings.pace.header_seconds
+    proxy = chain.settings.egress.proxy if target.scheme == "http" else ""
+    session = await stack.enter_async_context(_session(connection, buffer_bytes))
     try:
         async with asyncio.timeout(seconds):
-            walk.response = await session.request(
-                walk.request.method,
+            chain.response = await session.request(
+                chain.request.method,
                 URL(target.text, encoded=True),
-                data=walk.request.body,
-                headers=walk.fields(),
+                data=chain.request.body,
+                headers=chain.fields(),
                 allow_redirects=False,
                 proxy=proxy or None,
             )
@@ -235,14 +235,14 @@ async def _converse(
         raise SourceTooSlow(reason=reason, limit_seconds=seconds) from error
     except faults.FOREIGN as error:
         raise faults.before_head(error, target.host, target.port) from error
-    stack.callback(walk.response.close)
-    return walk.response
+    stack.callback(chain.response.close)
+    return chain.response
 
 
-def _session(conversation: Conversation, buffer_bytes: int) -> aiohttp.ClientSession:
+def _session(connection: SourceConnection, buffer_bytes: int) -> aiohttp.ClientSession:
     """Make a session that remembers nothing, decides nothing and asks the environment nothing."""
     return aiohttp.ClientSession(
-        connector=Handover(conversation),
+        connector=Handover(connection),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
         auto_decompress=False,

@@ -7,7 +7,7 @@ from itertools import chain, zip_longest
 
 from fetcher.config import Settings
 from fetcher.errors import AddressForbidden
-from fetcher.guards.address import check_address
+from fetcher.guards.network.address import check_address
 
 AnyAddress = IPv4Address | IPv6Address
 # Each may take its time to fail; a source with more dead addresses than that is as good as down.

@@ -5,7 +5,7 @@ import re
 import msgspec
 
 from fetcher import __version__
-from fetcher.guards.response import Wanted
+from fetcher.guards.network.response import Wanted
 
 USER_AGENT = f"glance-fetcher/{__version__}"
 

@@ -9,13 +9,13 @@ import aiohttp
 
 from fetcher.config import Settings
 from fetcher.errors import BadResponse, SourceTooSlow, Truncated
-from fetcher.guards.digest_headers import parse_digests
-from fetcher.guards.response import Head
+from fetcher.guards.network.response import Head
 from fetcher.model import Hop
+from fetcher.parsers.digest_headers import parse_digests
 from fetcher.transport import faults
 from fetcher.transport.body import Body
-from fetcher.transport.dial import Conversation
-from fetcher.transport.held import Shared
+from fetcher.transport.dial import SourceConnection
+from fetcher.transport.receive_buffer import ReceivePool
 
 # What says something of the bytes or their source; all else is of no use to anybody later.
 SHOWN_FIELDS = (
@@ -79,7 +79,7 @@ class Source:
         """Tell the seconds spent waiting for the source, as a clock for the rate floor."""
         return self.waited_seconds
 
-    def hasten(self, conversation: Conversation, shared: Shared, room: Callable[[], int]) -> None:
+    def hasten(self, connection: SourceConnection, shared: ReceivePool, room: Callable[[], int]) -> None:
         """Read what follows straight from the connection where the head said how long it is.
 
         A body that has come already, or soon will have, stays with aiohttp.
@@ -87,9 +87,9 @@ class Source:
         content = self._content
         assert isinstance(content, aiohttp.StreamReader)
         left = (self._body_bytes or 0) - content.total_bytes
-        if not self._has_body or left < LEAST_DIRECT_BYTES or conversation.transport is None:
+        if not self._has_body or left < LEAST_DIRECT_BYTES or connection.transport is None:
             return
-        self._content = body = Body(conversation, shared, content.read_nowait(), left, room)
+        self._content = body = Body(connection, shared, content.read_nowait(), left, room)
         body.begin()
 
     def close(self) -> None:

@@ -8,8 +8,8 @@ import msgspec
 
 from fetcher.config import Settings
 from fetcher.errors import ChecksumFileUnusable
-from fetcher.guards.sums import ALGORITHMS, parse_sums
 from fetcher.model import Digest, Hop
+from fetcher.parsers.sums import ALGORITHMS, parse_sums
 from fetcher.transport.gate import Gate
 from fetcher.transport.request import SourceRequest
 from fetcher.transport.signatures import verify

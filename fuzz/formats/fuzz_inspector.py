@@ -12,8 +12,8 @@ import atheris
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
-with atheris.instrument_imports(include=["fetcher.guards.formats"]):
-    import fetcher.guards.formats  # noqa: F401 # instrumented before the harness imports it
+with atheris.instrument_imports(include=["fetcher.guards.stream.formats"]):
+    import fetcher.guards.stream.formats  # noqa: F401 # instrumented before the harness imports it
 
 from fuzz.formats.harness import BASES, PATCH, check_stream, stream_of  # after the instrumentation
 

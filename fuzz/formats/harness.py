@@ -5,9 +5,9 @@ from collections.abc import Callable
 from functools import cache
 
 from fetcher.errors import Failure
-from fetcher.guards.formats import FormatGuard, Inspection, Inspector
-from fetcher.guards.formats.stream import MOST_WINDOWS
-from tests.guards.formats import build, corpus, hostile_ova, hostile_packed
+from fetcher.guards.stream.formats import FormatGuard, Inspection, Inspector
+from fetcher.guards.stream.formats.stream import MOST_WINDOWS
+from tests.guards.stream.formats import build, corpus, hostile_ova, hostile_packed
 
 MOST_RETAINED = 65_536 + 65_557 + 262_144 + 65_536
 CHEAPEST_STEP_BYTES = 3  # The shortest thing that a follower steps over: a block header of Zstandard.

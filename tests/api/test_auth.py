@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from fetcher.api.auth import (
+from fetcher.api.auth.identity import (
     Local,
     Tokens,
     actor_of,
@@ -19,7 +19,7 @@ from fetcher.api.auth import (
 )
 from fetcher.config import BadConfig, Settings, load_settings
 from fetcher.errors import Forbidden, Unauthenticated
-from server import main
+from fetcher.service import main
 from tests.service import Running
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from fetcher.api.auth import identifier
-from fetcher.api.auth_keystone import Keystone
+from fetcher.api.auth.identity import identifier
+from fetcher.api.auth.keystone import Keystone
 from fetcher.config import load_settings
 from fetcher.errors import Forbidden, IdentityUnavailable, Unauthenticated
 from tests.api.test_auth import request
@@ -201,7 +201,7 @@ async def test_hung_questions_do_not_pile_up(
     small: tuple[SmallKeystone, Keystone], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Past so many at once, the next is told to come back."""
-    monkeypatch.setattr("fetcher.api.auth_keystone.MOST_ASKED_AT_ONCE", 1)
+    monkeypatch.setattr("fetcher.api.auth.keystone.MOST_ASKED_AT_ONCE", 1)
     service, keystone = small
     service.add("t")
     service.gate = asyncio.Event()
@@ -218,7 +218,7 @@ async def test_memory_for_tokens_has_an_end(
     small: tuple[SmallKeystone, Keystone], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever sends ever new tokens fills nothing; the oldest is forgotten."""
-    monkeypatch.setattr("fetcher.api.auth_keystone.MOST_REMEMBERED", 2)
+    monkeypatch.setattr("fetcher.api.auth.keystone.MOST_REMEMBERED", 2)
     service, keystone = small
     for name in ("a", "b", "c", "c", "a"):
         service.add(name)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from fetcher.api.body import convert, parse
-from fetcher.api.imports import SubmitBody
+from fetcher.api.submit.body import convert, parse
+from fetcher.api.submit.imports import SubmitBody
 from fetcher.errors import InvalidRequest
 
 BAD = {

@@ -7,7 +7,7 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from fetcher.api.watch import MOST_POINTS, Curve
+from fetcher.api.submit.watch import MOST_POINTS, Curve
 from tests.images import HTML, qcow2, raw
 from tests.lab import behaviours
 from tests.lab.origin import Origin

@@ -11,8 +11,8 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from starlette.routing import Route
 
-from fetcher.api.auth import hash_token
-from fetcher.api.openapi import operation_of, plain_path
+from fetcher.api.auth.identity import hash_token
+from fetcher.api.openapi.document import operation_of, plain_path
 from tests.images import HTML, qcow2
 from tests.lab import behaviours
 from tests.lab.origin import Origin

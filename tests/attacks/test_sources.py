@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.v2.cloud import Cloud
+from tests.api.image_v2.cloud import Cloud
 from tests.images import HTML, qcow2, raw
 from tests.lab import Canary, Origin, behaviours
 from tests.lab.behaviours import Behaviour

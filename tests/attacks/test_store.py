@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from fetcher.errors import StoreFull
-from fetcher.index import connection
+from fetcher.index.sqlite import connection
 from fetcher.store import Store
-from tests.api.v2.cloud import Cloud
+from tests.api.image_v2.cloud import Cloud
 from tests.images import raw
 from tests.lab import Origin, behaviours
 from tests.lab.origin import Exchange
@@ -30,7 +30,7 @@ async def test_s01_what_was_planted_in_staging_is_not_written_to(kind: str, tmp_
     victim = tmp_path / "victim"
     victim.write_text("untouched")
     async with Origin({"/x": behaviours.serve(BODY)}) as origin, Running(tmp_path, origin) as service:
-        store = service.service.app.state.house.store
+        store = service.service.app.state.services.store
         opening = store._disk.open
 
         def plant(path: Path, flags: int) -> int:
@@ -89,7 +89,7 @@ async def test_s03_trouble_with_the_disk_is_undone(name: str, tmp_path: Path) ->
     operation, number, code = TROUBLE[name]
     async with Origin({"/x": behaviours.serve(BODY)}) as origin:
         async with Running(tmp_path, origin) as service:
-            service.service.app.state.house.store._disk = FaultyDisk(operation, number)
+            service.service.app.state.services.store._disk = FaultyDisk(operation, number)
             ended = await service.run(url=origin.url("/x"))
             assert ended["verdict"]["code"] == code
             assert str(tmp_path) not in str(ended["verdict"])
@@ -154,7 +154,7 @@ async def test_z03_announcements_of_one_project_do_not_fill_the_store(tmp_path: 
     async with Origin({"/x": behaviours.serve(BODY)}) as origin:
 
         async def announce(exchange: Exchange) -> None:
-            house = service.service.app.state.house
+            house = service.service.app.state.services
             most = house.settings().size.max_bytes
             size = min(most, max(house.store.free_bytes() // 3, 1))
             await exchange.send_head(200, {"Content-Length": size})
@@ -164,7 +164,7 @@ async def test_z03_announcements_of_one_project_do_not_fill_the_store(tmp_path: 
         rules = {"max_running_per_origin": 20}
         async with Cloud(tmp_path, origin, imports=rules, size={"max_bytes": 2**50}) as service:
             alice, bob = ({"X-Auth-Token": f"token of {name}"} for name in ("alice", "bob"))
-            free = service.service.app.state.house.store.free_bytes()
+            free = service.service.app.state.services.store.free_bytes()
             for number in range(12):
                 body = {"url": origin.url(f"/{number}"), "disk_format": "raw"}
                 assert (await service.call("POST", "/imports", json=body, headers=alice))[0] == 202
@@ -175,4 +175,4 @@ async def test_z03_announcements_of_one_project_do_not_fill_the_store(tmp_path: 
             async for name, document in service.events(made[1]["id"], headers=bob):
                 if name == "end":
                     assert document["state"] == "succeeded"
-            assert service.service.app.state.house.store.free_bytes() > free * 0.45
+            assert service.service.app.state.services.store.free_bytes() > free * 0.45

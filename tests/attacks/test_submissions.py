@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import sqlite_utils
 
-from tests.api.v2.cloud import Cloud
+from tests.api.image_v2.cloud import Cloud
 from tests.images import raw
 from tests.lab import Canary, Origin, behaviours
 from tests.lab.dns import NameServer
@@ -77,7 +77,7 @@ async def test_u01_to_u13_nothing_unfetchable_is_taken_in_any_field(field: str, 
             assert (status, problem["code"]) == (400, "url-invalid"), url
             assert "hush" not in str(problem)
         assert bird.accepted == 0
-    assert await idle.service.app.state.house.index.imports.unfinished() == []
+    assert await idle.service.app.state.services.index.imports.unfinished() == []
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from fetcher.api.words import exact_words, moment_words, rate_words, size_words, time_words, title_of
+from fetcher.api.submit.words import exact_words, moment_words, rate_words, size_words, time_words, title_of
 from fetcher.cli.progress import Bar
 from fetcher.cli.screen import Screen, plain
 

@@ -8,13 +8,13 @@ import pytest
 import sqlite_utils
 
 from fetcher.cli.exits import Exit
-from fetcher.importer.agreement import LOST
-from fetcher.store import copies
+from fetcher.maintenance.fsck import LOST
+from fetcher.store.filesystem import copies
 from tests.cli.conftest import Fetcher
 from tests.images import raw
-from tests.importer.test_upkeep import admin, rot
 from tests.lab import behaviours
 from tests.lab.origin import Origin
+from tests.maintenance.test_service import admin, rot
 from tests.service import Running
 from tests.test_crash import agree
 
@@ -140,7 +140,7 @@ async def test_a_hot_backup_is_a_store_that_agrees_with_itself(
             made = await fetcher("store", "backup", target, "--config", service.config, "--json")
             assert made.code == Exit.OK
             assert made.json["linked" if is_linked else "copied"] == 4
-            await service.service.app.state.house.importer.delete_image(images[0], admin())
+            await service.service.app.state.services.importer.delete_image(images[0], admin())
         again = await fetcher("store", "backup", target, "--config", service.config)
         assert "exists already" in again.err
         agree(target)
@@ -149,7 +149,7 @@ async def test_a_hot_backup_is_a_store_that_agrees_with_itself(
         origin.routes["/slow"] = behaviours.serve(raw(500_000))
         async with Running(restored, origin, store={"folder": str(target)}) as service:
             assert (await service.ended(running["id"]))["state"] == "succeeded"
-            store = service.service.app.state.house.store
+            store = service.service.app.state.services.store
             for body, name in zip(BODIES, NAMES, strict=True):
                 assert b"".join([chunk async for chunk in store.read(name)]) == body
         agree(target)
@@ -161,7 +161,7 @@ async def test_what_is_deleted_while_a_backup_is_made_is_left_out(
     """The copied index names a blob that is gone when it is to be linked: its image is left out."""
     async with Origin(ROUTES) as origin, Running(tmp_path, origin) as service:
         await fill(service, origin)
-        from fetcher.importer import backup
+        from fetcher.maintenance import backup
 
         copy_index = backup.copy_index
 

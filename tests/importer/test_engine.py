@@ -7,8 +7,8 @@ import pytest
 import sqlite_utils
 
 from fetcher.errors import NotReady
-from fetcher.importer import importer as engine
-from fetcher.importer import promises
+from fetcher.importer import service as engine
+from fetcher.importer.stages import expected_digests as promises
 from fetcher.model import Actor, Phase, State, Submission
 from tests.images import raw
 from tests.lab import behaviours
@@ -60,7 +60,7 @@ async def test_a_commit_cut_off_before_its_row_is_undone(tmp_path: Path) -> None
 async def test_a_stopping_service_takes_nothing_more(tmp_path: Path) -> None:
     """A submission that could not be kept is refused, not lost."""
     async with Running(tmp_path) as service:
-        importer: engine.Importer = service.service.app.state.house.importer
+        importer: engine.Importer = service.service.app.state.services.importer
         await importer.close()
         with pytest.raises(NotReady):
             await importer.submit(ACTOR, Submission(url="https://a.example/", max_bytes=1))
@@ -74,6 +74,6 @@ async def test_old_imports_are_forgotten(tmp_path: Path) -> None:
         Running(tmp_path, origin, imports=keep) as service,
     ):
         ended = await service.run(url=origin.url("/x"))
-        assert await service.service.app.state.house.importer.forget_old() == 1
+        assert await service.service.app.state.services.importer.forget_old() == 1
         assert (await service.call("GET", f"/imports/{ended['id']}"))[0] == 404
         assert len(service.traces()) == 1

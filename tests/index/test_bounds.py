@@ -8,7 +8,7 @@ from typing import Any
 from sqlite_utils.db import Database
 
 from fetcher.index import Index
-from tests.api.v2.cloud import OCTETS, Cloud
+from tests.api.image_v2.cloud import OCTETS, Cloud
 from tests.images import raw
 from tests.lab import behaviours
 from tests.lab.origin import Origin
@@ -82,7 +82,7 @@ async def test_an_index_that_is_left_alone_becomes_empty(tmp_path: Path) -> None
     reuse = {"revalidate": "project"}
     async with Origin(routes) as origin, Cloud(tmp_path, origin, reuse=reuse) as cloud:
         await live(cloud, origin)
-        house = cloud.service.app.state.house
+        house = cloud.service.app.state.services
         full = await house.index.connection.read(counts)
         always = GONE_WITH_THE_END | {"loose_files", "retired_images"}
         assert {name for name, count in full.items() if not count} == always
@@ -105,7 +105,7 @@ async def test_young_records_stay(tmp_path: Path) -> None:
     reuse = {"revalidate": "project"}
     async with Origin(routes) as origin, Cloud(tmp_path, origin, reuse=reuse) as cloud:
         await live(cloud, origin)
-        house = cloud.service.app.state.house
+        house = cloud.service.app.state.services
         before = await house.index.connection.read(counts)
         await house.upkeep.do_chores()
         assert await house.index.connection.read(counts) == before
@@ -114,7 +114,7 @@ async def test_young_records_stay(tmp_path: Path) -> None:
 async def test_more_than_one_sweep_is_swept(tmp_path: Path) -> None:
     """However many records are old at once, one round takes them all, a thousand at a time."""
     async with Cloud(tmp_path) as cloud:
-        house = cloud.service.app.state.house
+        house = cloud.service.app.state.services
 
         def fill(db: Database) -> None:
             numbers = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500)"

@@ -8,7 +8,7 @@ from sqlite_utils.db import Database
 
 from fetcher.errors import Conflict, StoreFailed
 from fetcher.index import Index
-from fetcher.index.connection import Connection
+from fetcher.index.sqlite.connection import Connection
 
 
 def add(db: Database, value: int) -> int:

@@ -10,7 +10,8 @@ import pytest
 from sqlite_utils.db import Database
 
 from fetcher.errors import StoreFailed
-from fetcher.index import Index, connection
+from fetcher.index import Index
+from fetcher.index.sqlite import connection
 from tests.images import raw
 from tests.index.conftest import ALICE, make
 from tests.lab import behaviours
@@ -90,7 +91,7 @@ async def test_a_locked_index_while_committing_leaves_no_blob(
     monkeypatch.setattr(connection, "BUSY_MILLISECONDS", 20)
     body = raw(100_000)
     async with Origin({"/x": behaviours.serve(body)}) as origin, Running(tmp_path, origin) as service:
-        store = service.service.app.state.house.store
+        store = service.service.app.state.services.store
         commit = store.commit
         holder = sqlite3.connect(service.data / "index.sqlite", isolation_level=None)
 
@@ -111,7 +112,7 @@ async def test_an_import_outlives_an_index_that_is_full_for_a_while(tmp_path: Pa
     opened = asyncio.Event()
     routes = {"/x": behaviours.gated(behaviours.serve(raw(100_000)), opened)}
     async with Origin(routes) as origin, Running(tmp_path, origin) as service:
-        house = service.service.app.state.house
+        house = service.service.app.state.services
         created = await service.submit(url=origin.url("/x"))
         await origin.wait_requests(1)
 

@@ -15,9 +15,9 @@ from sqlite_utils.db import Database
 
 from fetcher.errors import InvalidRequest
 from fetcher.index import SORT_KEYS, Filter, ImageQuery, Index
-from fetcher.index.images import load_images
-from fetcher.index.listing import statement
-from fetcher.index.rows import to_text
+from fetcher.index.sqlite.images import load_images
+from fetcher.index.sqlite.listing import statement
+from fetcher.index.sqlite.rows import to_text
 from fetcher.model import Actor, Image, Member, Status
 from tests.index.conftest import ADMIN, ALICE, BOB, START, image
 
@@ -103,7 +103,7 @@ ORDERS += [
 @pytest.mark.parametrize("actor", [ALICE, BOB, ADMIN], ids=lambda actor: actor.project_id)
 async def test_pages_hold_each_image_once_and_in_order(shelf: Any, order: Any, actor: Actor) -> None:
     """Whatever the order, with ties and nulls in it, and whatever the page size."""
-    index, images, _answers = shelf
+    index, images, _opener = shelf
     found = await read_all(index, actor, ImageQuery(sort=order, limit=7, visibility="all"))
     at_once = await index.images.page(actor, ImageQuery(sort=order, limit=1000, visibility="all"))
     assert [one.id for one in found] == [one.id for one in at_once]
@@ -187,7 +187,7 @@ async def test_filters_hold_in_both_ways(
     shelf: Any, names: tuple[str, ...], few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether a filter is looked up or met on the way, the images are the same, and in the same order."""
-    monkeypatch.setattr("fetcher.index.listing.FEW", few)
+    monkeypatch.setattr("fetcher.index.sqlite.listing.FEW", few)
     index, images, answers = shelf
     terms = [FILTERS[name] for name in names]
     for actor in (BOB, ADMIN):
@@ -205,7 +205,7 @@ async def test_filters_hold_in_both_ways(
 
 async def test_a_marker_is_an_image_that_the_caller_sees(shelf: Any) -> None:
     """Else a list would tell that another project's image exists."""
-    index, images, _answers = shelf
+    index, images, _opener = shelf
     private = next(one for one in images if one.project_id == "alice" and one.visibility == "private")
     assert await index.images.page(ALICE, ImageQuery(limit=1, marker=private.id)) is not None
     for marker in (private.id, "nope"):

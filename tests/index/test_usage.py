@@ -11,7 +11,7 @@ from sqlite_utils.db import Database
 
 from fetcher.errors import QuotaExceeded
 from fetcher.index import Index, Quota
-from fetcher.index.images import insert_image
+from fetcher.index.sqlite.images import insert_image
 from fetcher.model import State, Verdict
 from tests.index.conftest import ALICE, BOB, START, activate, blob, make
 

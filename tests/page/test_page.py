@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fetcher.api.auth import hash_token
+from fetcher.api.auth.identity import hash_token
 from tests.images import HTML, qcow2
 from tests.lab import behaviours
 from tests.lab.origin import Origin

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from fetcher.api.page import chart
 from fetcher.api.page.boot import boot_lines, file_name
-from fetcher.api.page.desk import code_rows
+from fetcher.api.page.dashboard import code_rows
 from fetcher.api.page.moments import clock, moment
 from fetcher.api.page.timeline import tell
 from fetcher.errors import Truncated
-from fetcher.importer.verdicts import OK, verdict_of
-from fetcher.index.figures import Ending
+from fetcher.importer.records.verdicts import OK, verdict_of
+from fetcher.index.sqlite.statistics import Ending
 from fetcher.model import (
     Attempt,
     Digest,

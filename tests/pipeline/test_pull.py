@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fetcher.errors import SourceTooSlow, TooManyBytes
-from fetcher.guards.size import ByteCap
+from fetcher.guards.stream.size import ByteCap
 from fetcher.model import BLOCK_BYTES
-from fetcher.pipeline import PeerClock, Workshop, pull
+from fetcher.pipeline import PeerClock, WorkerPool, pull
 
 
 class Pieces:
@@ -28,9 +28,9 @@ class Pieces:
 async def run(
     pieces: list[bytes], *, cap: int, failure: Exception | None = None, at_once: int = 8
 ) -> list[bytes]:
-    workshop = Workshop(threads=2, buffer_bytes=1 << 20, piece_bytes=at_once)
+    worker_pool = WorkerPool(threads=2, buffer_bytes=1 << 20, piece_bytes=at_once)
     seen: list[bytes] = []
-    lanes = workshop.lanes([seen.append])
+    lanes = worker_pool.lanes([seen.append])
     try:
         clock = PeerClock(lambda: 0.0)
         await pull(
@@ -41,7 +41,7 @@ async def run(
             await lanes.drain()
         finally:
             await lanes.close()
-            workshop.close()
+            worker_pool.close()
             run.seen = b"".join(seen)  # type: ignore[attr-defined]
     return seen
 

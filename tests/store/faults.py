@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from fetcher.store.disk import Disk
+from fetcher.store.filesystem.disk import Disk
 
 
 class FaultyDisk(Disk):

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from fetcher.errors import StoreFailed, StoreFull
-from fetcher.store.direct import BOUNCE_BYTES, LEAST_BYTES
-from fetcher.store.disk import Disk
-from fetcher.store.staged import Staged
+from fetcher.store.filesystem.direct import BOUNCE_BYTES, LEAST_BYTES
+from fetcher.store.filesystem.disk import Disk
+from fetcher.store.filesystem.staged import Staged
 from tests.store.faults import FaultyDisk
 
 BODY = random.Random(1).randbytes(3 * BOUNCE_BYTES) + bytes(65_536) + random.Random(2).randbytes(700_001)

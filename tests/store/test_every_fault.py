@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fetcher.store.disk import Disk
+from fetcher.store.filesystem.disk import Disk
 from tests.images import raw
 from tests.lab import behaviours
 from tests.lab.origin import Origin
@@ -29,7 +29,7 @@ async def test_each_call_in_its_turn(operation: str, for_good: bool, number: int
     """Whichever it is: the right code, no file, no row, no room held; past the last call, it succeeds."""
     paced = behaviours.drip(BODY, piece=65_536, pause_seconds=0.004)
     async with Origin({"/x": paced}) as origin, Running(tmp_path, origin, **SMALL) as service:
-        house = service.service.app.state.house
+        house = service.service.app.state.services
         turn = 0
         while True:
             turn += 1
@@ -53,7 +53,7 @@ async def test_equal_bytes_survive_an_import_that_fails(operation: str, tmp_path
     """A fault while a second import brings the same bytes takes nothing from the first one's image."""
     async with Origin({"/x": behaviours.serve(BODY)}) as origin, Running(tmp_path, origin) as service:
         image = (await service.run(url=origin.url("/x")))["image_id"]
-        house = service.service.app.state.house
+        house = service.service.app.state.services
         house.store._disk = FaultyDisk(operation, errno.EIO)
         assert (await service.run(url=origin.url("/x")))["state"] == "failed"
         house.store._disk = Disk()
@@ -66,7 +66,7 @@ async def test_equal_bytes_survive_an_import_that_fails(operation: str, tmp_path
 async def test_sent_bytes_meet_the_same_faults(operation: str, tmp_path: Path) -> None:
     """An upload that the disk refuses is answered so, and the record waits for better days."""
     async with Running(tmp_path) as service:
-        house = service.service.app.state.house
+        house = service.service.app.state.services
         record = {"disk_format": "raw", "container_format": "bare"}
         image = (await service.call("POST", "/v2/images", json=record))[1]["id"]
         sent = {"data": BODY, "headers": {"Content-Type": "application/octet-stream"}}
@@ -90,7 +90,7 @@ async def test_a_disk_that_refuses_to_park_costs_bytes_only(tmp_path: Path) -> N
     async with Origin({"/x": turns}) as origin:
         async with Running(tmp_path, origin) as service:
             disk = FaultyDisk("sync", errno.EIO, turn=1_000_000, for_good=True)
-            service.service.app.state.house.store._disk = disk
+            service.service.app.state.services.store._disk = disk
             created = await service.submit(url=origin.url("/x"))
             while not (await service.get(f"/imports/{created['id']}"))["progress"]["received_bytes"]:
                 pass
@@ -108,7 +108,7 @@ async def test_a_disk_that_lets_nothing_go_loses_nothing(tmp_path: Path) -> None
         {"/x": behaviours.serve(BODY), "/html": behaviours.serve(b"<!doctype html>")}
     ) as origin:
         async with Running(tmp_path, origin) as service:
-            house = service.service.app.state.house
+            house = service.service.app.state.services
             image = (await service.run(url=origin.url("/x")))["image_id"]
             house.store._disk = FaultyDisk("unlink", errno.EIO, for_good=True)
             assert (await service.run(url=origin.url("/html")))["state"] == "refused"

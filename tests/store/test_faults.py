@@ -11,7 +11,7 @@ import pytest
 
 from fetcher.errors import StoreFailed, StoreFull
 from fetcher.store import Store
-from fetcher.store.reservation import Reservation
+from fetcher.store.filesystem.reservation import Reservation
 from tests.images import raw
 from tests.lab import behaviours
 from tests.lab.origin import Origin
@@ -41,7 +41,7 @@ async def test_a_failing_operation_ends_the_import(operation: str, number: int, 
     """The import fails by the right code, no file and no row is left, and the next import succeeds."""
     body = raw(SIZE) + bytes(8192)
     async with Origin({"/x": behaviours.serve(body)}) as origin, Running(tmp_path, origin) as service:
-        store = service.service.app.state.house.store
+        store = service.service.app.state.services.store
         store._disk = FaultyDisk(operation, number)
         ended = await service.run(url=origin.url("/x"))
         assert ended["state"] == "failed", ended
@@ -59,7 +59,7 @@ async def test_short_writes_are_carried_on(tmp_path: Path) -> None:
     """A file system that takes a third of each write gets the rest in further ones."""
     body = raw(SIZE)
     async with Origin({"/x": behaviours.serve(body)}) as origin, Running(tmp_path, origin) as service:
-        store = service.service.app.state.house.store
+        store = service.service.app.state.services.store
         store._disk = FaultyDisk("write", 0)
         ended = await service.run(url=origin.url("/x"))
         assert ended["state"] == "succeeded"

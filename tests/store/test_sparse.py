@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fetcher.model import BLOCK_BYTES
 from fetcher.store import Store
-from fetcher.store.sparse import written_runs
+from fetcher.store.filesystem.sparse import written_runs
 from tests.images import raw
 
 MIB = 1 << 20

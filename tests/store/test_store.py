@@ -13,7 +13,7 @@ import pytest
 
 from fetcher.errors import StoreFailed, StoreFull
 from fetcher.store import Store
-from fetcher.store.store import Reservation
+from fetcher.store.filesystem.store import Reservation
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ async def test_a_full_disk_is_told_apart(store: Store) -> None:
 
 async def test_no_space_left_is_store_full(store: Store) -> None:
     """/dev/full refuses like a full file system."""
-    from fetcher.store.staged import Staged
+    from fetcher.store.filesystem.staged import Staged
 
     staged = Staged(store.staging / "full", os.open("/dev/full", os.O_WRONLY))
     with pytest.raises(StoreFull):

@@ -3,14 +3,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fetcher.transport.held import (
+from fetcher.transport.receive_buffer import (
     BLOCK_BYTES,
     FAST_BYTES,
     LEAST_BYTES,
     OWN_BYTES,
     PAUSE_SECONDS,
-    Held,
-    Shared,
+    ReceiveBuffer,
+    ReceivePool,
 )
 
 
@@ -24,7 +24,7 @@ class Clock:
         return self.seconds
 
 
-def receive(held: Held, piece: bytes) -> None:
+def receive(held: ReceiveBuffer, piece: bytes) -> None:
     """Have a piece come in, through as many buffers as are lent for it."""
     while piece:
         buffer = held.lend(len(piece), OWN_BYTES)
@@ -34,7 +34,7 @@ def receive(held: Held, piece: bytes) -> None:
         piece = piece[size:]
 
 
-def make_fast(held: Held) -> bytes:
+def make_fast(held: ReceiveBuffer) -> bytes:
     """Have so much come in without a pause that the next read is to a buffer of its own; what was given."""
     receive(held, bytes(FAST_BYTES))
     given = b""
@@ -58,8 +58,8 @@ def test_every_byte_is_given_once_and_in_order(
     steps: list[tuple[str, int]], is_secure: bool, is_fast: bool
 ) -> None:
     """Whatever comes between, and the account is even at the end."""
-    shared = Shared()
-    held = Held(shared, is_secure=is_secure, now=Clock())
+    shared = ReceivePool()
+    held = ReceiveBuffer(shared, is_secure=is_secure, now=Clock())
     given = make_fast(held) if is_fast else b""
     came = bytearray(given)
     for number, (step, value) in enumerate(steps):
@@ -82,7 +82,7 @@ def test_every_byte_is_given_once_and_in_order(
 
 def test_a_fast_source_gathers_and_is_cut_at_blocks() -> None:
     """What is given ends where a block of the file does; the begun one is no reason to come again."""
-    held = Held(Shared(), is_secure=False, now=Clock())
+    held = ReceiveBuffer(ReceivePool(), is_secure=False, now=Clock())
     make_fast(held)
     receive(held, bytes(50_001))
     assert held.has_own
@@ -98,7 +98,7 @@ def test_a_fast_source_gathers_and_is_cut_at_blocks() -> None:
 def test_a_slow_source_gets_no_buffer_of_its_own() -> None:
     """However much comes in all: a pause between begins the count anew."""
     clock = Clock()
-    held = Held(Shared(), is_secure=False, now=clock)
+    held = ReceiveBuffer(ReceivePool(), is_secure=False, now=clock)
     for _ in range(100):
         clock.seconds += 2 * PAUSE_SECONDS
         receive(held, bytes(65_536))
@@ -108,8 +108,8 @@ def test_a_slow_source_gets_no_buffer_of_its_own() -> None:
 
 def test_silent_sources_take_nothing_from_others() -> None:
     """Two hundred that hold nothing leave all of the room; those that hold it leave the least."""
-    shared = Shared()
-    silent = [Held(shared, is_secure=False, now=Clock()) for _ in range(200)]
+    shared = ReceivePool()
+    silent = [ReceiveBuffer(shared, is_secure=False, now=Clock()) for _ in range(200)]
     assert shared.room(16 << 20) == OWN_BYTES
     for held in silent:
         held.add(bytes(100_000))
@@ -121,8 +121,8 @@ def test_silent_sources_take_nothing_from_others() -> None:
 
 def test_what_comes_after_the_end_is_not_held() -> None:
     """A connection may bring something until it is closed itself."""
-    shared = Shared()
-    held = Held(shared, is_secure=False, now=Clock())
+    shared = ReceivePool()
+    held = ReceiveBuffer(shared, is_secure=False, now=Clock())
     held.close()
     receive(held, bytes(1000))
     assert shared.held_bytes == held.size == 0

@@ -49,13 +49,13 @@ OPENERS = {
 }
 # The rest of the service's conversations, each with its reason.
 KNOWN = {
-    ("fetcher/api/auth_keystone.py", "keystoneauth1"): "the identity service, whose address the operator set",
+    ("fetcher/api/auth/keystone.py", "keystoneauth1"): "the identity service, whose address the operator set",
     ("fetcher/cli/client.py", "http.client"): "the command line is a client of the service itself",
     ("fetcher/cli/client.py", "ssl"): "likewise",
     ("fetcher/cli/client.py", "HTTPConnection"): "likewise",
     ("fetcher/cli/client.py", "HTTPSConnection"): "likewise",
     ("fetcher/memory.py", "ctypes"): "tunes the C library's memory; reaches nobody",
-    ("server.py", "socket"): "listens; a listening socket reaches nobody",
+    ("fetcher/service.py", "socket"): "listens; a listening socket reaches nobody",
 }
 
 

@@ -11,10 +11,10 @@ import aiohttp
 import pytest
 
 from fetcher.errors import ConnectFailed, NameUnresolved, SourceTooSlow, Truncated
-from fetcher.guards.pace import RateFloor
+from fetcher.guards.stream.pace import RateFloor
 from fetcher.transport import Gate, Source, SourceRequest
-from fetcher.transport.dial import Conversation, Handover, _drop
-from fetcher.transport.names import Names
+from fetcher.transport.dial import Handover, SourceConnection, _drop
+from fetcher.transport.resolver import Resolver
 from tests.lab import FakeNames, Origin, lab_settings
 from tests.lab.behaviours import chunked, drip, drip_raw, gated, redirect, serve, silent, stall
 from tests.lab.dns import NameServer
@@ -209,7 +209,7 @@ async def test_dial_that_came_through_too_late_is_closed() -> None:
 
 async def test_connection_is_handed_over_once() -> None:
     """The library cannot get a second one, whatever it would want it for."""
-    connector = Handover(Conversation(asyncio.get_running_loop()))
+    connector = Handover(SourceConnection(asyncio.get_running_loop()))
     await connector._create_connection(None, [], None)
     with pytest.raises(aiohttp.ClientConnectionError):
         await connector._create_connection(None, [], None)
@@ -234,7 +234,7 @@ async def test_n06_hung_names_of_one_project_delay_no_other() -> None:
     settings = lab_settings(
         dns={"max_lookups": 20, "max_lookups_per_project": 5}, pace=SHORT | {"dns_seconds": 1.0}
     )
-    resolver = Names(names)
+    resolver = Resolver(names)
     hung = [
         asyncio.create_task(resolver.resolve(f"hung{number}.example", settings, "bad"))
         for number in range(60)
@@ -261,7 +261,7 @@ async def test_n06_look_ups_are_limited_over_all_projects() -> None:
     settings = lab_settings(
         dns={"max_lookups": 20, "max_lookups_per_project": 5}, pace=SHORT | {"dns_seconds": 5.0}
     )
-    resolver = Names(names)
+    resolver = Resolver(names)
     hung = [
         asyncio.create_task(resolver.resolve(f"hung{number}.example", settings, f"project{number % 12}"))
         for number in range(60)
@@ -278,7 +278,7 @@ async def test_n06_look_ups_are_limited_over_all_projects() -> None:
 async def test_n06_one_hung_name_asked_by_many_is_one_look_up() -> None:
     """Who asks for the same name at the same time shares the answer."""
     names = FakeNames({"hung.example": FakeNames.HANG})
-    resolver = Names(names)
+    resolver = Resolver(names)
     tasks = [
         asyncio.create_task(resolver.resolve("hung.example", lab_settings(pace=SHORT), "a"))
         for _ in range(50)
@@ -295,7 +295,7 @@ async def test_n06_who_gives_up_waiting_gives_up_the_turn() -> None:
     settings = lab_settings(
         dns={"max_lookups": 1, "max_lookups_per_project": 1}, pace=SHORT | {"dns_seconds": 5.0}
     )
-    resolver = Names(names)
+    resolver = Resolver(names)
     first = asyncio.create_task(resolver.resolve("hung.example", settings, "a"))
     await asyncio.sleep(0)
     second = asyncio.create_task(resolver.resolve("good.example", settings, "b"))
@@ -317,7 +317,7 @@ async def test_n06_two_who_waited_for_one_name_share_its_look_up() -> None:
     settings = lab_settings(
         dns={"max_lookups": 2, "max_lookups_per_project": 2}, pace=SHORT | {"dns_seconds": 5.0}
     )
-    resolver = Names(names)
+    resolver = Resolver(names)
     tasks = [
         asyncio.create_task(resolver.resolve(f"hung{number}.example", settings, "a")) for number in (1, 2)
     ]
@@ -332,7 +332,7 @@ async def test_n06_two_who_waited_for_one_name_share_its_look_up() -> None:
 
 async def test_n06_turn_that_comes_too_late_is_given_back() -> None:
     """Cancelled in the very moment of its turn: the place is free again."""
-    settings, resolver = lab_settings(dns={"max_lookups": 1}), Names(FakeNames({}))
+    settings, resolver = lab_settings(dns={"max_lookups": 1}), Resolver(FakeNames({}))
     await resolver._take_turn(settings, "a")
     late = asyncio.create_task(resolver._take_turn(settings, "b"))
     await asyncio.sleep(0)
@@ -348,7 +348,7 @@ async def test_n06_machine_without_threads_resolves_nothing() -> None:
     def fail(_) -> None:
         raise RuntimeError("can't start new thread")
 
-    resolver = Names(FakeNames({"a.example": ["127.0.0.1"]}), fail)
+    resolver = Resolver(FakeNames({"a.example": ["127.0.0.1"]}), fail)
     for _ in range(40):
         with pytest.raises(NameUnresolved):
             await resolver.resolve("a.example", lab_settings(), "a")

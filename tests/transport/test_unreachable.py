@@ -12,8 +12,8 @@ from fetcher.config import Settings
 from fetcher.errors import AddressForbidden, InvalidUrl, NameUnresolved
 from fetcher.transport import Gate, SourceRequest
 from fetcher.transport.gate import _even_out
-from fetcher.transport.names import ask_machine
 from fetcher.transport.plan import Plan, is_own
+from fetcher.transport.resolver import ask_machine
 from tests.lab import Canary, FakeNames, Origin, lab_settings, words
 from tests.lab.behaviours import redirect, serve, status
 from tests.lab.dns import NameServer

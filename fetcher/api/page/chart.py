@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from fetcher.api.words import rate_words, time_words
+from fetcher.api.submit.words import rate_words, time_words
 
 WIDTH, HEIGHT = 600.0, 120.0
 

@@ -6,16 +6,16 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fetcher.api.auth import require_role
-from fetcher.api.house import house_of
+from fetcher.api.auth.identity import require_role
+from fetcher.api.image_v2.download import download as v2_download
 from fetcher.api.page.boot import boot_lines, file_name
 from fetcher.api.page.render import page
 from fetcher.api.page.session import Visitor, read_form, with_token
 from fetcher.api.page.shown import see_other, shown
 from fetcher.api.problems import base_url
-from fetcher.api.v2.download import download as v2_download
+from fetcher.api.services import services_of
 from fetcher.errors import Conflict, UnknownImport
-from fetcher.index.figures import ImageSearch
+from fetcher.index.sqlite.statistics import ImageSearch
 from fetcher.model import Image, Import, Status
 
 FILTERS = ("status", "disk_format", "visibility")
@@ -26,15 +26,15 @@ MOST_TEXT = 255
 @shown
 async def listing(request: Request, visitor: Visitor) -> Response:
     """`GET /page/images`: newest first, with search, filters and pages."""
-    house = house_of(request)
-    settings = house.settings()
+    services = services_of(request)
+    settings = services.settings()
     query = request.query_params
     text = query.get("q", "").strip()[:MOST_TEXT]
     filters = {name: query[name] for name in FILTERS if query.get(name)}
     limit = settings.server.page_items
     marker = query.get("marker")
     search = ImageSearch(text=text, filters=filters, limit=limit + 1, marker=marker)
-    images = await house.index.figures.find_images(visitor.actor, search)
+    images = await services.index.figures.find_images(visitor.actor, search)
     following = {**({"q": text} if text else {}), **filters}
     older = urlencode({**following, "marker": images[limit - 1].id}) if len(images) > limit else None
     return page(
@@ -54,8 +54,8 @@ async def listing(request: Request, visitor: Visitor) -> Response:
 @shown
 async def detail(request: Request, visitor: Visitor) -> Response:
     """`GET /page/images/{id}`: digests to copy, where it came from, and the lines that boot it."""
-    house = house_of(request)
-    image = await house.index.images.find(request.path_params["id"], visitor.actor)
+    services = services_of(request)
+    image = await services.index.images.find(request.path_params["id"], visitor.actor)
     made_by = await _import_of(request, visitor, image)
     is_own = visitor.actor.is_admin or image.project_id == visitor.actor.project_id
     is_active = image.status is Status.ACTIVE
@@ -72,9 +72,9 @@ async def detail(request: Request, visitor: Visitor) -> Response:
 
 async def _import_of(request: Request, visitor: Visitor, image: Image) -> Import | None:
     """The import that brought the bytes, if it is remembered and the visitor's to see."""
-    house = house_of(request)
+    services = services_of(request)
     try:
-        found = await house.index.imports.page(visitor.actor, {"image_id": image.id}, limit=1)
+        found = await services.index.imports.page(visitor.actor, {"image_id": image.id}, limit=1)
     except UnknownImport:
         return None
     return found[0] if found else None
@@ -83,7 +83,7 @@ async def _import_of(request: Request, visitor: Visitor, image: Image) -> Import
 @shown
 async def download(request: Request, visitor: Visitor) -> Response:
     """`GET /page/images/{id}/file`: the bytes, for a browser that has a cookie and no token header."""
-    image = await house_of(request).index.images.find(request.path_params["id"], visitor.actor)
+    image = await services_of(request).index.images.find(request.path_params["id"], visitor.actor)
     answer = await v2_download(with_token(request))
     if answer.status_code == HTTPStatus.NO_CONTENT:
         raise Conflict(reason="the image has no bytes yet")
@@ -97,5 +97,5 @@ async def delete(request: Request, visitor: Visitor) -> Response:
     """`POST /page/images/{id}/delete`: delete it, then show the list."""
     await read_form(request)
     require_role(visitor.actor, "member")
-    await house_of(request).importer.delete_image(request.path_params["id"], visitor.actor)
+    await services_of(request).importer.delete_image(request.path_params["id"], visitor.actor)
     return see_other("/page/images")

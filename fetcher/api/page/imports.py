@@ -9,14 +9,14 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fetcher.api.auth import require_role
-from fetcher.api.house import House, house_of
+from fetcher.api.auth.identity import require_role
 from fetcher.api.page import chart
 from fetcher.api.page.render import HEADERS, fragment, page
 from fetcher.api.page.session import Visitor, read_form
 from fetcher.api.page.shown import see_other, shown
 from fetcher.api.page.timeline import tell
-from fetcher.api.watch import Watch
+from fetcher.api.services import Services, services_of
+from fetcher.api.submit.watch import Watch
 from fetcher.errors import Conflict
 from fetcher.model import Import, State
 
@@ -32,11 +32,11 @@ def _filters(request: Request) -> dict[str, str]:
 
 
 async def _page_of(
-    house: House, visitor: Visitor, filters: dict[str, str], marker: str | None
+    services: Services, visitor: Visitor, filters: dict[str, str], marker: str | None
 ) -> tuple[list[Import], bool]:
-    limit = house.settings().server.page_items
-    records = await house.index.imports.page(visitor.actor, filters, limit=limit + 1, marker=marker)
-    return [house.importer.snapshot(record) for record in records[:limit]], len(records) > limit
+    limit = services.settings().server.page_items
+    records = await services.index.imports.page(visitor.actor, filters, limit=limit + 1, marker=marker)
+    return [services.importer.snapshot(record) for record in records[:limit]], len(records) > limit
 
 
 @shown
@@ -44,7 +44,7 @@ async def listing(request: Request, visitor: Visitor) -> Response:
     """`GET /page/imports`: newest first; the first page moves by itself."""
     filters = _filters(request)
     marker = request.query_params.get("marker")
-    records, has_more = await _page_of(house_of(request), visitor, filters, marker)
+    records, has_more = await _page_of(services_of(request), visitor, filters, marker)
     older = urlencode({**filters, "marker": records[-1].id}) if has_more else None
     return page(
         "imports.html",
@@ -61,14 +61,14 @@ async def listing(request: Request, visitor: Visitor) -> Response:
 @shown
 async def listing_events(request: Request, visitor: Visitor) -> Response:
     """`GET /page/imports/events`: the first page of the list whenever it changes."""
-    house, filters = house_of(request), _filters(request)
+    services, filters = services_of(request), _filters(request)
     most = request.query_params.get("most", "")
     shown_rows = int(most) if most.isascii() and most.isdigit() and len(most) < 4 else None
 
     async def stream() -> AsyncIterator[ServerSentEvent]:
         before, before_at = "", 0.0
         while True:
-            records, _ = await _page_of(house, visitor, filters, None)
+            records, _ = await _page_of(services, visitor, filters, None)
             rows = fragment("_import_rows.html", records=records[:shown_rows])
             now = asyncio.get_running_loop().time()
             if rows != before or now - before_at >= AGAIN_SECONDS:  # The page may have passed one over.
@@ -92,19 +92,19 @@ def _story(request: Request, visitor: Visitor, record: Import) -> dict[str, Any]
 @shown
 async def detail(request: Request, visitor: Visitor) -> Response:
     """`GET /page/imports/{id}`: the story of one import, while it happens and afterwards."""
-    house = house_of(request)
-    record = await house.importer.find(request.path_params["id"], visitor.actor)
+    services = services_of(request)
+    record = await services.importer.find(request.path_params["id"], visitor.actor)
     return page("import.html", visitor, **_story(request, visitor, record))
 
 
 @shown
 async def detail_events(request: Request, visitor: Visitor) -> Response:
     """`GET /page/imports/{id}/events`: the story whenever it changes, until it has ended."""
-    house, import_id = house_of(request), request.path_params["id"]
-    await house.importer.find(import_id, visitor.actor)  # An unknown id is a page, not a broken stream.
+    services, import_id = services_of(request), request.path_params["id"]
+    await services.importer.find(import_id, visitor.actor)  # An unknown id is a page, not a broken stream.
 
     async def stream() -> AsyncIterator[ServerSentEvent]:
-        async for record in house.importer.follow(import_id, visitor.actor, least_seconds=DETAIL_SECONDS):
+        async for record in services.importer.follow(import_id, visitor.actor, least_seconds=DETAIL_SECONDS):
             if record.state.is_final:
                 yield ServerSentEvent(
                     fragment("_import_actions.html", visitor=visitor, record=record), event="actions"
@@ -122,7 +122,7 @@ async def cancel(request: Request, visitor: Visitor) -> Response:
     require_role(visitor.actor, "member")
     import_id = request.path_params["id"]
     try:
-        await house_of(request).importer.cancel(import_id, visitor.actor)
+        await services_of(request).importer.cancel(import_id, visitor.actor)
     except Conflict:
         return see_other(f"/page/imports/{import_id}")
     return see_other(f"/page/imports/{import_id}")

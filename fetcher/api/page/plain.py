@@ -6,14 +6,14 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fetcher.api.discovery import describe
-from fetcher.api.house import house_of
-from fetcher.api.openapi import api_document
+from fetcher.api.openapi.document import api_document
 from fetcher.api.page.render import page
 from fetcher.api.page.session import Visitor
 from fetcher.api.page.shown import shown
 from fetcher.api.problems import base_url
-from fetcher.api.words import limit_words
+from fetcher.api.services import services_of
+from fetcher.api.submit.discovery import describe
+from fetcher.api.submit.words import limit_words
 from fetcher.errors import table
 from fetcher.guards import published
 
@@ -21,7 +21,7 @@ GUARDS = {
     "url": "URLs",
     "address": "Addresses",
     "redirects": "Redirects",
-    "response": "Answers",
+    "response": "SourceOpener",
     "size": "Size",
     "pace": "Time",
     "format": "Formats",
@@ -33,7 +33,7 @@ GUARDS = {
 @shown
 async def limits(request: Request, visitor: Visitor) -> Response:
     """`GET /page/limits`: every limit in force, told by the guard that enforces it."""
-    found = published(house_of(request).settings())
+    found = published(services_of(request).settings())
     sections = [
         (
             GUARDS.get(guard, guard.replace("_", " ").capitalize()),
@@ -47,7 +47,7 @@ async def limits(request: Request, visitor: Visitor) -> Response:
 @shown
 async def api(request: Request, visitor: Visitor) -> Response:
     """`GET /page/api`: the API document, rendered."""
-    settings = house_of(request).settings()
+    settings = services_of(request).settings()
     document = api_document(request.app.routes, base_url(request), settings)
     sections: dict[str, list[tuple[str, str, dict[str, Any]]]] = {}
     for path, operations in document["paths"].items():

@@ -9,10 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fetcher import __version__
-from fetcher.api import words
 from fetcher.api.page import moments
 from fetcher.api.page.session import Visitor
 from fetcher.api.page.static import link_of
+from fetcher.api.submit import words
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "

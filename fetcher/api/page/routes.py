@@ -2,7 +2,8 @@
 
 from starlette.routing import Route
 
-from fetcher.api.page import desk, images, imports, plain, signing, static, submitting
+from fetcher.api.page import dashboard as desk
+from fetcher.api.page import images, imports, plain, signing, static, submitting
 
 routes = [
     Route("/page/static/{name}", static.static_file, methods=["GET"]),

@@ -16,8 +16,8 @@ from urllib.parse import parse_qsl, urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fetcher.api.body import read_body
-from fetcher.api.house import house_of
+from fetcher.api.services import services_of
+from fetcher.api.submit.body import read_body
 from fetcher.errors import Forbidden, InvalidRequest
 from fetcher.model import Actor
 
@@ -79,7 +79,7 @@ async def visitor_of(request: Request) -> Visitor:
     Raises:
         Unauthenticated: They have to sign in first.
     """
-    actor = await house_of(request).identify(with_token(request))
+    actor = await services_of(request).identify(with_token(request))
     return Visitor(request, actor)
 
 

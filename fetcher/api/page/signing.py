@@ -5,7 +5,6 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fetcher.api.house import house_of
 from fetcher.api.page.render import page
 from fetcher.api.page.session import (
     FORM_COOKIE,
@@ -16,6 +15,7 @@ from fetcher.api.page.session import (
     text_of,
 )
 from fetcher.api.page.shown import see_other
+from fetcher.api.services import services_of
 from fetcher.errors import Failure, Unauthenticated
 from fetcher.model import Actor
 
@@ -69,7 +69,7 @@ async def _check(request: Request, token: str) -> None:
     if not token or not token.isascii() or not token.isprintable() or ";" in token:
         raise Unauthenticated
     headers = [*request.scope["headers"], (b"x-auth-token", token.encode())]
-    await house_of(request).identify(Request({**request.scope, "headers": headers}))
+    await services_of(request).identify(Request({**request.scope, "headers": headers}))
 
 
 async def sign_out(request: Request) -> Response:

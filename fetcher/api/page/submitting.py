@@ -6,18 +6,18 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fetcher.api.auth import require_role
-from fetcher.api.body import convert
-from fetcher.api.house import house_of
-from fetcher.api.imports import SubmitBody
+from fetcher.api.auth.identity import require_role
 from fetcher.api.page.render import HEADERS, fragment, page
 from fetcher.api.page.session import Visitor, read_form, text_of
 from fetcher.api.page.shown import see_other, shown
 from fetcher.api.problems import advice_of, status_of
-from fetcher.api.words import size_words, time_words
+from fetcher.api.services import services_of
+from fetcher.api.submit.body import convert
+from fetcher.api.submit.imports import SubmitBody
+from fetcher.api.submit.words import size_words, time_words
 from fetcher.config import Settings
 from fetcher.errors import Failure, InvalidRequest, InvalidUrl, UnknownImport
-from fetcher.guards.url import check_url
+from fetcher.guards.request.url import check_url
 from fetcher.model import Submission
 
 RECENT = 6
@@ -41,9 +41,9 @@ async def home(request: Request, visitor: Visitor) -> Response:
 async def _home(
     request: Request, visitor: Visitor, values: Mapping[str, str], failure: Failure | None = None
 ) -> Response:
-    house = house_of(request)
-    settings = house.settings()
-    records = await house.index.imports.page(visitor.actor, {}, limit=RECENT)
+    services = services_of(request)
+    settings = services.settings()
+    records = await services.index.imports.page(visitor.actor, {}, limit=RECENT)
     return page(
         "home.html",
         visitor,
@@ -56,7 +56,7 @@ async def _home(
         failure=None if failure is None else {"words": str(failure.public()), "advice": advice_of(failure)},
         in_force=in_force(settings),
         settings=settings,
-        records=[house.importer.snapshot(record) for record in records],
+        records=[services.importer.snapshot(record) for record in records],
     )
 
 
@@ -80,7 +80,7 @@ async def _prefilled(request: Request, visitor: Visitor) -> dict[str, str]:
     if import_id is None:
         return EMPTY
     try:
-        record = await house_of(request).importer.find(import_id, visitor.actor)
+        record = await services_of(request).importer.find(import_id, visitor.actor)
     except UnknownImport:
         return EMPTY
     return _form_of(record.submission)
@@ -112,7 +112,7 @@ async def check(request: Request, _visitor: Visitor) -> Response:
     url, words, mood = (form.get("url") or "").strip(), "", ""
     if url:
         try:
-            origin = check_url(url, house_of(request).settings()).origin
+            origin = check_url(url, services_of(request).settings()).origin
         except InvalidUrl as failure:
             words, mood = str(failure), "bad"
         else:
@@ -123,13 +123,13 @@ async def check(request: Request, _visitor: Visitor) -> Response:
 @shown
 async def submit(request: Request, visitor: Visitor) -> Response:
     """`POST /page/submit`: take the form, then show the import; or show the form again with what is wrong."""
-    house = house_of(request)
+    services = services_of(request)
     form = {**EMPTY, **await read_form(request)}
     try:
         require_role(visitor.actor, "member")
         body = convert(to_document(form), SubmitBody)
-        submission = body.to_submission(visitor.actor, house.settings())
-        record = await house.importer.submit(
+        submission = body.to_submission(visitor.actor, services.settings())
+        record = await services.importer.submit(
             visitor.actor, submission, request_id=request.scope.get("request_id")
         )
     except Failure as failure:

@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from fetcher.api.words import exact_words, size_words, time_words
+from fetcher.api.submit.words import exact_words, size_words, time_words
 from fetcher.model import Attempt, Hop, Import, State
 
 Mood = Literal["good", "bad", "plain", "now"]

@@ -1,0 +1,1 @@
+"""Small asyncio building blocks: retry, shield."""

@@ -1,0 +1,181 @@
+"""Keystone v3: asks whose a token is, and remembers the answer for a short time.
+
+This is the one way to the network beside the gate: it leads to the one
+address that the operator configured, and nothing of a submission reaches it.
+"""
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import structlog
+from keystoneauth1 import exceptions
+from keystoneauth1.identity import v3
+from keystoneauth1.session import Session
+from msgspec import Meta
+from starlette.requests import Request
+
+from fetcher import __version__, config
+from fetcher.api.auth.identity import actor_of, token_of
+from fetcher.errors import Failure, Forbidden, IdentityUnavailable, Unauthenticated
+from fetcher.model import Actor
+
+log = structlog.get_logger()
+
+MOST_REMEMBERED = 20_000
+MOST_ASKED_AT_ONCE = 256
+THREADS = 8
+
+
+class Named(msgspec.Struct, frozen=True):
+    """Something with an id and a name, of which one may be missing."""
+
+    id: str = ""
+    name: str = ""
+
+
+class TokenDocument(msgspec.Struct, frozen=True):
+    """What of Keystone's answer matters here."""
+
+    user: Named
+    expires_at: Annotated[datetime, Meta(tz=True)]
+    project: Named | None = None
+    roles: list[Named] = []
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    """What is remembered of a token.
+
+    Args:
+        until: By the event loop's clock, in seconds.
+    """
+
+    until: float
+    actor: Actor | None
+    failure: Failure | None
+
+
+class Keystone:
+    """Validates tokens with the service's own account.
+
+    Requests with the same token wait for one question together. A token is
+    remembered by its SHA-256 only.
+    """
+
+    def __init__(self, settings: config.Keystone) -> None:
+        self._settings = settings
+        self._session = _open_session(settings)
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="keystone")
+        self._opener: OrderedDict[bytes, _Answer] = OrderedDict()
+        self._asking: dict[bytes, asyncio.Task[_Answer]] = {}
+
+    async def __call__(self, request: Request) -> Actor:
+        """Name whose token it is.
+
+        Raises:
+            Unauthenticated: Keystone does not know the token, or it has expired.
+            Forbidden: It is scoped to no project, or has no role here.
+            IdentityUnavailable: Keystone cannot be asked.
+        """
+        token = token_of(request)
+        key = hashlib.sha256(token.encode()).digest()
+        answer = self._opener.get(key)
+        if answer is None or answer.until <= asyncio.get_running_loop().time():
+            answer = await self._ask_once(key, token)
+        if answer.actor is None:
+            assert answer.failure is not None
+            raise type(answer.failure)(**answer.failure.fields())
+        return answer.actor
+
+    def close(self) -> None:
+        """End the threads and the connections."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._session.session.close()
+
+    async def _ask_once(self, key: bytes, token: str) -> _Answer:
+        asking = self._asking.get(key)
+        if asking is None:
+            if len(self._asking) >= MOST_ASKED_AT_ONCE:
+                raise IdentityUnavailable
+            asking = asyncio.create_task(self._ask(key, token))
+            self._asking[key] = asking
+            asking.add_done_callback(lambda task: self._asked(key, task))
+        return await asyncio.shield(asking)
+
+    def _asked(self, key: bytes, task: asyncio.Task[_Answer]) -> None:
+        del self._asking[key]
+        if not task.cancelled():
+            task.exception()  # Seen, even when everybody who asked has gone.
+
+    async def _ask(self, key: bytes, token: str) -> _Answer:
+        loop = asyncio.get_running_loop()
+        document = await loop.run_in_executor(self._pool, self._fetch, token)
+        now = loop.time()
+        answer = _Answer(now + self._settings.refused_seconds, None, Unauthenticated())
+        if document is not None:
+            left = (document.expires_at - datetime.now(UTC)).total_seconds()
+            until = now + min(self._settings.cache_seconds, left)
+            try:
+                answer = _Answer(until, _actor(document), None) if left > 0 else answer
+            except Forbidden as failure:
+                answer = _Answer(now + self._settings.refused_seconds, None, failure)
+        self._opener[key] = answer
+        self._opener.move_to_end(key)
+        while len(self._opener) > MOST_REMEMBERED:
+            self._opener.popitem(last=False)
+        return answer
+
+    def _fetch(self, token: str) -> TokenDocument | None:
+        """Ask Keystone; blocks, so it runs in a thread. None for a token that it does not know.
+
+        Raises:
+            IdentityUnavailable: No answer that says whose the token is.
+        """
+        try:
+            answer = self._session.get(
+                f"{self._settings.auth_url.rstrip('/')}/auth/tokens?nocatalog",
+                headers={"X-Subject-Token": token, "Accept": "application/json"},
+                authenticated=True,
+                raise_exc=False,
+                redirect=False,
+            )
+            if answer.status_code == 404:
+                return None
+            if answer.status_code == 200:
+                return msgspec.json.decode(answer.content, type=dict[str, TokenDocument])["token"]
+        except (exceptions.ClientException, msgspec.DecodeError, KeyError, ValueError, OSError) as error:
+            log.warning("keystone.away", error=repr(error))
+            raise IdentityUnavailable from error
+        log.warning("keystone.refused", status=answer.status_code)
+        raise IdentityUnavailable
+
+
+def _actor(document: TokenDocument) -> Actor:
+    if document.project is None:
+        raise Forbidden(reason="the token is not scoped to a project")
+    return actor_of(document.project.id, document.user.id, [role.name for role in document.roles])
+
+
+def _open_session(settings: config.Keystone) -> Any:
+    password = settings.password or Path(settings.password_file).read_text("utf-8").strip()
+    account = v3.Password(
+        auth_url=settings.auth_url,
+        username=settings.username,
+        password=password,
+        user_domain_id=settings.user_domain_id,
+        project_name=settings.project,
+        project_domain_id=settings.project_domain_id,
+    )
+    return Session(
+        auth=account,
+        verify=settings.ca_file or True,
+        timeout=settings.timeout_seconds,
+        app_name="glance-fetcher",
+        app_version=__version__,
+        redirect=False,
+    )

@@ -1,0 +1,27 @@
+"""The Image API v2, one file a resource."""
+
+from starlette.routing import BaseRoute
+
+from fetcher.api.image_v2 import (
+    image_data,
+    images,
+    imports,
+    info,
+    members,
+    schemas,
+    tags,
+    tasks,
+    versions,
+)
+
+routes: list[BaseRoute] = [
+    *versions.routes,
+    *info.routes,
+    *schemas.routes,
+    *tasks.routes,
+    *images.routes,
+    *image_data.routes,
+    *imports.routes,
+    *members.routes,
+    *tags.routes,
+]

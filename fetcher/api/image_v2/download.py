@@ -1,0 +1,129 @@
+"""Fetching an image's bytes: whole or in part, with the digests that they have."""
+
+import re
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from email.utils import format_datetime
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from fetcher.api.image_v2.answers import enter, no_content
+from fetcher.config import Settings
+from fetcher.errors import BytesDamaged, Forbidden, RangeNotSatisfiable, StoreFailed
+from fetcher.model import Image, Status
+from fetcher.store import Store
+
+RANGE = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18}))")
+
+
+async def download(request: Request) -> Response:
+    """`GET /v2/images/{id}/file`: 204 while there is nothing, 206 for a range, 503 where the disk lost it."""
+    house, actor = await enter(request, "member")
+    image = await house.index.images.find(request.path_params["id"], actor)
+    if image.status is Status.DEACTIVATED and not actor.is_admin:
+        raise Forbidden(reason="the image is deactivated; only an admin gets its bytes")
+    if image.sha256 is None or image.size is None:
+        return no_content()
+    headers = bytes_headers(image)
+    if headers["ETag"] in request.headers.get("if-none-match", ""):
+        return no_content(304, headers)
+    await house.index.upkeep.check_whole(image.sha256)
+    settings = house.settings()
+    if settings.server.x_accel_location:
+        return _through_nginx(image, settings, headers)
+    try:
+        return await _send(request, house.store, image, headers)
+    except StoreFailed:
+        await house.index.images.find(image.id, actor)  # Deleted a moment ago: then it is not there.
+        raise
+
+
+async def _send(request: Request, store: Store, image: Image, headers: dict[str, str]) -> Response:
+    """Send the bytes ourselves.
+
+    Raises:
+        RangeNotSatisfiable: The range asked for is outside.
+        BytesDamaged: There are more or fewer than there should be.
+        StoreFailed: They cannot be read.
+    """
+    assert image.sha256 is not None
+    assert image.size is not None
+    if store.size(image.sha256) not in {None, image.size}:
+        raise BytesDamaged(fault="rotten")  # Else the answer would break off after its head.
+    found = wanted_range(request, image.size, headers["ETag"])
+    start, end = found or (0, image.size)
+    if found is not None:
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{image.size}"
+    elif image.md5 is not None:
+        headers["Content-MD5"] = image.md5
+    headers["Content-Length"] = str(end - start)
+    status = 200 if found is None else 206
+    if request.method == "HEAD":
+        return Response(status_code=status, headers=headers)
+    return StreamingResponse(await _begun(store.read(image.sha256, start, end - start)), status, headers)
+
+
+def bytes_headers(image: Image) -> dict[str, str]:
+    """What is true of the whole, whichever part is fetched; the digests as in RFC 9530."""
+    digests = {"sha-256": image.sha256, "sha-512": image.sha512}
+    fields = [
+        f"{name}=:{b64encode(bytes.fromhex(value)).decode()}:" for name, value in digests.items() if value
+    ]
+    return {
+        "Content-Type": "application/octet-stream",
+        "Accept-Ranges": "bytes",
+        "ETag": f'"{image.sha256}"',
+        "Repr-Digest": ", ".join(fields),
+        "Last-Modified": format_datetime(image.created_at, usegmt=True),
+        "Cache-Control": "private, no-cache",
+    }
+
+
+def wanted_range(request: Request, size: int, etag: str) -> tuple[int, int] | None:
+    """The first byte and the one after the last; None for all of them.
+
+    Several ranges in one request are answered with all bytes, which RFC 9110 allows.
+
+    Raises:
+        RangeNotSatisfiable: There is no such byte.
+
+    Source: RFC 9110 section 14.
+    """
+    found = RANGE.fullmatch(request.headers.get("range", "").replace(" ", "").lower())
+    if found is None or request.headers.get("if-range", etag) != etag:
+        return None
+    first, last, suffix = found.groups()
+    if suffix is not None:
+        start, end = max(0, size - int(suffix)), size
+    else:
+        start, end = int(first), min(size, int(last) + 1) if last else size
+    if last and int(last) < int(first):
+        return None
+    if start >= size:
+        raise RangeNotSatisfiable(size=size)
+    return start, end
+
+
+def _through_nginx(image: Image, settings: Settings, headers: dict[str, str]) -> Response:
+    """Have nginx send the bytes: it sees to ranges and lengths itself."""
+    assert image.sha256 is not None
+    place = f"{settings.server.x_accel_location}/{image.sha256[:2]}/{image.sha256}"
+    del headers["Accept-Ranges"], headers["Last-Modified"]
+    return Response(headers={**headers, "X-Accel-Redirect": place})
+
+
+async def _begun(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same chunks, of which the first one has been read.
+
+    So whatever keeps the bytes from being read is an error before the answer
+    begins, and a reader whose image is deleted meanwhile goes on to the end.
+    """
+    first = await anext(chunks, b"")
+
+    async def go_on() -> AsyncIterator[bytes]:
+        yield first
+        async for chunk in chunks:
+            yield chunk
+
+    return go_on()

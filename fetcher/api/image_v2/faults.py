@@ -1,0 +1,50 @@
+"""The table of errors in the form that Image API clients read.
+
+python-glanceclient takes the `message` of every object in a JSON answer,
+openstacksdk and Tempest take the first one: so there is one object, `error`,
+and its message says what went wrong and what to do. What programs branch on
+stands beside it.
+"""
+
+from http import HTTPStatus
+
+from starlette.requests import Request
+
+from fetcher import errors
+from fetcher.api.image_v2.answers import Answer
+from fetcher.api.image_v2.body_peer import UNREAD
+from fetcher.api.problems import advice_of, detail_of, headers_of, status_of_kind
+from fetcher.errors import Failure
+
+# What a source does to a pull, a sender does to an upload: then it is the caller's fault.
+STATUS: dict[type[Failure], int] = {
+    errors.SourceTooSlow: 408,
+    errors.DeadlinePassed: 408,
+    errors.Truncated: 400,
+    errors.UnknownImport: 404,
+}
+
+
+def status_of_fault(kind: type[Failure]) -> int:
+    """The HTTP status of a kind of failure, as clients of the Image API are told it."""
+    return STATUS.get(kind, status_of_kind(kind))
+
+
+def fault(failure: Failure, request: Request) -> Answer:
+    """Answer with what went wrong."""
+    public = failure.public()
+    status = status_of_fault(type(public))
+    document = {
+        "error": {
+            "code": status,
+            "title": HTTPStatus(status).phrase,
+            "message": f"{detail_of(public)} {advice_of(public)}",
+            "type": public.code,
+            "fields": public.public_fields(),
+            "request_id": request.scope.get("request_id"),
+        }
+    }
+    headers = headers_of(public, request)
+    if request.scope.get(UNREAD):
+        headers["Connection"] = "close"
+    return Answer(document, status, headers)

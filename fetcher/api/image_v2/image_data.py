@@ -1,0 +1,65 @@
+"""The bytes of an image: sent to us, staged for an import, and fetched."""
+
+from typing import Literal
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from fetcher.api.image_v2.answers import enter, no_content
+from fetcher.api.image_v2.body_peer import RequestBody
+from fetcher.api.image_v2.download import download
+from fetcher.api.image_v2.info import may_send
+from fetcher.config import Settings
+from fetcher.errors import Failure, Forbidden, WrongMediaType
+from fetcher.index.sqlite.scope import may_change
+from fetcher.model import Actor
+
+MEDIA_TYPE = "application/octet-stream"
+
+
+async def upload(request: Request) -> Response:
+    """`PUT /v2/images/{id}/file`: the bytes of a queued image."""
+    return await _take(request, "upload")
+
+
+async def stage(request: Request) -> Response:
+    """`PUT /v2/images/{id}/stage`: likewise, for an import with `glance-direct` to make the image of."""
+    return await _take(request, "stage")
+
+
+async def _take(request: Request, method: Literal["upload", "stage"]) -> Response:
+    house, actor = await enter(request, "member")
+    body = RequestBody(request, house.settings())
+    try:
+        check_sender(request, actor, house.settings())
+        image = await house.index.images.find(request.path_params["id"], actor)
+        if not may_change(actor, image.project_id):
+            raise Forbidden(reason="the image is another project's")
+        request_id = request.scope.get("request_id")
+        await house.importer.uploads.take(actor, image, body, method=method, request_id=request_id)
+    except Failure:
+        await body.linger()
+        raise
+    return no_content()
+
+
+def check_sender(request: Request, actor: Actor, settings: Settings) -> None:
+    """Refuse who may not send bytes, and what is not said to be bytes.
+
+    Raises:
+        Forbidden: The operator lets others only do that.
+        WrongMediaType: It is something else.
+    """
+    if not may_send(actor, settings):
+        raise Forbidden(reason="sending bytes is not open to you here; import from a URL instead")
+    sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if sent != MEDIA_TYPE:
+        raise WrongMediaType(sent=sent or "none", accepted=MEDIA_TYPE)
+
+
+routes = [
+    Route("/v2/images/{id}/file", download, methods=["GET"]),
+    Route("/v2/images/{id}/file", upload, methods=["PUT"]),
+    Route("/v2/images/{id}/stage", stage, methods=["PUT"]),
+]

@@ -1,0 +1,168 @@
+"""Image records: create, list, show, change, delete, and take out of use."""
+
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID, uuid4
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from fetcher.api.image_v2.answers import Answer, enter, no_content
+from fetcher.api.image_v2.attributes import (
+    WRITABLE,
+    check_name,
+    check_properties,
+    check_right,
+    check_value,
+)
+from fetcher.api.image_v2.info import methods_for
+from fetcher.api.image_v2.listing import read_query
+from fetcher.api.image_v2.patch import apply_changes, read_changes
+from fetcher.api.image_v2.record import image_view
+from fetcher.api.submit.body import read_body, read_json
+from fetcher.config import Settings
+from fetcher.errors import Forbidden, InvalidRequest
+from fetcher.model import Actor, Image, Status
+
+
+async def create(request: Request) -> Response:
+    """`POST /v2/images`: a record that waits for its bytes."""
+    house, actor = await enter(request, "member")
+    settings = house.settings()
+    image = new_image(await read_json(request, dict[str, Any]), actor, settings)
+    await house.index.images.create(image)
+    headers = {
+        "Location": f"/v2/images/{image.id}",
+        "OpenStack-image-import-methods": ",".join(methods_for(actor, settings)),
+    }
+    return Answer(image_view(image), 201, headers)
+
+
+def new_image(attributes: dict[str, Any], actor: Actor, settings: Settings) -> Image:
+    """Make a queued image of what somebody sent.
+
+    Raises:
+        InvalidRequest: An attribute is not what it may hold.
+        Forbidden: It is not theirs to set.
+        QuotaExceeded: There are too many tags or properties.
+    """
+    image_id = _new_id(attributes.pop("id", None))
+    fields: dict[str, Any] = {"project_id": actor.project_id}
+    properties: dict[str, str] = {}
+    for name, value in attributes.items():
+        check_name(name)
+        checked = check_value(name, value, settings)
+        check_right(name, checked, actor)
+        if name in WRITABLE:
+            fields[WRITABLE[name][1]] = checked
+        else:
+            properties[name] = checked
+    check_properties(properties, settings)
+    now = datetime.now(UTC)
+    return Image(
+        **{"visibility": settings.image_api.default_visibility, **fields},
+        id=image_id,
+        status=Status.QUEUED,
+        properties=properties,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def _new_id(given: Any) -> str:
+    if given is None:
+        return str(uuid4())
+    try:
+        return str(msgspec.convert(given, UUID))
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(field="id", reason="an id is a UUID") from error
+
+
+async def listing(request: Request) -> Response:
+    """`GET /v2/images`: filtered, in any order, a page at a time."""
+    house, actor = await enter(request)
+    query = read_query(request.query_params, house.settings())
+    images = await house.index.images.page(actor, query) if query.limit else []
+    kept = [(key, value) for key, value in request.query_params.multi_items() if key != "marker"]
+    document: dict[str, Any] = {
+        "images": [image_view(image) for image in images],
+        "first": f"/v2/images?{urlencode(kept)}" if kept else "/v2/images",
+        "schema": "/v2/schemas/images",
+    }
+    if images and len(images) == query.limit:
+        document["next"] = f"/v2/images?{urlencode([*kept, ('marker', images[-1].id)])}"
+    return Answer(document)
+
+
+async def show(request: Request) -> Response:
+    """`GET /v2/images/{id}`."""
+    house, actor = await enter(request)
+    return Answer(image_view(await house.index.images.find(request.path_params["id"], actor)))
+
+
+async def change(request: Request) -> Response:
+    """`PATCH /v2/images/{id}`: all changes or none."""
+    house, actor = await enter(request, "member")
+    settings = house.settings()
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    changes = read_changes(media_type, await read_body(request), settings)
+
+    def edit(image: Image) -> Image:
+        after = apply_changes(image, changes, actor, settings)
+        return image if after == image else touch(after)
+
+    return Answer(image_view(await house.index.images.edit(request.path_params["id"], actor, edit)))
+
+
+async def delete(request: Request) -> Response:
+    """`DELETE /v2/images/{id}`: an import that still writes it is ended first; nothing is left."""
+    house, actor = await enter(request, "member")
+    await house.importer.delete_image(request.path_params["id"], actor)
+    return no_content()
+
+
+async def deactivate(request: Request) -> Response:
+    """`POST /v2/images/{id}/actions/deactivate`: nobody but an admin gets the bytes."""
+    return await _turn(request, Status.DEACTIVATED)
+
+
+async def reactivate(request: Request) -> Response:
+    """`POST /v2/images/{id}/actions/reactivate`."""
+    return await _turn(request, Status.ACTIVE)
+
+
+async def _turn(request: Request, status: Status) -> Response:
+    house, actor = await enter(request, "member")
+    await house.index.images.edit(request.path_params["id"], actor, partial(turn, status))
+    return no_content()
+
+
+def turn(status: Status, image: Image) -> Image:
+    """The image with another status, among those that an image with bytes can have.
+
+    Raises:
+        Forbidden: It has no bytes.
+    """
+    if image.status not in {Status.ACTIVE, Status.DEACTIVATED}:
+        raise Forbidden(reason=f"the image is {image.status.value} and has no bytes yet")
+    return image if image.status is status else touch(msgspec.structs.replace(image, status=status))
+
+
+def touch(image: Image) -> Image:
+    """The image, changed now."""
+    return msgspec.structs.replace(image, updated_at=datetime.now(UTC))
+
+
+routes = [
+    Route("/v2/images", listing, methods=["GET"]),
+    Route("/v2/images", create, methods=["POST"]),
+    Route("/v2/images/{id}", show, methods=["GET"]),
+    Route("/v2/images/{id}", change, methods=["PATCH"]),
+    Route("/v2/images/{id}", delete, methods=["DELETE"]),
+    Route("/v2/images/{id}/actions/deactivate", deactivate, methods=["POST"]),
+    Route("/v2/images/{id}/actions/reactivate", reactivate, methods=["POST"]),
+]

@@ -1,0 +1,65 @@
+"""What a client can find out without asking anybody: import methods and limits, stores, usage."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from fetcher.api.image_v2.answers import Answer, enter
+from fetcher.api.image_v2.record import STORE
+from fetcher.api.submit.views import limits_view
+from fetcher.config import Settings
+from fetcher.model import Actor
+
+MIB = 1_048_576
+
+
+def methods_for(actor: Actor, settings: Settings) -> list[str]:
+    """The import methods that a caller may use; pulling from a URL is always there."""
+    methods = ["web-download"]
+    if may_send(actor, settings):
+        methods.insert(0, "glance-direct")
+    if settings.image_api.remotes:
+        methods.append("glance-download")
+    return methods
+
+
+def may_send(actor: Actor, settings: Settings) -> bool:
+    """Whether a caller may send bytes of their own."""
+    return settings.image_api.upload_role in actor.roles
+
+
+async def imports(request: Request) -> Response:
+    """`GET /v2/info/import`: the methods, and every limit in force, told by the guard that enforces it."""
+    house, actor = await enter(request)
+    methods = {
+        "description": "Import methods available.",
+        "type": "array",
+        "value": methods_for(actor, house.settings()),
+    }
+    return Answer({"import-methods": methods, **limits_view(house.settings())})
+
+
+async def stores(request: Request) -> Response:
+    """`GET /v2/info/stores`: there is one."""
+    await enter(request)
+    return Answer({"stores": [{"id": STORE, "description": "The service's own store", "default": "true"}]})
+
+
+async def usage(request: Request) -> Response:
+    """`GET /v2/info/usage`: what the caller's project holds, and may hold; sizes in MiB."""
+    house, actor = await enter(request)
+    held = await house.index.usage.find(actor.project_id)
+    max_images, max_bytes = house.settings().quota.of(actor.project_id)
+    size = held.bytes + held.held_bytes
+    shown = {
+        "image_size_total": {"limit": max_bytes // MIB, "usage": -(-size // MIB)},
+        "image_count_total": {"limit": max_images, "usage": held.images},
+    }
+    return Answer({"usage": shown})
+
+
+routes = [
+    Route("/v2/info/import", imports, methods=["GET"]),
+    Route("/v2/info/stores", stores, methods=["GET"]),
+    Route("/v2/info/usage", usage, methods=["GET"]),
+]

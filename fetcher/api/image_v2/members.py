@@ -1,0 +1,82 @@
+"""The projects that an image is shared with."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from fetcher.api.image_v2.answers import Answer, enter, no_content
+from fetcher.api.image_v2.record import member_view
+from fetcher.api.submit.body import read_json
+from fetcher.model import Member, MemberStatus
+
+
+class MemberBody(msgspec.Struct, frozen=True):
+    """What sharing takes: a project's id."""
+
+    member: Annotated[str, Meta(min_length=1, max_length=255)]
+
+
+class StatusBody(msgspec.Struct, frozen=True):
+    """What a member answers."""
+
+    status: MemberStatus
+
+
+async def listing(request: Request) -> Response:
+    """`GET /v2/images/{id}/members`: all to the owner, itself to a member."""
+    house, actor = await enter(request)
+    members = await house.index.members.all(request.path_params["id"], actor)
+    return Answer({"members": [member_view(member) for member in members], "schema": "/v2/schemas/members"})
+
+
+async def show(request: Request) -> Response:
+    """`GET /v2/images/{id}/members/{member}`."""
+    house, actor = await enter(request)
+    member = await house.index.members.find(request.path_params["id"], request.path_params["member"], actor)
+    return Answer(member_view(member))
+
+
+async def add(request: Request) -> Response:
+    """`POST /v2/images/{id}/members`: share it; the member has to accept before it is in its list."""
+    house, actor = await enter(request, "member")
+    body = await read_json(request, MemberBody)
+    member = await house.index.members.add(
+        _member(request.path_params["id"], body.member, "pending"),
+        actor,
+        max_members=house.settings().image_api.max_members,
+    )
+    return Answer(member_view(member))
+
+
+async def answer(request: Request) -> Response:
+    """`PUT /v2/images/{id}/members/{member}`: the member accepts or rejects."""
+    house, actor = await enter(request, "member")
+    body = await read_json(request, StatusBody)
+    member = _member(request.path_params["id"], request.path_params["member"], body.status)
+    return Answer(member_view(await house.index.members.answer(member, actor)))
+
+
+async def remove(request: Request) -> Response:
+    """`DELETE /v2/images/{id}/members/{member}`."""
+    house, actor = await enter(request, "member")
+    await house.index.members.remove(request.path_params["id"], request.path_params["member"], actor)
+    return no_content()
+
+
+def _member(image_id: str, member_id: str, status: MemberStatus) -> Member:
+    now = datetime.now(UTC)
+    return Member(image_id=image_id, member_id=member_id, status=status, created_at=now, updated_at=now)
+
+
+routes = [
+    Route("/v2/images/{id}/members", listing, methods=["GET"]),
+    Route("/v2/images/{id}/members", add, methods=["POST"]),
+    Route("/v2/images/{id}/members/{member}", show, methods=["GET"]),
+    Route("/v2/images/{id}/members/{member}", answer, methods=["PUT"]),
+    Route("/v2/images/{id}/members/{member}", remove, methods=["DELETE"]),
+]

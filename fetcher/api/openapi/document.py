@@ -1,0 +1,191 @@
+"""The API document (OpenAPI 3.1), made from the routes, the types and what is in force."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from fetcher import __version__
+from fetcher.api.image_v2 import operations as v2_operations
+from fetcher.api.image_v2.components import components
+from fetcher.api.image_v2.faults import status_of_fault
+from fetcher.api.openapi import operations
+from fetcher.api.openapi import response_schemas as shapes
+from fetcher.api.openapi.operations import ANYWHERE, JSON, OPEN_TO_ALL, Named, Operation
+from fetcher.api.problems import base_url, status_of_kind, summary
+from fetcher.api.services import services_of
+from fetcher.config import Settings
+from fetcher.errors import Failure
+
+REF = "#/components/schemas/{name}"
+_TEXT = {"type": "string"}
+_IMPORT = {"$ref": REF.format(name="ImportAnswer")}
+# Of answers that are neither JSON nor plain text; of a stream of events, what each of them holds.
+_MEDIA: dict[str, dict[str, Any]] = {
+    "text/event-stream": {
+        "type": "object",
+        "properties": {
+            "event": {"enum": ["progress", "end"]},
+            "id": _TEXT,
+            "data": {**_TEXT, "contentMediaType": JSON, "contentSchema": _IMPORT},
+        },
+        "required": ["event", "data"],
+    },
+}
+
+OPERATIONS: dict[Callable[..., Any], Operation] = {**operations.OPERATIONS, **v2_operations.OPERATIONS}
+# Where the handler belongs to no room of the API: known by its path.
+BY_PATH = {
+    "/": Operation(
+        tag="Discovery",
+        answers={300: shapes.VersionsAnswer, 200: "text/html"},
+        is_open=True,
+        words="The Image API's versions for programs; the page for browsers.",
+    ),
+    "/openapi.json": Operation(tag="Discovery", answers={200: dict[str, Any]}, is_open=True),
+}
+
+
+def operation_of(route: Route) -> Operation:
+    """What is known of a route's operation beyond its code."""
+    return BY_PATH.get(route.path) or OPERATIONS[route.endpoint]
+
+
+def api_document(routes: Sequence[BaseRoute], base: str, settings: Settings) -> dict[str, Any]:
+    """Describe every operation of the API; pages for people are left out.
+
+    Args:
+        base: Where this service is.
+        settings: In force, for the formats that are accepted and who needs a token.
+    """
+    kinds = list(_kinds())
+    references, found = msgspec.json.schema_components(
+        [*kinds, shapes.Problem, shapes.Fault], ref_template=REF
+    )
+    for component in found.values():
+        component["description"] = str(component.get("description", "")).partition("\n")[0]
+    writer = _Writer(dict(zip(map(str, kinds), references, strict=False)))
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        if isinstance(route, Route) and not route.path.startswith("/page/"):
+            for method in sorted((route.methods or set()) - {"HEAD"}):
+                paths.setdefault(plain_path(route), {})[method.lower()] = writer.describe(route, method)
+    open_to_all: list[dict[str, Any]] = [{}] if settings.auth.mode == "local" else []
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Glance Fetcher",
+            "version": __version__,
+            "description": "Submit a URL, get an image.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": base}],
+        "security": [{"token": []}, {"bearer": []}, *open_to_all],
+        "paths": paths,
+        "components": {
+            "schemas": {**found, **components(settings)},
+            "securitySchemes": {
+                "token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"},
+                "bearer": {"type": "http", "scheme": "bearer"},
+            },
+        },
+    }
+
+
+def plain_path(route: Route) -> str:
+    """A route's path as OpenAPI writes it: without the kinds of its parameters."""
+    return re.sub(r":\w+\}", "}", route.path)
+
+
+def _kinds() -> Iterator[Any]:
+    for operation in (*OPERATIONS.values(), *BY_PATH.values()):
+        for kind in (*operation.answers.values(), *operation.bodies.values()):
+            if isinstance(kind, type):
+                yield kind
+
+
+class _Writer:
+    """Writes operations.
+
+    Args:
+        references: To the components of types, by the types' names.
+    """
+
+    def __init__(self, references: dict[str, Any]) -> None:
+        self._references = references
+
+    def describe(self, route: Route, method: str) -> dict[str, Any]:
+        """One operation."""
+        operation = operation_of(route)
+        found: dict[str, Any] = {
+            "operationId": f"{method.lower()}{re.sub(r'[^0-9A-Za-z]+', '_', route.path)}",
+            "summary": _words(route, operation),
+            "tags": [operation.tag],
+            "parameters": [*_parameters(route, operation)],
+            "responses": self._responses(route, operation),
+        }
+        if operation.bodies:
+            content = {media: self._content(kind) for media, kind in operation.bodies.items()}
+            found["requestBody"] = {"required": True, "content": content}
+        if operation.is_open:
+            found["security"] = [{}]
+        return found
+
+    def _responses(self, route: Route, operation: Operation) -> dict[str, Any]:
+        answers = {str(status): self._answer(kind) for status, kind in operation.answers.items()}
+        problems = _problems(operation, is_v2=route.path.startswith("/v2/"))
+        return {**answers, **{status: answer for status, answer in problems if status not in answers}}
+
+    def _answer(self, kind: Any) -> dict[str, Any]:
+        if kind is None:
+            return {"description": "Done."}
+        if isinstance(kind, str):
+            return {"description": "As said.", "content": {kind: {"schema": _MEDIA.get(kind, _TEXT)}}}
+        return {"description": "As said.", "content": {JSON: self._content(kind)}}
+
+    def _content(self, kind: Any) -> dict[str, Any]:
+        if kind is None:
+            return {"schema": _TEXT}
+        if isinstance(kind, Named):
+            return {"schema": {"$ref": REF.format(name=kind.name)}}
+        return {"schema": self._references[str(kind)] if isinstance(kind, type) else {"type": "object"}}
+
+
+def _words(route: Route, operation: Operation) -> str:
+    words = operation.words
+    if not words:
+        line = (route.endpoint.__doc__ or "").strip().partition("\n")[0]
+        words = line.rpartition("`: ")[2].replace("`", "")
+    return f"{words[:1].upper()}{words[1:]}"
+
+
+def _parameters(route: Route, operation: Operation) -> Iterator[dict[str, Any]]:
+    for name in route.param_convertors:
+        yield {"name": name, "in": "path", "required": True, "schema": operation.path.get(name, _TEXT)}
+    for where, parameters in (("query", operation.query), ("header", operation.headers)):
+        for name, schema, words in parameters:
+            yield {"name": name, "in": where, "schema": schema, "description": words}
+
+
+def _problems(operation: Operation, *, is_v2: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+    by_status: dict[int, list[type[Failure]]] = {}
+    anywhere = OPEN_TO_ALL if operation.is_open else ANYWHERE
+    for kind in dict.fromkeys((*anywhere, *operation.ends_in)):
+        by_status.setdefault((status_of_fault if is_v2 else status_of_kind)(kind), []).append(kind)
+    name, media = ("Fault", JSON) if is_v2 else ("Problem", "application/problem+json")
+    content = {media: {"schema": {"$ref": REF.format(name=name)}}}
+    for status, kinds in sorted(by_status.items()):
+        words = " ".join(f"`{kind.code}`: {summary(kind)}" for kind in kinds)
+        yield str(status), {"description": words, "content": content}
+
+
+async def openapi(request: Request) -> Response:
+    """`GET /openapi.json`: this document."""
+    return JSONResponse(api_document(request.app.routes, base_url(request), services_of(request).settings()))
+
+
+routes = [Route("/openapi.json", openapi, methods=["GET"])]

@@ -1,0 +1,114 @@
+"""What the code of a route cannot say of itself: parameters, bodies, answers, and what each may end in."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from fetcher import errors
+from fetcher.api.openapi import response_schemas as shapes
+from fetcher.api.ops import health, metrics
+from fetcher.api.submit import discovery, imports
+from fetcher.errors import Failure
+from fetcher.index import FILTERS
+from fetcher.model import State
+
+JSON, TEXT = "application/json", "text/plain"
+# Every operation may end in these: a wrong Host; no token, no right, no identity service, a broken index.
+OPEN_TO_ALL = (errors.InvalidRequest,)
+ANYWHERE = (
+    *(errors.InvalidRequest, errors.Unauthenticated, errors.Forbidden),
+    *(errors.IdentityUnavailable, errors.StoreFailed),
+)
+
+Parameter = tuple[str, dict[str, Any], str]
+
+
+class Named(msgspec.Struct, frozen=True):
+    """A component that is made from what is in force, and so is no type."""
+
+    name: str
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of an operation.
+
+    Args:
+        answers: By status: the type of the JSON, a media type for anything else, or None for nothing.
+        bodies: What it takes, by media type: a type of JSON, or None for bytes.
+        ends_in: Failures beyond those that every operation may end in.
+        query: Parameters: names, schemas and what they are.
+        path: Schemas of those in the path that are more than any text.
+        words: In place of the handler's own.
+    """
+
+    tag: str
+    answers: dict[int, Any]
+    bodies: dict[str, Any] = {}
+    ends_in: tuple[type[Failure], ...] = ()
+    query: tuple[Parameter, ...] = ()
+    headers: tuple[Parameter, ...] = ()
+    path: dict[str, Any] = {}
+    is_open: bool = False
+    words: str = ""
+
+
+_TEXT = {"type": "string"}
+_PAGING = (
+    ("limit", {"type": "integer", "minimum": 1}, "At most this many."),
+    ("marker", _TEXT, "Go on after this id."),
+)
+_SUBMIT_ENDS = (
+    *(errors.InvalidUrl, errors.ChecksumRequired, errors.QueueFull, errors.NotReady, errors.Forbidden),
+    *(errors.IdempotencyMismatch, errors.WrongMediaType, errors.RequestTooLarge),
+)
+_KEY = (
+    "Idempotency-Key",
+    {"type": "string", "pattern": r"^[\x21-\x7e]{1,255}$"},
+    "Makes a repeated POST safe.",
+)
+
+OPERATIONS: dict[Callable[..., Any], Operation] = {
+    imports.submit: Operation(
+        tag="Imports",
+        bodies={JSON: imports.SubmitBody},
+        answers={202: shapes.ImportAnswer},
+        ends_in=_SUBMIT_ENDS,
+        headers=(_KEY,),
+    ),
+    imports.listing: Operation(
+        tag="Imports",
+        answers={200: shapes.ImportsAnswer},
+        ends_in=(errors.UnknownImport,),
+        query=(
+            *_PAGING,
+            ("state", {"enum": [state.value for state in State]}, "Only those in this state."),
+            *((name, _TEXT, f"Only those with this {name}.") for name in FILTERS if name != "state"),
+        ),
+    ),
+    imports.options: Operation(tag="Discovery", answers={200: shapes.OptionsAnswer}, is_open=True),
+    imports.show: Operation(
+        tag="Imports", answers={200: shapes.ImportAnswer}, ends_in=(errors.UnknownImport,)
+    ),
+    imports.cancel: Operation(
+        tag="Imports",
+        answers={204: None},
+        ends_in=(errors.UnknownImport, errors.Conflict, errors.Forbidden),
+    ),
+    imports.events: Operation(
+        tag="Imports", answers={200: "text/event-stream"}, ends_in=(errors.UnknownImport,)
+    ),
+    imports.provenance: Operation(
+        tag="Imports", answers={200: dict[str, Any]}, ends_in=(errors.UnknownImport,)
+    ),
+    imports.limits: Operation(tag="Discovery", answers={200: shapes.LimitsAnswer}),
+    discovery.errors_index: Operation(tag="Discovery", answers={200: shapes.CodesAnswer}, is_open=True),
+    discovery.error_page: Operation(
+        tag="Discovery", answers={200: shapes.CodeAnswer}, ends_in=(errors.NotFound,), is_open=True
+    ),
+    health.healthz: Operation(tag="Operation", answers={200: shapes.HealthAnswer}, is_open=True),
+    health.readyz: Operation(
+        tag="Operation", answers={200: shapes.ReadyAnswer, 503: shapes.ReadyAnswer}, is_open=True
+    ),
+    metrics.metrics: Operation(tag="Operation", answers={200: TEXT}, ends_in=(errors.Forbidden,)),
+}

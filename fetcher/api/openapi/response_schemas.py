@@ -1,0 +1,263 @@
+"""What the submit-a-URL API answers with, as types: what the API document is made from."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from fetcher.model import FormatVerdict, Notice, State, Verdict, Visibility
+
+Size = Annotated[int, Meta(ge=0, description="Bytes.")]
+Seconds = Annotated[float, Meta(ge=0)]
+
+
+class ResponseSchema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The base of every answer."""
+
+
+class Progress(ResponseSchema, frozen=True, kw_only=True):
+    """How far an import is."""
+
+    received_bytes: Size
+    expected_bytes: Size | None
+    percent: Annotated[float, Meta(ge=0, le=100)] | None
+    bytes_per_second: Annotated[int, Meta(ge=0)] | None
+    seconds_left: Seconds | None
+
+
+class HopAnswer(ResponseSchema, frozen=True, kw_only=True):
+    """One request of a chain of redirects."""
+
+    url: str
+    status: int | None
+
+
+class AttemptAnswer(ResponseSchema, frozen=True, kw_only=True):
+    """One try at pulling; `code` is null while it runs."""
+
+    number: Annotated[int, Meta(ge=1)]
+    started_at: datetime
+    ended_at: datetime | None
+    code: str | None
+    reason: str | None
+    offset: Size
+    received_bytes: Size
+    wait_seconds: Seconds
+    hops: list[HopAnswer]
+    url: str
+    connections: Annotated[int, Meta(ge=1)]
+
+
+class SubmissionAnswer(ResponseSchema, frozen=True, kw_only=True):
+    """What was asked for."""
+
+    disk_format: str | None
+    container_format: str | None
+    checksum: str | None
+    max_bytes: Size
+    min_disk: int
+    min_ram: int
+    tags: list[str]
+    properties: dict[str, str]
+    visibility: Visibility
+    headers: Annotated[list[str], Meta(description="Names alone; values are never shown.")]
+    mirrors: Annotated[list[str], Meta(description="Without their secrets.")]
+    checksum_url: str | None
+    checksum_signature_url: str | None
+    notify_url: Annotated[str, Meta(description="Without its secrets.")] | None
+
+
+class ImportLinks(ResponseSchema, frozen=True, kw_only=True):
+    """Where to go from an import."""
+
+    self: str
+    events: str
+    provenance: str
+    image: str
+
+
+class ImportAnswer(ResponseSchema, frozen=True, kw_only=True):
+    """One import: state, progress, attempts, and at the end its verdict."""
+
+    id: str
+    state: State
+    phase: Literal["connecting", "pulling", "verifying", "committing"] | None
+    method: str
+    url: Annotated[str, Meta(description="Without its secrets.")]
+    name: str | None
+    image_id: str
+    progress: Progress
+    attempt: Annotated[int, Meta(ge=0)]
+    attempts: list[AttemptAnswer]
+    redirects: list[HopAnswer]
+    format: FormatVerdict | None
+    digests: dict[str, str]
+    verified_by: str
+    verdict: Verdict | None
+    notice: Annotated[Notice, Meta(description="Null when nobody is told of the import's end.")] | None
+    submission: SubmissionAnswer
+    project_id: str
+    user_id: str
+    request_id: str | None
+    created_at: datetime
+    started_at: datetime | None
+    updated_at: datetime
+    ended_at: datetime | None
+    links: ImportLinks
+
+
+class ImportsAnswer(ResponseSchema, frozen=True, kw_only=True, omit_defaults=True):
+    """A page of imports; `next` is there when there are more."""
+
+    imports: list[ImportAnswer]
+    next: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class LimitAnswer(ResponseSchema, frozen=True, kw_only=True):
+    """One limit in force."""
+
+    description: str
+    type: Literal["integer", "number", "boolean", "string", "array"]
+    value: Any
+    guard: str
+
+
+class LimitsAnswer(ResponseSchema, frozen=True, kw_only=True):
+    """Every limit in force by its name."""
+
+    limits: dict[str, LimitAnswer]
+
+
+class OptionsAnswer(ResponseSchema, frozen=True, kw_only=True):
+    """What may be submitted, as a JSON schema, and the limits in force."""
+
+    fields: dict[str, Any]
+    limits: dict[str, LimitAnswer]
+
+
+class CodeAnswer(ResponseSchema, frozen=True, kw_only=True, omit_defaults=True):
+    """What a code means."""
+
+    code: str
+    title: str
+    advice: str
+    fields: list[str]
+    told_as: str
+    status: int
+    ends: Literal["a request", "an import"]
+    is_tried_again: bool
+    link: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class CodesAnswer(ResponseSchema, frozen=True, kw_only=True):
+    """All codes."""
+
+    errors: list[CodeAnswer]
+
+
+class HealthAnswer(ResponseSchema, frozen=True, kw_only=True):
+    """The process answers; how many imports wait and run."""
+
+    status: Literal["ok"]
+    imports: dict[str, int]
+
+
+class ReadyAnswer(ResponseSchema, frozen=True, kw_only=True):
+    """Whether an import submitted now would be taken, and each reason why not."""
+
+    status: Literal["ready", "not ready"]
+    reasons: list[str]
+
+
+class RootAnswer(ResponseSchema, frozen=True, kw_only=True):
+    """Where everything begins."""
+
+    name: str
+    version: str
+    links: dict[str, str]
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """What went wrong (RFC 9457), with the facts of its code beside these fields."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: Annotated[str, Meta(description="Stable; GET /errors/{code} explains it.")]
+    advice: str
+    instance: str
+    request_id: str | None
+
+
+class FaultFacts(ResponseSchema, frozen=True, kw_only=True):
+    """What went wrong, in words for people, with what programs branch on beside them."""
+
+    code: Annotated[int, Meta(description="The HTTP status.")]
+    title: str
+    message: str
+    type: Annotated[str, Meta(description="Stable; GET /errors/{type} explains it.")]
+    fields: dict[str, Any]
+    request_id: str | None
+
+
+class Fault(ResponseSchema, frozen=True, kw_only=True):
+    """The form of errors that Image API clients read."""
+
+    error: FaultFacts
+
+
+class VersionLink(ResponseSchema, frozen=True, kw_only=True):
+    """Where a version is."""
+
+    rel: Literal["self"]
+    href: str
+
+
+class Version(ResponseSchema, frozen=True, kw_only=True):
+    """A version of the Image API."""
+
+    id: str
+    status: Literal["CURRENT", "SUPPORTED"]
+    links: list[VersionLink]
+
+
+class VersionsAnswer(ResponseSchema, frozen=True, kw_only=True):
+    """All versions of the Image API, the current one first."""
+
+    versions: list[Version]
+
+
+class StoreAnswer(ResponseSchema, frozen=True, kw_only=True):
+    """A store, as clients of several expect it."""
+
+    id: str
+    description: str
+    default: Literal["true"]
+
+
+class StoresAnswer(ResponseSchema, frozen=True, kw_only=True):
+    """All stores: there is one."""
+
+    stores: list[StoreAnswer]
+
+
+class UsageFigures(ResponseSchema, frozen=True, kw_only=True):
+    """What a project may hold, and holds."""
+
+    limit: Annotated[int, Meta(ge=0)]
+    usage: Annotated[int, Meta(ge=0)]
+
+
+class UsageKinds(ResponseSchema, frozen=True, kw_only=True):
+    """Of what there is a quota; sizes in MiB."""
+
+    image_size_total: UsageFigures
+    image_count_total: UsageFigures
+
+
+class UsageAnswer(ResponseSchema, frozen=True, kw_only=True):
+    """What the caller's project may hold, and holds."""
+
+    usage: UsageKinds

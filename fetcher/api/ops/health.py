@@ -1,0 +1,50 @@
+"""Whether the service is alive, and whether it can take work; for probes, which have no token."""
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from fetcher.api.services import Services, services_of
+from fetcher.errors import StoreFailed
+
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+async def healthz(request: Request) -> Response:
+    """`GET /healthz`: the process answers."""
+    document = {"status": "ok", "imports": services_of(request).importer.counts()}
+    return JSONResponse(document, headers=NO_STORE)
+
+
+async def readyz(request: Request) -> Response:
+    """`GET /readyz`: it can take an import now, or each reason why it cannot."""
+    reasons = await obstacles(services_of(request))
+    document = {"status": "not ready" if reasons else "ready", "reasons": reasons}
+    return JSONResponse(document, 503 if reasons else 200, NO_STORE)
+
+
+async def obstacles(services: Services) -> list[str]:
+    """Each reason why an import submitted now would not go well; none tells where anything lies."""
+    found = []
+    if not services.importer.is_open:
+        found.append("it is starting or stopping")
+    try:
+        await services.index.imports.counts()
+    except StoreFailed:
+        found.append("the index cannot be read")
+    try:
+        if services.store.free_bytes() <= 0:
+            found.append("the store has no room")
+        if not services.store.staging.is_dir():
+            found.append("the store's folders are gone")
+    except (OSError, StoreFailed):
+        found.append("the store cannot be reached")
+    if services.importer.counts()["queued"] >= services.settings().imports.max_queued:
+        found.append("the queue is full")
+    return found
+
+
+routes = [
+    Route("/healthz", healthz, methods=["GET"]),
+    Route("/readyz", readyz, methods=["GET"]),
+]

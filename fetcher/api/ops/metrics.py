@@ -1,0 +1,262 @@
+"""What a Prometheus reads: imports by state and code, bytes, rates, queue, guards, disk, index, requests."""
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from fetcher import __version__
+from fetcher.api.services import Services, services_of
+from fetcher.errors import Forbidden
+from fetcher.index.sqlite.statistics import Ended
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+IMPORT_SECONDS = (0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 10_800, 21_600)
+REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30)
+IMPORT_BYTES = tuple(float(4**power) * 1024 for power in range(3, 15))
+
+
+class Metrics(Collector):
+    """Everything counted for one running service, on a registry of its own.
+
+    What ended is taken from the audit trail, so that nothing is missed between
+    two looks; what stands this moment is asked of the parts when somebody looks.
+
+    Args:
+        house: Whose parts.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._number = 0
+        self._totals: Any = None
+        self._notices_waiting = 0
+        self._reading = asyncio.Lock()
+        self.registry = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self.registry)
+        self._ended = Counter(
+            "fetcher_imports_ended",
+            "Imports that ended, by state and code.",
+            ["state", "code"],
+            registry=self.registry,
+        )
+        self._bytes = Counter(
+            "fetcher_import_bytes",
+            "Bytes received by imports that ended.",
+            ["state"],
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "fetcher_import_seconds",
+            "Of an import, from start to end.",
+            ["state"],
+            buckets=IMPORT_SECONDS,
+            registry=self.registry,
+        )
+        self._sizes = Histogram(
+            "fetcher_import_size_bytes",
+            "Bytes of an import.",
+            ["state"],
+            buckets=IMPORT_BYTES,
+            registry=self.registry,
+        )
+        self._requests = Histogram(
+            "fetcher_request_seconds",
+            "Until an answer's last byte, by route and status.",
+            ["method", "route", "status"],
+            buckets=REQUEST_SECONDS,
+            registry=self.registry,
+        )
+        self.registry.register(self)
+
+    async def begin(self) -> None:
+        """Count from here on; what ended before this process is not its own."""
+        self._number = await self._services.index.figures.last_ended()
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count an answered request.
+
+        Args:
+            route: The pattern, never the path itself: ids would make a series each.
+        """
+        self._requests.labels(method, route, str(status)).observe(seconds)
+
+    async def read(self) -> None:
+        """Take up what ended since the last look."""
+        async with self._reading:
+            figures = self._services.index.figures
+            while found := await figures.ended_after(self._number):
+                for ended in found:
+                    self._count(ended)
+                self._number = found[-1].number
+            self._totals = await figures.totals()
+            self._notices_waiting = await self._services.index.notices.waiting()
+
+    def _count(self, ended: Ended) -> None:
+        state = "succeeded" if ended.action == "activated" else ended.action
+        self._ended.labels(state, ended.code).inc()
+        self._bytes.labels(state).inc(ended.size)
+        self._sizes.labels(state).observe(ended.size)
+        if ended.seconds is not None:
+            self._seconds.labels(state).observe(max(0.0, ended.seconds))
+
+    def describe(self) -> list[Metric]:
+        """Nothing beforehand: the families below are made when they are asked for."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """What stands this moment."""
+        yield _gauge("info", "The version that runs.", {(__version__,): 1}, ["version"])
+        yield from self._imports()
+        yield from self._notices()
+        yield from self._guards()
+        yield from self._disk()
+
+    def _imports(self) -> Iterator[Metric]:
+        importer, caps = self._services.importer, self._services.settings().imports
+        counts = importer.counts()
+        running = importer.running()
+        yield _gauge("imports", "Imports that wait or run.", {(k,): v for k, v in counts.items()}, ["state"])
+        limits = {("queued",): caps.max_queued, ("running",): caps.max_running}
+        yield _gauge("imports_limit", "How many may wait or run.", limits, ["state"])
+        phases: dict[tuple[str, ...], float] = {}
+        for record in running:
+            phase = record.phase.value if record.phase else record.state.value
+            phases[phase,] = phases.get((phase,), 0) + 1
+        yield _gauge("imports_by_phase", "What running imports are doing.", phases, ["phase"])
+        rate = sum(record.bytes_per_second or 0.0 for record in running)
+        yield _gauge("receiving_bytes_per_second", "All running imports together.", {(): rate})
+        received = sum(record.received_bytes for record in running)
+        yield _gauge("receiving_bytes", "Received so far by running imports.", {(): received})
+
+    def _notices(self) -> Iterator[Metric]:
+        words = "Attempts to tell receivers of an import's end, by how they ended."
+        attempts = CounterMetricFamily("fetcher_notify_attempts", words, labels=["result"])
+        for result, count in self._services.webhook_dispatcher.attempts.items():
+            attempts.add_metric([result], count)
+        yield attempts
+        yield _gauge("notify_waiting", "Receivers still to be told.", {(): self._notices_waiting})
+
+    def _guards(self) -> Iterator[Metric]:
+        times = self._services.importer.context.guard_times
+        seconds = CounterMetricFamily("fetcher_guard_seconds", "Spent in a guard.", labels=["guard"])
+        size = CounterMetricFamily("fetcher_guard_bytes", "Shown to a guard.", labels=["guard"])
+        for name in times.size:
+            seconds.add_metric([name], times.seconds[name])
+            size.add_metric([name], times.size[name])
+        yield from (seconds, size)
+
+    def _disk(self) -> Iterator[Metric]:
+        store = self._services.store
+        state = os.statvfs(store.folder)
+        space = {
+            ("total",): state.f_blocks * state.f_frsize,
+            ("free",): state.f_bavail * state.f_frsize,
+            ("usable",): max(0, store.free_bytes()),
+        }
+        yield _gauge(
+            "disk_bytes", "The store's file system; usable is free less the reserve.", space, ["kind"]
+        )
+        index = {
+            (name,): path.stat().st_size if path.exists() else 0
+            for name, path in (
+                ("file", store.index_path),
+                ("log", store.index_path.with_name("index.sqlite-wal")),
+            )
+        }
+        yield _gauge("index_bytes", "The index and its write-ahead log.", index, ["part"])
+        if self._totals is not None:
+            yield _gauge("images", "Images in the index.", {(): self._totals.images})
+            yield _gauge("blobs", "Blobs in the store.", {(): self._totals.blobs})
+            yield _gauge("blob_bytes", "Bytes of all blobs.", {(): self._totals.size})
+            yield _gauge("blobs_faulty", "Blobs found missing or rotten.", {(): self._totals.faulty})
+            yield _gauge(
+                "scrub_age_seconds",
+                "Since the blob unread for longest was read.",
+                {(): _seconds_since(self._totals.oldest_check)},
+            )
+
+
+def _seconds_since(when: str | None) -> float:
+    return 0.0 if when is None else (datetime.now(UTC) - datetime.fromisoformat(when)).total_seconds()
+
+
+def _gauge(
+    name: str, words: str, values: Mapping[Any, float], labels: list[str] | None = None
+) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(f"fetcher_{name}", words, labels=labels or [])
+    for key, value in values.items():
+        family.add_metric(list(key), value)
+    return family
+
+
+class Counted:
+    """Counts every answered request; streams of events are left out, since they last as long as they like."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Wrap one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        status = 500
+
+        async def send_and_see(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_and_see)
+        finally:
+            route = _route_of(scope)
+            if not route.endswith("/events"):
+                method = scope["method"] if scope["method"] in METHODS else "other"
+                counted: Metrics = scope["app"].state.metrics
+                counted.answered(method, route, status, time.perf_counter() - began)
+
+
+def _route_of(scope: Scope) -> str:
+    """The pattern of the route that answered; never the path, which anybody may invent."""
+    endpoint = scope.get("endpoint")
+    for route in scope["app"].routes:
+        if endpoint is not None and getattr(route, "endpoint", None) is endpoint:
+            return str(route.path)
+    return "none"
+
+
+async def metrics(request: Request) -> Response:
+    """`GET /metrics`: for Prometheus; an admin's token is needed where tokens are."""
+    actor = await services_of(request).identify(request)
+    if not actor.is_admin:
+        raise Forbidden(reason="metrics are for operators")
+    counted: Metrics = request.app.state.metrics
+    await counted.read()
+    encode, kind = choose_encoder(request.headers.get("accept", ""))
+    return Response(encode(counted.registry), headers={"Content-Type": kind, "Cache-Control": "no-store"})
+
+
+routes = [Route("/metrics", metrics, methods=["GET"])]

@@ -1,0 +1,120 @@
+"""The operator's desk: what the service does, why, and at what cost."""
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fetcher.api.page import chart
+from fetcher.api.page.render import page
+from fetcher.api.page.session import Visitor
+from fetcher.api.page.shown import shown
+from fetcher.api.services import Services, services_of
+from fetcher.api.submit.watch import Watch
+from fetcher.errors import Forbidden
+from fetcher.index.sqlite.statistics import Ending
+
+DAY_HOURS = 24
+SHOWN_CODES = 12
+
+
+class Disk(msgspec.Struct, frozen=True, kw_only=True):
+    """The store's file system, in bytes.
+
+    Args:
+        usable: What images may still take: free less the machine's reserve and what is promised.
+    """
+
+    total: int
+    free: int
+    usable: int
+
+    @property
+    def used(self) -> int:
+        """What everything together takes."""
+        return self.total - self.free
+
+
+class CodeRow(msgspec.Struct, frozen=True, kw_only=True):
+    """How often imports ended in one code.
+
+    Args:
+        bars: For each hour, from the earliest: x, y, height and words of its bar.
+    """
+
+    code: str
+    count: int
+    bars: tuple[tuple[int, float, float, str], ...]
+
+
+@shown
+async def desk(request: Request, visitor: Visitor) -> Response:
+    """`GET /page/desk`: queue, disk, use, refusals, origins."""
+    if not visitor.actor.is_admin:
+        raise Forbidden(reason="the desk is for operators")
+    services = services_of(request)
+    figures = services.index.figures
+    now = datetime.now(UTC)
+    since = now - timedelta(hours=DAY_HOURS - 1)
+    watch: Watch = request.app.state.watch
+    settings = services.settings()
+    return page(
+        "desk.html",
+        visitor,
+        counts=services.importer.counts(),
+        states=await services.index.imports.counts(),
+        caps=settings.imports,
+        disk=disk_of(services),
+        totals=await figures.totals(),
+        usage=[(row, *settings.quota.of(row.project_id)) for row in await figures.usage()],
+        scrub_days=settings.upkeep.scrub_days,
+        codes=code_rows(await figures.endings(_hour(since), by_hour=True), now),
+        origins=await figures.origins(limit=10),
+        running=sorted(services.importer.running(), key=lambda record: record.bytes_per_second or 0.0)[:10],
+        rate=sum(record.bytes_per_second or 0.0 for record in services.importer.running()),
+        chart=chart.draw(watch.history()),
+        folder=services.store.folder,
+    )
+
+
+def disk_of(services: Services) -> Disk:
+    """How full the store's file system is."""
+    state = os.statvfs(services.store.folder)
+    return Disk(
+        total=state.f_blocks * state.f_frsize,
+        free=state.f_bavail * state.f_frsize,
+        usable=max(0, services.store.free_bytes()),
+    )
+
+
+def _hour(moment: datetime) -> datetime:
+    return moment.replace(minute=0, second=0, microsecond=0)
+
+
+def code_rows(endings: Sequence[Ending], now: datetime) -> list[CodeRow]:
+    """Bars for each code over the last day, the most frequent code first."""
+    hours = [
+        (_hour(now) - timedelta(hours=back)).strftime("%Y-%m-%dT%H") for back in reversed(range(DAY_HOURS))
+    ]
+    totals: Counter[str] = Counter()
+    at: dict[tuple[str, str], int] = {}
+    for ending in endings:
+        totals[ending.code] += ending.count
+        at[ending.code, ending.at] = ending.count
+    return [
+        CodeRow(code=code, count=count, bars=_bars([(hour, at.get((code, hour), 0)) for hour in hours]))
+        for code, count in totals.most_common(SHOWN_CODES)
+    ]
+
+
+def _bars(counts: Sequence[tuple[str, int]]) -> tuple[tuple[int, float, float, str], ...]:
+    most = max((count for _, count in counts), default=0) or 1
+    bars = []
+    for number, (hour, count) in enumerate(counts):
+        height = round(count / most * 22, 1) if count else 0.0
+        bars.append((number * 8, 24 - height, height, f"{count} at {hour[-2:]}:00 UTC"))
+    return tuple(bars)

@@ -1,0 +1,38 @@
+"""What the faces need of the rest: handed to them once, at the start."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import cast
+
+from starlette.requests import Request
+
+from fetcher.config import Settings
+from fetcher.importer import Importer
+from fetcher.index import Index
+from fetcher.maintenance import Maintenance
+from fetcher.model import Actor
+from fetcher.store import Store
+from fetcher.webhooks import WebhookDispatcher
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """The parts that every face works with.
+
+    Args:
+        settings: What is in force now; changes at SIGHUP.
+        identify: Who calls; raises Unauthenticated.
+    """
+
+    settings: Callable[[], Settings]
+    index: Index
+    store: Store
+    importer: Importer
+    upkeep: Maintenance
+    webhook_dispatcher: WebhookDispatcher
+    identify: Callable[[Request], Awaitable[Actor]]
+
+
+def services_of(request: Request) -> Services:
+    """The house that a request came to."""
+    return cast("Services", request.app.state.services)

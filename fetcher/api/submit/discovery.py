@@ -1,0 +1,45 @@
+"""What a client can find out without asking anybody: what each code of the table of errors means."""
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from fetcher.api.problems import base_url, status_of_kind, summary
+from fetcher.errors import Failure, NotFound, RequestRefused, table
+
+
+def describe(kind: type[Failure]) -> dict[str, object]:
+    """One row of the table of errors, for its page of documentation."""
+    told = kind.public_class or kind
+    return {
+        "code": kind.code,
+        "title": summary(kind),
+        "advice": "Each answer says what to do." if "{" in kind.advice else kind.advice,
+        "fields": [name for name in getattr(kind, "__dataclass_fields__", {}) if name not in kind.hidden],
+        "told_as": told.code,
+        "status": status_of_kind(told),
+        "ends": "a request" if issubclass(kind, RequestRefused) else "an import",
+        "is_tried_again": told.retryable,
+    }
+
+
+async def error_page(request: Request) -> Response:
+    """`GET /errors/{code}`: what a code means; the `type` of every problem document leads here."""
+    kind = table().get(request.path_params["code"])
+    if kind is None:
+        raise NotFound(what=request.url.path)
+    return JSONResponse(describe(kind))
+
+
+async def errors_index(request: Request) -> Response:
+    """`GET /errors`: all codes."""
+    base = base_url(request)
+    return JSONResponse(
+        {"errors": [{"link": f"{base}/errors/{code}", **describe(kind)} for code, kind in table().items()]}
+    )
+
+
+routes = [
+    Route("/errors", errors_index, methods=["GET"]),
+    Route("/errors/{code}", error_page, methods=["GET"]),
+]

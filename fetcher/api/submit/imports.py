@@ -1,0 +1,256 @@
+"""The submit-a-URL API: submit, follow, cancel."""
+
+import hashlib
+import re
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+import msgspec
+from msgspec import Meta
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from fetcher.api.auth.identity import require_role
+from fetcher.api.problems import base_url
+from fetcher.api.services import services_of
+from fetcher.api.submit.body import convert, parse, read_body
+from fetcher.api.submit.views import import_view, limits_view
+from fetcher.config import ContainerFormat, DiskFormat, Settings
+from fetcher.errors import Forbidden, InvalidRequest, WrongMediaType
+from fetcher.guards.stream.checksum import parse_digest
+from fetcher.index import FILTERS, IdempotencyKey
+from fetcher.model import RESERVED_PROPERTIES, Actor, Import, State, Submission, Visibility
+from fetcher.parsers.metalink import parse_metalink
+
+Text = Annotated[str, Meta(max_length=255)]
+Amount = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Secret = Annotated[str, Meta(min_length=16, max_length=255, extra_json_schema={"writeOnly": True})]
+METALINK_TYPE = "application/metalink4+xml"
+# What the query may say beside a metalink; all else is in the document or has its default.
+METALINK_FIELDS = frozenset({"name", "disk_format", "container_format", "visibility"})
+KEY = re.compile(r"[\x21-\x7e]{1,255}\Z")
+
+
+class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `POST /imports` takes."""
+
+    url: str
+    name: Text | None = None
+    disk_format: DiskFormat | None = None
+    container_format: ContainerFormat | None = None
+    checksum: Text | None = None
+    max_bytes: Annotated[int, Meta(ge=1, le=2**63 - 1)] | None = None
+    min_disk: Amount = 0
+    min_ram: Amount = 0
+    tags: Annotated[list[Text], Meta(max_length=128)] = []
+    properties: Annotated[dict[Text, Annotated[str, Meta(max_length=65535)]], Meta(max_length=128)] = {}
+    visibility: Visibility = "private"
+    headers: dict[str, str] = {}
+    mirrors: Annotated[list[str], Meta(max_length=64)] = []
+    checksum_url: str | None = None
+    checksum_signature_url: str | None = None
+    notify_url: str | None = None
+    notify_secret: Secret | None = None
+
+    def to_submission(self, actor: Actor, settings: Settings) -> Submission:
+        """Check what the types cannot say.
+
+        Raises:
+            InvalidRequest: A checksum or a property's name cannot be taken.
+            Forbidden: Only an admin may make an image public.
+        """
+        for name in self.properties:
+            if name in RESERVED_PROPERTIES or name.startswith("os_glance"):
+                raise InvalidRequest(
+                    field=f"properties.{name}", reason=f"the property name {name} is reserved"
+                )
+        if self.visibility == "public" and not actor.is_admin:
+            raise Forbidden(reason="only an admin may make an image public")
+        cap = settings.size.max_bytes
+        return Submission(
+            url=self.url,
+            name=self.name,
+            disk_format=self.disk_format,
+            container_format=self.container_format,
+            checksum=parse_digest(self.checksum, settings) if self.checksum is not None else None,
+            max_bytes=cap if self.max_bytes is None else min(self.max_bytes, cap),
+            min_disk=self.min_disk,
+            min_ram=self.min_ram,
+            tags=tuple(sorted(set(self.tags))),
+            properties=self.properties,
+            visibility=self.visibility,
+            headers=self.headers,
+            mirrors=tuple(url for url in dict.fromkeys(self.mirrors) if url != self.url),
+            checksum_url=self.checksum_url,
+            checksum_signature_url=self.checksum_signature_url,
+            notify_url=self.notify_url,
+            notify_secret=self.notify_secret,
+        )
+
+
+async def submit(request: Request) -> Response:
+    """`POST /imports`: take a URL; answers 202 before the source is asked anything."""
+    services = services_of(request)
+    actor = await services.identify(request)
+    require_role(actor, "member")
+    raw, body = await _body(request, services.settings())
+    record = await services.importer.submit(
+        actor,
+        body.to_submission(actor, services.settings()),
+        key=_idempotency_key(request, raw),
+        request_id=request.scope.get("request_id"),
+    )
+    base = base_url(request)
+    return JSONResponse(import_view(record, base), 202, {"Location": f"{base}/imports/{record.id}"})
+
+
+async def _body(request: Request, settings: Settings) -> tuple[bytes, SubmitBody]:
+    """Read a submission in JSON, or as a metalink with further fields in the query."""
+    sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if sent == "application/json":
+        raw = await read_body(request)
+        return raw, convert(parse(raw), SubmitBody)
+    if sent == METALINK_TYPE:
+        raw = await read_body(request)
+        found = parse_metalink(raw, max_urls=settings.url.max_mirrors + 1).fields()
+        query: dict[str, object] = dict(request.query_params)
+        for name in query.keys() - METALINK_FIELDS:
+            raise InvalidRequest(field=name, reason=f"beside a metalink, {name} is no field of the query")
+        return raw + request.url.query.encode(), convert(found | query, SubmitBody)
+    raise WrongMediaType(sent=sent or "none", accepted=f"application/json or {METALINK_TYPE}")
+
+
+def _idempotency_key(request: Request, raw: bytes) -> IdempotencyKey | None:
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return None
+    if not KEY.match(key):
+        raise InvalidRequest(
+            field="Idempotency-Key", reason="an Idempotency-Key has 1 to 255 printable characters"
+        )
+    return IdempotencyKey(key=key, fingerprint=hashlib.sha256(raw).hexdigest())
+
+
+async def show(request: Request) -> Response:
+    """`GET /imports/{id}`: how far it is, or how it ended."""
+    record = await _found(request)
+    return JSONResponse(import_view(record, base_url(request)), headers={"Cache-Control": "no-store"})
+
+
+async def _found(request: Request) -> Import:
+    services = services_of(request)
+    actor = await services.identify(request)
+    return await services.importer.find(request.path_params["id"], actor)
+
+
+async def listing(request: Request) -> Response:
+    """`GET /imports`: newest first, filtered, a page at a time."""
+    services = services_of(request)
+    actor = await services.identify(request)
+    query = _query(request)
+    limit = _limit(query.pop("limit", None), services.settings())
+    marker = query.pop("marker", None)
+    for name in query:
+        if name not in FILTERS:
+            raise InvalidRequest(
+                field=name, reason=f"no filter is named {name}; there are {', '.join(FILTERS)}"
+            )
+    records = await services.index.imports.page(actor, query, limit=limit + 1, marker=marker)
+    base = base_url(request)
+    shown = [import_view(services.importer.snapshot(record), base) for record in records[:limit]]
+    document: dict[str, Any] = {"imports": shown}
+    if len(records) > limit:
+        following = {**query, "limit": str(limit), "marker": records[limit - 1].id}
+        document["next"] = f"{base}/imports?{urlencode(following)}"
+    return JSONResponse(document, headers={"Cache-Control": "no-store"})
+
+
+def _query(request: Request) -> dict[str, str]:
+    """The parameters of a list, each at most once.
+
+    Raises:
+        InvalidRequest: One stands twice, or asks for a state that there is not.
+    """
+    query = dict(request.query_params)
+    if len(query) != len(request.query_params.multi_items()):
+        raise InvalidRequest(reason="a parameter stands twice")
+    states = [state.value for state in State]
+    if query.get("state", states[0]) not in states:
+        raise InvalidRequest(field="state", reason=f"state is one of {', '.join(states)}")
+    return query
+
+
+def _limit(text: str | None, settings: Settings) -> int:
+    if text is None:
+        return settings.server.page_items
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise InvalidRequest(field="limit", reason="limit is a whole number from 1")
+    return min(int(text), settings.server.max_page_items)
+
+
+async def cancel(request: Request) -> Response:
+    """`DELETE /imports/{id}`: end it; when this answers, nothing is left of it."""
+    services = services_of(request)
+    actor = await services.identify(request)
+    require_role(actor, "member")
+    await services.importer.cancel(request.path_params["id"], actor)
+    return Response(status_code=204)
+
+
+async def events(request: Request) -> Response:
+    """`GET /imports/{id}/events`: the same document at every change, as server-sent events."""
+    services = services_of(request)
+    actor = await services.identify(request)
+    import_id = request.path_params["id"]
+    await services.importer.find(import_id, actor)  # An unknown id is a plain 404, not a broken stream.
+    base = base_url(request)
+    seconds = services.settings().server.event_seconds
+
+    async def stream() -> AsyncIterator[ServerSentEvent]:
+        number = 0
+        async for record in services.importer.follow(import_id, actor, least_seconds=seconds):
+            number += 1
+            name = "end" if record.state.is_final else "progress"
+            text = msgspec.json.encode(import_view(record, base)).decode()
+            yield ServerSentEvent(text, event=name, id=str(number))
+
+    return EventSourceResponse(stream(), headers={"Cache-Control": "no-store"})
+
+
+async def provenance(request: Request) -> Response:
+    """`GET /imports/{id}/provenance`: where the image's bytes came from, and who judged them."""
+    services = services_of(request)
+    actor = await services.identify(request)
+    document = await services.index.imports.provenance(request.path_params["id"], actor)
+    if document is None:
+        raise InvalidRequest(reason="the import has made no image, so nothing has a provenance")
+    return JSONResponse(document)
+
+
+async def limits(request: Request) -> Response:
+    """`GET /limits`: every limit in force, told by the guard that enforces it."""
+    services = services_of(request)
+    await services.identify(request)
+    return JSONResponse({"limits": limits_view(services.settings())})
+
+
+async def options(request: Request) -> Response:
+    """`OPTIONS /imports`: what may be submitted, and the limits in force."""
+    services = services_of(request)
+    document = {"fields": msgspec.json.schema(SubmitBody), "limits": limits_view(services.settings())}
+    return JSONResponse(document, headers={"Allow": "GET, HEAD, OPTIONS, POST"})
+
+
+routes = [
+    Route("/imports", listing, methods=["GET"]),
+    Route("/imports", submit, methods=["POST"]),
+    Route("/imports", options, methods=["OPTIONS"]),
+    Route("/imports/{id}", show, methods=["GET"]),
+    Route("/imports/{id}", cancel, methods=["DELETE"]),
+    Route("/imports/{id}/events", events, methods=["GET"]),
+    Route("/imports/{id}/provenance", provenance, methods=["GET"]),
+    Route("/limits", limits, methods=["GET"]),
+]

@@ -1,0 +1,1 @@
+"""Guards of addresses, redirects and response heads."""

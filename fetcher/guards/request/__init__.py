@@ -1,0 +1,1 @@
+"""Guards of a submission, before any connection."""

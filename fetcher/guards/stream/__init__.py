@@ -1,0 +1,1 @@
+"""Guards of the bytes while they stream past."""

@@ -1,0 +1,8 @@
+"""Which disk format the bytes are, and whether they are safe to boot from."""
+
+from fetcher.guards.stream.formats.guard import FormatGuard
+from fetcher.guards.stream.formats.inspection import Inspection
+from fetcher.guards.stream.formats.inspector import Inspector
+from fetcher.guards.stream.formats.report import Finding
+
+__all__ = ["Finding", "FormatGuard", "Inspection", "Inspector"]

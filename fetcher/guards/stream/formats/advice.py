@@ -1,0 +1,67 @@
+"""What to tell a person whose bytes are not what they thought."""
+
+from collections.abc import Sequence
+
+from fetcher.guards.stream.formats.inspection import Inspection
+from fetcher.guards.stream.formats.report import Role
+
+CONVERT_TO = {
+    "raw": "raw",
+    "qcow2": "qcow2",
+    "vmdk": "vmdk -o subformat=streamOptimized",
+    "vdi": "vdi",
+    "vhd": "vpc",
+    "vhdx": "vhdx",
+    "ploop": "parallels",
+}
+"""What `qemu-img convert -O` takes for each disk format that it can write."""
+
+CHECK_URL = (
+    "Check that the URL leads to the image itself, undamaged. A raw disk without a partition table or a "
+    "known file system has to be claimed: disk_format=raw."
+)
+
+
+def on_mismatch(found: Inspection, claimed: str | None, container_formats: Sequence[str]) -> str:
+    """Return what to do when the bytes are not what was claimed."""
+    if found.role is Role.PACKED:
+        return _on_packed(container_formats)
+    if found.role is Role.BUNDLE:
+        return "Say container_format=ova, or unpack it and submit the disk image inside."
+    if found.role is Role.DISK or found.role is Role.TRACE:
+        return _on_disk(found, claimed)
+    return found.hint or on_unaccepted(found, ())
+
+
+def on_unaccepted(found: Inspection, disk_formats: Sequence[str]) -> str:
+    """Return what to do with bytes that are accepted under no name."""
+    if found.hint:
+        return found.hint
+    if found.role is Role.PACKED:
+        return "Decompress it first."
+    if found.role is Role.FOREIGN or found.disk_format:
+        wanted = "qcow2" if "qcow2" in disk_formats or not disk_formats else disk_formats[0]
+        convert = _convert(found.qemu or "raw", wanted)
+        return f"Convert it: {convert}." if convert else "Convert it to an accepted format."
+    return CHECK_URL
+
+
+def _on_disk(found: Inspection, claimed: str | None) -> str:
+    if claimed == found.disk_format:
+        return "Say container_format=bare, or leave it out so that it is found out from the bytes."
+    hint = f"Say disk_format={found.disk_format}, or leave it out so that it is found out from the bytes"
+    convert = _convert(found.qemu or "raw", claimed)
+    return f"{hint}; or convert it: {convert}." if convert else f"{hint}."
+
+
+def _on_packed(container_formats: Sequence[str]) -> str:
+    if "compressed" in container_formats:
+        return "Decompress it first, or say container_format=compressed."
+    return "Decompress it first."
+
+
+def _convert(source: str, target: str | None) -> str:
+    options = CONVERT_TO.get(target or "", source)
+    if options == source:
+        return ""
+    return f"`qemu-img convert -f {source} -O {options} SOURCE TARGET`"

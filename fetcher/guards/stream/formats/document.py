@@ -1,0 +1,105 @@
+"""What is neither disk nor archive, but often what a wrong URL leads to: pages, texts, documents.
+
+Specification: WHATWG MIME Sniffing, sections 6 and 7, for the beginnings; Unicode for what is text.
+Reads: the first 64 KiB.
+Structure: a known beginning; or no byte that a text does not have, in a whole that is UTF-8 or Latin.
+Safety: a raw disk is what nothing else matches, so what can be no disk has to be told apart here.
+"""
+
+from fetcher.guards.stream.formats.report import Kind, Report, Role
+
+LOGIN = (
+    "The URL may need a login, or lead to a page about the image: use a link that downloads the image itself."
+)
+WRONG = "The URL leads to something that is no disk image: check it."
+
+
+def _kind(key: str, words: str, hint: str = WRONG) -> Kind:
+    return Kind(key=key, words=words, role=Role.DOCUMENT, hint=hint)
+
+
+HTML = _kind("html", "an HTML page", LOGIN)
+XML = _kind("xml", "an XML document")
+JSON = _kind("json", "a JSON document", LOGIN)
+TEXT = _kind("text", "plain text")
+PROGRAM = _kind("program", "a program")
+BEGINNINGS = {
+    b"%PDF-": _kind("pdf", "a PDF document"),
+    b"\x89PNG\r\n\x1a\n": _kind("image", "a picture"),
+    b"GIF8": _kind("image", "a picture"),
+    b"\xff\xd8\xff": _kind("image", "a picture"),
+    b"!<arch>\n": _kind("ar", "a Debian package or a library"),
+    b"\xed\xab\xee\xdb": _kind("rpm", "an RPM package"),
+    b"SQLite format 3\0": _kind("sqlite", "an SQLite database"),
+    b"Rar!\x1a\x07": _kind("rar", "a RAR archive", "Unpack it and submit the disk image inside."),
+    b"MSCF": _kind("cab", "a cabinet archive", "Unpack it and submit the disk image inside."),
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": _kind("ole", "an Office document or an installer"),
+    b"\xca\xfe\xba\xbe": _kind("program", "a program"),
+    b"OggS": _kind("media", "a sound or a film"),
+    b"ID3": _kind("media", "a sound or a film"),
+}
+HTML_BEGINNINGS = (b"<!doctype html", b"<html", b"<head", b"<body", b"<script", b"<title", b"<!--", b"<meta")
+NO_TEXT = bytes(set(range(32)) - set(b"\t\n\f\r\x1b")) + b"\x7f"
+UTF_8_MARK = b"\xef\xbb\xbf"
+WIDE_MARKS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
+ASCII = bytes(range(128))
+LONGEST_CHARACTER = 4
+LEAST_ASCII = 0.7  # Of a text in an old eight-bit encoding.
+
+
+def recognise(head: bytes) -> Report | None:
+    """Find a document; counts only where nothing else is found."""
+    for beginning, kind in BEGINNINGS.items():
+        if head.startswith(beginning):
+            return Report(kind=kind, name=kind.words)
+    if _is_program(head):
+        return Report(kind=PROGRAM, name=PROGRAM.words)
+    text = _as_text(head)
+    if text is None:
+        return None
+    kind = _kind_of_text(text)
+    return Report(kind=kind, name=kind.words)
+
+
+def _is_program(head: bytes) -> bool:
+    """Answer whether it has the headers of a Portable Executable, or of ELF."""
+    at = int.from_bytes(head[60:64], "little")
+    return head[:4] == b"\x7fELF" or (head[:2] == b"MZ" and head[at : at + 4] == b"PE\0\0")
+
+
+def _as_text(head: bytes) -> bytes | None:
+    """Return a text in an encoding that has ASCII in it, or None if this is no text."""
+    encoding = WIDE_MARKS.get(head[:2])
+    if encoding:
+        head = head[2 : len(head) // 2 * 2].decode(encoding, "replace").encode("utf-8", "replace")
+        return head if _is_plain(head) and _ascii_share(head) >= LEAST_ASCII else None
+    head = head.removeprefix(UTF_8_MARK)
+    if not head or not _is_plain(head):
+        return None
+    return head if _is_utf_8(head) or _ascii_share(head) >= LEAST_ASCII else None
+
+
+def _is_plain(text: bytes) -> bool:
+    return text.translate(None, NO_TEXT) == text
+
+
+def _is_utf_8(text: bytes) -> bool:
+    """Answer whether it is UTF-8, but for a last character that the head may have cut."""
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.start > len(text) - LONGEST_CHARACTER and len(text) > LONGEST_CHARACTER
+    return True
+
+
+def _ascii_share(text: bytes) -> float:
+    return 1 - len(text.translate(None, ASCII)) / max(len(text), 1)
+
+
+def _kind_of_text(text: bytes) -> Kind:
+    start = text[:1024].lstrip().lower()
+    if start.startswith(HTML_BEGINNINGS) or b"<html" in start:
+        return HTML
+    if start.startswith(b"<?xml"):
+        return XML
+    return JSON if start[:1] in (b"{", b"[") else TEXT

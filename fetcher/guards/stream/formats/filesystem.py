@@ -1,0 +1,95 @@
+"""File systems and volumes that show a raw disk to be one, and that Image API's ami stands for.
+
+Specification: ext: Linux, Documentation/filesystems/ext4/super.rst; XFS: On Disk Structures; SquashFS
+    4.0; FAT: Microsoft's specification 1.03; NTFS, exFAT: their boot sectors; HFS+: Apple TN1150;
+    LVM2: its label header; Btrfs: its on-disk format; swap: mkswap.
+Reads: bytes 0-2,048; Btrfs, at 65,600, where nothing else was found.
+Structure: magic, and where it is short, block sizes and versions in range.
+Safety: none; a file system refers to nothing outside itself.
+"""
+
+from fetcher.guards.stream.formats.report import Kind, Report, Role, Steps, Window
+
+FILE_SYSTEM = Kind(
+    key="filesystem", words="a raw disk with a file system", role=Role.TRACE, disk_format="raw"
+)
+VOLUME = Kind(key="volume", words="a raw disk with a volume", role=Role.TRACE, disk_format="raw")
+HFS = Kind(key="hfs", words="a raw disk with a file system (HFS)", role=Role.TRACE, disk_format="raw")
+
+EXT_AT, EXT_MAGIC = 1_024, b"\x53\xef"
+BTRFS_AT, BTRFS_MAGIC = 65_600, b"_BHRfS_M"
+SUPERBLOCKS = (
+    (1_024, b"\xe2\xe1\xf5\xe0", "erofs"),
+    (1_024, b"\x10\x20\xf5\xf2", "f2fs"),
+    (32_768, b"JFS1", "jfs"),
+)
+VOLUMES = (
+    (536, b"LVM2 001", "lvm2"),
+    (4_096, b"\xfc\x4e\x2b\xa9", "mdraid"),
+    (4_086, b"SWAPSPACE2", "swap"),
+)
+BOOT_SECTORS = {b"NTFS    ": "ntfs", b"EXFAT   ": "exfat"}
+
+
+def recognise(head: bytes) -> Report | None:
+    """Find a file system in the first two kilobytes."""
+    name = _starting(head) or _ext(head) or _boot_sector(head)
+    return report_of(name) if name else None
+
+
+def report_of(name: str) -> Report:
+    """Return the report on a file system of this name."""
+    return Report(kind=FILE_SYSTEM, name=f"raw disk image, {name}", facts={"file_system": name})
+
+
+def recognise_volume(head: bytes) -> Report | None:
+    """Find what is no file system, but is put on disks without partitions: LVM, RAID, swap."""
+    for at, magic, name in VOLUMES:
+        if head.startswith(magic, at):
+            return Report(kind=VOLUME, name=f"raw disk image, {name}", facts={"volume": name})
+    return None
+
+
+def recognise_hfs(head: bytes) -> Report | None:
+    """Find HFS or HFS+, which discs for Apple's computers carry beside ISO 9660."""
+    if head[1024:1026] in (b"H+", b"HX") and head[1026:1028] in (b"\0\4", b"\0\5"):
+        return Report(kind=HFS, name="raw disk image, hfs+", facts={"file_system": "hfs+"})
+    if head[1024:1026] == b"BD" and len(head) > 1060 and 0 < head[1060] <= 27:
+        return Report(kind=HFS, name="raw disk image, hfs", facts={"file_system": "hfs"})
+    return None
+
+
+def _starting(head: bytes) -> str:
+    if head[:4] == b"XFSB" and head[4:8] != bytes(4):
+        return "xfs"
+    if head[:4] == b"hsqs" and head[28:32] == b"\4\0\0\0":
+        return "squashfs"
+    return next((name for at, magic, name in SUPERBLOCKS if head.startswith(magic, at)), "")
+
+
+def _ext(head: bytes) -> str:
+    block = head[EXT_AT : EXT_AT + 256]
+    if len(block) < 256 or block[56:58] != EXT_MAGIC:
+        return ""
+    inodes, blocks = (int.from_bytes(block[at : at + 4], "little") for at in (0, 4))
+    log_block, state = int.from_bytes(block[24:28], "little"), int.from_bytes(block[76:80], "little")
+    return "ext" if inodes and blocks and log_block <= 6 and state <= 1 else ""
+
+
+def _boot_sector(head: bytes) -> str:
+    if head[510:512] != b"\x55\xaa":
+        return ""
+    if head[3:11] in BOOT_SECTORS:
+        return BOOT_SECTORS[head[3:11]]
+    sector, cluster, fats = int.from_bytes(head[11:13], "little"), head[13], head[16]
+    plausible = (
+        sector in (512, 1024, 2048, 4096) and cluster and not cluster & (cluster - 1) and fats in (1, 2)
+    )
+    return "fat" if plausible and head[0] in (0xEB, 0xE9) else ""
+
+
+def find_btrfs(found: list[Report]) -> Steps:
+    """Look for Btrfs, whose magic lies just behind the first 64 KiB."""
+    magic = yield Window(BTRFS_AT, len(BTRFS_MAGIC))
+    if magic == BTRFS_MAGIC:
+        found.append(report_of("btrfs"))

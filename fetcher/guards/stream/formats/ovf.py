@@ -1,0 +1,87 @@
+"""The descriptor of an OVA, in XML.
+
+Specification: DMTF DSP0243 2.1, sections 7.1 (references) and 9.1 (disks), annex C (units).
+Reads: the whole descriptor, at most 256 KiB.
+Structure: XML, with the files and disks that it names.
+Safety: no document type and so no entities; files named by their plain name, never by path or URL; no
+    disk that is made from a parent.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import ParseError, fromstring
+
+from fetcher.guards.stream.formats.report import Report
+
+MOST_DESCRIPTOR_BYTES = 262_144
+UNIT = re.compile(r"byte(?:\s*\*\s*(\d{1,2})\s*\^\s*(\d{1,2}))?")
+NOT_PLAIN = re.compile(r"[/\\:]|^\.\.?$|^$")
+EXPORT = "Export the appliance anew, or unpack it and submit the disk image inside."
+
+
+@dataclass
+class Descriptor:
+    """What counts of a descriptor.
+
+    Args:
+        files: The names of the files that it refers to.
+        disk_bytes: What its disks hold together.
+        disks: How many there are.
+    """
+
+    files: set[str] = field(default_factory=set)
+    disk_bytes: int = 0
+    disks: int = 0
+
+
+def read_descriptor(text: bytes, report: Report) -> Descriptor:
+    """Read a descriptor and check what it refers to."""
+    descriptor = Descriptor()
+    try:
+        root: Any = fromstring(text, forbid_dtd=True)
+    except (ParseError, DefusedXmlException, ValueError, LookupError):
+        report.broke("ova-descriptor", "its descriptor is not the XML that it should be", EXPORT)
+        return descriptor
+    for element in root.iter():
+        name = str(element.tag).rpartition("}")[2]
+        if name == "File":
+            _note_file(_attributes(element), descriptor, report)
+        elif name == "Disk":
+            _note_disk(_attributes(element), descriptor, report)
+    return descriptor
+
+
+def _attributes(element: Any) -> dict[str, str]:
+    return {name.rpartition("}")[2]: value for name, value in element.attrib.items()}
+
+
+def _note_file(attributes: dict[str, str], descriptor: Descriptor, report: Report) -> None:
+    name = attributes.get("href", "")
+    report.require(
+        NOT_PLAIN.search(name) is None, "ova-reference", "its descriptor names a file by path or URL", EXPORT
+    )
+    descriptor.files.add(name)
+
+
+def _note_disk(attributes: dict[str, str], descriptor: Descriptor, report: Report) -> None:
+    report.require("parentRef" not in attributes, "ova-parent", "one of its disks has a parent", EXPORT)
+    descriptor.disks += 1
+    capacity, unit = attributes.get("capacity", ""), attributes.get("capacityAllocationUnits", "byte")
+    factor = _factor(unit)
+    if capacity.isascii() and capacity.isdigit() and len(capacity) <= 19 and factor:
+        descriptor.disk_bytes += int(capacity) * factor
+        report.require(descriptor.disk_bytes < 1 << 62, "ova-capacity", "its disks are too large", EXPORT)
+    elif not capacity.startswith("${"):
+        report.broke("ova-capacity", "the capacity of a disk is not a number", EXPORT)
+
+
+def _factor(unit: str) -> int:
+    """Return the bytes of a unit such as `byte * 2^30`; 0 where it is none."""
+    found = UNIT.fullmatch(unit.strip())
+    if found is None:
+        return 0
+    base, exponent = found[1], found[2]
+    return int(int(base) ** int(exponent)) if base else 1

@@ -1,0 +1,136 @@
+"""The beginning of what is inside a packed image, so that packing is no way around the checks.
+
+Specification: RFC 1951, RFC 1952, The .xz File Format 1.1.0, bzip2; PKWARE APPNOTE 6.3 section 4.3.7.
+Reads: as much as unpacks to 64 KiB, at most 1 MiB. Zstandard and LZ4 are not opened: Python 3.11 has
+    no decoder for them.
+Structure: what is read unpacks without a mistake.
+Safety: bounded output, bounded input, bounded members and memory; nothing that is unpacked is kept.
+"""
+
+import bz2
+import lzma
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from struct import Struct
+from typing import Any
+
+from fetcher.guards.stream.formats.report import CUT_SHORT, HEAD_BYTES, Report, Steps, windows
+
+MOST_PACKED_BYTES = 1 << 20
+MOST_MEMBERS = 16
+MOST_MEMORY_BYTES = 160 << 20  # A dictionary of 128 MiB, and what the decoder needs besides.
+ZIP_HEADER = Struct("<4sHHHHHIIIHH")
+ZIP_STORED, ZIP_DEFLATED, ZIP_ENCRYPTED = 0, 8, 1
+MISTAKES = (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError)
+REPACK = "Pack the image anew, with the usual options of the tool."
+SMALLER = "Pack the image anew with a smaller dictionary: `xz -9` or less."
+
+
+class _Stored:
+    """Unpacks what was stored as it is."""
+
+    eof, unused_data = False, b""
+
+    def decompress(self, packed: bytes, room: int, /) -> bytes:
+        return packed[:room]
+
+
+def _gzip() -> Any:
+    return zlib.decompressobj(wbits=31)
+
+
+def _deflate() -> Any:
+    return zlib.decompressobj(wbits=-15)
+
+
+def _xz() -> Any:
+    return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MOST_MEMORY_BYTES)
+
+
+DECODERS: dict[str, Callable[[], Any]] = {"gzip": _gzip, "xz": _xz, "bzip2": bz2.BZ2Decompressor}
+ZIP_DECODERS: dict[int, Callable[[], Any]] = {ZIP_STORED: _Stored, ZIP_DEFLATED: _deflate}
+OPENED = frozenset({*DECODERS, "zip"})
+
+
+@dataclass
+class Start:
+    """What is inside, as far as it was unpacked.
+
+    Args:
+        content: At most 64 KiB.
+        is_known: `content` is 64 KiB, or all there is.
+    """
+
+    content: bytearray = field(default_factory=bytearray)
+    is_known: bool = False
+
+
+def unpack_start(report: Report, start: Start) -> Steps:
+    """Unpack the beginning of a packed stream."""
+    key = report.kind.key
+    unpacker: _Unpacker | None = None
+    for window in windows(0, MOST_PACKED_BYTES):
+        packed = yield window
+        is_last = len(packed) < window.length
+        if unpacker is None:
+            open_decoder, skipped = (DECODERS[key], 0) if key in DECODERS else _open_zip(packed)
+            if open_decoder is None:
+                return
+            unpacker = _Unpacker(open_decoder, start, has_members=key in DECODERS)
+            packed = packed[skipped:]
+        try:
+            unpacker.take(packed)
+        except MISTAKES as mistake:
+            _note(mistake, report)
+            return
+        if start.is_known or is_last:
+            break
+    if not start.is_known and unpacker is not None:
+        report.require(unpacker.is_between, "packed-damaged", "its beginning does not unpack", CUT_SHORT)
+        report.require(bool(start.content), "packed-empty", "there is nothing inside", CUT_SHORT)
+        start.is_known = unpacker.is_between
+
+
+class _Unpacker:
+    """One decoder after the other, for formats that string members together."""
+
+    def __init__(self, open_decoder: Callable[[], Any], start: Start, *, has_members: bool) -> None:
+        self.open_decoder = open_decoder
+        self.start = start
+        self.has_members = has_members
+        self.decoder = open_decoder()
+        self.members = 0
+        self.is_between = False
+
+    def take(self, packed: bytes) -> None:
+        """Unpack the next piece, until there is enough."""
+        while packed and not self.start.is_known:
+            content = self.start.content
+            content += self.decoder.decompress(packed, HEAD_BYTES - len(content))
+            self.is_between = self.decoder.eof
+            packed = self.decoder.unused_data.lstrip(b"\0") if self.decoder.eof else b""
+            if self.decoder.eof:
+                self.decoder = self.open_decoder()
+                self.members += 1
+            is_over = self.is_between and not self.has_members
+            self.start.is_known = len(content) == HEAD_BYTES or is_over
+            if self.members > MOST_MEMBERS:
+                raise ValueError("members")
+
+
+def _open_zip(head: bytes) -> tuple[Callable[[], Any] | None, int]:
+    """Return the decoder of the first member, if there is one for it, and where its content begins."""
+    if len(head) < ZIP_HEADER.size or head[:4] != b"PK\3\4":
+        return None, 0
+    _, _, flags, method, _, _, _, _, _, name, extra = ZIP_HEADER.unpack_from(head)
+    decoder = None if flags & ZIP_ENCRYPTED else ZIP_DECODERS.get(method)
+    return decoder, ZIP_HEADER.size + name + extra
+
+
+def _note(mistake: Exception, report: Report) -> None:
+    """Note why it does not unpack: for want of memory, or because it is damaged."""
+    if isinstance(mistake, lzma.LZMAError) and "emory" in str(mistake):
+        report.broke("packed-memory", "it needs more than 128 MiB of memory to be unpacked", SMALLER)
+    else:
+        report.broke("packed-damaged", "its beginning does not unpack", CUT_SHORT)

@@ -1,0 +1,195 @@
+"""Decides on an inspection: what was claimed has to be what was found, and what was found accepted."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from fetcher.errors import (
+    EmptySource,
+    Failure,
+    FormatAmbiguous,
+    FormatMismatch,
+    FormatUnknown,
+    FormatUnsafe,
+    TooManyBytes,
+    VirtualSizeExceeded,
+)
+from fetcher.guards.stream.formats import advice
+from fetcher.guards.stream.formats.inspection import EMPTY, Inspection
+from fetcher.guards.stream.formats.inspector import FAULT
+from fetcher.guards.stream.formats.report import Role
+from fetcher.model import FormatVerdict
+
+AMAZON = ("ami", "ari", "aki")  # Whose disk and container format are always the same.
+BARE, COMPRESSED, OVA = "bare", "compressed", "ova"
+STARTING = ("qcow2", "vmdk", "vdi", "vhdx", "iso", "ploop")  # Which cannot be overlooked at the beginning.
+INSIDE_ROLES = (None, Role.DISK, Role.TRACE)
+BOOTED_FROM = ("gzip", "xz", "zstd", "bzip2", "lz4")  # What Linux unpacks a ramdisk from.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """What the operator accepts, and what the submitter said.
+
+    Args:
+        disk_formats: The Image API's names.
+        container_formats: The Image API's names.
+        max_virtual_bytes: The largest disk that an image may describe.
+        disk: The disk format that was claimed.
+        container: The container format that was claimed.
+        name_content: Names what is none of ours, for the message.
+        max_bytes: What the file can hold at most; None if that is not known.
+    """
+
+    disk_formats: Sequence[str]
+    container_formats: Sequence[str]
+    max_virtual_bytes: int
+    disk: str | None
+    container: str | None
+    name_content: Callable[[bytes], str | None]
+    max_bytes: int | None = None
+
+    def judge(self, found: Inspection, head: bytes) -> FormatVerdict | None:
+        """Return the verdict, or None where it has to wait for the end of the stream.
+
+        Raises:
+            EmptySource: There are no bytes.
+            FormatAmbiguous: It is several formats at once.
+            FormatMismatch: It is not what was claimed.
+            FormatUnknown: It is nothing that is accepted.
+            FormatUnsafe: It breaks a rule.
+            TooManyBytes: It has to be longer than it may be.
+            VirtualSizeExceeded: Its disk is too large.
+        """
+        if found.format == EMPTY:
+            raise EmptySource
+        if FAULT in found.findings:
+            _check_safe(found)
+        if found.rivals:
+            raise FormatAmbiguous(found=list(found.rivals))
+        formats = self._resolve(found, head)
+        if formats is None:
+            return None
+        disk, container = formats
+        self._check_accepted(found, disk, container)
+        _check_safe(found)
+        self._check_reach(found)
+        virtual_bytes = found.virtual_bytes
+        if virtual_bytes is None and found.role is None and found.complete:
+            virtual_bytes = found.seen_bytes
+        if virtual_bytes is not None and virtual_bytes > self.max_virtual_bytes:
+            raise VirtualSizeExceeded(virtual_bytes=virtual_bytes, max_virtual_bytes=self.max_virtual_bytes)
+        return FormatVerdict(
+            disk_format=disk,
+            container_format=container,
+            name=found.name,
+            virtual_bytes=virtual_bytes,
+            facts={"format": found.format, **found.facts},
+        )
+
+    def _check_reach(self, found: Inspection) -> None:
+        """Refuse early what has to be longer than it may be."""
+        if self.max_bytes is not None and found.reach_bytes > self.max_bytes:
+            raise TooManyBytes(max_bytes=self.max_bytes, declared_bytes=found.reach_bytes)
+
+    def _resolve(self, found: Inspection, head: bytes) -> tuple[str, str] | None:
+        """Return the disk and container format that it is kept as; None if that is not known yet."""
+        role = found.role
+        if role is None or role is Role.TRACE:
+            return self._resolve_raw(found, head)
+        if role is Role.DISK:
+            return self._resolve_disk(found)
+        if role is Role.PACKED:
+            return self._resolve_packed(found)
+        if role is Role.BUNDLE:
+            if self.container is None and self.disk not in (None, "vmdk"):
+                raise self._refusal(found)
+            return self._expect(found, self.disk or "vmdk", OVA)
+        if role in (Role.KERNEL, Role.RAMDISK) and self.disk == found.disk_format:
+            return self._expect(found, self.disk or "", self.disk or "")
+        raise self._refusal(found)
+
+    def _resolve_disk(self, found: Inspection) -> tuple[str, str]:
+        if found.format == "udf" and self.disk == "raw":
+            return self._expect(found, "raw", BARE)  # Disks are formatted with UDF as discs are.
+        return self._expect(found, found.disk_format or "", BARE)
+
+    def _resolve_packed(self, found: Inspection) -> tuple[str, str]:
+        """Take a packed image if that was said, or nothing was; a packed ramdisk is one all the same."""
+        inside = found.inside
+        if self.disk == "ari" and self.container == "ari" and found.format in BOOTED_FROM:
+            fits = inside is None or inside.role is Role.RAMDISK or "file_system" in inside.facts
+            return self._hold_inside(found, fits, "ari", "ari")
+        if self.container == COMPRESSED or (self.container is None and self.disk is None):
+            if inside is None:
+                return self.disk or "raw", COMPRESSED
+            is_known_at_start = self.disk in STARTING and inside.disk_format != self.disk
+            is_other = self.disk is not None and inside.role is Role.DISK and inside.disk_format != self.disk
+            fits = inside.role in INSIDE_ROLES and not is_known_at_start and not is_other
+            return self._hold_inside(found, fits, self.disk or inside.disk_format or "raw", COMPRESSED)
+        raise self._refusal(found)
+
+    def _hold_inside(self, found: Inspection, fits: bool, disk: str, container: str) -> tuple[str, str]:
+        """Hold the claim against what is inside a packed image."""
+        inside = found.inside
+        if inside is None or (fits and not inside.rivals):
+            return disk, container
+        if inside.rivals:
+            raise FormatAmbiguous(found=list(inside.rivals))
+        words = f"{found.words} of {inside.words}"
+        if self.disk is None:
+            raise self._unaccepted(inside, words, self.disk_formats)
+        raise FormatMismatch(claimed=self.disk, found=words, hint=advice.on_mismatch(inside, self.disk, ()))
+
+    def _resolve_raw(self, found: Inspection, head: bytes) -> tuple[str, str] | None:
+        """Take as raw what shows itself to be a disk, or was said to be one."""
+        is_shown = found.role is Role.TRACE
+        if self.disk == "vhd" and not found.complete:
+            return None  # A fixed VHD shows only at its end.
+        if self.disk == "raw" or (self.disk is None and is_shown):
+            if "raw" not in self.disk_formats and "vhd" in self.disk_formats and not found.complete:
+                return None
+            return self._expect(found, "raw", BARE)
+        if self.disk == "ami" and is_shown and "file_system" in found.facts:
+            return self._expect(found, "ami", "ami")
+        raise self._refusal(found, None if is_shown else self.name_content(head))
+
+    def _expect(self, found: Inspection, disk: str, container: str) -> tuple[str, str]:
+        """Hold the claim against what it would be kept as."""
+        if self.disk not in (None, disk) or self.container not in (None, container):
+            raise self._refusal(found)
+        return disk, container
+
+    def _check_accepted(self, found: Inspection, disk: str, container: str) -> None:
+        if container not in self.container_formats:
+            raise self._unaccepted(found, found.words, self.container_formats)
+        if disk not in self.disk_formats:
+            raise self._unaccepted(found, found.words, self.disk_formats)
+
+    def _refusal(self, found: Inspection, named: str | None = None) -> Failure:
+        """Return: different from the claim, or, if nothing was claimed, nothing that is accepted."""
+        words = named or found.words
+        if self.disk is None and self.container is None:
+            return self._unaccepted(found, words, self.disk_formats)
+        claimed = self.disk if self.disk not in (None, found.disk_format) else None
+        return FormatMismatch(
+            claimed=claimed or (f"container_format={self.container}" if self.container else str(self.disk)),
+            found=words,
+            hint=advice.on_mismatch(found, self.disk, self.container_formats),
+        )
+
+    def _unaccepted(self, found: Inspection, words: str, allowed: Sequence[str]) -> Failure:
+        return FormatUnknown(
+            found=words, allowed=list(allowed), hint=advice.on_unaccepted(found, self.disk_formats)
+        )
+
+
+def _check_safe(found: Inspection, outside: str = "") -> None:
+    for finding in found.findings[:1]:
+        raise FormatUnsafe(
+            format=found.disk_format or found.format,
+            rule=finding.rule,
+            reason=f"inside {outside}, {finding.reason}" if outside else finding.reason,
+            hint=finding.hint,
+        )
+    if found.inside is not None:
+        _check_safe(found.inside, found.words)

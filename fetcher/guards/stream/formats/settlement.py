@@ -1,0 +1,69 @@
+"""Which one of several matches it is: exactly one may be, except for the pairs stated here."""
+
+from fetcher.guards.stream.formats.report import Report, Role
+
+BESIDE = {
+    "iso": frozenset({"mbr", "gpt", "apm", "boot", "hfs", "udf"}),  # Hybrids, and bridges to UDF.
+    "udf": frozenset({"mbr", "gpt", "boot"}),
+    "kernel": frozenset({"boot"}),  # A kernel begins with a boot sector of its own.
+}
+"""What may be found beside a format without making it two."""
+
+PREFERRED = ("gpt", "mbr", "apm", "label", "filesystem", "volume", "hfs", "boot")
+"""Of several signs of a raw disk, the one it is named after."""
+
+FLAT = frozenset({"iso", "udf"})
+END_OVER_TRACE = frozenset({"vhd", "dmg"})
+"""Formats that are a raw disk with something behind it."""
+
+
+def settle(found: list[Report]) -> tuple[Report | None, list[Report]]:
+    """Return the one that it is, and nothing; or all of several that it is at once."""
+    strong = [report for report in found if report.kind.role not in (Role.TRACE, Role.DOCUMENT)]
+    traces = [report for report in found if report.kind.role is Role.TRACE]
+    if not strong:
+        return _settle_weak(traces, [report for report in found if report.kind.role is Role.DOCUMENT])
+    main = next((report for report in strong if report.kind.key in BESIDE), strong[0])
+    beside = BESIDE.get(main.kind.key, frozenset())
+    rivals = [report for report in strong + traces if report is not main and report.kind.key not in beside]
+    if rivals:
+        return main, [main, *rivals]
+    for report in strong + traces:
+        if report is not main:
+            main.facts |= report.facts
+    return main, []
+
+
+def _settle_weak(traces: list[Report], documents: list[Report]) -> tuple[Report | None, list[Report]]:
+    """Name a raw disk after its best sign; believe in a document only without any."""
+    if not traces:
+        return (documents[0] if documents else None), []
+    main = min(traces, key=lambda report: PREFERRED.index(report.kind.key))
+    for report in traces:
+        main.facts = report.facts | main.facts
+    return main, []
+
+
+def may_end_otherwise(report: Report | None) -> bool:
+    """Answer whether what lies at the end could make it something else."""
+    return report is None or report.kind.role is Role.TRACE or is_flat(report)
+
+
+def is_flat(report: Report) -> bool:
+    """Answer whether a guest sees the bytes as they are."""
+    return report.kind.role is Role.TRACE or report.kind.key in FLAT
+
+
+def settle_end(
+    head: Report | None, rivals: list[Report], last: list[Report]
+) -> tuple[Report | None, list[Report]]:
+    """Weigh what was found at the end against what the head showed."""
+    if rivals or not last:
+        return head, rivals
+    if len(last) == 1 and (head is None or _is_raw_and_more(head, last[0])):
+        return last[0], []
+    return head, [*([head] if head else []), *last]
+
+
+def _is_raw_and_more(head: Report, last: Report) -> bool:
+    return head.kind.role is Role.TRACE and last.kind.key in END_OVER_TRACE

@@ -1,0 +1,45 @@
+"""What every pull needs of the rest of the house."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+
+from fetcher.config import Settings
+from fetcher.importer.guard_times import GuardTimes
+from fetcher.importer.records.running_import import RunningImport
+from fetcher.index import Index
+from fetcher.model import Actor
+from fetcher.pipeline import WorkerPool
+from fetcher.store import Store
+from fetcher.transport import Gate
+
+# Who acts where the service does its own work, which it was allowed to when it took the work.
+ENGINE = Actor(project_id="", user_id="engine", roles=frozenset({"admin"}))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """The rooms below the importer, and the limits in force now."""
+
+    index: Index
+    store: Store
+    gate: Gate
+    worker_pool: WorkerPool
+    settings: Callable[[], Settings]
+    guard_times: GuardTimes = field(default_factory=GuardTimes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hooks:
+    """What a pull tells of itself.
+
+    Args:
+        seal: Nobody may follow any more.
+        ended: An import is done with.
+        go: Takes the pull's own connection to another origin.
+        lives: Who runs now, whatever they follow.
+    """
+
+    seal: Callable[[], None]
+    ended: Callable[[str], None]
+    go: Callable[[str], Awaitable[None]]
+    running_imports: Callable[[], Iterable[RunningImport]]

@@ -1,0 +1,1 @@
+"""Attempts to get the bytes of one body from its sources."""

@@ -1,0 +1,269 @@
+"""Trying sources until the bytes are in: resuming where that is safe, waiting where it may help."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+
+import msgspec
+import structlog
+
+from fetcher.errors import ChecksumMismatch, Failure, Rejection
+from fetcher.guards.stream.pace import RateFloor
+from fetcher.guards.stream.size import check_declared
+from fetcher.importer.download.course import Course
+from fetcher.importer.download.open_source import RangeRequest, SourceOpener, Unchanged
+from fetcher.importer.download.retry_policy import OF_THE_BYTES, RetryPolicy
+from fetcher.importer.download.validator import validator_of
+from fetcher.importer.receive.receiver import Receiver
+from fetcher.importer.records.verdicts import truth_of, verdict_of
+from fetcher.importer.schedule.connections import Connections
+from fetcher.importer.tracing import span
+from fetcher.index import ResumeState
+from fetcher.model import Phase, State
+from fetcher.pipeline import PeerClock
+from fetcher.transport import Gate, Source, is_strong
+
+log = structlog.get_logger()
+
+HOLD_BYTES = 67_108_864  # Less than this costs less to pull in vain than every import's further commit.
+
+
+class _Nothing:
+    """A peer without bytes: all have come already."""
+
+    async def read(self) -> bytes:
+        return b""
+
+
+class Attempts:
+    """All attempts of one pull.
+
+    Attributes:
+        known_etag: Of a version that is in the store; the first request asks whether it is still that one.
+        etag: Of the version that was pulled, whole and from the first source.
+        source_headers: Of the last answer with bytes.
+    """
+
+    def __init__(self, gate: Gate, course: Course, connections: Connections) -> None:
+        self._course = course
+        self._subscribers = course.subscribers
+        self._sources = course.sources
+        self._opener = SourceOpener(
+            gate, course.sources, course.settings, connections, course.subscribers.add_hop
+        )
+        self._retry_policy = RetryPolicy(
+            course.sources, course.settings.retry, barren=course.resume_state.barren
+        )
+        self._receiver: Receiver | None = None
+        self._validator = course.resume_state.validator
+        self._validated = course.resume_state.source
+        self._declared = course.resume_state.declared_bytes
+        self._told_digests: dict[str, str] = {}
+        self._is_pieced = False
+        self._has_begun = False
+        self.source_headers: dict[str, str] = {}
+        self.etag: str | None = None
+        self.known_etag: str | None = None
+
+    async def take_all(self) -> Receiver:
+        """Pull until all bytes are in and every guard has passed them; the intake stays with the attempts.
+
+        Raises:
+            DeadlinePassed: All attempts together took too long.
+            Unchanged: The source still has the version that it was asked about.
+            Failure: The last attempt's, or the first that is not worth another.
+        """
+        budget = self._course.budget
+        try:
+            async with asyncio.timeout(max(budget.seconds_left, 0)):
+                if self._receiver is None and not self._has_begun:
+                    self._has_begun = True
+                    self._receiver = await self._course.receivers.restore()
+                while True:
+                    try:
+                        with span("attempt"):
+                            return await self._attempt()
+                    except Failure as failure:
+                        await self._pause(failure)
+        except TimeoutError as error:
+            raise budget.passed() from error
+
+    async def close(self) -> None:
+        """Drop what was taken in."""
+        if self._receiver is not None:
+            receiver, self._receiver = self._receiver, None
+            await receiver.close()
+
+    async def park(self) -> ResumeState:
+        """Leave what was taken in to a later process, if that can go on from there."""
+        receiver, resume_state = self._receiver, self.resume_state()
+        if not self._has_begun:
+            return resume_state
+        if receiver is None or not self._is_resumable() or not receiver.received_bytes:
+            await self.close()
+            return msgspec.structs.replace(resume_state, staged="", kept_bytes=0, kept_sha256="")
+        self._receiver = None
+        try:
+            size, sha256 = await receiver.park()
+        except Failure:
+            await receiver.close()
+            return msgspec.structs.replace(resume_state, staged="", kept_bytes=0, kept_sha256="")
+        await receiver.close(is_kept=True)
+        return msgspec.structs.replace(
+            resume_state, staged=receiver.staged.path.name, kept_bytes=size, kept_sha256=sha256
+        )
+
+    def resume_state(self) -> ResumeState:
+        """What a crash at this moment would leave."""
+        budget, receiver = self._course.budget, self._receiver
+        if not self._has_begun:  # What an earlier process left has not been taken up yet.
+            spent = {"spent_bytes": budget.spent_bytes, "spent_seconds": budget.spent_seconds}
+            return msgspec.structs.replace(self._course.resume_state, **spent)
+        is_kept = receiver is not None and receiver.is_marked and self._is_resumable()
+        point = receiver.checkpoint() if receiver is not None and is_kept else None
+        return msgspec.structs.replace(
+            self._course.resume_state,
+            staged=receiver.staged.path.name if receiver is not None and is_kept else "",
+            source=self._validated,
+            validator=self._validator,
+            declared_bytes=self._declared,
+            kept_bytes=point.size if point else 0,
+            kept_sha256=point.sha256 if point else "",
+            spent_bytes=budget.spent_bytes,
+            spent_seconds=budget.spent_seconds,
+            barren=self._retry_policy.barren,
+        )
+
+    def _is_resumable(self) -> bool:
+        return self._validator is not None or self._course.is_proven()
+
+    async def _attempt(self) -> Receiver:
+        offset, if_range = self._where()
+        self._subscribers.begin_attempt(self._sources.shown, offset)
+        self._subscribers.change(state=State.RUNNING, phase=Phase.CONNECTING)
+        await self._subscribers.write()
+        if self._receiver is not None and offset and offset == self._declared:
+            await self._receiver.take(_Nothing(), PeerClock(asyncio.get_running_loop().time))
+        else:
+            await self._course.go(self._sources.origin)
+            await self._pull(offset, if_range)
+        assert self._receiver is not None
+        mismatch = await self._course.verify(self._receiver, self._told_digests)
+        if mismatch is not None and self._may_differ(mismatch):
+            raise mismatch
+        self._finish_attempt(None, 0.0)
+        return self._receiver
+
+    def _may_differ(self, mismatch: ChecksumMismatch) -> bool:
+        pieced = self._retry_policy.may_begin_anew(mismatch, is_pieced=self._is_pieced)
+        return pieced or self._retry_policy.may_ask_another()
+
+    def _where(self) -> tuple[int, str | None]:
+        """From which byte on to ask, and what the range is bound to."""
+        received = self._receiver.received_bytes if self._receiver is not None else 0
+        if received and self._validator and self._validated == self._sources.current:
+            return received, self._validator
+        return (received, None) if self._course.is_proven() else (0, None)
+
+    async def _pull(self, offset: int, if_range: str | None) -> None:
+        known_etag, self.known_etag = self.known_etag, None
+        asked = RangeRequest(
+            offset=offset,
+            if_range=if_range,
+            declared_bytes=self._declared,
+            known_etag=None if offset or self._sources.current else known_etag,
+        )
+        async with AsyncExitStack() as stack:
+            try:
+                source = await self._opener.open(stack, asked)
+            except Unchanged:
+                self._finish_attempt(None, 0.0)
+                raise
+            await self._take(source, stack)
+
+    async def _take(self, source: Source, stack: AsyncExitStack) -> None:
+        course = self._course
+        check_declared(source.declared_bytes, max_bytes=course.receivers.claims.max_bytes)
+        receiver = await self._receiver_for(source)
+        if source.declared_bytes is not None:
+            receiver.reservation.expect(source.declared_bytes - receiver.received_bytes)
+        self._note(source, receiver)
+        if (source.declared_bytes or 0) >= HOLD_BYTES:
+            await self._subscribers.write()  # Holds so much of the project's quota before the first byte.
+        clock = PeerClock(asyncio.get_running_loop().time)
+        before = receiver.received_bytes
+        try:
+            async with self._opener.spread(source, stack, self._use) as peer:
+                await receiver.take(peer, clock, [RateFloor(course.settings, clock)])
+        finally:
+            course.budget.spent_bytes += receiver.received_bytes - before
+
+    def _note(self, source: Source, receiver: Receiver) -> None:
+        self._is_pieced = receiver.received_bytes > 0
+        self._validator = validator_of(source) or (self._validator if self._is_pieced else None)
+        self._validated = self._sources.current
+        self._declared = source.declared_bytes
+        # What was said with the first bytes holds for those that follow.
+        self._told_digests = (self._told_digests if self._is_pieced else {}) | source.digests
+        self.source_headers = source.headers
+        is_first = not self._sources.current and not self._is_pieced
+        self.etag = source.etag if is_first and is_strong(source.etag) else None
+        self._subscribers.change_attempt(offset=source.offset)
+        self._subscribers.change(phase=Phase.PULLING, expected_bytes=source.declared_bytes)
+
+    def _use(self, connections: int) -> None:
+        if connections > self._subscribers.attempts[-1].connections:
+            self._is_pieced = True
+            self._subscribers.change_attempt(connections=connections)
+
+    async def _receiver_for(self, source: Source) -> Receiver:
+        """The intake that the source's first byte belongs to: the present one, or a fresh one."""
+        self._course.budget.check_bytes()
+        if (
+            self._receiver is not None
+            and source.offset == self._receiver.received_bytes
+            and source.offset > 0
+        ):
+            return self._receiver
+        await self.close()
+        self._receiver = await self._course.receivers.fresh()
+        return self._receiver
+
+    async def _pause(self, failure: Failure) -> None:
+        """Wait for the next attempt.
+
+        Raises:
+            Failure: The one given, when there is none.
+        """
+        attempt = self._subscribers.attempts[-1] if self._subscribers.attempts else None
+        received = self._receiver.received_bytes if self._receiver is not None else 0
+        is_gain = attempt is not None and self._is_resumable() and received > attempt.offset
+        if isinstance(failure, (*OF_THE_BYTES, Rejection)):
+            is_gain = False
+            await self.close()
+        if attempt is not None and attempt.connections > 1:
+            self._opener.is_narrow = True
+        number = len(self._subscribers.attempts)
+        wait = self._retry_policy.next(failure, number, is_gain=is_gain, is_pieced=self._is_pieced)
+        self._finish_attempt(failure, wait or 0.0)
+        if wait is None:
+            raise failure
+        self._subscribers.change(state=State.WAITING, phase=None)
+        await self._subscribers.write()
+        await asyncio.sleep(wait)
+
+    def _finish_attempt(self, failure: Failure | None, wait: float) -> None:
+        if not self._subscribers.attempts or self._subscribers.attempts[-1].code is not None:
+            return
+        verdict = verdict_of(failure) if failure else None
+        attempt = self._subscribers.attempts[-1]
+        if failure is not None:
+            addresses = [hop.address for hop in attempt.hops]
+            log.info("attempt.failed", url=attempt.url, addresses=addresses, **truth_of(failure))
+        self._subscribers.change_attempt(
+            ended_at=datetime.now(UTC),
+            code=verdict.code if verdict else "ok",
+            reason=verdict.title if verdict else None,
+            received_bytes=max(0, self._subscribers.progress.received_bytes - attempt.offset),
+            wait_seconds=wait,
+        )

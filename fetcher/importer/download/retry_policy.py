@@ -1,0 +1,91 @@
+"""Whether another attempt may end better, of which source, and when."""
+
+import random
+
+from fetcher.config import Retry
+from fetcher.errors import (
+    BadResponse,
+    ChecksumMismatch,
+    Failure,
+    FormatAmbiguous,
+    FormatMismatch,
+    FormatUnknown,
+    FormatUnsafe,
+    Rejection,
+    SourceFailure,
+    SourceStatus,
+    TooManyBytes,
+    VirtualSizeExceeded,
+)
+from fetcher.importer.download.sources import Sources
+
+# What the bytes are refused for: where they came in parts, the parts may be of different versions.
+OF_THE_BYTES = (ChecksumMismatch, FormatAmbiguous, FormatMismatch, FormatUnknown, FormatUnsafe, BadResponse)
+# What no other source of the same bytes could change.
+FINAL = (TooManyBytes, VirtualSizeExceeded)
+
+
+def wait_seconds(failure: Failure, number: int, retry: Retry) -> float:
+    """How long to wait after a failure: doubled each time, with jitter, or longer if the source asks."""
+    backoff: float = min(retry.first_wait_seconds * 2 ** min(number - 1, 30), retry.max_wait_seconds)
+    wait = backoff * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
+    asked = failure.retry_after_seconds if isinstance(failure, SourceStatus) else None
+    return wait if asked is None else max(wait, min(asked, retry.max_retry_after_seconds))
+
+
+class RetryPolicy:
+    """Counts failures of one pull and decides what follows each.
+
+    Args:
+        barren: Attempts in a row that brought nothing to go on from, of an earlier process.
+    """
+
+    def __init__(self, sources: Sources, retry: Retry, *, barren: int = 0) -> None:
+        self.barren = barren
+        self._sources = sources
+        self._retry = retry
+        self._has_begun_anew = False
+
+    def next(self, failure: Failure, number: int, *, is_gain: bool, is_pieced: bool) -> float | None:
+        """Decide what follows a failure; the source to ask next is then the present one of the sources.
+
+        Args:
+            number: Of attempts so far.
+            is_gain: The attempt brought bytes that the next one can go on from.
+            is_pieced: The bytes came from several answers.
+
+        Returns:
+            How many seconds to wait for the next attempt; None when there is none.
+        """
+        self.barren = 0 if is_gain else self.barren + 1
+        if number >= self._retry.max_attempts:
+            return None
+        if self.may_begin_anew(failure, is_pieced=is_pieced):
+            self._has_begun_anew = True
+            return 0.0
+        if self.barren >= self._retry.attempts * len(self._sources):
+            return None
+        if is_gain:
+            self._sources.renew()
+        return self._next_source(failure)
+
+    def may_begin_anew(self, failure: Failure, *, is_pieced: bool) -> bool:
+        """Whether all parts are to be pulled once more, from the first byte."""
+        return is_pieced and isinstance(failure, OF_THE_BYTES) and not self._has_begun_anew
+
+    def may_ask_another(self) -> bool:
+        """Whether there is a source beside the present one."""
+        return len(self._sources) > 1
+
+    def _next_source(self, failure: Failure) -> float | None:
+        is_worth_it = failure.public().is_retryable()
+        self._sources.fail()
+        if not is_worth_it:
+            if isinstance(failure, FINAL) or not isinstance(failure, SourceFailure | Rejection):
+                return None
+            self._sources.bury()
+        if not len(self._sources):
+            return None
+        if self._sources.turn() and (not is_worth_it or len(self._sources) > 1):
+            return 0.0
+        return wait_seconds(failure, max(1, self.barren), self._retry)

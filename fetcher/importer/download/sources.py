@@ -1,0 +1,78 @@
+"""Which of several URLs of the same bytes is asked next."""
+
+from fetcher.config import Settings
+from fetcher.guards.request.redaction import redact_url
+from fetcher.guards.request.url import check_url
+from fetcher.index import Secrets
+from fetcher.transport import SourceRequest
+
+
+class Sources:
+    """A URL and its mirrors, best first; one that can never help is not asked again.
+
+    Args:
+        secrets: The URLs, and the headers that go to the first one's origin alone.
+        project: Whose pull it is.
+        first: Which one to begin with, counted from 0.
+
+    Raises:
+        InvalidUrl: One of them can never be fetched.
+    """
+
+    def __init__(self, secrets: Secrets, settings: Settings, project: str, *, first: int = 0) -> None:
+        self._urls = (secrets.url, *secrets.mirrors)
+        self._origins = [check_url(url, settings).origin for url in self._urls]
+        self._headers = secrets.headers
+        self._project = project
+        self._dead: set[int] = set()
+        self._failed: set[int] = set()
+        self.current = first if first < len(self._urls) else 0
+
+    def __len__(self) -> int:
+        """How many may still be asked."""
+        return len(self._urls) - len(self._dead)
+
+    @property
+    def shown(self) -> str:
+        """The present one, without its secrets."""
+        return redact_url(self._urls[self.current])
+
+    @property
+    def origin(self) -> str:
+        """Where the present one is."""
+        return self._origins[self.current]
+
+    @property
+    def is_home(self) -> bool:
+        """Whether that is where the first one is, too."""
+        return self.origin == self._origins[0]
+
+    def request(self, offset: int = 0, if_range: str | None = None) -> SourceRequest:
+        """Ask the present one for the bytes from `offset` on."""
+        headers = self._headers if self.is_home else {}
+        url = self._urls[self.current]
+        return SourceRequest(
+            url=url, headers=headers, offset=offset, if_range=if_range, project=self._project
+        )
+
+    def bury(self) -> None:
+        """Never ask the present one again."""
+        self._dead.add(self.current)
+
+    def fail(self) -> None:
+        """Note that the present one failed."""
+        self._failed.add(self.current)
+
+    def renew(self) -> None:
+        """Forget who failed, after one of them brought bytes."""
+        self._failed.clear()
+
+    def turn(self) -> bool:
+        """Go to the next one that may be asked; True when it has not failed since the last bytes came."""
+        count = len(self._urls)
+        for step in range(1, count + 1):
+            number = (self.current + step) % count
+            if number not in self._dead:
+                self.current = number
+                break
+        return self.current not in self._failed

@@ -1,0 +1,317 @@
+"""One pull and the imports that follow it, from the first request to everybody's verdict."""
+
+import asyncio
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import msgspec
+import structlog
+
+from fetcher.aio.shield import shielded
+from fetcher.errors import Cancelled, ChecksumMismatch, Failure, InternalFault, StoreFailed
+from fetcher.guards.request.url import check_url
+from fetcher.guards.stream.quota import QuotaCap
+from fetcher.importer import tracing
+from fetcher.importer.context import Context, Hooks
+from fetcher.importer.download.attempts import Attempts
+from fetcher.importer.download.budget import Budget
+from fetcher.importer.download.course import Course
+from fetcher.importer.download.open_source import Unchanged
+from fetcher.importer.download.sources import Sources
+from fetcher.importer.methods.glance_download import look_up
+from fetcher.importer.receive.quota_headroom import coming, quota_cap
+from fetcher.importer.receive.receiver import Receiver
+from fetcher.importer.receive.receiver_factory import ReceiverFactory
+from fetcher.importer.records.requests import plain_request, sums_request
+from fetcher.importer.records.running_import import RunningImport
+from fetcher.importer.records.subscribers import Subscribers
+from fetcher.importer.records.verdicts import fail
+from fetcher.importer.resume_state import ResumeStateWriter
+from fetcher.importer.schedule.connections import Connections
+from fetcher.importer.stages.commit import Story, activate_all, commit
+from fetcher.importer.stages.expected_digests import ChecksumFile, ExpectedDigests, expects_digest
+from fetcher.importer.stages.revalidation import Reuse
+from fetcher.index import ResumeState, Secrets
+from fetcher.model import Phase, State
+from fetcher.store.filesystem.store import Reservation
+
+log = structlog.get_logger()
+
+
+class DownloadJob:
+    """Pulls one body for all imports that asked for it alike, under the limits in force when it began.
+
+    Each import keeps its own record, its own promised digest and its own
+    verdict; one that is cancelled leaves, and the others go on. The pull ends
+    with the last of them.
+
+    Args:
+        kept: What an earlier process left of it, or a new id.
+    """
+
+    def __init__(
+        self, context: Context, resume_state: ResumeState, connections: Connections, hooks: Hooks
+    ) -> None:
+        self._context = context
+        self._resume_state = resume_state
+        self._connections = connections
+        self._hooks = hooks
+        self._settings = context.settings()
+        self._resume_writer = ResumeStateWriter(
+            context.index, resume_state, self._settings.resume.save_seconds
+        )
+        self._subscribers = Subscribers(context.index, hooks.ended)
+        self._secrets = Secrets(url="")
+        self._sums: ChecksumFile | None = None
+        self._failed: dict[str, ChecksumMismatch] = {}
+        self._coming = 0
+        self._settled = asyncio.Event()
+        self._is_open = True
+        self._is_parked = False
+
+    @property
+    def id(self) -> str:
+        """What its log lines carry, whichever import they are about."""
+        return self._resume_state.id
+
+    def expect(self) -> None:
+        """One more import is about to join."""
+        self._coming += 1
+        self._settled.clear()
+
+    def arrive(self, running: RunningImport | None, secrets: Secrets | None) -> bool:
+        """Let an expected import join, unless it came to nothing; False when it comes too late."""
+        self._coming -= 1
+        if not self._coming:
+            self._settled.set()
+        if running is None or secrets is None:
+            return True
+        if self._is_open:
+            self._secrets = secrets
+            self._subscribers.add(running)
+        return self._is_open
+
+    def leave(self, import_id: str) -> bool:
+        """Let an import go that ended elsewhere; True when it was the last one and the pull should end."""
+        self._subscribers.drop(import_id)
+        self._hooks.ended(import_id)
+        is_last = not len(self._subscribers) and not self._coming
+        if is_last:
+            self._close()
+        return is_last
+
+    def park(self) -> None:
+        """From here on, whoever cancels the pull wants it to be taken up by a later process."""
+        self._is_parked = True
+
+    async def run(self) -> None:
+        """Run to the end; every way it can end badly ends here, in the imports' verdicts."""
+        try:
+            await self._settled.wait()
+            if len(self._subscribers):
+                owner = next(iter(self._subscribers)).record.project_id
+                with self._context.store.reserve(owner) as reservation:
+                    await self._pull(reservation)
+        except Failure as failure:
+            with suppress(StoreFailed):  # The next start finds it; the verdict must not be lost over it.
+                await self._forget_kept()
+            await self._end_all(failure)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            log.exception("import.fault", pull_id=self._resume_state.id, error=repr(error))
+            await self._end_all(InternalFault())
+        finally:
+            self._close()
+            for running in self._subscribers:
+                self._drop(running)
+
+    async def _pull(self, reservation: Reservation) -> None:
+        running = next(iter(self._subscribers))
+        if running.record.submission.remote is not None:
+            url = await look_up(self._context.gate, running, self._secrets, self._settings)
+            self._secrets = msgspec.structs.replace(self._secrets, url=url)
+        record = running.record
+        sources = Sources(self._secrets, self._settings, record.project_id, first=self._resume_state.source)
+        budget = Budget(
+            self._resume_state,
+            total_seconds=self._settings.pace.total_seconds,
+            max_bytes=record.submission.max_bytes,
+            now=asyncio.get_running_loop().time,
+        )
+        course = Course(
+            sources=sources,
+            subscribers=self._subscribers,
+            budget=budget,
+            receivers=self._receivers(reservation),
+            settings=self._settings,
+            resume_state=self._resume_state,
+            verify=self._verify,
+            go=self._hooks.go,
+            is_proven=self._is_proven,
+        )
+        attempts = Attempts(self._context.gate, course, self._connections)
+        saving = asyncio.create_task(self._resume_writer.save_often(attempts))
+        try:
+            self._sums = await self._fetch_sums(record.project_id)
+            receiver = await self._take(attempts)
+            if receiver is not None:
+                await self._commit(receiver, attempts)
+        finally:
+            saving.cancel()
+            await asyncio.wait({saving})
+            try:
+                await shielded(self._let_go(attempts))
+            except StoreFailed as error:
+                # The next start finds it as it is; what ended the pull must not be forgotten over it.
+                log.error("pull.left", pull_id=self._resume_state.id, detail=str(error))  # noqa: TRY400 - a fact, not a fault
+
+    async def _fetch_sums(self, project_id: str) -> ChecksumFile | None:
+        request = sums_request(self._secrets, self._settings, project_id)
+        if request is None:
+            return None
+        await self._hooks.go(check_url(request.file.url, self._settings).origin)
+        return await ChecksumFile.fetch(self._context.gate, request, self._settings)
+
+    async def _take(self, attempts: Attempts) -> Receiver | None:
+        """Pull the bytes; None when everybody got those of an earlier pull."""
+        reuse = Reuse(self._context, self._settings, plain_request(self._secrets))
+        attempts.known_etag = await reuse.find(self._subscribers)
+        try:
+            return await attempts.take_all()
+        except Unchanged:
+            for running, failure in await reuse.give(
+                self._subscribers, self._expected_digests({}), self._story(attempts)
+            ):
+                await self._end(running, failure)
+        return await attempts.take_all() if len(self._subscribers) else None
+
+    def _receivers(self, reservation: Reservation) -> ReceiverFactory:
+        return ReceiverFactory(
+            context=self._context,
+            settings=self._settings,
+            resume_state=self._resume_state,
+            claims=next(iter(self._subscribers)).record.submission,
+            reservation=reservation,
+            algorithms=self._algorithms,
+            restart=self._subscribers.progress.restart,
+            count=self._subscribers.receive,
+            found=lambda verdict: self._subscribers.change(format=verdict),
+            marked=self._resume_writer.mark,
+            cap=self._quota_cap,
+        )
+
+    async def _quota_cap(self) -> QuotaCap | None:
+        """What is left of a project's quota.
+
+        A pull for several projects has none: each is held to its quota when its image is made.
+        """
+        projects = {running.record.project_id for running in self._subscribers}
+        if len(projects) != 1:
+            return None
+        return await quota_cap(
+            self._context.index,
+            self._settings,
+            projects.pop(),
+            lambda: coming(self._hooks.running_imports(), self._subscribers),
+        )
+
+    def _algorithms(self) -> list[str]:
+        promised = self._expected_digests({}).algorithms(
+            running.record.submission for running in self._subscribers
+        )
+        return list(dict.fromkeys([*self._settings.checksum.computed, *sorted(promised)]))
+
+    def _is_proven(self) -> bool:
+        submissions = [running.record.submission for running in self._subscribers]
+        return self._sums is not None or any(expects_digest(one, self._settings) for one in submissions)
+
+    def _expected_digests(self, told: dict[str, str]) -> ExpectedDigests:
+        return ExpectedDigests(self._settings, self._sums.found if self._sums else None, told)
+
+    async def _verify(self, receiver: Receiver, told: dict[str, str]) -> ChecksumMismatch | None:
+        """Compare with what each import was promised; from here on nobody joins."""
+        self._hooks.seal()
+        await self._settled.wait()
+        self._is_open = False
+        digests = receiver.digests()
+        self._subscribers.change(phase=Phase.VERIFYING, format=receiver.format, digests=digests)
+        self._failed = self._expected_digests(told).check_each(list(self._subscribers), digests)
+        is_proven = any(running.record.verified_by != "none" for running in self._subscribers)
+        return next(iter(self._failed.values())) if self._failed and not is_proven else None
+
+    async def _commit(self, receiver: Receiver, attempts: Attempts) -> None:
+        for running in list(self._subscribers):
+            if running.record.id in self._failed:
+                await self._end(running, self._failed[running.record.id])
+        running_imports = list(self._subscribers)
+        if not running_imports:
+            return
+        failed: list[tuple[RunningImport, Failure]] = []
+        settle = partial(activate_all, self._context.index, running_imports, story=self._story(attempts))
+
+        async def make_visible() -> None:
+            with tracing.span("commit"):
+                ends = await commit(self._context, running_imports, receiver, settle)
+            for running, failure in zip(running_imports, ends, strict=True):
+                if failure is None:
+                    await self._end(running, None)
+                else:
+                    failed.append((running, failure))
+
+        await shielded(make_visible())
+        # Not a part of the above: an index that takes no verdict must not keep the service from stopping.
+        for running, failure in failed:
+            await self._end(running, failure)
+        lost = {running.record.id for running, _failure in failed}
+        projects = {running.record.project_id for running in running_imports if running.record.id not in lost}
+        reuse = Reuse(self._context, self._settings, plain_request(self._secrets))
+        await reuse.remember(sorted(projects), attempts.etag, receiver.digests()["sha256"])
+
+    def _story(self, attempts: Attempts) -> Story:
+        more: dict[str, Any] = {} if self._sums is None else {"sums": self._sums.story(self._settings)}
+        return Story(settings=self._settings, source_headers=attempts.source_headers, more=more)
+
+    async def _let_go(self, attempts: Attempts) -> None:
+        """Keep what a later process can go on from, or leave no trace."""
+        if self._is_parked and len(self._subscribers):
+            await self._resume_writer.save(await attempts.park())
+            self._subscribers.change(state=State.QUEUED, phase=None)
+            with suppress(Cancelled):
+                await self._subscribers.write()
+            return
+        await attempts.close()
+        await self._forget_kept()
+
+    async def _forget_kept(self) -> None:
+        """Remove what an earlier process left: it may not even have come to being taken up."""
+        if self._resume_state.staged:
+            await self._context.store.remove_staged(self._context.store.staging / self._resume_state.staged)
+        await self._resume_writer.drop()
+
+    async def _end_all(self, failure: Failure) -> None:
+        tracing.fail(failure.code)
+        self._hooks.seal()
+        await self._settled.wait()
+        self._is_open = False
+        for running in self._subscribers:
+            await self._end(running, failure)
+
+    async def _end(self, running: RunningImport, failure: Failure | None) -> None:
+        """Give an import its verdict; without a failure it has it already."""
+        if failure is not None and not isinstance(failure, Cancelled):
+            await fail(self._context.index, running, failure)
+        code = "ok" if failure is None else failure.code
+        tracing.event(
+            "import.ended", import_id=running.record.id, image_id=running.record.image_id, code=code
+        )
+        self._drop(running)
+
+    def _drop(self, running: RunningImport) -> None:
+        self._subscribers.drop(running.record.id)
+        self._hooks.ended(running.record.id)
+
+    def _close(self) -> None:
+        self._is_open = False
+        self._hooks.seal()

@@ -1,0 +1,1 @@
+"""Import methods, one file each."""

@@ -1,0 +1,1 @@
+"""Take received bytes through the guards to digests and the staged file."""

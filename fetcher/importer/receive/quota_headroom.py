@@ -1,0 +1,39 @@
+"""What is left of a project's quota while bytes come in."""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from fetcher.config import Settings
+from fetcher.guards.stream.quota import QuotaCap
+from fetcher.importer.records.running_import import RunningImport
+from fetcher.index import Index
+
+
+def coming(running_imports: Iterable[RunningImport], own: Iterable[RunningImport]) -> int:
+    """What a project's earlier imports that still run said they will bring, or brought so far, in bytes.
+
+    Earlier ones only: else two that fit one at a time would refuse each other.
+
+    Args:
+        own: The imports of the one project that ask.
+    """
+    asking = sorted(own, key=_turn)
+    if not asking:
+        return 0
+    first = asking[0]
+    others = (running for running in running_imports if running.record.project_id == first.record.project_id)
+    earlier = (running for running in others if _turn(running) < _turn(first))
+    return sum(
+        max(running.record.expected_bytes or 0, running.progress.received_bytes) for running in earlier
+    )
+
+
+def _turn(running: RunningImport) -> tuple[datetime, str]:
+    return running.record.created_at, running.record.id
+
+
+async def quota_cap(index: Index, settings: Settings, project_id: str, others: Callable[[], int]) -> QuotaCap:
+    """The guard that holds a body of unknown length to its project's quota."""
+    _images, quota_bytes = settings.quota.of(project_id)
+    usage = await index.usage.find(project_id)
+    return QuotaCap(quota_bytes=quota_bytes, used_bytes=usage.bytes, coming=others)

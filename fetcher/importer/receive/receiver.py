@@ -1,0 +1,194 @@
+"""One body being taken in: its staged file, guards and digests, over as many attempts as it needs."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+
+from fetcher.aio.shield import shielded
+from fetcher.config import Settings
+from fetcher.guards import format_guard
+from fetcher.guards.base import Guard
+from fetcher.guards.stream.size import ByteCap
+from fetcher.importer.guard_times import GuardTimes
+from fetcher.importer.receive.checkpoints import Checkpoint, Checkpoints
+from fetcher.model import FormatVerdict, Submission
+from fetcher.pipeline import OrderedQueues, Peer, PeerClock, Work, WorkerPool, pull
+from fetcher.store import Staged, Store
+from fetcher.store.filesystem.store import Reservation
+
+
+class _Tap:
+    """Counts what passed the guards before it, for progress and for the room in the store.
+
+    Args:
+        use: Takes room for so many bytes; None where they have theirs.
+    """
+
+    def __init__(self, use: Callable[[int], None] | None, count: Callable[[int], None]) -> None:
+        self._use = use
+        self._count = count
+
+    def feed(self, chunk: bytes) -> None:
+        if self._use is not None:
+            self._use(len(chunk))
+        self._count(len(chunk))
+
+    def finish(self) -> None:
+        """Pass: counting judges nothing."""
+
+
+class Receiver:
+    """Takes in one body from its first byte to its last.
+
+    An attempt that breaks off leaves everything as it is, so that the next
+    one can go on with the byte after; a source that begins anew needs a new
+    intake. After a crash, `replay` brings a new intake to where an earlier
+    one was, from the bytes that it left.
+
+    Args:
+        staged: Where the bytes go; may hold the first of them already.
+        is_judged: Whether the bytes must be an accepted format; pulls always are.
+        algorithms: Which digests to compute.
+        count: Told the size of every chunk that passed the guards.
+        marked: Told of every checkpoint, in a thread of the workshop.
+        times: Told how long each guard took.
+    """
+
+    def __init__(  # noqa: PLR0913 - the parts of a pull meet here and nowhere else
+        self,
+        *,
+        staged: Staged,
+        store: Store,
+        worker_pool: WorkerPool,
+        settings: Settings,
+        submission: Submission,
+        is_judged: bool = True,
+        algorithms: Sequence[str],
+        reservation: Reservation,
+        count: Callable[[int], None],
+        times: GuardTimes,
+        marked: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.staged = staged
+        self.reservation = reservation
+        self.received_bytes = 0
+        self.is_marked = False
+        self._store = store
+        self._worker_pool = worker_pool
+        self._count = count
+        self._times = times
+        self._format = format_guard(settings, submission) if is_judged else None
+        self._guards: list[Guard] = [ByteCap(max_bytes=submission.max_bytes)]
+        if self._format is not None:
+            self._guards.append(self._format)
+        self._hashers = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
+        self._marked = marked
+        self._marks = Checkpoints(settings.resume.mark_bytes, lambda: None, self._mark)
+        self._checkpoints = Checkpoints(settings.resume.checkpoint_bytes, staged.sync, marked)
+        self._hashed_bytes = 0
+        self._written_bytes = 0
+        self._queues: OrderedQueues = worker_pool.lanes(self._works())
+
+    def _works(self) -> list[Work]:
+        others = [hasher.update for name, hasher in self._hashers.items() if name != "sha256"]
+        return [*others, self._hash, self._write]
+
+    def _hash(self, chunk: bytes) -> None:
+        before, hasher = self._hashed_bytes, self._hashers["sha256"]
+        hasher.update(chunk)
+        self._hashed_bytes += len(chunk)
+        self._checkpoints.digested(before, self._hashed_bytes, hasher.hexdigest)
+        self._marks.digested(before, self._hashed_bytes, hasher.hexdigest)
+
+    def _write(self, chunk: bytes) -> None:
+        before = self._written_bytes
+        self._written_bytes += len(chunk)
+        if self._written_bytes <= self.staged.size:
+            return  # It came from there.
+        self.staged.write(chunk)
+        self._checkpoints.written(before, self._written_bytes)
+        self._marks.written(before, self._written_bytes)
+
+    def _mark(self) -> None:
+        point = self._marks.latest()
+        if point is not None:
+            self.staged.mark(point.size, point.sha256)
+        if not self.is_marked:
+            self.is_marked = True
+            self._marked()
+
+    async def take(self, peer: Peer, clock: PeerClock, pace: Sequence[Guard] = ()) -> None:
+        """Take in a peer's bytes to their end.
+
+        Raises:
+            SourceFailure: They broke off; `received_bytes` tells where.
+            Failure: A guard or the store refused.
+        """
+        guards = [*self._times.timed([*self._guards, *pace]), _Tap(self._use, self._add)]
+        await pull(peer, guards, self._queues, clock, piece_bytes=self._worker_pool.piece_bytes)
+
+    async def replay(self, peer: Peer, clock: PeerClock) -> None:
+        """Bring guards and digests to where they were, from bytes that the staged file holds already.
+
+        Raises:
+            SourceFailure: At the peer's end, unless the bytes are a whole.
+            Failure: A guard refused: it judges by the limits of today.
+        """
+        guards = [*self._guards, _Tap(None, self._add)]
+        try:
+            await pull(peer, guards, self._queues, clock, piece_bytes=self._worker_pool.piece_bytes)
+        finally:
+            await self._queues.drain()
+
+    def also(self, guard: Guard) -> None:
+        """Ask one more guard about every byte."""
+        self._guards.append(guard)
+
+    def _use(self, size: int) -> None:
+        self.reservation.use(size, self.received_bytes + size - self.staged.size)
+
+    def _add(self, size: int) -> None:
+        self.received_bytes += size
+        self._count(size)
+
+    @property
+    def format(self) -> FormatVerdict | None:
+        """What the bytes are, as far as that is known yet."""
+        return None if self._format is None else self._format.verdict
+
+    @property
+    def fault(self) -> Exception | None:
+        """What broke inside the format guard, if something did: a fault of ours, told as a refusal."""
+        return None if self._format is None else self._format.fault
+
+    def digests(self) -> dict[str, str]:
+        """The digests of everything taken in, in lower-case hex."""
+        return {name: hasher.hexdigest() for name, hasher in self._hashers.items()}
+
+    def checkpoint(self) -> Checkpoint | None:
+        """How much would survive a crash now."""
+        return self._checkpoints.latest()
+
+    async def park(self) -> Checkpoint:
+        """Leave everything that was handed over to a later process; nothing but `close` may follow.
+
+        Raises:
+            StoreFull: The file system has no room, found out late.
+            StoreFailed: The disk refused it.
+        """
+        await self._queues.drain()
+        await self._store.park(self.staged)
+        return Checkpoint(self._written_bytes, self._hashers["sha256"].hexdigest())
+
+    async def close(self, *, is_kept: bool = False) -> None:
+        """Let no thread touch the file any more, and remove it unless it was committed or is kept.
+
+        Runs to its end even when the task is cancelled meanwhile.
+        """
+        await shielded(self._close(is_kept=is_kept))
+
+    async def _close(self, *, is_kept: bool) -> None:
+        await self._queues.close()
+        if is_kept:
+            self.staged.close()
+        else:
+            await self._store.discard(self.staged)

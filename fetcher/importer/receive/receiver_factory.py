@@ -1,0 +1,121 @@
+"""The intakes of one pull: empty ones, and the one that an earlier process left."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from fetcher.config import Settings
+from fetcher.guards.base import Guard
+from fetcher.importer.context import Context
+from fetcher.importer.receive.checkpoints import Checkpoint
+from fetcher.importer.receive.receiver import Receiver
+from fetcher.importer.receive.replay import replay
+from fetcher.index import ResumeState
+from fetcher.model import FormatVerdict, Submission
+from fetcher.store import Staged
+from fetcher.store.filesystem.store import Reservation
+
+
+@dataclass(kw_only=True)
+class ReceiverFactory:
+    """Makes intakes whose files are named after their pull.
+
+    Args:
+        claims: What is said of the bytes, equal for all imports of the pull.
+        algorithms: Which digests to compute; asked when an intake is made.
+        restart: Told that counting begins anew.
+        count: Told the size of every chunk that passed the guards.
+        found: Told what the bytes are, as soon and as often as there is news.
+        marked: Told of every checkpoint, in a thread of the workshop.
+        cap: Makes the guard of the quota; None where each import is held to its own at its end.
+    """
+
+    context: Context
+    settings: Settings
+    resume_state: ResumeState
+    claims: Submission
+    reservation: Reservation
+    algorithms: Callable[[], Sequence[str]]
+    restart: Callable[[], None]
+    count: Callable[[int], None]
+    found: Callable[[FormatVerdict], None]
+    marked: Callable[[], None]
+    cap: Callable[[], Awaitable[Guard | None]]
+
+    def __post_init__(self) -> None:
+        """Go on counting files where an earlier process stopped."""
+        self._told: FormatVerdict | None = None
+        self._number = int(self.resume_state.staged.rpartition(".")[2] or 0)
+
+    async def fresh(self) -> Receiver:
+        """An empty one.
+
+        Raises:
+            StoreFull: There is no room for even one more file.
+            StoreFailed: The store refuses.
+        """
+        self._number += 1
+        cap = await self.cap()  # Before there is a file that a failure here would leave behind.
+        return self._make(await self.context.store.stage(self.resume_state.id, self._number), cap)
+
+    async def restore(self) -> Receiver | None:
+        """The one of an earlier process, brought to where it was; None where nothing can be gone on from.
+
+        Raises:
+            Failure: A guard refuses its bytes by the limits of today.
+        """
+        if not self.resume_state.staged:
+            return None
+        points = [Checkpoint(self.resume_state.kept_bytes, self.resume_state.kept_sha256)]
+        mark = await self.context.store.mark_of(self.resume_state.staged)
+        if mark is not None:
+            points.append(Checkpoint(*mark))
+        for point in sorted(set(points), reverse=True):
+            receiver = await self._restore(point) if point.size else None
+            if receiver is not None:
+                return receiver
+        await self.context.store.remove_staged(self.context.store.staging / self.resume_state.staged)
+        return None
+
+    async def _restore(self, point: Checkpoint) -> Receiver | None:
+        staged = await self.context.store.reopen(self.resume_state.staged, point.size)
+        if staged is None:
+            return None
+        try:
+            receiver = self._make(staged, await self.cap())
+        except BaseException:
+            await self.context.store.discard(staged)
+            raise
+        try:
+            is_same = await replay(self.context.store, receiver, point)
+        except BaseException:
+            await receiver.close()
+            raise
+        if is_same:
+            return receiver
+        await receiver.close(is_kept=True)
+        return None
+
+    def _make(self, staged: Staged, cap: Guard | None) -> Receiver:
+        self.restart()
+
+        def count(size: int) -> None:
+            self.count(size)
+            if receiver.format is not None and receiver.format is not self._told:
+                self._told = receiver.format
+                self.found(receiver.format)
+
+        receiver = Receiver(
+            staged=staged,
+            store=self.context.store,
+            worker_pool=self.context.worker_pool,
+            settings=self.settings,
+            submission=self.claims,
+            algorithms=self.algorithms(),
+            reservation=self.reservation,
+            count=count,
+            times=self.context.guard_times,
+            marked=self.marked,
+        )
+        if cap is not None:
+            receiver.also(cap)
+        return receiver

@@ -1,0 +1,1 @@
+"""Records of running imports, their subscribers and their verdicts."""

@@ -1,0 +1,104 @@
+"""What makes two imports one pull, and what may be kept of a submission in the open."""
+
+import hashlib
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+
+from fetcher.config import Settings
+from fetcher.guards.request.redaction import redact_url
+from fetcher.guards.request.url import check_url
+from fetcher.index import Secrets, WebhookTarget
+from fetcher.model import Submission
+from fetcher.transport import SourceRequest, SumsRequest
+
+HIDDEN = "REDACTED"
+
+
+def secrets_of(submission: Submission, headers: dict[str, str] | None = None) -> Secrets:
+    """What of a submission only the pull may know; `headers` are further ones."""
+    return Secrets(
+        url=submission.url,
+        headers=submission.headers | (headers or {}),
+        mirrors=submission.mirrors,
+        checksum_url=submission.checksum_url,
+        checksum_signature_url=submission.checksum_signature_url,
+    )
+
+
+def shown(submission: Submission) -> Submission:
+    """A submission without its secrets: what is kept and shown."""
+    return msgspec.structs.replace(
+        submission,
+        url=redact_url(submission.url),
+        headers=dict.fromkeys(submission.headers, HIDDEN),
+        mirrors=tuple(redact_url(url) for url in submission.mirrors),
+        checksum_url=_shown(submission.checksum_url),
+        checksum_signature_url=_shown(submission.checksum_signature_url),
+        notify_url=_shown(submission.notify_url),
+        notify_secret=None,
+    )
+
+
+def _shown(url: str | None) -> str | None:
+    return None if url is None else redact_url(url)
+
+
+def webhook_of(submission: Submission, settings: Settings) -> WebhookTarget | None:
+    """Who is told of the import's end: whom it names, else the operator's own; None when nobody is."""
+    if submission.notify_url is not None:
+        return WebhookTarget(url=submission.notify_url, secret=submission.notify_secret)
+    return WebhookTarget() if settings.notify.url else None
+
+
+def fingerprint(secrets: Secrets, submission: Submission, settings: Settings) -> str:
+    """Equal for imports that would send the same requests and judge the bytes alike.
+
+    Their digests may differ: each compares its own at the end.
+    """
+    checksum = submission.checksum
+    extra = checksum.algorithm if checksum and checksum.algorithm not in settings.checksum.computed else None
+    parts = (
+        secrets.url,
+        sorted(secrets.headers.items()),
+        secrets.mirrors,
+        secrets.checksum_url,
+        secrets.checksum_signature_url,
+        submission.disk_format,
+        submission.container_format,
+        submission.max_bytes,
+        submission.remote,
+        extra,
+    )
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
+
+
+def plain_request(secrets: Secrets) -> str | None:
+    """What a URL without secrets is remembered under; None where there may be any.
+
+    A permission in the query or in a header could be withdrawn, and its traces
+    have no place in the index once the import has ended.
+    """
+    if secrets.headers or secrets.mirrors or urlsplit(secrets.url).query:
+        return None
+    return hashlib.sha256(secrets.url.encode()).hexdigest()
+
+
+def sums_request(secrets: Secrets, settings: Settings, project: str) -> SumsRequest | None:
+    """Ask for the checksum file and its signature; headers go along to the origin of the image alone.
+
+    Raises:
+        InvalidUrl: It can never be fetched.
+    """
+    url = secrets.checksum_url
+    if url is None:
+        return None
+    home = check_url(secrets.url, settings).origin
+
+    def ask(url: str) -> SourceRequest:
+        headers = secrets.headers if check_url(url, settings).origin == home else {}
+        return SourceRequest(url=url, headers=headers, project=project)
+
+    name = unquote(urlsplit(secrets.url).path.rpartition("/")[2])
+    signature = secrets.checksum_signature_url
+    return SumsRequest(file=ask(url), name=name, signature=ask(signature) if signature else None)

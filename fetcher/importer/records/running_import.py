@@ -1,0 +1,116 @@
+"""What is known of a running import right now, and who follows it."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from fetcher.model import Import
+
+RATE_WINDOW_SECONDS = 5.0
+RATE_STEP_SECONDS = 0.25
+
+
+class Rate:
+    """Bytes per second over the last few seconds.
+
+    Args:
+        now: A monotonic clock in seconds.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._marks: deque[tuple[float, int]] = deque()
+
+    def mark(self, total_bytes: int) -> None:
+        """Note how many bytes there are in all by now."""
+        now = self._now()
+        if self._marks and now - self._marks[-1][0] < RATE_STEP_SECONDS:
+            return
+        self._marks.append((now, total_bytes))
+        while len(self._marks) > 2 and now - self._marks[0][0] > RATE_WINDOW_SECONDS:
+            self._marks.popleft()
+
+    def bytes_per_second(self, total_bytes: int) -> float | None:
+        """The rate up to now; None before anything can be said."""
+        if not self._marks:
+            return None
+        since, before = self._marks[0]
+        seconds = self._now() - since
+        return None if seconds <= 0 else (total_bytes - before) / seconds
+
+
+class Progress:
+    """How much of a body has come in, and how fast; imports that share a pull share this too.
+
+    Args:
+        now: A monotonic clock in seconds.
+    """
+
+    def __init__(self, now: Callable[[], float], received_bytes: int = 0) -> None:
+        self.received_bytes = received_bytes
+        self._now = now
+        self._rate = Rate(now)
+
+    def receive(self, size: int) -> None:
+        """Count bytes that came in."""
+        self.received_bytes += size
+        self._rate.mark(self.received_bytes)
+
+    def restart(self) -> None:
+        """Forget what came in: the bytes begin anew."""
+        self.received_bytes = 0
+        self._rate = Rate(self._now)
+
+    def bytes_per_second(self) -> float | None:
+        """The rate up to now; None before anything can be said."""
+        return self._rate.bytes_per_second(self.received_bytes)
+
+
+class RunningImport:
+    """One running import, as seen while it runs.
+
+    The record is replaced, never changed, so that whoever holds one holds a
+    picture of one moment.
+    """
+
+    def __init__(self, record: Import, now: Callable[[], float]) -> None:
+        self.record = record
+        self.progress = Progress(now, record.received_bytes)
+        self._subscribers: set[asyncio.Event] = set()
+
+    def change(self, **changes: Any) -> Import:
+        """Replace fields of the record and tell the followers."""
+        self.record = msgspec.structs.replace(self.record, **changes)
+        self.tell()
+        return self.record
+
+    def receive(self, size: int) -> None:
+        """Count bytes that came in."""
+        self.progress.receive(size)
+        self.tell()
+
+    def snapshot(self) -> Import:
+        """The record with what has come in since it was last written."""
+        return msgspec.structs.replace(
+            self.record,
+            received_bytes=self.progress.received_bytes,
+            bytes_per_second=self.progress.bytes_per_second(),
+        )
+
+    def tell(self) -> None:
+        """Wake everybody who follows."""
+        for follower in self._subscribers:
+            follower.set()
+
+    def follow(self) -> asyncio.Event:
+        """An event that is set at every change, until `unfollow`."""
+        event = asyncio.Event()
+        self._subscribers.add(event)
+        return event
+
+    def unfollow(self, event: asyncio.Event) -> None:
+        """Stop following."""
+        self._subscribers.discard(event)

@@ -1,0 +1,127 @@
+"""The imports that share one pull: what happens to the pull happens to each of their records."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from fetcher.errors import Cancelled
+from fetcher.importer.records.running_import import Progress, RunningImport
+from fetcher.index import Index
+from fetcher.model import Attempt, Hop
+
+LATEST_HOPS = 3  # Attempts at the end whose hops are kept, beside the first one's.
+
+
+class Subscribers:
+    """The running imports of one pull, who see and record the same progress.
+
+    Args:
+        gone: Told of an import that dropped out because it ended elsewhere.
+    """
+
+    def __init__(self, index: Index, gone: Callable[[str], None]) -> None:
+        self.progress = Progress(asyncio.get_running_loop().time)
+        self.attempts: tuple[Attempt, ...] = ()
+        self._index = index
+        self._gone = gone
+        self._running_imports: dict[str, RunningImport] = {}
+        self._shown: dict[str, Any] = {}
+        self._has_begun = False
+
+    def __len__(self) -> int:
+        """How many follow."""
+        return len(self._running_imports)
+
+    def __iter__(self) -> Iterator[RunningImport]:
+        """Go through those who follow now."""
+        return iter(list(self._running_imports.values()))
+
+    def add(self, running: RunningImport) -> None:
+        """Let one more follow; it is shown at once what the others see."""
+        if not self._has_begun and len(running.record.attempts) > len(self.attempts):
+            self.attempts = running.record.attempts  # Those of an earlier process.
+        running.progress = self.progress
+        self._running_imports[running.record.id] = running
+        running.change(attempts=self.attempts, **self._shown)
+
+    def drop(self, import_id: str) -> bool:
+        """Let one go; False when it did not follow."""
+        return self._running_imports.pop(import_id, None) is not None
+
+    def change(self, **changes: Any) -> None:
+        """Replace fields of every record."""
+        self._shown |= changes
+        for running in self:
+            running.change(**changes)
+
+    def receive(self, size: int) -> None:
+        """Count bytes that came in."""
+        self.progress.receive(size)
+        for running in self._running_imports.values():
+            running.tell()
+
+    def begin_attempt(self, url: str, offset: int) -> None:
+        """Add an attempt; what an earlier process left open was interrupted."""
+        self._has_begun = True
+        before = tuple(_closed(attempt) for attempt in self.attempts)
+        number = len(before) + 1
+        attempt = Attempt(number=number, started_at=datetime.now(UTC), offset=offset, url=url)
+        self._set_attempts((*_thinned(before), attempt))
+
+    def change_attempt(self, **changes: Any) -> Attempt:
+        """Replace fields of the running attempt."""
+        *before, attempt = self.attempts
+        attempt = msgspec.structs.replace(attempt, **changes)
+        self._set_attempts((*before, attempt))
+        return attempt
+
+    def add_hop(self, hop: Hop) -> None:
+        """Show a hop of the running attempt as soon as it is known, or its later, fuller form."""
+        hops = self.attempts[-1].hops
+        if hops and hops[-1].at == hop.at:
+            hops = hops[:-1]
+        self.change_attempt(hops=(*hops, hop))
+
+    async def write(self) -> None:
+        """Write every record down.
+
+        Raises:
+            Cancelled: Nobody follows any more.
+        """
+        now, received = datetime.now(UTC), self.progress.received_bytes
+        running_imports = list(self)
+        records = [running.change(updated_at=now, received_bytes=received) for running in running_imports]
+        kept = await asyncio.gather(*(self._index.imports.record(record) for record in records))
+        for running, is_ours in zip(running_imports, kept, strict=True):
+            if not is_ours and self.drop(running.record.id):
+                self._gone(running.record.id)
+        if not self._running_imports:
+            raise Cancelled
+
+    def _set_attempts(self, attempts: tuple[Attempt, ...]) -> None:
+        self.attempts = attempts
+        for running in self:
+            running.change(attempts=attempts)
+
+
+def _thinned(attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
+    """Drop the hops of all attempts but the first and the latest.
+
+    A source that breaks off again and again chooses how many there are and
+    what they say, and whoever lists imports reads them all.
+    """
+    last = len(attempts) - LATEST_HOPS
+    return tuple(
+        msgspec.structs.replace(attempt, hops=()) if 0 < number < last else attempt
+        for number, attempt in enumerate(attempts)
+    )
+
+
+def _closed(attempt: Attempt) -> Attempt:
+    if attempt.code is not None:
+        return attempt
+    reason = "The service was stopped while the attempt ran."
+    return msgspec.structs.replace(attempt, code="interrupted", reason=reason, ended_at=datetime.now(UTC))

@@ -1,0 +1,73 @@
+"""From what ended an import to what its submitter is told."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import msgspec
+import structlog
+
+from fetcher.aio.retry import written
+from fetcher.errors import Cancelled, Failure, InternalFault, Rejection
+from fetcher.importer.records.running_import import RunningImport
+from fetcher.index import Index
+from fetcher.model import State, Verdict
+
+log = structlog.get_logger()
+
+MOST_CHARACTERS = 500  # Of what the other end said.
+
+OK = Verdict(code="ok", title="The image was imported.")
+
+
+def verdict_of(failure: Failure) -> Verdict:
+    """What the submitter is told: the public form, filled in."""
+    public = failure.public()
+    fields = public.public_fields()
+    words = {**dict.fromkeys(public.fields(), ""), **fields}
+    title = str(public) if not public.hidden else type(public).title.split(":")[0] + "."
+    advice = type(public).advice.format(**words) if "{" in type(public).advice else type(public).advice
+    return Verdict(code=public.code, title=title, advice=advice, fields=fields)
+
+
+def state_of(failure: Failure) -> State:
+    """The state that an import ends in; told as the submitter may know it."""
+    public = failure.public()
+    if isinstance(public, Cancelled):
+        return State.CANCELLED
+    return State.REFUSED if isinstance(public, Rejection) else State.FAILED
+
+
+def failure_of(error: BaseException) -> Failure:
+    """The table's entry for whatever came out of an import; what is not in the table is a fault of ours."""
+    if isinstance(error, Failure):
+        return error
+    if isinstance(error, asyncio.CancelledError):
+        return Cancelled()
+    return InternalFault()
+
+
+def truth_of(failure: Failure) -> dict[str, str]:
+    """What the log and the audit trail are told; texts of the other end are cut to a line and escaped."""
+    cause = ascii(failure.__cause__)[:MOST_CHARACTERS]
+    said = " ".join(getattr(failure, "__notes__", ()))[:MOST_CHARACTERS]
+    return {"code": failure.code, "message": str(failure), "cause": cause, **({"said": said} if said else {})}
+
+
+async def fail(index: Index, running: RunningImport, failure: Failure) -> None:
+    """End an import by what befell it: its verdict for the submitter, the whole truth for the log."""
+    now = datetime.now(UTC)
+    changes = {
+        "state": state_of(failure),
+        "phase": None,
+        "verdict": verdict_of(failure),
+        "received_bytes": running.progress.received_bytes,
+        "updated_at": now,
+        "ended_at": now,
+    }
+    record = msgspec.structs.replace(running.record, **changes)
+    detail = truth_of(failure)
+    level = log.error if isinstance(failure, InternalFault) else log.info
+    ids = {"import_id": record.id, "image_id": record.image_id, "request_id": record.request_id}
+    level("import.ended", state=record.state.value, url=record.submission.url, **ids, **detail)
+    if await written(lambda: index.imports.end(record, detail)):
+        running.change(**changes)  # Only now: whoever sees an end finds the image as it is after it.

@@ -1,0 +1,71 @@
+"""Writing down, while a pull goes on, what a later process would need to take it up."""
+
+import asyncio
+import random
+from contextlib import suppress
+
+import msgspec
+
+from fetcher.crash import reach
+from fetcher.importer.download.attempts import Attempts
+from fetcher.index import Index, ResumeState
+
+# While next to nothing comes, a row would tell of the time alone: it is written every so many times then.
+QUIET_TURNS = 6
+NEWS_BYTES = 1_048_576
+
+
+class ResumeStateWriter:
+    """The row of one pull in the index: there while the pull goes on, if that takes long enough to matter.
+
+    Args:
+        kept: What an earlier process left, or a new id.
+        save_seconds: How long the row is left as it is at most, when nothing calls for it earlier.
+    """
+
+    def __init__(self, index: Index, resume_state: ResumeState, save_seconds: float) -> None:
+        self._index = index
+        self._resume_state = resume_state
+        self._save_seconds = save_seconds
+        self._loop = asyncio.get_running_loop()
+        self._marked = asyncio.Event()
+        self._is_written = bool(resume_state.spent_seconds)
+        self._saved = resume_state
+
+    def mark(self) -> None:
+        """Have the row written soon; called from threads."""
+        self._loop.call_soon_threadsafe(self._marked.set)
+
+    async def save_often(self, attempts: Attempts) -> None:
+        """Write the row again and again, until cancelled."""
+        while True:
+            with suppress(TimeoutError):
+                # Not all at the same moment, where a thousand pulls began at the same moment.
+                async with asyncio.timeout(self._save_seconds * random.uniform(0.5, 1.0)):  # noqa: S311 - no secret
+                    await self._marked.wait()
+            is_marked = self._marked.is_set()
+            self._marked.clear()
+            resume_state = attempts.resume_state()
+            if is_marked or self._is_news(resume_state):
+                await self.save(resume_state)
+
+    def _is_news(self, resume_state: ResumeState) -> bool:
+        """Whether there is more to tell than that time has passed: silent sources are no reason to write."""
+        last = self._saved
+        if resume_state.spent_seconds - last.spent_seconds >= QUIET_TURNS * self._save_seconds:
+            return True
+        spent = {"spent_seconds": last.spent_seconds, "spent_bytes": last.spent_bytes}
+        is_same = msgspec.structs.replace(resume_state, **spent) == last
+        return not is_same or resume_state.spent_bytes - last.spent_bytes >= NEWS_BYTES
+
+    async def save(self, resume_state: ResumeState) -> None:
+        """Write the row."""
+        self._is_written = True
+        self._saved = resume_state
+        await self._index.pulls.keep(resume_state)
+        reach("importer.kept")
+
+    async def drop(self) -> None:
+        """Remove the row, if there is one."""
+        if self._is_written:
+            await self._index.pulls.drop(self._resume_state.id)

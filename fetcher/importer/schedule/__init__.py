@@ -1,0 +1,1 @@
+"""Decide which import runs next, and bound rates, slots and connections."""

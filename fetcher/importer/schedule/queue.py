@@ -1,0 +1,190 @@
+"""Whose import runs next: projects take turns, and no origin or project takes every slot."""
+
+from collections import Counter, OrderedDict
+from collections.abc import Iterator
+
+import msgspec
+
+from fetcher.config import Imports
+from fetcher.errors import QueueFull
+from fetcher.importer.schedule.origin_queue import OriginQueue
+
+
+class Ticket(msgspec.Struct, frozen=True):
+    """A waiting import: all that the queue needs to know of it.
+
+    Args:
+        request: Equal for imports that could share a pull.
+        is_shared: Whether this one may.
+    """
+
+    import_id: str
+    project_id: str
+    origin: str
+    request: str = ""
+    is_shared: bool = False
+
+
+class Slot:
+    """The room that one pull takes, however many imports follow it.
+
+    Args:
+        ticket: Whose turn it was.
+        caps: In force when it was given; imports under others get a pull of their own.
+
+    Attributes:
+        origin: Where its own connection counts now; None while it is on its way to another.
+    """
+
+    def __init__(self, ticket: Ticket, caps: Imports) -> None:
+        self.project_id = ticket.project_id
+        self.origin: str | None = ticket.origin
+        self.request = ticket.request
+        self.caps = caps
+
+
+class FairQueue:
+    """Waiting and running imports of all projects.
+
+    Each project has its own line; they are served in turn, so that one
+    project's hundred imports never hold back another's first. Within a
+    project, an import whose origin is at its cap lets others pass. One that
+    can follow a pull which is going on needs no slot and never waits.
+    """
+
+    def __init__(self) -> None:
+        self._lines: OrderedDict[str, OriginQueue[Ticket]] = OrderedDict()
+        self._waiting: dict[str, Ticket] = {}
+        self._alike: dict[str, dict[str, Ticket]] = {}
+        self._slots: set[Slot] = set()
+        self._open: dict[str, Slot] = {}
+        self._by_project: Counter[str] = Counter()
+        self._by_origin: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
+    @property
+    def running(self) -> int:
+        """How many slots are taken."""
+        return len(self._slots)
+
+    def add(self, ticket: Ticket) -> None:
+        """Put an import at the end of its project's line."""
+        self._waiting[ticket.import_id] = ticket
+        self._lines.setdefault(ticket.project_id, OriginQueue()).add(ticket)
+        if ticket.is_shared:
+            self._alike.setdefault(ticket.request, {})[ticket.import_id] = ticket
+
+    def drop(self, import_id: str) -> bool:
+        """Take an import out of its line; False when it does not wait."""
+        ticket = self._waiting.get(import_id)
+        if ticket is None:
+            return False
+        self._remove(ticket)
+        return True
+
+    def admit(self, ticket: Ticket, caps: Imports) -> Slot:
+        """Give a slot to bytes that are being sent and cannot wait in line; their sender is the origin.
+
+        Raises:
+            QueueFull: All slots, or all of the project, are taken.
+        """
+        if self.running >= caps.max_running:
+            raise QueueFull(scope="the service's running", limit=caps.max_running)
+        if self._by_project[ticket.project_id] >= caps.max_running_per_project:
+            raise QueueFull(scope="the project's running", limit=caps.max_running_per_project)
+        return self._give(ticket, caps)
+
+    def take(self, caps: Imports) -> Iterator[tuple[Slot, Ticket]]:
+        """Hand out all that may start now, one project after the other, and those that may follow."""
+        for slot in list(self._open.values()):
+            yield from self._subscribers(slot, caps)
+        while self.running < caps.max_running:
+            ticket = self._next(caps)
+            if ticket is None:
+                return
+            slot = self._give(ticket, caps)
+            if ticket.is_shared:
+                self._open[ticket.request] = slot
+            yield slot, ticket
+            yield from self._subscribers(slot, caps)
+
+    def seal(self, slot: Slot) -> None:
+        """Let nobody follow this pull any more."""
+        if self._open.get(slot.request) is slot:
+            del self._open[slot.request]
+
+    def release(self, slot: Slot) -> None:
+        """Free the slot of a pull that ended."""
+        self.seal(slot)
+        self._slots.remove(slot)
+        self._by_project[slot.project_id] -= 1
+        if not self._by_project[slot.project_id]:
+            del self._by_project[
+                slot.project_id
+            ]  # Else every project that ever imported would be remembered.
+        self.leave(slot)
+
+    def leave(self, slot: Slot) -> None:
+        """Let a pull's own connection count nowhere."""
+        if slot.origin is not None:
+            self.disconnect(slot.origin)
+            slot.origin = None
+
+    def enter(self, slot: Slot, origin: str, caps: Imports) -> bool:
+        """Let it count at an origin, if there is room."""
+        if not self.connect(origin, caps):
+            return False
+        slot.origin = origin
+        return True
+
+    def connect(self, origin: str, caps: Imports) -> bool:
+        """Take room for one more connection to an origin, beyond the one that comes with a slot."""
+        if self._by_origin[origin] >= caps.max_running_per_origin:
+            return False
+        self._by_origin[origin] += 1
+        return True
+
+    def disconnect(self, origin: str) -> None:
+        """Give that room back."""
+        self._by_origin[origin] -= 1
+        if not self._by_origin[origin]:
+            del self._by_origin[origin]
+
+    def _give(self, ticket: Ticket, caps: Imports) -> Slot:
+        slot = Slot(ticket, caps)
+        self._slots.add(slot)
+        self._by_project[ticket.project_id] += 1
+        self._by_origin[ticket.origin] += 1
+        return slot
+
+    def _remove(self, ticket: Ticket) -> None:
+        del self._waiting[ticket.import_id]
+        line = self._lines[ticket.project_id]
+        line.remove(ticket)
+        if not line:
+            del self._lines[ticket.project_id]
+        alike = self._alike.get(ticket.request, {})
+        alike.pop(ticket.import_id, None)
+        if not alike:
+            self._alike.pop(ticket.request, None)
+
+    def _subscribers(self, slot: Slot, caps: Imports) -> Iterator[tuple[Slot, Ticket]]:
+        if slot.caps is not caps or self._open.get(slot.request) is not slot:
+            return
+        for ticket in list(self._alike.get(slot.request, {}).values()):
+            self._remove(ticket)
+            yield slot, ticket
+
+    def _next(self, caps: Imports) -> Ticket | None:
+        for project_id, line in self._lines.items():
+            if self._by_project[project_id] >= caps.max_running_per_project:
+                continue
+            ticket = line.first(lambda origin: self._by_origin[origin] < caps.max_running_per_origin)
+            if ticket is not None:
+                self._lines.move_to_end(project_id)
+                self._remove(ticket)
+                return ticket
+        return None

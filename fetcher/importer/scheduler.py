@@ -1,0 +1,185 @@
+"""All pulls of this process: who waits for a slot, who joins a pull that is going on, who leaves."""
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import structlog
+
+from fetcher.aio.retry import written
+from fetcher.errors import Failure
+from fetcher.importer.context import Context, Hooks
+from fetcher.importer.job import DownloadJob
+from fetcher.importer.records.running_import import RunningImport
+from fetcher.importer.schedule.connections import Connections
+from fetcher.importer.schedule.queue import FairQueue, Slot, Ticket
+from fetcher.importer.tracing import span
+from fetcher.index import ResumeState
+from fetcher.model import Import
+
+log = structlog.get_logger()
+
+
+class Scheduler:
+    """Starts pulls as slots become free, and lets equal requests share one.
+
+    Attributes:
+        queue: Who waits.
+        lives: Imports that run now, those whose bytes are being sent to us too.
+        sent: The tasks of the latter.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.queue = FairQueue()
+        self.running_imports: dict[str, RunningImport] = {}
+        self.sent: dict[str, asyncio.Task[None]] = {}
+        self._connections = Connections(
+            self.queue,
+            lambda: context.settings().imports,
+            context.settings().ranges.buffer_bytes,
+            self._dispatch,
+        )
+        self._pulls: dict[Slot, DownloadJob] = {}
+        self._tasks: dict[DownloadJob, asyncio.Task[None]] = {}
+        self._joins: set[asyncio.Task[None]] = set()
+        self._joining: set[str] = set()
+        self._places: dict[str, DownloadJob] = {}
+        self._resume_state: dict[str, ResumeState] = {}
+        self._is_open = False
+
+    def take_up(self, resume_state: dict[str, ResumeState]) -> None:
+        """Go on with these, once somebody asks for the same."""
+        self._resume_state = dict(resume_state)
+
+    def open(self) -> None:
+        """Begin to start pulls."""
+        self._is_open = True
+        self._dispatch()
+
+    def add(self, ticket: Ticket) -> None:
+        """Let an import wait for its turn."""
+        self.queue.add(ticket)
+        self._dispatch()
+
+    def running(self, import_id: str) -> RunningImport | None:
+        """An import that runs now."""
+        return self.running_imports.get(import_id)
+
+    def counts(self) -> dict[str, int]:
+        """How many imports wait and run; those on their way from the one to the other run."""
+        return {"queued": len(self.queue), "running": len(self.running_imports.keys() | self._joining)}
+
+    async def cancel(self, record: Import) -> None:
+        """Let go of an import that was cancelled; when this returns, nothing of it is left."""
+        self.queue.drop(record.id)
+        running = self.running_imports.get(record.id)
+        if running is not None:
+            running.change(state=record.state, phase=None, verdict=record.verdict, ended_at=record.ended_at)
+        if record.id in self.sent:
+            await _end({self.sent[record.id]})
+        pull = self._places.get(record.id)
+        if pull is not None and pull.leave(record.id):
+            await _end({self._tasks[pull]})
+
+    async def close(self, grace_seconds: float) -> None:
+        """Start nothing more, let pulls finish for a while, then park the rest."""
+        self._is_open = False
+        tasks = {*self._tasks.values(), *self._joins, *self.sent.values()}
+        if tasks:
+            await asyncio.wait(tasks, timeout=grace_seconds)
+        for pull in self._tasks:
+            pull.park()
+        await _end({*self._joins, *self.sent.values()})
+        await _end({*self._tasks.values()})
+
+    def release(self, slot: Slot) -> None:
+        """Free a slot, and give it to whoever waits."""
+        self.queue.release(slot)
+        self._dispatch()
+
+    def _dispatch(self) -> None:
+        self._connections.let_in(is_last=not self._is_open)
+        if not self._is_open:
+            return
+        for slot, ticket in self.queue.take(self._context.settings().imports):
+            pull = self._pulls.get(slot) or self._begin(slot, ticket)
+            pull.expect()
+            self._joining.add(ticket.import_id)
+            self._spawn(self._join(pull, ticket), self._joins)
+        self._connections.let_in(is_last=True)
+
+    def _begin(self, slot: Slot, ticket: Ticket) -> DownloadJob:
+        resume_state = self._resume_state.pop(ticket.request, None) or ResumeState(
+            id=str(uuid4()), request=ticket.request
+        )
+        hooks = Hooks(
+            seal=lambda: self.queue.seal(slot),
+            ended=self._forget,
+            go=lambda origin: self._connections.go(slot, origin),
+            running_imports=self.running_imports.values,
+        )
+        pull = DownloadJob(self._context, resume_state, self._connections, hooks)
+        self._pulls[slot] = pull
+        self._tasks[pull] = asyncio.create_task(self._run(slot, pull), name=f"pull {resume_state.id}")
+        return pull
+
+    async def _run(self, slot: Slot, pull: DownloadJob) -> None:
+        # The task was begun by whoever made room for it: what their log lines carry is not its own.
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(pull_id=pull.id)
+        try:
+            with span("pull", is_first=True, pull_id=pull.id):
+                await pull.run()
+        finally:
+            del self._pulls[slot], self._tasks[pull]
+            self.release(slot)
+
+    async def _join(self, pull: DownloadJob, ticket: Ticket) -> None:
+        """Let an import follow its pull; when that is over, it waits for one of its own."""
+        try:
+            is_in = await self._claim(pull, ticket)
+            if not is_in:
+                await self._context.index.imports.requeue(ticket.import_id, datetime.now(UTC))
+        finally:
+            self._joining.discard(ticket.import_id)
+        if not is_in:
+            self.add(ticket)
+
+    async def _claim(self, pull: DownloadJob, ticket: Ticket) -> bool:
+        """Claim an import for its pull; False when it is claimed and its pull is over."""
+        running, secrets = None, None
+        try:
+            taken = await written(
+                lambda: self._context.index.imports.claim(ticket.import_id, datetime.now(UTC))
+            )
+            if taken is not None:
+                record, secrets = taken
+                running = RunningImport(record, asyncio.get_running_loop().time)
+        except Failure as failure:
+            log.error("import.unclaimed", import_id=ticket.import_id, message=str(failure))  # noqa: TRY400 - ours
+        finally:
+            is_in = pull.arrive(running, secrets)
+        if running is not None and is_in:
+            self.running_imports[ticket.import_id], self._places[ticket.import_id] = running, pull
+        return is_in or running is None
+
+    def _forget(self, import_id: str) -> None:
+        self._places.pop(import_id, None)
+        running = self.running_imports.pop(import_id, None)
+        if running is not None:
+            running.tell()
+
+    def _spawn(self, work: Coroutine[Any, Any, None], into: set[asyncio.Task[None]]) -> None:
+        task = asyncio.create_task(work)
+        into.add(task)
+        task.add_done_callback(into.discard)
+
+
+async def _end(tasks: set[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)

@@ -1,0 +1,276 @@
+"""Takes imports from submission to verdict: the queue, the runs, and recovery at start."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import msgspec
+
+from fetcher.config import Settings
+from fetcher.errors import Cancelled, Conflict, InvalidRequest, InvalidUrl, NotReady
+from fetcher.guards.request.mirrors import check_mirrors
+from fetcher.guards.request.notify import check_notify
+from fetcher.guards.request.url import check_url
+from fetcher.guards.stream.checksum import check_required
+from fetcher.importer.context import ENGINE, Context
+from fetcher.importer.methods.upload import Engine, Uploads
+from fetcher.importer.records.requests import fingerprint, secrets_of, shown, webhook_of
+from fetcher.importer.records.running_import import RunningImport
+from fetcher.importer.records.verdicts import verdict_of
+from fetcher.importer.recovery import recover
+from fetcher.importer.schedule.queue import Ticket
+from fetcher.importer.schedule.rate_limiter import RateLimiter
+from fetcher.importer.scheduler import Scheduler
+from fetcher.index import IdempotencyKey, NewImport, Secrets
+from fetcher.model import Actor, Image, Import, Notice, State, Status, Submission
+from fetcher.transport import check_request_headers
+
+
+class Importer:
+    """The engine of imports in this one process; what it knows for good is in the index."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self._pulls = Scheduler(context)
+        self._rate_limiter = RateLimiter(time.monotonic)
+        self._is_open = False
+        engine = Engine(
+            queue=self._pulls.queue,
+            tasks=self._pulls.sent,
+            running=self._pulls.running_imports,
+            is_open=lambda: self._is_open,
+            release=self._pulls.release,
+        )
+        self.uploads = Uploads(context, engine)
+
+    async def start(self) -> None:
+        """Undo what a stopped process left half done, and take up what it left waiting."""
+        found = await recover(self.context)
+        self._pulls.take_up(found.resume_state)
+        self._is_open = True
+        for record, secrets in found.waiting:
+            self._pulls.add(self._ticket(record, secrets))
+        self._pulls.open()
+
+    async def close(self, grace_seconds: float = 0.0) -> None:
+        """Start nothing more, let running imports finish for a while, then park the rest."""
+        self._is_open = False
+        await self._pulls.close(grace_seconds)
+
+    async def submit(  # noqa: PLR0913 - all that a call brings
+        self,
+        actor: Actor,
+        submission: Submission,
+        *,
+        image: Image | None = None,
+        key: IdempotencyKey | None = None,
+        request_id: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Import:
+        """Take a submission into the queue.
+
+        Args:
+            image: A queued image that waits for bytes; without one, the import makes its own.
+            headers: Secret ones, for the source alone.
+
+        Raises:
+            InvalidUrl: The URL, or a further one, can never be fetched.
+            InvalidRequest: A header may not be sent.
+            ChecksumRequired: The operator wants a digest.
+            QueueFull: Too many wait, or this project submits too fast.
+            IdempotencyMismatch: The key was used for something else.
+            NotReady: The service is stopping.
+            Conflict: The image does not wait for bytes.
+        """
+        settings = self.context.settings()
+        if not self._is_open:
+            raise NotReady(reason="it is starting or stopping")
+        check_notify(submission, settings)
+        if submission.remote is None:  # Else operator and other service answer for both.
+            _check(submission, settings)
+        self._rate_limiter.count(actor.project_id, _origin(submission.url, settings), settings.imports)
+        now = datetime.now(UTC)
+        owns_image = image is None
+        image = image or new_image(actor, submission, now)
+        webhook = webhook_of(submission, settings)
+        record = Import(
+            id=str(uuid4()),
+            image_id=image.id,
+            project_id=image.project_id,
+            user_id=actor.user_id,
+            method="web-download" if submission.remote is None else "glance-download",
+            submission=shown(submission),
+            state=State.QUEUED,
+            notice=Notice() if webhook else None,
+            owns_image=owns_image,
+            request_id=request_id,
+            created_at=now,
+            updated_at=now,
+        )
+        secrets = secrets_of(submission, headers)
+        url = record.submission.url
+        new = NewImport(record=record, image=image, secrets=secrets, shown_url=url, key=key, webhook=webhook)
+        written = await self.context.index.imports.submit(new, max_queued=settings.imports.max_queued)
+        if written.id == record.id:
+            self._pulls.add(self._ticket(written, secrets))
+        return self.snapshot(written)
+
+    async def cancel(self, import_id: str, actor: Actor) -> Import:
+        """End an import; when this returns, nothing of it is left.
+
+        Raises:
+            UnknownImport: There is none, or it is another project's.
+            Conflict: It has ended in another way.
+        """
+        now = datetime.now(UTC)
+        record = await self.context.index.imports.cancel(import_id, actor, verdict_of(Cancelled()), now)
+        await self._pulls.cancel(record)
+        return record
+
+    async def find(self, import_id: str, actor: Actor) -> Import:
+        """One import as it stands this moment.
+
+        Raises:
+            UnknownImport: There is none, or it is another project's.
+        """
+        return self.snapshot(await self.context.index.imports.find(import_id, actor))
+
+    def snapshot(self, record: Import) -> Import:
+        """A record with what has come in since it was last written."""
+        running = self._pulls.running(record.id)
+        return record if running is None or record.state.is_final else running.snapshot()
+
+    async def follow(self, import_id: str, actor: Actor, *, least_seconds: float) -> AsyncIterator[Import]:
+        """Yield the import now and after changes, at most once in `least_seconds`, until it has ended.
+
+        Raises:
+            UnknownImport: There is none, or it is another project's.
+        """
+        record = await self.find(import_id, actor)
+        while not record.state.is_final:
+            yield record
+            running = self._pulls.running(import_id)
+            if running is not None:
+                await _next_change(running, least_seconds)
+            else:
+                await asyncio.sleep(least_seconds)  # Waiting in line: nothing to follow yet.
+            record = await self.find(import_id, actor)
+        yield record
+
+    async def delete_image(self, image_id: str, actor: Actor) -> None:
+        """Delete an image, and its bytes when no other image shares them; what still writes it is ended.
+
+        Raises:
+            UnknownImage: There is none, or it is not the actor's to see.
+            Forbidden: It is protected or another project's.
+            Conflict: An import that began this moment is writing it.
+        """
+        writer = await self.context.index.images.check_deletable(image_id, actor)
+        if writer is not None:
+            with suppress(Conflict):  # It ended by itself meanwhile.
+                # Who may delete the image may end its import too.
+                may = msgspec.structs.replace(actor, roles=ENGINE.roles)
+                record = await self.cancel(writer, may)
+                if record.owns_image:
+                    return
+        sha256 = await self.context.index.images.delete(image_id, actor)
+        if sha256 is not None:
+            async with self.context.store.holding(sha256):
+                if not await self.context.index.images.has_blob(sha256):
+                    await self.context.store.remove(sha256)
+
+    async def forget_old(self) -> int:
+        """Drop the records of imports that ended long ago, and what URLs held by then; how many went."""
+        before = datetime.now(UTC) - timedelta(days=self.context.settings().imports.keep_finished_days)
+        gone = await self.context.index.pulls.forget(before)
+        return gone + await self.context.index.imports.forget(before)
+
+    @property
+    def is_open(self) -> bool:
+        """Takes submissions: it has recovered, and is not stopping."""
+        return self._is_open
+
+    def running(self) -> list[Import]:
+        """The imports that run in this process, as they stand this moment."""
+        return [running.snapshot() for running in self._pulls.running_imports.values()]
+
+    def counts(self) -> dict[str, int]:
+        """How many imports wait and run in this process."""
+        return self._pulls.counts()
+
+    def _ticket(self, record: Import, secrets: Secrets) -> Ticket:
+        settings = self.context.settings()
+        return Ticket(
+            record.id,
+            record.project_id,
+            _origin(secrets.url, settings),
+            fingerprint(secrets, record.submission, settings),
+            is_shared=settings.reuse.share and record.submission.remote is None,
+        )
+
+
+def _check(submission: Submission, settings: Settings) -> None:
+    """Refuse at once what could never be fetched."""
+    check_url(submission.url, settings)
+    check_mirrors(submission.mirrors, settings)
+    check_request_headers(submission.headers)
+    if submission.checksum_url is None:
+        check_required(submission.checksum, settings)
+    else:
+        check_url(submission.checksum_url, settings)
+    if submission.checksum_signature_url is not None:
+        _check_signature(submission, settings)
+
+
+def _check_signature(submission: Submission, settings: Settings) -> None:
+    """Refuse a signature that nobody could ever verify."""
+    origin = check_url(submission.checksum_signature_url or "", settings).origin
+    if submission.checksum_url is None:
+        reason = "checksum_signature_url is of no use without checksum_url"
+    elif origin != check_url(submission.checksum_url, settings).origin:
+        reason = "a checksum file and its signature have to be at one origin"  # A connection counts for one.
+    elif not settings.sums.keys:
+        reason = "the operator trusts no key, so no signature can be verified here"
+    else:
+        return
+    raise InvalidRequest(field="checksum_signature_url", reason=reason)
+
+
+def new_image(actor: Actor, submission: Submission, now: datetime) -> Image:
+    """The record of an image whose bytes an import is about to bring."""
+    return Image(
+        id=str(uuid4()),
+        project_id=actor.project_id,
+        name=submission.name,
+        status=Status.IMPORTING,
+        visibility=submission.visibility,
+        disk_format=submission.disk_format,
+        container_format=submission.container_format,
+        min_disk=submission.min_disk,
+        min_ram=submission.min_ram,
+        tags=submission.tags,
+        properties=submission.properties,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def _origin(url: str, settings: Settings) -> str:
+    """What the cap for one origin counts by; a URL that is no longer accepted will fail when it runs."""
+    try:
+        return check_url(url, settings).origin
+    except InvalidUrl:
+        return ""
+
+
+async def _next_change(running: RunningImport, least_seconds: float) -> None:
+    event = running.follow()
+    try:
+        await asyncio.sleep(least_seconds)
+        if not running.record.state.is_final:
+            await event.wait()
+    finally:
+        running.unfollow(event)

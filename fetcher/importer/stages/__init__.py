@@ -1,0 +1,1 @@
+"""Steps from received bytes to a visible image."""

@@ -1,0 +1,122 @@
+"""Making complete and verified bytes durable, then visible."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import structlog
+
+from fetcher.config import Settings
+from fetcher.crash import reach
+from fetcher.errors import Cancelled, Failure
+from fetcher.guards.network.address import TABLE_VERSION
+from fetcher.importer.context import ENGINE, Context
+from fetcher.importer.receive.receiver import Receiver
+from fetcher.importer.records.running_import import RunningImport
+from fetcher.importer.records.verdicts import OK
+from fetcher.importer.stages.provenance import document
+from fetcher.index import Index
+from fetcher.model import Blob, FormatVerdict, Image, Import, Phase, State
+
+log = structlog.get_logger()
+
+Settle = Callable[[Blob], Awaitable[Sequence[Failure | None]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Story:
+    """What else is kept with an image: the limits that judged its bytes, and what its source said of them."""
+
+    settings: Settings
+    source_headers: dict[str, str]
+    more: dict[str, Any]
+
+
+async def commit(
+    context: Context, running_imports: Sequence[RunningImport], receiver: Receiver, settle: Settle
+) -> Sequence[Failure | None]:
+    """Make the bytes of an intake durable, then let `settle` write the rows that need them.
+
+    The records say first which blob is about to appear, so that a start after
+    a crash knows what may lie there without a row.
+
+    Args:
+        settle: Tells what became of each import.
+
+    Raises:
+        StoreFull: The file system has no room, found out late.
+        StoreFailed: The file system or the index refused.
+    """
+    blob = Blob(
+        sha256=receiver.digests()["sha256"],
+        size=receiver.received_bytes,
+        digests=receiver.digests(),
+        virtual_bytes=receiver.format.virtual_bytes if receiver.format else None,
+        created_at=datetime.now(UTC),
+    )
+    await announce(context.index, running_imports, blob)
+    async with context.store.holding(blob.sha256):
+        try:
+            await context.store.commit(receiver.staged, blob.sha256)
+            if await context.index.images.has_blob(blob.sha256):  # Whatever its file was, it is whole now.
+                await context.index.upkeep.mark(blob.sha256, None, blob.created_at)
+            return await settle(blob)
+        finally:
+            if not await context.index.images.has_blob(blob.sha256):
+                await context.store.remove(blob.sha256)
+
+
+async def announce(index: Index, running_imports: Sequence[RunningImport], blob: Blob) -> None:
+    """Write down which blob is about to appear."""
+    changes = {"phase": Phase.COMMITTING, "digests": blob.digests, "received_bytes": blob.size}
+    now = datetime.now(UTC)
+    await asyncio.gather(
+        *(index.imports.record(running.change(updated_at=now, **changes)) for running in running_imports)
+    )
+    reach("importer.announced")
+
+
+async def activate_all(
+    index: Index, running_imports: Sequence[RunningImport], blob: Blob, story: Story
+) -> list[Failure | None]:
+    """Make several images active with a blob that is in its place; call it while holding the blob."""
+    ends = await asyncio.gather(
+        *(_activate(index, running, blob, story) for running in running_imports), return_exceptions=True
+    )
+    found: list[Failure | None] = []
+    for end in ends:
+        if isinstance(end, BaseException) and not isinstance(end, Failure):
+            raise end
+        found.append(end)
+    return found
+
+
+async def _activate(index: Index, running: RunningImport, blob: Blob, story: Story) -> Failure | None:
+    now = datetime.now(UTC)
+    record = msgspec.structs.replace(
+        running.record, state=State.SUCCEEDED, phase=None, verdict=OK, updated_at=now, ended_at=now
+    )
+    image = await index.images.find(record.image_id, ENGINE)
+    image = with_bytes(image, blob, record.format, now)
+    told = document(record, blob, story.settings, TABLE_VERSION)
+    told = {**told, "source_headers": story.source_headers, **story.more}
+    if not await index.imports.activate(record, blob, image, told):
+        return Cancelled()
+    running.change(**{name: getattr(record, name) for name in Import.__struct_fields__})
+    ids = {"import_id": record.id, "image_id": image.id, "request_id": record.request_id}
+    log.info("import.succeeded", size=blob.size, sha256=blob.sha256, **ids)
+    return None
+
+
+def with_bytes(image: Image, blob: Blob, verdict: FormatVerdict | None, now: datetime) -> Image:
+    """The image as it is with these bytes; its formats are what the bytes are, as far as they were judged."""
+    return msgspec.structs.replace(
+        image,
+        disk_format=verdict.disk_format if verdict else image.disk_format,
+        container_format=verdict.container_format if verdict else image.container_format,
+        virtual_size=blob.virtual_bytes,
+        updated_at=now,
+    )

@@ -1,0 +1,108 @@
+"""Comparing complete bytes with every digest that was promised, for each import that follows the pull."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import msgspec
+
+from fetcher.config import Settings
+from fetcher.errors import ChecksumMismatch, Failure
+from fetcher.guards.stream.checksum import check_digest
+from fetcher.importer.download.retry_policy import wait_seconds
+from fetcher.importer.records.running_import import RunningImport
+from fetcher.importer.stages.provenance import shown_hops
+from fetcher.model import Digest, Hop, Submission
+from fetcher.transport import Gate, Sums, SumsRequest, fetch_sums
+
+
+class ExpectedDigests:
+    """What the bytes of one pull should be, as its imports, a checksum file and the source say.
+
+    Args:
+        sums: What the checksum file says, where there is one.
+        told: What the source says itself, by hashlib's names.
+    """
+
+    def __init__(self, settings: Settings, sums: Sums | None, told: Mapping[str, str]) -> None:
+        self._accepted = settings.checksum.accepted
+        self._sums = sums
+        self._told = told
+
+    def algorithms(self, submissions: Iterable[Submission]) -> set[str]:
+        """The digests that are needed to compare with what each import was promised."""
+        found = {one.checksum.algorithm for one in submissions if one.checksum is not None}
+        return found if self._sums is None else found | {self._sums.digest.algorithm}
+
+    def check(self, submission: Submission, digests: Mapping[str, str]) -> str:
+        """Compare the digests with what one import was promised; tells what verified them.
+
+        Raises:
+            ChecksumMismatch: They are not what was promised.
+        """
+        checksum = submission.checksum
+        if checksum is not None:
+            source = "submitter" if submission.remote is None else "remote"
+            check_digest(checksum, digests[checksum.algorithm], source=source)
+            if checksum.algorithm in self._accepted:
+                return source
+        if self._sums is not None:
+            check_digest(self._sums.digest, digests[self._sums.digest.algorithm], source="sums")
+            return self._sums.verified_by
+        known = self._told.keys() & digests.keys()
+        for algorithm in known:
+            promised = Digest(algorithm=algorithm, value=self._told[algorithm])
+            check_digest(promised, digests[algorithm], source="header")
+        return "header" if known else "none"
+
+    def check_each(
+        self, running_imports: list[RunningImport], digests: Mapping[str, str], **findings: Any
+    ) -> dict[str, ChecksumMismatch]:
+        """Compare for each import, and note in its record what verified it; tells whom it fails."""
+        failed: dict[str, ChecksumMismatch] = {}
+        for running in running_imports:
+            try:
+                verified_by = self.check(running.record.submission, digests)
+            except ChecksumMismatch as mismatch:
+                failed[running.record.id] = mismatch
+            else:
+                running.change(verified_by=verified_by, digests=dict(digests), **findings)
+        return failed
+
+
+def expects_digest(submission: Submission, settings: Settings) -> bool:
+    """Whether a submitter's digest will tell if the bytes are the right ones."""
+    checksum = submission.checksum
+    return checksum is not None and checksum.algorithm in settings.checksum.accepted
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChecksumFile:
+    """What a checksum file says, and how it was reached."""
+
+    found: Sums
+    hops: tuple[Hop, ...]
+
+    @classmethod
+    async def fetch(cls, gate: Gate, request: SumsRequest, settings: Settings) -> Self:
+        """Fetch the checksum file that a submission names.
+
+        Raises:
+            Failure: It cannot be had, or gives no digest.
+        """
+        number = 0
+        while True:
+            number += 1
+            hops: list[Hop] = []
+            try:
+                return cls(found=await fetch_sums(gate, request, settings, hops.append), hops=tuple(hops))
+            except Failure as failure:
+                if number >= settings.retry.attempts or not failure.public().is_retryable():
+                    raise
+                await asyncio.sleep(wait_seconds(failure, number, settings.retry))
+
+    def story(self, settings: Settings) -> dict[str, Any]:
+        """What the image's provenance tells of it."""
+        told: dict[str, Any] = msgspec.to_builtins(self.found)
+        return told | {"hops": shown_hops(self.hops, settings)}

@@ -1,0 +1,128 @@
+"""A URL that was pulled before and has not changed becomes a new image without its bytes being sent again."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from typing import cast
+
+from fetcher.config import Settings
+from fetcher.errors import Failure, StoreFailed
+from fetcher.guards import format_guard
+from fetcher.guards.base import Guard
+from fetcher.guards.stream.size import ByteCap
+from fetcher.importer.context import Context
+from fetcher.importer.records.running_import import RunningImport
+from fetcher.importer.records.subscribers import Subscribers
+from fetcher.importer.stages.commit import Story, activate_all, announce
+from fetcher.importer.stages.expected_digests import ExpectedDigests
+from fetcher.importer.stored_blobs import fault_of, mark_blob
+from fetcher.index import Remembered
+from fetcher.model import Blob, FormatVerdict
+from fetcher.pipeline import PeerClock, pull
+
+
+class _BlobPeer:
+    """The bytes of a blob."""
+
+    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+        self._chunks = chunks
+
+    async def read(self) -> bytes:
+        return await anext(self._chunks, b"")
+
+
+class Reuse:
+    """Asks a source whether it still has what the store has; only where the operator allows it.
+
+    The source decides each time, for the request at hand: who could not fetch
+    the bytes from it gets none. Where only a project's own pulls count, even a
+    source in new hands cannot give one project what another pulled before.
+
+    Args:
+        request: What the URL is remembered under; None where it may hold secrets.
+    """
+
+    def __init__(self, context: Context, settings: Settings, request: str | None) -> None:
+        self._context = context
+        self._settings = settings
+        self._mode = settings.reuse.revalidate
+        self._request = None if self._mode == "off" else request
+        self._known: Remembered | None = None
+
+    async def find(self, subscribers: Subscribers) -> str | None:
+        """The entity tag to ask about; None where nothing is known that anybody here may have."""
+        if self._request is None:
+            return None
+        known = await self._context.index.pulls.recall(self._request)
+        self._known = max(known, key=lambda one: len(self._entitled(one, subscribers)), default=None)
+        if self._known is None or not self._entitled(self._known, subscribers):
+            return None
+        return self._known.etag
+
+    async def give(
+        self, subscribers: Subscribers, promises: ExpectedDigests, story: Story
+    ) -> list[tuple[RunningImport, Failure | None]]:
+        """Give the bytes in the store to everybody who may have them, judged anew; tells what became of each.
+
+        Raises:
+            Failure: A guard refuses the bytes by the claims and limits of today.
+        """
+        if self._known is None:
+            return []
+        blob = self._known.blob
+        inode = self._context.store.inode(blob.sha256)
+        try:
+            digests, verdict = await self._judge(blob, subscribers, promises)
+        except StoreFailed as failure:
+            await mark_blob(self._context, blob.sha256, fault_of(failure), inode)
+            return []
+        if digests["sha256"] != blob.sha256:
+            await mark_blob(self._context, blob.sha256, "rotten", inode)
+            return []
+        running_imports = self._entitled(self._known, subscribers)
+        failed = promises.check_each(running_imports, digests, format=verdict, expected_bytes=blob.size)
+        ends: list[tuple[RunningImport, Failure | None]] = [
+            (running, failed[running.record.id]) for running in running_imports if running.record.id in failed
+        ]
+        good = [running for running in running_imports if running.record.id not in failed]
+        async with self._context.store.holding(blob.sha256):
+            state = await self._context.index.upkeep.find(blob.sha256)
+            if state is None or state.fault is not None:
+                return ends
+            await announce(self._context.index, good, blob)
+            done = await activate_all(self._context.index, good, blob, story)
+        return [*ends, *zip(good, done, strict=True)]
+
+    async def remember(self, project_ids: Sequence[str], etag: str | None, sha256: str) -> None:
+        """Note what the URL holds now."""
+        if self._request is not None and etag is not None and project_ids:
+            await self._context.index.pulls.remember(project_ids, self._request, etag, sha256)
+
+    def _entitled(self, known: Remembered, subscribers: Subscribers) -> list[RunningImport]:
+        everybody = self._mode == "everybody"
+        return [
+            running for running in subscribers if everybody or running.record.project_id in known.projects
+        ]
+
+    async def _judge(
+        self, blob: Blob, subscribers: Subscribers, promises: ExpectedDigests
+    ) -> tuple[dict[str, str], FormatVerdict | None]:
+        """Read the blob through the guards and the digests, as if it came from the source."""
+        submissions = [running.record.submission for running in subscribers]
+        form = format_guard(self._settings, submissions[0])
+        guards: list[Guard] = [ByteCap(max_bytes=submissions[0].max_bytes), form]
+        hashers = {
+            name: hashlib.new(name, usedforsecurity=False)
+            for name in {"sha256", *blob.digests, *promises.algorithms(submissions)}
+        }
+        worker_pool = self._context.worker_pool
+        lanes = worker_pool.lanes([hasher.update for hasher in hashers.values()])
+        chunks = cast(AsyncGenerator[bytes], self._context.store.read(blob.sha256))
+        clock = PeerClock(asyncio.get_running_loop().time)
+        try:
+            async with aclosing(chunks):
+                await pull(_BlobPeer(chunks), guards, lanes, clock, piece_bytes=worker_pool.piece_bytes)
+        finally:
+            await lanes.close()
+        return {name: hasher.hexdigest() for name, hasher in hashers.items()}, form.verdict

@@ -1,0 +1,66 @@
+"""Reading blobs back: whole, missing or rotten, and written down as what they are."""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Literal
+
+import structlog
+
+from fetcher.errors import StoreFailed
+from fetcher.importer.context import Context
+from fetcher.index import BlobState
+from fetcher.store import Store
+
+log = structlog.get_logger()
+
+Fault = Literal["missing", "rotten"]
+
+
+async def read_blob(
+    store: Store,
+    blob: BlobState,
+    bytes_per_second: int | None,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> Fault | None:
+    """Read a blob and compare it with its name; None when it is whole.
+
+    Args:
+        bytes_per_second: The rate to read at; None looks at its size alone.
+    """
+    if bytes_per_second is None:
+        size = store.size(blob.sha256)
+        return "missing" if size is None else None if size == blob.size else "rotten"
+    hasher = hashlib.sha256()
+    size, began = 0, asyncio.get_running_loop().time()
+    try:
+        async for chunk in store.read(blob.sha256):
+            await asyncio.to_thread(hasher.update, chunk)
+            size += len(chunk)
+            ahead = size / bytes_per_second - (asyncio.get_running_loop().time() - began)
+            if ahead > 0:
+                await sleep(ahead)
+    except StoreFailed as failure:
+        return fault_of(failure)
+    return None if hasher.hexdigest() == blob.sha256 and size == blob.size else "rotten"
+
+
+def fault_of(failure: StoreFailed) -> Fault:
+    """What a failing read says of a blob: no such file, or one that the disk does not give back."""
+    return "missing" if isinstance(failure.__cause__, FileNotFoundError) else "rotten"
+
+
+async def mark_blob(context: Context, sha256: str, fault: Fault | None, inode: int | None) -> bool:
+    """Write down what reading a blob showed; False when it was deleted or replaced meanwhile.
+
+    Args:
+        inode: Of the file as it was before it was read.
+    """
+    async with context.store.holding(sha256):
+        now = await context.index.upkeep.find(sha256)
+        if now is None or context.store.inode(sha256) != inode:
+            return False
+        if fault is not None and fault != now.fault:
+            log.error("blob.faulty", sha256=sha256, fault=fault)
+        return await context.index.upkeep.mark(sha256, fault, datetime.now(UTC))

@@ -1,0 +1,1 @@
+"""The index in one SQLite file: one writer thread, readers beside it."""

@@ -1,0 +1,229 @@
+"""What the index does with images and their blobs."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+
+from sqlite_utils.db import Database
+
+from fetcher.errors import Conflict, Forbidden, UnknownImage
+from fetcher.index.sqlite import scope
+from fetcher.index.sqlite.connection import Connection
+from fetcher.index.sqlite.listing import ImageQuery, statement
+from fetcher.index.sqlite.rows import Row, image_row, insert, select, to_image, to_json
+from fetcher.index.sqlite.schema_maintenance import RETIRE
+from fetcher.model import Actor, Blob, Image
+
+SELECT = (
+    "SELECT images.*, blobs.md5 AS md5, blobs.sha512 AS sha512 FROM images LEFT JOIN blobs USING (sha256)"
+)
+
+
+class ImageRecords:
+    """Domain verbs on images; each is one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def find(self, image_id: str, actor: Actor) -> Image:
+        """One image that the actor may read.
+
+        Raises:
+            UnknownImage: There is none, or it is not the actor's to see.
+        """
+        return await self._connection.read(_find, image_id, scope.readable_images(actor))
+
+    async def page(self, actor: Actor, query: ImageQuery) -> list[Image]:
+        """A page of the images that the actor sees.
+
+        Raises:
+            InvalidRequest: The marker is no image that the actor may read.
+        """
+        return await self._connection.read(_page, actor, query)
+
+    async def create(self, image: Image) -> None:
+        """Write a new image that waits for its bytes.
+
+        Raises:
+            Conflict: The id is or was another image's.
+        """
+        await self._connection.write(_create, image)
+
+    async def edit(self, image_id: str, actor: Actor, change: Callable[[Image], Image]) -> Image:
+        """Change an image in one step; `change` sees it as it is at that moment.
+
+        Raises:
+            UnknownImage: There is none, or it is not the actor's to see.
+            Forbidden: It is another project's.
+            Failure: What `change` raises.
+        """
+        return await self._connection.write(_edit, image_id, actor, change)
+
+    async def check_deletable(self, image_id: str, actor: Actor) -> str | None:
+        """Whether an image may be deleted; the id of an import that still writes it is returned.
+
+        Raises:
+            UnknownImage: There is none, or it is not the actor's to see.
+            Forbidden: It is protected or another project's.
+        """
+        return await self._connection.read(_check_deletable, image_id, actor)
+
+    async def delete(self, image_id: str, actor: Actor) -> str | None:
+        """Delete an image; the sha256 of its blob is returned when nothing needs the blob any more.
+
+        Raises:
+            UnknownImage: There is none, or it is not the actor's to see.
+            Forbidden: It is protected or another project's.
+            Conflict: An import is writing it.
+        """
+        return await self._connection.write(_delete, image_id, actor)
+
+    async def has_blob(self, sha256: str) -> bool:
+        """Whether any row still needs these bytes."""
+        return await self._connection.read(_has_blob, sha256)
+
+    async def blobs(self, *, after: str = "", limit: int = 1000) -> list[str]:
+        """The sha256 of the blobs in order, a page at a time."""
+        return await self._connection.read(_blobs, after, limit)
+
+
+def insert_image(db: Database, image: Image) -> None:
+    """Write a new image with its tags and properties."""
+    insert(db, "images", image_row(image))
+    write_tags(db, image.id, image.tags)
+    write_properties(db, image.id, image.properties)
+
+
+def write_tags(db: Database, image_id: str, tags: Iterable[str]) -> None:
+    """Make an image's tags these."""
+    db.execute("DELETE FROM image_tags WHERE image_id = ?", [image_id])
+    for tag in sorted(set(tags)):
+        insert(db, "image_tags", {"image_id": image_id, "tag": tag})
+
+
+def write_properties(db: Database, image_id: str, properties: dict[str, str]) -> None:
+    """Make an image's custom properties these."""
+    db.execute("DELETE FROM image_properties WHERE image_id = ?", [image_id])
+    for name, value in properties.items():
+        insert(db, "image_properties", {"image_id": image_id, "name": name, "value": value})
+
+
+def load_images(db: Database, rows: Sequence[Row]) -> list[Image]:
+    """Turn joined rows into images; their tags and properties come in two further queries."""
+    ids = [row["id"] for row in rows]
+    marks = ",".join("?" * len(ids))
+    tags: dict[str, list[str]] = defaultdict(list)
+    for row in select(db, f"SELECT * FROM image_tags WHERE image_id IN ({marks}) ORDER BY tag", ids):  # noqa: S608 - marks only
+        tags[row["image_id"]].append(row["tag"])
+    properties: dict[str, dict[str, str]] = defaultdict(dict)
+    for row in select(db, f"SELECT * FROM image_properties WHERE image_id IN ({marks}) ORDER BY name", ids):  # noqa: S608 - marks only
+        properties[row["image_id"]][row["name"]] = row["value"]
+    return [to_image(row, tuple(tags[row["id"]]), properties[row["id"]]) for row in rows]
+
+
+def find_row(db: Database, image_id: str, condition: scope.Condition) -> Row:
+    """The joined row of one image.
+
+    Raises:
+        UnknownImage: There is none that meets the condition.
+    """
+    where, arguments = condition
+    for row in select(db, f"{SELECT} WHERE images.id = :id AND {where}", {"id": image_id, **arguments}):
+        return row
+    raise UnknownImage(id=image_id)
+
+
+def keep_blob(db: Database, blob: Blob, created_at: str) -> None:
+    """Note that these bytes are in the store; equal bytes are noted once."""
+    sql = """INSERT OR IGNORE INTO blobs (sha256, size, virtual_bytes, md5, sha512, digests, created_at)
+             VALUES (:sha256, :size, :virtual_bytes, :md5, :sha512, :digests, :created_at)"""
+    row = {
+        "sha256": blob.sha256,
+        "size": blob.size,
+        "virtual_bytes": blob.virtual_bytes,
+        "md5": blob.digests.get("md5"),
+        "sha512": blob.digests.get("sha512"),
+        "digests": to_json(blob.digests),
+        "created_at": created_at,
+    }
+    db.execute(sql, row)
+
+
+def drop_blob_if_unused(db: Database, sha256: str | None) -> str | None:
+    """Forget a blob that no image and no stage needs; its sha256 is returned when it was forgotten."""
+    used = """SELECT 1 FROM images WHERE sha256 = :sha256
+              UNION ALL SELECT 1 FROM image_stages WHERE sha256 = :sha256 LIMIT 1"""
+    if sha256 is None or next(iter(select(db, used, {"sha256": sha256})), None):
+        return None
+    db.execute("DELETE FROM blobs WHERE sha256 = ?", [sha256])
+    return sha256
+
+
+def _find(db: Database, image_id: str, condition: scope.Condition) -> Image:
+    return load_images(db, [find_row(db, image_id, condition)])[0]
+
+
+def _page(db: Database, actor: Actor, query: ImageQuery) -> list[Image]:
+    sql, arguments = statement(db, query, actor)
+    return load_images(db, list(select(db, sql, arguments)))
+
+
+def _create(db: Database, image: Image) -> None:
+    taken = "SELECT 1 FROM images WHERE id = :id UNION ALL SELECT 1 FROM retired_images WHERE id = :id"
+    if next(iter(select(db, taken, {"id": image.id})), None):
+        raise Conflict(reason=f"the id {image.id} is or was another image's")
+    insert_image(db, image)
+
+
+def _edit(db: Database, image_id: str, actor: Actor, change: Callable[[Image], Image]) -> Image:
+    before = _find(db, image_id, scope.readable_images(actor))
+    if not scope.may_change(actor, before.project_id):
+        raise Forbidden(reason="the image is another project's")
+    after = change(before)
+    columns = image_row(after)
+    changes = ", ".join(f"{name} = :{name}" for name in columns)
+    db.execute(f"UPDATE images SET {changes} WHERE id = :id", columns)  # noqa: S608 - our own columns
+    if after.tags != before.tags:
+        write_tags(db, image_id, after.tags)
+    if after.properties != before.properties:
+        write_properties(db, image_id, after.properties)
+    return _find(db, image_id, ("1", {}))
+
+
+def _deletable(db: Database, image_id: str, actor: Actor) -> Row:
+    row = find_row(db, image_id, scope.readable_images(actor))
+    if not scope.may_change(actor, row["project_id"]):
+        raise Forbidden(reason="the image is another project's")
+    if row["is_protected"]:
+        raise Forbidden(reason="the image is protected; set protected to false first")
+    return row
+
+
+def _writer(db: Database, image_id: str) -> str | None:
+    found = select(db, "SELECT id FROM imports WHERE image_id = ? AND ended_at IS NULL", [image_id])
+    return next((row["id"] for row in found), None)
+
+
+def _check_deletable(db: Database, image_id: str, actor: Actor) -> str | None:
+    _deletable(db, image_id, actor)
+    return _writer(db, image_id)
+
+
+def _delete(db: Database, image_id: str, actor: Actor) -> str | None:
+    row = _deletable(db, image_id, actor)
+    if _writer(db, image_id) is not None:
+        raise Conflict(reason="an import is writing the image; cancel it first")
+    staged = list(select(db, "SELECT sha256 FROM image_stages WHERE image_id = ?", [image_id]))
+    db.execute("DELETE FROM images WHERE id = ?", [image_id])
+    if row["sha256"] is not None:
+        # Whoever trusts an id must not be given other bytes under it later (OSSN-0075).
+        db.execute(RETIRE, [image_id])
+    return drop_blob_if_unused(db, staged[0]["sha256"] if staged else row["sha256"])
+
+
+def _has_blob(db: Database, sha256: str) -> bool:
+    return next(select(db, "SELECT 1 FROM blobs WHERE sha256 = ?", [sha256]), None) is not None
+
+
+def _blobs(db: Database, after: str, limit: int) -> list[str]:
+    rows = select(db, "SELECT sha256 FROM blobs WHERE sha256 > ? ORDER BY sha256 LIMIT ?", [after, limit])
+    return [row["sha256"] for row in rows]

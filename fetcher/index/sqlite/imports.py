@@ -1,0 +1,409 @@
+"""What the index does with imports, from submission to verdict."""
+
+import asyncio
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlite_utils.db import Database
+
+from fetcher.errors import Conflict, IdempotencyMismatch, QueueFull, UnknownImport
+from fetcher.index.sqlite import scope
+from fetcher.index.sqlite.connection import Connection
+from fetcher.index.sqlite.images import insert_image, keep_blob
+from fetcher.index.sqlite.rows import (
+    Row,
+    import_row,
+    insert,
+    progress_columns,
+    select,
+    to_import,
+    to_json,
+    to_text,
+)
+from fetcher.index.sqlite.secrets import Secrets, drop_secrets, keep_secrets, load_secrets
+from fetcher.index.sqlite.webhook_targets import WebhookTarget, keep_notice
+from fetcher.model import Actor, Blob, Image, Import, State, Status, Verdict
+
+
+class IdempotencyKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A submitter's key for one request, and a digest of that request."""
+
+    key: str
+    fingerprint: str
+
+
+class NewImport(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a submission writes, in one transaction.
+
+    Args:
+        image: Written when the import owns it; else it is there already, and queued.
+        shown_url: The redacted URL, the only form that is kept for good.
+        receiver: Told when the import has ended.
+    """
+
+    record: Import
+    image: Image
+    secrets: Secrets
+    shown_url: str
+    key: IdempotencyKey | None = None
+    webhook: WebhookTarget | None = None
+
+
+class ImportRecords:
+    """Domain verbs on imports; each is one transaction.
+
+    Every write of a running import carries its claim number: one that lost
+    its claim can change nothing, and is told so by False or None.
+
+    Attributes:
+        ended: Set whenever one has ended that somebody is to be told of.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.ended = asyncio.Event()
+
+    async def submit(self, new: NewImport, *, max_queued: int) -> Import:
+        """Write a new import and its image, or find the one that the same key made before.
+
+        Raises:
+            IdempotencyMismatch: The key was used with another request.
+            QueueFull: As many imports wait as may.
+            Conflict: The image that was there already does not wait for bytes, or is gone.
+        """
+        return await self._connection.write(_submit, new, max_queued)
+
+    async def find(self, import_id: str, actor: Actor) -> Import:
+        """One import that the actor may see.
+
+        Raises:
+            UnknownImport: There is none, or it is another project's.
+        """
+        return await self._connection.read(_find, import_id, scope.own_imports(actor))
+
+    async def page(
+        self, actor: Actor, filters: dict[str, str], *, limit: int, marker: str | None = None
+    ) -> list[Import]:
+        """The newest imports that the actor may see, after `marker`; filters are on `FILTERS`.
+
+        Raises:
+            UnknownImport: There is no import `marker`.
+        """
+        return await self._connection.read(_page, scope.own_imports(actor), filters, limit, marker)
+
+    async def unfinished(self) -> list[Import]:
+        """All imports that have not ended, oldest first: what a start takes up again."""
+        return await self._connection.read(_unfinished)
+
+    async def requeue(self, import_id: str, now: datetime) -> int:
+        """Put an import that a stopped process left behind back into the queue; returns its new claim."""
+        return await self._connection.write(_requeue, import_id, now)
+
+    async def secrets(self, import_id: str) -> Secrets:
+        """What only the pull of an import that has not ended may know."""
+        return await self._connection.read(load_secrets, import_id)
+
+    async def claim(self, import_id: str, now: datetime) -> tuple[Import, Secrets] | None:
+        """Take a waiting import for this run; None when it ended meanwhile."""
+        return await self._connection.write(_claim, import_id, now)
+
+    async def record(self, record: Import) -> bool:
+        """Write down how far a running import is."""
+        return await self._connection.write(_record, record)
+
+    async def activate(self, record: Import, blob: Blob, image: Image, provenance: dict[str, Any]) -> bool:
+        """Make the image visible as active and end the import, all at once."""
+        return self._tell(await self._connection.write(_activate, record, blob, image, provenance), record)
+
+    async def end(self, record: Import, detail: dict[str, Any]) -> bool:
+        """End an import without an image; `detail` is for the audit trail only."""
+        return self._tell(await self._connection.write(_end, record, detail), record)
+
+    async def cancel(self, import_id: str, actor: Actor, verdict: Verdict, now: datetime) -> Import:
+        """End an import because its owner says so; from here on its run can change nothing.
+
+        Raises:
+            UnknownImport: There is none, or it is another project's.
+            Conflict: It has ended in another way.
+        """
+        record = await self._connection.write(_cancel, import_id, actor, verdict, now)
+        self._tell(True, record)
+        return record
+
+    async def of_image(self, image_id: str, actor: Actor) -> list[Import]:
+        """All imports of an image, newest first; the image may be gone."""
+        return await self._connection.read(_of_image, image_id, scope.own_imports(actor))
+
+    async def provenance(self, import_id: str, actor: Actor) -> dict[str, Any] | None:
+        """Where an image's bytes came from; None while there is no image.
+
+        Raises:
+            UnknownImport: There is no such import.
+        """
+        return await self._connection.read(_provenance, import_id, scope.own_imports(actor))
+
+    async def forget(self, before: datetime, *, most: int = 1000) -> int:
+        """Drop imports that ended before a moment; images and their provenance stay."""
+        return await self._connection.write(_forget, before, most)
+
+    async def counts(self) -> dict[str, int]:
+        """How many imports have not ended, by state."""
+        return await self._connection.read(_counts)
+
+    def _tell(self, is_ended: bool, record: Import) -> bool:
+        if is_ended and record.notice is not None:
+            self.ended.set()
+        return is_ended
+
+
+# What bytes are fetched by; a body that is sent gets its answer on the spot.
+PULLS = ("web-download", "glance-download")
+FAILED_IMPORT = "os_glance_failed_import"
+FILTERS = ("state", "code", "method", "image_id", "user_id")
+
+
+def _one(db: Database, import_id: str, condition: scope.Condition) -> Row:
+    where, arguments = condition
+    sql = f"SELECT * FROM imports WHERE id = :id AND {where}"  # noqa: S608 - our own condition
+    for row in select(db, sql, {"id": import_id, **arguments}):
+        return row
+    raise UnknownImport(id=import_id)
+
+
+def _submit(db: Database, new: NewImport, max_queued: int) -> Import:
+    record = new.record
+    if new.key is not None and (before := _made_before(db, record.project_id, new.key)) is not None:
+        return before
+    waiting = "SELECT count(*) AS n FROM imports WHERE ended_at IS NULL AND state = 'queued'"
+    if next(iter(select(db, waiting)))["n"] >= max_queued:
+        raise QueueFull(scope="the service's queue", limit=max_queued)
+    if record.owns_image:
+        insert_image(db, new.image)
+    else:
+        take_image(db, record, "importing")
+    insert(db, "imports", import_row(record, new.shown_url))
+    keep_secrets(db, record.id, new.secrets)
+    if new.webhook is not None:
+        keep_notice(db, record, new.webhook)
+    if new.key is not None:
+        row = {"project_id": record.project_id, "import_id": record.id, **msgspec.structs.asdict(new.key)}
+        insert(db, "idempotency_keys", row)
+    written = to_import(_one(db, record.id, ("1", {})))
+    note(db, "submitted", written, {})
+    return written
+
+
+def _made_before(db: Database, project_id: str, key: IdempotencyKey) -> Import | None:
+    found = select(
+        db, "SELECT * FROM idempotency_keys WHERE project_id = ? AND key = ?", [project_id, key.key]
+    )
+    for row in found:
+        if row["fingerprint"] != key.fingerprint:
+            raise IdempotencyMismatch
+        return to_import(_one(db, row["import_id"], ("1", {})))
+    return None
+
+
+def _find(db: Database, import_id: str, condition: scope.Condition) -> Import:
+    return to_import(_one(db, import_id, condition))
+
+
+def _page(
+    db: Database, condition: scope.Condition, filters: dict[str, str], limit: int, marker: str | None
+) -> list[Import]:
+    where, arguments = condition
+    arguments = {**arguments, "limit": limit}
+    for name in FILTERS:
+        if name in filters:
+            where += f" AND {name} = :{name}"
+            arguments[name] = filters[name]
+    if marker is not None:
+        start = _one(db, marker, condition)
+        where += " AND (created_at, id) < (:created_at, :marker)"
+        arguments |= {"created_at": start["created_at"], "marker": marker}
+    order = "ORDER BY created_at DESC, id DESC LIMIT :limit"
+    rows = select(db, f"SELECT * FROM imports WHERE {where} {order}", arguments)  # noqa: S608 - our own conditions
+    return [to_import(row) for row in rows]
+
+
+def _of_image(db: Database, image_id: str, condition: scope.Condition) -> list[Import]:
+    where, arguments = condition
+    sql = f"SELECT * FROM imports WHERE image_id = :image_id AND {where} ORDER BY created_at DESC"  # noqa: S608 - ours
+    return [to_import(row) for row in select(db, sql, {"image_id": image_id, **arguments})]
+
+
+def _unfinished(db: Database) -> list[Import]:
+    rows = select(db, "SELECT * FROM imports WHERE ended_at IS NULL ORDER BY created_at, id")
+    return [to_import(row) for row in rows]
+
+
+def _requeue(db: Database, import_id: str, now: datetime) -> int:
+    sql = """UPDATE imports SET state = 'queued', phase = NULL, claim = claim + 1, updated_at = ?
+             WHERE id = ? AND ended_at IS NULL RETURNING claim"""
+    return next(iter(select(db, sql, [to_text(now), import_id])), {"claim": 0})["claim"]
+
+
+def _claim(db: Database, import_id: str, now: datetime) -> tuple[Import, Secrets] | None:
+    sql = """UPDATE imports SET state = 'running', claim = claim + 1, updated_at = :now,
+                    started_at = coalesce(started_at, :now)
+             WHERE id = :id AND state IN ('queued', 'waiting') RETURNING *"""
+    for row in list(select(db, sql, {"now": to_text(now), "id": import_id})):
+        return to_import(row), load_secrets(db, import_id)
+    return None
+
+
+def update(db: Database, record: Import) -> bool:
+    """Write what changes while an import runs; False when it lost its claim or has ended."""
+    columns = progress_columns(record)
+    changes = ", ".join(f"{name} = :{name}" for name in columns)
+    sql = f"UPDATE imports SET {changes} WHERE id = :id AND claim = :claim AND ended_at IS NULL"  # noqa: S608 - our columns
+    return db.execute(sql, {**columns, "id": record.id, "claim": record.claim}).rowcount == 1
+
+
+def _record(db: Database, record: Import) -> bool:
+    return update(db, record)
+
+
+def _activate(db: Database, record: Import, blob: Blob, image: Image, provenance: dict[str, Any]) -> bool:
+    if not update(db, record):
+        return False
+    keep_blob(db, blob, to_text(record.updated_at) or "")
+    give_blob(db, image, blob)
+    if record.submission.remote is not None:
+        _add_properties(db, image.id, record.submission.properties)
+    keep_story(db, record, provenance)
+    drop_secrets(db, record.id)
+    note(db, "activated", record, {"sha256": blob.sha256, "size": blob.size})
+    return True
+
+
+def give_blob(db: Database, image: Image, blob: Blob) -> None:
+    """Make an image active with these bytes.
+
+    Raises:
+        Conflict: It does not wait for them any more.
+    """
+    sql = """UPDATE images SET status = :status, sha256 = :sha256, size = :size, virtual_size = :virtual_size,
+                    disk_format = :disk_format, container_format = :container_format, updated_at = :updated_at
+             WHERE id = :id AND status IN ('importing', 'saving', 'uploading')"""
+    arguments = {
+        "status": Status.ACTIVE.value,
+        "sha256": blob.sha256,
+        "size": blob.size,
+        "virtual_size": image.virtual_size,
+        "disk_format": image.disk_format,
+        "container_format": image.container_format,
+        "updated_at": to_text(image.updated_at),
+        "id": image.id,
+    }
+    if db.execute(sql, arguments).rowcount != 1:
+        raise Conflict(reason="the image is gone")
+
+
+def _add_properties(db: Database, image_id: str, properties: dict[str, str]) -> None:
+    sql = "INSERT OR REPLACE INTO image_properties (image_id, name, value) VALUES (?, ?, ?)"
+    for name, value in properties.items():
+        db.execute(sql, [image_id, name, value])
+
+
+def keep_story(db: Database, record: Import, provenance: dict[str, Any]) -> None:
+    """Keep with an image where its bytes came from."""
+    story = "INSERT OR REPLACE INTO provenance (image_id, import_id, document) VALUES (?, ?, ?)"
+    db.execute(story, [record.image_id, record.id, to_json(provenance)])
+
+
+def _end(db: Database, record: Import, detail: dict[str, Any]) -> bool:
+    if not update(db, record):
+        return False
+    _release_image(db, record)
+    drop_secrets(db, record.id)
+    note(db, record.state.value, record, detail)
+    return True
+
+
+def _cancel(db: Database, import_id: str, actor: Actor, verdict: Verdict, now: datetime) -> Import:
+    before = to_import(_one(db, import_id, scope.own_imports(actor)))
+    if before.state is State.CANCELLED:
+        return before
+    if before.state.is_final:
+        raise Conflict(reason=f"the import has already {before.state.value}; what it made can be deleted")
+    sql = """UPDATE imports SET state = 'cancelled', phase = NULL, code = :code, verdict = :verdict,
+                    claim = claim + 1, updated_at = :now, ended_at = :now WHERE id = :id RETURNING *"""
+    arguments = {"code": verdict.code, "verdict": to_json(verdict), "now": to_text(now), "id": import_id}
+    after = to_import(next(iter(list(select(db, sql, arguments)))))
+    _release_image(db, after)
+    drop_secrets(db, import_id)
+    note(db, "cancelled", after, {"by": actor.user_id})
+    return after
+
+
+def take_image(db: Database, record: Import, status: str) -> None:
+    """Give a queued image to the one import that brings its bytes.
+
+    Raises:
+        Conflict: It does not wait for bytes, or is gone.
+    """
+    sql = "UPDATE images SET status = ?, updated_at = ? WHERE id = ? AND status = 'queued'"
+    if db.execute(sql, [status, to_text(record.updated_at), record.image_id]).rowcount != 1:
+        found = select(db, "SELECT status FROM images WHERE id = ?", [record.image_id])
+        status = next((row["status"] for row in found), "gone")
+        raise Conflict(reason=f"the image is {status}, and only a queued one waits for bytes")
+    _tell_failure(db, record.image_id, None)
+
+
+def _tell_failure(db: Database, image_id: str, verdict: Verdict | None) -> None:
+    """Show in the image itself why its last import came to nothing."""
+    db.execute("DELETE FROM image_properties WHERE image_id = ? AND name = ?", [image_id, FAILED_IMPORT])
+    if verdict is not None:
+        row = {"image_id": image_id, "name": FAILED_IMPORT, "value": f"{verdict.code}: {verdict.title}"}
+        insert(db, "image_properties", row)
+
+
+def _release_image(db: Database, record: Import) -> None:
+    """Take back an image that got no bytes: gone if the import made it, else queued again."""
+    if record.owns_image:
+        db.execute("DELETE FROM images WHERE id = ? AND status = 'importing'", [record.image_id])
+        return
+    sql = """UPDATE images SET status = 'queued', updated_at = ?
+             WHERE id = ? AND status IN ('importing', 'saving', 'uploading')"""
+    released = db.execute(sql, [to_text(record.updated_at), record.image_id]).rowcount == 1
+    if released and record.method in PULLS:
+        _tell_failure(db, record.image_id, record.verdict)
+
+
+def _provenance(db: Database, import_id: str, condition: scope.Condition) -> dict[str, Any] | None:
+    _one(db, import_id, condition)
+    for row in select(db, "SELECT document FROM provenance WHERE import_id = ?", [import_id]):
+        return msgspec.json.decode(row["document"], type=dict[str, Any])
+    return None
+
+
+def _forget(db: Database, before: datetime, most: int) -> int:
+    sql = """DELETE FROM imports WHERE id IN
+             (SELECT id FROM imports WHERE ended_at IS NOT NULL AND ended_at < ? LIMIT ?)"""
+    return db.execute(sql, [to_text(before), most]).rowcount
+
+
+def _counts(db: Database) -> dict[str, int]:
+    rows = select(db, "SELECT state, count(*) AS n FROM imports WHERE ended_at IS NULL GROUP BY state")
+    return {row["state"]: row["n"] for row in rows}
+
+
+def note(db: Database, action: str, record: Import, detail: dict[str, Any]) -> None:
+    """Add a line to the audit trail."""
+    insert(
+        db,
+        "audit",
+        {
+            "at": to_text(record.updated_at),
+            "project_id": record.project_id,
+            "user_id": record.user_id,
+            "action": action,
+            "import_id": record.id,
+            "image_id": record.image_id,
+            "url": record.submission.url,
+            "code": record.verdict.code if record.verdict else None,
+            "detail": to_json(detail),
+        },
+    )

@@ -1,0 +1,221 @@
+"""What the index knows for the store's upkeep: blobs to read again, loose files, what is old."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlite_utils.db import Database
+
+from fetcher.errors import BytesDamaged
+from fetcher.index.sqlite.connection import Connection
+from fetcher.index.sqlite.rows import select, to_text
+from fetcher.index.sqlite.schema_maintenance import COUNTED
+
+MOST_NAMED = 10
+
+
+class BlobState(msgspec.Struct, frozen=True, kw_only=True):
+    """A blob as its row has it.
+
+    Args:
+        fault: None, or what was wrong when it was last read: `missing`, `rotten`.
+        note: Why it could not be brought back, and what an operator can do.
+    """
+
+    sha256: str
+    size: int
+    fault: str | None
+    note: str | None = None
+
+
+class MaintenanceRecords:
+    """Domain verbs of upkeep; each is one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def loose(self, before: datetime | None = None) -> list[str]:
+        """Blobs whose file may be there without a row, but for those that an import is committing."""
+        return await self._connection.read(_loose, to_text(before))
+
+    async def is_loose(self, sha256: str) -> bool:
+        """Whether a file is about to get its row, or has just lost it."""
+        return await self._connection.read(_is_loose, sha256)
+
+    async def settle(self, sha256: str) -> None:
+        """Forget a loose file: it is gone, or has a row."""
+        await self._connection.write(_settle, sha256)
+
+    async def page(self, *, after: str = "", limit: int = 1000) -> list[BlobState]:
+        """All blobs in the order of their names, a page at a time."""
+        return await self._connection.read(_page, after, limit)
+
+    async def due(self, before: datetime, *, limit: int = 100) -> list[BlobState]:
+        """Blobs that nobody has read since `before`, the longest first."""
+        return await self._connection.read(_due, to_text(before), limit)
+
+    async def faulty(self, *, after: str = "", limit: int = 100) -> list[BlobState]:
+        """Blobs that are marked as missing or rotten, in the order of their names, a page at a time."""
+        return await self._connection.read(_faulty, after, limit)
+
+    async def find(self, sha256: str) -> BlobState | None:
+        """One blob; None when no row needs it any more."""
+        return await self._connection.read(_find, sha256)
+
+    async def mark(self, sha256: str, fault: str | None, now: datetime) -> bool:
+        """Note what reading a blob showed; False when its row is gone."""
+        return await self._connection.write(_mark, sha256, fault, now)
+
+    async def explain(self, sha256: str, note: str) -> None:
+        """Write beside a faulty blob why it could not be brought back."""
+        await self._connection.write(_explain, sha256, note)
+
+    async def check_whole(self, sha256: str) -> None:
+        """Refuse bytes that are marked as missing or rotten.
+
+        Raises:
+            BytesDamaged: They are.
+        """
+        blob = await self.find(sha256)
+        if blob is not None and blob.fault is not None:
+            raise BytesDamaged(fault=blob.fault)
+
+    async def sources(self, sha256: str) -> list[dict[str, Any]]:
+        """The provenance of the images that have these bytes, the newest ones."""
+        return await self._connection.read(_sources, sha256)
+
+    async def images_of(self, sha256: str) -> list[str]:
+        """The ids of the images that have these bytes or wait for them, the newest ones."""
+        return await self._connection.read(_images_of, sha256)
+
+    async def forget(
+        self, *, audit_before: datetime, keys_before: datetime, retired_before: datetime, most: int = 1000
+    ) -> int:
+        """Drop old lines of the audit trail, old idempotency keys and retired ids; how many went.
+
+        What is kept of projects that hold nothing goes too.
+        """
+        before = (to_text(audit_before), to_text(keys_before), to_text(retired_before))
+        return await self._connection.write(_forget, before, most)
+
+    async def miscounted(self) -> list[str]:
+        """Projects whose usage is not what their images and imports say."""
+        return await self._connection.read(_miscounted)
+
+    async def recount(self) -> None:
+        """Count all usage anew."""
+        await self._connection.write(_recount)
+
+    async def complaints(self) -> list[str]:
+        """What SQLite itself finds wrong with the file: broken pages, dangling references."""
+        return await self._connection.read(_complaints)
+
+    async def unfinished_ids(self) -> set[str]:
+        """The ids of all imports that have not ended."""
+        return await self._connection.read(_unfinished_ids)
+
+
+BLOB = "SELECT sha256, size, fault, note FROM blobs"
+
+
+def _blobs(db: Database, sql: str, arguments: list[Any]) -> list[BlobState]:
+    return [msgspec.convert(row, BlobState) for row in select(db, sql, arguments)]
+
+
+def _loose(db: Database, before: str | None) -> list[str]:
+    sql = """SELECT sha256 FROM loose_files WHERE (:before IS NULL OR noted_at < :before)
+             AND sha256 NOT IN (SELECT json_extract(digests, '$.sha256') FROM imports
+                 WHERE ended_at IS NULL AND phase = 'committing'
+                 AND json_extract(digests, '$.sha256') IS NOT NULL)"""
+    return [row[0] for row in db.execute(sql, {"before": before})]
+
+
+def _is_loose(db: Database, sha256: str) -> bool:
+    return db.execute("SELECT 1 FROM loose_files WHERE sha256 = ?", [sha256]).fetchone() is not None
+
+
+def _settle(db: Database, sha256: str) -> None:
+    db.execute("DELETE FROM loose_files WHERE sha256 = ?", [sha256])
+
+
+def _page(db: Database, after: str, limit: int) -> list[BlobState]:
+    return _blobs(db, f"{BLOB} WHERE sha256 > ? ORDER BY sha256 LIMIT ?", [after, limit])
+
+
+def _due(db: Database, before: str | None, limit: int) -> list[BlobState]:
+    age = "ifnull(checked_at, created_at)"
+    return _blobs(db, f"{BLOB} WHERE {age} < ? ORDER BY {age} LIMIT ?", [before, limit])
+
+
+def _faulty(db: Database, after: str, limit: int) -> list[BlobState]:
+    where = "fault IS NOT NULL AND sha256 > ?"
+    return _blobs(db, f"{BLOB} WHERE {where} ORDER BY sha256 LIMIT ?", [after, limit])
+
+
+def _find(db: Database, sha256: str) -> BlobState | None:
+    return next(iter(_blobs(db, f"{BLOB} WHERE sha256 = ?", [sha256])), None)
+
+
+def _mark(db: Database, sha256: str, fault: str | None, now: datetime) -> bool:
+    sql = """UPDATE blobs SET fault = :fault, checked_at = :now,
+                    note = CASE WHEN :fault IS NULL THEN NULL ELSE note END WHERE sha256 = :sha256"""
+    return db.execute(sql, {"fault": fault, "now": to_text(now), "sha256": sha256}).rowcount == 1
+
+
+def _explain(db: Database, sha256: str, note: str) -> None:
+    db.execute("UPDATE blobs SET note = ? WHERE sha256 = ? AND fault IS NOT NULL", [note, sha256])
+
+
+def _images_of(db: Database, sha256: str) -> list[str]:
+    sql = """SELECT id FROM images WHERE sha256 = :sha256
+             UNION SELECT image_id FROM image_stages WHERE sha256 = :sha256 LIMIT :most"""
+    return [row[0] for row in db.execute(sql, {"sha256": sha256, "most": MOST_NAMED})]
+
+
+def _sources(db: Database, sha256: str) -> list[dict[str, Any]]:
+    sql = """SELECT provenance.document FROM images JOIN provenance ON provenance.image_id = images.id
+             WHERE images.sha256 = ? ORDER BY images.created_at DESC LIMIT ?"""
+    rows = db.execute(sql, [sha256, MOST_NAMED])
+    return [msgspec.json.decode(row[0], type=dict[str, Any]) for row in rows]
+
+
+AUDIT = "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < ? ORDER BY at LIMIT ?)"
+KEYS = """DELETE FROM idempotency_keys WHERE (project_id, key) IN
+          (SELECT project_id, key FROM idempotency_keys WHERE created_at < ? ORDER BY created_at LIMIT ?)"""
+RETIRED = """DELETE FROM retired_images WHERE id IN
+             (SELECT id FROM retired_images WHERE at < ? ORDER BY at LIMIT ?)"""
+EMPTY = "DELETE FROM usage WHERE images = 0 AND bytes = 0 AND held_bytes = 0"
+
+
+def _forget(db: Database, before: tuple[str | None, ...], most: int) -> int:
+    deletions = zip((AUDIT, KEYS, RETIRED), before, strict=True)
+    gone = sum(db.execute(sql, [moment, most]).rowcount for sql, moment in deletions)
+    db.execute(EMPTY)
+    return gone
+
+
+def _miscounted(db: Database) -> list[str]:
+    columns = "project_id, images, bytes, held_bytes"
+    kept = f"SELECT {columns} FROM usage WHERE images <> 0 OR bytes <> 0 OR held_bytes <> 0"  # noqa: S608 - our columns
+    true = f"SELECT {columns} FROM ({COUNTED}) WHERE images <> 0 OR bytes <> 0 OR held_bytes <> 0"  # noqa: S608 - likewise
+    sql = f"SELECT project_id FROM ({kept} EXCEPT {true}) UNION SELECT project_id FROM ({true} EXCEPT {kept})"  # noqa: S608
+    return [row[0] for row in db.execute(sql)]
+
+
+def _recount(db: Database) -> None:
+    db.execute("UPDATE usage SET images = 0, bytes = 0, held_bytes = 0")
+    db.execute(
+        f"""INSERT INTO usage {COUNTED} ON CONFLICT (project_id) DO UPDATE SET
+            images = excluded.images, bytes = excluded.bytes, held_bytes = excluded.held_bytes"""
+    )
+
+
+def _complaints(db: Database) -> list[str]:
+    found = [row[0] for row in db.execute("PRAGMA integrity_check(20)") if row[0] != "ok"]
+    return found + [
+        f"{row[0]} refers to a missing {row[2]}" for row in db.execute("PRAGMA foreign_key_check")
+    ]
+
+
+def _unfinished_ids(db: Database) -> set[str]:
+    return {row[0] for row in db.execute("SELECT id FROM imports WHERE ended_at IS NULL")}

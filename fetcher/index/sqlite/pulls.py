@@ -1,0 +1,143 @@
+"""What the index does with pulls: what a crash must not lose of them, and where earlier ones led."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import msgspec
+from sqlite_utils.db import Database
+
+from fetcher.index.sqlite.connection import Connection
+from fetcher.index.sqlite.rows import select, to_text
+from fetcher.model import Blob
+
+
+class ResumeState(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a pull that has not ended.
+
+    Args:
+        id: Of the pull; files in staging are named after it.
+        request: A digest of everything that makes two requests equal, secrets and all.
+        staged: The name of the file that holds the bytes; nothing before the first checkpoint.
+        source: Which of the URLs they came from, counted from 0.
+        validator: What a range may be bound to there.
+        declared_bytes: Of the whole.
+        kept_bytes: Durable, from the first on.
+        kept_sha256: Of these.
+        spent_bytes: Pulled in all, lost ones too.
+        spent_seconds: Likewise.
+        barren: Attempts in a row that brought nothing to go on from.
+    """
+
+    id: str
+    request: str
+    staged: str = ""
+    source: int = 0
+    validator: str | None = None
+    declared_bytes: int | None = None
+    kept_bytes: int = 0
+    kept_sha256: str = ""
+    spent_bytes: int = 0
+    spent_seconds: float = 0.0
+    barren: int = 0
+
+
+# Written for each pull every few seconds: an upsert of the library's looks the table up first.
+KEEP = """
+    INSERT INTO pulls (id, request, staged, source, validator, declared_bytes, kept_bytes, kept_sha256,
+                       spent_bytes, spent_seconds, barren)
+    VALUES (:id, :request, :staged, :source, :validator, :declared_bytes, :kept_bytes, :kept_sha256,
+            :spent_bytes, :spent_seconds, :barren)
+    ON CONFLICT (id) DO UPDATE SET
+        request = excluded.request, staged = excluded.staged, source = excluded.source,
+        validator = excluded.validator, declared_bytes = excluded.declared_bytes,
+        kept_bytes = excluded.kept_bytes, kept_sha256 = excluded.kept_sha256,
+        spent_bytes = excluded.spent_bytes, spent_seconds = excluded.spent_seconds,
+        barren = excluded.barren"""
+
+
+class Remembered(msgspec.Struct, frozen=True, kw_only=True):
+    """What a URL held when it was last pulled.
+
+    Args:
+        projects: Whose pulls found these bytes under this entity tag.
+    """
+
+    etag: str
+    blob: Blob
+    projects: frozenset[str]
+
+
+class PullRecords:
+    """Domain verbs on pulls; each is one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def keep(self, resume_state: ResumeState) -> None:
+        """Write down how far a pull is."""
+        await self._connection.write(_keep, resume_state)
+
+    async def drop(self, pull_id: str) -> None:
+        """Forget a pull that has ended."""
+        await self._connection.write(_drop, pull_id)
+
+    async def unfinished(self) -> list[ResumeState]:
+        """All pulls that an earlier process left."""
+        return await self._connection.read(_unfinished)
+
+    async def remember(self, project_ids: Sequence[str], request: str, etag: str, sha256: str) -> None:
+        """Note what a URL holds; nothing is noted once the blob is gone."""
+        await self._connection.write(_remember, project_ids, request, etag, sha256)
+
+    async def recall(self, request: str) -> list[Remembered]:
+        """What a URL held, of which the bytes are still there and whole."""
+        return await self._connection.read(_recall, request)
+
+    async def forget(self, before: datetime, *, most: int = 1000) -> int:
+        """Drop what URLs held before a moment."""
+        return await self._connection.write(_forget, before, most)
+
+
+def _keep(db: Database, resume_state: ResumeState) -> None:
+    db.conn.execute(KEEP, msgspec.structs.asdict(resume_state))
+
+
+def _drop(db: Database, pull_id: str) -> None:
+    db.execute("DELETE FROM pulls WHERE id = ?", [pull_id])
+
+
+def _unfinished(db: Database) -> list[ResumeState]:
+    return [msgspec.convert(row, ResumeState) for row in select(db, "SELECT * FROM pulls ORDER BY id")]
+
+
+def _remember(db: Database, project_ids: Sequence[str], request: str, etag: str, sha256: str) -> None:
+    sql = """INSERT OR REPLACE INTO remembered_urls (project_id, request, etag, sha256, at)
+             SELECT ?, ?, ?, sha256, ? FROM blobs WHERE sha256 = ?"""
+    for project_id in project_ids:
+        db.execute(sql, [project_id, request, etag, to_text(datetime.now(UTC)), sha256])
+
+
+def _forget(db: Database, before: datetime, most: int) -> int:
+    sql = """DELETE FROM remembered_urls WHERE (project_id, request) IN
+             (SELECT project_id, request FROM remembered_urls WHERE at < ? LIMIT ?)"""
+    return db.execute(sql, [to_text(before), most]).rowcount
+
+
+def _recall(db: Database, request: str) -> list[Remembered]:
+    sql = """SELECT blobs.*, etag, group_concat(json_quote(project_id)) AS projects
+             FROM remembered_urls JOIN blobs USING (sha256)
+             WHERE request = ? AND fault IS NULL GROUP BY etag, sha256"""
+    return [
+        Remembered(
+            etag=row["etag"],
+            blob=Blob(
+                sha256=row["sha256"],
+                size=row["size"],
+                digests=msgspec.json.decode(row["digests"], type=dict[str, str]),
+                virtual_bytes=row["virtual_bytes"],
+                created_at=datetime.fromisoformat(row["created_at"]),
+            ),
+            projects=msgspec.json.decode(f"[{row['projects']}]", type=frozenset[str]),
+        )
+        for row in select(db, sql, [request])
+    ]

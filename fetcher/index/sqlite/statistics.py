@@ -1,0 +1,231 @@
+"""What an operator asks the index: who uses how much, how imports end, which origins are slow."""
+
+from collections import defaultdict
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from sqlite_utils.db import Database
+
+from fetcher.index.sqlite import scope
+from fetcher.index.sqlite.connection import Connection
+from fetcher.index.sqlite.images import SELECT, find_row, load_images
+from fetcher.index.sqlite.rows import select, to_text
+from fetcher.model import Actor, Image, Value
+
+RECENT_IMPORTS = 2000
+
+
+class Usage(Value, frozen=True, kw_only=True):
+    """What one project holds.
+
+    Args:
+        size: Bytes, each image counted in full even where images share a blob.
+    """
+
+    project_id: str
+    images: int
+    size: int
+
+
+class Totals(Value, frozen=True, kw_only=True):
+    """What the store holds.
+
+    Args:
+        size: Bytes on disk, shared blobs counted once.
+        faulty: Blobs that were missing or rotten when they were last read.
+        oldest_check: When the blob that nobody has read for longest was read or written; None without blobs.
+    """
+
+    images: int
+    blobs: int
+    size: int
+    faulty: int
+    oldest_check: str | None
+
+
+class Ending(Value, frozen=True, kw_only=True):
+    """How many imports ended in one code within one step of time.
+
+    Args:
+        at: The beginning of the step, `2026-11-22` or `2026-11-22T14`.
+        code: The true one, also where submitters are told another.
+    """
+
+    at: str
+    code: str
+    count: int
+
+
+class OriginFigures(Value, frozen=True, kw_only=True):
+    """How one origin served its latest imports.
+
+    Args:
+        bytes_per_second: Over all that it delivered; None when that is nothing.
+    """
+
+    origin: str
+    imports: int
+    failed: int
+    bytes_per_second: float | None
+
+
+class Ended(Value, frozen=True, kw_only=True):
+    """One import that ended.
+
+    Args:
+        number: Its place in the audit trail, which only grows.
+        action: activated, refused, failed or cancelled.
+        code: The true one.
+        size: Bytes received.
+        seconds: From its start to its end; None when it never started.
+    """
+
+    number: int
+    action: str
+    code: str
+    size: int
+    seconds: float | None
+
+
+class ImageSearch(Value, frozen=True, kw_only=True):
+    """What somebody looks for.
+
+    Args:
+        text: What an image's name or tag holds, or its id or sha256 begins with.
+        filters: On `status`, `disk_format` and `visibility`.
+        marker: The id of the image before the first one.
+    """
+
+    text: str = ""
+    filters: dict[str, str] = {}  # noqa: RUF012 - a msgspec struct copies it for each value
+    limit: int
+    marker: str | None = None
+
+
+class Statistics:
+    """Questions over many rows; each is one read beside the writer."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def usage(self, *, limit: int = 100) -> list[Usage]:
+        """What each project holds, the largest first."""
+        return await self._connection.read(_usage, limit)
+
+    async def totals(self) -> Totals:
+        """What the store holds."""
+        return await self._connection.read(_totals)
+
+    async def endings(self, since: datetime, *, by_hour: bool) -> list[Ending]:
+        """How imports ended since a moment, by code and hour or day."""
+        return await self._connection.read(_endings, since, 13 if by_hour else 10)
+
+    async def last_ended(self) -> int:
+        """The newest place in the audit trail; 0 when it is empty."""
+        return await self._connection.read(_last_ended)
+
+    async def ended_after(self, number: int, *, limit: int = 5000) -> list[Ended]:
+        """The imports that ended after a place in the audit trail, oldest first."""
+        return await self._connection.read(_ended_after, number, limit)
+
+    async def origins(self, *, limit: int = 50) -> list[OriginFigures]:
+        """How origins served the latest imports, the slowest first."""
+        return await self._connection.read(_origins, limit)
+
+    async def find_images(self, actor: Actor, search: ImageSearch) -> list[Image]:
+        """The newest images that match; hidden ones and other projects' community images are not offered.
+
+        Raises:
+            UnknownImage: There is no image `marker`.
+        """
+        return await self._connection.read(_find_images, actor, search)
+
+
+def _usage(db: Database, limit: int) -> list[Usage]:
+    sql = """SELECT project_id, count(*) AS images, coalesce(sum(size), 0) AS size FROM images
+             GROUP BY project_id ORDER BY size DESC, project_id LIMIT ?"""
+    return [Usage(**row) for row in select(db, sql, [limit])]
+
+
+def _totals(db: Database) -> Totals:
+    sql = """SELECT (SELECT count(*) FROM images) AS images, count(*) AS blobs,
+                    coalesce(sum(size), 0) AS size, count(fault) AS faulty,
+                    min(ifnull(checked_at, created_at)) AS oldest_check FROM blobs"""
+    return Totals(**next(iter(select(db, sql))))
+
+
+_ENDINGS = "('activated', 'refused', 'failed', 'cancelled')"
+_CODE = """CASE action WHEN 'activated' THEN 'ok' WHEN 'cancelled' THEN 'cancelled'
+           ELSE coalesce(json_extract(audit.detail, '$.code'), audit.code) END"""
+
+
+def _endings(db: Database, since: datetime, length: int) -> list[Ending]:
+    sql = f"""SELECT substr(at, 1, :length) AS at, {_CODE} AS code, count(*) AS count
+              FROM audit WHERE audit.at >= :since AND action IN {_ENDINGS}
+              GROUP BY 1, 2 ORDER BY 1, 3 DESC"""  # noqa: S608 - our own expression
+    return [Ending(**row) for row in select(db, sql, {"length": length, "since": to_text(since)})]
+
+
+def _last_ended(db: Database) -> int:
+    return int(next(iter(select(db, "SELECT coalesce(max(id), 0) AS id FROM audit")))["id"])
+
+
+def _ended_after(db: Database, number: int, limit: int) -> list[Ended]:
+    sql = f"""SELECT audit.id AS number, action, {_CODE} AS code, coalesce(imports.received_bytes, 0) AS size,
+                     (julianday(ended_at) - julianday(started_at)) * 86400.0 AS seconds
+              FROM audit LEFT JOIN imports ON imports.id = audit.import_id
+              WHERE audit.id > ? AND action IN {_ENDINGS}
+              ORDER BY audit.id LIMIT ?"""  # noqa: S608 - our own expression
+    return [Ended(**row) for row in select(db, sql, [number, limit])]
+
+
+def _origins(db: Database, limit: int) -> list[OriginFigures]:
+    sql = """SELECT url, state, received_bytes AS size,
+                    (julianday(ended_at) - julianday(started_at)) * 86400.0 AS seconds
+             FROM imports WHERE ended_at IS NOT NULL AND started_at IS NOT NULL
+             ORDER BY ended_at DESC LIMIT ?"""
+    counts: dict[str, list[float]] = defaultdict(lambda: [0, 0, 0, 0.0])
+    for row in select(db, sql, [RECENT_IMPORTS]):
+        parts = urlsplit(row["url"])
+        figures = counts[f"{parts.scheme}://{parts.netloc}"]
+        figures[0] += 1
+        figures[1] += row["state"] == "failed"
+        figures[2] += row["size"]
+        figures[3] += max(row["seconds"], 0.001)
+    found = [
+        OriginFigures(
+            origin=origin,
+            imports=int(imports),
+            failed=int(failed),
+            bytes_per_second=size / seconds if size else None,
+        )
+        for origin, (imports, failed, size, seconds) in counts.items()
+    ]
+    return sorted(found, key=lambda figures: figures.bytes_per_second or 0.0)[:limit]
+
+
+_FILTERS = ("status", "disk_format", "visibility")
+
+
+def _find_images(db: Database, actor: Actor, search: ImageSearch) -> list[Image]:
+    where, arguments = scope.readable_images(actor)
+    arguments = {**arguments, "limit": search.limit, "own": actor.project_id}
+    where += " AND images.is_hidden = 0"
+    if search.filters.get("visibility") != "community":
+        where += " AND (images.visibility <> 'community' OR images.project_id = :own)"
+    if search.text:
+        escaped = search.text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        arguments |= {"like": f"%{escaped}%", "begins": f"{escaped.lower()}%"}
+        where += r""" AND (images.name LIKE :like ESCAPE '\' OR images.id LIKE :begins ESCAPE '\'
+                      OR images.sha256 LIKE :begins ESCAPE '\' OR images.id IN
+                      (SELECT image_id FROM image_tags WHERE tag LIKE :like ESCAPE '\'))"""
+    for name in _FILTERS:
+        if search.filters.get(name):
+            where += f" AND images.{name} = :{name}"
+            arguments[name] = search.filters[name]
+    if search.marker is not None:
+        start = find_row(db, search.marker, scope.readable_images(actor))
+        where += " AND (images.created_at, images.id) < (:created_at, :marker)"
+        arguments |= {"created_at": start["created_at"], "marker": search.marker}
+    order = "ORDER BY images.created_at DESC, images.id DESC LIMIT :limit"
+    return load_images(db, list(select(db, f"{SELECT} WHERE {where} {order}", arguments)))

@@ -1,0 +1,102 @@
+"""What the index does with bodies that are sent to us, and with bytes staged for an import."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlite_utils.db import Database
+
+from fetcher.errors import Conflict
+from fetcher.index.sqlite.connection import Connection
+from fetcher.index.sqlite.images import keep_blob
+from fetcher.index.sqlite.imports import give_blob, keep_story, note, take_image, update
+from fetcher.index.sqlite.rows import import_row, insert, select, to_json, to_text
+from fetcher.model import Blob, FormatVerdict, Image, Import
+
+
+class Stage(msgspec.Struct, frozen=True, kw_only=True):
+    """Bytes that passed the guards and wait for the call that makes an image of them.
+
+    Args:
+        blob: The bytes, in the store for good.
+        format: What they are; None where the operator does not have uploads judged.
+    """
+
+    blob: Blob
+    format: FormatVerdict | None
+
+
+class UploadRecords:
+    """Domain verbs on uploads; each is one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def begin(self, record: Import, status: str) -> None:
+        """Write an import that runs already, and give it its queued image.
+
+        Args:
+            status: What the image is meanwhile: saving or uploading.
+
+        Raises:
+            Conflict: The image does not wait for bytes, or is gone.
+        """
+        await self._connection.write(_begin, record, status)
+
+    async def stage(self, record: Import, blob: Blob) -> bool:
+        """End an upload whose bytes wait for the import call; False when it lost its claim."""
+        return await self._connection.write(_stage, record, blob)
+
+    async def staged(self, image_id: str) -> Stage | None:
+        """What waits for an image."""
+        return await self._connection.read(_staged, image_id)
+
+    async def activate(self, record: Import, stage: Stage, image: Image, provenance: dict[str, Any]) -> None:
+        """Make an image of its staged bytes, and write the import that did it, all at once.
+
+        Raises:
+            Conflict: The stage is not there any more.
+        """
+        await self._connection.write(_activate, record, stage, image, provenance)
+
+
+def _begin(db: Database, record: Import, status: str) -> None:
+    take_image(db, record, status)
+    insert(db, "imports", import_row(record, ""))
+    note(db, "submitted", record, {})
+
+
+def _stage(db: Database, record: Import, blob: Blob) -> bool:
+    if not update(db, record):
+        return False
+    keep_blob(db, blob, to_text(record.updated_at) or "")
+    row = {"image_id": record.image_id, "sha256": blob.sha256, "format": to_json(record.format)}
+    insert(db, "image_stages", row)
+    note(db, "staged", record, {"sha256": blob.sha256, "size": blob.size})
+    return True
+
+
+def _staged(db: Database, image_id: str) -> Stage | None:
+    sql = "SELECT blobs.*, image_stages.format FROM image_stages JOIN blobs USING (sha256) WHERE image_id = ?"
+    for row in select(db, sql, [image_id]):
+        return Stage(
+            blob=Blob(
+                sha256=row["sha256"],
+                size=row["size"],
+                digests=msgspec.json.decode(row["digests"], type=dict[str, str]),
+                virtual_bytes=row["virtual_bytes"],
+                created_at=datetime.fromisoformat(row["created_at"]),
+            ),
+            format=msgspec.json.decode(row["format"] or "null", type=FormatVerdict | None),
+        )
+    return None
+
+
+def _activate(db: Database, record: Import, stage: Stage, image: Image, provenance: dict[str, Any]) -> None:
+    sql = "DELETE FROM image_stages WHERE image_id = ? AND sha256 = ?"
+    if db.execute(sql, [image.id, stage.blob.sha256]).rowcount != 1:
+        raise Conflict(reason="no bytes are staged for the image")
+    give_blob(db, image, stage.blob)
+    insert(db, "imports", import_row(record, ""))
+    keep_story(db, record, provenance)
+    note(db, "activated", record, {"sha256": stage.blob.sha256, "size": stage.blob.size})

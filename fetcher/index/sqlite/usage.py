@@ -1,0 +1,98 @@
+"""What each project holds, and the one place where a quota is enforced: at the end of every write."""
+
+from collections.abc import Callable
+
+import msgspec
+from sqlite_utils.db import Database
+
+from fetcher.errors import QuotaExceeded
+from fetcher.index.sqlite.connection import Connection
+
+
+class Quota(msgspec.Struct, frozen=True):
+    """The most that one project may hold."""
+
+    max_images: int
+    max_bytes: int
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """What one project holds now.
+
+    Args:
+        bytes: Of its images, each in full, also where they share bytes.
+        held_bytes: What its running imports have said they will bring, or brought so far.
+    """
+
+    images: int = 0
+    bytes: int = 0
+    held_bytes: int = 0
+
+
+class QuotaCheck:
+    """Refuses every write that makes a project hold more than it may.
+
+    The tables count by themselves; a temporary trigger notes which projects
+    grew in a write, so that no verb can forget to ask, and races are decided
+    by the one writer.
+
+    Args:
+        quota_of: Given a project's id, its quota in force now.
+    """
+
+    def __init__(self, quota_of: Callable[[str], Quota]) -> None:
+        self._quota_of = quota_of
+
+    def prepare(self, db: Database) -> None:
+        """Watch the counts on the writer's connection."""
+        db.execute("CREATE TEMP TABLE grown (project_id TEXT PRIMARY KEY, images INTEGER, bytes INTEGER)")
+        db.execute(
+            """CREATE TEMP TRIGGER grew AFTER UPDATE ON main.usage
+               WHEN NEW.images > OLD.images OR NEW.bytes + NEW.held_bytes > OLD.bytes + OLD.held_bytes
+               BEGIN INSERT INTO grown SELECT NEW.project_id, OLD.images, OLD.bytes + OLD.held_bytes
+               WHERE NOT EXISTS (SELECT 1 FROM grown WHERE project_id = NEW.project_id); END"""
+        )
+        db.execute(
+            """CREATE TEMP TRIGGER appeared AFTER INSERT ON main.usage
+               BEGIN INSERT INTO grown SELECT NEW.project_id, 0, 0
+               WHERE NOT EXISTS (SELECT 1 FROM grown WHERE project_id = NEW.project_id); END"""
+        )
+
+    def check(self, db: Database) -> None:
+        """Judge the write that was just made; it is rolled back when this raises.
+
+        Raises:
+            QuotaExceeded: A project that grew holds more than it may.
+        """
+        sql = """SELECT grown.*, usage.images AS images_now, usage.bytes + usage.held_bytes AS bytes_now
+                 FROM grown JOIN usage USING (project_id)"""
+        found = db.execute(sql).fetchall()
+        if not found:
+            return
+        db.execute("DELETE FROM grown")
+        for project_id, images, size, images_now, bytes_now in found:
+            quota = self._quota_of(project_id)
+            if images_now > quota.max_images and images_now > images:
+                raise QuotaExceeded(what="images", quota=quota.max_images, used=images)
+            if bytes_now > quota.max_bytes and bytes_now > size:
+                raise QuotaExceeded(what="bytes", quota=quota.max_bytes, used=size)
+            if images_now > images and size >= quota.max_bytes:
+                raise QuotaExceeded(what="bytes", quota=quota.max_bytes, used=size)
+
+
+class UsageRecords:
+    """Domain verbs on what projects hold."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def find(self, project_id: str) -> Usage:
+        """What a project holds now."""
+        return await self._connection.read(_find, project_id)
+
+
+def _find(db: Database, project_id: str) -> Usage:
+    row = db.execute(
+        "SELECT images, bytes, held_bytes FROM usage WHERE project_id = ?", [project_id]
+    ).fetchone()
+    return Usage() if row is None else Usage(images=row[0], bytes=row[1], held_bytes=row[2])

@@ -1,0 +1,84 @@
+"""A backup of index and store while both are in use: a folder that is itself a store."""
+
+import asyncio
+import os
+import shutil
+from pathlib import Path
+
+import msgspec
+
+from fetcher.errors import Conflict
+from fetcher.index.sqlite.backup import copy_index, leave_out
+from fetcher.store import Store
+from fetcher.store.filesystem.copies import copy_durably, sync_tree
+
+
+class Backup(msgspec.Struct, frozen=True, kw_only=True):
+    """What a backup holds.
+
+    Args:
+        linked: Blobs that share their room with the store's.
+        copied: Blobs that were copied to another file system.
+        left_out: Blobs whose images were deleted while the backup was made.
+    """
+
+    folder: str
+    blobs: int
+    linked: int
+    copied: int
+    left_out: list[str]
+
+
+async def back_up(store: Store, target: Path) -> Backup:
+    """Copy the index first, then link or copy every blob that the copy names.
+
+    A blob never changes after it has its name, so a hard link is a copy. What
+    was deleted between the two steps is left out of the copy, so that the
+    backup agrees with itself. The folder gets its name when all of it is
+    durable: a backup that was broken off is never taken for a whole one.
+
+    Raises:
+        Conflict: Something is at `target` already.
+        StoreFailed: The index cannot be copied.
+        OSError: The target cannot be written.
+    """
+    return await asyncio.to_thread(_back_up, store, target)
+
+
+def _back_up(store: Store, target: Path) -> Backup:
+    if target.exists():
+        raise Conflict(reason=f"{target} exists already")
+    partial = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    copy = Store(partial, reserve=lambda _total: 0)
+    copy.open()
+    copy.close()
+    linked = copied = 0
+    gone = []
+    names = copy_index(store.index_path, copy.index_path)
+    copy.index_path.chmod(0o600)
+    for sha256 in names:
+        try:
+            if _take(store.blob_path(sha256), copy.blob_path(sha256)):
+                linked += 1
+            else:
+                copied += 1
+        except FileNotFoundError:
+            gone.append(sha256)
+    leave_out(copy.index_path, gone)
+    sync_tree(partial)
+    partial.rename(target)
+    sync_tree(target.parent, is_deep=False)
+    return Backup(folder=str(target), blobs=linked + copied, linked=linked, copied=copied, left_out=gone)
+
+
+def _take(blob: Path, target: Path) -> bool:
+    """Link a blob, or copy it where that is another file system; True when it was linked."""
+    try:
+        os.link(blob, target)
+    except FileNotFoundError:
+        raise
+    except OSError:  # Another file system, or one without hard links.
+        copy_durably(blob, target)
+        return False
+    return True

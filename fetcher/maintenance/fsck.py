@@ -1,0 +1,118 @@
+"""Whether index and store agree: every row has its file, every file its row, with the bytes of its name."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from fetcher.importer.stored_blobs import read_blob
+from fetcher.index import BlobState, Index
+from fetcher.maintenance.repair import split_sources
+from fetcher.store import Store
+
+Kind = Literal[
+    "file-missing", "file-rotten", "file-unknown", "staging-leftover", "usage-wrong", "index-damaged"
+]
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is not as it should be.
+
+    Args:
+        name: A sha256, a path inside the store, a project, or SQLite's own words.
+        why: Of bytes that are gone: what stands in the way of pulling them again.
+        advice: What to do.
+        images: Of bytes that are gone: whose they were, ten at the most.
+    """
+
+    kind: Kind
+    name: str
+    why: str = ""
+    advice: str
+    images: list[str] = []
+
+
+ADVICE: dict[Kind, str] = {
+    "file-missing": "`fetcher store repair` pulls it again from where it came.",
+    "file-rotten": "`fetcher store repair` pulls it again from where it came.",
+    "file-unknown": "Put back the index that knows it, or let `fetcher store gc` remove it.",
+    "staging-leftover": "The next start removes it, or `fetcher store gc`.",
+    "usage-wrong": "`fetcher store repair` counts anew.",
+    "index-damaged": "Stop the server and restore a backup.",
+}
+LOST = "Import the same bytes again, restore the file from a backup, or delete the images."
+
+
+class Fsck:
+    """Looks at index and store together; also beside a running server, which changes both meanwhile.
+
+    Args:
+        bytes_per_second: The rate to read blobs at; None leaves their bytes unread.
+    """
+
+    def __init__(self, index: Index, store: Store, *, bytes_per_second: int | None) -> None:
+        self._index = index
+        self._store = store
+        self._bytes_per_second = bytes_per_second
+        self.blobs = 0
+
+    async def findings(self) -> AsyncIterator[Finding]:
+        """Everything that is wrong, as it is found.
+
+        Raises:
+            StoreFailed: The index or a folder cannot be read at all.
+        """
+        for words in await self._index.upkeep.complaints():
+            yield _finding("index-damaged", words)
+        for project_id in await self._index.upkeep.miscounted():
+            yield _finding("usage-wrong", project_id)
+        async for finding in self._blobs():
+            yield finding
+        for path in await self.unknown_files():
+            yield _finding("file-unknown", str(path.relative_to(self._store.folder)))
+        for path in await self.leftovers():
+            yield _finding("staging-leftover", str(path.relative_to(self._store.folder)))
+
+    async def _blobs(self) -> AsyncIterator[Finding]:
+        after = ""
+        while page := await self._index.upkeep.page(after=after):
+            for blob in page:
+                fault = await read_blob(self._store, blob, self._bytes_per_second)
+                # A row that is gone by now was deleted while we read: nothing is wrong with that.
+                if fault is not None and await self._index.upkeep.find(blob.sha256) is not None:
+                    yield await self._lost(blob, "file-missing" if fault == "missing" else "file-rotten")
+                self.blobs += 1
+            after = page[-1].sha256
+
+    async def _lost(self, blob: BlobState, kind: Kind) -> Finding:
+        """Say of bytes that are gone whether they can be pulled again, and what is left to do if not."""
+        sources, reasons = split_sources(await self._index.upkeep.sources(blob.sha256))
+        return Finding(
+            kind=kind,
+            name=blob.sha256,
+            why=blob.note or ("" if sources else " ".join(reasons)),
+            advice=ADVICE[kind] if sources else LOST,
+            images=await self._index.upkeep.images_of(blob.sha256),
+        )
+
+    async def unknown_files(self) -> list[Path]:
+        """Files among the blobs that no row, no commit and no deletion knows of."""
+        unknown = []
+        for path in await self._store.blob_files():
+            known = await self._index.images.has_blob(path.name) or await self._index.upkeep.is_loose(
+                path.name
+            )
+            if not known and path.exists():
+                unknown.append(path)
+        return unknown
+
+    async def leftovers(self) -> list[Path]:
+        """Staging files of no import that goes on."""
+        paths = await self._store.staged_paths()
+        going = await self._index.upkeep.unfinished_ids()
+        return [path for path in paths if path.name.partition(".")[0] not in going and path.exists()]
+
+
+def _finding(kind: Kind, name: str) -> Finding:
+    return Finding(kind=kind, name=name, advice=ADVICE[kind])

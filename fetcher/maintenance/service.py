@@ -1,0 +1,150 @@
+"""Looking after the store in the background: loose files, blobs that rot, records that are old."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+import structlog
+
+from fetcher.errors import Failure
+from fetcher.importer.context import Context
+from fetcher.importer.stored_blobs import Fault, mark_blob, read_blob
+from fetcher.index import BlobState
+from fetcher.maintenance.repair import Repairer
+
+log = structlog.get_logger()
+
+ROUND_SECONDS = 3600.0
+LOOSE_SECONDS = 3600.0  # By then whoever was committing these bytes has long ended.
+
+
+class Maintenance:
+    """The rounds of one service.
+
+    Args:
+        forget_old: Drops old imports; how many went.
+        sleep: Waits; a test may wait less.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        forget_old: Callable[[], Awaitable[int]],
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._context = context
+        self._forget_old = forget_old
+        self._sleep = sleep
+        self._mender = Repairer(context)
+
+    async def start(self) -> None:
+        """Remove the files of blobs that a stopped process was about to commit or to remove.
+
+        Before any import runs. Files that the index knows nothing of stay:
+        they may be somebody's, and `fetcher store gc` is there for them.
+        """
+        await self._settle_loose(None)
+
+    async def run(self) -> None:
+        """Go round for ever; chores and mends do not wait until everything has been read."""
+        await asyncio.gather(*map(self._again, (self.do_chores, self.read_blobs, self.mend_blobs)))
+
+    async def _again(self, round_: Callable[[], Awaitable[None]]) -> None:
+        """Do a round now and then; one that fails is told and tried again."""
+        while True:
+            try:
+                await round_()
+            except Failure as failure:
+                log.error("upkeep.failed", code=failure.code, detail=str(failure))  # noqa: TRY400 - a fact, not a fault
+            except Exception as error:
+                log.exception("upkeep.fault", error=repr(error))
+            await self._sleep(ROUND_SECONDS)
+
+    async def do_chores(self) -> None:
+        """Remove what is left over, forget what is old."""
+        await self._context.store.retry_leftovers()
+        await self._settle_loose(datetime.now(UTC) - timedelta(seconds=LOOSE_SECONDS))
+        await self.forget()
+
+    async def read_blobs(self) -> None:
+        """Read the blobs that are due."""
+        await self.scrub()
+
+    async def mend_blobs(self) -> None:
+        """Pull the faulty ones again, where the operator wants that."""
+        if self._context.settings().upkeep.mend:
+            await self.mend()
+
+    async def forget(self) -> None:
+        """Drop imports, lines of the audit trail, idempotency keys and retired ids that are old enough."""
+        rules = self._context.settings().upkeep
+        now = datetime.now(UTC)
+        while await self._forget_old():
+            await self._sleep(0)
+        while await self._context.index.upkeep.forget(
+            audit_before=now - timedelta(days=rules.keep_audit_days),
+            keys_before=now - timedelta(days=rules.keep_idempotency_days),
+            retired_before=now - timedelta(days=rules.keep_retired_days),
+        ):
+            await self._sleep(0)
+
+    async def scrub(self, *, before: datetime | None = None) -> dict[str, int]:
+        """Read every blob that is due, at a bounded rate, and mark those that rotted.
+
+        Args:
+            before: Blobs read since then are not due; by default, as the settings say.
+
+        Returns:
+            How many blobs were found whole, missing or rotten.
+        """
+        age = timedelta(days=self._context.settings().upkeep.scrub_days)
+        now = datetime.now(UTC)
+        before = min(before or now - age, now)  # Else what was just read would be due again.
+        found = {"whole": 0, "missing": 0, "rotten": 0}
+        while blobs := await self._context.index.upkeep.due(before):
+            for blob in blobs:
+                seen = await self._check(blob)
+                if seen is not None:
+                    found[seen] += 1
+        return found
+
+    async def mend(self) -> int:
+        """Bring faulty blobs back; how many are whole again.
+
+        Each is read once more first: what healed by itself, or was replaced in
+        the moment before a crash, needs no network. What cannot be brought back
+        has the reason written beside it.
+        """
+        mended, after = 0, ""
+        while blobs := await self._context.index.upkeep.faulty(after=after):
+            for blob in blobs:
+                await self._check(blob)
+                now = await self._context.index.upkeep.find(blob.sha256)
+                mended += now is not None and await self._bring_back(now)
+            after = blobs[-1].sha256
+        return mended
+
+    async def _bring_back(self, blob: BlobState) -> bool:
+        why = None if blob.fault is None else await self._mender.mend(blob)
+        if why is None:
+            log.info("blob.mended", sha256=blob.sha256)
+        else:
+            await self._context.index.upkeep.explain(blob.sha256, why)
+            log.error("blob.lost", sha256=blob.sha256, fault=blob.fault, why=why)
+        return why is None
+
+    async def _check(self, blob: BlobState) -> Fault | Literal["whole"] | None:
+        """Read a blob and mark it as what it is; None when it was deleted or replaced meanwhile."""
+        inode = self._context.store.inode(blob.sha256)
+        rate = self._context.settings().upkeep.scrub_bytes_per_second
+        fault = await read_blob(self._context.store, blob, rate, self._sleep)
+        return (fault or "whole") if await mark_blob(self._context, blob.sha256, fault, inode) else None
+
+    async def _settle_loose(self, before: datetime | None) -> None:
+        for sha256 in await self._context.index.upkeep.loose(before):
+            async with self._context.store.holding(sha256):
+                if not await self._context.index.images.has_blob(sha256):
+                    await self._context.store.remove(sha256)
+                await self._context.index.upkeep.settle(sha256)

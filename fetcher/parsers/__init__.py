@@ -1,0 +1,1 @@
+"""Parsers of checksum files, metalinks and signatures; they judge nothing."""

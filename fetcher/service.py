@@ -1,0 +1,221 @@
+"""The service put together from its parts: `python server.py [--config FILE] [--listen HOST:PORT]`."""
+
+import argparse
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import structlog
+import uvicorn
+from starlette.applications import Starlette
+
+from fetcher.api.app import build_app
+from fetcher.api.auth.identity import identifier, make_token
+from fetcher.api.ops.metrics import Metrics
+from fetcher.api.services import Services
+from fetcher.api.submit.watch import Watch
+from fetcher.config import BadConfig, Settings, data_folder, load_settings
+from fetcher.errors import Failure
+from fetcher.importer import Context, Importer
+from fetcher.index import Index, Quota
+from fetcher.logs import set_up_logs
+from fetcher.maintenance import Maintenance
+from fetcher.memory import keep_freed_memory
+from fetcher.pipeline import WorkerPool
+from fetcher.store import Store
+from fetcher.transport import Gate
+from fetcher.webhooks import WebhookDispatcher
+
+log = structlog.get_logger()
+
+
+class Service:
+    """One configured service: its settings, which SIGHUP may replace, and its parts.
+
+    Args:
+        config: The operator's file, or None for the base file alone.
+        changes: What the command line says on top.
+    """
+
+    def __init__(self, config: Path | None, changes: dict[str, dict[str, Any]] | None = None) -> None:
+        self._config = config
+        self._changes = changes or {}
+        self.settings = load_settings(config, self._changes)
+        self.folder = data_folder(self.settings, config)
+        self.app = build_app(lambda: self.settings, self._lifespan)
+
+    def reload(self) -> None:
+        """Take up an edited file; a bad one is refused and the old limits stay."""
+        try:
+            self.settings = load_settings(self._config, self._changes)
+        except BadConfig as error:
+            mistakes = [str(mistake) for mistake in error.mistakes]
+            log.error("config.refused", mistakes=mistakes)  # noqa: TRY400 - the mistakes are the news, not where
+        else:
+            log.info("config.taken")
+
+    def reserve(self, total_bytes: int) -> int:
+        """How much of a file system must stay free."""
+        rules = self.settings.store
+        return max(rules.reserve_bytes, int(total_bytes * rules.reserve_percent / 100))
+
+    def quota_of(self, project_id: str) -> Quota:
+        """What a project may hold now."""
+        return Quota(*self.settings.quota.of(project_id))
+
+    @asynccontextmanager
+    async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as opened:
+            try:
+                services = await opened.enter_async_context(self.open_services())
+            except Failure as failure:
+                print(f"Cannot start: {failure}", file=sys.stderr, flush=True)  # noqa: T201 - for whoever starts it
+                # What follows is the server's own account of it, with the way through our code.
+                logging.getLogger("uvicorn.error").addFilter(_is_no_trace)
+                raise
+            app.state.services = services
+            app.state.watch = Watch(services.importer)
+            app.state.metrics = Metrics(services)
+            await app.state.metrics.begin()
+            watching = asyncio.create_task(app.state.watch.run())
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGHUP, self.reload)
+            chores = {
+                asyncio.create_task(services.upkeep.run()),
+                asyncio.create_task(services.webhook_dispatcher.run()),
+            }
+            try:
+                yield
+                await services.importer.close(self.settings.server.shutdown_seconds)
+            finally:
+                watching.cancel()
+                for chore in chores:
+                    chore.cancel()
+                await asyncio.wait(chores)
+                loop.remove_signal_handler(signal.SIGHUP)
+
+    @asynccontextmanager
+    async def open_services(self) -> AsyncIterator[Services]:
+        """Open all parts, take up what an earlier process left, and close everything again.
+
+        Raises:
+            StoreFailed: The store or the index cannot be used, or another process has them.
+        """
+        settings = self.settings
+        store = Store(self.folder, reserve=self.reserve, is_direct=self.settings.store.direct_io)
+        store.open()
+        async with AsyncExitStack() as stack:
+            stack.callback(store.close)
+            index = await stack.enter_async_context(Index(store.index_path, quota_of=self.quota_of))
+            gate = Gate()
+            stack.push_async_callback(gate.close)
+            worker_pool = WorkerPool(
+                threads=settings.imports.threads,
+                buffer_bytes=settings.imports.buffer_bytes,
+                piece_bytes=settings.store.write_bytes,
+            )
+            stack.callback(worker_pool.close)
+            context = Context(
+                index=index, store=store, gate=gate, worker_pool=worker_pool, settings=lambda: self.settings
+            )
+            importer = Importer(context)
+            stack.push_async_callback(importer.close)
+            identify = identifier(lambda: self.settings)
+            stack.callback(identify.close)
+            upkeep = Maintenance(context, importer.forget_old)
+            await upkeep.start()
+            await importer.start()
+            yield Services(
+                settings=lambda: self.settings,
+                index=index,
+                store=store,
+                importer=importer,
+                upkeep=upkeep,
+                webhook_dispatcher=WebhookDispatcher(context),
+                identify=identify,
+            )
+
+
+def _is_no_trace(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith("Traceback")
+
+
+def bind(settings: Settings) -> socket.socket:
+    """Open the listening socket.
+
+    Raises:
+        OSError: The address is in use or not ours.
+    """
+    family = socket.AF_INET6 if ":" in settings.server.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((settings.server.host, settings.server.port))
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+def serve(service: Service) -> int:
+    """Serve until a signal ends it; the answer is the exit code."""
+    settings = service.settings
+    try:
+        listening = bind(settings)
+    except OSError as error:
+        print(f"Cannot listen on {settings.server.listen}: {error.strerror}.", file=sys.stderr)  # noqa: T201
+        return 1
+    host, port = listening.getsockname()[:2]
+    base = settings.server.public_url or f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    print(  # noqa: T201 - what a person who starts the service wants to know first
+        f"Glance Fetcher\n  page    {base}/\n  API     {base}/imports and {base}/v2/images\n"
+        f"  limits  {base}/limits\n  data    {service.folder}",
+        file=sys.stderr,
+        flush=True,
+    )
+    config = uvicorn.Config(
+        service.app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=int(settings.server.shutdown_seconds) + 1,
+        timeout_keep_alive=30,
+    )
+    server = uvicorn.Server(config)
+    server.run(sockets=[listening])
+    return 0 if server.started else 1
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Check the configuration or serve it; the answer is the exit code."""
+    parser = argparse.ArgumentParser(prog="server.py", description="Submit a URL, get an image.")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="laid over config.toml key by key")
+    parser.add_argument("--listen", metavar="HOST:PORT", help="instead of server.listen")
+    parser.add_argument("--check-config", action="store_true", help="list every mistake of the file and exit")
+    parser.add_argument(
+        "--make-token", action="store_true", help="make a token for auth.mode = tokens and exit"
+    )
+    options = parser.parse_args(arguments)
+    if options.make_token:
+        token, sha256 = make_token()
+        print(f"token   {token}\nsha256  {sha256}")  # noqa: T201 - the answer to --make-token
+        return 0
+    changes = {"server": {"listen": options.listen}} if options.listen else {}
+    try:
+        service = Service(options.config, changes)
+    except BadConfig as error:
+        for mistake in error.mistakes:
+            print(mistake, file=sys.stderr)  # noqa: T201 - the answer to --check-config
+        return 2
+    if options.check_config:
+        print("The configuration is valid.")  # noqa: T201 - likewise
+        return 0
+    set_up_logs(service.settings)
+    keep_freed_memory()
+    return serve(service)

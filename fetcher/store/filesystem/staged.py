@@ -1,0 +1,162 @@
+"""A file that is being received and that nobody else can see."""
+
+import errno
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from fetcher.crash import reach
+from fetcher.errors import StoreFailed, StoreFull
+from fetcher.store.filesystem.direct import DirectFile
+from fetcher.store.filesystem.disk import DISK, Disk
+from fetcher.store.filesystem.sparse import written_runs
+
+MARK = "user.fetcher.mark"
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+# The disk begins to write after this much, so that the sync at the end finds little left to do.
+PUSH_BYTES = 16_777_216
+
+
+def translate(error: OSError, doing: str) -> StoreFull | StoreFailed:
+    """Name what the file system refused."""
+    if error.errno in NO_SPACE:
+        return StoreFull()
+    return StoreFailed(reason=f"{doing}: {error.strerror or error}")
+
+
+class Staged:
+    """An open staging file; its methods block and belong into a worker thread.
+
+    Whole blocks of zeros are left out of the file and read as zeros all the
+    same, so that an image of an empty disk takes no room.
+
+    Args:
+        path: Inside the store's staging folder.
+        descriptor: Open for writing, and for reading back.
+        size: How many bytes it holds already.
+        is_direct: Whether large pieces go past the page cache, where the file system can do that.
+    """
+
+    def __init__(
+        self, path: Path, descriptor: int, *, size: int = 0, disk: Disk = DISK, is_direct: bool = True
+    ) -> None:
+        self.path = path
+        self.size = size
+        self._descriptor = descriptor
+        self._disk = disk
+        self._end = size
+        self._pushed = size
+        self._direct = DirectFile(path, disk, is_wanted=is_direct)
+
+    def write(self, chunk: bytes) -> None:
+        """Append bytes.
+
+        Raises:
+            StoreFull: The file system has no room.
+            StoreFailed: The file system refused the write.
+        """
+        whole = memoryview(chunk)
+        try:
+            for begin, end in written_runs(chunk, self.size):
+                self._write_at(whole[begin:end], self.size + begin)
+        except OSError as error:
+            raise translate(error, "write") from error
+        self.size += len(chunk)
+        if self.size - self._pushed >= PUSH_BYTES:
+            with suppress(OSError):  # Advice only; what the disk refuses is told by `sync`.
+                self._disk.push(self._descriptor, self._pushed, self.size - self._pushed)
+            self._pushed = self.size
+        reach("store.written")
+
+    def _write_at(self, rest: memoryview, offset: int) -> None:
+        while rest:
+            written = self._direct.write(rest, offset) if self._direct.suits(rest, offset) else 0
+            written = written or self._disk.write(self._descriptor, rest, offset)
+            if written == 0:
+                raise OSError(errno.EIO, "nothing was written")
+            rest, offset = rest[written:], offset + written
+        self._end = offset
+
+    def sync(self) -> None:
+        """Give the file its full length and make the bytes durable.
+
+        Raises:
+            StoreFull: The file system has no room, found out late.
+            StoreFailed: The disk refused them.
+        """
+        try:
+            if self._end < self.size:
+                self._disk.truncate(self._descriptor, self.size)
+                self._end = self.size
+            self._disk.sync(self._descriptor)
+        except OSError as error:
+            raise translate(error, "fsync") from error
+        reach("store.synced")
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Read back what was written.
+
+        Raises:
+            StoreFailed: The disk has lost it.
+        """
+        try:
+            return os.pread(self._descriptor, length, offset)
+        except OSError as error:
+            raise translate(error, "read back") from error
+
+    def mark(self, size: int, sha256: str) -> None:
+        """Note beside the bytes how many there are and their digest, for whoever finds them after a kill.
+
+        Not every file system can; then the last checkpoint has to do.
+        """
+        with suppress(OSError):
+            os.setxattr(self._descriptor, MARK, f"{size} {sha256}".encode())
+
+    def park(self) -> None:
+        """Make the bytes and the name durable, and close the file.
+
+        Raises:
+            StoreFull: The file system has no room, found out late.
+            StoreFailed: The disk refused them.
+        """
+        self.sync()
+        self.close()
+        self._disk.sync_folder(self.path.parent)
+
+    def close(self) -> None:
+        """Close the file; closing twice is nothing."""
+        if self._descriptor >= 0:
+            descriptor, self._descriptor = self._descriptor, -1
+            with suppress(OSError):
+                os.removexattr(descriptor, MARK)
+            os.close(descriptor)
+            self._direct.close()
+
+    def discard(self) -> None:
+        """Close and remove the file; what is gone already is fine."""
+        with suppress(OSError):  # Only a write-back error can be told here, of bytes that nobody wants.
+            self.close()
+        self._disk.unlink(self.path)
+        reach("store.discarded")
+
+
+def reopen(path: Path, size: int, disk: Disk, *, is_direct: bool = True) -> Staged | None:
+    """Take up a file that an earlier process left, made this long; None where it is gone.
+
+    Zeros at its end may never have been written; whether all is as it was, its digest tells.
+    """
+    try:
+        descriptor = disk.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    disk.truncate(descriptor, size)
+    return Staged(path, descriptor, size=size, disk=disk, is_direct=is_direct)
+
+
+def mark_of(path: Path) -> tuple[int, str] | None:
+    """How many bytes an earlier process had written, and their sha256; None where that was not noted."""
+    try:
+        size, sha256 = os.getxattr(path, MARK, follow_symlinks=False).decode("ascii").split(" ")
+        return int(size), sha256
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,303 @@
+"""The store: one folder with an index, a staging area and blobs named by their sha256."""
+
+import asyncio
+import fcntl
+import io
+import os
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TypeVar
+from weakref import WeakValueDictionary
+
+from aiofiles.threadpool import wrap
+
+from fetcher.crash import reach
+from fetcher.errors import StoreFailed, StoreFull
+from fetcher.store.filesystem.disk import DISK, Disk
+from fetcher.store.filesystem.opening import opened
+from fetcher.store.filesystem.reservation import Reservation
+from fetcher.store.filesystem.staged import Staged, mark_of, reopen, translate
+
+__all__ = ["Reservation", "Store"]
+
+R = TypeVar("R")
+
+READ_BYTES = 1_048_576
+
+
+class Store:
+    """Keeps the bytes of images on one file system.
+
+    Layout: `staging/IMPORT.CLAIM` while bytes come in, `blobs/ab/SHA256` when
+    they passed, `index.sqlite` beside them, `lock` held by the one process
+    that writes here.
+
+    Args:
+        folder: Made when missing, for this user only.
+        reserve: Given the size of the file system in bytes, how many must stay free.
+        disk: What the file system can do; a test has it fail.
+        is_direct: Whether large pieces are written past the page cache.
+    """
+
+    def __init__(
+        self, folder: Path, *, reserve: Callable[[int], int], disk: Disk = DISK, is_direct: bool = True
+    ) -> None:
+        self.folder = folder
+        self.staging = folder / "staging"
+        self.blobs = folder / "blobs"
+        self.index_path = folder / "index.sqlite"
+        self.leftovers: set[Path] = set()
+        self._disk = disk
+        self._is_direct = is_direct
+        self._reserve = reserve
+        self._promised = 0
+        self._promised_to: Counter[str] = Counter()
+        self._lock = -1
+        self._pool = ThreadPoolExecutor(4, thread_name_prefix="store")
+        self._digest_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def open(self) -> None:
+        """Make the folders and take the lock.
+
+        Raises:
+            StoreFailed: The folder cannot be used, or another process holds it.
+        """
+        try:
+            self._make_folders()
+            self._lock = os.open(
+                self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+            )
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self.close()
+            raise StoreFailed(reason=f"{self.folder} is in use by another process") from error
+        except OSError as error:
+            self.close()
+            raise translate(error, f"open {self.folder}") from error
+
+    def _make_folders(self) -> None:
+        """Make all folders, durably, before any blob needs one: no commit ever meets a half-made folder."""
+        shards = [self.blobs / f"{number:02x}" for number in range(256)]
+        for path in (self.folder, self.staging, self.blobs, *shards):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in (self.blobs, self.folder, self.folder.parent):
+            self._disk.sync_folder(path)
+
+    def close(self) -> None:
+        """Give the lock back."""
+        self._pool.shutdown(wait=True)
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    async def stage(self, import_id: str, claim: int) -> Staged:
+        """Begin a file for an import's bytes; a leftover of the same claim is never taken over.
+
+        Raises:
+            StoreFull: There is no room for even one more file.
+            StoreFailed: The folder refuses, or somebody put a file or a link there first.
+        """
+        path = self.staging / f"{import_id}.{claim}"
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
+        opening = self._run("stage", lambda: self._disk.open(path, flags))
+        descriptor = await opened(opening, lambda made: self._drop(path, made))
+        reach("store.staged")
+        return Staged(path, descriptor, disk=self._disk, is_direct=self._is_direct)
+
+    def _drop(self, path: Path, descriptor: int) -> None:
+        self._remove(Staged(path, descriptor, disk=self._disk).discard, path)
+
+    async def reopen(self, name: str, size: int) -> Staged | None:
+        """Take up a file that an earlier process left in staging, made this long; None where it is gone.
+
+        Raises:
+            StoreFailed: It is there and cannot be used.
+        """
+        path = self.staging / name
+        return await self._run("reopen", lambda: reopen(path, size, self._disk, is_direct=self._is_direct))
+
+    async def mark_of(self, name: str) -> tuple[int, str] | None:
+        """How much a staged file held when its process was killed, and its sha256, if that was noted."""
+        return await self._run("mark", lambda: mark_of(self.staging / name))
+
+    async def read_back(self, staged: Staged, offset: int, length: int) -> bytes:
+        """Read a part of a staged file; StoreFailed is raised where the disk has lost it."""
+        return await self._run("read back", lambda: staged.read_at(offset, length))
+
+    async def park(self, staged: Staged) -> None:
+        """Make a staged file durable and leave it to a later process; StoreFailed where the disk refuses."""
+        await self._run("park", staged.park)
+
+    async def commit(self, staged: Staged, sha256: str) -> None:
+        """Move a complete file to its durable home; call it inside `holding(sha256)`.
+
+        It takes the place of a file that is there already: that one was good
+        once, this one was digested a moment ago. Open readers go on with theirs.
+
+        Raises:
+            StoreFull: The file system has no room, found out late.
+            StoreFailed: The file system refused; the staged file is still the caller's.
+        """
+        await self._run("commit", lambda: self._commit(staged, self.blob_path(sha256)))
+
+    def _commit(self, staged: Staged, home: Path) -> None:
+        staged.sync()
+        staged.close()
+        self._disk.rename(staged.path, home)
+        reach("store.renamed")
+        self._disk.sync_folder(home.parent)
+        reach("store.settled")
+
+    @asynccontextmanager
+    async def holding(self, sha256: str) -> AsyncIterator[None]:
+        """Keep commit and removal of the same bytes apart."""
+        lock = self._digest_locks.setdefault(sha256, asyncio.Lock())
+        async with lock:
+            yield
+
+    async def remove(self, sha256: str) -> None:
+        """Remove bytes that no row needs; call it inside `holding(sha256)`. Open readers go on.
+
+        A name that the file system does not let go of is kept in `leftovers`.
+        """
+        path = self.blob_path(sha256)
+        reach("store.removing")
+        await self._run("remove", lambda: self._remove(lambda: self._disk.unlink(path), path))
+        reach("store.removed")
+
+    def size(self, sha256: str) -> int | None:
+        """How long the file is; None when there is none."""
+        try:
+            return self.blob_path(sha256).stat().st_size
+        except OSError:
+            return None
+
+    def inode(self, sha256: str) -> int | None:
+        """Which file holds the bytes now: another one after they were replaced; None when there is none."""
+        try:
+            return self.blob_path(sha256).stat().st_ino
+        except OSError:
+            return None
+
+    def blob_path(self, sha256: str) -> Path:
+        """Where bytes with this digest lie, or would."""
+        return self.blobs / sha256[:2] / sha256
+
+    async def read(self, sha256: str, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        """Stream a blob, or a part of it.
+
+        Raises:
+            StoreFailed: The bytes are not there or cannot be read.
+        """
+        path = self.blob_path(sha256)
+        raw = await opened(self._run("read", lambda: path.open("rb", buffering=0)), io.FileIO.close)
+        try:
+            file = wrap(raw, executor=self._pool)
+            raw.seek(offset)
+            left = length
+            while left is None or left > 0:
+                # A thread that still reads must not meet a descriptor that is somebody else's by then.
+                chunk = await opened(
+                    file.read(READ_BYTES if left is None else min(READ_BYTES, left)), _let_go
+                )
+                if not chunk:
+                    return
+                left = None if left is None else left - len(chunk)
+                yield chunk
+        except OSError as error:
+            raise translate(error, "read") from error
+        finally:
+            raw.close()
+
+    async def discard(self, staged: Staged) -> None:
+        """Remove a staged file; one that the file system does not let go of is kept in `leftovers`."""
+        await self._run("discard", lambda: self._remove(staged.discard, staged.path))
+
+    def _remove(self, removal: Callable[[], None], path: Path) -> None:
+        """Remove a name: what failed is tried again later, and is no reason to end anything badly."""
+        try:
+            removal()
+        except OSError:
+            self.leftovers.add(path)
+        else:
+            self.leftovers.discard(path)
+
+    async def retry_leftovers(self) -> None:
+        """Try once more to remove what could not be removed before."""
+        for path in [path for path in self.leftovers if path.parent == self.staging]:
+            await self.remove_staged(path)
+        for path in [path for path in self.leftovers if path.parent.parent == self.blobs]:
+            self.leftovers.discard(path)  # The index knows it as loose, and whether it is needed again.
+
+    async def staged_paths(self) -> list[Path]:
+        """What lies in the staging area."""
+        return await self._run("list", lambda: sorted(self.staging.iterdir()))
+
+    async def blob_files(self) -> list[Path]:
+        """Every file among the blobs, whatever it is called."""
+        return await self._run(
+            "list", lambda: sorted(path for path in self.blobs.rglob("*") if not path.is_dir())
+        )
+
+    async def remove_staged(self, path: Path) -> None:
+        """Remove a leftover of an earlier process."""
+        await self._run("sweep", lambda: self._remove(lambda: self._disk.unlink(path), path))
+
+    def free_bytes(self) -> int:
+        """What may still be written: free space less the machine's reserve and what is promised.
+
+        Raises:
+            StoreFailed: The file system does not say.
+        """
+        try:
+            free, total = self._disk.room(self.folder)
+        except OSError as error:
+            raise translate(error, "statvfs") from error
+        return free - self._reserve(total) - self._promised
+
+    @contextmanager
+    def reserve(self, owner: str = "") -> Iterator[Reservation]:
+        """Hold room for one import; races are decided here, before the first byte.
+
+        Args:
+            owner: A project. One import may take all room that there is, but several of one owner not more
+                than half of it: sources that announce much and send nothing would shut everybody else out.
+        """
+        reservation = Reservation(lambda size: self._promise_to(owner, reservation, size), self.free_bytes)
+        try:
+            yield reservation
+        finally:
+            reservation.release()
+
+    def promise(self, size: int) -> None:
+        """Count bytes as taken before they are written; a negative size gives them back.
+
+        Raises:
+            StoreFull: They do not fit.
+        """
+        if size > 0 and size > self.free_bytes():
+            raise StoreFull
+        self._promised += size
+
+    def _promise_to(self, owner: str, reservation: Reservation, size: int) -> None:
+        already = self._promised_to[owner]
+        is_one_of_several = owner and already > reservation.held_bytes
+        if size > 0 and is_one_of_several and 2 * (already + size) > already + self.free_bytes():
+            raise StoreFull
+        self.promise(size)
+        self._promised_to[owner] += size
+        if not self._promised_to[owner]:
+            del self._promised_to[owner]
+
+    async def _run(self, doing: str, work: Callable[[], R]) -> R:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        except OSError as error:
+            raise translate(error, doing) from error
+
+
+def _let_go(_chunk: bytes) -> None:
+    """Nothing is to be undone of what was read."""

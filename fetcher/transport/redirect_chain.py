@@ -1,0 +1,112 @@
+"""The way through one chain of redirects."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import aiohttp
+from yarl import URL
+
+from fetcher.config import Settings
+from fetcher.errors import BadRedirect, InvalidUrl, SourceStatus
+from fetcher.guards.network.redirects import check_redirect, next_location
+from fetcher.guards.network.response import Reply, check_head, retry_after
+from fetcher.guards.request.url import CheckedUrl, check_url
+from fetcher.model import Hop
+from fetcher.transport.dial import SourceConnection
+from fetcher.transport.plan import Plan
+from fetcher.transport.request import SourceRequest
+from fetcher.transport.source import Source, shown_headers
+
+
+class RedirectChain:
+    """Where one pull has been, and what it may do next.
+
+    Args:
+        record: Takes each hop when it has ended.
+    """
+
+    def __init__(self, request: SourceRequest, settings: Settings, record: Callable[[Hop], None]) -> None:
+        self.request = request
+        self.settings = settings
+        self.target = check_url(request.url, settings)
+        self.plan: Plan | None = None
+        self.connection: SourceConnection | None = None
+        self.response: aiohttp.ClientResponse | None = None
+        self._record = record
+        self._origin = self.target.origin
+        self._chain: list[str] = []
+        self._at = datetime.now(UTC)
+
+    def fields(self) -> dict[str, str]:
+        """Build the fields of a request; the submitter's own go to the origin they were given for."""
+        return self.request.fields(with_secrets=self.target.origin == self._origin)
+
+    def begin(self) -> None:
+        """Enter a hop."""
+        self._chain.append(self.target.text)
+        self.plan, self.connection, self.response = None, None, None
+        self._at = datetime.now(UTC)
+
+    def end(self) -> None:
+        """Record a hop with what is known of it."""
+        plan, connection, response = self.plan, self.connection, self.response
+        # Nobody reached: who would have been.
+        meant = str(plan.addresses[0]) if plan and plan.addresses else None
+        self._record(
+            Hop(
+                url=self.target.redacted,
+                status=None if response is None else response.status,
+                address=meant if connection is None else connection.address,
+                port=plan.port if plan else None,
+                tls=None if connection is None else connection.tls,
+                headers={} if response is None else shown_headers(response),
+                at=self._at,
+            )
+        )
+
+    def turn(self, response: aiohttp.ClientResponse) -> CheckedUrl:
+        """Find where a redirect leads, judged like a submitted URL.
+
+        Raises:
+            BadRedirect: Nowhere that we follow to.
+            TooManyRedirects: Too far, or in a circle.
+        """
+        hop = len(self._chain)
+        locations = response.headers.getall("Location", [])
+        raw = next_location(locations, self.target.text, hop, self.settings)
+        try:
+            target = check_url(raw, self.settings)
+        except InvalidUrl as error:
+            raise BadRedirect(hop=hop, reason=error.reason) from error
+        check_redirect(target.text, self._chain, self.settings)
+        return target
+
+    def accept(self, response: aiohttp.ClientResponse) -> int:
+        """Read the status of an answer to what was sent.
+
+        Raises:
+            SourceStatus: Any but those of success; a redirect is none.
+        """
+        if 200 <= response.status < 300:
+            return response.status
+        wait = retry_after(response.headers.getall("Retry-After", []), datetime.now(UTC))
+        raise SourceStatus(status=response.status, retry_after_seconds=wait)
+
+    def judge(self, response: aiohttp.ClientResponse) -> Source:
+        """Judge the final head.
+
+        Raises:
+            SourceStatus: No bytes come with this status.
+            BadResponse: The head contradicts itself or the request.
+            EncodingForbidden: The bytes are coded.
+        """
+        wanted = self.request.wanted(URL(self.target.text, encoded=True).raw_path)
+        version = response.version or (0, 0)
+        reply = Reply(
+            status=response.status,
+            version=(version[0], version[1]),
+            reason=response.reason or "",
+            fields=tuple(response.headers.items()),
+        )
+        head = check_head(reply, wanted, self.settings, datetime.now(UTC))
+        return Source(response, head, self.settings)

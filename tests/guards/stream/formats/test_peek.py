@@ -1,0 +1,67 @@
+"""What is inside a packed image: looked at far enough to judge it, and no farther."""
+
+import bz2
+import gzip
+import lzma
+import zlib
+
+import pytest
+
+from tests.guards.stream.formats.build import mbr, qcow2
+from tests.guards.stream.formats.corpus import broken_rules, inspected
+from tests.guards.stream.formats.hostile_packed import NOISE, pack_zip
+
+PACKERS = {"gzip": gzip.compress, "xz": lzma.compress, "bzip2": bz2.compress, "zip": pack_zip}
+
+
+@pytest.mark.parametrize("packer", PACKERS)
+@pytest.mark.parametrize("size", [1_024, 65_535, 65_536, 65_537, 1 << 20])
+def test_inside_is_found(packer: str, size: int) -> None:
+    """Whatever packed it, and however long it is, what is inside is found."""
+    found = inspected(PACKERS[packer](mbr(size=size))).report()
+    assert found.inside is not None
+    assert (found.format, found.inside.format) == (packer, "mbr")
+    assert found.facts["inside"] == "raw disk image, MBR"
+
+
+@pytest.mark.parametrize("packer", PACKERS)
+def test_noise_inside_is_read_whole(packer: str) -> None:
+    """What does not get smaller by packing takes more than the head, and is still looked at."""
+    found = inspected(PACKERS[packer](NOISE)).report()
+    assert found.inside is not None
+    assert found.inside.format == "unknown"
+
+
+def test_virtual_size_is_that_of_the_inside() -> None:
+    """A packed QCOW2 describes the disk that the QCOW2 does."""
+    assert inspected(gzip.compress(qcow2())).report().virtual_bytes == 4 << 20
+    assert inspected(lzma.compress(qcow2())).report().virtual_bytes == 4 << 20
+
+
+def test_members_count_as_one() -> None:
+    """An image packed in pieces is one image."""
+    pieces = b"".join(gzip.compress(mbr()[at : at + 100_000]) for at in range(0, 1 << 20, 100_000))
+    found = inspected(pieces).report()
+    assert found.inside is not None
+    assert found.inside.format == "mbr"
+
+
+def test_endless_packing_is_refused() -> None:
+    """A megabyte that unpacks to next to nothing is not worth more."""
+    packer = zlib.compressobj(wbits=31)
+    stream = packer.compress(b"x") + packer.flush(zlib.Z_FULL_FLUSH)
+    stream += packer.flush(zlib.Z_FULL_FLUSH) + b"\0\0\0\xff\xff" * 300_000
+    assert broken_rules(stream) == {"packed-damaged"}
+
+
+def test_cut_inside_the_head_is_refused() -> None:
+    """A stream that ends before its image's first 64 KiB do is cut short."""
+    assert broken_rules(gzip.compress(NOISE)[:50_000]) == {"packed-damaged"}
+
+
+def test_unknown_zip_is_left_closed() -> None:
+    """A member that is encrypted, or that begins with no header, is not opened."""
+    image = bytearray(pack_zip(mbr()))
+    image[6] |= 1
+    assert inspected(bytes(image)).report().inside is None
+    assert inspected(b"PK\7\x08" + pack_zip(mbr())).report().inside is None

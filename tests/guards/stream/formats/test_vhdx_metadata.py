@@ -1,0 +1,72 @@
+"""VHDX's metadata: valid values pass, and any other is refused by its rule."""
+
+import struct
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.guards.stream.formats.build import MIB, VHDX_ITEMS, patch, vhdx
+from tests.guards.stream.formats.corpus import broken_rules, inspected
+from tests.guards.stream.formats.spoil import outside
+
+BLOCKS = tuple(1 << bit for bit in range(20, 29))
+
+
+def with_item(name: str, layout: str, *values: int) -> bytes:
+    """Make a VHDX with other values in one item."""
+    known, _, flags = VHDX_ITEMS[name]
+    return vhdx(items=VHDX_ITEMS | {name: (known, struct.pack(layout, *values), flags)})
+
+
+@settings(max_examples=6, deadline=None)
+@given(block=outside(32, *BLOCKS))
+def test_block_size_is_checked(block: int) -> None:
+    """Blocks are powers of two from 1 to 256 MiB."""
+    assert broken_rules(with_item("parameters", "<II", block, 0)) == {"vhdx-block"}
+
+
+@settings(max_examples=6, deadline=None)
+@given(sector=outside(32, 512, 4096))
+def test_sector_size_is_checked(sector: int) -> None:
+    """Sectors are 512 or 4096 bytes."""
+    assert broken_rules(with_item("logical", "<I", sector)) == {"vhdx-sector"}
+
+
+@settings(max_examples=6, deadline=None)
+@given(size=st.just(0) | st.integers((64 << 40) + 1, (1 << 64) - 1) | st.integers(1, 511))
+def test_disk_size_is_checked(size: int) -> None:
+    """Disks are whole sectors, up to 64 TiB."""
+    assert "vhdx-size" in broken_rules(with_item("size", "<Q", size))
+
+
+@pytest.mark.parametrize("flags", [2, 3])
+def test_parents_are_refused(flags: int) -> None:
+    """An image that needs its parent is refused, whatever its other flag says."""
+    assert broken_rules(with_item("parameters", "<II", MIB, flags)) == {"vhdx-parent"}
+
+
+def test_four_kilobyte_sectors_pass() -> None:
+    """Disks with sectors of 4096 bytes are usual."""
+    assert inspected(with_item("logical", "<I", 4096)).report().is_safe
+
+
+@settings(max_examples=8, deadline=None)
+@given(offset=st.integers(0, 64 * 1024 - 1) | st.integers(MIB - 7, (1 << 32) - 1))
+def test_items_lie_inside_their_region(offset: int) -> None:
+    """An item before the table's end or behind its region is refused."""
+    entry = 2 * MIB + 32 + 32 + 16
+    assert broken_rules(patch(vhdx(), entry, "<I", offset)) == {"vhdx-metadata"}
+
+
+def test_items_may_not_overlap() -> None:
+    """Two items at one place would be read as each other."""
+    entry = 2 * MIB + 32 + 32 + 16
+    assert broken_rules(patch(vhdx(), entry, "<I", 64 * 1024 + 4)) == {"vhdx-metadata"}
+
+
+def test_items_come_in_any_order() -> None:
+    """The order of the items in the region is the writer's."""
+    names = list(VHDX_ITEMS)
+    shuffled = {name: VHDX_ITEMS[name] for name in [*names[2:], *names[:2]]}
+    assert inspected(vhdx(items=shuffled)).report().virtual_bytes == 4 * MIB

@@ -1,0 +1,76 @@
+"""What makes two imports one pull, and what is kept of a submission in the open."""
+
+import msgspec
+import pytest
+
+from fetcher.config import load_settings
+from fetcher.importer.records.requests import fingerprint, plain_request, secrets_of, shown, sums_request
+from fetcher.index import Secrets
+from fetcher.model import Digest, Submission
+
+URL = "https://a.example/x.img?sig=hush"
+WHOLE = Submission(
+    url=URL,
+    max_bytes=10,
+    headers={"Authorization": "Bearer hush"},
+    mirrors=("https://b.example/x.img?sig=hush",),
+    checksum_url="https://a.example/SHA256SUMS?sig=hush",
+    checksum_signature_url="https://c.example/SHA256SUMS.gpg?sig=hush",
+)
+
+
+def of(submission: Submission) -> str:
+    return fingerprint(secrets_of(submission), shown(submission), load_settings())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"url": URL + "x"},
+        {"headers": {"Authorization": "Bearer other"}},
+        {"headers": {}},
+        {"mirrors": ()},
+        {"checksum_url": None},
+        {"checksum_signature_url": None},
+        {"disk_format": "raw"},
+        {"container_format": "bare"},
+        {"max_bytes": 9},
+        {"checksum": Digest(algorithm="sha1", value="0" * 40)},
+    ],
+)
+def test_only_equal_requests_share(changes: dict[str, object]) -> None:
+    """Whoever knows other secrets, or claims something else of the bytes, gets a pull of their own."""
+    assert of(msgspec.structs.replace(WHOLE, **changes)) != of(WHOLE)
+
+
+def test_each_promises_its_own_digest() -> None:
+    """Names, tags and digests differ from import to import of one pull."""
+    changes = {"name": "n", "tags": ("t",), "checksum": Digest(algorithm="sha256", value="0" * 64)}
+    assert of(msgspec.structs.replace(WHOLE, **changes)) == of(WHOLE)
+
+
+def test_nothing_secret_is_shown() -> None:
+    """Neither queries nor the values of headers; the names of headers are."""
+    open_form = shown(WHOLE)
+    assert "hush" not in str(open_form)
+    assert list(open_form.headers) == ["Authorization"]
+
+
+def test_only_urls_without_secrets_are_remembered() -> None:
+    """A permission that was in a query or a header is forgotten with the import."""
+    assert plain_request(Secrets(url="https://a.example/x")) is not None
+    assert plain_request(Secrets(url=URL)) is None
+    assert plain_request(Secrets(url="https://a.example/x", headers={"X": "y"})) is None
+
+
+def test_headers_go_to_their_own_origin_alone() -> None:
+    """A checksum file elsewhere is asked for without the image's credentials."""
+    home = sums_request(secrets_of(WHOLE), load_settings(), "p")
+    assert home is not None
+    assert (home.file.headers, home.name) == (WHOLE.headers, "x.img")
+    moved = msgspec.structs.replace(WHOLE, checksum_url="https://b.example/SUMS")
+    away = sums_request(secrets_of(moved), load_settings(), "p")
+    assert away is not None
+    assert away.file.headers == {}
+    assert home.signature is not None
+    assert home.signature.headers == {}
