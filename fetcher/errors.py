@@ -613,6 +613,35 @@ class RangeNotSatisfiable(RequestRefused):
     size: int
 
 
+# --- unpacking --------------------------------------------------------------------------------
+
+
+@dataclass(eq=False, kw_only=True)
+class UnpackFailed(Rejection):
+    """The packed file is damaged, breaks a rule of its format, or exceeds a limit of unpacking."""
+
+    code = "unpack-failed"
+    title = "The {packing} file cannot be unpacked: {reason}."
+    advice = "{hint}"
+    packing: str
+    rule: str
+    reason: str
+    hint: str = "Download the file yourself and test it; if it is whole, unpack it and submit the disk image."
+
+
+@dataclass(eq=False, kw_only=True)
+class DiskUnclear(Rejection):
+    """The archive holds several disk images or none, and an image is made from exactly one."""
+
+    code = "disk-unclear"
+    title = "The {packing} archive does not tell which disk to use: {reason}. Its disks: {disks}."
+    advice = "{hint}"
+    packing: str
+    reason: str
+    disks: list[str]
+    hint: str = "Set disk to the name of one of the disks, or to its number in the order of the archive."
+
+
 def table() -> dict[str, type[Failure]]:
     """Every class of the table by its code, in the order of this file."""
     found: dict[str, type[Failure]] = {}

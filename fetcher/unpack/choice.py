@@ -1,0 +1,74 @@
+"""Tells the disk in an archive from what lies beside it, by its name, its size and its first bytes."""
+
+import re
+
+from fetcher.unpack.packings import recognise
+
+DISKS = frozenset(
+    """
+    raw img qcow qcow2 qcow3 qed vmdk vdi vhd vhdx vpc iso hdd hds dsk disk bin ami root rootfs ext4 wic
+    dd squashfs
+    """.split()  # noqa: SIM905 - read as a list of words
+)
+PACKED = frozenset(["gz", "xz", "zst", "zstd", "bz2", "lz4", "zip"])
+ARCHIVES = frozenset(["tar", "ova", "box", "tgz", "txz", "tzst", "tbz", "tbz2", "zip"])
+SIDE = frozenset(
+    """
+    txt md rst html htm pdf json xml yaml yml toml ini conf cfg csv log sh ps1 bat cmd py rb pl ovf mf
+    cert nvram vmx vmxf vmsd vbox vmtx sha sha1 sha256 sha384 sha512 sha224 md5 asc sig gpg pem crt sums
+    manifest packages license lic png jpg jpeg gif svg ico torrent url changelog zsync pkr tf
+    """.split()  # noqa: SIM905 - read as a list of words
+)
+SIDE_NAMES = re.compile(
+    r"(?:readme|licen[cs]e|copying|notice|change(?:s|log)|authors|install|version|news|vagrantfile|makefile"
+    r"|(?:sha|md5|b2|blake2)\d*-?(?:checksums?|sums?)|checksums?|manifest)(?:$|[.\-_])"
+)
+HIDDEN = re.compile(r"(?:^|/)(?:\._|__MACOSX/|\.DS_Store$|Thumbs\.db$)")
+DISK_MAGICS = (
+    b"QFI\xfb",
+    b"QED\0",
+    b"KDMV",
+    b"COWD",
+    b"conectix",
+    b"vhdxfile",
+    b"<<< ",
+    b"# Disk Descriptor",
+)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a member is what a desktop leaves in archives by itself."""
+    return HIDDEN.search(name) is not None
+
+
+def is_disk(name: str, size: int | None, head: bytes, *, max_side_bytes: int) -> bool:
+    """Whether a member is a disk image, or must be taken for one because nothing else says what it is.
+
+    Args:
+        name: With its folders.
+        size: Of its content; None where only its end will tell.
+        head: Its first 512 bytes.
+        max_side_bytes: A file that is not known by its name and is larger is a disk.
+    """
+    base = name.rpartition("/")[2].lower()
+    words = base.split(".")
+    extension = words[-1] if len(words) > 1 else ""
+    if extension in PACKED and len(words) > 2:
+        extension = words[-2]
+    if extension in DISKS or extension in ARCHIVES:
+        return True
+    if (size or 0) <= max_side_bytes and (extension in SIDE or SIDE_NAMES.match(base)):
+        return False
+    is_small = size is not None and size <= max_side_bytes
+    return not is_small or head.startswith(DISK_MAGICS) or head[510:512] == b"\x55\xaa" or _is_packed(head)
+
+
+def is_archive(name: str, head: bytes) -> bool:
+    """Whether a member is itself an archive, in which the disk lies."""
+    lower = name.lower()
+    is_named = lower.endswith((".ova", ".box", ".tgz", ".txz", ".tzst")) or ".tar." in lower
+    return recognise(head) in {"zip", "tar", "ova"} or is_named
+
+
+def _is_packed(head: bytes) -> bool:
+    return recognise(head) is not None

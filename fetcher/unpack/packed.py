@@ -1,0 +1,128 @@
+"""Unpacks a compressed file: its streams one after another, then zeros to its end.
+
+Every stream is read to its end and checked by its own check sums. What follows a stream is
+another one of the same format, or zeros, or nothing; anything else is refused.
+"""
+
+from collections.abc import Generator
+
+from fetcher.errors import UnpackFailed
+from fetcher.unpack.decoders import CODECS, DAMAGED, Codec, Decoder
+from fetcher.unpack.packings import MAGIC, is_skippable
+from fetcher.unpack.steps import NOTHING, Back, Exactly, Out, Step, Steps, Upto
+from fetcher.unpack.values import MAX_PIECE_BYTES, Layer, UnpackLimits
+
+MIN_SLICE_BYTES = 4_096
+"""A new stream gets its first bytes in so small a slice: a decoder copies what is behind its end, and with
+a thousand streams in one chunk that would be a thousand copies of the rest of it."""
+
+MAX_SLICE_BYTES = 131_072
+MAGIC_BYTES = 4
+CUT_SHORT = "the file ends in the middle"
+PACK_ANEW = "Pack it anew with the format's own tool and its defaults."
+
+
+def unpack_streams(layer: Layer, limits: UnpackLimits) -> Steps:
+    """Unpack a compressed file.
+
+    Raises:
+        UnpackFailed: The file is damaged, cut short, has something behind its end, has more streams
+            than the limit or needs more memory.
+    """
+    codec = CODECS[layer.packing]
+    while True:
+        magic = bytes((yield Exactly(MAGIC_BYTES)))
+        if not magic:
+            return
+        if not any(magic):
+            yield from _padding(codec, layer, len(magic))
+        elif codec.is_skipped and is_skippable(magic):
+            yield from _skippable(codec)
+            _count_stream(layer, limits)
+        elif magic.startswith(MAGIC[codec.key][:MAGIC_BYTES]):
+            yield from _stream(codec, limits, magic)
+            _count_stream(layer, limits)
+        elif MAGIC[codec.key].startswith(magic):
+            raise _failed(codec, "cut-short", CUT_SHORT)
+        else:
+            raise _failed(codec, "trailing-bytes", "something follows its end", "Remove what follows.")
+
+
+def _count_stream(layer: Layer, limits: UnpackLimits) -> None:
+    layer.streams += 1
+    if layer.streams > limits.max_streams:
+        reason = f"it has more than {limits.max_streams:,} compressed streams"
+        raise UnpackFailed(packing=layer.packing, rule="streams", reason=reason, hint=PACK_ANEW)
+
+
+def _stream(codec: Codec, limits: UnpackLimits, data: bytes | memoryview) -> Steps:
+    """Unpack one stream, whose magic has been read, and give back what was read behind it."""
+    decoder = codec.new(limits.max_window_bytes)
+    size = MIN_SLICE_BYTES
+    while True:
+        piece = decode(codec.key, decoder, data)
+        if piece:
+            yield Out(piece)
+        if decoder.eof:
+            break
+        data = NOTHING
+        if decoder.needs_input:
+            data = yield Upto(size)
+            if not data:
+                raise _failed(codec, "cut-short", CUT_SHORT)
+            size = min(size * 2, MAX_SLICE_BYTES)
+        elif not piece:
+            raise _failed(codec, "damaged", "its decoder makes no progress")
+    if decoder.unused_data:
+        yield Back(len(decoder.unused_data))
+
+
+def decode(packing: str, decoder: Decoder, data: bytes | memoryview) -> bytes:
+    """Ask a decoder for its next piece.
+
+    Raises:
+        UnpackFailed: The bytes are damaged, or need more memory than allowed.
+    """
+    try:
+        return decoder.decompress(data, MAX_PIECE_BYTES)
+    except DAMAGED as error:
+        text = str(error).lower()
+        if "memory" in text or "window" in text:
+            reason = "it needs more memory to be unpacked than allowed"
+            hint = "Pack it anew with a smaller window, for example with the tool's default level."
+            raise UnpackFailed(packing=packing, rule="memory", reason=reason, hint=hint) from error
+        raise UnpackFailed(packing=packing, rule="damaged", reason="its bytes are damaged") from error
+
+
+def _skippable(codec: Codec) -> Steps:
+    """Step over a frame without data, whose magic has been read."""
+    length = bytes((yield Exactly(4)))
+    if len(length) < 4:
+        raise _failed(codec, "cut-short", CUT_SHORT)
+    left = int.from_bytes(length, "little")
+    while left:
+        data = yield Upto(min(left, MAX_PIECE_BYTES))
+        if not data:
+            raise _failed(codec, "cut-short", CUT_SHORT)
+        left -= len(data)
+
+
+def _padding(codec: Codec, layer: Layer, seen: int) -> Generator[Step, bytes | memoryview, None]:
+    """Read zeros up to the end of the file or, where the format says so, up to another stream."""
+    layer.padding_bytes += seen
+    while data := (yield Upto(MAX_PIECE_BYTES)):
+        rest = bytes(data).lstrip(b"\0")
+        layer.padding_bytes += len(data) - len(rest)
+        if rest and codec.goes_on and layer.padding_bytes % codec.padding == 0:
+            yield Back(len(rest))
+            return
+        if rest:
+            raise _failed(codec, "trailing-bytes", "something follows its end", "Remove what follows.")
+    if layer.padding_bytes % codec.padding:
+        raise _failed(codec, "padding", "the zeros behind its end are not a multiple of 4")
+
+
+def _failed(codec: Codec, rule: str, reason: str, hint: str | None = None) -> UnpackFailed:
+    if hint is None:
+        return UnpackFailed(packing=codec.key, rule=rule, reason=reason)
+    return UnpackFailed(packing=codec.key, rule=rule, reason=reason, hint=hint)

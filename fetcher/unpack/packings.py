@@ -1,0 +1,59 @@
+"""Which packing the first bytes are: the magic of five compressed formats and zip, the checksum of a tar.
+
+Specifications: RFC 1952 (gzip), RFC 8878 (zstd), xz-file-format 1.2, LZ4 Frame Format 1.6,
+    PKWARE APPNOTE 6.3 (zip), POSIX.1-2017 "ustar Interchange Format".
+"""
+
+from fetcher.unpack.tar_headers import read_header
+
+HEAD_BYTES = 512
+"""What `recognise` wants to see: a header of tar; fewer only when the file is shorter."""
+
+MAGIC = {
+    "gzip": b"\x1f\x8b",
+    "xz": b"\xfd7zXZ\0",
+    "zstd": b"\x28\xb5\x2f\xfd",
+    "lz4": b"\x04\x22\x4d\x18",
+    "bzip2": b"BZh",
+}
+ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
+SKIPPABLE = range(0x184D_2A50, 0x184D_2A60)
+BZIP2_BLOCKS = (b"1AY&SY", b"\x17\x72\x45\x38\x50\x90")
+
+
+def is_skippable(magic: bytes) -> bool:
+    """Whether a frame of zstd or lz4 begins that holds no data."""
+    return len(magic) == 4 and int.from_bytes(magic, "little") in SKIPPABLE
+
+
+def recognise(head: bytes) -> str | None:
+    """Find the packing of a file by its first `HEAD_BYTES`; None: it is not packed, or not in a known way."""
+    head = _behind_skippable(head)
+    for key, magic in MAGIC.items():
+        if head.startswith(magic) and _is_plausible(key, head):
+            return key
+    if head.startswith(ZIP_MAGICS):
+        return "zip"
+    header = read_header(head[:HEAD_BYTES])
+    if header is None:
+        return None
+    return "ova" if header.name.lower().endswith(".ovf") else "tar"
+
+
+def _is_plausible(key: str, head: bytes) -> bool:
+    """Whether more than two or three bytes speak for a format; their decoders judge the rest."""
+    if key == "gzip":
+        return len(head) > 3 and head[2] == 8 and not head[3] & 0xE0
+    if key == "bzip2":
+        return head[3:4] in b"123456789" and head[4:10] in BZIP2_BLOCKS
+    return True
+
+
+def _behind_skippable(head: bytes) -> bytes:
+    """Step over the skippable frames that pzstd puts first."""
+    while is_skippable(head[:4]):
+        length = 8 + int.from_bytes(head[4:8], "little")
+        if length > len(head) - 4:
+            return head
+        head = head[length:]
+    return head

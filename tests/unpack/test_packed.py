@@ -1,0 +1,222 @@
+"""Compressed files: what real tools make comes out whole, and what is wrong with one is said."""
+
+import bz2
+import gzip
+import lzma
+
+import lz4.frame
+import pytest
+from backports import zstd
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fetcher.unpack import UnpackLimits, recognise
+from tests.unpack.making import DISK, LIMITS, MIB, PACKERS, make_disk, pack, refusal, rule, run, unpack
+
+SMALL = make_disk(20_000)
+CODECS = {
+    "gzip": gzip.compress,
+    "xz": lzma.compress,
+    "zstd": zstd.compress,
+    "bzip2": bz2.compress,
+    "lz4": lz4.frame.compress,
+}
+EVERY = pytest.mark.parametrize("codec", CODECS)
+
+
+@pytest.mark.parametrize("packer", PACKERS)
+def test_what_real_tools_pack_comes_out(packer: str) -> None:
+    """Every tool's files come out byte for byte, with the counts of both sides."""
+    packed = pack(packer, DISK)
+    out, unpacker = unpack(packed)
+    assert out == DISK
+    (layer,) = unpacker.plan.layers
+    expected = packer.split("-", maxsplit=1)[0].replace("pigz", "gzip")
+    assert (str(unpacker.plan), layer.bytes_in, layer.bytes_out) == (expected, len(packed), len(DISK))
+    assert layer.streams == 1
+    assert recognise(packed[:512]) == expected
+
+
+@EVERY
+@given(cuts=st.lists(st.integers(1, 700), max_size=60))
+@settings(max_examples=25, deadline=None)
+def test_cuts_change_nothing(codec: str, cuts: list[int]) -> None:
+    """Where chunks end is the source's choice; what comes out is the same."""
+    packed = CODECS[codec](SMALL[:9_000]) + CODECS[codec](SMALL[9_000:])
+    out, unpacker = unpack(packed, cut=cuts)
+    assert out == SMALL
+    assert unpacker.plan.layers[0].streams == 2
+
+
+@EVERY
+def test_byte_by_byte(codec: str) -> None:
+    """Even the shortest chunks come out whole."""
+    assert unpack(CODECS[codec](SMALL), cut=1)[0] == SMALL
+
+
+@EVERY
+def test_a_file_that_is_cut_is_refused_wherever(codec: str) -> None:
+    """No prefix passes: not one that ends in a header, in the data, or just before a check sum."""
+    packed = CODECS[codec](SMALL)
+    for end in {*range(12, 40), *range(40, len(packed) - 30, 997), *range(len(packed) - 30, len(packed))}:
+        assert rule(packed[:end]) in {"cut-short", "damaged"}, end
+
+
+@EVERY
+def test_a_flipped_bit_is_noticed(codec: str) -> None:
+    """Formats with a check sum never give out other bytes as if they were whole."""
+    packed = bytearray(CODECS[codec](SMALL))
+    for at in range(len(packed) // 2, len(packed) - 1, len(packed) // 19):
+        packed[at] ^= 0x10
+        try:
+            out, _ = unpack(bytes(packed))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is judged in the next line
+            assert getattr(error, "code", "") == "unpack-failed", error
+        else:
+            assert codec in {"zstd", "lz4"} or out == SMALL, at  # Their check sums are optional.
+        packed[at] ^= 0x10
+
+
+@EVERY
+@pytest.mark.parametrize("tail", [b"x", b"garbage", b"\0\0\0\0garbage", b"\x1f", b"\0" * 600 + b"\1"])
+def test_trailing_bytes_are_refused(codec: str, tail: bytes) -> None:
+    """What follows the end is neither dropped nor taken in silence."""
+    assert rule(CODECS[codec](SMALL) + tail) in {"trailing-bytes", "cut-short"}
+
+
+@EVERY
+@pytest.mark.parametrize("length", [4, 512, 10_240, 2 * MIB])
+def test_zeros_behind_the_end_are_stepped_over(codec: str, length: int) -> None:
+    """Tapes and tools pad with zeros."""
+    out, unpacker = unpack(CODECS[codec](SMALL) + bytes(length))
+    assert out == SMALL
+    assert unpacker.plan.layers[0].padding_bytes == length
+
+
+def test_padding_of_xz_follows_its_specification() -> None:
+    """It comes in fours, and another stream may follow it; elsewhere padding ends the file."""
+    stream = lzma.compress(SMALL)
+    assert unpack(stream + bytes(8) + stream + bytes(4))[0] == SMALL * 2
+    assert rule(stream + bytes(3)) == "padding"
+    assert rule(stream + bytes(6) + stream) == "trailing-bytes"
+    assert rule(gzip.compress(SMALL) + bytes(8) + gzip.compress(SMALL)) == "trailing-bytes"
+
+
+def test_skippable_frames_hold_nothing() -> None:
+    """Pzstd writes one before each frame, seekable zstd one at the end."""
+    frame = (0x184D2A5E).to_bytes(4, "little") + (12).to_bytes(4, "little") + b"x" * 12
+    for codec in ("zstd", "lz4"):
+        packed = CODECS[codec](SMALL)
+        both = packed + frame + packed + frame
+        assert unpack(both)[0] == SMALL * 2
+        assert unpack(both, cut=1)[0] == SMALL * 2
+        assert rule(packed + frame[:-1]) == "cut-short"
+        assert rule(packed + frame[:6]) == "cut-short"
+    assert unpack(frame + CODECS["zstd"](SMALL))[0] == SMALL
+
+
+def test_other_formats_do_not_follow() -> None:
+    """A stream of another format behind the end is something behind the end."""
+    assert rule(gzip.compress(SMALL) + lzma.compress(SMALL)) == "trailing-bytes"
+
+
+@EVERY
+def test_streams_have_a_cap(codec: str) -> None:
+    """At the limit passes, one past it is refused."""
+    limits = UnpackLimits(max_streams=5)
+    stream = CODECS[codec](b"x" * 100)
+    assert unpack(stream * 5, limits=limits)[0] == b"x" * 500
+    assert rule(stream * 6, limits=limits) == "streams"
+
+
+def test_many_tiny_streams_cost_no_copies() -> None:
+    """A chunk with ten thousand streams is not copied ten thousand times."""
+    packed = gzip.compress(b"") * 40_000 + gzip.compress(SMALL)
+    out, unpacker = unpack(packed, cut=MIB)
+    assert out == SMALL
+    assert unpacker.plan.layers[0].streams == 40_001
+
+
+@EVERY
+def test_cap_of_output(codec: str) -> None:
+    """Exactly the limit passes, and one byte less stops before anything past it comes out."""
+    packed = CODECS[codec](DISK)
+    assert unpack(packed, limits=UnpackLimits(max_output_bytes=len(DISK)))[0] == DISK
+    assert refusal(packed, limits=UnpackLimits(max_output_bytes=len(DISK) - 1)).code == "too-many-bytes"
+
+
+def test_memory_that_a_file_asks_for_is_bounded() -> None:
+    """A window past the limit is refused by its own name, before it is allocated."""
+    limits = UnpackLimits(max_window_bytes=8 * MIB)
+    big = run("xz", "-c", "-9", stdin=b"x")
+    assert unpack(big)[0] == b"x"
+    assert rule(big, limits=limits) == "memory"
+    wide = run("zstd", "-c", "-q", "--ultra", "--long=30", "--no-content-size", stdin=b"x" * 1000)
+    assert rule(wide) == "memory"
+
+
+@EVERY
+def test_packed_twice_is_refused(codec: str) -> None:
+    """Each format may come once; .gz.gz is a mistake or a trick."""
+    assert rule(CODECS[codec](CODECS[codec](SMALL))) == "nested"
+
+
+def test_formats_nest_up_to_the_limit() -> None:
+    """Three different ones are taken where the limit is three, four are not."""
+    packed = bz2.compress(lz4.frame.compress(lzma.compress(SMALL)))
+    out, unpacker = unpack(packed)
+    assert (out, str(unpacker.plan)) == (SMALL, "bzip2 > lz4 > xz")
+    assert rule(gzip.compress(packed)) == "nested"
+    assert rule(packed, limits=UnpackLimits(max_layers=2)) == "nested"
+
+
+@pytest.mark.parametrize("content", [b"", b"x", DISK, b"\x1f", b"BZh9 is how this text begins", bytes(5000)])
+def test_what_is_not_packed_comes_out_as_it_is(content: bytes) -> None:
+    """A plain disk passes, whatever its first bytes look like."""
+    out, unpacker = unpack(content)
+    assert (out, str(unpacker.plan), unpacker.weight) == (content, "as received", 0)
+
+
+@EVERY
+def test_empty_streams(codec: str) -> None:
+    """A packed nothing is nothing; whether that is an image is for others to say."""
+    assert unpack(CODECS[codec](b""))[0] == b""
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [b"\x1f\x8b\x08\x00" + bytes(20), b"\xfd7zXZ\0" + bytes(60), b"\x28\xb5\x2f\xfd" + b"\xff" * 60]
+    + [b"\x04\x22\x4d\x18" + b"\xff" * 60, b"BZh91AY&SY" + b"\xff" * 60],
+)
+def test_junk_behind_a_magic_is_damaged(packed: bytes) -> None:
+    """The decoders' own complaints become one typed failure."""
+    assert rule(packed) in {"damaged", "cut-short"}
+
+
+def test_weights_tell_the_dear_formats() -> None:
+    """A scheduler sees that xz and bzip2 cost ten times and more."""
+    assert unpack(lzma.compress(SMALL))[1].weight >= 8
+    assert unpack(bz2.compress(gzip.compress(SMALL)))[1].weight >= 17
+    assert unpack(gzip.compress(SMALL))[1].weight == 1
+
+
+def test_nothing_comes_after_a_failure() -> None:
+    """Whoever goes on after a refusal gets the refusal again, also at the end."""
+    _, unpacker = unpack(b"")
+    unpacker = type(unpacker)(limits=LIMITS)
+    bad = gzip.compress(SMALL)[:-8] + bytes(8)
+    for again in (unpacker.feed, unpacker.feed):
+        with pytest.raises(Exception, match="damaged"):
+            list(again(bad))
+    with pytest.raises(Exception, match="damaged"):
+        list(unpacker.finish())
+
+
+def test_dropped_iterator_is_not_gone_on_from() -> None:
+    """An iterator that was dropped halfway has lost bytes; going on would make another file."""
+    _, unpacker = unpack(b"")
+    unpacker = type(unpacker)(limits=LIMITS)
+    pieces = unpacker.feed(gzip.compress(DISK))
+    next(pieces)
+    with pytest.raises(RuntimeError, match="run to its end"):
+        unpacker.feed(b"x")
