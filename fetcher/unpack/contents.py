@@ -11,7 +11,7 @@ from fetcher.errors import DiskUnclear, TooManyBytes, UnpackFailed
 from fetcher.unpack.choice import is_archive, is_disk, is_hidden
 from fetcher.unpack.ovf import Appliance, OvfDisk
 from fetcher.unpack.packings import recognise
-from fetcher.unpack.papers import Paper, Papers, paper_of
+from fetcher.unpack.papers import Paper, Papers, folder_of, paper_of
 from fetcher.unpack.values import Evidence, Layer, UnpackLimits, shorten
 
 GIB, MIB = 1 << 30, 1 << 20
@@ -68,6 +68,9 @@ class Contents:
             TooManyBytes: It is the disk, and larger than the output may be.
         """
         name = self._note_name(name)
+        is_beside = folder_of(name) == self._papers.folder
+        if self._layer.packing == "ova" and self._papers.appliance is not None and not is_beside:
+            raise self._failed("member-name", "a member of an OVA is not beside its descriptor")
         self._papers.open(name, size)
         use = self._use(name, size, head)
         if use is Use.DISK:
@@ -93,8 +96,6 @@ class Contents:
         is_readable = plain.isprintable() and "\ufffd" not in plain and len(plain) <= MAX_NAME_CHARACTERS
         if not is_inside or not is_readable:
             raise self._failed("member-name", "the name of a member is no plain path inside the archive")
-        if self._layer.packing == "ova" and "/" in plain and not self._papers.folder:
-            raise self._failed("member-name", "the name of a member of an OVA has a folder")
         if plain in self._names:
             raise self._failed("member-name", "two members have the same name")
         self._names.add(plain)

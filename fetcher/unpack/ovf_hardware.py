@@ -4,6 +4,7 @@ Specification: DMTF DSP0243 2.1 section 8; CIM_ResourceAllocationSettingData.Res
 and values of properties are Nova's (nova.objects.fields).
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,6 +56,7 @@ DISTRIBUTIONS = {
     "gentoo": "gentoo",
 }
 LINUX_WORDS = (*[word for word in DISTRIBUTIONS if word != "freebsd"], "linux", "asianux", "mandriva")
+GUEST = re.compile(r"[A-Za-z0-9_]{1,64}")
 WINDOWS_WORDS = ("win", "longhorn")
 
 
@@ -141,7 +143,7 @@ def _note_system(system: Any, machine: Machine) -> None:
         kind = named.get("osType", "")
         words = [kind] if kind else [child.text or "" for child in node if _local(child.tag) == "Description"]
         guest = words[0].strip() if words else ""
-        if kind and kind.isascii() and kind.isalnum() and len(kind) <= 64:
+        if GUEST.fullmatch(kind):
             machine.properties["vmware_ostype"] = kind
         machine.properties |= guess_system(guest)
         return
