@@ -56,7 +56,11 @@ def _count_stream(layer: Layer, limits: UnpackLimits) -> None:
 
 
 def _stream(codec: Codec, limits: UnpackLimits, data: bytes | memoryview) -> Steps:
-    """Unpack one stream, whose magic has been read, and give back what was read behind it."""
+    """Unpack one stream, whose magic has been read, and give back what was read behind it.
+
+    The decoder gets slices of fixed lengths: where the source cuts its chunks decides nothing, not
+    even which one of two faults is found first.
+    """
     decoder = codec.new(limits.max_window_bytes)
     size = MIN_SLICE_BYTES
     while True:
@@ -67,7 +71,7 @@ def _stream(codec: Codec, limits: UnpackLimits, data: bytes | memoryview) -> Ste
             break
         data = NOTHING
         if decoder.needs_input:
-            data = yield Upto(size)
+            data = yield Exactly(size)
             if not data:
                 raise _failed(codec, "cut-short", CUT_SHORT)
             size = min(size * 2, MAX_SLICE_BYTES)

@@ -27,7 +27,7 @@ class Upto(NamedTuple):
 
 
 class Back(NamedTuple):
-    """A return of the last bytes of what `Upto` gave, to be read again.
+    """A return of the last bytes of the answer before, to be read again.
 
     Args:
         length: In bytes.
@@ -65,6 +65,7 @@ class Driver:
         self._held = bytearray()
         self._view = memoryview(NOTHING)
         self._at = 0
+        self._last: bytes | memoryview = NOTHING
         self._step: Step | None = next(steps)
 
     def feed(self, data: memoryview) -> Iterator[Piece]:
@@ -72,7 +73,7 @@ class Driver:
         self.layer.bytes_in += len(data)
         self._view, self._at = data, 0
         yield from self._run(is_last=False)
-        self._view = memoryview(NOTHING)
+        self._view, self._at, self._last = memoryview(NOTHING), 0, NOTHING
 
     def finish(self) -> Iterator[Piece]:
         """Answer what is still asked for with what there is, until the generator ends."""
@@ -84,7 +85,7 @@ class Driver:
                 yield step.piece
                 self._send(NOTHING)
             elif isinstance(step, Back):
-                self._at -= step.length
+                self._put_back(step.length)
                 self._send(NOTHING)
             elif not self._serve(step, is_last=is_last):
                 return
@@ -106,7 +107,16 @@ class Driver:
             return True
         return False
 
+    def _put_back(self, length: int) -> None:
+        """Let bytes be read again, also those that came with an earlier chunk."""
+        if length <= self._at:
+            self._at -= length
+        else:
+            self._view = memoryview(bytes(self._last[-length:]) + self._view[self._at :])
+            self._at = 0
+
     def _send(self, answer: bytes | memoryview) -> None:
+        self._last = answer or self._last
         try:
             self._step = self._steps.send(answer)
         except StopIteration:

@@ -112,7 +112,7 @@ class Zip:
         while not decoder.eof:
             data = NOTHING
             if decoder.needs_input:
-                data = (yield Upto(min(size, left - used))) if left > used else NOTHING
+                data = (yield Exactly(min(size, left - used))) if left > used else NOTHING
                 if not data:
                     raise broken(
                         "cut-short", CUT_SHORT if left > used else "a member is longer than its header says"

@@ -11,20 +11,26 @@ DISK = b"KDMV" + make_disk(60_000)[4:]
 SECOND = b"KDMV" + make_disk(30_000, seed=9)[4:]
 
 ENVELOPE = """<?xml version="1.0" encoding="UTF-8"?>
-<Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1" xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1"
+<Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1"
+ xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1"
  xmlns:rasd="http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData"
  xmlns:vmw="http://www.vmware.com/schema/ovf" xmlns:vbox="http://www.virtualbox.org/ovf/machine">
 <References>{files}</References>
 <DiskSection><Info>Disks</Info>{disks}</DiskSection>
 <VirtualSystem ovf:id="vm"><Info>A machine</Info>
-<OperatingSystemSection ovf:id="94" {os}><Info>OS</Info><Description>{words}</Description></OperatingSystemSection>
+<OperatingSystemSection ovf:id="94" {os}>
+<Info>OS</Info>
+<Description>{words}</Description></OperatingSystemSection>
 <VirtualHardwareSection><Info>Hardware</Info>
 {items}{config}
 </VirtualHardwareSection></VirtualSystem></Envelope>
 """
 FILE = '<File ovf:href="disk1.vmdk" ovf:id="file1"/>'
 VMDK = 'ovf:format="http://www.vmware.com/interfaces/specifications/vmdk.html#streamOptimized"'
-DISK_LINE = f'<Disk ovf:capacity="20" ovf:capacityAllocationUnits="byte * 2^30" ovf:diskId="d1" ovf:fileRef="file1" {VMDK}/>'
+DISK_LINE = (
+    '<Disk ovf:capacity="20" ovf:capacityAllocationUnits="byte * 2^30" ovf:diskId="d1"'
+    f' ovf:fileRef="file1" {VMDK}/>'
+)
 MEMORY = (
     "<Item><rasd:AllocationUnits>byte * 2^20</rasd:AllocationUnits><rasd:InstanceID>2</rasd:InstanceID>"
     "<rasd:ResourceType>4</rasd:ResourceType><rasd:VirtualQuantity>2048</rasd:VirtualQuantity></Item>"
@@ -54,6 +60,7 @@ ITEMS = CPU + MEMORY + item(6, "3", "lsilogic") + item(10, "7", "VmxNet3") + dri
 
 
 def descriptor(
+    *,
     files: str = FILE,
     disks: str = DISK_LINE,
     items: str = ITEMS,

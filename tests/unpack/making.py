@@ -72,6 +72,14 @@ def refusal(packed: bytes, **more: object) -> Failure:
     return caught.value
 
 
+def outcome(packed: bytes) -> bytes | Failure:
+    """Return what comes out, or how it ends; anything but a typed failure fails the test."""
+    try:
+        return unpack(packed)[0]
+    except Failure as failure:
+        return failure
+
+
 def rule(packed: bytes, **more: object) -> str:
     """Return the rule that it breaks, or the code of the failure."""
     failure = refusal(packed, **more)

@@ -79,7 +79,7 @@ def test_cuts_change_nothing(cuts: list[int]) -> None:
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 1, 0), (1, 2, 0), (2, 0, 1)])
 def test_any_order(order: tuple[int, ...]) -> None:
-    """A descriptor that comes late confirms the one disk that came before it, and the manifest still counts."""
+    """A late descriptor confirms the one disk that came before it, and the manifest still counts."""
     members = appliance()
     members.append(manifest(members))
     out, unpacker = unpack(make_tar([members[place] for place in order], format=USTAR))
@@ -196,23 +196,29 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
         "manifest",
     ),
     "30,000 members": (make_tar([*appliance(), *[(f"{n}", b"") for n in range(30_000)]]), "members"),
-    "path in reference": (make_tar(appliance(descriptor(FILE.replace("disk1", "../disk1")))), "reference"),
-    "url in reference": (
-        make_tar(appliance(descriptor(FILE.replace("disk1", "http://x/disk1")))),
+    "path in reference": (
+        make_tar(appliance(descriptor(files=FILE.replace("disk1", "../disk1")))),
         "reference",
     ),
-    "empty reference": (make_tar(appliance(descriptor(FILE.replace("disk1.vmdk", "")))), "reference"),
-    "missing file": (make_tar(appliance(descriptor(FILE + FILE.replace("1", "2")))), "reference"),
+    "url in reference": (
+        make_tar(appliance(descriptor(files=FILE.replace("disk1", "http://x/disk1")))),
+        "reference",
+    ),
+    "empty reference": (make_tar(appliance(descriptor(files=FILE.replace("disk1.vmdk", "")))), "reference"),
+    "missing file": (make_tar(appliance(descriptor(files=FILE + FILE.replace("1", "2")))), "reference"),
     "missing disk": (make_tar(appliance()[:1]), "disk-unclear"),
     "no reference": (make_tar(appliance(descriptor(files=""))), "reference"),
-    "same id twice": (make_tar(appliance(descriptor(FILE + FILE.replace("disk1", "disk2")))), "reference"),
+    "same id twice": (
+        make_tar(appliance(descriptor(files=FILE + FILE.replace("disk1", "disk2")))),
+        "reference",
+    ),
     "parent": (
         make_tar(appliance(descriptor(disks=DISK_LINE.replace("<Disk", '<Disk ovf:parentRef="p"')))),
         "parent",
     ),
-    "chunks": (make_tar(appliance(descriptor(FILE.replace("/>", ' ovf:chunkSize="9"/>')))), "chunks"),
+    "chunks": (make_tar(appliance(descriptor(files=FILE.replace("/>", ' ovf:chunkSize="9"/>')))), "chunks"),
     "bzip2": (
-        make_tar(appliance(descriptor(FILE.replace("/>", ' ovf:compression="bzip2"/>')))),
+        make_tar(appliance(descriptor(files=FILE.replace("/>", ' ovf:compression="bzip2"/>')))),
         "compression",
     ),
     "capacity": (make_tar(appliance(descriptor(disks=DISK_LINE.replace('"20"', '"-1"')))), "capacity"),
@@ -283,9 +289,10 @@ def test_a_size_of_eight_gibibytes_in_binary() -> None:
         ("20480", "MegaBytes", 20),
         ("20", "GB", 20),
         ("21", "GiB", 21),
-    ]
-    + [("1", "byte * 2^40", 1024), ("1073741825", "byte", 2), ("1073741824", "", 1), ("20971520", "KB", 20)]
-    + [
+        ("1", "byte * 2^40", 1024),
+        ("1073741825", "byte", 2),
+        ("1073741824", "", 1),
+        ("20971520", "KB", 20),
         ("20", "byte*2^30", 20),
         ("2", "bytes * 10^9", 2),
         ("8", "byte * 1073741824", 8),

@@ -124,7 +124,10 @@ def test_folders_are_taken(folder: Path) -> None:
     """`tar -c folder` begins with the folder itself."""
     (folder / "in").mkdir()
     (folder / "in/x.qcow2").write_bytes(b"QFI\xfb" + SMALL)
-    assert unpack(run("tar", "-cf", "-", "in", cwd=folder))[0] == b"QFI\xfb" + SMALL
+    for what in ("in", "./in", "in/"):
+        assert unpack(run("tar", "-cf", "-", what, cwd=folder))[0] == b"QFI\xfb" + SMALL
+    (folder / "disk.raw").unlink()
+    assert unpack(run("tar", "-cf", "-", ".", cwd=folder))[0] == b"QFI\xfb" + SMALL
 
 
 def test_two_disks_are_refused_naming_them() -> None:
@@ -259,7 +262,7 @@ def old_sparse(pieces: list[tuple[int, int]], real: int, content: bytes) -> byte
 
 
 def test_lying_sparse_maps() -> None:
-    """Regions over one another, behind the end, or not of the stored length are refused; a bomb meets its cap."""
+    """Regions that overlap, lie behind the end or are not what is stored are refused; a bomb is stopped."""
     assert unpack(old_sparse([(0, 512), (4096, 512)], 8192, SMALL[:1024]))[0] == (
         SMALL[:512] + bytes(3584) + SMALL[512:1024] + bytes(3584)
     )

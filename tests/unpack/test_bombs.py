@@ -1,0 +1,102 @@
+"""Bombs: every one stops within a mebibyte of the cap, in bounded memory."""
+
+import bz2
+import functools
+import gzip
+import lzma
+import tracemalloc
+import zipfile
+from collections.abc import Callable
+
+import lz4.frame
+import pytest
+from backports import zstd
+
+from fetcher.errors import TooManyBytes
+from fetcher.unpack import MAX_PIECE_BYTES, Unpacker, UnpackLimits
+from tests.unpack.making import MIB, make_tar, make_zip
+from tests.unpack.test_tar import old_sparse
+
+BOMB_BYTES = 256 * MIB
+CAP = 16 * MIB
+
+
+def in_tar(pack: Callable[[bytes], bytes]) -> Callable[[], bytes]:
+    """Pack a tar of an ordinary disk, behind which zeros go on and on."""
+    return lambda: pack(make_tar([("disk.raw", b"\xfa" * 100_000)]) + bytes(BOMB_BYTES))
+
+
+@functools.cache
+def made(name: str) -> bytes:
+    """Make a bomb, once."""
+    return BOMBS[name]()
+
+
+BOMBS: dict[str, Callable[[], bytes]] = {
+    "gzip": lambda: gzip.compress(bytes(BOMB_BYTES), 6),
+    "gzip members": lambda: gzip.compress(bytes(MIB), 9) * 256,
+    "xz": lambda: lzma.compress(bytes(BOMB_BYTES), preset=1),
+    "zstd": lambda: zstd.compress(bytes(BOMB_BYTES)),
+    "zstd window": lambda: zstd.compress(
+        bytes(BOMB_BYTES),
+        options={
+            zstd.CompressionParameter.window_log: 27,
+            zstd.CompressionParameter.enable_long_distance_matching: 1,
+        },
+    ),
+    "bzip2": lambda: bz2.compress(bytes(BOMB_BYTES), 9),
+    "lz4": lambda: lz4.frame.compress(
+        bytes(BOMB_BYTES), block_size=lz4.frame.BLOCKSIZE_MAX4MB, store_size=False
+    ),
+    "zip": lambda: make_zip([("disk.raw", bytes(BOMB_BYTES))]),
+    "zip beside": lambda: make_zip(
+        [("a.txt", bytes(MIB)), ("b.raw", bytes(BOMB_BYTES))], zipfile.ZIP_DEFLATED
+    ),
+    "gzip of xz": lambda: gzip.compress(lzma.compress(bytes(BOMB_BYTES), preset=1)),
+    "sparse tar": lambda: old_sparse([(0, 512)], BOMB_BYTES, b"\xfa" * 512),
+    "gzip of a tar's end": in_tar(lambda tar: gzip.compress(tar, 6)),
+    "zstd of a tar's end": in_tar(zstd.compress),
+    "zip of xz": lambda: make_zip([("disk.raw.xz", lzma.compress(bytes(BOMB_BYTES), preset=1))]),
+}
+
+
+def blow(name: str, unpacker: Unpacker) -> tuple[int, bool]:
+    """Unpack a bomb; return how many bytes came out, and whether the cap stopped it."""
+    out, packed = 0, made(name)
+    try:
+        for at in range(0, len(packed), 262_144):
+            for piece in unpacker.feed(packed[at : at + 262_144]):
+                out += len(piece)
+                assert len(piece) <= MAX_PIECE_BYTES
+        for piece in unpacker.finish():
+            out += len(piece)
+    except TooManyBytes:
+        return out, True
+    return out, False
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_bombs_stop_at_the_cap(name: str) -> None:
+    """Nothing past the cap comes out, and what is held meanwhile is a few pieces."""
+    assert len(made(name)) < 8 * MIB
+    limits = UnpackLimits(max_output_bytes=CAP, max_layer_bytes=CAP)
+    unpacker = Unpacker(limits=limits, tells_zeros=True)
+    tracemalloc.start()
+    try:
+        out, is_stopped = blow(name, unpacker)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert is_stopped
+    assert out <= CAP
+    made_bytes = max((layer.bytes_out for layer in unpacker.plan.layers), default=0)
+    assert made_bytes <= CAP + MAX_PIECE_BYTES
+    assert peak < 12 * MIB
+
+
+@pytest.mark.parametrize("name", ["gzip", "xz", "zstd", "bzip2", "lz4"])
+def test_the_cap_is_not_early(name: str) -> None:
+    """What fits comes out to the last byte before the refusal: the cap counts output, not guesses."""
+    out, is_stopped = blow(name, Unpacker(limits=UnpackLimits(max_output_bytes=CAP)))
+    assert is_stopped
+    assert CAP - MAX_PIECE_BYTES <= out <= CAP
