@@ -33,7 +33,6 @@ REGULAR, FOLDER, GNU_SPARSE = "0", "5", "S"
 PAX_LOCAL, PAX_GLOBAL, GNU_NAME, GNU_LINK = "x", "g", "L", "K"
 IGNORED = "V"  # A volume's label, which has no content.
 MAX_NAME_BYTES = 4_096
-MAX_MAP_TEXT = 2_097_152
 CUT_SHORT = "the archive ends in the middle"
 
 Read = Generator[Step, bytes | memoryview, bytes]
@@ -45,6 +44,7 @@ class _Pending:
 
     records: dict[str, str] = field(default_factory=dict)
     name: str | None = None
+    header_bytes: int = 0
 
 
 class Tar:
@@ -61,6 +61,7 @@ class Tar:
         self._limits = limits
         self._contents = contents
         self._global: dict[str, str] = {}
+        self._global_bytes = 0
         self._headers = 0
 
     def steps(self) -> Steps:
@@ -92,8 +93,10 @@ class Tar:
         """Read a header that speaks of the next member; false when it is a member itself."""
         size = header.size or 0
         if header.kind in PAX_LOCAL + PAX_GLOBAL:
-            if (size > self._limits.max_header_bytes and header.kind == PAX_GLOBAL) or size > MAX_MAP_TEXT:
-                raise broken("header", "an extended header is too long")
+            pending.header_bytes += size
+            self._global_bytes += size if header.kind == PAX_GLOBAL else 0
+            if max(pending.header_bytes, self._global_bytes) > self._limits.max_header_bytes:
+                raise broken("header", "its extended headers are too long")
             records = read_records((yield from padded(size)))
             pending.records |= records
             if header.kind == PAX_GLOBAL:
@@ -222,7 +225,7 @@ class Tar:
         """Read a map of pax format 1.0: a count and numbers, a line each, before the content."""
         text, lines, wanted = bytearray(), 0, 0
         while not wanted or lines < wanted:
-            if len(text) >= min(stored, MAX_MAP_TEXT):
+            if len(text) >= min(stored, self._limits.max_header_bytes):
                 raise broken("sparse", "the map of a sparse file is malformed")
             block = yield from exactly(BLOCK_BYTES)
             text += block

@@ -52,7 +52,8 @@ def read_header(block: bytes) -> Header | None:
     if magic == b"ustar\x0000" and prefix[0]:
         path = f"{_text(prefix)}/{path}"
     flag = "0" if kind in b"\0007" else kind.decode("latin-1")
-    return Header(name=path, size=read_number(size), kind=flag, block=block)
+    is_blank = not size.strip(b" \0")  # As a volume's label has it.
+    return Header(name=path, size=0 if is_blank else read_number(size), kind=flag, block=block)
 
 
 def read_number(field: bytes) -> int | None:

@@ -55,7 +55,7 @@ class UnpackLimits:
         max_side_bytes: Of a file beside the disk whose kind is not known: larger ones may be a disk.
         max_descriptor_bytes: Of an OVF descriptor, which is read as a whole.
         max_manifest_bytes: Of a manifest or of a box's metadata, likewise.
-        max_header_bytes: Of one extended tar header, likewise.
+        max_header_bytes: Of the extended headers of one tar member: the map of a sparse file is long.
     """
 
     max_output_bytes: int = 1 << 40
@@ -67,7 +67,7 @@ class UnpackLimits:
     max_side_bytes: int = 1 << 20
     max_descriptor_bytes: int = 1 << 20
     max_manifest_bytes: int = 64 << 10
-    max_header_bytes: int = 64 << 10
+    max_header_bytes: int = 2 << 20
 
 
 @dataclass(kw_only=True)

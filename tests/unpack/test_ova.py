@@ -377,3 +377,12 @@ def test_senseless_hardware_suggests_nothing() -> None:
     assert unpacker.evidence.min_ram_mib is None
     assert unpacker.evidence.facts == {"disks": 1, "systems": 1}
     assert set(unpacker.evidence.properties) == {"hw_disk_bus", "hw_scsi_model"}
+
+
+def test_a_choice_that_the_late_descriptor_sees_otherwise() -> None:
+    """A number counts the members before the descriptor; an id of the descriptor comes too late for them."""
+    members = appliance(two_disks(), ("disk2.vmdk", SECOND))
+    late = [members[1], members[2], members[0]]
+    assert unpack(make_tar(late, format=USTAR), disk="disk2.vmdk")[0] == SECOND
+    assert refusal(make_tar(late, format=USTAR), disk="d1").code == "disk-unclear"
+    assert unpack(make_tar(late, format=USTAR), disk="1")[0] == DISK

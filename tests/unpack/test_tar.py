@@ -331,3 +331,75 @@ def test_a_packed_disk_in_a_packed_tar() -> None:
         info.size = len(SMALL)
         archive.addfile(info, io.BytesIO(SMALL))
     assert unpack(target.getvalue())[0] == SMALL
+
+
+def test_a_disk_that_begins_with_a_hole() -> None:
+    """Zeros in front are a disk's as well."""
+    packed = old_sparse([(4096, 512)], 8192, SMALL[:512])
+    expected = bytes(4096) + SMALL[:512] + bytes(3584)
+    assert unpack(packed)[0] == unpack(packed, tells_zeros=True)[0] == expected
+
+
+def test_a_label_is_no_member(folder: Path) -> None:
+    """`tar -V` puts the volume's name first."""
+    packed = run("tar", "-V", "backup", "-cf", "-", "disk.raw", cwd=folder)
+    assert unpack(packed)[0] == (folder / "disk.raw").read_bytes()
+
+
+def header(kind: bytes, content: bytes) -> bytes:
+    """Make one header of a kind with its content."""
+    packed = bytearray(make_tar([("x", content)], format=tarfile.USTAR_FORMAT))
+    packed[156:157] = kind
+    packed[148:156] = b" " * 8
+    packed[148:156] = b"%06o\0 " % sum(packed[:512])
+    return bytes(packed[: 512 + -(-len(content) // 512) * 512])
+
+
+RECORD = b"30000 comment=" + b"x" * 29_985 + b"\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        (header(b"x", b" " * (3 << 20)), "header"),
+        (header(b"x", RECORD) * 100, "header"),
+        (header(b"g", RECORD) * 100, "header"),
+        (header(b"L", b"n" * 5_000), "header"),
+        (header(b"K", b"n" * 5_000), "header"),
+        (header(b"L", b"../disk.raw\0"), "member-name"),
+        (header(b"5", b"content"), "member-type"),
+        (header(b"V", b"content"), "member-type"),
+        (header(b"M", b"content"), "member-type"),
+        (header(b"Z", b"content"), "member-type"),
+    ],
+)
+def test_headers_that_are_refused(before: bytes, expected: str) -> None:
+    """Extended headers have a cap, also together; folders have no content; what is unknown is no file."""
+    assert rule(before + make_tar([("disk.raw", SMALL)])) == expected
+
+
+def test_maps_in_front_of_the_content() -> None:
+    """A map of pax 1.0 with too many or senseless numbers, or without an end."""
+
+    def change(info: tarfile.TarInfo) -> None:
+        info.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "512"}
+
+    for text in (b"9999999\n", b"x\n", b"12345678\n", b"2\n0\n"):
+        packed = make_tar([("disk.raw", text.ljust(512, b"1"))], change, format=tarfile.PAX_FORMAT)
+        assert rule(packed) == "sparse", text
+
+
+def test_old_map_with_junk() -> None:
+    """Numbers that are none, and a map that never ends."""
+    packed = bytearray(old_sparse([(0, 512)], 8192, SMALL[:512]))
+    for at in (390, 485):
+        broken = bytearray(packed)
+        broken[at] = ord("x")
+        broken[148:156] = b" " * 8
+        broken[148:156] = b"%06o\0 " % sum(broken[:512])
+        assert rule(bytes(broken)) == "sparse"
+    packed[482] = 1
+    packed[148:156] = b" " * 8
+    packed[148:156] = b"%06o\0 " % sum(packed[:512])
+    block = b"".join(b"%011o\0%011o\0" % (number, 0) for number in range(21)) + b"\1" + bytes(7)
+    assert rule(bytes(packed[:512]) + block * 7_000) == "sparse"
