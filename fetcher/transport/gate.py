@@ -67,7 +67,8 @@ class Gate:
         """Open a source: follow redirects, judge every hop, return at the head of the answer.
 
         A range that is not honoured to the letter is asked for anew as a
-        whole, unless it has an end; the source's `offset` tells which it is.
+        whole, unless it has an end or is asked of the place that a first
+        answer came from; the source's `offset` tells which it is.
 
         Args:
             request: The URL and which part of what is behind it.
@@ -134,7 +135,7 @@ class Gate:
             async with asyncio.timeout(seconds):
                 while True:
                     response = await self._ask(chain, stack)
-                    if response.status not in REDIRECTS:
+                    if response.status not in REDIRECTS or not chain.request.follows:
                         return self._hasten(chain, chain.judge(response))
                     chain.target = chain.turn(response)
                     # The body of a redirect is never read: its connection ends here.
@@ -180,7 +181,7 @@ class Gate:
         host, port = (proxy.raw_host or "", proxy.port or 0) if proxy else (target.host, target.port)
         if proxy:
             _judge_behind_proxy(target, settings)
-        literal = as_address(host)
+        literal = as_address(host if proxy else chain.request.address or host)
         addresses = [literal] if literal else await self._names.resolve(host, settings, chain.request.project)
         chain.plan = Plan(host, port, addresses, settings, is_proxy=bool(proxy))
         chain.plan.judge()
@@ -277,6 +278,6 @@ async def _even_out(began: float, step_seconds: float) -> None:
 
 
 def _may_ask_anew(request: SourceRequest, error: Failure) -> bool:
-    if not request.offset or request.length is not None:
+    if not request.offset or request.length is not None or not request.follows:
         return False
     return isinstance(error, BadResponse) or (isinstance(error, SourceStatus) and error.status == 416)

@@ -28,6 +28,8 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
         if_none_match: The validator of a version already held: 304 is then an answer.
         if_modified_since: Likewise, as an HTTP date.
         project: Whose pull it is, so that one project's hung names delay nobody else's.
+        address: The one address to dial, judged like any other; None looks the host up.
+        follows: Whether redirects are followed; else one is an answer like any other.
         body: JSON that is sent, with POST; None asks with GET.
     """
 
@@ -39,6 +41,8 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
     if_none_match: str | None = None
     if_modified_since: str | None = None
     project: str = ""
+    address: str | None = None
+    follows: bool = True
     body: bytes | None = None
 
     @property

@@ -16,6 +16,7 @@ from fetcher.transport import faults
 from fetcher.transport.body import Body
 from fetcher.transport.dial import SourceConnection
 from fetcher.transport.receive_buffer import ReceivePool
+from fetcher.transport.request import SourceRequest
 
 # What says something of the bytes or their source; all else is of no use to anybody later.
 SHOWN_FIELDS = (
@@ -39,6 +40,7 @@ class Source:
     Args:
         response: With its body still to come.
         head: What the guard of answers made of it.
+        further: Asks the same place once more.
 
     Attributes:
         hops: All requests that led here.
@@ -55,7 +57,10 @@ class Source:
         waited_seconds: Spent waiting for the source so far, and for nothing else.
     """
 
-    def __init__(self, response: aiohttp.ClientResponse, head: Head, settings: Settings) -> None:
+    def __init__(
+        self, response: aiohttp.ClientResponse, head: Head, settings: Settings, further: SourceRequest
+    ) -> None:
+        self.further = further
         self.status = head.status
         self.declared_bytes = head.declared_bytes
         self.offset = head.offset

@@ -245,6 +245,8 @@ class Attempts:
             self._opener.is_narrow = True
         number = len(self._subscribers.attempts)
         wait = self._retry_policy.next(failure, number, is_gain=is_gain, is_pieced=self._is_pieced)
+        if wait is not None:
+            wait = max(wait, self._opener.quiet_seconds())
         self._finish_attempt(failure, wait or 0.0)
         if wait is None:
             raise failure
