@@ -1,4 +1,4 @@
-"""Further connections are an offer: whatever becomes of them, what one connection would finish is finished."""
+"""Further connections are an offer: whatever becomes of them, what one would finish is finished."""
 
 import asyncio
 import hashlib
@@ -73,7 +73,7 @@ REFUSALS: dict[str, Behaviour] = {
 
 @pytest.mark.parametrize("name", REFUSALS)
 async def test_a_refused_connection_costs_nothing(name: str, tmp_path: Path) -> None:
-    """The first connection reads to the end; the source hears of us once or twice more, and no attempt is lost."""
+    """The first connection reads to the end; the source is asked once or twice more, no attempt is lost."""
     async with (
         Origin({"/x": counted(1, GOOD, REFUSALS[name])}) as origin,
         Running(tmp_path, origin, ranges=EAGER) as service,

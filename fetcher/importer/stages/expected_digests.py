@@ -10,7 +10,7 @@ import msgspec
 from fetcher.config import Settings
 from fetcher.errors import ChecksumMismatch, Failure
 from fetcher.guards.stream.checksum import check_digest
-from fetcher.importer.download.retry_policy import wait_seconds
+from fetcher.importer.download.retry_policy import may_ask_elsewhere, wait_seconds
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.stages.provenance import shown_hops
 from fetcher.model import Digest, Hop, Submission
@@ -98,7 +98,8 @@ class ChecksumFile:
             try:
                 return cls(found=await fetch_sums(gate, request, settings, hops.append), hops=tuple(hops))
             except Failure as failure:
-                if number >= settings.retry.attempts or not failure.public().is_retryable():
+                is_worth_it = failure.public().is_retryable() or may_ask_elsewhere(failure, hops)
+                if number >= settings.retry.attempts or not is_worth_it:
                     raise
                 await asyncio.sleep(wait_seconds(failure, number, settings.retry))
 
