@@ -118,7 +118,8 @@ class RedirectChain:
             BadResponse: The head contradicts itself or the request.
             EncodingForbidden: The bytes are coded.
         """
-        wanted = self.request.wanted(URL(self.target.text, encoded=True).raw_path)
+        *names, path = (URL(text, encoded=True).raw_path for text in self._chain)
+        wanted = self.request.wanted(path, names)
         version = response.version or (0, 0)
         reply = Reply(
             status=response.status,

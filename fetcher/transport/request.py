@@ -1,6 +1,7 @@
 """What is asked of a source."""
 
 import re
+from collections.abc import Sequence
 
 import msgspec
 
@@ -69,14 +70,15 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
         """Ask for everything instead of a part."""
         return msgspec.structs.replace(self, offset=0, length=None, if_range=None)
 
-    def wanted(self, path: str) -> Wanted:
-        """Tell the guard of answers what was asked."""
+    def wanted(self, path: str, names: Sequence[str] = ()) -> Wanted:
+        """Tell the guard of answers what was asked, and by which names."""
         return Wanted(
             offset=self.offset,
             length=self.length,
             if_range=self.if_range,
             conditional=bool(self.if_none_match or self.if_modified_since),
             path=path,
+            names=names,
         )
 
     def fields(self, *, with_secrets: bool) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Origins that break HTTP: rows H01 to H15, R10 and R11 of the attacks, with real bytes on real sockets."""
 
 import asyncio
+import gzip
 import time
 
 import pytest
@@ -280,7 +281,7 @@ async def test_h13_wait_of_the_source_is_limited() -> None:
     assert outcome.failure.retry_after_seconds == 120.0
 
 
-@pytest.mark.parametrize("coding", ["gzip", "br", "gzip, gzip", "zstd", "deflate", "SECRET"])
+@pytest.mark.parametrize("coding", ["br", "gzip, gzip", "zstd", "SECRET"])
 async def test_z04_codings_are_refused_before_any_byte(coding: str) -> None:
     """A bomb that is never decoded is just bytes, and those are refused too."""
     outcome = await hear(f"{OK}Content-Encoding: {coding}\r\nContent-Length: 3\r\n\r\nabc")
@@ -291,8 +292,6 @@ async def test_z04_codings_are_refused_before_any_byte(coding: str) -> None:
 
 async def test_z04_compressed_file_keeps_its_bytes() -> None:
     """A .gz labelled gzip arrives as the file that it is, bit for bit."""
-    import gzip
-
     packed = gzip.compress(bytes(1_000_000))
     async with Origin({"/x.img.gz": serve(packed, fields={"Content-Encoding": "gzip"})}) as origin:
         outcome = await attack(origin.url("/x.img.gz"), lab_settings(origin))
@@ -384,8 +383,10 @@ async def test_h06_chunks_of_one_byte_do_not_exhaust_us() -> None:
     assert outcome.seconds < 5.0
 
 
-async def test_z04_redirect_decides_by_the_file_at_its_end() -> None:
-    """Whether a label is the file's own is judged by the last URL's path."""
-    routes = {"/x.gz": redirect("/y"), "/y": serve(b"abc", fields={"Content-Encoding": "gzip"})}
+async def test_z04_redirect_to_a_nameless_object_keeps_the_file() -> None:
+    """Whether a label is the file's own is judged by every name on the way."""
+    packed = gzip.compress(b"abc" * 1000)
+    routes = {"/x.gz": redirect("/y"), "/y": serve(packed, fields={"Content-Encoding": "gzip"})}
     async with Origin(routes) as origin:
-        assert (await attack(origin.url("/x.gz"), lab_settings(origin))).code == "encoding-forbidden"
+        outcome = await attack(origin.url("/x.gz"), lab_settings(origin))
+    assert outcome.body == packed
