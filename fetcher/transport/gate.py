@@ -20,6 +20,7 @@ from fetcher.errors import (
     SourceTooSlow,
 )
 from fetcher.guards.network.redirects import REDIRECTS
+from fetcher.guards.network.response import MAX_HEAD_CHARACTERS
 from fetcher.guards.request.host_names import as_address
 from fetcher.guards.request.request_headers import check_request_headers
 from fetcher.guards.request.url import CheckedUrl
@@ -235,7 +236,8 @@ async def _converse(
         reason = f"no complete head within {seconds:g} seconds"
         raise SourceTooSlow(reason=reason, limit_seconds=seconds) from error
     except faults.FOREIGN as error:
-        raise faults.before_head(error, target.host, target.port) from error
+        is_http2 = connection.is_http2
+        raise faults.before_head(error, target.host, target.port, is_http2=is_http2) from error
     stack.callback(chain.response.close)
     return chain.response
 
@@ -248,6 +250,8 @@ def _session(connection: SourceConnection, buffer_bytes: int) -> aiohttp.ClientS
         trust_env=False,
         auto_decompress=False,
         read_bufsize=buffer_bytes,
+        max_line_size=MAX_HEAD_CHARACTERS,
+        max_field_size=MAX_HEAD_CHARACTERS,
         timeout=aiohttp.ClientTimeout(),
         middlewares=(_once,),
     )

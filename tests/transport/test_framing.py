@@ -9,7 +9,7 @@ import pytest
 from fetcher.errors import BadResponse, EncodingForbidden, SourceStatus, Truncated
 from fetcher.transport import Gate, SourceRequest
 from tests.lab import Origin, lab_settings
-from tests.lab.behaviours import answer, chunked, cut, redirect, serve
+from tests.lab.behaviours import answer, chunked, cut, drip_raw, redirect, serve
 from tests.transport.attack import Outcome, attack, nothing_left
 
 OK = "HTTP/1.1 200 OK\r\n"
@@ -86,9 +86,16 @@ async def test_h02_second_answer_is_never_taken() -> None:
     "fields",
     [
         *(
-            "Content-Length: 3\r\nContent-Length: 3",
             "Content-Length: 3\r\nContent-Length: 4",
-            "Content-Length: 3, 3",
+            "Content-Length: 3\r\nContent-Length: 03",
+            "Content-Length: 3\r\nContent-Length: 3\r\nContent-Length: 4",
+            "Content-Length: 3\r\nContent-Length: 3\r\n 3",
+            "Content-Length: 3\r\nContent-Length: 3\r\n\t, 4",
+            "Content-Length: 3\r\nX: y\r\nContent-Length: 3\r\nTransfer-Encoding: chunked",
+            "Content-Length: 3\r\nContent-Length: +3",
+            "Content-Length: 3, 4",
+            "Content-Length: 3,",
+            "Content-Length: 3 3",
         ),
         *("Content-Length: +3", "Content-Length: -1", "Content-Length: 0x3", f"Content-Length: {2**63}"),
         *(
@@ -110,7 +117,7 @@ async def test_h02_second_answer_is_never_taken() -> None:
             "Content-Length: 3\r 3",
         ),
         *("X: a\x00b\r\nContent-Length: 3", "X: a\rb\r\nContent-Length: 3", "X y: 1\r\nContent-Length: 3"),
-        *("X: " + "a" * 9000, "\r\n".join(f"X{number}: a" for number in range(200)), ": x", "X"),
+        *("X: " + "a" * 66_000, "\r\n".join(f"X{number}: a" for number in range(200)), ": x", "X"),
         *("Content-Length: 3\r\n 3", "Transfer-Encoding: chun\r\n ked"),
     ],
 )
@@ -119,6 +126,41 @@ async def test_h04_h05_h09_heads_that_can_be_read_in_two_ways_are_refused(fields
     outcome = await hear(f"{OK}{fields}\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
     assert isinstance(outcome.failure, BadResponse)
     assert outcome.body == b""
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "Content-Length: 3\r\nContent-Length: 3",
+        "Content-Length: 3\r\nX: y\r\ncontent-length:3 \r\nCONTENT-LENGTH:\t3",
+        "Content-Length: 3, 3",
+        "Content-Length: 3,3\r\nContent-Length: 3",
+    ],
+)
+@pytest.mark.parametrize("interim", ["", "HTTP/1.1 103 Early\r\nContent-Length: 9\r\n\r\n"])
+@pytest.mark.parametrize("is_dripped", [False, True])
+async def test_equal_lengths_are_one(fields: str, interim: str, is_dripped: bool) -> None:
+    """Two servers in a row may each say the length; RFC 9110 section 8.6 lets us read it once."""
+    said = f"{interim}{OK}{fields}\r\n\r\nabc".encode()
+    async with Origin({"/x": drip_raw(said, pause_seconds=0.0) if is_dripped else answer(said)}) as origin:
+        outcome = await attack(origin.url("/x"), lab_settings(origin))
+    assert outcome.body == b"abc"
+    assert outcome.source is not None
+    assert outcome.source.declared_bytes == 3
+
+
+async def test_long_field_is_taken() -> None:
+    """Policies and cookies of some stores have tens of kilobytes."""
+    assert (await hear(f"{OK}X: {'a' * 60_000}\r\nContent-Length: 3\r\n\r\nabc")).body == b"abc"
+
+
+@pytest.mark.parametrize("frame", [b"\0\0\x12\4\0\0\0\0\0" + bytes(18), b"\0\0\x08\7\0\0\0\0\0" + bytes(8)])
+async def test_source_that_speaks_http2_only_is_told(frame: bytes) -> None:
+    """Its settings or its farewell are no answer of HTTP/1.1."""
+    outcome = await hear(frame)
+    assert outcome.code == "http2-only"
+    async with Origin({"/x": drip_raw(frame, pause_seconds=0.0)}) as origin:
+        assert (await attack(origin.url("/x"), lab_settings(origin))).code in {"http2-only", "bad-response"}
 
 
 async def test_h09_folded_field_that_decides_nothing_is_one_blank() -> None:

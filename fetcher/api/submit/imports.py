@@ -75,7 +75,7 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             name=self.name,
             disk_format=self.disk_format,
             container_format=self.container_format,
-            checksum=parse_digest(self.checksum, settings) if self.checksum is not None else None,
+            checksum=parse_digest(self.checksum.strip(), settings) if self.checksum is not None else None,
             max_bytes=cap if self.max_bytes is None else min(self.max_bytes, cap),
             min_disk=self.min_disk,
             min_ram=self.min_ram,

@@ -10,6 +10,9 @@ from fetcher.guards.base import Limit
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+# What servers forget to escape and clients forgive: blanks, and bytes of other character sets than UTF-8,
+# which Python keeps as half surrogates.
+_BARE = re.compile("[ \udc80-\udcff]")
 _PARTS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:)//([^/?#]*)([^?#]*)(\?[^#]*)?")
 
 
@@ -34,7 +37,7 @@ def next_location(locations: Sequence[str], current: str, hop: int, settings: Se
         reason = "it names no place to go" if not locations else "it names more than one place to go"
         raise BadRedirect(hop=hop, reason=reason)
     # A fragment is for browsers; the authority ends before it, so nothing can hide behind it.
-    location = locations[0].strip(" \t").partition("#")[0]
+    location = _BARE.sub(_escape, locations[0].strip(" \t").partition("#")[0])
     if not location:
         raise BadRedirect(hop=hop, reason="it names no place to go")
     if len(location) > settings.url.max_url_bytes:
@@ -101,6 +104,10 @@ def limits(settings: Settings) -> tuple[Limit, ...]:
             guard="redirects",
         ),
     )
+
+
+def _escape(found: re.Match[str]) -> str:
+    return f"%{ord(found[0]) & 0xFF:02X}"
 
 
 def _without_dots(path: str) -> str:

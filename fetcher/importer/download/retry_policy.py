@@ -16,6 +16,7 @@ from fetcher.errors import (
     FormatMismatch,
     FormatUnknown,
     FormatUnsafe,
+    Http2Only,
     Rejection,
     SourceFailure,
     SourceStatus,
@@ -38,6 +39,7 @@ OF_A_MIRROR = (
     ChecksumFileUnusable,
     EmptySource,
     EncodingForbidden,
+    Http2Only,
     SourceStatus,
     TlsFailed,
 )

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fetcher.config import load_settings
-from fetcher.errors import BadRedirect, TooManyRedirects
+from fetcher.errors import BadRedirect, InvalidUrl, TooManyRedirects
 from fetcher.guards.network.redirects import REDIRECTS, check_redirect, limits, next_location, resolve
+from fetcher.guards.request.url import check_url
 
 SETTINGS = load_settings()
 BASE = "http://a/b/c/d;p?q"
@@ -106,6 +107,31 @@ def test_r05_trick_references_are_left_for_the_url_check(location: str) -> None:
     """A reference changes the host only in the open; tricks stay in the text for `check_url` to refuse."""
     found = next_location([location], "https://a.example/x", 1, SETTINGS)
     assert found == "https://evil.example/x" or "\\" in found or found == "http:evil.example"
+
+
+@pytest.mark.parametrize(
+    ("location", "wanted"),
+    [
+        ("/my image.qcow2?a=b c", "https://a.example/my%20image.qcow2?a=b%20c"),
+        (" https://b.example/x y ", "https://b.example/x%20y"),
+        ("/caf\udce9.img", "https://a.example/caf%E9.img"),
+        ("/a%20b c", "https://a.example/a%20b%20c"),
+    ],
+)
+def test_what_servers_forget_to_escape_is_escaped(location: str, wanted: str) -> None:
+    """Blanks and bytes of other character sets, as every client does it."""
+    found = next_location([location], "https://a.example/x", 1, SETTINGS)
+    assert found == wanted
+    assert check_url(found, SETTINGS).text == wanted
+
+
+@pytest.mark.parametrize(
+    "location", ["https://b .example/x", "https://b\udce9.example/", "https: //b.example/"]
+)
+def test_r05_blank_in_a_host_is_no_blank_in_a_path(location: str) -> None:
+    """Only what cannot change where we go is escaped."""
+    with pytest.raises(InvalidUrl):
+        check_url(next_location([location], "https://a.example/x", 1, SETTINGS), SETTINGS)
 
 
 def test_r04_redirects_are_counted() -> None:
