@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from fetcher.aio.shield import shielded
-from fetcher.errors import Cancelled, ChecksumMismatch, Failure, InternalFault, StoreFailed
+from fetcher.errors import BadRedirect, Cancelled, ChecksumMismatch, Failure, InternalFault, StoreFailed
 from fetcher.guards.request.url import check_url
 from fetcher.guards.stream.quota import QuotaCap
 from fetcher.importer import tracing
@@ -30,7 +30,12 @@ from fetcher.importer.records.verdicts import fail
 from fetcher.importer.resume_state import ResumeStateWriter
 from fetcher.importer.schedule.connections import Connections
 from fetcher.importer.stages.commit import Story, activate_all, commit
-from fetcher.importer.stages.expected_digests import ChecksumFile, ExpectedDigests, expects_digest
+from fetcher.importer.stages.expected_digests import (
+    ChecksumFile,
+    ExpectedDigests,
+    expects_digest,
+    gives_up_encryption,
+)
 from fetcher.importer.stages.revalidation import Reuse
 from fetcher.index import ResumeState, Secrets
 from fetcher.model import Phase, State
@@ -64,7 +69,7 @@ class DownloadJob:
         self._subscribers = Subscribers(context.index, hooks.ended)
         self._secrets = Secrets(url="")
         self._sums: ChecksumFile | None = None
-        self._failed: dict[str, ChecksumMismatch] = {}
+        self._failed: dict[str, Failure] = {}
         self._coming = 0
         self._settled = asyncio.Event()
         self._is_open = True
@@ -133,7 +138,13 @@ class DownloadJob:
             url = await look_up(self._context.gate, running, self._secrets, self._settings)
             self._secrets = msgspec.structs.replace(self._secrets, url=url)
         record = running.record
-        sources = Sources(self._secrets, self._settings, record.project_id, first=self._resume_state.source)
+        sources = Sources(
+            self._secrets,
+            self._settings,
+            record.project_id,
+            first=self._resume_state.source,
+            expects_digest=self._is_promised_to_all,
+        )
         budget = Budget(
             self._resume_state,
             total_seconds=self._settings.pace.total_seconds,
@@ -227,6 +238,9 @@ class DownloadJob:
         submissions = [running.record.submission for running in self._subscribers]
         return self._sums is not None or any(expects_digest(one, self._settings) for one in submissions)
 
+    def _is_promised_to_all(self) -> bool:
+        return all(expects_digest(running.record.submission, self._settings) for running in self._subscribers)
+
     def _expected_digests(self, told: dict[str, str]) -> ExpectedDigests:
         return ExpectedDigests(self._settings, self._sums.found if self._sums else None, told)
 
@@ -237,9 +251,23 @@ class DownloadJob:
         self._is_open = False
         digests = receiver.digests()
         self._subscribers.change(phase=Phase.VERIFYING, format=receiver.format, digests=digests)
-        self._failed = self._expected_digests(told).check_each(list(self._subscribers), digests)
+        mismatches = self._expected_digests(told).check_each(list(self._subscribers), digests)
         is_proven = any(running.record.verified_by != "none" for running in self._subscribers)
-        return next(iter(self._failed.values())) if self._failed and not is_proven else None
+        self._failed = {**self._unsafe(), **mismatches}
+        return next(iter(mismatches.values())) if mismatches and not is_proven else None
+
+    def _unsafe(self) -> dict[str, Failure]:
+        """Those who joined without a digest of their own, where a redirect gave up encryption for others."""
+        rules, hops = self._settings.redirects, self._subscribers.attempts[-1].hops
+        if rules.allow_downgrade or not gives_up_encryption(hops):
+            return {}
+        failure = BadRedirect(hop=len(hops) - 1, reason="it leads from https to http")
+        running_imports = [
+            running
+            for running in self._subscribers
+            if not expects_digest(running.record.submission, self._settings)
+        ]
+        return {running.record.id: failure for running in running_imports}
 
     async def _commit(self, receiver: Receiver, attempts: Attempts) -> None:
         for running in list(self._subscribers):

@@ -21,7 +21,7 @@ from fetcher.errors import (
 )
 from fetcher.guards.network.redirects import REDIRECTS
 from fetcher.guards.network.response import MAX_HEAD_CHARACTERS
-from fetcher.guards.request.host_names import as_address
+from fetcher.guards.request.host_names import as_address, passes_by_proxy
 from fetcher.guards.request.request_headers import check_request_headers
 from fetcher.guards.request.url import CheckedUrl
 from fetcher.model import Hop
@@ -178,7 +178,7 @@ class Gate:
     async def _find(self, chain: RedirectChain) -> None:
         """Find the addresses that the hop may dial, and judge them all."""
         target, settings = chain.target, chain.settings
-        proxy = URL(settings.egress.proxy, encoded=True)
+        proxy = URL(_proxy_for(target, settings), encoded=True)
         host, port = (proxy.raw_host or "", proxy.port or 0) if proxy else (target.host, target.port)
         if proxy:
             _judge_behind_proxy(target, settings)
@@ -220,7 +220,7 @@ async def _converse(
 ) -> aiohttp.ClientResponse:
     """Send the request and wait for the head."""
     target, seconds = chain.target, chain.settings.pace.header_seconds
-    proxy = chain.settings.egress.proxy if target.scheme == "http" else ""
+    proxy = _proxy_for(target, chain.settings) if target.scheme == "http" else ""
     session = await stack.enter_async_context(_session(connection, buffer_bytes))
     try:
         async with asyncio.timeout(seconds):
@@ -263,6 +263,11 @@ async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerTy
         return await handler(request)
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
         raise aiohttp.ClientConnectionError from error
+
+
+def _proxy_for(target: CheckedUrl, settings: Settings) -> str:
+    """Choose the way to a host: the operator's proxy, or none."""
+    return "" if passes_by_proxy(target.host, settings) else settings.egress.proxy
 
 
 def _judge_behind_proxy(target: CheckedUrl, settings: Settings) -> None:

@@ -79,7 +79,7 @@ class RedirectChain:
             target = check_url(raw, self.settings)
         except InvalidUrl as error:
             raise BadRedirect(hop=hop, reason=error.reason) from error
-        check_redirect(target.text, self._chain, self.settings)
+        check_redirect(target.text, self._chain, self.settings, expects_digest=self.request.expects_digest)
         return target
 
     def further(self) -> SourceRequest:

@@ -31,6 +31,7 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
         project: Whose pull it is, so that one project's hung names delay nobody else's.
         address: The one address to dial, judged like any other; None looks the host up.
         follows: Whether redirects are followed; else one is an answer like any other.
+        is_promised: A digest that the submitter gave will tell if the bytes were changed on their way.
         body: JSON that is sent, with POST; None asks with GET.
     """
 
@@ -44,6 +45,7 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
     project: str = ""
     address: str | None = None
     follows: bool = True
+    expects_digest: bool = False
     body: bytes | None = None
 
     @property

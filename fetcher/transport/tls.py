@@ -10,6 +10,7 @@ from typing import Any
 
 from fetcher.config import Settings, Tls
 from fetcher.errors import TlsFailed
+from fetcher.guards.request.host_names import is_named
 from fetcher.model import TlsPeer
 
 OTHER_NAME = 62  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH.
@@ -29,7 +30,7 @@ class Trust:
             TlsFailed: The operator's file of authorities cannot be read any more.
         """
         rules = settings.tls
-        verified = host not in {name.lower().removesuffix(".") for name in rules.unverified_hosts}
+        verified = not is_named(host, rules.unverified_hosts)
         try:
             named = "_" not in host
             key = (rules.ca_file, _changed_at(rules.ca_file), rules.system_cas, verified, named)

@@ -45,13 +45,16 @@ def next_location(locations: Sequence[str], current: str, hop: int, settings: Se
     return resolve(current, location)
 
 
-def check_redirect(target: str, chain: Sequence[str], settings: Settings) -> None:
+def check_redirect(
+    target: str, chain: Sequence[str], settings: Settings, *, expects_digest: bool = False
+) -> None:
     """Refuse a redirect that goes round in a circle or gives up encryption.
 
     Args:
         target: Where it leads, as `check_url` made it.
         chain: What was asked so far, first to last.
         settings: For whether encryption may be given up.
+        is_promised: A digest that the submitter gave will tell if the bytes were changed on their way.
 
     Raises:
         TooManyRedirects: We have been there: the answer would be the same.
@@ -60,8 +63,12 @@ def check_redirect(target: str, chain: Sequence[str], settings: Settings) -> Non
     if target in chain:
         raise TooManyRedirects(max_redirects=settings.redirects.max_redirects)
     downgraded = chain[-1].startswith("https:") and not target.startswith("https:")
-    if downgraded and not settings.redirects.allow_downgrade:
-        raise BadRedirect(hop=len(chain), reason="it leads from https to http")
+    rules = settings.redirects
+    if downgraded and not (rules.allow_downgrade or (rules.allow_promised_downgrade and expects_digest)):
+        hint = (
+            "; give a checksum, so that changed bytes are found out" if rules.allow_promised_downgrade else ""
+        )
+        raise BadRedirect(hop=len(chain), reason=f"it leads from https to http{hint}")
 
 
 def resolve(base: str, reference: str) -> str:
@@ -101,6 +108,13 @@ def limits(settings: Settings) -> tuple[Limit, ...]:
             type="boolean",
             value=settings.redirects.allow_downgrade,
             description="Whether a redirect may lead from https to http.",
+            guard="redirects",
+        ),
+        Limit(
+            name="promised_redirect_downgrade_allowed",
+            type="boolean",
+            value=settings.redirects.allow_promised_downgrade,
+            description="Whether it may where the submission gives a checksum that will tell.",
             guard="redirects",
         ),
     )

@@ -1,8 +1,9 @@
 """Comparing complete bytes with every digest that was promised, for each import that follows the pull."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Self
 
 import msgspec
@@ -75,6 +76,12 @@ def expects_digest(submission: Submission, settings: Settings) -> bool:
     """Whether a submitter's digest will tell if the bytes are the right ones."""
     checksum = submission.checksum
     return checksum is not None and checksum.algorithm in settings.checksum.accepted
+
+
+def gives_up_encryption(hops: Sequence[Hop]) -> bool:
+    """Whether a chain of requests went from https to http."""
+    schemes = [hop.url.partition(":")[0] for hop in hops]
+    return ("https", "http") in pairwise(schemes)
 
 
 @dataclass(frozen=True, kw_only=True)
