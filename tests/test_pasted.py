@@ -103,7 +103,7 @@ async def test_credentials_of_a_url_are_sent_and_shown_to_nobody(tmp_path: Path)
         "ftp://a:b@a.example/",
     ],
 )
-def test_u05_credentials_hide_no_host(url: str) -> None:
+def test_u03_credentials_hide_no_host(url: str) -> None:
     """What two readers could read in two ways stays as it is, and is refused."""
     with pytest.raises(InvalidUrl) as caught:
         check_url(paste(url).url, SETTINGS)

@@ -269,10 +269,16 @@ class DownloadJob:
         ]
         return {running.record.id: failure for running in running_imports}
 
-    async def _commit(self, receiver: Receiver, attempts: Attempts) -> None:
+    async def _end_failed(self, attempts: Attempts) -> None:
+        """Give those their verdict whose promise was broken."""
+        if all(running.record.id in self._failed for running in self._subscribers):
+            await attempts.close()  # Whoever sees the verdict finds nothing of the bytes.
         for running in list(self._subscribers):
             if running.record.id in self._failed:
                 await self._end(running, self._failed[running.record.id])
+
+    async def _commit(self, receiver: Receiver, attempts: Attempts) -> None:
+        await self._end_failed(attempts)
         running_imports = list(self._subscribers)
         if not running_imports:
             return
