@@ -2,12 +2,14 @@
 
 from fetcher.guards.request.request_headers import check_request_headers
 from fetcher.transport.gate import Gate
+from fetcher.transport.peek import Peek, peek
 from fetcher.transport.request import SourceRequest, is_strong
 from fetcher.transport.source import Source
 from fetcher.transport.sums import Sums, SumsRequest, fetch_sums
 
 __all__ = [
     "Gate",
+    "Peek",
     "Source",
     "SourceRequest",
     "Sums",
@@ -15,4 +17,5 @@ __all__ = [
     "check_request_headers",
     "fetch_sums",
     "is_strong",
+    "peek",
 ]

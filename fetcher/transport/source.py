@@ -69,6 +69,7 @@ class Source:
         self.last_modified = head.last_modified
         self.accepts_ranges = head.accepts_ranges
         self.coding = head.coding
+        self.undone = head.undone
         self.headers = shown_headers(response)
         self.hops: tuple[Hop, ...] = ()
         self.digests = parse_digests(response.headers.getall("Repr-Digest", []))
