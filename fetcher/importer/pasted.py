@@ -52,6 +52,11 @@ def tidied(submission: Submission, settings: Settings) -> Submission:
     return msgspec.structs.replace(plain, headers=plain.headers | {"Authorization": _basic(userinfo)})
 
 
+def without_credentials(url: str) -> str:
+    """A URL as it would be asked for, once its credentials are a header."""
+    return _split(_stripped(url) or "")[0]
+
+
 def _is_at_home(url: str, home: str, settings: Settings) -> bool:
     return check_url(url, settings).origin == check_url(home, settings).origin
 
