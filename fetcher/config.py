@@ -238,6 +238,7 @@ class Tls(Section, frozen=True, kw_only=True):
 
     ca_file: str
     system_cas: bool
+    max_ca_pem_bytes: Annotated[int, Meta(ge=0, le=262_144)]
     unverified_hosts: list[HostOrAddress]
 
 

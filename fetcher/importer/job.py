@@ -68,6 +68,7 @@ class DownloadJob:
         )
         self._subscribers = Subscribers(context.index, hooks.ended)
         self._secrets = Secrets(url="")
+        self._ca_pem: str | None = None
         self._sums: ChecksumFile | None = None
         self._failed: dict[str, Failure] = {}
         self._coming = 0
@@ -145,6 +146,7 @@ class DownloadJob:
             first=self._resume_state.source,
             expects_digest=self._is_promised_to_all,
         )
+        sources.ca_pem = self._ca_pem = record.submission.ca_pem
         budget = Budget(
             self._resume_state,
             total_seconds=self._settings.pace.total_seconds,
@@ -179,7 +181,7 @@ class DownloadJob:
                 log.error("pull.left", pull_id=self._resume_state.id, detail=str(error))  # noqa: TRY400 - a fact, not a fault
 
     async def _fetch_sums(self, project_id: str) -> ChecksumFile | None:
-        request = sums_request(self._secrets, self._settings, project_id)
+        request = sums_request(self._secrets, self._settings, project_id, self._ca_pem)
         if request is None:
             return None
         await self._hooks.go(check_url(request.file.url, self._settings).origin)
@@ -187,7 +189,7 @@ class DownloadJob:
 
     async def _take(self, attempts: Attempts) -> Receiver | None:
         """Pull the bytes; None when everybody got those of an earlier pull."""
-        reuse = Reuse(self._context, self._settings, plain_request(self._secrets))
+        reuse = Reuse(self._context, self._settings, plain_request(self._secrets, self._ca_pem))
         attempts.known_etag = await reuse.find(self._subscribers)
         try:
             return await attempts.take_all()
@@ -300,7 +302,7 @@ class DownloadJob:
             await self._end(running, failure)
         lost = {running.record.id for running, _failure in failed}
         projects = {running.record.project_id for running in running_imports if running.record.id not in lost}
-        reuse = Reuse(self._context, self._settings, plain_request(self._secrets))
+        reuse = Reuse(self._context, self._settings, plain_request(self._secrets, self._ca_pem))
         await reuse.remember(sorted(projects), attempts.etag, receiver.digests()["sha256"])
 
     def _story(self, attempts: Attempts) -> Story:

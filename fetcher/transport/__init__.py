@@ -6,6 +6,7 @@ from fetcher.transport.peek import Peek, peek
 from fetcher.transport.request import SourceRequest, is_strong
 from fetcher.transport.source import Source
 from fetcher.transport.sums import Sums, SumsRequest, fetch_sums
+from fetcher.transport.tls import read_authorities
 
 __all__ = [
     "Gate",
@@ -18,4 +19,5 @@ __all__ = [
     "fetch_sums",
     "is_strong",
     "peek",
+    "read_authorities",
 ]

@@ -153,7 +153,7 @@ class Gate:
         try:
             secure = None
             if chain.target.scheme == "https":
-                secure = await self._trust.context(chain.settings, chain.target.host)
+                secure = await self._trust.context(chain.settings, chain.target.host, chain.request.ca_pem)
             try:
                 async with asyncio.timeout(pace.connect_seconds) as limit:
                     await self._find(chain)

@@ -32,6 +32,7 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
         address: The one address to dial, judged like any other; None looks the host up.
         follows: Whether redirects are followed; else one is an answer like any other.
         is_promised: A digest that the submitter gave will tell if the bytes were changed on their way.
+        ca_pem: Authorities that are trusted beside the operator's.
         body: JSON that is sent, with POST; None asks with GET.
     """
 
@@ -46,6 +47,7 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
     address: str | None = None
     follows: bool = True
     expects_digest: bool = False
+    ca_pem: str | None = None
     body: bytes | None = None
 
     @property

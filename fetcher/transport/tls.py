@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import re
 import ssl
 from datetime import UTC, datetime
 from functools import partial
@@ -9,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from fetcher.config import Settings, Tls
-from fetcher.errors import TlsFailed
+from fetcher.errors import InvalidRequest, TlsFailed
 from fetcher.guards.request.host_names import is_named
 from fetcher.model import TlsPeer
 
 OTHER_NAME = 62  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH.
 _TEXT = 200
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 
 class Trust:
@@ -23,8 +25,10 @@ class Trust:
     def __init__(self) -> None:
         self._contexts: dict[tuple[str, int, bool, bool, bool], ssl.SSLContext] = {}
 
-    async def context(self, settings: Settings, host: str) -> ssl.SSLContext:
+    async def context(self, settings: Settings, host: str, ca_pem: str | None = None) -> ssl.SSLContext:
         """Find or make the context for a host, in a thread: the machine's authorities are a large file.
+
+        One with authorities of a single import is made for each of its requests, and kept by nobody.
 
         Raises:
             TlsFailed: The operator's file of authorities cannot be read any more.
@@ -33,6 +37,9 @@ class Trust:
         verified = not is_named(host, rules.unverified_hosts)
         try:
             named = "_" not in host
+            if ca_pem is not None:
+                make = partial(make_context, rules, verified=verified, named=named, ca_pem=ca_pem)
+                return await asyncio.to_thread(make)
             key = (rules.ca_file, _changed_at(rules.ca_file), rules.system_cas, verified, named)
             if key not in self._contexts:
                 make = partial(make_context, rules, verified=verified, named=named)
@@ -47,13 +54,16 @@ def _changed_at(file: str) -> int:
     return Path(file).stat().st_mtime_ns if file else 0
 
 
-def make_context(rules: Tls, *, verified: bool = True, named: bool = True) -> ssl.SSLContext:
+def make_context(
+    rules: Tls, *, verified: bool = True, named: bool = True, ca_pem: str | None = None
+) -> ssl.SSLContext:
     """Make a client context: TLS 1.2 or later, HTTP/1.1 alone, names checked.
 
     Args:
         rules: Whom to trust.
         verified: Whether a certificate has to prove anything.
         named: Whether OpenSSL compares the name; else `check_names` has to.
+        ca_pem: Further authorities.
 
     Raises:
         OSError: The operator's file of authorities cannot be read or holds none.
@@ -72,7 +82,25 @@ def make_context(rules: Tls, *, verified: bool = True, named: bool = True) -> ss
         context.load_default_certs()
     if rules.ca_file:
         context.load_verify_locations(cafile=rules.ca_file)
+    if ca_pem is not None:
+        context.load_verify_locations(cadata=ca_pem)
     return context
+
+
+def read_authorities(pem: str) -> list[str]:
+    """Find the sha256 of each certificate of a submission's authorities.
+
+    Raises:
+        InvalidRequest: There is none, one that cannot be read, or a private key among them.
+    """
+    if "PRIVATE KEY" in pem:
+        raise InvalidRequest(field="ca_pem", reason="it holds a private key; send certificates alone")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
+        ders = [ssl.PEM_cert_to_DER_cert(found) for found in _CERTIFICATE.findall(pem)]
+    except (ssl.SSLError, TypeError, ValueError) as error:  # TypeError: no ASCII.
+        raise InvalidRequest(field="ca_pem", reason="it holds no certificates in PEM") from error
+    return [hashlib.sha256(der).hexdigest() for der in ders]
 
 
 def check_names(transport: asyncio.BaseTransport | None, host: str) -> None:

@@ -18,6 +18,9 @@ class Sources:
         first: Which one to begin with, counted from 0.
         is_promised: Tells whether digests of all submitters will show if the bytes were changed on their way.
 
+    Attributes:
+        ca_pem: Authorities that are trusted for all of them.
+
     Raises:
         InvalidUrl: One of them can never be fetched.
     """
@@ -35,6 +38,7 @@ class Sources:
         self._origins = [check_url(url, settings).origin for url in self._urls]
         self._headers = secrets.headers
         self._project = project
+        self.ca_pem: str | None = None
         self._is_promised = expects_digest
         self._dead: set[int] = set()
         self._failed: set[int] = set()
@@ -70,6 +74,7 @@ class Sources:
             if_range=if_range,
             project=self._project,
             expects_digest=self._is_promised(),
+            ca_pem=self.ca_pem,
         )
 
     def bury(self) -> None:
