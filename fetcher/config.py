@@ -20,6 +20,20 @@ Network = Annotated[
     str, Meta(pattern=r"^[0-9A-Fa-f:.]+/\d{1,3}$", description="a network such as 10.1.0.0/16")
 ]
 Name = Annotated[str, Meta(min_length=1, max_length=255)]
+_HOST = r"(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?"
+HostPattern = Annotated[
+    str, Meta(pattern=f"^{_HOST}$", description="a host name such as image.corp, or *.corp for all below it")
+]
+HostOrAddress = Annotated[
+    str, Meta(pattern=f"^({_HOST}|[0-9A-Fa-f:.]+)$", description="a host name, *.name or an address")
+]
+Unproxied = Annotated[
+    str,
+    Meta(
+        pattern=rf"^(\.?{_HOST}|[0-9A-Fa-f:.]+(/\d{{1,3}})?)$",
+        description="a host name, .name for all below it, an address or a network",
+    ),
+]
 Algorithm = Literal["md5", "sha1", "sha256", "sha384", "sha512"]
 DiskFormat = Literal["raw", "qcow2", "vmdk", "vdi", "vhd", "vhdx", "iso", "ploop", "ami", "ari", "aki"]
 ContainerFormat = Literal["bare", "ova", "ovf", "ami", "ari", "aki", "docker", "compressed"]
@@ -179,7 +193,7 @@ class Url(Section, frozen=True, kw_only=True):
     max_url_bytes: Annotated[int, Meta(ge=64, le=65536)]
     max_mirrors: Annotated[int, Meta(ge=0, le=64)]
     allow_literals: bool
-    allow_hosts: list[str]
+    allow_hosts: list[HostPattern]
 
 
 class AllowedRange(Section, frozen=True, kw_only=True):
@@ -224,13 +238,15 @@ class Tls(Section, frozen=True, kw_only=True):
 
     ca_file: str
     system_cas: bool
-    unverified_hosts: list[str]
+    max_ca_pem_bytes: Annotated[int, Meta(ge=0, le=262_144)]
+    unverified_hosts: list[HostOrAddress]
 
 
 class Egress(Section, frozen=True, kw_only=True):
     """The way out."""
 
     proxy: Annotated[str, Meta(pattern=r"^(http://[^/@\s]+:\d{1,5})?$", description="http://host:port")]
+    no_proxy: list[Unproxied]
 
 
 class Redirects(Section, frozen=True, kw_only=True):
@@ -238,6 +254,7 @@ class Redirects(Section, frozen=True, kw_only=True):
 
     max_redirects: Annotated[int, Meta(ge=0, le=20)]
     allow_downgrade: bool
+    allow_promised_downgrade: bool
 
 
 class Size(Section, frozen=True, kw_only=True):
@@ -539,6 +556,7 @@ def _print(value: object) -> str:
 def _contradictions(settings: Settings) -> Iterator[Mistake]:
     """Find what each key alone cannot show."""
     yield from _bad_networks(settings.address)
+    yield from _bad_unproxied(settings.egress)
     yield from _bad_trust(settings)
     if "sha256" not in settings.checksum.computed:
         expected = "a list with sha256, which names the blobs"
@@ -610,6 +628,15 @@ def _bad_networks(rules: AddressRules) -> Iterator[Mistake]:
             ):
                 wanted = "an IPv6 network of 32, 40, 48, 56, 64 or 96 bits (RFC 6052)"
                 yield Mistake(key=f"address.{key}", value=value, expected=wanted)
+
+
+def _bad_unproxied(rules: Egress) -> Iterator[Mistake]:
+    for value in rules.no_proxy:
+        if "/" in value or ":" in value:
+            try:
+                ip_network(value, strict=False)
+            except ValueError:
+                yield Mistake(key="egress.no_proxy", value=value, expected="a network such as 10.1.0.0/16")
 
 
 def _bad_trust(settings: Settings) -> Iterator[Mistake]:

@@ -144,6 +144,16 @@ class TlsFailed(SourceFailure):
 
 
 @dataclass(eq=False, kw_only=True)
+class Http2Only(SourceFailure):
+    """The source takes no HTTP/1.1, the only version that is spoken here."""
+
+    code = "http2-only"
+    title = "The source {host} speaks HTTP/2 only; this service speaks HTTP/1.1."
+    advice = "Use another mirror, or have the server accept HTTP/1.1 as well."
+    host: str
+
+
+@dataclass(eq=False, kw_only=True)
 class TooManyRedirects(Rejection):
     """The source redirected more often than allowed, or in a circle."""
 

@@ -157,6 +157,7 @@ class Submission(Value, frozen=True, kw_only=True):
         remote: Where the image is, for the method glance-download.
         notify_url: Told when the import has ended.
         notify_secret: Signs what is told; kept apart, never shown.
+        ca_pem: Authorities (PEM) that are trusted for the requests of this import alone.
     """
 
     url: str
@@ -177,6 +178,7 @@ class Submission(Value, frozen=True, kw_only=True):
     remote: RemoteImage | None = None
     notify_url: str | None = None
     notify_secret: str | None = None
+    ca_pem: str | None = None
 
 
 class TlsPeer(Value, frozen=True, kw_only=True):

@@ -32,6 +32,12 @@ def test_every_mistake_is_listed_at_once(tmp_path: Path) -> None:
     [
         ("size = 1", "size", "table"),
         ("[size]\nmax_bytes = 1.5", "size.max_bytes", "int"),
+        ('[url]\nallow_hosts = ["a*.corp"]', "url.allow_hosts", "*.corp for all below it"),
+        ('[url]\nallow_hosts = ["*"]', "url.allow_hosts", "*.corp for all below it"),
+        ('[url]\nallow_hosts = ["x.*"]', "url.allow_hosts", "*.corp for all below it"),
+        ('[tls]\nunverified_hosts = ["https://a"]', "tls.unverified_hosts", "a host name"),
+        ('[egress]\nno_proxy = ["a b"]', "egress.no_proxy", "a host name, .name for all below it"),
+        ('[egress]\nno_proxy = ["10.0.0.0/99"]', "egress.no_proxy", "a network"),
         ("[pace]\nidle_seconds = inf", "pace.idle_seconds", "float"),
         ("[pace]\nidle_seconds = nan", "pace.idle_seconds", "float"),
         ('[server]\nlisten = "9292"', "server.listen", "host:port"),

@@ -12,13 +12,13 @@ from tests.lab import behaviours
 from tests.lab.origin import Exchange, Origin
 from tests.service import Running
 
-SIZE = 3_000_000
-SEGMENT = 65_536
+SIZE = 8_000_000
+SEGMENT = 262_144
 PACE = 1_000_000
 EAGER = {
     "min_bytes": 0,
     "segment_bytes": SEGMENT,
-    "patience_seconds": 0.0,
+    "patience_seconds": 0.2,
     "enough_bytes_per_second": 10_000_000_000,
 }
 BODY = raw(SIZE)
@@ -60,7 +60,7 @@ async def test_a_slow_source_is_read_over_several_connections(tmp_path: Path) ->
         assert ended["digests"]["sha256"] == SHA256
         assert watch.most == ended["attempts"][0]["connections"] == 4
         assert seconds < SIZE / PACE
-        assert origin.sent_bytes <= SIZE + 2 * SEGMENT + PACE // 10
+        assert origin.sent_bytes <= 1.15 * SIZE  # A paced piece or two for each connection that was let go.
 
 
 NOT_SPREAD: dict[str, tuple[behaviours.Behaviour, dict[str, Any]]] = {
@@ -101,7 +101,7 @@ async def test_the_limit_for_one_origin_holds(tmp_path: Path) -> None:
 
 async def test_memory_for_early_parts_is_bounded(tmp_path: Path) -> None:
     """Without room for what comes before its turn, parts come one after the other."""
-    watch = slow(BODY[:500_000])
+    watch = slow(BODY[:2_000_000])
     rules = EAGER | {"buffer_bytes": SEGMENT}
     async with Origin({"/x": watch}) as origin, Running(tmp_path, origin, ranges=rules) as service:
         ended = await service.run(url=origin.url("/x"))
@@ -138,13 +138,14 @@ async def test_a_source_that_bears_few_connections_gets_few(name: str, tmp_path:
 
 
 async def test_parts_of_two_versions_never_meet(tmp_path: Path) -> None:
-    """A file that changes while its parts are fetched is pulled once more as a whole."""
+    """A file that changes while it is read goes on as it was: the connections of before lead to its end."""
     new = raw(SIZE, seed=7)
     turns = behaviours.in_turn(slow(), slow(), behaviours.serve(new, etag='"v2"'))
     async with Origin({"/x": turns}) as origin, Running(tmp_path, origin, ranges=EAGER) as service:
         ended = await service.run(url=origin.url("/x"))
-        assert ended["digests"]["sha256"] == hashlib.sha256(new).hexdigest()
-        assert [attempt["code"] for attempt in ended["attempts"]] == ["bad-response", "ok"]
+        assert ended["digests"]["sha256"] == SHA256
+        assert [attempt["code"] for attempt in ended["attempts"]] == ["ok"]
+        assert len(origin.requests) == 3
 
 
 async def test_a_mirror_takes_over_in_mid_stream(tmp_path: Path) -> None:

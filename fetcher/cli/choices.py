@@ -65,6 +65,9 @@ class Wanted:
     header: Annotated[tuple[str, ...], Parameter(negative="")] = ()
     """A header for the source as `NAME: VALUE`, kept secret; may be given several times."""
 
+    ca_pem: Annotated[Path | None, Parameter(name="--ca-pem")] = None
+    """A file with authorities (PEM) that are trusted for this import alone."""
+
     max_bytes: int | None = None
     """Refuse more than this; can only lower the operator's limit."""
 
@@ -87,7 +90,8 @@ class Wanted:
         """The submission as the API takes it.
 
         Raises:
-            ValueError: A property is not of the form NAME=VALUE, or a header not of NAME: VALUE.
+            ValueError: A property is not of the form NAME=VALUE, a header not of NAME: VALUE, or a
+                file cannot be read.
         """
         given = {
             "name": self.name,
@@ -100,6 +104,7 @@ class Wanted:
             "checksum_url": self.checksum_url,
             "mirrors": list(self.mirror) or None,
             "headers": _pairs("--header", self.header, ":") or None,
+            "ca_pem": None if self.ca_pem is None else _text("--ca-pem", self.ca_pem),
             "tags": list(self.tag) or None,
             "properties": _pairs("--property", self.property, "=") or None,
             "visibility": None if self.visibility == "private" else self.visibility,
@@ -124,6 +129,14 @@ class Told:
             return {}
         secret = {} if self.notify_secret is None else {"notify_secret": self.notify_secret}
         return {"notify_url": self.notify, **secret}
+
+
+def _text(option: str, file: Path) -> str:
+    """The text of a file."""
+    try:
+        return file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{option}: {file} cannot be read as text") from error
 
 
 def _pairs(option: str, texts: tuple[str, ...], sign: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from fetcher.aio.shield import shielded
-from fetcher.errors import Cancelled, ChecksumMismatch, Failure, InternalFault, StoreFailed
+from fetcher.errors import BadRedirect, Cancelled, ChecksumMismatch, Failure, InternalFault, StoreFailed
 from fetcher.guards.request.url import check_url
 from fetcher.guards.stream.quota import QuotaCap
 from fetcher.importer import tracing
@@ -30,7 +30,12 @@ from fetcher.importer.records.verdicts import fail
 from fetcher.importer.resume_state import ResumeStateWriter
 from fetcher.importer.schedule.connections import Connections
 from fetcher.importer.stages.commit import Story, activate_all, commit
-from fetcher.importer.stages.expected_digests import ChecksumFile, ExpectedDigests, expects_digest
+from fetcher.importer.stages.expected_digests import (
+    ChecksumFile,
+    ExpectedDigests,
+    expects_digest,
+    gives_up_encryption,
+)
 from fetcher.importer.stages.revalidation import Reuse
 from fetcher.index import ResumeState, Secrets
 from fetcher.model import Phase, State
@@ -63,8 +68,9 @@ class DownloadJob:
         )
         self._subscribers = Subscribers(context.index, hooks.ended)
         self._secrets = Secrets(url="")
+        self._ca_pem: str | None = None
         self._sums: ChecksumFile | None = None
-        self._failed: dict[str, ChecksumMismatch] = {}
+        self._failed: dict[str, Failure] = {}
         self._coming = 0
         self._settled = asyncio.Event()
         self._is_open = True
@@ -133,7 +139,14 @@ class DownloadJob:
             url = await look_up(self._context.gate, running, self._secrets, self._settings)
             self._secrets = msgspec.structs.replace(self._secrets, url=url)
         record = running.record
-        sources = Sources(self._secrets, self._settings, record.project_id, first=self._resume_state.source)
+        sources = Sources(
+            self._secrets,
+            self._settings,
+            record.project_id,
+            first=self._resume_state.source,
+            expects_digest=self._is_promised_to_all,
+        )
+        sources.ca_pem = self._ca_pem = record.submission.ca_pem
         budget = Budget(
             self._resume_state,
             total_seconds=self._settings.pace.total_seconds,
@@ -168,7 +181,7 @@ class DownloadJob:
                 log.error("pull.left", pull_id=self._resume_state.id, detail=str(error))  # noqa: TRY400 - a fact, not a fault
 
     async def _fetch_sums(self, project_id: str) -> ChecksumFile | None:
-        request = sums_request(self._secrets, self._settings, project_id)
+        request = sums_request(self._secrets, self._settings, project_id, self._ca_pem)
         if request is None:
             return None
         await self._hooks.go(check_url(request.file.url, self._settings).origin)
@@ -176,7 +189,7 @@ class DownloadJob:
 
     async def _take(self, attempts: Attempts) -> Receiver | None:
         """Pull the bytes; None when everybody got those of an earlier pull."""
-        reuse = Reuse(self._context, self._settings, plain_request(self._secrets))
+        reuse = Reuse(self._context, self._settings, plain_request(self._secrets, self._ca_pem))
         attempts.known_etag = await reuse.find(self._subscribers)
         try:
             return await attempts.take_all()
@@ -227,6 +240,9 @@ class DownloadJob:
         submissions = [running.record.submission for running in self._subscribers]
         return self._sums is not None or any(expects_digest(one, self._settings) for one in submissions)
 
+    def _is_promised_to_all(self) -> bool:
+        return all(expects_digest(running.record.submission, self._settings) for running in self._subscribers)
+
     def _expected_digests(self, told: dict[str, str]) -> ExpectedDigests:
         return ExpectedDigests(self._settings, self._sums.found if self._sums else None, told)
 
@@ -237,14 +253,34 @@ class DownloadJob:
         self._is_open = False
         digests = receiver.digests()
         self._subscribers.change(phase=Phase.VERIFYING, format=receiver.format, digests=digests)
-        self._failed = self._expected_digests(told).check_each(list(self._subscribers), digests)
+        mismatches = self._expected_digests(told).check_each(list(self._subscribers), digests)
         is_proven = any(running.record.verified_by != "none" for running in self._subscribers)
-        return next(iter(self._failed.values())) if self._failed and not is_proven else None
+        self._failed = {**self._unsafe(), **mismatches}
+        return next(iter(mismatches.values())) if mismatches and not is_proven else None
 
-    async def _commit(self, receiver: Receiver, attempts: Attempts) -> None:
+    def _unsafe(self) -> dict[str, Failure]:
+        """Those who joined without a digest of their own, where a redirect gave up encryption for others."""
+        rules, hops = self._settings.redirects, self._subscribers.attempts[-1].hops
+        if rules.allow_downgrade or not gives_up_encryption(hops):
+            return {}
+        failure = BadRedirect(hop=len(hops) - 1, reason="it leads from https to http")
+        running_imports = [
+            running
+            for running in self._subscribers
+            if not expects_digest(running.record.submission, self._settings)
+        ]
+        return {running.record.id: failure for running in running_imports}
+
+    async def _end_failed(self, attempts: Attempts) -> None:
+        """Give those their verdict whose promise was broken."""
+        if all(running.record.id in self._failed for running in self._subscribers):
+            await attempts.close()  # Whoever sees the verdict finds nothing of the bytes.
         for running in list(self._subscribers):
             if running.record.id in self._failed:
                 await self._end(running, self._failed[running.record.id])
+
+    async def _commit(self, receiver: Receiver, attempts: Attempts) -> None:
+        await self._end_failed(attempts)
         running_imports = list(self._subscribers)
         if not running_imports:
             return
@@ -266,7 +302,7 @@ class DownloadJob:
             await self._end(running, failure)
         lost = {running.record.id for running, _failure in failed}
         projects = {running.record.project_id for running in running_imports if running.record.id not in lost}
-        reuse = Reuse(self._context, self._settings, plain_request(self._secrets))
+        reuse = Reuse(self._context, self._settings, plain_request(self._secrets, self._ca_pem))
         await reuse.remember(sorted(projects), attempts.etag, receiver.digests()["sha256"])
 
     def _story(self, attempts: Attempts) -> Story:

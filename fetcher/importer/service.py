@@ -17,7 +17,8 @@ from fetcher.guards.request.url import check_url
 from fetcher.guards.stream.checksum import check_required
 from fetcher.importer.context import ENGINE, Context
 from fetcher.importer.methods.upload import Engine, Uploads
-from fetcher.importer.records.requests import fingerprint, secrets_of, shown, webhook_of
+from fetcher.importer.pasted import tidied
+from fetcher.importer.records.requests import check_authorities, fingerprint, secrets_of, shown, webhook_of
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.records.verdicts import verdict_of
 from fetcher.importer.recovery import recover
@@ -88,6 +89,7 @@ class Importer:
         settings = self.context.settings()
         if not self._is_open:
             raise NotReady(reason="it is starting or stopping")
+        submission = tidied(submission, settings)
         check_notify(submission, settings)
         if submission.remote is None:  # Else operator and other service answer for both.
             _check(submission, settings)
@@ -217,6 +219,7 @@ def _check(submission: Submission, settings: Settings) -> None:
     check_url(submission.url, settings)
     check_mirrors(submission.mirrors, settings)
     check_request_headers(submission.headers)
+    check_authorities(submission.ca_pem, settings)
     if submission.checksum_url is None:
         check_required(submission.checksum, settings)
     else:

@@ -2,12 +2,15 @@
 
 from fetcher.guards.request.request_headers import check_request_headers
 from fetcher.transport.gate import Gate
+from fetcher.transport.peek import Peek, peek
 from fetcher.transport.request import SourceRequest, is_strong
 from fetcher.transport.source import Source
 from fetcher.transport.sums import Sums, SumsRequest, fetch_sums
+from fetcher.transport.tls import read_authorities
 
 __all__ = [
     "Gate",
+    "Peek",
     "Source",
     "SourceRequest",
     "Sums",
@@ -15,4 +18,6 @@ __all__ = [
     "check_request_headers",
     "fetch_sums",
     "is_strong",
+    "peek",
+    "read_authorities",
 ]

@@ -14,8 +14,9 @@ from aiohttp.tracing import Trace
 from fetcher.errors import ConnectFailed, Failure
 from fetcher.model import TlsPeer
 from fetcher.transport import faults
+from fetcher.transport.heads import Heads
 from fetcher.transport.plan import AnyAddress, Plan
-from fetcher.transport.tls import read_peer
+from fetcher.transport.tls import check_names, read_peer
 
 # How long one address is waited for before the next is tried beside it (RFC 8305 section 5).
 STAGGER_SECONDS = 0.25
@@ -41,6 +42,22 @@ class SourceConnection(ResponseHandler):
     address: str | None = None
     tls: TlsPeer | None = None
     _opener = 0
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._heads = Heads()
+
+    @property
+    def is_http2(self) -> bool:
+        """Whether the other end has spoken HTTP/2, which nobody offered."""
+        return self._heads.is_http2
+
+    def data_received(self, data: bytes) -> None:
+        """Settle what the parser would refuse though it is allowed."""
+        is_for_parser = bool(data) and self._parser is not None  # Else it is kept, or only wakes the parser.
+        passed = self._heads.pass_on(data) if is_for_parser else data
+        if passed or not data:
+            super().data_received(passed)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Record the other end before it can hang up."""
@@ -233,6 +250,8 @@ async def _converse(sock: socket.socket, secure: ssl.SSLContext | None, name: st
     )
     try:
         await shaken
+        if not secure.check_hostname and secure.verify_mode is ssl.CERT_REQUIRED:
+            check_names(connection.transport, name)
     except BaseException:
         transport.abort()
         raise

@@ -10,7 +10,7 @@ import ssl
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 
-from fetcher.errors import BadResponse, ConnectFailed, Failure, TlsFailed, Truncated
+from fetcher.errors import BadResponse, ConnectFailed, Failure, Http2Only, TlsFailed, Truncated
 
 FOREIGN = (aiohttp.ClientError, OSError, EOFError)
 
@@ -47,7 +47,9 @@ def while_connecting(error: BaseException, host: str, port: int) -> Failure:
         reason = _CERTIFICATE.get(error.verify_code, "its certificate is not acceptable")
         return TlsFailed(host=host, reason=reason)
     if isinstance(error, ssl.SSLError):
-        return _noted(TlsFailed(host=host, reason="no secure connection could be agreed on"), error)
+        is_http2 = "no application protocol" in str(error)  # Of alert 120 Python knows no name.
+        failed = TlsFailed(host=host, reason="no secure connection could be agreed on")
+        return _noted(Http2Only(host=host) if is_http2 else failed, error)
     if isinstance(error, ProxyRefused):
         return ConnectFailed(host=host, port=port, reason=f"the egress proxy answered: {error}")
     if isinstance(error, TimeoutError):
@@ -58,8 +60,10 @@ def while_connecting(error: BaseException, host: str, port: int) -> Failure:
     return _noted(ConnectFailed(host=host, port=port, reason=reason), error)
 
 
-def before_head(error: BaseException, host: str, port: int) -> Failure:
+def before_head(error: BaseException, host: str, port: int, *, is_http2: bool = False) -> Failure:
     """Translate what ended a connection between the request and the head of its answer."""
+    if is_http2:
+        return _noted(Http2Only(host=host), error)
     if isinstance(error, aiohttp.ClientResponseError | aiohttp.ClientPayloadError):
         return _noted(BadResponse(reason="it is malformed, or its head is too large"), error)
     return ConnectFailed(host=host, port=port, reason="the connection was broken off before the answer")

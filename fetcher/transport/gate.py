@@ -20,7 +20,8 @@ from fetcher.errors import (
     SourceTooSlow,
 )
 from fetcher.guards.network.redirects import REDIRECTS
-from fetcher.guards.request.host_names import as_address
+from fetcher.guards.network.response import MAX_HEAD_CHARACTERS
+from fetcher.guards.request.host_names import as_address, passes_by_proxy
 from fetcher.guards.request.request_headers import check_request_headers
 from fetcher.guards.request.url import CheckedUrl
 from fetcher.model import Hop
@@ -67,7 +68,8 @@ class Gate:
         """Open a source: follow redirects, judge every hop, return at the head of the answer.
 
         A range that is not honoured to the letter is asked for anew as a
-        whole, unless it has an end; the source's `offset` tells which it is.
+        whole, unless it has an end or is asked of the place that a first
+        answer came from; the source's `offset` tells which it is.
 
         Args:
             request: The URL and which part of what is behind it.
@@ -134,7 +136,7 @@ class Gate:
             async with asyncio.timeout(seconds):
                 while True:
                     response = await self._ask(chain, stack)
-                    if response.status not in REDIRECTS:
+                    if response.status not in REDIRECTS or not chain.request.follows:
                         return self._hasten(chain, chain.judge(response))
                     chain.target = chain.turn(response)
                     # The body of a redirect is never read: its connection ends here.
@@ -151,7 +153,7 @@ class Gate:
         try:
             secure = None
             if chain.target.scheme == "https":
-                secure = await self._trust.context(chain.settings, chain.target.host)
+                secure = await self._trust.context(chain.settings, chain.target.host, chain.request.ca_pem)
             try:
                 async with asyncio.timeout(pace.connect_seconds) as limit:
                     await self._find(chain)
@@ -176,11 +178,11 @@ class Gate:
     async def _find(self, chain: RedirectChain) -> None:
         """Find the addresses that the hop may dial, and judge them all."""
         target, settings = chain.target, chain.settings
-        proxy = URL(settings.egress.proxy, encoded=True)
+        proxy = URL(_proxy_for(target, settings), encoded=True)
         host, port = (proxy.raw_host or "", proxy.port or 0) if proxy else (target.host, target.port)
         if proxy:
             _judge_behind_proxy(target, settings)
-        literal = as_address(host)
+        literal = as_address(host if proxy else chain.request.address or host)
         addresses = [literal] if literal else await self._names.resolve(host, settings, chain.request.project)
         chain.plan = Plan(host, port, addresses, settings, is_proxy=bool(proxy))
         chain.plan.judge()
@@ -218,7 +220,7 @@ async def _converse(
 ) -> aiohttp.ClientResponse:
     """Send the request and wait for the head."""
     target, seconds = chain.target, chain.settings.pace.header_seconds
-    proxy = chain.settings.egress.proxy if target.scheme == "http" else ""
+    proxy = _proxy_for(target, chain.settings) if target.scheme == "http" else ""
     session = await stack.enter_async_context(_session(connection, buffer_bytes))
     try:
         async with asyncio.timeout(seconds):
@@ -234,7 +236,8 @@ async def _converse(
         reason = f"no complete head within {seconds:g} seconds"
         raise SourceTooSlow(reason=reason, limit_seconds=seconds) from error
     except faults.FOREIGN as error:
-        raise faults.before_head(error, target.host, target.port) from error
+        is_http2 = connection.is_http2
+        raise faults.before_head(error, target.host, target.port, is_http2=is_http2) from error
     stack.callback(chain.response.close)
     return chain.response
 
@@ -247,6 +250,8 @@ def _session(connection: SourceConnection, buffer_bytes: int) -> aiohttp.ClientS
         trust_env=False,
         auto_decompress=False,
         read_bufsize=buffer_bytes,
+        max_line_size=MAX_HEAD_CHARACTERS,
+        max_field_size=MAX_HEAD_CHARACTERS,
         timeout=aiohttp.ClientTimeout(),
         middlewares=(_once,),
     )
@@ -258,6 +263,11 @@ async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerTy
         return await handler(request)
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
         raise aiohttp.ClientConnectionError from error
+
+
+def _proxy_for(target: CheckedUrl, settings: Settings) -> str:
+    """Choose the way to a host: the operator's proxy, or none."""
+    return "" if passes_by_proxy(target.host, settings) else settings.egress.proxy
 
 
 def _judge_behind_proxy(target: CheckedUrl, settings: Settings) -> None:
@@ -277,6 +287,6 @@ async def _even_out(began: float, step_seconds: float) -> None:
 
 
 def _may_ask_anew(request: SourceRequest, error: Failure) -> bool:
-    if not request.offset or request.length is not None:
+    if not request.offset or request.length is not None or not request.follows:
         return False
     return isinstance(error, BadResponse) or (isinstance(error, SourceStatus) and error.status == 416)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import aiohttp
+import msgspec
 from yarl import URL
 
 from fetcher.config import Settings
@@ -78,8 +79,25 @@ class RedirectChain:
             target = check_url(raw, self.settings)
         except InvalidUrl as error:
             raise BadRedirect(hop=hop, reason=error.reason) from error
-        check_redirect(target.text, self._chain, self.settings)
+        check_redirect(target.text, self._chain, self.settings, expects_digest=self.request.expects_digest)
         return target
+
+    def further(self) -> SourceRequest:
+        """Make the request that asks what has answered once more: this very URL at this very address.
+
+        Another request of the submitted URL might be judged anew, or be sent to another mirror.
+        """
+        plan, connection = self.plan, self.connection
+        is_ours = plan is not None and not plan.is_proxy  # Else the proxy finds the address.
+        return msgspec.structs.replace(
+            self.request.whole(),
+            url=self.target.text,
+            headers=self.request.headers if self.target.origin == self._origin else {},
+            if_none_match=None,
+            if_modified_since=None,
+            address=connection.address if is_ours and connection is not None else None,
+            follows=False,
+        )
 
     def accept(self, response: aiohttp.ClientResponse) -> int:
         """Read the status of an answer to what was sent.
@@ -100,7 +118,8 @@ class RedirectChain:
             BadResponse: The head contradicts itself or the request.
             EncodingForbidden: The bytes are coded.
         """
-        wanted = self.request.wanted(URL(self.target.text, encoded=True).raw_path)
+        *names, path = (URL(text, encoded=True).raw_path for text in self._chain)
+        wanted = self.request.wanted(path, names)
         version = response.version or (0, 0)
         reply = Reply(
             status=response.status,
@@ -109,4 +128,4 @@ class RedirectChain:
             fields=tuple(response.headers.items()),
         )
         head = check_head(reply, wanted, self.settings, datetime.now(UTC))
-        return Source(response, head, self.settings)
+        return Source(response, head, self.settings, self.further())

@@ -1,6 +1,7 @@
 """What is asked of a source."""
 
 import re
+from collections.abc import Sequence
 
 import msgspec
 
@@ -28,6 +29,10 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
         if_none_match: The validator of a version already held: 304 is then an answer.
         if_modified_since: Likewise, as an HTTP date.
         project: Whose pull it is, so that one project's hung names delay nobody else's.
+        address: The one address to dial, judged like any other; None looks the host up.
+        follows: Whether redirects are followed; else one is an answer like any other.
+        is_promised: A digest that the submitter gave will tell if the bytes were changed on their way.
+        ca_pem: Authorities that are trusted beside the operator's.
         body: JSON that is sent, with POST; None asks with GET.
     """
 
@@ -39,6 +44,10 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
     if_none_match: str | None = None
     if_modified_since: str | None = None
     project: str = ""
+    address: str | None = None
+    follows: bool = True
+    expects_digest: bool = False
+    ca_pem: str | None = None
     body: bytes | None = None
 
     @property
@@ -65,14 +74,15 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
         """Ask for everything instead of a part."""
         return msgspec.structs.replace(self, offset=0, length=None, if_range=None)
 
-    def wanted(self, path: str) -> Wanted:
-        """Tell the guard of answers what was asked."""
+    def wanted(self, path: str, names: Sequence[str] = ()) -> Wanted:
+        """Tell the guard of answers what was asked, and by which names."""
         return Wanted(
             offset=self.offset,
             length=self.length,
             if_range=self.if_range,
             conditional=bool(self.if_none_match or self.if_modified_since),
             path=path,
+            names=names,
         )
 
     def fields(self, *, with_secrets: bool) -> dict[str, str]:

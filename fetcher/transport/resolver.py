@@ -12,6 +12,7 @@ import msgspec
 
 from fetcher.config import Settings
 from fetcher.errors import NameUnresolved
+from fetcher.guards.request.host_names import is_named
 from fetcher.transport import dns_client
 
 LookUp = Callable[[str], list[str]]
@@ -68,8 +69,7 @@ class Resolver:
             NameUnresolved: No answer in time, an error, or an answer of no use.
         """
         # With its last dot a name is absolute: no search domain can capture it.
-        inner = {name.lower().removesuffix(".") for name in settings.url.allow_hosts}
-        name = host if host in inner else host + "."
+        name = host if is_named(host, settings.url.allow_hosts) else host + "."
         try:
             async with asyncio.timeout(settings.pace.dns_seconds):
                 if settings.dns.servers:

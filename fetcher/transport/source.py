@@ -14,8 +14,10 @@ from fetcher.model import Hop
 from fetcher.parsers.digest_headers import parse_digests
 from fetcher.transport import faults
 from fetcher.transport.body import Body
+from fetcher.transport.coding import Decoder
 from fetcher.transport.dial import SourceConnection
 from fetcher.transport.receive_buffer import ReceivePool
+from fetcher.transport.request import SourceRequest
 
 # What says something of the bytes or their source; all else is of no use to anybody later.
 SHOWN_FIELDS = (
@@ -39,6 +41,7 @@ class Source:
     Args:
         response: With its body still to come.
         head: What the guard of answers made of it.
+        further: Asks the same place once more.
 
     Attributes:
         hops: All requests that led here.
@@ -51,11 +54,14 @@ class Source:
         headers: Those that tell something of the bytes, made printable.
         digests: What the source says the whole is: hashlib's names, lower-case hex.
         length_verified: Its end can be told from a broken connection.
-        received_bytes: Read so far, of this answer.
+        received_bytes: Read so far, of this answer, as they came.
         waited_seconds: Spent waiting for the source so far, and for nothing else.
     """
 
-    def __init__(self, response: aiohttp.ClientResponse, head: Head, settings: Settings) -> None:
+    def __init__(
+        self, response: aiohttp.ClientResponse, head: Head, settings: Settings, further: SourceRequest
+    ) -> None:
+        self.further = further
         self.status = head.status
         self.declared_bytes = head.declared_bytes
         self.offset = head.offset
@@ -63,6 +69,7 @@ class Source:
         self.last_modified = head.last_modified
         self.accepts_ranges = head.accepts_ranges
         self.coding = head.coding
+        self.undone = head.undone
         self.headers = shown_headers(response)
         self.hops: tuple[Hop, ...] = ()
         self.digests = parse_digests(response.headers.getall("Repr-Digest", []))
@@ -73,6 +80,8 @@ class Source:
         self._content: aiohttp.StreamReader | Body = response.content
         self._has_body = head.status != 304
         self._body_bytes = head.body_bytes
+        self._decoder = self._undo(head)
+        self._is_ended = False
         self._idle_seconds = settings.pace.idle_seconds
 
     def waited(self) -> float:
@@ -107,6 +116,20 @@ class Source:
         """
         if not self._has_body:
             return b""
+        if self._decoder is None:
+            return await self._read_coded()
+        while not self._is_ended:
+            if plain := self._decoder.take():
+                return plain
+            chunk = await self._read_coded()
+            if chunk:
+                self._decoder.feed(chunk)
+                continue
+            self._is_ended = True
+            return self._decoder.finish()
+        return b""
+
+    async def _read_coded(self) -> bytes:
         began = time.monotonic()
         try:
             chunk = await self._next_chunk()
@@ -149,9 +172,19 @@ class Source:
         self.digests |= told
         return None
 
+    def _undo(self, head: Head) -> Decoder | None:
+        """Prepare to undo a coding; a digest that the source gives is of the coded bytes."""
+        if head.undone is None:
+            return None
+        told, self.digests = self.digests, {}
+        names = [name for name in ("sha512", "sha256") if name in told]
+        if names:
+            self._part_digest = PartDigest(names[0], told[names[0]])
+        return Decoder(head.undone)
+
     def _check_part(self) -> None:
         if self._part_digest is not None and not self._part_digest.is_met():
-            raise BadResponse(reason="the range it sends is not what its Content-Digest says")
+            raise BadResponse(reason="the bytes it sends are not what its digest says")
 
     def _rest(self) -> bytes:
         """Take what had come before the connection broke; aiohttp would tell of the break first."""

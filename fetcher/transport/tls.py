@@ -2,36 +2,48 @@
 
 import asyncio
 import hashlib
+import re
 import ssl
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fetcher.config import Settings, Tls
-from fetcher.errors import TlsFailed
+from fetcher.errors import InvalidRequest, TlsFailed
+from fetcher.guards.request.host_names import is_named
 from fetcher.model import TlsPeer
 
+OTHER_NAME = 62  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH.
 _TEXT = 200
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 
 class Trust:
     """Keeps one TLS context for each set of rules; reading the authorities takes long."""
 
     def __init__(self) -> None:
-        self._contexts: dict[tuple[str, int, bool, bool], ssl.SSLContext] = {}
+        self._contexts: dict[tuple[str, int, bool, bool, bool], ssl.SSLContext] = {}
 
-    async def context(self, settings: Settings, host: str) -> ssl.SSLContext:
+    async def context(self, settings: Settings, host: str, ca_pem: str | None = None) -> ssl.SSLContext:
         """Find or make the context for a host, in a thread: the machine's authorities are a large file.
+
+        One with authorities of a single import is made for each of its requests, and kept by nobody.
 
         Raises:
             TlsFailed: The operator's file of authorities cannot be read any more.
         """
         rules = settings.tls
-        verified = host not in {name.lower().removesuffix(".") for name in rules.unverified_hosts}
+        verified = not is_named(host, rules.unverified_hosts)
         try:
-            key = (rules.ca_file, _changed_at(rules.ca_file), rules.system_cas, verified)
+            named = "_" not in host
+            if ca_pem is not None:
+                make = partial(make_context, rules, verified=verified, named=named, ca_pem=ca_pem)
+                return await asyncio.to_thread(make)
+            key = (rules.ca_file, _changed_at(rules.ca_file), rules.system_cas, verified, named)
             if key not in self._contexts:
-                self._contexts[key] = await asyncio.to_thread(make_context, rules, verified=verified)
+                make = partial(make_context, rules, verified=verified, named=named)
+                self._contexts[key] = await asyncio.to_thread(make)
         except OSError as error:
             raise TlsFailed(host=host, reason="the operator's authorities cannot be read") from error
         return self._contexts[key]
@@ -42,8 +54,16 @@ def _changed_at(file: str) -> int:
     return Path(file).stat().st_mtime_ns if file else 0
 
 
-def make_context(rules: Tls, *, verified: bool = True) -> ssl.SSLContext:
+def make_context(
+    rules: Tls, *, verified: bool = True, named: bool = True, ca_pem: str | None = None
+) -> ssl.SSLContext:
     """Make a client context: TLS 1.2 or later, HTTP/1.1 alone, names checked.
+
+    Args:
+        rules: Whom to trust.
+        verified: Whether a certificate has to prove anything.
+        named: Whether OpenSSL compares the name; else `check_names` has to.
+        ca_pem: Further authorities.
 
     Raises:
         OSError: The operator's file of authorities cannot be read or holds none.
@@ -57,11 +77,52 @@ def make_context(rules: Tls, *, verified: bool = True) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         return context
+    context.check_hostname = named
     if rules.system_cas:
         context.load_default_certs()
     if rules.ca_file:
         context.load_verify_locations(cafile=rules.ca_file)
+    if ca_pem is not None:
+        context.load_verify_locations(cadata=ca_pem)
     return context
+
+
+def read_authorities(pem: str) -> list[str]:
+    """Find the sha256 of each certificate of a submission's authorities.
+
+    Raises:
+        InvalidRequest: There is none, one that cannot be read, or a private key among them.
+    """
+    if "PRIVATE KEY" in pem:
+        raise InvalidRequest(field="ca_pem", reason="it holds a private key; send certificates alone")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
+        ders = [ssl.PEM_cert_to_DER_cert(found) for found in _CERTIFICATE.findall(pem)]
+    except (ssl.SSLError, TypeError, ValueError) as error:  # TypeError: no ASCII.
+        raise InvalidRequest(field="ca_pem", reason="it holds no certificates in PEM") from error
+    return [hashlib.sha256(der).hexdigest() for der in ders]
+
+
+def check_names(transport: asyncio.BaseTransport | None, host: str) -> None:
+    """Compare the names of a verified certificate with a host whose name has an underscore.
+
+    Buckets have such names, under a wildcard certificate. OpenSSL lets a
+    wildcard stand for letters, digits and hyphens alone.
+
+    Raises:
+        ssl.SSLCertVerificationError: It is for another name.
+
+    Source: RFC 6125 section 6.4.3.
+    """
+    connection = transport.get_extra_info("ssl_object") if transport else None
+    facts: dict[str, Any] = (connection.getpeercert() if connection else None) or {}
+    names = [value.lower() for kind, value in facts.get("subjectAltName", ()) if kind == "DNS"]
+    _, _, rest = host.lower().partition(".")
+    if host.lower() in names or ("." in rest and f"*.{rest}" in names):
+        return
+    error = ssl.SSLCertVerificationError("certificate is for another name")
+    error.verify_code = OTHER_NAME
+    raise error
 
 
 def read_peer(connection: ssl.SSLObject | None) -> TlsPeer | None:

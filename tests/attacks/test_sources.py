@@ -70,9 +70,8 @@ async def test_r01_further_connections_do_not_lead_inside(tmp_path: Path) -> Non
         slow = behaviours.serve(BODY, etag='"1"', bytes_per_second=1_000_000)
         origin.routes["/x"] = later(slow, behaviours.redirect(inside(bird)))
         ended = await service.run(url=origin.url("/x"))
-        assert ended["verdict"]["code"] == "bad-redirect"
-        assert len(origin.requests) > 1
-        assert service.traces() == []
+        assert ended["digests"]["sha256"] == SHA256
+        assert len(origin.requests) == 2
         assert bird.accepted == 0
 
 

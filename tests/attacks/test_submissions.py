@@ -36,7 +36,7 @@ UNFETCHABLE = (
         "unix:///run/x",
         "//a.example/x",
     ),
-    *("http+unix://%2Frun%2Fx/", "", "http:///x", "http://a.example@127.0.0.1/", "http://u:hush@a.example/"),
+    *("http+unix://%2Frun%2Fx/", "", "http:///x", "http://a.example@127.0.0.1/", "http://u:hush@localhost/"),
     *("http://a.example:22/", "http://a.example:6379/", "http://%31%32%37.0.0.1/", "http://a.example%00/"),
     *(
         "http://[v1.fe80]/",

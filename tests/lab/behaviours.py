@@ -17,11 +17,13 @@ def serve(
     ranges: bool = True,
     fields: Mapping[str, object] | None = None,
     bytes_per_second: float | None = None,
+    pieces_per_second: int = 20,
 ) -> Behaviour:
     """Serve bytes honestly: length, ranges with If-Range, conditional requests.
 
     `ranges` tells whether ranges are honoured and announced; `bytes_per_second`
-    holds for each connection, None means as fast as it goes.
+    holds for each connection, None means as fast as it goes; it comes in so many
+    pieces a second.
     """
 
     async def behave(exchange: Exchange) -> None:
@@ -46,7 +48,7 @@ def serve(
         if is_part:
             head["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
         await exchange.send_head("206 Partial Content" if is_part else "200 OK", head)
-        await _send_paced(exchange, body, bytes_per_second)
+        await _send_paced(exchange, body, bytes_per_second, pieces_per_second)
 
     return behave
 
@@ -200,12 +202,14 @@ def gated(behaviour: Behaviour, opened: asyncio.Event) -> Behaviour:
     return behave
 
 
-async def _send_paced(exchange: Exchange, body: memoryview, bytes_per_second: float | None) -> None:
+async def _send_paced(
+    exchange: Exchange, body: memoryview, bytes_per_second: float | None, pieces_per_second: int
+) -> None:
     if bytes_per_second is None:
         await exchange.send_body(body)
         return
     loop = asyncio.get_running_loop()
-    began, piece = loop.time(), max(int(bytes_per_second / 20), 1)
+    began, piece = loop.time(), max(int(bytes_per_second / pieces_per_second), 1)
     for start in range(0, len(body), piece):
         await exchange.send_body(body[start : start + piece])
         ahead = (start + piece) / bytes_per_second - (loop.time() - began)

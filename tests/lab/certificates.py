@@ -42,9 +42,9 @@ class Authorities:
         soon = datetime.now(UTC) + timedelta(days=2)
         return _serve(self._known.issue_cert(HOST, not_before=soon, not_after=soon + timedelta(days=9)))
 
-    def unknown(self) -> ssl.SSLContext:
+    def unknown(self, name: str = HOST) -> ssl.SSLContext:
         """Serve with a certificate of an authority that nobody trusts."""
-        return _serve(self._unknown.issue_cert(HOST))
+        return _serve(self._unknown.issue_cert(name))
 
     def old(self, version: ssl.TLSVersion) -> ssl.SSLContext:
         """Serve with an outdated version of TLS and nothing better."""

@@ -3,9 +3,10 @@
 import asyncio
 import hashlib
 
+import msgspec
 import pytest
 
-from fetcher.errors import Truncated
+from fetcher.errors import AddressForbidden, Truncated
 from fetcher.transport import Gate, Source, SourceRequest
 from fetcher.transport.body import Body
 from tests.lab import FakeNames, Origin, lab_settings
@@ -42,6 +43,37 @@ async def test_name_is_resolved_once_and_the_address_judged_is_dialled() -> None
     assert outcome.body == DATA
     assert names.asked == {"mirror.example.": 1}
     assert origin.requests[0].header("Host") == f"mirror.example:{origin.port}"
+
+
+async def test_further_request_goes_to_the_place_that_answered() -> None:
+    """The final URL at the address of the first answer: nothing is looked up or redirected again."""
+    async with Origin({"/y": serve(DATA, etag='"1"')}) as origin:
+        origin.routes["/x"] = redirect(origin.url("/y?sig=1", "mirror.example"))
+        names = FakeNames({"mirror.example": (["127.0.0.1"], ["127.0.0.1"], ["127.0.0.2"])})
+        gate, settings = Gate(names), lab_settings(origin)
+        request = SourceRequest(url=origin.url("/x", "mirror.example"), headers={"X-Key": "1"})
+        async with gate.open(request, settings, lambda _hop: None) as first:
+            further = msgspec.structs.replace(first.further, offset=9, if_range=first.etag)
+            async with gate.open(further, settings, lambda _hop: None) as second:
+                assert (second.status, second.offset, second.hops[0].address) == (206, 9, "127.0.0.1")
+    assert names.asked == {"mirror.example.": 2}
+    assert [request.target for request in origin.requests] == ["/x", "/y?sig=1", "/y?sig=1"]
+    assert {request.header("X-Key") for request in origin.requests} == {"1"}
+
+
+async def test_further_request_is_judged_like_any_other() -> None:
+    """An address that was allowed for the first answer may be forbidden by now."""
+    async with Origin({"/x": serve(DATA, etag='"1"')}) as origin:
+        names = FakeNames({"mirror.example": ["127.0.0.1"]})
+        gate = Gate(names)
+        request = SourceRequest(url=origin.url("/x", "mirror.example"))
+        async with gate.open(request, lab_settings(origin), lambda _hop: None) as first:
+            with pytest.raises(AddressForbidden):
+                async with gate.open(
+                    first.further, lab_settings(url={"ports": [origin.port]}), lambda _hop: None
+                ):
+                    pass
+    assert len(origin.requests) == 1
 
 
 async def test_dead_address_beside_a_live_one_does_no_harm() -> None:

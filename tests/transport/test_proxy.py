@@ -140,3 +140,40 @@ def test_proxies_of_other_kinds_are_mistakes(proxy: str) -> None:
     """Only what works can be said."""
     with pytest.raises(BadConfig):
         lab_settings(egress={"proxy": proxy})
+
+
+@pytest.mark.parametrize(
+    ("host", "pattern", "is_direct"),
+    [
+        ("mirror.corp.example", "mirror.corp.example", True),
+        ("mirror.corp.example", "corp.example", True),
+        ("mirror.corp.example", ".corp.example", True),
+        ("mirror.corp.example", "*.CORP.example.", True),
+        ("xcorp.example", "corp.example", False),
+        ("mirror.example", "corp.example", False),
+        ("127.0.0.1", "127.0.0.0/8", True),
+        ("127.0.0.1", "127.0.0.1", True),
+        ("127.0.0.1", "10.0.0.0/8", False),
+        ("127.0.0.1", "0.0.1", False),
+    ],
+)
+async def test_no_proxy_is_reached_directly(host: str, pattern: str, is_direct: bool) -> None:
+    """By name with all below it, or by network; the rules of addresses then hold again."""
+    async with Origin({"*": serve(DATA)}) as origin, Proxy(("127.0.0.1", origin.port)) as proxy:
+        settings = lab_settings(origin, egress={"proxy": proxy.url, "no_proxy": [pattern]})
+        gate = Gate(FakeNames({host: ["127.0.0.1"]}))
+        outcome = await attack(origin.url("/x", host), settings, gate)
+        assert outcome.body == DATA
+        assert bool(proxy.heads) is not is_direct
+
+
+async def test_no_proxy_opens_no_inner_network() -> None:
+    """What is reached without the proxy is judged like without one."""
+    async with Proxy(("127.0.0.1", 9)) as proxy, Canary("127.0.0.2") as bird:
+        settings = lab_settings(
+            egress={"proxy": proxy.url, "no_proxy": ["corp.example"]}, url={"ports": [bird.port]}
+        )
+        gate = Gate(FakeNames({"corp.example": ["127.0.0.2"]}))
+        outcome = await attack(f"http://corp.example:{bird.port}/", settings, gate)
+        assert isinstance(outcome.failure, AddressForbidden)
+        assert (bird.accepted, proxy.heads) == (0, [])

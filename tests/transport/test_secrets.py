@@ -88,15 +88,15 @@ async def test_r02_redirect_to_another_scheme_is_refused(place: str) -> None:
 
 
 async def test_r04_redirects_are_limited_and_circles_seen() -> None:
-    """Five hops are followed, six are not, and a circle ends at its first repetition."""
-    routes = {f"/{number}": redirect(f"/{number + 1}") for number in range(9)} | {"/5": serve(DATA)}
+    """Ten hops are followed, eleven are not, and a circle ends at its first repetition."""
+    routes = {f"/{number}": redirect(f"/{number + 1}") for number in range(19)} | {"/10": serve(DATA)}
     async with Origin(routes) as origin:
         settings = lab_settings(origin)
         assert (await attack(origin.url("/0"), settings)).body == DATA
-        origin.routes["/5"] = redirect("/6")
+        origin.routes["/10"] = redirect("/11")
         outcome = await attack(origin.url("/0"), settings)
         assert isinstance(outcome.failure, TooManyRedirects)
-        assert len(outcome.hops) == 6
+        assert len(outcome.hops) == 11
         origin.routes |= {"/self": redirect("/self"), "/a": redirect("/b"), "/b": redirect("/a#x")}
         for path, hops in (("/self", 1), ("/a", 2)):
             outcome = await attack(origin.url(path), settings)

@@ -73,6 +73,58 @@ async def test_h14_certificate_for_another_name_is_refused(host: str, tmp_path: 
     }
 
 
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("*.s3.example", "ok"),
+        ("*.s4.example", "tls-failed"),
+        ("*.example", "tls-failed"),
+        ("my-bucket.s3.example", "tls-failed"),
+        ("s3.example", "tls-failed"),
+    ],
+)
+async def test_bucket_with_an_underscore_is_known_by_its_certificate(
+    name: str, code: str, tmp_path: Path
+) -> None:
+    """A wildcard stands for one label, whatever letters it has."""
+    authorities = Authorities()
+    async with Origin({"/x": serve(DATA)}, tls=authorities.good(name)) as origin:
+        settings = lab_settings(origin, tls=authorities.trusted(tmp_path))
+        gate = Gate(FakeNames({"my_bucket.s3.example": ["127.0.0.1"]}))
+        outcome = await attack(origin.url("/x", "my_bucket.s3.example"), settings, gate)
+        assert outcome.code == code
+        assert code == "ok" or not origin.requests
+
+
+async def test_bucket_with_an_underscore_needs_a_trusted_certificate(tmp_path: Path) -> None:
+    """The name is not all that counts."""
+    authorities = Authorities()
+    async with Origin({"/x": serve(DATA)}, tls=authorities.unknown("*.s3.example")) as origin:
+        settings = lab_settings(origin, tls=authorities.trusted(tmp_path))
+        gate = Gate(FakeNames({"my_bucket.s3.example": ["127.0.0.1"]}))
+        outcome = await attack(origin.url("/x", "my_bucket.s3.example"), settings, gate)
+        assert outcome.code == "tls-failed"
+        assert origin.requests == []
+
+
+async def test_source_that_takes_http2_only_is_told() -> None:
+    """It refuses our offer of HTTP/1.1 in the handshake: alert 120."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(65_536)
+        writer.write(bytes.fromhex("15030300020278"))
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    allow = [{"cidr": "127.0.0.1/32", "ports": [port]}]
+    outcome = await attack(f"https://127.0.0.1:{port}/x", lab_settings(address={"allow": allow}))
+    server.close()
+    assert outcome.code == "http2-only"
+    assert "HTTP/1.1" in outcome.told
+
+
 async def test_certificate_for_an_address_is_trusted(tmp_path: Path) -> None:
     """A mirror without a name may have a certificate for its address."""
     authorities = Authorities()

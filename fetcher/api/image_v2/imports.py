@@ -112,7 +112,7 @@ def to_submission(method: Method, image: Image, settings: Settings) -> Submissio
         name=image.name,
         disk_format=image.disk_format,
         container_format=image.container_format,
-        checksum=parse_digest(method.checksum, settings) if method.checksum is not None else None,
+        checksum=parse_digest(method.checksum.strip(), settings) if method.checksum is not None else None,
         max_bytes=settings.size.max_bytes,
         min_disk=image.min_disk,
         min_ram=image.min_ram,

@@ -18,6 +18,7 @@ from fetcher.api.submit.words import size_words, time_words
 from fetcher.config import Settings
 from fetcher.errors import Failure, InvalidRequest, InvalidUrl, UnknownImport
 from fetcher.guards.request.url import check_url
+from fetcher.importer.pasted import without_credentials
 from fetcher.model import Submission
 
 RECENT = 6
@@ -112,7 +113,7 @@ async def check(request: Request, _visitor: Visitor) -> Response:
     url, words, mood = (form.get("url") or "").strip(), "", ""
     if url:
         try:
-            origin = check_url(url, services_of(request).settings()).origin
+            origin = check_url(without_credentials(url), services_of(request).settings()).origin
         except InvalidUrl as failure:
             words, mood = str(failure), "bad"
         else:

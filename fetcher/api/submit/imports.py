@@ -52,6 +52,7 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     mirrors: Annotated[list[str], Meta(max_length=64)] = []
     checksum_url: str | None = None
     checksum_signature_url: str | None = None
+    ca_pem: Annotated[str, Meta(max_length=262_144)] | None = None
     notify_url: str | None = None
     notify_secret: Secret | None = None
 
@@ -75,7 +76,7 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             name=self.name,
             disk_format=self.disk_format,
             container_format=self.container_format,
-            checksum=parse_digest(self.checksum, settings) if self.checksum is not None else None,
+            checksum=parse_digest(self.checksum.strip(), settings) if self.checksum is not None else None,
             max_bytes=cap if self.max_bytes is None else min(self.max_bytes, cap),
             min_disk=self.min_disk,
             min_ram=self.min_ram,
@@ -86,6 +87,7 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             mirrors=tuple(url for url in dict.fromkeys(self.mirrors) if url != self.url),
             checksum_url=self.checksum_url,
             checksum_signature_url=self.checksum_signature_url,
+            ca_pem=self.ca_pem,
             notify_url=self.notify_url,
             notify_secret=self.notify_secret,
         )

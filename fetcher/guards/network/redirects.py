@@ -10,6 +10,9 @@ from fetcher.guards.base import Limit
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+# What servers forget to escape and clients forgive: blanks, and bytes of other character sets than UTF-8,
+# which Python keeps as half surrogates.
+_BARE = re.compile("[ \udc80-\udcff]")
 _PARTS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:)//([^/?#]*)([^?#]*)(\?[^#]*)?")
 
 
@@ -34,7 +37,7 @@ def next_location(locations: Sequence[str], current: str, hop: int, settings: Se
         reason = "it names no place to go" if not locations else "it names more than one place to go"
         raise BadRedirect(hop=hop, reason=reason)
     # A fragment is for browsers; the authority ends before it, so nothing can hide behind it.
-    location = locations[0].strip(" \t").partition("#")[0]
+    location = _BARE.sub(_escape, locations[0].strip(" \t").partition("#")[0])
     if not location:
         raise BadRedirect(hop=hop, reason="it names no place to go")
     if len(location) > settings.url.max_url_bytes:
@@ -42,13 +45,16 @@ def next_location(locations: Sequence[str], current: str, hop: int, settings: Se
     return resolve(current, location)
 
 
-def check_redirect(target: str, chain: Sequence[str], settings: Settings) -> None:
+def check_redirect(
+    target: str, chain: Sequence[str], settings: Settings, *, expects_digest: bool = False
+) -> None:
     """Refuse a redirect that goes round in a circle or gives up encryption.
 
     Args:
         target: Where it leads, as `check_url` made it.
         chain: What was asked so far, first to last.
         settings: For whether encryption may be given up.
+        is_promised: A digest that the submitter gave will tell if the bytes were changed on their way.
 
     Raises:
         TooManyRedirects: We have been there: the answer would be the same.
@@ -57,8 +63,12 @@ def check_redirect(target: str, chain: Sequence[str], settings: Settings) -> Non
     if target in chain:
         raise TooManyRedirects(max_redirects=settings.redirects.max_redirects)
     downgraded = chain[-1].startswith("https:") and not target.startswith("https:")
-    if downgraded and not settings.redirects.allow_downgrade:
-        raise BadRedirect(hop=len(chain), reason="it leads from https to http")
+    rules = settings.redirects
+    if downgraded and not (rules.allow_downgrade or (rules.allow_promised_downgrade and expects_digest)):
+        hint = (
+            "; give a checksum, so that changed bytes are found out" if rules.allow_promised_downgrade else ""
+        )
+        raise BadRedirect(hop=len(chain), reason=f"it leads from https to http{hint}")
 
 
 def resolve(base: str, reference: str) -> str:
@@ -100,7 +110,18 @@ def limits(settings: Settings) -> tuple[Limit, ...]:
             description="Whether a redirect may lead from https to http.",
             guard="redirects",
         ),
+        Limit(
+            name="promised_redirect_downgrade_allowed",
+            type="boolean",
+            value=settings.redirects.allow_promised_downgrade,
+            description="Whether it may where the submission gives a checksum that will tell.",
+            guard="redirects",
+        ),
     )
+
+
+def _escape(found: re.Match[str]) -> str:
+    return f"%{ord(found[0]) & 0xFF:02X}"
 
 
 def _without_dots(path: str) -> str:

@@ -11,16 +11,26 @@ from fetcher.config import Settings
 from fetcher.errors import BadResponse, EncodingForbidden, SourceStatus
 from fetcher.guards.base import Limit
 
-# Files that servers like to label with a coding, though they are meant to be kept as they are.
-KEPT_CODINGS = {
-    "gzip": (".gz", ".tgz"),
-    "x-gzip": (".gz", ".tgz"),
-    "bzip2": (".bz2",),
-    "x-bzip2": (".bz2",),
-    "xz": (".xz",),
-    "x-xz": (".xz",),
-    "zstd": (".zst",),
+# Files that servers like to label with a coding, though they are meant to be kept as they are. Nobody codes
+# on the fly with what has "" here: the file itself is of that kind, whatever it is called.
+_GZIP_NAMES = (".gz", ".tgz", ".taz", ".box")
+KEPT_CODINGS: dict[str, tuple[str, ...]] = {
+    "gzip": _GZIP_NAMES,
+    "x-gzip": _GZIP_NAMES,
+    "bzip2": ("",),
+    "x-bzip2": ("",),
+    "xz": ("",),
+    "x-xz": ("",),
+    "zstd": (".zst", ".tzst"),
 }
+# What is undone here where it was done on the fly.
+UNDONE_CODINGS = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate"}
+# Labels that stores and frameworks put on bytes that are not coded at all: how they were uploaded, that
+# they are bytes, or what their letters would be.
+LABELS = frozenset(
+    {"identity", "none", "null", "binary", "7bit", "8bit", "aws-chunked", "utf8", "ascii", "us-ascii"}
+)
+_CHARSET = re.compile(r"(utf|iso|windows)-[0-9]{1,4}(-[0-9]{1,2})?")
 KNOWN_CODINGS = frozenset(
     {
         "aes128gcm",
@@ -56,6 +66,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         if_range: The validator that the range was bound to.
         conditional: Whether 304 is an answer.
         path: Of the URL, for its last suffix.
+        names: Likewise of the URLs that redirected here.
     """
 
     offset: int = 0
@@ -63,6 +74,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     if_range: str | None = None
     conditional: bool = False
     path: str = "/"
+    names: Sequence[str] = ()
 
     @property
     def is_range(self) -> bool:
@@ -94,6 +106,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
         is_chunked: The body says itself where it ends.
         offset: Where in the whole the body begins.
         coding: The content coding that the bytes were labelled with and kept in.
+        undone: The content coding that has to be undone, gzip or deflate; nothing that the head says of
+            bytes and versions then holds for what comes out.
     """
 
     status: int
@@ -105,6 +119,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     last_modified: str | None
     accepts_ranges: bool
     coding: str | None = None
+    undone: str | None = None
 
 
 def check_head(reply: Reply, wanted: Wanted, settings: Settings, now: datetime) -> Head:
@@ -137,7 +152,8 @@ def check_head(reply: Reply, wanted: Wanted, settings: Settings, now: datetime) 
         _check_version(wanted.if_range, etag, _single(fields, "last-modified", _DATE))
     elif "content-range" in fields:
         raise BadResponse(reason="it names a range that was not asked for")
-    return Head(
+    coding = _check_coding(fields, wanted)
+    head = Head(
         status=reply.status,
         declared_bytes=None if reply.status == 304 else declared,
         body_bytes=body_bytes,
@@ -146,8 +162,9 @@ def check_head(reply: Reply, wanted: Wanted, settings: Settings, now: datetime) 
         etag=etag,
         last_modified=_single(fields, "last-modified", _DATE),
         accepts_ranges=reply.status == 206 or fields.get("accept-ranges") == ["bytes"],
-        coding=_check_coding(fields, wanted.path),
+        coding=coding,
     )
+    return head if coding is None or _is_kept(coding, fields, wanted) else _undone(head)
 
 
 def retry_after(values: Sequence[str], now: datetime) -> float | None:
@@ -180,8 +197,8 @@ def limits(settings: Settings) -> tuple[Limit, ...]:
         Limit(
             name="content_codings",
             type="array",
-            value=["identity"],
-            description="Content codings that are taken; compressed files must be served as they are.",
+            value=["identity", *sorted(set(UNDONE_CODINGS.values()))],
+            description="Content codings that are taken and undone; compressed files stay as they are.",
             guard="response",
         ),
     )
@@ -250,14 +267,44 @@ def _check_version(bound: str | None, etag: str | None, last_modified: str | Non
         raise BadResponse(reason="the range it sends is of another version")
 
 
-def _check_coding(fields: dict[str, list[str]], path: str) -> str | None:
+def _check_coding(fields: dict[str, list[str]], wanted: Wanted) -> str | None:
+    """Find the one coding that is more than a label; identity is none."""
     text = ",".join(fields.get("content-encoding", [])).lower().replace(" ", "")
-    if text in {"", "identity"}:
+    codings = [coding for coding in text.split(",") if coding and not _is_label(coding)]
+    if not codings:
         return None
-    if path.lower().endswith(KEPT_CODINGS.get(text, ("\n",))):
-        return text
+    coding = codings[0]
+    if len(codings) == 1 and (coding in UNDONE_CODINGS or _is_kept(coding, fields, wanted)):
+        return coding
     # What the source sent is shown to people only where it is a word that we know.
     raise EncodingForbidden(encoding=text if text in KNOWN_CODINGS else "unknown")
+
+
+def _is_label(coding: str) -> bool:
+    return coding in LABELS or _CHARSET.fullmatch(coding) is not None
+
+
+def _is_kept(coding: str, fields: dict[str, list[str]], wanted: Wanted) -> bool:
+    """Whether the file itself is what the coding says, by any name that it goes under."""
+    told = "".join(fields.get("content-disposition", [])).strip("\"' ;")
+    names = [name.lower() for name in (wanted.path, *wanted.names, told)]
+    return any(name.endswith(KEPT_CODINGS.get(coding, ())) for name in names)
+
+
+def _undone(head: Head) -> Head:
+    """Forget what holds for the coded bytes alone."""
+    if head.status == 206:
+        raise BadResponse(reason="the range it sends is of coded bytes")
+    assert head.coding is not None
+    return msgspec.structs.replace(
+        head,
+        declared_bytes=None,
+        etag=None if head.status == 200 else head.etag,
+        last_modified=None,
+        accepts_ranges=False,
+        coding=None,
+        undone=UNDONE_CODINGS[head.coding],
+    )
 
 
 def _single(fields: dict[str, list[str]], name: str, shape: re.Pattern[str]) -> str | None:

@@ -1,7 +1,9 @@
 """Which hosts a URL may name: public names in their one usual form, and addresses where allowed."""
 
 import re
-from ipaddress import IPv4Address, IPv6Address
+from collections.abc import Iterable
+from contextlib import suppress
+from ipaddress import IPv4Address, IPv6Address, ip_network
 
 import idna
 
@@ -43,7 +45,7 @@ def check_host(text: str, settings: Settings) -> str:
     _check_labels(host)
     if _NUMERIC.fullmatch(host.rpartition(".")[2]):  # what libc and others read as an address
         raise InvalidUrl(rule="host", reason="its host is neither a name nor an address in its usual form")
-    if _is_inner(host) and host not in {name.lower().removesuffix(".") for name in settings.url.allow_hosts}:
+    if _is_inner(host) and not is_named(host, settings.url.allow_hosts):
         raise InvalidUrl(rule="host-name", reason="its host is a name of an inner network")
     return host
 
@@ -58,6 +60,30 @@ def as_address(host: str) -> IPv4Address | IPv6Address | None:
         if "%" not in host:
             return address
     return None
+
+
+def is_named(host: str, patterns: Iterable[str]) -> bool:
+    """Tell whether an operator names a host: `name` itself, `*.name` for all below it."""
+    for pattern in patterns:
+        name = pattern.lower().removesuffix(".")
+        if host == name or (name.startswith("*.") and host.endswith(name[1:])):
+            return True
+    return False
+
+
+def passes_by_proxy(host: str, settings: Settings) -> bool:
+    """Tell whether a host is reached without the operator's proxy; a name counts with all below it."""
+    address = as_address(host)
+    for pattern in settings.egress.no_proxy:
+        if address is not None:
+            with suppress(ValueError):
+                if address in ip_network(pattern, strict=False):
+                    return True
+            continue
+        name = pattern.lower().removesuffix(".").lstrip("*").lstrip(".")
+        if host == name or host.endswith(f".{name}"):
+            return True
+    return False
 
 
 def _is_inner(host: str) -> bool:

@@ -55,7 +55,7 @@ def _check_header(name: str, value: str) -> None:
         raise InvalidRequest(field="headers", reason=f"the value of {name} is not printable ASCII")
 
 
-def limits(settings: Settings) -> tuple[Limit, ...]:  # noqa: ARG001 - the shape that all guards share
+def limits(settings: Settings) -> tuple[Limit, ...]:
     """Publish what is enforced here."""
     return (
         Limit(
@@ -70,6 +70,13 @@ def limits(settings: Settings) -> tuple[Limit, ...]:  # noqa: ARG001 - the shape
             type="integer",
             value=MAX_HEADER_BYTES,
             description="How many bytes these headers may have in all.",
+            guard="request_headers",
+        ),
+        Limit(
+            name="max_ca_pem_bytes",
+            type="integer",
+            value=settings.tls.max_ca_pem_bytes,
+            description="How many bytes of authorities a submission may bring for its own requests; 0: none.",
             guard="request_headers",
         ),
     )

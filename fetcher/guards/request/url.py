@@ -14,6 +14,7 @@ from fetcher.guards.request.redaction import UNWIELDY, quote, redact_url
 
 __all__ = ["CheckedUrl", "check_url", "limits", "redact_url"]
 
+USERINFO = "it has a user name or password; credentials go into the URL of the image alone, or into headers"
 DEFAULT_PORTS = {"https": 443, "http": 80}
 
 _SHAPE = re.compile(
@@ -133,7 +134,10 @@ def _is_letter(character: str) -> bool:
 
 def _split_authority(authority: str) -> tuple[str, str | None]:
     if "@" in authority:
-        raise InvalidUrl(rule="userinfo", reason="it has a user name or password; give credentials apart")
+        raise InvalidUrl(
+            rule="userinfo",
+            reason=USERINFO,
+        )
     if authority.startswith("["):
         host, bracket, rest = authority.partition("]")
         if not bracket or (rest and not rest.startswith(":")):

@@ -12,7 +12,7 @@ from fetcher.guards.stream.pace import RateFloor
 from fetcher.guards.stream.size import check_declared
 from fetcher.importer.download.course import Course
 from fetcher.importer.download.open_source import RangeRequest, SourceOpener, Unchanged
-from fetcher.importer.download.retry_policy import OF_THE_BYTES, RetryPolicy
+from fetcher.importer.download.retry_policy import OF_THE_BYTES, RetryPolicy, may_ask_elsewhere
 from fetcher.importer.download.validator import validator_of
 from fetcher.importer.receive.receiver import Receiver
 from fetcher.importer.records.verdicts import truth_of, verdict_of
@@ -26,6 +26,9 @@ from fetcher.transport import Gate, Source, is_strong
 log = structlog.get_logger()
 
 HOLD_BYTES = 67_108_864  # Less than this costs less to pull in vain than every import's further commit.
+
+# Told with an attempt that would be the last one if the submitted URL itself had failed so.
+ELSEWHERE = " A redirect led there, so the submitted URL is asked again: it may lead to another mirror."
 
 
 class _Nothing:
@@ -156,7 +159,10 @@ class Attempts:
 
     def _may_differ(self, mismatch: ChecksumMismatch) -> bool:
         pieced = self._retry_policy.may_begin_anew(mismatch, is_pieced=self._is_pieced)
-        return pieced or self._retry_policy.may_ask_another()
+        attempts = self._subscribers.attempts
+        is_led = may_ask_elsewhere(mismatch, attempts[-1].hops)
+        once_more = is_led and self._retry_policy.may_ask_once_more(len(attempts))
+        return pieced or once_more or self._retry_policy.may_ask_another()
 
     def _where(self) -> tuple[int, str | None]:
         """From which byte on to ask, and what the range is bound to."""
@@ -244,15 +250,19 @@ class Attempts:
         if attempt is not None and attempt.connections > 1:
             self._opener.is_narrow = True
         number = len(self._subscribers.attempts)
-        wait = self._retry_policy.next(failure, number, is_gain=is_gain, is_pieced=self._is_pieced)
-        self._finish_attempt(failure, wait or 0.0)
+        hops = attempt.hops if attempt is not None else ()
+        wait = self._retry_policy.next(failure, number, is_gain=is_gain, is_pieced=self._is_pieced, hops=hops)
+        if wait is not None:
+            wait = max(wait, self._opener.quiet_seconds())
+        is_of_a_mirror = may_ask_elsewhere(failure, hops) and not failure.public().is_retryable()
+        self._finish_attempt(failure, wait or 0.0, ELSEWHERE if wait is not None and is_of_a_mirror else "")
         if wait is None:
             raise failure
         self._subscribers.change(state=State.WAITING, phase=None)
         await self._subscribers.write()
         await asyncio.sleep(wait)
 
-    def _finish_attempt(self, failure: Failure | None, wait: float) -> None:
+    def _finish_attempt(self, failure: Failure | None, wait: float, why_again: str = "") -> None:
         if not self._subscribers.attempts or self._subscribers.attempts[-1].code is not None:
             return
         verdict = verdict_of(failure) if failure else None
@@ -263,7 +273,7 @@ class Attempts:
         self._subscribers.change_attempt(
             ended_at=datetime.now(UTC),
             code=verdict.code if verdict else "ok",
-            reason=verdict.title if verdict else None,
+            reason=verdict.title + why_again if verdict else None,
             received_bytes=max(0, self._subscribers.progress.received_bytes - attempt.offset),
             wait_seconds=wait,
         )

@@ -1,7 +1,8 @@
 """Opening a source so that its answer goes on exactly where the bytes ended, or is a whole one."""
 
+import asyncio
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AsyncExitStack
 
 import msgspec
 
@@ -57,6 +58,7 @@ class SourceOpener:
         self._connections = connections
         self._on_hop = on_hop
         self.is_narrow = False
+        self._quiet_until = 0.0
 
     async def open(self, stack: AsyncExitStack, asked: RangeRequest) -> Source:
         """Ask the present source; what is doubtful about a range or a 304 is asked for anew as a whole.
@@ -78,16 +80,29 @@ class SourceOpener:
     ) -> ParallelRangeReader:
         """Read an answer, over further connections where that helps."""
 
-        def part(offset: int, length: int) -> AbstractAsyncContextManager[Source]:
-            request = self._sources.request(offset, source.etag)
-            request = msgspec.structs.replace(request, length=length)
-            return self._gate.open(request, self._settings, lambda _hop: None)
+        async def part(own: AsyncExitStack, start: int, stop: int | None) -> Source:
+            length = None if stop is None else stop - start
+            further = source.further
+            request = msgspec.structs.replace(further, offset=start, length=length, if_range=source.etag)
+            return await own.enter_async_context(self._gate.open(request, self._settings, lambda _hop: None))
 
         rules = self._settings.ranges
         if self.is_narrow:
             rules = msgspec.structs.replace(rules, connections=1)
-        origin = Origin(name=self._sources.origin, open=part, close_first=stack.aclose)
+        origin = Origin(
+            name=self._sources.origin, open=part, close_first=stack.aclose, quiet=self._keep_quiet
+        )
         return ParallelRangeReader(source, origin, rules, self._connections, used)
+
+    def quiet_seconds(self) -> float:
+        """How long a source that refused a further connection wants no request from now on."""
+        return max(0.0, self._quiet_until - asyncio.get_running_loop().time())
+
+    def _keep_quiet(self, seconds: float) -> None:
+        if seconds:
+            self.is_narrow = True
+            seconds = min(seconds, self._settings.retry.max_retry_after_seconds)
+            self._quiet_until = asyncio.get_running_loop().time() + seconds
 
     async def _enter(self, stack: AsyncExitStack, asked: RangeRequest) -> Source:
         request = self._sources.request(asked.offset, asked.if_range)

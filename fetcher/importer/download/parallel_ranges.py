@@ -1,16 +1,18 @@
-"""One body over several connections: parts are fetched side by side and read in order."""
+"""One body over several connections: the first one is relieved where that helps, and never given up."""
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Self
 
 import structlog
 
 from fetcher.config import Ranges
-from fetcher.errors import BadResponse, Failure, SourceStatus, Truncated
+from fetcher.errors import BadResponse, Failure, SourceTooSlow
+from fetcher.importer.download.chain import Chain, Range
+from fetcher.importer.download.offer import Offer
+from fetcher.importer.download.stretch import Stretch
 from fetcher.importer.records.verdicts import truth_of
 from fetcher.importer.schedule.connections import Connections
 from fetcher.transport import Source, is_strong
@@ -20,34 +22,20 @@ log = structlog.get_logger()
 
 @dataclass(kw_only=True)
 class Origin:
-    """Where parts are asked for.
+    """Where further connections go: to the very place that the first answer came from.
 
     Args:
         name: What the limit for one origin counts by.
-        open: Asks for so many bytes from an offset, bound to the version of the first answer.
+        open: Asks for bytes from an offset on, up to another or to the end, bound to the version of
+            the first answer.
         close_first: Ends the first connection.
+        quiet: Told how many seconds the source wants no request.
     """
 
     name: str
-    open: Callable[[int, int], AbstractAsyncContextManager[Source]]
+    open: Callable[[AsyncExitStack, int, int | None], Awaitable[Source]]
     close_first: Callable[[], Awaitable[None]]
-
-
-@dataclass(kw_only=True, eq=False)
-class _Part:
-    """Bytes from `start` up to `end`, as far as they have come."""
-
-    start: int
-    end: int
-    held_bytes: int = 0
-    got_bytes: int = 0
-    is_running: bool = False
-    is_done: bool = False
-    chunks: deque[bytes] = field(default_factory=deque)
-
-    def add(self, chunk: bytes) -> None:
-        self.chunks.append(chunk)
-        self.got_bytes += len(chunk)
+    quiet: Callable[[float], None]
 
 
 def can_read_in_parallel(source: Source, rules: Ranges) -> bool:
@@ -58,11 +46,10 @@ def can_read_in_parallel(source: Source, rules: Ranges) -> bool:
 
 
 class ParallelRangeReader:
-    """Reads a body in order, over more connections when one alone is slow.
+    """Reads a body in order, over more connections where each of them brings more.
 
-    The first connection goes on alone until it has shown what it can. Then
-    parts of a window ahead are fetched side by side; a connection that fails
-    leaves its part to the others, and the last one's failure is the whole's.
+    Further connections are an offer to the source. One that is refused, fails
+    or is slow costs the bytes that it brought, and those before it read on.
 
     Args:
         first: The answer with the whole body, or with all from its offset on.
@@ -84,14 +71,14 @@ class ParallelRangeReader:
         self._used = used
         self._is_able = can_read_in_parallel(first, rules)
         self._position = first.offset
-        self._end = first.declared_bytes or 0
-        self._parts: deque[_Part] = deque()
-        self._next_start = -1
-        self._limit = rules.connections
-        self._is_own_free = False
+        self._chain = Chain(first.declared_bytes or 0, rules.segment_bytes)
+        self._offer = Offer(rules, asyncio.get_running_loop().time)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_opening = False
+        self._extras = 0
+        self._most = 1
+        self._late = 0
         self._news = asyncio.Event()
-        self._failure: Failure = Truncated(received_bytes=0)
 
     async def __aenter__(self) -> Self:
         """Begin with the first connection alone."""
@@ -99,12 +86,13 @@ class ParallelRangeReader:
 
     async def __aexit__(self, *_error: object) -> None:
         """End every connection and give all memory back."""
-        self._limit = 0
+        self._offer.is_withdrawn = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for part in self._parts:
-            self._connections.unbuffer(part.held_bytes)
+        for stretch in self._chain:
+            self._connections.unbuffer(stretch.held_bytes)
+        self._give_back(0)
 
     async def read(self) -> bytes:
         """The next bytes in order; empty at the honest end.
@@ -112,131 +100,152 @@ class ParallelRangeReader:
         Raises:
             Failure: No connection brings the next bytes.
         """
-        if self._next_start >= 0:
-            return await self._read_part()
+        if self._chain:
+            return await self._read_stretch()
         chunk = await self._first.read()
+        if chunk and self._is_able and self._is_slow(len(chunk)):
+            self._spread(chunk)
+            return await self._read_stretch()
         self._position += len(chunk)
-        if chunk and self._is_able and self._is_slow():
-            self._spread()
         return chunk
 
-    def _is_slow(self) -> bool:
+    def _is_slow(self, size: int) -> bool:
         seconds, rules = self._first.waited_seconds, self._rules
-        if seconds < rules.patience_seconds or self._end - self._position < 2 * rules.segment_bytes:
+        left = self._chain.end - self._position - size
+        if seconds < rules.patience_seconds or left < 2 * rules.segment_bytes:
             return False
         return self._first.received_bytes < seconds * rules.enough_bytes_per_second
 
-    def _spread(self) -> None:
-        end = min(self._position + self._rules.segment_bytes, self._end)
-        part = _Part(start=self._position, end=end)
-        self._parts.append(part)
-        self._next_start = end
-        self._start(part, self._read_first(part), is_extra=False)
-        self._fill()
+    def _spread(self, chunk: bytes) -> None:
+        """Read the first connection in the background from here on, and offer a second."""
+        stretch = self._stretch(self._first, self._origin.close_first)
+        stretch.start = stretch.position = self._position
+        self._chain.begin(stretch)
+        self._offer.begin(stretch.bytes_per_second())
+        self._run(stretch, chunk)
 
-    async def _read_part(self) -> bytes:
-        while self._position < self._end:
-            head = self._parts[0] if self._parts else None
-            if head is not None and head.chunks:
-                chunk = head.chunks.popleft()
+    async def _read_stretch(self) -> bytes:
+        while True:
+            self._settle()
+            head = self._chain.head
+            if head.has_waiting:
+                chunk = head.take()
                 self._position += len(chunk)
                 return chunk
-            if head is not None and head.is_done:
-                self._parts.popleft()
-                self._connections.unbuffer(head.held_bytes)
-            self._fill()
-            if not self._tasks and not (self._parts and self._parts[0].is_done):
-                raise self._failure
-            if self._parts and (self._parts[0].chunks or self._parts[0].is_done):
-                continue
+            if not self._is_opening:
+                head.check()
+            if head.is_over and head.position == self._chain.end:
+                return b""
             self._news.clear()
             await self._news.wait()
-        return b""
 
-    def _fill(self) -> None:
-        """Fetch as many parts of the window as there are connections and memory for."""
-        while len(self._tasks) < self._limit and (part := self._next_part()) is not None:
-            is_extra = not self._is_own_free
-            if is_extra and not self._connections.take(self._origin.name):
+    def _settle(self) -> None:
+        """Give back what is free, note what has failed, and use what the source still takes."""
+        for stretch in self._chain.take_done():
+            self._connections.unbuffer(stretch.held_bytes)
+        head = self._chain.head
+        if head.held_bytes and not head.has_waiting:
+            self._connections.unbuffer(head.held_bytes)
+            head.held_bytes = 0
+        for stretch in self._chain:
+            if stretch.failure is not None and stretch is not head and not stretch.is_noted:
+                stretch.is_noted = True
+                self._refuse(stretch.start, stretch.failure)
+        if not self._is_opening:
+            self._give_back(max(self._chain.live - 1, 0))
+            self._offer.measure(self._chain.total_bytes)
+            self._ask()
+
+    def _ask(self) -> None:
+        """Open one more connection, where the source takes it and there is a place and memory for it."""
+        live = self._chain.live
+        if not self._offer.may_ask(live):
+            return
+        wanted = self._chain.next_range(self._offer.limit, self._chain.part_bytes(self._offer.limit))
+        if wanted is not None and not self._connections.buffer(wanted.held_bytes):
+            wanted = self._chain.next_range(self._offer.limit, self._rules.segment_bytes)
+            if wanted is None or not self._connections.buffer(wanted.held_bytes):
                 return
-            self._start(part, self._fetch(part), is_extra=is_extra)
+        if wanted is None:
+            return
+        if self._extras < live:
+            if not self._connections.take(self._origin.name):
+                self._connections.unbuffer(wanted.held_bytes)
+                return
+            self._extras += 1
+        if wanted.failed is not None:
+            wanted.failed.repairs += 1
+        self._is_opening = True
+        self._tasks.add(asyncio.create_task(self._open(wanted)))
 
-    def _next_part(self) -> _Part | None:
-        """The first part that nobody fetches; the head of the window needs no memory set aside."""
-        waiting = next((part for part in self._parts if not part.is_running and not part.is_done), None)
-        if waiting is not None:
-            return waiting
-        if self._next_start >= self._end or len(self._parts) >= 2 * self._rules.connections:
-            return None
-        if not self._is_own_free and len(self._tasks) >= self._limit:
-            return None
-        end = min(self._next_start + self._rules.segment_bytes, self._end)
-        size = end - self._next_start
-        is_held = self._connections.buffer(size)
-        if not is_held and self._parts:
-            return None
-        part = _Part(start=self._next_start, end=end, held_bytes=size if is_held else 0)
-        self._parts.append(part)
-        self._next_start = end
-        return part
-
-    def _start(self, part: _Part, work: Awaitable[None], *, is_extra: bool) -> None:
-        part.is_running = True
-        if not is_extra:
-            self._is_own_free = False
-        task = asyncio.ensure_future(self._carry(part, work, is_extra=is_extra))
-        self._tasks.add(task)
-        self._used(len(self._tasks))
-
-    async def _carry(self, part: _Part, work: Awaitable[None], *, is_extra: bool) -> None:
+    async def _open(self, wanted: Range) -> None:
+        stack = AsyncExitStack()
+        is_joined = False
         try:
-            await work
+            source = await self._origin.open(stack, wanted.start, wanted.stop)
+            if source.status != 206 or source.declared_bytes != self._chain.end:
+                raise BadResponse(reason="a further connection got another answer than the range asked for")
+            is_joined = self._join(source, stack, wanted)
         except Failure as failure:
-            self._give_up(part, failure)
+            self._refuse(wanted.start, failure)
         finally:
-            part.is_running, part.is_done = False, True
-            task = asyncio.current_task()
-            assert task is not None
-            self._tasks.discard(task)
-            if is_extra:
-                self._connections.give_back(self._origin.name)
-            else:
-                self._is_own_free = True
-            self._fill()
+            if not is_joined:
+                await stack.aclose()
+                self._connections.unbuffer(wanted.held_bytes)
+            self._is_opening = False
             self._news.set()
 
-    def _give_up(self, part: _Part, failure: Failure) -> None:
-        """Leave what is missing of a part to the others, of whom there are now fewer."""
-        log.info("part.failed", origin=self._origin.name, start=part.start, **truth_of(failure))
-        self._limit = 0 if isinstance(failure, BadResponse) else self._limit - 1
-        self._failure = failure
-        if isinstance(failure, SourceStatus):
-            # Perhaps it bears fewer connections: the next attempt, over one, is told what it means.
-            self._failure = Truncated(received_bytes=self._position, declared_bytes=self._end)
-        rest = _Part(start=part.start + part.got_bytes, end=part.end)
-        part.end = rest.start
-        self._parts.insert(self._parts.index(part) + 1, rest)
+    def _join(self, source: Source, stack: AsyncExitStack, wanted: Range) -> bool:
+        stretch = self._stretch(source, stack.aclose, wanted)
+        if not self._chain.add(stretch, wanted):
+            self._late += 1  # The source is too fast for what a further connection could bring.
+            self._offer.is_withdrawn = self._late > 1
+            return False
+        self._run(stretch)
+        live = self._chain.live
+        if live > self._most:
+            self._most = live
+            self._offer.mark(live, self._chain.total_bytes)
+            self._used(live)
+        return True
 
-    async def _read_first(self, part: _Part) -> None:
-        missing = part.end - part.start
-        while missing:
-            chunk = await self._first.read()
-            if not chunk:
-                raise Truncated(received_bytes=part.start + part.got_bytes, declared_bytes=self._end)
-            part.add(chunk[:missing])
-            missing = part.end - part.start - part.got_bytes
-            self._news.set()
-        await self._origin.close_first()
+    def _stretch(
+        self, source: Source, close: Callable[[], Awaitable[None]], wanted: Range | None = None
+    ) -> Stretch:
+        stop = self._chain.end if wanted is None or wanted.stop is None else wanted.stop
+        return Stretch(
+            source,
+            stop=stop,
+            leads_to_end=wanted is None or wanted.stop is None,
+            held_bytes=wanted.held_bytes if wanted else 0,
+            close=close,
+            met=self._meet,
+            told=self._news.set,
+        )
 
-    async def _fetch(self, part: _Part) -> None:
-        size = part.end - part.start
-        async with self._origin.open(part.start, size) as source:
-            if source.status != 206 or source.declared_bytes != self._end:
-                raise BadResponse(reason="it changed while it was read over several connections")
-            while chunk := await source.read():
-                part.add(chunk)
-                self._news.set()
-                if part.got_bytes > size:
-                    raise BadResponse(reason="it sent more than the range asked for")
-        if part.got_bytes != size:
-            raise Truncated(received_bytes=part.start + part.got_bytes, declared_bytes=self._end)
+    def _run(self, stretch: Stretch, chunk: bytes = b"") -> None:
+        stretch.task = asyncio.create_task(stretch.run(chunk))
+        self._tasks.add(stretch.task)
+
+    def _meet(self, stretch: Stretch) -> bool:
+        """Whether a connection that has reached the next one's stretch is relieved by it."""
+        dropped = self._chain.meet(stretch)
+        for one in dropped:
+            slow = SourceTooSlow(reason="it is slower than the connection before it", limit_seconds=0.0)
+            if not one.is_noted:
+                self._refuse(one.start, one.failure or slow)
+            self._connections.unbuffer(one.held_bytes)
+            if one.task is not None:
+                one.task.cancel()
+        return not dropped
+
+    def _refuse(self, start: int, failure: Failure) -> None:
+        log.info("part.failed", origin=self._origin.name, start=start, **truth_of(failure))
+        self._offer.refused(failure, self._chain.live)
+        self._origin.quiet(self._offer.quiet_seconds())
+
+    def _give_back(self, count: int) -> None:
+        """Give back the places beyond so many."""
+        while self._extras > count:
+            self._extras -= 1
+            self._connections.give_back(self._origin.name)

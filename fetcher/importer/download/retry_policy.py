@@ -1,28 +1,54 @@
 """Whether another attempt may end better, of which source, and when."""
 
 import random
+from collections.abc import Sequence
 
 from fetcher.config import Retry
 from fetcher.errors import (
+    BadRedirect,
     BadResponse,
+    ChecksumFileUnusable,
     ChecksumMismatch,
+    EmptySource,
+    EncodingForbidden,
     Failure,
     FormatAmbiguous,
     FormatMismatch,
     FormatUnknown,
     FormatUnsafe,
+    Http2Only,
     Rejection,
     SourceFailure,
     SourceStatus,
+    TlsFailed,
     TooManyBytes,
     VirtualSizeExceeded,
 )
+from fetcher.guards.network.redirects import REDIRECTS
 from fetcher.importer.download.sources import Sources
+from fetcher.model import Hop
 
 # What the bytes are refused for: where they came in parts, the parts may be of different versions.
 OF_THE_BYTES = (ChecksumMismatch, FormatAmbiguous, FormatMismatch, FormatUnknown, FormatUnsafe, BadResponse)
 # What no other source of the same bytes could change.
 FINAL = (TooManyBytes, VirtualSizeExceeded)
+# What may be true of one mirror only, where a redirector chose it.
+OF_A_MIRROR = (
+    *OF_THE_BYTES,
+    BadRedirect,
+    ChecksumFileUnusable,
+    EmptySource,
+    EncodingForbidden,
+    Http2Only,
+    SourceStatus,
+    TlsFailed,
+)
+
+
+def may_ask_elsewhere(failure: Failure, hops: Sequence[Hop]) -> bool:
+    """Whether a failure is that of a host reached by redirect: the submitted URL may lead to another one."""
+    is_led = len(hops) > 1 and hops[-2].status in REDIRECTS
+    return is_led and isinstance(failure, OF_A_MIRROR)
 
 
 def wait_seconds(failure: Failure, number: int, retry: Retry) -> float:
@@ -46,13 +72,16 @@ class RetryPolicy:
         self._retry = retry
         self._has_begun_anew = False
 
-    def next(self, failure: Failure, number: int, *, is_gain: bool, is_pieced: bool) -> float | None:
+    def next(
+        self, failure: Failure, number: int, *, is_gain: bool, is_pieced: bool, hops: Sequence[Hop] = ()
+    ) -> float | None:
         """Decide what follows a failure; the source to ask next is then the present one of the sources.
 
         Args:
             number: Of attempts so far.
             is_gain: The attempt brought bytes that the next one can go on from.
             is_pieced: The bytes came from several answers.
+            hops: Of the attempt, as far as it came.
 
         Returns:
             How many seconds to wait for the next attempt; None when there is none.
@@ -67,7 +96,9 @@ class RetryPolicy:
             return None
         if is_gain:
             self._sources.renew()
-        return self._next_source(failure)
+        return self._next_source(
+            failure, is_worth_it=failure.public().is_retryable() or may_ask_elsewhere(failure, hops)
+        )
 
     def may_begin_anew(self, failure: Failure, *, is_pieced: bool) -> bool:
         """Whether all parts are to be pulled once more, from the first byte."""
@@ -77,8 +108,13 @@ class RetryPolicy:
         """Whether there is a source beside the present one."""
         return len(self._sources) > 1
 
-    def _next_source(self, failure: Failure) -> float | None:
-        is_worth_it = failure.public().is_retryable()
+    def may_ask_once_more(self, number: int) -> bool:
+        """Whether there would be an attempt after one that brings nothing to go on from."""
+        return number < self._retry.max_attempts and self.barren + 1 < self._retry.attempts * len(
+            self._sources
+        )
+
+    def _next_source(self, failure: Failure, *, is_worth_it: bool) -> float | None:
         self._sources.fail()
         if not is_worth_it:
             if isinstance(failure, FINAL) or not isinstance(failure, SourceFailure | Rejection):

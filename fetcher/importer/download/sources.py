@@ -1,5 +1,7 @@
 """Which of several URLs of the same bytes is asked next."""
 
+from collections.abc import Callable
+
 from fetcher.config import Settings
 from fetcher.guards.request.redaction import redact_url
 from fetcher.guards.request.url import check_url
@@ -14,16 +16,30 @@ class Sources:
         secrets: The URLs, and the headers that go to the first one's origin alone.
         project: Whose pull it is.
         first: Which one to begin with, counted from 0.
+        is_promised: Tells whether digests of all submitters will show if the bytes were changed on their way.
+
+    Attributes:
+        ca_pem: Authorities that are trusted for all of them.
 
     Raises:
         InvalidUrl: One of them can never be fetched.
     """
 
-    def __init__(self, secrets: Secrets, settings: Settings, project: str, *, first: int = 0) -> None:
+    def __init__(
+        self,
+        secrets: Secrets,
+        settings: Settings,
+        project: str,
+        *,
+        first: int = 0,
+        expects_digest: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._urls = (secrets.url, *secrets.mirrors)
         self._origins = [check_url(url, settings).origin for url in self._urls]
         self._headers = secrets.headers
         self._project = project
+        self.ca_pem: str | None = None
+        self._is_promised = expects_digest
         self._dead: set[int] = set()
         self._failed: set[int] = set()
         self.current = first if first < len(self._urls) else 0
@@ -52,7 +68,13 @@ class Sources:
         headers = self._headers if self.is_home else {}
         url = self._urls[self.current]
         return SourceRequest(
-            url=url, headers=headers, offset=offset, if_range=if_range, project=self._project
+            url=url,
+            headers=headers,
+            offset=offset,
+            if_range=if_range,
+            project=self._project,
+            expects_digest=self._is_promised(),
+            ca_pem=self.ca_pem,
         )
 
     def bury(self) -> None:

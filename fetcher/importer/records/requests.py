@@ -6,11 +6,12 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from fetcher.config import Settings
+from fetcher.errors import InvalidRequest
 from fetcher.guards.request.redaction import redact_url
 from fetcher.guards.request.url import check_url
 from fetcher.index import Secrets, WebhookTarget
 from fetcher.model import Submission
-from fetcher.transport import SourceRequest, SumsRequest
+from fetcher.transport import SourceRequest, SumsRequest, read_authorities
 
 HIDDEN = "REDACTED"
 
@@ -68,23 +69,45 @@ def fingerprint(secrets: Secrets, submission: Submission, settings: Settings) ->
         submission.container_format,
         submission.max_bytes,
         submission.remote,
+        submission.ca_pem,
         extra,
     )
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
 
-def plain_request(secrets: Secrets) -> str | None:
-    """What a URL without secrets is remembered under; None where there may be any.
+def check_authorities(ca_pem: str | None, settings: Settings) -> None:
+    """Refuse authorities that are too many, or none at all.
+
+    Raises:
+        InvalidRequest: With what is wrong.
+    """
+    most = settings.tls.max_ca_pem_bytes
+    if ca_pem is None:
+        return
+    if len(ca_pem) > most:
+        reason = (
+            f"at most {most:,} bytes are taken"
+            if most
+            else "the operator takes no authorities with an import"
+        )
+        raise InvalidRequest(field="ca_pem", reason=reason)
+    read_authorities(ca_pem)
+
+
+def plain_request(secrets: Secrets, ca_pem: str | None = None) -> str | None:
+    """What a URL without secrets or authorities of its own is remembered under; else None.
 
     A permission in the query or in a header could be withdrawn, and its traces
     have no place in the index once the import has ended.
     """
-    if secrets.headers or secrets.mirrors or urlsplit(secrets.url).query:
+    if secrets.headers or secrets.mirrors or urlsplit(secrets.url).query or ca_pem is not None:
         return None
     return hashlib.sha256(secrets.url.encode()).hexdigest()
 
 
-def sums_request(secrets: Secrets, settings: Settings, project: str) -> SumsRequest | None:
+def sums_request(
+    secrets: Secrets, settings: Settings, project: str, ca_pem: str | None = None
+) -> SumsRequest | None:
     """Ask for the checksum file and its signature; headers go along to the origin of the image alone.
 
     Raises:
@@ -97,7 +120,7 @@ def sums_request(secrets: Secrets, settings: Settings, project: str) -> SumsRequ
 
     def ask(url: str) -> SourceRequest:
         headers = secrets.headers if check_url(url, settings).origin == home else {}
-        return SourceRequest(url=url, headers=headers, project=project)
+        return SourceRequest(url=url, headers=headers, project=project, ca_pem=ca_pem)
 
     name = unquote(urlsplit(secrets.url).path.rpartition("/")[2])
     signature = secrets.checksum_signature_url

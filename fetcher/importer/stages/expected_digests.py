@@ -1,8 +1,9 @@
 """Comparing complete bytes with every digest that was promised, for each import that follows the pull."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Self
 
 import msgspec
@@ -10,7 +11,7 @@ import msgspec
 from fetcher.config import Settings
 from fetcher.errors import ChecksumMismatch, Failure
 from fetcher.guards.stream.checksum import check_digest
-from fetcher.importer.download.retry_policy import wait_seconds
+from fetcher.importer.download.retry_policy import may_ask_elsewhere, wait_seconds
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.stages.provenance import shown_hops
 from fetcher.model import Digest, Hop, Submission
@@ -77,6 +78,12 @@ def expects_digest(submission: Submission, settings: Settings) -> bool:
     return checksum is not None and checksum.algorithm in settings.checksum.accepted
 
 
+def gives_up_encryption(hops: Sequence[Hop]) -> bool:
+    """Whether a chain of requests went from https to http."""
+    schemes = [hop.url.partition(":")[0] for hop in hops]
+    return ("https", "http") in pairwise(schemes)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ChecksumFile:
     """What a checksum file says, and how it was reached."""
@@ -98,7 +105,8 @@ class ChecksumFile:
             try:
                 return cls(found=await fetch_sums(gate, request, settings, hops.append), hops=tuple(hops))
             except Failure as failure:
-                if number >= settings.retry.attempts or not failure.public().is_retryable():
+                is_worth_it = failure.public().is_retryable() or may_ask_elsewhere(failure, hops)
+                if number >= settings.retry.attempts or not is_worth_it:
                     raise
                 await asyncio.sleep(wait_seconds(failure, number, settings.retry))
 

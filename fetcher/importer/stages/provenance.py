@@ -8,6 +8,7 @@ import msgspec
 from fetcher.config import Settings
 from fetcher.guards import published
 from fetcher.model import Blob, Hop, Import
+from fetcher.transport import read_authorities
 
 GUARDS = ("url", "address", "redirects", "response", "size", "pace", "format", "checksum")
 
@@ -28,6 +29,7 @@ def document(record: Import, blob: Blob, settings: Settings, table_version: str)
             "project_id": record.project_id,
             "user_id": record.user_id,
             "checksum": str(record.submission.checksum) if record.submission.checksum else None,
+            "ca_sha256": read_authorities(record.submission.ca_pem) if record.submission.ca_pem else [],
         },
         "started_at": record.started_at,
         "ended_at": record.ended_at,

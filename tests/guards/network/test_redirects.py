@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fetcher.config import load_settings
-from fetcher.errors import BadRedirect, TooManyRedirects
+from fetcher.errors import BadRedirect, InvalidUrl, TooManyRedirects
 from fetcher.guards.network.redirects import REDIRECTS, check_redirect, limits, next_location, resolve
+from fetcher.guards.request.url import check_url
 
 SETTINGS = load_settings()
 BASE = "http://a/b/c/d;p?q"
@@ -89,7 +90,7 @@ def test_any_location_is_a_url_or_a_refusal(location: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "locations", [[], [""], [" "], ["#x"], ["/a", "/b"], ["/a", "/a"], ["", "/a"], ["/" + "a" * 3000]]
+    "locations", [[], [""], [" "], ["#x"], ["/a", "/b"], ["/a", "/a"], ["", "/a"], ["/" + "a" * 9000]]
 )
 def test_r05_one_place_to_go_or_none_at_all(locations: list[str]) -> None:
     """No Location, an empty one or two of them is no redirect that we follow."""
@@ -108,12 +109,37 @@ def test_r05_trick_references_are_left_for_the_url_check(location: str) -> None:
     assert found == "https://evil.example/x" or "\\" in found or found == "http:evil.example"
 
 
+@pytest.mark.parametrize(
+    ("location", "wanted"),
+    [
+        ("/my image.qcow2?a=b c", "https://a.example/my%20image.qcow2?a=b%20c"),
+        (" https://b.example/x y ", "https://b.example/x%20y"),
+        ("/caf\udce9.img", "https://a.example/caf%E9.img"),
+        ("/a%20b c", "https://a.example/a%20b%20c"),
+    ],
+)
+def test_what_servers_forget_to_escape_is_escaped(location: str, wanted: str) -> None:
+    """Blanks and bytes of other character sets, as every client does it."""
+    found = next_location([location], "https://a.example/x", 1, SETTINGS)
+    assert found == wanted
+    assert check_url(found, SETTINGS).text == wanted
+
+
+@pytest.mark.parametrize(
+    "location", ["https://b .example/x", "https://b\udce9.example/", "https: //b.example/"]
+)
+def test_r05_blank_in_a_host_is_no_blank_in_a_path(location: str) -> None:
+    """Only what cannot change where we go is escaped."""
+    with pytest.raises(InvalidUrl):
+        check_url(next_location([location], "https://a.example/x", 1, SETTINGS), SETTINGS)
+
+
 def test_r04_redirects_are_counted() -> None:
-    """Five are followed, the sixth is one too many."""
-    assert next_location(["/y"], "https://a.example/x", 5, SETTINGS) == "https://a.example/y"
+    """Ten are followed, the eleventh is one too many."""
+    assert next_location(["/y"], "https://a.example/x", 10, SETTINGS) == "https://a.example/y"
     with pytest.raises(TooManyRedirects) as caught:
-        next_location(["/y"], "https://a.example/x", 6, SETTINGS)
-    assert caught.value.max_redirects == 5
+        next_location(["/y"], "https://a.example/x", 11, SETTINGS)
+    assert caught.value.max_redirects == 10
 
 
 def test_r04_circles_are_seen() -> None:
@@ -135,6 +161,16 @@ def test_r03_encryption_is_not_given_up() -> None:
     check_redirect("https://a.example/", ["http://a.example/"], SETTINGS)
 
 
+def test_r03_encryption_may_be_given_up_where_a_digest_will_tell() -> None:
+    """The submitter's digest finds changed bytes out; the operator may forbid it all the same."""
+    strict = load_settings(changes={"redirects": {"allow_promised_downgrade": False}})
+    check_redirect("http://a.example/", ["https://a.example/"], SETTINGS, expects_digest=True)
+    with pytest.raises(BadRedirect, match=r"to http\.$"):
+        check_redirect("http://a.example/", ["https://a.example/"], strict, expects_digest=True)
+    with pytest.raises(BadRedirect, match="give a checksum"):
+        check_redirect("http://a.example/", ["https://a.example/"], SETTINGS)
+
+
 def test_r03_detour_over_http_is_no_way_around() -> None:
     """Only the last step counts: http to https and back to http is a downgrade."""
     with pytest.raises(BadRedirect):
@@ -149,6 +185,7 @@ def test_r11_other_statuses_are_no_redirects() -> None:
 def test_limits_are_published() -> None:
     """What is enforced is what is told."""
     assert {limit.name: limit.value for limit in limits(SETTINGS)} == {
-        "max_redirects": 5,
+        "max_redirects": 10,
         "redirect_downgrade_allowed": False,
+        "promised_redirect_downgrade_allowed": True,
     }

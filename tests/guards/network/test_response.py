@@ -294,10 +294,10 @@ def test_not_modified_is_an_answer_to_a_condition() -> None:
 
 
 @pytest.mark.parametrize(
-    "coding", ["gzip", "x-gzip", "br", "zstd", "deflate", "gzip, gzip", "aes128gcm", "identity, gzip", "GZIP"]
+    "coding", ["br", "zstd", "gzip, gzip", "aes128gcm", "compress", "utf-8, br", "gzip, br", "utf-99999"]
 )
 def test_z04_z06_codings_are_refused(coding: str) -> None:
-    """Nothing is decoded because a header says so."""
+    """What cannot be undone within bounds is not taken, nor what is stacked."""
     with pytest.raises(EncodingForbidden) as caught:
         check(200, LENGTH, ("Content-Encoding", coding))
     assert caught.value.encoding in {coding.lower(), "unknown"}
@@ -340,10 +340,71 @@ def test_z04_compressed_file_with_its_own_label_is_kept_as_it_is(path: str, codi
         check(200, LENGTH, ("Content-Encoding", "br"), wanted=Wanted(path=path))
 
 
-@pytest.mark.parametrize("coding", ["", "identity", "Identity", " identity "])
+@pytest.mark.parametrize(
+    ("coding", "undone"),
+    [
+        ("gzip", "gzip"),
+        ("x-gzip", "gzip"),
+        ("GZIP", "gzip"),
+        ("deflate", "deflate"),
+        ("identity, gzip", "gzip"),
+        ("aws-chunked,gzip", "gzip"),
+    ],
+)
+def test_coding_made_on_the_fly_is_undone(coding: str, undone: str) -> None:
+    """Nothing that the head says of the coded bytes is then said of the file."""
+    fields = [("Content-Encoding", coding), ("ETag", '"v1"'), ("Accept-Ranges", "bytes"), LENGTH]
+    head = check(200, *fields, wanted=Wanted(path="/x.qcow2"))
+    assert (head.coding, head.undone, head.declared_bytes) == (None, undone, None)
+    assert (head.etag, head.accepts_ranges, head.body_bytes) == (None, False, int(LENGTH[1]))
+
+
+def test_range_of_coded_bytes_is_refused() -> None:
+    """Its place in the file is not known."""
+    range_ = ("Content-Range", "bytes 5-9/10")
+    with pytest.raises(BadResponse):
+        check(206, range_, ("Content-Encoding", "gzip"), wanted=Wanted(offset=5))
+
+
+@pytest.mark.parametrize("names", [["/x.gz"], ["/a", "/b.tgz"], ["/focal.box", "/b"]])
+def test_compressed_file_is_known_by_any_of_its_names(names: list[str]) -> None:
+    """A redirect may end at an object without a name."""
+    head = check(200, LENGTH, ("Content-Encoding", "gzip"), wanted=Wanted(path="/9f2c", names=names))
+    assert (head.coding, head.undone) == ("gzip", None)
+
+
+@pytest.mark.parametrize("told", ['attachment; filename="x.img.gz"', "attachment; filename=x.GZ"])
+def test_compressed_file_is_known_by_the_name_that_it_is_sent_under(told: str) -> None:
+    """Stores name their objects so."""
+    head = check(200, LENGTH, ("Content-Encoding", "gzip"), ("Content-Disposition", told))
+    assert (head.coding, head.undone) == ("gzip", None)
+
+
+@pytest.mark.parametrize(
+    "coding",
+    [
+        "",
+        "identity",
+        "Identity",
+        " identity ",
+        "aws-chunked",
+        "none",
+        "binary",
+        "UTF-8",
+        "utf8",
+        "8bit",
+        "iso-8859-1",
+        "windows-1252",
+        "us-ascii",
+        "utf-8, identity",
+        "null",
+        "aws-chunked, UTF-8",
+    ],
+)
 def test_no_coding_passes(coding: str) -> None:
-    """Identity and nothing are what was asked for."""
-    assert check(200, LENGTH, ("Content-Encoding", coding)).coding is None
+    """Identity, nothing, and labels that say nothing of how bytes are coded."""
+    head = check(200, LENGTH, ("Content-Encoding", coding))
+    assert (head.coding, head.undone) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -393,4 +454,4 @@ def test_head_passes_consistent_or_not_at_all(
 def test_limits_are_published() -> None:
     """What is enforced is what is told."""
     told = {limit.name: limit.value for limit in limits(SETTINGS)}
-    assert told == {"max_retry_after_seconds": 120.0, "content_codings": ["identity"]}
+    assert told == {"max_retry_after_seconds": 120.0, "content_codings": ["identity", "deflate", "gzip"]}

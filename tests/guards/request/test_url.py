@@ -203,9 +203,9 @@ def test_u12_huge_urls_are_refused_at_once(raw: str) -> None:
 def test_u12_length_is_counted_in_the_form_that_is_sent() -> None:
     """At the limit passes, one past it fails, and escapes count."""
     begin = "https://a.example/"
-    assert rule_of(begin + "a" * (2048 - len(begin))) == "passed"
-    assert rule_of(begin + "a" * (2049 - len(begin))) == "length"
-    assert rule_of(begin + "\u00e9" * 400) == "length"
+    assert rule_of(begin + "a" * (8192 - len(begin))) == "passed"
+    assert rule_of(begin + "a" * (8193 - len(begin))) == "length"
+    assert rule_of(begin + "\u00e9" * 1400) == "length"
 
 
 def test_u13_host_ends_before_fragment_and_query() -> None:
@@ -441,4 +441,26 @@ def test_limits_are_published() -> None:
     told = {limit.name: limit.value for limit in limits(SETTINGS)}
     assert told["url_schemes"] == ["https", "http"]
     assert told["url_ports"] == [80, 443]
-    assert told["max_url_bytes"] == 2048
+    assert told["max_url_bytes"] == 8192
+
+
+@pytest.mark.parametrize(
+    ("host", "pattern", "rule"),
+    [
+        ("image.corp", "*.corp", "passed"),
+        ("a.b.corp", "*.corp", "passed"),
+        ("image.corp", "IMAGE.corp.", "passed"),
+        ("corp", "*.corp", "host-name"),
+        ("ximage.corp", "image.corp", "host-name"),
+        ("image.corp.local", "*.corp", "host-name"),
+        ("a.image.corp", "image.corp", "host-name"),
+    ],
+)
+def test_operator_names_inner_hosts_or_all_below_a_name(host: str, pattern: str, rule: str) -> None:
+    """`*.corp` allows every name below corp, not corp itself."""
+    settings = load_settings(changes={"url": {"allow_hosts": [pattern]}})
+    try:
+        found = check_url(f"https://{host}/x", settings).host
+    except InvalidUrl as error:
+        found = error.rule
+    assert found == (host if rule == "passed" else rule)

@@ -173,5 +173,5 @@ def test_limits_are_published() -> None:
     """What is enforced is what is told."""
     told = {limit.name: limit.value for limit in limits(with_floor())}
     assert told["floor_bytes_per_second"] == 100
-    assert told["idle_seconds"] == 30.0
+    assert told["idle_seconds"] == 120.0
     assert all(name.endswith(("_seconds", "_per_second")) for name in told)

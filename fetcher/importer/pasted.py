@@ -1,0 +1,80 @@
+"""What people paste with a URL: blanks around it, and credentials inside it."""
+
+import re
+from base64 import b64encode
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+
+from fetcher.config import Settings
+from fetcher.errors import InvalidRequest
+from fetcher.guards.request.url import check_url
+from fetcher.model import Submission
+
+# What str.strip leaves, and nobody sees.
+INVISIBLE = "\u200b\u2060\ufeff"
+_CREDENTIALS = re.compile(
+    r"(?P<before>[A-Za-z][A-Za-z0-9+.-]*://)(?P<userinfo>[A-Za-z0-9._~!$&'()*+,;=:%-]*)"
+    r"@(?P<rest>[^@/?#\\]*(?:[/?#].*)?)",
+    re.DOTALL,
+)
+
+
+def tidied(submission: Submission, settings: Settings) -> Submission:
+    """Take blanks off all URLs, and credentials out of them: those become a header, which is secret.
+
+    Further URLs may repeat the credentials where they are at the same origin;
+    others are left as they are, to be refused.
+
+    Raises:
+        InvalidUrl: The URL with the credentials can never be fetched.
+        InvalidRequest: There are credentials among the headers, too.
+    """
+    url, userinfo = _split(_stripped(submission.url) or "")
+
+    def settle(other: str | None) -> str | None:
+        bare, said = _split(_stripped(other) or "")
+        is_same = said is not None and said == userinfo and _is_at_home(bare, url, settings)
+        return bare if is_same else _stripped(other)
+
+    plain = msgspec.structs.replace(
+        submission,
+        url=url,
+        mirrors=tuple(dict.fromkeys(settle(mirror) or "" for mirror in submission.mirrors)),
+        checksum_url=settle(submission.checksum_url),
+        checksum_signature_url=settle(submission.checksum_signature_url),
+        notify_url=_stripped(submission.notify_url),
+    )
+    if userinfo is None:
+        return plain
+    if any(name.lower() == "authorization" for name in plain.headers):
+        raise InvalidRequest(field="headers", reason="credentials are in the URL and in Authorization")
+    return msgspec.structs.replace(plain, headers=plain.headers | {"Authorization": _basic(userinfo)})
+
+
+def without_credentials(url: str) -> str:
+    """A URL as it would be asked for, once its credentials are a header."""
+    return _split(_stripped(url) or "")[0]
+
+
+def _is_at_home(url: str, home: str, settings: Settings) -> bool:
+    return check_url(url, settings).origin == check_url(home, settings).origin
+
+
+def _split(url: str) -> tuple[str, str | None]:
+    match = _CREDENTIALS.fullmatch(url)
+    return (url, None) if match is None else (match["before"] + match["rest"], match["userinfo"])
+
+
+def _stripped(text: str | None) -> str | None:
+    return None if text is None else text.strip().strip(INVISIBLE).strip()
+
+
+def _basic(userinfo: str) -> str:
+    """Make the field of a user name and a password.
+
+    Source: RFC 7617 section 2.
+    """
+    user, _, password = userinfo.partition(":")
+    said = unquote_to_bytes(user) + b":" + unquote_to_bytes(password)
+    return "Basic " + b64encode(said).decode()

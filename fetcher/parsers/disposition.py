@@ -1,0 +1,45 @@
+"""What a source says that a file is called: a name for people, never a path."""
+
+import re
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
+
+MOST_CHARACTERS = 255
+
+_PARAMETER = re.compile(
+    r""";\s*(?P<key>filename\*?)\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^;"]*))""", re.IGNORECASE
+)
+_EXTENDED = re.compile(r"(?P<charset>utf-8|iso-8859-1)'[^']*'(?P<value>.*)", re.IGNORECASE)
+# What cuts a name off, hides a part of it or makes a path of it.
+_UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+
+
+def name_of(url: str, disposition: str | None = None) -> str | None:
+    """Find what a file is called: as Content-Disposition says, else as the path of its URL ends.
+
+    Args:
+        url: The one that its bytes came from.
+        disposition: The value of that field.
+
+    Source: RFC 6266 section 4.3, RFC 8187 section 3.2.
+    """
+    return _told(disposition or "") or _tidied(unquote(urlsplit(url).path))
+
+
+def _told(disposition: str) -> str | None:
+    found: dict[str, str] = {}
+    for match in _PARAMETER.finditer(f";{disposition.partition(';')[2]}"):
+        quoted = match["quoted"]
+        value = match["plain"].strip() if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
+        found.setdefault(match["key"].lower(), value)
+    extended = _EXTENDED.fullmatch(found.get("filename*", ""))
+    if extended is not None:
+        value = unquote_to_bytes(extended["value"]).decode(extended["charset"], "replace")
+        if name := _tidied(value):
+            return name
+    return _tidied(found.get("filename", ""))
+
+
+def _tidied(text: str) -> str | None:
+    """Take the last part of what may be a path; None where nothing is left."""
+    name = _UNFIT.sub("", re.split(r"[/\\]", text)[-1]).strip()[:MOST_CHARACTERS]
+    return name if name.strip(".") else None
