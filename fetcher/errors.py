@@ -325,9 +325,11 @@ class ConversionFailed(Rejection):
     code = "conversion-failed"
     title = "The {format} image could not be converted to {target}: {reason}."
     advice = "Check the image with `qemu-img check`, or make it anew with `qemu-img convert`."
+    hidden = frozenset({"detail"})
     format: str
     target: str
     reason: str
+    detail: str = ""
 
 
 @dataclass(eq=False, kw_only=True)
@@ -428,9 +430,7 @@ class ConversionUnavailable(ServiceFailure):
 
     code = "conversion-unavailable"
     title = "Conversion is not available on this machine: {reason}."
-    advice = (
-        "Submit the image in a format that needs no conversion, or ask the operator; `fetcher doctor` tells."
-    )
+    advice = "Submit the image in a format that needs no conversion, or ask the operator to look at `fetcher doctor`."
     reason: str
 
 
