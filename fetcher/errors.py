@@ -430,7 +430,7 @@ class ConversionUnavailable(ServiceFailure):
 
     code = "conversion-unavailable"
     title = "Conversion is not available on this machine: {reason}."
-    advice = "Submit the image in a format that needs no conversion, or ask the operator to look at `fetcher doctor`."
+    advice = "Submit the image in a format that needs no conversion, or ask the operator."
     reason: str
 
 

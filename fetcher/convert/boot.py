@@ -19,8 +19,9 @@ GUEST_MIB = 256
 MEMORY_BYTES = 4 << 30  # Address space: the guest's memory and a gibibyte of translated code.
 SCRATCH_BYTES = 2 << 30  # What the guest may change of its disk, all thrown away.
 MOST_CONSOLE_BYTES = 1 << 20
-HANDED_OVER = re.compile(rb"Booting from (?!ROM)[^\r\n]*\r?\n")
-NOTHING_BOOTS = (b"No bootable device", b"Boot failed: not a bootable disk", b"Boot failed: could not read")
+HANDED_OVER = re.compile(rb"Booting from (?!ROM)[^\r\n.]*\.\.")  # The third point may be overtaken.
+NOTHING_BOOTS = re.compile(rb"No bootable device|Boot failed: (?i:not a bootable|could not read)[^\r\n]*")
+LEAST_TEXT = 16  # Fewer characters may still become the firmware's complaint.
 ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]|\x1bc")
 MARKER_SECONDS_FLOOR = 5
 
@@ -56,7 +57,7 @@ class _Console:
         self.text = ESCAPES.sub(b"", self.text + output)[:MOST_CONSOLE_BYTES]
         if self._marker is not None and self._marker in self.text:
             self._settle("boots", "the marker appeared on the serial port")
-        elif any(words in self.text for words in NOTHING_BOOTS):
+        elif NOTHING_BOOTS.search(self.text):
             self._settle("does-not-boot", "the firmware found nothing to boot on it")
         elif self._marker is None and self._has_started():
             self._settle("boots", "its own boot code printed text")
@@ -68,7 +69,11 @@ class _Console:
     def _has_started(self) -> bool:
         """Whether there is text after the firmware has handed over to the disk."""
         handed_over = HANDED_OVER.search(self.text)
-        return handed_over is not None and len(self.text[handed_over.end() :].split()) > 0
+        if handed_over is None:
+            return False
+        text = self.text[handed_over.end() :].lstrip(b". \r\n")
+        is_enough = len(text) >= LEAST_TEXT or text.endswith(b"\n")
+        return is_enough and not text.startswith(b"Boot failed")
 
     def _settle(self, verdict: Verdict, reason: str) -> None:
         self.verdict, self.reason = verdict, reason

@@ -14,6 +14,7 @@ from fetcher.errors import ConversionUnavailable
 
 READ_BYTES = 65_536
 MOST_ERROR_BYTES = 4_096
+PIPE_SECONDS = 10.0
 SIGNALLED = 128  # bubblewrap tells a signal as an exit code above this.
 
 Listen = Callable[[bytes], None]
@@ -89,10 +90,10 @@ def _ended(code: int, errors: str) -> Ended:
 async def _listen(process: asyncio.subprocess.Process, listen: Listen, is_wanted: Callable[[], bool]) -> None:
     assert process.stdout is not None
     while output := await process.stdout.read(READ_BYTES):
-        listen(output)
+        if is_wanted():
+            listen(output)
         if not is_wanted():
-            _kill(process)
-            return
+            _kill(process)  # Then its output is read to the end, which closes the pipe.
 
 
 async def _errors(process: asyncio.subprocess.Process) -> str:
@@ -105,10 +106,11 @@ async def _errors(process: asyncio.subprocess.Process) -> str:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """Leave nothing behind: end the whole session and wait for it."""
+    """Leave nothing behind: end the whole session, wait for it, and read its pipes to their ends."""
     _kill(process)
-    with suppress(ProcessLookupError):
-        await process.wait()
+    with suppress(ProcessLookupError, TimeoutError):
+        async with asyncio.timeout(PIPE_SECONDS):
+            await process.communicate()
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:
