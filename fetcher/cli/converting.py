@@ -54,7 +54,13 @@ def convert(  # noqa: PLR0913 # one for each choice on the command line
     found, verdict = _judge(file, config, disk_format)
     if verdict is not ACCEPTED:
         return _refuse(screen, file, verdict)
-    job = _job(file, target, found, to)
+    job = Job(
+        source=file,
+        target=target,
+        disk_format=_disk_format(found, disk_format),
+        target_format=to,
+        virtual_bytes=found.virtual_bytes or found.seen_bytes,
+    )
     if job.disk_format == to:
         raise ValueError(f"{file} is {to} already; nothing needs to be converted")
     done = asyncio.run(convert_file(job))
@@ -92,7 +98,7 @@ def verify_boot_command(  # noqa: PLR0913 # one for each choice on the command l
     found, verdict = _judge(image, config, disk_format)
     if verdict is not ACCEPTED:
         return _refuse(screen, image, verdict)
-    proof = asyncio.run(_verify(image, _disk_format(found), marker, seconds))
+    proof = asyncio.run(_verify(image, _disk_format(found, disk_format), marker, seconds))
     if screen.as_json:
         screen.json(
             {
@@ -127,16 +133,12 @@ def _judge(file: Path, config: Path | None, disk_format: str | None) -> tuple[In
     return examiner.finish(), examiner.verdict
 
 
-def _disk_format(found: Inspection) -> str:
-    if found.disk_format not in DISKS:
+def _disk_format(found: Inspection, claimed: str | None) -> str:
+    """Return what an image is that was accepted: raw disks without any sign are what they are said to be."""
+    disk_format = found.disk_format or claimed
+    if disk_format not in DISKS:
         raise ValueError(f"This is {found.name}, not a disk image; unpack it first")
-    return str(found.disk_format)
-
-
-def _job(file: Path, target: Path, found: Inspection, to: Target) -> Job:
-    disk_format = _disk_format(found)
-    virtual = found.virtual_bytes or found.seen_bytes
-    return Job(source=file, target=target, disk_format=disk_format, target_format=to, virtual_bytes=virtual)
+    return disk_format
 
 
 def _refuse(screen: Screen, file: Path, verdict: Verdict) -> Exit:

@@ -23,6 +23,7 @@ from fetcher.convert.streaming.values import (
     unsafe,
 )
 from fetcher.convert.streaming.window import Blocks
+from fetcher.model import BLOCK_BYTES
 
 COOKIE, HEADER_COOKIE = b"conectix", b"cxsparse"
 FOOTER = Struct(">8sIIQI4sI4sQQHBBII")
@@ -114,21 +115,23 @@ class FixedVhd:
         """Take the end of the image: the footer has to be there and to give this size."""
         for block in self._blocks.finish():
             yield from self._pass(block)
-        size, _ = _check_footer(self._held, FIXED)
-        if size != self._at or size != self.virtual_bytes:
+        rest, footer = self._held[:-FOOTER_BYTES], self._held[-FOOTER_BYTES:]
+        size, _ = _check_footer(footer, FIXED)
+        if size != self._at + len(rest) or size != self.virtual_bytes:
             raise unsafe("vhd", "size", "the size in its footer is not the size of its disk")
+        if rest:
+            yield WriteAt(self._at, rest)
 
     def _pass(self, block: bytes) -> Iterator[Output]:
-        held = self._held + block[:-FOOTER_BYTES] if len(block) > FOOTER_BYTES else self._held + block
-        tail = block[-FOOTER_BYTES:] if len(block) > FOOTER_BYTES else b""
-        if not tail:
-            held, tail = held[:-FOOTER_BYTES], held[-FOOTER_BYTES:]
-        self._held = tail
-        for at in range(0, len(held), PIECE_BYTES):
-            yield WriteAt(self._at + at, held[at : at + PIECE_BYTES])
-        self._at += len(held)
-        if self._at > self.virtual_bytes:
+        """Give out whole blocks, so that zeros can be left out, and hold back what may be the footer."""
+        whole = self._held + block
+        ready = max(0, len(whole) - FOOTER_BYTES) // BLOCK_BYTES * BLOCK_BYTES
+        self._held = whole[ready:]
+        if self._at + ready > self.virtual_bytes:
             raise unsafe("vhd", "size", "it is longer than its disk")
+        for at in range(0, ready, PIECE_BYTES):
+            yield WriteAt(self._at + at, whole[at : min(at + PIECE_BYTES, ready)])
+        self._at += ready
 
 
 def _check_header(header: bytes) -> tuple[int, int, int]:
