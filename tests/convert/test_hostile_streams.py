@@ -6,12 +6,13 @@ import zlib
 
 import pytest
 
-from fetcher.convert.streaming import HEAD_BYTES, NotStreamable, plan
+from fetcher.convert.streaming import HEAD_BYTES, NotStreamable, mapped, plan
 from fetcher.errors import FormatUnsafe
 from tests.convert.one_pass import convert_bytes, planned
 from tests.guards.stream.formats.hostile_disks import QCOW2 as HOSTILE_QCOW2
 
 CLUSTER = 65_536
+MOST_PENDING = 1 << 17
 HEADER = struct.Struct(">4sIQIIQIIQQIIQQQQII")
 
 
@@ -139,11 +140,13 @@ def test_data_before_its_table_need_a_place_to_be_kept() -> None:
     assert convert_bytes(image, keeps=True)[:CLUSTER] == A
 
 
-def test_memory_is_bounded_however_much_is_named_in_advance() -> None:
-    """Tables full of clusters that never come end in a refusal to stream, within the memory allowed."""
-    tables = 300
+def test_memory_is_bounded_however_much_is_named_in_advance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables full of clusters that never come end in a refusal to stream; each costs 16 bytes till then."""
+    monkeypatch.setattr(mapped, "MOST_PENDING", MOST_PENDING)
+    tables = 40
     l1 = [DATA_AT + number * CLUSTER for number in range(tables)]
     image = qcow2(l1, [], size=tables * (CLUSTER // 8) * CLUSTER)
+    image_bytes = 4 << 20  # What the window may hold of it.
     converter = planned(image).start(None)
     tracemalloc.start()
     try:
@@ -154,7 +157,7 @@ def test_memory_is_bounded_however_much_is_named_in_advance() -> None:
                 entries = [host + 2 * CLUSTER * number for number in range(8192)]
                 host += 2 * CLUSTER * 8192
                 list(converter.feed(struct.pack(">8192Q", *entries)))
-        assert tracemalloc.get_traced_memory()[1] < 80 << 20
+        assert tracemalloc.get_traced_memory()[1] < image_bytes + 20 * MOST_PENDING + (8 << 20)
     finally:
         tracemalloc.stop()
 
