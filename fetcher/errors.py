@@ -329,6 +329,20 @@ class FormatUnsafe(Rejection):
 
 
 @dataclass(eq=False, kw_only=True)
+class ConversionFailed(Rejection):
+    """The image could not be converted."""
+
+    code = "conversion-failed"
+    title = "The {format} image could not be converted to {target}: {reason}."
+    advice = "Check the image with `qemu-img check`, or make it anew with `qemu-img convert`."
+    hidden = frozenset({"detail"})
+    format: str
+    target: str
+    reason: str
+    detail: str = ""
+
+
+@dataclass(eq=False, kw_only=True)
 class ChecksumMismatch(Rejection):
     """The bytes are not those that were promised."""
 
@@ -418,6 +432,16 @@ class StoreFull(ServiceFailure):
     title = "The store has no room for this image."
     advice = "Submit again later; the operator can see what fills the store."
     retry_after_seconds: float = 60.0
+
+
+@dataclass(eq=False, kw_only=True)
+class ConversionUnavailable(ServiceFailure):
+    """Images of this kind cannot be converted or booted on this machine."""
+
+    code = "conversion-unavailable"
+    title = "Conversion is not available on this machine: {reason}."
+    advice = "Submit the image in a format that needs no conversion, or ask the operator."
+    reason: str
 
 
 @dataclass(eq=False, kw_only=True)

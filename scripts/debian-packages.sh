@@ -19,10 +19,10 @@ if [ ! -x .venv/bin/python ] && ! "${PYTHON:-python3}" -c "import ensurepip" 2>/
     packages="$packages python3-venv"
 fi
 if [ "$what" = demo ]; then
-    packages="$packages qemu-utils grub-rescue-pc"
+    packages="$packages qemu-utils qemu-system-x86 bubblewrap grub-rescue-pc"
 fi
 if [ "$what" = test ]; then
-    packages="$packages qemu-utils xorriso genisoimage grub-rescue-pc memtest86+ ipxe cryptsetup-bin gdisk fdisk \
+    packages="$packages qemu-utils qemu-system-x86 bubblewrap xorriso genisoimage grub-rescue-pc memtest86+ ipxe cryptsetup-bin gdisk fdisk \
         nginx-light zstd xz-utils bzip2 lz4 zip p7zip-full mtools e2fsprogs squashfs-tools chromium chromium-driver curl"
 fi
 

@@ -8,7 +8,7 @@ from typing import Any
 from cyclopts import App, Group, Parameter
 
 from fetcher import __version__
-from fetcher.cli import doctor, inspecting, local, remote, settings, shells, store, tokens
+from fetcher.cli import converting, doctor, inspecting, local, remote, settings, shells, store, tokens
 from fetcher.cli.client import Refused, Unreachable
 from fetcher.cli.exits import Exit, exit_of_problem
 from fetcher.cli.screen import Screen
@@ -41,6 +41,8 @@ stored.command(store.gc)
 stored.command(store.backup)
 app.command(local.pull, group=HERE)
 app.command(inspecting.inspect, group=HERE)
+app.command(converting.convert, group=HERE)
+app.command(converting.verify_boot_command, name="verify-boot", group=HERE)
 app.command(remote.submit, group=THERE)
 app.command(remote.imports, group=THERE)
 app.command(remote.show, group=THERE)

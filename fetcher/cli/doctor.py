@@ -1,5 +1,6 @@
 """Looks at everything the service needs of its machine, and says what is off because something is missing."""
 
+import asyncio
 import os
 import shutil
 import sys
@@ -17,6 +18,7 @@ from fetcher.cli.client import Client, Refused, Unreachable
 from fetcher.cli.exits import Exit
 from fetcher.cli.screen import Screen
 from fetcher.config import BadConfig, Settings, base_path, data_folder, load_settings
+from fetcher.convert.sandbox import probe_walls
 from fetcher.errors import InvalidUrl
 from fetcher.guards.request.url import check_url, redact_url
 
@@ -78,6 +80,7 @@ def _examine(config: Path | None) -> Iterator[Finding]:
     checks: list[Callable[[], Finding]] = [
         _libmagic,
         _qemu_img,
+        _sandbox,
         lambda: _folder(folder),
         lambda: _space(folder, settings),
         _clock,
@@ -123,9 +126,18 @@ def _libmagic() -> Finding:
 def _qemu_img() -> Finding:
     path = shutil.which("qemu-img")
     if path is None:
-        words = "not found; nothing at run time needs it, only the tests and the demo make images with it"
+        words = "not found; images that cannot be converted in one pass are not converted"
         return Finding(what="qemu-img", level="off", words=words, advice="apt-get install qemu-utils")
     return Finding(what="qemu-img", level="ok", words=path)
+
+
+def _sandbox() -> Finding:
+    walls = asyncio.run(probe_walls())
+    if not walls.is_standing:
+        words = "no wall holds here, so qemu-img and the boot proof are not started"
+        advice = "It takes Landlock and seccomp (Linux 5.13, or a container that allows them), or bubblewrap."
+        return Finding(what="sandbox", level="off", words=words, advice=advice)
+    return Finding(what="sandbox", level="ok", words=f"a canary was held by {', '.join(walls.names)}")
 
 
 def _folder(folder: Path) -> Finding:

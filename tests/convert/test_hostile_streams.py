@@ -1,0 +1,306 @@
+"""Images that lie while they are converted: bounded in output and memory, refused, never misread."""
+
+import struct
+import tracemalloc
+import zlib
+
+import pytest
+
+from fetcher.convert.streaming import HEAD_BYTES, NotStreamable, mapped, plan
+from fetcher.errors import FormatUnsafe
+from tests.convert.one_pass import convert_bytes, planned
+from tests.guards.stream.formats.hostile_disks import QCOW2 as HOSTILE_QCOW2
+
+CLUSTER = 65_536
+MOST_PENDING = 1 << 17
+HEADER = struct.Struct(">4sIQIIQIIQQIIQQQQII")
+
+
+def qcow2(
+    l1: list[int], l2: list[int], data: bytes = b"", *, size: int = 1 << 20, features: int = 0, zstd: int = 0
+) -> bytes:
+    """An image whose L1 table is its cluster 1 and whose L2 table is its cluster 2; data follow."""
+    head = HEADER.pack(
+        b"QFI\xfb", 3, 0, 0, 16, size, 0, len(l1), CLUSTER, 5 * CLUSTER, 1, 0, 0, features, 0, 0, 4, 112
+    )
+    head += bytes([zstd]) + bytes(15)
+    tables = b"".join(struct.pack(f">{len(table)}Q", *table).ljust(CLUSTER, b"\0") for table in (l1, l2))
+    return head.ljust(CLUSTER, b"\0") + tables + data
+
+
+def deflated(data: bytes) -> bytes:
+    packer = zlib.compressobj(9, zlib.DEFLATED, -12)
+    return packer.compress(data) + packer.flush()
+
+
+def compressed(host: int, sectors: int) -> int:
+    return 1 << 62 | (sectors - 1) << 54 | host
+
+
+A, B = b"a" * CLUSTER, b"b" * CLUSTER
+L2_AT, DATA_AT = 2 * CLUSTER, 3 * CLUSTER
+PACKED = deflated(A)
+
+
+def test_a_plain_image_is_read_as_meant() -> None:
+    """The hand-made image is honest where nothing is changed."""
+    disk = convert_bytes(qcow2([L2_AT], [DATA_AT + CLUSTER, 0, DATA_AT], A + B))
+    assert disk[: 3 * CLUSTER] == B + bytes(CLUSTER) + A
+    assert not any(disk[3 * CLUSTER :])
+
+
+def test_flags_of_clusters_are_heeded() -> None:
+    """A cluster of zeros reads as zeros, also where it has bytes of its own."""
+    disk = convert_bytes(qcow2([L2_AT | 1 << 63], [DATA_AT | 1, 1, (DATA_AT + CLUSTER) | 1 << 63], A + B))
+    assert disk[: 3 * CLUSTER] == bytes(2 * CLUSTER) + B
+
+
+HOSTILE = {
+    "two clusters on one": qcow2([L2_AT], [DATA_AT, DATA_AT], A),
+    "a cluster on the L1 table": qcow2([L2_AT], [CLUSTER], A),
+    "a cluster on the L2 table": qcow2([L2_AT], [L2_AT], A),
+    "an L2 table on the L1 table": qcow2([CLUSTER], [], A),
+    "one L2 table twice": qcow2([L2_AT, L2_AT], [DATA_AT], A, size=1 << 30),
+    "an L1 entry with reserved bits": qcow2([L2_AT | 2], [DATA_AT], A),
+    "an L1 entry that is not aligned": qcow2([L2_AT | 512], [DATA_AT], A),
+    "an L2 entry with reserved bits": qcow2([L2_AT], [DATA_AT | 4], A),
+    "an L2 entry with reserved bits and no cluster": qcow2([L2_AT], [2, DATA_AT], A),
+    "an L2 entry that is not aligned": qcow2([L2_AT], [DATA_AT | 512], A),
+    "a cluster behind the end": qcow2([L2_AT], [DATA_AT + (1 << 40)], A),
+    "an L2 table behind the end": qcow2([1 << 40], [DATA_AT], A),
+    "a compressed cluster behind the end": qcow2([L2_AT], [compressed(1 << 40, 1)], A),
+    "compressed clusters on one place": qcow2(
+        [L2_AT], [compressed(DATA_AT, 1), compressed(DATA_AT, 1)], PACKED.ljust(512, b"\0")
+    ),
+    "a compressed cluster inside a plain one": qcow2([L2_AT], [DATA_AT, compressed(DATA_AT + 99, 1)], A),
+    "a damaged deflate stream": qcow2([L2_AT], [compressed(DATA_AT, 1)], b"\xff" * 512),
+    "a deflate stream that is too short": qcow2(
+        [L2_AT], [compressed(DATA_AT, 1)], deflated(b"short").ljust(512, b"\0")
+    ),
+    "a damaged zstd frame": qcow2([L2_AT], [compressed(DATA_AT, 1)], b"\xff" * 512, features=8, zstd=1),
+}
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+@pytest.mark.parametrize("chunk", [1 << 20, 777])
+@pytest.mark.parametrize("name", HOSTILE)
+def test_an_image_that_lies_is_refused(name: str, chunk: int, keeps: bool) -> None:
+    """No byte is used twice, no table is misread, whatever the chunks."""
+    with pytest.raises(FormatUnsafe):
+        convert_bytes(HOSTILE[name], chunk=chunk, keeps=keeps)
+
+
+REFERENCES = ["qcow2-backing-passwd", "qcow2-backing-json", "qcow2-data-file-bit", "qcow2-crypt-aes"]
+
+
+@pytest.mark.parametrize("name", [*REFERENCES, "qcow2-crypt-luks", "qcow2-corrupt-bit", "qcow2-feature-63"])
+def test_an_image_that_needs_something_else_is_refused_by_its_head(name: str) -> None:
+    """The format guard refuses these before; a converter does not rely on that."""
+    with pytest.raises(FormatUnsafe):
+        plan(HOSTILE_QCOW2[name]()[:HEAD_BYTES])
+
+
+@pytest.mark.parametrize("name", HOSTILE_QCOW2)
+def test_no_hostile_header_makes_more_than_its_disk_or_breaks_us(name: str) -> None:
+    """Each of the format guard's hostile images is converted within its disk or refused, by name."""
+    image = HOSTILE_QCOW2[name]()
+    try:
+        found = plan(image[:HEAD_BYTES])
+        if hasattr(found, "start") and found.virtual_bytes <= 1 << 30:
+            convert_bytes(image, keeps=True)
+    except (FormatUnsafe, NotStreamable):
+        pass
+
+
+def test_a_small_image_cannot_make_a_large_disk_full() -> None:
+    """The output of compressed clusters is bounded by the disk: each is used once and is one cluster."""
+    place, entries, data = DATA_AT, [], b""
+    for _ in range(16):
+        entries.append(compressed(place, 1))
+        data += PACKED.ljust(512, b"\0")
+        place += 512
+    disk = convert_bytes(qcow2([L2_AT], entries, data))
+    assert disk == A * 16
+
+
+def test_the_last_cluster_may_be_cut() -> None:
+    """Writers leave out the end of the last cluster, and count sectors that are not there."""
+    assert convert_bytes(qcow2([L2_AT], [DATA_AT], b"tail"))[:8] == b"tail\0\0\0\0"
+    assert convert_bytes(qcow2([L2_AT], [compressed(DATA_AT, 9)], PACKED))[:CLUSTER] == A
+
+
+def test_data_before_its_table_need_a_place_to_be_kept() -> None:
+    """Far behind the window they are read back from there, or the caller is told to stage."""
+    far = 3 * CLUSTER + (4 << 20)
+    gap = A + bytes((4 << 20) - CLUSTER)
+    table = struct.pack(">Q", DATA_AT).ljust(CLUSTER, b"\0")
+    image = qcow2([far], [], gap + table)
+    with pytest.raises(NotStreamable):
+        convert_bytes(image)
+    assert convert_bytes(image, keeps=True)[:CLUSTER] == A
+
+
+def test_memory_is_bounded_however_much_is_named_in_advance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables full of clusters that never come end in a refusal to stream; each costs 16 bytes till then."""
+    monkeypatch.setattr(mapped, "MOST_PENDING", MOST_PENDING)
+    tables = 40
+    l1 = [DATA_AT + number * CLUSTER for number in range(tables)]
+    image = qcow2(l1, [], size=tables * (CLUSTER // 8) * CLUSTER)
+    image_bytes = 4 << 20  # What the window may hold of it.
+    converter = planned(image).start(None)
+    tracemalloc.start()
+    try:
+        with pytest.raises(NotStreamable):  # noqa: PT012 # where it gives up does not matter
+            list(converter.feed(image))
+            host = 1 << 40
+            for _ in range(tables):
+                entries = [host + 2 * CLUSTER * number for number in range(8192)]
+                host += 2 * CLUSTER * 8192
+                list(converter.feed(struct.pack(">8192Q", *entries)))
+        assert tracemalloc.get_traced_memory()[1] < image_bytes + 20 * MOST_PENDING + (8 << 20)
+    finally:
+        tracemalloc.stop()
+
+
+def vdi(entries: list[int], data: bytes, *, used: int | None = None) -> bytes:
+    """A dynamic VDI with its map at 512 and its blocks at 1 MiB."""
+    head = bytearray(512)
+    struct.pack_into(
+        "<64s4sI", head, 0, b"<<< Oracle VM VirtualBox Disk Image >>>\n", b"\x7f\x10\xda\xbe", 0x10001
+    )
+    struct.pack_into("<II", head, 72, 400, 1)
+    struct.pack_into("<II", head, 340, 512, 1 << 20)
+    struct.pack_into("<I", head, 360, 512)
+    count = len(entries) if used is None else used
+    struct.pack_into("<QIIII", head, 368, len(entries) << 20, 1 << 20, 0, len(entries), count)
+    table = struct.pack(f"<{len(entries)}I", *entries)
+    return (bytes(head) + table).ljust(1 << 20, b"\0") + data
+
+
+def test_vdi_blocks_may_come_in_any_order_but_each_once() -> None:
+    """Its map is a permutation; two entries for one block are refused, and so is one behind the end."""
+    block = 1 << 20
+    first, second = b"1" * block, b"2" * block
+    assert convert_bytes(vdi([1, 0xFFFF_FFFF, 0], first + second)) == second + bytes(block) + first
+    for entries in ([0, 0], [0, 5], [0, 1, 2]):
+        with pytest.raises(FormatUnsafe):
+            convert_bytes(vdi(entries, first + second))
+
+
+def checksummed(block: bytes, at: int) -> bytes:
+    total = ~sum(block[:at] + bytes(4) + block[at + 4 :]) & 0xFFFF_FFFF
+    return block[:at] + struct.pack(">I", total) + block[at + 4 :]
+
+
+def vhd(entries: list[int], data: bytes, *, kind: int = 3, size: int | None = None) -> bytes:
+    """A VHD with blocks of 2 MiB; dynamic with its table at 1,536, or a fixed one."""
+    size = (len(entries) << 21) if size is None else size
+    footer = struct.pack(
+        ">8sIIQI4sI4sQQIII",
+        b"conectix",
+        2,
+        0x10000,
+        512 if kind == 3 else (1 << 64) - 1,
+        0,
+        b"test",
+        0,
+        b"x",
+        size,
+        size,
+        0,
+        kind,
+        0,
+    ).ljust(512, b"\0")
+    footer = checksummed(footer, 64)
+    if kind == 2:
+        return data + footer
+    header = struct.pack(">8sQQIIII", b"cxsparse", (1 << 64) - 1, 1536, 0x10000, len(entries), 1 << 21, 0)
+    header = checksummed(header.ljust(1024, b"\0"), 36)
+    table = struct.pack(f">{len(entries)}I", *entries).ljust(512, b"\xff")
+    return footer + header + table + data + footer
+
+
+def test_vhd_blocks_may_come_in_any_order_but_each_once() -> None:
+    """Its table is a permutation; two blocks that overlap are refused, and so is one behind the end."""
+    block = 1 << 21
+    first, second = b"\xff" * 512 + b"1" * block, b"\xff" * 512 + b"2" * block
+    assert convert_bytes(vhd([4 + 4097, 0xFFFF_FFFF, 4], first + second)) == (
+        b"2" * block + bytes(block) + b"1" * block
+    )
+    for entries in ([4, 4], [4, 5], [4, 1 << 30], [4, 0]):
+        with pytest.raises(FormatUnsafe):
+            convert_bytes(vhd(entries, first + second), keeps=True)
+    with pytest.raises(FormatUnsafe):
+        planned(vhd([4], first, kind=4))
+
+
+def test_a_fixed_vhd_is_its_disk_without_the_footer() -> None:
+    """What the footer says is checked against what came."""
+    data = b"disk" * 5000
+    image = vhd([], data, kind=2, size=len(data))
+    for chunk in (1 << 20, 300):
+        found = planned(image, "vhd").start(None)
+        out = b"".join(
+            bytes(write.data)
+            for at in range(0, len(image), chunk)
+            for write in found.feed(image[at : at + chunk])
+        )
+        out += b"".join(bytes(write.data) for write in found.finish())
+        assert out == data
+    for wrong in (vhd([], data, kind=2, size=len(data) + 512), image[:-1] + b"x", data + bytes(512)):
+        converter = planned(wrong, "vhd").start(None)
+        with pytest.raises(FormatUnsafe):  # noqa: PT012 # whichever of the two
+            list(converter.feed(wrong))
+            list(converter.finish())
+
+
+GRAIN = 65_536
+
+
+def vmdk(grains: list[tuple[int, bytes]], *, end: bool = True, size: int = 16 * GRAIN) -> bytes:
+    """A streamOptimized VMDK of these grains: sector and packed bytes."""
+    head = (
+        struct.pack("<4sIIQQQQIQQQ", b"KDMV", 3, 0x30001, size // 512, 128, 1, 1, 512, 0, (1 << 64) - 1, 4)
+        + b"\0\n \r\n\1\0"
+    )
+    image = head.ljust(512, b"\0") + b'createType="streamOptimized"\n'.ljust(512, b"\0") + bytes(1024)
+    for sector, packed in grains:
+        grain = struct.pack("<QI", sector, len(packed)) + packed
+        image += grain.ljust(-(-len(grain) // 512) * 512, b"\0")
+    return image + (bytes(512) if end else b"")
+
+
+def test_vmdk_grains_go_where_they_say() -> None:
+    """Grains are put in place whatever the chunks, and metadata between them is skipped."""
+    packed = zlib.compress(A)
+    table = struct.pack("<QII", 4, 0, 1).ljust(512, b"\0") + bytes(2048)
+    image = vmdk([(128, packed)], end=False) + table + vmdk([(256, zlib.compress(B))])[2048:]
+    for chunk in (1 << 20, 100, 513):
+        assert convert_bytes(image, chunk=chunk) == bytes(GRAIN) + A + B + bytes(13 * GRAIN)
+
+
+HOSTILE_VMDK = {
+    "cut": vmdk([(0, zlib.compress(A))], end=False),
+    "twice": vmdk([(0, zlib.compress(A)), (0, zlib.compress(B))]),
+    "behind the disk": vmdk([(1 << 40, zlib.compress(A))]),
+    "not aligned": vmdk([(5, zlib.compress(A))]),
+    "a bomb": vmdk([(0, zlib.compress(bytes(20 * GRAIN)))]),
+    "too short": vmdk([(0, zlib.compress(b"short"))]),
+    "damaged": vmdk([(0, b"\xff" * 100)]),
+    "larger than it may be": vmdk([(0, bytes(3 * GRAIN))]),
+    "an unknown marker": vmdk([], end=False) + struct.pack("<QII", 1, 0, 9).ljust(512, b"\0"),
+}
+
+
+@pytest.mark.parametrize("chunk", [1 << 20, 777])
+@pytest.mark.parametrize("name", HOSTILE_VMDK)
+def test_a_vmdk_that_lies_is_refused(name: str, chunk: int) -> None:
+    """Grains are bounded in size, place and number."""
+    with pytest.raises(FormatUnsafe):
+        convert_bytes(HOSTILE_VMDK[name], chunk=chunk)
+
+
+def test_a_vmdk_out_of_order_has_to_be_staged() -> None:
+    """Order is what keeps grains from being there twice, so what has none does not stream."""
+    with pytest.raises(NotStreamable):
+        convert_bytes(vmdk([(512, zlib.compress(A)), (0, zlib.compress(B))]))
