@@ -11,22 +11,27 @@ run: setup
 setup: .venv/ready
 setup-dev: .venv/ready-dev
 
+# A lock is installed as it stands: no resolver, and no build that fetches tools of its own. The locked pip does it,
+# because an older one takes the newest release of whatever the lock does not spell as it expects.
+PIP := $(V)/python -m pip --quiet --quiet --disable-pip-version-check
+install = $(PIP) install --no-deps --require-hashes --only-binary :all: --requirement requirements-build.lock \
+	&& $(PIP) install --no-deps --require-hashes --no-build-isolation --requirement $(1) \
+	&& $(PIP) install --no-deps --no-build-isolation --editable . && $(PIP) check
+
 .venv/bin/python:
 	@sh scripts/debian-packages.sh run
 	$(PYTHON) -m venv .venv
 
-.venv/ready: requirements.lock pyproject.toml | .venv/bin/python
+.venv/ready: requirements.lock requirements-build.lock pyproject.toml | .venv/bin/python
 	@sh scripts/debian-packages.sh run
 	@echo "Installing pinned packages ..."
-	@$(V)/pip --quiet --quiet --disable-pip-version-check install --require-hashes --requirement requirements.lock
-	@$(V)/pip --quiet --quiet --disable-pip-version-check install --no-deps --no-build-isolation --editable .
+	@$(call install,requirements.lock)
 	@touch $@
 
-.venv/ready-dev: requirements-dev.lock pyproject.toml | .venv/bin/python
+.venv/ready-dev: requirements-dev.lock requirements-build.lock pyproject.toml | .venv/bin/python
 	@sh scripts/debian-packages.sh test
 	@echo "Installing pinned packages ..."
-	@$(V)/pip --quiet --quiet --disable-pip-version-check install --require-hashes --requirement requirements-dev.lock
-	@$(V)/pip --quiet --quiet --disable-pip-version-check install --no-deps --no-build-isolation --editable .
+	@$(call install,requirements-dev.lock)
 	@touch .venv/ready $@
 
 check: setup-dev
