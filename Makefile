@@ -1,6 +1,7 @@
 # `make run` serves, `make test` proves; both set everything up first.
 PYTHON ?= python3
 CONFIG ?= config.toml
+EXTRAS ?=
 V := .venv/bin
 
 .PHONY: run test torture check demo fuzz conformance bench bench-check bench-pulls clean format setup setup-dev lock
@@ -8,31 +9,12 @@ V := .venv/bin
 run: setup
 	@exec $(V)/python server.py --config $(CONFIG)
 
-setup: .venv/ready
-setup-dev: .venv/ready-dev
+# `make setup EXTRAS="keystone sign otel"` adds optional parts; they stay until `make clean`.
+setup:
+	@$(PYTHON) scripts/environment.py $(EXTRAS)
 
-# A lock is installed as it stands: no resolver, and no build that fetches tools of its own. The locked pip does it,
-# because an older one takes the newest release of whatever the lock does not spell as it expects.
-PIP := $(V)/python -m pip --quiet --quiet --disable-pip-version-check
-install = $(PIP) install --no-deps --require-hashes --only-binary :all: --requirement requirements-build.lock \
-	&& $(PIP) install --no-deps --require-hashes --no-build-isolation --requirement $(1) \
-	&& $(PIP) install --no-deps --no-build-isolation --editable . && $(PIP) check
-
-.venv/bin/python:
-	@sh scripts/debian-packages.sh run
-	$(PYTHON) -m venv .venv
-
-.venv/ready: requirements.lock requirements-build.lock pyproject.toml | .venv/bin/python
-	@sh scripts/debian-packages.sh run
-	@echo "Installing pinned packages ..."
-	@$(call install,requirements.lock)
-	@touch $@
-
-.venv/ready-dev: requirements-dev.lock requirements-build.lock pyproject.toml | .venv/bin/python
-	@sh scripts/debian-packages.sh test
-	@echo "Installing pinned packages ..."
-	@$(call install,requirements-dev.lock)
-	@touch .venv/ready $@
+setup-dev:
+	@$(PYTHON) scripts/environment.py dev $(EXTRAS)
 
 check: setup-dev
 	$(V)/ruff format --check
@@ -66,7 +48,7 @@ lock:
 	sh scripts/lock.sh
 
 clean:
-	rm -rf .venv data .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv.lock data .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 bench: setup-dev
 	$(V)/python -m bench run

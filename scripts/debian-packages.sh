@@ -1,8 +1,9 @@
 #!/bin/sh
 # Install the Debian packages that part of the project wants; say plainly what is off without them.
-# Usage: debian-packages.sh run|test
+# Usage: debian-packages.sh run|demo|test    (DEBIAN_PACKAGES=no installs nothing)
 set -u
 what=$1
+[ "${DEBIAN_PACKAGES:-yes}" = no ] && exit 0
 say() { printf '%s\n' "$*" >&2; }
 
 off_without() {
