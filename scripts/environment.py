@@ -119,7 +119,7 @@ def check_complete() -> None:
 
 
 def debian_packages(what: str) -> None:
-    """Install the Debian packages that a part wants, where this user may; it says what is off without them."""
+    """Install the Debian packages that a part wants, where this user may, or say what is off."""
     env = {**os.environ, "PYTHON": sys.executable}
     subprocess.run(["sh", "scripts/debian-packages.sh", what], cwd=ROOT, env=env, check=False)
 
