@@ -4,7 +4,7 @@ CONFIG ?= config.toml
 EXTRAS ?=
 V := .venv/bin
 
-.PHONY: run test torture check demo fuzz conformance bench bench-check bench-pulls clean format setup setup-dev lock
+.PHONY: run test torture check demo fuzz conformance bench bench-check bench-pulls clean format setup setup-dev lock smoke fresh-machine
 
 run: setup
 	@exec $(V)/python server.py --config $(CONFIG)
@@ -26,6 +26,17 @@ check: setup-dev
 
 test: check
 	$(V)/pytest -n auto --cov --cov-report=term
+
+# The checks and the part of the suite that shows whether a machine is fit.
+SMOKE := tests/test_frame.py tests/test_docs.py tests/test_config.py tests/test_deploy.py tests/test_main_job.py \
+	tests/test_undisturbed.py tests/cli tests/guards/test_contract.py
+smoke: check
+	$(V)/pytest -n auto $(SMOKE)
+
+# The README's commands on a bare Debian 12, as root and as an ordinary user; needs root. FRESH=full runs all tests there.
+FRESH ?= smoke
+fresh-machine:
+	@$(PYTHON) scripts/fresh_machine.py $(FRESH)
 
 # The service killed 300 times; takes a quarter of an hour.
 torture: setup-dev

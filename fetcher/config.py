@@ -579,7 +579,9 @@ def _nobody_gets_in(settings: Settings) -> Iterator[Mistake]:
         expected = "a value for one of password and password_file, for auth.mode = keystone"
         yield Mistake(key="keystone.password", value='"..."', expected=expected)
     if find_spec("keystoneauth1") is None:
-        expected = "the package keystoneauth1, which is not installed: pip install 'glance-fetcher[keystone]'"
+        expected = (
+            "the package keystoneauth1, which is not installed; in the checkout: make setup EXTRAS=keystone"
+        )
         yield Mistake(key="auth.mode", value='"keystone"', expected=expected)
 
 
