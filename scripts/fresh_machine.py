@@ -3,7 +3,7 @@
 Usage: fresh_machine.py [smoke|full] [root|user ...]     (smoke; both)
 
 Needs root and mmdebstrap. Where packages come from is this machine's own configuration of apt and pip, taken
-at run time. The guest has processes and mounts of its own, so that nothing of it is left when it ends; it uses
+at run time. The guest has processes and mounts of its own, so that nothing of it is left at its end; it uses
 the network of this machine to install, and a network of its own, without a way out, to serve on the README's
 port.
 """
