@@ -217,7 +217,7 @@ def test_the_container_copies_what_the_package_needs() -> None:
     """Everything that the wheel is built from is there when it is built."""
     copied = (DEPLOY / "Dockerfile").read_text()
     for name in (
-        "requirements.lock",
+        "requirements*.lock",
         "pyproject.toml",
         "README.md",
         "LICENSE",
