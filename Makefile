@@ -70,7 +70,7 @@ bench-check: setup-dev
 bench-pulls: setup-dev
 	$(V)/python -m bench.pulls
 
-# Each harness for so long; `pip install atheris` first makes the search follow coverage.
+# Each harness for so long; `make setup-dev EXTRAS=fuzz` first makes the search follow coverage.
 FUZZ_SECONDS ?= 60
 fuzz: setup-dev
 	@$(V)/python -m fuzz $(FUZZ_SECONDS)

@@ -627,5 +627,5 @@ def _bad_trust(settings: Settings) -> Iterator[Mistake]:
     if sums.require_signature and not sums.keys:
         yield Mistake(key="sums.require_signature", value="true", expected="certificates in sums.keys")
     if sums.keys and find_spec("pysequoia") is None:
-        expected = "none without the package pysequoia, which is not installed; in the checkout: make setup EXTRAS=sign"
+        expected = "none without the package pysequoia; in the checkout: make setup EXTRAS=sign"
         yield Mistake(key="sums.keys", value=_print(sums.keys), expected=expected)

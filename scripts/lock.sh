@@ -37,6 +37,9 @@ for extra in $extras; do
     compile "requirements-$extra.lock" pyproject.toml --extra "$extra" $same
     "$python" scripts/lock_surplus.py "$work/requirements-$extra.lock" "$work/requirements.lock"
 done
+# shellcheck disable=SC2086
+compile requirements-fuzz.lock --group fuzz $same
+"$python" scripts/lock_surplus.py "$work/requirements-fuzz.lock" "$work/requirements.lock"
 printf 'uv\n' >"$work/uv.in"
 compile requirements-uv.lock "$work/uv.in"
 for lock in "$work"/requirements*.lock; do # All or none.

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,8 @@ TABLES = {"fetcher/errors.py", "fetcher/config.py", "fetcher/model.py", "fetcher
 
 
 def tracked() -> list[str]:
-    done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode == 0:
+    with suppress(FileNotFoundError, subprocess.CalledProcessError):  # Without git, or no checkout of it.
+        done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
         return [name for name in done.stdout.splitlines() if (ROOT / name).is_file()]
     made = re.compile(r"(^|/)(\.|__pycache__|data/|build/|dist/)|\.egg-info/")
     names = [str(path.relative_to(ROOT)) for path in ROOT.rglob("*") if path.is_file()]
