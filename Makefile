@@ -1,33 +1,20 @@
 # `make run` serves, `make test` proves; both set everything up first.
 PYTHON ?= python3
 CONFIG ?= config.toml
+EXTRAS ?=
 V := .venv/bin
 
-.PHONY: run test torture check demo fuzz conformance bench bench-check bench-pulls clean format setup setup-dev lock
+.PHONY: run test torture check demo fuzz conformance bench bench-check bench-pulls clean format setup setup-dev lock smoke fresh-machine
 
 run: setup
 	@exec $(V)/python server.py --config $(CONFIG)
 
-setup: .venv/ready
-setup-dev: .venv/ready-dev
+# `make setup EXTRAS="keystone sign otel"` adds optional parts; they stay until `make clean`.
+setup:
+	@$(PYTHON) scripts/environment.py $(EXTRAS)
 
-.venv/bin/python:
-	@sh scripts/debian-packages.sh run
-	$(PYTHON) -m venv .venv
-
-.venv/ready: requirements.lock pyproject.toml | .venv/bin/python
-	@sh scripts/debian-packages.sh run
-	@echo "Installing pinned packages ..."
-	@$(V)/pip --quiet --quiet --disable-pip-version-check install --require-hashes --requirement requirements.lock
-	@$(V)/pip --quiet --quiet --disable-pip-version-check install --no-deps --no-build-isolation --editable .
-	@touch $@
-
-.venv/ready-dev: requirements-dev.lock pyproject.toml | .venv/bin/python
-	@sh scripts/debian-packages.sh test
-	@echo "Installing pinned packages ..."
-	@$(V)/pip --quiet --quiet --disable-pip-version-check install --require-hashes --requirement requirements-dev.lock
-	@$(V)/pip --quiet --quiet --disable-pip-version-check install --no-deps --no-build-isolation --editable .
-	@touch .venv/ready $@
+setup-dev:
+	@$(PYTHON) scripts/environment.py dev $(EXTRAS)
 
 check: setup-dev
 	$(V)/ruff format --check
@@ -39,6 +26,17 @@ check: setup-dev
 
 test: check
 	$(V)/pytest -n auto --cov --cov-report=term
+
+# The checks and the part of the suite that shows whether a machine is fit.
+SMOKE := tests/test_frame.py tests/test_docs.py tests/test_config.py tests/test_deploy.py tests/test_main_job.py \
+	tests/test_undisturbed.py tests/cli tests/guards/test_contract.py
+smoke: check
+	$(V)/pytest -n auto $(SMOKE)
+
+# The README's commands on a bare Debian 12, as root and as an ordinary user; needs root. FRESH=full runs all tests there.
+FRESH ?= smoke
+fresh-machine:
+	@$(PYTHON) scripts/fresh_machine.py $(FRESH)
 
 # The service killed 300 times; takes a quarter of an hour.
 torture: setup-dev
@@ -61,7 +59,7 @@ lock:
 	sh scripts/lock.sh
 
 clean:
-	rm -rf .venv data .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv.lock data .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 bench: setup-dev
 	$(V)/python -m bench run
@@ -72,7 +70,7 @@ bench-check: setup-dev
 bench-pulls: setup-dev
 	$(V)/python -m bench.pulls
 
-# Each harness for so long; `pip install atheris` first makes the search follow coverage.
+# Each harness for so long; `make setup-dev EXTRAS=fuzz` first makes the search follow coverage.
 FUZZ_SECONDS ?= 60
 fuzz: setup-dev
 	@$(V)/python -m fuzz $(FUZZ_SECONDS)

@@ -597,7 +597,9 @@ def _nobody_gets_in(settings: Settings) -> Iterator[Mistake]:
         expected = "a value for one of password and password_file, for auth.mode = keystone"
         yield Mistake(key="keystone.password", value='"..."', expected=expected)
     if find_spec("keystoneauth1") is None:
-        expected = "the package keystoneauth1, which is not installed: pip install 'glance-fetcher[keystone]'"
+        expected = (
+            "the package keystoneauth1, which is not installed; in the checkout: make setup EXTRAS=keystone"
+        )
         yield Mistake(key="auth.mode", value='"keystone"', expected=expected)
 
 
@@ -652,5 +654,5 @@ def _bad_trust(settings: Settings) -> Iterator[Mistake]:
     if sums.require_signature and not sums.keys:
         yield Mistake(key="sums.require_signature", value="true", expected="certificates in sums.keys")
     if sums.keys and find_spec("pysequoia") is None:
-        expected = "none, unless the extra `sign` is installed"
+        expected = "none without the package pysequoia; in the checkout: make setup EXTRAS=sign"
         yield Mistake(key="sums.keys", value=_print(sums.keys), expected=expected)

@@ -1,8 +1,9 @@
 #!/bin/sh
 # Install the Debian packages that part of the project wants; say plainly what is off without them.
-# Usage: debian-packages.sh run|test
+# Usage: debian-packages.sh run|demo|test|fresh    (DEBIAN_PACKAGES=no installs nothing)
 set -u
 what=$1
+[ "${DEBIAN_PACKAGES:-yes}" = no ] && exit 0
 say() { printf '%s\n' "$*" >&2; }
 
 off_without() {
@@ -21,15 +22,24 @@ fi
 if [ "$what" = demo ]; then
     packages="$packages qemu-utils qemu-system-x86 bubblewrap grub-rescue-pc"
 fi
+if [ "$what" = fresh ]; then
+    packages="mmdebstrap"
+fi
 if [ "$what" = test ]; then
     packages="$packages qemu-utils qemu-system-x86 bubblewrap xorriso genisoimage grub-rescue-pc memtest86+ ipxe cryptsetup-bin gdisk fdisk \
-        nginx-light zstd xz-utils bzip2 lz4 zip p7zip-full mtools e2fsprogs squashfs-tools chromium chromium-driver curl"
+        nginx-light zstd xz-utils bzip2 lz4 zip p7zip-full mtools e2fsprogs squashfs-tools chromium chromium-driver curl \
+        groff-base systemd man-db git"
 fi
 
-missing=""
-for package in $packages; do
-    dpkg-query --show --showformat='${Status}' "$package" 2>/dev/null | grep -q "ok installed" || missing="$missing $package"
-done
+lacking() { # lacking PACKAGE...: those of them that are not installed
+    # shellcheck disable=SC2016
+    have=$(dpkg-query --show --showformat='${db:Status-Status} ${Package}\n' "$@" 2>/dev/null | sed -n 's/^installed //p')
+    for package in "$@"; do
+        printf '%s\n' "$have" | grep -qx "$package" || printf ' %s' "$package"
+    done
+}
+# shellcheck disable=SC2086
+missing=$(lacking $packages)
 [ -z "$missing" ] && exit 0
 
 as_root=""
@@ -45,7 +55,10 @@ else
     policy=/usr/sbin/policy-rc.d
     made_policy=""
     if [ ! -e $policy ]; then
-        printf '#!/bin/sh\nexit 101\n' | $as_root tee $policy >/dev/null && $as_root chmod +x $policy && made_policy=yes
+        trap '[ -z "$made_policy" ] || $as_root rm -f $policy' EXIT
+        trap 'exit 130' INT TERM
+        made_policy=yes
+        printf '#!/bin/sh\nexit 101\n' | $as_root tee $policy >/dev/null && $as_root chmod +x $policy
     fi
     $as_root apt-get -qq update >&2
     # shellcheck disable=SC2086
@@ -53,10 +66,9 @@ else
         for package in $missing; do
             $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends "$package" >/dev/null
         done
-    [ -n "$made_policy" ] && $as_root rm -f $policy
 fi
-for package in $missing; do
-    dpkg-query --show --showformat='${Status}' "$package" 2>/dev/null | grep -q "ok installed" ||
-        say "  without $package: $(off_without "$package")"
+# shellcheck disable=SC2086
+for package in $(lacking $missing); do
+    say "  without $package: $(off_without "$package")"
 done
 exit 0

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -99,11 +100,25 @@ def api_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def as_fetcher(page: Callable[[], str]) -> Callable[[], str]:
+    """Have a page made as if `fetcher` ran: the command line's library uses the name it was started by."""
+
+    def made() -> str:
+        before = sys.argv
+        sys.argv = ["fetcher"]
+        try:
+            return page()
+        finally:
+            sys.argv = before
+
+    return made
+
+
 PAGES = {
     "errors.md": errors_page,
     "configuration.md": configuration_page,
-    "cli.md": reference_page,
-    "fetcher.1": manual_page,
+    "cli.md": as_fetcher(reference_page),
+    "fetcher.1": as_fetcher(manual_page),
     "api.md": api_page,
 }
 

@@ -6,6 +6,11 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
+from tests import undisturbed
+
+# Before the first assertion is formatted.
+undisturbed.protect_ast()
+
 # A busy machine is no finding: examples are bounded in number, not in time.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")

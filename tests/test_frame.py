@@ -3,6 +3,7 @@
 import re
 import subprocess
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,15 @@ TABLES = {"fetcher/errors.py", "fetcher/config.py", "fetcher/model.py", "fetcher
 
 
 def tracked() -> list[str]:
-    done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        pytest.skip("not a checkout of git")
-    return [name for name in done.stdout.splitlines() if (ROOT / name).is_file()]
+    with suppress(FileNotFoundError, subprocess.CalledProcessError):  # Without git, or no checkout of it.
+        done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+        return [name for name in done.stdout.splitlines() if (ROOT / name).is_file()]
+    made = re.compile(r"(^|/)(\.|__pycache__|data/|build/|dist/)|\.egg-info/")
+    names = [str(path.relative_to(ROOT)) for path in ROOT.rglob("*") if path.is_file()]
+    return [name for name in names if not made.search(name)]
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize("name", sorted(path.name for path in ROOT.glob("requirements*.lock")))
 def test_locks_are_pinned_hashed_and_name_no_address(name: str) -> None:
     """What is installed is what was checked, from wherever the machine gets its packages."""
     text = (ROOT / name).read_text()
@@ -37,7 +40,12 @@ def test_locks_hold_what_the_project_asks_for() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     asked = {
         "requirements.lock": project["project"]["dependencies"] + project["dependency-groups"]["build"],
+        "requirements-build.lock": project["dependency-groups"]["build"],
         "requirements-dev.lock": project["dependency-groups"]["dev"],
+        **{
+            f"requirements-{extra}.lock": requirements
+            for extra, requirements in project["project"]["optional-dependencies"].items()
+        },
     }
     for name, requirements in asked.items():
         pinned = set(re.findall(r"^([a-z0-9.-]+)(?:\[[^\]]*\])?==", (ROOT / name).read_text(), re.MULTILINE))

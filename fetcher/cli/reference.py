@@ -7,6 +7,8 @@ HEAD = """# The command line
 
 Made from the commands by `python scripts/docs.py`.
 
+In a checkout the command is `.venv/bin/fetcher`; [operator.md](operator.md) puts it on the PATH.
+
 Results go to standard output, everything else to standard error. In a pipe,
 lists are lines with tabs between the columns, and nothing moves. `--json`
 prints one JSON document in place of words, also for errors.

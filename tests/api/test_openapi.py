@@ -83,6 +83,7 @@ async def test_answers_are_what_the_document_says(tmp_path: Path) -> None:
         check(document, "Problem", (await service.call("GET", "/imports/nope"))[1])
 
 
+@pytest.mark.timeout(1200)  # Thousands of requests; a slow machine is no finding.
 @pytest.mark.parametrize(
     ("paths", "examples"),
     [(f"^({'|'.join(OWN)}|/openapi.json)", 6), ("^/(v2|versions|$)", 4)],
@@ -110,7 +111,7 @@ async def test_nothing_thrown_at_it_is_answered_otherwise(tmp_path: Path, paths:
                 "--header",
                 "X-Auth-Token:hush",
             ),
-            *("--max-examples", str(examples), "--seed", "1", "--workers", "1", "--request-timeout", "10"),
+            *("--max-examples", str(examples), "--seed", "1", "--workers", "1", "--request-timeout", "120"),
             *("--include-path-regex", paths, "--suppress-health-check", "all"),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -123,8 +124,11 @@ async def test_nothing_thrown_at_it_is_answered_otherwise(tmp_path: Path, paths:
                 "PYTHONPATH": str(ROOT),
             },
         )
-        async with asyncio.timeout(110):
+        try:
             out, _ = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
     assert process.returncode == 0, out.decode()[-6000:]
     assert b" passed" in out, out.decode()[-2000:]
     assert b"unsupported" not in out.lower(), out.decode()[-2000:]

@@ -5,6 +5,7 @@ import sqlite3
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlite_utils.db import Database
@@ -107,12 +108,26 @@ async def test_a_locked_index_while_committing_leaves_no_blob(
         assert service.traces() == []
 
 
-async def test_an_import_outlives_an_index_that_is_full_for_a_while(tmp_path: Path) -> None:
+async def test_an_import_outlives_an_index_that_is_full_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What could not become visible leaves no bytes; its end is written once there is room, and says why."""
     opened = asyncio.Event()
     routes = {"/x": behaviours.gated(behaviours.serve(raw(100_000)), opened)}
     async with Origin(routes) as origin, Running(tmp_path, origin) as service:
         house = service.service.app.state.services
+        records = house.index.imports
+        end, was_refused = records.end, asyncio.Event()
+
+        async def end_watched(*arguments: Any) -> Any:
+            """Tell when the verdict, which is "failed" by now, could not be written."""
+            try:
+                return await end(*arguments)
+            except StoreFailed:
+                was_refused.set()
+                raise
+
+        monkeypatch.setattr(records, "end", end_watched)
         created = await service.submit(url=origin.url("/x"))
         await origin.wait_requests(1)
 
@@ -133,7 +148,7 @@ async def test_an_import_outlives_an_index_that_is_full_for_a_while(tmp_path: Pa
         await house.index.connection.write(thirst)
         opened.set()
         assert (await service.call("POST", "/imports", json={"url": origin.url("/x")}))[0] == 503
-        await origin.wait_idle()
+        await was_refused.wait()
         await house.index.connection.write(limit, "1000000")
         ended = await service.ended(created["id"])
         assert (ended["state"], ended["verdict"]["code"]) == ("failed", "store-failed")

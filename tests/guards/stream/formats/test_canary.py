@@ -11,7 +11,9 @@ from tests.guards.stream.formats import build, corpus, peers
 from tests.guards.stream.formats.canary import run_qemu, watched
 from tests.guards.stream.formats.corpus import cut, new_guard, verdict_of
 
-pytestmark = pytest.mark.skipif(not peers.has_qemu_img(), reason="qemu-img is not installed")
+pytestmark = pytest.mark.skipif(
+    not peers.has_qemu_img(), reason="Debian's package qemu-utils is not installed"
+)
 DRIVERS = {"vhd": "vpc", "ploop": "parallels", "iso": "raw"}
 ROUNDS, WANTED = 3_000, 12
 BASES = (

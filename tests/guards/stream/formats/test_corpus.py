@@ -29,7 +29,7 @@ def content_of(name: str, folder: Path) -> bytes:
     """Return a sample, or skip where what makes it is missing."""
     file = path_of(name, folder)
     if file is None:
-        pytest.skip(f"{corpus.origin(name)} is not installed")
+        pytest.skip(f"{corpus.origin(name)} is not installed; `make setup-dev` as root installs it")
     return file.read_bytes()
 
 

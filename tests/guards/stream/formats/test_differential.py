@@ -41,7 +41,7 @@ def decisions_used(peer: str, folder: Path) -> set[int]:
 def test_each_difference_is_decided(peer: str, corpus_folder: Path) -> None:
     """No sample is judged differently without a written reason, and no reason is without a sample."""
     if peer == "qemu-img" and not peers.has_qemu_img():
-        pytest.skip("qemu-img is not installed")
+        pytest.skip("Debian's package qemu-utils is not installed")
     decided = {number for number, decision in enumerate(peers.DECISIONS) if decision.peer == peer}
     assert decisions_used(peer, corpus_folder) == decided
 
@@ -54,7 +54,7 @@ def test_qemu_opens_what_is_accepted(name: str, corpus_folder: Path) -> None:
     """What is accepted can be opened by qemu's driver for it, and by its probe as nothing else."""
     file = corpus.path_of(name, corpus_folder)
     if file is None or not peers.has_qemu_img():
-        pytest.skip(f"{corpus.origin(name)} or qemu-img is not installed")
+        pytest.skip(f"{corpus.origin(name)} or Debian's package qemu-utils is not installed")
     row: Row = ACCEPTED[name]
     disk = row.verdict.partition("/")[0]
     driver = QEMU_DRIVERS.get(disk, disk)
@@ -91,7 +91,7 @@ def spoilt_raw_disks(count: int) -> Iterator[bytes]:
             yield bytes(image)
 
 
-@pytest.mark.skipif(not peers.has_qemu_img(), reason="qemu-img is not installed")
+@pytest.mark.skipif(not peers.has_qemu_img(), reason="Debian's package qemu-utils is not installed")
 def test_raw_is_raw_to_qemu(tmp_path: Path) -> None:
     """What passes as a raw disk is one to qemu's probe, for services that let qemu guess."""
     file = tmp_path / "image"

@@ -28,7 +28,7 @@ def test_what_qemu_probes_is_a_descriptor(
     assert broken_rules(text) == {"vmdk-text-descriptor"}
 
 
-@pytest.mark.skipif(not peers.has_qemu_img(), reason="qemu-img is not installed")
+@pytest.mark.skipif(not peers.has_qemu_img(), reason="Debian's package qemu-utils is not installed")
 @pytest.mark.parametrize(
     "text",
     [

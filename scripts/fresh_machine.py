@@ -1,0 +1,185 @@
+"""Build a bare Debian 12 in a scratch folder and follow the README there, as root and as an ordinary user.
+
+Usage: fresh_machine.py [smoke|full] [root|user ...]     (smoke; both)
+
+Needs root and mmdebstrap. Where packages come from is this machine's own configuration of apt and pip, taken
+at run time. The guest has processes and mounts of its own, so that nothing of it is left at its end; it uses
+the network of this machine to install, and a network of its own, without a way out, to serve on the README's
+port.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SUITE = "bookworm"
+NAMESPACES = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private")
+DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+PASSED_ON = re.compile(r"(https?|no|all|ftp)_proxy|PIP_\w+|SSL_CERT_\w+|CI", re.IGNORECASE)
+CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+
+
+def run(*command: str) -> None:
+    """Run a command that must succeed."""
+    subprocess.run(command, check=True)
+
+
+def checkout_files() -> list[str]:
+    """Return what belongs to the checkout as it stands, committed or not."""
+    listed = [
+        "git",
+        "-c",
+        "safe.directory=*",
+        "-C",
+        str(ROOT),
+        "ls-files",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+    ]
+    names = subprocess.run(listed, capture_output=True, text=True, check=True).stdout.splitlines()
+    return [name for name in names if (ROOT / name).is_file()]
+
+
+def bootstrap(archive: Path) -> None:
+    """Make the smallest Debian, with Python and make, from where this machine gets its packages."""
+    candidates = (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list"))
+    sources = [str(path) for path in candidates if path.exists()]
+    run(
+        *("mmdebstrap", "--quiet", "--variant=minbase", "--include=python3,make,ca-certificates"),
+        *(SUITE, str(archive), *sources),
+    )
+
+
+def pip_settings() -> tuple[dict[str, str], list[str]]:
+    """Return this machine's settings of pip as variables, and the folders that they name."""
+    asked = [sys.executable, "-m", "pip", "config", "list"]
+    listed = subprocess.run(asked, capture_output=True, text=True, check=False).stdout
+    found: dict[str, str] = {}
+    for key, value in re.findall(r"^(?:global|install|site|user|:env:)\.(\S+)='(.*)'$", listed, re.MULTILINE):
+        if key not in {"constraint", "cache-dir", "target", "user"}:
+            found[f"PIP_{key.upper().replace('-', '_')}"] = value
+    folders = re.findall(
+        r"(?:file://|(?<=[\s=]))(/[^\s:]+)", " ".join(f"={value}" for value in found.values())
+    )
+    named = {str(Path(*Path(folder).parts[:3])) for folder in folders}
+    return found, sorted(
+        folder for folder in named if Path(folder).is_dir() and not folder.startswith("/etc/")
+    )
+
+
+class Guest:
+    """A Debian in a folder.
+
+    Args:
+        folder: Where it is.
+        archive: What it is made from.
+    """
+
+    def __init__(self, folder: Path, archive: Path) -> None:
+        self._folder = folder
+        self._variables, self._packages = pip_settings()
+        folder.mkdir()
+        run("tar", "--extract", "--file", str(archive), "--directory", str(folder), "--exclude=./dev/*")
+        for name in ("/etc/hosts", "/etc/resolv.conf"):
+            shutil.copy(name, folder / name[1:])
+        shutil.copy(CERTIFICATES, folder / str(CERTIFICATES)[1:])
+        for part in Path("/etc/apt/apt.conf.d").glob("99*"):
+            shutil.copy(part, folder / "etc/apt/apt.conf.d")
+        run("chroot", str(folder), "useradd", "--create-home", "--shell", "/bin/sh", "newcomer")
+
+    def copy_checkout(self, user: str) -> str:
+        """Put the checkout into a user's home; its path there."""
+        home = "root" if user == "root" else f"home/{user}"
+        target = self._folder / home / "glance-fetcher"
+        for name in checkout_files():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, target / name)
+        run("chroot", str(self._folder), "chown", "--recursive", user, f"/{home}/glance-fetcher")
+        return f"/{home}/glance-fetcher"
+
+    def run(self, user: str, words: str, *, offline: bool = False, fails_with: str | None = None) -> None:
+        """Run a command line as a user; it must succeed, or fail with some words."""
+        print(f"\n[{user}] {words}", flush=True)
+        began = time.monotonic()
+        home = "/root" if user == "root" else f"/home/{user}"
+        wanted = {name: value for name, value in os.environ.items() if PASSED_ON.fullmatch(name)}
+        env = {**wanted, **self._variables, "HOME": home, "USER": user, "LANG": "C.UTF-8"}
+        env["PATH"] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        settings = [f"{name}={value}" for name, value in env.items()]
+        inside = ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", "env", "-i", *settings]
+        inside += ["sh", "-c", f"cd ~/glance-fetcher && {words}"]
+        alone = ["--net"] if offline else []
+        command = [*NAMESPACES, *alone, "sh", "-euc", self._mounts(offline=offline), "sh", *inside]
+        told = subprocess.PIPE if fails_with else None
+        done = subprocess.run(command, check=False, stderr=told, text=True, stdin=subprocess.DEVNULL)
+        if fails_with is None and done.returncode != 0:
+            raise SystemExit(f"[{user}] {words}: exit code {done.returncode}")
+        if fails_with is not None and (done.returncode == 0 or fails_with not in done.stderr):
+            raise SystemExit(f"[{user}] {words}: must fail and say {fails_with!r}, but said: {done.stderr}")
+        print(f"[{user}] {time.monotonic() - began:.0f} s", flush=True)
+
+    def _mounts(self, *, offline: bool) -> str:
+        """Return what mounts the guest's file systems and goes in; all of it ends with the command."""
+        root = str(self._folder)
+        lines = [f"mount -t proc proc {root}/proc", f"mount -t tmpfs -o mode=755 dev {root}/dev"]
+        lines += [f"touch {root}/dev/{name}; mount --bind /dev/{name} {root}/dev/{name}" for name in DEVICES]
+        lines += [f"mkdir {root}/dev/shm {root}/dev/pts", f"mount -t tmpfs -o mode=1777 shm {root}/dev/shm"]
+        lines += [f"mount -t devpts -o newinstance,ptmxmode=666 pts {root}/dev/pts"]
+        lines += [f"ln -s pts/ptmx {root}/dev/ptmx", f"ln -s /proc/self/fd {root}/dev/fd"]
+        for folder in self._packages:
+            lines += [f"mkdir -p {root}{folder}", f"mount --bind -o ro {folder} {root}{folder}"]
+        if offline:
+            lines.append("ip link set lo up 2>/dev/null || python3 -c " + f"'{LOOPBACK_UP}'")
+        return "\n".join([*lines, f'exec chroot {root} "$@"'])
+
+
+# What `ip link set lo up` does, for a machine without iproute2: SIOCSIFFLAGS with IFF_UP.
+LOOPBACK_UP = (
+    'import fcntl, socket, struct; fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sh14x", b"lo", 1))'
+)
+
+
+def follow_readme(guest: Guest, user: str, size: str) -> None:
+    """Do what a newcomer does."""
+    guest.copy_checkout(user)
+    if user != "root":
+        guest.run(user, "make run", fails_with="apt-get install python3.11-venv")
+        guest.copy_checkout("root")
+        guest.run("root", "apt-get -qq update && apt-get -qq install --yes python3-venv >/dev/null 2>&1")
+    guest.run(user, "python3 scripts/newcomer.py own")
+    guest.run(user, "python3 scripts/newcomer.py readme", offline=True)
+    guest.run(user, "make demo")
+    guest.run(user, "make test" if size == "full" else "make smoke")
+
+
+def main(arguments: list[str]) -> None:
+    """Run the command."""
+    size = "full" if "full" in arguments else "smoke"
+    users = [user for user in ("root", "user") if user in arguments] or ["root", "user"]
+    if os.geteuid() != 0:
+        raise SystemExit("make fresh-machine needs root, for chroot and mounts.")
+    run("sh", str(ROOT / "scripts/debian-packages.sh"), "fresh")
+    if shutil.which("mmdebstrap") is None:
+        raise SystemExit("make fresh-machine needs Debian's package mmdebstrap: apt-get install mmdebstrap")
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="fresh-machine-") as scratch:
+        archive = Path(scratch) / "base.tar"
+        bootstrap(archive)
+        for user in users:
+            guest = Guest(Path(scratch) / user, archive)
+            follow_readme(guest, "root" if user == "root" else "newcomer", size)
+            shutil.rmtree(Path(scratch) / user)
+    print(
+        f"\nA fresh machine does what the README says ({', '.join(users)}; {time.monotonic() - began:.0f} s)."
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
