@@ -52,6 +52,9 @@ class Server(Section, frozen=True, kw_only=True):
         str,
         Meta(pattern=r"^(/[A-Za-z0-9/_.-]*[A-Za-z0-9])?$", description="a path such as /blobs, or nothing"),
     ]
+    cors_origins: list[
+        Annotated[str, Meta(pattern=r"^https?://[^/?#\s@]+$", description="http(s)://host[:port]")]
+    ]
     page_items: Positive
     max_page_items: Positive
     event_seconds: Seconds
@@ -101,6 +104,7 @@ class Keystone(Section, frozen=True, kw_only=True):
     user_domain_id: str
     project_domain_id: str
     ca_file: str
+    service_token_roles: list[Name]
     timeout_seconds: Seconds
     cache_seconds: Seconds
     refused_seconds: Seconds
@@ -269,6 +273,7 @@ class Format(Section, frozen=True, kw_only=True):
     disk_formats: Annotated[list[DiskFormat], Meta(min_length=1)]
     container_formats: Annotated[list[ContainerFormat], Meta(min_length=1)]
     enforce_on_upload: bool
+    encrypted_uploads: Literal["nobody", "service", "everybody"]
 
 
 class Checksum(Section, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 from starlette.routing import BaseRoute
 
 from fetcher.api.image_v2 import (
+    healthcheck,
     image_data,
     images,
     imports,
@@ -16,6 +17,7 @@ from fetcher.api.image_v2 import (
 
 routes: list[BaseRoute] = [
     *versions.routes,
+    *healthcheck.routes,
     *info.routes,
     *schemas.routes,
     *tasks.routes,

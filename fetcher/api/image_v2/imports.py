@@ -10,10 +10,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from fetcher.api.auth.identity import token_of
-from fetcher.api.image_v2.answers import enter, no_content
+from fetcher.api.image_v2.answers import enter_image, no_content
+from fetcher.api.image_v2.documents import read_document
 from fetcher.api.image_v2.info import methods_for
 from fetcher.api.image_v2.record import STORE
-from fetcher.api.submit.body import read_json
 from fetcher.config import Settings
 from fetcher.errors import Conflict, Forbidden, InvalidRequest, InvalidUrl, Unauthenticated
 from fetcher.guards.request.redaction import redact_url
@@ -50,9 +50,9 @@ class ImportBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 async def start(request: Request) -> Response:
     """`POST /v2/images/{id}/import`: answers 202 before any source is asked anything."""
-    house, actor = await enter(request, "member")
+    house, actor = await enter_image(request, "member")
     settings = house.settings()
-    body = await read_json(request, ImportBody)
+    body = await read_document(request, ImportBody)
     check_method(body, actor, settings)
     check_stores(body, request.headers.get("x-image-meta-store"))
     image = await house.index.images.find(request.path_params["id"], actor)

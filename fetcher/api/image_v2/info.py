@@ -4,13 +4,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from fetcher.api.image_v2.answers import Answer, enter
+from fetcher.api.image_v2.answers import Answer, enter, enter_known
 from fetcher.api.image_v2.record import STORE
 from fetcher.api.submit.views import limits_view
 from fetcher.config import Settings
 from fetcher.model import Actor
 
 MIB = 1_048_576
+_STORE = {"id": STORE, "description": "The service's own store", "default": "true"}
 
 
 def methods_for(actor: Actor, settings: Settings) -> list[str]:
@@ -30,7 +31,7 @@ def may_send(actor: Actor, settings: Settings) -> bool:
 
 async def imports(request: Request) -> Response:
     """`GET /v2/info/import`: the methods, and every limit in force, told by the guard that enforces it."""
-    house, actor = await enter(request)
+    house, actor = await enter_known(request)
     methods = {
         "description": "Import methods available.",
         "type": "array",
@@ -41,8 +42,15 @@ async def imports(request: Request) -> Response:
 
 async def stores(request: Request) -> Response:
     """`GET /v2/info/stores`: there is one."""
-    await enter(request)
-    return Answer({"stores": [{"id": STORE, "description": "The service's own store", "default": "true"}]})
+    await enter_known(request)
+    return Answer({"stores": [_STORE]})
+
+
+async def stores_detail(request: Request) -> Response:
+    """`GET /v2/info/stores/detail`: the same with its type and weight, for admins; paths are not shown."""
+    await enter(request, "admin")
+    details = {"type": "file", "weight": 100, "properties": {"thin_provisioning": True}}
+    return Answer({"stores": [{**_STORE, **details}]})
 
 
 async def usage(request: Request) -> Response:
@@ -61,5 +69,6 @@ async def usage(request: Request) -> Response:
 routes = [
     Route("/v2/info/import", imports, methods=["GET"]),
     Route("/v2/info/stores", stores, methods=["GET"]),
+    Route("/v2/info/stores/detail", stores_detail, methods=["GET"]),
     Route("/v2/info/usage", usage, methods=["GET"]),
 ]

@@ -220,6 +220,8 @@ class Version(ResponseSchema, frozen=True, kw_only=True):
 
     id: str
     status: Literal["CURRENT", "SUPPORTED"]
+    min_version: str
+    max_version: str
     links: list[VersionLink]
 
 
@@ -241,6 +243,23 @@ class StoresAnswer(ResponseSchema, frozen=True, kw_only=True):
     """All stores: there is one."""
 
     stores: list[StoreAnswer]
+
+
+class StoreDetail(ResponseSchema, frozen=True, kw_only=True):
+    """A store, as an operator's tools expect it."""
+
+    id: str
+    description: str
+    default: Literal["true"]
+    type: Literal["file"]
+    weight: int
+    properties: dict[str, Any]
+
+
+class StoresDetailAnswer(ResponseSchema, frozen=True, kw_only=True):
+    """All stores with their details: there is one."""
+
+    stores: list[StoreDetail]
 
 
 class UsageFigures(ResponseSchema, frozen=True, kw_only=True):
