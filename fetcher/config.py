@@ -131,6 +131,14 @@ class ImageApi(Section, frozen=True, kw_only=True):
     copied_properties: list[str]
 
 
+class Metadefs(Section, frozen=True, kw_only=True):
+    """Metadata definitions: descriptions of properties, for people who choose them."""
+
+    max_namespaces: Count
+    max_items: Count
+    max_namespace_bytes: Count
+
+
 class Store(Section, frozen=True, kw_only=True):
     """Where images and their records live."""
 
@@ -378,6 +386,7 @@ class Settings(Section, frozen=True, kw_only=True):
     auth: Auth
     keystone: Keystone
     image_api: ImageApi
+    metadefs: Metadefs
     store: Store
     quota: Quota
     upkeep: Maintenance

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fetcher.api import image_v2 as v2
-from fetcher.api import page
+from fetcher.api import metadefs, page
 from fetcher.api.image_v2.cross_origin import cross_origin
 from fetcher.api.image_v2.faults import fault
 from fetcher.api.image_v2.paths import PlainPaths, allowed_methods
@@ -150,6 +150,7 @@ def build_app(settings: Callable[[], Settings], lifespan: Any) -> Starlette:
             *discovery.routes,
             *imports.routes,
             *v2.routes,
+            *metadefs.routes,
             *page.routes,
         ],
         middleware=[
