@@ -129,6 +129,7 @@ class ImageApi(Section, frozen=True, kw_only=True):
     max_members: Count
     remotes: list[Remote]
     copied_properties: list[str]
+    locations: bool
 
 
 class Metadefs(Section, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from typing import Any
 
 from fetcher import errors
 from fetcher.api.image_v2 import (
+    cache,
     download,
     healthcheck,
     image_data,
@@ -12,6 +13,7 @@ from fetcher.api.image_v2 import (
     imports,
     info,
     listing,
+    locations,
     members,
     patch,
     schemas,
@@ -88,6 +90,17 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
     info.stores: _one(shapes.StoresAnswer),
     info.stores_detail: _one(shapes.StoresDetailAnswer),
     healthcheck.healthcheck: Operation(tag="Operation", answers={200: TEXT, 503: TEXT}, is_open=True),
+    cache.nothing: Operation(tag=TAG, answers={}, ends_in=(errors.NotFound,)),
+    locations.listing: _one(Named("Locations"), errors.UnknownImage),
+    locations.add: Operation(
+        tag=TAG,
+        bodies={JSON: locations.LocationBody},
+        answers={202: None},
+        ends_in=(
+            *(errors.UnknownImage, errors.InvalidUrl, errors.ChecksumRequired, errors.Conflict),
+            *(errors.QueueFull, errors.NotReady, errors.QuotaExceeded, *_BODY_ENDS),
+        ),
+    ),
     info.usage: _one(shapes.UsageAnswer),
     schemas.show: _one(
         dict[str, Any],
