@@ -74,7 +74,7 @@ class Keystone:
 
     def __init__(self, settings: config.Keystone) -> None:
         self._settings = settings
-        self._session = _open_session(settings)
+        self._session = open_session(settings)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="keystone")
         self._opener: OrderedDict[bytes, _Answer] = OrderedDict()
         self._asking: dict[bytes, asyncio.Task[_Answer]] = {}
@@ -195,15 +195,18 @@ def _actor(document: TokenDocument) -> Actor:
     return actor_of(document.project.id, document.user.id, [role.name for role in document.roles])
 
 
-def _open_session(settings: config.Keystone) -> Any:
+def open_session(settings: config.Keystone, *, is_system: bool = False) -> Any:
+    """Return a session of the service's own account, in its project or on the whole system."""
     password = settings.password or Path(settings.password_file).read_text("utf-8").strip()
+    scope: dict[str, Any] = {"system_scope": "all"}
+    if not is_system:
+        scope = {"project_name": settings.project, "project_domain_id": settings.project_domain_id}
     account = v3.Password(
         auth_url=settings.auth_url,
         username=settings.username,
         password=password,
         user_domain_id=settings.user_domain_id,
-        project_name=settings.project,
-        project_domain_id=settings.project_domain_id,
+        **scope,
     )
     return Session(
         auth=account,

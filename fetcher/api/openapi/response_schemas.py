@@ -265,7 +265,7 @@ class StoresDetailAnswer(ResponseSchema, frozen=True, kw_only=True):
 class UsageFigures(ResponseSchema, frozen=True, kw_only=True):
     """What a project may hold, and holds."""
 
-    limit: Annotated[int, Meta(ge=0)]
+    limit: Annotated[int, Meta(ge=-1, description="-1 is no limit.")]
     usage: Annotated[int, Meta(ge=0)]
 
 
@@ -274,6 +274,8 @@ class UsageKinds(ResponseSchema, frozen=True, kw_only=True):
 
     image_size_total: UsageFigures
     image_count_total: UsageFigures
+    image_count_uploading: UsageFigures
+    image_stage_total: UsageFigures
 
 
 class UsageAnswer(ResponseSchema, frozen=True, kw_only=True):
