@@ -85,8 +85,13 @@ async def test_answers_are_what_the_document_says(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("paths", "examples"),
-    [(f"^({'|'.join(OWN)}|/openapi.json)", 6), ("^/(v2|versions|$)", 4)],
-    ids=["own", "v2"],
+    [
+        (f"^({'|'.join(OWN)}|/openapi.json)", 6),
+        ("^/v2/images", 4),
+        ("^/(v2(?!/images|/metadefs)|versions|healthcheck|$)", 4),
+        ("^/v2/metadefs", 2),
+    ],
+    ids=["own", "images", "v2", "metadefs"],
 )
 async def test_nothing_thrown_at_it_is_answered_otherwise(tmp_path: Path, paths: str, examples: int) -> None:
     """Schemathesis makes requests from the document, with a token and without: every answer is one it names.
@@ -154,4 +159,9 @@ async def furnish(service: Running, origin: Origin) -> dict[str, str]:
         path = f"/v2/images/{image['id']}/members"
         assert (await service.call("POST", path, json={"member": "friend"}, headers=headers))[0] == 200
     found["members"] = ["friend"]
+    definitions = {"namespace": "Real", "visibility": "public", "tags": [{"name": "a"}]}
+    status, document, _ = await service.call(
+        "POST", "/v2/metadefs/namespaces", json=definitions, headers=headers
+    )
+    assert status == 201, document
     return {f"FETCHER_{kind.upper()}": ",".join(ids) for kind, ids in found.items()}

@@ -17,16 +17,16 @@ from fetcher.api.image_v2.documents import read_document
 from fetcher.api.image_v2.imports import Method, Text, begin
 from fetcher.api.image_v2.record import STORE
 from fetcher.config import Settings
-from fetcher.errors import Forbidden
+from fetcher.errors import Forbidden, InvalidRequest
 from fetcher.index import PULLS, TaskQuery
 from fetcher.model import State
 
 
 class ValidationData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the bytes have to hash to."""
+    """What the bytes have to hash to; both or, as some clients send it, nothing."""
 
-    os_hash_algo: Text
-    os_hash_value: Text
+    os_hash_algo: Text | None = None
+    os_hash_value: Text | None = None
 
 
 class LocationBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,8 +42,7 @@ async def add(request: Request) -> Response:
     await house.index.images.find(request.path_params["id"], actor)
     check_open(house.settings())
     body = await read_document(request, LocationBody)
-    promised = body.validation_data
-    checksum = None if promised is None else f"{promised.os_hash_algo}:{promised.os_hash_value}"
+    checksum = promised(body.validation_data or ValidationData())
     await begin(request, actor, Method(name="web-download", uri=body.url, checksum=checksum))
     return no_content(202)
 
@@ -61,6 +60,20 @@ async def listing(request: Request) -> Response:
     records = await house.index.tasks.page(actor, query)
     shown = [{"url": record.submission.url, "metadata": {"store": STORE}} for record in records]
     return Answer(shown)
+
+
+def promised(data: ValidationData) -> str | None:
+    """Return the digest that the bytes must have, as ALGORITHM:HEX.
+
+    Raises:
+        InvalidRequest: Only one of algorithm and value is given.
+    """
+    if data.os_hash_algo is None and data.os_hash_value is None:
+        return None
+    if data.os_hash_algo is None or data.os_hash_value is None:
+        reason = "validation_data needs both os_hash_algo and os_hash_value"
+        raise InvalidRequest(field="validation_data", reason=reason)
+    return f"{data.os_hash_algo}:{data.os_hash_value}"
 
 
 def check_open(settings: Settings) -> None:

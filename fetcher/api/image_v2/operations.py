@@ -90,7 +90,7 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
     info.stores: _one(shapes.StoresAnswer),
     info.stores_detail: _one(shapes.StoresDetailAnswer),
     healthcheck.healthcheck: Operation(tag="Operation", answers={200: TEXT, 503: TEXT}, is_open=True),
-    cache.nothing: Operation(tag=TAG, answers={}, ends_in=(errors.NotFound,)),
+    cache.nothing: Operation(tag=TAG, answers={404: shapes.Fault}),
     locations.listing: _one(Named("Locations"), errors.UnknownImage),
     locations.add: Operation(
         tag=TAG,

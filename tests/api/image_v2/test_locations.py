@@ -48,8 +48,10 @@ async def test_a_locations_hash_is_a_promise(tmp_path: Path) -> None:
     """Bytes of another hash come to nothing, and the image waits again."""
     async with Origin({"/x": serve(DISK)}) as origin, Cloud(tmp_path, origin, **ON) as cloud:
         image = await cloud.make()
-        data = {"os_hash_algo": "sha512", "os_hash_value": "0" * 128}
-        body = {"url": origin.url("/x"), "validation_data": data}
+        other = await cloud.make()
+        body = {"url": origin.url("/x"), "validation_data": {}}
+        await cloud.want(202, "alice", "POST", f"/images/{other['id']}/locations", json=body)
+        body["validation_data"] = {"os_hash_algo": "sha512", "os_hash_value": "0" * 128}
         await cloud.want(202, "alice", "POST", f"/images/{image['id']}/locations", json=body)
         assert "checksum-mismatch" in (await cloud.settled(image["id"]))["message"]
         assert (await cloud.want(200, "alice", "GET", f"/images/{image['id']}"))["status"] == "queued"
@@ -64,6 +66,8 @@ BAD: list[Any] = [
     {"url": "http://127.0.0.1/x"},
     {"url": "https://a.example/x", "metadata": {}},
     {"url": "https://a.example/x", "validation_data": {"os_hash_algo": "sha512"}},
+    {"url": "https://a.example/x", "validation_data": {"os_hash_value": "0" * 128}},
+    {"url": "https://a.example/x", "validation_data": {"os_hash_algo": "sha512", "os_hash_value": "00"}},
     {"url": "https://a.example/x", "validation_data": {"os_hash_algo": "odd", "os_hash_value": "00"}},
 ]
 
