@@ -89,9 +89,11 @@ async def test_answers_are_what_the_document_says(tmp_path: Path) -> None:
         (f"^({'|'.join(OWN)}|/openapi.json)", 6),
         ("^/v2/images", 4),
         ("^/(v2(?!/images|/metadefs)|versions|healthcheck|$)", 4),
-        ("^/v2/metadefs", 2),
+        ("^/v2/metadefs/[^{]*({namespace})?$", 2),
+        ("^/v2/metadefs/.*/(properties|resource_types)", 2),
+        ("^/v2/metadefs/.*/(objects|tags)", 2),
     ],
-    ids=["own", "images", "v2", "metadefs"],
+    ids=["own", "images", "v2", "namespaces", "properties", "objects"],
 )
 async def test_nothing_thrown_at_it_is_answered_otherwise(tmp_path: Path, paths: str, examples: int) -> None:
     """Schemathesis makes requests from the document, with a token and without: every answer is one it names.

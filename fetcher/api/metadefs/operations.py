@@ -55,7 +55,7 @@ _NAMESPACES: tuple[Parameter, ...] = (
     ("visibility", {"enum": ["public", "private"]}, "Only namespaces that are seen so."),
     ("resource_types", _TEXT, "Only namespaces for one of these, with commas between."),
 )
-_APPEND: tuple[Parameter, ...] = ((tags.APPEND, {"type": "boolean"}, "Keep the tags that are there."),)
+_APPEND: tuple[Parameter, ...] = ((tags.APPEND, _TEXT, "true: keep the tags that are there."),)
 
 OPERATIONS: dict[Callable[..., Any], Operation] = {
     schemas.show: _get(dict[str, Any], path={"name": {"enum": list(schemas.SCHEMAS)}}),

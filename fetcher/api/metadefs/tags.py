@@ -8,10 +8,11 @@ from starlette.routing import Route
 
 from fetcher.api.image_v2.answers import Answer, no_content
 from fetcher.api.image_v2.documents import read_document
-from fetcher.api.image_v2.listing import YES
+from fetcher.api.image_v2.listing import NO, YES
 from fetcher.api.metadefs.bodies import TagBody, TagsBody, bounds_of, item_of, read
 from fetcher.api.metadefs.entering import at, enter_namespace, links, read_page
 from fetcher.api.metadefs.views import BASE, SCHEMAS, tag_view
+from fetcher.errors import InvalidRequest
 from fetcher.index import ITEM_ORDERS, Content
 
 PATH = f"{BASE}/{{namespace}}/tags"
@@ -41,10 +42,22 @@ async def create_all(request: Request) -> Response:
     content = Content(
         items=tuple(item_of("tag", tag) for tag in body.tags),
         bounds=bounds_of(house.settings()),
-        replaces=request.headers.get(APPEND, "").lower() not in YES,
+        replaces=not appends(request.headers.get(APPEND)),
     )
     await house.index.metadefs.add(at(request, "tag"), actor, content)
     return Answer({"tags": [{"name": item.name} for item in content.items]}, 201)
+
+
+def appends(text: str | None) -> bool:
+    """Return whether the present tags stay.
+
+    Raises:
+        InvalidRequest: The header says neither yes nor no; to guess could delete what should stay.
+    """
+    word = "false" if text is None else text.strip().lower()
+    if word not in {*YES, *NO}:
+        raise InvalidRequest(field=APPEND, reason=f"{APPEND} is true or false")
+    return word in YES
 
 
 async def create(request: Request) -> Response:

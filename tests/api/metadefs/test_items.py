@@ -88,6 +88,8 @@ async def test_tags_come_one_by_one_and_together(cloud: Cloud, path: str) -> Non
     append = {"X-OpenStack-Append": "True"}
     await cloud.want(409, "root", "POST", f"{path}/tags", json=body, headers=append)
     await cloud.want(201, "root", "POST", f"{path}/tags", json={"tags": [{"name": "c/d"}]}, headers=append)
+    odd = {"X-OpenStack-Append": "perhaps"}
+    await cloud.want(400, "root", "POST", f"{path}/tags", json={"tags": []}, headers=odd)
     assert await names(cloud, path, "?sort_key=name&sort_dir=asc") == ["a", "b", "c/d"]
     assert (await cloud.want(200, "root", "PUT", f"{path}/tags/c/d", json={"name": "e"}))["name"] == "e"
     await cloud.want(409, "root", "PUT", f"{path}/tags/e", json={"name": "a"})
