@@ -66,6 +66,9 @@ class Server(Section, frozen=True, kw_only=True):
         str,
         Meta(pattern=r"^(/[A-Za-z0-9/_.-]*[A-Za-z0-9])?$", description="a path such as /blobs, or nothing"),
     ]
+    cors_origins: list[
+        Annotated[str, Meta(pattern=r"^https?://[^/?#\s@]+$", description="http(s)://host[:port]")]
+    ]
     page_items: Positive
     max_page_items: Positive
     event_seconds: Seconds
@@ -115,6 +118,9 @@ class Keystone(Section, frozen=True, kw_only=True):
     user_domain_id: str
     project_domain_id: str
     ca_file: str
+    service_token_roles: list[Name]
+    endpoint_id: str
+    limits_seconds: Seconds
     timeout_seconds: Seconds
     cache_seconds: Seconds
     refused_seconds: Seconds
@@ -139,6 +145,15 @@ class ImageApi(Section, frozen=True, kw_only=True):
     max_members: Count
     remotes: list[Remote]
     copied_properties: list[str]
+    locations: bool
+
+
+class Metadefs(Section, frozen=True, kw_only=True):
+    """Metadata definitions: descriptions of properties, for people who choose them."""
+
+    max_namespaces: Count
+    max_items: Count
+    max_namespace_bytes: Count
 
 
 class Store(Section, frozen=True, kw_only=True):
@@ -151,27 +166,41 @@ class Store(Section, frozen=True, kw_only=True):
     direct_io: bool
 
 
+UNLIMITED = 2**53  # Of a quota that does not bind; exact in the numbers of every client.
+
+
 class ProjectQuota(Section, frozen=True, kw_only=True):
     """What one project may hold, where that is not what all may."""
 
     project: Annotated[str, Meta(min_length=1, max_length=255)]
     max_images: Count
     max_bytes: Count
+    max_uploading: Count | None = None
+    max_staged_bytes: Count | None = None
 
 
 class Quota(Section, frozen=True, kw_only=True):
     """What one project may hold."""
 
+    source: Literal["config", "keystone"]
     max_images: Count
     max_bytes: Count
+    max_uploading: Count
+    max_staged_bytes: Count
     projects: list[ProjectQuota]
+
+    def all_of(self, project_id: str) -> tuple[int, int, int, int]:
+        """Return images, bytes, images in the making, and staged bytes that a project may hold."""
+        for entry in self.projects:
+            if entry.project == project_id:
+                uploading = self.max_uploading if entry.max_uploading is None else entry.max_uploading
+                staged = self.max_staged_bytes if entry.max_staged_bytes is None else entry.max_staged_bytes
+                return entry.max_images, entry.max_bytes, uploading, staged
+        return self.max_images, self.max_bytes, self.max_uploading, self.max_staged_bytes
 
     def of(self, project_id: str) -> tuple[int, int]:
         """How many images and how many bytes a project may hold."""
-        for entry in self.projects:
-            if entry.project == project_id:
-                return entry.max_images, entry.max_bytes
-        return self.max_images, self.max_bytes
+        return self.all_of(project_id)[:2]
 
 
 class Maintenance(Section, frozen=True, kw_only=True):
@@ -286,6 +315,7 @@ class Format(Section, frozen=True, kw_only=True):
     disk_formats: Annotated[list[DiskFormat], Meta(min_length=1)]
     container_formats: Annotated[list[ContainerFormat], Meta(min_length=1)]
     enforce_on_upload: bool
+    encrypted_uploads: Literal["nobody", "service", "everybody"]
 
 
 class Checksum(Section, frozen=True, kw_only=True):
@@ -390,6 +420,7 @@ class Settings(Section, frozen=True, kw_only=True):
     auth: Auth
     keystone: Keystone
     image_api: ImageApi
+    metadefs: Metadefs
     store: Store
     quota: Quota
     upkeep: Maintenance
@@ -571,6 +602,7 @@ def _contradictions(settings: Settings) -> Iterator[Mistake]:
         yield Mistake(key="retry.first_wait_seconds", value=value, expected="at most retry.max_wait_seconds")
     yield from _wrong_listen(settings)
     yield from _nobody_gets_in(settings)
+    yield from _limits_from_nowhere(settings)
 
 
 def _wrong_listen(settings: Settings) -> Iterator[Mistake]:
@@ -601,6 +633,17 @@ def _nobody_gets_in(settings: Settings) -> Iterator[Mistake]:
             "the package keystoneauth1, which is not installed; in the checkout: make setup EXTRAS=keystone"
         )
         yield Mistake(key="auth.mode", value='"keystone"', expected=expected)
+
+
+def _limits_from_nowhere(settings: Settings) -> Iterator[Mistake]:
+    """Find what Keystone's limits as quotas lack."""
+    if settings.quota.source != "keystone":
+        return
+    if settings.auth.mode != "keystone":
+        expected = "config, unless auth.mode = keystone"
+        yield Mistake(key="quota.source", value='"keystone"', expected=expected)
+    if not settings.keystone.endpoint_id:
+        yield Mistake(key="keystone.endpoint_id", value='""', expected="a value for quota.source = keystone")
 
 
 def is_loopback(host: str) -> bool:

@@ -125,11 +125,13 @@ class Actor(Value, frozen=True, kw_only=True):
         project_id: What the call is scoped to.
         user_id: Who is recorded.
         roles: As in secure RBAC: reader, member, admin.
+        is_service: Another service of the cloud makes the call for its user.
     """
 
     project_id: str
     user_id: str
     roles: frozenset[str] = frozenset({"member", "reader"})
+    is_service: bool = False
 
     @property
     def is_admin(self) -> bool:
@@ -323,7 +325,12 @@ class Blob(Value, frozen=True, kw_only=True):
 
 
 class Image(Value, frozen=True, kw_only=True):
-    """A record of the Image API v2."""
+    """A record of the Image API v2.
+
+    Args:
+        import_id: The import that writes the image now; read only.
+        staged_bytes: The size of the bytes that wait for glance-direct; read only.
+    """
 
     id: str
     project_id: str
@@ -343,6 +350,8 @@ class Image(Value, frozen=True, kw_only=True):
     min_ram: int = 0
     tags: tuple[str, ...] = ()
     properties: dict[str, str] = {}
+    import_id: str | None = None
+    staged_bytes: int | None = None
     created_at: datetime
     updated_at: datetime
 

@@ -6,11 +6,12 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import structlog
 import uvicorn
 from starlette.applications import Starlette
@@ -32,6 +33,9 @@ from fetcher.store import Store
 from fetcher.transport import Gate
 from fetcher.webhooks import WebhookDispatcher
 
+if TYPE_CHECKING:
+    from fetcher.api.auth.limits_keystone import Limits
+
 log = structlog.get_logger()
 
 
@@ -46,19 +50,30 @@ class Service:
     def __init__(self, config: Path | None, changes: dict[str, dict[str, Any]] | None = None) -> None:
         self._config = config
         self._changes = changes or {}
-        self.settings = load_settings(config, self._changes)
+        self._limits: Limits | None = None
+        self._file = self.settings = load_settings(config, self._changes)
         self.folder = data_folder(self.settings, config)
         self.app = build_app(lambda: self.settings, self._lifespan)
 
     def reload(self) -> None:
         """Take up an edited file; a bad one is refused and the old limits stay."""
         try:
-            self.settings = load_settings(self._config, self._changes)
+            self._file = load_settings(self._config, self._changes)
         except BadConfig as error:
             mistakes = [str(mistake) for mistake in error.mistakes]
             log.error("config.refused", mistakes=mistakes)  # noqa: TRY400 - the mistakes are the news, not where
         else:
+            self._lay_over()
             log.info("config.taken")
+
+    def take_limits(self, limits: "Limits") -> None:
+        """Let Keystone's limits hold from now on."""
+        self._limits = limits
+        self._lay_over()
+
+    def _lay_over(self) -> None:
+        quota = self._file.quota if self._limits is None else self._limits.over(self._file.quota)
+        self.settings = msgspec.structs.replace(self._file, quota=quota)
 
     def reserve(self, total_bytes: int) -> int:
         """How much of a file system must stay free."""
@@ -67,7 +82,7 @@ class Service:
 
     def quota_of(self, project_id: str) -> Quota:
         """What a project may hold now."""
-        return Quota(*self.settings.quota.of(project_id))
+        return Quota(*self.settings.quota.all_of(project_id))
 
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
@@ -90,6 +105,8 @@ class Service:
                 asyncio.create_task(services.upkeep.run()),
                 asyncio.create_task(services.webhook_dispatcher.run()),
             }
+            if self.settings.quota.source == "keystone":
+                chores.add(asyncio.create_task(await self._follow_limits(opened)))
             try:
                 yield
                 await services.importer.close(self.settings.server.shutdown_seconds)
@@ -99,6 +116,15 @@ class Service:
                     chore.cancel()
                 await asyncio.wait(chores)
                 loop.remove_signal_handler(signal.SIGHUP)
+
+    async def _follow_limits(self, opened: AsyncExitStack) -> Coroutine[Any, Any, None]:
+        """Ask Keystone for its limits before the first request, and give what asks again."""
+        from fetcher.api.auth.limits_keystone import UnifiedLimits
+
+        limits = UnifiedLimits(lambda: self.settings, self.take_limits)
+        opened.callback(limits.close)
+        await limits.refresh()
+        return limits.run()
 
     @asynccontextmanager
     async def open_services(self) -> AsyncIterator[Services]:

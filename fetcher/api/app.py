@@ -1,5 +1,6 @@
 """All faces together as one ASGI application."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
@@ -15,8 +16,10 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fetcher.api import image_v2 as v2
-from fetcher.api import page
+from fetcher.api import metadefs, page
+from fetcher.api.image_v2.cross_origin import cross_origin
 from fetcher.api.image_v2.faults import fault
+from fetcher.api.image_v2.paths import PlainPaths, allowed_methods
 from fetcher.api.image_v2.versions import choices
 from fetcher.api.openapi import document as openapi
 from fetcher.api.ops import health, metrics
@@ -36,6 +39,22 @@ def told(failure: Failure, request: Request) -> Response:
 async def root(request: Request) -> Response:
     """`GET /`: where everything begins; the page for browsers, the Image API's versions for programs."""
     return await (page.home if page.wants_page(request) else choices)(request)
+
+
+GLOBAL_ID = re.compile(r"req-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def _global_id(scope: Scope) -> dict[str, str]:
+    """Return the id that the calling service gave to what it does for its user, for our log lines.
+
+    Source: oslo.context, `global_request_id`; OpenStack's API SIG, "Request IDs".
+    """
+    sent = Headers(scope=scope).get("x-openstack-request-id", "")
+    return {"global_request_id": sent} if GLOBAL_ID.fullmatch(sent) else {}
+
+
+def _line(scope: Scope) -> dict[str, str]:
+    return {"method": scope["method"], "path": scope["path"]}
 
 
 class RequestContext:
@@ -60,10 +79,13 @@ class RequestContext:
             return
         scope["request_id"] = f"req-{uuid4()}"
         structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=scope["request_id"])
+        global_id = _global_id(scope)
+        structlog.contextvars.bind_contextvars(request_id=scope["request_id"], **global_id)
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
+                if global_id:
+                    log.info("request.answered", **_line(scope), status=message["status"])
                 headers = MutableHeaders(scope=message)
                 headers["X-OpenStack-Request-ID"] = scope["request_id"]
                 headers.setdefault("X-Content-Type-Options", "nosniff")
@@ -101,6 +123,8 @@ async def _http_error(request: Request, error: Exception) -> Response:
     else:
         answer = told(failure, request)
     answer.headers.update(error.headers or {})
+    if error.status_code == 405:
+        answer.headers["Allow"] = allowed_methods(request.app.router.routes, request.scope)
     return answer
 
 
@@ -126,9 +150,15 @@ def build_app(settings: Callable[[], Settings], lifespan: Any) -> Starlette:
             *discovery.routes,
             *imports.routes,
             *v2.routes,
+            *metadefs.routes,
             *page.routes,
         ],
-        middleware=[Middleware(RequestContext, settings=settings), Middleware(metrics.Counted)],
+        middleware=[
+            Middleware(PlainPaths),
+            Middleware(RequestContext, settings=settings),
+            *cross_origin(settings()),
+            Middleware(metrics.Counted),
+        ],
         exception_handlers={Failure: _failure, HTTPException: _http_error, Exception: _fault},
         lifespan=lifespan,
     )

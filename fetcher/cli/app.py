@@ -8,7 +8,18 @@ from typing import Any
 from cyclopts import App, Group, Parameter
 
 from fetcher import __version__
-from fetcher.cli import converting, doctor, inspecting, local, remote, settings, shells, store, tokens
+from fetcher.cli import (
+    converting,
+    doctor,
+    inspecting,
+    local,
+    metadefs,
+    remote,
+    settings,
+    shells,
+    store,
+    tokens,
+)
 from fetcher.cli.client import Refused, Unreachable
 from fetcher.cli.exits import Exit, exit_of_problem
 from fetcher.cli.screen import Screen
@@ -35,6 +46,8 @@ THERE = Group.create_ordered("On a server")
 OPERATOR = Group.create_ordered("For operators")
 config = App(name="config", help="Check, show and change the configuration.", group=OPERATOR)
 stored = App(name="store", help="Look after the store: check, repair, gc, backup.", group=OPERATOR)
+definitions = App(name="metadefs", help="Bring in metadata definitions.", group=OPERATOR)
+definitions.command(metadefs.load)
 stored.command(store.check)
 stored.command(store.repair)
 stored.command(store.gc)
@@ -54,6 +67,7 @@ app.command(doctor.doctor, group=OPERATOR)
 app.command(config)
 app.command(tokens.token, group=OPERATOR)
 app.command(stored)
+app.command(definitions)
 app.command(shells.completion, group=OPERATOR)
 config.command(settings.check)
 config.command(settings.show)

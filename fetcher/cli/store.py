@@ -35,12 +35,12 @@ def check(*, quick: Flag = False, config: ConfigFile = None, json: AsJson = Fals
         config: The operator's file, laid over `config.toml` key by key.
         json: Print one JSON document instead of words.
     """
-    return asyncio.run(_check(_service(config), Screen(as_json=json), is_quick=quick))
+    return asyncio.run(_check(open_service(config), Screen(as_json=json), is_quick=quick))
 
 
 async def _check(service: "Service", screen: Screen, *, is_quick: bool) -> Exit:
     rate = None if is_quick else service.settings.upkeep.scrub_bytes_per_second
-    async with _looking(service) as (index, store):
+    async with looking(service) as (index, store):
         agreement = Fsck(index, store, bytes_per_second=rate)
         found = [finding async for finding in agreement.findings()]
     if screen.as_json:
@@ -62,7 +62,7 @@ def repair(*, config: ConfigFile = None, json: AsJson = False) -> Exit:
         config: The operator's file, laid over `config.toml` key by key.
         json: Print one JSON document instead of words.
     """
-    return asyncio.run(_repair(_service(config), Screen(as_json=json)))
+    return asyncio.run(_repair(open_service(config), Screen(as_json=json)))
 
 
 async def _repair(service: "Service", screen: Screen) -> Exit:
@@ -90,11 +90,11 @@ def gc(*, dry_run: Flag = False, config: ConfigFile = None, json: AsJson = False
         config: The operator's file, laid over `config.toml` key by key.
         json: Print one JSON document instead of words.
     """
-    return asyncio.run(_gc(_service(config), Screen(as_json=json), is_dry=dry_run))
+    return asyncio.run(_gc(open_service(config), Screen(as_json=json), is_dry=dry_run))
 
 
 async def _gc(service: "Service", screen: Screen, *, is_dry: bool) -> Exit:
-    async with _looking(service) as (index, store):
+    async with looking(service) as (index, store):
         store.open()
         agreement = Fsck(index, store, bytes_per_second=None)
         paths = [*await agreement.unknown_files(), *await agreement.leftovers()]
@@ -118,7 +118,7 @@ def backup(folder: Path, *, config: ConfigFile = None, json: AsJson = False) -> 
         config: The operator's file, laid over `config.toml` key by key.
         json: Print one JSON document instead of words.
     """
-    service, screen = _service(config), Screen(as_json=json)
+    service, screen = open_service(config), Screen(as_json=json)
     made = asyncio.run(_backup(service, folder.resolve()))
     if screen.as_json:
         screen.json(made)
@@ -136,7 +136,8 @@ async def _backup(service: "Service", folder: Path) -> dict[str, Any]:
         store.close()
 
 
-def _service(config: Path | None) -> "Service":
+def open_service(config: Path | None) -> "Service":
+    """Return the configured service, which says only what goes wrong."""
     from fetcher.service import Service
 
     service = Service(config, {"log": {"level": "error"}})
@@ -145,7 +146,7 @@ def _service(config: Path | None) -> "Service":
 
 
 @asynccontextmanager
-async def _looking(service: "Service") -> AsyncIterator[tuple[Index, Store]]:
+async def looking(service: "Service") -> AsyncIterator[tuple[Index, Store]]:
     """Index and store to be read, without the lock: whoever has it goes on."""
     store = Store(service.folder, reserve=service.reserve)
     index = Index(store.index_path)

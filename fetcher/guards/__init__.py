@@ -9,8 +9,8 @@ from fetcher.guards.stream.formats import FormatGuard
 from fetcher.model import Submission
 
 
-def format_guard(settings: Settings, submission: Submission) -> FormatGuard:
-    """The guard that says what the bytes are, for one submission."""
+def format_guard(settings: Settings, submission: Submission, *, takes_encrypted: bool = False) -> FormatGuard:
+    """Return the guard that says what the bytes are, for one submission."""
     return FormatGuard(
         disk_formats=settings.format.disk_formats,
         container_formats=settings.format.container_formats,
@@ -18,6 +18,7 @@ def format_guard(settings: Settings, submission: Submission) -> FormatGuard:
         max_bytes=submission.max_bytes,
         claimed_disk_format=submission.disk_format,
         claimed_container_format=submission.container_format,
+        takes_encrypted=takes_encrypted,
     )
 
 

@@ -9,7 +9,7 @@ import structlog
 
 from fetcher.errors import Interrupted
 from fetcher.importer.context import Context
-from fetcher.importer.methods.upload import SENT
+from fetcher.importer.methods.upload_words import SENT
 from fetcher.importer.records.requests import fingerprint
 from fetcher.importer.records.verdicts import verdict_of
 from fetcher.index import ResumeState, Secrets

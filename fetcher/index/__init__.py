@@ -18,6 +18,20 @@ from fetcher.index.sqlite.imports import (
 from fetcher.index.sqlite.listing import SORT_KEYS, Filter, ImageQuery
 from fetcher.index.sqlite.maintenance import BlobState, MaintenanceRecords
 from fetcher.index.sqlite.members import MemberRecords
+from fetcher.index.sqlite.metadefs import METADEF_ORDERS, MetadefRecords
+from fetcher.index.sqlite.metadefs_items import ITEM_ORDERS
+from fetcher.index.sqlite.metadefs_values import (
+    At,
+    Bounds,
+    Content,
+    Item,
+    Kind,
+    Mode,
+    Namespace,
+    NamespaceQuery,
+    Page,
+    ResourceType,
+)
 from fetcher.index.sqlite.notices import Due, NoticeRecords
 from fetcher.index.sqlite.pulls import PullRecords, Remembered, ResumeState
 from fetcher.index.sqlite.schema import migrate
@@ -31,10 +45,15 @@ from fetcher.index.sqlite.webhook_targets import WebhookTarget
 __all__ = [
     "FAILED_IMPORT",
     "FILTERS",
+    "ITEM_ORDERS",
+    "METADEF_ORDERS",
     "PULLS",
     "SORT_KEYS",
     "TASK_ORDERS",
+    "At",
     "BlobState",
+    "Bounds",
+    "Content",
     "Due",
     "Filter",
     "IdempotencyKey",
@@ -42,13 +61,21 @@ __all__ = [
     "ImageRecords",
     "ImportRecords",
     "Index",
+    "Item",
+    "Kind",
     "MaintenanceRecords",
     "MemberRecords",
+    "MetadefRecords",
+    "Mode",
+    "Namespace",
+    "NamespaceQuery",
     "NewImport",
     "NoticeRecords",
+    "Page",
     "PullRecords",
     "Quota",
     "Remembered",
+    "ResourceType",
     "ResumeState",
     "Secrets",
     "Stage",
@@ -79,6 +106,7 @@ class Index:
         self.pulls = PullRecords(self.connection)
         self.members = MemberRecords(self.connection)
         self.tasks = TaskRecords(self.connection)
+        self.metadefs = MetadefRecords(self.connection)
         self.uploads = UploadRecords(self.connection)
         self.usage = UsageRecords(self.connection)
         self.upkeep = MaintenanceRecords(self.connection)

@@ -15,6 +15,7 @@ from fetcher.config import load_settings
 from fetcher.errors import Forbidden, IdentityUnavailable, Unauthenticated
 from tests.api.test_auth import request
 from tests.lab.origin import Exchange, Origin
+from tests.service import Running
 
 
 class SmallKeystone:
@@ -55,11 +56,13 @@ class SmallKeystone:
             return
         token = exchange.request.header("X-Subject-Token") or ""
         self.asked.append(token)
+        expires = self.tokens.get(token, {}).get("expires_at")
+        is_old = expires is not None and datetime.fromisoformat(expires) < datetime.now(UTC)
         if self.gate is not None:
             await self.gate.wait()
         if self.status is not None:
             await self._answer(exchange, self.status, b"{}", {})
-        elif token not in self.tokens:
+        elif token not in self.tokens or (is_old and "allow_expired" not in exchange.request.target):
             await self._answer(exchange, 404, b"{}", {})
         else:
             body = self.says or json.dumps({"token": self.tokens[token]}).encode()
@@ -236,3 +239,112 @@ async def test_the_password_may_be_in_a_file(tmp_path: Path) -> None:
         keystone = Keystone(settings.keystone)
         assert (await keystone(request(x_auth_token="t"))).project_id == "a"
         keystone.close()
+
+
+async def test_an_expired_token_passes_beside_a_service_token(
+    small: tuple[SmallKeystone, Keystone],
+) -> None:
+    """A snapshot or upload that outlives its user's token ends well; the token alone stays refused."""
+    service, keystone = small
+    service.add("old", seconds=-60)
+    service.add("nova", project="service", roles=("service",))
+    for _ in range(2):
+        with pytest.raises(Unauthenticated):
+            await keystone(request(x_auth_token="old"))
+        actor = await keystone(request(x_auth_token="old", x_service_token="nova"))
+        assert (actor.project_id, actor.is_service) == ("a", True)
+    assert sorted(service.asked) == ["nova", "old", "old"]
+
+
+@pytest.mark.parametrize("roles", [("member",), ("admin",), ()])
+async def test_a_service_token_needs_its_role(
+    small: tuple[SmallKeystone, Keystone], roles: tuple[str, ...]
+) -> None:
+    """Any other token in its place changes nothing."""
+    service, keystone = small
+    service.add("old", seconds=-60)
+    service.add("new")
+    service.add("other", roles=roles)
+    with pytest.raises(Unauthenticated):
+        await keystone(request(x_auth_token="old", x_service_token="other"))
+    assert not (await keystone(request(x_auth_token="new", x_service_token="other"))).is_service
+
+
+async def test_a_service_token_has_to_be_valid(small: tuple[SmallKeystone, Keystone]) -> None:
+    """An unknown or expired one is 401, also beside a good user token."""
+    service, keystone = small
+    service.add("new")
+    service.add("gone", roles=("service",), seconds=-60)
+    for token in ("unknown", "gone", "", "x" * 9000):
+        with pytest.raises(Unauthenticated):
+            await keystone(request(x_auth_token="new", x_service_token=token))
+
+
+class KeystoneCloud(Running):
+    """The service in keystone mode; a token's name is its header."""
+
+    async def status(self, token: str, method: str, path: str, **options: Any) -> int:
+        headers = {"X-Auth-Token": token, **options.pop("headers", {})}
+        return (await self.call(method, f"/v2{path}", headers=headers, **options))[0]
+
+
+PATCH = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
+OF_AN_IMAGE: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "show": ("GET", "", {}),
+    "change": ("PATCH", "", {"json": [], "headers": PATCH}),
+    "delete": ("DELETE", "", {}),
+    "fetch": ("GET", "/file", {}),
+    "upload": ("PUT", "/file", {"data": b"x", "headers": {"Content-Type": "application/octet-stream"}}),
+    "stage": ("PUT", "/stage", {"data": b"x", "headers": {"Content-Type": "application/octet-stream"}}),
+    "import": ("POST", "/import", {"json": {"method": {"name": "web-download", "uri": "https://a.example"}}}),
+    "deactivate": ("POST", "/actions/deactivate", {}),
+    "reactivate": ("POST", "/actions/reactivate", {}),
+    "tag": ("PUT", "/tags/x", {}),
+    "untag": ("DELETE", "/tags/x", {}),
+    "members": ("GET", "/members", {}),
+    "member": ("GET", "/members/b", {}),
+    "share": ("POST", "/members", {"json": {"member": "b"}}),
+    "answer": ("PUT", "/members/b", {"json": {"status": "accepted"}}),
+    "unshare": ("DELETE", "/members/b", {}),
+    "tasks": ("GET", "/tasks", {}),
+}
+
+
+@pytest.fixture
+async def stranger(tmp_path: Path) -> AsyncIterator[tuple[KeystoneCloud, str]]:
+    """A service with one private image of project a, and tokens of all kinds."""
+    service = SmallKeystone()
+    service.add("owner")
+    service.add("unscoped", project=None, roles=())
+    service.add("system", project=None, roles=("admin",))
+    service.add("nobody", roles=("dancer",))
+    service.add("reader", project="b", roles=("reader",))
+    service.add("own reader", roles=("reader",))
+    async with Origin({"/v3/auth/tokens": service.serve}) as origin:
+        keys = {"auth_url": origin.url("/v3"), "username": "glance", "password": "pw"}
+        async with KeystoneCloud(tmp_path, auth={"mode": "keystone"}, keystone=keys) as cloud:
+            headers = {"X-Auth-Token": "owner"}
+            made = await cloud.call("POST", "/v2/images", json={"visibility": "private"}, headers=headers)
+            yield cloud, made[1]["id"]
+
+
+async def test_what_is_not_seen_is_not_forbidden(stranger: tuple[KeystoneCloud, str]) -> None:
+    """Visibility comes before the role: an image that a token does not see is 404, whatever is asked."""
+    cloud, image = stranger
+    for name, (method, path, options) in OF_AN_IMAGE.items():
+        for token in ("unscoped", "system", "nobody", "reader"):
+            status = await cloud.status(token, method, f"/images/{image}{path}", **options)
+            assert (name, token, status) == (name, token, 404)
+    assert await cloud.status("own reader", "DELETE", f"/images/{image}") == 403
+    assert await cloud.status("owner", "GET", f"/images/{image}") == 200
+
+
+async def test_discovery_needs_a_token_and_no_role(stranger: tuple[KeystoneCloud, str]) -> None:
+    """Schemas, import methods and stores are told to whoever has logged in; lists are not."""
+    cloud, _image = stranger
+    paths = ("/schemas/image", "/schemas/members", "/info/import", "/info/stores")
+    for token in ("unscoped", "system", "nobody", "reader"):
+        assert {await cloud.status(token, "GET", path) for path in paths} == {200}
+    for token in ("unscoped", "system", "nobody"):
+        assert {await cloud.status(token, "GET", path) for path in ("/images", "/tasks")} == {403}
+    assert {await cloud.status("made up", "GET", path) for path in paths} == {401}

@@ -86,8 +86,15 @@ async def test_answers_are_what_the_document_says(tmp_path: Path) -> None:
 @pytest.mark.timeout(1200)  # Thousands of requests; a slow machine is no finding.
 @pytest.mark.parametrize(
     ("paths", "examples"),
-    [(f"^({'|'.join(OWN)}|/openapi.json)", 6), ("^/(v2|versions|$)", 4)],
-    ids=["own", "v2"],
+    [
+        (f"^({'|'.join(OWN)}|/openapi.json)", 6),
+        ("^/v2/images", 4),
+        ("^/(v2(?!/images|/metadefs)|versions|healthcheck|$)", 4),
+        ("^/v2/metadefs/[^{]*({namespace})?$", 2),
+        ("^/v2/metadefs/.*/(properties|resource_types)", 2),
+        ("^/v2/metadefs/.*/(objects|tags)", 2),
+    ],
+    ids=["own", "images", "v2", "namespaces", "properties", "objects"],
 )
 async def test_nothing_thrown_at_it_is_answered_otherwise(tmp_path: Path, paths: str, examples: int) -> None:
     """Schemathesis makes requests from the document, with a token and without: every answer is one it names.
@@ -158,4 +165,9 @@ async def furnish(service: Running, origin: Origin) -> dict[str, str]:
         path = f"/v2/images/{image['id']}/members"
         assert (await service.call("POST", path, json={"member": "friend"}, headers=headers))[0] == 200
     found["members"] = ["friend"]
+    definitions = {"namespace": "Real", "visibility": "public", "tags": [{"name": "a"}]}
+    status, document, _ = await service.call(
+        "POST", "/v2/metadefs/namespaces", json=definitions, headers=headers
+    )
+    assert status == 201, document
     return {f"FETCHER_{kind.upper()}": ",".join(ids) for kind, ids in found.items()}

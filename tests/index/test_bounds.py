@@ -35,11 +35,23 @@ GONE_BY_AGE = {
     "retired_images": "at",
 }
 AS_MANY_AS_VERSIONS = {"_sqlite_migrations"}
-BOUNDED = GONE_WITH_IMAGES | GONE_WITH_THE_END | GONE_WITHIN_THE_HOUR | set(GONE_BY_AGE) | AS_MANY_AS_VERSIONS
+BY_THE_OPERATOR = {
+    "metadef_namespaces",
+    "metadef_items",
+    "metadef_resource_types",
+}  # And bounded in [metadefs].
+BOUNDED = (
+    GONE_WITH_IMAGES
+    | GONE_WITH_THE_END
+    | GONE_WITHIN_THE_HOUR
+    | set(GONE_BY_AGE)
+    | AS_MANY_AS_VERSIONS
+    | BY_THE_OPERATOR
+)
 
 
 def counts(db: Database) -> dict[str, int]:
-    return {name: db.table(name).count for name in db.table_names()}
+    return {name: db.table(name).count for name in db.table_names() if name not in BY_THE_OPERATOR}
 
 
 def age(db: Database) -> None:

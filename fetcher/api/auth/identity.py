@@ -91,6 +91,15 @@ def token_of(request: Request) -> str:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             raise Unauthenticated
+    return check_token(token)
+
+
+def check_token(token: str) -> str:
+    """Return a token without the space around it.
+
+    Raises:
+        Unauthenticated: No token looks like this.
+    """
     token = token.strip()
     if not 0 < len(token) <= MOST_TOKEN_CHARACTERS or not token.isascii() or not token.isprintable():
         raise Unauthenticated

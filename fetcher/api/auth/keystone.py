@@ -21,7 +21,7 @@ from msgspec import Meta
 from starlette.requests import Request
 
 from fetcher import __version__, config
-from fetcher.api.auth.identity import actor_of, token_of
+from fetcher.api.auth.identity import actor_of, check_token, token_of
 from fetcher.errors import Failure, Forbidden, IdentityUnavailable, Unauthenticated
 from fetcher.model import Actor
 
@@ -53,23 +53,28 @@ class _Answer(msgspec.Struct, frozen=True):
 
     Args:
         until: By the event loop's clock, in seconds.
+        roles: All that the token has, also those that mean nothing here.
     """
 
     until: float
     actor: Actor | None
     failure: Failure | None
+    roles: frozenset[str] = frozenset()
 
 
 class Keystone:
     """Validates tokens with the service's own account.
 
     Requests with the same token wait for one question together. A token is
-    remembered by its SHA-256 only.
+    remembered by its SHA-256 only. An expired token that comes beside a valid
+    service token is accepted, and remembered apart: alone it is still refused.
+
+    Source: keystonemiddleware, `service_token_roles`; Keystone's API, `allow_expired`.
     """
 
     def __init__(self, settings: config.Keystone) -> None:
         self._settings = settings
-        self._session = _open_session(settings)
+        self._session = open_session(settings)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="keystone")
         self._opener: OrderedDict[bytes, _Answer] = OrderedDict()
         self._asking: dict[bytes, asyncio.Task[_Answer]] = {}
@@ -78,31 +83,51 @@ class Keystone:
         """Name whose token it is.
 
         Raises:
-            Unauthenticated: Keystone does not know the token, or it has expired.
+            Unauthenticated: Keystone does not know one of the tokens, or it has expired.
             Forbidden: It is scoped to no project, or has no role here.
             IdentityUnavailable: Keystone cannot be asked.
         """
         token = token_of(request)
-        key = hashlib.sha256(token.encode()).digest()
-        answer = self._opener.get(key)
-        if answer is None or answer.until <= asyncio.get_running_loop().time():
-            answer = await self._ask_once(key, token)
+        has_service = await self._has_service(request)
+        answer = await self._answer(token, allow_expired=has_service)
         if answer.actor is None:
             assert answer.failure is not None
             raise type(answer.failure)(**answer.failure.fields())
+        if has_service or self._is_service(answer):
+            return msgspec.structs.replace(answer.actor, is_service=True)
         return answer.actor
+
+    async def _has_service(self, request: Request) -> bool:
+        """Return whether a valid token of another service stands beside the user's."""
+        sent = request.headers.get("x-service-token")
+        if sent is None:
+            return False
+        answer = await self._answer(check_token(sent), allow_expired=False)
+        if isinstance(answer.failure, Unauthenticated):
+            raise Unauthenticated
+        return self._is_service(answer)
+
+    def _is_service(self, answer: _Answer) -> bool:
+        return not answer.roles.isdisjoint(self._settings.service_token_roles)
+
+    async def _answer(self, token: str, *, allow_expired: bool) -> _Answer:
+        key = hashlib.sha256(token.encode()).digest() + (b"+" if allow_expired else b"")
+        answer = self._opener.get(key)
+        if answer is None or answer.until <= asyncio.get_running_loop().time():
+            answer = await self._ask_once(key, token, allow_expired=allow_expired)
+        return answer
 
     def close(self) -> None:
         """End the threads and the connections."""
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._session.session.close()
 
-    async def _ask_once(self, key: bytes, token: str) -> _Answer:
+    async def _ask_once(self, key: bytes, token: str, *, allow_expired: bool) -> _Answer:
         asking = self._asking.get(key)
         if asking is None:
             if len(self._asking) >= MOST_ASKED_AT_ONCE:
                 raise IdentityUnavailable
-            asking = asyncio.create_task(self._ask(key, token))
+            asking = asyncio.create_task(self._ask(key, token, allow_expired=allow_expired))
             self._asking[key] = asking
             asking.add_done_callback(lambda task: self._asked(key, task))
         return await asyncio.shield(asking)
@@ -112,25 +137,33 @@ class Keystone:
         if not task.cancelled():
             task.exception()  # Seen, even when everybody who asked has gone.
 
-    async def _ask(self, key: bytes, token: str) -> _Answer:
+    async def _ask(self, key: bytes, token: str, *, allow_expired: bool) -> _Answer:
         loop = asyncio.get_running_loop()
-        document = await loop.run_in_executor(self._pool, self._fetch, token)
-        now = loop.time()
-        answer = _Answer(now + self._settings.refused_seconds, None, Unauthenticated())
-        if document is not None:
-            left = (document.expires_at - datetime.now(UTC)).total_seconds()
-            until = now + min(self._settings.cache_seconds, left)
-            try:
-                answer = _Answer(until, _actor(document), None) if left > 0 else answer
-            except Forbidden as failure:
-                answer = _Answer(now + self._settings.refused_seconds, None, failure)
+        document = await loop.run_in_executor(self._pool, self._fetch, token, allow_expired)
+        answer = self._judge(document, loop.time(), allow_expired=allow_expired)
         self._opener[key] = answer
         self._opener.move_to_end(key)
         while len(self._opener) > MOST_REMEMBERED:
             self._opener.popitem(last=False)
         return answer
 
-    def _fetch(self, token: str) -> TokenDocument | None:
+    def _judge(self, document: TokenDocument | None, now: float, *, allow_expired: bool) -> _Answer:
+        """Make of Keystone's answer what is remembered."""
+        refused = now + self._settings.refused_seconds
+        if document is None:
+            return _Answer(refused, None, Unauthenticated())
+        left = (document.expires_at - datetime.now(UTC)).total_seconds()
+        if left <= 0 and not allow_expired:
+            return _Answer(refused, None, Unauthenticated())
+        seconds = self._settings.cache_seconds
+        until = now + (seconds if left <= 0 else min(seconds, left))
+        roles = frozenset(role.name for role in document.roles)
+        try:
+            return _Answer(until, _actor(document), None, roles)
+        except Forbidden as failure:
+            return _Answer(refused, None, failure, roles)
+
+    def _fetch(self, token: str, allow_expired: bool) -> TokenDocument | None:
         """Ask Keystone; blocks, so it runs in a thread. None for a token that it does not know.
 
         Raises:
@@ -138,7 +171,8 @@ class Keystone:
         """
         try:
             answer = self._session.get(
-                f"{self._settings.auth_url.rstrip('/')}/auth/tokens?nocatalog",
+                f"{self._settings.auth_url.rstrip('/')}/auth/tokens?nocatalog"
+                + ("&allow_expired=true" if allow_expired else ""),
                 headers={"X-Subject-Token": token, "Accept": "application/json"},
                 authenticated=True,
                 raise_exc=False,
@@ -161,15 +195,18 @@ def _actor(document: TokenDocument) -> Actor:
     return actor_of(document.project.id, document.user.id, [role.name for role in document.roles])
 
 
-def _open_session(settings: config.Keystone) -> Any:
+def open_session(settings: config.Keystone, *, is_system: bool = False) -> Any:
+    """Return a session of the service's own account, in its project or on the whole system."""
     password = settings.password or Path(settings.password_file).read_text("utf-8").strip()
+    scope: dict[str, Any] = {"system_scope": "all"}
+    if not is_system:
+        scope = {"project_name": settings.project, "project_domain_id": settings.project_domain_id}
     account = v3.Password(
         auth_url=settings.auth_url,
         username=settings.username,
         password=password,
         user_domain_id=settings.user_domain_id,
-        project_name=settings.project,
-        project_domain_id=settings.project_domain_id,
+        **scope,
     )
     return Session(
         auth=account,

@@ -3,10 +3,13 @@
 from starlette.routing import BaseRoute
 
 from fetcher.api.image_v2 import (
+    cache,
+    healthcheck,
     image_data,
     images,
     imports,
     info,
+    locations,
     members,
     schemas,
     tags,
@@ -16,6 +19,9 @@ from fetcher.api.image_v2 import (
 
 routes: list[BaseRoute] = [
     *versions.routes,
+    *healthcheck.routes,
+    *cache.routes,
+    *locations.routes,
     *info.routes,
     *schemas.routes,
     *tasks.routes,

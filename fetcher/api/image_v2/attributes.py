@@ -42,6 +42,8 @@ def check_name(name: str) -> None:
         Forbidden: The name is read-only or reserved.
         InvalidRequest: It is no name.
     """
+    if name == "locations":
+        raise Forbidden(reason="locations is read-only: upload the bytes, or import them from their URL")
     if name in READ_ONLY:
         raise Forbidden(reason=f"attribute {name} is read-only")
     if name in WRITABLE or is_property(name):

@@ -26,6 +26,7 @@ def components(settings: Settings) -> dict[str, Schema]:
     return {
         **made,
         "ImportInfo": _IMPORT_INFO,
+        "Locations": {"type": "array", "items": _LOCATION},
         "NewImage": _new_image(settings),
         "Patch": _patch(_OPERATION),
         "OldPatch": _patch({"oneOf": [_old_operation(name) for name in OPERATIONS]}),
@@ -58,6 +59,13 @@ _IMPORT_INFO: Schema = {
     },
     "required": ["import-methods"],
     "additionalProperties": {"$ref": "#/components/schemas/LimitAnswer"},
+}
+
+
+_LOCATION: Schema = {
+    "type": "object",
+    "properties": {"url": {"type": "string"}, "metadata": {"type": "object"}},
+    "required": ["url", "metadata"],
 }
 
 

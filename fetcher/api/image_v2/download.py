@@ -8,7 +8,7 @@ from email.utils import format_datetime
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from fetcher.api.image_v2.answers import enter, no_content
+from fetcher.api.image_v2.answers import enter_image, no_content
 from fetcher.config import Settings
 from fetcher.errors import BytesDamaged, Forbidden, RangeNotSatisfiable, StoreFailed
 from fetcher.model import Image, Status
@@ -19,7 +19,7 @@ RANGE = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18}))")
 
 async def download(request: Request) -> Response:
     """`GET /v2/images/{id}/file`: 204 while there is nothing, 206 for a range, 503 where the disk lost it."""
-    house, actor = await enter(request, "member")
+    house, actor = await enter_image(request, "member")
     image = await house.index.images.find(request.path_params["id"], actor)
     if image.status is Status.DEACTIVATED and not actor.is_admin:
         raise Forbidden(reason="the image is deactivated; only an admin gets its bytes")

@@ -12,9 +12,10 @@ from starlette.requests import Request
 
 from fetcher import errors
 from fetcher.api.image_v2.answers import Answer
-from fetcher.api.image_v2.body_peer import UNREAD
+from fetcher.api.image_v2.body_peer import UNREAD, UPLOAD
 from fetcher.api.problems import advice_of, detail_of, headers_of, status_of_kind
 from fetcher.errors import Failure
+from fetcher.importer.methods.upload_words import upload_words
 
 # What a source does to a pull, a sender does to an upload: then it is the caller's fault.
 STATUS: dict[type[Failure], int] = {
@@ -30,6 +31,13 @@ def status_of_fault(kind: type[Failure]) -> int:
     return STATUS.get(kind, status_of_kind(kind))
 
 
+def _message(public: Failure, request: Request) -> str:
+    """Say what went wrong and what to do, to a sender of bytes in words about the upload."""
+    words = upload_words(public) if request.scope.get(UPLOAD) else None
+    title, advice = words or (detail_of(public), advice_of(public))
+    return f"{title} {advice}"
+
+
 def fault(failure: Failure, request: Request) -> Answer:
     """Answer with what went wrong."""
     public = failure.public()
@@ -38,7 +46,7 @@ def fault(failure: Failure, request: Request) -> Answer:
         "error": {
             "code": status,
             "title": HTTPStatus(status).phrase,
-            "message": f"{detail_of(public)} {advice_of(public)}",
+            "message": _message(public, request),
             "type": public.code,
             "fields": public.public_fields(),
             "request_id": request.scope.get("request_id"),

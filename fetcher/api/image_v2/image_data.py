@@ -6,12 +6,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from fetcher.api.image_v2.answers import enter, no_content
+from fetcher.api.image_v2.answers import enter_image, no_content
 from fetcher.api.image_v2.body_peer import RequestBody
 from fetcher.api.image_v2.download import download
 from fetcher.api.image_v2.info import may_send
+from fetcher.api.image_v2.record import STORE
 from fetcher.config import Settings
-from fetcher.errors import Failure, Forbidden, WrongMediaType
+from fetcher.errors import Failure, Forbidden, InvalidRequest, WrongMediaType
 from fetcher.index.sqlite.scope import may_change
 from fetcher.model import Actor
 
@@ -29,11 +30,12 @@ async def stage(request: Request) -> Response:
 
 
 async def _take(request: Request, method: Literal["upload", "stage"]) -> Response:
-    house, actor = await enter(request, "member")
+    house, actor = await enter_image(request, "member")
     body = RequestBody(request, house.settings())
     try:
-        check_sender(request, actor, house.settings())
         image = await house.index.images.find(request.path_params["id"], actor)
+        check_sender(request, actor, house.settings())
+        check_store(request.headers.get("x-image-meta-store"))
         if not may_change(actor, image.project_id):
             raise Forbidden(reason="the image is another project's")
         request_id = request.scope.get("request_id")
@@ -56,6 +58,17 @@ def check_sender(request: Request, actor: Actor, settings: Settings) -> None:
     sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if sent != MEDIA_TYPE:
         raise WrongMediaType(sent=sent or "none", accepted=MEDIA_TYPE)
+
+
+def check_store(named: str | None) -> None:
+    """Refuse to store the bytes anywhere but in the one store.
+
+    Raises:
+        InvalidRequest: The header names another store.
+    """
+    if named is not None and named.strip() != STORE:
+        reason = f"there is no store {named.strip()[:64]}; the only store is {STORE}"
+        raise InvalidRequest(field="X-Image-Meta-Store", reason=reason)
 
 
 routes = [

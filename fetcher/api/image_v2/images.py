@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from fetcher.api.image_v2.answers import Answer, enter, no_content
+from fetcher.api.image_v2.answers import Answer, enter, enter_image, no_content
 from fetcher.api.image_v2.attributes import (
     WRITABLE,
     check_name,
@@ -19,11 +19,13 @@ from fetcher.api.image_v2.attributes import (
     check_right,
     check_value,
 )
+from fetcher.api.image_v2.documents import read_document
 from fetcher.api.image_v2.info import methods_for
 from fetcher.api.image_v2.listing import read_query
 from fetcher.api.image_v2.patch import apply_changes, read_changes
-from fetcher.api.image_v2.record import image_view
-from fetcher.api.submit.body import read_body, read_json
+from fetcher.api.image_v2.record import STORE, image_view
+from fetcher.api.problems import base_url
+from fetcher.api.submit.body import read_body
 from fetcher.config import Settings
 from fetcher.errors import Forbidden, InvalidRequest
 from fetcher.model import Actor, Image, Status
@@ -33,11 +35,12 @@ async def create(request: Request) -> Response:
     """`POST /v2/images`: a record that waits for its bytes."""
     house, actor = await enter(request, "member")
     settings = house.settings()
-    image = new_image(await read_json(request, dict[str, Any]), actor, settings)
+    image = new_image(await read_document(request, dict[str, Any]), actor, settings)
     await house.index.images.create(image)
     headers = {
-        "Location": f"/v2/images/{image.id}",
+        "Location": f"{base_url(request)}/v2/images/{image.id}",
         "OpenStack-image-import-methods": ",".join(methods_for(actor, settings)),
+        "OpenStack-image-store-ids": STORE,
     }
     return Answer(image_view(image), 201, headers)
 
@@ -100,13 +103,13 @@ async def listing(request: Request) -> Response:
 
 async def show(request: Request) -> Response:
     """`GET /v2/images/{id}`."""
-    house, actor = await enter(request)
+    house, actor = await enter_image(request)
     return Answer(image_view(await house.index.images.find(request.path_params["id"], actor)))
 
 
 async def change(request: Request) -> Response:
     """`PATCH /v2/images/{id}`: all changes or none."""
-    house, actor = await enter(request, "member")
+    house, actor = await enter_image(request, "member")
     settings = house.settings()
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     changes = read_changes(media_type, await read_body(request), settings)
@@ -120,7 +123,7 @@ async def change(request: Request) -> Response:
 
 async def delete(request: Request) -> Response:
     """`DELETE /v2/images/{id}`: an import that still writes it is ended first; nothing is left."""
-    house, actor = await enter(request, "member")
+    house, actor = await enter_image(request, "member")
     await house.importer.delete_image(request.path_params["id"], actor)
     return no_content()
 
@@ -136,7 +139,7 @@ async def reactivate(request: Request) -> Response:
 
 
 async def _turn(request: Request, status: Status) -> Response:
-    house, actor = await enter(request, "member")
+    house, actor = await enter_image(request, "member")
     await house.index.images.edit(request.path_params["id"], actor, partial(turn, status))
     return no_content()
 

@@ -10,10 +10,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from fetcher.api.auth.identity import token_of
-from fetcher.api.image_v2.answers import enter, no_content
+from fetcher.api.image_v2.answers import enter_image, no_content
+from fetcher.api.image_v2.documents import read_document
 from fetcher.api.image_v2.info import methods_for
 from fetcher.api.image_v2.record import STORE
-from fetcher.api.submit.body import read_json
+from fetcher.api.services import services_of
 from fetcher.config import Settings
 from fetcher.errors import Conflict, Forbidden, InvalidRequest, InvalidUrl, Unauthenticated
 from fetcher.guards.request.redaction import redact_url
@@ -50,28 +51,42 @@ class ImportBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 async def start(request: Request) -> Response:
     """`POST /v2/images/{id}/import`: answers 202 before any source is asked anything."""
-    house, actor = await enter(request, "member")
-    settings = house.settings()
-    body = await read_json(request, ImportBody)
+    services, actor = await enter_image(request, "member")
+    settings = services.settings()
+    body = await read_document(request, ImportBody)
     check_method(body, actor, settings)
     check_stores(body, request.headers.get("x-image-meta-store"))
-    image = await house.index.images.find(request.path_params["id"], actor)
+    await begin(request, actor, body.method)
+    return no_content(202)
+
+
+async def begin(request: Request, actor: Actor, method: Method) -> None:
+    """Begin an import into the image that the path names.
+
+    Raises:
+        UnknownImage: The caller does not see the image.
+        Forbidden: The image is another project's.
+        Conflict: The image does not wait for bytes.
+        Failure: Whatever the importer refuses at once.
+    """
+    services = services_of(request)
+    settings = services.settings()
+    image = await services.index.images.find(request.path_params["id"], actor)
     if not may_change(actor, image.project_id):
         raise Forbidden(reason="the image is another project's")
     request_id = request.scope.get("request_id")
-    if body.method.name == "glance-direct":
-        await house.importer.uploads.import_staged(actor, image, request_id)
-        return no_content(202)
+    if method.name == "glance-direct":
+        await services.importer.uploads.import_staged(actor, image, request_id)
+        return
     if image.status is not Status.QUEUED:
         raise Conflict(reason=f"the image is {image.status.value}, and only a queued one waits for bytes")
-    submission = to_submission(body.method, image, settings)
+    submission = to_submission(method, image, settings)
     headers = None if submission.remote is None else _own_token(request)
     try:
-        await house.importer.submit(actor, submission, image=image, request_id=request_id, headers=headers)
+        await services.importer.submit(actor, submission, image=image, request_id=request_id, headers=headers)
     except InvalidUrl as error:
         shown = redact_url(submission.url)  # Clients look for what they sent in what they are told.
         raise InvalidUrl(reason=f"{error.reason}: {shown}", rule=error.rule) from error
-    return no_content(202)
 
 
 def check_method(body: ImportBody, actor: Actor, settings: Settings) -> None:

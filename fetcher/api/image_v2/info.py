@@ -4,13 +4,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from fetcher.api.image_v2.answers import Answer, enter
+from fetcher.api.image_v2.answers import Answer, enter, enter_known
 from fetcher.api.image_v2.record import STORE
 from fetcher.api.submit.views import limits_view
-from fetcher.config import Settings
+from fetcher.config import UNLIMITED, Settings
 from fetcher.model import Actor
 
 MIB = 1_048_576
+_STORE = {"id": STORE, "description": "The service's own store", "default": "true"}
 
 
 def methods_for(actor: Actor, settings: Settings) -> list[str]:
@@ -30,7 +31,7 @@ def may_send(actor: Actor, settings: Settings) -> bool:
 
 async def imports(request: Request) -> Response:
     """`GET /v2/info/import`: the methods, and every limit in force, told by the guard that enforces it."""
-    house, actor = await enter(request)
+    house, actor = await enter_known(request)
     methods = {
         "description": "Import methods available.",
         "type": "array",
@@ -41,25 +42,39 @@ async def imports(request: Request) -> Response:
 
 async def stores(request: Request) -> Response:
     """`GET /v2/info/stores`: there is one."""
-    await enter(request)
-    return Answer({"stores": [{"id": STORE, "description": "The service's own store", "default": "true"}]})
+    await enter_known(request)
+    return Answer({"stores": [_STORE]})
+
+
+async def stores_detail(request: Request) -> Response:
+    """`GET /v2/info/stores/detail`: the same with its type and weight, for admins; paths are not shown."""
+    await enter(request, "admin")
+    details = {"type": "file", "weight": 100, "properties": {"thin_provisioning": True}}
+    return Answer({"stores": [{**_STORE, **details}]})
 
 
 async def usage(request: Request) -> Response:
     """`GET /v2/info/usage`: what the caller's project holds, and may hold; sizes in MiB."""
     house, actor = await enter(request)
     held = await house.index.usage.find(actor.project_id)
-    max_images, max_bytes = house.settings().quota.of(actor.project_id)
-    size = held.bytes + held.held_bytes
+    max_images, max_bytes, max_uploading, max_staged = house.settings().quota.all_of(actor.project_id)
     shown = {
-        "image_size_total": {"limit": max_bytes // MIB, "usage": -(-size // MIB)},
-        "image_count_total": {"limit": max_images, "usage": held.images},
+        "image_size_total": _figures(max_bytes, held.bytes + held.held_bytes, MIB),
+        "image_count_total": _figures(max_images, held.images),
+        "image_count_uploading": _figures(max_uploading, held.uploading),
+        "image_stage_total": _figures(max_staged, held.staged_bytes, MIB),
     }
     return Answer({"usage": shown})
+
+
+def _figures(most: int, used: int, unit: int = 1) -> dict[str, int]:
+    """Return a limit and what of it is used, in whole units; -1 is no limit, as in Keystone."""
+    return {"limit": -1 if most >= UNLIMITED else most // unit, "usage": -(-used // unit)}
 
 
 routes = [
     Route("/v2/info/import", imports, methods=["GET"]),
     Route("/v2/info/stores", stores, methods=["GET"]),
+    Route("/v2/info/stores/detail", stores_detail, methods=["GET"]),
     Route("/v2/info/usage", usage, methods=["GET"]),
 ]

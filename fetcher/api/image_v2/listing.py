@@ -101,7 +101,7 @@ def _one_of(field: str, value: str | None, values: tuple[str, ...]) -> str | Non
 
 def _filter(key: str, value: str) -> Iterator[Filter]:
     """The filters that one parameter stands for: none, one, or two ends of a range."""
-    if key in NOT_FILTERS or (key == "os_hash_algo" and value == "sha512"):
+    if key in NOT_FILTERS:
         return
     if key in TEXTS:
         yield _text(key, value)
@@ -111,7 +111,7 @@ def _filter(key: str, value: str) -> Iterator[Filter]:
         yield Filter(key=key, values=(int(_switch(key, value)),))
     elif key in NUMBERS or (key.endswith(("_min", "_max")) and key[:-4] in NUMBERS):
         yield _number(key, value)
-    elif key in DIGESTS or key == "tag":
+    elif key in {*DIGESTS, "os_hash_algo", "tag"}:
         yield Filter(key=key, values=(value.strip(),))
     elif key == "changes-since":
         raise InvalidRequest(field=key, reason="there is no changes-since; use updated_at=gte:MOMENT")

@@ -9,9 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from fetcher.api.image_v2.answers import Answer, enter, no_content
+from fetcher.api.image_v2.answers import Answer, enter_image, no_content
+from fetcher.api.image_v2.documents import read_document
 from fetcher.api.image_v2.record import member_view
-from fetcher.api.submit.body import read_json
 from fetcher.model import Member, MemberStatus
 
 
@@ -29,22 +29,22 @@ class StatusBody(msgspec.Struct, frozen=True):
 
 async def listing(request: Request) -> Response:
     """`GET /v2/images/{id}/members`: all to the owner, itself to a member."""
-    house, actor = await enter(request)
+    house, actor = await enter_image(request)
     members = await house.index.members.all(request.path_params["id"], actor)
     return Answer({"members": [member_view(member) for member in members], "schema": "/v2/schemas/members"})
 
 
 async def show(request: Request) -> Response:
     """`GET /v2/images/{id}/members/{member}`."""
-    house, actor = await enter(request)
+    house, actor = await enter_image(request)
     member = await house.index.members.find(request.path_params["id"], request.path_params["member"], actor)
     return Answer(member_view(member))
 
 
 async def add(request: Request) -> Response:
     """`POST /v2/images/{id}/members`: share it; the member has to accept before it is in its list."""
-    house, actor = await enter(request, "member")
-    body = await read_json(request, MemberBody)
+    house, actor = await enter_image(request, "member")
+    body = await read_document(request, MemberBody)
     member = await house.index.members.add(
         _member(request.path_params["id"], body.member, "pending"),
         actor,
@@ -55,15 +55,15 @@ async def add(request: Request) -> Response:
 
 async def answer(request: Request) -> Response:
     """`PUT /v2/images/{id}/members/{member}`: the member accepts or rejects."""
-    house, actor = await enter(request, "member")
-    body = await read_json(request, StatusBody)
+    house, actor = await enter_image(request, "member")
+    body = await read_document(request, StatusBody)
     member = _member(request.path_params["id"], request.path_params["member"], body.status)
     return Answer(member_view(await house.index.members.answer(member, actor)))
 
 
 async def remove(request: Request) -> Response:
     """`DELETE /v2/images/{id}/members/{member}`."""
-    house, actor = await enter(request, "member")
+    house, actor = await enter_image(request, "member")
     await house.index.members.remove(request.path_params["id"], request.path_params["member"], actor)
     return no_content()
 

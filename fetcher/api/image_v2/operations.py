@@ -5,12 +5,15 @@ from typing import Any
 
 from fetcher import errors
 from fetcher.api.image_v2 import (
+    cache,
     download,
+    healthcheck,
     image_data,
     images,
     imports,
     info,
     listing,
+    locations,
     members,
     patch,
     schemas,
@@ -20,7 +23,7 @@ from fetcher.api.image_v2 import (
 )
 from fetcher.api.image_v2.record import TASK_STATUS
 from fetcher.api.openapi import response_schemas as shapes
-from fetcher.api.openapi.operations import JSON, Named, Operation, Parameter
+from fetcher.api.openapi.operations import JSON, TEXT, Named, Operation, Parameter
 from fetcher.index import SORT_KEYS, TASK_ORDERS
 
 TAG = "Image API v2"
@@ -85,6 +88,19 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
     versions.versions: _VERSIONS,
     info.imports: _one(Named("ImportInfo")),
     info.stores: _one(shapes.StoresAnswer),
+    info.stores_detail: _one(shapes.StoresDetailAnswer),
+    healthcheck.healthcheck: Operation(tag="Operation", answers={200: TEXT, 503: TEXT}, is_open=True),
+    cache.nothing: Operation(tag=TAG, answers={404: shapes.Fault}),
+    locations.listing: _one(Named("Locations"), errors.UnknownImage),
+    locations.add: Operation(
+        tag=TAG,
+        bodies={JSON: locations.LocationBody},
+        answers={202: None},
+        ends_in=(
+            *(errors.UnknownImage, errors.InvalidUrl, errors.ChecksumRequired, errors.Conflict),
+            *(errors.QueueFull, errors.NotReady, errors.QuotaExceeded, *_BODY_ENDS),
+        ),
+    ),
     info.usage: _one(shapes.UsageAnswer),
     schemas.show: _one(
         dict[str, Any],

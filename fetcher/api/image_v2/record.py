@@ -4,11 +4,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from fetcher.config import Settings
-from fetcher.index import PULLS
+from fetcher.index import FAILED_IMPORT, PULLS
 from fetcher.model import Image, Import, Member, State, Status
 
 STORE = "fs"
 HASH = "sha512"
+IMPORTING = "os_glance_importing_to_stores"
 
 TASK_STATUS = {
     State.QUEUED: "pending",
@@ -32,7 +33,7 @@ def image_view(image: Image) -> dict[str, Any]:
     """The whole record; custom properties stand at the top level."""
     path = f"/v2/images/{image.id}"
     view: dict[str, Any] = {
-        **image.properties,
+        **_properties(image),
         "id": image.id,
         "name": image.name,
         "status": image.status,
@@ -42,7 +43,7 @@ def image_view(image: Image) -> dict[str, Any]:
         "owner": image.project_id,
         "disk_format": image.disk_format,
         "container_format": image.container_format,
-        "size": image.size,
+        "size": image.staged_bytes if image.size is None else image.size,
         "virtual_size": image.virtual_size,
         "checksum": image.md5,
         "os_hash_algo": HASH if image.sha512 else None,
@@ -59,6 +60,18 @@ def image_view(image: Image) -> dict[str, Any]:
     if image.status in {Status.ACTIVE, Status.DEACTIVATED}:
         view["stores"] = STORE
     return view
+
+
+def _properties(image: Image) -> dict[str, str]:
+    """Return the custom properties, with the stores that an import writes to, or failed to, by their ids."""
+    shown = dict(image.properties)
+    if FAILED_IMPORT in shown:
+        shown[f"{FAILED_IMPORT}_reason"] = shown[FAILED_IMPORT]
+        shown[FAILED_IMPORT] = STORE
+        shown[IMPORTING] = ""
+    if image.status is Status.IMPORTING:
+        shown |= {IMPORTING: STORE, FAILED_IMPORT: "", "os_glance_import_task": image.import_id or ""}
+    return shown
 
 
 def member_view(member: Member) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from fetcher.api.image_v2.answers import Answer, enter
+from fetcher.api.image_v2.answers import Answer, enter_known
 from fetcher.api.image_v2.record import TASK_STATUS
 from fetcher.config import Settings
 from fetcher.errors import NotFound
@@ -154,7 +154,7 @@ SINGLE = {"image": image_schema, "member": member_schema, "task": task_schema}
 
 async def show(request: Request) -> Response:
     """`GET /v2/schemas/{name}`: image, images, member, members, task, tasks."""
-    house, _ = await enter(request)
+    house, _ = await enter_known(request)
     name = request.path_params["name"]
     if name in SINGLE:
         return Answer(SINGLE[name](house.settings()))

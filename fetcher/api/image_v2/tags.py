@@ -5,7 +5,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from fetcher.api.image_v2.answers import enter, no_content
+from fetcher.api.image_v2.answers import enter_image, no_content
 from fetcher.api.image_v2.attributes import check_value
 from fetcher.api.image_v2.images import touch
 from fetcher.errors import NotFound
@@ -14,7 +14,7 @@ from fetcher.model import Image
 
 async def add_tag(request: Request) -> Response:
     """`PUT /v2/images/{id}/tags/{tag}`."""
-    house, actor = await enter(request, "member")
+    house, actor = await enter_image(request, "member")
     tag, settings = request.path_params["tag"], house.settings()
 
     def edit(image: Image) -> Image:
@@ -27,7 +27,7 @@ async def add_tag(request: Request) -> Response:
 
 async def remove_tag(request: Request) -> Response:
     """`DELETE /v2/images/{id}/tags/{tag}`."""
-    house, actor = await enter(request, "member")
+    house, actor = await enter_image(request, "member")
     tag = request.path_params["tag"]
 
     def edit(image: Image) -> Image:

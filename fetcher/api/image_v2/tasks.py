@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from fetcher.api.image_v2.answers import Answer, enter
+from fetcher.api.image_v2.answers import Answer, enter, enter_image
 from fetcher.api.image_v2.listing import read_limit, read_sort
 from fetcher.api.image_v2.record import TASK_METHODS, TASK_STATUS, task_view
 from fetcher.errors import InvalidRequest
@@ -68,7 +68,7 @@ async def create(request: Request) -> Response:
 
 async def of_image(request: Request) -> Response:
     """`GET /v2/images/{id}/tasks`: the image's imports, newest first."""
-    house, actor = await enter(request)
+    house, actor = await enter_image(request)
     image = await house.index.images.find(request.path_params["id"], actor)
     most = house.settings().server.max_page_items
     query = TaskQuery(methods=TASK_METHODS, image_id=image.id, limit=most)

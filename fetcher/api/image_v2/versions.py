@@ -9,18 +9,26 @@ from starlette.routing import Route
 from fetcher.api.image_v2.answers import Answer
 from fetcher.api.problems import base_url
 
-# 2.6 brought import, 2.7 hidden images and os_hash_value, 2.12 an image's tasks, 2.13 usage. What came
-# later (caches, store weights, locations) is not here, and clients shape their calls by the highest one.
-NEWEST = 13
+# 2.6 brought import, 2.7 hidden images and os_hash_value, 2.8 to 2.11 stores, 2.12 an image's tasks,
+# 2.13 usage, 2.15 a store's details, 2.17 the safe locations API.
+# 2.14, 2.16 and 2.18 belong to the cache, which is not here.
+MINORS = (17, 15, *range(13, -1, -1))
+NEWEST = MINORS[0]
 
 
 def versions_document(request: Request) -> dict[str, Any]:
-    """All versions, the current one first."""
+    """Return all versions, the current one first."""
     links = [{"rel": "self", "href": f"{base_url(request)}/v2/"}]
     return {
         "versions": [
-            {"id": f"v2.{minor}", "status": "CURRENT" if minor == NEWEST else "SUPPORTED", "links": links}
-            for minor in range(NEWEST, -1, -1)
+            {
+                "id": f"v2.{minor}",
+                "status": "CURRENT" if minor == NEWEST else "SUPPORTED",
+                "min_version": "2.0",
+                "max_version": f"2.{NEWEST}",
+                "links": links,
+            }
+            for minor in MINORS
         ]
     }
 

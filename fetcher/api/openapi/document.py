@@ -13,6 +13,7 @@ from fetcher import __version__
 from fetcher.api.image_v2 import operations as v2_operations
 from fetcher.api.image_v2.components import components
 from fetcher.api.image_v2.faults import status_of_fault
+from fetcher.api.metadefs import operations as metadef_operations
 from fetcher.api.openapi import operations
 from fetcher.api.openapi import response_schemas as shapes
 from fetcher.api.openapi.operations import ANYWHERE, JSON, OPEN_TO_ALL, Named, Operation
@@ -37,7 +38,11 @@ _MEDIA: dict[str, dict[str, Any]] = {
     },
 }
 
-OPERATIONS: dict[Callable[..., Any], Operation] = {**operations.OPERATIONS, **v2_operations.OPERATIONS}
+OPERATIONS: dict[Callable[..., Any], Operation] = {
+    **operations.OPERATIONS,
+    **v2_operations.OPERATIONS,
+    **metadef_operations.OPERATIONS,
+}
 # Where the handler belongs to no room of the API: known by its path.
 BY_PATH = {
     "/": Operation(

@@ -220,6 +220,8 @@ class Version(ResponseSchema, frozen=True, kw_only=True):
 
     id: str
     status: Literal["CURRENT", "SUPPORTED"]
+    min_version: str
+    max_version: str
     links: list[VersionLink]
 
 
@@ -243,10 +245,27 @@ class StoresAnswer(ResponseSchema, frozen=True, kw_only=True):
     stores: list[StoreAnswer]
 
 
+class StoreDetail(ResponseSchema, frozen=True, kw_only=True):
+    """A store, as an operator's tools expect it."""
+
+    id: str
+    description: str
+    default: Literal["true"]
+    type: Literal["file"]
+    weight: int
+    properties: dict[str, Any]
+
+
+class StoresDetailAnswer(ResponseSchema, frozen=True, kw_only=True):
+    """All stores with their details: there is one."""
+
+    stores: list[StoreDetail]
+
+
 class UsageFigures(ResponseSchema, frozen=True, kw_only=True):
     """What a project may hold, and holds."""
 
-    limit: Annotated[int, Meta(ge=0)]
+    limit: Annotated[int, Meta(ge=-1, description="-1 is no limit.")]
     usage: Annotated[int, Meta(ge=0)]
 
 
@@ -255,6 +274,8 @@ class UsageKinds(ResponseSchema, frozen=True, kw_only=True):
 
     image_size_total: UsageFigures
     image_count_total: UsageFigures
+    image_count_uploading: UsageFigures
+    image_stage_total: UsageFigures
 
 
 class UsageAnswer(ResponseSchema, frozen=True, kw_only=True):

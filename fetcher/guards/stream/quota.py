@@ -63,4 +63,18 @@ def limits(settings: Settings) -> tuple[Limit, ...]:
             description="The most bytes that a project's images may hold together, each counted in full.",
             guard="quota",
         ),
+        Limit(
+            name="project_max_uploading",
+            type="integer",
+            value=settings.quota.max_uploading,
+            description="The most images of one project that are written at the same time, waiting ones too.",
+            guard="quota",
+        ),
+        Limit(
+            name="project_max_staged_bytes",
+            type="integer",
+            value=settings.quota.max_staged_bytes,
+            description="The most bytes that a project may have staged for glance-direct.",
+            guard="quota",
+        ),
     )

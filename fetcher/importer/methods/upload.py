@@ -12,6 +12,7 @@ import msgspec
 import structlog
 
 from fetcher.aio.shield import shielded
+from fetcher.config import Settings
 from fetcher.errors import (
     Cancelled,
     Conflict,
@@ -40,7 +41,6 @@ from fetcher.store.filesystem.store import Reservation
 log = structlog.get_logger()
 
 STAGED = Verdict(code="ok", title="The bytes are staged; an import with glance-direct makes the image.")
-SENT = ("upload", "stage")
 
 
 class Body(Peer, Protocol):
@@ -67,6 +67,7 @@ class UploadRun:
 
     Args:
         lives: Who runs now.
+        takes_encrypted: Whether a LUKS volume may come as raw.
 
     Attributes:
         failure: What ended it, if something did.
@@ -78,12 +79,15 @@ class UploadRun:
         running: RunningImport,
         body: Body,
         running_imports: Callable[[], Iterable[RunningImport]],
+        *,
+        takes_encrypted: bool,
     ) -> None:
         self._context = context
         self._running_imports = running_imports
         self._running = running
         self._body = body
         self._settings = context.settings()
+        self._takes_encrypted = takes_encrypted
         self.failure: Failure | None = None
 
     async def finish(self) -> None:
@@ -132,6 +136,7 @@ class UploadRun:
             settings=self._settings,
             submission=record.submission,
             is_judged=self._settings.format.enforce_on_upload,
+            takes_encrypted=self._takes_encrypted,
             algorithms=self._settings.checksum.computed,
             reservation=reservation,
             count=self._running.receive,
@@ -210,7 +215,7 @@ class Uploads:
         slot = self._engine.queue.admit(ticket, settings.imports)
         try:
             await self._context.index.uploads.begin(record, "saving" if method == "upload" else "uploading")
-            await self._carry(record, body)
+            await self._carry(record, body, takes_encrypted=_takes_encrypted(actor, settings))
         finally:
             self._engine.release(slot)
 
@@ -264,9 +269,10 @@ class Uploads:
             updated_at=now,
         )
 
-    async def _carry(self, record: Import, body: Body) -> None:
+    async def _carry(self, record: Import, body: Body, *, takes_encrypted: bool) -> None:
         running = RunningImport(record, asyncio.get_running_loop().time)
-        run = UploadRun(self._context, running, body, self._engine.running.values)
+        running_imports = self._engine.running.values
+        run = UploadRun(self._context, running, body, running_imports, takes_encrypted=takes_encrypted)
         task = asyncio.create_task(run.finish(), name=f"{record.method} {record.id}")
         self._engine.running[record.id] = running
         self._engine.tasks[record.id] = task
@@ -283,3 +289,9 @@ class Uploads:
             raise run.failure
         if task.cancelled():
             raise Cancelled if running.record.state is State.CANCELLED else Interrupted
+
+
+def _takes_encrypted(actor: Actor, settings: Settings) -> bool:
+    """Whether a caller may upload a LUKS volume, as Cinder does for encrypted volumes."""
+    who = settings.format.encrypted_uploads
+    return who == "everybody" or (who == "service" and actor.is_service)

@@ -47,6 +47,7 @@ class Receiver:
     Args:
         staged: Where the bytes go; may hold the first of them already.
         is_judged: Whether the bytes must be an accepted format; pulls always are.
+        takes_encrypted: Whether a LUKS volume may come as raw; only uploads may bring one.
         algorithms: Which digests to compute.
         count: Told the size of every chunk that passed the guards.
         marked: Told of every checkpoint, in a thread of the workshop.
@@ -62,6 +63,7 @@ class Receiver:
         settings: Settings,
         submission: Submission,
         is_judged: bool = True,
+        takes_encrypted: bool = False,
         algorithms: Sequence[str],
         reservation: Reservation,
         count: Callable[[int], None],
@@ -76,7 +78,9 @@ class Receiver:
         self._worker_pool = worker_pool
         self._count = count
         self._times = times
-        self._format = format_guard(settings, submission) if is_judged else None
+        self._format = None
+        if is_judged:
+            self._format = format_guard(settings, submission, takes_encrypted=takes_encrypted)
         self._guards: list[Guard] = [ByteCap(max_bytes=submission.max_bytes)]
         if self._format is not None:
             self._guards.append(self._format)

@@ -8,6 +8,7 @@ import structlog
 
 from fetcher.aio.retry import written
 from fetcher.errors import Cancelled, Failure, InternalFault, Rejection
+from fetcher.importer.methods.upload_words import SENT, upload_words
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.index import Index
 from fetcher.model import State, Verdict
@@ -27,6 +28,15 @@ def verdict_of(failure: Failure) -> Verdict:
     title = str(public) if not public.hidden else type(public).title.split(":")[0] + "."
     advice = type(public).advice.format(**words) if "{" in type(public).advice else type(public).advice
     return Verdict(code=public.code, title=title, advice=advice, fields=fields)
+
+
+def _told(failure: Failure, method: str) -> Verdict:
+    """Return the verdict in the words of whoever started the import: by a URL, or by sending bytes."""
+    verdict = verdict_of(failure)
+    words = upload_words(failure) if method in SENT else None
+    if words is None:
+        return verdict
+    return msgspec.structs.replace(verdict, title=words[0], advice=words[1])
 
 
 def state_of(failure: Failure) -> State:
@@ -59,7 +69,7 @@ async def fail(index: Index, running: RunningImport, failure: Failure) -> None:
     changes = {
         "state": state_of(failure),
         "phase": None,
-        "verdict": verdict_of(failure),
+        "verdict": _told(failure, running.record.method),
         "received_bytes": running.progress.received_bytes,
         "updated_at": now,
         "ended_at": now,

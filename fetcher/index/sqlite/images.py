@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
+import msgspec
 from sqlite_utils.db import Database
 
 from fetcher.errors import Conflict, Forbidden, UnknownImage
@@ -11,7 +12,7 @@ from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.listing import ImageQuery, statement
 from fetcher.index.sqlite.rows import Row, image_row, insert, select, to_image, to_json
 from fetcher.index.sqlite.schema_maintenance import RETIRE
-from fetcher.model import Actor, Blob, Image
+from fetcher.model import Actor, Blob, Image, Status
 
 SELECT = (
     "SELECT images.*, blobs.md5 AS md5, blobs.sha512 AS sha512 FROM images LEFT JOIN blobs USING (sha256)"
@@ -117,7 +118,18 @@ def load_images(db: Database, rows: Sequence[Row]) -> list[Image]:
     properties: dict[str, dict[str, str]] = defaultdict(dict)
     for row in select(db, f"SELECT * FROM image_properties WHERE image_id IN ({marks}) ORDER BY name", ids):  # noqa: S608 - marks only
         properties[row["image_id"]][row["name"]] = row["value"]
-    return [to_image(row, tuple(tags[row["id"]]), properties[row["id"]]) for row in rows]
+    images = [to_image(row, tuple(tags[row["id"]]), properties[row["id"]]) for row in rows]
+    return [_with_progress(db, image) for image in images]
+
+
+def _with_progress(db: Database, image: Image) -> Image:
+    """Add what only an image without bytes has: the import that writes it, the size of what is staged."""
+    if image.status is Status.IMPORTING:
+        return msgspec.structs.replace(image, import_id=_writer(db, image.id))
+    if image.status is Status.UPLOADING:
+        for row in select(db, "SELECT size FROM image_stages WHERE image_id = ?", [image.id]):
+            return msgspec.structs.replace(image, staged_bytes=row["size"])
+    return image
 
 
 def find_row(db: Database, image_id: str, condition: scope.Condition) -> Row:

@@ -37,6 +37,8 @@ COLUMNS = {
     "min_ram": "images.min_ram",
     "protected": "images.is_protected",
     "os_hidden": "images.is_hidden",
+    "os_hash_algo": """(SELECT 'sha512' FROM blobs
+        WHERE blobs.sha256 = images.sha256 AND blobs.sha512 IS NOT NULL)""",
 }
 DIGESTS = {"checksum": "md5", "os_hash_value": "sha512"}
 INDEXED = ("id", "name", "status", "disk_format", "container_format", "size", "created_at", "updated_at")

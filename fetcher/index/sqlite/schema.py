@@ -3,6 +3,7 @@
 from sqlite_utils.db import Database
 from sqlite_utils.migrations import Migrations
 
+from fetcher.index.sqlite.metadefs_schema import METADEFS
 from fetcher.index.sqlite.schema_maintenance import BOUNDS, FOURTH
 from fetcher.index.sqlite.webhook_targets import SIXTH
 
@@ -56,6 +57,13 @@ def m0005_bounds(db: Database) -> None:
 def m0006_notices(db: Database) -> None:
     """Who is to be told that an import has ended, and what became of it."""
     for statement in SIXTH:
+        db.execute(statement)
+
+
+@migrations()
+def m0007_metadefs(db: Database) -> None:
+    """Metadata definitions: namespaces, what is in them, and resource types."""
+    for statement in METADEFS:
         db.execute(statement)
 
 

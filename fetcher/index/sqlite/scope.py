@@ -66,6 +66,13 @@ def readable_images(actor: Actor) -> Condition:
     return condition, {"actor_project": actor.project_id}
 
 
+def readable_namespaces(actor: Actor) -> Condition:
+    """Return the namespaces of metadata definitions that a caller sees: public ones and its project's own."""
+    if actor.is_admin:
+        return "1", {}
+    return "(visibility = 'public' OR owner = :actor_project)", {"actor_project": actor.project_id}
+
+
 def may_change(actor: Actor, project_id: str) -> bool:
     """Whether a caller may change what belongs to a project."""
     return actor.is_admin or actor.project_id == project_id

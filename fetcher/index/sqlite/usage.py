@@ -8,12 +8,21 @@ from sqlite_utils.db import Database
 from fetcher.errors import QuotaExceeded
 from fetcher.index.sqlite.connection import Connection
 
+BUSY = "status IN ('importing', 'saving', 'uploading')"
+
 
 class Quota(msgspec.Struct, frozen=True):
-    """The most that one project may hold."""
+    """The most that one project may hold.
+
+    Args:
+        max_uploading: Images that are written at the same time; None for any number.
+        max_staged_bytes: Waiting for glance-direct; None for any number.
+    """
 
     max_images: int
     max_bytes: int
+    max_uploading: int | None = None
+    max_staged_bytes: int | None = None
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,11 +31,15 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         bytes: Of its images, each in full, also where they share bytes.
         held_bytes: What its running imports have said they will bring, or brought so far.
+        uploading: Images that are written now.
+        staged_bytes: What waits for glance-direct.
     """
 
     images: int = 0
     bytes: int = 0
     held_bytes: int = 0
+    uploading: int = 0
+    staged_bytes: int = 0
 
 
 class QuotaCheck:
@@ -58,12 +71,26 @@ class QuotaCheck:
                WHERE NOT EXISTS (SELECT 1 FROM grown WHERE project_id = NEW.project_id); END"""
         )
 
+        db.execute("CREATE TEMP TABLE begun (project_id TEXT PRIMARY KEY)")
+        for event, old in (("INSERT", ""), ("UPDATE OF status", f"AND NOT OLD.{BUSY}")):
+            db.execute(
+                f"""CREATE TEMP TRIGGER busy_{event[:6]} AFTER {event} ON main.images
+                    WHEN NEW.{BUSY} {old} BEGIN INSERT INTO begun SELECT NEW.project_id
+                    WHERE NOT EXISTS (SELECT 1 FROM begun WHERE project_id = NEW.project_id); END"""  # noqa: S608 - the constants above
+            )
+        db.execute(
+            """CREATE TEMP TRIGGER staged AFTER INSERT ON main.image_stages
+               BEGIN INSERT INTO begun SELECT project_id FROM main.images WHERE id = NEW.image_id
+               AND NOT EXISTS (SELECT 1 FROM begun WHERE begun.project_id = images.project_id); END"""
+        )
+
     def check(self, db: Database) -> None:
         """Judge the write that was just made; it is rolled back when this raises.
 
         Raises:
             QuotaExceeded: A project that grew holds more than it may.
         """
+        self._check_begun(db)
         sql = """SELECT grown.*, usage.images AS images_now, usage.bytes + usage.held_bytes AS bytes_now
                  FROM grown JOIN usage USING (project_id)"""
         found = db.execute(sql).fetchall()
@@ -78,6 +105,29 @@ class QuotaCheck:
                 raise QuotaExceeded(what="bytes", quota=quota.max_bytes, used=size)
             if images_now > images and size >= quota.max_bytes:
                 raise QuotaExceeded(what="bytes", quota=quota.max_bytes, used=size)
+
+    def _check_begun(self, db: Database) -> None:
+        """Judge what was begun: how many images a project writes at once, and how much it has staged."""
+        found = db.execute("SELECT project_id FROM begun").fetchall()
+        if not found:
+            return
+        db.execute("DELETE FROM begun")
+        for (project_id,) in found:
+            quota = self._quota_of(project_id)
+            uploading, staged = _begun(db, project_id)
+            if quota.max_uploading is not None and uploading > quota.max_uploading:
+                what = "images that are written at the same time"
+                raise QuotaExceeded(what=what, quota=quota.max_uploading, used=uploading - 1)
+            if quota.max_staged_bytes is not None and staged > quota.max_staged_bytes:
+                raise QuotaExceeded(what="staged bytes", quota=quota.max_staged_bytes, used=staged)
+
+
+def _begun(db: Database, project_id: str) -> tuple[int, int]:
+    """Count images that are written now and bytes that are staged; few rows whatever a project holds."""
+    sql = f"SELECT count(*) FROM images INDEXED BY images_by_status WHERE {BUSY} AND project_id = ?"  # noqa: S608 - our own condition
+    uploading = db.execute(sql, [project_id]).fetchone()[0]
+    sql = "SELECT ifnull(sum(size), 0) FROM image_stages WHERE project_id = ?"
+    return uploading, db.execute(sql, [project_id]).fetchone()[0]
 
 
 class UsageRecords:
@@ -95,4 +145,7 @@ def _find(db: Database, project_id: str) -> Usage:
     row = db.execute(
         "SELECT images, bytes, held_bytes FROM usage WHERE project_id = ?", [project_id]
     ).fetchone()
-    return Usage() if row is None else Usage(images=row[0], bytes=row[1], held_bytes=row[2])
+    if row is None:
+        return Usage()
+    uploading, staged = _begun(db, project_id)
+    return Usage(images=row[0], bytes=row[1], held_bytes=row[2], uploading=uploading, staged_bytes=staged)

@@ -27,7 +27,7 @@ async def test_a_record_shows_what_the_reference_shows(cloud: Cloud) -> None:
         },
     )
     assert status == 201
-    assert headers["location"] == f"/v2/images/{image['id']}"
+    assert headers["location"] == f"{cloud.base}/v2/images/{image['id']}"
     assert headers["openstack-image-import-methods"] == "glance-direct,web-download"
     assert image == {
         "id": image["id"],

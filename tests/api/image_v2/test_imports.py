@@ -99,8 +99,9 @@ async def test_a_failed_import_says_why_and_another_may_follow(name: str, tmp_pa
         assert words in task["message"]
         shown = await cloud.want(200, "alice", "GET", path)
         assert (shown["status"], shown["kept"]) == ("queued", "yes")
-        assert shown["os_glance_failed_import"].startswith(f"{code}: ")
-        assert words in shown["os_glance_failed_import"]
+        assert shown["os_glance_failed_import"] == "fs"
+        assert shown["os_glance_failed_import_reason"].startswith(f"{code}: ")
+        assert words in shown["os_glance_failed_import_reason"]
         assert cloud.traces() == []
         await cloud.patch(200, "alice", image["id"], {"op": "replace", "path": "/name", "value": "x"})
         await cloud.want(202, "alice", "POST", f"{path}/import", json=web(origin.url("/good")))
@@ -174,7 +175,7 @@ async def test_a_cancelled_import_leaves_the_record_queued(tmp_path: Path) -> No
         assert (await cloud.call("DELETE", f"/imports/{task['id']}", headers=headers))[0] == 204
         shown = await cloud.want(200, "alice", "GET", path)
         assert shown["status"] == "queued"
-        assert shown["os_glance_failed_import"].startswith("cancelled: ")
+        assert shown["os_glance_failed_import_reason"].startswith("cancelled: ")
 
 
 REFUSED: dict[str, tuple[Any, int, str]] = {

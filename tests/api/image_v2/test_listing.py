@@ -49,7 +49,7 @@ UNDERSTOOD: dict[str, dict[str, Any]] = {
     "protected=false": {"filters": (Filter(key="protected", values=(0,)), VISIBLE)},
     "tag=a&tag=b": {"filters": (Filter(key="tag", values=("a",)), Filter(key="tag", values=("b",)), VISIBLE)},
     "os_distro=x": {"filters": (Filter(key="property", name="os_distro", values=("x",)), VISIBLE)},
-    "os_hash_algo=sha512": {"filters": (VISIBLE,)},
+    "os_hash_algo=md5": {"filters": (Filter(key="os_hash_algo", values=("md5",)), VISIBLE)},
     "checksum=0a": {"filters": (Filter(key="checksum", values=("0a",)), VISIBLE)},
     "updated_at=gt:2026-01-01T01:00:00%2B01:00": {
         "filters": (Filter(key="updated_at", operator="gt", values=("2026-01-01T00:00:00.~",)), VISIBLE)

@@ -128,7 +128,7 @@ async def test_who_may_do_what(cloud: Cloud, made: dict[str, str], name: str, ac
         "alice": member,
         "rita": reader,
         "bob": foreign,
-        "rob": 403 if reader == 403 else foreign,
+        "rob": 403 if (reader, foreign) == (403, sees) else foreign,
         "root": admin,
     }
     if action == "publish" and name == "public":

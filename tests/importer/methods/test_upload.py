@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fetcher.errors import Interrupted
-from fetcher.importer.methods.upload import SENT
+from fetcher.importer.methods.upload_words import SENT
 from tests.api.image_v2.cloud import DISK, OCTETS, Cloud
 from tests.images import raw
 from tests.service import Running

@@ -26,6 +26,7 @@ class FormatGuard:
         claimed_container_format: Likewise.
         name_content: Names what is none of ours, for messages; no verdict depends on it.
         max_bytes: What the import may hold; an image that has to be longer is refused at once.
+        takes_encrypted: Whether a LUKS volume that is claimed to be raw passes.
 
     Raises:
         EmptySource: From `finish`, without any byte.
@@ -47,6 +48,7 @@ class FormatGuard:
         claimed_container_format: str | None = None,
         name_content: Callable[[bytes], str | None] = name_by_libmagic,
         max_bytes: int | None = None,
+        takes_encrypted: bool = False,
     ) -> None:
         self._policy = Policy(
             disk_formats=tuple(disk_formats),
@@ -56,6 +58,7 @@ class FormatGuard:
             container=claimed_container_format or _implied(claimed_disk_format),
             name_content=name_content,
             max_bytes=max_bytes,
+            takes_encrypted=takes_encrypted,
         )
         self._inspector = Inspector(self._judge)
         self._verdict: FormatVerdict | None = None

@@ -38,6 +38,7 @@ class Policy:
         container: The container format that was claimed.
         name_content: Names what is none of ours, for the message.
         max_bytes: What the file can hold at most; None if that is not known.
+        takes_encrypted: Whether a LUKS volume may be kept as raw.
     """
 
     disk_formats: Sequence[str]
@@ -47,6 +48,7 @@ class Policy:
     container: str | None
     name_content: Callable[[bytes], str | None]
     max_bytes: int | None = None
+    takes_encrypted: bool = False
 
     def judge(self, found: Inspection, head: bytes) -> FormatVerdict | None:
         """Return the verdict, or None where it has to wait for the end of the stream.
@@ -106,6 +108,8 @@ class Policy:
             return self._expect(found, self.disk or "vmdk", OVA)
         if role in (Role.KERNEL, Role.RAMDISK) and self.disk == found.disk_format:
             return self._expect(found, self.disk or "", self.disk or "")
+        if found.format == "luks" and self.disk == "raw" and self.takes_encrypted:
+            return self._expect(found, "raw", BARE)
         raise self._refusal(found)
 
     def _resolve_disk(self, found: Inspection) -> tuple[str, str]:
