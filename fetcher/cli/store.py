@@ -99,8 +99,11 @@ async def _gc(service: "Service", screen: Screen, *, is_dry: bool) -> Exit:
         agreement = Fsck(index, store, bytes_per_second=None)
         paths = [*await agreement.unknown_files(), *await agreement.leftovers()]
         size = sum(path.lstat().st_size for path in paths)
-        for path in [] if is_dry else paths:
-            path.unlink()
+        try:
+            for path in [] if is_dry else paths:
+                path.unlink()
+        except OSError as error:
+            raise StoreFailed(reason=f"{path} cannot be removed: {error.strerror}") from error
     if screen.as_json:
         screen.json({"files": [str(path) for path in paths], "bytes": size, "removed": not is_dry})
     else:

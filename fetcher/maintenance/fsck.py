@@ -108,10 +108,18 @@ class Fsck:
         return unknown
 
     async def leftovers(self) -> list[Path]:
-        """Staging files of no import that goes on."""
+        """Return the staged files that no process writes and no later start can resume from.
+
+        The order matters: a file is listed first, so that whoever was about to
+        lock it or to record it has done so by the time it is judged.
+        """
         paths = await self._store.staged_paths()
-        going = await self._index.upkeep.unfinished_ids()
-        return [path for path in paths if path.name.partition(".")[0] not in going and path.exists()]
+        resumable = {kept.staged for kept in await self._index.pulls.unfinished()}
+        return [
+            path
+            for path in paths
+            if path.name not in resumable and not await self._store.is_in_use(path) and path.exists()
+        ]
 
 
 def _finding(kind: Kind, name: str) -> Finding:

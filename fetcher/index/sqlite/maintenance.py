@@ -110,10 +110,6 @@ class MaintenanceRecords:
         """What SQLite itself finds wrong with the file: broken pages, dangling references."""
         return await self._connection.read(_complaints)
 
-    async def unfinished_ids(self) -> set[str]:
-        """The ids of all imports that have not ended."""
-        return await self._connection.read(_unfinished_ids)
-
 
 BLOB = "SELECT sha256, size, fault, note FROM blobs"
 
@@ -215,7 +211,3 @@ def _complaints(db: Database) -> list[str]:
     return found + [
         f"{row[0]} refers to a missing {row[2]}" for row in db.execute("PRAGMA foreign_key_check")
     ]
-
-
-def _unfinished_ids(db: Database) -> set[str]:
-    return {row[0] for row in db.execute("SELECT id FROM imports WHERE ended_at IS NULL")}

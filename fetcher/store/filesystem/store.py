@@ -19,7 +19,7 @@ from fetcher.errors import StoreFailed, StoreFull
 from fetcher.store.filesystem.disk import DISK, Disk
 from fetcher.store.filesystem.opening import opened
 from fetcher.store.filesystem.reservation import Reservation
-from fetcher.store.filesystem.staged import Staged, mark_of, reopen, translate
+from fetcher.store.filesystem.staged import Staged, is_in_use, mark_of, reopen, translate
 
 __all__ = ["Reservation", "Store"]
 
@@ -235,6 +235,10 @@ class Store:
     async def staged_paths(self) -> list[Path]:
         """What lies in the staging area."""
         return await self._run("list", lambda: sorted(self.staging.iterdir()))
+
+    async def is_in_use(self, path: Path) -> bool:
+        """Return whether a process writes to a staged file at this moment."""
+        return await self._run("lock", lambda: is_in_use(path))
 
     async def blob_files(self) -> list[Path]:
         """Every file among the blobs, whatever it is called."""
