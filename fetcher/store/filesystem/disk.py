@@ -11,6 +11,10 @@ class Disk:
         """Open a file for this user only; links are not followed."""
         return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
+    def open_to_read(self, path: Path) -> int:
+        """Open a blob for reading."""
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
     def write(self, descriptor: int, piece: memoryview, offset: int) -> int:
         """Write some of a piece at an offset; how much is returned."""
         return os.pwrite(descriptor, piece, offset)

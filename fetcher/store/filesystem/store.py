@@ -169,18 +169,30 @@ class Store:
         reach("store.removed")
 
     def size(self, sha256: str) -> int | None:
-        """How long the file is; None when there is none."""
-        try:
-            return self.blob_path(sha256).stat().st_size
-        except OSError:
-            return None
+        """Return how long a blob's file is; None when there is none.
+
+        Raises:
+            StoreFailed: The file system does not say.
+        """
+        found = self._stat(sha256)
+        return None if found is None else found.st_size
 
     def inode(self, sha256: str) -> int | None:
-        """Which file holds the bytes now: another one after they were replaced; None when there is none."""
+        """Return which file holds the bytes: another one after they were replaced; None when there is none.
+
+        Raises:
+            StoreFailed: The file system does not say.
+        """
+        found = self._stat(sha256)
+        return None if found is None else found.st_ino
+
+    def _stat(self, sha256: str) -> os.stat_result | None:
         try:
-            return self.blob_path(sha256).stat().st_ino
-        except OSError:
+            return self.blob_path(sha256).stat()
+        except FileNotFoundError:
             return None
+        except OSError as error:
+            raise translate(error, "stat") from error
 
     def blob_path(self, sha256: str) -> Path:
         """Where bytes with this digest lie, or would."""
@@ -193,7 +205,7 @@ class Store:
             StoreFailed: The bytes are not there or cannot be read.
         """
         path = self.blob_path(sha256)
-        raw = await opened(self._run("read", lambda: path.open("rb", buffering=0)), io.FileIO.close)
+        raw = await opened(self._run("read", lambda: self._open_to_read(path)), io.FileIO.close)
         try:
             file = wrap(raw, executor=self._pool)
             raw.seek(offset)
@@ -211,6 +223,9 @@ class Store:
             raise translate(error, "read") from error
         finally:
             raw.close()
+
+    def _open_to_read(self, path: Path) -> io.FileIO:
+        return io.FileIO(self._disk.open_to_read(path))
 
     async def discard(self, staged: Staged) -> None:
         """Remove a staged file; one that the file system does not let go of is kept in `leftovers`."""
