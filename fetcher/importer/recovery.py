@@ -12,6 +12,7 @@ from fetcher.importer.context import Context
 from fetcher.importer.methods.upload import SENT
 from fetcher.importer.records.requests import fingerprint
 from fetcher.importer.records.verdicts import verdict_of
+from fetcher.importer.stages.commit import remove_unneeded
 from fetcher.index import ResumeState, Secrets
 from fetcher.model import Import, Phase, State
 
@@ -55,8 +56,8 @@ async def recover(context: Context) -> Found:
 async def _remove_unseen(context: Context, record: Import) -> None:
     """Remove a blob that was made durable and not yet visible; its import begins anew."""
     sha256 = record.digests.get("sha256")
-    if record.phase is Phase.COMMITTING and sha256 and not await context.index.images.has_blob(sha256):
-        await context.store.remove(sha256)
+    if record.phase is Phase.COMMITTING and sha256:
+        await remove_unneeded(context, sha256)
 
 
 async def _end_interrupted(context: Context, record: Import) -> None:

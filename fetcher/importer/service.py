@@ -10,7 +10,7 @@ from uuid import uuid4
 import msgspec
 
 from fetcher.config import Settings
-from fetcher.errors import Cancelled, Conflict, InvalidRequest, InvalidUrl, NotReady
+from fetcher.errors import Cancelled, Conflict, InvalidRequest, InvalidUrl, NotReady, StoreFailed
 from fetcher.guards.request.mirrors import check_mirrors
 from fetcher.guards.request.notify import check_notify
 from fetcher.guards.request.url import check_url
@@ -24,6 +24,7 @@ from fetcher.importer.recovery import recover
 from fetcher.importer.schedule.queue import Ticket
 from fetcher.importer.schedule.rate_limiter import RateLimiter
 from fetcher.importer.scheduler import Scheduler
+from fetcher.importer.stages.commit import remove_unneeded
 from fetcher.index import IdempotencyKey, NewImport, Secrets
 from fetcher.model import Actor, Image, Import, Notice, State, Status, Submission
 from fetcher.transport import check_request_headers
@@ -179,8 +180,8 @@ class Importer:
         sha256 = await self.context.index.images.delete(image_id, actor)
         if sha256 is not None:
             async with self.context.store.holding(sha256):
-                if not await self.context.index.images.has_blob(sha256):
-                    await self.context.store.remove(sha256)
+                with suppress(StoreFailed):  # The image is gone; a start removes the file that it had.
+                    await remove_unneeded(self.context, sha256)
 
     async def forget_old(self) -> int:
         """Drop the records of imports that ended long ago, and what URLs held by then; how many went."""

@@ -10,6 +10,7 @@ import structlog
 
 from fetcher.errors import Failure, StoreFailed
 from fetcher.importer.context import Context
+from fetcher.importer.stages.commit import remove_unneeded
 from fetcher.importer.stored_blobs import Fault, mark_blob, read_blob
 from fetcher.index import BlobState
 from fetcher.maintenance.repair import Repairer
@@ -220,9 +221,9 @@ class Maintenance:
     async def _settle_loose(self, before: datetime | None) -> None:
         for sha256 in await self._context.index.upkeep.loose(before):
             async with self._context.store.holding(sha256):
-                if not await self._context.index.images.has_blob(sha256):
-                    await self._context.store.remove(sha256)
-                await self._context.index.upkeep.settle(sha256)
+                has_row = await self._context.index.images.has_blob(sha256)
+                if has_row or await remove_unneeded(self._context, sha256):
+                    await self._context.index.upkeep.settle(sha256)
 
 
 def _is_short(failure: StoreFailed) -> bool:

@@ -51,6 +51,10 @@ class Connection:
         migrate: Brings a connection's schema up to date.
         check: Asked at the end of every write, inside its transaction; what it raises takes the write back.
         readers: How many threads read at once.
+
+    Attributes:
+        is_in_doubt: A COMMIT reported an error and none has gone well since: what it wrote may be on the
+            disk, for the next start to find.
     """
 
     def __init__(
@@ -66,7 +70,7 @@ class Connection:
         self._reader_dbs: list[Database] = []
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="index-reader")
         self._writer = threading.Thread(target=self._write_all, name="index-writer", daemon=True)
-        self._failed: BaseException | None = None
+        self.is_in_doubt = False
         self._log_since: float | None = None
 
     async def open(self) -> None:
@@ -189,7 +193,7 @@ class Connection:
                 except Exception as error:  # noqa: BLE001 - goes to the caller, whose work it was
                     future.set_exception(error)
             reach("index.worked")
-            db.execute("COMMIT")
+            self._seal(db)
             reach("index.committed")
         except sqlite3.Error as error:
             with suppress(sqlite3.Error):
@@ -198,6 +202,18 @@ class Connection:
             return
         for future, result in done:
             future.set_result(result)
+
+    def _seal(self, db: Database) -> None:
+        """Commit; after a COMMIT in doubt, something is written in any case, to take its place in the log."""
+        try:
+            if self.is_in_doubt:
+                (version,) = db.execute("PRAGMA user_version").fetchone()
+                db.execute(f"PRAGMA user_version = {version}")
+            db.execute("COMMIT")
+        except sqlite3.Error:
+            self.is_in_doubt = True
+            raise
+        self.is_in_doubt = False
 
     def _begin(self, batch: list[tuple[Callable[[Database], Any], Future[Any]]], db: Database) -> bool:
         """Open the transaction; a locked or unusable file is so for all of the batch, and said once."""

@@ -42,6 +42,21 @@ class MaintenanceRecords:
         """Whether a file is about to get its row, or has just lost it."""
         return await self._connection.read(_is_loose, sha256)
 
+    async def disown(self, sha256: str) -> bool:
+        """Confirm that no row needs a blob; False where one does.
+
+        A read is not enough after a COMMIT that reported an error: it may have
+        reached the disk all the same, and a start would then find its rows. A
+        later COMMIT that goes well takes the place of what is in doubt.
+
+        Raises:
+            StoreFailed: Nothing can be written, so nothing is certain: leave the file to the next start.
+
+        Source: https://www.sqlite.org/walformat.html, section 2.5, and `sqlite3WalUndo`.
+        """
+        run = self._connection.write if self._connection.is_in_doubt else self._connection.read
+        return await run(_find, sha256) is None
+
     async def settle(self, sha256: str) -> None:
         """Forget a loose file: it is gone, or has a row."""
         await self._connection.write(_settle, sha256)

@@ -158,15 +158,17 @@ class Store:
         async with lock:
             yield
 
-    async def remove(self, sha256: str) -> None:
+    async def remove(self, sha256: str) -> bool:
         """Remove bytes that no row needs; call it inside `holding(sha256)`. Open readers go on.
 
-        A name that the file system does not let go of is kept in `leftovers`.
+        Returns:
+            False where the file system does not let go of the name, which is kept in `leftovers`.
         """
         path = self.blob_path(sha256)
         reach("store.removing")
         await self._run("remove", lambda: self._remove(lambda: self._disk.unlink(path), path))
         reach("store.removed")
+        return path not in self.leftovers
 
     def size(self, sha256: str) -> int | None:
         """Return how long a blob's file is; None when there is none.
