@@ -73,6 +73,9 @@ class Running:
                 self._task.result()
                 raise RuntimeError("the service did not start")
             await asyncio.sleep(0.005)
+        async with asyncio.timeout(PATIENT_SECONDS):
+            while not self.service.app.state.services.importer.is_open:
+                await asyncio.sleep(0.005)
         return self
 
     async def __aexit__(

@@ -29,6 +29,8 @@ from fetcher.index import IdempotencyKey, NewImport, Secrets
 from fetcher.model import Actor, Image, Import, Notice, State, Status, Submission
 from fetcher.transport import check_request_headers
 
+LOOP_TURN = 100  # Imports taken up at a start before requests get their turn.
+
 
 class Importer:
     """The engine of imports in this one process; what it knows for good is in the index."""
@@ -48,12 +50,18 @@ class Importer:
         self.uploads = Uploads(context, engine)
 
     async def start(self) -> None:
-        """Undo what a stopped process left half done, and take up what it left waiting."""
+        """Undo what a stopped process left half done, and take up what it left waiting.
+
+        Raises:
+            StoreFailed: The index or the store refused; it may be called again.
+        """
         found = await recover(self.context)
         self._pulls.take_up(found.resume_state)
-        self._is_open = True
-        for record, secrets in found.waiting:
+        for number, (record, secrets) in enumerate(found.waiting):
             self._pulls.add(self._ticket(record, secrets))
+            if number % LOOP_TURN == 0:
+                await asyncio.sleep(0)
+        self._is_open = True
         self._pulls.open()
 
     async def close(self, grace_seconds: float = 0.0) -> None:

@@ -20,6 +20,9 @@ log = structlog.get_logger()
 
 ROUND_SECONDS = 3600.0
 SOON_SECONDS = 60.0  # After a round that failed.
+COMMIT_SECONDS = (
+    60.0  # A file is written before it is noted; but for its length, which is set a moment later.
+)
 READ_WAITS_SECONDS = (1.0, 4.0, 16.0)  # Before a blob that could not be read is tried again.
 LOOSE_SECONDS = 3600.0  # By then whoever was committing these bytes has long ended.
 
@@ -219,11 +222,19 @@ class Maintenance:
         return (fault or "whole") if await mark_blob(self._context, blob.sha256, fault, inode) else None
 
     async def _settle_loose(self, before: datetime | None) -> None:
-        for sha256 in await self._context.index.upkeep.loose(before):
+        for sha256, noted_at in await self._context.index.upkeep.loose(before):
             async with self._context.store.holding(sha256):
-                has_row = await self._context.index.images.has_blob(sha256)
-                if has_row or await remove_unneeded(self._context, sha256):
+                is_done = await self._context.index.images.has_blob(sha256)
+                if not is_done and self._is_newer(sha256, noted_at):
+                    log.warning("blob.unknown", sha256=sha256, advice="See `fetcher store check`.")
+                    is_done = True
+                if is_done or await remove_unneeded(self._context, sha256):
                     await self._context.index.upkeep.settle(sha256)
+
+    def _is_newer(self, sha256: str, noted_at: datetime) -> bool:
+        """Return whether a file is newer than its note: then an older index was put back."""
+        written_at = self._context.store.written_at(sha256)
+        return written_at is not None and written_at > noted_at + timedelta(seconds=COMMIT_SECONDS)
 
 
 def _is_short(failure: StoreFailed) -> bool:

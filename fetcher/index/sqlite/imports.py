@@ -1,6 +1,7 @@
 """What the index does with imports, from submission to verdict."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -21,7 +22,7 @@ from fetcher.index.sqlite.rows import (
     to_json,
     to_text,
 )
-from fetcher.index.sqlite.secrets import Secrets, drop_secrets, keep_secrets, load_secrets
+from fetcher.index.sqlite.secrets import Secrets, drop_secrets, keep_secrets, load_secrets, to_secrets
 from fetcher.index.sqlite.webhook_targets import WebhookTarget, keep_notice
 from fetcher.model import Actor, Blob, Image, Import, State, Status, Verdict
 
@@ -95,6 +96,14 @@ class ImportRecords:
     async def unfinished(self) -> list[Import]:
         """All imports that have not ended, oldest first: what a start takes up again."""
         return await self._connection.read(_unfinished)
+
+    async def left_behind(self) -> list[tuple[Import, Secrets | None]]:
+        """Return what a stopped process left without an end, oldest first; what was sent has no secrets."""
+        return await self._connection.read(_left_behind)
+
+    async def take_up(self, interrupted: Sequence[Import], now: datetime) -> None:
+        """End some imports that a stopped process left behind, and queue all others, in one transaction."""
+        await self._connection.write(_take_up, interrupted, now)
 
     async def requeue(self, import_id: str, now: datetime) -> int:
         """Put an import that a stopped process left behind back into the queue; returns its new claim."""
@@ -236,6 +245,19 @@ def _of_image(db: Database, image_id: str, condition: scope.Condition) -> list[I
 def _unfinished(db: Database) -> list[Import]:
     rows = select(db, "SELECT * FROM imports WHERE ended_at IS NULL ORDER BY created_at, id")
     return [to_import(row) for row in rows]
+
+
+def _left_behind(db: Database) -> list[tuple[Import, Secrets | None]]:
+    secrets = {row["import_id"]: to_secrets(row) for row in select(db, "SELECT * FROM import_secrets")}
+    return [(record, secrets.get(record.id)) for record in _unfinished(db)]
+
+
+def _take_up(db: Database, interrupted: Sequence[Import], now: datetime) -> None:
+    for record in interrupted:
+        _end(db, record, {"code": record.verdict.code if record.verdict else None})
+    sql = """UPDATE imports SET state = 'queued', phase = NULL, claim = claim + 1, updated_at = ?
+             WHERE ended_at IS NULL"""
+    db.execute(sql, [to_text(now)])
 
 
 def _requeue(db: Database, import_id: str, now: datetime) -> int:

@@ -34,8 +34,8 @@ class MaintenanceRecords:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def loose(self, before: datetime | None = None) -> list[str]:
-        """Blobs whose file may be there without a row, but for those that an import is committing."""
+    async def loose(self, before: datetime | None = None) -> list[tuple[str, datetime]]:
+        """Return blobs whose file may be there without a row, and since when; none in a commit."""
         return await self._connection.read(_loose, to_text(before))
 
     async def is_loose(self, sha256: str) -> bool:
@@ -133,12 +133,12 @@ def _blobs(db: Database, sql: str, arguments: list[Any]) -> list[BlobState]:
     return [msgspec.convert(row, BlobState) for row in select(db, sql, arguments)]
 
 
-def _loose(db: Database, before: str | None) -> list[str]:
-    sql = """SELECT sha256 FROM loose_files WHERE (:before IS NULL OR noted_at < :before)
+def _loose(db: Database, before: str | None) -> list[tuple[str, datetime]]:
+    sql = """SELECT sha256, noted_at FROM loose_files WHERE (:before IS NULL OR noted_at < :before)
              AND sha256 NOT IN (SELECT json_extract(digests, '$.sha256') FROM imports
                  WHERE ended_at IS NULL AND phase = 'committing'
                  AND json_extract(digests, '$.sha256') IS NOT NULL)"""
-    return [row[0] for row in db.execute(sql, {"before": before})]
+    return [(row[0], datetime.fromisoformat(row[1])) for row in db.execute(sql, {"before": before})]
 
 
 def _is_loose(db: Database, sha256: str) -> bool:

@@ -4,10 +4,12 @@ import asyncio
 import fcntl
 import io
 import os
+import stat
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 from weakref import WeakValueDictionary
@@ -188,6 +190,15 @@ class Store:
         found = self._stat(sha256)
         return None if found is None else found.st_ino
 
+    def written_at(self, sha256: str) -> datetime | None:
+        """Return when a blob's file was last written to; None when there is none.
+
+        Raises:
+            StoreFailed: The file system does not say.
+        """
+        found = self._stat(sha256)
+        return None if found is None else datetime.fromtimestamp(found.st_mtime, UTC)
+
     def _stat(self, sha256: str) -> os.stat_result | None:
         try:
             return self.blob_path(sha256).stat()
@@ -262,6 +273,42 @@ class Store:
         return await self._run(
             "list", lambda: sorted(path for path in self.blobs.rglob("*") if not path.is_dir())
         )
+
+    async def adopt(self, sha256: str, size: int, spare: Collection[str]) -> str | None:
+        """Find the whole body of an import that was cut off in its commit, and stage it again.
+
+        The body has its final name already, or still a name in staging that nobody
+        noted. The new name follows from the digest, so that a second crash changes
+        nothing. Whether the bytes are the right ones is for their reader to tell.
+
+        Args:
+            spare: Names in staging that belong to others.
+
+        Returns:
+            The name in staging; None where there is no such file.
+
+        Raises:
+            StoreFailed: The file system refused.
+        """
+        return await self._run("adopt", lambda: self._adopt(sha256, size, spare))
+
+    def _adopt(self, sha256: str, size: int, spare: Collection[str]) -> str | None:
+        target = self.staging / f"{sha256}.0"
+        places = [target, self.blob_path(sha256)]
+        places += sorted(path for path in self.staging.iterdir() if path.name not in spare)
+        for path in places:
+            try:
+                found = path.lstat()
+            except FileNotFoundError:
+                continue
+            if stat.S_ISREG(found.st_mode) and found.st_size == size:
+                if path != target:
+                    self._disk.rename(path, target)
+                    reach("store.adopted")
+                    self._disk.sync_folder(self.staging)
+                    self._disk.sync_folder(path.parent)
+                return target.name
+        return None
 
     async def remove_staged(self, path: Path) -> None:
         """Remove a leftover of an earlier process."""
