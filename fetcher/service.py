@@ -91,17 +91,16 @@ class Service:
             watching = asyncio.create_task(app.state.watch.run())
             loop = asyncio.get_running_loop()
             loop.add_signal_handler(signal.SIGHUP, self.reload)
-            chores = {
-                asyncio.create_task(services.upkeep.run()),
-                asyncio.create_task(services.webhook_dispatcher.run()),
-            }
-            chores.add(starting := asyncio.create_task(take_up(services)))
+            services.tasks["upkeep"] = asyncio.create_task(services.upkeep.run())
+            services.tasks["notifier"] = asyncio.create_task(services.webhook_dispatcher.run())
+            services.tasks["watch"] = watching
+            starting = asyncio.create_task(take_up(services))
+            chores = {starting, *services.tasks.values()}
             try:
                 await asyncio.wait({starting}, timeout=START_SECONDS)
                 yield
                 await services.importer.close(self.settings.server.shutdown_seconds)
             finally:
-                watching.cancel()
                 for chore in chores:
                     chore.cancel()
                 await asyncio.wait(chores)

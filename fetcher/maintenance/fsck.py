@@ -71,8 +71,17 @@ class Fsck:
         Raises:
             StoreFailed: The index or a folder cannot be read at all.
         """
-        for words in await self._index.upkeep.complaints():
+        complaints = await self._index.upkeep.complaints()
+        for words in complaints:
             yield _finding("index-damaged", words)
+        try:
+            async for finding in self._differences():
+                yield finding
+        except StoreFailed:
+            if not complaints:
+                raise  # Else what is wrong has been told, and the rest cannot be compared.
+
+    async def _differences(self) -> AsyncIterator[Finding]:
         for project_id in await self._index.upkeep.miscounted():
             yield _finding("usage-wrong", project_id)
         async for finding in self._blobs():

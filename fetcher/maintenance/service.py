@@ -1,6 +1,7 @@
 """Looking after the store in the background: loose files, blobs that rot, records that are old."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,7 @@ log = structlog.get_logger()
 
 ROUND_SECONDS = 3600.0
 SOON_SECONDS = 60.0  # After a round that failed.
+INDEX_SECONDS = 86_400.0
 COMMIT_SECONDS = (
     60.0  # A file is written before it is noted; but for its length, which is set a moment later.
 )
@@ -29,6 +31,10 @@ LOOSE_SECONDS = 3600.0  # By then whoever was committing these bytes has long en
 
 class Maintenance:
     """The rounds of one service.
+
+    Attributes:
+        troubles: Why the service should take no work, as far as the rounds have found out.
+        warnings: What somebody should look at.
 
     Args:
         forget_old: Drops old imports; how many went.
@@ -48,6 +54,9 @@ class Maintenance:
         self._mender = Repairer(context)
         self._put_off = 0
         self._mending = asyncio.Lock()
+        self._index_seen = float("-inf") if not context.index.upkeep.is_checked else time.monotonic()
+        self.troubles: list[str] = []
+        self.warnings: list[str] = []
 
     async def start(self) -> None:
         """Remove the files of blobs that a stopped process was about to commit or to remove.
@@ -56,6 +65,21 @@ class Maintenance:
         they may be somebody's, and `fetcher store gc` is there for them.
         """
         await self._settle_loose(None)
+        await self._compare_counts()
+
+    async def _compare_counts(self) -> None:
+        """Say loudly that an index is empty beside blobs: it was lost, emptied, or is another store's."""
+        self.warnings = []
+        if await self._context.index.images.blobs(limit=1):
+            return
+        files = len(await self._context.store.blob_files())
+        if files:
+            self.warnings = [f"the index is empty, but {files:,} files are in blobs/"]
+            log.error(
+                "index.empty",
+                files=files,
+                advice="Put back the index that knows them, or run `fetcher store gc`.",
+            )
 
     async def run(self) -> None:
         """Go round for ever; chores and mends do not wait until everything has been read."""
@@ -88,10 +112,20 @@ class Maintenance:
         self._context.damaged.clear()
 
     async def do_chores(self) -> None:
-        """Remove what is left over, forget what is old."""
+        """Remove what is left over, forget what is old; look at the index once a day."""
         await self._context.store.retry_leftovers()
         await self._settle_loose(datetime.now(UTC) - timedelta(seconds=LOOSE_SECONDS))
         await self.forget()
+        if time.monotonic() - self._index_seen > INDEX_SECONDS:
+            await self.check_index()
+
+    async def check_index(self) -> None:
+        """Look at every page of the index: what a start had no time for, and what has rotted since."""
+        damage = await self._context.index.upkeep.damage()
+        self._index_seen = time.monotonic()
+        self.troubles = ["the index is damaged"] if damage else []
+        if damage:
+            log.error("index.damaged", found=damage, advice="Stop the server and restore a backup.")
 
     async def read_blobs(self) -> None:
         """Read the blobs that are due.

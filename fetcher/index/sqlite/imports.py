@@ -156,6 +156,10 @@ class ImportRecords:
         """Drop imports that ended before a moment; images and their provenance stay."""
         return await self._connection.write(_forget, before, most)
 
+    async def last_code(self, since: datetime) -> str | None:
+        """Return how the last import ended; None when none has since then."""
+        return await self._connection.read(_last_code, since)
+
     async def counts(self) -> dict[str, int]:
         """How many imports have not ended, by state."""
         return await self._connection.read(_counts)
@@ -405,6 +409,13 @@ def _forget(db: Database, before: datetime, most: int) -> int:
     sql = """DELETE FROM imports WHERE id IN
              (SELECT id FROM imports WHERE ended_at IS NOT NULL AND ended_at < ? LIMIT ?)"""
     return db.execute(sql, [to_text(before), most]).rowcount
+
+
+def _last_code(db: Database, since: datetime) -> str | None:
+    sql = (
+        "SELECT code FROM imports WHERE ended_at IS NOT NULL AND ended_at > ? ORDER BY ended_at DESC LIMIT 1"
+    )
+    return next((row[0] for row in db.execute(sql, [to_text(since)])), None)
 
 
 def _counts(db: Database) -> dict[str, int]:

@@ -1,15 +1,19 @@
 """What the index knows for the store's upkeep: blobs to read again, loose files, what is old."""
 
+import asyncio
+import sqlite3
 from datetime import datetime
 from typing import Any
 
 import msgspec
 from sqlite_utils.db import Database
 
-from fetcher.errors import BytesDamaged
+from fetcher.errors import BytesDamaged, StoreFailed
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.rows import select, to_text
+from fetcher.index.sqlite.schema import migrate, migrations
 from fetcher.index.sqlite.schema_maintenance import COUNTED
+from fetcher.index.sqlite.soundness import check_version, is_passing, missing_parts
 
 MOST_NAMED = 10
 
@@ -121,6 +125,28 @@ class MaintenanceRecords:
         """Count all usage anew."""
         await self._connection.write(_recount)
 
+    @property
+    def is_checked(self) -> bool:
+        """Whether a start had the time to look at all pages of the index."""
+        return self._connection.is_checked
+
+    async def probe(self, seconds: float) -> list[str]:
+        """Write a page, and look at pages for a moment; what is wrong with them is returned.
+
+        Raises:
+            StoreFailed: The index cannot be read or written.
+        """
+        await self._connection.probe()
+        return await asyncio.to_thread(self._connection.check_file, seconds)
+
+    async def damage(self) -> list[str]:
+        """Return what is wrong with the pages of the index; beside everything else, however long it takes.
+
+        Raises:
+            StoreFailed: It cannot be read now.
+        """
+        return await asyncio.to_thread(self._connection.check_file)
+
     async def complaints(self) -> list[str]:
         """What SQLite itself finds wrong with the file: broken pages, dangling references."""
         return await self._connection.read(_complaints)
@@ -222,7 +248,16 @@ def _recount(db: Database) -> None:
 
 
 def _complaints(db: Database) -> list[str]:
-    found = [row[0] for row in db.execute("PRAGMA integrity_check(20)") if row[0] != "ok"]
-    return found + [
-        f"{row[0]} refers to a missing {row[2]}" for row in db.execute("PRAGMA foreign_key_check")
-    ]
+    try:
+        check_version(db, migrations)
+        is_current = not migrations.pending(db)  # The next start brings an earlier version up to date.
+        lost = [f"{part} is missing" for part in missing_parts(db, migrate)] if is_current else []
+        found = [row[0] for row in db.execute("PRAGMA integrity_check(20)") if row[0] != "ok"]
+        dangling = db.execute("PRAGMA foreign_key_check").fetchall()
+    except sqlite3.DatabaseError as error:
+        if is_passing(error):
+            raise
+        return [str(error)]
+    except StoreFailed as failure:
+        return [failure.reason]
+    return [*lost, *found, *(f"{row[0]} refers to a missing {row[2]}" for row in dangling)]

@@ -4,13 +4,19 @@ from sqlite_utils.db import Database
 from sqlite_utils.migrations import Migrations
 
 from fetcher.index.sqlite.schema_maintenance import BOUNDS, FOURTH
+from fetcher.index.sqlite.soundness import check_version
 from fetcher.index.sqlite.webhook_targets import SIXTH
 
 migrations = Migrations("glance-fetcher")
 
 
 def migrate(db: Database) -> None:
-    """Bring a file of any earlier version up to date."""
+    """Bring a file of any earlier version up to date.
+
+    Raises:
+        StoreFailed: It is no index of ours, or a later version's.
+    """
+    check_version(db, migrations)
     migrations.apply(db)
 
 

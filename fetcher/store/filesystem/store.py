@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import io
 import os
+import resource
 import stat
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
@@ -313,6 +314,30 @@ class Store:
     async def remove_staged(self, path: Path) -> None:
         """Remove a leftover of an earlier process."""
         await self._run("sweep", lambda: self._remove(lambda: self._disk.unlink(path), path))
+
+    async def obstacles(self, max_bytes: int) -> list[str]:
+        """Return each reason why an image of this size could not be written now; none names a path."""
+        try:
+            return await self._run("probe", lambda: self._obstacles(max_bytes))
+        except StoreFull:
+            return ["the store has no room"]
+        except StoreFailed as failure:
+            if isinstance(failure.__cause__, FileNotFoundError):
+                return ["the store's folders are gone"]
+            return ["the store cannot be written"]
+
+    def _obstacles(self, max_bytes: int) -> list[str]:
+        found = []
+        if self.staging.stat().st_dev != self.blobs.stat().st_dev:
+            found.append("staging and blobs are on different file systems")
+        limit, _most = resource.getrlimit(resource.RLIMIT_FSIZE)
+        if limit != resource.RLIM_INFINITY and limit < max_bytes:
+            found.append(
+                f"this process may write files of {limit:,} bytes, and size.max_bytes is {max_bytes:,}"
+            )
+        if limit != 0:
+            self._disk.probe(self.staging)
+        return found
 
     def free_bytes(self) -> int:
         """What may still be written: free space less the machine's reserve and what is promised.
