@@ -117,7 +117,12 @@ class Service:
             StoreFailed: The store or the index cannot be used, or another process has them.
         """
         settings = self.settings
-        store = Store(self.folder, reserve=self.reserve, is_direct=self.settings.store.direct_io)
+        store = Store(
+            self.folder,
+            reserve=self.reserve,
+            is_direct=settings.store.direct_io,
+            ballast_bytes=settings.store.ballast_bytes,
+        )
         store.open()
         async with AsyncExitStack() as stack:
             stack.callback(store.close)

@@ -2,12 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 from uuid import uuid4
 
 import msgspec
+import structlog
 
 from fetcher.config import Settings
 from fetcher.errors import Cancelled, Conflict, InvalidRequest, InvalidUrl, NotReady, StoreFailed
@@ -28,6 +30,10 @@ from fetcher.importer.stages.commit import remove_unneeded
 from fetcher.index import IdempotencyKey, NewImport, Secrets
 from fetcher.model import Actor, Image, Import, Notice, State, Status, Submission
 from fetcher.transport import check_request_headers
+
+log = structlog.get_logger()
+
+R = TypeVar("R")
 
 LOOP_TURN = 100  # Imports taken up at a start before requests get their turn.
 
@@ -135,7 +141,9 @@ class Importer:
             Conflict: It has ended in another way.
         """
         now = datetime.now(UTC)
-        record = await self.context.index.imports.cancel(import_id, actor, verdict_of(Cancelled()), now)
+        record = await self._despite_a_full_disk(
+            lambda: self.context.index.imports.cancel(import_id, actor, verdict_of(Cancelled()), now)
+        )
         await self._pulls.cancel(record)
         return record
 
@@ -185,11 +193,21 @@ class Importer:
                 record = await self.cancel(writer, may)
                 if record.owns_image:
                     return
-        sha256 = await self.context.index.images.delete(image_id, actor)
+        sha256 = await self._despite_a_full_disk(lambda: self.context.index.images.delete(image_id, actor))
         if sha256 is not None:
             async with self.context.store.holding(sha256):
                 with suppress(StoreFailed):  # The image is gone; a start removes the file that it had.
                     await remove_unneeded(self.context, sha256)
+
+    async def _despite_a_full_disk(self, write: Callable[[], Awaitable[R]]) -> R:
+        """Write what frees room; on a full disk, in the room that is held for that."""
+        try:
+            return await write()
+        except StoreFailed:
+            if not await self.context.store.give_up_ballast():
+                raise
+            log.warning("store.ballast_given_up")
+            return await write()
 
     async def forget_old(self) -> int:
         """Drop the records of imports that ended long ago, and what URLs held by then; how many went."""

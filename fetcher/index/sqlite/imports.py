@@ -153,7 +153,10 @@ class ImportRecords:
         return await self._connection.read(_provenance, import_id, scope.own_imports(actor))
 
     async def forget(self, before: datetime, *, most: int = 1000) -> int:
-        """Drop imports that ended before a moment; images and their provenance stay."""
+        """Drop imports that ended before a moment; images and their provenance stay.
+
+        So does a record that would answer a repeated request, or that a receiver has yet to be told of.
+        """
         return await self._connection.write(_forget, before, most)
 
     async def last_code(self, since: datetime) -> str | None:
@@ -407,7 +410,10 @@ def _provenance(db: Database, import_id: str, condition: scope.Condition) -> dic
 
 def _forget(db: Database, before: datetime, most: int) -> int:
     sql = """DELETE FROM imports WHERE id IN
-             (SELECT id FROM imports WHERE ended_at IS NOT NULL AND ended_at < ? LIMIT ?)"""
+             (SELECT id FROM imports WHERE ended_at IS NOT NULL AND ended_at < ?
+              AND NOT EXISTS (SELECT 1 FROM notices WHERE import_id = imports.id)
+              AND NOT EXISTS (SELECT 1 FROM idempotency_keys WHERE import_id = imports.id)
+              LIMIT ?)"""
     return db.execute(sql, [to_text(before), most]).rowcount
 
 

@@ -19,6 +19,7 @@ from aiofiles.threadpool import wrap
 
 from fetcher.crash import reach
 from fetcher.errors import StoreFailed, StoreFull
+from fetcher.store.filesystem.ballast import Ballast
 from fetcher.store.filesystem.disk import DISK, Disk
 from fetcher.store.filesystem.opening import opened
 from fetcher.store.filesystem.reservation import Reservation
@@ -28,6 +29,7 @@ __all__ = ["Reservation", "Store"]
 
 R = TypeVar("R")
 
+FULL_BYTES = 1_048_576  # Less than this, and the index cannot be relied on to find room for a write.
 READ_BYTES = 1_048_576
 
 
@@ -43,10 +45,17 @@ class Store:
         reserve: Given the size of the file system in bytes, how many must stay free.
         disk: What the file system can do; a test has it fail.
         is_direct: Whether large pieces are written past the page cache.
+        ballast_bytes: Held to be given up when a deletion finds the disk full.
     """
 
     def __init__(
-        self, folder: Path, *, reserve: Callable[[int], int], disk: Disk = DISK, is_direct: bool = True
+        self,
+        folder: Path,
+        *,
+        reserve: Callable[[int], int],
+        disk: Disk = DISK,
+        is_direct: bool = True,
+        ballast_bytes: int = 0,
     ) -> None:
         self.folder = folder
         self.staging = folder / "staging"
@@ -59,6 +68,7 @@ class Store:
         self._promised = 0
         self._promised_to: Counter[str] = Counter()
         self._lock = -1
+        self._ballast = Ballast(folder / "ballast", ballast_bytes, disk)
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="store")
         self._digest_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -338,6 +348,17 @@ class Store:
         if limit != 0:
             self._disk.probe(self.staging)
         return found
+
+    async def make_ballast(self) -> None:
+        """Hold the room that deletions need on a full disk, if there is plenty now."""
+        await self._run("ballast", self._ballast.make)
+
+    async def give_up_ballast(self) -> bool:
+        """Free that room if the disk is full; False where it is not, or where none was held."""
+        return await self._run("ballast", lambda: self._is_full() and self._ballast.give_up())
+
+    def _is_full(self) -> bool:
+        return self._disk.room(self.folder)[0] < FULL_BYTES
 
     def free_bytes(self) -> int:
         """What may still be written: free space less the machine's reserve and what is promised.
