@@ -245,6 +245,7 @@ class Size(Section, frozen=True, kw_only=True):
     """What one import may hold."""
 
     max_bytes: Positive
+    require_length: bool
     max_virtual_bytes: Positive
 
 

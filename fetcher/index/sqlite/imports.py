@@ -175,6 +175,7 @@ class ImportRecords:
 
 # What bytes are fetched by; a body that is sent gets its answer on the spot.
 PULLS = ("web-download", "glance-download")
+LENGTH_VERIFIED = "length_verified"
 FAILED_IMPORT = "os_glance_failed_import"
 FILTERS = ("state", "code", "method", "image_id", "user_id")
 
@@ -301,6 +302,8 @@ def _activate(db: Database, record: Import, blob: Blob, image: Image, provenance
     give_blob(db, image, blob)
     if record.submission.remote is not None:
         _add_properties(db, image.id, record.submission.properties)
+    if record.length_verified is False:
+        _add_properties(db, image.id, {LENGTH_VERIFIED: "false"})
     keep_story(db, record, provenance)
     drop_secrets(db, record.id)
     note(db, "activated", record, {"sha256": blob.sha256, "size": blob.size})

@@ -262,3 +262,9 @@ CREATE INDEX remembered_urls_by_age ON remembered_urls (at)
 def m0006_signatures(db: Database) -> None:
     """Where the signature on a checksum file is."""
     db.execute("ALTER TABLE import_secrets ADD COLUMN checksum_signature_url TEXT")
+
+
+@migrations()
+def m0007_length_verified(db: Database) -> None:
+    """Whether a source said where its body ends."""
+    db.execute("ALTER TABLE imports ADD COLUMN length_verified INTEGER")
