@@ -46,7 +46,7 @@ async def recover(context: Context) -> Found:
     Raises:
         StoreFailed: The index or the store refused; nothing is lost, and a later try may go well.
     """
-    left = await context.index.imports.left_behind()
+    left = await context.index.recovery.left_behind()
     sent = [record for record, _secrets in left if record.method in SENT]
     waiting = [(record, secrets) for record, secrets in left if secrets is not None]
     for record in sent:
@@ -55,7 +55,7 @@ async def recover(context: Context) -> Found:
                 await remove_unneeded(context, sha256)
     resume_state = await _keep_pulls(context, waiting)
     now = datetime.now(UTC)
-    await context.index.imports.take_up([_interrupted(record, now) for record in sent], now)
+    await context.index.recovery.take_up([_interrupted(record, now) for record in sent], now)
     for record in sent:
         log.info("import.interrupted", import_id=record.id, method=record.method)
     if waiting:

@@ -1,7 +1,6 @@
 """What the index does with imports, from submission to verdict."""
 
 import asyncio
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +8,7 @@ import msgspec
 from sqlite_utils.db import Database
 
 from fetcher.errors import Conflict, IdempotencyMismatch, QueueFull, UnknownImport
+from fetcher.index.audit import note
 from fetcher.index.sqlite import scope
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.images import insert_image, keep_blob
@@ -22,7 +22,7 @@ from fetcher.index.sqlite.rows import (
     to_json,
     to_text,
 )
-from fetcher.index.sqlite.secrets import Secrets, drop_secrets, keep_secrets, load_secrets, to_secrets
+from fetcher.index.sqlite.secrets import Secrets, drop_secrets, keep_secrets, load_secrets
 from fetcher.index.sqlite.webhook_targets import WebhookTarget, keep_notice
 from fetcher.model import Actor, Blob, Image, Import, State, Status, Verdict
 
@@ -95,15 +95,7 @@ class ImportRecords:
 
     async def unfinished(self) -> list[Import]:
         """All imports that have not ended, oldest first: what a start takes up again."""
-        return await self._connection.read(_unfinished)
-
-    async def left_behind(self) -> list[tuple[Import, Secrets | None]]:
-        """Return what a stopped process left without an end, oldest first; what was sent has no secrets."""
-        return await self._connection.read(_left_behind)
-
-    async def take_up(self, interrupted: Sequence[Import], now: datetime) -> None:
-        """End some imports that a stopped process left behind, and queue all others, in one transaction."""
-        await self._connection.write(_take_up, interrupted, now)
+        return await self._connection.read(unfinished)
 
     async def requeue(self, import_id: str, now: datetime) -> int:
         """Put an import that a stopped process left behind back into the queue; returns its new claim."""
@@ -127,7 +119,7 @@ class ImportRecords:
 
     async def end(self, record: Import, detail: dict[str, Any]) -> bool:
         """End an import without an image; `detail` is for the audit trail only."""
-        return self._tell(await self._connection.write(_end, record, detail), record)
+        return self._tell(await self._connection.write(end, record, detail), record)
 
     async def cancel(self, import_id: str, actor: Actor, verdict: Verdict, now: datetime) -> Import:
         """End an import because its owner says so; from here on its run can change nothing.
@@ -158,10 +150,6 @@ class ImportRecords:
         So does a record that would answer a repeated request, or that a receiver has yet to be told of.
         """
         return await self._connection.write(_forget, before, most)
-
-    async def last_code(self, since: datetime) -> str | None:
-        """Return how the last import ended; None when none has since then."""
-        return await self._connection.read(_last_code, since)
 
     async def counts(self) -> dict[str, int]:
         """How many imports have not ended, by state."""
@@ -250,22 +238,10 @@ def _of_image(db: Database, image_id: str, condition: scope.Condition) -> list[I
     return [to_import(row) for row in select(db, sql, {"image_id": image_id, **arguments})]
 
 
-def _unfinished(db: Database) -> list[Import]:
+def unfinished(db: Database) -> list[Import]:
+    """Read all imports that have not ended, oldest first."""
     rows = select(db, "SELECT * FROM imports WHERE ended_at IS NULL ORDER BY created_at, id")
     return [to_import(row) for row in rows]
-
-
-def _left_behind(db: Database) -> list[tuple[Import, Secrets | None]]:
-    secrets = {row["import_id"]: to_secrets(row) for row in select(db, "SELECT * FROM import_secrets")}
-    return [(record, secrets.get(record.id)) for record in _unfinished(db)]
-
-
-def _take_up(db: Database, interrupted: Sequence[Import], now: datetime) -> None:
-    for record in interrupted:
-        _end(db, record, {"code": record.verdict.code if record.verdict else None})
-    sql = """UPDATE imports SET state = 'queued', phase = NULL, claim = claim + 1, updated_at = ?
-             WHERE ended_at IS NULL"""
-    db.execute(sql, [to_text(now)])
 
 
 def _requeue(db: Database, import_id: str, now: datetime) -> int:
@@ -345,7 +321,8 @@ def keep_story(db: Database, record: Import, provenance: dict[str, Any]) -> None
     db.execute(story, [record.image_id, record.id, to_json(provenance)])
 
 
-def _end(db: Database, record: Import, detail: dict[str, Any]) -> bool:
+def end(db: Database, record: Import, detail: dict[str, Any]) -> bool:
+    """End an import without an image; False when it lost its claim or has ended."""
     if not update(db, record):
         return False
     _release_image(db, record)
@@ -420,32 +397,6 @@ def _forget(db: Database, before: datetime, most: int) -> int:
     return db.execute(sql, [to_text(before), most]).rowcount
 
 
-def _last_code(db: Database, since: datetime) -> str | None:
-    sql = (
-        "SELECT code FROM imports WHERE ended_at IS NOT NULL AND ended_at > ? ORDER BY ended_at DESC LIMIT 1"
-    )
-    return next((row[0] for row in db.execute(sql, [to_text(since)])), None)
-
-
 def _counts(db: Database) -> dict[str, int]:
     rows = select(db, "SELECT state, count(*) AS n FROM imports WHERE ended_at IS NULL GROUP BY state")
     return {row["state"]: row["n"] for row in rows}
-
-
-def note(db: Database, action: str, record: Import, detail: dict[str, Any]) -> None:
-    """Add a line to the audit trail."""
-    insert(
-        db,
-        "audit",
-        {
-            "at": to_text(record.updated_at),
-            "project_id": record.project_id,
-            "user_id": record.user_id,
-            "action": action,
-            "import_id": record.id,
-            "image_id": record.image_id,
-            "url": record.submission.url,
-            "code": record.verdict.code if record.verdict else None,
-            "detail": to_json(detail),
-        },
-    )

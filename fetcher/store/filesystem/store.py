@@ -4,8 +4,6 @@ import asyncio
 import fcntl
 import io
 import os
-import resource
-import stat
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,11 +17,13 @@ from aiofiles.threadpool import wrap
 
 from fetcher.crash import reach
 from fetcher.errors import StoreFailed, StoreFull
+from fetcher.store.adoption import adopt
 from fetcher.store.filesystem.ballast import Ballast
 from fetcher.store.filesystem.disk import DISK, Disk
 from fetcher.store.filesystem.opening import opened
 from fetcher.store.filesystem.reservation import Reservation
 from fetcher.store.filesystem.staged import Staged, is_in_use, mark_of, reopen, translate
+from fetcher.store.obstacles import obstacles
 
 __all__ = ["Reservation", "Store"]
 
@@ -301,25 +301,9 @@ class Store:
         Raises:
             StoreFailed: The file system refused.
         """
-        return await self._run("adopt", lambda: self._adopt(sha256, size, spare))
-
-    def _adopt(self, sha256: str, size: int, spare: Collection[str]) -> str | None:
-        target = self.staging / f"{sha256}.0"
-        places = [target, self.blob_path(sha256)]
-        places += sorted(path for path in self.staging.iterdir() if path.name not in spare)
-        for path in places:
-            try:
-                found = path.lstat()
-            except FileNotFoundError:
-                continue
-            if stat.S_ISREG(found.st_mode) and found.st_size == size:
-                if path != target:
-                    self._disk.rename(path, target)
-                    reach("store.adopted")
-                    self._disk.sync_folder(self.staging)
-                    self._disk.sync_folder(path.parent)
-                return target.name
-        return None
+        return await self._run(
+            "adopt", lambda: adopt(self.staging, self.blob_path(sha256), size, spare, self._disk)
+        )
 
     async def remove_staged(self, path: Path) -> None:
         """Remove a leftover of an earlier process."""
@@ -328,26 +312,15 @@ class Store:
     async def obstacles(self, max_bytes: int) -> list[str]:
         """Return each reason why an image of this size could not be written now; none names a path."""
         try:
-            return await self._run("probe", lambda: self._obstacles(max_bytes))
+            return await self._run(
+                "probe", lambda: obstacles(self.staging, self.blobs, max_bytes, self._disk)
+            )
         except StoreFull:
             return ["the store has no room"]
         except StoreFailed as failure:
             if isinstance(failure.__cause__, FileNotFoundError):
                 return ["the store's folders are gone"]
             return ["the store cannot be written"]
-
-    def _obstacles(self, max_bytes: int) -> list[str]:
-        found = []
-        if self.staging.stat().st_dev != self.blobs.stat().st_dev:
-            found.append("staging and blobs are on different file systems")
-        limit, _most = resource.getrlimit(resource.RLIMIT_FSIZE)
-        if limit != resource.RLIM_INFINITY and limit < max_bytes:
-            found.append(
-                f"this process may write files of {limit:,} bytes, and size.max_bytes is {max_bytes:,}"
-            )
-        if limit != 0:
-            self._disk.probe(self.staging)
-        return found
 
     async def make_ballast(self) -> None:
         """Hold the room that deletions need on a full disk, if there is plenty now."""
