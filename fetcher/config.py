@@ -162,6 +162,7 @@ class Store(Section, frozen=True, kw_only=True):
     folder: Annotated[str, Meta(min_length=1)]
     reserve_bytes: Count
     reserve_percent: Percent
+    ballast_bytes: Annotated[int, Meta(ge=0, le=1_073_741_824)]
     write_bytes: Annotated[int, Meta(ge=4096, le=16_777_216)]
     direct_io: bool
 
@@ -290,6 +291,7 @@ class Size(Section, frozen=True, kw_only=True):
     """What one import may hold."""
 
     max_bytes: Positive
+    require_length: bool
     max_virtual_bytes: Positive
 
 
@@ -600,6 +602,10 @@ def _contradictions(settings: Settings) -> Iterator[Mistake]:
     if settings.retry.first_wait_seconds > settings.retry.max_wait_seconds:
         value = str(settings.retry.first_wait_seconds)
         yield Mistake(key="retry.first_wait_seconds", value=value, expected="at most retry.max_wait_seconds")
+    if settings.imports.keep_finished_days < settings.upkeep.keep_idempotency_days:
+        value, days = str(settings.imports.keep_finished_days), settings.upkeep.keep_idempotency_days
+        expected = f"at least upkeep.keep_idempotency_days ({days:g}): its record answers a repeated request"
+        yield Mistake(key="imports.keep_finished_days", value=value, expected=expected)
     yield from _wrong_listen(settings)
     yield from _nobody_gets_in(settings)
     yield from _limits_from_nowhere(settings)

@@ -18,6 +18,7 @@ STEPS = (
     "store.synced",
     "store.renamed",
     "store.settled",
+    "store.adopted",
     "store.discarded",
     "store.removing",
     "store.removed",

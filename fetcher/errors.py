@@ -213,6 +213,15 @@ class EncodingForbidden(Rejection):
 
 
 @dataclass(eq=False, kw_only=True)
+class LengthUnknown(Rejection):
+    """The source does not say where its body ends, and no digest would tell that it was cut short."""
+
+    code = "length-unknown"
+    title = "The source does not say where the image ends, so a broken connection would go unnoticed."
+    advice = "Submit a checksum or checksum_url, or host the image where Content-Length is sent."
+
+
+@dataclass(eq=False, kw_only=True)
 class TooManyBytes(Rejection):
     """The source has more bytes than the import may hold."""
 

@@ -286,7 +286,12 @@ class Notice(Value, frozen=True, kw_only=True):
 
 
 class Import(Value, frozen=True, kw_only=True):
-    """One import, from submission to verdict."""
+    """One import, from submission to verdict.
+
+    Args:
+        length_verified: False where the source did not say where its body ends, so that a broken connection
+            looks like the end; None before it has answered.
+    """
 
     id: str
     image_id: str
@@ -304,6 +309,7 @@ class Import(Value, frozen=True, kw_only=True):
     format: FormatVerdict | None = None
     digests: dict[str, str] = {}
     verified_by: str = "none"
+    length_verified: bool | None = None
     verdict: Verdict | None = None
     notice: Notice | None = None
     owns_image: bool = True

@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,10 @@ if TYPE_CHECKING:
     from fetcher.api.auth.limits_keystone import Limits
 
 log = structlog.get_logger()
+
+# How long requests wait for a start: most have nothing to take up, and are over by then. With much to take up
+# the port opens first, and `/readyz` says why not.
+START_SECONDS = 0.5
 
 
 class Service:
@@ -88,7 +93,7 @@ class Service:
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as opened:
             try:
-                services = await opened.enter_async_context(self.open_services())
+                services = await opened.enter_async_context(self.open_services(is_started=False))
             except Failure as failure:
                 print(f"Cannot start: {failure}", file=sys.stderr, flush=True)  # noqa: T201 - for whoever starts it
                 # What follows is the server's own account of it, with the way through our code.
@@ -101,17 +106,18 @@ class Service:
             watching = asyncio.create_task(app.state.watch.run())
             loop = asyncio.get_running_loop()
             loop.add_signal_handler(signal.SIGHUP, self.reload)
-            chores = {
-                asyncio.create_task(services.upkeep.run()),
-                asyncio.create_task(services.webhook_dispatcher.run()),
-            }
+            services.tasks["upkeep"] = asyncio.create_task(services.upkeep.run())
+            services.tasks["notifier"] = asyncio.create_task(services.webhook_dispatcher.run())
+            services.tasks["watch"] = watching
+            starting = asyncio.create_task(take_up(services))
             if self.settings.quota.source == "keystone":
-                chores.add(asyncio.create_task(await self._follow_limits(opened)))
+                services.tasks["limits"] = asyncio.create_task(await self._follow_limits(opened))
+            chores = {starting, *services.tasks.values()}
             try:
+                await asyncio.wait({starting}, timeout=START_SECONDS)
                 yield
                 await services.importer.close(self.settings.server.shutdown_seconds)
             finally:
-                watching.cancel()
                 for chore in chores:
                     chore.cancel()
                 await asyncio.wait(chores)
@@ -127,14 +133,22 @@ class Service:
         return limits.run()
 
     @asynccontextmanager
-    async def open_services(self) -> AsyncIterator[Services]:
+    async def open_services(self, *, is_started: bool = True) -> AsyncIterator[Services]:
         """Open all parts, take up what an earlier process left, and close everything again.
+
+        Args:
+            is_started: Without it, nothing is taken up: call `take_up` before any work.
 
         Raises:
             StoreFailed: The store or the index cannot be used, or another process has them.
         """
         settings = self.settings
-        store = Store(self.folder, reserve=self.reserve, is_direct=self.settings.store.direct_io)
+        store = Store(
+            self.folder,
+            reserve=self.reserve,
+            is_direct=settings.store.direct_io,
+            ballast_bytes=settings.store.ballast_bytes,
+        )
         store.open()
         async with AsyncExitStack() as stack:
             stack.callback(store.close)
@@ -155,8 +169,9 @@ class Service:
             identify = identifier(lambda: self.settings)
             stack.callback(identify.close)
             upkeep = Maintenance(context, importer.forget_old)
-            await upkeep.start()
-            await importer.start()
+            if is_started:
+                await upkeep.start()
+                await importer.start()
             yield Services(
                 settings=lambda: self.settings,
                 index=index,
@@ -166,6 +181,19 @@ class Service:
                 webhook_dispatcher=WebhookDispatcher(context),
                 identify=identify,
             )
+
+
+async def take_up(services: Services) -> None:
+    """Put right what an earlier process left, and begin to run imports; what fails is tried again."""
+    waits = chain((1.0, 2.0, 5.0, 10.0), repeat(30.0))
+    while not services.importer.is_open:
+        try:
+            await services.upkeep.start()
+            await services.importer.start()
+        except Exception as error:
+            wait = next(waits)
+            log.exception("start.failed", error=repr(error), again_in_seconds=wait)
+            await asyncio.sleep(wait)
 
 
 def _is_no_trace(record: logging.LogRecord) -> bool:

@@ -64,8 +64,8 @@ class Process:
     async def _until_up(self) -> None:
         for _ in range(500):
             try:
-                async with self.client.get("/healthz") as answer:
-                    if answer.status == 200:
+                async with self.client.get("/readyz") as answer:
+                    if "starting" not in await answer.text():
                         return
             except aiohttp.ClientConnectionError:
                 pass

@@ -48,6 +48,7 @@ class Running:
             "store": {"folder": "data", "reserve_percent": 0.0, "reserve_bytes": 0},
             "address": {"allow": hosts},
             "pace": {"unreachable_step_seconds": 0.0},
+            "upkeep": {"mend": False},  # Else a mark wakes the repair before a test has seen the damage.
             "retry": {"first_wait_seconds": 0.01, "max_wait_seconds": 0.05},
         }
         for name, keys in [*self._sections.items(), *sections.items()]:
@@ -72,6 +73,9 @@ class Running:
                 self._task.result()
                 raise RuntimeError("the service did not start")
             await asyncio.sleep(0.005)
+        async with asyncio.timeout(PATIENT_SECONDS):
+            while not self.service.app.state.services.importer.is_open:
+                await asyncio.sleep(0.005)
         return self
 
     async def __aexit__(

@@ -3,7 +3,7 @@
     python -m tests.torture --kills 300 --seed 1
 
 Every round starts a real server process on the store that the last one left,
-throws random imports, cancels and deletions at it, and kills it: at each
+throws random imports, cancels, deletions and shortages at it, and kills it: at each
 named step of `fetcher.crash` in turn, and at random moments. What must hold
 at every moment is checked right after the kill; what must hold at rest, after
 a start that is left alone until every import has ended.
@@ -14,6 +14,7 @@ import asyncio
 import hashlib
 import json
 import random
+import resource
 import shutil
 import sys
 import tempfile
@@ -88,6 +89,7 @@ class Torture:
         self.violations: list[str] = []
         self.hit: Counter[str] = Counter()
         self.kills = 0
+        self.shortages = 0
         self.stored_bytes = 0
         self.ended: Counter[str] = Counter()
 
@@ -147,14 +149,15 @@ class Torture:
             self.hit[fate.partition(":")[0]] += 1
 
     async def _act(self, process: Process) -> None:
-        what = self._dice.choices(["submit", "html", "cancel", "delete", "wait"], [6, 1, 1, 2, 3])[0]
+        kinds = ["submit", "html", "cancel", "delete", "wait", "shortage"]
+        what = self._dice.choices(kinds, [6, 1, 1, 2, 3, 1])[0]
         if what in {"submit", "html"}:
             path = "/html" if what == "html" else self._dice.choice(sorted(self._flapping.bodies))
             fields = {"url": self.origin.url(path), "disk_format": "raw"}
             status, document = await process.call("POST", "/imports", json=fields)
             if status == 202:
                 self._taken[document["id"]] = path
-            elif status != 413:
+            elif status != 413 and not (status == 503 and self.shortages):
                 self.violations.append(f"a submission was answered {status}: {document}")
         elif what == "cancel" and self._taken:
             await process.call("DELETE", f"/imports/{self._dice.choice(sorted(self._taken))}")
@@ -163,8 +166,23 @@ class Torture:
             images = document["images"] if isinstance(document, dict) else []
             if images:
                 await process.call("DELETE", f"/v2/images/{self._dice.choice(images)['id']}")
+        elif what == "shortage":
+            await self._run_short(process)
         else:
             await asyncio.sleep(self._dice.uniform(0, 0.1))
+
+    async def _run_short(self, process: Process) -> None:
+        """Leave the process without descriptors, or without room in its files, for a moment."""
+        kind = self._dice.choice([resource.RLIMIT_NOFILE, resource.RLIMIT_FSIZE])
+        least = len(list(Path(f"/proc/{process.pid}/fd").iterdir())) if kind == resource.RLIMIT_NOFILE else 0
+        soft, hard = resource.prlimit(process.pid, kind)
+        resource.prlimit(process.pid, kind, (least, hard))
+        self.shortages += 1
+        try:
+            await asyncio.sleep(self._dice.uniform(0, 0.3))
+        finally:
+            with suppress(ProcessLookupError):
+                resource.prlimit(process.pid, kind, (soft, hard))
 
     async def _rest(self) -> None:
         """Start once more and wait until every import has ended, then kill in peace."""
@@ -244,6 +262,7 @@ class Torture:
         """What happened, in figures."""
         return {
             "kills": self.kills,
+            "shortages": self.shortages,
             "violations": self.violations,
             "steps_hit": dict(sorted(self.hit.items())),
             "imports_answered": len(self._taken),

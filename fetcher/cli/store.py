@@ -52,7 +52,9 @@ async def _check(service: "Service", screen: Screen, *, is_quick: bool) -> Exit:
             facts = [("why", finding.why), ("images", ", ".join(finding.images)), ("to do", finding.advice)]
             screen.facts(facts, to_err=True)
         screen.say(f"{count_words(agreement.blobs, 'blob')} checked, {count_words(len(found), 'finding')}.")
-    return Exit.DAMAGED if found else Exit.OK
+    if all(finding.kind == "file-unread" for finding in found):
+        return Exit.BUSY if found else Exit.OK
+    return Exit.DAMAGED
 
 
 def repair(*, config: ConfigFile = None, json: AsJson = False) -> Exit:
@@ -79,7 +81,9 @@ async def _repair(service: "Service", screen: Screen) -> Exit:
             screen.line(sha256)
             screen.facts([("why", why), ("to do", LOST)], to_err=True)
         screen.say(f"{sum(read.values())} blobs read, {mended} pulled again, {len(lost)} lost.")
-    return Exit.DAMAGED if lost else Exit.OK
+    if lost:
+        return Exit.DAMAGED
+    return Exit.BUSY if read["unread"] else Exit.OK
 
 
 def gc(*, dry_run: Flag = False, config: ConfigFile = None, json: AsJson = False) -> Exit:
@@ -100,7 +104,10 @@ async def _gc(service: "Service", screen: Screen, *, is_dry: bool) -> Exit:
         paths = [*await agreement.unknown_files(), *await agreement.leftovers()]
         size = sum(path.lstat().st_size for path in paths)
         for path in [] if is_dry else paths:
-            path.unlink()
+            try:
+                path.unlink()
+            except OSError as error:
+                raise StoreFailed(reason=f"{path} cannot be removed: {error.strerror}") from error
     if screen.as_json:
         screen.json({"files": [str(path) for path in paths], "bytes": size, "removed": not is_dry})
     else:

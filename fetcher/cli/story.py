@@ -96,6 +96,7 @@ def tell_import(screen: Screen, document: dict[str, Any]) -> None:
         ("disk", exact_words((document["format"] or {}).get("virtual_bytes"))),
         ("promised", submission["checksum"]),
         ("verified by", document["verified_by"] if state == "succeeded" else None),
+        ("length", "not verified" if document.get("length_verified") is False else None),
         *((name, value) for name, value in document["digests"].items()),
         ("told", _told_words(document)),
         ("submitted", document["created_at"]),

@@ -1,5 +1,6 @@
 """What every pull needs of the rest of the house."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -18,7 +19,11 @@ ENGINE = Actor(project_id="", user_id="engine", roles=frozenset({"admin"}))
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """The rooms below the importer, and the limits in force now."""
+    """The rooms below the importer, and the limits in force now.
+
+    Args:
+        damaged: Set whenever a blob is marked as missing or rotten: whoever repairs waits for it.
+    """
 
     index: Index
     store: Store
@@ -26,6 +31,7 @@ class Context:
     worker_pool: WorkerPool
     settings: Callable[[], Settings]
     guard_times: GuardTimes = field(default_factory=GuardTimes)
+    damaged: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(frozen=True, kw_only=True)

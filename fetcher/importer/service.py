@@ -2,15 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 from uuid import uuid4
 
 import msgspec
+import structlog
 
 from fetcher.config import Settings
-from fetcher.errors import Cancelled, Conflict, InvalidRequest, InvalidUrl, NotReady
+from fetcher.errors import Cancelled, Conflict, InvalidRequest, InvalidUrl, NotReady, StoreFailed
 from fetcher.guards.request.mirrors import check_mirrors
 from fetcher.guards.request.notify import check_notify
 from fetcher.guards.request.url import check_url
@@ -25,9 +27,16 @@ from fetcher.importer.recovery import recover
 from fetcher.importer.schedule.queue import Ticket
 from fetcher.importer.schedule.rate_limiter import RateLimiter
 from fetcher.importer.scheduler import Scheduler
+from fetcher.importer.stages.commit import remove_unneeded
 from fetcher.index import IdempotencyKey, NewImport, Secrets
 from fetcher.model import Actor, Image, Import, Notice, State, Status, Submission
 from fetcher.transport import check_request_headers
+
+log = structlog.get_logger()
+
+R = TypeVar("R")
+
+LOOP_TURN = 100  # Imports taken up at a start before requests get their turn.
 
 
 class Importer:
@@ -48,12 +57,18 @@ class Importer:
         self.uploads = Uploads(context, engine)
 
     async def start(self) -> None:
-        """Undo what a stopped process left half done, and take up what it left waiting."""
+        """Undo what a stopped process left half done, and take up what it left waiting.
+
+        Raises:
+            StoreFailed: The index or the store refused; it may be called again.
+        """
         found = await recover(self.context)
         self._pulls.take_up(found.resume_state)
-        self._is_open = True
-        for record, secrets in found.waiting:
+        for number, (record, secrets) in enumerate(found.waiting):
             self._pulls.add(self._ticket(record, secrets))
+            if number % LOOP_TURN == 0:
+                await asyncio.sleep(0)
+        self._is_open = True
         self._pulls.open()
 
     async def close(self, grace_seconds: float = 0.0) -> None:
@@ -128,7 +143,9 @@ class Importer:
             Conflict: It has ended in another way.
         """
         now = datetime.now(UTC)
-        record = await self.context.index.imports.cancel(import_id, actor, verdict_of(Cancelled()), now)
+        record = await self._despite_a_full_disk(
+            lambda: self.context.index.imports.cancel(import_id, actor, verdict_of(Cancelled()), now)
+        )
         await self._pulls.cancel(record)
         return record
 
@@ -178,11 +195,21 @@ class Importer:
                 record = await self.cancel(writer, may)
                 if record.owns_image:
                     return
-        sha256 = await self.context.index.images.delete(image_id, actor)
+        sha256 = await self._despite_a_full_disk(lambda: self.context.index.images.delete(image_id, actor))
         if sha256 is not None:
             async with self.context.store.holding(sha256):
-                if not await self.context.index.images.has_blob(sha256):
-                    await self.context.store.remove(sha256)
+                with suppress(StoreFailed):  # The image is gone; a start removes the file that it had.
+                    await remove_unneeded(self.context, sha256)
+
+    async def _despite_a_full_disk(self, write: Callable[[], Awaitable[R]]) -> R:
+        """Write what frees room; on a full disk, in the room that is held for that."""
+        try:
+            return await write()
+        except StoreFailed:
+            if not await self.context.store.give_up_ballast():
+                raise
+            log.warning("store.ballast_given_up")
+            return await write()
 
     async def forget_old(self) -> int:
         """Drop the records of imports that ended long ago, and what URLs held by then; how many went."""

@@ -1,6 +1,7 @@
 """Reading blobs back: whole, missing or rotten, and written down as what they are."""
 
 import asyncio
+import errno
 import hashlib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -28,6 +29,9 @@ async def read_blob(
 
     Args:
         bytes_per_second: The rate to read at; None looks at its size alone.
+
+    Raises:
+        StoreFailed: It could not be read, for a reason that says nothing about its bytes.
     """
     if bytes_per_second is None:
         size = store.size(blob.sha256)
@@ -42,13 +46,23 @@ async def read_blob(
             if ahead > 0:
                 await sleep(ahead)
     except StoreFailed as failure:
-        return fault_of(failure)
+        fault = fault_of(failure)
+        if fault is None:
+            raise
+        return fault
     return None if hasher.hexdigest() == blob.sha256 and size == blob.size else "rotten"
 
 
-def fault_of(failure: StoreFailed) -> Fault:
-    """What a failing read says of a blob: no such file, or one that the disk does not give back."""
-    return "missing" if isinstance(failure.__cause__, FileNotFoundError) else "rotten"
+def fault_of(failure: StoreFailed) -> Fault | None:
+    """Return what a failed read proves about a blob; None where it proves nothing.
+
+    Only EIO means that the disk does not give the bytes back. A shortage of
+    descriptors or memory, a lost permission or an unmounted folder passes.
+    """
+    if isinstance(failure.__cause__, FileNotFoundError):
+        return "missing"
+    is_lost = isinstance(failure.__cause__, OSError) and failure.__cause__.errno == errno.EIO
+    return "rotten" if is_lost else None
 
 
 async def mark_blob(context: Context, sha256: str, fault: Fault | None, inode: int | None) -> bool:
@@ -61,6 +75,8 @@ async def mark_blob(context: Context, sha256: str, fault: Fault | None, inode: i
         now = await context.index.upkeep.find(sha256)
         if now is None or context.store.inode(sha256) != inode:
             return False
-        if fault is not None and fault != now.fault:
-            log.error("blob.faulty", sha256=sha256, fault=fault)
-        return await context.index.upkeep.mark(sha256, fault, datetime.now(UTC))
+        is_marked = await context.index.upkeep.mark(sha256, fault, datetime.now(UTC))
+    if is_marked and fault is not None and fault != now.fault:
+        log.error("blob.faulty", sha256=sha256, fault=fault)
+        context.damaged.set()
+    return is_marked

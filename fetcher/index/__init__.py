@@ -5,6 +5,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from fetcher.index.recovery import RecoveryRecords
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.images import ImageRecords
 from fetcher.index.sqlite.imports import (
@@ -104,6 +105,7 @@ class Index:
         self.figures = Statistics(self.connection)
         self.notices = NoticeRecords(self.connection)
         self.pulls = PullRecords(self.connection)
+        self.recovery = RecoveryRecords(self.connection)
         self.members = MemberRecords(self.connection)
         self.tasks = TaskRecords(self.connection)
         self.metadefs = MetadefRecords(self.connection)

@@ -6,13 +6,20 @@ from typing import Literal
 
 import msgspec
 
+from fetcher.errors import StoreFailed
 from fetcher.importer.stored_blobs import read_blob
 from fetcher.index import BlobState, Index
 from fetcher.maintenance.repair import split_sources
 from fetcher.store import Store
 
 Kind = Literal[
-    "file-missing", "file-rotten", "file-unknown", "staging-leftover", "usage-wrong", "index-damaged"
+    "file-missing",
+    "file-rotten",
+    "file-unread",
+    "file-unknown",
+    "staging-leftover",
+    "usage-wrong",
+    "index-damaged",
 ]
 
 
@@ -36,6 +43,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 ADVICE: dict[Kind, str] = {
     "file-missing": "`fetcher store repair` pulls it again from where it came.",
     "file-rotten": "`fetcher store repair` pulls it again from where it came.",
+    "file-unread": "Nothing is known of its bytes; remove what keeps it from being read, and check again.",
     "file-unknown": "Put back the index that knows it, or let `fetcher store gc` remove it.",
     "staging-leftover": "The next start removes it, or `fetcher store gc`.",
     "usage-wrong": "`fetcher store repair` counts anew.",
@@ -63,8 +71,17 @@ class Fsck:
         Raises:
             StoreFailed: The index or a folder cannot be read at all.
         """
-        for words in await self._index.upkeep.complaints():
+        complaints = await self._index.upkeep.complaints()
+        for words in complaints:
             yield _finding("index-damaged", words)
+        try:
+            async for finding in self._differences():
+                yield finding
+        except StoreFailed:
+            if not complaints:
+                raise  # Else what is wrong has been told, and the rest cannot be compared.
+
+    async def _differences(self) -> AsyncIterator[Finding]:
         for project_id in await self._index.upkeep.miscounted():
             yield _finding("usage-wrong", project_id)
         async for finding in self._blobs():
@@ -78,12 +95,22 @@ class Fsck:
         after = ""
         while page := await self._index.upkeep.page(after=after):
             for blob in page:
-                fault = await read_blob(self._store, blob, self._bytes_per_second)
+                finding = await self._read(blob)
                 # A row that is gone by now was deleted while we read: nothing is wrong with that.
-                if fault is not None and await self._index.upkeep.find(blob.sha256) is not None:
-                    yield await self._lost(blob, "file-missing" if fault == "missing" else "file-rotten")
+                if finding is not None and await self._index.upkeep.find(blob.sha256) is not None:
+                    yield finding
                 self.blobs += 1
             after = page[-1].sha256
+
+    async def _read(self, blob: BlobState) -> Finding | None:
+        try:
+            fault = await read_blob(self._store, blob, self._bytes_per_second)
+        except StoreFailed as failure:
+            kind: Kind = "file-unread"
+            return Finding(kind=kind, name=blob.sha256, why=failure.reason, advice=ADVICE[kind])
+        if fault is None:
+            return None
+        return await self._lost(blob, "file-missing" if fault == "missing" else "file-rotten")
 
     async def _lost(self, blob: BlobState, kind: Kind) -> Finding:
         """Say of bytes that are gone whether they can be pulled again, and what is left to do if not."""
@@ -108,10 +135,18 @@ class Fsck:
         return unknown
 
     async def leftovers(self) -> list[Path]:
-        """Staging files of no import that goes on."""
+        """Return the staged files that no process writes and no later start can resume from.
+
+        The order matters: a file is listed first, so that whoever was about to
+        lock it or to record it has done so by the time it is judged.
+        """
         paths = await self._store.staged_paths()
-        going = await self._index.upkeep.unfinished_ids()
-        return [path for path in paths if path.name.partition(".")[0] not in going and path.exists()]
+        resumable = {kept.staged for kept in await self._index.pulls.unfinished()}
+        return [
+            path
+            for path in paths
+            if path.name not in resumable and not await self._store.is_in_use(path) and path.exists()
+        ]
 
 
 def _finding(kind: Kind, name: str) -> Finding:

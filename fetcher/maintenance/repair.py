@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from fetcher.errors import ChecksumMismatch, Failure
+from fetcher.errors import ChecksumMismatch, Failure, StoreFailed
 from fetcher.guards.stream.pace import RateFloor
 from fetcher.guards.stream.size import check_declared
 from fetcher.importer.context import Context
@@ -52,11 +52,17 @@ class Repairer:
         self._context = context
 
     async def mend(self, blob: BlobState) -> str | None:
-        """Try every source on record; None when the bytes are back, else why they are not."""
+        """Try every source on record; None when the bytes are back, else why they are not.
+
+        Raises:
+            StoreFailed: The disk or the index refused; another time may go well.
+        """
         sources, reasons = split_sources(await self._context.index.upkeep.sources(blob.sha256))
         for url, project_id in sources:
             try:
                 await self._pull(blob, url, project_id)
+            except StoreFailed:
+                raise  # Ours, not the source's: it says nothing about whether the bytes can come back.
             except (Failure, TimeoutError) as error:
                 why = str(error) or "It took too long."
                 reasons.append(f"{url}: {why}")

@@ -1,26 +1,40 @@
 """Looking after the store in the background: loose files, blobs that rot, records that are old."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import structlog
 
-from fetcher.errors import Failure
+from fetcher.errors import Failure, StoreFailed
 from fetcher.importer.context import Context
+from fetcher.importer.stages.commit import remove_unneeded
 from fetcher.importer.stored_blobs import Fault, mark_blob, read_blob
 from fetcher.index import BlobState
 from fetcher.maintenance.repair import Repairer
+from fetcher.shortage import is_shortage
 
 log = structlog.get_logger()
 
 ROUND_SECONDS = 3600.0
+SOON_SECONDS = 60.0  # After a round that failed.
+INDEX_SECONDS = 86_400.0
+COMMIT_SECONDS = (
+    60.0  # A file is written before it is noted; but for its length, which is set a moment later.
+)
+READ_WAITS_SECONDS = (1.0, 4.0, 16.0)  # Before a blob that could not be read is tried again.
 LOOSE_SECONDS = 3600.0  # By then whoever was committing these bytes has long ended.
 
 
 class Maintenance:
     """The rounds of one service.
+
+    Attributes:
+        troubles: Why the service should take no work, as far as the rounds have found out.
+        warnings: What somebody should look at.
 
     Args:
         forget_old: Drops old imports; how many went.
@@ -38,6 +52,11 @@ class Maintenance:
         self._forget_old = forget_old
         self._sleep = sleep
         self._mender = Repairer(context)
+        self._put_off = 0
+        self._mending = asyncio.Lock()
+        self._index_seen = float("-inf") if not context.index.upkeep.is_checked else time.monotonic()
+        self.troubles: list[str] = []
+        self.warnings: list[str] = []
 
     async def start(self) -> None:
         """Remove the files of blobs that a stopped process was about to commit or to remove.
@@ -46,36 +65,89 @@ class Maintenance:
         they may be somebody's, and `fetcher store gc` is there for them.
         """
         await self._settle_loose(None)
+        await self._compare_counts()
+
+    async def _compare_counts(self) -> None:
+        """Say loudly that an index is empty beside blobs: it was lost, emptied, or is another store's."""
+        self.warnings = []
+        if await self._context.index.images.blobs(limit=1):
+            return
+        files = len(await self._context.store.blob_files())
+        if files:
+            self.warnings = [f"the index is empty, but {files:,} files are in blobs/"]
+            log.error(
+                "index.empty",
+                files=files,
+                advice="Put back the index that knows them, or run `fetcher store gc`.",
+            )
 
     async def run(self) -> None:
         """Go round for ever; chores and mends do not wait until everything has been read."""
-        await asyncio.gather(*map(self._again, (self.do_chores, self.read_blobs, self.mend_blobs)))
+        await asyncio.gather(
+            self._again(self.do_chores, self._sleep),
+            self._again(self.read_blobs, self._sleep),
+            self._again(self.mend_blobs, self._sleep_until_damaged),
+        )
 
-    async def _again(self, round_: Callable[[], Awaitable[None]]) -> None:
-        """Do a round now and then; one that fails is told and tried again."""
+    async def _again(
+        self, round_: Callable[[], Awaitable[None]], sleep: Callable[[float], Awaitable[None]]
+    ) -> None:
+        """Do a round now and then; one that fails is logged and repeated soon."""
         while True:
+            seconds = SOON_SECONDS
             try:
                 await round_()
+                seconds = ROUND_SECONDS
             except Failure as failure:
                 log.error("upkeep.failed", code=failure.code, detail=str(failure))  # noqa: TRY400 - a fact, not a fault
             except Exception as error:
                 log.exception("upkeep.fault", error=repr(error))
-            await self._sleep(ROUND_SECONDS)
+            await sleep(seconds)
+
+    async def _sleep_until_damaged(self, seconds: float) -> None:
+        """Wait for the next round, or for the next blob that is marked as damaged."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._context.damaged.wait()
+        self._context.damaged.clear()
 
     async def do_chores(self) -> None:
-        """Remove what is left over, forget what is old."""
+        """Remove what is left over, forget what is old; look at the index once a day."""
         await self._context.store.retry_leftovers()
+        await self._context.store.make_ballast()
         await self._settle_loose(datetime.now(UTC) - timedelta(seconds=LOOSE_SECONDS))
         await self.forget()
+        if time.monotonic() - self._index_seen > INDEX_SECONDS:
+            await self.check_index()
+
+    async def check_index(self) -> None:
+        """Look at every page of the index: what a start had no time for, and what has rotted since."""
+        damage = await self._context.index.upkeep.damage()
+        self._index_seen = time.monotonic()
+        self.troubles = ["the index is damaged"] if damage else []
+        if damage:
+            log.error("index.damaged", found=damage, advice="Stop the server and restore a backup.")
 
     async def read_blobs(self) -> None:
-        """Read the blobs that are due."""
-        await self.scrub()
+        """Read the blobs that are due.
+
+        Raises:
+            StoreFailed: Some could not be read, so that they are tried again soon.
+        """
+        unread = (await self.scrub())["unread"]
+        if unread:
+            raise StoreFailed(reason=f"{unread} blobs could not be read")
 
     async def mend_blobs(self) -> None:
-        """Pull the faulty ones again, where the operator wants that."""
+        """Pull the faulty ones again, where the operator wants that.
+
+        Raises:
+            StoreFailed: Some had to be put off, so that they are tried again soon.
+        """
         if self._context.settings().upkeep.mend:
             await self.mend()
+            if self._put_off:
+                raise StoreFailed(reason=f"{self._put_off} blobs could not be repaired now")
 
     async def forget(self) -> None:
         """Drop imports, lines of the audit trail, idempotency keys and retired ids that are old enough."""
@@ -91,24 +163,41 @@ class Maintenance:
             await self._sleep(0)
 
     async def scrub(self, *, before: datetime | None = None) -> dict[str, int]:
-        """Read every blob that is due, at a bounded rate, and mark those that rotted.
+        """Read every blob that is due, at a bounded rate, and mark those that are missing or rotten.
+
+        A blob that cannot be read for another reason stays as it is, and due.
 
         Args:
             before: Blobs read since then are not due; by default, as the settings say.
 
         Returns:
-            How many blobs were found whole, missing or rotten.
+            How many blobs were found whole, missing or rotten, or could not be read.
+
+        Raises:
+            StoreFailed: The machine stays short of something; or the index cannot be used.
         """
         age = timedelta(days=self._context.settings().upkeep.scrub_days)
         now = datetime.now(UTC)
         before = min(before or now - age, now)  # Else what was just read would be due again.
-        found = {"whole": 0, "missing": 0, "rotten": 0}
-        while blobs := await self._context.index.upkeep.due(before):
+        found = {"whole": 0, "missing": 0, "rotten": 0, "unread": 0}
+        unread: set[str] = set()
+        while blobs := await self._due(before, unread):
             for blob in blobs:
-                seen = await self._check(blob)
+                try:
+                    seen = await self._check_patiently(blob)
+                except StoreFailed as failure:
+                    if _is_short(failure):
+                        raise
+                    log.error("blob.unread", sha256=blob.sha256, detail=str(failure))  # noqa: TRY400 - a fact
+                    unread.add(blob.sha256)
+                    seen = "unread"
                 if seen is not None:
                     found[seen] += 1
         return found
+
+    async def _due(self, before: datetime, unread: set[str]) -> list[BlobState]:
+        blobs = await self._context.index.upkeep.due(before, limit=100 + len(unread))
+        return [blob for blob in blobs if blob.sha256 not in unread]
 
     async def mend(self) -> int:
         """Bring faulty blobs back; how many are whole again.
@@ -117,14 +206,25 @@ class Maintenance:
         the moment before a crash, needs no network. What cannot be brought back
         has the reason written beside it.
         """
-        mended, after = 0, ""
+        async with self._mending:
+            return await self._mend_all()
+
+    async def _mend_all(self) -> int:
+        mended, after, self._put_off = 0, "", 0
         while blobs := await self._context.index.upkeep.faulty(after=after):
             for blob in blobs:
-                await self._check(blob)
-                now = await self._context.index.upkeep.find(blob.sha256)
-                mended += now is not None and await self._bring_back(now)
+                try:
+                    mended += await self._mend(blob)
+                except StoreFailed as failure:
+                    log.error("mend.put_off", sha256=blob.sha256, detail=str(failure))  # noqa: TRY400 - a fact
+                    self._put_off += 1
             after = blobs[-1].sha256
         return mended
+
+    async def _mend(self, blob: BlobState) -> bool:
+        await self._check_patiently(blob)
+        now = await self._context.index.upkeep.find(blob.sha256)
+        return now is not None and await self._bring_back(now)
 
     async def _bring_back(self, blob: BlobState) -> bool:
         why = None if blob.fault is None else await self._mender.mend(blob)
@@ -135,16 +235,43 @@ class Maintenance:
             log.error("blob.lost", sha256=blob.sha256, fault=blob.fault, why=why)
         return why is None
 
+    async def _check_patiently(self, blob: BlobState) -> str | None:
+        """Check a blob; one that could not be read is tried again a few times, for most causes pass."""
+        for seconds in READ_WAITS_SECONDS:
+            try:
+                return await self._check(blob)
+            except StoreFailed as failure:
+                log.warning("blob.unread", sha256=blob.sha256, detail=str(failure), again_in_seconds=seconds)
+            await self._sleep(seconds)
+        return await self._check(blob)
+
     async def _check(self, blob: BlobState) -> Fault | Literal["whole"] | None:
-        """Read a blob and mark it as what it is; None when it was deleted or replaced meanwhile."""
+        """Read a blob and mark it as what it is; None when it was deleted or replaced meanwhile.
+
+        Raises:
+            StoreFailed: It could not be read.
+        """
         inode = self._context.store.inode(blob.sha256)
         rate = self._context.settings().upkeep.scrub_bytes_per_second
         fault = await read_blob(self._context.store, blob, rate, self._sleep)
         return (fault or "whole") if await mark_blob(self._context, blob.sha256, fault, inode) else None
 
     async def _settle_loose(self, before: datetime | None) -> None:
-        for sha256 in await self._context.index.upkeep.loose(before):
+        for sha256, noted_at in await self._context.index.upkeep.loose(before):
             async with self._context.store.holding(sha256):
-                if not await self._context.index.images.has_blob(sha256):
-                    await self._context.store.remove(sha256)
-                await self._context.index.upkeep.settle(sha256)
+                is_done = await self._context.index.images.has_blob(sha256)
+                if not is_done and self._is_newer(sha256, noted_at):
+                    log.warning("blob.unknown", sha256=sha256, advice="See `fetcher store check`.")
+                    is_done = True
+                if is_done or await remove_unneeded(self._context, sha256):
+                    await self._context.index.upkeep.settle(sha256)
+
+    def _is_newer(self, sha256: str, noted_at: datetime) -> bool:
+        """Return whether a file is newer than its note: then an older index was put back."""
+        written_at = self._context.store.written_at(sha256)
+        return written_at is not None and written_at > noted_at + timedelta(seconds=COMMIT_SECONDS)
+
+
+def _is_short(failure: StoreFailed) -> bool:
+    """Return whether the machine is short of what every blob needs to be read."""
+    return failure.__cause__ is not None and is_shortage(failure.__cause__)

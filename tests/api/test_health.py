@@ -50,6 +50,7 @@ async def test_a_store_that_is_gone_is_a_reason(tmp_path: Path, what: str) -> No
         (service.data / "staging").mkdir(parents=True, exist_ok=True)
     assert code == 503, document
     assert set(document["reasons"]) <= {
-        *("the index cannot be read", "the store's folders are gone", "the store cannot be reached"),
+        *("the index cannot be read", "the index cannot be written"),
+        *("the store's folders are gone", "the store cannot be reached"),
     }
     assert str(tmp_path) not in str(document)

@@ -74,7 +74,7 @@ async def test_repair_brings_back_what_the_sources_still_have(fetcher: Fetcher, 
         first = await fetcher("store", "repair", "--config", service.config, "--json")
         assert first.code == Exit.DAMAGED
         lost = first.json["lost"]
-        assert first.json == {"whole": 2, "missing": 1, "rotten": 1, "mended": 1, "lost": lost}
+        assert first.json == {"whole": 2, "missing": 1, "rotten": 1, "unread": 0, "mended": 1, "lost": lost}
         assert list(lost) == [NAMES[1]]
         assert "404" in lost[NAMES[1]]
         origin.routes["/1"] = behaviours.serve(BODIES[1])

@@ -69,9 +69,10 @@ async def test_a_stopping_service_takes_nothing_more(tmp_path: Path) -> None:
 async def test_old_imports_are_forgotten(tmp_path: Path) -> None:
     """Ended imports go after the configured time; their images stay."""
     keep = {"keep_finished_days": 1e-9}
+    keys = {"keep_idempotency_days": 1e-9}
     async with (
         Origin({"/x": behaviours.serve(raw(10))}) as origin,
-        Running(tmp_path, origin, imports=keep) as service,
+        Running(tmp_path, origin, imports=keep, upkeep=keys) as service,
     ):
         ended = await service.run(url=origin.url("/x"))
         assert await service.service.app.state.services.importer.forget_old() == 1

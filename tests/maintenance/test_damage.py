@@ -106,7 +106,7 @@ async def test_whoever_brings_the_bytes_again_heals_them(is_marked: bool, tmp_pa
         for image in (first, second):
             async with service.client.get(f"/v2/images/{image}/file") as answer:
                 assert (answer.status, await answer.read()) == (200, BODY)
-        assert await upkeep.scrub(before=LATER) == {"whole": 1, "missing": 0, "rotten": 0}
+        assert await upkeep.scrub(before=LATER) == {"whole": 1, "missing": 0, "rotten": 0, "unread": 0}
         assert service.traces() == [f"blobs/{NAME[:2]}/{NAME}"]
 
 
@@ -148,7 +148,7 @@ async def test_a_mend_does_not_wait_for_the_scrub(tmp_path: Path) -> None:
     """Reading everything may take days; what is known to be damaged comes back meanwhile."""
     other = raw(400_000, seed=5)
     routes = {"/x": behaviours.serve(BODY), "/y": behaviours.serve(other)}
-    rules = {"scrub_days": 1e-9, "scrub_bytes_per_second": 65_536}
+    rules = {"mend": True, "scrub_days": 1e-9, "scrub_bytes_per_second": 65_536}
     async with Origin(routes) as origin, Running(tmp_path, origin, upkeep=rules) as service:
         for path in routes:
             await service.run(url=origin.url(path))

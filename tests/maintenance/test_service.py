@@ -45,7 +45,7 @@ async def test_a_rotten_blob_is_found_and_pulled_again(tmp_path: Path) -> None:
     async with Origin({"/x": behaviours.serve(BODY)}) as origin, Running(tmp_path, origin) as service:
         await service.run(url=origin.url("/x"))
         upkeep, store = parts(service)
-        assert await upkeep.scrub(before=LATER) == {"whole": 1, "missing": 0, "rotten": 0}
+        assert await upkeep.scrub(before=LATER) == {"whole": 1, "missing": 0, "rotten": 0, "unread": 0}
         rot(store.blob_path(NAME))
         assert (await upkeep.scrub(before=LATER))["rotten"] == 1
         faulty = await service.service.app.state.services.index.upkeep.faulty()
@@ -136,7 +136,7 @@ async def test_deleting_an_image_while_it_is_scrubbed(tmp_path: Path) -> None:
                 yield chunk
 
         store.read = slow
-        assert await upkeep.scrub(before=LATER) == {"whole": 0, "missing": 0, "rotten": 0}
+        assert await upkeep.scrub(before=LATER) == {"whole": 0, "missing": 0, "rotten": 0, "unread": 0}
         assert reading.is_set()
         assert service.traces() == []
 

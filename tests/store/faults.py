@@ -33,6 +33,10 @@ class FaultyDisk(Disk):
         self._strike("open")
         return super().open(path, flags)
 
+    def open_to_read(self, path: Path) -> int:
+        self._strike("open_to_read")
+        return super().open_to_read(path)
+
     def write(self, descriptor: int, piece: memoryview, offset: int) -> int:
         self._strike("write")
         if self.operation == "write" and not self.number:

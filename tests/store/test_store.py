@@ -224,7 +224,7 @@ async def test_a_reader_that_is_cancelled_while_it_reads_closes_nothing_under_it
             is_open.append(not self.closed)
             return super().read(size)
 
-    monkeypatch.setattr(Path, "open", lambda path, _mode, buffering: Slow(path) if buffering == 0 else None)
+    monkeypatch.setattr(store, "_open_to_read", Slow)
 
     async def read() -> list[bytes]:
         return [chunk async for chunk in store.read(sha256)]

@@ -94,6 +94,10 @@ class ImportAnswer(ResponseSchema, frozen=True, kw_only=True):
     format: FormatVerdict | None
     digests: dict[str, str]
     verified_by: str
+    length_verified: Annotated[
+        bool | None,
+        Meta(description="False: the source did not say where its body ends, so it may have been cut short."),
+    ]
     verdict: Verdict | None
     notice: Annotated[Notice, Meta(description="Null when nobody is told of the import's end.")] | None
     submission: SubmissionAnswer

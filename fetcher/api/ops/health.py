@@ -1,5 +1,7 @@
 """Whether the service is alive, and whether it can take work; for probes, which have no token."""
 
+from datetime import UTC, datetime, timedelta
+
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -7,6 +9,8 @@ from starlette.routing import Route
 from fetcher.api.services import Services, services_of
 from fetcher.errors import StoreFailed
 
+NO_ROOM = "the store has no room"
+RECENT_SECONDS = 60.0
 NO_STORE = {"Cache-Control": "no-store"}
 
 
@@ -19,7 +23,9 @@ async def healthz(request: Request) -> Response:
 async def readyz(request: Request) -> Response:
     """`GET /readyz`: it can take an import now, or each reason why it cannot."""
     reasons = await obstacles(services_of(request))
-    document = {"status": "not ready" if reasons else "ready", "reasons": reasons}
+    document: dict[str, object] = {"status": "not ready" if reasons else "ready", "reasons": reasons}
+    if services_of(request).upkeep.warnings:
+        document["warnings"] = services_of(request).upkeep.warnings
     return JSONResponse(document, 503 if reasons else 200, NO_STORE)
 
 
@@ -28,17 +34,23 @@ async def obstacles(services: Services) -> list[str]:
     found = []
     if not services.importer.is_open:
         found.append("it is starting or stopping")
+    since = datetime.now(UTC) - timedelta(seconds=RECENT_SECONDS)
     try:
-        await services.index.imports.counts()
+        if await services.index.figures.last_code(since) == StoreFailed.code:
+            found.append("the last import could not be stored")
     except StoreFailed:
         found.append("the index cannot be read")
+    else:
+        found += await services.probes.reasons(
+            services.index, services.store, services.settings().size.max_bytes
+        )
     try:
-        if services.store.free_bytes() <= 0:
-            found.append("the store has no room")
-        if not services.store.staging.is_dir():
-            found.append("the store's folders are gone")
-    except (OSError, StoreFailed):
+        if services.store.free_bytes() <= 0 and NO_ROOM not in found:
+            found.append(NO_ROOM)
+    except StoreFailed:
         found.append("the store cannot be reached")
+    found += [f"the background task {name} has ended" for name, task in services.tasks.items() if task.done()]
+    found += services.upkeep.troubles
     if services.importer.counts()["queued"] >= services.settings().imports.max_queued:
         found.append("the queue is full")
     return found

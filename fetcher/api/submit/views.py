@@ -30,6 +30,7 @@ def import_view(record: Import, base: str) -> dict[str, Any]:
         "format": msgspec.to_builtins(record.format),
         "digests": record.digests,
         "verified_by": record.verified_by,
+        "length_verified": record.length_verified,
         "verdict": msgspec.to_builtins(record.verdict),
         "notice": msgspec.to_builtins(record.notice),
         "submission": _submission(record),

@@ -1,7 +1,7 @@
 """The byte cap: what an infinite source ends at."""
 
 from fetcher.config import Settings
-from fetcher.errors import TooManyBytes
+from fetcher.errors import LengthUnknown, TooManyBytes
 from fetcher.guards.base import Limit
 
 
@@ -41,6 +41,22 @@ def check_declared(declared_bytes: int | None, *, max_bytes: int) -> None:
         raise TooManyBytes(max_bytes=max_bytes, declared_bytes=declared_bytes)
 
 
+def check_length(*, is_verified: bool, is_proven: bool, settings: Settings) -> None:
+    """Refuse a body that could be cut short without anybody noticing, where the operator wants that.
+
+    Args:
+        is_verified: The source says where its body ends: a length, or chunks with an end.
+        is_proven: A digest of the whole was promised, by the submitter or by the source.
+
+    Raises:
+        LengthUnknown: Neither is so.
+
+    Source: RFC 9112 section 6.3, rule 8.
+    """
+    if settings.size.require_length and not is_verified and not is_proven:
+        raise LengthUnknown
+
+
 def limits(settings: Settings) -> tuple[Limit, ...]:
     """Say the cap."""
     return (
@@ -49,6 +65,13 @@ def limits(settings: Settings) -> tuple[Limit, ...]:
             type="integer",
             value=settings.size.max_bytes,
             description="The most bytes that an image may hold as received; a submission may only lower it.",
+            guard="size",
+        ),
+        Limit(
+            name="require_length",
+            type="boolean",
+            value=settings.size.require_length,
+            description="Whether a source has to say where its body ends, unless a digest was promised.",
             guard="size",
         ),
     )

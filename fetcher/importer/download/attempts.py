@@ -9,7 +9,7 @@ import structlog
 
 from fetcher.errors import ChecksumMismatch, Failure, Rejection
 from fetcher.guards.stream.pace import RateFloor
-from fetcher.guards.stream.size import check_declared
+from fetcher.guards.stream.size import check_declared, check_length
 from fetcher.importer.download.course import Course
 from fetcher.importer.download.open_source import RangeRequest, SourceOpener, Unchanged
 from fetcher.importer.download.retry_policy import OF_THE_BYTES, RetryPolicy, may_ask_elsewhere
@@ -190,6 +190,8 @@ class Attempts:
     async def _take(self, source: Source, stack: AsyncExitStack) -> None:
         course = self._course
         check_declared(source.declared_bytes, max_bytes=course.receivers.claims.max_bytes)
+        is_proven = course.is_proven() or bool(source.digests)
+        check_length(is_verified=source.length_verified, is_proven=is_proven, settings=course.settings)
         receiver = await self._receiver_for(source)
         if source.declared_bytes is not None:
             receiver.reservation.expect(source.declared_bytes - receiver.received_bytes)
@@ -215,7 +217,11 @@ class Attempts:
         is_first = not self._sources.current and not self._is_pieced
         self.etag = source.etag if is_first and is_strong(source.etag) else None
         self._subscribers.change_attempt(offset=source.offset)
-        self._subscribers.change(phase=Phase.PULLING, expected_bytes=source.declared_bytes)
+        self._subscribers.change(
+            phase=Phase.PULLING,
+            expected_bytes=source.declared_bytes,
+            length_verified=source.length_verified,
+        )
 
     def _use(self, connections: int) -> None:
         if connections > self._subscribers.attempts[-1].connections:

@@ -263,6 +263,7 @@ class Uploads:
                 max_bytes=self._context.settings().size.max_bytes,
             ),
             state=State.QUEUED,
+            length_verified=True,  # A request without a length, or the end of its chunks, has no body.
             owns_image=False,
             request_id=request_id,
             created_at=now,

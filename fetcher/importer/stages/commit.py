@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +12,7 @@ import structlog
 
 from fetcher.config import Settings
 from fetcher.crash import reach
-from fetcher.errors import Cancelled, Failure
+from fetcher.errors import Cancelled, Failure, StoreFailed
 from fetcher.guards.network.address import TABLE_VERSION
 from fetcher.importer.context import ENGINE, Context
 from fetcher.importer.receive.receiver import Receiver
@@ -65,8 +66,17 @@ async def commit(
                 await context.index.upkeep.mark(blob.sha256, None, blob.created_at)
             return await settle(blob)
         finally:
-            if not await context.index.images.has_blob(blob.sha256):
-                await context.store.remove(blob.sha256)
+            with suppress(StoreFailed):  # The next start finds the file; what ended the import counts.
+                await remove_unneeded(context, blob.sha256)
+
+
+async def remove_unneeded(context: Context, sha256: str) -> bool:
+    """Remove a blob unless a row needs it; call it inside `holding(sha256)`. True when its file is gone.
+
+    Raises:
+        StoreFailed: The index cannot say for certain, so the file stays.
+    """
+    return await context.index.upkeep.disown(sha256) and await context.store.remove(sha256)
 
 
 async def announce(index: Index, running_imports: Sequence[RunningImport], blob: Blob) -> None:

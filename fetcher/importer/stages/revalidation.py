@@ -75,7 +75,9 @@ class Reuse:
         try:
             digests, verdict = await self._judge(blob, subscribers, promises)
         except StoreFailed as failure:
-            await mark_blob(self._context, blob.sha256, fault_of(failure), inode)
+            fault = fault_of(failure)
+            if fault is not None:
+                await mark_blob(self._context, blob.sha256, fault, inode)
             return []
         if digests["sha256"] != blob.sha256:
             await mark_blob(self._context, blob.sha256, "rotten", inode)

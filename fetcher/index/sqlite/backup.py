@@ -23,6 +23,9 @@ def copy_index(path: Path, target: Path) -> list[str]:
             source.execute("PRAGMA query_only = ON")
             source.backup(copy)
             copy.execute("PRAGMA journal_mode = DELETE")
+            # A note says what the store's folder may hold now. Beside other blobs, or later, it is false.
+            copy.execute("DELETE FROM loose_files")
+            copy.commit()
             return [row[0] for row in copy.execute("SELECT sha256 FROM blobs ORDER BY sha256")]
     except sqlite3.Error as error:
         raise StoreFailed(reason=f"index: {error}") from error
@@ -37,4 +40,4 @@ def leave_out(target: Path, gone: Iterable[str]) -> None:
             copy.execute(staged, [sha256])
             copy.execute("DELETE FROM images WHERE sha256 = ?", [sha256])
             copy.execute("DELETE FROM blobs WHERE sha256 = ?", [sha256])
-            copy.execute("DELETE FROM loose_files WHERE sha256 = ?", [sha256])
+            copy.execute("DELETE FROM loose_files WHERE sha256 = ?", [sha256])  # The deletion noted it.

@@ -15,12 +15,15 @@ from sqlite_utils.db import Database
 
 from fetcher.crash import reach
 from fetcher.errors import StoreFailed
+from fetcher.index.sqlite.soundness import RESTORE, check_file, find_damage, missing_parts
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 BUSY_MILLISECONDS = 5_000
 MOST_IN_ONE_COMMIT = 256
+CHECK_SECONDS = 1.0  # How long a start looks for damage; upkeep sees to what is left.
+MOST_NAMED = 5
 WAL_BYTES = 67_108_864  # What the log is cut back to after a burst.
 # The log still holds what was deleted, secrets of imports that have ended among it: it is emptied after a
 # second in which nobody writes, and under a steady load once a minute.
@@ -51,6 +54,11 @@ class Connection:
         migrate: Brings a connection's schema up to date.
         check: Asked at the end of every write, inside its transaction; what it raises takes the write back.
         readers: How many threads read at once.
+
+    Attributes:
+        is_in_doubt: A COMMIT reported an error and none has gone well since: what it wrote may be on the
+            disk, for the next start to find.
+        is_checked: All pages were found whole when it was opened; a large file takes longer than a start may.
     """
 
     def __init__(
@@ -66,7 +74,8 @@ class Connection:
         self._reader_dbs: list[Database] = []
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="index-reader")
         self._writer = threading.Thread(target=self._write_all, name="index-writer", daemon=True)
-        self._failed: BaseException | None = None
+        self.is_in_doubt = False
+        self.is_checked = False
         self._log_since: float | None = None
 
     async def open(self) -> None:
@@ -137,14 +146,11 @@ class Connection:
     def _write_all(self) -> None:
         try:
             db = self._connect()
-            db.enable_wal()
-            db.execute("PRAGMA synchronous = FULL")
-            db.execute("PRAGMA secure_delete = ON")
-            db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
-            self._migrate(db)
-            if self._check is not None:
-                self._check.prepare(db)
-        except sqlite3.Error as error:
+            self._open(db)
+        except StoreFailed as failure:
+            self._refuse_all(failure)
+            return
+        except Exception as error:  # noqa: BLE001 - whoever waits for the index is told, whatever it is
             self._refuse_all(StoreFailed(reason=f"index {self._path.name}: {error}"))
             return
         while True:
@@ -155,6 +161,43 @@ class Connection:
             if None in batch:
                 db.conn.close()
                 return
+
+    def _open(self, db: Database) -> None:
+        """Look at the file before anything is written to it, then bring it up to date.
+
+        Raises:
+            StoreFailed: It is damaged, or not ours to change.
+        """
+        damage = find_damage(db, CHECK_SECONDS)
+        if damage:
+            raise StoreFailed(reason=f"the index is damaged ({damage[0]}): {RESTORE}")
+        self.is_checked = damage is not None
+        self._migrate(db)
+        missing = missing_parts(db, self._migrate)
+        if missing:
+            raise StoreFailed(reason=f"the index has lost {', '.join(missing[:MOST_NAMED])}: {RESTORE}")
+        db.enable_wal()
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA secure_delete = ON")
+        db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
+        if self._check is not None:
+            self._check.prepare(db)
+
+    async def probe(self) -> None:
+        """Write a page, durably, that says what it said before.
+
+        Raises:
+            StoreFailed: The index cannot be written.
+        """
+        await self.write(_touch)
+
+    def check_file(self, seconds: float | None = None) -> list[str]:
+        """Return what is wrong with the file's pages; blocks for as long as it takes to see them all.
+
+        Raises:
+            StoreFailed: It cannot be read now.
+        """
+        return check_file(self._path, seconds)
 
     def _next_batch(self) -> list[tuple[Callable[[Database], Any], Future[Any]] | None]:
         batch: list[tuple[Callable[[Database], Any], Future[Any]] | None] = []
@@ -189,7 +232,7 @@ class Connection:
                 except Exception as error:  # noqa: BLE001 - goes to the caller, whose work it was
                     future.set_exception(error)
             reach("index.worked")
-            db.execute("COMMIT")
+            self._seal(db)
             reach("index.committed")
         except sqlite3.Error as error:
             with suppress(sqlite3.Error):
@@ -198,6 +241,17 @@ class Connection:
             return
         for future, result in done:
             future.set_result(result)
+
+    def _seal(self, db: Database) -> None:
+        """Commit; after a COMMIT in doubt, something is written in any case, to take its place in the log."""
+        try:
+            if self.is_in_doubt:
+                _touch(db)
+            db.execute("COMMIT")
+        except sqlite3.Error:
+            self.is_in_doubt = True
+            raise
+        self.is_in_doubt = False
 
     def _begin(self, batch: list[tuple[Callable[[Database], Any], Future[Any]]], db: Database) -> bool:
         """Open the transaction; a locked or unusable file is so for all of the batch, and said once."""
@@ -232,3 +286,9 @@ class Connection:
     def _refuse_all(self, failure: StoreFailed) -> None:
         while (job := self._jobs.get()) is not None:
             job[1].set_exception(failure)
+
+
+def _touch(db: Database) -> None:
+    """Write a page without changing what it says."""
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    db.execute(f"PRAGMA user_version = {version}")

@@ -8,6 +8,7 @@ import msgspec
 from sqlite_utils.db import Database
 
 from fetcher.errors import Conflict, IdempotencyMismatch, QueueFull, UnknownImport
+from fetcher.index.audit import note
 from fetcher.index.sqlite import scope
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.images import insert_image, keep_blob
@@ -94,7 +95,7 @@ class ImportRecords:
 
     async def unfinished(self) -> list[Import]:
         """All imports that have not ended, oldest first: what a start takes up again."""
-        return await self._connection.read(_unfinished)
+        return await self._connection.read(unfinished)
 
     async def requeue(self, import_id: str, now: datetime) -> int:
         """Put an import that a stopped process left behind back into the queue; returns its new claim."""
@@ -118,7 +119,7 @@ class ImportRecords:
 
     async def end(self, record: Import, detail: dict[str, Any]) -> bool:
         """End an import without an image; `detail` is for the audit trail only."""
-        return self._tell(await self._connection.write(_end, record, detail), record)
+        return self._tell(await self._connection.write(end, record, detail), record)
 
     async def cancel(self, import_id: str, actor: Actor, verdict: Verdict, now: datetime) -> Import:
         """End an import because its owner says so; from here on its run can change nothing.
@@ -144,7 +145,10 @@ class ImportRecords:
         return await self._connection.read(_provenance, import_id, scope.own_imports(actor))
 
     async def forget(self, before: datetime, *, most: int = 1000) -> int:
-        """Drop imports that ended before a moment; images and their provenance stay."""
+        """Drop imports that ended before a moment; images and their provenance stay.
+
+        So does a record that would answer a repeated request, or that a receiver has yet to be told of.
+        """
         return await self._connection.write(_forget, before, most)
 
     async def counts(self) -> dict[str, int]:
@@ -159,6 +163,7 @@ class ImportRecords:
 
 # What bytes are fetched by; a body that is sent gets its answer on the spot.
 PULLS = ("web-download", "glance-download")
+LENGTH_VERIFIED = "length_verified"
 FAILED_IMPORT = "os_glance_failed_import"
 FILTERS = ("state", "code", "method", "image_id", "user_id")
 
@@ -233,7 +238,8 @@ def _of_image(db: Database, image_id: str, condition: scope.Condition) -> list[I
     return [to_import(row) for row in select(db, sql, {"image_id": image_id, **arguments})]
 
 
-def _unfinished(db: Database) -> list[Import]:
+def unfinished(db: Database) -> list[Import]:
+    """Read all imports that have not ended, oldest first."""
     rows = select(db, "SELECT * FROM imports WHERE ended_at IS NULL ORDER BY created_at, id")
     return [to_import(row) for row in rows]
 
@@ -272,6 +278,8 @@ def _activate(db: Database, record: Import, blob: Blob, image: Image, provenance
     give_blob(db, image, blob)
     if record.submission.remote is not None:
         _add_properties(db, image.id, record.submission.properties)
+    if record.length_verified is False:
+        _add_properties(db, image.id, {LENGTH_VERIFIED: "false"})
     keep_story(db, record, provenance)
     drop_secrets(db, record.id)
     note(db, "activated", record, {"sha256": blob.sha256, "size": blob.size})
@@ -313,7 +321,8 @@ def keep_story(db: Database, record: Import, provenance: dict[str, Any]) -> None
     db.execute(story, [record.image_id, record.id, to_json(provenance)])
 
 
-def _end(db: Database, record: Import, detail: dict[str, Any]) -> bool:
+def end(db: Database, record: Import, detail: dict[str, Any]) -> bool:
+    """End an import without an image; False when it lost its claim or has ended."""
     if not update(db, record):
         return False
     _release_image(db, record)
@@ -381,29 +390,13 @@ def _provenance(db: Database, import_id: str, condition: scope.Condition) -> dic
 
 def _forget(db: Database, before: datetime, most: int) -> int:
     sql = """DELETE FROM imports WHERE id IN
-             (SELECT id FROM imports WHERE ended_at IS NOT NULL AND ended_at < ? LIMIT ?)"""
+             (SELECT id FROM imports WHERE ended_at IS NOT NULL AND ended_at < ?
+              AND NOT EXISTS (SELECT 1 FROM notices WHERE import_id = imports.id)
+              AND NOT EXISTS (SELECT 1 FROM idempotency_keys WHERE import_id = imports.id)
+              LIMIT ?)"""
     return db.execute(sql, [to_text(before), most]).rowcount
 
 
 def _counts(db: Database) -> dict[str, int]:
     rows = select(db, "SELECT state, count(*) AS n FROM imports WHERE ended_at IS NULL GROUP BY state")
     return {row["state"]: row["n"] for row in rows}
-
-
-def note(db: Database, action: str, record: Import, detail: dict[str, Any]) -> None:
-    """Add a line to the audit trail."""
-    insert(
-        db,
-        "audit",
-        {
-            "at": to_text(record.updated_at),
-            "project_id": record.project_id,
-            "user_id": record.user_id,
-            "action": action,
-            "import_id": record.id,
-            "image_id": record.image_id,
-            "url": record.submission.url,
-            "code": record.verdict.code if record.verdict else None,
-            "detail": to_json(detail),
-        },
-    )

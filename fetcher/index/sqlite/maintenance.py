@@ -1,15 +1,19 @@
 """What the index knows for the store's upkeep: blobs to read again, loose files, what is old."""
 
+import asyncio
+import sqlite3
 from datetime import datetime
 from typing import Any
 
 import msgspec
 from sqlite_utils.db import Database
 
-from fetcher.errors import BytesDamaged
+from fetcher.errors import BytesDamaged, StoreFailed
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.rows import select, to_text
+from fetcher.index.sqlite.schema import migrate, migrations
 from fetcher.index.sqlite.schema_maintenance import COUNTED
+from fetcher.index.sqlite.soundness import check_version, is_passing, missing_parts
 
 MOST_NAMED = 10
 
@@ -34,13 +38,28 @@ class MaintenanceRecords:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def loose(self, before: datetime | None = None) -> list[str]:
-        """Blobs whose file may be there without a row, but for those that an import is committing."""
+    async def loose(self, before: datetime | None = None) -> list[tuple[str, datetime]]:
+        """Return blobs whose file may be there without a row, and since when; none in a commit."""
         return await self._connection.read(_loose, to_text(before))
 
     async def is_loose(self, sha256: str) -> bool:
         """Whether a file is about to get its row, or has just lost it."""
         return await self._connection.read(_is_loose, sha256)
+
+    async def disown(self, sha256: str) -> bool:
+        """Confirm that no row needs a blob; False where one does.
+
+        A read is not enough after a COMMIT that reported an error: it may have
+        reached the disk all the same, and a start would then find its rows. A
+        later COMMIT that goes well takes the place of what is in doubt.
+
+        Raises:
+            StoreFailed: Nothing can be written, so nothing is certain: leave the file to the next start.
+
+        Source: https://www.sqlite.org/walformat.html, section 2.5, and `sqlite3WalUndo`.
+        """
+        run = self._connection.write if self._connection.is_in_doubt else self._connection.read
+        return await run(_find, sha256) is None
 
     async def settle(self, sha256: str) -> None:
         """Forget a loose file: it is gone, or has a row."""
@@ -106,13 +125,31 @@ class MaintenanceRecords:
         """Count all usage anew."""
         await self._connection.write(_recount)
 
+    @property
+    def is_checked(self) -> bool:
+        """Whether a start had the time to look at all pages of the index."""
+        return self._connection.is_checked
+
+    async def probe(self, seconds: float) -> list[str]:
+        """Write a page, and look at pages for a moment; what is wrong with them is returned.
+
+        Raises:
+            StoreFailed: The index cannot be read or written.
+        """
+        await self._connection.probe()
+        return await asyncio.to_thread(self._connection.check_file, seconds)
+
+    async def damage(self) -> list[str]:
+        """Return what is wrong with the pages of the index; beside everything else, however long it takes.
+
+        Raises:
+            StoreFailed: It cannot be read now.
+        """
+        return await asyncio.to_thread(self._connection.check_file)
+
     async def complaints(self) -> list[str]:
         """What SQLite itself finds wrong with the file: broken pages, dangling references."""
         return await self._connection.read(_complaints)
-
-    async def unfinished_ids(self) -> set[str]:
-        """The ids of all imports that have not ended."""
-        return await self._connection.read(_unfinished_ids)
 
 
 BLOB = "SELECT sha256, size, fault, note FROM blobs"
@@ -122,12 +159,12 @@ def _blobs(db: Database, sql: str, arguments: list[Any]) -> list[BlobState]:
     return [msgspec.convert(row, BlobState) for row in select(db, sql, arguments)]
 
 
-def _loose(db: Database, before: str | None) -> list[str]:
-    sql = """SELECT sha256 FROM loose_files WHERE (:before IS NULL OR noted_at < :before)
+def _loose(db: Database, before: str | None) -> list[tuple[str, datetime]]:
+    sql = """SELECT sha256, noted_at FROM loose_files WHERE (:before IS NULL OR noted_at < :before)
              AND sha256 NOT IN (SELECT json_extract(digests, '$.sha256') FROM imports
                  WHERE ended_at IS NULL AND phase = 'committing'
                  AND json_extract(digests, '$.sha256') IS NOT NULL)"""
-    return [row[0] for row in db.execute(sql, {"before": before})]
+    return [(row[0], datetime.fromisoformat(row[1])) for row in db.execute(sql, {"before": before})]
 
 
 def _is_loose(db: Database, sha256: str) -> bool:
@@ -211,11 +248,16 @@ def _recount(db: Database) -> None:
 
 
 def _complaints(db: Database) -> list[str]:
-    found = [row[0] for row in db.execute("PRAGMA integrity_check(20)") if row[0] != "ok"]
-    return found + [
-        f"{row[0]} refers to a missing {row[2]}" for row in db.execute("PRAGMA foreign_key_check")
-    ]
-
-
-def _unfinished_ids(db: Database) -> set[str]:
-    return {row[0] for row in db.execute("SELECT id FROM imports WHERE ended_at IS NULL")}
+    try:
+        check_version(db, migrations)
+        is_current = not migrations.pending(db)  # The next start brings an earlier version up to date.
+        lost = [f"{part} is missing" for part in missing_parts(db, migrate)] if is_current else []
+        found = [row[0] for row in db.execute("PRAGMA integrity_check(20)") if row[0] != "ok"]
+        dangling = db.execute("PRAGMA foreign_key_check").fetchall()
+    except sqlite3.DatabaseError as error:
+        if is_passing(error):
+            raise
+        return [str(error)]
+    except StoreFailed as failure:
+        return [failure.reason]
+    return [*lost, *found, *(f"{row[0]} refers to a missing {row[2]}" for row in dangling)]

@@ -6,8 +6,8 @@ from datetime import datetime
 import msgspec
 from sqlite_utils.db import Database
 
+from fetcher.index.audit import note
 from fetcher.index.sqlite.connection import Connection
-from fetcher.index.sqlite.imports import note
 from fetcher.index.sqlite.rows import select, to_json, to_moment, to_text
 from fetcher.index.sqlite.webhook_targets import WebhookTarget
 from fetcher.model import Import, Notice

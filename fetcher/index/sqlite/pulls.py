@@ -81,6 +81,10 @@ class PullRecords:
         """Forget a pull that has ended."""
         await self._connection.write(_drop, pull_id)
 
+    async def drop_all(self, pull_ids: Sequence[str]) -> None:
+        """Forget several pulls, in one transaction."""
+        await self._connection.write(_drop_all, pull_ids)
+
     async def unfinished(self) -> list[ResumeState]:
         """All pulls that an earlier process left."""
         return await self._connection.read(_unfinished)
@@ -104,6 +108,11 @@ def _keep(db: Database, resume_state: ResumeState) -> None:
 
 def _drop(db: Database, pull_id: str) -> None:
     db.execute("DELETE FROM pulls WHERE id = ?", [pull_id])
+
+
+def _drop_all(db: Database, pull_ids: Sequence[str]) -> None:
+    for pull_id in pull_ids:
+        _drop(db, pull_id)
 
 
 def _unfinished(db: Database) -> list[ResumeState]:

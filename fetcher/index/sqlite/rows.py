@@ -90,6 +90,7 @@ def progress_columns(record: Import) -> dict[str, Any]:
         "format": to_json(record.format),
         "digests": to_json(record.digests),
         "verified_by": record.verified_by,
+        "length_verified": None if record.length_verified is None else int(record.length_verified),
         "verdict": to_json(record.verdict),
         "started_at": to_text(record.started_at),
         "updated_at": to_text(record.updated_at),
@@ -103,6 +104,7 @@ def to_import(row: Row) -> Import:
     return Import(
         **plain,
         owns_image=bool(row["owns_image"]),
+        length_verified=None if row["length_verified"] is None else bool(row["length_verified"]),
         state=msgspec.convert(row["state"], Import.__annotations__["state"]),
         phase=msgspec.convert(row["phase"], Import.__annotations__["phase"]),
         submission=msgspec.json.decode(row["submission"], type=Submission),

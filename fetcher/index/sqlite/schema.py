@@ -5,13 +5,19 @@ from sqlite_utils.migrations import Migrations
 
 from fetcher.index.sqlite.metadefs_schema import METADEFS
 from fetcher.index.sqlite.schema_maintenance import BOUNDS, FOURTH
+from fetcher.index.sqlite.soundness import check_version
 from fetcher.index.sqlite.webhook_targets import SIXTH
 
 migrations = Migrations("glance-fetcher")
 
 
 def migrate(db: Database) -> None:
-    """Bring a file of any earlier version up to date."""
+    """Bring a file of any earlier version up to date.
+
+    Raises:
+        StoreFailed: It is no index of ours, or a later version's.
+    """
+    check_version(db, migrations)
     migrations.apply(db)
 
 
@@ -264,3 +270,9 @@ CREATE INDEX remembered_urls_by_age ON remembered_urls (at)
 def m0006_signatures(db: Database) -> None:
     """Where the signature on a checksum file is."""
     db.execute("ALTER TABLE import_secrets ADD COLUMN checksum_signature_url TEXT")
+
+
+@migrations()
+def m0008_length_verified(db: Database) -> None:
+    """Whether a source said where its body ends."""
+    db.execute("ALTER TABLE imports ADD COLUMN length_verified INTEGER")

@@ -3,7 +3,7 @@
 import msgspec
 from sqlite_utils.db import Database
 
-from fetcher.index.sqlite.rows import insert, select, to_json
+from fetcher.index.sqlite.rows import Row, insert, select, to_json
 
 
 class Secrets(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +39,11 @@ def keep_secrets(db: Database, import_id: str, secrets: Secrets) -> None:
 
 def load_secrets(db: Database, import_id: str) -> Secrets:
     """Read the secrets of an import that has not ended."""
-    row = next(iter(select(db, "SELECT * FROM import_secrets WHERE import_id = ?", [import_id])))
+    return to_secrets(next(iter(select(db, "SELECT * FROM import_secrets WHERE import_id = ?", [import_id]))))
+
+
+def to_secrets(row: Row) -> Secrets:
+    """Read secrets back from their row."""
     return Secrets(
         url=row["url"],
         headers=msgspec.json.decode(row["headers"], type=dict[str, str]),

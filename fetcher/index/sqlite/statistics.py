@@ -108,6 +108,10 @@ class Statistics:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
+    async def last_code(self, since: datetime) -> str | None:
+        """Return how the last import ended; None when none has since then."""
+        return await self._connection.read(_last_code, since)
+
     async def usage(self, *, limit: int = 100) -> list[Usage]:
         """What each project holds, the largest first."""
         return await self._connection.read(_usage, limit)
@@ -229,3 +233,10 @@ def _find_images(db: Database, actor: Actor, search: ImageSearch) -> list[Image]
         arguments |= {"created_at": start["created_at"], "marker": search.marker}
     order = "ORDER BY images.created_at DESC, images.id DESC LIMIT :limit"
     return load_images(db, list(select(db, f"{SELECT} WHERE {where} {order}", arguments)))
+
+
+def _last_code(db: Database, since: datetime) -> str | None:
+    sql = (
+        "SELECT code FROM imports WHERE ended_at IS NOT NULL AND ended_at > ? ORDER BY ended_at DESC LIMIT 1"
+    )
+    return next((row[0] for row in db.execute(sql, [to_text(since)])), None)

@@ -1,7 +1,10 @@
 """The few things that the store asks of a file system: a seam where a test makes them fail."""
 
+import errno
 import os
 from pathlib import Path
+
+from fetcher.model import BLOCK_BYTES
 
 
 class Disk:
@@ -10,6 +13,10 @@ class Disk:
     def open(self, path: Path, flags: int) -> int:
         """Open a file for this user only; links are not followed."""
         return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+    def open_to_read(self, path: Path) -> int:
+        """Open a blob for reading."""
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
     def write(self, descriptor: int, piece: memoryview, offset: int) -> int:
         """Write some of a piece at an offset; how much is returned."""
@@ -45,6 +52,28 @@ class Disk:
     def unlink(self, path: Path) -> None:
         """Remove a name; one that is gone already is fine."""
         path.unlink(missing_ok=True)
+
+    def probe(self, folder: Path) -> None:
+        """Write a page to a file without a name, and make it durable.
+
+        Raises:
+            OSError: The file system refuses, is full or read-only; or no descriptor is left.
+
+        Source: open(2), O_TMPFILE; a file system without it is probed by a name that is removed again.
+        """
+        try:
+            descriptor = self.open(folder, os.O_WRONLY | os.O_TMPFILE)
+        except OSError as error:
+            if error.errno not in {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL}:
+                raise
+            path = folder / ".probe"
+            descriptor = self.open(path, os.O_WRONLY | os.O_CREAT)
+            self.unlink(path)
+        try:
+            self.write(descriptor, memoryview(bytes(BLOCK_BYTES)), 0)
+            self.sync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def room(self, path: Path) -> tuple[int, int]:
         """How many bytes are free for us, and how many the file system has in all."""

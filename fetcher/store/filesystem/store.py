@@ -5,9 +5,10 @@ import fcntl
 import io
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 from weakref import WeakValueDictionary
@@ -16,15 +17,19 @@ from aiofiles.threadpool import wrap
 
 from fetcher.crash import reach
 from fetcher.errors import StoreFailed, StoreFull
+from fetcher.store.adoption import adopt
+from fetcher.store.filesystem.ballast import Ballast
 from fetcher.store.filesystem.disk import DISK, Disk
 from fetcher.store.filesystem.opening import opened
 from fetcher.store.filesystem.reservation import Reservation
-from fetcher.store.filesystem.staged import Staged, mark_of, reopen, translate
+from fetcher.store.filesystem.staged import Staged, is_in_use, mark_of, reopen, translate
+from fetcher.store.obstacles import obstacles
 
 __all__ = ["Reservation", "Store"]
 
 R = TypeVar("R")
 
+FULL_BYTES = 1_048_576  # Less than this, and the index cannot be relied on to find room for a write.
 READ_BYTES = 1_048_576
 
 
@@ -40,10 +45,17 @@ class Store:
         reserve: Given the size of the file system in bytes, how many must stay free.
         disk: What the file system can do; a test has it fail.
         is_direct: Whether large pieces are written past the page cache.
+        ballast_bytes: Held to be given up when a deletion finds the disk full.
     """
 
     def __init__(
-        self, folder: Path, *, reserve: Callable[[int], int], disk: Disk = DISK, is_direct: bool = True
+        self,
+        folder: Path,
+        *,
+        reserve: Callable[[int], int],
+        disk: Disk = DISK,
+        is_direct: bool = True,
+        ballast_bytes: int = 0,
     ) -> None:
         self.folder = folder
         self.staging = folder / "staging"
@@ -56,6 +68,7 @@ class Store:
         self._promised = 0
         self._promised_to: Counter[str] = Counter()
         self._lock = -1
+        self._ballast = Ballast(folder / "ballast", ballast_bytes, disk)
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="store")
         self._digest_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -158,29 +171,52 @@ class Store:
         async with lock:
             yield
 
-    async def remove(self, sha256: str) -> None:
+    async def remove(self, sha256: str) -> bool:
         """Remove bytes that no row needs; call it inside `holding(sha256)`. Open readers go on.
 
-        A name that the file system does not let go of is kept in `leftovers`.
+        Returns:
+            False where the file system does not let go of the name, which is kept in `leftovers`.
         """
         path = self.blob_path(sha256)
         reach("store.removing")
         await self._run("remove", lambda: self._remove(lambda: self._disk.unlink(path), path))
         reach("store.removed")
+        return path not in self.leftovers
 
     def size(self, sha256: str) -> int | None:
-        """How long the file is; None when there is none."""
-        try:
-            return self.blob_path(sha256).stat().st_size
-        except OSError:
-            return None
+        """Return how long a blob's file is; None when there is none.
+
+        Raises:
+            StoreFailed: The file system does not say.
+        """
+        found = self._stat(sha256)
+        return None if found is None else found.st_size
 
     def inode(self, sha256: str) -> int | None:
-        """Which file holds the bytes now: another one after they were replaced; None when there is none."""
+        """Return which file holds the bytes: another one after they were replaced; None when there is none.
+
+        Raises:
+            StoreFailed: The file system does not say.
+        """
+        found = self._stat(sha256)
+        return None if found is None else found.st_ino
+
+    def written_at(self, sha256: str) -> datetime | None:
+        """Return when a blob's file was last written to; None when there is none.
+
+        Raises:
+            StoreFailed: The file system does not say.
+        """
+        found = self._stat(sha256)
+        return None if found is None else datetime.fromtimestamp(found.st_mtime, UTC)
+
+    def _stat(self, sha256: str) -> os.stat_result | None:
         try:
-            return self.blob_path(sha256).stat().st_ino
-        except OSError:
+            return self.blob_path(sha256).stat()
+        except FileNotFoundError:
             return None
+        except OSError as error:
+            raise translate(error, "stat") from error
 
     def blob_path(self, sha256: str) -> Path:
         """Where bytes with this digest lie, or would."""
@@ -193,7 +229,7 @@ class Store:
             StoreFailed: The bytes are not there or cannot be read.
         """
         path = self.blob_path(sha256)
-        raw = await opened(self._run("read", lambda: path.open("rb", buffering=0)), io.FileIO.close)
+        raw = await opened(self._run("read", lambda: self._open_to_read(path)), io.FileIO.close)
         try:
             file = wrap(raw, executor=self._pool)
             raw.seek(offset)
@@ -211,6 +247,9 @@ class Store:
             raise translate(error, "read") from error
         finally:
             raw.close()
+
+    def _open_to_read(self, path: Path) -> io.FileIO:
+        return io.FileIO(self._disk.open_to_read(path))
 
     async def discard(self, staged: Staged) -> None:
         """Remove a staged file; one that the file system does not let go of is kept in `leftovers`."""
@@ -236,15 +275,63 @@ class Store:
         """What lies in the staging area."""
         return await self._run("list", lambda: sorted(self.staging.iterdir()))
 
+    async def is_in_use(self, path: Path) -> bool:
+        """Return whether a process writes to a staged file at this moment."""
+        return await self._run("lock", lambda: is_in_use(path))
+
     async def blob_files(self) -> list[Path]:
         """Every file among the blobs, whatever it is called."""
         return await self._run(
             "list", lambda: sorted(path for path in self.blobs.rglob("*") if not path.is_dir())
         )
 
+    async def adopt(self, sha256: str, size: int, spare: Collection[str]) -> str | None:
+        """Find the whole body of an import that was cut off in its commit, and stage it again.
+
+        The body has its final name already, or still a name in staging that nobody
+        noted. The new name follows from the digest, so that a second crash changes
+        nothing. Whether the bytes are the right ones is for their reader to tell.
+
+        Args:
+            spare: Names in staging that belong to others.
+
+        Returns:
+            The name in staging; None where there is no such file.
+
+        Raises:
+            StoreFailed: The file system refused.
+        """
+        return await self._run(
+            "adopt", lambda: adopt(self.staging, self.blob_path(sha256), size, spare, self._disk)
+        )
+
     async def remove_staged(self, path: Path) -> None:
         """Remove a leftover of an earlier process."""
         await self._run("sweep", lambda: self._remove(lambda: self._disk.unlink(path), path))
+
+    async def obstacles(self, max_bytes: int) -> list[str]:
+        """Return each reason why an image of this size could not be written now; none names a path."""
+        try:
+            return await self._run(
+                "probe", lambda: obstacles(self.staging, self.blobs, max_bytes, self._disk)
+            )
+        except StoreFull:
+            return ["the store has no room"]
+        except StoreFailed as failure:
+            if isinstance(failure.__cause__, FileNotFoundError):
+                return ["the store's folders are gone"]
+            return ["the store cannot be written"]
+
+    async def make_ballast(self) -> None:
+        """Hold the room that deletions need on a full disk, if there is plenty now."""
+        await self._run("ballast", self._ballast.make)
+
+    async def give_up_ballast(self) -> bool:
+        """Free that room if the disk is full; False where it is not, or where none was held."""
+        return await self._run("ballast", lambda: self._is_full() and self._ballast.give_up())
+
+    def _is_full(self) -> bool:
+        return self._disk.room(self.folder)[0] < FULL_BYTES
 
     def free_bytes(self) -> int:
         """What may still be written: free space less the machine's reserve and what is promised.
