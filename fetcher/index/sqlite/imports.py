@@ -147,7 +147,7 @@ class ImportRecords:
     async def forget(self, before: datetime, *, most: int = 1000) -> int:
         """Drop imports that ended before a moment; images and their provenance stay.
 
-        So does a record that would answer a repeated request, or that a receiver has yet to be told of.
+        So does a record that a receiver has yet to be told of. Keys are gone by then: see `keep_idempotency_days`.
         """
         return await self._connection.write(_forget, before, most)
 
@@ -392,7 +392,6 @@ def _forget(db: Database, before: datetime, most: int) -> int:
     sql = """DELETE FROM imports WHERE id IN
              (SELECT id FROM imports WHERE ended_at IS NOT NULL AND ended_at < ?
               AND NOT EXISTS (SELECT 1 FROM notices WHERE import_id = imports.id)
-              AND NOT EXISTS (SELECT 1 FROM idempotency_keys WHERE import_id = imports.id)
               LIMIT ?)"""
     return db.execute(sql, [to_text(before), most]).rowcount
 
