@@ -147,7 +147,7 @@ class ImportRecords:
     async def forget(self, before: datetime, *, most: int = 1000) -> int:
         """Drop imports that ended before a moment; images and their provenance stay.
 
-        So does a record that a receiver has yet to be told of. Keys are gone by then: see `keep_idempotency_days`.
+        So does a record that a receiver has yet to be told of.
         """
         return await self._connection.write(_forget, before, most)
 
