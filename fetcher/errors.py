@@ -344,11 +344,9 @@ class ConversionFailed(Rejection):
     code = "conversion-failed"
     title = "The {format} image could not be converted to {target}: {reason}."
     advice = "Check the image with `qemu-img check`, or make it anew with `qemu-img convert`."
-    hidden = frozenset({"detail"})
     format: str
     target: str
     reason: str
-    detail: str = ""
 
 
 @dataclass(eq=False, kw_only=True)

@@ -122,4 +122,6 @@ def _check(ended: Ended, disk_format: str, target_format: str) -> None:
         reason = "it took more processor time or memory than its size allows, or was stopped"
     elif ended.has_crashed:
         reason = "qemu-img crashed on it, so it is malformed"
-    raise ConversionFailed(format=disk_format, target=target_format, reason=reason, detail=ended.errors)
+    failure = ConversionFailed(format=disk_format, target=target_format, reason=reason)
+    failure.add_note(ended.errors)
+    raise failure
