@@ -10,6 +10,9 @@ from fetcher.guards.stream.formats.naming import name_content as name_by_libmagi
 from fetcher.guards.stream.formats.policy import AMAZON, Policy
 from fetcher.model import FormatVerdict
 
+SKIMMED_UNITS = 256  # Of each chunk: a fraction of a millisecond.
+SLICE_UNITS = 4_096  # A few milliseconds, then others get their turn.
+
 
 class FormatGuard:
     """Refuses what is not the disk image it is said to be, or not safe to boot from.
@@ -66,6 +69,19 @@ class FormatGuard:
         if self._refusal is not None:
             raise self._refusal
         self._inspector.feed(chunk)
+
+    def skim(self, chunk: bytes) -> bool:
+        """Look at the next bytes as far as that is quick; return whether that is all of them.
+
+        Otherwise call `go_on`, in any thread, until nothing is left.
+        """
+        if self._refusal is not None:
+            raise self._refusal
+        return self._inspector.skim(chunk, SKIMMED_UNITS)
+
+    def go_on(self) -> bool:
+        """Look at a slice of what `skim` left; return whether nothing is left."""
+        return self._inspector.go_on(SLICE_UNITS)
 
     def finish(self) -> None:
         """Judge the whole, after the last byte."""

@@ -10,6 +10,8 @@ import zipfile
 import zlib
 from collections.abc import Callable
 
+import zstandard
+
 from tests.guards.stream.formats.build import MIB, cpio, iso, mbr, put, qcow2
 from tests.guards.stream.formats.hostile_ova import good_ova, ova
 
@@ -25,20 +27,20 @@ def pack_zip(content: bytes, method: int = zipfile.ZIP_DEFLATED, comment: bytes 
     return packed.getvalue()
 
 
-def zstd_frame(*blocks: tuple[int, bytes], descriptor: int = 0x20, rest: bytes = b"\5") -> bytes:
-    """Make a Zstandard frame of (kind, content); a single segment of 5 bytes unless said otherwise."""
+def zstd_frame(*blocks: tuple[int, bytes], descriptor: int = 0x60, rest: bytes = b"\0\3") -> bytes:
+    """Make a Zstandard frame of (kind, content); a single segment of 1,024 bytes unless said otherwise."""
     frame = b"\x28\xb5\x2f\xfd" + bytes([descriptor]) + rest
     for number, (kind, content) in enumerate(blocks):
-        size = len(content) if kind != 1 else 1000
+        size = len(content) if kind != 1 else 512
         frame += ((number == len(blocks) - 1) | kind << 1 | size << 3).to_bytes(3, "little") + content
     return frame
 
 
-def lz4_frame(*blocks: bytes, flags: int = 0x60, block: int = 0x40) -> bytes:
+def lz4_frame(*blocks: bytes, flags: int = 0x60, block: int = 0x40, checksum: bytes = b"") -> bytes:
     """Make an LZ4 frame of blocks that are kept as they are."""
     frame = b"\x04\x22\x4d\x18" + bytes([flags, block]) + b"\0"
     for content in blocks:
-        frame += struct.pack("<I", len(content) | 1 << 31) + content
+        frame += struct.pack("<I", len(content) | 1 << 31) + content + checksum
     return frame + bytes(4)
 
 
@@ -48,7 +50,10 @@ def sevenzip(content: bytes = b"content") -> bytes:
     return b"7z\xbc\xaf\x27\x1c\0\4" + struct.pack("<I", zlib.crc32(start)) + start + content
 
 
-HELLO = (0, b"hello")
+DISK = mbr(size=1024)
+HELLO = (0, DISK)
+LITERALS = b"\xf0\xff\xff\xff\xf4"  # The beginning of an LZ4 block of 1,024 literals.
+ZSTD_CHECKSUM = zstandard.ZstdCompressor(write_checksum=True).compress(DISK)[-4:]
 SKIPPED = struct.pack("<II", 0x184D2A53, 3) + b"xyz"
 PACKED: dict[str, Make] = {
     "gz-raw": lambda: gzip.compress(mbr()),
@@ -88,41 +93,42 @@ PACKED: dict[str, Make] = {
     "bz2-trailing": lambda: bz2.compress(NOISE) + b"x" * 20,
     "bz2-nothing": lambda: bz2.compress(b""),
     "zst-good": lambda: zstd_frame(HELLO),
-    "zst-frames": lambda: zstd_frame(HELLO) + SKIPPED + zstd_frame((1, b"x"), (0, b"hello")),
+    "zst-frames": lambda: zstd_frame(HELLO) + SKIPPED + zstd_frame((0, DISK[512:]), (1, b"x")),
     "zst-window": lambda: zstd_frame(HELLO, descriptor=0, rest=b"\x50"),
     "zst-no-size": lambda: zstd_frame(HELLO, descriptor=0, rest=b"\x48"),
-    "zst-checksum": lambda: zstd_frame(HELLO, descriptor=0x24) + b"abcd",
-    "zst-size-2-bytes": lambda: zstd_frame(HELLO, descriptor=0x60, rest=b"\0\0"),
+    "zst-checksum": lambda: zstd_frame(HELLO, descriptor=0x64) + ZSTD_CHECKSUM,
+    "zst-size-2-bytes": lambda: zstd_frame((0, DISK[:256]), descriptor=0x60, rest=b"\0\0"),
     "zst-window-over": lambda: zstd_frame(HELLO, descriptor=0, rest=b"\x90"),
     "zst-single-over": lambda: zstd_frame(HELLO, descriptor=0xE0, rest=struct.pack("<Q", 1 << 28)),
     "zst-virtual-2-tib": lambda: zstd_frame(
         HELLO, descriptor=0xC0, rest=b"\x50" + struct.pack("<Q", 2 << 40)
     ),
-    "zst-dictionary": lambda: zstd_frame(HELLO, descriptor=0x21, rest=b"\7\5"),
-    "zst-no-dictionary": lambda: zstd_frame(HELLO, descriptor=0x21, rest=b"\0\5"),
-    "zst-reserved-bit": lambda: zstd_frame(HELLO, descriptor=0x28),
+    "zst-dictionary": lambda: zstd_frame(HELLO, descriptor=0x61, rest=b"\7\0\3"),
+    "zst-no-dictionary": lambda: zstd_frame(HELLO, descriptor=0x61, rest=b"\0\0\3"),
+    "zst-reserved-bit": lambda: zstd_frame(HELLO, descriptor=0x68),
     "zst-reserved-block": lambda: zstd_frame((3, b"hello")),
     "zst-block-over": lambda: zstd_frame((0, bytes((1 << 17) + 1))),
     "zst-trailing": lambda: zstd_frame(HELLO) + b"xxxxxxxx",
     "zst-trailing-short": lambda: zstd_frame(HELLO) + b"x",
-    "zst-cut": lambda: zstd_frame((0, b"x"), (0, b"hello"))[:-2],
-    "zst-cut-block": lambda: zstd_frame((0, b"x"), (0, b"hello"))[:-6],
+    "zst-cut": lambda: zstd_frame((0, DISK[:512]), (0, DISK[512:]))[:-2],
+    "zst-cut-block": lambda: zstd_frame((0, DISK[:512]), (0, DISK[512:]))[:-514],
     "zst-cut-header": lambda: b"\x28\xb5\x2f\xfd",
     "zst-cut-size": lambda: b"\x28\xb5\x2f\xfd\xc0\x50",
     "zst-cut-skipped": lambda: zstd_frame(HELLO) + SKIPPED[:-1],
-    "lz4-good": lambda: lz4_frame(b"hello", b"world"),
+    "zst-dear": lambda: zstd_frame(*((1, b"\0"), (0, b"")) * 9_000),
+    "lz4-good": lambda: lz4_frame(DISK[:512], DISK[512:]),
     "lz4-sizes": lambda: (
-        put(lz4_frame(b"hello", flags=0x68), 6, b"\5\0\0\0\0\0\0\0\0")[:15] + lz4_frame(b"hello")[7:]
+        put(lz4_frame(DISK, flags=0x68), 6, b"\0\4\0\0\0\0\0\0\0")[:15] + lz4_frame(DISK)[7:]
     ),
-    "lz4-checksums": lambda: lz4_frame(flags=0x74) + b"abcd",
-    "lz4-frames": lambda: lz4_frame(b"hello") + SKIPPED + lz4_frame(b"world"),
-    "lz4-legacy": lambda: b"\x02\x21\x4c\x18" + struct.pack("<I", 5) + b"hello",
-    "lz4-dictionary": lambda: lz4_frame(b"hello", flags=0x61),
-    "lz4-version": lambda: lz4_frame(b"hello", flags=0xA0),
+    "lz4-checksums": lambda: lz4_frame(DISK, flags=0x74, checksum=b"abcd") + b"abcd",
+    "lz4-frames": lambda: lz4_frame(DISK) + SKIPPED + lz4_frame(DISK),
+    "lz4-legacy": lambda: b"\x02\x21\x4c\x18" + struct.pack("<I", 1029) + LITERALS + DISK,
+    "lz4-dictionary": lambda: lz4_frame(DISK, flags=0x61),
+    "lz4-version": lambda: lz4_frame(DISK, flags=0xA0),
     "lz4-block-over": lambda: lz4_frame(bytes(65_537)),
-    "lz4-trailing": lambda: lz4_frame(b"hello") + b"xxxx",
-    "lz4-cut": lambda: lz4_frame(b"hello")[:-6],
-    "lz4-cut-word": lambda: lz4_frame(b"hello")[:-2],
+    "lz4-trailing": lambda: lz4_frame(DISK) + b"xxxx",
+    "lz4-cut": lambda: lz4_frame(DISK)[:-6],
+    "lz4-cut-word": lambda: lz4_frame(DISK)[:-2],
     "lz4-legacy-cut": lambda: b"\x02\x21\x4c\x18" + struct.pack("<I", 5) + b"hell",
     "lz4-legacy-zero": lambda: b"\x02\x21\x4c\x18" + bytes(8),
     "zip-raw": lambda: pack_zip(mbr()),
