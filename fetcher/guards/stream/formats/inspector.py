@@ -7,8 +7,9 @@ from fetcher.guards.stream.formats import settlement
 from fetcher.guards.stream.formats.filesystem import find_btrfs
 from fetcher.guards.stream.formats.inspection import EMPTY, Inspection, describe
 from fetcher.guards.stream.formats.peek import OPENED, Start, note_mistake, unpack_start
+from fetcher.guards.stream.formats.pkzip import ZIP
 from fetcher.guards.stream.formats.registry import END_RECOGNISERS, RECOGNISERS
-from fetcher.guards.stream.formats.report import HEAD_BYTES, End, Finding, Report, Steps, Window
+from fetcher.guards.stream.formats.report import HEAD_BYTES, End, Finding, Report, Role, Steps, Window
 from fetcher.guards.stream.formats.stream import ALL, Reader, behind_head
 from fetcher.guards.stream.formats.work import TooDear, Work
 
@@ -23,6 +24,9 @@ TOO_DEAR = Finding(
     hint="Write the image anew with the usual options of its tool.",
 )
 
+
+NO_DISK = (Role.DOCUMENT, Role.ARCHIVE, None)
+"""What a ZIP archive may have beside its disk, so that its directory has to say what else there is."""
 
 # What is left of the head once it has been looked at: enough to name, in a refusal, what is none of ours.
 NAMED_BYTES = 4_096
@@ -108,18 +112,21 @@ class Inspector:
     def _read_on(self, report: Report) -> Steps:
         """Look into what is packed, then follow what lies behind the head."""
         report.work, report.announce = self._work, self._on_news
-        beginning = self.head
+        beginning, inside = self.head, None
         if report.kind.key in OPENED and not report.findings:
             start = Start()
             yield from self._behind(beginning, unpack_start(report, start))
             beginning = max(beginning, bytes(start.packed), key=len)
-            self._look_inside(report, start, beginning)
+            inside = self._look_inside(report, start, beginning)
+            if inside is not None and not (report.kind is ZIP and inside.role in NO_DISK):
+                self._inside = None if report.findings else inside
             self._on_news()
         if report.follow is not None and not report.findings:
             yield from self._behind(beginning, report.follow())
+            self._inside = None if report.findings else inside
             self._on_news()
 
-    def _look_inside(self, report: Report, start: Start, beginning: bytes) -> None:
+    def _look_inside(self, report: Report, start: Start, beginning: bytes) -> Inspection | None:
         """Judge what the beginning unpacks to, or say why it does not."""
         if (
             report.follow is not None
@@ -127,9 +134,11 @@ class Inspector:
             next(self._behind(beginning, report.follow()), None)
         if not report.findings:
             note_mistake(start, report)
-        if start.content and start.is_known and not report.findings:
-            self._inside = describe(*_settle(bytes(start.content)))
-            report.facts["inside"] = self._inside.name
+        if report.findings or not start.content or not start.is_known:
+            return None
+        inside = describe(*_settle(bytes(start.content)))
+        report.facts["inside"] = inside.name
+        return inside
 
     def _behind(self, beginning: bytes, steps: Steps) -> Steps:
         is_all = len(self.head) < HEAD_BYTES

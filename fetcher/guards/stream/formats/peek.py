@@ -11,19 +11,19 @@ import lzma
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from struct import Struct
+from functools import partial
 from typing import Any
 
 from backports import zstd
 
 from fetcher.guards.stream.formats.lz4 import Lz4Start
+from fetcher.guards.stream.formats.pkzip import DEFLATED, STORED
 from fetcher.guards.stream.formats.report import CUT_SHORT, HEAD_BYTES, Report, Steps, windows
+from fetcher.guards.stream.formats.zip_records import read_local
 
 MOST_PACKED_BYTES = 1 << 20
 MOST_MEMBERS = 16
 MOST_MEMORY_BYTES = 160 << 20  # A dictionary of 128 MiB, and what the decoder needs besides.
-ZIP_HEADER = Struct("<4sHHHHHIIIHH")
-ZIP_STORED, ZIP_DEFLATED, ZIP_ENCRYPTED = 0, 8, 1
 MISTAKES = (zlib.error, lzma.LZMAError, zstd.ZstdError, OSError, EOFError, ValueError)
 MOST_WINDOW_LOG = 27
 REPACK = "Pack the image anew, with the usual options of the tool."
@@ -31,12 +31,21 @@ SMALLER = "Pack the image anew with a smaller dictionary: `xz -9` or less."
 
 
 class _Stored:
-    """Unpacks what was stored as it is."""
+    """Unpacks what was stored as it is, so many bytes of it."""
 
-    eof, unused_data = False, b""
+    unused_data = b""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+
+    @property
+    def eof(self) -> bool:
+        return not self._left
 
     def decompress(self, packed: bytes, room: int, /) -> bytes:
-        return packed[:room]
+        content = packed[: min(room, self._left)]
+        self._left -= len(content)
+        return content
 
 
 def _gzip() -> Any:
@@ -62,7 +71,6 @@ DECODERS: dict[str, Callable[[], Any]] = {
     "zstd": _zstd,
     "lz4": Lz4Start,
 }
-ZIP_DECODERS: dict[int, Callable[[], Any]] = {ZIP_STORED: _Stored, ZIP_DEFLATED: _deflate}
 OPENED = frozenset({*DECODERS, "zip"})
 
 
@@ -138,12 +146,13 @@ class _Unpacker:
 
 
 def _open_zip(head: bytes) -> tuple[Callable[[], Any] | None, int]:
-    """Return the decoder of the first member, if there is one for it, and where its content begins."""
-    if len(head) < ZIP_HEADER.size or head[:4] != b"PK\3\4":
+    """Return what opens the first member, if something does, and where its content begins."""
+    local = read_local(head)
+    if local is None:
         return None, 0
-    _, _, flags, method, _, _, _, _, _, name, extra = ZIP_HEADER.unpack_from(head)
-    decoder = None if flags & ZIP_ENCRYPTED else ZIP_DECODERS.get(method)
-    return decoder, ZIP_HEADER.size + name + extra
+    if local.method == STORED:
+        return partial(_Stored, local.packed), local.length
+    return (_deflate if local.method == DEFLATED else None), local.length
 
 
 def note_mistake(start: Start, report: Report) -> None:

@@ -14,6 +14,7 @@ import zstandard
 
 from tests.guards.stream.formats.build import MIB, cpio, iso, mbr, put, qcow2
 from tests.guards.stream.formats.hostile_ova import good_ova, ova
+from tests.guards.stream.formats.zips import HIDDEN, Member, archive, with_zip64_end
 
 Make = Callable[[], bytes]
 NOISE = random.Random(7).randbytes(MIB)
@@ -140,6 +141,15 @@ PACKED: dict[str, Make] = {
     "zip-vmdk-text": lambda: pack_zip(b"#\nversion=1\n"),
     "zip-cut": lambda: pack_zip(NOISE)[:-10],
     "zip-directory-beyond": lambda: put(pack_zip(mbr()), len(pack_zip(mbr())) - 6, b"\xff\xff\xff\x7f"),
+    "zip-decoy-first": lambda: archive(Member(is_listed=False), Member(content=HIDDEN)),
+    "zip-reversed": lambda: archive(Member(name=b"a"), Member(name=b"b", content=HIDDEN), listed=(1, 0)),
+    "zip-folder": lambda: archive(Member(name=b"a/", content=b"", method=0), Member()),
+    "zip-encrypted": lambda: archive(Member(local={"flags": 1}, central={"flags": 1})),
+    "zip-header-damaged": lambda: archive(Member(local={"packed": 0xFFFF_FFFF})),
+    "zip-flag-in-one": lambda: archive(Member(local={"flags": 2})),
+    "zip-between": lambda: archive(Member(streamed=True, descriptor=b"")),
+    "zip-streamed": lambda: archive(Member(streamed=True)),
+    "zip-64": lambda: with_zip64_end(archive(Member(zip64=True))),
     "7z-good": sevenzip,
     "7z-cut": lambda: sevenzip()[:-1],
     "7z-trailing": lambda: sevenzip() + b"x",
