@@ -18,6 +18,7 @@ def format_guard(settings: Settings, submission: Submission) -> FormatGuard:
         max_bytes=submission.max_bytes,
         claimed_disk_format=submission.disk_format,
         claimed_container_format=submission.container_format,
+        is_upload=not submission.url,
     )
 
 

@@ -29,6 +29,7 @@ class FormatGuard:
         claimed_container_format: Likewise.
         name_content: Names what is none of ours, for messages; no verdict depends on it.
         max_bytes: What the import may hold; an image that has to be longer is refused at once.
+        is_upload: The bytes were sent, not pulled.
 
     Raises:
         EmptySource: From `finish`, without any byte.
@@ -50,6 +51,7 @@ class FormatGuard:
         claimed_container_format: str | None = None,
         name_content: Callable[[bytes], str | None] = name_by_libmagic,
         max_bytes: int | None = None,
+        is_upload: bool = False,
     ) -> None:
         self._policy = Policy(
             disk_formats=tuple(disk_formats),
@@ -59,6 +61,7 @@ class FormatGuard:
             container=claimed_container_format or _implied(claimed_disk_format),
             name_content=name_content,
             max_bytes=max_bytes,
+            is_upload=is_upload,
         )
         self._inspector = Inspector(self._judge)
         self._verdict: FormatVerdict | None = None

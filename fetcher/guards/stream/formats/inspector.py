@@ -104,7 +104,8 @@ class Inspector:
             found: list[Report] = []
             yield from find_btrfs(found)
             self._report, self._rivals = settlement.settle(found)
-        self._on_news()
+        if self._report is None or self._rivals or self._report.kind.key not in OPENED:
+            self._on_news()  # Of what is packed there is news when its beginning is unpacked.
         if self._report is not None and not self._rivals:
             yield from self._read_on(self._report)
         self.head = self.head[:NAMED_BYTES]
@@ -113,13 +114,14 @@ class Inspector:
         """Look into what is packed, then follow what lies behind the head."""
         report.work, report.announce = self._work, self._on_news
         beginning, inside = self.head, None
-        if report.kind.key in OPENED and not report.findings:
+        if report.kind.key in OPENED:
             start = Start()
-            yield from self._behind(beginning, unpack_start(report, start))
-            beginning = max(beginning, bytes(start.packed), key=len)
-            inside = self._look_inside(report, start, beginning)
+            if not report.findings:
+                yield from self._behind(beginning, unpack_start(report, start))
+                beginning = max(beginning, bytes(start.packed), key=len)
+                inside = self._look_inside(report, start, beginning)
             if inside is not None and not (report.kind is ZIP and inside.role in NO_DISK):
-                self._inside = None if report.findings else inside
+                self._inside = inside
             self._on_news()
         if report.follow is not None and not report.findings:
             yield from self._behind(beginning, report.follow())
@@ -128,9 +130,7 @@ class Inspector:
 
     def _look_inside(self, report: Report, start: Start, beginning: bytes) -> Inspection | None:
         """Judge what the beginning unpacks to, or say why it does not."""
-        if (
-            report.follow is not None
-        ):  # Its rules come first: they say more than that something does not unpack.
+        if report.follow is not None:  # Its rules come first, because they say more.
             next(self._behind(beginning, report.follow()), None)
         if not report.findings:
             note_mistake(start, report)

@@ -96,7 +96,7 @@ def read_central(directory: bytes) -> Entry | None:
 
 
 def _zip64(extra: bytes, wanted: int) -> tuple[list[int], bool]:
-    """Return the numbers of the ZIP64 field, and whether all fields are well-formed and it occurs as it may."""
+    """Return the numbers of the ZIP64 field, and whether it and the other fields are well-formed."""
     at, found = 0, []
     while at + EXTRA.size <= len(extra):
         kind, size = EXTRA.unpack_from(extra, at)

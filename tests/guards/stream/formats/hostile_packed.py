@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import zstandard
 
-from tests.guards.stream.formats.build import MIB, cpio, iso, mbr, put, qcow2
+from tests.guards.stream.formats.build import MIB, cpio, iso, kernel, mbr, put, qcow2
 from tests.guards.stream.formats.hostile_ova import good_ova, ova
 from tests.guards.stream.formats.zips import HIDDEN, Member, archive, with_zip64_end
 
@@ -70,6 +70,9 @@ PACKED: dict[str, Make] = {
     "gz-ova": lambda: gzip.compress(good_ova()),
     "gz-polyglot": lambda: gzip.compress(put(iso(), 0, qcow2()[:4096])),
     "gz-cpio": lambda: gzip.compress(cpio()),
+    "gz-kernel": lambda: gzip.compress(kernel()),
+    "gz-method-9": lambda: put(gzip.compress(mbr()), 2, b"\x09"),
+    "gz-two-bytes": lambda: b"\x1f\x8b",
     "gz-flags": lambda: b"\x1f\x8b\x08\xe0" + bytes(100),
     "gz-short": lambda: b"\x1f\x8b\x08\0",
     "gz-damaged": lambda: gzip.compress(mbr())[:20] + NOISE,
@@ -90,6 +93,7 @@ PACKED: dict[str, Make] = {
     "xz-virtual-2-tib": lambda: xz_index_of(2 << 40),
     "bz2-raw": lambda: bz2.compress(mbr()),
     "bz2-noise": lambda: bz2.compress(NOISE),
+    "bz2-no-block": lambda: b"BZh9" + NOISE,
     "bz2-cut": lambda: bz2.compress(NOISE)[:-4],
     "bz2-trailing": lambda: bz2.compress(NOISE) + b"x" * 20,
     "bz2-nothing": lambda: bz2.compress(b""),
@@ -116,6 +120,12 @@ PACKED: dict[str, Make] = {
     "zst-cut-header": lambda: b"\x28\xb5\x2f\xfd",
     "zst-cut-size": lambda: b"\x28\xb5\x2f\xfd\xc0\x50",
     "zst-cut-skipped": lambda: zstd_frame(HELLO) + SKIPPED[:-1],
+    "zst-qcow2": lambda: zstandard.compress(qcow2()),
+    "zst-zst": lambda: zstandard.compress(zstandard.compress(mbr())),
+    "zst-backing": lambda: zstandard.compress(HIDDEN),
+    "zst-nothing": lambda: zstandard.compress(b""),
+    "zst-skipped-only": lambda: SKIPPED * 3,
+    "lz4-backing": lambda: lz4_frame(HIDDEN),
     "zst-dear": lambda: zstd_frame(*((1, b"\0"), (0, b"")) * 9_000),
     "lz4-good": lambda: lz4_frame(DISK[:512], DISK[512:]),
     "lz4-sizes": lambda: (
