@@ -19,6 +19,7 @@ def format_guard(settings: Settings, submission: Submission, *, takes_encrypted:
         claimed_disk_format=submission.disk_format,
         claimed_container_format=submission.container_format,
         takes_encrypted=takes_encrypted,
+        is_upload=not submission.url,
     )
 
 
