@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -242,7 +242,8 @@ def serve(service: Service) -> int:
         timeout_keep_alive=30,
     )
     server = uvicorn.Server(config)
-    server.run(sockets=[listening])
+    with suppress(KeyboardInterrupt):  # Raised again after an orderly stop; there is nothing more to say.
+        server.run(sockets=[listening])
     return 0 if server.started else 1
 
 

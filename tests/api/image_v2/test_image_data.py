@@ -143,7 +143,7 @@ async def test_sent_bytes_pass_the_guards_of_a_pull(cloud: Cloud, name: str, way
 
 @pytest.mark.parametrize("way", ["file", "stage"])
 async def test_an_upload_of_nothing_is_an_image_of_no_bytes(cloud: Cloud, way: str) -> None:
-    """Nova makes the image of a volume-backed snapshot by sending no bytes: it becomes active, and is empty."""
+    """Nova makes the image of a volume-backed snapshot by sending no bytes: it is active, and empty."""
     image = await cloud.make(disk_format="raw", container_format="bare")
     path = f"/images/{image['id']}/{way}"
     await cloud.want(204, "alice", "PUT", path, data=b"", headers=OCTETS)
