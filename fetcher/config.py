@@ -67,6 +67,25 @@ class Server(Section, frozen=True, kw_only=True):
         return int(self.listen.rpartition(":")[2])
 
 
+class Inbound(Section, frozen=True, kw_only=True):
+    """How long clients may keep us waiting, and how many there may be."""
+
+    max_connections: Positive
+    max_connections_per_address: Positive
+    reserved_connections: Positive
+    proxies: list[Network]
+    head_seconds: Seconds
+    idle_seconds: Seconds
+    stall_seconds: Seconds
+    min_bytes_per_second: Positive
+    max_head_bytes: Annotated[int, Meta(ge=1024)]
+    max_head_fields: Positive
+    max_pipelined: Positive
+    max_descriptors: Annotated[int, Meta(ge=64)]
+    max_filter_values: Positive
+    statement_seconds: Seconds
+
+
 class Token(Section, frozen=True, kw_only=True):
     """A static token and whose it is.
 
@@ -370,6 +389,7 @@ class Settings(Section, frozen=True, kw_only=True):
     """All of `config.toml`, checked."""
 
     server: Server
+    inbound: Inbound
     auth: Auth
     keystone: Keystone
     image_api: ImageApi

@@ -17,10 +17,12 @@ from starlette.applications import Starlette
 
 from fetcher.api.app import build_app
 from fetcher.api.auth.identity import identifier, make_token
+from fetcher.api.inbound import InboundServer, places
 from fetcher.api.ops.metrics import Metrics
 from fetcher.api.services import Services
 from fetcher.api.submit.watch import Watch
 from fetcher.config import BadConfig, Settings, data_folder, load_settings
+from fetcher.descriptors import raise_limit
 from fetcher.errors import Failure
 from fetcher.importer import Context, Importer
 from fetcher.index import Index, Quota
@@ -163,6 +165,25 @@ def bind(settings: Settings) -> socket.socket:
     return listening
 
 
+def inbound_server(service: Service) -> InboundServer:
+    """The service behind a server whose clients have deadlines and places."""
+    settings = service.settings
+    shares = places(settings, raise_limit(settings.inbound.max_descriptors))
+    say = log.warning if shares.is_tight else log.info
+    say("start.descriptors", **shares._asdict())
+    config = uvicorn.Config(
+        service.app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws="none",
+        timeout_graceful_shutdown=int(settings.server.shutdown_seconds) + 1,
+        timeout_keep_alive=int(settings.inbound.idle_seconds)
+        + 2,  # Ours is exact; this one is a net below it.
+    )
+    return InboundServer(config, lambda: service.settings.inbound, shares.connections)
+
+
 def serve(service: Service) -> int:
     """Serve until a signal ends it; the answer is the exit code."""
     settings = service.settings
@@ -179,15 +200,7 @@ def serve(service: Service) -> int:
         file=sys.stderr,
         flush=True,
     )
-    config = uvicorn.Config(
-        service.app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=int(settings.server.shutdown_seconds) + 1,
-        timeout_keep_alive=30,
-    )
-    server = uvicorn.Server(config)
+    server = inbound_server(service)
     server.run(sockets=[listening])
     return 0 if server.started else 1
 

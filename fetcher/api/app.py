@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,12 +18,21 @@ from fetcher.api import image_v2 as v2
 from fetcher.api import page
 from fetcher.api.image_v2.faults import fault
 from fetcher.api.image_v2.versions import choices
+from fetcher.api.inbound.connection import CROWDED
 from fetcher.api.openapi import document as openapi
 from fetcher.api.ops import health, metrics
 from fetcher.api.problems import problem
+from fetcher.api.services import services_of
 from fetcher.api.submit import discovery, imports
 from fetcher.config import Settings, is_loopback
-from fetcher.errors import Failure, InternalFault, InvalidRequest, MethodNotAllowed, NotFound
+from fetcher.errors import (
+    Failure,
+    InternalFault,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    TooManyConnections,
+)
 
 log = structlog.get_logger()
 
@@ -36,6 +45,31 @@ def told(failure: Failure, request: Request) -> Response:
 async def root(request: Request) -> Response:
     """`GET /`: where everything begins; the page for browsers, the Image API's versions for programs."""
     return await (page.home if page.wants_page(request) else choices)(request)
+
+
+class Reserved:
+    """Keeps the last places for connections to admins, when all others are taken.
+
+    Who asks is known only when the request is there, so its connection has
+    such a place already; it is given back with the answer.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse a request on a reserved place, unless an admin makes it."""
+        if scope.get(CROWDED):
+            request = Request(scope, receive)
+            try:
+                actor = await services_of(request).identify(request)
+                failure: Failure | None = None if actor.is_admin else TooManyConnections()
+            except Failure as error:
+                failure = error
+            if failure is not None:
+                await told(failure, request)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
 
 class RequestContext:
@@ -104,6 +138,12 @@ async def _http_error(request: Request, error: Exception) -> Response:
     return answer
 
 
+async def _gone(request: Request, _error: Exception) -> Response:
+    """Answer nobody: the client hung up, or was given up, before its body was there."""
+    log.info("request.given_up", path=request.url.path)
+    return Response(status_code=400)
+
+
 async def _fault(request: Request, error: Exception) -> Response:
     log.error("request.fault", path=request.url.path, error=repr(error), exc_info=error)
     if page.wants_page(request) and request.url.path.startswith("/page/"):
@@ -128,8 +168,17 @@ def build_app(settings: Callable[[], Settings], lifespan: Any) -> Starlette:
             *v2.routes,
             *page.routes,
         ],
-        middleware=[Middleware(RequestContext, settings=settings), Middleware(metrics.Counted)],
-        exception_handlers={Failure: _failure, HTTPException: _http_error, Exception: _fault},
+        middleware=[
+            Middleware(RequestContext, settings=settings),
+            Middleware(metrics.Counted),
+            Middleware(Reserved),
+        ],
+        exception_handlers={
+            Failure: _failure,
+            HTTPException: _http_error,
+            ClientDisconnect: _gone,
+            Exception: _fault,
+        },
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False  # `/v2/images/` names an image without an id: 404, not a list.

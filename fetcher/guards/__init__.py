@@ -3,7 +3,7 @@
 from fetcher.config import Settings
 from fetcher.guards.base import Limit
 from fetcher.guards.network import address, redirects, response
-from fetcher.guards.request import mirrors, notify, request_headers, url
+from fetcher.guards.request import inbound, mirrors, notify, request_headers, url
 from fetcher.guards.stream import checksum, pace, quota, size
 from fetcher.guards.stream.formats import FormatGuard
 from fetcher.model import Submission
@@ -36,4 +36,5 @@ def published(settings: Settings) -> tuple[Limit, ...]:
         *FormatGuard.limits(settings),
         *checksum.limits(settings),
         *notify.limits(settings),
+        *inbound.limits(settings),
     )
