@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -31,10 +32,13 @@ from fetcher.maintenance import Maintenance
 from fetcher.memory import keep_freed_memory
 from fetcher.pipeline import WorkerPool
 from fetcher.store import Store
+from fetcher.threads import start_threads
 from fetcher.transport import Gate
 from fetcher.webhooks import WebhookDispatcher
 
 log = structlog.get_logger()
+
+THREADS = 8  # For what blocks now and then, and has no threads of its own.
 
 
 class Service:
@@ -110,6 +114,9 @@ class Service:
             StoreFailed: The store or the index cannot be used, or another process has them.
         """
         settings = self.settings
+        pool = ThreadPoolExecutor(THREADS, thread_name_prefix="common")
+        start_threads(pool, THREADS)
+        asyncio.get_running_loop().set_default_executor(pool)
         store = Store(self.folder, reserve=self.reserve, is_direct=self.settings.store.direct_io)
         store.open()
         async with AsyncExitStack() as stack:

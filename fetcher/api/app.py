@@ -31,8 +31,10 @@ from fetcher.errors import (
     InvalidRequest,
     MethodNotAllowed,
     NotFound,
+    Shortage,
     TooManyConnections,
 )
+from fetcher.shortage import is_shortage
 
 log = structlog.get_logger()
 
@@ -144,6 +146,13 @@ async def _gone(request: Request, _error: Exception) -> Response:
     return Response(status_code=400)
 
 
+async def _of_the_machine(request: Request, error: Exception) -> Response:
+    """Tell a shortage as what it is: 503, and when to come back."""
+    if is_shortage(error):
+        return await _failure(request, Shortage(reason=str(error)))
+    return await _fault(request, error)
+
+
 async def _fault(request: Request, error: Exception) -> Response:
     log.error("request.fault", path=request.url.path, error=repr(error), exc_info=error)
     if page.wants_page(request) and request.url.path.startswith("/page/"):
@@ -177,6 +186,8 @@ def build_app(settings: Callable[[], Settings], lifespan: Any) -> Starlette:
             Failure: _failure,
             HTTPException: _http_error,
             ClientDisconnect: _gone,
+            OSError: _of_the_machine,
+            MemoryError: _of_the_machine,
             Exception: _fault,
         },
         lifespan=lifespan,

@@ -1,6 +1,7 @@
 """Whom an https source has to convince, and who it proved to be."""
 
 import asyncio
+import errno
 import hashlib
 import ssl
 from datetime import UTC, datetime
@@ -8,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from fetcher.config import Settings, Tls
-from fetcher.errors import TlsFailed
+from fetcher.descriptors import are_short
+from fetcher.errors import Shortage, TlsFailed
 from fetcher.model import TlsPeer
+from fetcher.shortage import is_shortage
 
 _TEXT = 200
 
@@ -33,6 +36,8 @@ class Trust:
             if key not in self._contexts:
                 self._contexts[key] = await asyncio.to_thread(make_context, rules, verified=verified)
         except OSError as error:
+            if is_shortage(error):
+                raise Shortage(reason="authorities of TLS") from error
             raise TlsFailed(host=host, reason="the operator's authorities cannot be read") from error
         return self._contexts[key]
 
@@ -59,6 +64,10 @@ def make_context(rules: Tls, *, verified: bool = True) -> ssl.SSLContext:
         return context
     if rules.system_cas:
         context.load_default_certs()
+        if are_short():
+            raise OSError(
+                errno.EMFILE, "they may not have been read"
+            )  # Nothing is said of that, and it would stay.
     if rules.ca_file:
         context.load_verify_locations(cafile=rules.ca_file)
     return context

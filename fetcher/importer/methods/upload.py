@@ -11,6 +11,7 @@ from uuid import uuid4
 import msgspec
 import structlog
 
+from fetcher.aio.retry import outlasted
 from fetcher.aio.shield import shielded
 from fetcher.errors import (
     Cancelled,
@@ -126,7 +127,7 @@ class UploadRun:
             lambda: coming(self._running_imports(), [self._running]),
         )
         receiver = Receiver(
-            staged=await self._context.store.stage(record.id, record.claim),
+            staged=await outlasted(lambda: self._context.store.stage(record.id, record.claim)),
             store=self._context.store,
             worker_pool=self._context.worker_pool,
             settings=self._settings,

@@ -14,7 +14,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from sqlite_utils.db import Database
 
 from fetcher.crash import reach
-from fetcher.errors import StoreFailed
+from fetcher.errors import Shortage, StoreFailed
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -26,6 +26,14 @@ WAL_BYTES = 67_108_864  # What the log is cut back to after a burst.
 # second in which nobody writes, and under a steady load once a minute.
 QUIET_SECONDS = 1.0
 LOG_SECONDS = 60.0
+SHORT = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_IOERR_NOMEM})
+
+
+def failure_of(error: Exception) -> StoreFailed:
+    """Name what SQLite could not do; that a file cannot be opened any more is a shortage of descriptors."""
+    code = getattr(error, "sqlite_errorcode", None) or 0
+    kind = Shortage if code & 0xFF in SHORT or code in SHORT else StoreFailed
+    return kind(reason=f"index: {error}")
 
 
 class Check(Protocol):
@@ -64,6 +72,7 @@ class Connection:
         )
         self._local = threading.local()
         self._reader_dbs: list[Database] = []
+        self._reader_count = readers
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="index-reader")
         self._writer = threading.Thread(target=self._write_all, name="index-writer", daemon=True)
         self._failed: BaseException | None = None
@@ -79,6 +88,17 @@ class Connection:
         self._jobs.put((lambda _db: None, ready))
         self._writer.start()
         await asyncio.wrap_future(ready)
+        # All threads and descriptors from the beginning: later there may be none left.
+        loop, meeting = asyncio.get_running_loop(), threading.Barrier(self._reader_count)
+        await asyncio.gather(
+            *(loop.run_in_executor(self._readers, self._prepare, meeting) for _ in range(self._reader_count))
+        )
+
+    def _prepare(self, meeting: threading.Barrier) -> None:
+        try:
+            self._translate(self._reader)
+        finally:
+            meeting.wait()
 
     async def close(self) -> None:
         """Finish what waits, then close all connections."""
@@ -118,12 +138,14 @@ class Connection:
         try:
             return work()
         except sqlite3.Error as error:
-            raise StoreFailed(reason=f"index: {error}") from error
+            raise failure_of(error) from error
 
     def _connect(self) -> Database:
         db = Database(sqlite3.connect(self._path, check_same_thread=False, isolation_level=None))
         db.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
         db.execute("PRAGMA foreign_keys = ON")
+        # Else a write that may be taken back needs a file, and so a descriptor and room on another disk.
+        db.execute("PRAGMA temp_store = MEMORY")
         return db
 
     def _reader(self) -> Database:
@@ -205,7 +227,7 @@ class Connection:
             db.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
             for _work, future in batch:
-                future.set_exception(StoreFailed(reason=f"index: {error}"))
+                future.set_exception(failure_of(error))
             return False
         reach("index.begun")
         return True
@@ -224,7 +246,7 @@ class Connection:
         waiting = [job for job in batch if not job[1].done()]
         if len(batch) == 1:
             for _work, future in waiting:
-                future.set_exception(StoreFailed(reason=f"index: {error}"))
+                future.set_exception(failure_of(error))
             return
         for job in waiting:
             self._commit([job], db)

@@ -20,12 +20,14 @@ from fetcher.store.filesystem.disk import DISK, Disk
 from fetcher.store.filesystem.opening import opened
 from fetcher.store.filesystem.reservation import Reservation
 from fetcher.store.filesystem.staged import Staged, mark_of, reopen, translate
+from fetcher.threads import start_threads
 
 __all__ = ["Reservation", "Store"]
 
 R = TypeVar("R")
 
 READ_BYTES = 1_048_576
+THREADS = 4
 
 
 class Store:
@@ -56,7 +58,7 @@ class Store:
         self._promised = 0
         self._promised_to: Counter[str] = Counter()
         self._lock = -1
-        self._pool = ThreadPoolExecutor(4, thread_name_prefix="store")
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
         self._digest_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def open(self) -> None:
@@ -66,6 +68,7 @@ class Store:
             StoreFailed: The folder cannot be used, or another process holds it.
         """
         try:
+            start_threads(self._pool, THREADS)
             self._make_folders()
             self._lock = os.open(
                 self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
