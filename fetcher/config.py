@@ -82,6 +82,7 @@ class Inbound(Section, frozen=True, kw_only=True):
     max_head_fields: Positive
     max_pipelined: Positive
     max_descriptors: Annotated[int, Meta(ge=64)]
+    max_query_fields: Positive
     max_filter_values: Positive
     statement_seconds: Seconds
 

@@ -433,6 +433,16 @@ class Shortage(StoreFailed):
 
 
 @dataclass(eq=False, kw_only=True)
+class ReadGivenUp(ServiceFailure):
+    """Reading the index for this request took too long."""
+
+    code = "read-given-up"
+    title = "Reading the index for this request took too long."
+    advice = "Ask for less: fewer filters, a smaller page; or try again later."
+    retry_after_seconds: float = 5.0
+
+
+@dataclass(eq=False, kw_only=True)
 class BytesDamaged(ServiceFailure):
     """The image's bytes are damaged on our disk and are not given out."""
 

@@ -1,12 +1,13 @@
 """All faces together as one ASGI application."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
 import structlog
 from starlette.applications import Starlette
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
@@ -16,15 +17,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fetcher.api import image_v2 as v2
 from fetcher.api import page
+from fetcher.api.hosts import is_for_us
 from fetcher.api.image_v2.faults import fault
 from fetcher.api.image_v2.versions import choices
-from fetcher.api.inbound.connection import CROWDED
+from fetcher.api.inbound.connection import CROWDED, IS_GONE
 from fetcher.api.openapi import document as openapi
 from fetcher.api.ops import health, metrics
 from fetcher.api.problems import problem
 from fetcher.api.services import services_of
 from fetcher.api.submit import discovery, imports
-from fetcher.config import Settings, is_loopback
+from fetcher.config import Settings
 from fetcher.errors import (
     Failure,
     InternalFault,
@@ -34,6 +36,7 @@ from fetcher.errors import (
     Shortage,
     TooManyConnections,
 )
+from fetcher.index import READER, Reader
 from fetcher.shortage import is_shortage
 
 log = structlog.get_logger()
@@ -97,6 +100,8 @@ class RequestContext:
         scope["request_id"] = f"req-{uuid4()}"
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=scope["request_id"])
+        seconds = self._settings().inbound.statement_seconds
+        READER.set(Reader(seconds, scope.get(IS_GONE, lambda: False), asyncio.current_task()))
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -105,18 +110,22 @@ class RequestContext:
                 headers.setdefault("X-Content-Type-Options", "nosniff")
             await send(message)
 
-        if self._is_for_us(Headers(scope=scope).get("host", "")):
+        refusal = self._refusal(scope)
+        if refusal is None:
             await self._app(scope, receive, send_with_id)
         else:
-            refusal = InvalidRequest(field="Host", reason="the Host header does not name this machine")
             await told(refusal, Request(scope, receive))(scope, receive, send_with_id)
 
-    def _is_for_us(self, host: str) -> bool:
+    def _refusal(self, scope: Scope) -> Failure | None:
+        """Judge what is the same for every request."""
         settings = self._settings()
-        if settings.auth.mode != "local":
-            return True
-        name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
-        return is_loopback(name.strip("[]").lower()) or f"//{host}" in settings.server.public_url
+        most = settings.inbound.max_query_fields
+        if scope["query_string"].count(b"&") >= most:
+            return InvalidRequest(reason=f"a URL has at most {most} parameters")
+        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        if not is_for_us(hosts, settings):
+            return InvalidRequest(field="Host", reason="the Host header does not name this machine")
+        return None
 
 
 async def _failure(request: Request, error: Exception) -> Response:

@@ -24,6 +24,7 @@ from fetcher.index.sqlite.schema import migrate
 from fetcher.index.sqlite.secrets import Secrets
 from fetcher.index.sqlite.statistics import Statistics
 from fetcher.index.sqlite.tasks import TASK_ORDERS, TaskQuery, TaskRecords
+from fetcher.index.sqlite.turn import READER, Reader
 from fetcher.index.sqlite.uploads import Stage, UploadRecords
 from fetcher.index.sqlite.usage import Quota, QuotaCheck, Usage, UsageRecords
 from fetcher.index.sqlite.webhook_targets import WebhookTarget
@@ -32,6 +33,7 @@ __all__ = [
     "FAILED_IMPORT",
     "FILTERS",
     "PULLS",
+    "READER",
     "SORT_KEYS",
     "TASK_ORDERS",
     "BlobState",
@@ -48,6 +50,7 @@ __all__ = [
     "NoticeRecords",
     "PullRecords",
     "Quota",
+    "Reader",
     "Remembered",
     "ResumeState",
     "Secrets",

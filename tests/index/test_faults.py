@@ -134,6 +134,8 @@ async def test_an_import_outlives_an_index_that_is_full_for_a_while(tmp_path: Pa
         opened.set()
         assert (await service.call("POST", "/imports", json={"url": origin.url("/x")}))[0] == 503
         await origin.wait_idle()
+        while (await service.get(f"/imports/{created['id']}"))["phase"] != "committing" or service.traces():
+            await asyncio.sleep(0.01)
         await house.index.connection.write(limit, "1000000")
         ended = await service.ended(created["id"])
         assert (ended["state"], ended["verdict"]["code"]) == ("failed", "store-failed")

@@ -20,6 +20,7 @@ from fetcher.errors import Failure, HeadTooLarge, InvalidRequest, RequestTooSlow
 # Requests that are answered from the reserved places without asking who makes them.
 OPEN_PATHS = frozenset({b"/healthz", b"/readyz", b"/metrics"})
 CROWDED = "fetcher.crowded"  # In the scope of a request on a reserved place: for admins alone.
+IS_GONE = "fetcher.is_gone"  # In the scope of a request: a function; whether nobody waits for the answer.
 # Of a client's mistakes, however many, uvicorn writes no line; of our own faults it does.
 _LOGGER = logging.getLogger("uvicorn.error.connection")
 _LOGGER.setLevel(logging.ERROR)
@@ -64,6 +65,7 @@ class Connection(HttpToolsProtocol):
         self._head_bytes = 0
         self._head_fields = 0
         self._is_over = False
+        self._is_gone = False
         self._unsent = 0
         self._upward = Patience(rules.stall_seconds, rules.min_bytes_per_second)
         self._downward = Patience(rules.stall_seconds, rules.min_bytes_per_second)
@@ -83,6 +85,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Give the place back."""
+        self._is_gone = True
         self._crowd.exit(self)
         super().connection_lost(exc)
 
@@ -137,6 +140,7 @@ class Connection(HttpToolsProtocol):
         self._crowd.begin(self)
         if self._place is Place.RESERVED and self.url.partition(b"?")[0] not in OPEN_PATHS:
             cast(dict[str, object], self.scope)[CROWDED] = True
+        cast(dict[str, object], self.scope)[IS_GONE] = lambda: self._is_gone
         super().on_headers_complete()
         if self._place is Place.RESERVED:
             self.cycle.keep_alive = False

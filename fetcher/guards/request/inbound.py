@@ -24,6 +24,7 @@ def limits(settings: Settings) -> tuple[Limit, ...]:
         ),
         "max_request_head_bytes": (inbound.max_head_bytes, "The line and header fields of a request."),
         "max_request_bytes": (server.max_request_bytes, "The body of a request that is no image."),
+        "max_query_fields": (inbound.max_query_fields, "Parameters of one URL."),
         "max_filter_values": (
             inbound.max_filter_values,
             "Values of all filters of one list together, those of in: included.",

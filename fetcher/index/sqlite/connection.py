@@ -14,7 +14,8 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from sqlite_utils.db import Database
 
 from fetcher.crash import reach
-from fetcher.errors import Shortage, StoreFailed
+from fetcher.errors import ReadGivenUp, ServiceFailure, Shortage, StoreFailed
+from fetcher.index.sqlite.turn import Turn
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -29,9 +30,11 @@ LOG_SECONDS = 60.0
 SHORT = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_IOERR_NOMEM})
 
 
-def failure_of(error: Exception) -> StoreFailed:
+def failure_of(error: Exception) -> ServiceFailure:
     """Name what SQLite could not do; that a file cannot be opened any more is a shortage of descriptors."""
     code = getattr(error, "sqlite_errorcode", None) or 0
+    if code == sqlite3.SQLITE_INTERRUPT:
+        return ReadGivenUp()
     kind = Shortage if code & 0xFF in SHORT or code in SHORT else StoreFailed
     return kind(reason=f"index: {error}")
 
@@ -129,10 +132,16 @@ class Connection:
 
         Raises:
             StoreFailed: The index cannot be read.
+            ReadGivenUp: It takes longer than the request may, or nobody waits for it any more.
         """
-        return await asyncio.get_running_loop().run_in_executor(
-            self._readers, lambda: self._translate(lambda: work(self._reader(), *args, **kwargs))
-        )
+        turn = Turn()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._readers, lambda: self._translate(lambda: work(self._turn(turn), *args, **kwargs))
+            )
+        except asyncio.CancelledError:
+            turn.is_cancelled = True
+            raise
 
     def _translate(self, work: Callable[[], R]) -> R:
         try:
@@ -146,6 +155,13 @@ class Connection:
         db.execute("PRAGMA foreign_keys = ON")
         # Else a write that may be taken back needs a file, and so a descriptor and room on another disk.
         db.execute("PRAGMA temp_store = MEMORY")
+        return db
+
+    def _turn(self, turn: Turn) -> Database:
+        if turn.is_over():
+            raise ReadGivenUp
+        db = self._reader()
+        turn.begin(db.conn)
         return db
 
     def _reader(self) -> Database:
