@@ -54,6 +54,7 @@ class Server(Section, frozen=True, kw_only=True):
     ]
     page_items: Positive
     max_page_items: Positive
+    max_answer_bytes: Positive
     event_seconds: Seconds
 
     @property
@@ -142,6 +143,7 @@ class ImageApi(Section, frozen=True, kw_only=True):
     default_visibility: Literal["private", "shared"]
     max_tags: Count
     max_properties: Count
+    max_text_bytes: Positive
     max_members: Count
     remotes: list[Remote]
     copied_properties: list[str]
@@ -170,6 +172,7 @@ class Quota(Section, frozen=True, kw_only=True):
 
     max_images: Count
     max_bytes: Count
+    max_text_bytes: Count
     projects: list[ProjectQuota]
 
     def of(self, project_id: str) -> tuple[int, int]:

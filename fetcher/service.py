@@ -73,7 +73,7 @@ class Service:
 
     def quota_of(self, project_id: str) -> Quota:
         """What a project may hold now."""
-        return Quota(*self.settings.quota.of(project_id))
+        return Quota(*self.settings.quota.of(project_id), self.settings.quota.max_text_bytes)
 
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:

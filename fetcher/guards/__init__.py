@@ -1,6 +1,7 @@
 """The guards of one import, in order, and what each publishes of its limits."""
 
 from fetcher.config import Settings
+from fetcher.guards import text
 from fetcher.guards.base import Limit
 from fetcher.guards.network import address, redirects, response
 from fetcher.guards.request import inbound, mirrors, notify, request_headers, url
@@ -36,5 +37,6 @@ def published(settings: Settings) -> tuple[Limit, ...]:
         *FormatGuard.limits(settings),
         *checksum.limits(settings),
         *notify.limits(settings),
+        *text.limits(settings),
         *inbound.limits(settings),
     )

@@ -20,6 +20,7 @@ from fetcher.index.sqlite.maintenance import BlobState, MaintenanceRecords
 from fetcher.index.sqlite.members import MemberRecords
 from fetcher.index.sqlite.notices import Due, NoticeRecords
 from fetcher.index.sqlite.pulls import PullRecords, Remembered, ResumeState
+from fetcher.index.sqlite.rows import Rows
 from fetcher.index.sqlite.schema import migrate
 from fetcher.index.sqlite.secrets import Secrets
 from fetcher.index.sqlite.statistics import Statistics
@@ -53,6 +54,7 @@ __all__ = [
     "Reader",
     "Remembered",
     "ResumeState",
+    "Rows",
     "Secrets",
     "Stage",
     "Statistics",

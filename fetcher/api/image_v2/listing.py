@@ -44,6 +44,7 @@ def read_query(params: QueryParams, settings: Settings) -> ImageQuery:
         filters=tuple(filters),
         sort=read_sort(params, tuple(SORT_KEYS)),
         limit=read_limit(params.get("limit"), settings),
+        max_bytes=settings.server.max_answer_bytes,
         marker=params.get("marker"),
         visibility=_one_of("visibility", params.get("visibility"), VISIBILITIES),
         member_status=_one_of("member_status", params.get("member_status"), MEMBER_STATUSES) or "accepted",

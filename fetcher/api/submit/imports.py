@@ -21,6 +21,7 @@ from fetcher.api.submit.views import import_view, limits_view
 from fetcher.config import ContainerFormat, DiskFormat, Settings
 from fetcher.errors import Forbidden, InvalidRequest, WrongMediaType
 from fetcher.guards.stream.checksum import parse_digest
+from fetcher.guards.text import check_text
 from fetcher.index import FILTERS, IdempotencyKey
 from fetcher.model import RESERVED_PROPERTIES, Actor, Import, State, Submission, Visibility
 from fetcher.parsers.metalink import parse_metalink
@@ -60,6 +61,7 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
         Raises:
             InvalidRequest: A checksum or a property's name cannot be taken.
+            QuotaExceeded: There is more text than a record may hold.
             Forbidden: Only an admin may make an image public.
         """
         for name in self.properties:
@@ -69,6 +71,7 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
                 )
         if self.visibility == "public" and not actor.is_admin:
             raise Forbidden(reason="only an admin may make an image public")
+        check_text(self.name, set(self.tags), self.properties, settings)
         cap = settings.size.max_bytes
         return Submission(
             url=self.url,
@@ -158,12 +161,13 @@ async def listing(request: Request) -> Response:
             raise InvalidRequest(
                 field=name, reason=f"no filter is named {name}; there are {', '.join(FILTERS)}"
             )
-    records = await services.index.imports.page(actor, query, limit=limit + 1, marker=marker)
+    most = services.settings().server.max_answer_bytes
+    records = await services.index.imports.page(actor, query, limit=limit + 1, marker=marker, max_bytes=most)
     base = base_url(request)
     shown = [import_view(services.importer.snapshot(record), base) for record in records[:limit]]
     document: dict[str, Any] = {"imports": shown}
-    if len(records) > limit:
-        following = {**query, "limit": str(limit), "marker": records[limit - 1].id}
+    if records.has_more or len(records) > limit:
+        following = {**query, "limit": str(limit), "marker": records[:limit][-1].id}
         document["next"] = f"{base}/imports?{urlencode(following)}"
     return JSONResponse(document, headers={"Cache-Control": "no-store"})
 
@@ -240,6 +244,7 @@ async def limits(request: Request) -> Response:
 async def options(request: Request) -> Response:
     """`OPTIONS /imports`: what may be submitted, and the limits in force."""
     services = services_of(request)
+    await services.identify(request)
     document = {"fields": msgspec.json.schema(SubmitBody), "limits": limits_view(services.settings())}
     return JSONResponse(document, headers={"Allow": "GET, HEAD, OPTIONS, POST"})
 

@@ -12,7 +12,7 @@ from sqlite_utils.db import Database
 
 from fetcher.errors import InvalidRequest
 from fetcher.index.sqlite import scope
-from fetcher.index.sqlite.rows import select, to_json
+from fetcher.index.sqlite.rows import ANSWER_BYTES, select, to_json
 from fetcher.model import Actor
 
 FEW = 2000  # Up to so many rows are sooner sorted than found by walking along an index.
@@ -65,6 +65,7 @@ class ImageQuery(msgspec.Struct, frozen=True, kw_only=True):
     """What a caller wants listed.
 
     Args:
+        max_bytes: Fewer images are given than `limit` where their records hold more.
         sort: Keys of SORT_KEYS, each with whether it descends; ties are broken by age.
         marker: The id of the image before the first one.
     """
@@ -72,6 +73,7 @@ class ImageQuery(msgspec.Struct, frozen=True, kw_only=True):
     filters: tuple[Filter, ...] = ()
     sort: tuple[tuple[str, bool], ...] = (("created_at", True),)
     limit: int
+    max_bytes: int = ANSWER_BYTES
     marker: str | None = None
     visibility: str | None = None
     member_status: str = "accepted"

@@ -3,7 +3,7 @@
 from sqlite_utils.db import Database
 from sqlite_utils.migrations import Migrations
 
-from fetcher.index.sqlite.schema_maintenance import BOUNDS, FOURTH
+from fetcher.index.sqlite.schema_maintenance import BOUNDS, FOURTH, TEXT
 from fetcher.index.sqlite.webhook_targets import SIXTH
 
 migrations = Migrations("glance-fetcher")
@@ -256,3 +256,10 @@ CREATE INDEX remembered_urls_by_age ON remembered_urls (at)
 def m0006_signatures(db: Database) -> None:
     """Where the signature on a checksum file is."""
     db.execute("ALTER TABLE import_secrets ADD COLUMN checksum_signature_url TEXT")
+
+
+@migrations()
+def m0008_text(db: Database) -> None:
+    """The text of records counts; that of a submission goes with its import's end."""
+    for statement in TEXT:
+        db.execute(statement)
