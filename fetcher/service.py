@@ -38,6 +38,8 @@ from fetcher.webhooks import WebhookDispatcher
 
 log = structlog.get_logger()
 
+# For requests to be told that the service stops, after what could finish has finished.
+STOP_SECONDS = 4
 THREADS = 8  # For what blocks now and then, and has no threads of its own.
 
 
@@ -53,6 +55,7 @@ class Service:
         self._config = config
         self._changes = changes or {}
         self.settings = load_settings(config, self._changes)
+        self._stopping: asyncio.Future[None] | None = None
         self.folder = data_folder(self.settings, config)
         self.app = build_app(lambda: self.settings, self._lifespan)
 
@@ -74,6 +77,14 @@ class Service:
     def quota_of(self, project_id: str) -> Quota:
         """What a project may hold now."""
         return Quota(*self.settings.quota.of(project_id), self.settings.quota.max_text_bytes)
+
+    async def stop(self) -> None:
+        """Take no more work; let what runs finish for a while, then end or park it. Once for all callers."""
+        if self._stopping is None:
+            services: Services = self.app.state.services
+            closing = services.importer.close(self.settings.server.shutdown_seconds)
+            self._stopping = asyncio.ensure_future(closing)
+        await asyncio.shield(self._stopping)
 
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
@@ -98,7 +109,7 @@ class Service:
             }
             try:
                 yield
-                await services.importer.close(self.settings.server.shutdown_seconds)
+                await self.stop()
             finally:
                 watching.cancel()
                 for chore in chores:
@@ -184,11 +195,11 @@ def inbound_server(service: Service) -> InboundServer:
         access_log=False,
         server_header=False,
         ws="none",
-        timeout_graceful_shutdown=int(settings.server.shutdown_seconds) + 1,
+        timeout_graceful_shutdown=int(settings.server.shutdown_seconds) + STOP_SECONDS,
         timeout_keep_alive=int(settings.inbound.idle_seconds)
         + 2,  # Ours is exact; this one is a net below it.
     )
-    return InboundServer(config, lambda: service.settings.inbound, shares.connections)
+    return InboundServer(config, lambda: service.settings.inbound, shares.connections, service.stop)
 
 
 def serve(service: Service) -> int:

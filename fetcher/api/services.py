@@ -1,11 +1,12 @@
 """What the faces need of the rest: handed to them once, at the start."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from starlette.requests import Request
 
+from fetcher.api.event_texts import EventTexts
 from fetcher.config import Settings
 from fetcher.importer import Importer
 from fetcher.index import Index
@@ -31,6 +32,7 @@ class Services:
     upkeep: Maintenance
     webhook_dispatcher: WebhookDispatcher
     identify: Callable[[Request], Awaitable[Actor]]
+    event_texts: EventTexts = field(default_factory=EventTexts)
 
 
 def services_of(request: Request) -> Services:

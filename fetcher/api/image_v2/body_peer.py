@@ -62,7 +62,7 @@ class RequestBody:
         self._received_bytes += len(chunk)
         return chunk
 
-    async def linger(self) -> None:
+    async def linger(self, seconds: float = LINGER_SECONDS) -> None:
         """Take in and forget some more, so that a client that is still sending gets to read the answer.
 
         A connection that is closed on unread bytes is reset, and with it goes the answer; one that is
@@ -74,7 +74,7 @@ class RequestBody:
         most = self._received_bytes + LINGER_BYTES
         self._idle_seconds = min(self._idle_seconds, LINGER_IDLE_SECONDS)
         with suppress(TimeoutError, Truncated, SourceTooSlow):
-            async with asyncio.timeout(LINGER_SECONDS):
+            async with asyncio.timeout(seconds):
                 while not self._has_ended and self._received_bytes < most:
                     await self.read()
         self._request.scope[UNREAD] = not self._has_ended

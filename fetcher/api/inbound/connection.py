@@ -1,5 +1,6 @@
 """One client's connection: uvicorn's protocol, with deadlines and bounds that it does not have."""
 
+import asyncio
 import fcntl
 import logging
 import struct
@@ -8,14 +9,14 @@ from contextlib import suppress
 from typing import Any, cast
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from fetcher.api.inbound.answers import plain_answer
 from fetcher.api.inbound.crowd import Crowd, Place
 from fetcher.api.inbound.patience import Patience
 from fetcher.config import Inbound
-from fetcher.errors import Failure, HeadTooLarge, InvalidRequest, RequestTooSlow
+from fetcher.errors import Failure, HeadTooLarge, InvalidRequest, NotReady, RequestTooSlow
 
 # Requests that are answered from the reserved places without asking who makes them.
 OPEN_PATHS = frozenset({b"/healthz", b"/readyz", b"/metrics"})
@@ -158,6 +159,25 @@ class Connection(HttpToolsProtocol):
         self._reading, self._waited = None, 0.0
         super().on_message_complete()
         self._rest()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Run a request; one that the end of the service overtakes is told so."""
+
+        async def run(scope: Any, receive: Any, send: Any) -> None:
+            try:
+                await app(scope, receive, send)
+            except asyncio.CancelledError:
+                self._end_unfinished(cycle)
+
+        super()._start_asgi_task(cycle, run)
+
+    def _end_unfinished(self, cycle: RequestResponseCycle) -> None:
+        cycle.disconnected = True
+        if cycle.response_started or self.transport.is_closing():
+            self.transport.abort()
+        else:
+            self.transport.write(plain_answer(NotReady(reason="it is stopping")))
+            self.transport.close()
 
     def on_response_complete(self) -> None:
         """End an answer."""

@@ -5,7 +5,7 @@ import errno
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import cast
 
@@ -129,10 +129,18 @@ class InboundServer(uvicorn.Server):
     Args:
         rules: In force now.
         most: How many connections there may be, for the descriptors that there are.
+        stop: Has the application take nothing new and end what goes on; waited for beside open requests.
     """
 
-    def __init__(self, config: uvicorn.Config, rules: Callable[[], Inbound], most: int) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        rules: Callable[[], Inbound],
+        most: int,
+        stop: Callable[[], Awaitable[None]],
+    ) -> None:
         super().__init__(config)
+        self._stop = stop
         self._rules = rules
         self.crowd = Crowd(rules, most)
         self._looking: asyncio.Task[None] | None = None
@@ -151,8 +159,10 @@ class InboundServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the doors, and stop looking when the last client is gone."""
+        stopping = asyncio.ensure_future(self._stop())
         try:
             await super().shutdown(sockets)
+            await stopping
         finally:
             if self._looking is not None:
                 self._looking.cancel()

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import msgspec
 from msgspec import Meta
 from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette.sse import AppStatus
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -29,6 +30,7 @@ from fetcher.parsers.metalink import parse_metalink
 Text = Annotated[str, Meta(max_length=255)]
 Amount = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Secret = Annotated[str, Meta(min_length=16, max_length=255, extra_json_schema={"writeOnly": True})]
+STOPPING_RETRY_MILLISECONDS = 5000
 METALINK_TYPE = "application/metalink4+xml"
 # What the query may say beside a metalink; all else is in the document or has its default.
 METALINK_FIELDS = frozenset({"name", "disk_format", "container_format", "visibility"})
@@ -214,12 +216,13 @@ async def events(request: Request) -> Response:
     seconds = services.settings().server.event_seconds
 
     async def stream() -> AsyncIterator[ServerSentEvent]:
-        number = 0
+        number, name = 0, ""
         async for record in services.importer.follow(import_id, actor, least_seconds=seconds):
             number += 1
             name = "end" if record.state.is_final else "progress"
-            text = msgspec.json.encode(import_view(record, base)).decode()
-            yield ServerSentEvent(text, event=name, id=str(number))
+            yield ServerSentEvent(services.event_texts.of(record, base), event=name, id=str(number))
+        if name != "end":
+            yield ServerSentEvent("{}", event="stopping", retry=STOPPING_RETRY_MILLISECONDS)
 
     return EventSourceResponse(stream(), headers={"Cache-Control": "no-store"})
 
@@ -248,6 +251,9 @@ async def options(request: Request) -> Response:
     document = {"fields": msgspec.json.schema(SubmitBody), "limits": limits_view(services.settings())}
     return JSONResponse(document, headers={"Allow": "GET, HEAD, OPTIONS, POST"})
 
+
+# Streams end by themselves when the service stops, with a last event; sse-starlette would cut them off.
+AppStatus.enable_automatic_graceful_drain = False
 
 routes = [
     Route("/imports", listing, methods=["GET"]),

@@ -283,4 +283,8 @@ class Uploads:
         if run.failure is not None:
             raise run.failure
         if task.cancelled():
-            raise Cancelled if running.record.state is State.CANCELLED else Interrupted
+            if running.record.state is State.CANCELLED:
+                raise Cancelled
+            if not self._engine.is_open():
+                raise NotReady(reason="it is stopping")
+            raise Interrupted
