@@ -1,9 +1,10 @@
 """The guards of one import, in order, and what each publishes of its limits."""
 
 from fetcher.config import Settings
+from fetcher.guards import text
 from fetcher.guards.base import Limit
 from fetcher.guards.network import address, redirects, response
-from fetcher.guards.request import mirrors, notify, request_headers, url
+from fetcher.guards.request import inbound, mirrors, notify, request_headers, url
 from fetcher.guards.stream import checksum, pace, quota, size
 from fetcher.guards.stream.formats import FormatGuard
 from fetcher.model import Submission
@@ -38,4 +39,6 @@ def published(settings: Settings) -> tuple[Limit, ...]:
         *FormatGuard.limits(settings),
         *checksum.limits(settings),
         *notify.limits(settings),
+        *text.limits(settings),
+        *inbound.limits(settings),
     )

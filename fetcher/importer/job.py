@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from fetcher.aio.retry import outlasted
 from fetcher.aio.shield import shielded
 from fetcher.errors import BadRedirect, Cancelled, ChecksumMismatch, Failure, InternalFault, StoreFailed
 from fetcher.guards.request.url import check_url
@@ -136,7 +137,7 @@ class DownloadJob:
     async def _pull(self, reservation: Reservation) -> None:
         running = next(iter(self._subscribers))
         if running.record.submission.remote is not None:
-            url = await look_up(self._context.gate, running, self._secrets, self._settings)
+            url = await outlasted(lambda: look_up(self._context.gate, running, self._secrets, self._settings))
             self._secrets = msgspec.structs.replace(self._secrets, url=url)
         record = running.record
         sources = Sources(
@@ -167,7 +168,7 @@ class DownloadJob:
         attempts = Attempts(self._context.gate, course, self._connections)
         saving = asyncio.create_task(self._resume_writer.save_often(attempts))
         try:
-            self._sums = await self._fetch_sums(record.project_id)
+            self._sums = await outlasted(lambda: self._fetch_sums(record.project_id))
             receiver = await self._take(attempts)
             if receiver is not None:
                 await self._commit(receiver, attempts)

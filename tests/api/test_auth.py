@@ -170,3 +170,13 @@ async def test_both_faces_ask_for_a_token(tmp_path: Path) -> None:
         body = {"json": {"url": "https://a.example/x"}, "headers": {"X-Auth-Token": token}}
         assert (await service.call("POST", "/imports", **body))[0] == 403
         assert (await service.call("POST", "/v2/images", json={}, headers=body["headers"]))[0] == 403
+
+
+async def test_i12_limits_are_told_to_those_who_may_call(tmp_path: Path) -> None:
+    """Both ways to the limits need a token: they say which inner ports the operator opened."""
+    token, sha256 = make_token()
+    listed = [{"sha256": sha256, "project": "p", "user": "u", "roles": ["reader"]}]
+    async with Running(tmp_path, auth={"mode": "tokens", "tokens": listed}) as service:
+        for method, path in (("GET", "/limits"), ("OPTIONS", "/imports")):
+            assert (await service.call(method, path))[0] == 401
+            assert (await service.call(method, path, headers={"X-Auth-Token": token}))[0] == 200

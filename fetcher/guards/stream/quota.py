@@ -77,4 +77,11 @@ def limits(settings: Settings) -> tuple[Limit, ...]:
             description="The most bytes that a project may have staged for glance-direct.",
             guard="quota",
         ),
+        Limit(
+            name="project_max_text_bytes",
+            type="integer",
+            value=settings.quota.max_text_bytes,
+            description="The most bytes that the names, tags and properties of a project's images may have.",
+            guard="quota",
+        ),
     )

@@ -11,6 +11,7 @@ from uuid import uuid4
 import msgspec
 import structlog
 
+from fetcher.aio.retry import outlasted
 from fetcher.aio.shield import shielded
 from fetcher.config import Settings
 from fetcher.errors import (
@@ -130,7 +131,7 @@ class UploadRun:
             lambda: coming(self._running_imports(), [self._running]),
         )
         receiver = Receiver(
-            staged=await self._context.store.stage(record.id, record.claim),
+            staged=await outlasted(lambda: self._context.store.stage(record.id, record.claim)),
             store=self._context.store,
             worker_pool=self._context.worker_pool,
             settings=self._settings,
@@ -289,7 +290,11 @@ class Uploads:
         if run.failure is not None:
             raise run.failure
         if task.cancelled():
-            raise Cancelled if running.record.state is State.CANCELLED else Interrupted
+            if running.record.state is State.CANCELLED:
+                raise Cancelled
+            if not self._engine.is_open():
+                raise NotReady(reason="it is stopping")
+            raise Interrupted
 
 
 def _takes_encrypted(actor: Actor, settings: Settings) -> bool:

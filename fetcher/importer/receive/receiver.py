@@ -160,6 +160,11 @@ class Receiver:
         return None if self._format is None else self._format.verdict
 
     @property
+    def is_broken(self) -> bool:
+        """Whether a write or a digest has failed, so that nothing can be added."""
+        return self._queues.failure is not None
+
+    @property
     def fault(self) -> Exception | None:
         """What broke inside the format guard, if something did: a fault of ours, told as a refusal."""
         return None if self._format is None else self._format.fault

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from fetcher.aio.retry import outlasted
 from fetcher.config import Settings
 from fetcher.crash import reach
 from fetcher.errors import Cancelled, Failure, StoreFailed
@@ -58,10 +59,10 @@ async def commit(
         virtual_bytes=receiver.format.virtual_bytes if receiver.format else None,
         created_at=datetime.now(UTC),
     )
-    await announce(context.index, running_imports, blob)
+    await outlasted(lambda: announce(context.index, running_imports, blob))
     async with context.store.holding(blob.sha256):
         try:
-            await context.store.commit(receiver.staged, blob.sha256)
+            await outlasted(lambda: context.store.commit(receiver.staged, blob.sha256))
             if await context.index.images.has_blob(blob.sha256):  # Whatever its file was, it is whole now.
                 await context.index.upkeep.mark(blob.sha256, None, blob.created_at)
             return await settle(blob)
