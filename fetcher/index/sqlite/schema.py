@@ -276,3 +276,9 @@ def m0006_signatures(db: Database) -> None:
 def m0008_length_verified(db: Database) -> None:
     """Whether a source said where its body ends."""
     db.execute("ALTER TABLE imports ADD COLUMN length_verified INTEGER")
+
+
+@migrations()
+def m0009_stages(db: Database) -> None:
+    """What was done to the received bytes before they were kept."""
+    db.execute("ALTER TABLE imports ADD COLUMN stages TEXT NOT NULL DEFAULT '{}'")
