@@ -343,6 +343,18 @@ class Format(Section, frozen=True, kw_only=True):
     encrypted_uploads: Literal["nobody", "service", "everybody"]
 
 
+class Unpack(Section, frozen=True, kw_only=True):
+    """Taking the disk out of what it was published in."""
+
+    enabled: bool
+    uploads: Literal["never", "not-raw", "always"]
+    max_layers: Annotated[int, Meta(ge=1, le=8)]
+    max_layer_bytes: Positive
+    max_streams: Positive
+    max_members: Positive
+    max_window_bytes: Annotated[int, Meta(ge=1_048_576, le=2_147_483_648)]
+
+
 class Checksum(Section, frozen=True, kw_only=True):
     """Which digests are taken and which are computed."""
 
@@ -459,6 +471,7 @@ class Settings(Section, frozen=True, kw_only=True):
     size: Size
     pace: Pace
     format: Format
+    unpack: Unpack
     checksum: Checksum
     sums: Sums
     imports: Imports

@@ -167,6 +167,7 @@ class Submission(Value, frozen=True, kw_only=True):
         notify_url: Told when the import has ended.
         notify_secret: Signs what is told; kept apart, never shown.
         ca_pem: Authorities (PEM) that are trusted for the requests of this import alone.
+        disk: Which disk of an archive, by name or by number from 1.
     """
 
     url: str
@@ -188,6 +189,7 @@ class Submission(Value, frozen=True, kw_only=True):
     notify_url: str | None = None
     notify_secret: str | None = None
     ca_pem: str | None = None
+    disk: str | None = None
 
 
 class TlsPeer(Value, frozen=True, kw_only=True):
@@ -298,6 +300,9 @@ class Import(Value, frozen=True, kw_only=True):
     Args:
         length_verified: False where the source did not say where its body ends, so that a broken connection
             looks like the end; None before it has answered.
+        received_bytes: As they came, packed if they were.
+        digests: Of what is kept: those of the image.
+        stages: What was done to the received bytes, by stage; empty where they are kept as they came.
     """
 
     id: str
@@ -317,6 +322,7 @@ class Import(Value, frozen=True, kw_only=True):
     digests: dict[str, str] = {}
     verified_by: str = "none"
     length_verified: bool | None = None
+    stages: dict[str, Any] = {}
     verdict: Verdict | None = None
     notice: Notice | None = None
     owns_image: bool = True

@@ -56,6 +56,7 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     checksum_url: str | None = None
     checksum_signature_url: str | None = None
     ca_pem: Annotated[str, Meta(max_length=262_144)] | None = None
+    disk: Annotated[str, Meta(min_length=1, max_length=1024)] | None = None
     notify_url: str | None = None
     notify_secret: Secret | None = None
 
@@ -93,6 +94,7 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             checksum_url=self.checksum_url,
             checksum_signature_url=self.checksum_signature_url,
             ca_pem=self.ca_pem,
+            disk=self.disk,
             notify_url=self.notify_url,
             notify_secret=self.notify_secret,
         )

@@ -111,7 +111,8 @@ class Attempts:
         receiver, resume_state = self._receiver, self.resume_state()
         if not self._has_begun:
             return resume_state
-        if receiver is None or not self._is_resumable() or not receiver.received_bytes:
+        is_lost = receiver is None or not receiver.is_resumable or not receiver.received_bytes
+        if receiver is None or is_lost or not self._is_resumable():
             await self.close()
             return msgspec.structs.replace(resume_state, staged="", kept_bytes=0, kept_sha256="")
         self._receiver = None

@@ -30,6 +30,7 @@ from fetcher.guards.stream.size import check_declared
 from fetcher.importer.context import Context
 from fetcher.importer.receive.quota_headroom import coming, quota_cap
 from fetcher.importer.receive.receiver import Receiver
+from fetcher.importer.receive.unpacking import unpacks_upload
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.records.verdicts import OK, fail
 from fetcher.importer.schedule.queue import FairQueue, Slot, Ticket
@@ -115,7 +116,12 @@ class UploadRun:
             clock = PeerClock(asyncio.get_running_loop().time)
             async with asyncio.timeout(pace.total_seconds):
                 await receiver.take(self._body, clock, [RateFloor(self._settings, clock)])
-            self._running.change(phase=Phase.VERIFYING, format=receiver.format, digests=receiver.digests())
+            self._running.change(
+                phase=Phase.VERIFYING,
+                format=receiver.format,
+                digests=receiver.digests(),
+                stages=receiver.story(),
+            )
             await shielded(self._commit(receiver))
         except TimeoutError as error:
             raise DeadlinePassed(total_seconds=pace.total_seconds) from error
@@ -138,6 +144,8 @@ class UploadRun:
             submission=record.submission,
             is_judged=self._settings.format.enforce_on_upload,
             takes_encrypted=self._takes_encrypted,
+            unpacks=self._settings.format.enforce_on_upload
+            and unpacks_upload(self._settings, record.submission),
             algorithms=self._settings.checksum.computed,
             reservation=reservation,
             count=self._running.receive,

@@ -9,6 +9,7 @@ from fetcher.importer.context import Context
 from fetcher.importer.receive.checkpoints import Checkpoint
 from fetcher.importer.receive.receiver import Receiver
 from fetcher.importer.receive.replay import replay
+from fetcher.importer.receive.unpacking import unpacks_pull
 from fetcher.index import ResumeState
 from fetcher.model import FormatVerdict, Submission
 from fetcher.store import Staged
@@ -110,6 +111,7 @@ class ReceiverFactory:
             worker_pool=self.context.worker_pool,
             settings=self.settings,
             submission=self.claims,
+            unpacks=not staged.size and unpacks_pull(self.settings, self.claims),
             algorithms=self.algorithms(),
             reservation=self.reservation,
             count=count,

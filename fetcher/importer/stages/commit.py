@@ -54,12 +54,12 @@ async def commit(
     """
     blob = Blob(
         sha256=receiver.digests()["sha256"],
-        size=receiver.received_bytes,
+        size=receiver.kept_bytes,
         digests=receiver.digests(),
         virtual_bytes=receiver.format.virtual_bytes if receiver.format else None,
         created_at=datetime.now(UTC),
     )
-    await outlasted(lambda: announce(context.index, running_imports, blob))
+    await outlasted(lambda: announce(context.index, running_imports, blob, receiver.received_bytes))
     async with context.store.holding(blob.sha256):
         try:
             await outlasted(lambda: context.store.commit(receiver.staged, blob.sha256))
@@ -80,9 +80,11 @@ async def remove_unneeded(context: Context, sha256: str) -> bool:
     return await context.index.upkeep.disown(sha256) and await context.store.remove(sha256)
 
 
-async def announce(index: Index, running_imports: Sequence[RunningImport], blob: Blob) -> None:
+async def announce(
+    index: Index, running_imports: Sequence[RunningImport], blob: Blob, received_bytes: int
+) -> None:
     """Write down which blob is about to appear."""
-    changes = {"phase": Phase.COMMITTING, "digests": blob.digests, "received_bytes": blob.size}
+    changes = {"phase": Phase.COMMITTING, "digests": blob.digests, "received_bytes": received_bytes}
     now = datetime.now(UTC)
     await asyncio.gather(
         *(index.imports.record(running.change(updated_at=now, **changes)) for running in running_imports)

@@ -302,6 +302,7 @@ def _activate(db: Database, record: Import, blob: Blob, image: Image, provenance
     give_blob(db, image, blob)
     if record.submission.remote is not None:
         _add_properties(db, image.id, record.submission.properties)
+    _suggest(db, record)
     if record.length_verified is False:
         _add_properties(db, image.id, {LENGTH_VERIFIED: "false"})
     keep_story(db, record, provenance)
@@ -338,6 +339,19 @@ def _add_properties(db: Database, image_id: str, properties: dict[str, str]) -> 
     for name, value in properties.items():
         db.execute(sql, [image_id, name, value])
     db.execute(f"UPDATE images SET text_bytes = {TEXT_BYTES} WHERE id = ?", [image_id])  # noqa: S608 - ours
+
+
+def _suggest(db: Database, record: Import) -> None:
+    """Set what a descriptor beside the disk says of its machine, where the image does not say it already."""
+    suggested = record.stages.get("suggested", {})
+    sql = "INSERT OR IGNORE INTO image_properties (image_id, name, value) VALUES (?, ?, ?)"
+    for name, value in suggested.get("properties", {}).items():
+        db.execute(sql, [record.image_id, name, value])
+    sizes = [suggested.get("min_ram", 0), suggested.get("min_disk", 0), record.image_id]
+    sql = """UPDATE images SET min_ram = CASE min_ram WHEN 0 THEN ?1 ELSE min_ram END,
+                    min_disk = CASE min_disk WHEN 0 THEN ?2 ELSE min_disk END WHERE id = ?3"""
+    if any(sizes[:2]):
+        db.execute(sql, sizes)
 
 
 def keep_story(db: Database, record: Import, provenance: dict[str, Any]) -> None:

@@ -123,6 +123,7 @@ def progress_columns(record: Import) -> dict[str, Any]:
         "digests": to_json(record.digests),
         "verified_by": record.verified_by,
         "length_verified": None if record.length_verified is None else int(record.length_verified),
+        "stages": to_json(record.stages),
         "verdict": to_json(record.verdict),
         "started_at": to_text(record.started_at),
         "updated_at": to_text(record.updated_at),
@@ -143,6 +144,7 @@ def to_import(row: Row) -> Import:
         attempts=msgspec.json.decode(row["attempts"], type=tuple[Attempt, ...]),
         format=msgspec.json.decode(row["format"] or "null", type=FormatVerdict | None),
         digests=msgspec.json.decode(row["digests"], type=dict[str, str]),
+        stages=msgspec.json.decode(row["stages"], type=dict[str, Any]),
         verdict=msgspec.json.decode(row["verdict"] or "null", type=Verdict | None),
         notice=msgspec.json.decode(row["notice"] or "null", type=Notice | None),
         **{key: to_moment(row[key]) for key in ("created_at", "started_at", "updated_at", "ended_at")},  # type: ignore[arg-type] # the NOT NULL ones are never None

@@ -283,3 +283,9 @@ def m0009_text(db: Database) -> None:
     """The text of records counts; that of a submission goes with its import's end."""
     for statement in TEXT:
         db.execute(statement)
+
+
+@migrations()
+def m0010_stages(db: Database) -> None:
+    """What was done to the received bytes before they were kept."""
+    db.execute("ALTER TABLE imports ADD COLUMN stages TEXT NOT NULL DEFAULT '{}'")
