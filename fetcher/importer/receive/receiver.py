@@ -5,12 +5,10 @@ from collections.abc import Callable, Sequence
 
 from fetcher.aio.shield import shielded
 from fetcher.config import Settings
-from fetcher.guards import format_guard
-from fetcher.guards.base import Guard
-from fetcher.guards.stream.size import ByteCap
+from fetcher.guards import Chain
 from fetcher.importer.guard_times import GuardTimes
 from fetcher.importer.receive.checkpoints import Checkpoint, Checkpoints
-from fetcher.model import FormatVerdict, Submission
+from fetcher.model import FormatVerdict
 from fetcher.pipeline import OrderedQueues, Peer, PeerClock, Work, WorkerPool, pull
 from fetcher.store import Staged, Store
 from fetcher.store.filesystem.store import Reservation
@@ -46,8 +44,7 @@ class Receiver:
 
     Args:
         staged: Where the bytes go; may hold the first of them already.
-        is_judged: Whether the bytes must be an accepted format; pulls always are.
-        takes_encrypted: Whether a LUKS volume may come as raw; only uploads may bring one.
+        chain: The guards of this body.
         algorithms: Which digests to compute.
         count: Told the size of every chunk that passed the guards.
         marked: Told of every checkpoint, in a thread of the workshop.
@@ -61,9 +58,7 @@ class Receiver:
         store: Store,
         worker_pool: WorkerPool,
         settings: Settings,
-        submission: Submission,
-        is_judged: bool = True,
-        takes_encrypted: bool = False,
+        chain: Chain,
         algorithms: Sequence[str],
         reservation: Reservation,
         count: Callable[[int], None],
@@ -78,12 +73,7 @@ class Receiver:
         self._worker_pool = worker_pool
         self._count = count
         self._times = times
-        self._format = None
-        if is_judged:
-            self._format = format_guard(settings, submission, takes_encrypted=takes_encrypted)
-        self._guards: list[Guard] = [ByteCap(max_bytes=submission.max_bytes)]
-        if self._format is not None:
-            self._guards.append(self._format)
+        self._chain = chain
         self._hashers = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
         self._marked = marked
         self._marks = Checkpoints(settings.resume.mark_bytes, lambda: None, self._mark)
@@ -120,14 +110,14 @@ class Receiver:
             self.is_marked = True
             self._marked()
 
-    async def take(self, peer: Peer, clock: PeerClock, pace: Sequence[Guard] = ()) -> None:
+    async def take(self, peer: Peer, clock: PeerClock) -> None:
         """Take in a peer's bytes to their end.
 
         Raises:
             SourceFailure: They broke off; `received_bytes` tells where.
             Failure: A guard or the store refused.
         """
-        guards = [*self._times.timed([*self._guards, *pace]), _Tap(self._use, self._add)]
+        guards = [*self._times.timed(self._chain.of_attempt(clock)), _Tap(self._use, self._add)]
         await pull(peer, guards, self._queues, clock, piece_bytes=self._worker_pool.piece_bytes)
 
     async def replay(self, peer: Peer, clock: PeerClock) -> None:
@@ -137,15 +127,11 @@ class Receiver:
             SourceFailure: At the peer's end, unless the bytes are a whole.
             Failure: A guard refused: it judges by the limits of today.
         """
-        guards = [*self._guards, _Tap(None, self._add)]
+        guards = [*self._chain.guards, _Tap(None, self._add)]
         try:
             await pull(peer, guards, self._queues, clock, piece_bytes=self._worker_pool.piece_bytes)
         finally:
             await self._queues.drain()
-
-    def also(self, guard: Guard) -> None:
-        """Ask one more guard about every byte."""
-        self._guards.append(guard)
 
     def _use(self, size: int) -> None:
         self.reservation.use(size, self.received_bytes + size - self.staged.size)
@@ -157,12 +143,12 @@ class Receiver:
     @property
     def format(self) -> FormatVerdict | None:
         """What the bytes are, as far as that is known yet."""
-        return None if self._format is None else self._format.verdict
+        return self._chain.format
 
     @property
     def fault(self) -> Exception | None:
         """What broke inside the format guard, if something did: a fault of ours, told as a refusal."""
-        return None if self._format is None else self._format.fault
+        return self._chain.fault
 
     def digests(self) -> dict[str, str]:
         """The digests of everything taken in, in lower-case hex."""
