@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from fetcher.config import Settings
 from fetcher.errors import QuotaExceeded
 from fetcher.guards.base import Limit
+from fetcher.guards.spec import GuardSpec
 from fetcher.model import text_bytes
 
 
@@ -34,3 +35,8 @@ def limits(settings: Settings) -> tuple[Limit, ...]:
             guard="text",
         ),
     )
+
+
+GUARD = GuardSpec(
+    name="text", title="Text of records", sections=("image_api",), limits=limits, checks=(check_text,)
+)

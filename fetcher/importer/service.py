@@ -12,11 +12,9 @@ import msgspec
 import structlog
 
 from fetcher.config import Settings
-from fetcher.errors import Cancelled, Conflict, InvalidRequest, InvalidUrl, NotReady, StoreFailed
-from fetcher.guards.request.mirrors import check_mirrors
-from fetcher.guards.request.notify import check_notify
+from fetcher.errors import Cancelled, Conflict, InvalidUrl, NotReady, StoreFailed
+from fetcher.guards import check_submission
 from fetcher.guards.request.url import check_url
-from fetcher.guards.stream.checksum import check_required
 from fetcher.importer.context import ENGINE, Context
 from fetcher.importer.methods.upload import Engine, Uploads
 from fetcher.importer.pasted import tidied
@@ -30,7 +28,6 @@ from fetcher.importer.scheduler import Scheduler
 from fetcher.importer.stages.commit import remove_unneeded
 from fetcher.index import IdempotencyKey, NewImport, Secrets
 from fetcher.model import Actor, Image, Import, Notice, State, Status, Submission
-from fetcher.transport import check_request_headers
 
 log = structlog.get_logger()
 
@@ -108,9 +105,9 @@ class Importer:
         if not self._is_open:
             raise NotReady(reason="it is starting or stopping")
         submission = tidied(submission, settings)
-        check_notify(submission, settings)
-        if submission.remote is None:  # Else operator and other service answer for both.
-            _check(submission, settings)
+        check_submission(submission, settings)
+        if submission.remote is None:  # Else operator and other service answer for it.
+            check_authorities(submission.ca_pem)
         self._rate_limiter.count(actor.project_id, _origin(submission.url, settings), settings.imports)
         now = datetime.now(UTC)
         owns_image = image is None
@@ -250,34 +247,6 @@ class Importer:
             fingerprint(secrets, record.submission, settings),
             is_shared=settings.reuse.share and record.submission.remote is None,
         )
-
-
-def _check(submission: Submission, settings: Settings) -> None:
-    """Refuse at once what could never be fetched."""
-    check_url(submission.url, settings)
-    check_mirrors(submission.mirrors, settings)
-    check_request_headers(submission.headers)
-    check_authorities(submission.ca_pem, settings)
-    if submission.checksum_url is None:
-        check_required(submission.checksum, settings)
-    else:
-        check_url(submission.checksum_url, settings)
-    if submission.checksum_signature_url is not None:
-        _check_signature(submission, settings)
-
-
-def _check_signature(submission: Submission, settings: Settings) -> None:
-    """Refuse a signature that nobody could ever verify."""
-    origin = check_url(submission.checksum_signature_url or "", settings).origin
-    if submission.checksum_url is None:
-        reason = "checksum_signature_url is of no use without checksum_url"
-    elif origin != check_url(submission.checksum_url, settings).origin:
-        reason = "a checksum file and its signature have to be at one origin"  # A connection counts for one.
-    elif not settings.sums.keys:
-        reason = "the operator trusts no key, so no signature can be verified here"
-    else:
-        return
-    raise InvalidRequest(field="checksum_signature_url", reason=reason)
 
 
 def new_image(actor: Actor, submission: Submission, now: datetime) -> Image:

@@ -2,6 +2,7 @@
 
 from fetcher.config import Settings
 from fetcher.guards.base import Limit
+from fetcher.guards.spec import GuardSpec
 
 
 def limits(settings: Settings) -> tuple[Limit, ...]:
@@ -40,3 +41,12 @@ def limits(settings: Settings) -> tuple[Limit, ...]:
         )
         for name, (value, text) in told.items()
     )
+
+
+GUARD = GuardSpec(
+    name="inbound",
+    title="Requests",
+    sections=("inbound", "server"),
+    limits=limits,
+    runs_in="fetcher.api.inbound.connection",
+)

@@ -9,7 +9,6 @@ import structlog
 
 from fetcher.aio.retry import shortage_wait
 from fetcher.errors import ChecksumMismatch, Failure, Rejection, Shortage
-from fetcher.guards.stream.pace import RateFloor
 from fetcher.guards.stream.size import check_declared, check_length
 from fetcher.importer.download.course import Course
 from fetcher.importer.download.open_source import RangeRequest, SourceOpener, Unchanged
@@ -212,7 +211,7 @@ class Attempts:
         before = receiver.received_bytes
         try:
             async with self._opener.spread(source, stack, self._use) as peer:
-                await receiver.take(peer, clock, [RateFloor(course.settings, clock)])
+                await receiver.take(peer, clock)
         finally:
             course.budget.spent_bytes += receiver.received_bytes - before
 

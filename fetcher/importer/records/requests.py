@@ -6,7 +6,6 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from fetcher.config import Settings
-from fetcher.errors import InvalidRequest
 from fetcher.guards.request.redaction import redact_url
 from fetcher.guards.request.url import check_url
 from fetcher.index import Secrets, WebhookTarget
@@ -76,23 +75,14 @@ def fingerprint(secrets: Secrets, submission: Submission, settings: Settings) ->
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
 
-def check_authorities(ca_pem: str | None, settings: Settings) -> None:
-    """Refuse authorities that are too many, or none at all.
+def check_authorities(ca_pem: str | None) -> None:
+    """Refuse authorities that are none at all.
 
     Raises:
         InvalidRequest: With what is wrong.
     """
-    most = settings.tls.max_ca_pem_bytes
-    if ca_pem is None:
-        return
-    if len(ca_pem) > most:
-        reason = (
-            f"at most {most:,} bytes are taken"
-            if most
-            else "the operator takes no authorities with an import"
-        )
-        raise InvalidRequest(field="ca_pem", reason=reason)
-    read_authorities(ca_pem)
+    if ca_pem is not None:
+        read_authorities(ca_pem)
 
 
 def plain_request(secrets: Secrets, submission: Submission, settings: Settings) -> str | None:

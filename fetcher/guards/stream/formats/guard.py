@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 
 from fetcher.config import Settings
 from fetcher.errors import Failure
-from fetcher.guards.base import Limit
+from fetcher.guards.base import Guard, Limit
+from fetcher.guards.spec import GuardContext, GuardSpec, Purpose
 from fetcher.guards.stream.formats.inspector import Inspector
 from fetcher.guards.stream.formats.naming import name_content as name_by_libmagic
 from fetcher.guards.stream.formats.policy import AMAZON, Policy
@@ -149,3 +150,32 @@ class FormatGuard:
 def _implied(other: str | None) -> str | None:
     """Return what follows from the other claim: ami, ari and aki are always both."""
     return other if other in AMAZON else None
+
+
+def build(context: GuardContext) -> Guard | None:
+    """Return the guard for one body; None where bytes that are sent need not be an accepted format."""
+    settings, submission = context.settings, context.submission
+    if context.purpose.is_sent and not settings.format.enforce_on_upload:
+        return None
+    return FormatGuard(
+        disk_formats=settings.format.disk_formats,
+        container_formats=settings.format.container_formats,
+        max_virtual_bytes=settings.size.max_virtual_bytes,
+        max_bytes=submission.max_bytes,
+        claimed_disk_format=submission.disk_format,
+        claimed_container_format=submission.container_format,
+        takes_encrypted=context.takes_encrypted,
+    )
+
+
+GUARD = GuardSpec(
+    name="format",
+    title="Formats",
+    sections=("format", "size"),
+    limits=FormatGuard.limits,
+    build=build,
+    not_for={
+        Purpose.REPAIR: "These very bytes were judged when they came; their digest has to be the same.",
+        Purpose.PACKED: "What comes out is judged; the packing is checked by what unpacks it.",
+    },
+)
