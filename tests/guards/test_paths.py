@@ -1,5 +1,6 @@
 """A guard that is registered refuses on every path that bytes can take, and is told of everywhere."""
 
+import gzip
 import hashlib
 import io
 from collections.abc import Awaitable, Callable
@@ -48,6 +49,15 @@ async def parallel_pull(folder: Path, register: Register, _fetcher: Fetcher) -> 
     serving = behaviours.serve(BODY, etag='"v1"')
     async with Origin({"/x": serving}) as origin, Running(folder, origin, ranges=ranges) as service:
         assert_refused(await service.run(url=origin.url("/x")))
+        assert service.traces() == []
+
+
+async def packed_pull(folder: Path, register: Register, _fetcher: Fetcher) -> None:
+    """A packed body holds the word, as it came and as it is unpacked."""
+    register()
+    packed = gzip.compress(BODY, compresslevel=0)
+    async with Origin({"/x.gz": behaviours.serve(packed)}) as origin, Running(folder, origin) as service:
+        assert_refused(await service.run(url=origin.url("/x.gz")))
         assert service.traces() == []
 
 
@@ -176,6 +186,8 @@ PATHS: list[tuple[Path_, Purpose]] = [
     (pull, Purpose.PULL),
     (parallel_pull, Purpose.PULL),
     (resumed_pull, Purpose.PULL),
+    (packed_pull, Purpose.PULL),
+    (packed_pull, Purpose.PACKED),
     (local_pull, Purpose.PULL),
     (replay, Purpose.REPLAY),
     (revalidation, Purpose.REVALIDATION),

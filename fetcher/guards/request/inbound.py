@@ -48,5 +48,5 @@ GUARD = GuardSpec(
     title="Requests",
     sections=("inbound", "server"),
     limits=limits,
-    runs_in="fetcher.api.inbound.connection",
+    runs_in="fetcher.api.inbound.budget",
 )
