@@ -29,6 +29,7 @@ from fetcher.descriptors import raise_limit
 from fetcher.errors import Failure
 from fetcher.importer import Context, Importer
 from fetcher.index import Index, Quota
+from fetcher.log_lines import STDERR
 from fetcher.logs import set_up_logs
 from fetcher.maintenance import Maintenance
 from fetcher.memory import keep_freed_memory
@@ -111,7 +112,7 @@ class Service:
             try:
                 services = await opened.enter_async_context(self.open_services(is_started=False))
             except Failure as failure:
-                print(f"Cannot start: {failure}", file=sys.stderr, flush=True)  # noqa: T201 - for whoever starts it
+                STDERR.write(f"Cannot start: {failure}\n")  # For whoever starts it.
                 # What follows is the server's own account of it, with the way through our code.
                 logging.getLogger("uvicorn.error").addFilter(_is_no_trace)
                 raise
@@ -265,11 +266,9 @@ def serve(service: Service) -> int:
         return 1
     host, port = listening.getsockname()[:2]
     base = settings.server.public_url or f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    print(  # noqa: T201 - what a person who starts the service wants to know first
+    STDERR.write(  # What a person who starts the service wants to know first.
         f"Glance Fetcher\n  page    {base}/\n  API     {base}/imports and {base}/v2/images\n"
-        f"  limits  {base}/limits\n  data    {service.folder}",
-        file=sys.stderr,
-        flush=True,
+        f"  limits  {base}/limits\n  data    {service.folder}\n"
     )
     server = inbound_server(service)
     with suppress(KeyboardInterrupt):  # Raised again after an orderly stop; there is nothing more to say.
