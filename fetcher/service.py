@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
@@ -300,6 +301,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.check_config:
         print("The configuration is valid.")  # noqa: T201 - likewise
         return 0
+    os.umask(0o077)  # Whatever is made from here on is for this user alone.
     set_up_logs(service.settings)
     keep_freed_memory()
     return serve(service)

@@ -245,8 +245,9 @@ class Importer:
             record.id,
             record.project_id,
             _origin(secrets.url, settings),
-            fingerprint(secrets, record.submission, settings),
-            is_shared=settings.reuse.share and record.submission.remote is None,
+            fingerprint(secrets, record.submission, settings, record.project_id),
+            is_shared=settings.reuse.shares_within(record.project_id) is not None
+            and record.submission.remote is None,
         )
 
 

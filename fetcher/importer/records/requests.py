@@ -51,10 +51,12 @@ def webhook_of(submission: Submission, settings: Settings) -> WebhookTarget | No
     return WebhookTarget() if settings.notify.url else None
 
 
-def fingerprint(secrets: Secrets, submission: Submission, settings: Settings) -> str:
+def fingerprint(secrets: Secrets, submission: Submission, settings: Settings, project: str) -> str:
     """Equal for imports that would send the same requests and judge the bytes alike.
 
-    Their digests may differ: each compares its own at the end.
+    Their digests may differ: each compares its own at the end. Another
+    project's are different, unless the operator has everybody share: who
+    joins a pull learns that it has been running.
     """
     checksum = submission.checksum
     extra = checksum.algorithm if checksum and checksum.algorithm not in settings.checksum.computed else None
@@ -71,6 +73,7 @@ def fingerprint(secrets: Secrets, submission: Submission, settings: Settings) ->
         submission.ca_pem,
         submission.disk,
         extra,
+        settings.reuse.shares_within(project) or "",
     )
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
