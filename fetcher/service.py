@@ -66,6 +66,7 @@ class Service:
         self._changes = changes or {}
         self._limits: Limits | None = None
         self._file = self.settings = load_settings(config, self._changes)
+        self.ports: set[int] = set()
         self._stopping: asyncio.Future[None] | None = None
         self.folder = data_folder(self.settings, config)
         self.app = build_app(lambda: self.settings, self._lifespan)
@@ -174,7 +175,7 @@ class Service:
         async with AsyncExitStack() as stack:
             stack.callback(store.close)
             index = await stack.enter_async_context(Index(store.index_path, quota_of=self.quota_of))
-            gate = Gate()
+            gate = Gate(own_ports=lambda: self.ports)
             stack.push_async_callback(gate.close)
             worker_pool = WorkerPool(
                 threads=settings.imports.threads,
@@ -254,7 +255,9 @@ def inbound_server(service: Service) -> InboundServer:
         timeout_keep_alive=int(settings.inbound.idle_seconds)
         + 2,  # Ours is exact; this one is a net below it.
     )
-    return InboundServer(config, lambda: service.settings.inbound, shares.connections, service.stop)
+    server = InboundServer(config, lambda: service.settings.inbound, shares.connections, service.stop)
+    server.listens_on = service.ports.add
+    return server
 
 
 def serve(service: Service) -> int:

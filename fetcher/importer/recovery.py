@@ -77,7 +77,10 @@ def _interrupted(record: Import, now: datetime) -> Import:
 
 async def _keep_pulls(context: Context, waiting: Iterable[tuple[Import, Secrets]]) -> dict[str, ResumeState]:
     settings = context.settings()
-    requests = {record.id: fingerprint(secrets, record.submission, settings) for record, secrets in waiting}
+    requests = {
+        record.id: fingerprint(secrets, record.submission, settings, record.project_id)
+        for record, secrets in waiting
+    }
     needed = set(requests.values())
     resume_state: dict[str, ResumeState] = {}
     unneeded = []

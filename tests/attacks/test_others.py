@@ -103,3 +103,17 @@ async def test_i12_another_project_does_not_see_that_a_pull_was_running(tmp_path
             assert ended["state"] == "succeeded"
             assert ended["progress"]["received_bytes"] == SIZE
         assert len(origin.requests) == (1 if share == "everybody" else 2)
+
+
+async def test_i16_the_service_does_not_pull_from_itself(tmp_path: Path) -> None:
+    """Not even where the operator opened its very address and port."""
+    async with Running(tmp_path) as service:
+        port = int(service.base.rpartition(":")[2])
+        service.write_config(
+            address={"allow": [{"cidr": "127.0.0.0/8", "ports": [port]}]},
+            url={"ports": [port], "allow_literals": True},
+            retry={"attempts": 1},
+        )
+        service.service.reload()
+        ended = await service.run(url=f"{service.base}/healthz")
+        assert ended["verdict"]["code"] == "source-unreachable"

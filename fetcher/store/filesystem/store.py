@@ -23,8 +23,8 @@ from fetcher.store.filesystem.disk import DISK, Disk
 from fetcher.store.filesystem.opening import opened
 from fetcher.store.filesystem.reservation import Reservation
 from fetcher.store.filesystem.staged import Staged, is_in_use, mark_of, reopen, translate
-from fetcher.store.obstacles import obstacles
 from fetcher.store.modes import close_to_others
+from fetcher.store.obstacles import obstacles
 from fetcher.threads import start_threads
 
 __all__ = ["Reservation", "Store"]
