@@ -59,7 +59,7 @@ class SourceConnection(ResponseHandler):
         return self._heads.is_http2
 
     def data_received(self, data: bytes) -> None:
-        """Refuse a head that can be read in two ways; settle what the parser would refuse though it is allowed."""
+        """Refuse a head that can be read in two ways; settle what the parser refuses though it is allowed."""
         objection = self._lines.objection(data)
         if objection:
             self.set_exception(AmbiguousHead(objection))
