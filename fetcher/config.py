@@ -332,6 +332,13 @@ class Unpack(Section, frozen=True, kw_only=True):
     max_window_bytes: Annotated[int, Meta(ge=1_048_576, le=2_147_483_648)]
 
 
+class Convert(Section, frozen=True, kw_only=True):
+    """Making of an image what the cloud boots."""
+
+    target: Literal["as-received", "raw", "qcow2"]
+    offered: list[Literal["as-received", "raw", "qcow2"]]
+
+
 class Checksum(Section, frozen=True, kw_only=True):
     """Which digests are taken and which are computed."""
 
@@ -448,6 +455,7 @@ class Settings(Section, frozen=True, kw_only=True):
     pace: Pace
     format: Format
     unpack: Unpack
+    convert: Convert
     checksum: Checksum
     sums: Sums
     imports: Imports

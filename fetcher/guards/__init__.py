@@ -4,7 +4,7 @@ from fetcher.config import Settings
 from fetcher.guards.base import Limit
 from fetcher.guards.network import address, redirects, response
 from fetcher.guards.request import mirrors, notify, request_headers, url
-from fetcher.guards.stream import checksum, pace, quota, size
+from fetcher.guards.stream import checksum, pace, quota, size, stages
 from fetcher.guards.stream.formats import FormatGuard
 from fetcher.model import Submission
 
@@ -35,6 +35,7 @@ def published(settings: Settings) -> tuple[Limit, ...]:
         *quota.limits(settings),
         *pace.limits(settings),
         *FormatGuard.limits(settings),
+        *stages.limits(settings),
         *checksum.limits(settings),
         *notify.limits(settings),
     )

@@ -20,7 +20,14 @@ from fetcher.guards.stream.checksum import check_required
 from fetcher.importer.context import ENGINE, Context
 from fetcher.importer.methods.upload import Engine, Uploads
 from fetcher.importer.pasted import tidied
-from fetcher.importer.records.requests import check_authorities, fingerprint, secrets_of, shown, webhook_of
+from fetcher.importer.records.requests import (
+    check_authorities,
+    check_target,
+    fingerprint,
+    secrets_of,
+    shown,
+    webhook_of,
+)
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.records.verdicts import verdict_of
 from fetcher.importer.recovery import recover
@@ -244,6 +251,7 @@ class Importer:
 def _check(submission: Submission, settings: Settings) -> None:
     """Refuse at once what could never be fetched."""
     check_url(submission.url, settings)
+    check_target(submission, settings)
     check_mirrors(submission.mirrors, settings)
     check_request_headers(submission.headers)
     check_authorities(submission.ca_pem, settings)

@@ -34,6 +34,7 @@ from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.records.verdicts import OK, fail
 from fetcher.importer.schedule.queue import FairQueue, Slot, Ticket
 from fetcher.importer.stages.commit import Settle, Story, activate_all, commit, with_bytes
+from fetcher.importer.stages.convert import Complete, Conversion
 from fetcher.importer.stages.provenance import document
 from fetcher.model import Actor, Blob, Image, Import, Phase, State, Submission, Verdict
 from fetcher.pipeline import Peer, PeerClock
@@ -121,7 +122,9 @@ class UploadRun:
                 digests=receiver.digests(),
                 stages=receiver.story(),
             )
-            await shielded(self._commit(receiver))
+            async with self._conversion().run(Complete.of(receiver)) as body:
+                self._running.change(format=body.format, digests=body.digests, stages=body.stages)
+                await shielded(self._commit(body))
         except TimeoutError as error:
             raise DeadlinePassed(total_seconds=pace.total_seconds) from error
         finally:
@@ -153,12 +156,23 @@ class UploadRun:
         receiver.also(cap)
         return receiver
 
-    async def _commit(self, receiver: Receiver) -> None:
+    def _conversion(self) -> Conversion:
+        """The stage that converts what an import will be made of; a plain upload is kept as it was sent."""
+        record = self._running.record
+        as_sent = msgspec.structs.replace(record.submission, convert_to="as-received")
+        return Conversion(
+            context=self._context,
+            settings=self._settings,
+            submission=as_sent if record.method == "upload" else record.submission,
+            begin=lambda: self._running.change(phase=Phase.CONVERTING),
+        )
+
+    async def _commit(self, body: Complete) -> None:
         settle: Settle = self._stage
         if self._running.record.method == "upload":
             story = Story(settings=self._settings, source_headers={}, more={})
             settle = partial(activate_all, self._context.index, [self._running], story=story)
-        [failure] = await commit(self._context, [self._running], receiver, settle)
+        [failure] = await commit(self._context, [self._running], body, settle)
         if failure is not None:
             raise failure
 
