@@ -93,6 +93,8 @@ class Receiver:
         self.is_marked = False
         self._packed_guards: list[Guard] = [ByteCap(max_bytes=submission.max_bytes)]
         self._unpacks = unpacks
+        self._head: list[bytes] = []
+        self._told_bytes = 0
         self._unpacking: Unpacking | None = None
         self._settings = settings
         self._submission = submission
@@ -153,11 +155,12 @@ class Receiver:
             SourceFailure: They broke off; `received_bytes` tells where.
             Failure: A guard or the store refused.
         """
-        if self._unpacks and not self.received_bytes:
-            chunks = await read_head(peer, clock, pace)
-            peer, pace = HeadPeer(chunks, peer), [Spared(guard, len(chunks)) for guard in pace]
+        if self._unpacks:
+            await read_head(self._head, peer, clock, [*pace, _Tap(None, self._receive)])
+            peer, pace = HeadPeer(self._head, peer), [Spared(guard, len(self._head)) for guard in pace]
+            self._told_bytes = self.received_bytes
             self._unpacks = False
-            if is_packed(chunks):
+            if is_packed(self._head):
                 self._unpacking = self._open_unpacking()
         if self._unpacking is None:
             guards = [*self._times.timed([*self._guards, *pace]), _Tap(self._use, self._add)]
@@ -195,6 +198,8 @@ class Receiver:
         self._receive(size)
 
     def _receive(self, size: int) -> None:
+        before, self._told_bytes = self._told_bytes, max(0, self._told_bytes - size)
+        size -= before - self._told_bytes  # The first bytes were counted when they were looked at.
         self.received_bytes += size
         self._count(size)
 
