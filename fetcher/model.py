@@ -163,6 +163,7 @@ class Submission(Value, frozen=True, kw_only=True):
         ca_pem: Authorities (PEM) that are trusted for the requests of this import alone.
         disk: Which disk of an archive, by name or by number from 1.
         convert_to: The format that the image is to have in the end: as-received, raw or qcow2.
+        rules: Names of the operator's rules that hold for it.
     """
 
     url: str
@@ -186,6 +187,7 @@ class Submission(Value, frozen=True, kw_only=True):
     ca_pem: str | None = None
     disk: str | None = None
     convert_to: str | None = None
+    rules: tuple[str, ...] = ()
 
 
 class TlsPeer(Value, frozen=True, kw_only=True):

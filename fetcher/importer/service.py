@@ -35,6 +35,7 @@ from fetcher.importer.schedule.queue import Ticket
 from fetcher.importer.schedule.rate_limiter import RateLimiter
 from fetcher.importer.scheduler import Scheduler
 from fetcher.importer.stages.commit import remove_unneeded
+from fetcher.importer.stages.inject import check_rules, matching
 from fetcher.index import IdempotencyKey, NewImport, Secrets
 from fetcher.model import Actor, Image, Import, Notice, State, Status, Submission
 from fetcher.transport import check_request_headers
@@ -119,6 +120,9 @@ class Importer:
         now = datetime.now(UTC)
         owns_image = image is None
         image = image or new_image(actor, submission, now)
+        rules = matching(settings, actor, image.project_id, submission.url)
+        submission = msgspec.structs.replace(submission, rules=rules)
+        check_rules(settings, rules, image)
         webhook = webhook_of(submission, settings)
         record = Import(
             id=str(uuid4()),

@@ -1,5 +1,7 @@
 """What happens to received bytes before they are kept: the limits that unpacking and conversion publish."""
 
+import msgspec
+
 from fetcher.config import Settings
 from fetcher.guards.base import Limit
 
@@ -41,5 +43,12 @@ def limits(settings: Settings) -> tuple[Limit, ...]:
             value=list(settings.convert.offered),
             description="What a submission may ask for as convert_to instead.",
             guard="convert",
+        ),
+        Limit(
+            name="inject",
+            type="array",
+            value=[msgspec.to_builtins(rule) for rule in settings.inject.rules],
+            description="The operator's rules: these will be set on images, and required or forbidden.",
+            guard="inject",
         ),
     )

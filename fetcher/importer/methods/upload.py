@@ -35,6 +35,7 @@ from fetcher.importer.records.verdicts import OK, fail
 from fetcher.importer.schedule.queue import FairQueue, Slot, Ticket
 from fetcher.importer.stages.commit import Settle, Story, activate_all, commit, with_bytes
 from fetcher.importer.stages.convert import Complete, Conversion
+from fetcher.importer.stages.inject import check_rules, matching
 from fetcher.importer.stages.provenance import document
 from fetcher.model import Actor, Blob, Image, Import, Phase, State, Submission, Verdict
 from fetcher.pipeline import Peer, PeerClock
@@ -223,6 +224,7 @@ class Uploads:
         if not settings.format.enforce_on_upload and None in {image.disk_format, image.container_format}:
             reason = "disk_format and container_format need to be set before bytes are sent"
             raise InvalidRequest(reason=reason)
+        check_rules(settings, matching(settings, actor, image.project_id, ""), image)
         check_declared(body.declared_bytes, max_bytes=settings.size.max_bytes)
         record = self._new_record(actor, image, method, request_id)
         record = msgspec.structs.replace(
@@ -270,7 +272,7 @@ class Uploads:
         return record
 
     def _new_record(self, actor: Actor, image: Image, method: str, request_id: str | None) -> Import:
-        now = datetime.now(UTC)
+        now, settings = datetime.now(UTC), self._context.settings()
         return Import(
             id=str(uuid4()),
             image_id=image.id,
@@ -282,7 +284,8 @@ class Uploads:
                 name=image.name,
                 disk_format=image.disk_format,
                 container_format=image.container_format,
-                max_bytes=self._context.settings().size.max_bytes,
+                max_bytes=settings.size.max_bytes,
+                rules=matching(settings, actor, image.project_id, ""),
             ),
             state=State.QUEUED,
             length_verified=True,  # A request without a length, or the end of its chunks, has no body.

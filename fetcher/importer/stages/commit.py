@@ -18,6 +18,7 @@ from fetcher.importer.context import ENGINE, Context
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.records.verdicts import OK
 from fetcher.importer.stages.convert import Complete
+from fetcher.importer.stages.inject import injected
 from fetcher.importer.stages.provenance import document
 from fetcher.index import Index
 from fetcher.model import Blob, FormatVerdict, Image, Import, Phase, State
@@ -111,6 +112,9 @@ async def _activate(index: Index, running: RunningImport, blob: Blob, story: Sto
     record = msgspec.structs.replace(
         running.record, state=State.SUCCEEDED, phase=None, verdict=OK, updated_at=now, ended_at=now
     )
+    rules = injected(story.settings, record, blob)
+    if rules:
+        record = msgspec.structs.replace(record, stages={**record.stages, "injected": rules})
     image = await index.images.find(record.image_id, ENGINE)
     image = with_bytes(image, blob, record.format, now)
     told = document(record, blob, story.settings, TABLE_VERSION)
