@@ -3,13 +3,16 @@
 import gzip
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from fetcher.convert.boot import verify_boot
 from fetcher.convert.sandbox import probe_walls
+from fetcher.crash import VARIABLE
 from tests.convert.sector import make_disk as make_boot_disk
 from tests.images import qcow2, raw
 from tests.importer.stages.test_unpacking import bytes_of, sha256
@@ -221,3 +224,32 @@ async def boots(folder: Path, body: bytes, disk: bytes) -> dict[str, Any]:
         proof = await verify_boot(path, disk_format="raw", marker=MARKER, seconds=90, walls=walls)
         assert proof.verdict == "boots", proof
         return ended
+
+
+@pytest.mark.parametrize(
+    "step",
+    ["store.staged:1", "store.written:1", "importer.announced:1", "store.renamed:1", "store.settled:1"],
+)
+@pytest.mark.parametrize("target", ["as-received", "raw"])
+async def test_killed_at_a_step_of_a_packed_import(step: str, target: str, tmp_path: Path) -> None:
+    """Wherever it dies, even between last byte and row, the next start ends with the promised image."""
+    body = pack("xz", image_of(tmp_path, DISK, "qcow2"))
+    kept = DISK if target == "raw" else image_of(tmp_path, DISK, "qcow2")
+    sections = {"convert": {"target": target}}
+    async with Origin({"/x": behaviours.serve(body)}) as origin:
+        service = Process(config(tmp_path, origin, **sections))
+        service.environment = {VARIABLE: step}
+        await service.start()
+        sent = {"url": origin.url("/x"), "checksum": f"sha256:{sha256(body)}"}
+        with suppress(aiohttp.ClientError, OSError, AssertionError):
+            created = (await service.call("POST", "/imports", json=sent))[1]
+            await service.until(created["id"], "succeeded", "refused", "failed")
+        await service.kill()
+        service.environment = {}
+        await service.start()
+        [ended] = (await service.call("GET", "/imports"))[1]["imports"]
+        ended = await service.until(ended["id"], "succeeded", "refused", "failed")
+        assert (ended["state"], ended["verified_by"]) == ("succeeded", "submitter")
+        assert ended["digests"]["sha256"] == sha256(kept)
+        await service.kill()
+        agree(tmp_path / "data")
