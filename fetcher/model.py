@@ -4,11 +4,18 @@ All are immutable. Sizes are bytes, times are aware datetimes in UTC, digests
 are lower-case hex, formats are the Image API's names.
 """
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
 import msgspec
+
+
+def text_bytes(name: str | None, tags: Iterable[str], properties: Mapping[str, str]) -> int:
+    """How many bytes of text an image's record holds, in UTF-8."""
+    texts = (name or "", *tags, *properties, *properties.values())
+    return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
 
 
 class State(StrEnum):

@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 import structlog
 
+from fetcher.aio.retry import outlasted
 from fetcher.aio.shield import shielded
 from fetcher.errors import BadRedirect, Cancelled, ChecksumMismatch, Failure, InternalFault, StoreFailed
+from fetcher.guards import Headroom
 from fetcher.guards.request.url import check_url
-from fetcher.guards.stream.quota import QuotaCap
 from fetcher.importer import tracing
 from fetcher.importer.context import Context, Hooks
 from fetcher.importer.download.attempts import Attempts
@@ -20,7 +21,7 @@ from fetcher.importer.download.course import Course
 from fetcher.importer.download.open_source import Unchanged
 from fetcher.importer.download.sources import Sources
 from fetcher.importer.methods.glance_download import look_up
-from fetcher.importer.receive.quota_headroom import coming, quota_cap
+from fetcher.importer.receive.quota_headroom import coming, quota_headroom
 from fetcher.importer.receive.receiver import Receiver
 from fetcher.importer.receive.receiver_factory import ReceiverFactory
 from fetcher.importer.records.requests import plain_request, sums_request
@@ -137,7 +138,7 @@ class DownloadJob:
     async def _pull(self, reservation: Reservation) -> None:
         running = next(iter(self._subscribers))
         if running.record.submission.remote is not None:
-            url = await look_up(self._context.gate, running, self._secrets, self._settings)
+            url = await outlasted(lambda: look_up(self._context.gate, running, self._secrets, self._settings))
             self._secrets = msgspec.structs.replace(self._secrets, url=url)
         record = running.record
         sources = Sources(
@@ -169,7 +170,7 @@ class DownloadJob:
         attempts = Attempts(self._context.gate, course, self._connections)
         saving = asyncio.create_task(self._resume_writer.save_often(attempts))
         try:
-            self._sums = await self._fetch_sums(record)
+            self._sums = await outlasted(lambda: self._fetch_sums(record))
             receiver = await self._take(attempts)
             if receiver is not None:
                 await self._commit(receiver, attempts)
@@ -220,10 +221,10 @@ class DownloadJob:
             count=self._subscribers.receive,
             found=lambda verdict: self._subscribers.change(format=verdict),
             marked=self._resume_writer.mark,
-            cap=self._quota_cap,
+            headroom=self._headroom,
         )
 
-    async def _quota_cap(self) -> QuotaCap | None:
+    async def _headroom(self) -> Headroom | None:
         """What is left of a project's quota.
 
         A pull for several projects has none: each is held to its quota when its image is made.
@@ -231,7 +232,7 @@ class DownloadJob:
         projects = {running.record.project_id for running in self._subscribers}
         if len(projects) != 1:
             return None
-        return await quota_cap(
+        return await quota_headroom(
             self._context.index,
             self._settings,
             projects.pop(),

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from fetcher.aio.shield import shielded
 from fetcher.pipeline.budget import Budget
+from fetcher.pipeline.offload import OffloadThread
 
 R = TypeVar("R")
 Work = Callable[[bytes], None]
@@ -27,6 +28,7 @@ class WorkerPool:
 
     Attributes:
         is_crowded: So many imports have bytes waiting that each is best served by one thread.
+        offload: Where guards do what is too long for the event loop.
     """
 
     # The format guard holds as much of each import's end anyway, and each hand-over wakes threads.
@@ -34,6 +36,7 @@ class WorkerPool:
 
     def __init__(self, *, threads: int, buffer_bytes: int, piece_bytes: int) -> None:
         self.budget = Budget(buffer_bytes)
+        self.offload = OffloadThread()
         self.most_piece_bytes = piece_bytes
         self.open_lanes = 0
         self.is_crowded = False
@@ -91,6 +94,7 @@ class WorkerPool:
             self._ready.put(None)
         for thread in self._threads:
             thread.join()
+        self.offload.close()
 
     def _work(self) -> None:
         while (lane := self._ready.get()) is not None:

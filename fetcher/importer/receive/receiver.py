@@ -7,9 +7,8 @@ from typing import Any
 
 from fetcher.aio.shield import shielded
 from fetcher.config import Settings
-from fetcher.guards import format_guard
+from fetcher.guards import Chain
 from fetcher.guards.base import Guard
-from fetcher.guards.stream.size import ByteCap
 from fetcher.importer.guard_times import GuardTimes
 from fetcher.importer.receive.checkpoints import Checkpoint, Checkpoints
 from fetcher.importer.receive.unpacking import (
@@ -56,8 +55,8 @@ class Receiver:
 
     Args:
         staged: Where the bytes go; may hold the first of them already.
-        is_judged: Whether the bytes must be an accepted format; pulls always are.
-        takes_encrypted: Whether a LUKS volume may come as raw; only uploads may bring one.
+        submission: What is claimed of the bytes.
+        chain: The guards of this body.
         unpacks: Whether a packed body is unpacked on its way: guards, digests and file then see its disk.
         algorithms: Which digests to compute.
         count: Told the size of every chunk that passed the guards.
@@ -77,8 +76,7 @@ class Receiver:
         worker_pool: WorkerPool,
         settings: Settings,
         submission: Submission,
-        is_judged: bool = True,
-        takes_encrypted: bool = False,
+        chain: Chain,
         unpacks: bool = False,
         algorithms: Sequence[str],
         reservation: Reservation,
@@ -91,8 +89,8 @@ class Receiver:
         self.received_bytes = 0
         self.kept_bytes = 0
         self.is_marked = False
-        self._packed_guards: list[Guard] = [ByteCap(max_bytes=submission.max_bytes)]
         self._unpacks = unpacks
+        self._packed_guards: list[Guard] = []
         self._head: list[bytes] = []
         self._told_bytes = 0
         self._unpacking: Unpacking | None = None
@@ -102,12 +100,7 @@ class Receiver:
         self._worker_pool = worker_pool
         self._count = count
         self._times = times
-        self._format = None
-        if is_judged:
-            self._format = format_guard(settings, submission, takes_encrypted=takes_encrypted)
-        self._guards: list[Guard] = [ByteCap(max_bytes=submission.max_bytes)]
-        if self._format is not None:
-            self._guards.append(self._format)
+        self._chain = chain
         self._hashers = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
         self._marked = marked
         self._marks = Checkpoints(settings.resume.mark_bytes, lambda: None, self._mark)
@@ -148,13 +141,14 @@ class Receiver:
             self.is_marked = True
             self._marked()
 
-    async def take(self, peer: Peer, clock: PeerClock, pace: Sequence[Guard] = ()) -> None:
+    async def take(self, peer: Peer, clock: PeerClock) -> None:
         """Take in a peer's bytes to their end.
 
         Raises:
             SourceFailure: They broke off; `received_bytes` tells where.
             Failure: A guard or the store refused.
         """
+        pace = self._chain.of_peer(clock)
         if self._unpacks:
             await read_head(self._head, peer, clock, [*pace, _Tap(None, self._receive)])
             peer, pace = HeadPeer(self._head, peer), [Spared(guard, len(self._head)) for guard in pace]
@@ -162,15 +156,17 @@ class Receiver:
             self._unpacks = False
             if is_packed(self._head):
                 self._unpacking = self._open_unpacking()
+        guards: list[Guard]
         if self._unpacking is None:
-            guards = [*self._times.timed([*self._guards, *pace]), _Tap(self._use, self._add)]
+            guards = [*self._times.timed([*self._chain.guards, *pace]), _Tap(self._use, self._add)]
         else:
             packed = [*self._packed_guards, *pace, _Tap(None, self._receive)]
             peer, clock = UnpackingPeer(self._unpacking, peer, packed, clock), _own_clock()
-            guards = [*self._times.timed(self._guards), _Tap(self._use, self._keep)]
+            guards = [*self._times.timed(self._chain.guards), _Tap(self._use, self._keep)]
         await pull(peer, guards, self._queues, clock, piece_bytes=self._worker_pool.piece_bytes)
 
     def _open_unpacking(self) -> Unpacking:
+        self._packed_guards = self._chain.of_packed()
         return Unpacking(self._worker_pool, self._settings, self._submission, list(self._hashers))
 
     async def replay(self, peer: Peer, clock: PeerClock) -> None:
@@ -180,15 +176,11 @@ class Receiver:
             SourceFailure: At the peer's end, unless the bytes are a whole.
             Failure: A guard refused: it judges by the limits of today.
         """
-        guards = [*self._guards, _Tap(None, self._add)]
+        guards = [*self._chain.guards, _Tap(None, self._add)]
         try:
             await pull(peer, guards, self._queues, clock, piece_bytes=self._worker_pool.piece_bytes)
         finally:
             await self._queues.drain()
-
-    def also(self, guard: Guard) -> None:
-        """Ask one more guard about every byte."""
-        self._guards.append(guard)
 
     def _use(self, size: int) -> None:
         self.reservation.use(size, self.kept_bytes + size - self.staged.size)
@@ -209,12 +201,17 @@ class Receiver:
     @property
     def format(self) -> FormatVerdict | None:
         """What the bytes are, as far as that is known yet."""
-        return None if self._format is None else self._format.verdict
+        return self._chain.format
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether a write or a digest has failed, so that nothing can be added."""
+        return self._queues.failure is not None
 
     @property
     def fault(self) -> Exception | None:
         """What broke inside the format guard, if something did: a fault of ours, told as a refusal."""
-        return None if self._format is None else self._format.fault
+        return self._chain.fault
 
     def digests(self) -> dict[str, str]:
         """The digests of what is kept, in lower-case hex."""

@@ -6,7 +6,6 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from fetcher.config import Settings
-from fetcher.errors import InvalidRequest
 from fetcher.guards.request.redaction import redact_url
 from fetcher.guards.request.url import check_url
 from fetcher.index import Secrets, WebhookTarget
@@ -87,35 +86,14 @@ def target_of(submission: Submission, settings: Settings) -> str:
     return AS_RECEIVED if submission.remote is not None else settings.convert.target
 
 
-def check_target(submission: Submission, settings: Settings) -> None:
-    """Refuse a conversion that the operator does not offer.
-
-    Raises:
-        InvalidRequest: With what is offered.
-    """
-    offered = [*settings.convert.offered, settings.convert.target]
-    if submission.convert_to is not None and submission.convert_to not in offered:
-        reason = f"the operator does not offer {submission.convert_to}, but {', '.join(sorted(set(offered)))}"
-        raise InvalidRequest(field="convert_to", reason=reason)
-
-
-def check_authorities(ca_pem: str | None, settings: Settings) -> None:
-    """Refuse authorities that are too many, or none at all.
+def check_authorities(ca_pem: str | None) -> None:
+    """Refuse authorities that are none at all.
 
     Raises:
         InvalidRequest: With what is wrong.
     """
-    most = settings.tls.max_ca_pem_bytes
-    if ca_pem is None:
-        return
-    if len(ca_pem) > most:
-        reason = (
-            f"at most {most:,} bytes are taken"
-            if most
-            else "the operator takes no authorities with an import"
-        )
-        raise InvalidRequest(field="ca_pem", reason=reason)
-    read_authorities(ca_pem)
+    if ca_pem is not None:
+        read_authorities(ca_pem)
 
 
 def plain_request(secrets: Secrets, submission: Submission, settings: Settings) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from fetcher.aio.retry import outlasted
 from fetcher.config import Settings
 from fetcher.crash import reach
 from fetcher.errors import Cancelled, Failure, StoreFailed
@@ -59,10 +60,10 @@ async def commit(
         virtual_bytes=body.format.virtual_bytes if body.format else None,
         created_at=datetime.now(UTC),
     )
-    await announce(context.index, running_imports, blob, body.received_bytes)
+    await outlasted(lambda: announce(context.index, running_imports, blob, body.received_bytes))
     async with context.store.holding(blob.sha256):
         try:
-            await context.store.commit(body.staged, blob.sha256)
+            await outlasted(lambda: context.store.commit(body.staged, blob.sha256))
             if await context.index.images.has_blob(blob.sha256):  # Whatever its file was, it is whole now.
                 await context.index.upkeep.mark(blob.sha256, None, blob.created_at)
             return await settle(blob)

@@ -12,9 +12,7 @@ from fetcher.config import Settings
 from fetcher.convert.files import Job, convert_file
 from fetcher.convert.qemu_img import DRIVERS
 from fetcher.errors import StoreFailed, TooManyBytes
-from fetcher.guards import format_guard
-from fetcher.guards.base import Guard
-from fetcher.guards.stream.size import ByteCap
+from fetcher.guards import Chain, GuardContext, Purpose
 from fetcher.importer.context import Context
 from fetcher.importer.receive.receiver import Receiver
 from fetcher.importer.receive.replay import StagedPeer
@@ -155,15 +153,15 @@ class Conversion:
     ) -> tuple[dict[str, str], FormatVerdict | None]:
         """Read the result through the guards and the digests, claimed as what it was to become."""
         claims = Submission(url="", max_bytes=self.submission.max_bytes, disk_format=wanted)
-        form = format_guard(self.settings, claims)
+        context = GuardContext(purpose=Purpose.CONVERT, settings=self.settings, submission=claims)
+        chain = Chain(context)
         hashers = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
         pool = self.context.worker_pool
         lanes = pool.lanes([hasher.update for hasher in hashers.values()])
         peer = StagedPeer(self.context.store, staged, is_whole=True)
         clock = PeerClock(asyncio.get_running_loop().time)
-        guards: list[Guard] = [ByteCap(max_bytes=claims.max_bytes), form]
         try:
-            await pull(peer, guards, lanes, clock, piece_bytes=pool.piece_bytes)
+            await pull(peer, chain.guards, lanes, clock, piece_bytes=pool.piece_bytes)
         finally:
             await lanes.close()
-        return {name: hasher.hexdigest() for name, hasher in hashers.items()}, form.verdict
+        return {name: hasher.hexdigest() for name, hasher in hashers.items()}, chain.format

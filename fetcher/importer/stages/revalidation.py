@@ -8,9 +8,7 @@ from typing import cast
 
 from fetcher.config import Settings
 from fetcher.errors import Failure, StoreFailed
-from fetcher.guards import format_guard
-from fetcher.guards.base import Guard
-from fetcher.guards.stream.size import ByteCap
+from fetcher.guards import Chain, GuardContext, Purpose
 from fetcher.importer.context import Context
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.records.subscribers import Subscribers
@@ -114,8 +112,9 @@ class Reuse:
     ) -> tuple[dict[str, str], FormatVerdict | None]:
         """Read the blob through the guards and the digests, as if it came from the source."""
         submissions = [running.record.submission for running in subscribers]
-        form = format_guard(self._settings, submissions[0])
-        guards: list[Guard] = [ByteCap(max_bytes=submissions[0].max_bytes), form]
+        chain = Chain(
+            GuardContext(purpose=Purpose.REVALIDATION, settings=self._settings, submission=submissions[0])
+        )
         hashers = {
             name: hashlib.new(name, usedforsecurity=False)
             for name in {"sha256", *blob.digests, *promises.algorithms(submissions)}
@@ -126,7 +125,7 @@ class Reuse:
         clock = PeerClock(asyncio.get_running_loop().time)
         try:
             async with aclosing(chunks):
-                await pull(_BlobPeer(chunks), guards, lanes, clock, piece_bytes=worker_pool.piece_bytes)
+                await pull(_BlobPeer(chunks), chain.guards, lanes, clock, piece_bytes=worker_pool.piece_bytes)
         finally:
             await lanes.close()
-        return {name: hasher.hexdigest() for name, hasher in hashers.items()}, form.verdict
+        return {name: hasher.hexdigest() for name, hasher in hashers.items()}, chain.format
