@@ -355,6 +355,50 @@ class Unpack(Section, frozen=True, kw_only=True):
     max_window_bytes: Annotated[int, Meta(ge=1_048_576, le=2_147_483_648)]
 
 
+class Convert(Section, frozen=True, kw_only=True):
+    """Making of an image what the cloud boots."""
+
+    target: Literal["as-received", "raw", "qcow2"]
+    offered: list[Literal["as-received", "raw", "qcow2"]]
+
+
+class InjectRule(Section, frozen=True, kw_only=True):
+    """What is set on some images.
+
+    Args:
+        name: Stands in discovery and in provenance.
+        projects: Whose imports; none given means all. So for roles, sources and formats.
+        sources: Hosts of the submitted URL.
+        disk_formats: Of the image as it is kept.
+        set: Properties that are set, whatever was asked for.
+        default: Properties that are set where they are not.
+        require: Properties without which nothing is taken.
+        forbid: Properties that must not be set.
+        min_disk_from_virtual_size: Whether min_disk is at least the disk's size, in GiB and rounded up.
+        min_ram: The least min_ram, in MiB.
+        max_visibility: Who may see the image at most.
+    """
+
+    name: Name
+    projects: list[Name] = []
+    roles: list[Name] = []
+    sources: list[HostPattern] = []
+    disk_formats: list[DiskFormat] = []
+    set: dict[Name, str] = {}
+    default: dict[Name, str] = {}
+    require: list[Name] = []
+    forbid: list[Name] = []
+    min_disk_from_virtual_size: bool = False
+    min_ram: Count = 0
+    max_visibility: Literal["", "private", "shared", "community", "public"] = ""
+
+
+class Inject(Section, frozen=True, kw_only=True):
+    """The operator's rules for what is set on images."""
+
+    rules: list[InjectRule]
+
+
 class Checksum(Section, frozen=True, kw_only=True):
     """Which digests are taken and which are computed."""
 
@@ -481,6 +525,8 @@ class Settings(Section, frozen=True, kw_only=True):
     pace: Pace
     format: Format
     unpack: Unpack
+    convert: Convert
+    inject: Inject
     checksum: Checksum
     sums: Sums
     imports: Imports
@@ -568,7 +614,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _lay_over(base: dict[str, Any], layer: dict[str, Any]) -> list[Mistake]:
     mistakes = []
-    for name, table in layer.items():
+    for name, given in layer.items():
+        table = {"rules": given} if name == "inject" and isinstance(given, list) else given
         if name not in base:
             mistakes.append(Mistake(key=name, value=_print(table), expected=f"a section: {', '.join(base)}"))
         elif not isinstance(table, dict):
