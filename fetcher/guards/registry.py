@@ -4,10 +4,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from fetcher.config import Settings
+from fetcher.guards import text
 from fetcher.guards.base import Guard, Limit
 from fetcher.guards.network import address, redirects, response
-from fetcher.guards.request import checksum_file, mirrors, notify, request_headers, url
-from fetcher.guards.spec import GuardContext, GuardSpec
+from fetcher.guards.request import checksum_file, inbound, mirrors, notify, request_headers, url
+from fetcher.guards.spec import GuardContext, GuardSpec, Purpose
 from fetcher.guards.stream import checksum, pace, quota, size
 from fetcher.guards.stream.formats import guard as formats
 from fetcher.guards.stream.formats.guard import FormatGuard
@@ -27,6 +28,8 @@ GUARDS: tuple[GuardSpec, ...] = (
     checksum.GUARD,
     checksum_file.GUARD,
     notify.GUARD,
+    text.GUARD,
+    inbound.GUARD,
 )
 
 
@@ -34,21 +37,27 @@ class Chain:
     """The guards of one body.
 
     Attributes:
+        submission: What is claimed of the body.
         guards: Those that judge the body as a whole, over all attempts to get it.
     """
 
     def __init__(self, context: GuardContext) -> None:
         self._context = context
+        self.submission = context.submission
         self.guards = _build(context, per_attempt=False)
         self._format = next((guard for guard in self.guards if isinstance(guard, FormatGuard)), None)
 
-    def of_attempt(self, clock: Callable[[], float]) -> list[Guard]:
-        """Return the guards of one attempt: those of the body, and new ones for its peer.
+    def of_peer(self, clock: Callable[[], float]) -> list[Guard]:
+        """Return new guards for the peer of one attempt.
 
         Args:
             clock: Seconds spent waiting for the peer.
         """
-        return [*self.guards, *_build(replace(self._context, clock=clock), per_attempt=True)]
+        return _build(replace(self._context, clock=clock), per_attempt=True)
+
+    def of_packed(self) -> list[Guard]:
+        """Return new guards for the bytes as they come, where those of the body see what is in them."""
+        return _build(replace(self._context, purpose=Purpose.PACKED), per_attempt=False)
 
     @property
     def format(self) -> FormatVerdict | None:

@@ -34,6 +34,7 @@ log = structlog.get_logger()
 R = TypeVar("R")
 
 LOOP_TURN = 100  # Imports taken up at a start before requests get their turn.
+MOST_SILENT_SECONDS = 60.0
 
 
 class Importer:
@@ -44,6 +45,7 @@ class Importer:
         self._pulls = Scheduler(context)
         self._rate_limiter = RateLimiter(time.monotonic)
         self._is_open = False
+        self._is_stopping = False
         engine = Engine(
             queue=self._pulls.queue,
             tasks=self._pulls.sent,
@@ -71,6 +73,7 @@ class Importer:
     async def close(self, grace_seconds: float = 0.0) -> None:
         """Start nothing more, let running imports finish for a while, then park the rest."""
         self._is_open = False
+        self._is_stopping = True
         await self._pulls.close(grace_seconds)
 
     async def submit(  # noqa: PLR0913 - all that a call brings
@@ -162,19 +165,27 @@ class Importer:
     async def follow(self, import_id: str, actor: Actor, *, least_seconds: float) -> AsyncIterator[Import]:
         """Yield the import now and after changes, at most once in `least_seconds`, until it has ended.
 
+        When the service stops, this ends before the import does.
+
         Raises:
             UnknownImport: There is none, or it is another project's.
         """
-        record = await self.find(import_id, actor)
-        while not record.state.is_final:
-            yield record
-            running = self._pulls.running(import_id)
-            if running is not None:
-                await _next_change(running, least_seconds)
-            else:
-                await asyncio.sleep(least_seconds)  # Waiting in line: nothing to follow yet.
+        shown = None
+        with self._pulls.news.follow(import_id) as news:
             record = await self.find(import_id, actor)
-        yield record
+            while not record.state.is_final and not self._is_stopping:
+                if record != shown:
+                    yield record
+                    shown = record
+                running = self._pulls.running(import_id)
+                if running is not None:
+                    await _next_change(running, least_seconds)
+                else:
+                    await _next_news(news, least_seconds)
+                running = self._pulls.running(import_id)
+                record = running.snapshot() if running is not None else await self.find(import_id, actor)
+        if record != shown:
+            yield record
 
     async def delete_image(self, image_id: str, actor: Actor) -> None:
         """Delete an image, and its bytes when no other image shares them; what still writes it is ended.
@@ -263,6 +274,15 @@ def _origin(url: str, settings: Settings) -> str:
         return check_url(url, settings).origin
     except InvalidUrl:
         return ""
+
+
+async def _next_news(news: asyncio.Event, least_seconds: float) -> None:
+    """Wait for news of an import that does not run; now and then the index is asked all the same."""
+    await asyncio.sleep(least_seconds)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(MOST_SILENT_SECONDS):
+            await news.wait()
+    news.clear()
 
 
 async def _next_change(running: RunningImport, least_seconds: float) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from fetcher.config import Settings
 from fetcher.errors import QuotaExceeded
 from fetcher.guards.base import Guard, Limit
-from fetcher.guards.spec import GuardContext, GuardSpec
+from fetcher.guards.spec import GuardContext, GuardSpec, Purpose
 
 
 class QuotaCap:
@@ -78,6 +78,13 @@ def limits(settings: Settings) -> tuple[Limit, ...]:
             description="The most bytes that a project may have staged for glance-direct.",
             guard="quota",
         ),
+        Limit(
+            name="project_max_text_bytes",
+            type="integer",
+            value=settings.quota.max_text_bytes,
+            description="The most bytes that the names, tags and properties of a project's images may have.",
+            guard="quota",
+        ),
     )
 
 
@@ -89,4 +96,11 @@ def build(context: GuardContext) -> Guard | None:
     return QuotaCap(quota_bytes=room.quota_bytes, used_bytes=room.used_bytes, coming=room.coming)
 
 
-GUARD = GuardSpec(name="quota", title="Quotas", sections=("quota",), limits=limits, build=build)
+GUARD = GuardSpec(
+    name="quota",
+    title="Quotas",
+    sections=("quota",),
+    limits=limits,
+    build=build,
+    not_for={Purpose.PACKED: "What is in them is kept and counted, not they."},
+)

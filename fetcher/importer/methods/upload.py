@@ -11,6 +11,7 @@ from uuid import uuid4
 import msgspec
 import structlog
 
+from fetcher.aio.retry import outlasted
 from fetcher.aio.shield import shielded
 from fetcher.config import Settings
 from fetcher.errors import (
@@ -29,6 +30,7 @@ from fetcher.guards.stream.size import check_declared
 from fetcher.importer.context import Context
 from fetcher.importer.receive.quota_headroom import coming, quota_headroom
 from fetcher.importer.receive.receiver import Receiver
+from fetcher.importer.receive.unpacking import unpacks_upload
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.records.verdicts import OK, fail
 from fetcher.importer.schedule.queue import FairQueue, Slot, Ticket
@@ -114,7 +116,12 @@ class UploadRun:
             clock = PeerClock(asyncio.get_running_loop().time)
             async with asyncio.timeout(pace.total_seconds):
                 await receiver.take(self._body, clock)
-            self._running.change(phase=Phase.VERIFYING, format=receiver.format, digests=receiver.digests())
+            self._running.change(
+                phase=Phase.VERIFYING,
+                format=receiver.format,
+                digests=receiver.digests(),
+                stages=receiver.story(),
+            )
             await shielded(self._commit(receiver))
         except TimeoutError as error:
             raise DeadlinePassed(total_seconds=pace.total_seconds) from error
@@ -139,11 +146,13 @@ class UploadRun:
             )
         )
         return Receiver(
-            staged=await self._context.store.stage(record.id, record.claim),
+            staged=await outlasted(lambda: self._context.store.stage(record.id, record.claim)),
             store=self._context.store,
             worker_pool=self._context.worker_pool,
             settings=self._settings,
             chain=chain,
+            unpacks=self._settings.format.enforce_on_upload
+            and unpacks_upload(self._settings, record.submission),
             algorithms=self._settings.checksum.computed,
             reservation=reservation,
             count=self._running.receive,
@@ -294,7 +303,11 @@ class Uploads:
         if run.failure is not None:
             raise run.failure
         if task.cancelled():
-            raise Cancelled if running.record.state is State.CANCELLED else Interrupted
+            if running.record.state is State.CANCELLED:
+                raise Cancelled
+            if not self._engine.is_open():
+                raise NotReady(reason="it is stopping")
+            raise Interrupted
 
 
 def _takes_encrypted(actor: Actor, settings: Settings) -> bool:

@@ -1,13 +1,23 @@
 """One body being taken in: its staged file, guards and digests, over as many attempts as it needs."""
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from fetcher.aio.shield import shielded
 from fetcher.config import Settings
 from fetcher.guards import Chain
 from fetcher.importer.guard_times import GuardTimes
 from fetcher.importer.receive.checkpoints import Checkpoint, Checkpoints
+from fetcher.importer.receive.unpacking import (
+    HeadPeer,
+    Spared,
+    Unpacking,
+    UnpackingPeer,
+    is_packed,
+    read_head,
+)
 from fetcher.model import FormatVerdict
 from fetcher.pipeline import OrderedQueues, Peer, PeerClock, Work, WorkerPool, pull
 from fetcher.store import Staged, Store
@@ -44,11 +54,16 @@ class Receiver:
 
     Args:
         staged: Where the bytes go; may hold the first of them already.
-        chain: The guards of this body.
+        chain: The guards of the body.
+        unpacks: Whether a packed body is unpacked on its way: guards, digests and file then see its disk.
         algorithms: Which digests to compute.
         count: Told the size of every chunk that passed the guards.
         marked: Told of every checkpoint, in a thread of the workshop.
         times: Told how long each guard took.
+
+    Attributes:
+        received_bytes: As they came, packed if they were.
+        kept_bytes: Of the image.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of a pull meet here and nowhere else
@@ -59,6 +74,7 @@ class Receiver:
         worker_pool: WorkerPool,
         settings: Settings,
         chain: Chain,
+        unpacks: bool = False,
         algorithms: Sequence[str],
         reservation: Reservation,
         count: Callable[[int], None],
@@ -68,7 +84,12 @@ class Receiver:
         self.staged = staged
         self.reservation = reservation
         self.received_bytes = 0
+        self.kept_bytes = 0
         self.is_marked = False
+        self._packed_guards = chain.of_packed()
+        self._unpacks = unpacks
+        self._unpacking: Unpacking | None = None
+        self._settings = settings
         self._store = store
         self._worker_pool = worker_pool
         self._count = count
@@ -90,6 +111,8 @@ class Receiver:
         before, hasher = self._hashed_bytes, self._hashers["sha256"]
         hasher.update(chunk)
         self._hashed_bytes += len(chunk)
+        if self._unpacking is not None:
+            return  # A decoder cannot be saved, so no later process can go on from here.
         self._checkpoints.digested(before, self._hashed_bytes, hasher.hexdigest)
         self._marks.digested(before, self._hashed_bytes, hasher.hexdigest)
 
@@ -99,6 +122,8 @@ class Receiver:
         if self._written_bytes <= self.staged.size:
             return  # It came from there.
         self.staged.write(chunk)
+        if self._unpacking is not None:
+            return
         self._checkpoints.written(before, self._written_bytes)
         self._marks.written(before, self._written_bytes)
 
@@ -117,8 +142,23 @@ class Receiver:
             SourceFailure: They broke off; `received_bytes` tells where.
             Failure: A guard or the store refused.
         """
-        guards = [*self._times.timed(self._chain.of_attempt(clock)), _Tap(self._use, self._add)]
+        pace = self._chain.of_peer(clock)
+        if self._unpacks and not self.received_bytes:
+            chunks = await read_head(peer, clock, pace)
+            peer, pace = HeadPeer(chunks, peer), [Spared(guard, len(chunks)) for guard in pace]
+            self._unpacks = False
+            if is_packed(chunks):
+                self._unpacking = self._open_unpacking()
+        if self._unpacking is None:
+            guards = [*self._times.timed([*self._chain.guards, *pace]), _Tap(self._use, self._add)]
+        else:
+            packed = [*self._packed_guards, *pace, _Tap(None, self._receive)]
+            peer, clock = UnpackingPeer(self._unpacking, peer, packed, clock), _own_clock()
+            guards = [*self._times.timed(self._chain.guards), _Tap(self._use, self._keep)]
         await pull(peer, guards, self._queues, clock, piece_bytes=self._worker_pool.piece_bytes)
+
+    def _open_unpacking(self) -> Unpacking:
+        return Unpacking(self._worker_pool, self._settings, self._chain.submission, list(self._hashers))
 
     async def replay(self, peer: Peer, clock: PeerClock) -> None:
         """Bring guards and digests to where they were, from bytes that the staged file holds already.
@@ -134,11 +174,18 @@ class Receiver:
             await self._queues.drain()
 
     def _use(self, size: int) -> None:
-        self.reservation.use(size, self.received_bytes + size - self.staged.size)
+        self.reservation.use(size, self.kept_bytes + size - self.staged.size)
 
     def _add(self, size: int) -> None:
+        self._keep(size)
+        self._receive(size)
+
+    def _receive(self, size: int) -> None:
         self.received_bytes += size
         self._count(size)
+
+    def _keep(self, size: int) -> None:
+        self.kept_bytes += size
 
     @property
     def format(self) -> FormatVerdict | None:
@@ -146,13 +193,31 @@ class Receiver:
         return self._chain.format
 
     @property
+    def is_broken(self) -> bool:
+        """Whether a write or a digest has failed, so that nothing can be added."""
+        return self._queues.failure is not None
+
+    @property
     def fault(self) -> Exception | None:
         """What broke inside the format guard, if something did: a fault of ours, told as a refusal."""
         return self._chain.fault
 
     def digests(self) -> dict[str, str]:
-        """The digests of everything taken in, in lower-case hex."""
+        """The digests of what is kept, in lower-case hex."""
         return {name: hasher.hexdigest() for name, hasher in self._hashers.items()}
+
+    def received_digests(self) -> dict[str, str]:
+        """The digests of what was received: what a publisher's digest speaks of."""
+        return self.digests() if self._unpacking is None else self._unpacking.digests()
+
+    def story(self) -> dict[str, Any]:
+        """What was done to the received bytes, by stage; nothing where they are kept as they came."""
+        return {} if self._unpacking is None else self._unpacking.story()
+
+    @property
+    def is_resumable(self) -> bool:
+        """Whether a later process could go on from the staged bytes."""
+        return self._unpacking is None
 
     def checkpoint(self) -> Checkpoint | None:
         """How much would survive a crash now."""
@@ -178,7 +243,14 @@ class Receiver:
 
     async def _close(self, *, is_kept: bool) -> None:
         await self._queues.close()
+        if self._unpacking is not None:
+            await self._unpacking.close()
         if is_kept:
             self.staged.close()
         else:
             await self._store.discard(self.staged)
+
+
+def _own_clock() -> PeerClock:
+    """A clock that nobody asks: the peer's own runs while the peer is waited for, not while we unpack."""
+    return PeerClock(asyncio.get_running_loop().time)

@@ -9,6 +9,7 @@ from fetcher.importer.context import Context
 from fetcher.importer.receive.checkpoints import Checkpoint
 from fetcher.importer.receive.receiver import Receiver
 from fetcher.importer.receive.replay import replay
+from fetcher.importer.receive.unpacking import unpacks_pull
 from fetcher.index import ResumeState
 from fetcher.model import FormatVerdict, Submission
 from fetcher.store import Staged
@@ -122,6 +123,7 @@ class ReceiverFactory:
             worker_pool=self.context.worker_pool,
             settings=self.settings,
             chain=chain,
+            unpacks=not staged.size and unpacks_pull(self.settings, self.claims),
             algorithms=self.algorithms(),
             reservation=self.reservation,
             count=count,

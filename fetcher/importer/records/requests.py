@@ -69,6 +69,7 @@ def fingerprint(secrets: Secrets, submission: Submission, settings: Settings) ->
         submission.max_bytes,
         submission.remote,
         submission.ca_pem,
+        submission.disk,
         extra,
     )
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
@@ -84,15 +85,19 @@ def check_authorities(ca_pem: str | None) -> None:
         read_authorities(ca_pem)
 
 
-def plain_request(secrets: Secrets, ca_pem: str | None = None) -> str | None:
+def plain_request(secrets: Secrets, submission: Submission, settings: Settings) -> str | None:
     """What a URL without secrets or authorities of its own is remembered under; else None.
+
+    Bytes that were kept packed because a submission said so are none for another that did not.
 
     A permission in the query or in a header could be withdrawn, and its traces
     have no place in the index once the import has ended.
     """
-    if secrets.headers or secrets.mirrors or urlsplit(secrets.url).query or ca_pem is not None:
+    if secrets.headers or secrets.mirrors or urlsplit(secrets.url).query or submission.ca_pem:
         return None
-    return hashlib.sha256(secrets.url.encode()).hexdigest()
+    container = submission.container_format or "bare"
+    way = "unpacked" if container == "bare" and settings.unpack.enabled else container
+    return hashlib.sha256(f"{secrets.url}\n{way}".encode()).hexdigest()
 
 
 def sums_request(

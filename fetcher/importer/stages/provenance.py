@@ -37,6 +37,7 @@ def document(record: Import, blob: Blob, settings: Settings, table_version: str)
         ],
         "bytes": blob.size,
         "digests": blob.digests,
+        "stages": record.stages,
         "verified_by": record.verified_by,
         "length_verified": record.length_verified,
         "format": msgspec.to_builtins(record.format),

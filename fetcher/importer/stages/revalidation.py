@@ -81,7 +81,9 @@ class Reuse:
             await mark_blob(self._context, blob.sha256, "rotten", inode)
             return []
         running_imports = self._entitled(self._known, subscribers)
-        failed = promises.check_each(running_imports, digests, format=verdict, expected_bytes=blob.size)
+        failed = promises.check_each(
+            running_imports, digests, digests=digests, format=verdict, expected_bytes=blob.size
+        )
         ends: list[tuple[RunningImport, Failure | None]] = [
             (running, failed[running.record.id]) for running in running_imports if running.record.id in failed
         ]
@@ -90,7 +92,7 @@ class Reuse:
             state = await self._context.index.upkeep.find(blob.sha256)
             if state is None or state.fault is not None:
                 return ends
-            await announce(self._context.index, good, blob)
+            await announce(self._context.index, good, blob, blob.size)
             done = await activate_all(self._context.index, good, blob, story)
         return [*ends, *zip(good, done, strict=True)]
 

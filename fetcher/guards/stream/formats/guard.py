@@ -11,6 +11,9 @@ from fetcher.guards.stream.formats.naming import name_content as name_by_libmagi
 from fetcher.guards.stream.formats.policy import AMAZON, Policy
 from fetcher.model import FormatVerdict
 
+SKIMMED_UNITS = 256  # Of each chunk: a fraction of a millisecond.
+SLICE_UNITS = 4_096  # A few milliseconds, then others get their turn.
+
 
 class FormatGuard:
     """Refuses what is not the disk image it is said to be, or not safe to boot from.
@@ -28,6 +31,7 @@ class FormatGuard:
         name_content: Names what is none of ours, for messages; no verdict depends on it.
         max_bytes: What the import may hold; an image that has to be longer is refused at once.
         takes_encrypted: Whether a LUKS volume that is claimed to be raw passes.
+        is_upload: The bytes were sent, not pulled.
 
     Raises:
         EmptySource: From `finish`, without any byte.
@@ -50,6 +54,7 @@ class FormatGuard:
         name_content: Callable[[bytes], str | None] = name_by_libmagic,
         max_bytes: int | None = None,
         takes_encrypted: bool = False,
+        is_upload: bool = False,
     ) -> None:
         self._policy = Policy(
             disk_formats=tuple(disk_formats),
@@ -60,6 +65,7 @@ class FormatGuard:
             name_content=name_content,
             max_bytes=max_bytes,
             takes_encrypted=takes_encrypted,
+            is_upload=is_upload,
         )
         self._inspector = Inspector(self._judge)
         self._verdict: FormatVerdict | None = None
@@ -70,6 +76,19 @@ class FormatGuard:
         if self._refusal is not None:
             raise self._refusal
         self._inspector.feed(chunk)
+
+    def skim(self, chunk: bytes) -> bool:
+        """Look at the next bytes as far as that is quick; return whether that is all of them.
+
+        Otherwise call `go_on`, in any thread, until nothing is left.
+        """
+        if self._refusal is not None:
+            raise self._refusal
+        return self._inspector.skim(chunk, SKIMMED_UNITS)
+
+    def go_on(self) -> bool:
+        """Look at a slice of what `skim` left; return whether nothing is left."""
+        return self._inspector.go_on(SLICE_UNITS)
 
     def finish(self) -> None:
         """Judge the whole, after the last byte."""
@@ -146,6 +165,7 @@ def build(context: GuardContext) -> Guard | None:
         claimed_disk_format=submission.disk_format,
         claimed_container_format=submission.container_format,
         takes_encrypted=context.takes_encrypted,
+        is_upload=not submission.url,
     )
 
 
@@ -155,5 +175,8 @@ GUARD = GuardSpec(
     sections=("format", "size"),
     limits=FormatGuard.limits,
     build=build,
-    not_for={Purpose.REPAIR: "These very bytes were judged when they came; their digest has to be the same."},
+    not_for={
+        Purpose.REPAIR: "These very bytes were judged when they came; their digest has to be the same.",
+        Purpose.PACKED: "What is in them is looked at; the unpacking judges what is around it.",
+    },
 )
