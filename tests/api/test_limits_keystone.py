@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from fetcher.api.auth.limits_keystone import Limits
-from fetcher.config import UNLIMITED, BadConfig, load_settings
+from fetcher.config import BadConfig, load_settings
+from fetcher.settings.guards.quota import UNLIMITED
 from tests.api.test_auth_keystone import SmallKeystone
 from tests.lab.origin import Exchange, Origin
 from tests.service import Running
