@@ -79,17 +79,15 @@ class Repairer:
                 async with self._context.gate.open(request, settings, _unseen) as source:
                     check_declared(source.declared_bytes, max_bytes=blob.size)
                     reservation.expect(blob.size)
+                    submission = Submission(url=url, max_bytes=blob.size)
                     receiver = Receiver(
                         staged=await self._staged(blob.sha256),
                         store=self._context.store,
                         worker_pool=self._context.worker_pool,
                         settings=settings,
+                        submission=submission,
                         chain=Chain(
-                            GuardContext(
-                                purpose=Purpose.REPAIR,
-                                settings=settings,
-                                submission=Submission(url=url, max_bytes=blob.size),
-                            )
+                            GuardContext(purpose=Purpose.REPAIR, settings=settings, submission=submission)
                         ),
                         algorithms=["sha256"],
                         reservation=reservation,

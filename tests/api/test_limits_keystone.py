@@ -135,7 +135,7 @@ async def test_staged_bytes_and_images_in_the_making_are_limited(
             await asyncio.sleep(0.02)
     images = [(await new(service, "other"))[1]["id"] for _ in range(4)]
     staged = []
-    for number, size in enumerate((MIB, 1)):
+    for number, size in enumerate((MIB, 512)):
         body = io.BytesIO(bytes(size))
         path = f"/images/{images[number]}/stage"
         staged.append((await ask(service, "other", "PUT", path, data=body, headers=OCTETS))[0])

@@ -8,6 +8,7 @@ from typing import Any
 from fetcher.aio.shield import shielded
 from fetcher.config import Settings
 from fetcher.guards import Chain
+from fetcher.guards.base import Guard
 from fetcher.importer.guard_times import GuardTimes
 from fetcher.importer.receive.checkpoints import Checkpoint, Checkpoints
 from fetcher.importer.receive.unpacking import (
@@ -18,7 +19,11 @@ from fetcher.importer.receive.unpacking import (
     is_packed,
     read_head,
 )
+<<<<<<< HEAD
 from fetcher.model import FormatVerdict
+=======
+from fetcher.model import FormatVerdict, Submission
+>>>>>>> main
 from fetcher.pipeline import OrderedQueues, Peer, PeerClock, Work, WorkerPool, pull
 from fetcher.store import Staged, Store
 from fetcher.store.filesystem.store import Reservation
@@ -54,7 +59,12 @@ class Receiver:
 
     Args:
         staged: Where the bytes go; may hold the first of them already.
+<<<<<<< HEAD
         chain: The guards of the body.
+=======
+        submission: What is claimed of the bytes.
+        chain: The guards of this body.
+>>>>>>> main
         unpacks: Whether a packed body is unpacked on its way: guards, digests and file then see its disk.
         algorithms: Which digests to compute.
         count: Told the size of every chunk that passed the guards.
@@ -73,6 +83,10 @@ class Receiver:
         store: Store,
         worker_pool: WorkerPool,
         settings: Settings,
+<<<<<<< HEAD
+=======
+        submission: Submission,
+>>>>>>> main
         chain: Chain,
         unpacks: bool = False,
         algorithms: Sequence[str],
@@ -86,7 +100,10 @@ class Receiver:
         self.received_bytes = 0
         self.kept_bytes = 0
         self.is_marked = False
+<<<<<<< HEAD
         self._packed_guards = chain.of_packed()
+=======
+>>>>>>> main
         self._unpacks = unpacks
         self._unpacking: Unpacking | None = None
         self._settings = settings
@@ -149,10 +166,11 @@ class Receiver:
             self._unpacks = False
             if is_packed(chunks):
                 self._unpacking = self._open_unpacking()
+        guards: list[Guard]
         if self._unpacking is None:
             guards = [*self._times.timed([*self._chain.guards, *pace]), _Tap(self._use, self._add)]
         else:
-            packed = [*self._packed_guards, *pace, _Tap(None, self._receive)]
+            packed = [*self._chain.of_packed(), *pace, _Tap(None, self._receive)]
             peer, clock = UnpackingPeer(self._unpacking, peer, packed, clock), _own_clock()
             guards = [*self._times.timed(self._chain.guards), _Tap(self._use, self._keep)]
         await pull(peer, guards, self._queues, clock, piece_bytes=self._worker_pool.piece_bytes)
