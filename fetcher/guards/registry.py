@@ -55,17 +55,8 @@ class Chain:
         """
         return _build(replace(self._context, clock=clock), per_attempt=True)
 
-<<<<<<< HEAD
     def of_packed(self) -> list[Guard]:
         """Return new guards for the bytes as they come, where those of the body see what is in them."""
-=======
-    def of_attempt(self, clock: Callable[[], float]) -> list[Guard]:
-        """Return the guards of one attempt: those of the body, and new ones for its peer."""
-        return [*self.guards, *self.of_peer(clock)]
-
-    def of_packed(self) -> list[Guard]:
-        """Return new guards for the packed bytes that this body comes in."""
->>>>>>> main
         return _build(replace(self._context, purpose=Purpose.PACKED), per_attempt=False)
 
     @property

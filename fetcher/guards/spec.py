@@ -18,8 +18,6 @@ class Purpose(StrEnum):
     """An earlier process left them; what comes after them is pulled."""
     REVALIDATION = "revalidation"
     """They are in the store, and their source says that it has no newer ones."""
-    PACKED = "packed"
-    """They are unpacked on their way, and what comes out is judged by the purpose that they come for."""
     UPLOAD = "upload"
     """They are sent for an image."""
     STAGE = "stage"
@@ -100,11 +98,7 @@ class GuardSpec:
             ones too.
         check_submission: Refuses what could never be fetched, by raising a Failure.
         checks: Functions that refuse, where they are called.
-<<<<<<< HEAD
         keys: Of its sections, which another room reads and enforces.
-=======
-        runs_in: Module that enforces the limits where this package cannot reach, such as a connection.
->>>>>>> main
     """
 
     name: str
@@ -116,11 +110,7 @@ class GuardSpec:
     not_for: Mapping[Purpose, str] = field(default_factory=dict)
     check_submission: Callable[[Submission, Settings], None] | None = None
     checks: tuple[Callable[..., object], ...] = ()
-<<<<<<< HEAD
     keys: tuple[str, ...] = ()
-=======
-    runs_in: str = ""
->>>>>>> main
 
     @property
     def is_of_network(self) -> bool:
@@ -133,14 +123,7 @@ class GuardSpec:
         Raises:
             ValueError: Nothing would run, or a body would lose the guard on its way.
         """
-<<<<<<< HEAD
         if self.build is None and self.check_submission is None and not self.checks and not self.keys:
             raise ValueError(f"the guard {self.name} never runs: nothing builds, asks, calls or reads it")
-=======
-        if not (self.build or self.check_submission or self.checks or self.runs_in):
-            raise ValueError(
-                f"the guard {self.name} never runs: give it build, check_submission, checks or runs_in"
-            )
->>>>>>> main
         if (Purpose.PULL in self.not_for) != (Purpose.REPLAY in self.not_for):
             raise ValueError(f"the guard {self.name} has to treat a replay as the pull that goes on from it")

@@ -3,7 +3,6 @@
 import ast
 import dataclasses
 import importlib
-import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import get_type_hints
@@ -53,16 +52,8 @@ def is_run(spec: GuardSpec) -> bool:
     """Whether every way in which a guard says that it acts is one that acts."""
     purposes = [purpose for purpose in Purpose if purpose not in spec.not_for]
     builds = spec.build is None or any(spec.build(context(purpose)) is not None for purpose in purposes)
-<<<<<<< HEAD
     names = [check.__name__ for check in spec.checks] + list(spec.keys)
     return builds and all(name in OUTSIDE for name in names)
-=======
-    runs_there = not spec.runs_in or all(
-        f".{section}" in inspect.getsource(importlib.import_module(spec.runs_in))
-        for section in spec.sections[:1]
-    )
-    return builds and runs_there and all(check.__name__ in OUTSIDE for check in spec.checks)
->>>>>>> main
 
 
 @SPECS

@@ -48,7 +48,6 @@ GUARD = GuardSpec(
     title="Requests",
     sections=("inbound", "server"),
     limits=limits,
-<<<<<<< HEAD
     keys=(
         "max_connections_per_address",
         "head_seconds",
@@ -60,7 +59,4 @@ GUARD = GuardSpec(
         "max_query_fields",
         "max_filter_values",
     ),
-=======
-    runs_in="fetcher.api.inbound.connection",
->>>>>>> main
 )

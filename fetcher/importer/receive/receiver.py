@@ -19,11 +19,7 @@ from fetcher.importer.receive.unpacking import (
     is_packed,
     read_head,
 )
-<<<<<<< HEAD
 from fetcher.model import FormatVerdict
-=======
-from fetcher.model import FormatVerdict, Submission
->>>>>>> main
 from fetcher.pipeline import OrderedQueues, Peer, PeerClock, Work, WorkerPool, pull
 from fetcher.store import Staged, Store
 from fetcher.store.filesystem.store import Reservation
@@ -59,12 +55,7 @@ class Receiver:
 
     Args:
         staged: Where the bytes go; may hold the first of them already.
-<<<<<<< HEAD
         chain: The guards of the body.
-=======
-        submission: What is claimed of the bytes.
-        chain: The guards of this body.
->>>>>>> main
         unpacks: Whether a packed body is unpacked on its way: guards, digests and file then see its disk.
         algorithms: Which digests to compute.
         count: Told the size of every chunk that passed the guards.
@@ -83,10 +74,6 @@ class Receiver:
         store: Store,
         worker_pool: WorkerPool,
         settings: Settings,
-<<<<<<< HEAD
-=======
-        submission: Submission,
->>>>>>> main
         chain: Chain,
         unpacks: bool = False,
         algorithms: Sequence[str],
@@ -100,10 +87,7 @@ class Receiver:
         self.received_bytes = 0
         self.kept_bytes = 0
         self.is_marked = False
-<<<<<<< HEAD
         self._packed_guards = chain.of_packed()
-=======
->>>>>>> main
         self._unpacks = unpacks
         self._unpacking: Unpacking | None = None
         self._settings = settings

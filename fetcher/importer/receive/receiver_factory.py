@@ -122,14 +122,8 @@ class ReceiverFactory:
             store=self.context.store,
             worker_pool=self.context.worker_pool,
             settings=self.settings,
-<<<<<<< HEAD
             chain=chain,
             unpacks=not staged.size and unpacks_pull(self.settings, self.claims),
-=======
-            submission=self.claims,
-            unpacks=not staged.size and unpacks_pull(self.settings, self.claims),
-            chain=chain,
->>>>>>> main
             algorithms=self.algorithms(),
             reservation=self.reservation,
             count=count,

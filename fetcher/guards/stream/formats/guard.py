@@ -177,10 +177,6 @@ GUARD = GuardSpec(
     build=build,
     not_for={
         Purpose.REPAIR: "These very bytes were judged when they came; their digest has to be the same.",
-<<<<<<< HEAD
         Purpose.PACKED: "What is in them is looked at; the unpacking judges what is around it.",
-=======
-        Purpose.PACKED: "What comes out is judged; the packing is checked by what unpacks it.",
->>>>>>> main
     },
 )
