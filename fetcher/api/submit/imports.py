@@ -19,13 +19,14 @@ from fetcher.api.problems import base_url
 from fetcher.api.services import services_of
 from fetcher.api.submit.body import convert, parse, read_body
 from fetcher.api.submit.views import import_view, limits_view
-from fetcher.config import ContainerFormat, DiskFormat, Settings
+from fetcher.config import Settings
 from fetcher.errors import Forbidden, InvalidRequest, WrongMediaType
 from fetcher.guards.stream.checksum import parse_digest
 from fetcher.guards.text import check_text
 from fetcher.index import FILTERS, IdempotencyKey
 from fetcher.model import RESERVED_PROPERTIES, Actor, Import, State, Submission, Visibility
 from fetcher.parsers.metalink import parse_metalink
+from fetcher.settings.guards.formats import ContainerFormat, DiskFormat
 
 Text = Annotated[str, Meta(max_length=255)]
 Amount = Annotated[int, Meta(ge=0, le=2**31 - 1)]

@@ -154,7 +154,6 @@ class UploadRun:
             store=self._context.store,
             worker_pool=self._context.worker_pool,
             settings=self._settings,
-            submission=record.submission,
             chain=chain,
             unpacks=self._settings.format.enforce_on_upload
             and unpacks_upload(self._settings, record.submission),
