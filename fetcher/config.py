@@ -23,6 +23,7 @@ from fetcher.settings.imports import Imports, Ranges, Resume, Retry, Reuse, Unpa
 from fetcher.settings.log import Log
 from fetcher.settings.network import Dns, Egress, Tls
 from fetcher.settings.server import Inbound, Server, is_loopback
+from fetcher.settings.stages import Convert, Inject
 from fetcher.settings.store import Maintenance, Store
 
 
@@ -48,6 +49,8 @@ class Settings(Section, frozen=True, kw_only=True):
     pace: Pace
     format: Format
     unpack: Unpack
+    convert: Convert
+    inject: Inject
     checksum: Checksum
     sums: Sums
     imports: Imports
@@ -117,7 +120,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _lay_over(base: dict[str, Any], layer: dict[str, Any]) -> list[Mistake]:
     mistakes = []
-    for name, table in layer.items():
+    for name, given in layer.items():
+        table = {"rules": given} if name == "inject" and isinstance(given, list) else given
         if name not in base:
             mistakes.append(Mistake(key=name, value=printed(table), expected=f"a section: {', '.join(base)}"))
         elif not isinstance(table, dict):

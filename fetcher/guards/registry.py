@@ -9,7 +9,7 @@ from fetcher.guards.base import Guard, Limit
 from fetcher.guards.network import address, redirects, response
 from fetcher.guards.request import checksum_file, inbound, mirrors, notify, request_headers, url
 from fetcher.guards.spec import GuardContext, GuardSpec, Purpose
-from fetcher.guards.stream import checksum, pace, quota, size
+from fetcher.guards.stream import checksum, convert, inject, pace, quota, size, unpack
 from fetcher.guards.stream.formats import guard as formats
 from fetcher.guards.stream.formats.guard import FormatGuard
 from fetcher.model import FormatVerdict, Submission
@@ -24,7 +24,10 @@ GUARDS: tuple[GuardSpec, ...] = (
     size.GUARD,
     quota.GUARD,
     pace.GUARD,
+    unpack.GUARD,
     formats.GUARD,
+    convert.GUARD,
+    inject.GUARD,
     checksum.GUARD,
     checksum_file.GUARD,
     notify.GUARD,

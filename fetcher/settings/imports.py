@@ -65,8 +65,17 @@ class Resume(Section, frozen=True, kw_only=True):
 class Reuse(Section, frozen=True, kw_only=True):
     """Bytes that are not pulled a second time."""
 
-    share: bool
+    share: Literal["off", "project", "everybody"] | bool
     revalidate: Literal["off", "project", "everybody"]
+
+    def shares_within(self, project_id: str) -> str | None:
+        """Name whose equal requests are one pull with a project's: its own; "", everybody's; None, nobody's.
+
+        Plain true and false, of earlier files, are "project" and "off".
+        """
+        if self.share in {"off", False}:
+            return None
+        return "" if self.share == "everybody" else project_id
 
 
 class Ranges(Section, frozen=True, kw_only=True):

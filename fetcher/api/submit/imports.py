@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 import msgspec
@@ -58,6 +58,7 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     checksum_signature_url: str | None = None
     ca_pem: Annotated[str, Meta(max_length=262_144)] | None = None
     disk: Annotated[str, Meta(min_length=1, max_length=1024)] | None = None
+    convert_to: Literal["as-received", "raw", "qcow2"] | None = None
     notify_url: str | None = None
     notify_secret: Secret | None = None
 
@@ -96,6 +97,7 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             checksum_signature_url=self.checksum_signature_url,
             ca_pem=self.ca_pem,
             disk=self.disk,
+            convert_to=self.convert_to,
             notify_url=self.notify_url,
             notify_secret=self.notify_secret,
         )
