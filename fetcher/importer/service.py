@@ -71,7 +71,7 @@ class Importer:
         found = await recover(self.context)
         self._pulls.take_up(found.resume_state)
         for number, (record, secrets) in enumerate(found.waiting):
-            self._pulls.add(self._ticket(record, secrets))
+            self._pulls.add(self._ticket(record, secrets, _origin(secrets.url, self.context.settings())))
             if number % LOOP_TURN == 0:
                 await asyncio.sleep(0)
         self._is_open = True
@@ -115,7 +115,8 @@ class Importer:
         check_submission(submission, settings)
         if submission.remote is None:  # Else operator and other service answer for it.
             check_authorities(submission.ca_pem)
-        self._rate_limiter.count(actor.project_id, _origin(submission.url, settings), settings.imports)
+        origin = _origin(submission.url, settings)
+        self._rate_limiter.count(actor.project_id, origin, settings.imports)
         now = datetime.now(UTC)
         owns_image = image is None
         image = image or new_image(actor, submission, now)
@@ -142,7 +143,7 @@ class Importer:
         new = NewImport(record=record, image=image, secrets=secrets, shown_url=url, key=key, webhook=webhook)
         written = await self.context.index.imports.submit(new, max_queued=settings.imports.max_queued)
         if written.id == record.id:
-            self._pulls.add(self._ticket(written, secrets))
+            self._pulls.add(self._ticket(written, secrets, origin))
         return self.snapshot(written)
 
     async def cancel(self, import_id: str, actor: Actor) -> Import:
@@ -249,12 +250,12 @@ class Importer:
         """How many imports wait and run in this process."""
         return self._pulls.counts()
 
-    def _ticket(self, record: Import, secrets: Secrets) -> Ticket:
+    def _ticket(self, record: Import, secrets: Secrets, origin: str) -> Ticket:
         settings = self.context.settings()
         return Ticket(
             record.id,
             record.project_id,
-            _origin(secrets.url, settings),
+            origin,
             fingerprint(secrets, record.submission, settings, record.project_id),
             is_shared=settings.reuse.shares_within(record.project_id) is not None
             and record.submission.remote is None,
