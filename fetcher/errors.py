@@ -380,6 +380,7 @@ class ChecksumFileUnusable(Rejection):
     title = "The checksum file cannot be used: {reason}."
     advice = "Check checksum_url, or give the digest itself as checksum."
     reason: str
+    kind: str | None = None
 
 
 @dataclass(eq=False, kw_only=True)

@@ -41,7 +41,7 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     name: Text | None = None
     disk_format: DiskFormat | None = None
     container_format: ContainerFormat | None = None
-    checksum: Text | None = None
+    checksum: Annotated[str, Meta(max_length=8_192)] | None = None
     max_bytes: Annotated[int, Meta(ge=1, le=2**63 - 1)] | None = None
     min_disk: Amount = 0
     min_ram: Amount = 0
@@ -71,12 +71,13 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         if self.visibility == "public" and not actor.is_admin:
             raise Forbidden(reason="only an admin may make an image public")
         cap = settings.size.max_bytes
+        checksum, checksum_url = self._promise()
         return Submission(
             url=self.url,
             name=self.name,
             disk_format=self.disk_format,
             container_format=self.container_format,
-            checksum=parse_digest(self.checksum.strip(), settings) if self.checksum is not None else None,
+            checksum=parse_digest(checksum, settings) if checksum is not None else None,
             max_bytes=cap if self.max_bytes is None else min(self.max_bytes, cap),
             min_disk=self.min_disk,
             min_ram=self.min_ram,
@@ -85,12 +86,21 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             visibility=self.visibility,
             headers=self.headers,
             mirrors=tuple(url for url in dict.fromkeys(self.mirrors) if url != self.url),
-            checksum_url=self.checksum_url,
+            checksum_url=checksum_url,
             checksum_signature_url=self.checksum_signature_url,
             ca_pem=self.ca_pem,
             notify_url=self.notify_url,
             notify_secret=self.notify_secret,
         )
+
+    def _promise(self) -> tuple[str | None, str | None]:
+        """Return the digest and the checksum file's URL; `file:URL` is the latter, as Packer writes it."""
+        checksum = None if self.checksum is None else self.checksum.strip()
+        if checksum is None or not checksum.lower().startswith("file:"):
+            return checksum, self.checksum_url
+        if self.checksum_url is not None:
+            raise InvalidRequest(field="checksum", reason="checksum names a file, and so does checksum_url")
+        return None, checksum[len("file:") :].strip()
 
 
 async def submit(request: Request) -> Response:
