@@ -24,7 +24,7 @@ from fetcher.api.image_v2.versions import choices
 from fetcher.api.openapi import document as openapi
 from fetcher.api.ops import health, metrics
 from fetcher.api.problems import problem
-from fetcher.api.submit import discovery, imports
+from fetcher.api.submit import discovery, imports, probe
 from fetcher.config import Settings, is_loopback
 from fetcher.errors import Failure, InternalFault, InvalidRequest, MethodNotAllowed, NotFound
 
@@ -148,6 +148,7 @@ def build_app(settings: Callable[[], Settings], lifespan: Any) -> Starlette:
             *metrics.routes,
             *openapi.routes,
             *discovery.routes,
+            *probe.routes,  # Before the routes of one import, whose id could be anything.
             *imports.routes,
             *v2.routes,
             *metadefs.routes,

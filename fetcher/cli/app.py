@@ -14,6 +14,7 @@ from fetcher.cli import (
     inspecting,
     local,
     metadefs,
+    probing,
     remote,
     settings,
     shells,
@@ -57,6 +58,7 @@ app.command(inspecting.inspect, group=HERE)
 app.command(converting.convert, group=HERE)
 app.command(converting.verify_boot_command, name="verify-boot", group=HERE)
 app.command(remote.submit, group=THERE)
+app.command(probing.probe, group=THERE)
 app.command(remote.imports, group=THERE)
 app.command(remote.show, group=THERE)
 app.command(remote.cancel, group=THERE)

@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from fetcher.config import Settings
-from fetcher.errors import Cancelled, Conflict, InvalidRequest, InvalidUrl, NotReady, StoreFailed
+from fetcher.errors import Cancelled, Conflict, InvalidRequest, InvalidUrl, NotReady, QueueFull, StoreFailed
 from fetcher.guards.request.mirrors import check_mirrors
 from fetcher.guards.request.notify import check_notify
 from fetcher.guards.request.url import check_url
@@ -20,6 +20,7 @@ from fetcher.guards.stream.checksum import check_required
 from fetcher.importer.context import ENGINE, Context
 from fetcher.importer.methods.upload import Engine, Uploads
 from fetcher.importer.pasted import tidied
+from fetcher.importer.probe import Probe, Probed
 from fetcher.importer.records.requests import check_authorities, fingerprint, secrets_of, shown, webhook_of
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.records.verdicts import verdict_of
@@ -47,6 +48,7 @@ class Importer:
         self._pulls = Scheduler(context)
         self._rate_limiter = RateLimiter(time.monotonic)
         self._is_open = False
+        self._probes = 0
         engine = Engine(
             queue=self._pulls.queue,
             tasks=self._pulls.sent,
@@ -134,6 +136,37 @@ class Importer:
         if written.id == record.id:
             self._pulls.add(self._ticket(written, secrets))
         return self.snapshot(written)
+
+    async def probe(self, actor: Actor, submission: Submission) -> Probed:
+        """Look at a source as an import would ask it, and tell what would become of it.
+
+        Counts as a submission does, and holds a connection to the origin as an import does.
+
+        Raises:
+            InvalidUrl: The URL, or a further one, can never be fetched.
+            InvalidRequest: A header may not be sent.
+            QueueFull: Too many look, or this project submits too fast, or the origin has no connection free.
+            NotReady: The service is stopping.
+        """
+        settings = self.context.settings()
+        caps = settings.imports
+        if not self._is_open:
+            raise NotReady(reason="it is starting or stopping")
+        submission = tidied(submission, settings)
+        _check_shape(submission, settings)
+        origin = _origin(submission.url, settings)
+        self._rate_limiter.count(actor.project_id, origin, caps)
+        if self._probes >= caps.max_probes:
+            raise QueueFull(scope="the service's probe", limit=caps.max_probes)
+        if not self._pulls.connect(origin):
+            raise QueueFull(scope="the origin's connection", limit=caps.max_running_per_origin)
+        self._probes += 1
+        try:
+            look = Probe(self.context.gate, submission, secrets_of(submission), settings)
+            return await look.look(actor.project_id)
+        finally:
+            self._probes -= 1
+            self._pulls.disconnect(origin)
 
     async def cancel(self, import_id: str, actor: Actor) -> Import:
         """End an import; when this returns, nothing of it is left.
@@ -242,14 +275,19 @@ class Importer:
 
 
 def _check(submission: Submission, settings: Settings) -> None:
+    """Refuse at once what could never be fetched, or lacks what the operator asks for."""
+    _check_shape(submission, settings)
+    if submission.checksum_url is None:
+        check_required(submission.checksum, settings)
+
+
+def _check_shape(submission: Submission, settings: Settings) -> None:
     """Refuse at once what could never be fetched."""
     check_url(submission.url, settings)
     check_mirrors(submission.mirrors, settings)
     check_request_headers(submission.headers)
     check_authorities(submission.ca_pem, settings)
-    if submission.checksum_url is None:
-        check_required(submission.checksum, settings)
-    else:
+    if submission.checksum_url is not None:
         check_url(submission.checksum_url, settings)
     if submission.checksum_signature_url is not None:
         _check_signature(submission, settings)

@@ -5,7 +5,7 @@ from fetcher.transport.gate import Gate
 from fetcher.transport.peek import Peek, peek
 from fetcher.transport.request import SourceRequest, is_strong
 from fetcher.transport.source import Source
-from fetcher.transport.sums import Listed, Sums, SumsRequest, fetch_listed, fetch_sums
+from fetcher.transport.sums import Listed, Sums, SumsRequest, fetch_listed, fetch_small, fetch_sums
 from fetcher.transport.tls import read_authorities
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "SumsRequest",
     "check_request_headers",
     "fetch_listed",
+    "fetch_small",
     "fetch_sums",
     "is_strong",
     "peek",

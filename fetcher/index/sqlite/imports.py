@@ -293,13 +293,15 @@ def give_blob(db: Database, image: Image, blob: Blob) -> None:
         Conflict: It does not wait for them any more.
     """
     sql = """UPDATE images SET status = :status, sha256 = :sha256, size = :size, virtual_size = :virtual_size,
-                    disk_format = :disk_format, container_format = :container_format, updated_at = :updated_at
+                    disk_format = :disk_format, container_format = :container_format,
+                    updated_at = :updated_at, name = coalesce(name, :name)
              WHERE id = :id AND status IN ('importing', 'saving', 'uploading')"""
     arguments = {
         "status": Status.ACTIVE.value,
         "sha256": blob.sha256,
         "size": blob.size,
         "virtual_size": image.virtual_size,
+        "name": image.name,
         "disk_format": image.disk_format,
         "container_format": image.container_format,
         "updated_at": to_text(image.updated_at),
