@@ -8,6 +8,7 @@ from typing import Any
 from cyclopts import App, Group, Parameter
 
 from fetcher import __version__
+from fetcher.advice import advice_for
 from fetcher.cli import (
     converting,
     doctor,
@@ -122,8 +123,7 @@ def _(error: BadConfig, screen: Screen) -> Exit:
 
 @tell.register
 def _(error: Failure, screen: Screen) -> Exit:
-    words = type(error).advice
-    advice = words.format(**error.fields()) if "{" in words else words
+    advice = advice_for(error)
     document = {"code": error.code, "detail": str(error), "advice": advice, **error.fields()}
     return _print(screen, document, exit_of_problem(error.code, 400))
 

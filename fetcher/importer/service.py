@@ -176,11 +176,28 @@ class Importer:
             Conflict: It has ended in another way.
         """
         now = datetime.now(UTC)
+        await self._note_progress(await self.context.index.imports.find(import_id, actor), now)
         record = await self._despite_a_full_disk(
             lambda: self.context.index.imports.cancel(import_id, actor, verdict_of(Cancelled()), now)
         )
         await self._pulls.cancel(record)
         return record
+
+    async def _note_progress(self, record: Import, now: datetime) -> None:
+        """Write down how far an import is that is about to be cancelled: its story stays true."""
+        running = self._pulls.running(record.id)
+        if running is None or record.state.is_final:
+            return
+        record = running.snapshot()
+        attempts = record.attempts
+        if attempts and attempts[-1].ended_at is None:
+            received = max(0, record.received_bytes - attempts[-1].offset)
+            last = msgspec.structs.replace(
+                attempts[-1], ended_at=now, code=Cancelled.code, received_bytes=received
+            )
+            attempts = (*attempts[:-1], last)
+        with suppress(StoreFailed):  # On a full disk it can be cancelled all the same.
+            await self.context.index.imports.record(msgspec.structs.replace(record, attempts=attempts))
 
     async def find(self, import_id: str, actor: Actor) -> Import:
         """One import as it stands this moment.

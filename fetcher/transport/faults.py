@@ -14,6 +14,7 @@ from fetcher.errors import BadResponse, ConnectFailed, Failure, Http2Only, TlsFa
 
 FOREIGN = (aiohttp.ClientError, OSError, EOFError)
 
+CLIENT_WANTED = "it asks for a client certificate"
 _ERRNO = {
     errno.ECONNREFUSED: "the connection was refused",
     errno.EHOSTUNREACH: "there is no way to the host",
@@ -48,7 +49,9 @@ def while_connecting(error: BaseException, host: str, port: int) -> Failure:
         return TlsFailed(host=host, reason=reason)
     if isinstance(error, ssl.SSLError):
         is_http2 = "no application protocol" in str(error)  # Of alert 120 Python knows no name.
-        failed = TlsFailed(host=host, reason="no secure connection could be agreed on")
+        wants = "CERTIFICATE_REQUIRED" in str(error)
+        reason = CLIENT_WANTED if wants else "no secure connection could be agreed on"
+        failed = TlsFailed(host=host, reason=reason)
         return _noted(Http2Only(host=host) if is_http2 else failed, error)
     if isinstance(error, ProxyRefused):
         return ConnectFailed(host=host, port=port, reason=f"the egress proxy answered: {error}")
@@ -66,6 +69,8 @@ def before_head(error: BaseException, host: str, port: int, *, is_http2: bool = 
         return _noted(Http2Only(host=host), error)
     if isinstance(error, aiohttp.ClientResponseError | aiohttp.ClientPayloadError):
         return _noted(BadResponse(reason="it is malformed, or its head is too large"), error)
+    if any("CERTIFICATE_REQUIRED" in str(one) for one in (error, error.__cause__, error.__context__)):
+        return _noted(TlsFailed(host=host, reason=CLIENT_WANTED), error)
     return ConnectFailed(host=host, port=port, reason="the connection was broken off before the answer")
 
 

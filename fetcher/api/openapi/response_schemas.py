@@ -77,6 +77,14 @@ class ImportLinks(ResponseSchema, frozen=True, kw_only=True):
     image: str
 
 
+class TruthAnswer(ResponseSchema, frozen=True, kw_only=True):
+    """What really ended an import, where submitters are told less."""
+
+    code: str
+    message: str
+    advice: str
+
+
 class ImportAnswer(ResponseSchema, frozen=True, kw_only=True):
     """One import: state, progress, attempts, and at the end its verdict."""
 
@@ -99,6 +107,9 @@ class ImportAnswer(ResponseSchema, frozen=True, kw_only=True):
         Meta(description="False: the source did not say where its body ends, so it may have been cut short."),
     ]
     verdict: Verdict | None
+    truth: Annotated[
+        TruthAnswer | None, Meta(description="What really ended it; for administrators alone, else null.")
+    ]
     notice: Annotated[Notice, Meta(description="Null when nobody is told of the import's end.")] | None
     submission: SubmissionAnswer
     project_id: str
@@ -174,12 +185,20 @@ class OptionsAnswer(ResponseSchema, frozen=True, kw_only=True):
     limits: dict[str, LimitAnswer]
 
 
+class CaseAnswer(ResponseSchema, frozen=True, kw_only=True):
+    """What to do where the facts are such."""
+
+    case: str
+    advice: str
+
+
 class CodeAnswer(ResponseSchema, frozen=True, kw_only=True, omit_defaults=True):
     """What a code means."""
 
     code: str
     title: str
     advice: str
+    advice_by_case: list[CaseAnswer]
     fields: list[str]
     told_as: str
     status: int

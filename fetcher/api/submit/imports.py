@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -13,9 +13,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from fetcher.advice import plain_advice
 from fetcher.api.auth.identity import require_role
 from fetcher.api.problems import base_url
-from fetcher.api.services import services_of
+from fetcher.api.services import Services, services_of
 from fetcher.api.submit.body import convert, parse, read_body
 from fetcher.api.submit.views import import_view, limits_view
 from fetcher.config import ContainerFormat, DiskFormat, Settings
@@ -148,14 +149,19 @@ def _idempotency_key(request: Request, raw: bytes) -> IdempotencyKey | None:
 
 async def show(request: Request) -> Response:
     """`GET /imports/{id}`: how far it is, or how it ended."""
-    record = await _found(request)
-    return JSONResponse(import_view(record, base_url(request)), headers={"Cache-Control": "no-store"})
-
-
-async def _found(request: Request) -> Import:
     services = services_of(request)
     actor = await services.identify(request)
-    return await services.importer.find(request.path_params["id"], actor)
+    record = await services.importer.find(request.path_params["id"], actor)
+    truths = await truths_of(services, actor, [record])
+    document = import_view(record, base_url(request), truths.get(record.id))
+    return JSONResponse(document, headers={"Cache-Control": "no-store"})
+
+
+async def truths_of(services: Services, actor: Actor, records: Sequence[Import]) -> dict[str, dict[str, str]]:
+    """What really ended imports, with what to do about it: for admins; nothing for anybody else."""
+    ended = [record.id for record in records if record.state in {State.FAILED, State.REFUSED}]
+    found = await services.index.imports.truths(actor, ended)
+    return {key: {**truth, "advice": plain_advice(truth["code"])} for key, truth in found.items()}
 
 
 async def listing(request: Request) -> Response:
@@ -172,7 +178,11 @@ async def listing(request: Request) -> Response:
             )
     records = await services.index.imports.page(actor, query, limit=limit + 1, marker=marker)
     base = base_url(request)
-    shown = [import_view(services.importer.snapshot(record), base) for record in records[:limit]]
+    truths = await truths_of(services, actor, records[:limit])
+    shown = [
+        import_view(services.importer.snapshot(record), base, truths.get(record.id))
+        for record in records[:limit]
+    ]
     document: dict[str, Any] = {"imports": shown}
     if len(records) > limit:
         following = {**query, "limit": str(limit), "marker": records[limit - 1].id}
@@ -226,7 +236,8 @@ async def events(request: Request) -> Response:
         async for record in services.importer.follow(import_id, actor, least_seconds=seconds):
             number += 1
             name = "end" if record.state.is_final else "progress"
-            text = msgspec.json.encode(import_view(record, base)).decode()
+            truths = await truths_of(services, actor, [record])
+            text = msgspec.json.encode(import_view(record, base, truths.get(record.id))).decode()
             yield ServerSentEvent(text, event=name, id=str(number))
 
     return EventSourceResponse(stream(), headers={"Cache-Control": "no-store"})

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from fetcher.config import Settings
-from fetcher.errors import ChecksumMismatch, Failure
+from fetcher.errors import ChecksumFileUnusable, ChecksumMismatch, Failure
 from fetcher.guards.stream.checksum import check_digest
 from fetcher.importer.download.retry_policy import may_ask_elsewhere, wait_seconds
 from fetcher.importer.records.running_import import RunningImport
@@ -119,6 +119,8 @@ class ChecksumFile:
                 name = request.path or request.name
                 return cls(listed=listed, hops=tuple(hops), name=name, found=listed.known(name))
             except Failure as failure:
+                if not isinstance(failure, ChecksumFileUnusable):
+                    failure.part = "checksum file"
                 is_worth_it = failure.public().is_retryable() or may_ask_elsewhere(failure, hops)
                 if number >= settings.retry.attempts or not is_worth_it:
                     raise

@@ -1,6 +1,7 @@
 """What the index does with imports, from submission to verdict."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -23,6 +24,7 @@ from fetcher.index.sqlite.rows import (
     to_text,
 )
 from fetcher.index.sqlite.secrets import Secrets, drop_secrets, keep_secrets, load_secrets
+from fetcher.index.sqlite.truths import HIDDEN_CODES, TRUE_CODE, read_truths
 from fetcher.index.sqlite.webhook_targets import WebhookTarget, keep_notice
 from fetcher.model import Actor, Blob, Image, Import, State, Status, Verdict
 
@@ -91,7 +93,15 @@ class ImportRecords:
         Raises:
             UnknownImport: There is no import `marker`.
         """
+        if actor.is_admin and filters.get("code") in HIDDEN_CODES:
+            filters = {**filters, "code": "source-unreachable", TRUE_CODE: filters["code"]}
         return await self._connection.read(_page, scope.own_imports(actor), filters, limit, marker)
+
+    async def truths(self, actor: Actor, import_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+        """What really ended imports, by their ids: for admins alone; others are told nothing."""
+        if not actor.is_admin or not import_ids:
+            return {}
+        return await self._connection.read(read_truths, list(import_ids))
 
     async def unfinished(self) -> list[Import]:
         """All imports that have not ended, oldest first: what a start takes up again."""
@@ -219,6 +229,12 @@ def _page(
 ) -> list[Import]:
     where, arguments = condition
     arguments = {**arguments, "limit": limit}
+    if TRUE_CODE in filters:
+        where += (
+            " AND EXISTS (SELECT 1 FROM audit WHERE audit.import_id = imports.id"
+            " AND json_extract(audit.detail, '$.code') = :hidden)"
+        )
+        arguments["hidden"] = filters[TRUE_CODE]
     for name in FILTERS:
         if name in filters:
             where += f" AND {name} = :{name}"

@@ -22,10 +22,13 @@ CHECK_URL = (
 )
 
 
+UNPACK = "Unpack it first, then submit the OVA or the disk image that is inside."
+
+
 def on_mismatch(found: Inspection, claimed: str | None, container_formats: Sequence[str]) -> str:
     """Return what to do when the bytes are not what was claimed."""
     if found.role is Role.PACKED:
-        return _on_packed(container_formats)
+        return UNPACK if _holds_archive(found) else _on_packed(container_formats)
     if found.role is Role.BUNDLE:
         return "Say container_format=ova, or unpack it and submit the disk image inside."
     if found.role is Role.DISK or found.role is Role.TRACE:
@@ -35,6 +38,8 @@ def on_mismatch(found: Inspection, claimed: str | None, container_formats: Seque
 
 def on_unaccepted(found: Inspection, disk_formats: Sequence[str]) -> str:
     """Return what to do with bytes that are accepted under no name."""
+    if found.role is Role.BUNDLE or found.format == "tar":
+        return UNPACK  # Never a command that would take the archive itself for a disk.
     if found.hint:
         return found.hint
     if found.role is Role.PACKED:
@@ -52,6 +57,11 @@ def _on_disk(found: Inspection, claimed: str | None) -> str:
     hint = f"Say disk_format={found.disk_format}, or leave it out so that it is found out from the bytes"
     convert = _convert(found.qemu or "raw", claimed)
     return f"{hint}; or convert it: {convert}." if convert else f"{hint}."
+
+
+def _holds_archive(found: Inspection) -> bool:
+    inside = found.inside
+    return inside is not None and (inside.role is Role.BUNDLE or inside.format == "tar")
 
 
 def _on_packed(container_formats: Sequence[str]) -> str:
