@@ -123,9 +123,10 @@ async def test_cookie_walls_and_circles_are_told_apart(tmp_path: Path) -> None:
 
 async def test_administrators_see_what_really_happened(tmp_path: Path) -> None:
     """The API's list finds it by its true code; whoever is no administrator is told nothing more."""
-    async with Origin({"/x": behaviours.status(404)}, host="127.0.0.3") as origin, Running(
-        tmp_path, origin, url={"allow_literals": True, "ports": [80, origin.port]}
-    ) as service:
+    async with (
+        Origin({"/x": behaviours.status(404)}, host="127.0.0.3") as origin,
+        Running(tmp_path, origin, url={"allow_literals": True, "ports": [80, origin.port]}) as service,
+    ):
         ended = await service.run(url=f"http://127.0.0.2:{origin.port}/x")
         assert ended["verdict"]["code"] == "source-unreachable"
         assert ended["truth"]["code"] == "address-forbidden"

@@ -5,9 +5,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+import msgspec
+
 from fetcher.config import Settings
 from fetcher.errors import Failure, SourceTooSlow
-from fetcher.guards import format_guard
+from fetcher.guards import Chain, GuardContext, Purpose
 from fetcher.guards.stream.checksum import check_required
 from fetcher.guards.stream.size import check_declared, check_length
 from fetcher.importer.download.sources import Sources
@@ -138,21 +140,25 @@ class Probe:
         )
 
     def _format(self, found: Peek) -> FormatVerdict | None:
-        guard = format_guard(self._settings, self._submission)
+        chain = self._feed(found)
+        is_undecided = chain.format is None and not found.is_whole and self._submission.disk_format != "vhd"
+        if is_undecided and not self._refusals:
+            # No format shows in its head, and only that of a fixed VHD could at its end: it is raw.
+            chain = self._feed(msgspec.structs.replace(found, is_whole=True))
+        return chain.format
+
+    def _feed(self, found: Peek) -> Chain:
+        context = GuardContext(purpose=Purpose.INSPECT, settings=self._settings, submission=self._submission)
+        chain = Chain(context)
 
         def judge() -> None:
-            nonlocal guard
-            guard.feed(found.head)
-            if guard.verdict is None and not found.is_whole and self._submission.disk_format != "vhd":
-                # No format shows in its head, and only that of a fixed VHD could at its end: it is raw.
-                guard = format_guard(self._settings, self._submission)
+            for guard in chain.guards:
                 guard.feed(found.head)
-                guard.finish()
-            elif found.is_whole:
+            for guard in chain.guards if found.is_whole else ():
                 guard.finish()
 
         self._check(judge, guard="format")
-        return guard.verdict
+        return chain
 
     async def _listed(self, found: Peek, project_id: str) -> Digest | None:
         request = sums_request(self._secrets, self._settings, project_id, self._submission.ca_pem)

@@ -109,6 +109,9 @@ async def _adopt(
     if not sha256:
         return
     async with context.store.holding(sha256):
+        if record.stages:  # Only what was received can be compared with what was promised: it comes anew.
+            await remove_unneeded(context, sha256)
+            return
         if not await context.index.upkeep.disown(sha256):
             return  # Another image has these very bytes.
         spare = {one.staged for name, one in resume_state.items() if name != request}
