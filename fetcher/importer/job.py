@@ -42,6 +42,7 @@ from fetcher.importer.stages.revalidation import Reuse
 from fetcher.index import ResumeState, Secrets
 from fetcher.model import Import, Phase, State, Submission
 from fetcher.store.filesystem.store import Reservation
+from fetcher.transport import Source
 
 log = structlog.get_logger()
 
@@ -164,6 +165,7 @@ class DownloadJob:
             settings=self._settings,
             resume_state=self._resume_state,
             verify=self._verify,
+            opened=self._settle_sums,
             go=self._hooks.go,
             is_proven=self._is_proven,
         )
@@ -191,6 +193,11 @@ class DownloadJob:
         await self._hooks.go(check_url(request.file.url, self._settings).origin)
         return await ChecksumFile.fetch(self._context.gate, request, self._settings)
 
+    def _settle_sums(self, source: Source) -> None:
+        """Find the image's entry in the checksum file, as soon as the source has told its names."""
+        if self._sums is not None:
+            self._sums.settle(source.hops, source.headers.get("content-disposition"))
+
     async def _take(self, attempts: Attempts) -> Receiver | None:
         """Pull the bytes; None when everybody got those of an earlier pull."""
         reuse = self._reuse()
@@ -198,6 +205,7 @@ class DownloadJob:
         try:
             return await attempts.take_all()
         except Unchanged:
+            self._settle_by_hops()
             for running, failure in await reuse.give(
                 self._subscribers, self._expected_digests({}), self._story(attempts)
             ):
@@ -240,9 +248,10 @@ class DownloadJob:
         )
 
     def _algorithms(self) -> list[str]:
-        promised = self._expected_digests({}).algorithms(
+        promised = ExpectedDigests(self._settings, None, {}).algorithms(
             running.record.submission for running in self._subscribers
         )
+        promised |= self._sums.algorithms if self._sums is not None else frozenset()
         return list(dict.fromkeys([*self._settings.checksum.computed, *sorted(promised)]))
 
     def _is_proven(self) -> bool:
@@ -252,6 +261,11 @@ class DownloadJob:
     def _is_promised_to_all(self) -> bool:
         return all(expects_digest(running.record.submission, self._settings) for running in self._subscribers)
 
+    def _settle_by_hops(self) -> None:
+        """Do so where no answer with bytes came in this process, by the requests that are known."""
+        if self._sums is not None:
+            self._sums.settle([hop for attempt in self._subscribers.attempts for hop in attempt.hops])
+
     def _expected_digests(self, told: dict[str, str]) -> ExpectedDigests:
         return ExpectedDigests(self._settings, self._sums.found if self._sums else None, told)
 
@@ -260,6 +274,7 @@ class DownloadJob:
         self._hooks.seal()
         await self._settled.wait()
         self._is_open = False
+        self._settle_by_hops()
         self._subscribers.change(
             phase=Phase.VERIFYING,
             format=receiver.format,

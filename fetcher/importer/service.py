@@ -12,12 +12,13 @@ import msgspec
 import structlog
 
 from fetcher.config import Settings
-from fetcher.errors import Cancelled, Conflict, InvalidUrl, NotReady, StoreFailed
+from fetcher.errors import Cancelled, ChecksumRequired, Conflict, InvalidUrl, NotReady, QueueFull, StoreFailed
 from fetcher.guards import check_submission
 from fetcher.guards.request.url import check_url
 from fetcher.importer.context import ENGINE, Context
 from fetcher.importer.methods.upload import Engine, Uploads
 from fetcher.importer.pasted import tidied
+from fetcher.importer.probe import Probe, Probed
 from fetcher.importer.records.requests import (
     check_authorities,
     fingerprint,
@@ -52,6 +53,7 @@ class Importer:
         self._pulls = Scheduler(context)
         self._rate_limiter = RateLimiter(time.monotonic)
         self._is_open = False
+        self._probes = 0
         self._is_stopping = False
         engine = Engine(
             queue=self._pulls.queue,
@@ -146,6 +148,38 @@ class Importer:
             self._pulls.add(self._ticket(written, secrets, origin))
         return self.snapshot(written)
 
+    async def probe(self, actor: Actor, submission: Submission) -> Probed:
+        """Look at a source as an import would ask it, and tell what would become of it.
+
+        Counts as a submission does, and holds a connection to the origin as an import does.
+
+        Raises:
+            InvalidUrl: The URL, or a further one, can never be fetched.
+            InvalidRequest: A header may not be sent.
+            QueueFull: Too many look, or this project submits too fast, or the origin has no connection free.
+            NotReady: The service is stopping.
+        """
+        settings = self.context.settings()
+        caps = settings.imports
+        if not self._is_open:
+            raise NotReady(reason="it is starting or stopping")
+        submission = tidied(submission, settings)
+        with suppress(ChecksumRequired):  # Told with all else that would refuse an import.
+            check_submission(submission, settings)
+        origin = _origin(submission.url, settings)
+        self._rate_limiter.count(actor.project_id, origin, caps)
+        if self._probes >= caps.max_probes:
+            raise QueueFull(scope="the service's probe", limit=caps.max_probes)
+        if not self._pulls.connect(origin):
+            raise QueueFull(scope="the origin's connection", limit=caps.max_running_per_origin)
+        self._probes += 1
+        try:
+            look = Probe(self.context.gate, submission, secrets_of(submission), settings)
+            return await look.look(actor.project_id)
+        finally:
+            self._probes -= 1
+            self._pulls.disconnect(origin)
+
     async def cancel(self, import_id: str, actor: Actor) -> Import:
         """End an import; when this returns, nothing of it is left.
 
@@ -154,11 +188,28 @@ class Importer:
             Conflict: It has ended in another way.
         """
         now = datetime.now(UTC)
+        await self._note_progress(await self.context.index.imports.find(import_id, actor), now)
         record = await self._despite_a_full_disk(
             lambda: self.context.index.imports.cancel(import_id, actor, verdict_of(Cancelled()), now)
         )
         await self._pulls.cancel(record)
         return record
+
+    async def _note_progress(self, record: Import, now: datetime) -> None:
+        """Write down how far an import is that is about to be cancelled: its story stays true."""
+        running = self._pulls.running(record.id)
+        if running is None or record.state.is_final:
+            return
+        record = running.snapshot()
+        attempts = record.attempts
+        if attempts and attempts[-1].ended_at is None:
+            received = max(0, record.received_bytes - attempts[-1].offset)
+            last = msgspec.structs.replace(
+                attempts[-1], ended_at=now, code=Cancelled.code, received_bytes=received
+            )
+            attempts = (*attempts[:-1], last)
+        with suppress(StoreFailed):  # On a full disk it can be cancelled all the same.
+            await self.context.index.imports.record(msgspec.structs.replace(record, attempts=attempts))
 
     async def find(self, import_id: str, actor: Actor) -> Import:
         """One import as it stands this moment.

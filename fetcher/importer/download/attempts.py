@@ -201,6 +201,7 @@ class Attempts:
         check_declared(source.declared_bytes, max_bytes=course.receivers.claims.max_bytes)
         is_proven = course.is_proven() or bool(source.digests)
         check_length(is_verified=source.length_verified, is_proven=is_proven, settings=course.settings)
+        course.opened(source)
         receiver = await self._receiver_for(source)
         if source.declared_bytes is not None:
             receiver.reservation.expect(source.declared_bytes - receiver.received_bytes)
