@@ -30,6 +30,7 @@ function run_block {
 
 source "$TOP_DIR/stackrc"
 source "$TOP_DIR/lib/database"
+source "$TOP_DIR/lib/stack"
 # stack.sh sets these between reading the libraries and installing.
 DATABASE_BACKENDS=mysql
 SERVICE_TIMEOUT=120
