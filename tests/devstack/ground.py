@@ -128,9 +128,7 @@ class Ground:
 
     def _clouds(self) -> None:
         """Write what DevStack's own write_clouds_yaml would, for its two admins."""
-        auth = (
-            f'auth_url: "{self.keystone_uri}", username: admin, password: adminpw, user_domain_id: default'
-        )
+        auth = f'auth_url: "{self.keystone_uri}", username: admin, password: adminpw, user_domain_id: default'
         known = self.home / ".config" / "openstack"
         known.mkdir(parents=True)
         (known / "clouds.yaml").write_text(
@@ -141,7 +139,11 @@ class Ground:
         )
 
     def _env(self) -> dict[str, str]:
-        kept = {name: os.environ[name] for name in ("PIP_CONFIG_FILE", "PIP_INDEX_URL", "LANG") if name in os.environ}
+        kept = {
+            name: os.environ[name]
+            for name in ("PIP_CONFIG_FILE", "PIP_INDEX_URL", "LANG")
+            if name in os.environ
+        }
         return {
             **kept,
             "PATH": f"{self.folder}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",

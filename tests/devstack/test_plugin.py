@@ -96,7 +96,9 @@ def test_devstack_calls_what_is_defined_here(script: str) -> None:
 @pytest.mark.skipif(bool(lacking_devstack()), reason=lacking_devstack())
 def test_every_function_replaces_one_of_glance() -> None:
     """None of the names is one that DevStack never calls."""
-    ours = re.findall(r"^function (\w+_glance\w*) ", (PLUGIN / "lib/glance-fetcher").read_text(), re.MULTILINE)
+    ours = re.findall(
+        r"^function (\w+_glance\w*) ", (PLUGIN / "lib/glance-fetcher").read_text(), re.MULTILINE
+    )
     theirs = (DEVSTACK / "lib/glance").read_text()
     assert len(ours) == 7
     for name in ours:
