@@ -27,11 +27,17 @@ def free_ports(count: int) -> list[int]:
         return [one.getsockname()[1] for one in taken]
 
 
+def documented_rules() -> str:
+    """Return the part of the documented local.conf that changes the service's configuration."""
+    page = (ROOT / "docs" / "devstack.md").read_text()
+    return "[[post-config|" + page.partition("[[post-config|")[2].partition("```")[0]
+
+
 def lacking_devstack() -> str:
     """Say what is not at hand for running DevStack's functions; empty: nothing."""
     if not (DEVSTACK / "stack.sh").exists():
         return f"DevStack's files are not in {DEVSTACK}: DEVSTACK_FILES names another folder"
-    lacking = [name for name in ("git", "curl", "awk", "ip") if shutil.which(name) is None]
+    lacking = [name for name in ("git", "curl", "gawk", "ip") if shutil.which(name) is None]
     return f"not installed: {', '.join(lacking)}" if lacking else ""
 
 
@@ -85,8 +91,10 @@ class Ground:
         self._stand_ins()
         (self.top / "localrc").write_text(self._localrc(inner))
         (self.top / "local.conf").write_text(
-            "[[post-config|$FETCHER_CONF]]\n[store]\nreserve_bytes = 0\nreserve_percent = 0.0\n"
-            '[url]\nallow_hosts = ["*.corp", "mirror"]\n' + extra
+            documented_rules() + "[store]
+reserve_bytes = 0
+reserve_percent = 0.0
+" + extra
         )
         self._clouds()
 

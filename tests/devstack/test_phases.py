@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import tomlkit
 
 from tests.devstack.ground import Ground, keystone, lacking_devstack, lacking_keystone
 from tests.images import qcow2
@@ -84,7 +85,9 @@ def test_stack_restart_unstack_and_clean(ground: Ground) -> None:
     assert "image_caching_enabled = False" in tempest
     conf = ground.folder / "etc" / "glance-fetcher"
     assert (conf / "password").stat().st_mode & 0o777 == 0o600
-    assert 'allow_hosts = ["*.corp", "mirror"]' in (conf / "config.toml").read_text()
+    written = tomlkit.parse((conf / "config.toml").read_text()).unwrap()
+    assert written["address"]["allow"] == [{"cidr": "10.1.0.0/16", "ports": [80]}]
+    assert written["size"]["max_bytes"] == 5_000_000_000
 
     ground.run("unstack")
     assert answer(f"{ground.url}/healthz") == 0
