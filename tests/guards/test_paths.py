@@ -1,5 +1,6 @@
 """A guard that is registered refuses on every path that bytes can take, and is told of everywhere."""
 
+import gzip
 import hashlib
 import io
 from collections.abc import Awaitable, Callable
@@ -47,6 +48,27 @@ async def parallel_pull(folder: Path, register: Register, _fetcher: Fetcher) -> 
     ranges = {"min_bytes": 0, "segment_bytes": 65_536, "patience_seconds": 0.0}
     serving = behaviours.serve(BODY, etag='"v1"')
     async with Origin({"/x": serving}) as origin, Running(folder, origin, ranges=ranges) as service:
+        assert_refused(await service.run(url=origin.url("/x")))
+        assert service.traces() == []
+
+
+async def packed_pull(folder: Path, register: Register, _fetcher: Fetcher) -> None:
+    """The word is inside what a URL has packed."""
+    register()
+    serving = behaviours.serve(gzip.compress(BODY))
+    async with Origin({"/x": serving}) as origin, Running(folder, origin) as service:
+        assert_refused(await service.run(url=origin.url("/x")))
+        assert service.traces() == []
+
+
+async def packing(folder: Path, register: Register, _fetcher: Fetcher) -> None:
+    """The word is in the packing itself: the name of the file that a gzip header gives."""
+    packed = io.BytesIO()
+    with gzip.GzipFile(WORD.decode(), "wb", fileobj=packed) as file:
+        file.write(raw(300_000))
+    register()
+    serving = behaviours.serve(packed.getvalue())
+    async with Origin({"/x": serving}) as origin, Running(folder, origin) as service:
         assert_refused(await service.run(url=origin.url("/x")))
         assert service.traces() == []
 
@@ -176,6 +198,8 @@ PATHS: list[tuple[Path_, Purpose]] = [
     (pull, Purpose.PULL),
     (parallel_pull, Purpose.PULL),
     (resumed_pull, Purpose.PULL),
+    (packed_pull, Purpose.PULL),
+    (packing, Purpose.PACKED),
     (local_pull, Purpose.PULL),
     (replay, Purpose.REPLAY),
     (revalidation, Purpose.REVALIDATION),
