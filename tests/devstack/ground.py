@@ -91,10 +91,7 @@ class Ground:
         self._stand_ins()
         (self.top / "localrc").write_text(self._localrc(inner))
         (self.top / "local.conf").write_text(
-            documented_rules() + "[store]
-reserve_bytes = 0
-reserve_percent = 0.0
-" + extra
+            documented_rules() + "[store]\nreserve_bytes = 0\nreserve_percent = 0.0\n" + extra
         )
         self._clouds()
 
