@@ -1,4 +1,4 @@
-"""The values that cross files, and the table of allowed state changes.
+"""The values that cross files.
 
 All are immutable. Sizes are bytes, times are aware datetimes in UTC, digests
 are lower-case hex, formats are the Image API's names.
@@ -10,36 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-
-class State(StrEnum):
-    """Where an import stands."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    WAITING = "waiting"
-    SUCCEEDED = "succeeded"
-    REFUSED = "refused"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-    @property
-    def is_final(self) -> bool:
-        """Nothing can follow."""
-        return not MOVES[self]
-
-
-MOVES: dict[State, frozenset[State]] = {
-    State.QUEUED: frozenset({State.RUNNING, State.CANCELLED, State.FAILED}),
-    State.RUNNING: frozenset(
-        {State.QUEUED, State.WAITING, State.SUCCEEDED, State.REFUSED, State.FAILED, State.CANCELLED}
-    ),
-    State.WAITING: frozenset({State.QUEUED, State.RUNNING, State.FAILED, State.CANCELLED}),
-    State.SUCCEEDED: frozenset(),
-    State.REFUSED: frozenset(),
-    State.FAILED: frozenset(),
-    State.CANCELLED: frozenset(),
-}
-
+from fetcher.lifecycle import ENDS, Event, IllegalMove, State, next_state
 
 Visibility = Literal["private", "shared", "community", "public"]
 
@@ -318,6 +289,35 @@ class Import(Value, frozen=True, kw_only=True):
     started_at: datetime | None = None
     updated_at: datetime
     ended_at: datetime | None = None
+
+    def moved(self, event: Event, now: datetime, **changes: Any) -> "Import":
+        """Return the record after an event that leaves work to be done.
+
+        Raises:
+            IllegalMove: It has ended, or the table has no such move.
+        """
+        if event in ENDS:
+            raise IllegalMove(self.state, event)  # An end has a verdict: see `ended`.
+        state = next_state(self.state, event)
+        return msgspec.structs.replace(self, **changes, state=state, updated_at=now)
+
+    def ended(self, event: Event, verdict: Verdict, now: datetime, **changes: Any) -> "Import":
+        """Return the record after its end; the one way in which any import ends.
+
+        Raises:
+            IllegalMove: It has ended before, or the event is no end.
+        """
+        if event not in ENDS:
+            raise IllegalMove(self.state, event)
+        return msgspec.structs.replace(
+            self,
+            **changes,
+            state=next_state(self.state, event),
+            phase=None,
+            verdict=verdict,
+            updated_at=now,
+            ended_at=now,
+        )
 
 
 class Blob(Value, frozen=True, kw_only=True):

@@ -38,7 +38,8 @@ from fetcher.importer.stages.expected_digests import (
 )
 from fetcher.importer.stages.revalidation import Reuse
 from fetcher.index import ResumeState, Secrets
-from fetcher.model import Phase, State
+from fetcher.lifecycle import Event
+from fetcher.model import Phase
 from fetcher.store.filesystem.store import Reservation
 
 log = structlog.get_logger()
@@ -171,6 +172,9 @@ class DownloadJob:
             receiver = await self._take(attempts)
             if receiver is not None:
                 await self._commit(receiver, attempts)
+        except Exception:
+            self._is_parked = False  # It has come to its end: a later process has nothing to take up.
+            raise
         finally:
             saving.cancel()
             await asyncio.wait({saving})
@@ -313,9 +317,10 @@ class DownloadJob:
         """Keep what a later process can go on from, or leave no trace."""
         if self._is_parked and len(self._subscribers):
             await self._resume_writer.save(await attempts.park())
-            self._subscribers.change(state=State.QUEUED, phase=None)
+            self._subscribers.move(Event.REQUEUE, phase=None)
             with suppress(Cancelled):
-                await self._subscribers.write()
+                # Once: an index that refuses must not keep the service from stopping.
+                await self._subscribers.write_once()
             return
         await attempts.close()
         await self._forget_kept()

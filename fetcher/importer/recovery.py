@@ -16,7 +16,8 @@ from fetcher.importer.records.requests import fingerprint
 from fetcher.importer.records.verdicts import verdict_of
 from fetcher.importer.stages.commit import remove_unneeded
 from fetcher.index import ResumeState, Secrets
-from fetcher.model import Import, Phase, State
+from fetcher.lifecycle import Event
+from fetcher.model import Import, Phase
 
 log = structlog.get_logger()
 
@@ -69,10 +70,7 @@ async def recover(context: Context) -> Found:
 
 def _interrupted(record: Import, now: datetime) -> Import:
     """End what somebody was sending when the process stopped: the sender is gone."""
-    verdict = verdict_of(Interrupted())
-    return msgspec.structs.replace(
-        record, state=State.FAILED, phase=None, verdict=verdict, updated_at=now, ended_at=now
-    )
+    return record.ended(Event.FAIL, verdict_of(Interrupted()), now)
 
 
 async def _keep_pulls(context: Context, waiting: Iterable[tuple[Import, Secrets]]) -> dict[str, ResumeState]:

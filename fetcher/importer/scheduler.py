@@ -9,14 +9,16 @@ from uuid import uuid4
 import structlog
 
 from fetcher.aio.retry import written
-from fetcher.errors import Failure
+from fetcher.errors import Cancelled, Failure
 from fetcher.importer.context import Context, Hooks
 from fetcher.importer.job import DownloadJob
 from fetcher.importer.records.running_import import RunningImport
+from fetcher.importer.records.verdicts import verdict_of
 from fetcher.importer.schedule.connections import Connections
 from fetcher.importer.schedule.queue import FairQueue, Slot, Ticket
 from fetcher.importer.tracing import span
 from fetcher.index import ResumeState
+from fetcher.lifecycle import Event
 from fetcher.model import Import
 
 log = structlog.get_logger()
@@ -76,8 +78,9 @@ class Scheduler:
         """Let go of an import that was cancelled; when this returns, nothing of it is left."""
         self.queue.drop(record.id)
         running = self.running_imports.get(record.id)
-        if running is not None:
-            running.change(state=record.state, phase=None, verdict=record.verdict, ended_at=record.ended_at)
+        if running is not None and not running.record.state.is_final:
+            verdict = record.verdict or verdict_of(Cancelled())
+            running.take(running.record.ended(Event.CANCEL, verdict, record.updated_at))
         if record.id in self.sent:
             await _end({self.sent[record.id]})
         pull = self._places.get(record.id)
@@ -142,7 +145,8 @@ class Scheduler:
         try:
             is_in = await self._claim(pull, ticket)
             if not is_in:
-                await self._context.index.imports.requeue(ticket.import_id, datetime.now(UTC))
+                now = datetime.now(UTC)
+                await written(lambda: self._context.index.imports.requeue(ticket.import_id, now))
         finally:
             self._joining.discard(ticket.import_id)
         if not is_in:

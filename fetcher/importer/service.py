@@ -29,7 +29,8 @@ from fetcher.importer.schedule.rate_limiter import RateLimiter
 from fetcher.importer.scheduler import Scheduler
 from fetcher.importer.stages.commit import remove_unneeded
 from fetcher.index import IdempotencyKey, NewImport, Secrets
-from fetcher.model import Actor, Image, Import, Notice, State, Status, Submission
+from fetcher.lifecycle import Event, next_state
+from fetcher.model import Actor, Image, Import, Notice, Status, Submission
 from fetcher.transport import check_request_headers
 
 log = structlog.get_logger()
@@ -120,7 +121,7 @@ class Importer:
             user_id=actor.user_id,
             method="web-download" if submission.remote is None else "glance-download",
             submission=shown(submission),
-            state=State.QUEUED,
+            state=next_state(None, Event.SUBMIT),
             notice=Notice() if webhook else None,
             owns_image=owns_image,
             request_id=request_id,

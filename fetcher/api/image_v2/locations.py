@@ -19,7 +19,7 @@ from fetcher.api.image_v2.record import STORE
 from fetcher.config import Settings
 from fetcher.errors import Forbidden, InvalidRequest
 from fetcher.index import PULLS, TaskQuery
-from fetcher.model import State
+from fetcher.lifecycle import State
 
 
 class ValidationData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

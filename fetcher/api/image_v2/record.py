@@ -5,7 +5,8 @@ from typing import Any
 
 from fetcher.config import Settings
 from fetcher.index import FAILED_IMPORT, PULLS
-from fetcher.model import Image, Import, Member, State, Status
+from fetcher.lifecycle import State
+from fetcher.model import Image, Import, Member, Status
 
 STORE = "fs"
 HASH = "sha512"

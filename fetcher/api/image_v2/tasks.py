@@ -12,7 +12,7 @@ from fetcher.api.image_v2.listing import read_limit, read_sort
 from fetcher.api.image_v2.record import TASK_METHODS, TASK_STATUS, task_view
 from fetcher.errors import InvalidRequest
 from fetcher.index import TASK_ORDERS, TaskQuery
-from fetcher.model import State
+from fetcher.lifecycle import State
 
 TYPE = "api_image_import"
 

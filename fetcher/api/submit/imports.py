@@ -22,7 +22,8 @@ from fetcher.config import ContainerFormat, DiskFormat, Settings
 from fetcher.errors import Forbidden, InvalidRequest, WrongMediaType
 from fetcher.guards.stream.checksum import parse_digest
 from fetcher.index import FILTERS, IdempotencyKey
-from fetcher.model import RESERVED_PROPERTIES, Actor, Import, State, Submission, Visibility
+from fetcher.lifecycle import State
+from fetcher.model import RESERVED_PROPERTIES, Actor, Import, Submission, Visibility
 from fetcher.parsers.metalink import parse_metalink
 
 Text = Annotated[str, Meta(max_length=255)]

@@ -27,6 +27,7 @@ from fetcher.guards.network.address import TABLE_VERSION
 from fetcher.guards.stream.pace import RateFloor
 from fetcher.guards.stream.size import check_declared
 from fetcher.importer.context import Context
+from fetcher.importer.lifecycle import end
 from fetcher.importer.receive.quota_headroom import coming, quota_cap
 from fetcher.importer.receive.receiver import Receiver
 from fetcher.importer.records.running_import import RunningImport
@@ -34,7 +35,8 @@ from fetcher.importer.records.verdicts import OK, fail
 from fetcher.importer.schedule.queue import FairQueue, Slot, Ticket
 from fetcher.importer.stages.commit import Settle, Story, activate_all, commit, with_bytes
 from fetcher.importer.stages.provenance import document
-from fetcher.model import Actor, Blob, Image, Import, Phase, State, Submission, Verdict
+from fetcher.lifecycle import Event, State, next_state
+from fetcher.model import Actor, Blob, Image, Import, Phase, Submission, Verdict
 from fetcher.pipeline import Peer, PeerClock
 from fetcher.store.filesystem.store import Reservation
 
@@ -155,19 +157,8 @@ class UploadRun:
             raise failure
 
     async def _stage(self, blob: Blob) -> Sequence[Failure | None]:
-        now = datetime.now(UTC)
-        changes = {
-            "state": State.SUCCEEDED,
-            "phase": None,
-            "verdict": STAGED,
-            "updated_at": now,
-            "ended_at": now,
-        }
-        record = msgspec.structs.replace(self._running.record, **changes)
-        if not await self._context.index.uploads.stage(record, blob):
-            return [Cancelled()]
-        self._running.change(**changes)
-        return [None]
+        stage = partial(self._context.index.uploads.stage, blob=blob)
+        return [None if await end(self._running, Event.SUCCEED, STAGED, stage) else Cancelled()]
 
 
 class Uploads:
@@ -205,7 +196,6 @@ class Uploads:
         record = self._new_record(actor, image, method, request_id)
         record = msgspec.structs.replace(
             record,
-            state=State.RUNNING,
             phase=Phase.PULLING,
             claim=1,
             expected_bytes=body.declared_bytes,
@@ -231,16 +221,15 @@ class Uploads:
             raise Conflict(reason=f"the image is {image.status.value}; stage its bytes first")
         await self._context.index.upkeep.check_whole(stage.blob.sha256)
         record = self._new_record(actor, image, "glance-direct", request_id)
-        record = msgspec.structs.replace(
-            record,
-            state=State.SUCCEEDED,
+        record = record.ended(
+            Event.SUCCEED,
+            OK,
+            record.created_at,
             received_bytes=stage.blob.size,
             expected_bytes=stage.blob.size,
             format=stage.format,
             digests=stage.blob.digests,
-            verdict=OK,
             started_at=record.created_at,
-            ended_at=record.created_at,
         )
         image = with_bytes(image, stage.blob, stage.format, record.created_at)
         story = document(record, stage.blob, self._context.settings(), TABLE_VERSION)
@@ -262,7 +251,7 @@ class Uploads:
                 container_format=image.container_format,
                 max_bytes=self._context.settings().size.max_bytes,
             ),
-            state=State.QUEUED,
+            state=next_state(None, Event.RECEIVE),
             length_verified=True,  # A request without a length, or the end of its chunks, has no body.
             owns_image=False,
             request_id=request_id,
