@@ -1,12 +1,12 @@
 """What the faces need of the rest: handed to them once, at the start."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import cast
 
 from starlette.requests import Request
 
+from fetcher.aio.supervisor import Supervisor
 from fetcher.api.ops.probes import Probes
 from fetcher.config import Settings
 from fetcher.importer import Importer
@@ -24,7 +24,7 @@ class Services:
     Args:
         settings: What is in force now; changes at SIGHUP.
         identify: Who calls; raises Unauthenticated.
-        tasks: What runs in the background for as long as the service does, by name.
+        supervisor: Owns what runs in the background for as long as the service does.
     """
 
     settings: Callable[[], Settings]
@@ -34,8 +34,8 @@ class Services:
     upkeep: Maintenance
     webhook_dispatcher: WebhookDispatcher
     identify: Callable[[Request], Awaitable[Actor]]
+    supervisor: Supervisor
     probes: Probes = field(default_factory=Probes)
-    tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
 
 def services_of(request: Request) -> Services:

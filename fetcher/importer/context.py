@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
+from fetcher.aio.supervisor import Supervisor
 from fetcher.config import Settings
 from fetcher.importer.guard_times import GuardTimes
 from fetcher.importer.records.running_import import RunningImport
@@ -22,6 +23,7 @@ class Context:
     """The rooms below the importer, and the limits in force now.
 
     Args:
+        supervisor: Owns what runs in the background.
         damaged: Set whenever a blob is marked as missing or rotten: whoever repairs waits for it.
     """
 
@@ -32,6 +34,7 @@ class Context:
     settings: Callable[[], Settings]
     guard_times: GuardTimes = field(default_factory=GuardTimes)
     damaged: asyncio.Event = field(default_factory=asyncio.Event)
+    supervisor: Supervisor = field(default_factory=Supervisor)
 
 
 @dataclass(frozen=True, kw_only=True)

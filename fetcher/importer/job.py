@@ -166,7 +166,9 @@ class DownloadJob:
             is_proven=self._is_proven,
         )
         attempts = Attempts(self._context.gate, course, self._connections)
-        saving = asyncio.create_task(self._resume_writer.save_often(attempts))
+        # Owned by the supervisor: without it a crash would cost all that came in since the last row.
+        save = partial(self._resume_writer.save_often, attempts)
+        saving = asyncio.create_task(self._context.supervisor.keep("resume state", save))
         try:
             self._sums = await self._fetch_sums(record.project_id)
             receiver = await self._take(attempts)

@@ -9,6 +9,7 @@ from uuid import uuid4
 import structlog
 
 from fetcher.aio.retry import written
+from fetcher.aio.supervisor import start_logged
 from fetcher.errors import Cancelled, Failure
 from fetcher.importer.context import Context, Hooks
 from fetcher.importer.job import DownloadJob
@@ -111,7 +112,7 @@ class Scheduler:
             pull = self._pulls.get(slot) or self._begin(slot, ticket)
             pull.expect()
             self._joining.add(ticket.import_id)
-            self._spawn(self._join(pull, ticket), self._joins)
+            self._spawn(self._join(pull, ticket), f"join {ticket.import_id}")
         self._connections.let_in(is_last=True)
 
     def _begin(self, slot: Slot, ticket: Ticket) -> DownloadJob:
@@ -126,7 +127,7 @@ class Scheduler:
         )
         pull = DownloadJob(self._context, resume_state, self._connections, hooks)
         self._pulls[slot] = pull
-        self._tasks[pull] = asyncio.create_task(self._run(slot, pull), name=f"pull {resume_state.id}")
+        self._tasks[pull] = start_logged(self._run(slot, pull), f"pull {resume_state.id}")
         return pull
 
     async def _run(self, slot: Slot, pull: DownloadJob) -> None:
@@ -176,10 +177,10 @@ class Scheduler:
         if running is not None:
             running.tell()
 
-    def _spawn(self, work: Coroutine[Any, Any, None], into: set[asyncio.Task[None]]) -> None:
-        task = asyncio.create_task(work)
-        into.add(task)
-        task.add_done_callback(into.discard)
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = start_logged(work, name)
+        self._joins.add(task)
+        task.add_done_callback(self._joins.discard)
 
 
 async def _end(tasks: set[asyncio.Task[None]]) -> None:

@@ -12,6 +12,7 @@ import msgspec
 import structlog
 
 from fetcher.aio.shield import shielded
+from fetcher.aio.supervisor import start_logged
 from fetcher.config import Settings
 from fetcher.errors import (
     Cancelled,
@@ -263,7 +264,7 @@ class Uploads:
         running = RunningImport(record, asyncio.get_running_loop().time)
         running_imports = self._engine.running.values
         run = UploadRun(self._context, running, body, running_imports, takes_encrypted=takes_encrypted)
-        task = asyncio.create_task(run.finish(), name=f"{record.method} {record.id}")
+        task = start_logged(run.finish(), f"{record.method} {record.id}")
         self._engine.running[record.id] = running
         self._engine.tasks[record.id] = task
         try:
