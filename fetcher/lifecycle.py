@@ -94,6 +94,7 @@ TABLE: dict[State | None, dict[Event, State]] = {
         Event.CANCEL: State.CANCELLED,
     },
     State.WAITING: {
+        Event.PAUSE: State.WAITING,
         Event.ATTEMPT: State.RUNNING,
         Event.REQUEUE: State.QUEUED,
         Event.REFUSE: State.REFUSED,

@@ -4,6 +4,7 @@ All are immutable. Sizes are bytes, times are aware datetimes in UTC, digests
 are lower-case hex, formats are the Image API's names.
 """
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
@@ -11,6 +12,13 @@ from typing import Any, Literal
 import msgspec
 
 from fetcher.lifecycle import ENDS, Event, IllegalMove, State, next_state
+
+
+def text_bytes(name: str | None, tags: Iterable[str], properties: Mapping[str, str]) -> int:
+    """How many bytes of text an image's record holds, in UTF-8."""
+    texts = (name or "", *tags, *properties, *properties.values())
+    return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
+
 
 Visibility = Literal["private", "shared", "community", "public"]
 
@@ -127,10 +135,13 @@ class Submission(Value, frozen=True, kw_only=True):
         mirrors: Further URLs of the same bytes, best first.
         checksum_url: Of a file that lists the digest.
         checksum_signature_url: Of the signature on that file, where it is apart.
+        checksum_source: Who promised the checksum: the submitter, or the remote service's record.
+        copied_properties: Of the remote record, added to the image together with its bytes.
         remote: Where the image is, for the method glance-download.
         notify_url: Told when the import has ended.
         notify_secret: Signs what is told; kept apart, never shown.
         ca_pem: Authorities (PEM) that are trusted for the requests of this import alone.
+        disk: Which disk of an archive, by name or by number from 1.
     """
 
     url: str
@@ -149,9 +160,12 @@ class Submission(Value, frozen=True, kw_only=True):
     checksum_url: str | None = None
     checksum_signature_url: str | None = None
     remote: RemoteImage | None = None
+    checksum_source: str = "submitter"
+    copied_properties: dict[str, str] = {}
     notify_url: str | None = None
     notify_secret: str | None = None
     ca_pem: str | None = None
+    disk: str | None = None
 
 
 class TlsPeer(Value, frozen=True, kw_only=True):
@@ -262,6 +276,9 @@ class Import(Value, frozen=True, kw_only=True):
     Args:
         length_verified: False where the source did not say where its body ends, so that a broken connection
             looks like the end; None before it has answered.
+        received_bytes: As they came, packed if they were.
+        digests: Of what is kept: those of the image.
+        stages: What was done to the received bytes, by stage; empty where they are kept as they came.
     """
 
     id: str
@@ -281,6 +298,7 @@ class Import(Value, frozen=True, kw_only=True):
     digests: dict[str, str] = {}
     verified_by: str = "none"
     length_verified: bool | None = None
+    stages: dict[str, Any] = {}
     verdict: Verdict | None = None
     notice: Notice | None = None
     owns_image: bool = True

@@ -7,7 +7,8 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +21,12 @@ from starlette.applications import Starlette
 from fetcher.aio.supervisor import Work, start_logged
 from fetcher.api.app import build_app
 from fetcher.api.auth.identity import identifier, make_token
+from fetcher.api.inbound import InboundServer, places
 from fetcher.api.ops.metrics import Metrics
 from fetcher.api.services import Services
 from fetcher.api.submit.watch import Watch
 from fetcher.config import BadConfig, Settings, data_folder, load_settings
+from fetcher.descriptors import raise_limit
 from fetcher.errors import Failure
 from fetcher.importer import Context, Importer
 from fetcher.index import Index, Quota
@@ -32,6 +35,7 @@ from fetcher.maintenance import Maintenance
 from fetcher.memory import keep_freed_memory
 from fetcher.pipeline import WorkerPool
 from fetcher.store import Store
+from fetcher.threads import start_threads
 from fetcher.transport import Gate
 from fetcher.webhooks import WebhookDispatcher
 
@@ -43,6 +47,9 @@ log = structlog.get_logger()
 # How long requests wait for a start: most have nothing to take up, and are over by then. With much to take up
 # the port opens first, and `/readyz` says why not.
 START_SECONDS = 0.5
+# For requests to be told that the service stops, after what could finish has finished.
+STOP_SECONDS = 4
+THREADS = 8  # For what blocks now and then, and has no threads of its own.
 
 
 class Service:
@@ -58,6 +65,7 @@ class Service:
         self._changes = changes or {}
         self._limits: Limits | None = None
         self._file = self.settings = load_settings(config, self._changes)
+        self._stopping: asyncio.Future[None] | None = None
         self.folder = data_folder(self.settings, config)
         self.app = build_app(lambda: self.settings, self._lifespan)
 
@@ -88,7 +96,15 @@ class Service:
 
     def quota_of(self, project_id: str) -> Quota:
         """What a project may hold now."""
-        return Quota(*self.settings.quota.all_of(project_id))
+        return Quota(*self.settings.quota.all_of(project_id), self.settings.quota.max_text_bytes)
+
+    async def stop(self) -> None:
+        """Take no more work; let what runs finish for a while, then end or park it. Once for all callers."""
+        if self._stopping is None:
+            services: Services = self.app.state.services
+            closing = services.importer.close(self.settings.server.shutdown_seconds)
+            self._stopping = asyncio.ensure_future(closing)
+        await asyncio.shield(self._stopping)
 
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
@@ -111,7 +127,7 @@ class Service:
             try:
                 await asyncio.wait({starting}, timeout=START_SECONDS)
                 yield
-                await services.importer.close(self.settings.server.shutdown_seconds)
+                await self.stop()
             finally:
                 starting.cancel()
                 await services.supervisor.close()
@@ -147,6 +163,9 @@ class Service:
             StoreFailed: The store or the index cannot be used, or another process has them.
         """
         settings = self.settings
+        pool = ThreadPoolExecutor(THREADS, thread_name_prefix="common")
+        start_threads(pool, THREADS)
+        asyncio.get_running_loop().set_default_executor(pool)
         store = Store(
             self.folder,
             reserve=self.reserve,
@@ -222,6 +241,25 @@ def bind(settings: Settings) -> socket.socket:
     return listening
 
 
+def inbound_server(service: Service) -> InboundServer:
+    """The service behind a server whose clients have deadlines and places."""
+    settings = service.settings
+    shares = places(settings, raise_limit(settings.inbound.max_descriptors))
+    say = log.warning if shares.is_tight else log.info
+    say("start.descriptors", **shares._asdict())
+    config = uvicorn.Config(
+        service.app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws="none",
+        timeout_graceful_shutdown=int(settings.server.shutdown_seconds) + STOP_SECONDS,
+        timeout_keep_alive=int(settings.inbound.idle_seconds)
+        + 2,  # Ours is exact; this one is a net below it.
+    )
+    return InboundServer(config, lambda: service.settings.inbound, shares.connections, service.stop)
+
+
 def serve(service: Service) -> int:
     """Serve until a signal ends it; the answer is the exit code."""
     settings = service.settings
@@ -238,16 +276,9 @@ def serve(service: Service) -> int:
         file=sys.stderr,
         flush=True,
     )
-    config = uvicorn.Config(
-        service.app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=int(settings.server.shutdown_seconds) + 1,
-        timeout_keep_alive=30,
-    )
-    server = uvicorn.Server(config)
-    server.run(sockets=[listening])
+    server = inbound_server(service)
+    with suppress(KeyboardInterrupt):  # Raised again after an orderly stop; there is nothing more to say.
+        server.run(sockets=[listening])
     return 0 if server.started else 1
 
 

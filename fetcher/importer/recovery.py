@@ -11,7 +11,7 @@ import structlog
 
 from fetcher.errors import Interrupted, StoreFailed
 from fetcher.importer.context import Context
-from fetcher.importer.methods.upload_words import SENT
+from fetcher.importer.methods.registry import named
 from fetcher.importer.records.requests import fingerprint
 from fetcher.importer.records.verdicts import verdict_of
 from fetcher.importer.stages.commit import remove_unneeded
@@ -48,7 +48,7 @@ async def recover(context: Context) -> Found:
         StoreFailed: The index or the store refused; nothing is lost, and a later try may go well.
     """
     left = await context.index.recovery.left_behind()
-    sent = [record for record, _secrets in left if record.method in SENT]
+    sent = [record for record, _secrets in left if named(record.method).is_sent]
     waiting = [(record, secrets) for record, secrets in left if secrets is not None]
     for record in sent:
         if record.phase is Phase.COMMITTING and (sha256 := record.digests.get("sha256")):
@@ -107,6 +107,9 @@ async def _adopt(
     if not sha256:
         return
     async with context.store.holding(sha256):
+        if record.stages:  # Only what was received can be compared with what was promised: it comes anew.
+            await remove_unneeded(context, sha256)
+            return
         if not await context.index.upkeep.disown(sha256):
             return  # Another image has these very bytes.
         spare = {one.staged for name, one in resume_state.items() if name != request}

@@ -11,7 +11,6 @@ from fetcher.index.sqlite.images import ImageRecords
 from fetcher.index.sqlite.imports import (
     FAILED_IMPORT,
     FILTERS,
-    PULLS,
     IdempotencyKey,
     ImportRecords,
     NewImport,
@@ -35,10 +34,12 @@ from fetcher.index.sqlite.metadefs_values import (
 )
 from fetcher.index.sqlite.notices import Due, NoticeRecords
 from fetcher.index.sqlite.pulls import PullRecords, Remembered, ResumeState
+from fetcher.index.sqlite.rows import Rows
 from fetcher.index.sqlite.schema import migrate
 from fetcher.index.sqlite.secrets import Secrets
 from fetcher.index.sqlite.statistics import Statistics
 from fetcher.index.sqlite.tasks import TASK_ORDERS, TaskQuery, TaskRecords
+from fetcher.index.sqlite.turn import READER, Reader
 from fetcher.index.sqlite.uploads import Stage, UploadRecords
 from fetcher.index.sqlite.usage import Quota, QuotaCheck, Usage, UsageRecords
 from fetcher.index.sqlite.webhook_targets import WebhookTarget
@@ -48,7 +49,7 @@ __all__ = [
     "FILTERS",
     "ITEM_ORDERS",
     "METADEF_ORDERS",
-    "PULLS",
+    "READER",
     "SORT_KEYS",
     "TASK_ORDERS",
     "At",
@@ -75,9 +76,11 @@ __all__ = [
     "Page",
     "PullRecords",
     "Quota",
+    "Reader",
     "Remembered",
     "ResourceType",
     "ResumeState",
+    "Rows",
     "Secrets",
     "Stage",
     "Statistics",

@@ -20,7 +20,6 @@ from fetcher.api.image_v2.attributes import (
     check_value,
 )
 from fetcher.api.image_v2.documents import read_document
-from fetcher.api.image_v2.info import methods_for
 from fetcher.api.image_v2.listing import read_query
 from fetcher.api.image_v2.patch import apply_changes, read_changes
 from fetcher.api.image_v2.record import STORE, image_view
@@ -28,6 +27,8 @@ from fetcher.api.problems import base_url
 from fetcher.api.submit.body import read_body
 from fetcher.config import Settings
 from fetcher.errors import Forbidden, InvalidRequest
+from fetcher.importer.methods.registry import offered
+from fetcher.index import Rows
 from fetcher.model import Actor, Image, Status
 
 
@@ -39,7 +40,7 @@ async def create(request: Request) -> Response:
     await house.index.images.create(image)
     headers = {
         "Location": f"{base_url(request)}/v2/images/{image.id}",
-        "OpenStack-image-import-methods": ",".join(methods_for(actor, settings)),
+        "OpenStack-image-import-methods": ",".join(offered(actor, settings)),
         "OpenStack-image-store-ids": STORE,
     }
     return Answer(image_view(image), 201, headers)
@@ -89,14 +90,14 @@ async def listing(request: Request) -> Response:
     """`GET /v2/images`: filtered, in any order, a page at a time."""
     house, actor = await enter(request)
     query = read_query(request.query_params, house.settings())
-    images = await house.index.images.page(actor, query) if query.limit else []
+    images = await house.index.images.page(actor, query) if query.limit else Rows()
     kept = [(key, value) for key, value in request.query_params.multi_items() if key != "marker"]
     document: dict[str, Any] = {
         "images": [image_view(image) for image in images],
         "first": f"/v2/images?{urlencode(kept)}" if kept else "/v2/images",
         "schema": "/v2/schemas/images",
     }
-    if images and len(images) == query.limit:
+    if images and (images.has_more or len(images) == query.limit):
         document["next"] = f"/v2/images?{urlencode([*kept, ('marker', images[-1].id)])}"
     return Answer(document)
 

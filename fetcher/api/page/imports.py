@@ -37,7 +37,9 @@ async def _page_of(
 ) -> tuple[list[Import], bool]:
     limit = services.settings().server.page_items
     records = await services.index.imports.page(visitor.actor, filters, limit=limit + 1, marker=marker)
-    return [services.importer.snapshot(record) for record in records[:limit]], len(records) > limit
+    return [services.importer.snapshot(record) for record in records[:limit]], records.has_more or len(
+        records
+    ) > limit
 
 
 @shown

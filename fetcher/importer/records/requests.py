@@ -6,7 +6,6 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from fetcher.config import Settings
-from fetcher.errors import InvalidRequest
 from fetcher.guards.request.redaction import redact_url
 from fetcher.guards.request.url import check_url
 from fetcher.index import Secrets, WebhookTarget
@@ -70,39 +69,35 @@ def fingerprint(secrets: Secrets, submission: Submission, settings: Settings) ->
         submission.max_bytes,
         submission.remote,
         submission.ca_pem,
+        submission.disk,
         extra,
     )
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
 
-def check_authorities(ca_pem: str | None, settings: Settings) -> None:
-    """Refuse authorities that are too many, or none at all.
+def check_authorities(ca_pem: str | None) -> None:
+    """Refuse authorities that are none at all.
 
     Raises:
         InvalidRequest: With what is wrong.
     """
-    most = settings.tls.max_ca_pem_bytes
-    if ca_pem is None:
-        return
-    if len(ca_pem) > most:
-        reason = (
-            f"at most {most:,} bytes are taken"
-            if most
-            else "the operator takes no authorities with an import"
-        )
-        raise InvalidRequest(field="ca_pem", reason=reason)
-    read_authorities(ca_pem)
+    if ca_pem is not None:
+        read_authorities(ca_pem)
 
 
-def plain_request(secrets: Secrets, ca_pem: str | None = None) -> str | None:
+def plain_request(secrets: Secrets, submission: Submission, settings: Settings) -> str | None:
     """What a URL without secrets or authorities of its own is remembered under; else None.
+
+    Bytes that were kept packed because a submission said so are none for another that did not.
 
     A permission in the query or in a header could be withdrawn, and its traces
     have no place in the index once the import has ended.
     """
-    if secrets.headers or secrets.mirrors or urlsplit(secrets.url).query or ca_pem is not None:
+    if secrets.headers or secrets.mirrors or urlsplit(secrets.url).query or submission.ca_pem:
         return None
-    return hashlib.sha256(secrets.url.encode()).hexdigest()
+    container = submission.container_format or "bare"
+    way = "unpacked" if container == "bare" and settings.unpack.enabled else container
+    return hashlib.sha256(f"{secrets.url}\n{way}".encode()).hexdigest()
 
 
 def sums_request(

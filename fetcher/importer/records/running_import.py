@@ -83,6 +83,7 @@ class RunningImport:
         self.record = record
         self.progress = Progress(now, record.received_bytes)
         self._subscribers: set[asyncio.Event] = set()
+        self._snapshot: Import | None = None
 
     def change(self, **progress: Any) -> Import:
         """Replace fields of the record and tell the followers.
@@ -117,14 +118,17 @@ class RunningImport:
 
     def snapshot(self) -> Import:
         """The record with what has come in since it was last written."""
-        return msgspec.structs.replace(
-            self.record,
-            received_bytes=self.progress.received_bytes,
-            bytes_per_second=self.progress.bytes_per_second(),
-        )
+        if self._snapshot is None:
+            self._snapshot = msgspec.structs.replace(
+                self.record,
+                received_bytes=self.progress.received_bytes,
+                bytes_per_second=self.progress.bytes_per_second(),
+            )
+        return self._snapshot
 
     def tell(self) -> None:
-        """Wake everybody who follows."""
+        """Wake everybody who follows; they share one picture of what they see then."""
+        self._snapshot = None
         for follower in self._subscribers:
             follower.set()
 

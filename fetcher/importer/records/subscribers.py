@@ -91,6 +91,11 @@ class Subscribers:
         self._set_attempts((*before, attempt))
         return attempt
 
+    def drop_attempt(self) -> None:
+        """Forget the running attempt: the machine was short, and the source has nothing to do with it."""
+        if self.attempts and self.attempts[-1].code is None:
+            self._set_attempts(self.attempts[:-1])
+
     def add_hop(self, hop: Hop) -> None:
         """Show a hop of the running attempt as soon as it is known, or its later, fuller form."""
         hops = self.attempts[-1].hops

@@ -6,7 +6,6 @@ import structlog
 from fetcher.aio.retry import written
 from fetcher.errors import Cancelled, Failure, InternalFault, Rejection
 from fetcher.importer.lifecycle import end
-from fetcher.importer.methods.upload_words import SENT, upload_words
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.index import Index
 from fetcher.lifecycle import Event
@@ -29,10 +28,9 @@ def verdict_of(failure: Failure) -> Verdict:
     return Verdict(code=public.code, title=title, advice=advice, fields=fields)
 
 
-def _told(failure: Failure, method: str) -> Verdict:
+def _told(failure: Failure, words: tuple[str, str] | None) -> Verdict:
     """Return the verdict in the words of whoever started the import: by a URL, or by sending bytes."""
     verdict = verdict_of(failure)
-    words = upload_words(failure) if method in SENT else None
     if words is None:
         return verdict
     return msgspec.structs.replace(verdict, title=words[0], advice=words[1])
@@ -53,8 +51,14 @@ def truth_of(failure: Failure) -> dict[str, str]:
     return {"code": failure.code, "message": str(failure), "cause": cause, **({"said": said} if said else {})}
 
 
-async def fail(index: Index, running: RunningImport, failure: Failure) -> None:
-    """End an import by a failure: the verdict for its submitter, the whole truth for the log."""
+async def fail(
+    index: Index, running: RunningImport, failure: Failure, *, words: tuple[str, str] | None = None
+) -> None:
+    """End an import by a failure: the verdict for its submitter, the whole truth for the log.
+
+    Args:
+        words: Title and advice, where the method has its own.
+    """
     detail = truth_of(failure)
     level = log.error if isinstance(failure, InternalFault) else log.info
 
@@ -63,6 +67,6 @@ async def fail(index: Index, running: RunningImport, failure: Failure) -> None:
         level("import.ended", state=record.state.value, url=record.submission.url, **ids, **detail)
         return await written(lambda: index.imports.end(record, detail))
 
-    verdict = _told(failure, running.record.method)
+    verdict = _told(failure, words)
     received = running.progress.received_bytes
     await end(running, end_of(failure), verdict, write, received_bytes=received)

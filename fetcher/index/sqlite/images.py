@@ -10,7 +10,7 @@ from fetcher.errors import Conflict, Forbidden, UnknownImage
 from fetcher.index.sqlite import scope
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.listing import ImageQuery, statement
-from fetcher.index.sqlite.rows import Row, image_row, insert, select, to_image, to_json
+from fetcher.index.sqlite.rows import Row, Rows, fitting, image_row, insert, select, to_image, to_json
 from fetcher.index.sqlite.schema_maintenance import RETIRE
 from fetcher.model import Actor, Blob, Image, Status
 
@@ -33,7 +33,7 @@ class ImageRecords:
         """
         return await self._connection.read(_find, image_id, scope.readable_images(actor))
 
-    async def page(self, actor: Actor, query: ImageQuery) -> list[Image]:
+    async def page(self, actor: Actor, query: ImageQuery) -> Rows[Image]:
         """A page of the images that the actor sees.
 
         Raises:
@@ -174,9 +174,17 @@ def _find(db: Database, image_id: str, condition: scope.Condition) -> Image:
     return load_images(db, [find_row(db, image_id, condition)])[0]
 
 
-def _page(db: Database, actor: Actor, query: ImageQuery) -> list[Image]:
+def _page(db: Database, actor: Actor, query: ImageQuery) -> Rows[Image]:
     sql, arguments = statement(db, query, actor)
-    return load_images(db, list(select(db, sql, arguments)))
+    rows = fitting(select(db, sql, arguments), _image_bytes, query.max_bytes)
+    images = Rows(load_images(db, rows))
+    images.has_more = rows.has_more
+    return images
+
+
+def _image_bytes(row: Row) -> int:
+    """About how much an image's row is in an answer."""
+    return 1024 + int(row["text_bytes"])
 
 
 def _create(db: Database, image: Image) -> None:

@@ -24,6 +24,7 @@ from fetcher.store.filesystem.opening import opened
 from fetcher.store.filesystem.reservation import Reservation
 from fetcher.store.filesystem.staged import Staged, is_in_use, mark_of, reopen, translate
 from fetcher.store.obstacles import obstacles
+from fetcher.threads import start_threads
 
 __all__ = ["Reservation", "Store"]
 
@@ -31,6 +32,7 @@ R = TypeVar("R")
 
 FULL_BYTES = 1_048_576  # Less than this, and the index cannot be relied on to find room for a write.
 READ_BYTES = 1_048_576
+THREADS = 4
 
 
 class Store:
@@ -69,7 +71,7 @@ class Store:
         self._promised_to: Counter[str] = Counter()
         self._lock = -1
         self._ballast = Ballast(folder / "ballast", ballast_bytes, disk)
-        self._pool = ThreadPoolExecutor(4, thread_name_prefix="store")
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
         self._digest_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def open(self) -> None:
@@ -79,6 +81,7 @@ class Store:
             StoreFailed: The folder cannot be used, or another process holds it.
         """
         try:
+            start_threads(self._pool, THREADS)
             self._make_folders()
             self._lock = os.open(
                 self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600

@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fetcher.errors import Failure
+from fetcher.guards.stream.formats.stream import TAIL_BYTES
 from tests.guards.stream.formats import corpus
 from tests.guards.stream.formats.corpus import CHUNK, NAMES, Row, cut, new_guard, path_of, rows, verdict_of
 from tests.guards.stream.formats.truth import HONEST, KNOWN, truth_of
 
 BY_SAMPLE = {name: tuple(found) for name, found in groupby(rows(), key=lambda row: row.sample)}
-MOST_RETAINED = 65_536 + 65_557 + 262_144 + 65_536  # The head, the tail and its slack, one window.
+MOST_RETAINED = 65_536 + TAIL_BYTES + 262_144 + 65_536  # The head, the tail and its slack, one window.
 DRIPPED_BYTES = 70_000
 CHUNKS = (511, 4_096, 1 << 30)
 SMALL = [name for name in corpus.BUILT if len(corpus.BUILT[name]()) <= DRIPPED_BYTES and name != "empty"]
