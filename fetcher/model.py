@@ -32,6 +32,7 @@ class Phase(StrEnum):
     CONNECTING = "connecting"
     PULLING = "pulling"
     VERIFYING = "verifying"
+    CONVERTING = "converting"
     COMMITTING = "committing"
 
 
@@ -142,6 +143,8 @@ class Submission(Value, frozen=True, kw_only=True):
         notify_secret: Signs what is told; kept apart, never shown.
         ca_pem: Authorities (PEM) that are trusted for the requests of this import alone.
         disk: Which disk of an archive, by name or by number from 1.
+        convert_to: The format that the image is to have in the end: as-received, raw or qcow2.
+        rules: Names of the operator's rules that hold for it.
     """
 
     url: str
@@ -166,6 +169,8 @@ class Submission(Value, frozen=True, kw_only=True):
     notify_secret: str | None = None
     ca_pem: str | None = None
     disk: str | None = None
+    convert_to: str | None = None
+    rules: tuple[str, ...] = ()
 
 
 class TlsPeer(Value, frozen=True, kw_only=True):
@@ -336,6 +341,12 @@ class Import(Value, frozen=True, kw_only=True):
             updated_at=now,
             ended_at=now,
         )
+
+    @property
+    def received_digests(self) -> dict[str, str]:
+        """The digests of what was received, of which promises speak."""
+        found: dict[str, str] = self.stages.get("received", {}).get("digests", self.digests)
+        return found
 
 
 class Blob(Value, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
@@ -30,6 +31,7 @@ from fetcher.descriptors import raise_limit
 from fetcher.errors import Failure
 from fetcher.importer import Context, Importer
 from fetcher.index import Index, Quota
+from fetcher.log_lines import STDERR
 from fetcher.logs import set_up_logs
 from fetcher.maintenance import Maintenance
 from fetcher.memory import keep_freed_memory
@@ -65,6 +67,7 @@ class Service:
         self._changes = changes or {}
         self._limits: Limits | None = None
         self._file = self.settings = load_settings(config, self._changes)
+        self.ports: set[int] = set()
         self._stopping: asyncio.Future[None] | None = None
         self.folder = data_folder(self.settings, config)
         self.app = build_app(lambda: self.settings, self._lifespan)
@@ -112,7 +115,7 @@ class Service:
             try:
                 services = await opened.enter_async_context(self.open_services(is_started=False))
             except Failure as failure:
-                print(f"Cannot start: {failure}", file=sys.stderr, flush=True)  # noqa: T201 - for whoever starts it
+                STDERR.write(f"Cannot start: {failure}\n")  # For whoever starts it.
                 # What follows is the server's own account of it, with the way through our code.
                 logging.getLogger("uvicorn.error").addFilter(_is_no_trace)
                 raise
@@ -176,7 +179,7 @@ class Service:
         async with AsyncExitStack() as stack:
             stack.callback(store.close)
             index = await stack.enter_async_context(Index(store.index_path, quota_of=self.quota_of))
-            gate = Gate()
+            gate = Gate(own_ports=lambda: self.ports)
             stack.push_async_callback(gate.close)
             worker_pool = WorkerPool(
                 threads=settings.imports.threads,
@@ -257,7 +260,9 @@ def inbound_server(service: Service) -> InboundServer:
         timeout_keep_alive=int(settings.inbound.idle_seconds)
         + 2,  # Ours is exact; this one is a net below it.
     )
-    return InboundServer(config, lambda: service.settings.inbound, shares.connections, service.stop)
+    server = InboundServer(config, lambda: service.settings.inbound, shares.connections, service.stop)
+    server.listens_on = service.ports.add
+    return server
 
 
 def serve(service: Service) -> int:
@@ -270,11 +275,9 @@ def serve(service: Service) -> int:
         return 1
     host, port = listening.getsockname()[:2]
     base = settings.server.public_url or f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    print(  # noqa: T201 - what a person who starts the service wants to know first
+    STDERR.write(  # What a person who starts the service wants to know first.
         f"Glance Fetcher\n  page    {base}/\n  API     {base}/imports and {base}/v2/images\n"
-        f"  limits  {base}/limits\n  data    {service.folder}",
-        file=sys.stderr,
-        flush=True,
+        f"  limits  {base}/limits\n  data    {service.folder}\n"
     )
     server = inbound_server(service)
     with suppress(KeyboardInterrupt):  # Raised again after an orderly stop; there is nothing more to say.
@@ -306,6 +309,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.check_config:
         print("The configuration is valid.")  # noqa: T201 - likewise
         return 0
+    os.umask(0o077)  # Whatever is made from here on is for this user alone.
     set_up_logs(service.settings)
     keep_freed_memory()
     return serve(service)

@@ -30,6 +30,7 @@ from fetcher.importer.records.verdicts import fail
 from fetcher.importer.resume_state import ResumeStateWriter
 from fetcher.importer.schedule.connections import Connections
 from fetcher.importer.stages.commit import Story, activate_all, commit
+from fetcher.importer.stages.convert import Complete, Conversion
 from fetcher.importer.stages.expected_digests import (
     ChecksumFile,
     ExpectedDigests,
@@ -302,15 +303,35 @@ class DownloadJob:
 
     async def _commit(self, receiver: Receiver, attempts: Attempts) -> None:
         await self._end_failed(attempts)
+        if not len(self._subscribers):
+            return
+        async with self._conversion().run(Complete.of(receiver)) as body:
+            self._subscribers.change(format=body.format, digests=body.digests, stages=body.stages)
+            projects = await self._keep(body, attempts)
+        if not body.stages:  # Else what is kept is not what the source would be asked about.
+            await self._reuse().remember(projects, attempts.etag, body.digests["sha256"])
+
+    def _conversion(self) -> Conversion:
+        assert self._asked is not None
+        return Conversion(
+            context=self._context,
+            settings=self._settings,
+            submission=self._asked,
+            begin=lambda: self._subscribers.change(phase=Phase.CONVERTING),
+            on_progress=lambda share: self._subscribers.change(stages={"converting": {"share": share}}),
+        )
+
+    async def _keep(self, body: Complete, attempts: Attempts) -> list[str]:
+        """Make the bytes visible as everybody's image; tells whose projects have it now."""
         running_imports = list(self._subscribers)
         if not running_imports:
-            return
+            return []
         failed: list[tuple[RunningImport, Failure]] = []
         settle = partial(activate_all, self._context.index, running_imports, story=self._story(attempts))
 
         async def make_visible() -> None:
             with tracing.span("commit"):
-                ends = await commit(self._context, running_imports, receiver, settle)
+                ends = await commit(self._context, running_imports, body, settle)
             for running, failure in zip(running_imports, ends, strict=True):
                 if failure is None:
                     await self._end(running, None)
@@ -322,11 +343,9 @@ class DownloadJob:
         for running, failure in failed:
             await self._end(running, failure)
         lost = {running.record.id for running, _failure in failed}
-        projects = {running.record.project_id for running in running_imports if running.record.id not in lost}
-        if receiver.story():
-            return  # What is kept is not what the source would be asked about.
-        reuse = self._reuse()
-        await reuse.remember(sorted(projects), attempts.etag, receiver.digests()["sha256"])
+        return sorted(
+            {running.record.project_id for running in running_imports if running.record.id not in lost}
+        )
 
     def _story(self, attempts: Attempts) -> Story:
         more: dict[str, Any] = {} if self._sums is None else {"sums": self._sums.story(self._settings)}

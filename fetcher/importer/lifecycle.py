@@ -2,16 +2,26 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
-from fetcher.importer.records.running_import import RunningImport
 from fetcher.lifecycle import Event
 from fetcher.model import Import, Verdict
 
 Write = Callable[[Import], Awaitable[bool]]
 
 
-async def end(running: RunningImport, event: Event, verdict: Verdict, write: Write, **changes: Any) -> bool:
+class Running(Protocol):
+    """A running import: its record now, and a place to show the next one."""
+
+    @property
+    def record(self) -> Import:
+        """As it stands."""
+
+    def take(self, record: Import) -> Import:
+        """Show the record that was written."""
+
+
+async def end(running: Running, event: Event, verdict: Verdict, write: Write, **changes: Any) -> bool:
     """End a running import: make its last record, have it written, and only then show it.
 
     Whoever sees an end finds the image as it is after it.

@@ -19,7 +19,13 @@ from fetcher.importer.context import ENGINE, Context
 from fetcher.importer.methods.method import ImportMethod
 from fetcher.importer.methods.registry import DEFAULT, named
 from fetcher.importer.pasted import tidied
-from fetcher.importer.records.requests import check_authorities, fingerprint, secrets_of, shown, webhook_of
+from fetcher.importer.records.requests import (
+    check_authorities,
+    fingerprint,
+    secrets_of,
+    shown,
+    webhook_of,
+)
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.records.verdicts import verdict_of
 from fetcher.importer.recovery import recover
@@ -27,6 +33,7 @@ from fetcher.importer.schedule.queue import Ticket
 from fetcher.importer.schedule.rate_limiter import RateLimiter
 from fetcher.importer.scheduler import Scheduler
 from fetcher.importer.stages.commit import remove_unneeded
+from fetcher.importer.stages.inject import check_rules, matching
 from fetcher.importer.upload_job import Engine, Uploads
 from fetcher.index import IdempotencyKey, NewImport, Secrets
 from fetcher.lifecycle import Event, next_state
@@ -116,6 +123,9 @@ class Importer:
         now = datetime.now(UTC)
         owns_image = image is None
         image = image or new_image(actor, submission, now)
+        rules = matching(settings, actor, image.project_id, submission.url)
+        submission = msgspec.structs.replace(submission, rules=rules)
+        check_rules(settings, rules, image)
         webhook = webhook_of(submission, settings)
         record = Import(
             id=str(uuid4()),
@@ -208,6 +218,7 @@ class Importer:
                 if record.owns_image:
                     return
         sha256 = await self._despite_a_full_disk(lambda: self.context.index.images.delete(image_id, actor))
+        log.info("image.deleted", image_id=image_id, project_id=actor.project_id, user_id=actor.user_id)
         if sha256 is not None:
             async with self.context.store.holding(sha256):
                 with suppress(StoreFailed):  # The image is gone; a start removes the file that it had.
@@ -248,8 +259,9 @@ class Importer:
             record.id,
             record.project_id,
             _origin(secrets.url, settings),
-            fingerprint(secrets, record.submission, settings),
-            is_shared=settings.reuse.share and named(record.method).is_shared,
+            fingerprint(secrets, record.submission, settings, record.project_id),
+            is_shared=settings.reuse.shares_within(record.project_id) is not None
+            and named(record.method).is_shared,
         )
 
 

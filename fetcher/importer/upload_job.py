@@ -39,6 +39,8 @@ from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.records.verdicts import OK, fail
 from fetcher.importer.schedule.queue import FairQueue, Slot, Ticket
 from fetcher.importer.stages.commit import Settle, Story, activate_all, commit, with_bytes
+from fetcher.importer.stages.convert import Complete, Conversion
+from fetcher.importer.stages.inject import check_rules, matching
 from fetcher.importer.stages.provenance import document
 from fetcher.lifecycle import Event, State, next_state
 from fetcher.model import Actor, Blob, Image, Import, Phase, Submission, Verdict
@@ -128,7 +130,9 @@ class UploadRun:
                 digests=receiver.digests(),
                 stages=receiver.story(),
             )
-            await shielded(self._commit(receiver))
+            async with self._conversion().run(Complete.of(receiver)) as body:
+                self._running.change(format=body.format, digests=body.digests, stages=body.stages)
+                await shielded(self._commit(body))
         except TimeoutError as error:
             raise DeadlinePassed(total_seconds=pace.total_seconds) from error
         finally:
@@ -156,7 +160,6 @@ class UploadRun:
             store=self._context.store,
             worker_pool=self._context.worker_pool,
             settings=self._settings,
-            submission=record.submission,
             chain=chain,
             unpacks=self._settings.format.enforce_on_upload
             and unpacks_upload(self._settings, record.submission),
@@ -166,12 +169,23 @@ class UploadRun:
             times=self._context.guard_times,
         )
 
-    async def _commit(self, receiver: Receiver) -> None:
+    def _conversion(self) -> Conversion:
+        """The stage that converts what an import will be made of; a plain upload is kept as it was sent."""
+        record = self._running.record
+        as_sent = msgspec.structs.replace(record.submission, convert_to="as-received")
+        return Conversion(
+            context=self._context,
+            settings=self._settings,
+            submission=as_sent if named(record.method).flow is Flow.SEND else record.submission,
+            begin=lambda: self._running.change(phase=Phase.CONVERTING),
+        )
+
+    async def _commit(self, body: Complete) -> None:
         settle: Settle = self._stage
         if named(self._running.record.method).flow is Flow.SEND:
             story = Story(settings=self._settings, source_headers={}, more={})
             settle = partial(activate_all, self._context.index, [self._running], story=story)
-        [failure] = await commit(self._context, [self._running], receiver, settle)
+        [failure] = await commit(self._context, [self._running], body, settle)
         if failure is not None:
             raise failure
 
@@ -211,6 +225,7 @@ class Uploads:
         if not settings.format.enforce_on_upload and None in {image.disk_format, image.container_format}:
             reason = "disk_format and container_format need to be set before bytes are sent"
             raise InvalidRequest(reason=reason)
+        check_rules(settings, matching(settings, actor, image.project_id, ""), image)
         check_declared(body.declared_bytes, max_bytes=settings.size.max_bytes)
         record = self._new_record(actor, image, method.name, request_id)
         record = msgspec.structs.replace(
@@ -223,9 +238,8 @@ class Uploads:
         ticket = Ticket(record.id, record.project_id, f"upload {record.id}")
         slot = self._engine.queue.admit(ticket, settings.imports)
         try:
-            await self._context.index.uploads.begin(
-                record, "saving" if method.flow is Flow.SEND else "uploading"
-            )
+            status = "saving" if method.flow is Flow.SEND else "uploading"
+            await self._context.index.uploads.begin(record, status)
             await self._carry(record, body, takes_encrypted=_takes_encrypted(actor, settings))
         finally:
             self._engine.release(slot)
@@ -260,7 +274,7 @@ class Uploads:
         return record
 
     def _new_record(self, actor: Actor, image: Image, method: str, request_id: str | None) -> Import:
-        now = datetime.now(UTC)
+        now, settings = datetime.now(UTC), self._context.settings()
         return Import(
             id=str(uuid4()),
             image_id=image.id,
@@ -272,7 +286,8 @@ class Uploads:
                 name=image.name,
                 disk_format=image.disk_format,
                 container_format=image.container_format,
-                max_bytes=self._context.settings().size.max_bytes,
+                max_bytes=settings.size.max_bytes,
+                rules=matching(settings, actor, image.project_id, ""),
             ),
             state=next_state(None, Event.RECEIVE),
             length_verified=True,  # A request without a length, or the end of its chunks, has no body.

@@ -32,7 +32,7 @@ from fetcher.index.sqlite.metadefs_values import (
     Page,
     ResourceType,
 )
-from fetcher.index.sqlite.notices import Due, NoticeRecords
+from fetcher.index.sqlite.notices import Due, NoticeRecords, Wanted
 from fetcher.index.sqlite.pulls import PullRecords, Remembered, ResumeState
 from fetcher.index.sqlite.rows import Rows
 from fetcher.index.sqlite.schema import migrate
@@ -89,6 +89,7 @@ __all__ = [
     "UploadRecords",
     "Usage",
     "UsageRecords",
+    "Wanted",
     "WebhookTarget",
 ]
 

@@ -85,7 +85,6 @@ class Repairer:
                         store=self._context.store,
                         worker_pool=self._context.worker_pool,
                         settings=settings,
-                        submission=submission,
                         chain=Chain(
                             GuardContext(purpose=Purpose.REPAIR, settings=settings, submission=submission)
                         ),

@@ -53,11 +53,23 @@ async def parallel_pull(folder: Path, register: Register, _fetcher: Fetcher) -> 
 
 
 async def packed_pull(folder: Path, register: Register, _fetcher: Fetcher) -> None:
-    """A packed body holds the word, as it came and as it is unpacked."""
+    """The word is inside what a URL has packed."""
     register()
-    packed = gzip.compress(BODY, compresslevel=0)
-    async with Origin({"/x.gz": behaviours.serve(packed)}) as origin, Running(folder, origin) as service:
-        assert_refused(await service.run(url=origin.url("/x.gz")))
+    serving = behaviours.serve(gzip.compress(BODY))
+    async with Origin({"/x": serving}) as origin, Running(folder, origin) as service:
+        assert_refused(await service.run(url=origin.url("/x")))
+        assert service.traces() == []
+
+
+async def packing(folder: Path, register: Register, _fetcher: Fetcher) -> None:
+    """The word is in the packing itself: the name of the file that a gzip header gives."""
+    packed = io.BytesIO()
+    with gzip.GzipFile(WORD.decode(), "wb", fileobj=packed) as file:
+        file.write(raw(300_000))
+    register()
+    serving = behaviours.serve(packed.getvalue())
+    async with Origin({"/x": serving}) as origin, Running(folder, origin) as service:
+        assert_refused(await service.run(url=origin.url("/x")))
         assert service.traces() == []
 
 
@@ -187,7 +199,7 @@ PATHS: list[tuple[Path_, Purpose]] = [
     (parallel_pull, Purpose.PULL),
     (resumed_pull, Purpose.PULL),
     (packed_pull, Purpose.PULL),
-    (packed_pull, Purpose.PACKED),
+    (packing, Purpose.PACKED),
     (local_pull, Purpose.PULL),
     (replay, Purpose.REPLAY),
     (revalidation, Purpose.REVALIDATION),

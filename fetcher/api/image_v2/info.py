@@ -7,8 +7,8 @@ from starlette.routing import Route
 from fetcher.api.image_v2.answers import Answer, enter, enter_known
 from fetcher.api.image_v2.record import STORE
 from fetcher.api.submit.views import limits_view
-from fetcher.config import UNLIMITED
 from fetcher.importer.methods.registry import offered
+from fetcher.settings.guards.quota import UNLIMITED
 
 MIB = 1_048_576
 _STORE = {"id": STORE, "description": "The service's own store", "default": "true"}

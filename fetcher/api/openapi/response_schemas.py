@@ -67,6 +67,7 @@ class SubmissionAnswer(ResponseSchema, frozen=True, kw_only=True):
     checksum_url: str | None
     checksum_signature_url: str | None
     disk: Annotated[str, Meta(description="Which disk of an archive, by name or number.")] | None
+    convert_to: Literal["as-received", "raw", "qcow2"] | None
     notify_url: Annotated[str, Meta(description="Without its secrets.")] | None
 
 
@@ -84,7 +85,7 @@ class ImportAnswer(ResponseSchema, frozen=True, kw_only=True):
 
     id: str
     state: State
-    phase: Literal["connecting", "pulling", "verifying", "committing"] | None
+    phase: Literal["connecting", "pulling", "verifying", "converting", "committing"] | None
     method: str
     url: Annotated[str, Meta(description="Without its secrets.")]
     name: str | None

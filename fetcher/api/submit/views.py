@@ -93,6 +93,7 @@ def _submission(record: Import) -> dict[str, Any]:
         "checksum_url": submission.checksum_url,
         "checksum_signature_url": submission.checksum_signature_url,
         "disk": submission.disk,
+        "convert_to": submission.convert_to,
         "notify_url": submission.notify_url,
     }
 

@@ -47,9 +47,12 @@ class Subscribers:
         """Let one more follow; it is shown at once what the others see."""
         if not self._has_begun and len(running.record.attempts) > len(self.attempts):
             self.attempts = running.record.attempts  # Those of an earlier process.
+        owners = {other.record.project_id for other in self}
+        if owners and running.record.project_id not in owners:
+            running.hide(self.progress.received_bytes)
         running.progress = self.progress
         self._running_imports[running.record.id] = running
-        running.change(attempts=self.attempts, **self._shown)
+        running.change(attempts=running.seen(self.attempts), **self._shown)
         if self._moved_by is not None:
             running.move(self._moved_by)
 
@@ -123,7 +126,10 @@ class Subscribers:
     async def _write(self, accepted: Callable[[Callable[[], Awaitable[bool]]], Awaitable[bool]]) -> None:
         now, received = datetime.now(UTC), self.progress.received_bytes
         running_imports = list(self)
-        records = [running.change(updated_at=now, received_bytes=received) for running in running_imports]
+        records = [
+            running.change(updated_at=now, received_bytes=running.shown_bytes(received))
+            for running in running_imports
+        ]
         writes = [partial(self._index.imports.record, record) for record in records]
         kept = await asyncio.gather(*(accepted(write) for write in writes))
         for running, is_ours in zip(running_imports, kept, strict=True):
@@ -135,7 +141,7 @@ class Subscribers:
     def _set_attempts(self, attempts: tuple[Attempt, ...]) -> None:
         self.attempts = attempts
         for running in self:
-            running.change(attempts=attempts)
+            running.change(attempts=running.seen(attempts))
 
 
 async def _once(write: Callable[[], Awaitable[bool]]) -> bool:

@@ -364,15 +364,22 @@ def _add_properties(db: Database, image_id: str, properties: dict[str, str]) -> 
 
 
 def _suggest(db: Database, record: Import) -> None:
-    """Set what a descriptor beside the disk says of its machine, where the image does not say it already."""
-    suggested = record.stages.get("suggested", {})
+    """Set what a descriptor beside the disk says of its machine, and what the operator's rules say."""
+    suggested, rules = record.stages.get("suggested", {}), record.stages.get("injected", {})
+    offered = {**suggested.get("properties", {}), **rules.get("default", {})}
     sql = "INSERT OR IGNORE INTO image_properties (image_id, name, value) VALUES (?, ?, ?)"
-    for name, value in suggested.get("properties", {}).items():
-        db.execute(sql, [record.image_id, name, value])
-    sizes = [suggested.get("min_ram", 0), suggested.get("min_disk", 0), record.image_id]
-    sql = """UPDATE images SET min_ram = CASE min_ram WHEN 0 THEN ?1 ELSE min_ram END,
-                    min_disk = CASE min_disk WHEN 0 THEN ?2 ELSE min_disk END WHERE id = ?3"""
-    if any(sizes[:2]):
+    for name, value in offered.items():
+        if name not in rules.get("forbid", []):
+            db.execute(sql, [record.image_id, name, value])
+    _add_properties(db, record.image_id, rules.get("set", {}))
+    sizes = {"id": record.image_id}
+    for name in ("min_ram", "min_disk"):
+        sizes |= {name: suggested.get(name, 0), f"least_{name}": rules.get(name, 0)}
+    sql = """UPDATE images SET
+                 min_ram = max(CASE min_ram WHEN 0 THEN :min_ram ELSE min_ram END, :least_min_ram),
+                 min_disk = max(CASE min_disk WHEN 0 THEN :min_disk ELSE min_disk END, :least_min_disk)
+             WHERE id = :id"""
+    if suggested or rules:
         db.execute(sql, sizes)
 
 
