@@ -16,7 +16,8 @@ from fetcher.errors import Cancelled, ChecksumRequired, Conflict, InvalidUrl, No
 from fetcher.guards import check_submission
 from fetcher.guards.request.url import check_url
 from fetcher.importer.context import ENGINE, Context
-from fetcher.importer.methods.upload import Engine, Uploads
+from fetcher.importer.methods.method import ImportMethod
+from fetcher.importer.methods.registry import DEFAULT, named
 from fetcher.importer.pasted import tidied
 from fetcher.importer.probe import Probe, Probed
 from fetcher.importer.records.requests import (
@@ -34,8 +35,10 @@ from fetcher.importer.schedule.rate_limiter import RateLimiter
 from fetcher.importer.scheduler import Scheduler
 from fetcher.importer.stages.commit import remove_unneeded
 from fetcher.importer.stages.inject import check_rules, matching
+from fetcher.importer.upload_job import Engine, Uploads
 from fetcher.index import IdempotencyKey, NewImport, Secrets
-from fetcher.model import Actor, Image, Import, Notice, State, Status, Submission
+from fetcher.lifecycle import Event, next_state
+from fetcher.model import Actor, Image, Import, Notice, Status, Submission
 
 log = structlog.get_logger()
 
@@ -90,6 +93,7 @@ class Importer:
         actor: Actor,
         submission: Submission,
         *,
+        method: ImportMethod | None = None,
         image: Image | None = None,
         key: IdempotencyKey | None = None,
         request_id: str | None = None,
@@ -98,6 +102,7 @@ class Importer:
         """Take a submission into the queue.
 
         Args:
+            method: How the bytes come; by default, from the URL.
             image: A queued image that waits for bytes; without one, the import makes its own.
             headers: Secret ones, for the source alone.
 
@@ -115,8 +120,7 @@ class Importer:
             raise NotReady(reason="it is starting or stopping")
         submission = tidied(submission, settings)
         check_submission(submission, settings)
-        if submission.remote is None:  # Else operator and other service answer for it.
-            check_authorities(submission.ca_pem)
+        check_authorities(submission.ca_pem)
         origin = _origin(submission.url, settings)
         self._rate_limiter.count(actor.project_id, origin, settings.imports)
         now = datetime.now(UTC)
@@ -131,9 +135,9 @@ class Importer:
             image_id=image.id,
             project_id=image.project_id,
             user_id=actor.user_id,
-            method="web-download" if submission.remote is None else "glance-download",
+            method=(method or DEFAULT).name,
             submission=shown(submission),
-            state=State.QUEUED,
+            state=next_state(None, Event.SUBMIT),
             notice=Notice() if webhook else None,
             owns_image=owns_image,
             request_id=request_id,
@@ -309,7 +313,7 @@ class Importer:
             origin,
             fingerprint(secrets, record.submission, settings, record.project_id),
             is_shared=settings.reuse.shares_within(record.project_id) is not None
-            and record.submission.remote is None,
+            and named(record.method).is_shared,
         )
 
 

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from fetcher.model import FormatVerdict, Notice, State, Verdict, Visibility
+from fetcher.lifecycle import State
+from fetcher.model import FormatVerdict, Notice, Verdict, Visibility
 
 Size = Annotated[int, Meta(ge=0, description="Bytes.")]
 Seconds = Annotated[float, Meta(ge=0)]
