@@ -19,6 +19,7 @@ from fetcher.importer.context import ENGINE, Context
 from fetcher.importer.methods.upload import Engine, Uploads
 from fetcher.importer.pasted import tidied
 from fetcher.importer.records.requests import (
+    AS_RECEIVED,
     check_authorities,
     fingerprint,
     secrets_of,
@@ -68,6 +69,8 @@ class Importer:
         Raises:
             StoreFailed: The index or the store refused; it may be called again.
         """
+        if self.context.settings().convert.target != AS_RECEIVED:
+            await self.context.sandbox.find()  # Known before the first import needs it, and told in /limits.
         found = await recover(self.context)
         self._pulls.take_up(found.resume_state)
         for number, (record, secrets) in enumerate(found.waiting):
