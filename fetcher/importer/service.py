@@ -21,6 +21,7 @@ from fetcher.importer.methods.registry import DEFAULT, named
 from fetcher.importer.pasted import tidied
 from fetcher.importer.probe import Probe, Probed
 from fetcher.importer.records.requests import (
+    AS_RECEIVED,
     check_authorities,
     fingerprint,
     secrets_of,
@@ -73,6 +74,8 @@ class Importer:
         Raises:
             StoreFailed: The index or the store refused; it may be called again.
         """
+        if self.context.settings().convert.target != AS_RECEIVED:
+            await self.context.sandbox.find()  # Known before the first import needs it, and told in /limits.
         found = await recover(self.context)
         self._pulls.take_up(found.resume_state)
         for number, (record, secrets) in enumerate(found.waiting):

@@ -19,7 +19,7 @@ from fetcher.api.auth.identity import require_role
 from fetcher.api.problems import base_url
 from fetcher.api.services import Services, services_of
 from fetcher.api.submit.body import convert, parse, read_body
-from fetcher.api.submit.views import import_view, limits_view
+from fetcher.api.submit.views import import_view, limits_view, walls_view
 from fetcher.config import Settings
 from fetcher.errors import Forbidden, InvalidRequest, WrongMediaType
 from fetcher.guards.stream.checksum import parse_digest
@@ -274,7 +274,8 @@ async def limits(request: Request) -> Response:
     """`GET /limits`: every limit in force, told by the guard that enforces it."""
     services = services_of(request)
     await services.identify(request)
-    return JSONResponse({"limits": limits_view(services.settings())})
+    walls = services.importer.context.sandbox.walls
+    return JSONResponse({"limits": {**limits_view(services.settings()), **walls_view(walls)}})
 
 
 async def options(request: Request) -> Response:
