@@ -6,7 +6,16 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import case_api, case_download, case_glance, case_held, case_many, case_pull, case_stages
+from bench import (
+    case_api,
+    case_download,
+    case_glance,
+    case_held,
+    case_inbound,
+    case_many,
+    case_pull,
+    case_stages,
+)
 from bench.check import check
 from bench.figures import Report, Row
 from bench.lab import Lab, Missing, laboratory
@@ -18,6 +27,7 @@ CASES: dict[str, Callable[[Lab], list[Row]]] = {
     "many": case_many.fast,
     "slow": case_many.slow,
     "held": case_held.measure,
+    "inbound": case_inbound.measure,
     "index": case_api.index,
     "submits": case_api.submits,
     "download": case_download.measure,
