@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
+from fetcher.aio.supervisor import Supervisor
 from fetcher.config import Settings
 from fetcher.convert.sandbox import Walls, probe_walls
 from fetcher.importer.guard_times import GuardTimes
@@ -39,6 +40,7 @@ class Context:
 
     Args:
         sandbox: Which walls stand around conversions.
+        supervisor: Owns what runs in the background.
         damaged: Set whenever a blob is marked as missing or rotten: whoever repairs waits for it.
     """
 
@@ -50,6 +52,7 @@ class Context:
     guard_times: GuardTimes = field(default_factory=GuardTimes)
     sandbox: Sandbox = field(default_factory=Sandbox)
     damaged: asyncio.Event = field(default_factory=asyncio.Event)
+    supervisor: Supervisor = field(default_factory=Supervisor)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from fetcher.errors import Failure
 from fetcher.guards.stream.formats import FormatGuard, Inspection, Inspector
 from fetcher.guards.stream.formats.stream import TAIL_BYTES
 from fetcher.guards.stream.formats.work import MOST_SHORT_STEPS, SHORT_BYTES, UNPACKED_BYTES
-from tests.guards.stream.formats import build, corpus, hostile_ova, hostile_packed
+from tests.guards.stream.formats import build, corpus, hostile_ova, hostile_packed, others, zips
 
 MOST_RETAINED = 65_536 + TAIL_BYTES + 262_144 + 65_536
 PATCH = struct.Struct("<IB")
@@ -33,6 +33,14 @@ BASES: tuple[Callable[[], bytes], ...] = (
     hostile_packed.PACKED["xz-raw"],
     hostile_packed.PACKED["bz2-raw"],
     hostile_packed.PACKED["zip-small"],
+    lambda: zips.archive(zips.Member(method=0)),
+    lambda: zips.archive(zips.Member(streamed=True, content=zips.HIDDEN)),
+    lambda: zips.with_zip64_end(zips.archive(zips.Member(zip64=True))),
+    hostile_packed.PACKED["zst-qcow2"],
+    hostile_packed.PACKED["lz4-backing"],
+    hostile_packed.PACKED["lz4-legacy"],
+    lambda: others.uimage(2),
+    lambda: build.put(build.iso(), 508, b"\xda\xbe"),
 )
 
 

@@ -6,7 +6,8 @@ from typing import Literal
 import msgspec
 
 from fetcher.api.submit.words import exact_words, size_words, time_words
-from fetcher.model import Attempt, Hop, Import, State
+from fetcher.lifecycle import State
+from fetcher.model import Attempt, Hop, Import
 
 Mood = Literal["good", "bad", "plain", "now"]
 

@@ -10,8 +10,12 @@ from fetcher.guards import published
 from fetcher.model import Import
 
 
-def import_view(record: Import, base: str) -> dict[str, Any]:
-    """One import as its submitter sees it; addresses inside our network are never shown."""
+def import_view(record: Import, base: str, truth: dict[str, str] | None = None) -> dict[str, Any]:
+    """One import as its submitter sees it; addresses inside our network are never shown.
+
+    Args:
+        truth: What really ended it, where the caller may know that.
+    """
     submission = record.submission
     link = f"{base}/imports/{record.id}"
     return {
@@ -34,6 +38,7 @@ def import_view(record: Import, base: str) -> dict[str, Any]:
         "verified_by": record.verified_by,
         "length_verified": record.length_verified,
         "verdict": msgspec.to_builtins(record.verdict),
+        "truth": truth,
         "notice": msgspec.to_builtins(record.notice),
         "submission": _submission(record),
         "project_id": record.project_id,

@@ -25,5 +25,5 @@ GUARD = GuardSpec(
     title="What is set on images",
     sections=("inject",),
     limits=limits,
-    runs_in="fetcher.importer.stages.inject",
+    keys=("rules",),
 )

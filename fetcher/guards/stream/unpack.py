@@ -37,5 +37,5 @@ GUARD = GuardSpec(
     title="Unpacking",
     sections=("unpack",),
     limits=limits,
-    runs_in="fetcher.importer.receive.unpacking",
+    keys=("enabled", "max_members", "max_layers"),
 )

@@ -19,7 +19,7 @@ from fetcher.importer.receive.unpacking import (
     is_packed,
     read_head,
 )
-from fetcher.model import FormatVerdict, Submission
+from fetcher.model import FormatVerdict
 from fetcher.pipeline import OrderedQueues, Peer, PeerClock, Work, WorkerPool, pull
 from fetcher.store import Staged, Store
 from fetcher.store.filesystem.store import Reservation
@@ -55,8 +55,7 @@ class Receiver:
 
     Args:
         staged: Where the bytes go; may hold the first of them already.
-        submission: What is claimed of the bytes.
-        chain: The guards of this body.
+        chain: The guards of the body.
         unpacks: Whether a packed body is unpacked on its way: guards, digests and file then see its disk.
         algorithms: Which digests to compute.
         count: Told the size of every chunk that passed the guards.
@@ -75,7 +74,6 @@ class Receiver:
         store: Store,
         worker_pool: WorkerPool,
         settings: Settings,
-        submission: Submission,
         chain: Chain,
         unpacks: bool = False,
         algorithms: Sequence[str],
@@ -95,7 +93,6 @@ class Receiver:
         self._told_bytes = 0
         self._unpacking: Unpacking | None = None
         self._settings = settings
-        self._submission = submission
         self._store = store
         self._worker_pool = worker_pool
         self._count = count
@@ -167,7 +164,7 @@ class Receiver:
 
     def _open_unpacking(self) -> Unpacking:
         self._packed_guards = self._chain.of_packed()
-        return Unpacking(self._worker_pool, self._settings, self._submission, list(self._hashers))
+        return Unpacking(self._worker_pool, self._settings, self._chain.submission, list(self._hashers))
 
     async def replay(self, peer: Peer, clock: PeerClock) -> None:
         """Bring guards and digests to where they were, from bytes that the staged file holds already.

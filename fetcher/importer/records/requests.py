@@ -52,10 +52,12 @@ def webhook_of(submission: Submission, settings: Settings) -> WebhookTarget | No
     return WebhookTarget() if settings.notify.url else None
 
 
-def fingerprint(secrets: Secrets, submission: Submission, settings: Settings) -> str:
+def fingerprint(secrets: Secrets, submission: Submission, settings: Settings, project: str) -> str:
     """Equal for imports that would send the same requests and judge the bytes alike.
 
-    Their digests may differ: each compares its own at the end.
+    Their digests may differ: each compares its own at the end. Another
+    project's are different, unless the operator has everybody share: who
+    joins a pull learns that it has been running.
     """
     checksum = submission.checksum
     extra = checksum.algorithm if checksum and checksum.algorithm not in settings.checksum.computed else None
@@ -73,6 +75,7 @@ def fingerprint(secrets: Secrets, submission: Submission, settings: Settings) ->
         submission.disk,
         target_of(submission, settings),
         extra,
+        settings.reuse.shares_within(project) or "",
     )
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
@@ -128,6 +131,11 @@ def sums_request(
         headers = secrets.headers if check_url(url, settings).origin == home else {}
         return SourceRequest(url=url, headers=headers, project=project, ca_pem=ca_pem)
 
-    name = unquote(urlsplit(secrets.url).path.rpartition("/")[2])
+    path = unquote(urlsplit(secrets.url).path)
     signature = secrets.checksum_signature_url
-    return SumsRequest(file=ask(url), name=name, signature=ask(signature) if signature else None)
+    return SumsRequest(
+        file=ask(url),
+        name=path.rpartition("/")[2],
+        path=path,
+        signature=ask(signature) if signature else None,
+    )

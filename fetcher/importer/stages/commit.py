@@ -1,7 +1,7 @@
 """Making complete and verified bytes durable, then visible."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,13 +16,16 @@ from fetcher.crash import reach
 from fetcher.errors import Cancelled, Failure, StoreFailed
 from fetcher.guards.network.address import TABLE_VERSION
 from fetcher.importer.context import ENGINE, Context
+from fetcher.importer.lifecycle import end
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.records.verdicts import OK
 from fetcher.importer.stages.convert import Complete
 from fetcher.importer.stages.inject import injected
 from fetcher.importer.stages.provenance import document
 from fetcher.index import Index
-from fetcher.model import Blob, FormatVerdict, Image, Import, Phase, State
+from fetcher.lifecycle import Event
+from fetcher.model import Blob, FormatVerdict, Image, Import, Phase
+from fetcher.parsers.disposition import name_of_chain
 
 log = structlog.get_logger()
 
@@ -101,31 +104,40 @@ async def activate_all(
         *(_activate(index, running, blob, story) for running in running_imports), return_exceptions=True
     )
     found: list[Failure | None] = []
-    for end in ends:
-        if isinstance(end, BaseException) and not isinstance(end, Failure):
-            raise end
-        found.append(end)
+    for failure in ends:
+        if isinstance(failure, BaseException) and not isinstance(failure, Failure):
+            raise failure
+        found.append(failure)
     return found
 
 
 async def _activate(index: Index, running: RunningImport, blob: Blob, story: Story) -> Failure | None:
-    now = datetime.now(UTC)
-    record = msgspec.structs.replace(
-        running.record, state=State.SUCCEEDED, phase=None, verdict=OK, updated_at=now, ended_at=now
-    )
-    rules = injected(story.settings, record, blob)
-    if rules:
-        record = msgspec.structs.replace(record, stages={**record.stages, "injected": rules})
-    image = await index.images.find(record.image_id, ENGINE)
-    image = with_bytes(image, blob, record.format, now)
-    told = document(record, blob, story.settings, TABLE_VERSION)
-    told = {**told, "source_headers": story.source_headers, **story.more}
-    if not await index.imports.activate(record, blob, image, told):
+    found = await index.images.find(running.record.image_id, ENGINE)
+    rules = injected(story.settings, running.record, blob)
+    changes = {"stages": {**running.record.stages, "injected": rules}} if rules else {}
+
+    async def write(record: Import) -> bool:
+        image = with_bytes(found, blob, record.format, record.updated_at)
+        if image.name is None:
+            image = msgspec.structs.replace(image, name=_called(record, story.source_headers))
+        told = document(record, blob, story.settings, TABLE_VERSION)
+        told = {**told, "source_headers": story.source_headers, **story.more}
+        return await index.imports.activate(record, blob, image, told)
+
+    if not await end(running, Event.SUCCEED, OK, write, **changes):
         return Cancelled()
-    running.change(**{name: getattr(record, name) for name in Import.__struct_fields__})
-    ids = {"import_id": record.id, "image_id": image.id, "request_id": record.request_id}
+    record = running.record
+    ids = {"import_id": record.id, "image_id": found.id, "request_id": record.request_id}
     log.info("import.succeeded", size=blob.size, sha256=blob.sha256, **ids)
     return None
+
+
+def _called(record: Import, source_headers: Mapping[str, str]) -> str | None:
+    """What the image is called where nobody has said: as its file is at the source."""
+    if record.submission.remote is not None or not record.attempts:
+        return None
+    urls = [record.submission.url, *(hop.url for hop in record.attempts[-1].hops)]
+    return name_of_chain(urls, source_headers.get("content-disposition"))
 
 
 def with_bytes(image: Image, blob: Blob, verdict: FormatVerdict | None, now: datetime) -> Image:

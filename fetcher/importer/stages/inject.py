@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from fetcher.config import InjectRule, Settings
+from fetcher.config import Settings
 from fetcher.errors import Forbidden, InvalidRequest
 from fetcher.model import Actor, Blob, Image, Import, Visibility
+from fetcher.settings.stages import InjectRule
 
 GIB = 1 << 30
 REACH: tuple[Visibility, ...] = ("private", "shared", "community", "public")  # From narrow to wide.

@@ -23,6 +23,7 @@ from fetcher.store.filesystem.disk import DISK, Disk
 from fetcher.store.filesystem.opening import opened
 from fetcher.store.filesystem.reservation import Reservation
 from fetcher.store.filesystem.staged import Staged, is_in_use, mark_of, reopen, translate
+from fetcher.store.modes import close_to_others
 from fetcher.store.obstacles import obstacles
 from fetcher.threads import start_threads
 
@@ -99,6 +100,7 @@ class Store:
         shards = [self.blobs / f"{number:02x}" for number in range(256)]
         for path in (self.folder, self.staging, self.blobs, *shards):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        close_to_others(self.folder)
         for path in (self.blobs, self.folder, self.folder.parent):
             self._disk.sync_folder(path)
 

@@ -12,7 +12,7 @@ from functools import partial
 
 from fetcher.guards.stream.formats.blocks import DENSE_BYTES, Repeats, follow_blocks
 from fetcher.guards.stream.formats.report import CUT_SHORT, Kind, Report, Role, Steps
-from fetcher.guards.stream.formats.work import SHORT_BYTES
+from fetcher.guards.stream.formats.work import SHORT_BYTES, TooDear
 
 LZ4 = Kind(key="lz4", words="an LZ4 archive", role=Role.PACKED)
 
@@ -22,6 +22,7 @@ BLOCK_BYTES = {4: 1 << 16, 5: 1 << 18, 6: 1 << 20, 7: 1 << 22}
 LEGACY_BLOCK = (8 << 20) + (8 << 20) // 255 + 16
 UNPACKED_BLOCK = 1 << 31
 LONGEST_HEADER = 15  # Of a frame, with its magic.
+MOST_BLOCKS = 4_096  # And frames, that the first 64 KiB of the content are looked for in.
 BLOCK_CHECKSUM, CONTENT_SIZE, CONTENT_CHECKSUM, RESERVED, DICTIONARY = 16, 8, 4, 2, 1
 
 
@@ -149,9 +150,15 @@ class Lz4Start:
         self._content = bytearray()
         self._given = 0
         self._frame: Frame | None = None
+        self._blocks = 0
 
     def decompress(self, packed: bytes, room: int, /) -> bytes:
-        """Return what the bytes so far unpack to, less what was returned before."""
+        """Return what the bytes so far unpack to, less what was returned before.
+
+        Raises:
+            TooDear: They are too many blocks for so little.
+            ValueError: They are damaged.
+        """
         self._packed += packed
         most = self._given + room
         begun = self._unpack(most)
@@ -168,6 +175,9 @@ class Lz4Start:
         packed, here = bytes(self._packed), 0
         while here + 4 <= len(packed) and len(self._content) < most:
             word = int.from_bytes(packed[here : here + 4], "little")
+            self._blocks += 1
+            if self._blocks > MOST_BLOCKS:
+                raise TooDear
             if self._frame is None:
                 here += self._begin(packed[here : here + LONGEST_HEADER])
                 continue

@@ -8,6 +8,8 @@ from random import Random
 from tests.guards.stream.formats.build import (
     MIB,
     parallels,
+    patch,
+    put,
     qcow2,
     udf,
     vdi,
@@ -65,6 +67,23 @@ def qcow2_tables() -> bytes:
     return bytes(image)
 
 
+def vdi_map() -> bytes:
+    """Make a VDI of 64 GiB all of whose blocks are mapped, and none there."""
+    blocks = 65_536
+    image = patch(vdi(size=blocks * MIB), 0x158, "<I", 512 + blocks * 4)
+    return put(patch(image, 0x184, "<I", blocks), 512, struct.pack(f"<{blocks}I", *range(blocks)))
+
+
+def vhd_table() -> bytes:
+    """Make a VHD of 1 TiB all of whose blocks are mapped, and one there."""
+    image = vhd(size=1 << 40)
+    entries = (1 << 40) // (2 * MIB)
+    first, step = (1_536 + 4 * entries + 511) // 512, 2 * MIB // 512 + 1
+    return put(
+        image, 1_536, struct.pack(f">{entries}I", *(first + step * number for number in range(entries)))
+    )
+
+
 WORST: dict[str, Callable[[], bytes]] = {
     "zstd, runs of two lengths": lambda: zstd_runs(cycle([1, 2]), 262_144),
     "zstd, runs of long lengths": lambda: zstd_runs(cycle([1 << 17, (1 << 17) - 1]), 262_144),
@@ -93,8 +112,8 @@ WORST: dict[str, Callable[[], bytes]] = {
     "vmdk, full descriptor": lambda: vmdk(descriptor=b'createType="' * 853),
     "vmdk, stream": vmdk_stream,
     "vmdk, text": lambda: b"#\n" * 255 + b" " + b"createTyp\n" * 6_000,
-    "vdi, full map": lambda: vdi(size=65_536 * MIB),
-    "vhd, full table": lambda: vhd(size=1 << 40),
+    "vdi, full map": vdi_map,
+    "vhd, full table": vhd_table,
     "vhdx, tables": vhdx,
     "vhdx, table of noise": lambda: b"vhdxfile".ljust(65_536, b"\0") + NOISE,
     "parallels, full table": lambda: parallels(sectors=8 * 250_000, cluster=8),
