@@ -35,6 +35,12 @@ def errors_page() -> str:
             f"* Ends {row['ends']}; HTTP status {row['status']} when it answers a request.",
         ]
         lines += [f"* Fields: {fields}.", ""]
+        if row["advice_by_case"]:
+            lines += ["| case | what to do |", "| --- | --- |"]
+            for case in row["advice_by_case"]:
+                said = case["case"].replace("|", " / ")
+                lines.append(f"| {said} | {case['advice']} |")
+            lines.append("")
     return "\n".join(lines)
 
 

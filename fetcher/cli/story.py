@@ -44,11 +44,20 @@ def tell_end(screen: Screen, document: dict[str, Any]) -> None:
     screen.facts(
         [
             ("why", verdict.get("title")),
+            *_truth(document),
             ("what to do", verdict.get("advice")),
             ("import", document["id"]),
         ],
         to_err=True,
     )
+
+
+def _truth(document: dict[str, Any]) -> list[tuple[str, object]]:
+    """What an administrator is told beyond what the submitter is."""
+    truth = document.get("truth") or {}
+    if not truth or truth["code"] == (document["verdict"] or {}).get("code"):
+        return []
+    return [("in truth", f"{truth['message']} ({truth['code']})"), ("so", truth["advice"])]
 
 
 def _success(document: dict[str, Any]) -> list[tuple[str, object]]:
@@ -107,6 +116,7 @@ def tell_import(screen: Screen, document: dict[str, Any]) -> None:
         ("received", progress),
         ("verdict", verdict.get("code")),
         ("why", verdict.get("title") if state != "succeeded" else None),
+        *_truth(document),
         ("what to do", verdict.get("advice")),
         ("format", _format_words(document["format"] or {})),
         ("disk", exact_words((document["format"] or {}).get("virtual_bytes"))),

@@ -42,6 +42,7 @@ from fetcher.index import ResumeState, Secrets
 from fetcher.lifecycle import Event
 from fetcher.model import Import, Phase, Submission
 from fetcher.store.filesystem.store import Reservation
+from fetcher.transport import Source
 
 log = structlog.get_logger()
 
@@ -206,6 +207,11 @@ class DownloadJob:
         await self._place.go(check_url(request.file.url, self.settings).origin)
         return await ChecksumFile.fetch(self._context.gate, request, self.settings)
 
+    def opened(self, source: Source) -> None:
+        """Find the image's entry in the checksum file, as soon as the source has told its names."""
+        if self._sums is not None:
+            self._sums.settle(source.hops, source.headers.get("content-disposition"))
+
     async def _take(self, attempts: Attempts) -> Receiver | None:
         """Pull the bytes; None when everybody got those of an earlier pull."""
         reuse = self._reuse()
@@ -213,6 +219,7 @@ class DownloadJob:
         try:
             return await attempts.take_all()
         except Unchanged:
+            self._settle_by_hops()
             for running, failure in await reuse.give(
                 self.subscribers, self._expected_digests({}), self._story(attempts)
             ):
@@ -255,9 +262,10 @@ class DownloadJob:
         )
 
     def _algorithms(self) -> list[str]:
-        promised = self._expected_digests({}).algorithms(
+        promised = ExpectedDigests(self.settings, None, {}).algorithms(
             running.record.submission for running in self.subscribers
         )
+        promised |= self._sums.algorithms if self._sums is not None else frozenset()
         return list(dict.fromkeys([*self.settings.checksum.computed, *sorted(promised)]))
 
     def is_proven(self) -> bool:
@@ -267,6 +275,11 @@ class DownloadJob:
 
     def _is_promised_to_all(self) -> bool:
         return all(expects_digest(running.record.submission, self.settings) for running in self.subscribers)
+
+    def _settle_by_hops(self) -> None:
+        """Do so where no answer with bytes came in this process, by the requests that are known."""
+        if self._sums is not None:
+            self._sums.settle([hop for attempt in self.subscribers.attempts for hop in attempt.hops])
 
     def _expected_digests(self, told: dict[str, str]) -> ExpectedDigests:
         return ExpectedDigests(self.settings, self._sums.found if self._sums else None, told)
@@ -280,6 +293,7 @@ class DownloadJob:
         self._place.seal()
         await self._settled.wait()
         self._is_open = False
+        self._settle_by_hops()
         self.subscribers.change(
             phase=Phase.VERIFYING,
             format=receiver.format,

@@ -70,6 +70,14 @@ class Scheduler:
         self.queue.add(ticket)
         self._dispatch()
 
+    def connect(self, origin: str) -> bool:
+        """Take a connection to an origin for something else than a pull, if that is possible at once."""
+        return self.connections.take(origin)
+
+    def disconnect(self, origin: str) -> None:
+        """Give it back."""
+        self.connections.give_back(origin)
+
     def running(self, import_id: str) -> RunningImport | None:
         """An import that runs now."""
         return self.running_imports.get(import_id)

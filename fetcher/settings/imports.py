@@ -15,6 +15,8 @@ class Imports(Section, frozen=True, kw_only=True):
     max_running_per_project: Positive
     max_running_per_origin: Positive
     max_connections_per_address: Positive
+    max_probes: Positive
+    max_probe_seconds: Seconds
     max_queued: Positive
     max_submits_per_minute: Positive
     max_submits_per_minute_per_origin: Positive

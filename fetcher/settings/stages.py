@@ -1,6 +1,8 @@
-"""What is done to received bytes before they are kept, and what is set on images."""
+"""What is done to images between their bytes and their record."""
 
 from typing import Literal
+
+import msgspec
 
 from fetcher.settings.base import Count, HostPattern, Name, Section
 from fetcher.settings.guards.formats import DiskFormat
@@ -31,14 +33,14 @@ class InjectRule(Section, frozen=True, kw_only=True):
     """
 
     name: Name
-    projects: list[Name] = []  # noqa: RUF012 - msgspec copies it
-    roles: list[Name] = []  # noqa: RUF012 - msgspec copies it
-    sources: list[HostPattern] = []  # noqa: RUF012 - msgspec copies it
-    disk_formats: list[DiskFormat] = []  # noqa: RUF012 - msgspec copies it
-    set: dict[Name, str] = {}  # noqa: RUF012 - msgspec copies it
-    default: dict[Name, str] = {}  # noqa: RUF012 - msgspec copies it
-    require: list[Name] = []  # noqa: RUF012 - msgspec copies it
-    forbid: list[Name] = []  # noqa: RUF012 - msgspec copies it
+    projects: list[Name] = msgspec.field(default_factory=list)
+    roles: list[Name] = msgspec.field(default_factory=list)
+    sources: list[HostPattern] = msgspec.field(default_factory=list)
+    disk_formats: list[DiskFormat] = msgspec.field(default_factory=list)
+    set: dict[Name, str] = msgspec.field(default_factory=dict)
+    default: dict[Name, str] = msgspec.field(default_factory=dict)
+    require: list[Name] = msgspec.field(default_factory=list)
+    forbid: list[Name] = msgspec.field(default_factory=list)
     min_disk_from_virtual_size: bool = False
     min_ram: Count = 0
     max_visibility: Literal["", "private", "shared", "community", "public"] = ""

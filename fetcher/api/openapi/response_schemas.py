@@ -80,6 +80,14 @@ class ImportLinks(ResponseSchema, frozen=True, kw_only=True):
     image: str
 
 
+class TruthAnswer(ResponseSchema, frozen=True, kw_only=True):
+    """What really ended an import, where submitters are told less."""
+
+    code: str
+    message: str
+    advice: str
+
+
 class ImportAnswer(ResponseSchema, frozen=True, kw_only=True):
     """One import: state, progress, attempts, and at the end its verdict."""
 
@@ -106,6 +114,9 @@ class ImportAnswer(ResponseSchema, frozen=True, kw_only=True):
         Meta(description="False: the source did not say where its body ends, so it may have been cut short."),
     ]
     verdict: Verdict | None
+    truth: Annotated[
+        TruthAnswer | None, Meta(description="What really ended it; for administrators alone, else null.")
+    ]
     notice: Annotated[Notice, Meta(description="Null when nobody is told of the import's end.")] | None
     submission: SubmissionAnswer
     project_id: str
@@ -116,6 +127,40 @@ class ImportAnswer(ResponseSchema, frozen=True, kw_only=True):
     updated_at: datetime
     ended_at: datetime | None
     links: ImportLinks
+
+
+class RefusalAnswer(ResponseSchema, frozen=True, kw_only=True):
+    """What an import would end by; `guard` is empty where the source itself lets it down."""
+
+    guard: str
+    code: str
+    title: str
+    advice: str
+    fields: dict[str, Any]
+
+
+class BesideAnswer(ResponseSchema, frozen=True, kw_only=True):
+    """A checksum file in the same folder that lists the image: to be given as checksum_url."""
+
+    url: str
+    name: str
+    digest: str
+
+
+class ProbeAnswer(ResponseSchema, frozen=True, kw_only=True):
+    """What a look at a source has shown; nothing is imported."""
+
+    accepted: bool
+    url: Annotated[str | None, Meta(description="Where the redirects end.")]
+    redirects: list[HopAnswer]
+    name: Annotated[str | None, Meta(description="What the image would be called.")]
+    size: Size | None
+    resumable: bool | None
+    content_coding: str | None
+    format: FormatVerdict | None
+    digest: Annotated[str | None, Meta(description="What the checksum file that was named says.")]
+    refusals: list[RefusalAnswer]
+    checksum_file: BesideAnswer | None
 
 
 class ImportsAnswer(ResponseSchema, frozen=True, kw_only=True, omit_defaults=True):
@@ -147,12 +192,20 @@ class OptionsAnswer(ResponseSchema, frozen=True, kw_only=True):
     limits: dict[str, LimitAnswer]
 
 
+class CaseAnswer(ResponseSchema, frozen=True, kw_only=True):
+    """What to do where the facts are such."""
+
+    case: str
+    advice: str
+
+
 class CodeAnswer(ResponseSchema, frozen=True, kw_only=True, omit_defaults=True):
     """What a code means."""
 
     code: str
     title: str
     advice: str
+    advice_by_case: list[CaseAnswer]
     fields: list[str]
     told_as: str
     status: int

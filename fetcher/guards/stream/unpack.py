@@ -37,5 +37,5 @@ GUARD = GuardSpec(
     title="Unpacking",
     sections=("unpack",),
     limits=limits,
-    keys=("max_layer_bytes", "max_members", "max_layers"),
+    keys=("enabled", "max_members", "max_layers"),
 )

@@ -62,6 +62,9 @@ class Job(Protocol):
     def is_proven(self) -> bool:
         """Return whether an expected digest will tell if parts of different answers fit together."""
 
+    def opened(self, source: Source) -> None:
+        """Look at an answer before any of its bytes is taken; may refuse it."""
+
     async def verify(self, receiver: Receiver, told: dict[str, str]) -> ChecksumMismatch | None:
         """Compare a complete body with every expected digest; a mismatch where not even one is met."""
 
@@ -230,6 +233,7 @@ class Attempts:
         check_declared(source.declared_bytes, max_bytes=self._receivers.claims.max_bytes)
         is_proven = self._job.is_proven() or bool(source.digests)
         check_length(is_verified=source.length_verified, is_proven=is_proven, settings=self._job.settings)
+        self._job.opened(source)
         receiver = await self._receiver_for(source)
         if source.declared_bytes is not None:
             receiver.reservation.expect(source.declared_bytes - receiver.received_bytes)

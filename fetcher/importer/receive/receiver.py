@@ -87,8 +87,8 @@ class Receiver:
         self.received_bytes = 0
         self.kept_bytes = 0
         self.is_marked = False
-        self._packed_guards = chain.of_packed()
         self._unpacks = unpacks
+        self._packed_guards: list[Guard] = []
         self._head: list[bytes] = []
         self._told_bytes = 0
         self._unpacking: Unpacking | None = None
@@ -163,6 +163,7 @@ class Receiver:
         await pull(peer, guards, self._queues, clock, piece_bytes=self._worker_pool.piece_bytes)
 
     def _open_unpacking(self) -> Unpacking:
+        self._packed_guards = self._chain.of_packed()
         return Unpacking(self._worker_pool, self._settings, self._chain.submission, list(self._hashers))
 
     async def replay(self, peer: Peer, clock: PeerClock) -> None:

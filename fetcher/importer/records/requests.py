@@ -131,6 +131,11 @@ def sums_request(
         headers = secrets.headers if check_url(url, settings).origin == home else {}
         return SourceRequest(url=url, headers=headers, project=project, ca_pem=ca_pem)
 
-    name = unquote(urlsplit(secrets.url).path.rpartition("/")[2])
+    path = unquote(urlsplit(secrets.url).path)
     signature = secrets.checksum_signature_url
-    return SumsRequest(file=ask(url), name=name, signature=ask(signature) if signature else None)
+    return SumsRequest(
+        file=ask(url),
+        name=path.rpartition("/")[2],
+        path=path,
+        signature=ask(signature) if signature else None,
+    )

@@ -3,6 +3,7 @@
 import msgspec
 import structlog
 
+from fetcher.advice import advice_for
 from fetcher.aio.retry import written
 from fetcher.errors import Cancelled, Failure, InternalFault, Rejection
 from fetcher.importer.lifecycle import end
@@ -22,9 +23,13 @@ def verdict_of(failure: Failure) -> Verdict:
     """What the submitter is told: the public form, filled in."""
     public = failure.public()
     fields = public.public_fields()
-    words = {**dict.fromkeys(public.fields(), ""), **fields}
     title = str(public) if not public.hidden else type(public).title.split(":")[0] + "."
-    advice = type(public).advice.format(**words) if "{" in type(public).advice else type(public).advice
+    advice = advice_for(failure)
+    if failure.part is not None:
+        title = title.replace("The source", f"The source of the {failure.part}", 1)
+        title = title if failure.part in title else f"The {failure.part}: {title}"
+        advice = f"About the {failure.part}: {advice}"
+        fields = {**fields, "part": failure.part}
     return Verdict(code=public.code, title=title, advice=advice, fields=fields)
 
 

@@ -1,7 +1,7 @@
 """Making complete and verified bytes durable, then visible."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +25,7 @@ from fetcher.importer.stages.provenance import document
 from fetcher.index import Index
 from fetcher.lifecycle import Event
 from fetcher.model import Blob, FormatVerdict, Image, Import, Phase
+from fetcher.parsers.disposition import name_of_chain
 
 log = structlog.get_logger()
 
@@ -117,6 +118,8 @@ async def _activate(index: Index, running: RunningImport, blob: Blob, story: Sto
 
     async def write(record: Import) -> bool:
         image = with_bytes(found, blob, record.format, record.updated_at)
+        if image.name is None:
+            image = msgspec.structs.replace(image, name=_called(record, story.source_headers))
         told = document(record, blob, story.settings, TABLE_VERSION)
         told = {**told, "source_headers": story.source_headers, **story.more}
         return await index.imports.activate(record, blob, image, told)
@@ -127,6 +130,14 @@ async def _activate(index: Index, running: RunningImport, blob: Blob, story: Sto
     ids = {"import_id": record.id, "image_id": found.id, "request_id": record.request_id}
     log.info("import.succeeded", size=blob.size, sha256=blob.sha256, **ids)
     return None
+
+
+def _called(record: Import, source_headers: Mapping[str, str]) -> str | None:
+    """What the image is called where nobody has said: as its file is at the source."""
+    if record.submission.remote is not None or not record.attempts:
+        return None
+    urls = [record.submission.url, *(hop.url for hop in record.attempts[-1].hops)]
+    return name_of_chain(urls, source_headers.get("content-disposition"))
 
 
 def with_bytes(image: Image, blob: Blob, verdict: FormatVerdict | None, now: datetime) -> Image:

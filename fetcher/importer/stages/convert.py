@@ -97,6 +97,7 @@ class Conversion:
         except BaseException:
             await self.context.store.remove_staged(target)
             raise
+        await self.context.store.discard(body.staged)  # Whoever sees the image finds nothing else of it.
         try:
             yield result
         finally:

@@ -1,6 +1,7 @@
 """What the index does with imports, from submission to verdict."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -28,6 +29,7 @@ from fetcher.index.sqlite.rows import (
 )
 from fetcher.index.sqlite.schema_maintenance import TEXT_BYTES
 from fetcher.index.sqlite.secrets import Secrets, drop_secrets, keep_secrets, load_secrets
+from fetcher.index.sqlite.truths import HIDDEN_CODES, TRUE_CODE, read_truths
 from fetcher.index.sqlite.webhook_targets import WebhookTarget, keep_notice
 from fetcher.lifecycle import Event, IllegalMove, State, next_state, origins_of
 from fetcher.model import Actor, Blob, Image, Import, Status, Verdict
@@ -105,9 +107,17 @@ class ImportRecords:
         Raises:
             UnknownImport: There is no import `marker`.
         """
+        if actor.is_admin and filters.get("code") in HIDDEN_CODES:
+            filters = {**filters, "code": "source-unreachable", TRUE_CODE: filters["code"]}
         return await self._connection.read(
             _page, scope.own_imports(actor), filters, (limit, max_bytes), marker
         )
+
+    async def truths(self, actor: Actor, import_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+        """What really ended imports, by their ids: for admins alone; others are told nothing."""
+        if not actor.is_admin or not import_ids:
+            return {}
+        return await self._connection.read(read_truths, list(import_ids))
 
     async def unfinished(self) -> list[Import]:
         """All imports that have not ended, oldest first: what a start takes up again."""
@@ -238,6 +248,12 @@ def _page(
     where, arguments = condition
     limit, max_bytes = most
     arguments = {**arguments, "limit": limit}
+    if TRUE_CODE in filters:
+        where += (
+            " AND EXISTS (SELECT 1 FROM audit WHERE audit.import_id = imports.id"
+            " AND json_extract(audit.detail, '$.code') = :hidden)"
+        )
+        arguments["hidden"] = filters[TRUE_CODE]
     for name in FILTERS:
         if name in filters:
             where += f" AND {name} = :{name}"
@@ -340,13 +356,15 @@ def give_blob(db: Database, image: Image, blob: Blob) -> None:
         Conflict: It does not wait for them any more.
     """
     sql = """UPDATE images SET status = :status, sha256 = :sha256, size = :size, virtual_size = :virtual_size,
-                    disk_format = :disk_format, container_format = :container_format, updated_at = :updated_at
+                    disk_format = :disk_format, container_format = :container_format,
+                    updated_at = :updated_at, name = coalesce(name, :name)
              WHERE id = :id AND status IN ('importing', 'saving', 'uploading')"""
     arguments = {
         "status": Status.ACTIVE.value,
         "sha256": blob.sha256,
         "size": blob.size,
         "virtual_size": image.virtual_size,
+        "name": image.name,
         "disk_format": image.disk_format,
         "container_format": image.container_format,
         "updated_at": to_text(image.updated_at),

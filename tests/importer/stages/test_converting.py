@@ -89,6 +89,7 @@ async def test_a_submission_asks_within_what_is_offered(tmp_path: Path) -> None:
         assert (status, problem["code"]) == (400, "request-invalid")
         limits = (await service.get("/limits"))["limits"]
         assert limits["convert_target"]["value"] == "raw"
+        assert limits["conversion_walls"]["value"]
         assert (await service.get("/v2/info/import"))["convert_target"]["value"] == "raw"
 
 
