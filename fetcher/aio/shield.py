@@ -1,7 +1,7 @@
 """Work that a cancelled task still carries to its end."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 R = TypeVar("R")
@@ -10,13 +10,34 @@ R = TypeVar("R")
 async def shielded(work: Coroutine[Any, Any, R]) -> R:
     """Run `work` to its end even when the caller is cancelled meanwhile, and only then be cancelled."""
     task = asyncio.ensure_future(work)
+    cancelled = await _finish(task)
+    if cancelled is not None:
+        if not task.cancelled():
+            task.exception()  # Seen, so that it is not reported as forgotten.
+        raise cancelled
+    return task.result()
+
+
+async def opened(opening: Awaitable[R], undo: Callable[[R], None]) -> R:
+    """Wait for what a thread opens; whoever is cancelled meanwhile waits for it all the same, and undoes it.
+
+    The thread cannot be stopped, and nobody else would know of what it opened.
+    """
+    task = asyncio.ensure_future(opening)
+    cancelled = await _finish(task)
+    if cancelled is not None:
+        if not task.cancelled() and task.exception() is None:
+            undo(task.result())
+        raise cancelled
+    return task.result()
+
+
+async def _finish(task: asyncio.Future[Any]) -> asyncio.CancelledError | None:
+    """Wait until a task is done, however often the caller is cancelled; the last cancellation comes back."""
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
         try:
             await asyncio.wait({task})
         except asyncio.CancelledError as error:
             cancelled = error
-    if cancelled is not None:
-        task.exception()  # Seen, so that it is not reported as forgotten.
-        raise cancelled
-    return task.result()
+    return cancelled

@@ -1,14 +1,13 @@
 """What every pull needs of the rest of the house."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from fetcher.aio.supervisor import Supervisor
 from fetcher.config import Settings
 from fetcher.convert.sandbox import Walls, probe_walls
 from fetcher.importer.guard_times import GuardTimes
-from fetcher.importer.records.running_import import RunningImport
 from fetcher.index import Index
 from fetcher.model import Actor
 from fetcher.pipeline import WorkerPool
@@ -53,20 +52,3 @@ class Context:
     sandbox: Sandbox = field(default_factory=Sandbox)
     damaged: asyncio.Event = field(default_factory=asyncio.Event)
     supervisor: Supervisor = field(default_factory=Supervisor)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hooks:
-    """What a pull tells of itself.
-
-    Args:
-        seal: Nobody may follow any more.
-        ended: An import is done with.
-        go: Takes the pull's own connection to another origin.
-        lives: Who runs now, whatever they follow.
-    """
-
-    seal: Callable[[], None]
-    ended: Callable[[str], None]
-    go: Callable[[str], Awaitable[None]]
-    running_imports: Callable[[], Iterable[RunningImport]]

@@ -1,9 +1,10 @@
 """One pull and the imports that follow it, from the first request to everybody's verdict."""
 
 import asyncio
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -13,11 +14,10 @@ from fetcher.errors import BadRedirect, Cancelled, ChecksumMismatch, Failure, In
 from fetcher.guards import Headroom
 from fetcher.guards.request.url import check_url
 from fetcher.importer import tracing
-from fetcher.importer.context import Context, Hooks
+from fetcher.importer.context import Context
 from fetcher.importer.download.attempts import Attempts
 from fetcher.importer.download.budget import Budget
-from fetcher.importer.download.course import Course
-from fetcher.importer.download.open_source import Unchanged
+from fetcher.importer.download.open_source import SourceOpener, Unchanged
 from fetcher.importer.download.sources import Sources
 from fetcher.importer.methods.registry import named
 from fetcher.importer.receive.quota_headroom import coming, quota_headroom
@@ -47,6 +47,22 @@ from fetcher.transport import Source
 log = structlog.get_logger()
 
 
+class Place(Protocol):
+    """A job's place among the others, which the scheduler keeps."""
+
+    def seal(self) -> None:
+        """Let nobody join any more."""
+
+    def ended(self, import_id: str) -> None:
+        """Let go of an import that is done with."""
+
+    async def go(self, origin: str) -> None:
+        """Take the job's own connection to another origin, once there is room."""
+
+    def running_imports(self) -> Iterable[RunningImport]:
+        """Return who runs now, whatever they wait for."""
+
+
 class DownloadJob:
     """Pulls one body for all imports that asked for it alike, under the limits in force when it began.
 
@@ -59,17 +75,17 @@ class DownloadJob:
     """
 
     def __init__(
-        self, context: Context, resume_state: ResumeState, connections: Connections, hooks: Hooks
+        self, context: Context, resume_state: ResumeState, connections: Connections, place: Place
     ) -> None:
         self._context = context
-        self._resume_state = resume_state
+        self.resume_state = resume_state
         self._connections = connections
-        self._hooks = hooks
-        self._settings = context.settings()
+        self._place = place
+        self.settings = context.settings()
         self._resume_writer = ResumeStateWriter(
-            context.index, resume_state, self._settings.resume.save_seconds
+            context.index, resume_state, self.settings.resume.save_seconds
         )
-        self._subscribers = Subscribers(context.index, hooks.ended)
+        self.subscribers = Subscribers(context.index, place.ended)
         self._secrets = Secrets(url="")
         self._asked: Submission | None = None
         self._sums: ChecksumFile | None = None
@@ -82,7 +98,7 @@ class DownloadJob:
     @property
     def id(self) -> str:
         """What its log lines carry, whichever import they are about."""
-        return self._resume_state.id
+        return self.resume_state.id
 
     def expect(self) -> None:
         """One more import is about to join."""
@@ -98,14 +114,14 @@ class DownloadJob:
             return True
         if self._is_open:
             self._secrets = secrets
-            self._subscribers.add(running)
+            self.subscribers.add(running)
         return self._is_open
 
     def leave(self, import_id: str) -> bool:
         """Let an import go that ended elsewhere; True when it was the last one and the pull should end."""
-        self._subscribers.drop(import_id)
-        self._hooks.ended(import_id)
-        is_last = not len(self._subscribers) and not self._coming
+        self.subscribers.drop(import_id)
+        self._place.ended(import_id)
+        is_last = not len(self.subscribers) and not self._coming
         if is_last:
             self._close()
         return is_last
@@ -118,8 +134,8 @@ class DownloadJob:
         """Run to the end; every way it can end badly ends here, in the imports' verdicts."""
         try:
             await self._settled.wait()
-            if len(self._subscribers):
-                owner = next(iter(self._subscribers)).record.project_id
+            if len(self.subscribers):
+                owner = next(iter(self.subscribers)).record.project_id
                 with self._context.store.reserve(owner) as reservation:
                     await self._pull(reservation)
         except Failure as failure:
@@ -129,49 +145,40 @@ class DownloadJob:
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            log.exception("import.fault", pull_id=self._resume_state.id, error=repr(error))
+            log.exception("import.fault", pull_id=self.resume_state.id, error=repr(error))
             await self._end_all(InternalFault())
         finally:
             self._close()
-            for running in self._subscribers:
+            for running in self.subscribers:
                 self._drop(running)
 
     async def _pull(self, reservation: Reservation) -> None:
-        running = next(iter(self._subscribers))
+        running = next(iter(self.subscribers))
         prepare = named(running.record.method).prepare
         if prepare is not None:
             self._secrets = await outlasted(
-                partial(prepare, self._context.gate, running, self._secrets, self._settings)
+                partial(prepare, self._context.gate, running, self._secrets, self.settings)
             )
         record = running.record
         sources = Sources(
             self._secrets,
-            self._settings,
+            self.settings,
             record.project_id,
-            first=self._resume_state.source,
+            first=self.resume_state.source,
             expects_digest=self._is_promised_to_all,
         )
         self._asked = record.submission
         sources.ca_pem = record.submission.ca_pem
         budget = Budget(
-            self._resume_state,
-            total_seconds=self._settings.pace.total_seconds,
+            self.resume_state,
+            total_seconds=self.settings.pace.total_seconds,
             max_bytes=record.submission.max_bytes,
             now=asyncio.get_running_loop().time,
         )
-        course = Course(
-            sources=sources,
-            subscribers=self._subscribers,
-            budget=budget,
-            receivers=self._receivers(reservation),
-            settings=self._settings,
-            resume_state=self._resume_state,
-            verify=self._verify,
-            opened=self._settle_sums,
-            go=self._hooks.go,
-            is_proven=self._is_proven,
+        opener = SourceOpener(
+            self._context.gate, sources, self.settings, self._connections, self.subscribers.add_hop
         )
-        attempts = Attempts(self._context.gate, course, self._connections)
+        attempts = Attempts(self, sources, opener, self._receivers(reservation), budget)
         # Owned by the supervisor: without it a crash would cost all that came in since the last row.
         save = partial(self._resume_writer.save_often, attempts)
         saving = asyncio.create_task(self._context.supervisor.keep("resume state", save))
@@ -190,17 +197,17 @@ class DownloadJob:
                 await shielded(self._let_go(attempts))
             except StoreFailed as error:
                 # The next start finds it as it is; what ended the pull must not be forgotten over it.
-                log.error("pull.left", pull_id=self._resume_state.id, detail=str(error))  # noqa: TRY400 - a fact, not a fault
+                log.error("pull.left", pull_id=self.resume_state.id, detail=str(error))  # noqa: TRY400 - a fact, not a fault
 
     async def _fetch_sums(self, record: Import) -> ChecksumFile | None:
         ca_pem = record.submission.ca_pem
-        request = sums_request(self._secrets, self._settings, record.project_id, ca_pem)
+        request = sums_request(self._secrets, self.settings, record.project_id, ca_pem)
         if request is None:
             return None
-        await self._hooks.go(check_url(request.file.url, self._settings).origin)
-        return await ChecksumFile.fetch(self._context.gate, request, self._settings)
+        await self._place.go(check_url(request.file.url, self.settings).origin)
+        return await ChecksumFile.fetch(self._context.gate, request, self.settings)
 
-    def _settle_sums(self, source: Source) -> None:
+    def opened(self, source: Source) -> None:
         """Find the image's entry in the checksum file, as soon as the source has told its names."""
         if self._sums is not None:
             self._sums.settle(source.hops, source.headers.get("content-disposition"))
@@ -208,33 +215,33 @@ class DownloadJob:
     async def _take(self, attempts: Attempts) -> Receiver | None:
         """Pull the bytes; None when everybody got those of an earlier pull."""
         reuse = self._reuse()
-        attempts.known_etag = await reuse.find(self._subscribers)
+        attempts.known_etag = await reuse.find(self.subscribers)
         try:
             return await attempts.take_all()
         except Unchanged:
             self._settle_by_hops()
             for running, failure in await reuse.give(
-                self._subscribers, self._expected_digests({}), self._story(attempts)
+                self.subscribers, self._expected_digests({}), self._story(attempts)
             ):
                 await self._end(running, failure)
-        return await attempts.take_all() if len(self._subscribers) else None
+        return await attempts.take_all() if len(self.subscribers) else None
 
     def _reuse(self) -> Reuse:
         assert self._asked is not None
-        request = plain_request(self._secrets, self._asked, self._settings)
-        return Reuse(self._context, self._settings, request)
+        request = plain_request(self._secrets, self._asked, self.settings)
+        return Reuse(self._context, self.settings, request)
 
     def _receivers(self, reservation: Reservation) -> ReceiverFactory:
         return ReceiverFactory(
             context=self._context,
-            settings=self._settings,
-            resume_state=self._resume_state,
-            claims=next(iter(self._subscribers)).record.submission,
+            settings=self.settings,
+            resume_state=self.resume_state,
+            claims=next(iter(self.subscribers)).record.submission,
             reservation=reservation,
             algorithms=self._algorithms,
-            restart=self._subscribers.progress.restart,
-            count=self._subscribers.receive,
-            found=lambda verdict: self._subscribers.change(format=verdict),
+            restart=self.subscribers.progress.restart,
+            count=self.subscribers.receive,
+            found=lambda verdict: self.subscribers.change(format=verdict),
             marked=self._resume_writer.mark,
             headroom=self._headroom,
         )
@@ -244,84 +251,89 @@ class DownloadJob:
 
         A pull for several projects has none: each is held to its quota when its image is made.
         """
-        projects = {running.record.project_id for running in self._subscribers}
+        projects = {running.record.project_id for running in self.subscribers}
         if len(projects) != 1:
             return None
         return await quota_headroom(
             self._context.index,
-            self._settings,
+            self.settings,
             projects.pop(),
-            lambda: coming(self._hooks.running_imports(), self._subscribers),
+            lambda: coming(self._place.running_imports(), self.subscribers),
         )
 
     def _algorithms(self) -> list[str]:
-        promised = ExpectedDigests(self._settings, None, {}).algorithms(
-            running.record.submission for running in self._subscribers
+        promised = ExpectedDigests(self.settings, None, {}).algorithms(
+            running.record.submission for running in self.subscribers
         )
         promised |= self._sums.algorithms if self._sums is not None else frozenset()
-        return list(dict.fromkeys([*self._settings.checksum.computed, *sorted(promised)]))
+        return list(dict.fromkeys([*self.settings.checksum.computed, *sorted(promised)]))
 
-    def _is_proven(self) -> bool:
-        submissions = [running.record.submission for running in self._subscribers]
-        return self._sums is not None or any(expects_digest(one, self._settings) for one in submissions)
+    def is_proven(self) -> bool:
+        """Return whether an expected digest will tell if parts of different answers fit together."""
+        submissions = [running.record.submission for running in self.subscribers]
+        return self._sums is not None or any(expects_digest(one, self.settings) for one in submissions)
 
     def _is_promised_to_all(self) -> bool:
-        return all(expects_digest(running.record.submission, self._settings) for running in self._subscribers)
+        return all(expects_digest(running.record.submission, self.settings) for running in self.subscribers)
 
     def _settle_by_hops(self) -> None:
         """Do so where no answer with bytes came in this process, by the requests that are known."""
         if self._sums is not None:
-            self._sums.settle([hop for attempt in self._subscribers.attempts for hop in attempt.hops])
+            self._sums.settle([hop for attempt in self.subscribers.attempts for hop in attempt.hops])
 
     def _expected_digests(self, told: dict[str, str]) -> ExpectedDigests:
-        return ExpectedDigests(self._settings, self._sums.found if self._sums else None, told)
+        return ExpectedDigests(self.settings, self._sums.found if self._sums else None, told)
 
-    async def _verify(self, receiver: Receiver, told: dict[str, str]) -> ChecksumMismatch | None:
+    async def go(self, origin: str) -> None:
+        """Take the job's own connection to another origin."""
+        await self._place.go(origin)
+
+    async def verify(self, receiver: Receiver, told: dict[str, str]) -> ChecksumMismatch | None:
         """Compare with what each import was promised; from here on nobody joins."""
-        self._hooks.seal()
+        self._place.seal()
         await self._settled.wait()
         self._is_open = False
         self._settle_by_hops()
-        self._subscribers.change(
+        self.subscribers.change(
             phase=Phase.VERIFYING,
             format=receiver.format,
             digests=receiver.digests(),
             stages=receiver.story(),
         )
         mismatches = self._expected_digests(told).check_each(
-            list(self._subscribers), receiver.received_digests()
+            list(self.subscribers), receiver.received_digests()
         )
-        is_proven = any(running.record.verified_by != "none" for running in self._subscribers)
+        is_proven = any(running.record.verified_by != "none" for running in self.subscribers)
         self._failed = {**self._unsafe(), **mismatches}
         return next(iter(mismatches.values())) if mismatches and not is_proven else None
 
     def _unsafe(self) -> dict[str, Failure]:
         """Those who joined without a digest of their own, where a redirect gave up encryption for others."""
-        rules, hops = self._settings.redirects, self._subscribers.attempts[-1].hops
+        rules, hops = self.settings.redirects, self.subscribers.attempts[-1].hops
         if rules.allow_downgrade or not gives_up_encryption(hops):
             return {}
         failure = BadRedirect(hop=len(hops) - 1, reason="it leads from https to http")
         running_imports = [
             running
-            for running in self._subscribers
-            if not expects_digest(running.record.submission, self._settings)
+            for running in self.subscribers
+            if not expects_digest(running.record.submission, self.settings)
         ]
         return {running.record.id: failure for running in running_imports}
 
     async def _end_failed(self, attempts: Attempts) -> None:
         """Give those their verdict whose promise was broken."""
-        if all(running.record.id in self._failed for running in self._subscribers):
+        if all(running.record.id in self._failed for running in self.subscribers):
             await attempts.close()  # Whoever sees the verdict finds nothing of the bytes.
-        for running in list(self._subscribers):
+        for running in list(self.subscribers):
             if running.record.id in self._failed:
                 await self._end(running, self._failed[running.record.id])
 
     async def _commit(self, receiver: Receiver, attempts: Attempts) -> None:
         await self._end_failed(attempts)
-        if not len(self._subscribers):
+        if not len(self.subscribers):
             return
         async with self._conversion().run(Complete.of(receiver)) as body:
-            self._subscribers.change(format=body.format, digests=body.digests, stages=body.stages)
+            self.subscribers.change(format=body.format, digests=body.digests, stages=body.stages)
             projects = await self._keep(body, attempts)
         if not body.stages:  # Else what is kept is not what the source would be asked about.
             await self._reuse().remember(projects, attempts.etag, body.digests["sha256"])
@@ -330,15 +342,15 @@ class DownloadJob:
         assert self._asked is not None
         return Conversion(
             context=self._context,
-            settings=self._settings,
+            settings=self.settings,
             submission=self._asked,
-            begin=lambda: self._subscribers.change(phase=Phase.CONVERTING),
-            on_progress=lambda share: self._subscribers.change(stages={"converting": {"share": share}}),
+            begin=lambda: self.subscribers.change(phase=Phase.CONVERTING),
+            on_progress=lambda share: self.subscribers.change(stages={"converting": {"share": share}}),
         )
 
     async def _keep(self, body: Complete, attempts: Attempts) -> list[str]:
         """Make the bytes visible as everybody's image; tells whose projects have it now."""
-        running_imports = list(self._subscribers)
+        running_imports = list(self.subscribers)
         if not running_imports:
             return []
         failed: list[tuple[RunningImport, Failure]] = []
@@ -363,33 +375,33 @@ class DownloadJob:
         )
 
     def _story(self, attempts: Attempts) -> Story:
-        more: dict[str, Any] = {} if self._sums is None else {"sums": self._sums.story(self._settings)}
-        return Story(settings=self._settings, source_headers=attempts.source_headers, more=more)
+        more: dict[str, Any] = {} if self._sums is None else {"sums": self._sums.story(self.settings)}
+        return Story(settings=self.settings, source_headers=attempts.source_headers, more=more)
 
     async def _let_go(self, attempts: Attempts) -> None:
         """Keep what a later process can go on from, or leave no trace."""
-        if self._is_parked and len(self._subscribers):
+        if self._is_parked and len(self.subscribers):
             await self._resume_writer.save(await attempts.park())
-            self._subscribers.move(Event.REQUEUE, phase=None)
+            self.subscribers.move(Event.REQUEUE, phase=None)
             with suppress(Cancelled):
                 # Once: an index that refuses must not keep the service from stopping.
-                await self._subscribers.write_once()
+                await self.subscribers.write_once()
             return
         await attempts.close()
         await self._forget_kept()
 
     async def _forget_kept(self) -> None:
         """Remove what an earlier process left: it may not even have come to being taken up."""
-        if self._resume_state.staged:
-            await self._context.store.remove_staged(self._context.store.staging / self._resume_state.staged)
+        if self.resume_state.staged:
+            await self._context.store.remove_staged(self._context.store.staging / self.resume_state.staged)
         await self._resume_writer.drop()
 
     async def _end_all(self, failure: Failure) -> None:
         tracing.fail(failure.code)
-        self._hooks.seal()
+        self._place.seal()
         await self._settled.wait()
         self._is_open = False
-        for running in self._subscribers:
+        for running in self.subscribers:
             await self._end(running, failure)
 
     async def _end(self, running: RunningImport, failure: Failure | None) -> None:
@@ -403,9 +415,9 @@ class DownloadJob:
         self._drop(running)
 
     def _drop(self, running: RunningImport) -> None:
-        self._subscribers.drop(running.record.id)
-        self._hooks.ended(running.record.id)
+        self.subscribers.drop(running.record.id)
+        self._place.ended(running.record.id)
 
     def _close(self) -> None:
         self._is_open = False
-        self._hooks.seal()
+        self._place.seal()

@@ -1,7 +1,7 @@
 """All pulls of this process: who waits for a slot, who joins a pull that is going on, who leaves."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -11,7 +11,7 @@ import structlog
 from fetcher.aio.retry import written
 from fetcher.aio.supervisor import start_logged
 from fetcher.errors import Cancelled, Failure
-from fetcher.importer.context import Context, Hooks
+from fetcher.importer.context import Context
 from fetcher.importer.job import DownloadJob
 from fetcher.importer.news import News
 from fetcher.importer.records.running_import import RunningImport
@@ -42,7 +42,7 @@ class Scheduler:
         self.news = News()
         self.running_imports: dict[str, RunningImport] = {}
         self.sent: dict[str, asyncio.Task[None]] = {}
-        self._connections = Connections(
+        self.connections = Connections(
             self.queue,
             lambda: context.settings().imports,
             context.settings().ranges.buffer_bytes,
@@ -72,11 +72,11 @@ class Scheduler:
 
     def connect(self, origin: str) -> bool:
         """Take a connection to an origin for something else than a pull, if that is possible at once."""
-        return self._connections.take(origin)
+        return self.connections.take(origin)
 
     def disconnect(self, origin: str) -> None:
         """Give it back."""
-        self._connections.give_back(origin)
+        self.connections.give_back(origin)
 
     def running(self, import_id: str) -> RunningImport | None:
         """An import that runs now."""
@@ -120,7 +120,7 @@ class Scheduler:
         self._dispatch()
 
     def _dispatch(self) -> None:
-        self._connections.let_in(is_last=not self._is_open)
+        self.connections.let_in(is_last=not self._is_open)
         if not self._is_open:
             return
         for slot, ticket in self.queue.take(self._context.settings().imports):
@@ -128,19 +128,13 @@ class Scheduler:
             pull.expect()
             self._joining.add(ticket.import_id)
             self._spawn(self._join(pull, ticket), f"join {ticket.import_id}")
-        self._connections.let_in(is_last=True)
+        self.connections.let_in(is_last=True)
 
     def _begin(self, slot: Slot, ticket: Ticket) -> DownloadJob:
         resume_state = self._resume_state.pop(ticket.request, None) or ResumeState(
             id=str(uuid4()), request=ticket.request
         )
-        hooks = Hooks(
-            seal=lambda: self.queue.seal(slot),
-            ended=self._forget,
-            go=lambda origin: self._connections.go(slot, origin),
-            running_imports=self.running_imports.values,
-        )
-        pull = DownloadJob(self._context, resume_state, self._connections, hooks)
+        pull = DownloadJob(self._context, resume_state, self.connections, _Place(self, slot))
         self._pulls[slot] = pull
         self._tasks[pull] = start_logged(self._run(slot, pull), f"pull {resume_state.id}")
         return pull
@@ -187,7 +181,8 @@ class Scheduler:
             self.news.tell(ticket.import_id)
         return is_in or running is None
 
-    def _forget(self, import_id: str) -> None:
+    def forget(self, import_id: str) -> None:
+        """Let go of an import that is done with, and tell its followers."""
         self._places.pop(import_id, None)
         running = self.running_imports.pop(import_id, None)
         if running is not None:
@@ -198,6 +193,26 @@ class Scheduler:
         task = start_logged(work, name)
         self._joins.add(task)
         task.add_done_callback(self._joins.discard)
+
+
+class _Place:
+    """The place of one job: its slot in the queue, and the scheduler that knows the others."""
+
+    def __init__(self, scheduler: Scheduler, slot: Slot) -> None:
+        self._scheduler = scheduler
+        self._slot = slot
+
+    def seal(self) -> None:
+        self._scheduler.queue.seal(self._slot)
+
+    def ended(self, import_id: str) -> None:
+        self._scheduler.forget(import_id)
+
+    async def go(self, origin: str) -> None:
+        await self._scheduler.connections.go(self._slot, origin)
+
+    def running_imports(self) -> Iterable[RunningImport]:
+        return self._scheduler.running_imports.values()
 
 
 async def _end(tasks: set[asyncio.Task[None]]) -> None:

@@ -3,27 +3,31 @@
 import asyncio
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from typing import Protocol
 
 import msgspec
 import structlog
 
 from fetcher.aio.retry import shortage_wait
+from fetcher.config import Settings
 from fetcher.errors import ChecksumMismatch, Failure, Rejection, Shortage
 from fetcher.guards.stream.size import check_declared, check_length
-from fetcher.importer.download.course import Course
+from fetcher.importer.download.budget import Budget
 from fetcher.importer.download.open_source import RangeRequest, SourceOpener, Unchanged
 from fetcher.importer.download.retry_policy import OF_THE_BYTES, RetryPolicy, may_ask_elsewhere
+from fetcher.importer.download.sources import Sources
 from fetcher.importer.download.validator import validator_of
 from fetcher.importer.receive.receiver import Receiver
+from fetcher.importer.receive.receiver_factory import ReceiverFactory
+from fetcher.importer.records.subscribers import Subscribers
 from fetcher.importer.records.verdicts import truth_of, verdict_of
-from fetcher.importer.schedule.connections import Connections
 from fetcher.importer.tracing import span
 from fetcher.index import ResumeState
 from fetcher.lifecycle import Event
 from fetcher.model import Phase
 from fetcher.pipeline import PeerClock
 from fetcher.shortage import is_shortage
-from fetcher.transport import Gate, Source, is_strong
+from fetcher.transport import Source, is_strong
 
 log = structlog.get_logger()
 
@@ -40,8 +44,36 @@ class _Nothing:
         return b""
 
 
+class Job(Protocol):
+    """What attempts need of the job whose bytes they bring; `DownloadJob` is one."""
+
+    @property
+    def settings(self) -> Settings:
+        """Return the limits in force when the job began."""
+
+    @property
+    def subscribers(self) -> Subscribers:
+        """Return the imports that see how far the attempts are."""
+
+    @property
+    def resume_state(self) -> ResumeState:
+        """Return what an earlier process left of the job."""
+
+    def is_proven(self) -> bool:
+        """Return whether an expected digest will tell if parts of different answers fit together."""
+
+    def opened(self, source: Source) -> None:
+        """Look at an answer before any of its bytes is taken; may refuse it."""
+
+    async def verify(self, receiver: Receiver, told: dict[str, str]) -> ChecksumMismatch | None:
+        """Compare a complete body with every expected digest; a mismatch where not even one is met."""
+
+    async def go(self, origin: str) -> None:
+        """Take the job's own connection to another origin."""
+
+
 class Attempts:
-    """All attempts of one pull.
+    """All attempts of one job.
 
     Attributes:
         known_etag: Of a version that is in the store; the first request asks whether it is still that one.
@@ -49,20 +81,20 @@ class Attempts:
         source_headers: Of the last answer with bytes.
     """
 
-    def __init__(self, gate: Gate, course: Course, connections: Connections) -> None:
-        self._course = course
-        self._subscribers = course.subscribers
-        self._sources = course.sources
-        self._opener = SourceOpener(
-            gate, course.sources, course.settings, connections, course.subscribers.add_hop
-        )
-        self._retry_policy = RetryPolicy(
-            course.sources, course.settings.retry, barren=course.resume_state.barren
-        )
+    def __init__(
+        self, job: Job, sources: Sources, opener: SourceOpener, receivers: ReceiverFactory, budget: Budget
+    ) -> None:
+        self._job = job
+        self._subscribers = job.subscribers
+        self._sources = sources
+        self._opener = opener
+        self._receivers = receivers
+        self._budget = budget
+        self._retry_policy = RetryPolicy(sources, job.settings.retry, barren=job.resume_state.barren)
         self._receiver: Receiver | None = None
-        self._validator = course.resume_state.validator
-        self._validated = course.resume_state.source
-        self._declared = course.resume_state.declared_bytes
+        self._validator = job.resume_state.validator
+        self._validated = job.resume_state.source
+        self._declared = job.resume_state.declared_bytes
         self._told_digests: dict[str, str] = {}
         self._is_pieced = False
         self._has_begun = False
@@ -79,12 +111,12 @@ class Attempts:
             Unchanged: The source still has the version that it was asked about.
             Failure: The last attempt's, or the first that is not worth another.
         """
-        budget = self._course.budget
+        budget = self._budget
         try:
             async with asyncio.timeout(max(budget.seconds_left, 0)):
                 if self._receiver is None and not self._has_begun:
                     self._has_begun = True
-                    self._receiver = await self._course.receivers.restore()
+                    self._receiver = await self._receivers.restore()
                 while True:
                     try:
                         with span("attempt"):
@@ -128,14 +160,14 @@ class Attempts:
 
     def resume_state(self) -> ResumeState:
         """What a crash at this moment would leave."""
-        budget, receiver = self._course.budget, self._receiver
+        budget, receiver = self._budget, self._receiver
         if not self._has_begun:  # What an earlier process left has not been taken up yet.
             spent = {"spent_bytes": budget.spent_bytes, "spent_seconds": budget.spent_seconds}
-            return msgspec.structs.replace(self._course.resume_state, **spent)
+            return msgspec.structs.replace(self._job.resume_state, **spent)
         is_kept = receiver is not None and receiver.is_marked and self._is_resumable()
         point = receiver.checkpoint() if receiver is not None and is_kept else None
         return msgspec.structs.replace(
-            self._course.resume_state,
+            self._job.resume_state,
             staged=receiver.staged.path.name if receiver is not None and is_kept else "",
             source=self._validated,
             validator=self._validator,
@@ -148,7 +180,7 @@ class Attempts:
         )
 
     def _is_resumable(self) -> bool:
-        return self._validator is not None or self._course.is_proven()
+        return self._validator is not None or self._job.is_proven()
 
     async def _attempt(self) -> Receiver:
         offset, if_range = self._where()
@@ -158,10 +190,10 @@ class Attempts:
         if self._receiver is not None and offset and offset == self._declared:
             await self._receiver.take(_Nothing(), PeerClock(asyncio.get_running_loop().time))
         else:
-            await self._course.go(self._sources.origin)
+            await self._job.go(self._sources.origin)
             await self._pull(offset, if_range)
         assert self._receiver is not None
-        mismatch = await self._course.verify(self._receiver, self._told_digests)
+        mismatch = await self._job.verify(self._receiver, self._told_digests)
         if mismatch is not None and self._may_differ(mismatch):
             raise mismatch
         self._finish_attempt(None, 0.0)
@@ -179,7 +211,7 @@ class Attempts:
         received = self._receiver.received_bytes if self._receiver is not None else 0
         if received and self._validator and self._validated == self._sources.current:
             return received, self._validator
-        return (received, None) if self._course.is_proven() else (0, None)
+        return (received, None) if self._job.is_proven() else (0, None)
 
     async def _pull(self, offset: int, if_range: str | None) -> None:
         known_etag, self.known_etag = self.known_etag, None
@@ -198,11 +230,10 @@ class Attempts:
             await self._take(source, stack)
 
     async def _take(self, source: Source, stack: AsyncExitStack) -> None:
-        course = self._course
-        check_declared(source.declared_bytes, max_bytes=course.receivers.claims.max_bytes)
-        is_proven = course.is_proven() or bool(source.digests)
-        check_length(is_verified=source.length_verified, is_proven=is_proven, settings=course.settings)
-        course.opened(source)
+        check_declared(source.declared_bytes, max_bytes=self._receivers.claims.max_bytes)
+        is_proven = self._job.is_proven() or bool(source.digests)
+        check_length(is_verified=source.length_verified, is_proven=is_proven, settings=self._job.settings)
+        self._job.opened(source)
         receiver = await self._receiver_for(source)
         if source.declared_bytes is not None:
             receiver.reservation.expect(source.declared_bytes - receiver.received_bytes)
@@ -215,7 +246,7 @@ class Attempts:
             async with self._opener.spread(source, stack, self._use) as peer:
                 await receiver.take(peer, clock)
         finally:
-            course.budget.spent_bytes += receiver.received_bytes - before
+            self._budget.spent_bytes += receiver.received_bytes - before
 
     def _note(self, source: Source, receiver: Receiver) -> None:
         self._is_pieced = receiver.received_bytes > 0
@@ -241,7 +272,7 @@ class Attempts:
 
     async def _receiver_for(self, source: Source) -> Receiver:
         """The intake that the source's first byte belongs to: the present one, or a fresh one."""
-        self._course.budget.check_bytes()
+        self._budget.check_bytes()
         if (
             self._receiver is not None
             and source.offset == self._receiver.received_bytes
@@ -249,7 +280,7 @@ class Attempts:
         ):
             return self._receiver
         await self.close()
-        self._receiver = await self._course.receivers.fresh()
+        self._receiver = await self._receivers.fresh()
         return self._receiver
 
     async def _outlast(self, failure: Shortage) -> None:

@@ -15,12 +15,12 @@ from weakref import WeakValueDictionary
 
 from aiofiles.threadpool import wrap
 
+from fetcher.aio.shield import opened
 from fetcher.crash import reach
 from fetcher.errors import StoreFailed, StoreFull
 from fetcher.store.adoption import adopt
 from fetcher.store.filesystem.ballast import Ballast
 from fetcher.store.filesystem.disk import DISK, Disk
-from fetcher.store.filesystem.opening import opened
 from fetcher.store.filesystem.reservation import Reservation
 from fetcher.store.filesystem.staged import Staged, is_in_use, mark_of, reopen, translate
 from fetcher.store.modes import close_to_others
