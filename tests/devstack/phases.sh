@@ -76,6 +76,8 @@ restart)
 unstack)
     run_phase unstack
     run_block unstack.sh stop_glance
+    # The last lines of unstack.sh.
+    rm -Rf "$DEST/async"
     ;;
 clean)
     run_phase clean
