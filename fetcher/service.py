@@ -3,10 +3,11 @@
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from itertools import chain, repeat
@@ -18,6 +19,7 @@ import structlog
 import uvicorn
 from starlette.applications import Starlette
 
+from fetcher.aio.supervisor import Work, start_logged
 from fetcher.api.app import build_app
 from fetcher.api.auth.identity import identifier, make_token
 from fetcher.api.inbound import InboundServer, places
@@ -29,6 +31,7 @@ from fetcher.descriptors import raise_limit
 from fetcher.errors import Failure
 from fetcher.importer import Context, Importer
 from fetcher.index import Index, Quota
+from fetcher.log_lines import STDERR
 from fetcher.logs import set_up_logs
 from fetcher.maintenance import Maintenance
 from fetcher.memory import keep_freed_memory
@@ -64,6 +67,7 @@ class Service:
         self._changes = changes or {}
         self._limits: Limits | None = None
         self._file = self.settings = load_settings(config, self._changes)
+        self.ports: set[int] = set()
         self._stopping: asyncio.Future[None] | None = None
         self.folder = data_folder(self.settings, config)
         self.app = build_app(lambda: self.settings, self._lifespan)
@@ -111,7 +115,7 @@ class Service:
             try:
                 services = await opened.enter_async_context(self.open_services(is_started=False))
             except Failure as failure:
-                print(f"Cannot start: {failure}", file=sys.stderr, flush=True)  # noqa: T201 - for whoever starts it
+                STDERR.write(f"Cannot start: {failure}\n")  # For whoever starts it.
                 # What follows is the server's own account of it, with the way through our code.
                 logging.getLogger("uvicorn.error").addFilter(_is_no_trace)
                 raise
@@ -119,34 +123,37 @@ class Service:
             app.state.watch = Watch(services.importer)
             app.state.metrics = Metrics(services)
             await app.state.metrics.begin()
-            watching = asyncio.create_task(app.state.watch.run())
             loop = asyncio.get_running_loop()
             loop.add_signal_handler(signal.SIGHUP, self.reload)
-            services.tasks["upkeep"] = asyncio.create_task(services.upkeep.run())
-            services.tasks["notifier"] = asyncio.create_task(services.webhook_dispatcher.run())
-            services.tasks["watch"] = watching
-            starting = asyncio.create_task(take_up(services))
-            if self.settings.quota.source == "keystone":
-                services.tasks["limits"] = asyncio.create_task(await self._follow_limits(opened))
-            chores = {starting, *services.tasks.values()}
+            await self._start_background(services, app.state.watch, opened)
+            starting = start_logged(take_up(services), "start")
             try:
                 await asyncio.wait({starting}, timeout=START_SECONDS)
                 yield
                 await self.stop()
             finally:
-                for chore in chores:
-                    chore.cancel()
-                await asyncio.wait(chores)
+                starting.cancel()
+                await services.supervisor.close()
+                await services.webhook_dispatcher.close()
+                await asyncio.wait({starting})
                 loop.remove_signal_handler(signal.SIGHUP)
 
-    async def _follow_limits(self, opened: AsyncExitStack) -> Coroutine[Any, Any, None]:
+    async def _start_background(self, services: Services, watch: Watch, opened: AsyncExitStack) -> None:
+        """Give all that runs for as long as the service does to its supervisor."""
+        services.supervisor.start("maintenance", services.upkeep.run)
+        services.supervisor.start("webhooks", services.webhook_dispatcher.run)
+        services.supervisor.start("throughput", watch.run)
+        if self.settings.quota.source == "keystone":
+            services.supervisor.start("limits", await self._follow_limits(opened))
+
+    async def _follow_limits(self, opened: AsyncExitStack) -> Work:
         """Ask Keystone for its limits before the first request, and give what asks again."""
         from fetcher.api.auth.limits_keystone import UnifiedLimits
 
         limits = UnifiedLimits(lambda: self.settings, self.take_limits)
         opened.callback(limits.close)
         await limits.refresh()
-        return limits.run()
+        return limits.run
 
     @asynccontextmanager
     async def open_services(self, *, is_started: bool = True) -> AsyncIterator[Services]:
@@ -172,7 +179,7 @@ class Service:
         async with AsyncExitStack() as stack:
             stack.callback(store.close)
             index = await stack.enter_async_context(Index(store.index_path, quota_of=self.quota_of))
-            gate = Gate()
+            gate = Gate(own_ports=lambda: self.ports)
             stack.push_async_callback(gate.close)
             worker_pool = WorkerPool(
                 threads=settings.imports.threads,
@@ -199,6 +206,7 @@ class Service:
                 upkeep=upkeep,
                 webhook_dispatcher=WebhookDispatcher(context),
                 identify=identify,
+                supervisor=context.supervisor,
             )
 
 
@@ -252,7 +260,9 @@ def inbound_server(service: Service) -> InboundServer:
         timeout_keep_alive=int(settings.inbound.idle_seconds)
         + 2,  # Ours is exact; this one is a net below it.
     )
-    return InboundServer(config, lambda: service.settings.inbound, shares.connections, service.stop)
+    server = InboundServer(config, lambda: service.settings.inbound, shares.connections, service.stop)
+    server.listens_on = service.ports.add
+    return server
 
 
 def serve(service: Service) -> int:
@@ -265,11 +275,9 @@ def serve(service: Service) -> int:
         return 1
     host, port = listening.getsockname()[:2]
     base = settings.server.public_url or f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    print(  # noqa: T201 - what a person who starts the service wants to know first
+    STDERR.write(  # What a person who starts the service wants to know first.
         f"Glance Fetcher\n  page    {base}/\n  API     {base}/imports and {base}/v2/images\n"
-        f"  limits  {base}/limits\n  data    {service.folder}",
-        file=sys.stderr,
-        flush=True,
+        f"  limits  {base}/limits\n  data    {service.folder}\n"
     )
     server = inbound_server(service)
     with suppress(KeyboardInterrupt):  # Raised again after an orderly stop; there is nothing more to say.
@@ -301,6 +309,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.check_config:
         print("The configuration is valid.")  # noqa: T201 - likewise
         return 0
+    os.umask(0o077)  # Whatever is made from here on is for this user alone.
     set_up_logs(service.settings)
     keep_freed_memory()
     return serve(service)

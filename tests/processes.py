@@ -72,6 +72,14 @@ class Process:
             assert self._process.returncode is None, "the service ended by itself"
             await asyncio.sleep(0.02)
 
+    def pause_reading(self) -> None:
+        """Leave its standard error unread."""
+        self._reading.cancel()
+
+    def resume_reading(self) -> None:
+        """Read on."""
+        self._reading = asyncio.create_task(self._drain())
+
     async def kill(self, how: signal.Signals = signal.SIGKILL) -> int:
         """End it with a signal, and wait for its end."""
         if self._process.returncode is None:

@@ -68,11 +68,27 @@ def _success(document: dict[str, Any]) -> list[tuple[str, object]]:
     return [
         ("format", _format_words(form)),
         ("size", exact_words(received)),
+        *_stage_facts(document),
         ("disk", exact_words(form.get("virtual_bytes"))),
         ("sha256", document["digests"].get("sha256")),
         ("took", f"{time_words(took)}{rate}"),
         ("image", document["image_id"]),
     ]
+
+
+def _stage_facts(document: dict[str, Any]) -> list[tuple[str, object]]:
+    """Return what was done to the received bytes; nothing where they are kept as they came."""
+    stages = document.get("stages", {})
+    converted = stages.get("converted")
+    return [
+        ("unpacked", stages.get("unpacked", {}).get("plan")),
+        ("converted", converted and f"{converted['from']} to {converted['to']} ({converted['way']})"),
+        ("came as", _came_as(stages.get("received", {}).get("digests", {}))),
+    ]
+
+
+def _came_as(digests: dict[str, str]) -> str | None:
+    return f"sha256 {digests['sha256']}" if "sha256" in digests else None
 
 
 def _format_words(form: dict[str, Any]) -> str | None:
@@ -107,6 +123,7 @@ def tell_import(screen: Screen, document: dict[str, Any]) -> None:
         ("promised", submission["checksum"]),
         ("verified by", document["verified_by"] if state == "succeeded" else None),
         ("length", "not verified" if document.get("length_verified") is False else None),
+        *_stage_facts(document),
         *((name, value) for name, value in document["digests"].items()),
         ("told", _told_words(document)),
         ("submitted", document["created_at"]),

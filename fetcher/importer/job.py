@@ -5,7 +5,6 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-import msgspec
 import structlog
 
 from fetcher.aio.retry import outlasted
@@ -20,7 +19,7 @@ from fetcher.importer.download.budget import Budget
 from fetcher.importer.download.course import Course
 from fetcher.importer.download.open_source import Unchanged
 from fetcher.importer.download.sources import Sources
-from fetcher.importer.methods.glance_download import look_up
+from fetcher.importer.methods.registry import named
 from fetcher.importer.receive.quota_headroom import coming, quota_headroom
 from fetcher.importer.receive.receiver import Receiver
 from fetcher.importer.receive.receiver_factory import ReceiverFactory
@@ -31,6 +30,7 @@ from fetcher.importer.records.verdicts import fail
 from fetcher.importer.resume_state import ResumeStateWriter
 from fetcher.importer.schedule.connections import Connections
 from fetcher.importer.stages.commit import Story, activate_all, commit
+from fetcher.importer.stages.convert import Complete, Conversion
 from fetcher.importer.stages.expected_digests import (
     ChecksumFile,
     ExpectedDigests,
@@ -39,7 +39,8 @@ from fetcher.importer.stages.expected_digests import (
 )
 from fetcher.importer.stages.revalidation import Reuse
 from fetcher.index import ResumeState, Secrets
-from fetcher.model import Import, Phase, State, Submission
+from fetcher.lifecycle import Event
+from fetcher.model import Import, Phase, Submission
 from fetcher.store.filesystem.store import Reservation
 from fetcher.transport import Source
 
@@ -137,9 +138,11 @@ class DownloadJob:
 
     async def _pull(self, reservation: Reservation) -> None:
         running = next(iter(self._subscribers))
-        if running.record.submission.remote is not None:
-            url = await outlasted(lambda: look_up(self._context.gate, running, self._secrets, self._settings))
-            self._secrets = msgspec.structs.replace(self._secrets, url=url)
+        prepare = named(running.record.method).prepare
+        if prepare is not None:
+            self._secrets = await outlasted(
+                partial(prepare, self._context.gate, running, self._secrets, self._settings)
+            )
         record = running.record
         sources = Sources(
             self._secrets,
@@ -169,12 +172,17 @@ class DownloadJob:
             is_proven=self._is_proven,
         )
         attempts = Attempts(self._context.gate, course, self._connections)
-        saving = asyncio.create_task(self._resume_writer.save_often(attempts))
+        # Owned by the supervisor: without it a crash would cost all that came in since the last row.
+        save = partial(self._resume_writer.save_often, attempts)
+        saving = asyncio.create_task(self._context.supervisor.keep("resume state", save))
         try:
             self._sums = await outlasted(lambda: self._fetch_sums(record))
             receiver = await self._take(attempts)
             if receiver is not None:
                 await self._commit(receiver, attempts)
+        except Exception:
+            self._is_parked = False  # It has come to its end: a later process has nothing to take up.
+            raise
         finally:
             saving.cancel()
             await asyncio.wait({saving})
@@ -310,15 +318,35 @@ class DownloadJob:
 
     async def _commit(self, receiver: Receiver, attempts: Attempts) -> None:
         await self._end_failed(attempts)
+        if not len(self._subscribers):
+            return
+        async with self._conversion().run(Complete.of(receiver)) as body:
+            self._subscribers.change(format=body.format, digests=body.digests, stages=body.stages)
+            projects = await self._keep(body, attempts)
+        if not body.stages:  # Else what is kept is not what the source would be asked about.
+            await self._reuse().remember(projects, attempts.etag, body.digests["sha256"])
+
+    def _conversion(self) -> Conversion:
+        assert self._asked is not None
+        return Conversion(
+            context=self._context,
+            settings=self._settings,
+            submission=self._asked,
+            begin=lambda: self._subscribers.change(phase=Phase.CONVERTING),
+            on_progress=lambda share: self._subscribers.change(stages={"converting": {"share": share}}),
+        )
+
+    async def _keep(self, body: Complete, attempts: Attempts) -> list[str]:
+        """Make the bytes visible as everybody's image; tells whose projects have it now."""
         running_imports = list(self._subscribers)
         if not running_imports:
-            return
+            return []
         failed: list[tuple[RunningImport, Failure]] = []
         settle = partial(activate_all, self._context.index, running_imports, story=self._story(attempts))
 
         async def make_visible() -> None:
             with tracing.span("commit"):
-                ends = await commit(self._context, running_imports, receiver, settle)
+                ends = await commit(self._context, running_imports, body, settle)
             for running, failure in zip(running_imports, ends, strict=True):
                 if failure is None:
                     await self._end(running, None)
@@ -330,11 +358,9 @@ class DownloadJob:
         for running, failure in failed:
             await self._end(running, failure)
         lost = {running.record.id for running, _failure in failed}
-        projects = {running.record.project_id for running in running_imports if running.record.id not in lost}
-        if receiver.story():
-            return  # What is kept is not what the source would be asked about.
-        reuse = self._reuse()
-        await reuse.remember(sorted(projects), attempts.etag, receiver.digests()["sha256"])
+        return sorted(
+            {running.record.project_id for running in running_imports if running.record.id not in lost}
+        )
 
     def _story(self, attempts: Attempts) -> Story:
         more: dict[str, Any] = {} if self._sums is None else {"sums": self._sums.story(self._settings)}
@@ -344,9 +370,10 @@ class DownloadJob:
         """Keep what a later process can go on from, or leave no trace."""
         if self._is_parked and len(self._subscribers):
             await self._resume_writer.save(await attempts.park())
-            self._subscribers.change(state=State.QUEUED, phase=None)
+            self._subscribers.move(Event.REQUEUE, phase=None)
             with suppress(Cancelled):
-                await self._subscribers.write()
+                # Once: an index that refuses must not keep the service from stopping.
+                await self._subscribers.write_once()
             return
         await attempts.close()
         await self._forget_kept()

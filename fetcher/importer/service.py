@@ -16,10 +16,18 @@ from fetcher.errors import Cancelled, ChecksumRequired, Conflict, InvalidUrl, No
 from fetcher.guards import check_submission
 from fetcher.guards.request.url import check_url
 from fetcher.importer.context import ENGINE, Context
-from fetcher.importer.methods.upload import Engine, Uploads
+from fetcher.importer.methods.method import ImportMethod
+from fetcher.importer.methods.registry import DEFAULT, named
 from fetcher.importer.pasted import tidied
 from fetcher.importer.probe import Probe, Probed
-from fetcher.importer.records.requests import check_authorities, fingerprint, secrets_of, shown, webhook_of
+from fetcher.importer.records.requests import (
+    AS_RECEIVED,
+    check_authorities,
+    fingerprint,
+    secrets_of,
+    shown,
+    webhook_of,
+)
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.records.verdicts import verdict_of
 from fetcher.importer.recovery import recover
@@ -27,8 +35,11 @@ from fetcher.importer.schedule.queue import Ticket
 from fetcher.importer.schedule.rate_limiter import RateLimiter
 from fetcher.importer.scheduler import Scheduler
 from fetcher.importer.stages.commit import remove_unneeded
+from fetcher.importer.stages.inject import check_rules, matching
+from fetcher.importer.upload_job import Engine, Uploads
 from fetcher.index import IdempotencyKey, NewImport, Secrets
-from fetcher.model import Actor, Image, Import, Notice, State, Status, Submission
+from fetcher.lifecycle import Event, next_state
+from fetcher.model import Actor, Image, Import, Notice, Status, Submission
 
 log = structlog.get_logger()
 
@@ -63,10 +74,12 @@ class Importer:
         Raises:
             StoreFailed: The index or the store refused; it may be called again.
         """
+        if self.context.settings().convert.target != AS_RECEIVED:
+            await self.context.sandbox.find()  # Known before the first import needs it, and told in /limits.
         found = await recover(self.context)
         self._pulls.take_up(found.resume_state)
         for number, (record, secrets) in enumerate(found.waiting):
-            self._pulls.add(self._ticket(record, secrets))
+            self._pulls.add(self._ticket(record, secrets, _origin(secrets.url, self.context.settings())))
             if number % LOOP_TURN == 0:
                 await asyncio.sleep(0)
         self._is_open = True
@@ -83,6 +96,7 @@ class Importer:
         actor: Actor,
         submission: Submission,
         *,
+        method: ImportMethod | None = None,
         image: Image | None = None,
         key: IdempotencyKey | None = None,
         request_id: str | None = None,
@@ -91,6 +105,7 @@ class Importer:
         """Take a submission into the queue.
 
         Args:
+            method: How the bytes come; by default, from the URL.
             image: A queued image that waits for bytes; without one, the import makes its own.
             headers: Secret ones, for the source alone.
 
@@ -108,21 +123,24 @@ class Importer:
             raise NotReady(reason="it is starting or stopping")
         submission = tidied(submission, settings)
         check_submission(submission, settings)
-        if submission.remote is None:  # Else operator and other service answer for it.
-            check_authorities(submission.ca_pem)
-        self._rate_limiter.count(actor.project_id, _origin(submission.url, settings), settings.imports)
+        check_authorities(submission.ca_pem)
+        origin = _origin(submission.url, settings)
+        self._rate_limiter.count(actor.project_id, origin, settings.imports)
         now = datetime.now(UTC)
         owns_image = image is None
         image = image or new_image(actor, submission, now)
+        rules = matching(settings, actor, image.project_id, submission.url)
+        submission = msgspec.structs.replace(submission, rules=rules)
+        check_rules(settings, rules, image)
         webhook = webhook_of(submission, settings)
         record = Import(
             id=str(uuid4()),
             image_id=image.id,
             project_id=image.project_id,
             user_id=actor.user_id,
-            method="web-download" if submission.remote is None else "glance-download",
+            method=(method or DEFAULT).name,
             submission=shown(submission),
-            state=State.QUEUED,
+            state=next_state(None, Event.SUBMIT),
             notice=Notice() if webhook else None,
             owns_image=owns_image,
             request_id=request_id,
@@ -134,7 +152,7 @@ class Importer:
         new = NewImport(record=record, image=image, secrets=secrets, shown_url=url, key=key, webhook=webhook)
         written = await self.context.index.imports.submit(new, max_queued=settings.imports.max_queued)
         if written.id == record.id:
-            self._pulls.add(self._ticket(written, secrets))
+            self._pulls.add(self._ticket(written, secrets, origin))
         return self.snapshot(written)
 
     async def probe(self, actor: Actor, submission: Submission) -> Probed:
@@ -255,6 +273,7 @@ class Importer:
                 if record.owns_image:
                     return
         sha256 = await self._despite_a_full_disk(lambda: self.context.index.images.delete(image_id, actor))
+        log.info("image.deleted", image_id=image_id, project_id=actor.project_id, user_id=actor.user_id)
         if sha256 is not None:
             async with self.context.store.holding(sha256):
                 with suppress(StoreFailed):  # The image is gone; a start removes the file that it had.
@@ -289,14 +308,15 @@ class Importer:
         """How many imports wait and run in this process."""
         return self._pulls.counts()
 
-    def _ticket(self, record: Import, secrets: Secrets) -> Ticket:
+    def _ticket(self, record: Import, secrets: Secrets, origin: str) -> Ticket:
         settings = self.context.settings()
         return Ticket(
             record.id,
             record.project_id,
-            _origin(secrets.url, settings),
-            fingerprint(secrets, record.submission, settings),
-            is_shared=settings.reuse.share and record.submission.remote is None,
+            origin,
+            fingerprint(secrets, record.submission, settings, record.project_id),
+            is_shared=settings.reuse.shares_within(record.project_id) is not None
+            and named(record.method).is_shared,
         )
 
 

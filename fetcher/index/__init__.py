@@ -11,7 +11,6 @@ from fetcher.index.sqlite.images import ImageRecords
 from fetcher.index.sqlite.imports import (
     FAILED_IMPORT,
     FILTERS,
-    PULLS,
     IdempotencyKey,
     ImportRecords,
     NewImport,
@@ -33,7 +32,7 @@ from fetcher.index.sqlite.metadefs_values import (
     Page,
     ResourceType,
 )
-from fetcher.index.sqlite.notices import Due, NoticeRecords
+from fetcher.index.sqlite.notices import Due, NoticeRecords, Wanted
 from fetcher.index.sqlite.pulls import PullRecords, Remembered, ResumeState
 from fetcher.index.sqlite.rows import Rows
 from fetcher.index.sqlite.schema import migrate
@@ -50,7 +49,6 @@ __all__ = [
     "FILTERS",
     "ITEM_ORDERS",
     "METADEF_ORDERS",
-    "PULLS",
     "READER",
     "SORT_KEYS",
     "TASK_ORDERS",
@@ -91,6 +89,7 @@ __all__ = [
     "UploadRecords",
     "Usage",
     "UsageRecords",
+    "Wanted",
     "WebhookTarget",
 ]
 

@@ -30,7 +30,7 @@ class RedirectChain:
     def __init__(self, request: SourceRequest, settings: Settings, record: Callable[[Hop], None]) -> None:
         self.request = request
         self.settings = settings
-        self.target = check_url(request.url, settings)
+        self.target = request.checked or check_url(request.url, settings)
         self.plan: Plan | None = None
         self.connection: SourceConnection | None = None
         self.response: aiohttp.ClientResponse | None = None
@@ -103,6 +103,7 @@ class RedirectChain:
         return msgspec.structs.replace(
             self.request.whole(),
             url=self.target.text,
+            checked=self.target,
             headers=self.request.headers if self.target.origin == self._origin else {},
             if_none_match=None,
             if_modified_since=None,

@@ -16,8 +16,8 @@ from uvicorn.config import STARTUP_FAILURE
 from fetcher.api.inbound.answers import plain_answer
 from fetcher.api.inbound.connection import Connection
 from fetcher.api.inbound.crowd import Crowd, Place, client_address
-from fetcher.config import Inbound
 from fetcher.errors import TooManyConnections
+from fetcher.settings.server import Inbound
 from fetcher.shortage import is_shortage
 
 log = structlog.get_logger()
@@ -126,6 +126,9 @@ class Listener:
 class InboundServer(uvicorn.Server):
     """A server whose clients have deadlines and places.
 
+    Attributes:
+        listens_on: Told each port that is opened.
+
     Args:
         rules: In force now.
         most: How many connections there may be, for the descriptors that there are.
@@ -143,6 +146,7 @@ class InboundServer(uvicorn.Server):
         self._stop = stop
         self._rules = rules
         self.crowd = Crowd(rules, most)
+        self.listens_on: Callable[[int], None] = lambda _port: None
         self._looking: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -151,7 +155,8 @@ class InboundServer(uvicorn.Server):
         if self.lifespan.should_exit:
             sys.exit(STARTUP_FAILURE)
         listeners = [Listener(sock, self.crowd, self._connection) for sock in sockets or []]
-        for listener in listeners:
+        for sock, listener in zip(sockets or [], listeners, strict=True):
+            self.listens_on(sock.getsockname()[1])
             listener.open()
         self.servers = cast(list[asyncio.base_events.Server], listeners)
         self._looking = asyncio.create_task(self._look())

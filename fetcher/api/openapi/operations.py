@@ -11,7 +11,7 @@ from fetcher.api.ops import health, metrics
 from fetcher.api.submit import discovery, imports, probe
 from fetcher.errors import Failure
 from fetcher.index import FILTERS
-from fetcher.model import State
+from fetcher.lifecycle import State
 
 JSON, TEXT = "application/json", "text/plain"
 # Every operation may end in these: a wrong Host; no token, no right, no identity service, a broken index.

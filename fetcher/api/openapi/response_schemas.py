@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from fetcher.model import FormatVerdict, Notice, State, Verdict, Visibility
+from fetcher.lifecycle import State
+from fetcher.model import FormatVerdict, Notice, Verdict, Visibility
 
 Size = Annotated[int, Meta(ge=0, description="Bytes.")]
 Seconds = Annotated[float, Meta(ge=0)]
@@ -66,6 +67,7 @@ class SubmissionAnswer(ResponseSchema, frozen=True, kw_only=True):
     checksum_url: str | None
     checksum_signature_url: str | None
     disk: Annotated[str, Meta(description="Which disk of an archive, by name or number.")] | None
+    convert_to: Literal["as-received", "raw", "qcow2"] | None
     notify_url: Annotated[str, Meta(description="Without its secrets.")] | None
 
 
@@ -91,7 +93,7 @@ class ImportAnswer(ResponseSchema, frozen=True, kw_only=True):
 
     id: str
     state: State
-    phase: Literal["connecting", "pulling", "verifying", "committing"] | None
+    phase: Literal["connecting", "pulling", "verifying", "converting", "committing"] | None
     method: str
     url: Annotated[str, Meta(description="Without its secrets.")]
     name: str | None

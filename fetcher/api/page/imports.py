@@ -19,7 +19,8 @@ from fetcher.api.services import Services, services_of
 from fetcher.api.submit.imports import truths_of
 from fetcher.api.submit.watch import Watch
 from fetcher.errors import Conflict
-from fetcher.model import Import, State
+from fetcher.lifecycle import State
+from fetcher.model import Import
 
 LIST_SECONDS = 1.0
 AGAIN_SECONDS = 5.0

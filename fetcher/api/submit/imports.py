@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import AsyncIterator, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 import msgspec
@@ -19,14 +19,16 @@ from fetcher.api.auth.identity import require_role
 from fetcher.api.problems import base_url
 from fetcher.api.services import Services, services_of
 from fetcher.api.submit.body import convert, parse, read_body
-from fetcher.api.submit.views import import_view, limits_view
-from fetcher.config import ContainerFormat, DiskFormat, Settings
+from fetcher.api.submit.views import import_view, limits_view, walls_view
+from fetcher.config import Settings
 from fetcher.errors import Forbidden, InvalidRequest, WrongMediaType
 from fetcher.guards.stream.checksum import parse_digest
 from fetcher.guards.text import check_text
 from fetcher.index import FILTERS, IdempotencyKey
-from fetcher.model import RESERVED_PROPERTIES, Actor, Import, State, Submission, Visibility
+from fetcher.lifecycle import State
+from fetcher.model import RESERVED_PROPERTIES, Actor, Import, Submission, Visibility
 from fetcher.parsers.metalink import parse_metalink
+from fetcher.settings.guards.formats import ContainerFormat, DiskFormat
 
 Text = Annotated[str, Meta(max_length=255)]
 Amount = Annotated[int, Meta(ge=0, le=2**31 - 1)]
@@ -58,6 +60,7 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     checksum_signature_url: str | None = None
     ca_pem: Annotated[str, Meta(max_length=262_144)] | None = None
     disk: Annotated[str, Meta(min_length=1, max_length=1024)] | None = None
+    convert_to: Literal["as-received", "raw", "qcow2"] | None = None
     notify_url: str | None = None
     notify_secret: Secret | None = None
 
@@ -97,6 +100,7 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             checksum_signature_url=self.checksum_signature_url,
             ca_pem=self.ca_pem,
             disk=self.disk,
+            convert_to=self.convert_to,
             notify_url=self.notify_url,
             notify_secret=self.notify_secret,
         )
@@ -270,7 +274,8 @@ async def limits(request: Request) -> Response:
     """`GET /limits`: every limit in force, told by the guard that enforces it."""
     services = services_of(request)
     await services.identify(request)
-    return JSONResponse({"limits": limits_view(services.settings())})
+    walls = services.importer.context.sandbox.walls
+    return JSONResponse({"limits": {**limits_view(services.settings()), **walls_view(walls)}})
 
 
 async def options(request: Request) -> Response:

@@ -13,6 +13,7 @@ from fetcher.model import Submission
 from fetcher.transport import SourceRequest, SumsRequest, read_authorities
 
 HIDDEN = "REDACTED"
+AS_RECEIVED = "as-received"
 
 
 def secrets_of(submission: Submission, headers: dict[str, str] | None = None) -> Secrets:
@@ -51,10 +52,12 @@ def webhook_of(submission: Submission, settings: Settings) -> WebhookTarget | No
     return WebhookTarget() if settings.notify.url else None
 
 
-def fingerprint(secrets: Secrets, submission: Submission, settings: Settings) -> str:
+def fingerprint(secrets: Secrets, submission: Submission, settings: Settings, project: str) -> str:
     """Equal for imports that would send the same requests and judge the bytes alike.
 
-    Their digests may differ: each compares its own at the end.
+    Their digests may differ: each compares its own at the end. Another
+    project's are different, unless the operator has everybody share: who
+    joins a pull learns that it has been running.
     """
     checksum = submission.checksum
     extra = checksum.algorithm if checksum and checksum.algorithm not in settings.checksum.computed else None
@@ -70,9 +73,20 @@ def fingerprint(secrets: Secrets, submission: Submission, settings: Settings) ->
         submission.remote,
         submission.ca_pem,
         submission.disk,
+        target_of(submission, settings),
         extra,
+        settings.reuse.shares_within(project) or "",
     )
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
+
+
+def target_of(submission: Submission, settings: Settings) -> str:
+    """Return the format that an import is converted to, or `as-received`."""
+    if submission.container_format not in (None, "bare"):
+        return AS_RECEIVED
+    if submission.convert_to is not None:
+        return submission.convert_to
+    return AS_RECEIVED if submission.remote is not None else settings.convert.target
 
 
 def check_authorities(ca_pem: str | None) -> None:
@@ -97,7 +111,7 @@ def plain_request(secrets: Secrets, submission: Submission, settings: Settings) 
         return None
     container = submission.container_format or "bare"
     way = "unpacked" if container == "bare" and settings.unpack.enabled else container
-    return hashlib.sha256(f"{secrets.url}\n{way}".encode()).hexdigest()
+    return hashlib.sha256(f"{secrets.url}\n{way}\n{target_of(submission, settings)}".encode()).hexdigest()
 
 
 def sums_request(

@@ -3,14 +3,17 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
-from fetcher.model import Import
+from fetcher.lifecycle import Event
+from fetcher.model import Attempt, Import
 
 RATE_WINDOW_SECONDS = 5.0
 RATE_STEP_SECONDS = 0.25
+MOVED_BY_EVENTS = frozenset({"state", "verdict", "ended_at"})
 
 
 class Rate:
@@ -81,12 +84,33 @@ class RunningImport:
         self.progress = Progress(now, record.received_bytes)
         self._subscribers: set[asyncio.Event] = set()
         self._snapshot: Import | None = None
+        self._hidden_bytes: int | None = None
 
-    def change(self, **changes: Any) -> Import:
-        """Replace fields of the record and tell the followers."""
-        self.record = msgspec.structs.replace(self.record, **changes)
+    def change(self, **progress: Any) -> Import:
+        """Replace fields of the record and tell the followers.
+
+        Raises:
+            TypeError: The state is among them: that changes by an event (`move`) or an end (`take`).
+        """
+        if not MOVED_BY_EVENTS.isdisjoint(progress):
+            raise TypeError(f"{', '.join(MOVED_BY_EVENTS & progress.keys())} cannot be set")
+        self.record = msgspec.structs.replace(self.record, **progress)
         self.tell()
         return self.record
+
+    def move(self, event: Event, **changes: Any) -> Import:
+        """Let an event move the import on, and tell the followers.
+
+        Raises:
+            IllegalMove: Nothing of the kind can happen to it now.
+        """
+        return self.take(self.record.moved(event, datetime.now(UTC), **changes))
+
+    def take(self, record: Import) -> Import:
+        """Show a record that has been moved on, or ended, and was written."""
+        self.record = record
+        self.tell()
+        return record
 
     def receive(self, size: int) -> None:
         """Count bytes that came in."""
@@ -98,7 +122,7 @@ class RunningImport:
         if self._snapshot is None:
             self._snapshot = msgspec.structs.replace(
                 self.record,
-                received_bytes=self.progress.received_bytes,
+                received_bytes=self.shown_bytes(self.progress.received_bytes),
                 bytes_per_second=self.progress.bytes_per_second(),
             )
         return self._snapshot
@@ -108,6 +132,30 @@ class RunningImport:
         self._snapshot = None
         for follower in self._subscribers:
             follower.set()
+
+    def hide(self, received_bytes: int) -> None:
+        """Show nothing of what had come before now: it is of another project's doing."""
+        self._hidden_bytes = received_bytes
+
+    def shown_bytes(self, received_bytes: int) -> int:
+        """How many of the bytes so far this import is shown."""
+        return max(0, received_bytes - (self._hidden_bytes or 0))
+
+    def seen(self, attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
+        """The attempts that this import is shown: none that ended before it came, none that began earlier."""
+        if self._hidden_bytes is None:
+            return attempts
+        own = self.record.created_at
+        return tuple(
+            msgspec.structs.replace(
+                attempt,
+                started_at=max(attempt.started_at, own),
+                offset=0,
+                hops=tuple(msgspec.structs.replace(hop, at=max(hop.at, own)) for hop in attempt.hops),
+            )
+            for attempt in attempts
+            if attempt.ended_at is None or attempt.ended_at > own
+        )
 
     def follow(self) -> asyncio.Event:
         """An event that is set at every change, until `unfollow`."""

@@ -46,7 +46,7 @@ class ExpectedDigests:
         """
         checksum = submission.checksum
         if checksum is not None:
-            source = "submitter" if submission.remote is None else "remote"
+            source = submission.checksum_source
             check_digest(checksum, digests[checksum.algorithm], source=source)
             if checksum.algorithm in self._accepted:
                 return source

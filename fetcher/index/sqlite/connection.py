@@ -15,6 +15,7 @@ from sqlite_utils.db import Database
 
 from fetcher.crash import reach
 from fetcher.errors import ReadGivenUp, ServiceFailure, Shortage, StoreFailed
+from fetcher.index.private import make_private
 from fetcher.index.sqlite.soundness import RESTORE, check_file, find_damage, missing_parts
 from fetcher.index.sqlite.turn import Turn
 
@@ -159,6 +160,7 @@ class Connection:
             raise failure_of(error) from error
 
     def _connect(self) -> Database:
+        make_private(self._path)
         db = Database(sqlite3.connect(self._path, check_same_thread=False, isolation_level=None))
         db.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
         db.execute("PRAGMA foreign_keys = ON")

@@ -23,6 +23,7 @@ from fetcher.store.filesystem.disk import DISK, Disk
 from fetcher.store.filesystem.opening import opened
 from fetcher.store.filesystem.reservation import Reservation
 from fetcher.store.filesystem.staged import Staged, is_in_use, mark_of, reopen, translate
+from fetcher.store.modes import close_to_others
 from fetcher.store.obstacles import obstacles
 from fetcher.threads import start_threads
 
@@ -99,6 +100,7 @@ class Store:
         shards = [self.blobs / f"{number:02x}" for number in range(256)]
         for path in (self.folder, self.staging, self.blobs, *shards):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        close_to_others(self.folder)
         for path in (self.blobs, self.folder, self.folder.parent):
             self._disk.sync_folder(path)
 
@@ -142,6 +144,10 @@ class Store:
     async def read_back(self, staged: Staged, offset: int, length: int) -> bytes:
         """Read a part of a staged file; StoreFailed is raised where the disk has lost it."""
         return await self._run("read back", lambda: staged.read_at(offset, length))
+
+    async def settle(self, staged: Staged) -> None:
+        """Give a staged file its full length, for whoever reads it by its name; raises StoreFailed."""
+        await self._run("settle", staged.sync)
 
     async def park(self, staged: Staged) -> None:
         """Make a staged file durable and leave it to a later process; StoreFailed where the disk refuses."""

@@ -20,7 +20,7 @@ WHOLE = Submission(
 
 
 def of(submission: Submission) -> str:
-    return fingerprint(secrets_of(submission), shown(submission), load_settings())
+    return fingerprint(secrets_of(submission), shown(submission), load_settings(), "a")
 
 
 @pytest.mark.parametrize(
