@@ -174,6 +174,10 @@ CASES: dict[str, tuple[tuple[Facts, str], ...]] = {
         ),
     ),
     "forbidden": (
+        (
+            {"reason": re.compile("operator.s rule")},
+            "Stay within that rule, or ask the operator to change it.",
+        ),
         ({"reason": _ROLE}, "Ask an administrator to do it, or for the role."),
         ({"reason": re.compile("make an image public|another project$")}, "Ask an administrator to do it."),
         ({"reason": re.compile("read-only|reserved")}, "Leave it out of the request: the service sets it."),

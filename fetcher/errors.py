@@ -175,7 +175,6 @@ class BadRedirect(Rejection):
     advice = "Submit the address that the redirects should end at."
     hop: int
     reason: str
-    location: str | None = None
 
 
 @dataclass(eq=False, kw_only=True)

@@ -83,10 +83,11 @@ class RedirectChain:
             expects_digest = self.request.expects_digest
             check_redirect(target.text, self._chain, self.settings, expects_digest=expects_digest)
         except InvalidUrl as error:
-            raise BadRedirect(hop=hop, reason=error.reason, location=redact_url(raw)) from error
-        except BadRedirect as failure:
-            failure.location = redact_url(raw)
-            raise
+            refused = BadRedirect(hop=hop, reason=error.reason)
+            refused.add_note(
+                f"Location: {redact_url(raw)}"
+            )  # For the log: no submitter is told what stood there.
+            raise refused from error
         except TooManyRedirects as failure:
             failure.circle, failure.cookie = True, self._wants_cookie or None
             raise
