@@ -59,7 +59,7 @@ async def test_every_control_is_reached_by_tab(browser: Browser, tmp_path: Path)
                 seen.append(name)
                 style = browser.run("return getComputedStyle(arguments[0]).outlineStyle", element)
                 assert style != "none", f"nobody sees that {name} has the focus"
-            places = ["Submit", "Imports", "Images", "Limits", "Desk"]
+            places = ["Submit", "Imports", "Images", "Limits", "Dashboard"]
             fields = ["q", "status", "disk_format", "visibility", "Search"]
             assert seen == ["Skip to content", "Glance Fetcher", *places, "◐", *fields]
 
@@ -85,7 +85,7 @@ async def test_progress_moves_without_loading_again(browser: Browser, tmp_path: 
 
             browser.until(has_moved)
             browser.until(lambda: "iB/s" in browser.text(".figures"))
-            assert "The bytes are: QCOW2" in browser.text(".timeline")  # Known from the first kilobytes.
+            assert "Detected format: QCOW2" in browser.text(".timeline")  # Known from the first kilobytes.
             browser.until(lambda: "succeeded" in browser.text("#story"))
             assert browser.run("return window.marked") == 1
             assert (
@@ -206,7 +206,7 @@ async def test_hostile_text_never_runs(browser: Browser, tmp_path: Path) -> None
 
         def visit() -> None:
             for path in (
-                *("/", f"/?from={record['id']}", "/page/imports", "/page/images", "/page/desk"),
+                *("/", f"/?from={record['id']}", "/page/imports", "/page/images", "/page/dashboard"),
                 *(f"/page/imports/{record['id']}", f"/page/images/{record['image_id']}"),
                 f"/page/images?q={'%22%3E%3Cimg%20src=x%20onerror=window.owned=1%3E'}",
             ):
@@ -240,7 +240,7 @@ async def every_page(service: Running, origin: Origin) -> dict[str, str]:
         "images": "/page/images",
         "image": f"/page/images/{good['image_id']}",
         "limits": "/page/limits",
-        "desk": "/page/desk",
+        "dashboard": "/page/dashboard",
         "codes": "/page/codes",
         "sign-in": "/page/sign-in",
         "problem": "/page/images/nope",

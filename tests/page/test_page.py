@@ -14,7 +14,7 @@ from tests.lab.origin import Origin
 from tests.service import Running
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml"}
-PAGES = ["/", "/page/imports", "/page/images", "/page/limits", "/page/codes", "/page/desk", "/page/sign-in"]
+PAGES = ["/", "/page/imports", "/page/images", "/page/limits", "/page/codes", "/page/dashboard", "/page/sign-in"]
 NASTY = "\"'><img src=x onerror=alert(1)><script>alert(1)</script>{{ 7*7 }}"
 
 
@@ -76,7 +76,7 @@ async def test_static_files_are_kept_for_ever_under_their_digest(tmp_path: Path)
         text = await seen(service, "/")
         links = set(re.findall(r'"(/page/static/[^"]+)"', text))
         assert {link.partition("?")[0].rpartition("/")[2] for link in links} == {
-            *("icon.svg", "theme.js", "page.css", "htmx.js", "sse.js", "page.js"),
+            *("icon.svg", "theme.js", "page.css", "htmx.js", "sse.js", "page.js", "alive.js"),
         }
         for link in links:
             async with service.client.get(link) as answer:
@@ -284,7 +284,7 @@ async def test_nothing_hostile_is_believed(tmp_path: Path) -> None:
             properties={NASTY: NASTY},
         )
         paths = [
-            *("/", "/page/imports", "/page/images", "/page/desk", f"/?from={ended['id']}"),
+            *("/", "/page/imports", "/page/images", "/page/dashboard", f"/?from={ended['id']}"),
             *(f"/page/imports/{ended['id']}", f"/page/images/{ended['image_id']}"),
             "/page/images?q=%22%3E%3Cimg%20src=x%3E",
             "/page/imports?state=%22%3E%3Cimg%20src=x%3E",
@@ -320,7 +320,7 @@ async def test_the_desk_tells_what_happened(tmp_path: Path) -> None:
         await service.run(url=origin.url("/d"), disk_format=None)
         await service.run(url=origin.url("/p"), disk_format=None)
         await service.run(url=gone)
-        text = await seen(service, "/page/desk")
+        text = await seen(service, "/page/dashboard")
         for words in ("format-unknown", "connect-failed", origin.url("").rstrip("/"), "default", "256 KiB"):
             assert words in text, words
         assert "source-unreachable" not in text
@@ -373,7 +373,7 @@ async def test_where_tokens_are_used_strangers_sign_in_first(tmp_path: Path) -> 
         Origin({"/d": behaviours.serve(qcow2())}) as origin,
         Running(tmp_path, origin, auth=AUTH) as service,
     ):
-        for path in ("/", "/page/images", "/page/desk", "/page/imports/x", "/page/images/x/file"):
+        for path in ("/", "/page/images", "/page/dashboard", "/page/imports/x", "/page/images/x/file"):
             async with service.client.get(path, headers=BROWSER, allow_redirects=False) as answer:
                 assert answer.status == 303
                 assert answer.headers["Location"].startswith("/page/sign-in?after=")
@@ -381,8 +381,8 @@ async def test_where_tokens_are_used_strangers_sign_in_first(tmp_path: Path) -> 
         async with service.client.get("/", headers=BROWSER, cookies=cookies) as answer:
             text = await answer.text()
             assert "members" in text
-            assert "/page/desk" not in text
-        for path, status in (("/page/desk", 403), ("/imports", 401), ("/v2/images", 401), ("/metrics", 401)):
+            assert "/page/dashboard" not in text
+        for path, status in (("/page/dashboard", 403), ("/imports", 401), ("/v2/images", 401), ("/metrics", 401)):
             async with service.client.get(path, headers=BROWSER, cookies=cookies) as answer:
                 assert answer.status == status, path
         proof = re.search(r'name="proof" value="(\w+)"', text)

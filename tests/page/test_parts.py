@@ -165,16 +165,16 @@ def test_the_story_of_a_hard_way() -> None:
     )
     assert words_of(one) == [
         "Submitted by u",
-        "Started after 5 s in line",
+        "Started after 5 s in the queue",
         "Attempt 1",
         "Redirected (302)",
-        "Answered with 200",
-        "It broke off. (5 B in 2 s; trying again in 1 s)",
-        "Attempt 2, from byte 5 on",
+        "Response 200",
+        "It broke off. (5 B in 2 s; retrying in 1 s)",
+        "Attempt 2, resumed at byte 5",
         "Received 5 B in 0 s",
-        "The bytes are: raw",
-        "The sha256 is the one that was promised",
-        "Stored, and visible as an image",
+        "Detected format: raw",
+        "Checksum verified (sha256)",
+        "Stored as an image",
     ]
     for is_operator in (False, True):
         facts = str([step.facts for step in tell(one, is_operator=is_operator)])
@@ -197,16 +197,16 @@ def test_the_story_of_a_bad_end() -> None:
     words = words_of(one)
     assert words.count(verdict.title) == 1
     assert "Stopped after 0 B in 0 s" in words
-    assert "The sha256 is not the one that was promised" in words
+    assert "Checksum does not match (sha256)" in words
 
 
 @pytest.mark.parametrize(
     ("changes", "last"),
     [
-        ({"state": State.QUEUED, "started_at": None}, "Waiting"),
-        ({"phase": Phase.PULLING}, "Receiving bytes"),
-        ({"phase": Phase.VERIFYING, "digests": {"md5": "a"}}, "Checking the digests"),
-        ({"attempts": (Attempt(number=1, started_at=NOON, hops=(Hop(url="u", at=NOON),)),)}, "Waiting"),
+        ({"state": State.QUEUED, "started_at": None}, "Queued"),
+        ({"phase": Phase.PULLING}, "Receiving data"),
+        ({"phase": Phase.VERIFYING, "digests": {"md5": "a"}}, "Verifying checksums"),
+        ({"attempts": (Attempt(number=1, started_at=NOON, hops=(Hop(url="u", at=NOON),)),)}, "Queued"),
     ],
 )
 def test_the_story_so_far(changes: dict[str, Any], last: str) -> None:

@@ -1,4 +1,4 @@
-"""The operator's desk: what the service does, why, and at what cost."""
+"""The dashboard: what the service does, why, and at what cost."""
 
 import os
 from collections import Counter
@@ -12,7 +12,7 @@ from starlette.responses import Response
 from fetcher.api.page import chart
 from fetcher.api.page.render import page
 from fetcher.api.page.session import Visitor
-from fetcher.api.page.shown import shown
+from fetcher.api.page.shown import see_other, shown
 from fetcher.api.services import Services, services_of
 from fetcher.api.submit.watch import Watch
 from fetcher.errors import Forbidden
@@ -52,10 +52,10 @@ class CodeRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @shown
-async def desk(request: Request, visitor: Visitor) -> Response:
-    """`GET /page/desk`: queue, disk, use, refusals, origins."""
+async def dashboard(request: Request, visitor: Visitor) -> Response:
+    """`GET /page/dashboard`: queue, disk, use, refusals, origins."""
     if not visitor.actor.is_admin:
-        raise Forbidden(reason="the desk is for operators")
+        raise Forbidden(reason="the dashboard is for admins")
     services = services_of(request)
     figures = services.index.figures
     now = datetime.now(UTC)
@@ -63,7 +63,7 @@ async def desk(request: Request, visitor: Visitor) -> Response:
     watch: Watch = request.app.state.watch
     settings = services.settings()
     return page(
-        "desk.html",
+        "dashboard.html",
         visitor,
         counts=services.importer.counts(),
         states=await services.index.imports.counts(),
@@ -79,6 +79,12 @@ async def desk(request: Request, visitor: Visitor) -> Response:
         chart=chart.draw(watch.history()),
         folder=services.store.folder,
     )
+
+
+@shown
+async def moved(_request: Request, _visitor: Visitor) -> Response:
+    """`GET /page/desk`: where the dashboard was; bookmarks lead on."""
+    return see_other("/page/dashboard")
 
 
 def disk_of(services: Services) -> Disk:

@@ -21,18 +21,18 @@ GUARDS = {
     "url": "URLs",
     "address": "Addresses",
     "redirects": "Redirects",
-    "response": "SourceOpener",
+    "response": "Responses",
     "size": "Size",
     "pace": "Time",
     "format": "Formats",
     "checksum": "Checksums",
-    "notify": "Telling others",
+    "notify": "Webhooks",
 }
 
 
 @shown
 async def limits(request: Request, visitor: Visitor) -> Response:
-    """`GET /page/limits`: every limit in force, told by the guard that enforces it."""
+    """`GET /page/limits`: every limit, reported by the code that enforces it."""
     found = published(services_of(request).settings())
     sections = [
         (

@@ -2,8 +2,7 @@
 
 from starlette.routing import Route
 
-from fetcher.api.page import dashboard as desk
-from fetcher.api.page import images, imports, plain, signing, static, submitting
+from fetcher.api.page import dashboard, images, imports, plain, signing, static, submitting
 
 routes = [
     Route("/page/static/{name}", static.static_file, methods=["GET"]),
@@ -21,7 +20,8 @@ routes = [
     Route("/page/limits", plain.limits, methods=["GET"]),
     Route("/page/codes", plain.codes, methods=["GET"]),
     Route("/page/api", plain.api, methods=["GET"]),
-    Route("/page/desk", desk.desk, methods=["GET"]),
+    Route("/page/dashboard", dashboard.dashboard, methods=["GET"]),
+    Route("/page/desk", dashboard.moved, methods=["GET"]),
     Route("/page/sign-in", signing.form, methods=["GET"]),
     Route("/page/sign-in", signing.sign_in, methods=["POST"]),
     Route("/page/sign-out", signing.sign_out, methods=["POST"]),
