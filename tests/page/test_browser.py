@@ -176,10 +176,10 @@ async def test_a_hopeless_url_is_told_while_it_is_typed(browser: Browser, tmp_pa
         def story() -> None:
             browser.open("/")
             browser.press("ftp://example.org/x")
-            browser.until(lambda: "its scheme is none of" in browser.text("#url-said"))
+            browser.until(lambda: "cannot be fetched" in browser.text("#url-said"))
             browser.find("#url").clear()
             browser.find("#url").send_keys("https://example.org/x")
-            browser.until(lambda: "Will be fetched from" in browser.text("#url-said"))
+            browser.until(lambda: "will be downloaded from" in browser.text("#url-said"))
 
         await look(story)
         assert browser.complaints() == []
@@ -303,3 +303,18 @@ async def test_pictures_for_the_documentation(browser: Browser, tmp_path: Path) 
 
         await look(visit)
     assert len(list(PICTURES.iterdir())) == 2 * len(pages)
+
+
+async def test_a_lost_server_is_told(browser: Browser, tmp_path: Path) -> None:
+    """A few seconds after it has gone a banner says so, and the numbers on the page are greyed."""
+    slow = behaviours.serve(qcow2(clusters=60), bytes_per_second=100_000)
+    async with Origin({"/d": slow}) as origin:
+        async with Running(tmp_path, origin) as service:
+            browser.base = service.base
+            created = await service.submit(url=origin.url("/d"), disk_format="qcow2")
+            await look(browser.open, f"/page/imports/{created['id']}")
+            await look(browser.until, lambda: "running" in browser.text("#story"))
+            assert await look(browser.text, "#lost") == ""
+        await look(browser.until, lambda: browser.text("#lost") == "Connection lost, trying again.")
+        opacity = "return Number(getComputedStyle(document.querySelector('[sse-connect]')).opacity)"
+        assert await look(browser.run, opacity) < 1

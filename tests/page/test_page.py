@@ -126,13 +126,13 @@ async def test_a_form_becomes_an_image(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"url": "ftp://x/y"}, "its scheme is none of"),
-        ({"url": ""}, "does not begin with a scheme"),
-        ({"url": "https://h/x", "min_disk": "two"}, "min_disk is a whole number"),
-        ({"url": "https://h/x", "properties": "nope"}, "NAME=VALUE"),
+        ({"url": "ftp://x/y"}, "cannot be fetched"),
+        ({"url": ""}, "Enter the URL of an image"),
+        ({"url": "https://h/x", "min_disk": "two"}, "Minimum disk must be a whole number, such as 20 GiB."),
+        ({"url": "https://h/x", "properties": "nope"}, "write it as os_distro=debian"),
         ({"url": "https://h/x", "properties": "id=1"}, "is reserved"),
-        ({"url": "https://h/x", "checksum": "crc32:1"}, "checksum is written"),
-        ({"url": "https://h/x", "disk_format": NASTY}, "disk_format"),
+        ({"url": "https://h/x", "checksum": "crc32:1"}, "Checksum is written"),
+        ({"url": "https://h/x", "disk_format": NASTY}, "Disk format must be one of"),
     ],
 )
 async def test_a_wrong_form_is_shown_again_with_what_is_wrong(
@@ -186,7 +186,7 @@ async def test_typing_is_answered_by_the_guard_itself(tmp_path: Path) -> None:
     async with Running(tmp_path) as service:
         assert 'class="bad"' in (await sent(service, "/page/check", url="gopher://x"))[1]
         good = await sent(service, "/page/check", url="https://example.org/x")
-        assert "Will be fetched from https://example.org:443" in good[1]
+        assert "will be downloaded from https://example.org:443" in good[1]
         assert (await sent(service, "/page/check", url=" "))[1].strip() == ""
 
 
@@ -199,8 +199,9 @@ async def test_a_refusal_is_explained_and_can_be_submitted_again(tmp_path: Path)
         assert "use a link that downloads the image itself" in text
         again = await seen(service, f"/?from={ended['id']}")
         assert 'value="n"' in again
-        assert "sig=REDACTED" in again
-        assert "put them back" in again
+        assert "sig=REDACTED</span>" in again  # Told, and never sent.
+        assert re.search(r'id="url"[^>]*value=""', again)
+        assert "Enter them again" in again
         assert "hush" not in text + again
         assert "<h1>" in await seen(service, "/?from=nope")
 

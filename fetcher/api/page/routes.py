@@ -2,11 +2,12 @@
 
 from starlette.routing import Route
 
-from fetcher.api.page import dashboard, images, imports, plain, signing, static, submitting
+from fetcher.api.page import dashboard, images, imports, plain, probe, signing, static, submitting
 
 routes = [
     Route("/page/static/{name}", static.static_file, methods=["GET"]),
     Route("/page/check", submitting.check, methods=["POST"]),
+    Route("/page/probe", probe.probe, methods=["POST"]),
     Route("/page/submit", submitting.submit, methods=["POST"]),
     Route("/page/imports", imports.listing, methods=["GET"]),
     Route("/page/imports/events", imports.listing_events, methods=["GET"]),
