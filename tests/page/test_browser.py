@@ -52,7 +52,7 @@ async def test_every_control_is_reached_by_tab(browser: Browser, tmp_path: Path)
         def story() -> None:
             browser.open("/page/images")
             seen = []
-            for _ in range(13):
+            for _ in range(14):
                 browser.press(Keys.TAB)
                 element = browser.driver.switch_to.active_element
                 name = element.get_attribute("id") or element.text
@@ -60,7 +60,7 @@ async def test_every_control_is_reached_by_tab(browser: Browser, tmp_path: Path)
                 style = browser.run("return getComputedStyle(arguments[0]).outlineStyle", element)
                 assert style != "none", f"nobody sees that {name} has the focus"
             places = ["Submit", "Imports", "Images", "Limits", "Dashboard"]
-            fields = ["q", "status", "disk_format", "visibility", "Search"]
+            fields = ["Upload a file", "q", "status", "disk_format", "visibility", "Search"]
             assert seen == ["Skip to content", "Glance Fetcher", *places, "◐", *fields]
 
         await look(story)
@@ -238,6 +238,7 @@ async def every_page(service: Running, origin: Origin) -> dict[str, str]:
         "refused": f"/page/imports/{bad['id']}",
         "succeeded": f"/page/imports/{good['id']}",
         "images": "/page/images",
+        "upload": "/page/upload",
         "image": f"/page/images/{good['image_id']}",
         "limits": "/page/limits",
         "dashboard": "/page/dashboard",

@@ -59,6 +59,7 @@ async def _home(  # noqa: PLR0913 - all that the page shows
         failure=None if failure is None else {"words": str(failure.public()), "advice": advice_of(failure)},
         in_force=in_force(settings),
         settings=settings,
+        can_choose=False,
         can_probe=probe_of(request) is not None,
         records=[services.importer.snapshot(record) for record in records],
     )

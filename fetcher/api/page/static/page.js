@@ -91,9 +91,20 @@
     if (isPressed && (kind === "rows" || kind === "progress")) event.preventDefault();
   });
 
+  // What somebody has chosen in live rows stays chosen when the rows come anew.
+  var chosen = new Set();
+  function remember(box) { if (box.checked) chosen.add(box.value); else chosen.delete(box.value); }
+  document.addEventListener("change", function (event) {
+    if (event.target.name === "import") remember(event.target);
+  });
+  function choose(part) {
+    part.querySelectorAll("input[name=import]").forEach(function (box) { box.checked = chosen.has(box.value); });
+  }
+
   var last = "";
   document.addEventListener("htmx:afterSwap", function (event) {
     reveal(event.target);
+    choose(event.target);
     var said = event.target.querySelector("[data-say]");
     if (said && said.textContent !== last) {
       last = said.textContent;
@@ -114,7 +125,7 @@
   document.addEventListener("click", function (event) {
     var all = event.target.closest("[data-all]");
     if (!all) return;
-    document.querySelectorAll("input[name=" + all.dataset.all + "]").forEach(function (box) { box.checked = all.checked; });
+    document.querySelectorAll("input[name=" + all.dataset.all + "]").forEach(function (box) { box.checked = all.checked; remember(box); });
   });
 
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", begin); else begin();
