@@ -257,7 +257,7 @@ def shelf() -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize(("width", "is_dark"), [(1280, False), (390, True)])
+@pytest.mark.parametrize(("width", "is_dark"), [(1440, False), (768, True), (360, False), (320, True)])
 async def test_no_page_keeps_anybody_out(
     browser: Browser, axe: str, tmp_path: Path, width: int, is_dark: bool
 ) -> None:
@@ -295,7 +295,7 @@ async def test_pictures_for_the_documentation(browser: Browser, tmp_path: Path) 
 
         def visit() -> None:
             for name, path in pages.items():
-                for width, is_dark in ((1180, False), (390, True)):
+                for width, is_dark in ((1180, False), (360, True)):
                     browser.look_like(width=width, is_dark=is_dark)
                     browser.open(path)
                     browser.run(SHOWN_FOLDER, str(tmp_path))
@@ -319,3 +319,46 @@ async def test_a_lost_server_is_told(browser: Browser, tmp_path: Path) -> None:
         await look(browser.until, lambda: browser.text("#lost") == "Connection lost, trying again.")
         opacity = "return Number(getComputedStyle(document.querySelector('[sse-connect]')).opacity)"
         assert await look(browser.run, opacity) < 1
+
+
+async def test_a_file_is_uploaded_with_progress_and_can_be_cancelled(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """The bar moves; Cancel leaves nothing on the server; a whole file leads to its image."""
+    large, small = tmp_path / "large.img", tmp_path / "small.qcow2"
+    with large.open("wb") as file:
+        file.write(qcow2())
+        file.truncate(400_000_000)
+    small.write_bytes(qcow2(clusters=2))
+    async with Running(tmp_path) as service:
+        browser.base = service.base
+
+        def cancelled() -> None:
+            browser.open("/page/upload")
+            browser.run(
+                """const send = XMLHttpRequest.prototype.send;
+                XMLHttpRequest.prototype.send = function (body) {
+                    this.upload.addEventListener("progress", () => {
+                        window.moved = document.getElementById("upload-bar").value;
+                        document.getElementById("upload-cancel").click();
+                    }, { once: true });
+                    return send.call(this, body);
+                };"""
+            )
+            browser.find("#file").send_keys(str(large))
+            browser.find("#upload-start").click()
+            browser.until(lambda: "cancelled" in browser.text("#upload-wrong"))
+            assert browser.run("return window.moved") > 0
+
+        def whole() -> None:
+            browser.open("/page/upload")
+            browser.find("#file").send_keys(str(small))
+            browser.find("#upload-start").click()
+            browser.until(lambda: "small.qcow2" in browser.text("h1"))
+
+        await look(cancelled)
+        async with asyncio.timeout(60):
+            while (await service.get("/v2/images"))["images"] or service.traces():
+                await asyncio.sleep(0.02)
+        await look(whole)
+        assert len((await service.get("/v2/images"))["images"]) == 1

@@ -95,6 +95,21 @@ def test_curves_stay_in_their_frame(rates: list[tuple[float, float]]) -> None:
         assert 0 <= y <= chart.HEIGHT
 
 
+@given(rate=st.floats(0, 1e15))
+def test_the_scale_of_a_curve_holds_its_peak(rate: float) -> None:
+    """A round number of a binary unit, not below the peak, and not so far above that the curve is flat."""
+    top = chart.round_up(rate)
+    assert rate <= top <= max(1.0, rate * 2.6)
+
+
+def test_a_curve_has_axes() -> None:
+    """Rates from the top down to zero, and times from the left."""
+    drawn = chart.draw([(10.0, 0.0), (40.0, 700_000.0), (70.0, 1_500_000.0)])
+    assert drawn is not None
+    assert drawn.scale == ("2 MiB/s", "1 MiB/s", "0")
+    assert drawn.times == ("0 s", "30 s", "1 min")
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [(1, "just now"), (30, "30 s ago"), (150, "2 min ago"), (7300, "2 h ago"), (86_400 * 3, "3 days ago")],
@@ -225,4 +240,5 @@ def test_bars_of_a_day_by_code() -> None:
     assert [(row.code, row.count) for row in rows] == [("ok", 6), ("truncated", 1)]
     heights = [height for _x, _y, height, _words in rows[0].bars]
     assert heights == [0.0] * 22 + [11.0, 22.0]
+    assert rows[1].bars[-1][2] == 5.5  # On the scale of all rows.
     assert rows[0].bars[-1][3] == "4 at 12:00 UTC"

@@ -62,6 +62,7 @@ async def dashboard(request: Request, visitor: Visitor) -> Response:
     since = now - timedelta(hours=DAY_HOURS - 1)
     watch: Watch = request.app.state.watch
     settings = services.settings()
+    endings = await figures.endings(_hour(since), by_hour=True)
     return page(
         "dashboard.html",
         visitor,
@@ -72,7 +73,8 @@ async def dashboard(request: Request, visitor: Visitor) -> Response:
         totals=await figures.totals(),
         usage=[(row, *settings.quota.of(row.project_id)) for row in await figures.usage()],
         scrub_days=settings.upkeep.scrub_days,
-        codes=code_rows(await figures.endings(_hour(since), by_hour=True), now),
+        codes=code_rows(endings, now),
+        most=max((ending.count for ending in endings), default=0),
         origins=await figures.origins(limit=10),
         running=sorted(services.importer.running(), key=lambda record: record.bytes_per_second or 0.0)[:10],
         rate=sum(record.bytes_per_second or 0.0 for record in services.importer.running()),
@@ -111,14 +113,14 @@ def code_rows(endings: Sequence[Ending], now: datetime) -> list[CodeRow]:
     for ending in endings:
         totals[ending.code] += ending.count
         at[ending.code, ending.at] = ending.count
+    most = max(at.values(), default=0) or 1  # One scale for all, so that rows can be compared.
     return [
-        CodeRow(code=code, count=count, bars=_bars([(hour, at.get((code, hour), 0)) for hour in hours]))
+        CodeRow(code=code, count=count, bars=_bars([(hour, at.get((code, hour), 0)) for hour in hours], most))
         for code, count in totals.most_common(SHOWN_CODES)
     ]
 
 
-def _bars(counts: Sequence[tuple[str, int]]) -> tuple[tuple[int, float, float, str], ...]:
-    most = max((count for _, count in counts), default=0) or 1
+def _bars(counts: Sequence[tuple[str, int]], most: int) -> tuple[tuple[int, float, float, str], ...]:
     bars = []
     for number, (hour, count) in enumerate(counts):
         height = round(count / most * 22, 1) if count else 0.0
