@@ -1,4 +1,4 @@
-"""Changes on the page: images renamed, described, shared, protected, deleted, several at once; files uploaded."""
+"""Changes on the page: images edited and deleted, several at once; files uploaded."""
 
 import re
 from pathlib import Path
@@ -77,7 +77,9 @@ async def test_several_images_at_once(tmp_path: Path) -> None:
         status, text = await chosen(service, bulk, "image", ids, action="delete", sure="yes")
         assert status == 409
         assert "2 images were changed" in text
-        assert [image["id"] for image in (await service.get("/v2/images?visibility=community"))["images"]] == ids[:1]
+        assert [
+            image["id"] for image in (await service.get("/v2/images?visibility=community"))["images"]
+        ] == ids[:1]
         assert (await chosen(service, bulk, "image", ids[:1], action="unprotect"))[0] == 303
         assert (await chosen(service, bulk, "image", ids[:1], action="delete", sure="yes"))[0] == 303
         assert service.traces() == []

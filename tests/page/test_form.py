@@ -84,8 +84,11 @@ async def test_all_mistakes_stand_beside_their_fields(tmp_path: Path) -> None:
 
 
 async def test_headers_sizes_and_names_arrive(tmp_path: Path) -> None:
-    """A header goes to the source and is shown nowhere; units are understood; the file's name is the image's."""
-    async with Origin({"/d.qcow2": behaviours.serve(qcow2())}) as origin, Running(tmp_path, origin) as service:
+    """Headers go to the source alone; units are understood; the image is called like the file."""
+    async with (
+        Origin({"/d.qcow2": behaviours.serve(qcow2())}) as origin,
+        Running(tmp_path, origin) as service,
+    ):
         status, _, target = await sent(
             service,
             "/page/submit",

@@ -14,7 +14,15 @@ from tests.lab.origin import Origin
 from tests.service import Running
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml"}
-PAGES = ["/", "/page/imports", "/page/images", "/page/limits", "/page/codes", "/page/dashboard", "/page/sign-in"]
+PAGES = [
+    "/",
+    "/page/imports",
+    "/page/images",
+    "/page/limits",
+    "/page/codes",
+    "/page/dashboard",
+    "/page/sign-in",
+]
 NASTY = "\"'><img src=x onerror=alert(1)><script>alert(1)</script>{{ 7*7 }}"
 
 
@@ -385,7 +393,12 @@ async def test_where_tokens_are_used_strangers_sign_in_first(tmp_path: Path) -> 
             text = await answer.text()
             assert "members" in text
             assert "/page/dashboard" not in text
-        for path, status in (("/page/dashboard", 403), ("/imports", 401), ("/v2/images", 401), ("/metrics", 401)):
+        for path, status in (
+            ("/page/dashboard", 403),
+            ("/imports", 401),
+            ("/v2/images", 401),
+            ("/metrics", 401),
+        ):
             async with service.client.get(path, headers=BROWSER, cookies=cookies) as answer:
                 assert answer.status == status, path
         proof = re.search(r'name="proof" value="(\w+)"', text)

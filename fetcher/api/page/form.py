@@ -1,6 +1,6 @@
 """The form of a submission: from what somebody typed to what the API takes, with every mistake at once."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -139,7 +139,7 @@ class Draft:
         if len(self.document.get("name", "")) > MAX_TEXT:
             self._found["name"] = f"Name must be at most {MAX_TEXT} characters long."
         formats = self._settings.format
-        choices = {
+        choices: dict[str, Sequence[str]] = {
             "disk_format": formats.disk_formats,
             "container_format": formats.container_formats,
             "visibility": ("private", "shared", "community", "public"),

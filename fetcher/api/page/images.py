@@ -1,5 +1,6 @@
 """Pages on images: the list with its search, and all that is known of one."""
 
+from collections.abc import Sequence
 from http import HTTPStatus
 
 from starlette.requests import Request
@@ -7,8 +8,8 @@ from starlette.responses import Response
 
 from fetcher.api.auth.identity import require_role
 from fetcher.api.image_v2.download import download as v2_download
-from fetcher.api.page.boot import boot_lines, file_name
 from fetcher.api.image_v2.info import may_send
+from fetcher.api.page.boot import boot_lines, file_name
 from fetcher.api.page.lists import read_list
 from fetcher.api.page.render import page
 from fetcher.api.page.session import Visitor, read_form, with_token
@@ -27,7 +28,7 @@ async def listing(request: Request, visitor: Visitor) -> Response:
     """`GET /page/images`: with search, filters, orders and pages."""
     services = services_of(request)
     settings = services.settings()
-    filters = {
+    filters: dict[str, Sequence[str]] = {
         "status": [status.value for status in Status],
         "disk_format": settings.format.disk_formats,
         "visibility": VISIBILITIES,

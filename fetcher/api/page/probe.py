@@ -43,7 +43,9 @@ def _asking(request: Request, document: dict[str, Any]) -> Request:
     """Make the request that a program would send."""
     body = json.dumps(document).encode()
     scope = with_token(request).scope
-    kept = [(name, value) for name, value in scope["headers"] if name not in {b"content-type", b"content-length"}]
+    kept = [
+        (name, value) for name, value in scope["headers"] if name not in {b"content-type", b"content-length"}
+    ]
     headers = [*kept, (b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
 
     async def receive() -> Message:

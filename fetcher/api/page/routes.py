@@ -15,7 +15,6 @@ from fetcher.api.page import (
     uploading,
 )
 
-
 routes = [
     Route("/page/static/{name}", static.static_file, methods=["GET"]),
     Route("/page/check", submitting.check, methods=["POST"]),

@@ -13,8 +13,8 @@ MAX_CHANGES = 2
 MAX_DIGITS = 16
 
 _NAME = re.compile(r"[A-Za-z0-9_.\[\]-]{1,40}")
-# Fragments of names under which services put permissions and identities: signed links of Amazon, Google, Azure,
-# CloudFront and Artifactory, OAuth, sessions, logins.
+# Fragments of names under which services put permissions and identities: signed links of Amazon, Google,
+# Azure, CloudFront and Artifactory, OAuth, sessions, logins.
 _SECRET_NAMES = re.compile(
     r"token|secret|sig|hmac|mac|hash|digest|pass|pwd|pw|auth|key|cred|sess|sid|jwt|saml|bearer|otp|pin|code|"
     r"ticket|policy|cookie|nonce|salt|seed|private|user|login|mail|account|access|grant|invite|licen|hush|"

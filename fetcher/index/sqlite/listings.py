@@ -59,7 +59,7 @@ class ImportPage(Value, frozen=True, kw_only=True):
 
 
 def list_images(db: Database, actor: Actor, query: ListQuery) -> ListPage:
-    """Return a page of the images that somebody may open; hidden ones and others' community images are left out."""
+    """Return a page of the images to offer: no hidden ones, no community images of others."""
     where, arguments = scope.readable_images(actor)
     arguments = {**arguments, "own": actor.project_id}
     where += " AND images.is_hidden = 0"
@@ -113,7 +113,9 @@ def _patterns(text: str) -> dict[str, object]:
 
 def _order(expression: str, table: str, query: ListQuery) -> str:
     way = "DESC" if query.is_descending else "ASC"
-    return f"ORDER BY {expression} {way}, {table}created_at {way}, {table}id {way} LIMIT :limit OFFSET :offset"
+    return (
+        f"ORDER BY {expression} {way}, {table}created_at {way}, {table}id {way} LIMIT :limit OFFSET :offset"
+    )
 
 
 def _window(query: ListQuery) -> dict[str, object]:

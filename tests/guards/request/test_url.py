@@ -400,7 +400,14 @@ def test_u18_harmless_values_of_a_query_are_shown(query: str) -> None:
 @pytest.mark.parametrize(
     "field",
     [
-        *("token=1", "access_token=abc", "sig=abc", "X-Amz-Credential=me", "X-Amz-Date=20251130", "apikey=abc"),
+        *(
+            "token=1",
+            "access_token=abc",
+            "sig=abc",
+            "X-Amz-Credential=me",
+            "X-Amz-Date=20251130",
+            "apikey=abc",
+        ),
         *("Policy=abc", "Key-Pair-Id=abc", "password=hunter2", "sv=2020-01-01", "code=1234", "user=me"),
         *("x=Kx7QpSz9", "file=Kx7QpSz9ab", "id=3f2a9c1b7d", "ref=deadbeefdeadbeefdead", "v=a%40b.example"),
         *("id=%4b%78%37Qp%53z9", "file=ZmlsZSBvZiBzZWNyZXRz", "opaque=7f3a-9b1c-2d4e", "data=abc%0ax"),
