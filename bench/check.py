@@ -22,10 +22,8 @@ from sqlite_utils.db import Database
 from bench.case_api import image_id, seed
 from bench.lab import MIB, toml
 from fetcher.config import Settings, load_settings
-from fetcher.guards import format_guard
+from fetcher.guards import Chain, GuardContext, Purpose
 from fetcher.guards.base import Guard
-from fetcher.guards.stream.pace import RateFloor
-from fetcher.guards.stream.size import ByteCap
 from fetcher.index.sqlite import listing
 from fetcher.logs import set_up_logs
 from fetcher.model import Actor, Submission
@@ -106,8 +104,8 @@ async def _calls_of_pull(size: int) -> float:
 def guards_of_pull(settings: Settings, clock: PeerClock) -> list[Guard]:
     """The guards that look at the bytes of a pull."""
     submission = Submission(url="http://example.org/", disk_format="raw", max_bytes=settings.size.max_bytes)
-    size = ByteCap(max_bytes=submission.max_bytes)
-    return [size, format_guard(settings, submission), RateFloor(settings, clock)]
+    context = GuardContext(purpose=Purpose.PULL, settings=settings, submission=submission)
+    return Chain(context).of_attempt(clock)
 
 
 async def _of_requests() -> list[Count]:

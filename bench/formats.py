@@ -3,6 +3,7 @@
 Usage, from the project's root:
     python bench/formats.py table      who accepts and refuses what, wrongly or rightly (a minute)
     python bench/formats.py speed      bytes per second for each size of chunk, beside oslo.utils
+    python bench/formats.py worst      what the worst input of each recogniser costs, and the longest slice
     python bench/formats.py docs       write the made parts of docs/formats.md anew
     python bench/formats.py manifest   write the corpus's manifest anew, to be read before it is kept
 """
@@ -14,16 +15,21 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
+from typing import TypeVar
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from oslo_utils.imageutils import format_inspector  # after the path
 
+from fetcher.errors import Failure  # after the path
 from tests.guards.stream.formats import build, corpus, documentation, peers  # after the path
+from tests.guards.stream.formats.dear import WORST  # after the path
 from tests.guards.stream.formats.truth import HONEST, NO_IMAGE, UNSAFE, truth_of  # after the path
 
 CHUNKS = (1_460, 16_384, 65_536, 262_144, 1_048_576)
 SECONDS = 0.5
+Result = TypeVar("Result")
+ZSTD_AND_LZ4 = (b"\x28\xb5\x2f\xfd", b"\x50\x2a\x4d\x18", b"\x04\x22\x4d\x18", b"\x02\x21\x4c\x18")
 PEERS = {"oslo.utils": peers.oslo, "qemu-img": peers.qemu_img}
 
 
@@ -124,12 +130,51 @@ def print_speed() -> None:
         print(f"{name}: {(perf_counter() - started) * 1e3:.2f} ms for all of its {len(image):,} bytes")
 
 
+def print_worst() -> None:
+    """Print what the most laborious streams cost for each byte, and for how long a thread is held by them."""
+    print("| stream | bytes | ns a byte | in the loop, longest | other thread, longest slice | verdict |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for name, make in WORST.items():
+        stream = make()
+        seconds, loop, slices, verdict = min(cost_of(stream) for _ in range(3))
+        print(
+            f"| {name} | {len(stream):,} | {seconds / len(stream) * 1e9:.1f} | {loop * 1e3:.2f} ms "
+            f"| {slices * 1e3:.1f} ms | {verdict} |"
+        )
+
+
+def cost_of(stream: bytes) -> tuple[float, float, float, str]:
+    """Return seconds in all, the longest call in the loop and in the other thread, and what came of it."""
+    guard = corpus.new_guard("raw/compressed" if stream[:4] in ZSTD_AND_LZ4 else "-")
+    inloop, slices = [0.0], [0.0]
+    verdict = "accepted"
+    try:
+        for chunk in corpus.cut(stream, 262_144):
+            is_done = timed(lambda chunk=chunk: guard.skim(chunk), inloop)
+            while not is_done:
+                is_done = timed(guard.go_on, slices)
+        timed(guard.finish, slices)
+    except Failure as refusal:
+        verdict = str(refusal.fields().get("rule") or refusal.code)
+    return sum(inloop) + sum(slices), max(inloop), max(slices), verdict
+
+
+def timed(call: Callable[[], Result], spent: list[float]) -> Result:
+    """Call something and note how long that took."""
+    began = perf_counter()
+    try:
+        return call()
+    finally:
+        spent.append(perf_counter() - began)
+
+
 def main() -> None:
     """Do what was asked for."""
     asked = sys.argv[1] if len(sys.argv) > 1 else ""
     jobs = {
         "table": print_table,
         "speed": print_speed,
+        "worst": print_worst,
         "docs": documentation.write,
         "manifest": write_manifest,
     }

@@ -71,6 +71,7 @@ class Server(Section, frozen=True, kw_only=True):
     ]
     page_items: Positive
     max_page_items: Positive
+    max_answer_bytes: Positive
     event_seconds: Seconds
 
     @property
@@ -82,6 +83,26 @@ class Server(Section, frozen=True, kw_only=True):
     def port(self) -> int:
         """The port to listen on."""
         return int(self.listen.rpartition(":")[2])
+
+
+class Inbound(Section, frozen=True, kw_only=True):
+    """How long clients may keep us waiting, and how many there may be."""
+
+    max_connections: Positive
+    max_connections_per_address: Positive
+    reserved_connections: Positive
+    proxies: list[Network]
+    head_seconds: Seconds
+    idle_seconds: Seconds
+    stall_seconds: Seconds
+    min_bytes_per_second: Positive
+    max_head_bytes: Annotated[int, Meta(ge=1024)]
+    max_head_fields: Positive
+    max_pipelined: Positive
+    max_descriptors: Annotated[int, Meta(ge=64)]
+    max_query_fields: Positive
+    max_filter_values: Positive
+    statement_seconds: Seconds
 
 
 class Token(Section, frozen=True, kw_only=True):
@@ -142,6 +163,7 @@ class ImageApi(Section, frozen=True, kw_only=True):
     default_visibility: Literal["private", "shared"]
     max_tags: Count
     max_properties: Count
+    max_text_bytes: Positive
     max_members: Count
     remotes: list[Remote]
     copied_properties: list[str]
@@ -188,6 +210,7 @@ class Quota(Section, frozen=True, kw_only=True):
     max_bytes: Count
     max_uploading: Count
     max_staged_bytes: Count
+    max_text_bytes: Count
     projects: list[ProjectQuota]
 
     def all_of(self, project_id: str) -> tuple[int, int, int, int]:
@@ -320,6 +343,18 @@ class Format(Section, frozen=True, kw_only=True):
     encrypted_uploads: Literal["nobody", "service", "everybody"]
 
 
+class Unpack(Section, frozen=True, kw_only=True):
+    """Taking the disk out of what it was published in."""
+
+    enabled: bool
+    uploads: Literal["never", "not-raw", "always"]
+    max_layers: Annotated[int, Meta(ge=1, le=8)]
+    max_layer_bytes: Positive
+    max_streams: Positive
+    max_members: Positive
+    max_window_bytes: Annotated[int, Meta(ge=1_048_576, le=2_147_483_648)]
+
+
 class Checksum(Section, frozen=True, kw_only=True):
     """Which digests are taken and which are computed."""
 
@@ -376,8 +411,17 @@ class Resume(Section, frozen=True, kw_only=True):
 class Reuse(Section, frozen=True, kw_only=True):
     """Bytes that are not pulled a second time."""
 
-    share: bool
+    share: Literal["off", "project", "everybody"] | bool
     revalidate: Literal["off", "project", "everybody"]
+
+    def shares_within(self, project_id: str) -> str | None:
+        """Name whose equal requests are one pull with a project's: its own; "", everybody's; None, nobody's.
+
+        Plain true and false, of earlier files, are "project" and "off".
+        """
+        if self.share in {"off", False}:
+            return None
+        return "" if self.share == "everybody" else project_id
 
 
 class Notify(Section, frozen=True, kw_only=True):
@@ -419,6 +463,7 @@ class Settings(Section, frozen=True, kw_only=True):
     """All of `config.toml`, checked."""
 
     server: Server
+    inbound: Inbound
     auth: Auth
     keystone: Keystone
     image_api: ImageApi
@@ -435,6 +480,7 @@ class Settings(Section, frozen=True, kw_only=True):
     size: Size
     pace: Pace
     format: Format
+    unpack: Unpack
     checksum: Checksum
     sums: Sums
     imports: Imports

@@ -463,6 +463,27 @@ class StoreFailed(ServiceFailure):
 
 
 @dataclass(eq=False, kw_only=True)
+class Shortage(StoreFailed):
+    """The machine is short of descriptors, threads or memory at the moment."""
+
+    code = "shortage"
+    title = "The machine is short of descriptors, threads or memory: {reason}."
+    advice = "Try again after the time in Retry-After; imports wait and go on by themselves."
+    retryable = True
+    retry_after_seconds: float = 5.0
+
+
+@dataclass(eq=False, kw_only=True)
+class ReadGivenUp(ServiceFailure):
+    """Reading the index for this request took too long."""
+
+    code = "read-given-up"
+    title = "Reading the index for this request took too long."
+    advice = "Ask for less: fewer filters, a smaller page; or try again later."
+    retry_after_seconds: float = 5.0
+
+
+@dataclass(eq=False, kw_only=True)
 class BytesDamaged(ServiceFailure):
     """The image's bytes are damaged on our disk and are not given out."""
 
@@ -522,6 +543,28 @@ class RequestTooLarge(RequestRefused):
     title = "The request body may hold at most {max_request_bytes} bytes."
     advice = "Send a smaller request."
     max_request_bytes: int
+
+
+@dataclass(eq=False, kw_only=True)
+class HeadTooLarge(RequestRefused):
+    """The request's line and header fields are larger than a request may be."""
+
+    code = "head-too-large"
+    title = "A request's head may hold at most {max_head_bytes} bytes in {max_head_fields} fields."
+    advice = "Send a shorter URL, and fewer or shorter header fields."
+    max_head_bytes: int
+    max_head_fields: int
+
+
+@dataclass(eq=False, kw_only=True)
+class RequestTooSlow(RequestRefused):
+    """The request did not arrive in time."""
+
+    code = "request-too-slow"
+    title = "The request's {part} did not arrive in time: {limit_seconds} seconds."
+    advice = "Send the request again, without pauses."
+    part: str
+    limit_seconds: float
 
 
 @dataclass(eq=False, kw_only=True)
@@ -641,6 +684,17 @@ class NotReady(ServiceFailure):
     title = "The service does not take work at the moment: {reason}."
     advice = "Try again later."
     reason: str
+    retry_after_seconds: float = 5.0
+
+
+@dataclass(eq=False, kw_only=True)
+class TooManyConnections(ServiceFailure):
+    """All places for connections are taken."""
+
+    code = "too-many-connections"
+    title = "All places for connections are taken{scope}."
+    advice = "Close connections that are not needed, and try again after the time in Retry-After."
+    scope: str = ""
     retry_after_seconds: float = 5.0
 
 

@@ -1,19 +1,18 @@
 """Structured logs: text on a terminal, JSON elsewhere; untrusted text cannot break a line."""
 
-import io
 import logging
 import sys
 from collections.abc import MutableMapping
-from contextlib import suppress
 from typing import Any, TextIO, cast
 
 import structlog
 
 from fetcher.config import Settings
+from fetcher.log_lines import STDERR
 
 
 def set_up_logs(settings: Settings) -> None:
-    """Send our own and the libraries' logs to standard error in one form."""
+    """Send our own and the libraries' logs to standard error in one form; it may be slow, full or gone."""
     level = getattr(logging, settings.log.level.upper())
     is_text = settings.log.format == "text" or (settings.log.format == "auto" and sys.stderr.isatty())
     shared: list[Any] = [
@@ -26,34 +25,16 @@ def set_up_logs(settings: Settings) -> None:
     structlog.configure(
         processors=[*shared, *faults, _one_line, form],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _Unbreakable())),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, STDERR)),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(_Unbreakable())
+    handler = logging.StreamHandler(cast(TextIO, STDERR))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared, processors=[_without_meta, *faults, _one_line, form]
         )
     )
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
-
-
-class _Unbreakable(io.TextIOBase):
-    """Standard error, where a full disk or a closed pipe loses a line and nothing else.
-
-    A log that raises would end whatever it tells of, an import's last step for one.
-    """
-
-    def write(self, text: str, /) -> int:
-        """Write, or lose the text."""
-        with suppress(OSError, ValueError):
-            return sys.stderr.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        """Flush, if there is anything to flush to."""
-        with suppress(OSError, ValueError):
-            sys.stderr.flush()
 
 
 def _without_meta(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -4,11 +4,18 @@ All are immutable. Sizes are bytes, times are aware datetimes in UTC, digests
 are lower-case hex, formats are the Image API's names.
 """
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
 import msgspec
+
+
+def text_bytes(name: str | None, tags: Iterable[str], properties: Mapping[str, str]) -> int:
+    """How many bytes of text an image's record holds, in UTF-8."""
+    texts = (name or "", *tags, *properties, *properties.values())
+    return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
 
 
 class State(StrEnum):
@@ -160,6 +167,7 @@ class Submission(Value, frozen=True, kw_only=True):
         notify_url: Told when the import has ended.
         notify_secret: Signs what is told; kept apart, never shown.
         ca_pem: Authorities (PEM) that are trusted for the requests of this import alone.
+        disk: Which disk of an archive, by name or by number from 1.
     """
 
     url: str
@@ -181,6 +189,7 @@ class Submission(Value, frozen=True, kw_only=True):
     notify_url: str | None = None
     notify_secret: str | None = None
     ca_pem: str | None = None
+    disk: str | None = None
 
 
 class TlsPeer(Value, frozen=True, kw_only=True):
@@ -291,6 +300,9 @@ class Import(Value, frozen=True, kw_only=True):
     Args:
         length_verified: False where the source did not say where its body ends, so that a broken connection
             looks like the end; None before it has answered.
+        received_bytes: As they came, packed if they were.
+        digests: Of what is kept: those of the image.
+        stages: What was done to the received bytes, by stage; empty where they are kept as they came.
     """
 
     id: str
@@ -310,6 +322,7 @@ class Import(Value, frozen=True, kw_only=True):
     digests: dict[str, str] = {}
     verified_by: str = "none"
     length_verified: bool | None = None
+    stages: dict[str, Any] = {}
     verdict: Verdict | None = None
     notice: Notice | None = None
     owns_image: bool = True

@@ -3,11 +3,13 @@
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,18 +21,22 @@ from starlette.applications import Starlette
 
 from fetcher.api.app import build_app
 from fetcher.api.auth.identity import identifier, make_token
+from fetcher.api.inbound import InboundServer, places
 from fetcher.api.ops.metrics import Metrics
 from fetcher.api.services import Services
 from fetcher.api.submit.watch import Watch
 from fetcher.config import BadConfig, Settings, data_folder, load_settings
+from fetcher.descriptors import raise_limit
 from fetcher.errors import Failure
 from fetcher.importer import Context, Importer
 from fetcher.index import Index, Quota
+from fetcher.log_lines import STDERR
 from fetcher.logs import set_up_logs
 from fetcher.maintenance import Maintenance
 from fetcher.memory import keep_freed_memory
 from fetcher.pipeline import WorkerPool
 from fetcher.store import Store
+from fetcher.threads import start_threads
 from fetcher.transport import Gate
 from fetcher.webhooks import WebhookDispatcher
 
@@ -42,6 +48,9 @@ log = structlog.get_logger()
 # How long requests wait for a start: most have nothing to take up, and are over by then. With much to take up
 # the port opens first, and `/readyz` says why not.
 START_SECONDS = 0.5
+# For requests to be told that the service stops, after what could finish has finished.
+STOP_SECONDS = 4
+THREADS = 8  # For what blocks now and then, and has no threads of its own.
 
 
 class Service:
@@ -57,6 +66,8 @@ class Service:
         self._changes = changes or {}
         self._limits: Limits | None = None
         self._file = self.settings = load_settings(config, self._changes)
+        self.ports: set[int] = set()
+        self._stopping: asyncio.Future[None] | None = None
         self.folder = data_folder(self.settings, config)
         self.app = build_app(lambda: self.settings, self._lifespan)
 
@@ -87,7 +98,15 @@ class Service:
 
     def quota_of(self, project_id: str) -> Quota:
         """What a project may hold now."""
-        return Quota(*self.settings.quota.all_of(project_id))
+        return Quota(*self.settings.quota.all_of(project_id), self.settings.quota.max_text_bytes)
+
+    async def stop(self) -> None:
+        """Take no more work; let what runs finish for a while, then end or park it. Once for all callers."""
+        if self._stopping is None:
+            services: Services = self.app.state.services
+            closing = services.importer.close(self.settings.server.shutdown_seconds)
+            self._stopping = asyncio.ensure_future(closing)
+        await asyncio.shield(self._stopping)
 
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
@@ -95,7 +114,7 @@ class Service:
             try:
                 services = await opened.enter_async_context(self.open_services(is_started=False))
             except Failure as failure:
-                print(f"Cannot start: {failure}", file=sys.stderr, flush=True)  # noqa: T201 - for whoever starts it
+                STDERR.write(f"Cannot start: {failure}\n")  # For whoever starts it.
                 # What follows is the server's own account of it, with the way through our code.
                 logging.getLogger("uvicorn.error").addFilter(_is_no_trace)
                 raise
@@ -116,7 +135,7 @@ class Service:
             try:
                 await asyncio.wait({starting}, timeout=START_SECONDS)
                 yield
-                await services.importer.close(self.settings.server.shutdown_seconds)
+                await self.stop()
             finally:
                 for chore in chores:
                     chore.cancel()
@@ -143,6 +162,9 @@ class Service:
             StoreFailed: The store or the index cannot be used, or another process has them.
         """
         settings = self.settings
+        pool = ThreadPoolExecutor(THREADS, thread_name_prefix="common")
+        start_threads(pool, THREADS)
+        asyncio.get_running_loop().set_default_executor(pool)
         store = Store(
             self.folder,
             reserve=self.reserve,
@@ -153,7 +175,7 @@ class Service:
         async with AsyncExitStack() as stack:
             stack.callback(store.close)
             index = await stack.enter_async_context(Index(store.index_path, quota_of=self.quota_of))
-            gate = Gate()
+            gate = Gate(own_ports=lambda: self.ports)
             stack.push_async_callback(gate.close)
             worker_pool = WorkerPool(
                 threads=settings.imports.threads,
@@ -217,6 +239,27 @@ def bind(settings: Settings) -> socket.socket:
     return listening
 
 
+def inbound_server(service: Service) -> InboundServer:
+    """The service behind a server whose clients have deadlines and places."""
+    settings = service.settings
+    shares = places(settings, raise_limit(settings.inbound.max_descriptors))
+    say = log.warning if shares.is_tight else log.info
+    say("start.descriptors", **shares._asdict())
+    config = uvicorn.Config(
+        service.app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws="none",
+        timeout_graceful_shutdown=int(settings.server.shutdown_seconds) + STOP_SECONDS,
+        timeout_keep_alive=int(settings.inbound.idle_seconds)
+        + 2,  # Ours is exact; this one is a net below it.
+    )
+    server = InboundServer(config, lambda: service.settings.inbound, shares.connections, service.stop)
+    server.listens_on = service.ports.add
+    return server
+
+
 def serve(service: Service) -> int:
     """Serve until a signal ends it; the answer is the exit code."""
     settings = service.settings
@@ -227,22 +270,13 @@ def serve(service: Service) -> int:
         return 1
     host, port = listening.getsockname()[:2]
     base = settings.server.public_url or f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    print(  # noqa: T201 - what a person who starts the service wants to know first
+    STDERR.write(  # What a person who starts the service wants to know first.
         f"Glance Fetcher\n  page    {base}/\n  API     {base}/imports and {base}/v2/images\n"
-        f"  limits  {base}/limits\n  data    {service.folder}",
-        file=sys.stderr,
-        flush=True,
+        f"  limits  {base}/limits\n  data    {service.folder}\n"
     )
-    config = uvicorn.Config(
-        service.app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=int(settings.server.shutdown_seconds) + 1,
-        timeout_keep_alive=30,
-    )
-    server = uvicorn.Server(config)
-    server.run(sockets=[listening])
+    server = inbound_server(service)
+    with suppress(KeyboardInterrupt):  # Raised again after an orderly stop; there is nothing more to say.
+        server.run(sockets=[listening])
     return 0 if server.started else 1
 
 
@@ -270,6 +304,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.check_config:
         print("The configuration is valid.")  # noqa: T201 - likewise
         return 0
+    os.umask(0o077)  # Whatever is made from here on is for this user alone.
     set_up_logs(service.settings)
     keep_freed_memory()
     return serve(service)

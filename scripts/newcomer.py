@@ -82,7 +82,9 @@ def wait_ready(base: str, process: subprocess.Popen[bytes]) -> None:
     until = time.monotonic() + MOST_SECONDS
     while True:
         if process.poll() is not None or time.monotonic() > until:
-            raise SystemExit("make run ended before the service answered")
+            raise SystemExit(
+                "make run ended before the service answered: " + Path("make-run.log").read_text()
+            )
         try:
             call(f"{base}/healthz")
         except OSError:
@@ -102,7 +104,9 @@ def main(place: str) -> None:
         allow = f'[{{ cidr = "127.0.0.1/32", ports = [{origin.server_port}] }}]'
         Path("own.toml").write_text(f'[server]\nlisten = "{listen}"\n[address]\nallow = {allow}\n')
         base, words = f"http://{listen}", ["make", "run", "CONFIG=own.toml"]
-    process = subprocess.Popen(words, start_new_session=True)
+    said = Path("make-run.log")
+    with said.open("wb") as log:
+        process = subprocess.Popen(words, start_new_session=True, stderr=log)
     try:
         wait_ready(base, process)
         taken = verdict_of(base, f"{source}/disk.qcow2")
@@ -111,6 +115,8 @@ def main(place: str) -> None:
         os.killpg(process.pid, signal.SIGINT)  # Ctrl-C
         process.wait(60)
     expected = ("ok", "format-mismatch") if place == "own" else ("url-invalid",) * 2
+    if "Traceback" in said.read_text():
+        raise SystemExit(f"make run ended with a traceback: {said.read_text()[-3000:]}")
     if (taken, refused) != expected:
         raise SystemExit(f"the imports ended as {taken} and {refused}, not as {expected}")
     print(f"served on {base}; the imports ended as {taken} and {refused}")

@@ -13,9 +13,9 @@ from typing import Any, Self
 
 import aiohttp
 import tomlkit
-import uvicorn
 
-from fetcher.service import Service, bind
+from fetcher.api.inbound.crowd import Crowd
+from fetcher.service import Service, bind, inbound_server
 from tests.lab.origin import Origin
 
 PATIENT_SECONDS = 100
@@ -61,10 +61,7 @@ class Running:
         self.service = Service(self.config)
         listening = bind(self.service.settings)
         self.base = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        config = uvicorn.Config(
-            self.service.app, log_config=None, access_log=False, timeout_graceful_shutdown=1
-        )
-        self._server = uvicorn.Server(config)
+        self._server = inbound_server(self.service)
         self._task = asyncio.create_task(self._server.serve(sockets=[listening]))
         self.client = aiohttp.ClientSession(self.base)
         while not self._server.started:
@@ -85,6 +82,15 @@ class Running:
         await self.client.close()
         self._server.should_exit = True
         await self._task
+
+    @property
+    def crowd(self) -> Crowd:
+        """Its connections."""
+        return self._server.crowd
+
+    def silent_clients(self) -> int:
+        """How many connections have asked for nothing yet."""
+        return sum(len(clients) for clients in self.crowd._strangers.values())
 
     @property
     def data(self) -> Path:

@@ -14,6 +14,7 @@ from tests.lab.origin import Origin
 from tests.processes import Process
 from tests.service import Running
 
+ROOT = Path(__file__).parent.parent
 SCRIPT = """
 import logging, structlog
 from fetcher.config import load_settings
@@ -74,3 +75,66 @@ def test_a_closed_log_loses_lines_and_nothing_else() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "alive\n"
+
+
+async def test_i15_a_log_that_nobody_reads_stops_nothing(tmp_path: Path) -> None:
+    """Far more lines than a pipe holds: the service answers, ends when told to, and counts what was lost."""
+    async with Origin({}) as origin:
+        running = Running(
+            tmp_path, origin, imports={"max_submits_per_minute": 100_000}, log={"level": "debug"}
+        )
+        running.write_config()
+        async with Process(running.config) as service:
+            service.pause_reading()
+            for _ in range(1000):
+                status, _document = await service.call(
+                    "POST", "/imports", json={"url": "ftp://x/" + "y" * 500}
+                )
+                assert status == 400
+            assert (await service.call("GET", "/healthz"))[0] == 200
+            service.resume_reading()
+            assert await service.kill(signal.SIGTERM) in {0, -signal.SIGTERM}
+
+
+def test_i15_a_full_disk_under_the_log_ends_nothing(tmp_path: Path) -> None:
+    """A start with a standard error that takes nothing serves all the same."""
+    config = tmp_path / "config.toml"
+    config.write_text('[server]\nlisten = "127.0.0.1:0"\n[store]\nfolder = "data"\nreserve_percent = 0.0\n')
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.Popen([sys.executable, "server.py", "--config", str(config)], stderr=full, cwd=ROOT)
+        try:
+            with pytest.raises(subprocess.TimeoutExpired):
+                done.wait(timeout=5)
+        finally:
+            done.terminate()
+            assert done.wait(60) in {0, -signal.SIGTERM}
+
+
+def test_i15_lines_that_were_lost_are_counted() -> None:
+    """Whoever reads again learns how many there were."""
+    code = (
+        "import os, time\nfrom fetcher import log_lines\n"
+        "for number in range(20_000): log_lines.STDERR.write(f'{number:06d} ' + 'x' * 1000 + chr(10))\n"
+        "print('alive', flush=True)\ntime.sleep(1)\nlog_lines.STDERR.write('last' + chr(10))\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=-1, stderr=-1, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "alive\n"  # All were taken, though nobody has read one.
+        said = process.stderr.read().splitlines()
+    lost = sum(json.loads(line)["lines"] for line in said if line.startswith("{"))
+    assert lost > 1000
+    assert lost + len([line for line in said if line[0].isdigit()]) == 20_000
+    assert said[-1] == "last"
+
+
+async def test_i15_the_deletion_of_an_image_has_its_line(tmp_path: Path) -> None:
+    """In the audit trail: who deleted what of whose."""
+    async with Running(tmp_path) as service:
+        _status, image, _headers = await service.call("POST", "/v2/images", json={"name": "gone"})
+        assert (await service.call("DELETE", f"/v2/images/{image['id']}"))[0] == 204
+        connection = service.service.app.state.services.index.connection
+        sql = "SELECT action, user_id, image_id, detail FROM audit"
+        [line] = await connection.read(lambda db: db.conn.execute(sql).fetchall())
+        assert line[:3] == ("deleted", "local", image["id"])
+        assert json.loads(line[3])["name"] == "gone"

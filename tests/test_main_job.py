@@ -144,7 +144,7 @@ async def test_cancel_leaves_nothing(tmp_path: Path) -> None:
 
 async def test_a_finished_import_is_not_cancelled(tmp_path: Path) -> None:
     """Its image is there; deleting that is another matter."""
-    async with Origin({"/x": behaviours.serve(raw(10))}) as origin, Running(tmp_path, origin) as service:
+    async with Origin({"/x": behaviours.serve(raw(1000))}) as origin, Running(tmp_path, origin) as service:
         ended = await service.run(url=origin.url("/x"))
         status, problem, _ = await service.call("DELETE", f"/imports/{ended['id']}")
         assert (status, problem["code"]) == (409, "conflict")
@@ -152,7 +152,7 @@ async def test_a_finished_import_is_not_cancelled(tmp_path: Path) -> None:
 
 async def test_a_repeated_post_is_one_import(tmp_path: Path) -> None:
     """A client that did not see the answer may ask again."""
-    async with Origin({"/x": behaviours.serve(raw(10))}) as origin, Running(tmp_path, origin) as service:
+    async with Origin({"/x": behaviours.serve(raw(1000))}) as origin, Running(tmp_path, origin) as service:
         options = {
             "json": {"url": origin.url("/x"), "disk_format": "raw"},
             "headers": {"Idempotency-Key": "k1"},
@@ -313,7 +313,7 @@ async def test_a_large_body_is_refused_early(tmp_path: Path) -> None:
 
 async def test_imports_are_listed_filtered_and_paged(tmp_path: Path) -> None:
     """Newest first; `next` leads through all of them."""
-    async with Origin({"/x": behaviours.serve(raw(10))}) as origin, Running(tmp_path, origin) as service:
+    async with Origin({"/x": behaviours.serve(raw(1000))}) as origin, Running(tmp_path, origin) as service:
         for path in ("/x", "/x", "/missing"):
             await service.run(url=origin.url(path))
         page = await service.get("/imports?limit=2")

@@ -130,7 +130,7 @@ async def test_a_promised_digest_lets_unnamed_bytes_go_on(tmp_path: Path) -> Non
 async def test_a_source_may_ask_for_time(tmp_path: Path) -> None:
     """Retry-After is honoured and shown; a refusal is never tried again."""
     turns = behaviours.in_turn(
-        behaviours.status(503, {"Retry-After": "1"}), behaviours.serve(raw(10)), behaviours.status(404)
+        behaviours.status(503, {"Retry-After": "1"}), behaviours.serve(raw(1000)), behaviours.status(404)
     )
     async with Origin({"/x": turns}) as origin, Running(tmp_path, origin) as service:
         ended = await service.run(url=origin.url("/x"))

@@ -1,6 +1,7 @@
 """`python server.py`: what an operator types, and what it answers."""
 
 import asyncio
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fetcher import service as server
+from tests.processes import Process
 from tests.service import Running
 
 ROOT = Path(__file__).parent.parent
@@ -77,3 +79,12 @@ def test_the_reserve_is_the_larger_of_both() -> None:
     service = server.Service(None, changes)
     assert service.reserve(1_000_000) == 100_000
     assert service.reserve(100) == 1000
+
+
+async def test_ctrl_c_ends_it_without_a_traceback(tmp_path: Path) -> None:
+    """A person who stops `make run` by Ctrl-C sees an orderly end."""
+    config = tmp_path / "own.toml"
+    config.write_text('[server]\nlisten = "127.0.0.1:0"\n[store]\nfolder = "data"\n')
+    async with Process(config) as service:
+        assert await service.kill(signal.SIGINT) == 0
+    assert b"Traceback" not in b"".join(service.said)

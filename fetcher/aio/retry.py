@@ -1,17 +1,20 @@
 """Writes that an import cannot go on without, repeated until the index takes them."""
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import structlog
 
-from fetcher.errors import StoreFailed
+from fetcher.errors import Shortage, StoreFailed
 
 R = TypeVar("R")
 
 FIRST_WAIT_SECONDS = 0.05
 MAX_WAIT_SECONDS = 30.0
+
+MAX_SHORTAGE_WAIT_SECONDS = 5.0
 
 log = structlog.get_logger()
 
@@ -30,3 +33,25 @@ async def written(write: Callable[[], Awaitable[R]]) -> R:
             log.error("index.refused", detail=str(error), again_in_seconds=wait)  # noqa: TRY400 - a fact, not a fault
         await asyncio.sleep(wait)
         wait = min(2 * wait, MAX_WAIT_SECONDS)
+
+
+def shortage_wait(number: int) -> float:
+    """How long to wait after the so-manieth shortage in a row; spread, lest all come back at once."""
+    most: float = min(FIRST_WAIT_SECONDS * 2 ** min(number, 20), MAX_SHORTAGE_WAIT_SECONDS)
+    return most * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
+
+
+async def outlasted(work: Callable[[], Awaitable[R]]) -> R:
+    """Do something that a shortage of the machine may keep from happening, until it happens.
+
+    Raises:
+        Failure: Any other that the work ends in.
+    """
+    number = 0
+    while True:
+        try:
+            return await work()
+        except Shortage as error:
+            number += 1
+            log.warning("machine.short", detail=str(error))
+        await asyncio.sleep(shortage_wait(number))

@@ -1,5 +1,6 @@
 """All faces together as one ASGI application."""
 
+import asyncio
 import re
 from collections.abc import Callable
 from typing import Any
@@ -10,23 +11,36 @@ from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fetcher.api import image_v2 as v2
 from fetcher.api import metadefs, page
+from fetcher.api.hosts import is_for_us
 from fetcher.api.image_v2.cross_origin import cross_origin
 from fetcher.api.image_v2.faults import fault
 from fetcher.api.image_v2.paths import PlainPaths, allowed_methods
 from fetcher.api.image_v2.versions import choices
+from fetcher.api.inbound.connection import CROWDED, IS_GONE
 from fetcher.api.openapi import document as openapi
 from fetcher.api.ops import health, metrics
 from fetcher.api.problems import problem
+from fetcher.api.services import services_of
 from fetcher.api.submit import discovery, imports
-from fetcher.config import Settings, is_loopback
-from fetcher.errors import Failure, InternalFault, InvalidRequest, MethodNotAllowed, NotFound
+from fetcher.config import Settings
+from fetcher.errors import (
+    Failure,
+    InternalFault,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    Shortage,
+    TooManyConnections,
+)
+from fetcher.index import READER, Reader
+from fetcher.shortage import is_shortage
 
 log = structlog.get_logger()
 
@@ -57,6 +71,31 @@ def _line(scope: Scope) -> dict[str, str]:
     return {"method": scope["method"], "path": scope["path"]}
 
 
+class Reserved:
+    """Keeps the last places for connections to admins, when all others are taken.
+
+    Who asks is known only when the request is there, so its connection has
+    such a place already; it is given back with the answer.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse a request on a reserved place, unless an admin makes it."""
+        if scope.get(CROWDED):
+            request = Request(scope, receive)
+            try:
+                actor = await services_of(request).identify(request)
+                failure: Failure | None = None if actor.is_admin else TooManyConnections()
+            except Failure as error:
+                failure = error
+            if failure is not None:
+                await told(failure, request)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
 class RequestContext:
     """Gives each request an id, in the answer and on every log line, and checks whom it was meant for.
 
@@ -81,6 +120,8 @@ class RequestContext:
         structlog.contextvars.clear_contextvars()
         global_id = _global_id(scope)
         structlog.contextvars.bind_contextvars(request_id=scope["request_id"], **global_id)
+        seconds = self._settings().inbound.statement_seconds
+        READER.set(Reader(seconds, scope.get(IS_GONE, lambda: False), asyncio.current_task()))
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -91,18 +132,22 @@ class RequestContext:
                 headers.setdefault("X-Content-Type-Options", "nosniff")
             await send(message)
 
-        if self._is_for_us(Headers(scope=scope).get("host", "")):
+        refusal = self._refusal(scope)
+        if refusal is None:
             await self._app(scope, receive, send_with_id)
         else:
-            refusal = InvalidRequest(field="Host", reason="the Host header does not name this machine")
             await told(refusal, Request(scope, receive))(scope, receive, send_with_id)
 
-    def _is_for_us(self, host: str) -> bool:
+    def _refusal(self, scope: Scope) -> Failure | None:
+        """Judge what is the same for every request."""
         settings = self._settings()
-        if settings.auth.mode != "local":
-            return True
-        name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
-        return is_loopback(name.strip("[]").lower()) or f"//{host}" in settings.server.public_url
+        most = settings.inbound.max_query_fields
+        if scope["query_string"].count(b"&") >= most:
+            return InvalidRequest(reason=f"a URL has at most {most} parameters")
+        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        if not is_for_us(hosts, settings):
+            return InvalidRequest(field="Host", reason="the Host header does not name this machine")
+        return None
 
 
 async def _failure(request: Request, error: Exception) -> Response:
@@ -126,6 +171,19 @@ async def _http_error(request: Request, error: Exception) -> Response:
     if error.status_code == 405:
         answer.headers["Allow"] = allowed_methods(request.app.router.routes, request.scope)
     return answer
+
+
+async def _gone(request: Request, _error: Exception) -> Response:
+    """Answer nobody: the client hung up, or was given up, before its body was there."""
+    log.info("request.given_up", path=request.url.path)
+    return Response(status_code=400)
+
+
+async def _of_the_machine(request: Request, error: Exception) -> Response:
+    """Tell a shortage as what it is: 503, and when to come back."""
+    if is_shortage(error):
+        return await _failure(request, Shortage(reason=str(error)))
+    return await _fault(request, error)
 
 
 async def _fault(request: Request, error: Exception) -> Response:
@@ -158,8 +216,16 @@ def build_app(settings: Callable[[], Settings], lifespan: Any) -> Starlette:
             Middleware(RequestContext, settings=settings),
             *cross_origin(settings()),
             Middleware(metrics.Counted),
+            Middleware(Reserved),
         ],
-        exception_handlers={Failure: _failure, HTTPException: _http_error, Exception: _fault},
+        exception_handlers={
+            Failure: _failure,
+            HTTPException: _http_error,
+            ClientDisconnect: _gone,
+            OSError: _of_the_machine,
+            MemoryError: _of_the_machine,
+            Exception: _fault,
+        },
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False  # `/v2/images/` names an image without an id: 404, not a list.

@@ -7,6 +7,7 @@ from typing import cast
 
 from starlette.requests import Request
 
+from fetcher.api.event_texts import EventTexts
 from fetcher.api.ops.probes import Probes
 from fetcher.config import Settings
 from fetcher.importer import Importer
@@ -36,6 +37,7 @@ class Services:
     identify: Callable[[Request], Awaitable[Actor]]
     probes: Probes = field(default_factory=Probes)
     tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    event_texts: EventTexts = field(default_factory=EventTexts)
 
 
 def services_of(request: Request) -> Services:

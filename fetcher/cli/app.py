@@ -2,24 +2,13 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import singledispatch
 from typing import Any
 
 from cyclopts import App, Group, Parameter
 
 from fetcher import __version__
-from fetcher.cli import (
-    converting,
-    doctor,
-    inspecting,
-    local,
-    metadefs,
-    remote,
-    settings,
-    shells,
-    store,
-    tokens,
-)
 from fetcher.cli.client import Refused, Unreachable
 from fetcher.cli.exits import Exit, exit_of_problem
 from fetcher.cli.screen import Screen
@@ -32,53 +21,149 @@ def _default_words(value: object) -> str | None:
     return None if value in (None, False, 0, ()) else str(value)
 
 
-app = App(
-    name="fetcher",
-    help="Submit a URL, get an image.",
-    version=__version__,
-    help_format="plaintext",
-    result_action="return_value",
-    suppress_keyboard_interrupt=False,
-    default_parameter=Parameter(show_default=_default_words),
-)
 HERE = Group.create_ordered("On this machine")
 THERE = Group.create_ordered("On a server")
 OPERATOR = Group.create_ordered("For operators")
-config = App(name="config", help="Check, show and change the configuration.", group=OPERATOR)
-stored = App(name="store", help="Look after the store: check, repair, gc, backup.", group=OPERATOR)
-definitions = App(name="metadefs", help="Bring in metadata definitions.", group=OPERATOR)
-definitions.command(metadefs.load)
-stored.command(store.check)
-stored.command(store.repair)
-stored.command(store.gc)
-stored.command(store.backup)
-app.command(local.pull, group=HERE)
-app.command(inspecting.inspect, group=HERE)
-app.command(converting.convert, group=HERE)
-app.command(converting.verify_boot_command, name="verify-boot", group=HERE)
-app.command(remote.submit, group=THERE)
-app.command(remote.imports, group=THERE)
-app.command(remote.show, group=THERE)
-app.command(remote.cancel, group=THERE)
-app.command(remote.images, group=THERE)
-app.command(remote.limits, group=THERE)
-app.command(local.serve, group=OPERATOR)
-app.command(doctor.doctor, group=OPERATOR)
-app.command(config)
-app.command(tokens.token, group=OPERATOR)
-app.command(stored)
-app.command(definitions)
-app.command(shells.completion, group=OPERATOR)
-config.command(settings.check)
-config.command(settings.show)
-config.command(settings.set_key, name="set")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command, whose module is imported when the command runs.
+
+    Args:
+        where: `module:function`, in `fetcher.cli`.
+        words: The first line of the function's docstring, which help shows without importing it.
+    """
+
+    where: str
+    words: str
+
+    def register(self, parent: App, name: str, group: Group | None, *, is_listed: bool) -> None:
+        """Let the parent run the command by its name.
+
+        Args:
+            is_listed: Help lists the command by its words alone; else it tells the whole docstring.
+        """
+        more: dict[str, Any] = {} if group is None else {"group": group}
+        if is_listed:
+            more["help"] = self.words
+        parent.command(f"fetcher.cli.{self.where}", name=name, **more)
+
+
+COMMANDS = {
+    HERE: {
+        "pull": Command("local:pull", "Pull a URL into the local store, without a server."),
+        "inspect": Command(
+            "inspecting:inspect",
+            "Say what an image is and whether it is safe to boot from, without importing it.",
+        ),
+        "convert": Command(
+            "converting:convert",
+            "Convert a disk image, in one pass where its bytes allow it, else by qemu-img in a sandbox.",
+        ),
+        "verify-boot": Command(
+            "converting:verify_boot_command",
+            "Boot an image in a virtual machine without network and watch its serial port.",
+        ),
+    },
+    THERE: {
+        "submit": Command("remote:submit", "Submit a URL to a server."),
+        "imports": Command("remote:imports", "List imports, the newest first."),
+        "show": Command("remote:show", "Show an import or an image."),
+        "cancel": Command("remote:cancel", "Cancel an import; nothing of it is left."),
+        "images": Command("remote:images", "List images, the newest first."),
+        "limits": Command("remote:limits", "Show every limit in force on a server."),
+    },
+    OPERATOR: {
+        "serve": Command("local:serve", "Serve the page and the APIs until a signal ends it."),
+        "doctor": Command("doctor:doctor", "Look for what keeps the service from working on this machine."),
+        "token": Command(
+            "tokens:token", "Make a token, and the entry of `auth.tokens` that lets its holder in."
+        ),
+        "completion": Command(
+            "shells:completion", 'Print a completion script: `eval "$(fetcher completion bash)"`.'
+        ),
+    },
+}
+GROUPS = {
+    "config": (
+        "Check, show and change the configuration.",
+        {
+            "check": Command("settings:check", "List every mistake of a configuration at once."),
+            "show": Command("settings:show", "Show what is in force, or one section or key of it."),
+            "set": Command(
+                "settings:set_key",
+                "Change one key of the operator's file; its comments stay, and a change that is not valid "
+                "is refused.",
+            ),
+        },
+    ),
+    "store": (
+        "Look after the store: check, repair, gc, backup.",
+        {
+            "check": Command(
+                "store:check",
+                "Look whether index and store agree, and read every image's bytes again; a server may run "
+                "meanwhile.",
+            ),
+            "repair": Command(
+                "store:repair",
+                "Mark what is missing or rotten, pull it again from where it came, and count anew; no server "
+                "may run.",
+            ),
+            "gc": Command("store:gc", "Remove files that the index knows nothing of; no server may run."),
+            "backup": Command(
+                "store:backup",
+                "Copy index and images to a new folder, which is a store itself; a server may run meanwhile.",
+            ),
+        },
+    ),
+    "metadefs": (
+        "Bring in metadata definitions.",
+        {
+            "load": Command(
+                "metadefs:load",
+                "Bring in metadata definitions, in the form of the files in Glance's etc/metadefs; a server "
+                "may run.",
+            )
+        },
+    ),
+}
+
+
+def build(*, is_listed: bool = False) -> App:
+    """Put all commands together.
+
+    Args:
+        is_listed: For a list of commands only: no command's module is imported for it.
+    """
+    app = App(
+        name="fetcher",
+        help="Submit a URL, get an image.",
+        version=__version__,
+        help_format="plaintext",
+        result_action="return_value",
+        suppress_keyboard_interrupt=False,
+        default_parameter=Parameter(show_default=_default_words),
+    )
+    for group, commands in COMMANDS.items():
+        for name, command in commands.items():
+            command.register(app, name, group, is_listed=is_listed)
+    for parent_name, (words, commands) in GROUPS.items():
+        parent = App(name=parent_name, help=words, group=OPERATOR)
+        for name, command in commands.items():
+            command.register(parent, name, None, is_listed=is_listed)
+        app.command(parent)
+    return app
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; the answer is the exit code."""
     screen = Screen(as_json="--json" in arguments)
+    words = [word for word in arguments if not word.startswith("-")]
+    is_listed = not words or (words[0] in GROUPS and len(words) == 1)
     try:
-        result = app(list(arguments))
+        result = build(is_listed=is_listed)(list(arguments))
     except SystemExit as leaving:  # A wrong command line: the message is out already.
         return leaving.code if isinstance(leaving.code, int) else Exit.USAGE
     except BrokenPipeError:

@@ -53,6 +53,9 @@ class Wanted:
     container_format: str | None = None
     """What is around the disk: bare, ova, compressed ...; found out when not given."""
 
+    disk: str | None = None
+    """Which disk of an archive with several, by name or by number from 1."""
+
     checksum: str | None = None
     """The publisher's digest as `sha256:HEX`; other bytes are refused."""
 
@@ -97,6 +100,7 @@ class Wanted:
             "name": self.name,
             "disk_format": self.disk_format,
             "container_format": self.container_format,
+            "disk": self.disk,
             "checksum": self.checksum,
             "max_bytes": self.max_bytes,
             "min_disk": self.min_disk or None,

@@ -16,6 +16,7 @@ from fetcher.config import load_settings
 from fetcher.convert.boot import BootProof, verify_boot
 from fetcher.convert.files import Converted, Job, convert_file
 from fetcher.convert.sandbox import probe_walls
+from fetcher.guards import Chain, GuardContext, Purpose
 from fetcher.guards.stream.formats import Inspection
 from fetcher.model import Submission, Verdict
 
@@ -126,7 +127,8 @@ def _judge(file: Path, config: Path | None, disk_format: str | None) -> tuple[In
     """Look at a file as an import would."""
     settings = load_settings(config)
     claims = Submission(url=str(file), disk_format=disk_format, max_bytes=settings.size.max_bytes)
-    examiner = Examiner(settings, claims)
+    context = GuardContext(purpose=Purpose.CONVERT, settings=settings, submission=claims)
+    examiner = Examiner(Chain(context).guards)
     with file.open("rb") as opened:
         while chunk := opened.read(READ_BYTES):
             examiner.feed(chunk)

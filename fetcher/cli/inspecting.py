@@ -2,7 +2,8 @@
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,38 +17,41 @@ from fetcher.cli.exits import Exit
 from fetcher.cli.screen import Screen, plain
 from fetcher.config import Settings, load_settings
 from fetcher.errors import Failure
-from fetcher.guards import format_guard
+from fetcher.guards import Chain, GuardContext, Purpose
+from fetcher.guards.base import Guard
 from fetcher.guards.stream.formats import Inspection, Inspector
-from fetcher.guards.stream.size import ByteCap
 from fetcher.importer import verdict_of
 from fetcher.model import Submission, Verdict
-from fetcher.transport import Gate, SourceRequest
+from fetcher.pipeline import PeerClock
+from fetcher.transport import Gate, Source, SourceRequest
 
 READ_BYTES = 1_048_576
 ACCEPTED = Verdict(code="ok", title="It would be accepted here.")
 
 
 class Examiner:
-    """Looks at bytes twice: as the importer's guard, which stops at a refusal, and to tell all there is.
+    """Looks at bytes twice: as the importer's guards, which stop at a refusal, and to tell all there is.
 
     Args:
-        claims: What they are said to be, as a submission says it.
+        guards: Those of the importer, for this purpose.
     """
 
-    def __init__(self, settings: Settings, claims: Submission) -> None:
-        self._guard = format_guard(settings, claims)
+    def __init__(self, guards: Sequence[Guard]) -> None:
+        self._guards = guards
         self._inspector = Inspector()
         self.verdict = ACCEPTED
 
     def feed(self, chunk: bytes) -> None:
         """Look at the next bytes."""
         self._inspector.feed(chunk)
-        self._judge(lambda: self._guard.feed(chunk))
+        for guard in self._guards:
+            self._judge(partial(guard.feed, chunk))
 
     def finish(self) -> Inspection:
         """Judge the whole, and tell what it is."""
         self._inspector.finish()
-        self._judge(self._guard.finish)
+        for guard in self._guards:
+            self._judge(guard.finish)
         return self._inspector.report()
 
     def _judge(self, step: Callable[[], None]) -> None:
@@ -80,10 +84,11 @@ def inspect(
     settings = load_settings(config)
     cap = settings.size.max_bytes
     claims = Submission(url=source, disk_format=disk_format, container_format=container_format, max_bytes=cap)
-    examiner = Examiner(settings, claims)
+    chain = Chain(GuardContext(purpose=Purpose.INSPECT, settings=settings, submission=claims))
     if "://" in source:
-        asyncio.run(_feed_url(examiner, source, settings))
+        examiner = asyncio.run(_examine_url(chain, source, settings))
     else:
+        examiner = Examiner(chain.guards)
         _feed_file(examiner, source)
     report = examiner.finish()
     screen = Screen(as_json=json)
@@ -107,14 +112,27 @@ def _feed_file(examiner: Examiner, source: str) -> None:
             examiner.feed(chunk)
 
 
-async def _feed_url(examiner: Examiner, url: str, settings: Settings) -> None:
+async def _examine_url(chain: Chain, url: str, settings: Settings) -> Examiner:
     gate = Gate()
-    cap = ByteCap(max_bytes=settings.size.max_bytes)
+    clock = PeerClock(asyncio.get_running_loop().time)
+    examiner = Examiner(chain.of_attempt(clock))
+    seen_bytes = 0
     async with gate.open(SourceRequest(url=url), settings, lambda _hop: None) as source:
-        while chunk := await source.read():
-            cap.feed(chunk)
+        while chunk := await _read(source, clock):
             examiner.feed(chunk)
+            seen_bytes += len(chunk)
+            if seen_bytes > settings.size.max_bytes:
+                break  # Refused by now; it may have no end.
     await gate.close()
+    return examiner
+
+
+async def _read(source: Source, clock: PeerClock) -> bytes:
+    clock.start()
+    try:
+        return await source.read()
+    finally:
+        clock.stop()
 
 
 def _tell(screen: Screen, source: str, report: Inspection, verdict: Verdict) -> None:

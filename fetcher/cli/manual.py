@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from fetcher import __version__
-from fetcher.cli.app import app
+from fetcher.cli.app import build
 from fetcher.cli.exits import MEANINGS
 
 HEAD = f"""\
@@ -40,7 +40,7 @@ def manual_page() -> str:
 
     Source: man(7).
     """
-    text = app.generate_docs("markdown", heading_level=2)
+    text = build().generate_docs("markdown", heading_level=2)
     commands = text[text.index("\n### ") :]
     lines = [HEAD, *_commands(commands.splitlines()), ".SH EXIT STATUS"]
     for code, words in MEANINGS.items():

@@ -1,6 +1,6 @@
 """The reference of all commands, made from the commands themselves."""
 
-from fetcher.cli.app import app
+from fetcher.cli.app import build
 from fetcher.cli.exits import MEANINGS
 
 HEAD = """# The command line
@@ -26,6 +26,6 @@ man -l docs/fetcher.1                                  # the same as this page
 
 def reference_page() -> str:
     """Every command with its arguments, then the exit codes."""
-    commands = app.generate_docs("markdown", heading_level=2)
+    commands = build().generate_docs("markdown", heading_level=2)
     rows = "".join(f"| {code.value} | {words} |\n" for code, words in MEANINGS.items())
     return f"{HEAD}{commands.strip()}\n\n## Exit codes\n\n| code | meaning |\n| --- | --- |\n{rows}"

@@ -12,7 +12,7 @@ def completion(shell: Literal["bash", "zsh", "fish"]) -> Exit:
     Args:
         shell: Which shell it is for.
     """
-    from fetcher.cli.app import app
+    from fetcher.cli.app import build
 
-    sys.stdout.write(app.generate_completion(prog_name="fetcher", shell=shell))
+    sys.stdout.write(build().generate_completion(prog_name="fetcher", shell=shell))
     return Exit.OK

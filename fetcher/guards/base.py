@@ -1,7 +1,7 @@
 """What a guard is: the protocol of a check on a stream, and of a published limit."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Guard(Protocol):
@@ -23,6 +23,28 @@ class Guard(Protocol):
 
         Raises:
             Failure: The import ends here; nothing may become visible.
+        """
+
+
+@runtime_checkable
+class DividedGuard(Guard, Protocol):
+    """A guard whose work on hostile bytes can be too long for an event loop, and comes in slices.
+
+    `feed` does all of it at once, for callers that have the time.
+    """
+
+    def skim(self, chunk: bytes) -> bool:
+        """Look at the next bytes as far as that is quick; return whether that is all of them.
+
+        Raises:
+            Failure: The import ends here; the chunk must not be kept.
+        """
+
+    def go_on(self) -> bool:
+        """Look at a slice of what `skim` left, in any thread; return whether nothing is left.
+
+        Raises:
+            Failure: The import ends here; the chunk must not be kept.
         """
 
 

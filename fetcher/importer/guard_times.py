@@ -2,9 +2,10 @@
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
-from fetcher.guards.base import Guard
+from fetcher.guards.base import DividedGuard, Guard
 
 
 class GuardTimes:
@@ -16,7 +17,12 @@ class GuardTimes:
 
     def timed(self, guards: Sequence[Guard]) -> list[Guard]:
         """The same guards, each with a clock on it."""
-        return [_Timed(type(guard).__name__, guard, self) for guard in guards]
+        return [
+            _TimedDivided(type(guard).__name__, guard, self)
+            if isinstance(guard, DividedGuard)
+            else _Timed(type(guard).__name__, guard, self)
+            for guard in guards
+        ]
 
 
 class _Timed:
@@ -28,16 +34,34 @@ class _Timed:
         self._times = times
 
     def feed(self, chunk: bytes) -> None:
-        began = time.perf_counter()
-        try:
+        with self._clock(len(chunk)):
             self._guard.feed(chunk)
-        finally:
-            self._times.seconds[self._name] += time.perf_counter() - began
-            self._times.size[self._name] += len(chunk)
 
     def finish(self) -> None:
+        with self._clock(0):
+            self._guard.finish()
+
+    @contextmanager
+    def _clock(self, size: int) -> Iterator[None]:
         began = time.perf_counter()
         try:
-            self._guard.finish()
+            yield
         finally:
             self._times.seconds[self._name] += time.perf_counter() - began
+            self._times.size[self._name] += size
+
+
+class _TimedDivided(_Timed):
+    """A divided guard with a clock on it; waiting for its turn is not counted."""
+
+    def __init__(self, name: str, guard: DividedGuard, times: GuardTimes) -> None:
+        super().__init__(name, guard, times)
+        self._divided = guard
+
+    def skim(self, chunk: bytes) -> bool:
+        with self._clock(len(chunk)):
+            return self._divided.skim(chunk)
+
+    def go_on(self) -> bool:
+        with self._clock(0):
+            return self._divided.go_on()

@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 import structlog
 
+from fetcher.aio.retry import outlasted
 from fetcher.aio.shield import shielded
 from fetcher.errors import BadRedirect, Cancelled, ChecksumMismatch, Failure, InternalFault, StoreFailed
+from fetcher.guards import Headroom
 from fetcher.guards.request.url import check_url
-from fetcher.guards.stream.quota import QuotaCap
 from fetcher.importer import tracing
 from fetcher.importer.context import Context, Hooks
 from fetcher.importer.download.attempts import Attempts
@@ -20,7 +21,7 @@ from fetcher.importer.download.course import Course
 from fetcher.importer.download.open_source import Unchanged
 from fetcher.importer.download.sources import Sources
 from fetcher.importer.methods.glance_download import look_up
-from fetcher.importer.receive.quota_headroom import coming, quota_cap
+from fetcher.importer.receive.quota_headroom import coming, quota_headroom
 from fetcher.importer.receive.receiver import Receiver
 from fetcher.importer.receive.receiver_factory import ReceiverFactory
 from fetcher.importer.records.requests import plain_request, sums_request
@@ -38,7 +39,7 @@ from fetcher.importer.stages.expected_digests import (
 )
 from fetcher.importer.stages.revalidation import Reuse
 from fetcher.index import ResumeState, Secrets
-from fetcher.model import Phase, State
+from fetcher.model import Import, Phase, State, Submission
 from fetcher.store.filesystem.store import Reservation
 
 log = structlog.get_logger()
@@ -68,7 +69,7 @@ class DownloadJob:
         )
         self._subscribers = Subscribers(context.index, hooks.ended)
         self._secrets = Secrets(url="")
-        self._ca_pem: str | None = None
+        self._asked: Submission | None = None
         self._sums: ChecksumFile | None = None
         self._failed: dict[str, Failure] = {}
         self._coming = 0
@@ -136,7 +137,7 @@ class DownloadJob:
     async def _pull(self, reservation: Reservation) -> None:
         running = next(iter(self._subscribers))
         if running.record.submission.remote is not None:
-            url = await look_up(self._context.gate, running, self._secrets, self._settings)
+            url = await outlasted(lambda: look_up(self._context.gate, running, self._secrets, self._settings))
             self._secrets = msgspec.structs.replace(self._secrets, url=url)
         record = running.record
         sources = Sources(
@@ -146,7 +147,8 @@ class DownloadJob:
             first=self._resume_state.source,
             expects_digest=self._is_promised_to_all,
         )
-        sources.ca_pem = self._ca_pem = record.submission.ca_pem
+        self._asked = record.submission
+        sources.ca_pem = record.submission.ca_pem
         budget = Budget(
             self._resume_state,
             total_seconds=self._settings.pace.total_seconds,
@@ -167,7 +169,7 @@ class DownloadJob:
         attempts = Attempts(self._context.gate, course, self._connections)
         saving = asyncio.create_task(self._resume_writer.save_often(attempts))
         try:
-            self._sums = await self._fetch_sums(record.project_id)
+            self._sums = await outlasted(lambda: self._fetch_sums(record))
             receiver = await self._take(attempts)
             if receiver is not None:
                 await self._commit(receiver, attempts)
@@ -180,8 +182,9 @@ class DownloadJob:
                 # The next start finds it as it is; what ended the pull must not be forgotten over it.
                 log.error("pull.left", pull_id=self._resume_state.id, detail=str(error))  # noqa: TRY400 - a fact, not a fault
 
-    async def _fetch_sums(self, project_id: str) -> ChecksumFile | None:
-        request = sums_request(self._secrets, self._settings, project_id, self._ca_pem)
+    async def _fetch_sums(self, record: Import) -> ChecksumFile | None:
+        ca_pem = record.submission.ca_pem
+        request = sums_request(self._secrets, self._settings, record.project_id, ca_pem)
         if request is None:
             return None
         await self._hooks.go(check_url(request.file.url, self._settings).origin)
@@ -189,7 +192,7 @@ class DownloadJob:
 
     async def _take(self, attempts: Attempts) -> Receiver | None:
         """Pull the bytes; None when everybody got those of an earlier pull."""
-        reuse = Reuse(self._context, self._settings, plain_request(self._secrets, self._ca_pem))
+        reuse = self._reuse()
         attempts.known_etag = await reuse.find(self._subscribers)
         try:
             return await attempts.take_all()
@@ -199,6 +202,11 @@ class DownloadJob:
             ):
                 await self._end(running, failure)
         return await attempts.take_all() if len(self._subscribers) else None
+
+    def _reuse(self) -> Reuse:
+        assert self._asked is not None
+        request = plain_request(self._secrets, self._asked, self._settings)
+        return Reuse(self._context, self._settings, request)
 
     def _receivers(self, reservation: Reservation) -> ReceiverFactory:
         return ReceiverFactory(
@@ -212,10 +220,10 @@ class DownloadJob:
             count=self._subscribers.receive,
             found=lambda verdict: self._subscribers.change(format=verdict),
             marked=self._resume_writer.mark,
-            cap=self._quota_cap,
+            headroom=self._headroom,
         )
 
-    async def _quota_cap(self) -> QuotaCap | None:
+    async def _headroom(self) -> Headroom | None:
         """What is left of a project's quota.
 
         A pull for several projects has none: each is held to its quota when its image is made.
@@ -223,7 +231,7 @@ class DownloadJob:
         projects = {running.record.project_id for running in self._subscribers}
         if len(projects) != 1:
             return None
-        return await quota_cap(
+        return await quota_headroom(
             self._context.index,
             self._settings,
             projects.pop(),
@@ -251,9 +259,15 @@ class DownloadJob:
         self._hooks.seal()
         await self._settled.wait()
         self._is_open = False
-        digests = receiver.digests()
-        self._subscribers.change(phase=Phase.VERIFYING, format=receiver.format, digests=digests)
-        mismatches = self._expected_digests(told).check_each(list(self._subscribers), digests)
+        self._subscribers.change(
+            phase=Phase.VERIFYING,
+            format=receiver.format,
+            digests=receiver.digests(),
+            stages=receiver.story(),
+        )
+        mismatches = self._expected_digests(told).check_each(
+            list(self._subscribers), receiver.received_digests()
+        )
         is_proven = any(running.record.verified_by != "none" for running in self._subscribers)
         self._failed = {**self._unsafe(), **mismatches}
         return next(iter(mismatches.values())) if mismatches and not is_proven else None
@@ -302,7 +316,9 @@ class DownloadJob:
             await self._end(running, failure)
         lost = {running.record.id for running, _failure in failed}
         projects = {running.record.project_id for running in running_imports if running.record.id not in lost}
-        reuse = Reuse(self._context, self._settings, plain_request(self._secrets, self._ca_pem))
+        if receiver.story():
+            return  # What is kept is not what the source would be asked about.
+        reuse = self._reuse()
         await reuse.remember(sorted(projects), attempts.etag, receiver.digests()["sha256"])
 
     def _story(self, attempts: Attempts) -> Story:

@@ -77,7 +77,10 @@ def _interrupted(record: Import, now: datetime) -> Import:
 
 async def _keep_pulls(context: Context, waiting: Iterable[tuple[Import, Secrets]]) -> dict[str, ResumeState]:
     settings = context.settings()
-    requests = {record.id: fingerprint(secrets, record.submission, settings) for record, secrets in waiting}
+    requests = {
+        record.id: fingerprint(secrets, record.submission, settings, record.project_id)
+        for record, secrets in waiting
+    }
     needed = set(requests.values())
     resume_state: dict[str, ResumeState] = {}
     unneeded = []
@@ -109,6 +112,9 @@ async def _adopt(
     if not sha256:
         return
     async with context.store.holding(sha256):
+        if record.stages:  # Only what was received can be compared with what was promised: it comes anew.
+            await remove_unneeded(context, sha256)
+            return
         if not await context.index.upkeep.disown(sha256):
             return  # Another image has these very bytes.
         spare = {one.staged for name, one in resume_state.items() if name != request}

@@ -12,6 +12,7 @@ from fetcher.aio.retry import written
 from fetcher.errors import Failure
 from fetcher.importer.context import Context, Hooks
 from fetcher.importer.job import DownloadJob
+from fetcher.importer.news import News
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.schedule.connections import Connections
 from fetcher.importer.schedule.queue import FairQueue, Slot, Ticket
@@ -27,6 +28,7 @@ class Scheduler:
 
     Attributes:
         queue: Who waits.
+        news: Wakes those who follow imports.
         lives: Imports that run now, those whose bytes are being sent to us too.
         sent: The tasks of the latter.
     """
@@ -34,6 +36,7 @@ class Scheduler:
     def __init__(self, context: Context) -> None:
         self._context = context
         self.queue = FairQueue()
+        self.news = News()
         self.running_imports: dict[str, RunningImport] = {}
         self.sent: dict[str, asyncio.Task[None]] = {}
         self._connections = Connections(
@@ -83,10 +86,14 @@ class Scheduler:
         pull = self._places.get(record.id)
         if pull is not None and pull.leave(record.id):
             await _end({self._tasks[pull]})
+        self.news.tell(record.id)
 
     async def close(self, grace_seconds: float) -> None:
         """Start nothing more, let pulls finish for a while, then park the rest."""
         self._is_open = False
+        self.news.tell_all()
+        for running in self.running_imports.values():
+            running.tell()
         tasks = {*self._tasks.values(), *self._joins, *self.sent.values()}
         if tasks:
             await asyncio.wait(tasks, timeout=grace_seconds)
@@ -164,6 +171,7 @@ class Scheduler:
             is_in = pull.arrive(running, secrets)
         if running is not None and is_in:
             self.running_imports[ticket.import_id], self._places[ticket.import_id] = running, pull
+            self.news.tell(ticket.import_id)
         return is_in or running is None
 
     def _forget(self, import_id: str) -> None:
@@ -171,6 +179,7 @@ class Scheduler:
         running = self.running_imports.pop(import_id, None)
         if running is not None:
             running.tell()
+        self.news.tell(import_id)
 
     def _spawn(self, work: Coroutine[Any, Any, None], into: set[asyncio.Task[None]]) -> None:
         task = asyncio.create_task(work)

@@ -12,11 +12,9 @@ import msgspec
 import structlog
 
 from fetcher.config import Settings
-from fetcher.errors import Cancelled, Conflict, InvalidRequest, InvalidUrl, NotReady, StoreFailed
-from fetcher.guards.request.mirrors import check_mirrors
-from fetcher.guards.request.notify import check_notify
+from fetcher.errors import Cancelled, Conflict, InvalidUrl, NotReady, StoreFailed
+from fetcher.guards import check_submission
 from fetcher.guards.request.url import check_url
-from fetcher.guards.stream.checksum import check_required
 from fetcher.importer.context import ENGINE, Context
 from fetcher.importer.methods.upload import Engine, Uploads
 from fetcher.importer.pasted import tidied
@@ -30,13 +28,13 @@ from fetcher.importer.scheduler import Scheduler
 from fetcher.importer.stages.commit import remove_unneeded
 from fetcher.index import IdempotencyKey, NewImport, Secrets
 from fetcher.model import Actor, Image, Import, Notice, State, Status, Submission
-from fetcher.transport import check_request_headers
 
 log = structlog.get_logger()
 
 R = TypeVar("R")
 
 LOOP_TURN = 100  # Imports taken up at a start before requests get their turn.
+MOST_SILENT_SECONDS = 60.0
 
 
 class Importer:
@@ -47,6 +45,7 @@ class Importer:
         self._pulls = Scheduler(context)
         self._rate_limiter = RateLimiter(time.monotonic)
         self._is_open = False
+        self._is_stopping = False
         engine = Engine(
             queue=self._pulls.queue,
             tasks=self._pulls.sent,
@@ -74,6 +73,7 @@ class Importer:
     async def close(self, grace_seconds: float = 0.0) -> None:
         """Start nothing more, let running imports finish for a while, then park the rest."""
         self._is_open = False
+        self._is_stopping = True
         await self._pulls.close(grace_seconds)
 
     async def submit(  # noqa: PLR0913 - all that a call brings
@@ -105,9 +105,9 @@ class Importer:
         if not self._is_open:
             raise NotReady(reason="it is starting or stopping")
         submission = tidied(submission, settings)
-        check_notify(submission, settings)
-        if submission.remote is None:  # Else operator and other service answer for both.
-            _check(submission, settings)
+        check_submission(submission, settings)
+        if submission.remote is None:  # Else operator and other service answer for it.
+            check_authorities(submission.ca_pem)
         self._rate_limiter.count(actor.project_id, _origin(submission.url, settings), settings.imports)
         now = datetime.now(UTC)
         owns_image = image is None
@@ -165,19 +165,27 @@ class Importer:
     async def follow(self, import_id: str, actor: Actor, *, least_seconds: float) -> AsyncIterator[Import]:
         """Yield the import now and after changes, at most once in `least_seconds`, until it has ended.
 
+        When the service stops, this ends before the import does.
+
         Raises:
             UnknownImport: There is none, or it is another project's.
         """
-        record = await self.find(import_id, actor)
-        while not record.state.is_final:
-            yield record
-            running = self._pulls.running(import_id)
-            if running is not None:
-                await _next_change(running, least_seconds)
-            else:
-                await asyncio.sleep(least_seconds)  # Waiting in line: nothing to follow yet.
+        shown = None
+        with self._pulls.news.follow(import_id) as news:
             record = await self.find(import_id, actor)
-        yield record
+            while not record.state.is_final and not self._is_stopping:
+                if record != shown:
+                    yield record
+                    shown = record
+                running = self._pulls.running(import_id)
+                if running is not None:
+                    await _next_change(running, least_seconds)
+                else:
+                    await _next_news(news, least_seconds)
+                running = self._pulls.running(import_id)
+                record = running.snapshot() if running is not None else await self.find(import_id, actor)
+        if record != shown:
+            yield record
 
     async def delete_image(self, image_id: str, actor: Actor) -> None:
         """Delete an image, and its bytes when no other image shares them; what still writes it is ended.
@@ -196,6 +204,7 @@ class Importer:
                 if record.owns_image:
                     return
         sha256 = await self._despite_a_full_disk(lambda: self.context.index.images.delete(image_id, actor))
+        log.info("image.deleted", image_id=image_id, project_id=actor.project_id, user_id=actor.user_id)
         if sha256 is not None:
             async with self.context.store.holding(sha256):
                 with suppress(StoreFailed):  # The image is gone; a start removes the file that it had.
@@ -236,37 +245,10 @@ class Importer:
             record.id,
             record.project_id,
             _origin(secrets.url, settings),
-            fingerprint(secrets, record.submission, settings),
-            is_shared=settings.reuse.share and record.submission.remote is None,
+            fingerprint(secrets, record.submission, settings, record.project_id),
+            is_shared=settings.reuse.shares_within(record.project_id) is not None
+            and record.submission.remote is None,
         )
-
-
-def _check(submission: Submission, settings: Settings) -> None:
-    """Refuse at once what could never be fetched."""
-    check_url(submission.url, settings)
-    check_mirrors(submission.mirrors, settings)
-    check_request_headers(submission.headers)
-    check_authorities(submission.ca_pem, settings)
-    if submission.checksum_url is None:
-        check_required(submission.checksum, settings)
-    else:
-        check_url(submission.checksum_url, settings)
-    if submission.checksum_signature_url is not None:
-        _check_signature(submission, settings)
-
-
-def _check_signature(submission: Submission, settings: Settings) -> None:
-    """Refuse a signature that nobody could ever verify."""
-    origin = check_url(submission.checksum_signature_url or "", settings).origin
-    if submission.checksum_url is None:
-        reason = "checksum_signature_url is of no use without checksum_url"
-    elif origin != check_url(submission.checksum_url, settings).origin:
-        reason = "a checksum file and its signature have to be at one origin"  # A connection counts for one.
-    elif not settings.sums.keys:
-        reason = "the operator trusts no key, so no signature can be verified here"
-    else:
-        return
-    raise InvalidRequest(field="checksum_signature_url", reason=reason)
 
 
 def new_image(actor: Actor, submission: Submission, now: datetime) -> Image:
@@ -294,6 +276,15 @@ def _origin(url: str, settings: Settings) -> str:
         return check_url(url, settings).origin
     except InvalidUrl:
         return ""
+
+
+async def _next_news(news: asyncio.Event, least_seconds: float) -> None:
+    """Wait for news of an import that does not run; now and then the index is asked all the same."""
+    await asyncio.sleep(least_seconds)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(MOST_SILENT_SECONDS):
+            await news.wait()
+    news.clear()
 
 
 async def _next_change(running: RunningImport, least_seconds: float) -> None:

@@ -33,12 +33,14 @@ from fetcher.index.sqlite.metadefs_values import (
     Page,
     ResourceType,
 )
-from fetcher.index.sqlite.notices import Due, NoticeRecords
+from fetcher.index.sqlite.notices import Due, NoticeRecords, Wanted
 from fetcher.index.sqlite.pulls import PullRecords, Remembered, ResumeState
+from fetcher.index.sqlite.rows import Rows
 from fetcher.index.sqlite.schema import migrate
 from fetcher.index.sqlite.secrets import Secrets
 from fetcher.index.sqlite.statistics import Statistics
 from fetcher.index.sqlite.tasks import TASK_ORDERS, TaskQuery, TaskRecords
+from fetcher.index.sqlite.turn import READER, Reader
 from fetcher.index.sqlite.uploads import Stage, UploadRecords
 from fetcher.index.sqlite.usage import Quota, QuotaCheck, Usage, UsageRecords
 from fetcher.index.sqlite.webhook_targets import WebhookTarget
@@ -49,6 +51,7 @@ __all__ = [
     "ITEM_ORDERS",
     "METADEF_ORDERS",
     "PULLS",
+    "READER",
     "SORT_KEYS",
     "TASK_ORDERS",
     "At",
@@ -75,9 +78,11 @@ __all__ = [
     "Page",
     "PullRecords",
     "Quota",
+    "Reader",
     "Remembered",
     "ResourceType",
     "ResumeState",
+    "Rows",
     "Secrets",
     "Stage",
     "Statistics",
@@ -86,6 +91,7 @@ __all__ = [
     "UploadRecords",
     "Usage",
     "UsageRecords",
+    "Wanted",
     "WebhookTarget",
 ]
 

@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 
 from fetcher.errors import ChecksumMismatch, Failure, StoreFailed
-from fetcher.guards.stream.pace import RateFloor
+from fetcher.guards import Chain, GuardContext, Purpose
 from fetcher.guards.stream.size import check_declared
 from fetcher.importer.context import Context
 from fetcher.importer.receive.receiver import Receiver
@@ -79,13 +79,16 @@ class Repairer:
                 async with self._context.gate.open(request, settings, _unseen) as source:
                     check_declared(source.declared_bytes, max_bytes=blob.size)
                     reservation.expect(blob.size)
+                    submission = Submission(url=url, max_bytes=blob.size)
                     receiver = Receiver(
                         staged=await self._staged(blob.sha256),
                         store=self._context.store,
                         worker_pool=self._context.worker_pool,
                         settings=settings,
-                        submission=Submission(url=url, max_bytes=blob.size),
-                        is_judged=False,  # These very bytes were judged when they came.
+                        submission=submission,
+                        chain=Chain(
+                            GuardContext(purpose=Purpose.REPAIR, settings=settings, submission=submission)
+                        ),
                         algorithms=["sha256"],
                         reservation=reservation,
                         count=lambda _size: None,
@@ -93,7 +96,7 @@ class Repairer:
                     )
                     try:
                         clock = PeerClock(asyncio.get_running_loop().time)
-                        await receiver.take(source, clock, [RateFloor(settings, clock)])
+                        await receiver.take(source, clock)
                         await self._replace(blob, receiver)
                     finally:
                         await receiver.close()

@@ -1,11 +1,13 @@
 """The loop: read from the peer, ask every guard, hand over to digests and disk."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 from fetcher.errors import SourceFailure
-from fetcher.guards.base import Guard
+from fetcher.guards.base import DividedGuard, Guard
 from fetcher.model import BLOCK_BYTES
+from fetcher.pipeline.offload import OffloadThread
 from fetcher.pipeline.worker_pool import OrderedQueues
 
 
@@ -57,7 +59,8 @@ async def pull(
 ) -> None:
     """Take all bytes of a peer through the guards, then to the lanes, in order.
 
-    A chunk that a guard refuses goes nowhere. Small chunks are joined up to
+    A chunk that a guard refuses goes nowhere. What a guard has to do for longer
+    than a moment, it does off the event loop, in its turn. Small chunks are joined up to
     about `piece_bytes()` before they are handed over. When this returns, every byte
     has been dealt with and every guard has passed the whole.
 
@@ -67,10 +70,10 @@ async def pull(
         Failure: What a guard or a lane raised.
     """
     gathered = _Gathered()
+    judges = _Judges(guards, lanes.worker_pool.offload)
     try:
         while chunk := await _read(peer, clock):
-            for guard in guards:
-                guard.feed(chunk)
+            await judges.feed(chunk)
             gathered.add(chunk)
             if 2 * gathered.size > piece_bytes():  # A copy costs more than pieces of different length.
                 await lanes.put(gathered.take_blocks(lanes.handed_bytes))
@@ -78,9 +81,35 @@ async def pull(
         await _put_rest(gathered, lanes)
         raise
     await _put_rest(gathered, lanes)
-    for guard in guards:
-        guard.finish()
+    await judges.finish()
     await lanes.drain()
+
+
+class _Judges:
+    """The guards in their order; what a divided one leaves to do is done off the event loop."""
+
+    def __init__(self, guards: Sequence[Guard], offload: OffloadThread) -> None:
+        self._guards = [(guard, guard if isinstance(guard, DividedGuard) else None) for guard in guards]
+        self._offload = offload
+
+    async def feed(self, chunk: bytes) -> None:
+        for guard, divided in self._guards:
+            if divided is None:
+                guard.feed(chunk)
+            elif not divided.skim(chunk):
+                await self._offload.run(divided.go_on)
+
+    async def finish(self) -> None:
+        for guard, divided in self._guards:
+            if divided is None:
+                guard.finish()
+            else:
+                await self._offload.run(partial(_finish, divided))
+
+
+def _finish(guard: Guard) -> bool:
+    guard.finish()
+    return True
 
 
 async def _put_rest(gathered: "_Gathered", lanes: OrderedQueues) -> None:

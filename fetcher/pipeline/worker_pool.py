@@ -4,10 +4,15 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from queue import SimpleQueue
+from typing import Any, TypeVar
 
+from fetcher.aio.shield import shielded
 from fetcher.pipeline.budget import Budget
+from fetcher.pipeline.offload import OffloadThread
 
+R = TypeVar("R")
 Work = Callable[[bytes], None]
 
 TURN_BYTES = 4_194_304  # A lane gives its thread back after this much, so that others get their turn.
@@ -23,6 +28,7 @@ class WorkerPool:
 
     Attributes:
         is_crowded: So many imports have bytes waiting that each is best served by one thread.
+        offload: Where guards do what is too long for the event loop.
     """
 
     # The format guard holds as much of each import's end anyway, and each hand-over wakes threads.
@@ -30,12 +36,15 @@ class WorkerPool:
 
     def __init__(self, *, threads: int, buffer_bytes: int, piece_bytes: int) -> None:
         self.budget = Budget(buffer_bytes)
+        self.offload = OffloadThread()
         self.most_piece_bytes = piece_bytes
         self.open_lanes = 0
         self.is_crowded = False
         self._busy = 0
         # A queue of its own: an executor makes a future for each turn, under one lock for the whole process.
-        self._ready: SimpleQueue[_OrderedQueue | None] = SimpleQueue()
+        self._ready: SimpleQueue[_OrderedQueue | _Call | None] = SimpleQueue()
+        # One thread stays for everybody else, whatever xz and bzip2 files come in at once.
+        self._dear = asyncio.Semaphore(max(1, threads - 1))
         self._threads = [
             threading.Thread(target=self._work, name=f"workshop-{number}", daemon=True)
             for number in range(threads)
@@ -68,16 +77,54 @@ class WorkerPool:
         """Whether a lane waits for a thread."""
         return not self._ready.empty()
 
+    async def run(self, work: Callable[[], R], *, is_dear: bool = False) -> R:
+        """Do a short piece of work in a thread, in turn with the lanes; runs to its end even when cancelled.
+
+        Args:
+            is_dear: It takes much of a processor; such works never have all threads at once.
+        """
+        async with self._dear if is_dear else nullcontext():
+            call = _Call(work, asyncio.get_running_loop())
+            self._ready.put(call)
+            return await shielded(_result_of(call))
+
     def close(self) -> None:
         """End the threads when their work is done."""
         for _ in self._threads:
             self._ready.put(None)
         for thread in self._threads:
             thread.join()
+        self.offload.close()
 
     def _work(self) -> None:
         while (lane := self._ready.get()) is not None:
             lane.run()
+
+
+class _Call:
+    """One piece of work that somebody waits for."""
+
+    def __init__(self, work: Callable[[], Any], loop: asyncio.AbstractEventLoop) -> None:
+        self.done = asyncio.Event()
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self._work = work
+        self._loop = loop
+
+    def run(self) -> None:
+        """Do it; runs in a thread."""
+        try:
+            self.result = self._work()
+        except BaseException as error:  # noqa: BLE001 - carried to whoever waits
+            self.error = error
+        self._loop.call_soon_threadsafe(self.done.set)
+
+
+async def _result_of(call: _Call) -> Any:
+    await call.done.wait()
+    if call.error is not None:
+        raise call.error
+    return call.result
 
 
 class _Piece:

@@ -14,6 +14,7 @@ from aiohttp.tracing import Trace
 from fetcher.errors import ConnectFailed, Failure
 from fetcher.model import TlsPeer
 from fetcher.transport import faults
+from fetcher.transport.head_lines import HeadLines
 from fetcher.transport.heads import Heads
 from fetcher.transport.plan import AnyAddress, Plan
 from fetcher.transport.tls import check_names, read_peer
@@ -31,6 +32,10 @@ class TooManyAnswers(aiohttp.ClientPayloadError):
     """More interim answers than any source needs."""
 
 
+class AmbiguousHead(aiohttp.ClientPayloadError):
+    """A head that two readers could read in two ways."""
+
+
 class SourceConnection(ResponseHandler):
     """One connection, and who is at its other end.
 
@@ -46,6 +51,7 @@ class SourceConnection(ResponseHandler):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self._heads = Heads()
+        self._lines = HeadLines()
 
     @property
     def is_http2(self) -> bool:
@@ -53,7 +59,12 @@ class SourceConnection(ResponseHandler):
         return self._heads.is_http2
 
     def data_received(self, data: bytes) -> None:
-        """Settle what the parser would refuse though it is allowed."""
+        """Refuse a head that can be read in two ways; settle what the parser refuses though it is allowed."""
+        objection = self._lines.objection(data)
+        if objection:
+            self.set_exception(AmbiguousHead(objection))
+            self.abort()
+            return
         is_for_parser = bool(data) and self._parser is not None  # Else it is kept, or only wakes the parser.
         passed = self._heads.pass_on(data) if is_for_parser else data
         if passed or not data:

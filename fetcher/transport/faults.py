@@ -10,7 +10,9 @@ import ssl
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 
-from fetcher.errors import BadResponse, ConnectFailed, Failure, Http2Only, TlsFailed, Truncated
+from fetcher.descriptors import are_short
+from fetcher.errors import BadResponse, ConnectFailed, Failure, Http2Only, Shortage, TlsFailed, Truncated
+from fetcher.shortage import is_shortage
 
 FOREIGN = (aiohttp.ClientError, OSError, EOFError)
 
@@ -21,8 +23,6 @@ _ERRNO = {
     errno.ECONNRESET: "the connection was reset",
     errno.EPIPE: "the connection was reset",
     errno.ETIMEDOUT: "the host does not answer",
-    errno.EMFILE: "this machine has no file descriptors left",
-    errno.ENFILE: "this machine has no file descriptors left",
 }
 # OpenSSL's X509_V_ERR_* numbers.
 _CERTIFICATE = {
@@ -43,13 +43,11 @@ class ProxyRefused(OSError):
 
 def while_connecting(error: BaseException, host: str, port: int) -> Failure:
     """Translate what ended a connection before anything was asked."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        reason = _CERTIFICATE.get(error.verify_code, "its certificate is not acceptable")
-        return TlsFailed(host=host, reason=reason)
+    # Without descriptors OpenSSL cannot read the authorities, and finds none.
+    if is_shortage(error) or (isinstance(error, ssl.SSLCertVerificationError) and are_short()):
+        return Shortage(reason=f"connect: {error}")
     if isinstance(error, ssl.SSLError):
-        is_http2 = "no application protocol" in str(error)  # Of alert 120 Python knows no name.
-        failed = TlsFailed(host=host, reason="no secure connection could be agreed on")
-        return _noted(Http2Only(host=host) if is_http2 else failed, error)
+        return _in_tls(error, host)
     if isinstance(error, ProxyRefused):
         return ConnectFailed(host=host, port=port, reason=f"the egress proxy answered: {error}")
     if isinstance(error, TimeoutError):
@@ -58,6 +56,15 @@ def while_connecting(error: BaseException, host: str, port: int) -> Failure:
         return ConnectFailed(host=host, port=port, reason="the connection was broken off")
     reason = _ERRNO.get(getattr(error, "errno", None) or 0, "the connection failed")
     return _noted(ConnectFailed(host=host, port=port, reason=reason), error)
+
+
+def _in_tls(error: ssl.SSLError, host: str) -> Failure:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        reason = _CERTIFICATE.get(error.verify_code, "its certificate is not acceptable")
+        return TlsFailed(host=host, reason=reason)
+    is_http2 = "no application protocol" in str(error)  # Of alert 120 Python knows no name.
+    failed = TlsFailed(host=host, reason="no secure connection could be agreed on")
+    return _noted(Http2Only(host=host) if is_http2 else failed, error)
 
 
 def before_head(error: BaseException, host: str, port: int, *, is_http2: bool = False) -> Failure:

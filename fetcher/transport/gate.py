@@ -3,7 +3,7 @@
 import asyncio
 import math
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
@@ -49,9 +49,13 @@ class Gate:
 
     Args:
         look_up: Blocks until it has the addresses of a name; the machine's resolver.
+        own_ports: That this service listens on: never dialled at an address of this machine.
     """
 
-    def __init__(self, look_up: LookUp = ask_machine) -> None:
+    def __init__(
+        self, look_up: LookUp = ask_machine, *, own_ports: Callable[[], Collection[int]] = tuple
+    ) -> None:
+        self._own_ports = own_ports
         self._names = Resolver(look_up)
         self._places = AddressLimiter()
         self._trust = Trust()
@@ -181,10 +185,10 @@ class Gate:
         proxy = URL(_proxy_for(target, settings), encoded=True)
         host, port = (proxy.raw_host or "", proxy.port or 0) if proxy else (target.host, target.port)
         if proxy:
-            _judge_behind_proxy(target, settings)
+            _judge_behind_proxy(target, settings, self._own_ports())
         literal = as_address(host if proxy else chain.request.address or host)
         addresses = [literal] if literal else await self._names.resolve(host, settings, chain.request.project)
-        chain.plan = Plan(host, port, addresses, settings, is_proxy=bool(proxy))
+        chain.plan = Plan(host, port, addresses, settings, is_proxy=bool(proxy), own_ports=self._own_ports())
         chain.plan.judge()
 
     async def _take_place(self, chain: RedirectChain, stack: AsyncExitStack) -> None:
@@ -270,11 +274,11 @@ def _proxy_for(target: CheckedUrl, settings: Settings) -> str:
     return "" if passes_by_proxy(target.host, settings) else settings.egress.proxy
 
 
-def _judge_behind_proxy(target: CheckedUrl, settings: Settings) -> None:
+def _judge_behind_proxy(target: CheckedUrl, settings: Settings, own_ports: Collection[int]) -> None:
     """Judge an address in place of a name, though the proxy will dial it; names are the proxy's to judge."""
     literal = as_address(target.host)
     if literal is not None:
-        Plan(target.host, target.port, [literal], settings).judge()
+        Plan(target.host, target.port, [literal], settings, own_ports=own_ports).judge()
 
 
 async def _even_out(began: float, step_seconds: float) -> None:

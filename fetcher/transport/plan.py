@@ -1,7 +1,7 @@
 """Which addresses one hop may dial: judged when they are found, and again when a socket is made."""
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from itertools import chain, zip_longest
 
@@ -42,11 +42,12 @@ class Plan:
         addresses: What the name resolved to, or the one in its place.
         settings: For the rules.
         is_proxy: They are the operator's own proxy, whose address no rule binds.
+        own_ports: That this service listens on, whatever the settings say.
     """
 
     owns = staticmethod(is_own)
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that decides where a hop may lead
         self,
         host: str,
         port: int,
@@ -54,12 +55,14 @@ class Plan:
         settings: Settings,
         *,
         is_proxy: bool = False,
+        own_ports: Collection[int] = (),
     ) -> None:
         self.host = host
         self.port = port
         self.addresses = tuple(addresses)
         self._settings = settings
         self.is_proxy = is_proxy
+        self._own_ports = own_ports
 
     def judge(self) -> None:
         """Refuse the hop if any of its addresses is forbidden.
@@ -99,8 +102,15 @@ class Plan:
         if self.is_proxy:
             return
         check_address(address, self.port, self._settings, self.host)
-        if not any(self._settings.address.allowing(address)) and self.owns(address, self.port):
-            raise self._forbid(address, "it is this machine's own")
+        if self._may_be_own(address) or not self.owns(address, self.port):
+            return
+        raise self._forbid(address, "it is this machine's own")
+
+    def _may_be_own(self, address: AnyAddress) -> bool:
+        """Whether the operator opened this very port, ours or not; never the one that we listen on."""
+        entries = self._settings.address.allowing(address)
+        is_opened = any(self.port in (allowed.ports or self._settings.url.ports) for allowed in entries)
+        return is_opened and self.port not in {self._settings.server.port, *self._own_ports}
 
     def _forbid(self, address: AnyAddress, reason: str) -> AddressForbidden:
         return AddressForbidden(host=self.host, address=str(address), port=self.port, reason=reason)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import socket
 import threading
 from collections import Counter, deque
@@ -11,8 +12,10 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 import msgspec
 
 from fetcher.config import Settings
-from fetcher.errors import NameUnresolved
+from fetcher.descriptors import are_short
+from fetcher.errors import NameUnresolved, Shortage
 from fetcher.guards.request.host_names import is_named
+from fetcher.shortage import is_shortage
 from fetcher.transport import dns_client
 
 LookUp = Callable[[str], list[str]]
@@ -79,6 +82,9 @@ class Resolver:
         except TimeoutError as error:
             raise NameUnresolved(host=host, reason="no answer in time") from error
         except (OSError, UnicodeError) as error:
+            # The machine's resolver says of a shortage only that there was no answer.
+            if is_shortage(error) or are_short():
+                raise Shortage(reason=f"look-up: {error}") from error
             raise NameUnresolved(host=host, reason="there is no such name, or nobody answers") from error
         return _read(answers, host, settings.dns.max_answers)
 
@@ -155,7 +161,7 @@ class Resolver:
         try:
             self._apart(work)
         except RuntimeError as error:
-            end([], OSError(str(error)))
+            end([], OSError(errno.EAGAIN, str(error)))
         return pending
 
 

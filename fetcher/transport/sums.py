@@ -8,6 +8,7 @@ import msgspec
 
 from fetcher.config import Settings
 from fetcher.errors import ChecksumFileUnusable
+from fetcher.guards.request.checksum_file import check_size
 from fetcher.model import Digest, Hop
 from fetcher.parsers.sums import ALGORITHMS, parse_sums
 from fetcher.transport.gate import Gate
@@ -97,16 +98,13 @@ async def fetch_small(
             where the file is too large or too slow.
     """
     rules = settings.sums
-    too_large = ChecksumFileUnusable(reason=f"it is larger than {rules.max_bytes:,} bytes")
     held = bytearray()
     try:
         async with asyncio.timeout(rules.total_seconds), gate.open(request, settings, on_hop) as source:
-            if (source.declared_bytes or 0) > rules.max_bytes:
-                raise too_large
+            check_size(source.declared_bytes or 0, settings)
             while chunk := await source.read():
                 held += chunk
-                if len(held) > rules.max_bytes:
-                    raise too_large
+                check_size(len(held), settings)
     except TimeoutError as error:
         reason = f"it did not arrive within {rules.total_seconds:g} seconds"
         raise ChecksumFileUnusable(reason=reason) from error

@@ -1,6 +1,7 @@
 """Whom an https source has to convince, and who it proved to be."""
 
 import asyncio
+import errno
 import hashlib
 import re
 import ssl
@@ -10,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from fetcher.config import Settings, Tls
-from fetcher.errors import InvalidRequest, TlsFailed
+from fetcher.descriptors import are_short
+from fetcher.errors import InvalidRequest, Shortage, TlsFailed
 from fetcher.guards.request.host_names import is_named
 from fetcher.model import TlsPeer
+from fetcher.shortage import is_shortage
 
 OTHER_NAME = 62  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH.
 _TEXT = 200
@@ -45,6 +48,8 @@ class Trust:
                 make = partial(make_context, rules, verified=verified, named=named)
                 self._contexts[key] = await asyncio.to_thread(make)
         except OSError as error:
+            if is_shortage(error):
+                raise Shortage(reason="authorities of TLS") from error
             raise TlsFailed(host=host, reason="the operator's authorities cannot be read") from error
         return self._contexts[key]
 
@@ -80,6 +85,10 @@ def make_context(
     context.check_hostname = named
     if rules.system_cas:
         context.load_default_certs()
+        if are_short():
+            raise OSError(
+                errno.EMFILE, "they may not have been read"
+            )  # Nothing is said of that, and it would stay.
     if rules.ca_file:
         context.load_verify_locations(cafile=rules.ca_file)
     if ca_pem is not None:

@@ -1,6 +1,7 @@
 """Telling receivers that imports have ended: through the gate, signed, again and again, and not for ever."""
 
 import asyncio
+import time
 from collections import Counter
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,8 @@ from fetcher.config import Settings
 from fetcher.errors import Failure, Forbidden, InternalFault, QueueFull, SourceStatus, SourceTooSlow
 from fetcher.importer.context import ENGINE, Context
 from fetcher.importer.download.retry_policy import wait_seconds
-from fetcher.index import Due
+from fetcher.importer.notice_turns import Turns
+from fetcher.index import Due, Wanted
 from fetcher.model import Hop, Import, Notice
 from fetcher.webhooks.message import request_of
 
@@ -39,7 +41,7 @@ class WebhookDispatcher:
         self._records = context.index.notices
         self._wake = context.index.imports.ended
         self._running: dict[str, asyncio.Task[None]] = {}
-        self._by_project: Counter[str] = Counter()
+        self._turns = Turns(time.monotonic)
 
     async def run(self) -> None:
         """Tell whoever is to be told, for ever; what a cancellation cuts off is left to the next start."""
@@ -65,32 +67,54 @@ class WebhookDispatcher:
         """Start all that is due and may start; how many seconds there are until the next."""
         rules = self._context.settings().notify
         while len(self._running) < rules.max_running:
-            full = [
-                name for name, count in self._by_project.items() if count >= rules.max_running_per_project
-            ]
-            due = await self._records.next(but_imports=self._running.keys(), but_projects=full)
-            if due is None:
-                return IDLE_SECONDS
-            seconds = (due.due_at - datetime.now(UTC)).total_seconds()
-            if seconds > 0:
-                return min(seconds, IDLE_SECONDS)
-            self._by_project[due.project_id] += 1
-            self._running[due.import_id] = asyncio.create_task(
-                self._tell(due), name=f"notify {due.import_id}"
-            )
-        return IDLE_SECONDS
+            found = self._turns.in_turn(await self._records.due(self._wanted()))
+            if not found:
+                break
+            # One for each project and look; what the first ones change counts for those after them.
+            for due in found[: max(1, (rules.max_running - len(self._running)) // 2)]:
+                self._turns.begin(due)
+                self._running[due.import_id] = asyncio.create_task(
+                    self._tell(due), name=f"notify {due.import_id}"
+                )
+        return await self._seconds_left()
+
+    def _wanted(self) -> Wanted:
+        settings, now = self._context.settings(), datetime.now(UTC)
+        rules = settings.notify
+        longest = max(rules.max_wait_seconds, settings.retry.max_retry_after_seconds)
+        waited, waiting = self._turns.waits()
+        return Wanted(
+            now=now,
+            far=now + timedelta(seconds=longest),
+            waited=waited,
+            but_imports=[*self._running, *waiting],
+            but_projects=self._turns.full_projects(rules),
+            but_receivers=self._turns.slow_receivers(rules),
+        )
+
+    async def _seconds_left(self) -> float:
+        """Until the next one is due; by the date only where an earlier process wrote it down."""
+        seconds = self._turns.seconds_left(IDLE_SECONDS)
+        at = await self._records.next_at()
+        by_date = IDLE_SECONDS if at is None else (at - datetime.now(UTC)).total_seconds()
+        return min(seconds, by_date) if by_date > 0 else seconds
 
     async def _tell(self, due: Due) -> None:
+        is_told = False
         try:
             record = await self._context.index.imports.find(due.import_id, ENGINE)
             ids = {"image_id": record.image_id, "request_id": record.request_id}
             with structlog.contextvars.bound_contextvars(import_id=record.id, **ids):
-                await self._write(record, await self._attempt(record, due))
+                notice = await self._attempt(record, due)
+                is_told = notice.state == "delivered"
+                if notice.next_at is not None:
+                    self._turns.postpone(record.id, (notice.next_at - datetime.now(UTC)).total_seconds())
+                await self._write(record, notice)
         except Failure as failure:
             log.error("notify.failed", import_id=due.import_id, code=failure.code, detail=str(failure))  # noqa: TRY400 - a fact
         finally:
             del self._running[due.import_id]
-            self._by_project[due.project_id] -= 1
+            self._turns.end(due, is_told=is_told)
             self._wake.set()
 
     async def _attempt(self, record: Import, due: Due) -> Notice:
@@ -130,6 +154,7 @@ class WebhookDispatcher:
         log.info("notify.ended", state=notice.state, attempt=notice.attempts, code=notice.code, **ids)
         if notice.next_at is None:
             self.attempts[notice.state] += 1
+            self._turns.forget(record.id)
             await written(lambda: self._records.settle(record, notice))
         else:
             self.attempts["failed"] += 1

@@ -6,11 +6,11 @@ from functools import cache
 
 from fetcher.errors import Failure
 from fetcher.guards.stream.formats import FormatGuard, Inspection, Inspector
-from fetcher.guards.stream.formats.stream import MOST_WINDOWS
-from tests.guards.stream.formats import build, corpus, hostile_ova, hostile_packed
+from fetcher.guards.stream.formats.stream import TAIL_BYTES
+from fetcher.guards.stream.formats.work import MOST_SHORT_STEPS, SHORT_BYTES, UNPACKED_BYTES
+from tests.guards.stream.formats import build, corpus, hostile_ova, hostile_packed, others, zips
 
-MOST_RETAINED = 65_536 + 65_557 + 262_144 + 65_536
-CHEAPEST_STEP_BYTES = 3  # The shortest thing that a follower steps over: a block header of Zstandard.
+MOST_RETAINED = 65_536 + TAIL_BYTES + 262_144 + 65_536
 PATCH = struct.Struct("<IB")
 
 BASES: tuple[Callable[[], bytes], ...] = (
@@ -33,6 +33,14 @@ BASES: tuple[Callable[[], bytes], ...] = (
     hostile_packed.PACKED["xz-raw"],
     hostile_packed.PACKED["bz2-raw"],
     hostile_packed.PACKED["zip-small"],
+    lambda: zips.archive(zips.Member(method=0)),
+    lambda: zips.archive(zips.Member(streamed=True, content=zips.HIDDEN)),
+    lambda: zips.with_zip64_end(zips.archive(zips.Member(zip64=True))),
+    hostile_packed.PACKED["zst-qcow2"],
+    hostile_packed.PACKED["lz4-backing"],
+    hostile_packed.PACKED["lz4-legacy"],
+    lambda: others.uimage(2),
+    lambda: build.put(build.iso(), 508, b"\xda\xbe"),
 )
 
 
@@ -84,6 +92,7 @@ def check_stream(stream: bytes, size: int = 4_096) -> Inspection:
     whole = inspect([stream] if stream else [])
     pieces = inspect(list(corpus.cut(stream, size)))
     assert whole == pieces, (whole, pieces)
+    assert whole == inspect_in_slices(list(corpus.cut(stream, 7 * size)))
     judged = verdict(list(corpus.cut(stream, size)))
     assert judged == verdict([stream])
     if "/" in judged:
@@ -102,7 +111,20 @@ def inspect(chunks: list[bytes]) -> Inspection:
     if inspector.fault is not None:
         raise AssertionError("the inspector failed") from inspector.fault
     total = sum(map(len, chunks))
-    assert inspector.steps <= 64 + min(total // CHEAPEST_STEP_BYTES, MOST_WINDOWS)
+    assert inspector.steps <= 64 + total // SHORT_BYTES + inspector.short_steps
+    report = inspector.report()
+    assert inspector.short_steps <= 1 + MOST_SHORT_STEPS + total * (1 << 15) // UNPACKED_BYTES
+    return report
+
+
+def inspect_in_slices(chunks: list[bytes], units: int = 1_100) -> Inspection:
+    """Inspect a stream a slice at a time, as the offload thread does."""
+    inspector = Inspector()
+    for chunk in chunks:
+        is_done = inspector.skim(chunk, units)
+        while not is_done:
+            is_done = inspector.go_on(units)
+    inspector.finish()
     return inspector.report()
 
 

@@ -133,7 +133,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keystone needs an extra; without it the check of the configuration says how to get it."""
     monkeypatch.setattr("fetcher.config.find_spec", lambda _name: None)
     keystone = {"auth_url": "http://x/v3", "username": "u", "password": "p"}
-    with pytest.raises(BadConfig, match=r"glance-fetcher\[keystone\]"):
+    with pytest.raises(BadConfig, match="make setup EXTRAS=keystone"):
         load_settings(changes={"auth": {"mode": "keystone"}, "keystone": keystone})
 
 
@@ -170,3 +170,13 @@ async def test_both_faces_ask_for_a_token(tmp_path: Path) -> None:
         body = {"json": {"url": "https://a.example/x"}, "headers": {"X-Auth-Token": token}}
         assert (await service.call("POST", "/imports", **body))[0] == 403
         assert (await service.call("POST", "/v2/images", json={}, headers=body["headers"]))[0] == 403
+
+
+async def test_i12_limits_are_told_to_those_who_may_call(tmp_path: Path) -> None:
+    """Both ways to the limits need a token: they say which inner ports the operator opened."""
+    token, sha256 = make_token()
+    listed = [{"sha256": sha256, "project": "p", "user": "u", "roles": ["reader"]}]
+    async with Running(tmp_path, auth={"mode": "tokens", "tokens": listed}) as service:
+        for method, path in (("GET", "/limits"), ("OPTIONS", "/imports")):
+            assert (await service.call(method, path))[0] == 401
+            assert (await service.call(method, path, headers={"X-Auth-Token": token}))[0] == 200

@@ -25,7 +25,7 @@ async def test_a_fault_of_ours_ends_in_a_verdict(tmp_path: Path, monkeypatch: py
         raise ZeroDivisionError("secret cause")
 
     monkeypatch.setattr(promises, "check_digest", broken)
-    async with Origin({"/x": behaviours.serve(raw(10))}) as origin, Running(tmp_path, origin) as service:
+    async with Origin({"/x": behaviours.serve(raw(1000))}) as origin, Running(tmp_path, origin) as service:
         ended = await service.run(url=origin.url("/x"), checksum="sha256:" + "0" * 64)
         assert (ended["state"], ended["verdict"]["code"]) == ("failed", "internal-fault")
         assert "secret" not in str(ended)
@@ -71,7 +71,7 @@ async def test_old_imports_are_forgotten(tmp_path: Path) -> None:
     keep = {"keep_finished_days": 1e-9}
     keys = {"keep_idempotency_days": 1e-9}
     async with (
-        Origin({"/x": behaviours.serve(raw(10))}) as origin,
+        Origin({"/x": behaviours.serve(raw(1000))}) as origin,
         Running(tmp_path, origin, imports=keep, upkeep=keys) as service,
     ):
         ended = await service.run(url=origin.url("/x"))

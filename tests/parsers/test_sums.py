@@ -190,4 +190,9 @@ def test_any_text_gives_a_digest_or_a_refusal(text: str, name: str) -> None:
 def test_limits_are_published() -> None:
     """What is enforced is what is told."""
     told = {limit.name: limit.value for limit in limits(load_settings())}
-    assert told == {"max_sums_bytes": 1_048_576, "max_sums_lines": 10_000}
+    assert told == {
+        "max_sums_bytes": 1_048_576,
+        "max_sums_lines": 10_000,
+        "sums_seconds": 60.0,
+        "sums_signature_required": False,
+    }

@@ -8,6 +8,7 @@ import pytest
 
 from fetcher.errors import BadResponse, EncodingForbidden, SourceStatus, Truncated
 from fetcher.transport import Gate, SourceRequest
+from fetcher.transport.head_lines import HeadLines
 from tests.lab import Origin, lab_settings
 from tests.lab.behaviours import answer, chunked, cut, drip_raw, redirect, serve
 from tests.transport.attack import Outcome, attack, nothing_left
@@ -119,6 +120,9 @@ async def test_h02_second_answer_is_never_taken() -> None:
         *("X: a\x00b\r\nContent-Length: 3", "X: a\rb\r\nContent-Length: 3", "X y: 1\r\nContent-Length: 3"),
         *("X: " + "a" * 66_000, "\r\n".join(f"X{number}: a" for number in range(200)), ": x", "X"),
         *("Content-Length: 3\r\n 3", "Transfer-Encoding: chun\r\n ked"),
+        *("Content-Length:\r\n 3", "Transfer-Encoding:\r\n chunked", "Transfer-Encoding:\r\n\tchunked"),
+        *("Content-Length: 3\r\nContent-Encoding:\r\n identity", "Content-Length:\r\n \r\n 3"),
+        *("X: a\nContent-Length: 3", "Content-Length: 3\nX: a", "Content-Length: 3\r\nX: a\n"),
     ],
 )
 async def test_h04_h05_h09_heads_that_can_be_read_in_two_ways_are_refused(fields: str) -> None:
@@ -432,3 +436,29 @@ async def test_z04_redirect_to_a_nameless_object_keeps_the_file() -> None:
     async with Origin(routes) as origin:
         outcome = await attack(origin.url("/x.gz"), lab_settings(origin))
     assert outcome.body == packed
+
+
+async def test_h09_lines_that_end_with_lf_alone_are_refused() -> None:
+    """RFC 9112 section 2.2 lets a recipient take them; one that does not would see another head."""
+    for head in (
+        "HTTP/1.1 200 OK\nContent-Length: 3\n\nabc",
+        "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\nabc",
+    ):
+        outcome = await hear(head)
+        assert isinstance(outcome.failure, BadResponse), head
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+def test_h09_lines_are_judged_however_they_come(size: int) -> None:
+    """What is refused in one piece is refused in many, and what passes passes."""
+    heads = {
+        "HTTP/1.1 200 OK\r\nContent-Length:\r\n 3\r\n\r\n": True,
+        "HTTP/1.1 200 OK\r\nX: a\nContent-Length: 3\r\n\r\n": True,
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nLocation:\r\n\t/x\r\n\r\n": True,
+        "HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 3\r\n\r\n": False,
+        "\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\na\nb\n c": False,
+    }
+    for head, is_refused in heads.items():
+        lines, data = HeadLines(), head.encode()
+        found = [lines.objection(data[at : at + size]) for at in range(0, len(data), size)]
+        assert any(found) is is_refused, head

@@ -36,6 +36,7 @@ LOCATIONS = {
     "two by a comma": b"http://127.0.0.1:{port}/y, http://127.0.0.2:{port}/",
     "upper case": b"HTTP://127.0.0.2:{port}/",
     "folded": b"/y\r\n http://127.0.0.2:{port}/",
+    "folded at once": b"\r\n http://127.0.0.1:{port}/y",
     "relative with a scheme behind": b"x://127.0.0.2:{port}/",
 }
 

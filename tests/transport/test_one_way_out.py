@@ -55,6 +55,8 @@ KNOWN = {
     ("fetcher/cli/client.py", "HTTPConnection"): "likewise",
     ("fetcher/cli/client.py", "HTTPSConnection"): "likewise",
     ("fetcher/memory.py", "ctypes"): "tunes the C library's memory; reaches nobody",
+    ("fetcher/api/inbound/server.py", "socket"): "accepts; an accepted socket leads to whoever came",
+    ("fetcher/api/inbound/server.py", "connect_accepted_socket"): "likewise",
     ("fetcher/service.py", "socket"): "listens; a listening socket reaches nobody",
 }
 

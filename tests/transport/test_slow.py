@@ -10,7 +10,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from fetcher.errors import ConnectFailed, NameUnresolved, SourceTooSlow, Truncated
+from fetcher.errors import ConnectFailed, NameUnresolved, Shortage, SourceTooSlow, Truncated
 from fetcher.guards.stream.pace import RateFloor
 from fetcher.transport import Gate, Source, SourceRequest
 from fetcher.transport.dial import Handover, SourceConnection, _drop
@@ -350,7 +350,7 @@ async def test_n06_machine_without_threads_resolves_nothing() -> None:
 
     resolver = Resolver(FakeNames({"a.example": ["127.0.0.1"]}), fail)
     for _ in range(40):
-        with pytest.raises(NameUnresolved):
+        with pytest.raises(Shortage):
             await resolver.resolve("a.example", lab_settings(), "a")
     assert not resolver._running
 
@@ -377,11 +377,10 @@ async def test_machine_without_descriptors_reaches_nobody(host: str) -> None:
         with Path("/dev/null").open() as last:
             resource.setrlimit(resource.RLIMIT_NOFILE, (last.fileno(), hard))
             try:
-                with pytest.raises(ConnectFailed) as caught:
+                with pytest.raises(Shortage):
                     await opening.__aenter__()
             finally:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        assert caught.value.reason == "this machine has no file descriptors left"
         assert origin.connections == 0
 
 

@@ -276,6 +276,29 @@ def test_own_public_address_is_refused() -> None:
     ).judge()
 
 
+def test_a10_own_addresses_are_opened_port_by_port() -> None:
+    """An entry for another port opens no port of this machine, and none opens the one we listen on."""
+
+    class AtHome(Plan):
+        owns = staticmethod(lambda _address, _port: True)
+
+    public = IPv4Address("93.184.216.34")
+    url = {"ports": [443, 8443, 9292]}
+
+    def judge(port: int, *ports: int, listening: int = 1) -> None:
+        entry = {"cidr": "93.184.216.0/24", "ports": list(ports)}
+        AtHome(
+            *("me.example", port, [public], lab_settings(url=url, address={"allow": [entry]})),
+            own_ports={listening},
+        ).judge()
+
+    judge(8443, 8443)
+    for port, ports, listening in ((443, (8443,), 1), (9292, (443,), 1), (8443, (8443,), 8443)):
+        with pytest.raises(AddressForbidden) as caught:
+            judge(port, *ports, listening=listening)
+        assert caught.value.reason == "it is this machine's own"
+
+
 def test_socket_for_an_unjudged_address_is_never_made() -> None:
     """The last check before the dial knows what was judged, whatever a library would dial."""
     plan = Plan("a.example", 443, [IPv4Address("93.184.216.34")], lab_settings())

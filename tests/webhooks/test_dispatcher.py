@@ -414,6 +414,39 @@ async def test_one_projects_dead_receivers_delay_nobody_else(tmp_path: Path) -> 
         assert mute.connections <= 2
 
 
+async def test_i17_two_projects_with_dead_receivers_delay_no_third(tmp_path: Path) -> None:
+    """A third project's receiver hears at once, though they would fill all deliveries with theirs."""
+    inbox = Inbox()
+    tokens = [
+        {
+            "sha256": hashlib.sha256(name.encode()).hexdigest(),
+            "project": name,
+            "user": name,
+            "roles": ["member"],
+        }
+        for name in ("dead", "deaf", "quick")
+    ]
+    rules = {"total_seconds": 60.0}
+    async with (
+        Origin({"/d": behaviours.serve(qcow2()), "/hook": inbox}) as origin,
+        Origin(is_mute=True) as mute,
+        Running(tmp_path, origin, mute, notify=rules, auth={"mode": "tokens", "tokens": tokens}) as service,
+    ):
+        for name, hook, count in (
+            ("dead", mute.url("/"), 6),
+            ("deaf", mute.url("/"), 6),
+            ("quick", origin.url("/hook"), 1),
+        ):
+            for _ in range(count):
+                body = {"url": origin.url("/d"), "disk_format": "qcow2", "notify_url": hook}
+                await service.call("POST", "/imports", json=body, headers={"X-Auth-Token": name})
+        async with asyncio.timeout(30):
+            while not inbox.messages:
+                await asyncio.sleep(0.01)
+        assert inbox.data["project_id"] == "quick"
+        assert mute.connections <= 6
+
+
 async def test_notices_do_not_pile_up(tmp_path: Path) -> None:
     """Beyond the operator's number, those that wait longest are given up."""
     inbox = Inbox(behaviours.status(500))

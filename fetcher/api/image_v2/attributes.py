@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from fetcher.config import Settings
 from fetcher.errors import Forbidden, InvalidRequest, QuotaExceeded
+from fetcher.guards.text import check_text
 from fetcher.model import Actor, Visibility, is_property
 
 Text = Annotated[str, Meta(max_length=255)]
@@ -98,6 +99,7 @@ def check_properties(properties: dict[str, str], settings: Settings) -> None:
     used = sum(not name.startswith("os_glance") for name in properties)
     if used > limit:
         raise QuotaExceeded(what="properties", quota=limit, used=used)
+    check_text(None, (), properties, settings)  # Name and tags have bounds of their own.
 
 
 def check_right(name: str, value: Any, actor: Actor) -> None:

@@ -79,7 +79,7 @@ class RequestBody:
         if self._has_ended and self._received_bytes < declared:
             raise Truncated(received_bytes=self._received_bytes, declared_bytes=declared)
 
-    async def linger(self) -> None:
+    async def linger(self, seconds: float = LINGER_SECONDS) -> None:
         """Take in and forget some more, so that a client that is still sending gets to read the answer.
 
         A connection that is closed on unread bytes is reset, and with it goes the answer; one that is
@@ -92,7 +92,7 @@ class RequestBody:
         most = self._received_bytes + LINGER_BYTES
         self._idle_seconds = min(self._idle_seconds, LINGER_IDLE_SECONDS)
         with suppress(TimeoutError, Truncated, SourceTooSlow):
-            async with asyncio.timeout(LINGER_SECONDS):
+            async with asyncio.timeout(seconds):
                 while not self._has_ended and self._received_bytes < most:
                     await self.read()
         self._request.scope[UNREAD] = not self._has_ended

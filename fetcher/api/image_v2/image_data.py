@@ -12,10 +12,11 @@ from fetcher.api.image_v2.download import download
 from fetcher.api.image_v2.info import may_send
 from fetcher.api.image_v2.record import STORE
 from fetcher.config import Settings
-from fetcher.errors import Failure, Forbidden, InvalidRequest, WrongMediaType
+from fetcher.errors import Failure, Forbidden, InvalidRequest, NotReady, WrongMediaType
 from fetcher.index.sqlite.scope import may_change
 from fetcher.model import Actor
 
+STOPPING_SECONDS = 1.0  # For a sender to notice that the service stops, which waits for it.
 MEDIA_TYPE = "application/octet-stream"
 
 
@@ -40,6 +41,9 @@ async def _take(request: Request, method: Literal["upload", "stage"]) -> Respons
             raise Forbidden(reason="the image is another project's")
         request_id = request.scope.get("request_id")
         await house.importer.uploads.take(actor, image, body, method=method, request_id=request_id)
+    except NotReady:
+        await body.linger(STOPPING_SECONDS)
+        raise
     except Failure:
         await body.linger()
         raise

@@ -28,6 +28,7 @@ from fetcher.api.problems import base_url
 from fetcher.api.submit.body import read_body
 from fetcher.config import Settings
 from fetcher.errors import Forbidden, InvalidRequest
+from fetcher.index import Rows
 from fetcher.model import Actor, Image, Status
 
 
@@ -89,14 +90,14 @@ async def listing(request: Request) -> Response:
     """`GET /v2/images`: filtered, in any order, a page at a time."""
     house, actor = await enter(request)
     query = read_query(request.query_params, house.settings())
-    images = await house.index.images.page(actor, query) if query.limit else []
+    images = await house.index.images.page(actor, query) if query.limit else Rows()
     kept = [(key, value) for key, value in request.query_params.multi_items() if key != "marker"]
     document: dict[str, Any] = {
         "images": [image_view(image) for image in images],
         "first": f"/v2/images?{urlencode(kept)}" if kept else "/v2/images",
         "schema": "/v2/schemas/images",
     }
-    if images and len(images) == query.limit:
+    if images and (images.has_more or len(images) == query.limit):
         document["next"] = f"/v2/images?{urlencode([*kept, ('marker', images[-1].id)])}"
     return Answer(document)
 

@@ -33,6 +33,9 @@ def read_query(params: QueryParams, settings: Settings) -> ImageQuery:
         InvalidRequest: A filter, order or limit is not one; the parameter is named.
     """
     filters = [item for key, value in params.multi_items() for item in _filter(key, value)]
+    most = settings.inbound.max_filter_values
+    if sum(len(item.values) for item in filters) > most:
+        raise InvalidRequest(reason=f"the filters of a list have at most {most} values together")
     if not any(item.key == "os_hidden" for item in filters):
         filters.append(Filter(key="os_hidden", values=(0,)))
     if len(filters) > MOST_FILTERS:
@@ -41,6 +44,7 @@ def read_query(params: QueryParams, settings: Settings) -> ImageQuery:
         filters=tuple(filters),
         sort=read_sort(params, tuple(SORT_KEYS)),
         limit=read_limit(params.get("limit"), settings),
+        max_bytes=settings.server.max_answer_bytes,
         marker=params.get("marker"),
         visibility=_one_of("visibility", params.get("visibility"), VISIBILITIES),
         member_status=_one_of("member_status", params.get("member_status"), MEMBER_STATUSES) or "accepted",

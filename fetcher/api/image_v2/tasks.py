@@ -11,7 +11,7 @@ from fetcher.api.image_v2.answers import Answer, enter, enter_image
 from fetcher.api.image_v2.listing import read_limit, read_sort
 from fetcher.api.image_v2.record import TASK_METHODS, TASK_STATUS, task_view
 from fetcher.errors import InvalidRequest
-from fetcher.index import TASK_ORDERS, TaskQuery
+from fetcher.index import TASK_ORDERS, Rows, TaskQuery
 from fetcher.model import State
 
 TYPE = "api_image_import"
@@ -29,16 +29,17 @@ async def listing(request: Request) -> Response:
         sort_key=sort_key,
         is_descending=is_descending,
         limit=limit,
+        max_bytes=house.settings().server.max_answer_bytes,
         marker=params.get("marker"),
     )
-    records = await house.index.tasks.page(actor, query) if limit and query.methods else []
+    records = await house.index.tasks.page(actor, query) if limit and query.methods else Rows()
     kept = [(key, value) for key, value in params.multi_items() if key != "marker"]
     document: dict[str, Any] = {
         "tasks": [task_view(house.importer.snapshot(record), house.settings()) for record in records],
         "first": f"/v2/tasks?{urlencode(kept)}" if kept else "/v2/tasks",
         "schema": "/v2/schemas/tasks",
     }
-    if records and len(records) == limit:
+    if records and (records.has_more or len(records) == limit):
         document["next"] = f"/v2/tasks?{urlencode([*kept, ('marker', records[-1].id)])}"
     return Answer(document)
 

@@ -1,12 +1,13 @@
 """The API document (OpenAPI 3.1), made from the routes, the types and what is in force."""
 
+import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from fetcher import __version__
@@ -22,6 +23,7 @@ from fetcher.api.services import services_of
 from fetcher.config import Settings
 from fetcher.errors import Failure
 
+NO_BASE = "https://base.invalid"  # Stands for where the service is, until somebody asks.
 REF = "#/components/schemas/{name}"
 _TEXT = {"type": "string"}
 _IMPORT = {"$ref": REF.format(name="ImportAnswer")}
@@ -190,7 +192,15 @@ def _problems(operation: Operation, *, is_v2: bool) -> Iterator[tuple[str, dict[
 
 async def openapi(request: Request) -> Response:
     """`GET /openapi.json`: this document."""
-    return JSONResponse(api_document(request.app.routes, base_url(request), services_of(request).settings()))
+    settings = services_of(request).settings()
+    state = request.app.state
+    # Made once for each configuration: it takes longest of all answers, and nobody needs a token for it.
+    if getattr(state, "api_document", (None, b""))[0] is not settings:
+        document = api_document(request.app.routes, NO_BASE, settings)
+        state.api_document = (settings, json.dumps(document, ensure_ascii=False).encode())
+    base = json.dumps(base_url(request))[1:-1].encode()
+    text: bytes = state.api_document[1].replace(NO_BASE.encode(), base)
+    return Response(text, media_type=JSON)
 
 
 routes = [Route("/openapi.json", openapi, methods=["GET"])]

@@ -86,7 +86,7 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
             *((name, _TEXT, f"Only those with this {name}.") for name in FILTERS if name != "state"),
         ),
     ),
-    imports.options: Operation(tag="Discovery", answers={200: shapes.OptionsAnswer}, is_open=True),
+    imports.options: Operation(tag="Discovery", answers={200: shapes.OptionsAnswer}),
     imports.show: Operation(
         tag="Imports", answers={200: shapes.ImportAnswer}, ends_in=(errors.UnknownImport,)
     ),

@@ -65,6 +65,7 @@ class SubmissionAnswer(ResponseSchema, frozen=True, kw_only=True):
     mirrors: Annotated[list[str], Meta(description="Without their secrets.")]
     checksum_url: str | None
     checksum_signature_url: str | None
+    disk: Annotated[str, Meta(description="Which disk of an archive, by name or number.")] | None
     notify_url: Annotated[str, Meta(description="Without its secrets.")] | None
 
 
@@ -92,7 +93,11 @@ class ImportAnswer(ResponseSchema, frozen=True, kw_only=True):
     attempts: list[AttemptAnswer]
     redirects: list[HopAnswer]
     format: FormatVerdict | None
-    digests: dict[str, str]
+    digests: Annotated[dict[str, str], Meta(description="Of what is kept: those of the image.")]
+    stages: Annotated[
+        dict[str, Any],
+        Meta(description="What was done to the received bytes; empty where they are kept as they came."),
+    ]
     verified_by: str
     length_verified: Annotated[
         bool | None,

@@ -7,6 +7,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from fetcher.api.services import Services, services_of
+from fetcher.descriptors import are_short
 from fetcher.errors import StoreFailed
 
 NO_ROOM = "the store has no room"
@@ -31,7 +32,7 @@ async def readyz(request: Request) -> Response:
 
 async def obstacles(services: Services) -> list[str]:
     """Each reason why an import submitted now would not go well; none tells where anything lies."""
-    found = []
+    found = ["the machine is short of file descriptors"] if are_short() else []
     if not services.importer.is_open:
         found.append("it is starting or stopping")
     since = datetime.now(UTC) - timedelta(seconds=RECENT_SECONDS)

@@ -9,6 +9,7 @@ import msgspec
 from fetcher.api.page.amounts import MAX_BYTES, read_amount, read_size
 from fetcher.api.page.session import text_of
 from fetcher.api.submit.imports import SubmitBody
+from fetcher.api.submit.words import size_words
 from fetcher.config import Settings
 from fetcher.errors import Failure, InvalidRequest
 from fetcher.guards.request.notify import check_notify
@@ -150,6 +151,22 @@ class Draft:
 
     def _check_guards(self) -> None:
         """Ask the guards that the import will meet, each for itself."""
+        self._check_urls()
+        document, settings = self.document, self._settings
+        if len(document.get("ca_pem", "")) > settings.tls.max_ca_pem_bytes:
+            most = size_words(settings.tls.max_ca_pem_bytes)
+            self._found["ca_pem"] = f"Certificate authorities must be at most {most} long."
+        if text := document.get("checksum"):
+            self._try("checksum", lambda: parse_digest(text, settings))
+        self._try("headers", lambda: check_request_headers(document["headers"]))
+        self._try("ca_pem", lambda: check_authorities(document.get("ca_pem")))
+        if secret := document.get("notify_secret"):
+            told = Submission(
+                url="", max_bytes=1, notify_url=document.get("notify_url"), notify_secret=secret
+            )
+            self._try("notify_secret", lambda: check_notify(told, settings))
+
+    def _check_urls(self) -> None:
         document, settings = self.document, self._settings
         if not document["url"]:
             self._found["url"] = "Enter the URL of an image, such as https://example.org/disk.qcow2."
@@ -160,15 +177,6 @@ class Draft:
             self._check_url("mirrors", url, f"Line {number}: ")
         if len(document["mirrors"]) > settings.url.max_mirrors:
             self._found["mirrors"] = f"At most {settings.url.max_mirrors} mirrors are allowed."
-        if text := document.get("checksum"):
-            self._try("checksum", lambda: parse_digest(text, settings))
-        self._try("headers", lambda: check_request_headers(document["headers"]))
-        self._try("ca_pem", lambda: check_authorities(document.get("ca_pem"), settings))
-        if secret := document.get("notify_secret"):
-            told = Submission(
-                url="", max_bytes=1, notify_url=document.get("notify_url"), notify_secret=secret
-            )
-            self._try("notify_secret", lambda: check_notify(told, settings))
 
     def _check_url(self, field: str, url: str, before: str = "") -> None:
         if is_redacted(url):

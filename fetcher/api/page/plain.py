@@ -15,28 +15,16 @@ from fetcher.api.services import services_of
 from fetcher.api.submit.discovery import describe
 from fetcher.api.submit.words import limit_words
 from fetcher.errors import table
-from fetcher.guards import published
-
-GUARDS = {
-    "url": "URLs",
-    "address": "Addresses",
-    "redirects": "Redirects",
-    "response": "Responses",
-    "size": "Size",
-    "pace": "Time",
-    "format": "Formats",
-    "checksum": "Checksums",
-    "notify": "Webhooks",
-}
+from fetcher.guards import published, titles
 
 
 @shown
 async def limits(request: Request, visitor: Visitor) -> Response:
     """`GET /page/limits`: every limit, reported by the code that enforces it."""
-    found = published(services_of(request).settings())
+    found, names = published(services_of(request).settings()), titles()
     sections = [
         (
-            GUARDS.get(guard, guard.replace("_", " ").capitalize()),
+            names[guard],
             [(limit, limit_words(limit.name, limit.value)) for limit in group],
         )
         for guard, group in groupby(found, key=lambda limit: limit.guard)

@@ -1,5 +1,6 @@
 """Uploads of a file from the reader's own machine, through the guards that every image meets."""
 
+import asyncio
 from typing import Any
 
 import structlog
@@ -23,6 +24,7 @@ log = structlog.get_logger()
 
 FIELDS = ("name", "disk_format", "container_format", "visibility")
 PROOF_HEADER = "X-Form-Proof"
+_removals: set[asyncio.Future[None]] = set()  # Kept, since the loop alone would forget them.
 
 
 @shown
@@ -74,6 +76,9 @@ async def _carry(request: Request, actor: Actor, image: Image, body: RequestBody
         await services.importer.uploads.take(
             actor, image, body, method="upload", request_id=request.scope.get("request_id")
         )
-    except Failure:
-        await services.importer.delete_image(image.id, actor)
+    except BaseException:  # Also where the reader went away, and nobody waits for this any more.
+        removal = asyncio.ensure_future(services.importer.delete_image(image.id, actor))
+        _removals.add(removal)
+        removal.add_done_callback(_removals.discard)
+        await asyncio.shield(removal)
         raise

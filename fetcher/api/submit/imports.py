@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import msgspec
 from msgspec import Meta
 from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette.sse import AppStatus
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -21,6 +22,7 @@ from fetcher.api.submit.views import import_view, limits_view
 from fetcher.config import ContainerFormat, DiskFormat, Settings
 from fetcher.errors import Forbidden, InvalidRequest, WrongMediaType
 from fetcher.guards.stream.checksum import parse_digest
+from fetcher.guards.text import check_text
 from fetcher.index import FILTERS, IdempotencyKey
 from fetcher.model import RESERVED_PROPERTIES, Actor, Import, State, Submission, Visibility
 from fetcher.parsers.metalink import parse_metalink
@@ -28,6 +30,7 @@ from fetcher.parsers.metalink import parse_metalink
 Text = Annotated[str, Meta(max_length=255)]
 Amount = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Secret = Annotated[str, Meta(min_length=16, max_length=255, extra_json_schema={"writeOnly": True})]
+STOPPING_RETRY_MILLISECONDS = 5000
 METALINK_TYPE = "application/metalink4+xml"
 # What the query may say beside a metalink; all else is in the document or has its default.
 METALINK_FIELDS = frozenset({"name", "disk_format", "container_format", "visibility"})
@@ -53,6 +56,7 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     checksum_url: str | None = None
     checksum_signature_url: str | None = None
     ca_pem: Annotated[str, Meta(max_length=262_144)] | None = None
+    disk: Annotated[str, Meta(min_length=1, max_length=1024)] | None = None
     notify_url: str | None = None
     notify_secret: Secret | None = None
 
@@ -61,6 +65,7 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
         Raises:
             InvalidRequest: A checksum or a property's name cannot be taken.
+            QuotaExceeded: There is more text than a record may hold.
             Forbidden: Only an admin may make an image public.
         """
         for name in self.properties:
@@ -70,6 +75,7 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
                 )
         if self.visibility == "public" and not actor.is_admin:
             raise Forbidden(reason="only an admin may make an image public")
+        check_text(self.name, set(self.tags), self.properties, settings)
         cap = settings.size.max_bytes
         return Submission(
             url=self.url,
@@ -88,6 +94,7 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             checksum_url=self.checksum_url,
             checksum_signature_url=self.checksum_signature_url,
             ca_pem=self.ca_pem,
+            disk=self.disk,
             notify_url=self.notify_url,
             notify_secret=self.notify_secret,
         )
@@ -160,12 +167,13 @@ async def listing(request: Request) -> Response:
             raise InvalidRequest(
                 field=name, reason=f"no filter is named {name}; there are {', '.join(FILTERS)}"
             )
-    records = await services.index.imports.page(actor, query, limit=limit + 1, marker=marker)
+    most = services.settings().server.max_answer_bytes
+    records = await services.index.imports.page(actor, query, limit=limit + 1, marker=marker, max_bytes=most)
     base = base_url(request)
     shown = [import_view(services.importer.snapshot(record), base) for record in records[:limit]]
     document: dict[str, Any] = {"imports": shown}
-    if len(records) > limit:
-        following = {**query, "limit": str(limit), "marker": records[limit - 1].id}
+    if records.has_more or len(records) > limit:
+        following = {**query, "limit": str(limit), "marker": records[:limit][-1].id}
         document["next"] = f"{base}/imports?{urlencode(following)}"
     return JSONResponse(document, headers={"Cache-Control": "no-store"})
 
@@ -212,12 +220,13 @@ async def events(request: Request) -> Response:
     seconds = services.settings().server.event_seconds
 
     async def stream() -> AsyncIterator[ServerSentEvent]:
-        number = 0
+        number, name = 0, ""
         async for record in services.importer.follow(import_id, actor, least_seconds=seconds):
             number += 1
             name = "end" if record.state.is_final else "progress"
-            text = msgspec.json.encode(import_view(record, base)).decode()
-            yield ServerSentEvent(text, event=name, id=str(number))
+            yield ServerSentEvent(services.event_texts.of(record, base), event=name, id=str(number))
+        if name != "end":
+            yield ServerSentEvent("{}", event="stopping", retry=STOPPING_RETRY_MILLISECONDS)
 
     return EventSourceResponse(stream(), headers={"Cache-Control": "no-store"})
 
@@ -242,9 +251,13 @@ async def limits(request: Request) -> Response:
 async def options(request: Request) -> Response:
     """`OPTIONS /imports`: what may be submitted, and the limits in force."""
     services = services_of(request)
+    await services.identify(request)
     document = {"fields": msgspec.json.schema(SubmitBody), "limits": limits_view(services.settings())}
     return JSONResponse(document, headers={"Allow": "GET, HEAD, OPTIONS, POST"})
 
+
+# Streams end by themselves when the service stops, with a last event; sse-starlette would cut them off.
+AppStatus.enable_automatic_graceful_drain = False
 
 routes = [
     Route("/imports", listing, methods=["GET"]),

@@ -29,6 +29,7 @@ def import_view(record: Import, base: str) -> dict[str, Any]:
         else [],
         "format": msgspec.to_builtins(record.format),
         "digests": record.digests,
+        "stages": record.stages,
         "verified_by": record.verified_by,
         "length_verified": record.length_verified,
         "verdict": msgspec.to_builtins(record.verdict),
@@ -91,6 +92,7 @@ def _submission(record: Import) -> dict[str, Any]:
         "mirrors": list(submission.mirrors),
         "checksum_url": submission.checksum_url,
         "checksum_signature_url": submission.checksum_signature_url,
+        "disk": submission.disk,
         "notify_url": submission.notify_url,
     }
 

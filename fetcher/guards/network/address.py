@@ -5,6 +5,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_net
 from fetcher.config import Settings
 from fetcher.errors import AddressForbidden
 from fetcher.guards.base import Limit
+from fetcher.guards.spec import GuardSpec
 
 # The interpreter's own `is_global` changes with its patch level and passes multicast, NAT64 and others,
 # so the table is pinned here. A change of a row is a change of this version.
@@ -175,3 +176,8 @@ def _public_objection(address: IPv4Address | IPv6Address) -> str:
         if address in network:
             return f"it is in {network}"
     return ""
+
+
+GUARD = GuardSpec(
+    name="address", title="Addresses", sections=("address",), limits=limits, checks=(check_address,)
+)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from fetcher.config import Settings
 from fetcher.errors import BadRedirect, TooManyRedirects
 from fetcher.guards.base import Limit
+from fetcher.guards.spec import GuardSpec
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -140,3 +141,12 @@ def _without_dots(path: str) -> str:
         elif is_last:
             kept.append("")
     return "/" + "/".join(kept)
+
+
+GUARD = GuardSpec(
+    name="redirects",
+    title="Redirects",
+    sections=("redirects",),
+    limits=limits,
+    checks=(next_location, check_redirect),
+)

@@ -10,6 +10,7 @@ import msgspec
 from fetcher.config import Settings
 from fetcher.errors import BadResponse, EncodingForbidden, SourceStatus
 from fetcher.guards.base import Limit
+from fetcher.guards.spec import GuardSpec
 
 # Files that servers like to label with a coding, though they are meant to be kept as they are. Nobody codes
 # on the fly with what has "" here: the file itself is of that kind, whatever it is called.
@@ -310,3 +311,12 @@ def _undone(head: Head) -> Head:
 def _single(fields: dict[str, list[str]], name: str, shape: re.Pattern[str]) -> str | None:
     values = fields.get(name, [])
     return values[0] if len(values) == 1 and shape.fullmatch(values[0]) else None
+
+
+GUARD = GuardSpec(
+    name="response",
+    title="Answers of sources",
+    sections=("retry",),
+    limits=limits,
+    checks=(check_head, retry_after),
+)

@@ -6,6 +6,8 @@ from fetcher.config import Settings
 from fetcher.errors import InvalidRequest
 from fetcher.guards.base import Limit
 from fetcher.guards.request.url import check_url
+from fetcher.guards.spec import GuardSpec
+from fetcher.model import Submission
 
 
 def check_mirrors(urls: Sequence[str], settings: Settings) -> None:
@@ -22,6 +24,17 @@ def check_mirrors(urls: Sequence[str], settings: Settings) -> None:
         check_url(url, settings)
 
 
+def check_submitted(submission: Submission, settings: Settings) -> None:
+    """Refuse a submission whose mirrors are too many, or could never be fetched.
+
+    Raises:
+        InvalidRequest: There are too many.
+        InvalidUrl: One of them can never be fetched.
+    """
+    if submission.remote is None:  # Else there are none.
+        check_mirrors(submission.mirrors, settings)
+
+
 def limits(settings: Settings) -> tuple[Limit, ...]:
     """Publish what is enforced here."""
     return (
@@ -33,3 +46,12 @@ def limits(settings: Settings) -> tuple[Limit, ...]:
             guard="mirrors",
         ),
     )
+
+
+GUARD = GuardSpec(
+    name="mirrors",
+    title="Mirrors",
+    sections=("url",),
+    limits=limits,
+    check_submission=check_submitted,
+)

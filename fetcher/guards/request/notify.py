@@ -9,6 +9,7 @@ from fetcher.config import Settings
 from fetcher.errors import InvalidRequest
 from fetcher.guards.base import Limit
 from fetcher.guards.request.url import check_url
+from fetcher.guards.spec import GuardSpec
 from fetcher.model import Submission
 
 LEAST_SECRET = 16
@@ -97,3 +98,12 @@ def limits(settings: Settings) -> tuple[Limit, ...]:
             guard="notify",
         ),
     )
+
+
+GUARD = GuardSpec(
+    name="notify",
+    title="Telling others",
+    sections=("notify",),
+    limits=limits,
+    check_submission=check_notify,
+)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from fetcher.config import Settings
 from fetcher.errors import InvalidRequest
 from fetcher.guards.base import Limit
+from fetcher.guards.spec import GuardSpec
+from fetcher.model import Submission
 
 MAX_HEADERS = 32
 MAX_HEADER_BYTES = 8192
@@ -55,6 +57,21 @@ def _check_header(name: str, value: str) -> None:
         raise InvalidRequest(field="headers", reason=f"the value of {name} is not printable ASCII")
 
 
+def check_submitted(submission: Submission, settings: Settings) -> None:
+    """Refuse what a submission brings for its own requests: headers, and authorities that are too many.
+
+    Raises:
+        InvalidRequest: With what is wrong.
+    """
+    if submission.remote is not None:  # Operator and other service answer for it.
+        return
+    check_request_headers(submission.headers)
+    most = settings.tls.max_ca_pem_bytes
+    if len(submission.ca_pem or "") > most:
+        shut = "the operator takes no authorities with an import"
+        raise InvalidRequest(field="ca_pem", reason=f"at most {most:,} bytes are taken" if most else shut)
+
+
 def limits(settings: Settings) -> tuple[Limit, ...]:
     """Publish what is enforced here."""
     return (
@@ -80,3 +97,13 @@ def limits(settings: Settings) -> tuple[Limit, ...]:
             guard="request_headers",
         ),
     )
+
+
+GUARD = GuardSpec(
+    name="request_headers",
+    title="Request headers",
+    sections=("tls",),
+    limits=limits,
+    check_submission=check_submitted,
+    checks=(check_request_headers,),
+)

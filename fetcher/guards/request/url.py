@@ -11,6 +11,8 @@ from fetcher.errors import InvalidUrl
 from fetcher.guards.base import Limit
 from fetcher.guards.request.host_names import check_host
 from fetcher.guards.request.redaction import UNWIELDY, quote, redact_url
+from fetcher.guards.spec import GuardSpec
+from fetcher.model import Submission
 
 __all__ = ["CheckedUrl", "check_url", "limits", "redact_url"]
 
@@ -80,6 +82,16 @@ def check_url(raw: str, settings: Settings) -> CheckedUrl:
     query = match["query"] or ""
     target = _escape(match["path"] or "/") + _escape("" if query == "?" else query)
     return _agree(scheme, host, port, target, settings)
+
+
+def check_submitted(submission: Submission, settings: Settings) -> None:
+    """Refuse a submission whose URL could never be fetched.
+
+    Raises:
+        InvalidUrl: With the rule broken.
+    """
+    if submission.remote is None:  # Else operator and other service answer for it.
+        check_url(submission.url, settings)
 
 
 def limits(settings: Settings) -> tuple[Limit, ...]:
@@ -193,3 +205,13 @@ def _agree(scheme: str, host: str, port: int, target: str, settings: Settings) -
         origin=f"{scheme}://{bracketed}:{port}",
         redacted=redact_url(text),
     )
+
+
+GUARD = GuardSpec(
+    name="url",
+    title="URLs",
+    sections=("url",),
+    limits=limits,
+    check_submission=check_submitted,
+    checks=(check_url,),
+)

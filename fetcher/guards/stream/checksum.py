@@ -7,7 +7,8 @@ import re
 from fetcher.config import Settings
 from fetcher.errors import ChecksumMismatch, ChecksumRequired, InvalidRequest
 from fetcher.guards.base import Limit
-from fetcher.model import Digest
+from fetcher.guards.spec import GuardSpec
+from fetcher.model import Digest, Submission
 
 HEX = re.compile(r"[0-9a-fA-F]+\Z")
 
@@ -81,3 +82,23 @@ def limits(settings: Settings) -> tuple[Limit, ...]:
         Limit(name=name, type=kind, value=value, description=words, guard="checksum")
         for name, kind, value, words in rows
     )
+
+
+def check_submitted(submission: Submission, settings: Settings) -> None:
+    """Refuse a submission without a digest of its own or a checksum file, where one has to be given.
+
+    Raises:
+        ChecksumRequired: There is none that counts.
+    """
+    if submission.remote is None and submission.checksum_url is None:
+        check_required(submission.checksum, settings)
+
+
+GUARD = GuardSpec(
+    name="checksum",
+    title="Checksums",
+    sections=("checksum",),
+    limits=limits,
+    check_submission=check_submitted,
+    checks=(parse_digest, check_digest),
+)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fetcher.config import Settings
 from fetcher.errors import SourceTooSlow
 from fetcher.guards.base import Limit
+from fetcher.guards.spec import GuardSpec
 
 # Arrivals closer together than this part of the window are counted as one, so that a drip of single
 # bytes costs no memory; a window is exact to one part in 256, in favour of the source.
@@ -95,3 +96,13 @@ def limits(settings: Settings) -> tuple[Limit, ...]:
             for name, (value, text) in told.items()
         ),
     )
+
+
+GUARD = GuardSpec(
+    name="pace",
+    title="Time",
+    sections=("pace",),
+    limits=limits,
+    build=lambda context: RateFloor(context.settings, context.clock),
+    per_attempt=True,
+)

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from fetcher.config import Settings
 from fetcher.errors import QuotaExceeded
-from fetcher.guards.base import Limit
+from fetcher.guards.base import Guard, Limit
+from fetcher.guards.spec import GuardContext, GuardSpec, Purpose
 
 
 class QuotaCap:
@@ -77,4 +78,29 @@ def limits(settings: Settings) -> tuple[Limit, ...]:
             description="The most bytes that a project may have staged for glance-direct.",
             guard="quota",
         ),
+        Limit(
+            name="project_max_text_bytes",
+            type="integer",
+            value=settings.quota.max_text_bytes,
+            description="The most bytes that the names, tags and properties of a project's images may have.",
+            guard="quota",
+        ),
     )
+
+
+def build(context: GuardContext) -> Guard | None:
+    """Return the guard for what the quota leaves; None where each import is held to it at its end."""
+    room = context.headroom
+    if room is None:
+        return None
+    return QuotaCap(quota_bytes=room.quota_bytes, used_bytes=room.used_bytes, coming=room.coming)
+
+
+GUARD = GuardSpec(
+    name="quota",
+    title="Quotas",
+    sections=("quota",),
+    limits=limits,
+    build=build,
+    not_for={Purpose.PACKED: "What is kept counts, not what is received."},
+)

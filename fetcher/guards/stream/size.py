@@ -3,6 +3,7 @@
 from fetcher.config import Settings
 from fetcher.errors import LengthUnknown, TooManyBytes
 from fetcher.guards.base import Limit
+from fetcher.guards.spec import GuardSpec, Purpose
 
 
 class ByteCap:
@@ -75,3 +76,14 @@ def limits(settings: Settings) -> tuple[Limit, ...]:
             guard="size",
         ),
     )
+
+
+GUARD = GuardSpec(
+    name="size",
+    title="Size",
+    sections=("size",),
+    limits=limits,
+    build=lambda context: ByteCap(max_bytes=context.submission.max_bytes),
+    not_for={Purpose.CONVERT: "Nothing is received; max_virtual_bytes bounds the disk."},
+    checks=(check_declared, check_length),
+)

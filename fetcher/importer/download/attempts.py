@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import msgspec
 import structlog
 
-from fetcher.errors import ChecksumMismatch, Failure, Rejection
-from fetcher.guards.stream.pace import RateFloor
+from fetcher.aio.retry import shortage_wait
+from fetcher.errors import ChecksumMismatch, Failure, Rejection, Shortage
 from fetcher.guards.stream.size import check_declared, check_length
 from fetcher.importer.download.course import Course
 from fetcher.importer.download.open_source import RangeRequest, SourceOpener, Unchanged
@@ -21,6 +21,7 @@ from fetcher.importer.tracing import span
 from fetcher.index import ResumeState
 from fetcher.model import Phase, State
 from fetcher.pipeline import PeerClock
+from fetcher.shortage import is_shortage
 from fetcher.transport import Gate, Source, is_strong
 
 log = structlog.get_logger()
@@ -64,6 +65,7 @@ class Attempts:
         self._told_digests: dict[str, str] = {}
         self._is_pieced = False
         self._has_begun = False
+        self._shortages = 0
         self.source_headers: dict[str, str] = {}
         self.etag: str | None = None
         self.known_etag: str | None = None
@@ -86,8 +88,14 @@ class Attempts:
                     try:
                         with span("attempt"):
                             return await self._attempt()
+                    except Shortage as failure:
+                        await self._outlast(failure)
                     except Failure as failure:
                         await self._pause(failure)
+                    except (OSError, MemoryError, RuntimeError) as error:
+                        if not is_shortage(error):
+                            raise
+                        await self._outlast(Shortage(reason=str(error)))
         except TimeoutError as error:
             raise budget.passed() from error
 
@@ -102,7 +110,8 @@ class Attempts:
         receiver, resume_state = self._receiver, self.resume_state()
         if not self._has_begun:
             return resume_state
-        if receiver is None or not self._is_resumable() or not receiver.received_bytes:
+        is_lost = receiver is None or not receiver.is_resumable or not receiver.received_bytes
+        if receiver is None or is_lost or not self._is_resumable():
             await self.close()
             return msgspec.structs.replace(resume_state, staged="", kept_bytes=0, kept_sha256="")
         self._receiver = None
@@ -202,7 +211,7 @@ class Attempts:
         before = receiver.received_bytes
         try:
             async with self._opener.spread(source, stack, self._use) as peer:
-                await receiver.take(peer, clock, [RateFloor(course.settings, clock)])
+                await receiver.take(peer, clock)
         finally:
             course.budget.spent_bytes += receiver.received_bytes - before
 
@@ -240,6 +249,17 @@ class Attempts:
         await self.close()
         self._receiver = await self._course.receivers.fresh()
         return self._receiver
+
+    async def _outlast(self, failure: Shortage) -> None:
+        """Wait for what the machine is short of; no source is to blame, and no attempt is used up."""
+        if self._receiver is not None and self._receiver.is_broken:
+            await self.close()
+        self._shortages += 1
+        wait = shortage_wait(self._shortages)
+        log.warning("attempt.short", detail=str(failure), again_in_seconds=wait)
+        self._subscribers.drop_attempt()
+        self._subscribers.change(state=State.WAITING, phase=None)
+        await asyncio.sleep(wait)
 
     async def _pause(self, failure: Failure) -> None:
         """Wait for the next attempt.

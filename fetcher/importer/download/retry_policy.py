@@ -9,6 +9,7 @@ from fetcher.errors import (
     BadResponse,
     ChecksumFileUnusable,
     ChecksumMismatch,
+    DiskUnclear,
     EmptySource,
     EncodingForbidden,
     Failure,
@@ -22,6 +23,7 @@ from fetcher.errors import (
     SourceStatus,
     TlsFailed,
     TooManyBytes,
+    UnpackFailed,
     VirtualSizeExceeded,
 )
 from fetcher.guards.network.redirects import REDIRECTS
@@ -29,7 +31,10 @@ from fetcher.importer.download.sources import Sources
 from fetcher.model import Hop
 
 # What the bytes are refused for: where they came in parts, the parts may be of different versions.
-OF_THE_BYTES = (ChecksumMismatch, FormatAmbiguous, FormatMismatch, FormatUnknown, FormatUnsafe, BadResponse)
+OF_THE_BYTES = (
+    *(ChecksumMismatch, FormatAmbiguous, FormatMismatch, FormatUnknown, FormatUnsafe, BadResponse),
+    *(UnpackFailed, DiskUnclear),
+)
 # What no other source of the same bytes could change.
 FINAL = (TooManyBytes, VirtualSizeExceeded)
 # What may be true of one mirror only, where a redirector chose it.

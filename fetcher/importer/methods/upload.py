@@ -11,6 +11,7 @@ from uuid import uuid4
 import msgspec
 import structlog
 
+from fetcher.aio.retry import outlasted
 from fetcher.aio.shield import shielded
 from fetcher.config import Settings
 from fetcher.errors import (
@@ -23,12 +24,13 @@ from fetcher.errors import (
     InvalidRequest,
     NotReady,
 )
+from fetcher.guards import Chain, GuardContext, Purpose
 from fetcher.guards.network.address import TABLE_VERSION
-from fetcher.guards.stream.pace import RateFloor
 from fetcher.guards.stream.size import check_declared
 from fetcher.importer.context import Context
-from fetcher.importer.receive.quota_headroom import coming, quota_cap
+from fetcher.importer.receive.quota_headroom import coming, quota_headroom
 from fetcher.importer.receive.receiver import Receiver
+from fetcher.importer.receive.unpacking import unpacks_upload
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.records.verdicts import OK, fail
 from fetcher.importer.schedule.queue import FairQueue, Slot, Ticket
@@ -113,8 +115,13 @@ class UploadRun:
                 reservation.expect(self._body.declared_bytes)
             clock = PeerClock(asyncio.get_running_loop().time)
             async with asyncio.timeout(pace.total_seconds):
-                await receiver.take(self._body, clock, [RateFloor(self._settings, clock)])
-            self._running.change(phase=Phase.VERIFYING, format=receiver.format, digests=receiver.digests())
+                await receiver.take(self._body, clock)
+            self._running.change(
+                phase=Phase.VERIFYING,
+                format=receiver.format,
+                digests=receiver.digests(),
+                stages=receiver.story(),
+            )
             await shielded(self._commit(receiver))
         except TimeoutError as error:
             raise DeadlinePassed(total_seconds=pace.total_seconds) from error
@@ -123,27 +130,35 @@ class UploadRun:
 
     async def _receiver(self, reservation: Reservation) -> Receiver:
         record = self._running.record
-        cap = await quota_cap(
+        headroom = await quota_headroom(
             self._context.index,
             self._settings,
             record.project_id,
             lambda: coming(self._running_imports(), [self._running]),
         )
-        receiver = Receiver(
-            staged=await self._context.store.stage(record.id, record.claim),
+        chain = Chain(
+            GuardContext(
+                purpose=Purpose(record.method),
+                settings=self._settings,
+                submission=record.submission,
+                takes_encrypted=self._takes_encrypted,
+                headroom=headroom,
+            )
+        )
+        return Receiver(
+            staged=await outlasted(lambda: self._context.store.stage(record.id, record.claim)),
             store=self._context.store,
             worker_pool=self._context.worker_pool,
             settings=self._settings,
             submission=record.submission,
-            is_judged=self._settings.format.enforce_on_upload,
-            takes_encrypted=self._takes_encrypted,
+            chain=chain,
+            unpacks=self._settings.format.enforce_on_upload
+            and unpacks_upload(self._settings, record.submission),
             algorithms=self._settings.checksum.computed,
             reservation=reservation,
             count=self._running.receive,
             times=self._context.guard_times,
         )
-        receiver.also(cap)
-        return receiver
 
     async def _commit(self, receiver: Receiver) -> None:
         settle: Settle = self._stage
@@ -289,7 +304,11 @@ class Uploads:
         if run.failure is not None:
             raise run.failure
         if task.cancelled():
-            raise Cancelled if running.record.state is State.CANCELLED else Interrupted
+            if running.record.state is State.CANCELLED:
+                raise Cancelled
+            if not self._engine.is_open():
+                raise NotReady(reason="it is stopping")
+            raise Interrupted
 
 
 def _takes_encrypted(actor: Actor, settings: Settings) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from fetcher.config import Settings
-from fetcher.guards.stream.quota import QuotaCap
+from fetcher.guards import Headroom
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.index import Index
 
@@ -32,8 +32,10 @@ def _turn(running: RunningImport) -> tuple[datetime, str]:
     return running.record.created_at, running.record.id
 
 
-async def quota_cap(index: Index, settings: Settings, project_id: str, others: Callable[[], int]) -> QuotaCap:
-    """The guard that holds a body of unknown length to its project's quota."""
+async def quota_headroom(
+    index: Index, settings: Settings, project_id: str, others: Callable[[], int]
+) -> Headroom:
+    """Find what a project's quota leaves for a body."""
     _images, quota_bytes = settings.quota.of(project_id)
     usage = await index.usage.find(project_id)
-    return QuotaCap(quota_bytes=quota_bytes, used_bytes=usage.bytes, coming=others)
+    return Headroom(quota_bytes=quota_bytes, used_bytes=usage.bytes, coming=others)

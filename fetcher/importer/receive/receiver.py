@@ -1,15 +1,24 @@
 """One body being taken in: its staged file, guards and digests, over as many attempts as it needs."""
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from fetcher.aio.shield import shielded
 from fetcher.config import Settings
-from fetcher.guards import format_guard
+from fetcher.guards import Chain
 from fetcher.guards.base import Guard
-from fetcher.guards.stream.size import ByteCap
 from fetcher.importer.guard_times import GuardTimes
 from fetcher.importer.receive.checkpoints import Checkpoint, Checkpoints
+from fetcher.importer.receive.unpacking import (
+    HeadPeer,
+    Spared,
+    Unpacking,
+    UnpackingPeer,
+    is_packed,
+    read_head,
+)
 from fetcher.model import FormatVerdict, Submission
 from fetcher.pipeline import OrderedQueues, Peer, PeerClock, Work, WorkerPool, pull
 from fetcher.store import Staged, Store
@@ -46,12 +55,17 @@ class Receiver:
 
     Args:
         staged: Where the bytes go; may hold the first of them already.
-        is_judged: Whether the bytes must be an accepted format; pulls always are.
-        takes_encrypted: Whether a LUKS volume may come as raw; only uploads may bring one.
+        submission: What is claimed of the bytes.
+        chain: The guards of this body.
+        unpacks: Whether a packed body is unpacked on its way: guards, digests and file then see its disk.
         algorithms: Which digests to compute.
         count: Told the size of every chunk that passed the guards.
         marked: Told of every checkpoint, in a thread of the workshop.
         times: Told how long each guard took.
+
+    Attributes:
+        received_bytes: As they came, packed if they were.
+        kept_bytes: Of the image.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of a pull meet here and nowhere else
@@ -62,8 +76,8 @@ class Receiver:
         worker_pool: WorkerPool,
         settings: Settings,
         submission: Submission,
-        is_judged: bool = True,
-        takes_encrypted: bool = False,
+        chain: Chain,
+        unpacks: bool = False,
         algorithms: Sequence[str],
         reservation: Reservation,
         count: Callable[[int], None],
@@ -73,17 +87,17 @@ class Receiver:
         self.staged = staged
         self.reservation = reservation
         self.received_bytes = 0
+        self.kept_bytes = 0
         self.is_marked = False
+        self._unpacks = unpacks
+        self._unpacking: Unpacking | None = None
+        self._settings = settings
+        self._submission = submission
         self._store = store
         self._worker_pool = worker_pool
         self._count = count
         self._times = times
-        self._format = None
-        if is_judged:
-            self._format = format_guard(settings, submission, takes_encrypted=takes_encrypted)
-        self._guards: list[Guard] = [ByteCap(max_bytes=submission.max_bytes)]
-        if self._format is not None:
-            self._guards.append(self._format)
+        self._chain = chain
         self._hashers = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
         self._marked = marked
         self._marks = Checkpoints(settings.resume.mark_bytes, lambda: None, self._mark)
@@ -100,6 +114,8 @@ class Receiver:
         before, hasher = self._hashed_bytes, self._hashers["sha256"]
         hasher.update(chunk)
         self._hashed_bytes += len(chunk)
+        if self._unpacking is not None:
+            return  # A decoder cannot be saved, so no later process can go on from here.
         self._checkpoints.digested(before, self._hashed_bytes, hasher.hexdigest)
         self._marks.digested(before, self._hashed_bytes, hasher.hexdigest)
 
@@ -109,6 +125,8 @@ class Receiver:
         if self._written_bytes <= self.staged.size:
             return  # It came from there.
         self.staged.write(chunk)
+        if self._unpacking is not None:
+            return
         self._checkpoints.written(before, self._written_bytes)
         self._marks.written(before, self._written_bytes)
 
@@ -120,15 +138,31 @@ class Receiver:
             self.is_marked = True
             self._marked()
 
-    async def take(self, peer: Peer, clock: PeerClock, pace: Sequence[Guard] = ()) -> None:
+    async def take(self, peer: Peer, clock: PeerClock) -> None:
         """Take in a peer's bytes to their end.
 
         Raises:
             SourceFailure: They broke off; `received_bytes` tells where.
             Failure: A guard or the store refused.
         """
-        guards = [*self._times.timed([*self._guards, *pace]), _Tap(self._use, self._add)]
+        pace = self._chain.of_peer(clock)
+        if self._unpacks and not self.received_bytes:
+            chunks = await read_head(peer, clock, pace)
+            peer, pace = HeadPeer(chunks, peer), [Spared(guard, len(chunks)) for guard in pace]
+            self._unpacks = False
+            if is_packed(chunks):
+                self._unpacking = self._open_unpacking()
+        guards: list[Guard]
+        if self._unpacking is None:
+            guards = [*self._times.timed([*self._chain.guards, *pace]), _Tap(self._use, self._add)]
+        else:
+            packed = [*self._chain.of_packed(), *pace, _Tap(None, self._receive)]
+            peer, clock = UnpackingPeer(self._unpacking, peer, packed, clock), _own_clock()
+            guards = [*self._times.timed(self._chain.guards), _Tap(self._use, self._keep)]
         await pull(peer, guards, self._queues, clock, piece_bytes=self._worker_pool.piece_bytes)
+
+    def _open_unpacking(self) -> Unpacking:
+        return Unpacking(self._worker_pool, self._settings, self._submission, list(self._hashers))
 
     async def replay(self, peer: Peer, clock: PeerClock) -> None:
         """Bring guards and digests to where they were, from bytes that the staged file holds already.
@@ -137,36 +171,57 @@ class Receiver:
             SourceFailure: At the peer's end, unless the bytes are a whole.
             Failure: A guard refused: it judges by the limits of today.
         """
-        guards = [*self._guards, _Tap(None, self._add)]
+        guards = [*self._chain.guards, _Tap(None, self._add)]
         try:
             await pull(peer, guards, self._queues, clock, piece_bytes=self._worker_pool.piece_bytes)
         finally:
             await self._queues.drain()
 
-    def also(self, guard: Guard) -> None:
-        """Ask one more guard about every byte."""
-        self._guards.append(guard)
-
     def _use(self, size: int) -> None:
-        self.reservation.use(size, self.received_bytes + size - self.staged.size)
+        self.reservation.use(size, self.kept_bytes + size - self.staged.size)
 
     def _add(self, size: int) -> None:
+        self._keep(size)
+        self._receive(size)
+
+    def _receive(self, size: int) -> None:
         self.received_bytes += size
         self._count(size)
+
+    def _keep(self, size: int) -> None:
+        self.kept_bytes += size
 
     @property
     def format(self) -> FormatVerdict | None:
         """What the bytes are, as far as that is known yet."""
-        return None if self._format is None else self._format.verdict
+        return self._chain.format
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether a write or a digest has failed, so that nothing can be added."""
+        return self._queues.failure is not None
 
     @property
     def fault(self) -> Exception | None:
         """What broke inside the format guard, if something did: a fault of ours, told as a refusal."""
-        return None if self._format is None else self._format.fault
+        return self._chain.fault
 
     def digests(self) -> dict[str, str]:
-        """The digests of everything taken in, in lower-case hex."""
+        """The digests of what is kept, in lower-case hex."""
         return {name: hasher.hexdigest() for name, hasher in self._hashers.items()}
+
+    def received_digests(self) -> dict[str, str]:
+        """The digests of what was received: what a publisher's digest speaks of."""
+        return self.digests() if self._unpacking is None else self._unpacking.digests()
+
+    def story(self) -> dict[str, Any]:
+        """What was done to the received bytes, by stage; nothing where they are kept as they came."""
+        return {} if self._unpacking is None else self._unpacking.story()
+
+    @property
+    def is_resumable(self) -> bool:
+        """Whether a later process could go on from the staged bytes."""
+        return self._unpacking is None
 
     def checkpoint(self) -> Checkpoint | None:
         """How much would survive a crash now."""
@@ -192,7 +247,14 @@ class Receiver:
 
     async def _close(self, *, is_kept: bool) -> None:
         await self._queues.close()
+        if self._unpacking is not None:
+            await self._unpacking.close()
         if is_kept:
             self.staged.close()
         else:
             await self._store.discard(self.staged)
+
+
+def _own_clock() -> PeerClock:
+    """A clock that nobody asks: the peer's own runs while the peer is waited for, not while we unpack."""
+    return PeerClock(asyncio.get_running_loop().time)

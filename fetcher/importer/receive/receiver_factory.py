@@ -4,11 +4,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from fetcher.config import Settings
-from fetcher.guards.base import Guard
+from fetcher.guards import Chain, GuardContext, Headroom, Purpose
 from fetcher.importer.context import Context
 from fetcher.importer.receive.checkpoints import Checkpoint
 from fetcher.importer.receive.receiver import Receiver
 from fetcher.importer.receive.replay import replay
+from fetcher.importer.receive.unpacking import unpacks_pull
 from fetcher.index import ResumeState
 from fetcher.model import FormatVerdict, Submission
 from fetcher.store import Staged
@@ -26,7 +27,7 @@ class ReceiverFactory:
         count: Told the size of every chunk that passed the guards.
         found: Told what the bytes are, as soon and as often as there is news.
         marked: Told of every checkpoint, in a thread of the workshop.
-        cap: Makes the guard of the quota; None where each import is held to its own at its end.
+        headroom: Tells what the quota leaves; None where each import is held to its own at its end.
     """
 
     context: Context
@@ -39,7 +40,7 @@ class ReceiverFactory:
     count: Callable[[int], None]
     found: Callable[[FormatVerdict], None]
     marked: Callable[[], None]
-    cap: Callable[[], Awaitable[Guard | None]]
+    headroom: Callable[[], Awaitable[Headroom | None]]
 
     def __post_init__(self) -> None:
         """Go on counting files where an earlier process stopped."""
@@ -54,8 +55,10 @@ class ReceiverFactory:
             StoreFailed: The store refuses.
         """
         self._number += 1
-        cap = await self.cap()  # Before there is a file that a failure here would leave behind.
-        return self._make(await self.context.store.stage(self.resume_state.id, self._number), cap)
+        chain = await self._chain(
+            Purpose.PULL
+        )  # Before there is a file that a failure here would leave behind.
+        return self._make(await self.context.store.stage(self.resume_state.id, self._number), chain)
 
     async def restore(self) -> Receiver | None:
         """The one of an earlier process, brought to where it was; None where nothing can be gone on from.
@@ -81,7 +84,7 @@ class ReceiverFactory:
         if staged is None:
             return None
         try:
-            receiver = self._make(staged, await self.cap())
+            receiver = self._make(staged, await self._chain(Purpose.REPLAY))
         except BaseException:
             await self.context.store.discard(staged)
             raise
@@ -95,7 +98,17 @@ class ReceiverFactory:
         await receiver.close(is_kept=True)
         return None
 
-    def _make(self, staged: Staged, cap: Guard | None) -> Receiver:
+    async def _chain(self, purpose: Purpose) -> Chain:
+        return Chain(
+            GuardContext(
+                purpose=purpose,
+                settings=self.settings,
+                submission=self.claims,
+                headroom=await self.headroom(),
+            )
+        )
+
+    def _make(self, staged: Staged, chain: Chain) -> Receiver:
         self.restart()
 
         def count(size: int) -> None:
@@ -110,12 +123,12 @@ class ReceiverFactory:
             worker_pool=self.context.worker_pool,
             settings=self.settings,
             submission=self.claims,
+            unpacks=not staged.size and unpacks_pull(self.settings, self.claims),
+            chain=chain,
             algorithms=self.algorithms(),
             reservation=self.reservation,
             count=count,
             times=self.context.guard_times,
             marked=self.marked,
         )
-        if cap is not None:
-            receiver.also(cap)
         return receiver

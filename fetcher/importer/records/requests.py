@@ -6,7 +6,6 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from fetcher.config import Settings
-from fetcher.errors import InvalidRequest
 from fetcher.guards.request.redaction import redact_url
 from fetcher.guards.request.url import check_url
 from fetcher.index import Secrets, WebhookTarget
@@ -52,10 +51,12 @@ def webhook_of(submission: Submission, settings: Settings) -> WebhookTarget | No
     return WebhookTarget() if settings.notify.url else None
 
 
-def fingerprint(secrets: Secrets, submission: Submission, settings: Settings) -> str:
+def fingerprint(secrets: Secrets, submission: Submission, settings: Settings, project: str) -> str:
     """Equal for imports that would send the same requests and judge the bytes alike.
 
-    Their digests may differ: each compares its own at the end.
+    Their digests may differ: each compares its own at the end. Another
+    project's are different, unless the operator has everybody share: who
+    joins a pull learns that it has been running.
     """
     checksum = submission.checksum
     extra = checksum.algorithm if checksum and checksum.algorithm not in settings.checksum.computed else None
@@ -70,39 +71,36 @@ def fingerprint(secrets: Secrets, submission: Submission, settings: Settings) ->
         submission.max_bytes,
         submission.remote,
         submission.ca_pem,
+        submission.disk,
         extra,
+        settings.reuse.shares_within(project) or "",
     )
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
 
-def check_authorities(ca_pem: str | None, settings: Settings) -> None:
-    """Refuse authorities that are too many, or none at all.
+def check_authorities(ca_pem: str | None) -> None:
+    """Refuse authorities that are none at all.
 
     Raises:
         InvalidRequest: With what is wrong.
     """
-    most = settings.tls.max_ca_pem_bytes
-    if ca_pem is None:
-        return
-    if len(ca_pem) > most:
-        reason = (
-            f"at most {most:,} bytes are taken"
-            if most
-            else "the operator takes no authorities with an import"
-        )
-        raise InvalidRequest(field="ca_pem", reason=reason)
-    read_authorities(ca_pem)
+    if ca_pem is not None:
+        read_authorities(ca_pem)
 
 
-def plain_request(secrets: Secrets, ca_pem: str | None = None) -> str | None:
+def plain_request(secrets: Secrets, submission: Submission, settings: Settings) -> str | None:
     """What a URL without secrets or authorities of its own is remembered under; else None.
+
+    Bytes that were kept packed because a submission said so are none for another that did not.
 
     A permission in the query or in a header could be withdrawn, and its traces
     have no place in the index once the import has ended.
     """
-    if secrets.headers or secrets.mirrors or urlsplit(secrets.url).query or ca_pem is not None:
+    if secrets.headers or secrets.mirrors or urlsplit(secrets.url).query or submission.ca_pem:
         return None
-    return hashlib.sha256(secrets.url.encode()).hexdigest()
+    container = submission.container_format or "bare"
+    way = "unpacked" if container == "bare" and settings.unpack.enabled else container
+    return hashlib.sha256(f"{secrets.url}\n{way}".encode()).hexdigest()
 
 
 def sums_request(

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from fetcher.model import Import
+from fetcher.model import Attempt, Import
 
 RATE_WINDOW_SECONDS = 5.0
 RATE_STEP_SECONDS = 0.25
@@ -80,6 +80,8 @@ class RunningImport:
         self.record = record
         self.progress = Progress(now, record.received_bytes)
         self._subscribers: set[asyncio.Event] = set()
+        self._snapshot: Import | None = None
+        self._hidden_bytes: int | None = None
 
     def change(self, **changes: Any) -> Import:
         """Replace fields of the record and tell the followers."""
@@ -94,16 +96,43 @@ class RunningImport:
 
     def snapshot(self) -> Import:
         """The record with what has come in since it was last written."""
-        return msgspec.structs.replace(
-            self.record,
-            received_bytes=self.progress.received_bytes,
-            bytes_per_second=self.progress.bytes_per_second(),
-        )
+        if self._snapshot is None:
+            self._snapshot = msgspec.structs.replace(
+                self.record,
+                received_bytes=self.shown_bytes(self.progress.received_bytes),
+                bytes_per_second=self.progress.bytes_per_second(),
+            )
+        return self._snapshot
 
     def tell(self) -> None:
-        """Wake everybody who follows."""
+        """Wake everybody who follows; they share one picture of what they see then."""
+        self._snapshot = None
         for follower in self._subscribers:
             follower.set()
+
+    def hide(self, received_bytes: int) -> None:
+        """Show nothing of what had come before now: it is of another project's doing."""
+        self._hidden_bytes = received_bytes
+
+    def shown_bytes(self, received_bytes: int) -> int:
+        """How many of the bytes so far this import is shown."""
+        return max(0, received_bytes - (self._hidden_bytes or 0))
+
+    def seen(self, attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
+        """The attempts that this import is shown: none that ended before it came, none that began earlier."""
+        if self._hidden_bytes is None:
+            return attempts
+        own = self.record.created_at
+        return tuple(
+            msgspec.structs.replace(
+                attempt,
+                started_at=max(attempt.started_at, own),
+                offset=0,
+                hops=tuple(msgspec.structs.replace(hop, at=max(hop.at, own)) for hop in attempt.hops),
+            )
+            for attempt in attempts
+            if attempt.ended_at is None or attempt.ended_at > own
+        )
 
     def follow(self) -> asyncio.Event:
         """An event that is set at every change, until `unfollow`."""

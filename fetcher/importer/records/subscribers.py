@@ -43,9 +43,12 @@ class Subscribers:
         """Let one more follow; it is shown at once what the others see."""
         if not self._has_begun and len(running.record.attempts) > len(self.attempts):
             self.attempts = running.record.attempts  # Those of an earlier process.
+        owners = {other.record.project_id for other in self}
+        if owners and running.record.project_id not in owners:
+            running.hide(self.progress.received_bytes)
         running.progress = self.progress
         self._running_imports[running.record.id] = running
-        running.change(attempts=self.attempts, **self._shown)
+        running.change(attempts=running.seen(self.attempts), **self._shown)
 
     def drop(self, import_id: str) -> bool:
         """Let one go; False when it did not follow."""
@@ -78,6 +81,11 @@ class Subscribers:
         self._set_attempts((*before, attempt))
         return attempt
 
+    def drop_attempt(self) -> None:
+        """Forget the running attempt: the machine was short, and the source has nothing to do with it."""
+        if self.attempts and self.attempts[-1].code is None:
+            self._set_attempts(self.attempts[:-1])
+
     def add_hop(self, hop: Hop) -> None:
         """Show a hop of the running attempt as soon as it is known, or its later, fuller form."""
         hops = self.attempts[-1].hops
@@ -93,7 +101,10 @@ class Subscribers:
         """
         now, received = datetime.now(UTC), self.progress.received_bytes
         running_imports = list(self)
-        records = [running.change(updated_at=now, received_bytes=received) for running in running_imports]
+        records = [
+            running.change(updated_at=now, received_bytes=running.shown_bytes(received))
+            for running in running_imports
+        ]
         kept = await asyncio.gather(*(self._index.imports.record(record) for record in records))
         for running, is_ours in zip(running_imports, kept, strict=True):
             if not is_ours and self.drop(running.record.id):
@@ -104,7 +115,7 @@ class Subscribers:
     def _set_attempts(self, attempts: tuple[Attempt, ...]) -> None:
         self.attempts = attempts
         for running in self:
-            running.change(attempts=attempts)
+            running.change(attempts=running.seen(attempts))
 
 
 def _thinned(attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:

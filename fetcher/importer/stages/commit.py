@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from fetcher.aio.retry import outlasted
 from fetcher.config import Settings
 from fetcher.crash import reach
 from fetcher.errors import Cancelled, Failure, StoreFailed
@@ -53,15 +54,15 @@ async def commit(
     """
     blob = Blob(
         sha256=receiver.digests()["sha256"],
-        size=receiver.received_bytes,
+        size=receiver.kept_bytes,
         digests=receiver.digests(),
         virtual_bytes=receiver.format.virtual_bytes if receiver.format else None,
         created_at=datetime.now(UTC),
     )
-    await announce(context.index, running_imports, blob)
+    await outlasted(lambda: announce(context.index, running_imports, blob, receiver.received_bytes))
     async with context.store.holding(blob.sha256):
         try:
-            await context.store.commit(receiver.staged, blob.sha256)
+            await outlasted(lambda: context.store.commit(receiver.staged, blob.sha256))
             if await context.index.images.has_blob(blob.sha256):  # Whatever its file was, it is whole now.
                 await context.index.upkeep.mark(blob.sha256, None, blob.created_at)
             return await settle(blob)
@@ -79,9 +80,11 @@ async def remove_unneeded(context: Context, sha256: str) -> bool:
     return await context.index.upkeep.disown(sha256) and await context.store.remove(sha256)
 
 
-async def announce(index: Index, running_imports: Sequence[RunningImport], blob: Blob) -> None:
+async def announce(
+    index: Index, running_imports: Sequence[RunningImport], blob: Blob, received_bytes: int
+) -> None:
     """Write down which blob is about to appear."""
-    changes = {"phase": Phase.COMMITTING, "digests": blob.digests, "received_bytes": blob.size}
+    changes = {"phase": Phase.COMMITTING, "digests": blob.digests, "received_bytes": received_bytes}
     now = datetime.now(UTC)
     await asyncio.gather(
         *(index.imports.record(running.change(updated_at=now, **changes)) for running in running_imports)

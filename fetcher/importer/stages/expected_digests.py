@@ -58,9 +58,14 @@ class ExpectedDigests:
         return "header" if known else "none"
 
     def check_each(
-        self, running_imports: list[RunningImport], digests: Mapping[str, str], **findings: Any
+        self, running_imports: list[RunningImport], digests: Mapping[str, str], /, **findings: Any
     ) -> dict[str, ChecksumMismatch]:
-        """Compare for each import, and note in its record what verified it; tells whom it fails."""
+        """Compare for each import, and note in its record what verified it; tells whom it fails.
+
+        Args:
+            digests: Of what was received.
+            findings: What else is noted.
+        """
         failed: dict[str, ChecksumMismatch] = {}
         for running in running_imports:
             try:
@@ -68,7 +73,7 @@ class ExpectedDigests:
             except ChecksumMismatch as mismatch:
                 failed[running.record.id] = mismatch
             else:
-                running.change(verified_by=verified_by, digests=dict(digests), **findings)
+                running.change(verified_by=verified_by, **findings)
         return failed
 
 

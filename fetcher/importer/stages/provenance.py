@@ -6,11 +6,9 @@ from typing import Any
 import msgspec
 
 from fetcher.config import Settings
-from fetcher.guards import published
+from fetcher.guards import GuardContext, Headroom, Purpose, acting, published
 from fetcher.model import Blob, Hop, Import
 from fetcher.transport import read_authorities
-
-GUARDS = ("url", "address", "redirects", "response", "size", "pace", "format", "checksum")
 
 
 def document(record: Import, blob: Blob, settings: Settings, table_version: str) -> dict[str, Any]:
@@ -39,13 +37,24 @@ def document(record: Import, blob: Blob, settings: Settings, table_version: str)
         ],
         "bytes": blob.size,
         "digests": blob.digests,
+        "stages": record.stages,
         "verified_by": record.verified_by,
         "length_verified": record.length_verified,
         "format": msgspec.to_builtins(record.format),
-        "guards": list(GUARDS),
+        "guards": acting(_context(record, settings)),
         "address_table": table_version,
         "limits": {limit.name: limit.value for limit in published(settings)},
     }
+
+
+def _context(record: Import, settings: Settings) -> GuardContext:
+    """Tell what the bytes were judged by."""
+    return GuardContext(
+        purpose=Purpose.of_method(record.method),
+        settings=settings,
+        submission=record.submission,
+        headroom=Headroom(quota_bytes=0, used_bytes=0),
+    )
 
 
 def shown_hops(hops: Iterable[Hop], settings: Settings) -> list[dict[str, Any]]:

@@ -8,9 +8,7 @@ from typing import cast
 
 from fetcher.config import Settings
 from fetcher.errors import Failure, StoreFailed
-from fetcher.guards import format_guard
-from fetcher.guards.base import Guard
-from fetcher.guards.stream.size import ByteCap
+from fetcher.guards import Chain, GuardContext, Purpose
 from fetcher.importer.context import Context
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.records.subscribers import Subscribers
@@ -83,7 +81,9 @@ class Reuse:
             await mark_blob(self._context, blob.sha256, "rotten", inode)
             return []
         running_imports = self._entitled(self._known, subscribers)
-        failed = promises.check_each(running_imports, digests, format=verdict, expected_bytes=blob.size)
+        failed = promises.check_each(
+            running_imports, digests, digests=digests, format=verdict, expected_bytes=blob.size
+        )
         ends: list[tuple[RunningImport, Failure | None]] = [
             (running, failed[running.record.id]) for running in running_imports if running.record.id in failed
         ]
@@ -92,7 +92,7 @@ class Reuse:
             state = await self._context.index.upkeep.find(blob.sha256)
             if state is None or state.fault is not None:
                 return ends
-            await announce(self._context.index, good, blob)
+            await announce(self._context.index, good, blob, blob.size)
             done = await activate_all(self._context.index, good, blob, story)
         return [*ends, *zip(good, done, strict=True)]
 
@@ -112,8 +112,9 @@ class Reuse:
     ) -> tuple[dict[str, str], FormatVerdict | None]:
         """Read the blob through the guards and the digests, as if it came from the source."""
         submissions = [running.record.submission for running in subscribers]
-        form = format_guard(self._settings, submissions[0])
-        guards: list[Guard] = [ByteCap(max_bytes=submissions[0].max_bytes), form]
+        chain = Chain(
+            GuardContext(purpose=Purpose.REVALIDATION, settings=self._settings, submission=submissions[0])
+        )
         hashers = {
             name: hashlib.new(name, usedforsecurity=False)
             for name in {"sha256", *blob.digests, *promises.algorithms(submissions)}
@@ -124,7 +125,7 @@ class Reuse:
         clock = PeerClock(asyncio.get_running_loop().time)
         try:
             async with aclosing(chunks):
-                await pull(_BlobPeer(chunks), guards, lanes, clock, piece_bytes=worker_pool.piece_bytes)
+                await pull(_BlobPeer(chunks), chain.guards, lanes, clock, piece_bytes=worker_pool.piece_bytes)
         finally:
             await lanes.close()
-        return {name: hasher.hexdigest() for name, hasher in hashers.items()}, form.verdict
+        return {name: hasher.hexdigest() for name, hasher in hashers.items()}, chain.format

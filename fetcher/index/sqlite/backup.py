@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 from fetcher.errors import StoreFailed
+from fetcher.index.private import make_private
 
 
 def copy_index(path: Path, target: Path) -> list[str]:
@@ -18,6 +19,7 @@ def copy_index(path: Path, target: Path) -> list[str]:
     """
     if not path.is_file():
         raise StoreFailed(reason=f"there is no index at {path}")
+    make_private(target)
     try:
         with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(target)) as copy:
             source.execute("PRAGMA query_only = ON")

@@ -14,8 +14,10 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from sqlite_utils.db import Database
 
 from fetcher.crash import reach
-from fetcher.errors import StoreFailed
+from fetcher.errors import ReadGivenUp, ServiceFailure, Shortage, StoreFailed
+from fetcher.index.private import make_private
 from fetcher.index.sqlite.soundness import RESTORE, check_file, find_damage, missing_parts
+from fetcher.index.sqlite.turn import Turn
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -29,6 +31,16 @@ WAL_BYTES = 67_108_864  # What the log is cut back to after a burst.
 # second in which nobody writes, and under a steady load once a minute.
 QUIET_SECONDS = 1.0
 LOG_SECONDS = 60.0
+SHORT = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_IOERR_NOMEM})
+
+
+def failure_of(error: Exception) -> ServiceFailure:
+    """Name what SQLite could not do; that a file cannot be opened any more is a shortage of descriptors."""
+    code = getattr(error, "sqlite_errorcode", None) or 0
+    if code == sqlite3.SQLITE_INTERRUPT:
+        return ReadGivenUp()
+    kind = Shortage if code & 0xFF in SHORT or code in SHORT else StoreFailed
+    return kind(reason=f"index: {error}")
 
 
 class Check(Protocol):
@@ -72,6 +84,7 @@ class Connection:
         )
         self._local = threading.local()
         self._reader_dbs: list[Database] = []
+        self._reader_count = readers
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="index-reader")
         self._writer = threading.Thread(target=self._write_all, name="index-writer", daemon=True)
         self.is_in_doubt = False
@@ -88,6 +101,17 @@ class Connection:
         self._jobs.put((lambda _db: None, ready))
         self._writer.start()
         await asyncio.wrap_future(ready)
+        # All threads and descriptors from the beginning: later there may be none left.
+        loop, meeting = asyncio.get_running_loop(), threading.Barrier(self._reader_count)
+        await asyncio.gather(
+            *(loop.run_in_executor(self._readers, self._prepare, meeting) for _ in range(self._reader_count))
+        )
+
+    def _prepare(self, meeting: threading.Barrier) -> None:
+        try:
+            self._translate(self._reader)
+        finally:
+            meeting.wait()
 
     async def close(self) -> None:
         """Finish what waits, then close all connections."""
@@ -118,21 +142,37 @@ class Connection:
 
         Raises:
             StoreFailed: The index cannot be read.
+            ReadGivenUp: It takes longer than the request may, or nobody waits for it any more.
         """
-        return await asyncio.get_running_loop().run_in_executor(
-            self._readers, lambda: self._translate(lambda: work(self._reader(), *args, **kwargs))
-        )
+        turn = Turn()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._readers, lambda: self._translate(lambda: work(self._turn(turn), *args, **kwargs))
+            )
+        except asyncio.CancelledError:
+            turn.is_cancelled = True
+            raise
 
     def _translate(self, work: Callable[[], R]) -> R:
         try:
             return work()
         except sqlite3.Error as error:
-            raise StoreFailed(reason=f"index: {error}") from error
+            raise failure_of(error) from error
 
     def _connect(self) -> Database:
+        make_private(self._path)
         db = Database(sqlite3.connect(self._path, check_same_thread=False, isolation_level=None))
         db.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
         db.execute("PRAGMA foreign_keys = ON")
+        # Else a write that may be taken back needs a file, and so a descriptor and room on another disk.
+        db.execute("PRAGMA temp_store = MEMORY")
+        return db
+
+    def _turn(self, turn: Turn) -> Database:
+        if turn.is_over():
+            raise ReadGivenUp
+        db = self._reader()
+        turn.begin(db.conn)
         return db
 
     def _reader(self) -> Database:
@@ -259,7 +299,7 @@ class Connection:
             db.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
             for _work, future in batch:
-                future.set_exception(StoreFailed(reason=f"index: {error}"))
+                future.set_exception(failure_of(error))
             return False
         reach("index.begun")
         return True
@@ -278,7 +318,7 @@ class Connection:
         waiting = [job for job in batch if not job[1].done()]
         if len(batch) == 1:
             for _work, future in waiting:
-                future.set_exception(StoreFailed(reason=f"index: {error}"))
+                future.set_exception(failure_of(error))
             return
         for job in waiting:
             self._commit([job], db)

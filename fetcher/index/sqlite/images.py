@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 
 import msgspec
 from sqlite_utils.db import Database
@@ -10,7 +11,17 @@ from fetcher.errors import Conflict, Forbidden, UnknownImage
 from fetcher.index.sqlite import scope
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.listing import ImageQuery, statement
-from fetcher.index.sqlite.rows import Row, image_row, insert, select, to_image, to_json
+from fetcher.index.sqlite.rows import (
+    Row,
+    Rows,
+    fitting,
+    image_row,
+    insert,
+    select,
+    to_image,
+    to_json,
+    to_text,
+)
 from fetcher.index.sqlite.schema_maintenance import RETIRE
 from fetcher.model import Actor, Blob, Image, Status
 
@@ -33,7 +44,7 @@ class ImageRecords:
         """
         return await self._connection.read(_find, image_id, scope.readable_images(actor))
 
-    async def page(self, actor: Actor, query: ImageQuery) -> list[Image]:
+    async def page(self, actor: Actor, query: ImageQuery) -> Rows[Image]:
         """A page of the images that the actor sees.
 
         Raises:
@@ -174,9 +185,17 @@ def _find(db: Database, image_id: str, condition: scope.Condition) -> Image:
     return load_images(db, [find_row(db, image_id, condition)])[0]
 
 
-def _page(db: Database, actor: Actor, query: ImageQuery) -> list[Image]:
+def _page(db: Database, actor: Actor, query: ImageQuery) -> Rows[Image]:
     sql, arguments = statement(db, query, actor)
-    return load_images(db, list(select(db, sql, arguments)))
+    rows = fitting(select(db, sql, arguments), _image_bytes, query.max_bytes)
+    images = Rows(load_images(db, rows))
+    images.has_more = rows.has_more
+    return images
+
+
+def _image_bytes(row: Row) -> int:
+    """About how much an image's row is in an answer."""
+    return 1024 + int(row["text_bytes"])
 
 
 def _create(db: Database, image: Image) -> None:
@@ -226,10 +245,28 @@ def _delete(db: Database, image_id: str, actor: Actor) -> str | None:
         raise Conflict(reason="an import is writing the image; cancel it first")
     staged = list(select(db, "SELECT sha256 FROM image_stages WHERE image_id = ?", [image_id]))
     db.execute("DELETE FROM images WHERE id = ?", [image_id])
+    _note_deletion(db, row, actor)
     if row["sha256"] is not None:
         # Whoever trusts an id must not be given other bytes under it later (OSSN-0075).
         db.execute(RETIRE, [image_id])
     return drop_blob_if_unused(db, staged[0]["sha256"] if staged else row["sha256"])
+
+
+def _note_deletion(db: Database, row: Row, actor: Actor) -> None:
+    """Add a line to the audit trail: of whose image, and who deleted it."""
+    detail = {"name": row["name"], "sha256": row["sha256"], "size": row["size"], "of": row["project_id"]}
+    insert(
+        db,
+        "audit",
+        {
+            "at": to_text(datetime.now(UTC)),
+            "project_id": actor.project_id,
+            "user_id": actor.user_id,
+            "action": "deleted",
+            "image_id": row["id"],
+            "detail": to_json(detail),
+        },
+    )
 
 
 def _has_blob(db: Database, sha256: str) -> bool:

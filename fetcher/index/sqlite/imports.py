@@ -13,7 +13,11 @@ from fetcher.index.sqlite import scope
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.images import insert_image, keep_blob
 from fetcher.index.sqlite.rows import (
+    ANSWER_BYTES,
     Row,
+    Rows,
+    fitting,
+    import_bytes,
     import_row,
     insert,
     progress_columns,
@@ -22,6 +26,7 @@ from fetcher.index.sqlite.rows import (
     to_json,
     to_text,
 )
+from fetcher.index.sqlite.schema_maintenance import TEXT_BYTES
 from fetcher.index.sqlite.secrets import Secrets, drop_secrets, keep_secrets, load_secrets
 from fetcher.index.sqlite.webhook_targets import WebhookTarget, keep_notice
 from fetcher.model import Actor, Blob, Image, Import, State, Status, Verdict
@@ -84,14 +89,24 @@ class ImportRecords:
         return await self._connection.read(_find, import_id, scope.own_imports(actor))
 
     async def page(
-        self, actor: Actor, filters: dict[str, str], *, limit: int, marker: str | None = None
-    ) -> list[Import]:
+        self,
+        actor: Actor,
+        filters: dict[str, str],
+        *,
+        limit: int,
+        marker: str | None = None,
+        max_bytes: int = ANSWER_BYTES,
+    ) -> Rows[Import]:
         """The newest imports that the actor may see, after `marker`; filters are on `FILTERS`.
+
+        Fewer than `limit` come where they hold more than `max_bytes`.
 
         Raises:
             UnknownImport: There is no import `marker`.
         """
-        return await self._connection.read(_page, scope.own_imports(actor), filters, limit, marker)
+        return await self._connection.read(
+            _page, scope.own_imports(actor), filters, (limit, max_bytes), marker
+        )
 
     async def unfinished(self) -> list[Import]:
         """All imports that have not ended, oldest first: what a start takes up again."""
@@ -215,9 +230,14 @@ def _find(db: Database, import_id: str, condition: scope.Condition) -> Import:
 
 
 def _page(
-    db: Database, condition: scope.Condition, filters: dict[str, str], limit: int, marker: str | None
-) -> list[Import]:
+    db: Database,
+    condition: scope.Condition,
+    filters: dict[str, str],
+    most: tuple[int, int],
+    marker: str | None,
+) -> Rows[Import]:
     where, arguments = condition
+    limit, max_bytes = most
     arguments = {**arguments, "limit": limit}
     for name in FILTERS:
         if name in filters:
@@ -229,13 +249,17 @@ def _page(
         arguments |= {"created_at": start["created_at"], "marker": marker}
     order = "ORDER BY created_at DESC, id DESC LIMIT :limit"
     rows = select(db, f"SELECT * FROM imports WHERE {where} {order}", arguments)  # noqa: S608 - our own conditions
-    return [to_import(row) for row in rows]
+    some = fitting(rows, import_bytes, max_bytes)
+    found = Rows(to_import(row) for row in some)
+    found.has_more = some.has_more
+    return found
 
 
 def _of_image(db: Database, image_id: str, condition: scope.Condition) -> list[Import]:
     where, arguments = condition
     sql = f"SELECT * FROM imports WHERE image_id = :image_id AND {where} ORDER BY created_at DESC"  # noqa: S608 - ours
-    return [to_import(row) for row in select(db, sql, {"image_id": image_id, **arguments})]
+    rows = select(db, sql, {"image_id": image_id, **arguments})
+    return [to_import(row) for row in fitting(rows, import_bytes, ANSWER_BYTES)]
 
 
 def unfinished(db: Database) -> list[Import]:
@@ -278,6 +302,7 @@ def _activate(db: Database, record: Import, blob: Blob, image: Image, provenance
     give_blob(db, image, blob)
     if record.submission.remote is not None:
         _add_properties(db, image.id, record.submission.properties)
+    _suggest(db, record)
     if record.length_verified is False:
         _add_properties(db, image.id, {LENGTH_VERIFIED: "false"})
     keep_story(db, record, provenance)
@@ -313,6 +338,20 @@ def _add_properties(db: Database, image_id: str, properties: dict[str, str]) -> 
     sql = "INSERT OR REPLACE INTO image_properties (image_id, name, value) VALUES (?, ?, ?)"
     for name, value in properties.items():
         db.execute(sql, [image_id, name, value])
+    db.execute(f"UPDATE images SET text_bytes = {TEXT_BYTES} WHERE id = ?", [image_id])  # noqa: S608 - ours
+
+
+def _suggest(db: Database, record: Import) -> None:
+    """Set what a descriptor beside the disk says of its machine, where the image does not say it already."""
+    suggested = record.stages.get("suggested", {})
+    sql = "INSERT OR IGNORE INTO image_properties (image_id, name, value) VALUES (?, ?, ?)"
+    for name, value in suggested.get("properties", {}).items():
+        db.execute(sql, [record.image_id, name, value])
+    sizes = [suggested.get("min_ram", 0), suggested.get("min_disk", 0), record.image_id]
+    sql = """UPDATE images SET min_ram = CASE min_ram WHEN 0 THEN ?1 ELSE min_ram END,
+                    min_disk = CASE min_disk WHEN 0 THEN ?2 ELSE min_disk END WHERE id = ?3"""
+    if any(sizes[:2]):
+        db.execute(sql, sizes)
 
 
 def keep_story(db: Database, record: Import, provenance: dict[str, Any]) -> None:

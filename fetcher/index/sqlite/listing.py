@@ -12,7 +12,7 @@ from sqlite_utils.db import Database
 
 from fetcher.errors import InvalidRequest
 from fetcher.index.sqlite import scope
-from fetcher.index.sqlite.rows import select
+from fetcher.index.sqlite.rows import ANSWER_BYTES, select, to_json
 from fetcher.model import Actor
 
 FEW = 2000  # Up to so many rows are sooner sorted than found by walking along an index.
@@ -67,6 +67,7 @@ class ImageQuery(msgspec.Struct, frozen=True, kw_only=True):
     """What a caller wants listed.
 
     Args:
+        max_bytes: Fewer images are given than `limit` where their records hold more.
         sort: Keys of SORT_KEYS, each with whether it descends; ties are broken by age.
         marker: The id of the image before the first one.
     """
@@ -74,6 +75,7 @@ class ImageQuery(msgspec.Struct, frozen=True, kw_only=True):
     filters: tuple[Filter, ...] = ()
     sort: tuple[tuple[str, bool], ...] = (("created_at", True),)
     limit: int
+    max_bytes: int = ANSWER_BYTES
     marker: str | None = None
     visibility: str | None = None
     member_status: str = "accepted"
@@ -187,9 +189,13 @@ def _part(source: str, condition: str, order: Order) -> str:
 
 
 def _term(number: int, term: Filter, arguments: dict[str, object]) -> _Term:
-    names = [f"f{number}_{place}" for place in range(len(term.values))]
-    arguments.update(zip(names, term.values, strict=True))
-    marks = ", ".join(f":{name}" for name in names)
+    # One parameter for many values: SQLite looks for the names of parameters one by one.
+    marks = f":f{number}"
+    if term.operator == "in":
+        arguments[f"f{number}"] = to_json(term.values)
+        marks = f"SELECT value FROM json_each({marks})"  # noqa: S608 - our own name
+    else:
+        (arguments[f"f{number}"],) = term.values
     if term.key == "tag":
         return _in_table("image_tags", f"tag IN ({marks})")
     if term.key == "property":

@@ -4,7 +4,7 @@ from sqlite_utils.db import Database
 
 from fetcher.index.sqlite import scope
 from fetcher.index.sqlite.images import SELECT, load_images
-from fetcher.index.sqlite.rows import select, to_import
+from fetcher.index.sqlite.rows import ANSWER_BYTES, fitting, import_bytes, select, to_import
 from fetcher.model import Actor, Image, Import, Value
 
 IMAGE_FILTERS = ("status", "disk_format", "visibility")
@@ -51,11 +51,16 @@ class ListPage(Value, frozen=True, kw_only=True):
 
 
 class ImportPage(Value, frozen=True, kw_only=True):
-    """One page of imports, how many match in all, and how many are in each state."""
+    """One page of imports, how many match in all, and how many are in each state.
+
+    Args:
+        is_cut: The page holds fewer than it should, because their records are so large.
+    """
 
     imports: list[Import]
     total: int
     states: dict[str, int]
+    is_cut: bool
 
 
 def list_images(db: Database, actor: Actor, query: ListQuery) -> ListPage:
@@ -103,7 +108,9 @@ def list_imports(db: Database, actor: Actor, query: ListQuery) -> ImportPage:
     order = _order(IMPORT_ORDERS[query.order], "", query)
     sql = f"SELECT * FROM imports WHERE {where} {order}"  # noqa: S608 - ours
     rows = select(db, sql, {**arguments, **_window(query)})
-    return ImportPage(imports=[to_import(row) for row in rows], total=total, states=states)
+    some = fitting(rows, import_bytes, ANSWER_BYTES)
+    imports = [to_import(row) for row in some]
+    return ImportPage(imports=imports, total=total, states=states, is_cut=some.has_more)
 
 
 def _patterns(text: str) -> dict[str, object]:

@@ -12,7 +12,7 @@ from fetcher.errors import BytesDamaged, StoreFailed
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.rows import select, to_text
 from fetcher.index.sqlite.schema import migrate, migrations
-from fetcher.index.sqlite.schema_maintenance import COUNTED
+from fetcher.index.sqlite.schema_maintenance import COUNTED, RECOUNT_TEXT, TEXT_BYTES
 from fetcher.index.sqlite.soundness import check_version, is_passing, missing_parts
 
 MOST_NAMED = 10
@@ -236,15 +236,21 @@ def _miscounted(db: Database) -> list[str]:
     kept = f"SELECT {columns} FROM usage WHERE images <> 0 OR bytes <> 0 OR held_bytes <> 0"  # noqa: S608 - our columns
     true = f"SELECT {columns} FROM ({COUNTED}) WHERE images <> 0 OR bytes <> 0 OR held_bytes <> 0"  # noqa: S608 - likewise
     sql = f"SELECT project_id FROM ({kept} EXCEPT {true}) UNION SELECT project_id FROM ({true} EXCEPT {kept})"  # noqa: S608
-    return [row[0] for row in db.execute(sql)]
+    text = f"""SELECT project_id FROM usage WHERE text_bytes <>
+        (SELECT ifnull(sum(text_bytes), 0) FROM images WHERE images.project_id = usage.project_id)
+        UNION SELECT project_id FROM images WHERE text_bytes <> {TEXT_BYTES}"""  # noqa: S608 - likewise
+    return [row[0] for row in db.execute(f"{sql} UNION {text}")]
 
 
 def _recount(db: Database) -> None:
     db.execute("UPDATE usage SET images = 0, bytes = 0, held_bytes = 0")
     db.execute(
-        f"""INSERT INTO usage {COUNTED} ON CONFLICT (project_id) DO UPDATE SET
+        f"""INSERT INTO usage (project_id, images, bytes, held_bytes) {COUNTED}
+            ON CONFLICT (project_id) DO UPDATE SET
             images = excluded.images, bytes = excluded.bytes, held_bytes = excluded.held_bytes"""
     )
+    db.execute(f"UPDATE images SET text_bytes = {TEXT_BYTES} WHERE text_bytes <> {TEXT_BYTES}")  # noqa: S608 - ours
+    db.execute(RECOUNT_TEXT)
 
 
 def _complaints(db: Database) -> list[str]:

@@ -1,6 +1,5 @@
 """Who is still to be told that an import has ended: one row each, gone when they are told or given up."""
 
-from collections.abc import Collection
 from datetime import datetime
 
 import msgspec
@@ -22,15 +21,39 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     due_at: datetime
 
 
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What is due, and may start.
+
+    Args:
+        now: The machine's date.
+        far: Later than any wait from now: what is due after it was noted before the clock was set back.
+        waited: Imports whose wait is over, whatever the date says.
+        but_imports: Those that are left out.
+        but_projects: Likewise.
+        but_receivers: Likewise: project, NUL, URL.
+    """
+
+    now: datetime
+    far: datetime
+    waited: list[str]
+    but_imports: list[str]
+    but_projects: list[str]
+    but_receivers: list[str]
+
+
 class NoticeRecords:
     """Domain verbs of notices; each is one transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def next(self, *, but_imports: Collection[str], but_projects: Collection[str]) -> Due | None:
-        """Whoever is to be told first, leaving out some imports and some projects."""
-        return await self._connection.read(_next, list(but_imports), list(but_projects))
+    async def due(self, wanted: Wanted) -> list[Due]:
+        """Of each project, whoever is to be told first of those that are due."""
+        return await self._connection.read(_due, wanted)
+
+    async def next_at(self) -> datetime | None:
+        """When the next one is due by the date that was written down; None when there is none."""
+        return await self._connection.read(_next_at)
 
     async def postpone(self, import_id: str, notice: Notice) -> None:
         """Write down an attempt that came to nothing; the next one is at its `next_at`."""
@@ -49,18 +72,37 @@ class NoticeRecords:
         return await self._connection.read(_waiting)
 
 
-def _next(db: Database, but_imports: list[str], but_projects: list[str]) -> Due | None:
-    sql = """SELECT * FROM notices WHERE due_at IS NOT NULL
+def _due(db: Database, wanted: Wanted) -> list[Due]:
+    # A first attempt is due at once, whatever the date was when the import ended.
+    sql = """SELECT *, min(due_at) FROM notices WHERE due_at IS NOT NULL
+             AND (due_at <= :now OR due_at > :far OR import_id IN (SELECT value FROM json_each(:waited))
+                  OR 0 = (SELECT ifnull(json_extract(notice, '$.attempts'), 0) FROM imports
+                          WHERE id = import_id))
              AND import_id NOT IN (SELECT value FROM json_each(:imports))
-             AND project_id NOT IN (SELECT value FROM json_each(:projects)) ORDER BY due_at LIMIT 1"""
-    for row in select(db, sql, {"imports": to_json(but_imports), "projects": to_json(but_projects)}):
-        return Due(
+             AND project_id NOT IN (SELECT value FROM json_each(:projects))
+             AND project_id || char(0) || ifnull(url, '') NOT IN (SELECT value FROM json_each(:receivers))
+             GROUP BY project_id"""
+    arguments = {
+        "now": to_text(wanted.now),
+        "far": to_text(wanted.far),
+        "waited": to_json(wanted.waited),
+        "imports": to_json(wanted.but_imports),
+        "projects": to_json(wanted.but_projects),
+        "receivers": to_json(wanted.but_receivers),
+    }
+    return [
+        Due(
             import_id=row["import_id"],
             project_id=row["project_id"],
             webhook=WebhookTarget(url=row["url"], secret=row["secret"]),
             due_at=to_moment(row["due_at"]),  # type: ignore[arg-type] # the query leaves None out
         )
-    return None
+        for row in select(db, sql, arguments)
+    ]
+
+
+def _next_at(db: Database) -> datetime | None:
+    return to_moment(db.execute("SELECT min(due_at) FROM notices WHERE due_at IS NOT NULL").fetchone()[0])
 
 
 def _postpone(db: Database, import_id: str, notice: Notice) -> None:

@@ -1,17 +1,21 @@
 """Rows of the index to values and back."""
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from sqlite_utils.db import Database
 from sqlite_utils.utils import dedupe_keys
 
-from fetcher.model import Attempt, FormatVerdict, Image, Import, Notice, Submission, Verdict
+from fetcher.model import Attempt, FormatVerdict, Image, Import, Notice, Submission, Verdict, text_bytes
 
 Row = Mapping[str, Any]
+T = TypeVar("T")
+R = TypeVar("R")
+
+ANSWER_BYTES = 4_194_304  # Where the caller does not say how much fits.
 
 
 def select(
@@ -25,6 +29,34 @@ def select(
     cursor = db.conn.execute(sql, parameters)
     names = dedupe_keys(column[0] for column in cursor.description)
     return (dict(zip(names, row, strict=True)) for row in cursor)
+
+
+class Rows(list[T]):
+    """What was read, and whether there is more that did not fit.
+
+    Attributes:
+        has_more: The next ones would have made it too large.
+    """
+
+    has_more = False
+
+
+def fitting(rows: Iterable[R], size: Callable[[R], int], max_bytes: int) -> Rows[R]:
+    """Take rows until they hold so many bytes; one at least."""
+    found: Rows[R] = Rows()
+    left = max_bytes
+    for row in rows:
+        left -= size(row)
+        if left < 0 and found:
+            found.has_more = True
+            break
+        found.append(row)
+    return found
+
+
+def import_bytes(row: Row) -> int:
+    """About how much an import's row is in an answer."""
+    return 1024 + sum(len(row[name] or "") for name in ("submission", "attempts", "digests", "verdict"))
 
 
 def insert(db: Database, table: str, row: dict[str, Any]) -> None:
@@ -91,6 +123,7 @@ def progress_columns(record: Import) -> dict[str, Any]:
         "digests": to_json(record.digests),
         "verified_by": record.verified_by,
         "length_verified": None if record.length_verified is None else int(record.length_verified),
+        "stages": to_json(record.stages),
         "verdict": to_json(record.verdict),
         "started_at": to_text(record.started_at),
         "updated_at": to_text(record.updated_at),
@@ -111,6 +144,7 @@ def to_import(row: Row) -> Import:
         attempts=msgspec.json.decode(row["attempts"], type=tuple[Attempt, ...]),
         format=msgspec.json.decode(row["format"] or "null", type=FormatVerdict | None),
         digests=msgspec.json.decode(row["digests"], type=dict[str, str]),
+        stages=msgspec.json.decode(row["stages"], type=dict[str, Any]),
         verdict=msgspec.json.decode(row["verdict"] or "null", type=Verdict | None),
         notice=msgspec.json.decode(row["notice"] or "null", type=Notice | None),
         **{key: to_moment(row[key]) for key in ("created_at", "started_at", "updated_at", "ended_at")},  # type: ignore[arg-type] # the NOT NULL ones are never None
@@ -151,6 +185,7 @@ def image_row(image: Image) -> dict[str, Any]:
         "min_ram": image.min_ram,
         "created_at": to_text(image.created_at),
         "updated_at": to_text(image.updated_at),
+        "text_bytes": text_bytes(image.name, image.tags, image.properties),
     }
 
 

@@ -4,7 +4,7 @@ from sqlite_utils.db import Database
 from sqlite_utils.migrations import Migrations
 
 from fetcher.index.sqlite.metadefs_schema import METADEFS
-from fetcher.index.sqlite.schema_maintenance import BOUNDS, FOURTH
+from fetcher.index.sqlite.schema_maintenance import BOUNDS, FOURTH, TEXT
 from fetcher.index.sqlite.soundness import check_version
 from fetcher.index.sqlite.webhook_targets import SIXTH
 
@@ -276,3 +276,16 @@ def m0006_signatures(db: Database) -> None:
 def m0008_length_verified(db: Database) -> None:
     """Whether a source said where its body ends."""
     db.execute("ALTER TABLE imports ADD COLUMN length_verified INTEGER")
+
+
+@migrations()
+def m0009_text(db: Database) -> None:
+    """The text of records counts; that of a submission goes with its import's end."""
+    for statement in TEXT:
+        db.execute(statement)
+
+
+@migrations()
+def m0010_stages(db: Database) -> None:
+    """What was done to the received bytes before they were kept."""
+    db.execute("ALTER TABLE imports ADD COLUMN stages TEXT NOT NULL DEFAULT '{}'")

@@ -92,6 +92,38 @@ FOURTH = (
     "CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at)",
 )
 
+# A record's text lies on the same disk, and whoever lists images reads it: it has a quota of its own.
+TEXT_BYTES = """(length(CAST(ifnull(name, '') AS BLOB))
+    + (SELECT ifnull(sum(length(CAST(tag AS BLOB))), 0) FROM image_tags WHERE image_id = images.id)
+    + (SELECT ifnull(sum(length(CAST(name AS BLOB)) + length(CAST(value AS BLOB))), 0)
+       FROM image_properties WHERE image_id = images.id))"""
+COUNT_TEXT = """INSERT INTO usage (project_id, text_bytes) VALUES (NEW.project_id, NEW.text_bytes)
+    ON CONFLICT (project_id) DO UPDATE SET text_bytes = text_bytes + excluded.text_bytes;"""
+UNCOUNT_TEXT = "UPDATE usage SET text_bytes = text_bytes - OLD.text_bytes WHERE project_id = OLD.project_id;"
+RECOUNT_TEXT = """UPDATE usage SET text_bytes =
+    (SELECT ifnull(sum(text_bytes), 0) FROM images WHERE images.project_id = usage.project_id)"""
+# What of an ended import's submission is its image's now, or was only for its pull.
+LARGE_SUBMISSION_BYTES = 4096
+SHORTENED = """json_set(submission, '$.properties', json('{}'), '$.headers', json('{}'),
+    '$.tags', json('[]'), '$.mirrors', json('[]'))"""
+
+TEXT = (
+    "ALTER TABLE images ADD COLUMN text_bytes INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE usage ADD COLUMN text_bytes INTEGER NOT NULL DEFAULT 0",
+    f"UPDATE images SET text_bytes = {TEXT_BYTES}",
+    RECOUNT_TEXT,
+    f"CREATE TRIGGER text_of_new_images AFTER INSERT ON images BEGIN {COUNT_TEXT} END",
+    f"CREATE TRIGGER text_of_gone_images AFTER DELETE ON images BEGIN {UNCOUNT_TEXT} END",
+    f"""CREATE TRIGGER text_of_changed_images AFTER UPDATE OF text_bytes, project_id ON images
+        WHEN OLD.text_bytes <> NEW.text_bytes OR OLD.project_id <> NEW.project_id
+        BEGIN {UNCOUNT_TEXT} {COUNT_TEXT} END""",
+    f"""UPDATE imports SET submission = {SHORTENED}
+        WHERE ended_at IS NOT NULL AND length(submission) > {LARGE_SUBMISSION_BYTES}""",
+    f"""CREATE TRIGGER submission_goes_with_its_end AFTER UPDATE OF ended_at ON imports
+        WHEN NEW.ended_at IS NOT NULL AND length(NEW.submission) > {LARGE_SUBMISSION_BYTES}
+        BEGIN UPDATE imports SET submission = {SHORTENED} WHERE id = NEW.id; END""",
+)
+
 RETIRE = f"INSERT OR IGNORE INTO retired_images (id, at) VALUES (?, {NOW})"
 
 BOUNDS = (

@@ -6,7 +6,7 @@ from sqlite_utils.db import Database
 from fetcher.errors import InvalidRequest, UnknownImport
 from fetcher.index.sqlite import scope
 from fetcher.index.sqlite.connection import Connection
-from fetcher.index.sqlite.rows import select, to_import
+from fetcher.index.sqlite.rows import ANSWER_BYTES, Rows, fitting, import_bytes, select, to_import
 from fetcher.model import Actor, Import, State
 
 TASK_ORDERS = {
@@ -35,6 +35,7 @@ class TaskQuery(msgspec.Struct, frozen=True, kw_only=True):
     sort_key: str = "created_at"
     is_descending: bool = True
     limit: int
+    max_bytes: int = ANSWER_BYTES
     marker: str | None = None
 
 
@@ -44,7 +45,7 @@ class TaskRecords:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def page(self, actor: Actor, query: TaskQuery) -> list[Import]:
+    async def page(self, actor: Actor, query: TaskQuery) -> Rows[Import]:
         """A page of the imports that the actor may see.
 
         Raises:
@@ -67,7 +68,7 @@ def _marks(prefix: str, values: tuple[str, ...], arguments: dict[str, object]) -
     return ", ".join(f":{name}" for name in names)
 
 
-def _page(db: Database, actor: Actor, query: TaskQuery) -> list[Import]:
+def _page(db: Database, actor: Actor, query: TaskQuery) -> Rows[Import]:
     where, wanted = scope.own_imports(actor)
     arguments: dict[str, object] = {**wanted, "limit": query.limit, "image_id": query.image_id}
     conditions = [where, f"+imports.method IN ({_marks('method', query.methods, arguments)})"]
@@ -87,7 +88,10 @@ def _page(db: Database, actor: Actor, query: TaskQuery) -> list[Import]:
     direction = "DESC" if query.is_descending else "ASC"
     sql = f"""SELECT * FROM imports WHERE {" AND ".join(conditions)}
               ORDER BY {key} {direction}, imports.id {direction} LIMIT :limit"""  # noqa: S608 - our own expressions
-    return [to_import(row) for row in select(db, sql, arguments)]
+    rows = fitting(select(db, sql, arguments), import_bytes, query.max_bytes)
+    found = Rows(to_import(row) for row in rows)
+    found.has_more = rows.has_more
+    return found
 
 
 def _find(db: Database, import_id: str, actor: Actor, methods: tuple[str, ...]) -> Import:

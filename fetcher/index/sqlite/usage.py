@@ -23,6 +23,7 @@ class Quota(msgspec.Struct, frozen=True):
     max_bytes: int
     max_uploading: int | None = None
     max_staged_bytes: int | None = None
+    max_text_bytes: int = 2**63 - 1
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,16 +59,21 @@ class QuotaCheck:
 
     def prepare(self, db: Database) -> None:
         """Watch the counts on the writer's connection."""
-        db.execute("CREATE TEMP TABLE grown (project_id TEXT PRIMARY KEY, images INTEGER, bytes INTEGER)")
+        db.execute(
+            "CREATE TEMP TABLE grown (project_id TEXT PRIMARY KEY, images INTEGER, bytes INTEGER, "
+            "text_bytes INTEGER)"
+        )
         db.execute(
             """CREATE TEMP TRIGGER grew AFTER UPDATE ON main.usage
                WHEN NEW.images > OLD.images OR NEW.bytes + NEW.held_bytes > OLD.bytes + OLD.held_bytes
-               BEGIN INSERT INTO grown SELECT NEW.project_id, OLD.images, OLD.bytes + OLD.held_bytes
+                   OR NEW.text_bytes > OLD.text_bytes
+               BEGIN INSERT INTO grown SELECT NEW.project_id, OLD.images,
+                   OLD.bytes + OLD.held_bytes, OLD.text_bytes
                WHERE NOT EXISTS (SELECT 1 FROM grown WHERE project_id = NEW.project_id); END"""
         )
         db.execute(
             """CREATE TEMP TRIGGER appeared AFTER INSERT ON main.usage
-               BEGIN INSERT INTO grown SELECT NEW.project_id, 0, 0
+               BEGIN INSERT INTO grown SELECT NEW.project_id, 0, 0, 0
                WHERE NOT EXISTS (SELECT 1 FROM grown WHERE project_id = NEW.project_id); END"""
         )
 
@@ -91,18 +97,21 @@ class QuotaCheck:
             QuotaExceeded: A project that grew holds more than it may.
         """
         self._check_begun(db)
-        sql = """SELECT grown.*, usage.images AS images_now, usage.bytes + usage.held_bytes AS bytes_now
+        sql = """SELECT grown.*, usage.images AS images_now, usage.bytes + usage.held_bytes AS bytes_now,
+                        usage.text_bytes AS text_now
                  FROM grown JOIN usage USING (project_id)"""
         found = db.execute(sql).fetchall()
         if not found:
             return
         db.execute("DELETE FROM grown")
-        for project_id, images, size, images_now, bytes_now in found:
+        for project_id, images, size, text, images_now, bytes_now, text_now in found:
             quota = self._quota_of(project_id)
             if images_now > quota.max_images and images_now > images:
                 raise QuotaExceeded(what="images", quota=quota.max_images, used=images)
             if bytes_now > quota.max_bytes and bytes_now > size:
                 raise QuotaExceeded(what="bytes", quota=quota.max_bytes, used=size)
+            if text_now > quota.max_text_bytes and text_now > text:
+                raise QuotaExceeded(what="bytes of text", quota=quota.max_text_bytes, used=text)
             if images_now > images and size >= quota.max_bytes:
                 raise QuotaExceeded(what="bytes", quota=quota.max_bytes, used=size)
 

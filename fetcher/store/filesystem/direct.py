@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 from fetcher.model import BLOCK_BYTES
+from fetcher.shortage import is_shortage
 from fetcher.store.filesystem.disk import Disk
 
 # Smaller pieces are joined by the page cache; each would wait for the disk by itself.
@@ -66,6 +67,8 @@ class DirectFile:
             _bounce.view[:size] = piece[:size]
             return self._disk.write(self._descriptor, _bounce.view[:size], offset)
         except OSError as error:
+            if is_shortage(error):
+                return 0  # This piece goes the common way, which needs no further descriptor.
             if error.errno not in CANNOT:
                 raise
             self._is_wanted = False

@@ -2,9 +2,30 @@
 
 import errno
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from fetcher.model import BLOCK_BYTES
+from fetcher.shortage import is_shortage
+
+R = TypeVar("R")
+
+SHORT_SECONDS = 0.05
+MOST_SHORT_SECONDS = 60.0
+
+
+def outlasting(work: Callable[[], R]) -> R:
+    """Do what cannot be begun anew once more and again while the machine is short; for worker threads."""
+    until = time.monotonic() + MOST_SHORT_SECONDS
+    while True:
+        try:
+            return work()
+        except OSError as error:
+            if not is_shortage(error) or time.monotonic() >= until:
+                raise
+        time.sleep(SHORT_SECONDS)
 
 
 class Disk:
@@ -39,7 +60,7 @@ class Disk:
 
     def sync_folder(self, path: Path) -> None:
         """Make the names in a folder durable."""
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptor = outlasting(lambda: os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
         try:
             os.fsync(descriptor)
         finally:

@@ -7,7 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from fetcher.crash import reach
-from fetcher.errors import StoreFailed, StoreFull
+from fetcher.errors import Shortage, StoreFailed, StoreFull
+from fetcher.shortage import is_shortage
 from fetcher.store.filesystem.direct import DirectFile
 from fetcher.store.filesystem.disk import DISK, Disk
 from fetcher.store.filesystem.sparse import written_runs
@@ -22,6 +23,8 @@ def translate(error: OSError, doing: str) -> StoreFull | StoreFailed:
     """Name what the file system refused."""
     if error.errno in NO_SPACE:
         return StoreFull()
+    if is_shortage(error):
+        return Shortage(reason=f"{doing}: {error.strerror or error}")
     return StoreFailed(reason=f"{doing}: {error.strerror or error}")
 
 

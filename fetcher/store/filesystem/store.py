@@ -23,7 +23,9 @@ from fetcher.store.filesystem.disk import DISK, Disk
 from fetcher.store.filesystem.opening import opened
 from fetcher.store.filesystem.reservation import Reservation
 from fetcher.store.filesystem.staged import Staged, is_in_use, mark_of, reopen, translate
+from fetcher.store.modes import close_to_others
 from fetcher.store.obstacles import obstacles
+from fetcher.threads import start_threads
 
 __all__ = ["Reservation", "Store"]
 
@@ -31,6 +33,7 @@ R = TypeVar("R")
 
 FULL_BYTES = 1_048_576  # Less than this, and the index cannot be relied on to find room for a write.
 READ_BYTES = 1_048_576
+THREADS = 4
 
 
 class Store:
@@ -69,7 +72,7 @@ class Store:
         self._promised_to: Counter[str] = Counter()
         self._lock = -1
         self._ballast = Ballast(folder / "ballast", ballast_bytes, disk)
-        self._pool = ThreadPoolExecutor(4, thread_name_prefix="store")
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
         self._digest_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def open(self) -> None:
@@ -79,6 +82,7 @@ class Store:
             StoreFailed: The folder cannot be used, or another process holds it.
         """
         try:
+            start_threads(self._pool, THREADS)
             self._make_folders()
             self._lock = os.open(
                 self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
@@ -96,6 +100,7 @@ class Store:
         shards = [self.blobs / f"{number:02x}" for number in range(256)]
         for path in (self.folder, self.staging, self.blobs, *shards):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        close_to_others(self.folder)
         for path in (self.blobs, self.folder, self.folder.parent):
             self._disk.sync_folder(path)
 

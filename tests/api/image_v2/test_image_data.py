@@ -120,7 +120,8 @@ REFUSED_BODIES = {
     "claimed raw, is HTML": (HTML, "raw", "format-mismatch", 400),
     "claimed qcow2, is raw": (DISK, "qcow2", "format-mismatch", 400),
     "claimed raw, is qcow2": (qcow2(), "raw", "format-mismatch", 400),
-    "nothing": (b"", "raw", "empty", 400),
+    "nothing, claimed qcow2": (b"", "qcow2", "format-mismatch", 400),
+    "less than a sector": (b"ab\0", "raw", "format-unsafe", 400),
 }
 
 
@@ -138,6 +139,18 @@ async def test_sent_bytes_pass_the_guards_of_a_pull(cloud: Cloud, name: str, way
     assert (await cloud.want(200, "alice", "GET", f"/images/{image['id']}"))["status"] == "queued"
     right = qcow2() if claimed == "qcow2" else DISK
     await cloud.want(204, "alice", "PUT", path, data=right, headers=OCTETS)
+
+
+@pytest.mark.parametrize("way", ["file", "stage"])
+async def test_an_upload_of_nothing_is_an_image_of_no_bytes(cloud: Cloud, way: str) -> None:
+    """Nova makes the image of a volume-backed snapshot by sending no bytes: it is active, and empty."""
+    image = await cloud.make(disk_format="raw", container_format="bare")
+    path = f"/images/{image['id']}/{way}"
+    await cloud.want(204, "alice", "PUT", path, data=b"", headers=OCTETS)
+    if way == "file":
+        made = await cloud.want(200, "alice", "GET", f"/images/{image['id']}")
+        assert (made["status"], made["size"], made["virtual_size"]) == ("active", 0, 0)
+        assert made["os_hash_value"] == hashlib.sha512(b"").hexdigest()
 
 
 async def test_bytes_say_what_nobody_claimed(cloud: Cloud) -> None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from fetcher.errors import Interrupted
+from fetcher.errors import NotReady
 from fetcher.importer.methods.upload_words import SENT
 from tests.api.image_v2.cloud import DISK, OCTETS, Cloud
 from tests.images import raw
@@ -57,7 +57,7 @@ async def test_a_stopping_service_ends_what_is_sent(tmp_path: Path) -> None:
         for task, tap in zip(sending, taps.values(), strict=True):
             status, document, _headers = await task
             tap.is_open.set()
-            assert (status, document["error"]["type"]) == (503, Interrupted.code)
+            assert (status, document["error"]["type"]) == (503, NotReady.code)
         other = await cloud.make()
         options = {"data": DISK, "headers": OCTETS}
         document = await cloud.want(503, "alice", "PUT", f"/images/{other['id']}/file", **options)

@@ -20,7 +20,7 @@ WHOLE = Submission(
 
 
 def of(submission: Submission) -> str:
-    return fingerprint(secrets_of(submission), shown(submission), load_settings())
+    return fingerprint(secrets_of(submission), shown(submission), load_settings(), "a")
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,7 @@ def of(submission: Submission) -> str:
         {"disk_format": "raw"},
         {"container_format": "bare"},
         {"max_bytes": 9},
+        {"disk": "2"},
         {"checksum": Digest(algorithm="sha1", value="0" * 40)},
     ],
 )
@@ -58,9 +59,13 @@ def test_nothing_secret_is_shown() -> None:
 
 def test_only_urls_without_secrets_are_remembered() -> None:
     """A permission that was in a query or a header is forgotten with the import."""
-    assert plain_request(Secrets(url="https://a.example/x")) is not None
-    assert plain_request(Secrets(url=URL)) is None
-    assert plain_request(Secrets(url="https://a.example/x", headers={"X": "y"})) is None
+    settings, plain = load_settings(), Submission(url="", max_bytes=1)
+    open_url = Secrets(url="https://a.example/x")
+    assert plain_request(open_url, plain, settings) is not None
+    assert plain_request(Secrets(url=URL), plain, settings) is None
+    assert plain_request(Secrets(url="https://a.example/x", headers={"X": "y"}), plain, settings) is None
+    packed = msgspec.structs.replace(plain, container_format="compressed")
+    assert plain_request(open_url, packed, settings) != plain_request(open_url, plain, settings)
 
 
 def test_headers_go_to_their_own_origin_alone() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from fetcher.guards.stream.formats.document import LOGIN, WRONG
 from fetcher.guards.stream.formats.inspection import Inspection
 from fetcher.guards.stream.formats.report import Role
 
@@ -21,11 +22,22 @@ CHECK_URL = (
     "known file system has to be claimed: disk_format=raw."
 )
 
+CHECK_FILE = (
+    "Check that the file is the image itself, undamaged. A raw disk without a partition table or a "
+    "known file system has to be claimed: disk_format=raw."
+)
+FOR_UPLOADS = {
+    CHECK_URL: CHECK_FILE,
+    LOGIN: "The file is a page, as a download may have saved it that needed a login: send the image itself.",
+    WRONG: "The file is no disk image: check it.",
+}
+"""What takes the place of advice that speaks of a URL, for who sent the bytes."""
+
 
 def on_mismatch(found: Inspection, claimed: str | None, container_formats: Sequence[str]) -> str:
     """Return what to do when the bytes are not what was claimed."""
     if found.role is Role.PACKED:
-        return _on_packed(container_formats)
+        return _on_packed(found, container_formats)
     if found.role is Role.BUNDLE:
         return "Say container_format=ova, or unpack it and submit the disk image inside."
     if found.role is Role.DISK or found.role is Role.TRACE:
@@ -54,7 +66,13 @@ def _on_disk(found: Inspection, claimed: str | None) -> str:
     return f"{hint}; or convert it: {convert}." if convert else f"{hint}."
 
 
-def _on_packed(container_formats: Sequence[str]) -> str:
+def _on_packed(found: Inspection, container_formats: Sequence[str]) -> str:
+    """Return advice that does not lead to the next refusal: it depends on what is inside."""
+    inside = found.inside
+    if inside is not None and inside.role in (Role.ARCHIVE, Role.BUNDLE):
+        return "Unpack it and submit the disk image inside."
+    if inside is not None and inside.role in (Role.KERNEL, Role.RAMDISK, Role.DOCUMENT):
+        return inside.hint
     if "compressed" in container_formats:
         return "Decompress it first, or say container_format=compressed."
     return "Decompress it first."

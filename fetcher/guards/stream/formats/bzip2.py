@@ -4,7 +4,7 @@ Specification: none by its author; Joe Tsai, BZIP2: Format Specification (2016).
 Reads: the first 10 bytes; the last 11.
 Structure: a block or the end of the stream follows the header; the end of a stream, which need not
     begin at a byte, is the last thing in the file.
-Safety: none; it is kept as it is and never unpacked here.
+Safety: none. What its beginning unpacks to is judged in peek.
 """
 
 from functools import partial
@@ -21,12 +21,12 @@ END_BITS, CHECKSUM_BITS = 48, 32
 
 
 def recognise(head: bytes) -> Report | None:
-    """Find bzip2 by its magic, its level, and the block that follows."""
+    """Find bzip2 by its magic and its level."""
     if head[:3] != MAGIC or head[3:4] not in [bytes([level]) for level in LEVELS]:
         return None
-    if head[4:10] not in (BLOCK, STREAM_END.to_bytes(6, "big")):
-        return None
     report = Report(kind=BZIP2, name="bzip2 archive")
+    begun = head[4:10] in (BLOCK, STREAM_END.to_bytes(6, "big"))
+    report.require(begun, "bzip2-header", "neither a block nor its end follows its header", CUT_SHORT)
     report.close = partial(_close, report)
     return report
 

@@ -4,11 +4,15 @@ from collections.abc import Callable, Sequence
 
 from fetcher.config import Settings
 from fetcher.errors import Failure
-from fetcher.guards.base import Limit
+from fetcher.guards.base import Guard, Limit
+from fetcher.guards.spec import GuardContext, GuardSpec, Purpose
 from fetcher.guards.stream.formats.inspector import Inspector
 from fetcher.guards.stream.formats.naming import name_content as name_by_libmagic
 from fetcher.guards.stream.formats.policy import AMAZON, Policy
 from fetcher.model import FormatVerdict
+
+SKIMMED_UNITS = 256  # Of each chunk: a fraction of a millisecond.
+SLICE_UNITS = 4_096  # A few milliseconds, then others get their turn.
 
 
 class FormatGuard:
@@ -27,6 +31,7 @@ class FormatGuard:
         name_content: Names what is none of ours, for messages; no verdict depends on it.
         max_bytes: What the import may hold; an image that has to be longer is refused at once.
         takes_encrypted: Whether a LUKS volume that is claimed to be raw passes.
+        is_upload: The bytes were sent, not pulled.
 
     Raises:
         EmptySource: From `finish`, without any byte.
@@ -49,6 +54,7 @@ class FormatGuard:
         name_content: Callable[[bytes], str | None] = name_by_libmagic,
         max_bytes: int | None = None,
         takes_encrypted: bool = False,
+        is_upload: bool = False,
     ) -> None:
         self._policy = Policy(
             disk_formats=tuple(disk_formats),
@@ -59,6 +65,7 @@ class FormatGuard:
             name_content=name_content,
             max_bytes=max_bytes,
             takes_encrypted=takes_encrypted,
+            is_upload=is_upload,
         )
         self._inspector = Inspector(self._judge)
         self._verdict: FormatVerdict | None = None
@@ -69,6 +76,19 @@ class FormatGuard:
         if self._refusal is not None:
             raise self._refusal
         self._inspector.feed(chunk)
+
+    def skim(self, chunk: bytes) -> bool:
+        """Look at the next bytes as far as that is quick; return whether that is all of them.
+
+        Otherwise call `go_on`, in any thread, until nothing is left.
+        """
+        if self._refusal is not None:
+            raise self._refusal
+        return self._inspector.skim(chunk, SKIMMED_UNITS)
+
+    def go_on(self) -> bool:
+        """Look at a slice of what `skim` left; return whether nothing is left."""
+        return self._inspector.go_on(SLICE_UNITS)
 
     def finish(self) -> None:
         """Judge the whole, after the last byte."""
@@ -130,3 +150,32 @@ class FormatGuard:
 def _implied(other: str | None) -> str | None:
     """Return what follows from the other claim: ami, ari and aki are always both."""
     return other if other in AMAZON else None
+
+
+def build(context: GuardContext) -> Guard | None:
+    """Return the guard for one body; None where bytes that are sent need not be an accepted format."""
+    settings, submission = context.settings, context.submission
+    if context.purpose.is_sent and not settings.format.enforce_on_upload:
+        return None
+    return FormatGuard(
+        disk_formats=settings.format.disk_formats,
+        container_formats=settings.format.container_formats,
+        max_virtual_bytes=settings.size.max_virtual_bytes,
+        max_bytes=submission.max_bytes,
+        claimed_disk_format=submission.disk_format,
+        claimed_container_format=submission.container_format,
+        takes_encrypted=context.takes_encrypted,
+    )
+
+
+GUARD = GuardSpec(
+    name="format",
+    title="Formats",
+    sections=("format", "size"),
+    limits=FormatGuard.limits,
+    build=build,
+    not_for={
+        Purpose.REPAIR: "These very bytes were judged when they came; their digest has to be the same.",
+        Purpose.PACKED: "What comes out is judged; the packing is checked by what unpacks it.",
+    },
+)

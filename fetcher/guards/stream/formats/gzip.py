@@ -4,7 +4,7 @@ Specification: RFC 1952.
 Reads: the header of the first member, 10 bytes.
 Structure: method deflate, no reserved flag, room for a member at all. gzip marks no end: what follows
     a member can be told from the next one only by unpacking, which is not done here.
-Safety: none; it is kept as it is and never unpacked here.
+Safety: none. What its beginning unpacks to is judged in peek.
 """
 
 from fetcher.guards.stream.formats.report import CUT_SHORT, Kind, Report, Role
@@ -17,10 +17,10 @@ LEAST_BYTES = 18
 
 
 def recognise(head: bytes) -> Report | None:
-    """Find gzip by its magic and its only method."""
-    if head[:2] != MAGIC or head[2:3] != bytes([DEFLATE]):
+    """Find gzip by its magic, also with a method that it does not have: readers call it gzip all the same."""
+    if head[:2] != MAGIC:
         return None
     report = Report(kind=GZIP, name="gzip archive")
-    sound = len(head) >= LEAST_BYTES and not head[3] & RESERVED_FLAGS
+    sound = len(head) >= LEAST_BYTES and head[2] == DEFLATE and not head[3] & RESERVED_FLAGS
     report.require(sound, "gzip-header", "its header is not one of gzip", CUT_SHORT)
     return report

@@ -68,14 +68,13 @@ def describe(report: Report | None, rivals: list[Report], **stream: Any) -> Insp
     if report is None:
         return Inspection(**stream)
     kind, inside = report.kind, stream.get("inside")
-    unpacked = report.facts.get("unpacked_bytes")
     return Inspection(
         format=kind.key,
         role=kind.role,
         words=kind.words,
         name=report.name,
         disk_format=kind.disk_format,
-        virtual_bytes=(inside.virtual_bytes or unpacked) if inside else (report.virtual_bytes or unpacked),
+        virtual_bytes=report.virtual_bytes if kind.role is not Role.PACKED else _size_of(inside, report),
         facts=dict(report.facts),
         hint=kind.hint,
         qemu=kind.qemu,
@@ -83,3 +82,12 @@ def describe(report: Report | None, rivals: list[Report], **stream: Any) -> Insp
         findings=(*stream.pop("findings", ()), *report.findings),
         **stream,
     )
+
+
+def _size_of(inside: Inspection | None, packed: Report) -> int | None:
+    """Return the size of the disk in an archive: as its format says, or all bytes of a raw one."""
+    if inside is None:
+        return None
+    is_flat = inside.role in (None, Role.TRACE) or inside.qemu == "raw"
+    unpacked: int | None = packed.facts.get("unpacked_bytes")
+    return inside.virtual_bytes or (unpacked if is_flat else None)

@@ -6,17 +6,27 @@ from fetcher.errors import Failure
 from fetcher.guards.stream.formats import settlement
 from fetcher.guards.stream.formats.filesystem import find_btrfs
 from fetcher.guards.stream.formats.inspection import EMPTY, Inspection, describe
-from fetcher.guards.stream.formats.peek import OPENED, Start, unpack_start
+from fetcher.guards.stream.formats.peek import OPENED, Start, note_mistake, unpack_start
+from fetcher.guards.stream.formats.pkzip import ZIP
 from fetcher.guards.stream.formats.registry import END_RECOGNISERS, RECOGNISERS
-from fetcher.guards.stream.formats.report import HEAD_BYTES, End, Finding, Report, Steps, Window
-from fetcher.guards.stream.formats.stream import Reader, behind_head
+from fetcher.guards.stream.formats.report import HEAD_BYTES, End, Finding, Report, Role, Steps, Window
+from fetcher.guards.stream.formats.stream import ALL, Reader, behind_head
+from fetcher.guards.stream.formats.work import TooDear, Work
 
 FAULT = Finding(
     rule="inspector-fault",
     reason="our inspector failed on it",
     hint="This is a fault of ours: tell the operator. Converting the image with qemu-img convert may help.",
 )
+TOO_DEAR = Finding(
+    rule="inspection-budget",
+    reason="it is cut into so many small pieces that reading them takes more work than an image is worth",
+    hint="Write the image anew with the usual options of its tool.",
+)
 
+
+NO_DISK = (Role.DOCUMENT, Role.ARCHIVE, None)
+"""What a ZIP archive may have beside its disk, so that its directory has to say what else there is."""
 
 # What is left of the head once it has been looked at: enough to name, in a refusal, what is none of ours.
 NAMED_BYTES = 4_096
@@ -37,34 +47,51 @@ class Inspector:
         self._rivals: list[Report] = []
         self._is_complete = False
         self._inside: Inspection | None = None
-        self._reader = Reader(self._steps())
+        self._stopped_by: tuple[Finding, ...] = ()
+        self._work = Work()
+        self._reader = Reader(self._steps(), self._work)
         self.head = b""
         self.fault: Exception | None = None
 
     def feed(self, chunk: bytes) -> None:
-        """Look at the next bytes."""
+        """Look at the next bytes, whatever work they make."""
+        self.skim(chunk, ALL)
+
+    def skim(self, chunk: bytes, units: int) -> bool:
+        """Look at the next bytes as far as so many units of work go; return whether that is all of them."""
+        self._reader.offer(chunk)
+        return self.go_on(units)
+
+    def go_on(self, units: int) -> bool:
+        """Look at what `skim` left, as far as so many units of work go; return whether nothing is left."""
         try:
-            self._reader.feed(chunk)
+            return self._reader.serve(units)
         except Failure:
             raise
         except Exception as error:  # noqa: BLE001 # whatever a recogniser stumbles over is a refusal
             self._fail(error)
+            return True
 
     def finish(self) -> None:
         """Judge the whole, after the last byte."""
         try:
             end = self._reader.finish()
-            if self.fault is None:
+            if not self._stopped_by:
                 self._judge_end(end)
         except Failure:
             raise
-        except Exception as error:  # noqa: BLE001 # as in feed
+        except Exception as error:  # noqa: BLE001 # as in go_on
             self._fail(error)
         self._is_complete = True
         self._on_news()
 
     def _fail(self, error: Exception) -> None:
-        self.fault = error
+        """Stop looking: for want of budget, which is the stream's fault, or for a fault of ours."""
+        if isinstance(error, TooDear):
+            self._stopped_by = (TOO_DEAR,)
+        else:
+            self._stopped_by = (FAULT,)
+            self.fault = error
         self._reader.stop()
         self._on_news()
 
@@ -77,24 +104,45 @@ class Inspector:
             found: list[Report] = []
             yield from find_btrfs(found)
             self._report, self._rivals = settlement.settle(found)
-        self._on_news()
+        if self._report is None or self._rivals or self._report.kind.key not in OPENED:
+            self._on_news()  # Of what is packed there is news when its beginning is unpacked.
         if self._report is not None and not self._rivals:
             yield from self._read_on(self._report)
         self.head = self.head[:NAMED_BYTES]
 
     def _read_on(self, report: Report) -> Steps:
-        """Follow what lies behind the head, or look into what is packed."""
-        if report.follow is not None and not report.findings:
-            report.announce = self._on_news
-            yield from behind_head(self.head, report.follow())
-            self._on_news()
-        if report.kind.key in OPENED and not report.findings:
+        """Look into what is packed, then follow what lies behind the head."""
+        report.work, report.announce = self._work, self._on_news
+        beginning, inside = self.head, None
+        if report.kind.key in OPENED:
             start = Start()
-            yield from behind_head(self.head, unpack_start(report, start))
-            if start.content and start.is_known:
-                self._inside = describe(*_settle(bytes(start.content)))
-                report.facts["inside"] = self._inside.name
+            if not report.findings:
+                yield from self._behind(beginning, unpack_start(report, start))
+                beginning = max(beginning, bytes(start.packed), key=len)
+                inside = self._look_inside(report, start, beginning)
+            if inside is not None and not (report.kind is ZIP and inside.role in NO_DISK):
+                self._inside = inside
             self._on_news()
+        if report.follow is not None and not report.findings:
+            yield from self._behind(beginning, report.follow())
+            self._inside = None if report.findings else inside
+            self._on_news()
+
+    def _look_inside(self, report: Report, start: Start, beginning: bytes) -> Inspection | None:
+        """Judge what the beginning unpacks to, or say why it does not."""
+        if report.follow is not None:  # Its rules come first, because they say more.
+            next(self._behind(beginning, report.follow()), None)
+        if not report.findings:
+            note_mistake(start, report)
+        if report.findings or not start.content or not start.is_known:
+            return None
+        inside = describe(*_settle(bytes(start.content)))
+        report.facts["inside"] = inside.name
+        return inside
+
+    def _behind(self, beginning: bytes, steps: Steps) -> Steps:
+        is_all = len(self.head) < HEAD_BYTES
+        return behind_head(beginning, steps, self._work, is_all=is_all)
 
     def _judge_end(self, end: End) -> None:
         if settlement.may_end_otherwise(self._report):
@@ -115,7 +163,7 @@ class Inspector:
         return describe(
             self._report,
             self._rivals,
-            findings=() if self.fault is None else (FAULT,),
+            findings=self._stopped_by,
             seen_bytes=seen,
             complete=self._is_complete,
             inside=self._inside,
@@ -125,6 +173,16 @@ class Inspector:
     def steps(self) -> int:
         """How often something was looked at: what the inspection cost, besides the head."""
         return self._reader.served
+
+    @property
+    def worked_units(self) -> int:
+        """How many units of work the inspection has taken so far."""
+        return self._reader.worked_units
+
+    @property
+    def short_steps(self) -> int:
+        """How much of its budget the stream has spent."""
+        return self._work.short_steps
 
     @property
     def retained_bytes(self) -> int:

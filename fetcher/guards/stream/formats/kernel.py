@@ -1,10 +1,15 @@
-"""Linux kernels, for Image API's aki: bzImage, ARM64 Image, ELF vmlinux.
+"""Linux kernels, for Image API's aki: bzImage, ARM64, RISC-V, ARM zImage, uImage, EFI zboot, ELF.
 
-Specification: Linux, Documentation/arch/x86/boot.rst and Documentation/arch/arm64/booting.rst; ELF-64.
+Specification: Linux, Documentation/arch/x86/boot.rst, arm64/booting.rst, riscv/boot-image-header.rst,
+    arch/arm/boot/compressed/head.S, drivers/firmware/efi/libstub/zboot-header.S; U-Boot,
+    include/image.h; ELF-64.
 Reads: the first 1,024 bytes.
-Structure: the boot sector's signature and protocol version; the ARM64 magic; for ELF an executable.
+Structure: the boot sector's signature and protocol version; the magic of the others; the checksum of a
+    uImage's header, and that it holds a kernel; for ELF an executable.
 Safety: none; a kernel refers to nothing outside itself.
 """
+
+from zlib import crc32
 
 from fetcher.guards.stream.formats.report import Kind, Report, Role
 
@@ -18,6 +23,14 @@ KERNEL = Kind(
 
 ELF = Kind(key="elf", words="an ELF executable", role=Role.KERNEL, disk_format="aki", hint=KERNEL.hint)
 
+MAGICS = (
+    (56, b"ARM\x64", "ARM64"),
+    (56, b"RSC\x05", "RISC-V"),
+    (36, b"\x18\x28\x6f\x01", "ARM zImage"),
+    (36, b"\x01\x6f\x28\x18", "ARM zImage, big endian"),
+    (0, b"MZ\0\0zimg", "EFI zboot"),
+)
+UIMAGE, KERNEL_TYPE = b"\x27\x05\x19\x56", 2
 EXECUTABLE, SHARED = 2, 3
 BIG_ENDIAN = b"\2"
 
@@ -26,11 +39,21 @@ def recognise(head: bytes) -> Report | None:
     """Find a kernel by the magic of its boot protocol."""
     if head[510:512] == b"\x55\xaa" and head[514:518] == b"HdrS":
         return Report(kind=KERNEL, name="Linux kernel, x86 boot protocol")
-    if head[56:60] == b"ARM\x64":
-        return Report(kind=KERNEL, name="Linux kernel, ARM64")
+    for at, magic, name in MAGICS:
+        if head.startswith(magic, at):
+            return Report(kind=KERNEL, name=f"Linux kernel, {name}")
+    if head[:4] == UIMAGE and uimage_type(head) == KERNEL_TYPE:
+        return Report(kind=KERNEL, name="Linux kernel, uImage")
     if head[:4] == b"\x7fELF":
         return _recognise_elf(head)
     return None
+
+
+def uimage_type(head: bytes) -> int:
+    """Return the type that a uImage's header gives to its content; -1 where its checksum is wrong."""
+    header = head[:4] + bytes(4) + head[8:64]
+    is_sound = len(head) > 64 and crc32(header) == int.from_bytes(head[4:8], "big")
+    return head[30] if is_sound else -1
 
 
 def _recognise_elf(head: bytes) -> Report | None:

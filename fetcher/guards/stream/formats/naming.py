@@ -11,7 +11,14 @@ from functools import cache
 
 NAMED_BYTES = 34_816  # What libmagic needs to see a disc; nothing it can name needs more.
 MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9.+-]{0,40}/[a-z0-9][a-z0-9.+-]{0,60}")
-NOTHING = frozenset({"application/octet-stream", "application/x-empty", "text/plain", "inode/x-empty"})
+STRONG = re.compile(
+    r"application/(?:pdf|postscript|java-archive|epub\+zip|x-(?:rpm|archive|rar|sqlite3|xar|lzip|lzop)"
+    r"|vnd\.(?:debian\.binary-package|ms-cab-compressed|rar|oasis\.opendocument\..*|openxmlformats-.*))"
+    r"|image/(?:png|jpeg|gif|webp|tiff|svg\+xml)|audio/(?:ogg|flac|x-wav|mp4|midi)"
+    r"|video/(?:mp4|webm|x-matroska|quicktime|x-msvideo|x-ms-asf)|font/(?:ttf|otf|woff|woff2)"
+    r"|text/(?:html|xml|x-shellscript)"
+)
+"""What libmagic tells by more than two or three bytes; of firmware and noise it makes names at random."""
 FAMILIES = {
     "audio": "a sound",
     "video": "a film",
@@ -43,6 +50,6 @@ def name_content(head: bytes) -> str | None:
         media_type = namer(head[:NAMED_BYTES])
     except Exception:  # noqa: BLE001 # whatever libmagic stumbles over, there is just no name
         return None
-    if media_type in NOTHING or not MEDIA_TYPE.fullmatch(media_type):
+    if not MEDIA_TYPE.fullmatch(media_type) or not STRONG.fullmatch(media_type):
         return None
     return f"{FAMILIES.get(media_type.partition('/')[0], 'a file')} of type {media_type}"

@@ -1,7 +1,7 @@
 """The descriptor of an OVA, in XML.
 
 Specification: DMTF DSP0243 2.1, sections 7.1 (references) and 9.1 (disks), annex C (units).
-Reads: the whole descriptor, at most 256 KiB.
+Reads: the whole descriptor, at most 256 KiB with 16,384 elements and attributes.
 Structure: XML, with the files and disks that it names.
 Safety: no document type and so no entities; files named by their plain name, never by path or URL; no
     disk that is made from a parent.
@@ -9,14 +9,15 @@ Safety: no document type and so no entities; files named by their plain name, ne
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
 
 from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import ParseError, fromstring
+from defusedxml.ElementTree import ParseError, XMLParser
 
 from fetcher.guards.stream.formats.report import Report
 
 MOST_DESCRIPTOR_BYTES = 262_144
+MOST_NAMES = 16_384  # Of elements and attributes: ten times what the largest appliances have.
+PIECE_BYTES = 4_096
 UNIT = re.compile(r"byte(?:\s*\*\s*(\d{1,2})\s*\^\s*(\d{1,2}))?")
 NOT_PLAIN = re.compile(r"[/\\:]|^\.\.?$|^$")
 EXPORT = "Export the appliance anew, or unpack it and submit the disk image inside."
@@ -40,22 +41,45 @@ class Descriptor:
 def read_descriptor(text: bytes, report: Report) -> Descriptor:
     """Read a descriptor and check what it refers to."""
     descriptor = Descriptor()
+    parser = XMLParser(target=_Elements(descriptor, report), forbid_dtd=True)
     try:
-        root: Any = fromstring(text, forbid_dtd=True)
+        for at in range(0, len(text), PIECE_BYTES):  # Other threads get their turn between two pieces.
+            parser.feed(text[at : at + PIECE_BYTES])
+        parser.close()
     except (ParseError, DefusedXmlException, ValueError, LookupError):
         report.broke("ova-descriptor", "its descriptor is not the XML that it should be", EXPORT)
-        return descriptor
-    for element in root.iter():
-        name = str(element.tag).rpartition("}")[2]
-        if name == "File":
-            _note_file(_attributes(element), descriptor, report)
-        elif name == "Disk":
-            _note_disk(_attributes(element), descriptor, report)
     return descriptor
 
 
-def _attributes(element: Any) -> dict[str, str]:
-    return {name.rpartition("}")[2]: value for name, value in element.attrib.items()}
+class _Elements:
+    """Takes the elements of a descriptor as they are parsed, and makes no tree of them."""
+
+    def __init__(self, descriptor: Descriptor, report: Report) -> None:
+        self._descriptor = descriptor
+        self._report = report
+        self._seen = 0
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        """Note an element.
+
+        Raises:
+            ValueError: They are too many.
+        """
+        self._seen += 1 + len(attributes)
+        if self._seen > MOST_NAMES:
+            raise ValueError("too many elements")
+        name = tag.rpartition("}")[2]
+        if name == "File":
+            _note_file(_local(attributes), self._descriptor, self._report)
+        elif name == "Disk":
+            _note_disk(_local(attributes), self._descriptor, self._report)
+
+    def close(self) -> None:
+        """Pass: what counts was noted already."""
+
+
+def _local(attributes: dict[str, str]) -> dict[str, str]:
+    return {name.rpartition("}")[2]: value for name, value in attributes.items()}
 
 
 def _note_file(attributes: dict[str, str], descriptor: Descriptor, report: Report) -> None:

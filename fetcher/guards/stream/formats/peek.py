@@ -1,8 +1,7 @@
 """The beginning of what is inside a packed image, so that packing is no way around the checks.
 
 Specification: RFC 1951, RFC 1952, The .xz File Format 1.1.0, bzip2; PKWARE APPNOTE 6.3 section 4.3.7.
-Reads: as much as unpacks to 64 KiB, at most 1 MiB. Zstandard and LZ4 are not opened: Python 3.11 has
-    no decoder for them.
+Reads: as much as unpacks to 64 KiB, at most 1 MiB. 7z is not opened.
 Structure: what is read unpacks without a mistake.
 Safety: bounded output, bounded input, bounded members and memory; nothing that is unpacked is kept.
 """
@@ -12,28 +11,41 @@ import lzma
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from struct import Struct
+from functools import partial
 from typing import Any
 
+from backports import zstd
+
+from fetcher.guards.stream.formats.lz4 import Lz4Start
+from fetcher.guards.stream.formats.pkzip import DEFLATED, STORED
 from fetcher.guards.stream.formats.report import CUT_SHORT, HEAD_BYTES, Report, Steps, windows
+from fetcher.guards.stream.formats.zip_records import read_local
 
 MOST_PACKED_BYTES = 1 << 20
 MOST_MEMBERS = 16
 MOST_MEMORY_BYTES = 160 << 20  # A dictionary of 128 MiB, and what the decoder needs besides.
-ZIP_HEADER = Struct("<4sHHHHHIIIHH")
-ZIP_STORED, ZIP_DEFLATED, ZIP_ENCRYPTED = 0, 8, 1
-MISTAKES = (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError)
+MISTAKES = (zlib.error, lzma.LZMAError, zstd.ZstdError, OSError, EOFError, ValueError)
+MOST_WINDOW_LOG = 27
 REPACK = "Pack the image anew, with the usual options of the tool."
 SMALLER = "Pack the image anew with a smaller dictionary: `xz -9` or less."
 
 
 class _Stored:
-    """Unpacks what was stored as it is."""
+    """Unpacks what was stored as it is, so many bytes of it."""
 
-    eof, unused_data = False, b""
+    unused_data = b""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+
+    @property
+    def eof(self) -> bool:
+        return not self._left
 
     def decompress(self, packed: bytes, room: int, /) -> bytes:
-        return packed[:room]
+        content = packed[: min(room, self._left)]
+        self._left -= len(content)
+        return content
 
 
 def _gzip() -> Any:
@@ -48,8 +60,17 @@ def _xz() -> Any:
     return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MOST_MEMORY_BYTES)
 
 
-DECODERS: dict[str, Callable[[], Any]] = {"gzip": _gzip, "xz": _xz, "bzip2": bz2.BZ2Decompressor}
-ZIP_DECODERS: dict[int, Callable[[], Any]] = {ZIP_STORED: _Stored, ZIP_DEFLATED: _deflate}
+def _zstd() -> Any:
+    return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: MOST_WINDOW_LOG})
+
+
+DECODERS: dict[str, Callable[[], Any]] = {
+    "gzip": _gzip,
+    "xz": _xz,
+    "bzip2": bz2.BZ2Decompressor,
+    "zstd": _zstd,
+    "lz4": Lz4Start,
+}
 OPENED = frozenset({*DECODERS, "zip"})
 
 
@@ -60,10 +81,14 @@ class Start:
     Args:
         content: At most 64 KiB.
         is_known: `content` is 64 KiB, or all there is.
+        packed: What was read of the stream for it, from its first byte on.
+        mistake: Why it does not unpack, if it does not.
     """
 
     content: bytearray = field(default_factory=bytearray)
     is_known: bool = False
+    packed: bytearray = field(default_factory=bytearray)
+    mistake: Exception | None = None
 
 
 def unpack_start(report: Report, start: Start) -> Steps:
@@ -72,6 +97,7 @@ def unpack_start(report: Report, start: Start) -> Steps:
     unpacker: _Unpacker | None = None
     for window in windows(0, MOST_PACKED_BYTES):
         packed = yield window
+        start.packed += packed
         is_last = len(packed) < window.length
         if unpacker is None:
             open_decoder, skipped = (DECODERS[key], 0) if key in DECODERS else _open_zip(packed)
@@ -82,14 +108,14 @@ def unpack_start(report: Report, start: Start) -> Steps:
         try:
             unpacker.take(packed)
         except MISTAKES as mistake:
-            _note(mistake, report)
+            start.mistake = mistake
             return
         if start.is_known or is_last:
             break
     if not start.is_known and unpacker is not None:
-        report.require(unpacker.is_between, "packed-damaged", "its beginning does not unpack", CUT_SHORT)
-        report.require(bool(start.content), "packed-empty", "there is nothing inside", CUT_SHORT)
         start.is_known = unpacker.is_between
+        if not start.is_known:
+            start.mistake = EOFError("cut short")
 
 
 class _Unpacker:
@@ -108,7 +134,7 @@ class _Unpacker:
         while packed and not self.start.is_known:
             content = self.start.content
             content += self.decoder.decompress(packed, HEAD_BYTES - len(content))
-            self.is_between = self.decoder.eof
+            self.is_between = self.decoder.eof or getattr(self.decoder, "is_between", False)
             packed = self.decoder.unused_data.lstrip(b"\0") if self.decoder.eof else b""
             if self.decoder.eof:
                 self.decoder = self.open_decoder()
@@ -120,17 +146,22 @@ class _Unpacker:
 
 
 def _open_zip(head: bytes) -> tuple[Callable[[], Any] | None, int]:
-    """Return the decoder of the first member, if there is one for it, and where its content begins."""
-    if len(head) < ZIP_HEADER.size or head[:4] != b"PK\3\4":
+    """Return what opens the first member, if something does, and where its content begins."""
+    local = read_local(head)
+    if local is None:
         return None, 0
-    _, _, flags, method, _, _, _, _, _, name, extra = ZIP_HEADER.unpack_from(head)
-    decoder = None if flags & ZIP_ENCRYPTED else ZIP_DECODERS.get(method)
-    return decoder, ZIP_HEADER.size + name + extra
+    if local.method == STORED:
+        return partial(_Stored, local.packed), local.length
+    return (_deflate if local.method == DEFLATED else None), local.length
 
 
-def _note(mistake: Exception, report: Report) -> None:
-    """Note why it does not unpack: for want of memory, or because it is damaged."""
-    if isinstance(mistake, lzma.LZMAError) and "emory" in str(mistake):
+def note_mistake(start: Start, report: Report) -> None:
+    """Note why there is nothing to look at: for want of memory, by damage, or because it is empty."""
+    mistake = start.mistake
+    if mistake is None:
+        is_empty = start.is_known and not start.content
+        report.require(not is_empty, "packed-empty", "there is nothing inside", CUT_SHORT)
+    elif isinstance(mistake, lzma.LZMAError) and "emory" in str(mistake):
         report.broke("packed-memory", "it needs more than 128 MiB of memory to be unpacked", SMALLER)
     else:
         report.broke("packed-damaged", "its beginning does not unpack", CUT_SHORT)

@@ -16,13 +16,14 @@ from fetcher.errors import (
 from fetcher.guards.stream.formats import advice
 from fetcher.guards.stream.formats.inspection import EMPTY, Inspection
 from fetcher.guards.stream.formats.inspector import FAULT
-from fetcher.guards.stream.formats.report import Role
+from fetcher.guards.stream.formats.report import CUT_SHORT, Role
 from fetcher.model import FormatVerdict
 
 AMAZON = ("ami", "ari", "aki")  # Whose disk and container format are always the same.
 BARE, COMPRESSED, OVA = "bare", "compressed", "ova"
 STARTING = ("qcow2", "vmdk", "vdi", "vhdx", "iso", "ploop")  # Which cannot be overlooked at the beginning.
 INSIDE_ROLES = (None, Role.DISK, Role.TRACE)
+SECTOR = 512
 BOOTED_FROM = ("gzip", "xz", "zstd", "bzip2", "lz4")  # What Linux unpacks a ramdisk from.
 
 
@@ -39,6 +40,7 @@ class Policy:
         name_content: Names what is none of ours, for the message.
         max_bytes: What the file can hold at most; None if that is not known.
         takes_encrypted: Whether a LUKS volume may be kept as raw.
+        is_upload: The bytes were sent, not pulled: there is no URL to check, and none may be a raw disk.
     """
 
     disk_formats: Sequence[str]
@@ -49,6 +51,7 @@ class Policy:
     name_content: Callable[[bytes], str | None]
     max_bytes: int | None = None
     takes_encrypted: bool = False
+    is_upload: bool = False
 
     def judge(self, found: Inspection, head: bytes) -> FormatVerdict | None:
         """Return the verdict, or None where it has to wait for the end of the stream.
@@ -63,7 +66,7 @@ class Policy:
             VirtualSizeExceeded: Its disk is too large.
         """
         if found.format == EMPTY:
-            raise EmptySource
+            return self._judge_nothing()
         if FAULT in found.findings:
             _check_safe(found)
         if found.rivals:
@@ -78,15 +81,44 @@ class Policy:
         virtual_bytes = found.virtual_bytes
         if virtual_bytes is None and found.role is None and found.complete:
             virtual_bytes = found.seen_bytes
-        if virtual_bytes is not None and virtual_bytes > self.max_virtual_bytes:
-            raise VirtualSizeExceeded(virtual_bytes=virtual_bytes, max_virtual_bytes=self.max_virtual_bytes)
+        self._check_size(found, virtual_bytes)
+        is_unjudged = found.role is Role.PACKED and found.complete and found.inside is None
         return FormatVerdict(
             disk_format=disk,
             container_format=container,
             name=found.name,
             virtual_bytes=virtual_bytes,
-            facts={"format": found.format, **found.facts},
+            facts={"format": found.format, **found.facts} | ({"inside_judged": False} if is_unjudged else {}),
         )
+
+    def _judge_nothing(self) -> FormatVerdict:
+        """Take no bytes as a raw disk if they were sent: so Nova keeps a snapshot that is in volumes."""
+        if not self.is_upload:
+            raise EmptySource
+        if self.disk not in (None, "raw") or self.container not in (None, BARE):
+            hint = (
+                "Send the bytes of the image; only disk_format=raw with container_format=bare may have none."
+            )
+            claimed = self.disk if self.disk not in (None, "raw") else f"container_format={self.container}"
+            raise FormatMismatch(claimed=str(claimed), found="no bytes at all", hint=hint)
+        verdict = FormatVerdict(
+            disk_format="raw", container_format=BARE, name="nothing", virtual_bytes=0, facts={"format": EMPTY}
+        )
+        self._check_accepted(Inspection(words="no bytes at all"), "raw", BARE)
+        return verdict
+
+    def _check_size(self, found: Inspection, virtual_bytes: int | None) -> None:
+        """Refuse a disk that is too large, or that its archive says to be, and what is too small for one."""
+        most = max(virtual_bytes or 0, found.facts.get("unpacked_bytes", 0))
+        if most > self.max_virtual_bytes:
+            raise VirtualSizeExceeded(virtual_bytes=most, max_virtual_bytes=self.max_virtual_bytes)
+        if found.role in (None, Role.TRACE) and found.complete and found.seen_bytes < SECTOR:
+            raise FormatUnsafe(
+                format="raw",
+                rule="raw-size",
+                reason=f"it is shorter than one sector of {SECTOR} bytes",
+                hint=CUT_SHORT,
+            )
 
     def _check_reach(self, found: Inspection) -> None:
         """Refuse early what has to be longer than it may be."""
@@ -123,7 +155,12 @@ class Policy:
         if self.disk == "ari" and self.container == "ari" and found.format in BOOTED_FROM:
             fits = inside is None or inside.role is Role.RAMDISK or "file_system" in inside.facts
             return self._hold_inside(found, fits, "ari", "ari")
+        if self.disk == "aki" and self.container == "aki" and found.format in BOOTED_FROM:
+            return self._hold_inside(found, inside is None or inside.role is Role.KERNEL, "aki", "aki")
         if self.container == COMPRESSED or (self.container is None and self.disk is None):
+            is_judged = inside is not None and (inside.role is not None or bool(inside.rivals))
+            if self.disk is None and not is_judged and self._may_be_judged(found):
+                return self._unknown_inside(found)
             if inside is None:
                 return self.disk or "raw", COMPRESSED
             is_known_at_start = self.disk in STARTING and inside.disk_format != self.disk
@@ -131,6 +168,17 @@ class Policy:
             fits = inside.role in INSIDE_ROLES and not is_known_at_start and not is_other
             return self._hold_inside(found, fits, self.disk or inside.disk_format or "raw", COMPRESSED)
         raise self._refusal(found)
+
+    def _may_be_judged(self, found: Inspection) -> bool:
+        """Answer whether everything was seen that tells what is inside, so that nothing better is to come."""
+        return not found.findings and (found.inside is not None or found.complete or found.format == "7z")
+
+    def _unknown_inside(self, found: Inspection) -> tuple[str, str]:
+        words = (
+            f"{found.words} of unknown data" if found.inside else f"{found.words}, which is not looked into"
+        )
+        hint = "Say what is inside: disk_format=raw, or another, with container_format=compressed."
+        raise FormatUnknown(found=words, allowed=list(self.disk_formats), hint=hint)
 
     def _hold_inside(self, found: Inspection, fits: bool, disk: str, container: str) -> tuple[str, str]:
         """Hold the claim against what is inside a packed image."""
@@ -142,7 +190,8 @@ class Policy:
         words = f"{found.words} of {inside.words}"
         if self.disk is None:
             raise self._unaccepted(inside, words, self.disk_formats)
-        raise FormatMismatch(claimed=self.disk, found=words, hint=advice.on_mismatch(inside, self.disk, ()))
+        hint = self._advise(advice.on_mismatch(inside, self.disk, ()))
+        raise FormatMismatch(claimed=self.disk, found=words, hint=hint)
 
     def _resolve_raw(self, found: Inspection, head: bytes) -> tuple[str, str] | None:
         """Take as raw what shows itself to be a disk, or was said to be one."""
@@ -178,13 +227,16 @@ class Policy:
         return FormatMismatch(
             claimed=claimed or (f"container_format={self.container}" if self.container else str(self.disk)),
             found=words,
-            hint=advice.on_mismatch(found, self.disk, self.container_formats),
+            hint=self._advise(advice.on_mismatch(found, self.disk, self.container_formats)),
         )
 
     def _unaccepted(self, found: Inspection, words: str, allowed: Sequence[str]) -> Failure:
-        return FormatUnknown(
-            found=words, allowed=list(allowed), hint=advice.on_unaccepted(found, self.disk_formats)
-        )
+        hint = self._advise(advice.on_unaccepted(found, self.disk_formats))
+        return FormatUnknown(found=words, allowed=list(allowed), hint=hint)
+
+    def _advise(self, hint: str) -> str:
+        """Return the advice in the terms of who brought the bytes."""
+        return advice.FOR_UPLOADS.get(hint, hint) if self.is_upload else hint
 
 
 def _check_safe(found: Inspection, outside: str = "") -> None:

@@ -183,6 +183,9 @@ class _Image:
     def follower(self) -> Callable[[], Steps]:
         """Return what reads the tables behind the header."""
         geometry = Geometry(
+            version=self.version,
+            reftable_offset=self.reftable_offset,
+            reftable_bytes=self.reftable_clusters * self.cluster,
             l1_offset=self.l1_offset,
             l1_entries=self.l1_entries,
             cluster_bits=self.cluster_bits,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from fetcher.guards.stream.formats.work import Work
 from fetcher.model import Value
 
 HEAD_BYTES = 65_536
@@ -12,10 +13,18 @@ LARGEST_WINDOW = 65_536
 
 
 class Window(NamedTuple):
-    """A piece of the stream that a follower asks for; in rising order, `length` at least 1."""
+    """A piece of the stream that a follower asks for; in rising order, `length` at least 1.
+
+    Args:
+        offset: Where it begins.
+        length: How much is needed.
+        most: How much more is taken, if it is at hand; what lies behind the first byte may be asked for
+            again. How much comes depends on the chunks, so no verdict may.
+    """
 
     offset: int
     length: int
+    most: int = 0
 
     @property
     def end(self) -> int:
@@ -112,6 +121,7 @@ class Report:
         announce: Tells the owner that a rule can be judged before `follow` ends.
         reach: The end of the farthest thing that the image refers to inside itself.
         reach_what: What that thing is.
+        work: The budget that `follow` spends from.
     """
 
     kind: Kind
@@ -124,6 +134,7 @@ class Report:
     announce: Callable[[], None] = lambda: None
     reach: int = 0
     reach_what: str = ""
+    work: Work = field(default_factory=Work)
 
     def broke(self, rule: str, reason: str, hint: str = "") -> None:
         """Note, once, that the image breaks a rule."""

@@ -3,7 +3,7 @@
 from fetcher.guards.stream.formats.report import Report, Role
 
 BESIDE = {
-    "iso": frozenset({"mbr", "gpt", "apm", "boot", "hfs", "udf"}),  # Hybrids, and bridges to UDF.
+    "iso": frozenset({"mbr", "gpt", "apm", "boot", "label", "fat", "hfs", "udf"}),  # Hybrids, bridges.
     "udf": frozenset({"mbr", "gpt", "boot"}),
     "kernel": frozenset({"boot"}),  # A kernel begins with a boot sector of its own.
 }
@@ -25,13 +25,19 @@ def settle(found: list[Report]) -> tuple[Report | None, list[Report]]:
         return _settle_weak(traces, [report for report in found if report.kind.role is Role.DOCUMENT])
     main = next((report for report in strong if report.kind.key in BESIDE), strong[0])
     beside = BESIDE.get(main.kind.key, frozenset())
-    rivals = [report for report in strong + traces if report is not main and report.kind.key not in beside]
+    rivals = [report for report in strong + traces if report is not main and _name_of(report) not in beside]
     if rivals:
         return main, [main, *rivals]
     for report in strong + traces:
         if report is not main:
             main.facts |= report.facts
     return main, []
+
+
+def _name_of(report: Report) -> str:
+    """Return what a report is allowed by: its format, or FAT, which discs may begin as."""
+    is_fat = report.kind.key == "filesystem" and report.facts.get("file_system") == "fat"
+    return "fat" if is_fat else report.kind.key
 
 
 def _settle_weak(traces: list[Report], documents: list[Report]) -> tuple[Report | None, list[Report]]:

@@ -2,7 +2,8 @@
 
 Specification: VirtualBox, include/VBox/vd-ifs and VDICore.h; QEMU, block/vdi.c (fields and limits).
 Reads: the header of 512 bytes; then the block map where it lies behind it.
-Structure: version 1.1, sectors of 512 bytes, blocks of 1 MiB, the map and every block inside the file.
+Structure: version 1.1, sectors of 512 bytes, blocks of 1 MiB, the map and every block inside the file,
+    no more blocks mapped than there are, and none twice within 64 KiB of the map.
 Safety: types 1 (dynamic) and 2 (fixed) only, so no undo and no differencing images; no parent.
 """
 
@@ -84,10 +85,15 @@ def recognise(head: bytes) -> Report | None:
 
 
 def _follow(report: Report, map_at: int, blocks: int, used: int) -> Steps:
-    """Check that the map names only blocks that there are."""
+    """Check that the map names only blocks that there are, and each once."""
+    mapped = 0
     for window in windows(map_at, blocks * 4):
-        numbers = set(integers((yield window), 4, "little")) - {UNALLOCATED, UNALLOCATED + 1}
+        numbers = [number for number in integers((yield window), 4, "little") if number < UNALLOCATED]
+        mapped += len(numbers)
         if max(numbers, default=-1) >= used:
             report.broke("vdi-map", "its block map names a block that it does not have")
+            return
+        if len(set(numbers)) < len(numbers) or mapped > used:
+            report.broke("vdi-overlap", "its block map names a block twice")
             return
     report.facts["tables_read"] = True

@@ -4,11 +4,13 @@ Specification: Microsoft, Virtual Hard Disk Image Format Specification 1.0 (2006
 Reads: dynamic: the copy of the footer at byte 0, the dynamic header, the block allocation table.
     Fixed: nothing but the footer, so that a fixed VHD is a raw disk until its last 512 bytes.
 Structure: both checksums; block size a power of two; the table covers the disk and lies inside the
-    file, as every block does; the footer at the end is the one at the beginning.
+    file, as every block does; blocks overlap neither the table
+    nor each other; the footer at the end is the one at the beginning.
 Safety: types fixed (2) and dynamic (3) only: a differencing disk needs another file.
 """
 
 from functools import partial
+from itertools import pairwise
 from struct import Struct
 
 from fetcher.guards.stream.formats.report import CUT_SHORT, End, Kind, Report, Role, Steps, Window, windows
@@ -103,11 +105,23 @@ def _follow(report: Report, at: int) -> Steps:
 
 
 def _follow_table(report: Report, table_at: int, entries: int, block: int) -> Steps:
-    bitmap = round_up(block // SECTOR // 8, SECTOR)
+    size = round_up(block // SECTOR // 8, SECTOR) + block
+    end, mapped = table_at + entries * 4, 0
     for window in windows(table_at, entries * 4):
-        farthest = max(set(integers((yield window), 4, "big")) - {UNUSED}, default=0)
-        if farthest:
-            report.reaches(farthest * SECTOR + bitmap + block + FOOTER_BYTES, "blocks")
+        places = sorted(number * SECTOR for number in integers((yield window), 4, "big") if number != UNUSED)
+        if not places:
+            continue
+        mapped += len(places)
+        apart = all(latter - former >= size for former, latter in pairwise(places))
+        report.require(
+            apart and places[0] >= end, "vhd-overlap", "its blocks overlap each other or its table"
+        )
+        report.reaches(places[-1] + size + FOOTER_BYTES, "blocks")
+        if report.findings:
+            return
+    report.reaches(
+        end // SECTOR * SECTOR + mapped * size + FOOTER_BYTES, "blocks, each of which is mapped once,"
+    )
     report.facts["tables_read"] = True
 
 

@@ -3,7 +3,8 @@
 Specification: Microsoft, [MS-VHDX] sections 2.5 and 2.6.
 Reads: the metadata table and the items it names; the block allocation table where it lies behind.
 Structure: every known item once, of its own length, inside the region; block, sector and disk sizes
-    in range; the table covers the disk; every block begins inside the file.
+    in range; the table covers the disk; every block begins inside the file,
+    none in the headers, and no more are mapped than fit in it.
 Safety: no parent and no parent locator, no block left to a parent, no required item that is not known.
 """
 
@@ -137,6 +138,7 @@ class BlockTable:
         self.offset = offset
         self.length = length
         self.farthest = 0
+        self.mapped = 0
 
     def read_all(self) -> Steps:
         """Read the whole region, where it comes before what tells how much of it is used."""
@@ -149,11 +151,15 @@ class BlockTable:
     def _read(self, length: int) -> Steps:
         for window in windows(self.offset, length):
             table = yield window
-            numbers = set() if table.count(0) == len(table) else set(integers(table, 8, "little"))
+            numbers = [] if table.count(0) == len(table) else integers(table, 8, "little").tolist()
             if any(number & 7 == PARTLY_PRESENT for number in numbers):
                 self.report.broke("vhdx-parent", "it leaves blocks to a parent", FLATTEN)
                 return
-            present = (number >> 20 << 20 for number in numbers if number & 7 == FULLY_PRESENT)
+            present = [number >> 20 << 20 for number in numbers if number & 7 == FULLY_PRESENT]
+            self.mapped += len(present)
+            if min(present, default=MEBIBYTE) < MEBIBYTE or len(set(present)) < len(present):
+                self.report.broke("vhdx-overlap", "a block lies in its headers, or is used twice")
+                return
             self.farthest = max(self.farthest, *present, 0)
         self.report.facts["tables_read"] = True
 
@@ -163,6 +169,7 @@ class BlockTable:
         self.report.require(covers, "vhdx-size", "its block table does not cover its disk")
         if self.farthest:
             self.report.reaches(self.farthest + disk.block, "blocks")
+            self.report.reaches(MEBIBYTE + self.mapped * disk.block, "blocks, each of which is mapped once,")
 
 
 def _table_bytes(disk: Disk) -> int:

@@ -1,8 +1,8 @@
 """VMDK, VMware's disk image, hosted sparse: monolithicSparse and streamOptimized.
 
 Specification: VMware, Virtual Disk Format 1.1; QEMU, block/vmdk.c (how it opens what it finds).
-Reads: the header of 512 bytes and the 10,240 bytes behind it, which hold the descriptor; the grain
-    directory and tables that lie behind it; the footer, 1,024 bytes before the end.
+Reads: the header of 512 bytes and the 10,240 bytes behind it, which hold the descriptor; the footer,
+    1,024 bytes before the end. For the tables between see vmdk_tables.
 Structure: version 1 to 3, a disk of at least one sector, the descriptor in its place, grains of 1 to
     128 KiB, tables of 512 entries, the directory inside the file, the footer equal to the header.
 Safety: what the descriptor says is checked in vmdk_descriptor. COWD (ESX) and bare text descriptors
@@ -12,9 +12,10 @@ Safety: what the descriptor says is checked in vmdk_descriptor. COWD (ESX) and b
 from functools import partial
 from struct import Struct
 
-from fetcher.guards.stream.formats.report import CUT_SHORT, End, Kind, Report, Role, Steps, windows
-from fetcher.guards.stream.formats.tables import integers, is_power_of_two
+from fetcher.guards.stream.formats.report import CUT_SHORT, End, Kind, Report, Role
+from fetcher.guards.stream.formats.tables import is_power_of_two
 from fetcher.guards.stream.formats.vmdk_descriptor import STREAM, check_descriptor
+from fetcher.guards.stream.formats.vmdk_tables import Stream, follow
 
 VMDK = Kind(key="vmdk", words="a VMDK disk image", role=Role.DISK, disk_format="vmdk", qemu="vmdk")
 
@@ -28,7 +29,6 @@ DIRECTORY_FIELD = slice(56, 64)
 USES_CHARACTERS, COMPRESSED, MARKERS = 1, 1 << 16, 1 << 17
 TABLE_ENTRIES = 512
 MOST_SECTORS = 1 << 41  # 1 PiB: far above any cap, and no overflow behind it.
-MOST_TABLES = 16_384  # What is remembered of them; 512 GiB at the usual grain size.
 FOOTER_BYTES = 1_536  # A marker, the footer, the end-of-stream marker.
 FOOTER_MARKER = Struct("<QII")
 
@@ -84,34 +84,22 @@ def _check_header(head: bytes, report: Report) -> None:
 
 def _continue(head: bytes, report: Report) -> None:
     """Note what is left to read once the header has passed."""
-    _, _, _, capacity, grain, _, _, _, _, directory, _ = HEADER.unpack_from(head)
+    _, _, flags, capacity, grain, _, _, _, _, directory, overhead = HEADER.unpack_from(head)
     tables = -(-capacity // (grain * TABLE_ENTRIES))
     if directory == AT_END:
-        report.close = partial(_close_stream, report, head[:HEADER_BYTES], tables)
+        stream = Stream(report, max(overhead, 2) * SECTOR, capacity, grain)
+        report.require(
+            bool(flags & MARKERS), "vmdk-marker", "its directory is at its end, but it has no markers"
+        )
+        report.follow = stream.steps
+        report.close = partial(_close_stream, report, head[:HEADER_BYTES], tables, stream)
         return
     report.reaches(directory * SECTOR + tables * 4, "grain directory")
-    report.follow = partial(_follow, report, directory * SECTOR, tables)
+    least_grain = SECTOR if flags & COMPRESSED else grain * SECTOR
+    report.follow = partial(follow, report, directory * SECTOR, tables, least_grain)
 
 
-def _follow(report: Report, directory: int, tables: int) -> Steps:
-    """Read the grain directory where it lies behind the head, then the tables behind it."""
-    places: set[int] = set()
-    for window in windows(directory, tables * 4):
-        found = set(integers((yield window), 4, "little")) - {0, 1}
-        report.reaches(max(found, default=0) * SECTOR + TABLE_ENTRIES * 4, "grain tables")
-        if len(places) <= MOST_TABLES:
-            places |= found
-    starts = sorted(place * SECTOR for place in places)
-    if len(starts) > MOST_TABLES or (starts and starts[0] < directory + tables * 4):
-        return
-    for start in starts:
-        for window in windows(start, TABLE_ENTRIES * 4):
-            farthest = max(set(integers((yield window), 4, "little")) - {0, 1}, default=0)
-            report.reaches(farthest * SECTOR + 1, "grains")
-    report.facts["tables_read"] = True
-
-
-def _close_stream(report: Report, header: bytes, tables: int, end: End) -> None:
+def _close_stream(report: Report, header: bytes, tables: int, stream: Stream, end: End) -> None:
     """Check the footer of a stream: the header again, now with the place of the directory."""
     marker, footer, last = (end.tail[-at : -at + SECTOR or None] for at in (FOOTER_BYTES, 1024, SECTOR))
     report.require(
@@ -127,6 +115,8 @@ def _close_stream(report: Report, header: bytes, tables: int, end: End) -> None:
         directory = HEADER.unpack_from(footer)[9]
         before = end.total - FOOTER_BYTES
         inside = directory > 0 and directory * SECTOR + tables * 4 <= before
+        same = not stream.is_begun or directory * SECTOR == stream.directory_at
+        report.require(same, "vmdk-directory", "its footer names another directory than its markers mark")
         report.require(inside, "vmdk-table-place", "its grain directory is not where one may be")
 
 

@@ -5,7 +5,7 @@ Reads: the stream header of 12 bytes; at the end the stream padding, the footer 
     the last 64 KiB, the index.
 Structure: header and footer with right checksums and the same flags; the index with its checksum; the
     sizes that it gives make up the stream.
-Safety: none; it is kept as it is and never unpacked here.
+Safety: none. What its beginning unpacks to is judged in peek.
 """
 
 from collections.abc import Iterator

@@ -163,8 +163,11 @@ def claims_for(kind: str, name: str) -> tuple[str, ...]:
     }
     own |= {"ova": "vmdk/ova", "vmdk-descriptor": "vmdk"}
     if kind in ("gzip", "xz", "bzip2", "zstd", "lz4", "zip", "7z"):
-        return ("-", "raw", "raw/compressed", "qcow2/compressed", "ari", "raw/bare")
+        kernels = ("aki",) if "kernel" in name else ()
+        return ("-", "raw", "raw/compressed", "qcow2/compressed", "ari", "raw/bare", *kernels)
     right = own.get(kind, kind if kind in DISK_FORMATS else "qcow2")
+    if name in ("uimage-script", "uimage-damaged"):
+        return ("-", "aki", "ari")
     if name in ("zeros", "ones", "noise", "text", "html"):
         return ("-", "raw", "qcow2", "vhd", "ami", "raw/compressed")
     fixed = ("vhd",) if "vhd" in name else ()

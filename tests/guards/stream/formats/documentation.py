@@ -11,7 +11,7 @@ from tests.guards.stream.formats.truth import KNOWN
 ROOM = Path(fetcher.guards.stream.formats.__file__).parent
 PAGE = ROOM.parent.parent.parent.parent / "docs" / "formats.md"
 HEADINGS = ("Specification", "Reads", "Structure", "Safety")
-CALLS = ("broke", "require", "Finding")
+CALLS = ("broke", "require", "Finding", "FormatUnsafe")
 RULE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)+")
 
 

@@ -3,6 +3,7 @@
 import gzip
 import struct
 import tarfile
+import zlib
 from collections.abc import Callable
 
 from tests.guards.stream.formats.build import (
@@ -32,8 +33,18 @@ def dmg(content: bytes) -> bytes:
     return content + struct.pack(">4sII", b"koly", 4, 512).ljust(512, b"\0")
 
 
+def uimage(kind: int) -> bytes:
+    """Make a uImage for U-Boot whose content is of a type: 2 is a kernel, 3 a ramdisk, 6 a script."""
+    header = b"\x27\x05\x19\x56" + bytes(26) + bytes([kind, 0]) + b"a name".ljust(32, b"\0")
+    return put(header, 4, struct.pack(">I", zlib.crc32(header))) + NOISE
+
+
 SEVERAL: dict[str, Make] = {
     "iso-hybrid-mbr": lambda: put(iso(), 0, mbr()[:512]),
+    "iso-sun": lambda: put(iso(), 508, b"\xda\xbe"),
+    "iso-sgi": lambda: put(iso(), 0, b"\x0b\xe5\xa9\x41"),
+    "iso-bsd": lambda: put(iso(), 512, b"\x57\x45\x56\x82"),
+    "iso-fat": lambda: put(iso(), 0, fat()[:512]),
     "iso-hybrid-gpt": lambda: put(iso(blocks=512), 0, gpt()[:1024]),
     "iso-udf-bridge": lambda: put(iso(), 32768 + 4096, udf()[32768:]),
     "iso-hfs": lambda: put(iso(), 1024, b"H+\0\4"),
@@ -88,6 +99,14 @@ OTHERS: dict[str, Make] = {
     "udf-mbr": lambda: put(udf(), 0, mbr()[:512]),
     "kernel-x86": kernel,
     "kernel-arm64": lambda: put(bytes(MIB), 56, b"ARM\x64"),
+    "kernel-riscv": lambda: put(bytes(MIB), 48, b"RISCV\0\0\0RSC\x05"),
+    "kernel-arm": lambda: put(bytes(MIB), 36, b"\x18\x28\x6f\x01"),
+    "kernel-arm-big": lambda: put(bytes(MIB), 36, b"\x01\x6f\x28\x18"),
+    "kernel-zboot": lambda: b"MZ\0\0zimg".ljust(MIB, b"\0"),
+    "kernel-uimage": lambda: uimage(2),
+    "ramdisk-uimage": lambda: uimage(3),
+    "uimage-script": lambda: uimage(6),
+    "uimage-damaged": lambda: put(uimage(2), 4, b"abcd"),
     "kernel-elf": lambda: b"\x7fELF\2\1".ljust(16, b"\0") + b"\2\0" + bytes(4096),
     "kernel-elf-big": lambda: b"\x7fELF\2\2".ljust(16, b"\0") + b"\0\2" + bytes(4096),
     "elf-object": lambda: b"\x7fELF\2\1".ljust(16, b"\0") + b"\1\0" + bytes(4096),

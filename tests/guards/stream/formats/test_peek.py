@@ -57,11 +57,3 @@ def test_endless_packing_is_refused() -> None:
 def test_cut_inside_the_head_is_refused() -> None:
     """A stream that ends before its image's first 64 KiB do is cut short."""
     assert broken_rules(gzip.compress(NOISE)[:50_000]) == {"packed-damaged"}
-
-
-def test_unknown_zip_is_left_closed() -> None:
-    """A member that is encrypted, or that begins with no header, is not opened."""
-    image = bytearray(pack_zip(mbr()))
-    image[6] |= 1
-    assert inspected(bytes(image)).report().inside is None
-    assert inspected(b"PK\7\x08" + pack_zip(mbr())).report().inside is None

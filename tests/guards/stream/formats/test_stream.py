@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fetcher.guards.stream.formats.report import Steps, Window
+from fetcher.guards.stream.formats.report import HEAD_BYTES, Steps, Window
 from fetcher.guards.stream.formats.stream import (
     MOST_SPARE,
     SMALLEST_KEPT,
@@ -13,6 +13,7 @@ from fetcher.guards.stream.formats.stream import (
     Tail,
     behind_head,
 )
+from fetcher.guards.stream.formats.work import Work
 
 STREAM = bytes(number * 7 % 251 for number in range(300_000))
 
@@ -98,17 +99,17 @@ def test_windows_in_the_head_need_no_stream() -> None:
 def behind(head: bytes, steps: Steps) -> Steps:
     """Read the head first, as an inspector does."""
     yield Window(0, len(head))
-    yield from behind_head(head, steps)
+    yield from behind_head(head, steps, Work(), is_all=len(head) < HEAD_BYTES)
 
 
 def test_a_short_head_is_all_there_is() -> None:
     """Behind a head that the stream did not fill there is nothing to ask for, and no second chance."""
     got: list[bytes] = []
-    steps = behind_head(b"0123", asking([Window(1, 2), Window(2, 5), Window(3, 1)], got))
+    steps = behind_head(b"0123", asking([Window(1, 2), Window(2, 5), Window(3, 1)], got), Work(), is_all=True)
     assert list(steps) == []
     assert got == [b"12", b"23"]
 
 
 def test_steps_that_ask_nothing_end() -> None:
     """A follower may have nothing to read."""
-    assert list(behind_head(b"", asking([], []))) == []
+    assert list(behind_head(b"", asking([], []), Work(), is_all=True)) == []

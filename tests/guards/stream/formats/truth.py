@@ -14,19 +14,43 @@ HONEST_PACKED = frozenset(
         *("xz-raw", "xz-qcow2", "xz-streams", "xz-padded", "bz2-raw", "bz2-noise"),
         *("zst-good", "zst-frames", "zst-window", "zst-no-size", "zst-checksum", "zst-size-2-bytes"),
         *("zst-no-dictionary", "lz4-good", "lz4-sizes", "lz4-checksums", "lz4-frames", "lz4-legacy"),
-        *("zip-raw", "zip-stored", "zip-small", "zip-lzma", "zip-comment", "7z-good"),
+        *(
+            "zip-raw",
+            "zip-stored",
+            "zip-small",
+            "zip-comment",
+            "zip-streamed",
+            "zip-64",
+            "gz-kernel",
+            "zst-qcow2",
+            "7z-good",
+        ),
     )
 )
-NO_IMAGE_PACKED = frozenset({"gz-gz", "gz-html", "gz-tar", "gz-ova"})
+NO_IMAGE_PACKED = frozenset({"zst-zst", "gz-gz", "gz-html", "gz-tar", "gz-ova"})
 HONEST_SEVERAL = frozenset(
-    {"iso-hybrid-mbr", "iso-hybrid-gpt", "iso-udf-bridge", "iso-hfs", "raw-then-vhd", "zeros-then-vhd"}
+    {
+        "iso-sun",
+        "iso-sgi",
+        "iso-bsd",
+        "iso-fat",
+        "iso-hybrid-mbr",
+        "iso-hybrid-gpt",
+        "iso-udf-bridge",
+        "iso-hfs",
+        "raw-then-vhd",
+        "zeros-then-vhd",
+    }
 )
 NO_IMAGE_SEVERAL = frozenset({"raw-then-dmg", "noise-then-zip"})
 HONEST_OTHERS = frozenset(
-    {"udf", "udf-mbr", "kernel-x86", "kernel-arm64", "kernel-elf", "kernel-elf-big", "cpio"}
+    (
+        *("udf", "udf-mbr", "kernel-x86", "kernel-arm64", "kernel-elf", "kernel-elf-big", "cpio"),
+        *("kernel-riscv", "kernel-arm", "kernel-arm-big", "kernel-zboot", "kernel-uimage", "ramdisk-uimage"),
+    )
 )
 HONEST_RAW = frozenset(name for name in OTHERS if name.startswith("raw-")) - {"raw-btrfs-cut"}
-MAYBE_RAW = frozenset({"one-byte", "zeros", "ones", "wide-ones", "noise"})  # Honest if said to be raw.
+MAYBE_RAW = frozenset({"zeros", "ones", "wide-ones", "noise"})  # Honest if said to be raw.
 UNSAFE_TOOLS = frozenset(
     (
         *("tool-gpt.cut", "tool-overlay.qcow2", "tool-data-file.qcow2", "tool-encrypted.qcow2"),

@@ -1,0 +1,28 @@
+"""The text of events, made once for all who follow the same import."""
+
+from collections import OrderedDict
+
+import msgspec
+
+from fetcher.api.submit.views import import_view
+from fetcher.model import Import
+
+MOST_TEXTS = 1024
+
+
+class EventTexts:
+    """The latest document of each import that is followed."""
+
+    def __init__(self) -> None:
+        self._texts: OrderedDict[tuple[str, str], tuple[Import, str]] = OrderedDict()
+
+    def of(self, record: Import, base: str) -> str:
+        """Return the document of a record, with links that begin with `base`."""
+        key = (record.id, base)
+        found = self._texts.get(key)
+        if found is None or found[0] is not record:
+            found = (record, msgspec.json.encode(import_view(record, base)).decode())
+            self._texts[key] = found
+            if len(self._texts) > MOST_TEXTS:
+                self._texts.popitem(last=False)
+        return found[1]

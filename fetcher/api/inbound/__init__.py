@@ -1,0 +1,6 @@
+"""The way in: connections of clients, their deadlines and their number."""
+
+from fetcher.api.inbound.budget import places
+from fetcher.api.inbound.server import InboundServer
+
+__all__ = ["InboundServer", "places"]

@@ -1,0 +1,38 @@
+"""How many connections the process has descriptors for."""
+
+from typing import NamedTuple
+
+from fetcher.config import Settings
+
+# The listening socket, the index and its readers, the lock, the loop, standard streams, libraries.
+FIXED_DESCRIPTORS = 64
+# A client may have a file open beside its connection.
+PER_CONNECTION = 2
+# A pull has its staged file twice (once past the page cache) and connections to its source.
+PER_IMPORT = 4
+
+
+class AddressLimiter(NamedTuple):
+    """What the descriptors of the process are for.
+
+    Args:
+        descriptors: The limit in force.
+        connections: Of clients, in all.
+        kept: Descriptors for the store, the index and sources, which clients cannot take.
+        is_tight: The limit is too low for what is configured.
+    """
+
+    descriptors: int
+    connections: int
+    kept: int
+    is_tight: bool
+
+
+def places(settings: Settings, descriptors: int) -> AddressLimiter:
+    """Divide the descriptors: clients get at most half of what the service itself does not need always."""
+    wanted = settings.inbound.max_connections + settings.inbound.reserved_connections
+    needed = FIXED_DESCRIPTORS + PER_CONNECTION * wanted + PER_IMPORT * settings.imports.max_running
+    half = max(8, (descriptors - FIXED_DESCRIPTORS) // (2 * PER_CONNECTION))
+    connections = min(wanted, half)
+    kept = descriptors - PER_CONNECTION * connections
+    return AddressLimiter(descriptors, connections, kept, is_tight=descriptors < needed)

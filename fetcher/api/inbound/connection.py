@@ -1,0 +1,286 @@
+"""One client's connection: uvicorn's protocol, with deadlines and bounds that it does not have."""
+
+import asyncio
+import fcntl
+import logging
+import struct
+import termios
+from contextlib import suppress
+from typing import Any, cast
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from fetcher.api.inbound.answers import plain_answer
+from fetcher.api.inbound.crowd import Crowd, Place
+from fetcher.api.inbound.patience import Patience
+from fetcher.config import Inbound
+from fetcher.errors import Failure, HeadTooLarge, InvalidRequest, NotReady, RequestTooSlow
+
+# Requests that are answered from the reserved places without asking who makes them.
+OPEN_PATHS = frozenset({b"/healthz", b"/readyz", b"/metrics"})
+CROWDED = "fetcher.crowded"  # In the scope of a request on a reserved place: for admins alone.
+IS_GONE = "fetcher.is_gone"  # In the scope of a request: a function; whether nobody waits for the answer.
+# Of a client's mistakes, however many, uvicorn writes no line; of our own faults it does.
+_LOGGER = logging.getLogger("uvicorn.error.connection")
+_LOGGER.setLevel(logging.ERROR)
+# An answered request whose body still comes is read for so long, else the client might miss the answer.
+LINGER_SECONDS = 6.0
+
+
+class Connection(HttpToolsProtocol):
+    """A connection that never waits for its client without end.
+
+    Its server looks at it several times a second (`look`) and tells it how
+    much time has passed; what is due then is decided from what is going on.
+
+    Args:
+        rules: In force when the client connected.
+        crowd: Where it has its place.
+        address: Whom its place counts for.
+        place: Which one it has.
+    """
+
+    def __init__(  # noqa: PLR0913 - uvicorn's own four, and ours
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        *,
+        rules: Inbound,
+        crowd: Crowd,
+        address: str,
+        place: Place,
+    ) -> None:
+        super().__init__(config, server_state, app_state)
+        self.logger = _LOGGER
+        self._rules = rules
+        self._crowd = crowd
+        self._address = address
+        self._place = place
+        self._reading: str | None = "head"
+        self._answering = 0
+        self._waited = 0.0
+        self._begun = 0
+        self._head_bytes = 0
+        self._head_fields = 0
+        self._is_over = False
+        self._is_gone = False
+        self._unsent = 0
+        self._upward = Patience(rules.stall_seconds, rules.min_bytes_per_second)
+        self._downward = Patience(rules.stall_seconds, rules.min_bytes_per_second)
+
+    @property
+    def stall_milliseconds(self) -> int:
+        """How long the kernel waits for the client to take what was sent."""
+        return min(2**31 - 1, int(self._rules.stall_seconds * 2000))
+
+    # --- what comes in
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin, unless the place was needed meanwhile."""
+        super().connection_made(transport)
+        if self._is_over:
+            transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give the place back."""
+        self._is_gone = True
+        self._crowd.exit(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, unless the connection is over."""
+        if self._is_over or self.transport.is_closing():
+            return
+        before, begun = self._reading, self._begun
+        super().data_received(data)
+        if self._reading == "head":
+            if self._begun > begun + 1 or before == "body":
+                self._head_bytes = 0  # Some of this piece is of earlier requests: it is not counted.
+            else:
+                self._head_bytes += len(data)
+            if self._head_bytes > self._rules.max_head_bytes:
+                self._refuse(self._too_large())
+
+    def on_message_begin(self) -> None:
+        """Begin a head."""
+        super().on_message_begin()
+        self._reading, self._waited = "head", 0.0
+        self._begun += 1
+        self._head_fields = 0
+
+    def on_url(self, url: bytes) -> None:
+        """Take a piece of the request's line; one that is too long is refused when the head is complete."""
+        if len(self.url) <= self._rules.max_head_bytes:
+            super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a field; those after a chunked body are dropped: the request was judged without them."""
+        if self._reading != "head":
+            return
+        self._head_fields += 1
+        if self._head_fields <= self._rules.max_head_fields:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Start the request, if its head is one that an honest client could send."""
+        if self._is_over:
+            return
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if size > self._rules.max_head_bytes or self._head_fields > self._rules.max_head_fields:
+            self._refuse(self._too_large())
+            return
+        if len(self.pipeline) >= self._rules.max_pipelined:
+            self._refuse(InvalidRequest(reason="too many requests were sent before the first was answered"))
+            return
+        self._reading, self._head_bytes = "body", 0
+        self._upward = Patience(self._rules.stall_seconds, self._rules.min_bytes_per_second)
+        self._answering += 1
+        self._crowd.begin(self)
+        if self._place is Place.RESERVED and self.url.partition(b"?")[0] not in OPEN_PATHS:
+            cast(dict[str, object], self.scope)[CROWDED] = True
+        cast(dict[str, object], self.scope)[IS_GONE] = lambda: self._is_gone
+        super().on_headers_complete()
+        if self._place is Place.RESERVED:
+            self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of the body."""
+        self._upward.restore(len(body))
+        if not self._is_over:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End a request; its answer may be long under way."""
+        if self._is_over:
+            return
+        self._reading, self._waited = None, 0.0
+        super().on_message_complete()
+        self._rest()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Run a request; one that the end of the service overtakes is told so."""
+
+        async def run(scope: Any, receive: Any, send: Any) -> None:
+            try:
+                await app(scope, receive, send)
+            except asyncio.CancelledError:
+                self._end_unfinished(cycle)
+
+        super()._start_asgi_task(cycle, run)
+
+    def _end_unfinished(self, cycle: RequestResponseCycle) -> None:
+        cycle.disconnected = True
+        if cycle.response_started or self.transport.is_closing():
+            self.transport.abort()
+        else:
+            self.transport.write(plain_answer(NotReady(reason="it is stopping")))
+            self.transport.close()
+
+    def on_response_complete(self) -> None:
+        """End an answer."""
+        self._answering -= 1
+        self._waited = 0.0
+        super().on_response_complete()
+        self._rest()
+
+    def _rest(self) -> None:
+        if self._reading is None and not self._answering:
+            self._crowd.rest(self)
+
+    # --- what does not come
+
+    def look(self, seconds: float) -> None:
+        """Judge what has been waited for since the last look.
+
+        Args:
+            seconds: Since then.
+        """
+        if self._is_stuck(seconds):
+            self.leave()
+        elif self.transport.is_closing():
+            return
+        elif self._answering:
+            self._judge_body(seconds)
+        else:
+            self._judge_silence(seconds)
+
+    def _is_stuck(self, seconds: float) -> bool:
+        """Whether the client has stopped reading what is on its way to it."""
+        waiting = self.transport.get_write_buffer_size()
+        if not waiting:
+            self._unsent = 0
+            self._downward.restore(self._rules.min_bytes_per_second * 3600)
+            return False
+        unsent = waiting + _unsent_by_kernel(self.transport)
+        self._downward.restore(max(0, self._unsent - unsent))
+        self._unsent = unsent
+        return self._downward.spend(seconds)
+
+    def resume_writing(self) -> None:
+        """Note that what was written has left us: what follows it is counted from here."""
+        self._downward.restore(self._unsent)
+        self._unsent = 0
+        super().resume_writing()
+
+    def _judge_body(self, seconds: float) -> None:
+        """Judge a body that the application waits for; while it is not read, the wait is our own."""
+        is_ours = self.flow.read_paused or self.cycle.waiting_for_100_continue
+        if self._reading == "body" and not is_ours and self._upward.spend(seconds):
+            self._refuse(RequestTooSlow(part="body", limit_seconds=self._rules.stall_seconds))
+
+    def _judge_silence(self, seconds: float) -> None:
+        self._waited += seconds
+        if self._reading == "head" and self._waited >= self._rules.head_seconds:
+            if self._head_bytes:
+                self._refuse(RequestTooSlow(part="head", limit_seconds=self._rules.head_seconds))
+            else:
+                self.leave()
+        elif self._reading == "body" and self._waited >= LINGER_SECONDS:
+            self.leave()
+        elif self._reading is None and self._waited >= self._rules.idle_seconds:
+            self.transport.close()
+
+    # --- the end
+
+    def leave(self) -> None:
+        """Hang up at once."""
+        self._is_over = True
+        if self.transport is not None:  # Else it is accepted only half.
+            self.transport.abort()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words are replaced by ours
+        """Refuse what is no HTTP."""
+        self._refuse(InvalidRequest(reason="it is no valid HTTP request"))
+
+    def _too_large(self) -> Failure:
+        rules = self._rules
+        return HeadTooLarge(max_head_bytes=rules.max_head_bytes, max_head_fields=rules.max_head_fields)
+
+    def _refuse(self, failure: Failure) -> None:
+        """Answer and hang up; an answer that has begun already is cut off."""
+        if self._is_over:
+            return
+        self._is_over = True
+        # An answer to a later request must not be taken for that to an earlier one.
+        is_of_body = self._answering == 1 and self._reading == "body" and not self.cycle.response_started
+        is_free = not self._answering or is_of_body
+        if self._answering:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if is_free and not self.transport.is_closing():
+            self.transport.write(plain_answer(failure))
+            self.transport.close()
+        else:
+            self.transport.abort()
+
+
+def _unsent_by_kernel(transport: Any) -> int:
+    """How many bytes the other end has not acknowledged (tcp(7), SIOCOUTQ)."""
+    sock = transport.get_extra_info("socket")
+    with suppress(OSError, AttributeError, struct.error):
+        (size,) = struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0\0\0\0"))
+        return int(size)
+    return 0

@@ -1,0 +1,198 @@
+"""uvicorn, with a listener of our own that chooses whom it takes in."""
+
+import asyncio
+import errno
+import socket
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import cast
+
+import structlog
+import uvicorn
+from uvicorn.config import STARTUP_FAILURE
+
+from fetcher.api.inbound.answers import plain_answer
+from fetcher.api.inbound.connection import Connection
+from fetcher.api.inbound.crowd import Crowd, Place, client_address
+from fetcher.config import Inbound
+from fetcher.errors import TooManyConnections
+from fetcher.shortage import is_shortage
+
+log = structlog.get_logger()
+
+BACKLOG = 2048
+MOST_ACCEPTED_AT_ONCE = 64  # Then everybody else gets a turn.
+SHORT_SECONDS = 0.1  # Between two tries to accept while there are no descriptors.
+LOOK_SECONDS = 0.5
+SAY_SECONDS = 60.0  # Shortages are said no more often than this.
+
+
+class Listener:
+    """Accepts connections on one socket; has the methods that uvicorn calls on its servers.
+
+    Args:
+        connect: Makes a connection of an accepted socket.
+    """
+
+    def __init__(
+        self, sock: socket.socket, crowd: Crowd, connect: Callable[[str, Place], Connection]
+    ) -> None:
+        self._sock = sock
+        self._crowd = crowd
+        self._connect = connect
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._again: asyncio.TimerHandle | None = None
+        self._refusal = plain_answer(TooManyConnections())
+        self._said_at = -SAY_SECONDS
+
+    def open(self) -> None:
+        """Begin to accept."""
+        self._sock.setblocking(False)
+        self._sock.listen(BACKLOG)
+        self._loop.add_reader(self._sock.fileno(), self._accept_some)
+
+    def close(self) -> None:
+        """Accept no more; closing twice is nothing."""
+        if self._again is not None:
+            self._again.cancel()
+        if self._sock.fileno() >= 0:
+            self._loop.remove_reader(self._sock.fileno())
+            self._sock.close()
+
+    async def wait_closed(self) -> None:
+        """Wait until nothing is half accepted."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _accept_some(self) -> None:
+        for _ in range(MOST_ACCEPTED_AT_ONCE):
+            try:
+                sock, peer = self._sock.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                if error.errno in {errno.EMFILE, errno.ENFILE} or is_shortage(error):
+                    self._wait_for_room(error)
+                    return
+                continue  # They hung up before we came to them (accept(2)).
+            self._take(sock, client_address(peer))
+
+    def _wait_for_room(self, error: OSError) -> None:
+        """Nobody can be accepted: give up a client that can be spared, and try again soon."""
+        is_freed = self._crowd.make_room()
+        self._loop.remove_reader(self._sock.fileno())
+        self._again = self._loop.call_later(0 if is_freed else SHORT_SECONDS, self._resume)
+        if time.monotonic() - self._said_at >= SAY_SECONDS:
+            self._said_at = time.monotonic()
+            log.warning("inbound.short", detail=str(error), connections=len(self._crowd))
+
+    def _resume(self) -> None:
+        self._again = None
+        if self._sock.fileno() >= 0:
+            self._loop.add_reader(self._sock.fileno(), self._accept_some)
+
+    def _take(self, sock: socket.socket, address: str) -> None:
+        place = self._crowd.admit(address)
+        if place is Place.NONE:
+            with suppress(OSError):
+                sock.setblocking(False)
+                sock.send(self._refusal)
+            sock.close()
+            return
+        connection = self._connect(address, place)
+        self._crowd.enter(connection, address, place)
+        with suppress(OSError):
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # A client that is gone without a word is found out, also while nothing or the end is sent.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, connection.stall_milliseconds)
+        task = self._loop.create_task(self._finish(sock, connection))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _finish(self, sock: socket.socket, connection: Connection) -> None:
+        try:
+            await self._loop.connect_accepted_socket(lambda: connection, sock)
+        except OSError:  # They are gone again.
+            self._crowd.exit(connection)
+            sock.close()
+
+
+class InboundServer(uvicorn.Server):
+    """A server whose clients have deadlines and places.
+
+    Attributes:
+        listens_on: Told each port that is opened.
+
+    Args:
+        rules: In force now.
+        most: How many connections there may be, for the descriptors that there are.
+        stop: Has the application take nothing new and end what goes on; waited for beside open requests.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        rules: Callable[[], Inbound],
+        most: int,
+        stop: Callable[[], Awaitable[None]],
+    ) -> None:
+        super().__init__(config)
+        self._stop = stop
+        self._rules = rules
+        self.crowd = Crowd(rules, most)
+        self.listens_on: Callable[[int], None] = lambda _port: None
+        self._looking: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open the application, then the doors."""
+        await self.lifespan.startup()
+        if self.lifespan.should_exit:
+            sys.exit(STARTUP_FAILURE)
+        listeners = [Listener(sock, self.crowd, self._connection) for sock in sockets or []]
+        for sock, listener in zip(sockets or [], listeners, strict=True):
+            self.listens_on(sock.getsockname()[1])
+            listener.open()
+        self.servers = cast(list[asyncio.base_events.Server], listeners)
+        self._looking = asyncio.create_task(self._look())
+        self.started = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the doors, and stop looking when the last client is gone."""
+        stopping = asyncio.ensure_future(self._stop())
+        try:
+            await super().shutdown(sockets)
+            await stopping
+        finally:
+            if self._looking is not None:
+                self._looking.cancel()
+
+    def _connection(self, address: str, place: Place) -> Connection:
+        return Connection(
+            self.config,
+            self.server_state,
+            self.lifespan.state,
+            rules=self._rules(),
+            crowd=self.crowd,
+            address=address,
+            place=place,
+        )
+
+    async def _look(self) -> None:
+        """Tell every connection again and again how much time has passed."""
+        loop = asyncio.get_running_loop()
+        before = loop.time()
+        while True:
+            rules = self._rules()
+            least = min(rules.head_seconds, rules.idle_seconds, rules.stall_seconds)
+            await asyncio.sleep(min(LOOK_SECONDS, least / 4))
+            # While the loop was held up nobody was listened to: that time is not the clients'.
+            now = loop.time()
+            seconds, before = min(now - before, 2 * LOOK_SECONDS), now
+            for connection in list(self.server_state.connections):
+                cast(Connection, connection).look(seconds)

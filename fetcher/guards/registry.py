@@ -1,0 +1,113 @@
+"""Every guard in order; chains, discovery, provenance, the page and the docs are made from this list."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from fetcher.config import Settings
+from fetcher.guards import text
+from fetcher.guards.base import Guard, Limit
+from fetcher.guards.network import address, redirects, response
+from fetcher.guards.request import checksum_file, inbound, mirrors, notify, request_headers, url
+from fetcher.guards.spec import GuardContext, GuardSpec, Purpose
+from fetcher.guards.stream import checksum, pace, quota, size
+from fetcher.guards.stream.formats import guard as formats
+from fetcher.guards.stream.formats.guard import FormatGuard
+from fetcher.model import FormatVerdict, Submission
+
+GUARDS: tuple[GuardSpec, ...] = (
+    url.GUARD,
+    mirrors.GUARD,
+    address.GUARD,
+    redirects.GUARD,
+    request_headers.GUARD,
+    response.GUARD,
+    size.GUARD,
+    quota.GUARD,
+    pace.GUARD,
+    formats.GUARD,
+    checksum.GUARD,
+    checksum_file.GUARD,
+    notify.GUARD,
+    text.GUARD,
+    inbound.GUARD,
+)
+
+
+class Chain:
+    """The guards of one body.
+
+    Attributes:
+        guards: Those that judge the body as a whole, over all attempts to get it.
+    """
+
+    def __init__(self, context: GuardContext) -> None:
+        self._context = context
+        self.guards = _build(context, per_attempt=False)
+        self._format = next((guard for guard in self.guards if isinstance(guard, FormatGuard)), None)
+
+    def of_peer(self, clock: Callable[[], float]) -> list[Guard]:
+        """Return new guards for the peer of one attempt.
+
+        Args:
+            clock: Seconds spent waiting for the peer.
+        """
+        return _build(replace(self._context, clock=clock), per_attempt=True)
+
+    def of_attempt(self, clock: Callable[[], float]) -> list[Guard]:
+        """Return the guards of one attempt: those of the body, and new ones for its peer."""
+        return [*self.guards, *self.of_peer(clock)]
+
+    def of_packed(self) -> list[Guard]:
+        """Return new guards for the packed bytes that this body comes in."""
+        return _build(replace(self._context, purpose=Purpose.PACKED), per_attempt=False)
+
+    @property
+    def format(self) -> FormatVerdict | None:
+        """What the bytes are, as far as that is known yet."""
+        return None if self._format is None else self._format.verdict
+
+    @property
+    def fault(self) -> Exception | None:
+        """What broke inside the format guard, if something did: a fault of ours, told as a refusal."""
+        return None if self._format is None else self._format.fault
+
+
+def _build(context: GuardContext, *, per_attempt: bool) -> list[Guard]:
+    built = (_guard_of(spec, context) for spec in GUARDS if spec.per_attempt == per_attempt)
+    return [guard for guard in built if guard is not None]
+
+
+def _guard_of(spec: GuardSpec, context: GuardContext) -> Guard | None:
+    if spec.build is None or context.purpose in spec.not_for:
+        return None
+    return spec.build(context)
+
+
+def check_submission(submission: Submission, settings: Settings) -> None:
+    """Refuse at once what could never be fetched, or told of.
+
+    Raises:
+        Failure: The first guard's that refuses.
+    """
+    for spec in GUARDS:
+        if spec.check_submission is not None:
+            spec.check_submission(submission, settings)
+
+
+def published(settings: Settings) -> tuple[Limit, ...]:
+    """Return every limit in force, told by the guard that enforces it, in the order of the guards."""
+    return tuple(limit for spec in GUARDS for limit in spec.limits(settings))
+
+
+def acting(context: GuardContext) -> list[str]:
+    """Return the names of the guards that act on bytes: for provenance."""
+    return [
+        spec.name
+        for spec in GUARDS
+        if _guard_of(spec, context) is not None or (spec.is_of_network and not context.purpose.is_sent)
+    ]
+
+
+def titles() -> dict[str, str]:
+    """Return what people read for each guard's name."""
+    return {spec.name: spec.title for spec in GUARDS}

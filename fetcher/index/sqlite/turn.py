@@ -1,0 +1,57 @@
+"""How long a read of the index may take, and whether anybody still waits for it."""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+
+import msgspec
+
+# Instructions of SQLite's machine between two looks: a fraction of a millisecond.
+INSTRUCTIONS = 5_000
+
+
+class Reader(msgspec.Struct, frozen=True):
+    """Who waits for what is read.
+
+    Args:
+        seconds: For one read.
+        is_gone: Whether nobody waits any more; called from threads.
+        task: The request's own. Tasks that it starts inherit its context, and may outlive it: an import does.
+    """
+
+    seconds: float
+    is_gone: Callable[[], bool]
+    task: asyncio.Task[object] | None
+
+
+# Of the request that is being answered. Upkeep and imports read for themselves, and take their time.
+READER: ContextVar[Reader | None] = ContextVar("reader", default=None)
+
+
+class Turn:
+    """One read, from its first statement to its last.
+
+    Attributes:
+        is_cancelled: The task that waited for it was cancelled.
+    """
+
+    def __init__(self) -> None:
+        self.is_cancelled = False
+        reader = READER.get()
+        self._reader = reader if reader is not None and reader.task is asyncio.current_task() else None
+        self._until = float("inf")
+
+    def begin(self, connection: sqlite3.Connection) -> None:
+        """Begin to count, in the thread that reads."""
+        if self._reader is not None:
+            self._until = time.monotonic() + self._reader.seconds
+        connection.set_progress_handler(self.is_over, INSTRUCTIONS)
+
+    def is_over(self) -> bool:
+        """Whether to go no further: it takes too long, or nobody waits for it."""
+        reader = self._reader
+        if self.is_cancelled or (reader is not None and reader.is_gone()):
+            return True
+        return time.monotonic() >= self._until
