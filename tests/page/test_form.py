@@ -155,3 +155,23 @@ async def test_a_form_without_proof_comes_back_filled_in(tmp_path: Path) -> None
     assert 'value="https://example.org/x"' in text
     assert 'value="my disk"' in text
     assert "open for too long" in text
+
+
+async def test_a_probe_tells_what_a_url_leads_to(tmp_path: Path) -> None:
+    """Name, size and format before the start, where the service has `POST /imports/probe`; else nothing."""
+    async with (
+        Origin({"/d.qcow2": behaviours.serve(qcow2())}) as origin,
+        Running(tmp_path, origin) as service,
+    ):
+        has_probe = any(
+            getattr(route, "path", "") == "/imports/probe" for route in service.service.app.routes
+        )
+        assert ('id="url-found"' in await seen(service, "/")) is has_probe
+        status, text, _ = await sent(service, "/page/probe", url=origin.url("/d.qcow2"))
+        assert status == 200
+        if has_probe:
+            assert "d.qcow2" in text
+            assert "QCOW2" in text
+        else:
+            assert text.strip() == ""
+        assert (await sent(service, "/page/probe", url="ftp://x/y"))[1].strip() == ""

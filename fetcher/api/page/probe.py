@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from starlette.requests import Request
@@ -12,6 +13,7 @@ from starlette.types import Message
 from fetcher.api.page.render import HEADERS, fragment
 from fetcher.api.page.session import Visitor, read_form, with_token
 from fetcher.api.page.shown import shown
+from fetcher.errors import Failure
 from fetcher.guards.request.redaction import redact_url
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -34,8 +36,9 @@ async def probe(request: Request, _visitor: Visitor) -> Response:
     url, endpoint = (form.get("url") or "").strip(), probe_of(request)
     found: dict[str, Any] = {}
     if url and endpoint is not None:
-        answer = await endpoint(_asking(request, {"url": url}))
-        found = json.loads(bytes(answer.body)) if answer.status_code < 300 else {}
+        with suppress(Failure):  # What is wrong with a URL is said while it is typed, and beside its field.
+            answer = await endpoint(_asking(request, {"url": url}))
+            found = json.loads(bytes(answer.body))
     return Response(fragment("_probe.html", found=_words(found)), headers=HEADERS, media_type="text/html")
 
 
@@ -56,10 +59,11 @@ def _asking(request: Request, document: dict[str, Any]) -> Request:
 
 def _words(found: dict[str, Any]) -> dict[str, Any]:
     """Pick what the page shows; a source may have told nothing of it."""
-    sums = found.get("checksum_url")
+    beside, kind = found.get("checksum_file") or {}, found.get("format") or {}
     return {
         "name": found.get("name"),
-        "size": found.get("size_bytes", found.get("size")),
-        "format": found.get("disk_format") or found.get("format"),
-        "checksum_url": redact_url(sums) if isinstance(sums, str) else None,
+        "size": found.get("size"),
+        "format": kind.get("name"),
+        "checksum_url": redact_url(beside["url"]) if beside.get("url") else None,
+        "refusals": [entry.get("title", "") for entry in found.get("refusals") or []],
     }
