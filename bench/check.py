@@ -105,7 +105,8 @@ def guards_of_pull(settings: Settings, clock: PeerClock) -> list[Guard]:
     """The guards that look at the bytes of a pull."""
     submission = Submission(url="http://example.org/", disk_format="raw", max_bytes=settings.size.max_bytes)
     context = GuardContext(purpose=Purpose.PULL, settings=settings, submission=submission)
-    return Chain(context).of_attempt(clock)
+    chain = Chain(context)
+    return [*chain.guards, *chain.of_peer(clock)]
 
 
 async def _of_requests() -> list[Count]:

@@ -19,6 +19,7 @@ class Failure(Exception):
     public_class: ClassVar["type[Failure] | None"] = None
     retryable: ClassVar[bool] = False
     hidden: ClassVar[frozenset[str]] = frozenset()
+    part: str | None = None  # What else than the image it befell: "checksum file".
 
     def fields(self) -> dict[str, Any]:
         """All facts of this failure: for the log and the operator."""
@@ -161,6 +162,8 @@ class TooManyRedirects(Rejection):
     title = "The source redirected more than {max_redirects} times, or in a circle."
     advice = "Submit the address that the redirects end at."
     max_redirects: int
+    circle: bool | None = None
+    cookie: bool | None = None
 
 
 @dataclass(eq=False, kw_only=True)
@@ -172,6 +175,7 @@ class BadRedirect(Rejection):
     advice = "Submit the address that the redirects should end at."
     hop: int
     reason: str
+    location: str | None = None
 
 
 @dataclass(eq=False, kw_only=True)
@@ -183,6 +187,7 @@ class SourceStatus(SourceFailure):
     advice = "Check that the URL downloads the image without a login; 5xx answers may pass with time."
     status: int
     retry_after_seconds: float | None = None
+    headers: str | None = None
 
     def is_retryable(self) -> bool:
         """Overload and faults of the source pass with time; other answers are final."""
@@ -380,6 +385,7 @@ class ChecksumFileUnusable(Rejection):
     title = "The checksum file cannot be used: {reason}."
     advice = "Check checksum_url, or give the digest itself as checksum."
     reason: str
+    kind: str | None = None
 
 
 @dataclass(eq=False, kw_only=True)

@@ -1,4 +1,4 @@
-"""The values that cross files, and the table of allowed state changes.
+"""The values that cross files.
 
 All are immutable. Sizes are bytes, times are aware datetimes in UTC, digests
 are lower-case hex, formats are the Image API's names.
@@ -11,41 +11,13 @@ from typing import Any, Literal
 
 import msgspec
 
+from fetcher.lifecycle import ENDS, Event, IllegalMove, State, next_state
+
 
 def text_bytes(name: str | None, tags: Iterable[str], properties: Mapping[str, str]) -> int:
     """How many bytes of text an image's record holds, in UTF-8."""
     texts = (name or "", *tags, *properties, *properties.values())
     return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
-
-
-class State(StrEnum):
-    """Where an import stands."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    WAITING = "waiting"
-    SUCCEEDED = "succeeded"
-    REFUSED = "refused"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-    @property
-    def is_final(self) -> bool:
-        """Nothing can follow."""
-        return not MOVES[self]
-
-
-MOVES: dict[State, frozenset[State]] = {
-    State.QUEUED: frozenset({State.RUNNING, State.CANCELLED, State.FAILED}),
-    State.RUNNING: frozenset(
-        {State.QUEUED, State.WAITING, State.SUCCEEDED, State.REFUSED, State.FAILED, State.CANCELLED}
-    ),
-    State.WAITING: frozenset({State.QUEUED, State.RUNNING, State.FAILED, State.CANCELLED}),
-    State.SUCCEEDED: frozenset(),
-    State.REFUSED: frozenset(),
-    State.FAILED: frozenset(),
-    State.CANCELLED: frozenset(),
-}
 
 
 Visibility = Literal["private", "shared", "community", "public"]
@@ -60,6 +32,7 @@ class Phase(StrEnum):
     CONNECTING = "connecting"
     PULLING = "pulling"
     VERIFYING = "verifying"
+    CONVERTING = "converting"
     COMMITTING = "committing"
 
 
@@ -163,11 +136,15 @@ class Submission(Value, frozen=True, kw_only=True):
         mirrors: Further URLs of the same bytes, best first.
         checksum_url: Of a file that lists the digest.
         checksum_signature_url: Of the signature on that file, where it is apart.
+        checksum_source: Who promised the checksum: the submitter, or the remote service's record.
+        copied_properties: Of the remote record, added to the image together with its bytes.
         remote: Where the image is, for the method glance-download.
         notify_url: Told when the import has ended.
         notify_secret: Signs what is told; kept apart, never shown.
         ca_pem: Authorities (PEM) that are trusted for the requests of this import alone.
         disk: Which disk of an archive, by name or by number from 1.
+        convert_to: The format that the image is to have in the end: as-received, raw or qcow2.
+        rules: Names of the operator's rules that hold for it.
     """
 
     url: str
@@ -186,10 +163,14 @@ class Submission(Value, frozen=True, kw_only=True):
     checksum_url: str | None = None
     checksum_signature_url: str | None = None
     remote: RemoteImage | None = None
+    checksum_source: str = "submitter"
+    copied_properties: dict[str, str] = {}
     notify_url: str | None = None
     notify_secret: str | None = None
     ca_pem: str | None = None
     disk: str | None = None
+    convert_to: str | None = None
+    rules: tuple[str, ...] = ()
 
 
 class TlsPeer(Value, frozen=True, kw_only=True):
@@ -331,6 +312,41 @@ class Import(Value, frozen=True, kw_only=True):
     started_at: datetime | None = None
     updated_at: datetime
     ended_at: datetime | None = None
+
+    def moved(self, event: Event, now: datetime, **changes: Any) -> "Import":
+        """Return the record after an event that leaves work to be done.
+
+        Raises:
+            IllegalMove: It has ended, or the table has no such move.
+        """
+        if event in ENDS:
+            raise IllegalMove(self.state, event)  # An end has a verdict: see `ended`.
+        state = next_state(self.state, event)
+        return msgspec.structs.replace(self, **changes, state=state, updated_at=now)
+
+    def ended(self, event: Event, verdict: Verdict, now: datetime, **changes: Any) -> "Import":
+        """Return the record after its end; the one way in which any import ends.
+
+        Raises:
+            IllegalMove: It has ended before, or the event is no end.
+        """
+        if event not in ENDS:
+            raise IllegalMove(self.state, event)
+        return msgspec.structs.replace(
+            self,
+            **changes,
+            state=next_state(self.state, event),
+            phase=None,
+            verdict=verdict,
+            updated_at=now,
+            ended_at=now,
+        )
+
+    @property
+    def received_digests(self) -> dict[str, str]:
+        """The digests of what was received, of which promises speak."""
+        found: dict[str, str] = self.stages.get("received", {}).get("digests", self.digests)
+        return found
 
 
 class Blob(Value, frozen=True, kw_only=True):

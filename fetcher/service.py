@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from itertools import chain, repeat
@@ -19,6 +19,7 @@ import structlog
 import uvicorn
 from starlette.applications import Starlette
 
+from fetcher.aio.supervisor import Work, start_logged
 from fetcher.api.app import build_app
 from fetcher.api.auth.identity import identifier, make_token
 from fetcher.api.inbound import InboundServer, places
@@ -122,34 +123,37 @@ class Service:
             app.state.watch = Watch(services.importer)
             app.state.metrics = Metrics(services)
             await app.state.metrics.begin()
-            watching = asyncio.create_task(app.state.watch.run())
             loop = asyncio.get_running_loop()
             loop.add_signal_handler(signal.SIGHUP, self.reload)
-            services.tasks["upkeep"] = asyncio.create_task(services.upkeep.run())
-            services.tasks["notifier"] = asyncio.create_task(services.webhook_dispatcher.run())
-            services.tasks["watch"] = watching
-            starting = asyncio.create_task(take_up(services))
-            if self.settings.quota.source == "keystone":
-                services.tasks["limits"] = asyncio.create_task(await self._follow_limits(opened))
-            chores = {starting, *services.tasks.values()}
+            await self._start_background(services, app.state.watch, opened)
+            starting = start_logged(take_up(services), "start")
             try:
                 await asyncio.wait({starting}, timeout=START_SECONDS)
                 yield
                 await self.stop()
             finally:
-                for chore in chores:
-                    chore.cancel()
-                await asyncio.wait(chores)
+                starting.cancel()
+                await services.supervisor.close()
+                await services.webhook_dispatcher.close()
+                await asyncio.wait({starting})
                 loop.remove_signal_handler(signal.SIGHUP)
 
-    async def _follow_limits(self, opened: AsyncExitStack) -> Coroutine[Any, Any, None]:
+    async def _start_background(self, services: Services, watch: Watch, opened: AsyncExitStack) -> None:
+        """Give all that runs for as long as the service does to its supervisor."""
+        services.supervisor.start("maintenance", services.upkeep.run)
+        services.supervisor.start("webhooks", services.webhook_dispatcher.run)
+        services.supervisor.start("throughput", watch.run)
+        if self.settings.quota.source == "keystone":
+            services.supervisor.start("limits", await self._follow_limits(opened))
+
+    async def _follow_limits(self, opened: AsyncExitStack) -> Work:
         """Ask Keystone for its limits before the first request, and give what asks again."""
         from fetcher.api.auth.limits_keystone import UnifiedLimits
 
         limits = UnifiedLimits(lambda: self.settings, self.take_limits)
         opened.callback(limits.close)
         await limits.refresh()
-        return limits.run()
+        return limits.run
 
     @asynccontextmanager
     async def open_services(self, *, is_started: bool = True) -> AsyncIterator[Services]:
@@ -202,6 +206,7 @@ class Service:
                 upkeep=upkeep,
                 webhook_dispatcher=WebhookDispatcher(context),
                 identify=identify,
+                supervisor=context.supervisor,
             )
 
 

@@ -13,6 +13,7 @@ from fetcher.cli.manual import manual_page  # noqa: E402
 from fetcher.cli.reference import reference_page  # noqa: E402
 from fetcher.config import load_settings  # noqa: E402
 from fetcher.errors import table  # noqa: E402
+from fetcher.lifecycle import diagram  # noqa: E402
 
 
 def errors_page() -> str:
@@ -34,6 +35,12 @@ def errors_page() -> str:
             f"* Ends {row['ends']}; HTTP status {row['status']} when it answers a request.",
         ]
         lines += [f"* Fields: {fields}.", ""]
+        if row["advice_by_case"]:
+            lines += ["| case | what to do |", "| --- | --- |"]
+            for case in row["advice_by_case"]:
+                said = case["case"].replace("|", " / ")
+                lines.append(f"| {said} | {case['advice']} |")
+            lines.append("")
     return "\n".join(lines)
 
 
@@ -122,7 +129,19 @@ PAGES = {
     "api.md": api_page,
 }
 
+STATES = re.compile(
+    r"(<!-- states: made from fetcher/lifecycle.py -->\n).*?(<!-- end of states -->)", re.DOTALL
+)
+
+
+def with_states(text: str) -> str:
+    """Return ARCHITECTURE.md with the diagram of an import's states as the table has it now."""
+    return STATES.sub(lambda found: f"{found[1]}```mermaid\n{diagram()}```\n{found[2]}", text)
+
+
 if __name__ == "__main__":
+    architecture = ROOT / "ARCHITECTURE.md"
+    architecture.write_text(with_states(architecture.read_text()))
     (ROOT / "docs").mkdir(exist_ok=True)
     for name, page in PAGES.items():
         (ROOT / "docs" / name).write_text(page())

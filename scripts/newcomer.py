@@ -23,6 +23,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+WORK = Path("build/newcomer")  # No part of the checkout.
 MOST_SECONDS = 900  # Setting up on a slow line included.
 QCOW2 = struct.pack(">4sIQIIQIIQQIIQ", b"QFI\xfb", 2, 0, 0, 16, 65536 * 2, 0, 1, 65536, 131072, 1, 0, 0)
 
@@ -83,7 +84,7 @@ def wait_ready(base: str, process: subprocess.Popen[bytes]) -> None:
     while True:
         if process.poll() is not None or time.monotonic() > until:
             raise SystemExit(
-                "make run ended before the service answered: " + Path("make-run.log").read_text()
+                "make run ended before the service answered: " + (WORK / "make-run.log").read_text()
             )
         try:
             call(f"{base}/healthz")
@@ -95,6 +96,7 @@ def wait_ready(base: str, process: subprocess.Popen[bytes]) -> None:
 
 def main(place: str) -> None:
     """Run the command."""
+    WORK.mkdir(parents=True, exist_ok=True)
     origin = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Origin)
     threading.Thread(target=origin.serve_forever, daemon=True).start()
     source = f"http://127.0.0.1:{origin.server_port}"
@@ -102,9 +104,9 @@ def main(place: str) -> None:
     if place == "own":
         listen = f"127.0.0.1:{free_port()}"
         allow = f'[{{ cidr = "127.0.0.1/32", ports = [{origin.server_port}] }}]'
-        Path("own.toml").write_text(f'[server]\nlisten = "{listen}"\n[address]\nallow = {allow}\n')
-        base, words = f"http://{listen}", ["make", "run", "CONFIG=own.toml"]
-    said = Path("make-run.log")
+        (WORK / "own.toml").write_text(f'[server]\nlisten = "{listen}"\n[address]\nallow = {allow}\n')
+        base, words = f"http://{listen}", ["make", "run", f"CONFIG={WORK}/own.toml"]
+    said = WORK / "make-run.log"
     with said.open("wb") as log:
         process = subprocess.Popen(words, start_new_session=True, stderr=log)
     try:

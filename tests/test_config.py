@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fetcher.config import BadConfig, data_folder, is_loopback, load_settings
+from fetcher.config import BadConfig, data_folder, load_settings
+from fetcher.settings.server import is_loopback
 
 
 def mistakes(text: str, tmp_path: Path) -> dict[str, str]:

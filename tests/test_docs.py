@@ -20,6 +20,13 @@ def test_made_pages_are_fresh(name: str) -> None:
     assert (ROOT / "docs" / name).read_text() == docs.PAGES[name]()
 
 
+def test_the_states_are_drawn_from_their_table() -> None:
+    """ARCHITECTURE.md shows every state and every move that the code has, and no other."""
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    assert docs.with_states(text) == text
+    assert "queued --> running: claim" in text
+
+
 def test_the_manual_is_what_man_takes() -> None:
     """The formatter of manual pages finds nothing wrong with it, and every command is there."""
     groff = shutil.which("groff")

@@ -15,7 +15,8 @@ from fetcher.errors import (
     StoreFailed,
     table,
 )
-from fetcher.importer.records.verdicts import state_of, verdict_of
+from fetcher.importer.records.verdicts import end_of, verdict_of
+from fetcher.lifecycle import ENDS
 
 SAMPLES = {
     str: "x",
@@ -45,7 +46,7 @@ def test_every_failure_can_be_told(kind: type[Failure]) -> None:
     assert verdict.title
     assert verdict.advice
     assert "{" not in verdict.title + verdict.advice + str(failure)
-    assert state_of(failure).is_final
+    assert end_of(failure) in ENDS
     assert table()[verdict.code] is type(failure.public())
 
 
@@ -62,7 +63,7 @@ def test_codes_are_unique_and_well_formed() -> None:
 def test_outsiders_cannot_tell_forbidden_from_unreachable(kind: type[Failure]) -> None:
     """One answer for every destination that is not reached, or our network could be mapped."""
     assert verdict_of(sample(kind)) == verdict_of(SourceUnreachable())
-    assert state_of(sample(kind)) is state_of(SourceUnreachable())
+    assert end_of(sample(kind)) is end_of(SourceUnreachable())
     assert sample(kind).public().is_retryable() == SourceUnreachable().is_retryable()
 
 

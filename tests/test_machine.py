@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from fetcher.errors import Conflict, Failure, QuotaExceeded, StoreFailed, UnknownImage
+from fetcher.lifecycle import State
 from fetcher.maintenance.fsck import Fsck
-from fetcher.model import Actor, State, Submission
+from fetcher.model import Actor, Submission
 from fetcher.service import Service
 from fetcher.store.filesystem.disk import Disk
 from tests.images import raw

@@ -53,7 +53,10 @@ async def test_a_useless_checksum_file_ends_the_import_before_its_bytes(name: st
     async with Origin(routes) as origin, Running(tmp_path, origin) as service:
         ended = await service.run(url=origin.url("/disk.img"), checksum_url=origin.url("/SUMS"))
         assert ended["verdict"]["code"] == code
-        assert [request.path for request in origin.requests] == ["/SUMS"]
+        # A file of another name: the answer's head may tell that the image is called so.
+        asked = ["/SUMS", "/disk.img"] if name == "of another file" else ["/SUMS"]
+        assert [request.path for request in origin.requests] == asked
+        assert ended["progress"]["received_bytes"] == 0
         assert service.traces() == []
 
 

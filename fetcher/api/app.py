@@ -28,7 +28,7 @@ from fetcher.api.openapi import document as openapi
 from fetcher.api.ops import health, metrics
 from fetcher.api.problems import problem
 from fetcher.api.services import services_of
-from fetcher.api.submit import discovery, imports
+from fetcher.api.submit import discovery, imports, probe
 from fetcher.config import Settings
 from fetcher.errors import (
     Failure,
@@ -206,6 +206,7 @@ def build_app(settings: Callable[[], Settings], lifespan: Any) -> Starlette:
             *metrics.routes,
             *openapi.routes,
             *discovery.routes,
+            *probe.routes,  # Before the routes of one import, whose id could be anything.
             *imports.routes,
             *v2.routes,
             *metadefs.routes,

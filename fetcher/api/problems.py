@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from fetcher import errors
+from fetcher.advice import advice_for
 from fetcher.api.auth.identity import challenge
 from fetcher.errors import Failure
 
@@ -76,9 +77,7 @@ def summary(kind: type[Failure]) -> str:
 
 def advice_of(failure: Failure) -> str:
     """What the caller can do about it."""
-    public = failure.public()
-    advice = type(public).advice
-    return advice.format(**public.fields()) if "{" in advice else advice
+    return advice_for(failure)
 
 
 def retry_after(failure: Failure) -> dict[str, str]:

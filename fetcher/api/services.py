@@ -1,12 +1,12 @@
 """What the faces need of the rest: handed to them once, at the start."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import cast
 
 from starlette.requests import Request
 
+from fetcher.aio.supervisor import Supervisor
 from fetcher.api.event_texts import EventTexts
 from fetcher.api.ops.probes import Probes
 from fetcher.config import Settings
@@ -25,7 +25,7 @@ class Services:
     Args:
         settings: What is in force now; changes at SIGHUP.
         identify: Who calls; raises Unauthenticated.
-        tasks: What runs in the background for as long as the service does, by name.
+        supervisor: Owns what runs in the background for as long as the service does.
     """
 
     settings: Callable[[], Settings]
@@ -35,8 +35,8 @@ class Services:
     upkeep: Maintenance
     webhook_dispatcher: WebhookDispatcher
     identify: Callable[[Request], Awaitable[Actor]]
+    supervisor: Supervisor
     probes: Probes = field(default_factory=Probes)
-    tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     event_texts: EventTexts = field(default_factory=EventTexts)
 
 

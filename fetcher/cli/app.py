@@ -9,6 +9,7 @@ from typing import Any
 from cyclopts import App, Group, Parameter
 
 from fetcher import __version__
+from fetcher.advice import advice_for
 from fetcher.cli.client import Refused, Unreachable
 from fetcher.cli.exits import Exit, exit_of_problem
 from fetcher.cli.screen import Screen
@@ -68,6 +69,10 @@ COMMANDS = {
     },
     THERE: {
         "submit": Command("remote:submit", "Submit a URL to a server."),
+        "probe": Command(
+            "probing:probe",
+            "Look at a URL through a server without importing it: what it is, what would refuse it.",
+        ),
         "imports": Command("remote:imports", "List imports, the newest first."),
         "show": Command("remote:show", "Show an import or an image."),
         "cancel": Command("remote:cancel", "Cancel an import; nothing of it is left."),
@@ -205,8 +210,7 @@ def _(error: BadConfig, screen: Screen) -> Exit:
 
 @tell.register
 def _(error: Failure, screen: Screen) -> Exit:
-    words = type(error).advice
-    advice = words.format(**error.fields()) if "{" in words else words
+    advice = advice_for(error)
     document = {"code": error.code, "detail": str(error), "advice": advice, **error.fields()}
     return _print(screen, document, exit_of_problem(error.code, 400))
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -56,6 +56,9 @@ class Wanted:
     disk: str | None = None
     """Which disk of an archive with several, by name or by number from 1."""
 
+    convert_to: Literal["as-received", "raw", "qcow2"] | None = None
+    """The format that the image is to have; by default the operator's."""
+
     checksum: str | None = None
     """The publisher's digest as `sha256:HEX`; other bytes are refused."""
 
@@ -101,6 +104,7 @@ class Wanted:
             "disk_format": self.disk_format,
             "container_format": self.container_format,
             "disk": self.disk,
+            "convert_to": self.convert_to,
             "checksum": self.checksum,
             "max_bytes": self.max_bytes,
             "min_disk": self.min_disk or None,

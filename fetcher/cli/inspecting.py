@@ -115,7 +115,7 @@ def _feed_file(examiner: Examiner, source: str) -> None:
 async def _examine_url(chain: Chain, url: str, settings: Settings) -> Examiner:
     gate = Gate()
     clock = PeerClock(asyncio.get_running_loop().time)
-    examiner = Examiner(chain.of_attempt(clock))
+    examiner = Examiner([*chain.guards, *chain.of_peer(clock)])
     seen_bytes = 0
     async with gate.open(SourceRequest(url=url), settings, lambda _hop: None) as source:
         while chunk := await _read(source, clock):

@@ -44,11 +44,20 @@ def tell_end(screen: Screen, document: dict[str, Any]) -> None:
     screen.facts(
         [
             ("why", verdict.get("title")),
+            *_truth(document),
             ("what to do", verdict.get("advice")),
             ("import", document["id"]),
         ],
         to_err=True,
     )
+
+
+def _truth(document: dict[str, Any]) -> list[tuple[str, object]]:
+    """What an administrator is told beyond what the submitter is."""
+    truth = document.get("truth") or {}
+    if not truth or truth["code"] == (document["verdict"] or {}).get("code"):
+        return []
+    return [("in truth", f"{truth['message']} ({truth['code']})"), ("so", truth["advice"])]
 
 
 def _success(document: dict[str, Any]) -> list[tuple[str, object]]:
@@ -59,11 +68,27 @@ def _success(document: dict[str, Any]) -> list[tuple[str, object]]:
     return [
         ("format", _format_words(form)),
         ("size", exact_words(received)),
+        *_stage_facts(document),
         ("disk", exact_words(form.get("virtual_bytes"))),
         ("sha256", document["digests"].get("sha256")),
         ("took", f"{time_words(took)}{rate}"),
         ("image", document["image_id"]),
     ]
+
+
+def _stage_facts(document: dict[str, Any]) -> list[tuple[str, object]]:
+    """Return what was done to the received bytes; nothing where they are kept as they came."""
+    stages = document.get("stages", {})
+    converted = stages.get("converted")
+    return [
+        ("unpacked", stages.get("unpacked", {}).get("plan")),
+        ("converted", converted and f"{converted['from']} to {converted['to']} ({converted['way']})"),
+        ("came as", _came_as(stages.get("received", {}).get("digests", {}))),
+    ]
+
+
+def _came_as(digests: dict[str, str]) -> str | None:
+    return f"sha256 {digests['sha256']}" if "sha256" in digests else None
 
 
 def _format_words(form: dict[str, Any]) -> str | None:
@@ -91,12 +116,14 @@ def tell_import(screen: Screen, document: dict[str, Any]) -> None:
         ("received", progress),
         ("verdict", verdict.get("code")),
         ("why", verdict.get("title") if state != "succeeded" else None),
+        *_truth(document),
         ("what to do", verdict.get("advice")),
         ("format", _format_words(document["format"] or {})),
         ("disk", exact_words((document["format"] or {}).get("virtual_bytes"))),
         ("promised", submission["checksum"]),
         ("verified by", document["verified_by"] if state == "succeeded" else None),
         ("length", "not verified" if document.get("length_verified") is False else None),
+        *_stage_facts(document),
         *((name, value) for name, value in document["digests"].items()),
         ("told", _told_words(document)),
         ("submitted", document["created_at"]),

@@ -9,7 +9,7 @@ from fetcher.guards.base import Guard, Limit
 from fetcher.guards.network import address, redirects, response
 from fetcher.guards.request import checksum_file, inbound, mirrors, notify, request_headers, url
 from fetcher.guards.spec import GuardContext, GuardSpec, Purpose
-from fetcher.guards.stream import checksum, pace, quota, size
+from fetcher.guards.stream import checksum, convert, inject, pace, quota, size, unpack
 from fetcher.guards.stream.formats import guard as formats
 from fetcher.guards.stream.formats.guard import FormatGuard
 from fetcher.model import FormatVerdict, Submission
@@ -24,7 +24,10 @@ GUARDS: tuple[GuardSpec, ...] = (
     size.GUARD,
     quota.GUARD,
     pace.GUARD,
+    unpack.GUARD,
     formats.GUARD,
+    convert.GUARD,
+    inject.GUARD,
     checksum.GUARD,
     checksum_file.GUARD,
     notify.GUARD,
@@ -37,11 +40,13 @@ class Chain:
     """The guards of one body.
 
     Attributes:
+        submission: What is claimed of the body.
         guards: Those that judge the body as a whole, over all attempts to get it.
     """
 
     def __init__(self, context: GuardContext) -> None:
         self._context = context
+        self.submission = context.submission
         self.guards = _build(context, per_attempt=False)
         self._format = next((guard for guard in self.guards if isinstance(guard, FormatGuard)), None)
 
@@ -53,12 +58,8 @@ class Chain:
         """
         return _build(replace(self._context, clock=clock), per_attempt=True)
 
-    def of_attempt(self, clock: Callable[[], float]) -> list[Guard]:
-        """Return the guards of one attempt: those of the body, and new ones for its peer."""
-        return [*self.guards, *self.of_peer(clock)]
-
     def of_packed(self) -> list[Guard]:
-        """Return new guards for the packed bytes that this body comes in."""
+        """Return new guards for the bytes as they come, where those of the body see what is in them."""
         return _build(replace(self._context, purpose=Purpose.PACKED), per_attempt=False)
 
     @property

@@ -18,8 +18,6 @@ class Purpose(StrEnum):
     """An earlier process left them; what comes after them is pulled."""
     REVALIDATION = "revalidation"
     """They are in the store, and their source says that it has no newer ones."""
-    PACKED = "packed"
-    """They are unpacked on their way, and what comes out is judged by the purpose that they come for."""
     UPLOAD = "upload"
     """They are sent for an image."""
     STAGE = "stage"
@@ -28,6 +26,8 @@ class Purpose(StrEnum):
     """They replace bytes that the store has lost, and have to be the very same."""
     INSPECT = "inspect"
     """Somebody wants to know what an import would say of them."""
+    PACKED = "packed"
+    """They come packed; what is in them is judged besides, for the purpose that they come for."""
     CONVERT = "convert"
     """They are a local image that is converted or booted, or the result of that."""
 
@@ -82,9 +82,10 @@ class GuardContext:
 class GuardSpec:
     """One guard, declared once, at the end of its own file.
 
-    A guard acts in one or more of three ways: `build` makes what sees every
+    A guard acts in one or more of four ways: `build` makes what sees every
     byte, `check_submission` is asked when an import is submitted, `checks`
-    are called by the room where what they judge comes up.
+    are called by the room where what they judge comes up, and `keys` are held
+    to where there is nothing to call.
 
     Args:
         name: What its limits, provenance and answers call it.
@@ -97,7 +98,7 @@ class GuardSpec:
             ones too.
         check_submission: Refuses what could never be fetched, by raising a Failure.
         checks: Functions that refuse, where they are called.
-        runs_in: Module that enforces the limits where this package cannot reach, such as a connection.
+        keys: Of its sections, which another room reads and enforces.
     """
 
     name: str
@@ -109,7 +110,7 @@ class GuardSpec:
     not_for: Mapping[Purpose, str] = field(default_factory=dict)
     check_submission: Callable[[Submission, Settings], None] | None = None
     checks: tuple[Callable[..., object], ...] = ()
-    runs_in: str = ""
+    keys: tuple[str, ...] = ()
 
     @property
     def is_of_network(self) -> bool:
@@ -122,9 +123,7 @@ class GuardSpec:
         Raises:
             ValueError: Nothing would run, or a body would lose the guard on its way.
         """
-        if not (self.build or self.check_submission or self.checks or self.runs_in):
-            raise ValueError(
-                f"the guard {self.name} never runs: give it build, check_submission, checks or runs_in"
-            )
+        if self.build is None and self.check_submission is None and not self.checks and not self.keys:
+            raise ValueError(f"the guard {self.name} never runs: nothing builds, asks, calls or reads it")
         if (Purpose.PULL in self.not_for) != (Purpose.REPLAY in self.not_for):
             raise ValueError(f"the guard {self.name} has to treat a replay as the pull that goes on from it")

@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
+from fetcher.aio.supervisor import Supervisor
 from fetcher.config import Settings
+from fetcher.convert.sandbox import Walls, probe_walls
 from fetcher.importer.guard_times import GuardTimes
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.index import Index
@@ -17,11 +19,28 @@ from fetcher.transport import Gate
 ENGINE = Actor(project_id="", user_id="engine", roles=frozenset({"admin"}))
 
 
+class Sandbox:
+    """Which walls stand around conversions here; they are tried once, when that is first asked."""
+
+    def __init__(self) -> None:
+        self.walls: Walls | None = None
+        self._lock = asyncio.Lock()
+
+    async def find(self) -> Walls:
+        """Return the walls, after trying them with a harmless canary."""
+        async with self._lock:
+            if self.walls is None:
+                self.walls = await probe_walls()
+            return self.walls
+
+
 @dataclass(frozen=True, kw_only=True)
 class Context:
     """The rooms below the importer, and the limits in force now.
 
     Args:
+        sandbox: Which walls stand around conversions.
+        supervisor: Owns what runs in the background.
         damaged: Set whenever a blob is marked as missing or rotten: whoever repairs waits for it.
     """
 
@@ -31,7 +50,9 @@ class Context:
     worker_pool: WorkerPool
     settings: Callable[[], Settings]
     guard_times: GuardTimes = field(default_factory=GuardTimes)
+    sandbox: Sandbox = field(default_factory=Sandbox)
     damaged: asyncio.Event = field(default_factory=asyncio.Event)
+    supervisor: Supervisor = field(default_factory=Supervisor)
 
 
 @dataclass(frozen=True, kw_only=True)

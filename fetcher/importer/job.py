@@ -5,7 +5,6 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-import msgspec
 import structlog
 
 from fetcher.aio.retry import outlasted
@@ -20,7 +19,7 @@ from fetcher.importer.download.budget import Budget
 from fetcher.importer.download.course import Course
 from fetcher.importer.download.open_source import Unchanged
 from fetcher.importer.download.sources import Sources
-from fetcher.importer.methods.glance_download import look_up
+from fetcher.importer.methods.registry import named
 from fetcher.importer.receive.quota_headroom import coming, quota_headroom
 from fetcher.importer.receive.receiver import Receiver
 from fetcher.importer.receive.receiver_factory import ReceiverFactory
@@ -31,6 +30,7 @@ from fetcher.importer.records.verdicts import fail
 from fetcher.importer.resume_state import ResumeStateWriter
 from fetcher.importer.schedule.connections import Connections
 from fetcher.importer.stages.commit import Story, activate_all, commit
+from fetcher.importer.stages.convert import Complete, Conversion
 from fetcher.importer.stages.expected_digests import (
     ChecksumFile,
     ExpectedDigests,
@@ -39,8 +39,10 @@ from fetcher.importer.stages.expected_digests import (
 )
 from fetcher.importer.stages.revalidation import Reuse
 from fetcher.index import ResumeState, Secrets
-from fetcher.model import Import, Phase, State, Submission
+from fetcher.lifecycle import Event
+from fetcher.model import Import, Phase, Submission
 from fetcher.store.filesystem.store import Reservation
+from fetcher.transport import Source
 
 log = structlog.get_logger()
 
@@ -136,9 +138,11 @@ class DownloadJob:
 
     async def _pull(self, reservation: Reservation) -> None:
         running = next(iter(self._subscribers))
-        if running.record.submission.remote is not None:
-            url = await outlasted(lambda: look_up(self._context.gate, running, self._secrets, self._settings))
-            self._secrets = msgspec.structs.replace(self._secrets, url=url)
+        prepare = named(running.record.method).prepare
+        if prepare is not None:
+            self._secrets = await outlasted(
+                partial(prepare, self._context.gate, running, self._secrets, self._settings)
+            )
         record = running.record
         sources = Sources(
             self._secrets,
@@ -163,16 +167,22 @@ class DownloadJob:
             settings=self._settings,
             resume_state=self._resume_state,
             verify=self._verify,
+            opened=self._settle_sums,
             go=self._hooks.go,
             is_proven=self._is_proven,
         )
         attempts = Attempts(self._context.gate, course, self._connections)
-        saving = asyncio.create_task(self._resume_writer.save_often(attempts))
+        # Owned by the supervisor: without it a crash would cost all that came in since the last row.
+        save = partial(self._resume_writer.save_often, attempts)
+        saving = asyncio.create_task(self._context.supervisor.keep("resume state", save))
         try:
             self._sums = await outlasted(lambda: self._fetch_sums(record))
             receiver = await self._take(attempts)
             if receiver is not None:
                 await self._commit(receiver, attempts)
+        except Exception:
+            self._is_parked = False  # It has come to its end: a later process has nothing to take up.
+            raise
         finally:
             saving.cancel()
             await asyncio.wait({saving})
@@ -190,6 +200,11 @@ class DownloadJob:
         await self._hooks.go(check_url(request.file.url, self._settings).origin)
         return await ChecksumFile.fetch(self._context.gate, request, self._settings)
 
+    def _settle_sums(self, source: Source) -> None:
+        """Find the image's entry in the checksum file, as soon as the source has told its names."""
+        if self._sums is not None:
+            self._sums.settle(source.hops, source.headers.get("content-disposition"))
+
     async def _take(self, attempts: Attempts) -> Receiver | None:
         """Pull the bytes; None when everybody got those of an earlier pull."""
         reuse = self._reuse()
@@ -197,6 +212,7 @@ class DownloadJob:
         try:
             return await attempts.take_all()
         except Unchanged:
+            self._settle_by_hops()
             for running, failure in await reuse.give(
                 self._subscribers, self._expected_digests({}), self._story(attempts)
             ):
@@ -239,9 +255,10 @@ class DownloadJob:
         )
 
     def _algorithms(self) -> list[str]:
-        promised = self._expected_digests({}).algorithms(
+        promised = ExpectedDigests(self._settings, None, {}).algorithms(
             running.record.submission for running in self._subscribers
         )
+        promised |= self._sums.algorithms if self._sums is not None else frozenset()
         return list(dict.fromkeys([*self._settings.checksum.computed, *sorted(promised)]))
 
     def _is_proven(self) -> bool:
@@ -251,6 +268,11 @@ class DownloadJob:
     def _is_promised_to_all(self) -> bool:
         return all(expects_digest(running.record.submission, self._settings) for running in self._subscribers)
 
+    def _settle_by_hops(self) -> None:
+        """Do so where no answer with bytes came in this process, by the requests that are known."""
+        if self._sums is not None:
+            self._sums.settle([hop for attempt in self._subscribers.attempts for hop in attempt.hops])
+
     def _expected_digests(self, told: dict[str, str]) -> ExpectedDigests:
         return ExpectedDigests(self._settings, self._sums.found if self._sums else None, told)
 
@@ -259,6 +281,7 @@ class DownloadJob:
         self._hooks.seal()
         await self._settled.wait()
         self._is_open = False
+        self._settle_by_hops()
         self._subscribers.change(
             phase=Phase.VERIFYING,
             format=receiver.format,
@@ -295,15 +318,35 @@ class DownloadJob:
 
     async def _commit(self, receiver: Receiver, attempts: Attempts) -> None:
         await self._end_failed(attempts)
+        if not len(self._subscribers):
+            return
+        async with self._conversion().run(Complete.of(receiver)) as body:
+            self._subscribers.change(format=body.format, digests=body.digests, stages=body.stages)
+            projects = await self._keep(body, attempts)
+        if not body.stages:  # Else what is kept is not what the source would be asked about.
+            await self._reuse().remember(projects, attempts.etag, body.digests["sha256"])
+
+    def _conversion(self) -> Conversion:
+        assert self._asked is not None
+        return Conversion(
+            context=self._context,
+            settings=self._settings,
+            submission=self._asked,
+            begin=lambda: self._subscribers.change(phase=Phase.CONVERTING),
+            on_progress=lambda share: self._subscribers.change(stages={"converting": {"share": share}}),
+        )
+
+    async def _keep(self, body: Complete, attempts: Attempts) -> list[str]:
+        """Make the bytes visible as everybody's image; tells whose projects have it now."""
         running_imports = list(self._subscribers)
         if not running_imports:
-            return
+            return []
         failed: list[tuple[RunningImport, Failure]] = []
         settle = partial(activate_all, self._context.index, running_imports, story=self._story(attempts))
 
         async def make_visible() -> None:
             with tracing.span("commit"):
-                ends = await commit(self._context, running_imports, receiver, settle)
+                ends = await commit(self._context, running_imports, body, settle)
             for running, failure in zip(running_imports, ends, strict=True):
                 if failure is None:
                     await self._end(running, None)
@@ -315,11 +358,9 @@ class DownloadJob:
         for running, failure in failed:
             await self._end(running, failure)
         lost = {running.record.id for running, _failure in failed}
-        projects = {running.record.project_id for running in running_imports if running.record.id not in lost}
-        if receiver.story():
-            return  # What is kept is not what the source would be asked about.
-        reuse = self._reuse()
-        await reuse.remember(sorted(projects), attempts.etag, receiver.digests()["sha256"])
+        return sorted(
+            {running.record.project_id for running in running_imports if running.record.id not in lost}
+        )
 
     def _story(self, attempts: Attempts) -> Story:
         more: dict[str, Any] = {} if self._sums is None else {"sums": self._sums.story(self._settings)}
@@ -329,9 +370,10 @@ class DownloadJob:
         """Keep what a later process can go on from, or leave no trace."""
         if self._is_parked and len(self._subscribers):
             await self._resume_writer.save(await attempts.park())
-            self._subscribers.change(state=State.QUEUED, phase=None)
+            self._subscribers.move(Event.REQUEUE, phase=None)
             with suppress(Cancelled):
-                await self._subscribers.write()
+                # Once: an index that refuses must not keep the service from stopping.
+                await self._subscribers.write_once()
             return
         await attempts.close()
         await self._forget_kept()

@@ -11,12 +11,13 @@ import structlog
 
 from fetcher.errors import Interrupted, StoreFailed
 from fetcher.importer.context import Context
-from fetcher.importer.methods.upload_words import SENT
+from fetcher.importer.methods.registry import named
 from fetcher.importer.records.requests import fingerprint
 from fetcher.importer.records.verdicts import verdict_of
 from fetcher.importer.stages.commit import remove_unneeded
 from fetcher.index import ResumeState, Secrets
-from fetcher.model import Import, Phase, State
+from fetcher.lifecycle import Event
+from fetcher.model import Import, Phase
 
 log = structlog.get_logger()
 
@@ -47,7 +48,7 @@ async def recover(context: Context) -> Found:
         StoreFailed: The index or the store refused; nothing is lost, and a later try may go well.
     """
     left = await context.index.recovery.left_behind()
-    sent = [record for record, _secrets in left if record.method in SENT]
+    sent = [record for record, _secrets in left if named(record.method).is_sent]
     waiting = [(record, secrets) for record, secrets in left if secrets is not None]
     for record in sent:
         if record.phase is Phase.COMMITTING and (sha256 := record.digests.get("sha256")):
@@ -69,10 +70,7 @@ async def recover(context: Context) -> Found:
 
 def _interrupted(record: Import, now: datetime) -> Import:
     """End what somebody was sending when the process stopped: the sender is gone."""
-    verdict = verdict_of(Interrupted())
-    return msgspec.structs.replace(
-        record, state=State.FAILED, phase=None, verdict=verdict, updated_at=now, ended_at=now
-    )
+    return record.ended(Event.FAIL, verdict_of(Interrupted()), now)
 
 
 async def _keep_pulls(context: Context, waiting: Iterable[tuple[Import, Secrets]]) -> dict[str, ResumeState]:
@@ -112,7 +110,9 @@ async def _adopt(
     if not sha256:
         return
     async with context.store.holding(sha256):
-        if record.stages:  # Only what was received can be compared with what was promised: it comes anew.
+        if (
+            "received" in record.stages
+        ):  # Only what was received can be compared with what was promised: it comes anew.
             await remove_unneeded(context, sha256)
             return
         if not await context.index.upkeep.disown(sha256):

@@ -5,10 +5,14 @@ import random
 from contextlib import suppress
 
 import msgspec
+import structlog
 
 from fetcher.crash import reach
+from fetcher.errors import StoreFailed
 from fetcher.importer.download.attempts import Attempts
 from fetcher.index import Index, ResumeState
+
+log = structlog.get_logger()
 
 # While next to nothing comes, a row would tell of the time alone: it is written every so many times then.
 QUIET_TURNS = 6
@@ -31,6 +35,7 @@ class ResumeStateWriter:
         self._marked = asyncio.Event()
         self._is_written = bool(resume_state.spent_seconds)
         self._saved = resume_state
+        self._is_due = False  # The last write failed.
 
     def mark(self) -> None:
         """Have the row written soon; called from threads."""
@@ -47,11 +52,17 @@ class ResumeStateWriter:
             self._marked.clear()
             resume_state = attempts.resume_state()
             if is_marked or self._is_news(resume_state):
-                await self.save(resume_state)
+                try:
+                    await self.save(resume_state)
+                except StoreFailed as failure:  # A later turn tells what is known then; the pull goes on.
+                    log.warning("resume_state.unsaved", pull_id=resume_state.id, detail=str(failure))
+                    self._is_due = True
 
     def _is_news(self, resume_state: ResumeState) -> bool:
         """Whether there is more to tell than that time has passed: silent sources are no reason to write."""
         last = self._saved
+        if self._is_due:
+            return True
         if resume_state.spent_seconds - last.spent_seconds >= QUIET_TURNS * self._save_seconds:
             return True
         spent = {"spent_seconds": last.spent_seconds, "spent_bytes": last.spent_bytes}
@@ -60,9 +71,9 @@ class ResumeStateWriter:
 
     async def save(self, resume_state: ResumeState) -> None:
         """Write the row."""
-        self._is_written = True
-        self._saved = resume_state
+        self._is_written = True  # A write that reports an error may count all the same.
         await self._index.pulls.keep(resume_state)
+        self._saved, self._is_due = resume_state, False
         reach("importer.kept")
 
     async def drop(self) -> None:

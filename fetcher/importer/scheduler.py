@@ -9,15 +9,18 @@ from uuid import uuid4
 import structlog
 
 from fetcher.aio.retry import written
-from fetcher.errors import Failure
+from fetcher.aio.supervisor import start_logged
+from fetcher.errors import Cancelled, Failure
 from fetcher.importer.context import Context, Hooks
 from fetcher.importer.job import DownloadJob
 from fetcher.importer.news import News
 from fetcher.importer.records.running_import import RunningImport
+from fetcher.importer.records.verdicts import verdict_of
 from fetcher.importer.schedule.connections import Connections
 from fetcher.importer.schedule.queue import FairQueue, Slot, Ticket
 from fetcher.importer.tracing import span
 from fetcher.index import ResumeState
+from fetcher.lifecycle import Event
 from fetcher.model import Import
 
 log = structlog.get_logger()
@@ -67,6 +70,14 @@ class Scheduler:
         self.queue.add(ticket)
         self._dispatch()
 
+    def connect(self, origin: str) -> bool:
+        """Take a connection to an origin for something else than a pull, if that is possible at once."""
+        return self._connections.take(origin)
+
+    def disconnect(self, origin: str) -> None:
+        """Give it back."""
+        self._connections.give_back(origin)
+
     def running(self, import_id: str) -> RunningImport | None:
         """An import that runs now."""
         return self.running_imports.get(import_id)
@@ -79,8 +90,9 @@ class Scheduler:
         """Let go of an import that was cancelled; when this returns, nothing of it is left."""
         self.queue.drop(record.id)
         running = self.running_imports.get(record.id)
-        if running is not None:
-            running.change(state=record.state, phase=None, verdict=record.verdict, ended_at=record.ended_at)
+        if running is not None and not running.record.state.is_final:
+            verdict = record.verdict or verdict_of(Cancelled())
+            running.take(running.record.ended(Event.CANCEL, verdict, record.updated_at))
         if record.id in self.sent:
             await _end({self.sent[record.id]})
         pull = self._places.get(record.id)
@@ -115,7 +127,7 @@ class Scheduler:
             pull = self._pulls.get(slot) or self._begin(slot, ticket)
             pull.expect()
             self._joining.add(ticket.import_id)
-            self._spawn(self._join(pull, ticket), self._joins)
+            self._spawn(self._join(pull, ticket), f"join {ticket.import_id}")
         self._connections.let_in(is_last=True)
 
     def _begin(self, slot: Slot, ticket: Ticket) -> DownloadJob:
@@ -130,7 +142,7 @@ class Scheduler:
         )
         pull = DownloadJob(self._context, resume_state, self._connections, hooks)
         self._pulls[slot] = pull
-        self._tasks[pull] = asyncio.create_task(self._run(slot, pull), name=f"pull {resume_state.id}")
+        self._tasks[pull] = start_logged(self._run(slot, pull), f"pull {resume_state.id}")
         return pull
 
     async def _run(self, slot: Slot, pull: DownloadJob) -> None:
@@ -149,7 +161,8 @@ class Scheduler:
         try:
             is_in = await self._claim(pull, ticket)
             if not is_in:
-                await self._context.index.imports.requeue(ticket.import_id, datetime.now(UTC))
+                now = datetime.now(UTC)
+                await written(lambda: self._context.index.imports.requeue(ticket.import_id, now))
         finally:
             self._joining.discard(ticket.import_id)
         if not is_in:
@@ -181,10 +194,10 @@ class Scheduler:
             running.tell()
         self.news.tell(import_id)
 
-    def _spawn(self, work: Coroutine[Any, Any, None], into: set[asyncio.Task[None]]) -> None:
-        task = asyncio.create_task(work)
-        into.add(task)
-        task.add_done_callback(into.discard)
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = start_logged(work, name)
+        self._joins.add(task)
+        task.add_done_callback(self._joins.discard)
 
 
 async def _end(tasks: set[asyncio.Task[None]]) -> None:

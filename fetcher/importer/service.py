@@ -12,13 +12,22 @@ import msgspec
 import structlog
 
 from fetcher.config import Settings
-from fetcher.errors import Cancelled, Conflict, InvalidUrl, NotReady, StoreFailed
+from fetcher.errors import Cancelled, ChecksumRequired, Conflict, InvalidUrl, NotReady, QueueFull, StoreFailed
 from fetcher.guards import check_submission
 from fetcher.guards.request.url import check_url
 from fetcher.importer.context import ENGINE, Context
-from fetcher.importer.methods.upload import Engine, Uploads
+from fetcher.importer.methods.method import ImportMethod
+from fetcher.importer.methods.registry import DEFAULT, named
 from fetcher.importer.pasted import tidied
-from fetcher.importer.records.requests import check_authorities, fingerprint, secrets_of, shown, webhook_of
+from fetcher.importer.probe import Probe, Probed
+from fetcher.importer.records.requests import (
+    AS_RECEIVED,
+    check_authorities,
+    fingerprint,
+    secrets_of,
+    shown,
+    webhook_of,
+)
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.records.verdicts import verdict_of
 from fetcher.importer.recovery import recover
@@ -26,8 +35,11 @@ from fetcher.importer.schedule.queue import Ticket
 from fetcher.importer.schedule.rate_limiter import RateLimiter
 from fetcher.importer.scheduler import Scheduler
 from fetcher.importer.stages.commit import remove_unneeded
+from fetcher.importer.stages.inject import check_rules, matching
+from fetcher.importer.upload_job import Engine, Uploads
 from fetcher.index import IdempotencyKey, NewImport, Secrets
-from fetcher.model import Actor, Image, Import, Notice, State, Status, Submission
+from fetcher.lifecycle import Event, next_state
+from fetcher.model import Actor, Image, Import, Notice, Status, Submission
 
 log = structlog.get_logger()
 
@@ -45,6 +57,7 @@ class Importer:
         self._pulls = Scheduler(context)
         self._rate_limiter = RateLimiter(time.monotonic)
         self._is_open = False
+        self._probes = 0
         self._is_stopping = False
         engine = Engine(
             queue=self._pulls.queue,
@@ -61,10 +74,12 @@ class Importer:
         Raises:
             StoreFailed: The index or the store refused; it may be called again.
         """
+        if self.context.settings().convert.target != AS_RECEIVED:
+            await self.context.sandbox.find()  # Known before the first import needs it, and told in /limits.
         found = await recover(self.context)
         self._pulls.take_up(found.resume_state)
         for number, (record, secrets) in enumerate(found.waiting):
-            self._pulls.add(self._ticket(record, secrets))
+            self._pulls.add(self._ticket(record, secrets, _origin(secrets.url, self.context.settings())))
             if number % LOOP_TURN == 0:
                 await asyncio.sleep(0)
         self._is_open = True
@@ -81,6 +96,7 @@ class Importer:
         actor: Actor,
         submission: Submission,
         *,
+        method: ImportMethod | None = None,
         image: Image | None = None,
         key: IdempotencyKey | None = None,
         request_id: str | None = None,
@@ -89,6 +105,7 @@ class Importer:
         """Take a submission into the queue.
 
         Args:
+            method: How the bytes come; by default, from the URL.
             image: A queued image that waits for bytes; without one, the import makes its own.
             headers: Secret ones, for the source alone.
 
@@ -106,21 +123,24 @@ class Importer:
             raise NotReady(reason="it is starting or stopping")
         submission = tidied(submission, settings)
         check_submission(submission, settings)
-        if submission.remote is None:  # Else operator and other service answer for it.
-            check_authorities(submission.ca_pem)
-        self._rate_limiter.count(actor.project_id, _origin(submission.url, settings), settings.imports)
+        check_authorities(submission.ca_pem)
+        origin = _origin(submission.url, settings)
+        self._rate_limiter.count(actor.project_id, origin, settings.imports)
         now = datetime.now(UTC)
         owns_image = image is None
         image = image or new_image(actor, submission, now)
+        rules = matching(settings, actor, image.project_id, submission.url)
+        submission = msgspec.structs.replace(submission, rules=rules)
+        check_rules(settings, rules, image)
         webhook = webhook_of(submission, settings)
         record = Import(
             id=str(uuid4()),
             image_id=image.id,
             project_id=image.project_id,
             user_id=actor.user_id,
-            method="web-download" if submission.remote is None else "glance-download",
+            method=(method or DEFAULT).name,
             submission=shown(submission),
-            state=State.QUEUED,
+            state=next_state(None, Event.SUBMIT),
             notice=Notice() if webhook else None,
             owns_image=owns_image,
             request_id=request_id,
@@ -132,8 +152,40 @@ class Importer:
         new = NewImport(record=record, image=image, secrets=secrets, shown_url=url, key=key, webhook=webhook)
         written = await self.context.index.imports.submit(new, max_queued=settings.imports.max_queued)
         if written.id == record.id:
-            self._pulls.add(self._ticket(written, secrets))
+            self._pulls.add(self._ticket(written, secrets, origin))
         return self.snapshot(written)
+
+    async def probe(self, actor: Actor, submission: Submission) -> Probed:
+        """Look at a source as an import would ask it, and tell what would become of it.
+
+        Counts as a submission does, and holds a connection to the origin as an import does.
+
+        Raises:
+            InvalidUrl: The URL, or a further one, can never be fetched.
+            InvalidRequest: A header may not be sent.
+            QueueFull: Too many look, or this project submits too fast, or the origin has no connection free.
+            NotReady: The service is stopping.
+        """
+        settings = self.context.settings()
+        caps = settings.imports
+        if not self._is_open:
+            raise NotReady(reason="it is starting or stopping")
+        submission = tidied(submission, settings)
+        with suppress(ChecksumRequired):  # Told with all else that would refuse an import.
+            check_submission(submission, settings)
+        origin = _origin(submission.url, settings)
+        self._rate_limiter.count(actor.project_id, origin, caps)
+        if self._probes >= caps.max_probes:
+            raise QueueFull(scope="the service's probe", limit=caps.max_probes)
+        if not self._pulls.connect(origin):
+            raise QueueFull(scope="the origin's connection", limit=caps.max_running_per_origin)
+        self._probes += 1
+        try:
+            look = Probe(self.context.gate, submission, secrets_of(submission), settings)
+            return await look.look(actor.project_id)
+        finally:
+            self._probes -= 1
+            self._pulls.disconnect(origin)
 
     async def cancel(self, import_id: str, actor: Actor) -> Import:
         """End an import; when this returns, nothing of it is left.
@@ -143,11 +195,28 @@ class Importer:
             Conflict: It has ended in another way.
         """
         now = datetime.now(UTC)
+        await self._note_progress(await self.context.index.imports.find(import_id, actor), now)
         record = await self._despite_a_full_disk(
             lambda: self.context.index.imports.cancel(import_id, actor, verdict_of(Cancelled()), now)
         )
         await self._pulls.cancel(record)
         return record
+
+    async def _note_progress(self, record: Import, now: datetime) -> None:
+        """Write down how far an import is that is about to be cancelled: its story stays true."""
+        running = self._pulls.running(record.id)
+        if running is None or record.state.is_final:
+            return
+        record = running.snapshot()
+        attempts = record.attempts
+        if attempts and attempts[-1].ended_at is None:
+            received = max(0, record.received_bytes - attempts[-1].offset)
+            last = msgspec.structs.replace(
+                attempts[-1], ended_at=now, code=Cancelled.code, received_bytes=received
+            )
+            attempts = (*attempts[:-1], last)
+        with suppress(StoreFailed):  # On a full disk it can be cancelled all the same.
+            await self.context.index.imports.record(msgspec.structs.replace(record, attempts=attempts))
 
     async def find(self, import_id: str, actor: Actor) -> Import:
         """One import as it stands this moment.
@@ -239,15 +308,15 @@ class Importer:
         """How many imports wait and run in this process."""
         return self._pulls.counts()
 
-    def _ticket(self, record: Import, secrets: Secrets) -> Ticket:
+    def _ticket(self, record: Import, secrets: Secrets, origin: str) -> Ticket:
         settings = self.context.settings()
         return Ticket(
             record.id,
             record.project_id,
-            _origin(secrets.url, settings),
+            origin,
             fingerprint(secrets, record.submission, settings, record.project_id),
             is_shared=settings.reuse.shares_within(record.project_id) is not None
-            and record.submission.remote is None,
+            and named(record.method).is_shared,
         )
 
 

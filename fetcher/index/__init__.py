@@ -11,7 +11,6 @@ from fetcher.index.sqlite.images import ImageRecords
 from fetcher.index.sqlite.imports import (
     FAILED_IMPORT,
     FILTERS,
-    PULLS,
     IdempotencyKey,
     ImportRecords,
     NewImport,
@@ -50,7 +49,6 @@ __all__ = [
     "FILTERS",
     "ITEM_ORDERS",
     "METADEF_ORDERS",
-    "PULLS",
     "READER",
     "SORT_KEYS",
     "TASK_ORDERS",

@@ -9,6 +9,7 @@ from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.imports import end, unfinished
 from fetcher.index.sqlite.rows import select, to_text
 from fetcher.index.sqlite.secrets import Secrets, to_secrets
+from fetcher.lifecycle import State, origins_of
 from fetcher.model import Import
 
 
@@ -35,6 +36,7 @@ def _left_behind(db: Database) -> list[tuple[Import, Secrets | None]]:
 def _take_up(db: Database, interrupted: Sequence[Import], now: datetime) -> None:
     for record in interrupted:
         end(db, record, {"code": record.verdict.code if record.verdict else None})
-    sql = """UPDATE imports SET state = 'queued', phase = NULL, claim = claim + 1, updated_at = ?
-             WHERE ended_at IS NULL"""
-    db.execute(sql, [to_text(now)])
+    origins = ", ".join(f"'{state}'" for state in origins_of(State.QUEUED))
+    sql = f"""UPDATE imports SET state = ?, phase = NULL, claim = claim + 1, updated_at = ?
+              WHERE ended_at IS NULL AND state IN ({origins})"""  # noqa: S608 - our states
+    db.execute(sql, [State.QUEUED, to_text(now)])

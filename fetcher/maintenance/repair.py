@@ -10,6 +10,7 @@ from fetcher.errors import ChecksumMismatch, Failure, StoreFailed
 from fetcher.guards import Chain, GuardContext, Purpose
 from fetcher.guards.stream.size import check_declared
 from fetcher.importer.context import Context
+from fetcher.importer.methods.registry import named
 from fetcher.importer.receive.receiver import Receiver
 from fetcher.index import BlobState
 from fetcher.model import Hop, Submission
@@ -21,7 +22,6 @@ log = structlog.get_logger()
 
 NO_RECORD = "No image says where these bytes came from."
 SENT = "They were sent to the service, so there is no URL to ask."
-ELSEWHERE = "They came from another image service with its caller's token, which is not kept."
 CUT_SHORT = "The URL {url} carried a secret, which is not kept."
 
 
@@ -32,8 +32,8 @@ def split_sources(stories: list[dict[str, Any]]) -> tuple[list[tuple[str, str]],
     for story in stories:
         submitted = story.get("submitted", {})
         url = str(submitted.get("url") or "")
-        if story.get("method") == "glance-download":
-            reasons[ELSEWHERE] = None
+        if (reason := named(str(story.get("method"))).not_again) is not None:
+            reasons[reason] = None
         elif not url:
             reasons[SENT] = None
         elif "REDACTED" in url:
@@ -85,7 +85,6 @@ class Repairer:
                         store=self._context.store,
                         worker_pool=self._context.worker_pool,
                         settings=settings,
-                        submission=submission,
                         chain=Chain(
                             GuardContext(purpose=Purpose.REPAIR, settings=settings, submission=submission)
                         ),

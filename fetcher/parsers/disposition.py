@@ -1,6 +1,7 @@
 """What a source says that a file is called: a name for people, never a path."""
 
 import re
+from collections.abc import Sequence
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 MOST_CHARACTERS = 255
@@ -9,6 +10,7 @@ _PARAMETER = re.compile(
     r""";\s*(?P<key>filename\*?)\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^;"]*))""", re.IGNORECASE
 )
 _EXTENDED = re.compile(r"(?P<charset>utf-8|iso-8859-1)'[^']*'(?P<value>.*)", re.IGNORECASE)
+_FILE = re.compile(r"[^.]\.[A-Za-z][A-Za-z0-9]{1,7}\Z")
 # What cuts a name off, hides a part of it or makes a path of it.
 _UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 
@@ -23,6 +25,22 @@ def name_of(url: str, disposition: str | None = None) -> str | None:
     Source: RFC 6266 section 4.3, RFC 8187 section 3.2.
     """
     return _told(disposition or "") or _tidied(unquote(urlsplit(url).path))
+
+
+def name_of_chain(urls: Sequence[str], disposition: str | None = None) -> str | None:
+    """Find what a file is called that was reached by redirects.
+
+    As Content-Disposition says; else as the last URL whose path ends like a file's name, for the
+    objects that some redirect to are called by a number; else as the submitted URL's path ends.
+
+    Args:
+        urls: The submitted one first.
+        disposition: The value of that field.
+    """
+    if told := _told(disposition or ""):
+        return told
+    names = [name for name in (name_of(url) for url in urls) if name]
+    return next((name for name in reversed(names) if _FILE.search(name)), names[0] if names else None)
 
 
 def _told(disposition: str) -> str | None:

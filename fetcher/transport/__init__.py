@@ -5,17 +5,20 @@ from fetcher.transport.gate import Gate
 from fetcher.transport.peek import Peek, peek
 from fetcher.transport.request import SourceRequest, is_strong
 from fetcher.transport.source import Source
-from fetcher.transport.sums import Sums, SumsRequest, fetch_sums
+from fetcher.transport.sums import Listed, Sums, SumsRequest, fetch_listed, fetch_small, fetch_sums
 from fetcher.transport.tls import read_authorities
 
 __all__ = [
     "Gate",
+    "Listed",
     "Peek",
     "Source",
     "SourceRequest",
     "Sums",
     "SumsRequest",
     "check_request_headers",
+    "fetch_listed",
+    "fetch_small",
     "fetch_sums",
     "is_strong",
     "peek",

@@ -16,6 +16,7 @@ from fetcher.shortage import is_shortage
 
 FOREIGN = (aiohttp.ClientError, OSError, EOFError)
 
+CLIENT_WANTED = "it asks for a client certificate"
 _ERRNO = {
     errno.ECONNREFUSED: "the connection was refused",
     errno.EHOSTUNREACH: "there is no way to the host",
@@ -63,7 +64,10 @@ def _in_tls(error: ssl.SSLError, host: str) -> Failure:
         reason = _CERTIFICATE.get(error.verify_code, "its certificate is not acceptable")
         return TlsFailed(host=host, reason=reason)
     is_http2 = "no application protocol" in str(error)  # Of alert 120 Python knows no name.
-    failed = TlsFailed(host=host, reason="no secure connection could be agreed on")
+    reason = (
+        CLIENT_WANTED if "CERTIFICATE_REQUIRED" in str(error) else "no secure connection could be agreed on"
+    )
+    failed = TlsFailed(host=host, reason=reason)
     return _noted(Http2Only(host=host) if is_http2 else failed, error)
 
 
@@ -73,6 +77,8 @@ def before_head(error: BaseException, host: str, port: int, *, is_http2: bool = 
         return _noted(Http2Only(host=host), error)
     if isinstance(error, aiohttp.ClientResponseError | aiohttp.ClientPayloadError):
         return _noted(BadResponse(reason="it is malformed, or its head is too large"), error)
+    if any("CERTIFICATE_REQUIRED" in str(one) for one in (error, error.__cause__, error.__context__)):
+        return _noted(TlsFailed(host=host, reason=CLIENT_WANTED), error)
     return ConnectFailed(host=host, port=port, reason="the connection was broken off before the answer")
 
 

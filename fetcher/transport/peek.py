@@ -9,7 +9,7 @@ from fetcher.config import Settings
 from fetcher.errors import SourceTooSlow
 from fetcher.guards.request.redaction import redact_url
 from fetcher.model import Hop
-from fetcher.parsers.disposition import name_of
+from fetcher.parsers.disposition import name_of_chain
 from fetcher.transport.gate import Gate
 from fetcher.transport.request import SourceRequest, is_strong
 from fetcher.transport.source import Source
@@ -30,6 +30,8 @@ class Peek(msgspec.Struct, frozen=True, kw_only=True):
         headers: Those that tell something of the bytes.
         head: The first bytes, at most 64 KiB.
         is_whole: There are no more.
+        length_verified: Its end can be told from a broken connection.
+        digests: What the source says the whole is.
     """
 
     url: str
@@ -41,6 +43,8 @@ class Peek(msgspec.Struct, frozen=True, kw_only=True):
     headers: dict[str, str]
     head: bytes
     is_whole: bool
+    length_verified: bool = True
+    digests: dict[str, str] = {}
 
 
 async def peek(gate: Gate, request: SourceRequest, settings: Settings, on_hop: Callable[[Hop], None]) -> Peek:
@@ -56,12 +60,16 @@ async def peek(gate: Gate, request: SourceRequest, settings: Settings, on_hop: C
             url=redact_url(final),
             hops=source.hops,
             declared_bytes=source.declared_bytes,
-            name=name_of(final, source.headers.get("content-disposition")),
+            name=name_of_chain(
+                [request.url, *(hop.url for hop in source.hops)], source.headers.get("content-disposition")
+            ),
             is_resumable=source.accepts_ranges and is_strong(source.etag),
             coding=source.undone,
             headers=source.headers,
             head=head[:HEAD_BYTES],
             is_whole=is_whole and len(head) <= HEAD_BYTES,
+            length_verified=source.length_verified,
+            digests=source.digests,
         )
 
 

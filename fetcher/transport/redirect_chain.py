@@ -8,9 +8,10 @@ import msgspec
 from yarl import URL
 
 from fetcher.config import Settings
-from fetcher.errors import BadRedirect, InvalidUrl, SourceStatus
+from fetcher.errors import BadRedirect, InvalidUrl, SourceStatus, TooManyRedirects
 from fetcher.guards.network.redirects import check_redirect, next_location
 from fetcher.guards.network.response import Reply, check_head, retry_after
+from fetcher.guards.request.redaction import redact_url
 from fetcher.guards.request.url import CheckedUrl, check_url
 from fetcher.model import Hop
 from fetcher.transport.dial import SourceConnection
@@ -29,13 +30,14 @@ class RedirectChain:
     def __init__(self, request: SourceRequest, settings: Settings, record: Callable[[Hop], None]) -> None:
         self.request = request
         self.settings = settings
-        self.target = check_url(request.url, settings)
+        self.target = request.checked or check_url(request.url, settings)
         self.plan: Plan | None = None
         self.connection: SourceConnection | None = None
         self.response: aiohttp.ClientResponse | None = None
         self._record = record
         self._origin = self.target.origin
         self._chain: list[str] = []
+        self._wants_cookie = False
         self._at = datetime.now(UTC)
 
     def fields(self) -> dict[str, str]:
@@ -74,12 +76,20 @@ class RedirectChain:
         """
         hop = len(self._chain)
         locations = response.headers.getall("Location", [])
+        self._wants_cookie = self._wants_cookie or "Set-Cookie" in response.headers
         raw = next_location(locations, self.target.text, hop, self.settings)
         try:
             target = check_url(raw, self.settings)
+            expects_digest = self.request.expects_digest
+            check_redirect(target.text, self._chain, self.settings, expects_digest=expects_digest)
         except InvalidUrl as error:
-            raise BadRedirect(hop=hop, reason=error.reason) from error
-        check_redirect(target.text, self._chain, self.settings, expects_digest=self.request.expects_digest)
+            raise BadRedirect(hop=hop, reason=error.reason, location=redact_url(raw)) from error
+        except BadRedirect as failure:
+            failure.location = redact_url(raw)
+            raise
+        except TooManyRedirects as failure:
+            failure.circle, failure.cookie = True, self._wants_cookie or None
+            raise
         return target
 
     def further(self) -> SourceRequest:
@@ -92,6 +102,7 @@ class RedirectChain:
         return msgspec.structs.replace(
             self.request.whole(),
             url=self.target.text,
+            checked=self.target,
             headers=self.request.headers if self.target.origin == self._origin else {},
             if_none_match=None,
             if_modified_since=None,
@@ -108,7 +119,17 @@ class RedirectChain:
         if 200 <= response.status < 300:
             return response.status
         wait = retry_after(response.headers.getall("Retry-After", []), datetime.now(UTC))
-        raise SourceStatus(status=response.status, retry_after_seconds=wait)
+        raise SourceStatus(
+            status=response.status, retry_after_seconds=wait, headers=self.credentials(response.status)
+        )
+
+    def credentials(self, status: int) -> str | None:
+        """What became of the submitter's headers where a login is asked for: none, sent, dropped."""
+        if status not in {401, 403, 407}:
+            return None
+        if not self.request.headers:
+            return "none"
+        return "sent" if self.target.origin == self._origin else "dropped"
 
     def judge(self, response: aiohttp.ClientResponse) -> Source:
         """Judge the final head.
@@ -127,5 +148,9 @@ class RedirectChain:
             reason=response.reason or "",
             fields=tuple(response.headers.items()),
         )
-        head = check_head(reply, wanted, self.settings, datetime.now(UTC))
+        try:
+            head = check_head(reply, wanted, self.settings, datetime.now(UTC))
+        except SourceStatus as failure:
+            failure.headers = self.credentials(failure.status)
+            raise
         return Source(response, head, self.settings, self.further())

@@ -7,6 +7,7 @@ import msgspec
 
 from fetcher import __version__
 from fetcher.guards.network.response import Wanted
+from fetcher.guards.request.url import CheckedUrl
 
 USER_AGENT = f"glance-fetcher/{__version__}"
 
@@ -21,6 +22,7 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         url: As submitted; judged before anything else happens.
+        checked: What `check_url` made of it by the settings it is asked with; None where nobody did yet.
         headers: The submitter's own, secret; sent only to the origin of `url`.
         offset: The first byte wanted.
         length: How many bytes; None means all that follow.
@@ -37,6 +39,7 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     url: str
+    checked: CheckedUrl | None = None
     headers: dict[str, str] = {}
     offset: int = 0
     length: int | None = None

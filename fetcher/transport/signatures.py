@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fetcher.errors import ChecksumFileUnusable
+from fetcher.parsers.checksum_files import SIGNED
 from fetcher.parsers.signature_packets import split_signatures
-from fetcher.parsers.sums import SIGNED
 
 if TYPE_CHECKING:
     import pysequoia  # an extra: not everybody has it

@@ -1,8 +1,10 @@
 """Fetching a checksum file: through the same gate, small, and with its signature where there is one."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
@@ -10,7 +12,7 @@ from fetcher.config import Settings
 from fetcher.errors import ChecksumFileUnusable
 from fetcher.guards.request.checksum_file import check_size
 from fetcher.model import Digest, Hop
-from fetcher.parsers.sums import ALGORITHMS, parse_sums
+from fetcher.parsers.checksum_files import ACCEPTED, Listing, choose, decode, known, read_listing
 from fetcher.transport.gate import Gate
 from fetcher.transport.request import SourceRequest
 from fetcher.transport.signatures import verify
@@ -22,11 +24,13 @@ class SumsRequest(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         file: For the checksum file.
         name: Of the image, as the file would list it.
+        path: Of the image's URL, unquoted, where folders may tell files of one name apart.
         signature: For the file's signature, where that is apart.
     """
 
     file: SourceRequest
     name: str
+    path: str = ""
     signature: SourceRequest | None = None
 
 
@@ -44,39 +48,93 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True):
     signer: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """A checksum file that has been read; which of its entries is the image's may not be known yet.
+
+    Args:
+        listing: All that it lists.
+        signer: The certificate's fingerprint that vouches for it.
+        accepted: The algorithms that count.
+    """
+
+    listing: Listing
+    signer: str | None
+    accepted: tuple[str, ...]
+
+    @property
+    def algorithms(self) -> frozenset[str]:
+        """Those that the image's digest may turn out to be of."""
+        return frozenset(entry.algorithm for entry in self.listing.entries) & set(self.accepted)
+
+    def known(self, name: str) -> Sums | None:
+        """Find what it says under the very name that was submitted; None where other names have to be tried.
+
+        Raises:
+            ChecksumFileUnusable: No name could help, or the file contradicts itself.
+        """
+        digest = known(self.listing, name, self.accepted)
+        return None if digest is None else self._sums(digest)
+
+    def choose(self, names: Sequence[str]) -> Sums:
+        """Find what it says of an image of several names, best first.
+
+        Raises:
+            ChecksumFileUnusable: Nothing, or nothing clear.
+        """
+        return self._sums(choose(self.listing, names, self.accepted))
+
+    def _sums(self, digest: Digest) -> Sums:
+        return Sums(digest=digest, verified_by="signed-sums" if self.signer else "sums", signer=self.signer)
+
+
 async def fetch_sums(
     gate: Gate, wanted: SumsRequest, settings: Settings, on_hop: Callable[[Hop], None]
 ) -> Sums:
-    """Fetch a checksum file and find the digest that it gives for a name.
+    """Fetch a checksum file and find the digest that it gives for the submitted name alone.
+
+    Raises:
+        Failure: As from `fetch_listed`; ChecksumFileUnusable where it has no digest for the name.
+    """
+    return (await fetch_listed(gate, wanted, settings, on_hop)).choose([wanted.path or wanted.name])
+
+
+async def fetch_listed(
+    gate: Gate, wanted: SumsRequest, settings: Settings, on_hop: Callable[[Hop], None]
+) -> Listed:
+    """Fetch a checksum file and read all that it lists.
 
     Args:
         gate: The way to the network.
-        wanted: Which file and which name.
+        wanted: Which file.
         settings: For its size, its time and the keys that count.
         on_hop: Called once for each request.
 
     Raises:
         Failure: As from `Gate.open` and `Source.read`; ChecksumFileUnusable
             where the file is too large, too slow, not signed as it must be,
-            or has no digest for the name.
+            or is no checksum file.
     """
-    text, apart = await _fetch_both(gate, wanted, settings, on_hop)
+    called = [wanted.file.url]
+
+    def note(hop: Hop) -> None:
+        called.append(hop.url)
+        on_hop(hop)
+
+    text, apart = await _fetch_both(gate, wanted, settings, note)
     proof = verify(text, settings.sums.keys, apart)
     if proof is None and apart is not None:
         # Two files cannot be replaced at once: perhaps one is of before and one of after.
-        text, apart = await _fetch_both(gate, wanted, settings, on_hop)
+        text, apart = await _fetch_both(gate, wanted, settings, note)
         proof = verify(text, settings.sums.keys, apart)
     if proof is None and (apart is not None or settings.sums.require_signature):
-        raise ChecksumFileUnusable(reason="no signature on it is by a key that the operator trusts")
+        reason = "no signature on it is by a key that the operator trusts"
+        raise ChecksumFileUnusable(reason=reason, kind="unsigned")
     signed, signer = proof or (text, None)
-    digest = parse_sums(
-        # File names need not be UTF-8; what is not stays as it is and equals no name of a URL.
-        signed.decode("utf-8", "surrogateescape"),
-        wanted.name,
-        accepted=[accepted for accepted in settings.checksum.accepted if accepted in ALGORITHMS.values()],
-        max_lines=settings.sums.max_lines,
-    )
-    return Sums(digest=digest, verified_by="signed-sums" if signer else "sums", signer=signer)
+    names = dict.fromkeys(unquote(urlsplit(url).path.rpartition("/")[2]) for url in called)
+    listing = read_listing(decode(signed), file_names=tuple(names), max_lines=settings.sums.max_lines)
+    accepted = tuple(one for one in settings.checksum.accepted if one in ACCEPTED)
+    return Listed(listing=listing, signer=signer, accepted=accepted)
 
 
 async def _fetch_both(

@@ -10,11 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fetcher.config import Settings, Tls
+from fetcher.config import Settings
 from fetcher.descriptors import are_short
 from fetcher.errors import InvalidRequest, Shortage, TlsFailed
 from fetcher.guards.request.host_names import is_named
 from fetcher.model import TlsPeer
+from fetcher.settings.network import Tls
 from fetcher.shortage import is_shortage
 
 OTHER_NAME = 62  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH.

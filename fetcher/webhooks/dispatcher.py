@@ -22,6 +22,7 @@ from fetcher.webhooks.message import request_of
 log = structlog.get_logger()
 
 IDLE_SECONDS = 60.0  # A clock that was set back must not delay anything for longer.
+FAULT_SECONDS = 5.0  # It is due still: without a wait, a fault of ours would try without end.
 PAUSE_SECONDS = 0.05  # Many imports that end at once are one look at the index.
 
 
@@ -44,24 +45,26 @@ class WebhookDispatcher:
         self._turns = Turns(time.monotonic)
 
     async def run(self) -> None:
-        """Tell whoever is to be told, for ever; what a cancellation cuts off is left to the next start."""
-        try:
-            while True:
-                self._wake.clear()
-                seconds = IDLE_SECONDS
-                try:
-                    await self._drop_excess()
-                    seconds = await self._start_due()
-                except Failure as failure:
-                    log.error("notify.failed", code=failure.code, detail=str(failure))  # noqa: TRY400 - a fact
-                await asyncio.sleep(PAUSE_SECONDS)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(seconds):
-                        await self._wake.wait()
-        finally:
-            for task in self._running.values():
-                task.cancel()
-            await asyncio.gather(*self._running.values(), return_exceptions=True)
+        """Tell whoever is to be told, for ever; attempts that are under way outlast it, until `close`."""
+        while True:
+            self._wake.clear()
+            seconds = IDLE_SECONDS
+            try:
+                await self._drop_excess()
+                seconds = await self._start_due()
+            except Failure as failure:
+                log.error("notify.failed", code=failure.code, detail=str(failure))  # noqa: TRY400 - a fact
+            await asyncio.sleep(PAUSE_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._wake.wait()
+
+    async def close(self) -> None:
+        """Cut off the attempts under way; they are left to the next start."""
+        tasks = list(self._running.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _start_due(self) -> float:
         """Start all that is due and may start; how many seconds there are until the next."""
@@ -112,6 +115,10 @@ class WebhookDispatcher:
                 await self._write(record, notice)
         except Failure as failure:
             log.error("notify.failed", import_id=due.import_id, code=failure.code, detail=str(failure))  # noqa: TRY400 - a fact
+            await asyncio.sleep(FAULT_SECONDS)
+        except Exception as error:
+            log.exception("notify.fault", import_id=due.import_id, error=repr(error))
+            await asyncio.sleep(FAULT_SECONDS)
         finally:
             del self._running[due.import_id]
             self._turns.end(due, is_told=is_told)

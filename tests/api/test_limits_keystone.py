@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from fetcher.api.auth.limits_keystone import Limits
-from fetcher.config import UNLIMITED, BadConfig, load_settings
+from fetcher.config import BadConfig, load_settings
+from fetcher.settings.guards.quota import UNLIMITED
 from tests.api.test_auth_keystone import SmallKeystone
 from tests.lab.origin import Exchange, Origin
 from tests.service import Running
@@ -134,7 +135,7 @@ async def test_staged_bytes_and_images_in_the_making_are_limited(
             await asyncio.sleep(0.02)
     images = [(await new(service, "other"))[1]["id"] for _ in range(4)]
     staged = []
-    for number, size in enumerate((MIB, 1)):
+    for number, size in enumerate((MIB, 512)):
         body = io.BytesIO(bytes(size))
         path = f"/images/{images[number]}/stage"
         staged.append((await ask(service, "other", "PUT", path, data=body, headers=OCTETS))[0])

@@ -78,9 +78,9 @@ async def test_m15_a_failed_write_and_an_ended_task(tmp_path: Path) -> None:
         assert await reasons(service) == ["the last import could not be stored"]
         await service.run(url=origin.url("/x"))
         assert await reasons(service) == []
-        house.tasks["upkeep"].cancel()
-        await asyncio.wait({house.tasks["upkeep"]})
-        assert await reasons(service) == ["the background task upkeep has ended"]
+        house.supervisor.tasks["maintenance"].cancel()
+        await asyncio.wait({house.supervisor.tasks["maintenance"]})
+        assert await reasons(service) == ["the background task maintenance has ended"]
 
 
 async def test_m15_a_malformed_index(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ import sqlite_utils
 
 from fetcher.crash import VARIABLE
 from fetcher.index import Index
-from fetcher.model import Phase, State
+from fetcher.lifecycle import State
+from fetcher.model import Phase
 from tests.images import raw
 from tests.index.conftest import make
 from tests.lab import Origin, behaviours
@@ -149,7 +150,7 @@ async def test_m21_a_start_writes_the_index_a_few_times(tmp_path: Path) -> None:
     running = Running(tmp_path, imports={"max_running": 1})
     running.write_config()
     commits = 0
-    from fetcher.index import connection
+    from fetcher.index.sqlite import connection
 
     seal = connection.Connection._seal
 

@@ -11,6 +11,7 @@ import pytest
 
 from fetcher.cli.exits import Exit
 from fetcher.guards import registry
+from fetcher.guards.request import url
 from fetcher.guards.spec import Purpose
 from tests.api.image_v2.cloud import OCTETS, Cloud
 from tests.cli.conftest import Fetcher, fetcher
@@ -53,11 +54,23 @@ async def parallel_pull(folder: Path, register: Register, _fetcher: Fetcher) -> 
 
 
 async def packed_pull(folder: Path, register: Register, _fetcher: Fetcher) -> None:
-    """A packed body holds the word, as it came and as it is unpacked."""
+    """The word is inside what a URL has packed."""
     register()
-    packed = gzip.compress(BODY, compresslevel=0)
-    async with Origin({"/x.gz": behaviours.serve(packed)}) as origin, Running(folder, origin) as service:
-        assert_refused(await service.run(url=origin.url("/x.gz")))
+    serving = behaviours.serve(gzip.compress(BODY))
+    async with Origin({"/x": serving}) as origin, Running(folder, origin) as service:
+        assert_refused(await service.run(url=origin.url("/x")))
+        assert service.traces() == []
+
+
+async def packing(folder: Path, register: Register, _fetcher: Fetcher) -> None:
+    """The word is in the packing itself: the name of the file that a gzip header gives."""
+    packed = io.BytesIO()
+    with gzip.GzipFile(WORD.decode(), "wb", fileobj=packed) as file:
+        file.write(raw(300_000))
+    register()
+    serving = behaviours.serve(packed.getvalue())
+    async with Origin({"/x": serving}) as origin, Running(folder, origin) as service:
+        assert_refused(await service.run(url=origin.url("/x")))
         assert service.traces() == []
 
 
@@ -187,7 +200,7 @@ PATHS: list[tuple[Path_, Purpose]] = [
     (parallel_pull, Purpose.PULL),
     (resumed_pull, Purpose.PULL),
     (packed_pull, Purpose.PULL),
-    (packed_pull, Purpose.PACKED),
+    (packing, Purpose.PACKED),
     (local_pull, Purpose.PULL),
     (replay, Purpose.REPLAY),
     (revalidation, Purpose.REVALIDATION),
@@ -253,3 +266,19 @@ async def test_a_toy_guard_is_told_of_everywhere(tmp_path: Path, monkeypatch: py
             "POST", "/imports", json={"url": origin.url("/x"), "name": "toy"}
         )
         assert (status, document["code"]) == (400, "request-invalid"), document
+
+
+async def test_a_url_is_judged_once_for_each_hop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A submission judges its URL and counts by its origin; the pull judges it once, and each redirect."""
+    judged: list[str] = []
+    agree = url._agree
+
+    def counted(*parts: Any) -> url.CheckedUrl:
+        judged.append(parts[3])
+        return agree(*parts)
+
+    monkeypatch.setattr(url, "_agree", counted)
+    routes = {"/a": behaviours.redirect("/x"), "/x": behaviours.serve(raw(5000))}
+    async with Origin(routes) as origin, Running(tmp_path, origin) as service:
+        assert (await service.run(url=origin.url("/a")))["state"] == "succeeded"
+    assert judged == ["/a", "/a", "/a", "/x"]

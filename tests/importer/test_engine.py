@@ -9,7 +9,8 @@ import sqlite_utils
 from fetcher.errors import NotReady
 from fetcher.importer import service as engine
 from fetcher.importer.stages import expected_digests as promises
-from fetcher.model import Actor, Phase, State, Submission
+from fetcher.lifecycle import State
+from fetcher.model import Actor, Phase, Submission
 from tests.images import raw
 from tests.lab import behaviours
 from tests.lab.origin import Origin

@@ -5,6 +5,7 @@ import asyncio
 import msgspec
 import pytest
 
+from fetcher.errors import StoreFailed
 from fetcher.importer.resume_state import NEWS_BYTES, QUIET_TURNS, ResumeStateWriter
 from fetcher.index import ResumeState
 
@@ -61,3 +62,25 @@ async def test_a_mark_is_written_at_once() -> None:
             await asyncio.sleep(0)
     saving.cancel()
     assert pulls.rows == [BEGUN]
+
+
+async def test_one_refused_write_does_not_end_the_saving() -> None:
+    """An index that is locked for a moment costs one row, not all later ones of the pull."""
+
+    class Locked(Scheduler):
+        async def keep(self, resume_state: ResumeState) -> None:
+            self.tries = getattr(self, "tries", 0) + 1
+            if self.tries == 1:
+                raise StoreFailed(reason="index: database is locked")
+            await super().keep(resume_state)
+
+    pulls = Locked()
+    keeping = ResumeStateWriter(pulls, BEGUN, 0.01)
+    keeping.mark()
+    saving = asyncio.create_task(keeping.save_often(Attempts(BEGUN)))
+    async with asyncio.timeout(30):
+        while not pulls.rows and not saving.done():
+            await asyncio.sleep(0.005)
+    assert pulls.rows == [BEGUN]
+    saving.cancel()
+    await asyncio.wait({saving})

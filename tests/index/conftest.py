@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from fetcher.index import Index, NewImport, Secrets
-from fetcher.model import Actor, Blob, Image, Import, State, Status, Submission
+from fetcher.lifecycle import State
+from fetcher.model import Actor, Blob, Image, Import, Status, Submission
 
 ALICE = Actor(project_id="alice", user_id="a")
 BOB = Actor(project_id="bob", user_id="b")

@@ -24,14 +24,14 @@ async def test_a_locked_index_refuses_all_that_wait_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Twenty writers behind a foreign lock are told after one wait together, not after one wait each."""
-    monkeypatch.setattr(connection, "BUSY_MILLISECONDS", 200)
+    monkeypatch.setattr(connection, "BUSY_MILLISECONDS", 1000)
     async with Index(tmp_path / "index.sqlite") as index:
         holder = sqlite3.connect(tmp_path / "index.sqlite", isolation_level=None)
         holder.execute("BEGIN IMMEDIATE")
         began = time.monotonic()
         jobs = [index.imports.submit(make(number=number), max_queued=100) for number in range(20)]
         results = await asyncio.gather(*jobs, return_exceptions=True)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 15
         assert all(isinstance(result, StoreFailed) for result in results)
         holder.execute("ROLLBACK")
         holder.close()

@@ -7,7 +7,8 @@ import pytest
 
 from fetcher.errors import Conflict, IdempotencyMismatch, QueueFull, UnknownImage, UnknownImport
 from fetcher.index import IdempotencyKey, ImageQuery, Index, Secrets
-from fetcher.model import State, Status, Verdict
+from fetcher.lifecycle import State
+from fetcher.model import Status, Verdict
 from tests.index.conftest import ADMIN, ALICE, BOB, START, activate, make
 
 

@@ -12,7 +12,8 @@ from sqlite_utils.db import Database
 from fetcher.errors import QuotaExceeded
 from fetcher.index import Index, Quota
 from fetcher.index.sqlite.images import insert_image
-from fetcher.model import State, Verdict
+from fetcher.lifecycle import State
+from fetcher.model import Verdict
 from tests.index.conftest import ALICE, BOB, START, activate, blob, make
 
 VERDICT = Verdict(code="cancelled", title="It was cancelled.")

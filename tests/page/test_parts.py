@@ -16,6 +16,7 @@ from fetcher.api.page.timeline import tell
 from fetcher.errors import Truncated
 from fetcher.importer.records.verdicts import OK, verdict_of
 from fetcher.index.sqlite.statistics import Ending
+from fetcher.lifecycle import State
 from fetcher.model import (
     Attempt,
     Digest,
@@ -24,7 +25,6 @@ from fetcher.model import (
     Image,
     Import,
     Phase,
-    State,
     Status,
     Submission,
     TlsPeer,

@@ -53,7 +53,7 @@ async def test_h06_h08_h09_h10_what_never_ends_is_ended(name: str) -> None:
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert isinstance(outcome.failure, BadResponse | SourceTooSlow | Truncated)
     assert outcome.body == b""
-    assert outcome.seconds < 8
+    assert outcome.seconds < 60
     assert grown < MOST_GROWTH_KIB
 
 
@@ -66,7 +66,10 @@ async def test_z02_chunks_without_bytes_are_no_progress() -> None:
             await exchange.send(b"x" * 100)
 
     async with Origin({"/x": tease}) as origin:
-        settings, request = lab_settings(origin, pace=SHORT), SourceRequest(url=origin.url("/x"))
+        settings, request = (
+            lab_settings(origin, pace={"idle_seconds": 1.0}),
+            SourceRequest(url=origin.url("/x")),
+        )
         async with Gate().open(request, settings, lambda _: None) as source:
             assert await source.read() == b"a"
             with pytest.raises(Failure) as caught:

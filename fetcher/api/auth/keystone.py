@@ -20,10 +20,11 @@ from keystoneauth1.session import Session
 from msgspec import Meta
 from starlette.requests import Request
 
-from fetcher import __version__, config
+from fetcher import __version__
 from fetcher.api.auth.identity import actor_of, check_token, token_of
 from fetcher.errors import Failure, Forbidden, IdentityUnavailable, Unauthenticated
 from fetcher.model import Actor
+from fetcher.settings.auth import Keystone as Section
 
 log = structlog.get_logger()
 
@@ -72,7 +73,7 @@ class Keystone:
     Source: keystonemiddleware, `service_token_roles`; Keystone's API, `allow_expired`.
     """
 
-    def __init__(self, settings: config.Keystone) -> None:
+    def __init__(self, settings: Section) -> None:
         self._settings = settings
         self._session = open_session(settings)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="keystone")
@@ -195,7 +196,7 @@ def _actor(document: TokenDocument) -> Actor:
     return actor_of(document.project.id, document.user.id, [role.name for role in document.roles])
 
 
-def open_session(settings: config.Keystone, *, is_system: bool = False) -> Any:
+def open_session(settings: Section, *, is_system: bool = False) -> Any:
     """Return a session of the service's own account, in its project or on the whole system."""
     password = settings.password or Path(settings.password_file).read_text("utf-8").strip()
     scope: dict[str, Any] = {"system_scope": "all"}

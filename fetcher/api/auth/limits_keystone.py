@@ -13,9 +13,9 @@ import structlog
 from keystoneauth1 import exceptions
 from keystoneauth1.session import Session
 
-from fetcher import config
 from fetcher.api.auth.keystone import open_session
-from fetcher.config import UNLIMITED
+from fetcher.config import Settings
+from fetcher.settings.guards.quota import UNLIMITED, ProjectQuota, Quota
 
 log = structlog.get_logger()
 
@@ -56,7 +56,7 @@ class Limits(msgspec.Struct, frozen=True):
     defaults: dict[str, int]
     projects: dict[str, dict[str, int]]
 
-    def over(self, quota: config.Quota) -> config.Quota:
+    def over(self, quota: Quota) -> Quota:
         """Return the operator's quotas with these over them."""
         base = {entry.project: entry for entry in quota.projects}
         general = msgspec.structs.replace(quota, **self.defaults, projects=[])
@@ -64,11 +64,11 @@ class Limits(msgspec.Struct, frozen=True):
         for project in dict.fromkeys([*base, *self.projects]):
             own = msgspec.structs.asdict(base[project]) if project in base else _all_of(general, project)
             values = {**own, "project": project, **self.projects.get(project, {})}
-            merged.append(config.ProjectQuota(**values))
+            merged.append(ProjectQuota(**values))
         return msgspec.structs.replace(general, projects=merged)
 
 
-def _all_of(quota: config.Quota, project: str) -> dict[str, int]:
+def _all_of(quota: Quota, project: str) -> dict[str, int]:
     keys = ("max_images", "max_bytes", "max_uploading", "max_staged_bytes")
     return dict(zip(keys, quota.all_of(project), strict=True))
 
@@ -80,7 +80,7 @@ class UnifiedLimits:
         take: Told every time that Keystone has answered.
     """
 
-    def __init__(self, settings: Callable[[], config.Settings], take: Callable[[Limits], None]) -> None:
+    def __init__(self, settings: Callable[[], Settings], take: Callable[[Limits], None]) -> None:
         self._settings = settings
         self._take = take
         self._session: Session = open_session(settings().keystone, is_system=True)

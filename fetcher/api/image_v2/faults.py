@@ -15,7 +15,7 @@ from fetcher.api.image_v2.answers import Answer
 from fetcher.api.image_v2.body_peer import UNREAD, UPLOAD
 from fetcher.api.problems import advice_of, detail_of, headers_of, status_of_kind
 from fetcher.errors import Failure
-from fetcher.importer.methods.upload_words import upload_words
+from fetcher.importer.records.upload_words import upload_words
 
 # What a source does to a pull, a sender does to an upload: then it is the caller's fault.
 STATUS: dict[type[Failure], int] = {

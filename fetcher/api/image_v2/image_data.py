@@ -1,7 +1,5 @@
 """The bytes of an image: sent to us, staged for an import, and fetched."""
 
-from typing import Literal
-
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -9,10 +7,12 @@ from starlette.routing import Route
 from fetcher.api.image_v2.answers import enter_image, no_content
 from fetcher.api.image_v2.body_peer import RequestBody
 from fetcher.api.image_v2.download import download
-from fetcher.api.image_v2.info import may_send
 from fetcher.api.image_v2.record import STORE
 from fetcher.config import Settings
 from fetcher.errors import Failure, Forbidden, InvalidRequest, NotReady, WrongMediaType
+from fetcher.importer.methods.glance_direct import may_send
+from fetcher.importer.methods.method import ImportMethod
+from fetcher.importer.methods.registry import STAGE, UPLOAD
 from fetcher.index.sqlite.scope import may_change
 from fetcher.model import Actor
 
@@ -22,15 +22,15 @@ MEDIA_TYPE = "application/octet-stream"
 
 async def upload(request: Request) -> Response:
     """`PUT /v2/images/{id}/file`: the bytes of a queued image."""
-    return await _take(request, "upload")
+    return await _take(request, UPLOAD)
 
 
 async def stage(request: Request) -> Response:
     """`PUT /v2/images/{id}/stage`: likewise, for an import with `glance-direct` to make the image of."""
-    return await _take(request, "stage")
+    return await _take(request, STAGE)
 
 
-async def _take(request: Request, method: Literal["upload", "stage"]) -> Response:
+async def _take(request: Request, method: ImportMethod) -> Response:
     house, actor = await enter_image(request, "member")
     body = RequestBody(request, house.settings())
     try:

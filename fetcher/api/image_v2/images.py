@@ -20,7 +20,6 @@ from fetcher.api.image_v2.attributes import (
     check_value,
 )
 from fetcher.api.image_v2.documents import read_document
-from fetcher.api.image_v2.info import methods_for
 from fetcher.api.image_v2.listing import read_query
 from fetcher.api.image_v2.patch import apply_changes, read_changes
 from fetcher.api.image_v2.record import STORE, image_view
@@ -28,6 +27,7 @@ from fetcher.api.problems import base_url
 from fetcher.api.submit.body import read_body
 from fetcher.config import Settings
 from fetcher.errors import Forbidden, InvalidRequest
+from fetcher.importer.methods.registry import offered
 from fetcher.index import Rows
 from fetcher.model import Actor, Image, Status
 
@@ -40,7 +40,7 @@ async def create(request: Request) -> Response:
     await house.index.images.create(image)
     headers = {
         "Location": f"{base_url(request)}/v2/images/{image.id}",
-        "OpenStack-image-import-methods": ",".join(methods_for(actor, settings)),
+        "OpenStack-image-import-methods": ",".join(offered(actor, settings)),
         "OpenStack-image-store-ids": STORE,
     }
     return Answer(image_view(image), 201, headers)

@@ -1,7 +1,7 @@
 """Importing into an image: from a URL, from staged bytes, from another image service."""
 
-from typing import Annotated
-from uuid import UUID
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -12,55 +12,58 @@ from starlette.routing import Route
 from fetcher.api.auth.identity import token_of
 from fetcher.api.image_v2.answers import enter_image, no_content
 from fetcher.api.image_v2.documents import read_document
-from fetcher.api.image_v2.info import methods_for
 from fetcher.api.image_v2.record import STORE
 from fetcher.api.services import services_of
 from fetcher.config import Settings
 from fetcher.errors import Conflict, Forbidden, InvalidRequest, InvalidUrl, Unauthenticated
 from fetcher.guards.request.redaction import redact_url
-from fetcher.guards.stream.checksum import parse_digest
+from fetcher.importer.methods.method import Flow, ImportMethod, Text
+from fetcher.importer.methods.registry import METHODS, named, offered
 from fetcher.index.sqlite.scope import may_change
-from fetcher.model import Actor, Image, RemoteImage, Status, Submission
-
-Text = Annotated[str, Meta(max_length=255)]
+from fetcher.model import Actor, Image, Status, Submission
 
 
-class Method(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the bytes come.
+def call_body(methods: Iterable[ImportMethod]) -> type[Any]:
+    """Make the type of `POST /v2/images/{id}/import`: what any of the methods may hold, and the stores."""
+    known: dict[str, tuple[str, Any, Any]] = {}
+    for method in methods:
+        kinds = get_type_hints(method.body, include_extras=True)
+        for field in msgspec.structs.fields(method.body):
+            known.setdefault(field.name, (field.name, kinds[field.name], field.default))
+    method_body = msgspec.defstruct(
+        "Method",
+        [("name", Text), *known.values()],
+        namespace={"__doc__": "How the bytes come: a method's name, and what that method needs."},
+        frozen=True,
+        forbid_unknown_fields=True,
+    )
+    stores = Annotated[list[Text], Meta(max_length=64)] | None
+    options = [("stores", stores, None), ("all_stores", bool | None, None)]
+    options.append(("all_stores_must_succeed", bool | None, None))
+    return msgspec.defstruct(
+        "ImportBody",
+        [("method", method_body), *options],
+        namespace={"__doc__": "What `POST /v2/images/{id}/import` takes."},
+        frozen=True,
+        forbid_unknown_fields=True,
+    )
 
-    Args:
-        checksum: ALGORITHM:HEX that they must have, for web-download; ours, not the reference's.
-    """
 
-    name: Text
-    uri: str | None = None
-    checksum: Text | None = None
-    glance_region: Text | None = None
-    glance_image_id: Text | None = None
-    glance_service_interface: Text | None = None
-
-
-class ImportBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What `POST /v2/images/{id}/import` takes."""
-
-    method: Method
-    stores: Annotated[list[Text], Meta(max_length=64)] | None = None
-    all_stores: bool | None = None
-    all_stores_must_succeed: bool | None = None
+ImportBody = call_body(METHODS)
 
 
 async def start(request: Request) -> Response:
     """`POST /v2/images/{id}/import`: answers 202 before any source is asked anything."""
     services, actor = await enter_image(request, "member")
     settings = services.settings()
-    body = await read_document(request, ImportBody)
-    check_method(body, actor, settings)
+    body = await read_document(request, call_body(METHODS))
+    check_method(body.method.name, actor, settings)
     check_stores(body, request.headers.get("x-image-meta-store"))
-    await begin(request, actor, body.method)
+    await begin(request, actor, named(body.method.name), msgspec.structs.asdict(body.method))
     return no_content(202)
 
 
-async def begin(request: Request, actor: Actor, method: Method) -> None:
+async def begin(request: Request, actor: Actor, method: ImportMethod, body: Mapping[str, Any]) -> None:
     """Begin an import into the image that the path names.
 
     Raises:
@@ -75,33 +78,35 @@ async def begin(request: Request, actor: Actor, method: Method) -> None:
     if not may_change(actor, image.project_id):
         raise Forbidden(reason="the image is another project's")
     request_id = request.scope.get("request_id")
-    if method.name == "glance-direct":
-        await services.importer.uploads.import_staged(actor, image, request_id)
+    if method.flow is Flow.STAGED:
+        await services.importer.uploads.import_staged(actor, image, method, request_id)
         return
     if image.status is not Status.QUEUED:
         raise Conflict(reason=f"the image is {image.status.value}, and only a queued one waits for bytes")
-    submission = to_submission(method, image, settings)
-    headers = None if submission.remote is None else _own_token(request)
+    submission = method.to_submission(body, of_image(image, settings), settings)
+    headers = _own_token(request) if method.takes_token else None
     try:
-        await services.importer.submit(actor, submission, image=image, request_id=request_id, headers=headers)
+        await services.importer.submit(
+            actor, submission, method=method, image=image, request_id=request_id, headers=headers
+        )
     except InvalidUrl as error:
         shown = redact_url(submission.url)  # Clients look for what they sent in what they are told.
         raise InvalidUrl(reason=f"{error.reason}: {shown}", rule=error.rule) from error
 
 
-def check_method(body: ImportBody, actor: Actor, settings: Settings) -> None:
+def check_method(name: str, actor: Actor, settings: Settings) -> None:
     """Refuse a method that is not offered to the caller.
 
     Raises:
         InvalidRequest: It is not.
     """
-    offered = methods_for(actor, settings)
-    if body.method.name not in offered:
-        reason = f"unknown import method {body.method.name}; there are {', '.join(offered)}"
+    known = offered(actor, settings)
+    if name not in known:
+        reason = f"unknown import method {name}; there are {', '.join(known)}"
         raise InvalidRequest(field="method.name", reason=reason)
 
 
-def check_stores(body: ImportBody, header: str | None) -> None:
+def check_stores(body: Any, header: str | None) -> None:
     """Take every way to name the one store there is, and no other.
 
     Raises:
@@ -116,43 +121,18 @@ def check_stores(body: ImportBody, header: str | None) -> None:
         raise Conflict(reason=f"there is no store {unknown[0]}; there is {STORE}")
 
 
-def to_submission(method: Method, image: Image, settings: Settings) -> Submission:
-    """What the importer is asked for.
-
-    Raises:
-        InvalidRequest: Something that the method needs is missing or malformed.
-    """
-    common = Submission(
-        url=method.uri or "",
+def of_image(image: Image, settings: Settings) -> Submission:
+    """Return what is asked for an image whatever the method; that adds where the bytes are."""
+    return Submission(
+        url="",
         name=image.name,
         disk_format=image.disk_format,
         container_format=image.container_format,
-        checksum=parse_digest(method.checksum.strip(), settings) if method.checksum is not None else None,
         max_bytes=settings.size.max_bytes,
         min_disk=image.min_disk,
         min_ram=image.min_ram,
         visibility=image.visibility,
     )
-    if method.name == "glance-download":
-        remote = _remote(method)
-        urls = {entry.region: entry.url for entry in settings.image_api.remotes}
-        base = urls.get(remote.region)
-        url = f"{base}/v2/images/{remote.image_id}/file" if base else ""
-        return msgspec.structs.replace(common, url=url, remote=remote)
-    if not method.uri:
-        raise InvalidRequest(field="method.uri", reason="web-download needs the uri of the image")
-    return common
-
-
-def _remote(method: Method) -> RemoteImage:
-    if not method.glance_region or not method.glance_image_id:
-        raise InvalidRequest(field="method", reason="glance-download needs glance_region and glance_image_id")
-    try:
-        image_id = str(UUID(method.glance_image_id))
-    except ValueError as error:
-        reason = f"the remote image id does not look like a UUID: {method.glance_image_id}"
-        raise InvalidRequest(field="method.glance_image_id", reason=reason) from error
-    return RemoteImage(region=method.glance_region, image_id=image_id)
 
 
 def _own_token(request: Request) -> dict[str, str] | None:

@@ -7,26 +7,11 @@ from starlette.routing import Route
 from fetcher.api.image_v2.answers import Answer, enter, enter_known
 from fetcher.api.image_v2.record import STORE
 from fetcher.api.submit.views import limits_view
-from fetcher.config import UNLIMITED, Settings
-from fetcher.model import Actor
+from fetcher.importer.methods.registry import offered
+from fetcher.settings.guards.quota import UNLIMITED
 
 MIB = 1_048_576
 _STORE = {"id": STORE, "description": "The service's own store", "default": "true"}
-
-
-def methods_for(actor: Actor, settings: Settings) -> list[str]:
-    """The import methods that a caller may use; pulling from a URL is always there."""
-    methods = ["web-download"]
-    if may_send(actor, settings):
-        methods.insert(0, "glance-direct")
-    if settings.image_api.remotes:
-        methods.append("glance-download")
-    return methods
-
-
-def may_send(actor: Actor, settings: Settings) -> bool:
-    """Whether a caller may send bytes of their own."""
-    return settings.image_api.upload_role in actor.roles
 
 
 async def imports(request: Request) -> Response:
@@ -35,7 +20,7 @@ async def imports(request: Request) -> Response:
     methods = {
         "description": "Import methods available.",
         "type": "array",
-        "value": methods_for(actor, house.settings()),
+        "value": offered(actor, house.settings()),
     }
     return Answer({"import-methods": methods, **limits_view(house.settings())})
 

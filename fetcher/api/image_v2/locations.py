@@ -14,12 +14,14 @@ from starlette.routing import Route
 
 from fetcher.api.image_v2.answers import Answer, enter_image, no_content
 from fetcher.api.image_v2.documents import read_document
-from fetcher.api.image_v2.imports import Method, Text, begin
+from fetcher.api.image_v2.imports import begin
 from fetcher.api.image_v2.record import STORE
 from fetcher.config import Settings
 from fetcher.errors import Forbidden, InvalidRequest
-from fetcher.index import PULLS, TaskQuery
-from fetcher.model import State
+from fetcher.importer.methods.method import Flow, Text
+from fetcher.importer.methods.registry import DEFAULT, names_of
+from fetcher.index import TaskQuery
+from fetcher.lifecycle import State
 
 
 class ValidationData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,7 +45,7 @@ async def add(request: Request) -> Response:
     check_open(house.settings())
     body = await read_document(request, LocationBody)
     checksum = promised(body.validation_data or ValidationData())
-    await begin(request, actor, Method(name="web-download", uri=body.url, checksum=checksum))
+    await begin(request, actor, DEFAULT, {"uri": body.url, "checksum": checksum})
     return no_content(202)
 
 
@@ -56,7 +58,7 @@ async def listing(request: Request) -> Response:
         raise Forbidden(reason="only services and admins may read locations")
     if image.sha256 is None:
         return Answer([])
-    query = TaskQuery(methods=PULLS, states=(State.SUCCEEDED,), image_id=image.id, limit=1)
+    query = TaskQuery(methods=names_of({Flow.FETCH}), states=(State.SUCCEEDED,), image_id=image.id, limit=1)
     records = await house.index.tasks.page(actor, query)
     shown = [{"url": record.submission.url, "metadata": {"store": STORE}} for record in records]
     return Answer(shown)

@@ -4,8 +4,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from fetcher.config import Settings
-from fetcher.index import FAILED_IMPORT, PULLS
-from fetcher.model import Image, Import, Member, State, Status
+from fetcher.importer.methods.method import Flow
+from fetcher.importer.methods.registry import named, names_of
+from fetcher.index import FAILED_IMPORT
+from fetcher.lifecycle import State
+from fetcher.model import Image, Import, Member, Status
 
 STORE = "fs"
 HASH = "sha512"
@@ -20,8 +23,11 @@ TASK_STATUS = {
     State.FAILED: "failure",
     State.CANCELLED: "failure",
 }
-# The imports that are tasks; a body that is sent gets its answer on the spot.
-TASK_METHODS = (*PULLS, "glance-direct")
+
+
+def task_methods() -> tuple[str, ...]:
+    """Return whose imports are tasks; a body that is sent gets its answer on the spot."""
+    return names_of({Flow.FETCH, Flow.STAGED})
 
 
 def moment(value: datetime) -> str:
@@ -111,12 +117,7 @@ def task_view(record: Import, settings: Settings) -> dict[str, Any]:
 
 
 def _method(record: Import) -> dict[str, Any]:
-    remote = record.submission.remote
-    if remote is not None:
-        return {"name": record.method, "glance_region": remote.region, "glance_image_id": remote.image_id}
-    if record.method in PULLS:
-        return {"name": record.method, "uri": record.submission.url}
-    return {"name": record.method}
+    return {"name": record.method, **named(record.method).shown(record)}
 
 
 def _progress(record: Import) -> dict[str, Any]:

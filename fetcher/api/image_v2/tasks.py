@@ -9,10 +9,10 @@ from starlette.routing import Route
 
 from fetcher.api.image_v2.answers import Answer, enter, enter_image
 from fetcher.api.image_v2.listing import read_limit, read_sort
-from fetcher.api.image_v2.record import TASK_METHODS, TASK_STATUS, task_view
+from fetcher.api.image_v2.record import TASK_STATUS, task_methods, task_view
 from fetcher.errors import InvalidRequest
 from fetcher.index import TASK_ORDERS, Rows, TaskQuery
-from fetcher.model import State
+from fetcher.lifecycle import State
 
 TYPE = "api_image_import"
 
@@ -24,7 +24,7 @@ async def listing(request: Request) -> Response:
     (sort_key, is_descending), *_ = read_sort(params, tuple(TASK_ORDERS))
     limit = read_limit(params.get("limit"), house.settings())
     query = TaskQuery(
-        methods=TASK_METHODS if params.get("type", TYPE) == TYPE else (),
+        methods=task_methods() if params.get("type", TYPE) == TYPE else (),
         states=_states(params.get("status")),
         sort_key=sort_key,
         is_descending=is_descending,
@@ -57,7 +57,7 @@ def _states(status: str | None) -> tuple[State, ...] | None:
 async def show(request: Request) -> Response:
     """`GET /v2/tasks/{id}`."""
     house, actor = await enter(request)
-    record = await house.index.tasks.find(request.path_params["id"], actor, TASK_METHODS)
+    record = await house.index.tasks.find(request.path_params["id"], actor, task_methods())
     return Answer(task_view(house.importer.snapshot(record), house.settings()))
 
 
@@ -72,7 +72,7 @@ async def of_image(request: Request) -> Response:
     house, actor = await enter_image(request)
     image = await house.index.images.find(request.path_params["id"], actor)
     most = house.settings().server.max_page_items
-    query = TaskQuery(methods=TASK_METHODS, image_id=image.id, limit=most)
+    query = TaskQuery(methods=task_methods(), image_id=image.id, limit=most)
     records = await house.index.tasks.page(actor, query)
     tasks = [task_view(house.importer.snapshot(record), house.settings()) for record in records]
     return Answer({"tasks": tasks, "schema": "/v2/schemas/tasks"})

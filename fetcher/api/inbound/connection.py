@@ -15,8 +15,8 @@ from uvicorn.server import ServerState
 from fetcher.api.inbound.answers import plain_answer
 from fetcher.api.inbound.crowd import Crowd, Place
 from fetcher.api.inbound.patience import Patience
-from fetcher.config import Inbound
 from fetcher.errors import Failure, HeadTooLarge, InvalidRequest, NotReady, RequestTooSlow
+from fetcher.settings.server import Inbound
 
 # Requests that are answered from the reserved places without asking who makes them.
 OPEN_PATHS = frozenset({b"/healthz", b"/readyz", b"/metrics"})

@@ -6,7 +6,7 @@ from enum import Enum
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Protocol
 
-from fetcher.config import Inbound
+from fetcher.settings.server import Inbound
 
 IPV6_CLIENT_BITS = 64  # One household or machine has at least so much (RFC 6177).
 

@@ -16,8 +16,8 @@ from uvicorn.config import STARTUP_FAILURE
 from fetcher.api.inbound.answers import plain_answer
 from fetcher.api.inbound.connection import Connection
 from fetcher.api.inbound.crowd import Crowd, Place, client_address
-from fetcher.config import Inbound
 from fetcher.errors import TooManyConnections
+from fetcher.settings.server import Inbound
 from fetcher.shortage import is_shortage
 
 log = structlog.get_logger()

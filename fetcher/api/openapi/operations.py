@@ -8,10 +8,10 @@ import msgspec
 from fetcher import errors
 from fetcher.api.openapi import response_schemas as shapes
 from fetcher.api.ops import health, metrics
-from fetcher.api.submit import discovery, imports
+from fetcher.api.submit import discovery, imports, probe
 from fetcher.errors import Failure
 from fetcher.index import FILTERS
-from fetcher.model import State
+from fetcher.lifecycle import State
 
 JSON, TEXT = "application/json", "text/plain"
 # Every operation may end in these: a wrong Host; no token, no right, no identity service, a broken index.
@@ -75,6 +75,12 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
         answers={202: shapes.ImportAnswer},
         ends_in=_SUBMIT_ENDS,
         headers=(_KEY,),
+    ),
+    probe.probe: Operation(
+        tag="Imports",
+        bodies={JSON: imports.SubmitBody},
+        answers={200: shapes.ProbeAnswer},
+        ends_in=tuple(one for one in _SUBMIT_ENDS if one is not errors.IdempotencyMismatch),
     ),
     imports.listing: Operation(
         tag="Imports",

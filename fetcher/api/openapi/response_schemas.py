@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from fetcher.model import FormatVerdict, Notice, State, Verdict, Visibility
+from fetcher.lifecycle import State
+from fetcher.model import FormatVerdict, Notice, Verdict, Visibility
 
 Size = Annotated[int, Meta(ge=0, description="Bytes.")]
 Seconds = Annotated[float, Meta(ge=0)]
@@ -66,6 +67,7 @@ class SubmissionAnswer(ResponseSchema, frozen=True, kw_only=True):
     checksum_url: str | None
     checksum_signature_url: str | None
     disk: Annotated[str, Meta(description="Which disk of an archive, by name or number.")] | None
+    convert_to: Literal["as-received", "raw", "qcow2"] | None
     notify_url: Annotated[str, Meta(description="Without its secrets.")] | None
 
 
@@ -78,12 +80,20 @@ class ImportLinks(ResponseSchema, frozen=True, kw_only=True):
     image: str
 
 
+class TruthAnswer(ResponseSchema, frozen=True, kw_only=True):
+    """What really ended an import, where submitters are told less."""
+
+    code: str
+    message: str
+    advice: str
+
+
 class ImportAnswer(ResponseSchema, frozen=True, kw_only=True):
     """One import: state, progress, attempts, and at the end its verdict."""
 
     id: str
     state: State
-    phase: Literal["connecting", "pulling", "verifying", "committing"] | None
+    phase: Literal["connecting", "pulling", "verifying", "converting", "committing"] | None
     method: str
     url: Annotated[str, Meta(description="Without its secrets.")]
     name: str | None
@@ -104,6 +114,9 @@ class ImportAnswer(ResponseSchema, frozen=True, kw_only=True):
         Meta(description="False: the source did not say where its body ends, so it may have been cut short."),
     ]
     verdict: Verdict | None
+    truth: Annotated[
+        TruthAnswer | None, Meta(description="What really ended it; for administrators alone, else null.")
+    ]
     notice: Annotated[Notice, Meta(description="Null when nobody is told of the import's end.")] | None
     submission: SubmissionAnswer
     project_id: str
@@ -114,6 +127,40 @@ class ImportAnswer(ResponseSchema, frozen=True, kw_only=True):
     updated_at: datetime
     ended_at: datetime | None
     links: ImportLinks
+
+
+class RefusalAnswer(ResponseSchema, frozen=True, kw_only=True):
+    """What an import would end by; `guard` is empty where the source itself lets it down."""
+
+    guard: str
+    code: str
+    title: str
+    advice: str
+    fields: dict[str, Any]
+
+
+class BesideAnswer(ResponseSchema, frozen=True, kw_only=True):
+    """A checksum file in the same folder that lists the image: to be given as checksum_url."""
+
+    url: str
+    name: str
+    digest: str
+
+
+class ProbeAnswer(ResponseSchema, frozen=True, kw_only=True):
+    """What a look at a source has shown; nothing is imported."""
+
+    accepted: bool
+    url: Annotated[str | None, Meta(description="Where the redirects end.")]
+    redirects: list[HopAnswer]
+    name: Annotated[str | None, Meta(description="What the image would be called.")]
+    size: Size | None
+    resumable: bool | None
+    content_coding: str | None
+    format: FormatVerdict | None
+    digest: Annotated[str | None, Meta(description="What the checksum file that was named says.")]
+    refusals: list[RefusalAnswer]
+    checksum_file: BesideAnswer | None
 
 
 class ImportsAnswer(ResponseSchema, frozen=True, kw_only=True, omit_defaults=True):
@@ -145,12 +192,20 @@ class OptionsAnswer(ResponseSchema, frozen=True, kw_only=True):
     limits: dict[str, LimitAnswer]
 
 
+class CaseAnswer(ResponseSchema, frozen=True, kw_only=True):
+    """What to do where the facts are such."""
+
+    case: str
+    advice: str
+
+
 class CodeAnswer(ResponseSchema, frozen=True, kw_only=True, omit_defaults=True):
     """What a code means."""
 
     code: str
     title: str
     advice: str
+    advice_by_case: list[CaseAnswer]
     fields: list[str]
     told_as: str
     status: int

@@ -50,7 +50,7 @@ async def obstacles(services: Services) -> list[str]:
             found.append(NO_ROOM)
     except StoreFailed:
         found.append("the store cannot be reached")
-    found += [f"the background task {name} has ended" for name, task in services.tasks.items() if task.done()]
+    found += services.supervisor.troubles()
     found += services.upkeep.troubles
     if services.importer.counts()["queued"] >= services.settings().imports.max_queued:
         found.append("the queue is full")

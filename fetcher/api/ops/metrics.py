@@ -129,6 +129,7 @@ class Metrics(Collector):
         yield from self._imports()
         yield from self._notices()
         yield from self._guards()
+        yield self._restarts()
         yield from self._disk()
 
     def _imports(self) -> Iterator[Metric]:
@@ -164,6 +165,13 @@ class Metrics(Collector):
             seconds.add_metric([name], times.seconds[name])
             size.add_metric([name], times.size[name])
         yield from (seconds, size)
+
+    def _restarts(self) -> Metric:
+        words = "Times that background work died and was started again."
+        restarts = CounterMetricFamily("fetcher_task_restarts", words, labels=["task"])
+        for name, count in self._services.supervisor.restarts.items():
+            restarts.add_metric([name], count)
+        return restarts
 
     def _disk(self) -> Iterator[Metric]:
         store = self._services.store

@@ -8,7 +8,6 @@ from starlette.responses import Response
 
 from fetcher.api.auth.identity import require_role
 from fetcher.api.image_v2.download import download as v2_download
-from fetcher.api.image_v2.info import may_send
 from fetcher.api.page.boot import boot_lines, file_name
 from fetcher.api.page.lists import read_list
 from fetcher.api.page.render import page
@@ -17,6 +16,7 @@ from fetcher.api.page.shown import see_other, shown
 from fetcher.api.problems import base_url
 from fetcher.api.services import services_of
 from fetcher.errors import Conflict, UnknownImport
+from fetcher.importer.methods.glance_direct import may_send
 from fetcher.index.sqlite.listings import IMAGE_ORDERS
 from fetcher.model import Image, Import, Status
 

@@ -18,10 +18,12 @@ from fetcher.api.page.session import Visitor, read_choice, read_form
 from fetcher.api.page.shown import see_other, shown
 from fetcher.api.page.timeline import tell
 from fetcher.api.services import services_of
+from fetcher.api.submit.imports import truths_of
 from fetcher.api.submit.watch import Watch
 from fetcher.errors import Conflict, InvalidRequest, NotFound
 from fetcher.index.sqlite.listings import IMPORT_ORDERS
-from fetcher.model import Import, State
+from fetcher.lifecycle import State
+from fetcher.model import Import
 
 LIST_SECONDS = 1.0
 AGAIN_SECONDS = 5.0
@@ -81,11 +83,14 @@ async def listing_events(request: Request, visitor: Visitor) -> Response:
     return EventSourceResponse(stream(), headers=HEADERS)
 
 
-def _story(request: Request, visitor: Visitor, record: Import) -> dict[str, Any]:
+async def _story(request: Request, visitor: Visitor, record: Import) -> dict[str, Any]:
+    truth = (await truths_of(services_of(request), visitor.actor, [record])).get(record.id)
+    is_known = truth is None or (record.verdict is not None and truth["code"] == record.verdict.code)
     watch: Watch = request.app.state.watch
     curve = watch.curve(record.id)
     return {
         "record": record,
+        "truth": None if is_known else truth,
         "steps": tell(record, is_operator=visitor.actor.is_admin),
         "chart": chart.draw(curve.rates()) if curve else None,
     }
@@ -96,7 +101,7 @@ async def detail(request: Request, visitor: Visitor) -> Response:
     """`GET /page/imports/{id}`: the story of one import, while it happens and afterwards."""
     services = services_of(request)
     record = await services.importer.find(request.path_params["id"], visitor.actor)
-    return page("import.html", visitor, **_story(request, visitor, record))
+    return page("import.html", visitor, **await _story(request, visitor, record))
 
 
 @shown
@@ -111,7 +116,8 @@ async def detail_events(request: Request, visitor: Visitor) -> Response:
                 yield ServerSentEvent(
                     fragment("_import_actions.html", visitor=visitor, record=record), event="actions"
                 )
-            text = fragment("_import_story.html", visitor=visitor, **_story(request, visitor, record))
+            story = await _story(request, visitor, record)
+            text = fragment("_import_story.html", visitor=visitor, **story)
             yield ServerSentEvent(text, event="end" if record.state.is_final else "progress")
 
     return EventSourceResponse(stream(), headers=HEADERS)

@@ -6,7 +6,8 @@ from typing import Literal
 import msgspec
 
 from fetcher.api.submit.words import exact_words, size_words, time_words
-from fetcher.model import Attempt, Hop, Import, State
+from fetcher.lifecycle import State
+from fetcher.model import Attempt, Hop, Import
 
 Mood = Literal["good", "bad", "plain", "now"]
 
@@ -92,7 +93,7 @@ def _digests(record: Import) -> Step:
     promised = record.submission.checksum
     if promised is None:
         return Step(at=None, words="No checksum was supplied")
-    actual = record.digests.get(promised.algorithm)
+    actual = record.received_digests.get(promised.algorithm)
     if actual == promised.value:
         return Step(at=None, words=f"Checksum verified ({promised.algorithm})", mood="good")
     return Step(at=None, words=f"Checksum does not match ({promised.algorithm})", mood="bad")
@@ -111,6 +112,7 @@ _NOW = {
     "connecting": "Connecting to the source",
     "pulling": "Receiving data",
     "verifying": "Verifying checksums",
+    "converting": "Converting",
     "committing": "Storing",
 }
 

@@ -11,13 +11,14 @@ from fetcher.api.auth.identity import require_role
 from fetcher.api.image_v2.body_peer import RequestBody
 from fetcher.api.image_v2.image_data import check_sender
 from fetcher.api.image_v2.images import new_image
-from fetcher.api.image_v2.info import may_send
 from fetcher.api.page.render import HEADERS, page
 from fetcher.api.page.session import Visitor, check_origin, check_proof, visitor_of
 from fetcher.api.page.shown import shown
 from fetcher.api.problems import advice_of, detail_of, status_of
 from fetcher.api.services import services_of
 from fetcher.errors import Failure
+from fetcher.importer.methods.glance_direct import may_send
+from fetcher.importer.methods.registry import UPLOAD
 from fetcher.model import Actor, Image
 
 log = structlog.get_logger()
@@ -74,7 +75,7 @@ async def _carry(request: Request, actor: Actor, image: Image, body: RequestBody
     services = services_of(request)
     try:
         await services.importer.uploads.take(
-            actor, image, body, method="upload", request_id=request.scope.get("request_id")
+            actor, image, body, method=UPLOAD, request_id=request.scope.get("request_id")
         )
     except BaseException:  # Also where the reader went away, and nobody waits for this any more.
         removal = asyncio.ensure_future(services.importer.delete_image(image.id, actor))

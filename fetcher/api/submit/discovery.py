@@ -4,6 +4,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from fetcher.advice import cases
 from fetcher.api.problems import base_url, status_of_kind, summary
 from fetcher.errors import Failure, NotFound, RequestRefused, table
 
@@ -15,6 +16,7 @@ def describe(kind: type[Failure]) -> dict[str, object]:
         "code": kind.code,
         "title": summary(kind),
         "advice": "Each answer says what to do." if "{" in kind.advice else kind.advice,
+        "advice_by_case": [{"case": case, "advice": said} for case, said in cases(kind.code)],
         "fields": [name for name in getattr(kind, "__dataclass_fields__", {}) if name not in kind.hidden],
         "told_as": told.code,
         "status": status_of_kind(told),

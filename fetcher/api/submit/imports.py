@@ -2,8 +2,8 @@
 
 import hashlib
 import re
-from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from collections.abc import AsyncIterator, Sequence
+from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 import msgspec
@@ -14,18 +14,21 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from fetcher.advice import plain_advice
 from fetcher.api.auth.identity import require_role
 from fetcher.api.problems import base_url
-from fetcher.api.services import services_of
+from fetcher.api.services import Services, services_of
 from fetcher.api.submit.body import convert, parse, read_body
-from fetcher.api.submit.views import import_view, limits_view
-from fetcher.config import ContainerFormat, DiskFormat, Settings
+from fetcher.api.submit.views import import_view, limits_view, walls_view
+from fetcher.config import Settings
 from fetcher.errors import Forbidden, InvalidRequest, WrongMediaType
 from fetcher.guards.stream.checksum import parse_digest
 from fetcher.guards.text import check_text
 from fetcher.index import FILTERS, IdempotencyKey
-from fetcher.model import RESERVED_PROPERTIES, Actor, Import, State, Submission, Visibility
+from fetcher.lifecycle import State
+from fetcher.model import RESERVED_PROPERTIES, Actor, Import, Submission, Visibility
 from fetcher.parsers.metalink import parse_metalink
+from fetcher.settings.guards.formats import ContainerFormat, DiskFormat
 
 Text = Annotated[str, Meta(max_length=255)]
 Amount = Annotated[int, Meta(ge=0, le=2**31 - 1)]
@@ -44,7 +47,7 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     name: Text | None = None
     disk_format: DiskFormat | None = None
     container_format: ContainerFormat | None = None
-    checksum: Text | None = None
+    checksum: Annotated[str, Meta(max_length=8_192)] | None = None
     max_bytes: Annotated[int, Meta(ge=1, le=2**63 - 1)] | None = None
     min_disk: Amount = 0
     min_ram: Amount = 0
@@ -57,6 +60,7 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     checksum_signature_url: str | None = None
     ca_pem: Annotated[str, Meta(max_length=262_144)] | None = None
     disk: Annotated[str, Meta(min_length=1, max_length=1024)] | None = None
+    convert_to: Literal["as-received", "raw", "qcow2"] | None = None
     notify_url: str | None = None
     notify_secret: Secret | None = None
 
@@ -77,12 +81,13 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             raise Forbidden(reason="only an admin may make an image public")
         check_text(self.name, set(self.tags), self.properties, settings)
         cap = settings.size.max_bytes
+        checksum, checksum_url = self._promise()
         return Submission(
             url=self.url,
             name=self.name,
             disk_format=self.disk_format,
             container_format=self.container_format,
-            checksum=parse_digest(self.checksum.strip(), settings) if self.checksum is not None else None,
+            checksum=parse_digest(checksum, settings) if checksum is not None else None,
             max_bytes=cap if self.max_bytes is None else min(self.max_bytes, cap),
             min_disk=self.min_disk,
             min_ram=self.min_ram,
@@ -91,13 +96,23 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             visibility=self.visibility,
             headers=self.headers,
             mirrors=tuple(url for url in dict.fromkeys(self.mirrors) if url != self.url),
-            checksum_url=self.checksum_url,
+            checksum_url=checksum_url,
             checksum_signature_url=self.checksum_signature_url,
             ca_pem=self.ca_pem,
             disk=self.disk,
+            convert_to=self.convert_to,
             notify_url=self.notify_url,
             notify_secret=self.notify_secret,
         )
+
+    def _promise(self) -> tuple[str | None, str | None]:
+        """Return the digest and the checksum file's URL; `file:URL` is the latter, as Packer writes it."""
+        checksum = None if self.checksum is None else self.checksum.strip()
+        if checksum is None or not checksum.lower().startswith("file:"):
+            return checksum, self.checksum_url
+        if self.checksum_url is not None:
+            raise InvalidRequest(field="checksum", reason="checksum names a file, and so does checksum_url")
+        return None, checksum[len("file:") :].strip()
 
 
 async def submit(request: Request) -> Response:
@@ -145,14 +160,19 @@ def _idempotency_key(request: Request, raw: bytes) -> IdempotencyKey | None:
 
 async def show(request: Request) -> Response:
     """`GET /imports/{id}`: how far it is, or how it ended."""
-    record = await _found(request)
-    return JSONResponse(import_view(record, base_url(request)), headers={"Cache-Control": "no-store"})
-
-
-async def _found(request: Request) -> Import:
     services = services_of(request)
     actor = await services.identify(request)
-    return await services.importer.find(request.path_params["id"], actor)
+    record = await services.importer.find(request.path_params["id"], actor)
+    truths = await truths_of(services, actor, [record])
+    document = import_view(record, base_url(request), truths.get(record.id))
+    return JSONResponse(document, headers={"Cache-Control": "no-store"})
+
+
+async def truths_of(services: Services, actor: Actor, records: Sequence[Import]) -> dict[str, dict[str, str]]:
+    """What really ended imports, with what to do about it: for admins; nothing for anybody else."""
+    ended = [record.id for record in records if record.state in {State.FAILED, State.REFUSED}]
+    found = await services.index.imports.truths(actor, ended)
+    return {key: {**truth, "advice": plain_advice(truth["code"])} for key, truth in found.items()}
 
 
 async def listing(request: Request) -> Response:
@@ -170,7 +190,11 @@ async def listing(request: Request) -> Response:
     most = services.settings().server.max_answer_bytes
     records = await services.index.imports.page(actor, query, limit=limit + 1, marker=marker, max_bytes=most)
     base = base_url(request)
-    shown = [import_view(services.importer.snapshot(record), base) for record in records[:limit]]
+    truths = await truths_of(services, actor, records[:limit])
+    shown = [
+        import_view(services.importer.snapshot(record), base, truths.get(record.id))
+        for record in records[:limit]
+    ]
     document: dict[str, Any] = {"imports": shown}
     if records.has_more or len(records) > limit:
         following = {**query, "limit": str(limit), "marker": records[:limit][-1].id}
@@ -224,7 +248,12 @@ async def events(request: Request) -> Response:
         async for record in services.importer.follow(import_id, actor, least_seconds=seconds):
             number += 1
             name = "end" if record.state.is_final else "progress"
-            yield ServerSentEvent(services.event_texts.of(record, base), event=name, id=str(number))
+            truth = (await truths_of(services, actor, [record])).get(record.id)
+            if truth is None:
+                text = services.event_texts.of(record, base)
+            else:
+                text = msgspec.json.encode(import_view(record, base, truth)).decode()
+            yield ServerSentEvent(text, event=name, id=str(number))
         if name != "end":
             yield ServerSentEvent("{}", event="stopping", retry=STOPPING_RETRY_MILLISECONDS)
 
@@ -245,7 +274,8 @@ async def limits(request: Request) -> Response:
     """`GET /limits`: every limit in force, told by the guard that enforces it."""
     services = services_of(request)
     await services.identify(request)
-    return JSONResponse({"limits": limits_view(services.settings())})
+    walls = services.importer.context.sandbox.walls
+    return JSONResponse({"limits": {**limits_view(services.settings()), **walls_view(walls)}})
 
 
 async def options(request: Request) -> Response:

@@ -5,12 +5,17 @@ from typing import Any
 import msgspec
 
 from fetcher.config import Settings
+from fetcher.convert.sandbox import Walls
 from fetcher.guards import published
 from fetcher.model import Import
 
 
-def import_view(record: Import, base: str) -> dict[str, Any]:
-    """One import as its submitter sees it; addresses inside our network are never shown."""
+def import_view(record: Import, base: str, truth: dict[str, str] | None = None) -> dict[str, Any]:
+    """One import as its submitter sees it; addresses inside our network are never shown.
+
+    Args:
+        truth: What really ended it, where the caller may know that.
+    """
     submission = record.submission
     link = f"{base}/imports/{record.id}"
     return {
@@ -33,6 +38,7 @@ def import_view(record: Import, base: str) -> dict[str, Any]:
         "verified_by": record.verified_by,
         "length_verified": record.length_verified,
         "verdict": msgspec.to_builtins(record.verdict),
+        "truth": truth,
         "notice": msgspec.to_builtins(record.notice),
         "submission": _submission(record),
         "project_id": record.project_id,
@@ -93,6 +99,7 @@ def _submission(record: Import) -> dict[str, Any]:
         "checksum_url": submission.checksum_url,
         "checksum_signature_url": submission.checksum_signature_url,
         "disk": submission.disk,
+        "convert_to": submission.convert_to,
         "notify_url": submission.notify_url,
     }
 
@@ -108,3 +115,15 @@ def limits_view(settings: Settings) -> dict[str, dict[str, Any]]:
         }
         for limit in published(settings)
     }
+
+
+def walls_view(walls: Walls | None) -> dict[str, dict[str, Any]]:
+    """Which walls stand around conversions, in the form of a limit; nothing before they have been tried."""
+    if walls is None:
+        return {}
+    description = (
+        "The walls that were seen to hold around conversions; with none, nothing is converted by qemu-img."
+    )
+    value = walls.names if walls.is_standing else []
+    told = {"description": description, "type": "array", "value": value, "guard": "convert"}
+    return {"conversion_walls": told}

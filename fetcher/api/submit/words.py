@@ -18,6 +18,7 @@ _PHASES = {
     "connecting": "connecting",
     "pulling": "receiving",
     "verifying": "checking digests",
+    "converting": "converting",
     "committing": "storing",
 }
 

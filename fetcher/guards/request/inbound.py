@@ -48,5 +48,15 @@ GUARD = GuardSpec(
     title="Requests",
     sections=("inbound", "server"),
     limits=limits,
-    runs_in="fetcher.api.inbound.budget",
+    keys=(
+        "max_connections_per_address",
+        "head_seconds",
+        "idle_seconds",
+        "stall_seconds",
+        "min_bytes_per_second",
+        "max_head_bytes",
+        "max_request_bytes",
+        "max_query_fields",
+        "max_filter_values",
+    ),
 )

@@ -106,4 +106,5 @@ GUARD = GuardSpec(
     sections=("notify",),
     limits=limits,
     check_submission=check_notify,
+    keys=("attempts", "total_seconds"),
 )

@@ -167,8 +167,13 @@ def _check_port(text: str | None, default: int, settings: Settings) -> int:
     else:
         raise InvalidUrl(rule="port", reason="its port is no number from 1 to 65535")
     if port not in _ports(settings):
-        raise InvalidUrl(rule="port", reason="its port is not one that is fetched from")
+        raise InvalidUrl(rule="port", reason=_ports_words(port, settings))
     return port
+
+
+def _ports_words(port: int, settings: Settings) -> str:
+    allowed = ", ".join(str(one) for one in sorted(settings.url.ports))
+    return f"port {port} is not allowed; allowed ports: {allowed}"
 
 
 def _ports(settings: Settings) -> set[int]:

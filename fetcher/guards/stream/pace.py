@@ -105,4 +105,5 @@ GUARD = GuardSpec(
     limits=limits,
     build=lambda context: RateFloor(context.settings, context.clock),
     per_attempt=True,
+    keys=("connect_seconds", "header_seconds", "chain_seconds", "idle_seconds", "total_seconds"),
 )

@@ -102,5 +102,5 @@ GUARD = GuardSpec(
     sections=("quota",),
     limits=limits,
     build=build,
-    not_for={Purpose.PACKED: "What is kept counts, not what is received."},
+    not_for={Purpose.PACKED: "What is in them is kept and counted, not they."},
 )

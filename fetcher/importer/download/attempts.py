@@ -19,7 +19,8 @@ from fetcher.importer.records.verdicts import truth_of, verdict_of
 from fetcher.importer.schedule.connections import Connections
 from fetcher.importer.tracing import span
 from fetcher.index import ResumeState
-from fetcher.model import Phase, State
+from fetcher.lifecycle import Event
+from fetcher.model import Phase
 from fetcher.pipeline import PeerClock
 from fetcher.shortage import is_shortage
 from fetcher.transport import Gate, Source, is_strong
@@ -152,7 +153,7 @@ class Attempts:
     async def _attempt(self) -> Receiver:
         offset, if_range = self._where()
         self._subscribers.begin_attempt(self._sources.shown, offset)
-        self._subscribers.change(state=State.RUNNING, phase=Phase.CONNECTING)
+        self._subscribers.move(Event.ATTEMPT, phase=Phase.CONNECTING)
         await self._subscribers.write()
         if self._receiver is not None and offset and offset == self._declared:
             await self._receiver.take(_Nothing(), PeerClock(asyncio.get_running_loop().time))
@@ -201,6 +202,7 @@ class Attempts:
         check_declared(source.declared_bytes, max_bytes=course.receivers.claims.max_bytes)
         is_proven = course.is_proven() or bool(source.digests)
         check_length(is_verified=source.length_verified, is_proven=is_proven, settings=course.settings)
+        course.opened(source)
         receiver = await self._receiver_for(source)
         if source.declared_bytes is not None:
             receiver.reservation.expect(source.declared_bytes - receiver.received_bytes)
@@ -258,7 +260,7 @@ class Attempts:
         wait = shortage_wait(self._shortages)
         log.warning("attempt.short", detail=str(failure), again_in_seconds=wait)
         self._subscribers.drop_attempt()
-        self._subscribers.change(state=State.WAITING, phase=None)
+        self._subscribers.move(Event.PAUSE, phase=None)
         await asyncio.sleep(wait)
 
     async def _pause(self, failure: Failure) -> None:
@@ -284,7 +286,7 @@ class Attempts:
         self._finish_attempt(failure, wait or 0.0, ELSEWHERE if wait is not None and is_of_a_mirror else "")
         if wait is None:
             raise failure
-        self._subscribers.change(state=State.WAITING, phase=None)
+        self._subscribers.move(Event.PAUSE, phase=None)
         await self._subscribers.write()
         await asyncio.sleep(wait)
 

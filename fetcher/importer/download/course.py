@@ -11,6 +11,7 @@ from fetcher.importer.receive.receiver import Receiver
 from fetcher.importer.receive.receiver_factory import ReceiverFactory
 from fetcher.importer.records.subscribers import Subscribers
 from fetcher.index import ResumeState
+from fetcher.transport import Source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +22,7 @@ class Course:
         kept: What an earlier process left of it.
         verify: Compares a complete intake with every digest that was promised, given what the
             source itself said; tells a mismatch when not even one of them matches.
+        opened: Told of each answer before any of its bytes is taken; may refuse it.
         go: Takes the pull's own connection to another origin.
         is_proven: Whether a promised digest will tell if parts of different answers fit together.
     """
@@ -32,5 +34,6 @@ class Course:
     settings: Settings
     resume_state: ResumeState
     verify: Callable[[Receiver, dict[str, str]], Awaitable[ChecksumMismatch | None]]
+    opened: Callable[[Source], None]
     go: Callable[[str], Awaitable[None]]
     is_proven: Callable[[], bool]

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from fetcher.config import Ranges
 from fetcher.errors import ConnectFailed, Failure, SourceStatus, SourceTooSlow, Truncated
+from fetcher.settings.imports import Ranges
 
 # Of one connection's share: a further connection that brings less is not worth a place at the source.
 LEAST_GAIN = 0.4

@@ -8,13 +8,13 @@ from typing import Self
 
 import structlog
 
-from fetcher.config import Ranges
 from fetcher.errors import BadResponse, Failure, SourceTooSlow
 from fetcher.importer.download.chain import Chain, Range
 from fetcher.importer.download.offer import Offer
 from fetcher.importer.download.stretch import Stretch
 from fetcher.importer.records.verdicts import truth_of
 from fetcher.importer.schedule.connections import Connections
+from fetcher.settings.imports import Ranges
 from fetcher.transport import Source, is_strong
 
 log = structlog.get_logger()

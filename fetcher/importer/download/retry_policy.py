@@ -3,7 +3,6 @@
 import random
 from collections.abc import Sequence
 
-from fetcher.config import Retry
 from fetcher.errors import (
     BadRedirect,
     BadResponse,
@@ -29,6 +28,7 @@ from fetcher.errors import (
 from fetcher.guards.network.redirects import REDIRECTS
 from fetcher.importer.download.sources import Sources
 from fetcher.model import Hop
+from fetcher.settings.imports import Retry
 
 # What the bytes are refused for: where they came in parts, the parts may be of different versions.
 OF_THE_BYTES = (

@@ -35,7 +35,7 @@ class Sources:
         expects_digest: Callable[[], bool] = lambda: False,
     ) -> None:
         self._urls = (secrets.url, *secrets.mirrors)
-        self._origins = [check_url(url, settings).origin for url in self._urls]
+        self._checked = [check_url(url, settings) for url in self._urls]
         self._headers = secrets.headers
         self._project = project
         self.ca_pem: str | None = None
@@ -56,12 +56,12 @@ class Sources:
     @property
     def origin(self) -> str:
         """Where the present one is."""
-        return self._origins[self.current]
+        return self._checked[self.current].origin
 
     @property
     def is_home(self) -> bool:
         """Whether that is where the first one is, too."""
-        return self.origin == self._origins[0]
+        return self.origin == self._checked[0].origin
 
     def request(self, offset: int = 0, if_range: str | None = None) -> SourceRequest:
         """Ask the present one for the bytes from `offset` on."""
@@ -69,6 +69,7 @@ class Sources:
         url = self._urls[self.current]
         return SourceRequest(
             url=url,
+            checked=self._checked[self.current],
             headers=headers,
             offset=offset,
             if_range=if_range,

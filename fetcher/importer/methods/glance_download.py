@@ -1,114 +1,73 @@
-"""An image of another image service: what its record says, before its bytes are asked for."""
+"""The bytes of an image of another image service, which the operator gave a name."""
 
-import asyncio
+from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
 from fetcher.config import Settings
-from fetcher.errors import InvalidRequest, RemoteImageUnusable, RemoteUnknown
-from fetcher.guards.stream.checksum import parse_digest
+from fetcher.errors import InvalidRequest
+from fetcher.importer.download.remote_record import look_up
+from fetcher.importer.methods.method import Flow, ImportMethod, Text
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.index import Secrets
-from fetcher.model import Digest, RemoteImage, is_property
-from fetcher.transport import Gate, SourceRequest
-
-MOST_RECORD_BYTES = 1_048_576
+from fetcher.model import Import, RemoteImage, Submission
+from fetcher.transport import Gate
 
 
-class RemoteRecord(msgspec.Struct, frozen=True):
-    """What of another service's record matters here."""
+class Body(msgspec.Struct, frozen=True):
+    """Which image of which service; the interface is taken as the operator named it."""
 
-    status: str
-    disk_format: str | None = None
-    container_format: str | None = None
-    os_hash_algo: str | None = None
-    os_hash_value: str | None = None
+    glance_region: Text | None = None
+    glance_image_id: Text | None = None
+    glance_service_interface: Text | None = None
 
 
-def remote_url(remote: RemoteImage, settings: Settings) -> str:
-    """Where the image's record is.
+def to_submission(body: Mapping[str, Any], submission: Submission, settings: Settings) -> Submission:
+    """Ask for the image's bytes, once its record has been looked up.
 
     Raises:
-        RemoteUnknown: The operator named no service that way.
+        InvalidRequest: The region or the image is missing or malformed.
     """
-    remotes = {entry.region: entry.url for entry in settings.image_api.remotes}
-    if remote.region not in remotes:
-        raise RemoteUnknown(region=remote.region, known=sorted(remotes))
-    return f"{remotes[remote.region]}/v2/images/{remote.image_id}"
+    remote = _remote(body)
+    urls = {entry.region: entry.url for entry in settings.image_api.remotes}
+    base = urls.get(remote.region)
+    url = f"{base}/v2/images/{remote.image_id}/file" if base else ""
+    return msgspec.structs.replace(submission, url=url, remote=remote)
 
 
-async def look_up(gate: Gate, running: RunningImport, secrets: Secrets, settings: Settings) -> str:
-    """Take over what the other service says of the image: formats, digest, some properties.
-
-    Nothing of it is believed: the formats are a claim that the bytes have to
-    meet, the digest one that they have to have. Returns where the bytes are.
-
-    Raises:
-        RemoteUnknown: The operator named no service that way.
-        RemoteImageUnusable: There are no bytes to take, or the record is none.
-        Failure: Any of the table's that a source can end in.
-    """
-    submission = running.record.submission
-    assert submission.remote is not None
-    request = SourceRequest(
-        url=remote_url(submission.remote, settings),
-        headers=secrets.headers,
-        project=running.record.project_id,
-    )
-    text = await _read_record(gate, request, submission.remote, settings)
+def _remote(body: Mapping[str, Any]) -> RemoteImage:
+    if not body["glance_region"] or not body["glance_image_id"]:
+        raise InvalidRequest(field="method", reason="glance-download needs glance_region and glance_image_id")
     try:
-        values = msgspec.json.decode(text, type=dict[str, Any])
-        found = msgspec.convert(values, RemoteRecord)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise _unusable(submission.remote, "the answer is no image record") from error
-    if found.status != "active":
-        raise _unusable(submission.remote, f"its status is {found.status[:20]}")
-    running.change(
-        submission=msgspec.structs.replace(
-            submission,
-            disk_format=found.disk_format,
-            container_format=found.container_format,
-            checksum=_digest(found, settings),
-            properties=_copied(values, settings),
-        )
-    )
-    return f"{request.url}/file"
+        image_id = str(UUID(body["glance_image_id"]))
+    except ValueError as error:
+        reason = f"the remote image id does not look like a UUID: {body['glance_image_id']}"
+        raise InvalidRequest(field="method.glance_image_id", reason=reason) from error
+    return RemoteImage(region=body["glance_region"], image_id=image_id)
 
 
-async def _read_record(gate: Gate, request: SourceRequest, remote: RemoteImage, settings: Settings) -> bytes:
-    """Read the record whole: small, and within the time that any small file has."""
-    text = bytearray()
-    try:
-        async with (
-            asyncio.timeout(settings.sums.total_seconds),
-            gate.open(request, settings, lambda _hop: None) as source,
-        ):
-            while chunk := await source.read():
-                text += chunk
-                if len(text) > MOST_RECORD_BYTES:
-                    raise _unusable(remote, "its record is too large")
-    except TimeoutError as error:
-        raise _unusable(remote, "its record does not arrive") from error
-    return bytes(text)
+async def prepare(gate: Gate, running: RunningImport, secrets: Secrets, settings: Settings) -> Secrets:
+    """Take over what the other service says of the image, and where its bytes are."""
+    url = await look_up(gate, running, secrets, settings)
+    return msgspec.structs.replace(secrets, url=url)
 
 
-def _unusable(remote: RemoteImage, reason: str) -> RemoteImageUnusable:
-    return RemoteImageUnusable(region=remote.region, reason=reason)
+def shown(record: Import) -> dict[str, Any]:
+    """Return the call as it was made."""
+    remote = record.submission.remote
+    return {"glance_region": remote.region, "glance_image_id": remote.image_id} if remote else {}
 
 
-def _digest(found: RemoteRecord, settings: Settings) -> Digest | None:
-    try:
-        return parse_digest(f"{found.os_hash_algo}:{found.os_hash_value}", settings)
-    except InvalidRequest:
-        return None
-
-
-def _copied(values: dict[str, Any], settings: Settings) -> dict[str, str]:
-    wanted = tuple(settings.image_api.copied_properties)
-    found = {
-        name: value
-        for name, value in values.items()
-        if name.startswith(wanted) and is_property(name) and isinstance(value, str) and len(value) <= 65_535
-    }
-    return dict(sorted(found.items())[: settings.image_api.max_properties])
+METHOD = ImportMethod(
+    name="glance-download",
+    flow=Flow.FETCH,
+    body=Body,
+    is_offered=lambda _actor, settings: bool(settings.image_api.remotes),
+    to_submission=to_submission,
+    prepare=prepare,
+    shown=shown,
+    takes_token=True,
+    not_again="They came from another image service with its caller's token, which is not kept.",
+)

@@ -19,7 +19,7 @@ from fetcher.importer.receive.unpacking import (
     is_packed,
     read_head,
 )
-from fetcher.model import FormatVerdict, Submission
+from fetcher.model import FormatVerdict
 from fetcher.pipeline import OrderedQueues, Peer, PeerClock, Work, WorkerPool, pull
 from fetcher.store import Staged, Store
 from fetcher.store.filesystem.store import Reservation
@@ -55,8 +55,7 @@ class Receiver:
 
     Args:
         staged: Where the bytes go; may hold the first of them already.
-        submission: What is claimed of the bytes.
-        chain: The guards of this body.
+        chain: The guards of the body.
         unpacks: Whether a packed body is unpacked on its way: guards, digests and file then see its disk.
         algorithms: Which digests to compute.
         count: Told the size of every chunk that passed the guards.
@@ -75,7 +74,6 @@ class Receiver:
         store: Store,
         worker_pool: WorkerPool,
         settings: Settings,
-        submission: Submission,
         chain: Chain,
         unpacks: bool = False,
         algorithms: Sequence[str],
@@ -90,9 +88,11 @@ class Receiver:
         self.kept_bytes = 0
         self.is_marked = False
         self._unpacks = unpacks
+        self._packed_guards: list[Guard] = []
+        self._head: list[bytes] = []
+        self._told_bytes = 0
         self._unpacking: Unpacking | None = None
         self._settings = settings
-        self._submission = submission
         self._store = store
         self._worker_pool = worker_pool
         self._count = count
@@ -146,23 +146,25 @@ class Receiver:
             Failure: A guard or the store refused.
         """
         pace = self._chain.of_peer(clock)
-        if self._unpacks and not self.received_bytes:
-            chunks = await read_head(peer, clock, pace)
-            peer, pace = HeadPeer(chunks, peer), [Spared(guard, len(chunks)) for guard in pace]
+        if self._unpacks:
+            await read_head(self._head, peer, clock, [*pace, _Tap(None, self._receive)])
+            peer, pace = HeadPeer(self._head, peer), [Spared(guard, len(self._head)) for guard in pace]
+            self._told_bytes = self.received_bytes
             self._unpacks = False
-            if is_packed(chunks):
+            if is_packed(self._head):
                 self._unpacking = self._open_unpacking()
         guards: list[Guard]
         if self._unpacking is None:
             guards = [*self._times.timed([*self._chain.guards, *pace]), _Tap(self._use, self._add)]
         else:
-            packed = [*self._chain.of_packed(), *pace, _Tap(None, self._receive)]
+            packed = [*self._packed_guards, *pace, _Tap(None, self._receive)]
             peer, clock = UnpackingPeer(self._unpacking, peer, packed, clock), _own_clock()
             guards = [*self._times.timed(self._chain.guards), _Tap(self._use, self._keep)]
         await pull(peer, guards, self._queues, clock, piece_bytes=self._worker_pool.piece_bytes)
 
     def _open_unpacking(self) -> Unpacking:
-        return Unpacking(self._worker_pool, self._settings, self._submission, list(self._hashers))
+        self._packed_guards = self._chain.of_packed()
+        return Unpacking(self._worker_pool, self._settings, self._chain.submission, list(self._hashers))
 
     async def replay(self, peer: Peer, clock: PeerClock) -> None:
         """Bring guards and digests to where they were, from bytes that the staged file holds already.
@@ -185,6 +187,8 @@ class Receiver:
         self._receive(size)
 
     def _receive(self, size: int) -> None:
+        before, self._told_bytes = self._told_bytes, max(0, self._told_bytes - size)
+        size -= before - self._told_bytes  # The first bytes were counted when they were looked at.
         self.received_bytes += size
         self._count(size)
 

@@ -1,6 +1,7 @@
 """The stage between what was received and what is judged and kept: packed bytes in, a disk out."""
 
 import hashlib
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -192,12 +193,12 @@ class HeadPeer:
     """
 
     def __init__(self, chunks: Sequence[bytes], peer: Peer) -> None:
-        self._chunks = list(chunks)
+        self._chunks = deque(chunks)
         self._peer = peer
 
     async def read(self) -> bytes:
         """Return what was read first, then what comes."""
-        return self._chunks.pop(0) if self._chunks else await self._peer.read()
+        return self._chunks.popleft() if self._chunks else await self._peer.read()
 
 
 class Spared:
@@ -219,14 +220,14 @@ class Spared:
         self._guard.finish()
 
 
-async def read_head(peer: Peer, clock: PeerClock, pace: Sequence[Guard]) -> list[bytes]:
-    """Read until the packing can be told; the chunks as they came, fewer bytes only where there are no more.
+async def read_head(chunks: list[bytes], peer: Peer, clock: PeerClock, guards: Sequence[Guard]) -> None:
+    """Add to `chunks` until the packing can be told; they hold less only where the peer has no more.
 
     Raises:
-        SourceFailure: The peer broke off first: nothing is kept of so little.
+        SourceFailure: The peer broke off first; another may go on with the byte after.
+        Failure: What a guard of the peer raised.
     """
-    chunks: list[bytes] = []
-    size = 0
+    size = sum(map(len, chunks))
     while size < HEAD_BYTES:
         clock.start()
         try:
@@ -235,11 +236,10 @@ async def read_head(peer: Peer, clock: PeerClock, pace: Sequence[Guard]) -> list
             clock.stop()
         chunks.append(chunk)
         if not chunk:
-            break
+            return
         size += len(chunk)
-        for guard in pace:
+        for guard in guards:
             guard.feed(chunk)
-    return chunks
 
 
 def is_packed(chunks: Sequence[bytes]) -> bool:

@@ -13,6 +13,7 @@ from fetcher.model import Submission
 from fetcher.transport import SourceRequest, SumsRequest, read_authorities
 
 HIDDEN = "REDACTED"
+AS_RECEIVED = "as-received"
 
 
 def secrets_of(submission: Submission, headers: dict[str, str] | None = None) -> Secrets:
@@ -72,10 +73,20 @@ def fingerprint(secrets: Secrets, submission: Submission, settings: Settings, pr
         submission.remote,
         submission.ca_pem,
         submission.disk,
+        target_of(submission, settings),
         extra,
         settings.reuse.shares_within(project) or "",
     )
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
+
+
+def target_of(submission: Submission, settings: Settings) -> str:
+    """Return the format that an import is converted to, or `as-received`."""
+    if submission.container_format not in (None, "bare"):
+        return AS_RECEIVED
+    if submission.convert_to is not None:
+        return submission.convert_to
+    return AS_RECEIVED if submission.remote is not None else settings.convert.target
 
 
 def check_authorities(ca_pem: str | None) -> None:
@@ -100,7 +111,7 @@ def plain_request(secrets: Secrets, submission: Submission, settings: Settings) 
         return None
     container = submission.container_format or "bare"
     way = "unpacked" if container == "bare" and settings.unpack.enabled else container
-    return hashlib.sha256(f"{secrets.url}\n{way}".encode()).hexdigest()
+    return hashlib.sha256(f"{secrets.url}\n{way}\n{target_of(submission, settings)}".encode()).hexdigest()
 
 
 def sums_request(
@@ -120,6 +131,11 @@ def sums_request(
         headers = secrets.headers if check_url(url, settings).origin == home else {}
         return SourceRequest(url=url, headers=headers, project=project, ca_pem=ca_pem)
 
-    name = unquote(urlsplit(secrets.url).path.rpartition("/")[2])
+    path = unquote(urlsplit(secrets.url).path)
     signature = secrets.checksum_signature_url
-    return SumsRequest(file=ask(url), name=name, signature=ask(signature) if signature else None)
+    return SumsRequest(
+        file=ask(url),
+        name=path.rpartition("/")[2],
+        path=path,
+        signature=ask(signature) if signature else None,
+    )

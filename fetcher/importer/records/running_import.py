@@ -3,14 +3,17 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
+from fetcher.lifecycle import Event
 from fetcher.model import Attempt, Import
 
 RATE_WINDOW_SECONDS = 5.0
 RATE_STEP_SECONDS = 0.25
+MOVED_BY_EVENTS = frozenset({"state", "verdict", "ended_at"})
 
 
 class Rate:
@@ -83,11 +86,31 @@ class RunningImport:
         self._snapshot: Import | None = None
         self._hidden_bytes: int | None = None
 
-    def change(self, **changes: Any) -> Import:
-        """Replace fields of the record and tell the followers."""
-        self.record = msgspec.structs.replace(self.record, **changes)
+    def change(self, **progress: Any) -> Import:
+        """Replace fields of the record and tell the followers.
+
+        Raises:
+            TypeError: The state is among them: that changes by an event (`move`) or an end (`take`).
+        """
+        if not MOVED_BY_EVENTS.isdisjoint(progress):
+            raise TypeError(f"{', '.join(MOVED_BY_EVENTS & progress.keys())} cannot be set")
+        self.record = msgspec.structs.replace(self.record, **progress)
         self.tell()
         return self.record
+
+    def move(self, event: Event, **changes: Any) -> Import:
+        """Let an event move the import on, and tell the followers.
+
+        Raises:
+            IllegalMove: Nothing of the kind can happen to it now.
+        """
+        return self.take(self.record.moved(event, datetime.now(UTC), **changes))
+
+    def take(self, record: Import) -> Import:
+        """Show a record that has been moved on, or ended, and was written."""
+        self.record = record
+        self.tell()
+        return record
 
     def receive(self, size: int) -> None:
         """Count bytes that came in."""

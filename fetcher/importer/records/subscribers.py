@@ -1,15 +1,18 @@
 """The imports that share one pull: what happens to the pull happens to each of their records."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import msgspec
 
+from fetcher.aio.retry import written
 from fetcher.errors import Cancelled
 from fetcher.importer.records.running_import import Progress, RunningImport
 from fetcher.index import Index
+from fetcher.lifecycle import Event
 from fetcher.model import Attempt, Hop
 
 LATEST_HOPS = 3  # Attempts at the end whose hops are kept, beside the first one's.
@@ -29,6 +32,7 @@ class Subscribers:
         self._gone = gone
         self._running_imports: dict[str, RunningImport] = {}
         self._shown: dict[str, Any] = {}
+        self._moved_by: Event | None = None
         self._has_begun = False
 
     def __len__(self) -> int:
@@ -49,6 +53,8 @@ class Subscribers:
         running.progress = self.progress
         self._running_imports[running.record.id] = running
         running.change(attempts=running.seen(self.attempts), **self._shown)
+        if self._moved_by is not None:
+            running.move(self._moved_by)
 
     def drop(self, import_id: str) -> bool:
         """Let one go; False when it did not follow."""
@@ -59,6 +65,13 @@ class Subscribers:
         self._shown |= changes
         for running in self:
             running.change(**changes)
+
+    def move(self, event: Event, **changes: Any) -> None:
+        """Let an event move every import on; whoever follows later is moved by it too."""
+        self._moved_by = event
+        self._shown |= changes
+        for running in self:
+            running.move(event, **changes)
 
     def receive(self, size: int) -> None:
         """Count bytes that came in."""
@@ -94,18 +107,31 @@ class Subscribers:
         self.change_attempt(hops=(*hops, hop))
 
     async def write(self) -> None:
-        """Write every record down.
+        """Write every record down, however long the index is locked or full: the caller's deadline bounds it.
 
         Raises:
             Cancelled: Nobody follows any more.
         """
+        await self._write(written)
+
+    async def write_once(self) -> None:
+        """Write every record down now or never.
+
+        Raises:
+            StoreFailed: The index refuses.
+            Cancelled: Nobody follows any more.
+        """
+        await self._write(_once)
+
+    async def _write(self, accepted: Callable[[Callable[[], Awaitable[bool]]], Awaitable[bool]]) -> None:
         now, received = datetime.now(UTC), self.progress.received_bytes
         running_imports = list(self)
         records = [
             running.change(updated_at=now, received_bytes=running.shown_bytes(received))
             for running in running_imports
         ]
-        kept = await asyncio.gather(*(self._index.imports.record(record) for record in records))
+        writes = [partial(self._index.imports.record, record) for record in records]
+        kept = await asyncio.gather(*(accepted(write) for write in writes))
         for running, is_ours in zip(running_imports, kept, strict=True):
             if not is_ours and self.drop(running.record.id):
                 self._gone(running.record.id)
@@ -116,6 +142,10 @@ class Subscribers:
         self.attempts = attempts
         for running in self:
             running.change(attempts=running.seen(attempts))
+
+
+async def _once(write: Callable[[], Awaitable[bool]]) -> bool:
+    return await write()
 
 
 def _thinned(attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:

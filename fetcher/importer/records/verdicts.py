@@ -1,17 +1,16 @@
 """From what ended an import to what its submitter is told."""
 
-import asyncio
-from datetime import UTC, datetime
-
 import msgspec
 import structlog
 
+from fetcher.advice import advice_for
 from fetcher.aio.retry import written
 from fetcher.errors import Cancelled, Failure, InternalFault, Rejection
-from fetcher.importer.methods.upload_words import SENT, upload_words
+from fetcher.importer.lifecycle import end
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.index import Index
-from fetcher.model import State, Verdict
+from fetcher.lifecycle import Event
+from fetcher.model import Import, Verdict
 
 log = structlog.get_logger()
 
@@ -24,36 +23,30 @@ def verdict_of(failure: Failure) -> Verdict:
     """What the submitter is told: the public form, filled in."""
     public = failure.public()
     fields = public.public_fields()
-    words = {**dict.fromkeys(public.fields(), ""), **fields}
     title = str(public) if not public.hidden else type(public).title.split(":")[0] + "."
-    advice = type(public).advice.format(**words) if "{" in type(public).advice else type(public).advice
+    advice = advice_for(failure)
+    if failure.part is not None:
+        title = title.replace("The source", f"The source of the {failure.part}", 1)
+        title = title if failure.part in title else f"The {failure.part}: {title}"
+        advice = f"About the {failure.part}: {advice}"
+        fields = {**fields, "part": failure.part}
     return Verdict(code=public.code, title=title, advice=advice, fields=fields)
 
 
-def _told(failure: Failure, method: str) -> Verdict:
+def _told(failure: Failure, words: tuple[str, str] | None) -> Verdict:
     """Return the verdict in the words of whoever started the import: by a URL, or by sending bytes."""
     verdict = verdict_of(failure)
-    words = upload_words(failure) if method in SENT else None
     if words is None:
         return verdict
     return msgspec.structs.replace(verdict, title=words[0], advice=words[1])
 
 
-def state_of(failure: Failure) -> State:
-    """The state that an import ends in; told as the submitter may know it."""
+def end_of(failure: Failure) -> Event:
+    """Return how an import ends by a failure, as the submitter may know it."""
     public = failure.public()
     if isinstance(public, Cancelled):
-        return State.CANCELLED
-    return State.REFUSED if isinstance(public, Rejection) else State.FAILED
-
-
-def failure_of(error: BaseException) -> Failure:
-    """The table's entry for whatever came out of an import; what is not in the table is a fault of ours."""
-    if isinstance(error, Failure):
-        return error
-    if isinstance(error, asyncio.CancelledError):
-        return Cancelled()
-    return InternalFault()
+        return Event.CANCEL
+    return Event.REFUSE if isinstance(public, Rejection) else Event.FAIL
 
 
 def truth_of(failure: Failure) -> dict[str, str]:
@@ -63,21 +56,22 @@ def truth_of(failure: Failure) -> dict[str, str]:
     return {"code": failure.code, "message": str(failure), "cause": cause, **({"said": said} if said else {})}
 
 
-async def fail(index: Index, running: RunningImport, failure: Failure) -> None:
-    """End an import by what befell it: its verdict for the submitter, the whole truth for the log."""
-    now = datetime.now(UTC)
-    changes = {
-        "state": state_of(failure),
-        "phase": None,
-        "verdict": _told(failure, running.record.method),
-        "received_bytes": running.progress.received_bytes,
-        "updated_at": now,
-        "ended_at": now,
-    }
-    record = msgspec.structs.replace(running.record, **changes)
+async def fail(
+    index: Index, running: RunningImport, failure: Failure, *, words: tuple[str, str] | None = None
+) -> None:
+    """End an import by a failure: the verdict for its submitter, the whole truth for the log.
+
+    Args:
+        words: Title and advice, where the method has its own.
+    """
     detail = truth_of(failure)
     level = log.error if isinstance(failure, InternalFault) else log.info
-    ids = {"import_id": record.id, "image_id": record.image_id, "request_id": record.request_id}
-    level("import.ended", state=record.state.value, url=record.submission.url, **ids, **detail)
-    if await written(lambda: index.imports.end(record, detail)):
-        running.change(**changes)  # Only now: whoever sees an end finds the image as it is after it.
+
+    async def write(record: Import) -> bool:
+        ids = {"import_id": record.id, "image_id": record.image_id, "request_id": record.request_id}
+        level("import.ended", state=record.state.value, url=record.submission.url, **ids, **detail)
+        return await written(lambda: index.imports.end(record, detail))
+
+    verdict = _told(failure, words)
+    received = running.progress.received_bytes
+    await end(running, end_of(failure), verdict, write, received_bytes=received)

@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Callable
 
-from fetcher.config import Imports
 from fetcher.importer.schedule.queue import FairQueue, Slot
+from fetcher.settings.imports import Imports
 
 
 class Connections:

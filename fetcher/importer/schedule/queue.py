@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from fetcher.config import Imports
 from fetcher.errors import QueueFull
 from fetcher.importer.schedule.origin_queue import OriginQueue
+from fetcher.settings.imports import Imports
 
 
 class Ticket(msgspec.Struct, frozen=True):

@@ -3,8 +3,8 @@
 from collections import deque
 from collections.abc import Callable
 
-from fetcher.config import Imports
 from fetcher.errors import QueueFull
+from fetcher.settings.imports import Imports
 
 MINUTE = 60.0
 Key = tuple[str, str]

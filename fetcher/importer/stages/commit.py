@@ -1,7 +1,7 @@
 """Making complete and verified bytes durable, then visible."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,12 +16,16 @@ from fetcher.crash import reach
 from fetcher.errors import Cancelled, Failure, StoreFailed
 from fetcher.guards.network.address import TABLE_VERSION
 from fetcher.importer.context import ENGINE, Context
-from fetcher.importer.receive.receiver import Receiver
+from fetcher.importer.lifecycle import end
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.records.verdicts import OK
+from fetcher.importer.stages.convert import Complete
+from fetcher.importer.stages.inject import injected
 from fetcher.importer.stages.provenance import document
 from fetcher.index import Index
-from fetcher.model import Blob, FormatVerdict, Image, Import, Phase, State
+from fetcher.lifecycle import Event
+from fetcher.model import Blob, FormatVerdict, Image, Import, Phase
+from fetcher.parsers.disposition import name_of_chain
 
 log = structlog.get_logger()
 
@@ -38,9 +42,9 @@ class Story:
 
 
 async def commit(
-    context: Context, running_imports: Sequence[RunningImport], receiver: Receiver, settle: Settle
+    context: Context, running_imports: Sequence[RunningImport], body: Complete, settle: Settle
 ) -> Sequence[Failure | None]:
-    """Make the bytes of an intake durable, then let `settle` write the rows that need them.
+    """Make complete bytes durable, then let `settle` write the rows that need them.
 
     The records say first which blob is about to appear, so that a start after
     a crash knows what may lie there without a row.
@@ -53,16 +57,16 @@ async def commit(
         StoreFailed: The file system or the index refused.
     """
     blob = Blob(
-        sha256=receiver.digests()["sha256"],
-        size=receiver.kept_bytes,
-        digests=receiver.digests(),
-        virtual_bytes=receiver.format.virtual_bytes if receiver.format else None,
+        sha256=body.digests["sha256"],
+        size=body.size,
+        digests=body.digests,
+        virtual_bytes=body.format.virtual_bytes if body.format else None,
         created_at=datetime.now(UTC),
     )
-    await outlasted(lambda: announce(context.index, running_imports, blob, receiver.received_bytes))
+    await outlasted(lambda: announce(context.index, running_imports, blob, body.received_bytes))
     async with context.store.holding(blob.sha256):
         try:
-            await outlasted(lambda: context.store.commit(receiver.staged, blob.sha256))
+            await outlasted(lambda: context.store.commit(body.staged, blob.sha256))
             if await context.index.images.has_blob(blob.sha256):  # Whatever its file was, it is whole now.
                 await context.index.upkeep.mark(blob.sha256, None, blob.created_at)
             return await settle(blob)
@@ -100,28 +104,40 @@ async def activate_all(
         *(_activate(index, running, blob, story) for running in running_imports), return_exceptions=True
     )
     found: list[Failure | None] = []
-    for end in ends:
-        if isinstance(end, BaseException) and not isinstance(end, Failure):
-            raise end
-        found.append(end)
+    for failure in ends:
+        if isinstance(failure, BaseException) and not isinstance(failure, Failure):
+            raise failure
+        found.append(failure)
     return found
 
 
 async def _activate(index: Index, running: RunningImport, blob: Blob, story: Story) -> Failure | None:
-    now = datetime.now(UTC)
-    record = msgspec.structs.replace(
-        running.record, state=State.SUCCEEDED, phase=None, verdict=OK, updated_at=now, ended_at=now
-    )
-    image = await index.images.find(record.image_id, ENGINE)
-    image = with_bytes(image, blob, record.format, now)
-    told = document(record, blob, story.settings, TABLE_VERSION)
-    told = {**told, "source_headers": story.source_headers, **story.more}
-    if not await index.imports.activate(record, blob, image, told):
+    found = await index.images.find(running.record.image_id, ENGINE)
+    rules = injected(story.settings, running.record, blob)
+    changes = {"stages": {**running.record.stages, "injected": rules}} if rules else {}
+
+    async def write(record: Import) -> bool:
+        image = with_bytes(found, blob, record.format, record.updated_at)
+        if image.name is None:
+            image = msgspec.structs.replace(image, name=_called(record, story.source_headers))
+        told = document(record, blob, story.settings, TABLE_VERSION)
+        told = {**told, "source_headers": story.source_headers, **story.more}
+        return await index.imports.activate(record, blob, image, told)
+
+    if not await end(running, Event.SUCCEED, OK, write, **changes):
         return Cancelled()
-    running.change(**{name: getattr(record, name) for name in Import.__struct_fields__})
-    ids = {"import_id": record.id, "image_id": image.id, "request_id": record.request_id}
+    record = running.record
+    ids = {"import_id": record.id, "image_id": found.id, "request_id": record.request_id}
     log.info("import.succeeded", size=blob.size, sha256=blob.sha256, **ids)
     return None
+
+
+def _called(record: Import, source_headers: Mapping[str, str]) -> str | None:
+    """What the image is called where nobody has said: as its file is at the source."""
+    if record.submission.remote is not None or not record.attempts:
+        return None
+    urls = [record.submission.url, *(hop.url for hop in record.attempts[-1].hops)]
+    return name_of_chain(urls, source_headers.get("content-disposition"))
 
 
 def with_bytes(image: Image, blob: Blob, verdict: FormatVerdict | None, now: datetime) -> Image:

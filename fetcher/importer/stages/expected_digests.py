@@ -5,17 +5,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Self
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
 from fetcher.config import Settings
-from fetcher.errors import ChecksumMismatch, Failure
+from fetcher.errors import ChecksumFileUnusable, ChecksumMismatch, Failure
 from fetcher.guards.stream.checksum import check_digest
 from fetcher.importer.download.retry_policy import may_ask_elsewhere, wait_seconds
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.stages.provenance import shown_hops
 from fetcher.model import Digest, Hop, Submission
-from fetcher.transport import Gate, Sums, SumsRequest, fetch_sums
+from fetcher.parsers.disposition import name_of
+from fetcher.transport import Gate, Listed, Sums, SumsRequest, fetch_listed
 
 
 class ExpectedDigests:
@@ -44,7 +46,7 @@ class ExpectedDigests:
         """
         checksum = submission.checksum
         if checksum is not None:
-            source = "submitter" if submission.remote is None else "remote"
+            source = submission.checksum_source
             check_digest(checksum, digests[checksum.algorithm], source=source)
             if checksum.algorithm in self._accepted:
                 return source
@@ -89,12 +91,22 @@ def gives_up_encryption(hops: Sequence[Hop]) -> bool:
     return ("https", "http") in pairwise(schemes)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class ChecksumFile:
-    """What a checksum file says, and how it was reached."""
+    """What a checksum file says, and how it was reached.
 
-    found: Sums
+    Which of its entries is the image's may turn out only when the source has answered: a link named
+    `latest` is listed under the name that it leads to.
+
+    Args:
+        name: The path of the submitted URL.
+        found: What it says of the image; None until that is known.
+    """
+
+    listed: Listed
     hops: tuple[Hop, ...]
+    name: str
+    found: Sums | None = None
 
     @classmethod
     async def fetch(cls, gate: Gate, request: SumsRequest, settings: Settings) -> Self:
@@ -108,12 +120,34 @@ class ChecksumFile:
             number += 1
             hops: list[Hop] = []
             try:
-                return cls(found=await fetch_sums(gate, request, settings, hops.append), hops=tuple(hops))
+                listed = await fetch_listed(gate, request, settings, hops.append)
+                name = request.path or request.name
+                return cls(listed=listed, hops=tuple(hops), name=name, found=listed.known(name))
             except Failure as failure:
+                if not isinstance(failure, ChecksumFileUnusable):
+                    failure.part = "checksum file"
                 is_worth_it = failure.public().is_retryable() or may_ask_elsewhere(failure, hops)
                 if number >= settings.retry.attempts or not is_worth_it:
                     raise
                 await asyncio.sleep(wait_seconds(failure, number, settings.retry))
+
+    def settle(self, hops: Sequence[Hop], disposition: str | None = None) -> Sums:
+        """Find the image's entry by what the way to its source tells, too: once, for all that follows.
+
+        Raises:
+            ChecksumFileUnusable: There is none, or it is not clear which one it is.
+        """
+        if self.found is None:
+            paths = [unquote(urlsplit(hop.url).path) for hop in hops]
+            called = name_of("", disposition)
+            names = [self.name, *paths, *([called] if called else [])]
+            self.found = self.listed.choose(list(dict.fromkeys(names)))
+        return self.found
+
+    @property
+    def algorithms(self) -> frozenset[str]:
+        """The digests that may be needed."""
+        return self.listed.algorithms if self.found is None else frozenset({self.found.digest.algorithm})
 
     def story(self, settings: Settings) -> dict[str, Any]:
         """What the image's provenance tells of it."""

@@ -1,6 +1,7 @@
 """What the index does with imports, from submission to verdict."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -28,8 +29,10 @@ from fetcher.index.sqlite.rows import (
 )
 from fetcher.index.sqlite.schema_maintenance import TEXT_BYTES
 from fetcher.index.sqlite.secrets import Secrets, drop_secrets, keep_secrets, load_secrets
+from fetcher.index.sqlite.truths import HIDDEN_CODES, TRUE_CODE, read_truths
 from fetcher.index.sqlite.webhook_targets import WebhookTarget, keep_notice
-from fetcher.model import Actor, Blob, Image, Import, State, Status, Verdict
+from fetcher.lifecycle import Event, IllegalMove, State, next_state, origins_of
+from fetcher.model import Actor, Blob, Image, Import, Status, Verdict
 
 
 class IdempotencyKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,9 +107,17 @@ class ImportRecords:
         Raises:
             UnknownImport: There is no import `marker`.
         """
+        if actor.is_admin and filters.get("code") in HIDDEN_CODES:
+            filters = {**filters, "code": "source-unreachable", TRUE_CODE: filters["code"]}
         return await self._connection.read(
             _page, scope.own_imports(actor), filters, (limit, max_bytes), marker
         )
+
+    async def truths(self, actor: Actor, import_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+        """What really ended imports, by their ids: for admins alone; others are told nothing."""
+        if not actor.is_admin or not import_ids:
+            return {}
+        return await self._connection.read(read_truths, list(import_ids))
 
     async def unfinished(self) -> list[Import]:
         """All imports that have not ended, oldest first: what a start takes up again."""
@@ -114,7 +125,7 @@ class ImportRecords:
 
     async def requeue(self, import_id: str, now: datetime) -> int:
         """Put an import that a stopped process left behind back into the queue; returns its new claim."""
-        return await self._connection.write(_requeue, import_id, now)
+        return await self._connection.write(requeue, import_id, now)
 
     async def secrets(self, import_id: str) -> Secrets:
         """What only the pull of an import that has not ended may know."""
@@ -176,8 +187,6 @@ class ImportRecords:
         return is_ended
 
 
-# What bytes are fetched by; a body that is sent gets its answer on the spot.
-PULLS = ("web-download", "glance-download")
 LENGTH_VERIFIED = "length_verified"
 FAILED_IMPORT = "os_glance_failed_import"
 FILTERS = ("state", "code", "method", "image_id", "user_id")
@@ -239,6 +248,12 @@ def _page(
     where, arguments = condition
     limit, max_bytes = most
     arguments = {**arguments, "limit": limit}
+    if TRUE_CODE in filters:
+        where += (
+            " AND EXISTS (SELECT 1 FROM audit WHERE audit.import_id = imports.id"
+            " AND json_extract(audit.detail, '$.code') = :hidden)"
+        )
+        arguments["hidden"] = filters[TRUE_CODE]
     for name in FILTERS:
         if name in filters:
             where += f" AND {name} = :{name}"
@@ -268,27 +283,51 @@ def unfinished(db: Database) -> list[Import]:
     return [to_import(row) for row in rows]
 
 
-def _requeue(db: Database, import_id: str, now: datetime) -> int:
-    sql = """UPDATE imports SET state = 'queued', phase = NULL, claim = claim + 1, updated_at = ?
-             WHERE id = ? AND ended_at IS NULL RETURNING claim"""
-    return next(iter(select(db, sql, [to_text(now), import_id])), {"claim": 0})["claim"]
+def requeue(db: Database, import_id: str, now: datetime) -> int:
+    """Put an import back into the queue under a new claim; 0 when it has ended."""
+    record = to_import(_one(db, import_id, ("1", {})))
+    if record.state.is_final:
+        return 0
+    claim = record.claim + 1
+    _replace(db, record, record.moved(Event.REQUEUE, now, phase=None, claim=claim))
+    return claim
 
 
 def _claim(db: Database, import_id: str, now: datetime) -> tuple[Import, Secrets] | None:
-    sql = """UPDATE imports SET state = 'running', claim = claim + 1, updated_at = :now,
+    """Take a queued import for a run, under a claim of its own."""
+    sql = """UPDATE imports SET state = :state, claim = claim + 1, updated_at = :now,
                     started_at = coalesce(started_at, :now)
-             WHERE id = :id AND state IN ('queued', 'waiting') RETURNING *"""
-    for row in list(select(db, sql, {"now": to_text(now), "id": import_id})):
+             WHERE id = :id AND state = :queued RETURNING *"""
+    running = next_state(State.QUEUED, Event.CLAIM)
+    arguments = {"state": running, "queued": State.QUEUED, "now": to_text(now), "id": import_id}
+    for row in list(select(db, sql, arguments)):
         return to_import(row), load_secrets(db, import_id)
     return None
 
 
 def update(db: Database, record: Import) -> bool:
-    """Write what changes while an import runs; False when it lost its claim or has ended."""
+    """Write what changes while an import runs; False when it lost its claim or has ended.
+
+    Raises:
+        IllegalMove: The row is in a state that the record's state cannot follow.
+    """
     columns = progress_columns(record)
     changes = ", ".join(f"{name} = :{name}" for name in columns)
-    sql = f"UPDATE imports SET {changes} WHERE id = :id AND claim = :claim AND ended_at IS NULL"  # noqa: S608 - our columns
-    return db.execute(sql, {**columns, "id": record.id, "claim": record.claim}).rowcount == 1
+    origins = ", ".join(f"'{state}'" for state in origins_of(record.state))
+    sql = f"""UPDATE imports SET {changes}
+              WHERE id = :id AND claim = :claim AND ended_at IS NULL AND state IN ({origins})"""  # noqa: S608 - our columns and states
+    if db.execute(sql, {**columns, "id": record.id, "claim": record.claim}).rowcount == 1:
+        return True
+    ours = "SELECT state FROM imports WHERE id = ? AND claim = ? AND ended_at IS NULL"
+    for row in select(db, ours, [record.id, record.claim]):
+        raise IllegalMove(State(row["state"]), record.state)
+    return False
+
+
+def _replace(db: Database, before: Import, after: Import) -> None:
+    """Write a row's next state together with its next claim, so that no run of the earlier one counts."""
+    db.execute("UPDATE imports SET claim = ? WHERE id = ?", [after.claim, before.id])
+    update(db, after)
 
 
 def _record(db: Database, record: Import) -> bool:
@@ -300,8 +339,7 @@ def _activate(db: Database, record: Import, blob: Blob, image: Image, provenance
         return False
     keep_blob(db, blob, to_text(record.updated_at) or "")
     give_blob(db, image, blob)
-    if record.submission.remote is not None:
-        _add_properties(db, image.id, record.submission.properties)
+    _add_properties(db, image.id, record.submission.copied_properties)
     _suggest(db, record)
     if record.length_verified is False:
         _add_properties(db, image.id, {LENGTH_VERIFIED: "false"})
@@ -318,13 +356,15 @@ def give_blob(db: Database, image: Image, blob: Blob) -> None:
         Conflict: It does not wait for them any more.
     """
     sql = """UPDATE images SET status = :status, sha256 = :sha256, size = :size, virtual_size = :virtual_size,
-                    disk_format = :disk_format, container_format = :container_format, updated_at = :updated_at
+                    disk_format = :disk_format, container_format = :container_format,
+                    updated_at = :updated_at, name = coalesce(name, :name)
              WHERE id = :id AND status IN ('importing', 'saving', 'uploading')"""
     arguments = {
         "status": Status.ACTIVE.value,
         "sha256": blob.sha256,
         "size": blob.size,
         "virtual_size": image.virtual_size,
+        "name": image.name,
         "disk_format": image.disk_format,
         "container_format": image.container_format,
         "updated_at": to_text(image.updated_at),
@@ -342,15 +382,22 @@ def _add_properties(db: Database, image_id: str, properties: dict[str, str]) -> 
 
 
 def _suggest(db: Database, record: Import) -> None:
-    """Set what a descriptor beside the disk says of its machine, where the image does not say it already."""
-    suggested = record.stages.get("suggested", {})
+    """Set what a descriptor beside the disk says of its machine, and what the operator's rules say."""
+    suggested, rules = record.stages.get("suggested", {}), record.stages.get("injected", {})
+    offered = {**suggested.get("properties", {}), **rules.get("default", {})}
     sql = "INSERT OR IGNORE INTO image_properties (image_id, name, value) VALUES (?, ?, ?)"
-    for name, value in suggested.get("properties", {}).items():
-        db.execute(sql, [record.image_id, name, value])
-    sizes = [suggested.get("min_ram", 0), suggested.get("min_disk", 0), record.image_id]
-    sql = """UPDATE images SET min_ram = CASE min_ram WHEN 0 THEN ?1 ELSE min_ram END,
-                    min_disk = CASE min_disk WHEN 0 THEN ?2 ELSE min_disk END WHERE id = ?3"""
-    if any(sizes[:2]):
+    for name, value in offered.items():
+        if name not in rules.get("forbid", []):
+            db.execute(sql, [record.image_id, name, value])
+    _add_properties(db, record.image_id, rules.get("set", {}))
+    sizes = {"id": record.image_id}
+    for name in ("min_ram", "min_disk"):
+        sizes |= {name: suggested.get(name, 0), f"least_{name}": rules.get(name, 0)}
+    sql = """UPDATE images SET
+                 min_ram = max(CASE min_ram WHEN 0 THEN :min_ram ELSE min_ram END, :least_min_ram),
+                 min_disk = max(CASE min_disk WHEN 0 THEN :min_disk ELSE min_disk END, :least_min_disk)
+             WHERE id = :id"""
+    if suggested or rules:
         db.execute(sql, sizes)
 
 
@@ -376,10 +423,8 @@ def _cancel(db: Database, import_id: str, actor: Actor, verdict: Verdict, now: d
         return before
     if before.state.is_final:
         raise Conflict(reason=f"the import has already {before.state.value}; what it made can be deleted")
-    sql = """UPDATE imports SET state = 'cancelled', phase = NULL, code = :code, verdict = :verdict,
-                    claim = claim + 1, updated_at = :now, ended_at = :now WHERE id = :id RETURNING *"""
-    arguments = {"code": verdict.code, "verdict": to_json(verdict), "now": to_text(now), "id": import_id}
-    after = to_import(next(iter(list(select(db, sql, arguments)))))
+    after = before.ended(Event.CANCEL, verdict, now, claim=before.claim + 1)
+    _replace(db, before, after)
     _release_image(db, after)
     drop_secrets(db, import_id)
     note(db, "cancelled", after, {"by": actor.user_id})
@@ -416,7 +461,7 @@ def _release_image(db: Database, record: Import) -> None:
     sql = """UPDATE images SET status = 'queued', updated_at = ?
              WHERE id = ? AND status IN ('importing', 'saving', 'uploading')"""
     released = db.execute(sql, [to_text(record.updated_at), record.image_id]).rowcount == 1
-    if released and record.method in PULLS:
+    if released and record.submission.url:  # Whoever sent a body has had the answer on the spot.
         _tell_failure(db, record.image_id, record.verdict)
 
 

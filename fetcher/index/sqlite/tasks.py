@@ -7,7 +7,8 @@ from fetcher.errors import InvalidRequest, UnknownImport
 from fetcher.index.sqlite import scope
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.rows import ANSWER_BYTES, Rows, fitting, import_bytes, select, to_import
-from fetcher.model import Actor, Import, State
+from fetcher.lifecycle import State
+from fetcher.model import Actor, Import
 
 TASK_ORDERS = {
     "created_at": "imports.created_at",

@@ -145,6 +145,10 @@ class Store:
         """Read a part of a staged file; StoreFailed is raised where the disk has lost it."""
         return await self._run("read back", lambda: staged.read_at(offset, length))
 
+    async def settle(self, staged: Staged) -> None:
+        """Give a staged file its full length, for whoever reads it by its name; raises StoreFailed."""
+        await self._run("settle", staged.sync)
+
     async def park(self, staged: Staged) -> None:
         """Make a staged file durable and leave it to a later process; StoreFailed where the disk refuses."""
         await self._run("park", staged.park)

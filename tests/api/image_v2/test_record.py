@@ -5,7 +5,8 @@ import pytest
 
 from fetcher.api.image_v2.record import TASK_STATUS, task_view
 from fetcher.config import load_settings
-from fetcher.model import Attempt, State, Verdict
+from fetcher.lifecycle import State
+from fetcher.model import Attempt, Verdict
 from tests.index.conftest import START, make
 
 SETTINGS = load_settings()

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from fetcher.config import Retry, load_settings
+from fetcher.config import load_settings
 from fetcher.errors import (
     AddressForbidden,
     BadResponse,
@@ -21,6 +21,7 @@ from fetcher.errors import (
 from fetcher.importer.download.retry_policy import RetryPolicy, wait_seconds
 from fetcher.importer.download.sources import Sources
 from fetcher.index import Secrets
+from fetcher.settings.imports import Retry
 
 URLS = ("https://a.example/x", "https://b.example/x", "https://c.example/x")
 MISMATCH = ChecksumMismatch(algorithm="sha256", expected="0", actual="1")

@@ -4,8 +4,9 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fetcher.config import Imports, load_settings
+from fetcher.config import load_settings
 from fetcher.importer.schedule.queue import FairQueue, Slot, Ticket
+from fetcher.settings.imports import Imports
 
 
 def caps(**changes: int) -> Imports:

@@ -2,9 +2,10 @@
 
 import pytest
 
-from fetcher.config import Imports, load_settings
+from fetcher.config import load_settings
 from fetcher.errors import QueueFull
 from fetcher.importer.schedule.rate_limiter import RateLimiter
+from fetcher.settings.imports import Imports
 
 
 def caps(project: int = 100, origin: int = 100, in_all: int = 100) -> Imports:

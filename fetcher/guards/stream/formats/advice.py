@@ -34,6 +34,9 @@ FOR_UPLOADS = {
 """What takes the place of advice that speaks of a URL, for who sent the bytes."""
 
 
+UNPACK = "Unpack it first, then submit the OVA or the disk image that is inside."
+
+
 def on_mismatch(found: Inspection, claimed: str | None, container_formats: Sequence[str]) -> str:
     """Return what to do when the bytes are not what was claimed."""
     if found.role is Role.PACKED:
@@ -47,6 +50,8 @@ def on_mismatch(found: Inspection, claimed: str | None, container_formats: Seque
 
 def on_unaccepted(found: Inspection, disk_formats: Sequence[str]) -> str:
     """Return what to do with bytes that are accepted under no name."""
+    if found.role is Role.BUNDLE:
+        return UNPACK  # Never a command that would take the archive itself for a disk.
     if found.hint:
         return found.hint
     if found.role is Role.PACKED:

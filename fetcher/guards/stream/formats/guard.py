@@ -165,6 +165,7 @@ def build(context: GuardContext) -> Guard | None:
         claimed_disk_format=submission.disk_format,
         claimed_container_format=submission.container_format,
         takes_encrypted=context.takes_encrypted,
+        is_upload=not submission.url,
     )
 
 
@@ -176,6 +177,6 @@ GUARD = GuardSpec(
     build=build,
     not_for={
         Purpose.REPAIR: "These very bytes were judged when they came; their digest has to be the same.",
-        Purpose.PACKED: "What comes out is judged; the packing is checked by what unpacks it.",
+        Purpose.PACKED: "What is in them is looked at; the unpacking judges what is around it.",
     },
 )

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from fetcher.errors import NotReady
-from fetcher.importer.methods.upload_words import SENT
+from fetcher.importer.methods.method import Flow
+from fetcher.importer.methods.registry import names_of
 from tests.api.image_v2.cloud import DISK, OCTETS, Cloud
 from tests.images import raw
 from tests.service import Running
@@ -68,7 +69,7 @@ async def test_a_stopping_service_ends_what_is_sent(tmp_path: Path) -> None:
         listed = await cloud.get("/imports", headers={"X-Auth-Token": "token of alice"})
         ended = {record["method"]: record["verdict"]["code"] for record in listed["imports"]}
         assert ended == dict.fromkeys(("upload", "stage"), "interrupted")
-        assert set(ended) == set(SENT)
+        assert set(ended) == set(names_of({Flow.SEND, Flow.STAGE}))
         assert cloud.traces() == []
 
 

@@ -5,8 +5,6 @@ from typing import Any
 from fetcher import errors
 from fetcher.errors import Failure, readable
 
-SENT = ("upload", "stage")
-
 _AGAIN = "Upload the image again."
 WORDS: dict[type[Failure], tuple[str, str]] = {
     errors.EmptySource: (

@@ -1,0 +1,190 @@
+"""A look at a source before an import: what it is, what would refuse it, which checksum file is beside it."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from fetcher.config import Settings
+from fetcher.errors import Failure, SourceTooSlow
+from fetcher.guards import Chain, GuardContext, Purpose
+from fetcher.guards.stream.checksum import check_required
+from fetcher.guards.stream.size import check_declared, check_length
+from fetcher.importer.download.sources import Sources
+from fetcher.importer.probe_beside import Beside, find_beside
+from fetcher.importer.records.requests import sums_request
+from fetcher.importer.records.verdicts import verdict_of
+from fetcher.importer.stages.expected_digests import ChecksumFile, expects_digest
+from fetcher.index import Secrets
+from fetcher.model import Digest, FormatVerdict, Hop, Submission, Value
+from fetcher.transport import Gate, Peek, peek
+
+# Which guard says what: as in GET /limits.
+GUARDS = {
+    "address-forbidden": "address",
+    "bad-redirect": "redirects",
+    "bad-response": "response",
+    "checksum-file-unusable": "checksum",
+    "checksum-required": "checksum",
+    "empty": "format",
+    "encoding-forbidden": "response",
+    "length-unknown": "size",
+    "source-status": "response",
+    "source-too-slow": "pace",
+    "too-many-bytes": "size",
+    "too-many-redirects": "redirects",
+    "url-invalid": "url",
+}
+
+
+class Refusal(Value, frozen=True, kw_only=True):
+    """What an import would end by.
+
+    Args:
+        guard: Which one would refuse it; empty where the source itself lets it down.
+    """
+
+    guard: str
+    code: str
+    title: str
+    advice: str
+    fields: dict[str, Any]
+
+
+class Probed(Value, frozen=True, kw_only=True):
+    """What a look has shown, as the submitter of an import would see it.
+
+    Args:
+        hops: All requests, redacted.
+        name: What the image would be called.
+        declared_bytes: Of the whole, where the source says so.
+        is_resumable: A broken download could go on where it ended.
+        coding: The content coding that would be undone.
+        format: What the first 64 KiB are.
+        digest: What a named checksum file says of the image.
+        refusals: All that an import would be refused by, as far as a look can tell.
+        beside: The checksum file that lies beside it and lists it; offered, never assumed.
+    """
+
+    hops: tuple[Hop, ...] = ()
+    url: str | None = None
+    name: str | None = None
+    declared_bytes: int | None = None
+    is_resumable: bool | None = None
+    coding: str | None = None
+    format: FormatVerdict | None = None
+    digest: Digest | None = None
+    refusals: tuple[Refusal, ...] = ()
+    beside: Beside | None = None
+
+
+class Probe:
+    """One look, as an import of the same submission would ask."""
+
+    def __init__(self, gate: Gate, submission: Submission, secrets: Secrets, settings: Settings) -> None:
+        self._gate = gate
+        self._submission = submission
+        self._secrets = secrets
+        self._settings = settings
+        self._refusals: list[Refusal] = []
+        self._hops: list[Hop] = []
+
+    async def look(self, project_id: str) -> Probed:
+        """Ask the source, and hang up after its first bytes."""
+        sources = Sources(
+            self._secrets,
+            self._settings,
+            project_id,
+            expects_digest=lambda: expects_digest(self._submission, self._settings),
+        )
+        sources.ca_pem = self._submission.ca_pem
+        seconds = self._settings.imports.max_probe_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                found = await peek(self._gate, sources.request(0, None), self._settings, self._hops.append)
+                return await self._judge(found, project_id)
+        except TimeoutError:
+            self._refuse(SourceTooSlow(reason=f"a look at it took longer than {seconds:g} seconds"))
+        except Failure as failure:
+            self._refuse(failure)
+        return Probed(hops=tuple(self._hops), refusals=tuple(self._refusals))
+
+    async def _judge(self, found: Peek, project_id: str) -> Probed:
+        settings, submission = self._settings, self._submission
+        is_proven = expects_digest(submission, settings) or bool(found.digests or self._secrets.checksum_url)
+        if self._secrets.checksum_url is None:
+            self._check(lambda: check_required(submission.checksum, settings))
+        self._check(lambda: check_declared(found.declared_bytes, max_bytes=submission.max_bytes))
+        self._check(
+            lambda: check_length(is_verified=found.length_verified, is_proven=is_proven, settings=settings)
+        )
+        form = self._format(found)
+        digest = await self._listed(found, project_id)
+        beside = None
+        if self._secrets.checksum_url is None:
+            with suppress(Failure, TimeoutError):
+                beside = await find_beside(self._gate, self._secrets, found, settings, project_id)
+        return Probed(
+            hops=found.hops,
+            url=found.url,
+            name=submission.name or found.name,
+            declared_bytes=found.declared_bytes,
+            is_resumable=found.is_resumable,
+            coding=found.coding,
+            format=form,
+            digest=digest,
+            refusals=tuple(self._refusals),
+            beside=beside,
+        )
+
+    def _format(self, found: Peek) -> FormatVerdict | None:
+        chain = self._feed(found)
+        is_undecided = chain.format is None and not found.is_whole and self._submission.disk_format != "vhd"
+        if is_undecided and not self._refusals:
+            # No format shows in its head, and only that of a fixed VHD could at its end: it is raw.
+            chain = self._feed(msgspec.structs.replace(found, is_whole=True))
+        return chain.format
+
+    def _feed(self, found: Peek) -> Chain:
+        context = GuardContext(purpose=Purpose.INSPECT, settings=self._settings, submission=self._submission)
+        chain = Chain(context)
+
+        def judge() -> None:
+            for guard in chain.guards:
+                guard.feed(found.head)
+            for guard in chain.guards if found.is_whole else ():
+                guard.finish()
+
+        self._check(judge, guard="format")
+        return chain
+
+    async def _listed(self, found: Peek, project_id: str) -> Digest | None:
+        request = sums_request(self._secrets, self._settings, project_id, self._submission.ca_pem)
+        if request is None:
+            return None
+        try:
+            file = await ChecksumFile.fetch(self._gate, request, self._settings)
+            return file.settle(found.hops, found.headers.get("content-disposition")).digest
+        except Failure as failure:
+            self._refuse(failure, guard="checksum")
+        return None
+
+    def _check(self, step: Callable[[], None], guard: str = "") -> None:
+        try:
+            step()
+        except Failure as failure:
+            self._refuse(failure, guard)
+
+    def _refuse(self, failure: Failure, guard: str = "") -> None:
+        verdict = verdict_of(failure)
+        told = Refusal(
+            guard=guard or GUARDS.get(verdict.code, ""),
+            code=verdict.code,
+            title=verdict.title,
+            advice=verdict.advice,
+            fields=verdict.fields,
+        )
+        if told not in self._refusals:
+            self._refusals.append(told)

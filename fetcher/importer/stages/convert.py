@@ -1,0 +1,168 @@
+"""The stage that makes of complete and verified bytes what the operator's cloud boots."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+from fetcher.config import Settings
+from fetcher.convert.files import Job, convert_file
+from fetcher.convert.qemu_img import DRIVERS
+from fetcher.errors import StoreFailed, TooManyBytes
+from fetcher.guards import Chain, GuardContext, Purpose
+from fetcher.importer.context import Context
+from fetcher.importer.receive.receiver import Receiver
+from fetcher.importer.receive.replay import StagedPeer
+from fetcher.importer.records.requests import AS_RECEIVED, target_of
+from fetcher.model import FormatVerdict, Submission
+from fetcher.pipeline import PeerClock, pull
+from fetcher.store import Staged
+
+SHARE_STEP = 0.01  # Progress that is worth telling.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Complete:
+    """Complete bytes in a staged file, as they would be kept.
+
+    Args:
+        digests: Of these bytes.
+        received_bytes: As they came.
+        stages: What was done to them since.
+    """
+
+    staged: Staged
+    size: int
+    digests: dict[str, str]
+    format: FormatVerdict | None
+    received_bytes: int
+    stages: dict[str, Any]
+
+    @classmethod
+    def of(cls, receiver: Receiver) -> Self:
+        """Return what a receiver has taken in."""
+        return cls(
+            staged=receiver.staged,
+            size=receiver.kept_bytes,
+            digests=receiver.digests(),
+            format=receiver.format,
+            received_bytes=receiver.received_bytes,
+            stages=receiver.story(),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversion:
+    """The conversion stage of one body.
+
+    Args:
+        submission: What was asked for.
+        begin: Told when a conversion begins.
+        on_progress: Told the share that is done, from 0 to 1; on the loop.
+    """
+
+    context: Context
+    settings: Settings
+    submission: Submission
+    begin: Callable[[], object]
+    on_progress: Callable[[float], None] = lambda _share: None
+
+    def is_needed(self, body: Complete) -> bool:
+        """Whether a body is to be converted: disks are, discs and kernels stay what they are."""
+        found, target = body.format, target_of(self.submission, self.settings)
+        if found is None or target == AS_RECEIVED or found.container_format != "bare":
+            return False
+        return found.disk_format in DRIVERS and found.disk_format not in ("iso", target)
+
+    @asynccontextmanager
+    async def run(self, body: Complete) -> AsyncIterator[Complete]:
+        """Give what is to be kept: the result, or the body itself; a result that nobody kept is removed.
+
+        Raises:
+            ConversionFailed: The image cannot be converted.
+            ConversionUnavailable: It takes a sandbox, and there is none.
+            TooManyBytes: The result would be longer than the import may be.
+            Failure: A guard refuses the result.
+        """
+        if not self.is_needed(body):
+            yield body
+            return
+        self.begin()
+        target = body.staged.path.with_name(f"{body.staged.path.name}.converted")
+        try:
+            result = await self._convert(body, target)
+        except BaseException:
+            await self.context.store.remove_staged(target)
+            raise
+        await self.context.store.discard(body.staged)  # Whoever sees the image finds nothing else of it.
+        try:
+            yield result
+        finally:
+            await self.context.store.discard(result.staged)
+
+    async def _convert(self, body: Complete, target: Path) -> Complete:
+        found = body.format
+        assert found is not None
+        wanted = target_of(self.submission, self.settings)
+        virtual_bytes = found.virtual_bytes or body.size
+        most = self.submission.max_bytes
+        if wanted == "raw" and virtual_bytes > most:
+            raise TooManyBytes(max_bytes=most, declared_bytes=virtual_bytes)
+        store = self.context.store
+        with store.reserve() as room:
+            room.expect(min(virtual_bytes, most))
+            await store.settle(body.staged)
+            job = Job(
+                source=body.staged.path,
+                target=target,
+                disk_format=found.disk_format,
+                target_format=wanted,
+                virtual_bytes=virtual_bytes,
+                walls=await self.context.sandbox.find(),
+                on_progress=self._teller(),
+            )
+            done = await convert_file(job)
+        staged = await store.reopen(target.name, (await asyncio.to_thread(target.stat)).st_size)
+        if staged is None:
+            raise StoreFailed(reason="the result of a conversion is gone")
+        try:
+            digests, verdict = await self._judge(staged, wanted, list(body.digests))
+        except BaseException:
+            await store.discard(staged)
+            raise
+        told = {"from": found.disk_format, "to": wanted, "way": done.way, "why": done.why}
+        received = {"bytes": body.received_bytes, "digests": body.digests}
+        stages = {"received": received, **body.stages, "converted": told}
+        return replace(body, staged=staged, size=staged.size, digests=digests, format=verdict, stages=stages)
+
+    def _teller(self) -> Callable[[float], None]:
+        """Return what is told of progress, from whatever thread; only news that is worth it goes on."""
+        loop, last = asyncio.get_running_loop(), [0.0]
+
+        def tell(share: float) -> None:
+            if share - last[0] >= SHARE_STEP:
+                last[0] = share
+                loop.call_soon_threadsafe(self.on_progress, round(share, 2))
+
+        return tell
+
+    async def _judge(
+        self, staged: Staged, wanted: str, algorithms: list[str]
+    ) -> tuple[dict[str, str], FormatVerdict | None]:
+        """Read the result through the guards and the digests, claimed as what it was to become."""
+        claims = Submission(url="", max_bytes=self.submission.max_bytes, disk_format=wanted)
+        context = GuardContext(purpose=Purpose.CONVERT, settings=self.settings, submission=claims)
+        chain = Chain(context)
+        hashers = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
+        pool = self.context.worker_pool
+        lanes = pool.lanes([hasher.update for hasher in hashers.values()])
+        peer = StagedPeer(self.context.store, staged, is_whole=True)
+        clock = PeerClock(asyncio.get_running_loop().time)
+        try:
+            await pull(peer, chain.guards, lanes, clock, piece_bytes=pool.piece_bytes)
+        finally:
+            await lanes.close()
+        return {name: hasher.hexdigest() for name, hasher in hashers.items()}, chain.format

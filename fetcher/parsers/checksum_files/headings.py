@@ -1,0 +1,25 @@
+"""Headings over the digests of one algorithm: Flatcar's and Gentoo's DIGESTS, and those of hand-made files.
+
+heading = *mark algorithm [ ( "-" / SP ) word ] *mark     ; "# SHA512 HASH", "[sha256]", "SHA-256:", "b2sums"
+        / algorithm " hash of " *any ":"                ; certutil
+mark    = "#" / "=" / "-" / ";" / "*" / "[" / "]" / ":" / WSP
+"""
+
+import re
+
+from fetcher.parsers.checksum_files.algorithms import algorithm_of
+
+_MARKS = "#=-;*[]: \t"
+_WORDS = re.compile(r"(?:[ -]?(?:hash(?:es)?|(?:check)?sums?|digests?|values?))*\Z", re.IGNORECASE)
+_CERTUTIL = re.compile(r"([A-Za-z0-9]+) hash of .*:", re.DOTALL)
+
+
+def read(line: str) -> str:
+    """Find the algorithm that a heading names; empty where a line is none."""
+    certutil = _CERTUTIL.fullmatch(line)
+    if certutil is not None:
+        return algorithm_of(certutil[1])
+    text = line.strip(_MARKS)
+    if len(text) > 40:
+        return ""
+    return algorithm_of(_WORDS.sub("", text))

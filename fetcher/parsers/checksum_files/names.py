@@ -1,0 +1,78 @@
+"""Which entries of a checksum file are about an image."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from fetcher.parsers.checksum_files.values import Entry
+
+_SUFFIX = re.compile(
+    r"[._-](?:sha-?(?:1|224|256|384|512|2|3)?|md5|b2|b3|blake2b?|blake3|(?:sha(?:1|224|256|384|512)|md5|b2)sums?"
+    r"|check-?sums?|digests?|hash(?:es)?|sums?|txt|asc)\Z",
+    re.IGNORECASE,
+)
+# What stands in a link where the file that it leads to has a date or a number.
+_LINK = re.compile(r"latest|current|stable|daily", re.IGNORECASE)
+_NUMBER = r"v?[0-9][0-9A-Za-z.~+_-]*"
+_DATE = r"[-_.]20[0-9]{2}-?[01][0-9]-?[0-3][0-9](?:[-_.T][0-9][0-9A-Za-z]*)*"
+_ENDINGS = re.compile(
+    r"((?:\.(?:qcow2|img|iso|raw|vmdk|vhdx?|vdi|ova|box|tar|gz|xz|bz2|zst|lz4|zip))+)\Z", re.IGNORECASE
+)
+
+
+def parts_of(name: str) -> list[str]:
+    """Split a listed name or the path of a URL, whichever system wrote it."""
+    return [part for part in re.split(r"[/\\]", name) if part not in {"", "."}]
+
+
+def last_of(name: str) -> str:
+    """Return the last part of a listed name, without blanks that follow it."""
+    return (parts_of(name) or [""])[-1].strip(" \t")
+
+
+def equal(entries: Iterable[Entry], path: str) -> list[Entry]:
+    """Find the entries of exactly a path's last part; else those that share most of its folders."""
+    listed = [entry for entry in entries if entry.name is not None]
+    last = path.rpartition("/")[2]
+    exact = [entry for entry in listed if last and (entry.name or "").removeprefix("./") == last]
+    if exact:
+        return exact
+    wanted = parts_of(path)
+    shared = {entry: _shared(parts_of((entry.name or "").strip(" \t")), wanted) for entry in listed}
+    most = max(shared.values(), default=0)
+    return [entry for entry in listed if most and shared[entry] == most]
+
+
+def dated(entries: Iterable[Entry], path: str) -> list[Entry]:
+    """Find the entries whose names are a link's with a date or a number in it."""
+    name = last_of(path)
+    if not name:
+        return []
+    if _LINK.search(name):
+        pattern = _NUMBER.join(re.escape(part) for part in _LINK.split(name))
+    else:
+        stem = _ENDINGS.sub("", name)
+        pattern = re.escape(stem) + _DATE + re.escape(name[len(stem) :])
+    link = re.compile(pattern)
+    return [entry for entry in entries if link.fullmatch(last_of(entry.name or ""))]
+
+
+def stem_of(file_name: str) -> str:
+    """Return what a checksum file is about: `x.img` for `x.img.sha256`; nothing for SHA256SUMS."""
+    stem = file_name
+    while (shorter := _SUFFIX.sub("", stem)) != stem:
+        stem = shorter
+    return stem if stem != file_name else ""
+
+
+def is_about(stem: str, paths: Sequence[str]) -> bool:
+    """Whether a checksum file of that stem is plainly for the image of one of these names."""
+    return bool(stem) and any(last_of(path) == stem or last_of(path).startswith(f"{stem}.") for path in paths)
+
+
+def _shared(listed: list[str], wanted: list[str]) -> int:
+    number = 0
+    for one, other in zip(reversed(listed), reversed(wanted), strict=False):
+        if one != other:
+            break
+        number += 1
+    return number

@@ -1,0 +1,37 @@
+"""Pairs of a name and a digest: `name: HEX`, `name = HEX`, and the digest alone: `HEX`, `sha256:HEX`.
+
+line  = name *WSP ( ":" / "=" ) *WSP value
+      / [ algorithm *WSP ] value              ; for whatever the file is about
+value = [ algorithm ( ":" / "=" ) *WSP ] hex
+
+A name that is an algorithm's is the algorithm.
+"""
+
+import re
+
+from fetcher.parsers.checksum_files.algorithms import ALGORITHM, HEX, algorithm_of
+from fetcher.parsers.checksum_files.values import Entry
+
+_VALUE = re.compile(rf"(?:({ALGORITHM})(?:[ \t]*[:=][ \t]*|[ \t]+))?({HEX})")
+_PAIR = re.compile(rf"(.+)[:=][ \t]*(?:({ALGORITHM})[:=][ \t]*)?({HEX})")
+
+
+def read(line: str) -> Entry | None:
+    """Read one line; None where it is not of this dialect."""
+    text = line.strip(" \t")
+    alone = _VALUE.fullmatch(text)
+    if alone is not None and (alone[1] is None or algorithm_of(alone[1])):
+        return Entry(algorithm=algorithm_of(alone[1] or ""), value=alone[2].lower())
+    pair = _PAIR.fullmatch(text)
+    if pair is None:
+        return None
+    name, spelled = pair[1].rstrip(" \t"), pair[2] or ""
+    algorithm = algorithm_of(spelled)
+    if spelled and not algorithm:
+        return None
+    if not algorithm:
+        # `x.img: sha256:HEX`: the greedy name has taken the algorithm with it.
+        before, _, last = name.rpartition(":")
+        algorithm = algorithm_of(last.strip()) if before else ""
+        name = before.rstrip(" \t") if algorithm else name
+    return Entry(algorithm=algorithm, value=pair[3].lower(), name=name.strip("\"'"))

@@ -1,0 +1,1 @@
+"""The sections of `config.toml`, each with its rules; `fetcher.config` puts them together."""

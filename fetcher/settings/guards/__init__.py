@@ -1,0 +1,1 @@
+"""The sections that hold the limits of guards, named after them."""

@@ -1,0 +1,15 @@
+"""The section of the guard `redirects`."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from fetcher.settings.base import Section
+
+
+class Redirects(Section, frozen=True, kw_only=True):
+    """Where a source may send us."""
+
+    max_redirects: Annotated[int, Meta(ge=0, le=20)]
+    allow_downgrade: bool
+    allow_promised_downgrade: bool

@@ -1,0 +1,12 @@
+"""What the operator reads."""
+
+from typing import Literal
+
+from fetcher.settings.base import Section
+
+
+class Log(Section, frozen=True, kw_only=True):
+    """What the operator reads."""
+
+    level: Literal["debug", "info", "warning", "error"]
+    format: Literal["auto", "text", "json"]

@@ -1,0 +1,52 @@
+"""The way out: names, trust and proxies."""
+
+from collections.abc import Iterator
+from ipaddress import ip_network
+from typing import Annotated
+
+from msgspec import Meta
+
+from fetcher.settings.base import Address, HostOrAddress, Mistake, Positive, Section, Unproxied, unreadable
+
+
+class Dns(Section, frozen=True, kw_only=True):
+    """How names become addresses."""
+
+    servers: list[Address]
+    max_lookups: Annotated[int, Meta(ge=1, le=4096)]
+    max_lookups_per_project: Positive
+    max_answers: Annotated[int, Meta(ge=1, le=256)]
+
+
+class Tls(Section, frozen=True, kw_only=True):
+    """What makes an https source trustworthy."""
+
+    ca_file: str
+    system_cas: bool
+    max_ca_pem_bytes: Annotated[int, Meta(ge=0, le=262_144)]
+    unverified_hosts: list[HostOrAddress]
+
+    def mistakes(self) -> Iterator[Mistake]:
+        """Find what would leave nobody trusted, before the first import does."""
+        if not self.ca_file and not self.system_cas:
+            yield Mistake(key="tls.system_cas", value="false", expected="true, or authorities in tls.ca_file")
+        if self.ca_file:
+            yield from unreadable("tls.ca_file", [self.ca_file])
+
+
+class Egress(Section, frozen=True, kw_only=True):
+    """The way out."""
+
+    proxy: Annotated[str, Meta(pattern=r"^(http://[^/@\s]+:\d{1,5})?$", description="http://host:port")]
+    no_proxy: list[Unproxied]
+
+    def mistakes(self) -> Iterator[Mistake]:
+        """Find networks that are none."""
+        for value in self.no_proxy:
+            if "/" in value or ":" in value:
+                try:
+                    ip_network(value, strict=False)
+                except ValueError:
+                    yield Mistake(
+                        key="egress.no_proxy", value=value, expected="a network such as 10.1.0.0/16"
+                    )

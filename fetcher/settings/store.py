@@ -1,0 +1,29 @@
+"""Where images live, and how they are looked after."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from fetcher.settings.base import Count, Percent, Seconds, Section
+
+
+class Store(Section, frozen=True, kw_only=True):
+    """Where images and their records live."""
+
+    folder: Annotated[str, Meta(min_length=1)]
+    reserve_bytes: Count
+    reserve_percent: Percent
+    ballast_bytes: Annotated[int, Meta(ge=0, le=1_073_741_824)]
+    write_bytes: Annotated[int, Meta(ge=4096, le=16_777_216)]
+    direct_io: bool
+
+
+class Maintenance(Section, frozen=True, kw_only=True):
+    """Looking after the store."""
+
+    scrub_days: Seconds
+    scrub_bytes_per_second: Annotated[int, Meta(ge=65_536)]
+    mend: bool
+    keep_audit_days: Seconds
+    keep_idempotency_days: Seconds
+    keep_retired_days: Seconds

@@ -1,0 +1,1 @@
+"""The DevStack plugin, run by DevStack's own functions."""
