@@ -52,15 +52,15 @@ async def test_every_control_is_reached_by_tab(browser: Browser, tmp_path: Path)
         def story() -> None:
             browser.open("/page/images")
             seen = []
-            for _ in range(13):
+            for _ in range(14):
                 browser.press(Keys.TAB)
                 element = browser.driver.switch_to.active_element
                 name = element.get_attribute("id") or element.text
                 seen.append(name)
                 style = browser.run("return getComputedStyle(arguments[0]).outlineStyle", element)
                 assert style != "none", f"nobody sees that {name} has the focus"
-            places = ["Submit", "Imports", "Images", "Limits", "Desk"]
-            fields = ["q", "status", "disk_format", "visibility", "Search"]
+            places = ["Submit", "Imports", "Images", "Limits", "Dashboard"]
+            fields = ["Upload a file", "q", "status", "disk_format", "visibility", "Search"]
             assert seen == ["Skip to content", "Glance Fetcher", *places, "◐", *fields]
 
         await look(story)
@@ -85,7 +85,7 @@ async def test_progress_moves_without_loading_again(browser: Browser, tmp_path: 
 
             browser.until(has_moved)
             browser.until(lambda: "iB/s" in browser.text(".figures"))
-            assert "The bytes are: QCOW2" in browser.text(".timeline")  # Known from the first kilobytes.
+            assert "Detected format: QCOW2" in browser.text(".timeline")  # Known from the first kilobytes.
             browser.until(lambda: "succeeded" in browser.text("#story"))
             assert browser.run("return window.marked") == 1
             assert (
@@ -176,10 +176,10 @@ async def test_a_hopeless_url_is_told_while_it_is_typed(browser: Browser, tmp_pa
         def story() -> None:
             browser.open("/")
             browser.press("ftp://example.org/x")
-            browser.until(lambda: "its scheme is none of" in browser.text("#url-said"))
+            browser.until(lambda: "cannot be fetched" in browser.text("#url-said"))
             browser.find("#url").clear()
             browser.find("#url").send_keys("https://example.org/x")
-            browser.until(lambda: "Will be fetched from" in browser.text("#url-said"))
+            browser.until(lambda: "will be downloaded from" in browser.text("#url-said"))
 
         await look(story)
         assert browser.complaints() == []
@@ -206,7 +206,7 @@ async def test_hostile_text_never_runs(browser: Browser, tmp_path: Path) -> None
 
         def visit() -> None:
             for path in (
-                *("/", f"/?from={record['id']}", "/page/imports", "/page/images", "/page/desk"),
+                *("/", f"/?from={record['id']}", "/page/imports", "/page/images", "/page/dashboard"),
                 *(f"/page/imports/{record['id']}", f"/page/images/{record['image_id']}"),
                 f"/page/images?q={'%22%3E%3Cimg%20src=x%20onerror=window.owned=1%3E'}",
             ):
@@ -238,9 +238,10 @@ async def every_page(service: Running, origin: Origin) -> dict[str, str]:
         "refused": f"/page/imports/{bad['id']}",
         "succeeded": f"/page/imports/{good['id']}",
         "images": "/page/images",
+        "upload": "/page/upload",
         "image": f"/page/images/{good['image_id']}",
         "limits": "/page/limits",
-        "desk": "/page/desk",
+        "dashboard": "/page/dashboard",
         "codes": "/page/codes",
         "sign-in": "/page/sign-in",
         "problem": "/page/images/nope",
@@ -256,7 +257,7 @@ def shelf() -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize(("width", "is_dark"), [(1280, False), (390, True)])
+@pytest.mark.parametrize(("width", "is_dark"), [(1440, False), (768, True), (360, False), (320, True)])
 async def test_no_page_keeps_anybody_out(
     browser: Browser, axe: str, tmp_path: Path, width: int, is_dark: bool
 ) -> None:
@@ -294,7 +295,7 @@ async def test_pictures_for_the_documentation(browser: Browser, tmp_path: Path) 
 
         def visit() -> None:
             for name, path in pages.items():
-                for width, is_dark in ((1180, False), (390, True)):
+                for width, is_dark in ((1180, False), (360, True)):
                     browser.look_like(width=width, is_dark=is_dark)
                     browser.open(path)
                     browser.run(SHOWN_FOLDER, str(tmp_path))
@@ -303,3 +304,61 @@ async def test_pictures_for_the_documentation(browser: Browser, tmp_path: Path) 
 
         await look(visit)
     assert len(list(PICTURES.iterdir())) == 2 * len(pages)
+
+
+async def test_a_lost_server_is_told(browser: Browser, tmp_path: Path) -> None:
+    """A few seconds after it has gone a banner says so, and the numbers on the page are greyed."""
+    slow = behaviours.serve(qcow2(clusters=60), bytes_per_second=100_000)
+    async with Origin({"/d": slow}) as origin:
+        async with Running(tmp_path, origin) as service:
+            browser.base = service.base
+            created = await service.submit(url=origin.url("/d"), disk_format="qcow2")
+            await look(browser.open, f"/page/imports/{created['id']}")
+            await look(browser.until, lambda: "running" in browser.text("#story"))
+            assert await look(browser.text, "#lost") == ""
+        await look(browser.until, lambda: browser.text("#lost") == "Connection lost, trying again.")
+        opacity = "return Number(getComputedStyle(document.querySelector('[sse-connect]')).opacity)"
+        assert await look(browser.run, opacity) < 1
+
+
+async def test_a_file_is_uploaded_with_progress_and_can_be_cancelled(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """The bar moves; Cancel leaves nothing on the server; a whole file leads to its image."""
+    large, small = tmp_path / "large.img", tmp_path / "small.qcow2"
+    with large.open("wb") as file:
+        file.write(qcow2())
+        file.truncate(400_000_000)
+    small.write_bytes(qcow2(clusters=2))
+    async with Running(tmp_path) as service:
+        browser.base = service.base
+
+        def cancelled() -> None:
+            browser.open("/page/upload")
+            browser.run(
+                """const send = XMLHttpRequest.prototype.send;
+                XMLHttpRequest.prototype.send = function (body) {
+                    this.upload.addEventListener("progress", () => {
+                        window.moved = document.getElementById("upload-bar").value;
+                        document.getElementById("upload-cancel").click();
+                    }, { once: true });
+                    return send.call(this, body);
+                };"""
+            )
+            browser.find("#file").send_keys(str(large))
+            browser.find("#upload-start").click()
+            browser.until(lambda: "cancelled" in browser.text("#upload-wrong"))
+            assert browser.run("return window.moved") > 0
+
+        def whole() -> None:
+            browser.open("/page/upload")
+            browser.find("#file").send_keys(str(small))
+            browser.find("#upload-start").click()
+            browser.until(lambda: "small.qcow2" in browser.text("h1"))
+
+        await look(cancelled)
+        async with asyncio.timeout(60):
+            while (await service.get("/v2/images"))["images"] or service.traces():
+                await asyncio.sleep(0.02)
+        await look(whole)
+        assert len((await service.get("/v2/images"))["images"]) == 1

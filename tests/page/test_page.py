@@ -14,7 +14,15 @@ from tests.lab.origin import Origin
 from tests.service import Running
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml"}
-PAGES = ["/", "/page/imports", "/page/images", "/page/limits", "/page/codes", "/page/desk", "/page/sign-in"]
+PAGES = [
+    "/",
+    "/page/imports",
+    "/page/images",
+    "/page/limits",
+    "/page/codes",
+    "/page/dashboard",
+    "/page/sign-in",
+]
 NASTY = "\"'><img src=x onerror=alert(1)><script>alert(1)</script>{{ 7*7 }}"
 
 
@@ -76,7 +84,7 @@ async def test_static_files_are_kept_for_ever_under_their_digest(tmp_path: Path)
         text = await seen(service, "/")
         links = set(re.findall(r'"(/page/static/[^"]+)"', text))
         assert {link.partition("?")[0].rpartition("/")[2] for link in links} == {
-            *("icon.svg", "theme.js", "page.css", "htmx.js", "sse.js", "page.js"),
+            *("icon.svg", "theme.js", "page.css", "htmx.js", "sse.js", "page.js", "alive.js"),
         }
         for link in links:
             async with service.client.get(link) as answer:
@@ -126,13 +134,13 @@ async def test_a_form_becomes_an_image(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"url": "ftp://x/y"}, "its scheme is none of"),
-        ({"url": ""}, "does not begin with a scheme"),
-        ({"url": "https://h/x", "min_disk": "two"}, "min_disk is a whole number"),
-        ({"url": "https://h/x", "properties": "nope"}, "NAME=VALUE"),
+        ({"url": "ftp://x/y"}, "cannot be fetched"),
+        ({"url": ""}, "Enter the URL of an image"),
+        ({"url": "https://h/x", "min_disk": "two"}, "Minimum disk must be a whole number, such as 20 GiB."),
+        ({"url": "https://h/x", "properties": "nope"}, "write it as os_distro=debian"),
         ({"url": "https://h/x", "properties": "id=1"}, "is reserved"),
-        ({"url": "https://h/x", "checksum": "crc32:1"}, "checksum is written"),
-        ({"url": "https://h/x", "disk_format": NASTY}, "disk_format"),
+        ({"url": "https://h/x", "checksum": "crc32:1"}, "Checksum is written"),
+        ({"url": "https://h/x", "disk_format": NASTY}, "Disk format must be one of"),
     ],
 )
 async def test_a_wrong_form_is_shown_again_with_what_is_wrong(
@@ -169,7 +177,10 @@ async def test_forms_of_other_sites_are_refused(tmp_path: Path, headers: dict[st
 
 @pytest.mark.parametrize(
     "path",
-    ["/page/submit", "/page/check", "/page/imports/x/cancel", "/page/images/x/delete", "/page/sign-out"],
+    [
+        *("/page/submit", "/page/check", "/page/probe", "/page/imports/x/cancel", "/page/imports/bulk"),
+        *("/page/images/x/delete", "/page/images/x/edit", "/page/images/bulk", "/page/sign-out"),
+    ],
 )
 async def test_forms_without_proof_are_refused(tmp_path: Path, path: str) -> None:
     """No form works without the number that only our own page knows."""
@@ -186,7 +197,7 @@ async def test_typing_is_answered_by_the_guard_itself(tmp_path: Path) -> None:
     async with Running(tmp_path) as service:
         assert 'class="bad"' in (await sent(service, "/page/check", url="gopher://x"))[1]
         good = await sent(service, "/page/check", url="https://example.org/x")
-        assert "Will be fetched from https://example.org:443" in good[1]
+        assert "will be downloaded from https://example.org:443" in good[1]
         assert (await sent(service, "/page/check", url=" "))[1].strip() == ""
 
 
@@ -199,8 +210,9 @@ async def test_a_refusal_is_explained_and_can_be_submitted_again(tmp_path: Path)
         assert "use a link that downloads the image itself" in text
         again = await seen(service, f"/?from={ended['id']}")
         assert 'value="n"' in again
-        assert "sig=REDACTED" in again
-        assert "put them back" in again
+        assert "sig=REDACTED</span>" in again  # Told, and never sent.
+        assert re.search(r'id="url"[^>]*value=""', again)
+        assert "Enter them again" in again
         assert "hush" not in text + again
         assert "<h1>" in await seen(service, "/?from=nope")
 
@@ -237,11 +249,11 @@ async def test_images_are_found_filtered_and_paged(tmp_path: Path) -> None:
             assert "Debian 13" in text, query
             assert "100%_sure" not in text, query
         assert "100%_sure" in await seen(service, "/page/images?q=0%25_s")
-        assert "Nothing matches" in await seen(service, "/page/images?q=%25x")
-        assert "Nothing matches" in await seen(service, "/page/images?disk_format=iso")
+        assert "No image matches" in await seen(service, "/page/images?q=%25x")
+        assert "No image matches" in await seen(service, "/page/images?disk_format=iso")
         page = await seen(service, "/page/images?status=active&disk_format=qcow2")
         assert "100%_sure" in page
-        older = re.search(r'href="(/page/images\?[^"]*marker=[^"]*)"', page)
+        older = re.search(r'href="(/page/images\?[^"]*page=2)" rel="next"', page)
         assert older is not None
         next_page = await seen(service, older[1].replace("&amp;", "&"))
         assert "Debian 13" in next_page
@@ -284,10 +296,9 @@ async def test_nothing_hostile_is_believed(tmp_path: Path) -> None:
             properties={NASTY: NASTY},
         )
         paths = [
-            *("/", "/page/imports", "/page/images", "/page/desk", f"/?from={ended['id']}"),
+            *("/", "/page/imports", "/page/images", "/page/dashboard", f"/?from={ended['id']}"),
             *(f"/page/imports/{ended['id']}", f"/page/images/{ended['image_id']}"),
             "/page/images?q=%22%3E%3Cimg%20src=x%3E",
-            "/page/imports?state=%22%3E%3Cimg%20src=x%3E",
             "/page/sign-in?after=%22%3E%3Cimg%20src=x%3E",
         ]
         for path in paths:
@@ -320,7 +331,7 @@ async def test_the_desk_tells_what_happened(tmp_path: Path) -> None:
         await service.run(url=origin.url("/d"), disk_format=None)
         await service.run(url=origin.url("/p"), disk_format=None)
         await service.run(url=gone)
-        text = await seen(service, "/page/desk")
+        text = await seen(service, "/page/dashboard")
         for words in ("format-unknown", "connect-failed", origin.url("").rstrip("/"), "default", "256 KiB"):
             assert words in text, words
         assert "source-unreachable" not in text
@@ -373,7 +384,7 @@ async def test_where_tokens_are_used_strangers_sign_in_first(tmp_path: Path) -> 
         Origin({"/d": behaviours.serve(qcow2())}) as origin,
         Running(tmp_path, origin, auth=AUTH) as service,
     ):
-        for path in ("/", "/page/images", "/page/desk", "/page/imports/x", "/page/images/x/file"):
+        for path in ("/", "/page/images", "/page/dashboard", "/page/imports/x", "/page/images/x/file"):
             async with service.client.get(path, headers=BROWSER, allow_redirects=False) as answer:
                 assert answer.status == 303
                 assert answer.headers["Location"].startswith("/page/sign-in?after=")
@@ -381,8 +392,13 @@ async def test_where_tokens_are_used_strangers_sign_in_first(tmp_path: Path) -> 
         async with service.client.get("/", headers=BROWSER, cookies=cookies) as answer:
             text = await answer.text()
             assert "members" in text
-            assert "/page/desk" not in text
-        for path, status in (("/page/desk", 403), ("/imports", 401), ("/v2/images", 401), ("/metrics", 401)):
+            assert "/page/dashboard" not in text
+        for path, status in (
+            ("/page/dashboard", 403),
+            ("/imports", 401),
+            ("/v2/images", 401),
+            ("/metrics", 401),
+        ):
             async with service.client.get(path, headers=BROWSER, cookies=cookies) as answer:
                 assert answer.status == status, path
         proof = re.search(r'name="proof" value="(\w+)"', text)

@@ -95,6 +95,21 @@ def test_curves_stay_in_their_frame(rates: list[tuple[float, float]]) -> None:
         assert 0 <= y <= chart.HEIGHT
 
 
+@given(rate=st.floats(0, 1e15))
+def test_the_scale_of_a_curve_holds_its_peak(rate: float) -> None:
+    """A round number of a binary unit, not below the peak, and not so far above that the curve is flat."""
+    top = chart.round_up(rate)
+    assert rate <= top <= max(1.0, rate * 2.6)
+
+
+def test_a_curve_has_axes() -> None:
+    """Rates from the top down to zero, and times from the left."""
+    drawn = chart.draw([(10.0, 0.0), (40.0, 700_000.0), (70.0, 1_500_000.0)])
+    assert drawn is not None
+    assert drawn.scale == ("2 MiB/s", "1 MiB/s", "0")
+    assert drawn.times == ("0 s", "30 s", "1 min")
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [(1, "just now"), (30, "30 s ago"), (150, "2 min ago"), (7300, "2 h ago"), (86_400 * 3, "3 days ago")],
@@ -165,16 +180,16 @@ def test_the_story_of_a_hard_way() -> None:
     )
     assert words_of(one) == [
         "Submitted by u",
-        "Started after 5 s in line",
+        "Started after 5 s in the queue",
         "Attempt 1",
         "Redirected (302)",
-        "Answered with 200",
-        "It broke off. (5 B in 2 s; trying again in 1 s)",
-        "Attempt 2, from byte 5 on",
+        "Response 200",
+        "It broke off. (5 B in 2 s; retrying in 1 s)",
+        "Attempt 2, resumed at byte 5",
         "Received 5 B in 0 s",
-        "The bytes are: raw",
-        "The sha256 is the one that was promised",
-        "Stored, and visible as an image",
+        "Detected format: raw",
+        "Checksum verified (sha256)",
+        "Stored as an image",
     ]
     for is_operator in (False, True):
         facts = str([step.facts for step in tell(one, is_operator=is_operator)])
@@ -197,16 +212,16 @@ def test_the_story_of_a_bad_end() -> None:
     words = words_of(one)
     assert words.count(verdict.title) == 1
     assert "Stopped after 0 B in 0 s" in words
-    assert "The sha256 is not the one that was promised" in words
+    assert "Checksum does not match (sha256)" in words
 
 
 @pytest.mark.parametrize(
     ("changes", "last"),
     [
-        ({"state": State.QUEUED, "started_at": None}, "Waiting"),
-        ({"phase": Phase.PULLING}, "Receiving bytes"),
-        ({"phase": Phase.VERIFYING, "digests": {"md5": "a"}}, "Checking the digests"),
-        ({"attempts": (Attempt(number=1, started_at=NOON, hops=(Hop(url="u", at=NOON),)),)}, "Waiting"),
+        ({"state": State.QUEUED, "started_at": None}, "Queued"),
+        ({"phase": Phase.PULLING}, "Receiving data"),
+        ({"phase": Phase.VERIFYING, "digests": {"md5": "a"}}, "Verifying checksums"),
+        ({"attempts": (Attempt(number=1, started_at=NOON, hops=(Hop(url="u", at=NOON),)),)}, "Queued"),
     ],
 )
 def test_the_story_so_far(changes: dict[str, Any], last: str) -> None:
@@ -225,4 +240,5 @@ def test_bars_of_a_day_by_code() -> None:
     assert [(row.code, row.count) for row in rows] == [("ok", 6), ("truncated", 1)]
     heights = [height for _x, _y, height, _words in rows[0].bars]
     assert heights == [0.0] * 22 + [11.0, 22.0]
+    assert rows[1].bars[-1][2] == 5.5  # On the scale of all rows.
     assert rows[0].bars[-1][3] == "4 at 12:00 UTC"

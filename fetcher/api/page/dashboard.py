@@ -1,4 +1,4 @@
-"""The operator's desk: what the service does, why, and at what cost."""
+"""The dashboard: what the service does, why, and at what cost."""
 
 import os
 from collections import Counter
@@ -12,7 +12,7 @@ from starlette.responses import Response
 from fetcher.api.page import chart
 from fetcher.api.page.render import page
 from fetcher.api.page.session import Visitor
-from fetcher.api.page.shown import shown
+from fetcher.api.page.shown import see_other, shown
 from fetcher.api.services import Services, services_of
 from fetcher.api.submit.watch import Watch
 from fetcher.errors import Forbidden
@@ -52,18 +52,19 @@ class CodeRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @shown
-async def desk(request: Request, visitor: Visitor) -> Response:
-    """`GET /page/desk`: queue, disk, use, refusals, origins."""
+async def dashboard(request: Request, visitor: Visitor) -> Response:
+    """`GET /page/dashboard`: queue, disk, use, refusals, origins."""
     if not visitor.actor.is_admin:
-        raise Forbidden(reason="the desk is for operators")
+        raise Forbidden(reason="the dashboard is for admins")
     services = services_of(request)
     figures = services.index.figures
     now = datetime.now(UTC)
     since = now - timedelta(hours=DAY_HOURS - 1)
     watch: Watch = request.app.state.watch
     settings = services.settings()
+    endings = await figures.endings(_hour(since), by_hour=True)
     return page(
-        "desk.html",
+        "dashboard.html",
         visitor,
         counts=services.importer.counts(),
         states=await services.index.imports.counts(),
@@ -72,13 +73,20 @@ async def desk(request: Request, visitor: Visitor) -> Response:
         totals=await figures.totals(),
         usage=[(row, *settings.quota.of(row.project_id)) for row in await figures.usage()],
         scrub_days=settings.upkeep.scrub_days,
-        codes=code_rows(await figures.endings(_hour(since), by_hour=True), now),
+        codes=code_rows(endings, now),
+        most=max((ending.count for ending in endings), default=0),
         origins=await figures.origins(limit=10),
         running=sorted(services.importer.running(), key=lambda record: record.bytes_per_second or 0.0)[:10],
         rate=sum(record.bytes_per_second or 0.0 for record in services.importer.running()),
         chart=chart.draw(watch.history()),
         folder=services.store.folder,
     )
+
+
+@shown
+async def moved(_request: Request, _visitor: Visitor) -> Response:
+    """`GET /page/desk`: where the dashboard was; bookmarks lead on."""
+    return see_other("/page/dashboard")
 
 
 def disk_of(services: Services) -> Disk:
@@ -105,14 +113,14 @@ def code_rows(endings: Sequence[Ending], now: datetime) -> list[CodeRow]:
     for ending in endings:
         totals[ending.code] += ending.count
         at[ending.code, ending.at] = ending.count
+    most = max(at.values(), default=0) or 1  # One scale for all, so that rows can be compared.
     return [
-        CodeRow(code=code, count=count, bars=_bars([(hour, at.get((code, hour), 0)) for hour in hours]))
+        CodeRow(code=code, count=count, bars=_bars([(hour, at.get((code, hour), 0)) for hour in hours], most))
         for code, count in totals.most_common(SHOWN_CODES)
     ]
 
 
-def _bars(counts: Sequence[tuple[str, int]]) -> tuple[tuple[int, float, float, str], ...]:
-    most = max((count for _, count in counts), default=0) or 1
+def _bars(counts: Sequence[tuple[str, int]], most: int) -> tuple[tuple[int, float, float, str], ...]:
     bars = []
     for number, (hour, count) in enumerate(counts):
         height = round(count / most * 22, 1) if count else 0.0

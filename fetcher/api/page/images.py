@@ -1,7 +1,7 @@
 """Pages on images: the list with its search, and all that is known of one."""
 
+from collections.abc import Sequence
 from http import HTTPStatus
-from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -9,45 +9,47 @@ from starlette.responses import Response
 from fetcher.api.auth.identity import require_role
 from fetcher.api.image_v2.download import download as v2_download
 from fetcher.api.page.boot import boot_lines, file_name
+from fetcher.api.page.lists import read_list
 from fetcher.api.page.render import page
 from fetcher.api.page.session import Visitor, read_form, with_token
 from fetcher.api.page.shown import see_other, shown
 from fetcher.api.problems import base_url
 from fetcher.api.services import services_of
 from fetcher.errors import Conflict, UnknownImport
-from fetcher.index.sqlite.statistics import ImageSearch
+from fetcher.importer.methods.glance_direct import may_send
+from fetcher.index.sqlite.listings import IMAGE_ORDERS
 from fetcher.model import Image, Import, Status
 
-FILTERS = ("status", "disk_format", "visibility")
 VISIBILITIES = ("private", "shared", "community", "public")
-MOST_TEXT = 255
 
 
 @shown
 async def listing(request: Request, visitor: Visitor) -> Response:
-    """`GET /page/images`: newest first, with search, filters and pages."""
+    """`GET /page/images`: with search, filters, orders and pages."""
     services = services_of(request)
     settings = services.settings()
-    query = request.query_params
-    text = query.get("q", "").strip()[:MOST_TEXT]
-    filters = {name: query[name] for name in FILTERS if query.get(name)}
-    limit = settings.server.page_items
-    marker = query.get("marker")
-    search = ImageSearch(text=text, filters=filters, limit=limit + 1, marker=marker)
-    images = await services.index.figures.find_images(visitor.actor, search)
-    following = {**({"q": text} if text else {}), **filters}
-    older = urlencode({**following, "marker": images[limit - 1].id}) if len(images) > limit else None
+    filters: dict[str, Sequence[str]] = {
+        "status": [status.value for status in Status],
+        "disk_format": settings.format.disk_formats,
+        "visibility": VISIBILITIES,
+    }
+    asked = read_list(
+        request,
+        orders=tuple(IMAGE_ORDERS),
+        default="created",
+        filters=filters,
+        limit=settings.server.page_items,
+    )
+    found = await services.index.figures.list_images(visitor.actor, asked.query)
     return page(
         "images.html",
         visitor,
-        images=images[:limit],
-        text=text,
-        filters={name: filters.get(name, "") for name in FILTERS},
-        statuses=[status.value for status in Status],
-        disk_formats=settings.format.disk_formats,
-        visibilities=VISIBILITIES,
-        older=older,
-        is_first=marker is None,
+        images=found.images,
+        total=found.total,
+        asked=asked,
+        filters=filters,
+        can_send=may_send(visitor.actor, settings),
+        can_change="member" in visitor.actor.roles or visitor.actor.is_admin,
     )
 
 
@@ -59,11 +61,18 @@ async def detail(request: Request, visitor: Visitor) -> Response:
     made_by = await _import_of(request, visitor, image)
     is_own = visitor.actor.is_admin or image.project_id == visitor.actor.project_id
     is_active = image.status is Status.ACTIVE
+    can_share = is_own and image.visibility == "shared"
+    members = await services.index.members.all(image.id, visitor.actor) if can_share else []
+    running = made_by if made_by is not None and not made_by.state.is_final else None
     return page(
         "image.html",
         visitor,
         image=image,
         made_by=made_by,
+        running=running,
+        members=members,
+        visibilities=VISIBILITIES if visitor.actor.is_admin else VISIBILITIES[:3],
+        can_edit=is_own,
         can_delete=is_own and not image.is_protected and image.status is not Status.IMPORTING,
         lines=boot_lines(image, base_url(request), needs_token=visitor.needs_token) if is_active else [],
         download=file_name(image) if is_active else None,
@@ -77,7 +86,7 @@ async def _import_of(request: Request, visitor: Visitor, image: Image) -> Import
         found = await services.index.imports.page(visitor.actor, {"image_id": image.id}, limit=1)
     except UnknownImport:
         return None
-    return found[0] if found else None
+    return services.importer.snapshot(found[0]) if found else None
 
 
 @shown

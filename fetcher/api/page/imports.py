@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,14 +12,16 @@ from starlette.responses import Response
 
 from fetcher.api.auth.identity import require_role
 from fetcher.api.page import chart
+from fetcher.api.page.lists import read_list
 from fetcher.api.page.render import HEADERS, fragment, page
-from fetcher.api.page.session import Visitor, read_form
+from fetcher.api.page.session import Visitor, read_choice, read_form
 from fetcher.api.page.shown import see_other, shown
 from fetcher.api.page.timeline import tell
-from fetcher.api.services import Services, services_of
+from fetcher.api.services import services_of
 from fetcher.api.submit.imports import truths_of
 from fetcher.api.submit.watch import Watch
-from fetcher.errors import Conflict
+from fetcher.errors import Conflict, InvalidRequest, NotFound
+from fetcher.index.sqlite.listings import IMPORT_ORDERS
 from fetcher.lifecycle import State
 from fetcher.model import Import
 
@@ -33,32 +36,27 @@ def _filters(request: Request) -> dict[str, str]:
     return {"state": state} if state in STATES else {}
 
 
-async def _page_of(
-    services: Services, visitor: Visitor, filters: dict[str, str], marker: str | None
-) -> tuple[list[Import], bool]:
-    limit = services.settings().server.page_items
-    records = await services.index.imports.page(visitor.actor, filters, limit=limit + 1, marker=marker)
-    return [services.importer.snapshot(record) for record in records[:limit]], records.has_more or len(
-        records
-    ) > limit
-
-
 @shown
 async def listing(request: Request, visitor: Visitor) -> Response:
     """`GET /page/imports`: newest first; the first page moves by itself."""
-    filters = _filters(request)
-    marker = request.query_params.get("marker")
-    records, has_more = await _page_of(services_of(request), visitor, filters, marker)
-    older = urlencode({**filters, "marker": records[-1].id}) if has_more else None
+    services = services_of(request)
+    asked = read_list(
+        request,
+        orders=tuple(IMPORT_ORDERS),
+        default="submitted",
+        filters={"state": STATES},
+        limit=services.settings().server.page_items,
+    )
+    found = await services.index.figures.list_imports(visitor.actor, asked.query)
     return page(
         "imports.html",
         visitor,
-        records=records,
+        records=[services.importer.snapshot(record) for record in found.imports],
+        found=found,
         states=STATES,
-        state=filters.get("state", ""),
-        older=older,
-        is_first=marker is None,
-        query=urlencode(filters),
+        asked=asked,
+        query=urlencode(asked.filters),
+        can_choose=True,
     )
 
 
@@ -72,8 +70,10 @@ async def listing_events(request: Request, visitor: Visitor) -> Response:
     async def stream() -> AsyncIterator[ServerSentEvent]:
         before, before_at = "", 0.0
         while True:
-            records, _ = await _page_of(services, visitor, filters, None)
-            rows = fragment("_import_rows.html", records=records[:shown_rows])
+            limit = shown_rows or services.settings().server.page_items
+            found = await services.index.imports.page(visitor.actor, filters, limit=limit)
+            records = [services.importer.snapshot(record) for record in found]
+            rows = fragment("_import_rows.html", records=records, can_choose=shown_rows is None)
             now = asyncio.get_running_loop().time()
             if rows != before or now - before_at >= AGAIN_SECONDS:  # The page may have passed one over.
                 yield ServerSentEvent(rows, event="rows")
@@ -129,8 +129,36 @@ async def cancel(request: Request, visitor: Visitor) -> Response:
     await read_form(request)
     require_role(visitor.actor, "member")
     import_id = request.path_params["id"]
-    try:
+    with suppress(Conflict):
         await services_of(request).importer.cancel(import_id, visitor.actor)
-    except Conflict:
-        return see_other(f"/page/imports/{import_id}")
     return see_other(f"/page/imports/{import_id}")
+
+
+@shown
+async def cancel_several(request: Request, visitor: Visitor) -> Response:
+    """`POST /page/imports/bulk`: end all chosen imports; those that have ended stay as they are."""
+    _, chosen = await read_choice(request, "import")
+    require_role(visitor.actor, "member")
+    if not chosen:
+        raise InvalidRequest(field="import", reason="choose at least one import")
+    for import_id in chosen:
+        with suppress(Conflict):
+            await services_of(request).importer.cancel(import_id, visitor.actor)
+    return see_other("/page/imports")
+
+
+@shown
+async def image_events(request: Request, visitor: Visitor) -> Response:
+    """`GET /page/images/{id}/events`: how far the import of an image is, until it has ended."""
+    services = services_of(request)
+    found = await services.index.imports.page(visitor.actor, {"image_id": request.path_params["id"]}, limit=1)
+    if not found:
+        raise NotFound(what=request.url.path)
+
+    async def stream() -> AsyncIterator[ServerSentEvent]:
+        seconds = DETAIL_SECONDS
+        async for record in services.importer.follow(found[0].id, visitor.actor, least_seconds=seconds):
+            text = fragment("_image_progress.html", record=record)
+            yield ServerSentEvent(text, event="end" if record.state.is_final else "progress")
+
+    return EventSourceResponse(stream(), headers=HEADERS)

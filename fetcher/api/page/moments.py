@@ -19,6 +19,11 @@ def moment(when: str | datetime | None) -> str:
     return at.strftime("%Y-%m-%d")
 
 
+def iso(when: str | datetime) -> str:
+    """Return a moment as HTML's `datetime` attribute takes it."""
+    return when if isinstance(when, str) else when.isoformat()
+
+
 def clock(when: str | datetime | None) -> str:
     """A moment exactly: `2026-11-22 14:05:09 UTC`."""
     if when is None:

@@ -20,7 +20,7 @@ from fetcher.guards import published, titles
 
 @shown
 async def limits(request: Request, visitor: Visitor) -> Response:
-    """`GET /page/limits`: every limit in force, told by the guard that enforces it."""
+    """`GET /page/limits`: every limit, reported by the code that enforces it."""
     found, names = published(services_of(request).settings()), titles()
     sections = [
         (

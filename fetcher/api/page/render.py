@@ -12,6 +12,7 @@ from fetcher import __version__
 from fetcher.api.page import moments
 from fetcher.api.page.session import Visitor
 from fetcher.api.page.static import link_of
+from fetcher.api.page.timeline import verified_words
 from fetcher.api.submit import words
 
 HEADERS = {
@@ -39,6 +40,8 @@ _environment.filters |= {
     "span": words.time_words,
     "moment": moments.moment,
     "clock": moments.clock,
+    "iso": moments.iso,
+    "verified": verified_words,
     "doing": words.moment_words,
     "title": words.title_of,
     "told": lambda record: words.notice_words(

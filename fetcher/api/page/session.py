@@ -3,8 +3,7 @@
 Two cookies, both out of reach of scripts and never sent from another site:
 one holds the token where tokens are used, one a random number. Each form
 carries a keyed digest of that number; only our own page can know it. The key
-lives as long as the process, so a form from before a restart is refused
-politely.
+is kept in the data folder, so a form from before a restart is still good.
 """
 
 import hashlib
@@ -16,6 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
+from fetcher.api.page.form_key import form_key
 from fetcher.api.services import services_of
 from fetcher.api.submit.body import read_body
 from fetcher.errors import Forbidden, InvalidRequest
@@ -25,7 +25,6 @@ TOKEN_COOKIE = "fetcher_token"  # noqa: S105 - the cookie's name
 FORM_COOKIE = "fetcher_form"
 FORM_FIELD = "proof"
 MOST_FIELDS = 400
-_KEY = secrets.token_bytes(32)
 
 
 class Visitor:
@@ -40,6 +39,7 @@ class Visitor:
         self.actor = actor
         self.path = request.url.path
         self.needs_token = TOKEN_COOKIE in request.cookies
+        self._key = form_key(request)
         self._is_secure = request.url.scheme == "https"
         self._known = request.cookies.get(FORM_COOKIE, "")
         self._number = self._known or secrets.token_urlsafe(24)
@@ -47,7 +47,7 @@ class Visitor:
     @property
     def proof(self) -> str:
         """What a form of this visitor must carry."""
-        return _digest(self._number)
+        return _digest(self._key, self._number)
 
     def remember(self, answer: Response) -> None:
         """Give the browser its number."""
@@ -55,8 +55,8 @@ class Visitor:
             set_cookie(answer, FORM_COOKIE, self._number, is_secure=self._is_secure)
 
 
-def _digest(number: str) -> str:
-    return hmac.new(_KEY, number.encode(), hashlib.sha256).hexdigest()
+def _digest(key: bytes, number: str) -> str:
+    return hmac.new(key, number.encode(), hashlib.sha256).hexdigest()
 
 
 def set_cookie(answer: Response, name: str, value: str, *, is_secure: bool) -> None:
@@ -87,25 +87,67 @@ async def read_form(request: Request) -> dict[str, str]:
     """Read a form that our own page sent.
 
     Raises:
-        Forbidden: It came from elsewhere, or from before a restart.
+        Forbidden: It came from elsewhere.
         InvalidRequest: It is no form, or a field stands twice.
     """
-    _check_origin(request)
-    text = (await read_body(request)).decode("utf-8", "replace")
-    try:
-        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS)
-    except ValueError as error:
-        raise InvalidRequest(reason="the form has too many fields") from error
-    form = dict(pairs)
-    if len(form) != len(pairs):
-        raise InvalidRequest(reason="a field of the form stands twice")
-    number = request.cookies.get(FORM_COOKIE, "")
-    if not number or not hmac.compare_digest(form.pop(FORM_FIELD, "").encode(), _digest(number).encode()):
-        raise Forbidden(reason="the form is too old; load the page again and send it once more")
+    form = await read_fields(request)
+    check_proof(request, form.pop(FORM_FIELD, ""))
     return form
 
 
-def _check_origin(request: Request) -> None:
+async def read_fields(request: Request) -> dict[str, str]:
+    """Read a form without asking for its proof yet, so that a page can show it again filled in.
+
+    Raises:
+        Forbidden: Another site sent it.
+        InvalidRequest: It is no form, or a field stands twice.
+    """
+    pairs = await _read_pairs(request)
+    form = dict(pairs)
+    if len(form) != len(pairs):
+        raise InvalidRequest(reason="a field of the form stands twice")
+    return form
+
+
+async def read_choice(request: Request, name: str) -> tuple[dict[str, str], list[str]]:
+    """Read a form in which one field may stand many times; its values come apart.
+
+    Raises:
+        Forbidden: It came from elsewhere.
+        InvalidRequest: It is no form, or another field stands twice.
+    """
+    pairs = await _read_pairs(request)
+    chosen = [value for key, value in pairs if key == name]
+    others = [(key, value) for key, value in pairs if key != name]
+    form = dict(others)
+    if len(form) != len(others):
+        raise InvalidRequest(reason="a field of the form stands twice")
+    check_proof(request, form.pop(FORM_FIELD, ""))
+    return form, chosen
+
+
+def check_proof(request: Request, proof: str) -> None:
+    """Refuse what does not carry the number that only our own page knows.
+
+    Raises:
+        Forbidden: It is missing, or is another browser's.
+    """
+    number = request.cookies.get(FORM_COOKIE, "")
+    expected = _digest(form_key(request), number).encode()
+    if not number or not hmac.compare_digest(proof.encode(), expected):
+        raise Forbidden(reason="the form was open for too long; check it and send it once more")
+
+
+async def _read_pairs(request: Request) -> list[tuple[str, str]]:
+    check_origin(request)
+    text = (await read_body(request)).decode("utf-8", "replace")
+    try:
+        return parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS)
+    except ValueError as error:
+        raise InvalidRequest(reason="the form has too many fields") from error
+
+
+def check_origin(request: Request) -> None:
     """Refuse a form that a browser says another site sent (Fetch metadata; RFC 6454)."""
     site = request.headers.get("sec-fetch-site", "same-origin")
     origin = request.headers.get("origin")

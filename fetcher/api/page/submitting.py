@@ -1,14 +1,15 @@
 """The first page: submit a URL."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from fetcher.api.auth.identity import require_role
+from fetcher.api.page.form import EMPTY, LABELS, Draft, default_name, form_of
+from fetcher.api.page.probe import probe_of
 from fetcher.api.page.render import HEADERS, fragment, page
-from fetcher.api.page.session import Visitor, read_form, text_of
+from fetcher.api.page.session import FORM_FIELD, Visitor, check_proof, read_fields, read_form
 from fetcher.api.page.shown import see_other, shown
 from fetcher.api.problems import advice_of, status_of
 from fetcher.api.services import services_of
@@ -16,47 +17,50 @@ from fetcher.api.submit.body import convert
 from fetcher.api.submit.imports import SubmitBody
 from fetcher.api.submit.words import size_words, time_words
 from fetcher.config import Settings
-from fetcher.errors import Failure, InvalidRequest, InvalidUrl, UnknownImport
+from fetcher.errors import Failure, Forbidden, InvalidUrl, UnknownImport
 from fetcher.guards.request.url import check_url
 from fetcher.importer.pasted import without_credentials
-from fetcher.model import Submission
 
 RECENT = 6
-EMPTY: dict[str, str] = dict.fromkeys(
-    (
-        *("url", "name", "disk_format", "container_format", "checksum", "max_bytes"),
-        *("min_disk", "min_ram", "tags", "properties", "visibility", "checksum_url", "mirrors", "notify_url"),
-    ),
-    "",
-)
-_TEXTS = ("name", "disk_format", "container_format", "checksum", "checksum_url", "visibility", "notify_url")
-_WHOLE = ("max_bytes", "min_disk", "min_ram")
+FOLDED = [name for name in LABELS if name != "url"]
 
 
 @shown
 async def home(request: Request, visitor: Visitor) -> Response:
     """`GET /` for browsers: one field and a button."""
-    return await _home(request, visitor, await _prefilled(request, visitor))
+    values, lost = await _prefilled(request, visitor)
+    return await _home(request, visitor, values, lost=lost)
 
 
-async def _home(
-    request: Request, visitor: Visitor, values: Mapping[str, str], failure: Failure | None = None
+async def _home(  # noqa: PLR0913 - all that the page shows
+    request: Request,
+    visitor: Visitor,
+    values: Mapping[str, str],
+    *,
+    failure: Failure | None = None,
+    mistakes: Mapping[str, str] | None = None,
+    lost: Mapping[str, list[str]] | None = None,
 ) -> Response:
     services = services_of(request)
     settings = services.settings()
     records = await services.index.imports.page(visitor.actor, {}, limit=RECENT)
+    mistakes, lost = mistakes or {}, lost or {}
+    status = status_of(failure) if failure else 400 if mistakes else 200
     return page(
         "home.html",
         visitor,
-        status=200 if failure is None else status_of(failure),
-        values=values,
-        wants_more=any(value for name, value in values.items() if name != "url"),
-        secret_lost=any(
-            "REDACTED" in values[name] for name in ("url", "checksum_url", "mirrors", "notify_url")
-        ),
+        status=status,
+        values={**EMPTY, **values},
+        wants_more=any(values.get(name) or name in mistakes or name in lost for name in FOLDED),
+        mistakes=mistakes,
+        wrong={**EMPTY, **mistakes},
+        lost=lost,
+        labels=LABELS,
         failure=None if failure is None else {"words": str(failure.public()), "advice": advice_of(failure)},
         in_force=in_force(settings),
         settings=settings,
+        can_choose=False,
+        can_probe=probe_of(request) is not None,
         records=[services.importer.snapshot(record) for record in records],
     )
 
@@ -75,35 +79,16 @@ def in_force(settings: Settings) -> list[str]:
     return lines
 
 
-async def _prefilled(request: Request, visitor: Visitor) -> dict[str, str]:
+async def _prefilled(request: Request, visitor: Visitor) -> tuple[dict[str, str], dict[str, list[str]]]:
     """The form as an earlier import was submitted, where one is named."""
     import_id = request.query_params.get("from")
     if import_id is None:
-        return EMPTY
+        return EMPTY, {}
     try:
         record = await services_of(request).importer.find(import_id, visitor.actor)
     except UnknownImport:
-        return EMPTY
-    return _form_of(record.submission)
-
-
-def _form_of(submission: Submission) -> dict[str, str]:
-    return {
-        "url": submission.url,
-        "name": submission.name or "",
-        "disk_format": submission.disk_format or "",
-        "container_format": submission.container_format or "",
-        "checksum": str(submission.checksum or ""),
-        "max_bytes": "",
-        "min_disk": str(submission.min_disk or ""),
-        "min_ram": str(submission.min_ram or ""),
-        "tags": ", ".join(submission.tags),
-        "properties": "\n".join(f"{name}={value}" for name, value in submission.properties.items()),
-        "visibility": submission.visibility,
-        "checksum_url": submission.checksum_url or "",
-        "mirrors": "\n".join(submission.mirrors),
-        "notify_url": submission.notify_url or "",
-    }
+        return EMPTY, {}
+    return form_of(record.submission)
 
 
 @shown
@@ -117,7 +102,7 @@ async def check(request: Request, _visitor: Visitor) -> Response:
         except InvalidUrl as failure:
             words, mood = str(failure), "bad"
         else:
-            words, mood = f"Will be fetched from {origin}.", "good"
+            words, mood = f"The file will be downloaded from {origin}.", "good"
     return Response(fragment("_check.html", words=words, mood=mood), headers=HEADERS, media_type="text/html")
 
 
@@ -125,46 +110,24 @@ async def check(request: Request, _visitor: Visitor) -> Response:
 async def submit(request: Request, visitor: Visitor) -> Response:
     """`POST /page/submit`: take the form, then show the import; or show the form again with what is wrong."""
     services = services_of(request)
-    form = {**EMPTY, **await read_form(request)}
+    form = await read_fields(request)
     try:
+        check_proof(request, form.pop(FORM_FIELD, ""))
         require_role(visitor.actor, "member")
-        body = convert(to_document(form), SubmitBody)
+    except Forbidden as failure:
+        return await _home(request, visitor, form, failure=failure)
+    draft = Draft(form, services.settings())
+    if draft.mistakes:
+        return await _home(request, visitor, form, mistakes=draft.mistakes)
+    draft.document.setdefault("name", default_name(draft.document["url"]))
+    try:
+        body = convert(draft.document, SubmitBody)
         submission = body.to_submission(visitor.actor, services.settings())
         record = await services.importer.submit(
             visitor.actor, submission, request_id=request.scope.get("request_id")
         )
     except Failure as failure:
-        return await _home(request, visitor, form, failure)
+        if draft.refuse(failure):
+            return await _home(request, visitor, form, mistakes=draft.mistakes)
+        return await _home(request, visitor, form, failure=failure)
     return see_other(f"/page/imports/{record.id}")
-
-
-def to_document(form: Mapping[str, str]) -> dict[str, Any]:
-    """The form as the API takes it; empty fields are left out.
-
-    Raises:
-        InvalidRequest: A number is none, or a property is not NAME=VALUE.
-    """
-    document: dict[str, Any] = {"url": (form.get("url") or "").strip()}
-    for name in _TEXTS:
-        if text := text_of(form, name):
-            document[name] = text
-    for name in _WHOLE:
-        if text := text_of(form, name):
-            if not (text.isascii() and text.isdigit()):
-                raise InvalidRequest(field=name, reason=f"{name} is a whole number")
-            document[name] = int(text)
-    document["tags"] = [tag for tag in (text.strip() for text in form.get("tags", "").split(",")) if tag]
-    document["mirrors"] = form.get("mirrors", "").split()
-    document["properties"] = _properties(form.get("properties", ""))
-    return document
-
-
-def _properties(text: str) -> dict[str, str]:
-    found = {}
-    for line in text.splitlines():
-        name, equals, value = line.partition("=")
-        if line.strip() and (not equals or not name.strip()):
-            raise InvalidRequest(field="properties", reason="each line of properties is NAME=VALUE")
-        if line.strip():
-            found[name.strip()] = value.strip()
-    return found

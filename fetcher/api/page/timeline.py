@@ -35,14 +35,14 @@ def tell(record: Import, *, is_operator: bool) -> list[Step]:
     steps = [Step(at=record.created_at, words=f"Submitted by {record.user_id}")]
     if record.started_at is not None:
         waited = (record.started_at - record.created_at).total_seconds()
-        after = f" after {time_words(waited)} in line" if waited >= 1 else ""
+        after = f" after {time_words(waited)} in the queue" if waited >= 1 else ""
         steps.append(Step(at=record.started_at, words=f"Started{after}"))
     for attempt in record.attempts:
         steps += _attempt(record, attempt, is_operator=is_operator)
     if record.format is not None:
         virtual = record.format.virtual_bytes
         facts = (("disk", exact_words(virtual) or ""),) if virtual is not None else ()
-        steps.append(Step(at=None, words=f"The bytes are: {record.format.name}", mood="good", facts=facts))
+        steps.append(Step(at=None, words=f"Detected format: {record.format.name}", mood="good", facts=facts))
     if record.digests:
         steps.append(_digests(record))
     steps.append(_last(record))
@@ -51,9 +51,9 @@ def tell(record: Import, *, is_operator: bool) -> list[Step]:
 
 def _attempt(record: Import, attempt: Attempt, *, is_operator: bool) -> list[Step]:
     several = len(record.attempts) > 1 or attempt.number > 1
-    words = f"Attempt {attempt.number}" if several else "Asked the source"
+    words = f"Attempt {attempt.number}" if several else "Requested from the source"
     if attempt.offset:
-        words += f", from byte {attempt.offset:,} on"
+        words += f", resumed at byte {attempt.offset:,}"
     steps = [Step(at=attempt.started_at, words=words)]
     steps += [_hop(hop, is_operator=is_operator) for hop in attempt.hops]
     if attempt.ended_at is not None:
@@ -62,7 +62,7 @@ def _attempt(record: Import, attempt: Attempt, *, is_operator: bool) -> list[Ste
         if attempt.code == "ok":
             steps.append(Step(at=attempt.ended_at, words=f"Received {got}", mood="good"))
         else:
-            again = f"; trying again in {time_words(attempt.wait_seconds)}" if attempt.wait_seconds else ""
+            again = f"; retrying in {time_words(attempt.wait_seconds)}" if attempt.wait_seconds else ""
             is_last = record.state.is_final and attempt is record.attempts[-1]
             reason = "Stopped" if is_last else attempt.reason or attempt.code
             broke = f"{reason} after {got}{again}" if is_last else f"{reason} ({got}{again})"
@@ -73,11 +73,11 @@ def _attempt(record: Import, attempt: Attempt, *, is_operator: bool) -> list[Ste
 def _hop(hop: Hop, *, is_operator: bool) -> Step:
     status = hop.status
     if status is None:
-        words, mood = "No answer", "bad"
+        words, mood = "No response", "bad"
     elif 300 <= status < 400:
         words, mood = f"Redirected ({status})", "plain"
     else:
-        words, mood = f"Answered with {status}", "good" if status < 300 else "bad"
+        words, mood = f"Response {status}", "good" if status < 300 else "bad"
     facts = [("from", hop.url)]
     if is_operator and hop.address:
         facts.append(("address", f"{hop.address} port {hop.port}"))
@@ -92,26 +92,31 @@ def _hop(hop: Hop, *, is_operator: bool) -> Step:
 def _digests(record: Import) -> Step:
     promised = record.submission.checksum
     if promised is None:
-        return Step(at=None, words="Digests computed; none was promised to compare with")
+        return Step(at=None, words="No checksum was supplied")
     actual = record.received_digests.get(promised.algorithm)
     if actual == promised.value:
-        return Step(at=None, words=f"The {promised.algorithm} is the one that was promised", mood="good")
-    return Step(at=None, words=f"The {promised.algorithm} is not the one that was promised", mood="bad")
+        return Step(at=None, words=f"Checksum verified ({promised.algorithm})", mood="good")
+    return Step(at=None, words=f"Checksum does not match ({promised.algorithm})", mood="bad")
 
 
 def _last(record: Import) -> Step:
     if record.state is State.SUCCEEDED:
-        return Step(at=record.ended_at, words="Stored, and visible as an image", mood="good")
+        return Step(at=record.ended_at, words="Stored as an image", mood="good")
     if record.state.is_final:
         title = record.verdict.title if record.verdict else record.state.value
         return Step(at=record.ended_at, words=title, mood="bad")
-    return Step(at=None, words=_NOW.get(record.phase.value if record.phase else "", "Waiting"), mood="now")
+    return Step(at=None, words=_NOW.get(record.phase.value if record.phase else "", "Queued"), mood="now")
 
 
 _NOW = {
     "connecting": "Connecting to the source",
-    "pulling": "Receiving bytes",
-    "verifying": "Checking the digests",
+    "pulling": "Receiving data",
+    "verifying": "Verifying checksums",
     "converting": "Converting",
     "committing": "Storing",
 }
+
+
+def verified_words(verified_by: str) -> str:
+    """Say what the image's checksum was compared with."""
+    return "Not verified" if verified_by == "none" else f"Verified ({verified_by})"

@@ -1,16 +1,36 @@
-"""What may be shown of a URL: never a password, never a value of its query."""
+"""What may be shown of a URL: never a password, never a value of its query that may be a secret."""
 
 import re
+from urllib.parse import unquote_plus
 
 # What a URL cannot hold as it is: all outside printable ASCII, and what RFC 3986 leaves out of it.
 UNWIELDY = re.compile(r"[^!-~]|[\"<>\\^`{|}]")
 
+HIDDEN = "REDACTED"
+MAX_PLAIN_LENGTH = 64
+MAX_WORD_LENGTH = 16
+MAX_CHANGES = 2
+MAX_DIGITS = 16
+
+_NAME = re.compile(r"[A-Za-z0-9_.\[\]-]{1,40}")
+# Fragments of names under which services put permissions and identities: signed links of Amazon, Google,
+# Azure, CloudFront and Artifactory, OAuth, sessions, logins.
+_SECRET_NAMES = re.compile(
+    r"token|secret|sig|hmac|mac|hash|digest|pass|pwd|pw|auth|key|cred|sess|sid|jwt|saml|bearer|otp|pin|code|"
+    r"ticket|policy|cookie|nonce|salt|seed|private|user|login|mail|account|access|grant|invite|licen|hush|"
+    r"^xamz|^xgoog|^xms|^awsaccess|^googleaccess|^expires|^se$|^sp$|^st$|^sr$|^sv$|^hd"
+)
+_PLAIN = re.compile(r"[A-Za-z0-9._~/+, -]*")
+_WORD = re.compile(r"[A-Za-z0-9]+")
+_CHANGE = re.compile(r"(?<=[a-z])(?=[A-Z0-9])|(?<=[0-9])(?=[A-Za-z])|(?<=[A-Z])(?=[0-9])")
+
 
 def redact_url(raw: str) -> str:
-    """Make a URL fit for logs and listings, whatever it is: no password, no value of its query.
+    """Make a URL fit for logs and listings, whatever it is: no password, no secret of its query.
 
     Download links carry their permission in the query (`X-Amz-Signature`,
-    `sig`, `token`), under names nobody can list, so every value goes.
+    `sig`, `token`). A value stays only where its name tells of no secret and it
+    reads as words, numbers or versions (`arch=amd64`, `version=13.1`); all else goes.
     """
     before, mark, query = raw[:8192].partition("#")[0].partition("?")
     scheme, colon, rest = before.partition(":")
@@ -21,10 +41,17 @@ def redact_url(raw: str) -> str:
     plain = authority.rpartition("@")[2]
     if not re.fullmatch(r"(\[[0-9A-Fa-f:.]*\]|[^\s:@\\\[\]]*)(:[0-9]*)?", plain):
         # Something else than a host: perhaps half a password that held a slash.
-        plain, path = "REDACTED", ""
+        plain, path = HIDDEN, ""
     fields = "&".join(_redact_field(field) for field in query.split("&")) if mark else ""
     shown = f"{scheme.lower()}{colon}{slashes}{plain}{slash}{path}{mark}{fields}"
     return UNWIELDY.sub(lambda found: quote(found[0]), shown)[:512]
+
+
+def is_redacted(url: str) -> bool:
+    """Tell whether a URL is one that `redact_url` has taken a secret from."""
+    before, _, query = url.partition("?")
+    host = before.partition("://")[2].partition("/")[0]
+    return host == HIDDEN or any(field.rpartition("=")[2] == HIDDEN for field in query.split("&"))
 
 
 def quote(text: str) -> str:
@@ -33,8 +60,25 @@ def quote(text: str) -> str:
 
 
 def _redact_field(field: str) -> str:
-    key, _, value = field.partition("=")
-    # Without a value the key itself may be the secret, with the = of base64 at its end.
-    if value.strip("=") and re.fullmatch(r"[A-Za-z0-9_.\[\]-]{1,40}", key):
-        return f"{key}=REDACTED"
-    return "REDACTED" if field else ""
+    name, equals, value = field.partition("=")
+    # Without a value the name itself may be the secret, with the = of base64 at its end.
+    if not value.strip("=") or not _NAME.fullmatch(name):
+        return HIDDEN if field else ""
+    return field if equals and _is_plain(name, value) else f"{name}={HIDDEN}"
+
+
+def _is_plain(name: str, value: str) -> bool:
+    """Tell whether a field of a query is no secret; in doubt it is one."""
+    letters = re.sub(r"[^a-z0-9]", "", name.lower())
+    if len(letters) < 2 or _SECRET_NAMES.search(letters):
+        return False
+    text = unquote_plus(value)
+    is_long_number = sum(letter.isdigit() for letter in text) > MAX_DIGITS
+    if is_long_number or len(text) > MAX_PLAIN_LENGTH or not _PLAIN.fullmatch(text):
+        return False
+    return all(_reads(word) for word in _WORD.findall(text))
+
+
+def _reads(word: str) -> bool:
+    """Tell a word, a number or a version from what looks as if dice had made it."""
+    return len(word) <= MAX_WORD_LENGTH and len(_CHANGE.findall(word)) <= MAX_CHANGES

@@ -6,11 +6,10 @@ from urllib.parse import urlsplit
 
 from sqlite_utils.db import Database
 
-from fetcher.index.sqlite import scope
 from fetcher.index.sqlite.connection import Connection
-from fetcher.index.sqlite.images import SELECT, find_row, load_images
+from fetcher.index.sqlite.listings import ImportPage, ListPage, ListQuery, list_images, list_imports
 from fetcher.index.sqlite.rows import select, to_text
-from fetcher.model import Actor, Image, Value
+from fetcher.model import Actor, Value
 
 RECENT_IMPORTS = 2000
 
@@ -87,21 +86,6 @@ class Ended(Value, frozen=True, kw_only=True):
     seconds: float | None
 
 
-class ImageSearch(Value, frozen=True, kw_only=True):
-    """What somebody looks for.
-
-    Args:
-        text: What an image's name or tag holds, or its id or sha256 begins with.
-        filters: On `status`, `disk_format` and `visibility`.
-        marker: The id of the image before the first one.
-    """
-
-    text: str = ""
-    filters: dict[str, str] = {}  # noqa: RUF012 - a msgspec struct copies it for each value
-    limit: int
-    marker: str | None = None
-
-
 class Statistics:
     """Questions over many rows; each is one read beside the writer."""
 
@@ -136,13 +120,13 @@ class Statistics:
         """How origins served the latest imports, the slowest first."""
         return await self._connection.read(_origins, limit)
 
-    async def find_images(self, actor: Actor, search: ImageSearch) -> list[Image]:
-        """The newest images that match; hidden ones and other projects' community images are not offered.
+    async def list_images(self, actor: Actor, query: ListQuery) -> ListPage:
+        """Return a page of the images that somebody may open; hidden ones are left out."""
+        return await self._connection.read(list_images, actor, query)
 
-        Raises:
-            UnknownImage: There is no image `marker`.
-        """
-        return await self._connection.read(_find_images, actor, search)
+    async def list_imports(self, actor: Actor, query: ListQuery) -> ImportPage:
+        """Return a page of the imports of somebody's project."""
+        return await self._connection.read(list_imports, actor, query)
 
 
 def _usage(db: Database, limit: int) -> list[Usage]:
@@ -206,33 +190,6 @@ def _origins(db: Database, limit: int) -> list[OriginFigures]:
         for origin, (imports, failed, size, seconds) in counts.items()
     ]
     return sorted(found, key=lambda figures: figures.bytes_per_second or 0.0)[:limit]
-
-
-_FILTERS = ("status", "disk_format", "visibility")
-
-
-def _find_images(db: Database, actor: Actor, search: ImageSearch) -> list[Image]:
-    where, arguments = scope.readable_images(actor)
-    arguments = {**arguments, "limit": search.limit, "own": actor.project_id}
-    where += " AND images.is_hidden = 0"
-    if search.filters.get("visibility") != "community":
-        where += " AND (images.visibility <> 'community' OR images.project_id = :own)"
-    if search.text:
-        escaped = search.text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        arguments |= {"like": f"%{escaped}%", "begins": f"{escaped.lower()}%"}
-        where += r""" AND (images.name LIKE :like ESCAPE '\' OR images.id LIKE :begins ESCAPE '\'
-                      OR images.sha256 LIKE :begins ESCAPE '\' OR images.id IN
-                      (SELECT image_id FROM image_tags WHERE tag LIKE :like ESCAPE '\'))"""
-    for name in _FILTERS:
-        if search.filters.get(name):
-            where += f" AND images.{name} = :{name}"
-            arguments[name] = search.filters[name]
-    if search.marker is not None:
-        start = find_row(db, search.marker, scope.readable_images(actor))
-        where += " AND (images.created_at, images.id) < (:created_at, :marker)"
-        arguments |= {"created_at": start["created_at"], "marker": search.marker}
-    order = "ORDER BY images.created_at DESC, images.id DESC LIMIT :limit"
-    return load_images(db, list(select(db, f"{SELECT} WHERE {where} {order}", arguments)))
 
 
 def _last_code(db: Database, since: datetime) -> str | None:

@@ -1,0 +1,69 @@
+"""What a URL leads to, before the import starts: asks the API's `POST /imports/probe`, where there is one."""
+
+import json
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Message
+
+from fetcher.api.page.render import HEADERS, fragment
+from fetcher.api.page.session import Visitor, read_form, with_token
+from fetcher.api.page.shown import shown
+from fetcher.errors import Failure
+from fetcher.guards.request.redaction import redact_url
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+PATH = "/imports/probe"
+
+
+def probe_of(request: Request) -> Endpoint | None:
+    """Return the API's handler; None where this service has none."""
+    for route in request.app.routes:
+        if isinstance(route, Route) and route.path == PATH and "POST" in (route.methods or ()):
+            endpoint: Endpoint = route.endpoint
+            return endpoint
+    return None
+
+
+@shown
+async def probe(request: Request, _visitor: Visitor) -> Response:
+    """`POST /page/probe`: name, size, format and checksum file of a URL, as far as the source tells them."""
+    form = await read_form(request)
+    url, endpoint = (form.get("url") or "").strip(), probe_of(request)
+    found: dict[str, Any] = {}
+    if url and endpoint is not None:
+        with suppress(Failure):  # What is wrong with a URL is said while it is typed, and beside its field.
+            answer = await endpoint(_asking(request, {"url": url}))
+            found = json.loads(bytes(answer.body))
+    return Response(fragment("_probe.html", found=_words(found)), headers=HEADERS, media_type="text/html")
+
+
+def _asking(request: Request, document: dict[str, Any]) -> Request:
+    """Make the request that a program would send."""
+    body = json.dumps(document).encode()
+    scope = with_token(request).scope
+    kept = [
+        (name, value) for name, value in scope["headers"] if name not in {b"content-type", b"content-length"}
+    ]
+    headers = [*kept, (b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return Request({**scope, "headers": headers, "path": PATH}, receive)
+
+
+def _words(found: dict[str, Any]) -> dict[str, Any]:
+    """Pick what the page shows; a source may have told nothing of it."""
+    beside, kind = found.get("checksum_file") or {}, found.get("format") or {}
+    return {
+        "name": found.get("name"),
+        "size": found.get("size"),
+        "format": kind.get("name"),
+        "checksum_url": redact_url(beside["url"]) if beside.get("url") else None,
+        "refusals": [entry.get("title", "") for entry in found.get("refusals") or []],
+    }
