@@ -37,6 +37,8 @@ SERVICE_TIMEOUT=120
 SERVICE_PROTOCOL=http
 PYTHON=$(command -v python3)
 
+# As /etc/systemd/system is on every machine.
+mkdir -p "$SYSTEMD_DIR"
 fetch_plugins
 run_phase override_defaults
 for lib in $(sed -n 's,^source $TOP_DIR/lib/,,p' "$TOP_DIR/stack.sh" | grep -xE 'apache|tls|keystone|glance'); do
