@@ -63,6 +63,7 @@ PLACES: dict[str, str] = {
     "fetcher inspect": ON_PATH,
     "fetcher token": ON_PATH,
     "fetcher doctor": PARSED,
+    "fetcher metadefs load": PARSED,
     "fetcher config check --config /etc": PARSED,
     "fetcher config": ON_PATH,
     "fetcher store check": ON_PATH,

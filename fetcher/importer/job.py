@@ -1,16 +1,15 @@
 """One pull and the imports that follow it, from the first request to everybody's verdict."""
 
 import asyncio
-from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
 from fetcher.aio.retry import outlasted
 from fetcher.aio.shield import shielded
-from fetcher.errors import BadRedirect, Cancelled, ChecksumMismatch, Failure, InternalFault, StoreFailed
+from fetcher.errors import Cancelled, ChecksumMismatch, Failure, InternalFault, StoreFailed
 from fetcher.guards import Headroom
 from fetcher.guards.request.url import check_url
 from fetcher.importer import tracing
@@ -20,6 +19,7 @@ from fetcher.importer.download.budget import Budget
 from fetcher.importer.download.open_source import SourceOpener, Unchanged
 from fetcher.importer.download.sources import Sources
 from fetcher.importer.methods.registry import named
+from fetcher.importer.place import Place
 from fetcher.importer.receive.quota_headroom import coming, quota_headroom
 from fetcher.importer.receive.receiver import Receiver
 from fetcher.importer.receive.receiver_factory import ReceiverFactory
@@ -35,7 +35,7 @@ from fetcher.importer.stages.expected_digests import (
     ChecksumFile,
     ExpectedDigests,
     expects_digest,
-    gives_up_encryption,
+    given_up_encryption,
 )
 from fetcher.importer.stages.revalidation import Reuse
 from fetcher.index import ResumeState, Secrets
@@ -45,22 +45,6 @@ from fetcher.store.filesystem.store import Reservation
 from fetcher.transport import Source
 
 log = structlog.get_logger()
-
-
-class Place(Protocol):
-    """A job's place among the others, which the scheduler keeps."""
-
-    def seal(self) -> None:
-        """Let nobody join any more."""
-
-    def ended(self, import_id: str) -> None:
-        """Let go of an import that is done with."""
-
-    async def go(self, origin: str) -> None:
-        """Take the job's own connection to another origin, once there is room."""
-
-    def running_imports(self) -> Iterable[RunningImport]:
-        """Return who runs now, whatever they wait for."""
 
 
 class DownloadJob:
@@ -304,21 +288,9 @@ class DownloadJob:
             list(self.subscribers), receiver.received_digests()
         )
         is_proven = any(running.record.verified_by != "none" for running in self.subscribers)
-        self._failed = {**self._unsafe(), **mismatches}
+        unsafe = given_up_encryption(self.subscribers, self.subscribers.attempts[-1].hops, self.settings)
+        self._failed = {**unsafe, **mismatches}
         return next(iter(mismatches.values())) if mismatches and not is_proven else None
-
-    def _unsafe(self) -> dict[str, Failure]:
-        """Those who joined without a digest of their own, where a redirect gave up encryption for others."""
-        rules, hops = self.settings.redirects, self.subscribers.attempts[-1].hops
-        if rules.allow_downgrade or not gives_up_encryption(hops):
-            return {}
-        failure = BadRedirect(hop=len(hops) - 1, reason="it leads from https to http")
-        running_imports = [
-            running
-            for running in self.subscribers
-            if not expects_digest(running.record.submission, self.settings)
-        ]
-        return {running.record.id: failure for running in running_imports}
 
     async def _end_failed(self, attempts: Attempts) -> None:
         """Give those their verdict whose promise was broken."""

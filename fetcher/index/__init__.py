@@ -8,8 +8,8 @@ from typing import Self
 from fetcher.index.recovery import RecoveryRecords
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.images import ImageRecords
+from fetcher.index.sqlite.import_images import FAILED_IMPORT
 from fetcher.index.sqlite.imports import (
-    FAILED_IMPORT,
     FILTERS,
     IdempotencyKey,
     ImportRecords,

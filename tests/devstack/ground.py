@@ -43,6 +43,8 @@ def lacking_devstack() -> str:
 
 def lacking_keystone() -> str:
     """Say what is not at hand for a real Keystone; empty: nothing."""
+    if not os.environ.get("DEVSTACK_KEYSTONE"):
+        return "takes ten minutes; set DEVSTACK_KEYSTONE=1 to run it"
     if not (PEERS / "keystone_up.sh").exists():
         return f"no scripts that start Keystone in {PEERS}"
     for program in ("keystone/bin/keystone-manage", "clients/bin/openstack"):

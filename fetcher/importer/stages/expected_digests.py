@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from fetcher.config import Settings
-from fetcher.errors import ChecksumFileUnusable, ChecksumMismatch, Failure
+from fetcher.errors import BadRedirect, ChecksumFileUnusable, ChecksumMismatch, Failure
 from fetcher.guards.stream.checksum import check_digest
 from fetcher.importer.download.retry_policy import may_ask_elsewhere, wait_seconds
 from fetcher.importer.records.running_import import RunningImport
@@ -153,3 +153,17 @@ class ChecksumFile:
         """What the image's provenance tells of it."""
         told: dict[str, Any] = msgspec.to_builtins(self.found)
         return told | {"hops": shown_hops(self.hops, settings)}
+
+
+def given_up_encryption(
+    running_imports: Iterable[RunningImport], hops: Sequence[Hop], settings: Settings
+) -> dict[str, Failure]:
+    """Return the failure of each import without a digest of its own, where a redirect gave up encryption."""
+    if settings.redirects.allow_downgrade or not gives_up_encryption(hops):
+        return {}
+    failure = BadRedirect(hop=len(hops) - 1, reason="it leads from https to http")
+    return {
+        running.record.id: failure
+        for running in running_imports
+        if not expects_digest(running.record.submission, settings)
+    }

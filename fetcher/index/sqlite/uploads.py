@@ -10,7 +10,8 @@ from fetcher.errors import Conflict
 from fetcher.index.audit import note
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.images import keep_blob
-from fetcher.index.sqlite.imports import give_blob, keep_story, take_image, update
+from fetcher.index.sqlite.import_images import give_blob, keep_story, take_image
+from fetcher.index.sqlite.imports import update
 from fetcher.index.sqlite.rows import import_row, insert, select, to_json, to_text
 from fetcher.model import Blob, FormatVerdict, Image, Import
 

@@ -1,0 +1,22 @@
+"""What a job needs of whoever schedules it."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from fetcher.importer.records.running_import import RunningImport
+
+
+class Place(Protocol):
+    """A job's place among the others, which the scheduler keeps."""
+
+    def seal(self) -> None:
+        """Let nobody join any more."""
+
+    def ended(self, import_id: str) -> None:
+        """Let go of an import that is done with."""
+
+    async def go(self, origin: str) -> None:
+        """Take the job's own connection to another origin, once there is room."""
+
+    def running_imports(self) -> Iterable[RunningImport]:
+        """Return who runs now, whatever they wait for."""
