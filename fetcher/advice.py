@@ -239,7 +239,7 @@ def _fits(fact: object, wanted: object) -> bool:
 
 def _words(wanted: object) -> str:
     if isinstance(wanted, re.Pattern):
-        return f"says `{wanted.pattern}`"
+        return f'says "{wanted.pattern}"'
     if wanted == _SERVER:
         return "500 to 599"
     return " or ".join(str(one) for one in wanted) if isinstance(wanted, tuple) else str(wanted)

@@ -135,7 +135,7 @@ async def test_only_equal_requests_with_equal_secrets_share(name: str, tmp_path:
         assert first["state"] == "succeeded"
         assert second["state"] != "succeeded"
         if "headers" in OTHERS[name]:
-            assert second["verdict"]["fields"] == {"status": 401}
+            assert second["verdict"]["fields"]["status"] == 401
         assert "Bearer" not in str(first)
         assert first["submission"]["headers"] == ["Authorization"]
     for path in service.data.glob("index.sqlite*"):

@@ -84,7 +84,12 @@ class Scheduler:
 
     def counts(self) -> dict[str, int]:
         """How many imports wait and run; those on their way from the one to the other run."""
-        return {"queued": len(self.queue), "running": len(self.running_imports.keys() | self._joining)}
+        running = {
+            import_id
+            for import_id, running in self.running_imports.items()
+            if not running.record.state.is_final
+        }
+        return {"queued": len(self.queue), "running": len(running | self._joining)}
 
     async def cancel(self, record: Import) -> None:
         """Let go of an import that was cancelled; when this returns, nothing of it is left."""

@@ -143,13 +143,13 @@ async def test_i03_an_upload_that_stands_still_ends(tmp_path: Path) -> None:
 
 async def test_i03_a_slow_body_above_the_least_rate_is_taken(tmp_path: Path) -> None:
     """The bound is on standing still, not on taking long."""
-    rules = {"stall_seconds": 1.0, "min_bytes_per_second": 1}
+    rules = {"stall_seconds": 4.0, "min_bytes_per_second": 1}
     async with Running(tmp_path, inbound=rules) as service, wire(service) as (reader, writer):
         body = b'{"url": "ftp://x/"}'
         writer.write(POST + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body))
         for byte in body:
             writer.write(bytes([byte]))
-            await asyncio.sleep(0.12)
+            await asyncio.sleep(0.3)
         assert problem_of(await rest(reader))["code"] == "url-invalid"
 
 

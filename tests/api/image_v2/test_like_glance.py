@@ -74,11 +74,11 @@ async def test_words_about_an_upload_are_about_the_upload(cloud: Cloud) -> None:
     image = await cloud.make(disk_format="qcow2")
     status, document = await send(cloud, image["id"], "file", b"")
     assert status == 400
-    assert document["error"]["message"].startswith("The upload has no bytes.")
+    assert "no bytes" in document["error"]["message"]
     assert "URL" not in document["error"]["message"]
     listed = await cloud.get(f"/imports?image_id={image['id']}", headers={"X-Auth-Token": "token of alice"})
     [record] = listed["imports"]
-    assert record["verdict"]["title"] == "The upload has no bytes."
+    assert "no bytes" in record["verdict"]["title"]
 
 
 async def test_the_operator_says_who_uploads_encrypted_volumes(tmp_path: Path) -> None:
