@@ -180,6 +180,10 @@ CASES: dict[str, tuple[tuple[Facts, str], ...]] = {
         ),
         ({"reason": _ROLE}, "Ask an administrator to do it, or for the role."),
         ({"reason": re.compile("make an image public|another project$")}, "Ask an administrator to do it."),
+        (
+            {"reason": re.compile("is for admins")},
+            "Ask an administrator, or use a token with the admin role.",
+        ),
         ({"reason": re.compile("read-only|reserved")}, "Leave it out of the request: the service sets it."),
         ({"reason": re.compile("cannot be removed")}, "Replace its value instead of removing it."),
         ({"reason": re.compile("what the bytes are")}, "Make a new image with other bytes."),

@@ -82,6 +82,7 @@ TABLE: dict[State | None, dict[Event, State]] = {
     State.QUEUED: {
         Event.CLAIM: State.RUNNING,
         Event.REQUEUE: State.QUEUED,
+        Event.FAIL: State.FAILED,
         Event.CANCEL: State.CANCELLED,
     },
     State.RUNNING: {

@@ -133,7 +133,7 @@ async def test_administrators_see_what_really_happened(tmp_path: Path) -> None:
         assert "127.0.0.2" in ended["truth"]["message"]
         assert "allow the address" in ended["truth"]["advice"]
         async with service.client.get(f"/page/imports/{ended['id']}") as answer:
-            assert "127.0.0.2" in (await answer.text()).partition("What really happened")[2]
+            assert "127.0.0.2" in (await answer.text()).partition("Actual cause")[2]
         listed = (await service.get("/imports?code=address-forbidden"))["imports"]
         assert [item["id"] for item in listed] == [ended["id"]]
         assert (await service.get("/imports?code=name-unresolved"))["imports"] == []

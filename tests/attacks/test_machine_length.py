@@ -37,13 +37,13 @@ async def test_m09_a_body_without_a_length_is_marked(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("is_promised", [True, False])
 async def test_m09_the_operator_may_refuse_it_unless_a_digest_was_promised(
-    expects_digest: bool, tmp_path: Path
+    is_promised: bool, tmp_path: Path
 ) -> None:
     """With `size.require_length`, only a digest makes up for the length; a refusal leaves no trace."""
     rules = {"require_length": True}
     async with Origin({"/old": until_closed}) as origin, Running(tmp_path, origin, size=rules) as service:
-        checksum = {"checksum": f"sha256:{SHA256}"} if expects_digest else {}
+        checksum = {"checksum": f"sha256:{SHA256}"} if is_promised else {}
         ended = await service.run(url=origin.url("/old"), **checksum)
-        expected = ("succeeded", "ok") if expects_digest else ("refused", "length-unknown")
+        expected = ("succeeded", "ok") if is_promised else ("refused", "length-unknown")
         assert (ended["state"], ended["verdict"]["code"]) == expected
-        assert len(service.traces()) == int(expects_digest)
+        assert len(service.traces()) == int(is_promised)

@@ -33,8 +33,9 @@ STEP = 0.5
 
 
 def blurred(document: dict[str, Any]) -> str:
-    """A document without what differs between any two imports."""
-    text = json.dumps({name: value for name, value in document.items() if name != "links"}, sort_keys=True)
+    """A document without what differs between any two imports, and what only administrators are told."""
+    told = {name: value for name, value in document.items() if name not in {"links", "truth"}}
+    text = json.dumps(told, sort_keys=True)
     text = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "ID", text)
     text = re.sub(r"\d{4}-\d\d-\d\dT[0-9:.+Z]+", "TIME", text)
     return re.sub(r"[a-z]+\.example", "HOST", text)
