@@ -174,6 +174,7 @@ CASES: dict[str, tuple[tuple[Facts, str], ...]] = {
         ),
     ),
     "forbidden": (
+        ({"reason": re.compile("form was open for too long")}, "Check the form and send it again."),
         (
             {"reason": re.compile("operator.s rule")},
             "Stay within that rule, or ask the operator to change it.",

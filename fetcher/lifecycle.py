@@ -82,7 +82,6 @@ TABLE: dict[State | None, dict[Event, State]] = {
     State.QUEUED: {
         Event.CLAIM: State.RUNNING,
         Event.REQUEUE: State.QUEUED,
-        Event.FAIL: State.FAILED,
         Event.CANCEL: State.CANCELLED,
     },
     State.RUNNING: {

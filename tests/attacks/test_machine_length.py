@@ -32,7 +32,7 @@ async def test_m09_a_body_without_a_length_is_marked(tmp_path: Path) -> None:
             assert image.get("length_verified") == (None if is_verified else "false")
             for page in (f"/page/imports/{ended['id']}", f"/page/images/{ended['image_id']}"):
                 async with service.client.get(page) as answer:
-                    assert ("may have been cut short" in await answer.text()) != is_verified
+                    assert ("may be incomplete" in await answer.text()) != is_verified
 
 
 @pytest.mark.parametrize("is_promised", [True, False])
