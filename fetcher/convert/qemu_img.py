@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from fetcher.convert.sandbox import Ended, Rules, Walls, run
-from fetcher.errors import ConversionFailed, ConversionUnavailable, VirtualSizeExceeded
+from fetcher.errors import ConversionFailed, ConversionUnavailable, Shortage, VirtualSizeExceeded
 
 GIB = 1 << 30
 DRIVERS = {
@@ -28,6 +28,7 @@ PACKED = ["-c", "-o", "compression_type=zstd"]
 BASE_CPU_SECONDS, CPU_SECONDS_PER_GIB = 60, 90
 MEMORY_BYTES = 1 << 30  # With less than 384 MiB qemu-img aborts.
 SPARE_BYTES = 64 << 20  # Tables of the result, and rounding.
+NO_THREAD = "qemu_thread_create"  # What qemu writes before it aborts, whatever it was given to convert.
 PROGRESS = re.compile(rb"\(\s*([0-9.]+)/100%\)")
 
 
@@ -60,6 +61,7 @@ async def convert_staged(  # noqa: PLR0913 # given by name
     Raises:
         ConversionFailed: qemu-img refused the image, crashed on it, or took too long.
         ConversionUnavailable: There is no qemu-img, or no wall stands.
+        Shortage: The machine has no thread left for qemu-img.
         VirtualSizeExceeded: The result is larger than the image said.
     """
     walls.check()
@@ -117,6 +119,8 @@ def _check(ended: Ended, disk_format: str, target_format: str) -> None:
     """Raise what a run that failed means; its own words name our paths, so they are for the log."""
     if ended.code == 0:
         return
+    if NO_THREAD in ended.errors:
+        raise Shortage(reason="qemu-img could not start a thread")
     reason = "qemu-img refused it"
     if ended.code in (-signal.SIGXCPU, -signal.SIGKILL):
         reason = "it took more processor time or memory than its size allows, or was stopped"

@@ -116,6 +116,30 @@ async def test_threads_are_allowed(walls: Walls) -> None:
     assert (ended.code, text) == (0, "ran\n")
 
 
+async def test_a_pool_of_threads_fits_into_the_address_space(each: Walls) -> None:
+    """As many threads as qemu's pool has, each with memory of its own, on a machine of any processors."""
+    code = """
+import ctypes, os, threading
+threading.excepthook = lambda _: os._exit(1)
+malloc = ctypes.CDLL(None).malloc
+everyone = threading.Barrier(64, timeout=20)
+def work():
+    everyone.wait()
+    assert malloc(100_000)
+    everyone.wait()
+threads = [threading.Thread(target=work) for _ in range(64)]
+try:
+    for thread in threads: thread.start()
+except RuntimeError:
+    os._exit(2)
+for thread in threads: thread.join()
+print("ran")
+"""
+    rules = Rules(read=(Path(sys.base_prefix),), memory_bytes=400 << 20)
+    ended, text = await said(python(code), rules, each)
+    assert (ended.code, text) == (0, "ran\n"), ended.errors
+
+
 async def test_limits_hold(each: Walls, tmp_path: Path) -> None:
     """Processor time, memory and the length of a file have an end."""
     base = Path(sys.base_prefix)

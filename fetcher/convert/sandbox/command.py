@@ -11,7 +11,12 @@ from typing import Any
 from fetcher.convert.sandbox.rules import SYSTEM, Rules, Walls
 
 CONFINE = Path(__file__).with_name("confine.py")
-ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
+ENVIRONMENT = {
+    "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+    "LC_ALL": "C",
+    # Each thread takes an arena of 64 MiB of address space else, up to eight for each processor.
+    "MALLOC_ARENA_MAX": "2",
+}
 
 
 def confined(

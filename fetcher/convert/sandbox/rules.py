@@ -9,6 +9,8 @@ from fetcher.errors import ConversionUnavailable
 SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", "/dev/null", "/dev/urandom")
 """What every program needs to start; none of it belongs to anybody."""
 PROCESSES = 64
+STACK_BYTES = 1 << 20
+"""Of each thread; the default of 8 MiB lets the 64 threads of qemu's pool alone reach the address space."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +40,7 @@ class Rules:
             "AS": self.memory_bytes,
             "FSIZE": self.file_bytes,
             "NOFILE": 64,
+            "STACK": STACK_BYTES,
             "NPROC": _tasks() + PROCESSES,
             "CORE": 0,
         }
