@@ -36,7 +36,7 @@ async def written(write: Callable[[], Awaitable[R]]) -> R:
 
 
 def shortage_wait(number: int) -> float:
-    """How long to wait after the so-manieth shortage in a row; spread, lest all come back at once."""
+    """Return the seconds to wait after a number of shortages in a row; random, so that waiters spread out."""
     most: float = min(FIRST_WAIT_SECONDS * 2 ** min(number, 20), MAX_SHORTAGE_WAIT_SECONDS)
     return most * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
 

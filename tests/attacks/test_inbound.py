@@ -134,7 +134,12 @@ async def test_i03_an_upload_that_stands_still_ends(tmp_path: Path) -> None:
             "Content-Type: application/octet-stream\r\nContent-Length: 1000000\r\n\r\n".encode()
             + b"x" * 1000
         )
-        assert (await rest(reader)).startswith(b"HTTP/1.1 408")
+        answer = await rest(reader)
+        assert answer.startswith(b"HTTP/1.1 408")
+        error = json.loads(answer.partition(b"\r\n\r\n")[2])[
+            "error"
+        ]  # In the form of the face that was asked.
+        assert (error["code"], error["type"]) == (408, "request-too-slow")
         async with asyncio.timeout(PATIENT_SECONDS):
             while (await service.get(f"/v2/images/{image['id']}"))["status"] != "queued":
                 await asyncio.sleep(0.01)

@@ -176,7 +176,7 @@ class Connection(HttpToolsProtocol):
         if cycle.response_started or self.transport.is_closing():
             self.transport.abort()
         else:
-            self.transport.write(plain_answer(NotReady(reason="it is stopping")))
+            self.transport.write(plain_answer(NotReady(reason="it is stopping"), self.url))
             self.transport.close()
 
     def on_response_complete(self) -> None:
@@ -271,7 +271,7 @@ class Connection(HttpToolsProtocol):
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         if is_free and not self.transport.is_closing():
-            self.transport.write(plain_answer(failure))
+            self.transport.write(plain_answer(failure, self.url if self._answering else b""))
             self.transport.close()
         else:
             self.transport.abort()
