@@ -75,7 +75,7 @@ class BadConfig(Exception):
 
 
 def base_path() -> Path:
-    """Where the `config.toml` with all defaults lies: in the package, or beside it in a checkout."""
+    """Return where the `config.toml` with all defaults lies: in the package, or beside it in a checkout."""
     packaged = Path(__file__).with_name("config.toml")
     return packaged if packaged.exists() else Path(__file__).parent.parent / "config.toml"
 
@@ -100,7 +100,7 @@ def load_settings(overlay: Path | None = None, changes: dict[str, dict[str, Any]
 
 
 def data_folder(settings: Settings, overlay: Path | None = None) -> Path:
-    """Where the store is: as given, relative to the folder of the file that was read."""
+    """Return where the store is: as given, relative to the folder of the file that was read."""
     beside = overlay or base_path()
     return (beside.parent / settings.store.folder).resolve()
 

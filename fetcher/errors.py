@@ -22,23 +22,23 @@ class Failure(Exception):
     part: str | None = None  # What else than the image it befell: "checksum file".
 
     def fields(self) -> dict[str, Any]:
-        """All facts of this failure: for the log and the operator."""
+        """Return all facts of this failure: for the log and the operator."""
         return asdict(self)  # type: ignore[call-overload, no-any-return] # each subclass is a dataclass
 
     def __str__(self) -> str:
-        """The facts as one sentence: for the log and the operator."""
+        """Return the facts as one sentence: for the log and the operator."""
         return self.title.format(**{key: readable(value) for key, value in self.fields().items()})
 
     def is_retryable(self) -> bool:
-        """Whether another attempt of the same import may end better."""
+        """Return whether another attempt of the same import may end better."""
         return self.retryable
 
     def public(self) -> "Failure":
-        """The failure as the submitter may see it."""
+        """Return the failure as the submitter may see it."""
         return self if self.public_class is None else self.public_class()
 
     def public_fields(self) -> dict[str, Any]:
-        """The facts that the submitter may see, without those not known."""
+        """Return the facts that the submitter may see, without those not known."""
         shown = {k: v for k, v in self.public().fields().items() if k not in self.hidden}
         return {key: value for key, value in shown.items() if value is not None}
 

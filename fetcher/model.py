@@ -15,7 +15,7 @@ from fetcher.lifecycle import ENDS, Event, IllegalMove, State, next_state
 
 
 def text_bytes(name: str | None, tags: Iterable[str], properties: Mapping[str, str]) -> int:
-    """How many bytes of text an image's record holds, in UTF-8."""
+    """Return how many bytes of text an image's record holds, in UTF-8."""
     texts = (name or "", *tags, *properties, *properties.values())
     return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
 
@@ -74,7 +74,7 @@ RESERVED_PROPERTIES = frozenset(
 
 
 def is_property(name: str) -> bool:
-    """Whether a custom property may have this name."""
+    """Return whether a custom property may have this name."""
     return 0 < len(name) <= 255 and name not in RESERVED_PROPERTIES and not name.startswith("os_glance")
 
 
@@ -344,7 +344,7 @@ class Import(Value, frozen=True, kw_only=True):
 
     @property
     def received_digests(self) -> dict[str, str]:
-        """The digests of what was received, of which promises speak."""
+        """Return the digests of what was received, of which promises speak."""
         found: dict[str, str] = self.stages.get("received", {}).get("digests", self.digests)
         return found
 

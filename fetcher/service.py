@@ -93,12 +93,12 @@ class Service:
         self.settings = msgspec.structs.replace(self._file, quota=quota)
 
     def reserve(self, total_bytes: int) -> int:
-        """How much of a file system must stay free."""
+        """Return how much of a file system must stay free."""
         rules = self.settings.store
         return max(rules.reserve_bytes, int(total_bytes * rules.reserve_percent / 100))
 
     def quota_of(self, project_id: str) -> Quota:
-        """What a project may hold now."""
+        """Return what a project may hold now."""
         return Quota(*self.settings.quota.all_of(project_id), self.settings.quota.max_text_bytes)
 
     async def stop(self) -> None:
@@ -245,7 +245,7 @@ def bind(settings: Settings) -> socket.socket:
 
 
 def inbound_server(service: Service) -> InboundServer:
-    """The service behind a server whose clients have deadlines and places."""
+    """Return the service behind a server whose clients have deadlines and places."""
     settings = service.settings
     shares = places(settings, raise_limit(settings.inbound.max_descriptors))
     say = log.warning if shares.is_tight else log.info

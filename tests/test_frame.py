@@ -1,5 +1,6 @@
 """The frame: what must hold of the repository itself."""
 
+import ast
 import re
 import subprocess
 import tomllib
@@ -77,3 +78,16 @@ def test_nothing_is_tied_to_one_machine() -> None:
             continue
         found = pattern.search(path.read_text(errors="replace"))
         assert found is None, f"{name}: {found and found[0]}"
+
+
+def test_docstrings_of_functions_begin_with_a_verb() -> None:
+    """`Return whether ...`, not `Whether ...`: what a call does, as the field writes it (PEP 257)."""
+    riddles = re.compile(r"(What|How|Whether|Where|Which) ")
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
+        for path in sorted((ROOT / "fetcher").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and riddles.match(ast.get_docstring(node) or "")
+    ]
+    assert found == []

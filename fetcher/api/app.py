@@ -46,7 +46,7 @@ log = structlog.get_logger()
 
 
 def told(failure: Failure, request: Request) -> Response:
-    """A failure in the form that the clients of this face read."""
+    """Return a failure in the form that the clients of this face read."""
     return (fault if request.url.path.startswith("/v2/") else problem)(failure, request)
 
 

@@ -43,19 +43,19 @@ STATUS: dict[type[Failure], int] = {
 
 
 def status_of(failure: Failure) -> int:
-    """The HTTP status of a failure: its own, or its family's."""
+    """Return the HTTP status of a failure: its own, or its family's."""
     return status_of_kind(type(failure.public()))
 
 
 def status_of_kind(kind: type[Failure]) -> int:
-    """The HTTP status of a kind of failure, as told to a caller."""
+    """Return the HTTP status of a kind of failure, as told to a caller."""
     if kind in STATUS:
         return STATUS[kind]
     return 502 if issubclass(kind, errors.SourceFailure) else 400
 
 
 def headers_of(failure: Failure, request: Request) -> dict[str, str]:
-    """The headers that a failure's answer has, whatever its form."""
+    """Return the headers that a failure's answer has, whatever its form."""
     headers = retry_after(failure)
     if status_of(failure) == 401:
         headers["WWW-Authenticate"] = challenge(request.app.state.services.settings())
@@ -65,23 +65,23 @@ def headers_of(failure: Failure, request: Request) -> dict[str, str]:
 
 
 def detail_of(failure: Failure) -> str:
-    """What went wrong, as the caller may know it."""
+    """Return what went wrong, as the caller may know it."""
     public = failure.public()
     return summary(type(public)) if public.hidden else str(public)
 
 
 def summary(kind: type[Failure]) -> str:
-    """The kind of failure in one short sentence that is the same each time."""
+    """Return the kind of failure in one short sentence that is the same each time."""
     return (kind.__doc__ or "").partition("\n")[0]
 
 
 def advice_of(failure: Failure) -> str:
-    """What the caller can do about it."""
+    """Return what the caller can do about it."""
     return advice_for(failure)
 
 
 def retry_after(failure: Failure) -> dict[str, str]:
-    """The Retry-After header of failures that pass with time."""
+    """Return the Retry-After header of failures that pass with time."""
     seconds = failure.public().fields().get("retry_after_seconds")
     return {} if seconds is None else {"Retry-After": str(max(1, round(seconds)))}
 
@@ -105,6 +105,6 @@ def problem(failure: Failure, request: Request) -> Response:
 
 
 def base_url(request: Request) -> str:
-    """What links in answers begin with."""
+    """Return what links in answers begin with."""
     configured: str = request.app.state.services.settings().server.public_url
     return configured or str(request.base_url).rstrip("/")

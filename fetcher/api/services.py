@@ -41,5 +41,5 @@ class Services:
 
 
 def services_of(request: Request) -> Services:
-    """The house that a request came to."""
+    """Return the house that a request came to."""
     return cast("Services", request.app.state.services)

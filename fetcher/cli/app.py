@@ -18,7 +18,7 @@ from fetcher.errors import Failure, StoreFailed
 
 
 def _default_words(value: object) -> str | None:
-    """A default that is worth telling; that a switch is off goes without saying."""
+    """Return a default that is worth telling; that a switch is off goes without saying."""
     return None if value in (None, False, 0, ()) else str(value)
 
 
@@ -217,7 +217,7 @@ def _(error: Failure, screen: Screen) -> Exit:
 
 @tell.register
 def _(error: StoreFailed, screen: Screen) -> Exit:
-    """A caller of a server waits for its operator; whoever sits here is the operator."""
+    """Tell the operator who sits here what a caller of a server would ask its operator for."""
     advice = "Stop the server or command that has the store, or let the server do it: `fetcher submit`."
     if "in use" not in error.reason:
         advice = "Look at the folder with `fetcher doctor` and `fetcher store check`."

@@ -93,7 +93,7 @@ class Wanted:
     """Who sees the image: private, shared, community or public."""
 
     def body(self, url: str) -> dict[str, object]:
-        """The submission as the API takes it.
+        """Return the submission as the API takes it.
 
         Raises:
             ValueError: A property is not of the form NAME=VALUE, a header not of NAME: VALUE, or a
@@ -132,7 +132,7 @@ class Told:
     """Signs what is told; safer in the environment, where `ps` does not show it."""
 
     def fields(self) -> dict[str, object]:
-        """The fields of a submission; a secret in the environment is of no use where nobody is told."""
+        """Return the fields of a submission; a secret is of no use where nobody is told."""
         if self.notify is None:
             return {}
         secret = {} if self.notify_secret is None else {"notify_secret": self.notify_secret}
@@ -140,7 +140,7 @@ class Told:
 
 
 def _text(option: str, file: Path) -> str:
-    """The text of a file."""
+    """Return the text of a file."""
     try:
         return file.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:

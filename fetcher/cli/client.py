@@ -31,7 +31,7 @@ class Refused(Exception):
 
     @property
     def code(self) -> str:
-        """The code of the table of errors; empty when the answer had none."""
+        """Return the code of the table of errors; empty when the answer had none."""
         return str(self.document.get("code", ""))
 
 
@@ -136,7 +136,7 @@ class Client:
 
 
 def segment(text: str) -> str:
-    """An id as one segment of a path, whatever somebody typed."""
+    """Return an id as one segment of a path, whatever somebody typed."""
     return quote(text, safe="")
 
 

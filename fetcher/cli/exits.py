@@ -48,7 +48,7 @@ _BY_STATUS = {401: Exit.DENIED, 403: Exit.DENIED, 404: Exit.UNKNOWN}
 
 
 def exit_of_import(document: dict[str, Any]) -> Exit:
-    """The exit code for an import that has ended; one that has not is no failure."""
+    """Return the exit code for an import that has ended; one that has not is no failure."""
     code = (document.get("verdict") or {}).get("code", "")
     if issubclass(table().get(code, SourceFailure), ServiceFailure):
         return Exit.BUSY
@@ -56,7 +56,7 @@ def exit_of_import(document: dict[str, Any]) -> Exit:
 
 
 def exit_of_problem(code: str, status: int) -> Exit:
-    """The exit code for a request that was answered with a problem."""
+    """Return the exit code for a request that was answered with a problem."""
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     kind = table().get(code)

@@ -248,7 +248,7 @@ def limits(*, server: Server = Server()) -> Exit:  # noqa: B008 - frozen
 
 
 def _exact_words(_name: str, value: object) -> str:
-    """A limit's value for programs."""
+    """Return a limit's value for programs."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

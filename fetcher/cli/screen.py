@@ -39,12 +39,12 @@ class Screen:
 
     @property
     def is_pipe(self) -> bool:
-        """Whether a program reads the results."""
+        """Return whether a program reads the results."""
         return not self.out.is_terminal
 
     @property
     def is_watched(self) -> bool:
-        """Whether somebody sees what moves."""
+        """Return whether somebody sees what moves."""
         return self.err.is_terminal and not self.as_json
 
     def json(self, document: Any) -> None:

@@ -67,7 +67,7 @@ def show(key: str | None = None, *, config: ConfigFile = None, json: AsJson = Fa
 
 
 def _veiled(values: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The same without secrets: what is shown ends up in tickets."""
+    """Return the same without secrets: what is shown ends up in tickets."""
     for section, name in SECRETS:
         values[section][name] = "REDACTED" if values[section][name] else ""
     return values

@@ -21,7 +21,7 @@ _MARKS = {"succeeded": "✓", "refused": "✗", "failed": "✗", "cancelled": "-
 
 
 def seconds_between(start: str | None, end: str | None) -> float | None:
-    """The time between two moments in ISO 8601; None while one is missing."""
+    """Return the time between two moments in ISO 8601; None while one is missing."""
     if start is None or end is None:
         return None
     return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
@@ -53,7 +53,7 @@ def tell_end(screen: Screen, document: dict[str, Any]) -> None:
 
 
 def _truth(document: dict[str, Any]) -> list[tuple[str, object]]:
-    """What an administrator is told beyond what the submitter is."""
+    """Return what an administrator is told beyond what the submitter is."""
     truth = document.get("truth") or {}
     if not truth or truth["code"] == (document["verdict"] or {}).get("code"):
         return []

@@ -63,11 +63,11 @@ class _Console:
             self._settle("boots", "its own boot code printed text")
 
     def is_wanted(self) -> bool:
-        """Whether nothing is decided yet."""
+        """Return whether nothing is decided yet."""
         return self.verdict is None
 
     def _has_started(self) -> bool:
-        """Whether there is text after the firmware has handed over to the disk."""
+        """Return whether there is text after the firmware has handed over to the disk."""
         handed_over = HANDED_OVER.search(self.text)
         if handed_over is None:
             return False

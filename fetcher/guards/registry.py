@@ -64,12 +64,12 @@ class Chain:
 
     @property
     def format(self) -> FormatVerdict | None:
-        """What the bytes are, as far as that is known yet."""
+        """Return what the bytes are, as far as that is known yet."""
         return None if self._format is None else self._format.verdict
 
     @property
     def fault(self) -> Exception | None:
-        """What broke inside the format guard, if something did: a fault of ours, told as a refusal."""
+        """Return what broke inside the format guard, if something did: a fault of ours, told as a refusal."""
         return None if self._format is None else self._format.fault
 
 

@@ -38,7 +38,7 @@ class Purpose(StrEnum):
 
     @property
     def is_sent(self) -> bool:
-        """Whether the bytes are sent by a client, not asked for."""
+        """Return whether the bytes are sent by a client, not asked for."""
         return self in {Purpose.UPLOAD, Purpose.STAGE}
 
 
@@ -114,7 +114,7 @@ class GuardSpec:
 
     @property
     def is_of_network(self) -> bool:
-        """Whether it judges how bytes are asked for, where they are."""
+        """Return whether it judges how bytes are asked for, where they are."""
         return bool(self.checks) or self.check_submission is not None
 
     def __post_init__(self) -> None:

@@ -16,7 +16,7 @@ class GuardTimes:
         self.size: Counter[str] = Counter()
 
     def timed(self, guards: Sequence[Guard]) -> list[Guard]:
-        """The same guards, each with a clock on it."""
+        """Return the same guards, each with a clock on it."""
         return [
             _TimedDivided(type(guard).__name__, guard, self)
             if isinstance(guard, DividedGuard)

@@ -81,7 +81,7 @@ class DownloadJob:
 
     @property
     def id(self) -> str:
-        """What its log lines carry, whichever import they are about."""
+        """Return what its log lines carry, whichever import they are about."""
         return self.resume_state.id
 
     def expect(self) -> None:
@@ -231,7 +231,7 @@ class DownloadJob:
         )
 
     async def _headroom(self) -> Headroom | None:
-        """What is left of a project's quota.
+        """Return what is left of a project's quota.
 
         A pull for several projects has none: each is held to its quota when its image is made.
         """

@@ -35,7 +35,7 @@ class Turns:
 
     @property
     def running(self) -> list[str]:
-        """The imports of which somebody is being told."""
+        """Return the imports of which somebody is being told."""
         return list(self._running)
 
     def begin(self, due: Due) -> None:
@@ -66,13 +66,13 @@ class Turns:
         self._waits[import_id] = self._now() + seconds
 
     def full_projects(self, rules: Notify) -> list[str]:
-        """The projects that may start nothing now: some room is always left for those that have none."""
+        """Return the projects that may start nothing now: some room is left for those that have none."""
         is_tight = rules.max_running - len(self._running) <= rules.max_running // KEPT_PART
         most = 1 if is_tight else rules.max_running_per_project
         return [name for name, count in self._busy.items() if count >= most]
 
     def slow_receivers(self, rules: Notify) -> list[str]:
-        """The receivers that may start nothing now: those that failed, while their lane is full."""
+        """Return the receivers that may start nothing now: those that failed, while their lane is full."""
         for key in [key for key, until in self._slow.items() if until <= self._now()]:
             del self._slow[key]
         is_full = sum(self._running.values()) >= max(1, rules.max_running // 2)
@@ -83,13 +83,13 @@ class Turns:
         return sorted(found, key=lambda due: (self._last_turn.get(due.project_id, 0), due.due_at))
 
     def waits(self) -> tuple[list[str], list[str]]:
-        """The imports whose wait is over, and those whose is not."""
+        """Return the imports whose wait is over, and those whose is not."""
         now = self._now()
         over = [import_id for import_id, until in self._waits.items() if until <= now]
         return over, [import_id for import_id, until in self._waits.items() if until > now]
 
     def seconds_left(self, most: float) -> float:
-        """How long until the next wait is over."""
+        """Return how long until the next wait is over."""
         return max(0.0, min([most, *(until - self._now() for until in self._waits.values())]))
 
     def forget(self, import_id: str) -> None:

@@ -53,7 +53,7 @@ def tidied(submission: Submission, settings: Settings) -> Submission:
 
 
 def without_credentials(url: str) -> str:
-    """A URL as it would be asked for, once its credentials are a header."""
+    """Return a URL as it would be asked for, once its credentials are a header."""
     return _split(_stripped(url) or "")[0]
 
 

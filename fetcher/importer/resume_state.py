@@ -59,7 +59,7 @@ class ResumeStateWriter:
                     self._is_due = True
 
     def _is_news(self, resume_state: ResumeState) -> bool:
-        """Whether there is more to tell than that time has passed: silent sources are no reason to write."""
+        """Return whether more than the time has changed: silent sources are no reason to write."""
         last = self._saved
         if self._is_due:
             return True

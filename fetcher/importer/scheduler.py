@@ -79,11 +79,11 @@ class Scheduler:
         self.connections.give_back(origin)
 
     def running(self, import_id: str) -> RunningImport | None:
-        """An import that runs now."""
+        """Return an import that runs now."""
         return self.running_imports.get(import_id)
 
     def counts(self) -> dict[str, int]:
-        """How many imports wait and run; those on their way from the one to the other run."""
+        """Return how many imports wait and run; those on their way from the one to the other run."""
         running = {
             import_id
             for import_id, running in self.running_imports.items()

@@ -227,7 +227,7 @@ class Importer:
         return self.snapshot(await self.context.index.imports.find(import_id, actor))
 
     def snapshot(self, record: Import) -> Import:
-        """A record with what has come in since it was last written."""
+        """Return a record with what has come in since it was last written."""
         running = self._pulls.running(record.id)
         return record if running is None or record.state.is_final else running.snapshot()
 
@@ -301,11 +301,11 @@ class Importer:
         return self._is_open
 
     def running(self) -> list[Import]:
-        """The imports that run in this process, as they stand this moment."""
+        """Return the imports that run in this process, as they stand this moment."""
         return [running.snapshot() for running in self._pulls.running_imports.values()]
 
     def counts(self) -> dict[str, int]:
-        """How many imports wait and run in this process."""
+        """Return how many imports wait and run in this process."""
         return self._pulls.counts()
 
     def _ticket(self, record: Import, secrets: Secrets, origin: str) -> Ticket:
@@ -321,7 +321,7 @@ class Importer:
 
 
 def new_image(actor: Actor, submission: Submission, now: datetime) -> Image:
-    """The record of an image whose bytes an import is about to bring."""
+    """Return the record of an image whose bytes an import is about to bring."""
     return Image(
         id=str(uuid4()),
         project_id=actor.project_id,
@@ -340,7 +340,7 @@ def new_image(actor: Actor, submission: Submission, now: datetime) -> Image:
 
 
 def _origin(url: str, settings: Settings) -> str:
-    """What the cap for one origin counts by; a URL that is no longer accepted will fail when it runs."""
+    """Return the origin that a URL counts for; one that is not accepted any more fails when it runs."""
     try:
         return check_url(url, settings).origin
     except InvalidUrl:

@@ -57,7 +57,7 @@ class Body(Peer, Protocol):
 
     @property
     def declared_bytes(self) -> int | None:
-        """How many there are, if the sender says so."""
+        """Return how many there are, if the sender says so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +170,7 @@ class UploadRun:
         )
 
     def _conversion(self) -> Conversion:
-        """The stage that converts what an import will be made of; a plain upload is kept as it was sent."""
+        """Return the converter of what an import will be made of; a plain upload stays as it was sent."""
         record = self._running.record
         as_sent = msgspec.structs.replace(record.submission, convert_to="as-received")
         return Conversion(
@@ -324,6 +324,6 @@ class Uploads:
 
 
 def _takes_encrypted(actor: Actor, settings: Settings) -> bool:
-    """Whether a caller may upload a LUKS volume, as Cinder does for encrypted volumes."""
+    """Return whether a caller may upload a LUKS volume, as Cinder does for encrypted volumes."""
     who = settings.format.encrypted_uploads
     return who == "everybody" or (who == "service" and actor.is_service)

@@ -33,7 +33,7 @@ class Metalink(msgspec.Struct, frozen=True, kw_only=True):
     digest: Digest | None = None
 
     def fields(self) -> dict[str, object]:
-        """The fields of a submission that it stands for."""
+        """Return the fields of a submission that it stands for."""
         found: dict[str, object] = {"name": self.name, "url": self.urls[0], "mirrors": list(self.urls[1:])}
         if self.digest is not None:
             found["checksum"] = str(self.digest)
@@ -87,7 +87,7 @@ def _priority(url: Element) -> int:
 
 
 def _name(file: Element) -> str:
-    """The last part of the name; a name that leads anywhere else is refused as a whole.
+    """Return the last part of the name; a name that leads anywhere else is refused as a whole.
 
     Source: RFC 5854 section 4.1.2.1: a name is a path below, which an attacker would have lead above.
     """

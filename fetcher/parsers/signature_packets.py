@@ -57,7 +57,7 @@ def _packets(text: bytes) -> Iterator[bytes]:
 
 
 def _read_head(text: bytes, start: int) -> tuple[int, int] | None:
-    """Where the body of a signature packet begins and ends."""
+    """Return where the body of a signature packet begins and ends."""
     first, at = text[start], start + 1
     if first & 0xC0 == 0xC0 and first & 0x3F == _SIGNATURE:
         kind = text[at : at + 1]

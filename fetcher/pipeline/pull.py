@@ -15,7 +15,7 @@ class Peer(Protocol):
     """Where bytes come from: a source on the network, an upload, a staged file."""
 
     async def read(self) -> bytes:
-        """The next bytes, as many as are there; empty at the honest end.
+        """Return the next bytes, as many as are there; empty at the honest end.
 
         Raises:
             Failure: The bytes ended in another way.
@@ -137,12 +137,12 @@ class _Gathered:
         self.size += len(chunk)
 
     def take(self) -> bytes:
-        """All of it."""
+        """Return all of it."""
         chunks, self._chunks, self.size = self._chunks, [], 0
         return chunks[0] if len(chunks) == 1 and isinstance(chunks[0], bytes) else b"".join(chunks)
 
     def take_blocks(self, offset: int) -> bytes:
-        """All but the begun block at its end, so that pieces fit the blocks of a disk."""
+        """Return all but the begun block at its end, so that pieces fit the blocks of a disk."""
         last = self._chunks[-1]
         begun = (offset + self.size) % BLOCK_BYTES
         if not 0 < begun < len(last):

@@ -53,7 +53,7 @@ class WorkerPool:
             thread.start()
 
     def piece_bytes(self) -> int:
-        """How much one import gathers before handing it over: less, the more imports there are."""
+        """Return how much one import gathers before handing it over: less, the more imports there are."""
         share = self.budget.total_bytes // (4 * max(1, self.open_lanes))
         return max(self.LEAST_PIECE_BYTES, min(self.most_piece_bytes, share))
 
@@ -62,7 +62,7 @@ class WorkerPool:
         return OrderedQueues(self, works)
 
     def count_busy(self, change: int) -> None:
-        """Count imports that have bytes waiting; a gap lies between crowded and not, lest it flutter."""
+        """Count imports that have bytes waiting; two thresholds keep the answer from flapping."""
         self._busy += change
         if self._busy > len(self._threads):
             self.is_crowded = True
@@ -74,7 +74,7 @@ class WorkerPool:
         self._ready.put(lane)
 
     def has_waiting(self) -> bool:
-        """Whether a lane waits for a thread."""
+        """Return whether a lane waits for a thread."""
         return not self._ready.empty()
 
     async def run(self, work: Callable[[], R], *, is_dear: bool = False) -> R:

@@ -10,7 +10,7 @@ from fetcher.settings.base import Address, Mistake, Network, Positive, Seconds, 
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host in a listen address can only be reached from this machine."""
+    """Return whether a host in a listen address can only be reached from this machine."""
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
@@ -40,12 +40,12 @@ class Server(Section, frozen=True, kw_only=True):
 
     @property
     def host(self) -> str:
-        """The host to listen on, without brackets."""
+        """Return the host to listen on, without brackets."""
         return self.listen.rpartition(":")[0].strip("[]")
 
     @property
     def port(self) -> int:
-        """The port to listen on."""
+        """Return the port to listen on."""
         return int(self.listen.rpartition(":")[2])
 
     def mistakes(self) -> Iterator[Mistake]:

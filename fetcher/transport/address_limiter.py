@@ -44,7 +44,7 @@ class AddressLimiter:
                 event.set()
 
     def __len__(self) -> int:
-        """How many addresses somebody has a place at."""
+        """Return how many addresses somebody has a place at."""
         return len(self._taken)
 
     def _has_room(self, address: AnyAddress, project: str, most: int) -> bool:

@@ -67,12 +67,12 @@ class Body(asyncio.BufferedProtocol):
 
     @property
     def held_bytes(self) -> int:
-        """What has come and was not read yet."""
+        """Return what has come and was not read yet."""
         return self._held.size
 
     @property
     def is_ready(self) -> bool:
-        """Whether a read returns without waiting."""
+        """Return whether a read returns without waiting."""
         return self._held.has_new or not self._left_bytes or self._is_lost
 
     async def readany(self, idle_seconds: float) -> bytes:

@@ -55,7 +55,7 @@ class SourceConnection(ResponseHandler):
 
     @property
     def is_http2(self) -> bool:
-        """Whether the other end has spoken HTTP/2, which nobody offered."""
+        """Return whether the other end has spoken HTTP/2, which nobody offered."""
         return self._heads.is_http2
 
     def data_received(self, data: bytes) -> None:

@@ -214,7 +214,7 @@ class Gate:
         return source
 
     def _share_bytes(self, settings: Settings, most: int) -> int:
-        """What one of the open sources may hold."""
+        """Return what one of the open sources may hold."""
         share = settings.imports.buffer_bytes // (4 * max(1, self._open))
         return max(LEAST_BUFFERED_BYTES, min(most, share))
 

@@ -36,7 +36,7 @@ class Heads:
 
     @property
     def is_http2(self) -> bool:
-        """Whether the connection began with a frame of HTTP/2 instead.
+        """Return whether the connection began with a frame of HTTP/2 instead.
 
         Source: RFC 9113 section 3.4.
         """

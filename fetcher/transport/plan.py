@@ -107,7 +107,7 @@ class Plan:
         raise self._forbid(address, "it is this machine's own")
 
     def _may_be_own(self, address: AnyAddress) -> bool:
-        """Whether the operator opened this very port, ours or not; never the one that we listen on."""
+        """Return whether the operator opened this very port, ours or not; never the one that we listen on."""
         entries = self._settings.address.allowing(address)
         is_opened = any(self.port in (allowed.ports or self._settings.url.ports) for allowed in entries)
         return is_opened and self.port not in {self._settings.server.port, *self._own_ports}

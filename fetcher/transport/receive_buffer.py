@@ -27,7 +27,7 @@ class ReceivePool:
         self.held_bytes = 0
 
     def room(self, total_bytes: int) -> int:
-        """What one body may hold now: a part of what is left, so that silent sources take nothing."""
+        """Return what one body may hold now: a part of what is left, so that silent sources take nothing."""
         return max(LEAST_BYTES, min(OWN_BYTES, (total_bytes - self.held_bytes) // 4))
 
 
@@ -59,12 +59,12 @@ class ReceiveBuffer:
 
     @property
     def has_own(self) -> bool:
-        """Whether a buffer of its own has to be given back."""
+        """Return whether a buffer of its own has to be given back."""
         return self._own is not None
 
     @property
     def has_new(self) -> bool:
-        """Whether something has come that was not left over by the last reader on purpose."""
+        """Return whether something has come that was not left over by the last reader on purpose."""
         return bool(self._chunks) or self._gathered_bytes > self._begun_bytes
 
     def add(self, chunk: bytes) -> None:

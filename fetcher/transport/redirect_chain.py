@@ -125,7 +125,7 @@ class RedirectChain:
         )
 
     def credentials(self, status: int) -> str | None:
-        """What became of the submitter's headers where a login is asked for: none, sent, dropped."""
+        """Return what became of the submitter's headers where a login is asked for: none, sent, dropped."""
         if status not in {401, 403, 407}:
             return None
         if not self.request.headers:

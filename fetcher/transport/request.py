@@ -60,7 +60,7 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_range(self) -> bool:
-        """Whether a part of the whole is asked for."""
+        """Return whether a part of the whole is asked for."""
         return self.offset > 0 or self.length is not None
 
     def settled(self) -> "SourceRequest":

@@ -64,7 +64,7 @@ class Listed:
 
     @property
     def algorithms(self) -> frozenset[str]:
-        """Those that the image's digest may turn out to be of."""
+        """Return those that the image's digest may turn out to be of."""
         return frozenset(entry.algorithm for entry in self.listing.entries) & set(self.accepted)
 
     def known(self, name: str) -> Sums | None:

@@ -37,12 +37,12 @@ DISK_MAGICS = (
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a member is what a desktop leaves in archives by itself."""
+    """Return whether a member is what a desktop leaves in archives by itself."""
     return HIDDEN.search(name) is not None
 
 
 def is_disk(name: str, size: int | None, head: bytes, *, max_side_bytes: int) -> bool:
-    """Whether a member is a disk image, or must be taken for one because nothing else says what it is.
+    """Return whether a member is a disk image, or must be taken for one because nothing else says what it is.
 
     Args:
         name: With its folders.
@@ -64,7 +64,7 @@ def is_disk(name: str, size: int | None, head: bytes, *, max_side_bytes: int) ->
 
 
 def is_archive(name: str, head: bytes) -> bool:
-    """Whether a member is itself an archive, in which the disk lies."""
+    """Return whether a member is itself an archive, in which the disk lies."""
     lower = name.lower()
     is_named = lower.endswith((".ova", ".box", ".tgz", ".txz", ".tzst")) or ".tar." in lower
     return recognise(head) in {"zip", "tar", "ova"} or is_named

@@ -120,7 +120,7 @@ class Contents:
         return Use.DISK if not self._was_asked or is_archive(name, head) else Use.SKIP
 
     def _is_asked(self, name: str) -> bool:
-        """Whether a member was chosen by its name, with or without its folders."""
+        """Return whether a member was chosen by its name, with or without its folders."""
         return self.asked is not None and self.asked.removeprefix("./") in {name, name.rpartition("/")[2]}
 
     def _choose(self, name: str, size: int | None, head: bytes) -> None:

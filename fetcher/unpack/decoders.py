@@ -27,15 +27,15 @@ class Decoder(Protocol):
 
     @property
     def eof(self) -> bool:
-        """Whether the stream has ended."""
+        """Return whether the stream has ended."""
 
     @property
     def needs_input(self) -> bool:
-        """Whether nothing more comes without new bytes."""
+        """Return whether nothing more comes without new bytes."""
 
     @property
     def unused_data(self) -> bytes | None:
-        """What came behind the end of the stream."""
+        """Return what came behind the end of the stream."""
 
     def decompress(self, data: bytes | memoryview, max_length: int) -> bytes:
         """Return at most `max_length` bytes."""
@@ -54,12 +54,12 @@ class Inflater:
 
     @property
     def eof(self) -> bool:
-        """Whether the stream has ended."""
+        """Return whether the stream has ended."""
         return self._inflate.eof
 
     @property
     def unused_data(self) -> bytes:
-        """What came behind the end of the stream."""
+        """Return what came behind the end of the stream."""
         return self._inflate.unused_data
 
     def decompress(self, data: bytes | memoryview, max_length: int) -> bytes:

@@ -22,7 +22,7 @@ BZIP2_BLOCKS = (b"1AY&SY", b"\x17\x72\x45\x38\x50\x90")
 
 
 def is_skippable(magic: bytes) -> bool:
-    """Whether a frame of zstd or lz4 begins that holds no data."""
+    """Return whether a frame of zstd or lz4 begins that holds no data."""
     return len(magic) == 4 and int.from_bytes(magic, "little") in SKIPPABLE
 
 
@@ -41,7 +41,7 @@ def recognise(head: bytes) -> str | None:
 
 
 def _is_plausible(key: str, head: bytes) -> bool:
-    """Whether more than two or three bytes speak for a format; their decoders judge the rest."""
+    """Return whether more than two or three bytes speak for a format; their decoders judge the rest."""
     if key == "gzip":
         return len(head) > 3 and head[2] == 8 and not head[3] & 0xE0
     if key == "bzip2":

@@ -98,7 +98,7 @@ class Papers:
             raise self._failed("descriptor", f"its {what} is longer than {most:,} bytes")
 
     def _algorithms(self, name: str) -> tuple[str, ...]:
-        """Which digests of a member may be compared later."""
+        """Return which digests of a member may be compared later."""
         if self.appliance is None:
             is_maybe = self._layer.packing == "ova" or name.lower().endswith(MAYBE_APPLIANCE)
             return manifests.USUAL if is_maybe else ()

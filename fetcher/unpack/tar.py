@@ -253,7 +253,7 @@ class Tar:
 
 
 def any_bytes(data: bytes | memoryview) -> bool:
-    """Whether a byte is not zero."""
+    """Return whether a byte is not zero."""
     return bytes(data).count(0) != len(data)
 
 

@@ -53,12 +53,12 @@ class Unpacker:
 
     @property
     def plan(self) -> Plan:
-        """The layers that have been found so far, outermost first, with their counts."""
+        """Return the layers that have been found so far, outermost first, with their counts."""
         return Plan(tuple(stage.layer for stage in self._stages))
 
     @property
     def weight(self) -> int:
-        """What a gibibyte of output costs a processor, in units of what gzip costs; 0 without layers."""
+        """Return the processor time for a gibibyte of output, in units of gzip's; 0 without layers."""
         return sum(CODECS[layer.packing].weight for layer in self.plan.layers if layer.packing in CODECS)
 
     def feed(self, packed: bytes | memoryview) -> Iterator[Piece]:

@@ -61,12 +61,12 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """The name as text."""
+        """Return the name as text."""
         return self.raw_name.decode("utf-8" if self.flags & UTF8 else "cp437", "replace")
 
     @property
     def is_described(self) -> bool:
-        """Whether sizes and CRC follow the content."""
+        """Return whether sizes and CRC follow the content."""
         return bool(self.flags & DESCRIBED)
 
 

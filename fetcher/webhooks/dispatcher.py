@@ -183,7 +183,7 @@ def _unseen(_hop: Hop) -> None:
 
 
 def _failed(notice: Notice, failure: Failure, settings: Settings) -> Notice:
-    """What follows a failure: another attempt, where that may help and there is one left."""
+    """Return what follows a failure: another attempt, where that may help and there is one left."""
     public, now = failure.public(), datetime.now(UTC)
     log.info("notify.attempt", attempt=notice.attempts, code=failure.code, detail=str(failure))
     notice = msgspec.structs.replace(

@@ -34,7 +34,7 @@ class Identifier(Protocol):
 
 
 def identifier(settings: Callable[[], Settings]) -> Identifier:
-    """The way to find out who calls, for the mode that is configured."""
+    """Return the way to find out who calls, for the mode that is configured."""
     mode = settings().auth.mode
     if mode == "keystone":
         from fetcher.api.auth.keystone import Keystone
@@ -81,7 +81,7 @@ class Tokens:
 
 
 def token_of(request: Request) -> str:
-    """The token of a request: `X-Auth-Token`, else `Authorization: Bearer`.
+    """Return the token of a request: `X-Auth-Token`, else `Authorization: Bearer`.
 
     Raises:
         Unauthenticated: There is none, or it can be none.
@@ -107,13 +107,13 @@ def check_token(token: str) -> str:
 
 
 def make_token() -> tuple[str, str]:
-    """A new token for its holder, and its digest for `auth.tokens`."""
+    """Return a new token for its holder, and its digest for `auth.tokens`."""
     token = secrets.token_urlsafe(32)
     return token, hash_token(token)
 
 
 def hash_token(token: str) -> str:
-    """The digest that stands for a token."""
+    """Return the digest that stands for a token."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
@@ -140,7 +140,7 @@ def require_role(actor: Actor, role: str) -> None:
 
 
 def challenge(settings: Settings) -> str:
-    """The WWW-Authenticate header of a 401, in the form that each mode's clients know."""
+    """Return the WWW-Authenticate header of a 401, in the form that each mode's clients know."""
     if settings.auth.mode == "keystone":
         return f'Keystone uri="{settings.keystone.auth_url}"'
     return "Bearer"

@@ -117,7 +117,7 @@ def check_right(name: str, value: Any, actor: Actor) -> None:
 
 
 def accepted(name: str, settings: Settings) -> list[Any] | None:
-    """The values that an attribute may have here; None where any of its type will do."""
+    """Return the values that an attribute may have here; None where any of its type will do."""
     if name == "disk_format":
         return list(settings.format.disk_formats)
     return list(settings.format.container_formats) if name == "container_format" else None

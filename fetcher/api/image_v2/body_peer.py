@@ -37,7 +37,7 @@ class RequestBody:
         self.declared_bytes = declared_bytes(request)
 
     async def read(self) -> bytes:
-        """The next bytes; empty at the end.
+        """Return the next bytes; empty at the end.
 
         Raises:
             SourceTooSlow: The client is silent.
@@ -98,7 +98,7 @@ class RequestBody:
         self._request.scope[UNREAD] = not self._has_ended
 
     def _waits_for_us(self) -> bool:
-        """Whether the client sends nothing before we have said that it may."""
+        """Return whether the client sends nothing before we have said that it may."""
         return self._request.headers.get("expect", "").lower() == "100-continue"
 
 

@@ -17,7 +17,7 @@ POINTER = r"^/([^~/]|~[01])+$"
 
 
 def components(settings: Settings) -> dict[str, Schema]:
-    """All components by name, with the formats that the operator accepts."""
+    """Return all components by name, with the formats that the operator accepts."""
     made: dict[str, Schema] = {}
     for name, schema_of in SINGLE.items():
         title, item = name.capitalize(), schema_of(settings)

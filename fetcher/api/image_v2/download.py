@@ -65,7 +65,7 @@ async def _send(request: Request, store: Store, image: Image, headers: dict[str,
 
 
 def bytes_headers(image: Image) -> dict[str, str]:
-    """What is true of the whole, whichever part is fetched; the digests as in RFC 9530."""
+    """Return what is true of the whole, whichever part is fetched; the digests as in RFC 9530."""
     digests = {"sha-256": image.sha256, "sha-512": image.sha512}
     fields = [
         f"{name}=:{b64encode(bytes.fromhex(value)).decode()}:" for name, value in digests.items() if value
@@ -81,7 +81,7 @@ def bytes_headers(image: Image) -> dict[str, str]:
 
 
 def wanted_range(request: Request, size: int, etag: str) -> tuple[int, int] | None:
-    """The first byte and the one after the last; None for all of them.
+    """Return the first byte and the one after the last; None for all of them.
 
     Several ranges in one request are answered with all bytes, which RFC 9110 allows.
 
@@ -114,7 +114,7 @@ def _through_nginx(image: Image, settings: Settings, headers: dict[str, str]) ->
 
 
 async def _begun(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The same chunks, of which the first one has been read.
+    """Yield the same chunks, of which the first one has been read.
 
     So whatever keeps the bytes from being read is an error before the answer
     begins, and a reader whose image is deleted meanwhile goes on to the end.

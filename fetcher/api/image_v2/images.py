@@ -146,7 +146,7 @@ async def _turn(request: Request, status: Status) -> Response:
 
 
 def turn(status: Status, image: Image) -> Image:
-    """The image with another status, among those that an image with bytes can have.
+    """Return the image with another status, among those that an image with bytes can have.
 
     Raises:
         Forbidden: It has no bytes.
@@ -157,7 +157,7 @@ def turn(status: Status, image: Image) -> Image:
 
 
 def touch(image: Image) -> Image:
-    """The image, changed now."""
+    """Return the image, changed now."""
     return msgspec.structs.replace(image, updated_at=datetime.now(UTC))
 
 

@@ -136,7 +136,7 @@ def of_image(image: Image, settings: Settings) -> Submission:
 
 
 def _own_token(request: Request) -> dict[str, str] | None:
-    """The caller's own token, for a service that the operator named: it decides what they may see there."""
+    """Return the caller's own token, for a service that the operator named; it decides what they may see."""
     try:
         return {"X-Auth-Token": token_of(request)}
     except Unauthenticated:

@@ -53,7 +53,7 @@ def read_query(params: QueryParams, settings: Settings) -> ImageQuery:
 
 
 def read_limit(text: str | None, settings: Settings) -> int:
-    """How many to list; 0 is none.
+    """Return how many to list; 0 is none.
 
     Raises:
         InvalidRequest: It is no number.
@@ -66,7 +66,7 @@ def read_limit(text: str | None, settings: Settings) -> int:
 
 
 def read_sort(params: QueryParams, keys: tuple[str, ...]) -> tuple[tuple[str, bool], ...]:
-    """The order: `sort=name:asc,size` or `sort_key=name&sort_dir=asc`, repeated.
+    """Return the order: `sort=name:asc,size` or `sort_key=name&sort_dir=asc`, repeated.
 
     Raises:
         InvalidRequest: A key or direction is none, or both forms are mixed.
@@ -104,7 +104,7 @@ def _one_of(field: str, value: str | None, values: tuple[str, ...]) -> str | Non
 
 
 def _filter(key: str, value: str) -> Iterator[Filter]:
-    """The filters that one parameter stands for: none, one, or two ends of a range."""
+    """Yield the filters that one parameter stands for: none, one, or two ends of a range."""
     if key in NOT_FILTERS:
         return
     if key in TEXTS:

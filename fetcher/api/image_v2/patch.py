@@ -105,7 +105,7 @@ def _old_form(entry: dict[str, Any]) -> tuple[str, Any]:
 
 
 def read_pointer(path: Any) -> str:
-    """The attribute that a JSON pointer of one step names.
+    """Return the attribute that a JSON pointer of one step names.
 
     Raises:
         InvalidRequest: It is none, or leads deeper.

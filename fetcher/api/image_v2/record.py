@@ -31,12 +31,12 @@ def task_methods() -> tuple[str, ...]:
 
 
 def moment(value: datetime) -> str:
-    """A moment in UTC, to the second."""
+    """Return a moment in UTC, to the second."""
     return f"{value.isoformat()[:19]}Z"
 
 
 def image_view(image: Image) -> dict[str, Any]:
-    """The whole record; custom properties stand at the top level."""
+    """Return the whole record; custom properties stand at the top level."""
     path = f"/v2/images/{image.id}"
     view: dict[str, Any] = {
         **_properties(image),
@@ -81,7 +81,7 @@ def _properties(image: Image) -> dict[str, str]:
 
 
 def member_view(member: Member) -> dict[str, Any]:
-    """A project that an image is shared with."""
+    """Return a project that an image is shared with."""
     return {
         "image_id": member.image_id,
         "member_id": member.member_id,
@@ -93,7 +93,7 @@ def member_view(member: Member) -> dict[str, Any]:
 
 
 def task_view(record: Import, settings: Settings) -> dict[str, Any]:
-    """An import as a task, with what it is doing and how it ended in words."""
+    """Return an import as a task, with what it is doing and how it ended in words."""
     expires = None
     if record.ended_at is not None:
         expires = moment(record.ended_at + timedelta(days=settings.imports.keep_finished_days))

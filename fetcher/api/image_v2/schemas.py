@@ -21,17 +21,17 @@ Schema = dict[str, Any]
 
 
 def text(description: str, **more: Any) -> Schema:
-    """A string."""
+    """Return a string."""
     return {"type": "string", "description": description, **more}
 
 
 def maybe_text(description: str, most: int, **more: Any) -> Schema:
-    """A string or null."""
+    """Return a string or null."""
     return {"type": ["null", "string"], "description": description, "maxLength": most, **more}
 
 
 def number(description: str, **more: Any) -> Schema:
-    """A whole number."""
+    """Return a whole number."""
     return {"type": "integer", "description": description, **more}
 
 
@@ -48,7 +48,7 @@ def _ours(schema: Schema) -> Schema:
 
 
 def image_schema(settings: Settings) -> Schema:
-    """An image record; the formats are those that the operator accepts."""
+    """Return an image record; the formats are those that the operator accepts."""
     size = {"type": ["null", "integer"]}
     properties = {
         "id": text("An identifier for the image", pattern=UUID),
@@ -93,7 +93,7 @@ def image_schema(settings: Settings) -> Schema:
 
 
 def member_schema(_settings: Settings) -> Schema:
-    """A project that an image is shared with."""
+    """Return a project that an image is shared with."""
     properties = {
         "member_id": text("An identifier for the image member (tenantId)"),
         "image_id": text("An identifier for the image", pattern=UUID),
@@ -106,7 +106,7 @@ def member_schema(_settings: Settings) -> Schema:
 
 
 def task_schema(_settings: Settings) -> Schema:
-    """An import as a task."""
+    """Return an import as a task."""
     document = {"type": ["null", "object"]}
     properties = {
         "id": text("An identifier for the task", pattern=UUID),
@@ -135,7 +135,7 @@ def task_schema(_settings: Settings) -> Schema:
 
 
 def collection(name: str, item: Schema) -> Schema:
-    """A page of items."""
+    """Return a page of items."""
     links = [{"rel": rel, "href": f"{{{rel}}}"} for rel in ("first", "next")]
     return {
         "name": name,

@@ -73,7 +73,7 @@ class Connection(HttpToolsProtocol):
 
     @property
     def stall_milliseconds(self) -> int:
-        """How long the kernel waits for the client to take what was sent."""
+        """Return how long the kernel waits for the client to take what was sent."""
         return min(2**31 - 1, int(self._rules.stall_seconds * 2000))
 
     # --- what comes in
@@ -208,7 +208,7 @@ class Connection(HttpToolsProtocol):
             self._judge_silence(seconds)
 
     def _is_stuck(self, seconds: float) -> bool:
-        """Whether the client has stopped reading what is on its way to it."""
+        """Return whether the client has stopped reading what is on its way to it."""
         waiting = self.transport.get_write_buffer_size()
         if not waiting:
             self._unsent = 0
@@ -278,7 +278,7 @@ class Connection(HttpToolsProtocol):
 
 
 def _unsent_by_kernel(transport: Any) -> int:
-    """How many bytes the other end has not acknowledged (tcp(7), SIOCOUTQ)."""
+    """Return how many bytes the other end has not acknowledged (tcp(7), SIOCOUTQ)."""
     sock = transport.get_extra_info("socket")
     with suppress(OSError, AttributeError, struct.error):
         (size,) = struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0\0\0\0"))

@@ -50,7 +50,7 @@ class Crowd:
         self._networks: tuple[list[str], list[IPv4Network | IPv6Network]] = ([], [])
 
     def __len__(self) -> int:
-        """How many are connected."""
+        """Return how many are connected."""
         return len(self._address_of)
 
     def admit(self, address: str) -> Place:
@@ -100,12 +100,12 @@ class Crowd:
         return self._send_away(self._heaviest())
 
     def _normal(self, rules: Inbound) -> int:
-        """How many may be connected before the reserved places are used."""
+        """Return how many may be connected before the reserved places are used."""
         reserve = min(rules.reserved_connections, self.most // 4)
         return max(1, min(rules.max_connections, self.most - reserve))
 
     def _heaviest(self) -> str:
-        """The address with the most silent clients."""
+        """Return the address with the most silent clients."""
         for silent in (self._strangers, self._idle):
             if silent:
                 return max(silent, key=lambda address: len(silent[address]))

@@ -58,7 +58,7 @@ BY_PATH = {
 
 
 def operation_of(route: Route) -> Operation:
-    """What is known of a route's operation beyond its code."""
+    """Return what is known of a route's operation beyond its code."""
     return BY_PATH.get(route.path) or OPERATIONS[route.endpoint]
 
 
@@ -104,7 +104,7 @@ def api_document(routes: Sequence[BaseRoute], base: str, settings: Settings) -> 
 
 
 def plain_path(route: Route) -> str:
-    """A route's path as OpenAPI writes it: without the kinds of its parameters."""
+    """Return a route's path as OpenAPI writes it: without the kinds of its parameters."""
     return re.sub(r":\w+\}", "}", route.path)
 
 

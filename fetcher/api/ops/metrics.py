@@ -124,7 +124,7 @@ class Metrics(Collector):
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """What stands this moment."""
+        """Yield what stands this moment."""
         yield _gauge("info", "The version that runs.", {(__version__,): 1}, ["version"])
         yield from self._imports()
         yield from self._notices()
@@ -248,7 +248,7 @@ class Counted:
 
 
 def _route_of(scope: Scope) -> str:
-    """The pattern of the route that answered; never the path, which anybody may invent."""
+    """Return the pattern of the route that answered; never the path, which anybody may invent."""
     endpoint = scope.get("endpoint")
     for route in scope["app"].routes:
         if endpoint is not None and getattr(route, "endpoint", None) is endpoint:

@@ -11,7 +11,7 @@ _QEMU_FORMATS = {"qcow2": "qcow2", "raw": "raw", "vmdk": "vmdk", "vdi": "vdi", "
 
 
 def file_name(image: Image) -> str:
-    """A name for the downloaded file that no shell and no file system trips over."""
+    """Return a name for the downloaded file that no shell and no file system trips over."""
     stem = _SAFE.sub("-", image.name or "").strip("-.")[:80] or image.id
     if image.container_format == "compressed":
         return f"{stem}.{image.disk_format or 'img'}.compressed"
@@ -20,7 +20,7 @@ def file_name(image: Image) -> str:
 
 
 def boot_lines(image: Image, base: str, *, needs_token: bool) -> list[tuple[str, str]]:
-    """What to type to get and boot an image: titles with their lines."""
+    """Return what to type to get and boot an image: titles with their lines."""
     file = shlex.quote(file_name(image))
     token = ' -H "X-Auth-Token: $TOKEN"' if needs_token else ""
     url = shlex.quote(f"{base}/v2/images/{image.id}/file")

@@ -35,7 +35,7 @@ class Disk(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def used(self) -> int:
-        """What everything together takes."""
+        """Return what everything together takes."""
         return self.total - self.free
 
 
@@ -90,7 +90,7 @@ async def moved(_request: Request, _visitor: Visitor) -> Response:
 
 
 def disk_of(services: Services) -> Disk:
-    """How full the store's file system is."""
+    """Return how full the store's file system is."""
     state = os.statvfs(services.store.folder)
     return Disk(
         total=state.f_blocks * state.f_frsize,

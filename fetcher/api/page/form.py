@@ -70,7 +70,7 @@ class Draft:
 
     @property
     def mistakes(self) -> dict[str, str]:
-        """What is wrong, in the order of the form."""
+        """Return what is wrong, in the order of the form."""
         return {name: self._found[name] for name in LABELS if name in self._found}
 
     def refuse(self, failure: Failure) -> bool:

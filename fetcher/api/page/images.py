@@ -80,7 +80,7 @@ async def detail(request: Request, visitor: Visitor) -> Response:
 
 
 async def _import_of(request: Request, visitor: Visitor, image: Image) -> Import | None:
-    """The import that brought the bytes, if it is remembered and the visitor's to see."""
+    """Return the import that brought the bytes, if it is remembered and the visitor's to see."""
     services = services_of(request)
     try:
         found = await services.index.imports.page(visitor.actor, {"image_id": image.id}, limit=1)

@@ -33,7 +33,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def query(self) -> ListQuery:
-        """The same for the index."""
+        """Return the same for the index."""
         return ListQuery(
             text=self.text,
             filters=self.filters,
@@ -45,12 +45,12 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_default(self) -> bool:
-        """Whether it is the beginning of the list in its own order, which may move by itself."""
+        """Return whether it is the beginning of the list in its own order, which may move by itself."""
         return self.number == 1 and not self.text and self.order == self.default and self.is_descending
 
     @property
     def is_narrowed(self) -> bool:
-        """Whether something is left out of the list."""
+        """Return whether something is left out of the list."""
         return bool(self.text or self.filters)
 
     def link(self, **changes: str | int) -> str:
@@ -68,7 +68,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         return self.link(sort=order, dir="desc" if turns else "asc")
 
     def pages(self, total: int) -> int:
-        """How many pages there are."""
+        """Return how many pages there are."""
         return max(1, -(-total // self.limit))
 
 

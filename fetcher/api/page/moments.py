@@ -6,7 +6,7 @@ _STEPS = ((60, "s", 1), (3600, "min", 60), (86_400, "h", 3600), (86_400 * 60, "d
 
 
 def moment(when: str | datetime | None) -> str:
-    """How long ago a moment was: `just now`, `5 min ago`; the date when that is long."""
+    """Return how long ago a moment was: `just now`, `5 min ago`; the date when that is long."""
     if when is None:
         return "-"
     at = datetime.fromisoformat(when) if isinstance(when, str) else when
@@ -25,7 +25,7 @@ def iso(when: str | datetime) -> str:
 
 
 def clock(when: str | datetime | None) -> str:
-    """A moment exactly: `2026-11-22 14:05:09 UTC`."""
+    """Return a moment exactly: `2026-11-22 14:05:09 UTC`."""
     if when is None:
         return "-"
     at = datetime.fromisoformat(when) if isinstance(when, str) else when

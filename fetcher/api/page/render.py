@@ -52,12 +52,12 @@ _environment.globals |= {"link_of": link_of, "version": __version__}
 
 
 def fragment(template: str, **context: Any) -> str:
-    """A part of a page, for an event or a swap."""
+    """Return a part of a page, for an event or a swap."""
     return _environment.get_template(template).render(**context)
 
 
 def page(template: str, visitor: Visitor | None, *, status: int = 200, **context: Any) -> Response:
-    """A whole page.
+    """Return a whole page.
 
     Args:
         visitor: Who looks; None before they have said.
@@ -70,10 +70,10 @@ def page(template: str, visitor: Visitor | None, *, status: int = 200, **context
 
 
 def wants_page(request: Request) -> bool:
-    """Whether a browser asks: only those name HTML among what they accept."""
+    """Return whether a browser asks: only those name HTML among what they accept."""
     return "text/html" in request.headers.get("accept", "")
 
 
 def is_swap(request: Request) -> bool:
-    """Whether a part of a page is asked for, by the page itself."""
+    """Return whether a part of a page is asked for, by the page itself."""
     return request.headers.get("hx-request") == "true"

@@ -46,7 +46,7 @@ class Visitor:
 
     @property
     def proof(self) -> str:
-        """What a form of this visitor must carry."""
+        """Return what a form of this visitor must carry."""
         return _digest(self._key, self._number)
 
     def remember(self, answer: Response) -> None:
@@ -65,7 +65,7 @@ def set_cookie(answer: Response, name: str, value: str, *, is_secure: bool) -> N
 
 
 def with_token(request: Request) -> Request:
-    """The request as the API would get it: the cookie's token where a header's would be."""
+    """Return the request as the API would get it: the cookie's token where a header's would be."""
     token = request.cookies.get(TOKEN_COOKIE)
     if not token or "x-auth-token" in request.headers:
         return request
@@ -157,5 +157,5 @@ def check_origin(request: Request) -> None:
 
 
 def text_of(form: Mapping[str, str], name: str) -> str | None:
-    """A field without the space around it; None when empty."""
+    """Return a field without the space around it; None when empty."""
     return form.get(name, "").strip() or None

@@ -58,7 +58,7 @@ def _to_sign_in(request: Request) -> Response:
 
 
 def problem_page(failure: Failure, visitor: Visitor | None, request: Request) -> Response:
-    """A page that says what went wrong, and what to do."""
+    """Return a page that says what went wrong, and what to do."""
     log.info("request.refused", code=failure.code, detail=str(failure), path=request.url.path)
     public = failure.public()
     title = summary(type(public)) if public.hidden else str(public)

@@ -23,7 +23,7 @@ NOBODY = Actor(project_id="", user_id="", roles=frozenset())
 
 
 def _local(target: str) -> str:
-    """A path of our own to go on to; anything else becomes the first page."""
+    """Return a path of our own to go on to; anything else becomes the first page."""
     parts = urlsplit(target)
     is_ours = not parts.scheme and not parts.netloc and target.startswith("/") and "\\" not in target
     return target if is_ours and not target.startswith("//") else "/"

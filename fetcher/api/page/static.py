@@ -39,7 +39,7 @@ FILES = _load()
 
 
 def link_of(name: str) -> str:
-    """Where a file is served."""
+    """Return where a file is served."""
     return FILES[name].link
 
 

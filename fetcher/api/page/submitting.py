@@ -66,7 +66,7 @@ async def _home(  # noqa: PLR0913 - all that the page shows
 
 
 def in_force(settings: Settings) -> list[str]:
-    """The limits that a submitter should know before pressing the button, in plain words."""
+    """Return the limits that a submitter should know before pressing the button, in plain words."""
     ports = ", ".join(str(port) for port in settings.url.ports)
     lines = [
         f"Up to {size_words(settings.size.max_bytes)}, within {time_words(settings.pace.total_seconds)}",
@@ -80,7 +80,7 @@ def in_force(settings: Settings) -> list[str]:
 
 
 async def _prefilled(request: Request, visitor: Visitor) -> tuple[dict[str, str], dict[str, list[str]]]:
-    """The form as an earlier import was submitted, where one is named."""
+    """Return the form as an earlier import was submitted, where one is named."""
     import_id = request.query_params.get("from")
     if import_id is None:
         return EMPTY, {}

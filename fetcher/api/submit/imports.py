@@ -169,7 +169,7 @@ async def show(request: Request) -> Response:
 
 
 async def truths_of(services: Services, actor: Actor, records: Sequence[Import]) -> dict[str, dict[str, str]]:
-    """What really ended imports, with what to do about it: for admins; nothing for anybody else."""
+    """Return what really ended imports, with what to do about it: for admins; nothing for anybody else."""
     ended = [record.id for record in records if record.state in {State.FAILED, State.REFUSED}]
     found = await services.index.imports.truths(actor, ended)
     return {key: {**truth, "advice": plain_advice(truth["code"])} for key, truth in found.items()}
@@ -203,7 +203,7 @@ async def listing(request: Request) -> Response:
 
 
 def _query(request: Request) -> dict[str, str]:
-    """The parameters of a list, each at most once.
+    """Return the parameters of a list, each at most once.
 
     Raises:
         InvalidRequest: One stands twice, or asks for a state that there is not.

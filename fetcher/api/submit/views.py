@@ -118,7 +118,7 @@ def limits_view(settings: Settings) -> dict[str, dict[str, Any]]:
 
 
 def walls_view(walls: Walls | None) -> dict[str, dict[str, Any]]:
-    """Which walls stand around conversions, in the form of a limit; nothing before they have been tried."""
+    """Return which walls stand around conversions, in the form of a limit; nothing before they are tried."""
     if walls is None:
         return {}
     description = (

@@ -91,7 +91,7 @@ class Watch:
             self._history_at, self._waiting_bytes = now, 0
 
     def curve(self, import_id: str) -> Curve | None:
-        """How one import went; None when it was not seen, or too long ago."""
+        """Return how one import went; None when it was not seen, or too long ago."""
         return self._curves.get(import_id)
 
     def history(self) -> list[Point]:

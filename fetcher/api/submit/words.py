@@ -24,7 +24,7 @@ _PHASES = {
 
 
 def size_words(size: float | None) -> str:
-    """A number of bytes with a binary unit: `4.8 MiB`."""
+    """Return a number of bytes with a binary unit: `4.8 MiB`."""
     if size is None:
         return "-"
     value, unit = float(size), 0
@@ -35,19 +35,19 @@ def size_words(size: float | None) -> str:
 
 
 def exact_words(size: int | None) -> str | None:
-    """A number of bytes exactly and with a unit; None stays None."""
+    """Return a number of bytes exactly and with a unit; None stays None."""
     if size is None or size < 1024:
         return None if size is None else f"{size} bytes"
     return f"{size:,} bytes ({size_words(size)})"
 
 
 def rate_words(bytes_per_second: float | None) -> str:
-    """A rate with a binary unit."""
+    """Return a rate with a binary unit."""
     return "-" if bytes_per_second is None else f"{size_words(bytes_per_second)}/s"
 
 
 def time_words(seconds: float | None) -> str:
-    """A span of time: `40 ms`, `4.5 s`, `45 s`, `3:20 min`, `2:05 h`, `6 h`."""
+    """Return a span of time: `40 ms`, `4.5 s`, `45 s`, `3:20 min`, `2:05 h`, `6 h`."""
     if seconds is None:
         return "-"
     if 0 < seconds < 0.1:
@@ -61,7 +61,7 @@ def time_words(seconds: float | None) -> str:
 
 
 def moment_words(document: dict[str, Any]) -> str:
-    """What an import is doing this moment."""
+    """Return what an import is doing this moment."""
     state = document["state"]
     if state == "queued":
         return "waiting in line"
@@ -73,12 +73,12 @@ def moment_words(document: dict[str, Any]) -> str:
 
 
 def count_words(count: int, what: str) -> str:
-    """How many of something: `1 blob`, `2,000 blobs`."""
+    """Return how many of something: `1 blob`, `2,000 blobs`."""
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def notice_words(notice: dict[str, Any], *, is_ended: bool) -> str:
-    """What has become of telling a receiver that an import has ended."""
+    """Return what has become of telling a receiver that an import has ended."""
     state, attempts, code = notice["state"], notice["attempts"], notice["code"]
     tries = count_words(attempts, "attempt")
     why = "" if code is None else ": " + " ".join(str(part) for part in (code, notice["status"]) if part)
@@ -92,7 +92,7 @@ def notice_words(notice: dict[str, Any], *, is_ended: bool) -> str:
 
 
 def title_of(document: dict[str, Any]) -> str:
-    """What to call an import: its name, or the last part of its URL's path."""
+    """Return what to call an import: its name, or the last part of its URL's path."""
     name = document.get("name")
     if name:
         return str(name)
@@ -101,7 +101,7 @@ def title_of(document: dict[str, Any]) -> str:
 
 
 def limit_words(name: str, value: object) -> str:
-    """A limit's value with the unit that its name ends in."""
+    """Return a limit's value with the unit that its name ends in."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):

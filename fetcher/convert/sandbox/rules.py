@@ -68,12 +68,12 @@ class Walls:
 
     @property
     def is_standing(self) -> bool:
-        """Whether both files and the network are out of reach."""
+        """Return whether both files and the network are out of reach."""
         return self.bubblewrap or (self.landlock > 0 and self.seccomp)
 
     @property
     def names(self) -> list[str]:
-        """The names of the walls, for people."""
+        """Return the names of the walls, for people."""
         named = {f"Landlock (ABI {self.landlock})": self.landlock, "seccomp": self.seccomp}
         return [name for name, holds in {**named, "bubblewrap": self.bubblewrap}.items() if holds]
 

@@ -34,7 +34,7 @@ class Ended:
 
     @property
     def has_crashed(self) -> bool:
-        """Whether a signal ended it."""
+        """Return whether a signal ended it."""
         return self.code < 0
 
 

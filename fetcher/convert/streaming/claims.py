@@ -80,7 +80,7 @@ class Claims:
             raise NotStreamable("too many clusters come before the tables that name them")
 
     def is_unused(self, start: int, end: int) -> bool:
-        """Whether no used range of the window touches this one."""
+        """Return whether no used range of the window touches this one."""
         at = bisect_left(self._starts, end)
         return not at or self._ends[at - 1] <= start
 

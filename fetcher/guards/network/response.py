@@ -79,7 +79,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_range(self) -> bool:
-        """Whether a part of the whole was asked for."""
+        """Return whether a part of the whole was asked for."""
         return self.offset > 0 or self.length is not None
 
 
@@ -286,7 +286,7 @@ def _is_label(coding: str) -> bool:
 
 
 def _is_kept(coding: str, fields: dict[str, list[str]], wanted: Wanted) -> bool:
-    """Whether the file itself is what the coding says, by any name that it goes under."""
+    """Return whether the file itself is what the coding says, by any name that it goes under."""
     told = "".join(fields.get("content-disposition", [])).strip("\"' ;")
     names = [name.lower() for name in (wanted.path, *wanted.names, told)]
     return any(name.endswith(KEPT_CODINGS.get(coding, ())) for name in names)

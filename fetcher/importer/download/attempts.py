@@ -159,7 +159,7 @@ class Attempts:
         )
 
     def resume_state(self) -> ResumeState:
-        """What a crash at this moment would leave."""
+        """Return what a crash at this moment would leave."""
         budget, receiver = self._budget, self._receiver
         if not self._has_begun:  # What an earlier process left has not been taken up yet.
             spent = {"spent_bytes": budget.spent_bytes, "spent_seconds": budget.spent_seconds}
@@ -271,7 +271,7 @@ class Attempts:
             self._subscribers.change_attempt(connections=connections)
 
     async def _receiver_for(self, source: Source) -> Receiver:
-        """The intake that the source's first byte belongs to: the present one, or a fresh one."""
+        """Return the intake that the source's first byte belongs to: the present one, or a fresh one."""
         self._budget.check_bytes()
         if (
             self._receiver is not None

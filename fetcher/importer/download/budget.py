@@ -28,16 +28,16 @@ class Budget:
 
     @property
     def spent_seconds(self) -> float:
-        """All seconds so far."""
+        """Return all seconds so far."""
         return self._before + self._now() - self._began
 
     @property
     def seconds_left(self) -> float:
-        """How many are left; none or less when it is over."""
+        """Return how many are left; none or less when it is over."""
         return self._total_seconds - self.spent_seconds
 
     def passed(self) -> DeadlinePassed:
-        """What to raise when no seconds are left."""
+        """Return what to raise when no seconds are left."""
         return DeadlinePassed(total_seconds=self._total_seconds)
 
     def check_bytes(self) -> None:

@@ -51,22 +51,22 @@ class Chain:
         return iter(list(self._stretches))
 
     def __bool__(self) -> bool:
-        """Whether there is any."""
+        """Return whether there is any."""
         return bool(self._stretches)
 
     @property
     def head(self) -> Stretch:
-        """The one whose turn it is."""
+        """Return the one whose turn it is."""
         return self._stretches[0]
 
     @property
     def live(self) -> int:
-        """How many connections read."""
+        """Return how many connections read."""
         return sum(stretch.is_live for stretch in self._stretches)
 
     @property
     def total_bytes(self) -> int:
-        """What has come over all connections and was not dropped."""
+        """Return what has come over all connections and was not dropped."""
         return self._done_bytes + sum(stretch.got_bytes for stretch in self._stretches)
 
     def begin(self, first: Stretch) -> None:
@@ -106,7 +106,7 @@ class Chain:
         return Range(start=goal - size, stop=goal, held_bytes=size)
 
     def part_bytes(self, limit: int) -> int:
-        """The size of a part, so that a cycle has one size however many share it."""
+        """Return the size of a part, so that a cycle has one size however many share it."""
         return CYCLE_PARTS * self._segment_bytes // max(limit, 1)
 
     def add(self, stretch: Stretch, wanted: Range) -> bool:

@@ -43,7 +43,7 @@ class Offer:
         self.limit = 2
 
     def quiet_seconds(self) -> float:
-        """How long the source wants no request from now on."""
+        """Return how long the source wants no request from now on."""
         return max(0.0, self._quiet_until - self._now())
 
     def mark(self, count: int, total_bytes: int) -> None:
@@ -52,7 +52,7 @@ class Offer:
         self._since, self._from_bytes = self._now(), total_bytes
 
     def may_ask(self, count: int) -> bool:
-        """Whether one more connection may be opened beside so many."""
+        """Return whether one more connection may be opened beside so many."""
         return not self.is_withdrawn and count < self.limit
 
     def measure(self, total_bytes: int) -> None:

@@ -95,7 +95,7 @@ class SourceOpener:
         return ParallelRangeReader(source, origin, rules, self._connections, used)
 
     def quiet_seconds(self) -> float:
-        """How long a source that refused a further connection wants no request from now on."""
+        """Return how long a source that refused a further connection wants no request from now on."""
         return max(0.0, self._quiet_until - asyncio.get_running_loop().time())
 
     def _keep_quiet(self, seconds: float) -> None:
@@ -111,7 +111,7 @@ class SourceOpener:
 
 
 def _fits(source: Source, asked: RangeRequest) -> bool:
-    """Whether a range goes on exactly where the bytes ended, in the same version; the doubtful does not.
+    """Return whether a range goes on exactly where the bytes ended, in the same version.
 
     An answer to If-Range may leave Last-Modified out; one with another date
     contradicts itself.

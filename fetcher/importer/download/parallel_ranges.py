@@ -39,7 +39,7 @@ class Origin:
 
 
 def can_read_in_parallel(source: Source, rules: Ranges) -> bool:
-    """Whether the rest of a body may come over several connections."""
+    """Return whether the rest of a body may come over several connections."""
     if not source.accepts_ranges or not is_strong(source.etag) or source.declared_bytes is None:
         return False
     return rules.connections > 1 and source.declared_bytes - source.offset >= rules.min_bytes
@@ -95,7 +95,7 @@ class ParallelRangeReader:
         self._give_back(0)
 
     async def read(self) -> bytes:
-        """The next bytes in order; empty at the honest end.
+        """Return the next bytes in order; empty at the honest end.
 
         Raises:
             Failure: No connection brings the next bytes.
@@ -228,7 +228,7 @@ class ParallelRangeReader:
         self._tasks.add(stretch.task)
 
     def _meet(self, stretch: Stretch) -> bool:
-        """Whether a connection that has reached the next one's stretch is relieved by it."""
+        """Return whether a connection that has reached the next one's stretch is relieved by it."""
         dropped = self._chain.meet(stretch)
         for one in dropped:
             slow = SourceTooSlow(reason="it is slower than the connection before it", limit_seconds=0.0)

@@ -27,7 +27,7 @@ class RemoteRecord(msgspec.Struct, frozen=True):
 
 
 def remote_url(remote: RemoteImage, settings: Settings) -> str:
-    """Where the image's record is.
+    """Return where the image's record is.
 
     Raises:
         RemoteUnknown: The operator named no service that way.

@@ -51,13 +51,13 @@ OF_A_MIRROR = (
 
 
 def may_ask_elsewhere(failure: Failure, hops: Sequence[Hop]) -> bool:
-    """Whether a failure is that of a host reached by redirect: the submitted URL may lead to another one."""
+    """Return whether a host reached by redirect failed: the submitted URL may lead to another."""
     is_led = len(hops) > 1 and hops[-2].status in REDIRECTS
     return is_led and isinstance(failure, OF_A_MIRROR)
 
 
 def wait_seconds(failure: Failure, number: int, retry: Retry) -> float:
-    """How long to wait after a failure: doubled each time, with jitter, or longer if the source asks."""
+    """Return the wait after a failure: doubled each time, with jitter, or longer if the source asks."""
     backoff: float = min(retry.first_wait_seconds * 2 ** min(number - 1, 30), retry.max_wait_seconds)
     wait = backoff * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
     asked = failure.retry_after_seconds if isinstance(failure, SourceStatus) else None
@@ -106,15 +106,15 @@ class RetryPolicy:
         )
 
     def may_begin_anew(self, failure: Failure, *, is_pieced: bool) -> bool:
-        """Whether all parts are to be pulled once more, from the first byte."""
+        """Return whether all parts are to be pulled once more, from the first byte."""
         return is_pieced and isinstance(failure, OF_THE_BYTES) and not self._has_begun_anew
 
     def may_ask_another(self) -> bool:
-        """Whether there is a source beside the present one."""
+        """Return whether there is a source beside the present one."""
         return len(self._sources) > 1
 
     def may_ask_once_more(self, number: int) -> bool:
-        """Whether there would be an attempt after one that brings nothing to go on from."""
+        """Return whether there would be an attempt after one that brings nothing to go on from."""
         return number < self._retry.max_attempts and self.barren + 1 < self._retry.attempts * len(
             self._sources
         )

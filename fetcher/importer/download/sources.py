@@ -45,22 +45,22 @@ class Sources:
         self.current = first if first < len(self._urls) else 0
 
     def __len__(self) -> int:
-        """How many may still be asked."""
+        """Return how many may still be asked."""
         return len(self._urls) - len(self._dead)
 
     @property
     def shown(self) -> str:
-        """The present one, without its secrets."""
+        """Return the present one, without its secrets."""
         return redact_url(self._urls[self.current])
 
     @property
     def origin(self) -> str:
-        """Where the present one is."""
+        """Return where the present one is."""
         return self._checked[self.current].origin
 
     @property
     def is_home(self) -> bool:
-        """Whether that is where the first one is, too."""
+        """Return whether that is where the first one is, too."""
         return self.origin == self._checked[0].origin
 
     def request(self, offset: int = 0, if_range: str | None = None) -> SourceRequest:

@@ -54,21 +54,21 @@ class Stretch:
 
     @property
     def is_live(self) -> bool:
-        """Whether the connection still reads."""
+        """Return whether the connection still reads."""
         return not self.is_over and self.failure is None
 
     @property
     def got_bytes(self) -> int:
-        """What has come of it."""
+        """Return what has come of it."""
         return self.position - self.start
 
     @property
     def has_waiting(self) -> bool:
-        """Whether bytes are ready to be taken."""
+        """Return whether bytes are ready to be taken."""
         return bool(self._chunks)
 
     def bytes_per_second(self) -> float:
-        """How fast the source is on this connection, while it is waited for."""
+        """Return how fast the source is on this connection, while it is waited for."""
         return self.source.received_bytes / max(self.source.waited_seconds, 0.001)
 
     def take(self) -> bytes:

@@ -6,7 +6,7 @@ from fetcher.model import Actor
 
 
 def may_send(actor: Actor, settings: Settings) -> bool:
-    """Whether a caller may send bytes of their own."""
+    """Return whether a caller may send bytes of their own."""
     return settings.image_api.upload_role in actor.roles
 
 

@@ -55,7 +55,7 @@ class Checkpoints:
                 self._match(after)
 
     def latest(self) -> Checkpoint | None:
-        """The last point that was reached."""
+        """Return the last point that was reached."""
         return self._latest
 
     def _is_point(self, before: int, after: int) -> bool:

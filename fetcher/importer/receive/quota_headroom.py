@@ -10,7 +10,7 @@ from fetcher.index import Index
 
 
 def coming(running_imports: Iterable[RunningImport], own: Iterable[RunningImport]) -> int:
-    """What a project's earlier imports that still run said they will bring, or brought so far, in bytes.
+    """Return the bytes that a project's earlier, still running imports will bring, or have brought so far.
 
     Earlier ones only: else two that fit one at a time would refuse each other.
 

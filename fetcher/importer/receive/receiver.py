@@ -197,38 +197,38 @@ class Receiver:
 
     @property
     def format(self) -> FormatVerdict | None:
-        """What the bytes are, as far as that is known yet."""
+        """Return what the bytes are, as far as that is known yet."""
         return self._chain.format
 
     @property
     def is_broken(self) -> bool:
-        """Whether a write or a digest has failed, so that nothing can be added."""
+        """Return whether a write or a digest has failed, so that nothing can be added."""
         return self._queues.failure is not None
 
     @property
     def fault(self) -> Exception | None:
-        """What broke inside the format guard, if something did: a fault of ours, told as a refusal."""
+        """Return what broke inside the format guard, if something did: a fault of ours, told as a refusal."""
         return self._chain.fault
 
     def digests(self) -> dict[str, str]:
-        """The digests of what is kept, in lower-case hex."""
+        """Return the digests of what is kept, in lower-case hex."""
         return {name: hasher.hexdigest() for name, hasher in self._hashers.items()}
 
     def received_digests(self) -> dict[str, str]:
-        """The digests of what was received: what a publisher's digest speaks of."""
+        """Return the digests of what was received: what a publisher's digest speaks of."""
         return self.digests() if self._unpacking is None else self._unpacking.digests()
 
     def story(self) -> dict[str, Any]:
-        """What was done to the received bytes, by stage; nothing where they are kept as they came."""
+        """Return what was done to the received bytes, by stage; nothing where they are kept as they came."""
         return {} if self._unpacking is None else self._unpacking.story()
 
     @property
     def is_resumable(self) -> bool:
-        """Whether a later process could go on from the staged bytes."""
+        """Return whether a later process could go on from the staged bytes."""
         return self._unpacking is None
 
     def checkpoint(self) -> Checkpoint | None:
-        """How much would survive a crash now."""
+        """Return how much would survive a crash now."""
         return self._checkpoints.latest()
 
     async def park(self) -> Checkpoint:
@@ -260,5 +260,5 @@ class Receiver:
 
 
 def _own_clock() -> PeerClock:
-    """A clock that nobody asks: the peer's own runs while the peer is waited for, not while we unpack."""
+    """Return a clock that nobody asks: a peer's time counts while we wait for it, not while we unpack."""
     return PeerClock(asyncio.get_running_loop().time)

@@ -48,7 +48,7 @@ class ReceiverFactory:
         self._number = int(self.resume_state.staged.rpartition(".")[2] or 0)
 
     async def fresh(self) -> Receiver:
-        """An empty one.
+        """Return an empty one.
 
         Raises:
             StoreFull: There is no room for even one more file.
@@ -61,7 +61,7 @@ class ReceiverFactory:
         return self._make(await self.context.store.stage(self.resume_state.id, self._number), chain)
 
     async def restore(self) -> Receiver | None:
-        """The one of an earlier process, brought to where it was; None where nothing can be gone on from.
+        """Return the receiver of an earlier process, brought to where it was; None where nothing was kept.
 
         Raises:
             Failure: A guard refuses its bytes by the limits of today.

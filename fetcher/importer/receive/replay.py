@@ -31,7 +31,7 @@ class StagedPeer:
         self._is_whole = is_whole
 
     async def read(self) -> bytes:
-        """The next bytes.
+        """Return the next bytes.
 
         Raises:
             Truncated: At the end, when more have to come from elsewhere.

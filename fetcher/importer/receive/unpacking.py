@@ -28,7 +28,7 @@ AMAZON = frozenset({"ami", "ari", "aki"})  # Kernels and ramdisks are booted fro
 
 
 def unpacks_pull(settings: Settings, submission: Submission) -> bool:
-    """Whether what a submission's URL gives is unpacked, if it is packed.
+    """Return whether what a submission's URL gives is unpacked, if it is packed.
 
     A copy of another service's image stays as it is there; so does what is
     asked for as a container.
@@ -37,7 +37,7 @@ def unpacks_pull(settings: Settings, submission: Submission) -> bool:
 
 
 def unpacks_upload(settings: Settings, submission: Submission) -> bool:
-    """Whether a body that somebody sends is unpacked, if it is packed."""
+    """Return whether a body that somebody sends is unpacked, if it is packed."""
     rule = settings.unpack.uploads
     is_meant = rule == "always" or (rule == "not-raw" and submission.disk_format != "raw")
     return settings.unpack.enabled and is_meant and _wants_disk(submission)
@@ -243,5 +243,5 @@ async def read_head(chunks: list[bytes], peer: Peer, clock: PeerClock, guards: S
 
 
 def is_packed(chunks: Sequence[bytes]) -> bool:
-    """Whether a body that begins so is packed in a way that is known."""
+    """Return whether a body that begins so is packed in a way that is known."""
     return recognise(b"".join(chunks)[:HEAD_BYTES]) is not None

@@ -17,7 +17,7 @@ AS_RECEIVED = "as-received"
 
 
 def secrets_of(submission: Submission, headers: dict[str, str] | None = None) -> Secrets:
-    """What of a submission only the pull may know; `headers` are further ones."""
+    """Return what of a submission only the pull may know; `headers` are further ones."""
     return Secrets(
         url=submission.url,
         headers=submission.headers | (headers or {}),
@@ -28,7 +28,7 @@ def secrets_of(submission: Submission, headers: dict[str, str] | None = None) ->
 
 
 def shown(submission: Submission) -> Submission:
-    """A submission without its secrets: what is kept and shown."""
+    """Return a submission without its secrets: what is kept and shown."""
     return msgspec.structs.replace(
         submission,
         url=redact_url(submission.url),
@@ -100,7 +100,7 @@ def check_authorities(ca_pem: str | None) -> None:
 
 
 def plain_request(secrets: Secrets, submission: Submission, settings: Settings) -> str | None:
-    """What a URL without secrets or authorities of its own is remembered under; else None.
+    """Return what a URL without secrets or authorities of its own is remembered under; else None.
 
     Bytes that were kept packed because a submission said so are none for another that did not.
 

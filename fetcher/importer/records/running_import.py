@@ -37,7 +37,7 @@ class Rate:
             self._marks.popleft()
 
     def bytes_per_second(self, total_bytes: int) -> float | None:
-        """The rate up to now; None before anything can be said."""
+        """Return the rate up to now; None before anything can be said."""
         if not self._marks:
             return None
         since, before = self._marks[0]
@@ -68,7 +68,7 @@ class Progress:
         self._rate = Rate(self._now)
 
     def bytes_per_second(self) -> float | None:
-        """The rate up to now; None before anything can be said."""
+        """Return the rate up to now; None before anything can be said."""
         return self._rate.bytes_per_second(self.received_bytes)
 
 
@@ -118,7 +118,7 @@ class RunningImport:
         self.tell()
 
     def snapshot(self) -> Import:
-        """The record with what has come in since it was last written."""
+        """Return the record with what has come in since it was last written."""
         if self._snapshot is None:
             self._snapshot = msgspec.structs.replace(
                 self.record,
@@ -138,11 +138,11 @@ class RunningImport:
         self._hidden_bytes = received_bytes
 
     def shown_bytes(self, received_bytes: int) -> int:
-        """How many of the bytes so far this import is shown."""
+        """Return how many of the bytes so far this import is shown."""
         return max(0, received_bytes - (self._hidden_bytes or 0))
 
     def seen(self, attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
-        """The attempts that this import is shown: none that ended before it came, none that began earlier."""
+        """Return the attempts that this import is shown: none that ended or began before it came."""
         if self._hidden_bytes is None:
             return attempts
         own = self.record.created_at
@@ -158,7 +158,7 @@ class RunningImport:
         )
 
     def follow(self) -> asyncio.Event:
-        """An event that is set at every change, until `unfollow`."""
+        """Return an event that is set at every change, until `unfollow`."""
         event = asyncio.Event()
         self._subscribers.add(event)
         return event

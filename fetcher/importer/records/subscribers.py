@@ -36,7 +36,7 @@ class Subscribers:
         self._has_begun = False
 
     def __len__(self) -> int:
-        """How many follow."""
+        """Return how many follow."""
         return len(self._running_imports)
 
     def __iter__(self) -> Iterator[RunningImport]:

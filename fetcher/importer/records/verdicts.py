@@ -20,7 +20,7 @@ OK = Verdict(code="ok", title="The image was imported.")
 
 
 def verdict_of(failure: Failure) -> Verdict:
-    """What the submitter is told: the public form, filled in."""
+    """Return what the submitter is told: the public form, filled in."""
     public = failure.public()
     fields = public.public_fields()
     title = str(public) if not public.hidden else type(public).title.split(":")[0] + "."
@@ -50,7 +50,7 @@ def end_of(failure: Failure) -> Event:
 
 
 def truth_of(failure: Failure) -> dict[str, str]:
-    """What the log and the audit trail are told; texts of the other end are cut to a line and escaped."""
+    """Return the facts for log and audit trail; texts of the other end are cut to a line and escaped."""
     cause = ascii(failure.__cause__)[:MOST_CHARACTERS]
     said = " ".join(getattr(failure, "__notes__", ()))[:MOST_CHARACTERS]
     return {"code": failure.code, "message": str(failure), "cause": cause, **({"said": said} if said else {})}

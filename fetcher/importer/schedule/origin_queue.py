@@ -37,11 +37,11 @@ class OriginQueue(Generic[T]):
         self._size = 0
 
     def __len__(self) -> int:
-        """How many wait."""
+        """Return how many wait."""
         return self._size
 
     def __iter__(self) -> Iterator[T]:
-        """All of them, in no order."""
+        """Yield all of them, in no order."""
         return (ticket for line in self._by_origin.values() for _, ticket in line.values())
 
     def add(self, ticket: T) -> None:

@@ -62,12 +62,12 @@ class FairQueue:
         self._by_origin: Counter[str] = Counter()
 
     def __len__(self) -> int:
-        """How many wait."""
+        """Return how many wait."""
         return len(self._waiting)
 
     @property
     def running(self) -> int:
-        """How many slots are taken."""
+        """Return how many slots are taken."""
         return len(self._slots)
 
     def add(self, ticket: Ticket) -> None:

@@ -45,7 +45,7 @@ class RateLimiter:
             self._order.append(key)
 
     def __len__(self) -> int:
-        """How many counts are remembered."""
+        """Return how many counts are remembered."""
         return len(self._at)
 
     def _forget(self, before: float) -> None:

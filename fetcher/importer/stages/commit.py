@@ -133,7 +133,7 @@ async def _activate(index: Index, running: RunningImport, blob: Blob, story: Sto
 
 
 def _called(record: Import, source_headers: Mapping[str, str]) -> str | None:
-    """What the image is called where nobody has said: as its file is at the source."""
+    """Return what the image is called where nobody has said: as its file is at the source."""
     if record.submission.remote is not None or not record.attempts:
         return None
     urls = [record.submission.url, *(hop.url for hop in record.attempts[-1].hops)]
@@ -141,7 +141,7 @@ def _called(record: Import, source_headers: Mapping[str, str]) -> str | None:
 
 
 def with_bytes(image: Image, blob: Blob, verdict: FormatVerdict | None, now: datetime) -> Image:
-    """The image as it is with these bytes; its formats are what the bytes are, as far as they were judged."""
+    """Return the image as it is with these bytes; its formats are those that were judged."""
     return msgspec.structs.replace(
         image,
         disk_format=verdict.disk_format if verdict else image.disk_format,

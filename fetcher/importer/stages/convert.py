@@ -71,7 +71,7 @@ class Conversion:
     on_progress: Callable[[float], None] = lambda _share: None
 
     def is_needed(self, body: Complete) -> bool:
-        """Whether a body is to be converted: disks are, discs and kernels stay what they are."""
+        """Return whether a body is to be converted: disks are, discs and kernels stay what they are."""
         found, target = body.format, target_of(self.submission, self.settings)
         if found is None or target == AS_RECEIVED or found.container_format != "bare":
             return False

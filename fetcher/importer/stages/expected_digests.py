@@ -34,7 +34,7 @@ class ExpectedDigests:
         self._told = told
 
     def algorithms(self, submissions: Iterable[Submission]) -> set[str]:
-        """The digests that are needed to compare with what each import was promised."""
+        """Return the digests that are needed to compare with what each import was promised."""
         found = {one.checksum.algorithm for one in submissions if one.checksum is not None}
         return found if self._sums is None else found | {self._sums.digest.algorithm}
 
@@ -80,13 +80,13 @@ class ExpectedDigests:
 
 
 def expects_digest(submission: Submission, settings: Settings) -> bool:
-    """Whether a submitter's digest will tell if the bytes are the right ones."""
+    """Return whether a submitter's digest will tell if the bytes are the right ones."""
     checksum = submission.checksum
     return checksum is not None and checksum.algorithm in settings.checksum.accepted
 
 
 def gives_up_encryption(hops: Sequence[Hop]) -> bool:
-    """Whether a chain of requests went from https to http."""
+    """Return whether a chain of requests went from https to http."""
     schemes = [hop.url.partition(":")[0] for hop in hops]
     return ("https", "http") in pairwise(schemes)
 
@@ -146,11 +146,11 @@ class ChecksumFile:
 
     @property
     def algorithms(self) -> frozenset[str]:
-        """The digests that may be needed."""
+        """Return the digests that may be needed."""
         return self.listed.algorithms if self.found is None else frozenset({self.found.digest.algorithm})
 
     def story(self, settings: Settings) -> dict[str, Any]:
-        """What the image's provenance tells of it."""
+        """Return what the image's provenance tells of it."""
         told: dict[str, Any] = msgspec.to_builtins(self.found)
         return told | {"hops": shown_hops(self.hops, settings)}
 

@@ -58,7 +58,7 @@ def _context(record: Import, settings: Settings) -> GuardContext:
 
 
 def shown_hops(hops: Iterable[Hop], settings: Settings) -> list[dict[str, Any]]:
-    """The requests of a chain, as a submitter may see them.
+    """Return the requests of a chain, as a submitter may see them.
 
     The address behind a name that was refused or did not answer would map the
     inner network, and one that a proxy has is the operator's own.

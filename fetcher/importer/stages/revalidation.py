@@ -49,7 +49,7 @@ class Reuse:
         self._known: Remembered | None = None
 
     async def find(self, subscribers: Subscribers) -> str | None:
-        """The entity tag to ask about; None where nothing is known that anybody here may have."""
+        """Return the entity tag to ask about; None where nothing is known that anybody here may have."""
         if self._request is None:
             return None
         known = await self._context.index.pulls.recall(self._request)

@@ -45,7 +45,7 @@ class ImageRecords:
         return await self._connection.read(_find, image_id, scope.readable_images(actor))
 
     async def page(self, actor: Actor, query: ImageQuery) -> Rows[Image]:
-        """A page of the images that the actor sees.
+        """Return a page of the images that the actor sees.
 
         Raises:
             InvalidRequest: The marker is no image that the actor may read.
@@ -71,7 +71,7 @@ class ImageRecords:
         return await self._connection.write(_edit, image_id, actor, change)
 
     async def check_deletable(self, image_id: str, actor: Actor) -> str | None:
-        """Whether an image may be deleted; the id of an import that still writes it is returned.
+        """Return whether an image may be deleted; the id of an import that still writes it is returned.
 
         Raises:
             UnknownImage: There is none, or it is not the actor's to see.
@@ -90,11 +90,11 @@ class ImageRecords:
         return await self._connection.write(_delete, image_id, actor)
 
     async def has_blob(self, sha256: str) -> bool:
-        """Whether any row still needs these bytes."""
+        """Return whether any row still needs these bytes."""
         return await self._connection.read(_has_blob, sha256)
 
     async def blobs(self, *, after: str = "", limit: int = 1000) -> list[str]:
-        """The sha256 of the blobs in order, a page at a time."""
+        """Return the sha256 of the blobs in order, a page at a time."""
         return await self._connection.read(_blobs, after, limit)
 
 
@@ -144,7 +144,7 @@ def _with_progress(db: Database, image: Image) -> Image:
 
 
 def find_row(db: Database, image_id: str, condition: scope.Condition) -> Row:
-    """The joined row of one image.
+    """Return the joined row of one image.
 
     Raises:
         UnknownImage: There is none that meets the condition.

@@ -106,7 +106,7 @@ class ImportRecords:
         marker: str | None = None,
         max_bytes: int = ANSWER_BYTES,
     ) -> Rows[Import]:
-        """The newest imports that the actor may see, after `marker`; filters are on `FILTERS`.
+        """Return the newest imports that the actor may see, after `marker`; filters are on `FILTERS`.
 
         Fewer than `limit` come where they hold more than `max_bytes`.
 
@@ -120,13 +120,13 @@ class ImportRecords:
         )
 
     async def truths(self, actor: Actor, import_ids: Sequence[str]) -> dict[str, dict[str, str]]:
-        """What really ended imports, by their ids: for admins alone; others are told nothing."""
+        """Return what really ended imports, by their ids: for admins alone; others are told nothing."""
         if not actor.is_admin or not import_ids:
             return {}
         return await self._connection.read(read_truths, list(import_ids))
 
     async def unfinished(self) -> list[Import]:
-        """All imports that have not ended, oldest first: what a start takes up again."""
+        """Return all imports that have not ended, oldest first: what a start takes up again."""
         return await self._connection.read(unfinished)
 
     async def requeue(self, import_id: str, now: datetime) -> int:
@@ -134,7 +134,7 @@ class ImportRecords:
         return await self._connection.write(requeue, import_id, now)
 
     async def secrets(self, import_id: str) -> Secrets:
-        """What only the pull of an import that has not ended may know."""
+        """Return what only the pull of an import that has not ended may know."""
         return await self._connection.read(load_secrets, import_id)
 
     async def claim(self, import_id: str, now: datetime) -> tuple[Import, Secrets] | None:
@@ -165,11 +165,11 @@ class ImportRecords:
         return record
 
     async def of_image(self, image_id: str, actor: Actor) -> list[Import]:
-        """All imports of an image, newest first; the image may be gone."""
+        """Return all imports of an image, newest first; the image may be gone."""
         return await self._connection.read(_of_image, image_id, scope.own_imports(actor))
 
     async def provenance(self, import_id: str, actor: Actor) -> dict[str, Any] | None:
-        """Where an image's bytes came from; None while there is no image.
+        """Return where an image's bytes came from; None while there is no image.
 
         Raises:
             UnknownImport: There is no such import.
@@ -184,7 +184,7 @@ class ImportRecords:
         return await self._connection.write(_forget, before, most)
 
     async def counts(self) -> dict[str, int]:
-        """How many imports have not ended, by state."""
+        """Return how many imports have not ended, by state."""
         return await self._connection.read(_counts)
 
     def _tell(self, is_ended: bool, record: Import) -> bool:

@@ -133,7 +133,7 @@ def statement(db: Database, query: ImageQuery, actor: Actor) -> Statement:
 
 
 def _order(sort: tuple[tuple[str, bool], ...]) -> Order:
-    """The expressions to sort by; the last one is different for every image."""
+    """Return the expressions to sort by; the last one is different for every image."""
     order = [(SORT_KEYS[key], is_descending) for key, is_descending in sort]
     keys = {key for key, _ in sort}
     if "id" not in keys:
@@ -147,7 +147,7 @@ def _order_by(order: Order) -> str:
 
 
 def _marker(db: Database, marker: str, actor: Actor, order: Order) -> dict[str, object]:
-    """What the marker's own row has where the list is sorted."""
+    """Return what the marker's own row has where the list is sorted."""
     where, arguments = scope.readable_images(actor)
     columns = ", ".join(f"{expression} AS m{number}" for number, (expression, _) in enumerate(order))
     sql = f"SELECT {columns} FROM images WHERE images.id = :id AND {where}"  # noqa: S608 - our own expressions
@@ -157,7 +157,7 @@ def _marker(db: Database, marker: str, actor: Actor, order: Order) -> dict[str, 
 
 
 def _rare(db: Database, terms: list[_Term], arguments: dict[str, object]) -> _Term | None:
-    """The first filter that few images meet; None when each has many."""
+    """Return the first filter that few images meet; None when each has many."""
     for term in terms:
         if term.found:
             rows = term.images.partition(" CROSS JOIN ")[0] or "images"
@@ -168,7 +168,7 @@ def _rare(db: Database, terms: list[_Term], arguments: dict[str, object]) -> _Te
 
 
 def _parts(source: str, condition: str, order: Order, query: ImageQuery) -> list[str]:
-    """What follows the marker in one source, as ranges of the index that the order comes from.
+    """Return what follows the marker in one source, as ranges of the index that the order comes from.
 
     With the marker at (a, b), these are the rows with a and beyond b, in the
     order of b, and the rows beyond a.

@@ -43,7 +43,7 @@ class MaintenanceRecords:
         return await self._connection.read(_loose, to_text(before))
 
     async def is_loose(self, sha256: str) -> bool:
-        """Whether a file is about to get its row, or has just lost it."""
+        """Return whether a file is about to get its row, or has just lost it."""
         return await self._connection.read(_is_loose, sha256)
 
     async def disown(self, sha256: str) -> bool:
@@ -66,7 +66,7 @@ class MaintenanceRecords:
         await self._connection.write(_settle, sha256)
 
     async def page(self, *, after: str = "", limit: int = 1000) -> list[BlobState]:
-        """All blobs in the order of their names, a page at a time."""
+        """Return all blobs in the order of their names, a page at a time."""
         return await self._connection.read(_page, after, limit)
 
     async def due(self, before: datetime, *, limit: int = 100) -> list[BlobState]:
@@ -100,11 +100,11 @@ class MaintenanceRecords:
             raise BytesDamaged(fault=blob.fault)
 
     async def sources(self, sha256: str) -> list[dict[str, Any]]:
-        """The provenance of the images that have these bytes, the newest ones."""
+        """Return the provenance of the images that have these bytes, the newest ones."""
         return await self._connection.read(_sources, sha256)
 
     async def images_of(self, sha256: str) -> list[str]:
-        """The ids of the images that have these bytes or wait for them, the newest ones."""
+        """Return the ids of the images that have these bytes or wait for them, the newest ones."""
         return await self._connection.read(_images_of, sha256)
 
     async def forget(
@@ -127,7 +127,7 @@ class MaintenanceRecords:
 
     @property
     def is_checked(self) -> bool:
-        """Whether a start had the time to look at all pages of the index."""
+        """Return whether a start had the time to look at all pages of the index."""
         return self._connection.is_checked
 
     async def probe(self, seconds: float) -> list[str]:
@@ -148,7 +148,7 @@ class MaintenanceRecords:
         return await asyncio.to_thread(self._connection.check_file)
 
     async def complaints(self) -> list[str]:
-        """What SQLite itself finds wrong with the file: broken pages, dangling references."""
+        """Return what SQLite itself finds wrong with the file: broken pages, dangling references."""
         return await self._connection.read(_complaints)
 
 

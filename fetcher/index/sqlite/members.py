@@ -18,7 +18,7 @@ class MemberRecords:
         self._connection = connection
 
     async def all(self, image_id: str, actor: Actor) -> list[Member]:
-        """All members of an image to its owner; a member sees itself only.
+        """Return all members of an image to its owner; a member sees itself only.
 
         Raises:
             UnknownImage: There is none, or it is not the actor's to see.

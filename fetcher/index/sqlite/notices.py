@@ -52,7 +52,7 @@ class NoticeRecords:
         return await self._connection.read(_due, wanted)
 
     async def next_at(self) -> datetime | None:
-        """When the next one is due by the date that was written down; None when there is none."""
+        """Return when the next one is due by the date that was written down; None when there is none."""
         return await self._connection.read(_next_at)
 
     async def postpone(self, import_id: str, notice: Notice) -> None:
@@ -64,11 +64,11 @@ class NoticeRecords:
         await self._connection.write(_settle, record, notice)
 
     async def excess(self, most: int) -> list[str]:
-        """The imports whose notices are too many, those that wait for longest first."""
+        """Return the imports whose notices are too many, those that wait for longest first."""
         return await self._connection.read(_excess, most)
 
     async def waiting(self) -> int:
-        """How many are still to be told."""
+        """Return how many are still to be told."""
         return await self._connection.read(_waiting)
 
 

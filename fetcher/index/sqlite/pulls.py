@@ -86,7 +86,7 @@ class PullRecords:
         await self._connection.write(_drop_all, pull_ids)
 
     async def unfinished(self) -> list[ResumeState]:
-        """All pulls that an earlier process left."""
+        """Return all pulls that an earlier process left."""
         return await self._connection.read(_unfinished)
 
     async def remember(self, project_ids: Sequence[str], request: str, etag: str, sha256: str) -> None:
@@ -94,7 +94,7 @@ class PullRecords:
         await self._connection.write(_remember, project_ids, request, etag, sha256)
 
     async def recall(self, request: str) -> list[Remembered]:
-        """What a URL held, of which the bytes are still there and whole."""
+        """Return what a URL held, of which the bytes are still there and whole."""
         return await self._connection.read(_recall, request)
 
     async def forget(self, before: datetime, *, most: int = 1000) -> int:

@@ -90,7 +90,7 @@ def to_json(value: object) -> str | None:
 
 
 def import_row(record: Import, shown_url: str) -> dict[str, Any]:
-    """All columns of an import; `shown_url` is the redacted form that may be kept."""
+    """Return all columns of an import; `shown_url` is the redacted form that may be kept."""
     submission = msgspec.structs.replace(record.submission, url=shown_url)
     return {
         "id": record.id,
@@ -110,7 +110,7 @@ def import_row(record: Import, shown_url: str) -> dict[str, Any]:
 
 
 def progress_columns(record: Import) -> dict[str, Any]:
-    """The columns that change while an import runs."""
+    """Return the columns that change while an import runs."""
     return {
         "state": record.state.value,
         "phase": record.phase.value if record.phase else None,
@@ -167,7 +167,7 @@ _IMPORT_PLAIN = (
 
 
 def image_row(image: Image) -> dict[str, Any]:
-    """The columns of an image's own table."""
+    """Return the columns of an image's own table."""
     return {
         "id": image.id,
         "project_id": image.project_id,

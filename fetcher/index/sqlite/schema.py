@@ -39,7 +39,7 @@ def m0002_image_api(db: Database) -> None:
 
 @migrations()
 def m0003_pulls(db: Database) -> None:
-    """What a crash must not lose of a pull; validators of URLs pulled before."""
+    """Add what a crash must not lose of a pull, and validators of URLs pulled before."""
     for statement in THIRD.split(";"):
         if statement.strip():
             db.execute(statement)
@@ -47,7 +47,7 @@ def m0003_pulls(db: Database) -> None:
 
 @migrations()
 def m0004_upkeep(db: Database) -> None:
-    """What projects hold, files without a row, when blobs were last read; counted by triggers."""
+    """Add what projects hold, counted by triggers, files without a row, and when blobs were last read."""
     for statement in FOURTH:
         db.execute(statement)
 
@@ -268,24 +268,24 @@ CREATE INDEX remembered_urls_by_age ON remembered_urls (at)
 
 @migrations()
 def m0006_signatures(db: Database) -> None:
-    """Where the signature on a checksum file is."""
+    """Add where the signature on a checksum file is."""
     db.execute("ALTER TABLE import_secrets ADD COLUMN checksum_signature_url TEXT")
 
 
 @migrations()
 def m0008_length_verified(db: Database) -> None:
-    """Whether a source said where its body ends."""
+    """Add whether a source said where its body ends."""
     db.execute("ALTER TABLE imports ADD COLUMN length_verified INTEGER")
 
 
 @migrations()
 def m0009_text(db: Database) -> None:
-    """The text of records counts; that of a submission goes with its import's end."""
+    """Count the text of records; that of a submission goes with its import's end."""
     for statement in TEXT:
         db.execute(statement)
 
 
 @migrations()
 def m0010_stages(db: Database) -> None:
-    """What was done to the received bytes before they were kept."""
+    """Add what was done to the received bytes before they were kept."""
     db.execute("ALTER TABLE imports ADD COLUMN stages TEXT NOT NULL DEFAULT '{}'")

@@ -29,11 +29,11 @@ class Arm:
 
     @property
     def condition(self) -> str:
-        """What to ask of a row of `source`."""
+        """Return what to ask of a row of `source`."""
         return self.narrow or self.test
 
     def column(self, name: str) -> str:
-        """The column of `source` that an order is taken from."""
+        """Return the column of `source` that an order is taken from."""
         return self.columns.get(name, name)
 
 
@@ -46,14 +46,14 @@ class Listed:
 
 
 def own_imports(actor: Actor) -> Condition:
-    """The imports of the caller's project; all of them for an admin."""
+    """Return the imports of the caller's project; all of them for an admin."""
     if actor.is_admin:
         return "1", {}
     return "imports.project_id = :actor_project", {"actor_project": actor.project_id}
 
 
 def readable_images(actor: Actor) -> Condition:
-    """The images that a caller may open by id.
+    """Return the images that a caller may open by id.
 
     Its project's own, public and community ones, and those that are shared
     with its project, accepted or not.
@@ -74,12 +74,12 @@ def readable_namespaces(actor: Actor) -> Condition:
 
 
 def may_change(actor: Actor, project_id: str) -> bool:
-    """Whether a caller may change what belongs to a project."""
+    """Return whether a caller may change what belongs to a project."""
     return actor.is_admin or actor.project_id == project_id
 
 
 def listed_images(actor: Actor, visibility: str | None, member_status: str, owner: str | None) -> Listed:
-    """The images in a caller's list.
+    """Return the images in a caller's list.
 
     Args:
         visibility: The only one to list; `all` for every one; None for all

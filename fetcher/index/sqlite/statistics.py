@@ -97,27 +97,27 @@ class Statistics:
         return await self._connection.read(_last_code, since)
 
     async def usage(self, *, limit: int = 100) -> list[Usage]:
-        """What each project holds, the largest first."""
+        """Return what each project holds, the largest first."""
         return await self._connection.read(_usage, limit)
 
     async def totals(self) -> Totals:
-        """What the store holds."""
+        """Return what the store holds."""
         return await self._connection.read(_totals)
 
     async def endings(self, since: datetime, *, by_hour: bool) -> list[Ending]:
-        """How imports ended since a moment, by code and hour or day."""
+        """Return how imports ended since a moment, by code and hour or day."""
         return await self._connection.read(_endings, since, 13 if by_hour else 10)
 
     async def last_ended(self) -> int:
-        """The newest place in the audit trail; 0 when it is empty."""
+        """Return the newest place in the audit trail; 0 when it is empty."""
         return await self._connection.read(_last_ended)
 
     async def ended_after(self, number: int, *, limit: int = 5000) -> list[Ended]:
-        """The imports that ended after a place in the audit trail, oldest first."""
+        """Return the imports that ended after a place in the audit trail, oldest first."""
         return await self._connection.read(_ended_after, number, limit)
 
     async def origins(self, *, limit: int = 50) -> list[OriginFigures]:
-        """How origins served the latest imports, the slowest first."""
+        """Return how origins served the latest imports, the slowest first."""
         return await self._connection.read(_origins, limit)
 
     async def list_images(self, actor: Actor, query: ListQuery) -> ListPage:

@@ -47,7 +47,7 @@ class TaskRecords:
         self._connection = connection
 
     async def page(self, actor: Actor, query: TaskQuery) -> Rows[Import]:
-        """A page of the imports that the actor may see.
+        """Return a page of the imports that the actor may see.
 
         Raises:
             InvalidRequest: There is no import to begin after.

@@ -50,7 +50,7 @@ class Turn:
         connection.set_progress_handler(self.is_over, INSTRUCTIONS)
 
     def is_over(self) -> bool:
-        """Whether to go no further: it takes too long, or nobody waits for it."""
+        """Return whether to go no further: it takes too long, or nobody waits for it."""
         reader = self._reader
         if self.is_cancelled or (reader is not None and reader.is_gone()):
             return True

@@ -50,7 +50,7 @@ class UploadRecords:
         return await self._connection.write(_stage, record, blob)
 
     async def staged(self, image_id: str) -> Stage | None:
-        """What waits for an image."""
+        """Return what waits for an image."""
         return await self._connection.read(_staged, image_id)
 
     async def activate(self, record: Import, stage: Stage, image: Image, provenance: dict[str, Any]) -> None:

@@ -146,7 +146,7 @@ class UsageRecords:
         self._connection = connection
 
     async def find(self, project_id: str) -> Usage:
-        """What a project holds now."""
+        """Return what a project holds now."""
         return await self._connection.read(_find, project_id)
 
 

@@ -65,7 +65,7 @@ def stem_of(file_name: str) -> str:
 
 
 def is_about(stem: str, paths: Sequence[str]) -> bool:
-    """Whether a checksum file of that stem is plainly for the image of one of these names."""
+    """Return whether a checksum file of that stem is plainly for the image of one of these names."""
     return bool(stem) and any(last_of(path) == stem or last_of(path).startswith(f"{stem}.") for path in paths)
 
 

@@ -20,7 +20,7 @@ class AllowedRange(Section, frozen=True, kw_only=True):
 
     @property
     def network(self) -> IPv4Network | IPv6Network:
-        """The range as a network."""
+        """Return the range as a network."""
         return ip_network(self.cidr)
 
 

@@ -40,5 +40,5 @@ class Quota(Section, frozen=True, kw_only=True):
         return self.max_images, self.max_bytes, self.max_uploading, self.max_staged_bytes
 
     def of(self, project_id: str) -> tuple[int, int]:
-        """How many images and how many bytes a project may hold."""
+        """Return how many images and how many bytes a project may hold."""
         return self.all_of(project_id)[:2]

@@ -51,7 +51,7 @@ class DirectFile:
         self._descriptor = -1
 
     def suits(self, piece: memoryview, offset: int) -> bool:
-        """Whether a piece is large enough and begins where a block does."""
+        """Return whether a piece is large enough and begins where a block does."""
         return self._is_wanted and len(piece) >= LEAST_BYTES and offset % BLOCK_BYTES == 0
 
     def write(self, piece: memoryview, offset: int) -> int:

@@ -97,7 +97,7 @@ class Disk:
             os.close(descriptor)
 
     def room(self, path: Path) -> tuple[int, int]:
-        """How many bytes are free for us, and how many the file system has in all."""
+        """Return how many bytes are free for us, and how many the file system has in all."""
         state = os.statvfs(path)
         return state.f_bavail * state.f_frsize, state.f_blocks * state.f_frsize
 

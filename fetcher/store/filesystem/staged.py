@@ -177,7 +177,7 @@ def is_in_use(path: Path) -> bool:
 
 
 def mark_of(path: Path) -> tuple[int, str] | None:
-    """How many bytes an earlier process had written, and their sha256; None where that was not noted."""
+    """Return how many bytes an earlier process had written, and their sha256; None where it was not noted."""
     try:
         size, sha256 = os.getxattr(path, MARK, follow_symlinks=False).decode("ascii").split(" ")
         return int(size), sha256

@@ -138,7 +138,7 @@ class Store:
         return await self._run("reopen", lambda: reopen(path, size, self._disk, is_direct=self._is_direct))
 
     async def mark_of(self, name: str) -> tuple[int, str] | None:
-        """How much a staged file held when its process was killed, and its sha256, if that was noted."""
+        """Return how much a staged file held when its process was killed, and its sha256, if it was noted."""
         return await self._run("mark", lambda: mark_of(self.staging / name))
 
     async def read_back(self, staged: Staged, offset: int, length: int) -> bytes:
@@ -228,7 +228,7 @@ class Store:
             raise translate(error, "stat") from error
 
     def blob_path(self, sha256: str) -> Path:
-        """Where bytes with this digest lie, or would."""
+        """Return where bytes with this digest lie, or would."""
         return self.blobs / sha256[:2] / sha256
 
     async def read(self, sha256: str, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
@@ -281,7 +281,7 @@ class Store:
             self.leftovers.discard(path)  # The index knows it as loose, and whether it is needed again.
 
     async def staged_paths(self) -> list[Path]:
-        """What lies in the staging area."""
+        """Return what lies in the staging area."""
         return await self._run("list", lambda: sorted(self.staging.iterdir()))
 
     async def is_in_use(self, path: Path) -> bool:
@@ -343,7 +343,7 @@ class Store:
         return self._disk.room(self.folder)[0] < FULL_BYTES
 
     def free_bytes(self) -> int:
-        """What may still be written: free space less the machine's reserve and what is promised.
+        """Return what may still be written: free space less the machine's reserve and what is promised.
 
         Raises:
             StoreFailed: The file system does not say.

@@ -98,17 +98,17 @@ class FormatGuard:
 
     @property
     def verdict(self) -> FormatVerdict | None:
-        """What it is: provisional from the head on, the last word after `finish`."""
+        """Return what it is: provisional from the head on, the last word after `finish`."""
         return self._verdict
 
     @property
     def fault(self) -> Exception | None:
-        """What our inspector stumbled over, if it did: for the log."""
+        """Return what our inspector stumbled over, if it did: for the log."""
         return self._inspector.fault
 
     @property
     def retained_bytes(self) -> int:
-        """How many bytes of the stream are kept alive."""
+        """Return how many bytes of the stream are kept alive."""
         return self._inspector.retained_bytes
 
     def _judge(self) -> None:

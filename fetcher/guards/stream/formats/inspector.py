@@ -171,22 +171,22 @@ class Inspector:
 
     @property
     def steps(self) -> int:
-        """How often something was looked at: what the inspection cost, besides the head."""
+        """Return how often something was looked at: what the inspection cost, besides the head."""
         return self._reader.served
 
     @property
     def worked_units(self) -> int:
-        """How many units of work the inspection has taken so far."""
+        """Return how many units of work the inspection has taken so far."""
         return self._reader.worked_units
 
     @property
     def short_steps(self) -> int:
-        """How much of its budget the stream has spent."""
+        """Return how much of its budget the stream has spent."""
         return self._work.short_steps
 
     @property
     def retained_bytes(self) -> int:
-        """How many bytes are kept alive."""
+        """Return how many bytes are kept alive."""
         return len(self.head) + self._reader.retained_bytes
 
 

@@ -53,7 +53,7 @@ class Geometry:
 
     @property
     def reserved(self) -> int:
-        """The bits of an entry of an L2 table that have no meaning."""
+        """Return the bits of an entry of an L2 table that have no meaning."""
         zero = 0 if self.version == 2 or self.has_subclusters else ZERO
         return ~(OFFSET | COPIED | COMPRESSED | zero)
 

@@ -28,7 +28,7 @@ class Window(NamedTuple):
 
     @property
     def end(self) -> int:
-        """The first byte after it."""
+        """Return the first byte after it."""
         return self.offset + self.length
 
 

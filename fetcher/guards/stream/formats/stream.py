@@ -57,7 +57,7 @@ class Tail:
 
     @property
     def retained_bytes(self) -> int:
-        """How many bytes are kept alive."""
+        """Return how many bytes are kept alive."""
         return self._held + len(self._small)
 
 
@@ -209,5 +209,5 @@ class Reader:
 
     @property
     def retained_bytes(self) -> int:
-        """How many bytes are kept alive."""
+        """Return how many bytes are kept alive."""
         return self._tail.retained_bytes + len(self._held)

@@ -44,7 +44,7 @@ class Region(NamedTuple):
 
     @property
     def end(self) -> int:
-        """The first byte after it."""
+        """Return the first byte after it."""
         return self.offset + self.length
 
 
