@@ -37,6 +37,7 @@ from fetcher.maintenance import Maintenance
 from fetcher.memory import keep_freed_memory
 from fetcher.pipeline import WorkerPool
 from fetcher.store import Store
+from fetcher.systemd import feed_watchdog, handed_over, notify
 from fetcher.threads import start_threads
 from fetcher.transport import Gate
 from fetcher.webhooks import WebhookDispatcher
@@ -83,6 +84,11 @@ class Service:
             self._lay_over()
             log.info("config.taken")
 
+    def open_port(self, port: int) -> None:
+        """Note a port that clients reach us at, and tell systemd that they do."""
+        self.ports.add(port)
+        notify("READY=1", f"STATUS=Listening on port {port}.")
+
     def take_limits(self, limits: "Limits") -> None:
         """Let Keystone's limits hold from now on."""
         self._limits = limits
@@ -104,6 +110,7 @@ class Service:
     async def stop(self) -> None:
         """Take no more work; let what runs finish for a while, then end or park it. Once for all callers."""
         if self._stopping is None:
+            notify("STOPPING=1")
             services: Services = self.app.state.services
             closing = services.importer.close(self.settings.server.shutdown_seconds)
             self._stopping = asyncio.ensure_future(closing)
@@ -143,6 +150,7 @@ class Service:
         services.supervisor.start("maintenance", services.upkeep.run)
         services.supervisor.start("webhooks", services.webhook_dispatcher.run)
         services.supervisor.start("throughput", watch.run)
+        services.supervisor.start("watchdog", feed_watchdog)
         if self.settings.quota.source == "keystone":
             services.supervisor.start("limits", await self._follow_limits(opened))
 
@@ -228,11 +236,13 @@ def _is_no_trace(record: logging.LogRecord) -> bool:
 
 
 def bind(settings: Settings) -> socket.socket:
-    """Open the listening socket.
+    """Open the listening socket, or take the one that systemd opened instead of `server.listen`.
 
     Raises:
         OSError: The address is in use or not ours.
     """
+    if (handed := handed_over()) is not None:
+        return handed
     family = socket.AF_INET6 if ":" in settings.server.host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -261,7 +271,7 @@ def inbound_server(service: Service) -> InboundServer:
         + 2,  # Ours is exact; this one is a net below it.
     )
     server = InboundServer(config, lambda: service.settings.inbound, shares.connections, service.stop)
-    server.listens_on = service.ports.add
+    server.listens_on = service.open_port
     return server
 
 

@@ -19,6 +19,7 @@ import pytest
 import tomlkit
 import trustme
 
+from fetcher.config import data_folder, load_settings
 from tests.images import HTML, qcow2
 from tests.lab import behaviours
 from tests.lab.origin import Origin
@@ -182,6 +183,32 @@ async def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     unit.write_text(text.replace("/opt/glance-fetcher/.venv/bin/fetcher", "/bin/true"))
     code, said = await run(tool, "verify", "--man=no", str(unit))
     assert (code, said) == (0, "")
+
+
+async def test_systemd_takes_the_socket(tmp_path: Path) -> None:
+    """The socket goes with the service, and names the port that the service is reached at."""
+    tool = shutil.which("systemd-analyze")
+    if tool is None:
+        pytest.skip("Debian's package systemd is not installed")
+    for kind in ("socket", "service"):
+        text = (DEPLOY / f"glance-fetcher.{kind}").read_text()
+        text = text.replace("/opt/glance-fetcher/.venv/bin/fetcher", "/bin/true")
+        (tmp_path / f"glance-fetcher.{kind}").write_text(text)
+    code, said = await run(tool, "verify", "--man=no", str(tmp_path / "glance-fetcher.socket"))
+    assert (code, said) == (0, "")
+    base = tomlkit.parse((ROOT / "config.toml").read_text()).unwrap()
+    assert f"ListenStream={base['server']['listen']}\n" in (DEPLOY / "glance-fetcher.socket").read_text()
+
+
+def test_the_configuration_for_the_container_is_valid() -> None:
+    """As it is copied: it listens to others, lets nobody in without a token, and stores on the volume."""
+    config = DEPLOY / "container.toml"
+    settings = load_settings(config)
+    assert settings.server.host == "0.0.0.0"
+    assert settings.auth.mode == "tokens"
+    volume = re.search(r"^VOLUME (.*)$", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
+    assert volume is not None
+    assert data_folder(settings, config).is_relative_to(volume[1])
 
 
 async def test_the_unit_shuts_the_service_in() -> None:

@@ -156,8 +156,8 @@ class InboundServer(uvicorn.Server):
             sys.exit(STARTUP_FAILURE)
         listeners = [Listener(sock, self.crowd, self._connection) for sock in sockets or []]
         for sock, listener in zip(sockets or [], listeners, strict=True):
-            self.listens_on(sock.getsockname()[1])
             listener.open()
+            self.listens_on(sock.getsockname()[1])  # Before any client is accepted: that takes the loop.
         self.servers = cast(list[asyncio.base_events.Server], listeners)
         self._looking = asyncio.create_task(self._look())
         self.started = True
