@@ -102,7 +102,7 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
         ends_in=(errors.UnknownImport, errors.Conflict, errors.Forbidden),
     ),
     imports.events: Operation(
-        tag="Imports", answers={200: "text/event-stream"}, ends_in=(errors.UnknownImport,)
+        tag="Imports", answers={200: "text/event-stream", 204: None}, ends_in=(errors.UnknownImport,)
     ),
     imports.provenance: Operation(
         tag="Imports", answers={200: dict[str, Any]}, ends_in=(errors.UnknownImport,)

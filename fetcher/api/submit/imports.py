@@ -33,6 +33,7 @@ from fetcher.settings.guards.formats import ContainerFormat, DiskFormat
 Text = Annotated[str, Meta(max_length=255)]
 Amount = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Secret = Annotated[str, Meta(min_length=16, max_length=255, extra_json_schema={"writeOnly": True})]
+END_ID = "end"  # Of an import's last event; comes back as Last-Event-ID.
 STOPPING_RETRY_MILLISECONDS = 5000
 METALINK_TYPE = "application/metalink4+xml"
 # What the query may say beside a metalink; all else is in the document or has its default.
@@ -235,11 +236,17 @@ async def cancel(request: Request) -> Response:
 
 
 async def events(request: Request) -> Response:
-    """`GET /imports/{id}/events`: the same document at every change, as server-sent events."""
+    """`GET /imports/{id}/events`: the same document at every change, as server-sent events.
+
+    Whoever has seen the end and connects again, as an `EventSource` does by itself, is told to stop by a 204
+    (HTML, section 9.2.3, "Server-sent events", processing model).
+    """
     services = services_of(request)
     actor = await services.identify(request)
     import_id = request.path_params["id"]
     await services.importer.find(import_id, actor)  # An unknown id is a plain 404, not a broken stream.
+    if request.headers.get("last-event-id") == END_ID:
+        return Response(status_code=204)
     base = base_url(request)
     seconds = services.settings().server.event_seconds
 
@@ -253,7 +260,7 @@ async def events(request: Request) -> Response:
                 text = services.event_texts.of(record, base)
             else:
                 text = msgspec.json.encode(import_view(record, base, truth)).decode()
-            yield ServerSentEvent(text, event=name, id=str(number))
+            yield ServerSentEvent(text, event=name, id=END_ID if record.state.is_final else str(number))
         if name != "end":
             yield ServerSentEvent("{}", event="stopping", retry=STOPPING_RETRY_MILLISECONDS)
 
