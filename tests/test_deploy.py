@@ -59,6 +59,18 @@ async def test_dashboard_and_alerts_ask_for_metrics_that_there_are(tmp_path: Pat
         assert panel["targets"], panel["title"]
 
 
+def test_alerts_have_a_severity_and_a_runbook_that_there_is() -> None:
+    """Whoever is woken finds the place that says what to do."""
+    rules = (DEPLOY / "alerts.yml").read_text().split("- alert: ")[1:]
+    assert rules
+    for rule in rules:
+        assert re.search(r"severity: (page|ticket)\}", rule), rule
+        runbook = re.search(r"runbook: (docs/\S+\.md)#(\S+)", rule)
+        assert runbook is not None, rule
+        titles = re.findall(r"^#+ (.*)$", (ROOT / runbook[1]).read_text(), re.MULTILINE)
+        assert runbook[2] in {title.lower().replace(" ", "-") for title in titles}
+
+
 def temporary_paths(folder: Path) -> str:
     """Give nginx folders of its own: those of Debian belong to root."""
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
