@@ -117,7 +117,7 @@ def _obstacle(image: Image, accepted: Accepted) -> str:
     """Return why an image cannot be carried over; empty where it can."""
     status = image["status"]
     if status == "deactivated":
-        return "it is deactivated: its bytes are given to nobody but people; reactivate it there first"
+        return "it is deactivated: only admins get its bytes; reactivate it there first"
     if status not in {"active", "queued"}:
         return f"its status is {status}; run again once it is active"
     for name in _ENCRYPTED:
