@@ -81,6 +81,10 @@ COMMANDS = {
     },
     OPERATOR: {
         "serve": Command("local:serve", "Serve the page and the APIs until a signal ends it."),
+        "adopt": Command(
+            "adopt.command:adopt",
+            "Take over the images of a running Glance, or any Image API v2, with ids, owners and members.",
+        ),
         "doctor": Command("doctor:doctor", "Look for what keeps the service from working on this machine."),
         "token": Command(
             "tokens:token", "Make a token, and the entry of `auth.tokens` that lets its holder in."

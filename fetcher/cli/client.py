@@ -115,7 +115,7 @@ class Client:
         payload = None
         if body is not None:
             payload = json.dumps(body).encode()
-            sent["Content-Type"] = "application/json"
+            sent.setdefault("Content-Type", "application/json")
         connection.request(method, self._prefix + path, payload, sent)
         return connection.getresponse()
 

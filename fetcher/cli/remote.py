@@ -57,7 +57,7 @@ def follow_to_end(client: Client, screen: Screen, document: dict[str, Any], *, i
     try:
         with Bar(screen.err, is_shown=screen.is_watched) as bar:
             bar.show(document)
-            for newer in _changes(client, document["id"]):
+            for newer in changes(client, document["id"]):
                 document = newer
                 bar.show(document)
     except KeyboardInterrupt:
@@ -75,8 +75,8 @@ def follow_to_end(client: Client, screen: Screen, document: dict[str, Any], *, i
     return exit_of_import(document)
 
 
-def _changes(client: Client, import_id: str) -> Iterator[dict[str, Any]]:
-    """Every change of an import to its end; a stream that breaks off is taken up again."""
+def changes(client: Client, import_id: str) -> Iterator[dict[str, Any]]:
+    """Yield every change of an import to its end; a stream that breaks off is taken up again."""
     path = f"/imports/{segment(import_id)}/events"
     for left in reversed(range(RECONNECTS)):
         try:

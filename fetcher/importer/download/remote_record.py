@@ -1,6 +1,7 @@
 """An image of another image service: what its record says, before its bytes are asked for."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -24,6 +25,7 @@ class RemoteRecord(msgspec.Struct, frozen=True):
     container_format: str | None = None
     os_hash_algo: str | None = None
     os_hash_value: str | None = None
+    checksum: str | None = None
 
 
 def remote_url(remote: RemoteImage, settings: Settings) -> str:
@@ -99,10 +101,11 @@ def _unusable(remote: RemoteImage, reason: str) -> RemoteImageUnusable:
 
 
 def _digest(found: RemoteRecord, settings: Settings) -> Digest | None:
-    try:
-        return parse_digest(f"{found.os_hash_algo}:{found.os_hash_value}", settings)
-    except InvalidRequest:
-        return None
+    """Return what the bytes have to have: the MD5 only where an old record shows nothing better."""
+    for text in (f"{found.os_hash_algo}:{found.os_hash_value}", f"md5:{found.checksum}"):
+        with suppress(InvalidRequest):
+            return parse_digest(text, settings)
+    return None
 
 
 def _copied(values: dict[str, Any], settings: Settings) -> dict[str, str]:

@@ -343,6 +343,10 @@ LYING_RECORDS: dict[str, tuple[bytes, str]] = {
         + b'", "name": "x", "os_glance_x": "y", "owner": "z"}',
         "checksum-mismatch",
     ),
+    "another MD5, and nothing better": (
+        b'{"status": "active", "disk_format": "raw", "checksum": "' + b"0" * 32 + b'"}',
+        "checksum-mismatch",
+    ),
     "another format": (
         b'{"status": "active", "disk_format": "qcow2", "os_hash_algo": "crc", "os_hash_value": "1"}',
         "format-mismatch",
