@@ -319,6 +319,8 @@ async def test_a_token_opens_the_service(fetcher: Fetcher, tmp_path: Path) -> No
         (["fetcher", "config", "s"], "show set"),
         (["fetcher", "submit", "--chec"], "--checksum --checksum-url"),
         (["fetcher", "token", "acme", "me", "--role", "a"], "admin"),
+        (["fetcher", "images", "d"], "delete"),
+        (["fetcher", "images", "save", "--o"], "--output"),
     ],
 )
 async def test_bash_completes_what_was_begun(fetcher: Fetcher, typed: list[str], offered: str) -> None:
