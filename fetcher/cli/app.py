@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import singledispatch
+from importlib import import_module
 from typing import Any
 
 from cyclopts import App, Group, Parameter
@@ -11,7 +12,7 @@ from cyclopts import App, Group, Parameter
 from fetcher import __version__
 from fetcher.advice import advice_for
 from fetcher.cli.client import Refused, Unreachable
-from fetcher.cli.exits import Exit, exit_of_problem
+from fetcher.cli.exits import CommandFailed, Exit, exit_of_problem
 from fetcher.cli.screen import Screen
 from fetcher.config import BadConfig
 from fetcher.errors import Failure, StoreFailed
@@ -94,6 +95,16 @@ COMMANDS = {
         ),
     },
 }
+VERBS = {
+    "images": {
+        "delete": Command("images:delete", "Delete images; this cannot be undone."),
+        "rename": Command("images:rename", "Give an image another name."),
+        "tag": Command("images:tag", "Add tags to an image, and remove tags from it."),
+        "save": Command("saving:save", "Save an image to a file, and check its digest."),
+    }
+}
+"""What commands do when a verb follows them."""
+
 GROUPS = {
     "config": (
         "Check, show and change the configuration.",
@@ -140,11 +151,12 @@ GROUPS = {
 }
 
 
-def build(*, is_listed: bool = False) -> App:
+def build(*, is_listed: bool = False, wanted: str | None = None) -> App:
     """Put all commands together.
 
     Args:
         is_listed: For a list of commands only: no command's module is imported for it.
+        wanted: The command that is to run, where it is known: others are not imported.
     """
     app = App(
         name="fetcher",
@@ -157,7 +169,11 @@ def build(*, is_listed: bool = False) -> App:
     )
     for group, commands in COMMANDS.items():
         for name, command in commands.items():
-            command.register(app, name, group, is_listed=is_listed)
+            if name in VERBS:
+                is_run = wanted in (None, name)
+                app.command(_with_verbs(name, command, group, is_listed=is_listed, is_run=is_run))
+            else:
+                command.register(app, name, group, is_listed=is_listed)
     for parent_name, (words, commands) in GROUPS.items():
         parent = App(name=parent_name, help=words, group=OPERATOR)
         for name, command in commands.items():
@@ -166,13 +182,25 @@ def build(*, is_listed: bool = False) -> App:
     return app
 
 
+def _with_verbs(name: str, command: Command, group: Group, *, is_listed: bool, is_run: bool) -> App:
+    """Make a command that does something by itself, and something else with a verb behind it."""
+    app = App(name=name, help=command.words, group=group)
+    for verb, verb_command in VERBS[name].items():
+        verb_command.register(app, verb, None, is_listed=is_listed)
+    if is_run:
+        module, _, function = command.where.partition(":")
+        app.default(getattr(import_module(f"fetcher.cli.{module}"), function))
+    return app
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; the answer is the exit code."""
     screen = Screen(as_json="--json" in arguments)
     words = [word for word in arguments if not word.startswith("-")]
-    is_listed = not words or (words[0] in GROUPS and len(words) == 1)
+    wanted = words[0] if words else ""
+    is_listed = not words or (len(words) == 1 and wanted in {*GROUPS, *VERBS})
     try:
-        result = build(is_listed=is_listed)(list(arguments))
+        result = build(is_listed=is_listed, wanted=wanted)(list(arguments))
     except SystemExit as leaving:  # A wrong command line: the message is out already.
         return leaving.code if isinstance(leaving.code, int) else Exit.USAGE
     except BrokenPipeError:
@@ -203,6 +231,11 @@ def _(error: Refused, screen: Screen) -> Exit:
 @tell.register
 def _(error: Unreachable, screen: Screen) -> Exit:
     return _print(screen, {"code": "unreachable", "detail": str(error)}, Exit.UNREACHABLE)
+
+
+@tell.register
+def _(error: CommandFailed, screen: Screen) -> Exit:
+    return _print(screen, error.fields, error.exit_code)
 
 
 @tell.register

@@ -27,12 +27,17 @@ class Server:
     token: Annotated[str | None, Parameter(env_var=["FETCHER_TOKEN", "OS_TOKEN"], show_env_var=True)] = None
     """Your token, where the server wants one; safer in the environment, where `ps` does not show it."""
 
+    cacert: Annotated[Path | None, Parameter(env_var=["FETCHER_CACERT", "OS_CACERT"], show_env_var=True)] = (
+        None
+    )
+    """A file with authorities (PEM) that vouch for an https server, in place of the system's."""
+
     json: AsJson = False
     """Print one JSON document instead of words."""
 
     def client(self) -> Client:
         """Talk to it."""
-        return Client(self.server, self.token)
+        return Client(self.server, self.token, self.cacert)
 
     def screen(self) -> Screen:
         """Print what it says."""

@@ -3,7 +3,10 @@
 import json
 import ssl
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -14,6 +17,10 @@ MOST_LINE_BYTES = 4_194_304
 
 class Unreachable(Exception):
     """No server answers at the address, or something else than ours does."""
+
+
+class Untrusted(Unreachable):
+    """The server's certificate does not check out."""
 
 
 class Refused(Exception):
@@ -41,12 +48,13 @@ class Client:
     Args:
         server: `http(s)://host[:port][/prefix]`.
         token: Sent as X-Auth-Token where the server wants one.
+        cacert: A file with authorities (PEM) to trust in place of the system's.
 
     Raises:
         ValueError: The address is not of that form.
     """
 
-    def __init__(self, server: str, token: str | None = None) -> None:
+    def __init__(self, server: str, token: str | None = None, cacert: Path | None = None) -> None:
         parts = urlsplit(server if "://" in server else f"http://{server}")
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
             raise ValueError(f"{server} is not an address of the form http(s)://host:port")
@@ -55,6 +63,7 @@ class Client:
         self._port = parts.port
         self._prefix = parts.path.rstrip("/")
         self._token = token
+        self._cacert = cacert
 
     def get(self, path: str, **query: Any) -> Any:
         """GET a JSON document; parameters that are None are left out.
@@ -77,10 +86,30 @@ class Client:
             answer = self._send(connection, method, path, body, headers or {})
             text = answer.read(MOST_BYTES)
         except (OSError, HTTPException) as error:
-            raise Unreachable(self._why(error)) from error
+            raise self._why(error) from error
         finally:
             connection.close()
         return self._read(answer.status, text)
+
+    @contextmanager
+    def body(self, path: str, headers: dict[str, str]) -> Iterator["Body"]:
+        """GET bytes, to be read piece by piece.
+
+        Raises:
+            Refused, Unreachable: As for every call.
+        """
+        connection = self._connect()
+        try:
+            try:
+                answer = self._send(connection, "GET", path, None, {"Accept": "*/*", **headers})
+                if answer.status not in {200, 206}:
+                    self._read(answer.status, answer.read(MOST_BYTES))
+                    raise self._why(HTTPException(f"status {answer.status}"))
+            except (OSError, HTTPException) as error:
+                raise self._why(error) from error
+            yield Body(answer)
+        finally:
+            connection.close()
 
     def events(self, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """Follow a stream of server-sent events: names with their JSON documents, until it ends.
@@ -93,30 +122,36 @@ class Client:
             answer = self._send(connection, "GET", path, None, {"Accept": "text/event-stream"})
             if answer.status != 200:
                 self._read(answer.status, answer.read(MOST_BYTES))
-                raise Unreachable(self._why(HTTPException(f"status {answer.status}")))
+                raise self._why(HTTPException(f"status {answer.status}"))
             yield from parse_events(_lines(answer))
         except (OSError, HTTPException) as error:
-            raise Unreachable(self._why(error)) from error
+            raise self._why(error) from error
         finally:
             connection.close()
 
     def _connect(self) -> HTTPConnection:
         if self._scheme == "https":
-            context = ssl.create_default_context()
-            return HTTPSConnection(self._host, self._port, timeout=ANSWER_SECONDS, context=context)
+            return HTTPSConnection(self._host, self._port, timeout=ANSWER_SECONDS, context=self._trust)
         return HTTPConnection(self._host, self._port, timeout=ANSWER_SECONDS)
+
+    @cached_property
+    def _trust(self) -> ssl.SSLContext:
+        try:
+            return ssl.create_default_context(cafile=self._cacert)
+        except OSError as error:  # Which ssl.SSLError is, too.
+            raise ValueError(f"--cacert: {self._cacert} cannot be read as certificates (PEM)") from error
 
     def _send(
         self, connection: HTTPConnection, method: str, path: str, body: Any, headers: dict[str, str]
     ) -> HTTPResponse:
-        sent = {"Accept": "application/json", "User-Agent": "fetcher", **headers}
+        sent = {"Accept": "application/json", "User-Agent": "fetcher"}
         if self._token:
             sent["X-Auth-Token"] = self._token
         payload = None
         if body is not None:
             payload = json.dumps(body).encode()
-            sent.setdefault("Content-Type", "application/json")
-        connection.request(method, self._prefix + path, payload, sent)
+            sent["Content-Type"] = "application/json"
+        connection.request(method, self._prefix + path, payload, sent | headers)
         return connection.getresponse()
 
     def _read(self, status: int, text: bytes) -> Any:
@@ -127,12 +162,47 @@ class Client:
                 raise Unreachable(f"What answers at {self.server} is not Glance Fetcher.") from error
             document = None
         if status >= 400:
-            raise Refused(status, document if isinstance(document, dict) else {})
+            raise Refused(status, _problem(document) if isinstance(document, dict) else {})
         return document
 
-    def _why(self, error: Exception) -> str:
+    def _why(self, error: Exception) -> Unreachable:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            reason = error.verify_message.rstrip(".")
+            return Untrusted(
+                f"The server's certificate is not trusted ({reason}); give --cacert. Asked was {self.server}."
+            )
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        return f"No server answers at {self.server} ({reason}); start one with `fetcher serve`."
+        if isinstance(error, ssl.SSLError):
+            return Unreachable(f"No TLS with {self.server} ({reason}).")
+        return Unreachable(f"No server answers at {self.server} ({reason}); start one with `fetcher serve`.")
+
+
+class Body:
+    """The bytes of an answer.
+
+    Args:
+        answer: Its status and headers are read already.
+    """
+
+    def __init__(self, answer: HTTPResponse) -> None:
+        self._answer = answer
+        self.status = answer.status
+        self.content_range = answer.headers.get("Content-Range", "")
+
+    def read(self, most_bytes: int) -> bytes:
+        """Return the next bytes; none at the end, and none where the connection breaks off."""
+        try:
+            return self._answer.read1(most_bytes)
+        except (OSError, HTTPException):
+            return b""
+
+
+def _problem(document: dict[str, Any]) -> dict[str, Any]:
+    """Return an error of the Image API as the problem that the other API would tell."""
+    error = document.get("error")
+    if not isinstance(error, dict):
+        return document
+    return {"code": error.get("type", ""), "detail": error.get("message"), "status": error.get("code")}
 
 
 def segment(text: str) -> str:

@@ -23,6 +23,20 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
+class CommandFailed(Exception):
+    """A command ends badly for a reason of its own.
+
+    Args:
+        exit_code: What scripts see.
+        fields: The document of `--json`: code, detail and advice, and what else a program may want.
+    """
+
+    def __init__(self, exit_code: Exit, **fields: Any) -> None:
+        super().__init__(fields["detail"])
+        self.exit_code = exit_code
+        self.fields = fields
+
+
 MEANINGS: dict[Exit, str] = {
     Exit.OK: "Done; with `--wait`: the image was imported.",
     Exit.FAULT: "A fault of ours, or one that nobody foresaw.",
@@ -34,7 +48,7 @@ MEANINGS: dict[Exit, str] = {
     Exit.UNKNOWN: "There is no such import or image, or not for this project.",
     Exit.DENIED: "A token is missing, or the role does not allow it.",
     Exit.CANCELLED: "Somebody cancelled the import.",
-    Exit.DAMAGED: "Index and store do not agree, or bytes of an image are lost.",
+    Exit.DAMAGED: "Index and store do not agree, or bytes of an image are lost or came changed.",
     Exit.INTERRUPTED: "Ctrl-C; an import that was waited for has been cancelled.",
 }
 

@@ -1,23 +1,31 @@
 """Commands that work without a server: serve, and pull into the local store."""
 
 import asyncio
+import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
 
 from fetcher.api.submit.body import convert
 from fetcher.api.submit.imports import SubmitBody
 from fetcher.api.submit.views import import_view
 from fetcher.cli.choices import AsJson, ConfigFile, Wanted
-from fetcher.cli.exits import Exit, exit_of_import
+from fetcher.cli.exits import CommandFailed, Exit, exit_of_import
 from fetcher.cli.progress import Bar
+from fetcher.cli.saving import check_new, publish
 from fetcher.cli.screen import Screen
 from fetcher.cli.story import tell_end
+from fetcher.errors import StoreFailed
 from fetcher.logs import set_up_logs
 from fetcher.model import Actor
 
 if TYPE_CHECKING:
+    from fetcher.config import Settings
     from fetcher.service import Service
 
 FOLLOW_SECONDS = 0.1
@@ -36,9 +44,10 @@ def serve(*, config: ConfigFile = None, listen: str | None = None) -> int:
     return server.main([*arguments, *(["--listen", listen] if listen else [])])
 
 
-def pull(
+def pull(  # noqa: PLR0913 - all options of the command
     url: str,
     *,
+    output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
     config: ConfigFile = None,
     store: Path | None = None,
     json: AsJson = False,
@@ -50,31 +59,76 @@ def pull(
 
     Args:
         url: Where the image is.
+        output: A file, which must not exist yet, in place of a store.
         config: The operator's file, laid over `config.toml` key by key.
         store: The store's folder, in place of `store.folder`.
         json: Print one JSON document instead of words.
     """
     from fetcher.service import Service
 
-    changes: dict[str, dict[str, Any]] = {"log": {"level": "error"}}
-    if store:
-        changes["store"] = {"folder": str(store.resolve())}
-    service = Service(config, changes)
-    set_up_logs(service.settings)
+    if output and store:
+        raise ValueError("Give --output for a file or --store for a store, not both.")
     screen = Screen(as_json=json)
-    body = convert(wanted.body(url), SubmitBody)
-    with Bar(screen.err, is_shown=screen.is_watched) as bar:
-        document, sha256 = asyncio.run(_pull(service, body, bar.show))
+    with _store_for(output, store) as folder:
+        changes: dict[str, dict[str, Any]] = {"log": {"level": "error"}}
+        if folder:
+            changes["store"] = {"folder": str(folder.resolve())}
+        service = Service(config, changes)
+        set_up_logs(service.settings)
+        body = convert(wanted.body(url), SubmitBody)
+        with _watching_the_store(url, service), Bar(screen.err, is_shown=screen.is_watched) as bar:
+            document, sha256 = asyncio.run(_pull(service, body, bar.show))
+        file = service.folder / "blobs" / sha256[:2] / sha256
+        if output and document["state"] == "succeeded":
+            publish(file, output)
+            file = output
     if screen.as_json:
         screen.json(document)
         return exit_of_import(document)
     tell_end(screen, document)
     if document["state"] == "succeeded":
-        blob = service.folder / "blobs" / sha256[:2] / sha256
-        screen.facts([("file", blob)], to_err=True)
+        screen.facts([("file", file)], to_err=True)
         if screen.is_pipe:
-            screen.line(blob)
+            screen.line(file)
     return exit_of_import(document)
+
+
+@contextmanager
+def _store_for(output: Path | None, store: Path | None) -> Iterator[Path | None]:
+    """Name the folder of the store; for a file it is one beside it, which goes in any case."""
+    if output is None:
+        yield store
+        return
+    check_new(output)
+    # On the file's own file system, so that the image appears under its name by a rename.
+    with TemporaryDirectory(prefix=f".{output.name[:100]}.", dir=output.parent) as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def _watching_the_store(url: str, service: "Service") -> Iterator[None]:
+    """Say what else would work where another process has the store."""
+    try:
+        yield
+    except StoreFailed as error:
+        if "in use" not in error.reason:
+            raise
+        raise _in_use(error, url, service.settings) from error
+
+
+def _in_use(error: StoreFailed, url: str, settings: "Settings") -> CommandFailed:
+    """Say which commands work beside whoever has the store."""
+    host = settings.server.host
+    address = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 - to compare
+    server = settings.server.public_url or f"http://{address}:{settings.server.port}"
+    quoted = shlex.quote(url)
+    return CommandFailed(
+        Exit.BUSY,
+        code=error.code,
+        detail=f"The store: {error.reason}.",
+        advice=f"A server that has it can do it: `fetcher submit {quoted} --wait --server {server}`. "
+        f"Or pull into a file, without a store: `fetcher pull {quoted} -o FILE`.",
+    )
 
 
 async def _pull(

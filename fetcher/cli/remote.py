@@ -11,6 +11,7 @@ from fetcher.api.submit.words import limit_words, rate_words, size_words, title_
 from fetcher.cli.choices import Server, Told, Wanted
 from fetcher.cli.client import Client, Refused, Unreachable, segment
 from fetcher.cli.exits import Exit, exit_of_import
+from fetcher.cli.ids import IMAGES, IMPORTS, is_unknown, unknown, whole_id
 from fetcher.cli.progress import Bar
 from fetcher.cli.screen import Screen
 from fetcher.cli.story import tell_end, tell_image, tell_import
@@ -185,16 +186,17 @@ def show(
     """Show an import or an image.
 
     Args:
-        id: Of an import or an image.
+        id: Of an import or an image, or its first characters (at least 4).
         wait: Follow an import to its end; the exit code then tells how it ended.
     """
     client, screen = server.client(), server.screen()
+    found = whole_id(client, id, IMPORTS, IMAGES)
     try:
-        document = client.get(f"/imports/{segment(id)}")
+        document = client.get(f"{IMPORTS}/{segment(found)}")
     except Refused as error:
         if error.code != "unknown-import":
             raise
-        return _show_image(client, screen, id)
+        return _show_image(client, screen, found)
     if wait:
         return follow_to_end(client, screen, document, is_ours=False)
     if screen.as_json:
@@ -205,7 +207,12 @@ def show(
 
 
 def _show_image(client: Client, screen: Screen, image_id: str) -> Exit:
-    image = client.get(f"/v2/images/{segment(image_id)}")
+    try:
+        image = client.get(f"{IMAGES}/{segment(image_id)}")
+    except Refused as error:
+        if not is_unknown(error):
+            raise
+        raise unknown("import or image", image_id, "`fetcher imports` or `fetcher images`") from error
     if screen.as_json:
         screen.json(image)
     else:
@@ -221,13 +228,14 @@ def cancel(
     """Cancel an import; nothing of it is left.
 
     Args:
-        id: Of the import.
+        id: Of the import, or its first characters (at least 4).
     """
     client, screen = server.client(), server.screen()
-    client.call("DELETE", f"/imports/{segment(id)}")
+    found = whole_id(client, id, IMPORTS)
+    client.call("DELETE", f"{IMPORTS}/{segment(found)}")
     if screen.as_json:
-        screen.json(client.get(f"/imports/{segment(id)}"))
-    screen.say(f"Cancelled import {id}; nothing of it is left.")
+        screen.json(client.get(f"{IMPORTS}/{segment(found)}"))
+    screen.say(f"Cancelled import {found}; nothing of it is left.")
     return Exit.OK
 
 

@@ -36,7 +36,14 @@ Fetcher = Callable[..., Awaitable[Result]]
 @pytest.fixture
 def fetcher(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Fetcher:
     """Run `fetcher ARGUMENTS` in a thread, so that a service in this process can answer it."""
-    for name in ("FETCHER_SERVER", "FETCHER_CONFIG", "FETCHER_TOKEN", "OS_TOKEN"):
+    for name in (
+        "FETCHER_SERVER",
+        "FETCHER_CONFIG",
+        "FETCHER_TOKEN",
+        "OS_TOKEN",
+        "FETCHER_CACERT",
+        "OS_CACERT",
+    ):
         monkeypatch.delenv(name, raising=False)
 
     async def call(*arguments: object) -> Result:

@@ -51,10 +51,35 @@ async def test_pull_refuses_like_a_server_and_leaves_nothing(fetcher: Fetcher, t
 async def test_pull_tells_that_a_server_holds_the_store(fetcher: Fetcher, tmp_path: Path) -> None:
     """Two writers of one store would be its end; the second is told who has it."""
     async with Running(tmp_path) as service:
-        result = await fetcher("pull", "https://example.org/x", "--config", service.config)
+        service.write_config(server={"listen": "[::1]:9300"})
+        result = await fetcher("pull", "https://example.org/x?a&b", "--json", "--config", service.config)
     assert result.code == Exit.BUSY
-    assert "in use by another process" in result.err
-    assert "fetcher submit" in result.err
+    error = result.json["error"]
+    assert "in use by another process" in error["detail"]
+    url = "'https://example.org/x?a&b'"
+    assert f"`fetcher submit {url} --wait --server http://[::1]:9300`" in error["advice"]
+    assert f"`fetcher pull {url} -o FILE`" in error["advice"]
+
+
+async def test_pull_into_a_file_needs_no_store(fetcher: Fetcher, tmp_path: Path) -> None:
+    """Beside a server, too; what is refused leaves nothing, and what is there already stays."""
+    file = tmp_path / "out" / "disk"
+    file.parent.mkdir()
+    routes = {"/d": behaviours.serve(qcow2()), "/page": behaviours.serve(HTML)}
+    async with Origin(routes) as origin, Running(tmp_path, origin) as service:
+        into = ("-o", file, "--config", service.config)
+        refused = await fetcher("pull", origin.url("/page"), *into)
+        assert refused.code == Exit.REFUSED
+        assert list(file.parent.iterdir()) == []
+        pulled = await fetcher("pull", origin.url("/d"), *into)
+        assert (pulled.code, pulled.out) == (Exit.OK, f"{file}\n")
+        assert file.read_bytes() == qcow2()
+        assert list(file.parent.iterdir()) == [file]
+        again = await fetcher("pull", origin.url("/page"), *into)
+        assert again.code == Exit.USAGE
+        both = await fetcher("pull", origin.url("/d"), *into, "--store", tmp_path / "s")
+        assert both.code == Exit.USAGE
+        assert file.read_bytes() == qcow2()
 
 
 async def test_ctrl_c_ends_a_pull_cleanly(tmp_path: Path) -> None:
@@ -294,6 +319,8 @@ async def test_a_token_opens_the_service(fetcher: Fetcher, tmp_path: Path) -> No
         (["fetcher", "config", "s"], "show set"),
         (["fetcher", "submit", "--chec"], "--checksum --checksum-url"),
         (["fetcher", "token", "acme", "me", "--role", "a"], "admin"),
+        (["fetcher", "images", "d"], "delete"),
+        (["fetcher", "images", "save", "--o"], "--output"),
     ],
 )
 async def test_bash_completes_what_was_begun(fetcher: Fetcher, typed: list[str], offered: str) -> None:

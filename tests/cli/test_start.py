@@ -6,11 +6,15 @@ from importlib import import_module
 
 import pytest
 
-from fetcher.cli.app import COMMANDS, GROUPS, Command
+from fetcher.cli.app import COMMANDS, GROUPS, VERBS, Command
 
 ALL = [
     command
-    for commands in [*COMMANDS.values(), *(commands for _words, commands in GROUPS.values())]
+    for commands in [
+        *COMMANDS.values(),
+        *(commands for _words, commands in GROUPS.values()),
+        *VERBS.values(),
+    ]
     for command in commands.values()
 ]
 
@@ -41,6 +45,13 @@ def test_a_list_of_commands_loads_no_command(arguments: list[str]) -> None:
         "fetcher.cli.remote",
         "fetcher.cli.store",
     }
+
+
+def test_a_command_does_not_load_one_with_verbs() -> None:
+    """What does something by itself, and with a verb something else, is imported when it is asked for."""
+    modules = loaded("token", "acme", "me")
+    assert "fetcher.cli.tokens" in modules
+    assert not modules & {"fetcher.cli.remote", "fetcher.cli.images", "fetcher.cli.saving"}
 
 
 @pytest.mark.parametrize("command", ALL, ids=lambda command: command.where)
