@@ -35,6 +35,8 @@ def errors_page() -> str:
             f"* Ends {row['ends']}; HTTP status {row['status']} when it answers a request.",
         ]
         lines += [f"* Fields: {fields}.", ""]
+        if code.startswith("checksum-"):
+            lines += ["Which checksum files are read, and how: [checksum-files.md](checksum-files.md).", ""]
         if row["advice_by_case"]:
             lines += ["| case | what to do |", "| --- | --- |"]
             for case in row["advice_by_case"]:

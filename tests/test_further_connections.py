@@ -185,3 +185,30 @@ async def test_a_refused_connection_has_the_next_attempt_wait(tmp_path: Path) ->
         assert len(ended["attempts"]) == 2
         assert len(moments) == 3
         assert moments[2] - moments[1] >= 1.9
+
+
+@pytest.mark.parametrize("has_length", [True, False])
+@pytest.mark.parametrize("tells_ranges", [True, False])
+async def test_a_source_of_http_1_0_is_not_harmed(
+    tells_ranges: bool, has_length: bool, tmp_path: Path
+) -> None:
+    """One connection at a time and no ranges: its answer is read to the end, in one attempt."""
+    turn = asyncio.Lock()
+
+    async def old(exchange: Exchange) -> None:
+        async with turn:
+            fields = ['ETag: "v1"', *(["Accept-Ranges: bytes"] if tells_ranges else [])]
+            fields += [f"Content-Length: {SIZE}"] if has_length else []
+            await exchange.send("\r\n".join(["HTTP/1.0 200 OK", *fields]) + "\r\n\r\n")
+            for start in range(0, SIZE, 20_000):
+                await exchange.send_body(BODY[start : start + 20_000])
+                await asyncio.sleep(20_000 / PACE)
+
+    async with Origin({"/x": old}) as origin, Running(tmp_path, origin, ranges=EAGER) as service:
+        ended = await service.run(url=origin.url("/x"))
+        assert ended["digests"]["sha256"] == SHA256
+        assert [attempt["code"] for attempt in ended["attempts"]] == ["ok"]
+        # Only what says that it takes ranges is ever asked for one, and once it has not, never again.
+        assert len(origin.requests) <= (3 if tells_ranges and has_length else 1)
+        await origin.wait_idle()
+        assert origin.sent_bytes <= SIZE + SLACK

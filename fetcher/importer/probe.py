@@ -19,7 +19,7 @@ from fetcher.importer.records.verdicts import verdict_of
 from fetcher.importer.stages.expected_digests import ChecksumFile, expects_digest
 from fetcher.index import Secrets
 from fetcher.model import Digest, FormatVerdict, Hop, Submission, Value
-from fetcher.transport import Gate, Peek, peek
+from fetcher.transport import Gate, Peek, SourceRequest, peek
 
 # Which guard says what: as in GET /limits.
 GUARDS = {
@@ -124,8 +124,14 @@ class Probe:
         digest = await self._listed(found, project_id)
         beside = None
         if self._secrets.checksum_url is None:
+            ask = SourceRequest(
+                url=self._secrets.url,
+                headers=self._secrets.headers,
+                project=project_id,
+                ca_pem=submission.ca_pem,
+            )
             with suppress(Failure, TimeoutError):
-                beside = await find_beside(self._gate, self._secrets, found, settings, project_id)
+                beside = await find_beside(self._gate, ask, found, settings)
         return Probed(
             hops=found.hops,
             url=found.url,

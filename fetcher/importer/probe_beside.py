@@ -11,7 +11,6 @@ from fetcher.config import Settings
 from fetcher.errors import Failure
 from fetcher.guards.request.redaction import redact_url
 from fetcher.importer.stages.expected_digests import ChecksumFile
-from fetcher.index import Secrets
 from fetcher.model import Digest, Value
 from fetcher.transport import Gate, Peek, SourceRequest, SumsRequest, fetch_small
 
@@ -42,23 +41,24 @@ class Beside(Value, frozen=True, kw_only=True):
     digest: Digest
 
 
-async def find_beside(
-    gate: Gate, secrets: Secrets, found: Peek, settings: Settings, project_id: str
-) -> Beside | None:
+async def find_beside(gate: Gate, image: SourceRequest, found: Peek, settings: Settings) -> Beside | None:
     """Look for a checksum file in the folder of the submitted URL; None where none lists the image.
 
     A URL with a query is a door of its own: nothing lies beside it.
 
+    Args:
+        image: The request for the image; its neighbours are asked for in the same way.
+
     Raises:
         TimeoutError: The folder answers too slowly.
     """
-    parts = urlsplit(secrets.url)
+    parts = urlsplit(image.url)
     if parts.query or not parts.path.rpartition("/")[2]:
         return None
     folder = urlunsplit((parts.scheme, parts.netloc, parts.path.rpartition("/")[0] + "/", "", ""))
 
     def ask(url: str) -> SourceRequest:
-        return SourceRequest(url=url, headers=secrets.headers, project=project_id)
+        return msgspec.structs.replace(image, url=url)
 
     async with asyncio.timeout(SECONDS):
         linked = await _linked(gate, ask(folder), settings)

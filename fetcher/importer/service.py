@@ -22,7 +22,6 @@ from fetcher.importer.pasted import tidied
 from fetcher.importer.probe import Probe, Probed
 from fetcher.importer.records.requests import (
     AS_RECEIVED,
-    check_authorities,
     fingerprint,
     secrets_of,
     shown,
@@ -40,6 +39,7 @@ from fetcher.importer.upload_job import Engine, Uploads
 from fetcher.index import IdempotencyKey, NewImport, Secrets
 from fetcher.lifecycle import Event, next_state
 from fetcher.model import Actor, Image, Import, Notice, Status, Submission
+from fetcher.transport import check_authorities
 
 log = structlog.get_logger()
 
@@ -173,6 +173,7 @@ class Importer:
         submission = tidied(submission, settings)
         with suppress(ChecksumRequired):  # Told with all else that would refuse an import.
             check_submission(submission, settings)
+        check_authorities(submission.ca_pem)
         origin = _origin(submission.url, settings)
         self._rate_limiter.count(actor.project_id, origin, caps)
         if self._probes >= caps.max_probes:

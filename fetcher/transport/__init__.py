@@ -6,7 +6,7 @@ from fetcher.transport.peek import Peek, peek
 from fetcher.transport.request import SourceRequest, is_strong
 from fetcher.transport.source import Source
 from fetcher.transport.sums import Listed, Sums, SumsRequest, fetch_listed, fetch_small, fetch_sums
-from fetcher.transport.tls import read_authorities
+from fetcher.transport.tls import authority_digests, check_authorities
 
 __all__ = [
     "Gate",
@@ -16,11 +16,12 @@ __all__ = [
     "SourceRequest",
     "Sums",
     "SumsRequest",
+    "authority_digests",
+    "check_authorities",
     "check_request_headers",
     "fetch_listed",
     "fetch_small",
     "fetch_sums",
     "is_strong",
     "peek",
-    "read_authorities",
 ]

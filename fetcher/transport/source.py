@@ -9,7 +9,7 @@ import aiohttp
 
 from fetcher.config import Settings
 from fetcher.errors import BadResponse, SourceTooSlow, Truncated
-from fetcher.guards.network.response import Head
+from fetcher.guards.network.response import MOST_AWS_CHUNK_BYTES, Head, check_chunks
 from fetcher.model import Hop
 from fetcher.parsers.digest_headers import parse_digests
 from fetcher.transport import faults
@@ -81,6 +81,7 @@ class Source:
         self._has_body = head.status != 304
         self._body_bytes = head.body_bytes
         self._decoder = self._undo(head)
+        self._is_unjudged = head.may_hold_chunks and head.offset == 0
         self._is_ended = False
         self._idle_seconds = settings.pace.idle_seconds
 
@@ -149,7 +150,15 @@ class Source:
         if not chunk:
             self._check_length()
             self._check_part()
-        return chunk
+        return await self._judged(chunk) if self._is_unjudged else chunk
+
+    async def _judged(self, beginning: bytes) -> bytes:
+        """Let nobody have the first bytes before they are enough to be judged by."""
+        self._is_unjudged = False
+        while len(beginning) < MOST_AWS_CHUNK_BYTES and (more := await self._read_coded()):
+            beginning += more
+        check_chunks(beginning)
+        return beginning
 
     async def _next_chunk(self) -> bytes:
         if isinstance(self._content, Body):

@@ -1,6 +1,7 @@
 """Whom an https source has to convince, and who it proved to be."""
 
 import asyncio
+import binascii
 import errno
 import hashlib
 import re
@@ -20,7 +21,9 @@ from fetcher.shortage import is_shortage
 
 OTHER_NAME = 62  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH.
 _TEXT = 200
-_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
+# Text between blocks is for people: bundles name their authorities there, in any script.
+_BLOCK = re.compile(r"-----BEGIN ([^-\n]*)-----[^-]*-----END \1-----")
+_CERTIFICATES = frozenset({"CERTIFICATE", "X509 CERTIFICATE"})
 
 
 class Trust:
@@ -93,24 +96,64 @@ def make_context(
     if rules.ca_file:
         context.load_verify_locations(cafile=rules.ca_file)
     if ca_pem is not None:
-        context.load_verify_locations(cadata=ca_pem)
+        # What is trusted is what was counted and is recorded, whatever else a reader of PEM would take.
+        context.load_verify_locations(cadata=b"".join(_certificates(ca_pem)))
     return context
 
 
-def read_authorities(pem: str) -> list[str]:
-    """Find the sha256 of each certificate of a submission's authorities.
+def authority_digests(pem: str | None) -> list[str]:
+    """Find the sha256 of each certificate of authorities that were taken."""
+    return list(dict.fromkeys(hashlib.sha256(der).hexdigest() for der in _certificates(pem or "")))
+
+
+def check_authorities(pem: str | None) -> None:
+    """Refuse authorities of a submission that are none.
 
     Raises:
-        InvalidRequest: There is none, one that cannot be read, or a private key among them.
+        InvalidRequest: There is none, one that cannot be read, something else, or a private key among them.
     """
-    if "PRIVATE KEY" in pem:
+    if pem is None:
+        return
+    if "PRIVATE KEY" in pem.upper():
         raise InvalidRequest(field="ca_pem", reason="it holds a private key; send certificates alone")
+    ders = _certificates(pem)
+    if not ders:
+        raise InvalidRequest(field="ca_pem", reason="it holds no certificates in PEM")
+    for number, der in enumerate(ders, 1):
+        _check_certificate(der, number)
+
+
+def _certificates(pem: str) -> list[bytes]:
+    """Take the certificates out of their blocks.
+
+    Raises:
+        InvalidRequest: A block is cut off, no base64, or of another kind.
+    """
+    blocks = list(_BLOCK.finditer(pem))
+    if len(blocks) < pem.count("-----BEGIN "):
+        raise InvalidRequest(field="ca_pem", reason="one of its blocks has no end of the same kind")
+    ders = []
+    for number, block in enumerate(blocks, 1):
+        if block[1] not in _CERTIFICATES:
+            raise InvalidRequest(field="ca_pem", reason=f"block {number} is no CERTIFICATE")
+        text = block[0].removeprefix(f"-----BEGIN {block[1]}-----").removesuffix(f"-----END {block[1]}-----")
+        try:
+            ders.append(binascii.a2b_base64("".join(text.split()), strict_mode=True))
+        except ValueError as error:
+            raise InvalidRequest(field="ca_pem", reason=f"certificate {number} is no base64") from error
+    return ders
+
+
+def _check_certificate(der: bytes, number: int) -> None:
+    """Refuse what is not exactly one certificate."""
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
-        ders = [ssl.PEM_cert_to_DER_cert(found) for found in _CERTIFICATE.findall(pem)]
-    except (ssl.SSLError, TypeError, ValueError) as error:  # TypeError: no ASCII.
-        raise InvalidRequest(field="ca_pem", reason="it holds no certificates in PEM") from error
-    return [hashlib.sha256(der).hexdigest() for der in ders]
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=der)
+    except (ssl.SSLError, ValueError) as error:
+        raise InvalidRequest(field="ca_pem", reason=f"certificate {number} cannot be read") from error
+    # OpenSSL reads one after the other. None is shorter than 128 bytes, so its length is in the long form.
+    width = der[1] & 0x7F
+    if len(der) != 2 + width + int.from_bytes(der[2 : 2 + width], "big"):
+        raise InvalidRequest(field="ca_pem", reason=f"certificate {number} is more than one")
 
 
 def check_names(transport: asyncio.BaseTransport | None, host: str) -> None:

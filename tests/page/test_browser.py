@@ -185,6 +185,39 @@ async def test_a_hopeless_url_is_told_while_it_is_typed(browser: Browser, tmp_pa
         assert browser.complaints() == []
 
 
+async def test_a_pasted_url_is_looked_at_before_the_start(browser: Browser, tmp_path: Path) -> None:
+    """What it leads to stands below the field at once; leaving the field does not ask the source again."""
+    body = qcow2(clusters=2)
+    sums = f"{hashlib.sha256(body).hexdigest()}  d.qcow2\n".encode()
+    routes = {"/9/d.qcow2": behaviours.serve(body), "/9/SHA256SUMS": behaviours.serve(sums)}
+    async with Origin(routes) as origin, Running(tmp_path, origin) as service:
+        browser.base = service.base
+
+        def asked() -> int:
+            return len([request for request in origin.requests if request.path == "/9/d.qcow2"])
+
+        def story() -> None:
+            browser.open("/")
+            browser.run(
+                """const field = document.getElementById("url");
+                field.focus();
+                document.execCommand("insertText", false, arguments[0]);
+                field.dispatchEvent(new ClipboardEvent("paste", {bubbles: true}));""",
+                origin.url("/9/d.qcow2"),
+            )
+            browser.until(lambda: origin.url("/9/SHA256SUMS") in browser.text("#url-found"))
+            for fact in ("Final URL", "d.qcow2", "QCOW2", "Size"):
+                assert fact in browser.text("#url-found")
+            assert asked() == 1
+            browser.press(Keys.TAB, Keys.TAB)
+            browser.press(Keys.ENTER)  # The button asks once more; leaving the field did not.
+            browser.until(lambda: asked() == 2)
+
+        await look(story)
+        assert (await service.get("/imports"))["imports"] == []
+        assert browser.complaints() == []
+
+
 async def test_hostile_text_never_runs(browser: Browser, tmp_path: Path) -> None:
     """In every field, on every page, also in what arrives live."""
     async with Origin({"*": behaviours.serve(qcow2())}) as origin, Running(tmp_path, origin) as service:

@@ -1,5 +1,6 @@
 """The form: every mistake at once beside its field, sizes with units, secrets that are never sent back."""
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -157,6 +158,56 @@ async def test_a_form_without_proof_comes_back_filled_in(tmp_path: Path) -> None
     assert "open for too long" in text
 
 
+FOUND = re.compile(r"<dt>(.*?)</dt><dd(?: class=\"mono\")?>(.*?)</dd>")
+
+
+async def test_a_url_is_checked_by_a_button_without_scripts(tmp_path: Path) -> None:
+    """The page comes again with all that was typed, and with what the URL leads to; nothing is imported."""
+    body = qcow2(clusters=2)
+    sums = f"{hashlib.sha256(body).hexdigest()}  d.qcow2\n".encode()
+    routes = {
+        "/go": behaviours.redirect("/9/d.qcow2"),
+        "/9/d.qcow2": behaviours.serve(body),
+        "/9/SHA256SUMS": behaviours.serve(sums),
+    }
+    async with Origin(routes) as origin, Running(tmp_path, origin) as service:
+        assert re.search(r'<button formaction="/page/probe"[^>]*>Check URL<', await seen(service, "/"))
+        url = origin.url("/9/d.qcow2")
+        status, text, _ = await sent(service, "/page/probe", url=url, name="mine", tags="a, b")
+        assert status == 200
+        found = dict(FOUND.findall(text))
+        assert (found["Final URL"], found["File"]) == (url, "mine")
+        assert (found["Format"], found["Checksum file"]) == (
+            "QCOW2 v3 disk image",
+            origin.url("/9/SHA256SUMS"),
+        )
+        assert "Size" in found
+        assert f'value="{url}"' in text
+        assert 'value="a, b"' in text
+        _, text, _ = await sent(service, "/page/probe", url=origin.url("/go"))
+        assert dict(FOUND.findall(text))["Final URL"] == url
+        _, text, _ = await sent(service, "/page/probe", url=origin.url("/go"), disk_format="raw")
+        assert "Would be refused" in text
+        status, text, _ = await sent(service, "/page/probe", url=url, max_bytes="two")
+        assert (status, "Maximum size must be a size" in text) == (400, True)
+        assert (await service.get("/imports"))["imports"] == []
+
+
+async def test_a_url_that_cannot_be_checked_now_is_told(tmp_path: Path) -> None:
+    """With the reason, where the limit of submissions is reached."""
+    async with (
+        Origin({"/d": behaviours.serve(qcow2())}) as origin,
+        Running(tmp_path, origin, imports={"max_submits_per_minute": 1}) as service,
+    ):
+        await sent(service, "/page/probe", url=origin.url("/d"))
+        status, text, _ = await sent(service, "/page/probe", url=origin.url("/d"))
+        assert (status, 'id="failure"' in text) == (429, True)
+        form, cookies = await proven(service, url=origin.url("/d"))
+        asked = {"data": form, "cookies": cookies, "headers": BROWSER | {"HX-Request": "true"}}
+        async with service.client.post("/page/probe", **asked) as answer:
+            assert "Not checked" in await answer.text()
+
+
 async def test_a_probe_tells_what_a_url_leads_to(tmp_path: Path) -> None:
     """Name, size and format before the start, where the service has `POST /imports/probe`; else nothing."""
     async with (
@@ -174,4 +225,7 @@ async def test_a_probe_tells_what_a_url_leads_to(tmp_path: Path) -> None:
             assert "QCOW2" in text
         else:
             assert text.strip() == ""
-        assert (await sent(service, "/page/probe", url="ftp://x/y"))[1].strip() == ""
+        form, cookies = await proven(service, url="ftp://x/y")
+        asked = {"data": form, "cookies": cookies, "headers": BROWSER | {"HX-Request": "true"}}
+        async with service.client.post("/page/probe", **asked) as answer:
+            assert (answer.status, (await answer.text()).strip()) == (200, "")

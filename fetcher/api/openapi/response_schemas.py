@@ -66,6 +66,9 @@ class SubmissionAnswer(ResponseSchema, frozen=True, kw_only=True):
     mirrors: Annotated[list[str], Meta(description="Without their secrets.")]
     checksum_url: str | None
     checksum_signature_url: str | None
+    ca_sha256: Annotated[
+        list[str], Meta(description="Of each certificate of its own authorities, in DER form.")
+    ]
     disk: Annotated[str, Meta(description="Which disk of an archive, by name or number.")] | None
     convert_to: Literal["as-received", "raw", "qcow2"] | None
     notify_url: Annotated[str, Meta(description="Without its secrets.")] | None

@@ -18,8 +18,8 @@ from fetcher.guards.request.request_headers import check_request_headers
 from fetcher.guards.request.url import check_url
 from fetcher.guards.stream.checksum import parse_digest
 from fetcher.importer.pasted import without_credentials
-from fetcher.importer.records.requests import check_authorities
 from fetcher.model import Submission, is_property
+from fetcher.transport import check_authorities
 
 LABELS = {
     "url": "URL",
@@ -153,7 +153,7 @@ class Draft:
         """Ask the guards that the import will meet, each for itself."""
         self._check_urls()
         document, settings = self.document, self._settings
-        if len(document.get("ca_pem", "")) > settings.tls.max_ca_pem_bytes:
+        if len(document.get("ca_pem", "").encode()) > settings.tls.max_ca_pem_bytes:
             most = size_words(settings.tls.max_ca_pem_bytes)
             self._found["ca_pem"] = f"Certificate authorities must be at most {most} long."
         if text := document.get("checksum"):
@@ -244,6 +244,7 @@ def form_of(submission: Submission) -> tuple[dict[str, str], dict[str, list[str]
         "tags": ", ".join(submission.tags),
         "properties": "\n".join(f"{name}={value}" for name, value in submission.properties.items()),
         "visibility": submission.visibility,
+        "ca_pem": submission.ca_pem or "",
     }
     for name in _URLS:
         url = getattr(submission, name) or ""

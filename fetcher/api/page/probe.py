@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Any
 
 from starlette.requests import Request
@@ -10,10 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Message
 
-from fetcher.api.page.render import HEADERS, fragment
-from fetcher.api.page.session import Visitor, read_form, with_token
-from fetcher.api.page.shown import shown
-from fetcher.errors import Failure
+from fetcher.api.page.session import with_token
 from fetcher.guards.request.redaction import redact_url
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -29,17 +25,17 @@ def probe_of(request: Request) -> Endpoint | None:
     return None
 
 
-@shown
-async def probe(request: Request, _visitor: Visitor) -> Response:
-    """`POST /page/probe`: name, size, format and checksum file of a URL, as far as the source tells them."""
-    form = await read_form(request)
-    url, endpoint = (form.get("url") or "").strip(), probe_of(request)
-    found: dict[str, Any] = {}
-    if url and endpoint is not None:
-        with suppress(Failure):  # What is wrong with a URL is said while it is typed, and beside its field.
-            answer = await endpoint(_asking(request, {"url": url}))
-            found = json.loads(bytes(answer.body))
-    return Response(fragment("_probe.html", found=_words(found)), headers=HEADERS, media_type="text/html")
+async def look(request: Request, document: dict[str, Any]) -> dict[str, Any]:
+    """Ask the API what a submission would find; what the page shows of it comes back.
+
+    Raises:
+        Failure: It could not be looked at.
+    """
+    endpoint = probe_of(request)
+    if endpoint is None:
+        return {}
+    answer = await endpoint(_asking(request, document))
+    return words_of_look(json.loads(bytes(answer.body)))
 
 
 def _asking(request: Request, document: dict[str, Any]) -> Request:
@@ -57,13 +53,15 @@ def _asking(request: Request, document: dict[str, Any]) -> Request:
     return Request({**scope, "headers": headers, "path": PATH}, receive)
 
 
-def _words(found: dict[str, Any]) -> dict[str, Any]:
+def words_of_look(found: dict[str, Any]) -> dict[str, Any]:
     """Pick what the page shows; a source may have told nothing of it."""
     beside, kind = found.get("checksum_file") or {}, found.get("format") or {}
     return {
+        "url": found.get("url"),
         "name": found.get("name"),
         "size": found.get("size"),
         "format": kind.get("name"),
         "checksum_url": redact_url(beside["url"]) if beside.get("url") else None,
         "refusals": [entry.get("title", "") for entry in found.get("refusals") or []],
+        "unchecked": None,
     }

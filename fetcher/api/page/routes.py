@@ -8,7 +8,6 @@ from fetcher.api.page import (
     images,
     imports,
     plain,
-    probe,
     signing,
     static,
     submitting,
@@ -18,7 +17,7 @@ from fetcher.api.page import (
 routes = [
     Route("/page/static/{name}", static.static_file, methods=["GET"]),
     Route("/page/check", submitting.check, methods=["POST"]),
-    Route("/page/probe", probe.probe, methods=["POST"]),
+    Route("/page/probe", submitting.probe, methods=["POST"]),
     Route("/page/submit", submitting.submit, methods=["POST"]),
     Route("/page/imports", imports.listing, methods=["GET"]),
     Route("/page/imports/events", imports.listing_events, methods=["GET"]),

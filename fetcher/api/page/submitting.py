@@ -1,13 +1,14 @@
 """The first page: submit a URL."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from fetcher.api.auth.identity import require_role
 from fetcher.api.page.form import EMPTY, LABELS, Draft, default_name, form_of
-from fetcher.api.page.probe import probe_of
+from fetcher.api.page.probe import look, probe_of, words_of_look
 from fetcher.api.page.render import HEADERS, fragment, page
 from fetcher.api.page.session import FORM_FIELD, Visitor, check_proof, read_fields, read_form
 from fetcher.api.page.shown import see_other, shown
@@ -40,6 +41,7 @@ async def _home(  # noqa: PLR0913 - all that the page shows
     failure: Failure | None = None,
     mistakes: Mapping[str, str] | None = None,
     lost: Mapping[str, list[str]] | None = None,
+    found: Mapping[str, Any] | None = None,
 ) -> Response:
     services = services_of(request)
     settings = services.settings()
@@ -60,6 +62,7 @@ async def _home(  # noqa: PLR0913 - all that the page shows
         in_force=in_force(settings),
         settings=settings,
         can_choose=False,
+        found=found,
         can_probe=probe_of(request) is not None,
         records=[services.importer.snapshot(record) for record in records],
     )
@@ -104,6 +107,31 @@ async def check(request: Request, _visitor: Visitor) -> Response:
         else:
             words, mood = f"The file will be downloaded from {origin}.", "good"
     return Response(fragment("_check.html", words=words, mood=mood), headers=HEADERS, media_type="text/html")
+
+
+@shown
+async def probe(request: Request, visitor: Visitor) -> Response:
+    """`POST /page/probe`: what a URL leads to; a whole page where no script asks."""
+    is_script = request.headers.get("hx-request") == "true"
+    form = await (read_form if is_script else read_fields)(request)
+    found: dict[str, Any] | None = None
+    draft = Draft(
+        {name: value for name, value in form.items() if name != FORM_FIELD}, services_of(request).settings()
+    )
+    try:
+        if not is_script:
+            check_proof(request, form.pop(FORM_FIELD, ""))
+        if not draft.mistakes:
+            found = await look(request, draft.document)
+    except Failure as failure:
+        if not is_script and not draft.refuse(failure):
+            return await _home(request, visitor, form, failure=failure)
+        if is_script and not draft.refuse(failure):
+            found = words_of_look({}) | {"unchecked": f"{failure.public()} {advice_of(failure)}"}
+    if not is_script:
+        return await _home(request, visitor, form, mistakes=draft.mistakes, found=found)
+    # What is wrong with a URL is said while it is typed; all else beside its field when it is submitted.
+    return Response(fragment("_probe.html", found=found), headers=HEADERS, media_type="text/html")
 
 
 @shown

@@ -8,6 +8,7 @@ from fetcher.config import Settings
 from fetcher.convert.sandbox import Walls
 from fetcher.guards import published
 from fetcher.model import Import
+from fetcher.transport import authority_digests
 
 
 def import_view(record: Import, base: str, truth: dict[str, str] | None = None) -> dict[str, Any]:
@@ -98,6 +99,7 @@ def _submission(record: Import) -> dict[str, Any]:
         "mirrors": list(submission.mirrors),
         "checksum_url": submission.checksum_url,
         "checksum_signature_url": submission.checksum_signature_url,
+        "ca_sha256": authority_digests(submission.ca_pem),
         "disk": submission.disk,
         "convert_to": submission.convert_to,
         "notify_url": submission.notify_url,

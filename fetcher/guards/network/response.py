@@ -31,6 +31,9 @@ UNDONE_CODINGS = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate"}
 LABELS = frozenset(
     {"identity", "none", "null", "binary", "7bit", "8bit", "aws-chunked", "utf8", "ascii", "us-ascii"}
 )
+# What an upload to a store is cut into, where that store kept it as it came: chunks as in HTTP, or signed.
+_AWS_CHUNK = re.compile(rb"[0-9A-Fa-f]{1,16}(?:;chunk-signature=[0-9a-f]{0,64})?\r\n")
+MOST_AWS_CHUNK_BYTES = 16 + len(";chunk-signature=") + 64 + 2
 _CHARSET = re.compile(r"(utf|iso|windows)-[0-9]{1,4}(-[0-9]{1,2})?")
 KNOWN_CODINGS = frozenset(
     {
@@ -109,6 +112,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
         coding: The content coding that the bytes were labelled with and kept in.
         undone: The content coding that has to be undone, gzip or deflate; nothing that the head says of
             bytes and versions then holds for what comes out.
+        may_hold_chunks: The label says aws-chunked: see `check_chunks`.
     """
 
     status: int
@@ -121,6 +125,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     accepts_ranges: bool
     coding: str | None = None
     undone: str | None = None
+    may_hold_chunks: bool = False
 
 
 def check_head(reply: Reply, wanted: Wanted, settings: Settings, now: datetime) -> Head:
@@ -164,8 +169,24 @@ def check_head(reply: Reply, wanted: Wanted, settings: Settings, now: datetime) 
         last_modified=_single(fields, "last-modified", _DATE),
         accepts_ranges=reply.status == 206 or fields.get("accept-ranges") == ["bytes"],
         coding=coding,
+        may_hold_chunks="aws-chunked" in ",".join(fields.get("content-encoding", [])).lower(),
     )
     return head if coding is None or _is_kept(coding, fields, wanted) else _undone(head)
+
+
+def check_chunks(beginning: bytes) -> None:
+    """Refuse a body labelled aws-chunked that is still in chunks; most stores keep the label alone.
+
+    Args:
+        beginning: At least the first MOST_AWS_CHUNK_BYTES, or all there is.
+
+    Raises:
+        EncodingForbidden: It begins with the line of a chunk.
+
+    Source: AWS Signature Version 4, chunked uploads.
+    """
+    if _AWS_CHUNK.match(beginning):
+        raise EncodingForbidden(encoding="aws-chunked")
 
 
 def retry_after(values: Sequence[str], now: datetime) -> float | None:
@@ -318,5 +339,5 @@ GUARD = GuardSpec(
     title="Answers of sources",
     sections=("retry",),
     limits=limits,
-    checks=(check_head, retry_after),
+    checks=(check_head, check_chunks, retry_after),
 )

@@ -67,7 +67,7 @@ def check_submitted(submission: Submission, settings: Settings) -> None:
         return
     check_request_headers(submission.headers)
     most = settings.tls.max_ca_pem_bytes
-    if len(submission.ca_pem or "") > most:
+    if len((submission.ca_pem or "").encode()) > most:
         shut = "the operator takes no authorities with an import"
         raise InvalidRequest(field="ca_pem", reason=f"at most {most:,} bytes are taken" if most else shut)
 

@@ -10,7 +10,7 @@ from fetcher.guards.request.redaction import redact_url
 from fetcher.guards.request.url import check_url
 from fetcher.index import Secrets, WebhookTarget
 from fetcher.model import Submission
-from fetcher.transport import SourceRequest, SumsRequest, read_authorities
+from fetcher.transport import SourceRequest, SumsRequest
 
 HIDDEN = "REDACTED"
 AS_RECEIVED = "as-received"
@@ -87,16 +87,6 @@ def target_of(submission: Submission, settings: Settings) -> str:
     if submission.convert_to is not None:
         return submission.convert_to
     return AS_RECEIVED if submission.remote is not None else settings.convert.target
-
-
-def check_authorities(ca_pem: str | None) -> None:
-    """Refuse authorities that are none at all.
-
-    Raises:
-        InvalidRequest: With what is wrong.
-    """
-    if ca_pem is not None:
-        read_authorities(ca_pem)
 
 
 def plain_request(secrets: Secrets, submission: Submission, settings: Settings) -> str | None:

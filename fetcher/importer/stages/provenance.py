@@ -8,7 +8,7 @@ import msgspec
 from fetcher.config import Settings
 from fetcher.guards import GuardContext, Headroom, Purpose, acting, published
 from fetcher.model import Blob, Hop, Import
-from fetcher.transport import read_authorities
+from fetcher.transport import authority_digests
 
 
 def document(record: Import, blob: Blob, settings: Settings, table_version: str) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def document(record: Import, blob: Blob, settings: Settings, table_version: str)
             "project_id": record.project_id,
             "user_id": record.user_id,
             "checksum": str(record.submission.checksum) if record.submission.checksum else None,
-            "ca_sha256": read_authorities(record.submission.ca_pem) if record.submission.ca_pem else [],
+            "ca_sha256": authority_digests(record.submission.ca_pem),
         },
         "started_at": record.started_at,
         "ended_at": record.ended_at,

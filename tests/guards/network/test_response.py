@@ -15,6 +15,7 @@ from fetcher.guards.network.response import (
     Head,
     Reply,
     Wanted,
+    check_chunks,
     check_head,
     limits,
     retry_after,
@@ -405,6 +406,33 @@ def test_no_coding_passes(coding: str) -> None:
     """Identity, nothing, and labels that say nothing of how bytes are coded."""
     head = check(200, LENGTH, ("Content-Encoding", coding))
     assert (head.coding, head.undone) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("beginning", "is_chunk"),
+    [
+        (b"10000;chunk-signature=" + b"a" * 64 + b"\r\nQFI\xfb", True),
+        (b"f" * 16 + b";chunk-signature=" + b"0" * 64 + b"\r\n", True),
+        (b"0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n", True),
+        (b"400\r\nQFI\xfb", True),
+        (b"QFI\xfb\x00\x00\x00\x03", False),
+        (b"10000;chunk-signature=" + b"a" * 64 + b"\n", False),
+        (b"10000;other=1\r\n", False),
+        (b"f" * 17 + b"\r\n", False),
+        (b"\r\n", False),
+        (b"", False),
+    ],
+)
+def test_chunks_of_an_upload_are_no_image(beginning: bytes, is_chunk: bool) -> None:
+    """Signed or not, a store that kept them as they came has another file than the one that was uploaded."""
+    assert check(200, LENGTH, ("Content-Encoding", "UTF-8, AWS-Chunked")).may_hold_chunks
+    assert not check(200, LENGTH).may_hold_chunks
+    if is_chunk:
+        with pytest.raises(EncodingForbidden) as caught:
+            check_chunks(beginning)
+        assert caught.value.encoding == "aws-chunked"
+    else:
+        check_chunks(beginning)
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,15 @@
     }
   });
 
+  // A URL that was pasted is left later, which is no reason to ask its server again.
+  var looked = "";
+  document.addEventListener("htmx:confirm", function (event) {
+    if (event.target.id !== "url-found") return;
+    var url = document.getElementById("url").value.trim();
+    if (url === looked) event.preventDefault();
+    looked = url;
+  });
+
   function begin() {
     reveal(document);
     var wrong = document.querySelector("[aria-invalid=true]");
