@@ -6,7 +6,7 @@ from fetcher.transport.peek import Peek, peek
 from fetcher.transport.request import SourceRequest, is_strong
 from fetcher.transport.source import Source
 from fetcher.transport.sums import Listed, Sums, SumsRequest, fetch_listed, fetch_small, fetch_sums
-from fetcher.transport.tls import read_authorities
+from fetcher.transport.tls import read_authorities, system_authorities
 
 __all__ = [
     "Gate",
@@ -23,4 +23,5 @@ __all__ = [
     "is_strong",
     "peek",
     "read_authorities",
+    "system_authorities",
 ]
