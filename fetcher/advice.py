@@ -172,6 +172,17 @@ CASES: dict[str, tuple[tuple[Facts, str], ...]] = {
             {"kind": "unsigned"},
             "Use the publisher's signed checksum file, or ask the operator to trust its key.",
         ),
+        (
+            {"kind": "expired-key"},
+            "Ask the operator to put the publisher's renewed certificate into sums.keys.",
+        ),
+        (
+            {"kind": "revoked-key"},
+            (
+                "Use a checksum file that the publisher signed with another key, which the operator has to "
+                "trust; what this one signed may be forged."
+            ),
+        ),
     ),
     "forbidden": (
         ({"reason": re.compile("form was open for too long")}, "Check the form and send it again."),

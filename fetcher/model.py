@@ -279,6 +279,8 @@ class Import(Value, frozen=True, kw_only=True):
     """One import, from submission to verdict.
 
     Args:
+        sums_signature: What the signature on the checksum file is worth: `good`, or why it proves nothing;
+            None where it has none, or was not compared with.
         length_verified: False where the source did not say where its body ends, so that a broken connection
             looks like the end; None before it has answered.
         received_bytes: As they came, packed if they were.
@@ -302,6 +304,7 @@ class Import(Value, frozen=True, kw_only=True):
     format: FormatVerdict | None = None
     digests: dict[str, str] = {}
     verified_by: str = "none"
+    sums_signature: str | None = None
     length_verified: bool | None = None
     stages: dict[str, Any] = {}
     verdict: Verdict | None = None

@@ -1,5 +1,6 @@
 """Checksum files that somebody signed, from the submission to the image's story; every key is made here."""
 
+import asyncio
 import hashlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -112,6 +113,65 @@ def revoked() -> tuple[Publisher, pysequoia.Cert]:
 
 
 LATE, GONE = expired(), revoked()
+
+
+async def ran_out_since(text: bytes) -> tuple[Publisher, pysequoia.Cert, bytes, bytes]:
+    """A publisher who signed in good time, apart and clear, with a certificate that has run out since."""
+    publisher = Publisher("former")
+    apart, clear = publisher.sign(text), publisher.sign(text, CLEAR)
+    end = datetime.now(UTC) + timedelta(seconds=1)
+    certificate = publisher.certificate.set_expiration(end, publisher.key.certifier())
+    while datetime.now(UTC) <= end:
+        await asyncio.sleep(0.1)
+    return publisher, certificate, apart, clear
+
+
+async def test_key_that_has_expired_since_it_signed_vouches_for_nothing(tmp_path: Path) -> None:
+    """Refused where a signature has to hold, with what to do; told where it does not; good once renewed."""
+    publisher, certificate, apart, clear = await ran_out_since(SUMS)
+    routes = {"/d/disk.img": serve(BODY), "/d/SHA256SUMS": serve(SUMS), "/d/SHA256SUMS.gpg": serve(apart)}
+    async with (
+        Origin(routes) as origin,
+        Running(tmp_path, origin, **pinned(tmp_path, certificate)) as service,
+    ):
+        verdict = (await service.run(**asked(origin)))["verdict"]
+        assert (verdict["code"], verdict["fields"]["kind"]) == ("checksum-file-unusable", "expired-key")
+        assert "expired" in verdict["title"]
+        assert "renewed" in verdict["advice"]
+        assert "/d/disk.img" not in {request.path for request in origin.requests}
+        origin.routes["/d/SHA256SUMS"] = serve(clear)
+        ended = await service.run(**asked(origin, None))
+        assert (ended["state"], ended["verified_by"]) == ("succeeded", "sums")
+        assert ended["sums_signature"] == "expired-key"
+        story = await service.get(f"/imports/{ended['id']}/provenance")
+        assert (story["sums"]["signer"], story["sums"]["signature"]) == (None, "expired-key")
+        renewed = certificate.set_expiration(datetime.now(UTC) + timedelta(days=1), publisher.key.certifier())
+        pinned(tmp_path, certificate, renewed)
+        ended = await service.run(**asked(origin, None))
+        assert (ended["verified_by"], ended["sums_signature"]) == ("signed-sums", "good")
+
+
+async def test_signature_that_no_trusted_key_made_is_told(tmp_path: Path) -> None:
+    """In the import, in its provenance and on its page: the file counts, the signature on it does not."""
+    clear = STRANGER.sign(SUMS, CLEAR)
+    routes = {"/d/disk.img": serve(BODY), "/d/SHA256SUMS": serve(clear)}
+    async with Origin(routes) as origin, Running(tmp_path, origin) as service:
+        for rules in ({}, pinned(tmp_path, FRIEND.certificate)):
+            service.write_config(**rules)
+            service.service.reload()
+            ended = await service.run(**asked(origin, None))
+            assert (ended["verified_by"], ended["sums_signature"]) == ("sums", "unknown-key")
+            story = await service.get(f"/imports/{ended['id']}/provenance")
+            assert story["sums"]["signature"] == story["sums_signature"] == "unknown-key"
+            _, page, _ = await service.call("GET", f"/page/imports/{ended['id']}")
+            assert "signed by a key that is not trusted here" in page
+        origin.routes["/d/SHA256SUMS"] = serve(SUMS)
+        assert (await service.run(**asked(origin, None)))["sums_signature"] is None
+        # Whoever brings a digest was not served by the checksum file, so nothing is told of it.
+        ended = await service.run(url=origin.url("/d/disk.img"), checksum=f"sha256:{SHA256}")
+        assert ended["sums_signature"] is None
+
+
 WORTHLESS: dict[str, tuple[bytes, bytes]] = {
     "of a stranger": (SUMS, STRANGER.sign(SUMS)),
     "on another text": (SUMS, FRIEND.sign(OTHER_SUMS)),

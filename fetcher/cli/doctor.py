@@ -21,6 +21,7 @@ from fetcher.config import BadConfig, Settings, base_path, data_folder, load_set
 from fetcher.convert.sandbox import probe_walls
 from fetcher.errors import InvalidUrl
 from fetcher.guards.request.url import check_url, redact_url
+from fetcher.transport import system_authorities
 
 Level = Literal["ok", "off", "bad"]
 STYLES: dict[Level, str] = {"ok": "green", "off": "yellow", "bad": "bold red"}
@@ -84,6 +85,7 @@ def _examine(config: Path | None) -> Iterator[Finding]:
         lambda: _folder(folder),
         lambda: _space(folder, settings),
         _clock,
+        lambda: _authorities(settings),
         _names,
         lambda: _port(settings),
     ]
@@ -181,6 +183,22 @@ def _clock() -> Finding:
         advice = "Set the clock: certificates are judged by it."
         return Finding(what="clock", level="bad", words=words, advice=advice)
     return Finding(what="clock", level="ok", words=words)
+
+
+def _authorities(settings: Settings) -> Finding:
+    rules = settings.tls
+    machine = [path for path in system_authorities() if rules.system_cas and Path(path).exists()]
+    words = f"https sources are trusted by {', '.join([*machine, *filter(None, [rules.ca_file])])}"
+    if not machine and not rules.ca_file:
+        words = "this machine has no authorities, so no https source can be trusted"
+        advice = "apt-get install ca-certificates, or name a file of them in tls.ca_file."
+        return Finding(what="authorities", level="bad", words=words, advice=advice)
+    named = [name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if name in os.environ]
+    if named:
+        words += f"; {' and '.join(named)} of the environment is not used"
+        advice = "Authorities of your own belong in tls.ca_file."
+        return Finding(what="authorities", level="ok", words=words, advice=advice)
+    return Finding(what="authorities", level="ok", words=words)
 
 
 def _names() -> Finding:

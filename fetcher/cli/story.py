@@ -122,6 +122,7 @@ def tell_import(screen: Screen, document: dict[str, Any]) -> None:
         ("disk", exact_words((document["format"] or {}).get("virtual_bytes"))),
         ("promised", submission["checksum"]),
         ("verified by", document["verified_by"] if state == "succeeded" else None),
+        ("signature", document.get("sums_signature")),
         ("length", "not verified" if document.get("length_verified") is False else None),
         *_stage_facts(document),
         *((name, value) for name, value in document["digests"].items()),

@@ -6,7 +6,7 @@ from fetcher.transport.peek import Peek, peek
 from fetcher.transport.request import SourceRequest, is_strong
 from fetcher.transport.source import Source
 from fetcher.transport.sums import Listed, Sums, SumsRequest, fetch_listed, fetch_small, fetch_sums
-from fetcher.transport.tls import authority_digests, check_authorities
+from fetcher.transport.tls import authority_digests, check_authorities, system_authorities
 
 __all__ = [
     "Gate",
@@ -24,4 +24,5 @@ __all__ = [
     "fetch_sums",
     "is_strong",
     "peek",
+    "system_authorities",
 ]

@@ -15,7 +15,7 @@ from fetcher.model import Digest, Hop
 from fetcher.parsers.checksum_files import ACCEPTED, Listing, choose, decode, known, read_listing
 from fetcher.transport.gate import Gate
 from fetcher.transport.request import SourceRequest
-from fetcher.transport.signatures import verify
+from fetcher.transport.signatures import Proof, Standing, verify
 
 
 class SumsRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,11 +41,13 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True):
         digest: The strongest it gives.
         verified_by: `signed-sums` where a pinned certificate vouches for it, else `sums`.
         signer: That certificate's fingerprint.
+        signature: What the signature on it is worth; None where it has none.
     """
 
     digest: Digest
     verified_by: Literal["sums", "signed-sums"]
     signer: str | None = None
+    signature: Standing | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +57,13 @@ class Listed:
     Args:
         listing: All that it lists.
         signer: The certificate's fingerprint that vouches for it.
+        signature: What the signature on it is worth; None where it has none.
         accepted: The algorithms that count.
     """
 
     listing: Listing
     signer: str | None
+    signature: Standing | None
     accepted: tuple[str, ...]
 
     @property
@@ -85,7 +89,8 @@ class Listed:
         return self._sums(choose(self.listing, names, self.accepted))
 
     def _sums(self, digest: Digest) -> Sums:
-        return Sums(digest=digest, verified_by="signed-sums" if self.signer else "sums", signer=self.signer)
+        verified_by: Literal["sums", "signed-sums"] = "signed-sums" if self.signer else "sums"
+        return Sums(digest=digest, verified_by=verified_by, signer=self.signer, signature=self.signature)
 
 
 async def fetch_sums(
@@ -123,18 +128,36 @@ async def fetch_listed(
 
     text, apart = await _fetch_both(gate, wanted, settings, note)
     proof = verify(text, settings.sums.keys, apart)
-    if proof is None and apart is not None:
+    if apart is not None and not _holds(proof):
         # Two files cannot be replaced at once: perhaps one is of before and one of after.
         text, apart = await _fetch_both(gate, wanted, settings, note)
         proof = verify(text, settings.sums.keys, apart)
-    if proof is None and (apart is not None or settings.sums.require_signature):
-        reason = "no signature on it is by a key that the operator trusts"
-        raise ChecksumFileUnusable(reason=reason, kind="unsigned")
-    signed, signer = proof or (text, None)
+    if not _holds(proof) and (apart is not None or settings.sums.require_signature):
+        raise _refusal(proof)
+    signed = proof.text if proof is not None and _holds(proof) else text
     names = dict.fromkeys(unquote(urlsplit(url).path.rpartition("/")[2]) for url in called)
     listing = read_listing(decode(signed), file_names=tuple(names), max_lines=settings.sums.max_lines)
     accepted = tuple(one for one in settings.checksum.accepted if one in ACCEPTED)
-    return Listed(listing=listing, signer=signer, accepted=accepted)
+    return Listed(
+        listing=listing,
+        signer=proof.signer if proof else None,
+        signature=proof.standing if proof else None,
+        accepted=accepted,
+    )
+
+
+def _holds(proof: Proof | None) -> bool:
+    return proof is not None and proof.standing == "good"
+
+
+def _refusal(proof: Proof | None) -> ChecksumFileUnusable:
+    """Return what to tell where a signature has to hold and none does."""
+    if proof is not None and proof.standing == "expired-key":
+        return ChecksumFileUnusable(reason="the key that signed it has expired", kind="expired-key")
+    if proof is not None and proof.standing == "revoked-key":
+        return ChecksumFileUnusable(reason="the key that signed it was revoked", kind="revoked-key")
+    reason = "no signature on it is by a key that the operator trusts"
+    return ChecksumFileUnusable(reason=reason, kind="unsigned")
 
 
 async def _fetch_both(

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import re
 import ssl
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -88,7 +89,7 @@ def make_context(
         return context
     context.check_hostname = named
     if rules.system_cas:
-        context.load_default_certs()
+        _load_system_authorities(context)
         if are_short():
             raise OSError(
                 errno.EMFILE, "they may not have been read"
@@ -99,6 +100,23 @@ def make_context(
         # What is trusted is what was counted and is recorded, whatever else a reader of PEM would take.
         context.load_verify_locations(cadata=b"".join(_certificates(ca_pem)))
     return context
+
+
+def system_authorities() -> tuple[str, str]:
+    """Return the file and the folder of the machine's authorities, as OpenSSL was built.
+
+    What it would take from the environment instead (SSL_CERT_FILE, SSL_CERT_DIR) is not asked: whom
+    sources have to convince is in the configuration, where it can be read and is checked.
+    """
+    paths = ssl.get_default_verify_paths()
+    return paths.openssl_cafile, paths.openssl_capath
+
+
+def _load_system_authorities(context: ssl.SSLContext) -> None:
+    file, folder = system_authorities()
+    with suppress(FileNotFoundError, ssl.SSLError):  # A machine may have one of the two, or neither.
+        context.load_verify_locations(cafile=file)
+    context.load_verify_locations(capath=folder)
 
 
 def authority_digests(pem: str | None) -> list[str]:

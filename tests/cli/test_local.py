@@ -14,6 +14,7 @@ from fetcher.cli.exits import Exit
 from tests.cli.conftest import Fetcher, spawn
 from tests.images import HTML, qcow2
 from tests.lab import behaviours
+from tests.lab.certificates import Authorities
 from tests.lab.origin import Origin
 from tests.service import Running
 
@@ -243,6 +244,25 @@ async def test_doctor_names_what_is_wrong(fetcher: Fetcher, tmp_path: Path) -> N
     config.write_text("[nope]\n")
     broken = await fetcher("doctor", "--config", config, "--json")
     assert broken.json["findings"][-1]["what"] == "configuration"
+
+
+async def test_doctor_tells_whom_https_trusts(
+    fetcher: Fetcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The operator's file is named; what the environment names is told to be unused."""
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere.pem")
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+    own = tmp_path / "own.pem"
+    Authorities().trusted(tmp_path)
+    (tmp_path / "authorities.pem").rename(own)
+    config = tmp_path / "c.toml"
+    config.write_text(f'[server]\nlisten = "127.0.0.1:0"\n[tls]\nca_file = "{own}"\nsystem_cas = false\n')
+    result = await fetcher("doctor", "--config", config, "--json")
+    (told,) = [finding for finding in result.json["findings"] if finding["what"] == "authorities"]
+    assert told["words"] == (
+        f"https sources are trusted by {own}; SSL_CERT_FILE of the environment is not used"
+    )
+    assert "tls.ca_file" in told["advice"]
 
 
 async def test_doctor_advises(fetcher: Fetcher, tmp_path: Path) -> None:

@@ -44,6 +44,23 @@ async def test_good_certificate_is_trusted_and_recorded(tmp_path: Path) -> None:
     assert peer.not_after > "2026"
 
 
+async def test_environment_decides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Authorities that only the environment names are not trusted; the same ones in tls.ca_file are."""
+    authorities = Authorities()
+    monkeypatch.setenv("SSL_CERT_FILE", str(authorities.trusted(tmp_path)["ca_file"]))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    trusting = ssl.create_default_context()  # As everybody else would read the environment.
+    tls = authorities.good()
+    async with Origin({"/x": serve(DATA)}, tls=tls) as origin:
+        _, writer = await asyncio.open_connection(
+            origin.host, origin.port, ssl=trusting, server_hostname=HOST
+        )
+        writer.close()
+    outcome = await pull(authorities, tls, tmp_path, ca_file="", system_cas=True)
+    assert outcome.code == "tls-failed"
+    assert (await pull(authorities, tls, tmp_path, system_cas=True)).body == DATA
+
+
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [

@@ -112,6 +112,13 @@ class ImportAnswer(ResponseSchema, frozen=True, kw_only=True):
         Meta(description="What was done to the received bytes; empty where they are kept as they came."),
     ]
     verified_by: str
+    sums_signature: Annotated[
+        Literal["good", "expired-key", "revoked-key", "invalid", "unknown-key"] | None,
+        Meta(
+            description="What the signature on the checksum file is worth: good, or why it proves nothing; "
+            "null where it has none, or was not compared with."
+        ),
+    ]
     length_verified: Annotated[
         bool | None,
         Meta(description="False: the source did not say where its body ends, so it may have been cut short."),

@@ -12,7 +12,7 @@ from fetcher import __version__
 from fetcher.api.page import moments
 from fetcher.api.page.session import Visitor
 from fetcher.api.page.static import link_of
-from fetcher.api.page.timeline import verified_words
+from fetcher.api.page.timeline import signature_words, verified_words
 from fetcher.api.submit import words
 
 HEADERS = {
@@ -41,6 +41,7 @@ _environment.filters |= {
     "moment": moments.moment,
     "clock": moments.clock,
     "iso": moments.iso,
+    "signature": signature_words,
     "verified": verified_words,
     "doing": words.moment_words,
     "title": words.title_of,

@@ -120,3 +120,17 @@ _NOW = {
 def verified_words(verified_by: str) -> str:
     """Say what the image's checksum was compared with."""
     return "Not verified" if verified_by == "none" else f"Verified ({verified_by})"
+
+
+_SIGNATURES = {
+    "good": "Good: the operator trusts the key that signed the checksum file.",
+    "expired-key": "Proves nothing: the checksum file is signed by a key that has expired.",
+    "revoked-key": "Proves nothing: the checksum file is signed by a key that was revoked.",
+    "invalid": "Proves nothing: the signature on the checksum file is not valid.",
+    "unknown-key": "Proves nothing: the checksum file is signed by a key that is not trusted here.",
+}
+
+
+def signature_words(standing: str) -> str:
+    """Say what the signature on the checksum file is worth."""
+    return _SIGNATURES.get(standing, standing)

@@ -37,6 +37,7 @@ def import_view(record: Import, base: str, truth: dict[str, str] | None = None) 
         "digests": record.digests,
         "stages": record.stages,
         "verified_by": record.verified_by,
+        "sums_signature": record.sums_signature,
         "length_verified": record.length_verified,
         "verdict": msgspec.to_builtins(record.verdict),
         "truth": truth,

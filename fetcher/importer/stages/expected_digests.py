@@ -75,7 +75,9 @@ class ExpectedDigests:
             except ChecksumMismatch as mismatch:
                 failed[running.record.id] = mismatch
             else:
-                running.change(verified_by=verified_by, **findings)
+                is_listed = self._sums is not None and verified_by == self._sums.verified_by
+                signature = self._sums.signature if self._sums is not None and is_listed else None
+                running.change(verified_by=verified_by, sums_signature=signature, **findings)
         return failed
 
 

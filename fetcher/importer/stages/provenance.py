@@ -39,6 +39,7 @@ def document(record: Import, blob: Blob, settings: Settings, table_version: str)
         "digests": blob.digests,
         "stages": record.stages,
         "verified_by": record.verified_by,
+        "sums_signature": record.sums_signature,
         "length_verified": record.length_verified,
         "format": msgspec.to_builtins(record.format),
         "guards": acting(_context(record, settings)),

@@ -122,6 +122,7 @@ def progress_columns(record: Import) -> dict[str, Any]:
         "format": to_json(record.format),
         "digests": to_json(record.digests),
         "verified_by": record.verified_by,
+        "sums_signature": record.sums_signature,
         "length_verified": None if record.length_verified is None else int(record.length_verified),
         "stages": to_json(record.stages),
         "verdict": to_json(record.verdict),
@@ -162,6 +163,7 @@ _IMPORT_PLAIN = (
     "expected_bytes",
     "bytes_per_second",
     "verified_by",
+    "sums_signature",
     "request_id",
 )
 

@@ -289,3 +289,9 @@ def m0009_text(db: Database) -> None:
 def m0010_stages(db: Database) -> None:
     """Add what was done to the received bytes before they were kept."""
     db.execute("ALTER TABLE imports ADD COLUMN stages TEXT NOT NULL DEFAULT '{}'")
+
+
+@migrations()
+def m0011_sums_signature(db: Database) -> None:
+    """What the signature on the checksum file was worth."""
+    db.execute("ALTER TABLE imports ADD COLUMN sums_signature TEXT")
