@@ -207,6 +207,7 @@ class Service:
                 await upkeep.start()
                 await importer.start()
             yield Services(
+                folder=self.folder,
                 settings=lambda: self.settings,
                 index=index,
                 store=store,

@@ -10,7 +10,7 @@ import pytest
 
 from fetcher.guards.stream.quota import QuotaCap
 from fetcher.store.filesystem.disk import Disk
-from fetcher.store.filesystem.reservation import Reservation
+from fetcher.store.reservation import Reservation
 from tests.images import raw
 from tests.lab import behaviours
 from tests.lab.origin import Exchange, Origin

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import cast
 
 from starlette.requests import Request
@@ -14,7 +15,7 @@ from fetcher.importer import Importer
 from fetcher.index import Index
 from fetcher.maintenance import Maintenance
 from fetcher.model import Actor
-from fetcher.store import Store
+from fetcher.store.protocol import Store
 from fetcher.webhooks import WebhookDispatcher
 
 
@@ -23,11 +24,13 @@ class Services:
     """The parts that every face works with.
 
     Args:
+        folder: Where the service keeps files of its own.
         settings: What is in force now; changes at SIGHUP.
         identify: Who calls; raises Unauthenticated.
         supervisor: Owns what runs in the background for as long as the service does.
     """
 
+    folder: Path
     settings: Callable[[], Settings]
     index: Index
     store: Store

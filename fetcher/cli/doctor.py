@@ -21,6 +21,7 @@ from fetcher.config import BadConfig, Settings, base_path, data_folder, load_set
 from fetcher.convert.sandbox import probe_walls
 from fetcher.errors import InvalidUrl
 from fetcher.guards.request.url import check_url, redact_url
+from fetcher.store.filesystem.disk import DISK
 from fetcher.transport import system_authorities
 
 Level = Literal["ok", "off", "bad"]
@@ -161,8 +162,7 @@ def _folder(folder: Path) -> Finding:
 def _space(folder: Path, settings: Settings) -> Finding:
     while not folder.exists():
         folder = folder.parent
-    state = os.statvfs(folder)
-    total, free = state.f_blocks * state.f_frsize, state.f_bavail * state.f_frsize
+    free, total = DISK.room(folder)
     rules = settings.store
     usable = free - max(rules.reserve_bytes, int(total * rules.reserve_percent / 100))
     words = f"{size_words(free)} free, {size_words(max(0, usable))} of it usable for images"

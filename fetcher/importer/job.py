@@ -41,7 +41,7 @@ from fetcher.importer.stages.revalidation import Reuse
 from fetcher.index import ResumeState, Secrets
 from fetcher.lifecycle import Event
 from fetcher.model import Import, Phase, Submission
-from fetcher.store.filesystem.store import Reservation
+from fetcher.store.reservation import Reservation
 from fetcher.transport import Source
 
 log = structlog.get_logger()
@@ -365,7 +365,7 @@ class DownloadJob:
     async def _forget_kept(self) -> None:
         """Remove what an earlier process left: it may not even have come to being taken up."""
         if self.resume_state.staged:
-            await self._context.store.remove_staged(self._context.store.staging / self.resume_state.staged)
+            await self._context.store.remove_staged(self.resume_state.staged)
         await self._resume_writer.drop()
 
     async def _end_all(self, failure: Failure) -> None:

@@ -62,9 +62,9 @@ async def recover(context: Context) -> Found:
     if waiting:
         log.info("imports.recovered", count=len(waiting), resumable=len(resume_state))
     files = {one.staged for one in resume_state.values()}
-    for path in await context.store.staged_paths():
-        if path.name not in files:
-            await context.store.remove_staged(path)
+    for name in await context.store.staged_names():
+        if name not in files:
+            await context.store.remove_staged(name)
     return Found(waiting=waiting, resume_state=resume_state)
 
 

@@ -12,7 +12,7 @@ import structlog
 from fetcher.errors import StoreFailed
 from fetcher.importer.context import Context
 from fetcher.index import BlobState
-from fetcher.store import Store
+from fetcher.store.protocol import Store
 
 log = structlog.get_logger()
 
@@ -73,7 +73,7 @@ async def mark_blob(context: Context, sha256: str, fault: Fault | None, inode: i
     """
     async with context.store.holding(sha256):
         now = await context.index.upkeep.find(sha256)
-        if now is None or context.store.inode(sha256) != inode:
+        if now is None or context.store.generation(sha256) != inode:
             return False
         is_marked = await context.index.upkeep.mark(sha256, fault, datetime.now(UTC))
     if is_marked and fault is not None and fault != now.fault:

@@ -45,7 +45,7 @@ from fetcher.importer.stages.provenance import document
 from fetcher.lifecycle import Event, State, next_state
 from fetcher.model import Actor, Blob, Image, Import, Phase, Submission, Verdict
 from fetcher.pipeline import Peer, PeerClock
-from fetcher.store.filesystem.store import Reservation
+from fetcher.store.reservation import Reservation
 
 log = structlog.get_logger()
 

@@ -103,6 +103,7 @@ class Index:
     """
 
     def __init__(self, path: Path, *, quota_of: Callable[[str], Quota] | None = None) -> None:
+        self._path = path
         self.connection = Connection(path, migrate, check=QuotaCheck(quota_of) if quota_of else None)
         self.images = ImageRecords(self.connection)
         self.imports = ImportRecords(self.connection)
@@ -116,6 +117,11 @@ class Index:
         self.uploads = UploadRecords(self.connection)
         self.usage = UsageRecords(self.connection)
         self.upkeep = MaintenanceRecords(self.connection)
+
+    def file_bytes(self) -> dict[str, int]:
+        """Return how long the index's file and its write-ahead log are; 0 for what is not there."""
+        files = {"file": self._path, "log": self._path.with_name(f"{self._path.name}-wal")}
+        return {part: path.stat().st_size if path.exists() else 0 for part, path in files.items()}
 
     async def __aenter__(self) -> Self:
         """Open the file and bring it up to date.

@@ -15,7 +15,7 @@ from fetcher.importer.receive.receiver import Receiver
 from fetcher.index import BlobState
 from fetcher.model import Hop, Submission
 from fetcher.pipeline import PeerClock
-from fetcher.store import Staged
+from fetcher.store.protocol import Staged
 from fetcher.transport import SourceRequest
 
 log = structlog.get_logger()

@@ -251,7 +251,7 @@ class Maintenance:
         Raises:
             StoreFailed: It could not be read.
         """
-        inode = self._context.store.inode(blob.sha256)
+        inode = self._context.store.generation(blob.sha256)
         rate = self._context.settings().upkeep.scrub_bytes_per_second
         fault = await read_blob(self._context.store, blob, rate, self._sleep)
         return (fault or "whole") if await mark_blob(self._context, blob.sha256, fault, inode) else None

@@ -11,7 +11,7 @@ import pytest
 
 from fetcher.errors import StoreFailed, StoreFull
 from fetcher.store import Store
-from fetcher.store.filesystem.reservation import Reservation
+from fetcher.store.reservation import Reservation
 from tests.images import raw
 from tests.lab import behaviours
 from tests.lab.origin import Origin

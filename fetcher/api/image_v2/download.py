@@ -12,7 +12,7 @@ from fetcher.api.image_v2.answers import enter_image, no_content
 from fetcher.config import Settings
 from fetcher.errors import BytesDamaged, Forbidden, RangeNotSatisfiable, StoreFailed
 from fetcher.model import Image, Status
-from fetcher.store import Store
+from fetcher.store.protocol import Store
 
 RANGE = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18}))")
 

@@ -1,7 +1,6 @@
 """What a Prometheus reads: imports by state and code, bytes, rates, queue, guards, disk, index, requests."""
 
 import asyncio
-import os
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -174,23 +173,12 @@ class Metrics(Collector):
         return restarts
 
     def _disk(self) -> Iterator[Metric]:
-        store = self._services.store
-        state = os.statvfs(store.folder)
-        space = {
-            ("total",): state.f_blocks * state.f_frsize,
-            ("free",): state.f_bavail * state.f_frsize,
-            ("usable",): max(0, store.free_bytes()),
-        }
+        found = self._services.store.space()
+        space = {("total",): found.total, ("free",): found.free, ("usable",): found.usable}
         yield _gauge(
             "disk_bytes", "The store's file system; usable is free less the reserve.", space, ["kind"]
         )
-        index = {
-            (name,): path.stat().st_size if path.exists() else 0
-            for name, path in (
-                ("file", store.index_path),
-                ("log", store.index_path.with_name("index.sqlite-wal")),
-            )
-        }
+        index = {(part,): size for part, size in self._services.index.file_bytes().items()}
         yield _gauge("index_bytes", "The index and its write-ahead log.", index, ["part"])
         if self._totals is not None:
             yield _gauge("images", "Images in the index.", {(): self._totals.images})

@@ -4,7 +4,7 @@ import asyncio
 
 from fetcher.errors import StoreFailed
 from fetcher.index import Index
-from fetcher.store import Store
+from fetcher.store.protocol import Store
 
 FRESH_SECONDS = (
     0.5  # Whoever asks more often gets the same answer: probes need no token, and each waits for the disk.

@@ -1,6 +1,5 @@
 """The dashboard: what the service does, why, and at what cost."""
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -13,30 +12,13 @@ from fetcher.api.page import chart
 from fetcher.api.page.render import page
 from fetcher.api.page.session import Visitor
 from fetcher.api.page.shown import see_other, shown
-from fetcher.api.services import Services, services_of
+from fetcher.api.services import services_of
 from fetcher.api.submit.watch import Watch
 from fetcher.errors import Forbidden
 from fetcher.index.sqlite.statistics import Ending
 
 DAY_HOURS = 24
 SHOWN_CODES = 12
-
-
-class Disk(msgspec.Struct, frozen=True, kw_only=True):
-    """The store's file system, in bytes.
-
-    Args:
-        usable: What images may still take: free less the machine's reserve and what is promised.
-    """
-
-    total: int
-    free: int
-    usable: int
-
-    @property
-    def used(self) -> int:
-        """Return what everything together takes."""
-        return self.total - self.free
 
 
 class CodeRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +51,7 @@ async def dashboard(request: Request, visitor: Visitor) -> Response:
         counts=services.importer.counts(),
         states=await services.index.imports.counts(),
         caps=settings.imports,
-        disk=disk_of(services),
+        disk=services.store.space(),
         totals=await figures.totals(),
         usage=[(row, *settings.quota.of(row.project_id)) for row in await figures.usage()],
         scrub_days=settings.upkeep.scrub_days,
@@ -79,7 +61,7 @@ async def dashboard(request: Request, visitor: Visitor) -> Response:
         running=sorted(services.importer.running(), key=lambda record: record.bytes_per_second or 0.0)[:10],
         rate=sum(record.bytes_per_second or 0.0 for record in services.importer.running()),
         chart=chart.draw(watch.history()),
-        folder=services.store.folder,
+        folder=services.store.place,
     )
 
 
@@ -87,16 +69,6 @@ async def dashboard(request: Request, visitor: Visitor) -> Response:
 async def moved(_request: Request, _visitor: Visitor) -> Response:
     """`GET /page/desk`: where the dashboard was; bookmarks lead on."""
     return see_other("/page/dashboard")
-
-
-def disk_of(services: Services) -> Disk:
-    """Return how full the store's file system is."""
-    state = os.statvfs(services.store.folder)
-    return Disk(
-        total=state.f_blocks * state.f_frsize,
-        free=state.f_bavail * state.f_frsize,
-        usable=max(0, services.store.free_bytes()),
-    )
 
 
 def _hour(moment: datetime) -> datetime:

@@ -21,7 +21,7 @@ def form_key(request: Request) -> bytes:
     state = request.app.state
     key: bytes | None = getattr(state, "form_key", None)
     if key is None:
-        key = state.form_key = load_key(services_of(request).store.folder / FILE_NAME)
+        key = state.form_key = load_key(services_of(request).folder / FILE_NAME)
     return key
 
 

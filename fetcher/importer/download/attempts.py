@@ -155,7 +155,7 @@ class Attempts:
             return msgspec.structs.replace(resume_state, staged="", kept_bytes=0, kept_sha256="")
         await receiver.close(is_kept=True)
         return msgspec.structs.replace(
-            resume_state, staged=receiver.staged.path.name, kept_bytes=size, kept_sha256=sha256
+            resume_state, staged=receiver.staged.name, kept_bytes=size, kept_sha256=sha256
         )
 
     def resume_state(self) -> ResumeState:
@@ -168,7 +168,7 @@ class Attempts:
         point = receiver.checkpoint() if receiver is not None and is_kept else None
         return msgspec.structs.replace(
             self._job.resume_state,
-            staged=receiver.staged.path.name if receiver is not None and is_kept else "",
+            staged=receiver.staged.name if receiver is not None and is_kept else "",
             source=self._validated,
             validator=self._validator,
             declared_bytes=self._declared,

@@ -21,8 +21,8 @@ from fetcher.importer.receive.unpacking import (
 )
 from fetcher.model import FormatVerdict
 from fetcher.pipeline import OrderedQueues, Peer, PeerClock, Work, WorkerPool, pull
-from fetcher.store import Staged, Store
-from fetcher.store.filesystem.store import Reservation
+from fetcher.store.protocol import Staged, Store
+from fetcher.store.reservation import Reservation
 
 
 class _Tap:

@@ -12,8 +12,8 @@ from fetcher.importer.receive.replay import replay
 from fetcher.importer.receive.unpacking import unpacks_pull
 from fetcher.index import ResumeState
 from fetcher.model import FormatVerdict, Submission
-from fetcher.store import Staged
-from fetcher.store.filesystem.store import Reservation
+from fetcher.store.protocol import Staged
+from fetcher.store.reservation import Reservation
 
 
 @dataclass(kw_only=True)
@@ -76,7 +76,7 @@ class ReceiverFactory:
             receiver = await self._restore(point) if point.size else None
             if receiver is not None:
                 return receiver
-        await self.context.store.remove_staged(self.context.store.staging / self.resume_state.staged)
+        await self.context.store.remove_staged(self.resume_state.staged)
         return None
 
     async def _restore(self, point: Checkpoint) -> Receiver | None:

@@ -9,7 +9,7 @@ from fetcher.errors import Truncated
 from fetcher.importer.receive.checkpoints import Checkpoint
 from fetcher.importer.receive.receiver import Receiver
 from fetcher.pipeline import PeerClock
-from fetcher.store import Staged, Store
+from fetcher.store.protocol import Staged, Store
 
 log = structlog.get_logger()
 
@@ -56,5 +56,5 @@ async def replay(store: Store, receiver: Receiver, point: Checkpoint) -> bool:
     with suppress(Truncated):  # That is where the network goes on.
         await receiver.replay(peer, clock)
     is_same = point == (receiver.received_bytes, receiver.digests()["sha256"])
-    log.info("pull.replayed", staged=receiver.staged.path.name, bytes=point.size, is_same=is_same)
+    log.info("pull.replayed", staged=receiver.staged.name, bytes=point.size, is_same=is_same)
     return is_same

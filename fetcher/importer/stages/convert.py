@@ -19,7 +19,7 @@ from fetcher.importer.receive.replay import StagedPeer
 from fetcher.importer.records.requests import AS_RECEIVED, target_of
 from fetcher.model import FormatVerdict, Submission
 from fetcher.pipeline import PeerClock, pull
-from fetcher.store import Staged
+from fetcher.store.protocol import Staged
 
 SHARE_STEP = 0.01  # Progress that is worth telling.
 
@@ -91,11 +91,11 @@ class Conversion:
             yield body
             return
         self.begin()
-        target = body.staged.path.with_name(f"{body.staged.path.name}.converted")
+        target = self.context.store.staging / f"{body.staged.name}.converted"
         try:
             result = await self._convert(body, target)
         except BaseException:
-            await self.context.store.remove_staged(target)
+            await self.context.store.remove_staged(target.name)
             raise
         await self.context.store.discard(body.staged)  # Whoever sees the image finds nothing else of it.
         try:
@@ -116,7 +116,7 @@ class Conversion:
             room.expect(min(virtual_bytes, most))
             await store.settle(body.staged)
             job = Job(
-                source=body.staged.path,
+                source=store.staging / body.staged.name,
                 target=target,
                 disk_format=found.disk_format,
                 target_format=wanted,

@@ -293,5 +293,5 @@ def m0010_stages(db: Database) -> None:
 
 @migrations()
 def m0011_sums_signature(db: Database) -> None:
-    """What the signature on the checksum file was worth."""
+    """Add what the signature on the checksum file was worth."""
     db.execute("ALTER TABLE imports ADD COLUMN sums_signature TEXT")

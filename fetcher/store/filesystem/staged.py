@@ -54,6 +54,11 @@ class Staged:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._direct = DirectFile(path, disk, is_wanted=is_direct)
 
+    @property
+    def name(self) -> str:
+        """By which a later process finds the file again."""
+        return self.path.name
+
     def write(self, chunk: bytes) -> None:
         """Append bytes.
 

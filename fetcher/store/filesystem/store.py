@@ -4,10 +4,9 @@ import asyncio
 import fcntl
 import io
 import os
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -18,13 +17,15 @@ from aiofiles.threadpool import wrap
 from fetcher.aio.shield import opened
 from fetcher.crash import reach
 from fetcher.errors import StoreFailed, StoreFull
+from fetcher.store import protocol
 from fetcher.store.adoption import adopt
 from fetcher.store.filesystem.ballast import Ballast
 from fetcher.store.filesystem.disk import DISK, Disk
-from fetcher.store.filesystem.reservation import Reservation
 from fetcher.store.filesystem.staged import Staged, is_in_use, mark_of, reopen, translate
 from fetcher.store.modes import close_to_others
 from fetcher.store.obstacles import obstacles
+from fetcher.store.reservation import Reservation
+from fetcher.store.room import Room
 from fetcher.threads import start_threads
 
 __all__ = ["Reservation", "Store"]
@@ -36,7 +37,7 @@ READ_BYTES = 1_048_576
 THREADS = 4
 
 
-class Store:
+class Store(Room):
     """Keeps the bytes of images on one file system.
 
     Layout: `staging/IMPORT.CLAIM` while bytes come in, `blobs/ab/SHA256` when
@@ -60,6 +61,7 @@ class Store:
         is_direct: bool = True,
         ballast_bytes: int = 0,
     ) -> None:
+        super().__init__(reserve)
         self.folder = folder
         self.staging = folder / "staging"
         self.blobs = folder / "blobs"
@@ -67,13 +69,15 @@ class Store:
         self.leftovers: set[Path] = set()
         self._disk = disk
         self._is_direct = is_direct
-        self._reserve = reserve
-        self._promised = 0
-        self._promised_to: Counter[str] = Counter()
         self._lock = -1
         self._ballast = Ballast(folder / "ballast", ballast_bytes, disk)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
         self._digest_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    @property
+    def place(self) -> str:
+        """Return where the store lies, for an operator."""
+        return str(self.folder)
 
     def open(self) -> None:
         """Make the folders and take the lock.
@@ -141,19 +145,19 @@ class Store:
         """Return how much a staged file held when its process was killed, and its sha256, if it was noted."""
         return await self._run("mark", lambda: mark_of(self.staging / name))
 
-    async def read_back(self, staged: Staged, offset: int, length: int) -> bytes:
+    async def read_back(self, staged: protocol.Staged, offset: int, length: int) -> bytes:
         """Read a part of a staged file; StoreFailed is raised where the disk has lost it."""
         return await self._run("read back", lambda: staged.read_at(offset, length))
 
-    async def settle(self, staged: Staged) -> None:
+    async def settle(self, staged: protocol.Staged) -> None:
         """Give a staged file its full length, for whoever reads it by its name; raises StoreFailed."""
         await self._run("settle", staged.sync)
 
-    async def park(self, staged: Staged) -> None:
+    async def park(self, staged: protocol.Staged) -> None:
         """Make a staged file durable and leave it to a later process; StoreFailed where the disk refuses."""
         await self._run("park", staged.park)
 
-    async def commit(self, staged: Staged, sha256: str) -> None:
+    async def commit(self, staged: protocol.Staged, sha256: str) -> None:
         """Move a complete file to its durable home; call it inside `holding(sha256)`.
 
         It takes the place of a file that is there already: that one was good
@@ -165,10 +169,10 @@ class Store:
         """
         await self._run("commit", lambda: self._commit(staged, self.blob_path(sha256)))
 
-    def _commit(self, staged: Staged, home: Path) -> None:
+    def _commit(self, staged: protocol.Staged, home: Path) -> None:
         staged.sync()
         staged.close()
-        self._disk.rename(staged.path, home)
+        self._disk.rename(self.staging / staged.name, home)
         reach("store.renamed")
         self._disk.sync_folder(home.parent)
         reach("store.settled")
@@ -201,7 +205,7 @@ class Store:
         found = self._stat(sha256)
         return None if found is None else found.st_size
 
-    def inode(self, sha256: str) -> int | None:
+    def generation(self, sha256: str) -> int | None:
         """Return which file holds the bytes: another one after they were replaced; None when there is none.
 
         Raises:
@@ -260,9 +264,9 @@ class Store:
     def _open_to_read(self, path: Path) -> io.FileIO:
         return io.FileIO(self._disk.open_to_read(path))
 
-    async def discard(self, staged: Staged) -> None:
+    async def discard(self, staged: protocol.Staged) -> None:
         """Remove a staged file; one that the file system does not let go of is kept in `leftovers`."""
-        await self._run("discard", lambda: self._remove(staged.discard, staged.path))
+        await self._run("discard", lambda: self._remove(staged.discard, self.staging / staged.name))
 
     def _remove(self, removal: Callable[[], None], path: Path) -> None:
         """Remove a name: what failed is tried again later, and is no reason to end anything badly."""
@@ -276,9 +280,13 @@ class Store:
     async def retry_leftovers(self) -> None:
         """Try once more to remove what could not be removed before."""
         for path in [path for path in self.leftovers if path.parent == self.staging]:
-            await self.remove_staged(path)
+            await self.remove_staged(path.name)
         for path in [path for path in self.leftovers if path.parent.parent == self.blobs]:
             self.leftovers.discard(path)  # The index knows it as loose, and whether it is needed again.
+
+    async def staged_names(self) -> list[str]:
+        """Return the names in the staging area."""
+        return [path.name for path in await self.staged_paths()]
 
     async def staged_paths(self) -> list[Path]:
         """Return what lies in the staging area."""
@@ -314,8 +322,9 @@ class Store:
             "adopt", lambda: adopt(self.staging, self.blob_path(sha256), size, spare, self._disk)
         )
 
-    async def remove_staged(self, path: Path) -> None:
+    async def remove_staged(self, name: str) -> None:
         """Remove a leftover of an earlier process."""
+        path = self.staging / name
         await self._run("sweep", lambda: self._remove(lambda: self._disk.unlink(path), path))
 
     async def obstacles(self, max_bytes: int) -> list[str]:
@@ -342,51 +351,11 @@ class Store:
     def _is_full(self) -> bool:
         return self._disk.room(self.folder)[0] < FULL_BYTES
 
-    def free_bytes(self) -> int:
-        """Return what may still be written: free space less the machine's reserve and what is promised.
-
-        Raises:
-            StoreFailed: The file system does not say.
-        """
+    def _measure(self) -> tuple[int, int]:
         try:
-            free, total = self._disk.room(self.folder)
+            return self._disk.room(self.folder)
         except OSError as error:
             raise translate(error, "statvfs") from error
-        return free - self._reserve(total) - self._promised
-
-    @contextmanager
-    def reserve(self, owner: str = "") -> Iterator[Reservation]:
-        """Hold room for one import; races are decided here, before the first byte.
-
-        Args:
-            owner: A project. One import may take all room that there is, but several of one owner not more
-                than half of it: sources that announce much and send nothing would shut everybody else out.
-        """
-        reservation = Reservation(lambda size: self._promise_to(owner, reservation, size), self.free_bytes)
-        try:
-            yield reservation
-        finally:
-            reservation.release()
-
-    def promise(self, size: int) -> None:
-        """Count bytes as taken before they are written; a negative size gives them back.
-
-        Raises:
-            StoreFull: They do not fit.
-        """
-        if size > 0 and size > self.free_bytes():
-            raise StoreFull
-        self._promised += size
-
-    def _promise_to(self, owner: str, reservation: Reservation, size: int) -> None:
-        already = self._promised_to[owner]
-        is_one_of_several = owner and already > reservation.held_bytes
-        if size > 0 and is_one_of_several and 2 * (already + size) > already + self.free_bytes():
-            raise StoreFull
-        self.promise(size)
-        self._promised_to[owner] += size
-        if not self._promised_to[owner]:
-            del self._promised_to[owner]
 
     async def _run(self, doing: str, work: Callable[[], R]) -> R:
         try:

@@ -1,0 +1,243 @@
+"""A store in memory: for tests, and for a look at what a store must do."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from weakref import WeakValueDictionary
+
+from fetcher.errors import StoreFailed, StoreFull
+from fetcher.store import protocol
+from fetcher.store.room import Room
+
+READ_BYTES = 1_048_576
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """The bytes of one blob, and which writing of them it is."""
+
+    body: bytes
+    generation: int
+    written_at: datetime
+
+
+class MemoryStaged:
+    """Bytes on their way into a memory store.
+
+    Args:
+        store: Which holds these bytes until they are committed or discarded.
+        body: Held already by an earlier process.
+    """
+
+    def __init__(self, store: "MemoryStore", name: str, body: bytearray) -> None:
+        self.size = len(body)
+        self.body = body
+        self.is_open = True
+        self._store = store
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        """By which a later process finds them again."""
+        return self._name
+
+    def write(self, chunk: bytes) -> None:
+        """Append bytes.
+
+        Raises:
+            StoreFull: There is no room for them.
+            StoreFailed: They were closed.
+        """
+        if not self.is_open:
+            raise StoreFailed(reason="write: the staged bytes are closed")
+        if len(chunk) > self._store.unused_bytes():
+            raise StoreFull
+        self.body += chunk
+        self.size += len(chunk)
+
+    def sync(self) -> None:
+        """Do nothing: what is in memory is as durable as it gets."""
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Read back what was written."""
+        return bytes(self.body[offset : offset + length])
+
+    def mark(self, size: int, sha256: str) -> None:
+        """Note how many bytes there are and their digest."""
+        self._store.marks[self._name] = (size, sha256)
+
+    def park(self) -> None:
+        """Leave the bytes to who reopens them."""
+        self.close()
+
+    def close(self) -> None:
+        """Write no more; closing twice is nothing."""
+        self.is_open = False
+        self._store.marks.pop(self._name, None)
+
+    def discard(self) -> None:
+        """Close and remove them; what is gone already is fine."""
+        self.close()
+        self._store.staged.pop(self._name, None)
+
+
+class MemoryStore(Room):
+    """Keeps blobs in a dictionary, within as many bytes as it may hold.
+
+    Args:
+        total_bytes: What it may hold, staged and committed.
+        reserve_bytes: How many of them imports may not be promised.
+    """
+
+    def __init__(self, total_bytes: int = 1 << 30, *, reserve_bytes: int = 0) -> None:
+        super().__init__(lambda _total: reserve_bytes)
+        self.staged: dict[str, bytearray] = {}
+        self.marks: dict[str, tuple[int, str]] = {}
+        self._total_bytes = total_bytes
+        self._kept: dict[str, Kept] = {}
+        self._generations = itertools.count(1)
+        self._digest_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    @property
+    def place(self) -> str:
+        """Return what an operator calls this store."""
+        return "memory"
+
+    def unused_bytes(self) -> int:
+        """Return how many bytes could still be written."""
+        held = sum(map(len, self.staged.values())) + sum(len(kept.body) for kept in self._kept.values())
+        return self._total_bytes - held
+
+    def _measure(self) -> tuple[int, int]:
+        return self.unused_bytes(), self._total_bytes
+
+    async def stage(self, import_id: str, claim: int) -> MemoryStaged:
+        """Begin an import's bytes.
+
+        Raises:
+            StoreFailed: Bytes of this claim are there already.
+        """
+        name = f"{import_id}.{claim}"
+        if name in self.staged:
+            raise StoreFailed(reason="stage: the name is taken")
+        self.staged[name] = bytearray()
+        return MemoryStaged(self, name, self.staged[name])
+
+    async def reopen(self, name: str, size: int) -> MemoryStaged | None:
+        """Take up parked bytes, made this long; None where they are gone."""
+        body = self.staged.get(name)
+        if body is None:
+            return None
+        del body[size:]
+        body.extend(bytes(size - len(body)))
+        return MemoryStaged(self, name, body)
+
+    async def mark_of(self, name: str) -> tuple[int, str] | None:
+        """Return the last mark of bytes that nobody closed; None where there is none."""
+        return self.marks.get(name)
+
+    async def read_back(self, staged: protocol.Staged, offset: int, length: int) -> bytes:
+        """Read a part of staged bytes."""
+        return staged.read_at(offset, length)
+
+    async def park(self, staged: protocol.Staged) -> None:
+        """Leave staged bytes to who reopens them."""
+        staged.park()
+
+    async def discard(self, staged: protocol.Staged) -> None:
+        """Remove staged bytes; discarding twice is nothing."""
+        staged.discard()
+
+    async def staged_names(self) -> list[str]:
+        """Return what is staged."""
+        return sorted(self.staged)
+
+    async def remove_staged(self, name: str) -> None:
+        """Remove what was left; what is gone already is fine."""
+        self.staged.pop(name, None)
+        self.marks.pop(name, None)
+
+    async def adopt(self, sha256: str, size: int, spare: Collection[str]) -> str | None:
+        """Stage a whole body again; None without a body of this size."""
+        target = f"{sha256}.0"
+        kept = self._kept.get(sha256)
+        if len(self.staged.get(target, b"")) == size and target in self.staged:
+            return target
+        if kept is not None and len(kept.body) == size:
+            del self._kept[sha256]
+            self.staged[target] = bytearray(kept.body)
+            return target
+        for name in sorted(self.staged.keys() - set(spare)):
+            if len(self.staged[name]) == size:
+                self.staged[target] = self.staged.pop(name)
+                return target
+        return None
+
+    async def commit(self, staged: protocol.Staged, sha256: str) -> None:
+        """Make complete bytes findable, in place of equal ones; inside `holding(sha256)`.
+
+        Raises:
+            StoreFailed: The staged bytes are gone.
+        """
+        body = self.staged.pop(staged.name, None)
+        if body is None:
+            raise StoreFailed(reason="commit: the staged bytes are gone")
+        staged.close()
+        self._kept[sha256] = Kept(
+            body=bytes(body), generation=next(self._generations), written_at=datetime.now(UTC)
+        )
+
+    @asynccontextmanager
+    async def holding(self, sha256: str) -> AsyncIterator[None]:
+        """Keep commit and removal of the same bytes apart."""
+        lock = self._digest_locks.setdefault(sha256, asyncio.Lock())
+        async with lock:
+            yield
+
+    async def remove(self, sha256: str) -> bool:
+        """Remove bytes; readers that are open go on to the end."""
+        self._kept.pop(sha256, None)
+        return True
+
+    async def retry_leftovers(self) -> None:
+        """Do nothing: whatever is removed goes at once."""
+
+    def size(self, sha256: str) -> int | None:
+        """Return how many bytes are kept; None when there are none."""
+        kept = self._kept.get(sha256)
+        return None if kept is None else len(kept.body)
+
+    def generation(self, sha256: str) -> int | None:
+        """Return which writing of the bytes is kept; None when there is none."""
+        kept = self._kept.get(sha256)
+        return None if kept is None else kept.generation
+
+    def written_at(self, sha256: str) -> datetime | None:
+        """Return when the bytes were written; None when there are none."""
+        kept = self._kept.get(sha256)
+        return None if kept is None else kept.written_at
+
+    async def read(self, sha256: str, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        """Stream bytes, or a part of them.
+
+        Raises:
+            StoreFailed: They are not there.
+        """
+        kept = self._kept.get(sha256)
+        if kept is None:
+            raise StoreFailed(reason="read: there are no such bytes")
+        end = len(kept.body) if length is None else min(len(kept.body), offset + length)
+        for begin in range(offset, end, READ_BYTES):
+            yield kept.body[begin : min(end, begin + READ_BYTES)]
+
+    async def obstacles(self, max_bytes: int) -> list[str]:
+        """Return why nothing could be written now; a full store is told as any other tells it."""
+        del max_bytes
+        return ["the store has no room"] if self.unused_bytes() <= 0 else []
+
+
+# The type checker holds the fake against the protocol here: nothing in the service makes one.
+_CHECKED: type[protocol.Store] = MemoryStore

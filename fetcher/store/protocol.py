@@ -1,0 +1,139 @@
+"""What the rest of the house asks of a store: bytes by their digest, and bytes on their way there.
+
+`tests/contract/test_store.py` says what each verb promises, and holds every
+store against it. Nothing here knows of paths, inodes or descriptors.
+"""
+
+from collections.abc import AsyncIterator, Collection
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from fetcher.store.reservation import Reservation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Space:
+    """How full a store is, in bytes.
+
+    Args:
+        usable: Free less the reserve and what imports were promised.
+    """
+
+    total: int
+    free: int
+    usable: int
+
+    @property
+    def used(self) -> int:
+        """Return what is taken already."""
+        return self.total - self.free
+
+
+class Staged(Protocol):
+    """Bytes that are being received and that nobody else can see; its methods block."""
+
+    size: int
+
+    @property
+    def name(self) -> str:
+        """By which a later process finds them again."""
+
+    def write(self, chunk: bytes) -> None:
+        """Append bytes; raises StoreFull or StoreFailed."""
+
+    def sync(self) -> None:
+        """Make the bytes durable; raises StoreFull or StoreFailed."""
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Read back what was written; raises StoreFailed."""
+
+    def mark(self, size: int, sha256: str) -> None:
+        """Note beside the bytes how many there are and their digest, where the store can."""
+
+    def park(self) -> None:
+        """Make them durable and leave them to a later process; raises StoreFull or StoreFailed."""
+
+    def close(self) -> None:
+        """Write no more; closing twice is nothing."""
+
+    def discard(self) -> None:
+        """Close and remove them; what is gone already is fine."""
+
+
+class Store(Protocol):
+    """Keeps the bytes of images, each body once, under its sha256."""
+
+    @property
+    def place(self) -> str:
+        """Return what an operator calls this store."""
+
+    async def stage(self, import_id: str, claim: int) -> Staged:
+        """Begin an import's bytes; those of an equal claim are never taken over: StoreFailed."""
+
+    async def reopen(self, name: str, size: int) -> Staged | None:
+        """Take up parked bytes, made this long; None where they are gone."""
+
+    async def mark_of(self, name: str) -> tuple[int, str] | None:
+        """Return the last mark of bytes that nobody closed; None where there is none."""
+
+    async def read_back(self, staged: Staged, offset: int, length: int) -> bytes:
+        """Read a part of staged bytes."""
+
+    async def park(self, staged: Staged) -> None:
+        """Make staged bytes durable and leave them to a later process."""
+
+    async def discard(self, staged: Staged) -> None:
+        """Remove staged bytes; discarding twice is nothing."""
+
+    async def staged_names(self) -> list[str]:
+        """Return what is staged, whoever left it."""
+
+    async def remove_staged(self, name: str) -> None:
+        """Remove what an earlier process left; what is gone already is fine."""
+
+    async def adopt(self, sha256: str, size: int, spare: Collection[str]) -> str | None:
+        """Stage the whole body of an import again that was cut off in its commit; None without a body."""
+
+    async def commit(self, staged: Staged, sha256: str) -> None:
+        """Make complete bytes durable and findable, in place of equal ones; inside `holding(sha256)`.
+
+        The digest is the caller's word: bytes are judged by who receives and who reads them.
+        """
+
+    def holding(self, sha256: str) -> AbstractAsyncContextManager[None]:
+        """Keep commit and removal of the same bytes apart."""
+
+    async def remove(self, sha256: str) -> bool:
+        """Remove bytes, or return False where they do not go yet; inside `holding(sha256)`.
+
+        Readers that are open go on to the end; bytes that are unknown are gone.
+        """
+
+    async def retry_leftovers(self) -> None:
+        """Try once more to remove what did not go."""
+
+    def size(self, sha256: str) -> int | None:
+        """Return how many bytes are kept; None when there are none."""
+
+    def generation(self, sha256: str) -> int | None:
+        """Return what differs after the bytes were put in place anew; None when there are none."""
+
+    def written_at(self, sha256: str) -> datetime | None:
+        """Return when the bytes were written; None when there are none."""
+
+    def read(self, sha256: str, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        """Stream bytes, or a part of them; StoreFailed where they are not there or cannot be read."""
+
+    async def obstacles(self, max_bytes: int) -> list[str]:
+        """Return each reason why this many bytes could not be written now; none tells a place."""
+
+    def free_bytes(self) -> int:
+        """Return what may still be promised; negative where the reserve is touched."""
+
+    def space(self) -> Space:
+        """Return how full the store is."""
+
+    def reserve(self, owner: str = "") -> AbstractContextManager[Reservation]:
+        """Hold room for one import, an owner's among others of theirs; its verbs raise StoreFull."""
