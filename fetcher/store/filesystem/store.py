@@ -167,8 +167,7 @@ class Store:
 
     def _commit(self, staged: Staged, home: Path) -> None:
         staged.sync()
-        staged.close()
-        self._disk.rename(staged.path, home)
+        staged.move(home)
         reach("store.renamed")
         self._disk.sync_folder(home.parent)
         reach("store.settled")
@@ -262,7 +261,8 @@ class Store:
 
     async def discard(self, staged: Staged) -> None:
         """Remove a staged file; one that the file system does not let go of is kept in `leftovers`."""
-        await self._run("discard", lambda: self._remove(staged.discard, staged.path))
+        if not staged.is_moved:
+            await self._run("discard", lambda: self._remove(staged.discard, staged.path))
 
     def _remove(self, removal: Callable[[], None], path: Path) -> None:
         """Remove a name: what failed is tried again later, and is no reason to end anything badly."""
