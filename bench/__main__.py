@@ -14,6 +14,7 @@ from bench import (
     case_inbound,
     case_many,
     case_pull,
+    case_small,
     case_stages,
 )
 from bench.check import check
@@ -25,6 +26,11 @@ from bench.publish import publish
 CASES: dict[str, Callable[[Lab], list[Row]]] = {
     "pull": case_pull.measure,
     "many": case_many.fast,
+    "many-small": case_small.many_small,
+    "many-mid": case_small.many_mid,
+    "queued": case_small.queued,
+    "records": case_small.records,
+    "downloads": case_small.downloads,
     "slow": case_many.slow,
     "held": case_held.measure,
     "inbound": case_inbound.measure,
@@ -46,6 +52,7 @@ def main() -> int:
     )
     run.add_argument("--rounds", type=int, default=5, help="how often each contender gets its turn (5)")
     run.add_argument("--size-mib", type=int, default=1024, help="size of the big image (1024)")
+    run.add_argument("--scale", type=float, default=1.0, help="part of the imports of a case of many (1)")
     run.add_argument("--json", type=Path, default=Path("bench/results.json"), help="where the figures go")
     commands.add_parser("check", help="count what must not grow; the same on every machine")
     spy = commands.add_parser("profile", help="sample one pull with py-spy")
@@ -69,7 +76,7 @@ def main() -> int:
     # So that servers and folders go when the run is ended from outside.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     report = Report()
-    with laboratory(options.rounds, options.size_mib) as lab:
+    with laboratory(options.rounds, options.size_mib, options.scale) as lab:
         for name in options.cases or CASES:
             print(f"{name} ...", file=sys.stderr, flush=True)
             try:

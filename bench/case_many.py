@@ -6,7 +6,7 @@ import statistics
 import time
 
 from bench.figures import Row, compare, row
-from bench.lab import MIB, Lab, Service, make_file, origin, service
+from bench.lab import MIB, Lab, Missing, Service, make_file, origin, service
 
 OPEN = {
     "max_running": 2000,
@@ -75,8 +75,9 @@ def submit(ours: Service, url: str) -> str:
 
 def slow(lab: Lab) -> list[Row]:
     """1,000 imports from sources of 64 KiB/s, and how long API calls take meanwhile."""
-    count, rate = 1000, 65_536
-    make_file(lab.fast / "trickle", 30 * rate)
+    count, rate = lab.part_of(1000), 65_536
+    # So long that none ends, and none of them is counted as standing still, however slow the submissions are.
+    make_file(lab.fast / "trickle", 300 * rate)
     waits: list[float] = []
     peaks: list[float] = []
     spreads: list[float] = []
@@ -85,10 +86,13 @@ def slow(lab: Lab) -> list[Row]:
         for _ in range(max(1, lab.rounds // 2)):
             with service(lab, source, imports=OPEN) as ours:
                 ids = [submit(ours, source.url(f"slow/trickle?{number}")) for number in range(count)]
+                _until_each_has_a_rate(ours, count)
                 spent = ours.cpu_seconds()
                 waits += _ask(ours, ids, seconds=10)
                 cpu.append((ours.cpu_seconds() - spent) / 10)
                 rates = _rates(ours)
+                if len(rates) < count:
+                    raise Missing(f"{count - len(rates)} of {count} imports did not go on")
                 spreads.append(min(rates) / statistics.median(rates))
                 peaks.append(ours.peak_bytes() / MIB)
     (lab.fast / "trickle").unlink()
@@ -129,7 +133,17 @@ def _ask(ours: Service, ids: list[str], seconds: float) -> list[float]:
     return waits
 
 
+def _until_each_has_a_rate(ours: Service, count: int) -> None:
+    """Wait until all have begun: one that still stands in line would be called the slowest, at 0."""
+    ends = time.perf_counter() + 120
+    while len(_rates(ours)) < count:
+        if time.perf_counter() > ends:
+            raise Missing(f"{count - len(_rates(ours))} of {count} imports did not begin within two minutes")
+        time.sleep(0.2)
+
+
 def _rates(ours: Service) -> list[float]:
-    """Bytes per second of every import over its last few seconds."""
+    """Bytes per second, over its last few seconds, of every import that has a rate by now."""
     document = ours.call("GET", "/imports?limit=1000")[1]
-    return [record["progress"]["bytes_per_second"] or 0.0 for record in document["imports"]]
+    rates = (record["progress"]["bytes_per_second"] for record in document["imports"])
+    return [rate for rate in rates if rate]

@@ -20,6 +20,7 @@ from typing import Any
 from sqlite_utils.db import Database
 
 from bench.case_api import image_id, seed
+from bench.check_import import cost_of_import
 from bench.lab import MIB, toml
 from fetcher.config import Settings, load_settings
 from fetcher.guards import Chain, GuardContext, Purpose
@@ -228,12 +229,25 @@ def _steps(db: Database, sql: str, arguments: dict[str, object]) -> int:
     return taken
 
 
+MOST_OF_IMPORT = {"calls": 10_700, "statements": 108, "transactions": 5}
+
+
+async def _of_import() -> list[Count]:
+    """What an import of 64 KiB takes from its submission to its end."""
+    found = await cost_of_import(Calls(), _ask)
+    return [
+        Count(name=f"{what} of an import of 64 KiB", value=found[what], most=most)
+        for what, most in MOST_OF_IMPORT.items()
+    ]
+
+
 def check() -> int:
     """Count everything; the exit code is 1 when something costs more than it may."""
     rows = [
         Count(name="calls for each chunk of 1 MiB", value=asyncio.run(_calls_of_pull(MIB)), most=70),
         Count(name="calls for each chunk of 16 KiB", value=asyncio.run(_calls_of_pull(16_384)), most=70),
         *asyncio.run(_of_requests()),
+        *asyncio.run(_of_import()),
         *_statements(),
     ]
     width = max(len(row.name) for row in rows)

@@ -44,22 +44,28 @@ class Lab:
         size_mib: Of the one big image.
         folder: For everything that is written; goes when the run ends.
         fast: Where the origin's files lie: memory, so that the disk is the importer's alone.
+        scale: What part of their numbers the cases with many imports take.
     """
 
     rounds: int
     size_mib: int
     folder: Path
     fast: Path
+    scale: float = 1.0
+
+    def part_of(self, count: int) -> int:
+        """Return how many of so many this run takes; at least one."""
+        return max(1, round(self.scale * count))
 
 
 @contextlib.contextmanager
-def laboratory(rounds: int, size_mib: int) -> Iterator[Lab]:
+def laboratory(rounds: int, size_mib: int, scale: float = 1.0) -> Iterator[Lab]:
     """Make the folders, and remove them at the end."""
     shared = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory() as slow, tempfile.TemporaryDirectory(dir=shared) as fast:
         for path in (slow, fast):
             Path(path).chmod(0o755)
-        yield Lab(rounds=rounds, size_mib=size_mib, folder=Path(slow), fast=Path(fast))
+        yield Lab(rounds=rounds, size_mib=size_mib, folder=Path(slow), fast=Path(fast), scale=scale)
 
 
 def make_file(path: Path, size: int) -> None:

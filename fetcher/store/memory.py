@@ -35,6 +35,7 @@ class MemoryStaged:
     def __init__(self, store: "MemoryStore", name: str, body: bytearray) -> None:
         self.size = len(body)
         self.body = body
+        self.is_moved = False
         self.is_open = True
         self._store = store
         self._name = name
@@ -186,6 +187,7 @@ class MemoryStore(Room):
         if body is None:
             raise StoreFailed(reason="commit: the staged bytes are gone")
         staged.close()
+        staged.is_moved = True
         self._kept[sha256] = Kept(
             body=bytes(body), generation=next(self._generations), written_at=datetime.now(UTC)
         )

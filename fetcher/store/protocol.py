@@ -32,9 +32,15 @@ class Space:
 
 
 class Staged(Protocol):
-    """Bytes that are being received and that nobody else can see; its methods block."""
+    """Bytes that are being received and that nobody else can see; its methods block.
+
+    Attributes:
+        size: How many they are.
+        is_moved: They have become a blob, so that nothing is left to discard.
+    """
 
     size: int
+    is_moved: bool
 
     @property
     def name(self) -> str:

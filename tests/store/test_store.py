@@ -115,6 +115,33 @@ async def test_no_space_left_is_store_full(store: Store) -> None:
     staged.discard()
 
 
+async def test_committed_bytes_are_not_removed_by_their_old_name(store: Store) -> None:
+    """After a commit nothing is left to discard: whoever has the old name by now keeps it."""
+    staged = await store.stage("one", 1)
+    staged.write(b"body")
+    sha256 = hashlib.sha256(b"body").hexdigest()
+    await store.commit(staged, sha256)
+    staged.path.write_bytes(b"another's")
+    await store.discard(staged)
+    assert staged.path.read_bytes() == b"another's"
+    assert store.blob_path(sha256).read_bytes() == b"body"
+
+
+async def test_a_committed_blob_keeps_no_mark_of_an_earlier_process(store: Store) -> None:
+    """A staged file that is taken up may carry a mark, even if nothing of it is kept."""
+    staged = await store.stage("one", 1)
+    staged.write(b"body")
+    staged.mark(4, "0" * 64)
+    os.close(staged._descriptor)  # As after a kill: the mark stays.
+    taken = await store.reopen(staged.path.name, 0)
+    assert taken is not None
+    taken.write(b"other")
+    sha256 = hashlib.sha256(b"other").hexdigest()
+    await store.commit(taken, sha256)
+    assert os.listxattr(store.blob_path(sha256)) == []
+    staged._descriptor = -1
+
+
 async def test_a_failing_sync_leaves_no_blob(store: Store) -> None:
     """Bytes that may not be durable never become visible."""
     staged = await store.stage("one", 1)

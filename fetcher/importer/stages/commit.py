@@ -65,14 +65,18 @@ async def commit(
     )
     await outlasted(lambda: announce(context.index, running_imports, blob, body.received_bytes))
     async with context.store.holding(blob.sha256):
+        is_needed = False
         try:
             await outlasted(lambda: context.store.commit(body.staged, blob.sha256))
             if await context.index.images.has_blob(blob.sha256):  # Whatever its file was, it is whole now.
                 await context.index.upkeep.mark(blob.sha256, None, blob.created_at)
-            return await settle(blob)
+            ends = await settle(blob)
+            is_needed = None in ends  # Its row is durable; who deletes the image waits to hold the blob.
+            return ends
         finally:
-            with suppress(StoreFailed):  # The next start finds the file; what ended the import counts.
-                await remove_unneeded(context, blob.sha256)
+            if not is_needed:
+                with suppress(StoreFailed):  # The next start finds the file; what ended the import counts.
+                    await remove_unneeded(context, blob.sha256)
 
 
 async def remove_unneeded(context: Context, sha256: str) -> bool:

@@ -305,10 +305,18 @@ class Connection:
         return True
 
     def _work(self, work: Callable[[Database], Any], db: Database) -> Any:
-        with db.atomic():
+        # One name for all of them: SQLite takes the innermost, and prepares each statement once.
+        db.conn.execute("SAVEPOINT work")
+        try:
             result = work(db)
             if self._check is not None:
                 self._check.check(db)
+        except BaseException:
+            if db.conn.in_transaction:  # SQLite may have taken everything back already.
+                db.conn.execute("ROLLBACK TO work")
+                db.conn.execute("RELEASE work")
+            raise
+        db.conn.execute("RELEASE work")
         return result
 
     def _blame(

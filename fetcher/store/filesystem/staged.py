@@ -39,6 +39,10 @@ class Staged:
         descriptor: Open for writing, and for reading back.
         size: How many bytes it holds already.
         is_direct: Whether large pieces go past the page cache, where the file system can do that.
+
+    Attributes:
+        is_moved: It has another name for good, so that nothing is left to remove.
+        may_have_mark: An earlier process, or this one, may have noted how many bytes there are.
     """
 
     def __init__(
@@ -46,6 +50,8 @@ class Staged:
     ) -> None:
         self.path = path
         self.size = size
+        self.is_moved = False
+        self.may_have_mark = False
         self._descriptor = descriptor
         self._disk = disk
         self._end = size
@@ -120,6 +126,7 @@ class Staged:
 
         Not every file system can; then the last checkpoint has to do.
         """
+        self.may_have_mark = True
         with suppress(OSError):
             os.setxattr(self._descriptor, MARK, f"{size} {sha256}".encode())
 
@@ -138,8 +145,9 @@ class Staged:
         """Close the file; closing twice is nothing."""
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
-            with suppress(OSError):
-                os.removexattr(descriptor, MARK)
+            if self.may_have_mark:
+                with suppress(OSError):
+                    os.removexattr(descriptor, MARK)
             os.close(descriptor)
             self._direct.close()
 
@@ -161,7 +169,9 @@ def reopen(path: Path, size: int, disk: Disk, *, is_direct: bool = True) -> Stag
     except FileNotFoundError:
         return None
     disk.truncate(descriptor, size)
-    return Staged(path, descriptor, size=size, disk=disk, is_direct=is_direct)
+    staged = Staged(path, descriptor, size=size, disk=disk, is_direct=is_direct)
+    staged.may_have_mark = True
+    return staged
 
 
 def is_in_use(path: Path) -> bool:

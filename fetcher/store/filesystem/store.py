@@ -173,6 +173,7 @@ class Store(Room):
         staged.sync()
         staged.close()
         self._disk.rename(self.staging / staged.name, home)
+        staged.is_moved = True
         reach("store.renamed")
         self._disk.sync_folder(home.parent)
         reach("store.settled")
@@ -266,7 +267,8 @@ class Store(Room):
 
     async def discard(self, staged: protocol.Staged) -> None:
         """Remove a staged file; one that the file system does not let go of is kept in `leftovers`."""
-        await self._run("discard", lambda: self._remove(staged.discard, self.staging / staged.name))
+        if not staged.is_moved:
+            await self._run("discard", lambda: self._remove(staged.discard, self.staging / staged.name))
 
     def _remove(self, removal: Callable[[], None], path: Path) -> None:
         """Remove a name: what failed is tried again later, and is no reason to end anything badly."""

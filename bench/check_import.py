@@ -1,0 +1,104 @@
+"""What one small import costs, counted: calls, statements and transactions, from submission to the end."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from bench.lab import free_port, make_file, toml, until_open
+from fetcher.index.sqlite.connection import Connection
+from fetcher.logs import set_up_logs
+from fetcher.service import Service
+
+SIZE = 65_536
+WARM, COUNTED = 3, 10
+
+Ask = Callable[[Service, str, str, bytes], Awaitable[int]]
+
+
+class _Traced:
+    """Counts what SQLite is told, on all connections of the index."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+
+    def _see(self, statement: str) -> None:
+        self.counts["statements"] += not statement.startswith("--")  # Those are of triggers.
+        self.counts["transactions"] += statement.startswith("BEGIN IMMEDIATE")
+        self.counts["ended"] += statement.startswith("INSERT") and "INTO provenance" in statement[:40]
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """Trace each connection that is opened within the block."""
+        real = Connection._connect  # noqa: SLF001 - the one place where connections are made
+
+        def connect(made_by: Connection) -> Any:
+            db = real(made_by)
+            db.conn.set_trace_callback(self._see)
+            return db
+
+        with patch.object(Connection, "_connect", connect):
+            yield
+
+
+@contextmanager
+def _source(folder: Path) -> Iterator[int]:
+    """Serve a folder from a process of its own, whose calls are not counted."""
+    port = free_port()
+    command = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "--directory", folder, str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        until_open(port)
+        yield port
+    finally:
+        server.terminate()
+        server.wait()
+
+
+async def cost_of_import(calls: Any, ask: Ask) -> dict[str, float]:
+    """Return the least that an import of 64 KiB took of each: what runs by the clock is left out."""
+    traced = _Traced()
+    with tempfile.TemporaryDirectory() as name, _source(Path(name)) as port:
+        home = Path(name)
+        for number in range(WARM + COUNTED):
+            make_file(home / f"image{number}", SIZE)
+        (home / "config.toml").write_text(toml(_sections(port)))
+        with traced.counting(), calls.counting():
+            service = Service(home / "config.toml")
+            set_up_logs(service.settings)
+            async with service.app.router.lifespan_context(service.app):
+                found = []
+                for number in range(WARM + COUNTED):
+                    before = {**traced.counts, "calls": calls.count}
+                    body = {"url": f"http://127.0.0.1:{port}/image{number}", "disk_format": "raw"}
+                    if await ask(service, "POST", "/imports", json.dumps(body).encode()) >= 300:
+                        raise RuntimeError("the import was refused")
+                    await _until_ended(traced, number + 1)
+                    after = {**traced.counts, "calls": calls.count}
+                    found.append({what: value - before.get(what, 0) for what, value in after.items()})
+    return {what: min(one[what] for one in found[WARM:]) for what in ("calls", "statements", "transactions")}
+
+
+async def _until_ended(traced: _Traced, count: int) -> None:
+    async with asyncio.timeout(30):
+        while traced.counts["ended"] < count:
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(0.1)  # What comes after the verdict is part of the cost.
+
+
+def _sections(port: int) -> dict[str, dict[str, Any]]:
+    return {
+        "store": {"folder": "data", "reserve_bytes": 0, "reserve_percent": 0.0},
+        "address": {"allow": [{"cidr": "127.0.0.1/32", "ports": [port]}]},
+        "url": {"allow_literals": True},
+        "imports": {"max_submits_per_minute": 1000, "max_submits_per_minute_per_origin": 1000},
+        "log": {"level": "error"},
+        "upkeep": {"scrub_days": 36_500.0, "scrub_bytes_per_second": 65_536},
+    }
