@@ -1,6 +1,7 @@
 """What holds for all tests."""
 
 import logging
+import signal
 
 import pytest
 import structlog
@@ -10,6 +11,10 @@ from tests import undisturbed
 
 # Before the first assertion is formatted.
 undisturbed.protect_ast()
+
+# Who is started in the background of a shell ignores Ctrl-C, and so would every process that a test starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine is no finding: examples are bounded in number, not in time.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -248,7 +248,7 @@ async def test_a_power_loss_costs_what_was_not_durable(tmp_path: Path) -> None:
 
 
 async def test_a_terminated_service_loses_no_byte(tmp_path: Path) -> None:
-    """SIGTERM parks what was received to the last byte handed over; the next start goes on after it."""
+    """SIGTERM parks what was handed over to be written; the next start goes on after it."""
     body = raw(SIZE)
     turns = behaviours.in_turn(
         behaviours.stall(body, SIZE // 2, fields=TAG), behaviours.serve(body, etag='"v1"')
@@ -266,7 +266,7 @@ async def test_a_terminated_service_loses_no_byte(tmp_path: Path) -> None:
         ended = await service.until(import_id, "succeeded", "failed", "refused")
         assert ended["digests"]["sha256"] == sha256(body)
         assert codes(ended) == ["interrupted", "ok"]
-        assert offsets(ended)[1] >= SIZE // 2 - 4096
+        assert offsets(ended)[1] >= SIZE // 2 - 65_536  # Some may lie between the socket and the hand-over.
         await service.kill()
         agree(tmp_path / "data")
 
