@@ -12,7 +12,16 @@ import msgspec
 import structlog
 
 from fetcher.config import Settings
-from fetcher.errors import Cancelled, ChecksumRequired, Conflict, InvalidUrl, NotReady, QueueFull, StoreFailed
+from fetcher.errors import (
+    Cancelled,
+    ChecksumRequired,
+    Conflict,
+    InvalidUrl,
+    NotReady,
+    QueueFull,
+    StoreFailed,
+    UnknownImport,
+)
 from fetcher.guards import check_submission
 from fetcher.guards.request.url import check_url
 from fetcher.importer.context import ENGINE, Context
@@ -235,7 +244,7 @@ class Importer:
     async def follow(self, import_id: str, actor: Actor, *, least_seconds: float) -> AsyncIterator[Import]:
         """Yield the import now and after changes, at most once in `least_seconds`, until it has ended.
 
-        When the service stops, this ends before the import does.
+        When the service stops, or the import is forgotten meanwhile, this ends before the import has ended.
 
         Raises:
             UnknownImport: There is none, or it is another project's.
@@ -253,7 +262,10 @@ class Importer:
                 else:
                     await _next_news(news, least_seconds)
                 running = self._pulls.running(import_id)
-                record = running.snapshot() if running is not None else await self.find(import_id, actor)
+                try:
+                    record = running.snapshot() if running is not None else await self.find(import_id, actor)
+                except UnknownImport:
+                    return
         if record != shown:
             yield record
 

@@ -1,5 +1,6 @@
 """The engine at its edges: half-done commits, faults of ours, a service that is stopping."""
 
+import asyncio
 import hashlib
 from pathlib import Path
 
@@ -69,13 +70,33 @@ async def test_a_stopping_service_takes_nothing_more(tmp_path: Path) -> None:
 
 async def test_old_imports_are_forgotten(tmp_path: Path) -> None:
     """Ended imports go after the configured time; their images stay."""
-    keep = {"keep_finished_days": 1e-9}
-    keys = {"keep_idempotency_days": 1e-9}
-    async with (
-        Origin({"/x": behaviours.serve(raw(1000))}) as origin,
-        Running(tmp_path, origin, imports=keep, upkeep=keys) as service,
-    ):
+    async with Origin({"/x": behaviours.serve(raw(1000))}) as origin, Running(tmp_path, origin) as service:
         ended = await service.run(url=origin.url("/x"))
+        keep_nothing_ended(service)
         assert await service.service.app.state.services.importer.forget_old() == 1
         assert (await service.call("GET", f"/imports/{ended['id']}"))[0] == 404
         assert len(service.traces()) == 1
+
+
+async def test_a_follower_that_is_slow_outlives_its_import(tmp_path: Path) -> None:
+    """Forgotten between two events, the import ends its stream without a fault."""
+    async with (
+        Origin({"/x": behaviours.stall(raw(1000), 500)}) as origin,
+        Running(tmp_path, origin) as service,
+    ):
+        importer = service.service.app.state.services.importer
+        created = await service.submit(url=origin.url("/x"))
+        events = importer.follow(created["id"], ACTOR, least_seconds=0.0)
+        assert not (await anext(events)).state.is_final
+        assert (await service.call("DELETE", f"/imports/{created['id']}"))[0] == 204
+        await service.ended(created["id"])
+        keep_nothing_ended(service)
+        assert await importer.forget_old() == 1
+        async with asyncio.timeout(60):
+            assert [record async for record in events if record.state.is_final] == []
+
+
+def keep_nothing_ended(service: Running) -> None:
+    """Have ended imports forgotten as soon as somebody looks."""
+    service.write_config(imports={"keep_finished_days": 1e-9}, upkeep={"keep_idempotency_days": 1e-9})
+    service.service.reload()

@@ -64,6 +64,7 @@ KNOWN = {
     ("fetcher/api/inbound/server.py", "socket"): "accepts; an accepted socket leads to whoever came",
     ("fetcher/api/inbound/server.py", "connect_accepted_socket"): "likewise",
     ("fetcher/service.py", "socket"): "listens; a listening socket reaches nobody",
+    ("fetcher/systemd.py", "socket"): "tells systemd on a local socket; takes over one that listens",
 }
 
 
