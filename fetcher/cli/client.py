@@ -137,9 +137,13 @@ class Client:
     @cached_property
     def _trust(self) -> ssl.SSLContext:
         try:
-            return ssl.create_default_context(cafile=self._cacert)
+            trust = ssl.create_default_context(cafile=self._cacert)
         except OSError as error:  # Which ssl.SSLError is, too.
             raise ValueError(f"--cacert: {self._cacert} cannot be read as certificates (PEM)") from error
+        trust.minimum_version = (
+            ssl.TLSVersion.TLSv1_2
+        )  # Debian's Python has OpenSSL's default, which is lower.
+        return trust
 
     def _send(
         self, connection: HTTPConnection, method: str, path: str, body: Any, headers: dict[str, str]
