@@ -1,15 +1,13 @@
 """A store in memory: for tests, and for a look at what a store must do."""
 
-import asyncio
 import itertools
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from weakref import WeakValueDictionary
 
 from fetcher.errors import StoreFailed, StoreFull
 from fetcher.store import protocol
+from fetcher.store.digest_locks import DigestLocks
 from fetcher.store.room import Room
 
 READ_BYTES = 1_048_576
@@ -100,7 +98,7 @@ class MemoryStore(Room):
         self._total_bytes = total_bytes
         self._kept: dict[str, Kept] = {}
         self._generations = itertools.count(1)
-        self._digest_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self.holding = DigestLocks().holding
 
     @property
     def place(self) -> str:
@@ -191,13 +189,6 @@ class MemoryStore(Room):
         self._kept[sha256] = Kept(
             body=bytes(body), generation=next(self._generations), written_at=datetime.now(UTC)
         )
-
-    @asynccontextmanager
-    async def holding(self, sha256: str) -> AsyncIterator[None]:
-        """Keep commit and removal of the same bytes apart."""
-        lock = self._digest_locks.setdefault(sha256, asyncio.Lock())
-        async with lock:
-            yield
 
     async def remove(self, sha256: str) -> bool:
         """Remove bytes; readers that are open go on to the end."""

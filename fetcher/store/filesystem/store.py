@@ -6,11 +6,9 @@ import io
 import os
 from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
-from weakref import WeakValueDictionary
 
 from aiofiles.threadpool import wrap
 
@@ -19,6 +17,7 @@ from fetcher.crash import reach
 from fetcher.errors import StoreFailed, StoreFull
 from fetcher.store import protocol
 from fetcher.store.adoption import adopt
+from fetcher.store.digest_locks import DigestLocks
 from fetcher.store.filesystem.ballast import Ballast
 from fetcher.store.filesystem.disk import DISK, Disk
 from fetcher.store.filesystem.staged import Staged, is_in_use, mark_of, reopen, translate
@@ -72,7 +71,7 @@ class Store(Room):
         self._lock = -1
         self._ballast = Ballast(folder / "ballast", ballast_bytes, disk)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
-        self._digest_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self.holding = DigestLocks().holding
 
     @property
     def place(self) -> str:
@@ -177,13 +176,6 @@ class Store(Room):
         reach("store.renamed")
         self._disk.sync_folder(home.parent)
         reach("store.settled")
-
-    @asynccontextmanager
-    async def holding(self, sha256: str) -> AsyncIterator[None]:
-        """Keep commit and removal of the same bytes apart."""
-        lock = self._digest_locks.setdefault(sha256, asyncio.Lock())
-        async with lock:
-            yield
 
     async def remove(self, sha256: str) -> bool:
         """Remove bytes that no row needs; call it inside `holding(sha256)`. Open readers go on.
