@@ -101,7 +101,7 @@ async def test_a_link_that_expires_meanwhile_loses_nothing(good: int, status: in
         ended = await service.run(url=origin.url("/x"))
         assert ended["digests"]["sha256"] == SHA256
         assert [attempt["code"] for attempt in ended["attempts"]] == ["ok"]
-        assert len(origin.requests) <= good + 1  # A busy machine may ask for fewer.
+        assert 2 <= len(origin.requests) <= good + 1  # A busy machine may ask for fewer.
         assert origin.sent_bytes <= SIZE + SLACK
 
 
