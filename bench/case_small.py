@@ -94,7 +94,7 @@ def _pipeline(lab: Lab, source: Origin, count: int) -> Sample:
 
 
 def queued(lab: Lab) -> list[Row]:
-    """How soon the service is ready while 10,000 imports wait in line."""
+    """Time until the service is ready while 10,000 imports wait in line."""
     count = lab.part_of(10_000)
     make_file(lab.fast / "trickle", 1 << 26)
     starts: list[float] = []

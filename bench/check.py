@@ -233,7 +233,7 @@ MOST_OF_IMPORT = {"calls": 10_700, "statements": 108, "transactions": 5}
 
 
 async def _of_import() -> list[Count]:
-    """What an import of 64 KiB takes from its submission to its end."""
+    """The cost of an import of 64 KiB from its submission to its end."""
     found = await cost_of_import(Calls(), _ask)
     return [
         Count(name=f"{what} of an import of 64 KiB", value=found[what], most=most)

@@ -1,4 +1,4 @@
-"""What one small import costs, counted: calls, statements and transactions, from submission to the end."""
+"""The cost of one small import, counted: calls, statements and transactions, from submission to the end."""
 
 import asyncio
 import json

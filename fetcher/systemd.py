@@ -1,4 +1,4 @@
-"""What systemd is told of the service, and the socket that it may hand over.
+"""Messages to systemd about the service, and the socket that it may hand over.
 
 Without systemd, and so without its variables in the environment, all of it does nothing.
 Source: sd_notify(3), sd_listen_fds(3), systemd.service(5) under `WatchdogSec=`.

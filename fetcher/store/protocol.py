@@ -1,4 +1,4 @@
-"""What the rest of the house asks of a store: bytes by their digest, and bytes on their way there.
+"""The verbs that the other rooms ask of a store: bytes by their digest, and bytes on their way there.
 
 `tests/contract/test_store.py` says what each verb promises, and holds every
 store against it. Nothing here knows of paths, inodes or descriptors.
@@ -15,7 +15,7 @@ from fetcher.store.reservation import Reservation
 
 @dataclass(frozen=True, kw_only=True)
 class Space:
-    """How full a store is, in bytes.
+    """The room of a store, in bytes.
 
     Args:
         usable: Free less the reserve and what imports were promised.

@@ -20,7 +20,7 @@ _WORTH_TELLING: tuple[Standing, ...] = ("good", "expired-key", "revoked-key", "i
 
 @dataclass(frozen=True, kw_only=True)
 class Proof:
-    """What a signature proves.
+    """The worth of a signature.
 
     Args:
         standing: `good`, or why it proves nothing.

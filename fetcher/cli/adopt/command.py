@@ -94,7 +94,7 @@ def adopt(  # noqa: PLR0913 - all options of the command
 
 @dataclass(frozen=True)
 class _Remote:
-    """What the server calls the origin, and where that is."""
+    """The origin by the name that the server has for it, and its address."""
 
     region: str
     url: str

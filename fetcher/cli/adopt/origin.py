@@ -1,4 +1,4 @@
-"""What another image service says of its images; its bytes are the server's to fetch, never ours."""
+"""The records of another image service; its bytes are the server's to fetch, never ours."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is to be done for one image, found from the record there and the record here; nothing is changed."""
+"""The step for one image, found from the record there and the record here; nothing is changed."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from fetcher.model import is_property
 
 
 class Action(StrEnum):
-    """What is to be done."""
+    """The steps that an image may need."""
 
     CARRY = "carry"
     RESUME = "resume"
