@@ -10,6 +10,7 @@ from sqlite_utils.db import Database
 from fetcher.errors import Conflict, Forbidden, UnknownImage
 from fetcher.index.sqlite import scope
 from fetcher.index.sqlite.connection import Connection
+from fetcher.index.sqlite.counts import RETIRE
 from fetcher.index.sqlite.listing import ImageQuery, statement
 from fetcher.index.sqlite.rows import (
     Row,
@@ -22,7 +23,6 @@ from fetcher.index.sqlite.rows import (
     to_json,
     to_text,
 )
-from fetcher.index.sqlite.schema_maintenance import RETIRE
 from fetcher.model import Actor, Blob, Image, Status
 
 SELECT = (

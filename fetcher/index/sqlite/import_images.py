@@ -5,8 +5,8 @@ from typing import Any
 from sqlite_utils.db import Database
 
 from fetcher.errors import Conflict
+from fetcher.index.sqlite.counts import TEXT_BYTES
 from fetcher.index.sqlite.rows import insert, select, to_json, to_text
-from fetcher.index.sqlite.schema_maintenance import TEXT_BYTES
 from fetcher.model import Blob, Image, Import, Status, Verdict
 
 FAILED_IMPORT = "os_glance_failed_import"  # The property in which Image API clients find it.

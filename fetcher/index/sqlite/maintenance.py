@@ -10,9 +10,9 @@ from sqlite_utils.db import Database
 
 from fetcher.errors import BytesDamaged, StoreFailed
 from fetcher.index.sqlite.connection import Connection
+from fetcher.index.sqlite.counts import COUNTED, RECOUNT_TEXT, TEXT_BYTES
 from fetcher.index.sqlite.rows import select, to_text
 from fetcher.index.sqlite.schema import migrate, migrations
-from fetcher.index.sqlite.schema_maintenance import COUNTED, RECOUNT_TEXT, TEXT_BYTES
 from fetcher.index.sqlite.soundness import check_version, is_passing, missing_parts
 
 MOST_NAMED = 10

@@ -1,0 +1,3 @@
+-- Add whether a source said where its body ends.
+
+ALTER TABLE imports ADD COLUMN length_verified INTEGER;
