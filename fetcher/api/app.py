@@ -26,6 +26,7 @@ from fetcher.api.image_v2.versions import choices
 from fetcher.api.inbound.connection import CROWDED, IS_GONE
 from fetcher.api.openapi import document as openapi
 from fetcher.api.ops import health, metrics
+from fetcher.api.prefix import Prefix
 from fetcher.api.problems import problem
 from fetcher.api.services import services_of
 from fetcher.api.submit import discovery, imports, probe
@@ -213,6 +214,7 @@ def build_app(settings: Callable[[], Settings], lifespan: Any) -> Starlette:
             *page.routes,
         ],
         middleware=[
+            Middleware(Prefix, settings=settings),
             Middleware(PlainPaths),
             Middleware(RequestContext, settings=settings),
             *cross_origin(settings()),

@@ -3,10 +3,28 @@
 from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from msgspec import Meta
 
 from fetcher.settings.base import Address, Mistake, Network, Positive, Seconds, Section
+
+# The first parts of the service's own paths, which a path in front of them must not be taken for.
+OWN_PATHS = frozenset(
+    {
+        "docs",
+        "errors",
+        "healthcheck",
+        "healthz",
+        "imports",
+        "limits",
+        "metrics",
+        "openapi.json",
+        "page",
+        "readyz",
+    }
+    | {"v2", "versions"}
+)
 
 
 def is_loopback(host: str) -> bool:
@@ -24,7 +42,11 @@ class Server(Section, frozen=True, kw_only=True):
     max_request_bytes: Positive
     shutdown_seconds: Seconds
     public_url: Annotated[
-        str, Meta(pattern=r"^(https?://[^/?#]+)?$", description="http(s)://host[:port] or nothing")
+        str,
+        Meta(
+            pattern=r"^(https?://[^/?#\s@]+(/[A-Za-z0-9._~-]+)*)?$",
+            description="http(s)://host[:port], with the path that a proxy offers us below, or nothing",
+        ),
     ]
     x_accel_location: Annotated[
         str,
@@ -52,6 +74,12 @@ class Server(Section, frozen=True, kw_only=True):
         """Find a port that is none."""
         if self.port > 65535:
             yield Mistake(key="server.listen", value=self.listen, expected="a port up to 65535")
+        first = urlsplit(self.public_url).path[1:].partition("/")[0]
+        if first in OWN_PATHS:
+            expected = (
+                f"a path that does not begin like one of the service's own: {', '.join(sorted(OWN_PATHS))}"
+            )
+            yield Mistake(key="server.public_url", value=self.public_url, expected=expected)
 
 
 class Inbound(Section, frozen=True, kw_only=True):
