@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fetcher.api import image_v2 as v2
 from fetcher.api import metadefs, page
+from fetcher.api.forwarded import Forwarded
 from fetcher.api.hosts import is_for_us
 from fetcher.api.image_v2.cross_origin import cross_origin
 from fetcher.api.image_v2.faults import fault
@@ -214,6 +215,7 @@ def build_app(settings: Callable[[], Settings], lifespan: Any) -> Starlette:
             *page.routes,
         ],
         middleware=[
+            Middleware(Forwarded, settings=settings),
             Middleware(Prefix, settings=settings),
             Middleware(PlainPaths),
             Middleware(RequestContext, settings=settings),

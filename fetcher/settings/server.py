@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -61,14 +62,24 @@ class Server(Section, frozen=True, kw_only=True):
     event_seconds: Seconds
 
     @property
+    def path(self) -> Path | None:
+        """Return the path of the Unix socket to listen on; None for a port."""
+        return Path(self.listen.removeprefix("unix:")) if self.listen.startswith("unix:") else None
+
+    @property
     def host(self) -> str:
-        """Return the host to listen on, without brackets."""
-        return self.listen.rpartition(":")[0].strip("[]")
+        """Return the host to listen on, without brackets; nothing for a path."""
+        return "" if self.path is not None else self.listen.rpartition(":")[0].strip("[]")
 
     @property
     def port(self) -> int:
-        """Return the port to listen on."""
-        return int(self.listen.rpartition(":")[2])
+        """Return the port to listen on; 0 for a path."""
+        return 0 if self.path is not None else int(self.listen.rpartition(":")[2])
+
+    @property
+    def is_local(self) -> bool:
+        """Return whether only this machine's users can reach it."""
+        return self.path is not None or is_loopback(self.host)
 
     def mistakes(self) -> Iterator[Mistake]:
         """Find a port that is none."""
