@@ -29,7 +29,8 @@ from fetcher.config import BadConfig, data_folder, load_settings
 from fetcher.descriptors import raise_limit
 from fetcher.errors import Failure
 from fetcher.importer import Context, Importer
-from fetcher.index import Index, Quota
+from fetcher.index import Index
+from fetcher.index.values import Quota
 from fetcher.listening import base_of, bind, release
 from fetcher.log_lines import STDERR
 from fetcher.logs import set_up_logs

@@ -41,7 +41,7 @@ from fetcher.errors import (
     Shortage,
     TooManyConnections,
 )
-from fetcher.index import READER, Reader
+from fetcher.index.values import READER, Reader
 from fetcher.shortage import is_shortage
 
 log = structlog.get_logger()

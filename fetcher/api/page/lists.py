@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from fetcher.api.prefix import outside
 from fetcher.errors import InvalidRequest
-from fetcher.index.sqlite.listings import ListQuery
+from fetcher.index.values import ListQuery
 
 MAX_TEXT = 255
 MAX_PAGE_DIGITS = 7
