@@ -10,6 +10,7 @@ from fetcher.index.values.imports import (
     Stage,
     TaskQuery,
     WebhookTarget,
+    Worker,
 )
 from fetcher.index.values.lists import IMAGE_ORDERS, IMPORT_ORDERS, ImportPage, ListPage, ListQuery
 from fetcher.index.values.maintenance import BlobState
@@ -82,4 +83,5 @@ __all__ = [
     "Wanted",
     "WebhookTarget",
     "Whole",
+    "Worker",
 ]

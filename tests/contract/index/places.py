@@ -8,7 +8,7 @@ from typing import Protocol
 
 from fetcher.index.protocol import Index
 from fetcher.index.sqlite.index import Index as SqliteIndex
-from fetcher.index.values import Quota
+from fetcher.index.values import Quota, Worker
 
 QuotaOf = Callable[[str], Quota]
 
@@ -16,7 +16,9 @@ QuotaOf = Callable[[str], Quota]
 class Place(Protocol):
     """The records of one service, whoever has them open."""
 
-    def open(self, quota_of: QuotaOf | None = None) -> AbstractAsyncContextManager[Index]:
+    def open(
+        self, quota_of: QuotaOf | None = None, worker: Worker | None = None
+    ) -> AbstractAsyncContextManager[Index]:
         """Open the records; a second time is what another process, or the next one, has."""
 
     async def dump(self, index: Index) -> str:
@@ -36,8 +38,8 @@ class SqlitePlace:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def open(self, quota_of: QuotaOf | None = None) -> SqliteIndex:
-        return SqliteIndex(self._path, quota_of=quota_of)
+    def open(self, quota_of: QuotaOf | None = None, worker: Worker | None = None) -> SqliteIndex:
+        return SqliteIndex(self._path, quota_of=quota_of, worker=worker)
 
     async def dump(self, index: Index) -> str:
         assert isinstance(index, SqliteIndex)
