@@ -24,7 +24,7 @@ from sqlite_utils.db import Database
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from fetcher.index import Index
-from fetcher.index.sqlite.rows import image_row, import_row, to_text
+from fetcher.index.rows import image_row, import_row, to_text
 from fetcher.index.values import Quota
 from fetcher.model import State
 from tests.index.conftest import ALICE, START, activate, make

@@ -9,9 +9,9 @@ import pytest_asyncio
 from sqlite_utils.db import Database
 
 from fetcher.index import Index
+from fetcher.index.rows import to_text
 from fetcher.index.sqlite.images import load_images
 from fetcher.index.sqlite.listing import statement
-from fetcher.index.sqlite.rows import to_text
 from fetcher.index.values import SORT_KEYS, Filter, ImageQuery
 from fetcher.model import Actor
 from tests.contract.index import test_lists_of_images as lists

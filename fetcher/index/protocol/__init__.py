@@ -88,4 +88,4 @@ class Index(Protocol):
         """Return the verbs on what projects hold."""
 
     def file_bytes(self) -> dict[str, int]:
-        """Return how many bytes the index takes up, by part."""
+        """Return how many bytes the index takes up on this machine, by part; empty where it is elsewhere."""

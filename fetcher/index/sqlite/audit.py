@@ -4,7 +4,8 @@ from typing import Any
 
 from sqlite_utils.db import Database
 
-from fetcher.index.sqlite.rows import insert, to_json, to_text
+from fetcher.index.rows import to_json, to_text
+from fetcher.index.sqlite.rows import insert
 from fetcher.model import Import
 
 

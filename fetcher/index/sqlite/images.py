@@ -8,12 +8,13 @@ import msgspec
 from sqlite_utils.db import Database
 
 from fetcher.errors import Conflict, Forbidden, UnknownImage
+from fetcher.index import scope
 from fetcher.index.rights import may_change
-from fetcher.index.sqlite import scope
+from fetcher.index.rows import Row, fitting, image_row, to_image, to_json, to_text
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.counts import RETIRE
 from fetcher.index.sqlite.listing import statement
-from fetcher.index.sqlite.rows import Row, fitting, image_row, insert, select, to_image, to_json, to_text
+from fetcher.index.sqlite.rows import insert, select
 from fetcher.index.values import ImageQuery, Rows
 from fetcher.model import Actor, Blob, Image, Status
 
@@ -209,7 +210,7 @@ def _edit(db: Database, image_id: str, actor: Actor, change: Callable[[Image], I
         write_tags(db, image_id, after.tags)
     if after.properties != before.properties:
         write_properties(db, image_id, after.properties)
-    return _find(db, image_id, ("1", {}))
+    return _find(db, image_id, (scope.EVERYTHING, {}))
 
 
 def _deletable(db: Database, image_id: str, actor: Actor) -> Row:

@@ -8,7 +8,8 @@ import msgspec
 from sqlite_utils.db import Database
 
 from fetcher.errors import Conflict, IdempotencyMismatch, QueueFull, UnknownImport
-from fetcher.index.sqlite import scope
+from fetcher.index import scope
+from fetcher.index.rows import Row, fitting, import_bytes, import_row, progress_columns, to_import, to_text
 from fetcher.index.sqlite.audit import note
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.images import insert_image, keep_blob
@@ -21,17 +22,7 @@ from fetcher.index.sqlite.import_images import (
     take_image,
 )
 from fetcher.index.sqlite.leases import UNTIL, holding, renew
-from fetcher.index.sqlite.rows import (
-    Row,
-    fitting,
-    import_bytes,
-    import_row,
-    insert,
-    progress_columns,
-    select,
-    to_import,
-    to_text,
-)
+from fetcher.index.sqlite.rows import insert, select
 from fetcher.index.sqlite.secrets import drop_secrets, keep_secrets, load_secrets
 from fetcher.index.sqlite.truths import HIDDEN_CODES, TRUE_CODE, read_truths
 from fetcher.index.sqlite.webhook_targets import keep_notice
@@ -191,7 +182,7 @@ def _submit(db: Database, new: NewImport, max_queued: int) -> Import:
     if new.key is not None:
         row = {"project_id": record.project_id, "import_id": record.id, **msgspec.structs.asdict(new.key)}
         insert(db, "idempotency_keys", row)
-    written = to_import(_one(db, record.id, ("1", {})))
+    written = to_import(_one(db, record.id, (scope.EVERYTHING, {})))
     note(db, "submitted", written, {})
     return written
 
@@ -203,7 +194,7 @@ def _made_before(db: Database, project_id: str, key: IdempotencyKey) -> Import |
     for row in found:
         if row["fingerprint"] != key.fingerprint:
             raise IdempotencyMismatch
-        return to_import(_one(db, row["import_id"], ("1", {})))
+        return to_import(_one(db, row["import_id"], (scope.EVERYTHING, {})))
     return None
 
 
@@ -245,7 +236,7 @@ def _page(
 
 def requeue(db: Database, import_id: str, now: datetime) -> int:
     """Put an import back into the queue under a new claim; 0 when it has ended."""
-    record = to_import(_one(db, import_id, ("1", {})))
+    record = to_import(_one(db, import_id, (scope.EVERYTHING, {})))
     if record.state.is_final:
         return 0
     claim = record.claim + 1

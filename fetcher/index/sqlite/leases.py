@@ -8,7 +8,8 @@ from collections.abc import Mapping
 
 from sqlite_utils.db import Database
 
-from fetcher.index.sqlite.rows import select, to_json
+from fetcher.index.rows import to_json
+from fetcher.index.sqlite.rows import select
 from fetcher.index.values import Worker
 
 NOW = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"

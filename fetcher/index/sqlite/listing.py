@@ -9,8 +9,9 @@ import msgspec
 from sqlite_utils.db import Database
 
 from fetcher.errors import InvalidRequest
-from fetcher.index.sqlite import scope
-from fetcher.index.sqlite.rows import select, to_json
+from fetcher.index import scope
+from fetcher.index.rows import to_json
+from fetcher.index.sqlite.rows import select
 from fetcher.index.values import Filter, ImageQuery
 from fetcher.model import Actor
 

@@ -2,9 +2,10 @@
 
 from sqlite_utils.db import Database
 
-from fetcher.index.sqlite import scope
+from fetcher.index import scope
+from fetcher.index.rows import fitting, import_bytes, to_import
 from fetcher.index.sqlite.images import SELECT, load_images
-from fetcher.index.sqlite.rows import fitting, import_bytes, select, to_import
+from fetcher.index.sqlite.rows import select
 from fetcher.index.values import ANSWER_BYTES, ImportPage, ListPage, ListQuery
 from fetcher.model import Actor
 

@@ -9,9 +9,10 @@ import msgspec
 from sqlite_utils.db import Database
 
 from fetcher.errors import BytesDamaged, StoreFailed
+from fetcher.index.rows import to_text
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.counts import COUNTED, RECOUNT_TEXT, TEXT_BYTES
-from fetcher.index.sqlite.rows import select, to_text
+from fetcher.index.sqlite.rows import select
 from fetcher.index.sqlite.schema import migrate, migrations
 from fetcher.index.sqlite.soundness import check_version, is_passing, missing_parts
 from fetcher.index.values import BlobState

@@ -4,11 +4,12 @@ import msgspec
 from sqlite_utils.db import Database
 
 from fetcher.errors import Conflict, Forbidden, QuotaExceeded, UnknownMember
+from fetcher.index import scope
 from fetcher.index.rights import may_change
-from fetcher.index.sqlite import scope
+from fetcher.index.rows import Row, to_text
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.images import find_row
-from fetcher.index.sqlite.rows import Row, insert, select, to_text
+from fetcher.index.sqlite.rows import insert, select
 from fetcher.model import Actor, Member
 
 

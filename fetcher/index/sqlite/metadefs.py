@@ -6,8 +6,9 @@ import msgspec
 from sqlite_utils.db import Database
 
 from fetcher.errors import Conflict, Forbidden
+from fetcher.index import scope
+from fetcher.index.rows import to_text
 from fetcher.index.sqlite import metadefs_items as items
-from fetcher.index.sqlite import scope
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.metadefs_rows import (
     check_count,
@@ -17,7 +18,7 @@ from fetcher.index.sqlite.metadefs_rows import (
     owned,
     to_namespace,
 )
-from fetcher.index.sqlite.rows import insert, select, to_text
+from fetcher.index.sqlite.rows import insert, select
 from fetcher.index.values import (
     At,
     Bounds,

@@ -6,8 +6,9 @@ import msgspec
 from sqlite_utils.db import Database
 
 from fetcher.errors import Forbidden, NotFound, QuotaExceeded
-from fetcher.index.sqlite import scope
-from fetcher.index.sqlite.rows import Row, select
+from fetcher.index import scope
+from fetcher.index.rows import Row
+from fetcher.index.sqlite.rows import select
 from fetcher.index.values import Namespace, Page
 from fetcher.model import Actor
 

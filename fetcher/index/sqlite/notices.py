@@ -7,9 +7,10 @@ from datetime import datetime
 import msgspec
 from sqlite_utils.db import Database
 
+from fetcher.index.rows import to_json, to_moment, to_text
 from fetcher.index.sqlite.audit import note
 from fetcher.index.sqlite.connection import Connection
-from fetcher.index.sqlite.rows import select, to_json, to_moment, to_text
+from fetcher.index.sqlite.rows import select
 from fetcher.index.values import Due, Wanted, WebhookTarget
 from fetcher.model import Import, Notice
 

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 import msgspec
 from sqlite_utils.db import Database
 
+from fetcher.index.rows import to_text
 from fetcher.index.sqlite.connection import Connection
-from fetcher.index.sqlite.rows import select, to_text
+from fetcher.index.sqlite.rows import select
 from fetcher.index.values import Remembered, ResumeState
 from fetcher.model import Blob
 

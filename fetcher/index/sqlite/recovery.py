@@ -5,10 +5,11 @@ from datetime import datetime
 
 from sqlite_utils.db import Database
 
+from fetcher.index.rows import to_import, to_text
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.imports import end
 from fetcher.index.sqlite.leases import FREE, holding
-from fetcher.index.sqlite.rows import select, to_import, to_text
+from fetcher.index.sqlite.rows import select
 from fetcher.index.sqlite.secrets import to_secrets
 from fetcher.index.values import Secrets, Worker
 from fetcher.lifecycle import State, origins_of

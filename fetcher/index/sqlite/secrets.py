@@ -3,7 +3,8 @@
 import msgspec
 from sqlite_utils.db import Database
 
-from fetcher.index.sqlite.rows import Row, insert, select, to_json
+from fetcher.index.rows import Row, to_json
+from fetcher.index.sqlite.rows import insert, select
 from fetcher.index.values import Secrets
 
 

@@ -6,9 +6,10 @@ from urllib.parse import urlsplit
 
 from sqlite_utils.db import Database
 
+from fetcher.index.rows import to_text
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.listings import list_images, list_imports
-from fetcher.index.sqlite.rows import select, to_text
+from fetcher.index.sqlite.rows import select
 from fetcher.index.values import (
     Ended,
     Ending,

@@ -3,9 +3,10 @@
 from sqlite_utils.db import Database
 
 from fetcher.errors import InvalidRequest, UnknownImport
-from fetcher.index.sqlite import scope
+from fetcher.index import scope
+from fetcher.index.rows import fitting, import_bytes, to_import
 from fetcher.index.sqlite.connection import Connection
-from fetcher.index.sqlite.rows import fitting, import_bytes, select, to_import
+from fetcher.index.sqlite.rows import select
 from fetcher.index.values import Rows, TaskQuery
 from fetcher.model import Actor, Import
 

@@ -1,17 +1,28 @@
 """Each test of the contract is held against every index that there is."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from fetcher.index.protocol import Index
+from tests.contract.index import postgres
 from tests.contract.index.places import Place, Places, SqlitePlaces
 
 
-@pytest.fixture(scope="session", params=["sqlite"])
+@pytest.fixture(scope="session", params=["sqlite", "postgres"])
 def places(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Places:
     """A maker of places for the records of one kind of index."""
-    return SqlitePlaces(tmp_path_factory.mktemp(request.param))
+    if request.param == "sqlite":
+        return SqlitePlaces(tmp_path_factory.mktemp("sqlite"))
+    databases: Places = request.getfixturevalue("databases")
+    return databases
+
+
+@pytest.fixture(scope="session")
+def databases() -> Iterator[postgres.PostgresPlaces]:
+    """A maker of databases of a PostgreSQL server."""
+    with postgres.server() as server:
+        yield postgres.PostgresPlaces(server)
 
 
 @pytest.fixture

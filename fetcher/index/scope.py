@@ -6,6 +6,7 @@ from fetcher.model import Actor
 
 Condition = tuple[str, dict[str, object]]
 
+EVERYTHING = "1 = 1"
 OPEN_TO_ALL = ("public", "community")
 MEMBER = """(images.visibility = 'shared' AND EXISTS (SELECT 1 FROM image_members
     WHERE image_members.image_id = images.id AND image_members.member_id = :actor_project{status}))"""
@@ -48,7 +49,7 @@ class Listed:
 def own_imports(actor: Actor) -> Condition:
     """Return the imports of the caller's project; all of them for an admin."""
     if actor.is_admin:
-        return "1", {}
+        return EVERYTHING, {}
     return "imports.project_id = :actor_project", {"actor_project": actor.project_id}
 
 
@@ -59,7 +60,7 @@ def readable_images(actor: Actor) -> Condition:
     with its project, accepted or not.
     """
     if actor.is_admin:
-        return "1", {}
+        return EVERYTHING, {}
     shared = MEMBER.format(status="")
     open_to_all = "images.visibility IN ('public', 'community')"
     condition = f"(images.project_id = :actor_project OR {open_to_all} OR {shared})"
@@ -69,7 +70,7 @@ def readable_images(actor: Actor) -> Condition:
 def readable_namespaces(actor: Actor) -> Condition:
     """Return the namespaces of metadata definitions that a caller sees: public ones and its project's own."""
     if actor.is_admin:
-        return "1", {}
+        return EVERYTHING, {}
     return "(visibility = 'public' OR owner = :actor_project)", {"actor_project": actor.project_id}
 
 
@@ -107,12 +108,12 @@ def listed_images(actor: Actor, visibility: str | None, member_status: str, owne
 
 def _wanted(visibility: str | None, owner: str | None) -> str:
     if visibility == "all":
-        return "1"
+        return EVERYTHING
     if visibility in OPEN_TO_ALL:
         return f"images.visibility = '{visibility}'"  # As a literal: some indexes hold public images only.
     if visibility is not None:
         return "images.visibility = :visibility"
-    return "1" if owner is not None else "images.visibility <> 'community'"
+    return EVERYTHING if owner is not None else "images.visibility <> 'community'"
 
 
 def _shared_with(foreign: str, member_status: str) -> Arm:

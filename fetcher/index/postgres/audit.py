@@ -1,0 +1,25 @@
+"""The trail of what was done, by whom, to which import and image."""
+
+from typing import Any
+
+from fetcher.index.postgres.session import Session
+from fetcher.index.rows import to_json, to_text
+from fetcher.model import Import
+
+
+async def note(db: Session, action: str, record: Import, detail: dict[str, Any]) -> None:
+    """Add a line to the audit trail."""
+    await db.insert(
+        "audit",
+        {
+            "at": to_text(record.updated_at),
+            "project_id": record.project_id,
+            "user_id": record.user_id,
+            "action": action,
+            "import_id": record.id,
+            "image_id": record.image_id,
+            "url": record.submission.url,
+            "code": record.verdict.code if record.verdict else None,
+            "detail": to_json(detail),
+        },
+    )

@@ -1,0 +1,72 @@
+"""The index in one PostgreSQL database, which several processes have open at once."""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from fetcher.index import protocol
+from fetcher.index.postgres.images import ImageRecords
+from fetcher.index.postgres.imports import ImportRecords
+from fetcher.index.postgres.maintenance import MaintenanceRecords
+from fetcher.index.postgres.members import MemberRecords
+from fetcher.index.postgres.metadefs import MetadefRecords
+from fetcher.index.postgres.notices import NoticeRecords
+from fetcher.index.postgres.pulls import PullRecords
+from fetcher.index.postgres.recovery import RecoveryRecords
+from fetcher.index.postgres.session import Connection
+from fetcher.index.postgres.statistics import Statistics
+from fetcher.index.postgres.tasks import TaskRecords
+from fetcher.index.postgres.uploads import UploadRecords
+from fetcher.index.postgres.usage import QuotaCheck, UsageRecords
+from fetcher.index.values import Quota, Worker
+
+
+class Index:
+    """All records of the service in one database, as domain verbs.
+
+    Args:
+        url: Where the database is, as libpq takes it.
+        quota_of: Given a project's id, what it may hold; without it, nothing is limited.
+        worker: Who runs what is claimed here.
+    """
+
+    def __init__(
+        self, url: str, *, quota_of: Callable[[str], Quota] | None = None, worker: Worker | None = None
+    ) -> None:
+        worker = worker or Worker()
+        self.connection = Connection(url, check=QuotaCheck(quota_of) if quota_of else None)
+        self.notices = NoticeRecords(self.connection)
+        self.images = ImageRecords(self.connection)
+        self.imports = ImportRecords(self.connection, worker, self.notices.wake)
+        self.statistics = Statistics(self.connection)
+        self.pulls = PullRecords(self.connection)
+        self.recovery = RecoveryRecords(self.connection, worker)
+        self.members = MemberRecords(self.connection)
+        self.tasks = TaskRecords(self.connection)
+        self.metadefs = MetadefRecords(self.connection)
+        self.uploads = UploadRecords(self.connection, worker)
+        self.usage = UsageRecords(self.connection)
+        self.maintenance = MaintenanceRecords(self.connection)
+
+    def file_bytes(self) -> dict[str, int]:
+        """Return nothing: the database is not on this machine."""
+        return {}
+
+    async def __aenter__(self) -> Self:
+        """Connect and bring the schema up to date.
+
+        Raises:
+            StoreFailed: The database cannot be reached, or is a later version's.
+        """
+        await self.connection.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close all connections."""
+        await self.connection.close()
+
+
+# The type checker holds this index against the protocol here.
+_CHECKED: type[protocol.Index] = Index

@@ -1,0 +1,104 @@
+"""What the index does with pulls: what a crash must not lose of them, and where earlier ones led."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from fetcher.index.postgres.session import Connection, Session
+from fetcher.index.rows import to_text
+from fetcher.index.values import Remembered, ResumeState
+from fetcher.model import Blob
+
+# Written for each pull every few seconds: an upsert of the library's looks the table up first.
+KEEP = """
+    INSERT INTO pulls (id, request, staged, source, validator, declared_bytes, kept_bytes, kept_sha256,
+                       spent_bytes, spent_seconds, barren)
+    VALUES (:id, :request, :staged, :source, :validator, :declared_bytes, :kept_bytes, :kept_sha256,
+            :spent_bytes, :spent_seconds, :barren)
+    ON CONFLICT (id) DO UPDATE SET
+        request = excluded.request, staged = excluded.staged, source = excluded.source,
+        validator = excluded.validator, declared_bytes = excluded.declared_bytes,
+        kept_bytes = excluded.kept_bytes, kept_sha256 = excluded.kept_sha256,
+        spent_bytes = excluded.spent_bytes, spent_seconds = excluded.spent_seconds,
+        barren = excluded.barren"""
+
+
+class PullRecords:
+    """Domain verbs on pulls; each is one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def keep(self, resume_state: ResumeState) -> None:
+        await self._connection.write(_keep, resume_state)
+
+    async def drop(self, pull_id: str) -> None:
+        await self._connection.write(_drop, pull_id)
+
+    async def drop_all(self, pull_ids: Sequence[str]) -> None:
+        await self._connection.write(_drop_all, pull_ids)
+
+    async def unfinished(self) -> list[ResumeState]:
+        return await self._connection.read(_unfinished)
+
+    async def remember(self, project_ids: Sequence[str], request: str, etag: str, sha256: str) -> None:
+        await self._connection.write(_remember, project_ids, request, etag, sha256)
+
+    async def recall(self, request: str) -> list[Remembered]:
+        return await self._connection.read(_recall, request)
+
+    async def forget(self, before: datetime, *, most: int = 1000) -> int:
+        return await self._connection.write(_forget, before, most)
+
+
+async def _keep(db: Session, resume_state: ResumeState) -> None:
+    await db.execute(KEEP, msgspec.structs.asdict(resume_state))
+
+
+async def _drop(db: Session, pull_id: str) -> None:
+    await db.execute("DELETE FROM pulls WHERE id = ?", [pull_id])
+
+
+async def _drop_all(db: Session, pull_ids: Sequence[str]) -> None:
+    for pull_id in pull_ids:
+        await _drop(db, pull_id)
+
+
+async def _unfinished(db: Session) -> list[ResumeState]:
+    return [msgspec.convert(row, ResumeState) for row in await db.select("SELECT * FROM pulls ORDER BY id")]
+
+
+async def _remember(db: Session, project_ids: Sequence[str], request: str, etag: str, sha256: str) -> None:
+    sql = """INSERT INTO remembered_urls (project_id, request, etag, sha256, at)
+             SELECT ?, ?, ?, sha256, ? FROM blobs WHERE sha256 = ?
+             ON CONFLICT (project_id, request) DO UPDATE SET
+                 etag = excluded.etag, sha256 = excluded.sha256, at = excluded.at"""
+    for project_id in project_ids:
+        await db.execute(sql, [project_id, request, etag, to_text(datetime.now(UTC)), sha256])
+
+
+async def _forget(db: Session, before: datetime, most: int) -> int:
+    sql = """DELETE FROM remembered_urls WHERE (project_id, request) IN
+             (SELECT project_id, request FROM remembered_urls WHERE at < ? LIMIT ?)"""
+    return await db.execute(sql, [to_text(before), most])
+
+
+async def _recall(db: Session, request: str) -> list[Remembered]:
+    sql = """SELECT blobs.*, etag, array_agg(project_id) AS projects
+             FROM remembered_urls JOIN blobs USING (sha256)
+             WHERE request = ? AND fault IS NULL GROUP BY etag, blobs.sha256"""
+    return [
+        Remembered(
+            etag=row["etag"],
+            blob=Blob(
+                sha256=row["sha256"],
+                size=row["size"],
+                digests=msgspec.json.decode(row["digests"], type=dict[str, str]),
+                virtual_bytes=row["virtual_bytes"],
+                created_at=datetime.fromisoformat(row["created_at"]),
+            ),
+            projects=frozenset(row["projects"]),
+        )
+        for row in await db.select(sql, [request])
+    ]

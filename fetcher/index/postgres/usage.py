@@ -1,0 +1,100 @@
+"""What each project holds, and the one place where a quota is enforced: at the end of every write."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from fetcher.errors import QuotaExceeded
+from fetcher.index.postgres.session import Connection, Session
+from fetcher.index.values import Quota, Usage
+
+BUSY = "status IN ('importing', 'saving', 'uploading')"
+
+
+class QuotaCheck:
+    """Refuses every write that makes a project hold more than it may.
+
+    The tables count by themselves, in rows that stay locked until the end of
+    whoever changed them, so that races are decided one after the other. The
+    same triggers note what each project held before, in settings that last as
+    long as the transaction.
+
+    Args:
+        quota_of: Given a project's id, its quota in force now.
+    """
+
+    def __init__(self, quota_of: Callable[[str], Quota]) -> None:
+        self._quota_of = quota_of
+
+    async def check(self, db: Session) -> None:
+        """Judge the write that was just made; it is rolled back when this raises.
+
+        Raises:
+            QuotaExceeded: A project that grew holds more than it may.
+        """
+        sql = """SELECT current_setting('fetcher.grown', true) AS grown,
+                        current_setting('fetcher.begun', true) AS begun"""
+        [noted] = await db.select(sql)
+        for project_id in _noted(noted["begun"]):
+            await self._check_begun(db, project_id)
+        for project_id, before in _noted(noted["grown"]).items():
+            await self._check_grown(db, project_id, before)
+
+    async def _check_grown(self, db: Session, project_id: str, before: tuple[int, int, int]) -> None:
+        quota, (images, size, text) = self._quota_of(project_id), before
+        sql = "SELECT images, bytes + held_bytes AS bytes, text_bytes FROM usage WHERE project_id = ?"
+        for now in await db.select(sql, [project_id]):
+            if now["images"] > quota.max_images and now["images"] > images:
+                raise QuotaExceeded(what="images", quota=quota.max_images, used=images)
+            if now["bytes"] > quota.max_bytes and now["bytes"] > size:
+                raise QuotaExceeded(what="bytes", quota=quota.max_bytes, used=size)
+            if now["text_bytes"] > quota.max_text_bytes and now["text_bytes"] > text:
+                raise QuotaExceeded(what="bytes of text", quota=quota.max_text_bytes, used=text)
+            if now["images"] > images and size >= quota.max_bytes:
+                raise QuotaExceeded(what="bytes", quota=quota.max_bytes, used=size)
+
+    async def _check_begun(self, db: Session, project_id: str) -> None:
+        """Judge what was begun: how many images a project writes at once, and how much it has staged."""
+        quota = self._quota_of(project_id)
+        if quota.max_uploading is None and quota.max_staged_bytes is None:
+            return
+        # Rows that others begin meanwhile are seen by nobody but them: one after the other.
+        await db.execute("SELECT 1 FROM usage WHERE project_id = ? FOR UPDATE", [project_id])
+        uploading, staged = await _begun(db, project_id)
+        if quota.max_uploading is not None and uploading > quota.max_uploading:
+            what = "images that are written at the same time"
+            raise QuotaExceeded(what=what, quota=quota.max_uploading, used=uploading - 1)
+        if quota.max_staged_bytes is not None and staged > quota.max_staged_bytes:
+            raise QuotaExceeded(what="staged bytes", quota=quota.max_staged_bytes, used=staged)
+
+
+def _noted(setting: str | None) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.json.decode(setting or "{}")
+    return found
+
+
+async def _begun(db: Session, project_id: str) -> tuple[int, int]:
+    """Count images that are written now and bytes that are staged; few rows whatever a project holds."""
+    sql = f"""SELECT (SELECT count(*) FROM images WHERE {BUSY} AND project_id = :project) AS uploading,
+        (SELECT coalesce(sum(size), 0)::bigint FROM image_stages WHERE project_id = :project) AS staged"""  # noqa: S608 - our own condition
+    [row] = await db.select(sql, {"project": project_id})
+    return row["uploading"], row["staged"]
+
+
+class UsageRecords:
+    """Verbs on what projects hold."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def find(self, project_id: str) -> Usage:
+        return await self._connection.read(_find, project_id)
+
+
+async def _find(db: Session, project_id: str) -> Usage:
+    sql = "SELECT images, bytes, held_bytes FROM usage WHERE project_id = ?"
+    for row in await db.select(sql, [project_id]):
+        uploading, staged = await _begun(db, project_id)
+        return Usage(**row, uploading=uploading, staged_bytes=staged)
+    return Usage()

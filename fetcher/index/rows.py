@@ -1,0 +1,180 @@
+"""Rows of an index to values and back: each index keeps the same columns, moments and documents as text."""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import msgspec
+
+from fetcher.index.values import Rows
+from fetcher.model import Attempt, FormatVerdict, Image, Import, Notice, Submission, Verdict, text_bytes
+
+Row = Mapping[str, Any]
+R = TypeVar("R")
+
+
+def fitting(rows: Iterable[R], size: Callable[[R], int], max_bytes: int) -> Rows[R]:
+    """Take rows until they hold so many bytes; one at least."""
+    found: Rows[R] = Rows()
+    left = max_bytes
+    for row in rows:
+        left -= size(row)
+        if left < 0 and found:
+            found.has_more = True
+            break
+        found.append(row)
+    return found
+
+
+def import_bytes(row: Row) -> int:
+    """About how much an import's row is in an answer."""
+    return 1024 + sum(len(row[name] or "") for name in ("submission", "attempts", "digests", "verdict"))
+
+
+def to_text(moment: datetime | None) -> str | None:
+    """Write a moment so that text order is time order."""
+    return None if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def to_moment(text: str | None) -> datetime | None:
+    """Read a moment back."""
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def to_json(value: object) -> str | None:
+    """Write a value as JSON text; None stays NULL."""
+    return None if value is None else msgspec.json.encode(value).decode()
+
+
+def import_row(record: Import, shown_url: str) -> dict[str, Any]:
+    """Return all columns of an import; `shown_url` is the redacted form that may be kept."""
+    submission = msgspec.structs.replace(record.submission, url=shown_url)
+    return {
+        "id": record.id,
+        "image_id": record.image_id,
+        "project_id": record.project_id,
+        "user_id": record.user_id,
+        "method": record.method,
+        "claim": record.claim,
+        "url": shown_url,
+        "owns_image": int(record.owns_image),
+        "submission": to_json(submission),
+        "notice": to_json(record.notice),
+        "request_id": record.request_id,
+        "created_at": to_text(record.created_at),
+        **progress_columns(record),
+    }
+
+
+def progress_columns(record: Import) -> dict[str, Any]:
+    """Return the columns that change while an import runs."""
+    return {
+        "state": record.state.value,
+        "phase": record.phase.value if record.phase else None,
+        "code": record.verdict.code if record.verdict else None,
+        "received_bytes": record.received_bytes,
+        "expected_bytes": record.expected_bytes,
+        "bytes_per_second": record.bytes_per_second,
+        "attempts": to_json(record.attempts),
+        "format": to_json(record.format),
+        "digests": to_json(record.digests),
+        "verified_by": record.verified_by,
+        "sums_signature": record.sums_signature,
+        "length_verified": None if record.length_verified is None else int(record.length_verified),
+        "stages": to_json(record.stages),
+        "verdict": to_json(record.verdict),
+        "started_at": to_text(record.started_at),
+        "updated_at": to_text(record.updated_at),
+        "ended_at": to_text(record.ended_at),
+    }
+
+
+def to_import(row: Row) -> Import:
+    """Read an import back; its submission's URL is the redacted one."""
+    plain = {key: row[key] for key in _IMPORT_PLAIN}
+    return Import(
+        **plain,
+        owns_image=bool(row["owns_image"]),
+        length_verified=None if row["length_verified"] is None else bool(row["length_verified"]),
+        state=msgspec.convert(row["state"], Import.__annotations__["state"]),
+        phase=msgspec.convert(row["phase"], Import.__annotations__["phase"]),
+        submission=msgspec.json.decode(row["submission"], type=Submission),
+        attempts=msgspec.json.decode(row["attempts"], type=tuple[Attempt, ...]),
+        format=msgspec.json.decode(row["format"] or "null", type=FormatVerdict | None),
+        digests=msgspec.json.decode(row["digests"], type=dict[str, str]),
+        stages=msgspec.json.decode(row["stages"], type=dict[str, Any]),
+        verdict=msgspec.json.decode(row["verdict"] or "null", type=Verdict | None),
+        notice=msgspec.json.decode(row["notice"] or "null", type=Notice | None),
+        **{key: to_moment(row[key]) for key in ("created_at", "started_at", "updated_at", "ended_at")},  # type: ignore[arg-type] # the NOT NULL ones are never None
+    )
+
+
+_IMPORT_PLAIN = (
+    "id",
+    "image_id",
+    "project_id",
+    "user_id",
+    "method",
+    "claim",
+    "received_bytes",
+    "expected_bytes",
+    "bytes_per_second",
+    "verified_by",
+    "sums_signature",
+    "request_id",
+)
+
+
+def image_row(image: Image) -> dict[str, Any]:
+    """Return the columns of an image's own table."""
+    return {
+        "id": image.id,
+        "project_id": image.project_id,
+        "name": image.name,
+        "status": image.status.value,
+        "visibility": image.visibility,
+        "is_protected": int(image.is_protected),
+        "is_hidden": int(image.is_hidden),
+        "disk_format": image.disk_format,
+        "container_format": image.container_format,
+        "size": image.size,
+        "virtual_size": image.virtual_size,
+        "sha256": image.sha256,
+        "min_disk": image.min_disk,
+        "min_ram": image.min_ram,
+        "created_at": to_text(image.created_at),
+        "updated_at": to_text(image.updated_at),
+        "text_bytes": text_bytes(image.name, image.tags, image.properties),
+    }
+
+
+def to_image(row: Row, tags: tuple[str, ...], properties: dict[str, str]) -> Image:
+    """Read an image back from its row joined with its blob's digests."""
+    plain = {key: row[key] for key in _IMAGE_PLAIN}
+    return Image(
+        **plain,
+        status=msgspec.convert(row["status"], Image.__annotations__["status"]),
+        is_protected=bool(row["is_protected"]),
+        is_hidden=bool(row["is_hidden"]),
+        tags=tags,
+        properties=properties,
+        created_at=datetime.fromisoformat(row["created_at"]),
+        updated_at=datetime.fromisoformat(row["updated_at"]),
+    )
+
+
+_IMAGE_PLAIN = (
+    "id",
+    "project_id",
+    "name",
+    "visibility",
+    "disk_format",
+    "container_format",
+    "size",
+    "virtual_size",
+    "md5",
+    "sha256",
+    "sha512",
+    "min_disk",
+    "min_ram",
+)

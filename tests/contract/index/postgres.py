@@ -1,0 +1,93 @@
+"""A PostgreSQL server of the tests' own: in a folder of its own, on a socket there, gone with them."""
+
+import itertools
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from fetcher.index.postgres.index import Index as PostgresIndex
+from fetcher.index.protocol import Index
+from fetcher.index.values import Worker
+from tests.contract.index.places import QuotaOf
+
+PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: int(folder.parent.name))
+# No server runs as root, and what is written here outlives no power loss on purpose.
+USER = "nobody" if os.geteuid() == 0 else None
+LOCALE = "--locale=C.UTF-8"
+SETTINGS = "-c listen_addresses= -c fsync=off -c max_connections=60 -c shared_buffers=16MB"
+
+
+def run(program: str, *arguments: str) -> None:
+    """Run a program of PostgreSQL's, and show what it says where it fails."""
+    command = [str(PROGRAMS[-1] / program), *arguments]
+    done = subprocess.run(command, user=USER, capture_output=True, text=True, check=False, cwd="/")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """A running server; where it is, as libpq takes it, without a database."""
+    if not PROGRAMS:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    folder = Path(tempfile.mkdtemp(prefix="fetcher-pg-"))
+    if USER is not None:
+        shutil.chown(folder, USER)
+    data = str(folder / "data")
+    try:
+        run(
+            "initdb",
+            "-D",
+            data,
+            "-U",
+            "fetcher",
+            "-A",
+            "trust",
+            "--no-sync",
+            "-E",
+            "UTF8",
+            "--locale=C.UTF-8",
+        )
+        run("pg_ctl", "-D", data, "-w", "-l", str(folder / "log"), "-o", f"-k {folder} {SETTINGS}", "start")
+        try:
+            yield f"host={folder} user=fetcher"
+        finally:
+            run("pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(folder)
+
+
+class PostgresPlace:
+    """A database."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def open(self, quota_of: QuotaOf | None = None, worker: Worker | None = None) -> PostgresIndex:
+        return PostgresIndex(self.url, quota_of=quota_of, worker=worker)
+
+    async def dump(self, index: Index) -> str:
+        with psycopg.connect(self.url) as connection:
+            tables = connection.execute("SELECT relname FROM pg_stat_user_tables").fetchall()
+            rows = [connection.execute(f'SELECT t::text FROM "{name}" AS t').fetchall() for (name,) in tables]
+        return str(rows)
+
+
+class PostgresPlaces:
+    """Databases of one server."""
+
+    def __init__(self, server: str) -> None:
+        self._server = server
+        self._numbers = itertools.count()
+
+    def new(self) -> PostgresPlace:
+        name = f"place{next(self._numbers)}"
+        with psycopg.connect(f"{self._server} dbname=postgres", autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return PostgresPlace(f"{self._server} dbname={name}")

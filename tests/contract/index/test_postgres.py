@@ -1,0 +1,156 @@
+"""What PostgreSQL alone has: migrations by several hosts, connections that break, reads that take long."""
+
+import asyncio
+import hashlib
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from fetcher.errors import ReadGivenUp, StoreFailed
+from fetcher.index.postgres.index import Index
+from fetcher.index.postgres.schema import FILES
+from fetcher.index.postgres.session import Session, placeholders
+from fetcher.index.values import READER, Reader
+from tests.contract.index.postgres import PostgresPlace, PostgresPlaces
+from tests.index.conftest import ALICE, make
+
+FROZEN = Path(__file__).with_name("postgres.sha256")
+
+
+@pytest.fixture
+def place(databases: PostgresPlaces) -> PostgresPlace:
+    return databases.new()
+
+
+def test_a_migration_never_changes() -> None:
+    """A database that has been through one was made by these very bytes; what differs is a further file."""
+    frozen = dict(line.split()[::-1] for line in FROZEN.read_text().splitlines())
+    assert frozen == {
+        file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(FILES.glob("*.sql"))
+    }
+
+
+def test_parameters_are_written_as_psycopg_wants_them() -> None:
+    """A cast is no parameter, and a per cent sign is one of SQL's."""
+    assert (
+        placeholders("a = :b::text AND c LIKE '%' AND d = ?") == "a = %(b)s::text AND c LIKE '%%' AND d = %s"
+    )
+
+
+async def test_hosts_that_start_at_once_migrate_once(place: PostgresPlace) -> None:
+    """The first one makes the tables while the others wait, and all of them go on."""
+    indexes = [place.open() for _ in range(4)]
+    await asyncio.gather(*(index.__aenter__() for index in indexes))
+    await indexes[0].imports.submit(make(), max_queued=10)
+    assert await indexes[3].imports.counts() == {"queued": 1}
+    await asyncio.gather(*(index.__aexit__(None, None, None) for index in indexes))
+
+
+async def test_a_later_versions_database_is_left_alone(place: PostgresPlace) -> None:
+    """A host that was not upgraded yet says so in place of writing what it does not understand."""
+    async with place.open():
+        pass
+    with psycopg.connect(place.url) as connection:
+        connection.execute("INSERT INTO migrations (name) VALUES ('9999_later')")
+    with pytest.raises(StoreFailed, match="later version's: it has 9999_later"):
+        await place.open().__aenter__()
+
+
+async def test_a_database_that_is_not_there_is_said(place: PostgresPlace) -> None:
+    """An operator reads what the server says."""
+    with pytest.raises(StoreFailed, match="does not exist"):
+        await Index(place.url + "x").__aenter__()
+
+
+async def test_broken_connections_are_replaced(place: PostgresPlace) -> None:
+    """After a restart of the database, the next verb goes well."""
+    async with place.open() as index:
+        await index.imports.submit(make(), max_queued=10)
+        with psycopg.connect(place.url) as connection:
+            others = "datname = current_database() AND pid <> pg_backend_pid()"
+            gone = connection.execute(
+                f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"
+            )
+            assert gone.fetchall()
+        assert await index.imports.counts() == {"queued": 1}
+        await index.imports.submit(make(), max_queued=10)
+
+
+async def test_a_connection_that_breaks_in_a_verb_takes_it_back(place: PostgresPlace) -> None:
+    """Its caller is told that the store failed, and nothing of it stays."""
+
+    async def broken(db: Session) -> None:
+        await db.execute("DELETE FROM imports")
+        await db.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    async with place.open() as index:
+        await index.imports.submit(make(), max_queued=10)
+        with pytest.raises(StoreFailed):
+            await index.connection.write(broken)
+        assert await index.imports.counts() == {"queued": 1}
+
+
+async def test_a_read_changes_nothing(place: PostgresPlace) -> None:
+    """A verb that reads by its protocol cannot write by mistake."""
+
+    async def write(db: Session) -> int:
+        return await db.execute("DELETE FROM imports")
+
+    async with place.open() as index:
+        with pytest.raises(StoreFailed, match="read-only"):
+            await index.connection.read(write)
+
+
+async def test_a_read_is_given_up_in_time(place: PostgresPlace) -> None:
+    """The database stops it, and the connection serves the next one."""
+
+    async def sleep(db: Session) -> object:
+        return await db.select("SELECT pg_sleep(60)")
+
+    async with place.open() as index:
+        reader = Reader(seconds=0.05, is_gone=lambda: False, task=asyncio.current_task())
+        token = READER.set(reader)
+        with pytest.raises(ReadGivenUp):
+            await index.connection.read(sleep)
+        READER.reset(token)
+        assert await index.imports.page(ALICE, {}, limit=5) == []
+
+
+async def test_two_writers_that_meet_both_write(place: PostgresPlace) -> None:
+    """A deadlock ends one of them, which begins anew and sees what the other has written."""
+    meeting = asyncio.Barrier(2)
+    tries = []
+
+    async def crossing(db: Session, first: str, second: str) -> None:
+        tries.append(first)
+        await db.execute("UPDATE audit SET code = coalesce(code, '') || ? WHERE action = ?", [first, first])
+        if len(tries) <= 2:
+            await meeting.wait()
+        await db.execute("UPDATE audit SET code = coalesce(code, '') || ? WHERE action = ?", [first, second])
+
+    async def fill(db: Session) -> None:
+        for action in "ab":
+            await db.execute(
+                "INSERT INTO audit (at, project_id, user_id, action) VALUES ('', '', '', ?)", [action]
+            )
+
+    async def codes(db: Session) -> set[str]:
+        return {"".join(sorted(row["code"])) for row in await db.select("SELECT code FROM audit")}
+
+    async with place.open() as index:
+        await index.connection.write(fill)
+        write = index.connection.write
+        await asyncio.gather(write(crossing, "a", "b"), write(crossing, "b", "a"))
+        assert len(tries) == 3
+        assert await index.connection.read(codes) == {"ab"}
+
+
+async def test_a_trigger_that_is_gone_is_said(place: PostgresPlace) -> None:
+    """Without it, what projects hold would be counted wrong from then on."""
+    async with place.open() as index:
+        with psycopg.connect(place.url) as connection:
+            connection.execute("DROP TRIGGER usage_of_images ON images")
+            connection.execute("ALTER TABLE blobs DISABLE TRIGGER loose_blobs")
+        missing = ["the trigger usage_of_images is missing", "the trigger loose_blobs is missing"]
+        assert await index.maintenance.complaints() == missing
