@@ -10,6 +10,7 @@ from fetcher.settings.auth import Auth, Keystone
 from fetcher.settings.base import Mistake, Section, convert_section, printed
 from fetcher.settings.guards.address import AddressRules
 from fetcher.settings.guards.checksum import Checksum
+from fetcher.settings.guards.exports import Exports
 from fetcher.settings.guards.formats import Format
 from fetcher.settings.guards.notify import Notify
 from fetcher.settings.guards.pace import Pace
@@ -59,6 +60,7 @@ class Settings(Section, frozen=True, kw_only=True):
     reuse: Reuse
     ranges: Ranges
     notify: Notify
+    exports: Exports
     log: Log
 
 

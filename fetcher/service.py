@@ -28,6 +28,7 @@ from fetcher.api.submit.watch import Watch
 from fetcher.config import BadConfig, data_folder, load_settings
 from fetcher.descriptors import raise_limit
 from fetcher.errors import Failure
+from fetcher.exporter import Exporter
 from fetcher.importer import Context, Importer
 from fetcher.index import Index
 from fetcher.index.values import Quota
@@ -144,6 +145,7 @@ class Service:
                 starting.cancel()
                 await services.supervisor.close()
                 await services.webhook_dispatcher.close()
+                await services.exporter.close()
                 await asyncio.wait({starting})
                 loop.remove_signal_handler(signal.SIGHUP)
 
@@ -151,6 +153,7 @@ class Service:
         """Give all that runs for as long as the service does to its supervisor."""
         services.supervisor.start("maintenance", services.upkeep.run)
         services.supervisor.start("webhooks", services.webhook_dispatcher.run)
+        services.supervisor.start("exports", services.exporter.run)
         services.supervisor.start("throughput", watch.run)
         services.supervisor.start("watchdog", feed_watchdog)
         if self.settings.quota.source == "keystone":
@@ -216,6 +219,7 @@ class Service:
                 importer=importer,
                 upkeep=upkeep,
                 webhook_dispatcher=WebhookDispatcher(context),
+                exporter=Exporter(context),
                 identify=identify,
                 supervisor=context.supervisor,
             )

@@ -15,6 +15,7 @@ OWN_PATHS = frozenset(
     {
         "docs",
         "errors",
+        "exports",
         "healthcheck",
         "healthz",
         "imports",
