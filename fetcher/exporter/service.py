@@ -11,7 +11,7 @@ from uuid import uuid4
 import structlog
 
 from fetcher.aio.retry import written
-from fetcher.errors import Conflict, Failure, Forbidden, InvalidRequest, InvalidUrl
+from fetcher.errors import Conflict, Forbidden, InvalidRequest, InvalidUrl
 from fetcher.exporter.run import ExportRun
 from fetcher.exporter.senders.registry import sender_for
 from fetcher.guards.request.receivers import check_receiver
@@ -139,7 +139,6 @@ class Exporter:
         while True:
             self._wake.clear()
             await self._start_waiting()
-            await self._forget_old()
             with suppress(TimeoutError):
                 async with asyncio.timeout(IDLE_SECONDS):
                     await self._wake.wait()
@@ -183,13 +182,6 @@ class Exporter:
         self._live[export.id] = export
         self._news.tell(export.id)
 
-    async def _forget_old(self) -> None:
-        days = self._context.settings().exports.keep_finished_days
-        try:
-            await self._records.forget(datetime.now(UTC) - timedelta(days=days))
-        except Failure as failure:
-            log.warning("export.not-forgotten", detail=str(failure))
-
     async def page(self, actor: Actor, *, limit: int, marker: str | None, state: str | None) -> list[Export]:
         """Return the newest exports that the actor may see, after `marker`; raises UnknownExport."""
         found = await self._records.page(actor, limit=limit, marker=marker, state=state)
@@ -197,7 +189,7 @@ class Exporter:
 
 
 def _check_headers(headers: dict[str, str]) -> None:
-    """Refuse headers that would change the request itself; the content's type alone is the caller's to say."""
+    """Refuse headers that would change the request itself; of its content, the type alone is the caller's."""
     check_request_headers({name: value for name, value in headers.items() if name.lower() != "content-type"})
     for name, value in headers.items():
         if name.lower() == "content-type" and not MEDIA_TYPE.fullmatch(value):

@@ -150,9 +150,11 @@ class Maintenance:
                 raise StoreFailed(reason=f"{self._put_off} blobs could not be repaired now")
 
     async def forget(self) -> None:
-        """Drop imports, lines of the audit trail, idempotency keys and retired ids that are old enough."""
-        rules = self._context.settings().upkeep
-        now = datetime.now(UTC)
+        """Drop imports, exports, audit lines, idempotency keys and retired ids that are old enough."""
+        settings, now = self._context.settings(), datetime.now(UTC)
+        rules, exports_before = settings.upkeep, now - timedelta(days=settings.exports.keep_finished_days)
+        while await self._context.index.exports.forget(exports_before):
+            await self._sleep(0)
         while await self._forget_old():
             await self._sleep(0)
         while await self._context.index.maintenance.forget(

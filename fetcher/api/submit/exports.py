@@ -30,7 +30,7 @@ class ExportBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     url: Annotated[
         str,
         Meta(
-            description="Where it goes, such as a URL that is signed for one PUT; kept until the export ends.",
+            description="Where it goes, such as a URL signed for one PUT; kept until the export ends.",
             extra_json_schema={"writeOnly": True},
         ),
     ]

@@ -4,13 +4,13 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from fetcher.settings.base import HostPattern, Positive, Seconds, Section
+from fetcher.settings.base import HostOrAddress, Positive, Seconds, Section
 
 
 class Exports(Section, frozen=True, kw_only=True):
     """Sending images to receivers that the operator allows."""
 
-    receivers: list[HostPattern]
+    receivers: list[HostOrAddress]
     role: Literal["member", "admin"]
     max_running: Annotated[int, Meta(ge=1, le=256)]
     max_running_per_project: Positive
