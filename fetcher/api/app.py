@@ -23,6 +23,7 @@ from fetcher.api.image_v2.cross_origin import cross_origin
 from fetcher.api.image_v2.faults import fault
 from fetcher.api.image_v2.paths import PlainPaths, allowed_methods
 from fetcher.api.image_v2.versions import choices
+from fetcher.api.inbound.bodies import BODY, BodyRoom
 from fetcher.api.inbound.connection import CROWDED, IS_GONE
 from fetcher.api.openapi import document as openapi
 from fetcher.api.ops import health, metrics
@@ -110,6 +111,7 @@ class RequestContext:
     def __init__(self, app: ASGIApp, settings: Callable[[], Settings]) -> None:
         self._app = app
         self._settings = settings
+        self._bodies = BodyRoom(lambda: settings().inbound.max_body_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Wrap one request."""
@@ -134,7 +136,11 @@ class RequestContext:
 
         refusal = self._refusal(scope)
         if refusal is None:
-            await self._app(scope, receive, send_with_id)
+            scope[BODY] = body = self._bodies.body()
+            try:
+                await self._app(scope, receive, send_with_id)
+            finally:
+                body.release()
         else:
             await told(refusal, Request(scope, receive))(scope, receive, send_with_id)
 

@@ -68,6 +68,7 @@ class Inbound(Section, frozen=True, kw_only=True):
     max_head_bytes: Annotated[int, Meta(ge=1024)]
     max_head_fields: Positive
     max_pipelined: Positive
+    max_body_bytes: Positive
     max_descriptors: Annotated[int, Meta(ge=64)]
     max_query_fields: Positive
     max_filter_values: Positive
