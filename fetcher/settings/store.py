@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from fetcher.settings.base import Count, Percent, Seconds, Section
+from fetcher.settings.base import Count, Percent, Positive, Seconds, Section
 
 
 class Store(Section, frozen=True, kw_only=True):
@@ -25,5 +25,6 @@ class Maintenance(Section, frozen=True, kw_only=True):
     scrub_bytes_per_second: Annotated[int, Meta(ge=65_536)]
     mend: bool
     keep_audit_days: Seconds
+    max_audit_lines: Positive
     keep_idempotency_days: Seconds
     keep_retired_days: Seconds
