@@ -54,7 +54,8 @@ class Connection(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state)
         self.logger = _LOGGER
-        self.parser = Parser(self)  # type: ignore[assignment] # with all that uvicorn calls
+        self._parser = Parser(self)
+        self.parser = cast(Any, self._parser)
         self._rules = rules
         self._crowd = crowd
         self._address = address
@@ -151,7 +152,7 @@ class Connection(HttpToolsProtocol):
         if doubt is not None:
             self._refuse(doubt)
             return
-        self.parser.begin_body(self.headers)
+        self._parser.begin_body(self.headers)
         self._reading, self._head_bytes, self._frame_bytes = "body", 0, 0
         self._upward = Patience(self._rules.stall_seconds, self._rules.min_bytes_per_second)
         self._answering += 1
@@ -172,7 +173,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """End a request; its answer may be long under way."""
-        if self._is_over or self.parser.is_halted:
+        if self._is_over or self._parser.is_halted:
             return
         self._reading, self._waited = None, 0.0
         super().on_message_complete()

@@ -25,7 +25,7 @@ def doubt_about(target: bytes, fields: Fields, version: str) -> Failure | None:
         return InvalidRequest(reason="the target is no path")
     if not parsed.path:
         return InvalidRequest(reason="the target has no path")
-    if parsed.schema is not None and not _is_of_host(target, fields):
+    if parsed.schema and not _is_of_host(target, fields):
         return InvalidRequest(field="Host", reason="the target names another host than the Host header")
     codings = [value for name, value in fields if name == b"transfer-encoding"]
     if codings and (version == "1.0" or [coding.strip().lower() for coding in codings] != [b"chunked"]):
