@@ -23,6 +23,7 @@ from fetcher.aio.supervisor import Work, start_logged
 from fetcher.api.app import build_app
 from fetcher.api.auth.identity import identifier, make_token
 from fetcher.api.inbound import InboundServer, places
+from fetcher.api.inbound.shares import counting
 from fetcher.api.ops.metrics import Metrics
 from fetcher.api.services import Services
 from fetcher.api.submit.watch import Watch
@@ -214,7 +215,7 @@ class Service:
                 importer=importer,
                 upkeep=upkeep,
                 webhook_dispatcher=WebhookDispatcher(context),
-                identify=identify,
+                identify=counting(identify),
                 supervisor=context.supervisor,
             )
 

@@ -59,6 +59,7 @@ class Inbound(Section, frozen=True, kw_only=True):
 
     max_connections: Positive
     max_connections_per_address: Positive
+    max_requests_per_project: Positive
     reserved_connections: Positive
     proxies: list[Network]
     head_seconds: Seconds
