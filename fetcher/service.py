@@ -183,6 +183,7 @@ class Service:
             reserve=self.reserve,
             is_direct=settings.store.direct_io,
             ballast_bytes=settings.store.ballast_bytes,
+            read_buffer_bytes=settings.store.read_buffer_bytes,
         )
         store.open()
         async with AsyncExitStack() as stack:

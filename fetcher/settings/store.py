@@ -15,6 +15,7 @@ class Store(Section, frozen=True, kw_only=True):
     reserve_percent: Percent
     ballast_bytes: Annotated[int, Meta(ge=0, le=1_073_741_824)]
     write_bytes: Annotated[int, Meta(ge=4096, le=16_777_216)]
+    read_buffer_bytes: Annotated[int, Meta(ge=65_536)]
     direct_io: bool
 
 
