@@ -38,14 +38,14 @@ from fetcher.importer.records.requests import (
 )
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.records.verdicts import verdict_of
-from fetcher.importer.recovery import recover
+from fetcher.importer.recovery import in_turns, recover
 from fetcher.importer.schedule.queue import Ticket
 from fetcher.importer.schedule.rate_limiter import RateLimiter
 from fetcher.importer.scheduler import Scheduler
 from fetcher.importer.stages.commit import remove_unneeded
 from fetcher.importer.stages.inject import check_rules, matching
 from fetcher.importer.upload_job import Engine, Uploads
-from fetcher.index import IdempotencyKey, NewImport, Secrets
+from fetcher.index import IdempotencyKey, NewImport
 from fetcher.lifecycle import Event, next_state
 from fetcher.model import Actor, Image, Import, Notice, Status, Submission
 from fetcher.transport import check_authorities
@@ -54,7 +54,6 @@ log = structlog.get_logger()
 
 R = TypeVar("R")
 
-LOOP_TURN = 100  # Imports taken up at a start before requests get their turn.
 MOST_SILENT_SECONDS = 60.0
 
 
@@ -87,10 +86,10 @@ class Importer:
             await self.context.sandbox.find()  # Known before the first import needs it, and told in /limits.
         found = await recover(self.context)
         self._pulls.take_up(found.resume_state)
-        for number, (record, secrets) in enumerate(found.waiting):
-            self._pulls.add(self._ticket(record, secrets, _origin(secrets.url, self.context.settings())))
-            if number % LOOP_TURN == 0:
-                await asyncio.sleep(0)
+        settings = self.context.settings()
+        async for record, secrets in in_turns(found.waiting):
+            origin, request = _origin(secrets.url, settings), found.requests[record.id]
+            self._pulls.add(self._ticket(record, origin, request))
         self._is_open = True
         self._pulls.open()
 
@@ -161,7 +160,8 @@ class Importer:
         new = NewImport(record=record, image=image, secrets=secrets, shown_url=url, key=key, webhook=webhook)
         written = await self.context.index.imports.submit(new, max_queued=settings.imports.max_queued)
         if written.id == record.id:
-            self._pulls.add(self._ticket(written, secrets, origin))
+            request = fingerprint(secrets, written.submission, settings, written.project_id)
+            self._pulls.add(self._ticket(written, origin, request))
         return self.snapshot(written)
 
     async def probe(self, actor: Actor, submission: Submission) -> Probed:
@@ -321,13 +321,13 @@ class Importer:
         """Return how many imports wait and run in this process."""
         return self._pulls.counts()
 
-    def _ticket(self, record: Import, secrets: Secrets, origin: str) -> Ticket:
+    def _ticket(self, record: Import, origin: str, request: str) -> Ticket:
         settings = self.context.settings()
         return Ticket(
             record.id,
             record.project_id,
             origin,
-            fingerprint(secrets, record.submission, settings, record.project_id),
+            request,
             is_shared=settings.reuse.shares_within(record.project_id) is not None
             and named(record.method).is_shared,
         )

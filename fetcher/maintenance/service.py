@@ -27,6 +27,7 @@ COMMIT_SECONDS = (
 )
 READ_WAITS_SECONDS = (1.0, 4.0, 16.0)  # Before a blob that could not be read is tried again.
 DROPPED_AT_ONCE = 500  # Records in one transaction: others write between two.
+SETTLED_AT_ONCE = 64  # They share the fsyncs of the index.
 LOOSE_SECONDS = 3600.0  # By then whoever was committing these bytes has long ended.
 
 
@@ -272,14 +273,19 @@ class Maintenance:
         return (fault or "whole") if await mark_blob(self._context, blob.sha256, fault, inode) else None
 
     async def _settle_loose(self, before: datetime | None) -> None:
-        for sha256, noted_at in await self._context.index.upkeep.loose(before):
-            async with self._context.store.holding(sha256):
-                is_done = await self._context.index.images.has_blob(sha256)
-                if not is_done and self._is_newer(sha256, noted_at):
-                    log.warning("blob.unknown", sha256=sha256, advice="See `fetcher store check`.")
-                    is_done = True
-                if is_done or await remove_unneeded(self._context, sha256):
-                    await self._context.index.upkeep.settle(sha256)
+        loose = await self._context.index.upkeep.loose(before)
+        for begin in range(0, len(loose), SETTLED_AT_ONCE):
+            some = loose[begin : begin + SETTLED_AT_ONCE]
+            await asyncio.gather(*(self._settle(sha256, noted_at) for sha256, noted_at in some))
+
+    async def _settle(self, sha256: str, noted_at: datetime) -> None:
+        async with self._context.store.holding(sha256):
+            is_done = await self._context.index.images.has_blob(sha256)
+            if not is_done and self._is_newer(sha256, noted_at):
+                log.warning("blob.unknown", sha256=sha256, advice="See `fetcher store check`.")
+                is_done = True
+            if is_done or await remove_unneeded(self._context, sha256):
+                await self._context.index.upkeep.settle(sha256)
 
     def _is_newer(self, sha256: str, noted_at: datetime) -> bool:
         """Return whether a file is newer than its note: then an older index was put back."""

@@ -144,6 +144,11 @@ class MaintenanceRecords:
         """Return whether a start had the time to look at all pages of the index."""
         return self._connection.is_checked
 
+    @property
+    def committed_at(self) -> float:
+        """Return when the index was last written, on the monotonic clock."""
+        return self._connection.committed_at
+
     async def probe(self, seconds: float) -> list[str]:
         """Write a page, and look at pages for a moment; what is wrong with them is returned.
 
