@@ -64,7 +64,7 @@ def serve(place: Path) -> "subprocess.Popen[bytes]":
         process = subprocess.Popen(command, cwd=place, stdout=log, stderr=log)
     while process.poll() is None:
         try:
-            with urllib.request.urlopen(f"{BASE}/healthz", timeout=60):
+            with urllib.request.urlopen(f"{BASE}/readyz", timeout=60):
                 return process
         except OSError:
             time.sleep(0.05)

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 from uuid import uuid4
@@ -36,7 +36,6 @@ from fetcher.importer.records.requests import (
     shown,
     webhook_of,
 )
-from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.records.verdicts import verdict_of
 from fetcher.importer.recovery import in_turns, recover
 from fetcher.importer.schedule.queue import Ticket
@@ -73,6 +72,7 @@ class Importer:
             running=self._pulls.running_imports,
             is_open=lambda: self._is_open,
             release=self._pulls.release,
+            tell=self._pulls.news.tell,
         )
         self.uploads = Uploads(context, engine)
 
@@ -92,6 +92,7 @@ class Importer:
             self._pulls.add(self._ticket(record, origin, request))
         self._is_open = True
         self._pulls.open()
+        self._pulls.news.tell_all()  # Those who came before saw what the process before left behind.
 
     async def close(self, grace_seconds: float = 0.0) -> None:
         """Start nothing more, let running imports finish for a while, then park the rest."""
@@ -253,14 +254,13 @@ class Importer:
         with self._pulls.news.follow(import_id) as news:
             record = await self.find(import_id, actor)
             while not record.state.is_final and not self._is_stopping:
-                if record != shown:
-                    yield record
-                    shown = record
                 running = self._pulls.running(import_id)
-                if running is not None:
-                    await _next_change(running, least_seconds)
-                else:
+                with nullcontext() if running is None else running.following(news):
+                    if record != shown:
+                        yield record
+                        shown = record
                     await _next_news(news, least_seconds)
+                # What happens from here on sets the event anew, however long the consumer takes.
                 running = self._pulls.running(import_id)
                 try:
                     record = running.snapshot() if running is not None else await self.find(import_id, actor)
@@ -361,19 +361,9 @@ def _origin(url: str, settings: Settings) -> str:
 
 
 async def _next_news(news: asyncio.Event, least_seconds: float) -> None:
-    """Wait for news of an import that does not run; now and then the index is asked all the same."""
+    """Wait for news of an import; now and then somebody looks all the same."""
     await asyncio.sleep(least_seconds)
     with suppress(TimeoutError):
         async with asyncio.timeout(MOST_SILENT_SECONDS):
             await news.wait()
     news.clear()
-
-
-async def _next_change(running: RunningImport, least_seconds: float) -> None:
-    event = running.follow()
-    try:
-        await asyncio.sleep(least_seconds)
-        if not running.record.state.is_final:
-            await event.wait()
-    finally:
-        running.unfollow(event)
