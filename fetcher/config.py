@@ -159,6 +159,10 @@ def _contradictions(settings: Settings) -> Iterator[Mistake]:
         value, days = str(settings.imports.keep_finished_days), settings.upkeep.keep_idempotency_days
         expected = f"at least upkeep.keep_idempotency_days ({days:g}): its record answers a repeated request"
         yield Mistake(key="imports.keep_finished_days", value=value, expected=expected)
+    if settings.inbound.max_body_bytes < settings.server.max_request_bytes:
+        value, most = str(settings.inbound.max_body_bytes), settings.server.max_request_bytes
+        expected = f"at least server.max_request_bytes ({most}), else such a request is never taken"
+        yield Mistake(key="inbound.max_body_bytes", value=value, expected=expected)
     if settings.auth.mode == "local" and not settings.server.is_local:
         expected = "a loopback address, because auth.mode = local lets everybody in"
         yield Mistake(key="server.listen", value=settings.server.listen, expected=expected)

@@ -725,6 +725,18 @@ class NotReady(ServiceFailure):
 
 
 @dataclass(eq=False, kw_only=True)
+class TooManyBodies(ServiceFailure):
+    """All memory for the bodies of requests is taken."""
+
+    code = "too-many-bodies"
+    title = "All memory for the bodies of requests is taken."
+    advice = (
+        "Send the request again after the time in Retry-After; the smaller it is, the sooner it is taken."
+    )
+    retry_after_seconds: float = 5.0
+
+
+@dataclass(eq=False, kw_only=True)
 class TooManyConnections(ServiceFailure):
     """All places for connections are taken."""
 

@@ -22,6 +22,7 @@ from fetcher.aio.supervisor import Work, start_logged
 from fetcher.api.app import build_app
 from fetcher.api.auth.identity import identifier, make_token
 from fetcher.api.inbound import InboundServer, places
+from fetcher.api.inbound.shares import counting
 from fetcher.api.ops.metrics import Metrics
 from fetcher.api.services import Services
 from fetcher.api.submit.watch import Watch
@@ -187,6 +188,7 @@ class Service:
             reserve=self.reserve,
             is_direct=settings.store.direct_io,
             ballast_bytes=settings.store.ballast_bytes,
+            read_buffer_bytes=settings.store.read_buffer_bytes,
         )
         store.open()
         async with AsyncExitStack() as stack:
@@ -220,7 +222,7 @@ class Service:
                 upkeep=upkeep,
                 webhook_dispatcher=WebhookDispatcher(context),
                 exporter=Exporter(context),
-                identify=identify,
+                identify=counting(identify),
                 supervisor=context.supervisor,
             )
 

@@ -19,6 +19,7 @@ STATUS: dict[type[Failure], int] = {
     errors.NotReady: 503,
     errors.Shortage: 503,
     errors.ReadGivenUp: 503,
+    errors.TooManyBodies: 503,
     errors.TooManyConnections: 503,
     errors.HeadTooLarge: 431,
     errors.RequestTooSlow: 408,
