@@ -32,7 +32,7 @@ from fetcher.errors import Failure
 from fetcher.exporter import Exporter
 from fetcher.importer import Context, Importer
 from fetcher.index import Index
-from fetcher.index.values import Quota
+from fetcher.index.values import Quota, Worker
 from fetcher.listening import base_of, bind, release
 from fetcher.log_lines import STDERR
 from fetcher.logs import set_up_logs
@@ -111,6 +111,10 @@ class Service:
         """Return what a project may hold now."""
         return Quota(*self.settings.quota.all_of(project_id), self.settings.quota.max_text_bytes)
 
+    def _index(self, path: Path) -> Index:
+        worker = Worker(lease_seconds=self.settings.imports.lease_seconds)
+        return Index(path, quota_of=self.quota_of, worker=worker)
+
     async def stop(self) -> None:
         """Take no more work; let what runs finish for a while, then end or park it. Once for all callers."""
         if self._stopping is None:
@@ -155,6 +159,7 @@ class Service:
         services.supervisor.start("maintenance", services.upkeep.run)
         services.supervisor.start("webhooks", services.webhook_dispatcher.run)
         services.supervisor.start("exports", services.exporter.run)
+        services.supervisor.start("leases", services.importer.renew_leases)
         services.supervisor.start("throughput", watch.run)
         services.supervisor.start("watchdog", feed_watchdog)
         if self.settings.quota.source == "keystone":
@@ -193,7 +198,7 @@ class Service:
         store.open()
         async with AsyncExitStack() as stack:
             stack.callback(store.close)
-            index = await stack.enter_async_context(Index(store.index_path, quota_of=self.quota_of))
+            index = await stack.enter_async_context(self._index(store.index_path))
             gate = Gate(own_ports=lambda: self.ports)
             stack.push_async_callback(gate.close)
             worker_pool = WorkerPool(

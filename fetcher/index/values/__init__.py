@@ -11,6 +11,7 @@ from fetcher.index.values.imports import (
     Stage,
     TaskQuery,
     WebhookTarget,
+    Worker,
 )
 from fetcher.index.values.lists import IMAGE_ORDERS, IMPORT_ORDERS, ImportPage, ListPage, ListQuery
 from fetcher.index.values.maintenance import BlobState
@@ -88,4 +89,5 @@ __all__ = [
     "Wanted",
     "WebhookTarget",
     "Whole",
+    "Worker",
 ]
