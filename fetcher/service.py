@@ -22,12 +22,14 @@ from fetcher.aio.supervisor import Work, start_logged
 from fetcher.api.app import build_app
 from fetcher.api.auth.identity import identifier, make_token
 from fetcher.api.inbound import InboundServer, places
+from fetcher.api.inbound.shares import counting
 from fetcher.api.ops.metrics import Metrics
 from fetcher.api.services import Services
 from fetcher.api.submit.watch import Watch
 from fetcher.config import BadConfig, data_folder, load_settings
 from fetcher.descriptors import raise_limit
 from fetcher.errors import Failure
+from fetcher.exporter import Exporter
 from fetcher.importer import Context, Importer
 from fetcher.index import Index
 from fetcher.index.values import Quota, Worker
@@ -148,6 +150,7 @@ class Service:
                 starting.cancel()
                 await services.supervisor.close()
                 await services.webhook_dispatcher.close()
+                await services.exporter.close()
                 await asyncio.wait({starting})
                 loop.remove_signal_handler(signal.SIGHUP)
 
@@ -155,6 +158,7 @@ class Service:
         """Give all that runs for as long as the service does to its supervisor."""
         services.supervisor.start("maintenance", services.upkeep.run)
         services.supervisor.start("webhooks", services.webhook_dispatcher.run)
+        services.supervisor.start("exports", services.exporter.run)
         services.supervisor.start("leases", services.importer.renew_leases)
         services.supervisor.start("throughput", watch.run)
         services.supervisor.start("watchdog", feed_watchdog)
@@ -189,6 +193,7 @@ class Service:
             reserve=self.reserve,
             is_direct=settings.store.direct_io,
             ballast_bytes=settings.store.ballast_bytes,
+            read_buffer_bytes=settings.store.read_buffer_bytes,
         )
         store.open()
         async with AsyncExitStack() as stack:
@@ -221,7 +226,8 @@ class Service:
                 importer=importer,
                 upkeep=upkeep,
                 webhook_dispatcher=WebhookDispatcher(context),
-                identify=identify,
+                exporter=Exporter(context),
+                identify=counting(identify),
                 supervisor=context.supervisor,
             )
 

@@ -64,6 +64,8 @@ PLACES: dict[str, str] = {
     "fetcher token": ON_PATH,
     "fetcher doctor": PARSED,
     "fetcher metadefs load": PARSED,
+    "fetcher push": PARSED,
+    "fetcher exports": PARSED,
     "fetcher adopt": PARSED,
     "fetcher config check --config /etc": PARSED,
     "fetcher config": ON_PATH,

@@ -6,6 +6,9 @@ from fetcher.index.postgres.session import Session
 from fetcher.index.rows import to_json, to_text
 from fetcher.model import Import
 
+# The import has the whole of it; this line is kept for longer, and an attacker chooses how long a URL is.
+MOST_URL_CHARACTERS = 512
+
 
 async def note(db: Session, action: str, record: Import, detail: dict[str, Any]) -> None:
     """Add a line to the audit trail."""
@@ -18,7 +21,7 @@ async def note(db: Session, action: str, record: Import, detail: dict[str, Any])
             "action": action,
             "import_id": record.id,
             "image_id": record.image_id,
-            "url": record.submission.url,
+            "url": record.submission.url[:MOST_URL_CHARACTERS],
             "code": record.verdict.code if record.verdict else None,
             "detail": to_json(detail),
         },

@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import Self
 
 from fetcher.index import protocol
+from fetcher.index.postgres.exports import ExportRecords
 from fetcher.index.postgres.images import ImageRecords
 from fetcher.index.postgres.imports import ImportRecords
 from fetcher.index.postgres.maintenance import MaintenanceRecords
@@ -37,6 +38,7 @@ class Index:
         self.connection = Connection(url, check=QuotaCheck(quota_of) if quota_of else None)
         self.notices = NoticeRecords(self.connection)
         self.images = ImageRecords(self.connection)
+        self.exports = ExportRecords(self.connection)
         self.imports = ImportRecords(self.connection, worker, self.notices.wake)
         self.statistics = Statistics(self.connection)
         self.pulls = PullRecords(self.connection)

@@ -1,12 +1,14 @@
 """What the index knows for the store's upkeep: blobs to read again, loose files, what is old."""
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from fetcher.errors import BytesDamaged
+from fetcher.index.postgres import keeping
 from fetcher.index.postgres.counts import COUNTED, RECOUNT_TEXT, TEXT_BYTES
 from fetcher.index.postgres.images import lock_blob
 from fetcher.index.postgres.schema import FILES
@@ -70,6 +72,15 @@ class MaintenanceRecords:
         before = (to_text(audit_before), to_text(keys_before), to_text(retired_before))
         return await self._connection.write(_forget, before, most)
 
+    async def surplus(self, most: int, most_bytes: int) -> list[str]:
+        return await self._connection.read(keeping.surplus, most, most_bytes)
+
+    async def drop(self, import_ids: Sequence[str]) -> int:
+        return await self._connection.write(keeping.drop, import_ids)
+
+    async def trim_audit(self, most_lines: int, *, most: int = 1000) -> int:
+        return await self._connection.write(keeping.trim_audit, most_lines, most)
+
     async def miscounted(self) -> list[str]:
         return await self._connection.read(_miscounted)
 
@@ -79,6 +90,10 @@ class MaintenanceRecords:
     @property
     def is_checked(self) -> bool:
         return True  # The database sees to its own pages.
+
+    @property
+    def committed_at(self) -> float:
+        return self._connection.committed_at
 
     async def probe(self, seconds: float) -> list[str]:
         del seconds

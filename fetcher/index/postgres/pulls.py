@@ -33,6 +33,10 @@ class PullRecords:
     async def keep(self, resume_state: ResumeState) -> None:
         await self._connection.write(_keep, resume_state)
 
+    async def keep_all(self, resume_states: Sequence[ResumeState]) -> None:
+        if resume_states:
+            await self._connection.write(_keep_all, resume_states)
+
     async def drop(self, pull_id: str) -> None:
         await self._connection.write(_drop, pull_id)
 
@@ -54,6 +58,11 @@ class PullRecords:
 
 async def _keep(db: Session, resume_state: ResumeState) -> None:
     await db.execute(KEEP, msgspec.structs.asdict(resume_state))
+
+
+async def _keep_all(db: Session, resume_states: Sequence[ResumeState]) -> None:
+    for resume_state in sorted(resume_states, key=lambda one: one.id):  # Two writers lock them in one order.
+        await _keep(db, resume_state)
 
 
 async def _drop(db: Session, pull_id: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
@@ -69,11 +70,15 @@ class Connection:
         url: Where the database is, as libpq takes it.
         check: Asked at the end of every write, inside its transaction; what it raises takes the write back.
         connections: How many there are at most.
+
+    Attributes:
+        committed_at: When this process last wrote, on the monotonic clock.
     """
 
     def __init__(self, url: str, *, check: Check | None = None, connections: int = 8) -> None:
         self._url = url
         self._check = check
+        self.committed_at = 0.0
         self._pool: AsyncConnectionPool[AsyncConnection[DictRow]] = AsyncConnectionPool(
             url,
             min_size=1,
@@ -116,7 +121,9 @@ class Connection:
                 await self._check.check(db)
             return result
 
-        return await self._transact(judged)
+        done = await self._transact(judged)
+        self.committed_at = time.monotonic()
+        return done
 
     async def read(
         self, work: Callable[Concatenate[Session, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs

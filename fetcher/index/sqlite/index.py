@@ -7,6 +7,7 @@ from typing import Self
 
 from fetcher.index import protocol
 from fetcher.index.sqlite.connection import Connection
+from fetcher.index.sqlite.exports import ExportRecords
 from fetcher.index.sqlite.images import ImageRecords
 from fetcher.index.sqlite.imports import ImportRecords
 from fetcher.index.sqlite.maintenance import MaintenanceRecords
@@ -43,6 +44,7 @@ class Index:
         self._path = path
         self.connection = Connection(path, migrate, check=QuotaCheck(quota_of) if quota_of else None)
         self.notices = NoticeRecords(self.connection)
+        self.exports = ExportRecords(self.connection)
         self.images = ImageRecords(self.connection)
         self.imports = ImportRecords(self.connection, worker, self.notices.wake)
         self.statistics = Statistics(self.connection)

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from sqlite_utils.db import Database
 
 from fetcher.errors import ReadGivenUp, StoreFailed
+from fetcher.index import Index as SqliteIndex
 from fetcher.index.postgres.index import Index
 from fetcher.index.postgres.schema import FILES
 from fetcher.index.postgres.session import Session, placeholders
@@ -154,3 +156,24 @@ async def test_a_trigger_that_is_gone_is_said(place: PostgresPlace) -> None:
             connection.execute("ALTER TABLE blobs DISABLE TRIGGER loose_blobs")
         missing = ["the trigger usage_of_images is missing", "the trigger loose_blobs is missing"]
         assert await index.maintenance.complaints() == missing
+
+
+async def test_both_indexes_have_the_same_columns(place: PostgresPlace, tmp_path: Path) -> None:
+    """A migration of one is a migration of the other, too: rows are written by the same code."""
+
+    async def columns(db: Session) -> dict[str, set[str]]:
+        sql = """SELECT table_name, array_agg(column_name::text) AS names FROM information_schema.columns
+                 WHERE table_schema = 'public' GROUP BY 1"""
+        return {row["table_name"]: set(row["names"]) for row in await db.select(sql)}
+
+    def sqlite_columns(db: Database) -> dict[str, set[str]]:
+        return {name: set(db.table(name).columns_dict) for name in db.table_names()}
+
+    async with place.open() as index, SqliteIndex(tmp_path / "index.sqlite") as sqlite:
+        theirs = await index.connection.read(columns)
+        ours = await sqlite.connection.read(sqlite_columns)
+    theirs["images"] -= {"number"}  # SQLite has a rowid.
+    for name in ("migrations", "_sqlite_migrations"):
+        theirs.pop(name, None)
+        ours.pop(name, None)
+    assert theirs == ours, "Add the columns to both: fetcher/index/{sqlite,postgres}/migrations/."

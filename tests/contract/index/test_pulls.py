@@ -29,7 +29,8 @@ async def test_a_resume_state_is_found_by_the_next_process(place: Place) -> None
     async with place.open() as index:
         await index.pulls.keep(ResumeState(id="one", request="r"))
         await index.pulls.keep(KEPT)
-        await index.pulls.keep(msgspec.structs.replace(KEPT, id="two"))
+        await index.pulls.keep_all([KEPT, msgspec.structs.replace(KEPT, id="two")])
+        await index.pulls.keep_all([])
     async with place.open() as index:
         assert await index.pulls.unfinished() == [KEPT, msgspec.structs.replace(KEPT, id="two")]
         await index.pulls.drop("one")

@@ -1,0 +1,112 @@
+"""Exports: bounded, scoped and fenced as imports are; what only their runs may know goes with the end."""
+
+import asyncio
+from datetime import timedelta
+from uuid import uuid4
+
+import msgspec
+import pytest
+
+from fetcher.errors import Conflict, QueueFull, SendLimit, UnknownExport
+from fetcher.index.protocol import Index
+from fetcher.index.values import SENT, Export, ExportAttempt, ReceiverSecrets
+from fetcher.lifecycle import Event, State
+from fetcher.model import Actor
+from tests.contract.index.places import Place
+from tests.index.conftest import ADMIN, ALICE, BOB, START
+
+SECRETS = ReceiverSecrets(url="https://u:s3cr3t@put.example/", headers={"x-key": "s3cr3t"})
+
+
+def export(actor: Actor = ALICE, number: int = 0, size: int = 5) -> Export:
+    at = START + timedelta(seconds=number)
+    return Export(
+        id=str(uuid4()),
+        image_id="i",
+        project_id=actor.project_id,
+        user_id=actor.user_id,
+        receiver="https://put.example/",
+        sender="put",
+        size=size,
+        sha256="0" * 64,
+        created_at=at,
+        updated_at=at,
+    )
+
+
+async def submitted(index: Index, made: Export, max_waiting: int = 99, max_bytes: int = 1000) -> Export:
+    since = START - timedelta(days=1)
+    await index.exports.submit(made, SECRETS, max_waiting=max_waiting, max_bytes=max_bytes, since=since)
+    return made
+
+
+async def test_an_export_goes_from_submission_to_verdict(place: Place) -> None:
+    """It is claimed once, written down as it goes, and its secrets are nowhere when it has ended."""
+    async with place.open() as index, place.open() as other:
+        made = await submitted(index, export())
+        assert await index.exports.waiting() == [made]
+        jobs = [(index, other)[number % 2].exports.claim(made.id, START) for number in range(6)]
+        [(running, secrets)] = [found for found in await asyncio.gather(*jobs) if found is not None]
+        assert (running.claim, running.state, secrets) == (1, State.RUNNING, SECRETS)
+        assert "s3cr3t" in await place.dump(index)
+        attempts = (ExportAttempt(number=1, started_at=START, sent_bytes=5),)
+        sent = msgspec.structs.replace(running, sent_bytes=5, attempts=attempts, answer={"etag": "e"})
+        assert await index.exports.record(sent)
+        done = sent.moved(Event.SUCCEED, START, verdict=SENT)
+        assert await index.exports.record(done)
+        assert not await index.exports.record(done)
+        assert await other.exports.find(made.id, ALICE) == done
+        assert "s3cr3t" not in await place.dump(index)
+
+
+async def test_exports_are_their_projects(index: Index) -> None:
+    """Another project's does not exist; pages are newest first, and filtered by state."""
+    mine = [await submitted(index, export(number=number)) for number in range(3)]
+    await submitted(index, export(BOB))
+    assert await index.exports.page(ALICE, limit=2) == mine[:0:-1]
+    assert await index.exports.page(ALICE, limit=2, marker=mine[1].id) == mine[:1]
+    assert await index.exports.page(ALICE, limit=9, state="running") == []
+    assert len(await index.exports.page(ADMIN, limit=9)) == 4
+    with pytest.raises(UnknownExport):
+        await index.exports.find(mine[0].id, BOB)
+    with pytest.raises(UnknownExport):
+        await index.exports.page(BOB, limit=9, marker=mine[0].id)
+
+
+async def test_exports_are_bounded_for_all_processes(index: Index, other: Index) -> None:
+    """Ten race for four places in the queue, and ten of five bytes for a day's twenty-six."""
+    jobs = [submitted((index, other)[n % 2], export(number=n), max_waiting=4) for n in range(10)]
+    results = await asyncio.gather(*jobs, return_exceptions=True)
+    assert sum(isinstance(result, QueueFull) for result in results) == 6
+    jobs = [submitted((index, other)[n % 2], export(BOB, n), max_bytes=26) for n in range(10)]
+    results = await asyncio.gather(*jobs, return_exceptions=True)
+    assert sum(isinstance(result, SendLimit) for result in results) == 5
+
+
+async def test_a_lost_claim_changes_nothing(index: Index) -> None:
+    """After a restart or a cancellation the earlier run writes nothing any more."""
+    made = await submitted(index, export())
+    stale = await index.exports.claim(made.id, START)
+    assert stale is not None
+    assert await index.exports.requeue(START) == 1
+    assert not await index.exports.record(stale[0])
+    fresh = await index.exports.claim(made.id, START)
+    assert fresh is not None
+    assert (await index.exports.cancel(made.id, ALICE, START)).state is State.CANCELLED
+    assert (await index.exports.cancel(made.id, ALICE, START)).state is State.CANCELLED
+    assert not await index.exports.record(fresh[0])
+    assert await index.exports.claim(made.id, START) is None
+
+
+async def test_an_ended_export_is_not_cancelled_and_is_forgotten(index: Index) -> None:
+    """As many as asked for, and none that is young."""
+    made = await submitted(index, export())
+    taken = await index.exports.claim(made.id, START)
+    assert taken is not None
+    assert await index.exports.record(taken[0].moved(Event.SUCCEED, START, verdict=SENT))
+    with pytest.raises(Conflict):
+        await index.exports.cancel(made.id, ALICE, START)
+    assert await index.exports.forget(START) == 0
+    assert await index.exports.forget(START + timedelta(days=1)) == 1
+    with pytest.raises(UnknownExport):
+        await index.exports.find(made.id, ALICE)
