@@ -2,27 +2,43 @@
 
 import asyncio
 import hashlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import psycopg
 import pytest
+import pytest_asyncio
 from sqlite_utils.db import Database
 
 from fetcher.errors import ReadGivenUp, StoreFailed
 from fetcher.index import Index as SqliteIndex
 from fetcher.index.postgres.index import Index
+from fetcher.index.postgres.listing import statement
 from fetcher.index.postgres.schema import FILES
 from fetcher.index.postgres.session import Session, placeholders
-from fetcher.index.values import READER, Reader
+from fetcher.index.values import READER, ImageQuery, Reader
+from fetcher.model import Actor
 from tests.contract.index.postgres import PostgresPlace, PostgresPlaces
-from tests.index.conftest import ALICE, make
+from tests.index.conftest import ADMIN, ALICE, make
 
+ONE = Actor(project_id="p1", user_id="u")
 FROZEN = Path(__file__).with_name("postgres.sha256")
 
 
 @pytest.fixture
 def place(databases: PostgresPlaces) -> PostgresPlace:
     return databases.new()
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def filled(databases: PostgresPlaces) -> AsyncIterator[Index]:
+    """An index with many images."""
+    place = databases.new()
+    async with place.open() as index:
+        with psycopg.connect(place.url, autocommit=True) as connection:
+            connection.execute(FILL)
+            connection.execute("VACUUM ANALYZE images")
+        yield index
 
 
 def test_a_migration_never_changes() -> None:
@@ -177,3 +193,33 @@ async def test_both_indexes_have_the_same_columns(place: PostgresPlace, tmp_path
         theirs.pop(name, None)
         ours.pop(name, None)
     assert theirs == ours, "Add the columns to both: fetcher/index/{sqlite,postgres}/migrations/."
+
+
+FILL = """INSERT INTO images (id, project_id, name, status, visibility, size, created_at, updated_at)
+    SELECT lpad(n::text, 36, '0'), 'p' || n % 50, 'n' || n % 5000, 'active',
+        CASE WHEN n % 21 = 0 THEN 'public' ELSE 'private' END, n,
+        lpad(n::text, 27, '0'), lpad(n::text, 27, '0')
+    FROM generate_series(1, 20000) AS n"""
+ORDERS = [
+    ("created_at", ADMIN),
+    ("created_at", ONE),
+    ("name", ADMIN),
+    ("name", ONE),
+    ("size", ADMIN),
+    ("size", ONE),
+]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(("key", "actor"), ORDERS, ids=lambda value: getattr(value, "project_id", value))
+async def test_a_list_reads_what_it_shows(filled: Index, key: str, actor: Actor) -> None:
+    """First pages and later ones come out of an index, and no page looks at all images."""
+
+    async def plan(db: Session, query: ImageQuery) -> list[str]:
+        sql, arguments = await statement(db, query, actor)
+        return [row["QUERY PLAN"] for row in await db.select(f"EXPLAIN {sql}", arguments)]
+
+    for marker in (None, f"{10_001:036}"):
+        query = ImageQuery(sort=((key, True),), limit=20, marker=marker, visibility="all")
+        said = "\n".join(await filled.connection.read(plan, query))
+        assert "Seq Scan on images" not in said, said

@@ -28,7 +28,7 @@ CREATE INDEX blobs_by_check ON blobs (coalesce(checked_at, created_at));
 CREATE INDEX blobs_faulty ON blobs (sha256) WHERE fault IS NOT NULL;
 
 CREATE TABLE images (
-    number bigint GENERATED ALWAYS AS IDENTITY,
+    number bigint GENERATED ALWAYS AS IDENTITY UNIQUE,
     id text COLLATE "C" PRIMARY KEY,
     project_id text COLLATE "C" NOT NULL,
     name text COLLATE "C",
