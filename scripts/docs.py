@@ -48,6 +48,64 @@ def errors_page() -> str:
     return "\n".join(lines)
 
 
+TROUBLE_HEAD = """# Solve a problem
+
+Made from `fetcher/errors.py` by `python scripts/docs.py`.
+
+Whatever goes wrong has a **code** such as `checksum-mismatch`. It is shown
+
+* on the page, beside the import's state, and by `fetcher show ID`;
+* in the API, as `verdict.code` of an import and as `code` of an error; the Image API v2 calls it `type`;
+* in the service's log, as `code`; there an operator also finds what outsiders are not told.
+
+Find the code below. Each leads to its facts and to advice for particular cases; `GET /errors/CODE` says the
+same.
+
+## Without a code
+
+* **An import stays queued.** Others are first: `GET /limits` tells how many run at once, for all and for one
+  project, and `GET /readyz` whether the service takes imports at all.
+* **The command line says that no server answers.** `fetcher doctor`, on the service's host, looks for the
+  reason; `--server` or `FETCHER_SERVER` names another place.
+* **The service does not start.** `fetcher config check` lists every mistake of the configuration at once.
+* **A source that a browser reaches is `source-unreachable`.** Its address may be one that the service does
+  not fetch from. Outsiders are told the same for both; the log has the truth.
+* **An image does not boot.** `fetcher inspect FILE` says what it is, `fetcher verify-boot FILE` whether its
+  own boot code runs.
+
+"""
+
+
+def troubleshooting_page() -> str:
+    """Every code in a table, by who can do something about it."""
+    from fetcher import errors
+
+    rooms: list[tuple[str, str, type]] = [
+        ("The submission or the bytes are refused", "Trying again changes nothing.", errors.Rejection),
+        ("The source lets the import down", "Trying again may help.", errors.SourceFailure),
+        ("The service cannot do it now", "The submission may be fine.", errors.ServiceFailure),
+        ("A request cannot be carried out", "No import ends by it.", errors.RequestRefused),
+        ("It was ended on purpose", "Nothing is wrong.", errors.Failure),
+    ]
+    lines, left = [TROUBLE_HEAD], dict(table())
+    for title, words, family in rooms:
+        lines += [
+            f"## {title}",
+            "",
+            words,
+            "",
+            "| code | what it means | what to do |",
+            "| --- | --- | --- |",
+        ]
+        for code, kind in table().items():
+            if issubclass(kind, family) and left.pop(code, None):
+                row = describe(kind)
+                lines.append(f"| [`{code}`](errors.md#{code}) | {row['title']} | {row['advice']} |")
+        lines.append("")
+    assert not left, left
+    return "\n".join(lines)
+
+
 def configuration_page() -> str:
     """Every key of config.toml with its value and its reason."""
     lines = ["# Configuration", "", "Made from `config.toml` by `python scripts/docs.py`.", ""]
@@ -165,6 +223,7 @@ def as_fetcher(page: Callable[[], str]) -> Callable[[], str]:
 
 PAGES = {
     "errors.md": errors_page,
+    "troubleshooting.md": troubleshooting_page,
     "configuration.md": configuration_page,
     "cli.md": as_fetcher(reference_page),
     "fetcher.1": as_fetcher(manual_page),

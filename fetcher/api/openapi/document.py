@@ -32,6 +32,7 @@ from fetcher.api.services import services_of
 from fetcher.config import Settings
 from fetcher.errors import Failure
 
+FOR_PEOPLE = ("/page/", "/docs")
 NO_BASE = "https://base.invalid"  # Stands for where the service is, until somebody asks.
 REF = "#/components/schemas/{name}"
 _TEXT = {"type": "string"}
@@ -94,7 +95,7 @@ def api_document(routes: Sequence[BaseRoute], base: str, settings: Settings) -> 
     writer = _Writer(dict(zip(map(str, kinds), references, strict=False)), base)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
-        if isinstance(route, Route) and not route.path.startswith("/page/"):
+        if isinstance(route, Route) and not route.path.startswith(FOR_PEOPLE):
             for method in sorted((route.methods or set()) - {"HEAD"}):
                 paths.setdefault(plain_path(route), {})[method.lower()] = writer.describe(route, method)
     words = table("rest")
