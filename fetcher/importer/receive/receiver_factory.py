@@ -7,6 +7,7 @@ from fetcher.config import Settings
 from fetcher.guards import Chain, GuardContext, Headroom, Purpose
 from fetcher.importer.context import Context
 from fetcher.importer.receive.checkpoints import Checkpoint
+from fetcher.importer.receive.layers import converts_pull
 from fetcher.importer.receive.receiver import Receiver
 from fetcher.importer.receive.replay import replay
 from fetcher.importer.receive.unpacking import unpacks_pull
@@ -28,6 +29,7 @@ class ReceiverFactory:
         found: Told what the bytes are, as soon and as often as there is news.
         marked: Told of every checkpoint, in a thread of the workshop.
         headroom: Tells what the quota leaves; None where each import is held to its own at its end.
+        streams: Whether images are converted while they come in, where their heads say that they can be.
     """
 
     context: Context
@@ -41,6 +43,7 @@ class ReceiverFactory:
     found: Callable[[FormatVerdict], None]
     marked: Callable[[], None]
     headroom: Callable[[], Awaitable[Headroom | None]]
+    streams: bool = True
 
     def __post_init__(self) -> None:
         """Go on counting files where an earlier process stopped."""
@@ -124,6 +127,7 @@ class ReceiverFactory:
             settings=self.settings,
             chain=chain,
             unpacks=not staged.size and unpacks_pull(self.settings, self.claims),
+            converts=not staged.size and self.streams and converts_pull(self.settings, self.claims),
             algorithms=self.algorithms(),
             reservation=self.reservation,
             count=count,
