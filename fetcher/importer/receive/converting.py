@@ -214,14 +214,13 @@ class ConvertingPeer:
             Handover: The rest does not come in order: `scatter` writes it.
             Failure: A guard refused the image, or it cannot be converted.
         """
-        while not (chunk := await self._go_on()):
-            if self._converting.is_scattered:
-                raise Handover
+        while not self._converting.is_scattered:
+            chunk = await self._go_on()
+            if chunk or (self._converting.is_hungry and self._is_over):
+                return chunk
             if self._converting.is_hungry:
-                if self._is_over:
-                    return b""
                 await self._feed()
-        return chunk
+        raise Handover
 
     async def scatter(self) -> None:
         """Write all that is left of the disk at its place.

@@ -126,9 +126,12 @@ class Staged:
             StoreFailed: The disk has lost it.
         """
         try:
-            return os.pread(self._descriptor, length, offset)
+            found = os.pread(self._descriptor, length, offset)
         except OSError as error:
             raise translate(error, "read back") from error
+        return found.ljust(
+            max(0, min(length, self.size - offset)), b"\0"
+        )  # Zeros at its end are not written.
 
     def mark(self, size: int, sha256: str) -> None:
         """Note beside the bytes how many there are and their digest, for whoever finds them after a kill.
