@@ -6,6 +6,7 @@ index; the pipelines only write a file. All take their turns in one run.
 
 import os
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,6 @@ def _compared(  # noqa: PLR0913, PLR0917 - a case is these
         rounds.add(name, sample)
         written.append(share)
         out.unlink(missing_ok=True)
-        os.sync()
         rounds.add(said, shell(pipe, source))
     (lab.fast / "image").unlink()
     cpu = [a / b for a, b in zip(rounds.cpu(name), rounds.cpu(said), strict=True)]
@@ -92,8 +92,9 @@ def _compared(  # noqa: PLR0913, PLR0917 - a case is these
 
 def _import(ours: Service, source: Origin, disk_format: str) -> tuple[Sample, float]:
     """Import once; also return how many bytes reached the disk for each of the result."""
+    while ours.call("GET", "/readyz")[0] != 200:
+        time.sleep(0.02)
     ours.pull(source.url("tiny"))
-    os.sync()
     cpu, before = ours.cpu_seconds(), ours.written_bytes()
     seconds = ours.timed_pull(source.url("image"), disk_format=disk_format)
     used = ours.cpu_seconds() - cpu

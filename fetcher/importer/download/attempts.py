@@ -281,7 +281,7 @@ class Attempts:
         ):
             return self._receiver
         await self.close()
-        self._receiver = await self._receivers.fresh()
+        self._receiver = await self._receivers.fresh(source.digests)
         return self._receiver
 
     async def _attempt_streaming(self) -> Receiver:

@@ -54,6 +54,7 @@ class Receiver:
         converts: Whether an image becomes a raw disk on its way, where its head says that it can: digests and
             file then see the disk.
         algorithms: Which digests to compute.
+        received: Of these, which to compute of what was received, where that is not what is kept.
         count: Told the size of every chunk that passed the guards.
         marked: Told of every checkpoint, in a thread of the workshop.
         times: Told how long each guard took.
@@ -74,6 +75,7 @@ class Receiver:
         unpacks: bool = False,
         converts: bool = False,
         algorithms: Sequence[str],
+        received: Sequence[str] | None = None,
         reservation: Reservation,
         count: Callable[[int], None],
         times: GuardTimes,
@@ -107,7 +109,7 @@ class Receiver:
             chain=chain,
             unpacks=unpacks,
             converts=converts,
-            algorithms=algorithms,
+            algorithms=algorithms if received is None else received,
             reservation=reservation,
             timed=times.timed,
             received=_Tap(None, self._receive),
