@@ -5,9 +5,9 @@ index; the pipelines only write a file. All take their turns in one run.
 """
 
 import os
+import re
 import subprocess
 import time
-from pathlib import Path
 from typing import Any
 
 from bench.figures import Rounds, Row, Sample, compare, row
@@ -36,9 +36,8 @@ def packed(lab: Lab) -> list[Row]:
             with disk.open("rb") as body, (lab.fast / "image").open("wb") as target:
                 subprocess.run([tool, *options, "-c"], stdin=body, stdout=target, check=True)
             name = f".raw.{suffix} of {size} MiB to active image"
-            out = lab.folder / "out"
-            pipe = f"curl -sf {source.url('image')} | {tool} -dc > {out}"
-            rows += _compared(lab, source, name, pipe, out, most)
+            ways = (f"curl -sf URL | {tool} -dc > OUT", f"{tool} -dc < GOT > OUT")
+            rows += _compared(lab, source, name, ways, most)
             disk.unlink()
     return rows
 
@@ -48,42 +47,52 @@ def converted(lab: Lab) -> list[Row]:
     which("qemu-img")
     rows: list[Row] = []
     disk, image = lab.folder / "disk.raw", lab.fast / "image"
+    convert = "qemu-img convert -f qcow2 -O raw GOT OUT"
+    ways = (f"curl -sf -o GOT URL && {convert}", convert)
     with origin(lab) as source:
         for kind, options in KINDS.items():
             make_disk(disk, lab.size_mib)
             command = ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", *options, disk, image]
             subprocess.run(command, check=True)
             name = f"qcow2 ({kind}) of {lab.size_mib} MiB to active raw image"
-            got, out = lab.folder / "got.qcow2", lab.folder / "out"
-            pipe = f"curl -sf -o {got} {source.url('image')} && qemu-img convert -f qcow2 -O raw {got} {out}"
-            rows += _compared(lab, source, name, pipe, out, 0.8, convert={"target": "raw"})
-            got.unlink()
+            rows += _compared(lab, source, name, ways, 0.8, convert={"target": "raw"})
             disk.unlink()
     return rows
 
 
-def _compared(  # noqa: PLR0913, PLR0917 - a case is these
-    lab: Lab, source: Origin, name: str, pipe: str, out: Path, most: float, **sections: dict[str, Any]
+def _compared(
+    lab: Lab, source: Origin, name: str, ways: tuple[str, str], most: float, **sections: dict[str, Any]
 ) -> list[Row]:
     (lab.fast / "image").chmod(0o644)
     (lab.fast / "tiny").write_bytes(os.urandom(65_536))
     (lab.fast / "tiny").chmod(0o644)
-    rounds, written, said = (
-        Rounds(),
-        [],
-        pipe.replace(source.url("image"), "URL").replace(f"{lab.folder}/", ""),
-    )
+    said, alone = ways
+    got, out, written, rounds = lab.folder / "got", lab.folder / "out", [], Rounds()
+
+    def command(line: str) -> str:
+        places = {"URL": source.url("image"), "GOT": str(got), "OUT": str(out)}
+        return re.sub("URL|GOT|OUT", lambda found: places[found[0]], line)
+
+    # The same work: what was received has two digests, what is kept three.
+    sums = " && ".join(f"{name}sum OUT" for name in ("md5", "sha256", "sha512"))
+    summed = f"curl -sf -o GOT URL && sha256sum GOT && sha512sum GOT && {alone} && {sums}"
     for _ in range(lab.rounds):
         with service(lab, source, **sections) as ours:
             sample, share = _import(ours, source, "qcow2" if sections else "raw")
         rounds.add(name, sample)
         written.append(share)
         out.unlink(missing_ok=True)
-        rounds.add(said, shell(pipe, source))
+        got.unlink(missing_ok=True)
+        rounds.add(said, shell(command(said), source))
+        out.unlink()
+        rounds.add(summed, shell(command(summed), source))
     (lab.fast / "image").unlink()
+    got.unlink()
+    out.unlink()
     cpu = [a / b for a, b in zip(rounds.cpu(name), rounds.cpu(said), strict=True)]
     return [
         rounds.against(name, said, most=most),
+        rounds.against(name, summed),
         compare(row(f"CPU of {name}", rounds.cpu(name), "s"), cpu, said),
         row(f"written, parts of the result: {name}", written, "x", most=1.02),
         row(f"peak memory of {name}", rounds.peaks_mib(name), "MiB", most=MOST_MIB),
