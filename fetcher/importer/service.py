@@ -11,6 +11,7 @@ from uuid import uuid4
 import msgspec
 import structlog
 
+from fetcher.aio.retry import written
 from fetcher.config import Settings
 from fetcher.errors import (
     Cancelled,
@@ -44,7 +45,7 @@ from fetcher.importer.scheduler import Scheduler
 from fetcher.importer.stages.commit import remove_unneeded
 from fetcher.importer.stages.inject import check_rules, matching
 from fetcher.importer.upload_job import Engine, Uploads
-from fetcher.index import IdempotencyKey, NewImport
+from fetcher.index.values import IdempotencyKey, NewImport
 from fetcher.lifecycle import Event, next_state
 from fetcher.model import Actor, Image, Import, Notice, Status, Submission
 from fetcher.transport import check_authorities
@@ -54,6 +55,7 @@ log = structlog.get_logger()
 R = TypeVar("R")
 
 MOST_SILENT_SECONDS = 60.0
+RENEWALS_PER_LEASE = 3
 
 
 class Importer:
@@ -307,6 +309,18 @@ class Importer:
         before = datetime.now(UTC) - timedelta(days=self.context.settings().imports.keep_finished_days)
         gone = await self.context.index.pulls.forget(before)
         return gone + await self.context.index.imports.forget(before)
+
+    async def renew_leases(self) -> None:
+        """Hold what runs here, for ever; what was lost finds that out at its next write."""
+        while True:
+            await asyncio.sleep(self.context.settings().imports.lease_seconds / RENEWALS_PER_LEASE)
+            await self.renew()
+
+    async def renew(self) -> None:
+        """Hold what runs here for another lease."""
+        claims = {record.id: record.claim for record in self.running() if not record.state.is_final}
+        if claims and (lost := await written(lambda: self.context.index.imports.renew(claims))):
+            log.warning("imports.lost", import_ids=lost)
 
     @property
     def is_open(self) -> bool:

@@ -9,9 +9,9 @@ from sqlite_utils import Database
 
 from fetcher.errors import Cancelled
 from fetcher.importer.records.verdicts import verdict_of
-from fetcher.index import IdempotencyKey, Index
+from fetcher.index import Index
 from fetcher.index.sqlite.keeping import OVERFULL
-from fetcher.index.sqlite.webhook_targets import WebhookTarget
+from fetcher.index.values import IdempotencyKey, WebhookTarget
 from fetcher.model import Actor, Attempt, Hop, Notice
 from tests.index.conftest import ALICE, BOB, START, make
 from tests.lab import behaviours
@@ -35,10 +35,10 @@ async def test_the_newest_of_each_project_are_kept(index: Index) -> None:
     """One project's many go down to the bound, oldest first; another's few are left alone."""
     ids = [await ended(index, number) for number in range(7)]
     others = [await ended(index, number, BOB) for number in range(4)]
-    found = await index.upkeep.surplus(4, MANY)
+    found = await index.maintenance.surplus(4, MANY)
     assert set(found) == set(ids[:3])
-    assert await index.upkeep.drop(found) == 3
-    assert await index.upkeep.surplus(4, MANY) == []
+    assert await index.maintenance.drop(found) == 3
+    assert await index.maintenance.surplus(4, MANY) == []
     assert [record.id for record in await index.imports.page(BOB, {}, limit=10)] == others[::-1]
 
 
@@ -58,7 +58,7 @@ async def test_their_bytes_have_a_bound_too(index: Index) -> None:
         await index.imports.cancel(new.record.id, ALICE, verdict_of(Cancelled()), moment)
         fat.append(new.record.id)
     thin = [await ended(index, 10 + number) for number in range(10)]
-    found = await index.upkeep.surplus(100, 140_000)
+    found = await index.maintenance.surplus(100, 140_000)
     assert set(found) == set(fat[:2])
     assert not set(found) & set(thin)
 
@@ -72,8 +72,8 @@ async def test_what_is_not_over_stays(index: Index) -> None:
     told = await ended(index, 1, record=record, image=make().image, webhook=webhook)
     keyed = await ended(index, 2, key=IdempotencyKey(key="k", fingerprint="f"))
     plain = [await ended(index, 3 + number) for number in range(3)]
-    assert set(await index.upkeep.surplus(1, MANY)) == set(plain)
-    await index.upkeep.drop([new.record.id])
+    assert set(await index.maintenance.surplus(1, MANY)) == set(plain)
+    await index.maintenance.drop([new.record.id])
     left = {record.id for record in await index.imports.page(ALICE, {}, limit=10)}
     assert left == {new.record.id, told, keyed, *plain}
 
@@ -95,7 +95,7 @@ async def test_the_oldest_lines_of_the_audit_trail_go(index: Index, most: int) -
         await ended(index, number)
     before = await index.connection.read(lambda db: [row[0] for row in db.execute(AUDIT_IDS)])
     gone = 0
-    while trimmed := await index.upkeep.trim_audit(most, most=2):
+    while trimmed := await index.maintenance.trim_audit(most, most=2):
         assert trimmed <= 2
         gone += trimmed
     assert gone == len(before) - most

@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from fetcher.errors import StoreFailed
-from fetcher.index import Index
+from fetcher.index.protocol import Index
 from fetcher.store.protocol import Store
 
 FRESH_SECONDS = (
@@ -40,10 +40,10 @@ async def _of_index(index: Index) -> list[str]:
     began = time.monotonic()
     try:
         async with asyncio.timeout(INDEX_SECONDS):
-            damage = await index.upkeep.probe(LOOK_SECONDS)
+            damage = await index.maintenance.probe(LOOK_SECONDS)
     except StoreFailed:
         return ["the index cannot be written"]
     except TimeoutError:
         # Behind hundreds of other writes it is busy, not broken: one that went well meanwhile says so.
-        return [] if index.upkeep.committed_at > began else ["the index cannot be written"]
+        return [] if index.maintenance.committed_at > began else ["the index cannot be written"]
     return ["the index is damaged"] if damage else []
