@@ -35,7 +35,8 @@ class FilesOut:
         """Send a part of a file as the whole body of an answer whose head says its length.
 
         Args:
-            message: With `file`, `offset` and `count` (`file_response.SENDS_FILES`).
+            message: With `file`, `offset` and `count` (`file_response.SENDS_FILES`); `sent` is put into it,
+                also where the client leaves early.
 
         Raises:
             RuntimeError: The head says another length, or none.
@@ -52,12 +53,15 @@ class FilesOut:
                     cycle.transport.abort()
                     return
             finally:
+                message["sent"] = count - self._sending.left
                 self._sending = None
             cycle.expected_content_length = 0
         await cycle.send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _drain(self, cycle: RequestResponseCycle) -> None:
         """Wait until all that was written has left the process: what follows takes another way."""
+        if _is_over(cycle):
+            return
         low, high = cycle.transport.get_write_buffer_limits()
         cycle.transport.set_write_buffer_limits(high=0)
         while not _is_over(cycle) and cycle.transport.get_write_buffer_size():

@@ -85,19 +85,24 @@ class Metrics(Collector):
             buckets=REQUEST_SECONDS,
             registry=self.registry,
         )
+        self._sent = Counter(
+            "fetcher_sent_bytes", "Of answers' bodies, by route.", ["route"], registry=self.registry
+        )
         self.registry.register(self)
 
     async def begin(self) -> None:
         """Count from here on; what ended before this process is not its own."""
         self._number = await self._services.index.figures.last_ended()
 
-    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+    def answered(self, method: str, route: str, status: int, seconds: float, sent: int) -> None:
         """Count an answered request.
 
         Args:
             route: The pattern, never the path itself: ids would make a series each.
+            sent: Bytes of the body.
         """
         self._requests.labels(method, route, str(status)).observe(seconds)
+        self._sent.labels(route).inc(sent)
 
     async def read(self) -> None:
         """Take up what ended since the last look."""
@@ -217,13 +222,16 @@ class Counted:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        status = 500
+        status, sent = 500, 0
 
         async def send_and_see(message: Message) -> None:
-            nonlocal status
+            nonlocal status, sent
             if message["type"] == "http.response.start":
                 status = message["status"]
-            await send(message)
+            try:
+                await send(message)
+            finally:  # Of a file, the server says how far it got.
+                sent += message.get("sent", 0) or len(message.get("body", b""))
 
         try:
             await self._app(scope, receive, send_and_see)
@@ -232,7 +240,7 @@ class Counted:
             if not route.endswith("/events"):
                 method = scope["method"] if scope["method"] in METHODS else "other"
                 counted: Metrics = scope["app"].state.metrics
-                counted.answered(method, route, status, time.perf_counter() - began)
+                counted.answered(method, route, status, time.perf_counter() - began, sent)
 
 
 def _route_of(scope: Scope) -> str:
