@@ -88,6 +88,7 @@ class Metrics(Collector):
         self._sent = Counter(
             "fetcher_sent_bytes", "Of answers' bodies, by route.", ["route"], registry=self.registry
         )
+        self._answers: dict[tuple[str, str, int], tuple[Histogram, Counter]] = {}
         self.registry.register(self)
 
     async def begin(self) -> None:
@@ -101,8 +102,12 @@ class Metrics(Collector):
             route: The pattern, never the path itself: ids would make a series each.
             sent: Bytes of the body.
         """
-        self._requests.labels(method, route, str(status)).observe(seconds)
-        self._sent.labels(route).inc(sent)
+        key = method, route, status
+        if key not in self._answers:
+            self._answers[key] = self._requests.labels(method, route, str(status)), self._sent.labels(route)
+        time, size = self._answers[key]
+        time.observe(seconds)
+        size.inc(sent)
 
     async def read(self) -> None:
         """Take up what ended since the last look."""
@@ -245,11 +250,8 @@ class Counted:
 
 def _route_of(scope: Scope) -> str:
     """Return the pattern of the route that answered; never the path, which anybody may invent."""
-    endpoint = scope.get("endpoint")
-    for route in scope["app"].routes:
-        if endpoint is not None and getattr(route, "endpoint", None) is endpoint:
-            return str(route.path)
-    return "none"
+    route = scope.get("route")
+    return route.path if isinstance(route, Route) else "none"
 
 
 async def metrics(request: Request) -> Response:
