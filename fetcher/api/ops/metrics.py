@@ -23,6 +23,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fetcher import __version__
+from fetcher.aio.loop_watch import LoopWatch
 from fetcher.api.services import Services, services_of
 from fetcher.errors import Forbidden
 from fetcher.index.sqlite.statistics import Ended
@@ -40,11 +41,13 @@ class Metrics(Collector):
     two looks; what stands this moment is asked of the parts when somebody looks.
 
     Args:
-        house: Whose parts.
+        services: Whose parts.
+        loop_watch: Over the event loop that serves.
     """
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, loop_watch: LoopWatch) -> None:
         self._services = services
+        self._loop_watch = loop_watch
         self._number = 0
         self._totals: Any = None
         self._notices_waiting = 0
@@ -139,6 +142,7 @@ class Metrics(Collector):
         yield from self._notices()
         yield from self._guards()
         yield self._restarts()
+        yield from self._holds()
         yield from self._disk()
 
     def _imports(self) -> Iterator[Metric]:
@@ -181,6 +185,14 @@ class Metrics(Collector):
         for name, count in self._services.supervisor.restarts.items():
             restarts.add_metric([name], count)
         return restarts
+
+    def _holds(self) -> Iterator[Metric]:
+        words = "Times that one callback kept all others waiting for longer than log.held_loop_seconds."
+        holds = CounterMetricFamily("fetcher_loop_holds", words)
+        holds.add_metric([], self._loop_watch.holds)
+        seconds = CounterMetricFamily("fetcher_loop_held_seconds", "Of these holds together.")
+        seconds.add_metric([], self._loop_watch.held_seconds)
+        yield from (holds, seconds)
 
     def _disk(self) -> Iterator[Metric]:
         found = self._services.store.space()

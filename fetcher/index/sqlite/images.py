@@ -106,13 +106,17 @@ class ImageRecords:
 def insert_image(db: Database, image: Image) -> None:
     """Write a new image with its tags and properties."""
     insert(db, "images", image_row(image))
-    write_tags(db, image.id, image.tags)
-    write_properties(db, image.id, image.properties)
+    _add_tags(db, image.id, image.tags)
+    _add_properties(db, image.id, image.properties)
 
 
 def write_tags(db: Database, image_id: str, tags: Iterable[str]) -> None:
     """Make an image's tags these."""
     db.execute("DELETE FROM image_tags WHERE image_id = ?", [image_id])
+    _add_tags(db, image_id, tags)
+
+
+def _add_tags(db: Database, image_id: str, tags: Iterable[str]) -> None:
     for tag in sorted(set(tags)):
         insert(db, "image_tags", {"image_id": image_id, "tag": tag})
 
@@ -120,6 +124,10 @@ def write_tags(db: Database, image_id: str, tags: Iterable[str]) -> None:
 def write_properties(db: Database, image_id: str, properties: dict[str, str]) -> None:
     """Make an image's custom properties these."""
     db.execute("DELETE FROM image_properties WHERE image_id = ?", [image_id])
+    _add_properties(db, image_id, properties)
+
+
+def _add_properties(db: Database, image_id: str, properties: dict[str, str]) -> None:
     for name, value in properties.items():
         insert(db, "image_properties", {"image_id": image_id, "name": name, "value": value})
 

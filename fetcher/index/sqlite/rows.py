@@ -9,6 +9,7 @@ import msgspec
 from sqlite_utils.db import Database
 from sqlite_utils.utils import dedupe_keys
 
+from fetcher.lifecycle import State, origins_of
 from fetcher.model import (
     Attempt,
     FormatVerdict,
@@ -140,6 +141,15 @@ def progress_columns(record: Import) -> dict[str, Any]:
         "updated_at": to_text(record.updated_at),
         "ended_at": to_text(record.ended_at),
     }
+
+
+@cache
+def import_update(state: State, columns: tuple[str, ...]) -> str:
+    """Return the statement that writes a running import, from any state that may become this one."""
+    changes = ", ".join(f"{name} = :{name}" for name in columns)
+    origins = ", ".join(f"'{origin}'" for origin in origins_of(state))
+    return f"""UPDATE imports SET {changes}
+               WHERE id = :id AND claim = :claim AND ended_at IS NULL AND state IN ({origins})"""  # noqa: S608 - our columns and states
 
 
 def to_import(row: Row) -> Import:
