@@ -10,7 +10,7 @@ from fetcher.api.openapi import response_schemas as shapes
 from fetcher.api.ops import health, metrics
 from fetcher.api.submit import discovery, imports, probe
 from fetcher.errors import Failure
-from fetcher.index import FILTERS
+from fetcher.index.values import FILTERS
 from fetcher.lifecycle import State
 
 JSON, TEXT = "application/json", "text/plain"
