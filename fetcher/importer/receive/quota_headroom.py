@@ -38,5 +38,5 @@ async def quota_headroom(
 ) -> Headroom:
     """Find what a project's quota leaves for a body."""
     _images, quota_bytes = settings.quota.of(project_id)
-    usage = await index.usage.find(project_id)
-    return Headroom(quota_bytes=quota_bytes, used_bytes=usage.bytes, coming=others)
+    used_bytes = await index.usage.bytes_of(project_id)
+    return Headroom(quota_bytes=quota_bytes, used_bytes=used_bytes, coming=others)
