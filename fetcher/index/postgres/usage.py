@@ -91,6 +91,9 @@ class UsageRecords:
     async def find(self, project_id: str) -> Usage:
         return await self._connection.read(_find, project_id)
 
+    async def bytes_of(self, project_id: str) -> int:
+        return await self._connection.read(_bytes_of, project_id)
+
 
 async def _find(db: Session, project_id: str) -> Usage:
     sql = "SELECT images, bytes, held_bytes FROM usage WHERE project_id = ?"
@@ -98,3 +101,8 @@ async def _find(db: Session, project_id: str) -> Usage:
         uploading, staged = await _begun(db, project_id)
         return Usage(**row, uploading=uploading, staged_bytes=staged)
     return Usage()
+
+
+async def _bytes_of(db: Session, project_id: str) -> int:
+    rows = await db.select("SELECT bytes FROM usage WHERE project_id = ?", [project_id])
+    return sum(row["bytes"] for row in rows)

@@ -18,7 +18,7 @@ def select(
     """
     cursor = db.conn.execute(sql, parameters)
     names = dedupe_keys(column[0] for column in cursor.description)
-    return (dict(zip(names, row, strict=True)) for row in cursor)
+    return (dict(zip(names, row)) for row in cursor)  # noqa: B905 - SQLite gives as many as it names
 
 
 def insert(db: Database, table: str, row: dict[str, Any]) -> None:
