@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+import trustme
 
 from fetcher.api.page.amounts import read_amount, read_size
 from fetcher.api.page.form import default_name
@@ -229,3 +230,50 @@ async def test_a_probe_tells_what_a_url_leads_to(tmp_path: Path) -> None:
         asked = {"data": form, "cookies": cookies, "headers": BROWSER | {"HX-Request": "true"}}
         async with service.client.post("/page/probe", **asked) as answer:
             assert (answer.status, (await answer.text()).strip()) == (200, "")
+
+
+KEY = "-----BEGIN PRIVATE KEY-----\nhush-key\n-----END PRIVATE KEY-----"
+
+
+@pytest.mark.parametrize("path", ["/page/submit", "/page/probe"])
+@pytest.mark.parametrize(
+    ("field", "typed", "told"),
+    [
+        ("ca_pem", KEY, "Certificate authorities"),
+        ("ca_pem", "hush, pasted into the wrong field", "Certificate authorities"),
+        ("headers", "Authorization: Bearer hush\nhush without a colon\nX-Token: hush", "X-Token</span>"),
+        ("notify_secret", "hush-hush-hush-hush", "Webhook secret"),
+        ("url", "https://user:hush@example.org/d.qcow2", "https://example.org/d.qcow2"),
+        ("url", "https://example.org/d.qcow2?X-Amz-Signature=hush", "X-Amz-Signature=REDACTED"),
+        ("url", "https://example.org/d.qcow2#token=hush", "https://example.org/d.qcow2"),
+        ("url", "https://example.org/" + "d" * 600 + "?sig=hush", "URL"),
+        ("checksum_url", "https://example.org/S?token=hush", "token=REDACTED"),
+        ("notify_url", "https://example.org/S?token=hush", "token=REDACTED"),
+        ("mirrors", "https://example.org/m\nhttps://example.org/n?sig=hush", "sig=REDACTED"),
+        ("name", KEY, "Name"),
+        ("properties", KEY, "Properties"),
+    ],
+)
+async def test_a_form_shown_again_holds_no_secret(
+    tmp_path: Path, path: str, field: str, typed: str, told: str
+) -> None:
+    """What may be one has to be entered again, and the page says so; what is none is there."""
+    async with Running(tmp_path) as service:
+        fields = {"url": "https://example.org/x", "tags": "a, b", "max_bytes": "plenty", field: typed}
+        status, text, _ = await sent(service, path, **fields)
+    assert status == 400
+    assert "hush" not in text
+    assert "Enter them again" in text
+    assert told in text
+    assert 'value="a, b"' in text
+
+
+async def test_a_form_shown_again_holds_certificates(tmp_path: Path) -> None:
+    """They are public, once they are known to be certificates and nothing else; a plain query is, too."""
+    pem = trustme.CA().cert_pem.bytes().decode()
+    async with Running(tmp_path) as service:
+        url = "https://example.org/x?arch=amd64"
+        _, text, _ = await sent(service, "/page/submit", url=url, max_bytes="plenty", ca_pem=pem)
+    assert pem.strip() in text.replace("\r", "")
+    assert f'value="{url}"' in text
+    assert "Enter them again" not in text

@@ -46,7 +46,7 @@ MAX_TEXT = 255
 GIB, MIB = 1024**3, 1024**2
 REDACTED_WORDS = "REDACTED stands in place of a secret that was not kept. Paste the complete URL again."
 
-_URLS = ("url", "checksum_url", "checksum_signature_url", "notify_url")
+URLS = ("url", "checksum_url", "checksum_signature_url", "notify_url")
 _TEXTS = ("name", "disk_format", "container_format", "checksum", "visibility", "notify_secret", "ca_pem")
 
 
@@ -82,7 +82,7 @@ class Draft:
         return True
 
     def _read(self) -> None:
-        for name in (*_URLS, *_TEXTS):
+        for name in (*URLS, *_TEXTS):
             if text := text_of(self._form, name):
                 self.document[name] = text
         self.document.setdefault("url", "")
@@ -170,7 +170,7 @@ class Draft:
         document, settings = self.document, self._settings
         if not document["url"]:
             self._found["url"] = "Enter the URL of an image, such as https://example.org/disk.qcow2."
-        for name in _URLS:
+        for name in URLS:
             if url := document.get(name):
                 self._check_url(name, url)
         for number, url in enumerate(document["mirrors"], 1):
@@ -246,7 +246,7 @@ def form_of(submission: Submission) -> tuple[dict[str, str], dict[str, list[str]
         "visibility": submission.visibility,
         "ca_pem": submission.ca_pem or "",
     }
-    for name in _URLS:
+    for name in URLS:
         url = getattr(submission, name) or ""
         if is_redacted(url):
             lost[name] = [url]
