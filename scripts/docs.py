@@ -103,8 +103,12 @@ def api_page() -> str:
         lines += [f"## {tag}", "", "| operation | what it does | answers |", "| --- | --- | --- |", *rows, ""]
     lines += ["## What a submission holds", "", "| field | type |", "| --- | --- |"]
     for name, schema in document["components"]["schemas"]["SubmitBody"]["properties"].items():
-        kind = schema.get("anyOf", [schema])[0]
-        words = ", ".join(kind["enum"]) if "enum" in kind else kind["type"]
+        kind = next(one for one in schema.get("anyOf", [schema]) if one.get("type") != "null")
+        if "$ref" in kind:
+            parts = document["components"]["schemas"][kind["$ref"].rpartition("/")[2]]["properties"]
+            words = "an object with " + ", ".join(f"`{part}`" for part in parts)
+        else:
+            words = ", ".join(kind["enum"]) if "enum" in kind else kind["type"]
         lines.append(f"| `{name}` | {words} |")
     return "\n".join(lines) + "\n"
 

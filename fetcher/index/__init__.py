@@ -36,7 +36,7 @@ from fetcher.index.sqlite.notices import Due, NoticeRecords, Wanted
 from fetcher.index.sqlite.pulls import PullRecords, Remembered, ResumeState
 from fetcher.index.sqlite.rows import Rows
 from fetcher.index.sqlite.schema import migrate
-from fetcher.index.sqlite.secrets import Secrets
+from fetcher.index.sqlite.secrets import Access, Secrets
 from fetcher.index.sqlite.statistics import Statistics
 from fetcher.index.sqlite.tasks import TASK_ORDERS, TaskQuery, TaskRecords
 from fetcher.index.sqlite.turn import READER, Reader
@@ -52,6 +52,7 @@ __all__ = [
     "READER",
     "SORT_KEYS",
     "TASK_ORDERS",
+    "Access",
     "At",
     "BlobState",
     "Bounds",

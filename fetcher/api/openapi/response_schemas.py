@@ -50,6 +50,15 @@ class AttemptAnswer(ResponseSchema, frozen=True, kw_only=True):
     connections: Annotated[int, Meta(ge=1)]
 
 
+class BucketAnswer(ResponseSchema, frozen=True, kw_only=True):
+    """Where the bucket of an s3:// URL is."""
+
+    endpoint: str | None
+    region: str | None
+    addressing: Literal["auto", "path", "virtual"]
+    signed: Annotated[bool, Meta(description="Whether there were keys; they are never shown.")]
+
+
 class SubmissionAnswer(ResponseSchema, frozen=True, kw_only=True):
     """What was asked for."""
 
@@ -66,6 +75,8 @@ class SubmissionAnswer(ResponseSchema, frozen=True, kw_only=True):
     mirrors: Annotated[list[str], Meta(description="Without their secrets.")]
     checksum_url: str | None
     checksum_signature_url: str | None
+    s3: BucketAnswer | None
+    client_sha256: Annotated[str, Meta(description="Of the client certificate, in DER form.")] | None
     ca_sha256: Annotated[
         list[str], Meta(description="Of each certificate of its own authorities, in DER form.")
     ]

@@ -15,9 +15,8 @@ from fetcher.errors import Failure, InvalidRequest
 from fetcher.guards.request.notify import check_notify
 from fetcher.guards.request.redaction import is_redacted
 from fetcher.guards.request.request_headers import check_request_headers
-from fetcher.guards.request.url import check_url
 from fetcher.guards.stream.checksum import parse_digest
-from fetcher.importer.pasted import without_credentials
+from fetcher.importer.schemes.registry import check_source
 from fetcher.model import Submission, is_property
 from fetcher.transport import check_authorities
 
@@ -183,7 +182,7 @@ class Draft:
             self._found.setdefault(field, before + REDACTED_WORDS)
             return
         try:
-            check_url(without_credentials(url), self._settings)
+            check_source(url, self._settings)
         except Failure as failure:
             self._found.setdefault(field, before + words_of(failure, field))
 

@@ -19,9 +19,9 @@ from fetcher.api.submit.body import convert
 from fetcher.api.submit.imports import SubmitBody
 from fetcher.api.submit.words import size_words, time_words
 from fetcher.config import Settings
-from fetcher.errors import Failure, Forbidden, InvalidUrl, UnknownImport
+from fetcher.errors import Failure, Forbidden, UnknownImport
 from fetcher.guards.request.url import check_url
-from fetcher.importer.pasted import without_credentials
+from fetcher.importer.schemes.registry import check_source
 
 RECENT = 6
 FOLDED = [name for name in LABELS if name != "url"]
@@ -108,8 +108,9 @@ async def check(request: Request, _visitor: Visitor) -> Response:
     url, words, mood = (form.get("url") or "").strip(), "", ""
     if url:
         try:
-            origin = check_url(without_credentials(url), services_of(request).settings()).origin
-        except InvalidUrl as failure:
+            settings = services_of(request).settings()
+            origin = check_url(check_source(url, settings).url, settings).origin
+        except Failure as failure:
             words, mood = str(failure), "bad"
         else:
             words, mood = f"The file will be downloaded from {origin}.", "good"

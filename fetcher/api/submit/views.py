@@ -7,7 +7,8 @@ import msgspec
 from fetcher.config import Settings
 from fetcher.convert.sandbox import Walls
 from fetcher.guards import published
-from fetcher.model import Import
+from fetcher.importer.schemes import registry as schemes
+from fetcher.model import BucketAccess, Import
 from fetcher.transport import authority_digests
 
 
@@ -100,11 +101,20 @@ def _submission(record: Import) -> dict[str, Any]:
         "mirrors": list(submission.mirrors),
         "checksum_url": submission.checksum_url,
         "checksum_signature_url": submission.checksum_signature_url,
+        "s3": _bucket(submission.s3),
+        "client_sha256": submission.client_sha256,
         "ca_sha256": authority_digests(submission.ca_pem),
         "disk": submission.disk,
         "convert_to": submission.convert_to,
         "notify_url": submission.notify_url,
     }
+
+
+def _bucket(bucket: BucketAccess | None) -> dict[str, Any] | None:
+    if bucket is None:
+        return None
+    place = {"endpoint": bucket.endpoint, "region": bucket.region, "addressing": bucket.addressing}
+    return {**place, "signed": bucket.access_key_id is not None}
 
 
 def limits_view(settings: Settings) -> dict[str, dict[str, Any]]:
@@ -116,7 +126,7 @@ def limits_view(settings: Settings) -> dict[str, dict[str, Any]]:
             "value": limit.value,
             "guard": limit.guard,
         }
-        for limit in published(settings)
+        for limit in (*schemes.limits(settings), *published(settings))
     }
 
 

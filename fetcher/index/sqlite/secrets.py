@@ -4,6 +4,19 @@ import msgspec
 from sqlite_utils.db import Database
 
 from fetcher.index.sqlite.rows import Row, insert, select, to_json
+from fetcher.model import BucketAccess, ClientCertificate
+
+
+class Access(msgspec.Struct, frozen=True, kw_only=True):
+    """What opens a source beside headers.
+
+    Args:
+        s3: Keys of a bucket, and where it is.
+        client: The client's certificate with its key.
+    """
+
+    s3: BucketAccess | None = None
+    client: ClientCertificate | None = None
 
 
 class Secrets(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,6 +28,7 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True):
         mirrors: Further URLs of the same bytes.
         checksum_url: Of a file that lists the digest.
         checksum_signature_url: Of the signature on that file.
+        access: What else opens the source.
     """
 
     url: str
@@ -22,6 +36,7 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True):
     mirrors: tuple[str, ...] = ()
     checksum_url: str | None = None
     checksum_signature_url: str | None = None
+    access: Access = Access()
 
 
 def keep_secrets(db: Database, import_id: str, secrets: Secrets) -> None:
@@ -33,6 +48,7 @@ def keep_secrets(db: Database, import_id: str, secrets: Secrets) -> None:
         "mirrors": to_json(secrets.mirrors),
         "checksum_url": secrets.checksum_url,
         "checksum_signature_url": secrets.checksum_signature_url,
+        "access": to_json(secrets.access),
     }
     insert(db, "import_secrets", row)
 
@@ -50,6 +66,7 @@ def to_secrets(row: Row) -> Secrets:
         mirrors=msgspec.json.decode(row["mirrors"], type=tuple[str, ...]),
         checksum_url=row["checksum_url"],
         checksum_signature_url=row["checksum_signature_url"],
+        access=msgspec.json.decode(row["access"], type=Access),
     )
 
 
