@@ -3,7 +3,12 @@
 Its HTTP client is a second way to the network and is never loaded; what is signed here is sent by the gate.
 """
 
+import logging
+
 from fetcher.model import BucketAccess
+
+# It would write signatures and session tokens into a log of level debug.
+logging.getLogger("botocore.auth").setLevel(logging.INFO)
 
 
 def sign(method: str, url: str, fields: dict[str, str], access: BucketAccess, region: str) -> dict[str, str]:
