@@ -10,7 +10,9 @@ from fetcher.transport import check_authorities
 
 Lost = dict[str, list[str]]
 
-SECRET = frozenset({"notify_secret"})
+SECRET = frozenset(
+    {"client_key_pem", "notify_secret", "s3_access_key_id", "s3_secret_access_key", "s3_session_token"}
+)
 _HEADER = re.compile(r"\s*([!#$%&'*+.^_`|~0-9A-Za-z-]{1,128})\s*:")
 
 

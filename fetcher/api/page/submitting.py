@@ -20,7 +20,6 @@ from fetcher.api.submit.imports import SubmitBody
 from fetcher.api.submit.words import size_words, time_words
 from fetcher.config import Settings
 from fetcher.errors import Failure, Forbidden, UnknownImport
-from fetcher.guards.request.url import check_url
 from fetcher.importer.schemes.registry import check_source
 
 RECENT = 6
@@ -108,8 +107,7 @@ async def check(request: Request, _visitor: Visitor) -> Response:
     url, words, mood = (form.get("url") or "").strip(), "", ""
     if url:
         try:
-            settings = services_of(request).settings()
-            origin = check_url(check_source(url, settings).url, settings).origin
+            origin = check_source(url, services_of(request).settings()).origin
         except Failure as failure:
             words, mood = str(failure), "bad"
         else:

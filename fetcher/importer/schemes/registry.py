@@ -7,6 +7,7 @@ import msgspec
 from fetcher.config import Settings
 from fetcher.errors import Failure, InvalidRequest
 from fetcher.guards.base import Limit
+from fetcher.guards.request.url import CheckedUrl, check_url
 from fetcher.importer.download.retry_policy import wait_seconds
 from fetcher.importer.pasted import stripped, without_credentials
 from fetcher.importer.schemes import oci, s3, web
@@ -56,13 +57,13 @@ def take(submission: Submission, settings: Settings) -> tuple[Submission, Submis
     return recorded, located
 
 
-def check_source(url: str, settings: Settings) -> Submission:
-    """Refuse a URL that could never be fetched; return what would be asked for.
+def check_source(url: str, settings: Settings) -> CheckedUrl:
+    """Refuse a URL that could never be fetched; return what would be asked first.
 
     Raises:
         Failure: With the rule broken.
     """
-    return take(Submission(url=url, max_bytes=1), settings)[1]
+    return check_url(take(Submission(url=url, max_bytes=1), settings)[1].url, settings)
 
 
 async def find_way(asked: Asked) -> Way:
