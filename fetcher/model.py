@@ -247,6 +247,7 @@ class Attempt(Value, frozen=True, kw_only=True):
         offset: The first byte that came; more than 0 when it resumed.
         url: Which of the sources was asked; redacted.
         connections: How many were used at most.
+        truth: What really ended it (`code`, `message`), where the submitter is told less: for administrators.
     """
 
     number: int
@@ -260,6 +261,12 @@ class Attempt(Value, frozen=True, kw_only=True):
     hops: tuple[Hop, ...] = ()
     url: str = ""
     connections: int = 1
+    truth: dict[str, str] | None = None
+
+    @property
+    def addresses(self) -> list[str]:
+        """Return those that were dialled, or would have been."""
+        return list(dict.fromkeys(hop.address for hop in self.hops if hop.address is not None))
 
 
 class FormatVerdict(Value, frozen=True, kw_only=True):

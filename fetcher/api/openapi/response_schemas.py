@@ -34,6 +34,14 @@ class HopAnswer(ResponseSchema, frozen=True, kw_only=True):
     status: int | None
 
 
+class AttemptTruth(ResponseSchema, frozen=True, kw_only=True):
+    """What really ended one attempt."""
+
+    code: str
+    message: str
+    addresses: Annotated[list[str], Meta(description="Dialled, or meant to be.")]
+
+
 class AttemptAnswer(ResponseSchema, frozen=True, kw_only=True):
     """One try at pulling; `code` is null while it runs."""
 
@@ -48,6 +56,10 @@ class AttemptAnswer(ResponseSchema, frozen=True, kw_only=True):
     hops: list[HopAnswer]
     url: str
     connections: Annotated[int, Meta(ge=1)]
+    truth: Annotated[
+        AttemptTruth | None,
+        Meta(description="What really ended it, where `code` is less; for administrators alone, else null."),
+    ]
 
 
 class BucketAnswer(ResponseSchema, frozen=True, kw_only=True):

@@ -150,7 +150,8 @@ async def submit(request: Request) -> Response:
         request_id=request.scope.get("request_id"),
     )
     base = base_url(request)
-    return JSONResponse(import_view(record, base), 202, {"Location": f"{base}/imports/{record.id}"})
+    shown = import_view(record, base, is_operator=actor.is_admin)
+    return JSONResponse(shown, 202, {"Location": f"{base}/imports/{record.id}"})
 
 
 async def _body(request: Request, settings: Settings) -> tuple[bytes, SubmitBody]:
@@ -186,7 +187,8 @@ async def show(request: Request) -> Response:
     actor = await services.identify(request)
     record = await services.importer.find(request.path_params["id"], actor)
     truths = await truths_of(services, actor, [record])
-    document = import_view(record, base_url(request), truths.get(record.id))
+    truth = truths.get(record.id)
+    document = import_view(record, base_url(request), truth, is_operator=actor.is_admin)
     return JSONResponse(document, headers={"Cache-Control": "no-store"})
 
 
@@ -214,7 +216,9 @@ async def listing(request: Request) -> Response:
     base = base_url(request)
     truths = await truths_of(services, actor, records[:limit])
     shown = [
-        import_view(services.importer.snapshot(record), base, truths.get(record.id))
+        import_view(
+            services.importer.snapshot(record), base, truths.get(record.id), is_operator=actor.is_admin
+        )
         for record in records[:limit]
     ]
     document: dict[str, Any] = {"imports": shown}
@@ -278,9 +282,10 @@ async def events(request: Request) -> Response:
             name = "end" if record.state.is_final else "progress"
             truth = (await truths_of(services, actor, [record])).get(record.id)
             if truth is None:
-                text = services.event_texts.of(record, base)
+                text = services.event_texts.of(record, base, is_operator=actor.is_admin)
             else:
-                text = msgspec.json.encode(import_view(record, base, truth)).decode()
+                document = import_view(record, base, truth, is_operator=actor.is_admin)
+                text = msgspec.json.encode(document).decode()
             yield ServerSentEvent(text, event=name, id=END_ID if record.state.is_final else str(number))
         if name != "end":
             yield ServerSentEvent("{}", event="stopping", retry=STOPPING_RETRY_MILLISECONDS)

@@ -8,15 +8,18 @@ from fetcher.config import Settings
 from fetcher.convert.sandbox import Walls
 from fetcher.guards import published
 from fetcher.importer.schemes import registry as schemes
-from fetcher.model import BucketAccess, Import
+from fetcher.model import Attempt, BucketAccess, Import
 from fetcher.transport import authority_digests
 
 
-def import_view(record: Import, base: str, truth: dict[str, str] | None = None) -> dict[str, Any]:
+def import_view(
+    record: Import, base: str, truth: dict[str, str] | None = None, *, is_operator: bool = False
+) -> dict[str, Any]:
     """One import as its submitter sees it; addresses inside our network are never shown.
 
     Args:
         truth: What really ended it, where the caller may know that.
+        is_operator: The caller may know what really happened in each attempt.
     """
     submission = record.submission
     link = f"{base}/imports/{record.id}"
@@ -30,7 +33,7 @@ def import_view(record: Import, base: str, truth: dict[str, str] | None = None) 
         "image_id": record.image_id,
         "progress": _progress(record),
         "attempt": len(record.attempts),
-        "attempts": [_attempt(attempt) for attempt in record.attempts],
+        "attempts": [_attempt(attempt, is_operator=is_operator) for attempt in record.attempts],
         "redirects": [{"url": hop.url, "status": hop.status} for hop in record.attempts[-1].hops]
         if record.attempts
         else [],
@@ -79,8 +82,12 @@ def _progress(record: Import) -> dict[str, Any]:
     }
 
 
-def _attempt(attempt: Any) -> dict[str, Any]:
+def _attempt(attempt: Attempt, *, is_operator: bool) -> dict[str, Any]:
     shown: dict[str, Any] = msgspec.to_builtins(attempt)
+    if not is_operator:
+        shown["truth"] = None
+    elif attempt.truth is not None:
+        shown["truth"] = {**attempt.truth, "addresses": attempt.addresses}
     shown["hops"] = [{"url": hop["url"], "status": hop["status"]} for hop in shown["hops"]]
     return shown
 

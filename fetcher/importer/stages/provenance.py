@@ -33,7 +33,10 @@ def document(record: Import, blob: Blob, settings: Settings, table_version: str)
         "started_at": record.started_at,
         "ended_at": record.ended_at,
         "attempts": [
-            {**msgspec.to_builtins(attempt), "hops": shown_hops(attempt.hops, settings)}
+            {
+                **msgspec.to_builtins(msgspec.structs.replace(attempt, truth=None)),
+                "hops": shown_hops(attempt.hops, settings),
+            }
             for attempt in record.attempts
         ],
         "bytes": blob.size,
