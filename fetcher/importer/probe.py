@@ -19,7 +19,7 @@ from fetcher.importer.records.verdicts import verdict_of
 from fetcher.importer.schemes.registry import find_way
 from fetcher.importer.schemes.scheme import Asked, Way
 from fetcher.importer.stages.expected_digests import ChecksumFile, expects_digest
-from fetcher.index import Secrets
+from fetcher.index.values import Secrets
 from fetcher.model import Digest, FormatVerdict, Hop, Submission, Value
 from fetcher.transport import Gate, Peek, SourceRequest, peek
 

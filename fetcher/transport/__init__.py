@@ -4,9 +4,9 @@ from fetcher.guards.request.request_headers import check_request_headers
 from fetcher.transport.bucket_signature import sign
 from fetcher.transport.client_certificate import client_certificate, fingerprint
 from fetcher.transport.dialect import Answer, Dialect
-from fetcher.transport.gate import Gate
+from fetcher.transport.gate import Gate, no_hops
 from fetcher.transport.peek import Peek, peek
-from fetcher.transport.request import SourceRequest, is_strong
+from fetcher.transport.request import Outgoing, SourceRequest, is_strong
 from fetcher.transport.source import Source
 from fetcher.transport.sums import Listed, Sums, SumsRequest, fetch_listed, fetch_small, fetch_sums
 from fetcher.transport.tls import authority_digests, check_authorities, system_authorities
@@ -16,6 +16,7 @@ __all__ = [
     "Dialect",
     "Gate",
     "Listed",
+    "Outgoing",
     "Peek",
     "Source",
     "SourceRequest",
@@ -30,6 +31,7 @@ __all__ = [
     "fetch_sums",
     "fingerprint",
     "is_strong",
+    "no_hops",
     "peek",
     "sign",
     "system_authorities",

@@ -5,7 +5,7 @@ from fetcher.importer.methods.registry import named
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.schemes.registry import find_way
 from fetcher.importer.schemes.scheme import Asked, Way
-from fetcher.index import Secrets
+from fetcher.index.values import Secrets
 from fetcher.transport import Gate
 
 

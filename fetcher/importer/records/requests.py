@@ -8,7 +8,7 @@ import msgspec
 from fetcher.config import Settings
 from fetcher.guards.request.redaction import redact_url
 from fetcher.guards.request.url import check_url
-from fetcher.index import Access, Secrets, WebhookTarget
+from fetcher.index.values import Access, Secrets, WebhookTarget
 from fetcher.model import BucketAccess, Submission
 from fetcher.transport import Dialect, SourceRequest, SumsRequest
 
@@ -16,7 +16,7 @@ HIDDEN = "REDACTED"
 AS_RECEIVED = "as-received"
 
 
-def secrets_of(submission: Submission, headers: dict[str, str] | None = None) -> Secrets:
+def secrets_of(submission: Submission, headers: dict[str, str] | None = None, variant: str = "") -> Secrets:
     """Return what of a submission only the pull may know; `headers` are further ones."""
     return Secrets(
         url=submission.url,
@@ -24,7 +24,7 @@ def secrets_of(submission: Submission, headers: dict[str, str] | None = None) ->
         mirrors=submission.mirrors,
         checksum_url=submission.checksum_url,
         checksum_signature_url=submission.checksum_signature_url,
-        access=Access(s3=submission.s3, client=submission.client_certificate),
+        access=Access(s3=submission.s3, client=submission.client_certificate, variant=variant),
     )
 
 

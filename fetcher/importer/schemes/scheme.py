@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from fetcher.config import Settings
-from fetcher.index import Secrets
+from fetcher.index.values import Secrets
 from fetcher.model import Digest, Submission
 from fetcher.transport import Dialect, Gate
 
