@@ -152,8 +152,7 @@ class DownloadJob:
             expects_digest=self._is_promised_to_all,
         )
         self._asked = record.submission
-        sources.ca_pem = record.submission.ca_pem
-        sources.dialect = self._way.dialect
+        sources.ca_pem, sources.dialect = record.submission.ca_pem, self._way.dialect
         budget = Budget(
             self.resume_state,
             total_seconds=self.settings.pace.total_seconds,
@@ -225,6 +224,7 @@ class DownloadJob:
             claims=next(iter(self.subscribers)).record.submission,
             reservation=reservation,
             algorithms=self._algorithms,
+            promised=self._promised,
             restart=self.subscribers.progress.restart,
             count=self.subscribers.receive,
             found=lambda verdict: self.subscribers.change(format=verdict),
@@ -247,12 +247,13 @@ class DownloadJob:
             lambda: coming(self._place.running_imports(), self.subscribers),
         )
 
+    def _promised(self) -> set[str]:
+        submissions = (running.record.submission for running in self.subscribers)
+        promised = ExpectedDigests(self.settings, None, {}, self._way).algorithms(submissions)
+        return promised | (self._sums.algorithms if self._sums is not None else frozenset())
+
     def _algorithms(self) -> list[str]:
-        promised = ExpectedDigests(self.settings, None, {}, self._way).algorithms(
-            running.record.submission for running in self.subscribers
-        )
-        promised |= self._sums.algorithms if self._sums is not None else frozenset()
-        return list(dict.fromkeys([*self.settings.checksum.computed, *sorted(promised)]))
+        return list(dict.fromkeys([*self.settings.checksum.computed, *sorted(self._promised())]))
 
     def is_proven(self) -> bool:
         """Return whether an expected digest will tell if parts of different answers fit together."""
