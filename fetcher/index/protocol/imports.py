@@ -55,7 +55,7 @@ class Imports(Protocol):
         """Put an import that a stopped process left behind back into the queue; returns its new claim."""
 
     async def claim(self, import_id: str, now: datetime) -> tuple[Import, Secrets] | None:
-        """Take a waiting import for this run; None when it ended meanwhile."""
+        """Take a waiting import for this run, its first attempt begun; None when it ended meanwhile."""
 
     async def record(self, record: Import) -> bool:
         """Write down how far a running import is."""

@@ -254,9 +254,10 @@ def requeue(db: Database, import_id: str, now: datetime) -> int:
 
 
 def _claim(db: Database, import_id: str, now: datetime) -> tuple[Import, Secrets] | None:
-    """Take a queued import for a run, under a claim of its own."""
+    """Take a queued import for a run, under a claim of its own; its first attempt begins with the claim."""
     sql = """UPDATE imports SET state = :state, claim = claim + 1, updated_at = :now,
-                    started_at = coalesce(started_at, :now)
+                    started_at = coalesce(started_at, :now), attempts = CASE WHEN attempts = '[]' THEN
+                        json_array(json_object('number', 1, 'started_at', :now, 'url', url)) ELSE attempts END
              WHERE id = :id AND state = :queued RETURNING *"""
     running = next_state(State.QUEUED, Event.CLAIM)
     arguments = {"state": running, "queued": State.QUEUED, "now": to_text(now), "id": import_id}
