@@ -6,6 +6,7 @@ against it. Nothing here knows of tables, files or connections.
 
 from typing import Protocol
 
+from fetcher.index.protocol.exports import Exports
 from fetcher.index.protocol.images import Images
 from fetcher.index.protocol.imports import Imports
 from fetcher.index.protocol.maintenance import Maintenance
@@ -20,6 +21,7 @@ from fetcher.index.protocol.uploads import Uploads
 from fetcher.index.protocol.usage import Usages
 
 __all__ = [
+    "Exports",
     "Images",
     "Imports",
     "Index",
@@ -38,6 +40,10 @@ __all__ = [
 
 class Index(Protocol):
     """All records of the service."""
+
+    @property
+    def exports(self) -> Exports:
+        """Return the verbs on images that are sent to receivers."""
 
     @property
     def images(self) -> Images:
