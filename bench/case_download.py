@@ -2,7 +2,7 @@
 
 import time
 
-from bench.figures import Rounds, Row, Sample
+from bench.figures import Rounds, Row, Sample, row
 from bench.lab import MIB, Lab, make_file, origin, service, shell
 
 
@@ -26,7 +26,11 @@ def measure(lab: Lab) -> list[Row]:
                 rounds.add(words, Sample(seconds=time.perf_counter() - began, cpu_seconds=spent))
                 rounds.add(f"nginx sendfile, {words}", shell(f"curl -sf {option} -o /dev/null {theirs}"))
     (lab.fast / "big").unlink()
+    gib = [seconds * 1024 / lab.size_mib for seconds in rounds.cpu(name)]
     return [
-        rounds.against(words, f"nginx sendfile, {words}", most=1.15)
-        for words in (name, f"{name}, second half")
+        *(
+            rounds.against(words, f"nginx sendfile, {words}", most=1.15)
+            for words in (name, f"{name}, second half")
+        ),
+        row(f"CPU of {name}", gib, "s/GiB", most=0.1),
     ]

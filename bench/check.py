@@ -122,7 +122,7 @@ async def _of_requests() -> list[Count]:
                 "max_submits_per_minute_per_origin": 100_000,
                 "max_submits_per_minute_in_all": 100_000,
             },
-            "log": {"level": "error"},
+            "log": {"level": "error", "held_loop_seconds": 3600.0},
             # The scrub must not be counted, nor find that the index is all that there is.
             "upkeep": {"scrub_days": 36_500.0, "scrub_bytes_per_second": 65_536},
         }
@@ -146,9 +146,9 @@ async def _requests(service: Service, calls: Calls) -> list[Count]:
 
     cases = [
         ("calls of GET /v2/images?limit=100", ask("GET", "/v2/images?limit=100"), 2250),
-        ("calls of GET /v2/images/ID", ask("GET", f"/v2/images/{image_id(500)}"), 550),
+        ("calls of GET /v2/images/ID", ask("GET", f"/v2/images/{image_id(500)}"), 580),
         ("calls of POST /imports", ask("POST", "/imports", body), 1400),
-        ("calls of GET /healthz", ask("GET", "/healthz"), 215),
+        ("calls of GET /healthz", ask("GET", "/healthz"), 220),
     ]
     rows = []
     for name, case, most in cases:
@@ -229,7 +229,7 @@ def _steps(db: Database, sql: str, arguments: dict[str, object]) -> int:
     return taken
 
 
-MOST_OF_IMPORT = {"calls": 9_400, "statements": 105, "transactions": 4}
+MOST_OF_IMPORT = {"calls": 8_800, "statements": 105, "transactions": 4}
 
 
 async def _of_import() -> list[Count]:

@@ -55,7 +55,7 @@ class Exporter:
         """
         settings = self._context.settings()
         if settings.exports.role == "admin" and not actor.is_admin:
-            raise Forbidden(reason="only an admin may send images")
+            raise Forbidden(reason="sending images is for admins")
         target = check_receiver(secrets.url, settings)
         sender = sender_for(target.scheme)
         if sender is None:
@@ -63,7 +63,7 @@ class Exporter:
         _check_headers(secrets.headers)
         image = await self._context.index.images.find(image_id, actor)
         if image.project_id != actor.project_id and not actor.is_admin:
-            raise Forbidden(reason="only the project that owns an image may send it")
+            raise Forbidden(reason="it is another project's image")
         if image.status is not Status.ACTIVE or image.sha256 is None or image.size is None:
             raise Conflict(reason=f"the image is {image.status.value}; only an active one can be sent")
         await self._context.index.maintenance.check_whole(image.sha256)

@@ -337,7 +337,7 @@ async def test_a_token_opens_the_service(fetcher: Fetcher, tmp_path: Path) -> No
     [
         (["fetcher", "insp"], "inspect"),
         (["fetcher", "config", "s"], "show set"),
-        (["fetcher", "submit", "--chec"], "--checksum --checksum-url"),
+        (["fetcher", "submit", "--chec"], "--checksum --checksum-url --checksum-signature-url"),
         (["fetcher", "token", "acme", "me", "--role", "a"], "admin"),
         (["fetcher", "images", "d"], "delete"),
         (["fetcher", "images", "save", "--o"], "--output"),

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
 import idna
@@ -50,6 +51,7 @@ def check_host(text: str, settings: Settings) -> str:
     return host
 
 
+@lru_cache(maxsize=1024)
 def as_address(host: str) -> IPv4Address | IPv6Address | None:
     """Read an address in its one usual form; libc would take others (0x7f.1, 017700000001) for one too."""
     for kind in (IPv4Address, IPv6Address):

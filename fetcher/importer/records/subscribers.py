@@ -13,7 +13,7 @@ from fetcher.errors import Cancelled
 from fetcher.importer.records.running_import import Progress, RunningImport
 from fetcher.index.protocol import Index
 from fetcher.lifecycle import Event
-from fetcher.model import Attempt, Hop
+from fetcher.model import Attempt, Hop, Import
 
 LATEST_HOPS = 3  # Attempts at the end whose hops are kept, beside the first one's.
 
@@ -45,8 +45,9 @@ class Subscribers:
 
     def add(self, running: RunningImport) -> None:
         """Let one more follow; it is shown at once what the others see."""
-        if not self._has_begun and len(running.record.attempts) > len(self.attempts):
-            self.attempts = running.record.attempts  # Those of an earlier process.
+        earlier = _of_earlier_claims(running.record)
+        if not self._has_begun and len(earlier) > len(self.attempts):
+            self.attempts = earlier
         owners = {other.record.project_id for other in self}
         if owners and running.record.project_id not in owners:
             running.hide(self.progress.received_bytes)
@@ -159,6 +160,12 @@ def _thinned(attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
         msgspec.structs.replace(attempt, hops=()) if 0 < number < last else attempt
         for number, attempt in enumerate(attempts)
     )
+
+
+def _of_earlier_claims(record: Import) -> tuple[Attempt, ...]:
+    """Return the attempts of earlier processes: without the one that the claim itself has noted as begun."""
+    attempts = record.attempts
+    return () if len(attempts) == 1 and attempts[0].started_at == record.updated_at else attempts
 
 
 def _closed(attempt: Attempt) -> Attempt:

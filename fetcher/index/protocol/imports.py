@@ -55,7 +55,7 @@ class Imports(Protocol):
         """Put an import that a stopped process left behind back into the queue; returns its new claim."""
 
     async def claim(self, import_id: str, now: datetime) -> tuple[Import, Secrets] | None:
-        """Take a waiting import for this run; None when it ended meanwhile."""
+        """Take a waiting import for this run, its first attempt begun; None when it ended meanwhile."""
 
     async def renew(self, claims: Mapping[str, int]) -> list[str]:
         """Hold running imports, by id and claim, for another lease; return those that are lost or over.

@@ -254,9 +254,11 @@ def requeue(db: Database, import_id: str, now: datetime) -> int:
 
 
 def _claim(db: Database, import_id: str, worker: Worker, now: datetime) -> tuple[Import, Secrets] | None:
-    """Take a queued import for a run, under a claim of its own."""
+    """Take a queued import for a run, under a claim of its own; its first attempt begins with the claim."""
     sql = f"""UPDATE imports SET state = :state, claim = claim + 1, updated_at = :now,
-                     started_at = coalesce(started_at, :now), worker = :worker, lease_until = {UNTIL}
+                     started_at = coalesce(started_at, :now), worker = :worker, lease_until = {UNTIL},
+                     attempts = CASE WHEN attempts <> '[]' THEN attempts
+                         ELSE json_array(json_object('number', 1, 'started_at', :now, 'url', url)) END
               WHERE id = :id AND state = :queued RETURNING *"""  # noqa: S608 - our expression
     running = next_state(State.QUEUED, Event.CLAIM)
     states = {"state": running, "queued": State.QUEUED}
