@@ -18,7 +18,7 @@ from fetcher.importer.methods.registry import named
 from fetcher.importer.receive.receiver import Receiver
 from fetcher.importer.records.requests import AS_RECEIVED
 from fetcher.importer.stages.convert import Complete, Conversion
-from fetcher.index import BlobState
+from fetcher.index.values import BlobState
 from fetcher.model import Hop, Submission
 from fetcher.pipeline import PeerClock
 from fetcher.store.protocol import Staged
@@ -121,7 +121,7 @@ class Repairer:
         Raises:
             StoreFailed: The disk or the index refused; another time may go well.
         """
-        stories = await self._context.index.upkeep.sources(blob.sha256)
+        stories = await self._context.index.maintenance.sources(blob.sha256)
         sources, reasons = split_sources(stories)
         done = ways(stories)
         for url, project_id in sources:
@@ -192,10 +192,10 @@ class Repairer:
         if actual != blob.sha256:
             raise ChecksumMismatch(algorithm="sha256", expected=blob.sha256, actual=actual, source="store")
         async with self._context.store.holding(blob.sha256):
-            if await self._context.index.upkeep.find(blob.sha256) is None:
+            if await self._context.index.maintenance.find(blob.sha256) is None:
                 return  # Deleted meanwhile: nobody needs the bytes.
             await self._context.store.commit(body.staged, blob.sha256)
-            await self._context.index.upkeep.mark(blob.sha256, None, datetime.now(UTC))
+            await self._context.index.maintenance.mark(blob.sha256, None, datetime.now(UTC))
 
 
 def _unseen(_hop: Hop) -> None:

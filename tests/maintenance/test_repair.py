@@ -66,7 +66,7 @@ async def test_another_body_brings_nothing_back(tmp_path: Path) -> None:
         rot(store.blob_path(ended["digests"]["sha256"]))
         await upkeep.scrub(before=LATER)
         assert await upkeep.mend() == 0
-        found = await service.service.app.state.services.index.upkeep.find(ended["digests"]["sha256"])
+        found = await service.service.app.state.services.index.maintenance.find(ended["digests"]["sha256"])
         assert found.note.startswith(origin.url("/x"))
         assert len(service.traces()) == 1
 

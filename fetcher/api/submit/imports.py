@@ -24,7 +24,7 @@ from fetcher.config import Settings
 from fetcher.errors import Forbidden, InvalidRequest, WrongMediaType
 from fetcher.guards.stream.checksum import parse_digest
 from fetcher.guards.text import check_text
-from fetcher.index import FILTERS, IdempotencyKey
+from fetcher.index.values import FILTERS, IdempotencyKey
 from fetcher.lifecycle import State
 from fetcher.model import RESERVED_PROPERTIES, Actor, Import, Submission, Visibility
 from fetcher.parsers.metalink import parse_metalink
@@ -69,7 +69,7 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         """Check what the types cannot say.
 
         Raises:
-            InvalidRequest: A checksum or a property's name cannot be taken.
+            InvalidRequest: A checksum, a property's name or a byte cap above the service's cannot be taken.
             QuotaExceeded: There is more text than a record may hold.
             Forbidden: Only an admin may make an image public.
         """
@@ -82,6 +82,9 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             raise Forbidden(reason="only an admin may make an image public")
         check_text(self.name, set(self.tags), self.properties, settings)
         cap = settings.size.max_bytes
+        if self.max_bytes is not None and self.max_bytes > cap:
+            reason = f"max_bytes is at most {cap:,}, the service's own cap"
+            raise InvalidRequest(field="max_bytes", reason=reason)
         checksum, checksum_url = self._promise()
         return Submission(
             url=self.url,
@@ -89,7 +92,7 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             disk_format=self.disk_format,
             container_format=self.container_format,
             checksum=parse_digest(checksum, settings) if checksum is not None else None,
-            max_bytes=cap if self.max_bytes is None else min(self.max_bytes, cap),
+            max_bytes=cap if self.max_bytes is None else self.max_bytes,
             min_disk=self.min_disk,
             min_ram=self.min_ram,
             tags=tuple(sorted(set(self.tags))),
@@ -181,7 +184,7 @@ async def listing(request: Request) -> Response:
     services = services_of(request)
     actor = await services.identify(request)
     query = _query(request)
-    limit = _limit(query.pop("limit", None), services.settings())
+    limit = page_limit(query.pop("limit", None), services.settings())
     marker = query.pop("marker", None)
     for name in query:
         if name not in FILTERS:
@@ -218,7 +221,12 @@ def _query(request: Request) -> dict[str, str]:
     return query
 
 
-def _limit(text: str | None, settings: Settings) -> int:
+def page_limit(text: str | None, settings: Settings) -> int:
+    """Read how many rows a list may have.
+
+    Raises:
+        InvalidRequest: It is no whole number from 1.
+    """
     if text is None:
         return settings.server.page_items
     if not text.isascii() or not text.isdigit() or int(text) < 1:
