@@ -80,7 +80,8 @@ def _is_program(head: bytes) -> bool:
 def _is_lzma(head: bytes) -> bool:
     """Answer whether it begins as LZMA's files before .xz did, with the properties that every writer uses.
 
-    Source: XZ Utils, doc/lzma-file-format.txt; dictionaries of a power of two, sizes below 2^38 or unknown.
+    Source: XZ Utils, doc/lzma-file-format.txt: the dictionary is a power of two, the size unknown or less
+    than 2^38.
     """
     dictionary, size = (int.from_bytes(head[at:end], "little") for at, end in ((1, 5), (5, 13)))
     is_size = size == (1 << 64) - 1 or 0 < size < 1 << 38
