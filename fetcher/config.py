@@ -25,6 +25,7 @@ from fetcher.settings.network import Dns, Egress, Tls
 from fetcher.settings.server import Inbound, Server, is_loopback
 from fetcher.settings.stages import Convert, Inject
 from fetcher.settings.store import Maintenance, Store
+from fetcher.settings.target import Target
 
 
 class Settings(Section, frozen=True, kw_only=True):
@@ -36,6 +37,7 @@ class Settings(Section, frozen=True, kw_only=True):
     keystone: Keystone
     image_api: ImageApi
     metadefs: Metadefs
+    target: Target
     store: Store
     quota: Quota
     upkeep: Maintenance
@@ -162,6 +164,9 @@ def _contradictions(settings: Settings) -> Iterator[Mistake]:
         yield Mistake(key="server.listen", value=settings.server.listen, expected=expected)
     yield from _nobody_gets_in(settings)
     yield from _limits_from_nowhere(settings)
+    if settings.target.url and settings.auth.mode == "tokens":
+        expected = 'empty with auth.mode = tokens: these mean nothing to another service; use "keystone"'
+        yield Mistake(key="target.url", value=printed(settings.target.url), expected=expected)
 
 
 def _nobody_gets_in(settings: Settings) -> Iterator[Mistake]:

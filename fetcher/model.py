@@ -33,6 +33,7 @@ class Phase(StrEnum):
     PULLING = "pulling"
     VERIFYING = "verifying"
     CONVERTING = "converting"
+    DELIVERING = "delivering"
     COMMITTING = "committing"
 
 
@@ -145,6 +146,7 @@ class Submission(Value, frozen=True, kw_only=True):
         disk: Which disk of an archive, by name or by number from 1.
         convert_to: The format that the image is to have in the end: as-received, raw or qcow2.
         rules: Names of the operator's rules that hold for it.
+        target_image_id: An image at the target that waits for the bytes; None has one made there.
     """
 
     url: str
@@ -171,6 +173,7 @@ class Submission(Value, frozen=True, kw_only=True):
     disk: str | None = None
     convert_to: str | None = None
     rules: tuple[str, ...] = ()
+    target_image_id: str | None = None
 
 
 class TlsPeer(Value, frozen=True, kw_only=True):
@@ -275,6 +278,28 @@ class Notice(Value, frozen=True, kw_only=True):
     code: str | None = None
 
 
+class Delivery(Value, frozen=True, kw_only=True):
+    """How far an image has come on its way into the target image service.
+
+    Args:
+        url: Of the service.
+        image_id: There.
+        is_made: Its record there is of our making, and goes again if nothing comes of it.
+        status: Of the image there, as last seen; `left` where it could not be removed again.
+        sent_bytes: Of the image, in the attempt that runs or ran last.
+        size: Of the image in bytes.
+        is_away: The image is there alone: nothing of it stayed here.
+    """
+
+    url: str
+    image_id: str
+    is_away: bool = False
+    is_made: bool = False
+    status: str | None = None
+    sent_bytes: int = 0
+    size: int | None = None
+
+
 class Import(Value, frozen=True, kw_only=True):
     """One import, from submission to verdict.
 
@@ -286,6 +311,7 @@ class Import(Value, frozen=True, kw_only=True):
         received_bytes: As they came, packed if they were.
         digests: Of what is kept: those of the image.
         stages: What was done to the received bytes, by stage; empty where they are kept as they came.
+        delivery: On its way into the target image service; None where there is none.
     """
 
     id: str
@@ -307,6 +333,7 @@ class Import(Value, frozen=True, kw_only=True):
     sums_signature: str | None = None
     length_verified: bool | None = None
     stages: dict[str, Any] = {}
+    delivery: Delivery | None = None
     verdict: Verdict | None = None
     notice: Notice | None = None
     owns_image: bool = True
@@ -344,6 +371,16 @@ class Import(Value, frozen=True, kw_only=True):
             updated_at=now,
             ended_at=now,
         )
+
+    @property
+    def is_away(self) -> bool:
+        """Return whether the image that it made is at the target alone."""
+        return self.delivery is not None and self.delivery.is_away
+
+    @property
+    def made_image_id(self) -> str:
+        """Return the id of its image, where that is."""
+        return self.delivery.image_id if self.delivery is not None and self.is_away else self.image_id
 
     @property
     def received_digests(self) -> dict[str, str]:

@@ -97,6 +97,9 @@ class Wanted:
     visibility: str = "private"
     """Who sees the image: private, shared, community or public."""
 
+    target_image: str | None = None
+    """An image at the target image service that waits for the bytes; by default one is made there."""
+
     def body(self, url: str) -> dict[str, object]:
         """Return the submission as the API takes it.
 
@@ -120,6 +123,7 @@ class Wanted:
             "ca_pem": None if self.ca_pem is None else _text("--ca-pem", self.ca_pem),
             "tags": list(self.tag) or None,
             "properties": _pairs("--property", self.property, "=") or None,
+            "target_image_id": self.target_image,
             "visibility": None if self.visibility == "private" else self.visibility,
         }
         return {"url": url, **{key: value for key, value in given.items() if value is not None}}

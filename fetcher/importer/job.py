@@ -29,6 +29,7 @@ from fetcher.importer.records.subscribers import Subscribers
 from fetcher.importer.records.verdicts import fail
 from fetcher.importer.resume_state import ResumeStateWriter
 from fetcher.importer.schedule.connections import Connections
+from fetcher.importer.send.hand_over import HandOver
 from fetcher.importer.stages.commit import Story, activate_all, commit
 from fetcher.importer.stages.convert import Complete, Conversion
 from fetcher.importer.stages.expected_digests import (
@@ -126,8 +127,6 @@ class DownloadJob:
             with suppress(StoreFailed):  # The next start finds it; the verdict must not be lost over it.
                 await self._forget_kept()
             await self._end_all(failure)
-        except asyncio.CancelledError:
-            raise
         except Exception as error:
             log.exception("import.fault", pull_id=self.resume_state.id, error=repr(error))
             await self._end_all(InternalFault())
@@ -306,6 +305,11 @@ class DownloadJob:
             return
         async with self._conversion().run(Complete.of(receiver)) as body:
             self.subscribers.change(format=body.format, digests=body.digests, stages=body.stages)
+            for running in self.subscribers:  # One that goes to the target shares its pull with nobody.
+                over = HandOver(self._context, running, self._secrets, self.settings, lambda: self._is_parked)
+                if await over.deliver(body, self._story(attempts)):
+                    await self._end(running, None)
+                    return
             projects = await self._keep(body, attempts)
         if not body.stages:  # Else what is kept is not what the source would be asked about.
             await self._reuse().remember(projects, attempts.etag, body.digests["sha256"])

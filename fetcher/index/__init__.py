@@ -9,8 +9,8 @@ from fetcher.index.recovery import RecoveryRecords
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.images import ImageRecords
 from fetcher.index.sqlite.import_images import FAILED_IMPORT
+from fetcher.index.sqlite.import_pages import FILTERS
 from fetcher.index.sqlite.imports import (
-    FILTERS,
     IdempotencyKey,
     ImportRecords,
     NewImport,

@@ -1,14 +1,16 @@
 """The one gate to the network; the one room that knows aiohttp."""
 
 from fetcher.guards.request.request_headers import check_request_headers
+from fetcher.transport.exchange import Answer
 from fetcher.transport.gate import Gate
 from fetcher.transport.peek import Peek, peek
-from fetcher.transport.request import SourceRequest, is_strong
+from fetcher.transport.request import SourceRequest, Upload, is_strong
 from fetcher.transport.source import Source
 from fetcher.transport.sums import Listed, Sums, SumsRequest, fetch_listed, fetch_small, fetch_sums
 from fetcher.transport.tls import authority_digests, check_authorities, system_authorities
 
 __all__ = [
+    "Answer",
     "Gate",
     "Listed",
     "Peek",
@@ -16,6 +18,7 @@ __all__ = [
     "SourceRequest",
     "Sums",
     "SumsRequest",
+    "Upload",
     "authority_digests",
     "check_authorities",
     "check_request_headers",

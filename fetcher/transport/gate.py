@@ -28,6 +28,7 @@ from fetcher.model import Hop
 from fetcher.transport import faults
 from fetcher.transport.address_limiter import AddressLimiter
 from fetcher.transport.dial import Handover, SourceConnection, connect
+from fetcher.transport.exchange import Answer, read_answer, sent_of
 from fetcher.transport.plan import Plan
 from fetcher.transport.receive_buffer import ReceivePool
 from fetcher.transport.redirect_chain import RedirectChain
@@ -118,6 +119,28 @@ class Gate:
             async with AsyncExitStack() as stack:
                 chain = RedirectChain(request, settings, on_hop)
                 return chain.accept(await self._ask(chain, stack))
+        finally:
+            self._open -= 1
+
+    async def exchange(
+        self, request: SourceRequest, settings: Settings, *, max_answer_bytes: int = 1_048_576
+    ) -> Answer:
+        """Make one call and read its answer, whatever its status; no redirect is followed.
+
+        Args:
+            settings: In force for this call; the callee's place may need others than sources do.
+
+        Raises:
+            Failure: Any that a URL, an address, a connection or a head can end in;
+                SourceTooSlow where the callee takes no more bytes, or does not answer.
+        """
+        check_request_headers(request.headers)
+        self._open += 1
+        try:
+            async with AsyncExitStack() as stack:
+                chain = RedirectChain(request, settings, lambda _hop: None)
+                response = await self._ask(chain, stack)
+                return await read_answer(response, settings.pace, max_answer_bytes)
         finally:
             self._open -= 1
 
@@ -227,11 +250,11 @@ async def _converse(
     proxy = _proxy_for(target, chain.settings) if target.scheme == "http" else ""
     session = await stack.enter_async_context(_session(connection, buffer_bytes))
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(seconds) as limit:
             chain.response = await session.request(
                 chain.request.method,
                 URL(target.text, encoded=True),
-                data=chain.request.body,
+                data=sent_of(chain.request, limit, chain.settings.pace),
                 headers=chain.fields(),
                 allow_redirects=False,
                 proxy=proxy or None,

@@ -1,7 +1,7 @@
 """What is asked of a source."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import msgspec
 
@@ -15,6 +15,18 @@ USER_AGENT = f"glance-fetcher/{__version__}"
 _STRONG = re.compile(r'"[!#-~]{0,256}"')
 _DATE = re.compile(r"[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT")
 _VALIDATOR = re.compile(r"[ !-~]{1,300}")
+
+
+class Upload(msgspec.Struct, frozen=True, kw_only=True):
+    """Bytes that are sent as a body, of a length that is known.
+
+    Args:
+        open: Begins them from the first byte, each time that it is called.
+        size: How many there are.
+    """
+
+    open: Callable[[], AsyncIterator[bytes]]
+    size: int
 
 
 class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +47,9 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
         follows: Whether redirects are followed; else one is an answer like any other.
         is_promised: A digest that the submitter gave will tell if the bytes were changed on their way.
         ca_pem: Authorities that are trusted beside the operator's.
-        body: JSON that is sent, with POST; None asks with GET.
+        body: What is sent: JSON, or an upload; None asks with GET.
+        verb: The method, where it is not POST with a body and GET without.
+        body_type: Of JSON, where it is a type of its own.
     """
 
     url: str
@@ -51,12 +65,14 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
     follows: bool = True
     expects_digest: bool = False
     ca_pem: str | None = None
-    body: bytes | None = None
+    body: bytes | Upload | None = None
+    verb: str | None = None
+    body_type: str = "application/json"
 
     @property
     def method(self) -> str:
         """Of HTTP."""
-        return "GET" if self.body is None else "POST"
+        return self.verb or ("GET" if self.body is None else "POST")
 
     @property
     def is_range(self) -> bool:
@@ -100,10 +116,12 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
         given = {name.lower() for name in own}
         fields = {name: value for name, value in fields.items() if name.lower() not in given} | own
         fields["Accept-Encoding"] = "identity"
-        if self.body is None:
+        if isinstance(self.body, Upload):
+            fields |= {"Content-Type": "application/octet-stream", "Content-Length": str(self.body.size)}
+        elif self.body is not None:
+            fields["Content-Type"] = self.body_type
+        elif self.verb is None:
             fields["Want-Repr-Digest"] = "sha-256=10, sha-512=5"
-        else:
-            fields["Content-Type"] = "application/json"
         if self.is_range:
             last = "" if self.length is None else str(self.offset + self.length - 1)
             fields["Range"] = f"bytes={self.offset}-{last}"

@@ -26,7 +26,7 @@ def import_view(record: Import, base: str, truth: dict[str, str] | None = None) 
         "method": record.method,
         "url": submission.url,
         "name": submission.name,
-        "image_id": record.image_id,
+        "image_id": record.made_image_id,
         "progress": _progress(record),
         "attempt": len(record.attempts),
         "attempts": [_attempt(attempt) for attempt in record.attempts],
@@ -36,6 +36,7 @@ def import_view(record: Import, base: str, truth: dict[str, str] | None = None) 
         "format": msgspec.to_builtins(record.format),
         "digests": record.digests,
         "stages": record.stages,
+        "target": _target(record),
         "verified_by": record.verified_by,
         "sums_signature": record.sums_signature,
         "length_verified": record.length_verified,
@@ -58,9 +59,23 @@ def import_view(record: Import, base: str, truth: dict[str, str] | None = None) 
             "self": link,
             "events": f"{link}/events",
             "provenance": f"{link}/provenance",
-            "image": f"{base}/v2/images/{record.image_id}",
+            "image": f"{_home(record) or base}/v2/images/{record.made_image_id}",
         },
     }
+
+
+def _home(record: Import) -> str | None:
+    """Return the image service that has the image, where that is not this one."""
+    return record.delivery.url if record.delivery is not None and record.is_away else None
+
+
+def _target(record: Import) -> dict[str, Any] | None:
+    """Return how far an image has come at the target."""
+    if record.delivery is None:
+        return None
+    shown: dict[str, Any] = msgspec.to_builtins(record.delivery)
+    size, sent = record.delivery.size, record.delivery.sent_bytes
+    return {**shown, "percent": round(100 * sent / size, 1) if size else None}
 
 
 def _progress(record: Import) -> dict[str, Any]:
@@ -104,6 +119,7 @@ def _submission(record: Import) -> dict[str, Any]:
         "disk": submission.disk,
         "convert_to": submission.convert_to,
         "notify_url": submission.notify_url,
+        "target_image_id": submission.target_image_id,
     }
 
 

@@ -16,7 +16,9 @@ HIDDEN = "REDACTED"
 AS_RECEIVED = "as-received"
 
 
-def secrets_of(submission: Submission, headers: dict[str, str] | None = None) -> Secrets:
+def secrets_of(
+    submission: Submission, headers: dict[str, str] | None = None, target_token: str | None = None
+) -> Secrets:
     """Return what of a submission only the pull may know; `headers` are further ones."""
     return Secrets(
         url=submission.url,
@@ -24,6 +26,7 @@ def secrets_of(submission: Submission, headers: dict[str, str] | None = None) ->
         mirrors=submission.mirrors,
         checksum_url=submission.checksum_url,
         checksum_signature_url=submission.checksum_signature_url,
+        target_token=target_token,
     )
 
 

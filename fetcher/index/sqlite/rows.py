@@ -9,7 +9,17 @@ import msgspec
 from sqlite_utils.db import Database
 from sqlite_utils.utils import dedupe_keys
 
-from fetcher.model import Attempt, FormatVerdict, Image, Import, Notice, Submission, Verdict, text_bytes
+from fetcher.model import (
+    Attempt,
+    Delivery,
+    FormatVerdict,
+    Image,
+    Import,
+    Notice,
+    Submission,
+    Verdict,
+    text_bytes,
+)
 
 Row = Mapping[str, Any]
 T = TypeVar("T")
@@ -125,6 +135,7 @@ def progress_columns(record: Import) -> dict[str, Any]:
         "sums_signature": record.sums_signature,
         "length_verified": None if record.length_verified is None else int(record.length_verified),
         "stages": to_json(record.stages),
+        "delivery": to_json(record.delivery),
         "verdict": to_json(record.verdict),
         "started_at": to_text(record.started_at),
         "updated_at": to_text(record.updated_at),
@@ -146,6 +157,7 @@ def to_import(row: Row) -> Import:
         format=msgspec.json.decode(row["format"] or "null", type=FormatVerdict | None),
         digests=msgspec.json.decode(row["digests"], type=dict[str, str]),
         stages=msgspec.json.decode(row["stages"], type=dict[str, Any]),
+        delivery=msgspec.json.decode(row["delivery"] or "null", type=Delivery | None),
         verdict=msgspec.json.decode(row["verdict"] or "null", type=Verdict | None),
         notice=msgspec.json.decode(row["notice"] or "null", type=Notice | None),
         **{key: to_moment(row[key]) for key in ("created_at", "started_at", "updated_at", "ended_at")},  # type: ignore[arg-type] # the NOT NULL ones are never None

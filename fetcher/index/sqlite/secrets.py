@@ -15,6 +15,7 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True):
         mirrors: Further URLs of the same bytes.
         checksum_url: Of a file that lists the digest.
         checksum_signature_url: Of the signature on that file.
+        target_token: The submitter's own, for the image service that the image goes on to.
     """
 
     url: str
@@ -22,6 +23,7 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True):
     mirrors: tuple[str, ...] = ()
     checksum_url: str | None = None
     checksum_signature_url: str | None = None
+    target_token: str | None = None
 
 
 def keep_secrets(db: Database, import_id: str, secrets: Secrets) -> None:
@@ -33,6 +35,7 @@ def keep_secrets(db: Database, import_id: str, secrets: Secrets) -> None:
         "mirrors": to_json(secrets.mirrors),
         "checksum_url": secrets.checksum_url,
         "checksum_signature_url": secrets.checksum_signature_url,
+        "target_token": secrets.target_token,
     }
     insert(db, "import_secrets", row)
 
@@ -50,6 +53,7 @@ def to_secrets(row: Row) -> Secrets:
         mirrors=msgspec.json.decode(row["mirrors"], type=tuple[str, ...]),
         checksum_url=row["checksum_url"],
         checksum_signature_url=row["checksum_signature_url"],
+        target_token=row["target_token"],
     )
 
 
