@@ -378,6 +378,11 @@ class Import(Value, frozen=True, kw_only=True):
         return self.delivery is not None and self.delivery.is_away
 
     @property
+    def home_url(self) -> str | None:
+        """Return the image service that has its image, where that is not this one."""
+        return self.delivery.url if self.delivery is not None and self.is_away else None
+
+    @property
     def made_image_id(self) -> str:
         """Return the id of its image, where that is."""
         return self.delivery.image_id if self.delivery is not None and self.is_away else self.image_id

@@ -59,14 +59,9 @@ def import_view(record: Import, base: str, truth: dict[str, str] | None = None) 
             "self": link,
             "events": f"{link}/events",
             "provenance": f"{link}/provenance",
-            "image": f"{_home(record) or base}/v2/images/{record.made_image_id}",
+            "image": f"{record.home_url or base}/v2/images/{record.made_image_id}",
         },
     }
-
-
-def _home(record: Import) -> str | None:
-    """Return the image service that has the image, where that is not this one."""
-    return record.delivery.url if record.delivery is not None and record.is_away else None
 
 
 def _target(record: Import) -> dict[str, Any] | None:

@@ -1,9 +1,12 @@
 """Images on their way into an image service that is kept: this very service, or one of the test's making."""
 
+import asyncio
 import gzip
 import hashlib
 import json
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -13,7 +16,7 @@ from tests.images import qcow2
 from tests.importer.send.kept import answer, hang
 from tests.importer.send.lab import DATA, TOKEN, Lab, Pair
 from tests.lab import behaviours
-from tests.lab.origin import Origin
+from tests.lab.origin import Exchange, Origin
 from tests.page.test_page import BROWSER, proven, seen
 from tests.service import Running
 
@@ -254,3 +257,34 @@ async def test_a_disk_is_unpacked_and_converted_on_its_way(tmp_path: Path) -> No
         [record] = lab.kept.records.values()
         assert (record["disk_format"], record["size"]) == ("raw", 1 << 20)
         assert lab.service.traces() == []
+
+
+async def test_a_receiver_is_told_where_the_image_is(tmp_path: Path) -> None:
+    """The notice of the end has the id and the place that the image really has."""
+    told: list[Any] = []
+
+    async def receive(exchange: Exchange) -> None:
+        told.append(json.loads(await exchange.read_body()))
+        await exchange.send_head(204, {"Connection": "close"})
+        arrived.set()
+
+    arrived = asyncio.Event()
+    async with Lab(tmp_path) as lab:
+        lab.origin.routes["/hook"] = receive
+        lab.kept.on("POST /images", answer(409), once=True)
+        ended = await lab.run(notify_url=lab.origin.url("/hook"))
+        await arrived.wait()
+        [message] = told
+        assert message["data"]["image_id"] == ended["image_id"] != ended["target"]["url"]
+        assert message["data"]["links"]["image"] == ended["links"]["image"]
+        assert ended["links"]["image"].startswith(lab.glance.url(""))
+
+
+async def test_the_story_of_a_delivery_goes_with_its_import(tmp_path: Path) -> None:
+    """It is kept for as long as the import is on record, and no longer."""
+    async with Lab(tmp_path) as lab:
+        await lab.run()
+        index = lab.service.service.app.state.services.index
+        assert await index.connection.read(lambda db: db.table("deliveries").count) == 1
+        assert await index.imports.forget(datetime.now(UTC)) == 1
+        assert await index.connection.read(lambda db: db.table("deliveries").count) == 0
