@@ -223,6 +223,7 @@ def _said(body: bytes) -> str:
     try:
         found = msgspec.json.decode(body, type=dict[str, Any])
     except (msgspec.DecodeError, RecursionError):
+        text = re.sub(r"\A\d{3} [A-Za-z ]+\n", "", text)  # As webob begins its plain ones.
         bare = re.sub(
             r"<(title|style|script|h1)\b.*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL | re.IGNORECASE
         )
