@@ -1,4 +1,4 @@
-"""The hand-over into a real Glance, where one is at hand: GLANCE_URL and OS_TOKEN name it and a member of a project."""
+"""The hand-over into a real Glance, where GLANCE_URL and OS_TOKEN (of a member of a project) name one."""
 
 import hashlib
 import os
