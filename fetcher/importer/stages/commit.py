@@ -170,10 +170,11 @@ def called(record: Import, source_headers: Mapping[str, str]) -> str | None:
 
 def with_bytes(image: Image, blob: Blob, verdict: FormatVerdict | None, now: datetime) -> Image:
     """Return the image as it is with these bytes; its formats are those that were judged."""
+    is_unjudged_disk = verdict is None and (image.disk_format, image.container_format) == ("raw", "bare")
     return msgspec.structs.replace(
         image,
         disk_format=verdict.disk_format if verdict else image.disk_format,
         container_format=verdict.container_format if verdict else image.container_format,
-        virtual_size=blob.virtual_bytes,
+        virtual_size=blob.size if is_unjudged_disk else blob.virtual_bytes,
         updated_at=now,
     )
