@@ -15,6 +15,7 @@ class Target(Section, frozen=True, kw_only=True):
         url: Without /v2; empty where images stay here.
         ca_file: Further authorities (PEM) for its certificate.
         keep_bytes: Whether an image that became active there stays here too.
+        send_service_token: Whether a token of this service's own account goes along.
         provenance_properties: Whether its record there says where its bytes came from.
         total_seconds: For one image, from its first request to its status active.
         poll_seconds: Between two looks at an import of its own.
@@ -26,6 +27,7 @@ class Target(Section, frozen=True, kw_only=True):
     ]
     ca_file: str
     keep_bytes: bool
+    send_service_token: bool
     provenance_properties: bool
     total_seconds: Seconds
     poll_seconds: Seconds

@@ -29,6 +29,13 @@ class Identifier(Protocol):
             IdentityUnavailable: Nobody can be asked at the moment.
         """
 
+    async def service_token(self) -> str | None:
+        """Return a token of this service's own account; None where it has none.
+
+        Raises:
+            IdentityUnavailable: It has one, and gets no token at the moment.
+        """
+
     def close(self) -> None:
         """Let go of what was opened to find out."""
 
@@ -54,6 +61,10 @@ class Local:
         roles = frozenset(IMPLIED["admin"])
         return Actor(project_id=self._settings().auth.project, user_id="local", roles=roles)
 
+    async def service_token(self) -> str | None:
+        """Return nothing: there is no account."""
+        return None
+
     def close(self) -> None:
         """Nothing was opened."""
 
@@ -75,6 +86,10 @@ class Tokens:
         if not found:
             raise Unauthenticated
         return actor_of(found[0].project, found[0].user, found[0].roles)
+
+    async def service_token(self) -> str | None:
+        """Return nothing: there is no account."""
+        return None
 
     def close(self) -> None:
         """Nothing was opened."""

@@ -119,6 +119,22 @@ class Keystone:
             answer = await self._ask_once(key, token, allow_expired=allow_expired)
         return answer
 
+    async def service_token(self) -> str | None:
+        """Return a token of this service's own account.
+
+        Raises:
+            IdentityUnavailable: Keystone gives none.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._own_token)
+
+    def _own_token(self) -> str | None:
+        try:
+            token: str | None = self._session.get_token()
+        except (exceptions.ClientException, OSError) as error:
+            log.warning("keystone.away", error=repr(error))
+            raise IdentityUnavailable from error
+        return token
+
     def close(self) -> None:
         """End the threads and the connections."""
         self._pool.shutdown(wait=True, cancel_futures=True)

@@ -77,6 +77,9 @@ class HandOver:
             Destination(
                 url=self._delivery.url,
                 token=self._token,
+                service_token=self._context.service_token
+                if self._settings.target.send_service_token
+                else None,
                 ca_file=self._settings.target.ca_file,
                 project=self._running.record.project_id,
             ),

@@ -7,6 +7,7 @@ checked fields, and a stranger's words are shortened and made printable.
 
 import html
 import re
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -49,12 +50,15 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         url: Without /v2; named by the operator, never by a submission.
         token: The submitter's own; None where the service wants none.
+        service_token: Gives our own account's, beside which an expired one of the submitter is still accepted
+            (keystonemiddleware, `service_token_roles`); None sends none.
         ca_file: Authorities for its certificate, in place of those for sources.
         project: Whose call it is here, so that nobody else waits for it.
     """
 
     url: str
     token: str | None = None
+    service_token: Callable[[], Awaitable[str | None]] | None = None
     ca_file: str = ""
     project: str = ""
 
@@ -144,7 +148,7 @@ class ImageApiSender:
         destination = self._destination
         request = SourceRequest(
             url=f"{destination.url}/v2/{path}",
-            headers={"X-Auth-Token": destination.token} if destination.token else {},
+            headers=await self._tokens(),
             project=destination.project,
             verb=verb,
             body=body,
@@ -159,6 +163,18 @@ class ImageApiSender:
         if 200 <= answer.status < 300 or answer.status in also:
             return answer
         raise _refusal(answer)
+
+    async def _tokens(self) -> dict[str, str]:
+        """Return the headers that say on whose behalf this is, and who asks."""
+        destination = self._destination
+        if not destination.token:
+            return {}
+        try:
+            own = None if destination.service_token is None else await destination.service_token()
+        except Failure as failure:
+            reason = "the identity service gives no token for this service's own account"
+            raise TargetUnavailable(reason=reason) from failure
+        return {"X-Auth-Token": destination.token, **({"X-Service-Token": own} if own else {})}
 
 
 def _towards(destination: Destination, settings: Settings) -> Settings:

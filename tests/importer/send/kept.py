@@ -82,6 +82,7 @@ class Kept:
         self.records: dict[str, dict[str, Any]] = {}
         self.calls: list[str] = []
         self.tokens: set[str | None] = set()
+        self.service_tokens: set[str | None] = set()
         self.hung = 0
         self.is_hung = asyncio.Event()
         self.removed: list[str] = []
@@ -108,6 +109,7 @@ class Kept:
         call = f"{request.method} {what.removeprefix('/ID') or '/ID'}"
         self.calls.append(call)
         self.tokens.add(request.header("X-Auth-Token"))
+        self.service_tokens.add(request.header("X-Service-Token"))
         if faults := self._faults[call]:
             fault, once = faults[0]
             if once:

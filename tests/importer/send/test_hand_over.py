@@ -11,6 +11,8 @@ from uuid import uuid4
 
 import pytest
 
+from fetcher.errors import IdentityUnavailable
+from tests.api.test_auth_keystone import SmallKeystone
 from tests.cli.conftest import Fetcher, fetcher
 from tests.images import qcow2
 from tests.importer.send.kept import answer, hang
@@ -288,3 +290,41 @@ async def test_the_story_of_a_delivery_goes_with_its_import(tmp_path: Path) -> N
         assert await index.connection.read(lambda db: db.table("deliveries").count) == 1
         assert await index.imports.forget(datetime.now(UTC)) == 1
         assert await index.connection.read(lambda db: db.table("deliveries").count) == 0
+
+
+@pytest.mark.parametrize("is_sent", [True, False])
+async def test_the_services_own_token_stands_beside_the_submitters(is_sent: bool, tmp_path: Path) -> None:
+    """With it Glance takes a token that expired during a long pull; an operator may turn it off."""
+    keystone = SmallKeystone()
+    keystone.add(TOKEN["X-Auth-Token"])
+    async with Origin({"/v3/auth/tokens": keystone.serve}) as identity:
+        account = {"auth_url": identity.url("/v3"), "username": "glance", "password": "pw"}
+        sections = {"auth": {"mode": "keystone"}, "keystone": account}
+        async with Lab(tmp_path, target={"send_service_token": is_sent}, **sections) as lab:
+            made = await lab.submit()
+            while not (record := await lab.service.get(f"/imports/{made['id']}", headers=TOKEN))["ended_at"]:
+                await asyncio.sleep(0)
+            assert record["state"] == "succeeded", record["verdict"]
+            assert lab.kept.tokens == {TOKEN["X-Auth-Token"]}
+            assert lab.kept.service_tokens == ({"own 1"} if is_sent else {None})
+
+
+async def test_without_a_token_of_its_own_the_service_tries_again(tmp_path: Path) -> None:
+    """An identity service that is away is no verdict about the image, until it has been away too often."""
+    keystone = SmallKeystone()
+    keystone.add(TOKEN["X-Auth-Token"])
+
+    async def away() -> str | None:
+        raise IdentityUnavailable
+
+    async with Origin({"/v3/auth/tokens": keystone.serve}) as identity:
+        account = {"auth_url": identity.url("/v3"), "username": "glance", "password": "pw"}
+        async with Lab(tmp_path, auth={"mode": "keystone"}, keystone=account) as lab:
+            context = lab.service.service.app.state.services.importer.context
+            object.__setattr__(context, "service_token", away)
+            made = await lab.submit()
+            while not (record := await lab.service.get(f"/imports/{made['id']}", headers=TOKEN))["ended_at"]:
+                await asyncio.sleep(0)
+            assert record["verdict"]["code"] == "target-unavailable"
+            assert "own account" in record["verdict"]["title"]
+            assert lab.kept.calls == []
