@@ -59,7 +59,7 @@ def main() -> int:
 
 
 def report_glance(log: Path) -> bool:
-    """Say how many tests passed beside a real Glance, and name the others."""
+    """Say how many tests passed beside a real Glance and Keystone, and name the others."""
     found = re.findall(
         r"^(PASSED|FAILED|ERROR|SKIPPED) (\S.*)$", log.read_text() if log.exists() else "", re.MULTILINE
     )
