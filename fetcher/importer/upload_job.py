@@ -69,6 +69,7 @@ class Engine:
     running: dict[str, RunningImport]
     is_open: Callable[[], bool]
     release: Callable[[Slot], None]
+    tell: Callable[[str], None]
 
 
 class UploadRun:
@@ -256,7 +257,7 @@ class Uploads:
         stage = await self._context.index.uploads.staged(image.id)
         if stage is None:
             raise Conflict(reason=f"the image is {image.status.value}; stage its bytes first")
-        await self._context.index.upkeep.check_whole(stage.blob.sha256)
+        await self._context.index.maintenance.check_whole(stage.blob.sha256)
         record = self._new_record(actor, image, method.name, request_id)
         record = record.ended(
             Event.SUCCEED,
@@ -304,6 +305,7 @@ class Uploads:
         task = start_logged(run.finish(), f"{record.method} {record.id}")
         self._engine.running[record.id] = running
         self._engine.tasks[record.id] = task
+        self._engine.tell(record.id)  # Its row could be seen a moment before.
         try:
             await asyncio.wait({task})
         except asyncio.CancelledError:
@@ -313,6 +315,7 @@ class Uploads:
         finally:
             del self._engine.running[record.id], self._engine.tasks[record.id]
             running.tell()
+            self._engine.tell(record.id)  # Also to who has just read a row that is old by now.
         if run.failure is not None:
             raise run.failure
         if task.cancelled():

@@ -2,9 +2,9 @@
 
 from fetcher.guards.request.request_headers import check_request_headers
 from fetcher.transport.exchange import Answer
-from fetcher.transport.gate import Gate
+from fetcher.transport.gate import Gate, no_hops
 from fetcher.transport.peek import Peek, peek
-from fetcher.transport.request import SourceRequest, Upload, is_strong
+from fetcher.transport.request import Outgoing, SourceRequest, is_strong
 from fetcher.transport.source import Source
 from fetcher.transport.sums import Listed, Sums, SumsRequest, fetch_listed, fetch_small, fetch_sums
 from fetcher.transport.tls import authority_digests, check_authorities, system_authorities
@@ -13,12 +13,12 @@ __all__ = [
     "Answer",
     "Gate",
     "Listed",
+    "Outgoing",
     "Peek",
     "Source",
     "SourceRequest",
     "Sums",
     "SumsRequest",
-    "Upload",
     "authority_digests",
     "check_authorities",
     "check_request_headers",
@@ -26,6 +26,7 @@ __all__ = [
     "fetch_small",
     "fetch_sums",
     "is_strong",
+    "no_hops",
     "peek",
     "system_authorities",
 ]

@@ -17,16 +17,20 @@ _DATE = re.compile(r"[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GM
 _VALIDATOR = re.compile(r"[ !-~]{1,300}")
 
 
-class Upload(msgspec.Struct, frozen=True, kw_only=True):
-    """Bytes that are sent as a body, of a length that is known.
+class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
+    """A body that is sent as it is read.
 
     Args:
-        open: Begins them from the first byte, each time that it is called.
-        size: How many there are.
+        chunks: Begins reading it from its first byte.
+        size: How many bytes there are.
+        media_type: What they are called.
+        stall_seconds: How long the receiver may take none of them, and for its answer after the last.
     """
 
-    open: Callable[[], AsyncIterator[bytes]]
+    chunks: Callable[[], AsyncIterator[bytes]]
     size: int
+    media_type: str = "application/octet-stream"
+    stall_seconds: float
 
 
 class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,9 +51,10 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
         follows: Whether redirects are followed; else one is an answer like any other.
         is_promised: A digest that the submitter gave will tell if the bytes were changed on their way.
         ca_pem: Authorities that are trusted beside the operator's.
-        body: What is sent: JSON, or an upload; None asks with GET.
-        verb: The method, where it is not POST with a body and GET without.
-        body_type: Of JSON, where it is a type of its own.
+        body: JSON that is sent, with POST; None asks with GET.
+        outgoing: A large body that is sent, with PUT.
+        verb: The method of a call, where it is another.
+        body_type: Of the body, where JSON has a type of its own.
     """
 
     url: str
@@ -65,14 +70,19 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
     follows: bool = True
     expects_digest: bool = False
     ca_pem: str | None = None
-    body: bytes | Upload | None = None
+    body: bytes | None = None
+    outgoing: Outgoing | None = None
     verb: str | None = None
     body_type: str = "application/json"
 
     @property
     def method(self) -> str:
         """Of HTTP."""
-        return self.verb or ("GET" if self.body is None else "POST")
+        if self.verb is not None:
+            return self.verb
+        if self.outgoing is not None:
+            return "PUT"
+        return "GET" if self.body is None else "POST"
 
     @property
     def is_range(self) -> bool:
@@ -116,12 +126,13 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
         given = {name.lower() for name in own}
         fields = {name: value for name, value in fields.items() if name.lower() not in given} | own
         fields["Accept-Encoding"] = "identity"
-        if isinstance(self.body, Upload):
-            fields |= {"Content-Type": "application/octet-stream", "Content-Length": str(self.body.size)}
-        elif self.body is not None:
-            fields["Content-Type"] = self.body_type
-        elif self.verb is None:
+        if self.outgoing is not None:
+            given_type = {} if "content-type" in given else {"Content-Type": self.outgoing.media_type}
+            fields |= given_type | {"Content-Length": str(self.outgoing.size)}
+        elif self.body is None:
             fields["Want-Repr-Digest"] = "sha-256=10, sha-512=5"
+        else:
+            fields["Content-Type"] = self.body_type
         if self.is_range:
             last = "" if self.length is None else str(self.offset + self.length - 1)
             fields["Range"] = f"bytes={self.offset}-{last}"

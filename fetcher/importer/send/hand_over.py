@@ -1,6 +1,7 @@
 """Complete bytes on their way into the target image service, until it shows the image as active."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -24,9 +25,8 @@ from fetcher.importer.send.target_record import existing_values, new_record
 from fetcher.importer.stages.commit import Story, blob_of, called, end_delivered
 from fetcher.importer.stages.convert import Complete
 from fetcher.importer.stages.inject import injected
-from fetcher.index import Secrets
-from fetcher.model import Delivery, Phase
-from fetcher.transport import Upload
+from fetcher.index.values import Secrets
+from fetcher.model import Delivery, Import, Phase
 
 log = structlog.get_logger()
 
@@ -39,6 +39,14 @@ def begin(settings: Settings, image_id: str, target_image_id: str | None) -> Del
     if not settings.target.url:
         return None
     return Delivery(url=settings.target.url, image_id=target_image_id or image_id)
+
+
+async def left_there(context: Context, record: Import) -> "HandOver | None":
+    """Return what takes back what an earlier process made at the target for an import that waits."""
+    if record.delivery is None or not record.delivery.is_made or record.state.is_final:
+        return None
+    secrets = await context.index.imports.secrets(record.id)
+    return HandOver(context, RunningImport(record, time.monotonic), secrets, context.settings())
 
 
 class HandOver:
@@ -232,9 +240,7 @@ class HandOver:
         self._change(sent_bytes=0, size=body.size)
         self._broken_looks = 0
         try:
-            await self._sender.stage(
-                self._delivery.image_id, Upload(open=lambda: self._pieces(body), size=body.size)
-            )
+            await self._sender.stage(self._delivery.image_id, lambda: self._pieces(body), body.size)
         except TargetUnavailable:
             self._broken_looks = BROKEN_LOOKS
             raise

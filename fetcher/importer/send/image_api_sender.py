@@ -7,7 +7,7 @@ checked fields, and a stranger's words are shortened and made printable.
 
 import html
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -25,7 +25,7 @@ from fetcher.errors import (
 )
 from fetcher.guards.network.response import retry_after
 from fetcher.settings.guards.address import AllowedRange
-from fetcher.transport import Answer, Gate, SourceRequest, Upload
+from fetcher.transport import Answer, Gate, Outgoing, SourceRequest
 
 PATCH_TYPE = "application/openstack-images-v2.1-json-patch"
 MOST_SAID_CHARACTERS = 200
@@ -113,9 +113,16 @@ class ImageApiSender:
         ]
         await self._call("PATCH", f"images/{image_id}", msgspec.json.encode(patch), body_type=PATCH_TYPE)
 
-    async def stage(self, image_id: str, upload: Upload) -> None:
-        """Send an image's bytes for an import that follows."""
-        await self._call("PUT", f"images/{image_id}/stage", upload)
+    async def stage(self, image_id: str, chunks: Callable[[], AsyncIterator[bytes]], size: int) -> None:
+        """Send an image's bytes for an import that follows.
+
+        Args:
+            chunks: Begins reading them from the first.
+            size: How many there are.
+        """
+        stall_seconds = self._settings.pace.idle_seconds
+        outgoing = Outgoing(chunks=chunks, size=size, stall_seconds=stall_seconds)
+        await self._call("PUT", f"images/{image_id}/stage", outgoing=outgoing)
 
     async def start_import(self, image_id: str) -> None:
         """Have the service make the image of the bytes that are staged."""
@@ -135,14 +142,15 @@ class ImageApiSender:
         """Delete an image and what is staged for it; one that is gone already is fine."""
         await self._call("DELETE", f"images/{image_id}", also=(404, 410))
 
-    async def _call(
+    async def _call(  # noqa: PLR0913 - all that one call may bring
         self,
         verb: str,
         path: str,
-        body: bytes | Upload | None = None,
+        body: bytes | None = None,
         *,
         also: tuple[int, ...] = (),
         body_type: str = "application/json",
+        outgoing: Outgoing | None = None,
     ) -> Answer:
         """Make one call, and tell an answer that is none of success in plain words."""
         destination = self._destination
@@ -153,6 +161,7 @@ class ImageApiSender:
             verb=verb,
             body=body,
             body_type=body_type,
+            outgoing=outgoing,
         )
         try:
             answer = await self._gate.exchange(request, self._settings)

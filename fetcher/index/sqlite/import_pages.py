@@ -4,11 +4,10 @@ from sqlite_utils.db import Database
 
 from fetcher.errors import UnknownImport
 from fetcher.index.sqlite import scope
-from fetcher.index.sqlite.rows import Row, Rows, fitting, import_bytes, select, to_import
+from fetcher.index.sqlite.rows import Row, fitting, import_bytes, select, to_import
 from fetcher.index.sqlite.truths import TRUE_CODE
+from fetcher.index.values import FILTERS, Rows
 from fetcher.model import Import
-
-FILTERS = ("state", "code", "method", "image_id", "user_id")
 
 
 def one(db: Database, import_id: str, condition: scope.Condition) -> Row:
