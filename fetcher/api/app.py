@@ -16,8 +16,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fetcher.api import documents, metadefs, page
 from fetcher.api import image_v2 as v2
-from fetcher.api import metadefs, page
 from fetcher.api.forwarded import Forwarded
 from fetcher.api.hosts import is_for_us
 from fetcher.api.image_v2.cross_origin import cross_origin
@@ -224,6 +224,7 @@ def build_app(settings: Callable[[], Settings], lifespan: Any) -> Starlette:
             *v2.routes,
             *metadefs.routes,
             *page.routes,
+            *documents.routes,
         ],
         middleware=[
             Middleware(Forwarded, settings=settings),

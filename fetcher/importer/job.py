@@ -211,8 +211,7 @@ class DownloadJob:
 
     def _reuse(self) -> Reuse:
         assert self._asked is not None
-        request = plain_request(self._secrets, self._asked, self.settings)
-        return Reuse(self._context, self.settings, request)
+        return Reuse(self._context, self.settings, plain_request(self._secrets, self._asked, self.settings))
 
     def _receivers(self, reservation: Reservation) -> ReceiverFactory:
         return ReceiverFactory(
@@ -222,6 +221,7 @@ class DownloadJob:
             claims=next(iter(self.subscribers)).record.submission,
             reservation=reservation,
             algorithms=self._algorithms,
+            promised=self._promised,
             restart=self.subscribers.progress.restart,
             count=self.subscribers.receive,
             found=lambda verdict: self.subscribers.change(format=verdict),
@@ -244,12 +244,14 @@ class DownloadJob:
             lambda: coming(self._place.running_imports(), self.subscribers),
         )
 
-    def _algorithms(self) -> list[str]:
+    def _promised(self) -> set[str]:
         promised = ExpectedDigests(self.settings, None, {}).algorithms(
             running.record.submission for running in self.subscribers
         )
-        promised |= self._sums.algorithms if self._sums is not None else frozenset()
-        return list(dict.fromkeys([*self.settings.checksum.computed, *sorted(promised)]))
+        return promised | (self._sums.algorithms if self._sums is not None else frozenset())
+
+    def _algorithms(self) -> list[str]:
+        return list(dict.fromkeys([*self.settings.checksum.computed, *sorted(self._promised())]))
 
     def is_proven(self) -> bool:
         """Return whether an expected digest will tell if parts of different answers fit together."""
@@ -346,9 +348,8 @@ class DownloadJob:
         for running, failure in failed:
             await self._end(running, failure)
         lost = {running.record.id for running, _failure in failed}
-        return sorted(
-            {running.record.project_id for running in running_imports if running.record.id not in lost}
-        )
+        kept = (running for running in running_imports if running.record.id not in lost)
+        return sorted({running.record.project_id for running in kept})
 
     def _story(self, attempts: Attempts) -> Story:
         more: dict[str, Any] = {} if self._sums is None else {"sums": self._sums.story(self.settings)}

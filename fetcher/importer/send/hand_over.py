@@ -18,7 +18,7 @@ from fetcher.config import Settings
 from fetcher.errors import Cancelled, TargetMismatch, TargetRefused, TargetUnavailable
 from fetcher.importer.context import ENGINE, Context
 from fetcher.importer.download.retry_policy import wait_seconds
-from fetcher.importer.receive.replay import StagedPeer
+from fetcher.importer.receive.staged_peer import StagedPeer
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.send.image_api_sender import Destination, ImageApiSender, ImageThere
 from fetcher.importer.send.target_record import existing_values, new_record
