@@ -309,7 +309,7 @@ class DownloadJob:
             self.subscribers.change(format=body.format, digests=body.digests, stages=body.stages)
             for running in self.subscribers:  # One that goes to the target shares its pull with nobody.
                 over = HandOver(self._context, running, self._secrets, self.settings, lambda: self._is_parked)
-                if await over.deliver(body, self._story(attempts)):
+                if await over.deliver(body, self._story(attempts), attempts.close):
                     await self._end(running, None)
                     return
             projects = await self._keep(body, attempts)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
@@ -99,13 +99,19 @@ class HandOver:
         assert delivery is not None
         return delivery
 
-    async def deliver(self, body: Complete, story: Story) -> bool:
-        """Take the bytes there, and end the import; False where they are to stay here, or here too."""
+    async def deliver(self, body: Complete, story: Story, close: Callable[[], Awaitable[None]]) -> bool:
+        """Take the bytes there, and end the import; False where they are to stay here, or here too.
+
+        Args:
+            close: Lets go of what came in: whoever sees the verdict finds nothing of the bytes.
+        """
         if self._running.record.delivery is None:
             return False
         await self.run(body, called(self._running.record, story.source_headers))
         if self._settings.target.keep_bytes:
             return False
+        await close()
+        await self._context.store.discard(body.staged)
         await shielded(end_delivered(self._context.index, self._running, body, story))
         return True
 
