@@ -27,6 +27,7 @@ from fetcher.settings.network import Dns, Egress, Tls
 from fetcher.settings.server import Inbound, Server
 from fetcher.settings.stages import Convert, Inject
 from fetcher.settings.store import Maintenance, Store
+from fetcher.settings.target import Target
 
 
 class Settings(Section, frozen=True, kw_only=True):
@@ -38,6 +39,7 @@ class Settings(Section, frozen=True, kw_only=True):
     keystone: Keystone
     image_api: ImageApi
     metadefs: Metadefs
+    target: Target
     store: Store
     quota: Quota
     upkeep: Maintenance
@@ -171,6 +173,9 @@ def _contradictions(settings: Settings) -> Iterator[Mistake]:
         yield Mistake(key="server.listen", value=settings.server.listen, expected=expected)
     yield from _nobody_gets_in(settings)
     yield from _limits_from_nowhere(settings)
+    if settings.target.url and settings.auth.mode == "tokens":
+        expected = 'empty with auth.mode = tokens: these mean nothing to another service; use "keystone"'
+        yield Mistake(key="target.url", value=printed(settings.target.url), expected=expected)
 
 
 def _nobody_gets_in(settings: Settings) -> Iterator[Mistake]:

@@ -33,6 +33,7 @@ class Phase(StrEnum):
     PULLING = "pulling"
     VERIFYING = "verifying"
     CONVERTING = "converting"
+    DELIVERING = "delivering"
     COMMITTING = "committing"
 
 
@@ -180,6 +181,7 @@ class Submission(Value, frozen=True, kw_only=True):
         s3: Where the bucket of an s3:// URL is; its keys are secret.
         client_certificate: Shown to the origin of the URL, where that asks; secret.
         client_sha256: The fingerprint of that certificate, which stays.
+        target_image_id: An image at the target that waits for the bytes; None has one made there.
     """
 
     url: str
@@ -209,6 +211,7 @@ class Submission(Value, frozen=True, kw_only=True):
     s3: BucketAccess | None = None
     client_certificate: ClientCertificate | None = None
     client_sha256: str | None = None
+    target_image_id: str | None = None
 
 
 class TlsPeer(Value, frozen=True, kw_only=True):
@@ -320,6 +323,28 @@ class Notice(Value, frozen=True, kw_only=True):
     code: str | None = None
 
 
+class Delivery(Value, frozen=True, kw_only=True):
+    """How far an image has come on its way into the target image service.
+
+    Args:
+        url: Of the service.
+        image_id: There.
+        is_made: Its record there is of our making, and goes again if nothing comes of it.
+        status: Of the image there, as last seen; `left` where it could not be removed again.
+        sent_bytes: Of the image, in the attempt that runs or ran last.
+        size: Of the image in bytes.
+        is_away: The image is there alone: nothing of it stayed here.
+    """
+
+    url: str
+    image_id: str
+    is_away: bool = False
+    is_made: bool = False
+    status: str | None = None
+    sent_bytes: int = 0
+    size: int | None = None
+
+
 class Import(Value, frozen=True, kw_only=True):
     """One import, from submission to verdict.
 
@@ -331,6 +356,7 @@ class Import(Value, frozen=True, kw_only=True):
         received_bytes: As they came, packed if they were.
         digests: Of what is kept: those of the image.
         stages: What was done to the received bytes, by stage; empty where they are kept as they came.
+        delivery: On its way into the target image service; None where there is none.
     """
 
     id: str
@@ -352,6 +378,7 @@ class Import(Value, frozen=True, kw_only=True):
     sums_signature: str | None = None
     length_verified: bool | None = None
     stages: dict[str, Any] = {}
+    delivery: Delivery | None = None
     verdict: Verdict | None = None
     notice: Notice | None = None
     owns_image: bool = True
@@ -389,6 +416,21 @@ class Import(Value, frozen=True, kw_only=True):
             updated_at=now,
             ended_at=now,
         )
+
+    @property
+    def is_away(self) -> bool:
+        """Return whether the image that it made is at the target alone."""
+        return self.delivery is not None and self.delivery.is_away
+
+    @property
+    def home_url(self) -> str | None:
+        """Return the image service that has its image, where that is not this one."""
+        return self.delivery.url if self.delivery is not None and self.is_away else None
+
+    @property
+    def made_image_id(self) -> str:
+        """Return the id of its image, where that is."""
+        return self.delivery.image_id if self.delivery is not None and self.is_away else self.image_id
 
     @property
     def received_digests(self) -> dict[str, str]:

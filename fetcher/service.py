@@ -210,13 +210,18 @@ class Service:
                 piece_bytes=settings.store.write_bytes,
             )
             stack.callback(worker_pool.close)
+            identify = identifier(lambda: self.settings)
+            stack.callback(identify.close)
             context = Context(
-                index=index, store=store, gate=gate, worker_pool=worker_pool, settings=lambda: self.settings
+                index=index,
+                store=store,
+                gate=gate,
+                worker_pool=worker_pool,
+                settings=lambda: self.settings,
+                service_token=identify.service_token,
             )
             importer = Importer(context)
             stack.push_async_callback(importer.close)
-            identify = identifier(lambda: self.settings)
-            stack.callback(identify.close)
             upkeep = Maintenance(context, importer.forget_old)
             if is_started:
                 await upkeep.start()

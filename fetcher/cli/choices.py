@@ -131,6 +131,9 @@ class Wanted:
     visibility: str = "private"
     """Who sees the image: private, shared, community or public."""
 
+    target_image: str | None = None
+    """An image at the target image service that waits for the bytes; by default one is made there."""
+
     def body(self, url: str) -> dict[str, object]:
         """Return the submission as the API takes it.
 
@@ -158,6 +161,7 @@ class Wanted:
             "s3": self._bucket() if url.strip().lower().startswith("s3://") else None,
             "tags": list(self.tag) or None,
             "properties": _pairs("--property", self.property, "=") or None,
+            "target_image_id": self.target_image,
             "visibility": None if self.visibility == "private" else self.visibility,
         }
         return {"url": url, **{key: value for key, value in given.items() if value is not None}}

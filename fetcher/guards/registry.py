@@ -16,6 +16,7 @@ from fetcher.guards.request import (
     receivers,
     request_headers,
     s3,
+    target,
     url,
 )
 from fetcher.guards.spec import GuardContext, GuardSpec, Purpose
@@ -44,6 +45,7 @@ GUARDS: tuple[GuardSpec, ...] = (
     checksum_file.GUARD,
     notify.GUARD,
     receivers.GUARD,
+    target.GUARD,
     text.GUARD,
     inbound.GUARD,
 )

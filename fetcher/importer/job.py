@@ -30,6 +30,7 @@ from fetcher.importer.records.verdicts import fail
 from fetcher.importer.resume_state import ResumeStateWriter
 from fetcher.importer.schedule.connections import Connections
 from fetcher.importer.schemes.scheme import Way
+from fetcher.importer.send.hand_over import HandOver
 from fetcher.importer.stages.commit import Story, activate_all, commit
 from fetcher.importer.stages.convert import Complete, Conversion
 from fetcher.importer.stages.expected_digests import (
@@ -128,8 +129,6 @@ class DownloadJob:
             with suppress(StoreFailed):  # The next start finds it; the verdict must not be lost over it.
                 await self._forget_kept()
             await self._end_all(failure)
-        except asyncio.CancelledError:
-            raise
         except Exception as error:
             log.exception("import.fault", pull_id=self.resume_state.id, error=repr(error))
             await self._end_all(InternalFault())
@@ -213,8 +212,7 @@ class DownloadJob:
 
     def _reuse(self) -> Reuse:
         assert self._asked is not None
-        request = plain_request(self._secrets, self._asked, self.settings)
-        return Reuse(self._context, self.settings, request)
+        return Reuse(self._context, self.settings, plain_request(self._secrets, self._asked, self.settings))
 
     def _receivers(self, reservation: Reservation) -> ReceiverFactory:
         return ReceiverFactory(
@@ -311,6 +309,11 @@ class DownloadJob:
             return
         async with self._conversion().run(Complete.of(receiver)) as body:
             self.subscribers.change(format=body.format, digests=body.digests, stages=body.stages)
+            for running in self.subscribers:  # One that goes to the target shares its pull with nobody.
+                over = HandOver(self._context, running, self._secrets, self.settings, lambda: self._is_parked)
+                if await over.deliver(body, self._story(attempts), attempts.close):
+                    await self._end(running, None)
+                    return
             projects = await self._keep(body, attempts)
         if not body.stages:  # Else what is kept is not what the source would be asked about.
             await self._reuse().remember(projects, attempts.etag, body.digests["sha256"])
@@ -347,9 +350,8 @@ class DownloadJob:
         for running, failure in failed:
             await self._end(running, failure)
         lost = {running.record.id for running, _failure in failed}
-        return sorted(
-            {running.record.project_id for running in running_imports if running.record.id not in lost}
-        )
+        kept = (running for running in running_imports if running.record.id not in lost)
+        return sorted({running.record.project_id for running in kept})
 
     def _story(self, attempts: Attempts) -> Story:
         more: dict[str, Any] = {} if self._sums is None else {"sums": self._sums.story(self.settings)}

@@ -25,6 +25,7 @@ GONE_WITH_IMAGES = {
     "image_tags",
     "provenance",
 }
+GONE_WITH_IMPORTS = {"deliveries"}
 GONE_WITH_THE_END = {"export_secrets", "import_secrets", "notices", "pulls"}
 GONE_WITHIN_THE_HOUR = {"loose_files", "usage"}
 GONE_BY_AGE = {
@@ -43,6 +44,7 @@ BY_THE_OPERATOR = {
 }  # And bounded in [metadefs].
 BOUNDED = (
     GONE_WITH_IMAGES
+    | GONE_WITH_IMPORTS
     | GONE_WITH_THE_END
     | GONE_WITHIN_THE_HOUR
     | set(GONE_BY_AGE)
@@ -110,7 +112,7 @@ async def test_an_index_that_is_left_alone_becomes_empty(tmp_path: Path) -> None
         await live(cloud, origin)
         house = cloud.service.app.state.services
         full = await house.index.connection.read(counts)
-        always = GONE_WITH_THE_END | {"loose_files", "retired_images"}
+        always = GONE_WITH_THE_END | GONE_WITH_IMPORTS | {"loose_files", "retired_images"}
         assert {name for name, count in full.items() if not count} == always
         for image in (await cloud.want(200, "root", "GET", "/images?limit=100"))["images"]:
             await cloud.want(204, "root", "DELETE", f"/images/{image['id']}")

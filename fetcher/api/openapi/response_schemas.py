@@ -96,6 +96,7 @@ class SubmissionAnswer(ResponseSchema, frozen=True, kw_only=True):
     disk: Annotated[str, Meta(description="Which disk of an archive, by name or number.")] | None
     convert_to: Literal["as-received", "raw", "qcow2"] | None
     notify_url: Annotated[str, Meta(description="Without its secrets.")] | None
+    target_image_id: Annotated[str, Meta(description="An image at the target that waits for bytes.")] | None
 
 
 class ImportLinks(ResponseSchema, frozen=True, kw_only=True):
@@ -115,12 +116,27 @@ class TruthAnswer(ResponseSchema, frozen=True, kw_only=True):
     advice: str
 
 
+class TargetAnswer(ResponseSchema, frozen=True, kw_only=True):
+    """An image on its way into the target image service."""
+
+    url: str
+    image_id: Annotated[str, Meta(description="There.")]
+    is_away: Annotated[bool, Meta(description="The image is there alone; nothing of it stayed here.")]
+    is_made: Annotated[bool, Meta(description="Its record there was made by the import.")]
+    status: Annotated[
+        str | None, Meta(description="Of the image there, as last seen; left: it could not be removed again.")
+    ]
+    sent_bytes: int
+    size: int | None
+    percent: float | None
+
+
 class ImportAnswer(ResponseSchema, frozen=True, kw_only=True):
     """One import: state, progress, attempts, and at the end its verdict."""
 
     id: str
     state: State
-    phase: Literal["connecting", "pulling", "verifying", "converting", "committing"] | None
+    phase: Literal["connecting", "pulling", "verifying", "converting", "delivering", "committing"] | None
     method: str
     url: Annotated[str, Meta(description="Without its secrets.")]
     name: str | None
@@ -135,6 +151,13 @@ class ImportAnswer(ResponseSchema, frozen=True, kw_only=True):
         dict[str, Any],
         Meta(description="What was done to the received bytes; empty where they are kept as they came."),
     ]
+    target: (
+        Annotated[
+            TargetAnswer,
+            Meta(description="How far the image has come at the target; null where images stay here."),
+        ]
+        | None
+    )
     verified_by: str
     sums_signature: Annotated[
         Literal["good", "expired-key", "revoked-key", "invalid", "unknown-key"] | None,

@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
+from uuid import UUID
 
 import msgspec
 from msgspec import Meta
@@ -15,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from fetcher.advice import plain_advice
-from fetcher.api.auth.identity import require_role
+from fetcher.api.auth.identity import own_token, require_role
 from fetcher.api.problems import base_url
 from fetcher.api.services import Services, services_of
 from fetcher.api.submit.body import beside, convert, parse, read_body
@@ -81,6 +82,7 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     convert_to: Literal["as-received", "raw", "qcow2"] | None = None
     notify_url: str | None = None
     notify_secret: Secret | None = None
+    target_image_id: UUID | None = None
 
     def to_submission(self, actor: Actor, settings: Settings) -> Submission:
         """Check what the types cannot say.
@@ -128,6 +130,7 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             convert_to=self.convert_to,
             notify_url=self.notify_url,
             notify_secret=self.notify_secret,
+            target_image_id=str(self.target_image_id) if self.target_image_id else None,
         )
 
     def _promise(self) -> tuple[str | None, str | None]:
@@ -151,6 +154,7 @@ async def submit(request: Request) -> Response:
         body.to_submission(actor, services.settings()),
         key=_idempotency_key(request, raw),
         request_id=request.scope.get("request_id"),
+        token=own_token(request),
     )
     base = base_url(request)
     shown = import_view(record, base, is_operator=actor.is_admin)
