@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from fetcher.settings.attestation import Attestation
 from fetcher.settings.auth import Auth, Keystone
 from fetcher.settings.base import Mistake, Section, convert_section, printed
 from fetcher.settings.guards.address import AddressRules
@@ -59,6 +60,7 @@ class Settings(Section, frozen=True, kw_only=True):
     reuse: Reuse
     ranges: Ranges
     notify: Notify
+    attestation: Attestation
     log: Log
 
 

@@ -742,6 +742,40 @@ class DiskUnclear(Rejection):
     hint: str = "Set disk to the name of one of the disks, or to its number in the order of the archive."
 
 
+# --- attestations -----------------------------------------------------------------------------
+
+
+@dataclass(eq=False, kw_only=True)
+class AttestationInvalid(Rejection):
+    """The attestation proves nothing about the bytes."""
+
+    code = "attestation-invalid"
+    title = "The attestation proves nothing: {reason}."
+    advice = "Fetch the attestation again, and the public keys from GET /keys of the service that made it."
+    reason: str
+
+
+@dataclass(eq=False, kw_only=True)
+class AttestationUnavailable(ServiceFailure):
+    """The statement on an image cannot be signed at the moment."""
+
+    code = "attestation-unavailable"
+    title = "The statement on the image cannot be signed at the moment: {reason}."
+    advice = "Try again later; the operator has to look if it stays so."
+    reason: str
+    retry_after_seconds: float = 30.0
+
+
+@dataclass(eq=False, kw_only=True)
+class NoAttestation(RequestRefused):
+    """The image has no bytes whose origin could be attested."""
+
+    code = "attestation-missing"
+    title = "There is no attestation of image {id}: it has no bytes, or came before its origin was kept."
+    advice = "Wait until the image is active; images of earlier versions without provenance have none."
+    id: str
+
+
 def table() -> dict[str, type[Failure]]:
     """Every class of the table by its code, in the order of this file."""
     found: dict[str, type[Failure]] = {}

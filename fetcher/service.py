@@ -33,7 +33,7 @@ from fetcher.importer import Context, Importer
 from fetcher.index import Index, Quota
 from fetcher.log_lines import STDERR
 from fetcher.logs import set_up_logs
-from fetcher.maintenance import Maintenance
+from fetcher.maintenance import Attestor, Maintenance
 from fetcher.memory import keep_freed_memory
 from fetcher.pipeline import WorkerPool
 from fetcher.store import Store
@@ -148,6 +148,7 @@ class Service:
     async def _start_background(self, services: Services, watch: Watch, opened: AsyncExitStack) -> None:
         """Give all that runs for as long as the service does to its supervisor."""
         services.supervisor.start("maintenance", services.upkeep.run)
+        services.supervisor.start("attestations", services.attestor.run)
         services.supervisor.start("webhooks", services.webhook_dispatcher.run)
         services.supervisor.start("throughput", watch.run)
         services.supervisor.start("watchdog", feed_watchdog)
@@ -213,6 +214,7 @@ class Service:
                 store=store,
                 importer=importer,
                 upkeep=upkeep,
+                attestor=Attestor(context),
                 webhook_dispatcher=WebhookDispatcher(context),
                 identify=identify,
                 supervisor=context.supervisor,

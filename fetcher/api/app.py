@@ -28,7 +28,7 @@ from fetcher.api.openapi import document as openapi
 from fetcher.api.ops import health, metrics
 from fetcher.api.problems import problem
 from fetcher.api.services import services_of
-from fetcher.api.submit import discovery, imports, probe
+from fetcher.api.submit import attestations, discovery, imports, probe
 from fetcher.config import Settings
 from fetcher.errors import (
     Failure,
@@ -208,6 +208,7 @@ def build_app(settings: Callable[[], Settings], lifespan: Any) -> Starlette:
             *discovery.routes,
             *probe.routes,  # Before the routes of one import, whose id could be anything.
             *imports.routes,
+            *attestations.routes,
             *v2.routes,
             *metadefs.routes,
             *page.routes,

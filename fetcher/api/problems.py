@@ -30,6 +30,8 @@ STATUS: dict[type[Failure], int] = {
     errors.UnknownImage: 404,
     errors.UnknownMember: 404,
     errors.NotFound: 404,
+    errors.NoAttestation: 404,
+    errors.AttestationUnavailable: 503,
     errors.MethodNotAllowed: 405,
     errors.Conflict: 409,
     errors.Cancelled: 409,

@@ -13,7 +13,7 @@ from fetcher.api.ops.probes import Probes
 from fetcher.config import Settings
 from fetcher.importer import Importer
 from fetcher.index import Index
-from fetcher.maintenance import Maintenance
+from fetcher.maintenance import Attestor, Maintenance
 from fetcher.model import Actor
 from fetcher.store.protocol import Store
 from fetcher.webhooks import WebhookDispatcher
@@ -36,6 +36,7 @@ class Services:
     store: Store
     importer: Importer
     upkeep: Maintenance
+    attestor: Attestor
     webhook_dispatcher: WebhookDispatcher
     identify: Callable[[Request], Awaitable[Actor]]
     supervisor: Supervisor

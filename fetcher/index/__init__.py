@@ -1,11 +1,14 @@
 """What we know of images and imports; the one room that knows SQLite."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from fetcher.index.recovery import RecoveryRecords
+from fetcher.index.sqlite.attestations import AttestationRecords, Signed, Unsigned
+from fetcher.index.sqlite.audit_trail import AuditHead, AuditRecords, AuditReport
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.images import ImageRecords
 from fetcher.index.sqlite.import_images import FAILED_IMPORT
@@ -53,6 +56,10 @@ __all__ = [
     "SORT_KEYS",
     "TASK_ORDERS",
     "At",
+    "AttestationRecords",
+    "AuditHead",
+    "AuditRecords",
+    "AuditReport",
     "BlobState",
     "Bounds",
     "Content",
@@ -82,10 +89,12 @@ __all__ = [
     "ResumeState",
     "Rows",
     "Secrets",
+    "Signed",
     "Stage",
     "Statistics",
     "TaskQuery",
     "TaskRecords",
+    "Unsigned",
     "UploadRecords",
     "Usage",
     "UsageRecords",
@@ -100,11 +109,17 @@ class Index:
     Args:
         path: The SQLite file; made when missing.
         quota_of: Given a project's id, what it may hold; without it, nothing is limited.
+
+    Attributes:
+        activated: Set whenever an image has got its bytes.
     """
 
     def __init__(self, path: Path, *, quota_of: Callable[[str], Quota] | None = None) -> None:
         self._path = path
+        self.activated = asyncio.Event()
         self.connection = Connection(path, migrate, check=QuotaCheck(quota_of) if quota_of else None)
+        self.attestations = AttestationRecords(self.connection)
+        self.audit = AuditRecords(self.connection)
         self.images = ImageRecords(self.connection)
         self.imports = ImportRecords(self.connection)
         self.figures = Statistics(self.connection)

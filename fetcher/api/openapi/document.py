@@ -20,6 +20,8 @@ from fetcher.api.openapi import response_schemas as shapes
 from fetcher.api.openapi.operations import ANYWHERE, JSON, OPEN_TO_ALL, Named, Operation
 from fetcher.api.problems import base_url, status_of_kind, summary
 from fetcher.api.services import services_of
+from fetcher.attest import PAYLOAD_TYPE
+from fetcher.attest.dsse import MEDIA_TYPE
 from fetcher.config import Settings
 from fetcher.errors import Failure
 
@@ -37,6 +39,22 @@ _MEDIA: dict[str, dict[str, Any]] = {
             "data": {**_TEXT, "contentMediaType": JSON, "contentSchema": _IMPORT},
         },
         "required": ["event", "data"],
+    },
+    MEDIA_TYPE: {
+        "type": "object",
+        "properties": {
+            "payload": {**_TEXT, "contentEncoding": "base64", "contentMediaType": PAYLOAD_TYPE},
+            "payloadType": {"const": PAYLOAD_TYPE},
+            "signatures": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {"keyid": _TEXT, "sig": _TEXT},
+                    "required": ["sig"],
+                },
+            },
+        },
+        "required": ["payload", "payloadType", "signatures"],
     },
 }
 

@@ -8,7 +8,8 @@ import msgspec
 from fetcher import errors
 from fetcher.api.openapi import response_schemas as shapes
 from fetcher.api.ops import health, metrics
-from fetcher.api.submit import discovery, imports, probe
+from fetcher.api.submit import attestations, discovery, imports, probe
+from fetcher.attest.dsse import MEDIA_TYPE
 from fetcher.errors import Failure
 from fetcher.index import FILTERS
 from fetcher.lifecycle import State
@@ -62,6 +63,7 @@ _SUBMIT_ENDS = (
     *(errors.InvalidUrl, errors.ChecksumRequired, errors.QueueFull, errors.NotReady, errors.Forbidden),
     *(errors.IdempotencyMismatch, errors.WrongMediaType, errors.RequestTooLarge),
 )
+_KEYS_END = (errors.StoreFailed, errors.AttestationUnavailable)
 _KEY = (
     "Idempotency-Key",
     {"type": "string", "pattern": r"^[\x21-\x7e]{1,255}$"},
@@ -106,6 +108,23 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
     ),
     imports.provenance: Operation(
         tag="Imports", answers={200: dict[str, Any]}, ends_in=(errors.UnknownImport,)
+    ),
+    attestations.attestation: Operation(
+        tag="Imports",
+        answers={200: MEDIA_TYPE},
+        ends_in=(
+            *(errors.UnknownImport, errors.UnknownImage),
+            *(errors.NoAttestation, errors.AttestationUnavailable),
+        ),
+    ),
+    attestations.keys: Operation(
+        tag="Discovery", answers={200: attestations.KeysAnswer}, ends_in=_KEYS_END, is_open=True
+    ),
+    attestations.key: Operation(
+        tag="Discovery",
+        answers={200: attestations.PEM_TYPE},
+        ends_in=(*_KEYS_END, errors.NotFound),
+        is_open=True,
     ),
     imports.limits: Operation(tag="Discovery", answers={200: shapes.LimitsAnswer}),
     discovery.errors_index: Operation(tag="Discovery", answers={200: shapes.CodesAnswer}, is_open=True),

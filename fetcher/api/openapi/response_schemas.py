@@ -80,6 +80,7 @@ class ImportLinks(ResponseSchema, frozen=True, kw_only=True):
     self: str
     events: str
     provenance: str
+    attestation: str
     image: str
 
 

@@ -58,6 +58,7 @@ def import_view(record: Import, base: str, truth: dict[str, str] | None = None) 
             "self": link,
             "events": f"{link}/events",
             "provenance": f"{link}/provenance",
+            "attestation": f"{link}/attestation",
             "image": f"{base}/v2/images/{record.image_id}",
         },
     }

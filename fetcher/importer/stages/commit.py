@@ -112,6 +112,7 @@ async def activate_all(
         if isinstance(failure, BaseException) and not isinstance(failure, Failure):
             raise failure
         found.append(failure)
+    index.activated.set()
     return found
 
 

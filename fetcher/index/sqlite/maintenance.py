@@ -9,6 +9,7 @@ import msgspec
 from sqlite_utils.db import Database
 
 from fetcher.errors import BytesDamaged, StoreFailed
+from fetcher.index.sqlite.audit_trail import forget_lines
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.counts import COUNTED, RECOUNT_TEXT, TEXT_BYTES
 from fetcher.index.sqlite.rows import select, to_text
@@ -216,7 +217,6 @@ def _sources(db: Database, sha256: str) -> list[dict[str, Any]]:
     return [msgspec.json.decode(row[0], type=dict[str, Any]) for row in rows]
 
 
-AUDIT = "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < ? ORDER BY at LIMIT ?)"
 KEYS = """DELETE FROM idempotency_keys WHERE (project_id, key) IN
           (SELECT project_id, key FROM idempotency_keys WHERE created_at < ? ORDER BY created_at LIMIT ?)"""
 RETIRED = """DELETE FROM retired_images WHERE id IN
@@ -225,8 +225,10 @@ EMPTY = "DELETE FROM usage WHERE images = 0 AND bytes = 0 AND held_bytes = 0"
 
 
 def _forget(db: Database, before: tuple[str | None, ...], most: int) -> int:
-    deletions = zip((AUDIT, KEYS, RETIRED), before, strict=True)
-    gone = sum(db.execute(sql, [moment, most]).rowcount for sql, moment in deletions)
+    audit_before, *others = before
+    gone = forget_lines(db, audit_before, most)
+    deletions = zip((KEYS, RETIRED), others, strict=True)
+    gone += sum(db.execute(sql, [moment, most]).rowcount for sql, moment in deletions)
     db.execute(EMPTY)
     return gone
 
