@@ -23,7 +23,7 @@ from fetcher.settings.image_api import ImageApi, Metadefs
 from fetcher.settings.imports import Imports, Ranges, Resume, Retry, Reuse, Unpack
 from fetcher.settings.log import Log
 from fetcher.settings.network import Dns, Egress, Tls
-from fetcher.settings.server import Inbound, Server, is_loopback
+from fetcher.settings.server import Inbound, Server
 from fetcher.settings.stages import Convert, Inject
 from fetcher.settings.store import Maintenance, Store
 
@@ -159,7 +159,7 @@ def _contradictions(settings: Settings) -> Iterator[Mistake]:
         value, days = str(settings.imports.keep_finished_days), settings.upkeep.keep_idempotency_days
         expected = f"at least upkeep.keep_idempotency_days ({days:g}): its record answers a repeated request"
         yield Mistake(key="imports.keep_finished_days", value=value, expected=expected)
-    if settings.auth.mode == "local" and not is_loopback(settings.server.host):
+    if settings.auth.mode == "local" and not settings.server.is_local:
         expected = "a loopback address, because auth.mode = local lets everybody in"
         yield Mistake(key="server.listen", value=settings.server.listen, expected=expected)
     yield from _nobody_gets_in(settings)

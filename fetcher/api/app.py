@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fetcher.api import image_v2 as v2
 from fetcher.api import metadefs, page
+from fetcher.api.forwarded import Forwarded
 from fetcher.api.hosts import is_for_us
 from fetcher.api.image_v2.cross_origin import cross_origin
 from fetcher.api.image_v2.faults import fault
@@ -26,6 +27,7 @@ from fetcher.api.image_v2.versions import choices
 from fetcher.api.inbound.connection import CROWDED, IS_GONE
 from fetcher.api.openapi import document as openapi
 from fetcher.api.ops import health, metrics
+from fetcher.api.prefix import Prefix
 from fetcher.api.problems import problem
 from fetcher.api.services import services_of
 from fetcher.api.submit import attestations, discovery, imports, probe
@@ -39,7 +41,7 @@ from fetcher.errors import (
     Shortage,
     TooManyConnections,
 )
-from fetcher.index import READER, Reader
+from fetcher.index.values import READER, Reader
 from fetcher.shortage import is_shortage
 
 log = structlog.get_logger()
@@ -214,6 +216,8 @@ def build_app(settings: Callable[[], Settings], lifespan: Any) -> Starlette:
             *page.routes,
         ],
         middleware=[
+            Middleware(Forwarded, settings=settings),
+            Middleware(Prefix, settings=settings),
             Middleware(PlainPaths),
             Middleware(RequestContext, settings=settings),
             *cross_origin(settings()),

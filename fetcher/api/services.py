@@ -12,7 +12,7 @@ from fetcher.api.event_texts import EventTexts
 from fetcher.api.ops.probes import Probes
 from fetcher.config import Settings
 from fetcher.importer import Importer
-from fetcher.index import Index
+from fetcher.index.protocol import Index
 from fetcher.maintenance import Attestor, Maintenance
 from fetcher.model import Actor
 from fetcher.store.protocol import Store

@@ -10,7 +10,7 @@ from fetcher.cli.choices import AsJson, ConfigFile
 from fetcher.cli.exits import Exit
 from fetcher.cli.screen import Screen
 from fetcher.cli.store import looking, open_service
-from fetcher.index import AuditHead, AuditReport
+from fetcher.index.values import AuditHead, AuditReport
 
 _HEAD = re.compile(r"(\d{1,18}):([0-9a-f]{64})")
 

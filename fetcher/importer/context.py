@@ -8,7 +8,7 @@ from fetcher.aio.supervisor import Supervisor
 from fetcher.config import Settings
 from fetcher.convert.sandbox import Walls, probe_walls
 from fetcher.importer.guard_times import GuardTimes
-from fetcher.index import Index
+from fetcher.index.protocol import Index
 from fetcher.model import Actor
 from fetcher.pipeline import WorkerPool
 from fetcher.store import Store
@@ -40,6 +40,7 @@ class Context:
     Args:
         sandbox: Which walls stand around conversions.
         supervisor: Owns what runs in the background.
+        activated: Set whenever an image has got its bytes: whoever signs waits for it.
         damaged: Set whenever a blob is marked as missing or rotten: whoever repairs waits for it.
     """
 
@@ -50,5 +51,6 @@ class Context:
     settings: Callable[[], Settings]
     guard_times: GuardTimes = field(default_factory=GuardTimes)
     sandbox: Sandbox = field(default_factory=Sandbox)
+    activated: asyncio.Event = field(default_factory=asyncio.Event)
     damaged: asyncio.Event = field(default_factory=asyncio.Event)
     supervisor: Supervisor = field(default_factory=Supervisor)

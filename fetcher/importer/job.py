@@ -38,7 +38,7 @@ from fetcher.importer.stages.expected_digests import (
     given_up_encryption,
 )
 from fetcher.importer.stages.revalidation import Reuse
-from fetcher.index import ResumeState, Secrets
+from fetcher.index.values import ResumeState, Secrets
 from fetcher.lifecycle import Event
 from fetcher.model import Import, Phase, Submission
 from fetcher.store.reservation import Reservation

@@ -3,7 +3,7 @@
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 
-from fetcher.index import Due
+from fetcher.index.values import Due
 from fetcher.settings.guards.notify import Notify
 
 SLOW_SECONDS = 600.0  # So long a receiver that failed stays in the slow lane, unless it answers.

@@ -15,7 +15,7 @@ from fetcher.importer.methods.registry import named
 from fetcher.importer.records.requests import fingerprint
 from fetcher.importer.records.verdicts import verdict_of
 from fetcher.importer.stages.commit import remove_unneeded
-from fetcher.index import ResumeState, Secrets
+from fetcher.index.values import ResumeState, Secrets
 from fetcher.lifecycle import Event
 from fetcher.model import Import, Phase
 
@@ -115,7 +115,7 @@ async def _adopt(
         ):  # Only what was received can be compared with what was promised: it comes anew.
             await remove_unneeded(context, sha256)
             return
-        if not await context.index.upkeep.disown(sha256):
+        if not await context.index.maintenance.disown(sha256):
             return  # Another image has these very bytes.
         spare = {one.staged for name, one in resume_state.items() if name != request}
         staged = await context.store.adopt(sha256, size, spare)

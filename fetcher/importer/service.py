@@ -45,7 +45,7 @@ from fetcher.importer.scheduler import Scheduler
 from fetcher.importer.stages.commit import remove_unneeded
 from fetcher.importer.stages.inject import check_rules, matching
 from fetcher.importer.upload_job import Engine, Uploads
-from fetcher.index import IdempotencyKey, NewImport, Secrets
+from fetcher.index.values import IdempotencyKey, NewImport, Secrets
 from fetcher.lifecycle import Event, next_state
 from fetcher.model import Actor, Image, Import, Notice, Status, Submission
 from fetcher.transport import check_authorities

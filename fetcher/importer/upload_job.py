@@ -256,7 +256,7 @@ class Uploads:
         stage = await self._context.index.uploads.staged(image.id)
         if stage is None:
             raise Conflict(reason=f"the image is {image.status.value}; stage its bytes first")
-        await self._context.index.upkeep.check_whole(stage.blob.sha256)
+        await self._context.index.maintenance.check_whole(stage.blob.sha256)
         record = self._new_record(actor, image, method.name, request_id)
         record = record.ended(
             Event.SUCCEED,
@@ -271,7 +271,7 @@ class Uploads:
         image = with_bytes(image, stage.blob, stage.format, record.created_at)
         story = document(record, stage.blob, self._context.settings(), TABLE_VERSION)
         await self._context.index.uploads.activate(record, stage, image, story)
-        self._context.index.activated.set()
+        self._context.activated.set()
         return record
 
     def _new_record(self, actor: Actor, image: Image, method: str, request_id: str | None) -> Import:

@@ -11,7 +11,7 @@ import structlog
 from fetcher.attest import PAYLOAD_TYPE, KeyFolder, KnownKey, seal, signer_of, statement
 from fetcher.errors import Failure, NoAttestation
 from fetcher.importer.context import Context
-from fetcher.index import Unsigned
+from fetcher.index.values import Unsigned
 from fetcher.model import Actor
 
 log = structlog.get_logger()
@@ -68,14 +68,14 @@ class Attestor:
         with suppress(Failure):  # The rounds say so, and try again.
             await self.keys()
         while True:
-            self._context.index.activated.clear()
+            self._context.activated.clear()
             try:
                 await self.sign_pending()
             except Failure as failure:
                 log.error("attestation.failed", code=failure.code, detail=str(failure))  # noqa: TRY400 - a fact
                 await self._sleep(ROUND_SECONDS)
                 continue
-            await self._context.index.activated.wait()
+            await self._context.activated.wait()
 
     async def sign_pending(self) -> int:
         """Sign all that is not signed yet; how many were.

@@ -12,7 +12,7 @@ from fetcher.guards.stream.size import check_declared
 from fetcher.importer.context import Context
 from fetcher.importer.methods.registry import named
 from fetcher.importer.receive.receiver import Receiver
-from fetcher.index import BlobState
+from fetcher.index.values import BlobState
 from fetcher.model import Hop, Submission
 from fetcher.pipeline import PeerClock
 from fetcher.store.protocol import Staged
@@ -57,7 +57,7 @@ class Repairer:
         Raises:
             StoreFailed: The disk or the index refused; another time may go well.
         """
-        sources, reasons = split_sources(await self._context.index.upkeep.sources(blob.sha256))
+        sources, reasons = split_sources(await self._context.index.maintenance.sources(blob.sha256))
         for url, project_id in sources:
             try:
                 await self._pull(blob, url, project_id)
@@ -108,10 +108,10 @@ class Repairer:
         if actual != blob.sha256:
             raise ChecksumMismatch(algorithm="sha256", expected=blob.sha256, actual=actual, source="store")
         async with self._context.store.holding(blob.sha256):
-            if await self._context.index.upkeep.find(blob.sha256) is None:
+            if await self._context.index.maintenance.find(blob.sha256) is None:
                 return  # Deleted meanwhile: nobody needs the bytes.
             await self._context.store.commit(receiver.staged, blob.sha256)
-            await self._context.index.upkeep.mark(blob.sha256, None, datetime.now(UTC))
+            await self._context.index.maintenance.mark(blob.sha256, None, datetime.now(UTC))
 
 
 def _unseen(_hop: Hop) -> None:

@@ -13,7 +13,7 @@ from fetcher.errors import Failure, StoreFailed
 from fetcher.importer.context import Context
 from fetcher.importer.stages.commit import remove_unneeded
 from fetcher.importer.stored_blobs import Fault, mark_blob, read_blob
-from fetcher.index import BlobState
+from fetcher.index.values import BlobState
 from fetcher.maintenance.repair import Repairer
 from fetcher.shortage import is_shortage
 
@@ -54,7 +54,7 @@ class Maintenance:
         self._mender = Repairer(context)
         self._put_off = 0
         self._mending = asyncio.Lock()
-        self._index_seen = float("-inf") if not context.index.upkeep.is_checked else time.monotonic()
+        self._index_seen = float("-inf") if not context.index.maintenance.is_checked else time.monotonic()
         self.troubles: list[str] = []
         self.warnings: list[str] = []
 
@@ -123,7 +123,7 @@ class Maintenance:
 
     async def check_index(self) -> None:
         """Look at every page of the index: what a start had no time for, and what has rotted since."""
-        damage = await self._context.index.upkeep.damage()
+        damage = await self._context.index.maintenance.damage()
         self._index_seen = time.monotonic()
         self.troubles = ["the index is damaged"] if damage else []
         if damage:
@@ -156,7 +156,7 @@ class Maintenance:
         now = datetime.now(UTC)
         while await self._forget_old():
             await self._sleep(0)
-        while await self._context.index.upkeep.forget(
+        while await self._context.index.maintenance.forget(
             audit_before=now - timedelta(days=rules.keep_audit_days),
             keys_before=now - timedelta(days=rules.keep_idempotency_days),
             retired_before=now - timedelta(days=rules.keep_retired_days),
@@ -197,7 +197,7 @@ class Maintenance:
         return found
 
     async def _due(self, before: datetime, unread: set[str]) -> list[BlobState]:
-        blobs = await self._context.index.upkeep.due(before, limit=100 + len(unread))
+        blobs = await self._context.index.maintenance.due(before, limit=100 + len(unread))
         return [blob for blob in blobs if blob.sha256 not in unread]
 
     async def mend(self) -> int:
@@ -212,7 +212,7 @@ class Maintenance:
 
     async def _mend_all(self) -> int:
         mended, after, self._put_off = 0, "", 0
-        while blobs := await self._context.index.upkeep.faulty(after=after):
+        while blobs := await self._context.index.maintenance.faulty(after=after):
             for blob in blobs:
                 try:
                     mended += await self._mend(blob)
@@ -224,7 +224,7 @@ class Maintenance:
 
     async def _mend(self, blob: BlobState) -> bool:
         await self._check_patiently(blob)
-        now = await self._context.index.upkeep.find(blob.sha256)
+        now = await self._context.index.maintenance.find(blob.sha256)
         return now is not None and await self._bring_back(now)
 
     async def _bring_back(self, blob: BlobState) -> bool:
@@ -232,7 +232,7 @@ class Maintenance:
         if why is None:
             log.info("blob.mended", sha256=blob.sha256)
         else:
-            await self._context.index.upkeep.explain(blob.sha256, why)
+            await self._context.index.maintenance.explain(blob.sha256, why)
             log.error("blob.lost", sha256=blob.sha256, fault=blob.fault, why=why)
         return why is None
 
@@ -258,14 +258,14 @@ class Maintenance:
         return (fault or "whole") if await mark_blob(self._context, blob.sha256, fault, inode) else None
 
     async def _settle_loose(self, before: datetime | None) -> None:
-        for sha256, noted_at in await self._context.index.upkeep.loose(before):
+        for sha256, noted_at in await self._context.index.maintenance.loose(before):
             async with self._context.store.holding(sha256):
                 is_done = await self._context.index.images.has_blob(sha256)
                 if not is_done and self._is_newer(sha256, noted_at):
                     log.warning("blob.unknown", sha256=sha256, advice="See `fetcher store check`.")
                     is_done = True
                 if is_done or await remove_unneeded(self._context, sha256):
-                    await self._context.index.upkeep.settle(sha256)
+                    await self._context.index.maintenance.settle(sha256)
 
     def _is_newer(self, sha256: str, noted_at: datetime) -> bool:
         """Return whether a file is newer than its note: then an older index was put back."""

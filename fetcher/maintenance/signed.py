@@ -7,7 +7,8 @@ from typing import Literal
 from fetcher.attest import KeyFolder, PublicKey, read_envelope
 from fetcher.attest.folder import SIGNING
 from fetcher.errors import AttestationInvalid, StoreFailed
-from fetcher.index import Index, Signed
+from fetcher.index.protocol import Index
+from fetcher.index.values import Signed
 
 Kind = Literal["key-unusable", "attestation-invalid", "audit-broken"]
 

@@ -8,8 +8,9 @@ import sqlite_utils
 from sqlite_utils.db import Database
 
 from fetcher.cli.exits import Exit
-from fetcher.index import AuditHead, Index
-from fetcher.index.audit import START, note_line
+from fetcher.index import Index
+from fetcher.index.sqlite.audit import START, note_line
+from fetcher.index.values import AuditHead
 from tests.cli.conftest import Fetcher, fetcher
 from tests.images import raw
 from tests.lab import behaviours
@@ -82,11 +83,11 @@ async def test_lines_that_go_by_age_leave_the_chain_whole(tmp_path: Path) -> Non
         head = await index.audit.head()
         now = datetime.now(UTC)
         young = {"keys_before": now, "retired_before": now}
-        assert await index.upkeep.forget(audit_before=now - timedelta(days=1), **young) == 4
+        assert await index.maintenance.forget(audit_before=now - timedelta(days=1), **young) == 4
         report = await index.audit.verify(head)
         assert (report.faults, report.lines, report.head) == ([], 3, head)
         assert (await index.audit.verify(old)).faults == []
-        assert await index.upkeep.forget(audit_before=now + timedelta(days=1), **young) == 3
+        assert await index.maintenance.forget(audit_before=now + timedelta(days=1), **young) == 3
         assert await index.audit.head() == head
         await index.connection.write(lines, 1)
         assert (await index.audit.head()).number == 8
@@ -99,7 +100,7 @@ async def test_a_line_from_the_future_keeps_nothing_from_going(tmp_path: Path) -
         await index.connection.write(lines, 1, "2999-01-01T00:00:00.000000Z")
         await index.connection.write(lines, 2, OLD)
         now = datetime.now(UTC)
-        gone = await index.upkeep.forget(audit_before=now, keys_before=now, retired_before=now)
+        gone = await index.maintenance.forget(audit_before=now, keys_before=now, retired_before=now)
         assert gone == 3
 
 

@@ -111,7 +111,7 @@ async def test_an_index_that_is_left_alone_becomes_empty(tmp_path: Path) -> None
         assert {name for name, count in left.items() if count} == AS_MANY_AS_VERSIONS | ONE_ROW
         assert cloud.traces() == []
         await live(cloud, origin)  # And it is none the worse for it.
-        assert await house.index.upkeep.miscounted() == []
+        assert await house.index.maintenance.miscounted() == []
 
 
 async def test_young_records_stay(tmp_path: Path) -> None:

@@ -14,10 +14,11 @@ import pytest_asyncio
 from sqlite_utils.db import Database
 
 from fetcher.errors import InvalidRequest
-from fetcher.index import SORT_KEYS, Filter, ImageQuery, Index
+from fetcher.index import Index
 from fetcher.index.sqlite.images import load_images
 from fetcher.index.sqlite.listing import statement
 from fetcher.index.sqlite.rows import to_text
+from fetcher.index.values import SORT_KEYS, Filter, ImageQuery
 from fetcher.model import Actor, Image, Member, Status
 from tests.index.conftest import ADMIN, ALICE, BOB, START, image
 

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from fetcher.errors import Conflict, IdempotencyMismatch, QueueFull, UnknownImage, UnknownImport
-from fetcher.index import IdempotencyKey, ImageQuery, Index, Secrets
+from fetcher.index import Index
+from fetcher.index.values import IdempotencyKey, ImageQuery, Secrets
 from fetcher.lifecycle import State
 from fetcher.model import Status, Verdict
 from tests.index.conftest import ADMIN, ALICE, BOB, START, activate, make
@@ -164,5 +165,5 @@ async def test_what_has_not_ended_is_taken_up_in_order(index: Index) -> None:
     for new in (young, old, done):
         await index.imports.submit(new, max_queued=10)
     await activate(index, done)
-    assert [record.id for record in await index.imports.unfinished()] == [old.record.id, young.record.id]
+    assert [record.id for record, _ in await index.recovery.left_behind()] == [old.record.id, young.record.id]
     assert await index.imports.counts() == {"queued": 2}

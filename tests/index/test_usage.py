@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from sqlite_utils.db import Database
 
 from fetcher.errors import QuotaExceeded
-from fetcher.index import Index, Quota
+from fetcher.index import Index
 from fetcher.index.sqlite.images import insert_image
+from fetcher.index.values import Quota
 from fetcher.lifecycle import State
 from fetcher.model import Verdict
 from tests.index.conftest import ALICE, BOB, START, activate, blob, make
@@ -147,7 +148,7 @@ def test_the_count_is_what_the_rows_say(
                     made.append(make(ALICE if which % 2 else BOB))
                 if made:
                     await one_step(index, made, step, which, size)
-                assert await index.upkeep.miscounted() == []
+                assert await index.maintenance.miscounted() == []
 
     async def one_step(index: Index, made: list, step: str, which: int, size: int) -> None:
         new = made[which % len(made)]
@@ -170,7 +171,7 @@ def test_the_count_is_what_the_rows_say(
             elif step == "d":
                 await index.images.delete(new.image.id, owner)
             else:
-                await index.upkeep.recount()
+                await index.maintenance.recount()
         except Exception as error:
             if type(error).__module__ != "fetcher.errors":
                 raise

@@ -19,7 +19,7 @@ from fetcher.errors import Conflict, Forbidden, InvalidRequest, InvalidUrl, Unau
 from fetcher.guards.request.redaction import redact_url
 from fetcher.importer.methods.method import Flow, ImportMethod, Text
 from fetcher.importer.methods.registry import METHODS, named, offered
-from fetcher.index.sqlite.scope import may_change
+from fetcher.index.rights import may_change
 from fetcher.model import Actor, Image, Status, Submission
 
 

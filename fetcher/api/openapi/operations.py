@@ -11,7 +11,7 @@ from fetcher.api.ops import health, metrics
 from fetcher.api.submit import attestations, discovery, imports, probe
 from fetcher.attest.dsse import MEDIA_TYPE
 from fetcher.errors import Failure
-from fetcher.index import FILTERS
+from fetcher.index.values import FILTERS
 from fetcher.lifecycle import State
 
 JSON, TEXT = "application/json", "text/plain"

@@ -3,7 +3,7 @@
 import asyncio
 
 from fetcher.errors import StoreFailed
-from fetcher.index import Index
+from fetcher.index.protocol import Index
 from fetcher.store.protocol import Store
 
 FRESH_SECONDS = (
@@ -38,7 +38,7 @@ class Probes:
 async def _of_index(index: Index) -> list[str]:
     try:
         async with asyncio.timeout(INDEX_SECONDS):
-            damage = await index.upkeep.probe(LOOK_SECONDS)
+            damage = await index.maintenance.probe(LOOK_SECONDS)
     except (StoreFailed, TimeoutError):
         return ["the index cannot be written"]
     return ["the index is damaged"] if damage else []

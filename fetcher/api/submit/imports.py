@@ -24,7 +24,7 @@ from fetcher.config import Settings
 from fetcher.errors import Forbidden, InvalidRequest, WrongMediaType
 from fetcher.guards.stream.checksum import parse_digest
 from fetcher.guards.text import check_text
-from fetcher.index import FILTERS, IdempotencyKey
+from fetcher.index.values import FILTERS, IdempotencyKey
 from fetcher.lifecycle import State
 from fetcher.model import RESERVED_PROPERTIES, Actor, Import, Submission, Visibility
 from fetcher.parsers.metalink import parse_metalink

@@ -22,7 +22,7 @@ from fetcher.importer.receive.receiver_factory import ReceiverFactory
 from fetcher.importer.records.subscribers import Subscribers
 from fetcher.importer.records.verdicts import truth_of, verdict_of
 from fetcher.importer.tracing import span
-from fetcher.index import ResumeState
+from fetcher.index.values import ResumeState
 from fetcher.lifecycle import Event
 from fetcher.model import Phase
 from fetcher.pipeline import PeerClock

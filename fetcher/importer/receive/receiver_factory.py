@@ -10,7 +10,7 @@ from fetcher.importer.receive.checkpoints import Checkpoint
 from fetcher.importer.receive.receiver import Receiver
 from fetcher.importer.receive.replay import replay
 from fetcher.importer.receive.unpacking import unpacks_pull
-from fetcher.index import ResumeState
+from fetcher.index.values import ResumeState
 from fetcher.model import FormatVerdict, Submission
 from fetcher.store.protocol import Staged
 from fetcher.store.reservation import Reservation

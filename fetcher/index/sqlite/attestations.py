@@ -10,23 +10,8 @@ from fetcher.index.sqlite import scope
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.images import find_row
 from fetcher.index.sqlite.rows import select, to_text
+from fetcher.index.values import Signed, Unsigned
 from fetcher.model import Actor
-
-
-class Unsigned(msgspec.Struct, frozen=True, kw_only=True):
-    """An image that nothing was signed of yet, with the story of its bytes."""
-
-    image_id: str
-    import_id: str
-    story: dict[str, Any]
-
-
-class Signed(msgspec.Struct, frozen=True, kw_only=True):
-    """An image's signed statement, as JSON."""
-
-    image_id: str
-    key_id: str
-    envelope: str
 
 
 class AttestationRecords:

@@ -3,46 +3,14 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-import msgspec
 from sqlite_utils.db import Database
 
-from fetcher.index.audit import COLUMNS, START, anchor_of, digest_of, last_of, move_anchor
+from fetcher.index.sqlite.audit import COLUMNS, START, anchor_of, digest_of, last_of, move_anchor
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.rows import Row, select, to_text
+from fetcher.index.values import AuditHead, AuditReport
 
 PAGE = 5000
-
-
-class AuditHead(msgspec.Struct, frozen=True, kw_only=True):
-    """The last line of the trail; kept elsewhere, it tells later that nothing before it was changed.
-
-    Args:
-        number: Of the line.
-        digest: Of the line, and by it of all lines before it.
-    """
-
-    number: int
-    digest: str
-
-    def __str__(self) -> str:
-        """Print as `number:digest`."""
-        return f"{self.number}:{self.digest}"
-
-
-class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a look at the whole trail has shown.
-
-    Args:
-        head: Its last line.
-        lines: How many there are.
-        unchained: Those of versions that did not chain them; nothing is known of them.
-        faults: What is wrong, in words; empty for a whole trail.
-    """
-
-    head: AuditHead
-    lines: int
-    unchained: int
-    faults: list[str]
 
 
 class AuditRecords:

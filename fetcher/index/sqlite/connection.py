@@ -15,7 +15,7 @@ from sqlite_utils.db import Database
 
 from fetcher.crash import reach
 from fetcher.errors import ReadGivenUp, ServiceFailure, Shortage, StoreFailed
-from fetcher.index.private import make_private
+from fetcher.index.sqlite.private import make_private
 from fetcher.index.sqlite.soundness import RESTORE, check_file, find_damage, missing_parts
 from fetcher.index.sqlite.turn import Turn
 

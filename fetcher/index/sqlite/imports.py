@@ -1,7 +1,6 @@
 """What the index does with imports, from submission to verdict."""
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,8 +8,8 @@ import msgspec
 from sqlite_utils.db import Database
 
 from fetcher.errors import Conflict, IdempotencyMismatch, QueueFull, UnknownImport
-from fetcher.index.audit import note
 from fetcher.index.sqlite import scope
+from fetcher.index.sqlite.audit import note
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.images import insert_image, keep_blob
 from fetcher.index.sqlite.import_images import (
@@ -22,9 +21,7 @@ from fetcher.index.sqlite.import_images import (
     take_image,
 )
 from fetcher.index.sqlite.rows import (
-    ANSWER_BYTES,
     Row,
-    Rows,
     fitting,
     import_bytes,
     import_row,
@@ -34,35 +31,12 @@ from fetcher.index.sqlite.rows import (
     to_import,
     to_text,
 )
-from fetcher.index.sqlite.secrets import Secrets, drop_secrets, keep_secrets, load_secrets
+from fetcher.index.sqlite.secrets import drop_secrets, keep_secrets, load_secrets
 from fetcher.index.sqlite.truths import HIDDEN_CODES, TRUE_CODE, read_truths
-from fetcher.index.sqlite.webhook_targets import WebhookTarget, keep_notice
+from fetcher.index.sqlite.webhook_targets import keep_notice
+from fetcher.index.values import ANSWER_BYTES, FILTERS, IdempotencyKey, NewImport, Rows, Secrets
 from fetcher.lifecycle import Event, IllegalMove, State, next_state, origins_of
 from fetcher.model import Actor, Blob, Image, Import, Verdict
-
-
-class IdempotencyKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A submitter's key for one request, and a digest of that request."""
-
-    key: str
-    fingerprint: str
-
-
-class NewImport(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a submission writes, in one transaction.
-
-    Args:
-        image: Written when the import owns it; else it is there already, and queued.
-        shown_url: The redacted URL, the only form that is kept for good.
-        receiver: Told when the import has ended.
-    """
-
-    record: Import
-    image: Image
-    secrets: Secrets
-    shown_url: str
-    key: IdempotencyKey | None = None
-    webhook: WebhookTarget | None = None
 
 
 class ImportRecords:
@@ -71,13 +45,13 @@ class ImportRecords:
     Every write of a running import carries its claim number: one that lost
     its claim can change nothing, and is told so by False or None.
 
-    Attributes:
-        ended: Set whenever one has ended that somebody is to be told of.
+    Args:
+        wake: Called whenever one has ended that somebody is to be told of.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, wake: Callable[[], None]) -> None:
         self._connection = connection
-        self.ended = asyncio.Event()
+        self._wake = wake
 
     async def submit(self, new: NewImport, *, max_queued: int) -> Import:
         """Write a new import and its image, or find the one that the same key made before.
@@ -125,17 +99,9 @@ class ImportRecords:
             return {}
         return await self._connection.read(read_truths, list(import_ids))
 
-    async def unfinished(self) -> list[Import]:
-        """Return all imports that have not ended, oldest first: what a start takes up again."""
-        return await self._connection.read(unfinished)
-
     async def requeue(self, import_id: str, now: datetime) -> int:
         """Put an import that a stopped process left behind back into the queue; returns its new claim."""
         return await self._connection.write(requeue, import_id, now)
-
-    async def secrets(self, import_id: str) -> Secrets:
-        """Return what only the pull of an import that has not ended may know."""
-        return await self._connection.read(load_secrets, import_id)
 
     async def claim(self, import_id: str, now: datetime) -> tuple[Import, Secrets] | None:
         """Take a waiting import for this run; None when it ended meanwhile."""
@@ -164,10 +130,6 @@ class ImportRecords:
         self._tell(True, record)
         return record
 
-    async def of_image(self, image_id: str, actor: Actor) -> list[Import]:
-        """Return all imports of an image, newest first; the image may be gone."""
-        return await self._connection.read(_of_image, image_id, scope.own_imports(actor))
-
     async def provenance(self, import_id: str, actor: Actor) -> dict[str, Any] | None:
         """Return where an image's bytes came from; None while there is no image.
 
@@ -189,12 +151,11 @@ class ImportRecords:
 
     def _tell(self, is_ended: bool, record: Import) -> bool:
         if is_ended and record.notice is not None:
-            self.ended.set()
+            self._wake()
         return is_ended
 
 
 LENGTH_VERIFIED = "length_verified"
-FILTERS = ("state", "code", "method", "image_id", "user_id")
 
 
 def _one(db: Database, import_id: str, condition: scope.Condition) -> Row:
@@ -273,13 +234,6 @@ def _page(
     found = Rows(to_import(row) for row in some)
     found.has_more = some.has_more
     return found
-
-
-def _of_image(db: Database, image_id: str, condition: scope.Condition) -> list[Import]:
-    where, arguments = condition
-    sql = f"SELECT * FROM imports WHERE image_id = :image_id AND {where} ORDER BY created_at DESC"  # noqa: S608 - ours
-    rows = select(db, sql, {"image_id": image_id, **arguments})
-    return [to_import(row) for row in fitting(rows, import_bytes, ANSWER_BYTES)]
 
 
 def unfinished(db: Database) -> list[Import]:

@@ -15,22 +15,9 @@ from fetcher.index.sqlite.counts import COUNTED, RECOUNT_TEXT, TEXT_BYTES
 from fetcher.index.sqlite.rows import select, to_text
 from fetcher.index.sqlite.schema import migrate, migrations
 from fetcher.index.sqlite.soundness import check_version, is_passing, missing_parts
+from fetcher.index.values import BlobState
 
 MOST_NAMED = 10
-
-
-class BlobState(msgspec.Struct, frozen=True, kw_only=True):
-    """A blob as its row has it.
-
-    Args:
-        fault: None, or what was wrong when it was last read: `missing`, `rotten`.
-        note: Why it could not be brought back, and what an operator can do.
-    """
-
-    sha256: str
-    size: int
-    fault: str | None
-    note: str | None = None
 
 
 class MaintenanceRecords:

@@ -8,38 +8,8 @@ from sqlite_utils.db import Database
 
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.rows import select, to_text
+from fetcher.index.values import Remembered, ResumeState
 from fetcher.model import Blob
-
-
-class ResumeState(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a pull that has not ended.
-
-    Args:
-        id: Of the pull; files in staging are named after it.
-        request: A digest of everything that makes two requests equal, secrets and all.
-        staged: The name of the file that holds the bytes; nothing before the first checkpoint.
-        source: Which of the URLs they came from, counted from 0.
-        validator: What a range may be bound to there.
-        declared_bytes: Of the whole.
-        kept_bytes: Durable, from the first on.
-        kept_sha256: Of these.
-        spent_bytes: Pulled in all, lost ones too.
-        spent_seconds: Likewise.
-        barren: Attempts in a row that brought nothing to go on from.
-    """
-
-    id: str
-    request: str
-    staged: str = ""
-    source: int = 0
-    validator: str | None = None
-    declared_bytes: int | None = None
-    kept_bytes: int = 0
-    kept_sha256: str = ""
-    spent_bytes: int = 0
-    spent_seconds: float = 0.0
-    barren: int = 0
-
 
 # Written for each pull every few seconds: an upsert of the library's looks the table up first.
 KEEP = """
@@ -53,18 +23,6 @@ KEEP = """
         kept_bytes = excluded.kept_bytes, kept_sha256 = excluded.kept_sha256,
         spent_bytes = excluded.spent_bytes, spent_seconds = excluded.spent_seconds,
         barren = excluded.barren"""
-
-
-class Remembered(msgspec.Struct, frozen=True, kw_only=True):
-    """What a URL held when it was last pulled.
-
-    Args:
-        projects: Whose pulls found these bytes under this entity tag.
-    """
-
-    etag: str
-    blob: Blob
-    projects: frozenset[str]
 
 
 class PullRecords:

@@ -9,13 +9,11 @@ import msgspec
 from sqlite_utils.db import Database
 from sqlite_utils.utils import dedupe_keys
 
+from fetcher.index.values import Rows
 from fetcher.model import Attempt, FormatVerdict, Image, Import, Notice, Submission, Verdict, text_bytes
 
 Row = Mapping[str, Any]
-T = TypeVar("T")
 R = TypeVar("R")
-
-ANSWER_BYTES = 4_194_304  # Where the caller does not say how much fits.
 
 
 def select(
@@ -29,16 +27,6 @@ def select(
     cursor = db.conn.execute(sql, parameters)
     names = dedupe_keys(column[0] for column in cursor.description)
     return (dict(zip(names, row, strict=True)) for row in cursor)
-
-
-class Rows(list[T]):
-    """What was read, and whether there is more that did not fit.
-
-    Attributes:
-        has_more: The next ones would have made it too large.
-    """
-
-    has_more = False
 
 
 def fitting(rows: Iterable[R], size: Callable[[R], int], max_bytes: int) -> Rows[R]:

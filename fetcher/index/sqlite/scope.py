@@ -73,11 +73,6 @@ def readable_namespaces(actor: Actor) -> Condition:
     return "(visibility = 'public' OR owner = :actor_project)", {"actor_project": actor.project_id}
 
 
-def may_change(actor: Actor, project_id: str) -> bool:
-    """Return whether a caller may change what belongs to a project."""
-    return actor.is_admin or actor.project_id == project_id
-
-
 def listed_images(actor: Actor, visibility: str | None, member_status: str, owner: str | None) -> Listed:
     """Return the images in a caller's list.
 

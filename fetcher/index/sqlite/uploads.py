@@ -7,25 +7,14 @@ import msgspec
 from sqlite_utils.db import Database
 
 from fetcher.errors import Conflict
-from fetcher.index.audit import note
+from fetcher.index.sqlite.audit import note
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.images import keep_blob
 from fetcher.index.sqlite.import_images import give_blob, keep_story, take_image
 from fetcher.index.sqlite.imports import update
 from fetcher.index.sqlite.rows import import_row, insert, select, to_json, to_text
+from fetcher.index.values import Stage
 from fetcher.model import Blob, FormatVerdict, Image, Import
-
-
-class Stage(msgspec.Struct, frozen=True, kw_only=True):
-    """Bytes that passed the guards and wait for the call that makes an image of them.
-
-    Args:
-        blob: The bytes, in the store for good.
-        format: What they are; None where the operator does not have uploads judged.
-    """
-
-    blob: Blob
-    format: FormatVerdict | None
 
 
 class UploadRecords:

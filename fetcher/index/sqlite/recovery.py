@@ -8,7 +8,8 @@ from sqlite_utils.db import Database
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.imports import end, unfinished
 from fetcher.index.sqlite.rows import select, to_text
-from fetcher.index.sqlite.secrets import Secrets, to_secrets
+from fetcher.index.sqlite.secrets import to_secrets
+from fetcher.index.values import Secrets
 from fetcher.lifecycle import State, origins_of
 from fetcher.model import Import
 
