@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 from fetcher.settings.attestation import Attestation
 from fetcher.settings.auth import Auth, Keystone
 from fetcher.settings.base import Mistake, Section, convert_section, printed
+from fetcher.settings.catalogues import Catalogue, Catalogues
 from fetcher.settings.guards.address import AddressRules
 from fetcher.settings.guards.checksum import Checksum
 from fetcher.settings.guards.formats import Format
@@ -54,6 +55,8 @@ class Settings(Section, frozen=True, kw_only=True):
     inject: Inject
     checksum: Checksum
     sums: Sums
+    catalogue: Catalogue
+    catalogues: Catalogues
     imports: Imports
     retry: Retry
     resume: Resume
@@ -62,6 +65,10 @@ class Settings(Section, frozen=True, kw_only=True):
     notify: Notify
     attestation: Attestation
     log: Log
+
+
+# Sections that may be written as tables of their own each, and the key that these are the list of.
+LISTED = {"inject": "rules", "catalogue": "sources"}
 
 
 class BadConfig(Exception):
@@ -123,7 +130,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _lay_over(base: dict[str, Any], layer: dict[str, Any]) -> list[Mistake]:
     mistakes = []
     for name, given in layer.items():
-        table = {"rules": given} if name == "inject" and isinstance(given, list) else given
+        table = {LISTED[name]: given} if name in LISTED and isinstance(given, list) else given
         if name not in base:
             mistakes.append(Mistake(key=name, value=printed(table), expected=f"a section: {', '.join(base)}"))
         elif not isinstance(table, dict):

@@ -776,6 +776,31 @@ class NoAttestation(RequestRefused):
     id: str
 
 
+# --- catalogues -------------------------------------------------------------------------------
+
+
+@dataclass(eq=False, kw_only=True)
+class CatalogueUnusable(SourceFailure):
+    """A catalogue cannot be fetched, is not signed as it must be, or is no catalogue."""
+
+    code = "catalogue-unusable"
+    title = "The catalogue {catalogue} cannot be used: {reason}."
+    advice = "Give the image's URL instead, or ask the operator to look at the catalogue."
+    reason: str
+    catalogue: str = ""
+
+
+@dataclass(eq=False, kw_only=True)
+class UnknownName(RequestRefused):
+    """No catalogue here has an image of that name, version, serial or architecture."""
+
+    code = "unknown-name"
+    title = "No catalogue here has {name}; similar names: {similar}."
+    advice = "Search with GET /catalogue?q=WORD (`fetcher catalogue WORD` on the command line)."
+    name: str
+    similar: list[str]
+
+
 def table() -> dict[str, type[Failure]]:
     """Every class of the table by its code, in the order of this file."""
     found: dict[str, type[Failure]] = {}

@@ -25,6 +25,7 @@ from fetcher.api.inbound import InboundServer, places
 from fetcher.api.ops.metrics import Metrics
 from fetcher.api.services import Services
 from fetcher.api.submit.watch import Watch
+from fetcher.catalogues import Catalogues
 from fetcher.config import BadConfig, data_folder, load_settings
 from fetcher.descriptors import raise_limit
 from fetcher.errors import Failure
@@ -151,6 +152,7 @@ class Service:
         """Give all that runs for as long as the service does to its supervisor."""
         services.supervisor.start("maintenance", services.upkeep.run)
         services.supervisor.start("attestations", services.attestor.run)
+        services.supervisor.start("catalogues", services.catalogues.run)
         services.supervisor.start("webhooks", services.webhook_dispatcher.run)
         services.supervisor.start("throughput", watch.run)
         services.supervisor.start("watchdog", feed_watchdog)
@@ -217,6 +219,7 @@ class Service:
                 importer=importer,
                 upkeep=upkeep,
                 attestor=Attestor(context),
+                catalogues=Catalogues(gate, lambda: self.settings, self.folder),
                 webhook_dispatcher=WebhookDispatcher(context),
                 identify=identify,
                 supervisor=context.supervisor,

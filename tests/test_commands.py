@@ -64,6 +64,8 @@ PLACES: dict[str, str] = {
     "fetcher token": ON_PATH,
     "fetcher doctor": PARSED,
     "fetcher keys": PARSED,
+    "fetcher catalogue": PARSED,
+    "fetcher submit ubuntu": PARSED,
     "fetcher audit": PARSED,
     "fetcher images": PARSED,
     "fetcher verify": PARSED,

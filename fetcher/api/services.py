@@ -10,6 +10,7 @@ from starlette.requests import Request
 from fetcher.aio.supervisor import Supervisor
 from fetcher.api.event_texts import EventTexts
 from fetcher.api.ops.probes import Probes
+from fetcher.catalogues import Catalogues
 from fetcher.config import Settings
 from fetcher.importer import Importer
 from fetcher.index.protocol import Index
@@ -37,6 +38,7 @@ class Services:
     importer: Importer
     upkeep: Maintenance
     attestor: Attestor
+    catalogues: Catalogues
     webhook_dispatcher: WebhookDispatcher
     identify: Callable[[Request], Awaitable[Actor]]
     supervisor: Supervisor

@@ -78,6 +78,7 @@ COMMANDS = {
             "probing:probe",
             "Look at a URL through a server without importing it: what it is, what would refuse it.",
         ),
+        "catalogue": Command("catalogue:catalogue", "Find images by name in a server's catalogues."),
         "imports": Command("remote:imports", "List imports, the newest first."),
         "show": Command("remote:show", "Show an import or an image."),
         "cancel": Command("remote:cancel", "Cancel an import; nothing of it is left."),

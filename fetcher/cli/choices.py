@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from fetcher.cli.client import Client
 from fetcher.cli.screen import Screen
+from fetcher.parsers.catalogues.names import is_name
 
 ConfigFile = Annotated[Path | None, Parameter(env_var="FETCHER_CONFIG")]
 """The operator's file, laid over `config.toml` key by key."""
@@ -122,7 +123,8 @@ class Wanted:
             "properties": _pairs("--property", self.property, "=") or None,
             "visibility": None if self.visibility == "private" else self.visibility,
         }
-        return {"url": url, **{key: value for key, value in given.items() if value is not None}}
+        place = {"catalogue": url} if is_name(url) else {"url": url}
+        return {**place, **{key: value for key, value in given.items() if value is not None}}
 
 
 @Parameter(name="*")

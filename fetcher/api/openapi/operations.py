@@ -8,7 +8,7 @@ import msgspec
 from fetcher import errors
 from fetcher.api.openapi import response_schemas as shapes
 from fetcher.api.ops import health, metrics
-from fetcher.api.submit import attestations, discovery, imports, probe
+from fetcher.api.submit import attestations, catalogue, discovery, imports, probe
 from fetcher.attest.dsse import MEDIA_TYPE
 from fetcher.errors import Failure
 from fetcher.index.values import FILTERS
@@ -61,6 +61,7 @@ _PAGING = (
 )
 _SUBMIT_ENDS = (
     *(errors.InvalidUrl, errors.ChecksumRequired, errors.QueueFull, errors.NotReady, errors.Forbidden),
+    *(errors.UnknownName, errors.CatalogueUnusable),
     *(errors.IdempotencyMismatch, errors.WrongMediaType, errors.RequestTooLarge),
 )
 _KEYS_END = (errors.StoreFailed, errors.AttestationUnavailable)
@@ -108,6 +109,15 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
     ),
     imports.provenance: Operation(
         tag="Imports", answers={200: dict[str, Any]}, ends_in=(errors.UnknownImport,)
+    ),
+    catalogue.listing: Operation(
+        tag="Discovery",
+        answers={200: catalogue.CatalogueListing},
+        query=(
+            ("q", _TEXT, "Words that the name or the title has to hold."),
+            ("arch", _TEXT, "Only images for this architecture."),
+            ("limit", {"type": "integer", "minimum": 1}, "At most this many; 100 where it is not given."),
+        ),
     ),
     attestations.attestation: Operation(
         tag="Imports",

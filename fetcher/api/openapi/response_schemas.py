@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from fetcher.lifecycle import State
-from fetcher.model import FormatVerdict, Notice, Verdict, Visibility
+from fetcher.model import CatalogueOrigin, FormatVerdict, Notice, Verdict, Visibility
 
 Size = Annotated[int, Meta(ge=0, description="Bytes.")]
 Seconds = Annotated[float, Meta(ge=0)]
@@ -66,6 +66,7 @@ class SubmissionAnswer(ResponseSchema, frozen=True, kw_only=True):
     mirrors: Annotated[list[str], Meta(description="Without their secrets.")]
     checksum_url: str | None
     checksum_signature_url: str | None
+    catalogue: CatalogueOrigin | None
     ca_sha256: Annotated[
         list[str], Meta(description="Of each certificate of its own authorities, in DER form.")
     ]

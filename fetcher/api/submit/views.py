@@ -101,6 +101,7 @@ def _submission(record: Import) -> dict[str, Any]:
         "mirrors": list(submission.mirrors),
         "checksum_url": submission.checksum_url,
         "checksum_signature_url": submission.checksum_signature_url,
+        "catalogue": msgspec.to_builtins(submission.catalogue),
         "ca_sha256": authority_digests(submission.ca_pem),
         "disk": submission.disk,
         "convert_to": submission.convert_to,

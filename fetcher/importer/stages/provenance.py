@@ -27,6 +27,7 @@ def document(record: Import, blob: Blob, settings: Settings, table_version: str)
             "project_id": record.project_id,
             "user_id": record.user_id,
             "checksum": str(record.submission.checksum) if record.submission.checksum else None,
+            "catalogue": msgspec.to_builtins(record.submission.catalogue),
             "ca_sha256": authority_digests(record.submission.ca_pem),
         },
         "started_at": record.started_at,
