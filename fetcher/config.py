@@ -24,6 +24,7 @@ from fetcher.settings.image_api import ImageApi, Metadefs
 from fetcher.settings.imports import Imports, Ranges, Resume, Retry, Reuse, Unpack
 from fetcher.settings.log import Log
 from fetcher.settings.network import Dns, Egress, Tls
+from fetcher.settings.schedules import Schedules
 from fetcher.settings.server import Inbound, Server
 from fetcher.settings.stages import Convert, Inject
 from fetcher.settings.store import Maintenance, Store
@@ -57,6 +58,7 @@ class Settings(Section, frozen=True, kw_only=True):
     sums: Sums
     catalogue: Catalogue
     catalogues: Catalogues
+    schedules: Schedules
     imports: Imports
     retry: Retry
     resume: Resume

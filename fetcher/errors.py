@@ -791,6 +791,16 @@ class CatalogueUnusable(SourceFailure):
 
 
 @dataclass(eq=False, kw_only=True)
+class UnknownSchedule(RequestRefused):
+    """There is no such schedule, or not for this project."""
+
+    code = "unknown-schedule"
+    title = "There is no schedule {id}."
+    advice = "List the schedules with GET /schedules."
+    id: str
+
+
+@dataclass(eq=False, kw_only=True)
 class UnknownName(RequestRefused):
     """No catalogue here has an image of that name, version, serial or architecture."""
 

@@ -25,7 +25,7 @@ from fetcher.api.inbound import InboundServer, places
 from fetcher.api.ops.metrics import Metrics
 from fetcher.api.services import Services
 from fetcher.api.submit.watch import Watch
-from fetcher.catalogues import Catalogues
+from fetcher.catalogues import Catalogues, Keeper
 from fetcher.config import BadConfig, data_folder, load_settings
 from fetcher.descriptors import raise_limit
 from fetcher.errors import Failure
@@ -153,6 +153,7 @@ class Service:
         services.supervisor.start("maintenance", services.upkeep.run)
         services.supervisor.start("attestations", services.attestor.run)
         services.supervisor.start("catalogues", services.catalogues.run)
+        services.supervisor.start("schedules", services.keeper.run)
         services.supervisor.start("webhooks", services.webhook_dispatcher.run)
         services.supervisor.start("throughput", watch.run)
         services.supervisor.start("watchdog", feed_watchdog)
@@ -205,6 +206,7 @@ class Service:
             )
             importer = Importer(context)
             stack.push_async_callback(importer.close)
+            catalogues = Catalogues(gate, lambda: self.settings, self.folder)
             identify = identifier(lambda: self.settings)
             stack.callback(identify.close)
             upkeep = Maintenance(context, importer.forget_old)
@@ -219,7 +221,8 @@ class Service:
                 importer=importer,
                 upkeep=upkeep,
                 attestor=Attestor(context),
-                catalogues=Catalogues(gate, lambda: self.settings, self.folder),
+                catalogues=catalogues,
+                keeper=Keeper(importer, catalogues),
                 webhook_dispatcher=WebhookDispatcher(context),
                 identify=identify,
                 supervisor=context.supervisor,

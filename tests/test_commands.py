@@ -65,6 +65,7 @@ PLACES: dict[str, str] = {
     "fetcher doctor": PARSED,
     "fetcher keys": PARSED,
     "fetcher catalogue": PARSED,
+    "fetcher schedules": PARSED,
     "fetcher submit ubuntu": PARSED,
     "fetcher audit": PARSED,
     "fetcher images": PARSED,

@@ -30,7 +30,7 @@ from fetcher.api.ops import health, metrics
 from fetcher.api.prefix import Prefix
 from fetcher.api.problems import problem
 from fetcher.api.services import services_of
-from fetcher.api.submit import attestations, catalogue, discovery, imports, probe
+from fetcher.api.submit import attestations, catalogue, discovery, imports, probe, schedules
 from fetcher.config import Settings
 from fetcher.errors import (
     Failure,
@@ -212,6 +212,7 @@ def build_app(settings: Callable[[], Settings], lifespan: Any) -> Starlette:
             *imports.routes,
             *attestations.routes,
             *catalogue.routes,
+            *schedules.routes,
             *v2.routes,
             *metadefs.routes,
             *page.routes,

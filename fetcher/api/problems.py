@@ -32,6 +32,7 @@ STATUS: dict[type[Failure], int] = {
     errors.NotFound: 404,
     errors.NoAttestation: 404,
     errors.UnknownName: 404,
+    errors.UnknownSchedule: 404,
     errors.AttestationUnavailable: 503,
     errors.MethodNotAllowed: 405,
     errors.Conflict: 409,

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from fetcher.aio.supervisor import Supervisor
 from fetcher.api.event_texts import EventTexts
 from fetcher.api.ops.probes import Probes
-from fetcher.catalogues import Catalogues
+from fetcher.catalogues import Catalogues, Keeper
 from fetcher.config import Settings
 from fetcher.importer import Importer
 from fetcher.index.protocol import Index
@@ -39,6 +39,7 @@ class Services:
     upkeep: Maintenance
     attestor: Attestor
     catalogues: Catalogues
+    keeper: Keeper
     webhook_dispatcher: WebhookDispatcher
     identify: Callable[[Request], Awaitable[Actor]]
     supervisor: Supervisor

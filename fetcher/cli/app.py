@@ -146,6 +146,20 @@ GROUPS = {
             ),
         },
     ),
+    "schedules": (
+        "Keep images new by their names in catalogues.",
+        {
+            "add": Command(
+                "scheduling:add",
+                "Keep an image new: look for a newer one now and then, import it, and give it the name.",
+            ),
+            "list": Command(
+                "scheduling:show", "List the images that are kept new, and how the last look ended."
+            ),
+            "run": Command("scheduling:run", "Look for a newer image now."),
+            "remove": Command("scheduling:remove", "Keep an image new no longer; its images stay."),
+        },
+    ),
     "keys": (
         "Show and rotate the key that statements on images are signed with.",
         {

@@ -38,6 +38,8 @@ GONE_BY_AGE = {
 AS_MANY_AS_VERSIONS = {"_sqlite_migrations"}
 ONE_ROW = {"audit_anchor"}  # What the oldest line of the audit trail is chained to.
 BY_THE_OPERATOR = {
+    "schedules",
+    "schedule_images",  # With their images.
     "metadef_namespaces",
     "metadef_items",
     "metadef_resource_types",

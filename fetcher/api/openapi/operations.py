@@ -8,7 +8,7 @@ import msgspec
 from fetcher import errors
 from fetcher.api.openapi import response_schemas as shapes
 from fetcher.api.ops import health, metrics
-from fetcher.api.submit import attestations, catalogue, discovery, imports, probe
+from fetcher.api.submit import attestations, catalogue, discovery, imports, probe, schedules
 from fetcher.attest.dsse import MEDIA_TYPE
 from fetcher.errors import Failure
 from fetcher.index.values import FILTERS
@@ -118,6 +118,20 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
             ("arch", _TEXT, "Only images for this architecture."),
             ("limit", {"type": "integer", "minimum": 1}, "At most this many; 100 where it is not given."),
         ),
+    ),
+    schedules.listing: Operation(tag="Schedules", answers={200: schedules.SchedulesAnswer}),
+    schedules.create: Operation(
+        tag="Schedules",
+        bodies={JSON: schedules.ScheduleBody},
+        answers={201: schedules.ScheduleAnswer},
+        ends_in=(errors.Conflict, errors.QuotaExceeded, errors.WrongMediaType, errors.RequestTooLarge),
+    ),
+    schedules.show: Operation(
+        tag="Schedules", answers={200: schedules.ScheduleAnswer}, ends_in=(errors.UnknownSchedule,)
+    ),
+    schedules.remove: Operation(tag="Schedules", answers={204: None}, ends_in=(errors.UnknownSchedule,)),
+    schedules.look: Operation(
+        tag="Schedules", answers={202: schedules.ScheduleAnswer}, ends_in=(errors.UnknownSchedule,)
     ),
     attestations.attestation: Operation(
         tag="Imports",

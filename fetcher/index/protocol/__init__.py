@@ -16,6 +16,7 @@ from fetcher.index.protocol.metadefs import Metadefs
 from fetcher.index.protocol.notices import Notices
 from fetcher.index.protocol.pulls import Pulls
 from fetcher.index.protocol.recovery import Recovery
+from fetcher.index.protocol.schedules import Schedules
 from fetcher.index.protocol.statistics import Statistics
 from fetcher.index.protocol.tasks import Tasks
 from fetcher.index.protocol.uploads import Uploads
@@ -33,6 +34,7 @@ __all__ = [
     "Notices",
     "Pulls",
     "Recovery",
+    "Schedules",
     "Statistics",
     "Tasks",
     "Uploads",
@@ -82,6 +84,10 @@ class Index(Protocol):
     @property
     def recovery(self) -> Recovery:
         """Return the verbs on what a stopped process left behind."""
+
+    @property
+    def schedules(self) -> Schedules:
+        """Return the verbs on images that are kept new."""
 
     @property
     def statistics(self) -> Statistics:

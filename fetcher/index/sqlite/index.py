@@ -17,6 +17,7 @@ from fetcher.index.sqlite.metadefs import MetadefRecords
 from fetcher.index.sqlite.notices import NoticeRecords
 from fetcher.index.sqlite.pulls import PullRecords
 from fetcher.index.sqlite.recovery import RecoveryRecords
+from fetcher.index.sqlite.schedules import ScheduleRecords
 from fetcher.index.sqlite.schema import migrate
 from fetcher.index.sqlite.statistics import Statistics
 from fetcher.index.sqlite.tasks import TaskRecords
@@ -41,6 +42,7 @@ class Index:
         self.notices = NoticeRecords(self.connection)
         self.images = ImageRecords(self.connection)
         self.imports = ImportRecords(self.connection, self.notices.wake)
+        self.schedules = ScheduleRecords(self.connection)
         self.statistics = Statistics(self.connection)
         self.pulls = PullRecords(self.connection)
         self.recovery = RecoveryRecords(self.connection)

@@ -31,6 +31,7 @@ from fetcher.index.values.metadefs import (
 from fetcher.index.values.notices import Due, Wanted
 from fetcher.index.values.pulls import Remembered, ResumeState
 from fetcher.index.values.reading import ANSWER_BYTES, READER, Reader, Rows
+from fetcher.index.values.schedules import Retire, Schedule, ScheduleProgress, ScheduleRules
 from fetcher.index.values.signed import AuditHead, AuditReport, Signed, Unsigned
 from fetcher.index.values.statistics import Ended, Ending, OriginFigures, ProjectUsage, Totals
 from fetcher.index.values.usage import Quota, Usage
@@ -76,7 +77,11 @@ __all__ = [
     "Remembered",
     "ResourceType",
     "ResumeState",
+    "Retire",
     "Rows",
+    "Schedule",
+    "ScheduleProgress",
+    "ScheduleRules",
     "Secrets",
     "Signed",
     "Stage",
