@@ -12,6 +12,7 @@ from fetcher.settings.base import Mistake, Section, convert_section, printed
 from fetcher.settings.catalogues import Catalogue, Catalogues
 from fetcher.settings.guards.address import AddressRules
 from fetcher.settings.guards.checksum import Checksum
+from fetcher.settings.guards.exports import Exports
 from fetcher.settings.guards.formats import Format
 from fetcher.settings.guards.notify import Notify
 from fetcher.settings.guards.pace import Pace
@@ -66,6 +67,7 @@ class Settings(Section, frozen=True, kw_only=True):
     ranges: Ranges
     notify: Notify
     attestation: Attestation
+    exports: Exports
     log: Log
 
 
@@ -168,6 +170,10 @@ def _contradictions(settings: Settings) -> Iterator[Mistake]:
         value, days = str(settings.imports.keep_finished_days), settings.upkeep.keep_idempotency_days
         expected = f"at least upkeep.keep_idempotency_days ({days:g}): its record answers a repeated request"
         yield Mistake(key="imports.keep_finished_days", value=value, expected=expected)
+    if settings.inbound.max_body_bytes < settings.server.max_request_bytes:
+        value, most = str(settings.inbound.max_body_bytes), settings.server.max_request_bytes
+        expected = f"at least server.max_request_bytes ({most}), else such a request is never taken"
+        yield Mistake(key="inbound.max_body_bytes", value=value, expected=expected)
     if settings.auth.mode == "local" and not settings.server.is_local:
         expected = "a loopback address, because auth.mode = local lets everybody in"
         yield Mistake(key="server.listen", value=settings.server.listen, expected=expected)

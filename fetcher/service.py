@@ -22,6 +22,7 @@ from fetcher.aio.supervisor import Work, start_logged
 from fetcher.api.app import build_app
 from fetcher.api.auth.identity import identifier, make_token
 from fetcher.api.inbound import InboundServer, places
+from fetcher.api.inbound.shares import counting
 from fetcher.api.ops.metrics import Metrics
 from fetcher.api.services import Services
 from fetcher.api.submit.watch import Watch
@@ -29,9 +30,10 @@ from fetcher.catalogues import Catalogues, Keeper
 from fetcher.config import BadConfig, data_folder, load_settings
 from fetcher.descriptors import raise_limit
 from fetcher.errors import Failure
+from fetcher.exporter import Exporter
 from fetcher.importer import Context, Importer
 from fetcher.index import Index
-from fetcher.index.values import Quota
+from fetcher.index.values import Quota, Worker
 from fetcher.listening import base_of, bind, release
 from fetcher.log_lines import STDERR
 from fetcher.logs import set_up_logs
@@ -110,6 +112,10 @@ class Service:
         """Return what a project may hold now."""
         return Quota(*self.settings.quota.all_of(project_id), self.settings.quota.max_text_bytes)
 
+    def _index(self, path: Path) -> Index:
+        worker = Worker(lease_seconds=self.settings.imports.lease_seconds)
+        return Index(path, quota_of=self.quota_of, worker=worker)
+
     async def stop(self) -> None:
         """Take no more work; let what runs finish for a while, then end or park it. Once for all callers."""
         if self._stopping is None:
@@ -145,6 +151,7 @@ class Service:
                 starting.cancel()
                 await services.supervisor.close()
                 await services.webhook_dispatcher.close()
+                await services.exporter.close()
                 await asyncio.wait({starting})
                 loop.remove_signal_handler(signal.SIGHUP)
 
@@ -155,6 +162,8 @@ class Service:
         services.supervisor.start("catalogues", services.catalogues.run)
         services.supervisor.start("schedules", services.keeper.run)
         services.supervisor.start("webhooks", services.webhook_dispatcher.run)
+        services.supervisor.start("exports", services.exporter.run)
+        services.supervisor.start("leases", services.importer.renew_leases)
         services.supervisor.start("throughput", watch.run)
         services.supervisor.start("watchdog", feed_watchdog)
         if self.settings.quota.source == "keystone":
@@ -188,11 +197,12 @@ class Service:
             reserve=self.reserve,
             is_direct=settings.store.direct_io,
             ballast_bytes=settings.store.ballast_bytes,
+            read_buffer_bytes=settings.store.read_buffer_bytes,
         )
         store.open()
         async with AsyncExitStack() as stack:
             stack.callback(store.close)
-            index = await stack.enter_async_context(Index(store.index_path, quota_of=self.quota_of))
+            index = await stack.enter_async_context(self._index(store.index_path))
             gate = Gate(own_ports=lambda: self.ports)
             stack.push_async_callback(gate.close)
             worker_pool = WorkerPool(
@@ -224,7 +234,8 @@ class Service:
                 catalogues=catalogues,
                 keeper=Keeper(importer, catalogues),
                 webhook_dispatcher=WebhookDispatcher(context),
-                identify=identify,
+                exporter=Exporter(context),
+                identify=counting(identify),
                 supervisor=context.supervisor,
             )
 

@@ -12,6 +12,7 @@ from fetcher.api.event_texts import EventTexts
 from fetcher.api.ops.probes import Probes
 from fetcher.catalogues import Catalogues, Keeper
 from fetcher.config import Settings
+from fetcher.exporter import Exporter
 from fetcher.importer import Importer
 from fetcher.index.protocol import Index
 from fetcher.maintenance import Attestor, Maintenance
@@ -41,6 +42,7 @@ class Services:
     catalogues: Catalogues
     keeper: Keeper
     webhook_dispatcher: WebhookDispatcher
+    exporter: Exporter
     identify: Callable[[Request], Awaitable[Actor]]
     supervisor: Supervisor
     probes: Probes = field(default_factory=Probes)

@@ -69,6 +69,7 @@ class Engine:
     running: dict[str, RunningImport]
     is_open: Callable[[], bool]
     release: Callable[[Slot], None]
+    tell: Callable[[str], None]
 
 
 class UploadRun:
@@ -305,6 +306,7 @@ class Uploads:
         task = start_logged(run.finish(), f"{record.method} {record.id}")
         self._engine.running[record.id] = running
         self._engine.tasks[record.id] = task
+        self._engine.tell(record.id)  # Its row could be seen a moment before.
         try:
             await asyncio.wait({task})
         except asyncio.CancelledError:
@@ -314,6 +316,7 @@ class Uploads:
         finally:
             del self._engine.running[record.id], self._engine.tasks[record.id]
             running.tell()
+            self._engine.tell(record.id)  # Also to who has just read a row that is old by now.
         if run.failure is not None:
             raise run.failure
         if task.cancelled():

@@ -15,6 +15,7 @@ OWN_PATHS = frozenset(
     {
         "docs",
         "errors",
+        "exports",
         "healthcheck",
         "healthz",
         "imports",
@@ -98,6 +99,7 @@ class Inbound(Section, frozen=True, kw_only=True):
 
     max_connections: Positive
     max_connections_per_address: Positive
+    max_requests_per_project: Positive
     reserved_connections: Positive
     proxies: list[Network]
     head_seconds: Seconds
@@ -107,6 +109,7 @@ class Inbound(Section, frozen=True, kw_only=True):
     max_head_bytes: Annotated[int, Meta(ge=1024)]
     max_head_fields: Positive
     max_pipelined: Positive
+    max_body_bytes: Positive
     max_descriptors: Annotated[int, Meta(ge=64)]
     max_query_fields: Positive
     max_filter_values: Positive

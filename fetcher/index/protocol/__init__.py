@@ -8,6 +8,7 @@ from typing import Protocol
 
 from fetcher.index.protocol.attestations import Attestations
 from fetcher.index.protocol.audit import Audit
+from fetcher.index.protocol.exports import Exports
 from fetcher.index.protocol.images import Images
 from fetcher.index.protocol.imports import Imports
 from fetcher.index.protocol.maintenance import Maintenance
@@ -25,6 +26,7 @@ from fetcher.index.protocol.usage import Usages
 __all__ = [
     "Attestations",
     "Audit",
+    "Exports",
     "Images",
     "Imports",
     "Index",
@@ -52,6 +54,10 @@ class Index(Protocol):
     @property
     def audit(self) -> Audit:
         """Return the verbs on the audit trail as a whole."""
+
+    @property
+    def exports(self) -> Exports:
+        """Return the verbs on images that are sent to receivers."""
 
     @property
     def images(self) -> Images:

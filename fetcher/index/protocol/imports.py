@@ -1,6 +1,6 @@
 """What an index does with imports, from submission to verdict."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -56,6 +56,13 @@ class Imports(Protocol):
 
     async def claim(self, import_id: str, now: datetime) -> tuple[Import, Secrets] | None:
         """Take a waiting import for this run; None when it ended meanwhile."""
+
+    async def renew(self, claims: Mapping[str, int]) -> list[str]:
+        """Hold running imports, by id and claim, for another lease; return those that are lost or over.
+
+        A lease counts from now by the index's own clock. It keeps others from taking up what
+        somebody still runs; what makes a write count is the claim alone.
+        """
 
     async def record(self, record: Import) -> bool:
         """Write down how far a running import is."""

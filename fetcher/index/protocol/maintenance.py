@@ -1,5 +1,6 @@
 """What an index does for the maintenance of the store, and for its own."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -66,6 +67,15 @@ class Maintenance(Protocol):
         What is kept of projects that hold nothing goes too.
         """
 
+    async def surplus(self, most: int, most_bytes: int) -> list[str]:
+        """Name the ended imports beyond what each project may keep, in records and in bytes of text."""
+
+    async def drop(self, import_ids: Sequence[str]) -> int:
+        """Drop the records of ended imports; how many went."""
+
+    async def trim_audit(self, most_lines: int, *, most: int = 1000) -> int:
+        """Drop the oldest lines of the audit trail beyond a number; how many went."""
+
     async def miscounted(self) -> list[str]:
         """Return projects whose usage is not what their images and imports say."""
 
@@ -75,6 +85,10 @@ class Maintenance(Protocol):
     @property
     def is_checked(self) -> bool:
         """Return whether a start had the time to look at all pages of the index."""
+
+    @property
+    def committed_at(self) -> float:
+        """Return when the index was last written, on the monotonic clock."""
 
     async def probe(self, seconds: float) -> list[str]:
         """Write a page, and look at pages for a moment; what is wrong with them is returned.

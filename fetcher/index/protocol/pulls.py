@@ -13,6 +13,9 @@ class Pulls(Protocol):
     async def keep(self, resume_state: ResumeState) -> None:
         """Write down how far a pull is."""
 
+    async def keep_all(self, resume_states: Sequence[ResumeState]) -> None:
+        """Write down how far several pulls are, in one transaction."""
+
     async def drop(self, pull_id: str) -> None:
         """Forget a pull that has ended."""
 

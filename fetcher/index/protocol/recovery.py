@@ -12,7 +12,10 @@ class Recovery(Protocol):
     """Domain verbs of a start, however many imports there are."""
 
     async def left_behind(self) -> list[tuple[Import, Secrets | None]]:
-        """Return what a stopped process left without an end, oldest first; what was sent has no secrets."""
+        """Return what has no end and nobody else holds, oldest first; what was sent has no secrets.
+
+        Ask before this worker runs anything: what it held itself is free to it.
+        """
 
     async def take_up(self, interrupted: Sequence[Import], now: datetime) -> None:
-        """End some imports that a stopped process left behind, and queue all others, in one transaction."""
+        """End some imports that nobody else holds, and queue all others, in one transaction."""

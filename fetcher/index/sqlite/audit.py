@@ -13,6 +13,8 @@ from fetcher.model import Import
 START = "0" * 64  # What the first line of a trail is chained to.
 # In this order: the digest of a line is over their values.
 COLUMNS = ("id", "at", "project_id", "user_id", "action", "import_id", "image_id", "url", "code", "detail")
+# The import has the whole of it; this line is kept for longer, and an attacker chooses how long a URL is.
+MOST_URL_CHARACTERS = 512
 
 
 def note(db: Database, action: str, record: Import, detail: dict[str, Any]) -> None:
@@ -26,7 +28,7 @@ def note(db: Database, action: str, record: Import, detail: dict[str, Any]) -> N
             "action": action,
             "import_id": record.id,
             "image_id": record.image_id,
-            "url": record.submission.url,
+            "url": record.submission.url[:MOST_URL_CHARACTERS],
             "code": record.verdict.code if record.verdict else None,
             "detail": to_json(detail),
         },

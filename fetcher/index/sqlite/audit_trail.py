@@ -86,7 +86,20 @@ def forget_lines(db: Database, before: str | None, most: int) -> int:
         if before is None or before <= line["at"] <= now:
             break
         last, gone = line, gone + 1
+    _drop_through(db, last)
+    return gone
+
+
+def trim_lines(db: Database, most_lines: int, limit: int) -> int:
+    """Drop the oldest lines beyond a number, a part of them at a time; how many went."""
+    sql = """SELECT id, hash FROM audit WHERE id <= (SELECT max(id) FROM audit) - ? ORDER BY id LIMIT ?"""
+    lines = list(select(db, sql, [most_lines, limit]))
+    _drop_through(db, lines[-1] if lines else None)
+    return len(lines)
+
+
+def _drop_through(db: Database, last: Row | None) -> None:
+    """Drop all lines up to one, and keep what the next is chained to."""
     if last is not None:
         db.execute("DELETE FROM audit WHERE id <= ?", [last["id"]])
         move_anchor(db, last["id"], last["hash"])
-    return gone

@@ -1,6 +1,6 @@
 """What the index does with imports, from submission to verdict."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +20,7 @@ from fetcher.index.sqlite.import_images import (
     suggest,
     take_image,
 )
+from fetcher.index.sqlite.leases import UNTIL, holding, renew
 from fetcher.index.sqlite.rows import (
     Row,
     fitting,
@@ -34,7 +35,7 @@ from fetcher.index.sqlite.rows import (
 from fetcher.index.sqlite.secrets import drop_secrets, keep_secrets, load_secrets
 from fetcher.index.sqlite.truths import HIDDEN_CODES, TRUE_CODE, read_truths
 from fetcher.index.sqlite.webhook_targets import keep_notice
-from fetcher.index.values import ANSWER_BYTES, FILTERS, IdempotencyKey, NewImport, Rows, Secrets
+from fetcher.index.values import ANSWER_BYTES, FILTERS, IdempotencyKey, NewImport, Rows, Secrets, Worker
 from fetcher.lifecycle import Event, IllegalMove, State, next_state, origins_of
 from fetcher.model import Actor, Blob, Image, Import, Verdict
 
@@ -46,11 +47,13 @@ class ImportRecords:
     its claim can change nothing, and is told so by False or None.
 
     Args:
+        worker: Holds what it claims.
         wake: Called whenever one has ended that somebody is to be told of.
     """
 
-    def __init__(self, connection: Connection, wake: Callable[[], None]) -> None:
+    def __init__(self, connection: Connection, worker: Worker, wake: Callable[[], None]) -> None:
         self._connection = connection
+        self._worker = worker
         self._wake = wake
 
     async def submit(self, new: NewImport, *, max_queued: int) -> Import:
@@ -105,7 +108,11 @@ class ImportRecords:
 
     async def claim(self, import_id: str, now: datetime) -> tuple[Import, Secrets] | None:
         """Take a waiting import for this run; None when it ended meanwhile."""
-        return await self._connection.write(_claim, import_id, now)
+        return await self._connection.write(_claim, import_id, self._worker, now)
+
+    async def renew(self, claims: Mapping[str, int]) -> list[str]:
+        """Hold running imports, by id and claim, for another lease; return those that are lost or over."""
+        return await self._connection.write(renew, self._worker, claims)
 
     async def record(self, record: Import) -> bool:
         """Write down how far a running import is."""
@@ -236,12 +243,6 @@ def _page(
     return found
 
 
-def unfinished(db: Database) -> list[Import]:
-    """Read all imports that have not ended, oldest first."""
-    rows = select(db, "SELECT * FROM imports WHERE ended_at IS NULL ORDER BY created_at, id")
-    return [to_import(row) for row in rows]
-
-
 def requeue(db: Database, import_id: str, now: datetime) -> int:
     """Put an import back into the queue under a new claim; 0 when it has ended."""
     record = to_import(_one(db, import_id, ("1", {})))
@@ -252,13 +253,14 @@ def requeue(db: Database, import_id: str, now: datetime) -> int:
     return claim
 
 
-def _claim(db: Database, import_id: str, now: datetime) -> tuple[Import, Secrets] | None:
+def _claim(db: Database, import_id: str, worker: Worker, now: datetime) -> tuple[Import, Secrets] | None:
     """Take a queued import for a run, under a claim of its own."""
-    sql = """UPDATE imports SET state = :state, claim = claim + 1, updated_at = :now,
-                    started_at = coalesce(started_at, :now)
-             WHERE id = :id AND state = :queued RETURNING *"""
+    sql = f"""UPDATE imports SET state = :state, claim = claim + 1, updated_at = :now,
+                     started_at = coalesce(started_at, :now), worker = :worker, lease_until = {UNTIL}
+              WHERE id = :id AND state = :queued RETURNING *"""  # noqa: S608 - our expression
     running = next_state(State.QUEUED, Event.CLAIM)
-    arguments = {"state": running, "queued": State.QUEUED, "now": to_text(now), "id": import_id}
+    states = {"state": running, "queued": State.QUEUED}
+    arguments = {**holding(worker), **states, "now": to_text(now), "id": import_id}
     for row in list(select(db, sql, arguments)):
         return to_import(row), load_secrets(db, import_id)
     return None

@@ -9,6 +9,7 @@ from fetcher.index import protocol
 from fetcher.index.sqlite.attestations import AttestationRecords
 from fetcher.index.sqlite.audit_trail import AuditRecords
 from fetcher.index.sqlite.connection import Connection
+from fetcher.index.sqlite.exports import ExportRecords
 from fetcher.index.sqlite.images import ImageRecords
 from fetcher.index.sqlite.imports import ImportRecords
 from fetcher.index.sqlite.maintenance import MaintenanceRecords
@@ -23,7 +24,7 @@ from fetcher.index.sqlite.statistics import Statistics
 from fetcher.index.sqlite.tasks import TaskRecords
 from fetcher.index.sqlite.uploads import UploadRecords
 from fetcher.index.sqlite.usage import QuotaCheck, UsageRecords
-from fetcher.index.values import Quota
+from fetcher.index.values import Quota, Worker
 
 
 class Index:
@@ -32,24 +33,33 @@ class Index:
     Args:
         path: The SQLite file; made when missing.
         quota_of: Given a project's id, what it may hold; without it, nothing is limited.
+        worker: Who runs what is claimed here.
     """
 
-    def __init__(self, path: Path, *, quota_of: Callable[[str], Quota] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        quota_of: Callable[[str], Quota] | None = None,
+        worker: Worker | None = None,
+    ) -> None:
+        worker = worker or Worker()
         self._path = path
         self.connection = Connection(path, migrate, check=QuotaCheck(quota_of) if quota_of else None)
         self.attestations = AttestationRecords(self.connection)
         self.audit = AuditRecords(self.connection)
         self.notices = NoticeRecords(self.connection)
+        self.exports = ExportRecords(self.connection)
         self.images = ImageRecords(self.connection)
-        self.imports = ImportRecords(self.connection, self.notices.wake)
+        self.imports = ImportRecords(self.connection, worker, self.notices.wake)
         self.schedules = ScheduleRecords(self.connection)
         self.statistics = Statistics(self.connection)
         self.pulls = PullRecords(self.connection)
-        self.recovery = RecoveryRecords(self.connection)
+        self.recovery = RecoveryRecords(self.connection, worker)
         self.members = MemberRecords(self.connection)
         self.tasks = TaskRecords(self.connection)
         self.metadefs = MetadefRecords(self.connection)
-        self.uploads = UploadRecords(self.connection)
+        self.uploads = UploadRecords(self.connection, worker)
         self.usage = UsageRecords(self.connection)
         self.maintenance = MaintenanceRecords(self.connection)
 

@@ -68,7 +68,7 @@ def _due(db: Database, wanted: Wanted) -> list[Due]:
                           WHERE id = import_id))
              AND import_id NOT IN (SELECT value FROM json_each(:imports))
              AND project_id NOT IN (SELECT value FROM json_each(:projects))
-             AND project_id || char(0) || ifnull(url, '') NOT IN (SELECT value FROM json_each(:receivers))
+             AND json_array(project_id, ifnull(url, '')) NOT IN (SELECT value FROM json_each(:receivers))
              GROUP BY project_id"""
     arguments = {
         "now": to_text(wanted.now),

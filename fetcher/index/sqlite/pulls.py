@@ -35,6 +35,11 @@ class PullRecords:
         """Write down how far a pull is."""
         await self._connection.write(_keep, resume_state)
 
+    async def keep_all(self, resume_states: Sequence[ResumeState]) -> None:
+        """Write down how far several pulls are, in one transaction."""
+        if resume_states:
+            await self._connection.write(_keep_all, resume_states)
+
     async def drop(self, pull_id: str) -> None:
         """Forget a pull that has ended."""
         await self._connection.write(_drop, pull_id)
@@ -62,6 +67,11 @@ class PullRecords:
 
 def _keep(db: Database, resume_state: ResumeState) -> None:
     db.conn.execute(KEEP, msgspec.structs.asdict(resume_state))
+
+
+def _keep_all(db: Database, resume_states: Sequence[ResumeState]) -> None:
+    for resume_state in resume_states:
+        _keep(db, resume_state)
 
 
 def _drop(db: Database, pull_id: str) -> None:

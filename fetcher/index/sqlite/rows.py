@@ -42,6 +42,9 @@ def fitting(rows: Iterable[R], size: Callable[[R], int], max_bytes: int) -> Rows
     return found
 
 
+ROW_BYTES = 2048  # Of an import with its entries in indexes, beside what a source or a submitter makes long.
+
+
 def import_bytes(row: Row) -> int:
     """About how much an import's row is in an answer."""
     return 1024 + sum(len(row[name] or "") for name in ("submission", "attempts", "digests", "verdict"))
@@ -99,6 +102,15 @@ def import_row(record: Import, shown_url: str) -> dict[str, Any]:
 
 def progress_columns(record: Import) -> dict[str, Any]:
     """Return the columns that change while an import runs."""
+    columns = _progress_columns(record)
+    if record.ended_at is not None:
+        told = sum(len(columns[name] or "") for name in ("attempts", "digests", "stages", "verdict"))
+        # The URL stands in the row twice; what else a submission leaves behind is within the row's share.
+        columns["kept_bytes"] = ROW_BYTES + 2 * len(record.submission.url) + told
+    return columns
+
+
+def _progress_columns(record: Import) -> dict[str, Any]:
     return {
         "state": record.state.value,
         "phase": record.phase.value if record.phase else None,

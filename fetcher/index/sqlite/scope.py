@@ -59,6 +59,13 @@ def own_schedules(actor: Actor) -> Condition:
     return "schedules.project_id = :actor_project", {"actor_project": actor.project_id}
 
 
+def own_exports(actor: Actor) -> Condition:
+    """Return the exports of the caller's project; all of them for an admin."""
+    if actor.is_admin:
+        return "1", {}
+    return "exports.project_id = :actor_project", {"actor_project": actor.project_id}
+
+
 def readable_images(actor: Actor) -> Condition:
     """Return the images that a caller may open by id.
 

@@ -1,5 +1,6 @@
 """The values that the index takes and gives, whichever index it is."""
 
+from fetcher.index.values.exports import CANCELLED, SENT, Export, ExportAttempt, ReceiverSecrets
 from fetcher.index.values.images import FAILED_IMPORT, SORT_KEYS, Filter, ImageQuery, Operator
 from fetcher.index.values.imports import (
     FILTERS,
@@ -10,6 +11,7 @@ from fetcher.index.values.imports import (
     Stage,
     TaskQuery,
     WebhookTarget,
+    Worker,
 )
 from fetcher.index.values.lists import IMAGE_ORDERS, IMPORT_ORDERS, ImportPage, ListPage, ListQuery
 from fetcher.index.values.maintenance import BlobState
@@ -38,6 +40,7 @@ from fetcher.index.values.usage import Quota, Usage
 
 __all__ = [
     "ANSWER_BYTES",
+    "CANCELLED",
     "FAILED_IMPORT",
     "FILTERS",
     "IMAGE_ORDERS",
@@ -45,6 +48,7 @@ __all__ = [
     "ITEM_ORDERS",
     "METADEF_ORDERS",
     "READER",
+    "SENT",
     "SORT_KEYS",
     "TASK_ORDERS",
     "At",
@@ -56,6 +60,8 @@ __all__ = [
     "Due",
     "Ended",
     "Ending",
+    "Export",
+    "ExportAttempt",
     "Filter",
     "IdempotencyKey",
     "ImageQuery",
@@ -74,6 +80,7 @@ __all__ = [
     "ProjectUsage",
     "Quota",
     "Reader",
+    "ReceiverSecrets",
     "Remembered",
     "ResourceType",
     "ResumeState",
@@ -92,4 +99,5 @@ __all__ = [
     "Wanted",
     "WebhookTarget",
     "Whole",
+    "Worker",
 ]

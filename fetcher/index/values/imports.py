@@ -17,6 +17,18 @@ class IdempotencyKey(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str
 
 
+class Worker(msgspec.Struct, frozen=True, kw_only=True):
+    """Who runs imports.
+
+    Args:
+        name: The same after a restart, so that a worker takes up its own at once.
+        lease_seconds: How long nobody else takes up an import of a worker that is not heard of.
+    """
+
+    name: str = "local"
+    lease_seconds: float = 60.0
+
+
 class Secrets(msgspec.Struct, frozen=True, kw_only=True):
     """What only the pull itself may know; dropped when the import ends.
 

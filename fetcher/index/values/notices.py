@@ -25,7 +25,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         waited: Imports whose wait is over, whatever the date says.
         but_imports: Those that are left out.
         but_projects: Likewise.
-        but_receivers: Likewise: project, NUL, URL.
+        but_receivers: Likewise: project and URL.
     """
 
     now: datetime
@@ -33,4 +33,4 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     waited: list[str]
     but_imports: list[str]
     but_projects: list[str]
-    but_receivers: list[str]
+    but_receivers: list[tuple[str, str]]
