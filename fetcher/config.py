@@ -16,6 +16,7 @@ from fetcher.settings.guards.exports import Exports
 from fetcher.settings.guards.formats import Format
 from fetcher.settings.guards.notify import Notify
 from fetcher.settings.guards.pace import Pace
+from fetcher.settings.guards.publishers import Publisher
 from fetcher.settings.guards.quota import Quota
 from fetcher.settings.guards.redirects import Redirects
 from fetcher.settings.guards.size import Size
@@ -57,6 +58,7 @@ class Settings(Section, frozen=True, kw_only=True):
     inject: Inject
     checksum: Checksum
     sums: Sums
+    publisher: Publisher
     catalogue: Catalogue
     catalogues: Catalogues
     schedules: Schedules
@@ -72,7 +74,7 @@ class Settings(Section, frozen=True, kw_only=True):
 
 
 # Sections that may be written as tables of their own each, and the key that these are the list of.
-LISTED = {"inject": "rules", "catalogue": "sources"}
+LISTED = {"inject": "rules", "publisher": "rules", "catalogue": "sources"}
 
 
 class BadConfig(Exception):

@@ -820,6 +820,22 @@ class NoAttestation(RequestRefused):
     id: str
 
 
+# --- publishers -------------------------------------------------------------------------------
+
+
+@dataclass(eq=False, kw_only=True)
+class SignatureRequired(Rejection):
+    """The operator takes images of this publisher with the publisher's signature alone."""
+
+    code = "signature-required"
+    title = "Images of {publisher} are taken only with the publisher's signature."
+    advice = (
+        "In place of checksum, submit checksum_url, and checksum_signature_url where the signature is apart; "
+        "or the image's name in a signed catalogue. Where the URL redirects, submit the last one."
+    )
+    publisher: str
+
+
 # --- catalogues -------------------------------------------------------------------------------
 
 

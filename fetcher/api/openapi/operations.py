@@ -61,7 +61,7 @@ _PAGING = (
 )
 _SUBMIT_ENDS = (
     *(errors.InvalidUrl, errors.ChecksumRequired, errors.QueueFull, errors.NotReady, errors.Forbidden),
-    *(errors.UnknownName, errors.CatalogueUnusable),
+    *(errors.UnknownName, errors.CatalogueUnusable, errors.SignatureRequired),
     *(errors.IdempotencyMismatch, errors.WrongMediaType, errors.RequestTooLarge),
 )
 _KEYS_END = (errors.StoreFailed, errors.AttestationUnavailable)
