@@ -4,7 +4,7 @@ CONFIG ?= config.toml
 EXTRAS ?=
 V := .venv/bin
 
-.PHONY: run test torture check demo fuzz conformance bench bench-check bench-pulls clean format setup setup-dev lock smoke fresh-machine
+.PHONY: run test docs torture boot-debian check demo fuzz conformance bench bench-check bench-pulls clean format setup setup-dev lock smoke fresh-machine
 
 run: setup
 	@exec $(V)/python server.py --config $(CONFIG)
@@ -27,6 +27,10 @@ check: setup-dev
 test: check
 	$(V)/pytest -n auto --cov --cov-report=term
 
+# The documents as a site, in site/VERSION; the service serves it under /docs.
+docs: setup-dev
+	@NO_MKDOCS_2_WARNING=1 $(V)/mkdocs build
+
 # The checks and the part of the suite that shows whether a machine is fit.
 SMOKE := tests/test_frame.py tests/test_docs.py tests/test_config.py tests/test_deploy.py tests/test_main_job.py \
 	tests/test_undisturbed.py tests/cli tests/guards/test_contract.py
@@ -41,6 +45,10 @@ fresh-machine:
 # The service killed 300 times; takes a quarter of an hour.
 torture: setup-dev
 	$(V)/python -m tests.torture --kills 300
+
+# Debian's kernel on a disk that is published in three ways, imported, converted and booted; fetches it, takes minutes.
+boot-debian: setup-dev
+	$(V)/python scripts/boot_debian.py
 
 # Real Keystone, Tempest and clients; the scripts that drive them are not part of this project.
 PEERS ?= ../shared/peers/clients
@@ -59,7 +67,7 @@ lock:
 	sh scripts/lock.sh
 
 clean:
-	rm -rf .venv .venv.lock data .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv.lock data site .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 bench: setup-dev
 	$(V)/python -m bench run

@@ -1,9 +1,11 @@
 """Write the documentation pages that are made from the code: errors, configuration and command line."""
 
+import json
 import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
@@ -46,6 +48,64 @@ def errors_page() -> str:
     return "\n".join(lines)
 
 
+TROUBLE_HEAD = """# Solve a problem
+
+Made from `fetcher/errors.py` by `python scripts/docs.py`.
+
+Whatever goes wrong has a **code** such as `checksum-mismatch`. It is shown
+
+* on the page, beside the import's state, and by `fetcher show ID`;
+* in the API, as `verdict.code` of an import and as `code` of an error; the Image API v2 calls it `type`;
+* in the service's log, as `code`; there an operator also finds what outsiders are not told.
+
+Find the code below. Each leads to its facts and to advice for particular cases; `GET /errors/CODE` says the
+same.
+
+## Without a code
+
+* **An import stays queued.** Others are first: `GET /limits` tells how many run at once, for all and for one
+  project, and `GET /readyz` whether the service takes imports at all.
+* **The command line says that no server answers.** `fetcher doctor`, on the service's host, looks for the
+  reason; `--server` or `FETCHER_SERVER` names another place.
+* **The service does not start.** `fetcher config check` lists every mistake of the configuration at once.
+* **A source that a browser reaches is `source-unreachable`.** Its address may be one that the service does
+  not fetch from. Outsiders are told the same for both; the log has the truth.
+* **An image does not boot.** `fetcher inspect FILE` says what it is, `fetcher verify-boot FILE` whether its
+  own boot code runs.
+
+"""
+
+
+def troubleshooting_page() -> str:
+    """Every code in a table, by who can do something about it."""
+    from fetcher import errors
+
+    rooms: list[tuple[str, str, type]] = [
+        ("The submission or the bytes are refused", "Trying again changes nothing.", errors.Rejection),
+        ("The source lets the import down", "Trying again may help.", errors.SourceFailure),
+        ("The service cannot do it now", "The submission may be fine.", errors.ServiceFailure),
+        ("A request cannot be carried out", "No import ends by it.", errors.RequestRefused),
+        ("It was ended on purpose", "Nothing is wrong.", errors.Failure),
+    ]
+    lines, left = [TROUBLE_HEAD], dict(table())
+    for title, words, family in rooms:
+        lines += [
+            f"## {title}",
+            "",
+            words,
+            "",
+            "| code | what it means | what to do |",
+            "| --- | --- | --- |",
+        ]
+        for code, kind in table().items():
+            if issubclass(kind, family) and left.pop(code, None):
+                row = describe(kind)
+                lines.append(f"| [`{code}`](errors.md#{code}) | {row['title']} | {row['advice']} |")
+        lines.append("")
+    assert not left, left
+    return "\n".join(lines)
+
+
 def configuration_page() -> str:
     """Every key of config.toml with its value and its reason."""
     lines = ["# Configuration", "", "Made from `config.toml` by `python scripts/docs.py`.", ""]
@@ -66,7 +126,7 @@ def configuration_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-API_HEAD = """# The API
+API_HEAD = """# API reference
 
 Made from the routes and types by `python scripts/docs.py`. The same as OpenAPI 3.1: `GET /openapi.json`;
 rendered: `/page/api`. No particular client is needed:
@@ -82,31 +142,69 @@ also in the log.
 
 `GET /imports/{id}/events` is a stream of server-sent events: `progress` with the import's document at every
 change, `end` with the last one. With `notify_url` a receiver is told of the end ([notify.md](notify.md)).
+
+## A generated client
+
+Generators of clients take the document as it is. With openapi-python-client, this configuration lets a
+patch be sent under the Image API's own media type:
+
+```yaml
+content_type_overrides:
+  application/openstack-images-v2.1-json-patch: application/json
+```
+
+`tests/api/test_client.py` generates such a client, and submits, follows and renames an image with it.
 """
 
 
 def api_page() -> str:
-    """Every operation, and the fields of a submission."""
+    """Every operation, and the fields of a submission and of an import."""
     from fetcher.api.app import build_app
     from fetcher.api.openapi.document import api_document
 
     settings = load_settings()
-    document = api_document(build_app(lambda: settings, None).routes, "", settings)
+    document = api_document(build_app(lambda: settings, None).routes, "http://127.0.0.1:9292", settings)
     lines = [API_HEAD]
-    by_tag: dict[str, list[str]] = {}
-    for path, operations in document["paths"].items():
-        for method, operation in operations.items():
-            answers = ", ".join(operation["responses"])
-            row = f"| `{method.upper()} {path}` | {operation['summary']} | {answers} |"
-            by_tag.setdefault(operation["tags"][0], []).append(row)
-    for tag, rows in by_tag.items():
-        lines += [f"## {tag}", "", "| operation | what it does | answers |", "| --- | --- | --- |", *rows, ""]
-    lines += ["## What a submission holds", "", "| field | type |", "| --- | --- |"]
-    for name, schema in document["components"]["schemas"]["SubmitBody"]["properties"].items():
-        kind = schema.get("anyOf", [schema])[0]
-        words = ", ".join(kind["enum"]) if "enum" in kind else kind["type"]
-        lines.append(f"| `{name}` | {words} |")
-    return "\n".join(lines) + "\n"
+    for tag in document["tags"]:
+        lines += [f"## {tag['name']}", "", tag["description"], ""]
+        lines += ["| operation | what it does | answers |", "| --- | --- | --- |"]
+        for path, operations in document["paths"].items():
+            for method, operation in operations.items():
+                if tag["name"] in operation["tags"]:
+                    answers = ", ".join(operation["responses"])
+                    said = f"**{operation['summary']}.** {operation['description']}"
+                    lines.append(f"| `{method.upper()} {path}` | {said} | {answers} |")
+        lines.append("")
+    submit, answered = (document["paths"]["/imports"]["post"][key] for key in ("requestBody", "responses"))
+    lines += ["## An example", "", "`POST /imports` takes", ""]
+    lines += [
+        "```json",
+        dumped(submit["content"]["application/json"]["example"]),
+        "```",
+        "",
+        "and answers 202 with",
+        "",
+    ]
+    lines += ["```json", dumped(answered["202"]["content"]["application/json"]["example"]), "```", ""]
+    for title, name in (("What a submission holds", "SubmitBody"), ("What an import holds", "ImportAnswer")):
+        lines += [f"## {title}", "", "| field | type | what it is |", "| --- | --- | --- |"]
+        for field, schema in document["components"]["schemas"][name]["properties"].items():
+            lines.append(f"| `{field}` | {type_words(schema)} | {schema['description']} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def type_words(schema: dict[str, Any]) -> str:
+    """Return the type of a field in a word or two."""
+    kind = schema.get("anyOf", [schema])[0]
+    if "enum" in kind:
+        return ", ".join(kind["enum"])
+    return str(kind.get("type") or kind["$ref"].rpartition("/")[2])
+
+
+def dumped(value: Any) -> str:
+    """Return an example as a reader wants it."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def as_fetcher(page: Callable[[], str]) -> Callable[[], str]:
@@ -125,6 +223,7 @@ def as_fetcher(page: Callable[[], str]) -> Callable[[], str]:
 
 PAGES = {
     "errors.md": errors_page,
+    "troubleshooting.md": troubleshooting_page,
     "configuration.md": configuration_page,
     "cli.md": as_fetcher(reference_page),
     "fetcher.1": as_fetcher(manual_page),

@@ -20,20 +20,21 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-HOSTS = ("example.org", "cloud.example", "ci.example.org")
+HOSTS = ("example.org", "cloud.example", "ci.example.org", "download.cirros-cloud.net")
 BASE = "http://127.0.0.1:9292"
 
 
 class Source(http.server.BaseHTTPRequestHandler):
-    """Everything is one image; webhooks are taken."""
+    """Everything but a folder is one image; webhooks are taken."""
 
     image = b""
 
     def do_GET(self) -> None:
+        body = b"<!DOCTYPE html><title>Index of /</title>" if self.path == "/" else self.image
         self.send_response(200)
-        self.send_header("Content-Length", str(len(self.image)))
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(self.image)
+        self.wfile.write(body)
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", "0")))
@@ -89,6 +90,13 @@ def an_import() -> dict[str, str]:
     return {"FETCHER_TEST_ID": found["id"], "ID": image["id"], "URL": BASE}
 
 
+def newest(name: str) -> str:
+    """Find the image of a name; empty where there is none yet."""
+    with urllib.request.urlopen(f"{BASE}/v2/images?name={name}&limit=1", timeout=60) as answer:
+        images = json.load(answer)["images"]
+    return images[0]["id"] if images else ""
+
+
 def main() -> None:
     job = json.load(sys.stdin)
     place = Path(job["place"])
@@ -106,6 +114,8 @@ def main() -> None:
     for command in job["commands"]:
         ids = an_import() if server else {}
         words = command.replace("/imports/ID", f"/imports/{ids.get('FETCHER_TEST_ID', '')}")
+        if " ID " in words:  # What a reader copies from the list.
+            words = words.replace(" ID ", f" {newest(job['image'])} ")
         words = words.replace("FILE", "own.toml").replace("/backups/", f"{place}/backups/")
         done = subprocess.run(
             ["bash", "-c", words],

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from tests.commands_place import HOSTS
 from tests.images import qcow2
 
 ROOT = Path(__file__).parent.parent
@@ -32,7 +33,17 @@ PROGRAMS = (
         "ln",
         "man",
     ),
-    *("systemctl", "sqlite-utils", "glance", "openstack", "docker", "eval", "pip", "sh"),
+    *(
+        "qemu-system-x86_64",
+        "systemctl",
+        "sqlite-utils",
+        "glance",
+        "openstack",
+        "docker",
+        "eval",
+        "pip",
+        "sh",
+    ),
 )
 COMMAND = re.compile(rf"(\S*/)?({'|'.join(PROGRAMS)})( |$)")
 
@@ -42,6 +53,8 @@ RUN = "{} is what `make fresh-machine` runs"
 HOST = "changes the machine; `make fresh-machine` runs it in one of its own (scripts/operator_machine.py)"
 CLIENTS = "OpenStack's clients are no part of this project; `make conformance` runs them"
 BENCH = "takes minutes; tests/test_machine.py runs its parts"
+TUTORIAL = "tests/test_tutorial.py runs the whole page, in its order"
+TERMINAL = "a terminal of its own, until it is left; `fetcher verify-boot` boots the same image"
 RESTORE = "`make fresh-machine` restores so; tests/cli/test_store.py in a folder of its own"
 
 # Every line that is a command begins with one of these; a new one gets a row. What is not run says why.
@@ -53,6 +66,11 @@ PLACES: dict[str, str] = {
     ".venv/bin/python -m bench": BENCH,
     "curl ": SERVED,
     ".venv/bin/fetcher submit": SERVED,
+    ".venv/bin/fetcher submit https://download.cirros-cloud.net/": TUTORIAL,
+    ".venv/bin/fetcher probe": TUTORIAL,
+    ".venv/bin/fetcher images": TUTORIAL,
+    ".venv/bin/fetcher verify-boot": TUTORIAL,
+    "qemu-system-x86_64": TERMINAL,
     ".venv/bin/fetcher pull": ALONE,
     ".venv/bin/fetcher inspect": ALONE,
     ".venv/bin/python server.py --config FILE --check-config": ALONE,
@@ -167,7 +185,7 @@ def place(tmp_path: Path) -> Path:
     (tmp_path / ".venv").unlink()
     (tmp_path / ".venv").symlink_to(sys.prefix)
     authority = trustme.CA()
-    issued = authority.issue_cert("example.org", "cloud.example", "ci.example.org")
+    issued = authority.issue_cert(*HOSTS)
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     issued.private_key_pem.write_to_path(tmp_path / "key.pem")
     issued.cert_chain_pems[0].write_to_path(tmp_path / "chain.pem")
@@ -181,23 +199,34 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run_in(place: Path, commands: list[str], *, serves: bool, on_path: bool) -> None:
-    """Run commands in namespaces of their own; each must end well."""
+def run_in(
+    place: Path, commands: list[str], *, serves: bool, on_path: bool, image: str = "disk"
+) -> list[str]:
+    """Run commands in namespaces of their own; each must end well.
+
+    Args:
+        image: The name of the image whose id stands for ID.
+
+    Returns:
+        What each command said.
+    """
     spaces = ["unshare", "--net", "--mount"] if os.geteuid() == 0 else ["unshare", "-r", "--net", "--mount"]
     if subprocess.run([*spaces, "true"], capture_output=True, check=False).returncode != 0:
         pytest.skip("no network of its own for this user: sysctl kernel.unprivileged_userns_clone=1")
-    job = {"place": str(place), "commands": commands, "serves": serves, "on_path": on_path}
+    job = {"place": str(place), "commands": commands, "serves": serves, "on_path": on_path, "image": image}
     done = subprocess.run(
         [*spaces, sys.executable, str(ROOT / "tests/commands_place.py")],
         input=json.dumps(job), capture_output=True, text=True, check=False, cwd=place,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    for command, end in zip(commands, json.loads(done.stdout), strict=True):
+    ends = json.loads(done.stdout)
+    for command, end in zip(commands, ends, strict=True):
         expected = next((codes for row, codes in ENDS.items() if command.startswith(row)), {0})
         assert end["code"] in expected, f"{command}: {end}"
         assert "Traceback" not in end["said"], f"{command}: {end}"
         if command.startswith("curl"):
             assert not re.search(r"HTTP/1\S+ [45]|\"status\": ?[45]\d\d", end["said"]), f"{command}: {end}"
+    return [end["said"] for end in ends]
 
 
 @pytest.mark.timeout(600)

@@ -16,8 +16,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fetcher.api import documents, metadefs, page
 from fetcher.api import image_v2 as v2
-from fetcher.api import metadefs, page
 from fetcher.api.forwarded import Forwarded
 from fetcher.api.hosts import is_for_us
 from fetcher.api.image_v2.cross_origin import cross_origin
@@ -31,6 +31,7 @@ from fetcher.api.openapi import document as openapi
 from fetcher.api.ops import health, metrics
 from fetcher.api.prefix import Prefix
 from fetcher.api.problems import problem
+from fetcher.api.routing import ByFirstSegment
 from fetcher.api.services import services_of
 from fetcher.api.submit import attestations, catalogue, discovery, exports, imports, probe, schedules
 from fetcher.config import Settings
@@ -227,6 +228,7 @@ def build_app(settings: Callable[[], Settings], lifespan: Any) -> Starlette:
             *v2.routes,
             *metadefs.routes,
             *page.routes,
+            *documents.routes,
         ],
         middleware=[
             Middleware(Forwarded, settings=settings),
@@ -247,5 +249,6 @@ def build_app(settings: Callable[[], Settings], lifespan: Any) -> Starlette:
         },
         lifespan=lifespan,
     )
+    app.router.middleware_stack = ByFirstSegment(app.router)
     app.router.redirect_slashes = False  # `/v2/images/` names an image without an id: 404, not a list.
     return app

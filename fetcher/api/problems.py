@@ -96,20 +96,31 @@ def retry_after(failure: Failure) -> dict[str, str]:
 
 def problem(failure: Failure, request: Request) -> Response:
     """Answer with what went wrong, for programs (code, fields) and people (detail, advice)."""
+    request_id = request.scope.get("request_id")
+    document = problem_document(failure, base_url(request), request.url.path, request_id)
+    headers = headers_of(failure.public(), request)
+    return JSONResponse(document, document["status"], headers, media_type="application/problem+json")
+
+
+def problem_document(failure: Failure, base: str, instance: str, request_id: str | None) -> dict[str, Any]:
+    """Return a failure as a problem document.
+
+    Args:
+        base: Where this service is.
+        instance: The path that was asked for.
+    """
     public = failure.public()
-    status = status_of(public)
-    document: dict[str, Any] = {
-        "type": f"{base_url(request)}/errors/{public.code}",
+    return {
+        "type": f"{base}/errors/{public.code}",
         "title": summary(type(public)),
-        "status": status,
+        "status": status_of(public),
         "detail": detail_of(public),
         "code": public.code,
         "advice": advice_of(public),
-        "instance": request.url.path,
-        "request_id": request.scope.get("request_id"),
+        "instance": instance,
+        "request_id": request_id,
         **public.public_fields(),
     }
-    return JSONResponse(document, status, headers_of(public, request), media_type="application/problem+json")
 
 
 def base_url(request: Request) -> str:

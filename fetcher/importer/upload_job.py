@@ -27,6 +27,7 @@ from fetcher.errors import (
 )
 from fetcher.guards import Chain, GuardContext, Purpose
 from fetcher.guards.network.address import TABLE_VERSION
+from fetcher.guards.stream.convert import check_target
 from fetcher.guards.stream.size import check_declared
 from fetcher.importer.context import Context
 from fetcher.importer.lifecycle import end
@@ -35,6 +36,8 @@ from fetcher.importer.methods.registry import named
 from fetcher.importer.receive.quota_headroom import coming, quota_headroom
 from fetcher.importer.receive.receiver import Receiver
 from fetcher.importer.receive.unpacking import unpacks_upload
+from fetcher.importer.records.asked import asked_of
+from fetcher.importer.records.requests import AS_RECEIVED
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.records.verdicts import OK, fail
 from fetcher.importer.schedule.queue import FairQueue, Slot, Ticket
@@ -171,13 +174,16 @@ class UploadRun:
         )
 
     def _conversion(self) -> Conversion:
-        """Return the converter of what an import will be made of; a plain upload stays as it was sent."""
-        record = self._running.record
-        as_sent = msgspec.structs.replace(record.submission, convert_to="as-received")
+        """Return the converter; whether a plain upload stays as it was sent, a rule says."""
+        record, rule = self._running.record, self._settings.convert.uploads
+        asked = record.submission.convert_to
+        submission = record.submission
+        if named(record.method).flow is Flow.SEND and (rule == "never" or (rule == "asked" and not asked)):
+            submission = msgspec.structs.replace(submission, convert_to=AS_RECEIVED)
         return Conversion(
             context=self._context,
             settings=self._settings,
-            submission=as_sent if named(record.method).flow is Flow.SEND else record.submission,
+            submission=submission,
             begin=lambda: self._running.change(phase=Phase.CONVERTING),
         )
 
@@ -229,6 +235,7 @@ class Uploads:
         check_rules(settings, matching(settings, actor, image.project_id, ""), image)
         check_declared(body.declared_bytes, max_bytes=settings.size.max_bytes)
         record = self._new_record(actor, image, method.name, request_id)
+        check_target(record.submission, settings)
         record = msgspec.structs.replace(
             record,
             phase=Phase.PULLING,
@@ -290,6 +297,7 @@ class Uploads:
                 container_format=image.container_format,
                 max_bytes=settings.size.max_bytes,
                 rules=matching(settings, actor, image.project_id, ""),
+                **asked_of(image),
             ),
             state=next_state(None, Event.RECEIVE),
             length_verified=True,  # A request without a length, or the end of its chunks, has no body.

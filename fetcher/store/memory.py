@@ -57,6 +57,13 @@ class MemoryStaged:
         self.body += chunk
         self.size += len(chunk)
 
+    def write_at(self, chunk: bytes, offset: int) -> None:
+        """Write bytes at a place of their own; what is between reads as zeros."""
+        missing = offset + len(chunk) - self.size
+        if missing > 0:
+            self.write(bytes(missing))
+        self.body[offset : offset + len(chunk)] = chunk
+
     def sync(self) -> None:
         """Do nothing: what is in memory is as durable as it gets."""
 
@@ -225,6 +232,9 @@ class MemoryStore(Room):
         end = len(kept.body) if length is None else min(len(kept.body), offset + length)
         for begin in range(offset, end, READ_BYTES):
             yield kept.body[begin : min(end, begin + READ_BYTES)]
+
+    async def file_of(self, sha256: str, offset: int = 0) -> None:
+        """Return None: there are no files here."""
 
     async def obstacles(self, max_bytes: int) -> list[str]:
         """Return why nothing could be written now; a full store is told as any other tells it."""

@@ -1,10 +1,16 @@
 """Strict JSON: nothing that two parsers could read in two ways."""
 
+from pathlib import Path
+
 import pytest
 
 from fetcher.api.submit.body import convert, parse
 from fetcher.api.submit.imports import SubmitBody
 from fetcher.errors import InvalidRequest
+from tests.images import qcow2
+from tests.lab import behaviours
+from tests.lab.origin import Origin
+from tests.service import Running
 
 BAD = {
     "not json": b"{",
@@ -43,3 +49,15 @@ def test_the_field_is_named() -> None:
     with pytest.raises(InvalidRequest) as caught:
         convert(parse(b'{"url": "a", "min_disk": "x"}'), SubmitBody)
     assert caught.value.field == "min_disk"
+
+
+async def test_a_cap_above_the_services_own_is_refused(tmp_path: Path) -> None:
+    """Nobody believes that more is allowed than is: the answer names the field and the service's cap."""
+    async with Origin({"/d": behaviours.serve(qcow2())}) as origin, Running(tmp_path, origin) as service:
+        cap = service.service.settings.size.max_bytes
+        body = {"url": origin.url("/d"), "max_bytes": cap + 1}
+        status, answer, _ = await service.call("POST", "/imports", json=body)
+        assert (status, answer["code"], answer["field"]) == (400, "request-invalid", "max_bytes")
+        assert f"{cap:,}" in answer["detail"]
+        status, answer, _ = await service.call("POST", "/imports", json=body | {"max_bytes": cap})
+        assert (status, answer["submission"]["max_bytes"]) == (202, cap)

@@ -12,7 +12,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from starlette.routing import Route
 
 from fetcher.api.auth.identity import hash_token
-from fetcher.api.openapi.document import operation_of, plain_path
+from fetcher.api.openapi.document import FOR_PEOPLE, operation_of, plain_path
 from tests.images import HTML, qcow2
 from tests.lab import behaviours
 from tests.lab.origin import Origin
@@ -48,7 +48,7 @@ async def test_the_document_is_valid_and_complete(tmp_path: Path) -> None:
         routes = [route for route in service.service.app.routes if isinstance(route, Route)]
     OpenAPIV31SpecValidator(document).validate()
     for route in routes:
-        is_page = route.path.startswith("/page/")
+        is_page = route.path.startswith(FOR_PEOPLE)
         assert (plain_path(route) in document["paths"]) is not is_page, route.path
         if not is_page:
             assert operation_of(route).answers or route.path == "/v2/tasks", route.path

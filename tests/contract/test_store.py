@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import hashlib
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from itertools import pairwise
@@ -110,6 +111,42 @@ def test_every_range_is_byte_exact(store: Store, pieces: list[bytes], ranges) ->
         for offset, length in ranges:
             end = None if length is None else offset + length
             assert await read(store.read(digest(body), offset, length)) == body[offset:end]
+        assert await store.remove(digest(body))
+
+    asyncio.run(steps())
+
+
+async def test_a_file_is_the_bytes_or_there_is_none(store: Store) -> None:
+    """What the kernel sends from the file is what `read` gives, also after the bytes were removed."""
+    sha256 = await put(store, "one", BODY)
+    file = await store.file_of(sha256, 5)
+    if isinstance(store, MemoryStore):
+        assert file is None
+        return
+    assert file is not None
+    with file:
+        assert await store.remove(sha256)
+        assert os.pread(file.fileno(), len(BODY) + 1, 0) == BODY
+    with pytest.raises(StoreFailed):
+        await store.file_of(sha256)
+
+
+@EXAMPLES
+@given(parts=st.lists(st.tuples(st.integers(0, 40_000), st.binary(max_size=9_000)), max_size=6))
+def test_bytes_at_their_own_place(store: Store, parts: list[tuple[int, bytes]]) -> None:
+    """Bytes come in any order; what nobody wrote reads as zeros, before and after the commit."""
+
+    async def steps() -> None:
+        staged, body = await store.stage("one", 1), bytearray()
+        for offset, data in [*parts, (50_000, b"")]:
+            await asyncio.to_thread(staged.write_at, data, offset)
+            body.extend(bytes(max(0, offset + len(data) - len(body))))
+            body[offset : offset + len(data)] = data
+            assert staged.size == len(body)
+        assert await store.read_back(staged, 0, 60_000) == body
+        async with store.holding(digest(body)):
+            await store.commit(staged, digest(body))
+        assert await read(store.read(digest(body))) == body
         assert await store.remove(digest(body))
 
     asyncio.run(steps())

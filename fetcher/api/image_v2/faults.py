@@ -7,6 +7,7 @@ stands beside it.
 """
 
 from http import HTTPStatus
+from typing import Any
 
 from starlette.requests import Request
 
@@ -41,18 +42,23 @@ def _message(public: Failure, request: Request) -> str:
 def fault(failure: Failure, request: Request) -> Answer:
     """Answer with what went wrong."""
     public = failure.public()
-    status = status_of_fault(type(public))
-    document = {
-        "error": {
-            "code": status,
-            "title": HTTPStatus(status).phrase,
-            "message": _message(public, request),
-            "type": public.code,
-            "fields": public.public_fields(),
-            "request_id": request.scope.get("request_id"),
-        }
-    }
+    document = fault_document(public, _message(public, request), request.scope.get("request_id"))
     headers = headers_of(public, request)
     if request.scope.get(UNREAD):
         headers["Connection"] = "close"
-    return Answer(document, status, headers)
+    return Answer(document, status_of_fault(type(public)), headers)
+
+
+def fault_document(public: Failure, message: str, request_id: str | None) -> dict[str, Any]:
+    """Return a failure in the form that clients of the Image API read."""
+    status = status_of_fault(type(public))
+    return {
+        "error": {
+            "code": status,
+            "title": HTTPStatus(status).phrase,
+            "message": message,
+            "type": public.code,
+            "fields": public.public_fields(),
+            "request_id": request_id,
+        }
+    }

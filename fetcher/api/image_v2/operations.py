@@ -45,29 +45,47 @@ _SENT_ENDS = (
 def _page(marker: str, keys: tuple[str, ...]) -> tuple[Parameter, ...]:
     directions = {"type": "array", "items": {"enum": ["asc", "desc"]}, "maxItems": len(keys)}
     return (
-        ("limit", {"type": "integer", "minimum": 0}, "At most this many; 0 is none."),
-        ("marker", _TEXT, f"Go on after this {marker}'s id."),
-        ("sort", _TEXT, "KEY:asc or KEY:desc, several with commas between."),
-        ("sort_key", {"type": "array", "items": {"enum": list(keys)}}, "An older way to say it."),
-        ("sort_dir", directions, "One for all keys, or as many as keys."),
+        ("limit", {"type": "integer", "minimum": 0}, "The most entries to return; 0 returns none."),
+        ("marker", _TEXT, f"The id of the last {marker} of the page before."),
+        ("sort", _TEXT, "What to sort by: `KEY:asc` or `KEY:desc`, several separated by commas."),
+        (
+            "sort_key",
+            {"type": "array", "items": {"enum": list(keys)}},
+            "What to sort by, in the older form; with `sort_dir`.",
+        ),
+        ("sort_dir", directions, "The direction of each `sort_key`, or one for all of them."),
     )
 
 
 _FILTERS: tuple[Parameter, ...] = (
-    *((name, _TEXT, f"Only this {name}; in:A,B for any of several.") for name in listing.TEXTS),
-    *((name, {"type": "integer", "minimum": 0}, f"Only this {name}.") for name in listing.NUMBERS),
-    ("size_min", {"type": "integer", "minimum": 0}, "Only at least so many bytes."),
-    ("size_max", {"type": "integer", "minimum": 0}, "Only at most so many bytes."),
-    *((name, {"type": "boolean"}, f"Only where {name} is so.") for name in listing.SWITCHES),
-    *((name, _TEXT, "Only then; gt:, gte:, lt:, lte:, neq: before or after.") for name in listing.MOMENTS),
-    *((name, _TEXT, f"Only with this {name}.") for name in (*listing.DIGESTS, "tag", "owner")),
-    ("visibility", {"enum": list(listing.VISIBILITIES)}, "Only images that are seen so."),
-    ("member_status", {"enum": list(listing.MEMBER_STATUSES)}, "Of images shared with the caller."),
+    *((name, _TEXT, f"Only images with this {name}; `in:A,B` for any of several.") for name in listing.TEXTS),
+    *(
+        (name, {"type": "integer", "minimum": 0}, f"Only images with this {name}.")
+        for name in listing.NUMBERS
+    ),
+    ("size_min", {"type": "integer", "minimum": 0}, "Only images of at least so many bytes."),
+    ("size_max", {"type": "integer", "minimum": 0}, "Only images of at most so many bytes."),
+    *((name, {"type": "boolean"}, f"Only images whose {name} has this value.") for name in listing.SWITCHES),
+    *(
+        (
+            name,
+            _TEXT,
+            "Only images of this time; `gt:`, `gte:`, `lt:`, `lte:` or `neq:` before it compare.",
+        )
+        for name in listing.MOMENTS
+    ),
+    *((name, _TEXT, f"Only images with this {name}.") for name in (*listing.DIGESTS, "tag", "owner")),
+    ("visibility", {"enum": list(listing.VISIBILITIES)}, "Only images with this visibility."),
+    (
+        "member_status",
+        {"enum": list(listing.MEMBER_STATUSES)},
+        "Of images shared with the caller, only those that it answered so.",
+    ),
 )
 _RANGE: tuple[Parameter, ...] = (
-    ("Range", _TEXT, "bytes=FIRST-LAST: a part, answered with 206."),
-    ("If-Range", _TEXT, "The part only of this version."),
-    ("If-None-Match", _TEXT, "Nothing where it is this version still."),
+    ("Range", _TEXT, "`bytes=FIRST-LAST` asks for a part, answered with 206."),
+    ("If-Range", _TEXT, "An ETag: a part is sent only of this version, otherwise the whole."),
+    ("If-None-Match", _TEXT, "An ETag: answered with 304 if the image still has it."),
 )
 
 
@@ -79,12 +97,7 @@ def _done(*ends: type[errors.Failure], **more: Any) -> Operation:
     return Operation(tag=TAG, answers={204: None}, ends_in=ends, **more)
 
 
-_VERSIONS = Operation(
-    tag="Discovery",
-    answers={200: shapes.VersionsAnswer},
-    is_open=True,
-    words="The versions of the Image API, the current one first.",
-)
+_VERSIONS = Operation(tag="Discovery", answers={200: shapes.VersionsAnswer}, is_open=True)
 
 OPERATIONS: dict[Callable[..., Any], Operation] = {
     versions.versions: _VERSIONS,
@@ -113,12 +126,12 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
         Named("Tasks"),
         query=(
             *_page("task", tuple(TASK_ORDERS)),
-            ("status", {"enum": list(dict.fromkeys(TASK_STATUS.values()))}, "Only those that stand so."),
-            ("type", _TEXT, f"Only of this type; there is {tasks.TYPE}."),
+            ("status", {"enum": list(dict.fromkeys(TASK_STATUS.values()))}, "Only tasks with this status."),
+            ("type", _TEXT, f"Only tasks of this type; there is `{tasks.TYPE}`."),
         ),
     ),
     tasks.create: Operation(tag=TAG, answers={}),
-    tasks.show: _one(Named("Task"), errors.UnknownImport, words="One import as a task."),
+    tasks.show: _one(Named("Task"), errors.UnknownImport),
     tasks.of_image: _one(Named("Tasks"), errors.UnknownImage),
     images.listing: _one(Named("Images"), query=(*_page("image", tuple(SORT_KEYS)), *_FILTERS)),
     images.create: Operation(
@@ -127,7 +140,7 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
         answers={201: Named("Image")},
         ends_in=(*_BODY_ENDS, errors.Conflict, errors.QuotaExceeded),
     ),
-    images.show: _one(Named("Image"), errors.UnknownImage, words="One image's record."),
+    images.show: _one(Named("Image"), errors.UnknownImage),
     images.change: _one(
         Named("Image"),
         *_BODY_ENDS,
@@ -136,7 +149,7 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
     ),
     images.delete: _done(errors.UnknownImage, errors.Conflict),
     images.deactivate: _done(errors.UnknownImage),
-    images.reactivate: _done(errors.UnknownImage, words="Everybody who sees it gets the bytes again."),
+    images.reactivate: _done(errors.UnknownImage),
     download.download: Operation(
         tag=TAG,
         answers={200: BYTES, 204: None, 206: BYTES, 304: None},
@@ -158,12 +171,10 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
             *(errors.UnknownImage, errors.InvalidUrl, errors.ChecksumRequired, errors.Conflict),
             *(errors.QueueFull, errors.NotReady, errors.QuotaExceeded, *_BODY_ENDS),
         ),
-        headers=(("X-Image-Meta-Store", _TEXT, "The store to keep it in; there is fs."),),
+        headers=(("X-Image-Meta-Store", _TEXT, "The store to keep it in; there is `fs`."),),
     ),
     members.listing: _one(Named("Members"), errors.UnknownImage),
-    members.show: _one(
-        Named("Member"), errors.UnknownImage, errors.UnknownMember, words="What one member said."
-    ),
+    members.show: _one(Named("Member"), errors.UnknownImage, errors.UnknownMember),
     members.add: _one(Named("Member"), *_BODY_ENDS, *_CHANGE_ENDS, bodies={JSON: members.MemberBody}),
     members.answer: _one(
         Named("Member"),
@@ -171,11 +182,7 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
         *(errors.UnknownImage, errors.UnknownMember),
         bodies={JSON: members.StatusBody},
     ),
-    members.remove: _done(
-        errors.UnknownImage, errors.UnknownMember, words="Share it with that project no longer."
-    ),
-    tags.add_tag: _done(
-        errors.UnknownImage, errors.QuotaExceeded, words="Add a tag; one that is there stays."
-    ),
-    tags.remove_tag: _done(errors.UnknownImage, errors.NotFound, words="Take a tag away."),
+    members.remove: _done(errors.UnknownImage, errors.UnknownMember),
+    tags.add_tag: _done(errors.UnknownImage, errors.QuotaExceeded),
+    tags.remove_tag: _done(errors.UnknownImage, errors.NotFound),
 }

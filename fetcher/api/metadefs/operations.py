@@ -25,10 +25,10 @@ _BODY = (errors.WrongMediaType, errors.RequestTooLarge, errors.Conflict, errors.
 
 def _page(keys: tuple[str, ...]) -> tuple[Parameter, ...]:
     return (
-        ("limit", {"type": "integer", "minimum": 0}, "At most this many; 0 is none."),
-        ("marker", _TEXT, "Go on after the entry with this name."),
+        ("limit", {"type": "integer", "minimum": 0}, "The most entries to return; 0 returns none."),
+        ("marker", _TEXT, "The name of the last entry of the page before."),
         ("sort_key", {"enum": list(keys)}, "What to sort by."),
-        ("sort_dir", {"enum": ["asc", "desc"]}, "Which way."),
+        ("sort_dir", {"enum": ["asc", "desc"]}, "The direction to sort in."),
     )
 
 
@@ -49,13 +49,15 @@ def _delete() -> Operation:
     return Operation(tag=TAG, answers={204: None}, ends_in=_READ)
 
 
-_TYPE: tuple[Parameter, ...] = (("resource_type", _TEXT, "With this resource type's prefix."),)
+_TYPE: tuple[Parameter, ...] = (
+    ("resource_type", _TEXT, "Show property names with the prefix of this resource type."),
+)
 _NAMESPACES: tuple[Parameter, ...] = (
     *_page(METADEF_ORDERS),
-    ("visibility", {"enum": ["public", "private"]}, "Only namespaces that are seen so."),
-    ("resource_types", _TEXT, "Only namespaces for one of these, with commas between."),
+    ("visibility", {"enum": ["public", "private"]}, "Only namespaces with this visibility."),
+    ("resource_types", _TEXT, "Only namespaces for one of these resource types, separated by commas."),
 )
-_APPEND: tuple[Parameter, ...] = ((tags.APPEND, _TEXT, "true: keep the tags that are there."),)
+_APPEND: tuple[Parameter, ...] = ((tags.APPEND, _TEXT, "`true` keeps the tags that are there."),)
 
 OPERATIONS: dict[Callable[..., Any], Operation] = {
     schemas.show: _get(dict[str, Any], path={"name": {"enum": list(schemas.SCHEMAS)}}),

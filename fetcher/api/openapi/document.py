@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from typing import Any
 
 import msgspec
@@ -17,6 +18,14 @@ from fetcher.api.image_v2.faults import status_of_fault
 from fetcher.api.metadefs import operations as metadef_operations
 from fetcher.api.openapi import operations
 from fetcher.api.openapi import response_schemas as shapes
+from fetcher.api.openapi.descriptions import (
+    describe_fields,
+    name_items,
+    of_operation,
+    of_path_parameter,
+    table,
+)
+from fetcher.api.openapi.examples import of_failure, recorded
 from fetcher.api.openapi.operations import ANYWHERE, JSON, OPEN_TO_ALL, Named, Operation
 from fetcher.api.problems import base_url, status_of_kind, summary
 from fetcher.api.services import services_of
@@ -25,21 +34,27 @@ from fetcher.attest.dsse import MEDIA_TYPE
 from fetcher.config import Settings
 from fetcher.errors import Failure
 
+FOR_PEOPLE = ("/page/", "/docs")
 NO_BASE = "https://base.invalid"  # Stands for where the service is, until somebody asks.
 REF = "#/components/schemas/{name}"
 _TEXT = {"type": "string"}
+_BYTES = {"type": "string", "format": "binary"}
 _IMPORT = {"$ref": REF.format(name="ImportAnswer")}
-# Of answers that are neither JSON nor plain text; of a stream of events, what each of them holds.
-_MEDIA: dict[str, dict[str, Any]] = {
-    "text/event-stream": {
-        "type": "object",
-        "properties": {
-            "event": {"enum": ["progress", "end"]},
-            "id": _TEXT,
-            "data": {**_TEXT, "contentMediaType": JSON, "contentSchema": _IMPORT},
-        },
-        "required": ["event", "data"],
+_EVENT: dict[str, Any] = {
+    "type": "object",
+    "description": "One event of the stream.",
+    "properties": {
+        "event": {"enum": ["progress", "end", "stopping"]},
+        "id": _TEXT,
+        "data": {**_TEXT, "contentMediaType": JSON, "contentSchema": _IMPORT},
     },
+    "required": ["event", "data"],
+}
+# Of answers that are neither JSON nor plain text. Readers of a stream want its events described, generators
+# of clients the text that it is.
+_MEDIA: dict[str, dict[str, Any]] = {
+    "application/octet-stream": _BYTES,
+    "text/event-stream": {"anyOf": [_EVENT, {"type": "string", "description": "The stream as text."}]},
     MEDIA_TYPE: {
         "type": "object",
         "properties": {
@@ -69,7 +84,6 @@ BY_PATH = {
         tag="Discovery",
         answers={300: shapes.VersionsAnswer, 200: "text/html"},
         is_open=True,
-        words="The Image API's versions for programs; the page for browsers.",
     ),
     "/openapi.json": Operation(tag="Discovery", answers={200: dict[str, Any]}, is_open=True),
 }
@@ -93,29 +107,40 @@ def api_document(routes: Sequence[BaseRoute], base: str, settings: Settings) -> 
     )
     for component in found.values():
         component["description"] = str(component.get("description", "")).partition("\n")[0]
-    writer = _Writer(dict(zip(map(str, kinds), references, strict=False)))
+    found |= deepcopy(components(settings))
+    describe_fields(found)
+    name_items(found)
+    writer = _Writer(dict(zip(map(str, kinds), references, strict=False)), base)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
-        if isinstance(route, Route) and not route.path.startswith("/page/"):
+        if isinstance(route, Route) and not route.path.startswith(FOR_PEOPLE):
             for method in sorted((route.methods or set()) - {"HEAD"}):
                 paths.setdefault(plain_path(route), {})[method.lower()] = writer.describe(route, method)
+    words = table("rest")
     open_to_all: list[dict[str, Any]] = [{}] if settings.auth.mode == "local" else []
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Glance Fetcher",
             "version": __version__,
-            "description": "Submit a URL, get an image.",
+            "description": words["about"],
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": base}],
         "security": [{"token": []}, {"bearer": []}, *open_to_all],
+        "tags": [{"name": name, "description": text} for name, text in words["tags"].items()],
         "paths": paths,
         "components": {
-            "schemas": {**found, **components(settings)},
+            "schemas": found,
+            "examples": writer.examples,
             "securitySchemes": {
-                "token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"},
-                "bearer": {"type": "http", "scheme": "bearer"},
+                "token": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "X-Auth-Token",
+                    "description": words["token"],
+                },
+                "bearer": {"type": "http", "scheme": "bearer", "description": words["bearer"]},
             },
         },
     }
@@ -134,78 +159,96 @@ def _kinds() -> Iterator[Any]:
 
 
 class _Writer:
-    """Writes operations.
+    """Writes operations, and collects the examples of errors that they refer to.
 
     Args:
         references: To the components of types, by the types' names.
+        base: Where this service is.
     """
 
-    def __init__(self, references: dict[str, Any]) -> None:
+    def __init__(self, references: dict[str, Any], base: str) -> None:
         self._references = references
+        self._base = base
+        self.examples: dict[str, Any] = {}
 
     def describe(self, route: Route, method: str) -> dict[str, Any]:
-        """One operation."""
+        """Describe one operation."""
         operation = operation_of(route)
+        summary, description = of_operation(route)
+        example = recorded(self._base).get(f"{method} {plain_path(route)}", {})
         found: dict[str, Any] = {
             "operationId": f"{method.lower()}{re.sub(r'[^0-9A-Za-z]+', '_', route.path)}",
-            "summary": _words(route, operation),
+            "summary": summary,
+            "description": description,
             "tags": [operation.tag],
-            "parameters": [*_parameters(route, operation)],
-            "responses": self._responses(route, operation),
+            "parameters": [*_parameters(route, operation, example.get("path", {}))],
+            "responses": self._responses(route, operation, example.get("responses", {})),
         }
         if operation.bodies:
-            content = {media: self._content(kind) for media, kind in operation.bodies.items()}
+            sent = example.get("request", {})
+            content = {
+                media: self._content(kind, sent.get(media)) for media, kind in operation.bodies.items()
+            }
             found["requestBody"] = {"required": True, "content": content}
         if operation.is_open:
             found["security"] = [{}]
         return found
 
-    def _responses(self, route: Route, operation: Operation) -> dict[str, Any]:
-        answers = {str(status): self._answer(kind) for status, kind in operation.answers.items()}
-        problems = _problems(operation, is_v2=route.path.startswith("/v2/"))
+    def _responses(self, route: Route, operation: Operation, examples: dict[str, Any]) -> dict[str, Any]:
+        answers = {
+            str(status): self._answer(status, kind, examples.get(str(status)))
+            for status, kind in operation.answers.items()
+        }
+        problems = self._problems(operation, is_v2=route.path.startswith("/v2/"))
         return {**answers, **{status: answer for status, answer in problems if status not in answers}}
 
-    def _answer(self, kind: Any) -> dict[str, Any]:
-        if kind is None:
-            return {"description": "Done."}
+    def _answer(self, status: int, kind: Any, example: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = {"description": table("rest")["statuses"][str(status)]}
         if isinstance(kind, str):
-            return {"description": "As said.", "content": {kind: {"schema": _MEDIA.get(kind, _TEXT)}}}
-        return {"description": "As said.", "content": {JSON: self._content(kind)}}
+            content = {"schema": _MEDIA.get(kind, _TEXT)}
+            return answer | {
+                "content": {kind: content if example is None else {**content, "example": example}}
+            }
+        return answer if kind is None else answer | {"content": {JSON: self._content(kind, example)}}
 
-    def _content(self, kind: Any) -> dict[str, Any]:
+    def _content(self, kind: Any, example: Any) -> dict[str, Any]:
+        content: dict[str, Any] = {} if example is None else {"example": example}
         if kind is None:
-            return {"schema": _TEXT}
+            return {"schema": _BYTES, **content}
         if isinstance(kind, Named):
-            return {"schema": {"$ref": REF.format(name=kind.name)}}
-        return {"schema": self._references[str(kind)] if isinstance(kind, type) else {"type": "object"}}
+            return {"schema": {"$ref": REF.format(name=kind.name)}, **content}
+        schema = self._references[str(kind)] if isinstance(kind, type) else {"type": "object"}
+        return {"schema": schema, **content}
+
+    def _problems(self, operation: Operation, *, is_v2: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+        by_status: dict[int, list[type[Failure]]] = {}
+        anywhere = OPEN_TO_ALL if operation.is_open else ANYWHERE
+        for kind in dict.fromkeys((*anywhere, *operation.ends_in)):
+            by_status.setdefault((status_of_fault if is_v2 else status_of_kind)(kind), []).append(kind)
+        name, media = ("Fault", JSON) if is_v2 else ("Problem", "application/problem+json")
+        for status, kinds in sorted(by_status.items()):
+            words = " ".join(f"`{kind.code}`: {summary(kind)}" for kind in kinds)
+            examples = {kind.code: self._example_of(kind, is_v2=is_v2) for kind in kinds}
+            content = {media: {"schema": {"$ref": REF.format(name=name)}, "examples": examples}}
+            yield str(status), {"description": words, "content": content}
+
+    def _example_of(self, kind: type[Failure], *, is_v2: bool) -> dict[str, str]:
+        name = f"{'fault' if is_v2 else 'problem'}.{kind.code}"
+        self.examples[name] = {
+            "summary": summary(kind),
+            "value": of_failure(kind, self._base, is_v2=is_v2),
+        }
+        return {"$ref": f"#/components/examples/{name}"}
 
 
-def _words(route: Route, operation: Operation) -> str:
-    words = operation.words
-    if not words:
-        line = (route.endpoint.__doc__ or "").strip().partition("\n")[0]
-        words = line.rpartition("`: ")[2].replace("`", "")
-    return f"{words[:1].upper()}{words[1:]}"
-
-
-def _parameters(route: Route, operation: Operation) -> Iterator[dict[str, Any]]:
+def _parameters(route: Route, operation: Operation, examples: dict[str, str]) -> Iterator[dict[str, Any]]:
     for name in route.param_convertors:
-        yield {"name": name, "in": "path", "required": True, "schema": operation.path.get(name, _TEXT)}
+        found = {"name": name, "in": "path", "required": True, "schema": operation.path.get(name, _TEXT)}
+        found["description"] = of_path_parameter(route, name)
+        yield found | ({"example": examples[name]} if name in examples else {})
     for where, parameters in (("query", operation.query), ("header", operation.headers)):
         for name, schema, words in parameters:
             yield {"name": name, "in": where, "schema": schema, "description": words}
-
-
-def _problems(operation: Operation, *, is_v2: bool) -> Iterator[tuple[str, dict[str, Any]]]:
-    by_status: dict[int, list[type[Failure]]] = {}
-    anywhere = OPEN_TO_ALL if operation.is_open else ANYWHERE
-    for kind in dict.fromkeys((*anywhere, *operation.ends_in)):
-        by_status.setdefault((status_of_fault if is_v2 else status_of_kind)(kind), []).append(kind)
-    name, media = ("Fault", JSON) if is_v2 else ("Problem", "application/problem+json")
-    content = {media: {"schema": {"$ref": REF.format(name=name)}}}
-    for status, kinds in sorted(by_status.items()):
-        words = " ".join(f"`{kind.code}`: {summary(kind)}" for kind in kinds)
-        yield str(status), {"description": words, "content": content}
 
 
 async def openapi(request: Request) -> Response:

@@ -40,7 +40,6 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         ends_in: Failures beyond those that every operation may end in.
         query: Parameters: names, schemas and what they are.
         path: Schemas of those in the path that are more than any text.
-        words: In place of the handler's own.
     """
 
     tag: str
@@ -51,13 +50,12 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     headers: tuple[Parameter, ...] = ()
     path: dict[str, Any] = {}
     is_open: bool = False
-    words: str = ""
 
 
 _TEXT = {"type": "string"}
 _PAGING = (
-    ("limit", {"type": "integer", "minimum": 1}, "At most this many."),
-    ("marker", _TEXT, "Go on after this id."),
+    ("limit", {"type": "integer", "minimum": 1}, "The most imports to return."),
+    ("marker", _TEXT, "The id of the last import of the page before."),
 )
 _SUBMIT_ENDS = (
     *(errors.InvalidUrl, errors.ChecksumRequired, errors.QueueFull, errors.NotReady, errors.Forbidden),
@@ -68,13 +66,13 @@ _KEYS_END = (errors.StoreFailed, errors.AttestationUnavailable)
 _KEY = (
     "Idempotency-Key",
     {"type": "string", "pattern": r"^[\x21-\x7e]{1,255}$"},
-    "Makes a repeated POST safe.",
+    "A key of your own: a repeated request with the same key returns the first import instead of a new one.",
 )
 
 OPERATIONS: dict[Callable[..., Any], Operation] = {
     imports.submit: Operation(
         tag="Imports",
-        bodies={JSON: imports.SubmitBody},
+        bodies={JSON: imports.SubmitBody, imports.METALINK_TYPE: None},
         answers={202: shapes.ImportAnswer},
         ends_in=_SUBMIT_ENDS,
         headers=(_KEY,),
@@ -91,8 +89,8 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
         ends_in=(errors.UnknownImport,),
         query=(
             *_PAGING,
-            ("state", {"enum": [state.value for state in State]}, "Only those in this state."),
-            *((name, _TEXT, f"Only those with this {name}.") for name in FILTERS if name != "state"),
+            ("state", {"enum": [state.value for state in State]}, "Only imports in this state."),
+            *((name, _TEXT, f"Only imports with this {name}.") for name in FILTERS if name != "state"),
         ),
     ),
     imports.options: Operation(tag="Discovery", answers={200: shapes.OptionsAnswer}),

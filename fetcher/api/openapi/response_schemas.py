@@ -11,6 +11,7 @@ from fetcher.model import CatalogueOrigin, FormatVerdict, Notice, Verdict, Visib
 
 Size = Annotated[int, Meta(ge=0, description="Bytes.")]
 Seconds = Annotated[float, Meta(ge=0)]
+Moment = Annotated[datetime, Meta(tz=True)]
 
 
 class ResponseSchema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -38,8 +39,8 @@ class AttemptAnswer(ResponseSchema, frozen=True, kw_only=True):
     """One try at pulling; `code` is null while it runs."""
 
     number: Annotated[int, Meta(ge=1)]
-    started_at: datetime
-    ended_at: datetime | None
+    started_at: Moment
+    ended_at: Moment | None
     code: str | None
     reason: str | None
     offset: Size
@@ -134,10 +135,10 @@ class ImportAnswer(ResponseSchema, frozen=True, kw_only=True):
     project_id: str
     user_id: str
     request_id: str | None
-    created_at: datetime
-    started_at: datetime | None
-    updated_at: datetime
-    ended_at: datetime | None
+    created_at: Moment
+    started_at: Moment | None
+    updated_at: Moment
+    ended_at: Moment | None
     links: ImportLinks
 
 

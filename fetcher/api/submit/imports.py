@@ -76,7 +76,7 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         """Check what the types cannot say.
 
         Raises:
-            InvalidRequest: A checksum or a property's name cannot be taken.
+            InvalidRequest: A checksum, a property's name or a byte cap above the service's cannot be taken.
             QuotaExceeded: There is more text than a record may hold.
             Forbidden: Only an admin may make an image public.
         """
@@ -89,6 +89,9 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             raise Forbidden(reason="only an admin may make an image public")
         check_text(self.name, set(self.tags), self.properties, settings)
         cap = settings.size.max_bytes
+        if self.max_bytes is not None and self.max_bytes > cap:
+            reason = f"max_bytes is at most {cap:,}, the service's own cap"
+            raise InvalidRequest(field="max_bytes", reason=reason)
         checksum, checksum_url = self._promise()
         return Submission(
             url="" if self.url is UNSET else self.url,
@@ -96,7 +99,7 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             disk_format=self.disk_format,
             container_format=self.container_format,
             checksum=parse_digest(checksum, settings) if checksum is not None else None,
-            max_bytes=cap if self.max_bytes is None else min(self.max_bytes, cap),
+            max_bytes=cap if self.max_bytes is None else self.max_bytes,
             min_disk=self.min_disk,
             min_ram=self.min_ram,
             tags=tuple(sorted(set(self.tags))),

@@ -10,6 +10,7 @@ import structlog
 
 from fetcher.aio.retry import shortage_wait
 from fetcher.config import Settings
+from fetcher.convert.streaming import NotStreamable
 from fetcher.errors import ChecksumMismatch, Failure, Rejection, Shortage
 from fetcher.guards.stream.size import check_declared, check_length
 from fetcher.importer.download.budget import Budget
@@ -31,6 +32,9 @@ from fetcher.transport import Source, is_strong
 
 log = structlog.get_logger()
 
+SMALL_BYTES = (
+    1_048_576  # A first attempt at less than this is over about as soon as its row would be durable.
+)
 HOLD_BYTES = 67_108_864  # Less than this costs less to pull in vain than every import's further commit.
 
 # Told with an attempt that would be the last one if the submitted URL itself had failed so.
@@ -120,7 +124,7 @@ class Attempts:
                 while True:
                     try:
                         with span("attempt"):
-                            return await self._attempt()
+                            return await self._attempt_streaming()
                     except Shortage as failure:
                         await self._outlast(failure)
                     except Failure as failure:
@@ -186,7 +190,8 @@ class Attempts:
         offset, if_range = self._where()
         self._subscribers.begin_attempt(self._sources.shown, offset)
         self._subscribers.move(Event.ATTEMPT, phase=Phase.CONNECTING)
-        await self._subscribers.write()
+        if len(self._subscribers.attempts) > 1:  # The claim has just said of a first one that it runs.
+            await self._subscribers.write()
         if self._receiver is not None and offset and offset == self._declared:
             await self._receiver.take(_Nothing(), PeerClock(asyncio.get_running_loop().time))
         else:
@@ -238,7 +243,7 @@ class Attempts:
         if source.declared_bytes is not None:
             receiver.reservation.expect(source.declared_bytes - receiver.received_bytes)
         self._note(source, receiver)
-        if (source.declared_bytes or 0) >= HOLD_BYTES:
+        if self._is_worth_a_row(source.declared_bytes):
             await self._subscribers.write()  # Holds so much of the project's quota before the first byte.
         clock = PeerClock(asyncio.get_running_loop().time)
         before = receiver.received_bytes
@@ -247,6 +252,12 @@ class Attempts:
                 await receiver.take(peer, clock)
         finally:
             self._budget.spent_bytes += receiver.received_bytes - before
+
+    def _is_worth_a_row(self, declared_bytes: int | None) -> bool:
+        """Return whether the index should know of the attempt before its end, which writes it anyhow."""
+        if len(self._subscribers.attempts) > 1:
+            return (declared_bytes or 0) >= HOLD_BYTES
+        return declared_bytes is None or declared_bytes >= SMALL_BYTES
 
     def _note(self, source: Source, receiver: Receiver) -> None:
         self._is_pieced = receiver.received_bytes > 0
@@ -280,8 +291,24 @@ class Attempts:
         ):
             return self._receiver
         await self.close()
-        self._receiver = await self._receivers.fresh()
+        self._receiver = await self._receivers.fresh(source.digests)
         return self._receiver
+
+    async def _attempt_streaming(self) -> Receiver:
+        """Pull once; an image that cannot be converted while it comes in is pulled again, as a whole file."""
+        try:
+            return await self._attempt()
+        except NotStreamable as surprise:
+            log.info("attempt.staged", pull_id=self._job.resume_state.id, reason=surprise.reason)
+            self._subscribers.change_attempt(
+                code="ok",
+                reason=f"Pulled again, to be converted from a complete file: {surprise.reason}.",
+                ended_at=datetime.now(UTC),
+                received_bytes=self._subscribers.progress.received_bytes,
+            )
+            await self.close()
+            self._receivers.streams = False
+            return await self._attempt()
 
     async def _outlast(self, failure: Shortage) -> None:
         """Wait for what the machine is short of; no source is to blame, and no attempt is used up."""
@@ -303,7 +330,8 @@ class Attempts:
         attempt = self._subscribers.attempts[-1] if self._subscribers.attempts else None
         received = self._receiver.received_bytes if self._receiver is not None else 0
         is_gain = attempt is not None and self._is_resumable() and received > attempt.offset
-        if isinstance(failure, (*OF_THE_BYTES, Rejection)):
+        is_lost = self._receiver is not None and self._receiver.is_broken
+        if is_lost or isinstance(failure, (*OF_THE_BYTES, Rejection)):
             is_gain = False
             await self.close()
         if attempt is not None and attempt.connections > 1:
