@@ -11,7 +11,7 @@ from fetcher.aio.retry import outlasted
 from fetcher.aio.shield import shielded
 from fetcher.errors import Cancelled, ChecksumMismatch, Failure, InternalFault, StoreFailed
 from fetcher.guards import Headroom
-from fetcher.guards.request import publishers
+from fetcher.guards.request.publishers import check_way
 from fetcher.guards.request.url import check_url
 from fetcher.importer import tracing
 from fetcher.importer.context import Context
@@ -190,13 +190,11 @@ class DownloadJob:
         if request is None:
             return None
         await self._place.go(check_url(request.file.url, self.settings).origin)
-        rules = publishers.in_force(publishers.sources_of(record.submission), self.settings)
-        return await ChecksumFile.fetch(self._context.gate, request, rules)
+        return await ChecksumFile.fetch(self._context.gate, request, self.settings)
 
     def opened(self, source: Source) -> None:
         """Find the image's entry in the checksum file, as soon as the source has told its names."""
-        for running in self.subscribers:
-            publishers.check_way([hop.url for hop in source.hops], running.record.submission, self.settings)
+        check_way(source.hops, [one.record.submission for one in self.subscribers], self.settings)
         if self._sums is not None:
             self._sums.settle(source.hops, source.headers.get("content-disposition"))
 

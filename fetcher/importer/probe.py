@@ -10,7 +10,6 @@ import msgspec
 from fetcher.config import Settings
 from fetcher.errors import Failure, SourceTooSlow
 from fetcher.guards import Chain, GuardContext, Purpose
-from fetcher.guards.request import publishers
 from fetcher.guards.stream.checksum import check_required
 from fetcher.guards.stream.size import check_declared, check_length
 from fetcher.importer.download.sources import Sources
@@ -172,8 +171,7 @@ class Probe:
         if request is None:
             return None
         try:
-            rules = publishers.in_force(publishers.sources_of(self._submission), self._settings)
-            file = await ChecksumFile.fetch(self._gate, request, rules)
+            file = await ChecksumFile.fetch(self._gate, request, self._settings)
             return file.settle(found.hops, found.headers.get("content-disposition")).digest
         except Failure as failure:
             self._refuse(failure, guard="checksum")

@@ -10,7 +10,7 @@ from fetcher.errors import SignatureRequired
 from fetcher.guards.base import Limit
 from fetcher.guards.request.host_names import is_named
 from fetcher.guards.spec import GuardSpec
-from fetcher.model import Submission
+from fetcher.model import Hop, Submission
 from fetcher.settings.guards.publishers import PublisherRule
 
 SIGNED = ("signed-sums", "signed-catalogue")
@@ -48,15 +48,18 @@ def check_submitted(submission: Submission, settings: Settings) -> None:
         raise SignatureRequired(publisher=rule.name)
 
 
-def check_way(urls: Sequence[str], submission: Submission, settings: Settings) -> None:
+def check_way(hops: Sequence[Hop], submissions: Sequence[Submission], settings: Settings) -> None:
     """Refuse a way that leads to a publisher whom the submitted URL does not name, and who has to sign.
+
+    Args:
+        submissions: Of one pull, so that all have the same URLs.
 
     Raises:
         SignatureRequired: The checksum file was not judged by that publisher's keys.
     """
-    if submission.remote is not None:
+    if not submissions or submissions[0].remote is not None:
         return
-    own, found = rule_of(sources_of(submission), settings), rule_of(urls, settings)
+    own, found = rule_of(sources_of(submissions[0]), settings), rule_of((hop.url for hop in hops), settings)
     if found is not None and found.required and found != own:
         raise SignatureRequired(publisher=found.name)
 
