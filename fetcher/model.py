@@ -5,7 +5,7 @@ are lower-case hex, formats are the Image API's names.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -159,6 +159,25 @@ class ClientCertificate(Value, frozen=True, kw_only=True):
     key_pem: str
 
 
+class CatalogueOrigin(Value, frozen=True, kw_only=True):
+    """Which image of which catalogue a name led to.
+
+    Args:
+        signer: The fingerprint of the certificate that vouches for the catalogue; None where none has to.
+        fetched_at: When the catalogue was last seen at its source.
+        end_of_life: The last day on which the publisher looks after it.
+    """
+
+    catalogue: str
+    name: str
+    serial: str
+    arch: str
+    signer: str | None = None
+    fetched_at: datetime
+    released: date | None = None
+    end_of_life: date | None = None
+
+
 class Submission(Value, frozen=True, kw_only=True):
     """What somebody asked for, checked for shape but not yet against the world.
 
@@ -169,7 +188,7 @@ class Submission(Value, frozen=True, kw_only=True):
         mirrors: Further URLs of the same bytes, best first.
         checksum_url: Of a file that lists the digest.
         checksum_signature_url: Of the signature on that file, where it is apart.
-        checksum_source: Who promised the checksum: the submitter, or the remote service's record.
+        checksum_source: Who promised the checksum: the submitter, a remote service's record, a catalogue.
         copied_properties: Of the remote record, added to the image together with its bytes.
         remote: Where the image is, for the method glance-download.
         notify_url: Told when the import has ended.
@@ -182,6 +201,7 @@ class Submission(Value, frozen=True, kw_only=True):
         client_certificate: Shown to the origin of the URL, where that asks; secret.
         client_sha256: The fingerprint of that certificate, which stays.
         target_image_id: An image at the target that waits for the bytes; None has one made there.
+        catalogue: Where the URL is from, if it was asked for by name.
     """
 
     url: str
@@ -212,6 +232,7 @@ class Submission(Value, frozen=True, kw_only=True):
     client_certificate: ClientCertificate | None = None
     client_sha256: str | None = None
     target_image_id: str | None = None
+    catalogue: CatalogueOrigin | None = None
 
 
 class TlsPeer(Value, frozen=True, kw_only=True):

@@ -63,6 +63,10 @@ COMMANDS = {
             "converting:convert",
             "Convert a disk image, in one pass where its bytes allow it, else by qemu-img in a sandbox.",
         ),
+        "verify": Command(
+            "attesting:verify",
+            "Check that a file is what a signed statement says, by its digest, signature and key; offline.",
+        ),
         "verify-boot": Command(
             "converting:verify_boot_command",
             "Boot an image in a virtual machine without network and watch its serial port.",
@@ -74,6 +78,7 @@ COMMANDS = {
             "probing:probe",
             "Look at a URL through a server without importing it: what it is, what would refuse it.",
         ),
+        "catalogue": Command("catalogue:catalogue", "Find images by name in a server's catalogues."),
         "imports": Command("remote:imports", "List imports, the newest first."),
         "show": Command("remote:show", "Show an import or an image."),
         "cancel": Command("remote:cancel", "Cancel an import; nothing of it is left."),
@@ -104,6 +109,9 @@ VERBS = {
         "delete": Command("images:delete", "Delete images; this cannot be undone."),
         "rename": Command("images:rename", "Give an image another name."),
         "tag": Command("images:tag", "Add tags to an image, and remove tags from it."),
+        "attestation": Command(
+            "attesting:attestation", "Save the signed statement of where an image came from."
+        ),
         "save": Command("saving:save", "Save an image to a file, and check its digest."),
     }
 }
@@ -139,6 +147,40 @@ GROUPS = {
             "backup": Command(
                 "store:backup",
                 "Copy index and images to a new folder, which is a store itself; a server may run meanwhile.",
+            ),
+        },
+    ),
+    "schedules": (
+        "Keep images new by their names in catalogues.",
+        {
+            "add": Command(
+                "scheduling:add",
+                "Keep an image new: look for a newer one now and then, import it, and give it the name.",
+            ),
+            "list": Command(
+                "scheduling:show", "List the images that are kept new, and how the last look ended."
+            ),
+            "run": Command("scheduling:run", "Look for a newer image now."),
+            "remove": Command("scheduling:remove", "Keep an image new no longer; its images stay."),
+        },
+    ),
+    "keys": (
+        "Show and rotate the key that statements on images are signed with.",
+        {
+            "show": Command("attesting:show_keys", "Print the public keys of a server, the newest first."),
+            "rotate": Command(
+                "attesting:rotate_key",
+                "Make a new signing key in the store's folder; a server may run, and signs with it at once.",
+            ),
+        },
+    ),
+    "audit": (
+        "Export the head of the audit trail, and find out whether the trail was changed.",
+        {
+            "head": Command("auditing:head", "Print the last line's number and digest; keep it elsewhere."),
+            "verify": Command(
+                "auditing:verify",
+                "Compute the digests of the audit trail anew, and compare with a head that was exported.",
             ),
         },
     ),

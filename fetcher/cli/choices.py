@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from fetcher.cli.client import Client
 from fetcher.cli.screen import Screen
+from fetcher.parsers.catalogues.names import is_name
 
 ConfigFile = Annotated[Path | None, Parameter(env_var="FETCHER_CONFIG")]
 """The operator's file, laid over `config.toml` key by key."""
@@ -164,7 +165,8 @@ class Wanted:
             "target_image_id": self.target_image,
             "visibility": None if self.visibility == "private" else self.visibility,
         }
-        return {"url": url, **{key: value for key, value in given.items() if value is not None}}
+        place = {"catalogue": url} if is_name(url) else {"url": url}
+        return {**place, **{key: value for key, value in given.items() if value is not None}}
 
     def _bucket(self) -> dict[str, str] | None:
         """Return where the bucket is and who may read it; keys in the environment are of no use elsewhere."""

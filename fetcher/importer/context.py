@@ -46,6 +46,7 @@ class Context:
         sandbox: Which walls stand around conversions.
         supervisor: Owns what runs in the background.
         service_token: Gives a token of this service's own account, where it has one.
+        activated: Set whenever an image has got its bytes: whoever signs waits for it.
         damaged: Set whenever a blob is marked as missing or rotten: whoever repairs waits for it.
     """
 
@@ -57,5 +58,6 @@ class Context:
     guard_times: GuardTimes = field(default_factory=GuardTimes)
     service_token: Callable[[], Awaitable[str | None]] = no_token
     sandbox: Sandbox = field(default_factory=Sandbox)
+    activated: asyncio.Event = field(default_factory=asyncio.Event)
     damaged: asyncio.Event = field(default_factory=asyncio.Event)
     supervisor: Supervisor = field(default_factory=Supervisor)

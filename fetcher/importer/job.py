@@ -11,6 +11,7 @@ from fetcher.aio.retry import outlasted
 from fetcher.aio.shield import shielded
 from fetcher.errors import Cancelled, ChecksumMismatch, Failure, InternalFault, StoreFailed
 from fetcher.guards import Headroom
+from fetcher.guards.request.publishers import check_way
 from fetcher.guards.request.url import check_url
 from fetcher.importer import tracing
 from fetcher.importer.context import Context
@@ -193,6 +194,7 @@ class DownloadJob:
 
     def opened(self, source: Source) -> None:
         """Find the image's entry in the checksum file, as soon as the source has told its names."""
+        check_way(source.hops, [one.record.submission for one in self.subscribers], self.settings)
         if self._sums is not None:
             self._sums.settle(source.hops, source.headers.get("content-disposition"))
 

@@ -127,6 +127,7 @@ class Importer:
             InvalidUrl: The URL, or a further one, can never be fetched.
             InvalidRequest: A header may not be sent.
             ChecksumRequired: The operator wants a digest.
+            SignatureRequired: The operator wants this publisher's signature.
             QueueFull: Too many wait, or this project submits too fast.
             IdempotencyMismatch: The key was used for something else.
             NotReady: The service is stopping.

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from fetcher.lifecycle import State
-from fetcher.model import FormatVerdict, Notice, Verdict, Visibility
+from fetcher.model import CatalogueOrigin, FormatVerdict, Notice, Verdict, Visibility
 
 Size = Annotated[int, Meta(ge=0, description="Bytes.")]
 Seconds = Annotated[float, Meta(ge=0)]
@@ -90,6 +90,7 @@ class SubmissionAnswer(ResponseSchema, frozen=True, kw_only=True):
     checksum_signature_url: str | None
     s3: BucketAnswer | None
     client_sha256: Annotated[str, Meta(description="Of the client certificate, in DER form.")] | None
+    catalogue: CatalogueOrigin | None
     ca_sha256: Annotated[
         list[str], Meta(description="Of each certificate of its own authorities, in DER form.")
     ]
@@ -105,6 +106,7 @@ class ImportLinks(ResponseSchema, frozen=True, kw_only=True):
     self: str
     events: str
     provenance: str
+    attestation: str
     image: str
 
 

@@ -156,7 +156,7 @@ async def submit(request: Request, visitor: Visitor) -> Response:
     draft.document.setdefault("name", default_name(draft.document["url"]))
     try:
         body = convert(draft.document, SubmitBody)
-        submission = body.to_submission(visitor.actor, services.settings())
+        submission = await body.resolved(visitor.actor, services.settings(), services.catalogues)
         record = await services.importer.submit(
             visitor.actor,
             submission,

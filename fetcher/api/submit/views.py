@@ -63,6 +63,7 @@ def import_view(
             "self": link,
             "events": f"{link}/events",
             "provenance": f"{link}/provenance",
+            "attestation": f"{link}/attestation",
             "image": f"{record.home_url or base}/v2/images/{record.made_image_id}",
         },
     }
@@ -120,6 +121,7 @@ def _submission(record: Import) -> dict[str, Any]:
         "checksum_signature_url": submission.checksum_signature_url,
         "s3": _bucket(submission.s3),
         "client_sha256": submission.client_sha256,
+        "catalogue": msgspec.to_builtins(submission.catalogue),
         "ca_sha256": authority_digests(submission.ca_pem),
         "disk": submission.disk,
         "convert_to": submission.convert_to,

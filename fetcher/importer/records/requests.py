@@ -161,4 +161,5 @@ def sums_request(
         name=path.rpartition("/")[2],
         path=path,
         signature=ask(signature) if signature else None,
+        sources=(secrets.url, *secrets.mirrors),
     )

@@ -66,6 +66,7 @@ async def commit(
                 await context.index.maintenance.mark(blob.sha256, None, blob.created_at)
             ends = await settle(blob)
             is_needed = None in ends  # Its row is durable; who deletes the image waits to hold the blob.
+            context.activated.set()
             return ends
         finally:
             if not is_needed:

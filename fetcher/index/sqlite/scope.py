@@ -52,6 +52,13 @@ def own_imports(actor: Actor) -> Condition:
     return "imports.project_id = :actor_project", {"actor_project": actor.project_id}
 
 
+def own_schedules(actor: Actor) -> Condition:
+    """Return the schedules of the caller's project; all of them for an admin."""
+    if actor.is_admin:
+        return "1", {}
+    return "schedules.project_id = :actor_project", {"actor_project": actor.project_id}
+
+
 def own_exports(actor: Actor) -> Condition:
     """Return the exports of the caller's project; all of them for an admin."""
     if actor.is_admin:
