@@ -45,7 +45,6 @@ def test_a_list_of_commands_loads_no_command(arguments: list[str]) -> None:
         "fetcher.cli.remote",
         "fetcher.cli.store",
         "fetcher.config",
-        "fetcher.errors",
     }
 
 
