@@ -4,7 +4,7 @@ CONFIG ?= config.toml
 EXTRAS ?=
 V := .venv/bin
 
-.PHONY: run test docs torture check demo fuzz conformance bench bench-check bench-pulls clean format setup setup-dev lock smoke fresh-machine
+.PHONY: run test docs torture boot-debian check demo fuzz conformance bench bench-check bench-pulls clean format setup setup-dev lock smoke fresh-machine
 
 run: setup
 	@exec $(V)/python server.py --config $(CONFIG)
@@ -45,6 +45,10 @@ fresh-machine:
 # The service killed 300 times; takes a quarter of an hour.
 torture: setup-dev
 	$(V)/python -m tests.torture --kills 300
+
+# Debian's kernel on a disk that is published in three ways, imported, converted and booted; fetches it, takes minutes.
+boot-debian: setup-dev
+	$(V)/python scripts/boot_debian.py
 
 # Real Keystone, Tempest and clients; the scripts that drive them are not part of this project.
 PEERS ?= ../shared/peers/clients

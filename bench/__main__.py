@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench import (
     case_api,
+    case_boot,
     case_download,
     case_glance,
     case_held,
@@ -36,6 +37,8 @@ CASES: dict[str, Callable[[Lab], list[Row]]] = {
     "inbound": case_inbound.measure,
     "index": case_api.index,
     "submits": case_api.submits,
+    "packed": case_boot.packed,
+    "converted": case_boot.converted,
     "download": case_download.measure,
     "stages": case_stages.measure,
     "glance": case_glance.measure,

@@ -23,8 +23,9 @@ from sqlite_utils.db import Database
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from fetcher.index import Index, Quota
+from fetcher.index import Index
 from fetcher.index.sqlite.rows import image_row, import_row, to_text
+from fetcher.index.values import Quota
 from fetcher.model import State
 from tests.index.conftest import ALICE, START, activate, make
 
@@ -83,10 +84,10 @@ async def measure(index: Index) -> dict[str, float]:
         "page of 25": lambda _number: index.imports.page(ALICE, {}, limit=25),
         "next page": lambda _number: index.imports.page(ALICE, {}, limit=25, marker=marker),
         "page by state": lambda _number: index.imports.page(ALICE, {"state": "succeeded"}, limit=25),
-        "unfinished": lambda _number: index.imports.unfinished(),
+        "unfinished": lambda _number: index.recovery.left_behind(),
         "counts": lambda _number: index.imports.counts(),
         "usage": lambda _number: index.usage.find("alice"),
-        "loose files": lambda _number: index.upkeep.loose(),
+        "loose files": lambda _number: index.maintenance.loose(),
         "forget 1000": lambda _number: index.imports.forget(START + timedelta(days=9999), most=1000),
     }
     found = {}

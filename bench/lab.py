@@ -288,6 +288,23 @@ class Service:
             raise RuntimeError(f"{document['state']}: {document['verdict']}")
         return dict(document)
 
+    def timed_pull(self, url: str, **fields: Any) -> float:
+        """Submit a URL; return the seconds until the image is active."""
+        began = time.perf_counter()
+        self.pull(url, **fields)
+        return time.perf_counter() - began
+
+    def blobs(self) -> list[Path]:
+        """The files of the images."""
+        return [path for path in self.home.glob("data/blobs/*/*") if path.is_file()]
+
+    def written_bytes(self) -> int:
+        """What it has had written to disks so far."""
+        fields = dict(
+            line.split(": ") for line in Path(f"/proc/{self.process.pid}/io").read_text().splitlines()
+        )
+        return int(fields["write_bytes"])
+
     def cpu_seconds(self) -> float:
         """User and system time so far."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()

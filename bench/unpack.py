@@ -48,9 +48,8 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def make(folder: Path, command: list[str], mib: int) -> Path:
-    """Make a disk of real files with holes, and pack it."""
-    disk, packed = folder / "disk.raw", folder / "disk.packed"
+def make_disk(disk: Path, mib: int) -> None:
+    """Make a disk of real files with holes."""
     libraries = Path(sysconfig.get_path("stdlib"))
     with disk.open("wb") as target:
         while target.tell() < mib * MIB:
@@ -59,6 +58,12 @@ def make(folder: Path, command: list[str], mib: int) -> Path:
                     target.write(path.read_bytes())
                     target.write(bytes(-target.tell() % 4096 + 65_536))
         target.truncate(mib * MIB)
+
+
+def make(folder: Path, command: list[str], mib: int) -> Path:
+    """Make a disk of real files with holes, and pack it."""
+    disk, packed = folder / "disk.raw", folder / "disk.packed"
+    make_disk(disk, mib)
     with disk.open("rb") as source, packed.open("wb") as target:
         subprocess.run([*command, "-c"], stdin=source, stdout=target, check=True)
     disk.unlink()

@@ -10,6 +10,7 @@ from fetcher.settings.auth import Auth, Keystone
 from fetcher.settings.base import Mistake, Section, convert_section, printed
 from fetcher.settings.guards.address import AddressRules
 from fetcher.settings.guards.checksum import Checksum
+from fetcher.settings.guards.exports import Exports
 from fetcher.settings.guards.formats import Format
 from fetcher.settings.guards.notify import Notify
 from fetcher.settings.guards.pace import Pace
@@ -22,7 +23,7 @@ from fetcher.settings.image_api import ImageApi, Metadefs
 from fetcher.settings.imports import Imports, Ranges, Resume, Retry, Reuse, Unpack
 from fetcher.settings.log import Log
 from fetcher.settings.network import Dns, Egress, Tls
-from fetcher.settings.server import Inbound, Server, is_loopback
+from fetcher.settings.server import Inbound, Server
 from fetcher.settings.stages import Convert, Inject
 from fetcher.settings.store import Maintenance, Store
 
@@ -59,6 +60,7 @@ class Settings(Section, frozen=True, kw_only=True):
     reuse: Reuse
     ranges: Ranges
     notify: Notify
+    exports: Exports
     log: Log
 
 
@@ -157,7 +159,11 @@ def _contradictions(settings: Settings) -> Iterator[Mistake]:
         value, days = str(settings.imports.keep_finished_days), settings.upkeep.keep_idempotency_days
         expected = f"at least upkeep.keep_idempotency_days ({days:g}): its record answers a repeated request"
         yield Mistake(key="imports.keep_finished_days", value=value, expected=expected)
-    if settings.auth.mode == "local" and not is_loopback(settings.server.host):
+    if settings.inbound.max_body_bytes < settings.server.max_request_bytes:
+        value, most = str(settings.inbound.max_body_bytes), settings.server.max_request_bytes
+        expected = f"at least server.max_request_bytes ({most}), else such a request is never taken"
+        yield Mistake(key="inbound.max_body_bytes", value=value, expected=expected)
+    if settings.auth.mode == "local" and not settings.server.is_local:
         expected = "a loopback address, because auth.mode = local lets everybody in"
         yield Mistake(key="server.listen", value=settings.server.listen, expected=expected)
     yield from _nobody_gets_in(settings)

@@ -594,6 +594,38 @@ class UnknownImport(RequestRefused):
 
 
 @dataclass(eq=False, kw_only=True)
+class UnknownExport(RequestRefused):
+    """There is no such export, or not for this project."""
+
+    code = "unknown-export"
+    title = "There is no export {id}."
+    advice = "Check the id; finished exports are forgotten after a time."
+    id: str
+
+
+@dataclass(eq=False, kw_only=True)
+class ReceiverForbidden(Rejection):
+    """An image may not be sent there."""
+
+    code = "receiver-forbidden"
+    title = "The image is not sent: {reason}."
+    advice = "GET /limits lists the hosts that images may be sent to; ask the operator to allow another one."
+    reason: str
+
+
+@dataclass(eq=False, kw_only=True)
+class SendLimit(RequestRefused):
+    """The project has sent as much within a day as it may."""
+
+    code = "send-limit"
+    title = "The project may send {limit_bytes} bytes in 24 hours, and has sent {used_bytes}."
+    advice = "Export again when earlier exports are a day old, or ask the operator for more."
+    limit_bytes: int
+    used_bytes: int
+    retry_after_seconds: float = 3600.0
+
+
+@dataclass(eq=False, kw_only=True)
 class UnknownImage(RequestRefused):
     """There is no such image, or not for this project."""
 
@@ -689,6 +721,18 @@ class NotReady(ServiceFailure):
     title = "The service does not take work at the moment: {reason}."
     advice = "Try again later."
     reason: str
+    retry_after_seconds: float = 5.0
+
+
+@dataclass(eq=False, kw_only=True)
+class TooManyBodies(ServiceFailure):
+    """All memory for the bodies of requests is taken."""
+
+    code = "too-many-bodies"
+    title = "All memory for the bodies of requests is taken."
+    advice = (
+        "Send the request again after the time in Retry-After; the smaller it is, the sooner it is taken."
+    )
     retry_after_seconds: float = 5.0
 
 

@@ -5,7 +5,6 @@ import asyncio
 import logging
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,21 +22,25 @@ from fetcher.aio.supervisor import Work, start_logged
 from fetcher.api.app import build_app
 from fetcher.api.auth.identity import identifier, make_token
 from fetcher.api.inbound import InboundServer, places
+from fetcher.api.inbound.shares import counting
 from fetcher.api.ops.metrics import Metrics
 from fetcher.api.services import Services
 from fetcher.api.submit.watch import Watch
-from fetcher.config import BadConfig, Settings, data_folder, load_settings
+from fetcher.config import BadConfig, data_folder, load_settings
 from fetcher.descriptors import raise_limit
 from fetcher.errors import Failure
+from fetcher.exporter import Exporter
 from fetcher.importer import Context, Importer
-from fetcher.index import Index, Quota
+from fetcher.index import Index
+from fetcher.index.values import Quota, Worker
+from fetcher.listening import base_of, bind, release
 from fetcher.log_lines import STDERR
 from fetcher.logs import set_up_logs
 from fetcher.maintenance import Maintenance
 from fetcher.memory import keep_freed_memory
 from fetcher.pipeline import WorkerPool
 from fetcher.store import Store
-from fetcher.systemd import feed_watchdog, handed_over, notify
+from fetcher.systemd import feed_watchdog, notify
 from fetcher.threads import start_threads
 from fetcher.transport import Gate
 from fetcher.webhooks import WebhookDispatcher
@@ -84,10 +87,11 @@ class Service:
             self._lay_over()
             log.info("config.taken")
 
-    def open_port(self, port: int) -> None:
-        """Note a port that clients reach us at, and tell systemd that they do."""
-        self.ports.add(port)
-        notify("READY=1", f"STATUS=Listening on port {port}.")
+    def open_port(self, port: int | None) -> None:
+        """Note a port that clients reach us at, None for a path, and tell systemd that they do."""
+        if port is not None:
+            self.ports.add(port)
+        notify("READY=1", f"STATUS=Listening on {self.settings.server.path or f'port {port}'}.")
 
     def take_limits(self, limits: "Limits") -> None:
         """Let Keystone's limits hold from now on."""
@@ -106,6 +110,10 @@ class Service:
     def quota_of(self, project_id: str) -> Quota:
         """Return what a project may hold now."""
         return Quota(*self.settings.quota.all_of(project_id), self.settings.quota.max_text_bytes)
+
+    def _index(self, path: Path) -> Index:
+        worker = Worker(lease_seconds=self.settings.imports.lease_seconds)
+        return Index(path, quota_of=self.quota_of, worker=worker)
 
     async def stop(self) -> None:
         """Take no more work; let what runs finish for a while, then end or park it. Once for all callers."""
@@ -142,6 +150,7 @@ class Service:
                 starting.cancel()
                 await services.supervisor.close()
                 await services.webhook_dispatcher.close()
+                await services.exporter.close()
                 await asyncio.wait({starting})
                 loop.remove_signal_handler(signal.SIGHUP)
 
@@ -149,6 +158,8 @@ class Service:
         """Give all that runs for as long as the service does to its supervisor."""
         services.supervisor.start("maintenance", services.upkeep.run)
         services.supervisor.start("webhooks", services.webhook_dispatcher.run)
+        services.supervisor.start("exports", services.exporter.run)
+        services.supervisor.start("leases", services.importer.renew_leases)
         services.supervisor.start("throughput", watch.run)
         services.supervisor.start("watchdog", feed_watchdog)
         if self.settings.quota.source == "keystone":
@@ -182,11 +193,12 @@ class Service:
             reserve=self.reserve,
             is_direct=settings.store.direct_io,
             ballast_bytes=settings.store.ballast_bytes,
+            read_buffer_bytes=settings.store.read_buffer_bytes,
         )
         store.open()
         async with AsyncExitStack() as stack:
             stack.callback(store.close)
-            index = await stack.enter_async_context(Index(store.index_path, quota_of=self.quota_of))
+            index = await stack.enter_async_context(self._index(store.index_path))
             gate = Gate(own_ports=lambda: self.ports)
             stack.push_async_callback(gate.close)
             worker_pool = WorkerPool(
@@ -214,7 +226,8 @@ class Service:
                 importer=importer,
                 upkeep=upkeep,
                 webhook_dispatcher=WebhookDispatcher(context),
-                identify=identify,
+                exporter=Exporter(context),
+                identify=counting(identify),
                 supervisor=context.supervisor,
             )
 
@@ -236,25 +249,6 @@ def _is_no_trace(record: logging.LogRecord) -> bool:
     return not record.getMessage().startswith("Traceback")
 
 
-def bind(settings: Settings) -> socket.socket:
-    """Open the listening socket, or take the one that systemd opened instead of `server.listen`.
-
-    Raises:
-        OSError: The address is in use or not ours.
-    """
-    if (handed := handed_over()) is not None:
-        return handed
-    family = socket.AF_INET6 if ":" in settings.server.host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((settings.server.host, settings.server.port))
-    except OSError:
-        listening.close()
-        raise
-    return listening
-
-
 def inbound_server(service: Service) -> InboundServer:
     """Return the service behind a server whose clients have deadlines and places."""
     settings = service.settings
@@ -266,6 +260,7 @@ def inbound_server(service: Service) -> InboundServer:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # Ours takes them from `inbound.proxies`, not from an environment variable.
         ws="none",
         timeout_graceful_shutdown=int(settings.server.shutdown_seconds) + STOP_SECONDS,
         timeout_keep_alive=int(settings.inbound.idle_seconds)
@@ -280,17 +275,17 @@ def serve(service: Service) -> int:
     """Serve until a signal ends it; the answer is the exit code."""
     settings = service.settings
     try:
-        listening = bind(settings)
+        listening = bind(settings.server)
     except OSError as error:
         print(f"Cannot listen on {settings.server.listen}: {error.strerror}.", file=sys.stderr)  # noqa: T201
         return 1
-    host, port = listening.getsockname()[:2]
-    base = settings.server.public_url or f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    base = settings.server.public_url or base_of(listening)
     STDERR.write(  # What a person who starts the service wants to know first.
         f"Glance Fetcher\n  page    {base}/\n  API     {base}/imports and {base}/v2/images\n"
         f"  limits  {base}/limits\n  data    {service.folder}\n"
     )
     server = inbound_server(service)
+    server.closed = lambda: release(listening, settings.server)
     with suppress(KeyboardInterrupt):  # Raised again after an orderly stop; there is nothing more to say.
         server.run(sockets=[listening])
     return 0 if server.started else 1
@@ -300,7 +295,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Check the configuration or serve it; the answer is the exit code."""
     parser = argparse.ArgumentParser(prog="server.py", description="Submit a URL, get an image.")
     parser.add_argument("--config", type=Path, metavar="FILE", help="laid over config.toml key by key")
-    parser.add_argument("--listen", metavar="HOST:PORT", help="instead of server.listen")
+    parser.add_argument("--listen", metavar="HOST:PORT|unix:PATH", help="instead of server.listen")
     parser.add_argument("--check-config", action="store_true", help="list every mistake of the file and exit")
     parser.add_argument(
         "--make-token", action="store_true", help="make a token for auth.mode = tokens and exit"

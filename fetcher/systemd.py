@@ -58,6 +58,9 @@ def handed_over() -> socket.socket | None:
         raise OSError(0, "systemd handed over several sockets; give the unit one ListenStream=")
     handed = socket.socket(fileno=FIRST_HANDED_OVER)
     handed.set_inheritable(False)
-    if handed.type != socket.SOCK_STREAM or handed.family not in (socket.AF_INET, socket.AF_INET6):
-        raise OSError(0, "systemd handed over a socket that is not TCP; give ListenStream= a port")
+    families = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
+    if handed.type != socket.SOCK_STREAM or handed.family not in families:
+        raise OSError(
+            0, "systemd handed over a socket that is no stream; use ListenStream= with a port or path"
+        )
     return handed

@@ -1,6 +1,8 @@
 """Build a bare Debian 12 in a scratch folder and follow the README there, as root and as an ordinary user.
 
-Usage: fresh_machine.py [smoke|full] [root|user ...]     (smoke; both)
+Usage: fresh_machine.py [smoke|full] [root|user|operator ...]     (smoke; all three)
+
+`operator` does what docs/operator.md says, word by word (scripts/operator_machine.py).
 
 Needs root and mmdebstrap. Where packages come from is this machine's own configuration of apt and pip, taken
 at run time. The guest has processes and mounts of its own, so that nothing of it is left at its end; it uses
@@ -159,10 +161,18 @@ def follow_readme(guest: Guest, user: str, size: str) -> None:
     guest.run(user, "make test" if size == "full" else "make smoke")
 
 
+def follow_operator_guide(guest: Guest) -> None:
+    """Do what an operator does."""
+    guest.copy_checkout("root")
+    guest.run("root", "apt-get -qq update && python3 scripts/operator_machine.py install")
+    guest.run("root", "python3 scripts/operator_machine.py operate", offline=True)
+
+
 def main(arguments: list[str]) -> None:
     """Run the command."""
     size = "full" if "full" in arguments else "smoke"
-    users = [user for user in ("root", "user") if user in arguments] or ["root", "user"]
+    every = ("root", "user", "operator")
+    users = [user for user in every if user in arguments] or list(every)
     if os.geteuid() != 0:
         raise SystemExit("make fresh-machine needs root, for chroot and mounts.")
     run("sh", str(ROOT / "scripts/debian-packages.sh"), "fresh")
@@ -174,7 +184,10 @@ def main(arguments: list[str]) -> None:
         bootstrap(archive)
         for user in users:
             guest = Guest(Path(scratch) / user, archive)
-            follow_readme(guest, "root" if user == "root" else "newcomer", size)
+            if user == "operator":
+                follow_operator_guide(guest)
+            else:
+                follow_readme(guest, "root" if user == "root" else "newcomer", size)
             shutil.rmtree(Path(scratch) / user)
     print(
         f"\nA fresh machine does what the README says ({', '.join(users)}; {time.monotonic() - began:.0f} s)."

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -59,16 +60,20 @@ def prepare(place: Path) -> None:
 
 
 def serve(place: Path) -> "subprocess.Popen[bytes]":
-    """Start the service and wait until it answers."""
+    """Start the service and wait until it has started."""
     command = [".venv/bin/python", "server.py", "--config", "own.toml"]
     with (place / "server.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=place, stdout=log, stderr=log)
     while process.poll() is None:
         try:
-            with urllib.request.urlopen(f"{BASE}/healthz", timeout=60):
+            with urllib.request.urlopen(f"{BASE}/readyz", timeout=60):
+                return process
+        except urllib.error.HTTPError as error:
+            if b"starting" not in error.read():
                 return process
         except OSError:
-            time.sleep(0.05)
+            pass
+        time.sleep(0.05)
     raise SystemExit((place / "server.log").read_text())
 
 

@@ -15,7 +15,8 @@ import aiohttp
 import tomlkit
 
 from fetcher.api.inbound.crowd import Crowd
-from fetcher.service import Service, bind, inbound_server
+from fetcher.listening import bind
+from fetcher.service import Service, inbound_server
 from tests.lab.origin import Origin
 
 PATIENT_SECONDS = 100
@@ -59,7 +60,7 @@ class Running:
         """Start it, and wait until it takes requests."""
         self.write_config()
         self.service = Service(self.config)
-        listening = bind(self.service.settings)
+        listening = bind(self.service.settings.server)
         self.base = f"http://127.0.0.1:{listening.getsockname()[1]}"
         self._server = inbound_server(self.service)
         self._task = asyncio.create_task(self._server.serve(sockets=[listening]))

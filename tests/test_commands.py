@@ -50,12 +50,12 @@ COMMAND = re.compile(rf"(\S*/)?({'|'.join(PROGRAMS)})( |$)")
 # Where a command is run: SERVED beside a service, ALONE without one, ON_PATH with `fetcher` in the PATH.
 SERVED, ALONE, ON_PATH, ON_PATH_SERVED, PARSED = "served", "alone", "path", "path-served", "parsed"
 RUN = "{} is what `make fresh-machine` runs"
-HOST = "changes the machine: users, packages or systemd"
+HOST = "changes the machine; `make fresh-machine` runs it in one of its own (scripts/operator_machine.py)"
 CLIENTS = "OpenStack's clients are no part of this project; `make conformance` runs them"
 BENCH = "takes minutes; tests/test_machine.py runs its parts"
 TUTORIAL = "tests/test_tutorial.py runs the whole page, in its order"
 TERMINAL = "a terminal of its own, until it is left; `fetcher verify-boot` boots the same image"
-RESTORE = "tests/cli/test_store.py restores in a folder of its own"
+RESTORE = "`make fresh-machine` restores so; tests/cli/test_store.py in a folder of its own"
 
 # Every line that is a command begins with one of these; a new one gets a row. What is not run says why.
 PLACES: dict[str, str] = {
@@ -82,6 +82,8 @@ PLACES: dict[str, str] = {
     "fetcher token": ON_PATH,
     "fetcher doctor": PARSED,
     "fetcher metadefs load": PARSED,
+    "fetcher push": PARSED,
+    "fetcher exports": PARSED,
     "fetcher adopt": PARSED,
     "fetcher config check --config /etc": PARSED,
     "fetcher config": ON_PATH,

@@ -233,7 +233,7 @@ class StoreMachine(RuleBasedStateMachine):
     def the_count_is_exact(self) -> None:
         """At every moment, usage is what the rows say."""
         if hasattr(self, "house"):
-            assert self.runner.run(self.house.index.upkeep.miscounted()) == []
+            assert self.runner.run(self.house.index.maintenance.miscounted()) == []
 
     def teardown(self) -> None:
         """Come to rest once more, and judge what is on disk."""

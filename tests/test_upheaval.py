@@ -68,7 +68,7 @@ async def restored(backup: Path, origin: Origin) -> None:
         async with asyncio.timeout(30):
             while any((await service.get("/healthz"))["imports"].values()):
                 await asyncio.sleep(0.02)
-        assert await service.service.app.state.services.index.upkeep.miscounted() == []
+        assert await service.service.app.state.services.index.maintenance.miscounted() == []
         for image in (await service.get("/v2/images?status=active&limit=100"))["images"]:
             async with service.client.get(f"/v2/images/{image['id']}/file") as answer:
                 assert hashlib.sha256(await answer.read()).hexdigest() in digests

@@ -18,17 +18,21 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fetcher.api import documents, metadefs, page
 from fetcher.api import image_v2 as v2
+from fetcher.api.forwarded import Forwarded
 from fetcher.api.hosts import is_for_us
 from fetcher.api.image_v2.cross_origin import cross_origin
 from fetcher.api.image_v2.faults import fault
 from fetcher.api.image_v2.paths import PlainPaths, allowed_methods
 from fetcher.api.image_v2.versions import choices
+from fetcher.api.inbound.bodies import BODY, BodyRoom
 from fetcher.api.inbound.connection import CROWDED, IS_GONE
+from fetcher.api.inbound.shares import SHARE, Shares
 from fetcher.api.openapi import document as openapi
 from fetcher.api.ops import health, metrics
+from fetcher.api.prefix import Prefix
 from fetcher.api.problems import problem
 from fetcher.api.services import services_of
-from fetcher.api.submit import discovery, imports, probe
+from fetcher.api.submit import discovery, exports, imports, probe
 from fetcher.config import Settings
 from fetcher.errors import (
     Failure,
@@ -39,7 +43,7 @@ from fetcher.errors import (
     Shortage,
     TooManyConnections,
 )
-from fetcher.index import READER, Reader
+from fetcher.index.values import READER, Reader
 from fetcher.shortage import is_shortage
 
 log = structlog.get_logger()
@@ -110,6 +114,8 @@ class RequestContext:
     def __init__(self, app: ASGIApp, settings: Callable[[], Settings]) -> None:
         self._app = app
         self._settings = settings
+        self._shares = Shares(lambda: settings().inbound.max_requests_per_project)
+        self._bodies = BodyRoom(lambda: settings().inbound.max_body_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Wrap one request."""
@@ -134,7 +140,13 @@ class RequestContext:
 
         refusal = self._refusal(scope)
         if refusal is None:
-            await self._app(scope, receive, send_with_id)
+            scope[BODY] = body = self._bodies.body()
+            scope[SHARE] = share = self._shares.share()
+            try:
+                await self._app(scope, receive, send_with_id)
+            finally:
+                body.release()
+                share.leave()
         else:
             await told(refusal, Request(scope, receive))(scope, receive, send_with_id)
 
@@ -208,12 +220,15 @@ def build_app(settings: Callable[[], Settings], lifespan: Any) -> Starlette:
             *discovery.routes,
             *probe.routes,  # Before the routes of one import, whose id could be anything.
             *imports.routes,
+            *exports.routes,
             *v2.routes,
             *metadefs.routes,
             *page.routes,
             *documents.routes,
         ],
         middleware=[
+            Middleware(Forwarded, settings=settings),
+            Middleware(Prefix, settings=settings),
             Middleware(PlainPaths),
             Middleware(RequestContext, settings=settings),
             *cross_origin(settings()),

@@ -11,8 +11,9 @@ from fetcher.aio.supervisor import Supervisor
 from fetcher.api.event_texts import EventTexts
 from fetcher.api.ops.probes import Probes
 from fetcher.config import Settings
+from fetcher.exporter import Exporter
 from fetcher.importer import Importer
-from fetcher.index import Index
+from fetcher.index.protocol import Index
 from fetcher.maintenance import Maintenance
 from fetcher.model import Actor
 from fetcher.store.protocol import Store
@@ -37,6 +38,7 @@ class Services:
     importer: Importer
     upkeep: Maintenance
     webhook_dispatcher: WebhookDispatcher
+    exporter: Exporter
     identify: Callable[[Request], Awaitable[Actor]]
     supervisor: Supervisor
     probes: Probes = field(default_factory=Probes)

@@ -72,6 +72,10 @@ COMMANDS = {
         "show": Command("remote:show", "Show an import or an image."),
         "cancel": Command("remote:cancel", "Cancel an import; nothing of it is left."),
         "images": Command("remote:images", "List images, the newest first."),
+        "push": Command(
+            "exports:push", "Send an image to a URL that takes it, such as one that is signed for a PUT."
+        ),
+        "exports": Command("exports:exports", "List exports, the newest first."),
         "limits": Command("remote:limits", "Show every limit in force on a server."),
     },
     OPERATOR: {

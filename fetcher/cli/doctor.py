@@ -218,6 +218,8 @@ def _resolv_conf() -> list[str]:
 
 def _port(settings: Settings) -> Finding:
     listen = settings.server.listen
+    if settings.server.path is not None:
+        return _free_port(settings)
     try:
         Client(f"http://{listen}").get("/healthz")
     except Refused as error:
@@ -229,11 +231,11 @@ def _port(settings: Settings) -> Finding:
 
 
 def _free_port(settings: Settings) -> Finding:
-    from fetcher.service import bind
+    from fetcher.listening import bind, release
 
     listen = settings.server.listen
     try:
-        bind(settings).close()
+        release(bind(settings.server), settings.server)
     except OSError as error:
         words = f"{listen} cannot be listened on: {error.strerror}"
         return Finding(what="port", level="bad", words=words, advice="Choose another server.listen.")

@@ -118,17 +118,28 @@ def _watching_the_store(url: str, service: "Service") -> Iterator[None]:
 
 def _in_use(error: StoreFailed, url: str, settings: "Settings") -> CommandFailed:
     """Say which commands work beside whoever has the store."""
-    host = settings.server.host
-    address = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 - to compare
-    server = settings.server.public_url or f"http://{address}:{settings.server.port}"
     quoted = shlex.quote(url)
+    server = _address_of(settings)
+    beside = (
+        f"A server that has it can do it: `fetcher submit {quoted} --wait --server {server}`. "
+        if server
+        else ""
+    )
     return CommandFailed(
         Exit.BUSY,
         code=error.code,
         detail=f"The store: {error.reason}.",
-        advice=f"A server that has it can do it: `fetcher submit {quoted} --wait --server {server}`. "
-        f"Or pull into a file, without a store: `fetcher pull {quoted} -o FILE`.",
+        advice=f"{beside}Or pull into a file, without a store: `fetcher pull {quoted} -o FILE`.",
     )
+
+
+def _address_of(settings: "Settings") -> str:
+    """Return where a server with these settings is reached; nothing where only a path leads to it."""
+    if settings.server.public_url or settings.server.path is not None:
+        return settings.server.public_url
+    host = settings.server.host
+    address = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 - to compare
+    return f"http://{address}:{settings.server.port}"
 
 
 async def _pull(

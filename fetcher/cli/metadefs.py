@@ -16,7 +16,8 @@ from fetcher.cli.exits import Exit
 from fetcher.cli.screen import Screen
 from fetcher.cli.store import looking, open_service
 from fetcher.errors import InvalidRequest, RequestRefused
-from fetcher.index import Content, Index, Mode
+from fetcher.index.protocol import Index
+from fetcher.index.values import Content, Mode
 
 if TYPE_CHECKING:
     from fetcher.service import Service
@@ -101,7 +102,7 @@ async def _load(service: "Service", files: list[_File], mode: Mode, owner: str) 
         async with service.open_services() as house:
             return await _load_into(house.index, service, files, mode, owner)
     async with looking(service) as (index, _store):
-        await index.connection.open()
+        await index.open()
         return await _load_into(index, service, files, mode, owner)
 
 

@@ -70,10 +70,12 @@ def repair(*, config: ConfigFile = None, json: AsJson = False) -> Exit:
 async def _repair(service: "Service", screen: Screen) -> Exit:
     async with service.open_services() as house:
         await house.upkeep.do_chores()
-        await house.index.upkeep.recount()
+        await house.index.maintenance.recount()
         read = await house.upkeep.scrub(before=datetime.now(UTC))
         mended = await house.upkeep.mend()
-        lost = {blob.sha256: blob.note or "" for blob in await house.index.upkeep.faulty(limit=1_000_000)}
+        lost = {
+            blob.sha256: blob.note or "" for blob in await house.index.maintenance.faulty(limit=1_000_000)
+        }
     if screen.as_json:
         screen.json({**read, "mended": mended, "lost": lost})
     else:
@@ -162,5 +164,5 @@ async def looking(service: "Service") -> AsyncIterator[tuple[Index, Store]]:
             raise StoreFailed(reason=f"there is no store at {service.folder}")
         yield index, store
     finally:
-        await index.connection.close()
+        await index.close()
         store.close()

@@ -7,7 +7,7 @@ from fetcher.config import Settings
 from fetcher.guards import text
 from fetcher.guards.base import Guard, Limit
 from fetcher.guards.network import address, redirects, response
-from fetcher.guards.request import checksum_file, inbound, mirrors, notify, request_headers, url
+from fetcher.guards.request import checksum_file, inbound, mirrors, notify, receivers, request_headers, url
 from fetcher.guards.spec import GuardContext, GuardSpec, Purpose
 from fetcher.guards.stream import checksum, convert, inject, pace, quota, size, unpack
 from fetcher.guards.stream.formats import guard as formats
@@ -31,6 +31,7 @@ GUARDS: tuple[GuardSpec, ...] = (
     checksum.GUARD,
     checksum_file.GUARD,
     notify.GUARD,
+    receivers.GUARD,
     text.GUARD,
     inbound.GUARD,
 )

@@ -8,7 +8,7 @@ from fetcher.aio.supervisor import Supervisor
 from fetcher.config import Settings
 from fetcher.convert.sandbox import Walls, probe_walls
 from fetcher.importer.guard_times import GuardTimes
-from fetcher.index import Index
+from fetcher.index.protocol import Index
 from fetcher.model import Actor
 from fetcher.pipeline import WorkerPool
 from fetcher.store import Store

@@ -38,7 +38,7 @@ from fetcher.importer.stages.expected_digests import (
     given_up_encryption,
 )
 from fetcher.importer.stages.revalidation import Reuse
-from fetcher.index import ResumeState, Secrets
+from fetcher.index.values import ResumeState, Secrets
 from fetcher.lifecycle import Event
 from fetcher.model import Import, Phase, Submission
 from fetcher.store.reservation import Reservation
@@ -223,6 +223,7 @@ class DownloadJob:
             claims=next(iter(self.subscribers)).record.submission,
             reservation=reservation,
             algorithms=self._algorithms,
+            promised=self._promised,
             restart=self.subscribers.progress.restart,
             count=self.subscribers.receive,
             found=lambda verdict: self.subscribers.change(format=verdict),
@@ -245,12 +246,14 @@ class DownloadJob:
             lambda: coming(self._place.running_imports(), self.subscribers),
         )
 
-    def _algorithms(self) -> list[str]:
+    def _promised(self) -> set[str]:
         promised = ExpectedDigests(self.settings, None, {}).algorithms(
             running.record.submission for running in self.subscribers
         )
-        promised |= self._sums.algorithms if self._sums is not None else frozenset()
-        return list(dict.fromkeys([*self.settings.checksum.computed, *sorted(promised)]))
+        return promised | (self._sums.algorithms if self._sums is not None else frozenset())
+
+    def _algorithms(self) -> list[str]:
+        return list(dict.fromkeys([*self.settings.checksum.computed, *sorted(self._promised())]))
 
     def is_proven(self) -> bool:
         """Return whether an expected digest will tell if parts of different answers fit together."""

@@ -3,7 +3,7 @@
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 
-from fetcher.index import Due
+from fetcher.index.values import Due
 from fetcher.settings.guards.notify import Notify
 
 SLOW_SECONDS = 600.0  # So long a receiver that failed stays in the slow lane, unless it answers.
@@ -12,9 +12,9 @@ MOST_REMEMBERED = 10_000
 KEPT_PART = 4
 
 
-def receiver_key(due: Due) -> str:
+def receiver_key(due: Due) -> tuple[str, str]:
     """Name a receiver: one project's, as all that is known of another's is that project's doing."""
-    return f"{due.project_id}\0{due.webhook.url or ''}"
+    return due.project_id, due.webhook.url or ""
 
 
 class Turns:
@@ -29,7 +29,7 @@ class Turns:
         self._turn = 0
         self._last_turn: OrderedDict[str, int] = OrderedDict()
         self._busy: Counter[str] = Counter()
-        self._slow: OrderedDict[str, float] = OrderedDict()
+        self._slow: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._running: dict[str, bool] = {}
         self._waits: dict[str, float] = {}
 
@@ -71,7 +71,7 @@ class Turns:
         most = 1 if is_tight else rules.max_running_per_project
         return [name for name, count in self._busy.items() if count >= most]
 
-    def slow_receivers(self, rules: Notify) -> list[str]:
+    def slow_receivers(self, rules: Notify) -> list[tuple[str, str]]:
         """Return the receivers that may start nothing now: those that failed, while their lane is full."""
         for key in [key for key, until in self._slow.items() if until <= self._now()]:
             del self._slow[key]

@@ -17,7 +17,7 @@ from fetcher.importer.probe_beside import Beside, find_beside
 from fetcher.importer.records.requests import sums_request
 from fetcher.importer.records.verdicts import verdict_of
 from fetcher.importer.stages.expected_digests import ChecksumFile, expects_digest
-from fetcher.index import Secrets
+from fetcher.index.values import Secrets
 from fetcher.model import Digest, FormatVerdict, Hop, Submission, Value
 from fetcher.transport import Gate, Peek, SourceRequest, peek
 

@@ -1,9 +1,11 @@
 """What a start finds of the process before it: undone, kept or taken up again."""
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 from uuid import uuid4
 
 import msgspec
@@ -15,7 +17,7 @@ from fetcher.importer.methods.registry import named
 from fetcher.importer.records.requests import fingerprint
 from fetcher.importer.records.verdicts import verdict_of
 from fetcher.importer.stages.commit import remove_unneeded
-from fetcher.index import ResumeState, Secrets
+from fetcher.index.values import ResumeState, Secrets
 from fetcher.lifecycle import Event
 from fetcher.model import Import, Phase
 
@@ -23,6 +25,10 @@ log = structlog.get_logger()
 
 # A whole body needs no further request, so this is never sent; it only marks the bytes as ones to go on from.
 WHOLE = '"whole"'
+LOOP_TURN = 100  # Imports taken up before requests get their turn.
+MOST_LINES = 20  # Of one kind in the log of a start; the audit trail has each.
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,10 +37,12 @@ class Found:
 
     Args:
         waiting: Imports without a verdict, oldest first.
+        requests: What makes their requests equal, by their ids.
         kept: Pulls of theirs, by what makes requests equal.
     """
 
     waiting: list[tuple[Import, Secrets]]
+    requests: dict[str, str]
     resume_state: dict[str, ResumeState]
 
 
@@ -47,25 +55,48 @@ async def recover(context: Context) -> Found:
     Raises:
         StoreFailed: The index or the store refused; nothing is lost, and a later try may go well.
     """
-    left = await context.index.recovery.left_behind()
-    sent = [record for record, _secrets in left if named(record.method).is_sent]
-    waiting = [(record, secrets) for record, secrets in left if secrets is not None]
+    sent, waiting = [], []
+    async for record, secrets in in_turns(await context.index.recovery.left_behind()):
+        if named(record.method).is_sent:
+            sent.append(record)
+        elif secrets is not None:
+            waiting.append((record, secrets))
     for record in sent:
         if record.phase is Phase.COMMITTING and (sha256 := record.digests.get("sha256")):
             async with context.store.holding(sha256):
                 await remove_unneeded(context, sha256)
-    resume_state = await _keep_pulls(context, waiting)
+    settings = context.settings()
+    requests = {
+        record.id: fingerprint(secrets, record.submission, settings, record.project_id)
+        async for record, secrets in in_turns(waiting)
+    }
+    resume_state = await _keep_pulls(context, waiting, requests)
     now = datetime.now(UTC)
     await context.index.recovery.take_up([_interrupted(record, now) for record in sent], now)
-    for record in sent:
-        log.info("import.interrupted", import_id=record.id, method=record.method)
-    if waiting:
-        log.info("imports.recovered", count=len(waiting), resumable=len(resume_state))
+    _tell(sent, len(waiting), len(resume_state))
     files = {one.staged for one in resume_state.values()}
     for name in await context.store.staged_names():
         if name not in files:
             await context.store.remove_staged(name)
-    return Found(waiting=waiting, resume_state=resume_state)
+    return Found(waiting=waiting, requests=requests, resume_state=resume_state)
+
+
+async def in_turns(items: Sequence[T]) -> AsyncIterator[T]:
+    """Yield each, and let requests have their turn now and then: there may be ten thousand."""
+    for number, item in enumerate(items):
+        if number % LOOP_TURN == 0:
+            await asyncio.sleep(0)
+        yield item
+
+
+def _tell(sent: Sequence[Import], waiting: int, resumable: int) -> None:
+    """Say in the log what was found, at a length that a start can afford."""
+    for record in sent[:MOST_LINES]:
+        log.info("import.interrupted", import_id=record.id, method=record.method)
+    if len(sent) > MOST_LINES:
+        log.info("imports.interrupted", count=len(sent))
+    if waiting:
+        log.info("imports.recovered", count=waiting, resumable=resumable)
 
 
 def _interrupted(record: Import, now: datetime) -> Import:
@@ -73,12 +104,9 @@ def _interrupted(record: Import, now: datetime) -> Import:
     return record.ended(Event.FAIL, verdict_of(Interrupted()), now)
 
 
-async def _keep_pulls(context: Context, waiting: Iterable[tuple[Import, Secrets]]) -> dict[str, ResumeState]:
-    settings = context.settings()
-    requests = {
-        record.id: fingerprint(secrets, record.submission, settings, record.project_id)
-        for record, secrets in waiting
-    }
+async def _keep_pulls(
+    context: Context, waiting: Sequence[tuple[Import, Secrets]], requests: dict[str, str]
+) -> dict[str, ResumeState]:
     needed = set(requests.values())
     resume_state: dict[str, ResumeState] = {}
     unneeded = []
@@ -92,6 +120,8 @@ async def _keep_pulls(context: Context, waiting: Iterable[tuple[Import, Secrets]
     for request, record in committing.items():
         with suppress(StoreFailed):  # Its bytes are pulled again then, if the source still has them.
             await _adopt(context, record, request, resume_state)
+    # Once for all of them: until then a further start finds them as this one did.
+    await context.index.pulls.keep_all([resume_state[name] for name in committing if name in resume_state])
     if unneeded:
         await context.index.pulls.drop_all(unneeded)
     return resume_state
@@ -115,7 +145,7 @@ async def _adopt(
         ):  # Only what was received can be compared with what was promised: it comes anew.
             await remove_unneeded(context, sha256)
             return
-        if not await context.index.upkeep.disown(sha256):
+        if not await context.index.maintenance.disown(sha256):
             return  # Another image has these very bytes.
         spare = {one.staged for name, one in resume_state.items() if name != request}
         staged = await context.store.adopt(sha256, size, spare)
@@ -129,6 +159,5 @@ async def _adopt(
         kept_bytes=size,
         kept_sha256=sha256,
     )
-    await context.index.pulls.keep(whole)
     resume_state[request] = whole
     log.info("blob.adopted", import_id=record.id, sha256=sha256, bytes=size)

@@ -10,7 +10,8 @@ import structlog
 from fetcher.crash import reach
 from fetcher.errors import StoreFailed
 from fetcher.importer.download.attempts import Attempts
-from fetcher.index import Index, ResumeState
+from fetcher.index.protocol import Index
+from fetcher.index.values import ResumeState
 
 log = structlog.get_logger()
 

@@ -19,7 +19,7 @@ from fetcher.importer.records.verdicts import verdict_of
 from fetcher.importer.schedule.connections import Connections
 from fetcher.importer.schedule.queue import FairQueue, Slot, Ticket
 from fetcher.importer.tracing import span
-from fetcher.index import ResumeState
+from fetcher.index.values import ResumeState
 from fetcher.lifecycle import Event
 from fetcher.model import Import
 

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 from uuid import uuid4
@@ -11,6 +11,7 @@ from uuid import uuid4
 import msgspec
 import structlog
 
+from fetcher.aio.retry import written
 from fetcher.config import Settings
 from fetcher.errors import (
     Cancelled,
@@ -36,16 +37,15 @@ from fetcher.importer.records.requests import (
     shown,
     webhook_of,
 )
-from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.records.verdicts import verdict_of
-from fetcher.importer.recovery import recover
+from fetcher.importer.recovery import in_turns, recover
 from fetcher.importer.schedule.queue import Ticket
 from fetcher.importer.schedule.rate_limiter import RateLimiter
 from fetcher.importer.scheduler import Scheduler
 from fetcher.importer.stages.commit import remove_unneeded
 from fetcher.importer.stages.inject import check_rules, matching
 from fetcher.importer.upload_job import Engine, Uploads
-from fetcher.index import IdempotencyKey, NewImport, Secrets
+from fetcher.index.values import IdempotencyKey, NewImport
 from fetcher.lifecycle import Event, next_state
 from fetcher.model import Actor, Image, Import, Notice, Status, Submission
 from fetcher.transport import check_authorities
@@ -54,8 +54,8 @@ log = structlog.get_logger()
 
 R = TypeVar("R")
 
-LOOP_TURN = 100  # Imports taken up at a start before requests get their turn.
 MOST_SILENT_SECONDS = 60.0
+RENEWALS_PER_LEASE = 3
 
 
 class Importer:
@@ -74,6 +74,7 @@ class Importer:
             running=self._pulls.running_imports,
             is_open=lambda: self._is_open,
             release=self._pulls.release,
+            tell=self._pulls.news.tell,
         )
         self.uploads = Uploads(context, engine)
 
@@ -87,12 +88,13 @@ class Importer:
             await self.context.sandbox.find()  # Known before the first import needs it, and told in /limits.
         found = await recover(self.context)
         self._pulls.take_up(found.resume_state)
-        for number, (record, secrets) in enumerate(found.waiting):
-            self._pulls.add(self._ticket(record, secrets, _origin(secrets.url, self.context.settings())))
-            if number % LOOP_TURN == 0:
-                await asyncio.sleep(0)
+        settings = self.context.settings()
+        async for record, secrets in in_turns(found.waiting):
+            origin, request = _origin(secrets.url, settings), found.requests[record.id]
+            self._pulls.add(self._ticket(record, origin, request))
         self._is_open = True
         self._pulls.open()
+        self._pulls.news.tell_all()  # Those who came before saw what the process before left behind.
 
     async def close(self, grace_seconds: float = 0.0) -> None:
         """Start nothing more, let running imports finish for a while, then park the rest."""
@@ -161,7 +163,8 @@ class Importer:
         new = NewImport(record=record, image=image, secrets=secrets, shown_url=url, key=key, webhook=webhook)
         written = await self.context.index.imports.submit(new, max_queued=settings.imports.max_queued)
         if written.id == record.id:
-            self._pulls.add(self._ticket(written, secrets, origin))
+            request = fingerprint(secrets, written.submission, settings, written.project_id)
+            self._pulls.add(self._ticket(written, origin, request))
         return self.snapshot(written)
 
     async def probe(self, actor: Actor, submission: Submission) -> Probed:
@@ -253,14 +256,13 @@ class Importer:
         with self._pulls.news.follow(import_id) as news:
             record = await self.find(import_id, actor)
             while not record.state.is_final and not self._is_stopping:
-                if record != shown:
-                    yield record
-                    shown = record
                 running = self._pulls.running(import_id)
-                if running is not None:
-                    await _next_change(running, least_seconds)
-                else:
+                with nullcontext() if running is None else running.following(news):
+                    if record != shown:
+                        yield record
+                        shown = record
                     await _next_news(news, least_seconds)
+                # What happens from here on sets the event anew, however long the consumer takes.
                 running = self._pulls.running(import_id)
                 try:
                     record = running.snapshot() if running is not None else await self.find(import_id, actor)
@@ -308,6 +310,18 @@ class Importer:
         gone = await self.context.index.pulls.forget(before)
         return gone + await self.context.index.imports.forget(before)
 
+    async def renew_leases(self) -> None:
+        """Hold what runs here, for ever; what was lost finds that out at its next write."""
+        while True:
+            await asyncio.sleep(self.context.settings().imports.lease_seconds / RENEWALS_PER_LEASE)
+            await self.renew()
+
+    async def renew(self) -> None:
+        """Hold what runs here for another lease."""
+        claims = {record.id: record.claim for record in self.running() if not record.state.is_final}
+        if claims and (lost := await written(lambda: self.context.index.imports.renew(claims))):
+            log.warning("imports.lost", import_ids=lost)
+
     @property
     def is_open(self) -> bool:
         """Takes submissions: it has recovered, and is not stopping."""
@@ -321,13 +335,13 @@ class Importer:
         """Return how many imports wait and run in this process."""
         return self._pulls.counts()
 
-    def _ticket(self, record: Import, secrets: Secrets, origin: str) -> Ticket:
+    def _ticket(self, record: Import, origin: str, request: str) -> Ticket:
         settings = self.context.settings()
         return Ticket(
             record.id,
             record.project_id,
             origin,
-            fingerprint(secrets, record.submission, settings, record.project_id),
+            request,
             is_shared=settings.reuse.shares_within(record.project_id) is not None
             and named(record.method).is_shared,
         )
@@ -361,19 +375,9 @@ def _origin(url: str, settings: Settings) -> str:
 
 
 async def _next_news(news: asyncio.Event, least_seconds: float) -> None:
-    """Wait for news of an import that does not run; now and then the index is asked all the same."""
+    """Wait for news of an import; now and then somebody looks all the same."""
     await asyncio.sleep(least_seconds)
     with suppress(TimeoutError):
         async with asyncio.timeout(MOST_SILENT_SECONDS):
             await news.wait()
     news.clear()
-
-
-async def _next_change(running: RunningImport, least_seconds: float) -> None:
-    event = running.follow()
-    try:
-        await asyncio.sleep(least_seconds)
-        if not running.record.state.is_final:
-            await event.wait()
-    finally:
-        running.unfollow(event)

@@ -11,7 +11,7 @@ import structlog
 
 from fetcher.errors import StoreFailed
 from fetcher.importer.context import Context
-from fetcher.index import BlobState
+from fetcher.index.values import BlobState
 from fetcher.store.protocol import Store
 
 log = structlog.get_logger()
@@ -72,10 +72,10 @@ async def mark_blob(context: Context, sha256: str, fault: Fault | None, inode: i
         inode: Of the file as it was before it was read.
     """
     async with context.store.holding(sha256):
-        now = await context.index.upkeep.find(sha256)
+        now = await context.index.maintenance.find(sha256)
         if now is None or context.store.generation(sha256) != inode:
             return False
-        is_marked = await context.index.upkeep.mark(sha256, fault, datetime.now(UTC))
+        is_marked = await context.index.maintenance.mark(sha256, fault, datetime.now(UTC))
     if is_marked and fault is not None and fault != now.fault:
         log.error("blob.faulty", sha256=sha256, fault=fault)
         context.damaged.set()

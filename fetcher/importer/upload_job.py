@@ -27,6 +27,7 @@ from fetcher.errors import (
 )
 from fetcher.guards import Chain, GuardContext, Purpose
 from fetcher.guards.network.address import TABLE_VERSION
+from fetcher.guards.stream.convert import check_target
 from fetcher.guards.stream.size import check_declared
 from fetcher.importer.context import Context
 from fetcher.importer.lifecycle import end
@@ -35,6 +36,8 @@ from fetcher.importer.methods.registry import named
 from fetcher.importer.receive.quota_headroom import coming, quota_headroom
 from fetcher.importer.receive.receiver import Receiver
 from fetcher.importer.receive.unpacking import unpacks_upload
+from fetcher.importer.records.asked import asked_of
+from fetcher.importer.records.requests import AS_RECEIVED
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.records.verdicts import OK, fail
 from fetcher.importer.schedule.queue import FairQueue, Slot, Ticket
@@ -69,6 +72,7 @@ class Engine:
     running: dict[str, RunningImport]
     is_open: Callable[[], bool]
     release: Callable[[Slot], None]
+    tell: Callable[[str], None]
 
 
 class UploadRun:
@@ -170,13 +174,16 @@ class UploadRun:
         )
 
     def _conversion(self) -> Conversion:
-        """Return the converter of what an import will be made of; a plain upload stays as it was sent."""
-        record = self._running.record
-        as_sent = msgspec.structs.replace(record.submission, convert_to="as-received")
+        """Return the converter; whether a plain upload stays as it was sent, a rule says."""
+        record, rule = self._running.record, self._settings.convert.uploads
+        asked = record.submission.convert_to
+        submission = record.submission
+        if named(record.method).flow is Flow.SEND and (rule == "never" or (rule == "asked" and not asked)):
+            submission = msgspec.structs.replace(submission, convert_to=AS_RECEIVED)
         return Conversion(
             context=self._context,
             settings=self._settings,
-            submission=as_sent if named(record.method).flow is Flow.SEND else record.submission,
+            submission=submission,
             begin=lambda: self._running.change(phase=Phase.CONVERTING),
         )
 
@@ -228,6 +235,7 @@ class Uploads:
         check_rules(settings, matching(settings, actor, image.project_id, ""), image)
         check_declared(body.declared_bytes, max_bytes=settings.size.max_bytes)
         record = self._new_record(actor, image, method.name, request_id)
+        check_target(record.submission, settings)
         record = msgspec.structs.replace(
             record,
             phase=Phase.PULLING,
@@ -256,7 +264,7 @@ class Uploads:
         stage = await self._context.index.uploads.staged(image.id)
         if stage is None:
             raise Conflict(reason=f"the image is {image.status.value}; stage its bytes first")
-        await self._context.index.upkeep.check_whole(stage.blob.sha256)
+        await self._context.index.maintenance.check_whole(stage.blob.sha256)
         record = self._new_record(actor, image, method.name, request_id)
         record = record.ended(
             Event.SUCCEED,
@@ -288,6 +296,7 @@ class Uploads:
                 container_format=image.container_format,
                 max_bytes=settings.size.max_bytes,
                 rules=matching(settings, actor, image.project_id, ""),
+                **asked_of(image),
             ),
             state=next_state(None, Event.RECEIVE),
             length_verified=True,  # A request without a length, or the end of its chunks, has no body.
@@ -304,6 +313,7 @@ class Uploads:
         task = start_logged(run.finish(), f"{record.method} {record.id}")
         self._engine.running[record.id] = running
         self._engine.tasks[record.id] = task
+        self._engine.tell(record.id)  # Its row could be seen a moment before.
         try:
             await asyncio.wait({task})
         except asyncio.CancelledError:
@@ -313,6 +323,7 @@ class Uploads:
         finally:
             del self._engine.running[record.id], self._engine.tasks[record.id]
             running.tell()
+            self._engine.tell(record.id)  # Also to who has just read a row that is old by now.
         if run.failure is not None:
             raise run.failure
         if task.cancelled():

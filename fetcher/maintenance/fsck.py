@@ -8,7 +8,8 @@ import msgspec
 
 from fetcher.errors import StoreFailed
 from fetcher.importer.stored_blobs import read_blob
-from fetcher.index import BlobState, Index
+from fetcher.index.protocol import Index
+from fetcher.index.values import BlobState
 from fetcher.maintenance.repair import split_sources
 from fetcher.store import Store
 
@@ -71,7 +72,7 @@ class Fsck:
         Raises:
             StoreFailed: The index or a folder cannot be read at all.
         """
-        complaints = await self._index.upkeep.complaints()
+        complaints = await self._index.maintenance.complaints()
         for words in complaints:
             yield _finding("index-damaged", words)
         try:
@@ -82,7 +83,7 @@ class Fsck:
                 raise  # Else what is wrong has been told, and the rest cannot be compared.
 
     async def _differences(self) -> AsyncIterator[Finding]:
-        for project_id in await self._index.upkeep.miscounted():
+        for project_id in await self._index.maintenance.miscounted():
             yield _finding("usage-wrong", project_id)
         async for finding in self._blobs():
             yield finding
@@ -93,11 +94,11 @@ class Fsck:
 
     async def _blobs(self) -> AsyncIterator[Finding]:
         after = ""
-        while page := await self._index.upkeep.page(after=after):
+        while page := await self._index.maintenance.page(after=after):
             for blob in page:
                 finding = await self._read(blob)
                 # A row that is gone by now was deleted while we read: nothing is wrong with that.
-                if finding is not None and await self._index.upkeep.find(blob.sha256) is not None:
+                if finding is not None and await self._index.maintenance.find(blob.sha256) is not None:
                     yield finding
                 self.blobs += 1
             after = page[-1].sha256
@@ -114,20 +115,20 @@ class Fsck:
 
     async def _lost(self, blob: BlobState, kind: Kind) -> Finding:
         """Say of bytes that are gone whether they can be pulled again, and what is left to do if not."""
-        sources, reasons = split_sources(await self._index.upkeep.sources(blob.sha256))
+        sources, reasons = split_sources(await self._index.maintenance.sources(blob.sha256))
         return Finding(
             kind=kind,
             name=blob.sha256,
             why=blob.note or ("" if sources else " ".join(reasons)),
             advice=ADVICE[kind] if sources else LOST,
-            images=await self._index.upkeep.images_of(blob.sha256),
+            images=await self._index.maintenance.images_of(blob.sha256),
         )
 
     async def unknown_files(self) -> list[Path]:
         """Files among the blobs that no row, no commit and no deletion knows of."""
         unknown = []
         for path in await self._store.blob_files():
-            known = await self._index.images.has_blob(path.name) or await self._index.upkeep.is_loose(
+            known = await self._index.images.has_blob(path.name) or await self._index.maintenance.is_loose(
                 path.name
             )
             if not known and path.exists():

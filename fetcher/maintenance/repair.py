@@ -1,21 +1,28 @@
 """Pulling the bytes of a faulty blob again, through the gate, from where they came."""
 
 import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
 import structlog
 
+from fetcher.config import Settings
+from fetcher.convert.streaming import NotStreamable
 from fetcher.errors import ChecksumMismatch, Failure, StoreFailed
 from fetcher.guards import Chain, GuardContext, Purpose
 from fetcher.guards.stream.size import check_declared
 from fetcher.importer.context import Context
 from fetcher.importer.methods.registry import named
 from fetcher.importer.receive.receiver import Receiver
-from fetcher.index import BlobState
+from fetcher.importer.records.requests import AS_RECEIVED
+from fetcher.importer.stages.convert import Complete, Conversion
+from fetcher.index.values import BlobState
 from fetcher.model import Hop, Submission
 from fetcher.pipeline import PeerClock
 from fetcher.store.protocol import Staged
+from fetcher.store.reservation import Reservation
 from fetcher.transport import SourceRequest
 
 log = structlog.get_logger()
@@ -45,8 +52,65 @@ def split_sources(stories: list[dict[str, Any]]) -> tuple[list[tuple[str, str]],
     return list(sources), list(reasons)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """What was done to received bytes, as provenance tells it, so that it can be done once more.
+
+    Args:
+        received_bytes: How many came; None where they were kept as they came.
+        is_unpacked: They were taken out of a packing.
+        disk: Which disk of an archive.
+        source_format: What was converted; None where nothing was.
+        target: What it was converted to.
+        is_one_pass: By our own converter, which can do it while the bytes come in.
+    """
+
+    received_bytes: int | None = None
+    is_unpacked: bool = False
+    disk: str | None = None
+    source_format: str | None = None
+    target: str = AS_RECEIVED
+    is_one_pass: bool = False
+
+    @classmethod
+    def of(cls, story: Mapping[str, Any]) -> Self:
+        """Read it from a story."""
+        stages = story.get("stages") or {}
+        converted = stages.get("converted") or {}
+        return cls(
+            received_bytes=(stages.get("received") or {}).get("bytes"),
+            is_unpacked="unpacked" in stages,
+            disk=(story.get("submitted") or {}).get("disk"),
+            source_format=converted.get("from"),
+            target=converted.get("to", AS_RECEIVED),
+            is_one_pass=converted.get("way") == "one-pass",
+        )
+
+    def submission(self, url: str, blob: BlobState, settings: Settings) -> Submission:
+        """Return what is asked for, so that the same stages act."""
+        is_plain = self.received_bytes is None
+        return Submission(
+            url=url,
+            max_bytes=blob.size if is_plain else max(settings.size.max_bytes, blob.size),
+            disk=self.disk,
+            disk_format=self.source_format,
+            convert_to=self.target,
+        )
+
+
+def ways(stories: Iterable[Mapping[str, Any]]) -> dict[str, Way]:
+    """Return what was done to the bytes of each URL; the newest story counts."""
+    found: dict[str, Way] = {}
+    for story in stories:
+        found.setdefault(str((story.get("submitted") or {}).get("url") or ""), Way.of(story))
+    return found
+
+
 class Repairer:
-    """Brings back bytes that the disk lost; only bytes of the very same digest count."""
+    """Brings back bytes that the disk lost; only bytes of the very same digest count.
+
+    What was unpacked or converted goes through the same stages again.
+    """
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -57,13 +121,15 @@ class Repairer:
         Raises:
             StoreFailed: The disk or the index refused; another time may go well.
         """
-        sources, reasons = split_sources(await self._context.index.upkeep.sources(blob.sha256))
+        stories = await self._context.index.maintenance.sources(blob.sha256)
+        sources, reasons = split_sources(stories)
+        done = ways(stories)
         for url, project_id in sources:
             try:
-                await self._pull(blob, url, project_id)
+                await self._pull(blob, SourceRequest(url=url, project=project_id), done[url])
             except StoreFailed:
                 raise  # Ours, not the source's: it says nothing about whether the bytes can come back.
-            except (Failure, TimeoutError) as error:
+            except (Failure, NotStreamable, TimeoutError) as error:
                 why = str(error) or "It took too long."
                 reasons.append(f"{url}: {why}")
                 log.info("mend.failed", sha256=blob.sha256, url=url, detail=why)
@@ -71,47 +137,65 @@ class Repairer:
                 return None
         return " ".join(reasons)
 
-    async def _pull(self, blob: BlobState, url: str, project_id: str) -> None:
+    async def _pull(self, blob: BlobState, request: SourceRequest, way: Way) -> None:
         settings = self._context.settings()
-        request = SourceRequest(url=url, project=project_id)
+        submission = way.submission(request.url, blob, settings)
         with self._context.store.reserve() as reservation:
             async with asyncio.timeout(settings.pace.total_seconds):
                 async with self._context.gate.open(request, settings, _unseen) as source:
-                    check_declared(source.declared_bytes, max_bytes=blob.size)
+                    most = blob.size if way.received_bytes is None else way.received_bytes
+                    check_declared(source.declared_bytes, max_bytes=most)
                     reservation.expect(blob.size)
-                    submission = Submission(url=url, max_bytes=blob.size)
-                    receiver = Receiver(
-                        staged=await self._staged(blob.sha256),
-                        store=self._context.store,
-                        worker_pool=self._context.worker_pool,
-                        settings=settings,
-                        chain=Chain(
-                            GuardContext(purpose=Purpose.REPAIR, settings=settings, submission=submission)
-                        ),
-                        algorithms=["sha256"],
-                        reservation=reservation,
-                        count=lambda _size: None,
-                        times=self._context.guard_times,
-                    )
+                    receiver = await self._receiver(blob, submission, way, reservation)
                     try:
                         clock = PeerClock(asyncio.get_running_loop().time)
                         await receiver.take(source, clock)
-                        await self._replace(blob, receiver)
+                        async with self._conversion(submission).run(Complete.of(receiver)) as body:
+                            await self._replace(blob, body)
                     finally:
                         await receiver.close()
+
+    async def _receiver(
+        self, blob: BlobState, submission: Submission, way: Way, reservation: Reservation
+    ) -> Receiver:
+        settings = self._context.settings()
+        # What is converted is looked at once more: how, its format tells.
+        purpose = Purpose.REPAIR if way.source_format is None else Purpose.PULL
+        context = GuardContext(purpose=purpose, settings=settings, submission=submission)
+        return Receiver(
+            staged=await self._staged(blob.sha256),
+            store=self._context.store,
+            worker_pool=self._context.worker_pool,
+            settings=settings,
+            chain=Chain(context),
+            unpacks=way.is_unpacked,
+            converts=way.is_one_pass,
+            algorithms=["sha256"],
+            reservation=reservation,
+            count=lambda _size: None,
+            times=self._context.guard_times,
+        )
+
+    def _conversion(self, submission: Submission) -> Conversion:
+        return Conversion(
+            context=self._context,
+            settings=self._context.settings(),
+            submission=submission,
+            begin=lambda: None,
+        )
 
     async def _staged(self, sha256: str) -> Staged:
         return await self._context.store.stage(f"mend-{sha256[:32]}", 0)
 
-    async def _replace(self, blob: BlobState, receiver: Receiver) -> None:
-        actual = receiver.digests()["sha256"]
+    async def _replace(self, blob: BlobState, body: Complete) -> None:
+        actual = body.digests["sha256"]
         if actual != blob.sha256:
             raise ChecksumMismatch(algorithm="sha256", expected=blob.sha256, actual=actual, source="store")
         async with self._context.store.holding(blob.sha256):
-            if await self._context.index.upkeep.find(blob.sha256) is None:
+            if await self._context.index.maintenance.find(blob.sha256) is None:
                 return  # Deleted meanwhile: nobody needs the bytes.
-            await self._context.store.commit(receiver.staged, blob.sha256)
-            await self._context.index.upkeep.mark(blob.sha256, None, datetime.now(UTC))
+            await self._context.store.commit(body.staged, blob.sha256)
+            await self._context.index.maintenance.mark(blob.sha256, None, datetime.now(UTC))
 
 
 def _unseen(_hop: Hop) -> None:

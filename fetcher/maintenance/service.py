@@ -13,7 +13,7 @@ from fetcher.errors import Failure, StoreFailed
 from fetcher.importer.context import Context
 from fetcher.importer.stages.commit import remove_unneeded
 from fetcher.importer.stored_blobs import Fault, mark_blob, read_blob
-from fetcher.index import BlobState
+from fetcher.index.values import BlobState
 from fetcher.maintenance.repair import Repairer
 from fetcher.shortage import is_shortage
 
@@ -26,6 +26,8 @@ COMMIT_SECONDS = (
     60.0  # A file is written before it is noted; but for its length, which is set a moment later.
 )
 READ_WAITS_SECONDS = (1.0, 4.0, 16.0)  # Before a blob that could not be read is tried again.
+DROPPED_AT_ONCE = 500  # Records in one transaction: others write between two.
+SETTLED_AT_ONCE = 64  # They share the fsyncs of the index.
 LOOSE_SECONDS = 3600.0  # By then whoever was committing these bytes has long ended.
 
 
@@ -54,7 +56,7 @@ class Maintenance:
         self._mender = Repairer(context)
         self._put_off = 0
         self._mending = asyncio.Lock()
-        self._index_seen = float("-inf") if not context.index.upkeep.is_checked else time.monotonic()
+        self._index_seen = float("-inf") if not context.index.maintenance.is_checked else time.monotonic()
         self.troubles: list[str] = []
         self.warnings: list[str] = []
 
@@ -85,6 +87,7 @@ class Maintenance:
         """Go round for ever; chores and mends do not wait until everything has been read."""
         await asyncio.gather(
             self._again(self.do_chores, self._sleep),
+            self._again(self.forget_surplus, lambda _seconds: self._sleep(SOON_SECONDS)),
             self._again(self.read_blobs, self._sleep),
             self._again(self.mend_blobs, self._sleep_until_damaged),
         )
@@ -122,7 +125,7 @@ class Maintenance:
 
     async def check_index(self) -> None:
         """Look at every page of the index: what a start had no time for, and what has rotted since."""
-        damage = await self._context.index.upkeep.damage()
+        damage = await self._context.index.maintenance.damage()
         self._index_seen = time.monotonic()
         self.troubles = ["the index is damaged"] if damage else []
         if damage:
@@ -150,17 +153,32 @@ class Maintenance:
                 raise StoreFailed(reason=f"{self._put_off} blobs could not be repaired now")
 
     async def forget(self) -> None:
-        """Drop imports, lines of the audit trail, idempotency keys and retired ids that are old enough."""
-        rules = self._context.settings().upkeep
-        now = datetime.now(UTC)
+        """Drop imports, exports, audit lines, idempotency keys and retired ids that are old enough."""
+        settings, now = self._context.settings(), datetime.now(UTC)
+        rules, exports_before = settings.upkeep, now - timedelta(days=settings.exports.keep_finished_days)
+        while await self._context.index.exports.forget(exports_before):
+            await self._sleep(0)
         while await self._forget_old():
             await self._sleep(0)
-        while await self._context.index.upkeep.forget(
+        while await self._context.index.maintenance.forget(
             audit_before=now - timedelta(days=rules.keep_audit_days),
             keys_before=now - timedelta(days=rules.keep_idempotency_days),
             retired_before=now - timedelta(days=rules.keep_retired_days),
         ):
             await self._sleep(0)
+
+    async def forget_surplus(self) -> None:
+        """Drop what is beyond the number and the bytes that may be kept, however young it is."""
+        rules, index = self._context.settings(), self._context.index.maintenance
+        gone = await index.surplus(rules.quota.max_records, rules.quota.max_record_bytes)
+        for begin in range(0, len(gone), DROPPED_AT_ONCE):
+            await index.drop(gone[begin : begin + DROPPED_AT_ONCE])
+        lines = 0
+        while trimmed := await index.trim_audit(rules.upkeep.max_audit_lines):
+            lines += trimmed
+        if gone or lines:
+            advice = "Raise quota.max_records or upkeep.max_audit_lines if there is room for more."
+            log.warning("upkeep.surplus_forgotten", imports=len(gone), audit_lines=lines, advice=advice)
 
     async def scrub(self, *, before: datetime | None = None) -> dict[str, int]:
         """Read every blob that is due, at a bounded rate, and mark those that are missing or rotten.
@@ -196,7 +214,7 @@ class Maintenance:
         return found
 
     async def _due(self, before: datetime, unread: set[str]) -> list[BlobState]:
-        blobs = await self._context.index.upkeep.due(before, limit=100 + len(unread))
+        blobs = await self._context.index.maintenance.due(before, limit=100 + len(unread))
         return [blob for blob in blobs if blob.sha256 not in unread]
 
     async def mend(self) -> int:
@@ -211,7 +229,7 @@ class Maintenance:
 
     async def _mend_all(self) -> int:
         mended, after, self._put_off = 0, "", 0
-        while blobs := await self._context.index.upkeep.faulty(after=after):
+        while blobs := await self._context.index.maintenance.faulty(after=after):
             for blob in blobs:
                 try:
                     mended += await self._mend(blob)
@@ -223,7 +241,7 @@ class Maintenance:
 
     async def _mend(self, blob: BlobState) -> bool:
         await self._check_patiently(blob)
-        now = await self._context.index.upkeep.find(blob.sha256)
+        now = await self._context.index.maintenance.find(blob.sha256)
         return now is not None and await self._bring_back(now)
 
     async def _bring_back(self, blob: BlobState) -> bool:
@@ -231,7 +249,7 @@ class Maintenance:
         if why is None:
             log.info("blob.mended", sha256=blob.sha256)
         else:
-            await self._context.index.upkeep.explain(blob.sha256, why)
+            await self._context.index.maintenance.explain(blob.sha256, why)
             log.error("blob.lost", sha256=blob.sha256, fault=blob.fault, why=why)
         return why is None
 
@@ -257,14 +275,19 @@ class Maintenance:
         return (fault or "whole") if await mark_blob(self._context, blob.sha256, fault, inode) else None
 
     async def _settle_loose(self, before: datetime | None) -> None:
-        for sha256, noted_at in await self._context.index.upkeep.loose(before):
-            async with self._context.store.holding(sha256):
-                is_done = await self._context.index.images.has_blob(sha256)
-                if not is_done and self._is_newer(sha256, noted_at):
-                    log.warning("blob.unknown", sha256=sha256, advice="See `fetcher store check`.")
-                    is_done = True
-                if is_done or await remove_unneeded(self._context, sha256):
-                    await self._context.index.upkeep.settle(sha256)
+        loose = await self._context.index.maintenance.loose(before)
+        for begin in range(0, len(loose), SETTLED_AT_ONCE):
+            some = loose[begin : begin + SETTLED_AT_ONCE]
+            await asyncio.gather(*(self._settle(sha256, noted_at) for sha256, noted_at in some))
+
+    async def _settle(self, sha256: str, noted_at: datetime) -> None:
+        async with self._context.store.holding(sha256):
+            is_done = await self._context.index.images.has_blob(sha256)
+            if not is_done and self._is_newer(sha256, noted_at):
+                log.warning("blob.unknown", sha256=sha256, advice="See `fetcher store check`.")
+                is_done = True
+            if is_done or await remove_unneeded(self._context, sha256):
+                await self._context.index.maintenance.settle(sha256)
 
     def _is_newer(self, sha256: str, noted_at: datetime) -> bool:
         """Return whether a file is newer than its note: then an older index was put back."""

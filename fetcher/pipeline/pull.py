@@ -22,6 +22,10 @@ class Peer(Protocol):
         """
 
 
+class Handover(Exception):
+    """The rest of a peer's bytes goes another way; those before are with the lanes, as they came."""
+
+
 class PeerClock:
     """Counts only the time spent waiting for the peer, so that our own disk is never blamed on it.
 
@@ -67,17 +71,18 @@ async def pull(
     Raises:
         SourceFailure: The peer's bytes broke off; those before are with the
             lanes, so that another peer can go on from there.
+        Handover: Likewise, by the peer's own will.
         Failure: What a guard or a lane raised.
     """
     gathered = _Gathered()
-    judges = _Judges(guards, lanes.worker_pool.offload)
+    judges = Judges(guards, lanes.worker_pool.offload)
     try:
         while chunk := await _read(peer, clock):
             await judges.feed(chunk)
             gathered.add(chunk)
             if 2 * gathered.size > piece_bytes():  # A copy costs more than pieces of different length.
                 await lanes.put(gathered.take_blocks(lanes.handed_bytes))
-    except SourceFailure:
+    except (SourceFailure, Handover):
         await _put_rest(gathered, lanes)
         raise
     await _put_rest(gathered, lanes)
@@ -85,14 +90,15 @@ async def pull(
     await lanes.drain()
 
 
-class _Judges:
-    """The guards in their order; what a divided one leaves to do is done off the event loop."""
+class Judges:
+    """The guards of a stream, in their order; what a divided one leaves to do is done off the event loop."""
 
     def __init__(self, guards: Sequence[Guard], offload: OffloadThread) -> None:
         self._guards = [(guard, guard if isinstance(guard, DividedGuard) else None) for guard in guards]
         self._offload = offload
 
     async def feed(self, chunk: bytes) -> None:
+        """Show the next bytes to each guard; raises what one raises."""
         for guard, divided in self._guards:
             if divided is None:
                 guard.feed(chunk)
@@ -100,6 +106,7 @@ class _Judges:
                 await self._offload.run(divided.go_on)
 
     async def finish(self) -> None:
+        """Have each guard judge the whole; raises what one raises."""
         for guard, divided in self._guards:
             if divided is None:
                 guard.finish()

@@ -12,7 +12,13 @@ Count = Annotated[int, Meta(ge=0)]
 Seconds = Annotated[float, Meta(gt=0, le=315_360_000)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Percent = Annotated[float, Meta(ge=0, le=90)]
-Address = Annotated[str, Meta(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+):\d{1,5}$", description="host:port")]
+Address = Annotated[
+    str,
+    Meta(
+        pattern=r"^((\[[0-9A-Fa-f:.]+\]|[^:\[\]/]+):\d{1,5}|unix:/[^\0]{1,100})$",
+        description="host:port or unix:/path/of/a/socket",
+    ),
+]
 Network = Annotated[
     str, Meta(pattern=r"^[0-9A-Fa-f:.]+/\d{1,3}$", description="a network such as 10.1.0.0/16")
 ]

@@ -24,6 +24,7 @@ class Imports(Section, frozen=True, kw_only=True):
     buffer_bytes: Annotated[int, Meta(ge=4_194_304)]
     threads: Annotated[int, Meta(ge=1, le=256)]
     keep_finished_days: Seconds
+    lease_seconds: Annotated[float, Meta(ge=3)]
 
 
 class Unpack(Section, frozen=True, kw_only=True):

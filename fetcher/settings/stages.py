@@ -13,6 +13,7 @@ class Convert(Section, frozen=True, kw_only=True):
 
     target: Literal["as-received", "raw", "qcow2"]
     offered: list[Literal["as-received", "raw", "qcow2"]]
+    uploads: Literal["never", "asked", "always"]
 
 
 class InjectRule(Section, frozen=True, kw_only=True):

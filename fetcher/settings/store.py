@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from fetcher.settings.base import Count, Percent, Seconds, Section
+from fetcher.settings.base import Count, Percent, Positive, Seconds, Section
 
 
 class Store(Section, frozen=True, kw_only=True):
@@ -15,6 +15,7 @@ class Store(Section, frozen=True, kw_only=True):
     reserve_percent: Percent
     ballast_bytes: Annotated[int, Meta(ge=0, le=1_073_741_824)]
     write_bytes: Annotated[int, Meta(ge=4096, le=16_777_216)]
+    read_buffer_bytes: Annotated[int, Meta(ge=65_536)]
     direct_io: bool
 
 
@@ -25,5 +26,6 @@ class Maintenance(Section, frozen=True, kw_only=True):
     scrub_bytes_per_second: Annotated[int, Meta(ge=65_536)]
     mend: bool
     keep_audit_days: Seconds
+    max_audit_lines: Positive
     keep_idempotency_days: Seconds
     keep_retired_days: Seconds

@@ -57,6 +57,13 @@ class MemoryStaged:
         self.body += chunk
         self.size += len(chunk)
 
+    def write_at(self, chunk: bytes, offset: int) -> None:
+        """Write bytes at a place of their own; what is between reads as zeros."""
+        missing = offset + len(chunk) - self.size
+        if missing > 0:
+            self.write(bytes(missing))
+        self.body[offset : offset + len(chunk)] = chunk
+
     def sync(self) -> None:
         """Do nothing: what is in memory is as durable as it gets."""
 

@@ -49,6 +49,12 @@ class Staged(Protocol):
     def write(self, chunk: bytes) -> None:
         """Append bytes; raises StoreFull or StoreFailed."""
 
+    def write_at(self, chunk: bytes, offset: int) -> None:
+        """Write bytes at a place of their own, which may lie past the end: what is between reads as zeros.
+
+        Raises StoreFull or StoreFailed.
+        """
+
     def sync(self) -> None:
         """Make the bytes durable; raises StoreFull or StoreFailed."""
 

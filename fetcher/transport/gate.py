@@ -31,7 +31,7 @@ from fetcher.transport.dial import Handover, SourceConnection, connect
 from fetcher.transport.plan import Plan
 from fetcher.transport.receive_buffer import ReceivePool
 from fetcher.transport.redirect_chain import RedirectChain
-from fetcher.transport.request import SourceRequest
+from fetcher.transport.request import Outgoing, SourceRequest
 from fetcher.transport.resolver import LookUp, Resolver, ask_machine
 from fetcher.transport.source import Source
 from fetcher.transport.tls import Trust
@@ -41,6 +41,16 @@ UNREACHABLE = (AddressForbidden, NameUnresolved, ConnectFailed)
 # wait for our disk share a quarter of the bytes that may be in flight.
 MOST_BUFFERED_BYTES = 262_144
 LEAST_BUFFERED_BYTES = 16_384
+# Header fields in which receivers say what they have taken; kept with the export.
+RECEIPT = (
+    "etag",
+    "location",
+    "x-amz-version-id",
+    "x-amz-checksum-sha256",
+    "x-goog-hash",
+    "content-md5",
+    "x-ms-request-id",
+)
 # One read of a body of known length: the kernel has seldom more, and it fits the processor's cache.
 
 
@@ -118,6 +128,32 @@ class Gate:
             async with AsyncExitStack() as stack:
                 chain = RedirectChain(request, settings, on_hop)
                 return chain.accept(await self._ask(chain, stack))
+        finally:
+            self._open -= 1
+
+    async def send(
+        self, request: SourceRequest, settings: Settings, on_hop: Callable[[Hop], None]
+    ) -> dict[str, str]:
+        """Send a large body and wait for the answer: no redirect is followed, no body read.
+
+        Args:
+            request: With what goes out; its headers go to this one receiver alone.
+
+        Returns:
+            The answer's status and the header fields that name what was taken, in lower case.
+
+        Raises:
+            Failure: Any that a URL, an address or a connection can end in;
+                SourceStatus where the status is not one of success.
+        """
+        check_request_headers(request.headers)
+        self._open += 1
+        try:
+            async with AsyncExitStack() as stack:
+                chain = RedirectChain(request, settings, on_hop)
+                response = await self._ask(chain, stack)
+                told = {name: response.headers[name] for name in RECEIPT if name in response.headers}
+                return {"status": str(chain.accept(response)), **told}
         finally:
             self._open -= 1
 
@@ -226,12 +262,14 @@ async def _converse(
     target, seconds = chain.target, chain.settings.pace.header_seconds
     proxy = _proxy_for(target, chain.settings) if target.scheme == "http" else ""
     session = await stack.enter_async_context(_session(connection, buffer_bytes))
+    outgoing = chain.request.outgoing
+    seconds = seconds if outgoing is None else outgoing.stall_seconds
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(seconds) as limit:
             chain.response = await session.request(
                 chain.request.method,
                 URL(target.text, encoded=True),
-                data=chain.request.body,
+                data=chain.request.body if outgoing is None else _paced(outgoing, limit),
                 headers=chain.fields(),
                 allow_redirects=False,
                 proxy=proxy or None,
@@ -244,6 +282,14 @@ async def _converse(
         raise faults.before_head(error, target.host, target.port, is_http2=is_http2) from error
     stack.callback(chain.response.close)
     return chain.response
+
+
+async def _paced(outgoing: Outgoing, limit: asyncio.Timeout) -> AsyncIterator[bytes]:
+    """Read what goes out; each chunk that is asked for is progress, and gives the receiver time anew."""
+    loop = asyncio.get_running_loop()
+    async for chunk in outgoing.chunks():
+        yield chunk
+        limit.reschedule(loop.time() + outgoing.stall_seconds)
 
 
 def _session(connection: SourceConnection, buffer_bytes: int) -> aiohttp.ClientSession:
@@ -279,6 +325,10 @@ def _judge_behind_proxy(target: CheckedUrl, settings: Settings, own_ports: Colle
     literal = as_address(target.host)
     if literal is not None:
         Plan(target.host, target.port, [literal], settings, own_ports=own_ports).judge()
+
+
+def no_hops(_hop: Hop) -> None:
+    """Keep nothing of the hops of a request, for callers that tell nobody of them."""
 
 
 async def _even_out(began: float, step_seconds: float) -> None:

@@ -1,7 +1,7 @@
 """What is asked of a source."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import msgspec
 
@@ -15,6 +15,22 @@ USER_AGENT = f"glance-fetcher/{__version__}"
 _STRONG = re.compile(r'"[!#-~]{0,256}"')
 _DATE = re.compile(r"[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT")
 _VALIDATOR = re.compile(r"[ !-~]{1,300}")
+
+
+class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
+    """A body that is sent as it is read.
+
+    Args:
+        chunks: Begins reading it from its first byte.
+        size: How many bytes there are.
+        media_type: What they are called.
+        stall_seconds: How long the receiver may take none of them, and for its answer after the last.
+    """
+
+    chunks: Callable[[], AsyncIterator[bytes]]
+    size: int
+    media_type: str = "application/octet-stream"
+    stall_seconds: float
 
 
 class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +52,7 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
         is_promised: A digest that the submitter gave will tell if the bytes were changed on their way.
         ca_pem: Authorities that are trusted beside the operator's.
         body: JSON that is sent, with POST; None asks with GET.
+        outgoing: A large body that is sent, with PUT.
     """
 
     url: str
@@ -52,10 +69,13 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
     expects_digest: bool = False
     ca_pem: str | None = None
     body: bytes | None = None
+    outgoing: Outgoing | None = None
 
     @property
     def method(self) -> str:
         """Of HTTP."""
+        if self.outgoing is not None:
+            return "PUT"
         return "GET" if self.body is None else "POST"
 
     @property
@@ -100,7 +120,10 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
         given = {name.lower() for name in own}
         fields = {name: value for name, value in fields.items() if name.lower() not in given} | own
         fields["Accept-Encoding"] = "identity"
-        if self.body is None:
+        if self.outgoing is not None:
+            given_type = {} if "content-type" in given else {"Content-Type": self.outgoing.media_type}
+            fields |= given_type | {"Content-Length": str(self.outgoing.size)}
+        elif self.body is None:
             fields["Want-Repr-Digest"] = "sha-256=10, sha-512=5"
         else:
             fields["Content-Type"] = "application/json"

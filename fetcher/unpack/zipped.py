@@ -189,7 +189,9 @@ class Zip:
             raise broken("directory", "its central directory does not list each member once, in order")
         block = yield from self._exactly(END.size)
         comment = check_end(block, entries=entries, size=size, offset=start, is_zip64=is_zip64)
-        yield from self._exactly(comment)
+        said = yield from self._exactly(comment)
+        if END_SIGN in said or LOCATOR_SIGN in said:  # Readers look for the last one.
+            raise broken("directory", "its comment looks like a second end")
         if (yield Upto(1)):
             raise broken("trailing-bytes", "something follows its end")
 

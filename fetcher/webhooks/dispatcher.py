@@ -15,7 +15,7 @@ from fetcher.errors import Failure, Forbidden, InternalFault, QueueFull, SourceS
 from fetcher.importer.context import ENGINE, Context
 from fetcher.importer.download.retry_policy import wait_seconds
 from fetcher.importer.notice_turns import Turns
-from fetcher.index import Due, Wanted
+from fetcher.index.values import Due, Wanted
 from fetcher.model import Hop, Import, Notice
 from fetcher.webhooks.message import request_of
 
@@ -40,12 +40,16 @@ class WebhookDispatcher:
         self.attempts: Counter[str] = Counter({"delivered": 0, "failed": 0, "given-up": 0})
         self._context = context
         self._records = context.index.notices
-        self._wake = context.index.imports.ended
+        self._wake = asyncio.Event()
         self._running: dict[str, asyncio.Task[None]] = {}
         self._turns = Turns(time.monotonic)
 
     async def run(self) -> None:
         """Tell whoever is to be told, for ever; attempts that are under way outlast it, until `close`."""
+        with self._records.watched(self._wake.set):
+            await self._run()
+
+    async def _run(self) -> None:
         while True:
             self._wake.clear()
             seconds = IDLE_SECONDS

@@ -39,6 +39,8 @@ AUTH = {
     ],
 }
 
+RECEIVERS = {"receivers": ["127.0.0.1"], "attempts": 1}
+
 
 class Recorder:
     """Makes requests, and keeps what was sent and answered under the operation's method and path."""
@@ -77,10 +79,11 @@ async def record(folder: Path) -> dict[str, dict[str, Any]]:
     routes = {
         "/disk.qcow2": behaviours.serve(qcow2()),
         "/slow.qcow2": behaviours.silent(),
+        "/taken": behaviours.serve(b""),
     }
     async with (
         Origin(routes) as origin,
-        Running(folder, origin, auth=AUTH, image_api={"locations": True}) as service,
+        Running(folder, origin, auth=AUTH, image_api={"locations": True}, exports=RECEIVERS) as service,
     ):
         recorder = Recorder(service)
         await discovery(recorder)
@@ -143,6 +146,28 @@ async def imports(recorder: Recorder, service: Running, origin: Origin) -> None:
         METALINK_TYPE: METALINK.format(url="https://example.org/disk.qcow2"),
     }
     recorder.found["POST /imports"]["responses"]["202"] = created
+    await exports(recorder, origin, created["image_id"])
+
+
+async def exports(recorder: Recorder, origin: Origin, image_id: str) -> None:
+    """Send an image to somebody who takes it, and to somebody who is silent."""
+    sent = {
+        "image": image_id,
+        "url": origin.url("/taken?sig=secret"),
+        "headers": {"x-ms-blob-type": "BlockBlob"},
+    }
+    created = await recorder.take("POST", "/exports", sent)
+    events = await recorder.take("GET", "/exports/{id}/events", id=created["id"])
+    shown = events.split("\r\n\r\n")[-2].replace("\r\n", "\n")
+    recorder.found["GET /exports/{id}/events"]["responses"]["200"] = shown
+    await recorder.take("GET", "/exports/{id}/events", id=created["id"], headers={"Last-Event-ID": "end"})
+    await recorder.take("GET", "/exports/{id}", id=created["id"])
+    await recorder.take("GET", "/exports")
+    silent = {**sent, "url": origin.url("/slow.qcow2")}
+    slow = (await recorder.take("POST", "/exports", silent))["id"]
+    await recorder.take("DELETE", "/exports/{id}", id=slow)
+    recorder.found["POST /exports"]["request"] = {JSON: sent}
+    recorder.found["POST /exports"]["responses"]["202"] = created
 
 
 async def images(recorder: Recorder, service: Running, origin: Origin) -> None:

@@ -9,8 +9,8 @@ import pytest
 from sqlite_utils.db import Database
 
 from fetcher.errors import ReadGivenUp
-from fetcher.index import READER, Reader
 from fetcher.index.sqlite.images import insert_image
+from fetcher.index.values import READER, Reader
 from fetcher.model import Actor
 from tests.index.conftest import image
 from tests.service import Running

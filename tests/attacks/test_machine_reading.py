@@ -42,7 +42,7 @@ def hasty(service: Running) -> Maintenance:
 
 async def faults(service: Running) -> list[str | None]:
     """Return what is wrong with each blob, by its row."""
-    return [blob.fault for blob in await service.service.app.state.services.index.upkeep.page()]
+    return [blob.fault for blob in await service.service.app.state.services.index.maintenance.page()]
 
 
 @pytest.mark.parametrize("number", PASSING, ids=ids)
@@ -128,7 +128,7 @@ async def test_m12_a_repair_that_the_disk_puts_off_is_no_loss(tmp_path: Path) ->
         store._disk = FaultyDisk("open", errno.EMFILE, for_good=True)
         with pytest.raises(StoreFailed):
             await upkeep.mend_blobs()
-        assert (await upkeep._context.index.upkeep.find(NAMES["/0"])).note is None
+        assert (await upkeep._context.index.maintenance.find(NAMES["/0"])).note is None
         store._disk = FaultyDisk("none", 0)
         await upkeep.mend_blobs()
         assert await faults(service) == [None]

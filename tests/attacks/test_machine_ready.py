@@ -3,9 +3,11 @@
 import asyncio
 import errno
 import resource
+import threading
 from pathlib import Path
 
 import pytest
+from sqlite_utils import Database
 
 from tests.images import raw
 from tests.lab import Origin, behaviours
@@ -115,3 +117,28 @@ async def test_m15_probes_cost_little_whoever_asks(tmp_path: Path) -> None:
         house.probes._at = float("-inf")
         await asyncio.gather(*(service.call("GET", "/readyz") for _ in range(100)))
         assert writes <= 4
+
+
+@pytest.mark.parametrize("is_going_on", [True, False], ids=["busy", "stuck"])
+async def test_m15_a_busy_index_is_no_broken_one(tmp_path: Path, is_going_on: bool) -> None:
+    """A probe that waits behind other writes is a reason only where none of them goes well."""
+    async with Running(tmp_path) as service:
+        connection = service.service.app.state.services.index.connection
+        assert await reasons(service) == []
+        gate, begun = threading.Event(), asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def hold(_db: Database) -> None:
+            loop.call_soon_threadsafe(begun.set)
+            gate.wait()
+
+        holding = asyncio.create_task(connection.write(hold))
+        await begun.wait()
+        asking = asyncio.create_task(reasons(service))
+        if is_going_on:
+            while not service.service.app.state.services.probes._lock.locked():
+                await asyncio.sleep(0)
+            connection.committed_at = float("inf")  # As after any of the writes that stand before it.
+        assert await asking == ([] if is_going_on else ["the index cannot be written"])
+        gate.set()
+        await holding

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fetcher.api.auth.identity import make_token
-from fetcher.index.private import make_private
+from fetcher.index.sqlite.private import make_private
 from tests.images import raw
 from tests.lab import behaviours
 from tests.lab.origin import Exchange, Origin

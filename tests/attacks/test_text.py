@@ -42,7 +42,7 @@ async def test_i11_text_counts_against_a_quota(tmp_path: Path) -> None:
             ids.append(document.get("id"))
         assert (await service.call("DELETE", f"/v2/images/{ids[0]}"))[0] == 204
         assert (await service.call("POST", "/v2/images", json=LARGE))[0] == 201
-        assert await service.service.app.state.services.index.upkeep.miscounted() == []
+        assert await service.service.app.state.services.index.maintenance.miscounted() == []
 
 
 async def test_i11_the_text_of_a_refused_submission_goes_with_its_end(tmp_path: Path) -> None:

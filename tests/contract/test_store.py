@@ -116,6 +116,27 @@ def test_every_range_is_byte_exact(store: Store, pieces: list[bytes], ranges) ->
 
 
 @EXAMPLES
+@given(parts=st.lists(st.tuples(st.integers(0, 40_000), st.binary(max_size=9_000)), max_size=6))
+def test_bytes_at_their_own_place(store: Store, parts: list[tuple[int, bytes]]) -> None:
+    """Bytes come in any order; what nobody wrote reads as zeros, before and after the commit."""
+
+    async def steps() -> None:
+        staged, body = await store.stage("one", 1), bytearray()
+        for offset, data in [*parts, (50_000, b"")]:
+            await asyncio.to_thread(staged.write_at, data, offset)
+            body.extend(bytes(max(0, offset + len(data) - len(body))))
+            body[offset : offset + len(data)] = data
+            assert staged.size == len(body)
+        assert await store.read_back(staged, 0, 60_000) == body
+        async with store.holding(digest(body)):
+            await store.commit(staged, digest(body))
+        assert await read(store.read(digest(body))) == body
+        assert await store.remove(digest(body))
+
+    asyncio.run(steps())
+
+
+@EXAMPLES
 @given(cuts=st.lists(st.integers(0, len(BODY)), max_size=4))
 def test_appending_goes_on_after_each_resume(store: Store, cuts: list[int]) -> None:
     """Bytes that were parked any number of times are the bytes that came in one go."""

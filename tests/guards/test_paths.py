@@ -159,7 +159,7 @@ async def repair(folder: Path, register: Register, _fetcher: Fetcher) -> None:
         await upkeep.scrub(before=LATER)
         register()
         assert await upkeep.mend() == 0
-        blob = await service.service.app.state.services.index.upkeep.find(name)
+        blob = await service.service.app.state.services.index.maintenance.find(name)
         assert REASON in blob.note
 
 

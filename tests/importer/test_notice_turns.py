@@ -6,7 +6,7 @@ import msgspec
 
 from fetcher.config import load_settings
 from fetcher.importer.notice_turns import Turns, receiver_key
-from fetcher.index import Due, WebhookTarget
+from fetcher.index.values import Due, WebhookTarget
 
 RULES = load_settings().notify
 

@@ -7,7 +7,7 @@ import pytest
 
 from fetcher.errors import StoreFailed
 from fetcher.importer.resume_state import NEWS_BYTES, QUIET_TURNS, ResumeStateWriter
-from fetcher.index import ResumeState
+from fetcher.index.values import ResumeState
 
 BEGUN = ResumeState(id="1", request="r")
 NEWS = {

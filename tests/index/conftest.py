@@ -7,7 +7,8 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from fetcher.index import Index, NewImport, Secrets
+from fetcher.index import Index
+from fetcher.index.values import NewImport, Secrets
 from fetcher.lifecycle import State
 from fetcher.model import Actor, Blob, Image, Import, Status, Submission
 

@@ -25,10 +25,11 @@ GONE_WITH_IMAGES = {
     "image_tags",
     "provenance",
 }
-GONE_WITH_THE_END = {"import_secrets", "notices", "pulls"}
+GONE_WITH_THE_END = {"export_secrets", "import_secrets", "notices", "pulls"}
 GONE_WITHIN_THE_HOUR = {"loose_files", "usage"}
 GONE_BY_AGE = {
     "audit": "at",
+    "exports": "ended_at",
     "idempotency_keys": "created_at",
     "imports": "ended_at",
     "remembered_urls": "at",
@@ -68,6 +69,15 @@ async def test_every_table_has_its_bound(tmp_path: Path) -> None:
     assert tables - AS_MANY_AS_VERSIONS <= told
 
 
+async def export(cloud: Cloud, origin: Origin, image_id: str) -> None:
+    """Send an image to somebody who does not take it, and wait for that."""
+    headers = {"X-Auth-Token": "token of alice"}
+    body = {"image": image_id, "url": origin.url("/nobody")}
+    _status, sent, _headers = await cloud.call("POST", "/exports", json=body, headers=headers)
+    async with cloud.client.get(f"/exports/{sent['id']}/events", headers=headers) as answer:
+        assert b"event: end" in await answer.read()
+
+
 async def live(cloud: Cloud, origin: Origin) -> None:
     """Leave a row in every table that is kept longer than a moment."""
     url = {"url": origin.url("/x"), "disk_format": "raw", "tags": ["t"], "properties": {"p": "v"}}
@@ -86,13 +96,17 @@ async def live(cloud: Cloud, origin: Origin) -> None:
         204, "bob", "PUT", f"/images/{staged['id']}/stage", data=io.BytesIO(raw(5000)), headers=OCTETS
     )
     await cloud.make_active(who="carl")
+    await export(cloud, origin, made["image_id"])
 
 
 async def test_an_index_that_is_left_alone_becomes_empty(tmp_path: Path) -> None:
     """Images are deleted, records get old, the hour strikes: no row is left in any table."""
     routes = {"/x": behaviours.serve(raw(1000), etag='"v1"')}
     reuse = {"revalidate": "project"}
-    async with Origin(routes) as origin, Cloud(tmp_path, origin, reuse=reuse) as cloud:
+    async with (
+        Origin(routes) as origin,
+        Cloud(tmp_path, origin, reuse=reuse, exports={"receivers": [origin.host]}) as cloud,
+    ):
         await live(cloud, origin)
         house = cloud.service.app.state.services
         full = await house.index.connection.read(counts)
@@ -108,14 +122,17 @@ async def test_an_index_that_is_left_alone_becomes_empty(tmp_path: Path) -> None
         assert {name for name, count in left.items() if count} == AS_MANY_AS_VERSIONS
         assert cloud.traces() == []
         await live(cloud, origin)  # And it is none the worse for it.
-        assert await house.index.upkeep.miscounted() == []
+        assert await house.index.maintenance.miscounted() == []
 
 
 async def test_young_records_stay(tmp_path: Path) -> None:
     """The hour takes nothing that has not reached its age."""
     routes = {"/x": behaviours.serve(raw(1000), etag='"v1"')}
     reuse = {"revalidate": "project"}
-    async with Origin(routes) as origin, Cloud(tmp_path, origin, reuse=reuse) as cloud:
+    async with (
+        Origin(routes) as origin,
+        Cloud(tmp_path, origin, reuse=reuse, exports={"receivers": [origin.host]}) as cloud,
+    ):
         await live(cloud, origin)
         house = cloud.service.app.state.services
         before = await house.index.connection.read(counts)

@@ -56,9 +56,9 @@ async def test_a_full_index_keeps_what_it_has(tmp_path: Path) -> None:
                 refusal = failure
         assert 0 < made < 1000
         assert "full" in str(refusal)
-        assert len(await index.imports.unfinished()) == made + 1
-        assert await index.upkeep.miscounted() == []
-        assert await index.upkeep.complaints() == []
+        assert len(await index.recovery.left_behind()) == made + 1
+        assert await index.maintenance.miscounted() == []
+        assert await index.maintenance.complaints() == []
         await index.connection.write(lambda db: db.execute("PRAGMA max_page_count = 1000000").fetchall())
         await index.imports.submit(make(), max_queued=100_000)
 
@@ -153,7 +153,7 @@ async def test_an_import_outlives_an_index_that_is_full_for_a_while(
         ended = await service.ended(created["id"])
         assert (ended["state"], ended["verdict"]["code"]) == ("failed", "store-failed")
         assert service.traces() == []
-        assert await house.index.upkeep.miscounted() == []
+        assert await house.index.maintenance.miscounted() == []
 
 
 async def test_a_corrupt_index_is_said(tmp_path: Path) -> None:
@@ -169,5 +169,5 @@ async def test_a_corrupt_index_is_said(tmp_path: Path) -> None:
     with pytest.raises(StoreFailed, match="malformed"):
         await index.imports.page(ALICE, {}, limit=1000)
     with suppress(StoreFailed):  # SQLite may find the damage too great even to describe it.
-        assert await index.upkeep.complaints() != []
+        assert await index.maintenance.complaints() != []
     await index.connection.close()

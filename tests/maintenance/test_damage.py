@@ -22,7 +22,7 @@ NAME = hashlib.sha256(BODY).hexdigest()
 
 async def note_of(service: Running) -> str | None:
     """What stands beside the one blob."""
-    return (await service.service.app.state.services.index.upkeep.find(NAME)).note
+    return (await service.service.app.state.services.index.maintenance.find(NAME)).note
 
 
 @pytest.mark.parametrize("how", ["rotten", "missing"])
@@ -130,7 +130,7 @@ async def test_nothing_damaged_is_reused(how: str, tmp_path: Path) -> None:
         assert origin.sent_bytes == 2 * len(BODY)
         assert (origin.requests[1].header("If-None-Match") is None) == (how == "marked")
         assert store.blob_path(NAME).read_bytes() == BODY
-        assert await service.service.app.state.services.index.upkeep.faulty() == []
+        assert await service.service.app.state.services.index.maintenance.faulty() == []
 
 
 async def test_what_is_whole_after_all_is_not_pulled(tmp_path: Path) -> None:
@@ -156,7 +156,8 @@ async def test_a_mend_does_not_wait_for_the_scrub(tmp_path: Path) -> None:
         upkeep, store = parts(service)
         store.blob_path(NAME).unlink()
         assert (
-            await upkeep._check(await service.service.app.state.services.index.upkeep.find(NAME)) == "missing"
+            await upkeep._check(await service.service.app.state.services.index.maintenance.find(NAME))
+            == "missing"
         )
         importer = service.service.app.state.services.importer
         reading = asyncio.Event()
@@ -170,7 +171,7 @@ async def test_a_mend_does_not_wait_for_the_scrub(tmp_path: Path) -> None:
         )
         async with asyncio.timeout(30):
             await reading.wait()
-            while await service.service.app.state.services.index.upkeep.faulty():
+            while await service.service.app.state.services.index.maintenance.faulty():
                 await asyncio.sleep(0.01)
         running.cancel()
         await asyncio.wait({running})

@@ -48,11 +48,11 @@ async def test_a_rotten_blob_is_found_and_pulled_again(tmp_path: Path) -> None:
         assert await upkeep.scrub(before=LATER) == {"whole": 1, "missing": 0, "rotten": 0, "unread": 0}
         rot(store.blob_path(NAME))
         assert (await upkeep.scrub(before=LATER))["rotten"] == 1
-        faulty = await service.service.app.state.services.index.upkeep.faulty()
+        faulty = await service.service.app.state.services.index.maintenance.faulty()
         assert [(blob.sha256, blob.fault) for blob in faulty] == [(NAME, "rotten")]
         assert await upkeep.mend() == 1
         assert store.blob_path(NAME).read_bytes() == BODY
-        assert await service.service.app.state.services.index.upkeep.faulty() == []
+        assert await service.service.app.state.services.index.maintenance.faulty() == []
         assert len(origin.requests) == 2
         assert service.traces() == [f"blobs/{NAME[:2]}/{NAME}"]
 
@@ -80,7 +80,7 @@ async def test_other_bytes_mend_nothing(tmp_path: Path) -> None:
         await upkeep.scrub(before=LATER)
         for _ in range(2):
             assert await upkeep.mend() == 0
-        assert len(await service.service.app.state.services.index.upkeep.faulty()) == 1
+        assert len(await service.service.app.state.services.index.maintenance.faulty()) == 1
         assert service.traces() == [f"blobs/{NAME[:2]}/{NAME}"]
 
 
@@ -118,7 +118,7 @@ async def test_a_new_import_of_the_same_bytes_heals(tmp_path: Path) -> None:
         await upkeep.scrub(before=LATER)
         await service.run(url=origin.url("/x"))
         assert store.blob_path(NAME).read_bytes() == BODY
-        assert await service.service.app.state.services.index.upkeep.faulty() == []
+        assert await service.service.app.state.services.index.maintenance.faulty() == []
 
 
 async def test_deleting_an_image_while_it_is_scrubbed(tmp_path: Path) -> None:

@@ -33,5 +33,5 @@ def axe() -> str:
     """The script of axe-core."""
     script = fetch_axe(Path(__file__).parents[2] / ".venv" / "axe")
     if script is None:
-        pytest.skip("the npm package axe-core cannot be had here")
+        pytest.skip("axe-core is not there: apt-get install npm, where npm's registry can be reached")
     return script

@@ -15,7 +15,7 @@ from fetcher.api.page.moments import clock, moment
 from fetcher.api.page.timeline import tell
 from fetcher.errors import Truncated
 from fetcher.importer.records.verdicts import OK, verdict_of
-from fetcher.index.sqlite.statistics import Ending
+from fetcher.index.values import Ending
 from fetcher.lifecycle import State
 from fetcher.model import (
     Attempt,

@@ -33,6 +33,27 @@ async def put(store: Store, name: str, body: bytes) -> str:
     return sha256
 
 
+async def test_many_readers_get_smaller_pieces(tmp_path: Path) -> None:
+    """What readers have not taken yet has one bound in memory, however many and slow they are."""
+    store = Store(tmp_path / "data", reserve=lambda _total: 0, read_buffer_bytes=400_000)
+    store.open()
+    sha256 = await put(store, "x", bytes(3_000_000))
+    alone = store.read(sha256)
+    assert len(await anext(alone)) == 400_000
+    others = [store.read(sha256) for _ in range(3)]
+    assert [len(await anext(other)) for other in others] == [200_000, 133_333, 100_000]
+    assert len(await anext(alone)) == 100_000
+    for other in others:
+        await other.aclose()
+    assert len(await anext(alone)) == 400_000
+    await alone.aclose()
+    many = [store.read(sha256) for _ in range(20)]
+    assert min([len(await anext(one)) for one in many]) == 65_536  # Less would be calls without end.
+    for one in many:
+        await one.aclose()
+    store.close()
+
+
 async def test_committed_bytes_are_read_back(store: Store) -> None:
     """What was written is what is served, whole or in part."""
     sha256 = await put(store, "one", b"0123456789")

@@ -258,3 +258,13 @@ def test_nesting() -> None:
     assert unpack(packed, disk="b.raw")[0] == OTHER
     assert unpack(packed, disk="1")[0] == SMALL
     assert rule(make_zip([("in.zip", make_zip([("disk.vhd", SMALL)]))])) == "nested"
+
+
+@pytest.mark.parametrize("sign", [b"PK\5\6", b"PK\6\7"])
+def test_an_end_inside_the_comment(sign: bytes) -> None:
+    """Readers look for the last record that ends the file, so a comment must not hold another one."""
+    packed = make_zip([("disk.raw", DISK)])
+    comment = sign + bytes(18)
+    said = packed[:-2] + len(comment).to_bytes(2, "little") + comment
+    assert rule(said) == "directory"
+    assert unpack(packed[:-2] + b"\x05\0hello")[0] == DISK

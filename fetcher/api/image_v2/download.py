@@ -28,7 +28,7 @@ async def download(request: Request) -> Response:
     headers = bytes_headers(image)
     if headers["ETag"] in request.headers.get("if-none-match", ""):
         return no_content(304, headers)
-    await house.index.upkeep.check_whole(image.sha256)
+    await house.index.maintenance.check_whole(image.sha256)
     settings = house.settings()
     if settings.server.x_accel_location:
         return _through_nginx(image, settings, headers)

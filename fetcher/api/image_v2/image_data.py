@@ -13,7 +13,7 @@ from fetcher.errors import Failure, Forbidden, InvalidRequest, NotReady, WrongMe
 from fetcher.importer.methods.glance_direct import may_send
 from fetcher.importer.methods.method import ImportMethod
 from fetcher.importer.methods.registry import STAGE, UPLOAD
-from fetcher.index.sqlite.scope import may_change
+from fetcher.index.rights import may_change
 from fetcher.model import Actor
 
 STOPPING_SECONDS = 1.0  # For a sender to notice that the service stops, which waits for it.

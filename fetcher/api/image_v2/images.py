@@ -28,7 +28,7 @@ from fetcher.api.submit.body import read_body
 from fetcher.config import Settings
 from fetcher.errors import Forbidden, InvalidRequest
 from fetcher.importer.methods.registry import offered
-from fetcher.index import Rows
+from fetcher.index.values import Rows
 from fetcher.model import Actor, Image, Status
 
 

@@ -19,7 +19,8 @@ from fetcher.errors import Conflict, Forbidden, InvalidRequest, InvalidUrl, Unau
 from fetcher.guards.request.redaction import redact_url
 from fetcher.importer.methods.method import Flow, ImportMethod, Text
 from fetcher.importer.methods.registry import METHODS, named, offered
-from fetcher.index.sqlite.scope import may_change
+from fetcher.importer.records.asked import asked_of
+from fetcher.index.rights import may_change
 from fetcher.model import Actor, Image, Status, Submission
 
 
@@ -132,6 +133,7 @@ def of_image(image: Image, settings: Settings) -> Submission:
         min_disk=image.min_disk,
         min_ram=image.min_ram,
         visibility=image.visibility,
+        **asked_of(image),
     )
 
 

@@ -9,7 +9,7 @@ from starlette.datastructures import QueryParams
 
 from fetcher.config import Settings
 from fetcher.errors import InvalidRequest
-from fetcher.index import SORT_KEYS, Filter, ImageQuery
+from fetcher.index.values import SORT_KEYS, Filter, ImageQuery
 from fetcher.model import MemberStatus, Visibility
 
 VISIBILITIES = (*get_args(Visibility), "all")

@@ -20,7 +20,7 @@ from fetcher.config import Settings
 from fetcher.errors import Forbidden, InvalidRequest
 from fetcher.importer.methods.method import Flow, Text
 from fetcher.importer.methods.registry import DEFAULT, names_of
-from fetcher.index import TaskQuery
+from fetcher.index.values import TaskQuery
 from fetcher.lifecycle import State
 
 

@@ -24,7 +24,7 @@ from fetcher.api.image_v2 import (
 from fetcher.api.image_v2.record import TASK_STATUS
 from fetcher.api.openapi import response_schemas as shapes
 from fetcher.api.openapi.operations import JSON, TEXT, Named, Operation, Parameter
-from fetcher.index import SORT_KEYS, TASK_ORDERS
+from fetcher.index.values import SORT_KEYS, TASK_ORDERS
 
 TAG = "Image API v2"
 BYTES = image_data.MEDIA_TYPE

@@ -6,7 +6,7 @@ from typing import Any
 from fetcher.config import Settings
 from fetcher.importer.methods.method import Flow
 from fetcher.importer.methods.registry import named, names_of
-from fetcher.index import FAILED_IMPORT
+from fetcher.index.values import FAILED_IMPORT
 from fetcher.lifecycle import State
 from fetcher.model import Image, Import, Member, Status
 

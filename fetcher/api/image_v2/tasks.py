@@ -11,7 +11,7 @@ from fetcher.api.image_v2.answers import Answer, enter, enter_image
 from fetcher.api.image_v2.listing import read_limit, read_sort
 from fetcher.api.image_v2.record import TASK_STATUS, task_methods, task_view
 from fetcher.errors import InvalidRequest
-from fetcher.index import TASK_ORDERS, Rows, TaskQuery
+from fetcher.index.values import TASK_ORDERS, Rows, TaskQuery
 from fetcher.lifecycle import State
 
 TYPE = "api_image_import"

@@ -1,20 +1,19 @@
 """One client's connection: uvicorn's protocol, with deadlines and bounds that it does not have."""
 
 import asyncio
-import fcntl
 import logging
-import struct
-import termios
-from contextlib import suppress
 from typing import Any, cast
 
+import httptools
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from fetcher.api.inbound.answers import plain_answer
 from fetcher.api.inbound.crowd import Crowd, Place
-from fetcher.api.inbound.patience import Patience
+from fetcher.api.inbound.framing import doubt_about
+from fetcher.api.inbound.parser import Parser
+from fetcher.api.inbound.patience import Patience, unsent_by_kernel
 from fetcher.errors import Failure, HeadTooLarge, InvalidRequest, NotReady, RequestTooSlow
 from fetcher.settings.server import Inbound
 
@@ -55,6 +54,8 @@ class Connection(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state)
         self.logger = _LOGGER
+        self._parser = Parser(self)
+        self.parser = cast(Any, self._parser)
         self._rules = rules
         self._crowd = crowd
         self._address = address
@@ -65,6 +66,7 @@ class Connection(HttpToolsProtocol):
         self._begun = 0
         self._head_bytes = 0
         self._head_fields = 0
+        self._frame_bytes = 0
         self._is_over = False
         self._is_gone = False
         self._unsent = 0
@@ -95,7 +97,16 @@ class Connection(HttpToolsProtocol):
         if self._is_over or self.transport.is_closing():
             return
         before, begun = self._reading, self._begun
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        self._frame_bytes += len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.send_400_response("")
+        self._judge_size(data, before, begun)
+
+    def _judge_size(self, data: bytes, before: str | None, begun: int) -> None:
+        """Refuse heads, and what stands around bodies, that are longer than any honest ones."""
         if self._reading == "head":
             if self._begun > begun + 1 or before == "body":
                 self._head_bytes = 0  # Some of this piece is of earlier requests: it is not counted.
@@ -103,6 +114,8 @@ class Connection(HttpToolsProtocol):
                 self._head_bytes += len(data)
             if self._head_bytes > self._rules.max_head_bytes:
                 self._refuse(self._too_large())
+        elif self._reading == "body" and self._frame_bytes > self._rules.max_head_bytes:
+            self._refuse(InvalidRequest(reason="chunk extensions or trailers are longer than a head may be"))
 
     def on_message_begin(self) -> None:
         """Begin a head."""
@@ -135,7 +148,12 @@ class Connection(HttpToolsProtocol):
         if len(self.pipeline) >= self._rules.max_pipelined:
             self._refuse(InvalidRequest(reason="too many requests were sent before the first was answered"))
             return
-        self._reading, self._head_bytes = "body", 0
+        doubt = doubt_about(self.url, self.headers, self.parser.get_http_version())
+        if doubt is not None:
+            self._refuse(doubt)
+            return
+        self._parser.begin_body(self.headers)
+        self._reading, self._head_bytes, self._frame_bytes = "body", 0, 0
         self._upward = Patience(self._rules.stall_seconds, self._rules.min_bytes_per_second)
         self._answering += 1
         self._crowd.begin(self)
@@ -148,13 +166,14 @@ class Connection(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
+        self._frame_bytes = 0
         self._upward.restore(len(body))
         if not self._is_over:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
         """End a request; its answer may be long under way."""
-        if self._is_over:
+        if self._is_over or self._parser.is_halted:
             return
         self._reading, self._waited = None, 0.0
         super().on_message_complete()
@@ -187,7 +206,8 @@ class Connection(HttpToolsProtocol):
         self._rest()
 
     def _rest(self) -> None:
-        if self._reading is None and not self._answering:
+        """Let others have the place, also while the rest of a body or a further head comes."""
+        if not self._answering:
             self._crowd.rest(self)
 
     # --- what does not come
@@ -214,7 +234,7 @@ class Connection(HttpToolsProtocol):
             self._unsent = 0
             self._downward.restore(self._rules.min_bytes_per_second * 3600)
             return False
-        unsent = waiting + _unsent_by_kernel(self.transport)
+        unsent = waiting + unsent_by_kernel(self.transport)
         self._downward.restore(max(0, self._unsent - unsent))
         self._unsent = unsent
         return self._downward.spend(seconds)
@@ -275,12 +295,3 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
         else:
             self.transport.abort()
-
-
-def _unsent_by_kernel(transport: Any) -> int:
-    """Return how many bytes the other end has not acknowledged (tcp(7), SIOCOUTQ)."""
-    sock = transport.get_extra_info("socket")
-    with suppress(OSError, AttributeError, struct.error):
-        (size,) = struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0\0\0\0"))
-        return int(size)
-    return 0

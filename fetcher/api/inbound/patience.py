@@ -1,5 +1,11 @@
 """How long a client may stand still: seconds that pass use it up, bytes that move restore it."""
 
+import fcntl
+import struct
+import termios
+from contextlib import suppress
+from typing import Any
+
 
 class Patience:
     """Seconds left for one direction of one connection.
@@ -29,3 +35,12 @@ class Patience:
     def restore(self, size: int) -> None:
         """Count bytes that have moved."""
         self.left = min(self._most, self.left + size / self._bytes_per_second)
+
+
+def unsent_by_kernel(transport: Any) -> int:
+    """Return how many bytes the other end has not acknowledged (tcp(7), SIOCOUTQ)."""
+    sock = transport.get_extra_info("socket")
+    with suppress(OSError, AttributeError, struct.error):
+        (size,) = struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0\0\0\0"))
+        return int(size)
+    return 0

@@ -127,7 +127,8 @@ class InboundServer(uvicorn.Server):
     """A server whose clients have deadlines and places.
 
     Attributes:
-        listens_on: Told each port that is opened.
+        listens_on: Told each port that is opened, None for a path.
+        closed: Called when nobody is connected any more; a signal's own effect may follow at once.
 
     Args:
         rules: In force now.
@@ -146,7 +147,8 @@ class InboundServer(uvicorn.Server):
         self._stop = stop
         self._rules = rules
         self.crowd = Crowd(rules, most)
-        self.listens_on: Callable[[int], None] = lambda _port: None
+        self.listens_on: Callable[[int | None], None] = lambda _port: None
+        self.closed: Callable[[], None] = lambda: None
         self._looking: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -157,7 +159,8 @@ class InboundServer(uvicorn.Server):
         listeners = [Listener(sock, self.crowd, self._connection) for sock in sockets or []]
         for sock, listener in zip(sockets or [], listeners, strict=True):
             listener.open()
-            self.listens_on(sock.getsockname()[1])  # Before any client is accepted: that takes the loop.
+            port = None if sock.family == socket.AF_UNIX else sock.getsockname()[1]
+            self.listens_on(port)  # Before any client is accepted: that takes the loop.
         self.servers = cast(list[asyncio.base_events.Server], listeners)
         self._looking = asyncio.create_task(self._look())
         self.started = True
@@ -171,6 +174,7 @@ class InboundServer(uvicorn.Server):
         finally:
             if self._looking is not None:
                 self._looking.cancel()
+            self.closed()
 
     def _connection(self, address: str, place: Place) -> Connection:
         return Connection(

@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 from fetcher.api.submit.body import convert
 from fetcher.config import Settings
 from fetcher.errors import Forbidden
-from fetcher.index import Bounds, Item, Kind, Namespace
+from fetcher.index.values import Bounds, Item, Kind, Namespace
 
 Name = Annotated[str, Meta(min_length=1, max_length=80)]
 NamespaceName = Annotated[str, Meta(pattern=r"^[^/]{1,80}\Z", description="1 to 80 characters without /")]

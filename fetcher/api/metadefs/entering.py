@@ -8,7 +8,7 @@ from fetcher.api.image_v2.answers import check_query, enter
 from fetcher.api.image_v2.listing import read_limit
 from fetcher.api.services import Services, services_of
 from fetcher.errors import Forbidden, InvalidRequest, NotFound
-from fetcher.index import At, Kind, Page
+from fetcher.index.values import At, Kind, Page
 from fetcher.model import Actor
 
 NOT_FILTERS = ("marker",)

@@ -15,7 +15,7 @@ from fetcher.api.metadefs.entering import enter_namespace, links, read_page
 from fetcher.api.metadefs.views import BASE, SCHEMAS, namespace_view, prefixed
 from fetcher.api.problems import base_url
 from fetcher.errors import InvalidRequest
-from fetcher.index import METADEF_ORDERS, Content, Item, Namespace, NamespaceQuery
+from fetcher.index.values import METADEF_ORDERS, Content, Item, Namespace, NamespaceQuery
 
 MOST_TYPES = 64
 

@@ -11,7 +11,7 @@ from fetcher.api.image_v2.documents import read_document
 from fetcher.api.metadefs.bodies import ObjectBody, bounds_of, item_of, read
 from fetcher.api.metadefs.entering import at, enter_namespace, links, read_page
 from fetcher.api.metadefs.views import BASE, SCHEMAS, object_view
-from fetcher.index import ITEM_ORDERS, Content
+from fetcher.index.values import ITEM_ORDERS, Content
 
 PATH = f"{BASE}/{{namespace}}/objects"
 

@@ -15,7 +15,7 @@ from fetcher.api.metadefs import (
     tags,
 )
 from fetcher.api.openapi.operations import JSON, Operation, Parameter
-from fetcher.index import ITEM_ORDERS, METADEF_ORDERS
+from fetcher.index.values import ITEM_ORDERS, METADEF_ORDERS
 
 TAG = "Metadata definitions"
 _TEXT = {"type": "string"}

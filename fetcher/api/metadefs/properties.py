@@ -13,7 +13,7 @@ from fetcher.api.metadefs.bodies import NamedPropertyBody, bounds_of, item_of, r
 from fetcher.api.metadefs.entering import at, enter_namespace
 from fetcher.api.metadefs.views import BASE, properties_view, property_view
 from fetcher.errors import NotFound
-from fetcher.index import At, Content, Page
+from fetcher.index.values import At, Content, Page
 
 PATH = f"{BASE}/{{namespace}}/properties"
 READ_ONLY = ("created_at", "updated_at")

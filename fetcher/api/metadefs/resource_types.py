@@ -11,7 +11,7 @@ from fetcher.api.image_v2.documents import read_document
 from fetcher.api.metadefs.bodies import AssociationBody, bounds_of, item_of, read
 from fetcher.api.metadefs.entering import at, enter_namespace
 from fetcher.api.metadefs.views import BASE, association_view, type_view
-from fetcher.index import Content, Page
+from fetcher.index.values import Content, Page
 
 PATH = f"{BASE}/{{namespace}}/resource_types"
 READ_ONLY = ("created_at", "updated_at")

@@ -13,7 +13,7 @@ from fetcher.api.metadefs.bodies import TagBody, TagsBody, bounds_of, item_of, r
 from fetcher.api.metadefs.entering import at, enter_namespace, links, read_page
 from fetcher.api.metadefs.views import BASE, SCHEMAS, tag_view
 from fetcher.errors import InvalidRequest
-from fetcher.index import ITEM_ORDERS, Content
+from fetcher.index.values import ITEM_ORDERS, Content
 
 PATH = f"{BASE}/{{namespace}}/tags"
 READ_ONLY = ("created_at", "updated_at")

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from fetcher.api.image_v2.record import moment
-from fetcher.index import Item, Namespace, ResourceType
+from fetcher.index.values import Item, Namespace, ResourceType
 
 SCHEMAS = "/v2/schemas/metadefs"
 BASE = "/v2/metadefs/namespaces"

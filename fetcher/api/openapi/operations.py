@@ -8,9 +8,9 @@ import msgspec
 from fetcher import errors
 from fetcher.api.openapi import response_schemas as shapes
 from fetcher.api.ops import health, metrics
-from fetcher.api.submit import discovery, imports, probe
+from fetcher.api.submit import discovery, exports, imports, probe
 from fetcher.errors import Failure
-from fetcher.index import FILTERS
+from fetcher.index.values import FILTERS
 from fetcher.lifecycle import State
 
 JSON, TEXT = "application/json", "text/plain"
@@ -106,6 +106,31 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
         tag="Imports", answers={200: dict[str, Any]}, ends_in=(errors.UnknownImport,)
     ),
     imports.limits: Operation(tag="Discovery", answers={200: shapes.LimitsAnswer}),
+    exports.submit: Operation(
+        tag="Exports",
+        bodies={JSON: exports.ExportBody},
+        answers={202: exports.ExportAnswer},
+        ends_in=(
+            *(errors.InvalidUrl, errors.ReceiverForbidden, errors.SendLimit, errors.UnknownImage),
+            *(errors.Conflict, errors.QueueFull, errors.BytesDamaged),
+            *(errors.WrongMediaType, errors.RequestTooLarge),
+        ),
+    ),
+    exports.listing: Operation(
+        tag="Exports",
+        answers={200: exports.ExportsAnswer},
+        ends_in=(errors.UnknownExport,),
+        query=(*_PAGING, ("state", {"enum": [state.value for state in State]}, "Only those in this state.")),
+    ),
+    exports.show: Operation(
+        tag="Exports", answers={200: exports.ExportAnswer}, ends_in=(errors.UnknownExport,)
+    ),
+    exports.cancel: Operation(
+        tag="Exports", answers={204: None}, ends_in=(errors.UnknownExport, errors.Conflict)
+    ),
+    exports.events: Operation(
+        tag="Exports", answers={200: "text/event-stream", 204: None}, ends_in=(errors.UnknownExport,)
+    ),
     discovery.errors_index: Operation(tag="Discovery", answers={200: shapes.CodesAnswer}, is_open=True),
     discovery.error_page: Operation(
         tag="Discovery", answers={200: shapes.CodeAnswer}, ends_in=(errors.NotFound,), is_open=True

@@ -37,7 +37,7 @@ async def obstacles(services: Services) -> list[str]:
         found.append("it is starting or stopping")
     since = datetime.now(UTC) - timedelta(seconds=RECENT_SECONDS)
     try:
-        if await services.index.figures.last_code(since) == StoreFailed.code:
+        if await services.index.statistics.last_code(since) == StoreFailed.code:
             found.append("the last import could not be stored")
     except StoreFailed:
         found.append("the index cannot be read")

@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from fetcher import __version__
 from fetcher.api.services import Services, services_of
 from fetcher.errors import Forbidden
-from fetcher.index.sqlite.statistics import Ended
+from fetcher.index.values import Ended
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 IMPORT_SECONDS = (0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 10_800, 21_600)
@@ -89,7 +89,7 @@ class Metrics(Collector):
 
     async def begin(self) -> None:
         """Count from here on; what ended before this process is not its own."""
-        self._number = await self._services.index.figures.last_ended()
+        self._number = await self._services.index.statistics.last_ended()
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count an answered request.
@@ -102,7 +102,7 @@ class Metrics(Collector):
     async def read(self) -> None:
         """Take up what ended since the last look."""
         async with self._reading:
-            figures = self._services.index.figures
+            figures = self._services.index.statistics
             while found := await figures.ended_after(self._number):
                 for ended in found:
                     self._count(ended)

@@ -15,7 +15,7 @@ from fetcher.api.page.shown import see_other, shown
 from fetcher.api.services import services_of
 from fetcher.api.submit.watch import Watch
 from fetcher.errors import Forbidden
-from fetcher.index.sqlite.statistics import Ending
+from fetcher.index.values import Ending
 
 DAY_HOURS = 24
 SHOWN_CODES = 12
@@ -39,7 +39,7 @@ async def dashboard(request: Request, visitor: Visitor) -> Response:
     if not visitor.actor.is_admin:
         raise Forbidden(reason="the dashboard is for admins")
     services = services_of(request)
-    figures = services.index.figures
+    figures = services.index.statistics
     now = datetime.now(UTC)
     since = now - timedelta(hours=DAY_HOURS - 1)
     watch: Watch = request.app.state.watch

@@ -17,7 +17,7 @@ from fetcher.api.problems import base_url
 from fetcher.api.services import services_of
 from fetcher.errors import Conflict, UnknownImport
 from fetcher.importer.methods.glance_direct import may_send
-from fetcher.index.sqlite.listings import IMAGE_ORDERS
+from fetcher.index.values import IMAGE_ORDERS
 from fetcher.model import Image, Import, Status
 
 VISIBILITIES = ("private", "shared", "community", "public")
@@ -40,7 +40,7 @@ async def listing(request: Request, visitor: Visitor) -> Response:
         filters=filters,
         limit=settings.server.page_items,
     )
-    found = await services.index.figures.list_images(visitor.actor, asked.query)
+    found = await services.index.statistics.list_images(visitor.actor, asked.query)
     return page(
         "images.html",
         visitor,

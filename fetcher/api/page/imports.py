@@ -21,7 +21,7 @@ from fetcher.api.services import services_of
 from fetcher.api.submit.imports import truths_of
 from fetcher.api.submit.watch import Watch
 from fetcher.errors import Conflict, InvalidRequest, NotFound
-from fetcher.index.sqlite.listings import IMPORT_ORDERS
+from fetcher.index.values import IMPORT_ORDERS
 from fetcher.lifecycle import State
 from fetcher.model import Import
 
@@ -47,7 +47,7 @@ async def listing(request: Request, visitor: Visitor) -> Response:
         filters={"state": STATES},
         limit=services.settings().server.page_items,
     )
-    found = await services.index.figures.list_imports(visitor.actor, asked.query)
+    found = await services.index.statistics.list_imports(visitor.actor, asked.query)
     return page(
         "imports.html",
         visitor,

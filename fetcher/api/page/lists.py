@@ -6,8 +6,9 @@ from urllib.parse import urlencode
 import msgspec
 from starlette.requests import Request
 
+from fetcher.api.prefix import outside
 from fetcher.errors import InvalidRequest
-from fetcher.index.sqlite.listings import ListQuery
+from fetcher.index.values import ListQuery
 
 MAX_TEXT = 255
 MAX_PAGE_DIGITS = 7
@@ -92,7 +93,7 @@ def read_list(
     order = _check("sort", query.get("sort") or default, orders)
     way = _check("dir", query.get("dir") or ("asc" if "sort" in query else "desc"), ("asc", "desc"))
     return Asked(
-        path=request.url.path,
+        path=outside(request.url.path),
         text=query.get("q", "").strip()[:MAX_TEXT],
         filters=chosen,
         order=order,

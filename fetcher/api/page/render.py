@@ -13,6 +13,7 @@ from fetcher.api.page import moments
 from fetcher.api.page.session import Visitor
 from fetcher.api.page.static import link_of
 from fetcher.api.page.timeline import signature_words, verified_words
+from fetcher.api.prefix import outside
 from fetcher.api.submit import words
 
 HEADERS = {
@@ -49,7 +50,7 @@ _environment.filters |= {
         msgspec.to_builtins(record.notice), is_ended=record.state.is_final
     ),
 }
-_environment.globals |= {"link_of": link_of, "version": __version__}
+_environment.globals |= {"link_of": link_of, "outside": outside, "version": __version__}
 
 
 def fragment(template: str, **context: Any) -> str:

@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 
 from fetcher.api.page.render import HEADERS, page
 from fetcher.api.page.session import Visitor, visitor_of
+from fetcher.api.prefix import outside
 from fetcher.api.problems import advice_of, status_of, summary
 from fetcher.errors import Failure, Unauthenticated
 
@@ -51,7 +52,7 @@ def failed(failure: Failure) -> Handler:
 
 def _to_sign_in(request: Request) -> Response:
     after = request.url.path if request.method == "GET" else "/"
-    target = f"/page/sign-in?after={quote(after)}"
+    target = outside(f"/page/sign-in?after={quote(after)}")
     if request.headers.get("hx-request") == "true":
         return Response(status_code=HTTPStatus.NO_CONTENT, headers={"HX-Redirect": target, **HEADERS})
     return RedirectResponse(target, HTTPStatus.SEE_OTHER, HEADERS)
@@ -75,4 +76,4 @@ def problem_page(failure: Failure, visitor: Visitor | None, request: Request) ->
 
 def see_other(target: str) -> Response:
     """Send the browser on after a form, so that loading again sends nothing twice."""
-    return RedirectResponse(target, HTTPStatus.SEE_OTHER, HEADERS)
+    return RedirectResponse(outside(target), HTTPStatus.SEE_OTHER, HEADERS)

@@ -7,6 +7,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from fetcher.api.prefix import outside
 from fetcher.errors import NotFound
 
 FOLDER = Path(__file__).with_name("static")
@@ -40,7 +41,7 @@ FILES = _load()
 
 def link_of(name: str) -> str:
     """Return where a file is served."""
-    return FILES[name].link
+    return outside(FILES[name].link)
 
 
 async def static_file(request: Request) -> Response:

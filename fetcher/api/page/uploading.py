@@ -14,6 +14,7 @@ from fetcher.api.image_v2.images import new_image
 from fetcher.api.page.render import HEADERS, page
 from fetcher.api.page.session import Visitor, check_origin, check_proof, visitor_of
 from fetcher.api.page.shown import shown
+from fetcher.api.prefix import outside
 from fetcher.api.problems import advice_of, detail_of, status_of
 from fetcher.api.services import services_of
 from fetcher.errors import Failure
@@ -43,7 +44,7 @@ async def upload(request: Request) -> Response:
         log.info("request.refused", code=failure.code, detail=str(failure), path=request.url.path)
         words = {"title": detail_of(failure), "advice": advice_of(failure), "code": failure.public().code}
         return JSONResponse(words, status_of(failure), HEADERS)
-    return JSONResponse({"image": f"/page/images/{image.id}"}, 201, HEADERS)
+    return JSONResponse({"image": outside(f"/page/images/{image.id}")}, 201, HEADERS)
 
 
 async def _take(request: Request) -> Image:

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import msgspec
 from starlette.requests import Request
 
+from fetcher.api.inbound.bodies import BODY, Body
 from fetcher.api.services import services_of
 from fetcher.errors import InvalidRequest, RequestTooLarge, WrongMediaType
 
@@ -17,16 +18,18 @@ async def read_body(request: Request) -> bytes:
 
     Raises:
         RequestTooLarge: It goes past `server.max_request_bytes`.
+        TooManyBodies: All that come at the same time go past `inbound.max_body_bytes`.
     """
     most = services_of(request).settings().server.max_request_bytes
-    parts: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > most:
-            raise RequestTooLarge(max_request_bytes=most)
-        parts.append(chunk)
-    return b"".join(parts)
+    held: Body = request.scope[BODY]
+    body = bytearray()
+    async with held.coming():
+        async for chunk in request.stream():
+            if len(body) + len(chunk) > most:
+                raise RequestTooLarge(max_request_bytes=most)
+            held.take(len(chunk))
+            body += chunk  # Not a list of pieces: those of two bytes would cost thirty each.
+    return bytes(body)
 
 
 async def read_json(request: Request, kind: type[T]) -> T:

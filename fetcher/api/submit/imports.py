@@ -24,7 +24,7 @@ from fetcher.config import Settings
 from fetcher.errors import Forbidden, InvalidRequest, WrongMediaType
 from fetcher.guards.stream.checksum import parse_digest
 from fetcher.guards.text import check_text
-from fetcher.index import FILTERS, IdempotencyKey
+from fetcher.index.values import FILTERS, IdempotencyKey
 from fetcher.lifecycle import State
 from fetcher.model import RESERVED_PROPERTIES, Actor, Import, Submission, Visibility
 from fetcher.parsers.metalink import parse_metalink
@@ -184,7 +184,7 @@ async def listing(request: Request) -> Response:
     services = services_of(request)
     actor = await services.identify(request)
     query = _query(request)
-    limit = _limit(query.pop("limit", None), services.settings())
+    limit = page_limit(query.pop("limit", None), services.settings())
     marker = query.pop("marker", None)
     for name in query:
         if name not in FILTERS:
@@ -221,7 +221,12 @@ def _query(request: Request) -> dict[str, str]:
     return query
 
 
-def _limit(text: str | None, settings: Settings) -> int:
+def page_limit(text: str | None, settings: Settings) -> int:
+    """Read how many rows a list may have.
+
+    Raises:
+        InvalidRequest: It is no whole number from 1.
+    """
     if text is None:
         return settings.server.page_items
     if not text.isascii() or not text.isdigit() or int(text) < 1:

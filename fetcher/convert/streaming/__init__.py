@@ -1,6 +1,6 @@
 """Converters from disk image formats to raw disks in one pass; they do no I/O."""
 
-from fetcher.convert.streaming.plan import plan
+from fetcher.convert.streaming.plan import may_stream, plan
 from fetcher.convert.streaming.values import (
     HEAD_BYTES,
     PIECE_BYTES,
@@ -25,5 +25,6 @@ __all__ = [
     "Staged",
     "Streamable",
     "WriteAt",
+    "may_stream",
     "plan",
 ]

@@ -4,6 +4,16 @@ from fetcher.convert.streaming import qcow2, vdi, vhd, vmdk
 from fetcher.convert.streaming.values import Staged, Streamable
 
 
+def may_stream(head: bytes) -> bool:
+    """Return whether it is worth waiting for as many bytes as `plan` needs.
+
+    Args:
+        head: The first bytes; with fewer than 68 the answer may be a wrong no.
+    """
+    is_vdi = head[vdi.SIGNATURE_AT :][:4] == vdi.SIGNATURE
+    return head[:4] in (qcow2.MAGIC, vmdk.MAGIC) or head[:8] == vhd.COOKIE or is_vdi
+
+
 def plan(
     head: bytes, *, disk_format: str | None = None, total_bytes: int | None = None
 ) -> Streamable | Staged:

@@ -13,6 +13,10 @@ def limits(settings: Settings) -> tuple[Limit, ...]:
             inbound.max_connections_per_address,
             "Connections of one client address (IPv6: of its /64) that may be open at once.",
         ),
+        "max_requests_per_project": (
+            inbound.max_requests_per_project,
+            "Requests of one project that are answered at once, event streams and downloads among them.",
+        ),
         "request_head_seconds": (inbound.head_seconds, "For the head of one request."),
         "request_idle_seconds": (inbound.idle_seconds, "Between two requests of one connection."),
         "request_stall_seconds": (
@@ -50,6 +54,7 @@ GUARD = GuardSpec(
     limits=limits,
     keys=(
         "max_connections_per_address",
+        "max_requests_per_project",
         "head_seconds",
         "idle_seconds",
         "stall_seconds",

@@ -33,7 +33,15 @@ def limits(settings: Settings) -> tuple[Limit, ...]:
             name="convert_offered",
             type="array",
             value=list(settings.convert.offered),
-            description="What a submission may ask for as convert_to instead.",
+            description="What a submission may ask for as convert_to instead; an image of the Image API"
+            " by its property import_convert_to.",
+            guard="convert",
+        ),
+        Limit(
+            name="convert_uploads",
+            type="string",
+            value=settings.convert.uploads,
+            description="Whether plain uploads are converted: never, always, or where an image asks for it.",
             guard="convert",
         ),
     )

@@ -85,6 +85,20 @@ def limits(settings: Settings) -> tuple[Limit, ...]:
             description="The most bytes that the names, tags and properties of a project's images may have.",
             guard="quota",
         ),
+        Limit(
+            name="project_max_records",
+            type="integer",
+            value=settings.quota.max_records,
+            description="Ended imports of one project on record; beyond it the oldest are forgotten.",
+            guard="quota",
+        ),
+        Limit(
+            name="project_max_record_bytes",
+            type="integer",
+            value=settings.quota.max_record_bytes,
+            description="The most bytes of their text, likewise.",
+            guard="quota",
+        ),
     )
 
 

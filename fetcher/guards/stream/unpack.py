@@ -12,7 +12,8 @@ def limits(settings: Settings) -> tuple[Limit, ...]:
             name="unpack_enabled",
             type="boolean",
             value=settings.unpack.enabled,
-            description="Whether a disk is taken out of .xz, .gz, .zst, .tar, .zip, .ova and the like.",
+            description="Whether a disk is taken out of .xz, .gz, .zst, .tar, .zip, .ova and the like; of"
+            " several disks, `disk` chooses one, or the property import_disk of an image of the Image API.",
             guard="unpack",
         ),
         Limit(

@@ -10,6 +10,7 @@ import structlog
 
 from fetcher.aio.retry import shortage_wait
 from fetcher.config import Settings
+from fetcher.convert.streaming import NotStreamable
 from fetcher.errors import ChecksumMismatch, Failure, Rejection, Shortage
 from fetcher.guards.stream.size import check_declared, check_length
 from fetcher.importer.download.budget import Budget
@@ -22,7 +23,7 @@ from fetcher.importer.receive.receiver_factory import ReceiverFactory
 from fetcher.importer.records.subscribers import Subscribers
 from fetcher.importer.records.verdicts import truth_of, verdict_of
 from fetcher.importer.tracing import span
-from fetcher.index import ResumeState
+from fetcher.index.values import ResumeState
 from fetcher.lifecycle import Event
 from fetcher.model import Phase
 from fetcher.pipeline import PeerClock
@@ -120,7 +121,7 @@ class Attempts:
                 while True:
                     try:
                         with span("attempt"):
-                            return await self._attempt()
+                            return await self._attempt_streaming()
                     except Shortage as failure:
                         await self._outlast(failure)
                     except Failure as failure:
@@ -280,8 +281,24 @@ class Attempts:
         ):
             return self._receiver
         await self.close()
-        self._receiver = await self._receivers.fresh()
+        self._receiver = await self._receivers.fresh(source.digests)
         return self._receiver
+
+    async def _attempt_streaming(self) -> Receiver:
+        """Pull once; an image that cannot be converted while it comes in is pulled again, as a whole file."""
+        try:
+            return await self._attempt()
+        except NotStreamable as surprise:
+            log.info("attempt.staged", pull_id=self._job.resume_state.id, reason=surprise.reason)
+            self._subscribers.change_attempt(
+                code="ok",
+                reason=f"Pulled again, to be converted from a complete file: {surprise.reason}.",
+                ended_at=datetime.now(UTC),
+                received_bytes=self._subscribers.progress.received_bytes,
+            )
+            await self.close()
+            self._receivers.streams = False
+            return await self._attempt()
 
     async def _outlast(self, failure: Shortage) -> None:
         """Wait for what the machine is short of; no source is to blame, and no attempt is used up."""
@@ -303,7 +320,8 @@ class Attempts:
         attempt = self._subscribers.attempts[-1] if self._subscribers.attempts else None
         received = self._receiver.received_bytes if self._receiver is not None else 0
         is_gain = attempt is not None and self._is_resumable() and received > attempt.offset
-        if isinstance(failure, (*OF_THE_BYTES, Rejection)):
+        is_lost = self._receiver is not None and self._receiver.is_broken
+        if is_lost or isinstance(failure, (*OF_THE_BYTES, Rejection)):
             is_gain = False
             await self.close()
         if attempt is not None and attempt.connections > 1:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from fetcher.errors import DeadlinePassed, TooManyBytes
-from fetcher.index import ResumeState
+from fetcher.index.values import ResumeState
 
 
 class Budget:

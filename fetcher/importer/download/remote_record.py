@@ -10,7 +10,7 @@ from fetcher.config import Settings
 from fetcher.errors import InvalidRequest, RemoteImageUnusable, RemoteUnknown
 from fetcher.guards.stream.checksum import parse_digest
 from fetcher.importer.records.running_import import RunningImport
-from fetcher.index import Secrets
+from fetcher.index.values import Secrets
 from fetcher.model import Digest, RemoteImage, is_property
 from fetcher.transport import Gate, SourceRequest
 

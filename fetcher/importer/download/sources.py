@@ -5,7 +5,7 @@ from collections.abc import Callable
 from fetcher.config import Settings
 from fetcher.guards.request.redaction import redact_url
 from fetcher.guards.request.url import check_url
-from fetcher.index import Secrets
+from fetcher.index.values import Secrets
 from fetcher.transport import SourceRequest
 
 

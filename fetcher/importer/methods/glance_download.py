@@ -11,7 +11,7 @@ from fetcher.errors import InvalidRequest
 from fetcher.importer.download.remote_record import look_up
 from fetcher.importer.methods.method import Flow, ImportMethod, Text
 from fetcher.importer.records.running_import import RunningImport
-from fetcher.index import Secrets
+from fetcher.index.values import Secrets
 from fetcher.model import Import, RemoteImage, Submission
 from fetcher.transport import Gate
 

@@ -11,7 +11,7 @@ from msgspec import Meta
 from fetcher.config import Settings
 from fetcher.errors import Failure
 from fetcher.importer.records.running_import import RunningImport
-from fetcher.index import Secrets
+from fetcher.index.values import Secrets
 from fetcher.model import Actor, Import, Submission
 from fetcher.transport import Gate
 

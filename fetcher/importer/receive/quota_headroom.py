@@ -6,7 +6,7 @@ from datetime import datetime
 from fetcher.config import Settings
 from fetcher.guards import Headroom
 from fetcher.importer.records.running_import import RunningImport
-from fetcher.index import Index
+from fetcher.index.protocol import Index
 
 
 def coming(running_imports: Iterable[RunningImport], own: Iterable[RunningImport]) -> int:

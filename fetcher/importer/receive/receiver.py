@@ -1,26 +1,20 @@
 """One body being taken in: its staged file, guards and digests, over as many attempts as it needs."""
 
-import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from fetcher.aio.shield import shielded
 from fetcher.config import Settings
+from fetcher.errors import SourceFailure
 from fetcher.guards import Chain
-from fetcher.guards.base import Guard
 from fetcher.importer.guard_times import GuardTimes
 from fetcher.importer.receive.checkpoints import Checkpoint, Checkpoints
-from fetcher.importer.receive.unpacking import (
-    HeadPeer,
-    Spared,
-    Unpacking,
-    UnpackingPeer,
-    is_packed,
-    read_head,
-)
+from fetcher.importer.receive.converting import ConvertingPeer
+from fetcher.importer.receive.layers import Layers
+from fetcher.importer.receive.staged_peer import read_back
 from fetcher.model import FormatVerdict
-from fetcher.pipeline import OrderedQueues, Peer, PeerClock, Work, WorkerPool, pull
+from fetcher.pipeline import Handover, OrderedQueues, Peer, PeerClock, Work, WorkerPool, pull
 from fetcher.store.protocol import Staged, Store
 from fetcher.store.reservation import Reservation
 
@@ -57,7 +51,10 @@ class Receiver:
         staged: Where the bytes go; may hold the first of them already.
         chain: The guards of the body.
         unpacks: Whether a packed body is unpacked on its way: guards, digests and file then see its disk.
+        converts: Whether an image becomes a raw disk on its way, where its head says that it can: digests and
+            file then see the disk.
         algorithms: Which digests to compute.
+        received: Of these, which to compute of what was received, where that is not what is kept.
         count: Told the size of every chunk that passed the guards.
         marked: Told of every checkpoint, in a thread of the workshop.
         times: Told how long each guard took.
@@ -76,7 +73,9 @@ class Receiver:
         settings: Settings,
         chain: Chain,
         unpacks: bool = False,
+        converts: bool = False,
         algorithms: Sequence[str],
+        received: Sequence[str] | None = None,
         reservation: Reservation,
         count: Callable[[int], None],
         times: GuardTimes,
@@ -87,12 +86,6 @@ class Receiver:
         self.received_bytes = 0
         self.kept_bytes = 0
         self.is_marked = False
-        self._unpacks = unpacks
-        self._packed_guards: list[Guard] = []
-        self._head: list[bytes] = []
-        self._told_bytes = 0
-        self._unpacking: Unpacking | None = None
-        self._settings = settings
         self._store = store
         self._worker_pool = worker_pool
         self._count = count
@@ -105,6 +98,23 @@ class Receiver:
         self._hashed_bytes = 0
         self._written_bytes = 0
         self._queues: OrderedQueues = worker_pool.lanes(self._works())
+        self._digests: dict[str, str] | None = None
+        self._is_whole = False
+        self._is_broken = False
+        self._layers = Layers(
+            staged=staged,
+            store=store,
+            worker_pool=worker_pool,
+            settings=settings,
+            chain=chain,
+            unpacks=unpacks,
+            converts=converts,
+            algorithms=algorithms if received is None else received,
+            reservation=reservation,
+            timed=times.timed,
+            received=_Tap(None, self._receive),
+            put_aside=self._put_aside,
+        )
 
     def _works(self) -> list[Work]:
         others = [hasher.update for name, hasher in self._hashers.items() if name != "sha256"]
@@ -114,7 +124,7 @@ class Receiver:
         before, hasher = self._hashed_bytes, self._hashers["sha256"]
         hasher.update(chunk)
         self._hashed_bytes += len(chunk)
-        if self._unpacking is not None:
+        if not self._layers.is_plain:
             return  # A decoder cannot be saved, so no later process can go on from here.
         self._checkpoints.digested(before, self._hashed_bytes, hasher.hexdigest)
         self._marks.digested(before, self._hashed_bytes, hasher.hexdigest)
@@ -125,7 +135,7 @@ class Receiver:
         if self._written_bytes <= self.staged.size:
             return  # It came from there.
         self.staged.write(chunk)
-        if self._unpacking is not None:
+        if not self._layers.is_plain:
             return
         self._checkpoints.written(before, self._written_bytes)
         self._marks.written(before, self._written_bytes)
@@ -145,26 +155,35 @@ class Receiver:
             SourceFailure: They broke off; `received_bytes` tells where.
             Failure: A guard or the store refused.
         """
-        pace = self._chain.of_peer(clock)
-        if self._unpacks:
-            await read_head(self._head, peer, clock, [*pace, _Tap(None, self._receive)])
-            peer, pace = HeadPeer(self._head, peer), [Spared(guard, len(self._head)) for guard in pace]
-            self._told_bytes = self.received_bytes
-            self._unpacks = False
-            if is_packed(self._head):
-                self._unpacking = self._open_unpacking()
-        guards: list[Guard]
-        if self._unpacking is None:
-            guards = [*self._times.timed([*self._chain.guards, *pace]), _Tap(self._use, self._add)]
-        else:
-            packed = [*self._packed_guards, *pace, _Tap(None, self._receive)]
-            peer, clock = UnpackingPeer(self._unpacking, peer, packed, clock), _own_clock()
-            guards = [*self._times.timed(self._chain.guards), _Tap(self._use, self._keep)]
-        await pull(peer, guards, self._queues, clock, piece_bytes=self._worker_pool.piece_bytes)
+        try:
+            await self._take(peer, clock)
+        except SourceFailure:
+            raise  # The next attempt goes on with the byte after.
+        except BaseException:
+            self._is_broken = not self._layers.is_plain  # What had come out of a layer is lost.
+            raise
+        self._is_whole = True
 
-    def _open_unpacking(self) -> Unpacking:
-        self._packed_guards = self._chain.of_packed()
-        return Unpacking(self._worker_pool, self._settings, self._chain.submission, list(self._hashers))
+    async def _take(self, peer: Peer, clock: PeerClock) -> None:
+        incoming = await self._layers.open(peer, clock)
+        guards = [*incoming.guards, _Tap(self._use, self._keep), *incoming.last]
+        try:
+            await pull(
+                incoming.peer, guards, self._queues, incoming.clock, piece_bytes=self._worker_pool.piece_bytes
+            )
+        except Handover:
+            assert isinstance(incoming.peer, ConvertingPeer)
+            await self._scatter(incoming.peer)
+
+    async def _scatter(self, peer: ConvertingPeer) -> None:
+        """Have the rest of a disk written at its places; then judge and digest it from its file."""
+        await self._queues.drain()
+        await peer.scatter()
+        self.kept_bytes = self.staged.size
+        self._layers.result = self._layers.of_result()
+        self._digests = await read_back(
+            self._store, self.staged, self._layers.result, list(self._hashers), self._worker_pool
+        )
 
     async def replay(self, peer: Peer, clock: PeerClock) -> None:
         """Bring guards and digests to where they were, from bytes that the staged file holds already.
@@ -173,7 +192,7 @@ class Receiver:
             SourceFailure: At the peer's end, unless the bytes are a whole.
             Failure: A guard refused: it judges by the limits of today.
         """
-        guards = [*self._chain.guards, _Tap(None, self._add)]
+        guards = [*self._chain.guards, _Tap(None, self._keep), _Tap(None, self._receive)]
         try:
             await pull(peer, guards, self._queues, clock, piece_bytes=self._worker_pool.piece_bytes)
         finally:
@@ -182,28 +201,26 @@ class Receiver:
     def _use(self, size: int) -> None:
         self.reservation.use(size, self.kept_bytes + size - self.staged.size)
 
-    def _add(self, size: int) -> None:
-        self._keep(size)
-        self._receive(size)
-
     def _receive(self, size: int) -> None:
-        before, self._told_bytes = self._told_bytes, max(0, self._told_bytes - size)
-        size -= before - self._told_bytes  # The first bytes were counted when they were looked at.
         self.received_bytes += size
         self._count(size)
 
     def _keep(self, size: int) -> None:
         self.kept_bytes += size
 
+    def _put_aside(self, size: int) -> None:
+        self.reservation.use(size, self.kept_bytes - self.staged.size)
+
     @property
     def format(self) -> FormatVerdict | None:
-        """Return what the bytes are, as far as that is known yet."""
-        return self._chain.format
+        """Return what the bytes are, as far as that is known yet; of a converted image when it is whole."""
+        result = self._layers.result
+        return result.format if self._is_whole and result is not None else self._chain.format
 
     @property
     def is_broken(self) -> bool:
         """Return whether a write or a digest has failed, so that nothing can be added."""
-        return self._queues.failure is not None
+        return self._queues.failure is not None or self._is_broken
 
     @property
     def fault(self) -> Exception | None:
@@ -212,20 +229,20 @@ class Receiver:
 
     def digests(self) -> dict[str, str]:
         """Return the digests of what is kept, in lower-case hex."""
-        return {name: hasher.hexdigest() for name, hasher in self._hashers.items()}
+        return self._digests or {name: hasher.hexdigest() for name, hasher in self._hashers.items()}
 
     def received_digests(self) -> dict[str, str]:
         """Return the digests of what was received: what a publisher's digest speaks of."""
-        return self.digests() if self._unpacking is None else self._unpacking.digests()
+        return self._layers.digests() or self.digests()
 
     def story(self) -> dict[str, Any]:
         """Return what was done to the received bytes, by stage; nothing where they are kept as they came."""
-        return {} if self._unpacking is None else self._unpacking.story()
+        return self._layers.story()
 
     @property
     def is_resumable(self) -> bool:
         """Return whether a later process could go on from the staged bytes."""
-        return self._unpacking is None
+        return self._layers.is_plain
 
     def checkpoint(self) -> Checkpoint | None:
         """Return how much would survive a crash now."""
@@ -251,14 +268,8 @@ class Receiver:
 
     async def _close(self, *, is_kept: bool) -> None:
         await self._queues.close()
-        if self._unpacking is not None:
-            await self._unpacking.close()
+        await self._layers.close()
         if is_kept:
             self.staged.close()
         else:
             await self._store.discard(self.staged)
-
-
-def _own_clock() -> PeerClock:
-    """Return a clock that nobody asks: a peer's time counts while we wait for it, not while we unpack."""
-    return PeerClock(asyncio.get_running_loop().time)

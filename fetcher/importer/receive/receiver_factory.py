@@ -1,16 +1,17 @@
 """The intakes of one pull: empty ones, and the one that an earlier process left."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from fetcher.config import Settings
 from fetcher.guards import Chain, GuardContext, Headroom, Purpose
 from fetcher.importer.context import Context
 from fetcher.importer.receive.checkpoints import Checkpoint
+from fetcher.importer.receive.layers import converts_pull
 from fetcher.importer.receive.receiver import Receiver
 from fetcher.importer.receive.replay import replay
 from fetcher.importer.receive.unpacking import unpacks_pull
-from fetcher.index import ResumeState
+from fetcher.index.values import ResumeState
 from fetcher.model import FormatVerdict, Submission
 from fetcher.store.protocol import Staged
 from fetcher.store.reservation import Reservation
@@ -23,11 +24,13 @@ class ReceiverFactory:
     Args:
         claims: What is said of the bytes, equal for all imports of the pull.
         algorithms: Which digests to compute; asked when an intake is made.
+        promised: Which of them were promised of what is received; asked likewise.
         restart: Told that counting begins anew.
         count: Told the size of every chunk that passed the guards.
         found: Told what the bytes are, as soon and as often as there is news.
         marked: Told of every checkpoint, in a thread of the workshop.
         headroom: Tells what the quota leaves; None where each import is held to its own at its end.
+        streams: Whether images are converted while they come in, where their heads say that they can be.
     """
 
     context: Context
@@ -36,19 +39,24 @@ class ReceiverFactory:
     claims: Submission
     reservation: Reservation
     algorithms: Callable[[], Sequence[str]]
+    promised: Callable[[], Collection[str]]
     restart: Callable[[], None]
     count: Callable[[int], None]
     found: Callable[[FormatVerdict], None]
     marked: Callable[[], None]
     headroom: Callable[[], Awaitable[Headroom | None]]
+    streams: bool = True
 
     def __post_init__(self) -> None:
         """Go on counting files where an earlier process stopped."""
         self._told: FormatVerdict | None = None
         self._number = int(self.resume_state.staged.rpartition(".")[2] or 0)
 
-    async def fresh(self) -> Receiver:
+    async def fresh(self, told: Collection[str] = ()) -> Receiver:
         """Return an empty one.
+
+        Args:
+            told: Algorithms of the digests that the source tells itself.
 
         Raises:
             StoreFull: There is no room for even one more file.
@@ -58,7 +66,7 @@ class ReceiverFactory:
         chain = await self._chain(
             Purpose.PULL
         )  # Before there is a file that a failure here would leave behind.
-        return self._make(await self.context.store.stage(self.resume_state.id, self._number), chain)
+        return self._make(await self.context.store.stage(self.resume_state.id, self._number), chain, told)
 
     async def restore(self) -> Receiver | None:
         """Return the receiver of an earlier process, brought to where it was; None where nothing was kept.
@@ -108,7 +116,12 @@ class ReceiverFactory:
             )
         )
 
-    def _make(self, staged: Staged, chain: Chain) -> Receiver:
+    def _received(self, told: Collection[str]) -> list[str]:
+        """Return the digests of what was received: what verifies, what was promised, what names it."""
+        wanted = {"sha256", *self.settings.checksum.accepted, *self.promised(), *told}
+        return [name for name in self.algorithms() if name in wanted]
+
+    def _make(self, staged: Staged, chain: Chain, told: Collection[str] = ()) -> Receiver:
         self.restart()
 
         def count(size: int) -> None:
@@ -124,7 +137,9 @@ class ReceiverFactory:
             settings=self.settings,
             chain=chain,
             unpacks=not staged.size and unpacks_pull(self.settings, self.claims),
+            converts=not staged.size and self.streams and converts_pull(self.settings, self.claims),
             algorithms=self.algorithms(),
+            received=self._received(told),
             reservation=self.reservation,
             count=count,
             times=self.context.guard_times,

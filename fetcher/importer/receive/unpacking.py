@@ -33,17 +33,18 @@ def unpacks_pull(settings: Settings, submission: Submission) -> bool:
     A copy of another service's image stays as it is there; so does what is
     asked for as a container.
     """
-    return settings.unpack.enabled and submission.remote is None and _wants_disk(submission)
+    return settings.unpack.enabled and submission.remote is None and wants_disk(submission)
 
 
 def unpacks_upload(settings: Settings, submission: Submission) -> bool:
     """Return whether a body that somebody sends is unpacked, if it is packed."""
     rule = settings.unpack.uploads
     is_meant = rule == "always" or (rule == "not-raw" and submission.disk_format != "raw")
-    return settings.unpack.enabled and is_meant and _wants_disk(submission)
+    return settings.unpack.enabled and is_meant and wants_disk(submission)
 
 
-def _wants_disk(submission: Submission) -> bool:
+def wants_disk(submission: Submission) -> bool:
+    """Return whether a submission is for a disk by itself, in no container."""
     return submission.container_format in (None, "bare") and submission.disk_format not in AMAZON
 
 
@@ -220,28 +221,29 @@ class Spared:
         self._guard.finish()
 
 
-async def read_head(chunks: list[bytes], peer: Peer, clock: PeerClock, guards: Sequence[Guard]) -> None:
-    """Add to `chunks` until the packing can be told; they hold less only where the peer has no more.
+async def read_head(
+    chunks: list[bytes], peer: Peer, clock: PeerClock, guards: Sequence[Guard], enough: int = HEAD_BYTES
+) -> bytes:
+    """Add to `chunks` until there are enough bytes; they hold less only where the peer has no more.
 
     Raises:
         SourceFailure: The peer broke off first; another may go on with the byte after.
         Failure: What a guard of the peer raised.
     """
     size = sum(map(len, chunks))
-    while size < HEAD_BYTES:
+    while size < enough and (not chunks or chunks[-1]):
         clock.start()
         try:
             chunk = await peer.read()
         finally:
             clock.stop()
         chunks.append(chunk)
-        if not chunk:
-            return
         size += len(chunk)
-        for guard in guards:
+        for guard in guards if chunk else ():
             guard.feed(chunk)
+    return b"".join(chunks)[:enough]
 
 
-def is_packed(chunks: Sequence[bytes]) -> bool:
+def is_packed(head: bytes) -> bool:
     """Return whether a body that begins so is packed in a way that is known."""
-    return recognise(b"".join(chunks)[:HEAD_BYTES]) is not None
+    return recognise(head[:HEAD_BYTES]) is not None

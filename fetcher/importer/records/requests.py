@@ -8,7 +8,7 @@ import msgspec
 from fetcher.config import Settings
 from fetcher.guards.request.redaction import redact_url
 from fetcher.guards.request.url import check_url
-from fetcher.index import Secrets, WebhookTarget
+from fetcher.index.values import Secrets, WebhookTarget
 from fetcher.model import Submission
 from fetcher.transport import SourceRequest, SumsRequest
 

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -157,12 +158,11 @@ class RunningImport:
             if attempt.ended_at is None or attempt.ended_at > own
         )
 
-    def follow(self) -> asyncio.Event:
-        """Return an event that is set at every change, until `unfollow`."""
-        event = asyncio.Event()
+    @contextmanager
+    def following(self, event: asyncio.Event) -> Iterator[None]:
+        """Set an event at every change, for as long as this lasts."""
         self._subscribers.add(event)
-        return event
-
-    def unfollow(self, event: asyncio.Event) -> None:
-        """Stop following."""
-        self._subscribers.discard(event)
+        try:
+            yield
+        finally:
+            self._subscribers.discard(event)

@@ -11,7 +11,7 @@ import msgspec
 from fetcher.aio.retry import written
 from fetcher.errors import Cancelled
 from fetcher.importer.records.running_import import Progress, RunningImport
-from fetcher.index import Index
+from fetcher.index.protocol import Index
 from fetcher.lifecycle import Event
 from fetcher.model import Attempt, Hop
 

@@ -8,7 +8,7 @@ from fetcher.aio.retry import written
 from fetcher.errors import Cancelled, Failure, InternalFault, Rejection
 from fetcher.importer.lifecycle import end
 from fetcher.importer.records.running_import import RunningImport
-from fetcher.index import Index
+from fetcher.index.protocol import Index
 from fetcher.lifecycle import Event
 from fetcher.model import Import, Verdict
 

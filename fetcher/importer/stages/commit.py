@@ -22,7 +22,7 @@ from fetcher.importer.records.verdicts import OK
 from fetcher.importer.stages.convert import Complete
 from fetcher.importer.stages.inject import injected
 from fetcher.importer.stages.provenance import document
-from fetcher.index import Index
+from fetcher.index.protocol import Index
 from fetcher.lifecycle import Event
 from fetcher.model import Blob, FormatVerdict, Image, Import, Phase
 from fetcher.parsers.disposition import name_of_chain
@@ -69,7 +69,7 @@ async def commit(
         try:
             await outlasted(lambda: context.store.commit(body.staged, blob.sha256))
             if await context.index.images.has_blob(blob.sha256):  # Whatever its file was, it is whole now.
-                await context.index.upkeep.mark(blob.sha256, None, blob.created_at)
+                await context.index.maintenance.mark(blob.sha256, None, blob.created_at)
             ends = await settle(blob)
             is_needed = None in ends  # Its row is durable; who deletes the image waits to hold the blob.
             return ends
@@ -85,7 +85,7 @@ async def remove_unneeded(context: Context, sha256: str) -> bool:
     Raises:
         StoreFailed: The index cannot say for certain, so the file stays.
     """
-    return await context.index.upkeep.disown(sha256) and await context.store.remove(sha256)
+    return await context.index.maintenance.disown(sha256) and await context.store.remove(sha256)
 
 
 async def announce(

@@ -1,7 +1,6 @@
 """The stage that makes of complete and verified bytes what the operator's cloud boots."""
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -15,10 +14,9 @@ from fetcher.errors import StoreFailed, TooManyBytes
 from fetcher.guards import Chain, GuardContext, Purpose
 from fetcher.importer.context import Context
 from fetcher.importer.receive.receiver import Receiver
-from fetcher.importer.receive.replay import StagedPeer
+from fetcher.importer.receive.staged_peer import read_back
 from fetcher.importer.records.requests import AS_RECEIVED, target_of
 from fetcher.model import FormatVerdict, Submission
-from fetcher.pipeline import PeerClock, pull
 from fetcher.store.protocol import Staged
 
 SHARE_STEP = 0.01  # Progress that is worth telling.
@@ -156,13 +154,5 @@ class Conversion:
         claims = Submission(url="", max_bytes=self.submission.max_bytes, disk_format=wanted)
         context = GuardContext(purpose=Purpose.CONVERT, settings=self.settings, submission=claims)
         chain = Chain(context)
-        hashers = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
-        pool = self.context.worker_pool
-        lanes = pool.lanes([hasher.update for hasher in hashers.values()])
-        peer = StagedPeer(self.context.store, staged, is_whole=True)
-        clock = PeerClock(asyncio.get_running_loop().time)
-        try:
-            await pull(peer, chain.guards, lanes, clock, piece_bytes=pool.piece_bytes)
-        finally:
-            await lanes.close()
-        return {name: hasher.hexdigest() for name, hasher in hashers.items()}, chain.format
+        store, pool = self.context.store, self.context.worker_pool
+        return await read_back(store, staged, chain, algorithms, pool), chain.format

@@ -28,6 +28,7 @@ def document(record: Import, blob: Blob, settings: Settings, table_version: str)
             "user_id": record.user_id,
             "checksum": str(record.submission.checksum) if record.submission.checksum else None,
             "ca_sha256": authority_digests(record.submission.ca_pem),
+            **({"disk": record.submission.disk} if record.submission.disk else {}),
         },
         "started_at": record.started_at,
         "ended_at": record.ended_at,

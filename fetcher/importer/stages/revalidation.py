@@ -15,7 +15,7 @@ from fetcher.importer.records.subscribers import Subscribers
 from fetcher.importer.stages.commit import Story, activate_all, announce
 from fetcher.importer.stages.expected_digests import ExpectedDigests
 from fetcher.importer.stored_blobs import fault_of, mark_blob
-from fetcher.index import Remembered
+from fetcher.index.values import Remembered
 from fetcher.model import Blob, FormatVerdict
 from fetcher.pipeline import PeerClock, pull
 
@@ -89,7 +89,7 @@ class Reuse:
         ]
         good = [running for running in running_imports if running.record.id not in failed]
         async with self._context.store.holding(blob.sha256):
-            state = await self._context.index.upkeep.find(blob.sha256)
+            state = await self._context.index.maintenance.find(blob.sha256)
             if state is None or state.fault is not None:
                 return ends
             await announce(self._context.index, good, blob, blob.size)

@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 from fetcher.errors import StoreFailed
-from fetcher.index.private import make_private
+from fetcher.index.sqlite.private import make_private
 
 
 def copy_index(path: Path, target: Path) -> list[str]:

@@ -15,7 +15,7 @@ from sqlite_utils.db import Database
 
 from fetcher.crash import reach
 from fetcher.errors import ReadGivenUp, ServiceFailure, Shortage, StoreFailed
-from fetcher.index.private import make_private
+from fetcher.index.sqlite.private import make_private
 from fetcher.index.sqlite.soundness import RESTORE, check_file, find_damage, missing_parts
 from fetcher.index.sqlite.turn import Turn
 
@@ -70,6 +70,7 @@ class Connection:
     Attributes:
         is_in_doubt: A COMMIT reported an error and none has gone well since: what it wrote may be on the
             disk, for the next start to find.
+        committed_at: When the last COMMIT went well, on the monotonic clock.
         is_checked: All pages were found whole when it was opened; a large file takes longer than a start may.
     """
 
@@ -89,6 +90,7 @@ class Connection:
         self._writer = threading.Thread(target=self._write_all, name="index-writer", daemon=True)
         self.is_in_doubt = False
         self.is_checked = False
+        self.committed_at = 0.0
         self._log_since: float | None = None
 
     async def open(self) -> None:
@@ -292,6 +294,7 @@ class Connection:
             self.is_in_doubt = True
             raise
         self.is_in_doubt = False
+        self.committed_at = time.monotonic()
 
     def _begin(self, batch: list[tuple[Callable[[Database], Any], Future[Any]]], db: Database) -> bool:
         """Open the transaction; a locked or unusable file is so for all of the batch, and said once."""

@@ -8,21 +8,13 @@ import msgspec
 from sqlite_utils.db import Database
 
 from fetcher.errors import Conflict, Forbidden, UnknownImage
+from fetcher.index.rights import may_change
 from fetcher.index.sqlite import scope
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.counts import RETIRE
-from fetcher.index.sqlite.listing import ImageQuery, statement
-from fetcher.index.sqlite.rows import (
-    Row,
-    Rows,
-    fitting,
-    image_row,
-    insert,
-    select,
-    to_image,
-    to_json,
-    to_text,
-)
+from fetcher.index.sqlite.listing import statement
+from fetcher.index.sqlite.rows import Row, fitting, image_row, insert, select, to_image, to_json, to_text
+from fetcher.index.values import ImageQuery, Rows
 from fetcher.model import Actor, Blob, Image, Status
 
 SELECT = (
@@ -207,7 +199,7 @@ def _create(db: Database, image: Image) -> None:
 
 def _edit(db: Database, image_id: str, actor: Actor, change: Callable[[Image], Image]) -> Image:
     before = _find(db, image_id, scope.readable_images(actor))
-    if not scope.may_change(actor, before.project_id):
+    if not may_change(actor, before.project_id):
         raise Forbidden(reason="the image is another project's")
     after = change(before)
     columns = image_row(after)
@@ -222,7 +214,7 @@ def _edit(db: Database, image_id: str, actor: Actor, change: Callable[[Image], I
 
 def _deletable(db: Database, image_id: str, actor: Actor) -> Row:
     row = find_row(db, image_id, scope.readable_images(actor))
-    if not scope.may_change(actor, row["project_id"]):
+    if not may_change(actor, row["project_id"]):
         raise Forbidden(reason="the image is another project's")
     if row["is_protected"]:
         raise Forbidden(reason="the image is protected; set protected to false first")

@@ -7,9 +7,8 @@ from sqlite_utils.db import Database
 from fetcher.errors import Conflict
 from fetcher.index.sqlite.counts import TEXT_BYTES
 from fetcher.index.sqlite.rows import insert, select, to_json, to_text
+from fetcher.index.values import FAILED_IMPORT
 from fetcher.model import Blob, Image, Import, Status, Verdict
-
-FAILED_IMPORT = "os_glance_failed_import"  # The property in which Image API clients find it.
 
 
 def give_blob(db: Database, image: Image, blob: Blob) -> None:

@@ -1,7 +1,6 @@
 """What the index does with imports, from submission to verdict."""
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,8 +8,8 @@ import msgspec
 from sqlite_utils.db import Database
 
 from fetcher.errors import Conflict, IdempotencyMismatch, QueueFull, UnknownImport
-from fetcher.index.audit import note
 from fetcher.index.sqlite import scope
+from fetcher.index.sqlite.audit import note
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.images import insert_image, keep_blob
 from fetcher.index.sqlite.import_images import (
@@ -21,10 +20,9 @@ from fetcher.index.sqlite.import_images import (
     suggest,
     take_image,
 )
+from fetcher.index.sqlite.leases import UNTIL, holding, renew
 from fetcher.index.sqlite.rows import (
-    ANSWER_BYTES,
     Row,
-    Rows,
     fitting,
     import_bytes,
     import_row,
@@ -34,35 +32,12 @@ from fetcher.index.sqlite.rows import (
     to_import,
     to_text,
 )
-from fetcher.index.sqlite.secrets import Secrets, drop_secrets, keep_secrets, load_secrets
+from fetcher.index.sqlite.secrets import drop_secrets, keep_secrets, load_secrets
 from fetcher.index.sqlite.truths import HIDDEN_CODES, TRUE_CODE, read_truths
-from fetcher.index.sqlite.webhook_targets import WebhookTarget, keep_notice
+from fetcher.index.sqlite.webhook_targets import keep_notice
+from fetcher.index.values import ANSWER_BYTES, FILTERS, IdempotencyKey, NewImport, Rows, Secrets, Worker
 from fetcher.lifecycle import Event, IllegalMove, State, next_state, origins_of
 from fetcher.model import Actor, Blob, Image, Import, Verdict
-
-
-class IdempotencyKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A submitter's key for one request, and a digest of that request."""
-
-    key: str
-    fingerprint: str
-
-
-class NewImport(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a submission writes, in one transaction.
-
-    Args:
-        image: Written when the import owns it; else it is there already, and queued.
-        shown_url: The redacted URL, the only form that is kept for good.
-        receiver: Told when the import has ended.
-    """
-
-    record: Import
-    image: Image
-    secrets: Secrets
-    shown_url: str
-    key: IdempotencyKey | None = None
-    webhook: WebhookTarget | None = None
 
 
 class ImportRecords:
@@ -71,13 +46,15 @@ class ImportRecords:
     Every write of a running import carries its claim number: one that lost
     its claim can change nothing, and is told so by False or None.
 
-    Attributes:
-        ended: Set whenever one has ended that somebody is to be told of.
+    Args:
+        worker: Holds what it claims.
+        wake: Called whenever one has ended that somebody is to be told of.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, worker: Worker, wake: Callable[[], None]) -> None:
         self._connection = connection
-        self.ended = asyncio.Event()
+        self._worker = worker
+        self._wake = wake
 
     async def submit(self, new: NewImport, *, max_queued: int) -> Import:
         """Write a new import and its image, or find the one that the same key made before.
@@ -125,21 +102,17 @@ class ImportRecords:
             return {}
         return await self._connection.read(read_truths, list(import_ids))
 
-    async def unfinished(self) -> list[Import]:
-        """Return all imports that have not ended, oldest first: what a start takes up again."""
-        return await self._connection.read(unfinished)
-
     async def requeue(self, import_id: str, now: datetime) -> int:
         """Put an import that a stopped process left behind back into the queue; returns its new claim."""
         return await self._connection.write(requeue, import_id, now)
 
-    async def secrets(self, import_id: str) -> Secrets:
-        """Return what only the pull of an import that has not ended may know."""
-        return await self._connection.read(load_secrets, import_id)
-
     async def claim(self, import_id: str, now: datetime) -> tuple[Import, Secrets] | None:
         """Take a waiting import for this run; None when it ended meanwhile."""
-        return await self._connection.write(_claim, import_id, now)
+        return await self._connection.write(_claim, import_id, self._worker, now)
+
+    async def renew(self, claims: Mapping[str, int]) -> list[str]:
+        """Hold running imports, by id and claim, for another lease; return those that are lost or over."""
+        return await self._connection.write(renew, self._worker, claims)
 
     async def record(self, record: Import) -> bool:
         """Write down how far a running import is."""
@@ -164,10 +137,6 @@ class ImportRecords:
         self._tell(True, record)
         return record
 
-    async def of_image(self, image_id: str, actor: Actor) -> list[Import]:
-        """Return all imports of an image, newest first; the image may be gone."""
-        return await self._connection.read(_of_image, image_id, scope.own_imports(actor))
-
     async def provenance(self, import_id: str, actor: Actor) -> dict[str, Any] | None:
         """Return where an image's bytes came from; None while there is no image.
 
@@ -189,12 +158,11 @@ class ImportRecords:
 
     def _tell(self, is_ended: bool, record: Import) -> bool:
         if is_ended and record.notice is not None:
-            self.ended.set()
+            self._wake()
         return is_ended
 
 
 LENGTH_VERIFIED = "length_verified"
-FILTERS = ("state", "code", "method", "image_id", "user_id")
 
 
 def _one(db: Database, import_id: str, condition: scope.Condition) -> Row:
@@ -275,19 +243,6 @@ def _page(
     return found
 
 
-def _of_image(db: Database, image_id: str, condition: scope.Condition) -> list[Import]:
-    where, arguments = condition
-    sql = f"SELECT * FROM imports WHERE image_id = :image_id AND {where} ORDER BY created_at DESC"  # noqa: S608 - ours
-    rows = select(db, sql, {"image_id": image_id, **arguments})
-    return [to_import(row) for row in fitting(rows, import_bytes, ANSWER_BYTES)]
-
-
-def unfinished(db: Database) -> list[Import]:
-    """Read all imports that have not ended, oldest first."""
-    rows = select(db, "SELECT * FROM imports WHERE ended_at IS NULL ORDER BY created_at, id")
-    return [to_import(row) for row in rows]
-
-
 def requeue(db: Database, import_id: str, now: datetime) -> int:
     """Put an import back into the queue under a new claim; 0 when it has ended."""
     record = to_import(_one(db, import_id, ("1", {})))
@@ -298,13 +253,14 @@ def requeue(db: Database, import_id: str, now: datetime) -> int:
     return claim
 
 
-def _claim(db: Database, import_id: str, now: datetime) -> tuple[Import, Secrets] | None:
+def _claim(db: Database, import_id: str, worker: Worker, now: datetime) -> tuple[Import, Secrets] | None:
     """Take a queued import for a run, under a claim of its own."""
-    sql = """UPDATE imports SET state = :state, claim = claim + 1, updated_at = :now,
-                    started_at = coalesce(started_at, :now)
-             WHERE id = :id AND state = :queued RETURNING *"""
+    sql = f"""UPDATE imports SET state = :state, claim = claim + 1, updated_at = :now,
+                     started_at = coalesce(started_at, :now), worker = :worker, lease_until = {UNTIL}
+              WHERE id = :id AND state = :queued RETURNING *"""  # noqa: S608 - our expression
     running = next_state(State.QUEUED, Event.CLAIM)
-    arguments = {"state": running, "queued": State.QUEUED, "now": to_text(now), "id": import_id}
+    states = {"state": running, "queued": State.QUEUED}
+    arguments = {**holding(worker), **states, "now": to_text(now), "id": import_id}
     for row in list(select(db, sql, arguments)):
         return to_import(row), load_secrets(db, import_id)
     return None

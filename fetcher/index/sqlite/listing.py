@@ -5,20 +5,19 @@ so that a page costs the same whatever lies before it. Where a filter leaves
 few images, those are looked at instead and then sorted.
 """
 
-from typing import Literal
-
 import msgspec
 from sqlite_utils.db import Database
 
 from fetcher.errors import InvalidRequest
 from fetcher.index.sqlite import scope
-from fetcher.index.sqlite.rows import ANSWER_BYTES, select, to_json
+from fetcher.index.sqlite.rows import select, to_json
+from fetcher.index.values import Filter, ImageQuery
 from fetcher.model import Actor
 
 FEW = 2000  # Up to so many rows are sooner sorted than found by walking along an index.
 
 # The sort keys of the Image API, and the expressions that indexes exist for.
-SORT_KEYS = {
+EXPRESSIONS = {
     "created_at": "images.created_at",
     "id": "images.id",
     "name": "ifnull(images.name, '')",
@@ -29,7 +28,7 @@ SORT_KEYS = {
     "updated_at": "images.updated_at",
 }
 COLUMNS = {
-    **SORT_KEYS,
+    **EXPRESSIONS,
     "created_at_second": "substr(images.created_at, 1, 19)",
     "updated_at_second": "substr(images.updated_at, 1, 19)",
     "virtual_size": "images.virtual_size",
@@ -44,42 +43,6 @@ DIGESTS = {"checksum": "md5", "os_hash_value": "sha512"}
 INDEXED = ("id", "name", "status", "disk_format", "container_format", "size", "created_at", "updated_at")
 NULLABLE = ("name", "disk_format", "container_format", "size")
 OPERATORS = {"eq": "=", "neq": "<>", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
-
-Operator = Literal["eq", "neq", "gt", "gte", "lt", "lte", "in"]
-
-
-class Filter(msgspec.Struct, frozen=True, kw_only=True):
-    """One condition on the images of a list.
-
-    Args:
-        key: One of COLUMNS or DIGESTS, `tag`, or `property`.
-        name: The property's name, for `property`.
-        values: One, or several for `in`.
-    """
-
-    key: str
-    operator: Operator = "eq"
-    name: str = ""
-    values: tuple[str | int, ...]
-
-
-class ImageQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """What a caller wants listed.
-
-    Args:
-        max_bytes: Fewer images are given than `limit` where their records hold more.
-        sort: Keys of SORT_KEYS, each with whether it descends; ties are broken by age.
-        marker: The id of the image before the first one.
-    """
-
-    filters: tuple[Filter, ...] = ()
-    sort: tuple[tuple[str, bool], ...] = (("created_at", True),)
-    limit: int
-    max_bytes: int = ANSWER_BYTES
-    marker: str | None = None
-    visibility: str | None = None
-    member_status: str = "accepted"
-    owner: str | None = None
 
 
 Statement = tuple[str, dict[str, object]]
@@ -134,7 +97,7 @@ def statement(db: Database, query: ImageQuery, actor: Actor) -> Statement:
 
 def _order(sort: tuple[tuple[str, bool], ...]) -> Order:
     """Return the expressions to sort by; the last one is different for every image."""
-    order = [(SORT_KEYS[key], is_descending) for key, is_descending in sort]
+    order = [(EXPRESSIONS[key], is_descending) for key, is_descending in sort]
     keys = {key for key, _ in sort}
     if "id" not in keys:
         tie = "images.id" if "created_at" in keys else "images.rowid"

@@ -4,11 +4,12 @@ from sqlite_utils.db import Database
 
 from fetcher.index.sqlite import scope
 from fetcher.index.sqlite.images import SELECT, load_images
-from fetcher.index.sqlite.rows import ANSWER_BYTES, fitting, import_bytes, select, to_import
-from fetcher.model import Actor, Image, Import, Value
+from fetcher.index.sqlite.rows import fitting, import_bytes, select, to_import
+from fetcher.index.values import ANSWER_BYTES, ImportPage, ListPage, ListQuery
+from fetcher.model import Actor
 
 IMAGE_FILTERS = ("status", "disk_format", "visibility")
-IMAGE_ORDERS = {
+IMAGE_EXPRESSIONS = {
     "name": "lower(ifnull(images.name, images.id))",
     "status": "images.status",
     "format": "ifnull(images.disk_format, '')",
@@ -17,50 +18,12 @@ IMAGE_ORDERS = {
     "visibility": "images.visibility",
     "created": "images.created_at",
 }
-IMPORT_ORDERS = {
+IMPORT_EXPRESSIONS = {
     "name": "lower(url)",
     "state": "state",
     "received": "received_bytes",
     "submitted": "created_at",
 }
-
-
-class ListQuery(Value, frozen=True, kw_only=True):
-    """What part of a list somebody wants to see.
-
-    Args:
-        text: What a name, tag or URL holds, or an id or sha256 begins with.
-        filters: Columns and the values that they must have.
-        order: A key of the list's orders.
-        offset: How many entries to pass over.
-    """
-
-    text: str = ""
-    filters: dict[str, str] = {}  # noqa: RUF012 - a msgspec struct copies it for each value
-    order: str
-    is_descending: bool = False
-    offset: int = 0
-    limit: int
-
-
-class ListPage(Value, frozen=True, kw_only=True):
-    """One page of images, and how many match in all."""
-
-    images: list[Image]
-    total: int
-
-
-class ImportPage(Value, frozen=True, kw_only=True):
-    """One page of imports, how many match in all, and how many are in each state.
-
-    Args:
-        is_cut: The page holds fewer than it should, because their records are so large.
-    """
-
-    imports: list[Import]
-    total: int
-    states: dict[str, int]
-    is_cut: bool
 
 
 def list_images(db: Database, actor: Actor, query: ListQuery) -> ListPage:
@@ -80,7 +43,7 @@ def list_images(db: Database, actor: Actor, query: ListQuery) -> ListPage:
             where += f" AND images.{name} = :{name}"
             arguments[name] = query.filters[name]
     total = _count(db, f"SELECT count(*) AS n FROM images WHERE {where}", arguments)  # noqa: S608 - ours
-    order = _order(IMAGE_ORDERS[query.order], "images.", query)
+    order = _order(IMAGE_EXPRESSIONS[query.order], "images.", query)
     rows = select(db, f"{SELECT} WHERE {where} {order}", {**arguments, **_window(query)})
     return ListPage(images=load_images(db, list(rows)), total=total)
 
@@ -105,7 +68,7 @@ def list_imports(db: Database, actor: Actor, query: ListQuery) -> ImportPage:
         where += " AND state = :state"
         arguments["state"] = state
         total = states.get(state, 0)
-    order = _order(IMPORT_ORDERS[query.order], "", query)
+    order = _order(IMPORT_EXPRESSIONS[query.order], "", query)
     sql = f"SELECT * FROM imports WHERE {where} {order}"  # noqa: S608 - ours
     rows = select(db, sql, {**arguments, **_window(query)})
     some = fitting(rows, import_bytes, ANSWER_BYTES)

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,27 +10,15 @@ import msgspec
 from sqlite_utils.db import Database
 
 from fetcher.errors import BytesDamaged, StoreFailed
+from fetcher.index.sqlite import keeping
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.counts import COUNTED, RECOUNT_TEXT, TEXT_BYTES
 from fetcher.index.sqlite.rows import select, to_text
 from fetcher.index.sqlite.schema import migrate, migrations
 from fetcher.index.sqlite.soundness import check_version, is_passing, missing_parts
+from fetcher.index.values import BlobState
 
 MOST_NAMED = 10
-
-
-class BlobState(msgspec.Struct, frozen=True, kw_only=True):
-    """A blob as its row has it.
-
-    Args:
-        fault: None, or what was wrong when it was last read: `missing`, `rotten`.
-        note: Why it could not be brought back, and what an operator can do.
-    """
-
-    sha256: str
-    size: int
-    fault: str | None
-    note: str | None = None
 
 
 class MaintenanceRecords:
@@ -117,6 +106,18 @@ class MaintenanceRecords:
         before = (to_text(audit_before), to_text(keys_before), to_text(retired_before))
         return await self._connection.write(_forget, before, most)
 
+    async def surplus(self, most: int, most_bytes: int) -> list[str]:
+        """Name the ended imports beyond what each project may keep, in records and in bytes of text."""
+        return await self._connection.read(keeping.surplus, most, most_bytes)
+
+    async def drop(self, import_ids: Sequence[str]) -> int:
+        """Drop the records of ended imports; how many went."""
+        return await self._connection.write(keeping.drop, import_ids)
+
+    async def trim_audit(self, most_lines: int, *, most: int = 1000) -> int:
+        """Drop the oldest lines of the audit trail beyond a number; how many went."""
+        return await self._connection.write(keeping.trim_audit, most_lines, most)
+
     async def miscounted(self) -> list[str]:
         """Projects whose usage is not what their images and imports say."""
         return await self._connection.read(_miscounted)
@@ -129,6 +130,11 @@ class MaintenanceRecords:
     def is_checked(self) -> bool:
         """Return whether a start had the time to look at all pages of the index."""
         return self._connection.is_checked
+
+    @property
+    def committed_at(self) -> float:
+        """Return when the index was last written, on the monotonic clock."""
+        return self._connection.committed_at
 
     async def probe(self, seconds: float) -> list[str]:
         """Write a page, and look at pages for a moment; what is wrong with them is returned.

@@ -4,6 +4,7 @@ import msgspec
 from sqlite_utils.db import Database
 
 from fetcher.errors import Conflict, Forbidden, QuotaExceeded, UnknownMember
+from fetcher.index.rights import may_change
 from fetcher.index.sqlite import scope
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.images import find_row
@@ -69,7 +70,7 @@ class MemberRecords:
 def _all(db: Database, image_id: str, actor: Actor) -> list[Member]:
     image = find_row(db, image_id, scope.readable_images(actor))
     where, arguments = "", {"image_id": image_id}
-    if not scope.may_change(actor, image["project_id"]):
+    if not may_change(actor, image["project_id"]):
         where, arguments = " AND member_id = :member_id", {**arguments, "member_id": actor.project_id}
     rows = select(db, f"SELECT * FROM image_members WHERE image_id = :image_id{where}", arguments)  # noqa: S608 - ours
     return [_to_member(row) for row in rows]
@@ -77,7 +78,7 @@ def _all(db: Database, image_id: str, actor: Actor) -> list[Member]:
 
 def _find(db: Database, image_id: str, member_id: str, actor: Actor) -> Member:
     image = find_row(db, image_id, scope.readable_images(actor))
-    if not scope.may_change(actor, image["project_id"]) and actor.project_id != member_id:
+    if not may_change(actor, image["project_id"]) and actor.project_id != member_id:
         raise UnknownMember(id=member_id)
     return _one(db, image_id, member_id)
 
@@ -95,7 +96,7 @@ def _to_member(row: Row) -> Member:
 
 def _owned(db: Database, image_id: str, actor: Actor) -> Row:
     image = find_row(db, image_id, scope.readable_images(actor))
-    if not scope.may_change(actor, image["project_id"]):
+    if not may_change(actor, image["project_id"]):
         raise Forbidden(reason="only the image's own project decides whom it is shared with")
     return image
 

@@ -17,7 +17,8 @@ from fetcher.index.sqlite.metadefs_rows import (
     owned,
     to_namespace,
 )
-from fetcher.index.sqlite.metadefs_values import (
+from fetcher.index.sqlite.rows import insert, select, to_text
+from fetcher.index.values import (
     At,
     Bounds,
     Content,
@@ -27,11 +28,11 @@ from fetcher.index.sqlite.metadefs_values import (
     NamespaceQuery,
     Page,
     ResourceType,
+    Whole,
 )
-from fetcher.index.sqlite.rows import insert, select, to_text
 from fetcher.model import Actor
 
-SORT_KEYS = {
+EXPRESSIONS = {
     "created_at": "created_at",
     "updated_at": "updated_at",
     "namespace": "namespace",
@@ -42,10 +43,6 @@ SORT_KEYS = {
     "owner": "owner",
     "id": "id",
 }
-
-METADEF_ORDERS = tuple(SORT_KEYS)
-
-Whole = tuple[Namespace, list[Item]]
 
 
 class MetadefRecords:
@@ -169,7 +166,7 @@ def _page(db: Database, actor: Actor, query: NamespaceQuery) -> list[Whole]:
             WHERE kind = 'association' AND name IN ({", ".join(f":{key}" for key in names)}))"""  # noqa: S608 - marks only
         arguments |= names
     marker = None if query.page.marker is None else find(db, query.page.marker, actor)["id"]
-    order = (SORT_KEYS[query.page.sort_key], "created_at", "id")
+    order = (EXPRESSIONS[query.page.sort_key], "created_at", "id")
     sql, more = ordered("metadef_namespaces", where, order, query.page, marker)
     rows = list(select(db, sql, {**arguments, **more}))
     return [(to_namespace(row), items.all_of(db, row["id"], "association")) for row in rows]

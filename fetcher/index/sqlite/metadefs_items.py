@@ -7,11 +7,10 @@ from sqlite_utils.db import Database
 
 from fetcher.errors import Conflict, Forbidden, NotFound
 from fetcher.index.sqlite.metadefs_rows import check_count, drop_unused_types, find, ordered, owned
-from fetcher.index.sqlite.metadefs_values import At, Bounds, Content, Item, Kind, Namespace, Page
 from fetcher.index.sqlite.rows import Row, insert, select, to_json, to_text
+from fetcher.index.values import At, Bounds, Content, Item, Kind, Namespace, Page
 from fetcher.model import Actor
 
-ITEM_ORDERS = ("created_at", "updated_at", "name", "id")
 WORDS: dict[Kind, str] = {
     "association": "association with the resource type",
     "object": "object",

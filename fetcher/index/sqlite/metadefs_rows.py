@@ -7,8 +7,8 @@ from sqlite_utils.db import Database
 
 from fetcher.errors import Forbidden, NotFound, QuotaExceeded
 from fetcher.index.sqlite import scope
-from fetcher.index.sqlite.metadefs_values import Namespace, Page
 from fetcher.index.sqlite.rows import Row, select
+from fetcher.index.values import Namespace, Page
 from fetcher.model import Actor
 
 

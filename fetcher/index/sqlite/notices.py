@@ -1,44 +1,17 @@
 """Who is still to be told that an import has ended: one row each, gone when they are told or given up."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 import msgspec
 from sqlite_utils.db import Database
 
-from fetcher.index.audit import note
+from fetcher.index.sqlite.audit import note
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.rows import select, to_json, to_moment, to_text
-from fetcher.index.sqlite.webhook_targets import WebhookTarget
+from fetcher.index.values import Due, Wanted, WebhookTarget
 from fetcher.model import Import, Notice
-
-
-class Due(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody who is to be told."""
-
-    import_id: str
-    project_id: str
-    webhook: WebhookTarget
-    due_at: datetime
-
-
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What is due, and may start.
-
-    Args:
-        now: The machine's date.
-        far: Later than any wait from now: what is due after it was noted before the clock was set back.
-        waited: Imports whose wait is over, whatever the date says.
-        but_imports: Those that are left out.
-        but_projects: Likewise.
-        but_receivers: Likewise: project, NUL, URL.
-    """
-
-    now: datetime
-    far: datetime
-    waited: list[str]
-    but_imports: list[str]
-    but_projects: list[str]
-    but_receivers: list[str]
 
 
 class NoticeRecords:
@@ -46,6 +19,21 @@ class NoticeRecords:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._watchers: list[Callable[[], None]] = []
+
+    @contextmanager
+    def watched(self, wake: Callable[[], None]) -> Iterator[None]:
+        """Call `wake` in this loop whenever a notice has become due by an import's end."""
+        self._watchers.append(wake)
+        try:
+            yield
+        finally:
+            self._watchers.remove(wake)
+
+    def wake(self) -> None:
+        """Tell those who watch; called in the loop that they run in."""
+        for watcher in self._watchers:
+            watcher()
 
     async def due(self, wanted: Wanted) -> list[Due]:
         """Of each project, whoever is to be told first of those that are due."""
@@ -80,7 +68,7 @@ def _due(db: Database, wanted: Wanted) -> list[Due]:
                           WHERE id = import_id))
              AND import_id NOT IN (SELECT value FROM json_each(:imports))
              AND project_id NOT IN (SELECT value FROM json_each(:projects))
-             AND project_id || char(0) || ifnull(url, '') NOT IN (SELECT value FROM json_each(:receivers))
+             AND json_array(project_id, ifnull(url, '')) NOT IN (SELECT value FROM json_each(:receivers))
              GROUP BY project_id"""
     arguments = {
         "now": to_text(wanted.now),

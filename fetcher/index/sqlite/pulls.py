@@ -8,38 +8,8 @@ from sqlite_utils.db import Database
 
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.rows import select, to_text
+from fetcher.index.values import Remembered, ResumeState
 from fetcher.model import Blob
-
-
-class ResumeState(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a pull that has not ended.
-
-    Args:
-        id: Of the pull; files in staging are named after it.
-        request: A digest of everything that makes two requests equal, secrets and all.
-        staged: The name of the file that holds the bytes; nothing before the first checkpoint.
-        source: Which of the URLs they came from, counted from 0.
-        validator: What a range may be bound to there.
-        declared_bytes: Of the whole.
-        kept_bytes: Durable, from the first on.
-        kept_sha256: Of these.
-        spent_bytes: Pulled in all, lost ones too.
-        spent_seconds: Likewise.
-        barren: Attempts in a row that brought nothing to go on from.
-    """
-
-    id: str
-    request: str
-    staged: str = ""
-    source: int = 0
-    validator: str | None = None
-    declared_bytes: int | None = None
-    kept_bytes: int = 0
-    kept_sha256: str = ""
-    spent_bytes: int = 0
-    spent_seconds: float = 0.0
-    barren: int = 0
-
 
 # Written for each pull every few seconds: an upsert of the library's looks the table up first.
 KEEP = """
@@ -55,18 +25,6 @@ KEEP = """
         barren = excluded.barren"""
 
 
-class Remembered(msgspec.Struct, frozen=True, kw_only=True):
-    """What a URL held when it was last pulled.
-
-    Args:
-        projects: Whose pulls found these bytes under this entity tag.
-    """
-
-    etag: str
-    blob: Blob
-    projects: frozenset[str]
-
-
 class PullRecords:
     """Domain verbs on pulls; each is one transaction."""
 
@@ -76,6 +34,11 @@ class PullRecords:
     async def keep(self, resume_state: ResumeState) -> None:
         """Write down how far a pull is."""
         await self._connection.write(_keep, resume_state)
+
+    async def keep_all(self, resume_states: Sequence[ResumeState]) -> None:
+        """Write down how far several pulls are, in one transaction."""
+        if resume_states:
+            await self._connection.write(_keep_all, resume_states)
 
     async def drop(self, pull_id: str) -> None:
         """Forget a pull that has ended."""
@@ -104,6 +67,11 @@ class PullRecords:
 
 def _keep(db: Database, resume_state: ResumeState) -> None:
     db.conn.execute(KEEP, msgspec.structs.asdict(resume_state))
+
+
+def _keep_all(db: Database, resume_states: Sequence[ResumeState]) -> None:
+    for resume_state in resume_states:
+        _keep(db, resume_state)
 
 
 def _drop(db: Database, pull_id: str) -> None:

@@ -9,13 +9,11 @@ import msgspec
 from sqlite_utils.db import Database
 from sqlite_utils.utils import dedupe_keys
 
+from fetcher.index.values import Rows
 from fetcher.model import Attempt, FormatVerdict, Image, Import, Notice, Submission, Verdict, text_bytes
 
 Row = Mapping[str, Any]
-T = TypeVar("T")
 R = TypeVar("R")
-
-ANSWER_BYTES = 4_194_304  # Where the caller does not say how much fits.
 
 
 def select(
@@ -31,16 +29,6 @@ def select(
     return (dict(zip(names, row, strict=True)) for row in cursor)
 
 
-class Rows(list[T]):
-    """What was read, and whether there is more that did not fit.
-
-    Attributes:
-        has_more: The next ones would have made it too large.
-    """
-
-    has_more = False
-
-
 def fitting(rows: Iterable[R], size: Callable[[R], int], max_bytes: int) -> Rows[R]:
     """Take rows until they hold so many bytes; one at least."""
     found: Rows[R] = Rows()
@@ -52,6 +40,9 @@ def fitting(rows: Iterable[R], size: Callable[[R], int], max_bytes: int) -> Rows
             break
         found.append(row)
     return found
+
+
+ROW_BYTES = 2048  # Of an import with its entries in indexes, beside what a source or a submitter makes long.
 
 
 def import_bytes(row: Row) -> int:
@@ -111,6 +102,15 @@ def import_row(record: Import, shown_url: str) -> dict[str, Any]:
 
 def progress_columns(record: Import) -> dict[str, Any]:
     """Return the columns that change while an import runs."""
+    columns = _progress_columns(record)
+    if record.ended_at is not None:
+        told = sum(len(columns[name] or "") for name in ("attempts", "digests", "stages", "verdict"))
+        # The URL stands in the row twice; what else a submission leaves behind is within the row's share.
+        columns["kept_bytes"] = ROW_BYTES + 2 * len(record.submission.url) + told
+    return columns
+
+
+def _progress_columns(record: Import) -> dict[str, Any]:
     return {
         "state": record.state.value,
         "phase": record.phase.value if record.phase else None,

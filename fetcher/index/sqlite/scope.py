@@ -52,6 +52,13 @@ def own_imports(actor: Actor) -> Condition:
     return "imports.project_id = :actor_project", {"actor_project": actor.project_id}
 
 
+def own_exports(actor: Actor) -> Condition:
+    """Return the exports of the caller's project; all of them for an admin."""
+    if actor.is_admin:
+        return "1", {}
+    return "exports.project_id = :actor_project", {"actor_project": actor.project_id}
+
+
 def readable_images(actor: Actor) -> Condition:
     """Return the images that a caller may open by id.
 
@@ -71,11 +78,6 @@ def readable_namespaces(actor: Actor) -> Condition:
     if actor.is_admin:
         return "1", {}
     return "(visibility = 'public' OR owner = :actor_project)", {"actor_project": actor.project_id}
-
-
-def may_change(actor: Actor, project_id: str) -> bool:
-    """Return whether a caller may change what belongs to a project."""
-    return actor.is_admin or actor.project_id == project_id
 
 
 def listed_images(actor: Actor, visibility: str | None, member_status: str, owner: str | None) -> Listed:

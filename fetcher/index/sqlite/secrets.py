@@ -4,24 +4,7 @@ import msgspec
 from sqlite_utils.db import Database
 
 from fetcher.index.sqlite.rows import Row, insert, select, to_json
-
-
-class Secrets(msgspec.Struct, frozen=True, kw_only=True):
-    """What only the pull itself may know; dropped when the import ends.
-
-    Args:
-        url: The URL with its secrets.
-        headers: The submitter's own request headers.
-        mirrors: Further URLs of the same bytes.
-        checksum_url: Of a file that lists the digest.
-        checksum_signature_url: Of the signature on that file.
-    """
-
-    url: str
-    headers: dict[str, str] = {}
-    mirrors: tuple[str, ...] = ()
-    checksum_url: str | None = None
-    checksum_signature_url: str | None = None
+from fetcher.index.values import Secrets
 
 
 def keep_secrets(db: Database, import_id: str, secrets: Secrets) -> None:

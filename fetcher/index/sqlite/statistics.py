@@ -7,83 +7,21 @@ from urllib.parse import urlsplit
 from sqlite_utils.db import Database
 
 from fetcher.index.sqlite.connection import Connection
-from fetcher.index.sqlite.listings import ImportPage, ListPage, ListQuery, list_images, list_imports
+from fetcher.index.sqlite.listings import list_images, list_imports
 from fetcher.index.sqlite.rows import select, to_text
-from fetcher.model import Actor, Value
+from fetcher.index.values import (
+    Ended,
+    Ending,
+    ImportPage,
+    ListPage,
+    ListQuery,
+    OriginFigures,
+    ProjectUsage,
+    Totals,
+)
+from fetcher.model import Actor
 
 RECENT_IMPORTS = 2000
-
-
-class Usage(Value, frozen=True, kw_only=True):
-    """What one project holds.
-
-    Args:
-        size: Bytes, each image counted in full even where images share a blob.
-    """
-
-    project_id: str
-    images: int
-    size: int
-
-
-class Totals(Value, frozen=True, kw_only=True):
-    """What the store holds.
-
-    Args:
-        size: Bytes on disk, shared blobs counted once.
-        faulty: Blobs that were missing or rotten when they were last read.
-        oldest_check: When the blob that nobody has read for longest was read or written; None without blobs.
-    """
-
-    images: int
-    blobs: int
-    size: int
-    faulty: int
-    oldest_check: str | None
-
-
-class Ending(Value, frozen=True, kw_only=True):
-    """How many imports ended in one code within one step of time.
-
-    Args:
-        at: The beginning of the step, `2026-11-22` or `2026-11-22T14`.
-        code: The true one, also where submitters are told another.
-    """
-
-    at: str
-    code: str
-    count: int
-
-
-class OriginFigures(Value, frozen=True, kw_only=True):
-    """How one origin served its latest imports.
-
-    Args:
-        bytes_per_second: Over all that it delivered; None when that is nothing.
-    """
-
-    origin: str
-    imports: int
-    failed: int
-    bytes_per_second: float | None
-
-
-class Ended(Value, frozen=True, kw_only=True):
-    """One import that ended.
-
-    Args:
-        number: Its place in the audit trail, which only grows.
-        action: activated, refused, failed or cancelled.
-        code: The true one.
-        size: Bytes received.
-        seconds: From its start to its end; None when it never started.
-    """
-
-    number: int
-    action: str
-    code: str
-    size: int
-    seconds: float | None
 
 
 class Statistics:
@@ -96,7 +34,7 @@ class Statistics:
         """Return how the last import ended; None when none has since then."""
         return await self._connection.read(_last_code, since)
 
-    async def usage(self, *, limit: int = 100) -> list[Usage]:
+    async def usage(self, *, limit: int = 100) -> list[ProjectUsage]:
         """Return what each project holds, the largest first."""
         return await self._connection.read(_usage, limit)
 
@@ -129,10 +67,10 @@ class Statistics:
         return await self._connection.read(list_imports, actor, query)
 
 
-def _usage(db: Database, limit: int) -> list[Usage]:
+def _usage(db: Database, limit: int) -> list[ProjectUsage]:
     sql = """SELECT project_id, count(*) AS images, coalesce(sum(size), 0) AS size FROM images
              GROUP BY project_id ORDER BY size DESC, project_id LIMIT ?"""
-    return [Usage(**row) for row in select(db, sql, [limit])]
+    return [ProjectUsage(**row) for row in select(db, sql, [limit])]
 
 
 def _totals(db: Database) -> Totals:

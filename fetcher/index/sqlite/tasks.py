@@ -1,16 +1,15 @@
 """Imports as the Image API lists them: by image, state and method, in several orders."""
 
-import msgspec
 from sqlite_utils.db import Database
 
 from fetcher.errors import InvalidRequest, UnknownImport
 from fetcher.index.sqlite import scope
 from fetcher.index.sqlite.connection import Connection
-from fetcher.index.sqlite.rows import ANSWER_BYTES, Rows, fitting, import_bytes, select, to_import
-from fetcher.lifecycle import State
+from fetcher.index.sqlite.rows import fitting, import_bytes, select, to_import
+from fetcher.index.values import Rows, TaskQuery
 from fetcher.model import Actor, Import
 
-TASK_ORDERS = {
+EXPRESSIONS = {
     "created_at": "imports.created_at",
     "updated_at": "imports.updated_at",
     "expires_at": "ifnull(imports.ended_at, '')",
@@ -18,26 +17,6 @@ TASK_ORDERS = {
     "type": "imports.method",
     "id": "imports.id",
 }
-
-
-class TaskQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which imports to list.
-
-    Args:
-        methods: Only imports by these.
-        states: Only imports in these; None for all.
-        image_id: Only imports of this image; None for all.
-        marker: The id of the import before the first one.
-    """
-
-    methods: tuple[str, ...]
-    states: tuple[State, ...] | None = None
-    image_id: str | None = None
-    sort_key: str = "created_at"
-    is_descending: bool = True
-    limit: int
-    max_bytes: int = ANSWER_BYTES
-    marker: str | None = None
 
 
 class TaskRecords:
@@ -78,7 +57,7 @@ def _page(db: Database, actor: Actor, query: TaskQuery) -> Rows[Import]:
         conditions.append(f"+imports.state IN ({_marks('state', states, arguments)})")
     if query.image_id is not None:
         conditions.append("imports.image_id = :image_id")
-    key, sign = TASK_ORDERS[query.sort_key], "<" if query.is_descending else ">"
+    key, sign = EXPRESSIONS[query.sort_key], "<" if query.is_descending else ">"
     if query.marker is not None:
         sql = f"SELECT {key} AS value FROM imports WHERE id = :marker AND {where}"  # noqa: S608 - our own expressions
         marker = next(iter(select(db, sql, {**wanted, "marker": query.marker})), None)

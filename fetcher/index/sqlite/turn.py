@@ -3,31 +3,11 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable
-from contextvars import ContextVar
 
-import msgspec
+from fetcher.index.values import READER
 
 # Instructions of SQLite's machine between two looks: a fraction of a millisecond.
 INSTRUCTIONS = 5_000
-
-
-class Reader(msgspec.Struct, frozen=True):
-    """Who waits for what is read.
-
-    Args:
-        seconds: For one read.
-        is_gone: Whether nobody waits any more; called from threads.
-        task: The request's own. Tasks that it starts inherit its context, and may outlive it: an import does.
-    """
-
-    seconds: float
-    is_gone: Callable[[], bool]
-    task: asyncio.Task[object] | None
-
-
-# Of the request that is being answered. Upkeep and imports read for themselves, and take their time.
-READER: ContextVar[Reader | None] = ContextVar("reader", default=None)
 
 
 class Turn:

@@ -7,32 +7,23 @@ import msgspec
 from sqlite_utils.db import Database
 
 from fetcher.errors import Conflict
-from fetcher.index.audit import note
+from fetcher.index.sqlite.audit import note
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.images import keep_blob
 from fetcher.index.sqlite.import_images import give_blob, keep_story, take_image
 from fetcher.index.sqlite.imports import update
+from fetcher.index.sqlite.leases import hold
 from fetcher.index.sqlite.rows import import_row, insert, select, to_json, to_text
+from fetcher.index.values import Stage, Worker
 from fetcher.model import Blob, FormatVerdict, Image, Import
-
-
-class Stage(msgspec.Struct, frozen=True, kw_only=True):
-    """Bytes that passed the guards and wait for the call that makes an image of them.
-
-    Args:
-        blob: The bytes, in the store for good.
-        format: What they are; None where the operator does not have uploads judged.
-    """
-
-    blob: Blob
-    format: FormatVerdict | None
 
 
 class UploadRecords:
     """Domain verbs on uploads; each is one transaction."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, worker: Worker) -> None:
         self._connection = connection
+        self._worker = worker
 
     async def begin(self, record: Import, status: str) -> None:
         """Write an import that runs already, and give it its queued image.
@@ -43,7 +34,7 @@ class UploadRecords:
         Raises:
             Conflict: The image does not wait for bytes, or is gone.
         """
-        await self._connection.write(_begin, record, status)
+        await self._connection.write(_begin, self._worker, record, status)
 
     async def stage(self, record: Import, blob: Blob) -> bool:
         """End an upload whose bytes wait for the import call; False when it lost its claim."""
@@ -62,9 +53,10 @@ class UploadRecords:
         await self._connection.write(_activate, record, stage, image, provenance)
 
 
-def _begin(db: Database, record: Import, status: str) -> None:
+def _begin(db: Database, worker: Worker, record: Import, status: str) -> None:
     take_image(db, record, status)
     insert(db, "imports", import_row(record, ""))
+    hold(db, worker, record.id)
     note(db, "submitted", record, {})
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from fetcher.settings.base import Count, Section
+from fetcher.settings.base import Count, Positive, Section
 
 UNLIMITED = 2**53  # Of a quota that does not bind; exact in the numbers of every client.
 
@@ -28,6 +28,8 @@ class Quota(Section, frozen=True, kw_only=True):
     max_uploading: Count
     max_staged_bytes: Count
     max_text_bytes: Count
+    max_records: Positive
+    max_record_bytes: Positive
     projects: list[ProjectQuota]
 
     def all_of(self, project_id: str) -> tuple[int, int, int, int]:

@@ -72,18 +72,27 @@ class Staged:
             StoreFull: The file system has no room.
             StoreFailed: The file system refused the write.
         """
-        whole = memoryview(chunk)
-        try:
-            for begin, end in written_runs(chunk, self.size):
-                self._write_at(whole[begin:end], self.size + begin)
-        except OSError as error:
-            raise translate(error, "write") from error
-        self.size += len(chunk)
+        self.write_at(chunk, self.size)
         if self.size - self._pushed >= PUSH_BYTES:
             with suppress(OSError):  # Advice only; what the disk refuses is told by `sync`.
                 self._disk.push(self._descriptor, self._pushed, self.size - self._pushed)
             self._pushed = self.size
         reach("store.written")
+
+    def write_at(self, chunk: bytes, offset: int) -> None:
+        """Write bytes at a place of their own, which may lie past the end: what is between reads as zeros.
+
+        Raises:
+            StoreFull: The file system has no room.
+            StoreFailed: The file system refused the write.
+        """
+        whole = memoryview(chunk)
+        try:
+            for begin, end in written_runs(chunk, offset):
+                self._write_at(whole[begin:end], offset + begin)
+        except OSError as error:
+            raise translate(error, "write") from error
+        self.size = max(self.size, offset + len(chunk))
 
     def _write_at(self, rest: memoryview, offset: int) -> None:
         while rest:
@@ -117,9 +126,12 @@ class Staged:
             StoreFailed: The disk has lost it.
         """
         try:
-            return os.pread(self._descriptor, length, offset)
+            found = os.pread(self._descriptor, length, offset)
         except OSError as error:
             raise translate(error, "read back") from error
+        return found.ljust(
+            max(0, min(length, self.size - offset)), b"\0"
+        )  # Zeros at its end are not written.
 
     def mark(self, size: int, sha256: str) -> None:
         """Note beside the bytes how many there are and their digest, for whoever finds them after a kill.

@@ -20,6 +20,7 @@ from fetcher.store.adoption import adopt
 from fetcher.store.digest_locks import DigestLocks
 from fetcher.store.filesystem.ballast import Ballast
 from fetcher.store.filesystem.disk import DISK, Disk
+from fetcher.store.filesystem.pieces import Pieces
 from fetcher.store.filesystem.staged import Staged, is_in_use, mark_of, reopen, translate
 from fetcher.store.modes import close_to_others
 from fetcher.store.obstacles import obstacles
@@ -32,7 +33,6 @@ __all__ = ["Reservation", "Store"]
 R = TypeVar("R")
 
 FULL_BYTES = 1_048_576  # Less than this, and the index cannot be relied on to find room for a write.
-READ_BYTES = 1_048_576
 THREADS = 4
 
 
@@ -49,9 +49,10 @@ class Store(Room):
         disk: What the file system can do; a test has it fail.
         is_direct: Whether large pieces are written past the page cache.
         ballast_bytes: Held to be given up when a deletion finds the disk full.
+        read_buffer_bytes: On its way to all readers together.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what an operator may set
         self,
         folder: Path,
         *,
@@ -59,6 +60,7 @@ class Store(Room):
         disk: Disk = DISK,
         is_direct: bool = True,
         ballast_bytes: int = 0,
+        read_buffer_bytes: int = 67_108_864,
     ) -> None:
         super().__init__(reserve)
         self.folder = folder
@@ -70,6 +72,7 @@ class Store(Room):
         self._is_direct = is_direct
         self._lock = -1
         self._ballast = Ballast(folder / "ballast", ballast_bytes, disk)
+        self._pieces = Pieces(read_buffer_bytes)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
         self.holding = DigestLocks().holding
 
@@ -240,15 +243,15 @@ class Store(Room):
             file = wrap(raw, executor=self._pool)
             raw.seek(offset)
             left = length
-            while left is None or left > 0:
-                # A thread that still reads must not meet a descriptor that is somebody else's by then.
-                chunk = await opened(
-                    file.read(READ_BYTES if left is None else min(READ_BYTES, left)), _let_go
-                )
-                if not chunk:
-                    return
-                left = None if left is None else left - len(chunk)
-                yield chunk
+            with self._pieces.reader():
+                while left is None or left > 0:
+                    most = self._pieces.bytes
+                    # A thread that still reads must not meet a descriptor that is somebody else's by then.
+                    chunk = await opened(file.read(most if left is None else min(most, left)), _let_go)
+                    if not chunk:
+                        return
+                    left = None if left is None else left - len(chunk)
+                    yield chunk
         except OSError as error:
             raise translate(error, "read") from error
         finally:

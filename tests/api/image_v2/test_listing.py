@@ -11,7 +11,7 @@ from starlette.datastructures import QueryParams
 from fetcher.api.image_v2.listing import read_query
 from fetcher.config import load_settings
 from fetcher.errors import InvalidRequest
-from fetcher.index import Filter, ImageQuery
+from fetcher.index.values import Filter, ImageQuery
 from tests.api.image_v2.cloud import Cloud
 
 SETTINGS = load_settings()

@@ -20,7 +20,7 @@ from fetcher.errors import (
 )
 from fetcher.importer.download.retry_policy import RetryPolicy, wait_seconds
 from fetcher.importer.download.sources import Sources
-from fetcher.index import Secrets
+from fetcher.index.values import Secrets
 from fetcher.settings.imports import Retry
 
 URLS = ("https://a.example/x", "https://b.example/x", "https://c.example/x")

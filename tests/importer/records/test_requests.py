@@ -5,7 +5,7 @@ import pytest
 
 from fetcher.config import load_settings
 from fetcher.importer.records.requests import fingerprint, plain_request, secrets_of, shown, sums_request
-from fetcher.index import Secrets
+from fetcher.index.values import Secrets
 from fetcher.model import Digest, Submission
 
 URL = "https://a.example/x.img?sig=hush"

@@ -37,7 +37,7 @@
   function look() {
     var patience = new AbortController();
     var timer = setTimeout(function () { patience.abort(); }, PATIENCE_MS);
-    return fetch("/healthz", { cache: "no-store", signal: patience.signal })
+    return fetch(document.documentElement.dataset.root + "healthz", { cache: "no-store", signal: patience.signal })
       .then(function (answer) { if (answer.status < 500) find(); else lose(); }, lose)
       .finally(function () { clearTimeout(timer); setTimeout(again, EVERY_MS); });
   }

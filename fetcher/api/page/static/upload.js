@@ -51,7 +51,7 @@
     request.onload = function () { answered(request); };
     request.onerror = function () { stop("The connection was lost before the upload ended. Try again."); };
     request.onabort = function () { stop("The upload was cancelled. Nothing was stored."); };
-    request.open("PUT", "/page/upload?" + query);
+    request.open("PUT", document.documentElement.dataset.root + "page/upload?" + query);
     request.setRequestHeader("Content-Type", "application/octet-stream");
     request.setRequestHeader("X-Form-Proof", form.elements.proof.value);
     request.send(file);

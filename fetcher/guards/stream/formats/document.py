@@ -18,6 +18,8 @@ def _kind(key: str, words: str, hint: str = WRONG) -> Kind:
     return Kind(key=key, words=words, role=Role.DOCUMENT, hint=hint)
 
 
+INSIDE = "Unpack it and submit the disk image inside."
+LZMA = _kind("lzma", "a file packed by lzma", INSIDE)
 HTML = _kind("html", "an HTML page", LOGIN)
 XML = _kind("xml", "an XML document")
 JSON = _kind("json", "a JSON document", LOGIN)
@@ -31,8 +33,14 @@ BEGINNINGS = {
     b"!<arch>\n": _kind("ar", "a Debian package or a library"),
     b"\xed\xab\xee\xdb": _kind("rpm", "an RPM package"),
     b"SQLite format 3\0": _kind("sqlite", "an SQLite database"),
-    b"Rar!\x1a\x07": _kind("rar", "a RAR archive", "Unpack it and submit the disk image inside."),
-    b"MSCF": _kind("cab", "a cabinet archive", "Unpack it and submit the disk image inside."),
+    b"Rar!\x1a\x07": _kind("rar", "a RAR archive", INSIDE),
+    b"MSCF": _kind("cab", "a cabinet archive", INSIDE),
+    **dict.fromkeys((b"\x1f\x9d", b"\x1f\xa0"), _kind("compress", "a file packed by compress", INSIDE)),
+    b"LZIP\1": _kind("lzip", "a file packed by lzip", INSIDE),
+    b"LRZI": _kind("lrzip", "a file packed by lrzip", INSIDE),
+    b"\x89LZO\0\r\n\x1a\n": _kind("lzop", "a file packed by lzop", INSIDE),
+    b"xar!\0\x1c": _kind("xar", "a xar archive", INSIDE),
+    b"MSWIM\0\0\0": _kind("wim", "a Windows image file", "Apply it to a disk and submit that disk."),
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": _kind("ole", "an Office document or an installer"),
     b"\xca\xfe\xba\xbe": _kind("program", "a program"),
     b"OggS": _kind("media", "a sound or a film"),
@@ -54,6 +62,8 @@ def recognise(head: bytes) -> Report | None:
             return Report(kind=kind, name=kind.words)
     if _is_program(head):
         return Report(kind=PROGRAM, name=PROGRAM.words)
+    if _is_lzma(head):
+        return Report(kind=LZMA, name=LZMA.words)
     text = _as_text(head)
     if text is None:
         return None
@@ -65,6 +75,17 @@ def _is_program(head: bytes) -> bool:
     """Answer whether it has the headers of a Portable Executable, or of ELF."""
     at = int.from_bytes(head[60:64], "little")
     return head[:4] == b"\x7fELF" or (head[:2] == b"MZ" and head[at : at + 4] == b"PE\0\0")
+
+
+def _is_lzma(head: bytes) -> bool:
+    """Answer whether it begins as LZMA's files before .xz did, with the properties that every writer uses.
+
+    Source: XZ Utils, doc/lzma-file-format.txt: the dictionary is a power of two, the size unknown or less
+    than 2^38.
+    """
+    dictionary, size = (int.from_bytes(head[at:end], "little") for at, end in ((1, 5), (5, 13)))
+    is_size = size == (1 << 64) - 1 or 0 < size < 1 << 38
+    return head[:1] == b"\x5d" and dictionary >= 4096 and not dictionary & (dictionary - 1) and is_size
 
 
 def _as_text(head: bytes) -> bytes | None:

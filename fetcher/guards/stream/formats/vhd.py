@@ -25,6 +25,7 @@ FOOTER_BYTES, HEADER_BYTES, SECTOR = 512, 1024, 512
 FIXED, DYNAMIC, DIFFERENCING = 2, 3, 4
 MOST_BYTES = 0xFF00_0000 * SECTOR  # 2040 GiB, by the specification.
 UNUSED = 0xFFFF_FFFF
+PARENT_END = 768  # Of the name and the eight locators of a parent, which only a differencing disk has.
 FLATTEN = "Merge it with its parent, for example with Hyper-V's Convert-VHD."
 
 
@@ -92,7 +93,8 @@ def _follow(report: Report, at: int) -> Steps:
     report.require(
         is_power_of_two(block) and 512 <= block <= 1 << 28, "vhd-block", "its block size is out of range"
     )
-    report.require(header[40:56] == bytes(16), "vhd-parent", "it names a parent", FLATTEN)
+    names_none = not any(header[40:56]) and not any(header[64:PARENT_END])
+    report.require(names_none, "vhd-parent", "it names a parent", FLATTEN)
     covered = entries * block >= (report.virtual_bytes or 0)
     report.require(covered and entries * 4 <= 1 << 27, "vhd-size", "its blocks do not cover its disk")
     report.require(

@@ -1,5 +1,7 @@
 """Documents: what can be no disk is told from what can."""
 
+import lzma
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -48,3 +50,12 @@ def test_wide_marks_alone_are_no_text() -> None:
 def test_flash_is_no_text() -> None:
     """An erased flash memory, which is all ones, may be a raw disk."""
     assert recognise(b"\xff" * 4096) is None
+
+
+@settings(max_examples=30, deadline=None)
+@given(content=st.binary(max_size=2_000), bits=st.integers(12, 26))
+def test_old_lzma_is_known(content: bytes, bits: int) -> None:
+    """What `xz --format=lzma` writes is told from a disk, so that nobody boots from packed bytes."""
+    filters = [{"id": lzma.FILTER_LZMA1, "dict_size": 1 << bits}]
+    packed = lzma.compress(content, format=lzma.FORMAT_ALONE, filters=filters)
+    assert inspected(packed.ljust(1_000, b"\0")).report().format == "lzma"

@@ -23,6 +23,9 @@ HEADER = (
     Field("max table entries", 28, ">I", st.just(1) | st.integers((1 << 25) + 1, (1 << 32) - 1), "vhd-size"),
     Field("block size", 32, ">I", outside(32, *BLOCKS), "vhd-block"),
     Field("parent unique id", 40, ">Q", outside(64, 0), "vhd-parent"),
+    Field("parent name", 64, ">Q", outside(64, 0), "vhd-parent"),
+    Field("parent locator", 576, ">I", outside(32, 0), "vhd-parent"),
+    Field("last parent locator", 760, ">Q", outside(64, 0), "vhd-parent"),
 )
 
 

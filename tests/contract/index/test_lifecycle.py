@@ -1,9 +1,7 @@
 """The index refuses what the table of states does not have, whoever asks in whatever order."""
 
 import asyncio
-import tempfile
 from contextlib import suppress
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -11,9 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fetcher.errors import Conflict
-from fetcher.index import Index
+from fetcher.index.protocol import Index
 from fetcher.lifecycle import TABLE, Event, IllegalMove, State, origins_of
 from fetcher.model import Import, Verdict
+from tests.contract.index.places import Place, Places
 from tests.index.conftest import ADMIN, START, blob, make
 
 VERDICT = Verdict(code="cancelled", title="It was cancelled.")
@@ -73,9 +72,9 @@ async def take_step(index: Index, import_id: str, held: Import, step: object) ->
     return held
 
 
-async def go_through(steps: list[object], folder: Path) -> None:
+async def go_through(steps: list[object], place: Place) -> None:
     """Take steps one after the other, and look at the row after each."""
-    async with Index(folder / "index.sqlite") as index:
+    async with place.open() as index:
         new = make()
         held = await index.imports.submit(new, max_queued=10)
         state = held.state
@@ -90,7 +89,6 @@ async def go_through(steps: list[object], folder: Path) -> None:
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=STEPS)
-def test_no_sequence_of_writes_leaves_the_table(steps: list[object]) -> None:
+def test_no_sequence_of_writes_leaves_the_table(places: Places, steps: list[object]) -> None:
     """Late, forged and repeated writes of any state change a row along the table or not at all."""
-    with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(go_through(steps, Path(folder)))
+    asyncio.run(go_through(steps, places.new()))

@@ -8,6 +8,20 @@ import msgspec
 Kind = Literal["association", "object", "property", "tag"]
 Mode = Literal["skip", "merge", "update", "replace"]
 
+METADEF_ORDERS = (
+    "created_at",
+    "updated_at",
+    "namespace",
+    "display_name",
+    "description",
+    "visibility",
+    "protected",
+    "owner",
+    "id",
+)
+ITEM_ORDERS = ("created_at", "updated_at", "name", "id")
+Whole = tuple["Namespace", list["Item"]]
+
 
 class Namespace(msgspec.Struct, frozen=True, kw_only=True):
     """A namespace of metadata definitions.

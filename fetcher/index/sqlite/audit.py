@@ -7,6 +7,9 @@ from sqlite_utils.db import Database
 from fetcher.index.sqlite.rows import insert, to_json, to_text
 from fetcher.model import Import
 
+# The import has the whole of it; this line is kept for longer, and an attacker chooses how long a URL is.
+MOST_URL_CHARACTERS = 512
+
 
 def note(db: Database, action: str, record: Import, detail: dict[str, Any]) -> None:
     """Add a line to the audit trail."""
@@ -20,7 +23,7 @@ def note(db: Database, action: str, record: Import, detail: dict[str, Any]) -> N
             "action": action,
             "import_id": record.id,
             "image_id": record.image_id,
-            "url": record.submission.url,
+            "url": record.submission.url[:MOST_URL_CHARACTERS],
             "code": record.verdict.code if record.verdict else None,
             "detail": to_json(detail),
         },

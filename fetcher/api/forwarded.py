@@ -1,0 +1,37 @@
+"""What a reverse proxy says of its client: taken from proxies that the operator named, from nobody else."""
+
+from collections.abc import Callable
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from fetcher.config import Settings
+
+# The peer of a Unix socket has no address; who may open its path is a proxy by the operator's own doing.
+UNIX = "unix"
+
+
+class Forwarded:
+    """Takes X-Forwarded-For and X-Forwarded-Proto of `inbound.proxies` and of a Unix socket's clients.
+
+    Args:
+        settings: What is in force now.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Callable[[], Settings]) -> None:
+        self._app = app
+        self._settings = settings
+        self._proxies: list[str] | None = None
+        self._trusting: ASGIApp = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Wrap one request."""
+        if scope["type"] == "http":
+            if scope.get("client") is None:
+                scope = {**scope, "client": (UNIX, 0)}
+            proxies = self._settings().inbound.proxies
+            if proxies != self._proxies:
+                self._proxies = list(proxies)
+                trusting = ProxyHeadersMiddleware(self._app, trusted_hosts=[*proxies, UNIX])  # type: ignore[arg-type]
+                self._trusting = trusting  # type: ignore[assignment]
+        await self._trusting(scope, receive, send)

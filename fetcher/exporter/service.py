@@ -1,0 +1,196 @@
+"""Submit, follow and cancel exports; who runs next, and who owns the runs."""
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import structlog
+
+from fetcher.aio.retry import written
+from fetcher.errors import Conflict, Forbidden, InvalidRequest, InvalidUrl
+from fetcher.exporter.run import ExportRun
+from fetcher.exporter.senders.registry import sender_for
+from fetcher.guards.request.receivers import check_receiver
+from fetcher.importer.context import Context
+from fetcher.importer.news import News
+from fetcher.index.values import Export, ReceiverSecrets
+from fetcher.model import Actor, Status
+from fetcher.transport import check_request_headers
+
+log = structlog.get_logger()
+
+DAY = timedelta(days=1)
+IDLE_SECONDS = 60.0
+FOLLOW_SECONDS = 15.0
+MEDIA_TYPE = re.compile(r"[!#$&^_.+A-Za-z0-9-]{1,127}/[!#$&^_.+A-Za-z0-9-]{1,127}(; ?[ !-~]{1,127})?")
+
+
+class Exporter:
+    """Sends images to receivers; what waits is in the index, so a restart forgets nobody."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._records = context.index.exports
+        self._wake = asyncio.Event()
+        self._news = News()
+        self._live: dict[str, Export] = {}
+        self._tasks: dict[str, tuple[str, asyncio.Task[None]]] = {}
+
+    async def submit(
+        self, actor: Actor, image_id: str, secrets: ReceiverSecrets, request_id: str | None = None
+    ) -> Export:
+        """Take an export; it is judged now, and runs when its turn comes.
+
+        Raises:
+            Forbidden: The caller may not send this image.
+            ReceiverForbidden: The operator allows no such receiver.
+            UnknownImage: There is no such image.
+            Conflict: It has no bytes to send.
+            SendLimit: The project has sent as much within a day as it may.
+            QueueFull: Too many exports wait.
+        """
+        settings = self._context.settings()
+        if settings.exports.role == "admin" and not actor.is_admin:
+            raise Forbidden(reason="only an admin may send images")
+        target = check_receiver(secrets.url, settings)
+        sender = sender_for(target.scheme)
+        if sender is None:
+            raise InvalidUrl(reason=f"nothing is sent to {target.scheme} URLs", rule="scheme")
+        _check_headers(secrets.headers)
+        image = await self._context.index.images.find(image_id, actor)
+        if image.project_id != actor.project_id and not actor.is_admin:
+            raise Forbidden(reason="only the project that owns an image may send it")
+        if image.status is not Status.ACTIVE or image.sha256 is None or image.size is None:
+            raise Conflict(reason=f"the image is {image.status.value}; only an active one can be sent")
+        await self._context.index.maintenance.check_whole(image.sha256)
+        now = datetime.now(UTC)
+        export = Export(
+            id=str(uuid4()),
+            image_id=image.id,
+            project_id=actor.project_id,
+            user_id=actor.user_id,
+            receiver=target.redacted,
+            sender=sender.name,
+            size=image.size,
+            sha256=image.sha256,
+            created_at=now,
+            updated_at=now,
+            request_id=request_id,
+        )
+        rules = settings.exports
+        await self._records.submit(
+            export,
+            secrets,
+            max_waiting=rules.max_waiting,
+            max_bytes=rules.max_bytes_per_day,
+            since=now - DAY,
+        )
+        self._wake.set()
+        return export
+
+    async def find(self, export_id: str, actor: Actor) -> Export:
+        """Return how far an export is, or how it ended; raises UnknownExport."""
+        return self.newest(await self._records.find(export_id, actor))
+
+    def newest(self, export: Export) -> Export:
+        """Return what is known of an export now, which may be more than was written down."""
+        live = self._live.get(export.id)
+        return export if export.state.is_final or live is None else live
+
+    async def cancel(self, export_id: str, actor: Actor) -> None:
+        """End an export; when this returns, nothing more is sent.
+
+        Raises:
+            UnknownExport: There is none, or it is another project's.
+            Conflict: It has ended in another way.
+        """
+        await self._records.cancel(export_id, actor, datetime.now(UTC))
+        running = self._tasks.get(export_id)
+        if running is not None:
+            running[1].cancel()
+            with suppress(asyncio.CancelledError):
+                await asyncio.gather(running[1], return_exceptions=True)
+        self._live.pop(export_id, None)
+        self._news.tell(export_id)
+
+    async def follow(self, export_id: str, actor: Actor, least_seconds: float) -> AsyncIterator[Export]:
+        """Yield an export at every change, the last time when it has ended."""
+        before: Export | None = None
+        with self._news.follow(export_id) as changed:
+            while before is None or not before.state.is_final:
+                changed.clear()
+                export = await self.find(export_id, actor)
+                if export != before:
+                    before = export
+                    yield export
+                    await asyncio.sleep(least_seconds)
+                    continue
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(FOLLOW_SECONDS):
+                        await changed.wait()
+
+    async def run(self) -> None:
+        """Take up what an earlier process left, then run exports in turn, for ever."""
+        await written(lambda: self._records.requeue(datetime.now(UTC)))
+        while True:
+            self._wake.clear()
+            await self._start_waiting()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(IDLE_SECONDS):
+                    await self._wake.wait()
+
+    async def close(self) -> None:
+        """Cut off what is being sent; the next start sends it again."""
+        tasks = [task for _project, task in self._tasks.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _start_waiting(self) -> None:
+        """Start those that may, one of each project in turn."""
+        rules = self._context.settings().exports
+        counts = Counter(project for project, _task in self._tasks.values())
+        waiting = [export for export in await self._records.waiting() if export.id not in self._tasks]
+        while waiting and len(self._tasks) < rules.max_running:
+            free = [one for one in waiting if counts[one.project_id] < rules.max_running_per_project]
+            if not free:
+                break
+            export = min(free, key=lambda one: (counts[one.project_id], one.created_at))
+            waiting.remove(export)
+            counts[export.project_id] += 1
+            task = asyncio.create_task(self._run(export), name=f"export {export.id}")
+            self._tasks[export.id] = (export.project_id, task)
+
+    async def _run(self, export: Export) -> None:
+        try:
+            claimed = await written(lambda: self._records.claim(export.id, datetime.now(UTC)))
+            if claimed is not None:
+                await ExportRun(self._context, *claimed, self._show).run()
+        except Exception as error:
+            log.exception("export.fault", export_id=export.id, error=repr(error))
+        finally:
+            del self._tasks[export.id]
+            self._live.pop(export.id, None)
+            self._news.tell(export.id)
+            self._wake.set()
+
+    def _show(self, export: Export) -> None:
+        self._live[export.id] = export
+        self._news.tell(export.id)
+
+    async def page(self, actor: Actor, *, limit: int, marker: str | None, state: str | None) -> list[Export]:
+        """Return the newest exports that the actor may see, after `marker`; raises UnknownExport."""
+        found = await self._records.page(actor, limit=limit, marker=marker, state=state)
+        return [self.newest(export) for export in found]
+
+
+def _check_headers(headers: dict[str, str]) -> None:
+    """Refuse headers that would change the request itself; of its content, the type alone is the caller's."""
+    check_request_headers({name: value for name, value in headers.items() if name.lower() != "content-type"})
+    for name, value in headers.items():
+        if name.lower() == "content-type" and not MEDIA_TYPE.fullmatch(value):
+            raise InvalidRequest(field="headers", reason="the value of Content-Type is no media type")

@@ -1,0 +1,21 @@
+"""How a failure is told to whoever sends an image: the other end is a receiver, not a source."""
+
+from fetcher.errors import Failure
+from fetcher.model import Verdict
+
+ADVICE = {
+    "source-unreachable": "Check that the receiver can be reached from the public internet; export again.",
+    "source-status": "Check that the URL takes a PUT of this size and has not expired, and that every header "
+    "which it was signed with is given.",
+    "source-too-slow": "Try again later, or ask the operator for more time.",
+    "tls-failed": "The receiver has to present a valid certificate.",
+    "bad-response": "The server behind the URL is broken or is no web server: use another one.",
+}
+
+
+def verdict_of(failure: Failure) -> Verdict:
+    """Return what may be told of a failure."""
+    public = failure.public()
+    title = str(public).replace("The source", "The receiver").replace("the source", "the receiver")
+    advice = ADVICE.get(public.code, public.advice)
+    return Verdict(code=public.code, title=title, advice=advice, fields=dict(public.public_fields()))

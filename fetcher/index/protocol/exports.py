@@ -1,0 +1,52 @@
+"""What an index does with exports, from submission to verdict."""
+
+from datetime import datetime
+from typing import Protocol
+
+from fetcher.index.values import Export, ReceiverSecrets
+from fetcher.model import Actor
+
+
+class Exports(Protocol):
+    """Verbs on exports; a run that lost its claim changes nothing."""
+
+    async def submit(
+        self, export: Export, secrets: ReceiverSecrets, *, max_waiting: int, max_bytes: int, since: datetime
+    ) -> None:
+        """Write a new export.
+
+        Raises:
+            QueueFull: As many wait or run as may.
+            SendLimit: The project would have sent more than `max_bytes` since then.
+        """
+
+    async def find(self, export_id: str, actor: Actor) -> Export:
+        """Return one export that the actor may see; raises UnknownExport."""
+
+    async def page(
+        self, actor: Actor, *, limit: int, marker: str | None = None, state: str | None = None
+    ) -> list[Export]:
+        """Return the newest exports that the actor may see, after `marker`; raises UnknownExport."""
+
+    async def waiting(self) -> list[Export]:
+        """Return all that are queued, oldest first."""
+
+    async def requeue(self, now: datetime) -> int:
+        """Put what an earlier process left running back into the queue; how many those were."""
+
+    async def claim(self, export_id: str, now: datetime) -> tuple[Export, ReceiverSecrets] | None:
+        """Take a waiting export for this run; None when it ended meanwhile."""
+
+    async def record(self, export: Export) -> bool:
+        """Write down how far an export is, or how it ended; False when it lost its claim."""
+
+    async def cancel(self, export_id: str, actor: Actor, now: datetime) -> Export:
+        """End an export because its owner says so.
+
+        Raises:
+            UnknownExport: There is none, or it is another project's.
+            Conflict: It has ended in another way.
+        """
+
+    async def forget(self, before: datetime, *, most: int = 1000) -> int:
+        """Drop exports that ended before a moment."""

@@ -1,0 +1,98 @@
+"""What an index does with imports, from submission to verdict."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from fetcher.index.values import ANSWER_BYTES, NewImport, Rows, Secrets
+from fetcher.model import Actor, Blob, Image, Import, Verdict
+
+
+class Imports(Protocol):
+    """Verbs on imports.
+
+    Every write of a running import carries its claim number: one that lost
+    its claim can change nothing, and is told so by False or None.
+    """
+
+    async def submit(self, new: NewImport, *, max_queued: int) -> Import:
+        """Write a new import and its image, or find the one that the same key made before.
+
+        Raises:
+            IdempotencyMismatch: The key was used with another request.
+            QueueFull: As many imports wait as may.
+            Conflict: The image that was there already does not wait for bytes, or is gone.
+        """
+
+    async def find(self, import_id: str, actor: Actor) -> Import:
+        """Return one import that the actor may see.
+
+        Raises:
+            UnknownImport: There is none, or it is another project's.
+        """
+
+    async def page(
+        self,
+        actor: Actor,
+        filters: dict[str, str],
+        *,
+        limit: int,
+        marker: str | None = None,
+        max_bytes: int = ANSWER_BYTES,
+    ) -> Rows[Import]:
+        """Return the newest imports that the actor may see, after `marker`; filters are on `FILTERS`.
+
+        Fewer than `limit` come where they hold more than `max_bytes`.
+
+        Raises:
+            UnknownImport: There is no import `marker`.
+        """
+
+    async def truths(self, actor: Actor, import_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Return what really ended imports, by their ids: for admins alone; others are told nothing."""
+
+    async def requeue(self, import_id: str, now: datetime) -> int:
+        """Put an import that a stopped process left behind back into the queue; returns its new claim."""
+
+    async def claim(self, import_id: str, now: datetime) -> tuple[Import, Secrets] | None:
+        """Take a waiting import for this run; None when it ended meanwhile."""
+
+    async def renew(self, claims: Mapping[str, int]) -> list[str]:
+        """Hold running imports, by id and claim, for another lease; return those that are lost or over.
+
+        A lease counts from now by the index's own clock. It keeps others from taking up what
+        somebody still runs; what makes a write count is the claim alone.
+        """
+
+    async def record(self, record: Import) -> bool:
+        """Write down how far a running import is."""
+
+    async def activate(self, record: Import, blob: Blob, image: Image, provenance: dict[str, Any]) -> bool:
+        """Make the image visible as active and end the import, all at once."""
+
+    async def end(self, record: Import, detail: dict[str, Any]) -> bool:
+        """End an import without an image; `detail` is for the audit trail only."""
+
+    async def cancel(self, import_id: str, actor: Actor, verdict: Verdict, now: datetime) -> Import:
+        """End an import because its owner says so; from here on its run can change nothing.
+
+        Raises:
+            UnknownImport: There is none, or it is another project's.
+            Conflict: It has ended in another way.
+        """
+
+    async def provenance(self, import_id: str, actor: Actor) -> dict[str, Any] | None:
+        """Return where an image's bytes came from; None while there is no image.
+
+        Raises:
+            UnknownImport: There is no such import.
+        """
+
+    async def forget(self, before: datetime, *, most: int = 1000) -> int:
+        """Drop imports that ended before a moment; images and their provenance stay.
+
+        So does a record that a receiver has yet to be told of.
+        """
+
+    async def counts(self) -> dict[str, int]:
+        """Return how many imports have not ended, by state."""

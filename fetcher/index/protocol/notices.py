@@ -1,0 +1,37 @@
+"""What an index does with those who are still to be told that an import has ended."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Protocol
+
+from fetcher.index.values import Due, Wanted
+from fetcher.model import Import, Notice
+
+
+class Notices(Protocol):
+    """Domain verbs of notices."""
+
+    def watched(self, wake: Callable[[], None]) -> AbstractContextManager[None]:
+        """Call `wake` in the running loop whenever a notice has become due by an import's end.
+
+        It may be called without need, and a notice may become due by the clock alone: ask `due`.
+        """
+
+    async def due(self, wanted: Wanted) -> list[Due]:
+        """Return, of each project, whoever is to be told first of those that are due."""
+
+    async def next_at(self) -> datetime | None:
+        """Return when the next one is due by the date that was written down; None when there is none."""
+
+    async def postpone(self, import_id: str, notice: Notice) -> None:
+        """Write down an attempt that came to nothing; the next one is at its `next_at`."""
+
+    async def settle(self, record: Import, notice: Notice) -> None:
+        """Write down that somebody was told or given up; their URL and secret are kept no longer."""
+
+    async def excess(self, most: int) -> list[str]:
+        """Return the imports whose notices are too many, those that wait for longest first."""
+
+    async def waiting(self) -> int:
+        """Return how many are still to be told."""

@@ -1,0 +1,206 @@
+"""What the index does with exports, from submission to verdict."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlite_utils.db import Database
+
+from fetcher.errors import Conflict, QueueFull, SendLimit, UnknownExport
+from fetcher.index.sqlite import scope
+from fetcher.index.sqlite.connection import Connection
+from fetcher.index.sqlite.rows import Row, insert, select, to_json, to_moment, to_text
+from fetcher.index.values import CANCELLED, Export, ExportAttempt, ReceiverSecrets
+from fetcher.lifecycle import Event, State, origins_of
+from fetcher.model import Actor, Verdict
+
+
+class ExportRecords:
+    """Domain verbs on exports; each is one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def submit(
+        self, export: Export, secrets: ReceiverSecrets, *, max_waiting: int, max_bytes: int, since: datetime
+    ) -> None:
+        """Write a new export.
+
+        Raises:
+            QueueFull: As many wait or run as may.
+            SendLimit: The project would have sent more than `max_bytes` since then.
+        """
+        await self._connection.write(_submit, export, secrets, max_waiting, (max_bytes, since))
+
+    async def find(self, export_id: str, actor: Actor) -> Export:
+        """Return one export that the actor may see; raises UnknownExport."""
+        return await self._connection.read(_find, export_id, scope.own_exports(actor))
+
+    async def page(
+        self, actor: Actor, *, limit: int, marker: str | None = None, state: str | None = None
+    ) -> list[Export]:
+        """Return the newest exports that the actor may see, after `marker`; raises UnknownExport."""
+        return await self._connection.read(_page, scope.own_exports(actor), limit, marker, state)
+
+    async def waiting(self) -> list[Export]:
+        """Return all that are queued, oldest first."""
+        return await self._connection.read(_waiting)
+
+    async def requeue(self, now: datetime) -> int:
+        """Put what an earlier process left running back into the queue; how many those were."""
+        return await self._connection.write(_requeue, now)
+
+    async def claim(self, export_id: str, now: datetime) -> tuple[Export, ReceiverSecrets] | None:
+        """Take a waiting export for this run; None when it ended meanwhile."""
+        return await self._connection.write(_claim, export_id, now)
+
+    async def record(self, export: Export) -> bool:
+        """Write down how far an export is, or how it ended; False when it lost its claim."""
+        return await self._connection.write(_record, export)
+
+    async def cancel(self, export_id: str, actor: Actor, now: datetime) -> Export:
+        """End an export because its owner says so.
+
+        Raises:
+            UnknownExport: There is none, or it is another project's.
+            Conflict: It has ended in another way.
+        """
+        return await self._connection.write(_cancel, export_id, scope.own_exports(actor), now)
+
+    async def forget(self, before: datetime, *, most: int = 1000) -> int:
+        """Drop exports that ended before a moment."""
+        return await self._connection.write(_forget, before, most)
+
+
+def _row(export: Export) -> dict[str, Any]:
+    plain = msgspec.structs.asdict(export)
+    moments = ("created_at", "started_at", "updated_at", "ended_at")
+    return {
+        **plain,
+        "state": export.state.value,
+        "attempts": to_json(export.attempts),
+        "answer": to_json(export.answer),
+        "verdict": to_json(export.verdict),
+        **{name: to_text(plain[name]) for name in moments},
+    }
+
+
+def _export(row: Row) -> Export:
+    moments = {name: to_moment(row[name]) for name in ("created_at", "started_at", "updated_at", "ended_at")}
+    return Export(
+        **{
+            **row,
+            "state": State(row["state"]),
+            "attempts": msgspec.json.decode(row["attempts"], type=tuple[ExportAttempt, ...]),
+            "answer": msgspec.json.decode(row["answer"], type=dict[str, str]),
+            "verdict": msgspec.json.decode(row["verdict"] or "null", type=Verdict | None),
+            **moments,
+        }
+    )
+
+
+def _note(db: Database, action: str, export: Export) -> None:
+    row = {
+        "at": to_text(export.updated_at),
+        "project_id": export.project_id,
+        "user_id": export.user_id,
+        "action": action,
+        "image_id": export.image_id,
+        "url": export.receiver,
+        "code": export.verdict.code if export.verdict else None,
+        "detail": to_json({"export_id": export.id, "size": export.size, "sha256": export.sha256}),
+    }
+    insert(db, "audit", row)
+
+
+def _submit(
+    db: Database, export: Export, secrets: ReceiverSecrets, max_waiting: int, daily: tuple[int, datetime]
+) -> None:
+    if db.execute("SELECT count(*) FROM exports WHERE ended_at IS NULL").fetchone()[0] >= max_waiting:
+        raise QueueFull(scope="the service's queue of exports", limit=max_waiting)
+    max_bytes, since = daily
+    sql = "SELECT ifnull(sum(size), 0) FROM exports WHERE project_id = ? AND created_at > ?"
+    used = db.execute(sql, [export.project_id, to_text(since)]).fetchone()[0]
+    if used + export.size > max_bytes:
+        raise SendLimit(limit_bytes=max_bytes, used_bytes=used)
+    insert(db, "exports", _row(export))
+    row = {"export_id": export.id, "url": secrets.url, "headers": to_json(secrets.headers)}
+    insert(db, "export_secrets", row)
+    _note(db, "export-submitted", export)
+
+
+def _find(db: Database, export_id: str, condition: scope.Condition) -> Export:
+    where, arguments = condition
+    sql = f"SELECT * FROM exports WHERE id = :id AND {where}"  # noqa: S608 - our own condition
+    for row in select(db, sql, {"id": export_id, **arguments}):
+        return _export(row)
+    raise UnknownExport(id=export_id)
+
+
+def _page(
+    db: Database, condition: scope.Condition, limit: int, marker: str | None, state: str | None
+) -> list[Export]:
+    where, arguments = condition
+    arguments = {**arguments, "limit": limit}
+    if state is not None:
+        where += " AND state = :state"
+        arguments["state"] = state
+    if marker is not None:
+        start = _find(db, marker, condition)
+        where += " AND (created_at, id) < (:created_at, :marker)"
+        arguments |= {"created_at": to_text(start.created_at), "marker": marker}
+    order = "ORDER BY created_at DESC, id DESC LIMIT :limit"
+    return [_export(row) for row in select(db, f"SELECT * FROM exports WHERE {where} {order}", arguments)]  # noqa: S608 - our own conditions
+
+
+def _waiting(db: Database) -> list[Export]:
+    sql = "SELECT * FROM exports WHERE ended_at IS NULL AND state = 'queued' ORDER BY created_at, id"
+    return [_export(row) for row in select(db, sql)]
+
+
+def _requeue(db: Database, now: datetime) -> int:
+    sql = """UPDATE exports SET state = 'queued', claim = claim + 1, sent_bytes = 0, updated_at = ?
+             WHERE ended_at IS NULL AND state <> 'queued'"""
+    return int(db.execute(sql, [to_text(now)]).rowcount)
+
+
+def _claim(db: Database, export_id: str, now: datetime) -> tuple[Export, ReceiverSecrets] | None:
+    sql = """UPDATE exports SET state = 'running', claim = claim + 1, updated_at = :now,
+                    started_at = coalesce(started_at, :now)
+             WHERE id = :id AND state = 'queued' RETURNING *"""
+    for row in list(select(db, sql, {"now": to_text(now), "id": export_id})):
+        for secret in select(db, "SELECT * FROM export_secrets WHERE export_id = ?", [export_id]):
+            headers = msgspec.json.decode(secret["headers"], type=dict[str, str])
+            return _export(row), ReceiverSecrets(url=secret["url"], headers=headers)
+    return None
+
+
+def _record(db: Database, export: Export) -> bool:
+    columns = _row(export)
+    names = ("state", "sent_bytes", "attempts", "answer", "verdict", "started_at", "updated_at", "ended_at")
+    changes = ", ".join(f"{name} = :{name}" for name in names)
+    origins = ", ".join(f"'{state}'" for state in origins_of(export.state))
+    sql = f"""UPDATE exports SET {changes}
+              WHERE id = :id AND claim = :claim AND ended_at IS NULL AND state IN ({origins})"""  # noqa: S608 - our columns and states
+    is_ours: bool = db.execute(sql, columns).rowcount == 1
+    if is_ours and export.state.is_final:
+        _note(db, f"export-{export.state.value}", export)
+    return is_ours
+
+
+def _cancel(db: Database, export_id: str, condition: scope.Condition, now: datetime) -> Export:
+    before = _find(db, export_id, condition)
+    if before.state is State.CANCELLED:
+        return before
+    if before.state.is_final:
+        raise Conflict(reason=f"the export has already {before.state.value}")
+    db.execute("UPDATE exports SET claim = claim + 1 WHERE id = ?", [export_id])
+    after = before.moved(Event.CANCEL, now, verdict=CANCELLED, claim=before.claim + 1)
+    _record(db, after)
+    return after
+
+
+def _forget(db: Database, before: datetime, most: int) -> int:
+    sql = """DELETE FROM exports WHERE id IN
+             (SELECT id FROM exports WHERE ended_at < ? ORDER BY ended_at LIMIT ?)"""
+    return int(db.execute(sql, [to_text(before), most]).rowcount)

@@ -1,0 +1,56 @@
+"""How much is kept of what has ended: records of imports by project, lines of the audit trail in all.
+
+Age alone is no bound: within a month a member who may submit ten times a second leaves millions of records.
+"""
+
+from collections.abc import Sequence
+
+from sqlite_utils.db import Database
+
+from fetcher.index.sqlite.rows import select
+
+# Both read nothing but the index `imports_kept`, for projects within their bounds.
+OVERFULL = """SELECT project_id FROM imports WHERE ended_at IS NOT NULL
+    GROUP BY project_id HAVING count(*) > :most OR sum(kept_bytes) > :most_bytes"""
+# The newest are kept, and before them those that a repeated request may still ask for.
+SURPLUS = """WITH kept AS (
+        SELECT rowid AS number, ended_at, kept_bytes,
+            EXISTS (SELECT 1 FROM idempotency_keys WHERE import_id = imports.id) AS is_keyed
+        FROM imports WHERE project_id = :project_id AND ended_at IS NOT NULL),
+    ranked AS (
+        SELECT number, row_number() OVER newest AS place, sum(kept_bytes) OVER newest AS bytes FROM kept
+        WINDOW newest AS (ORDER BY is_keyed DESC, ended_at DESC, number DESC ROWS UNBOUNDED PRECEDING))
+    SELECT id FROM imports WHERE rowid IN
+        (SELECT number FROM ranked WHERE place > :most OR bytes > :most_bytes)
+    AND NOT EXISTS (SELECT 1 FROM notices WHERE import_id = imports.id) LIMIT :limit"""
+MOST_AT_ONCE = 100_000
+TRIM_AUDIT = """DELETE FROM audit WHERE id IN (SELECT id FROM audit
+    WHERE id <= (SELECT max(id) FROM audit) - ? ORDER BY id LIMIT ?)"""
+
+
+def surplus(db: Database, most: int, most_bytes: int) -> list[str]:
+    """Name the ended imports beyond what each project may keep; none that a receiver is yet to be told of.
+
+    Args:
+        most: Records of one project.
+        most_bytes: The bytes of their text.
+    """
+    bounds = {"most": most, "most_bytes": most_bytes}
+    found: list[str] = []
+    for row in list(select(db, OVERFULL, bounds)):
+        more = {"project_id": row["project_id"], "limit": MOST_AT_ONCE, **bounds}
+        found += [found_row["id"] for found_row in select(db, SURPLUS, more)]
+    return found
+
+
+def drop(db: Database, import_ids: Sequence[str]) -> int:
+    """Drop the records of ended imports; how many went."""
+    gone = 0
+    for import_id in import_ids:
+        gone += db.execute("DELETE FROM imports WHERE id = ? AND ended_at IS NOT NULL", [import_id]).rowcount
+    return gone
+
+
+def trim_audit(db: Database, most_lines: int, limit: int) -> int:
+    """Drop the oldest lines of the audit trail beyond a number; how many went."""
+    return db.execute(TRIM_AUDIT, [most_lines, limit]).rowcount

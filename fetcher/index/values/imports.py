@@ -1,0 +1,108 @@
+"""The values of imports: what a submission writes, what only a pull may know, what lists are asked for."""
+
+import msgspec
+
+from fetcher.index.values.reading import ANSWER_BYTES
+from fetcher.lifecycle import State
+from fetcher.model import Blob, FormatVerdict, Image, Import
+
+FILTERS = ("state", "code", "method", "image_id", "user_id")
+TASK_ORDERS = ("created_at", "updated_at", "expires_at", "status", "type", "id")
+
+
+class IdempotencyKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A submitter's key for one request, and a digest of that request."""
+
+    key: str
+    fingerprint: str
+
+
+class Worker(msgspec.Struct, frozen=True, kw_only=True):
+    """Who runs imports.
+
+    Args:
+        name: The same after a restart, so that a worker takes up its own at once.
+        lease_seconds: How long nobody else takes up an import of a worker that is not heard of.
+    """
+
+    name: str = "local"
+    lease_seconds: float = 60.0
+
+
+class Secrets(msgspec.Struct, frozen=True, kw_only=True):
+    """What only the pull itself may know; dropped when the import ends.
+
+    Args:
+        url: The URL with its secrets.
+        headers: The submitter's own request headers.
+        mirrors: Further URLs of the same bytes.
+        checksum_url: Of a file that lists the digest.
+        checksum_signature_url: Of the signature on that file.
+    """
+
+    url: str
+    headers: dict[str, str] = {}
+    mirrors: tuple[str, ...] = ()
+    checksum_url: str | None = None
+    checksum_signature_url: str | None = None
+
+
+class WebhookTarget(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is told of an import's end.
+
+    Args:
+        url: With its secrets; None is the operator's own, as the settings then have it.
+        secret: Signs what is told; None leaves it unsigned.
+    """
+
+    url: str | None = None
+    secret: str | None = None
+
+
+class NewImport(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a submission writes, in one transaction.
+
+    Args:
+        image: Written when the import owns it; else it is there already, and queued.
+        shown_url: The redacted URL, the only form that is kept for good.
+        webhook: Told when the import has ended.
+    """
+
+    record: Import
+    image: Image
+    secrets: Secrets
+    shown_url: str
+    key: IdempotencyKey | None = None
+    webhook: WebhookTarget | None = None
+
+
+class TaskQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which imports to list.
+
+    Args:
+        methods: Only imports by these.
+        states: Only imports in these; None for all.
+        image_id: Only imports of this image; None for all.
+        marker: The id of the import before the first one.
+    """
+
+    methods: tuple[str, ...]
+    states: tuple[State, ...] | None = None
+    image_id: str | None = None
+    sort_key: str = "created_at"
+    is_descending: bool = True
+    limit: int
+    max_bytes: int = ANSWER_BYTES
+    marker: str | None = None
+
+
+class Stage(msgspec.Struct, frozen=True, kw_only=True):
+    """Bytes that passed the guards and wait for the call that makes an image of them.
+
+    Args:
+        blob: The bytes, in the store for good.
+        format: What they are; None where the operator does not have uploads judged.
+    """
+
+    blob: Blob
+    format: FormatVerdict | None

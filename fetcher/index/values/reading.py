@@ -1,0 +1,40 @@
+"""How much is read at once, and for whom."""
+
+import asyncio
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+ANSWER_BYTES = 4_194_304  # Where the caller does not say how much fits.
+
+
+class Rows(list[T]):
+    """What was read, and whether there is more that did not fit.
+
+    Attributes:
+        has_more: The next ones would have made it too large.
+    """
+
+    has_more = False
+
+
+class Reader(msgspec.Struct, frozen=True):
+    """Who waits for what is read.
+
+    Args:
+        seconds: For one read.
+        is_gone: Whether nobody waits any more; called from threads.
+        task: The request's own. Tasks that it starts inherit its context, and may outlive it: an import does.
+    """
+
+    seconds: float
+    is_gone: Callable[[], bool]
+    task: asyncio.Task[object] | None
+
+
+# Of the request that is being answered. Upkeep and imports read for themselves, and take their time.
+READER: ContextVar[Reader | None] = ContextVar("reader", default=None)

@@ -1,0 +1,75 @@
+"""The values of an operator's questions over many rows."""
+
+from fetcher.model import Value
+
+
+class ProjectUsage(Value, frozen=True, kw_only=True):
+    """What one project holds.
+
+    Args:
+        size: Bytes, each image counted in full even where images share a blob.
+    """
+
+    project_id: str
+    images: int
+    size: int
+
+
+class Totals(Value, frozen=True, kw_only=True):
+    """What the store holds.
+
+    Args:
+        size: Bytes on disk, shared blobs counted once.
+        faulty: Blobs that were missing or rotten when they were last read.
+        oldest_check: When the blob that nobody has read for longest was read or written; None without blobs.
+    """
+
+    images: int
+    blobs: int
+    size: int
+    faulty: int
+    oldest_check: str | None
+
+
+class Ending(Value, frozen=True, kw_only=True):
+    """How many imports ended in one code within one step of time.
+
+    Args:
+        at: The beginning of the step, `2026-11-22` or `2026-11-22T14`.
+        code: The true one, also where submitters are told another.
+    """
+
+    at: str
+    code: str
+    count: int
+
+
+class OriginFigures(Value, frozen=True, kw_only=True):
+    """How one origin served its latest imports.
+
+    Args:
+        bytes_per_second: Over all that it delivered; None when that is nothing.
+    """
+
+    origin: str
+    imports: int
+    failed: int
+    bytes_per_second: float | None
+
+
+class Ended(Value, frozen=True, kw_only=True):
+    """One import that ended.
+
+    Args:
+        number: Its place in the audit trail, which only grows.
+        action: activated, refused, failed or cancelled.
+        code: The true one.
+        size: Bytes received.
+        seconds: From its start to its end; None when it never started.
+    """
+
+    number: int
+    action: str
+    code: str
+    size: int
+    seconds: float | None

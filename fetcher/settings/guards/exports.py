@@ -1,0 +1,24 @@
+"""The section of exports: images that leave by the same gate."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from fetcher.settings.base import HostOrAddress, Positive, Seconds, Section
+
+
+class Exports(Section, frozen=True, kw_only=True):
+    """Sending images to receivers that the operator allows."""
+
+    receivers: list[HostOrAddress]
+    role: Literal["member", "admin"]
+    max_running: Annotated[int, Meta(ge=1, le=256)]
+    max_running_per_project: Positive
+    max_waiting: Positive
+    max_bytes_per_day: Positive
+    attempts: Annotated[int, Meta(ge=1, le=20)]
+    first_wait_seconds: Seconds
+    max_wait_seconds: Seconds
+    total_seconds: Seconds
+    stall_seconds: Seconds
+    keep_finished_days: Seconds

@@ -1,0 +1,67 @@
+"""Row I23: bytes that are dear to read, end to end: no callback of the loop, no slice beside it is long."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from fetcher.pipeline.offload import _Job
+from tests.attacks.hostile_bodies import BODIES, source
+from tests.lab.loop_watch import LoopWatch
+from tests.service import Running
+
+MOST_SECONDS = 0.010
+MOST_BYTES = 200_000_000  # What some unpack to has no end.
+TRIES = 4  # A neighbour on the same core makes everything slower, now and then.
+
+
+@contextmanager
+def slices() -> Iterator[list[float]]:
+    """What each slice of dear work costs beside the loop: pure Python there keeps the loop from running."""
+    spent: list[float] = []
+    run = _Job.is_over_after_a_slice
+
+    def measured(job: _Job) -> bool:
+        began = time.thread_time()
+        is_over = run(job)
+        spent.append(time.thread_time() - began)
+        return is_over
+
+    _Job.is_over_after_a_slice = measured  # type: ignore[method-assign] # put back below
+    try:
+        yield spent
+    finally:
+        _Job.is_over_after_a_slice = run  # type: ignore[method-assign] # as it was
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def ground(tmp_path_factory: pytest.TempPathFactory):
+    with source() as (port, bodies):
+        rules: dict[str, Any] = {
+            "address": {"allow": [{"cidr": "127.0.0.1/32", "ports": [port]}]},
+            "url": {"allow_literals": True},
+            "retry": {"attempts": 1},
+        }
+        async with Running(tmp_path_factory.mktemp("service"), **rules) as service:
+            yield service, f"http://127.0.0.1:{port}", bodies
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("name", BODIES)
+async def test_i23_no_bytes_hold_the_loop(ground: tuple[Running, str, dict[str, bytes]], name: str) -> None:
+    """Served as an image, the worst known bytes hold the loop for less than 10 ms at a time."""
+    service, base, bodies = ground
+    bodies["/x"] = BODIES[name]()
+    form = "compressed" if "kept" in name else "bare"
+    held = ""
+    for _ in range(TRIES):
+        with LoopWatch() as watch, slices() as spent:
+            await service.run(url=f"{base}/x", disk_format="raw", container_format=form, max_bytes=MOST_BYTES)
+        longest = max(spent, default=0.0)
+        held = f"loop {1000 * watch.longest_seconds:.1f} ms by {watch.longest}, slice {1000 * longest:.1f} ms"
+        if max(watch.longest_seconds, longest) < MOST_SECONDS:
+            return
+    raise AssertionError(held)

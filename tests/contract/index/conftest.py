@@ -1,0 +1,34 @@
+"""Each test of the contract is held against every index that there is."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from fetcher.index.protocol import Index
+from tests.contract.index.places import Place, Places, SqlitePlaces
+
+
+@pytest.fixture(scope="session", params=["sqlite"])
+def places(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Places:
+    """A maker of places for the records of one kind of index."""
+    return SqlitePlaces(tmp_path_factory.mktemp(request.param))
+
+
+@pytest.fixture
+def place(places: Places) -> Place:
+    """An empty place."""
+    return places.new()
+
+
+@pytest.fixture
+async def index(place: Place) -> AsyncIterator[Index]:
+    """An index without any records."""
+    async with place.open() as opened:
+        yield opened
+
+
+@pytest.fixture
+async def other(place: Place, index: Index) -> AsyncIterator[Index]:
+    """The same records, as another process has them."""
+    async with place.open() as opened:
+        yield opened

@@ -1,0 +1,84 @@
+"""Pulls: resume states that outlive a process, and where URLs led."""
+
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from fetcher.index.protocol import Index
+from fetcher.index.values import Remembered, ResumeState
+from tests.contract.index.places import Place
+from tests.index.conftest import ALICE, START, activate, blob, make
+
+KEPT = ResumeState(
+    id="one",
+    request="r",
+    staged="one.1",
+    source=1,
+    validator='"v"',
+    declared_bytes=2**40,
+    kept_bytes=2**33,
+    kept_sha256="0" * 64,
+    spent_bytes=2**34,
+    spent_seconds=1.5,
+    barren=2,
+)
+
+
+async def test_a_resume_state_is_found_by_the_next_process(place: Place) -> None:
+    """The last one that was written down, with all its fields, until the pull has ended."""
+    async with place.open() as index:
+        await index.pulls.keep(ResumeState(id="one", request="r"))
+        await index.pulls.keep(KEPT)
+        await index.pulls.keep(msgspec.structs.replace(KEPT, id="two"))
+    async with place.open() as index:
+        assert await index.pulls.unfinished() == [KEPT, msgspec.structs.replace(KEPT, id="two")]
+        await index.pulls.drop("one")
+        await index.pulls.drop("one")
+        assert [kept.id for kept in await index.pulls.unfinished()] == ["two"]
+        await index.pulls.drop_all(["two", "three"])
+        assert await index.pulls.unfinished() == []
+
+
+async def filled(index: Index) -> None:
+    new = make()
+    await index.imports.submit(new, max_queued=10)
+    await activate(index, new)
+
+
+async def test_a_url_is_remembered_by_project(index: Index) -> None:
+    """Each entity tag with its bytes says whose pulls found it; the newest of a project replaces its last."""
+    await filled(index)
+    await index.pulls.remember(["alice", "bob"], "r", '"1"', blob().sha256)
+    await index.pulls.remember(["bob"], "r", '"2"', blob().sha256)
+    found = sorted(await index.pulls.recall("r"), key=lambda one: one.etag)
+    assert found == [
+        Remembered(etag='"1"', blob=blob(), projects=frozenset({"alice"})),
+        Remembered(etag='"2"', blob=blob(), projects=frozenset({"bob"})),
+    ]
+    assert await index.pulls.recall("other") == []
+
+
+async def test_only_whole_bytes_are_recalled(index: Index) -> None:
+    """Bytes that are damaged or gone are recalled for nobody, and unknown ones are not remembered."""
+    await filled(index)
+    await index.pulls.remember(["alice"], "r", '"1"', "f" * 64)
+    assert await index.pulls.recall("r") == []
+    await index.pulls.remember(["alice"], "r", '"1"', blob().sha256)
+    await index.maintenance.mark(blob().sha256, "rotten", START)
+    assert await index.pulls.recall("r") == []
+    await index.maintenance.mark(blob().sha256, None, START)
+    assert len(await index.pulls.recall("r")) == 1
+    [(image, *_)] = [[one.image_id] for one in await index.imports.page(ALICE, {}, limit=5)]
+    await index.images.delete(image, ALICE)
+    assert await index.pulls.recall("r") == []
+
+
+async def test_what_urls_held_is_forgotten_by_age(index: Index) -> None:
+    """As many as asked for at once, and none that is young."""
+    await filled(index)
+    await index.pulls.remember(["alice", "bob", "carl"], "r", '"1"', blob().sha256)
+    assert await index.pulls.forget(START) == 0
+    later = datetime.now(UTC) + timedelta(days=1)
+    assert await index.pulls.forget(later, most=2) == 2
+    assert await index.pulls.forget(later) == 1
+    assert await index.pulls.recall("r") == []

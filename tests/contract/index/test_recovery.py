@@ -1,0 +1,58 @@
+"""What a stopped process left behind: found whole, and taken up in one transaction."""
+
+import msgspec
+import pytest
+
+from fetcher.errors import UnknownImage
+from fetcher.index.protocol import Index
+from fetcher.lifecycle import Event, State
+from fetcher.model import Status, Verdict
+from tests.contract.index.places import Place
+from tests.index.conftest import ALICE, START, activate, make
+
+VERDICT = Verdict(code="interrupted", title="The service was stopped.")
+
+
+async def test_a_start_queues_what_has_no_end(place: Place) -> None:
+    """Queued, running and waiting imports come back under a new claim; ended ones are left alone."""
+    made = [make(number=number) for number in range(4)]
+    async with place.open() as index:
+        for new in made:
+            await index.imports.submit(new, max_queued=10)
+        await activate(index, made[0])
+        await index.imports.claim(made[1].record.id, START)
+        taken = await index.imports.claim(made[2].record.id, START)
+        assert taken is not None
+        assert await index.imports.record(taken[0].moved(Event.PAUSE, START))
+    async with place.open() as index:
+        left = await index.recovery.left_behind()
+        assert [record.id for record, _ in left] == [new.record.id for new in made[1:]]
+        assert [record.state for record, _ in left] == [State.RUNNING, State.WAITING, State.QUEUED]
+        assert all(secrets == made[0].secrets for _, secrets in left)
+        await index.recovery.take_up([], START)
+        assert await index.imports.counts() == {"queued": 3}
+        assert [record.claim for record, _ in await index.recovery.left_behind()] == [2, 2, 1]
+        assert not await index.imports.record(taken[0])
+
+
+async def test_what_cannot_be_taken_up_ends(index: Index) -> None:
+    """An upload's sender is gone: its import ends, its image waits or goes, and all else is queued."""
+    sent, pulled = make(), make(number=1)
+    for new in (sent, pulled):
+        await index.imports.submit(new, max_queued=10)
+        await index.imports.claim(new.record.id, START)
+    [(record, _), _] = await index.recovery.left_behind()
+    await index.recovery.take_up([record.ended(Event.FAIL, VERDICT, START)], START)
+    assert (await index.imports.find(sent.record.id, ALICE)).verdict == VERDICT
+    with pytest.raises(UnknownImage):
+        await index.images.find(sent.image.id, ALICE)
+    assert [left.id for left, _ in await index.recovery.left_behind()] == [pulled.record.id]
+
+
+async def test_what_was_sent_has_no_secrets(index: Index) -> None:
+    """A body that was sent to the service came from no URL."""
+    new = make()
+    record = msgspec.structs.replace(new.record, state=State.RUNNING, claim=1, owns_image=False)
+    await index.images.create(msgspec.structs.replace(new.image, status=Status.QUEUED))
+    await index.uploads.begin(record, "saving")
+    assert [secrets for _, secrets in await index.recovery.left_behind()] == [None]
