@@ -477,7 +477,7 @@ async def test_the_sample_of_the_documents_knows_who_sent_a_message(tmp_path: Pa
         block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "is_ours" in block
     )
     copied: dict[str, Any] = {}
-    exec(sample, copied)  # noqa: S102 - our own page
+    exec(sample, copied)
     inbox = Inbox()
     async with (
         Origin({"/d": behaviours.serve(qcow2()), "/hook": inbox}) as origin,
