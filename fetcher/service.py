@@ -18,6 +18,7 @@ import structlog
 import uvicorn
 from starlette.applications import Starlette
 
+from fetcher.aio.loop_watch import LoopWatch
 from fetcher.aio.supervisor import Work, start_logged
 from fetcher.api.app import build_app
 from fetcher.api.auth.identity import identifier, make_token
@@ -136,7 +137,9 @@ class Service:
                 raise
             app.state.services = services
             app.state.watch = Watch(services.importer)
-            app.state.metrics = Metrics(services)
+            loop_watch = LoopWatch(self.settings.log.held_loop_seconds, _say_held)
+            opened.callback(loop_watch.close)
+            app.state.metrics = Metrics(services, loop_watch)
             await app.state.metrics.begin()
             loop = asyncio.get_running_loop()
             loop.add_signal_handler(signal.SIGHUP, self.reload)
@@ -230,6 +233,10 @@ class Service:
                 identify=counting(identify),
                 supervisor=context.supervisor,
             )
+
+
+def _say_held(seconds: float, stack: list[str]) -> None:
+    log.warning("loop.held", seconds=round(seconds, 3), stack=stack)
 
 
 async def take_up(services: Services) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -44,6 +45,7 @@ def _split(text: str) -> tuple[str, int | None] | None:
     return match[1].strip("[]").lower().removesuffix("."), port
 
 
+@lru_cache(maxsize=64)
 def _is_loopback(name: str) -> bool:
     try:
         return ip_address(name).is_loopback

@@ -2,10 +2,9 @@
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
-from fetcher.guards.base import DividedGuard, Guard
+from fetcher.guards.base import DividedGuard, Guard, is_divided
 
 
 class GuardTimes:
@@ -19,7 +18,7 @@ class GuardTimes:
         """Return the same guards, each with a clock on it."""
         return [
             _TimedDivided(type(guard).__name__, guard, self)
-            if isinstance(guard, DividedGuard)
+            if is_divided(guard)
             else _Timed(type(guard).__name__, guard, self)
             for guard in guards
         ]
@@ -34,21 +33,22 @@ class _Timed:
         self._times = times
 
     def feed(self, chunk: bytes) -> None:
-        with self._clock(len(chunk)):
-            self._guard.feed(chunk)
-
-    def finish(self) -> None:
-        with self._clock(0):
-            self._guard.finish()
-
-    @contextmanager
-    def _clock(self, size: int) -> Iterator[None]:
         began = time.perf_counter()
         try:
-            yield
+            self._guard.feed(chunk)
         finally:
-            self._times.seconds[self._name] += time.perf_counter() - began
-            self._times.size[self._name] += size
+            self._count(began, len(chunk))
+
+    def finish(self) -> None:
+        began = time.perf_counter()
+        try:
+            self._guard.finish()
+        finally:
+            self._count(began, 0)
+
+    def _count(self, began: float, size: int) -> None:
+        self._times.seconds[self._name] += time.perf_counter() - began
+        self._times.size[self._name] += size
 
 
 class _TimedDivided(_Timed):
@@ -59,9 +59,15 @@ class _TimedDivided(_Timed):
         self._divided = guard
 
     def skim(self, chunk: bytes) -> bool:
-        with self._clock(len(chunk)):
+        began = time.perf_counter()
+        try:
             return self._divided.skim(chunk)
+        finally:
+            self._count(began, len(chunk))
 
     def go_on(self) -> bool:
-        with self._clock(0):
+        began = time.perf_counter()
+        try:
             return self._divided.go_on()
+        finally:
+            self._count(began, 0)

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Protocol
 
 from fetcher.errors import SourceFailure
-from fetcher.guards.base import DividedGuard, Guard
+from fetcher.guards.base import Guard, is_divided
 from fetcher.model import BLOCK_BYTES
 from fetcher.pipeline.offload import OffloadThread
 from fetcher.pipeline.worker_pool import OrderedQueues
@@ -94,7 +94,7 @@ class Judges:
     """The guards of a stream, in their order; what a divided one leaves to do is done off the event loop."""
 
     def __init__(self, guards: Sequence[Guard], offload: OffloadThread) -> None:
-        self._guards = [(guard, guard if isinstance(guard, DividedGuard) else None) for guard in guards]
+        self._guards = [(guard, guard if is_divided(guard) else None) for guard in guards]
         self._offload = offload
 
     async def feed(self, chunk: bytes) -> None:

@@ -171,9 +171,11 @@ class OrderedQueues:
     """The digests and the write of one import: side by side, or one after the other when it is crowded.
 
     With as many imports at work as there are threads, works side by side gain
-    nothing, and cost a hand-over each for bytes that another thread's cache holds.
+    nothing, and cost a hand-over each for bytes that another thread's cache holds. Nor do they for a small
+    body, or the beginning of a large one.
     """
 
+    SMALL_BYTES = 262_144  # A body of no more is dealt with sooner than further threads are woken.
     MOST_BYTES_AHEAD = 8_388_608  # More falls out of the processor's caches before it is hashed.
 
     def __init__(self, worker_pool: WorkerPool, works: Sequence[Work]) -> None:
@@ -199,9 +201,11 @@ class OrderedQueues:
             Failure: What a work raised on an earlier piece.
         """
         await self._room.wait()
-        if self._is_one is not self.worker_pool.is_crowded and len(self._works) > 1:
+        is_small = self.handed_bytes + len(chunk) <= self.SMALL_BYTES
+        is_one = is_small or self.worker_pool.is_crowded
+        if self._is_one is not is_one and len(self._works) > 1:
             await self._settled.wait()
-            self._regroup()
+            self._regroup(is_one=is_one)
         self.raise_failure()
         await self.worker_pool.budget.take(len(chunk))
         self._bytes_ahead += len(chunk)
@@ -219,9 +223,9 @@ class OrderedQueues:
                     lane.is_running = True
                     self.worker_pool.start(lane)
 
-    def _regroup(self) -> None:
+    def _regroup(self, *, is_one: bool) -> None:
         """Deal with the works one by one or all in one; only while nothing waits or runs."""
-        self._is_one = self.worker_pool.is_crowded
+        self._is_one = is_one
         groups = [self._works] if self._is_one else [(work,) for work in self._works]
         self._queues = [_OrderedQueue(group, self) for group in groups]
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from fetcher.settings.base import Section
+from fetcher.settings.base import Seconds, Section
 
 
 class Log(Section, frozen=True, kw_only=True):
@@ -10,3 +10,4 @@ class Log(Section, frozen=True, kw_only=True):
 
     level: Literal["debug", "info", "warning", "error"]
     format: Literal["auto", "text", "json"]
+    held_loop_seconds: Seconds

@@ -233,6 +233,9 @@ class MemoryStore(Room):
         for begin in range(offset, end, READ_BYTES):
             yield kept.body[begin : min(end, begin + READ_BYTES)]
 
+    async def file_of(self, sha256: str, offset: int = 0) -> None:
+        """Return None: there are no files here."""
+
     async def obstacles(self, max_bytes: int) -> list[str]:
         """Return why nothing could be written now; a full store is told as any other tells it."""
         del max_bytes

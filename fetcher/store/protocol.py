@@ -1,13 +1,15 @@
 """The verbs that the other rooms ask of a store: bytes by their digest, and bytes on their way there.
 
 `tests/contract/test_store.py` says what each verb promises, and holds every
-store against it. Nothing here knows of paths, inodes or descriptors.
+store against it. Nothing here knows of paths, inodes or descriptors, but for
+`file_of`, which a store without files answers with None.
 """
 
 from collections.abc import AsyncIterator, Collection
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from io import FileIO
 from typing import Protocol
 
 from fetcher.store.reservation import Reservation
@@ -137,6 +139,13 @@ class Store(Protocol):
 
     def read(self, sha256: str, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         """Stream bytes, or a part of them; StoreFailed where they are not there or cannot be read."""
+
+    async def file_of(self, sha256: str, offset: int = 0) -> FileIO | None:
+        """Open the file that holds the bytes and nothing else, for the kernel to send; the caller closes it.
+
+        Its byte at the offset has been read. None where the store keeps no files: then `read` is the way;
+        StoreFailed where the bytes are not there or cannot be read.
+        """
 
     async def obstacles(self, max_bytes: int) -> list[str]:
         """Return each reason why this many bytes could not be written now; none tells a place."""

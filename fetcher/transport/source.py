@@ -234,4 +234,7 @@ def shown_headers(response: aiohttp.ClientResponse) -> dict[str, str]:
 
 def make_printable(value: str) -> str:
     """Make a field of somebody else's fit for a terminal, a log and a page."""
-    return "".join(letter if " " <= letter <= "~" else "?" for letter in value[:_SHOWN_CHARACTERS])
+    shown = value[:_SHOWN_CHARACTERS]
+    if shown.isascii() and shown.isprintable():
+        return shown
+    return "".join(letter if " " <= letter <= "~" else "?" for letter in shown)

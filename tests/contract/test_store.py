@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import hashlib
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from itertools import pairwise
@@ -113,6 +114,21 @@ def test_every_range_is_byte_exact(store: Store, pieces: list[bytes], ranges) ->
         assert await store.remove(digest(body))
 
     asyncio.run(steps())
+
+
+async def test_a_file_is_the_bytes_or_there_is_none(store: Store) -> None:
+    """What the kernel sends from the file is what `read` gives, also after the bytes were removed."""
+    sha256 = await put(store, "one", BODY)
+    file = await store.file_of(sha256, 5)
+    if isinstance(store, MemoryStore):
+        assert file is None
+        return
+    assert file is not None
+    with file:
+        assert await store.remove(sha256)
+        assert os.pread(file.fileno(), len(BODY) + 1, 0) == BODY
+    with pytest.raises(StoreFailed):
+        await store.file_of(sha256)
 
 
 @EXAMPLES

@@ -144,3 +144,30 @@ async def test_works_of_a_crowd_are_done_one_by_one_and_in_order() -> None:
     for lanes in crowd:
         await lanes.close()
     worker_pool.close()
+
+
+async def test_a_small_body_is_dealt_with_by_one_thread(worker_pool: WorkerPool) -> None:
+    """All works of a small body follow each other in one thread; those of a larger one run side by side."""
+    small = OrderedQueues.SMALL_BYTES
+    threads: list[int] = []
+    meeting = threading.Barrier(2)
+
+    def note(_chunk: bytes) -> None:
+        threads.append(threading.get_ident())
+
+    lanes = worker_pool.lanes([note, note, note])
+    await lanes.put(bytes(small))
+    await lanes.drain()
+    await lanes.close()
+    assert len(threads) == 3
+    assert len(set(threads)) == 1
+
+    def meet(chunk: bytes) -> None:
+        if len(chunk) > small:
+            meeting.wait(10)  # Broken where one thread does both.
+
+    lanes = worker_pool.lanes([meet, meet])
+    await lanes.put(bytes(small))
+    await lanes.put(bytes(small + 1))
+    await lanes.drain()
+    await lanes.close()

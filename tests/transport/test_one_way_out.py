@@ -63,6 +63,7 @@ KNOWN = {
     ("fetcher/memory.py", "ctypes"): "tunes the C library's memory; reaches nobody",
     ("fetcher/api/inbound/server.py", "socket"): "accepts; an accepted socket leads to whoever came",
     ("fetcher/api/inbound/server.py", "connect_accepted_socket"): "likewise",
+    ("fetcher/api/inbound/file_sender.py", "socket"): "answers on a connection that was accepted",
     ("fetcher/listening.py", "socket"): "listens; asks a path on this machine whether anybody does",
     ("fetcher/systemd.py", "socket"): "tells systemd on a local socket; takes over one that listens",
 }

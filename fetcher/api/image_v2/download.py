@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from fetcher.api.image_v2.answers import enter_image, no_content
+from fetcher.api.inbound.file_response import FileResponse, sends_files
 from fetcher.config import Settings
 from fetcher.errors import BytesDamaged, Forbidden, RangeNotSatisfiable, StoreFailed
 from fetcher.model import Image, Status
@@ -61,6 +62,9 @@ async def _send(request: Request, store: Store, image: Image, headers: dict[str,
     status = 200 if found is None else 206
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers)
+    file = await store.file_of(image.sha256, start) if sends_files(request) else None
+    if file is not None:
+        return FileResponse(file, start, end - start, status, headers)
     return StreamingResponse(await _begun(store.read(image.sha256, start, end - start)), status, headers)
 
 

@@ -6,8 +6,8 @@ from fetcher.config import Settings
 
 # The listening socket, the index and its readers, the lock, the loop, standard streams, libraries.
 FIXED_DESCRIPTORS = 64
-# A client may have a file open beside its connection.
-PER_CONNECTION = 2
+# A client may have a file open beside its connection, which has a second descriptor while that is sent.
+PER_CONNECTION = 3
 # A pull has its staged file twice (once past the page cache) and connections to its source.
 PER_IMPORT = 4
 

@@ -11,6 +11,9 @@ from uvicorn.server import ServerState
 
 from fetcher.api.inbound.answers import plain_answer
 from fetcher.api.inbound.crowd import Crowd, Place
+from fetcher.api.inbound.file_response import SENDS_FILES
+from fetcher.api.inbound.file_sender import FileSender
+from fetcher.api.inbound.files_out import FilesOut
 from fetcher.api.inbound.framing import doubt_about
 from fetcher.api.inbound.parser import Parser
 from fetcher.api.inbound.patience import Patience, unsent_by_kernel
@@ -39,6 +42,7 @@ class Connection(HttpToolsProtocol):
         crowd: Where it has its place.
         address: Whom its place counts for.
         place: Which one it has.
+        files: Sends what the application names by file.
     """
 
     def __init__(  # noqa: PLR0913 - uvicorn's own four, and ours
@@ -51,6 +55,7 @@ class Connection(HttpToolsProtocol):
         crowd: Crowd,
         address: str,
         place: Place,
+        files: FileSender,
     ) -> None:
         super().__init__(config, server_state, app_state)
         self.logger = _LOGGER
@@ -60,6 +65,7 @@ class Connection(HttpToolsProtocol):
         self._crowd = crowd
         self._address = address
         self._place = place
+        self._files = FilesOut(files)
         self._reading: str | None = "head"
         self._answering = 0
         self._waited = 0.0
@@ -90,6 +96,7 @@ class Connection(HttpToolsProtocol):
         """Give the place back."""
         self._is_gone = True
         self._crowd.exit(self)
+        self._files.stop()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -160,6 +167,8 @@ class Connection(HttpToolsProtocol):
         if self._place is Place.RESERVED and self.url.partition(b"?")[0] not in OPEN_PATHS:
             cast(dict[str, object], self.scope)[CROWDED] = True
         cast(dict[str, object], self.scope)[IS_GONE] = lambda: self._is_gone
+        if self.scheme == "http":  # What TLS wraps has to pass through this process.
+            self.scope["extensions"] = {SENDS_FILES: {}}
         super().on_headers_complete()
         if self._place is Place.RESERVED:
             self.cycle.keep_alive = False
@@ -183,8 +192,14 @@ class Connection(HttpToolsProtocol):
         """Run a request; one that the end of the service overtakes is told so."""
 
         async def run(scope: Any, receive: Any, send: Any) -> None:
+            async def send_any(message: Any) -> None:
+                if message["type"] == SENDS_FILES:
+                    await self._files.send(cycle, message)
+                else:
+                    await send(message)
+
             try:
-                await app(scope, receive, send)
+                await app(scope, receive, send_any)
             except asyncio.CancelledError:
                 self._end_unfinished(cycle)
 
@@ -229,12 +244,15 @@ class Connection(HttpToolsProtocol):
 
     def _is_stuck(self, seconds: float) -> bool:
         """Return whether the client has stopped reading what is on its way to it."""
-        waiting = self.transport.get_write_buffer_size()
+        waiting = self.transport.get_write_buffer_size() + self._files.left
         if not waiting:
             self._unsent = 0
             self._downward.restore(self._rules.min_bytes_per_second * 3600)
             return False
-        unsent = waiting + unsent_by_kernel(self.transport)
+        sent = unsent_by_kernel(self.transport)
+        if self._files.left and not sent:
+            return False  # The client has taken all there was: the wait is for the file, or our own.
+        unsent = waiting + sent
         self._downward.restore(max(0, self._unsent - unsent))
         self._unsent = unsent
         return self._downward.spend(seconds)

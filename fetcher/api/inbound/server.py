@@ -16,6 +16,7 @@ from uvicorn.config import STARTUP_FAILURE
 from fetcher.api.inbound.answers import plain_answer
 from fetcher.api.inbound.connection import Connection
 from fetcher.api.inbound.crowd import Crowd, Place, client_address
+from fetcher.api.inbound.file_sender import FileSender
 from fetcher.errors import TooManyConnections
 from fetcher.settings.server import Inbound
 from fetcher.shortage import is_shortage
@@ -150,12 +151,14 @@ class InboundServer(uvicorn.Server):
         self.listens_on: Callable[[int | None], None] = lambda _port: None
         self.closed: Callable[[], None] = lambda: None
         self._looking: asyncio.Task[None] | None = None
+        self._files: FileSender
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the application, then the doors."""
         await self.lifespan.startup()
         if self.lifespan.should_exit:
             sys.exit(STARTUP_FAILURE)
+        self._files = FileSender()
         listeners = [Listener(sock, self.crowd, self._connection) for sock in sockets or []]
         for sock, listener in zip(sockets or [], listeners, strict=True):
             listener.open()
@@ -174,6 +177,7 @@ class InboundServer(uvicorn.Server):
         finally:
             if self._looking is not None:
                 self._looking.cancel()
+            await self._files.close()
             self.closed()
 
     def _connection(self, address: str, place: Place) -> Connection:
@@ -185,6 +189,7 @@ class InboundServer(uvicorn.Server):
             crowd=self.crowd,
             address=address,
             place=place,
+            files=self._files,
         )
 
     async def _look(self) -> None:

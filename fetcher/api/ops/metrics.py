@@ -23,6 +23,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fetcher import __version__
+from fetcher.aio.loop_watch import LoopWatch
 from fetcher.api.services import Services, services_of
 from fetcher.errors import Forbidden
 from fetcher.index.values import Ended
@@ -40,11 +41,13 @@ class Metrics(Collector):
     two looks; what stands this moment is asked of the parts when somebody looks.
 
     Args:
-        house: Whose parts.
+        services: Whose parts.
+        loop_watch: Over the event loop that serves.
     """
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, loop_watch: LoopWatch) -> None:
         self._services = services
+        self._loop_watch = loop_watch
         self._number = 0
         self._totals: Any = None
         self._notices_waiting = 0
@@ -85,19 +88,29 @@ class Metrics(Collector):
             buckets=REQUEST_SECONDS,
             registry=self.registry,
         )
+        self._sent = Counter(
+            "fetcher_sent_bytes", "Of answers' bodies, by route.", ["route"], registry=self.registry
+        )
+        self._answers: dict[tuple[str, str, int], tuple[Histogram, Counter]] = {}
         self.registry.register(self)
 
     async def begin(self) -> None:
         """Count from here on; what ended before this process is not its own."""
         self._number = await self._services.index.statistics.last_ended()
 
-    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+    def answered(self, method: str, route: str, status: int, seconds: float, sent: int) -> None:
         """Count an answered request.
 
         Args:
             route: The pattern, never the path itself: ids would make a series each.
+            sent: Bytes of the body.
         """
-        self._requests.labels(method, route, str(status)).observe(seconds)
+        key = method, route, status
+        if key not in self._answers:
+            self._answers[key] = self._requests.labels(method, route, str(status)), self._sent.labels(route)
+        time, size = self._answers[key]
+        time.observe(seconds)
+        size.inc(sent)
 
     async def read(self) -> None:
         """Take up what ended since the last look."""
@@ -129,6 +142,7 @@ class Metrics(Collector):
         yield from self._notices()
         yield from self._guards()
         yield self._restarts()
+        yield from self._holds()
         yield from self._disk()
 
     def _imports(self) -> Iterator[Metric]:
@@ -171,6 +185,14 @@ class Metrics(Collector):
         for name, count in self._services.supervisor.restarts.items():
             restarts.add_metric([name], count)
         return restarts
+
+    def _holds(self) -> Iterator[Metric]:
+        words = "Times that one callback kept all others waiting for longer than log.held_loop_seconds."
+        holds = CounterMetricFamily("fetcher_loop_holds", words)
+        holds.add_metric([], self._loop_watch.holds)
+        seconds = CounterMetricFamily("fetcher_loop_held_seconds", "Of these holds together.")
+        seconds.add_metric([], self._loop_watch.held_seconds)
+        yield from (holds, seconds)
 
     def _disk(self) -> Iterator[Metric]:
         found = self._services.store.space()
@@ -217,13 +239,16 @@ class Counted:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        status = 500
+        status, sent = 500, 0
 
         async def send_and_see(message: Message) -> None:
-            nonlocal status
+            nonlocal status, sent
             if message["type"] == "http.response.start":
                 status = message["status"]
-            await send(message)
+            try:
+                await send(message)
+            finally:  # Of a file, the server says how far it got.
+                sent += message.get("sent", 0) or len(message.get("body", b""))
 
         try:
             await self._app(scope, receive, send_and_see)
@@ -232,16 +257,13 @@ class Counted:
             if not route.endswith("/events"):
                 method = scope["method"] if scope["method"] in METHODS else "other"
                 counted: Metrics = scope["app"].state.metrics
-                counted.answered(method, route, status, time.perf_counter() - began)
+                counted.answered(method, route, status, time.perf_counter() - began, sent)
 
 
 def _route_of(scope: Scope) -> str:
     """Return the pattern of the route that answered; never the path, which anybody may invent."""
-    endpoint = scope.get("endpoint")
-    for route in scope["app"].routes:
-        if endpoint is not None and getattr(route, "endpoint", None) is endpoint:
-            return str(route.path)
-    return "none"
+    route = scope.get("route")
+    return route.path if isinstance(route, Route) else "none"
 
 
 async def metrics(request: Request) -> Response:

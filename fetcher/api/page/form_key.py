@@ -1,5 +1,6 @@
 """The key that signs forms: kept beside the store, so that a form outlives a restart."""
 
+import asyncio
 import os
 import secrets
 from contextlib import suppress
@@ -17,12 +18,19 @@ KEY_BYTES = 32
 
 
 def form_key(request: Request) -> bytes:
-    """Return the key of this service; it is read, or made, at the first form."""
-    state = request.app.state
-    key: bytes | None = getattr(state, "form_key", None)
-    if key is None:
-        key = state.form_key = load_key(services_of(request).folder / FILE_NAME)
+    """Return the key of this service, once `find_form_key` was awaited for the request."""
+    key: bytes = request.app.state.form_key
     return key
+
+
+async def find_form_key(request: Request) -> None:
+    """Read the key, or make it, at the first form: in a thread, for it waits for the disk."""
+    state = request.app.state
+    if not hasattr(state, "form_key"):
+        if not hasattr(state, "form_key_found"):  # Two first forms at once have one key.
+            finding = asyncio.to_thread(load_key, services_of(request).folder / FILE_NAME)
+            state.form_key_found = asyncio.ensure_future(finding)
+        state.form_key = await asyncio.shield(state.form_key_found)
 
 
 def load_key(path: Path) -> bytes:

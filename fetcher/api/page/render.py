@@ -28,6 +28,7 @@ HEADERS = {
 }
 
 _environment = jinja2.Environment(
+    auto_reload=False,  # Else each page asks the file system whether its templates have changed.
     loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
     autoescape=True,
     undefined=jinja2.StrictUndefined,

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fetcher.api.page.form_key import form_key
+from fetcher.api.page.form_key import find_form_key, form_key
 from fetcher.api.services import services_of
 from fetcher.api.submit.body import read_body
 from fetcher.errors import Forbidden, InvalidRequest
@@ -80,6 +80,7 @@ async def visitor_of(request: Request) -> Visitor:
         Unauthenticated: They have to sign in first.
     """
     actor = await services_of(request).identify(with_token(request))
+    await find_form_key(request)
     return Visitor(request, actor)
 
 
@@ -140,6 +141,7 @@ def check_proof(request: Request, proof: str) -> None:
 
 async def _read_pairs(request: Request) -> list[tuple[str, str]]:
     check_origin(request)
+    await find_form_key(request)
     text = (await read_body(request)).decode("utf-8", "replace")
     try:
         return parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS)

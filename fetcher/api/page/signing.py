@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
+from fetcher.api.page.form_key import find_form_key
 from fetcher.api.page.render import page
 from fetcher.api.page.session import (
     FORM_COOKIE,
@@ -31,10 +32,11 @@ def _local(target: str) -> str:
 
 async def form(request: Request) -> Response:
     """`GET /page/sign-in`: ask for a token."""
-    return _ask(request, _local(request.query_params.get("after", "/")), "")
+    return await _ask(request, _local(request.query_params.get("after", "/")), "")
 
 
-def _ask(request: Request, after: str, words: str) -> Response:
+async def _ask(request: Request, after: str, words: str) -> Response:
+    await find_form_key(request)
     nobody = Visitor(request, NOBODY)
     answer = page(
         "sign-in.html", None, status=401 if words else 200, after=after, words=words, proof=nobody.proof
@@ -52,9 +54,9 @@ async def sign_in(request: Request) -> Response:
         token = text_of(fields, "token") or ""
         await _check(request, token)
     except Unauthenticated:
-        return _ask(request, after, "That token is not valid, or has expired.")
+        return await _ask(request, after, "That token is not valid, or has expired.")
     except Failure as failure:
-        return _ask(request, after, str(failure.public()))
+        return await _ask(request, after, str(failure.public()))
     answer = see_other(after)
     set_cookie(answer, TOKEN_COOKIE, token, is_secure=request.url.scheme == "https")
     return answer

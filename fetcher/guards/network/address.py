@@ -1,5 +1,6 @@
 """Which addresses may be dialled: the public internet, by a table of our own, and the operator's ranges."""
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
 from fetcher.config import Settings
@@ -129,7 +130,12 @@ def _objection(address: IPv4Address | IPv6Address, port: int, settings: Settings
 
 
 def _is_in(address: IPv4Address | IPv6Address, networks: list[str]) -> bool:
-    return any(address in ip_network(network) for network in networks)
+    return any(address in _network(network) for network in networks)
+
+
+@lru_cache(maxsize=256)
+def _network(text: str) -> IPv4Network | IPv6Network:
+    return ip_network(text)
 
 
 def _unwrap(address: IPv4Address | IPv6Address, settings: Settings) -> IPv4Address | None:

@@ -32,6 +32,9 @@ from fetcher.transport import Source, is_strong
 
 log = structlog.get_logger()
 
+SMALL_BYTES = (
+    1_048_576  # A first attempt at less than this is over about as soon as its row would be durable.
+)
 HOLD_BYTES = 67_108_864  # Less than this costs less to pull in vain than every import's further commit.
 
 # Told with an attempt that would be the last one if the submitted URL itself had failed so.
@@ -187,7 +190,8 @@ class Attempts:
         offset, if_range = self._where()
         self._subscribers.begin_attempt(self._sources.shown, offset)
         self._subscribers.move(Event.ATTEMPT, phase=Phase.CONNECTING)
-        await self._subscribers.write()
+        if len(self._subscribers.attempts) > 1:  # The claim has just said of a first one that it runs.
+            await self._subscribers.write()
         if self._receiver is not None and offset and offset == self._declared:
             await self._receiver.take(_Nothing(), PeerClock(asyncio.get_running_loop().time))
         else:
@@ -239,7 +243,7 @@ class Attempts:
         if source.declared_bytes is not None:
             receiver.reservation.expect(source.declared_bytes - receiver.received_bytes)
         self._note(source, receiver)
-        if (source.declared_bytes or 0) >= HOLD_BYTES:
+        if self._is_worth_a_row(source.declared_bytes):
             await self._subscribers.write()  # Holds so much of the project's quota before the first byte.
         clock = PeerClock(asyncio.get_running_loop().time)
         before = receiver.received_bytes
@@ -248,6 +252,12 @@ class Attempts:
                 await receiver.take(peer, clock)
         finally:
             self._budget.spent_bytes += receiver.received_bytes - before
+
+    def _is_worth_a_row(self, declared_bytes: int | None) -> bool:
+        """Return whether the index should know of the attempt before its end, which writes it anyhow."""
+        if len(self._subscribers.attempts) > 1:
+            return (declared_bytes or 0) >= HOLD_BYTES
+        return declared_bytes is None or declared_bytes >= SMALL_BYTES
 
     def _note(self, source: Source, receiver: Receiver) -> None:
         self._is_pieced = receiver.received_bytes > 0

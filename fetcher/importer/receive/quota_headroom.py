@@ -7,6 +7,7 @@ from fetcher.config import Settings
 from fetcher.guards import Headroom
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.index.protocol import Index
+from fetcher.model import Import
 
 
 def coming(running_imports: Iterable[RunningImport], own: Iterable[RunningImport]) -> int:
@@ -17,19 +18,19 @@ def coming(running_imports: Iterable[RunningImport], own: Iterable[RunningImport
     Args:
         own: The imports of the one project that ask.
     """
-    asking = sorted(own, key=_turn)
-    if not asking:
+    first = min((running.record for running in own), key=_turn, default=None)
+    if first is None:
         return 0
-    first = asking[0]
-    others = (running for running in running_imports if running.record.project_id == first.record.project_id)
-    earlier = (running for running in others if _turn(running) < _turn(first))
-    return sum(
-        max(running.record.expected_bytes or 0, running.progress.received_bytes) for running in earlier
-    )
+    turn, project_id, total = _turn(first), first.project_id, 0
+    for running in running_imports:
+        record = running.record
+        if record.project_id == project_id and _turn(record) < turn:
+            total += max(record.expected_bytes or 0, running.progress.received_bytes)
+    return total
 
 
-def _turn(running: RunningImport) -> tuple[datetime, str]:
-    return running.record.created_at, running.record.id
+def _turn(record: Import) -> tuple[datetime, str]:
+    return record.created_at, record.id
 
 
 async def quota_headroom(
@@ -37,5 +38,5 @@ async def quota_headroom(
 ) -> Headroom:
     """Find what a project's quota leaves for a body."""
     _images, quota_bytes = settings.quota.of(project_id)
-    usage = await index.usage.find(project_id)
-    return Headroom(quota_bytes=quota_bytes, used_bytes=usage.bytes, coming=others)
+    used_bytes = await index.usage.bytes_of(project_id)
+    return Headroom(quota_bytes=quota_bytes, used_bytes=used_bytes, coming=others)

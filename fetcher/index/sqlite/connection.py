@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
@@ -15,6 +15,7 @@ from sqlite_utils.db import Database
 
 from fetcher.crash import reach
 from fetcher.errors import ReadGivenUp, ServiceFailure, Shortage, StoreFailed
+from fetcher.index.sqlite.answer import Answer
 from fetcher.index.sqlite.private import make_private
 from fetcher.index.sqlite.soundness import RESTORE, check_file, find_damage, missing_parts
 from fetcher.index.sqlite.turn import Turn
@@ -80,7 +81,7 @@ class Connection:
         self._path = path
         self._migrate = migrate
         self._check = check
-        self._jobs: queue.SimpleQueue[tuple[Callable[[Database], Any], Future[Any]] | None] = (
+        self._jobs: queue.SimpleQueue[tuple[Callable[[Database], Any], Answer[Any]] | None] = (
             queue.SimpleQueue()
         )
         self._local = threading.local()
@@ -99,10 +100,10 @@ class Connection:
         Raises:
             StoreFailed: The file is no index of ours, or cannot be opened.
         """
-        ready: Future[Any] = Future()
+        ready: Answer[Any] = Answer()
         self._jobs.put((lambda _db: None, ready))
         self._writer.start()
-        await asyncio.wrap_future(ready)
+        await ready.future
         # All threads and descriptors from the beginning: later there may be none left.
         loop, meeting = asyncio.get_running_loop(), threading.Barrier(self._reader_count)
         await asyncio.gather(
@@ -134,10 +135,9 @@ class Connection:
         Raises:
             StoreFailed: The index cannot be written.
         """
-        future: Future[R] = Future()
-        future.set_running_or_notify_cancel()  # From here on a cancelled caller cannot take the write back.
-        self._jobs.put((lambda db: work(db, *args, **kwargs), future))
-        return await asyncio.wrap_future(future)
+        answer: Answer[R] = Answer()
+        self._jobs.put((lambda db: work(db, *args, **kwargs), answer))
+        return await answer.future
 
     async def read(self, work: Callable[Concatenate[Database, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `work(db, ...)` on a read-only connection beside the writer.
@@ -241,8 +241,8 @@ class Connection:
         """
         return check_file(self._path, seconds)
 
-    def _next_batch(self) -> list[tuple[Callable[[Database], Any], Future[Any]] | None]:
-        batch: list[tuple[Callable[[Database], Any], Future[Any]] | None] = []
+    def _next_batch(self) -> list[tuple[Callable[[Database], Any], Answer[Any]] | None]:
+        batch: list[tuple[Callable[[Database], Any], Answer[Any]] | None] = []
         with suppress(queue.Empty):
             batch.append(self._jobs.get(timeout=None if self._log_since is None else QUIET_SECONDS))
             while batch[-1] is not None and len(batch) < MOST_IN_ONE_COMMIT:
@@ -261,10 +261,10 @@ class Connection:
                 self._log_since = now if is_busy else None
             db.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
 
-    def _commit(self, batch: list[tuple[Callable[[Database], Any], Future[Any]]], db: Database) -> None:
+    def _commit(self, batch: list[tuple[Callable[[Database], Any], Answer[Any]]], db: Database) -> None:
         if not self._begin(batch, db):
             return
-        done: list[tuple[Future[Any], Any]] = []
+        done: list[tuple[Answer[Any], Any]] = []
         try:
             for work, future in batch:
                 try:
@@ -296,7 +296,7 @@ class Connection:
         self.is_in_doubt = False
         self.committed_at = time.monotonic()
 
-    def _begin(self, batch: list[tuple[Callable[[Database], Any], Future[Any]]], db: Database) -> bool:
+    def _begin(self, batch: list[tuple[Callable[[Database], Any], Answer[Any]]], db: Database) -> bool:
         """Open the transaction; a locked or unusable file is so for all of the batch, and said once."""
         try:
             db.execute("BEGIN IMMEDIATE")
@@ -323,7 +323,7 @@ class Connection:
         return result
 
     def _blame(
-        self, batch: list[tuple[Callable[[Database], Any], Future[Any]]], error: Exception, db: Database
+        self, batch: list[tuple[Callable[[Database], Any], Answer[Any]]], error: Exception, db: Database
     ) -> None:
         """Let each write of a failed batch try alone, so that one bad write fails only itself."""
         waiting = [job for job in batch if not job[1].done()]

@@ -20,6 +20,11 @@ from fetcher.model import Actor, Blob, Image, Status
 SELECT = (
     "SELECT images.*, blobs.md5 AS md5, blobs.sha512 AS sha512 FROM images LEFT JOIN blobs USING (sha256)"
 )
+TAGS = """SELECT image_id, tag FROM image_tags
+          WHERE image_id IN (SELECT value FROM json_each(?)) ORDER BY tag"""
+PROPERTIES = """SELECT image_id, name, value FROM image_properties
+                WHERE image_id IN (SELECT value FROM json_each(?)) ORDER BY name"""
+UNFINISHED = frozenset({Status.IMPORTING.value, Status.UPLOADING.value})
 
 
 class ImageRecords:
@@ -93,13 +98,17 @@ class ImageRecords:
 def insert_image(db: Database, image: Image) -> None:
     """Write a new image with its tags and properties."""
     insert(db, "images", image_row(image))
-    write_tags(db, image.id, image.tags)
-    write_properties(db, image.id, image.properties)
+    _add_tags(db, image.id, image.tags)
+    _add_properties(db, image.id, image.properties)
 
 
 def write_tags(db: Database, image_id: str, tags: Iterable[str]) -> None:
     """Make an image's tags these."""
     db.execute("DELETE FROM image_tags WHERE image_id = ?", [image_id])
+    _add_tags(db, image_id, tags)
+
+
+def _add_tags(db: Database, image_id: str, tags: Iterable[str]) -> None:
     for tag in sorted(set(tags)):
         insert(db, "image_tags", {"image_id": image_id, "tag": tag})
 
@@ -107,31 +116,37 @@ def write_tags(db: Database, image_id: str, tags: Iterable[str]) -> None:
 def write_properties(db: Database, image_id: str, properties: dict[str, str]) -> None:
     """Make an image's custom properties these."""
     db.execute("DELETE FROM image_properties WHERE image_id = ?", [image_id])
+    _add_properties(db, image_id, properties)
+
+
+def _add_properties(db: Database, image_id: str, properties: dict[str, str]) -> None:
     for name, value in properties.items():
         insert(db, "image_properties", {"image_id": image_id, "name": name, "value": value})
 
 
 def load_images(db: Database, rows: Sequence[Row]) -> list[Image]:
     """Turn joined rows into images; their tags and properties come in two further queries."""
-    ids = [row["id"] for row in rows]
-    marks = ",".join("?" * len(ids))
-    tags: dict[str, list[str]] = defaultdict(list)
-    for row in select(db, f"SELECT * FROM image_tags WHERE image_id IN ({marks}) ORDER BY tag", ids):  # noqa: S608 - marks only
-        tags[row["image_id"]].append(row["tag"])
-    properties: dict[str, dict[str, str]] = defaultdict(dict)
-    for row in select(db, f"SELECT * FROM image_properties WHERE image_id IN ({marks}) ORDER BY name", ids):  # noqa: S608 - marks only
-        properties[row["image_id"]][row["name"]] = row["value"]
-    images = [to_image(row, tuple(tags[row["id"]]), properties[row["id"]]) for row in rows]
-    return [_with_progress(db, image) for image in images]
+    ids = to_json([row["id"] for row in rows])
+    tags: defaultdict[str, list[str]] = defaultdict(list)
+    for image_id, tag in db.conn.execute(TAGS, [ids]):
+        tags[image_id].append(tag)
+    properties: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for image_id, name, value in db.conn.execute(PROPERTIES, [ids]):
+        properties[image_id][name] = value
+    return [
+        _with_progress(db, to_image(row, tuple(tags.get(row["id"], ())), properties.get(row["id"], {})))
+        if row["status"] in UNFINISHED
+        else to_image(row, tuple(tags.get(row["id"], ())), properties.get(row["id"], {}))
+        for row in rows
+    ]
 
 
 def _with_progress(db: Database, image: Image) -> Image:
     """Add what only an image without bytes has: the import that writes it, the size of what is staged."""
     if image.status is Status.IMPORTING:
         return msgspec.structs.replace(image, import_id=_writer(db, image.id))
-    if image.status is Status.UPLOADING:
-        for row in select(db, "SELECT size FROM image_stages WHERE image_id = ?", [image.id]):
-            return msgspec.structs.replace(image, staged_bytes=row["size"])
+    for row in select(db, "SELECT size FROM image_stages WHERE image_id = ?", [image.id]):
+        return msgspec.structs.replace(image, staged_bytes=row["size"])
     return image
 
 

@@ -21,11 +21,13 @@ from fetcher.index.sqlite.import_images import (
     take_image,
 )
 from fetcher.index.sqlite.leases import UNTIL, holding, renew
+from fetcher.index.sqlite.queue_count import queued
 from fetcher.index.sqlite.rows import (
     Row,
     fitting,
     import_bytes,
     import_row,
+    import_update,
     insert,
     progress_columns,
     select,
@@ -36,7 +38,7 @@ from fetcher.index.sqlite.secrets import drop_secrets, keep_secrets, load_secret
 from fetcher.index.sqlite.truths import HIDDEN_CODES, TRUE_CODE, read_truths
 from fetcher.index.sqlite.webhook_targets import keep_notice
 from fetcher.index.values import ANSWER_BYTES, FILTERS, IdempotencyKey, NewImport, Rows, Secrets, Worker
-from fetcher.lifecycle import Event, IllegalMove, State, next_state, origins_of
+from fetcher.lifecycle import Event, IllegalMove, State, next_state
 from fetcher.model import Actor, Blob, Image, Import, Verdict
 
 
@@ -177,8 +179,7 @@ def _submit(db: Database, new: NewImport, max_queued: int) -> Import:
     record = new.record
     if new.key is not None and (before := _made_before(db, record.project_id, new.key)) is not None:
         return before
-    waiting = "SELECT count(*) AS n FROM imports WHERE ended_at IS NULL AND state = 'queued'"
-    if next(iter(select(db, waiting)))["n"] >= max_queued:
+    if queued(db) >= max_queued:
         raise QueueFull(scope="the service's queue", limit=max_queued)
     if record.owns_image:
         insert_image(db, new.image)
@@ -273,10 +274,7 @@ def update(db: Database, record: Import) -> bool:
         IllegalMove: The row is in a state that the record's state cannot follow.
     """
     columns = progress_columns(record)
-    changes = ", ".join(f"{name} = :{name}" for name in columns)
-    origins = ", ".join(f"'{state}'" for state in origins_of(record.state))
-    sql = f"""UPDATE imports SET {changes}
-              WHERE id = :id AND claim = :claim AND ended_at IS NULL AND state IN ({origins})"""  # noqa: S608 - our columns and states
+    sql = import_update(record.state, tuple(columns))
     if db.execute(sql, {**columns, "id": record.id, "claim": record.claim}).rowcount == 1:
         return True
     ours = "SELECT state FROM imports WHERE id = ? AND claim = ? AND ended_at IS NULL"

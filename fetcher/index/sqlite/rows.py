@@ -10,7 +10,18 @@ from sqlite_utils.db import Database
 from sqlite_utils.utils import dedupe_keys
 
 from fetcher.index.values import Rows
-from fetcher.model import Attempt, FormatVerdict, Image, Import, Notice, Submission, Verdict, text_bytes
+from fetcher.lifecycle import State, origins_of
+from fetcher.model import (
+    Attempt,
+    FormatVerdict,
+    Image,
+    Import,
+    Notice,
+    Status,
+    Submission,
+    Verdict,
+    text_bytes,
+)
 
 Row = Mapping[str, Any]
 R = TypeVar("R")
@@ -26,7 +37,7 @@ def select(
     """
     cursor = db.conn.execute(sql, parameters)
     names = dedupe_keys(column[0] for column in cursor.description)
-    return (dict(zip(names, row, strict=True)) for row in cursor)
+    return (dict(zip(names, row)) for row in cursor)  # noqa: B905 - SQLite gives as many as it names
 
 
 def fitting(rows: Iterable[R], size: Callable[[R], int], max_bytes: int) -> Rows[R]:
@@ -132,6 +143,15 @@ def _progress_columns(record: Import) -> dict[str, Any]:
     }
 
 
+@cache
+def import_update(state: State, columns: tuple[str, ...]) -> str:
+    """Return the statement that writes a running import, from any state that may become this one."""
+    changes = ", ".join(f"{name} = :{name}" for name in columns)
+    origins = ", ".join(f"'{origin}'" for origin in origins_of(state))
+    return f"""UPDATE imports SET {changes}
+               WHERE id = :id AND claim = :claim AND ended_at IS NULL AND state IN ({origins})"""  # noqa: S608 - our columns and states
+
+
 def to_import(row: Row) -> Import:
     """Read an import back; its submission's URL is the redacted one."""
     plain = {key: row[key] for key in _IMPORT_PLAIN}
@@ -193,12 +213,23 @@ def image_row(image: Image) -> dict[str, Any]:
 
 def to_image(row: Row, tags: tuple[str, ...], properties: dict[str, str]) -> Image:
     """Read an image back from its row joined with its blob's digests."""
-    plain = {key: row[key] for key in _IMAGE_PLAIN}
     return Image(
-        **plain,
-        status=msgspec.convert(row["status"], Image.__annotations__["status"]),
-        is_protected=bool(row["is_protected"]),
-        is_hidden=bool(row["is_hidden"]),
+        id=row["id"],
+        project_id=row["project_id"],
+        name=row["name"],
+        status=_STATUSES[row["status"]],
+        visibility=row["visibility"],
+        is_protected=row["is_protected"] == 1,
+        is_hidden=row["is_hidden"] == 1,
+        disk_format=row["disk_format"],
+        container_format=row["container_format"],
+        size=row["size"],
+        virtual_size=row["virtual_size"],
+        md5=row["md5"],
+        sha256=row["sha256"],
+        sha512=row["sha512"],
+        min_disk=row["min_disk"],
+        min_ram=row["min_ram"],
         tags=tags,
         properties=properties,
         created_at=datetime.fromisoformat(row["created_at"]),
@@ -206,18 +237,5 @@ def to_image(row: Row, tags: tuple[str, ...], properties: dict[str, str]) -> Ima
     )
 
 
-_IMAGE_PLAIN = (
-    "id",
-    "project_id",
-    "name",
-    "visibility",
-    "disk_format",
-    "container_format",
-    "size",
-    "virtual_size",
-    "md5",
-    "sha256",
-    "sha512",
-    "min_disk",
-    "min_ram",
-)
+# Asked for by their text here: a call of the enumeration costs more than the rest of an image's row.
+_STATUSES = {status.value: status for status in Status}

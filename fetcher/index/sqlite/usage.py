@@ -52,6 +52,7 @@ class QuotaCheck:
                     WHEN NEW.{BUSY} {old} BEGIN INSERT INTO begun SELECT NEW.project_id
                     WHERE NOT EXISTS (SELECT 1 FROM begun WHERE project_id = NEW.project_id); END"""  # noqa: S608 - the constants above
             )
+        _count_busy(db)
         db.execute(
             """CREATE TEMP TRIGGER staged AFTER INSERT ON main.image_stages
                BEGIN INSERT INTO begun SELECT project_id FROM main.images WHERE id = NEW.image_id
@@ -91,20 +92,51 @@ class QuotaCheck:
         db.execute("DELETE FROM begun")
         for (project_id,) in found:
             quota = self._quota_of(project_id)
-            uploading, staged = _begun(db, project_id)
-            if quota.max_uploading is not None and uploading > quota.max_uploading:
+            if quota.max_uploading is not None and (uploading := _busy(db, project_id)) > quota.max_uploading:
                 what = "images that are written at the same time"
                 raise QuotaExceeded(what=what, quota=quota.max_uploading, used=uploading - 1)
-            if quota.max_staged_bytes is not None and staged > quota.max_staged_bytes:
+            if (
+                quota.max_staged_bytes is not None
+                and (staged := _staged(db, project_id)) > quota.max_staged_bytes
+            ):
                 raise QuotaExceeded(what="staged bytes", quota=quota.max_staged_bytes, used=staged)
 
 
-def _begun(db: Database, project_id: str) -> tuple[int, int]:
-    """Count images that are written now and bytes that are staged; few rows whatever a project holds."""
+def _busy(db: Database, project_id: str) -> int:
+    """Return what the triggers counted of a project; on the writer's connection."""
+    row = db.execute("SELECT images FROM temp.busy WHERE project_id = ?", [project_id]).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def _uploading(db: Database, project_id: str) -> int:
+    """Count images that are written now, those of waiting imports among them."""
     sql = f"SELECT count(*) FROM images INDEXED BY images_by_status WHERE {BUSY} AND project_id = ?"  # noqa: S608 - our own condition
-    uploading = db.execute(sql, [project_id]).fetchone()[0]
+    return int(db.execute(sql, [project_id]).fetchone()[0])
+
+
+def _staged(db: Database, project_id: str) -> int:
     sql = "SELECT ifnull(sum(size), 0) FROM image_stages WHERE project_id = ?"
-    return uploading, db.execute(sql, [project_id]).fetchone()[0]
+    return int(db.execute(sql, [project_id]).fetchone()[0])
+
+
+def _count_busy(db: Database) -> None:
+    """Count the images that are written now once, and have triggers go on: waiting imports have one each."""
+    db.execute("CREATE TEMP TABLE busy (project_id TEXT PRIMARY KEY, images INTEGER NOT NULL)")
+    db.execute(
+        f"INSERT INTO temp.busy SELECT project_id, count(*) FROM main.images WHERE {BUSY} GROUP BY project_id"  # noqa: S608 - our own condition
+    )
+    more = "INSERT INTO busy VALUES (NEW.project_id, 1) ON CONFLICT DO UPDATE SET images = images + 1"
+    less = "UPDATE busy SET images = images - 1 WHERE project_id = OLD.project_id"
+    moved = "(NEW.status <> OLD.status OR NEW.project_id <> OLD.project_id)"
+    for name, event, condition, change in (
+        ("busy_more", "INSERT", f"NEW.{BUSY}", more),
+        ("busy_now", "UPDATE OF status, project_id", f"{moved} AND NEW.{BUSY}", more),
+        ("busy_no_more", "UPDATE OF status, project_id", f"{moved} AND OLD.{BUSY}", less),
+        ("busy_less", "DELETE", f"OLD.{BUSY}", less),
+    ):
+        db.execute(
+            f"CREATE TEMP TRIGGER {name} AFTER {event} ON main.images WHEN {condition} BEGIN {change}; END"
+        )
 
 
 class UsageRecords:
@@ -117,6 +149,10 @@ class UsageRecords:
         """Return what a project holds now."""
         return await self._connection.read(_find, project_id)
 
+    async def bytes_of(self, project_id: str) -> int:
+        """Return the bytes of a project's images alone."""
+        return await self._connection.read(_bytes_of, project_id)
+
 
 def _find(db: Database, project_id: str) -> Usage:
     row = db.execute(
@@ -124,5 +160,16 @@ def _find(db: Database, project_id: str) -> Usage:
     ).fetchone()
     if row is None:
         return Usage()
-    uploading, staged = _begun(db, project_id)
-    return Usage(images=row[0], bytes=row[1], held_bytes=row[2], uploading=uploading, staged_bytes=staged)
+    images, size, held_bytes = row
+    return Usage(
+        images=images,
+        bytes=size,
+        held_bytes=held_bytes,
+        uploading=_uploading(db, project_id),
+        staged_bytes=_staged(db, project_id),
+    )
+
+
+def _bytes_of(db: Database, project_id: str) -> int:
+    row = db.execute("SELECT bytes FROM usage WHERE project_id = ?", [project_id]).fetchone()
+    return 0 if row is None else int(row[0])

@@ -260,6 +260,25 @@ class Store(Room):
     def _open_to_read(self, path: Path) -> io.FileIO:
         return io.FileIO(self._disk.open_to_read(path))
 
+    async def file_of(self, sha256: str, offset: int = 0) -> io.FileIO:
+        """Open a blob for the kernel to send.
+
+        Raises:
+            StoreFailed: The bytes are not there or cannot be read.
+        """
+        path = self.blob_path(sha256)
+        return await opened(self._run("read", lambda: self._open_to_send(path, offset)), io.FileIO.close)
+
+    def _open_to_send(self, path: Path, offset: int) -> io.FileIO:
+        file = self._open_to_read(path)
+        try:
+            os.posix_fadvise(file.fileno(), offset, 0, os.POSIX_FADV_SEQUENTIAL)
+            os.pread(file.fileno(), 1, offset)  # Else what the disk lost would break the answer off.
+        except OSError:
+            file.close()
+            raise
+        return file
+
     async def discard(self, staged: protocol.Staged) -> None:
         """Remove a staged file; one that the file system does not let go of is kept in `leftovers`."""
         if not staged.is_moved:

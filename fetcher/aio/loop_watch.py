@@ -1,0 +1,93 @@
+"""Whether the event loop is held: a thread asks it for a sign of life, and notes what it does instead.
+
+While one callback runs, nobody else is served: no client, no deadline, no other import.
+"""
+
+import asyncio
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+MOST_FRAMES = 12  # The innermost ones; what is above them is the loop itself.
+SAY_SECONDS = 10.0
+PATIENT_SECONDS = 1.0  # Between two looks at whether the watch was closed during a hold.
+IDLE = frozenset({"select", "run_forever", "run", "_run_once"})
+
+Told = Callable[[float, list[str]], None]
+
+
+class LoopWatch:
+    """Counts how often the loop of the thread that makes it is held, and tells where.
+
+    A loop that answers late while it has nothing to do was not held by a callback: the machine gave its
+    thread no processor. That is not counted.
+
+    Args:
+        limit_seconds: What is no hold yet; the loop is asked as often, so that no hold of twice as long
+            is missed.
+        told: Called in the watching thread with the seconds of a hold and the stack that was seen, innermost
+            first; no more often than every ten seconds, however many there are.
+
+    Attributes:
+        holds: How many there were.
+        held_seconds: What they took together.
+    """
+
+    def __init__(self, limit_seconds: float, told: Told) -> None:
+        self.holds = 0
+        self.held_seconds = 0.0
+        self._limit_seconds = limit_seconds
+        self._told = told
+        self._loop = asyncio.get_running_loop()
+        self._loop_thread = threading.get_ident()
+        self._answered = threading.Event()
+        self._end = threading.Event()
+        self._silent_until = 0.0
+        self._thread = threading.Thread(target=self._watch, name="loop-watch", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Watch no more; the loop may go on."""
+        self._end.set()
+        self._answered.set()
+
+    def _watch(self) -> None:
+        while not self._end.wait(self._limit_seconds):
+            self._answered.clear()
+            asked = time.monotonic()
+            try:
+                self._loop.call_soon_threadsafe(self._answered.set)
+            except RuntimeError:  # The loop is closed.
+                return
+            if self._answered.wait(self._limit_seconds):
+                continue
+            stack = self._stack()
+            while not self._answered.wait(PATIENT_SECONDS) and not self._end.is_set():
+                pass
+            if stack and not self._end.is_set():
+                seconds = time.monotonic() - asked
+                self.holds += 1
+                self.held_seconds += seconds
+                self._tell(seconds, stack)
+
+    def _tell(self, seconds: float, stack: list[str]) -> None:
+        now = time.monotonic()
+        if now >= self._silent_until:
+            self._silent_until = now + SAY_SECONDS
+            self._told(seconds, stack)
+
+    def _stack(self) -> list[str]:
+        """Return what the loop's thread does, innermost first; nothing while it waits for events."""
+        frame = sys._current_frames().get(self._loop_thread)  # noqa: SLF001 - the documented way to see another thread
+        if frame is None or frame.f_code.co_name in IDLE:
+            return []
+        found: list[str] = []
+        while frame is not None and len(found) < MOST_FRAMES:
+            path = Path(frame.f_code.co_filename)
+            name = path.relative_to(ROOT) if path.is_relative_to(ROOT) else Path(*path.parts[-2:])
+            found.append(f"{name}:{frame.f_lineno} {frame.f_code.co_name}")
+            frame = frame.f_back
+        return found
