@@ -20,7 +20,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,13 @@ from fetcher.index.sqlite.counts import COUNTED
 from tests.images import raw
 from tests.lab import behaviours
 from tests.lab.origin import Behaviour, Exchange, Origin
+from tests.lab.shortage import DISK, Switch
 from tests.processes import Process
 from tests.service import Running
 
 GONE = (aiohttp.ClientError, OSError, AssertionError, TimeoutError)
 QUOTA_IMAGES = 60
+SHORTAGES = ("EMFILE", "EFBIG", *DISK)
 KINDS = ("serve", "serve", "serve", "cut", "reset", "stall", "503", "other")
 
 
@@ -89,7 +92,8 @@ class Torture:
         self.violations: list[str] = []
         self.hit: Counter[str] = Counter()
         self.kills = 0
-        self.shortages = 0
+        self.shortages: Counter[str] = Counter()
+        self._switch = Switch(folder)
         self.stored_bytes = 0
         self.ended: Counter[str] = Counter()
 
@@ -132,7 +136,7 @@ class Torture:
 
     async def _life(self, fate: str) -> None:
         process = Process(self._config)
-        process.environment = {VARIABLE: fate} if fate else {}
+        process.environment = {**self._switch.environment, **({VARIABLE: fate} if fate else {})}
         try:
             await process.start()
             async with asyncio.timeout(self._dice.uniform(0.1, 1.0) if not fate else 2.5):
@@ -157,7 +161,7 @@ class Torture:
             status, document = await process.call("POST", "/imports", json=fields)
             if status == 202:
                 self._taken[document["id"]] = path
-            elif status != 413 and not (status == 503 and self.shortages):
+            elif status != 413 and not (status in {503, 507} and self.shortages):
                 self.violations.append(f"a submission was answered {status}: {document}")
         elif what == "cancel" and self._taken:
             await process.call("DELETE", f"/imports/{self._dice.choice(sorted(self._taken))}")
@@ -172,17 +176,24 @@ class Torture:
             await asyncio.sleep(self._dice.uniform(0, 0.1))
 
     async def _run_short(self, process: Process) -> None:
-        """Leave the process without descriptors, or without room in its files, for a moment."""
-        kind = self._dice.choice([resource.RLIMIT_NOFILE, resource.RLIMIT_FSIZE])
-        least = len(list(Path(f"/proc/{process.pid}/fd").iterdir())) if kind == resource.RLIMIT_NOFILE else 0
-        soft, hard = resource.prlimit(process.pid, kind)
-        resource.prlimit(process.pid, kind, (least, hard))
-        self.shortages += 1
-        try:
+        """Leave the process without descriptors, large files, room or a writable disk for a moment."""
+        kind = self._dice.choice(SHORTAGES if self._switch.environment else SHORTAGES[:2])
+        self.shortages[kind] += 1
+        with self._switch.short(kind) if kind in DISK else self._limited(process, kind):
             await asyncio.sleep(self._dice.uniform(0, 0.3))
+
+    @contextmanager
+    def _limited(self, process: Process, kind: str) -> Iterator[None]:
+        """Take descriptors, or the length of files, from a process."""
+        limit = resource.RLIMIT_NOFILE if kind == "EMFILE" else resource.RLIMIT_FSIZE
+        least = len(list(Path(f"/proc/{process.pid}/fd").iterdir())) if kind == "EMFILE" else 0
+        soft, hard = resource.prlimit(process.pid, limit)
+        resource.prlimit(process.pid, limit, (least, hard))
+        try:
+            yield
         finally:
             with suppress(ProcessLookupError):
-                resource.prlimit(process.pid, kind, (soft, hard))
+                resource.prlimit(process.pid, limit, (soft, hard))
 
     async def _rest(self) -> None:
         """Start once more and wait until every import has ended, then kill in peace."""
@@ -262,7 +273,7 @@ class Torture:
         """What happened, in figures."""
         return {
             "kills": self.kills,
-            "shortages": self.shortages,
+            "shortages": dict(sorted(self.shortages.items())),
             "violations": self.violations,
             "steps_hit": dict(sorted(self.hit.items())),
             "imports_answered": len(self._taken),

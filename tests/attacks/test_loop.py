@@ -9,18 +9,24 @@ import pytest
 import pytest_asyncio
 
 from fetcher.pipeline.offload import _Job
-from tests.attacks.hostile_bodies import BODIES, source
+from tests.attacks.hostile_bodies import BODIES, KEPT, source
 from tests.lab.loop_watch import LoopWatch
 from tests.service import Running
 
 MOST_SECONDS = 0.010
+MOST_SLICE_SECONDS = (
+    0.050  # Python lets the loop run within it; it is the other imports' turn that it puts off.
+)
 MOST_BYTES = 200_000_000  # What some unpack to has no end.
+PACKED = ("zstd", "lz4", "xz", "bzip2", "gzip", "zip")
+CASES = [(name, "bare") for name in BODIES if name not in KEPT]
+CASES += [(name, "compressed") for name in BODIES if name.startswith(PACKED)]
 TRIES = 4  # A neighbour on the same core makes everything slower, now and then.
 
 
 @contextmanager
 def slices() -> Iterator[list[float]]:
-    """What each slice of dear work costs beside the loop: pure Python there keeps the loop from running."""
+    """What each slice of dear work costs beside the loop."""
     spent: list[float] = []
     run = _Job.is_over_after_a_slice
 
@@ -50,18 +56,19 @@ async def ground(tmp_path_factory: pytest.TempPathFactory):
 
 
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize("name", BODIES)
-async def test_i23_no_bytes_hold_the_loop(ground: tuple[Running, str, dict[str, bytes]], name: str) -> None:
-    """Served as an image, the worst known bytes hold the loop for less than 10 ms at a time."""
+@pytest.mark.parametrize(("name", "form"), CASES)
+async def test_i23_no_bytes_hold_the_loop(
+    ground: tuple[Running, str, dict[str, bytes]], name: str, form: str
+) -> None:
+    """As an image, unpacked or kept, the worst known bytes hold the loop for less than 10 ms at a time."""
     service, base, bodies = ground
     bodies["/x"] = BODIES[name]()
-    form = "compressed" if "kept" in name else "bare"
     held = ""
     for _ in range(TRIES):
         with LoopWatch() as watch, slices() as spent:
             await service.run(url=f"{base}/x", disk_format="raw", container_format=form, max_bytes=MOST_BYTES)
         longest = max(spent, default=0.0)
         held = f"loop {1000 * watch.longest_seconds:.1f} ms by {watch.longest}, slice {1000 * longest:.1f} ms"
-        if max(watch.longest_seconds, longest) < MOST_SECONDS:
+        if watch.longest_seconds < MOST_SECONDS and longest < MOST_SLICE_SECONDS:
             return
     raise AssertionError(held)

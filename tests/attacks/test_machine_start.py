@@ -15,6 +15,7 @@ from fetcher.crash import VARIABLE
 from fetcher.index import Index
 from fetcher.lifecycle import State
 from fetcher.model import Phase
+from tests.attacks.test_machine_leftovers import store
 from tests.images import raw
 from tests.index.conftest import make
 from tests.lab import Origin, behaviours
@@ -186,3 +187,29 @@ async def test_m21_the_port_is_open_while_a_start_takes_up(tmp_path: Path) -> No
         status, document, _headers = await service.call("POST", "/imports", json=sent)
         assert (status, document["code"]) == (503, "not-ready")
         house.importer._is_open = True
+
+
+async def test_m13_an_older_index_that_was_put_back_loses_no_bytes(tmp_path: Path) -> None:
+    """What an older index does not know is kept, named by `store check`, and taken by a new import."""
+    other = raw(200_000, seed=2)
+    routes = {"/x": behaviours.serve(BODY), "/y": behaviours.serve(other)}
+    async with Origin(routes) as origin:
+        async with Running(tmp_path, origin) as service:
+            await service.run(url=origin.url("/x"))
+        shutil.copy(service.data / "index.sqlite", tmp_path / "older.sqlite")
+        async with Running(tmp_path, origin) as service:
+            await service.run(url=origin.url("/y"))
+        for file in service.data.glob("index.sqlite*"):
+            file.unlink()
+        shutil.copy(tmp_path / "older.sqlite", service.data / "index.sqlite")
+        name = hashlib.sha256(other).hexdigest()
+        path = service.data / "blobs" / name[:2] / name
+        async with Running(tmp_path, origin) as service:
+            await service.service.app.state.services.upkeep.do_chores()
+            assert path.read_bytes() == other
+            checked = await store(service, "check", "--json")
+            found = [(finding["kind"], finding["name"]) for finding in checked.json["findings"]]
+            assert found == [("file-unknown", f"blobs/{name[:2]}/{name}")]
+            ended = await service.run(url=origin.url("/y"))
+            assert (ended["state"], path.read_bytes()) == ("succeeded", other)
+            assert (await store(service, "check", "--json")).json["findings"] == []

@@ -95,11 +95,20 @@ def check_properties(properties: dict[str, str], settings: Settings) -> None:
     Raises:
         QuotaExceeded: There are more than one image may have.
     """
+    count_properties(properties, settings)
+    check_text(None, (), properties, settings)  # Name and tags have bounds of their own.
+
+
+def count_properties(names: Iterable[str], settings: Settings) -> None:
+    """Refuse more properties than one image may have.
+
+    Raises:
+        QuotaExceeded: There are more.
+    """
     limit = settings.image_api.max_properties
-    used = sum(not name.startswith("os_glance") for name in properties)
+    used = sum(not name.startswith("os_glance") for name in names)
     if used > limit:
         raise QuotaExceeded(what="properties", quota=limit, used=used)
-    check_text(None, (), properties, settings)  # Name and tags have bounds of their own.
 
 
 def check_right(name: str, value: Any, actor: Actor) -> None:

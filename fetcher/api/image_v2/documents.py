@@ -4,7 +4,7 @@ from typing import TypeVar
 
 from starlette.requests import Request
 
-from fetcher.api.submit.body import convert, parse, read_body
+from fetcher.api.submit.body import beside, convert, parse, read_body
 from fetcher.errors import WrongMediaType
 
 JSON = "application/json"
@@ -24,7 +24,8 @@ async def read_document(request: Request, kind: type[T]) -> T:
     sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if sent != JSON and is_from_a_page(request):
         raise WrongMediaType(sent=sent or "none", accepted=JSON)
-    return convert(parse(await read_body(request)), kind)
+    body = await read_body(request)
+    return convert(await beside(request, body, lambda: parse(body)), kind)
 
 
 def is_from_a_page(request: Request) -> bool:

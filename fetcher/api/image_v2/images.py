@@ -13,18 +13,20 @@ from starlette.routing import Route
 
 from fetcher.api.image_v2.answers import Answer, enter, enter_image, no_content
 from fetcher.api.image_v2.attributes import (
+    READ_ONLY,
     WRITABLE,
     check_name,
     check_properties,
     check_right,
     check_value,
+    count_properties,
 )
 from fetcher.api.image_v2.documents import read_document
 from fetcher.api.image_v2.listing import read_query
 from fetcher.api.image_v2.patch import apply_changes, read_changes
 from fetcher.api.image_v2.record import STORE, image_view
 from fetcher.api.problems import base_url
-from fetcher.api.submit.body import read_body
+from fetcher.api.submit.body import beside, read_body
 from fetcher.config import Settings
 from fetcher.errors import Forbidden, InvalidRequest
 from fetcher.importer.methods.registry import offered
@@ -57,6 +59,7 @@ def new_image(attributes: dict[str, Any], actor: Actor, settings: Settings) -> I
     image_id = _new_id(attributes.pop("id", None))
     fields: dict[str, Any] = {"project_id": actor.project_id}
     properties: dict[str, str] = {}
+    count_properties(attributes.keys() - WRITABLE.keys() - READ_ONLY, settings)  # Before each is looked at.
     for name, value in attributes.items():
         check_name(name)
         checked = check_value(name, value, settings)
@@ -113,7 +116,8 @@ async def change(request: Request) -> Response:
     house, actor = await enter_image(request, "member")
     settings = house.settings()
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    changes = read_changes(media_type, await read_body(request), settings)
+    body = await read_body(request)
+    changes = await beside(request, body, lambda: read_changes(media_type, body, settings))
 
     def edit(image: Image) -> Image:
         after = apply_changes(image, changes, actor, settings)

@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from fetcher.api.page.form_key import find_form_key, form_key
 from fetcher.api.services import services_of
-from fetcher.api.submit.body import read_body
+from fetcher.api.submit.body import beside, read_body
 from fetcher.errors import Forbidden, InvalidRequest
 from fetcher.model import Actor
 
@@ -142,9 +142,13 @@ def check_proof(request: Request, proof: str) -> None:
 async def _read_pairs(request: Request) -> list[tuple[str, str]]:
     check_origin(request)
     await find_form_key(request)
-    text = (await read_body(request)).decode("utf-8", "replace")
+    body = await read_body(request)
+    return await beside(request, body, lambda: _pairs_of(body))
+
+
+def _pairs_of(body: bytes) -> list[tuple[str, str]]:
     try:
-        return parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS)
+        return parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MOST_FIELDS)
     except ValueError as error:
         raise InvalidRequest(reason="the form has too many fields") from error
 

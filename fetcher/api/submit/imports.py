@@ -18,7 +18,7 @@ from fetcher.advice import plain_advice
 from fetcher.api.auth.identity import require_role
 from fetcher.api.problems import base_url
 from fetcher.api.services import Services, services_of
-from fetcher.api.submit.body import convert, parse, read_body
+from fetcher.api.submit.body import beside, convert, parse, read_body
 from fetcher.api.submit.views import import_view, limits_view, walls_view
 from fetcher.config import Settings
 from fetcher.errors import Forbidden, InvalidRequest, WrongMediaType
@@ -140,10 +140,11 @@ async def _body(request: Request, settings: Settings) -> tuple[bytes, SubmitBody
     sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if sent == "application/json":
         raw = await read_body(request)
-        return raw, convert(parse(raw), SubmitBody)
+        return raw, convert(await beside(request, raw, lambda: parse(raw)), SubmitBody)
     if sent == METALINK_TYPE:
         raw = await read_body(request)
-        found = parse_metalink(raw, max_urls=settings.url.max_mirrors + 1).fields()
+        most = settings.url.max_mirrors + 1
+        found = (await beside(request, raw, lambda: parse_metalink(raw, max_urls=most))).fields()
         query: dict[str, object] = dict(request.query_params)
         for name in query.keys() - METALINK_FIELDS:
             raise InvalidRequest(field=name, reason=f"beside a metalink, {name} is no field of the query")
