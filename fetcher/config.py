@@ -16,6 +16,7 @@ from fetcher.settings.guards.notify import Notify
 from fetcher.settings.guards.pace import Pace
 from fetcher.settings.guards.quota import Quota
 from fetcher.settings.guards.redirects import Redirects
+from fetcher.settings.guards.schemes import S3, Oci
 from fetcher.settings.guards.size import Size
 from fetcher.settings.guards.sums import Sums
 from fetcher.settings.guards.url import Url
@@ -41,6 +42,8 @@ class Settings(Section, frozen=True, kw_only=True):
     quota: Quota
     upkeep: Maintenance
     url: Url
+    s3: S3
+    oci: Oci
     address: AddressRules
     dns: Dns
     tls: Tls

@@ -409,6 +409,36 @@ class RemoteImageUnusable(Rejection):
     reason: str
 
 
+@dataclass(eq=False, kw_only=True)
+class BucketRefused(SourceFailure):
+    """The server of a bucket does not give the object out."""
+
+    code = "bucket-refused"
+    title = "The bucket's server refused the object: {error}."
+    advice = "Check the bucket, the key, the endpoint and the credentials; {error} is the server's own code."
+    error: str
+    status: int
+    anonymous: bool = False
+    region: str | None = None
+    retry_after_seconds: float | None = None
+
+    def is_retryable(self) -> bool:
+        """Overload and faults of the server pass with time; other answers are final."""
+        return self.status == 429 or self.status in range(500, 600) or self.error == "RequestTimeout"
+
+
+@dataclass(eq=False, kw_only=True)
+class RegistryUnusable(SourceFailure):
+    """The registry has no disk under that name that could be taken."""
+
+    code = "registry-unusable"
+    title = "The registry's image cannot be taken: {reason}."
+    advice = "Look at the image with `skopeo inspect --raw`: exactly one disk has to be in it."
+    reason: str
+    rule: str = "manifest"
+    choices: list[str] | None = None
+
+
 # --- us ---------------------------------------------------------------------------------------
 
 
@@ -444,6 +474,18 @@ class StoreFull(ServiceFailure):
     title = "The store has no room for this image."
     advice = "Submit again later; the operator can see what fills the store."
     retry_after_seconds: float = 60.0
+
+
+@dataclass(eq=False, kw_only=True)
+class PartMissing(ServiceFailure):
+    """An optional part of this service is needed and not installed."""
+
+    code = "part-missing"
+    title = "{what} needs the package {package}, which is not installed here."
+    advice = "Ask the operator to install it: in the checkout, make setup EXTRAS={extra}."
+    what: str
+    package: str
+    extra: str
 
 
 @dataclass(eq=False, kw_only=True)

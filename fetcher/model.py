@@ -126,6 +126,38 @@ class RemoteImage(Value, frozen=True, kw_only=True):
     image_id: str
 
 
+class BucketAccess(Value, frozen=True, kw_only=True):
+    """Where a bucket is, and who may read it.
+
+    Args:
+        endpoint: Of the server; None is the operator's.
+        region: None is the operator's.
+        addressing: How the bucket is named: in the path, or before the host.
+        access_key_id: None asks without a signature.
+        secret_access_key: Signs, and is sent to nobody.
+        session_token: Of temporary credentials.
+    """
+
+    endpoint: str | None = None
+    region: str | None = None
+    addressing: Literal["auto", "path", "virtual"] = "auto"
+    access_key_id: str | None = None
+    secret_access_key: str | None = None
+    session_token: str | None = None
+
+
+class ClientCertificate(Value, frozen=True, kw_only=True):
+    """Who we are to a source that asks.
+
+    Args:
+        certificate_pem: The certificate, and those that lead to its authority.
+        key_pem: Its private key, secret and not encrypted.
+    """
+
+    certificate_pem: str
+    key_pem: str
+
+
 class Submission(Value, frozen=True, kw_only=True):
     """What somebody asked for, checked for shape but not yet against the world.
 
@@ -145,6 +177,9 @@ class Submission(Value, frozen=True, kw_only=True):
         disk: Which disk of an archive, by name or by number from 1.
         convert_to: The format that the image is to have in the end: as-received, raw or qcow2.
         rules: Names of the operator's rules that hold for it.
+        s3: Where the bucket of an s3:// URL is; its keys are secret.
+        client_certificate: Shown to the origin of the URL, where that asks; secret.
+        client_sha256: The fingerprint of that certificate, which stays.
     """
 
     url: str
@@ -171,6 +206,9 @@ class Submission(Value, frozen=True, kw_only=True):
     disk: str | None = None
     convert_to: str | None = None
     rules: tuple[str, ...] = ()
+    s3: BucketAccess | None = None
+    client_certificate: ClientCertificate | None = None
+    client_sha256: str | None = None
 
 
 class TlsPeer(Value, frozen=True, kw_only=True):
@@ -209,6 +247,7 @@ class Attempt(Value, frozen=True, kw_only=True):
         offset: The first byte that came; more than 0 when it resumed.
         url: Which of the sources was asked; redacted.
         connections: How many were used at most.
+        truth: What really ended it (`code`, `message`), where the submitter is told less: for administrators.
     """
 
     number: int
@@ -222,6 +261,12 @@ class Attempt(Value, frozen=True, kw_only=True):
     hops: tuple[Hop, ...] = ()
     url: str = ""
     connections: int = 1
+    truth: dict[str, str] | None = None
+
+    @property
+    def addresses(self) -> list[str]:
+        """Return those that were dialled, or would have been."""
+        return list(dict.fromkeys(hop.address for hop in self.hops if hop.address is not None))
 
 
 class FormatVerdict(Value, frozen=True, kw_only=True):

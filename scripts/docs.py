@@ -196,7 +196,7 @@ def api_page() -> str:
 
 def type_words(schema: dict[str, Any]) -> str:
     """Return the type of a field in a word or two."""
-    kind = schema.get("anyOf", [schema])[0]
+    kind = next(one for one in schema.get("anyOf", [schema]) if one.get("type") != "null")
     if "enum" in kind:
         return ", ".join(kind["enum"])
     return str(kind.get("type") or kind["$ref"].rpartition("/")[2])

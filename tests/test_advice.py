@@ -38,7 +38,7 @@ def test_cases_are_of_codes_that_there_are() -> None:
         (errors.SourceStatus(status=404), "publisher's page"),
         (errors.SourceStatus(status=503), "later"),
         (errors.TlsFailed(host="x", reason="no secure connection could be agreed on"), "TLS 1.2"),
-        (errors.TlsFailed(host="x", reason="it asks for a client certificate"), "no client certificate"),
+        (errors.TlsFailed(host="x", reason="it asks for a client certificate"), "client_key_pem"),
         (errors.TlsFailed(host="x", reason="its certificate has expired"), "renew"),
         (errors.TooManyRedirects(max_redirects=5, circle=True, cookie=True), "cookie"),
         (errors.TooManyRedirects(max_redirects=5), "among the redirects"),

@@ -77,6 +77,8 @@ PLACES: dict[str, str] = {
     ".venv/bin/python server.py --config FILE --listen": "serves until stopped; tests/test_server.py",
     ".venv/bin/python server.py --make-token": ALONE,
     "fetcher submit": ON_PATH_SERVED,
+    "fetcher submit s3://": PARSED,
+    "fetcher submit oci://": PARSED,
     "fetcher pull": ON_PATH,
     "fetcher inspect": ON_PATH,
     "fetcher token": ON_PATH,

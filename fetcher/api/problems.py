@@ -21,6 +21,7 @@ STATUS: dict[type[Failure], int] = {
     errors.ReadGivenUp: 503,
     errors.TooManyBodies: 503,
     errors.TooManyConnections: 503,
+    errors.PartMissing: 501,
     errors.HeadTooLarge: 431,
     errors.RequestTooSlow: 408,
     errors.Interrupted: 503,

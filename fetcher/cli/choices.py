@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -72,6 +73,9 @@ class Wanted:
     checksum_url: str | None = None
     """Where the publisher's file of digests is (SHA256SUMS and the like)."""
 
+    checksum_signature_url: str | None = None
+    """Where the signature of that file is, where it is apart (SHA256SUMS.gpg and the like)."""
+
     mirror: Annotated[tuple[str, ...], Parameter(negative="")] = ()
     """Another URL with the same bytes; may be given several times."""
 
@@ -80,6 +84,36 @@ class Wanted:
 
     ca_pem: Annotated[Path | None, Parameter(name="--ca-pem")] = None
     """A file with authorities (PEM) that are trusted for this import alone."""
+
+    client_certificate: Path | None = None
+    """A file with the certificate (PEM) to show to a source that asks for one."""
+
+    client_key: Path | None = None
+    """A file with its private key (PEM), kept secret; the same as --client-certificate if both are in it."""
+
+    s3_endpoint: str | None = None
+    """Where the bucket of an s3:// URL is: https://objects.example; by default the operator's server."""
+
+    s3_region: str | None = None
+    """The region of that bucket; by default the operator's."""
+
+    s3_addressing: Literal["auto", "path", "virtual"] | None = None
+    """How the bucket is named: in the path, or before the host."""
+
+    s3_access_key_id: Annotated[
+        str | None, Parameter(env_var="FETCHER_S3_ACCESS_KEY_ID", show_env_var=True)
+    ] = None
+    """Who asks for the object; without it, it has to be public."""
+
+    s3_secret_access_key: Annotated[
+        str | None, Parameter(env_var="FETCHER_S3_SECRET_ACCESS_KEY", show_env_var=True)
+    ] = None
+    """The key that signs; safer in the environment, where `ps` does not show it."""
+
+    s3_session_token: Annotated[
+        str | None, Parameter(env_var="FETCHER_S3_SESSION_TOKEN", show_env_var=True)
+    ] = None
+    """The token of temporary credentials."""
 
     max_bytes: int | None = None
     """Refuse more than this; can only lower the operator's limit."""
@@ -117,14 +151,30 @@ class Wanted:
             "min_disk": self.min_disk or None,
             "min_ram": self.min_ram or None,
             "checksum_url": self.checksum_url,
+            "checksum_signature_url": self.checksum_signature_url,
             "mirrors": list(self.mirror) or None,
             "headers": _pairs("--header", self.header, ":") or None,
             "ca_pem": None if self.ca_pem is None else _text("--ca-pem", self.ca_pem),
+            "client_certificate_pem": _pem("--client-certificate", self.client_certificate, "CERTIFICATE"),
+            "client_key_pem": _pem("--client-key", self.client_key, "PRIVATE KEY"),
+            "s3": self._bucket() if url.strip().lower().startswith("s3://") else None,
             "tags": list(self.tag) or None,
             "properties": _pairs("--property", self.property, "=") or None,
             "visibility": None if self.visibility == "private" else self.visibility,
         }
         return {"url": url, **{key: value for key, value in given.items() if value is not None}}
+
+    def _bucket(self) -> dict[str, str] | None:
+        """Return where the bucket is and who may read it; keys in the environment are of no use elsewhere."""
+        given = {
+            "endpoint": self.s3_endpoint,
+            "region": self.s3_region,
+            "addressing": self.s3_addressing,
+            "access_key_id": self.s3_access_key_id,
+            "secret_access_key": self.s3_secret_access_key,
+            "session_token": self.s3_session_token,
+        }
+        return {key: value for key, value in given.items() if value is not None} or None
 
 
 @Parameter(name="*")
@@ -144,6 +194,17 @@ class Told:
             return {}
         secret = {} if self.notify_secret is None else {"notify_secret": self.notify_secret}
         return {"notify_url": self.notify, **secret}
+
+
+def _pem(option: str, file: Path | None, kind: str) -> str | None:
+    """Return the blocks of one kind from a file: certificate and key often stand in the same one."""
+    if file is None:
+        return None
+    text = _text(option, file)
+    blocks = re.findall(rf"-----BEGIN [^-\n]*{kind}-----[^-]*-----END [^-\n]*-----", text)
+    if not blocks:
+        raise ValueError(f"{option}: {file} holds no {kind.lower()} in PEM")
+    return "\n".join(blocks) + "\n"
 
 
 def _text(option: str, file: Path) -> str:

@@ -153,7 +153,7 @@ async def _pull(
         record = await house.importer.submit(actor, body.to_submission(actor, house.settings()))
         try:
             async for newer in house.importer.follow(record.id, actor, least_seconds=FOLLOW_SECONDS):
-                document = import_view(newer, "")
+                document = import_view(newer, "", is_operator=True)
                 show(document)
         except asyncio.CancelledError:
             await house.importer.cancel(record.id, actor)

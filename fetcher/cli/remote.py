@@ -106,6 +106,7 @@ def _cancel_quietly(client: Client, screen: Screen, import_id: str) -> None:
 def imports(
     *,
     state: ImportState | None = None,
+    code: str | None = None,
     limit: int | None = None,
     marker: str | None = None,
     server: Server = Server(),  # noqa: B008 - frozen
@@ -114,11 +115,12 @@ def imports(
 
     Args:
         state: Only those in this state.
+        code: Only those that ended by this code, for administrators also by the true one: address-forbidden.
         limit: At most this many.
         marker: Go on after this id.
     """
     screen = server.screen()
-    document = server.client().get("/imports", state=state, limit=limit, marker=marker)
+    document = server.client().get("/imports", state=state, code=code, limit=limit, marker=marker)
     if screen.as_json:
         screen.json(document)
         return Exit.OK

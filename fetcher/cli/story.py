@@ -151,6 +151,9 @@ def _tell_attempt(screen: Screen, attempt: dict[str, Any], *, is_ended: bool) ->
     if attempt["reason"]:
         words += f"; {attempt['reason']}"
     screen.line(f"  {words}")
+    if truth := attempt.get("truth"):
+        at = f"; at {', '.join(truth['addresses'])}" if truth["addresses"] else ""
+        screen.line(f"    in truth: {truth['message']} ({truth['code']}{at})")
     for hop in attempt["hops"]:
         screen.line(f"    {hop['status'] or '...'}  {hop['url']}")
 

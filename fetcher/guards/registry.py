@@ -7,7 +7,17 @@ from fetcher.config import Settings
 from fetcher.guards import text
 from fetcher.guards.base import Guard, Limit
 from fetcher.guards.network import address, redirects, response
-from fetcher.guards.request import checksum_file, inbound, mirrors, notify, receivers, request_headers, url
+from fetcher.guards.request import (
+    checksum_file,
+    inbound,
+    mirrors,
+    notify,
+    oci,
+    receivers,
+    request_headers,
+    s3,
+    url,
+)
 from fetcher.guards.spec import GuardContext, GuardSpec, Purpose
 from fetcher.guards.stream import checksum, convert, inject, pace, quota, size, unpack
 from fetcher.guards.stream.formats import guard as formats
@@ -17,6 +27,8 @@ from fetcher.model import FormatVerdict, Submission
 GUARDS: tuple[GuardSpec, ...] = (
     url.GUARD,
     mirrors.GUARD,
+    s3.GUARD,
+    oci.GUARD,
     address.GUARD,
     redirects.GUARD,
     request_headers.GUARD,

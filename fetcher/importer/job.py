@@ -18,7 +18,7 @@ from fetcher.importer.download.attempts import Attempts
 from fetcher.importer.download.budget import Budget
 from fetcher.importer.download.open_source import SourceOpener, Unchanged
 from fetcher.importer.download.sources import Sources
-from fetcher.importer.methods.registry import named
+from fetcher.importer.methods.way import way_of
 from fetcher.importer.place import Place
 from fetcher.importer.receive.quota_headroom import coming, quota_headroom
 from fetcher.importer.receive.receiver import Receiver
@@ -29,6 +29,7 @@ from fetcher.importer.records.subscribers import Subscribers
 from fetcher.importer.records.verdicts import fail
 from fetcher.importer.resume_state import ResumeStateWriter
 from fetcher.importer.schedule.connections import Connections
+from fetcher.importer.schemes.scheme import Way
 from fetcher.importer.stages.commit import Story, activate_all, commit
 from fetcher.importer.stages.convert import Complete, Conversion
 from fetcher.importer.stages.expected_digests import (
@@ -73,6 +74,7 @@ class DownloadJob:
         self._secrets = Secrets(url="")
         self._asked: Submission | None = None
         self._sums: ChecksumFile | None = None
+        self._way = Way(secrets=self._secrets)
         self._failed: dict[str, Failure] = {}
         self._coming = 0
         self._settled = asyncio.Event()
@@ -138,12 +140,10 @@ class DownloadJob:
 
     async def _pull(self, reservation: Reservation) -> None:
         running = next(iter(self.subscribers))
-        prepare = named(running.record.method).prepare
-        if prepare is not None:
-            self._secrets = await outlasted(
-                partial(prepare, self._context.gate, running, self._secrets, self.settings)
-            )
         record = running.record
+        find = partial(way_of, self._context.gate, running, self._secrets, self.settings)
+        self._way = await outlasted(find)
+        self._secrets = self._way.secrets
         sources = Sources(
             self._secrets,
             self.settings,
@@ -152,7 +152,7 @@ class DownloadJob:
             expects_digest=self._is_promised_to_all,
         )
         self._asked = record.submission
-        sources.ca_pem = record.submission.ca_pem
+        sources.ca_pem, sources.dialect = record.submission.ca_pem, self._way.dialect
         budget = Budget(
             self.resume_state,
             total_seconds=self.settings.pace.total_seconds,
@@ -185,7 +185,8 @@ class DownloadJob:
 
     async def _fetch_sums(self, record: Import) -> ChecksumFile | None:
         ca_pem = record.submission.ca_pem
-        request = sums_request(self._secrets, self.settings, record.project_id, ca_pem)
+        dialect = self._way.dialect
+        request = sums_request(self._secrets, self.settings, record.project_id, ca_pem, dialect)
         if request is None:
             return None
         await self._place.go(check_url(request.file.url, self.settings).origin)
@@ -247,9 +248,8 @@ class DownloadJob:
         )
 
     def _promised(self) -> set[str]:
-        promised = ExpectedDigests(self.settings, None, {}).algorithms(
-            running.record.submission for running in self.subscribers
-        )
+        submissions = (running.record.submission for running in self.subscribers)
+        promised = ExpectedDigests(self.settings, None, {}, self._way).algorithms(submissions)
         return promised | (self._sums.algorithms if self._sums is not None else frozenset())
 
     def _algorithms(self) -> list[str]:
@@ -258,7 +258,8 @@ class DownloadJob:
     def is_proven(self) -> bool:
         """Return whether an expected digest will tell if parts of different answers fit together."""
         submissions = [running.record.submission for running in self.subscribers]
-        return self._sums is not None or any(expects_digest(one, self.settings) for one in submissions)
+        is_told = self._way.digest is not None or self._sums is not None
+        return is_told or any(expects_digest(one, self.settings) for one in submissions)
 
     def _is_promised_to_all(self) -> bool:
         return all(expects_digest(running.record.submission, self.settings) for running in self.subscribers)
@@ -269,7 +270,8 @@ class DownloadJob:
             self._sums.settle([hop for attempt in self.subscribers.attempts for hop in attempt.hops])
 
     def _expected_digests(self, told: dict[str, str]) -> ExpectedDigests:
-        return ExpectedDigests(self.settings, self._sums.found if self._sums else None, told)
+        found = self._sums.found if self._sums else None
+        return ExpectedDigests(self.settings, found, told, self._way)
 
     async def go(self, origin: str) -> None:
         """Take the job's own connection to another origin."""

@@ -54,7 +54,12 @@ def tidied(submission: Submission, settings: Settings) -> Submission:
 
 def without_credentials(url: str) -> str:
     """Return a URL as it would be asked for, once its credentials are a header."""
-    return _split(_stripped(url) or "")[0]
+    return _split(stripped(url))[0]
+
+
+def stripped(text: str) -> str:
+    """Take away what surrounds pasted text unseen."""
+    return _stripped(text) or ""
 
 
 def _is_at_home(url: str, home: str, settings: Settings) -> bool:

@@ -16,6 +16,8 @@ from fetcher.importer.download.sources import Sources
 from fetcher.importer.probe_beside import Beside, find_beside
 from fetcher.importer.records.requests import sums_request
 from fetcher.importer.records.verdicts import verdict_of
+from fetcher.importer.schemes.registry import find_way
+from fetcher.importer.schemes.scheme import Asked, Way
 from fetcher.importer.stages.expected_digests import ChecksumFile, expects_digest
 from fetcher.index.values import Secrets
 from fetcher.model import Digest, FormatVerdict, Hop, Submission, Value
@@ -25,6 +27,7 @@ from fetcher.transport import Gate, Peek, SourceRequest, peek
 GUARDS = {
     "address-forbidden": "address",
     "bad-redirect": "redirects",
+    "registry-unusable": "oci",
     "bad-response": "response",
     "checksum-file-unusable": "checksum",
     "checksum-required": "checksum",
@@ -90,20 +93,15 @@ class Probe:
         self._settings = settings
         self._refusals: list[Refusal] = []
         self._hops: list[Hop] = []
+        self._way: Way | None = None
 
     async def look(self, project_id: str) -> Probed:
         """Ask the source, and hang up after its first bytes."""
-        sources = Sources(
-            self._secrets,
-            self._settings,
-            project_id,
-            expects_digest=lambda: expects_digest(self._submission, self._settings),
-        )
-        sources.ca_pem = self._submission.ca_pem
         seconds = self._settings.imports.max_probe_seconds
         try:
             async with asyncio.timeout(seconds):
-                found = await peek(self._gate, sources.request(0, None), self._settings, self._hops.append)
+                request = await self._request(project_id)
+                found = await peek(self._gate, request, self._settings, self._hops.append)
                 return await self._judge(found, project_id)
         except TimeoutError:
             self._refuse(SourceTooSlow(reason=f"a look at it took longer than {seconds:g} seconds"))
@@ -111,9 +109,27 @@ class Probe:
             self._refuse(failure)
         return Probed(hops=tuple(self._hops), refusals=tuple(self._refusals))
 
+    async def _request(self, project_id: str) -> SourceRequest:
+        """Find out where the bytes are, and ask for them as an import would."""
+        asked = Asked(
+            gate=self._gate,
+            secrets=self._secrets,
+            submission=self._submission,
+            project=project_id,
+            settings=self._settings,
+        )
+        self._way = await find_way(asked)
+        self._secrets = self._way.secrets
+        is_expected = expects_digest(self._submission, self._settings)
+        sources = Sources(self._secrets, self._settings, project_id, expects_digest=lambda: is_expected)
+        sources.ca_pem = self._submission.ca_pem
+        sources.dialect = self._way.dialect
+        return sources.request(0, None)
+
     async def _judge(self, found: Peek, project_id: str) -> Probed:
         settings, submission = self._settings, self._submission
-        is_proven = expects_digest(submission, settings) or bool(found.digests or self._secrets.checksum_url)
+        told = found.digests or self._secrets.checksum_url or (self._way.digest if self._way else None)
+        is_proven = expects_digest(submission, settings) or bool(told)
         if self._secrets.checksum_url is None:
             self._check(lambda: check_required(submission.checksum, settings))
         self._check(lambda: check_declared(found.declared_bytes, max_bytes=submission.max_bytes))
@@ -123,24 +139,26 @@ class Probe:
         form = self._format(found)
         digest = await self._listed(found, project_id)
         beside = None
-        if self._secrets.checksum_url is None:
+        if self._secrets.checksum_url is None and (self._way is None or self._way.has_neighbours):
             ask = SourceRequest(
                 url=self._secrets.url,
                 headers=self._secrets.headers,
                 project=project_id,
                 ca_pem=submission.ca_pem,
+                dialect=self._way.dialect if self._way else None,
+                client=self._secrets.access.client,
             )
             with suppress(Failure, TimeoutError):
                 beside = await find_beside(self._gate, ask, found, settings)
         return Probed(
             hops=found.hops,
             url=found.url,
-            name=submission.name or found.name,
+            name=submission.name or (self._way.name if self._way else None) or found.name,
             declared_bytes=found.declared_bytes,
             is_resumable=found.is_resumable,
             coding=found.coding,
             format=form,
-            digest=digest,
+            digest=digest or (self._way.digest if self._way else None),
             refusals=tuple(self._refusals),
             beside=beside,
         )
@@ -167,7 +185,8 @@ class Probe:
         return chain
 
     async def _listed(self, found: Peek, project_id: str) -> Digest | None:
-        request = sums_request(self._secrets, self._settings, project_id, self._submission.ca_pem)
+        dialect = self._way.dialect if self._way else None
+        request = sums_request(self._secrets, self._settings, project_id, self._submission.ca_pem, dialect)
         if request is None:
             return None
         try:

@@ -28,7 +28,6 @@ from fetcher.guards.request.url import check_url
 from fetcher.importer.context import ENGINE, Context
 from fetcher.importer.methods.method import ImportMethod
 from fetcher.importer.methods.registry import DEFAULT, named
-from fetcher.importer.pasted import tidied
 from fetcher.importer.probe import Probe, Probed
 from fetcher.importer.records.requests import (
     AS_RECEIVED,
@@ -42,6 +41,7 @@ from fetcher.importer.recovery import in_turns, recover
 from fetcher.importer.schedule.queue import Ticket
 from fetcher.importer.schedule.rate_limiter import RateLimiter
 from fetcher.importer.scheduler import Scheduler
+from fetcher.importer.schemes.registry import scheme_of, take
 from fetcher.importer.stages.commit import remove_unneeded
 from fetcher.importer.stages.inject import check_rules, matching
 from fetcher.importer.upload_job import Engine, Uploads
@@ -132,15 +132,15 @@ class Importer:
         settings = self.context.settings()
         if not self._is_open:
             raise NotReady(reason="it is starting or stopping")
-        submission = tidied(submission, settings)
-        check_submission(submission, settings)
+        submission, located = take(submission, settings)
+        check_submission(located, settings)
         check_authorities(submission.ca_pem)
-        origin = _origin(submission.url, settings)
+        origin = _origin(located.url, settings)
         self._rate_limiter.count(actor.project_id, origin, settings.imports)
         now = datetime.now(UTC)
         owns_image = image is None
         image = image or new_image(actor, submission, now)
-        rules = matching(settings, actor, image.project_id, submission.url)
+        rules = matching(settings, actor, image.project_id, located.url)
         submission = msgspec.structs.replace(submission, rules=rules)
         check_rules(settings, rules, image)
         webhook = webhook_of(submission, settings)
@@ -158,7 +158,8 @@ class Importer:
             created_at=now,
             updated_at=now,
         )
-        secrets = secrets_of(submission, headers)
+        variant = scheme_of(submission.url).variant(submission)
+        secrets = secrets_of(located, headers, variant)
         url = record.submission.url
         new = NewImport(record=record, image=image, secrets=secrets, shown_url=url, key=key, webhook=webhook)
         written = await self.context.index.imports.submit(new, max_queued=settings.imports.max_queued)
@@ -182,11 +183,11 @@ class Importer:
         caps = settings.imports
         if not self._is_open:
             raise NotReady(reason="it is starting or stopping")
-        submission = tidied(submission, settings)
+        submission, located = take(submission, settings)
         with suppress(ChecksumRequired):  # Told with all else that would refuse an import.
-            check_submission(submission, settings)
+            check_submission(located, settings)
         check_authorities(submission.ca_pem)
-        origin = _origin(submission.url, settings)
+        origin = _origin(located.url, settings)
         self._rate_limiter.count(actor.project_id, origin, caps)
         if self._probes >= caps.max_probes:
             raise QueueFull(scope="the service's probe", limit=caps.max_probes)
@@ -194,7 +195,7 @@ class Importer:
             raise QueueFull(scope="the origin's connection", limit=caps.max_running_per_origin)
         self._probes += 1
         try:
-            look = Probe(self.context.gate, submission, secrets_of(submission), settings)
+            look = Probe(self.context.gate, submission, secrets_of(located), settings)
             return await look.look(actor.project_id)
         finally:
             self._probes -= 1

@@ -17,6 +17,7 @@ from fetcher.importer.context import Context
 from fetcher.importer.methods.registry import named
 from fetcher.importer.receive.receiver import Receiver
 from fetcher.importer.records.requests import AS_RECEIVED
+from fetcher.importer.schemes.registry import is_elsewhere
 from fetcher.importer.stages.convert import Complete, Conversion
 from fetcher.index.values import BlobState
 from fetcher.model import Hop, Submission
@@ -29,6 +30,7 @@ log = structlog.get_logger()
 
 NO_RECORD = "No image says where these bytes came from."
 SENT = "They were sent to the service, so there is no URL to ask."
+ELSEWHERE = "What opens {url} is not kept: import it once more, which brings the bytes back."
 CUT_SHORT = "The URL {url} carried a secret, which is not kept."
 
 
@@ -43,6 +45,8 @@ def split_sources(stories: list[dict[str, Any]]) -> tuple[list[tuple[str, str]],
             reasons[reason] = None
         elif not url:
             reasons[SENT] = None
+        elif is_elsewhere(url):
+            reasons[ELSEWHERE.format(url=url)] = None
         elif "REDACTED" in url:
             reasons[CUT_SHORT.format(url=url)] = None
         else:

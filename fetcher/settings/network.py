@@ -24,6 +24,7 @@ class Tls(Section, frozen=True, kw_only=True):
     ca_file: str
     system_cas: bool
     max_ca_pem_bytes: Annotated[int, Meta(ge=0, le=262_144)]
+    client_certificates: bool
     unverified_hosts: list[HostOrAddress]
 
     def mistakes(self) -> Iterator[Mistake]:

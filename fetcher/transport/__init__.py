@@ -1,6 +1,9 @@
 """The one gate to the network; the one room that knows aiohttp."""
 
 from fetcher.guards.request.request_headers import check_request_headers
+from fetcher.transport.bucket_signature import sign
+from fetcher.transport.client_certificate import client_certificate, fingerprint
+from fetcher.transport.dialect import Answer, Dialect
 from fetcher.transport.gate import Gate, no_hops
 from fetcher.transport.peek import Peek, peek
 from fetcher.transport.request import Outgoing, SourceRequest, is_strong
@@ -9,6 +12,8 @@ from fetcher.transport.sums import Listed, Sums, SumsRequest, fetch_listed, fetc
 from fetcher.transport.tls import authority_digests, check_authorities, system_authorities
 
 __all__ = [
+    "Answer",
+    "Dialect",
     "Gate",
     "Listed",
     "Outgoing",
@@ -20,11 +25,14 @@ __all__ = [
     "authority_digests",
     "check_authorities",
     "check_request_headers",
+    "client_certificate",
     "fetch_listed",
     "fetch_small",
     "fetch_sums",
+    "fingerprint",
     "is_strong",
     "no_hops",
     "peek",
+    "sign",
     "system_authorities",
 ]

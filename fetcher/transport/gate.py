@@ -4,7 +4,7 @@ import asyncio
 import math
 import ssl
 from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import aiohttp
 from yarl import URL
@@ -28,6 +28,7 @@ from fetcher.model import Hop
 from fetcher.transport import faults
 from fetcher.transport.address_limiter import AddressLimiter
 from fetcher.transport.dial import Handover, SourceConnection, connect
+from fetcher.transport.dialect import MOST_ANSWER_BYTES, Answer
 from fetcher.transport.plan import Plan
 from fetcher.transport.receive_buffer import ReceivePool
 from fetcher.transport.redirect_chain import RedirectChain
@@ -36,6 +37,7 @@ from fetcher.transport.resolver import LookUp, Resolver, ask_machine
 from fetcher.transport.source import Source
 from fetcher.transport.tls import Trust
 
+WITH_BYTES = frozenset({200, 206, 304})
 UNREACHABLE = (AddressForbidden, NameUnresolved, ConnectFailed)
 # Reading stops at twice this much, so a read returns up to about three times it. A thousand sources that
 # wait for our disk share a quarter of the bytes that may be in flight.
@@ -176,6 +178,8 @@ class Gate:
             async with asyncio.timeout(seconds):
                 while True:
                     response = await self._ask(chain, stack)
+                    if await _consult(chain, response, stack):
+                        continue
                     if response.status not in REDIRECTS or not chain.request.follows:
                         return self._hasten(chain, chain.judge(response))
                     chain.target = chain.turn(response)
@@ -193,7 +197,9 @@ class Gate:
         try:
             secure = None
             if chain.target.scheme == "https":
-                secure = await self._trust.context(chain.settings, chain.target.host, chain.request.ca_pem)
+                secure = await self._trust.context(
+                    chain.settings, chain.target.host, chain.request.ca_pem, chain.client
+                )
             try:
                 async with asyncio.timeout(pace.connect_seconds) as limit:
                     await self._find(chain)
@@ -282,6 +288,39 @@ async def _converse(
         raise faults.before_head(error, target.host, target.port, is_http2=is_http2) from error
     stack.callback(chain.response.close)
     return chain.response
+
+
+async def _consult(chain: RedirectChain, response: aiohttp.ClientResponse, stack: AsyncExitStack) -> bool:
+    """Show the dialect an answer without bytes; True where it has another question for the service.
+
+    The connection ends before: what the dialect asks meanwhile may need its place.
+    """
+    dialect = chain.dialect
+    if dialect is None:
+        return False
+    if response.status in WITH_BYTES:
+        dialect.accept()
+        return False
+    headers: dict[str, str] = {}
+    for name, value in response.headers.items():
+        headers[name.lower()] = f"{headers[name.lower()]}, {value}" if name.lower() in headers else value
+    body = await _beginning(response, chain.settings.pace.idle_seconds)
+    await stack.aclose()
+    answer = Answer(status=response.status, headers=headers, body=body, url=chain.target.text)
+    raw = await dialect.consult(answer)
+    if raw is not None:
+        chain.lead(raw)
+    return raw is not None
+
+
+async def _beginning(response: aiohttp.ClientResponse, seconds: float) -> bytes:
+    """Read the small body of an error, as far as it comes."""
+    body = b""
+    with suppress(TimeoutError, *faults.FOREIGN):
+        async with asyncio.timeout(seconds):
+            while len(body) < MOST_ANSWER_BYTES and (chunk := await response.content.readany()):
+                body += chunk
+    return body[:MOST_ANSWER_BYTES]
 
 
 async def _paced(outgoing: Outgoing, limit: asyncio.Timeout) -> AsyncIterator[bytes]:

@@ -13,8 +13,9 @@ from fetcher.guards.network.redirects import check_redirect, next_location
 from fetcher.guards.network.response import Reply, check_head, retry_after
 from fetcher.guards.request.redaction import redact_url
 from fetcher.guards.request.url import CheckedUrl, check_url
-from fetcher.model import Hop
+from fetcher.model import ClientCertificate, Hop
 from fetcher.transport.dial import SourceConnection
+from fetcher.transport.dialect import Dialect
 from fetcher.transport.plan import Plan
 from fetcher.transport.request import SourceRequest
 from fetcher.transport.source import Source, shown_headers
@@ -42,7 +43,24 @@ class RedirectChain:
 
     def fields(self) -> dict[str, str]:
         """Build the fields of a request; the submitter's own go to the origin they were given for."""
-        return self.request.fields(with_secrets=self.target.origin == self._origin)
+        fields = self.request.fields(with_secrets=self.is_home)
+        dialect = self.dialect
+        return fields if dialect is None else dialect.fields(self.request.method, self.target.text, fields)
+
+    @property
+    def is_home(self) -> bool:
+        """Return whether this hop is at the origin that the submitter's secrets were given for."""
+        return self.target.origin == self._origin
+
+    @property
+    def dialect(self) -> Dialect | None:
+        """Return who speaks for us here."""
+        return self.request.dialect if self.is_home else None
+
+    @property
+    def client(self) -> ClientCertificate | None:
+        """Return who we are to this hop, where it asks."""
+        return self.request.client if self.is_home else None
 
     def begin(self) -> None:
         """Enter a hop."""
@@ -93,6 +111,19 @@ class RedirectChain:
             raise
         return target
 
+    def lead(self, raw: str) -> None:
+        """Ask elsewhere, where the dialect says that the service is to be asked; that is home from here on.
+
+        Raises:
+            InvalidUrl: It may not be fetched.
+            TooManyRedirects: It has been asked too often.
+        """
+        most = self.settings.redirects.max_redirects
+        if len(self._chain) > most:
+            raise TooManyRedirects(max_redirects=most)
+        self.target = check_url(raw, self.settings)
+        self._origin = self.target.origin
+
     def further(self) -> SourceRequest:
         """Make the request that asks what has answered once more: this very URL at this very address.
 
@@ -104,7 +135,9 @@ class RedirectChain:
             self.request.whole(),
             url=self.target.text,
             checked=self.target,
-            headers=self.request.headers if self.target.origin == self._origin else {},
+            headers=self.request.headers if self.is_home else {},
+            dialect=self.dialect,
+            client=self.client,
             if_none_match=None,
             if_modified_since=None,
             address=connection.address if is_ours and connection is not None else None,
@@ -130,7 +163,7 @@ class RedirectChain:
             return None
         if not self.request.headers:
             return "none"
-        return "sent" if self.target.origin == self._origin else "dropped"
+        return "sent" if self.is_home else "dropped"
 
     def judge(self, response: aiohttp.ClientResponse) -> Source:
         """Judge the final head.

@@ -8,6 +8,8 @@ import msgspec
 from fetcher import __version__
 from fetcher.guards.network.response import Wanted
 from fetcher.guards.request.url import CheckedUrl
+from fetcher.model import ClientCertificate
+from fetcher.transport.dialect import Dialect
 
 USER_AGENT = f"glance-fetcher/{__version__}"
 
@@ -52,6 +54,8 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
         is_promised: A digest that the submitter gave will tell if the bytes were changed on their way.
         ca_pem: Authorities that are trusted beside the operator's.
         body: JSON that is sent, with POST; None asks with GET.
+        dialect: Speaks for us at the origin of `url`.
+        client: Shown to the origin of `url`, where that asks who we are.
         outgoing: A large body that is sent, with PUT.
     """
 
@@ -69,6 +73,8 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
     expects_digest: bool = False
     ca_pem: str | None = None
     body: bytes | None = None
+    dialect: Dialect | None = None
+    client: ClientCertificate | None = None
     outgoing: Outgoing | None = None
 
     @property

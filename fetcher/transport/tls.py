@@ -16,9 +16,10 @@ from fetcher.config import Settings
 from fetcher.descriptors import are_short
 from fetcher.errors import InvalidRequest, Shortage, TlsFailed
 from fetcher.guards.request.host_names import is_named
-from fetcher.model import TlsPeer
+from fetcher.model import ClientCertificate, TlsPeer
 from fetcher.settings.network import Tls
 from fetcher.shortage import is_shortage
+from fetcher.transport.client_certificate import load_client
 
 OTHER_NAME = 62  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH.
 _TEXT = 200
@@ -33,10 +34,16 @@ class Trust:
     def __init__(self) -> None:
         self._contexts: dict[tuple[str, int, bool, bool, bool], ssl.SSLContext] = {}
 
-    async def context(self, settings: Settings, host: str, ca_pem: str | None = None) -> ssl.SSLContext:
+    async def context(
+        self,
+        settings: Settings,
+        host: str,
+        ca_pem: str | None = None,
+        client: ClientCertificate | None = None,
+    ) -> ssl.SSLContext:
         """Find or make the context for a host, in a thread: the machine's authorities are a large file.
 
-        One with authorities of a single import is made for each of its requests, and kept by nobody.
+        One with authorities or a key of a single import is made for each of its requests, and kept by nobody.
 
         Raises:
             TlsFailed: The operator's file of authorities cannot be read any more.
@@ -45,9 +52,9 @@ class Trust:
         verified = not is_named(host, rules.unverified_hosts)
         try:
             named = "_" not in host
-            if ca_pem is not None:
+            if ca_pem is not None or client is not None:
                 make = partial(make_context, rules, verified=verified, named=named, ca_pem=ca_pem)
-                return await asyncio.to_thread(make)
+                return await asyncio.to_thread(lambda: _with_key(make(), client))
             key = (rules.ca_file, _changed_at(rules.ca_file), rules.system_cas, verified, named)
             if key not in self._contexts:
                 make = partial(make_context, rules, verified=verified, named=named)
@@ -57,6 +64,12 @@ class Trust:
                 raise Shortage(reason="authorities of TLS") from error
             raise TlsFailed(host=host, reason="the operator's authorities cannot be read") from error
         return self._contexts[key]
+
+
+def _with_key(context: ssl.SSLContext, client: ClientCertificate | None) -> ssl.SSLContext:
+    if client is not None:
+        load_client(context, client)
+    return context
 
 
 def _changed_at(file: str) -> int:

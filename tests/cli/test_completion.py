@@ -24,7 +24,7 @@ TYPED = [
     ("fetcher insp", {"inspect"}),
     ("fetcher config s", {"show", "set"}),
     ("fetcher images d", {"delete"}),
-    ("fetcher submit --chec", {"--checksum", "--checksum-url"}),
+    ("fetcher submit --chec", {"--checksum", "--checksum-url", "--checksum-signature-url"}),
     ("fetcher images save --o", {"--output"}),
     ("fetcher token acme me --role a", {"admin"}),
     ("fetcher submit --visibility p", {"private", "public"}),

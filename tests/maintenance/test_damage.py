@@ -8,7 +8,7 @@ import pytest
 
 from fetcher.importer.methods.glance_download import METHOD as GLANCE_DOWNLOAD
 from fetcher.maintenance import Maintenance
-from fetcher.maintenance.repair import CUT_SHORT, NO_RECORD, SENT, split_sources
+from fetcher.maintenance.repair import CUT_SHORT, ELSEWHERE, NO_RECORD, SENT, split_sources
 from tests.api.image_v2.cloud import DISK, OCTETS, Cloud
 from tests.images import raw
 from tests.lab import behaviours
@@ -210,6 +210,7 @@ def test_each_way_of_coming_here_says_whether_it_can_be_gone_again() -> None:
     assert split_sources([]) == ([], [NO_RECORD])
     assert split_sources([story("upload", "")]) == ([], [SENT])
     assert split_sources([story("glance-direct", "")]) == ([], [SENT])
+    assert split_sources([story("web-download", "s3://b/k")]) == ([], [ELSEWHERE.format(url="s3://b/k")])
     assert split_sources([story("glance-download", "http://far/v2/images/1/file")]) == (
         [],
         [GLANCE_DOWNLOAD.not_again],

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+import trustme
 
 from fetcher.api.page.amounts import read_amount, read_size
 from fetcher.api.page.form import default_name
@@ -13,6 +14,7 @@ from tests.lab import behaviours
 from tests.lab.origin import Origin
 from tests.page.test_page import BROWSER, proven, seen, sent
 from tests.service import Running
+from tests.unpack.making import make_tar
 
 
 @pytest.mark.parametrize(
@@ -229,3 +231,101 @@ async def test_a_probe_tells_what_a_url_leads_to(tmp_path: Path) -> None:
         asked = {"data": form, "cookies": cookies, "headers": BROWSER | {"HX-Request": "true"}}
         async with service.client.post("/page/probe", **asked) as answer:
             assert (answer.status, (await answer.text()).strip()) == (200, "")
+
+
+KEY = "-----BEGIN PRIVATE KEY-----\nhush-key\n-----END PRIVATE KEY-----"
+
+
+@pytest.mark.parametrize("path", ["/page/submit", "/page/probe"])
+@pytest.mark.parametrize(
+    ("field", "typed", "told"),
+    [
+        ("ca_pem", KEY, "Certificate authorities"),
+        ("ca_pem", "hush, pasted into the wrong field", "Certificate authorities"),
+        ("headers", "Authorization: Bearer hush\nhush without a colon\nX-Token: hush", "X-Token</span>"),
+        ("notify_secret", "hush-hush-hush-hush", "Webhook secret"),
+        ("url", "https://user:hush@example.org/d.qcow2", "https://example.org/d.qcow2"),
+        ("url", "https://example.org/d.qcow2?X-Amz-Signature=hush", "X-Amz-Signature=REDACTED"),
+        ("url", "https://example.org/d.qcow2#token=hush", "https://example.org/d.qcow2"),
+        ("url", "https://example.org/" + "d" * 600 + "?sig=hush", "URL"),
+        ("checksum_url", "https://example.org/S?token=hush", "token=REDACTED"),
+        ("notify_url", "https://example.org/S?token=hush", "token=REDACTED"),
+        ("mirrors", "https://example.org/m\nhttps://example.org/n?sig=hush", "sig=REDACTED"),
+        ("client_key_pem", "hush", "Client key"),
+        ("client_certificate_pem", KEY, "Client certificate"),
+        ("s3_secret_access_key", "hush", "Secret access key"),
+        ("s3_session_token", "hush", "Session token"),
+        ("name", KEY, "Name"),
+        ("properties", KEY, "Properties"),
+    ],
+)
+async def test_a_form_shown_again_holds_no_secret(
+    tmp_path: Path, path: str, field: str, typed: str, told: str
+) -> None:
+    """What may be one has to be entered again, and the page says so; what is none is there."""
+    async with Running(tmp_path) as service:
+        fields = {"url": "https://example.org/x", "tags": "a, b", "max_bytes": "plenty", field: typed}
+        status, text, _ = await sent(service, path, **fields)
+    assert status == 400
+    assert "hush" not in text
+    assert "Enter them again" in text
+    assert told in text
+    assert 'value="a, b"' in text
+
+
+async def test_a_form_shown_again_holds_certificates(tmp_path: Path) -> None:
+    """They are public, once they are known to be certificates and nothing else; a plain query is, too."""
+    pem = trustme.CA().cert_pem.bytes().decode()
+    async with Running(tmp_path) as service:
+        url = "https://example.org/x?arch=amd64"
+        _, text, _ = await sent(service, "/page/submit", url=url, max_bytes="plenty", ca_pem=pem)
+    assert pem.strip() in text.replace("\r", "")
+    assert f'value="{url}"' in text
+    assert "Enter them again" not in text
+
+
+async def test_disk_and_conversion_are_chosen_on_the_page(tmp_path: Path) -> None:
+    """As in the API; what the operator does not offer is refused beside its field."""
+    members = [("one.qcow2", qcow2(clusters=2)), ("two.qcow2", qcow2(clusters=3))]
+    routes = {"/d.tar": behaviours.serve(make_tar(members))}
+    rules = {"offered": ["as-received"]}
+    async with Origin(routes) as origin, Running(tmp_path, origin, convert=rules) as service:
+        fields = {"url": origin.url("/d.tar"), "disk": "two.qcow2", "convert_to": "as-received"}
+        status, _, target = await sent(service, "/page/submit", **fields)
+        assert status == 303
+        ended = await service.ended(target.rpartition("/")[2])
+        assert ended["state"] == "succeeded", ended["verdict"]
+        assert ended["digests"]["sha256"] == hashlib.sha256(members[1][1]).hexdigest()
+        again = await seen(service, f"/?from={ended['id']}")
+        assert 'value="two.qcow2"' in again
+        assert "<option selected>as-received</option>" in again
+        status, text, _ = await sent(service, "/page/submit", url=origin.url("/d.tar"), convert_to="raw")
+        assert (status, "Convert to must be one of as-received." in text) == (400, True)
+
+
+async def test_a_bucket_is_named_on_the_page(tmp_path: Path) -> None:
+    """Its keys reach the signature and no page; what is wrong with them stands beside its field."""
+    async with (
+        Origin({"/images/d.qcow2": behaviours.serve(qcow2())}) as origin,
+        Running(tmp_path, origin) as service,
+    ):
+        place = {"url": "s3://images/d.qcow2", "s3_endpoint": f"http://127.0.0.1:{origin.port}"}
+        keys = {"s3_access_key_id": "AKIALAB", "s3_secret_access_key": "hush"}
+        status, _, target = await sent(service, "/page/submit", **place, **keys, s3_addressing="path")
+        assert status == 303
+        ended = await service.ended(target.rpartition("/")[2])
+        assert ended["state"] == "succeeded", ended["verdict"]
+        assert "Credential=AKIALAB/" in (origin.requests[0].header("Authorization") or "")
+        assert "hush" not in await seen(service, target)
+        again = await seen(service, f"/?from={ended['id']}")
+        assert f'value="{place["s3_endpoint"]}"' in again
+        assert not {"AKIALAB", "hush", "REDACTED"} & set(re.findall(r"\w+", again))
+        assert "Enter them again" in again
+        for fields, words in (
+            ({"s3_access_key_id": "AKIALAB"}, "Secret access key is missing."),
+            ({"s3_region": "a/b"}, "Bucket region is a name such as us-east-1."),
+            ({"url": "s3://images"}, "it names no object"),
+            ({"url": "https://example.org/x"}, "s3 is of no use"),
+        ):
+            status, text, _ = await sent(service, "/page/submit", **{**place, **fields})
+            assert (status, words in text) == (400, True), (words, re.findall('class="wrong".*', text))

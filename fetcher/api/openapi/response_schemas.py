@@ -35,6 +35,14 @@ class HopAnswer(ResponseSchema, frozen=True, kw_only=True):
     status: int | None
 
 
+class AttemptTruth(ResponseSchema, frozen=True, kw_only=True):
+    """What really ended one attempt."""
+
+    code: str
+    message: str
+    addresses: Annotated[list[str], Meta(description="Dialled, or meant to be.")]
+
+
 class AttemptAnswer(ResponseSchema, frozen=True, kw_only=True):
     """One try at pulling; `code` is null while it runs."""
 
@@ -49,6 +57,19 @@ class AttemptAnswer(ResponseSchema, frozen=True, kw_only=True):
     hops: list[HopAnswer]
     url: str
     connections: Annotated[int, Meta(ge=1)]
+    truth: Annotated[
+        AttemptTruth | None,
+        Meta(description="What really ended it, where `code` is less; for administrators alone, else null."),
+    ]
+
+
+class BucketAnswer(ResponseSchema, frozen=True, kw_only=True):
+    """Where the bucket of an s3:// URL is."""
+
+    endpoint: str | None
+    region: str | None
+    addressing: Literal["auto", "path", "virtual"]
+    signed: Annotated[bool, Meta(description="Whether there were keys; they are never shown.")]
 
 
 class SubmissionAnswer(ResponseSchema, frozen=True, kw_only=True):
@@ -67,6 +88,8 @@ class SubmissionAnswer(ResponseSchema, frozen=True, kw_only=True):
     mirrors: Annotated[list[str], Meta(description="Without their secrets.")]
     checksum_url: str | None
     checksum_signature_url: str | None
+    s3: BucketAnswer | None
+    client_sha256: Annotated[str, Meta(description="Of the client certificate, in DER form.")] | None
     ca_sha256: Annotated[
         list[str], Meta(description="Of each certificate of its own authorities, in DER form.")
     ]

@@ -17,8 +17,8 @@ from fetcher.guards.request.redaction import is_redacted
 from fetcher.guards.request.request_headers import check_request_headers
 from fetcher.guards.request.url import check_url
 from fetcher.guards.stream.checksum import parse_digest
-from fetcher.importer.pasted import without_credentials
-from fetcher.model import Submission, is_property
+from fetcher.importer.schemes.registry import check_source
+from fetcher.model import BucketAccess, Submission, is_property
 from fetcher.transport import check_authorities
 
 LABELS = {
@@ -29,6 +29,8 @@ LABELS = {
     "checksum_signature_url": "Signature of the checksum file",
     "disk_format": "Disk format",
     "container_format": "Container format",
+    "disk": "Disk in an archive",
+    "convert_to": "Convert to",
     "max_bytes": "Maximum size",
     "min_disk": "Minimum disk",
     "min_ram": "Minimum memory",
@@ -36,6 +38,14 @@ LABELS = {
     "mirrors": "Mirrors",
     "headers": "Request headers",
     "ca_pem": "Certificate authorities",
+    "client_certificate_pem": "Client certificate",
+    "client_key_pem": "Client key",
+    "s3_endpoint": "Bucket endpoint",
+    "s3_region": "Bucket region",
+    "s3_addressing": "Bucket addressing",
+    "s3_access_key_id": "Access key ID",
+    "s3_secret_access_key": "Secret access key",
+    "s3_session_token": "Session token",
     "notify_url": "Webhook URL",
     "notify_secret": "Webhook secret",
     "tags": "Tags",
@@ -46,8 +56,12 @@ MAX_TEXT = 255
 GIB, MIB = 1024**3, 1024**2
 REDACTED_WORDS = "REDACTED stands in place of a secret that was not kept. Paste the complete URL again."
 
-_URLS = ("url", "checksum_url", "checksum_signature_url", "notify_url")
-_TEXTS = ("name", "disk_format", "container_format", "checksum", "visibility", "notify_secret", "ca_pem")
+URLS = ("url", "checksum_url", "checksum_signature_url", "notify_url")
+_TEXTS = (
+    *("name", "disk_format", "container_format", "checksum", "visibility", "notify_secret", "ca_pem"),
+    *("disk", "convert_to", "client_certificate_pem", "client_key_pem"),
+)
+BUCKET = "s3_"  # Before the names of the fields that are one object in the API.
 
 
 class Draft:
@@ -75,16 +89,24 @@ class Draft:
 
     def refuse(self, failure: Failure) -> bool:
         """Put a failure beside its field; False when it belongs to none."""
-        field = str(failure.public_fields().get("field") or "").partition(".")[0].partition("[")[0]
+        named = str(failure.public_fields().get("field") or "")
+        field = named.replace(".", "_")
+        if field not in LABELS:
+            field = named.partition(".")[0].partition("[")[0]
         if field not in LABELS:
             return False
         self._found.setdefault(field, words_of(failure, field))
         return True
 
     def _read(self) -> None:
-        for name in (*_URLS, *_TEXTS):
+        for name in (*URLS, *_TEXTS):
             if text := text_of(self._form, name):
                 self.document[name] = text
+        bucket = {
+            name: text for name in LABELS if name.startswith(BUCKET) and (text := text_of(self._form, name))
+        }
+        if bucket:
+            self.document["s3"] = {name.removeprefix(BUCKET): text for name, text in bucket.items()}
         self.document.setdefault("url", "")
         self._read_amounts()
         self._read_lists()
@@ -144,6 +166,7 @@ class Draft:
             "disk_format": formats.disk_formats,
             "container_format": formats.container_formats,
             "visibility": ("private", "shared", "community", "public"),
+            "convert_to": self._settings.convert.offered,
         }
         for name, taken in choices.items():
             if name in self.document and self.document[name] not in taken:
@@ -170,7 +193,7 @@ class Draft:
         document, settings = self.document, self._settings
         if not document["url"]:
             self._found["url"] = "Enter the URL of an image, such as https://example.org/disk.qcow2."
-        for name in _URLS:
+        for name in URLS:
             if url := document.get(name):
                 self._check_url(name, url)
         for number, url in enumerate(document["mirrors"], 1):
@@ -183,7 +206,10 @@ class Draft:
             self._found.setdefault(field, before + REDACTED_WORDS)
             return
         try:
-            check_url(without_credentials(url), self._settings)
+            if field == "notify_url":
+                check_url(url, self._settings)
+            else:
+                check_source(url, self._settings)
         except Failure as failure:
             self._found.setdefault(field, before + words_of(failure, field))
 
@@ -208,11 +234,12 @@ def words_of(failure: Failure, field: str) -> str:
     public = failure.public()
     if not isinstance(public, InvalidRequest):
         return str(public)
-    reason = public.reason.removeprefix(f"{field}: ").removeprefix(f"{field} ")
+    plain = field.removeprefix(BUCKET)
+    reason = public.reason.removeprefix(f"{plain}: ").removeprefix(f"{plain} ")
     for name, label in LABELS.items():
-        if "_" in name:
-            reason = reason.replace(name, label)
-    is_sentence = reason != public.reason and public.reason.startswith(f"{field} ")
+        if "_" in (short := name.removeprefix(BUCKET)):
+            reason = reason.replace(short, label)
+    is_sentence = reason != public.reason and public.reason.startswith(f"{plain} ")
     words = f"{LABELS[field]} {reason}" if is_sentence else reason[:1].upper() + reason[1:]
     return words if words.endswith(".") else f"{words}."
 
@@ -225,6 +252,14 @@ def default_name(url: str) -> str | None:
         return None
     name = unquote(path.rstrip("/").rpartition("/")[2]).strip()
     return name[:MAX_TEXT] if name.isprintable() and name else None
+
+
+def _fill_bucket(bucket: BucketAccess, values: dict[str, str], lost: dict[str, list[str]]) -> None:
+    for name in ("endpoint", "region", "addressing"):
+        values[BUCKET + name] = getattr(bucket, name) or ""
+    for name in ("access_key_id", "secret_access_key", "session_token"):
+        if getattr(bucket, name) is not None:
+            lost[BUCKET + name] = []
 
 
 def form_of(submission: Submission) -> tuple[dict[str, str], dict[str, list[str]]]:
@@ -245,8 +280,14 @@ def form_of(submission: Submission) -> tuple[dict[str, str], dict[str, list[str]
         "properties": "\n".join(f"{name}={value}" for name, value in submission.properties.items()),
         "visibility": submission.visibility,
         "ca_pem": submission.ca_pem or "",
+        "disk": submission.disk or "",
+        "convert_to": submission.convert_to or "",
     }
-    for name in _URLS:
+    if submission.client_sha256:
+        lost |= {"client_certificate_pem": [f"sha256 {submission.client_sha256}"], "client_key_pem": []}
+    if submission.s3 is not None:
+        _fill_bucket(submission.s3, values, lost)
+    for name in URLS:
         url = getattr(submission, name) or ""
         if is_redacted(url):
             lost[name] = [url]

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fetcher.api.auth.identity import require_role
+from fetcher.api.page.echo import echoed
 from fetcher.api.page.form import EMPTY, LABELS, Draft, default_name, form_of
 from fetcher.api.page.probe import look, probe_of, words_of_look
 from fetcher.api.page.render import HEADERS, fragment, page
@@ -18,9 +19,8 @@ from fetcher.api.submit.body import convert
 from fetcher.api.submit.imports import SubmitBody
 from fetcher.api.submit.words import size_words, time_words
 from fetcher.config import Settings
-from fetcher.errors import Failure, Forbidden, InvalidUrl, UnknownImport
-from fetcher.guards.request.url import check_url
-from fetcher.importer.pasted import without_credentials
+from fetcher.errors import Failure, Forbidden, UnknownImport
+from fetcher.importer.schemes.registry import check_source
 
 RECENT = 6
 FOLDED = [name for name in LABELS if name != "url"]
@@ -68,6 +68,12 @@ async def _home(  # noqa: PLR0913 - all that the page shows
     )
 
 
+async def _again(request: Request, visitor: Visitor, form: Mapping[str, str], **told: Any) -> Response:
+    """Show a form again, without what may be a secret."""
+    values, lost = echoed(form)
+    return await _home(request, visitor, values, lost=lost, **told)
+
+
 def in_force(settings: Settings) -> list[str]:
     """Return the limits that a submitter should know before pressing the button, in plain words."""
     ports = ", ".join(str(port) for port in settings.url.ports)
@@ -101,8 +107,8 @@ async def check(request: Request, _visitor: Visitor) -> Response:
     url, words, mood = (form.get("url") or "").strip(), "", ""
     if url:
         try:
-            origin = check_url(without_credentials(url), services_of(request).settings()).origin
-        except InvalidUrl as failure:
+            origin = check_source(url, services_of(request).settings()).origin
+        except Failure as failure:
             words, mood = str(failure), "bad"
         else:
             words, mood = f"The file will be downloaded from {origin}.", "good"
@@ -125,11 +131,11 @@ async def probe(request: Request, visitor: Visitor) -> Response:
             found = await look(request, draft.document)
     except Failure as failure:
         if not is_script and not draft.refuse(failure):
-            return await _home(request, visitor, form, failure=failure)
+            return await _again(request, visitor, form, failure=failure)
         if is_script and not draft.refuse(failure):
             found = words_of_look({}) | {"unchecked": f"{failure.public()} {advice_of(failure)}"}
     if not is_script:
-        return await _home(request, visitor, form, mistakes=draft.mistakes, found=found)
+        return await _again(request, visitor, form, mistakes=draft.mistakes, found=found)
     # What is wrong with a URL is said while it is typed; all else beside its field when it is submitted.
     return Response(fragment("_probe.html", found=found), headers=HEADERS, media_type="text/html")
 
@@ -143,10 +149,10 @@ async def submit(request: Request, visitor: Visitor) -> Response:
         check_proof(request, form.pop(FORM_FIELD, ""))
         require_role(visitor.actor, "member")
     except Forbidden as failure:
-        return await _home(request, visitor, form, failure=failure)
+        return await _again(request, visitor, form, failure=failure)
     draft = Draft(form, services.settings())
     if draft.mistakes:
-        return await _home(request, visitor, form, mistakes=draft.mistakes)
+        return await _again(request, visitor, form, mistakes=draft.mistakes)
     draft.document.setdefault("name", default_name(draft.document["url"]))
     try:
         body = convert(draft.document, SubmitBody)
@@ -156,6 +162,6 @@ async def submit(request: Request, visitor: Visitor) -> Response:
         )
     except Failure as failure:
         if draft.refuse(failure):
-            return await _home(request, visitor, form, mistakes=draft.mistakes)
-        return await _home(request, visitor, form, failure=failure)
+            return await _again(request, visitor, form, mistakes=draft.mistakes)
+        return await _again(request, visitor, form, failure=failure)
     return see_other(f"/page/imports/{record.id}")

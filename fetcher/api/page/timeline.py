@@ -66,8 +66,15 @@ def _attempt(record: Import, attempt: Attempt, *, is_operator: bool) -> list[Ste
             is_last = record.state.is_final and attempt is record.attempts[-1]
             reason = "Stopped" if is_last else attempt.reason or attempt.code
             broke = f"{reason} after {got}{again}" if is_last else f"{reason} ({got}{again})"
-            steps.append(Step(at=attempt.ended_at, words=broke, mood="bad"))
+            facts = _truth(attempt) if is_operator else ()
+            steps.append(Step(at=attempt.ended_at, words=broke, mood="bad", facts=facts))
     return steps
+
+
+def _truth(attempt: Attempt) -> tuple[tuple[str, str], ...]:
+    """Say what really ended an attempt, where its submitter is told less."""
+    truth = attempt.truth
+    return () if truth is None else (("actual cause", f"{truth['message']} ({truth['code']})"),)
 
 
 def _hop(hop: Hop, *, is_operator: bool) -> Step:

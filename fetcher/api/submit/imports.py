@@ -26,19 +26,33 @@ from fetcher.guards.stream.checksum import parse_digest
 from fetcher.guards.text import check_text
 from fetcher.index.values import FILTERS, IdempotencyKey
 from fetcher.lifecycle import State
-from fetcher.model import RESERVED_PROPERTIES, Actor, Import, Submission, Visibility
+from fetcher.model import RESERVED_PROPERTIES, Actor, BucketAccess, Import, Submission, Visibility
 from fetcher.parsers.metalink import parse_metalink
 from fetcher.settings.guards.formats import ContainerFormat, DiskFormat
+from fetcher.transport import client_certificate, fingerprint
 
 Text = Annotated[str, Meta(max_length=255)]
 Amount = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Secret = Annotated[str, Meta(min_length=16, max_length=255, extra_json_schema={"writeOnly": True})]
+Key = Annotated[str, Meta(max_length=8192, extra_json_schema={"writeOnly": True})]
+Pem = Annotated[str, Meta(max_length=65_536, extra_json_schema={"writeOnly": True})]
 END_ID = "end"  # Of an import's last event; comes back as Last-Event-ID.
 STOPPING_RETRY_MILLISECONDS = 5000
 METALINK_TYPE = "application/metalink4+xml"
 # What the query may say beside a metalink; all else is in the document or has its default.
 METALINK_FIELDS = frozenset({"name", "disk_format", "container_format", "visibility"})
 KEY = re.compile(r"[\x21-\x7e]{1,255}\Z")
+
+
+class BucketBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the bucket of an s3:// URL is, and who may read it; without keys it is asked as anybody."""
+
+    endpoint: Annotated[str, Meta(max_length=1024)] | None = None
+    region: Annotated[str, Meta(max_length=63)] | None = None
+    addressing: Literal["auto", "path", "virtual"] = "auto"
+    access_key_id: Key | None = None
+    secret_access_key: Key | None = None
+    session_token: Key | None = None
 
 
 class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,6 +74,9 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     checksum_url: str | None = None
     checksum_signature_url: str | None = None
     ca_pem: Annotated[str, Meta(max_length=262_144)] | None = None
+    client_certificate_pem: Pem | None = None
+    client_key_pem: Pem | None = None
+    s3: BucketBody | None = None
     disk: Annotated[str, Meta(min_length=1, max_length=1024)] | None = None
     convert_to: Literal["as-received", "raw", "qcow2"] | None = None
     notify_url: str | None = None
@@ -86,6 +103,7 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             reason = f"max_bytes is at most {cap:,}, the service's own cap"
             raise InvalidRequest(field="max_bytes", reason=reason)
         checksum, checksum_url = self._promise()
+        client = client_certificate(self.client_certificate_pem, self.client_key_pem)
         return Submission(
             url=self.url,
             name=self.name,
@@ -103,6 +121,9 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             checksum_url=checksum_url,
             checksum_signature_url=self.checksum_signature_url,
             ca_pem=self.ca_pem,
+            client_certificate=client,
+            client_sha256=fingerprint(client),
+            s3=None if self.s3 is None else msgspec.convert(self.s3, BucketAccess, from_attributes=True),
             disk=self.disk,
             convert_to=self.convert_to,
             notify_url=self.notify_url,
@@ -132,7 +153,8 @@ async def submit(request: Request) -> Response:
         request_id=request.scope.get("request_id"),
     )
     base = base_url(request)
-    return JSONResponse(import_view(record, base), 202, {"Location": f"{base}/imports/{record.id}"})
+    shown = import_view(record, base, is_operator=actor.is_admin)
+    return JSONResponse(shown, 202, {"Location": f"{base}/imports/{record.id}"})
 
 
 async def _body(request: Request, settings: Settings) -> tuple[bytes, SubmitBody]:
@@ -169,7 +191,8 @@ async def show(request: Request) -> Response:
     actor = await services.identify(request)
     record = await services.importer.find(request.path_params["id"], actor)
     truths = await truths_of(services, actor, [record])
-    document = import_view(record, base_url(request), truths.get(record.id))
+    truth = truths.get(record.id)
+    document = import_view(record, base_url(request), truth, is_operator=actor.is_admin)
     return JSONResponse(document, headers={"Cache-Control": "no-store"})
 
 
@@ -197,7 +220,9 @@ async def listing(request: Request) -> Response:
     base = base_url(request)
     truths = await truths_of(services, actor, records[:limit])
     shown = [
-        import_view(services.importer.snapshot(record), base, truths.get(record.id))
+        import_view(
+            services.importer.snapshot(record), base, truths.get(record.id), is_operator=actor.is_admin
+        )
         for record in records[:limit]
     ]
     document: dict[str, Any] = {"imports": shown}
@@ -266,9 +291,10 @@ async def events(request: Request) -> Response:
             name = "end" if record.state.is_final else "progress"
             truth = (await truths_of(services, actor, [record])).get(record.id)
             if truth is None:
-                text = services.event_texts.of(record, base)
+                text = services.event_texts.of(record, base, is_operator=actor.is_admin)
             else:
-                text = msgspec.json.encode(import_view(record, base, truth)).decode()
+                document = import_view(record, base, truth, is_operator=actor.is_admin)
+                text = msgspec.json.encode(document).decode()
             yield ServerSentEvent(text, event=name, id=END_ID if record.state.is_final else str(number))
         if name != "end":
             yield ServerSentEvent("{}", event="stopping", retry=STOPPING_RETRY_MILLISECONDS)

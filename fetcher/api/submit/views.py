@@ -7,15 +7,19 @@ import msgspec
 from fetcher.config import Settings
 from fetcher.convert.sandbox import Walls
 from fetcher.guards import published
-from fetcher.model import Import
+from fetcher.importer.schemes import registry as schemes
+from fetcher.model import Attempt, BucketAccess, Import
 from fetcher.transport import authority_digests
 
 
-def import_view(record: Import, base: str, truth: dict[str, str] | None = None) -> dict[str, Any]:
+def import_view(
+    record: Import, base: str, truth: dict[str, str] | None = None, *, is_operator: bool = False
+) -> dict[str, Any]:
     """One import as its submitter sees it; addresses inside our network are never shown.
 
     Args:
         truth: What really ended it, where the caller may know that.
+        is_operator: The caller may know what really happened in each attempt.
     """
     submission = record.submission
     link = f"{base}/imports/{record.id}"
@@ -29,7 +33,7 @@ def import_view(record: Import, base: str, truth: dict[str, str] | None = None) 
         "image_id": record.image_id,
         "progress": _progress(record),
         "attempt": len(record.attempts),
-        "attempts": [_attempt(attempt) for attempt in record.attempts],
+        "attempts": [_attempt(attempt, is_operator=is_operator) for attempt in record.attempts],
         "redirects": [{"url": hop.url, "status": hop.status} for hop in record.attempts[-1].hops]
         if record.attempts
         else [],
@@ -78,8 +82,12 @@ def _progress(record: Import) -> dict[str, Any]:
     }
 
 
-def _attempt(attempt: Any) -> dict[str, Any]:
+def _attempt(attempt: Attempt, *, is_operator: bool) -> dict[str, Any]:
     shown: dict[str, Any] = msgspec.to_builtins(attempt)
+    if not is_operator:
+        shown["truth"] = None
+    elif attempt.truth is not None:
+        shown["truth"] = {**attempt.truth, "addresses": attempt.addresses}
     shown["hops"] = [{"url": hop["url"], "status": hop["status"]} for hop in shown["hops"]]
     return shown
 
@@ -100,11 +108,20 @@ def _submission(record: Import) -> dict[str, Any]:
         "mirrors": list(submission.mirrors),
         "checksum_url": submission.checksum_url,
         "checksum_signature_url": submission.checksum_signature_url,
+        "s3": _bucket(submission.s3),
+        "client_sha256": submission.client_sha256,
         "ca_sha256": authority_digests(submission.ca_pem),
         "disk": submission.disk,
         "convert_to": submission.convert_to,
         "notify_url": submission.notify_url,
     }
+
+
+def _bucket(bucket: BucketAccess | None) -> dict[str, Any] | None:
+    if bucket is None:
+        return None
+    place = {"endpoint": bucket.endpoint, "region": bucket.region, "addressing": bucket.addressing}
+    return {**place, "signed": bucket.access_key_id is not None}
 
 
 def limits_view(settings: Settings) -> dict[str, dict[str, Any]]:
@@ -116,7 +133,7 @@ def limits_view(settings: Settings) -> dict[str, dict[str, Any]]:
             "value": limit.value,
             "guard": limit.guard,
         }
-        for limit in published(settings)
+        for limit in (*schemes.limits(settings), *published(settings))
     }
 
 

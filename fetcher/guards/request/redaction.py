@@ -7,6 +7,7 @@ from urllib.parse import unquote_plus
 UNWIELDY = re.compile(r"[^!-~]|[\"<>\\^`{|}]")
 
 HIDDEN = "REDACTED"
+MAX_LENGTH = 8192  # Of what is looked at; none that is longer is taken.
 MAX_PLAIN_LENGTH = 64
 MAX_WORD_LENGTH = 16
 MAX_CHANGES = 2
@@ -32,7 +33,20 @@ def redact_url(raw: str) -> str:
     `sig`, `token`). A value stays only where its name tells of no secret and it
     reads as words, numbers or versions (`arch=amd64`, `version=13.1`); all else goes.
     """
-    before, mark, query = raw[:8192].partition("#")[0].partition("?")
+    return UNWIELDY.sub(lambda found: quote(found[0]), _hidden(raw[:MAX_LENGTH]))[:512]
+
+
+def holds_secret(raw: str) -> bool:
+    """Tell whether a typed URL may hold a secret: a login, a permission in its query or fragment."""
+    before, _, rest = raw.partition("#")[0].partition("?")
+    if len(raw) > MAX_LENGTH or "@" in before:
+        return True
+    fragment = raw.partition("#")[2]
+    return is_redacted(_hidden(f"{before}?{rest}")) or is_redacted(_hidden(f"{before}?{fragment}"))
+
+
+def _hidden(raw: str) -> str:
+    before, mark, query = raw.partition("#")[0].partition("?")
     scheme, colon, rest = before.partition(":")
     if not colon or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]{0,31}", scheme):
         scheme, colon, rest = "", "", before
@@ -43,8 +57,7 @@ def redact_url(raw: str) -> str:
         # Something else than a host: perhaps half a password that held a slash.
         plain, path = HIDDEN, ""
     fields = "&".join(_redact_field(field) for field in query.split("&")) if mark else ""
-    shown = f"{scheme.lower()}{colon}{slashes}{plain}{slash}{path}{mark}{fields}"
-    return UNWIELDY.sub(lambda found: quote(found[0]), shown)[:512]
+    return f"{scheme.lower()}{colon}{slashes}{plain}{slash}{path}{mark}{fields}"
 
 
 def is_redacted(url: str) -> bool:

@@ -58,7 +58,7 @@ def _check_header(name: str, value: str) -> None:
 
 
 def check_submitted(submission: Submission, settings: Settings) -> None:
-    """Refuse what a submission brings for its own requests: headers, and authorities that are too many.
+    """Refuse what a submission brings for its own requests: headers, certificates and authorities.
 
     Raises:
         InvalidRequest: With what is wrong.
@@ -66,6 +66,9 @@ def check_submitted(submission: Submission, settings: Settings) -> None:
     if submission.remote is not None:  # Operator and other service answer for it.
         return
     check_request_headers(submission.headers)
+    if submission.client_certificate is not None and not settings.tls.client_certificates:
+        shut = "the operator takes no client certificates with an import"
+        raise InvalidRequest(field="client_certificate_pem", reason=shut)
     most = settings.tls.max_ca_pem_bytes
     if len((submission.ca_pem or "").encode()) > most:
         shut = "the operator takes no authorities with an import"
@@ -87,6 +90,13 @@ def limits(settings: Settings) -> tuple[Limit, ...]:
             type="integer",
             value=MAX_HEADER_BYTES,
             description="How many bytes these headers may have in all.",
+            guard="request_headers",
+        ),
+        Limit(
+            name="client_certificates_allowed",
+            type="boolean",
+            value=settings.tls.client_certificates,
+            description="Whether a submission may bring a client certificate and its key for its source.",
             guard="request_headers",
         ),
         Limit(

@@ -21,7 +21,7 @@ from fetcher.importer.download.validator import validator_of
 from fetcher.importer.receive.receiver import Receiver
 from fetcher.importer.receive.receiver_factory import ReceiverFactory
 from fetcher.importer.records.subscribers import Subscribers
-from fetcher.importer.records.verdicts import truth_of, verdict_of
+from fetcher.importer.records.verdicts import hidden_of, truth_of, verdict_of
 from fetcher.importer.tracing import span
 from fetcher.index.values import ResumeState
 from fetcher.lifecycle import Event
@@ -361,6 +361,7 @@ class Attempts:
             ended_at=datetime.now(UTC),
             code=verdict.code if verdict else "ok",
             reason=verdict.title + why_again if verdict else None,
+            truth=hidden_of(failure),
             received_bytes=max(0, self._subscribers.progress.received_bytes - attempt.offset),
             wait_seconds=wait,
         )

@@ -6,7 +6,7 @@ from fetcher.config import Settings
 from fetcher.guards.request.redaction import redact_url
 from fetcher.guards.request.url import check_url
 from fetcher.index.values import Secrets
-from fetcher.transport import SourceRequest
+from fetcher.transport import Dialect, SourceRequest
 
 
 class Sources:
@@ -20,6 +20,7 @@ class Sources:
 
     Attributes:
         ca_pem: Authorities that are trusted for all of them.
+        dialect: Speaks for us at the first one's origin.
 
     Raises:
         InvalidUrl: One of them can never be fetched.
@@ -37,6 +38,8 @@ class Sources:
         self._urls = (secrets.url, *secrets.mirrors)
         self._checked = [check_url(url, settings) for url in self._urls]
         self._headers = secrets.headers
+        self._client = secrets.access.client
+        self.dialect: Dialect | None = None
         self._project = project
         self.ca_pem: str | None = None
         self._is_promised = expects_digest
@@ -76,6 +79,8 @@ class Sources:
             project=self._project,
             expects_digest=self._is_promised(),
             ca_pem=self.ca_pem,
+            dialect=self.dialect if self.is_home else None,
+            client=self._client if self.is_home else None,
         )
 
     def bury(self) -> None:

@@ -8,15 +8,15 @@ import msgspec
 from fetcher.config import Settings
 from fetcher.guards.request.redaction import redact_url
 from fetcher.guards.request.url import check_url
-from fetcher.index.values import Secrets, WebhookTarget
-from fetcher.model import Submission
-from fetcher.transport import SourceRequest, SumsRequest
+from fetcher.index.values import Access, Secrets, WebhookTarget
+from fetcher.model import BucketAccess, Submission
+from fetcher.transport import Dialect, SourceRequest, SumsRequest
 
 HIDDEN = "REDACTED"
 AS_RECEIVED = "as-received"
 
 
-def secrets_of(submission: Submission, headers: dict[str, str] | None = None) -> Secrets:
+def secrets_of(submission: Submission, headers: dict[str, str] | None = None, variant: str = "") -> Secrets:
     """Return what of a submission only the pull may know; `headers` are further ones."""
     return Secrets(
         url=submission.url,
@@ -24,6 +24,7 @@ def secrets_of(submission: Submission, headers: dict[str, str] | None = None) ->
         mirrors=submission.mirrors,
         checksum_url=submission.checksum_url,
         checksum_signature_url=submission.checksum_signature_url,
+        access=Access(s3=submission.s3, client=submission.client_certificate, variant=variant),
     )
 
 
@@ -38,7 +39,18 @@ def shown(submission: Submission) -> Submission:
         checksum_signature_url=_shown(submission.checksum_signature_url),
         notify_url=_shown(submission.notify_url),
         notify_secret=None,
+        s3=_without_keys(submission.s3),
+        client_certificate=None,
     )
+
+
+def _without_keys(bucket: BucketAccess | None) -> BucketAccess | None:
+    """Return where a bucket is, and that there were keys."""
+    if bucket is None:
+        return None
+    names = ("access_key_id", "secret_access_key", "session_token")
+    hidden = {name: HIDDEN for name in names if getattr(bucket, name) is not None}
+    return msgspec.structs.replace(bucket, **hidden)
 
 
 def _shown(url: str | None) -> str | None:
@@ -67,6 +79,7 @@ def fingerprint(secrets: Secrets, submission: Submission, settings: Settings, pr
         secrets.mirrors,
         secrets.checksum_url,
         secrets.checksum_signature_url,
+        secrets.access,
         submission.disk_format,
         submission.container_format,
         submission.max_bytes,
@@ -99,15 +112,21 @@ def plain_request(secrets: Secrets, submission: Submission, settings: Settings) 
     """
     if secrets.headers or secrets.mirrors or urlsplit(secrets.url).query or submission.ca_pem:
         return None
+    if secrets.access != Access():
+        return None
     container = submission.container_format or "bare"
     way = "unpacked" if container == "bare" and settings.unpack.enabled else container
     return hashlib.sha256(f"{secrets.url}\n{way}\n{target_of(submission, settings)}".encode()).hexdigest()
 
 
 def sums_request(
-    secrets: Secrets, settings: Settings, project: str, ca_pem: str | None = None
+    secrets: Secrets,
+    settings: Settings,
+    project: str,
+    ca_pem: str | None = None,
+    dialect: Dialect | None = None,
 ) -> SumsRequest | None:
-    """Ask for the checksum file and its signature; headers go along to the origin of the image alone.
+    """Ask for the checksum file and its signature; what is secret goes along to the image's origin alone.
 
     Raises:
         InvalidUrl: It can never be fetched.
@@ -118,8 +137,15 @@ def sums_request(
     home = check_url(secrets.url, settings).origin
 
     def ask(url: str) -> SourceRequest:
-        headers = secrets.headers if check_url(url, settings).origin == home else {}
-        return SourceRequest(url=url, headers=headers, project=project, ca_pem=ca_pem)
+        is_home = check_url(url, settings).origin == home
+        return SourceRequest(
+            url=url,
+            headers=secrets.headers if is_home else {},
+            project=project,
+            ca_pem=ca_pem,
+            dialect=dialect if is_home else None,
+            client=secrets.access.client if is_home else None,
+        )
 
     path = unquote(urlsplit(secrets.url).path)
     signature = secrets.checksum_signature_url

@@ -56,6 +56,13 @@ def truth_of(failure: Failure) -> dict[str, str]:
     return {"code": failure.code, "message": str(failure), "cause": cause, **({"said": said} if said else {})}
 
 
+def hidden_of(failure: Failure | None) -> dict[str, str] | None:
+    """Return what administrators are told of an attempt's end, where its submitter is told less."""
+    if failure is None or failure.public() is failure:
+        return None
+    return {"code": failure.code, "message": str(failure)[:MOST_CHARACTERS]}
+
+
 async def fail(
     index: Index, running: RunningImport, failure: Failure, *, words: tuple[str, str] | None = None
 ) -> None:

@@ -14,6 +14,7 @@ from fetcher.errors import BadRedirect, ChecksumFileUnusable, ChecksumMismatch, 
 from fetcher.guards.stream.checksum import check_digest
 from fetcher.importer.download.retry_policy import may_ask_elsewhere, wait_seconds
 from fetcher.importer.records.running_import import RunningImport
+from fetcher.importer.schemes.scheme import Way
 from fetcher.importer.stages.provenance import shown_hops
 from fetcher.model import Digest, Hop, Submission
 from fetcher.parsers.disposition import name_of
@@ -26,16 +27,22 @@ class ExpectedDigests:
     Args:
         sums: What the checksum file says, where there is one.
         told: What the source says itself, by hashlib's names.
+        way: How the bytes were found, with what their digest is to be.
     """
 
-    def __init__(self, settings: Settings, sums: Sums | None, told: Mapping[str, str]) -> None:
+    def __init__(
+        self, settings: Settings, sums: Sums | None, told: Mapping[str, str], way: Way | None = None
+    ) -> None:
         self._accepted = settings.checksum.accepted
         self._sums = sums
         self._told = told
+        self._found = way.digest if way is not None else None
+        self._found_source = way.digest_source if way is not None else ""
 
     def algorithms(self, submissions: Iterable[Submission]) -> set[str]:
         """Return the digests that are needed to compare with what each import was promised."""
         found = {one.checksum.algorithm for one in submissions if one.checksum is not None}
+        found |= {self._found.algorithm} if self._found is not None else set()
         return found if self._sums is None else found | {self._sums.digest.algorithm}
 
     def check(self, submission: Submission, digests: Mapping[str, str]) -> str:
@@ -44,6 +51,8 @@ class ExpectedDigests:
         Raises:
             ChecksumMismatch: They are not what was promised.
         """
+        if self._found is not None:
+            check_digest(self._found, digests[self._found.algorithm], source=self._found_source)
         checksum = submission.checksum
         if checksum is not None:
             source = submission.checksum_source
@@ -53,6 +62,8 @@ class ExpectedDigests:
         if self._sums is not None:
             check_digest(self._sums.digest, digests[self._sums.digest.algorithm], source="sums")
             return self._sums.verified_by
+        if self._found is not None:
+            return self._found_source
         known = self._told.keys() & digests.keys()
         for algorithm in known:
             promised = Digest(algorithm=algorithm, value=self._told[algorithm])

@@ -27,13 +27,17 @@ def document(record: Import, blob: Blob, settings: Settings, table_version: str)
             "project_id": record.project_id,
             "user_id": record.user_id,
             "checksum": str(record.submission.checksum) if record.submission.checksum else None,
+            "client_sha256": record.submission.client_sha256,
             "ca_sha256": authority_digests(record.submission.ca_pem),
             **({"disk": record.submission.disk} if record.submission.disk else {}),
         },
         "started_at": record.started_at,
         "ended_at": record.ended_at,
         "attempts": [
-            {**msgspec.to_builtins(attempt), "hops": shown_hops(attempt.hops, settings)}
+            {
+                **msgspec.to_builtins(msgspec.structs.replace(attempt, truth=None)),
+                "hops": shown_hops(attempt.hops, settings),
+            }
             for attempt in record.attempts
         ],
         "bytes": blob.size,

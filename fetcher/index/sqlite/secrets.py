@@ -4,7 +4,7 @@ import msgspec
 from sqlite_utils.db import Database
 
 from fetcher.index.sqlite.rows import Row, insert, select, to_json
-from fetcher.index.values import Secrets
+from fetcher.index.values import Access, Secrets
 
 
 def keep_secrets(db: Database, import_id: str, secrets: Secrets) -> None:
@@ -16,6 +16,7 @@ def keep_secrets(db: Database, import_id: str, secrets: Secrets) -> None:
         "mirrors": to_json(secrets.mirrors),
         "checksum_url": secrets.checksum_url,
         "checksum_signature_url": secrets.checksum_signature_url,
+        "access": to_json(secrets.access),
     }
     insert(db, "import_secrets", row)
 
@@ -33,6 +34,7 @@ def to_secrets(row: Row) -> Secrets:
         mirrors=msgspec.json.decode(row["mirrors"], type=tuple[str, ...]),
         checksum_url=row["checksum_url"],
         checksum_signature_url=row["checksum_signature_url"],
+        access=msgspec.json.decode(row["access"], type=Access),
     )
 
 

@@ -5,6 +5,7 @@ from fetcher.index.values.images import FAILED_IMPORT, SORT_KEYS, Filter, ImageQ
 from fetcher.index.values.imports import (
     FILTERS,
     TASK_ORDERS,
+    Access,
     IdempotencyKey,
     NewImport,
     Secrets,
@@ -49,6 +50,7 @@ __all__ = [
     "SENT",
     "SORT_KEYS",
     "TASK_ORDERS",
+    "Access",
     "At",
     "BlobState",
     "Bounds",

@@ -4,7 +4,7 @@ import msgspec
 
 from fetcher.index.values.reading import ANSWER_BYTES
 from fetcher.lifecycle import State
-from fetcher.model import Blob, FormatVerdict, Image, Import
+from fetcher.model import Blob, BucketAccess, ClientCertificate, FormatVerdict, Image, Import
 
 FILTERS = ("state", "code", "method", "image_id", "user_id")
 TASK_ORDERS = ("created_at", "updated_at", "expires_at", "status", "type", "id")
@@ -29,6 +29,20 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
     lease_seconds: float = 60.0
 
 
+class Access(msgspec.Struct, frozen=True, kw_only=True):
+    """What opens a source beside headers.
+
+    Args:
+        s3: Keys of a bucket, and where it is.
+        client: The client's certificate with its key.
+        variant: What else decides which bytes come, such as an architecture.
+    """
+
+    s3: BucketAccess | None = None
+    client: ClientCertificate | None = None
+    variant: str = ""
+
+
 class Secrets(msgspec.Struct, frozen=True, kw_only=True):
     """What only the pull itself may know; dropped when the import ends.
 
@@ -38,6 +52,7 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True):
         mirrors: Further URLs of the same bytes.
         checksum_url: Of a file that lists the digest.
         checksum_signature_url: Of the signature on that file.
+        access: What else opens the source.
     """
 
     url: str
@@ -45,6 +60,7 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True):
     mirrors: tuple[str, ...] = ()
     checksum_url: str | None = None
     checksum_signature_url: str | None = None
+    access: Access = Access()
 
 
 class WebhookTarget(msgspec.Struct, frozen=True, kw_only=True):

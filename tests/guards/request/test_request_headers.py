@@ -112,4 +112,9 @@ def test_what_passes_is_one_line_each(headers: dict[str, str]) -> None:
 def test_limits_are_published() -> None:
     """What is enforced is what is told."""
     told = {limit.name: limit.value for limit in limits(load_settings())}
-    assert told == {"max_request_headers": 32, "max_request_header_bytes": 8192, "max_ca_pem_bytes": 16_384}
+    assert told == {
+        "max_request_headers": 32,
+        "max_request_header_bytes": 8192,
+        "client_certificates_allowed": False,
+        "max_ca_pem_bytes": 16_384,
+    }

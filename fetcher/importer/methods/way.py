@@ -1,0 +1,28 @@
+"""Finds out where the bytes of a job are: first as the import's method knows, then as its URL's scheme."""
+
+from fetcher.config import Settings
+from fetcher.importer.methods.registry import named
+from fetcher.importer.records.running_import import RunningImport
+from fetcher.importer.schemes.registry import find_way
+from fetcher.importer.schemes.scheme import Asked, Way
+from fetcher.index.values import Secrets
+from fetcher.transport import Gate
+
+
+async def way_of(gate: Gate, running: RunningImport, secrets: Secrets, settings: Settings) -> Way:
+    """Find out how the bytes are asked for.
+
+    Raises:
+        Failure: They are not to be had.
+    """
+    prepare = named(running.record.method).prepare
+    if prepare is not None:
+        secrets = await prepare(gate, running, secrets, settings)
+    asked = Asked(
+        gate=gate,
+        secrets=secrets,
+        submission=running.record.submission,
+        project=running.record.project_id,
+        settings=settings,
+    )
+    return await find_way(asked)

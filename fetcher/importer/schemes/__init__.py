@@ -1,0 +1,1 @@
+"""Source schemes, one file each: what the URL of a submission may begin with."""

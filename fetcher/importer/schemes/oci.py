@@ -1,0 +1,150 @@
+"""`oci://host/repository:tag`: a disk in a registry of containers, as a containerDisk or as an artifact.
+
+The manifest says which blob is the disk and what its digest is; the digest is a promise like any other. A
+manifest that was named by its own digest is compared with it, so that the promise is the submitter's.
+"""
+
+import asyncio
+import hashlib
+import re
+
+import msgspec
+
+from fetcher.config import Settings
+from fetcher.errors import InvalidRequest, InvalidUrl, RegistryUnusable, SourceTooSlow, TooManyBytes
+from fetcher.guards.request.oci import check_manifest, check_registry
+from fetcher.importer.pasted import stripped, tidied
+from fetcher.importer.schemes.registry_token import RegistryDialect, read_small
+from fetcher.importer.schemes.scheme import Asked, SourceScheme, Way
+from fetcher.model import Digest, Submission
+from fetcher.parsers.oci_manifests import (
+    ACCEPT,
+    Descriptor,
+    choose_image,
+    choose_layer,
+    parse_digest,
+    parse_manifest,
+)
+from fetcher.transport import SourceRequest
+
+_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_URL = re.compile(
+    rf"oci://(?P<login>[^@/]*@)?(?P<host>[^/@]+)/(?P<repository>{_PART}(?:/{_PART})*)"
+    r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?(?:@(?P<digest>sha(?:256|512):[0-9a-f]+))?",
+    re.IGNORECASE,
+)
+_MANIFEST = re.compile(r"(?P<base>https?://[^/]+/v2/(?P<repository>[^?#]+))/manifests/(?P<name>[^/?#]+)")
+
+
+def take(submission: Submission, settings: Settings) -> Submission:
+    """Ask the registry for the manifest; a login in the URL becomes a secret header.
+
+    Raises:
+        InvalidUrl: It names no image, or neither a tag nor a digest: nothing is assumed.
+        InvalidRequest: It has further URLs, or a login that would go over http.
+    """
+    text = stripped(submission.url)
+    match = _URL.fullmatch(text)
+    if match is None or match["repository"] != match["repository"].lower():
+        raise InvalidUrl(rule="oci", reason="it is not written oci://HOST/REPOSITORY:TAG")
+    name = match["digest"] or match["tag"]
+    if name is None:
+        raise InvalidUrl(rule="oci", reason="it names neither a tag nor a digest, and none is assumed")
+    if match["digest"] and parse_digest(match["digest"]) is None:
+        raise InvalidUrl(rule="oci", reason="its digest is not sha256 or sha512 in hexadecimal")
+    if submission.mirrors:
+        raise InvalidRequest(field="mirrors", reason="an oci:// URL has no mirrors; name another registry")
+    scheme = check_registry(match["host"].partition(":")[0].lower(), settings)
+    url = f"{scheme}://{match['login'] or ''}{match['host']}/v2/{match['repository']}/manifests/{name}"
+    located = tidied(msgspec.structs.replace(submission, url=url), settings)
+    if scheme == "http" and any(header.lower() == "authorization" for header in located.headers):
+        raise InvalidRequest(field="headers", reason="no login is sent to a registry that is asked by http")
+    return located
+
+
+async def find(asked: Asked) -> Way:
+    """Find the blob that is the disk.
+
+    Raises:
+        RegistryUnusable: There is none, or a manifest is not the one that was named.
+        TooManyBytes: The manifest says that the disk is larger than allowed.
+        Failure: As from the gate.
+    """
+    match = _MANIFEST.fullmatch(asked.secrets.url)
+    assert match is not None
+    login = next((v for k, v in asked.secrets.headers.items() if k.lower() == "authorization"), None)
+    headers = {k: v for k, v in asked.secrets.headers.items() if k.lower() != "authorization"}
+    dialect = RegistryDialect(asked, match["repository"], login)
+    seconds = asked.settings.pace.chain_seconds
+    try:
+        async with asyncio.timeout(seconds):
+            layer = await _layer(asked, match["base"], match["name"], headers, dialect)
+    except TimeoutError as error:
+        reason = f"its manifests did not arrive within {seconds:g} seconds"
+        raise SourceTooSlow(reason=reason, limit_seconds=seconds) from error
+    if layer.size > asked.submission.max_bytes:
+        raise TooManyBytes(max_bytes=asked.submission.max_bytes, declared_bytes=layer.size)
+    secrets = msgspec.structs.replace(
+        asked.secrets, url=f"{match['base']}/blobs/{layer.digest}", headers=headers
+    )
+    return Way(
+        secrets=secrets,
+        dialect=dialect,
+        digest=layer.digest,
+        digest_source="submitter" if parse_digest(match["name"]) else "manifest",
+        name=layer.title or match["repository"].rpartition("/")[2],
+        has_neighbours=False,
+    )
+
+
+async def _layer(
+    asked: Asked, base: str, name: str, headers: dict[str, str], dialect: RegistryDialect
+) -> Descriptor:
+    """Go from the name to the manifest, through an index where there is one, and choose the disk."""
+    submission, settings = asked.submission, asked.settings
+    for is_last in (False, True):
+        given = {key: value for key, value in headers.items() if key.lower() != "accept"}
+        request = SourceRequest(
+            url=f"{base}/manifests/{name}",
+            headers=given | {"Accept": ACCEPT},
+            project=asked.project,
+            ca_pem=submission.ca_pem,
+            dialect=dialect,
+            client=asked.secrets.access.client,
+        )
+        body = await read_small(asked, request, settings.oci.max_manifest_bytes)
+        check_manifest(len(body), 0, settings)
+        _check_digest(body, parse_digest(name))
+        manifest = parse_manifest(body)
+        check_manifest(len(body), max(len(manifest.layers), len(manifest.images)), settings)
+        if not manifest.is_index:
+            return choose_layer(manifest.layers, submission.disk)
+        if is_last:
+            break
+        name = str(
+            choose_image(
+                manifest.images,
+                _named_architecture(submission) or settings.oci.architecture,
+                submission.disk_format,
+            ).digest
+        )
+    raise RegistryUnusable(reason="its index leads to another index")
+
+
+def _named_architecture(submission: Submission) -> str | None:
+    return submission.properties.get("hw_architecture") or submission.properties.get("architecture")
+
+
+def _check_digest(body: bytes, expected: Digest | None) -> None:
+    if expected is not None and hashlib.new(expected.algorithm, body).hexdigest() != expected.value:
+        raise RegistryUnusable(rule="digest", reason="the registry sent another manifest than the one named")
+
+
+SCHEME = SourceScheme(
+    names=("oci",),
+    form="oci://HOST/REPOSITORY:TAG",
+    is_enabled=lambda settings: settings.oci.enabled,
+    take=take,
+    find=find,
+    variant=lambda submission: _named_architecture(submission) or "",
+)
