@@ -249,7 +249,7 @@ class Service:
 
 
 def _say_held(seconds: float, stack: list[str]) -> None:
-    log.warning("loop.held", seconds=round(seconds, 3), stack=stack)
+    log.warning("loop.held", seconds=round(seconds, 3), frames=stack)
 
 
 async def take_up(services: Services) -> None:

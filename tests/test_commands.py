@@ -101,6 +101,7 @@ PLACES: dict[str, str] = {
     "fetcher store gc": ON_PATH,
     "fetcher store backup": ON_PATH_SERVED,
     'eval "$(fetcher completion bash)"': ON_PATH,
+    "fetcher completion fish | source": "fish alone has this `source`; tests/cli/test_completion.py",
     "man -l docs/fetcher.1": ON_PATH,
     "/opt/glance-fetcher/.venv/bin/sqlite-utils query": PARSED,
     "glance ": CLIENTS,

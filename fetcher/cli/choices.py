@@ -9,7 +9,9 @@ from cyclopts import Parameter
 
 from fetcher.cli.client import Client
 from fetcher.cli.screen import Screen
+from fetcher.model import Visibility
 from fetcher.parsers.catalogues.names import is_name
+from fetcher.settings.guards.formats import ContainerFormat, DiskFormat
 
 ConfigFile = Annotated[Path | None, Parameter(env_var="FETCHER_CONFIG")]
 """The operator's file, laid over `config.toml` key by key."""
@@ -54,11 +56,11 @@ class Wanted:
     name: str | None = None
     """What to call the image."""
 
-    disk_format: str | None = None
-    """What the bytes must be: qcow2, iso, raw ...; found out when not given."""
+    disk_format: DiskFormat | None = None
+    """What the bytes must be; found out when not given."""
 
-    container_format: str | None = None
-    """What is around the disk: bare, ova, compressed ...; found out when not given."""
+    container_format: ContainerFormat | None = None
+    """What is around the disk; found out when not given."""
 
     disk: str | None = None
     """Which disk of an archive with several, by name or by number from 1."""
@@ -129,8 +131,8 @@ class Wanted:
     property: Annotated[tuple[str, ...], Parameter(negative="")] = ()
     """A property as NAME=VALUE; may be given several times."""
 
-    visibility: str = "private"
-    """Who sees the image: private, shared, community or public."""
+    visibility: Visibility = "private"
+    """Who sees the image."""
 
     target_image: str | None = None
     """An image at the target image service that waits for the bytes; by default one is made there."""

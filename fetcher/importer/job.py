@@ -184,8 +184,7 @@ class DownloadJob:
                 log.error("pull.left", pull_id=self.resume_state.id, detail=str(error))  # noqa: TRY400 - a fact, not a fault
 
     async def _fetch_sums(self, record: Import) -> ChecksumFile | None:
-        ca_pem = record.submission.ca_pem
-        dialect = self._way.dialect
+        ca_pem, dialect = record.submission.ca_pem, self._way.dialect
         request = sums_request(self._secrets, self.settings, record.project_id, ca_pem, dialect)
         if request is None:
             return None
@@ -270,8 +269,7 @@ class DownloadJob:
             self._sums.settle([hop for attempt in self.subscribers.attempts for hop in attempt.hops])
 
     def _expected_digests(self, told: dict[str, str]) -> ExpectedDigests:
-        found = self._sums.found if self._sums else None
-        return ExpectedDigests(self.settings, found, told, self._way)
+        return ExpectedDigests(self.settings, self._sums.found if self._sums else None, told, self._way)
 
     async def go(self, origin: str) -> None:
         """Take the job's own connection to another origin."""
@@ -289,9 +287,8 @@ class DownloadJob:
             digests=receiver.digests(),
             stages=receiver.story(),
         )
-        mismatches = self._expected_digests(told).check_each(
-            list(self.subscribers), receiver.received_digests()
-        )
+        expected = self._expected_digests(told)
+        mismatches = expected.check_each(list(self.subscribers), receiver.received_digests())
         is_proven = any(running.record.verified_by != "none" for running in self.subscribers)
         unsafe = given_up_encryption(self.subscribers, self.subscribers.attempts[-1].hops, self.settings)
         self._failed = {**unsafe, **mismatches}
@@ -390,9 +387,8 @@ class DownloadJob:
         if failure is not None and not isinstance(failure, Cancelled):
             await fail(self._context.index, running, failure)
         code = "ok" if failure is None else failure.code
-        tracing.event(
-            "import.ended", import_id=running.record.id, image_id=running.record.image_id, code=code
-        )
+        ids = {"import_id": running.record.id, "image_id": running.record.image_id}
+        tracing.event("import.ended", **ids, code=code)
         self._drop(running)
 
     def _drop(self, running: RunningImport) -> None:
