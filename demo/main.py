@@ -17,8 +17,10 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
+import named
 from images import Exhibit, make_exhibits, sha256_of
 from origin import serving
 from rich.console import Console
@@ -63,9 +65,11 @@ def run(folder: Path, bytes_per_second: float) -> int:
     console.rule("[bold]Glance Fetcher: submit a URL, get an image")
     console.print("Making images ...", style="dim")
     exhibits = make_exhibits(shelf)
+    named.publish(shelf, folder)
     with serving(shelf, bytes_per_second=bytes_per_second) as port, service(folder, port) as server:
         console.print(f"A source of images is at 127.0.0.1:{port}, the service at {server}.", style="dim")
         ends = [show(exhibit, port, server) for exhibit in exhibits]
+        is_proven = named.show(folder, partial(command, server=server), console.print)
         console.print()
         command("images", server=server)
         is_clean = audit(folder, exhibits)
@@ -73,7 +77,7 @@ def run(folder: Path, bytes_per_second: float) -> int:
     right = sum(end == exhibit.ends for end, exhibit in zip(ends, exhibits, strict=True))
     console.rule()
     console.print(f"[bold]{right} of {len(exhibits)} ended as they should.[/] Nothing of this demo is left.")
-    return 0 if right == len(exhibits) and is_clean and has_booted else 1
+    return 0 if right == len(exhibits) and is_clean and has_booted and is_proven else 1
 
 
 def show(exhibit: Exhibit, port: int, server: str) -> str:
@@ -86,11 +90,18 @@ def show(exhibit: Exhibit, port: int, server: str) -> str:
     return str(newest["verdict"]["code"])
 
 
-def command(*arguments: str, server: str) -> None:
-    """Show a command and run it, as a person would."""
-    shown = " ".join(f"'{text}'" if " " in text else text for text in arguments)
-    console.print(f"$ fetcher {shown}", style="dim")
-    subprocess.run([FETCHER, *arguments], env={**os.environ, "FETCHER_SERVER": server}, check=False)
+def command(*arguments: str, server: str, is_shown: bool = True) -> tuple[int, bytes]:
+    """Show a command and run it, as a person would; exit code and, where it is not shown, its answer."""
+    if is_shown:
+        shown = " ".join(f"'{text}'" if " " in text else text for text in arguments)
+        console.print(f"$ fetcher {shown}", style="dim")
+    done = subprocess.run(
+        [FETCHER, *arguments],
+        env={**os.environ, "FETCHER_SERVER": server},
+        stdout=None if is_shown else subprocess.PIPE,
+        check=False,
+    )
+    return done.returncode, done.stdout or b""
 
 
 def boots(folder: Path, exhibit: Exhibit) -> bool:
@@ -126,7 +137,7 @@ def service(folder: Path, origin_port: int) -> Iterator[str]:
     """Run the service until the block ends; yields where it listens."""
     listen = free_port()
     config = folder / "demo.toml"
-    config.write_text(CONFIG.format(listen=listen, port=origin_port))
+    config.write_text(CONFIG.format(listen=listen, port=origin_port) + named.tables(folder, origin_port))
     log = folder / "service.log"
     with log.open("wb") as out:
         process = subprocess.Popen([FETCHER, "serve", "--config", config], stdout=out, stderr=out)

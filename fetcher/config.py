@@ -6,14 +6,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from fetcher.settings.attestation import Attestation
 from fetcher.settings.auth import Auth, Keystone
 from fetcher.settings.base import Mistake, Section, convert_section, printed
+from fetcher.settings.catalogues import Catalogue, Catalogues
 from fetcher.settings.guards.address import AddressRules
 from fetcher.settings.guards.checksum import Checksum
 from fetcher.settings.guards.exports import Exports
 from fetcher.settings.guards.formats import Format
 from fetcher.settings.guards.notify import Notify
 from fetcher.settings.guards.pace import Pace
+from fetcher.settings.guards.publishers import Publisher
 from fetcher.settings.guards.quota import Quota
 from fetcher.settings.guards.redirects import Redirects
 from fetcher.settings.guards.schemes import S3, Oci
@@ -24,9 +27,11 @@ from fetcher.settings.image_api import ImageApi, Metadefs
 from fetcher.settings.imports import Imports, Ranges, Resume, Retry, Reuse, Unpack
 from fetcher.settings.log import Log
 from fetcher.settings.network import Dns, Egress, Tls
+from fetcher.settings.schedules import Schedules
 from fetcher.settings.server import Inbound, Server
 from fetcher.settings.stages import Convert, Inject
 from fetcher.settings.store import Maintenance, Store
+from fetcher.settings.target import Target
 
 
 class Settings(Section, frozen=True, kw_only=True):
@@ -38,6 +43,7 @@ class Settings(Section, frozen=True, kw_only=True):
     keystone: Keystone
     image_api: ImageApi
     metadefs: Metadefs
+    target: Target
     store: Store
     quota: Quota
     upkeep: Maintenance
@@ -57,14 +63,23 @@ class Settings(Section, frozen=True, kw_only=True):
     inject: Inject
     checksum: Checksum
     sums: Sums
+    publisher: Publisher
+    catalogue: Catalogue
+    catalogues: Catalogues
+    schedules: Schedules
     imports: Imports
     retry: Retry
     resume: Resume
     reuse: Reuse
     ranges: Ranges
     notify: Notify
+    attestation: Attestation
     exports: Exports
     log: Log
+
+
+# Sections that may be written as tables of their own each, and the key that these are the list of.
+LISTED = {"inject": "rules", "publisher": "rules", "catalogue": "sources"}
 
 
 class BadConfig(Exception):
@@ -126,7 +141,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _lay_over(base: dict[str, Any], layer: dict[str, Any]) -> list[Mistake]:
     mistakes = []
     for name, given in layer.items():
-        table = {"rules": given} if name == "inject" and isinstance(given, list) else given
+        table = {LISTED[name]: given} if name in LISTED and isinstance(given, list) else given
         if name not in base:
             mistakes.append(Mistake(key=name, value=printed(table), expected=f"a section: {', '.join(base)}"))
         elif not isinstance(table, dict):
@@ -171,6 +186,9 @@ def _contradictions(settings: Settings) -> Iterator[Mistake]:
         yield Mistake(key="server.listen", value=settings.server.listen, expected=expected)
     yield from _nobody_gets_in(settings)
     yield from _limits_from_nowhere(settings)
+    if settings.target.url and settings.auth.mode == "tokens":
+        expected = 'empty with auth.mode = tokens: these mean nothing to another service; use "keystone"'
+        yield Mistake(key="target.url", value=printed(settings.target.url), expected=expected)
 
 
 def _nobody_gets_in(settings: Settings) -> Iterator[Mistake]:

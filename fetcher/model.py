@@ -5,7 +5,7 @@ are lower-case hex, formats are the Image API's names.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -33,6 +33,7 @@ class Phase(StrEnum):
     PULLING = "pulling"
     VERIFYING = "verifying"
     CONVERTING = "converting"
+    DELIVERING = "delivering"
     COMMITTING = "committing"
 
 
@@ -158,6 +159,25 @@ class ClientCertificate(Value, frozen=True, kw_only=True):
     key_pem: str
 
 
+class CatalogueOrigin(Value, frozen=True, kw_only=True):
+    """Which image of which catalogue a name led to.
+
+    Args:
+        signer: The fingerprint of the certificate that vouches for the catalogue; None where none has to.
+        fetched_at: When the catalogue was last seen at its source.
+        end_of_life: The last day on which the publisher looks after it.
+    """
+
+    catalogue: str
+    name: str
+    serial: str
+    arch: str
+    signer: str | None = None
+    fetched_at: datetime
+    released: date | None = None
+    end_of_life: date | None = None
+
+
 class Submission(Value, frozen=True, kw_only=True):
     """What somebody asked for, checked for shape but not yet against the world.
 
@@ -168,7 +188,7 @@ class Submission(Value, frozen=True, kw_only=True):
         mirrors: Further URLs of the same bytes, best first.
         checksum_url: Of a file that lists the digest.
         checksum_signature_url: Of the signature on that file, where it is apart.
-        checksum_source: Who promised the checksum: the submitter, or the remote service's record.
+        checksum_source: Who promised the checksum: the submitter, a remote service's record, a catalogue.
         copied_properties: Of the remote record, added to the image together with its bytes.
         remote: Where the image is, for the method glance-download.
         notify_url: Told when the import has ended.
@@ -180,6 +200,8 @@ class Submission(Value, frozen=True, kw_only=True):
         s3: Where the bucket of an s3:// URL is; its keys are secret.
         client_certificate: Shown to the origin of the URL, where that asks; secret.
         client_sha256: The fingerprint of that certificate, which stays.
+        target_image_id: An image at the target that waits for the bytes; None has one made there.
+        catalogue: Where the URL is from, if it was asked for by name.
     """
 
     url: str
@@ -209,6 +231,8 @@ class Submission(Value, frozen=True, kw_only=True):
     s3: BucketAccess | None = None
     client_certificate: ClientCertificate | None = None
     client_sha256: str | None = None
+    target_image_id: str | None = None
+    catalogue: CatalogueOrigin | None = None
 
 
 class TlsPeer(Value, frozen=True, kw_only=True):
@@ -320,6 +344,28 @@ class Notice(Value, frozen=True, kw_only=True):
     code: str | None = None
 
 
+class Delivery(Value, frozen=True, kw_only=True):
+    """How far an image has come on its way into the target image service.
+
+    Args:
+        url: Of the service.
+        image_id: There.
+        is_made: Its record there is of our making, and goes again if nothing comes of it.
+        status: Of the image there, as last seen; `left` where it could not be removed again.
+        sent_bytes: Of the image, in the attempt that runs or ran last.
+        size: Of the image in bytes.
+        is_away: The image is there alone: nothing of it stayed here.
+    """
+
+    url: str
+    image_id: str
+    is_away: bool = False
+    is_made: bool = False
+    status: str | None = None
+    sent_bytes: int = 0
+    size: int | None = None
+
+
 class Import(Value, frozen=True, kw_only=True):
     """One import, from submission to verdict.
 
@@ -331,6 +377,7 @@ class Import(Value, frozen=True, kw_only=True):
         received_bytes: As they came, packed if they were.
         digests: Of what is kept: those of the image.
         stages: What was done to the received bytes, by stage; empty where they are kept as they came.
+        delivery: On its way into the target image service; None where there is none.
     """
 
     id: str
@@ -352,6 +399,7 @@ class Import(Value, frozen=True, kw_only=True):
     sums_signature: str | None = None
     length_verified: bool | None = None
     stages: dict[str, Any] = {}
+    delivery: Delivery | None = None
     verdict: Verdict | None = None
     notice: Notice | None = None
     owns_image: bool = True
@@ -389,6 +437,21 @@ class Import(Value, frozen=True, kw_only=True):
             updated_at=now,
             ended_at=now,
         )
+
+    @property
+    def is_away(self) -> bool:
+        """Return whether the image that it made is at the target alone."""
+        return self.delivery is not None and self.delivery.is_away
+
+    @property
+    def home_url(self) -> str | None:
+        """Return the image service that has its image, where that is not this one."""
+        return self.delivery.url if self.delivery is not None and self.is_away else None
+
+    @property
+    def made_image_id(self) -> str:
+        """Return the id of its image, where that is."""
+        return self.delivery.image_id if self.delivery is not None and self.is_away else self.image_id
 
     @property
     def received_digests(self) -> dict[str, str]:

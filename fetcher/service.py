@@ -27,6 +27,7 @@ from fetcher.api.inbound.shares import counting
 from fetcher.api.ops.metrics import Metrics
 from fetcher.api.services import Services
 from fetcher.api.submit.watch import Watch
+from fetcher.catalogues import Catalogues, Keeper
 from fetcher.config import BadConfig, data_folder, load_settings
 from fetcher.descriptors import raise_limit
 from fetcher.errors import Failure
@@ -37,7 +38,7 @@ from fetcher.index.values import Quota, Worker
 from fetcher.listening import base_of, bind, release
 from fetcher.log_lines import STDERR
 from fetcher.logs import set_up_logs
-from fetcher.maintenance import Maintenance
+from fetcher.maintenance import Attestor, Maintenance
 from fetcher.memory import keep_freed_memory
 from fetcher.pipeline import WorkerPool
 from fetcher.store import Store
@@ -160,6 +161,9 @@ class Service:
     async def _start_background(self, services: Services, watch: Watch, opened: AsyncExitStack) -> None:
         """Give all that runs for as long as the service does to its supervisor."""
         services.supervisor.start("maintenance", services.upkeep.run)
+        services.supervisor.start("attestations", services.attestor.run)
+        services.supervisor.start("catalogues", services.catalogues.run)
+        services.supervisor.start("schedules", services.keeper.run)
         services.supervisor.start("webhooks", services.webhook_dispatcher.run)
         services.supervisor.start("exports", services.exporter.run)
         services.supervisor.start("leases", services.importer.renew_leases)
@@ -210,13 +214,19 @@ class Service:
                 piece_bytes=settings.store.write_bytes,
             )
             stack.callback(worker_pool.close)
+            identify = identifier(lambda: self.settings)
+            stack.callback(identify.close)
             context = Context(
-                index=index, store=store, gate=gate, worker_pool=worker_pool, settings=lambda: self.settings
+                index=index,
+                store=store,
+                gate=gate,
+                worker_pool=worker_pool,
+                settings=lambda: self.settings,
+                service_token=identify.service_token,
             )
             importer = Importer(context)
             stack.push_async_callback(importer.close)
-            identify = identifier(lambda: self.settings)
-            stack.callback(identify.close)
+            catalogues = Catalogues(gate, lambda: self.settings, self.folder)
             upkeep = Maintenance(context, importer.forget_old)
             if is_started:
                 await upkeep.start()
@@ -228,6 +238,9 @@ class Service:
                 store=store,
                 importer=importer,
                 upkeep=upkeep,
+                attestor=Attestor(context),
+                catalogues=catalogues,
+                keeper=Keeper(importer, catalogues),
                 webhook_dispatcher=WebhookDispatcher(context),
                 exporter=Exporter(context),
                 identify=counting(identify),
@@ -236,7 +249,7 @@ class Service:
 
 
 def _say_held(seconds: float, stack: list[str]) -> None:
-    log.warning("loop.held", seconds=round(seconds, 3), stack=stack)
+    log.warning("loop.held", seconds=round(seconds, 3), frames=stack)
 
 
 async def take_up(services: Services) -> None:

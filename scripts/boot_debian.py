@@ -4,8 +4,8 @@
 
 Fetches Debian's cloud kernel and syslinux into FOLDER with `apt-get download` and unpacks them there;
 nothing is installed. A disk of one FAT partition is made of them with an initramfs of one program, which
-prints a marker and turns the machine off. It is published as .qcow2.xz, .vmdk in an OVA and .vhdx.gz; each is
-imported with the target raw, downloaded, and booted. Takes some minutes: TCG emulates every instruction.
+prints a marker and turns the machine off. It is published as .qcow2.xz, as an OVA and as .vhdx.gz; each
+is imported with the target raw, downloaded, and booted. Takes some minutes: TCG emulates every instruction.
 """
 
 import argparse

@@ -42,12 +42,13 @@ password = "$GLANCE_PASSWORD"
 [store]
 folder = "data"
 [address]
-allow = [{ cidr = "127.0.0.1/32", ports = [$ORIGIN_PORT, $port] }]
+allow = [{ cidr = "127.0.0.1/32", ports = [$ORIGIN_PORT, $REC_PORT] }]
 [format]
 enforce_on_upload = $1
 container_formats = ["bare", "ova", "ovf", "ami", "ari", "aki", "compressed"]
 [image_api]
-remotes = [{ region = "RegionOne", url = "$url" }]
+# Itself, by another port: the one that it listens on is never pulled from.
+remotes = [{ region = "RegionOne", url = "http://127.0.0.1:$REC_PORT" }]
 TOML
 }
 
@@ -69,6 +70,7 @@ until curl -s -o /dev/null "$url/healthz"; do
 done
 
 export RECORD=0
+bash "$peers/recorder_up.sh" "$url" "$work/requests.jsonl" >/dev/null
 echo "The interoperability guideline ..."
 LIST=$peers/interop_required.list FORMATS_ENFORCED=False OUT=$work/interop \
     bash "$peers/run_tempest.sh" "$url" >"$work/interop.log" 2>&1 || true
@@ -79,4 +81,16 @@ configure true # As it ships.
 kill -HUP "$server"
 echo "The clients ..."
 OUT=$work/smoke bash "$peers/clients_smoke.sh" "$url" >"$work/smoke.log" 2>&1 || true
+echo "A real Glance, imported for and adopted from ..."
+real_glance() { # In a shell of its own: it takes the variables of a member.
+    [ -x "$PEERS/glance2/bin/gunicorn" ] || return 1
+    bash "$peers/glance_up.sh" plain
+    eval "$(osenv alice)"
+    OS_TOKEN=$("$PEERS/clients/bin/openstack" token issue -f value -c id)
+    export OS_TOKEN
+    cd "$here"
+    .venv/bin/python -m pytest -n 0 -rA tests/importer/send/test_real_glance.py tests/adopt/test_real_glance.py \
+        tests/api/test_limits_real_keystone.py
+}
+(real_glance) >"$work/glance.log" 2>&1 || true
 "$here/.venv/bin/python" "$here/scripts/conformance_report.py" "$work" "$peers"

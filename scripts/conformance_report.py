@@ -54,7 +54,21 @@ def main() -> int:
     for verdict, name in steps:
         if verdict != "PASS":
             print(f"  {verdict:12} {name}")
+    is_good &= report_glance(results / "glance.log")
     return 0 if is_good and steps and len(passed) == len(steps) else 1
+
+
+def report_glance(log: Path) -> bool:
+    """Say how many tests passed beside a real Glance and Keystone, and name the others."""
+    found = re.findall(
+        r"^(PASSED|FAILED|ERROR|SKIPPED) (\S.*)$", log.read_text() if log.exists() else "", re.MULTILINE
+    )
+    passed = [name for verdict, name in found if verdict == "PASSED"]
+    print(f"Beside a real Glance: {len(passed)} of {len(found)}")
+    for verdict, name in found:
+        if verdict != "PASSED":
+            print(f"  {verdict:12} {name}")
+    return bool(found) and len(passed) == len(found)
 
 
 if __name__ == "__main__":

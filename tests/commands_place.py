@@ -25,16 +25,24 @@ BASE = "http://127.0.0.1:9292"
 
 
 class Source(http.server.BaseHTTPRequestHandler):
-    """Everything but a folder is one image; webhooks are taken."""
+    """Everything but a folder is one image; webhooks are taken.
+
+    What is called slow stands still after its first half, for commands that end what runs.
+    """
 
     image = b""
+    over = threading.Event()
 
     def do_GET(self) -> None:
         body = b"<!DOCTYPE html><title>Index of /</title>" if self.path == "/" else self.image
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        half = len(body) // 2
+        self.wfile.write(body[:half])
+        if "slow" in self.path:
+            self.over.wait()
+        self.wfile.write(body[half:])
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", "0")))
@@ -77,9 +85,9 @@ def serve(place: Path) -> "subprocess.Popen[bytes]":
     raise SystemExit((place / "server.log").read_text())
 
 
-def an_import() -> dict[str, str]:
+def an_import(name: str) -> dict[str, str]:
     """Make an import; what stands for ID in the commands, and an image's."""
-    body = json.dumps({"url": "https://example.org/disk.qcow2"}).encode()
+    body = json.dumps({"url": f"https://example.org/{name}.qcow2"}).encode()
     request = urllib.request.Request(f"{BASE}/imports", body, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=60) as answer:
         found = json.load(answer)
@@ -112,7 +120,7 @@ def main() -> None:
     )
     ends = []
     for command in job["commands"]:
-        ids = an_import() if server else {}
+        ids = an_import("slow" if "DELETE" in command else "disk") if server else {}
         words = command.replace("/imports/ID", f"/imports/{ids.get('FETCHER_TEST_ID', '')}")
         if " ID " in words:  # What a reader copies from the list.
             words = words.replace(" ID ", f" {newest(job['image'])} ")
@@ -127,6 +135,7 @@ def main() -> None:
             check=False,
         )
         ends.append({"code": done.returncode, "said": done.stdout + done.stderr})
+    Source.over.set()
     if server:
         server.terminate()
         server.wait()

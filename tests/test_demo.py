@@ -21,4 +21,6 @@ async def test_demo_ends_as_it_should(tmp_path: Path) -> None:
     text = out.decode()
     assert process.returncode == 0, text
     assert "byte for byte what the source sent or what it packed; what was refused left no trace" in text
+    assert "signed-catalogue" in text or "catalogue-unusable" in text
+    assert "digest-mismatch" in text or "is not what was signed" in text
     assert list(tmp_path.iterdir()) == []

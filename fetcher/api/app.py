@@ -33,7 +33,7 @@ from fetcher.api.prefix import Prefix
 from fetcher.api.problems import problem
 from fetcher.api.routing import ByFirstSegment
 from fetcher.api.services import services_of
-from fetcher.api.submit import discovery, exports, imports, probe
+from fetcher.api.submit import attestations, catalogue, discovery, exports, imports, probe, schedules
 from fetcher.config import Settings
 from fetcher.errors import (
     Failure,
@@ -221,6 +221,9 @@ def build_app(settings: Callable[[], Settings], lifespan: Any) -> Starlette:
             *discovery.routes,
             *probe.routes,  # Before the routes of one import, whose id could be anything.
             *imports.routes,
+            *attestations.routes,
+            *catalogue.routes,
+            *schedules.routes,
             *exports.routes,
             *v2.routes,
             *metadefs.routes,

@@ -10,11 +10,12 @@ from starlette.requests import Request
 from fetcher.aio.supervisor import Supervisor
 from fetcher.api.event_texts import EventTexts
 from fetcher.api.ops.probes import Probes
+from fetcher.catalogues import Catalogues, Keeper
 from fetcher.config import Settings
 from fetcher.exporter import Exporter
 from fetcher.importer import Importer
 from fetcher.index.protocol import Index
-from fetcher.maintenance import Maintenance
+from fetcher.maintenance import Attestor, Maintenance
 from fetcher.model import Actor
 from fetcher.store.protocol import Store
 from fetcher.webhooks import WebhookDispatcher
@@ -37,6 +38,9 @@ class Services:
     store: Store
     importer: Importer
     upkeep: Maintenance
+    attestor: Attestor
+    catalogues: Catalogues
+    keeper: Keeper
     webhook_dispatcher: WebhookDispatcher
     exporter: Exporter
     identify: Callable[[Request], Awaitable[Actor]]

@@ -1,21 +1,15 @@
-"""All commands together, and the one place where what they raise becomes words and an exit code."""
+"""All commands together. A list of them imports no command, and only a failure imports the words for it."""
 
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import singledispatch
 from importlib import import_module
 from typing import Any
 
 from cyclopts import App, Group, Parameter
 
 from fetcher import __version__
-from fetcher.advice import advice_for
-from fetcher.cli.client import Refused, Unreachable
-from fetcher.cli.exits import CommandFailed, Exit, exit_of_problem
-from fetcher.cli.screen import Screen
-from fetcher.config import BadConfig
-from fetcher.errors import Failure, StoreFailed
+from fetcher.cli.exits import Exit
 
 
 def _default_words(value: object) -> str | None:
@@ -63,6 +57,10 @@ COMMANDS = {
             "converting:convert",
             "Convert a disk image, in one pass where its bytes allow it, else by qemu-img in a sandbox.",
         ),
+        "verify": Command(
+            "attesting:verify",
+            "Check that a file is what a signed statement says, by its digest, signature and key; offline.",
+        ),
         "verify-boot": Command(
             "converting:verify_boot_command",
             "Boot an image in a virtual machine without network and watch its serial port.",
@@ -74,6 +72,7 @@ COMMANDS = {
             "probing:probe",
             "Look at a URL through a server without importing it: what it is, what would refuse it.",
         ),
+        "catalogue": Command("catalogue:catalogue", "Find images by name in a server's catalogues."),
         "imports": Command("remote:imports", "List imports, the newest first."),
         "show": Command("remote:show", "Show an import or an image."),
         "cancel": Command("remote:cancel", "Cancel an import; nothing of it is left."),
@@ -104,6 +103,9 @@ VERBS = {
         "delete": Command("images:delete", "Delete images; this cannot be undone."),
         "rename": Command("images:rename", "Give an image another name."),
         "tag": Command("images:tag", "Add tags to an image, and remove tags from it."),
+        "attestation": Command(
+            "attesting:attestation", "Save the signed statement of where an image came from."
+        ),
         "save": Command("saving:save", "Save an image to a file, and check its digest."),
     }
 }
@@ -139,6 +141,40 @@ GROUPS = {
             "backup": Command(
                 "store:backup",
                 "Copy index and images to a new folder, which is a store itself; a server may run meanwhile.",
+            ),
+        },
+    ),
+    "schedules": (
+        "Keep images new by their names in catalogues.",
+        {
+            "add": Command(
+                "scheduling:add",
+                "Keep an image new: look for a newer one now and then, import it, and give it the name.",
+            ),
+            "list": Command(
+                "scheduling:show", "List the images that are kept new, and how the last look ended."
+            ),
+            "run": Command("scheduling:run", "Look for a newer image now."),
+            "remove": Command("scheduling:remove", "Keep an image new no longer; its images stay."),
+        },
+    ),
+    "keys": (
+        "Show and rotate the key that statements on images are signed with.",
+        {
+            "show": Command("attesting:show_keys", "Print the public keys of a server, the newest first."),
+            "rotate": Command(
+                "attesting:rotate_key",
+                "Make a new signing key in the store's folder; a server may run, and signs with it at once.",
+            ),
+        },
+    ),
+    "audit": (
+        "Export the head of the audit trail, and find out whether the trail was changed.",
+        {
+            "head": Command("auditing:head", "Print the last line's number and digest; keep it elsewhere."),
+            "verify": Command(
+                "auditing:verify",
+                "Compute the digests of the audit trail anew, and compare with a head that was exported.",
             ),
         },
     ),
@@ -199,7 +235,6 @@ def _with_verbs(name: str, command: Command, group: Group, *, is_listed: bool, i
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; the answer is the exit code."""
-    screen = Screen(as_json="--json" in arguments)
     words = [word for word in arguments if not word.startswith("-")]
     wanted = words[0] if words else ""
     is_listed = not words or (len(words) == 1 and wanted in {*GROUPS, *VERBS})
@@ -211,78 +246,8 @@ def run(arguments: Sequence[str]) -> int:
         sys.stdout = None  # Whoever read has left: nothing may be flushed to them.
         return Exit.OK
     except (KeyboardInterrupt, Exception) as error:  # noqa: BLE001 - what nobody foresaw is raised again below
-        return tell(error, screen)
+        from fetcher.cli.failures import tell
+        from fetcher.cli.screen import Screen
+
+        return tell(error, Screen(as_json="--json" in arguments))
     return int(result or 0)
-
-
-@singledispatch
-def tell(error: BaseException, _screen: Screen) -> Exit:
-    """Put what was raised into words; the answer is the exit code."""
-    raise error
-
-
-@tell.register
-def _(_error: KeyboardInterrupt, _screen: Screen) -> Exit:
-    return Exit.INTERRUPTED
-
-
-@tell.register
-def _(error: Refused, screen: Screen) -> Exit:
-    document = error.document or {"detail": str(error), "status": error.status}
-    return _print(screen, document, exit_of_problem(error.code, error.status))
-
-
-@tell.register
-def _(error: Unreachable, screen: Screen) -> Exit:
-    return _print(screen, {"code": "unreachable", "detail": str(error)}, Exit.UNREACHABLE)
-
-
-@tell.register
-def _(error: CommandFailed, screen: Screen) -> Exit:
-    return _print(screen, error.fields, error.exit_code)
-
-
-@tell.register
-def _(error: BadConfig, screen: Screen) -> Exit:
-    mistakes = [str(mistake) for mistake in error.mistakes]
-    document = {"code": "config-invalid", "detail": "\n".join(mistakes), "mistakes": mistakes}
-    return _print(screen, document, Exit.USAGE)
-
-
-@tell.register
-def _(error: Failure, screen: Screen) -> Exit:
-    advice = advice_for(error)
-    document = {"code": error.code, "detail": str(error), "advice": advice, **error.fields()}
-    return _print(screen, document, exit_of_problem(error.code, 400))
-
-
-@tell.register
-def _(error: StoreFailed, screen: Screen) -> Exit:
-    """Tell the operator who sits here what a caller of a server would ask its operator for."""
-    advice = "Stop the server or command that has the store, or let the server do it: `fetcher submit`."
-    if "in use" not in error.reason:
-        advice = "Look at the folder with `fetcher doctor` and `fetcher store check`."
-    document = {"code": error.code, "detail": f"The store: {error.reason}.", "advice": advice}
-    return _print(screen, document, exit_of_problem(error.code, 400))
-
-
-@tell.register
-def _(error: ValueError, screen: Screen) -> Exit:
-    return _print(screen, {"code": "usage", "detail": str(error)}, Exit.USAGE)
-
-
-@tell.register
-def _(error: OSError, screen: Screen) -> Exit:
-    detail = f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")
-    return _print(screen, {"code": "file", "detail": detail}, Exit.USAGE)
-
-
-def _print(screen: Screen, document: dict[str, Any], code: Exit) -> Exit:
-    if screen.as_json:
-        screen.json({"error": document})
-        return code
-    for line in str(document.get("detail", "")).splitlines():
-        screen.say(line, "red")
-    if document.get("advice"):
-        screen.say(str(document["advice"]))
-    return code

@@ -9,6 +9,9 @@ from cyclopts import Parameter
 
 from fetcher.cli.client import Client
 from fetcher.cli.screen import Screen
+from fetcher.model import Visibility
+from fetcher.parsers.catalogues.names import is_name
+from fetcher.settings.guards.formats import ContainerFormat, DiskFormat
 
 ConfigFile = Annotated[Path | None, Parameter(env_var="FETCHER_CONFIG")]
 """The operator's file, laid over `config.toml` key by key."""
@@ -53,11 +56,11 @@ class Wanted:
     name: str | None = None
     """What to call the image."""
 
-    disk_format: str | None = None
-    """What the bytes must be: qcow2, iso, raw ...; found out when not given."""
+    disk_format: DiskFormat | None = None
+    """What the bytes must be; found out when not given."""
 
-    container_format: str | None = None
-    """What is around the disk: bare, ova, compressed ...; found out when not given."""
+    container_format: ContainerFormat | None = None
+    """What is around the disk; found out when not given."""
 
     disk: str | None = None
     """Which disk of an archive with several, by name or by number from 1."""
@@ -128,8 +131,11 @@ class Wanted:
     property: Annotated[tuple[str, ...], Parameter(negative="")] = ()
     """A property as NAME=VALUE; may be given several times."""
 
-    visibility: str = "private"
-    """Who sees the image: private, shared, community or public."""
+    visibility: Visibility = "private"
+    """Who sees the image."""
+
+    target_image: str | None = None
+    """An image at the target image service that waits for the bytes; by default one is made there."""
 
     def body(self, url: str) -> dict[str, object]:
         """Return the submission as the API takes it.
@@ -158,9 +164,11 @@ class Wanted:
             "s3": self._bucket() if url.strip().lower().startswith("s3://") else None,
             "tags": list(self.tag) or None,
             "properties": _pairs("--property", self.property, "=") or None,
+            "target_image_id": self.target_image,
             "visibility": None if self.visibility == "private" else self.visibility,
         }
-        return {"url": url, **{key: value for key, value in given.items() if value is not None}}
+        place = {"catalogue": url} if is_name(url) else {"url": url}
+        return {**place, **{key: value for key, value in given.items() if value is not None}}
 
     def _bucket(self) -> dict[str, str] | None:
         """Return where the bucket is and who may read it; keys in the environment are of no use elsewhere."""

@@ -23,6 +23,7 @@ from fetcher.guards.stream.formats import Inspection, Inspector
 from fetcher.importer import verdict_of
 from fetcher.model import Submission, Verdict
 from fetcher.pipeline import PeerClock
+from fetcher.settings.guards.formats import ContainerFormat, DiskFormat
 from fetcher.transport import Gate, Source, SourceRequest
 
 READ_BYTES = 1_048_576
@@ -66,8 +67,8 @@ def inspect(
     source: Annotated[str, Parameter(allow_leading_hyphen=True)],
     *,
     config: ConfigFile = None,
-    disk_format: str | None = None,
-    container_format: str | None = None,
+    disk_format: DiskFormat | None = None,
+    container_format: ContainerFormat | None = None,
     json: AsJson = False,
 ) -> Exit:
     """Say what an image is and whether it is safe to boot from, without importing it.

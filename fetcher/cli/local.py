@@ -150,7 +150,8 @@ async def _pull(
     )
     document: dict[str, Any] = {}
     async with service.open_services() as house:
-        record = await house.importer.submit(actor, body.to_submission(actor, house.settings()))
+        submission = await body.resolved(actor, house.settings(), house.catalogues)
+        record = await house.importer.submit(actor, submission)
         try:
             async for newer in house.importer.follow(record.id, actor, least_seconds=FOLLOW_SECONDS):
                 document = import_view(newer, "", is_operator=True)

@@ -17,7 +17,8 @@ prints one JSON document in place of words, also for errors.
 fetcher submit https://example.org/disk.qcow2 --wait   # to a server; the exit code is the verdict
 fetcher pull https://example.org/disk.qcow2            # into the local store, without a server
 fetcher inspect disk.qcow2                             # what it is, and whether it is safe
-eval "$(fetcher completion bash)"                      # completion; zsh and fish likewise
+eval "$(fetcher completion bash)"                      # completion; zsh likewise
+fetcher completion fish | source                       # the same in fish
 man -l docs/fetcher.1                                  # the same as this page
 ```
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import uuid4
 
 from cyclopts import Parameter
@@ -16,6 +16,8 @@ from fetcher.cli.progress import Bar
 from fetcher.cli.screen import Screen
 from fetcher.cli.story import tell_end, tell_image, tell_import
 
+ImportState = Literal["queued", "running", "waiting", "succeeded", "refused", "failed", "cancelled"]
+ImageStatus = Literal["queued", "importing", "active", "deactivated"]
 RECONNECTS = 5
 RECONNECT_SECONDS = 2.0
 
@@ -103,7 +105,7 @@ def _cancel_quietly(client: Client, screen: Screen, import_id: str) -> None:
 
 def imports(
     *,
-    state: str | None = None,
+    state: ImportState | None = None,
     code: str | None = None,
     limit: int | None = None,
     marker: str | None = None,
@@ -112,7 +114,7 @@ def imports(
     """List imports, the newest first.
 
     Args:
-        state: Only those queued, running, waiting, succeeded, refused, failed or cancelled.
+        state: Only those in this state.
         code: Only those that ended by this code, for administrators also by the true one: address-forbidden.
         limit: At most this many.
         marker: Go on after this id.
@@ -139,7 +141,7 @@ def _import_row(item: dict[str, Any]) -> tuple[object, ...]:
 def images(
     *,
     name: str | None = None,
-    status: str | None = None,
+    status: ImageStatus | None = None,
     limit: int | None = None,
     marker: str | None = None,
     server: Server = Server(),  # noqa: B008 - frozen
@@ -148,7 +150,7 @@ def images(
 
     Args:
         name: Only those of this name.
-        status: Only those queued, importing, active or deactivated.
+        status: Only those with this status.
         limit: At most this many.
         marker: Go on after this id.
     """

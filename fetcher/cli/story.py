@@ -73,7 +73,17 @@ def _success(document: dict[str, Any]) -> list[tuple[str, object]]:
         ("sha256", document["digests"].get("sha256")),
         ("took", f"{time_words(took)}{rate}"),
         ("image", document["image_id"]),
+        ("target", _target_words(document)),
     ]
+
+
+def _target_words(document: dict[str, Any]) -> str | None:
+    """Return how far an image has come at the target; None where images stay here."""
+    target = document.get("target")
+    if not target:
+        return None
+    sent = "" if target["percent"] is None else f", {target['percent']} % sent"
+    return f"{target['image_id']} at {target['url']} ({target['status'] or 'not begun'}{sent})"
 
 
 def _stage_facts(document: dict[str, Any]) -> list[tuple[str, object]]:
@@ -118,6 +128,8 @@ def tell_import(screen: Screen, document: dict[str, Any]) -> None:
         ("why", verdict.get("title") if state != "succeeded" else None),
         *_truth(document),
         ("what to do", verdict.get("advice")),
+        ("target said", (verdict.get("fields") or {}).get("said")),
+        ("target", _target_words(document)),
         ("format", _format_words(document["format"] or {})),
         ("disk", exact_words((document["format"] or {}).get("virtual_bytes"))),
         ("promised", submission["checksum"]),

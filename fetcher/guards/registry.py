@@ -13,9 +13,11 @@ from fetcher.guards.request import (
     mirrors,
     notify,
     oci,
+    publishers,
     receivers,
     request_headers,
     s3,
+    target,
     url,
 )
 from fetcher.guards.spec import GuardContext, GuardSpec, Purpose
@@ -42,8 +44,10 @@ GUARDS: tuple[GuardSpec, ...] = (
     inject.GUARD,
     checksum.GUARD,
     checksum_file.GUARD,
+    publishers.GUARD,
     notify.GUARD,
     receivers.GUARD,
+    target.GUARD,
     text.GUARD,
     inbound.GUARD,
 )

@@ -1,7 +1,7 @@
 """What every pull needs of the rest of the house."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from fetcher.aio.supervisor import Supervisor
@@ -33,6 +33,11 @@ class Sandbox:
             return self.walls
 
 
+async def no_token() -> str | None:
+    """Return nothing: this service has no account of its own."""
+    return None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Context:
     """The rooms below the importer, and the limits in force now.
@@ -40,6 +45,8 @@ class Context:
     Args:
         sandbox: Which walls stand around conversions.
         supervisor: Owns what runs in the background.
+        service_token: Gives a token of this service's own account, where it has one.
+        activated: Set whenever an image has got its bytes: whoever signs waits for it.
         damaged: Set whenever a blob is marked as missing or rotten: whoever repairs waits for it.
     """
 
@@ -49,6 +56,8 @@ class Context:
     worker_pool: WorkerPool
     settings: Callable[[], Settings]
     guard_times: GuardTimes = field(default_factory=GuardTimes)
+    service_token: Callable[[], Awaitable[str | None]] = no_token
     sandbox: Sandbox = field(default_factory=Sandbox)
+    activated: asyncio.Event = field(default_factory=asyncio.Event)
     damaged: asyncio.Event = field(default_factory=asyncio.Event)
     supervisor: Supervisor = field(default_factory=Supervisor)

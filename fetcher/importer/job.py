@@ -11,6 +11,7 @@ from fetcher.aio.retry import outlasted
 from fetcher.aio.shield import shielded
 from fetcher.errors import Cancelled, ChecksumMismatch, Failure, InternalFault, StoreFailed
 from fetcher.guards import Headroom
+from fetcher.guards.request.publishers import check_way
 from fetcher.guards.request.url import check_url
 from fetcher.importer import tracing
 from fetcher.importer.context import Context
@@ -30,6 +31,7 @@ from fetcher.importer.records.verdicts import fail
 from fetcher.importer.resume_state import ResumeStateWriter
 from fetcher.importer.schedule.connections import Connections
 from fetcher.importer.schemes.scheme import Way
+from fetcher.importer.send.hand_over import HandOver
 from fetcher.importer.stages.commit import Story, activate_all, commit
 from fetcher.importer.stages.convert import Complete, Conversion
 from fetcher.importer.stages.expected_digests import (
@@ -128,8 +130,6 @@ class DownloadJob:
             with suppress(StoreFailed):  # The next start finds it; the verdict must not be lost over it.
                 await self._forget_kept()
             await self._end_all(failure)
-        except asyncio.CancelledError:
-            raise
         except Exception as error:
             log.exception("import.fault", pull_id=self.resume_state.id, error=repr(error))
             await self._end_all(InternalFault())
@@ -184,8 +184,7 @@ class DownloadJob:
                 log.error("pull.left", pull_id=self.resume_state.id, detail=str(error))  # noqa: TRY400 - a fact, not a fault
 
     async def _fetch_sums(self, record: Import) -> ChecksumFile | None:
-        ca_pem = record.submission.ca_pem
-        dialect = self._way.dialect
+        ca_pem, dialect = record.submission.ca_pem, self._way.dialect
         request = sums_request(self._secrets, self.settings, record.project_id, ca_pem, dialect)
         if request is None:
             return None
@@ -194,6 +193,7 @@ class DownloadJob:
 
     def opened(self, source: Source) -> None:
         """Find the image's entry in the checksum file, as soon as the source has told its names."""
+        check_way(source.hops, [one.record.submission for one in self.subscribers], self.settings)
         if self._sums is not None:
             self._sums.settle(source.hops, source.headers.get("content-disposition"))
 
@@ -213,8 +213,7 @@ class DownloadJob:
 
     def _reuse(self) -> Reuse:
         assert self._asked is not None
-        request = plain_request(self._secrets, self._asked, self.settings)
-        return Reuse(self._context, self.settings, request)
+        return Reuse(self._context, self.settings, plain_request(self._secrets, self._asked, self.settings))
 
     def _receivers(self, reservation: Reservation) -> ReceiverFactory:
         return ReceiverFactory(
@@ -270,8 +269,7 @@ class DownloadJob:
             self._sums.settle([hop for attempt in self.subscribers.attempts for hop in attempt.hops])
 
     def _expected_digests(self, told: dict[str, str]) -> ExpectedDigests:
-        found = self._sums.found if self._sums else None
-        return ExpectedDigests(self.settings, found, told, self._way)
+        return ExpectedDigests(self.settings, self._sums.found if self._sums else None, told, self._way)
 
     async def go(self, origin: str) -> None:
         """Take the job's own connection to another origin."""
@@ -289,9 +287,8 @@ class DownloadJob:
             digests=receiver.digests(),
             stages=receiver.story(),
         )
-        mismatches = self._expected_digests(told).check_each(
-            list(self.subscribers), receiver.received_digests()
-        )
+        expected = self._expected_digests(told)
+        mismatches = expected.check_each(list(self.subscribers), receiver.received_digests())
         is_proven = any(running.record.verified_by != "none" for running in self.subscribers)
         unsafe = given_up_encryption(self.subscribers, self.subscribers.attempts[-1].hops, self.settings)
         self._failed = {**unsafe, **mismatches}
@@ -311,6 +308,11 @@ class DownloadJob:
             return
         async with self._conversion().run(Complete.of(receiver)) as body:
             self.subscribers.change(format=body.format, digests=body.digests, stages=body.stages)
+            for running in self.subscribers:  # One that goes to the target shares its pull with nobody.
+                over = HandOver(self._context, running, self._secrets, self.settings, lambda: self._is_parked)
+                if await over.deliver(body, self._story(attempts), attempts.close):
+                    await self._end(running, None)
+                    return
             projects = await self._keep(body, attempts)
         if not body.stages:  # Else what is kept is not what the source would be asked about.
             await self._reuse().remember(projects, attempts.etag, body.digests["sha256"])
@@ -347,9 +349,8 @@ class DownloadJob:
         for running, failure in failed:
             await self._end(running, failure)
         lost = {running.record.id for running, _failure in failed}
-        return sorted(
-            {running.record.project_id for running in running_imports if running.record.id not in lost}
-        )
+        kept = (running for running in running_imports if running.record.id not in lost)
+        return sorted({running.record.project_id for running in kept})
 
     def _story(self, attempts: Attempts) -> Story:
         more: dict[str, Any] = {} if self._sums is None else {"sums": self._sums.story(self.settings)}
@@ -386,9 +387,8 @@ class DownloadJob:
         if failure is not None and not isinstance(failure, Cancelled):
             await fail(self._context.index, running, failure)
         code = "ok" if failure is None else failure.code
-        tracing.event(
-            "import.ended", import_id=running.record.id, image_id=running.record.image_id, code=code
-        )
+        ids = {"import_id": running.record.id, "image_id": running.record.image_id}
+        tracing.event("import.ended", **ids, code=code)
         self._drop(running)
 
     def _drop(self, running: RunningImport) -> None:

@@ -42,6 +42,7 @@ from fetcher.importer.schedule.queue import Ticket
 from fetcher.importer.schedule.rate_limiter import RateLimiter
 from fetcher.importer.scheduler import Scheduler
 from fetcher.importer.schemes.registry import scheme_of, take
+from fetcher.importer.send.hand_over import begin, left_there
 from fetcher.importer.stages.commit import remove_unneeded
 from fetcher.importer.stages.inject import check_rules, matching
 from fetcher.importer.upload_job import Engine, Uploads
@@ -112,6 +113,7 @@ class Importer:
         key: IdempotencyKey | None = None,
         request_id: str | None = None,
         headers: dict[str, str] | None = None,
+        token: str | None = None,
     ) -> Import:
         """Take a submission into the queue.
 
@@ -119,11 +121,13 @@ class Importer:
             method: How the bytes come; by default, from the URL.
             image: A queued image that waits for bytes; without one, the import makes its own.
             headers: Secret ones, for the source alone.
+            token: The submitter's own, for the target image service alone.
 
         Raises:
             InvalidUrl: The URL, or a further one, can never be fetched.
             InvalidRequest: A header may not be sent.
             ChecksumRequired: The operator wants a digest.
+            SignatureRequired: The operator wants this publisher's signature.
             QueueFull: Too many wait, or this project submits too fast.
             IdempotencyMismatch: The key was used for something else.
             NotReady: The service is stopping.
@@ -153,13 +157,14 @@ class Importer:
             submission=shown(submission),
             state=next_state(None, Event.SUBMIT),
             notice=Notice() if webhook else None,
+            delivery=begin(settings, image.id, submission.target_image_id) if owns_image else None,
             owns_image=owns_image,
             request_id=request_id,
             created_at=now,
             updated_at=now,
         )
         variant = scheme_of(submission.url).variant(submission)
-        secrets = secrets_of(located, headers, variant)
+        secrets = secrets_of(located, headers, variant, target_token=token if record.delivery else None)
         url = record.submission.url
         new = NewImport(record=record, image=image, secrets=secrets, shown_url=url, key=key, webhook=webhook)
         written = await self.context.index.imports.submit(new, max_queued=settings.imports.max_queued)
@@ -209,11 +214,15 @@ class Importer:
             Conflict: It has ended in another way.
         """
         now = datetime.now(UTC)
-        await self._note_progress(await self.context.index.imports.find(import_id, actor), now)
+        record = await self.context.index.imports.find(import_id, actor)
+        left = None if self._pulls.running(import_id) else await left_there(self.context, record)
+        await self._note_progress(record, now)
         record = await self._despite_a_full_disk(
             lambda: self.context.index.imports.cancel(import_id, actor, verdict_of(Cancelled()), now)
         )
         await self._pulls.cancel(record)
+        if left is not None:
+            await left.undo()
         return record
 
     async def _note_progress(self, record: Import, now: datetime) -> None:
@@ -343,7 +352,8 @@ class Importer:
             record.project_id,
             origin,
             request,
-            is_shared=settings.reuse.shares_within(record.project_id) is not None
+            is_shared=record.delivery is None
+            and settings.reuse.shares_within(record.project_id) is not None
             and named(record.method).is_shared,
         )
 

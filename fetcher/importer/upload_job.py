@@ -279,6 +279,7 @@ class Uploads:
         image = with_bytes(image, stage.blob, stage.format, record.created_at)
         story = document(record, stage.blob, self._context.settings(), TABLE_VERSION)
         await self._context.index.uploads.activate(record, stage, image, story)
+        self._context.activated.set()
         return record
 
     def _new_record(self, actor: Actor, image: Image, method: str, request_id: str | None) -> Import:

@@ -11,6 +11,7 @@ from fetcher.index.values import Rows
 from fetcher.lifecycle import State, origins_of
 from fetcher.model import (
     Attempt,
+    Delivery,
     FormatVerdict,
     Image,
     Import,
@@ -106,6 +107,7 @@ def _progress_columns(record: Import) -> dict[str, Any]:
         "sums_signature": record.sums_signature,
         "length_verified": None if record.length_verified is None else int(record.length_verified),
         "stages": to_json(record.stages),
+        "delivery": to_json(record.delivery),
         "verdict": to_json(record.verdict),
         "started_at": to_text(record.started_at),
         "updated_at": to_text(record.updated_at),
@@ -136,6 +138,7 @@ def to_import(row: Row) -> Import:
         format=msgspec.json.decode(row["format"] or "null", type=FormatVerdict | None),
         digests=msgspec.json.decode(row["digests"], type=dict[str, str]),
         stages=msgspec.json.decode(row["stages"], type=dict[str, Any]),
+        delivery=msgspec.json.decode(row["delivery"] or "null", type=Delivery | None),
         verdict=msgspec.json.decode(row["verdict"] or "null", type=Verdict | None),
         notice=msgspec.json.decode(row["notice"] or "null", type=Notice | None),
         **{key: to_moment(row[key]) for key in ("created_at", "started_at", "updated_at", "ended_at")},  # type: ignore[arg-type] # the NOT NULL ones are never None

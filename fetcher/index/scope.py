@@ -53,6 +53,13 @@ def own_imports(actor: Actor) -> Condition:
     return "imports.project_id = :actor_project", {"actor_project": actor.project_id}
 
 
+def own_schedules(actor: Actor) -> Condition:
+    """Return the schedules of the caller's project; all of them for an admin."""
+    if actor.is_admin:
+        return EVERYTHING, {}
+    return "schedules.project_id = :actor_project", {"actor_project": actor.project_id}
+
+
 def own_exports(actor: Actor) -> Condition:
     """Return the exports of the caller's project; all of them for an admin."""
     if actor.is_admin:
@@ -86,7 +93,7 @@ def listed_images(actor: Actor, visibility: str | None, member_status: str, owne
 
     Args:
         visibility: The only one to list; `all` for every one; None for all
-            but community images, which nobody asked to see.
+            but the community images of others, which nobody asked to see.
         member_status: Of images shared with the caller's project: accepted,
             pending, rejected or all.
         owner: The only project whose images to list, its community images among them.
@@ -96,16 +103,17 @@ def listed_images(actor: Actor, visibility: str | None, member_status: str, owne
     if owner is not None:
         wanted += " AND images.project_id = :owner"
         arguments["owner"] = owner
+    is_default = visibility is None and owner is None
     if actor.is_admin or visibility in OPEN_TO_ALL:
-        return Listed(arms=(Arm(test=wanted),), arguments=arguments)
-    arms = [Arm(test=f"images.project_id = :actor_project AND +{wanted}")]
+        everywhere = f"({wanted} OR images.project_id = :actor_project)" if is_default else wanted
+        return Listed(arms=(Arm(test=everywhere),), arguments=arguments)
+    arms = [Arm(test=f"images.project_id = :actor_project AND +{EVERYTHING if is_default else wanted}")]
     foreign = f"images.project_id <> :actor_project AND +{wanted}"
     if visibility in {None, "all"}:
-        without_community = visibility is None and owner is None
         arms += [
             Arm(test=f"images.visibility = '{kind}' AND {foreign}")
             for kind in OPEN_TO_ALL
-            if kind == "public" or not without_community
+            if kind == "public" or not is_default
         ]
     if visibility in {None, "all", "shared"}:
         arms.append(_shared_with(foreign, member_status))

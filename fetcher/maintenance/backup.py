@@ -3,10 +3,13 @@
 import asyncio
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
+from fetcher.attest import KeyFolder
+from fetcher.attest.folder import PUBLIC, SIGNING
 from fetcher.errors import Conflict
 from fetcher.index.sqlite.backup import copy_index, leave_out
 from fetcher.store import Store
@@ -66,10 +69,22 @@ def _back_up(store: Store, target: Path) -> Backup:
         except FileNotFoundError:
             gone.append(sha256)
     leave_out(copy.index_path, gone)
+    _take_keys(KeyFolder.of(store.folder).path, KeyFolder.of(partial).path)
     sync_tree(partial)
     partial.rename(target)
     sync_tree(target.parent, is_deep=False)
     return Backup(folder=str(target), blobs=linked + copied, linked=linked, copied=copied, left_out=gone)
+
+
+def _take_keys(folder: Path, target: Path) -> None:
+    """Copy the signing key with the public ones: what the copy serves was signed with them."""
+    if not folder.is_dir():
+        return
+    target.mkdir(mode=0o700)
+    for name in (SIGNING, PUBLIC):
+        with suppress(FileNotFoundError):
+            copy_durably(folder / name, target / name)
+            (target / name).chmod(0o600)
 
 
 def _take(blob: Path, target: Path) -> bool:

@@ -6,11 +6,13 @@ from typing import Literal
 
 import msgspec
 
+from fetcher.attest import KeyFolder
 from fetcher.errors import StoreFailed
 from fetcher.importer.stored_blobs import read_blob
 from fetcher.index.protocol import Index
 from fetcher.index.values import BlobState
 from fetcher.maintenance.repair import split_sources
+from fetcher.maintenance.signed import signed_findings
 from fetcher.store import Store
 
 Kind = Literal[
@@ -21,6 +23,9 @@ Kind = Literal[
     "staging-leftover",
     "usage-wrong",
     "index-damaged",
+    "key-unusable",
+    "attestation-invalid",
+    "audit-broken",
 ]
 
 
@@ -49,6 +54,9 @@ ADVICE: dict[Kind, str] = {
     "staging-leftover": "The next start removes it, or `fetcher store gc`.",
     "usage-wrong": "`fetcher store repair` counts anew.",
     "index-damaged": "Stop the server and restore a backup.",
+    "key-unusable": "Restore the folder keys from a backup, or run `fetcher keys rotate`.",
+    "attestation-invalid": "Restore the folder keys from a backup; statements by a lost key prove nothing.",
+    "audit-broken": "Compare with an exported head and a backup: somebody changed the audit trail.",
 }
 LOST = "Import the same bytes again, restore the file from a backup, or delete the images."
 
@@ -91,6 +99,8 @@ class Fsck:
             yield _finding("file-unknown", str(path.relative_to(self._store.folder)))
         for path in await self.leftovers():
             yield _finding("staging-leftover", str(path.relative_to(self._store.folder)))
+        async for kind, name, why in signed_findings(self._index, KeyFolder.of(self._store.folder)):
+            yield Finding(kind=kind, name=name, why=why, advice=ADVICE[kind])
 
     async def _blobs(self) -> AsyncIterator[Finding]:
         after = ""

@@ -120,6 +120,7 @@ class Maintenance:
         await self._context.store.make_ballast()
         await self._settle_loose(datetime.now(UTC) - timedelta(seconds=LOOSE_SECONDS))
         await self.forget()
+        log.info("audit.head", head=str(await self._context.index.audit.head()))
         if time.monotonic() - self._index_seen > INDEX_SECONDS:
             await self.check_index()
 

@@ -4,6 +4,7 @@ from fetcher.guards.request.request_headers import check_request_headers
 from fetcher.transport.bucket_signature import sign
 from fetcher.transport.client_certificate import client_certificate, fingerprint
 from fetcher.transport.dialect import Answer, Dialect
+from fetcher.transport.exchange import CallAnswer
 from fetcher.transport.gate import Gate, no_hops
 from fetcher.transport.peek import Peek, peek
 from fetcher.transport.request import Outgoing, SourceRequest, is_strong
@@ -13,6 +14,7 @@ from fetcher.transport.tls import authority_digests, check_authorities, system_a
 
 __all__ = [
     "Answer",
+    "CallAnswer",
     "Dialect",
     "Gate",
     "Listed",

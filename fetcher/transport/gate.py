@@ -29,6 +29,7 @@ from fetcher.transport import faults
 from fetcher.transport.address_limiter import AddressLimiter
 from fetcher.transport.dial import Handover, SourceConnection, connect
 from fetcher.transport.dialect import MOST_ANSWER_BYTES, Answer
+from fetcher.transport.exchange import CallAnswer, read_answer
 from fetcher.transport.plan import Plan
 from fetcher.transport.receive_buffer import ReceivePool
 from fetcher.transport.redirect_chain import RedirectChain
@@ -156,6 +157,27 @@ class Gate:
                 response = await self._ask(chain, stack)
                 told = {name: response.headers[name] for name in RECEIPT if name in response.headers}
                 return {"status": str(chain.accept(response)), **told}
+        finally:
+            self._open -= 1
+
+    async def exchange(
+        self, request: SourceRequest, settings: Settings, *, max_answer_bytes: int = 1_048_576
+    ) -> CallAnswer:
+        """Make one call and read its answer, whatever its status; no redirect is followed.
+
+        Args:
+            settings: In force for this call; the callee's place may need others than sources do.
+
+        Raises:
+            Failure: Any that a URL, an address, a connection or a head can end in;
+                SourceTooSlow where the callee takes no more bytes, or does not answer.
+        """
+        check_request_headers(request.headers)
+        self._open += 1
+        try:
+            async with AsyncExitStack() as stack:
+                response = await self._ask(RedirectChain(request, settings, no_hops), stack)
+                return await read_answer(response, settings.pace, max_answer_bytes)
         finally:
             self._open -= 1
 

@@ -57,6 +57,8 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
         dialect: Speaks for us at the origin of `url`.
         client: Shown to the origin of `url`, where that asks who we are.
         outgoing: A large body that is sent, with PUT.
+        verb: The method of a call, where it is another.
+        body_type: Of the body, where JSON has a type of its own.
     """
 
     url: str
@@ -76,10 +78,14 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
     dialect: Dialect | None = None
     client: ClientCertificate | None = None
     outgoing: Outgoing | None = None
+    verb: str | None = None
+    body_type: str = "application/json"
 
     @property
     def method(self) -> str:
         """Of HTTP."""
+        if self.verb is not None:
+            return self.verb
         if self.outgoing is not None:
             return "PUT"
         return "GET" if self.body is None else "POST"
@@ -132,7 +138,7 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
         elif self.body is None:
             fields["Want-Repr-Digest"] = "sha-256=10, sha-512=5"
         else:
-            fields["Content-Type"] = "application/json"
+            fields["Content-Type"] = self.body_type
         if self.is_range:
             last = "" if self.length is None else str(self.offset + self.length - 1)
             fields["Range"] = f"bytes={self.offset}-{last}"

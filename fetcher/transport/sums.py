@@ -11,6 +11,7 @@ import msgspec
 from fetcher.config import Settings
 from fetcher.errors import ChecksumFileUnusable
 from fetcher.guards.request.checksum_file import check_size
+from fetcher.guards.request.publishers import in_force
 from fetcher.model import Digest, Hop
 from fetcher.parsers.checksum_files import ACCEPTED, Listing, choose, decode, known, read_listing
 from fetcher.transport.gate import Gate
@@ -26,12 +27,14 @@ class SumsRequest(msgspec.Struct, frozen=True, kw_only=True):
         name: Of the image, as the file would list it.
         path: Of the image's URL, unquoted, where folders may tell files of one name apart.
         signature: For the file's signature, where that is apart.
+        sources: The URLs of the image, whose publisher may have to sign.
     """
 
     file: SourceRequest
     name: str
     path: str = ""
     signature: SourceRequest | None = None
+    sources: tuple[str, ...] = ()
 
 
 class Sums(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,6 +123,7 @@ async def fetch_listed(
             where the file is too large, too slow, not signed as it must be,
             or is no checksum file.
     """
+    settings = in_force(wanted.sources, settings)
     called = [wanted.file.url]
 
     def note(hop: Hop) -> None:

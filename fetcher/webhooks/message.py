@@ -37,7 +37,7 @@ def message(record: Import, base: str) -> dict[str, object]:
         "timestamp": record.ended_at,
         "data": {
             "import_id": record.id,
-            "image_id": record.image_id,
+            "image_id": record.made_image_id,
             "project_id": record.project_id,
             "state": record.state.value,
             "code": verdict.code if verdict else None,
@@ -54,7 +54,7 @@ def message(record: Import, base: str) -> dict[str, object]:
             "ended_at": record.ended_at,
             "links": {
                 "import": f"{base}/imports/{record.id}",
-                "image": f"{base}/v2/images/{record.image_id}",
+                "image": f"{record.home_url or base}/v2/images/{record.made_image_id}",
             },
         },
     }

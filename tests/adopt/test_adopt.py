@@ -271,3 +271,85 @@ async def test_a_missing_id_and_no_choice_are_told(pair: Pair) -> None:
     assert unknown.code == Exit.FAILED
     assert unknown.json["images"][0]["code"] == "unknown-image"
     assert (await pair.fetcher("adopt", "--from", pair.far.base)).code == Exit.USAGE
+
+
+@pytest.mark.parametrize(
+    ("remotes", "words"),
+    [
+        ({"Far": "{other}"}, "the server's remote Far is {other}"),
+        ({"Far": "{other}", "Right": "{far}"}, "give --region Right"),
+        ({"Other": "{other}"}, "Add to its configuration"),
+    ],
+    ids=["another", "renamed", "unknown"],
+)
+async def test_another_origin_under_that_name_is_noticed_before_anything_is_made(
+    remotes: dict[str, str], words: str, tmp_path: Path, fetcher: Fetcher
+) -> None:
+    """Records of one service with the bytes of another would be a mess: nothing begins."""
+    for name in ("far", "near"):
+        (tmp_path / name).mkdir()
+    async with Origin() as other, Running(tmp_path / "far") as far:
+        urls = {"other": other.url("").rstrip("/"), "far": far.base}
+        known = [{"region": name, "url": url.format(**urls)} for name, url in remotes.items()]
+        async with Running(tmp_path / "near", **{**allowed(far), "image_api": {"remotes": known}}) as near:
+            pair = Pair(far, near, fetcher)
+            await pair.make(far)
+            refused = await pair.adopt()
+            assert refused.code == Exit.USAGE
+            assert words.format(**urls) in " ".join(refused.err.split())
+            shown = await pair.adopt("--dry-run")
+            assert shown.code == Exit.OK
+            assert words.format(**urls) in " ".join((shown.out + shown.err).split())
+            assert (await near.get("/v2/images"))["images"] == []
+            assert other.connections == 0
+
+
+@pytest.mark.parametrize("way", ["--token-env", "--token-file"])
+async def test_the_token_comes_from_where_it_was_said(
+    way: str, tmp_path: Path, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It lets the command in at both services and goes with the import to the origin; it is never printed."""
+    token = "token of root " + "x" * 20
+    entry = {
+        "sha256": hashlib.sha256(token.encode()).hexdigest(),
+        "project": "a",
+        "user": "root",
+        "roles": ["admin"],
+    }
+    auth = {"mode": "tokens", "tokens": [entry]}
+    for name in ("far", "near"):
+        (tmp_path / name).mkdir()
+    file = tmp_path / "token"
+    file.write_text(f"{token}\n")
+    monkeypatch.setenv("THERE", token)
+    async with (
+        Running(tmp_path / "far", auth=auth) as far,
+        Running(tmp_path / "near", **allowed(far), auth=auth) as near,
+    ):
+        headers = {"X-Auth-Token": token}
+        fields = {"disk_format": "raw", "container_format": "bare"}
+        _status, image, _ = await far.call("POST", "/v2/images", json=fields, headers=headers)
+        path = f"/v2/images/{image['id']}/file"
+        await far.call("PUT", path, data=io.BytesIO(DISK), headers=headers | OCTETS)
+        pair = Pair(far, near, fetcher)
+        assert (await pair.adopt()).code != Exit.OK
+        done = await pair.adopt(way, "THERE" if way == "--token-env" else str(file))
+        assert done.code == Exit.OK, done.err
+        assert token not in done.out + done.err
+        status, here, _ = await near.call("GET", f"/v2/images/{image['id']}", headers=headers)
+        assert (status, here["status"]) == (200, "active")
+
+
+async def test_mistakes_about_tokens_are_told(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Two places for one token, a variable that is not there, a file that is not there: all say so."""
+    monkeypatch.delenv("NOWHERE", raising=False)
+    monkeypatch.setenv("HERE", "t" * 20)
+    both = await pair.adopt("--token-env", "HERE", "--token-file", str(tmp_path / "t"))
+    assert (both.code, "not both" in both.err) == (Exit.USAGE, True)
+    unset = await pair.adopt("--token-env", "NOWHERE")
+    assert (unset.code, "has no NOWHERE" in unset.err) == (Exit.USAGE, True)
+    lost = await pair.adopt("--token-file", str(tmp_path / "lost"))
+    assert lost.code == Exit.USAGE
+    assert "Traceback" not in lost.err

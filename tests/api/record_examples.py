@@ -18,6 +18,7 @@ from fetcher.api.openapi.examples import RECORDED, RECORDED_BASE
 from fetcher.api.submit.imports import METALINK_TYPE
 from tests.images import qcow2
 from tests.lab import behaviours
+from tests.lab.catalogue import manager
 from tests.lab.origin import Origin
 from tests.service import Running
 
@@ -83,13 +84,21 @@ async def record(folder: Path) -> dict[str, dict[str, Any]]:
     }
     async with (
         Origin(routes) as origin,
-        Running(folder, origin, auth=AUTH, image_api={"locations": True}, exports=RECEIVERS) as service,
+        Running(
+            folder,
+            origin,
+            auth=AUTH,
+            image_api={"locations": True},
+            exports=RECEIVERS,
+            catalogue={"sources": [catalogue(folder)]},
+        ) as service,
     ):
         recorder = Recorder(service)
         await discovery(recorder)
         await imports(recorder, service, origin)
         await images(recorder, service, origin)
         await definitions(recorder)
+        await names(recorder)
         return tidy(recorder.found, service.base, origin.url("/").rstrip("/"))
 
 
@@ -135,6 +144,8 @@ async def imports(recorder: Recorder, service: Running, origin: Origin) -> None:
     await recorder.take("GET", "/imports/{id}/events", id=created["id"], headers={"Last-Event-ID": "end"})
     await recorder.take("GET", "/imports/{id}", id=created["id"])
     await recorder.take("GET", "/imports/{id}/provenance", id=created["id"])
+    await recorder.take("GET", "/imports/{id}/attestation", id=created["id"])
+    await recorder.take("GET", "/v2/images/{id}/attestation", id=created["image_id"])
     await recorder.take("GET", "/imports")
     slow = (await recorder.take("POST", "/imports", {**submission, "url": origin.url("/slow.qcow2")}))["id"]
     await recorder.take("DELETE", "/imports/{id}", id=slow)
@@ -207,6 +218,28 @@ async def images(recorder: Recorder, service: Running, origin: Origin) -> None:
             await take("PUT", f"/v2/images/{{id}}/{way}", qcow2(), media="application/octet-stream", id=other)
     recorder.found["GET /v2/images/{id}/file"] = {"path": {"id": one}}
     await take("DELETE", "/v2/images/{id}", id=one)
+
+
+def catalogue(folder: Path) -> dict[str, Any]:
+    """Make a catalogue in a file; its source comes back."""
+    file = folder / "debian.yml"
+    file.write_bytes(manager("https://example.org/debian-13.raw", b"disk"))
+    return {"name": "osism", "kind": "image-manager", "url": str(file)}
+
+
+async def names(recorder: Recorder) -> None:
+    """Find an image by name, keep another one new, and ask for the keys."""
+    await recorder.take("GET", "/keys")
+    await recorder.take("GET", "/keys/{id}", id="current")
+    await recorder.take("GET", "/catalogue")
+    body = {"catalogue": "nobody:1.0", "name": "debian", "keep": 3}
+    made = (await recorder.take("POST", "/schedules", body))["id"]
+    await recorder.take("POST", "/schedules/{id}/run", id=made)
+    created = recorder.found["POST /schedules"]["responses"]["201"]
+    recorder.found["GET /schedules"] = {"responses": {"200": {"schedules": [created]}}}
+    recorder.found["GET /schedules/{id}"] = {"path": {"id": made}, "responses": {"200": created}}
+    recorder.found["POST /schedules/{id}/run"]["responses"]["202"] = created
+    await recorder.take("DELETE", "/schedules/{id}", id=made)
 
 
 async def definitions(recorder: Recorder) -> None:

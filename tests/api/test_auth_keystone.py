@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from fetcher.api.auth.identity import identifier
-from fetcher.api.auth.keystone import Keystone
+from fetcher.api.auth.keystone import Keystone, machine_authorities
 from fetcher.config import load_settings
 from fetcher.errors import Forbidden, IdentityUnavailable, Unauthenticated
+from fetcher.transport import system_authorities
 from tests.api.test_auth import request
+from tests.lab.certificates import Authorities
 from tests.lab.origin import Exchange, Origin
 from tests.service import Running
 
@@ -348,3 +350,63 @@ async def test_discovery_needs_a_token_and_no_role(stranger: tuple[KeystoneCloud
     for token in ("unscoped", "system", "nobody"):
         assert {await cloud.status(token, "GET", path) for path in ("/images", "/tasks")} == {403}
     assert {await cloud.status("made up", "GET", path) for path in paths} == {401}
+
+
+@pytest.mark.parametrize(
+    ("machine", "told_by", "is_let_in"),
+    [
+        ("known", "", True),
+        ("other", "", False),
+        ("other", "ca_file", True),
+        ("other", "REQUESTS_CA_BUNDLE", False),
+    ],
+)
+async def test_keystone_has_to_convince_the_machines_authorities_or_ca_file(
+    machine: str, told_by: str, is_let_in: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a list that came with a library nor the environment decides who may name callers."""
+    authorities, others, service = Authorities(), Authorities(), SmallKeystone()
+    service.add("t")
+    (tmp_path / "others").mkdir()
+    known = str(authorities.trusted(tmp_path)["ca_file"])
+    other = str(others.trusted(tmp_path / "others")["ca_file"])
+    found = known if machine == "known" else other
+    monkeypatch.setattr("fetcher.api.auth.keystone.system_authorities", lambda: (found, "/nowhere"))
+    if told_by == "REQUESTS_CA_BUNDLE":
+        monkeypatch.setenv(told_by, known)
+        monkeypatch.setenv("SSL_CERT_FILE", known)
+    keys = {"ca_file": known} if told_by == "ca_file" else {}
+    async with Origin({"/v3/auth/tokens": service.serve}, tls=authorities.good("127.0.0.1")) as origin:
+        keystone = Keystone(settings_for(origin, **keys).keystone)
+        try:
+            if is_let_in:
+                assert (await keystone(request(x_auth_token="t"))).project_id == "a"
+            else:
+                with pytest.raises(IdentityUnavailable):
+                    await keystone(request(x_auth_token="t"))
+        finally:
+            keystone.close()
+
+
+def test_the_machines_authorities_are_those_of_openssl() -> None:
+    """The file where there is one, else the folder: there is one of them on a machine that trusts anybody."""
+    assert Path(machine_authorities()).exists()
+    assert machine_authorities() in system_authorities()
+
+
+async def test_proxies_of_the_environment_are_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service's password goes to the identity service alone."""
+    async with Origin() as proxy, Origin() as origin:
+        service = SmallKeystone()
+        service.add("t")
+        origin.routes["/v3/auth/tokens"] = service.serve
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.url(""))
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        keystone = Keystone(settings_for(origin).keystone)
+        try:
+            assert (await keystone(request(x_auth_token="t"))).project_id == "a"
+        finally:
+            keystone.close()
+        assert proxy.connections == 0

@@ -332,37 +332,6 @@ async def test_a_token_opens_the_service(fetcher: Fetcher, tmp_path: Path) -> No
     assert tomlkit.parse(f"x = {line}")["x"]["user"] == 'me "and" you'  # type: ignore[index] # a table
 
 
-@pytest.mark.parametrize(
-    ("typed", "offered"),
-    [
-        (["fetcher", "insp"], "inspect"),
-        (["fetcher", "config", "s"], "show set"),
-        (["fetcher", "submit", "--chec"], "--checksum --checksum-url --checksum-signature-url"),
-        (["fetcher", "token", "acme", "me", "--role", "a"], "admin"),
-        (["fetcher", "images", "d"], "delete"),
-        (["fetcher", "images", "save", "--o"], "--output"),
-    ],
-)
-async def test_bash_completes_what_was_begun(fetcher: Fetcher, typed: list[str], offered: str) -> None:
-    """A real bash takes the script, and offers commands, options and choices."""
-    script = (await fetcher("completion", "bash")).out
-    words = " ".join(f"'{word}'" for word in typed)
-    asked = f"COMP_WORDS=({words}); COMP_CWORD={len(typed) - 1}; _fetcher; echo ${{COMPREPLY[@]}}"
-    bash = await asyncio.create_subprocess_exec(
-        *("bash", "--norc", "-c", f"{script}\n{asked}"), stdout=asyncio.subprocess.PIPE
-    )
-    out, _ = await bash.communicate()
-    assert (bash.returncode, out.decode().split()) == (0, offered.split())
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-async def test_completion_is_a_script(fetcher: Fetcher, shell: str) -> None:
-    """Each shell gets one that knows our commands."""
-    result = await fetcher("completion", shell)
-    assert result.code == Exit.OK
-    assert "inspect" in result.out
-
-
 async def test_version_and_help(fetcher: Fetcher) -> None:
     """As everywhere."""
     assert (await fetcher("--version")).out.strip()

@@ -44,6 +44,7 @@ def test_a_list_of_commands_loads_no_command(arguments: list[str]) -> None:
         "fetcher.service",
         "fetcher.cli.remote",
         "fetcher.cli.store",
+        "fetcher.config",
     }
 
 

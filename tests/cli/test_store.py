@@ -206,3 +206,32 @@ async def test_no_store_no_check(fetcher: Fetcher, tmp_path: Path) -> None:
     assert result.code == Exit.BUSY
     assert "there is no store" in result.err
     assert not running.data.exists()
+
+
+async def test_a_backup_goes_on_proving_where_images_came_from(fetcher: Fetcher, tmp_path: Path) -> None:
+    """The key goes along, for its owner alone; a copy that lost it is told by the check."""
+    async with Origin(ROUTES) as origin, Running(tmp_path, origin) as service:
+        image_id = (await fill(service, origin))[0]
+        envelope = await service.get(f"/v2/images/{image_id}/attestation")
+        backup = await fetcher("store", "backup", tmp_path / "copy", "--config", service.config)
+        assert backup.code == Exit.OK, backup.err
+    keys = tmp_path / "copy" / "keys"
+    assert {file.name: file.stat().st_mode & 0o777 for file in keys.iterdir()} == {
+        "signing.pem": 0o600,
+        "public.json": 0o600,
+    }
+    copied = Running(tmp_path / "copied")
+    copied.folder.mkdir()
+    copied.write_config(store={"folder": str(tmp_path / "copy")})
+    whole = await fetcher("store", "check", "--config", copied.config, "--json")
+    assert whole.json["findings"] == []
+    async with Running(copied.folder, store={"folder": str(tmp_path / "copy")}) as restored:
+        assert await restored.get(f"/v2/images/{image_id}/attestation") == envelope
+        assert (await restored.get("/keys"))["keys"][0]["key_id"] == envelope["signatures"][0]["keyid"]
+    (keys / "public.json").write_text("[]")
+    lost = await fetcher("store", "check", "--config", copied.config, "--json")
+    assert lost.code == Exit.DAMAGED
+    assert ("attestation-invalid", image_id) in {(one["kind"], one["name"]) for one in lost.json["findings"]}
+    (keys / "public.json").write_text("nonsense")
+    lost = await fetcher("store", "check", "--config", copied.config, "--json")
+    assert "key-unusable" in {one["kind"] for one in lost.json["findings"]}

@@ -60,6 +60,10 @@ KNOWN = {
     ("fetcher/convert/sandbox/confine.py", "create_connection"): "likewise",
     ("fetcher/convert/sandbox/probe.py", "socket"): "listens for what must not come out of the walls",
     ("fetcher/convert/sandbox/runner.py", "create_subprocess_exec"): "starts programs within the walls",
+    (
+        "fetcher/attest/signer.py",
+        "create_subprocess_exec",
+    ): "runs the operator's own command, on bytes of ours",
     ("fetcher/memory.py", "ctypes"): "tunes the C library's memory; reaches nobody",
     ("fetcher/api/inbound/server.py", "socket"): "accepts; an accepted socket leads to whoever came",
     ("fetcher/api/inbound/server.py", "connect_accepted_socket"): "likewise",

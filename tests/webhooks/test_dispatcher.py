@@ -5,6 +5,7 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -467,3 +468,35 @@ async def test_notices_do_not_pile_up(tmp_path: Path) -> None:
                 await asyncio.sleep(0.01)
         states = [(await service.get(f"/imports/{one}"))["notice"] for one in ids]
     assert [notice["code"] for notice in states if notice["state"] == "given-up"] == ["queue-full"] * 2
+
+
+async def test_the_sample_of_the_documents_knows_who_sent_a_message(tmp_path: Path) -> None:
+    """A receiver that copies the code of docs/notify.md accepts what we send, and nothing else."""
+    page = (Path(__file__).parents[2] / "docs/notify.md").read_text()
+    sample = next(
+        block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "is_ours" in block
+    )
+    copied: dict[str, Any] = {}
+    exec(sample, copied)
+    inbox = Inbox()
+    async with (
+        Origin({"/d": behaviours.serve(qcow2()), "/hook": inbox}) as origin,
+        Running(tmp_path, origin) as service,
+    ):
+        ended = await service.run(
+            url=origin.url("/d"), disk_format="qcow2", notify_url=origin.url("/hook"), notify_secret=SECRET
+        )
+        await told(service, ended["id"])
+    request, _, body = inbox.messages[0]
+    headers = {
+        name: str(request.header(name)) for name in ("webhook-id", "webhook-timestamp", "webhook-signature")
+    }
+    is_ours = copied["is_ours"]
+    assert is_ours(SECRET, headers, body)
+    assert not is_ours(SECRET, headers, body + b" ")
+    assert not is_ours("whsec_" + "A" * 32, headers, body)
+    assert not is_ours(SECRET, {**headers, "webhook-id": "other"}, body)
+    assert not is_ours(SECRET, {**headers, "webhook-timestamp": "1000000000"}, body)
+    signed = headers["webhook-signature"]
+    assert is_ours(SECRET, {**headers, "webhook-signature": f"v1,AAAA {signed}"}, body)
+    assert not is_ours(SECRET, {}, body)

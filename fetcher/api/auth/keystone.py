@@ -25,6 +25,7 @@ from fetcher.api.auth.identity import actor_of, check_token, token_of
 from fetcher.errors import Failure, Forbidden, IdentityUnavailable, Unauthenticated
 from fetcher.model import Actor
 from fetcher.settings.auth import Keystone as Section
+from fetcher.transport import system_authorities
 
 log = structlog.get_logger()
 
@@ -118,6 +119,22 @@ class Keystone:
             answer = await self._ask_once(key, token, allow_expired=allow_expired)
         return answer
 
+    async def service_token(self) -> str | None:
+        """Return a token of this service's own account.
+
+        Raises:
+            IdentityUnavailable: Keystone gives none.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._own_token)
+
+    def _own_token(self) -> str | None:
+        try:
+            token: str | None = self._session.get_token()
+        except (exceptions.ClientException, OSError) as error:
+            log.warning("keystone.away", error=repr(error))
+            raise IdentityUnavailable from error
+        return token
+
     def close(self) -> None:
         """End the threads and the connections."""
         self._pool.shutdown(wait=True, cancel_futures=True)
@@ -209,11 +226,19 @@ def open_session(settings: Section, *, is_system: bool = False) -> Any:
         user_domain_id=settings.user_domain_id,
         **scope,
     )
-    return Session(
+    session = Session(
         auth=account,
-        verify=settings.ca_file or True,
+        verify=settings.ca_file or machine_authorities(),
         timeout=settings.timeout_seconds,
         app_name="glance-fetcher",
         app_version=__version__,
         redirect=False,
     )
+    session.session.trust_env = False  # Its proxies and authorities would be another configuration.
+    return session
+
+
+def machine_authorities() -> str:
+    """Return the machine's authorities: a file, or a folder; requests would bring a list of its own."""
+    file, folder = system_authorities()
+    return file if Path(file).is_file() else folder

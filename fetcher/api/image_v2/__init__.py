@@ -3,6 +3,7 @@
 from starlette.routing import BaseRoute
 
 from fetcher.api.image_v2 import (
+    attestation,
     cache,
     healthcheck,
     image_data,
@@ -28,6 +29,7 @@ routes: list[BaseRoute] = [
     *images.routes,
     *image_data.routes,
     *imports.routes,
+    *attestation.routes,
     *members.routes,
     *tags.routes,
 ]

@@ -56,7 +56,7 @@ def new_image(attributes: dict[str, Any], actor: Actor, settings: Settings) -> I
         Forbidden: It is not theirs to set.
         QuotaExceeded: There are too many tags or properties.
     """
-    image_id = _new_id(attributes.pop("id", None))
+    image_id = _given_id(attributes.pop("id")) if "id" in attributes else str(uuid4())
     fields: dict[str, Any] = {"project_id": actor.project_id}
     properties: dict[str, str] = {}
     count_properties(attributes.keys() - WRITABLE.keys() - READ_ONLY, settings)  # Before each is looked at.
@@ -80,9 +80,7 @@ def new_image(attributes: dict[str, Any], actor: Actor, settings: Settings) -> I
     )
 
 
-def _new_id(given: Any) -> str:
-    if given is None:
-        return str(uuid4())
+def _given_id(given: Any) -> str:
     try:
         return str(msgspec.convert(given, UUID))
     except msgspec.ValidationError as error:

@@ -9,13 +9,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from fetcher.api.auth.identity import token_of
+from fetcher.api.auth.identity import own_token
 from fetcher.api.image_v2.answers import enter_image, no_content
 from fetcher.api.image_v2.documents import read_document
 from fetcher.api.image_v2.record import STORE
 from fetcher.api.services import services_of
 from fetcher.config import Settings
-from fetcher.errors import Conflict, Forbidden, InvalidRequest, InvalidUrl, Unauthenticated
+from fetcher.errors import Conflict, Forbidden, InvalidRequest, InvalidUrl
 from fetcher.guards.request.redaction import redact_url
 from fetcher.importer.methods.method import Flow, ImportMethod, Text
 from fetcher.importer.methods.registry import METHODS, named, offered
@@ -85,7 +85,8 @@ async def begin(request: Request, actor: Actor, method: ImportMethod, body: Mapp
     if image.status is not Status.QUEUED:
         raise Conflict(reason=f"the image is {image.status.value}, and only a queued one waits for bytes")
     submission = method.to_submission(body, of_image(image, settings), settings)
-    headers = _own_token(request) if method.takes_token else None
+    token = own_token(request) if method.takes_token else None
+    headers = {"X-Auth-Token": token} if token else None
     try:
         await services.importer.submit(
             actor, submission, method=method, image=image, request_id=request_id, headers=headers
@@ -135,14 +136,6 @@ def of_image(image: Image, settings: Settings) -> Submission:
         visibility=image.visibility,
         **asked_of(image),
     )
-
-
-def _own_token(request: Request) -> dict[str, str] | None:
-    """Return the caller's own token, for a service that the operator named; it decides what they may see."""
-    try:
-        return {"X-Auth-Token": token_of(request)}
-    except Unauthenticated:
-        return None  # In local mode nobody has one.
 
 
 routes = [Route("/v2/images/{id}/import", start, methods=["POST"])]

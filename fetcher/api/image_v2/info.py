@@ -1,5 +1,7 @@
 """What a client can find out without asking anybody: import methods and limits, stores, usage."""
 
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -11,6 +13,7 @@ from fetcher.importer.methods.registry import offered
 from fetcher.settings.guards.quota import UNLIMITED
 
 MIB = 1_048_576
+REGIONS = "glance-download-regions"
 _STORE = {"id": STORE, "description": "The service's own store", "default": "true"}
 
 
@@ -22,7 +25,14 @@ async def imports(request: Request) -> Response:
         "type": "array",
         "value": offered(actor, house.settings()),
     }
-    return Answer({"import-methods": methods, **limits_view(house.settings())})
+    shown: dict[str, Any] = {"import-methods": methods}
+    if remotes := house.settings().image_api.remotes:
+        shown[REGIONS] = {
+            "description": "The services that glance-download pulls from, by glance_region.",
+            "type": "array",
+            "value": [{"region": entry.region, "url": entry.url} for entry in remotes],
+        }
+    return Answer({**shown, **limits_view(house.settings())})
 
 
 async def stores(request: Request) -> Response:

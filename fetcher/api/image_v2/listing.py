@@ -23,6 +23,7 @@ COMPARISONS = ("eq", "neq", "gt", "gte", "lt", "lte")
 NOT_FILTERS = ("limit", "marker", "sort", "sort_key", "sort_dir", "visibility", "member_status", "owner")
 YES, NO = ("true", "1", "yes", "on", "t"), ("false", "0", "no", "off", "f")
 MOST_FILTERS = 64
+_LIST = re.compile(r'("[^"]*"|[^",]*)(,("[^"]*"|[^",]*))*')
 AFTER_FRACTIONS = ".~"  # Sorts after every fraction of the second before it.
 
 
@@ -115,8 +116,8 @@ def _filter(key: str, value: str) -> Iterator[Filter]:
         yield Filter(key=key, values=(int(_switch(key, value)),))
     elif key in NUMBERS or (key.endswith(("_min", "_max")) and key[:-4] in NUMBERS):
         yield _number(key, value)
-    elif key in {*DIGESTS, "os_hash_algo", "tag"}:
-        yield Filter(key=key, values=(value.strip(),))
+    elif key in {*DIGESTS, "os_hash_algo", "tag", "tags"}:
+        yield Filter(key="tag" if key == "tags" else key, values=(value.strip(),))
     elif key == "changes-since":
         raise InvalidRequest(field=key, reason="there is no changes-since; use updated_at=gte:MOMENT")
     else:
@@ -126,6 +127,8 @@ def _filter(key: str, value: str) -> Iterator[Filter]:
 def _text(key: str, value: str) -> Filter:
     operator, colon, rest = value.partition(":")
     if colon and operator == "in":
+        if not _LIST.fullmatch(rest):
+            raise InvalidRequest(field=key, reason="a quoted value ends with its quote, and a comma follows")
         found = re.findall(r'"([^"]*)"|([^,]+)', rest)
         return Filter(key=key, operator="in", values=tuple(quoted or plain for quoted, plain in found))
     if colon and operator in COMPARISONS[1:]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from fetcher import errors
 from fetcher.api.image_v2 import (
+    attestation,
     cache,
     download,
     healthcheck,
@@ -24,6 +25,7 @@ from fetcher.api.image_v2 import (
 from fetcher.api.image_v2.record import TASK_STATUS
 from fetcher.api.openapi import response_schemas as shapes
 from fetcher.api.openapi.operations import JSON, TEXT, Named, Operation, Parameter
+from fetcher.attest.dsse import MEDIA_TYPE
 from fetcher.index.values import SORT_KEYS, TASK_ORDERS
 
 TAG = "Image API v2"
@@ -153,6 +155,11 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
         answers={200: BYTES, 204: None, 206: BYTES, 304: None},
         ends_in=(errors.UnknownImage, errors.RangeNotSatisfiable),
         headers=_RANGE,
+    ),
+    attestation.attestation: Operation(
+        tag=TAG,
+        answers={200: MEDIA_TYPE},
+        ends_in=(errors.UnknownImage, errors.NoAttestation, errors.AttestationUnavailable),
     ),
     image_data.upload: _done(*_SENT_ENDS, bodies={BYTES: None}),
     image_data.stage: _done(*_SENT_ENDS, bodies={BYTES: None}),

@@ -29,6 +29,8 @@ from fetcher.api.openapi.examples import of_failure, recorded
 from fetcher.api.openapi.operations import ANYWHERE, JSON, OPEN_TO_ALL, Named, Operation
 from fetcher.api.problems import base_url, status_of_kind, summary
 from fetcher.api.services import services_of
+from fetcher.attest import PAYLOAD_TYPE
+from fetcher.attest.dsse import MEDIA_TYPE
 from fetcher.config import Settings
 from fetcher.errors import Failure
 
@@ -53,6 +55,22 @@ _EVENT: dict[str, Any] = {
 _MEDIA: dict[str, dict[str, Any]] = {
     "application/octet-stream": _BYTES,
     "text/event-stream": {"anyOf": [_EVENT, {"type": "string", "description": "The stream as text."}]},
+    MEDIA_TYPE: {
+        "type": "object",
+        "properties": {
+            "payload": {**_TEXT, "contentEncoding": "base64", "contentMediaType": PAYLOAD_TYPE},
+            "payloadType": {"const": PAYLOAD_TYPE},
+            "signatures": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {"keyid": _TEXT, "sig": _TEXT},
+                    "required": ["sig"],
+                },
+            },
+        },
+        "required": ["payload", "payloadType", "signatures"],
+    },
 }
 
 OPERATIONS: dict[Callable[..., Any], Operation] = {

@@ -8,7 +8,8 @@ import msgspec
 from fetcher import errors
 from fetcher.api.openapi import response_schemas as shapes
 from fetcher.api.ops import health, metrics
-from fetcher.api.submit import discovery, exports, imports, probe
+from fetcher.api.submit import attestations, catalogue, discovery, exports, imports, probe, schedules
+from fetcher.attest.dsse import MEDIA_TYPE
 from fetcher.errors import Failure
 from fetcher.index.values import FILTERS
 from fetcher.lifecycle import State
@@ -58,8 +59,10 @@ _PAGING = (
 )
 _SUBMIT_ENDS = (
     *(errors.InvalidUrl, errors.ChecksumRequired, errors.QueueFull, errors.NotReady, errors.Forbidden),
+    *(errors.UnknownName, errors.CatalogueUnusable, errors.SignatureRequired),
     *(errors.IdempotencyMismatch, errors.WrongMediaType, errors.RequestTooLarge),
 )
+_KEYS_END = (errors.StoreFailed, errors.AttestationUnavailable)
 _KEY = (
     "Idempotency-Key",
     {"type": "string", "pattern": r"^[\x21-\x7e]{1,255}$"},
@@ -104,6 +107,46 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
     ),
     imports.provenance: Operation(
         tag="Imports", answers={200: dict[str, Any]}, ends_in=(errors.UnknownImport,)
+    ),
+    catalogue.listing: Operation(
+        tag="Discovery",
+        answers={200: catalogue.CatalogueListing},
+        query=(
+            ("q", _TEXT, "Words that the name or the title has to hold."),
+            ("arch", _TEXT, "Only images for this architecture."),
+            ("limit", {"type": "integer", "minimum": 1}, "At most this many; 100 where it is not given."),
+        ),
+    ),
+    schedules.listing: Operation(tag="Schedules", answers={200: schedules.SchedulesAnswer}),
+    schedules.create: Operation(
+        tag="Schedules",
+        bodies={JSON: schedules.ScheduleBody},
+        answers={201: schedules.ScheduleAnswer},
+        ends_in=(errors.Conflict, errors.QuotaExceeded, errors.WrongMediaType, errors.RequestTooLarge),
+    ),
+    schedules.show: Operation(
+        tag="Schedules", answers={200: schedules.ScheduleAnswer}, ends_in=(errors.UnknownSchedule,)
+    ),
+    schedules.remove: Operation(tag="Schedules", answers={204: None}, ends_in=(errors.UnknownSchedule,)),
+    schedules.look: Operation(
+        tag="Schedules", answers={202: schedules.ScheduleAnswer}, ends_in=(errors.UnknownSchedule,)
+    ),
+    attestations.attestation: Operation(
+        tag="Imports",
+        answers={200: MEDIA_TYPE},
+        ends_in=(
+            *(errors.UnknownImport, errors.UnknownImage),
+            *(errors.NoAttestation, errors.AttestationUnavailable),
+        ),
+    ),
+    attestations.keys: Operation(
+        tag="Discovery", answers={200: attestations.KeysAnswer}, ends_in=_KEYS_END, is_open=True
+    ),
+    attestations.key: Operation(
+        tag="Discovery",
+        answers={200: attestations.PEM_TYPE},
+        ends_in=(*_KEYS_END, errors.NotFound),
+        is_open=True,
     ),
     imports.limits: Operation(tag="Discovery", answers={200: shapes.LimitsAnswer}),
     exports.submit: Operation(

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from fetcher.lifecycle import State
-from fetcher.model import FormatVerdict, Notice, Verdict, Visibility
+from fetcher.model import CatalogueOrigin, FormatVerdict, Notice, Verdict, Visibility
 
 Size = Annotated[int, Meta(ge=0, description="Bytes.")]
 Seconds = Annotated[float, Meta(ge=0)]
@@ -90,12 +90,14 @@ class SubmissionAnswer(ResponseSchema, frozen=True, kw_only=True):
     checksum_signature_url: str | None
     s3: BucketAnswer | None
     client_sha256: Annotated[str, Meta(description="Of the client certificate, in DER form.")] | None
+    catalogue: CatalogueOrigin | None
     ca_sha256: Annotated[
         list[str], Meta(description="Of each certificate of its own authorities, in DER form.")
     ]
     disk: Annotated[str, Meta(description="Which disk of an archive, by name or number.")] | None
     convert_to: Literal["as-received", "raw", "qcow2"] | None
     notify_url: Annotated[str, Meta(description="Without its secrets.")] | None
+    target_image_id: Annotated[str, Meta(description="An image at the target that waits for bytes.")] | None
 
 
 class ImportLinks(ResponseSchema, frozen=True, kw_only=True):
@@ -104,6 +106,7 @@ class ImportLinks(ResponseSchema, frozen=True, kw_only=True):
     self: str
     events: str
     provenance: str
+    attestation: str
     image: str
 
 
@@ -115,12 +118,27 @@ class TruthAnswer(ResponseSchema, frozen=True, kw_only=True):
     advice: str
 
 
+class TargetAnswer(ResponseSchema, frozen=True, kw_only=True):
+    """An image on its way into the target image service."""
+
+    url: str
+    image_id: Annotated[str, Meta(description="There.")]
+    is_away: Annotated[bool, Meta(description="The image is there alone; nothing of it stayed here.")]
+    is_made: Annotated[bool, Meta(description="Its record there was made by the import.")]
+    status: Annotated[
+        str | None, Meta(description="Of the image there, as last seen; left: it could not be removed again.")
+    ]
+    sent_bytes: int
+    size: int | None
+    percent: float | None
+
+
 class ImportAnswer(ResponseSchema, frozen=True, kw_only=True):
     """One import: state, progress, attempts, and at the end its verdict."""
 
     id: str
     state: State
-    phase: Literal["connecting", "pulling", "verifying", "converting", "committing"] | None
+    phase: Literal["connecting", "pulling", "verifying", "converting", "delivering", "committing"] | None
     method: str
     url: Annotated[str, Meta(description="Without its secrets.")]
     name: str | None
@@ -135,6 +153,13 @@ class ImportAnswer(ResponseSchema, frozen=True, kw_only=True):
         dict[str, Any],
         Meta(description="What was done to the received bytes; empty where they are kept as they came."),
     ]
+    target: (
+        Annotated[
+            TargetAnswer,
+            Meta(description="How far the image has come at the target; null where images stay here."),
+        ]
+        | None
+    )
     verified_by: str
     sums_signature: Annotated[
         Literal["good", "expired-key", "revoked-key", "invalid", "unknown-key"] | None,

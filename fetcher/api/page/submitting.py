@@ -6,12 +6,12 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fetcher.api.auth.identity import require_role
+from fetcher.api.auth.identity import own_token, require_role
 from fetcher.api.page.echo import echoed
 from fetcher.api.page.form import EMPTY, LABELS, Draft, default_name, form_of
 from fetcher.api.page.probe import look, probe_of, words_of_look
 from fetcher.api.page.render import HEADERS, fragment, page
-from fetcher.api.page.session import FORM_FIELD, Visitor, check_proof, read_fields, read_form
+from fetcher.api.page.session import FORM_FIELD, Visitor, check_proof, read_fields, read_form, with_token
 from fetcher.api.page.shown import see_other, shown
 from fetcher.api.problems import advice_of, status_of
 from fetcher.api.services import services_of
@@ -156,9 +156,12 @@ async def submit(request: Request, visitor: Visitor) -> Response:
     draft.document.setdefault("name", default_name(draft.document["url"]))
     try:
         body = convert(draft.document, SubmitBody)
-        submission = body.to_submission(visitor.actor, services.settings())
+        submission = await body.resolved(visitor.actor, services.settings(), services.catalogues)
         record = await services.importer.submit(
-            visitor.actor, submission, request_id=request.scope.get("request_id")
+            visitor.actor,
+            submission,
+            request_id=request.scope.get("request_id"),
+            token=own_token(with_token(request)),
         )
     except Failure as failure:
         if draft.refuse(failure):

@@ -108,7 +108,8 @@ def _digests(record: Import) -> Step:
 
 def _last(record: Import) -> Step:
     if record.state is State.SUCCEEDED:
-        return Step(at=record.ended_at, words="Stored as an image", mood="good")
+        words = "Active at the target image service" if record.is_away else "Stored as an image"
+        return Step(at=record.ended_at, words=words, mood="good")
     if record.state.is_final:
         title = record.verdict.title if record.verdict else record.state.value
         return Step(at=record.ended_at, words=title, mood="bad")
@@ -120,6 +121,7 @@ _NOW = {
     "pulling": "Receiving data",
     "verifying": "Verifying checksums",
     "converting": "Converting",
+    "delivering": "Sending to the target image service",
     "committing": "Storing",
 }
 

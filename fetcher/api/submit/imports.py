@@ -5,9 +5,10 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
+from uuid import UUID
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from sse_starlette.sse import AppStatus
 from starlette.requests import Request
@@ -15,11 +16,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from fetcher.advice import plain_advice
-from fetcher.api.auth.identity import require_role
+from fetcher.api.auth.identity import own_token, require_role
 from fetcher.api.problems import base_url
 from fetcher.api.services import Services, services_of
 from fetcher.api.submit.body import beside, convert, parse, read_body
 from fetcher.api.submit.views import import_view, limits_view, walls_view
+from fetcher.catalogues import Catalogues
 from fetcher.config import Settings
 from fetcher.errors import Forbidden, InvalidRequest, WrongMediaType
 from fetcher.guards.stream.checksum import parse_digest
@@ -58,7 +60,8 @@ class BucketBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What `POST /imports` takes."""
 
-    url: str
+    url: str | UnsetType = UNSET
+    catalogue: Annotated[str, Meta(min_length=1, max_length=512)] | UnsetType = UNSET
     name: Text | None = None
     disk_format: DiskFormat | None = None
     container_format: ContainerFormat | None = None
@@ -81,6 +84,12 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     convert_to: Literal["as-received", "raw", "qcow2"] | None = None
     notify_url: str | None = None
     notify_secret: Secret | None = None
+    target_image_id: UUID | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a body with neither a URL nor a name, and one with both."""
+        if (self.url is UNSET) == (self.catalogue is UNSET):
+            raise ValueError("an import has a url, or as catalogue the name of an image in a catalogue")
 
     def to_submission(self, actor: Actor, settings: Settings) -> Submission:
         """Check what the types cannot say.
@@ -105,7 +114,7 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         checksum, checksum_url = self._promise()
         client = client_certificate(self.client_certificate_pem, self.client_key_pem)
         return Submission(
-            url=self.url,
+            url="" if self.url is UNSET else self.url,
             name=self.name,
             disk_format=self.disk_format,
             container_format=self.container_format,
@@ -128,7 +137,24 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             convert_to=self.convert_to,
             notify_url=self.notify_url,
             notify_secret=self.notify_secret,
+            target_image_id=str(self.target_image_id) if self.target_image_id else None,
         )
+
+    async def resolved(self, actor: Actor, settings: Settings, catalogues: Catalogues) -> Submission:
+        """Check what the types cannot say, and find the URL of an image that is asked for by name.
+
+        Raises:
+            InvalidRequest: As from `to_submission`, or the name is none.
+            UnknownName: No catalogue has an image of that name.
+            CatalogueUnusable: The catalogue that may have it cannot be asked.
+            QuotaExceeded, Forbidden: As from `to_submission`.
+        """
+        submission = self.to_submission(actor, settings)
+        if self.catalogue is UNSET:
+            return submission
+        found = (await catalogues.resolve(self.catalogue)).fill(submission, settings)
+        check_text(found.name, set(found.tags), found.properties, settings)
+        return found
 
     def _promise(self) -> tuple[str | None, str | None]:
         """Return the digest and the checksum file's URL; `file:URL` is the latter, as Packer writes it."""
@@ -148,9 +174,10 @@ async def submit(request: Request) -> Response:
     raw, body = await _body(request, services.settings())
     record = await services.importer.submit(
         actor,
-        body.to_submission(actor, services.settings()),
+        await body.resolved(actor, services.settings(), services.catalogues),
         key=_idempotency_key(request, raw),
         request_id=request.scope.get("request_id"),
+        token=own_token(request),
     )
     base = base_url(request)
     shown = import_view(record, base, is_operator=actor.is_admin)

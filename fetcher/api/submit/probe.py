@@ -20,7 +20,7 @@ async def probe(request: Request) -> Response:
     actor = await services.identify(request)
     require_role(actor, "member")
     body = await read_json(request, SubmitBody)
-    submission = body.to_submission(actor, services.settings())
+    submission = await body.resolved(actor, services.settings(), services.catalogues)
     found = await services.importer.probe(actor, submission)
     return JSONResponse(probe_view(found), headers={"Cache-Control": "no-store"})
 

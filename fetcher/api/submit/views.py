@@ -30,7 +30,7 @@ def import_view(
         "method": record.method,
         "url": submission.url,
         "name": submission.name,
-        "image_id": record.image_id,
+        "image_id": record.made_image_id,
         "progress": _progress(record),
         "attempt": len(record.attempts),
         "attempts": [_attempt(attempt, is_operator=is_operator) for attempt in record.attempts],
@@ -40,6 +40,7 @@ def import_view(
         "format": msgspec.to_builtins(record.format),
         "digests": record.digests,
         "stages": record.stages,
+        "target": _target(record),
         "verified_by": record.verified_by,
         "sums_signature": record.sums_signature,
         "length_verified": record.length_verified,
@@ -62,9 +63,19 @@ def import_view(
             "self": link,
             "events": f"{link}/events",
             "provenance": f"{link}/provenance",
-            "image": f"{base}/v2/images/{record.image_id}",
+            "attestation": f"{link}/attestation",
+            "image": f"{record.home_url or base}/v2/images/{record.made_image_id}",
         },
     }
+
+
+def _target(record: Import) -> dict[str, Any] | None:
+    """Return how far an image has come at the target."""
+    if record.delivery is None:
+        return None
+    shown: dict[str, Any] = msgspec.to_builtins(record.delivery)
+    size, sent = record.delivery.size, record.delivery.sent_bytes
+    return {**shown, "percent": round(100 * sent / size, 1) if size else None}
 
 
 def _progress(record: Import) -> dict[str, Any]:
@@ -110,10 +121,12 @@ def _submission(record: Import) -> dict[str, Any]:
         "checksum_signature_url": submission.checksum_signature_url,
         "s3": _bucket(submission.s3),
         "client_sha256": submission.client_sha256,
+        "catalogue": msgspec.to_builtins(submission.catalogue),
         "ca_sha256": authority_digests(submission.ca_pem),
         "disk": submission.disk,
         "convert_to": submission.convert_to,
         "notify_url": submission.notify_url,
+        "target_image_id": submission.target_image_id,
     }
 
 

@@ -19,6 +19,7 @@ _PHASES = {
     "pulling": "receiving",
     "verifying": "checking digests",
     "converting": "converting",
+    "delivering": "sending to the target",
     "committing": "storing",
 }
 
@@ -69,7 +70,9 @@ def moment_words(document: dict[str, Any]) -> str:
         last = document["attempts"][-1]
         wait = f" in {time_words(last['wait_seconds'])}" if last["wait_seconds"] else ""
         return f"trying again{wait} ({last['code']})"
-    return _PHASES.get(document.get("phase") or "", str(state))
+    words = _PHASES.get(document.get("phase") or "", str(state))
+    percent = (document.get("target") or {}).get("percent")
+    return f"{words} ({percent} %)" if percent is not None and document["phase"] == "delivering" else words
 
 
 def count_words(count: int, what: str) -> str:

@@ -3,10 +3,8 @@
 import os
 from collections import Counter
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from cyclopts import Parameter
 
@@ -14,13 +12,12 @@ from fetcher.api.submit.words import size_words
 from fetcher.cli.adopt.carry import MISSING_REMOTE, NotCarried, came_from, carry
 from fetcher.cli.adopt.origin import Image, Origin, find
 from fetcher.cli.adopt.plan import BYTES, TO_DO, Accepted, Action, Step, has_same_bytes, step_for
+from fetcher.cli.adopt.remote import check_remote, missing_lines
 from fetcher.cli.choices import Server
 from fetcher.cli.client import Client, segment
 from fetcher.cli.exits import Exit
 from fetcher.cli.progress import Bar
 from fetcher.cli.screen import Screen
-
-METHOD = "glance-download"
 
 
 @Parameter(name="*")
@@ -87,8 +84,8 @@ def adopt(  # noqa: PLR0913 - all options of the command
         _show_plan(screen, steps, unknown)
         _show_missing(screen, client, origin.url, region)
         return Exit.OK
-    if any(step.action in BYTES for step in steps) and METHOD not in _methods(client):
-        raise ValueError(_missing(origin.url, region))
+    if any(step.action in BYTES for step in steps):
+        check_remote(client, region, origin.url)
     return _do(client, screen, steps, unknown, _Remote(region, origin.url))
 
 
@@ -106,10 +103,6 @@ def _token(name: str | None, file: Path | None) -> str | None:
     if name and not os.environ.get(name):
         raise ValueError(f"the environment has no {name}")
     return os.environ[name] if name else file.read_text("utf-8").strip() if file else None
-
-
-def _methods(client: Client) -> list[str]:
-    return list(client.get("/v2/info/import")["import-methods"]["value"])
 
 
 def _plan(origin: Origin, client: Client, images: list[Image]) -> list[Step]:
@@ -157,28 +150,10 @@ def _why(step: Step) -> str:
 
 
 def _show_missing(screen: Screen, client: Client, url: str, region: str) -> None:
-    if METHOD not in _methods(client):
-        screen.verbatim(_missing(url, region))
-
-
-def _missing(url: str, region: str) -> str:
-    """Return what the operator adds to the server's configuration, so that it may fetch from the origin."""
-    parts = urlsplit(url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    host = parts.hostname or ""
     try:
-        address = ip_address(host)
-    except ValueError:
-        cidr, hosts = "ADDRESS/32", f'\n[url]\nallow_hosts = ["{host}"]'
-    else:
-        cidr, hosts = f"{address}/{address.max_prefixlen}", "\n[url]\nallow_literals = true"
-    comment = "" if "ADDRESS" not in cidr else f"  # ADDRESS: of {host}"
-    return (
-        f"The server may not fetch from {url} as {region} yet. Add to its configuration and send SIGHUP:\n\n"
-        f'[image_api]\nremotes = [{{ region = "{region}", url = "{url}" }}]\n'
-        f"{hosts}\n\n[address]\n"
-        f'allow = [{{ cidr = "{cidr}", ports = [{port}] }}]{comment}'
-    )
+        check_remote(client, region, url)
+    except ValueError as error:
+        screen.verbatim(str(error))
 
 
 def _do(client: Client, screen: Screen, steps: list[Step], unknown: list[str], remote: _Remote) -> Exit:
@@ -203,7 +178,7 @@ def _do(client: Client, screen: Screen, steps: list[Step], unknown: list[str], r
     words = ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "no images"
     screen.say(f"{words}.")
     if is_missing:
-        screen.verbatim(_missing(remote.url, remote.region))
+        screen.verbatim(missing_lines(remote.url, remote.region))
     if counts["failed"]:
         return Exit.FAILED
     return Exit.REFUSED if counts[Action.CONFLICT] else Exit.OK

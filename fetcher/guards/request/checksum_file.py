@@ -3,6 +3,7 @@
 from fetcher.config import Settings
 from fetcher.errors import ChecksumFileUnusable, InvalidRequest
 from fetcher.guards.base import Limit
+from fetcher.guards.request.publishers import in_force, sources_of
 from fetcher.guards.request.url import check_url
 from fetcher.guards.spec import GuardSpec
 from fetcher.model import Submission
@@ -27,7 +28,7 @@ def check_checksum_file(submission: Submission, settings: Settings) -> None:
         reason = "checksum_signature_url is of no use without checksum_url"
     elif origin != signature_origin:
         reason = "a checksum file and its signature have to be at one origin"  # A connection counts for one.
-    elif not settings.sums.keys:
+    elif not in_force(sources_of(submission), settings).sums.keys:
         reason = "the operator trusts no key, so no signature can be verified here"
     else:
         return

@@ -20,6 +20,7 @@ from fetcher.errors import (
     Rejection,
     SourceFailure,
     SourceStatus,
+    TargetUnavailable,
     TlsFailed,
     TooManyBytes,
     UnpackFailed,
@@ -60,7 +61,7 @@ def wait_seconds(failure: Failure, number: int, retry: Retry) -> float:
     """Return the wait after a failure: doubled each time, with jitter, or longer if the source asks."""
     backoff: float = min(retry.first_wait_seconds * 2 ** min(number - 1, 30), retry.max_wait_seconds)
     wait = backoff * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
-    asked = failure.retry_after_seconds if isinstance(failure, SourceStatus) else None
+    asked = failure.retry_after_seconds if isinstance(failure, SourceStatus | TargetUnavailable) else None
     return wait if asked is None else max(wait, min(asked, retry.max_retry_after_seconds))
 
 

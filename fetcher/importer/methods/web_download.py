@@ -40,8 +40,8 @@ def to_submission(body: Mapping[str, Any], submission: Submission, settings: Set
         submission,
         url=body["uri"],
         checksum=parse_digest(checksum.strip(), settings) if checksum is not None else None,
-        disk=body["disk"] or submission.disk,
-        convert_to=body["convert_to"] or submission.convert_to,
+        disk=body.get("disk") or submission.disk,
+        convert_to=body.get("convert_to") or submission.convert_to,
     )
 
 

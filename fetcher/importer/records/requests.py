@@ -16,7 +16,13 @@ HIDDEN = "REDACTED"
 AS_RECEIVED = "as-received"
 
 
-def secrets_of(submission: Submission, headers: dict[str, str] | None = None, variant: str = "") -> Secrets:
+def secrets_of(
+    submission: Submission,
+    headers: dict[str, str] | None = None,
+    variant: str = "",
+    *,
+    target_token: str | None = None,
+) -> Secrets:
     """Return what of a submission only the pull may know; `headers` are further ones."""
     return Secrets(
         url=submission.url,
@@ -25,6 +31,7 @@ def secrets_of(submission: Submission, headers: dict[str, str] | None = None, va
         checksum_url=submission.checksum_url,
         checksum_signature_url=submission.checksum_signature_url,
         access=Access(s3=submission.s3, client=submission.client_certificate, variant=variant),
+        target_token=target_token,
     )
 
 
@@ -154,4 +161,5 @@ def sums_request(
         name=path.rpartition("/")[2],
         path=path,
         signature=ask(signature) if signature else None,
+        sources=(secrets.url, *secrets.mirrors),
     )

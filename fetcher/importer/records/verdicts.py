@@ -17,6 +17,7 @@ log = structlog.get_logger()
 MOST_CHARACTERS = 500  # Of what the other end said.
 
 OK = Verdict(code="ok", title="The image was imported.")
+DELIVERED = Verdict(code="ok", title="The image is active at the target image service.")
 
 
 def verdict_of(failure: Failure) -> Verdict:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from fetcher.aio.retry import outlasted
+from fetcher.aio.retry import outlasted, written
 from fetcher.config import Settings
 from fetcher.crash import reach
 from fetcher.errors import Cancelled, Failure, StoreFailed
@@ -18,7 +18,7 @@ from fetcher.guards.network.address import TABLE_VERSION
 from fetcher.importer.context import ENGINE, Context
 from fetcher.importer.lifecycle import end
 from fetcher.importer.records.running_import import RunningImport
-from fetcher.importer.records.verdicts import OK
+from fetcher.importer.records.verdicts import DELIVERED, OK
 from fetcher.importer.stages.convert import Complete
 from fetcher.importer.stages.inject import injected
 from fetcher.importer.stages.provenance import document
@@ -56,13 +56,7 @@ async def commit(
         StoreFull: The file system has no room, found out late.
         StoreFailed: The file system or the index refused.
     """
-    blob = Blob(
-        sha256=body.digests["sha256"],
-        size=body.size,
-        digests=body.digests,
-        virtual_bytes=body.format.virtual_bytes if body.format else None,
-        created_at=datetime.now(UTC),
-    )
+    blob = blob_of(body, datetime.now(UTC))
     await outlasted(lambda: announce(context.index, running_imports, blob, body.received_bytes))
     async with context.store.holding(blob.sha256):
         is_needed = False
@@ -72,11 +66,23 @@ async def commit(
                 await context.index.maintenance.mark(blob.sha256, None, blob.created_at)
             ends = await settle(blob)
             is_needed = None in ends  # Its row is durable; who deletes the image waits to hold the blob.
+            context.activated.set()
             return ends
         finally:
             if not is_needed:
                 with suppress(StoreFailed):  # The next start finds the file; what ended the import counts.
                     await remove_unneeded(context, blob.sha256)
+
+
+def blob_of(body: Complete, now: datetime) -> Blob:
+    """Return the blob that complete bytes become."""
+    return Blob(
+        sha256=body.digests["sha256"],
+        size=body.size,
+        digests=body.digests,
+        virtual_bytes=body.format.virtual_bytes if body.format else None,
+        created_at=now,
+    )
 
 
 async def remove_unneeded(context: Context, sha256: str) -> bool:
@@ -123,10 +129,8 @@ async def _activate(index: Index, running: RunningImport, blob: Blob, story: Sto
     async def write(record: Import) -> bool:
         image = with_bytes(found, blob, record.format, record.updated_at)
         if image.name is None:
-            image = msgspec.structs.replace(image, name=_called(record, story.source_headers))
-        told = document(record, blob, story.settings, TABLE_VERSION)
-        told = {**told, "source_headers": story.source_headers, **story.more}
-        return await index.imports.activate(record, blob, image, told)
+            image = msgspec.structs.replace(image, name=called(record, story.source_headers))
+        return await index.imports.activate(record, blob, image, told_of(record, blob, story))
 
     if not await end(running, Event.SUCCEED, OK, write, **changes):
         return Cancelled()
@@ -136,7 +140,28 @@ async def _activate(index: Index, running: RunningImport, blob: Blob, story: Sto
     return None
 
 
-def _called(record: Import, source_headers: Mapping[str, str]) -> str | None:
+def told_of(record: Import, blob: Blob, story: Story) -> dict[str, Any]:
+    """Return the provenance of an image that an import has ended with."""
+    told = document(record, blob, story.settings, TABLE_VERSION)
+    return {**told, "source_headers": story.source_headers, **story.more}
+
+
+async def end_delivered(index: Index, running: RunningImport, body: Complete, story: Story) -> None:
+    """End an import whose image is at the target and not here."""
+
+    async def write(record: Import) -> bool:
+        told = told_of(record, blob_of(body, record.updated_at), story)
+        return await written(lambda: index.imports.deliver(record, told))
+
+    delivery = running.record.delivery
+    assert delivery is not None
+    there = msgspec.structs.replace(delivery, is_away=True)
+    await end(running, Event.SUCCEED, DELIVERED, write, delivery=there)
+    ids = {"import_id": running.record.id, "target_image_id": delivery.image_id}
+    log.info("import.delivered", size=body.size, sha256=body.digests["sha256"], **ids)
+
+
+def called(record: Import, source_headers: Mapping[str, str]) -> str | None:
     """Return what the image is called where nobody has said: as its file is at the source."""
     if record.submission.remote is not None or not record.attempts:
         return None
@@ -146,10 +171,11 @@ def _called(record: Import, source_headers: Mapping[str, str]) -> str | None:
 
 def with_bytes(image: Image, blob: Blob, verdict: FormatVerdict | None, now: datetime) -> Image:
     """Return the image as it is with these bytes; its formats are those that were judged."""
+    is_unjudged_disk = verdict is None and (image.disk_format, image.container_format) == ("raw", "bare")
     return msgspec.structs.replace(
         image,
         disk_format=verdict.disk_format if verdict else image.disk_format,
         container_format=verdict.container_format if verdict else image.container_format,
-        virtual_size=blob.virtual_bytes,
+        virtual_size=blob.size if is_unjudged_disk else blob.virtual_bytes,
         updated_at=now,
     )

@@ -7,6 +7,7 @@ import msgspec
 
 from fetcher.config import Settings
 from fetcher.guards import GuardContext, Headroom, Purpose, acting, published
+from fetcher.guards.request.publishers import SIGNED, rule_of, sources_of
 from fetcher.model import Blob, Hop, Import
 from fetcher.transport import authority_digests
 
@@ -28,6 +29,7 @@ def document(record: Import, blob: Blob, settings: Settings, table_version: str)
             "user_id": record.user_id,
             "checksum": str(record.submission.checksum) if record.submission.checksum else None,
             "client_sha256": record.submission.client_sha256,
+            "catalogue": msgspec.to_builtins(record.submission.catalogue),
             "ca_sha256": authority_digests(record.submission.ca_pem),
             **({"disk": record.submission.disk} if record.submission.disk else {}),
         },
@@ -45,12 +47,21 @@ def document(record: Import, blob: Blob, settings: Settings, table_version: str)
         "stages": record.stages,
         "verified_by": record.verified_by,
         "sums_signature": record.sums_signature,
+        "publisher": _publisher(record, settings),
         "length_verified": record.length_verified,
         "format": msgspec.to_builtins(record.format),
         "guards": acting(_context(record, settings)),
         "address_table": table_version,
         "limits": {limit.name: limit.value for limit in published(settings)},
     }
+
+
+def _publisher(record: Import, settings: Settings) -> dict[str, Any] | None:
+    """Return the operator's rule on the source's publisher, and whether it was kept to."""
+    rule = None if record.submission.remote else rule_of(sources_of(record.submission), settings)
+    if rule is None:
+        return None
+    return {"name": rule.name, "required": rule.required, "is_signed": record.verified_by in SIGNED}
 
 
 def _context(record: Import, settings: Settings) -> GuardContext:

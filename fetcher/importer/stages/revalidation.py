@@ -50,8 +50,8 @@ class Reuse:
 
     async def find(self, subscribers: Subscribers) -> str | None:
         """Return the entity tag to ask about; None where nothing is known that anybody here may have."""
-        if self._request is None:
-            return None
+        if self._request is None or any(running.record.delivery is not None for running in subscribers):
+            return None  # What goes on to the target is sent from a staged file.
         known = await self._context.index.pulls.recall(self._request)
         self._known = max(known, key=lambda one: len(self._entitled(one, subscribers)), default=None)
         if self._known is None or not self._entitled(self._known, subscribers):

@@ -6,6 +6,8 @@ against it. Nothing here knows of tables, files or connections.
 
 from typing import Protocol
 
+from fetcher.index.protocol.attestations import Attestations
+from fetcher.index.protocol.audit import Audit
 from fetcher.index.protocol.exports import Exports
 from fetcher.index.protocol.images import Images
 from fetcher.index.protocol.imports import Imports
@@ -15,12 +17,15 @@ from fetcher.index.protocol.metadefs import Metadefs
 from fetcher.index.protocol.notices import Notices
 from fetcher.index.protocol.pulls import Pulls
 from fetcher.index.protocol.recovery import Recovery
+from fetcher.index.protocol.schedules import Schedules
 from fetcher.index.protocol.statistics import Statistics
 from fetcher.index.protocol.tasks import Tasks
 from fetcher.index.protocol.uploads import Uploads
 from fetcher.index.protocol.usage import Usages
 
 __all__ = [
+    "Attestations",
+    "Audit",
     "Exports",
     "Images",
     "Imports",
@@ -31,6 +36,7 @@ __all__ = [
     "Notices",
     "Pulls",
     "Recovery",
+    "Schedules",
     "Statistics",
     "Tasks",
     "Uploads",
@@ -40,6 +46,14 @@ __all__ = [
 
 class Index(Protocol):
     """All records of the service."""
+
+    @property
+    def attestations(self) -> Attestations:
+        """Return the verbs on signed statements on images."""
+
+    @property
+    def audit(self) -> Audit:
+        """Return the verbs on the audit trail as a whole."""
 
     @property
     def exports(self) -> Exports:
@@ -76,6 +90,10 @@ class Index(Protocol):
     @property
     def recovery(self) -> Recovery:
         """Return the verbs on what a stopped process left behind."""
+
+    @property
+    def schedules(self) -> Schedules:
+        """Return the verbs on images that are kept new."""
 
     @property
     def statistics(self) -> Statistics:

@@ -70,6 +70,12 @@ class Imports(Protocol):
     async def activate(self, record: Import, blob: Blob, image: Image, provenance: dict[str, Any]) -> bool:
         """Make the image visible as active and end the import, all at once."""
 
+    async def secrets(self, import_id: str) -> Secrets:
+        """Return what only the pull of an import that has not ended may know."""
+
+    async def deliver(self, record: Import, provenance: dict[str, Any]) -> bool:
+        """End an import whose image is at the target and not here; False when it lost its claim."""
+
     async def end(self, record: Import, detail: dict[str, Any]) -> bool:
         """End an import without an image; `detail` is for the audit trail only."""
 

@@ -9,6 +9,7 @@ from sqlite_utils.db import Database
 from fetcher.errors import Conflict, QueueFull, SendLimit, UnknownExport
 from fetcher.index import scope
 from fetcher.index.rows import Row, to_json, to_moment, to_text
+from fetcher.index.sqlite.audit import note_line
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.rows import insert, select
 from fetcher.index.values import CANCELLED, Export, ExportAttempt, ReceiverSecrets
@@ -111,7 +112,7 @@ def _note(db: Database, action: str, export: Export) -> None:
         "code": export.verdict.code if export.verdict else None,
         "detail": to_json({"export_id": export.id, "size": export.size, "sha256": export.sha256}),
     }
-    insert(db, "audit", row)
+    note_line(db, row)
 
 
 def _submit(

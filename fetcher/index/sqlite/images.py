@@ -11,6 +11,7 @@ from fetcher.errors import Conflict, Forbidden, UnknownImage
 from fetcher.index import scope
 from fetcher.index.rights import may_change
 from fetcher.index.rows import Row, fitting, image_row, to_image, to_json, to_text
+from fetcher.index.sqlite.audit import note_line
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.counts import RETIRE
 from fetcher.index.sqlite.listing import statement
@@ -263,9 +264,8 @@ def _delete(db: Database, image_id: str, actor: Actor) -> str | None:
 def _note_deletion(db: Database, row: Row, actor: Actor) -> None:
     """Add a line to the audit trail: of whose image, and who deleted it."""
     detail = {"name": row["name"], "sha256": row["sha256"], "size": row["size"], "of": row["project_id"]}
-    insert(
+    note_line(
         db,
-        "audit",
         {
             "at": to_text(datetime.now(UTC)),
             "project_id": actor.project_id,

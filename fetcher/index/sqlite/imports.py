@@ -7,16 +7,14 @@ from typing import Any
 import msgspec
 from sqlite_utils.db import Database
 
-from fetcher.errors import Conflict, IdempotencyMismatch, QueueFull, UnknownImport
+from fetcher.errors import Conflict, IdempotencyMismatch, QueueFull
 from fetcher.index import scope
 from fetcher.index.rows import (
-    Row,
-    fitting,
-    import_bytes,
     import_row,
     import_update,
     progress_columns,
     to_import,
+    to_json,
     to_text,
 )
 from fetcher.index.sqlite.audit import note
@@ -30,13 +28,14 @@ from fetcher.index.sqlite.import_images import (
     suggest,
     take_image,
 )
+from fetcher.index.sqlite.import_pages import one, page
 from fetcher.index.sqlite.leases import UNTIL, holding, renew
 from fetcher.index.sqlite.queue_count import queued
 from fetcher.index.sqlite.rows import insert, select
 from fetcher.index.sqlite.secrets import drop_secrets, keep_secrets, load_secrets
 from fetcher.index.sqlite.truths import HIDDEN_CODES, TRUE_CODE, read_truths
 from fetcher.index.sqlite.webhook_targets import keep_notice
-from fetcher.index.values import ANSWER_BYTES, FILTERS, IdempotencyKey, NewImport, Rows, Secrets, Worker
+from fetcher.index.values import ANSWER_BYTES, IdempotencyKey, NewImport, Rows, Secrets, Worker
 from fetcher.lifecycle import Event, IllegalMove, State, next_state
 from fetcher.model import Actor, Blob, Image, Import, Verdict
 
@@ -94,7 +93,7 @@ class ImportRecords:
         if actor.is_admin and filters.get("code") in HIDDEN_CODES:
             filters = {**filters, "code": "source-unreachable", TRUE_CODE: filters["code"]}
         return await self._connection.read(
-            _page, scope.own_imports(actor), filters, (limit, max_bytes), marker
+            page, scope.own_imports(actor), filters, (limit, max_bytes), marker
         )
 
     async def truths(self, actor: Actor, import_ids: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -122,6 +121,14 @@ class ImportRecords:
     async def activate(self, record: Import, blob: Blob, image: Image, provenance: dict[str, Any]) -> bool:
         """Make the image visible as active and end the import, all at once."""
         return self._tell(await self._connection.write(_activate, record, blob, image, provenance), record)
+
+    async def secrets(self, import_id: str) -> Secrets:
+        """Return what only the pull of an import that has not ended may know."""
+        return await self._connection.read(load_secrets, import_id)
+
+    async def deliver(self, record: Import, provenance: dict[str, Any]) -> bool:
+        """End an import whose image is at the target and not here; False when it lost its claim."""
+        return self._tell(await self._connection.write(_deliver, record, provenance), record)
 
     async def end(self, record: Import, detail: dict[str, Any]) -> bool:
         """End an import without an image; `detail` is for the audit trail only."""
@@ -166,14 +173,6 @@ class ImportRecords:
 LENGTH_VERIFIED = "length_verified"
 
 
-def _one(db: Database, import_id: str, condition: scope.Condition) -> Row:
-    where, arguments = condition
-    sql = f"SELECT * FROM imports WHERE id = :id AND {where}"  # noqa: S608 - our own condition
-    for row in select(db, sql, {"id": import_id, **arguments}):
-        return row
-    raise UnknownImport(id=import_id)
-
-
 def _submit(db: Database, new: NewImport, max_queued: int) -> Import:
     record = new.record
     if new.key is not None and (before := _made_before(db, record.project_id, new.key)) is not None:
@@ -191,7 +190,7 @@ def _submit(db: Database, new: NewImport, max_queued: int) -> Import:
     if new.key is not None:
         row = {"project_id": record.project_id, "import_id": record.id, **msgspec.structs.asdict(new.key)}
         insert(db, "idempotency_keys", row)
-    written = to_import(_one(db, record.id, (scope.EVERYTHING, {})))
+    written = to_import(one(db, record.id, (scope.EVERYTHING, {})))
     note(db, "submitted", written, {})
     return written
 
@@ -203,49 +202,17 @@ def _made_before(db: Database, project_id: str, key: IdempotencyKey) -> Import |
     for row in found:
         if row["fingerprint"] != key.fingerprint:
             raise IdempotencyMismatch
-        return to_import(_one(db, row["import_id"], (scope.EVERYTHING, {})))
+        return to_import(one(db, row["import_id"], (scope.EVERYTHING, {})))
     return None
 
 
 def _find(db: Database, import_id: str, condition: scope.Condition) -> Import:
-    return to_import(_one(db, import_id, condition))
-
-
-def _page(
-    db: Database,
-    condition: scope.Condition,
-    filters: dict[str, str],
-    most: tuple[int, int],
-    marker: str | None,
-) -> Rows[Import]:
-    where, arguments = condition
-    limit, max_bytes = most
-    arguments = {**arguments, "limit": limit}
-    if TRUE_CODE in filters:
-        where += (
-            " AND EXISTS (SELECT 1 FROM audit WHERE audit.import_id = imports.id"
-            " AND json_extract(audit.detail, '$.code') = :hidden)"
-        )
-        arguments["hidden"] = filters[TRUE_CODE]
-    for name in FILTERS:
-        if name in filters:
-            where += f" AND {name} = :{name}"
-            arguments[name] = filters[name]
-    if marker is not None:
-        start = _one(db, marker, condition)
-        where += " AND (created_at, id) < (:created_at, :marker)"
-        arguments |= {"created_at": start["created_at"], "marker": marker}
-    order = "ORDER BY created_at DESC, id DESC LIMIT :limit"
-    rows = select(db, f"SELECT * FROM imports WHERE {where} {order}", arguments)  # noqa: S608 - our own conditions
-    some = fitting(rows, import_bytes, max_bytes)
-    found = Rows(to_import(row) for row in some)
-    found.has_more = some.has_more
-    return found
+    return to_import(one(db, import_id, condition))
 
 
 def requeue(db: Database, import_id: str, now: datetime) -> int:
     """Put an import back into the queue under a new claim; 0 when it has ended."""
-    record = to_import(_one(db, import_id, (scope.EVERYTHING, {})))
+    record = to_import(one(db, import_id, (scope.EVERYTHING, {})))
     if record.state.is_final:
         return 0
     claim = record.claim + 1
@@ -309,6 +276,17 @@ def _activate(db: Database, record: Import, blob: Blob, image: Image, provenance
     return True
 
 
+def _deliver(db: Database, record: Import, provenance: dict[str, Any]) -> bool:
+    if not update(db, record):
+        return False
+    insert(db, "deliveries", {"import_id": record.id, "document": to_json(provenance)})
+    release_image(db, record)
+    drop_secrets(db, record.id)
+    told = {"target": record.delivery.url, "image_id": record.delivery.image_id} if record.delivery else {}
+    note(db, "delivered", record, told)
+    return True
+
+
 def end(db: Database, record: Import, detail: dict[str, Any]) -> bool:
     """End an import without an image; False when it lost its claim or has ended."""
     if not update(db, record):
@@ -320,7 +298,7 @@ def end(db: Database, record: Import, detail: dict[str, Any]) -> bool:
 
 
 def _cancel(db: Database, import_id: str, actor: Actor, verdict: Verdict, now: datetime) -> Import:
-    before = to_import(_one(db, import_id, scope.own_imports(actor)))
+    before = to_import(one(db, import_id, scope.own_imports(actor)))
     if before.state is State.CANCELLED:
         return before
     if before.state.is_final:
@@ -334,8 +312,10 @@ def _cancel(db: Database, import_id: str, actor: Actor, verdict: Verdict, now: d
 
 
 def _provenance(db: Database, import_id: str, condition: scope.Condition) -> dict[str, Any] | None:
-    _one(db, import_id, condition)
-    for row in select(db, "SELECT document FROM provenance WHERE import_id = ?", [import_id]):
+    one(db, import_id, condition)
+    sql = """SELECT document FROM provenance WHERE import_id = :id
+             UNION ALL SELECT document FROM deliveries WHERE import_id = :id"""
+    for row in select(db, sql, {"id": import_id}):
         return msgspec.json.decode(row["document"], type=dict[str, Any])
     return None
 

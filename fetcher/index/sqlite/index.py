@@ -6,6 +6,8 @@ from types import TracebackType
 from typing import Self
 
 from fetcher.index import protocol
+from fetcher.index.sqlite.attestations import AttestationRecords
+from fetcher.index.sqlite.audit_trail import AuditRecords
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.exports import ExportRecords
 from fetcher.index.sqlite.images import ImageRecords
@@ -16,6 +18,7 @@ from fetcher.index.sqlite.metadefs import MetadefRecords
 from fetcher.index.sqlite.notices import NoticeRecords
 from fetcher.index.sqlite.pulls import PullRecords
 from fetcher.index.sqlite.recovery import RecoveryRecords
+from fetcher.index.sqlite.schedules import ScheduleRecords
 from fetcher.index.sqlite.schema import migrate
 from fetcher.index.sqlite.statistics import Statistics
 from fetcher.index.sqlite.tasks import TaskRecords
@@ -43,10 +46,13 @@ class Index:
         worker = worker or Worker()
         self._path = path
         self.connection = Connection(path, migrate, check=QuotaCheck(quota_of) if quota_of else None)
+        self.attestations = AttestationRecords(self.connection)
+        self.audit = AuditRecords(self.connection)
         self.notices = NoticeRecords(self.connection)
         self.exports = ExportRecords(self.connection)
         self.images = ImageRecords(self.connection)
         self.imports = ImportRecords(self.connection, worker, self.notices.wake)
+        self.schedules = ScheduleRecords(self.connection)
         self.statistics = Statistics(self.connection)
         self.pulls = PullRecords(self.connection)
         self.recovery = RecoveryRecords(self.connection, worker)

@@ -12,6 +12,7 @@ from sqlite_utils.db import Database
 from fetcher.errors import BytesDamaged, StoreFailed
 from fetcher.index.rows import to_text
 from fetcher.index.sqlite import keeping
+from fetcher.index.sqlite.audit_trail import forget_lines, trim_lines
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.counts import COUNTED, RECOUNT_TEXT, TEXT_BYTES
 from fetcher.index.sqlite.rows import select
@@ -117,7 +118,7 @@ class MaintenanceRecords:
 
     async def trim_audit(self, most_lines: int, *, most: int = 1000) -> int:
         """Drop the oldest lines of the audit trail beyond a number; how many went."""
-        return await self._connection.write(keeping.trim_audit, most_lines, most)
+        return await self._connection.write(trim_lines, most_lines, most)
 
     async def miscounted(self) -> list[str]:
         """Projects whose usage is not what their images and imports say."""
@@ -223,7 +224,6 @@ def _sources(db: Database, sha256: str) -> list[dict[str, Any]]:
     return [msgspec.json.decode(row[0], type=dict[str, Any]) for row in rows]
 
 
-AUDIT = "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < ? ORDER BY at LIMIT ?)"
 KEYS = """DELETE FROM idempotency_keys WHERE (project_id, key) IN
           (SELECT project_id, key FROM idempotency_keys WHERE created_at < ? ORDER BY created_at LIMIT ?)"""
 RETIRED = """DELETE FROM retired_images WHERE id IN
@@ -232,8 +232,10 @@ EMPTY = "DELETE FROM usage WHERE images = 0 AND bytes = 0 AND held_bytes = 0"
 
 
 def _forget(db: Database, before: tuple[str | None, ...], most: int) -> int:
-    deletions = zip((AUDIT, KEYS, RETIRED), before, strict=True)
-    gone = sum(db.execute(sql, [moment, most]).rowcount for sql, moment in deletions)
+    audit_before, *others = before
+    gone = forget_lines(db, audit_before, most)
+    deletions = zip((KEYS, RETIRED), others, strict=True)
+    gone += sum(db.execute(sql, [moment, most]).rowcount for sql, moment in deletions)
     db.execute(EMPTY)
     return gone
 

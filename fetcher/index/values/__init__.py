@@ -34,6 +34,8 @@ from fetcher.index.values.metadefs import (
 from fetcher.index.values.notices import Due, Wanted
 from fetcher.index.values.pulls import Remembered, ResumeState
 from fetcher.index.values.reading import ANSWER_BYTES, READER, Reader, Rows
+from fetcher.index.values.schedules import Retire, Schedule, ScheduleProgress, ScheduleRules
+from fetcher.index.values.signed import AuditHead, AuditReport, Signed, Unsigned
 from fetcher.index.values.statistics import Ended, Ending, OriginFigures, ProjectUsage, Totals
 from fetcher.index.values.usage import Quota, Usage
 
@@ -52,6 +54,8 @@ __all__ = [
     "TASK_ORDERS",
     "Access",
     "At",
+    "AuditHead",
+    "AuditReport",
     "BlobState",
     "Bounds",
     "Content",
@@ -82,11 +86,17 @@ __all__ = [
     "Remembered",
     "ResourceType",
     "ResumeState",
+    "Retire",
     "Rows",
+    "Schedule",
+    "ScheduleProgress",
+    "ScheduleRules",
     "Secrets",
+    "Signed",
     "Stage",
     "TaskQuery",
     "Totals",
+    "Unsigned",
     "Usage",
     "Wanted",
     "WebhookTarget",

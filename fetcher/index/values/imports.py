@@ -53,6 +53,7 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True):
         checksum_url: Of a file that lists the digest.
         checksum_signature_url: Of the signature on that file.
         access: What else opens the source.
+        target_token: The submitter's own, for the image service that the image goes on to.
     """
 
     url: str
@@ -61,6 +62,7 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True):
     checksum_url: str | None = None
     checksum_signature_url: str | None = None
     access: Access = Access()
+    target_token: str | None = None
 
 
 class WebhookTarget(msgspec.Struct, frozen=True, kw_only=True):

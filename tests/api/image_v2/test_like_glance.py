@@ -277,3 +277,20 @@ async def test_the_callers_request_id_is_logged_with_ours(cloud: Cloud) -> None:
     [line] = [line for line in lines if line["event"] == "request.answered"]
     assert (line["global_request_id"], line["status"], line["path"]) == (GLOBAL, 200, "/v2/images")
     assert line["request_id"] == fields["x-openstack-request-id"] != GLOBAL
+
+
+async def test_an_id_of_null_is_none(cloud: Cloud) -> None:
+    """Who sends an id has to mean one; without the attribute the service finds one."""
+    status, document, _fields = await cloud.ask("alice", "POST", "/images", json={"id": None})
+    assert (status, document["error"]["code"]) == (400, 400)
+    await cloud.want(201, "alice", "POST", "/images", json={})
+
+
+async def test_a_raw_disk_that_nobody_judged_has_its_size_as_virtual_size(tmp_path: Path) -> None:
+    """Cinder makes a volume of that size; of other formats only the bytes would tell it."""
+    async with Cloud(tmp_path, format={"enforce_on_upload": False}) as cloud:
+        for disk_format, size in (("raw", len(DISK)), ("vhd", None)):
+            image = await cloud.make(disk_format=disk_format)
+            assert await send(cloud, image["id"], "file", DISK) == (204, "")
+            shown = await cloud.want(200, "alice", "GET", f"/images/{image['id']}")
+            assert shown["virtual_size"] == size

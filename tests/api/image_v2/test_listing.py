@@ -42,6 +42,7 @@ UNDERSTOOD: dict[str, dict[str, Any]] = {
     "name=eq:a": {"filters": (Filter(key="name", values=("a",)), VISIBLE)},
     "name=x:y": {"filters": (Filter(key="name", values=("x:y",)), VISIBLE)},
     'name=in:a,"b,c",d': {"filters": (Filter(key="name", operator="in", values=("a", "b,c", "d")), VISIBLE)},
+    "tags=a": {"filters": (Filter(key="tag", values=("a",)), VISIBLE)},
     "size_min=5": {"filters": (Filter(key="size", operator="gte", values=(5,)), VISIBLE)},
     "size_max=5": {"filters": (Filter(key="size", operator="lte", values=(5,)), VISIBLE)},
     "min_ram=5": {"filters": (Filter(key="min_ram", values=(5,)), VISIBLE)},
@@ -81,6 +82,7 @@ REFUSED = [
     *("limit=-1", "limit=x", "limit=1e3", "sort=odd", "sort=name:up", "sort_key=odd", "sort_dir=up"),
     *("sort=name&sort_key=name", "sort_key=name&sort_dir=asc&sort_dir=desc", "visibility=odd"),
     *("member_status=odd", "size=x", "size_min=x", "size_max=-1", "protected=maybe", "os_hidden="),
+    *('name=in:"a,b', 'name=in:a"b"', 'name=in:"a"b,c'),
     *("name=gt:a", "status=neq:active", "created_at=yesterday", "created_at=gt:", "changes-since=2026"),
     *("created_at=gt:0001-01-01T00:00:00%2B23:00", "&".join(f"tag={n}" for n in range(65))),
 ]

@@ -9,8 +9,8 @@ import pytest
 from fetcher.errors import Conflict, IdempotencyMismatch, QueueFull, UnknownImage, UnknownImport
 from fetcher.index.protocol import Index
 from fetcher.index.values import FAILED_IMPORT, FILTERS, IdempotencyKey, ImageQuery, Secrets
-from fetcher.lifecycle import State
-from fetcher.model import Attempt, FormatVerdict, Hop, Phase, Status, Verdict
+from fetcher.lifecycle import Event, State
+from fetcher.model import Attempt, Delivery, FormatVerdict, Hop, Phase, Status, Verdict
 from tests.contract.index.places import Place
 from tests.index.conftest import ADMIN, ALICE, BOB, START, activate, blob, image, make
 
@@ -37,6 +37,28 @@ async def test_secrets_stay_apart_and_go_with_the_end(place: Place, index: Index
     failed = msgspec.structs.replace(claimed[0], state=State.FAILED, ended_at=START)
     assert await index.imports.end(failed, {})
     assert "secret@" not in await place.dump(index)
+
+
+async def test_a_delivered_image_leaves_its_story_and_nothing_else(place: Place, index: Index) -> None:
+    """One transaction takes record and secrets, and keeps where the bytes came from with the import alone."""
+    new = make()
+    secrets = msgspec.structs.replace(new.secrets, target_token="hush hush")
+    await index.imports.submit(msgspec.structs.replace(new, secrets=secrets), max_queued=10)
+    assert (await index.imports.secrets(new.record.id)).target_token == "hush hush"
+    claimed = await index.imports.claim(new.record.id, START)
+    assert claimed is not None
+    there = Delivery(url="https://glance.example", image_id="there", is_away=True)
+    verdict = Verdict(code="ok", title="There.")
+    record = claimed[0].ended(Event.SUCCEED, verdict, START, delivery=there)
+    assert await index.imports.deliver(record, {"a": 1})
+    assert not await index.imports.deliver(record, {"a": 2})
+    assert (await index.imports.find(new.record.id, ALICE)).delivery == there
+    assert await index.imports.provenance(new.record.id, ALICE) == {"a": 1}
+    with pytest.raises(UnknownImage):
+        await index.images.find(new.image.id, ALICE)
+    assert "hush hush" not in await place.dump(index)
+    assert await index.imports.forget(START + timedelta(days=1)) == 1
+    assert '{"a":1}' not in await place.dump(index)
 
 
 async def test_the_same_key_submits_once(index: Index) -> None:

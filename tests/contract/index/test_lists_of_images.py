@@ -125,7 +125,8 @@ def is_listed(one: Image, actor: Actor, query: ImageQuery, answers: dict[str, st
     own = one.project_id == actor.project_id or actor.is_admin
     if query.owner is not None and one.project_id != query.owner:
         return False
-    if query.visibility is None and query.owner is None and one.visibility == "community":
+    is_default = query.visibility is None and query.owner is None
+    if is_default and one.visibility == "community" and one.project_id != actor.project_id:
         return False
     if query.visibility not in {None, "all", one.visibility}:
         return False

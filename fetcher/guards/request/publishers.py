@@ -1,0 +1,93 @@
+"""Whose images have to be signed, and by whom."""
+
+from collections.abc import Iterable, Sequence
+from urllib.parse import urlsplit
+
+import msgspec
+
+from fetcher.config import Settings
+from fetcher.errors import SignatureRequired
+from fetcher.guards.base import Limit
+from fetcher.guards.request.host_names import is_named
+from fetcher.guards.spec import GuardSpec
+from fetcher.model import Hop, Submission
+from fetcher.settings.guards.publishers import PublisherRule
+
+SIGNED = ("signed-sums", "signed-catalogue")
+
+
+def rule_of(urls: Iterable[str], settings: Settings) -> PublisherRule | None:
+    """Return the operator's rule for a source: the first that requires a signature, else the first of all."""
+    hosts = [(urlsplit(url).hostname or "").removesuffix(".") for url in urls]
+    fit = [rule for rule in settings.publisher.rules if any(is_named(host, rule.hosts) for host in hosts)]
+    return next((rule for rule in fit if rule.required), next(iter(fit), None))
+
+
+def in_force(urls: Iterable[str], settings: Settings) -> Settings:
+    """Return the settings by which a checksum file of this source is judged: whose signature counts."""
+    rule = rule_of(urls, settings)
+    if rule is None:
+        return settings
+    sums = settings.sums
+    required = rule.required or sums.require_signature
+    sums = msgspec.structs.replace(sums, keys=rule.keys or sums.keys, require_signature=required)
+    return msgspec.structs.replace(settings, sums=sums)
+
+
+def check_submitted(submission: Submission, settings: Settings) -> None:
+    """Refuse at once what nobody could vouch for: neither a checksum file nor a signed catalogue.
+
+    Raises:
+        SignatureRequired: The operator has images of this source signed.
+    """
+    if submission.remote is not None:  # Operator and other service answer for it.
+        return
+    rule = rule_of(sources_of(submission), settings)
+    has_proof = submission.checksum_url is not None and submission.checksum is None
+    if rule is not None and rule.required and not has_proof and submission.checksum_source != SIGNED[1]:
+        raise SignatureRequired(publisher=rule.name)
+
+
+def check_way(hops: Sequence[Hop], submissions: Sequence[Submission], settings: Settings) -> None:
+    """Refuse a way that leads to a publisher whom the submitted URL does not name, and who has to sign.
+
+    Args:
+        submissions: Of one pull, so that all have the same URLs.
+
+    Raises:
+        SignatureRequired: The checksum file was not judged by that publisher's keys.
+    """
+    if not submissions or submissions[0].remote is not None:
+        return
+    own, found = rule_of(sources_of(submissions[0]), settings), rule_of((hop.url for hop in hops), settings)
+    if found is not None and found.required and found != own:
+        raise SignatureRequired(publisher=found.name)
+
+
+def sources_of(submission: Submission) -> list[str]:
+    """Return every URL that a submission may bring bytes from."""
+    return [submission.url, *submission.mirrors]
+
+
+def limits(settings: Settings) -> tuple[Limit, ...]:
+    """Publish whose images have to be signed."""
+    hosts = [host for rule in settings.publisher.rules if rule.required for host in rule.hosts]
+    return (
+        Limit(
+            name="signed_publishers",
+            type="array",
+            value=hosts,
+            description="Hosts whose images have to be signed, by a checksum file or a catalogue.",
+            guard="publishers",
+        ),
+    )
+
+
+GUARD = GuardSpec(
+    name="publishers",
+    title="Publishers",
+    sections=("publisher",),
+    limits=limits,
+    check_submission=check_submitted,
+    checks=(check_way,),
+)

@@ -1,0 +1,1 @@
+"""Where images go on to when they are complete."""

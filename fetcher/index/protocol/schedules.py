@@ -1,0 +1,48 @@
+"""What an index does with images that are kept new."""
+
+from datetime import datetime
+from typing import Protocol
+
+from fetcher.index.values import Schedule, ScheduleProgress
+from fetcher.model import Actor
+
+
+class Schedules(Protocol):
+    """Verbs on schedules."""
+
+    async def create(self, schedule: Schedule, *, most: int) -> None:
+        """Write a new schedule.
+
+        Raises:
+            Conflict: The project has as many as it may.
+        """
+
+    async def find(self, schedule_id: str, actor: Actor) -> Schedule:
+        """Return one schedule.
+
+        Raises:
+            UnknownSchedule: There is none, or it is another project's.
+        """
+
+    async def page(self, actor: Actor) -> list[Schedule]:
+        """Return all that the actor may see, the oldest first."""
+
+    async def remove(self, schedule_id: str, actor: Actor) -> None:
+        """Forget a schedule; its images stay.
+
+        Raises:
+            UnknownSchedule: There is none, or it is another project's.
+        """
+
+    async def due(self, now: datetime, *, limit: int = 100) -> list[Schedule]:
+        """Return those whose turn it is, the longest due first."""
+
+    async def note(self, schedule_id: str, progress: ScheduleProgress, next_at: datetime) -> bool:
+        """Write down how far one is, and when its next turn is; False when it is gone."""
+
+    async def promote(self, schedule: Schedule, image_id: str, serial: str, now: datetime) -> list[str]:
+        """Give the stable name to a new image, and retire those that had it before, all at once.
+
+        Returns:
+            The images that are more than are kept, the oldest first; none that is protected.
+        """

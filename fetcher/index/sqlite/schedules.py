@@ -1,0 +1,168 @@
+"""What the index does with images that are kept new."""
+
+from datetime import datetime
+
+import msgspec
+from sqlite_utils.db import Database
+
+from fetcher.errors import Conflict, UnknownSchedule
+from fetcher.index import scope
+from fetcher.index.rows import Row, to_json, to_text
+from fetcher.index.sqlite.audit import note_line
+from fetcher.index.sqlite.connection import Connection
+from fetcher.index.sqlite.counts import TEXT_BYTES
+from fetcher.index.sqlite.rows import insert, select
+from fetcher.index.values import Schedule, ScheduleProgress, ScheduleRules
+from fetcher.model import Actor
+
+MAX_NAME = 255
+
+
+class ScheduleRecords:
+    """Domain verbs on schedules; each is one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def create(self, schedule: Schedule, *, most: int) -> None:
+        """Write a new schedule.
+
+        Raises:
+            Conflict: The project has as many as it may.
+        """
+        await self._connection.write(_create, schedule, most)
+
+    async def find(self, schedule_id: str, actor: Actor) -> Schedule:
+        """Return one schedule.
+
+        Raises:
+            UnknownSchedule: There is none, or it is another project's.
+        """
+        return await self._connection.read(_find, schedule_id, scope.own_schedules(actor))
+
+    async def page(self, actor: Actor) -> list[Schedule]:
+        """Return all that the actor may see, the oldest first."""
+        return await self._connection.read(_page, scope.own_schedules(actor))
+
+    async def remove(self, schedule_id: str, actor: Actor) -> None:
+        """Forget a schedule; its images stay.
+
+        Raises:
+            UnknownSchedule: There is none, or it is another project's.
+        """
+        await self._connection.write(_remove, schedule_id, actor)
+
+    async def due(self, now: datetime, *, limit: int = 100) -> list[Schedule]:
+        """Return those whose turn it is, the longest due first."""
+        return await self._connection.read(_due, to_text(now), limit)
+
+    async def note(self, schedule_id: str, progress: ScheduleProgress, next_at: datetime) -> bool:
+        """Write down how far one is, and when its next turn is; False when it is gone."""
+        return await self._connection.write(_note, schedule_id, progress, next_at)
+
+    async def promote(self, schedule: Schedule, image_id: str, serial: str, now: datetime) -> list[str]:
+        """Give the stable name to a new image, and retire those that had it before, all at once.
+
+        Returns:
+            The images that are more than are kept, the oldest first; none that is protected.
+        """
+        return await self._connection.write(_promote, schedule, image_id, serial, now)
+
+
+def _read(row: Row) -> Schedule:
+    return Schedule(
+        id=row["id"],
+        project_id=row["project_id"],
+        user_id=row["user_id"],
+        rules=msgspec.json.decode(row["rules"], type=ScheduleRules),
+        progress=msgspec.json.decode(row["progress"], type=ScheduleProgress),
+        next_at=datetime.fromisoformat(row["next_at"]),
+        created_at=datetime.fromisoformat(row["created_at"]),
+    )
+
+
+def _create(db: Database, schedule: Schedule, most: int) -> None:
+    count = "SELECT count(*) AS n FROM schedules WHERE project_id = ?"
+    if next(iter(select(db, count, [schedule.project_id])))["n"] >= most:
+        raise Conflict(reason=f"the project has {most} schedules, as many as it may")
+    row = {
+        "id": schedule.id,
+        "project_id": schedule.project_id,
+        "user_id": schedule.user_id,
+        "rules": to_json(schedule.rules),
+        "progress": to_json(schedule.progress),
+        "next_at": to_text(schedule.next_at),
+        "created_at": to_text(schedule.created_at),
+    }
+    insert(db, "schedules", row)
+    _tell(db, schedule, schedule.user_id, "scheduled", schedule.created_at)
+
+
+def _tell(db: Database, schedule: Schedule, user_id: str, action: str, now: datetime) -> None:
+    detail = {"schedule": schedule.id, "catalogue": schedule.rules.catalogue, "name": schedule.rules.name}
+    line = {"at": to_text(now), "project_id": schedule.project_id, "user_id": user_id, "action": action}
+    note_line(db, {**line, "detail": to_json(detail)})
+
+
+def _find(db: Database, schedule_id: str, condition: scope.Condition) -> Schedule:
+    where, arguments = condition
+    sql = f"SELECT * FROM schedules WHERE id = :id AND {where}"  # noqa: S608 - our own condition
+    for row in select(db, sql, {"id": schedule_id, **arguments}):
+        return _read(row)
+    raise UnknownSchedule(id=schedule_id)
+
+
+def _page(db: Database, condition: scope.Condition) -> list[Schedule]:
+    where, arguments = condition
+    sql = f"SELECT * FROM schedules WHERE {where} ORDER BY created_at, id"  # noqa: S608 - our own condition
+    return [_read(row) for row in select(db, sql, arguments)]
+
+
+def _remove(db: Database, schedule_id: str, actor: Actor) -> None:
+    schedule = _find(db, schedule_id, scope.own_schedules(actor))
+    db.execute("DELETE FROM schedules WHERE id = ?", [schedule_id])
+    _tell(db, schedule, actor.user_id, "unscheduled", datetime.now(schedule.created_at.tzinfo))
+
+
+def _due(db: Database, now: str | None, limit: int) -> list[Schedule]:
+    sql = "SELECT * FROM schedules WHERE next_at <= ? ORDER BY next_at LIMIT ?"
+    return [_read(row) for row in select(db, sql, [now, limit])]
+
+
+def _note(db: Database, schedule_id: str, progress: ScheduleProgress, next_at: datetime) -> bool:
+    sql = "UPDATE schedules SET progress = ?, next_at = ? WHERE id = ?"
+    return db.execute(sql, [to_json(progress), to_text(next_at), schedule_id]).rowcount == 1
+
+
+def _promote(db: Database, schedule: Schedule, image_id: str, serial: str, now: datetime) -> list[str]:
+    there = "SELECT 1 FROM images JOIN schedules ON schedules.id = ? WHERE images.id = ?"
+    if next(iter(select(db, there, [schedule.id, image_id])), None) is None:
+        return []  # The schedule or its new image was removed meanwhile: the old one keeps its name.
+    rules = schedule.rules
+    row = [image_id, schedule.id, serial, to_text(now)]
+    db.execute(
+        "INSERT OR REPLACE INTO schedule_images (image_id, schedule_id, serial, at) VALUES (?, ?, ?, ?)", row
+    )
+    mine = """SELECT images.id, images.name, images.is_protected, schedule_images.serial
+              FROM images JOIN schedule_images ON schedule_images.image_id = images.id
+              WHERE schedule_id = ? AND images.id <> ? ORDER BY schedule_images.at DESC, images.id"""
+    others = list(select(db, mine, [schedule.id, image_id]))
+    for other in others:
+        if other["name"] == rules.name:
+            _rename(db, other["id"], retired_name(rules.name, other["serial"]), now)
+        if rules.retire == "hide":
+            db.execute("UPDATE images SET is_hidden = 1 WHERE id = ?", [other["id"]])
+    _rename(db, image_id, rules.name, now)
+    excess = others[rules.keep - 1 :] if rules.keep else []
+    return [other["id"] for other in reversed(excess) if not other["is_protected"]]
+
+
+def retired_name(name: str, serial: str) -> str:
+    """Return what an image is called that is not the newest one any more."""
+    end = f" ({serial})"
+    return f"{name[: MAX_NAME - len(end)]}{end}"
+
+
+def _rename(db: Database, image_id: str, name: str, now: datetime) -> None:
+    db.execute("UPDATE images SET name = ?, updated_at = ? WHERE id = ?", [name, to_text(now), image_id])
+    db.execute(f"UPDATE images SET text_bytes = {TEXT_BYTES} WHERE id = ?", [image_id])  # noqa: S608 - ours

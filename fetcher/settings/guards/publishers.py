@@ -1,0 +1,41 @@
+"""The section of the guard `publishers`."""
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from fetcher.settings.base import HostPattern, Mistake, Name, Section, printed, unreadable
+
+
+class PublisherRule(Section, frozen=True, kw_only=True):
+    """What images of some hosts have to be signed by.
+
+    Args:
+        name: Stands in refusals and in provenance.
+        hosts: Of the submitted URL, of its mirrors, and of every place that they redirect to.
+        keys: Files with the OpenPGP certificates that count for it, and no other; by default `sums.keys`.
+        required: Whether an image that none of them vouches for is refused.
+    """
+
+    name: Name
+    hosts: Annotated[list[HostPattern], Meta(min_length=1)]
+    keys: list[str] = msgspec.field(default_factory=list)
+    required: bool = True
+
+
+class Publisher(Section, frozen=True, kw_only=True):
+    """Whose images have to be signed."""
+
+    rules: list[PublisherRule]
+
+    def mistakes(self) -> Iterator[Mistake]:
+        """Find keys that cannot be read."""
+        for rule in self.rules:
+            key = f"publisher.{rule.name}.keys"
+            yield from unreadable(key, rule.keys)
+            if rule.keys and find_spec("pysequoia") is None:
+                expected = "none without the package pysequoia; in the checkout: make setup EXTRAS=sign"
+                yield Mistake(key=key, value=printed(rule.keys), expected=expected)

@@ -1,0 +1,47 @@
+"""Calls of another service's API: a request, perhaps with a long body, and a small answer."""
+
+import asyncio
+
+import aiohttp
+import msgspec
+
+from fetcher.errors import BadResponse, SourceTooSlow
+from fetcher.settings.guards.pace import Pace
+from fetcher.transport import faults
+
+
+class CallAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What came back, whatever it says.
+
+    Args:
+        body: Whole.
+        retry_after: As it was sent.
+    """
+
+    status: int
+    body: bytes
+    retry_after: str | None = None
+
+
+async def read_answer(response: aiohttp.ClientResponse, pace: Pace, max_bytes: int) -> CallAnswer:
+    """Read a small answer whole.
+
+    Raises:
+        BadResponse: It is longer, or breaks off.
+        SourceTooSlow: It does not arrive.
+    """
+    body = bytearray()
+    try:
+        async with asyncio.timeout(pace.header_seconds):
+            while chunk := await response.content.readany():
+                body += chunk
+                if len(body) > max_bytes:
+                    raise BadResponse(reason=f"its answer is longer than {max_bytes} bytes")
+    except TimeoutError as error:
+        seconds = pace.header_seconds
+        raise SourceTooSlow(reason="its answer does not arrive", limit_seconds=seconds) from error
+    except faults.FOREIGN as error:
+        raise BadResponse(reason="its answer breaks off") from error
+    return CallAnswer(
+        status=response.status, body=bytes(body), retry_after=response.headers.get("Retry-After")
+    )
