@@ -1,28 +1,52 @@
-"""The trail of what was done, by whom, to which import and image."""
+"""The trail of what was done, by whom, to which import and image; each line is chained to the last."""
 
 from typing import Any
 
 from fetcher.index.postgres.session import Session
-from fetcher.index.rows import to_json, to_text
+from fetcher.index.rows import Row
+from fetcher.index.trail import START, digest_of, line_of
 from fetcher.model import Import
-
-# The import has the whole of it; this line is kept for longer, and an attacker chooses how long a URL is.
-MOST_URL_CHARACTERS = 512
 
 
 async def note(db: Session, action: str, record: Import, detail: dict[str, Any]) -> None:
-    """Add a line to the audit trail."""
-    await db.insert(
-        "audit",
-        {
-            "at": to_text(record.updated_at),
-            "project_id": record.project_id,
-            "user_id": record.user_id,
-            "action": action,
-            "import_id": record.id,
-            "image_id": record.image_id,
-            "url": record.submission.url[:MOST_URL_CHARACTERS],
-            "code": record.verdict.code if record.verdict else None,
-            "detail": to_json(detail),
-        },
-    )
+    """Add a line on an import to the audit trail."""
+    await note_line(db, line_of(action, record, detail))
+
+
+async def note_line(db: Session, line: dict[str, Any]) -> None:
+    """Add a line to the audit trail, chained to the last one, inside the write that it tells of.
+
+    The writes that add lines end one after the other, as a chain wants it:
+    so a verb does this last, and keeps others from theirs no longer than it must.
+    """
+    await lock_trail(db)
+    number, before = await last_of(db)
+    line = {"id": number + 1, "detail": "{}", **line}
+    await db.insert("audit", {**line, "hash": digest_of(before, line)})
+
+
+async def lock_trail(db: Session) -> None:
+    """Be the only one that writes the trail, until the transaction ends."""
+    await db.execute("SELECT pg_advisory_xact_lock(hashtextextended('audit', 0))")
+
+
+async def last_of(db: Session) -> tuple[int, str]:
+    """Return the number and the digest that the next line is chained to."""
+    for row in await db.select("SELECT id, hash FROM audit ORDER BY id DESC LIMIT 1"):
+        # A line of before the chain has no digest: the chain begins behind it.
+        return row["id"], row["hash"] or START
+    anchor = await anchor_of(db)
+    return anchor["audit_id"], anchor["hash"]
+
+
+async def anchor_of(db: Session) -> Row:
+    """Return the last line that went by its age, which the oldest one kept is chained to."""
+    found = await db.select("SELECT audit_id, hash FROM audit_anchor")
+    return next(iter(found), {"audit_id": 0, "hash": START})
+
+
+async def move_anchor(db: Session, number: int, digest: str | None) -> None:
+    """Keep what the oldest line that is left is chained to, in the write that removes those before it."""
+    sql = """INSERT INTO audit_anchor (id, audit_id, hash) VALUES (1, ?, ?)
+             ON CONFLICT (id) DO UPDATE SET audit_id = excluded.audit_id, hash = excluded.hash"""
+    await db.execute(sql, [number, digest or START])

@@ -7,6 +7,7 @@ import msgspec
 
 from fetcher.errors import Conflict, QueueFull, SendLimit, UnknownExport
 from fetcher.index import scope
+from fetcher.index.postgres.audit import note_line
 from fetcher.index.postgres.session import Connection, Session
 from fetcher.index.rows import Row, to_json, to_moment, to_text
 from fetcher.index.values import CANCELLED, Export, ExportAttempt, ReceiverSecrets
@@ -90,7 +91,7 @@ async def _note(db: Session, action: str, export: Export) -> None:
         "code": export.verdict.code if export.verdict else None,
         "detail": to_json({"export_id": export.id, "size": export.size, "sha256": export.sha256}),
     }
-    await db.insert("audit", row)
+    await note_line(db, row)
 
 
 async def _submit(

@@ -8,6 +8,7 @@ import msgspec
 
 from fetcher.errors import Conflict, Forbidden, UnknownImage
 from fetcher.index import scope
+from fetcher.index.postgres.audit import note_line
 from fetcher.index.postgres.counts import RETIRE
 from fetcher.index.postgres.listing import statement
 from fetcher.index.postgres.session import Connection, Session
@@ -214,18 +215,19 @@ async def _delete(db: Session, image_id: str, actor: Actor) -> str | None:
         raise Conflict(reason="an import is writing the image; cancel it first")
     staged = list(await db.select("SELECT sha256 FROM image_stages WHERE image_id = ?", [image_id]))
     await db.execute("DELETE FROM images WHERE id = ?", [image_id])
-    await _note_deletion(db, row, actor)
     if row["sha256"] is not None:
         # Whoever trusts an id must not be given other bytes under it later (OSSN-0075).
         await db.execute(RETIRE, [image_id])
-    return await drop_blob_if_unused(db, staged[0]["sha256"] if staged else row["sha256"])
+    dropped = await drop_blob_if_unused(db, staged[0]["sha256"] if staged else row["sha256"])
+    await _note_deletion(db, row, actor)
+    return dropped
 
 
 async def _note_deletion(db: Session, row: Row, actor: Actor) -> None:
     """Add a line to the audit trail: of whose image, and who deleted it."""
     detail = {"name": row["name"], "sha256": row["sha256"], "size": row["size"], "of": row["project_id"]}
-    await db.insert(
-        "audit",
+    await note_line(
+        db,
         {
             "at": to_text(datetime.now(UTC)),
             "project_id": actor.project_id,

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from fetcher.errors import Conflict, IdempotencyMismatch, QueueFull, UnknownImport
+from fetcher.errors import Conflict, IdempotencyMismatch, QueueFull
 from fetcher.index import scope
 from fetcher.index.postgres.audit import note
 from fetcher.index.postgres.images import insert_image, keep_blob
@@ -18,13 +18,14 @@ from fetcher.index.postgres.import_images import (
     suggest,
     take_image,
 )
+from fetcher.index.postgres.import_pages import one, page
 from fetcher.index.postgres.leases import UNTIL, holding, renew
 from fetcher.index.postgres.secrets import drop_secrets, keep_secrets, load_secrets
 from fetcher.index.postgres.session import Connection, Session
 from fetcher.index.postgres.truths import HIDDEN_CODES, TRUE_CODE, read_truths
 from fetcher.index.postgres.webhook_targets import keep_notice
-from fetcher.index.rows import Row, fitting, import_bytes, import_row, progress_columns, to_import, to_text
-from fetcher.index.values import ANSWER_BYTES, FILTERS, IdempotencyKey, NewImport, Rows, Secrets, Worker
+from fetcher.index.rows import import_row, progress_columns, to_import, to_json, to_text
+from fetcher.index.values import ANSWER_BYTES, IdempotencyKey, NewImport, Rows, Secrets, Worker
 from fetcher.lifecycle import Event, IllegalMove, State, next_state, origins_of
 from fetcher.model import Actor, Blob, Image, Import, Verdict
 
@@ -63,7 +64,7 @@ class ImportRecords:
         if actor.is_admin and filters.get("code") in HIDDEN_CODES:
             filters = {**filters, "code": "source-unreachable", TRUE_CODE: filters["code"]}
         return await self._connection.read(
-            _page, scope.own_imports(actor), filters, (limit, max_bytes), marker
+            page, scope.own_imports(actor), filters, (limit, max_bytes), marker
         )
 
     async def truths(self, actor: Actor, import_ids: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -85,6 +86,12 @@ class ImportRecords:
 
     async def activate(self, record: Import, blob: Blob, image: Image, provenance: dict[str, Any]) -> bool:
         return self._tell(await self._connection.write(_activate, record, blob, image, provenance), record)
+
+    async def secrets(self, import_id: str) -> Secrets:
+        return await self._connection.read(load_secrets, import_id)
+
+    async def deliver(self, record: Import, provenance: dict[str, Any]) -> bool:
+        return self._tell(await self._connection.write(_deliver, record, provenance), record)
 
     async def end(self, record: Import, detail: dict[str, Any]) -> bool:
         return self._tell(await self._connection.write(end, record, detail), record)
@@ -113,14 +120,6 @@ LENGTH_VERIFIED = "length_verified"
 MOST_WRITERS = 1_000  # At the same moment, over all hosts: more connections no database is set up for.
 
 
-async def _one(db: Session, import_id: str, condition: scope.Condition, lock: str = "") -> Row:
-    where, arguments = condition
-    sql = f"SELECT * FROM imports WHERE id = :id AND {where} {lock}"  # noqa: S608 - our own condition
-    for row in await db.select(sql, {"id": import_id, **arguments}):
-        return row
-    raise UnknownImport(id=import_id)
-
-
 async def _submit(db: Session, new: NewImport, max_queued: int) -> Import:
     record = new.record
     if new.key is not None and (before := await _made_before(db, record.project_id, new.key)) is not None:
@@ -137,7 +136,7 @@ async def _submit(db: Session, new: NewImport, max_queued: int) -> Import:
     if new.key is not None:
         row = {"project_id": record.project_id, "import_id": record.id, **msgspec.structs.asdict(new.key)}
         await db.insert("idempotency_keys", row)
-    written = to_import(await _one(db, record.id, (scope.EVERYTHING, {})))
+    written = to_import(await one(db, record.id, (scope.EVERYTHING, {})))
     await note(db, "submitted", written, {})
     return written
 
@@ -166,49 +165,17 @@ async def _made_before(db: Session, project_id: str, key: IdempotencyKey) -> Imp
     for row in found:
         if row["fingerprint"] != key.fingerprint:
             raise IdempotencyMismatch
-        return to_import(await _one(db, row["import_id"], (scope.EVERYTHING, {})))
+        return to_import(await one(db, row["import_id"], (scope.EVERYTHING, {})))
     return None
 
 
 async def _find(db: Session, import_id: str, condition: scope.Condition) -> Import:
-    return to_import(await _one(db, import_id, condition))
-
-
-async def _page(
-    db: Session,
-    condition: scope.Condition,
-    filters: dict[str, str],
-    most: tuple[int, int],
-    marker: str | None,
-) -> Rows[Import]:
-    where, arguments = condition
-    limit, max_bytes = most
-    arguments = {**arguments, "limit": limit}
-    if TRUE_CODE in filters:
-        where += (
-            " AND EXISTS (SELECT 1 FROM audit WHERE audit.import_id = imports.id"
-            " AND audit.detail::jsonb ->> 'code' = :hidden)"
-        )
-        arguments["hidden"] = filters[TRUE_CODE]
-    for name in FILTERS:
-        if name in filters:
-            where += f" AND {name} = :{name}"
-            arguments[name] = filters[name]
-    if marker is not None:
-        start = await _one(db, marker, condition)
-        where += " AND (created_at, id) < (:created_at, :marker)"
-        arguments |= {"created_at": start["created_at"], "marker": marker}
-    order = "ORDER BY created_at DESC, id DESC LIMIT :limit"
-    rows = await db.select(f"SELECT * FROM imports WHERE {where} {order}", arguments)  # noqa: S608 - our own conditions
-    some = fitting(rows, import_bytes, max_bytes)
-    found = Rows(to_import(row) for row in some)
-    found.has_more = some.has_more
-    return found
+    return to_import(await one(db, import_id, condition))
 
 
 async def requeue(db: Session, import_id: str, now: datetime) -> int:
     """Put an import back into the queue under a new claim; 0 when it has ended."""
-    record = to_import(await _one(db, import_id, (scope.EVERYTHING, {}), lock="FOR UPDATE"))
+    record = to_import(await one(db, import_id, (scope.EVERYTHING, {}), lock="FOR UPDATE"))
     if record.state.is_final:
         return 0
     claim = record.claim + 1
@@ -278,6 +245,17 @@ async def _activate(
     return True
 
 
+async def _deliver(db: Session, record: Import, provenance: dict[str, Any]) -> bool:
+    if not await update(db, record):
+        return False
+    await db.insert("deliveries", {"import_id": record.id, "document": to_json(provenance)})
+    await release_image(db, record)
+    await drop_secrets(db, record.id)
+    told = {"target": record.delivery.url, "image_id": record.delivery.image_id} if record.delivery else {}
+    await note(db, "delivered", record, told)
+    return True
+
+
 async def end(db: Session, record: Import, detail: dict[str, Any]) -> bool:
     """End an import without an image; False when it lost its claim or has ended."""
     if not await update(db, record):
@@ -289,7 +267,7 @@ async def end(db: Session, record: Import, detail: dict[str, Any]) -> bool:
 
 
 async def _cancel(db: Session, import_id: str, actor: Actor, verdict: Verdict, now: datetime) -> Import:
-    before = to_import(await _one(db, import_id, scope.own_imports(actor), lock="FOR UPDATE"))
+    before = to_import(await one(db, import_id, scope.own_imports(actor), lock="FOR UPDATE"))
     if before.state is State.CANCELLED:
         return before
     if before.state.is_final:
@@ -303,8 +281,10 @@ async def _cancel(db: Session, import_id: str, actor: Actor, verdict: Verdict, n
 
 
 async def _provenance(db: Session, import_id: str, condition: scope.Condition) -> dict[str, Any] | None:
-    await _one(db, import_id, condition)
-    for row in await db.select("SELECT document FROM provenance WHERE import_id = ?", [import_id]):
+    await one(db, import_id, condition)
+    sql = """SELECT document FROM provenance WHERE import_id = :id
+             UNION ALL SELECT document FROM deliveries WHERE import_id = :id"""
+    for row in await db.select(sql, {"id": import_id}):
         return msgspec.json.decode(row["document"], type=dict[str, Any])
     return None
 

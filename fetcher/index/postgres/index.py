@@ -5,6 +5,8 @@ from types import TracebackType
 from typing import Self
 
 from fetcher.index import protocol
+from fetcher.index.postgres.attestations import AttestationRecords
+from fetcher.index.postgres.audit_trail import AuditRecords
 from fetcher.index.postgres.exports import ExportRecords
 from fetcher.index.postgres.images import ImageRecords
 from fetcher.index.postgres.imports import ImportRecords
@@ -14,6 +16,7 @@ from fetcher.index.postgres.metadefs import MetadefRecords
 from fetcher.index.postgres.notices import NoticeRecords
 from fetcher.index.postgres.pulls import PullRecords
 from fetcher.index.postgres.recovery import RecoveryRecords
+from fetcher.index.postgres.schedules import ScheduleRecords
 from fetcher.index.postgres.session import Connection
 from fetcher.index.postgres.statistics import Statistics
 from fetcher.index.postgres.tasks import TaskRecords
@@ -36,10 +39,13 @@ class Index:
     ) -> None:
         worker = worker or Worker()
         self.connection = Connection(url, check=QuotaCheck(quota_of) if quota_of else None)
+        self.attestations = AttestationRecords(self.connection)
+        self.audit = AuditRecords(self.connection)
         self.notices = NoticeRecords(self.connection)
         self.images = ImageRecords(self.connection)
         self.exports = ExportRecords(self.connection)
         self.imports = ImportRecords(self.connection, worker, self.notices.wake)
+        self.schedules = ScheduleRecords(self.connection)
         self.statistics = Statistics(self.connection)
         self.pulls = PullRecords(self.connection)
         self.recovery = RecoveryRecords(self.connection, worker)

@@ -1,4 +1,4 @@
-"""How much is kept of what has ended: records of imports by project, lines of the audit trail in all.
+"""How much is kept of what has ended: records of imports, by project.
 
 Age alone is no bound: within a month a member who may submit ten times a second leaves millions of records.
 """
@@ -22,8 +22,6 @@ SURPLUS = """WITH kept AS (
         (SELECT number FROM ranked WHERE place > :most OR bytes > :most_bytes)
     AND NOT EXISTS (SELECT 1 FROM notices WHERE import_id = imports.id) LIMIT :limit"""
 MOST_AT_ONCE = 100_000
-TRIM_AUDIT = """DELETE FROM audit WHERE id IN (SELECT id FROM audit
-    WHERE id <= (SELECT max(id) FROM audit) - ? ORDER BY id LIMIT ?)"""
 
 
 async def surplus(db: Session, most: int, most_bytes: int) -> list[str]:
@@ -47,8 +45,3 @@ async def drop(db: Session, import_ids: Sequence[str]) -> int:
     for import_id in import_ids:
         gone += await db.execute("DELETE FROM imports WHERE id = ? AND ended_at IS NOT NULL", [import_id])
     return gone
-
-
-async def trim_audit(db: Session, most_lines: int, limit: int) -> int:
-    """Drop the oldest lines of the audit trail beyond a number; how many went."""
-    return await db.execute(TRIM_AUDIT, [most_lines, limit])

@@ -9,6 +9,7 @@ import msgspec
 
 from fetcher.errors import BytesDamaged
 from fetcher.index.postgres import keeping
+from fetcher.index.postgres.audit_trail import forget_lines, trim_lines
 from fetcher.index.postgres.counts import COUNTED, RECOUNT_TEXT, TEXT_BYTES
 from fetcher.index.postgres.images import lock_blob
 from fetcher.index.postgres.schema import FILES
@@ -79,7 +80,7 @@ class MaintenanceRecords:
         return await self._connection.write(keeping.drop, import_ids)
 
     async def trim_audit(self, most_lines: int, *, most: int = 1000) -> int:
-        return await self._connection.write(keeping.trim_audit, most_lines, most)
+        return await self._connection.write(trim_lines, most_lines, most)
 
     async def miscounted(self) -> list[str]:
         return await self._connection.read(_miscounted)
@@ -184,7 +185,6 @@ async def _sources(db: Session, sha256: str) -> list[dict[str, Any]]:
     return [msgspec.json.decode(row["document"], type=dict[str, Any]) for row in rows]
 
 
-AUDIT = "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < ? ORDER BY at LIMIT ?)"
 KEYS = """DELETE FROM idempotency_keys WHERE (project_id, key) IN
           (SELECT project_id, key FROM idempotency_keys WHERE created_at < ? ORDER BY created_at LIMIT ?)"""
 RETIRED = """DELETE FROM retired_images WHERE id IN
@@ -193,8 +193,10 @@ EMPTY = "DELETE FROM usage WHERE images = 0 AND bytes = 0 AND held_bytes = 0"
 
 
 async def _forget(db: Session, before: tuple[str | None, ...], most: int) -> int:
-    deletions = zip((AUDIT, KEYS, RETIRED), before, strict=True)
-    gone = sum([await db.execute(sql, [moment, most]) for sql, moment in deletions])
+    audit_before, *others = before
+    gone = await forget_lines(db, audit_before, most)
+    deletions = zip((KEYS, RETIRED), others, strict=True)
+    gone += sum([await db.execute(sql, [moment, most]) for sql, moment in deletions])
     await db.execute(EMPTY)
     return gone
 

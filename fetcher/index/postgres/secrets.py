@@ -17,6 +17,7 @@ async def keep_secrets(db: Session, import_id: str, secrets: Secrets) -> None:
         "checksum_url": secrets.checksum_url,
         "checksum_signature_url": secrets.checksum_signature_url,
         "access": to_json(secrets.access),
+        "target_token": secrets.target_token,
     }
     await db.insert("import_secrets", row)
 
@@ -37,6 +38,7 @@ def to_secrets(row: Row) -> Secrets:
         checksum_url=row["checksum_url"],
         checksum_signature_url=row["checksum_signature_url"],
         access=msgspec.json.decode(row["access"], type=Access),
+        target_token=row["target_token"],
     )
 
 

@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from sqlite_utils.db import Database
 
 from fetcher.index.rows import Row, to_text
-from fetcher.index.sqlite.audit import COLUMNS, START, anchor_of, digest_of, last_of, move_anchor
+from fetcher.index.sqlite.audit import anchor_of, last_of, move_anchor
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.rows import select
+from fetcher.index.trail import COLUMNS, Verification
 from fetcher.index.values import AuditHead, AuditReport
 
 PAGE = 5000
@@ -50,29 +51,10 @@ def _lines(db: Database) -> Iterator[Row]:
 
 
 def _verify(db: Database, expected: AuditHead | None) -> AuditReport:
-    anchor = anchor_of(db)
-    number, digest = anchor["audit_id"], anchor["hash"]
-    lines = unchained = 0
-    faults: list[str] = []
-    found = expected is None or (expected.number, expected.digest) == (number, digest)
-    if expected is not None and expected.number < number:
-        found = True  # It has gone by its age, and proves nothing of what is left.
+    verification = Verification(anchor_of(db), expected)
     for line in _lines(db):
-        lines += 1
-        if line["hash"] is None and digest == START:
-            unchained, number = unchained + 1, line["id"]
-            continue
-        if number and line["id"] != number + 1:
-            faults.append(f"lines between {number} and {line['id']} are missing")
-        if line["hash"] != digest_of(digest, line):
-            faults.append(f"line {line['id']} was changed, or what is before it")
-        number, digest = line["id"], line["hash"] or START
-        found = found or (expected is not None and (expected.number, expected.digest) == (number, digest))
-    if not found:
-        faults.append(f"the head {expected} is not in the trail: lines were removed or written anew")
-    return AuditReport(
-        head=AuditHead(number=number, digest=digest), lines=lines, unchained=unchained, faults=faults
-    )
+        verification.take(line)
+    return verification.report()
 
 
 def forget_lines(db: Database, before: str | None, most: int) -> int:

@@ -2,20 +2,18 @@
 
 from datetime import datetime
 
-import msgspec
 from sqlite_utils.db import Database
 
 from fetcher.errors import Conflict, UnknownSchedule
 from fetcher.index import scope
-from fetcher.index.rows import Row, to_json, to_text
+from fetcher.index.rows import to_json, to_text
+from fetcher.index.schedule_rows import line_on, retired_name, schedule_row, to_schedule
 from fetcher.index.sqlite.audit import note_line
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.counts import TEXT_BYTES
 from fetcher.index.sqlite.rows import insert, select
-from fetcher.index.values import Schedule, ScheduleProgress, ScheduleRules
+from fetcher.index.values import Schedule, ScheduleProgress
 from fetcher.model import Actor
-
-MAX_NAME = 255
 
 
 class ScheduleRecords:
@@ -69,64 +67,38 @@ class ScheduleRecords:
         return await self._connection.write(_promote, schedule, image_id, serial, now)
 
 
-def _read(row: Row) -> Schedule:
-    return Schedule(
-        id=row["id"],
-        project_id=row["project_id"],
-        user_id=row["user_id"],
-        rules=msgspec.json.decode(row["rules"], type=ScheduleRules),
-        progress=msgspec.json.decode(row["progress"], type=ScheduleProgress),
-        next_at=datetime.fromisoformat(row["next_at"]),
-        created_at=datetime.fromisoformat(row["created_at"]),
-    )
-
-
 def _create(db: Database, schedule: Schedule, most: int) -> None:
     count = "SELECT count(*) AS n FROM schedules WHERE project_id = ?"
     if next(iter(select(db, count, [schedule.project_id])))["n"] >= most:
         raise Conflict(reason=f"the project has {most} schedules, as many as it may")
-    row = {
-        "id": schedule.id,
-        "project_id": schedule.project_id,
-        "user_id": schedule.user_id,
-        "rules": to_json(schedule.rules),
-        "progress": to_json(schedule.progress),
-        "next_at": to_text(schedule.next_at),
-        "created_at": to_text(schedule.created_at),
-    }
-    insert(db, "schedules", row)
-    _tell(db, schedule, schedule.user_id, "scheduled", schedule.created_at)
-
-
-def _tell(db: Database, schedule: Schedule, user_id: str, action: str, now: datetime) -> None:
-    detail = {"schedule": schedule.id, "catalogue": schedule.rules.catalogue, "name": schedule.rules.name}
-    line = {"at": to_text(now), "project_id": schedule.project_id, "user_id": user_id, "action": action}
-    note_line(db, {**line, "detail": to_json(detail)})
+    insert(db, "schedules", schedule_row(schedule))
+    note_line(db, line_on(schedule, schedule.user_id, "scheduled", schedule.created_at))
 
 
 def _find(db: Database, schedule_id: str, condition: scope.Condition) -> Schedule:
     where, arguments = condition
     sql = f"SELECT * FROM schedules WHERE id = :id AND {where}"  # noqa: S608 - our own condition
     for row in select(db, sql, {"id": schedule_id, **arguments}):
-        return _read(row)
+        return to_schedule(row)
     raise UnknownSchedule(id=schedule_id)
 
 
 def _page(db: Database, condition: scope.Condition) -> list[Schedule]:
     where, arguments = condition
     sql = f"SELECT * FROM schedules WHERE {where} ORDER BY created_at, id"  # noqa: S608 - our own condition
-    return [_read(row) for row in select(db, sql, arguments)]
+    return [to_schedule(row) for row in select(db, sql, arguments)]
 
 
 def _remove(db: Database, schedule_id: str, actor: Actor) -> None:
     schedule = _find(db, schedule_id, scope.own_schedules(actor))
     db.execute("DELETE FROM schedules WHERE id = ?", [schedule_id])
-    _tell(db, schedule, actor.user_id, "unscheduled", datetime.now(schedule.created_at.tzinfo))
+    now = datetime.now(schedule.created_at.tzinfo)
+    note_line(db, line_on(schedule, actor.user_id, "unscheduled", now))
 
 
 def _due(db: Database, now: str | None, limit: int) -> list[Schedule]:
     sql = "SELECT * FROM schedules WHERE next_at <= ? ORDER BY next_at LIMIT ?"
-    return [_read(row) for row in select(db, sql, [now, limit])]
+    return [to_schedule(row) for row in select(db, sql, [now, limit])]
 
 
 def _note(db: Database, schedule_id: str, progress: ScheduleProgress, next_at: datetime) -> bool:
@@ -155,12 +127,6 @@ def _promote(db: Database, schedule: Schedule, image_id: str, serial: str, now: 
     _rename(db, image_id, rules.name, now)
     excess = others[rules.keep - 1 :] if rules.keep else []
     return [other["id"] for other in reversed(excess) if not other["is_protected"]]
-
-
-def retired_name(name: str, serial: str) -> str:
-    """Return what an image is called that is not the newest one any more."""
-    end = f" ({serial})"
-    return f"{name[: MAX_NAME - len(end)]}{end}"
 
 
 def _rename(db: Database, image_id: str, name: str, now: datetime) -> None:

@@ -12,6 +12,7 @@ from sqlite_utils.db import Database
 
 from fetcher.errors import ReadGivenUp, StoreFailed
 from fetcher.index import Index as SqliteIndex
+from fetcher.index.postgres.audit import note_line
 from fetcher.index.postgres.index import Index
 from fetcher.index.postgres.listing import statement
 from fetcher.index.postgres.schema import FILES
@@ -149,9 +150,7 @@ async def test_two_writers_that_meet_both_write(place: PostgresPlace) -> None:
 
     async def fill(db: Session) -> None:
         for action in "ab":
-            await db.execute(
-                "INSERT INTO audit (at, project_id, user_id, action) VALUES ('', '', '', ?)", [action]
-            )
+            await note_line(db, {"at": "", "project_id": "", "user_id": "", "action": action})
 
     async def codes(db: Session) -> set[str]:
         return {"".join(sorted(row["code"])) for row in await db.select("SELECT code FROM audit")}

@@ -1,0 +1,51 @@
+"""Reading imports: one, or a page of a list."""
+
+from fetcher.errors import UnknownImport
+from fetcher.index import scope
+from fetcher.index.postgres.session import Session
+from fetcher.index.postgres.truths import TRUE_CODE
+from fetcher.index.rows import Row, fitting, import_bytes, to_import
+from fetcher.index.values import FILTERS, Rows
+from fetcher.model import Import
+
+
+async def one(db: Session, import_id: str, condition: scope.Condition, lock: str = "") -> Row:
+    """Read the row of one import that a condition lets through."""
+    where, arguments = condition
+    sql = f"SELECT * FROM imports WHERE id = :id AND {where} {lock}"  # noqa: S608 - our own condition
+    for row in await db.select(sql, {"id": import_id, **arguments}):
+        return row
+    raise UnknownImport(id=import_id)
+
+
+async def page(
+    db: Session,
+    condition: scope.Condition,
+    filters: dict[str, str],
+    most: tuple[int, int],
+    marker: str | None,
+) -> Rows[Import]:
+    """Read the newest imports after a marker; see `ImportRecords.page`."""
+    where, arguments = condition
+    limit, max_bytes = most
+    arguments = {**arguments, "limit": limit}
+    if TRUE_CODE in filters:
+        where += (
+            " AND EXISTS (SELECT 1 FROM audit WHERE audit.import_id = imports.id"
+            " AND audit.detail::jsonb ->> 'code' = :hidden)"
+        )
+        arguments["hidden"] = filters[TRUE_CODE]
+    for name in FILTERS:
+        if name in filters:
+            where += f" AND {name} = :{name}"
+            arguments[name] = filters[name]
+    if marker is not None:
+        start = await one(db, marker, condition)
+        where += " AND (created_at, id) < (:created_at, :marker)"
+        arguments |= {"created_at": start["created_at"], "marker": marker}
+    order = "ORDER BY created_at DESC, id DESC LIMIT :limit"
+    rows = await db.select(f"SELECT * FROM imports WHERE {where} {order}", arguments)  # noqa: S608 - our own conditions
+    some = fitting(rows, import_bytes, max_bytes)
+    found = Rows(to_import(row) for row in some)
+    found.has_more = some.has_more
+    return found

@@ -1,0 +1,112 @@
+"""What the index does with images that are kept new."""
+
+from datetime import datetime
+
+from fetcher.errors import Conflict, UnknownSchedule
+from fetcher.index import scope
+from fetcher.index.postgres.audit import note_line
+from fetcher.index.postgres.counts import TEXT_BYTES
+from fetcher.index.postgres.session import Connection, Session
+from fetcher.index.rows import to_json, to_text
+from fetcher.index.schedule_rows import line_on, retired_name, schedule_row, to_schedule
+from fetcher.index.values import Schedule, ScheduleProgress
+from fetcher.model import Actor
+
+
+class ScheduleRecords:
+    """Domain verbs on schedules; each is one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def create(self, schedule: Schedule, *, most: int) -> None:
+        await self._connection.write(_create, schedule, most)
+
+    async def find(self, schedule_id: str, actor: Actor) -> Schedule:
+        return await self._connection.read(_find, schedule_id, scope.own_schedules(actor))
+
+    async def page(self, actor: Actor) -> list[Schedule]:
+        return await self._connection.read(_page, scope.own_schedules(actor))
+
+    async def remove(self, schedule_id: str, actor: Actor) -> None:
+        await self._connection.write(_remove, schedule_id, actor)
+
+    async def due(self, now: datetime, *, limit: int = 100) -> list[Schedule]:
+        return await self._connection.read(_due, to_text(now), limit)
+
+    async def note(self, schedule_id: str, progress: ScheduleProgress, next_at: datetime) -> bool:
+        return await self._connection.write(_note, schedule_id, progress, next_at)
+
+    async def promote(self, schedule: Schedule, image_id: str, serial: str, now: datetime) -> list[str]:
+        return await self._connection.write(_promote, schedule, image_id, serial, now)
+
+
+async def _create(db: Session, schedule: Schedule, most: int) -> None:
+    name = f"schedules {schedule.project_id}"
+    await db.execute("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", [name])
+    count = "SELECT count(*) AS n FROM schedules WHERE project_id = ?"
+    [row] = await db.select(count, [schedule.project_id])
+    if row["n"] >= most:
+        raise Conflict(reason=f"the project has {most} schedules, as many as it may")
+    await db.insert("schedules", schedule_row(schedule))
+    await note_line(db, line_on(schedule, schedule.user_id, "scheduled", schedule.created_at))
+
+
+async def _find(db: Session, schedule_id: str, condition: scope.Condition, lock: str = "") -> Schedule:
+    where, arguments = condition
+    sql = f"SELECT * FROM schedules WHERE id = :id AND {where} {lock}"  # noqa: S608 - our own condition
+    for row in await db.select(sql, {"id": schedule_id, **arguments}):
+        return to_schedule(row)
+    raise UnknownSchedule(id=schedule_id)
+
+
+async def _page(db: Session, condition: scope.Condition) -> list[Schedule]:
+    where, arguments = condition
+    sql = f"SELECT * FROM schedules WHERE {where} ORDER BY created_at, id"  # noqa: S608 - our own condition
+    return [to_schedule(row) for row in await db.select(sql, arguments)]
+
+
+async def _remove(db: Session, schedule_id: str, actor: Actor) -> None:
+    schedule = await _find(db, schedule_id, scope.own_schedules(actor), "FOR UPDATE")
+    await db.execute("DELETE FROM schedules WHERE id = ?", [schedule_id])
+    now = datetime.now(schedule.created_at.tzinfo)
+    await note_line(db, line_on(schedule, actor.user_id, "unscheduled", now))
+
+
+async def _due(db: Session, now: str | None, limit: int) -> list[Schedule]:
+    sql = "SELECT * FROM schedules WHERE next_at <= ? ORDER BY next_at LIMIT ?"
+    return [to_schedule(row) for row in await db.select(sql, [now, limit])]
+
+
+async def _note(db: Session, schedule_id: str, progress: ScheduleProgress, next_at: datetime) -> bool:
+    sql = "UPDATE schedules SET progress = ?, next_at = ? WHERE id = ?"
+    return await db.execute(sql, [to_json(progress), to_text(next_at), schedule_id]) == 1
+
+
+async def _promote(db: Session, schedule: Schedule, image_id: str, serial: str, now: datetime) -> list[str]:
+    there = "SELECT 1 FROM images JOIN schedules ON schedules.id = ? WHERE images.id = ? FOR UPDATE"
+    if not await db.select(there, [schedule.id, image_id]):
+        return []  # The schedule or its new image was removed meanwhile: the old one keeps its name.
+    rules = schedule.rules
+    sql = """INSERT INTO schedule_images (image_id, schedule_id, serial, at) VALUES (?, ?, ?, ?)
+             ON CONFLICT (image_id) DO UPDATE SET
+                 schedule_id = excluded.schedule_id, serial = excluded.serial, at = excluded.at"""
+    await db.execute(sql, [image_id, schedule.id, serial, to_text(now)])
+    mine = """SELECT images.id, images.name, images.is_protected, schedule_images.serial
+              FROM images JOIN schedule_images ON schedule_images.image_id = images.id
+              WHERE schedule_id = ? AND images.id <> ? ORDER BY schedule_images.at DESC, images.id"""
+    others = await db.select(mine, [schedule.id, image_id])
+    for other in others:
+        if other["name"] == rules.name:
+            await _rename(db, other["id"], retired_name(rules.name, other["serial"]), now)
+        if rules.retire == "hide":
+            await db.execute("UPDATE images SET is_hidden = 1 WHERE id = ?", [other["id"]])
+    await _rename(db, image_id, rules.name, now)
+    excess = others[rules.keep - 1 :] if rules.keep else []
+    return [other["id"] for other in reversed(excess) if not other["is_protected"]]
+
+
+async def _rename(db: Session, image_id: str, name: str, now: datetime) -> None:
+    sql = "UPDATE images SET name = ?, updated_at = ? WHERE id = ?"
+    await db.execute(sql, [name, to_text(now), image_id])
+    await db.execute(f"UPDATE images SET text_bytes = {TEXT_BYTES} WHERE id = ?", [image_id])  # noqa: S608 - ours

@@ -1,0 +1,50 @@
+"""Schedules to rows and back, the same in every index."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from fetcher.index.rows import Row, to_json, to_text
+from fetcher.index.values import Schedule, ScheduleProgress, ScheduleRules
+
+MAX_NAME = 255
+
+
+def schedule_row(schedule: Schedule) -> dict[str, Any]:
+    """Return all columns of a schedule."""
+    return {
+        "id": schedule.id,
+        "project_id": schedule.project_id,
+        "user_id": schedule.user_id,
+        "rules": to_json(schedule.rules),
+        "progress": to_json(schedule.progress),
+        "next_at": to_text(schedule.next_at),
+        "created_at": to_text(schedule.created_at),
+    }
+
+
+def to_schedule(row: Row) -> Schedule:
+    """Read a schedule back."""
+    return Schedule(
+        id=row["id"],
+        project_id=row["project_id"],
+        user_id=row["user_id"],
+        rules=msgspec.json.decode(row["rules"], type=ScheduleRules),
+        progress=msgspec.json.decode(row["progress"], type=ScheduleProgress),
+        next_at=datetime.fromisoformat(row["next_at"]),
+        created_at=datetime.fromisoformat(row["created_at"]),
+    )
+
+
+def line_on(schedule: Schedule, user_id: str, action: str, now: datetime) -> dict[str, Any]:
+    """Return the line of the audit trail that tells what was done to a schedule."""
+    detail = {"schedule": schedule.id, "catalogue": schedule.rules.catalogue, "name": schedule.rules.name}
+    line = {"at": to_text(now), "project_id": schedule.project_id, "user_id": user_id, "action": action}
+    return {**line, "detail": to_json(detail)}
+
+
+def retired_name(name: str, serial: str) -> str:
+    """Return what an image is called that is not the newest one any more."""
+    end = f" ({serial})"
+    return f"{name[: MAX_NAME - len(end)]}{end}"
