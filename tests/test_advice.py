@@ -61,7 +61,7 @@ def test_every_refusal_of_ours_has_a_case() -> None:
     import re
 
     source = "\n".join(path.read_text() for path in Path("fetcher").rglob("*.py"))
-    reasons = re.findall(r"Forbidden\(\s*reason=f?\"([^\"]+)\"", source)
+    reasons = re.findall(r"\bForbidden\(\s*reason=f?\"([^\"]+)\"", source)
     assert len(reasons) > 20
     for reason in reasons:
         plain = re.sub(r"\{[^}]*\}", "x", reason)

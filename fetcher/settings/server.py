@@ -13,17 +13,20 @@ from fetcher.settings.base import Address, Mistake, Network, Positive, Seconds, 
 # The first parts of the service's own paths, which a path in front of them must not be taken for.
 OWN_PATHS = frozenset(
     {
+        "catalogue",
         "docs",
         "errors",
         "exports",
         "healthcheck",
         "healthz",
         "imports",
+        "keys",
         "limits",
         "metrics",
         "openapi.json",
         "page",
         "readyz",
+        "schedules",
     }
     | {"v2", "versions"}
 )

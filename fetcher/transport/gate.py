@@ -20,21 +20,21 @@ from fetcher.errors import (
     SourceTooSlow,
 )
 from fetcher.guards.network.redirects import REDIRECTS
-from fetcher.guards.network.response import MAX_HEAD_CHARACTERS
 from fetcher.guards.request.host_names import as_address, passes_by_proxy
 from fetcher.guards.request.request_headers import check_request_headers
 from fetcher.guards.request.url import CheckedUrl
 from fetcher.model import Hop
 from fetcher.transport import faults
 from fetcher.transport.address_limiter import AddressLimiter
-from fetcher.transport.dial import Handover, SourceConnection, connect
+from fetcher.transport.dial import SourceConnection, connect
 from fetcher.transport.dialect import MOST_ANSWER_BYTES, Answer
 from fetcher.transport.exchange import CallAnswer, read_answer
 from fetcher.transport.plan import Plan
 from fetcher.transport.receive_buffer import ReceivePool
 from fetcher.transport.redirect_chain import RedirectChain
-from fetcher.transport.request import Outgoing, SourceRequest
+from fetcher.transport.request import SourceRequest
 from fetcher.transport.resolver import LookUp, Resolver, ask_machine
+from fetcher.transport.session import paced, session_over
 from fetcher.transport.source import Source
 from fetcher.transport.tls import Trust
 
@@ -289,7 +289,7 @@ async def _converse(
     """Send the request and wait for the head."""
     target, seconds = chain.target, chain.settings.pace.header_seconds
     proxy = _proxy_for(target, chain.settings) if target.scheme == "http" else ""
-    session = await stack.enter_async_context(_session(connection, buffer_bytes))
+    session = await stack.enter_async_context(session_over(connection, buffer_bytes))
     outgoing = chain.request.outgoing
     seconds = seconds if outgoing is None else outgoing.stall_seconds
     try:
@@ -297,7 +297,7 @@ async def _converse(
             chain.response = await session.request(
                 chain.request.method,
                 URL(target.text, encoded=True),
-                data=chain.request.body if outgoing is None else _paced(outgoing, limit),
+                data=chain.request.body if outgoing is None else paced(outgoing, limit),
                 headers=chain.fields(),
                 allow_redirects=False,
                 proxy=proxy or None,
@@ -343,37 +343,6 @@ async def _beginning(response: aiohttp.ClientResponse, seconds: float) -> bytes:
             while len(body) < MOST_ANSWER_BYTES and (chunk := await response.content.readany()):
                 body += chunk
     return body[:MOST_ANSWER_BYTES]
-
-
-async def _paced(outgoing: Outgoing, limit: asyncio.Timeout) -> AsyncIterator[bytes]:
-    """Read what goes out; each chunk that is asked for is progress, and gives the receiver time anew."""
-    loop = asyncio.get_running_loop()
-    async for chunk in outgoing.chunks():
-        yield chunk
-        limit.reschedule(loop.time() + outgoing.stall_seconds)
-
-
-def _session(connection: SourceConnection, buffer_bytes: int) -> aiohttp.ClientSession:
-    """Make a session that remembers nothing, decides nothing and asks the environment nothing."""
-    return aiohttp.ClientSession(
-        connector=Handover(connection),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=False,
-        auto_decompress=False,
-        read_bufsize=buffer_bytes,
-        max_line_size=MAX_HEAD_CHARACTERS,
-        max_field_size=MAX_HEAD_CHARACTERS,
-        timeout=aiohttp.ClientTimeout(),
-        middlewares=(_once,),
-    )
-
-
-async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Keep aiohttp from trying again by itself: attempts are counted elsewhere."""
-    try:
-        return await handler(request)
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise aiohttp.ClientConnectionError from error
 
 
 def _proxy_for(target: CheckedUrl, settings: Settings) -> str:

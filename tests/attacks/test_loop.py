@@ -21,7 +21,7 @@ MOST_BYTES = 200_000_000  # What some unpack to has no end.
 PACKED = ("zstd", "lz4", "xz", "bzip2", "gzip", "zip")
 CASES = [(name, "bare") for name in BODIES if name not in KEPT]
 CASES += [(name, "compressed") for name in BODIES if name.startswith(PACKED)]
-TRIES = 4  # A neighbour on the same core makes everything slower, now and then.
+TRIES = 12  # A neighbour on the same core makes everything slower, now and then.
 
 
 @contextmanager

@@ -79,7 +79,7 @@ async def test_forbidden_and_absent_are_one_answer(tmp_path: Path) -> None:
     assert len(set(shown.values())) == 1
     assert not re.search(r"10\.1\.2\.3|127\.0\.0|169\.254|::|203\.0", next(iter(shown.values())))
     # A busy machine takes longer, and then for any of them; nobody is told before the step.
-    assert min(took.values()) >= STEP
+    assert min(took.values()) >= STEP - 0.01  # The clock of the dates is not the one of the waits.
     assert max(took.values()) < 4 * STEP, took
     said = [json.loads(line) for line in service.said if line.startswith(b"{")]
     ends = {line["import_id"]: line for line in said if line["event"] == "import.ended"}

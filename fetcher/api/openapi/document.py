@@ -16,6 +16,7 @@ from fetcher.api.image_v2 import operations as v2_operations
 from fetcher.api.image_v2.components import components
 from fetcher.api.image_v2.faults import status_of_fault
 from fetcher.api.metadefs import operations as metadef_operations
+from fetcher.api.openapi import image_api_schemas as image_shapes
 from fetcher.api.openapi import operations
 from fetcher.api.openapi import response_schemas as shapes
 from fetcher.api.openapi.descriptions import (
@@ -82,7 +83,7 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
 BY_PATH = {
     "/": Operation(
         tag="Discovery",
-        answers={300: shapes.VersionsAnswer, 200: "text/html"},
+        answers={300: image_shapes.VersionsAnswer, 200: "text/html"},
         is_open=True,
     ),
     "/openapi.json": Operation(tag="Discovery", answers={200: dict[str, Any]}, is_open=True),

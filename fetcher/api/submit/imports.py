@@ -108,9 +108,6 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             raise Forbidden(reason="only an admin may make an image public")
         check_text(self.name, set(self.tags), self.properties, settings)
         cap = settings.size.max_bytes
-        if self.max_bytes is not None and self.max_bytes > cap:
-            reason = f"max_bytes is at most {cap:,}, the service's own cap"
-            raise InvalidRequest(field="max_bytes", reason=reason)
         checksum, checksum_url = self._promise()
         client = client_certificate(self.client_certificate_pem, self.client_key_pem)
         return Submission(
@@ -119,7 +116,7 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             disk_format=self.disk_format,
             container_format=self.container_format,
             checksum=parse_digest(checksum, settings) if checksum is not None else None,
-            max_bytes=cap if self.max_bytes is None else self.max_bytes,
+            max_bytes=cap if self.max_bytes is None else min(self.max_bytes, cap),  # Told by the answer.
             min_disk=self.min_disk,
             min_ram=self.min_ram,
             tags=tuple(sorted(set(self.tags))),

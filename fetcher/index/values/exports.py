@@ -5,7 +5,7 @@ from typing import Self
 
 import msgspec
 
-from fetcher.lifecycle import Event, State, next_state
+from fetcher.lifecycle import ENDS, Event, State, next_state
 from fetcher.model import Verdict
 
 SENT = Verdict(code="ok", title="The receiver has the image.")
@@ -66,9 +66,10 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             IllegalMove: The table has no such move.
         """
-        state = next_state(self.state, event)
-        ended = {"ended_at": now} if state.is_final else {}
-        return msgspec.structs.replace(self, state=state, updated_at=now, **ended, **changes)
+        ended = {"ended_at": now} if event in ENDS else {}
+        return msgspec.structs.replace(
+            self, state=next_state(self.state, event), updated_at=now, **ended, **changes
+        )
 
 
 class ReceiverSecrets(msgspec.Struct, frozen=True, kw_only=True):
