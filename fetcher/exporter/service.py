@@ -39,6 +39,7 @@ class Exporter:
         self._news = News()
         self._live: dict[str, Export] = {}
         self._tasks: dict[str, tuple[str, asyncio.Task[None]]] = {}
+        self._has_taken_up = False
 
     async def submit(
         self, actor: Actor, image_id: str, secrets: ReceiverSecrets, request_id: str | None = None
@@ -134,8 +135,13 @@ class Exporter:
                         await changed.wait()
 
     async def run(self) -> None:
-        """Take up what an earlier process left, then run exports in turn, for ever."""
-        await written(lambda: self._records.requeue(datetime.now(UTC)))
+        """Take up what an earlier process left, then run exports in turn, for ever.
+
+        It is started again after a fault; what this process is sending then goes on.
+        """
+        if not self._has_taken_up:
+            await written(lambda: self._records.requeue(datetime.now(UTC)))
+            self._has_taken_up = True
         while True:
             self._wake.clear()
             await self._start_waiting()

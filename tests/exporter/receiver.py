@@ -14,6 +14,7 @@ class Receiver:
         heads: Of all requests, in order.
         behaviour: `take`, or how it misbehaves.
         arrived: Set when a body's first bytes have come.
+        release: Lets one that holds go on.
     """
 
     def __init__(self, behaviour: str = "take") -> None:
@@ -22,6 +23,7 @@ class Receiver:
         self.partial: list[bytes] = []
         self.heads: list[str] = []
         self.arrived = asyncio.Event()
+        self.release = asyncio.Event()
         self._failures = 0
         self._over = asyncio.Event()
         self._serving: set[asyncio.Task[None]] = set()
@@ -76,6 +78,8 @@ class Receiver:
                 return
             body += chunk
             self.arrived.set()
+            if self.behaviour == "hold":
+                await self.release.wait()
             if self.behaviour == "stall":
                 await self._over.wait()
                 return

@@ -207,6 +207,20 @@ async def test_what_a_stopped_process_left_is_sent_by_the_next(tmp_path: Path) -
             assert receiver.taken == {"/d": IMAGE}
 
 
+async def test_what_is_being_sent_outlives_a_fault_of_the_loop(tmp_path: Path) -> None:
+    """The loop that starts exports may die and be started again: the one under way is sent once."""
+    async with Receiver("hold") as receiver, sending(tmp_path, receiver) as (service, image_id):
+        export = await push(service, image_id, receiver.url("/d"))
+        await receiver.arrived.wait()
+        again = asyncio.create_task(service.service.app.state.services.exporter.run())
+        other = await push(service, image_id, receiver.url("/e"))  # Wakes the loop: it has taken up by then.
+        receiver.release.set()
+        done = [await ended(service, one["id"]) for one in (export, other)]
+        again.cancel()
+        assert [(one["state"], len(one["attempts"])) for one in done] == [("succeeded", 1)] * 2
+        assert len(receiver.heads) == 2
+
+
 async def test_exports_are_listed_a_page_at_a_time(tmp_path: Path) -> None:
     """Newest first, narrowed by state, with a link to the rest; nonsense is refused."""
     async with Receiver() as receiver, sending(tmp_path, receiver) as (service, image_id):
