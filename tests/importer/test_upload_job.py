@@ -50,7 +50,8 @@ async def test_a_body_has_a_deadline(tmp_path: Path) -> None:
 async def test_a_stopping_service_ends_what_is_sent(tmp_path: Path) -> None:
     """The sender is told to come back, and the record waits for bytes again after the next start."""
     taps = {way: Tap() for way in ("file", "stage")}
-    async with Cloud(tmp_path) as cloud:
+    patient = {"stall_seconds": 600.0, "min_bytes_per_second": 1}  # Else a slow machine is a slow sender.
+    async with Cloud(tmp_path, inbound=patient) as cloud:
         images = {way: (await cloud.make())["id"] for way in taps}
         sending = [await begin(cloud, images[way], tap, way) for way, tap in taps.items()]
         importer = cloud.service.app.state.services.importer
