@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import sys
 import time
 from pathlib import Path
 
@@ -126,7 +125,6 @@ async def test_i09_no_other_list_is_dear(tmp_path: Path) -> None:
     async with Running(tmp_path) as service:
         await service.service.app.state.services.index.connection.write(fill)
         costs, slowness = Costs(service), calibrate()
-        slowness *= 1 if sys.gettrace() is None else 2  # A tracer makes lines dearer than it makes loops.
         for path in paths:
             for pattern in (
                 "{n}=a",

@@ -1,5 +1,6 @@
 """The API document (OpenAPI 3.1), made from the routes, the types and what is in force."""
 
+import asyncio
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -252,14 +253,18 @@ def _parameters(route: Route, operation: Operation, examples: dict[str, str]) ->
             yield {"name": name, "in": where, "schema": schema, "description": words}
 
 
+def _text_of(routes: Sequence[BaseRoute], settings: Settings) -> bytes:
+    return json.dumps(api_document(routes, NO_BASE, settings), ensure_ascii=False).encode()
+
+
 async def openapi(request: Request) -> Response:
     """`GET /openapi.json`: this document."""
     settings = services_of(request).settings()
     state = request.app.state
     # Made once for each configuration: it takes longest of all answers, and nobody needs a token for it.
     if getattr(state, "api_document", (None, b""))[0] is not settings:
-        document = api_document(request.app.routes, NO_BASE, settings)
-        state.api_document = (settings, json.dumps(document, ensure_ascii=False).encode())
+        # In a thread: it would hold the loop for longer than any request may.
+        state.api_document = (settings, await asyncio.to_thread(_text_of, request.app.routes, settings))
     base = json.dumps(base_url(request))[1:-1].encode()
     text: bytes = state.api_document[1].replace(NO_BASE.encode(), base)
     return Response(text, media_type=JSON)
