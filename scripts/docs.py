@@ -23,7 +23,7 @@ def errors_page() -> str:
     lines = [
         "# Errors",
         "",
-        "Made from `fetcher/errors.py` by `python scripts/docs.py`. Codes never change their meaning.",
+        "Made from `fetcher/errors/` by `python scripts/docs.py`. Codes never change their meaning.",
         "",
     ]
     for code, kind in table().items():
@@ -50,7 +50,7 @@ def errors_page() -> str:
 
 TROUBLE_HEAD = """# Solve a problem
 
-Made from `fetcher/errors.py` by `python scripts/docs.py`.
+Made from `fetcher/errors/` by `python scripts/docs.py`.
 
 Whatever goes wrong has a **code** such as `checksum-mismatch`. It is shown
 
