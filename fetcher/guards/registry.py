@@ -20,6 +20,7 @@ from fetcher.guards.request import (
     target,
     url,
 )
+from fetcher.guards.request.url import CheckedUrls
 from fetcher.guards.spec import GuardContext, GuardSpec, Purpose
 from fetcher.guards.stream import checksum, convert, inject, pace, quota, size, unpack
 from fetcher.guards.stream.formats import guard as formats
@@ -101,15 +102,20 @@ def _guard_of(spec: GuardSpec, context: GuardContext) -> Guard | None:
     return spec.build(context)
 
 
-def check_submission(submission: Submission, settings: Settings) -> None:
+def check_submission(submission: Submission, urls: CheckedUrls) -> None:
     """Refuse at once what could never be fetched, or told of.
+
+    Args:
+        urls: Judges the submission's URLs, and keeps what passed for the import.
 
     Raises:
         Failure: The first guard's that refuses.
     """
     for spec in GUARDS:
         if spec.check_submission is not None:
-            spec.check_submission(submission, settings)
+            spec.check_submission(submission, urls.settings)
+        if spec.check_urls is not None:
+            spec.check_urls(submission, urls)
 
 
 def published(settings: Settings) -> tuple[Limit, ...]:
