@@ -6,7 +6,7 @@ import errno
 import socket
 import threading
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import msgspec
@@ -16,7 +16,6 @@ from fetcher.descriptors import are_short
 from fetcher.errors import NameUnresolved, Shortage
 from fetcher.guards.request.host_names import is_named
 from fetcher.shortage import is_shortage
-from fetcher.transport import dns_client
 
 LookUp = Callable[[str], list[str]]
 Apart = Callable[[Callable[[], None]], None]
@@ -76,7 +75,7 @@ class Resolver:
         try:
             async with asyncio.timeout(settings.pace.dns_seconds):
                 if settings.dns.servers:
-                    answers = await dns_client.look_up(name, settings.dns.servers)
+                    answers = await _ask_servers(name, settings.dns.servers)
                 else:
                     answers = await self._share(name, settings, project)
         except TimeoutError as error:
@@ -163,6 +162,12 @@ class Resolver:
         except RuntimeError as error:
             end([], OSError(errno.EAGAIN, str(error)))
         return pending
+
+
+async def _ask_servers(name: str, servers: Sequence[str]) -> list[str]:
+    from fetcher.transport import dns_client  # Most services ask the machine, and need no such library.
+
+    return await dns_client.look_up(name, servers)
 
 
 def _read(answers: list[str], host: str, max_answers: int) -> list[IPv4Address | IPv6Address]:
