@@ -154,6 +154,7 @@ GROUPS = {
             "list": Command(
                 "scheduling:show", "List the images that are kept new, and how the last look ended."
             ),
+            "change": Command("scheduling:change", "Change a schedule; what is not named stays as it is."),
             "run": Command("scheduling:run", "Look for a newer image now."),
             "remove": Command("scheduling:remove", "Keep an image new no longer; its images stay."),
         },

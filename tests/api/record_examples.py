@@ -234,11 +234,15 @@ async def names(recorder: Recorder) -> None:
     await recorder.take("GET", "/catalogue")
     body = {"catalogue": "nobody:1.0", "name": "debian", "keep": 3}
     made = (await recorder.take("POST", "/schedules", body))["id"]
+    await recorder.take("PATCH", "/schedules/{id}", {"keep": 5}, id=made)
+    patched = recorder.found["PATCH /schedules/{id}"]
+    patched["request"]["application/merge-patch+json"] = patched["request"][JSON]
     await recorder.take("POST", "/schedules/{id}/run", id=made)
     created = recorder.found["POST /schedules"]["responses"]["201"]
     recorder.found["GET /schedules"] = {"responses": {"200": {"schedules": [created]}}}
     recorder.found["GET /schedules/{id}"] = {"path": {"id": made}, "responses": {"200": created}}
     recorder.found["POST /schedules/{id}/run"]["responses"]["202"] = created
+    patched["responses"]["200"] = {**created, "keep": 5}
     await recorder.take("DELETE", "/schedules/{id}", id=made)
 
 

@@ -122,10 +122,22 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
         tag="Schedules",
         bodies={JSON: schedules.ScheduleBody},
         answers={201: schedules.ScheduleAnswer},
-        ends_in=(errors.Conflict, errors.QuotaExceeded, errors.WrongMediaType, errors.RequestTooLarge),
+        ends_in=(
+            *(errors.Conflict, errors.QuotaExceeded, errors.InvalidUrl),
+            *(errors.WrongMediaType, errors.RequestTooLarge),
+        ),
     ),
     schedules.show: Operation(
         tag="Schedules", answers={200: schedules.ScheduleAnswer}, ends_in=(errors.UnknownSchedule,)
+    ),
+    schedules.change: Operation(
+        tag="Schedules",
+        bodies={JSON: schedules.SchedulePatch, schedules.MERGE_PATCH: schedules.SchedulePatch},
+        answers={200: schedules.ScheduleAnswer},
+        ends_in=(
+            *(errors.UnknownSchedule, errors.Conflict, errors.QuotaExceeded, errors.InvalidUrl),
+            *(errors.WrongMediaType, errors.RequestTooLarge),
+        ),
     ),
     schedules.remove: Operation(tag="Schedules", answers={204: None}, ends_in=(errors.UnknownSchedule,)),
     schedules.look: Operation(
