@@ -80,6 +80,7 @@ COMMANDS = {
         "push": Command(
             "exports:push", "Send an image to a URL that takes it, such as one that is signed for a PUT."
         ),
+        "link": Command("links:link", "Make a link with which anybody may fetch an image for a time."),
         "exports": Command("exports:exports", "List exports, the newest first."),
         "limits": Command("remote:limits", "Show every limit in force on a server."),
     },
@@ -166,6 +167,11 @@ GROUPS = {
             "rotate": Command(
                 "attesting:rotate_key",
                 "Make a new signing key in the store's folder; a server may run, and signs with it at once.",
+            ),
+            "revoke-links": Command(
+                "links:revoke",
+                "End every link to an image that was made so far; a server may run, and takes none of them "
+                "any more.",
             ),
         },
     ),

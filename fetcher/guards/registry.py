@@ -10,6 +10,7 @@ from fetcher.guards.network import address, redirects, response
 from fetcher.guards.request import (
     checksum_file,
     inbound,
+    links,
     mirrors,
     notify,
     oci,
@@ -47,6 +48,7 @@ GUARDS: tuple[GuardSpec, ...] = (
     publishers.GUARD,
     notify.GUARD,
     receivers.GUARD,
+    links.GUARD,
     target.GUARD,
     text.GUARD,
     inbound.GUARD,
