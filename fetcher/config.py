@@ -14,6 +14,7 @@ from fetcher.settings.guards.address import AddressRules
 from fetcher.settings.guards.checksum import Checksum
 from fetcher.settings.guards.exports import Exports
 from fetcher.settings.guards.formats import Format
+from fetcher.settings.guards.links import Links
 from fetcher.settings.guards.notify import Notify
 from fetcher.settings.guards.pace import Pace
 from fetcher.settings.guards.publishers import Publisher
@@ -75,6 +76,7 @@ class Settings(Section, frozen=True, kw_only=True):
     notify: Notify
     attestation: Attestation
     exports: Exports
+    links: Links
     log: Log
 
 

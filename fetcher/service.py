@@ -27,6 +27,8 @@ from fetcher.api.inbound.shares import counting
 from fetcher.api.ops.metrics import Metrics
 from fetcher.api.services import Services
 from fetcher.api.submit.watch import Watch
+from fetcher.attest import KeyFolder
+from fetcher.attest.links import LinkKeys
 from fetcher.catalogues import Catalogues, Keeper
 from fetcher.config import BadConfig, data_folder, load_settings
 from fetcher.descriptors import raise_limit
@@ -239,6 +241,7 @@ class Service:
                 importer=importer,
                 upkeep=upkeep,
                 attestor=Attestor(context),
+                link_keys=LinkKeys(KeyFolder.of(self.folder).path),
                 catalogues=catalogues,
                 keeper=Keeper(importer, catalogues),
                 webhook_dispatcher=WebhookDispatcher(context),
