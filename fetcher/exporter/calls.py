@@ -60,9 +60,9 @@ class Calls:
             )
             asked = msgspec.structs.replace(request, project=self._job.export.project_id, dialect=dialect)
             answer = await self._job.gate.exchange(asked, self._settings, max_answer_bytes=MOST_ANSWER_BYTES)
-            if 200 <= answer.status < 300 and dialect is not None:
-                dialect.accept()
             if 200 <= answer.status < 300 or answer.status in also:
+                if dialect is not None:
+                    dialect.accept()
                 return answer
             url = None if dialect is None else await dialect.consult(_shown(answer, request.url))
             if url is None:

@@ -25,9 +25,6 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 class Reading:
     """Reads what is sent in one attempt.
 
-    Attributes:
-        failure: What kept the bytes from being read; the transport tells only that its body broke off.
-
     Args:
         read: Begins reading at an offset, so many bytes.
         size: Of all of it.
@@ -41,7 +38,16 @@ class Reading:
         self.sha256 = sha256
         self.sent = sent
         self._surveyed, self._digest = 0, hashlib.sha256()
-        self.failure: Exception | None = None
+        self._failures: list[Exception] = []
+
+    def begin(self) -> None:
+        """Begin an attempt: what failed before is forgotten."""
+        self._failures.clear()
+
+    @property
+    def failure(self) -> Exception | None:
+        """Return what kept the bytes from being read; the transport tells only that its body broke off."""
+        return self._failures[0] if self._failures else None
 
     def whole(self) -> AsyncIterator[bytes]:
         """Read from the first byte; the last chunk comes only if all of them have the right digest.
@@ -58,7 +64,7 @@ class Reading:
             async for chunk in self._judged(part):
                 yield chunk
         except Exception as error:
-            self.failure = error
+            self._failures.append(error)
             raise
 
     async def survey(self, offset: int, size: int) -> Part:
@@ -107,7 +113,9 @@ class Reading:
                 digest.update(chunk)
             digest.update(after)
             sha256 = digest.hexdigest()
-        return Reading(_between(before, self._read, self.size, after), size, sha256, sent)
+        found = Reading(_between(before, self._read, self.size, after), size, sha256, sent)
+        found._failures = self._failures
+        return found
 
     async def whole_untold(self) -> AsyncIterator[bytes]:
         """Read all of it for ourselves; raises as `whole`."""

@@ -66,7 +66,7 @@ class ExportRun:
         self._show = show
         self._sender = named(export.sender)
         self._written_at = 0.0
-        self._barren = 0
+        self._barren = self._reached = 0
         self._outbound: Outbound | None = None
         self._stack = AsyncExitStack()
         self.is_unwanted = False
@@ -112,11 +112,10 @@ class ExportRun:
         number, began = len(self.export.attempts) + 1, datetime.now(UTC)
         attempt = ExportAttempt(number=number, started_at=began)
         await self._write(Event.ATTEMPT, attempts=(*self.export.attempts, attempt), sent_bytes=0)
-        before = self._secrets.resume
         try:
             answer, found = await self._send(settings)
         except Failure as failure:
-            self._barren = 0 if self._secrets.resume not in ({}, before) else self._barren + 1
+            self._barren += 1
             return await self._failed(failure, settings)
         except LostClaim:
             raise
@@ -142,7 +141,7 @@ class ExportRun:
                 if answer is None:
                     answer = await self._sender.send(self._job(image, found, settings))
                     if self.export.options.verify:
-                        await self._remember({**self._secrets.resume, ANSWER: answer})
+                        await self._remember({**self._secrets.resume, ANSWER: answer}, self.export.size)
         except TimeoutError as error:
             raise SourceTooSlow(
                 reason=f"not done within {seconds:g} seconds", limit_seconds=seconds
@@ -191,7 +190,7 @@ class ExportRun:
         return found
 
     def _job(self, image: Image | None, found: Outbound, settings: Settings) -> SendJob:
-        found.reading.failure = None
+        found.reading.begin()
         return SendJob(
             export=self.export,
             secrets=self._secrets,
@@ -203,8 +202,10 @@ class ExportRun:
             settings=settings,
         )
 
-    async def _remember(self, resume: dict[str, Any]) -> None:
+    async def _remember(self, resume: dict[str, Any], reached: int) -> None:
         """Keep how far the sender is; a copy, for it goes on changing its own."""
+        if reached > self._reached:
+            self._reached, self._barren = reached, -1  # The attempt that brought it does not count.
         resume = msgspec.json.decode(msgspec.json.encode(resume))
         self._secrets = msgspec.structs.replace(self._secrets, resume=resume)
         if not await written(lambda: self._context.index.exports.remember(self.export, resume)):

@@ -34,7 +34,8 @@ class SendJob:
         image: Its record; None where nothing is sent any more.
         disk_format: Of the bytes that are sent.
         reading: Those bytes.
-        remember: Keeps how far the sender is, for a later attempt or process; `resume` of the secrets.
+        remember: Keeps how far the sender is, for a later attempt or process, and how many bytes the receiver
+            has acknowledged; comes back as `resume` of the secrets.
         gate: The one way to the network.
         settings: In force for this attempt.
     """
@@ -44,7 +45,7 @@ class SendJob:
     image: Image | None
     disk_format: str | None
     reading: Reading
-    remember: Callable[[dict[str, Any]], Awaitable[None]]
+    remember: Callable[[dict[str, Any], int], Awaitable[None]]
     gate: Gate
     settings: Settings
 

@@ -2,12 +2,14 @@
 
 from fetcher.errors import InvalidUrl
 from fetcher.exporter.senders.base import Sender
+from fetcher.exporter.senders.oci import RegistrySender
 from fetcher.exporter.senders.put import SignedPut
 from fetcher.exporter.senders.s3 import BucketSender
 from fetcher.exporter.senders.signed_parts import SignedParts
 from fetcher.index.values import ReceiverSecrets
 
-SENDERS: tuple[Sender, ...] = (SignedParts(), BucketSender(), SignedPut())  # The last one takes any URL.
+# The last one takes any URL.
+SENDERS: tuple[Sender, ...] = (SignedParts(), BucketSender(), RegistrySender(), SignedPut())
 
 
 def sender_for(secrets: ReceiverSecrets) -> Sender:

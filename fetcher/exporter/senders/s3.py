@@ -110,7 +110,7 @@ class Upload:
                 await self._job.reading.sent(part.offset + part.size)
                 continue
             known[number - 1 :] = [[await self._send_part(number, part), part.sha256]]
-            await self._job.remember(self._resume)
+            await self._job.remember(self._resume, part.offset + part.size)
         return await self._complete(known)
 
     async def drop(self) -> None:
@@ -125,7 +125,7 @@ class Upload:
         if upload_id is None:
             raise BadResponse(reason="it begins an upload without giving it an id")
         self._resume = {"upload": upload_id, "part_bytes": self.part_bytes, "parts": []}
-        await self._job.remember(self._resume)
+        await self._job.remember(self._resume, 0)
 
     async def _send_part(self, number: int, part: Part) -> str:
         checksum = {"x-amz-content-sha256": part.sha256, "x-amz-checksum-sha256": as_base64(part.sha256)}
@@ -165,7 +165,7 @@ class Upload:
     async def _lost(self) -> ReceiverRefused:
         """Forget an upload that the bucket does not know any more."""
         self._resume = {}
-        await self._job.remember({})
+        await self._job.remember({}, 0)
         return ReceiverRefused(reason="it has dropped the parts that it had taken", status=404, again=True)
 
     async def _find(self) -> dict[str, str] | None:

@@ -50,7 +50,7 @@ class SignedParts:
                 await job.reading.sent(part.offset + part.size)
                 continue
             known[number - 1 :] = [[await _send(job, calls, parts.urls[number - 1], part), part.sha256]]
-            await job.remember(resume)
+            await job.remember(resume, part.offset + part.size)
         request = SourceRequest(
             url=job.secrets.url,
             verb="POST",
