@@ -10,6 +10,7 @@ from fetcher.guards.network import address, redirects, response
 from fetcher.guards.request import (
     checksum_file,
     inbound,
+    links,
     mirrors,
     notify,
     oci,
@@ -48,6 +49,7 @@ GUARDS: tuple[GuardSpec, ...] = (
     publishers.GUARD,
     notify.GUARD,
     receivers.GUARD,
+    links.GUARD,
     target.GUARD,
     text.GUARD,
     inbound.GUARD,

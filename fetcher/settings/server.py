@@ -19,6 +19,7 @@ OWN_PATHS = frozenset(
         "exports",
         "healthcheck",
         "healthz",
+        "images",
         "imports",
         "keys",
         "limits",
