@@ -94,14 +94,12 @@ class Chain:
 
 
 def _build(context: GuardContext, *, per_attempt: bool) -> list[Guard]:
-    built = (_guard_of(spec, context) for spec in GUARDS if spec.per_attempt == per_attempt)
+    built = [
+        spec.build(context)
+        for spec in GUARDS
+        if spec.build is not None and spec.per_attempt == per_attempt and context.purpose not in spec.not_for
+    ]
     return [guard for guard in built if guard is not None]
-
-
-def _guard_of(spec: GuardSpec, context: GuardContext) -> Guard | None:
-    if spec.build is None or context.purpose in spec.not_for:
-        return None
-    return spec.build(context)
 
 
 def check_submission(submission: Submission, urls: CheckedUrls) -> None:
@@ -127,11 +125,14 @@ def published(settings: Settings) -> tuple[Limit, ...]:
 
 def acting(context: GuardContext) -> list[str]:
     """Return the names of the guards that act on bytes: for provenance."""
-    return [
-        spec.name
-        for spec in GUARDS
-        if _guard_of(spec, context) is not None or (spec.is_of_network and not context.purpose.is_sent)
-    ]
+    is_asked_for = not context.purpose.is_sent
+    return [spec.name for spec in GUARDS if (is_asked_for and spec.is_of_network) or _is_built(spec, context)]
+
+
+def _is_built(spec: GuardSpec, context: GuardContext) -> bool:
+    if spec.build is None or context.purpose in spec.not_for:
+        return False
+    return spec.build(context) is not None
 
 
 def titles() -> dict[str, str]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from fetcher.config import Settings
@@ -119,7 +120,7 @@ class GuardSpec:
     checks: tuple[Callable[..., object], ...] = ()
     keys: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def is_of_network(self) -> bool:
         """Return whether it judges how bytes are asked for, where they are."""
         return bool(self.checks) or self._is_asked

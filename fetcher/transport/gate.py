@@ -247,8 +247,8 @@ class Gate:
         if chain.plan is None or chain.plan.is_proxy:
             return
         addresses, project = chain.plan.order(), chain.request.project
-        await self._places.wait(addresses, project, chain.settings.imports.max_connections_per_address)
-        stack.enter_context(self._places.hold(addresses, project))
+        most = chain.settings.imports.max_connections_per_address
+        await stack.enter_async_context(self._places.hold(addresses, project, most))
 
     async def _connect(self, chain: RedirectChain, secure: ssl.SSLContext | None) -> SourceConnection:
         """Dial by the plan, through the operator's proxy where there is one."""
