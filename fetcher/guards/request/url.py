@@ -24,6 +24,28 @@ _SHAPE = re.compile(
     r"(?P<slashes>//)?(?P<authority>[^/?#]*)(?P<path>[^?#]*)(?P<query>\?[^#]*)?(?P<fragment>#.*)?",
     re.DOTALL,
 )
+_TWICE = re.compile(r"https?://https?:?//", re.IGNORECASE)
+# What people submit, and for which there is another way: named in the refusal, so that advice can be given.
+OTHER_SCHEMES = frozenset(
+    {
+        *(
+            "ftp",
+            "ftps",
+            "sftp",
+            "scp",
+            "rsync",
+            "nfs",
+            "smb",
+            "file",
+            "magnet",
+            "docker",
+            "gs",
+            "az",
+            "abfss",
+        ),
+        *("wasbs", "swift", "rbd", "cinder", "glance", "git+https", "git+ssh", "ssh", "arn", "ipfs", "urn"),
+    }
+)
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
 
@@ -71,9 +93,13 @@ def check_url(raw: str, settings: Settings) -> CheckedUrl:
         raise InvalidUrl(rule="scheme", reason="it does not begin with a scheme such as https://")
     scheme = match["scheme"].lower()
     if scheme not in settings.url.schemes:
-        raise InvalidUrl(rule="scheme", reason=f"its scheme is none of {', '.join(settings.url.schemes)}")
+        named = f" {scheme}" if scheme in OTHER_SCHEMES else ""
+        reason = f"its scheme{named} is none of {', '.join(settings.url.schemes)}"
+        raise InvalidUrl(rule="scheme", reason=reason)
     if not match["slashes"] or not match["authority"]:
-        raise InvalidUrl(rule="host", reason="it names no host")
+        raise InvalidUrl(rule="host", reason="two slashes and a host have to follow its scheme")
+    if _TWICE.match(raw):
+        raise InvalidUrl(rule="scheme", reason="it begins with two schemes")
     if match["fragment"] is not None:
         raise InvalidUrl(rule="fragment", reason="it has a fragment (#...), which no server gets to see")
     host_text, port_text = _split_authority(match["authority"])
@@ -182,6 +208,8 @@ def _split_authority(authority: str) -> tuple[str, str | None]:
             raise InvalidUrl(rule="host", reason="its host is no address in brackets")
         return host + bracket, rest[1:] if rest else None
     host, colon, port = authority.partition(":")
+    if ":" in port:
+        raise InvalidUrl(rule="host", reason="an address of IPv6 has to stand in brackets")
     return host, port if colon else None
 
 
