@@ -28,6 +28,7 @@ from fetcher.settings.image_api import ImageApi, Metadefs
 from fetcher.settings.imports import Imports, Ranges, Resume, Retry, Reuse, Unpack
 from fetcher.settings.log import Log
 from fetcher.settings.network import Dns, Egress, Tls
+from fetcher.settings.publish import Publish
 from fetcher.settings.schedules import Schedules
 from fetcher.settings.server import Inbound, Server
 from fetcher.settings.stages import Convert, Inject
@@ -77,6 +78,7 @@ class Settings(Section, frozen=True, kw_only=True):
     attestation: Attestation
     exports: Exports
     links: Links
+    publish: Publish
     log: Log
 
 
