@@ -1,4 +1,4 @@
-"""What the faces need of the rest: handed to them once, at the start."""
+"""Services that the faces need: handed to them once, at the start."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from fetcher.aio.supervisor import Supervisor
 from fetcher.api.event_texts import EventTexts
-from fetcher.api.ops.probes import Probes
+from fetcher.api.probes import Probes
 from fetcher.attest.links import LinkKeys
 from fetcher.catalogues import Catalogues, Keeper
 from fetcher.config import Settings

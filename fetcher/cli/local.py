@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from fetcher.api.submit.body import convert
+from fetcher.api.body import convert
 from fetcher.api.submit.imports import SubmitBody
-from fetcher.api.submit.views import import_view
+from fetcher.api.views import import_view
 from fetcher.cli.choices import AsJson, ConfigFile, Wanted
 from fetcher.cli.exits import CommandFailed, Exit, exit_of_import
 from fetcher.cli.progress import Bar

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from cyclopts import Parameter
 
+from fetcher.api.body import parse
 from fetcher.api.metadefs.bodies import NamespaceBody, bounds_of, namespace_of, read
-from fetcher.api.submit.body import parse
 from fetcher.api.submit.words import count_words
 from fetcher.cli.choices import AsJson, ConfigFile
 from fetcher.cli.exits import Exit

@@ -53,7 +53,7 @@ def readable(value: object) -> str:
 
 
 class Rejection(Failure):
-    """What was submitted is refused; trying again changes nothing."""
+    """A submission that is refused; trying again changes nothing."""
 
 
 class SourceFailure(Failure):

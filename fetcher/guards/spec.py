@@ -1,4 +1,4 @@
-"""How a guard declares itself: its name, its limits, and how it is built or asked."""
+"""The declaration of a guard: its name, its limits, and how it is built or asked."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Purpose(StrEnum):
-    """Why bytes are judged."""
+    """The purpose for which bytes are judged."""
 
     PULL = "pull"
     """They come from a URL, on a server or by the command that needs none."""
@@ -49,7 +49,7 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Headroom:
-    """What is left of a project's quota.
+    """The rest of a project's quota.
 
     Args:
         quota_bytes: What the project may hold.

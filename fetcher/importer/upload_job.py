@@ -65,7 +65,7 @@ class Body(Peer, Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """What uploads share with the imports that pull: slots, tasks, and what is seen while they run."""
+    """The parts of the engine that uploads share with downloads: slots, tasks, and what is seen of them."""
 
     queue: FairQueue
     tasks: dict[str, asyncio.Task[None]]

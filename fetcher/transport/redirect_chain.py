@@ -22,7 +22,7 @@ from fetcher.transport.source import Source, shown_headers
 
 
 class RedirectChain:
-    """Where one pull has been, and what it may do next.
+    """The hops of one request, and its next steps.
 
     Args:
         record: Takes each hop when it has ended.

@@ -1,4 +1,4 @@
-"""What is asked of a source."""
+"""A question to a source."""
 
 import re
 from collections.abc import AsyncIterator, Callable, Sequence

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fetcher.api.submit.body import convert, parse
+from fetcher.api.body import convert, parse
 from fetcher.api.submit.imports import SubmitBody
 from fetcher.errors import InvalidRequest
 from tests.images import qcow2

@@ -1,4 +1,4 @@
-"""Who calls: everybody on this machine, the holder of a static token, or whom Keystone names."""
+"""The caller: everybody on this machine, the holder of a static token, or whom Keystone names."""
 
 import hashlib
 import hmac

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from fetcher.api.body import beside, read_body
 from fetcher.api.image_v2.answers import Answer, enter, enter_image, no_content
 from fetcher.api.image_v2.attributes import (
     READ_ONLY,
@@ -26,7 +27,6 @@ from fetcher.api.image_v2.listing import read_query
 from fetcher.api.image_v2.patch import apply_changes, read_changes
 from fetcher.api.image_v2.record import STORE, image_view
 from fetcher.api.problems import base_url
-from fetcher.api.submit.body import beside, read_body
 from fetcher.config import Settings
 from fetcher.errors import Forbidden, InvalidRequest
 from fetcher.importer.methods.registry import offered

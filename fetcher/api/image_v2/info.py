@@ -1,4 +1,4 @@
-"""What a client can find out without asking anybody: import methods and limits, stores, usage."""
+"""Discovery without a token: import methods and limits, stores, usage."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from fetcher.api.image_v2.answers import Answer, enter, enter_known
 from fetcher.api.image_v2.record import STORE
-from fetcher.api.submit.views import limits_view
+from fetcher.api.views import limits_view
 from fetcher.importer.methods.registry import offered
 from fetcher.settings.guards.quota import UNLIMITED
 

@@ -25,7 +25,7 @@ from fetcher.lifecycle import State
 
 
 class ValidationData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the bytes have to hash to; both or, as some clients send it, nothing."""
+    """The expected digest of the bytes; both fields or, as some clients send it, none."""
 
     os_hash_algo: Text | None = None
     os_hash_value: Text | None = None

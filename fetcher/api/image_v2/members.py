@@ -16,13 +16,13 @@ from fetcher.model import Member, MemberStatus
 
 
 class MemberBody(msgspec.Struct, frozen=True):
-    """What sharing takes: a project's id."""
+    """The body of a call that shares an image: a project's id."""
 
     member: Annotated[str, Meta(min_length=1, max_length=255)]
 
 
 class StatusBody(msgspec.Struct, frozen=True):
-    """What a member answers."""
+    """The body of a member's answer."""
 
     status: MemberStatus
 

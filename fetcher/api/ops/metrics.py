@@ -1,4 +1,4 @@
-"""What a Prometheus reads: imports by state and code, bytes, rates, queue, guards, disk, index, requests."""
+"""Metrics for Prometheus: imports by state and code, bytes, rates, queue, guards, disk, index, requests."""
 
 import asyncio
 import time

@@ -22,7 +22,7 @@ SHOWN_CODES = 12
 
 
 class CodeRow(msgspec.Struct, frozen=True, kw_only=True):
-    """How often imports ended in one code.
+    """The number of imports that ended in one code.
 
     Args:
         bars: For each hour, from the earliest: x, y, height and words of its bar.

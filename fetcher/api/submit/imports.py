@@ -17,10 +17,10 @@ from starlette.routing import Route
 
 from fetcher.advice import plain_advice
 from fetcher.api.auth.identity import own_token, require_role
+from fetcher.api.body import beside, convert, parse, read_body
 from fetcher.api.problems import base_url
 from fetcher.api.services import Services, services_of
-from fetcher.api.submit.body import beside, convert, parse, read_body
-from fetcher.api.submit.views import import_view, limits_view, walls_view
+from fetcher.api.views import import_view, limits_view, walls_view
 from fetcher.catalogues import Catalogues
 from fetcher.config import Settings
 from fetcher.errors import Forbidden, InvalidRequest, WrongMediaType
@@ -47,7 +47,7 @@ KEY = re.compile(r"[\x21-\x7e]{1,255}\Z")
 
 
 class BucketBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the bucket of an s3:// URL is, and who may read it; without keys it is asked as anybody."""
+    """The place of the bucket of an s3:// URL, and its keys; without keys it is asked as anybody."""
 
     endpoint: Annotated[str, Meta(max_length=1024)] | None = None
     region: Annotated[str, Meta(max_length=63)] | None = None
@@ -58,7 +58,7 @@ class BucketBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What `POST /imports` takes."""
+    """The body of `POST /imports`."""
 
     url: str | UnsetType = UNSET
     catalogue: Annotated[str, Meta(min_length=1, max_length=512)] | UnsetType = UNSET

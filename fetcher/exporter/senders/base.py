@@ -1,4 +1,4 @@
-"""What a sender is given, and what it must do."""
+"""The protocol of a sender."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Whether the head of an answer is one that bytes may follow: status, framing, coding, range."""
+"""Heads of answers that bytes may follow: status, framing, coding, range."""
 
 import re
 from collections.abc import Sequence
@@ -62,7 +62,7 @@ _DATE = re.compile(r"[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked for.
+    """The request that an answer has to fit.
 
     Args:
         offset: The first byte.

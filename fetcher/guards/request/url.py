@@ -1,4 +1,4 @@
-"""Which URLs may be fetched: the raw text is judged first, then the parser that dials must agree."""
+"""URLs that may be fetched: the raw text is judged first, then the parser that dials must agree."""
 
 import re
 import unicodedata

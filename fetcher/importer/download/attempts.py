@@ -46,7 +46,7 @@ class _Nothing:
 
 
 class Job(Protocol):
-    """What attempts need of the job whose bytes they bring; `DownloadJob` is one."""
+    """The job as its attempts see it; `DownloadJob` is one."""
 
     @property
     def settings(self) -> Settings:

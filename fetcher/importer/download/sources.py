@@ -1,4 +1,4 @@
-"""Which of several URLs of the same bytes is asked next."""
+"""The URL and its mirrors, and the choice of the one that is asked next."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What is known of a running import right now, and who follows it."""
+"""A running import: its record right now, and its subscribers."""
 
 import asyncio
 from collections import deque
@@ -47,7 +47,7 @@ class Rate:
 
 
 class Progress:
-    """How much of a body has come in, and how fast; imports that share a pull share this too.
+    """The progress of a body; imports that share a download share this too.
 
     Args:
         now: A monotonic clock in seconds.

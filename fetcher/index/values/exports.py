@@ -73,7 +73,7 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReceiverSecrets(msgspec.Struct, frozen=True, kw_only=True):
-    """What only the run of an export may know, and nobody once it has ended.
+    """The secrets of an export, gone once it has ended.
 
     Args:
         url: With its secrets.

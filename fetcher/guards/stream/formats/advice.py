@@ -1,4 +1,4 @@
-"""What to tell a person whose bytes are not what they thought."""
+"""Advice for a person whose bytes are not what they thought."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ CONVERT_TO = {
     "vhdx": "vhdx",
     "ploop": "parallels",
 }
-"""What `qemu-img convert -O` takes for each disk format that it can write."""
+"""The names that `qemu-img convert -O` has for each disk format that it can write."""
 
 CHECK_URL = (
     "Check that the URL leads to the image itself, undamaged. A raw disk without a partition table or a "
@@ -31,7 +31,7 @@ FOR_UPLOADS = {
     LOGIN: "The file is a page, as a download may have saved it that needed a login: send the image itself.",
     WRONG: "The file is no disk image: check it.",
 }
-"""What takes the place of advice that speaks of a URL, for who sent the bytes."""
+"""Replacements for advice that speaks of a URL, for whoever sent the bytes."""
 
 
 UNPACK = "Unpack it first, then submit the OVA or the disk image that is inside."
