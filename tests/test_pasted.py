@@ -24,6 +24,19 @@ def paste(url: str, **fields: object) -> Submission:
     return tidied(Submission(url=url, max_bytes=1, **fields), CheckedUrls(SETTINGS))  # type: ignore[arg-type] # by name
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        *(('"', '"'), ("'", "'"), ("`", "`"), ("<", ">"), ("\u201c", "\u201d"), ("\u00ab", "\u00bb")),
+        *((' "', '" '), ('"<', '>"'), ("", "\u200e"), ("\u202a", "\u202c")),
+    ],
+)
+def test_marks_around_a_url_are_taken_off(before: str, after: str) -> None:
+    """As texts, tables and chats put them; what is inside stays as it is."""
+    url = "https://a.example/x'y'?z=<1>"
+    assert paste(f"{before}{url}{after}").url == url
+
+
 @pytest.mark.parametrize("around", [" ", "\n", "\t", "\r\n", "\u00a0", "\u200b", "\ufeff \n"])
 async def test_blanks_around_what_was_pasted_are_taken_off(around: str, tmp_path: Path) -> None:
     """Before and behind, of every URL and of the digest."""

@@ -4,14 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from fetcher.config import Settings
 from fetcher.guards.base import Guard, Limit
+from fetcher.guards.request.url import CheckedUrls
 from fetcher.model import Submission
-
-if TYPE_CHECKING:
-    from fetcher.guards.request.url import CheckedUrls
 
 
 class Purpose(StrEnum):
@@ -116,7 +113,7 @@ class GuardSpec:
     per_attempt: bool = False
     not_for: Mapping[Purpose, str] = field(default_factory=dict)
     check_submission: Callable[[Submission, Settings], None] | None = None
-    check_urls: Callable[[Submission, "CheckedUrls"], None] | None = None
+    check_urls: Callable[[Submission, CheckedUrls], None] | None = None
     checks: tuple[Callable[..., object], ...] = ()
     keys: tuple[str, ...] = ()
 

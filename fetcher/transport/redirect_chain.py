@@ -185,5 +185,6 @@ class RedirectChain:
             head = check_head(reply, wanted, self.settings, datetime.now(UTC))
         except SourceStatus as failure:
             failure.headers = self.credentials(failure.status)
+            failure.cookie = (failure.status in {401, 403} and self._wants_cookie) or None
             raise
         return Source(response, head, self.settings, self.further())

@@ -60,6 +60,7 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
         outgoing: A large body that is sent, with PUT.
         verb: The method of a call, where it is another.
         body_type: Of the body, where JSON has a type of its own.
+        fixed: Fields that the protocol wants of us; no submitter may set them.
     """
 
     url: str | CheckedUrl
@@ -80,6 +81,7 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
     outgoing: Outgoing | None = None
     verb: str | None = None
     body_type: str = "application/json"
+    fixed: dict[str, str] = {}
 
     @property
     def text(self) -> str:
@@ -161,7 +163,7 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
             "If-Modified-Since": self.if_modified_since,
         }
         fields |= {name: value for name, value in conditions.items() if value and _VALIDATOR.fullmatch(value)}
-        return fields
+        return fields | self.fixed
 
 
 def is_strong(validator: str | None) -> bool:

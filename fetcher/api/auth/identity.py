@@ -40,16 +40,6 @@ class Identifier(Protocol):
         """Let go of what was opened to find out."""
 
 
-def identifier(settings: Callable[[], Settings]) -> Identifier:
-    """Return the way to find out who calls, for the mode that is configured."""
-    mode = settings().auth.mode
-    if mode == "keystone":
-        from fetcher.api.auth.keystone import Keystone
-
-        return Keystone(settings().keystone)
-    return Tokens(settings) if mode == "tokens" else Local(settings)
-
-
 class Local:
     """Everybody who reaches the port, which only this machine does, is the one project's admin."""
 

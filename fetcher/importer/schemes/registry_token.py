@@ -18,18 +18,19 @@ _TOKEN = re.compile(r"[!-~]{1,32768}")
 
 
 class RegistryDialect:
-    """Logs in at one registry, for reading one repository; a token that has expired is asked for anew.
+    """Logs in at one registry, for one repository; a token that has expired is asked for anew.
 
     Args:
+        actions: What the token is to allow there.
         login: The submitter's Authorization, which goes to the registry's own host and to those that the
             operator names, by https; None asks as anybody.
 
     Source: Distribution, "Token Authentication Specification"; RFC 9110 section 11.
     """
 
-    def __init__(self, asked: Asked, repository: str, login: str | None) -> None:
+    def __init__(self, asked: Asked, repository: str, login: str | None, actions: str = "pull") -> None:
         self._asked = asked
-        self._repository = repository
+        self._scope = f"repository:{repository}:{actions}"
         self._registry = asked.urls.check(asked.secrets.url)
         self._login = login
         self._is_new = False
@@ -76,9 +77,9 @@ class RegistryDialect:
         self._authorization = self._login
 
     async def _token(self, parameters: dict[str, str]) -> str:
-        """Ask for a token where the registry says; for reading this repository, whatever scope it names."""
+        """Ask for a token where the registry says; for this repository alone, whatever scope it names."""
         settings = self._asked.settings
-        query = {"scope": f"repository:{self._repository}:pull"}
+        query = {"scope": self._scope}
         if "service" in parameters:
             query = {"service": parameters["service"]} | query
         realm = parameters["realm"].partition("#")[0]
