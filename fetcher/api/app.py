@@ -210,7 +210,7 @@ def build_app(settings: Callable[[], Settings], lifespan: Any) -> Starlette:
     """Put the faces together.
 
     Args:
-        lifespan: Opens the parts and yields `{"house": House}`.
+        lifespan: Opens the parts and yields `{"services": House}`.
     """
     app = Starlette(
         routes=[

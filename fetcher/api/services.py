@@ -52,5 +52,5 @@ class Services:
 
 
 def services_of(request: Request) -> Services:
-    """Return the house that a request came to."""
+    """Return the services that a request came to."""
     return cast("Services", request.app.state.services)

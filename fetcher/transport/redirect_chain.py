@@ -9,8 +9,9 @@ from yarl import URL
 
 from fetcher.config import Settings
 from fetcher.errors import BadRedirect, InvalidUrl, SourceStatus, TooManyRedirects
+from fetcher.guards.network.heads import Reply
 from fetcher.guards.network.redirects import check_redirect, next_location
-from fetcher.guards.network.response import Reply, check_head, retry_after
+from fetcher.guards.network.response import check_head, retry_after
 from fetcher.guards.request.redaction import redact_url
 from fetcher.guards.request.url import CheckedUrl, check_url
 from fetcher.model import ClientCertificate, Hop

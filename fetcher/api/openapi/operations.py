@@ -9,6 +9,7 @@ from fetcher import errors
 from fetcher.api.openapi import response_schemas
 from fetcher.api.ops import health, metrics
 from fetcher.api.submit import attestations, catalogue, discovery, exports, imports, links, probe, schedules
+from fetcher.api.submit.submit_body import SubmitBody
 from fetcher.attest.dsse import MEDIA_TYPE
 from fetcher.errors import Failure
 from fetcher.index.values import FILTERS
@@ -72,14 +73,14 @@ _KEY = (
 OPERATIONS: dict[Callable[..., Any], Operation] = {
     imports.submit: Operation(
         tag="Imports",
-        bodies={JSON: imports.SubmitBody, imports.METALINK_TYPE: None},
+        bodies={JSON: SubmitBody, imports.METALINK_TYPE: None},
         answers={202: response_schemas.ImportAnswer},
         ends_in=_SUBMIT_ENDS,
         headers=(_KEY,),
     ),
     probe.probe: Operation(
         tag="Imports",
-        bodies={JSON: imports.SubmitBody},
+        bodies={JSON: SubmitBody},
         answers={200: response_schemas.ProbeAnswer},
         ends_in=tuple(one for one in _SUBMIT_ENDS if one is not errors.IdempotencyMismatch),
     ),

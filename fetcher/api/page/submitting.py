@@ -16,7 +16,7 @@ from fetcher.api.page.session import FORM_FIELD, Visitor, check_proof, read_fiel
 from fetcher.api.page.shown import see_other, shown
 from fetcher.api.problems import advice_of, status_of
 from fetcher.api.services import services_of
-from fetcher.api.submit.imports import SubmitBody
+from fetcher.api.submit.submit_body import SubmitBody
 from fetcher.api.submit.words import size_words, time_words
 from fetcher.config import Settings
 from fetcher.errors import Failure, Forbidden, UnknownImport

@@ -15,7 +15,8 @@ from fetcher.api.auth.identity import require_role
 from fetcher.api.body import convert, parse, read_body
 from fetcher.api.problems import base_url
 from fetcher.api.services import services_of
-from fetcher.api.submit.imports import END_ID, BucketBody, page_limit
+from fetcher.api.submit.imports import END_ID, page_limit
+from fetcher.api.submit.submit_body import BucketBody
 from fetcher.errors import InvalidRequest, WrongMediaType
 from fetcher.index.values import Export, ExportOptions, PartUrls, ReceiverAccess, ReceiverSecrets
 from fetcher.lifecycle import State
