@@ -29,6 +29,7 @@ from fetcher.settings.imports import Imports, Ranges, Resume, Retry, Reuse, Unpa
 from fetcher.settings.index import Index
 from fetcher.settings.log import Log
 from fetcher.settings.network import Dns, Egress, Tls
+from fetcher.settings.publish import Publish
 from fetcher.settings.schedules import Schedules
 from fetcher.settings.server import Inbound, Server
 from fetcher.settings.stages import Convert, Inject
@@ -79,6 +80,7 @@ class Settings(Section, frozen=True, kw_only=True):
     attestation: Attestation
     exports: Exports
     links: Links
+    publish: Publish
     log: Log
 
 

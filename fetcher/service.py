@@ -27,6 +27,7 @@ from fetcher.api.inbound import InboundServer, places
 from fetcher.api.inbound.shares import counting
 from fetcher.api.ops.metrics import Metrics
 from fetcher.api.services import Services
+from fetcher.api.streams.published import Published
 from fetcher.api.submit.watch import Watch
 from fetcher.attest import KeyFolder
 from fetcher.attest.links import LinkKeys
@@ -248,6 +249,7 @@ class Service:
                 keeper=Keeper(importer, catalogues),
                 webhook_dispatcher=WebhookDispatcher(context),
                 exporter=Exporter(context),
+                published=Published(index, lambda: self.settings),
                 identify=counting(identify),
                 supervisor=context.supervisor,
             )

@@ -33,7 +33,17 @@ from fetcher.api.prefix import Prefix
 from fetcher.api.problems import problem
 from fetcher.api.routing import ByFirstSegment
 from fetcher.api.services import services_of
-from fetcher.api.submit import attestations, catalogue, discovery, exports, imports, links, probe, schedules
+from fetcher.api.submit import (
+    attestations,
+    catalogue,
+    discovery,
+    exports,
+    imports,
+    links,
+    probe,
+    schedules,
+    streams,
+)
 from fetcher.config import Settings
 from fetcher.errors import (
     Failure,
@@ -226,6 +236,7 @@ def build_app(settings: Callable[[], Settings], lifespan: Any) -> Starlette:
             *schedules.routes,
             *exports.routes,
             *links.routes,
+            *streams.routes,
             *v2.routes,
             *metadefs.routes,
             *page.routes,

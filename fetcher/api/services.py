@@ -10,6 +10,7 @@ from starlette.requests import Request
 from fetcher.aio.supervisor import Supervisor
 from fetcher.api.event_texts import EventTexts
 from fetcher.api.probes import Probes
+from fetcher.api.streams.published import Published
 from fetcher.attest.links import LinkKeys
 from fetcher.catalogues import Catalogues, Keeper
 from fetcher.config import Settings
@@ -45,6 +46,7 @@ class Services:
     keeper: Keeper
     webhook_dispatcher: WebhookDispatcher
     exporter: Exporter
+    published: Published
     identify: Callable[[Request], Awaitable[Actor]]
     supervisor: Supervisor
     probes: Probes = field(default_factory=Probes)

@@ -28,6 +28,7 @@ OWN_PATHS = frozenset(
         "page",
         "readyz",
         "schedules",
+        "streams",
     }
     | {"v2", "versions"}
 )

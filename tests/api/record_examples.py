@@ -92,6 +92,7 @@ async def record(folder: Path) -> dict[str, dict[str, Any]]:
             image_api={"locations": True},
             exports=RECEIVERS,
             links={"enabled": True},
+            publish={"enabled": True, "cache_seconds": 0.001},
             catalogue={"sources": [catalogue(folder)]},
         ) as service,
     ):
@@ -210,6 +211,7 @@ async def images(recorder: Recorder, service: Running, origin: Origin) -> None:
     await take("GET", member, id=one, member="friend")
     await take("DELETE", member, id=one, member="friend")
     await links(recorder, one)
+    await published(recorder, one)
     for verb in ("deactivate", "reactivate"):
         await take("POST", f"/v2/images/{{id}}/actions/{verb}", id=one)
     for way in ("file", "stage", "locations"):
@@ -256,6 +258,17 @@ async def links(recorder: Recorder, image_id: str) -> None:
     made["url"] = f"{made['url'].partition('?')[0]}?{urlencode(shown)}"
     fetched = {"path": {"id": image_id}, "responses": {"200": None, "206": None, "304": None}}
     recorder.found["GET /images/{id}/file"] = fetched
+
+
+async def published(recorder: Recorder, image_id: str) -> None:
+    """Publish an image, and ask for the lists as a stranger does."""
+    change = [{"op": "replace", "path": "/visibility", "value": "public"}]
+    await recorder.take("PATCH", "/v2/images/{id}", change, media=NEW, id=image_id)
+    listed = await recorder.take("GET", "/streams/v1/{name}", name="index.json")
+    listed["updated"] = "Sun, 22 Nov 2026 17:00:00 +0000"
+    await recorder.take("GET", "/streams/images/{id}.meta4", id=image_id)
+    fetched = {"path": {"id": image_id, "name": "disk.qcow2"}, "responses": {"200": None, "206": None}}
+    recorder.found["GET /streams/images/{id}/{name}"] = fetched
 
 
 async def definitions(recorder: Recorder) -> None:

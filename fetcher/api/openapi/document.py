@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from fetcher import __version__
 from fetcher.api.image_v2.faults import status_of_fault
-from fetcher.api.openapi import image_api_schemas as image_shapes
+from fetcher.api.openapi import image_api_schemas as image_schemas
 from fetcher.api.openapi import image_v2_operations as v2_operations
 from fetcher.api.openapi import metadefs_operations as metadef_operations
 from fetcher.api.openapi import operations, response_schemas
@@ -83,7 +83,7 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
 BY_PATH = {
     "/": Operation(
         tag="Discovery",
-        answers={300: image_shapes.VersionsAnswer, 200: "text/html"},
+        answers={300: image_schemas.VersionsAnswer, 200: "text/html"},
         is_open=True,
     ),
     "/openapi.json": Operation(tag="Discovery", answers={200: dict[str, Any]}, is_open=True),

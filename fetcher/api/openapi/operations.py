@@ -8,7 +8,18 @@ import msgspec
 from fetcher import errors
 from fetcher.api.openapi import response_schemas
 from fetcher.api.ops import health, metrics
-from fetcher.api.submit import attestations, catalogue, discovery, exports, imports, links, probe, schedules
+from fetcher.api.streams.metalink import MEDIA_TYPE as METALINK
+from fetcher.api.submit import (
+    attestations,
+    catalogue,
+    discovery,
+    exports,
+    imports,
+    links,
+    probe,
+    schedules,
+    streams,
+)
 from fetcher.api.submit.submit_body import SubmitBody
 from fetcher.attest.dsse import MEDIA_TYPE
 from fetcher.errors import Failure
@@ -63,6 +74,7 @@ _SUBMIT_ENDS = (
     *(errors.UnknownName, errors.CatalogueUnusable, errors.SignatureRequired),
     *(errors.IdempotencyMismatch, errors.WrongMediaType, errors.RequestTooLarge),
 )
+_PUBLISHED_END = (errors.NotFound, errors.StoreFailed, errors.TooManyConnections)
 _KEYS_END = (errors.StoreFailed, errors.AttestationUnavailable)
 _KEY = (
     "Idempotency-Key",
@@ -205,6 +217,18 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
             ("key", _TEXT, "Which key signed it."),
             ("signature", _TEXT, "Over image, bytes, owner and end."),
         ),
+        is_open=True,
+    ),
+    streams.listing: Operation(
+        tag="Publishing", answers={200: dict[str, Any], 304: None}, ends_in=_PUBLISHED_END, is_open=True
+    ),
+    streams.metalink: Operation(
+        tag="Publishing", answers={200: METALINK}, ends_in=_PUBLISHED_END, is_open=True
+    ),
+    streams.fetch: Operation(
+        tag="Publishing",
+        answers={200: BYTES, 206: BYTES, 304: None},
+        ends_in=(*_PUBLISHED_END, errors.BytesDamaged, errors.RangeNotSatisfiable),
         is_open=True,
     ),
     discovery.errors_index: Operation(

@@ -101,7 +101,8 @@ async def fetch(request: Request) -> Response:
     assert image.sha256 is not None
     share: Share | None = request.scope.get(SHARE)
     if share is not None:
-        share.enter(image.project_id)  # A link is used at the expense of whoever handed it out.
+        # Counted apart: a link that got about takes no places from the project that handed it out.
+        share.enter(f"(links of {image.project_id})")
     answer = await send_image(request, services, image, ENGINE)
     # It comes from where the page is: a browser is to keep it as a file, and to run nothing of it.
     answer.headers["Content-Disposition"] = f'attachment; filename="{file_name(image)}"'
