@@ -1,9 +1,12 @@
 """A source that asks who we are: an import may show a certificate, where the operator allows it."""
 
+import contextlib
 import hashlib
+import socket
 import ssl
+import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 import sqlite_utils
@@ -14,7 +17,7 @@ from tests.cli.conftest import Fetcher, fetcher
 from tests.images import raw
 from tests.lab import behaviours
 from tests.lab.origin import Origin
-from tests.service import Running
+from tests.service import PATIENT_SECONDS, Running
 
 __all__ = ["fetcher"]
 BODY = raw(100_000)
@@ -78,6 +81,72 @@ async def test_a_client_certificate_opens_its_source(tmp_path: Path) -> None:
         assert (status, found["accepted"]) == (200, True), found
         ended = await service.run(url=origin.url("/x"))
         assert ended["state"] == "failed"
+
+
+class Alerting:
+    """A server that tells in alerts what it thinks of its clients, as servers outside asyncio do."""
+
+    host = "127.0.0.1"
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        self._listening = socket.create_server((self.host, 0))
+        self.port = self._listening.getsockname()[1]
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._listening.close()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                accepted, _ = self._listening.accept()
+                accepted.settimeout(PATIENT_SECONDS)
+                with self._context.wrap_socket(
+                    accepted, server_side=True, do_handshake_on_connect=False
+                ) as secured:
+                    self._answer(secured)
+
+    def _answer(self, secured: ssl.SSLSocket) -> None:
+        try:
+            secured.do_handshake()
+            secured.recv(65_536)
+            secured.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {len(BODY)}\r\n\r\n".encode() + BODY)
+            secured.unwrap()
+        except OSError:
+            with contextlib.suppress(OSError):
+                while socket.socket.recv(secured, 65_536):  # Else the alert would be lost with a reset.
+                    pass
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_a_wanted_certificate_is_named_and_giving_it_works(
+    tmp_path: Path, version: ssl.TLSVersion
+) -> None:
+    """In either version of TLS: no certificate, another authority's, and the one that is wanted."""
+    ground = Ground(tmp_path)
+    (tmp_path / "other").mkdir()
+    other = Ground(tmp_path / "other")
+    asking = ground.asking()
+    asking.minimum_version = asking.maximum_version = version
+    with Alerting(asking) as server:
+        url = f"https://127.0.0.1:{server.port}/x"
+        async with Running(tmp_path, server, tls=ground.trusted, retry={"attempts": 1}) as service:  # type: ignore[arg-type] # it has a host and a port
+            verdict = (await service.run(url=url))["verdict"]
+            assert verdict["code"] == "tls-failed"
+            assert "it asks for a client certificate" in verdict["title"]
+            assert "Give client_certificate_pem and client_key_pem" in verdict["advice"]
+            verdict = (await service.run(**other.fields(url=url)))["verdict"]
+            assert (verdict["code"], "does not accept" in verdict["title"]) == ("tls-failed", True), verdict
+            assert "is the one that the source gave out" in verdict["advice"]
+            ended = await service.run(**ground.fields(url=url))
+            assert ended["state"] == "succeeded", ended["verdict"]
 
 
 async def test_a_client_certificate_is_shown_to_its_source_alone(tmp_path: Path) -> None:

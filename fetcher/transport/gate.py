@@ -269,7 +269,9 @@ class Gate:
         """Dial by the plan, through the operator's proxy where there is one."""
         assert chain.plan is not None
         tunnel_to = chain.target.authority if chain.plan.is_proxy and secure else None
-        return await connect(chain.plan, chain.settings.pace.dial_seconds, secure, tunnel_to)
+        has_client = secure is not None and chain.client is not None
+        seconds = chain.settings.pace.dial_seconds
+        return await connect(chain.plan, seconds, secure, tunnel_to, has_client=has_client)
 
     def _hasten(self, chain: RedirectChain, source: Source) -> Source:
         def room() -> int:
@@ -308,8 +310,13 @@ async def _converse(
         reason = f"no complete head within {seconds:g} seconds"
         raise SourceTooSlow(reason=reason, limit_seconds=seconds) from error
     except faults.FOREIGN as error:
-        is_http2 = connection.is_http2
-        raise faults.before_head(error, target.host, target.port, is_http2=is_http2) from error
+        raise faults.before_head(
+            error,
+            target.host,
+            target.port,
+            is_http2=connection.is_http2,
+            has_client=target.scheme == "https" and chain.client is not None,
+        ) from error
     stack.callback(chain.response.close)
     return chain.response
 
