@@ -13,6 +13,7 @@ import sqlite_utils
 import trustme
 from cryptography.hazmat.primitives import serialization
 
+from fetcher.config import BadConfig, load_settings
 from tests.cli.conftest import Fetcher, fetcher
 from tests.images import raw
 from tests.lab import behaviours
@@ -162,6 +163,40 @@ async def test_a_client_certificate_is_shown_to_its_source_alone(tmp_path: Path)
         assert far.requests == []
         ended = await service.run(**ground.fields(url=far.url("/x")))
         assert ended["state"] == "succeeded", ended["verdict"]
+
+
+async def test_the_operators_certificate_opens_the_hosts_that_it_is_for(tmp_path: Path) -> None:
+    """For every import and no other host; a replaced file counts at once, and a submitter's own first."""
+    ground = Ground(tmp_path)
+    (tmp_path / "other").mkdir()
+    other = Ground(tmp_path / "other")
+    pem = tmp_path / "client.pem"
+    pem.write_text(other.key + other.certificate)
+    ours = {"clients": [{"hosts": ["127.0.0.1"], "certificate": str(pem)}]}
+    with Alerting(ground.asking()) as server:
+        async with (
+            Origin({"/x": behaviours.serve(BODY)}, host="127.0.0.3", tls=ground.asking()) as far,
+            Running(tmp_path, server, far, tls=ground.trusted | ours, retry={"attempts": 1}) as service,  # type: ignore[arg-type] # it has a host and a port
+        ):
+            url = f"https://127.0.0.1:{server.port}/x"
+            verdict = (await service.run(url=url))["verdict"]
+            assert "the operator's client certificate" in verdict["title"], verdict
+            assert "tls.clients" in verdict["advice"]
+            assert (await service.run(**ground.fields(url=url)))["state"] == "succeeded"
+            pem.write_text(ground.key + ground.certificate)
+            ended = await service.run(url=url)
+            assert ended["state"] == "succeeded", ended["verdict"]
+            assert ended["submission"]["client_sha256"] is None
+            assert (await service.run(url=far.url("/x")))["state"] == "failed"
+            assert far.requests == []
+
+
+def test_files_of_the_operators_certificate_have_to_be_there(tmp_path: Path) -> None:
+    """Before the service starts, not when the first import needs them."""
+    missing = {"hosts": ["a.example"], "certificate": str(tmp_path / "none.pem")}
+    with pytest.raises(BadConfig) as caught:
+        load_settings(changes={"tls": {"clients": [missing]}})
+    assert "tls.clients" in str(caught.value)
 
 
 async def test_the_operator_decides_whether_they_are_taken(tmp_path: Path) -> None:

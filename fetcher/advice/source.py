@@ -22,6 +22,10 @@ CASES: Cases = {
             "Use the host name that the certificate is for, or another mirror.",
         ),
         (
+            {"reason": re.compile("operator's")},
+            "Ask the operator to look at tls.ca_file and at tls.clients for this host.",
+        ),
+        (
             {"reason": re.compile("does not accept the client certificate")},
             (
                 "Check that client_certificate_pem is the one that the source gave out, is still valid, and "

@@ -152,7 +152,7 @@ async def connect(
     secure: ssl.SSLContext | None,
     tunnel_to: str | None,
     *,
-    has_client: bool = False,
+    shown: str = "",
 ) -> SourceConnection:
     """Connect by a plan.
 
@@ -161,7 +161,7 @@ async def connect(
         dial_seconds: For one address.
         secure: Does TLS where given, for the host of the plan or of the tunnel.
         tunnel_to: `host:port` that the plan's host, a proxy, shall connect us to.
-        has_client: We have a certificate to show.
+        shown: What is to be said where the certificate that we have to show is refused.
 
     Raises:
         AddressForbidden: A dial would have led elsewhere.
@@ -183,7 +183,7 @@ async def connect(
     try:
         connection = await _converse(sock, secure, name)
     except faults.FOREIGN as error:
-        raise faults.while_connecting(error, name, plan.port, has_client=has_client) from error
+        raise faults.while_connecting(error, name, plan.port, shown=shown) from error
     connection.address = address
     return connection
 

@@ -18,6 +18,7 @@ FOREIGN = (aiohttp.ClientError, OSError, EOFError)
 
 CLIENT_WANTED = "it asks for a client certificate"
 CLIENT_REFUSED = "it does not accept the client certificate"
+OPERATOR_REFUSED = "it does not accept the operator's client certificate"
 # What a server tells of the certificate that it was shown, or was not.
 _OF_CLIENT = (
     *("CERTIFICATE_REQUIRED", "ALERT_UNKNOWN_CA", "ALERT_BAD_CERTIFICATE", "ALERT_UNSUPPORTED_CERTIFICATE"),
@@ -62,17 +63,17 @@ def as_agreed(error: ssl.SSLError) -> ssl.SSLError:
     return NotLetIn(*error.args) if "ALERT_HANDSHAKE_FAILURE" in str(error) else error
 
 
-def while_connecting(error: BaseException, host: str, port: int, *, has_client: bool = False) -> Failure:
+def while_connecting(error: BaseException, host: str, port: int, *, shown: str = "") -> Failure:
     """Translate what ended a connection before anything was asked.
 
     Args:
-        has_client: We had a certificate to show.
+        shown: What is to be said where the certificate that we had to show is refused.
     """
     # Without descriptors OpenSSL cannot read the authorities, and finds none.
     if is_shortage(error) or (isinstance(error, ssl.SSLCertVerificationError) and are_short()):
         return Shortage(reason=f"connect: {error}")
     if isinstance(error, ssl.SSLError):
-        return _in_tls(error, host, has_client=has_client)
+        return _in_tls(error, host, shown=shown)
     if isinstance(error, ProxyRefused):
         return ConnectFailed(host=host, port=port, reason=f"the egress proxy answered: {error}")
     if isinstance(error, TimeoutError):
@@ -87,20 +88,20 @@ def _of_client(error: BaseException | None) -> bool:
     return isinstance(error, NotLetIn) or any(alert in str(error) for alert in _OF_CLIENT)
 
 
-def _in_tls(error: ssl.SSLError, host: str, *, has_client: bool) -> Failure:
+def _in_tls(error: ssl.SSLError, host: str, *, shown: str) -> Failure:
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = _CERTIFICATE.get(error.verify_code, "its certificate is not acceptable")
         return TlsFailed(host=host, reason=reason)
     is_http2 = "no application protocol" in str(error)  # Of alert 120 Python knows no name.
     reason = "no secure connection could be agreed on"
     if _of_client(error):
-        reason = CLIENT_REFUSED if has_client else CLIENT_WANTED
+        reason = shown or CLIENT_WANTED
     failed = TlsFailed(host=host, reason=reason)
     return _noted(Http2Only(host=host) if is_http2 else failed, error)
 
 
 def before_head(
-    error: BaseException, host: str, port: int, *, is_http2: bool = False, has_client: bool = False
+    error: BaseException, host: str, port: int, *, is_http2: bool = False, shown: str = ""
 ) -> Failure:
     """Translate what ended a connection between the request and the head of its answer.
 
@@ -112,8 +113,8 @@ def before_head(
     if isinstance(error, aiohttp.ClientResponseError | aiohttp.ClientPayloadError):
         found = (reason for words, reason in _IN_HEAD.items() if words in str(error))
         return _noted(BadResponse(reason=next(found, "it is malformed, or its head is too large")), error)
-    if has_client:
-        return _noted(TlsFailed(host=host, reason=CLIENT_REFUSED), error)
+    if shown:
+        return _noted(TlsFailed(host=host, reason=shown), error)
     if any(map(_of_client, (error, error.__cause__, error.__context__))):
         return _noted(TlsFailed(host=host, reason=CLIENT_WANTED), error)
     return ConnectFailed(host=host, port=port, reason="the connection was broken off before the answer")

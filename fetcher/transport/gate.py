@@ -36,7 +36,7 @@ from fetcher.transport.request import SourceRequest
 from fetcher.transport.resolver import LookUp, Resolver, ask_machine
 from fetcher.transport.session import paced, session_over
 from fetcher.transport.source import Source
-from fetcher.transport.tls import Trust
+from fetcher.transport.tls import Trust, client_files
 
 WITH_BYTES = frozenset({200, 206, 304})
 # With which servers, gateways and signed links refuse a range or its condition, though the whole may be had.
@@ -269,9 +269,8 @@ class Gate:
         """Dial by the plan, through the operator's proxy where there is one."""
         assert chain.plan is not None
         tunnel_to = chain.target.authority if chain.plan.is_proxy and secure else None
-        has_client = secure is not None and chain.client is not None
         seconds = chain.settings.pace.dial_seconds
-        return await connect(chain.plan, seconds, secure, tunnel_to, has_client=has_client)
+        return await connect(chain.plan, seconds, secure, tunnel_to, shown=_shown_to(chain))
 
     def _hasten(self, chain: RedirectChain, source: Source) -> Source:
         def room() -> int:
@@ -315,10 +314,20 @@ async def _converse(
             target.host,
             target.port,
             is_http2=connection.is_http2,
-            has_client=target.scheme == "https" and chain.client is not None,
+            shown=_shown_to(chain),
         ) from error
     stack.callback(chain.response.close)
     return chain.response
+
+
+def _shown_to(chain: RedirectChain) -> str:
+    """Say whose certificate it is that the hop may not accept; nothing where we have none to show."""
+    if chain.target.scheme != "https":
+        return ""
+    if chain.client is not None:
+        return faults.CLIENT_REFUSED
+    is_ours = client_files(chain.settings.tls, chain.target.host) is not None
+    return faults.OPERATOR_REFUSED if is_ours else ""
 
 
 async def _consult(chain: RedirectChain, response: aiohttp.ClientResponse, stack: AsyncExitStack) -> bool:
