@@ -7,7 +7,7 @@ import pytest
 
 from fetcher.config import load_settings
 from fetcher.errors import InvalidRequest, InvalidUrl
-from fetcher.guards.request.url import check_url
+from fetcher.guards.request.url import CheckedUrls, check_url
 from fetcher.importer.pasted import tidied
 from fetcher.model import Submission
 from tests.images import raw
@@ -21,7 +21,7 @@ SETTINGS = load_settings()
 
 
 def paste(url: str, **fields: object) -> Submission:
-    return tidied(Submission(url=url, max_bytes=1, **fields), SETTINGS)  # type: ignore[arg-type] # by name
+    return tidied(Submission(url=url, max_bytes=1, **fields), CheckedUrls(SETTINGS))  # type: ignore[arg-type] # by name
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,8 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from fetcher.config import Settings
 from fetcher.errors import InvalidRequest
-from fetcher.guards.request.url import check_url
+from fetcher.guards.request.url import CheckedUrls
 from fetcher.model import Submission
 
 # What str.strip leaves, and nobody sees: also the marks of right-to-left text.
@@ -23,7 +22,7 @@ _CREDENTIALS = re.compile(
 )
 
 
-def tidied(submission: Submission, settings: Settings) -> Submission:
+def tidied(submission: Submission, urls: CheckedUrls) -> Submission:
     """Take blanks off all URLs, and credentials out of them: those become a header, which is secret.
 
     Further URLs may repeat the credentials where they are at the same origin;
@@ -37,7 +36,7 @@ def tidied(submission: Submission, settings: Settings) -> Submission:
 
     def settle(other: str | None) -> str | None:
         bare, said = _split(_stripped(other) or "")
-        is_same = said is not None and said == userinfo and _is_at_home(bare, url, settings)
+        is_same = said is not None and said == userinfo and urls.check(bare).origin == urls.check(url).origin
         return bare if is_same else _stripped(other)
 
     plain = msgspec.structs.replace(
@@ -63,10 +62,6 @@ def without_credentials(url: str) -> str:
 def stripped(text: str) -> str:
     """Take away what surrounds pasted text unseen."""
     return _stripped(text) or ""
-
-
-def _is_at_home(url: str, home: str, settings: Settings) -> bool:
-    return check_url(url, settings).origin == check_url(home, settings).origin
 
 
 def _split(url: str) -> tuple[str, str | None]:

@@ -12,6 +12,7 @@ from fetcher.config import Settings
 from fetcher.convert.streaming import NotStreamable
 from fetcher.errors import ChecksumMismatch, Failure, StoreFailed
 from fetcher.guards import Chain, GuardContext, Purpose
+from fetcher.guards.request.url import CheckedUrls
 from fetcher.guards.stream.size import check_declared
 from fetcher.importer.context import Context
 from fetcher.importer.methods.registry import named
@@ -150,12 +151,14 @@ class Repairer:
         """Ask as at the first time, for whoever asks."""
         if way.source is None:
             return SourceRequest(url=submission.url, project=project_id)
+        settings = self._context.settings()
         asked = Asked(
             gate=self._context.gate,
             secrets=Secrets(url=submission.url),
+            urls=CheckedUrls(settings),
             submission=submission,
             project=project_id,
-            settings=self._context.settings(),
+            settings=settings,
         )
         return await ask_again(asked, way.source)
 

@@ -124,7 +124,7 @@ async def fetch_listed(
             or is no checksum file.
     """
     settings = in_force(wanted.sources, settings)
-    called = [wanted.file.url]
+    called = [wanted.file.text]
 
     def note(hop: Hop) -> None:
         called.append(hop.url)

@@ -14,7 +14,7 @@ from fetcher.guards.request.redaction import UNWIELDY, quote, redact_url
 from fetcher.guards.spec import GuardSpec
 from fetcher.model import Submission
 
-__all__ = ["CheckedUrl", "check_url", "limits", "redact_url"]
+__all__ = ["CheckedUrl", "CheckedUrls", "check_url", "limits", "redact_url"]
 
 USERINFO = "it has a user name or password; credentials go into the URL of the image alone, or into headers"
 DEFAULT_PORTS = {"https": 443, "http": 80}
@@ -110,14 +110,40 @@ def check_url(raw: str, settings: Settings) -> CheckedUrl:
     return _agree(scheme, host, port, target, settings)
 
 
-def check_submitted(submission: Submission, settings: Settings) -> None:
+class CheckedUrls:
+    """The URLs of one import, each judged once: what passes is carried from the submission to the connection.
+
+    Args:
+        settings: By which they are judged; those of another moment may refuse what these let pass.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._passed: dict[str, CheckedUrl] = {}
+
+    def check(self, raw: str) -> CheckedUrl:
+        """Return a URL in the form that is dialled; judge it where that has not been done yet.
+
+        Raises:
+            InvalidUrl: With the rule broken.
+        """
+        if (passed := self._passed.get(raw)) is None:
+            passed = self._passed[raw] = check_url(raw, self.settings)
+        return passed
+
+    def under(self, settings: Settings) -> "CheckedUrls":
+        """Return these if they passed under the same settings, else none yet: rules may have changed."""
+        return self if settings is self.settings else CheckedUrls(settings)
+
+
+def check_submitted(submission: Submission, urls: CheckedUrls) -> None:
     """Refuse a submission whose URL could never be fetched.
 
     Raises:
         InvalidUrl: With the rule broken.
     """
     if submission.remote is None:  # Else operator and other service answer for it.
-        check_url(submission.url, settings)
+        urls.check(submission.url)
 
 
 def limits(settings: Settings) -> tuple[Limit, ...]:
@@ -245,6 +271,6 @@ GUARD = GuardSpec(
     title="URLs",
     sections=("url",),
     limits=limits,
-    check_submission=check_submitted,
+    check_urls=check_submitted,
     checks=(check_url,),
 )

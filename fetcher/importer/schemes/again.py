@@ -57,17 +57,21 @@ async def ask_again(asked: Asked, told: Mapping[str, Any]) -> SourceRequest:
         properties=dict(told.get("properties") or {}),
         s3=BucketAccess(**bucket) if bucket else None,
     )
-    recorded, located = take(submission, asked.settings)
+    recorded, located = take(submission, asked.urls)
     secrets = Secrets(url=located.url, access=Access(s3=located.s3))
     way = await find_way(
         Asked(
             gate=asked.gate,
             secrets=secrets,
+            urls=asked.urls,
             submission=recorded,
             project=asked.project,
             settings=asked.settings,
         )
     )
     return SourceRequest(
-        url=way.secrets.url, headers=way.secrets.headers, project=asked.project, dialect=way.dialect
+        url=asked.urls.check(way.secrets.url),
+        headers=way.secrets.headers,
+        project=asked.project,
+        dialect=way.dialect,
     )
