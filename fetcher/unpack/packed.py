@@ -8,7 +8,8 @@ from collections.abc import Generator
 
 from fetcher.errors import UnpackFailed
 from fetcher.unpack.decoders import CODECS, DAMAGED, Codec, Decoder
-from fetcher.unpack.packings import MAGIC, is_skippable
+from fetcher.unpack.lz4_legacy import unpack_legacy
+from fetcher.unpack.packings import LZ4_LEGACY, MAGIC, is_skippable
 from fetcher.unpack.steps import NOTHING, Back, Exactly, Out, Step, Steps, Upto
 from fetcher.unpack.values import MAX_PIECE_BYTES, Layer, UnpackLimits
 
@@ -39,6 +40,9 @@ def unpack_streams(layer: Layer, limits: UnpackLimits) -> Steps:
         elif codec.is_skipped and is_skippable(magic):
             yield from _skippable(codec)
             _count_stream(layer, limits)
+        elif codec.key == "lz4" and magic == LZ4_LEGACY:
+            yield from unpack_legacy()
+            _count_stream(layer, limits)
         elif magic.startswith(MAGIC[codec.key][:MAGIC_BYTES]):
             yield from _stream(codec, limits, magic)
             _count_stream(layer, limits)
@@ -61,7 +65,7 @@ def _stream(codec: Codec, limits: UnpackLimits, data: bytes | memoryview) -> Ste
     The decoder gets slices of fixed lengths: where the source cuts its chunks decides nothing, not
     even which one of two faults is found first.
     """
-    decoder = codec.new(limits.max_window_bytes)
+    decoder = codec.new(limits.max_window_bytes, bytes(data))
     size = MIN_SLICE_BYTES
     while True:
         piece = decode(codec.key, decoder, data)
@@ -95,6 +99,13 @@ def decode(packing: str, decoder: Decoder, data: bytes | memoryview) -> bytes:
             reason = "it needs more memory to be unpacked than allowed"
             hint = "Pack it anew with a smaller window, for example with the tool's default level."
             raise UnpackFailed(packing=packing, rule="memory", reason=reason, hint=hint) from error
+        if "dictionary" in text:
+            raise UnpackFailed(
+                packing=packing,
+                rule="dictionary",
+                reason="it needs a dictionary, which is another file",
+                hint="Pack it anew without a dictionary.",
+            ) from error
         raise UnpackFailed(packing=packing, rule="damaged", reason="its bytes are damaged") from error
 
 

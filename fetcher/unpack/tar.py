@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from fetcher.errors import TooManyBytes, UnpackFailed
 from fetcher.unpack.contents import Contents, Use
+from fetcher.unpack.names import read_name
 from fetcher.unpack.steps import Exactly, Out, Step, Steps, Upto
 from fetcher.unpack.tar_headers import (
     BLOCK_BYTES,
@@ -105,7 +106,7 @@ class Tar:
         if header.kind in GNU_NAME + GNU_LINK:
             if size > MAX_NAME_BYTES:
                 raise broken("header", "the name of a member is too long")
-            text = (yield from padded(size)).split(b"\0", 1)[0].decode("utf-8", "replace")
+            text = read_name((yield from padded(size)).split(b"\0", 1)[0])
             pending.name = text if header.kind == GNU_NAME else pending.name
             return True
         return header.kind == IGNORED and not size

@@ -45,7 +45,23 @@ BEGINNINGS = {
     b"\xca\xfe\xba\xbe": _kind("program", "a program"),
     b"OggS": _kind("media", "a sound or a film"),
     b"ID3": _kind("media", "a sound or a film"),
+    b"fLaC": _kind("media", "a sound or a film"),
+    b"\x1a\x45\xdf\xa3": _kind("media", "a sound or a film"),
+    b"wOFF": _kind("font", "a font"),
+    b"wOF2": _kind("font", "a font"),
+    b"8BPS": _kind("image", "a picture"),
 }
+INSIDE_BEGINNINGS = (
+    (0, b"RIFF", 8, (b"WAVE", b"AVI ", b"WEBP"), _kind("media", "a sound, a film or a picture")),
+    (
+        4,
+        b"ftyp",
+        8,
+        (b"isom", b"iso2", b"mp41", b"mp42", b"avc1", b"M4V ", b"M4A ", b"qt  "),
+        _kind("media", "a film"),
+    ),
+)
+"""Formats that are told by two words, the second one of a few."""
 HTML_BEGINNINGS = (b"<!doctype html", b"<html", b"<head", b"<body", b"<script", b"<title", b"<!--", b"<meta")
 NO_TEXT = bytes(set(range(32)) - set(b"\t\n\f\r\x1b")) + b"\x7f"
 UTF_8_MARK = b"\xef\xbb\xbf"
@@ -59,6 +75,9 @@ def recognise(head: bytes) -> Report | None:
     """Find a document; counts only where nothing else is found."""
     for beginning, kind in BEGINNINGS.items():
         if head.startswith(beginning):
+            return Report(kind=kind, name=kind.words)
+    for at, magic, second_at, seconds, kind in INSIDE_BEGINNINGS:
+        if head.startswith(magic, at) and head.startswith(seconds, second_at):
             return Report(kind=kind, name=kind.words)
     if _is_program(head):
         return Report(kind=PROGRAM, name=PROGRAM.words)
