@@ -86,7 +86,7 @@ class Papers:
         if paper is Paper.DESCRIPTOR:
             self._read_descriptor(text)
         elif paper is Paper.MANIFEST:
-            self._manifests.append((text, folder_of(self._name)))
+            self._manifests = [*self._manifests[:1], (text, folder_of(self._name))]  # Two are one too many.
         elif paper is Paper.METADATA:
             self._read_metadata(text)
         return paper
