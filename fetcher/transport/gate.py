@@ -27,7 +27,7 @@ from fetcher.transport import faults
 from fetcher.transport.address_limiter import AddressLimiter
 from fetcher.transport.dial import SourceConnection, connect
 from fetcher.transport.exchange import CallAnswer, joined_fields, read_answer
-from fetcher.transport.hop import REFUSE_RANGES, consult, converse, judge_behind_proxy, proxy_for
+from fetcher.transport.hop import REFUSE_RANGES, consult, converse, judge_behind_proxy, proxy_for, shown_to
 from fetcher.transport.plan import Plan
 from fetcher.transport.receive_buffer import ReceivePool
 from fetcher.transport.redirect_chain import RedirectChain
@@ -250,7 +250,8 @@ class Gate:
         """Dial by the plan, through the operator's proxy where there is one."""
         assert chain.plan is not None
         tunnel_to = chain.target.authority if chain.plan.is_proxy and secure else None
-        return await connect(chain.plan, chain.settings.pace.dial_seconds, secure, tunnel_to)
+        seconds = chain.settings.pace.dial_seconds
+        return await connect(chain.plan, seconds, secure, tunnel_to, shown=shown_to(chain))
 
     def _hasten(self, chain: RedirectChain, source: Source) -> Source:
         def room() -> int:

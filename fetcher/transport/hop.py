@@ -21,6 +21,7 @@ from fetcher.transport.exchange import joined_fields
 from fetcher.transport.plan import Plan
 from fetcher.transport.redirect_chain import RedirectChain
 from fetcher.transport.session import Sent, paced, session_over
+from fetcher.transport.tls import client_files
 
 WITH_BYTES = frozenset({200, 206, 304})
 # With which servers, gateways and signed links refuse a range or its condition, though the whole may be had.
@@ -50,12 +51,27 @@ async def converse(
         reason = f"no complete head within {seconds:g} seconds"
         raise SourceTooSlow(reason=reason, limit_seconds=seconds) from error
     except faults.FOREIGN as error:
-        is_http2 = connection.is_http2
-        raise faults.before_head(error, target.host, target.port, is_http2=is_http2) from error
+        raise faults.before_head(
+            error,
+            target.host,
+            target.port,
+            is_http2=connection.is_http2,
+            shown=shown_to(chain),
+        ) from error
     stack.callback(chain.response.close)
     if outgoing is not None and 200 <= chain.response.status < 300 and sent.count < outgoing.size:
         raise BadResponse(reason="it says that it has everything before it was sent everything")
     return chain.response
+
+
+def shown_to(chain: RedirectChain) -> str:
+    """Say whose certificate it is that the hop may not accept; nothing where we have none to show."""
+    if chain.target.scheme != "https":
+        return ""
+    if chain.client is not None:
+        return faults.CLIENT_REFUSED
+    is_ours = client_files(chain.settings.tls, chain.target.host) is not None
+    return faults.OPERATOR_REFUSED if is_ours else ""
 
 
 async def consult(chain: RedirectChain, response: aiohttp.ClientResponse, stack: AsyncExitStack) -> bool:

@@ -6,7 +6,9 @@ from fetcher.index.values.reading import ANSWER_BYTES
 from fetcher.lifecycle import State
 from fetcher.model import Blob, BucketAccess, ClientCertificate, FormatVerdict, Image, Import
 
-FILTERS = ("state", "code", "method", "image_id", "user_id")
+ATTEMPT_CODE = "attempt_code"  # Of any of its attempts; for administrators also the true one.
+COLUMNS = ("state", "code", "method", "image_id", "user_id")
+FILTERS = (*COLUMNS, ATTEMPT_CODE)
 TASK_ORDERS = ("created_at", "updated_at", "expires_at", "status", "type", "id")
 
 
