@@ -1,14 +1,16 @@
 """Bytes of an import on their way into a bucket."""
 
+import asyncio
 import os
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from fetcher.crash import reach
-from fetcher.errors import StoreFailed
+from fetcher.errors import Failure, StoreFailed
 from fetcher.store.filesystem.disk import DISK
 from fetcher.store.filesystem.staged import Staged as LocalFile
 from fetcher.store.filesystem.staged import translate
@@ -83,6 +85,7 @@ class Staged:
         self._upload: Upload | None = None
         self._local: LocalFile | None = None
         self._is_open = True
+        self._saving = asyncio.Lock()
         self._marks: list[tuple[int, str]] = []
 
     @property
@@ -108,7 +111,6 @@ class Staged:
         part_bytes = self._shop.bucket.place.part_bytes
         while self._pending > part_bytes:  # The last part is sent by who completes the upload.
             self._open_upload().send(self._take(part_bytes))
-            self._note_mark()
         reach("store.written")
 
     def _take(self, size: int) -> bytes:
@@ -136,18 +138,22 @@ class Staged:
         key = object_key(self._name)
         upload = bucket.run(bucket.create_upload(key))
         self._save(key=key, upload=upload)
-        self._upload = Upload(bucket, key, upload, self._shop.places)
+        self._upload = Upload(bucket, key, upload, self._shop.places, self._arrived)
         if self._base_use:
             self._upload.copy(self.record.base, self._base_use)
         return self._upload
 
-    def _note_mark(self) -> None:
-        """Write down the last mark of which all bytes are at the server."""
-        assert self._upload is not None
-        known = [mark for mark in self._marks if mark[0] <= self._upload.arrived_bytes]
-        if known:
-            self._marks = [mark for mark in self._marks if mark[0] > known[-1][0]]
-            self._save(mark_size=known[-1][0], mark_sha256=known[-1][1])
+    def _arrived(self) -> None:
+        """Have the last mark written down of which all bytes are at the server."""
+        if self._upload is not None and self._is_open:
+            self._shop.bucket.start(self._note_mark(self._upload.arrived_bytes))
+
+    async def _note_mark(self, size: int) -> None:
+        """Write down a mark; where that fails, the next one is near."""
+        known = [mark for mark in self._marks if mark[0] <= size]
+        if known and known[-1][0] > self.record.mark_size:
+            with suppress(Failure):
+                await self._save_soon(mark_size=known[-1][0], mark_sha256=known[-1][1])
 
     def _save(self, **changes: str | int) -> None:
         """Write the record, unless another process has written it since.
@@ -155,13 +161,17 @@ class Staged:
         Raises:
             StoreFailed: It has: these bytes are no longer ours.
         """
-        record = msgspec.structs.replace(self.record, **changes)
+        self._shop.bucket.run(self._save_soon(**changes))
+
+    async def _save_soon(self, **changes: str | int) -> None:
         bucket = self._shop.bucket
-        writing = bucket.put(staging_key(self._name), msgspec.json.encode(record), if_match=self._etag)
-        etag = bucket.run(writing)
-        if etag is None:
-            raise StoreFailed(reason="write: another process has taken up these bytes")
-        self._etag, self.record = etag, record
+        async with self._saving:
+            record = msgspec.structs.replace(self.record, **changes)
+            body = msgspec.json.encode(record)
+            etag = await bucket.put(staging_key(self._name), body, if_match=self._etag)
+            if etag is None:
+                raise StoreFailed(reason="write: another process has taken up these bytes")
+            self._etag, self.record = etag, record
 
     def write_at(self, chunk: bytes, offset: int) -> None:
         """Write bytes at a place of their own; what is between reads as zeros.
@@ -230,7 +240,6 @@ class Staged:
         self._check_open()
         if self._upload is not None:
             self._upload.drain()
-            self._note_mark()
         at = self.size - self._pending
         if self._pending and (at, self._pending) != (self.record.tail_at, self.record.tail_size):
             bucket, key, before = self._shop.bucket, tail_key(self._name), self.record.tail

@@ -1,6 +1,7 @@
 """One multipart upload: parts on their way side by side, of all imports only so many at once."""
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future, wait
 
 from fetcher.errors import Failure, StoreFailed
@@ -15,15 +16,24 @@ class Upload:
 
     Args:
         places: One for each part that may be on its way, shared by all uploads of the store.
+        arrived: Told, in whatever thread, that `arrived_bytes` has grown.
 
     Attributes:
         size: What was sent, or is on its way.
         arrived_bytes: How many bytes from the first on are at the server.
     """
 
-    def __init__(self, bucket: Bucket, key: str, upload: str, places: threading.BoundedSemaphore) -> None:
+    def __init__(
+        self,
+        bucket: Bucket,
+        key: str,
+        upload: str,
+        places: threading.BoundedSemaphore,
+        arrived: Callable[[], None],
+    ) -> None:
         self.key = key
         self.id = upload
+        self._arrived = arrived
         self.size = 0
         self.arrived_bytes = 0
         self._bucket = bucket
@@ -84,9 +94,12 @@ class Upload:
 
     def _has(self, number: int, etag: str) -> None:
         self._etags[number - 1] = etag
+        before = self._whole
         while self._whole < len(self._etags) and self._etags[self._whole] is not None:
             self.arrived_bytes += self._sizes[self._whole]
             self._whole += 1
+        if self._whole > before:
+            self._arrived()
 
     def check(self) -> None:
         """Raise what kept a part from being taken."""
