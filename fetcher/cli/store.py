@@ -15,8 +15,10 @@ from fetcher.api.submit.words import count_words
 from fetcher.cli.choices import AsJson, ConfigFile
 from fetcher.cli.exits import Exit
 from fetcher.cli.screen import Screen
-from fetcher.errors import StoreFailed
-from fetcher.index import Index
+from fetcher.errors import Conflict, StoreFailed
+from fetcher.index import Index as LocalIndex
+from fetcher.index import open_index
+from fetcher.index.protocol import Index
 from fetcher.logs import set_up_logs
 from fetcher.maintenance.backup import back_up, back_up_index
 from fetcher.maintenance.fsck import LOST, Fsck
@@ -132,6 +134,11 @@ def backup(folder: Path, *, config: ConfigFile = None, json: AsJson = False) -> 
         json: Print one JSON document instead of words.
     """
     service, screen = open_service(config), Screen(as_json=json)
+    if service.settings.index.is_shared:
+        raise Conflict(
+            reason="the records are in PostgreSQL: back them up with pg_dump first, "
+            f"then copy {service.folder}/blobs and {service.folder}/keys"
+        )
     made = asyncio.run(_backup(service, folder.resolve()))
     if screen.as_json:
         screen.json(made)
@@ -170,14 +177,20 @@ def open_service(config: Path | None) -> "Service":
 @asynccontextmanager
 async def looking(service: "Service", *, is_locked: bool = False) -> AsyncIterator[tuple[Index, Store]]:
     """Index and store to be read; without the lock, whoever has it goes on."""
-    path = index_path(service.folder)
-    if not path.is_file():
-        raise StoreFailed(reason=f"there is no store at {service.folder}")
+    rules, path = service.settings.index, index_path(service.folder)
     store = store_of(service.settings, service.folder, service.reserve)
-    index = Index(path)
     try:
+        if not rules.is_shared and not path.is_file():
+            raise StoreFailed(reason=f"there is no store at {service.folder}")
         await asyncio.to_thread(partial(store.open, is_locked=is_locked))
-        yield index, store
+        if rules.is_shared:
+            async with open_index(rules, path) as shared:
+                yield shared, store
+            return
+        index = LocalIndex(path)
+        try:
+            yield index, store
+        finally:
+            await index.close()
     finally:
-        await index.close()
         store.close()

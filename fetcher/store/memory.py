@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from tempfile import TemporaryDirectory
@@ -155,14 +155,24 @@ class MemoryStore(Room):
     async def settle(self, staged: protocol.Staged) -> None:
         """Do nothing: the bytes are as long as they are."""
 
-    @asynccontextmanager
-    async def workplace(self, staged: protocol.Staged) -> AsyncIterator[Workplace]:
+    def workplace(self, staged: protocol.Staged) -> AbstractAsyncContextManager[Workplace]:
         """Give a program a copy of staged bytes, which goes at the end."""
+        return self._place(staged.read_at(0, staged.size), f"{staged.name}.converted")
+
+    @asynccontextmanager
+    async def blob_workplace(self, sha256: str, name: str) -> AsyncIterator[Workplace]:
+        """Give a program a copy of committed bytes, which goes at the end."""
+        body = b"".join([chunk async for chunk in self.read(sha256)])
+        async with self._place(body, name) as place:
+            yield place
+
+    @asynccontextmanager
+    async def _place(self, body: bytes, name: str) -> AsyncIterator[Workplace]:
         with TemporaryDirectory() as folder:
-            source = f"{folder}/{staged.name}"
+            source = f"{folder}/source"
             with open(source, "wb") as file:  # noqa: ASYNC230, PTH123 - a fake, which knows no paths
-                file.write(staged.read_at(0, staged.size))
-            yield Workplace(source=source, target=f"{source}.converted", is_copy=True)
+                file.write(body)
+            yield Workplace(source=source, target=f"{folder}/{name}", is_copy=True)
 
     async def take_result(self, place: Workplace) -> MemoryStaged:
         """Stage what a program has made."""

@@ -130,6 +130,12 @@ class Store(Protocol):
     def workplace(self, staged: Staged) -> AbstractAsyncContextManager[Workplace]:
         """Give a program staged bytes as a file, and a place for its result; both go at the end."""
 
+    def blob_workplace(self, sha256: str, name: str) -> AbstractAsyncContextManager[Workplace]:
+        """Give a program committed bytes as a file, and a place of this name for its result.
+
+        Raises StoreFailed where the bytes are not there.
+        """
+
     async def take_result(self, place: Workplace) -> Staged:
         """Stage what a program has made at a workplace; StoreFailed where there is nothing."""
 

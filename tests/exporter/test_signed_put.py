@@ -33,9 +33,11 @@ def stored(server: BucketServer, key: str) -> bytes:
     return body
 
 
-async def test_a_signed_url_of_a_bucket_is_all_that_is_needed(tmp_path: Path, weed: BucketServer) -> None:
+async def test_a_signed_url_of_a_bucket_is_all_that_is_needed(
+    tmp_path: Path, bucket_server: BucketServer
+) -> None:
     """The object has the very bytes, and its ETag is kept; a wrong signature stores nothing and is told."""
-    server = weed
+    server = bucket_server
     async with Origin({"/d": behaviours.serve(qcow2(clusters=40))}) as origin:
         places = [{"cidr": "127.0.0.1/32", "ports": [origin.port, server.port]}]
         rules = {"receivers": [server.host]}

@@ -5,7 +5,7 @@ import io
 import os
 from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -37,9 +37,8 @@ THREADS = 4
 class Store(Room):
     """Keeps the bytes of images on one file system.
 
-    Layout: `staging/IMPORT.CLAIM` while bytes come in, `blobs/ab/SHA256` when
-    they passed, `index.sqlite` beside them, `lock` held by the one process
-    that writes here.
+    Layout: `staging/IMPORT.CLAIM` while bytes come in, `blobs/ab/SHA256` when they passed,
+    `index.sqlite` beside them, `lock` held by the one process that writes here.
 
     Args:
         folder: Made when missing, for this user only.
@@ -79,21 +78,22 @@ class Store(Room):
         """Return where the store lies, for an operator."""
         return str(self.folder)
 
-    def open(self, *, is_locked: bool = True) -> None:
+    def open(self, *, is_locked: bool = True, is_made: bool = False) -> None:
         """Make the folders and take the lock.
 
         Args:
             is_locked: Without it nothing is made or taken: for who looks beside a running server.
+            is_made: The folders are made all the same.
 
         Raises:
             StoreFailed: The folder cannot be used, or another process holds it.
         """
         try:
             start_threads(self._pool, THREADS)
-            if not is_locked:
-                return
-            self._make_folders()
-            self._lock.take()
+            if is_locked or is_made:
+                self._make_folders()
+            if is_locked:
+                self._lock.take()
         except StoreFailed:
             self.close()
             raise
@@ -157,11 +157,20 @@ class Store(Room):
     async def workplace(self, staged: protocol.Staged) -> AsyncIterator[Workplace]:
         """Give a program a staged file, and a name beside it for what it makes."""
         await self.settle(staged)
-        source, target = self.staging / staged.name, self.staging / f"{staged.name}.converted"
+        async with self._place(self.staging / staged.name, f"{staged.name}.converted") as place:
+            yield place
+
+    def blob_workplace(self, sha256: str, name: str) -> AbstractAsyncContextManager[Workplace]:
+        """Give a program a blob's file, and a name in staging for what it makes."""
+        return self._place(self.blob_path(sha256), name)
+
+    @asynccontextmanager
+    async def _place(self, source: Path, name: str) -> AsyncIterator[Workplace]:
+        await self.remove_staged(name)  # Of an earlier run in this process.
         try:
-            yield Workplace(source=str(source), target=str(target), is_copy=False)
+            yield Workplace(source=str(source), target=str(self.staging / name), is_copy=False)
         except BaseException:
-            await self.remove_staged(target.name)
+            await self.remove_staged(name)
             raise
 
     async def take_result(self, place: Workplace) -> Staged:
@@ -212,33 +221,22 @@ class Store(Room):
         return path not in self.leftovers
 
     async def size(self, sha256: str) -> int | None:
-        """Return how long a blob's file is; None when there is none.
-
-        Raises:
-            StoreFailed: The file system does not say.
-        """
+        """Return how long a blob's file is; None when there is none."""
         found = await self._stat(sha256)
         return None if found is None else found.st_size
 
     async def generation(self, sha256: str) -> int | None:
-        """Return which file holds the bytes: another one after they were replaced; None when there is none.
-
-        Raises:
-            StoreFailed: The file system does not say.
-        """
+        """Return which file holds the bytes: another after they were replaced; None when there is none."""
         found = await self._stat(sha256)
         return None if found is None else found.st_ino
 
     async def written_at(self, sha256: str) -> datetime | None:
-        """Return when a blob's file was last written to; None when there is none.
-
-        Raises:
-            StoreFailed: The file system does not say.
-        """
+        """Return when a blob's file was last written to; None when there is none."""
         found = await self._stat(sha256)
         return None if found is None else datetime.fromtimestamp(found.st_mtime, UTC)
 
     async def _stat(self, sha256: str) -> os.stat_result | None:
+        """Look at a blob's file; raises StoreFailed where the file system does not say."""
         try:
             return await self._run("stat", self.blob_path(sha256).stat)
         except StoreFailed as failure:

@@ -93,6 +93,7 @@ class Bucket:
     def close(self) -> None:
         """Close the client and end the thread; closing twice is nothing."""
         if not self._thread.is_alive():
+            self._loop.close()
             return
         self.run(self._stack.aclose())
         self._loop.call_soon_threadsafe(self._loop.stop)

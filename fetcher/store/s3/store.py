@@ -31,7 +31,7 @@ from fetcher.store.s3.reader import read_whole
 from fetcher.store.s3.records import Pointer, StagedRecord, staging_key
 from fetcher.store.s3.staged import Shop, Staged, remove_staged
 from fetcher.store.s3.usage import Usage
-from fetcher.store.s3.workplace import copy_to, fill
+from fetcher.store.s3.workplace import copy_to, fill, save
 
 R = TypeVar("R")
 
@@ -291,10 +291,21 @@ class Store(Room):
     @asynccontextmanager
     async def workplace(self, staged: protocol.Staged) -> AsyncIterator[Workplace]:
         """Give a program a copy of staged bytes on this machine, which goes at the end."""
-        source = self.scratch / f"{staged.name}.source"
-        target = self.scratch / f"{staged.name}.converted"
+        async with self._place(f"{staged.name}.converted") as place:
+            await self._in_thread(lambda: copy_to(staged, Path(place.source)))
+            yield place
+
+    @asynccontextmanager
+    async def blob_workplace(self, sha256: str, name: str) -> AsyncIterator[Workplace]:
+        """Give a program a copy of committed bytes on this machine, which goes at the end."""
+        async with self._place(name) as place:
+            await save(self.read(sha256), Path(place.source))
+            yield place
+
+    @asynccontextmanager
+    async def _place(self, name: str) -> AsyncIterator[Workplace]:
+        source, target = self.scratch / f"{name}.source", self.scratch / name
         try:
-            await self._in_thread(lambda: copy_to(staged, source))
             yield Workplace(source=str(source), target=str(target), is_copy=True)
         finally:
             for path in (source, target):
@@ -303,6 +314,7 @@ class Store(Room):
     async def take_result(self, place: Workplace) -> Staged:
         """Stage what a program has made."""
         target = Path(place.target)
+        await self.remove_staged(f"{target.name}.0")  # Of an earlier run, which could not remove it.
         staged = await self.stage(target.name, 0)
         try:
             await self._in_thread(lambda: fill(staged, target))

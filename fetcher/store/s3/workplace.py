@@ -1,6 +1,9 @@
 """Staged bytes as files of this machine, for programs that read and write files."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
+
+import aiofiles
 
 from fetcher.errors import StoreFailed
 from fetcher.store.filesystem.staged import translate
@@ -24,6 +27,21 @@ def copy_to(staged: Staged, path: Path) -> None:
                 if not piece:
                     raise StoreFailed(reason="stage locally: the bytes broke off")
                 file.write(piece)
+    except OSError as error:
+        raise translate(error, "stage locally") from error
+
+
+async def save(chunks: AsyncIterator[bytes], path: Path) -> None:
+    """Write a stream to a new file.
+
+    Raises:
+        StoreFull: This machine's disk has no room for it.
+        StoreFailed: It breaks off, or the disk refused.
+    """
+    try:
+        async with aiofiles.open(path, "xb") as file:
+            async for chunk in chunks:
+                await file.write(chunk)
     except OSError as error:
         raise translate(error, "stage locally") from error
 
