@@ -19,7 +19,7 @@ INDEX = "index.sqlite"
 
 
 class Backup(msgspec.Struct, frozen=True, kw_only=True):
-    """What a backup holds.
+    """The contents of a backup.
 
     Args:
         linked: Blobs that share their room with the store's.

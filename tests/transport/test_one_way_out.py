@@ -107,7 +107,7 @@ def findings(tree: ast.AST) -> set[str]:
 
 
 def test_only_the_transport_reaches_the_network() -> None:
-    """A second way around the gate fails the build, as does a lapsed exception: others were broken so."""
+    """A second way around the gate is how others were broken: it fails, and so does a lapsed exception."""
     found = {
         (str(path.relative_to(ROOT)), finding)
         for path in sources()
