@@ -26,6 +26,7 @@ from fetcher.settings.guards.sums import Sums
 from fetcher.settings.guards.url import Url
 from fetcher.settings.image_api import ImageApi, Metadefs
 from fetcher.settings.imports import Imports, Ranges, Resume, Retry, Reuse, Unpack
+from fetcher.settings.index import Index
 from fetcher.settings.log import Log
 from fetcher.settings.network import Dns, Egress, Tls
 from fetcher.settings.publish import Publish
@@ -47,6 +48,7 @@ class Settings(Section, frozen=True, kw_only=True):
     metadefs: Metadefs
     target: Target
     store: Store
+    index: Index
     quota: Quota
     upkeep: Maintenance
     url: Url

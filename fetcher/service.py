@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +36,8 @@ from fetcher.descriptors import raise_limit
 from fetcher.errors import Failure
 from fetcher.exporter import Exporter
 from fetcher.importer import Context, Importer
-from fetcher.index import Index
+from fetcher.index import open_index
+from fetcher.index.protocol import Index
 from fetcher.index.values import Quota, Worker
 from fetcher.listening import base_of, bind, release
 from fetcher.log_lines import STDERR
@@ -116,9 +117,9 @@ class Service:
         """Return what a project may hold now."""
         return Quota(*self.settings.quota.all_of(project_id), self.settings.quota.max_text_bytes)
 
-    def _index(self, path: Path) -> Index:
+    def _index(self, path: Path) -> AbstractAsyncContextManager[Index]:
         worker = Worker(lease_seconds=self.settings.imports.lease_seconds)
-        return Index(path, quota_of=self.quota_of, worker=worker)
+        return open_index(self.settings.index, path, quota_of=self.quota_of, worker=worker)
 
     async def stop(self) -> None:
         """Take no more work; let what runs finish for a while, then end or park it. Once for all callers."""

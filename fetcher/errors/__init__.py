@@ -50,7 +50,13 @@ from fetcher.errors.content import (
     RemoteUnknown,
     UnpackFailed,
 )
-from fetcher.errors.target import TargetMismatch, TargetRefused, TargetUnavailable
+from fetcher.errors.target import (
+    ReceiverMismatch,
+    ReceiverRefused,
+    TargetMismatch,
+    TargetRefused,
+    TargetUnavailable,
+)
 from fetcher.errors.service import (
     BytesDamaged,
     Cancelled,
@@ -149,6 +155,8 @@ __all__ = [
     "RangeNotSatisfiable",
     "ReadGivenUp",
     "ReceiverForbidden",
+    "ReceiverMismatch",
+    "ReceiverRefused",
     "RegistryUnusable",
     "Rejection",
     "RemoteImageUnusable",

@@ -28,32 +28,24 @@ from fetcher.transport import faults
 from fetcher.transport.address_limiter import AddressLimiter
 from fetcher.transport.dial import SourceConnection, connect
 from fetcher.transport.dialect import MOST_ANSWER_BYTES, Answer
-from fetcher.transport.exchange import CallAnswer, read_answer
+from fetcher.transport.exchange import CallAnswer, joined_fields, read_answer
 from fetcher.transport.plan import Plan
 from fetcher.transport.receive_buffer import ReceivePool
 from fetcher.transport.redirect_chain import RedirectChain
 from fetcher.transport.request import SourceRequest
 from fetcher.transport.resolver import LookUp, Resolver, ask_machine
-from fetcher.transport.session import paced, session_over
+from fetcher.transport.session import Sent, paced, session_over
 from fetcher.transport.source import Source
 from fetcher.transport.tls import Trust
 
 WITH_BYTES = frozenset({200, 206, 304})
+# With which servers, gateways and signed links refuse a range or its condition, though the whole may be had.
+REFUSE_RANGES = frozenset({400, 403, 405, 406, 409, 412, 416, 417})
 UNREACHABLE = (AddressForbidden, NameUnresolved, ConnectFailed)
 # Reading stops at twice this much, so a read returns up to about three times it. A thousand sources that
 # wait for our disk share a quarter of the bytes that may be in flight.
 MOST_BUFFERED_BYTES = 262_144
 LEAST_BUFFERED_BYTES = 16_384
-# Header fields in which receivers say what they have taken; kept with the export.
-RECEIPT = (
-    "etag",
-    "location",
-    "x-amz-version-id",
-    "x-amz-checksum-sha256",
-    "x-goog-hash",
-    "content-md5",
-    "x-ms-request-id",
-)
 # One read of a body of known length: the kernel has seldom more, and it fits the processor's cache.
 
 
@@ -136,14 +128,11 @@ class Gate:
 
     async def send(
         self, request: SourceRequest, settings: Settings, on_hop: Callable[[Hop], None]
-    ) -> dict[str, str]:
+    ) -> CallAnswer:
         """Send a large body and wait for the answer: no redirect is followed, no body read.
 
         Args:
             request: With what goes out; its headers go to this one receiver alone.
-
-        Returns:
-            The answer's status and the header fields that name what was taken, in lower case.
 
         Raises:
             Failure: Any that a URL, an address or a connection can end in;
@@ -155,8 +144,8 @@ class Gate:
             async with AsyncExitStack() as stack:
                 chain = RedirectChain(request, settings, on_hop)
                 response = await self._ask(chain, stack)
-                told = {name: response.headers[name] for name in RECEIPT if name in response.headers}
-                return {"status": str(chain.accept(response)), **told}
+                status, headers = chain.accept(response), joined_fields(response)
+                return CallAnswer(status=status, body=b"", headers=headers, url=chain.target.text)
         finally:
             self._open -= 1
 
@@ -260,8 +249,8 @@ class Gate:
         if chain.plan is None or chain.plan.is_proxy:
             return
         addresses, project = chain.plan.order(), chain.request.project
-        await self._places.wait(addresses, project, chain.settings.imports.max_connections_per_address)
-        stack.enter_context(self._places.hold(addresses, project))
+        most = chain.settings.imports.max_connections_per_address
+        await stack.enter_async_context(self._places.hold(addresses, project, most))
 
     async def _connect(self, chain: RedirectChain, secure: ssl.SSLContext | None) -> SourceConnection:
         """Dial by the plan, through the operator's proxy where there is one."""
@@ -290,14 +279,14 @@ async def _converse(
     target, seconds = chain.target, chain.settings.pace.header_seconds
     proxy = _proxy_for(target, chain.settings) if target.scheme == "http" else ""
     session = await stack.enter_async_context(session_over(connection, buffer_bytes))
-    outgoing = chain.request.outgoing
+    outgoing, sent = chain.request.outgoing, Sent()
     seconds = seconds if outgoing is None else outgoing.stall_seconds
     try:
         async with asyncio.timeout(seconds) as limit:
             chain.response = await session.request(
                 chain.request.method,
                 URL(target.text, encoded=True),
-                data=chain.request.body if outgoing is None else paced(outgoing, limit),
+                data=chain.request.body if outgoing is None else paced(outgoing, limit, sent),
                 headers=chain.fields(),
                 allow_redirects=False,
                 proxy=proxy or None,
@@ -309,6 +298,8 @@ async def _converse(
         is_http2 = connection.is_http2
         raise faults.before_head(error, target.host, target.port, is_http2=is_http2) from error
     stack.callback(chain.response.close)
+    if outgoing is not None and 200 <= chain.response.status < 300 and sent.count < outgoing.size:
+        raise BadResponse(reason="it says that it has everything before it was sent everything")
     return chain.response
 
 
@@ -323,9 +314,7 @@ async def _consult(chain: RedirectChain, response: aiohttp.ClientResponse, stack
     if response.status in WITH_BYTES:
         dialect.accept()
         return False
-    headers: dict[str, str] = {}
-    for name, value in response.headers.items():
-        headers[name.lower()] = f"{headers[name.lower()]}, {value}" if name.lower() in headers else value
+    headers = joined_fields(response)
     body = await _beginning(response, chain.settings.pace.idle_seconds)
     await stack.aclose()
     answer = Answer(status=response.status, headers=headers, body=body, url=chain.target.text)
@@ -373,4 +362,5 @@ async def _even_out(began: float, step_seconds: float) -> None:
 def _may_ask_anew(request: SourceRequest, error: Failure) -> bool:
     if not request.offset or request.length is not None or not request.follows:
         return False
-    return isinstance(error, BadResponse) or (isinstance(error, SourceStatus) and error.status == 416)
+    is_of_range = isinstance(error, SourceStatus) and error.status in REFUSE_RANGES
+    return is_of_range or isinstance(error, BadResponse)

@@ -1,7 +1,8 @@
 """Pages on exports: send an image, follow it, cancel it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
+from typing import Any
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
@@ -13,13 +14,16 @@ from fetcher.api.page.session import FORM_FIELD, Visitor, check_proof, read_fiel
 from fetcher.api.page.shown import see_other, shown
 from fetcher.api.problems import advice_of, status_of
 from fetcher.api.services import services_of
+from fetcher.api.submit.body import convert
+from fetcher.api.submit.exports import ExportBody
 from fetcher.config import Settings
 from fetcher.errors import Conflict, Failure, InvalidRequest
-from fetcher.index.values import ReceiverSecrets
 from fetcher.lifecycle import State
 from fetcher.model import Actor, Image, Status
 
 STATES = [state.value for state in State]
+CHOICES = ("format", "layout")
+SWITCHES = ("replace", "verify")
 DETAIL_SECONDS = 0.5
 
 
@@ -66,11 +70,10 @@ async def create(request: Request, visitor: Visitor) -> Response:
     try:
         check_proof(request, fields.pop(FORM_FIELD, ""))
         require_role(visitor.actor, "member")
-        secrets = ReceiverSecrets(
-            url=text_of(fields, "url") or "", headers=_headers(fields.get("headers", ""))
+        body = convert(_document(image, fields), ExportBody)
+        export = await services.exporter.submit(
+            visitor.actor, image.id, body.secrets(), body.options(), request.scope.get("request_id")
         )
-        request_id = request.scope.get("request_id")
-        export = await services.exporter.submit(visitor.actor, image.id, secrets, request_id)
     except Failure as failure:
         return _form(request, visitor, image, failure=failure)
     return see_other(f"/page/exports/{export.id}")
@@ -101,6 +104,14 @@ def _form(request: Request, visitor: Visitor, image: Image, failure: Failure | N
         may_send=may_export(visitor.actor, settings),
         failure=None if failure is None else {"words": str(failure.public()), "advice": advice_of(failure)},
     )
+
+
+def _document(image: Image, fields: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the API takes; raises InvalidRequest."""
+    document: dict[str, Any] = {name: text for name in CHOICES if (text := text_of(fields, name))}
+    document |= {name: fields.get(name) == "yes" for name in SWITCHES}
+    headers = _headers(fields.get("headers", ""))
+    return {"image": image.id, "url": text_of(fields, "url") or "", "headers": headers, **document}
 
 
 def _headers(text: str) -> dict[str, str]:

@@ -1,6 +1,16 @@
 """The values that the index takes and gives, whichever index it is."""
 
-from fetcher.index.values.exports import CANCELLED, SENT, Export, ExportAttempt, ReceiverSecrets
+from fetcher.index.values.exports import (
+    CANCELLED,
+    SENT,
+    Export,
+    ExportAttempt,
+    ExportOptions,
+    PartUrls,
+    ReadBack,
+    ReceiverAccess,
+    ReceiverSecrets,
+)
 from fetcher.index.values.images import FAILED_IMPORT, SORT_KEYS, Filter, ImageQuery, Operator
 from fetcher.index.values.imports import (
     FILTERS,
@@ -64,6 +74,7 @@ __all__ = [
     "Ending",
     "Export",
     "ExportAttempt",
+    "ExportOptions",
     "Filter",
     "IdempotencyKey",
     "ImageQuery",
@@ -79,9 +90,12 @@ __all__ = [
     "Operator",
     "OriginFigures",
     "Page",
+    "PartUrls",
     "ProjectUsage",
     "Quota",
+    "ReadBack",
     "Reader",
+    "ReceiverAccess",
     "ReceiverSecrets",
     "Remembered",
     "ResourceType",
