@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,14 +26,18 @@ from fetcher.api.inbound import InboundServer, places
 from fetcher.api.inbound.shares import counting
 from fetcher.api.ops.metrics import Metrics
 from fetcher.api.services import Services
+from fetcher.api.streams.published import Published
 from fetcher.api.submit.watch import Watch
+from fetcher.attest import KeyFolder
+from fetcher.attest.links import LinkKeys
 from fetcher.catalogues import Catalogues, Keeper
 from fetcher.config import BadConfig, data_folder, load_settings
 from fetcher.descriptors import raise_limit
 from fetcher.errors import Failure
 from fetcher.exporter import Exporter
 from fetcher.importer import Context, Importer
-from fetcher.index import Index
+from fetcher.index import open_index
+from fetcher.index.protocol import Index
 from fetcher.index.values import Quota, Worker
 from fetcher.listening import base_of, bind, release
 from fetcher.log_lines import STDERR
@@ -113,9 +117,9 @@ class Service:
         """Return what a project may hold now."""
         return Quota(*self.settings.quota.all_of(project_id), self.settings.quota.max_text_bytes)
 
-    def _index(self, path: Path) -> Index:
+    def _index(self, path: Path) -> AbstractAsyncContextManager[Index]:
         worker = Worker(lease_seconds=self.settings.imports.lease_seconds)
-        return Index(path, quota_of=self.quota_of, worker=worker)
+        return open_index(self.settings.index, path, quota_of=self.quota_of, worker=worker)
 
     async def stop(self) -> None:
         """Take no more work; let what runs finish for a while, then end or park it. Once for all callers."""
@@ -239,10 +243,12 @@ class Service:
                 importer=importer,
                 upkeep=upkeep,
                 attestor=Attestor(context),
+                link_keys=LinkKeys(KeyFolder.of(self.folder).path),
                 catalogues=catalogues,
                 keeper=Keeper(importer, catalogues),
                 webhook_dispatcher=WebhookDispatcher(context),
                 exporter=Exporter(context),
+                published=Published(index, lambda: self.settings),
                 identify=counting(identify),
                 supervisor=context.supervisor,
             )

@@ -33,7 +33,8 @@ from fetcher.api.prefix import Prefix
 from fetcher.api.problems import problem
 from fetcher.api.routing import ByFirstSegment
 from fetcher.api.services import services_of
-from fetcher.api.submit import attestations, catalogue, discovery, exports, imports, probe, schedules
+from fetcher.api.streams import routes as streams
+from fetcher.api.submit import attestations, catalogue, discovery, exports, imports, links, probe, schedules
 from fetcher.config import Settings
 from fetcher.errors import (
     Failure,
@@ -225,6 +226,8 @@ def build_app(settings: Callable[[], Settings], lifespan: Any) -> Starlette:
             *catalogue.routes,
             *schedules.routes,
             *exports.routes,
+            *links.routes,
+            *streams.routes,
             *v2.routes,
             *metadefs.routes,
             *page.routes,

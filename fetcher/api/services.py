@@ -10,6 +10,8 @@ from starlette.requests import Request
 from fetcher.aio.supervisor import Supervisor
 from fetcher.api.event_texts import EventTexts
 from fetcher.api.ops.probes import Probes
+from fetcher.api.streams.published import Published
+from fetcher.attest.links import LinkKeys
 from fetcher.catalogues import Catalogues, Keeper
 from fetcher.config import Settings
 from fetcher.exporter import Exporter
@@ -39,10 +41,12 @@ class Services:
     importer: Importer
     upkeep: Maintenance
     attestor: Attestor
+    link_keys: LinkKeys
     catalogues: Catalogues
     keeper: Keeper
     webhook_dispatcher: WebhookDispatcher
     exporter: Exporter
+    published: Published
     identify: Callable[[Request], Awaitable[Actor]]
     supervisor: Supervisor
     probes: Probes = field(default_factory=Probes)

@@ -14,8 +14,10 @@ from fetcher.api.submit.words import count_words
 from fetcher.cli.choices import AsJson, ConfigFile
 from fetcher.cli.exits import Exit
 from fetcher.cli.screen import Screen
-from fetcher.errors import StoreFailed
-from fetcher.index import Index
+from fetcher.errors import Conflict, StoreFailed
+from fetcher.index import Index as LocalIndex
+from fetcher.index import open_index
+from fetcher.index.protocol import Index
 from fetcher.logs import set_up_logs
 from fetcher.maintenance.backup import back_up
 from fetcher.maintenance.fsck import LOST, Fsck
@@ -128,6 +130,11 @@ def backup(folder: Path, *, config: ConfigFile = None, json: AsJson = False) -> 
         json: Print one JSON document instead of words.
     """
     service, screen = open_service(config), Screen(as_json=json)
+    if service.settings.index.is_shared:
+        raise Conflict(
+            reason="the records are in PostgreSQL: back them up with pg_dump first, "
+            f"then copy {service.folder}/blobs and {service.folder}/keys"
+        )
     made = asyncio.run(_backup(service, folder.resolve()))
     if screen.as_json:
         screen.json(made)
@@ -158,11 +165,18 @@ def open_service(config: Path | None) -> "Service":
 async def looking(service: "Service") -> AsyncIterator[tuple[Index, Store]]:
     """Index and store to be read, without the lock: whoever has it goes on."""
     store = Store(service.folder, reserve=service.reserve)
-    index = Index(store.index_path)
+    rules = service.settings.index
     try:
+        if rules.is_shared:
+            async with open_index(rules, store.index_path) as shared:
+                yield shared, store
+            return
         if not store.index_path.is_file():
             raise StoreFailed(reason=f"there is no store at {service.folder}")
-        yield index, store
+        index = LocalIndex(store.index_path)
+        try:
+            yield index, store
+        finally:
+            await index.close()
     finally:
-        await index.close()
         store.close()

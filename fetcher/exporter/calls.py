@@ -56,7 +56,7 @@ class Calls:
         """
         for _ in range(MOST_QUESTIONS):
             dialect = (
-                self._dialect if check_receiver(request.url, self._settings).origin == self.home else None
+                self._dialect if check_receiver(request.text, self._settings).origin == self.home else None
             )
             asked = msgspec.structs.replace(request, project=self._job.export.project_id, dialect=dialect)
             answer = await self._job.gate.exchange(asked, self._settings, max_answer_bytes=MOST_ANSWER_BYTES)
@@ -64,7 +64,7 @@ class Calls:
                 if dialect is not None:
                     dialect.accept()
                 return answer
-            url = None if dialect is None else await dialect.consult(_shown(answer, request.url))
+            url = None if dialect is None else await dialect.consult(_shown(answer, request.text))
             if url is None:
                 raise status_of(answer)
             request = self._moved(request, url)

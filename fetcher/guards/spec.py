@@ -3,10 +3,15 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from fetcher.config import Settings
 from fetcher.guards.base import Guard, Limit
 from fetcher.model import Submission
+
+if TYPE_CHECKING:
+    from fetcher.guards.request.url import CheckedUrls
 
 
 class Purpose(StrEnum):
@@ -83,7 +88,7 @@ class GuardSpec:
     """One guard, declared once, at the end of its own file.
 
     A guard acts in one or more of four ways: `build` makes what sees every
-    byte, `check_submission` is asked when an import is submitted, `checks`
+    byte, `check_submission` and `check_urls` are asked when an import is submitted, `checks`
     are called by the room where what they judge comes up, and `keys` are held
     to where there is nothing to call.
 
@@ -97,6 +102,8 @@ class GuardSpec:
         not_for: Purposes for which it is not built, each with the reason. It runs for all others, later
             ones too.
         check_submission: Refuses what could never be fetched, by raising a Failure.
+        check_urls: Likewise, by the URLs of a submission; asked after `check_submission`. What they were
+            judged to be is carried on to the import.
         checks: Functions that refuse, where they are called.
         keys: Of its sections, which another room reads and enforces.
     """
@@ -109,13 +116,18 @@ class GuardSpec:
     per_attempt: bool = False
     not_for: Mapping[Purpose, str] = field(default_factory=dict)
     check_submission: Callable[[Submission, Settings], None] | None = None
+    check_urls: Callable[[Submission, "CheckedUrls"], None] | None = None
     checks: tuple[Callable[..., object], ...] = ()
     keys: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def is_of_network(self) -> bool:
         """Return whether it judges how bytes are asked for, where they are."""
-        return bool(self.checks) or self.check_submission is not None
+        return bool(self.checks) or self._is_asked
+
+    @property
+    def _is_asked(self) -> bool:
+        return self.check_submission is not None or self.check_urls is not None
 
     def __post_init__(self) -> None:
         """Refuse a declaration that would leave a hole.
@@ -123,7 +135,7 @@ class GuardSpec:
         Raises:
             ValueError: Nothing would run, or a body would lose the guard on its way.
         """
-        if self.build is None and self.check_submission is None and not self.checks and not self.keys:
+        if self.build is None and not self._is_asked and not self.checks and not self.keys:
             raise ValueError(f"the guard {self.name} never runs: nothing builds, asks, calls or reads it")
         if (Purpose.PULL in self.not_for) != (Purpose.REPLAY in self.not_for):
             raise ValueError(f"the guard {self.name} has to treat a replay as the pull that goes on from it")

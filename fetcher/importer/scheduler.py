@@ -180,7 +180,7 @@ class Scheduler:
         except Failure as failure:
             log.error("import.unclaimed", import_id=ticket.import_id, message=str(failure))  # noqa: TRY400 - ours
         finally:
-            is_in = pull.arrive(running, secrets)
+            is_in = pull.arrive(running, secrets, ticket.urls)
         if running is not None and is_in:
             self.running_imports[ticket.import_id], self._places[ticket.import_id] = running, pull
             self.news.tell(ticket.import_id)

@@ -143,7 +143,7 @@ class Repairer:
 
     async def _pull(self, blob: BlobState, request: SourceRequest, way: Way) -> None:
         settings = self._context.settings()
-        submission = way.submission(request.url, blob, settings)
+        submission = way.submission(request.text, blob, settings)
         with self._context.store.reserve() as reservation:
             async with asyncio.timeout(settings.pace.total_seconds):
                 async with self._context.gate.open(request, settings, _unseen) as source:

@@ -19,6 +19,7 @@ OWN_PATHS = frozenset(
         "exports",
         "healthcheck",
         "healthz",
+        "images",
         "imports",
         "keys",
         "limits",
@@ -27,6 +28,7 @@ OWN_PATHS = frozenset(
         "page",
         "readyz",
         "schedules",
+        "streams",
     }
     | {"v2", "versions"}
 )

@@ -36,6 +36,11 @@ _CERTIFICATE = {
     62: "its certificate is for another name",
     64: "its certificate is for another address",
 }
+# What the parser says of answers that are HTTP, and are refused all the same.
+_IN_HEAD = {
+    "Data after `Connection: close`": "more bytes come than it announced",
+    "Too many headers received": "it has too many header fields",
+}
 
 
 class ProxyRefused(OSError):
@@ -76,7 +81,8 @@ def before_head(error: BaseException, host: str, port: int, *, is_http2: bool = 
     if is_http2:
         return _noted(Http2Only(host=host), error)
     if isinstance(error, aiohttp.ClientResponseError | aiohttp.ClientPayloadError):
-        return _noted(BadResponse(reason="it is malformed, or its head is too large"), error)
+        found = (reason for words, reason in _IN_HEAD.items() if words in str(error))
+        return _noted(BadResponse(reason=next(found, "it is malformed, or its head is too large")), error)
     if any("CERTIFICATE_REQUIRED" in str(one) for one in (error, error.__cause__, error.__context__)):
         return _noted(TlsFailed(host=host, reason=CLIENT_WANTED), error)
     return ConnectFailed(host=host, port=port, reason="the connection was broken off before the answer")

@@ -39,6 +39,8 @@ from fetcher.transport.source import Source
 from fetcher.transport.tls import Trust
 
 WITH_BYTES = frozenset({200, 206, 304})
+# With which servers, gateways and signed links refuse a range or its condition, though the whole may be had.
+REFUSE_RANGES = frozenset({400, 403, 405, 406, 409, 412, 416, 417})
 UNREACHABLE = (AddressForbidden, NameUnresolved, ConnectFailed)
 # Reading stops at twice this much, so a read returns up to about three times it. A thousand sources that
 # wait for our disk share a quarter of the bytes that may be in flight.
@@ -247,8 +249,8 @@ class Gate:
         if chain.plan is None or chain.plan.is_proxy:
             return
         addresses, project = chain.plan.order(), chain.request.project
-        await self._places.wait(addresses, project, chain.settings.imports.max_connections_per_address)
-        stack.enter_context(self._places.hold(addresses, project))
+        most = chain.settings.imports.max_connections_per_address
+        await stack.enter_async_context(self._places.hold(addresses, project, most))
 
     async def _connect(self, chain: RedirectChain, secure: ssl.SSLContext | None) -> SourceConnection:
         """Dial by the plan, through the operator's proxy where there is one."""
@@ -360,4 +362,5 @@ async def _even_out(began: float, step_seconds: float) -> None:
 def _may_ask_anew(request: SourceRequest, error: Failure) -> bool:
     if not request.offset or request.length is not None or not request.follows:
         return False
-    return isinstance(error, BadResponse) or (isinstance(error, SourceStatus) and error.status == 416)
+    is_of_range = isinstance(error, SourceStatus) and error.status in REFUSE_RANGES
+    return is_of_range or isinstance(error, BadResponse)

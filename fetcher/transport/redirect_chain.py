@@ -31,7 +31,7 @@ class RedirectChain:
     def __init__(self, request: SourceRequest, settings: Settings, record: Callable[[Hop], None]) -> None:
         self.request = request
         self.settings = settings
-        self.target = request.checked or check_url(request.url, settings)
+        self.target = request.target(settings)
         self.plan: Plan | None = None
         self.connection: SourceConnection | None = None
         self.response: aiohttp.ClientResponse | None = None
@@ -133,8 +133,7 @@ class RedirectChain:
         is_ours = plan is not None and not plan.is_proxy  # Else the proxy finds the address.
         return msgspec.structs.replace(
             self.request.whole(),
-            url=self.target.text,
-            checked=self.target,
+            url=self.target,
             headers=self.request.headers if self.is_home else {},
             dialect=self.dialect,
             client=self.client,
@@ -186,5 +185,6 @@ class RedirectChain:
             head = check_head(reply, wanted, self.settings, datetime.now(UTC))
         except SourceStatus as failure:
             failure.headers = self.credentials(failure.status)
+            failure.cookie = (failure.status in {401, 403} and self._wants_cookie) or None
             raise
         return Source(response, head, self.settings, self.further())

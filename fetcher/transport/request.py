@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 import msgspec
 
 from fetcher import __version__
+from fetcher.config import Settings
 from fetcher.guards.network.response import Wanted
-from fetcher.guards.request.url import CheckedUrl
+from fetcher.guards.request.url import CheckedUrl, check_url
 from fetcher.model import ClientCertificate
 from fetcher.transport.dialect import Dialect
 
@@ -39,8 +40,8 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One pull: a URL and which part of what is behind it.
 
     Args:
-        url: As submitted; judged before anything else happens.
-        checked: What `check_url` made of it by the settings it is asked with; None where nobody did yet.
+        url: As submitted, and then judged before anything else happens; or judged already, by the settings
+            that it is asked with.
         headers: The submitter's own, secret; sent only to the origin of `url`.
         offset: The first byte wanted.
         length: How many bytes; None means all that follow.
@@ -62,8 +63,7 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
         fixed: Fields that the protocol wants of us; no submitter may set them.
     """
 
-    url: str
-    checked: CheckedUrl | None = None
+    url: str | CheckedUrl
     headers: dict[str, str] = {}
     offset: int = 0
     length: int | None = None
@@ -82,6 +82,19 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
     verb: str | None = None
     body_type: str = "application/json"
     fixed: dict[str, str] = {}
+
+    @property
+    def text(self) -> str:
+        """Return the URL itself, secrets and all."""
+        return self.url if isinstance(self.url, str) else self.url.text
+
+    def target(self, settings: Settings) -> CheckedUrl:
+        """Return the URL in the form that is dialled; judge it where nobody did.
+
+        Raises:
+            InvalidUrl: With the rule broken.
+        """
+        return check_url(self.url, settings) if isinstance(self.url, str) else self.url
 
     @property
     def method(self) -> str:

@@ -10,9 +10,10 @@ from starlette.responses import Response, StreamingResponse
 
 from fetcher.api.image_v2.answers import enter_image, no_content
 from fetcher.api.inbound.file_response import FileResponse, sends_files
+from fetcher.api.services import Services
 from fetcher.config import Settings
 from fetcher.errors import BytesDamaged, Forbidden, RangeNotSatisfiable, StoreFailed
-from fetcher.model import Image, Status
+from fetcher.model import Actor, Image, Status
 from fetcher.store.protocol import Store
 
 RANGE = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18}))")
@@ -24,6 +25,18 @@ async def download(request: Request) -> Response:
     image = await house.index.images.find(request.path_params["id"], actor)
     if image.status is Status.DEACTIVATED and not actor.is_admin:
         raise Forbidden(reason="the image is deactivated; only an admin gets its bytes")
+    return await send_image(request, house, image, actor)
+
+
+async def send_image(request: Request, house: Services, image: Image, actor: Actor) -> Response:
+    """Send the bytes of an image, to whom may have them: 204, 206, 304 or all of them.
+
+    Raises:
+        RangeNotSatisfiable: The range asked for is outside.
+        BytesDamaged: They are marked as damaged, or there are more or fewer than there should be.
+        StoreFailed: They cannot be read.
+        UnknownImage: The image was deleted a moment ago.
+    """
     if image.sha256 is None or image.size is None:
         return no_content()
     headers = bytes_headers(image)

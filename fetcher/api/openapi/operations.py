@@ -8,13 +8,15 @@ import msgspec
 from fetcher import errors
 from fetcher.api.openapi import response_schemas as shapes
 from fetcher.api.ops import health, metrics
-from fetcher.api.submit import attestations, catalogue, discovery, exports, imports, probe, schedules
+from fetcher.api.streams import routes as streams
+from fetcher.api.streams.metalink import MEDIA_TYPE as METALINK
+from fetcher.api.submit import attestations, catalogue, discovery, exports, imports, links, probe, schedules
 from fetcher.attest.dsse import MEDIA_TYPE
 from fetcher.errors import Failure
 from fetcher.index.values import FILTERS
 from fetcher.lifecycle import State
 
-JSON, TEXT = "application/json", "text/plain"
+JSON, TEXT, BYTES = "application/json", "text/plain", "application/octet-stream"
 # Every operation may end in these: a wrong Host; no token, no right, no identity service, a broken index.
 OPEN_TO_ALL = (errors.InvalidRequest,)
 ANYWHERE = (
@@ -62,6 +64,7 @@ _SUBMIT_ENDS = (
     *(errors.UnknownName, errors.CatalogueUnusable, errors.SignatureRequired),
     *(errors.IdempotencyMismatch, errors.WrongMediaType, errors.RequestTooLarge),
 )
+_PUBLISHED_END = (errors.NotFound, errors.StoreFailed, errors.TooManyConnections)
 _KEYS_END = (errors.StoreFailed, errors.AttestationUnavailable)
 _KEY = (
     "Idempotency-Key",
@@ -122,10 +125,22 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
         tag="Schedules",
         bodies={JSON: schedules.ScheduleBody},
         answers={201: schedules.ScheduleAnswer},
-        ends_in=(errors.Conflict, errors.QuotaExceeded, errors.WrongMediaType, errors.RequestTooLarge),
+        ends_in=(
+            *(errors.Conflict, errors.QuotaExceeded, errors.InvalidUrl),
+            *(errors.WrongMediaType, errors.RequestTooLarge),
+        ),
     ),
     schedules.show: Operation(
         tag="Schedules", answers={200: schedules.ScheduleAnswer}, ends_in=(errors.UnknownSchedule,)
+    ),
+    schedules.change: Operation(
+        tag="Schedules",
+        bodies={JSON: schedules.SchedulePatch, schedules.MERGE_PATCH: schedules.SchedulePatch},
+        answers={200: schedules.ScheduleAnswer},
+        ends_in=(
+            *(errors.UnknownSchedule, errors.Conflict, errors.QuotaExceeded, errors.InvalidUrl),
+            *(errors.WrongMediaType, errors.RequestTooLarge),
+        ),
     ),
     schedules.remove: Operation(tag="Schedules", answers={204: None}, ends_in=(errors.UnknownSchedule,)),
     schedules.look: Operation(
@@ -173,6 +188,38 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
     ),
     exports.events: Operation(
         tag="Exports", answers={200: "text/event-stream", 204: None}, ends_in=(errors.UnknownExport,)
+    ),
+    links.create: Operation(
+        tag="Links",
+        bodies={JSON: links.LinkBody},
+        answers={201: links.LinkAnswer},
+        ends_in=(
+            *(errors.UnknownImage, errors.Conflict, errors.BytesDamaged),
+            *(errors.WrongMediaType, errors.RequestTooLarge),
+        ),
+    ),
+    links.fetch: Operation(
+        tag="Links",
+        answers={200: BYTES, 206: BYTES, 304: None},
+        ends_in=(errors.LinkInvalid, errors.BytesDamaged, errors.RangeNotSatisfiable, errors.StoreFailed),
+        query=(
+            ("expires", {"type": "integer"}, "When it ends, in seconds since 1970."),
+            ("key", _TEXT, "Which key signed it."),
+            ("signature", _TEXT, "Over image, bytes, owner and end."),
+        ),
+        is_open=True,
+    ),
+    streams.listing: Operation(
+        tag="Publishing", answers={200: dict[str, Any], 304: None}, ends_in=_PUBLISHED_END, is_open=True
+    ),
+    streams.metalink: Operation(
+        tag="Publishing", answers={200: METALINK}, ends_in=_PUBLISHED_END, is_open=True
+    ),
+    streams.fetch: Operation(
+        tag="Publishing",
+        answers={200: BYTES, 206: BYTES, 304: None},
+        ends_in=(*_PUBLISHED_END, errors.BytesDamaged, errors.RangeNotSatisfiable),
+        is_open=True,
     ),
     discovery.errors_index: Operation(tag="Discovery", answers={200: shapes.CodesAnswer}, is_open=True),
     discovery.error_page: Operation(

@@ -14,6 +14,7 @@ from fetcher.exporter.reading import Reading
 from fetcher.exporter.senders.base import SendJob, Taken, ToRead
 from fetcher.exporter.senders.oci_blobs import Blobs
 from fetcher.guards.request.receivers import check_receiver
+from fetcher.guards.request.url import CheckedUrls
 from fetcher.importer.pasted import without_credentials
 from fetcher.importer.schemes import oci
 from fetcher.importer.schemes.registry_token import RegistryDialect
@@ -39,7 +40,9 @@ class RegistrySender:
 
     def take(self, secrets: ReceiverSecrets, _options: ExportOptions, settings: Settings) -> Taken:
         """Find where the manifest goes; a login in the URL becomes a secret."""
-        located = oci.take(Submission(url=secrets.url, max_bytes=1, headers=secrets.headers), settings)
+        located = oci.take(
+            Submission(url=secrets.url, max_bytes=1, headers=secrets.headers), CheckedUrls(settings)
+        )
         match = _PLACE.fullmatch(located.url)
         if match is None or ":" in match["tag"]:
             raise InvalidUrl(rule="oci", reason="an image is sent to a tag, not to a digest")
@@ -75,6 +78,7 @@ class Push:
         asked = Asked(
             gate=job.gate,
             secrets=Secrets(url=job.secrets.url, headers={}),
+            urls=CheckedUrls(job.settings),
             submission=Submission(url=job.secrets.url, max_bytes=1),
             project=job.export.project_id,
             settings=job.settings,

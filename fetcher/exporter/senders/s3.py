@@ -19,6 +19,7 @@ from fetcher.exporter.digests import as_base64
 from fetcher.exporter.reading import Part
 from fetcher.exporter.senders.base import SendJob, Taken, ToRead
 from fetcher.guards.request.receivers import check_receiver
+from fetcher.guards.request.url import CheckedUrls
 from fetcher.importer.schemes import s3
 from fetcher.index.values import ExportOptions, ReceiverSecrets
 from fetcher.model import BucketAccess, Submission
@@ -44,7 +45,7 @@ class BucketSender:
     def take(self, secrets: ReceiverSecrets, _options: ExportOptions, settings: Settings) -> Taken:
         """Find the bucket's endpoint; keys in the URL become secrets."""
         submission = Submission(url=secrets.url, max_bytes=1, s3=secrets.access.s3, headers=secrets.headers)
-        located = s3.take(submission, settings)
+        located = s3.take(submission, CheckedUrls(settings))
         if located.s3 is None or located.s3.access_key_id is None:
             raise InvalidRequest(field="s3.access_key_id", reason="access_key_id is missing: who writes?")
         if urlsplit(located.url).query:

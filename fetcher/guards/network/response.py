@@ -29,12 +29,19 @@ UNDONE_CODINGS = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate"}
 # Labels that stores and frameworks put on bytes that are not coded at all: how they were uploaded, that
 # they are bytes, or what their letters would be.
 LABELS = frozenset(
-    {"identity", "none", "null", "binary", "7bit", "8bit", "aws-chunked", "utf8", "ascii", "us-ascii"}
+    {
+        *("identity", "x-identity", "none", "null", "no", "off", "false", "raw", "plain", "text"),
+        *("7bit", "8bit", "binary", "base64", "quoted-printable", "octet-stream", "aws-chunked", "chunked"),
+        *("ascii", "us-ascii", "unicode", "utf8", "utf-16le", "utf-16be", "latin1", "latin-1"),
+        *("qcow2", "img", "iso", "vmdk", "vhd", "vhdx", "vdi", "ova"),
+    }
 )
 # What an upload to a store is cut into, where that store kept it as it came: chunks as in HTTP, or signed.
 _AWS_CHUNK = re.compile(rb"[0-9A-Fa-f]{1,16}(?:;chunk-signature=[0-9a-f]{0,64})?\r\n")
 MOST_AWS_CHUNK_BYTES = 16 + len(";chunk-signature=") + 64 + 2
-_CHARSET = re.compile(r"(utf|iso|windows)-[0-9]{1,4}(-[0-9]{1,2})?")
+_CHARSET = re.compile(r"(utf|iso|windows|cp)-?[0-9]{1,4}(-[0-9]{1,2})?")
+# The type of the file in the field that is not for it.
+_MEDIA_TYPE = re.compile(r"(application|binary|text|image)/[a-z0-9.+-]{1,100}")
 KNOWN_CODINGS = frozenset(
     {
         "aes128gcm",
@@ -303,7 +310,7 @@ def _check_coding(fields: dict[str, list[str]], wanted: Wanted) -> str | None:
 
 
 def _is_label(coding: str) -> bool:
-    return coding in LABELS or _CHARSET.fullmatch(coding) is not None
+    return coding in LABELS or any(shape.fullmatch(coding) for shape in (_CHARSET, _MEDIA_TYPE))
 
 
 def _is_kept(coding: str, fields: dict[str, list[str]], wanted: Wanted) -> bool:

@@ -14,7 +14,7 @@ from fetcher.guards.request.redaction import UNWIELDY, quote, redact_url
 from fetcher.guards.spec import GuardSpec
 from fetcher.model import Submission
 
-__all__ = ["CheckedUrl", "check_url", "limits", "redact_url"]
+__all__ = ["CheckedUrl", "CheckedUrls", "check_url", "limits", "redact_url"]
 
 USERINFO = "it has a user name or password; credentials go into the URL of the image alone, or into headers"
 DEFAULT_PORTS = {"https": 443, "http": 80}
@@ -23,6 +23,28 @@ _SHAPE = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):"
     r"(?P<slashes>//)?(?P<authority>[^/?#]*)(?P<path>[^?#]*)(?P<query>\?[^#]*)?(?P<fragment>#.*)?",
     re.DOTALL,
+)
+_TWICE = re.compile(r"https?://https?:?//", re.IGNORECASE)
+# What people submit, and for which there is another way: named in the refusal, so that advice can be given.
+OTHER_SCHEMES = frozenset(
+    {
+        *(
+            "ftp",
+            "ftps",
+            "sftp",
+            "scp",
+            "rsync",
+            "nfs",
+            "smb",
+            "file",
+            "magnet",
+            "docker",
+            "gs",
+            "az",
+            "abfss",
+        ),
+        *("wasbs", "swift", "rbd", "cinder", "glance", "git+https", "git+ssh", "ssh", "arn", "ipfs", "urn"),
+    }
 )
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
@@ -71,9 +93,13 @@ def check_url(raw: str, settings: Settings) -> CheckedUrl:
         raise InvalidUrl(rule="scheme", reason="it does not begin with a scheme such as https://")
     scheme = match["scheme"].lower()
     if scheme not in settings.url.schemes:
-        raise InvalidUrl(rule="scheme", reason=f"its scheme is none of {', '.join(settings.url.schemes)}")
+        named = f" {scheme}" if scheme in OTHER_SCHEMES else ""
+        reason = f"its scheme{named} is none of {', '.join(settings.url.schemes)}"
+        raise InvalidUrl(rule="scheme", reason=reason)
     if not match["slashes"] or not match["authority"]:
-        raise InvalidUrl(rule="host", reason="it names no host")
+        raise InvalidUrl(rule="host", reason="two slashes and a host have to follow its scheme")
+    if _TWICE.match(raw):
+        raise InvalidUrl(rule="scheme", reason="it begins with two schemes")
     if match["fragment"] is not None:
         raise InvalidUrl(rule="fragment", reason="it has a fragment (#...), which no server gets to see")
     host_text, port_text = _split_authority(match["authority"])
@@ -84,14 +110,40 @@ def check_url(raw: str, settings: Settings) -> CheckedUrl:
     return _agree(scheme, host, port, target, settings)
 
 
-def check_submitted(submission: Submission, settings: Settings) -> None:
+class CheckedUrls:
+    """The URLs of one import, each judged once: what passes is carried from the submission to the connection.
+
+    Args:
+        settings: By which they are judged; those of another moment may refuse what these let pass.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._passed: dict[str, CheckedUrl] = {}
+
+    def check(self, raw: str) -> CheckedUrl:
+        """Return a URL in the form that is dialled; judge it where that has not been done yet.
+
+        Raises:
+            InvalidUrl: With the rule broken.
+        """
+        if (passed := self._passed.get(raw)) is None:
+            passed = self._passed[raw] = check_url(raw, self.settings)
+        return passed
+
+    def under(self, settings: Settings) -> "CheckedUrls":
+        """Return these if they passed under the same settings, else none yet: rules may have changed."""
+        return self if settings is self.settings else CheckedUrls(settings)
+
+
+def check_submitted(submission: Submission, urls: CheckedUrls) -> None:
     """Refuse a submission whose URL could never be fetched.
 
     Raises:
         InvalidUrl: With the rule broken.
     """
     if submission.remote is None:  # Else operator and other service answer for it.
-        check_url(submission.url, settings)
+        urls.check(submission.url)
 
 
 def limits(settings: Settings) -> tuple[Limit, ...]:
@@ -156,6 +208,8 @@ def _split_authority(authority: str) -> tuple[str, str | None]:
             raise InvalidUrl(rule="host", reason="its host is no address in brackets")
         return host + bracket, rest[1:] if rest else None
     host, colon, port = authority.partition(":")
+    if ":" in port:
+        raise InvalidUrl(rule="host", reason="an address of IPv6 has to stand in brackets")
     return host, port if colon else None
 
 
@@ -217,6 +271,6 @@ GUARD = GuardSpec(
     title="URLs",
     sections=("url",),
     limits=limits,
-    check_submission=check_submitted,
+    check_urls=check_submitted,
     checks=(check_url,),
 )

@@ -10,9 +10,9 @@ import re
 
 import msgspec
 
-from fetcher.config import Settings
 from fetcher.errors import InvalidRequest, InvalidUrl, RegistryUnusable, SourceTooSlow, TooManyBytes
 from fetcher.guards.request.oci import check_manifest, check_registry
+from fetcher.guards.request.url import CheckedUrls
 from fetcher.importer.pasted import stripped, tidied
 from fetcher.importer.schemes.registry_token import RegistryDialect, read_small
 from fetcher.importer.schemes.scheme import Asked, SourceScheme, Way
@@ -36,7 +36,7 @@ _URL = re.compile(
 _MANIFEST = re.compile(r"(?P<base>https?://[^/]+/v2/(?P<repository>[^?#]+))/manifests/(?P<name>[^/?#]+)")
 
 
-def take(submission: Submission, settings: Settings) -> Submission:
+def take(submission: Submission, urls: CheckedUrls) -> Submission:
     """Ask the registry for the manifest; a login in the URL becomes a secret header.
 
     Raises:
@@ -54,9 +54,9 @@ def take(submission: Submission, settings: Settings) -> Submission:
         raise InvalidUrl(rule="oci", reason="its digest is not sha256 or sha512 in hexadecimal")
     if submission.mirrors:
         raise InvalidRequest(field="mirrors", reason="an oci:// URL has no mirrors; name another registry")
-    scheme = check_registry(match["host"].partition(":")[0].lower(), settings)
+    scheme = check_registry(match["host"].partition(":")[0].lower(), urls.settings)
     url = f"{scheme}://{match['login'] or ''}{match['host']}/v2/{match['repository']}/manifests/{name}"
-    located = tidied(msgspec.structs.replace(submission, url=url), settings)
+    located = tidied(msgspec.structs.replace(submission, url=url), urls)
     if scheme == "http" and any(header.lower() == "authorization" for header in located.headers):
         raise InvalidRequest(field="headers", reason="no login is sent to a registry that is asked by http")
     return located
@@ -105,7 +105,7 @@ async def _layer(
     for is_last in (False, True):
         given = {key: value for key, value in headers.items() if key.lower() != "accept"}
         request = SourceRequest(
-            url=f"{base}/manifests/{name}",
+            url=asked.urls.check(f"{base}/manifests/{name}"),
             headers=given | {"Accept": ACCEPT},
             project=asked.project,
             ca_pem=submission.ca_pem,

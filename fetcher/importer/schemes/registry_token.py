@@ -8,7 +8,6 @@ import msgspec
 
 from fetcher.errors import Failure, RegistryUnusable, SourceStatus
 from fetcher.guards.request.oci import check_realm
-from fetcher.guards.request.url import check_url
 from fetcher.importer.schemes.scheme import Asked
 from fetcher.transport import Answer, SourceRequest
 
@@ -32,7 +31,7 @@ class RegistryDialect:
     def __init__(self, asked: Asked, repository: str, login: str | None, actions: str = "pull") -> None:
         self._asked = asked
         self._scope = f"repository:{repository}:{actions}"
-        self._registry = check_url(asked.secrets.url, asked.settings)
+        self._registry = asked.urls.check(asked.secrets.url)
         self._login = login
         self._is_new = False
         is_token = login is not None and not login.lower().startswith("basic ")
@@ -87,13 +86,12 @@ class RegistryDialect:
         url = f"{realm}{'&' if '?' in realm else '?'}{urlencode(query)}"
         headers = {}
         try:
-            target = check_url(url, settings)
+            target = self._asked.urls.check(url)
             if self._login is not None:
                 check_realm(target, self._registry.host, settings)
                 headers = {"Authorization": self._login}
             request = SourceRequest(
-                url=url,
-                checked=target,
+                url=target,
                 headers=headers,
                 project=self._asked.project,
                 ca_pem=self._asked.submission.ca_pem,

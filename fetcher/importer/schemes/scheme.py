@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from fetcher.config import Settings
+from fetcher.guards.request.url import CheckedUrls
 from fetcher.index.values import Secrets
 from fetcher.model import Digest, Submission
 from fetcher.transport import Dialect, Gate
@@ -17,11 +18,13 @@ class Asked:
 
     Args:
         secrets: Its URLs, all of http or https by now.
+        urls: What they were judged to be.
         submission: As far as it may be shown.
     """
 
     gate: Gate
     secrets: Secrets
+    urls: CheckedUrls
     submission: Submission
     project: str
     settings: Settings
@@ -73,7 +76,7 @@ class SourceScheme:
     names: tuple[str, ...]
     form: str
     is_enabled: Callable[[Settings], bool]
-    take: Callable[[Submission, Settings], Submission]
+    take: Callable[[Submission, CheckedUrls], Submission]
     variant: Callable[[Submission], str] = _of_no_kind
     own_fields: tuple[str, ...] = ()
     find: Callable[[Asked], Awaitable[Way]] = straight

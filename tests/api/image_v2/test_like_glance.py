@@ -220,10 +220,13 @@ async def test_json_needs_no_content_type(cloud: Cloud, headers: dict[str, str])
     """`curl -d` sends JSON as a form; a browser's page does not get that far."""
     skipped = [] if headers else ["Content-Type"]
     options = {"data": b'{"name": "curl"}', "headers": headers, "skip_auto_headers": skipped}
-    await cloud.want(201, "alice", "POST", "/images", **options)
+    made = await cloud.want(201, "alice", "POST", "/images", **options)
+    assert made["name"] == "curl"
     for field in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
         options["headers"] = {**headers, **field}
         await cloud.want(415, "alice", "POST", "/images", **options)
+    listed = await cloud.want(200, "alice", "GET", "/images")
+    assert [image["id"] for image in listed["images"]] == [made["id"]]
 
 
 @pytest.mark.parametrize("prefix", ["//v2", "///v2", "/v2.0", "/v2.5", "/v2.17", "//v2.17"])
