@@ -1,11 +1,14 @@
 """What may leave, to whom and how much: nothing at first, and never what nobody could use."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fetcher import service as service_module
+from fetcher.api.services import Services
 from tests.exporter.buckets import Bucket
 from tests.exporter.places import image_for
 from tests.exporter.test_put import IMAGE, ended, push
@@ -145,3 +148,38 @@ async def test_what_a_put_has_brought_is_read_where_that_is_possible(tmp_path: P
         assert (await pushed(service, image_id, url=url))["read_back"] is None
         problem = await refused(service, image_id, url=url, read_url="http://evil.example/")
         assert problem["code"] == "receiver-forbidden"
+
+
+async def test_exports_begin_when_the_staging_area_is_cleared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A start removes what is staged and nobody's: what exports convert must not be there yet."""
+    begun: list[bool] = []
+    honest = service_module.take_up
+
+    async def take_up(services: Services) -> None:
+        begun.append("exports" in {task.get_name() for task in asyncio.all_tasks()})
+        await honest(services)
+
+    monkeypatch.setattr(service_module, "take_up", take_up)
+    bucket = Bucket()
+    async with bucket.server() as server, image_for(tmp_path, IMAGE, server) as (service, image_id):
+        assert (await pushed(service, image_id, **bucket_of(server)))["state"] == "succeeded"
+    assert begun == [False]
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ({"s3": {"region": "x"}}, "s3"),
+        ({"token": "t"}, "token"),
+        ({"layout": "containerdisk"}, "layout"),
+        ({"url": "oci://127.0.0.1/a:b", "read_url": "https://127.0.0.1/"}, "read_url"),
+    ],
+)
+async def test_what_is_of_no_use_is_refused(tmp_path: Path, fields: dict[str, Any], name: str) -> None:
+    """Credentials for another kind of receiver are a mistake, and are not kept."""
+    bucket = Bucket()
+    async with bucket.server() as server, image_for(tmp_path, IMAGE, server) as (service, image_id):
+        problem = await refused(service, image_id, **{"url": f"{server.base}/d", **fields})
+        assert (problem["code"], problem["field"]) == ("request-invalid", name)

@@ -31,6 +31,7 @@ class ImageServiceSender:
 
     name = "image-api"
     form = "glance://REGION or glance+https://HOST"
+    fields = frozenset({"token"})
 
     def is_for(self, secrets: ReceiverSecrets) -> bool:
         """Take URLs of image services."""

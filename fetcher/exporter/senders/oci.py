@@ -33,6 +33,7 @@ class RegistrySender:
 
     name = "oci"
     form = "oci://HOST/REPOSITORY:TAG"
+    fields = frozenset({"layout"})
 
     def is_for(self, secrets: ReceiverSecrets) -> bool:
         """Take URLs of registries."""

@@ -37,6 +37,7 @@ class BucketSender:
 
     name = "s3"
     form = "s3://BUCKET/KEY"
+    fields = frozenset({"s3"})
 
     def is_for(self, secrets: ReceiverSecrets) -> bool:
         """Take URLs of buckets."""
