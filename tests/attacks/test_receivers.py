@@ -173,6 +173,23 @@ async def test_e05_digests_that_lie_are_found_out(tmp_path: Path) -> None:
             assert registry.uploads == {}
 
 
+async def test_e05_a_bucket_with_another_digest_has_not_got_it(tmp_path: Path) -> None:
+    """Of an object and of a part: what a server computed is compared, whatever its status."""
+    bucket = Bucket()
+    lie = Answer(headers={"ETag": '"x"', "x-amz-checksum-sha256": "AAAA"})
+    bucket.faults = {"PUT": [lie], "PUT partNumber uploadId": [lie]}
+    for body in (IMAGE, LARGE):
+        folder = tmp_path / str(len(body))
+        folder.mkdir()
+        async with (
+            bucket.server() as server,
+            image_for(folder, body, server, attempts=1, **PARTS) as (service, image_id),
+        ):
+            done = await pushed(service, image_id, **bucket_of(server))
+            assert (done["state"], done["verdict"]["code"]) == ("failed", "receiver-mismatch")
+            assert bucket.uploads == {}
+
+
 async def test_e06_a_login_goes_to_nobody_else(tmp_path: Path) -> None:
     """A registry that says that tokens, or the upload, are at another host gets no login sent there."""
     ground = Ground(tmp_path)

@@ -12,7 +12,7 @@ from fetcher.exporter.reading import Part, Reading
 from fetcher.exporter.senders.base import SendJob
 from fetcher.guards.network.redirects import REDIRECTS
 from fetcher.guards.request.receivers import check_receiver
-from fetcher.transport import CallAnswer, SourceRequest
+from fetcher.transport import CallAnswer, SourceRequest, make_printable
 
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,19})")
 
@@ -195,5 +195,4 @@ def _end_of(answer: CallAnswer) -> int | None:
 def _check_digest(answer: CallAnswer, expected: str) -> None:
     told = answer.headers.get("docker-content-digest")
     if told not in (None, expected):
-        shown = "".join(letter if " " < letter <= "~" else "?" for letter in str(told)[:80])
-        raise ReceiverMismatch(what="a blob's digest", expected=expected, actual=shown)
+        raise ReceiverMismatch(what="a blob's digest", expected=expected, actual=make_printable(str(told)))
