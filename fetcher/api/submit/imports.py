@@ -24,8 +24,9 @@ from fetcher.api.submit.views import import_view, limits_view, walls_view
 from fetcher.catalogues import Catalogues
 from fetcher.config import Settings
 from fetcher.errors import Forbidden, InvalidRequest, WrongMediaType
-from fetcher.guards.stream.checksum import parse_digest
+from fetcher.guards.stream.checksum import read_digest
 from fetcher.guards.text import check_text
+from fetcher.importer.pasted import stripped
 from fetcher.index.values import FILTERS, IdempotencyKey
 from fetcher.lifecycle import State
 from fetcher.model import RESERVED_PROPERTIES, Actor, BucketAccess, Import, Submission, Visibility
@@ -115,7 +116,7 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             name=self.name,
             disk_format=self.disk_format,
             container_format=self.container_format,
-            checksum=parse_digest(checksum, settings) if checksum is not None else None,
+            checksum=read_digest(checksum, settings) if checksum is not None else None,
             max_bytes=cap if self.max_bytes is None else min(self.max_bytes, cap),  # Told by the answer.
             min_disk=self.min_disk,
             min_ram=self.min_ram,
@@ -155,12 +156,12 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     def _promise(self) -> tuple[str | None, str | None]:
         """Return the digest and the checksum file's URL; `file:URL` is the latter, as Packer writes it."""
-        checksum = None if self.checksum is None else self.checksum.strip()
-        if checksum is None or not checksum.lower().startswith("file:"):
+        checksum = None if self.checksum is None else stripped(self.checksum)
+        if checksum is None or not checksum.lower().startswith(("file:", "https://", "http://")):
             return checksum, self.checksum_url
         if self.checksum_url is not None:
             raise InvalidRequest(field="checksum", reason="checksum names a file, and so does checksum_url")
-        return None, checksum[len("file:") :].strip()
+        return None, re.sub(r"(?i)^file:", "", checksum).strip()
 
 
 async def submit(request: Request) -> Response:
