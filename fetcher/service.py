@@ -21,7 +21,8 @@ from starlette.applications import Starlette
 from fetcher.aio.loop_watch import LoopWatch
 from fetcher.aio.supervisor import Work, start_logged
 from fetcher.api.app import build_app
-from fetcher.api.auth.identity import identifier, make_token
+from fetcher.api.auth.identifier import identifier
+from fetcher.api.auth.identity import make_token
 from fetcher.api.inbound import InboundServer, places
 from fetcher.api.inbound.shares import counting
 from fetcher.api.ops.metrics import Metrics

@@ -1,4 +1,4 @@
-"""What to do about sources that answer otherwise than with the file."""
+"""Advice on sources that answer otherwise than with the file."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What to do about buckets and registries."""
+"""Advice on buckets and registries."""
 
 from fetcher.advice.facts import Cases
 

@@ -110,7 +110,7 @@ VERBS = {
         "save": Command("saving:save", "Save an image to a file, and check its digest."),
     }
 }
-"""What commands do when a verb follows them."""
+"""The default verbs of commands that have others."""
 
 GROUPS = {
     "config": (

@@ -1,4 +1,4 @@
-"""What goes out of an image: its bytes as they are kept, or what a conversion makes of them."""
+"""The outgoing bytes of an image: as they are kept, or as a conversion makes them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -61,7 +61,7 @@ def split_sources(stories: list[dict[str, Any]]) -> tuple[list[tuple[str, str]],
 
 @dataclass(frozen=True, kw_only=True)
 class Way:
-    """What was done to received bytes, as provenance tells it, so that it can be done once more.
+    """The stages that received bytes went through, as provenance tells it, so that they can be repeated.
 
     Args:
         received_bytes: How many came; None where they were kept as they came.

@@ -33,7 +33,7 @@ _NAME = re.compile(
 
 
 class Descriptor(msgspec.Struct, frozen=True, kw_only=True):
-    """What a manifest says of one of its parts."""
+    """One part of a manifest."""
 
     digest: Digest
     size: int

@@ -10,7 +10,7 @@ from fetcher.settings.base import Address, HostOrAddress, Mistake, Positive, Sec
 
 
 class Dns(Section, frozen=True, kw_only=True):
-    """How names become addresses."""
+    """The resolution of names."""
 
     servers: list[Address]
     max_lookups: Annotated[int, Meta(ge=1, le=4096)]
@@ -33,7 +33,7 @@ class ClientFiles(Section, frozen=True, kw_only=True):
 
 
 class Tls(Section, frozen=True, kw_only=True):
-    """What makes an https source trustworthy."""
+    """The trust in https sources."""
 
     ca_file: str
     system_cas: bool

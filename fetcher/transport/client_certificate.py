@@ -1,4 +1,4 @@
-"""Who we are to a source that asks for a client certificate."""
+"""The client certificate for a source that asks for one."""
 
 import os
 import ssl

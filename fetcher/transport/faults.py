@@ -1,4 +1,4 @@
-"""What aiohttp, TLS and the kernel raise, translated once into the table of errors.
+"""Faults of aiohttp, TLS and the kernel, translated once into the table of errors.
 
 The texts are ours throughout: an error text that quotes what the other end
 sent would let a submitter read services that are no web servers.

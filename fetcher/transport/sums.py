@@ -20,7 +20,7 @@ from fetcher.transport.signatures import Proof, Standing, verify
 
 
 class SumsRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Which digest is wanted, and where it is said to be.
+    """The digest that is wanted, and the file that is said to have it.
 
     Args:
         file: For the checksum file.
@@ -38,7 +38,7 @@ class SumsRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sums(msgspec.Struct, frozen=True, kw_only=True):
-    """What a checksum file says of one image.
+    """A checksum file's entry for one image.
 
     Args:
         digest: The strongest it gives.

@@ -103,7 +103,7 @@ def findings(tree: ast.AST) -> set[str]:
 
 
 def test_only_the_transport_reaches_the_network() -> None:
-    """A second way around the gate is how other importers were broken, so it fails the build; a lapsed exception, too."""
+    """A second way around the gate is how others were broken: it fails, and so does a lapsed exception."""
     found = {
         (str(path.relative_to(ROOT)), finding)
         for path in sources()

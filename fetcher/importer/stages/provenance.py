@@ -1,4 +1,4 @@
-"""Where an image's bytes came from, as one document that is kept with the image."""
+"""Provenance: the origin of an image's bytes, as one document that is kept with the image."""
 
 from collections.abc import Iterable
 from typing import Any

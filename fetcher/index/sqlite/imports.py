@@ -1,4 +1,4 @@
-"""What the index does with imports, from submission to verdict."""
+"""Records of imports, from submission to verdict."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What really ended an import, where its submitter is told less: read from the audit trail."""
+"""The failures that really ended imports, where submitters are told less: read from the audit trail."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What is neither disk nor archive, but often what a wrong URL leads to: pages, texts, documents.
+"""Contents that are neither disk nor archive, but often behind a wrong URL: pages, texts, documents.
 
 Specification: WHATWG MIME Sniffing, sections 6 and 7, for the beginnings; Unicode for what is text.
 Reads: the first 64 KiB.
