@@ -1,4 +1,4 @@
-"""What is kept of a source with a scheme of its own, so that it can be asked once more when nobody waits.
+"""Facts about a source with a scheme of its own that are kept, so that it can be asked once more.
 
 What opened it is not kept: only what anybody may have can be asked for again.
 """
