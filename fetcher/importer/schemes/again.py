@@ -1,4 +1,4 @@
-"""Facts about a source with a scheme of its own that are kept, so that it can be asked once more.
+"""Sources with a scheme of their own, kept so that they can be asked once more when nobody waits.
 
 What opened it is not kept: only what anybody may have can be asked for again.
 """
