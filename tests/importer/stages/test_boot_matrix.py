@@ -12,7 +12,7 @@ NEEDED = ("qemu-img", "qemu-system-x86_64")
 
 @pytest.mark.skipif(not all(map(shutil.which, NEEDED)), reason="QEMU is not installed")
 async def test_every_packing_and_every_format_boots(tmp_path: Path) -> None:
-    """The result is the disk that was published, up to its last sector; `make boot-matrix` takes all pairs."""
+    """The result is the disk that was published, up to its last sector; for all pairs: `make boot-matrix`."""
     assert ({packing for packing, _ in DOZEN}, {form for _, form in DOZEN}) == (set(PACKINGS), set(FORMATS))
     found = await prove(tmp_path, DOZEN)
     assert found == dict.fromkeys(DOZEN, "boots")
