@@ -25,7 +25,7 @@ TOO_DEAR = Finding(
 
 
 NO_DISK = (Role.DOCUMENT, Role.ARCHIVE, None)
-"""What a ZIP archive may have beside its disk, so that its directory has to say what else there is."""
+"""Files that a ZIP archive may have beside its disk, so that its directory has to name the others."""
 
 BEHIND_HEAD = Window(65_544, 64)
 BEHIND_RECOGNISERS = (filesystem.recognise_behind, kernel.recognise_behind)

@@ -29,7 +29,7 @@ UNOPENED_RAMDISKS = ("lzma", "lzop")  # Likewise, but nothing here looks into th
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """What the operator accepts, and what the submitter said.
+    """The formats that the operator accepts, and the submitter's claims.
 
     Args:
         disk_formats: The Image API's names.

@@ -72,7 +72,7 @@ RECOGNISERS: tuple[Callable[[bytes], Report | None], ...] = (
     filesystem.recognise_hfs,
     document.recognise,
 )
-"""What looks at the head of every stream."""
+"""Recognisers that look at the head of every stream."""
 
 END_RECOGNISERS: tuple[Callable[[End], Report | None], ...] = (
     vhd.recognise_end,
