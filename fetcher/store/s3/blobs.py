@@ -1,4 +1,4 @@
-"""Which object holds the bytes of a digest, who reads it, and what becomes of it afterwards."""
+"""Committed bytes: the object that a digest leads to, its readers, and its removal."""
 
 from collections import Counter
 

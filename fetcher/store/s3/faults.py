@@ -1,4 +1,4 @@
-"""What a server of buckets answers, in this service's own errors."""
+"""Answers of an S3 server, translated to this service's own errors."""
 
 import errno
 from typing import NoReturn

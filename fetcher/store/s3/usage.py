@@ -1,4 +1,4 @@
-"""How many bytes of a bucket are taken: a bucket does not say, so they are counted."""
+"""The count of bytes that are taken in a bucket, which does not say."""
 
 import threading
 
