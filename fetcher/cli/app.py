@@ -57,6 +57,9 @@ COMMANDS = {
             "inspecting:inspect",
             "Say what an image is and whether it is safe to boot from, without importing it.",
         ),
+        "unpack": Command(
+            "unpacking:unpack", "Take the disk out of .xz, .gz, .zst, .tar, .zip, .ova and the like."
+        ),
         "convert": Command(
             "converting:convert",
             "Convert a disk image, in one pass where its bytes allow it, else by qemu-img in a sandbox.",
