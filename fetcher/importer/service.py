@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
-from uuid import uuid4
 
 import msgspec
 import structlog
@@ -25,6 +24,7 @@ from fetcher.errors import (
 )
 from fetcher.guards import check_submission
 from fetcher.guards.request.url import check_url
+from fetcher.ids import new_id
 from fetcher.importer.context import ENGINE, Context
 from fetcher.importer.methods.method import ImportMethod
 from fetcher.importer.methods.registry import DEFAULT, named
@@ -149,7 +149,7 @@ class Importer:
         check_rules(settings, rules, image)
         webhook = webhook_of(submission, settings)
         record = Import(
-            id=str(uuid4()),
+            id=new_id(),
             image_id=image.id,
             project_id=image.project_id,
             user_id=actor.user_id,
@@ -361,7 +361,7 @@ class Importer:
 def new_image(actor: Actor, submission: Submission, now: datetime) -> Image:
     """Return the record of an image whose bytes an import is about to bring."""
     return Image(
-        id=str(uuid4()),
+        id=new_id(),
         project_id=actor.project_id,
         name=submission.name,
         status=Status.IMPORTING,

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
-from uuid import uuid4
 
 import msgspec
 import structlog
@@ -29,6 +28,7 @@ from fetcher.guards import Chain, GuardContext, Purpose
 from fetcher.guards.network.address import TABLE_VERSION
 from fetcher.guards.stream.convert import check_target
 from fetcher.guards.stream.size import check_declared
+from fetcher.ids import new_id
 from fetcher.importer.context import Context
 from fetcher.importer.lifecycle import end
 from fetcher.importer.methods.method import Flow, ImportMethod
@@ -285,7 +285,7 @@ class Uploads:
     def _new_record(self, actor: Actor, image: Image, method: str, request_id: str | None) -> Import:
         now, settings = datetime.now(UTC), self._context.settings()
         return Import(
-            id=str(uuid4()),
+            id=new_id(),
             image_id=image.id,
             project_id=image.project_id,
             user_id=actor.user_id,

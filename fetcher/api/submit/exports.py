@@ -8,10 +8,11 @@ import msgspec
 from msgspec import Meta
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from fetcher.api.auth.identity import require_role
+from fetcher.api.json_answers import JsonAnswer
 from fetcher.api.problems import base_url
 from fetcher.api.services import services_of
 from fetcher.api.submit.body import convert, parse, read_body
@@ -131,7 +132,7 @@ async def submit(request: Request) -> Response:
     secrets = ReceiverSecrets(url=body.url.strip(), headers=body.headers)
     export = await services.exporter.submit(actor, body.image, secrets, request.scope.get("request_id"))
     base = base_url(request)
-    return JSONResponse(export_view(export, base), 202, {"Location": f"{base}/exports/{export.id}"})
+    return JsonAnswer(export_view(export, base), 202, {"Location": f"{base}/exports/{export.id}"})
 
 
 async def show(request: Request) -> Response:
@@ -139,7 +140,7 @@ async def show(request: Request) -> Response:
     services = services_of(request)
     actor = await services.identify(request)
     export = await services.exporter.find(request.path_params["id"], actor)
-    return JSONResponse(export_view(export, base_url(request)), headers={"Cache-Control": "no-store"})
+    return JsonAnswer(export_view(export, base_url(request)), headers={"Cache-Control": "no-store"})
 
 
 async def listing(request: Request) -> Response:
@@ -160,7 +161,7 @@ async def listing(request: Request) -> Response:
     if len(found) > limit:
         following = f"&state={state}" if state else ""
         document["next"] = f"{base}/exports?limit={limit}&marker={found[limit - 1].id}{following}"
-    return JSONResponse(document, headers={"Cache-Control": "no-store"})
+    return JsonAnswer(document, headers={"Cache-Control": "no-store"})
 
 
 async def cancel(request: Request) -> Response:

@@ -2,21 +2,22 @@
 
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
-from uuid import uuid4
 
 import msgspec
 from msgspec import Meta
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from fetcher.api.auth.identity import require_role
+from fetcher.api.json_answers import JsonAnswer
 from fetcher.api.problems import base_url
 from fetcher.api.services import services_of
 from fetcher.api.submit.body import read_json
 from fetcher.config import Settings
 from fetcher.errors import Forbidden, InvalidRequest
 from fetcher.guards.text import check_text
+from fetcher.ids import new_id
 from fetcher.index.values import Schedule, ScheduleRules
 from fetcher.model import Actor, Visibility, is_property
 from fetcher.parsers.catalogues import parse_name
@@ -143,7 +144,7 @@ async def create(request: Request) -> Response:
     rules = (await read_json(request, ScheduleBody)).rules(actor, settings)
     now = datetime.now(UTC)
     schedule = Schedule(
-        id=str(uuid4()),
+        id=new_id(),
         project_id=actor.project_id,
         user_id=actor.user_id,
         rules=rules,
@@ -153,7 +154,7 @@ async def create(request: Request) -> Response:
     await services.index.schedules.create(schedule, most=settings.schedules.max_per_project)
     services.keeper.wake()
     headers = {"Location": f"{base_url(request)}/schedules/{schedule.id}"}
-    return JSONResponse(schedule_view(schedule), 201, headers)
+    return JsonAnswer(schedule_view(schedule), 201, headers)
 
 
 async def listing(request: Request) -> Response:
@@ -162,7 +163,7 @@ async def listing(request: Request) -> Response:
     actor = await services.identify(request)
     found = await services.index.schedules.page(actor)
     document = {"schedules": [schedule_view(one) for one in found]}
-    return JSONResponse(document, headers={"Cache-Control": "no-store"})
+    return JsonAnswer(document, headers={"Cache-Control": "no-store"})
 
 
 async def show(request: Request) -> Response:
@@ -170,7 +171,7 @@ async def show(request: Request) -> Response:
     services = services_of(request)
     actor = await services.identify(request)
     schedule = await services.index.schedules.find(request.path_params["id"], actor)
-    return JSONResponse(schedule_view(schedule), headers={"Cache-Control": "no-store"})
+    return JsonAnswer(schedule_view(schedule), headers={"Cache-Control": "no-store"})
 
 
 async def remove(request: Request) -> Response:
@@ -191,7 +192,7 @@ async def look(request: Request) -> Response:
     now = datetime.now(UTC)
     await services.index.schedules.note(schedule.id, schedule.progress, now)
     services.keeper.wake()
-    return JSONResponse(schedule_view(msgspec.structs.replace(schedule, next_at=now)), 202)
+    return JsonAnswer(schedule_view(msgspec.structs.replace(schedule, next_at=now)), 202)
 
 
 routes = [
