@@ -1,4 +1,4 @@
-"""How the interpreter is shared among threads, and which objects its collector looks at."""
+"""The interpreter: its turns among threads, and the objects that its collector looks at."""
 
 import gc
 import sys

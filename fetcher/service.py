@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,19 +21,24 @@ from starlette.applications import Starlette
 from fetcher.aio.loop_watch import LoopWatch
 from fetcher.aio.supervisor import Work, start_logged
 from fetcher.api.app import build_app
-from fetcher.api.auth.identity import identifier, make_token
+from fetcher.api.auth.identifier import identifier
+from fetcher.api.auth.identity import make_token
 from fetcher.api.inbound import InboundServer, places
 from fetcher.api.inbound.shares import counting
 from fetcher.api.ops.metrics import Metrics
 from fetcher.api.services import Services
+from fetcher.api.streams.published import Published
 from fetcher.api.submit.watch import Watch
+from fetcher.attest import KeyFolder
+from fetcher.attest.links import LinkKeys
 from fetcher.catalogues import Catalogues, Keeper
 from fetcher.config import BadConfig, data_folder, load_settings
 from fetcher.descriptors import raise_limit
 from fetcher.errors import Failure
 from fetcher.exporter import Exporter
 from fetcher.importer import Context, Importer
-from fetcher.index import Index
+from fetcher.index import open_index
+from fetcher.index.protocol import Index
 from fetcher.index.values import Quota, Worker
 from fetcher.interpreter import spare_what_stays
 from fetcher.listening import base_of, bind, release
@@ -42,7 +47,7 @@ from fetcher.logs import set_up_logs
 from fetcher.maintenance import Attestor, Maintenance
 from fetcher.memory import keep_freed_memory
 from fetcher.pipeline import WorkerPool
-from fetcher.store import Store
+from fetcher.store.configured import NO_CONDITIONS, examine_bucket, index_path, store_of
 from fetcher.systemd import feed_watchdog, notify
 from fetcher.threads import start_threads
 from fetcher.transport import Gate
@@ -114,9 +119,9 @@ class Service:
         """Return what a project may hold now."""
         return Quota(*self.settings.quota.all_of(project_id), self.settings.quota.max_text_bytes)
 
-    def _index(self, path: Path) -> Index:
+    def _index(self, path: Path) -> AbstractAsyncContextManager[Index]:
         worker = Worker(lease_seconds=self.settings.imports.lease_seconds)
-        return Index(path, quota_of=self.quota_of, worker=worker)
+        return open_index(self.settings.index, path, quota_of=self.quota_of, worker=worker)
 
     async def stop(self) -> None:
         """Take no more work; let what runs finish for a while, then end or park it. Once for all callers."""
@@ -196,17 +201,11 @@ class Service:
         pool = ThreadPoolExecutor(THREADS, thread_name_prefix="common")
         start_threads(pool, THREADS)
         asyncio.get_running_loop().set_default_executor(pool)
-        store = Store(
-            self.folder,
-            reserve=self.reserve,
-            is_direct=settings.store.direct_io,
-            ballast_bytes=settings.store.ballast_bytes,
-            read_buffer_bytes=settings.store.read_buffer_bytes,
-        )
-        store.open()
+        store = store_of(settings, self.folder, self.reserve)
+        await asyncio.to_thread(store.open)
         async with AsyncExitStack() as stack:
             stack.callback(store.close)
-            index = await stack.enter_async_context(self._index(store.index_path))
+            index = await stack.enter_async_context(self._index(index_path(self.folder)))
             gate = Gate(own_ports=lambda: self.ports)
             stack.push_async_callback(gate.close)
             worker_pool = WorkerPool(
@@ -218,6 +217,7 @@ class Service:
             identify = identifier(lambda: self.settings)
             stack.callback(identify.close)
             context = Context(
+                folder=self.folder,
                 index=index,
                 store=store,
                 gate=gate,
@@ -240,10 +240,12 @@ class Service:
                 importer=importer,
                 upkeep=upkeep,
                 attestor=Attestor(context),
+                link_keys=LinkKeys(KeyFolder.of(self.folder).path),
                 catalogues=catalogues,
                 keeper=Keeper(importer, catalogues),
                 webhook_dispatcher=WebhookDispatcher(context),
                 exporter=Exporter(context),
+                published=Published(index, lambda: self.settings),
                 identify=counting(identify),
                 supervisor=context.supervisor,
             )
@@ -335,6 +337,13 @@ def main(arguments: list[str] | None = None) -> int:
             print(mistake, file=sys.stderr)  # noqa: T201 - the answer to --check-config
         return 2
     if options.check_config:
+        try:
+            is_kept = not service.settings.store.url or examine_bucket(service.settings)
+        except Failure as failure:
+            print(f"store.url = {service.settings.store.url}: {failure}", file=sys.stderr)  # noqa: T201 - likewise
+            return 2
+        if not is_kept:
+            print(f"store.url = {service.settings.store.url}: {NO_CONDITIONS}", file=sys.stderr)  # noqa: T201
         print("The configuration is valid.")  # noqa: T201 - likewise
         return 0
     os.umask(0o077)  # Whatever is made from here on is for this user alone.

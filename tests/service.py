@@ -9,7 +9,7 @@ import asyncio
 import json
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import aiohttp
 import tomlkit
@@ -29,7 +29,12 @@ class Running:
         folder: Where its configuration and store are.
         origins: May be fetched from.
         sections: Further keys of the configuration.
+
+    Attributes:
+        everywhere: Sections of every configuration that is written, such as that of a database.
     """
+
+    everywhere: ClassVar[dict[str, dict[str, Any]]] = {}
 
     def __init__(self, folder: Path, *origins: Origin, **sections: dict[str, Any]) -> None:
         self.folder = folder
@@ -52,7 +57,7 @@ class Running:
             "upkeep": {"mend": False},  # Else a mark wakes the repair before a test has seen the damage.
             "retry": {"first_wait_seconds": 0.01, "max_wait_seconds": 0.05},
         }
-        for name, keys in [*self._sections.items(), *sections.items()]:
+        for name, keys in [*self.everywhere.items(), *self._sections.items(), *sections.items()]:
             merged[name] = merged.get(name, {}) | keys
         self.config.write_text(tomlkit.dumps(merged))
 

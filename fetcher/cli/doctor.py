@@ -19,8 +19,10 @@ from fetcher.cli.exits import Exit
 from fetcher.cli.screen import Screen
 from fetcher.config import BadConfig, Settings, base_path, data_folder, load_settings
 from fetcher.convert.sandbox import probe_walls
-from fetcher.errors import InvalidUrl
+from fetcher.errors import Failure, InvalidUrl, StoreFailed
 from fetcher.guards.request.url import check_url, redact_url
+from fetcher.index.opening import look_at
+from fetcher.store.configured import NO_CONDITIONS, examine_bucket
 from fetcher.store.filesystem.disk import DISK
 from fetcher.transport import system_authorities
 
@@ -90,6 +92,10 @@ def _examine(config: Path | None) -> Iterator[Finding]:
         _names,
         lambda: _port(settings),
     ]
+    if settings.store.url:
+        checks.append(lambda: _bucket(settings))
+    if settings.index.is_shared:
+        checks.append(lambda: _database(settings))
     if settings.notify.url:
         checks.append(lambda: _receiver(settings))
     for check in checks:
@@ -100,6 +106,17 @@ def _python() -> Finding:
     version = ".".join(str(part) for part in sys.version_info[:3])
     is_fit = sys.version_info >= (3, 11)
     return Finding(what="python", level="ok" if is_fit else "bad", words=version)
+
+
+def _database(settings: Settings) -> Finding:
+    try:
+        words = asyncio.run(look_at(settings.index))
+    except StoreFailed as error:
+        advice = (
+            "Check index.url, index.password_file and the database's pg_hba.conf; see several-machines.md."
+        )
+        return Finding(what="database", level="bad", words=error.reason, advice=advice)
+    return Finding(what="database", level="ok", words=f"{settings.index.place}: {words}")
 
 
 def _receiver(settings: Settings) -> Finding:
@@ -172,6 +189,18 @@ def _space(folder: Path, settings: Settings) -> Finding:
     level: Level = "ok" if usable >= settings.size.max_bytes else "off"
     advice = "" if level == "ok" else "One image may be larger than that: size.max_bytes."
     return Finding(what="disk", level=level, words=words, advice=advice)
+
+
+def _bucket(settings: Settings) -> Finding:
+    url = settings.store.url
+    try:
+        is_kept = examine_bucket(settings)
+    except Failure as failure:
+        words = f"{url} cannot be used: {getattr(failure, 'reason', failure)}"
+        return Finding(what="bucket", level="bad", words=words, advice="See [bucket], and its credentials.")
+    if not is_kept:
+        return Finding(what="bucket", level="off", words=f"{url}: {NO_CONDITIONS}")
+    return Finding(what="bucket", level="ok", words=f"{url} can be written, and is never overwritten")
 
 
 def _clock() -> Finding:

@@ -13,7 +13,7 @@ from fetcher.cli.exits import Exit
 from fetcher.cli.screen import Screen
 from fetcher.config import BadConfig, base_path, load_settings
 
-SECRETS = (("keystone", "password"), ("notify", "secret"))
+SECRETS = (("index", "password"), ("keystone", "password"), ("notify", "secret"))
 _SUFFIXES = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 

@@ -17,7 +17,7 @@ from fetcher.index.postgres.notices import NoticeRecords
 from fetcher.index.postgres.pulls import PullRecords
 from fetcher.index.postgres.recovery import RecoveryRecords
 from fetcher.index.postgres.schedules import ScheduleRecords
-from fetcher.index.postgres.session import Connection
+from fetcher.index.postgres.session import Access, Connection
 from fetcher.index.postgres.statistics import Statistics
 from fetcher.index.postgres.tasks import TaskRecords
 from fetcher.index.postgres.uploads import UploadRecords
@@ -29,16 +29,16 @@ class Index:
     """All records of the service in one database, as domain verbs.
 
     Args:
-        url: Where the database is, as libpq takes it.
+        access: How the database is reached.
         quota_of: Given a project's id, what it may hold; without it, nothing is limited.
         worker: Who runs what is claimed here.
     """
 
     def __init__(
-        self, url: str, *, quota_of: Callable[[str], Quota] | None = None, worker: Worker | None = None
+        self, access: Access, *, quota_of: Callable[[str], Quota] | None = None, worker: Worker | None = None
     ) -> None:
         worker = worker or Worker()
-        self.connection = Connection(url, check=QuotaCheck(quota_of) if quota_of else None)
+        self.connection = Connection(access, check=QuotaCheck(quota_of) if quota_of else None)
         self.attestations = AttestationRecords(self.connection)
         self.audit = AuditRecords(self.connection)
         self.notices = NoticeRecords(self.connection)

@@ -24,9 +24,35 @@ async def migrate(connection: AsyncConnection[tuple[object, ...]]) -> None:
         cursor = await connection.execute("SELECT name FROM migrations")
         applied = {str(row[0]) for row in await cursor.fetchall()}
         files = sorted(FILES.glob("*.sql"))
-        if unknown := applied - {file.stem for file in files}:
-            raise StoreFailed(reason=f"the index is a later version's: it has {', '.join(sorted(unknown))}")
+        check_known(applied, {file.stem for file in files})
         for file in files:
             if file.stem not in applied:
                 await connection.execute(file.read_text(encoding="utf-8").encode())
                 await connection.execute("INSERT INTO migrations (name) VALUES (%s)", [file.stem])
+
+
+async def pending(connection: AsyncConnection[tuple[object, ...]]) -> int:
+    """Return how many migrations the next start will apply; changes nothing.
+
+    Raises:
+        StoreFailed: The database is a later version's.
+    """
+    names = {file.stem for file in FILES.glob("*.sql")}
+    cursor = await connection.execute("SELECT to_regclass('migrations') IS NOT NULL")
+    if await cursor.fetchone() != (True,):
+        return len(names)
+    cursor = await connection.execute("SELECT name FROM migrations")
+    applied = {str(row[0]) for row in await cursor.fetchall()}
+    check_known(applied, names)
+    return len(names - applied)
+
+
+def check_known(applied: set[str], names: set[str]) -> None:
+    """Refuse a database that has migrations which we do not know.
+
+    Raises:
+        StoreFailed: It has.
+    """
+    if unknown := applied - names:
+        told = ", ".join(sorted(unknown))
+        raise StoreFailed(reason=f"the index is a later version's: it has {told}; upgrade this host")

@@ -7,19 +7,21 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
+import msgspec
 import psycopg
 from psycopg import AsyncConnection, AsyncCursor, errors
-from psycopg.rows import DictRow, dict_row
+from psycopg.rows import DictRow, TupleRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from fetcher.errors import ReadGivenUp, StoreFailed
-from fetcher.index.postgres.schema import migrate
+from fetcher.index.postgres.schema import migrate, pending
 from fetcher.index.values import READER
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-WAIT_SECONDS = 10.0  # For a connection, free or new.
+ENCODING = "UTF8"
+OLDEST = 140_000  # Version 14 ends sessions that stand idle, which a host that froze depends on.
 # Two writers met: one of them begins anew, and sees what the other has written.
 MET = (errors.SerializationFailure, errors.DeadlockDetected, errors.IntegrityError)
 MOST_TRIES = 10
@@ -31,6 +33,36 @@ _NAMED = re.compile(r"(?<!:):([a-z]\w*)")
 def placeholders(sql: str) -> str:
     """Write `:name` and `?` as psycopg wants them; a cast (`::text`) is none of them."""
     return _NAMED.sub(r"%(\1)s", sql.replace("%", "%%")).replace("?", "%s")
+
+
+class Access(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings of the connection to the database.
+
+    Args:
+        url: Where it is, as libpq takes it, without a password.
+        password: None leaves it to libpq's own ways.
+        connections: How many there are at most.
+        wait_seconds: For a connection, free or new.
+    """
+
+    url: str
+    password: str | None = None
+    connections: int = 8
+    wait_seconds: float = 10.0
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Return what goes along to libpq beside the URL."""
+        told = {"application_name": "fetcher", "connect_timeout": max(2, round(self.wait_seconds))}
+        return told if self.password is None else {**told, "password": self.password}
+
+    async def connect(self) -> AsyncConnection[TupleRow]:
+        """Open a connection of its own, outside the pool.
+
+        Raises:
+            psycopg.Error: It cannot be opened.
+        """
+        return await AsyncConnection.connect(self.url, autocommit=True, **self.options)
 
 
 class Session:
@@ -56,6 +88,40 @@ class Session:
         return await self._connection.execute(placeholders(sql).encode(), parameters or None)
 
 
+def check_server(connection: AsyncConnection[TupleRow]) -> None:
+    """Refuse a database that could not hold our texts, or is too old.
+
+    Raises:
+        StoreFailed: It is one of these.
+    """
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != ENCODING:
+        reason = (
+            f"index: the database's encoding is {encoding}; make it with ENCODING 'UTF8' TEMPLATE template0"
+        )
+        raise StoreFailed(reason=reason)
+    version = connection.info.server_version
+    if version < OLDEST:
+        reason = f"index: PostgreSQL {version // 10_000} is too old; {OLDEST // 10_000} or later is needed"
+        raise StoreFailed(reason=reason)
+
+
+async def look_at(access: Access) -> str:
+    """Return what an operator wants to know of a database; nothing in it changes.
+
+    Raises:
+        StoreFailed: It cannot be used.
+    """
+    try:
+        async with await access.connect() as connection:
+            check_server(connection)
+            waiting = await pending(connection)
+            version = connection.info.parameter_status("server_version")
+    except psycopg.Error as error:
+        raise StoreFailed(reason=f"index: the database cannot be used: {error}".strip()) from error
+    return f"PostgreSQL {version}" + (f", {waiting} migrations at the next start" if waiting else "")
+
+
 class Check(Protocol):
     """Judges writes before they count."""
 
@@ -67,24 +133,23 @@ class Connection:
     """Runs functions on the index, each in a transaction of its own.
 
     Args:
-        url: Where the database is, as libpq takes it.
+        access: How the database is reached.
         check: Asked at the end of every write, inside its transaction; what it raises takes the write back.
-        connections: How many there are at most.
 
     Attributes:
         committed_at: When this process last wrote, on the monotonic clock.
     """
 
-    def __init__(self, url: str, *, check: Check | None = None, connections: int = 8) -> None:
-        self._url = url
+    def __init__(self, access: Access, *, check: Check | None = None) -> None:
+        self.access = access
         self._check = check
         self.committed_at = 0.0
         self._pool: AsyncConnectionPool[AsyncConnection[DictRow]] = AsyncConnectionPool(
-            url,
+            access.url,
             min_size=1,
-            max_size=connections,
-            timeout=WAIT_SECONDS,
-            kwargs={"row_factory": dict_row},
+            max_size=access.connections,
+            timeout=access.wait_seconds,
+            kwargs={"row_factory": dict_row, **access.options},
             check=AsyncConnectionPool.check_connection,  # A restarted database costs no request.
             open=False,
         )
@@ -96,11 +161,12 @@ class Connection:
             StoreFailed: The database cannot be reached, or is a later version's.
         """
         try:
-            async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
+            async with await self.access.connect() as connection:
+                check_server(connection)
                 await migrate(connection)
-            await self._pool.open(wait=True, timeout=WAIT_SECONDS)
+            await self._pool.open(wait=True, timeout=self.access.wait_seconds)
         except (psycopg.Error, PoolTimeout) as error:
-            raise StoreFailed(reason=f"index: {error}") from error
+            raise StoreFailed(reason=f"index: the database cannot be used: {error}".strip()) from error
 
     async def close(self) -> None:
         """Close all connections."""

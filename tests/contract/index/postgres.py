@@ -9,11 +9,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg
 import pytest
 
 from fetcher.index.postgres.index import Index as PostgresIndex
+from fetcher.index.postgres.session import Access
 from fetcher.index.protocol import Index
 from fetcher.index.values import Worker
 from tests.contract.index.places import QuotaOf
@@ -72,8 +74,14 @@ class PostgresPlace:
     def __init__(self, url: str) -> None:
         self.url = url
 
+    @property
+    def as_url(self) -> str:
+        """The same as an operator writes it."""
+        parts = dict(part.split("=", 1) for part in self.url.split())
+        return f"postgresql://{parts['user']}@/{parts['dbname']}?host={quote(parts['host'], safe='')}"
+
     def open(self, quota_of: QuotaOf | None = None, worker: Worker | None = None) -> PostgresIndex:
-        return PostgresIndex(self.url, quota_of=quota_of, worker=worker)
+        return PostgresIndex(Access(url=self.url), quota_of=quota_of, worker=worker)
 
     async def dump(self, index: Index) -> str:
         with psycopg.connect(self.url) as connection:

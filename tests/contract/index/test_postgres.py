@@ -16,7 +16,7 @@ from fetcher.index.postgres.audit import note_line
 from fetcher.index.postgres.index import Index
 from fetcher.index.postgres.listing import statement
 from fetcher.index.postgres.schema import FILES
-from fetcher.index.postgres.session import Session, placeholders
+from fetcher.index.postgres.session import Access, Session, placeholders
 from fetcher.index.values import READER, ImageQuery, Reader
 from fetcher.model import Actor
 from tests.contract.index.postgres import PostgresPlace, PostgresPlaces
@@ -79,7 +79,7 @@ async def test_a_later_versions_database_is_left_alone(place: PostgresPlace) -> 
 async def test_a_database_that_is_not_there_is_said(place: PostgresPlace) -> None:
     """An operator reads what the server says."""
     with pytest.raises(StoreFailed, match="does not exist"):
-        await Index(place.url + "x").__aenter__()
+        await Index(Access(url=place.url + "x")).__aenter__()
 
 
 async def test_broken_connections_are_replaced(place: PostgresPlace) -> None:
