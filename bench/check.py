@@ -230,7 +230,7 @@ def _steps(db: Database, sql: str, arguments: dict[str, object]) -> int:
     return taken
 
 
-MOST_OF_IMPORT = {"calls": 10_300, "statements": 64, "transactions": 5}
+MOST_OF_IMPORT = {"calls": 10_000, "statements": 64, "transactions": 5}
 
 
 async def _of_import() -> list[Count]:
