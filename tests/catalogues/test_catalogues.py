@@ -254,7 +254,9 @@ HOSTILE: dict[str, tuple[Behaviour, str]] = {
 
 
 @pytest.mark.parametrize(("behaviour", "words"), HOSTILE.values(), ids=HOSTILE.keys())
-async def test_k05_a_hostile_catalogue_ends_in_words(tmp_path: Path, behaviour: Behaviour, words: str) -> None:
+async def test_k05_a_hostile_catalogue_ends_in_words(
+    tmp_path: Path, behaviour: Behaviour, words: str
+) -> None:
     """Whatever its server does, the service says what is wrong, keeps nothing, and goes on."""
     routes = STREAMS | {"/r/streams/v1/index.json": behaviour}
     caps = {"catalogues": {"max_bytes": 65_536, "max_documents": 8}}
