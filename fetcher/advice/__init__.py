@@ -1,4 +1,4 @@
-"""What a person can do about a failure: one reviewed table of (code, facts) and a sentence.
+"""Advice for a person who sees a failure: one reviewed table of (code, facts) and a sentence.
 
 Rows of a code are read from the top; the first whose facts fit speaks. A fact fits when it equals the
 row's, or is among the row's several, or when the row's pattern is found in it. What no row is for is

@@ -1,4 +1,4 @@
-"""What to do about checksums that do not agree, and files that give none."""
+"""Advice on checksums that do not agree, and files that give none."""
 
 from fetcher.advice.facts import Cases
 

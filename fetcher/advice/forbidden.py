@@ -1,4 +1,4 @@
-"""What to do about requests that the caller may not make."""
+"""Advice on requests that the caller may not make."""
 
 import re
 

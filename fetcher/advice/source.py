@@ -1,4 +1,4 @@
-"""What to do about sources that answer otherwise than with the file."""
+"""Advice on sources that answer otherwise than with the file."""
 
 import re
 
@@ -20,6 +20,17 @@ CASES: Cases = {
         (
             {"reason": re.compile("another (name|address)")},
             "Use the host name that the certificate is for, or another mirror.",
+        ),
+        (
+            {"reason": re.compile("operator's")},
+            "Ask the operator to look at tls.ca_file and at tls.clients for this host.",
+        ),
+        (
+            {"reason": re.compile("does not accept the client certificate")},
+            (
+                "Check that client_certificate_pem is the one that the source gave out, is still valid, and "
+                "comes with the certificates between it and its authority."
+            ),
         ),
         (
             {"reason": re.compile("client certificate")},
@@ -121,7 +132,14 @@ CASES: Cases = {
             "The source does not have the file ready: submit the URL again later.",
         ),
         (
-            {"status": (201, 405, 400, 406, 411, 415, 422)},
+            {"status": 400},
+            (
+                "Use a direct link: the URL does not take a plain GET for the file. Servers that ask for a "
+                "client certificate answer so, too: give client_certificate_pem and client_key_pem."
+            ),
+        ),
+        (
+            {"status": (201, 405, 406, 411, 415, 422)},
             "Use a direct link: the URL does not take a plain GET for the file.",
         ),
         (

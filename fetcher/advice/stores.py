@@ -1,4 +1,4 @@
-"""What to do about buckets and registries."""
+"""Advice on buckets and registries."""
 
 from fetcher.advice.facts import Cases
 
@@ -67,6 +67,7 @@ CASES: Cases = {
             {"rule": "architecture"},
             "Set the property hw_architecture to one of those that there are, such as x86_64 or aarch64.",
         ),
+        ({"rule": "layers"}, "Set disk to the path of one of the disks."),
         ({"rule": "disk"}, "Set disk to the title of one of the files, or to its number."),
         (
             {"rule": "login"},

@@ -1,4 +1,4 @@
-"""What to do about URLs that are refused before anything is looked up."""
+"""Advice on URLs that are refused before anything is looked up."""
 
 import re
 

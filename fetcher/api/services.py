@@ -1,4 +1,4 @@
-"""What the faces need of the rest: handed to them once, at the start."""
+"""Services that the faces need: handed to them once, at the start."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from fetcher.aio.supervisor import Supervisor
 from fetcher.api.event_texts import EventTexts
-from fetcher.api.ops.probes import Probes
+from fetcher.api.probes import Probes
 from fetcher.api.streams.published import Published
 from fetcher.attest.links import LinkKeys
 from fetcher.catalogues import Catalogues, Keeper
@@ -54,5 +54,5 @@ class Services:
 
 
 def services_of(request: Request) -> Services:
-    """Return the house that a request came to."""
+    """Return the services that a request came to."""
     return cast("Services", request.app.state.services)

@@ -20,7 +20,7 @@ ID_BYTES = 6
 
 
 class Linked(msgspec.Struct, frozen=True, kw_only=True):
-    """What a link is for: other bytes, another owner or another time, and it is not that link.
+    """The claims of a link: with other bytes, another owner or another time it is not that link.
 
     Args:
         sha256: Of the bytes.

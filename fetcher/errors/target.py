@@ -1,4 +1,4 @@
-"""Who images are sent on to: image services and receivers."""
+"""Failures of those whom images are sent on to: image services and receivers."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What a receiver said that is kept with the export: few fields, short, printable, without secrets."""
+"""A receiver's answer as it is kept with the export: few fields, short, printable, without secrets."""
 
 from fetcher.guards.request.redaction import redact_url
 from fetcher.transport import CallAnswer, make_printable

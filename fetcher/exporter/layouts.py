@@ -1,4 +1,4 @@
-"""What a disk looks like in a registry: an artifact whose layer is the file, or a containerDisk.
+"""Layouts of a disk in a registry: an artifact whose layer is the file, or a containerDisk.
 
 Sources: OCI Image Format Specification 1.1, "Guidelines for Artifact Usage"; KubeVirt, "containerDisk".
 """

@@ -19,7 +19,7 @@ from fetcher.guards.request import (
     request_headers,
     s3,
     target,
-    url,
+    url_guard,
 )
 from fetcher.guards.request.url import CheckedUrls
 from fetcher.guards.spec import GuardContext, GuardSpec, Purpose
@@ -29,7 +29,7 @@ from fetcher.guards.stream.formats.guard import FormatGuard
 from fetcher.model import FormatVerdict, Submission
 
 GUARDS: tuple[GuardSpec, ...] = (
-    url.GUARD,
+    url_guard.GUARD,
     mirrors.GUARD,
     s3.GUARD,
     oci.GUARD,

@@ -1,21 +1,18 @@
-"""How a guard declares itself: its name, its limits, and how it is built or asked."""
+"""The declaration of a guard: its name, its limits, and how it is built or asked."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from fetcher.config import Settings
 from fetcher.guards.base import Guard, Limit
+from fetcher.guards.request.url import CheckedUrls
 from fetcher.model import Submission
-
-if TYPE_CHECKING:
-    from fetcher.guards.request.url import CheckedUrls
 
 
 class Purpose(StrEnum):
-    """Why bytes are judged."""
+    """The purpose for which bytes are judged."""
 
     PULL = "pull"
     """They come from a URL, on a server or by the command that needs none."""
@@ -49,7 +46,7 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Headroom:
-    """What is left of a project's quota.
+    """The rest of a project's quota.
 
     Args:
         quota_bytes: What the project may hold.
@@ -116,7 +113,7 @@ class GuardSpec:
     per_attempt: bool = False
     not_for: Mapping[Purpose, str] = field(default_factory=dict)
     check_submission: Callable[[Submission, Settings], None] | None = None
-    check_urls: Callable[[Submission, "CheckedUrls"], None] | None = None
+    check_urls: Callable[[Submission, CheckedUrls], None] | None = None
     checks: tuple[Callable[..., object], ...] = ()
     keys: tuple[str, ...] = ()
 

@@ -1,4 +1,4 @@
-"""What people paste with a URL: blanks around it, and credentials inside it."""
+"""URLs as people paste them: blanks around them, and credentials inside them."""
 
 import re
 from base64 import b64encode

@@ -43,7 +43,7 @@ GUARDS = {
 
 
 class Refusal(Value, frozen=True, kw_only=True):
-    """What an import would end by.
+    """A failure that an import would end by.
 
     Args:
         guard: Which one would refuse it; empty where the source itself lets it down.
@@ -57,7 +57,7 @@ class Refusal(Value, frozen=True, kw_only=True):
 
 
 class Probed(Value, frozen=True, kw_only=True):
-    """What a look has shown, as the submitter of an import would see it.
+    """The findings of a look, as the submitter of an import would see it.
 
     Args:
         hops: All requests, redacted.

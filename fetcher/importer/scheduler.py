@@ -187,7 +187,7 @@ class Scheduler:
         return is_in or running is None
 
     def forget(self, import_id: str) -> None:
-        """Let go of an import that is done with, and tell its followers."""
+        """Let go of an import that is done with, and tell its subscribers."""
         self._places.pop(import_id, None)
         running = self.running_imports.pop(import_id, None)
         if running is not None:

@@ -1,4 +1,4 @@
-"""What a source says that a file is called: a name for people, never a path."""
+"""The file name that a source states: a name for people, never a path."""
 
 import re
 from collections.abc import Sequence

@@ -10,7 +10,7 @@ from fetcher.settings.base import Mistake, Seconds, Section, printed, unreadable
 
 
 class Publish(Section, frozen=True, kw_only=True):
-    """What strangers may fetch: public images, and lists of them."""
+    """The things that strangers may fetch: public images, and lists of them."""
 
     enabled: bool
     max_images: Annotated[int, Meta(ge=1, le=20_000)]

@@ -11,7 +11,7 @@ from fetcher.transport import faults
 
 
 class CallAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What came back, whatever it says.
+    """The answer to a call, whatever it says.
 
     Args:
         body: Whole; empty where nobody reads it.

@@ -4,7 +4,7 @@ import asyncio
 import math
 import ssl
 from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
 from yarl import URL
@@ -20,33 +20,27 @@ from fetcher.errors import (
     SourceTooSlow,
 )
 from fetcher.guards.network.redirects import REDIRECTS
-from fetcher.guards.request.host_names import as_address, passes_by_proxy
+from fetcher.guards.request.host_names import as_address
 from fetcher.guards.request.request_headers import check_request_headers
-from fetcher.guards.request.url import CheckedUrl
 from fetcher.model import Hop
 from fetcher.transport import faults
 from fetcher.transport.address_limiter import AddressLimiter
 from fetcher.transport.dial import SourceConnection, connect
-from fetcher.transport.dialect import MOST_ANSWER_BYTES, Answer
 from fetcher.transport.exchange import CallAnswer, joined_fields, read_answer
+from fetcher.transport.hop import REFUSE_RANGES, consult, converse, judge_behind_proxy, proxy_for, shown_to
 from fetcher.transport.plan import Plan
 from fetcher.transport.receive_buffer import ReceivePool
 from fetcher.transport.redirect_chain import RedirectChain
 from fetcher.transport.request import SourceRequest
 from fetcher.transport.resolver import LookUp, Resolver, ask_machine
-from fetcher.transport.session import Sent, paced, session_over
 from fetcher.transport.source import Source
 from fetcher.transport.tls import Trust
 
-WITH_BYTES = frozenset({200, 206, 304})
-# With which servers, gateways and signed links refuse a range or its condition, though the whole may be had.
-REFUSE_RANGES = frozenset({400, 403, 405, 406, 409, 412, 416, 417})
 UNREACHABLE = (AddressForbidden, NameUnresolved, ConnectFailed)
 # Reading stops at twice this much, so a read returns up to about three times it. A thousand sources that
 # wait for our disk share a quarter of the bytes that may be in flight.
 MOST_BUFFERED_BYTES = 262_144
 LEAST_BUFFERED_BYTES = 16_384
-# One read of a body of known length: the kernel has seldom more, and it fits the processor's cache.
 
 
 class Gate:
@@ -189,7 +183,7 @@ class Gate:
             async with asyncio.timeout(seconds):
                 while True:
                     response = await self._ask(chain, stack)
-                    if await _consult(chain, response, stack):
+                    if await consult(chain, response, stack):
                         continue
                     if response.status not in REDIRECTS or not chain.request.follows:
                         return self._hasten(chain, chain.judge(response))
@@ -223,7 +217,7 @@ class Gate:
             except OSError as error:  # out of time, or of file descriptors
                 raise faults.while_connecting(error, chain.target.host, chain.target.port) from error
             stack.callback(chain.connection.close)
-            return await _converse(
+            return await converse(
                 chain, chain.connection, self._share_bytes(chain.settings, MOST_BUFFERED_BYTES), stack
             )
         except UNREACHABLE:
@@ -235,10 +229,10 @@ class Gate:
     async def _find(self, chain: RedirectChain) -> None:
         """Find the addresses that the hop may dial, and judge them all."""
         target, settings = chain.target, chain.settings
-        proxy = URL(_proxy_for(target, settings), encoded=True)
+        proxy = URL(proxy_for(target, settings), encoded=True)
         host, port = (proxy.raw_host or "", proxy.port or 0) if proxy else (target.host, target.port)
         if proxy:
-            _judge_behind_proxy(target, settings, self._own_ports())
+            judge_behind_proxy(target, settings, self._own_ports())
         literal = as_address(host if proxy else chain.request.address or host)
         addresses = [literal] if literal else await self._names.resolve(host, settings, chain.request.project)
         chain.plan = Plan(host, port, addresses, settings, is_proxy=bool(proxy), own_ports=self._own_ports())
@@ -256,7 +250,8 @@ class Gate:
         """Dial by the plan, through the operator's proxy where there is one."""
         assert chain.plan is not None
         tunnel_to = chain.target.authority if chain.plan.is_proxy and secure else None
-        return await connect(chain.plan, chain.settings.pace.dial_seconds, secure, tunnel_to)
+        seconds = chain.settings.pace.dial_seconds
+        return await connect(chain.plan, seconds, secure, tunnel_to, shown=shown_to(chain))
 
     def _hasten(self, chain: RedirectChain, source: Source) -> Source:
         def room() -> int:
@@ -270,80 +265,6 @@ class Gate:
         """Return what one of the open sources may hold."""
         share = settings.imports.buffer_bytes // (4 * max(1, self._open))
         return max(LEAST_BUFFERED_BYTES, min(most, share))
-
-
-async def _converse(
-    chain: RedirectChain, connection: SourceConnection, buffer_bytes: int, stack: AsyncExitStack
-) -> aiohttp.ClientResponse:
-    """Send the request and wait for the head."""
-    target, seconds = chain.target, chain.settings.pace.header_seconds
-    proxy = _proxy_for(target, chain.settings) if target.scheme == "http" else ""
-    session = await stack.enter_async_context(session_over(connection, buffer_bytes))
-    outgoing, sent = chain.request.outgoing, Sent()
-    seconds = seconds if outgoing is None else outgoing.stall_seconds
-    try:
-        async with asyncio.timeout(seconds) as limit:
-            chain.response = await session.request(
-                chain.request.method,
-                URL(target.text, encoded=True),
-                data=chain.request.body if outgoing is None else paced(outgoing, limit, sent),
-                headers=chain.fields(),
-                allow_redirects=False,
-                proxy=proxy or None,
-            )
-    except TimeoutError as error:
-        reason = f"no complete head within {seconds:g} seconds"
-        raise SourceTooSlow(reason=reason, limit_seconds=seconds) from error
-    except faults.FOREIGN as error:
-        is_http2 = connection.is_http2
-        raise faults.before_head(error, target.host, target.port, is_http2=is_http2) from error
-    stack.callback(chain.response.close)
-    if outgoing is not None and 200 <= chain.response.status < 300 and sent.count < outgoing.size:
-        raise BadResponse(reason="it says that it has everything before it was sent everything")
-    return chain.response
-
-
-async def _consult(chain: RedirectChain, response: aiohttp.ClientResponse, stack: AsyncExitStack) -> bool:
-    """Show the dialect an answer without bytes; True where it has another question for the service.
-
-    The connection ends before: what the dialect asks meanwhile may need its place.
-    """
-    dialect = chain.dialect
-    if dialect is None:
-        return False
-    if response.status in WITH_BYTES:
-        dialect.accept()
-        return False
-    headers = joined_fields(response)
-    body = await _beginning(response, chain.settings.pace.idle_seconds)
-    await stack.aclose()
-    answer = Answer(status=response.status, headers=headers, body=body, url=chain.target.text)
-    raw = await dialect.consult(answer)
-    if raw is not None:
-        chain.lead(raw)
-    return raw is not None
-
-
-async def _beginning(response: aiohttp.ClientResponse, seconds: float) -> bytes:
-    """Read the small body of an error, as far as it comes."""
-    body = b""
-    with suppress(TimeoutError, *faults.FOREIGN):
-        async with asyncio.timeout(seconds):
-            while len(body) < MOST_ANSWER_BYTES and (chunk := await response.content.readany()):
-                body += chunk
-    return body[:MOST_ANSWER_BYTES]
-
-
-def _proxy_for(target: CheckedUrl, settings: Settings) -> str:
-    """Choose the way to a host: the operator's proxy, or none."""
-    return "" if passes_by_proxy(target.host, settings) else settings.egress.proxy
-
-
-def _judge_behind_proxy(target: CheckedUrl, settings: Settings, own_ports: Collection[int]) -> None:
-    """Judge an address in place of a name, though the proxy will dial it; names are the proxy's to judge."""
-    literal = as_address(target.host)
-    if literal is not None:
-        Plan(target.host, target.port, [literal], settings, own_ports=own_ports).judge()
 
 
 def no_hops(_hop: Hop) -> None:

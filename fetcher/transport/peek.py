@@ -18,7 +18,7 @@ HEAD_BYTES = 65_536
 
 
 class Peek(msgspec.Struct, frozen=True, kw_only=True):
-    """What a source shows of itself.
+    """The first bytes and the facts of a source.
 
     Args:
         url: Where the redirects end, redacted.

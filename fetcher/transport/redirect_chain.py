@@ -9,8 +9,9 @@ from yarl import URL
 
 from fetcher.config import Settings
 from fetcher.errors import BadRedirect, InvalidUrl, SourceStatus, TooManyRedirects
+from fetcher.guards.network.heads import Reply
 from fetcher.guards.network.redirects import check_redirect, next_location
-from fetcher.guards.network.response import Reply, check_head, retry_after
+from fetcher.guards.network.response import check_head, retry_after
 from fetcher.guards.request.redaction import redact_url
 from fetcher.guards.request.url import CheckedUrl, check_url
 from fetcher.model import ClientCertificate, Hop
@@ -22,7 +23,7 @@ from fetcher.transport.source import Source, shown_headers
 
 
 class RedirectChain:
-    """Where one pull has been, and what it may do next.
+    """The hops of one request, and its next steps.
 
     Args:
         record: Takes each hop when it has ended.

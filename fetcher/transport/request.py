@@ -1,4 +1,4 @@
-"""What is asked of a source."""
+"""A question to a source."""
 
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -7,7 +7,7 @@ import msgspec
 
 from fetcher import __version__
 from fetcher.config import Settings
-from fetcher.guards.network.response import Wanted
+from fetcher.guards.network.heads import Wanted
 from fetcher.guards.request.url import CheckedUrl, check_url
 from fetcher.model import ClientCertificate
 from fetcher.transport.dialect import Dialect
@@ -52,7 +52,7 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
         project: Whose pull it is, so that one project's hung names delay nobody else's.
         address: The one address to dial, judged like any other; None looks the host up.
         follows: Whether redirects are followed; else one is an answer like any other.
-        is_promised: A digest that the submitter gave will tell if the bytes were changed on their way.
+        expects_digest: A digest that the submitter gave will tell if the bytes were changed on their way.
         ca_pem: Authorities that are trusted beside the operator's.
         body: JSON that is sent, with POST; None asks with GET.
         dialect: Speaks for us at the origin of `url`.

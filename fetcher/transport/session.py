@@ -11,7 +11,7 @@ from fetcher.transport.request import Outgoing
 
 
 class Sent:
-    """How many bytes of a body have been handed to the connection."""
+    """The count of a body's bytes that were handed to the connection."""
 
     def __init__(self) -> None:
         self.count = 0

@@ -21,7 +21,7 @@ from fetcher.transport.signatures import verify
 
 
 class SumsRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Which digest is wanted, and where it is said to be.
+    """The digest that is wanted, and the file that is said to have it.
 
     Args:
         file: For the checksum file.
@@ -39,7 +39,7 @@ class SumsRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sums(msgspec.Struct, frozen=True, kw_only=True):
-    """What a checksum file says of one image.
+    """A checksum file's entry for one image.
 
     Args:
         digest: The strongest it gives.

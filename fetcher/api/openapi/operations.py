@@ -1,4 +1,4 @@
-"""What the code of a route cannot say of itself: parameters, bodies, answers, and what each may end in."""
+"""Facts about routes that their code cannot state: parameters, bodies, answers, and possible failures."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,11 +6,21 @@ from typing import Any
 import msgspec
 
 from fetcher import errors
-from fetcher.api.openapi import response_schemas as shapes
+from fetcher.api.openapi import response_schemas
 from fetcher.api.ops import health, metrics
-from fetcher.api.streams import routes as streams
 from fetcher.api.streams.metalink import MEDIA_TYPE as METALINK
-from fetcher.api.submit import attestations, catalogue, discovery, exports, imports, links, probe, schedules
+from fetcher.api.submit import (
+    attestations,
+    catalogue,
+    discovery,
+    exports,
+    imports,
+    links,
+    probe,
+    schedules,
+    streams,
+)
+from fetcher.api.submit.submit_body import SubmitBody
 from fetcher.attest.dsse import MEDIA_TYPE
 from fetcher.errors import Failure
 from fetcher.index.values import FILTERS
@@ -34,7 +44,7 @@ class Named(msgspec.Struct, frozen=True):
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of an operation.
+    """One operation's facts.
 
     Args:
         answers: By status: the type of the JSON, a media type for anything else, or None for nothing.
@@ -75,20 +85,20 @@ _KEY = (
 OPERATIONS: dict[Callable[..., Any], Operation] = {
     imports.submit: Operation(
         tag="Imports",
-        bodies={JSON: imports.SubmitBody, imports.METALINK_TYPE: None},
-        answers={202: shapes.ImportAnswer},
+        bodies={JSON: SubmitBody, imports.METALINK_TYPE: None},
+        answers={202: response_schemas.ImportAnswer},
         ends_in=_SUBMIT_ENDS,
         headers=(_KEY,),
     ),
     probe.probe: Operation(
         tag="Imports",
-        bodies={JSON: imports.SubmitBody},
-        answers={200: shapes.ProbeAnswer},
+        bodies={JSON: SubmitBody},
+        answers={200: response_schemas.ProbeAnswer},
         ends_in=tuple(one for one in _SUBMIT_ENDS if one is not errors.IdempotencyMismatch),
     ),
     imports.listing: Operation(
         tag="Imports",
-        answers={200: shapes.ImportsAnswer},
+        answers={200: response_schemas.ImportsAnswer},
         ends_in=(errors.UnknownImport,),
         query=(
             *_PAGING,
@@ -96,9 +106,9 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
             *((name, _TEXT, f"Only imports with this {name}.") for name in FILTERS if name != "state"),
         ),
     ),
-    imports.options: Operation(tag="Discovery", answers={200: shapes.OptionsAnswer}),
+    imports.options: Operation(tag="Discovery", answers={200: response_schemas.OptionsAnswer}),
     imports.show: Operation(
-        tag="Imports", answers={200: shapes.ImportAnswer}, ends_in=(errors.UnknownImport,)
+        tag="Imports", answers={200: response_schemas.ImportAnswer}, ends_in=(errors.UnknownImport,)
     ),
     imports.cancel: Operation(
         tag="Imports",
@@ -163,7 +173,7 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
         ends_in=(*_KEYS_END, errors.NotFound),
         is_open=True,
     ),
-    imports.limits: Operation(tag="Discovery", answers={200: shapes.LimitsAnswer}),
+    imports.limits: Operation(tag="Discovery", answers={200: response_schemas.LimitsAnswer}),
     exports.submit: Operation(
         tag="Exports",
         bodies={JSON: exports.ExportBody},
@@ -221,13 +231,17 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
         ends_in=(*_PUBLISHED_END, errors.BytesDamaged, errors.RangeNotSatisfiable),
         is_open=True,
     ),
-    discovery.errors_index: Operation(tag="Discovery", answers={200: shapes.CodesAnswer}, is_open=True),
-    discovery.error_page: Operation(
-        tag="Discovery", answers={200: shapes.CodeAnswer}, ends_in=(errors.NotFound,), is_open=True
+    discovery.errors_index: Operation(
+        tag="Discovery", answers={200: response_schemas.CodesAnswer}, is_open=True
     ),
-    health.healthz: Operation(tag="Operation", answers={200: shapes.HealthAnswer}, is_open=True),
+    discovery.error_page: Operation(
+        tag="Discovery", answers={200: response_schemas.CodeAnswer}, ends_in=(errors.NotFound,), is_open=True
+    ),
+    health.healthz: Operation(tag="Operation", answers={200: response_schemas.HealthAnswer}, is_open=True),
     health.readyz: Operation(
-        tag="Operation", answers={200: shapes.ReadyAnswer, 503: shapes.ReadyAnswer}, is_open=True
+        tag="Operation",
+        answers={200: response_schemas.ReadyAnswer, 503: response_schemas.ReadyAnswer},
+        is_open=True,
     ),
     metrics.metrics: Operation(tag="Operation", answers={200: TEXT}, ends_in=(errors.Forbidden,)),
 }

@@ -13,7 +13,7 @@ from fetcher.api.page.session import Visitor, read_form, text_of, with_token
 from fetcher.api.page.shown import see_other, shown
 from fetcher.api.services import services_of
 from fetcher.api.submit.catalogue import CatalogueImage, image_view
-from fetcher.api.submit.imports import SubmitBody
+from fetcher.api.submit.submit_body import SubmitBody
 from fetcher.errors import InvalidRequest
 from fetcher.parsers.catalogues import Entry, has_ended, normal_arch
 

@@ -9,12 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fetcher.api.auth.identity import require_role
+from fetcher.api.body import convert
 from fetcher.api.page.render import HEADERS, fragment, page
 from fetcher.api.page.session import FORM_FIELD, Visitor, check_proof, read_fields, read_form, text_of
 from fetcher.api.page.shown import see_other, shown
 from fetcher.api.problems import advice_of, status_of
 from fetcher.api.services import services_of
-from fetcher.api.submit.body import convert
 from fetcher.api.submit.exports import ExportBody
 from fetcher.config import Settings
 from fetcher.errors import Conflict, Failure, InvalidRequest

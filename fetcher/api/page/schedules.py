@@ -7,12 +7,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fetcher.api.auth.identity import require_role
+from fetcher.api.body import convert
 from fetcher.api.page.render import page
 from fetcher.api.page.session import FORM_FIELD, Visitor, check_proof, read_fields, read_form, text_of
 from fetcher.api.page.shown import see_other, shown
 from fetcher.api.problems import advice_of, status_of
 from fetcher.api.services import services_of
-from fetcher.api.submit.body import convert
 from fetcher.api.submit.schedules import ScheduleBody, SchedulePatch, edit, hurry, make, schedule_view
 from fetcher.errors import Failure, Forbidden
 

@@ -1,1 +1,1 @@
-"""What is public here as a catalogue for others: simplestreams, and a metalink for each image."""
+"""Public images as a catalogue for others: simplestreams, and a metalink for each image."""

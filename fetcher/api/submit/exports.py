@@ -12,10 +12,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from fetcher.api.auth.identity import require_role
+from fetcher.api.body import convert, parse, read_body
 from fetcher.api.problems import base_url
 from fetcher.api.services import services_of
-from fetcher.api.submit.body import convert, parse, read_body
-from fetcher.api.submit.imports import END_ID, BucketBody, page_limit
+from fetcher.api.submit.imports import END_ID, page_limit
+from fetcher.api.submit.submit_body import BucketBody
 from fetcher.errors import InvalidRequest, WrongMediaType
 from fetcher.index.values import Export, ExportOptions, PartUrls, ReceiverAccess, ReceiverSecrets
 from fetcher.lifecycle import State
@@ -48,7 +49,7 @@ class PartsBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class ExportBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What `POST /exports` takes."""
+    """The body of `POST /exports`."""
 
     image: Annotated[str, Meta(min_length=1, max_length=64, description="The ID of the image to send.")]
     url: Annotated[
@@ -120,14 +121,14 @@ class ExportBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class ExportReadBack(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of reading the bytes back; other bytes are the failure `receiver-mismatch` instead."""
+    """The result of reading the bytes back; other bytes are the failure `receiver-mismatch` instead."""
 
     result: Annotated[Literal["matched", "not-possible"], Meta(description="Whether they were compared.")]
     reason: Annotated[str, Meta(description="Why they were not; empty where they were.")]
 
 
 class ExportProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far an export is."""
+    """The progress of an export."""
 
     sent_bytes: Annotated[int, Meta(ge=0, description="Bytes that the receiver has been sent.")]
     size: Annotated[int, Meta(ge=0, description="Bytes that there are.")]
@@ -146,7 +147,7 @@ class ExportAttemptAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExportVerdict(msgspec.Struct, frozen=True, kw_only=True):
-    """How an export ended."""
+    """The verdict of an export."""
 
     code: Annotated[str, Meta(description="`ok`, or a code of `GET /errors`.")]
     title: Annotated[str, Meta(description="The same in a sentence.")]

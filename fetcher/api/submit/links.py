@@ -13,12 +13,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from fetcher.api.auth.identity import require_role
+from fetcher.api.body import read_json
 from fetcher.api.file_names import file_name
 from fetcher.api.image_v2.download import send_image
 from fetcher.api.inbound.shares import SHARE, Share
 from fetcher.api.problems import base_url
 from fetcher.api.services import Services, services_of
-from fetcher.api.submit.body import read_json
 from fetcher.attest.links import Linked
 from fetcher.errors import Conflict, Forbidden, LinkInvalid, UnknownImage
 from fetcher.guards.request.links import check_link
@@ -32,7 +32,7 @@ MOST_DIGITS = 12
 
 
 class LinkBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What `POST /images/{id}/links` takes."""
+    """The body of `POST /images/{id}/links`."""
 
     seconds: Annotated[float, Meta(gt=0)] | None = None
 

@@ -11,9 +11,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from fetcher.api.auth.identity import require_role
+from fetcher.api.body import read_json
 from fetcher.api.problems import base_url
 from fetcher.api.services import Services, services_of
-from fetcher.api.submit.body import read_json
 from fetcher.config import Settings
 from fetcher.errors import Conflict, Forbidden, InvalidRequest
 from fetcher.guards.request.notify import check_notify
@@ -39,7 +39,7 @@ RULES = (
 
 
 class ScheduleBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What `POST /schedules` takes.
+    """The body of `POST /schedules`.
 
     Args:
         catalogue: The name that is asked for; without a serial, which never changes.
@@ -101,7 +101,7 @@ class ScheduleBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class SchedulePatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What `PATCH /schedules/{id}` takes: what is left out stays as it is (RFC 7396)."""
+    """The body of `PATCH /schedules/{id}`: what is left out stays as it is (RFC 7396)."""
 
     catalogue: Name | UnsetType = UNSET
     name: Text | UnsetType = UNSET

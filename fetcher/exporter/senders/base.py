@@ -1,4 +1,4 @@
-"""What a sender is given, and what it must do."""
+"""The protocol of a sender."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ class SendJob:
 
 
 class ToRead(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked to read the bytes back, and what they have to be."""
+    """The question that reads the bytes back, and their expected digest."""
 
     request: SourceRequest
     size: int

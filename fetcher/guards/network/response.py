@@ -1,4 +1,4 @@
-"""Whether the head of an answer is one that bytes may follow: status, framing, coding, range."""
+"""Heads of answers that bytes may follow: status, framing, coding, range."""
 
 import re
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ import msgspec
 from fetcher.config import Settings
 from fetcher.errors import BadResponse, EncodingForbidden, SourceStatus
 from fetcher.guards.base import Limit
+from fetcher.guards.network.heads import Head, Reply, Wanted
 from fetcher.guards.spec import GuardSpec
 
 # Files that servers like to label with a coding, though they are meant to be kept as they are. Nobody codes
@@ -66,73 +67,6 @@ _LENGTH = re.compile(r"[0-9]{1,20}")
 _RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19}|\*)")
 _ETAG = re.compile(r'(W/)?"[!#-~]{0,256}"')
 _DATE = re.compile(r"[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT")
-
-
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked for.
-
-    Args:
-        offset: The first byte.
-        length: How many bytes; None means all that follow.
-        if_range: The validator that the range was bound to.
-        conditional: Whether 304 is an answer.
-        path: Of the URL, for its last suffix.
-        names: Likewise of the URLs that redirected here.
-    """
-
-    offset: int = 0
-    length: int | None = None
-    if_range: str | None = None
-    conditional: bool = False
-    path: str = "/"
-    names: Sequence[str] = ()
-
-    @property
-    def is_range(self) -> bool:
-        """Return whether a part of the whole was asked for."""
-        return self.offset > 0 or self.length is not None
-
-
-class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """The head of an answer as it came.
-
-    Args:
-        version: Of HTTP: major and minor.
-        reason: What follows the status; of no use but to be well-formed.
-        fields: In their order, repeated ones too.
-    """
-
-    status: int
-    version: tuple[int, int] = (1, 1)
-    reason: str = ""
-    fields: Sequence[tuple[str, str]] = ()
-
-
-class Head(msgspec.Struct, frozen=True, kw_only=True):
-    """The head of an answer that passed.
-
-    Args:
-        declared_bytes: Of the whole representation, where it says so.
-        body_bytes: Of this answer's body, where it says so.
-        is_chunked: The body says itself where it ends.
-        offset: Where in the whole the body begins.
-        coding: The content coding that the bytes were labelled with and kept in.
-        undone: The content coding that has to be undone, gzip or deflate; nothing that the head says of
-            bytes and versions then holds for what comes out.
-        may_hold_chunks: The label says aws-chunked: see `check_chunks`.
-    """
-
-    status: int
-    declared_bytes: int | None
-    body_bytes: int | None
-    is_chunked: bool
-    offset: int
-    etag: str | None
-    last_modified: str | None
-    accepts_ranges: bool
-    coding: str | None = None
-    undone: str | None = None
-    may_hold_chunks: bool = False
 
 
 def check_head(reply: Reply, wanted: Wanted, settings: Settings, now: datetime) -> Head:

@@ -1,4 +1,4 @@
-"""Which checksum files a submission may name, and how large they may be."""
+"""Checksum files that a submission may name, and their greatest size."""
 
 from fetcher.config import Settings
 from fetcher.errors import ChecksumFileUnusable, InvalidRequest

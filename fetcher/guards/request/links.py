@@ -1,4 +1,4 @@
-"""How long a link to an image may live, where the operator wants any."""
+"""The lifetime of a link to an image, where the operator wants any."""
 
 from fetcher.config import Settings
 from fetcher.errors import Forbidden, InvalidRequest

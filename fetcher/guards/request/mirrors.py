@@ -1,4 +1,4 @@
-"""Which further URLs of the same bytes a submission may name."""
+"""Further URLs of the same bytes that a submission may name."""
 
 from fetcher.config import Settings
 from fetcher.errors import InvalidRequest

@@ -1,4 +1,4 @@
-"""Which URLs may be fetched: the raw text is judged first, then the parser that dials must agree."""
+"""URLs that may be fetched: the raw text is judged first, then the parser that dials must agree."""
 
 import re
 import unicodedata
@@ -8,13 +8,10 @@ from yarl import URL
 
 from fetcher.config import Settings
 from fetcher.errors import InvalidUrl
-from fetcher.guards.base import Limit
 from fetcher.guards.request.host_names import check_host
 from fetcher.guards.request.redaction import UNWIELDY, quote, redact_url
-from fetcher.guards.spec import GuardSpec
-from fetcher.model import Submission
 
-__all__ = ["CheckedUrl", "CheckedUrls", "check_url", "limits", "redact_url"]
+__all__ = ["CheckedUrl", "CheckedUrls", "allowed_ports", "check_url", "redact_url"]
 
 USERINFO = "it has a user name or password; credentials go into the URL of the image alone, or into headers"
 DEFAULT_PORTS = {"https": 443, "http": 80}
@@ -136,51 +133,6 @@ class CheckedUrls:
         return self if settings is self.settings else CheckedUrls(settings)
 
 
-def check_submitted(submission: Submission, urls: CheckedUrls) -> None:
-    """Refuse a submission whose URL could never be fetched.
-
-    Raises:
-        InvalidUrl: With the rule broken.
-    """
-    if submission.remote is None:  # Else operator and other service answer for it.
-        urls.check(submission.url)
-
-
-def limits(settings: Settings) -> tuple[Limit, ...]:
-    """Publish what is enforced here."""
-    rules = settings.url
-    return (
-        Limit(
-            name="url_schemes",
-            type="array",
-            value=list(rules.schemes),
-            description="The schemes that a URL may have.",
-            guard="url",
-        ),
-        Limit(
-            name="url_ports",
-            type="array",
-            value=sorted(_ports(settings)),
-            description="The ports that a URL may name; other ports are other services'.",
-            guard="url",
-        ),
-        Limit(
-            name="max_url_bytes",
-            type="integer",
-            value=rules.max_url_bytes,
-            description="The longest URL that is taken, in bytes.",
-            guard="url",
-        ),
-        Limit(
-            name="url_literals_allowed",
-            type="boolean",
-            value=rules.allow_literals,
-            description="Whether an address may stand in place of a host name.",
-            guard="url",
-        ),
-    )
-
-
 def _check_characters(raw: str, max_url_bytes: int) -> None:
     if len(raw) > max_url_bytes:  # before any work: the text may be megabytes
         raise InvalidUrl(rule="length", reason=f"it is longer than {max_url_bytes:,} bytes")
@@ -220,7 +172,7 @@ def _check_port(text: str | None, default: int, settings: Settings) -> int:
         port = int(text)
     else:
         raise InvalidUrl(rule="port", reason="its port is no number from 1 to 65535")
-    if port not in _ports(settings):
+    if port not in allowed_ports(settings):
         raise InvalidUrl(rule="port", reason=_ports_words(port, settings))
     return port
 
@@ -230,7 +182,8 @@ def _ports_words(port: int, settings: Settings) -> str:
     return f"port {port} is not allowed; allowed ports: {allowed}"
 
 
-def _ports(settings: Settings) -> set[int]:
+def allowed_ports(settings: Settings) -> set[int]:
+    """Return the ports that a URL may name, those of the operator's own ranges included."""
     ranges = settings.address.allow
     return {*settings.url.ports, *(port for allowed in ranges for port in allowed.ports)}
 
@@ -264,13 +217,3 @@ def _agree(scheme: str, host: str, port: int, target: str, settings: Settings) -
         origin=f"{scheme}://{bracketed}:{port}",
         redacted=redact_url(text),
     )
-
-
-GUARD = GuardSpec(
-    name="url",
-    title="URLs",
-    sections=("url",),
-    limits=limits,
-    check_urls=check_submitted,
-    checks=(check_url,),
-)

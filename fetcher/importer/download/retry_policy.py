@@ -1,4 +1,4 @@
-"""Whether another attempt may end better, of which source, and when."""
+"""The decision on another attempt: whether it may end better, of which source, and when."""
 
 import random
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Which of several URLs of the same bytes is asked next."""
+"""The URL and its mirrors, and the choice of the one that is asked next."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ class Sources:
         secrets: With the headers that go to the first one's origin alone.
         project: Whose pull it is.
         first: Which one to begin with, counted from 0.
-        is_promised: Tells whether digests of all submitters will show if the bytes were changed on their way.
+        expects_digest: Tells whether digests of all submitters will show a change of the bytes on their way.
 
     Attributes:
         ca_pem: Authorities that are trusted for all of them.
@@ -39,7 +39,7 @@ class Sources:
         self.dialect: Dialect | None = None
         self._project = project
         self.ca_pem: str | None = None
-        self._is_promised = expects_digest
+        self._expects_digest = expects_digest
         self._dead: set[int] = set()
         self._failed: set[int] = set()
         self.current = first if first < len(self._urls) else 0
@@ -72,7 +72,7 @@ class Sources:
             offset=offset,
             if_range=if_range,
             project=self._project,
-            expects_digest=self._is_promised(),
+            expects_digest=self._expects_digest(),
             ca_pem=self.ca_pem,
             dialect=self.dialect if self.is_home else None,
             client=self._client if self.is_home else None,

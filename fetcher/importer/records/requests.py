@@ -1,4 +1,4 @@
-"""What makes two imports one pull, and what may be kept of a submission in the open."""
+"""Equality of requests, and the split of a submission into its secrets and what may be shown."""
 
 import hashlib
 from urllib.parse import unquote, urlsplit
@@ -65,7 +65,7 @@ def _shown(url: str | None) -> str | None:
 
 
 def webhook_of(submission: Submission, settings: Settings) -> WebhookTarget | None:
-    """Who is told of the import's end: whom it names, else the operator's own; None when nobody is."""
+    """Return who is told of the import's end: its own receiver, else the operator's; None when nobody is."""
     if submission.notify_url is not None:
         return WebhookTarget(url=submission.notify_url, secret=submission.notify_secret)
     return WebhookTarget() if settings.notify.url else None

@@ -1,4 +1,4 @@
-"""Whose import runs next: projects take turns, and no origin or project takes every slot."""
+"""The queue of imports: projects take turns, and no origin or project takes every slot."""
 
 from collections import Counter, OrderedDict
 from collections.abc import Iterator

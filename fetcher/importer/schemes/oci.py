@@ -7,6 +7,7 @@ manifest that was named by its own digest is compared with it, so that the promi
 import asyncio
 import hashlib
 import re
+from collections.abc import Sequence
 
 import msgspec
 
@@ -17,9 +18,12 @@ from fetcher.importer.pasted import stripped, tidied
 from fetcher.importer.schemes.registry_token import RegistryDialect, read_small
 from fetcher.importer.schemes.scheme import Asked, SourceScheme, Way
 from fetcher.model import Digest, Submission
+from fetcher.parsers.oci_layers import PEEK_BYTES, files_of, visible_disks
 from fetcher.parsers.oci_manifests import (
     ACCEPT,
     Descriptor,
+    archives_of,
+    choose_archive,
     choose_image,
     choose_layer,
     parse_digest,
@@ -118,6 +122,10 @@ async def _layer(
         manifest = parse_manifest(body)
         check_manifest(len(body), max(len(manifest.layers), len(manifest.images)), settings)
         if not manifest.is_index:
+            archives = archives_of(manifest.layers)
+            if 1 < len(archives) == len(manifest.layers):
+                disks = await _disks(asked, base, archives, headers, dialect)
+                return choose_archive(archives, disks, submission.disk)
             return choose_layer(manifest.layers, submission.disk)
         if is_last:
             break
@@ -129,6 +137,25 @@ async def _layer(
             ).digest
         )
     raise RegistryUnusable(reason="its index leads to another index")
+
+
+async def _disks(
+    asked: Asked, base: str, archives: Sequence[Descriptor], headers: dict[str, str], dialect: RegistryDialect
+) -> dict[str, int]:
+    """Look at how each layer begins: which disks are seen when they lie on each other."""
+    listed: list[list[str]] = []
+    for layer in archives:
+        request = SourceRequest(
+            url=asked.urls.check(f"{base}/blobs/{layer.digest}"),
+            headers=headers,
+            project=asked.project,
+            ca_pem=asked.submission.ca_pem,
+            dialect=dialect,
+            client=asked.secrets.access.client,
+        )
+        beginning = await read_small(asked, request, min(layer.size, PEEK_BYTES))
+        listed.append(await asyncio.to_thread(files_of, beginning))
+    return visible_disks(listed)
 
 
 def _named_architecture(submission: Submission) -> str | None:

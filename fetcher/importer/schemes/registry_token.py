@@ -1,4 +1,4 @@
-"""Who we are to a registry: the login that it asks for, and the token that it is exchanged for."""
+"""Logins at a registry: the credentials that it asks for, and the token that they are exchanged for."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What a source scheme declares of itself, once."""
+"""The declaration of a source scheme, made once."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Asked:
 
 
 class Way(msgspec.Struct, frozen=True, kw_only=True):
-    """How the bytes of one job are asked for.
+    """The way to the bytes of one job.
 
     Args:
         secrets: Where they really are.

@@ -1,4 +1,4 @@
-"""What the index does with images that are kept new."""
+"""Records of images that are kept new."""
 
 from collections.abc import Callable
 from datetime import datetime

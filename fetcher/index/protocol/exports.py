@@ -1,4 +1,4 @@
-"""What an index does with exports, from submission to verdict."""
+"""Exports, from submission to verdict, as verbs."""
 
 from datetime import datetime
 from typing import Any, Protocol

@@ -1,4 +1,4 @@
-"""What an index does with images that are kept new."""
+"""Images that are kept new, as verbs."""
 
 from collections.abc import Callable
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What the index does with exports, from submission to verdict."""
+"""Records of exports, from submission to verdict."""
 
 from datetime import datetime
 from typing import Any

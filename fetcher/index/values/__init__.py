@@ -13,6 +13,8 @@ from fetcher.index.values.exports import (
 )
 from fetcher.index.values.images import FAILED_IMPORT, SORT_KEYS, Filter, ImageQuery, Operator
 from fetcher.index.values.imports import (
+    ATTEMPT_CODE,
+    COLUMNS,
     FILTERS,
     TASK_ORDERS,
     Access,
@@ -51,7 +53,9 @@ from fetcher.index.values.usage import Quota, Usage
 
 __all__ = [
     "ANSWER_BYTES",
+    "ATTEMPT_CODE",
     "CANCELLED",
+    "COLUMNS",
     "FAILED_IMPORT",
     "FILTERS",
     "IMAGE_ORDERS",

@@ -29,7 +29,7 @@ class ExportAttempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExportOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How an image is to be sent.
+    """The way in which an image is sent.
 
     Args:
         format: What it is converted to on its way out; None sends it as it is kept.
@@ -45,7 +45,7 @@ class ExportOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 class ReadBack(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of reading the bytes back from the receiver; other bytes are a failure instead.
+    """The result of reading the bytes back from the receiver; other bytes are a failure instead.
 
     Args:
         reason: Why it was not possible.
@@ -118,7 +118,7 @@ class PartUrls(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReceiverAccess(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Who we are to a receiver, beyond headers.
+    """The credentials for a receiver, beyond headers.
 
     Args:
         s3: Of a bucket.
@@ -134,7 +134,7 @@ class ReceiverAccess(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 class ReceiverSecrets(msgspec.Struct, frozen=True, kw_only=True):
-    """What only the run of an export may know, and nobody once it has ended.
+    """The secrets of an export, gone once it has ended.
 
     Args:
         url: With its secrets.

@@ -12,7 +12,7 @@ Retire = Literal["hide", "show"]
 
 
 class ScheduleRules(msgspec.Struct, frozen=True, kw_only=True):
-    """What a schedule does.
+    """A schedule.
 
     Args:
         catalogue: The name that is asked for, such as `ubuntu:26.04`.
@@ -33,7 +33,7 @@ class ScheduleRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ScheduleProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a schedule is.
+    """The progress of a schedule.
 
     Args:
         serial: Of the newest image.

@@ -15,7 +15,7 @@ MOST_CHARACTERS = 8_192  # Of a line: a path of 4,096 bytes and its digest, and 
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """What a checksum file lists.
+    """The entries of a checksum file.
 
     Args:
         entries: With their algorithms settled; those whose algorithm cannot be are left out.

@@ -1,4 +1,4 @@
-"""Which entries of a checksum file are about an image."""
+"""The entries of a checksum file that are about an image."""
 
 import re
 from collections.abc import Iterable, Sequence

@@ -9,12 +9,10 @@ from hypothesis import strategies as st
 
 from fetcher.config import load_settings
 from fetcher.errors import BadResponse, EncodingForbidden, Failure, SourceStatus
+from fetcher.guards.network.heads import Head, Reply, Wanted
 from fetcher.guards.network.response import (
     MAX_HEAD_CHARACTERS,
     MOST_BYTES,
-    Head,
-    Reply,
-    Wanted,
     check_chunks,
     check_head,
     limits,

@@ -1,4 +1,4 @@
-"""What to tell a person whose bytes are not what they thought."""
+"""Advice for a person whose bytes are not what they thought."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ CONVERT_TO = {
     "vhdx": "vhdx",
     "ploop": "parallels",
 }
-"""What `qemu-img convert -O` takes for each disk format that it can write."""
+"""The names that `qemu-img convert -O` has for each disk format that it can write."""
 
 CHECK_URL = (
     "Check that the URL leads to the image itself, undamaged. A raw disk without a partition table or a "
@@ -34,7 +34,7 @@ FOR_UPLOADS = {
     WRONG: NO_DISK,
     **{kind.hint: NO_DISK for kind in side_files.ALL if "URL" in kind.hint},
 }
-"""What takes the place of advice that speaks of a URL, for who sent the bytes."""
+"""Replacements for advice that speaks of a URL, for whoever sent the bytes."""
 
 
 UNPACK = "Unpack it first, then submit the OVA or the disk image that is inside."

@@ -6,6 +6,7 @@ from fetcher.guards.stream.formats import (
     bochs,
     bzip2,
     cloop,
+    cow,
     dmg,
     document,
     filesystem,
@@ -47,6 +48,7 @@ RECOGNISERS: tuple[Callable[[bytes], Report | None], ...] = (
     parallels.recognise,
     bochs.recognise,
     cloop.recognise,
+    cow.recognise,
     luks.recognise,
     iso9660.recognise,
     udf.recognise,
@@ -70,11 +72,11 @@ RECOGNISERS: tuple[Callable[[bytes], Report | None], ...] = (
     filesystem.recognise_hfs,
     document.recognise,
 )
-"""What looks at the head of every stream."""
+"""Recognisers that look at the head of every stream."""
 
 END_RECOGNISERS: tuple[Callable[[End], Report | None], ...] = (
     vhd.recognise_end,
     dmg.recognise_end,
     pkzip.recognise_end,
 )
-"""What looks at the end of raw disks and of discs."""
+"""What looks at the end of raw disks, of disk images, of discs and of gzip archives."""

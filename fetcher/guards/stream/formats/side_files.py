@@ -1,4 +1,4 @@
-"""What lies beside an image and is pasted in its place: checksum files, signatures, torrents, pointers.
+"""Files that lie beside an image and are pasted in its place: checksum files, signatures, torrents, pointers.
 
 Specification: GNU coreutils and BSD for checksum files; BEP 3; Git LFS 1; RFC 5854; RFC 9580 section 6.2.
 Reads: the first 64 KiB.

@@ -1,4 +1,4 @@
-"""Where strangers find what is public here."""
+"""The routes by which strangers find what is public here."""
 
 from datetime import UTC
 from email.utils import format_datetime, parsedate_to_datetime
