@@ -1,4 +1,4 @@
-"""What a signature is worth."""
+"""The worth of a signature."""
 
 from dataclasses import dataclass
 from typing import Literal
