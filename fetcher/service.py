@@ -150,7 +150,7 @@ class Service:
             loop = asyncio.get_running_loop()
             loop.add_signal_handler(signal.SIGHUP, self.reload)
             await self._start_background(services, app.state.watch, opened)
-            starting = start_logged(take_up(services), "start")
+            starting = start_logged(_begin(services), "start")
             try:
                 await asyncio.wait({starting}, timeout=START_SECONDS)
                 yield
@@ -170,7 +170,6 @@ class Service:
         services.supervisor.start("catalogues", services.catalogues.run)
         services.supervisor.start("schedules", services.keeper.run)
         services.supervisor.start("webhooks", services.webhook_dispatcher.run)
-        services.supervisor.start("exports", services.exporter.run)
         services.supervisor.start("leases", services.importer.renew_leases)
         services.supervisor.start("throughput", watch.run)
         services.supervisor.start("watchdog", feed_watchdog)
@@ -252,6 +251,12 @@ class Service:
 
 def _say_held(seconds: float, stack: list[str]) -> None:
     log.warning("loop.held", seconds=round(seconds, 3), frames=stack)
+
+
+async def _begin(services: Services) -> None:
+    """Take up what an earlier process left; exports stage what they convert only when that is cleared."""
+    await take_up(services)
+    services.supervisor.start("exports", services.exporter.run)
 
 
 async def take_up(services: Services) -> None:

@@ -16,7 +16,7 @@ What = Literal["copied", "there", "to-copy", "damaged", "missing"]
 
 
 class Moved(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of the bytes of one digest.
+    """The fate of the bytes of one digest.
 
     Args:
         what: copied; there: at the target already; to-copy: in a dry run; damaged, missing: at the source.

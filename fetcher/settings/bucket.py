@@ -1,4 +1,4 @@
-"""How the bucket of an object store is spoken to, where the store is one."""
+"""The way a bucket is spoken to, where the store is one."""
 
 from typing import Annotated, Literal
 
@@ -10,7 +10,7 @@ MOST_PARTS = 10_000
 
 
 class Bucket(Section, frozen=True, kw_only=True):
-    """Where `store.url` is a bucket: its server, and what it may cost."""
+    """The server of a bucket that `store.url` names, and what it may cost."""
 
     endpoint: Annotated[
         str,

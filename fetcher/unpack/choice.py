@@ -24,7 +24,7 @@ SIDE_NAMES = re.compile(
     r"|(?:sha|md5|b2|blake2)\d*-?(?:checksums?|sums?)|checksums?|manifest)(?:$|[.\-_])"
 )
 KERNELS = re.compile(r"(?:^|[-_.])(?:vmlinu[xz]|bzimage|initrd|initramfs|loader)(?:$|[-_.\d])")
-"""What lies beside a disk for whoever boots it without its own boot loader, of whatever size."""
+"""Files beside a disk for whoever boots it without its own boot loader, of whatever size."""
 DISK_MAGICS = (
     b"QFI\xfb",
     b"QED\0",

@@ -1,4 +1,4 @@
-"""The proof of where an image came from, and links to hand on: parts of an image's page."""
+"""Proofs of where an image came from, and links to hand on: parts of an image's page."""
 
 import base64
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""Which object holds the bytes of a digest, who reads it, and what becomes of it afterwards."""
+"""Objects that hold the bytes of a digest, who reads them, and what becomes of them afterwards."""
 
 from collections import Counter
 

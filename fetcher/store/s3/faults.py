@@ -1,4 +1,4 @@
-"""What a server of buckets answers, in this service's own errors."""
+"""Answers of a server of buckets, in this service's own errors."""
 
 import errno
 from typing import NoReturn

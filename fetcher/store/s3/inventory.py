@@ -1,4 +1,4 @@
-"""What lies in a bucket below our prefix: counted, compared, and swept of what nobody needs."""
+"""Objects below our prefix: counted, compared, and swept of what nobody needs."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection

@@ -1,4 +1,4 @@
-"""Which bucket, and how it is spoken to."""
+"""The bucket of the store, and how it is spoken to."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,4 +1,4 @@
-"""What is written in a bucket beside the bytes, and under which keys.
+"""Records that are written in a bucket beside the bytes, and their keys.
 
     blobs/ab/SHA256        which object holds the bytes of that digest
     staging/NAME           how far an import's bytes have come, and where they are
@@ -17,7 +17,7 @@ from fetcher.store.s3 import faults
 
 
 class Pointer(msgspec.Struct, frozen=True, kw_only=True):
-    """Which object holds the bytes of a digest.
+    """The object that holds the bytes of a digest.
 
     Args:
         generation: Another one after the bytes were put in place anew.
@@ -29,7 +29,7 @@ class Pointer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StagedRecord(msgspec.Struct, kw_only=True):
-    """How far an import's bytes have come.
+    """The progress of an import's bytes.
 
     Args:
         host: Of the process that staged them.

@@ -35,7 +35,7 @@ MARKS_KEPT = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Shop:
-    """What all staged bytes of a store share.
+    """State that all staged bytes of a store share.
 
     Args:
         scratch: Where bytes lie that do not come in order.

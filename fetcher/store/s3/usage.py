@@ -1,4 +1,4 @@
-"""How many bytes of a bucket are taken: a bucket does not say, so they are counted."""
+"""Bytes of a bucket that are taken: a bucket does not say, so they are counted."""
 
 import threading
 

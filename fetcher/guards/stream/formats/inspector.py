@@ -29,7 +29,7 @@ NO_DISK = (Role.DOCUMENT, Role.ARCHIVE, None)
 
 BEHIND_HEAD = Window(65_544, 64)
 BEHIND_RECOGNISERS = (filesystem.recognise_behind, kernel.recognise_behind)
-"""What looks just behind the head where nothing was found in it."""
+"""Recognisers that look just behind the head where nothing was found in it."""
 
 # What is left of the head once it has been looked at: enough to name, in a refusal, what is none of ours.
 NAMED_BYTES = 4_096

@@ -79,4 +79,4 @@ END_RECOGNISERS: tuple[Callable[[End], Report | None], ...] = (
     dmg.recognise_end,
     pkzip.recognise_end,
 )
-"""What looks at the end of raw disks, of disk images, of discs and of gzip archives."""
+"""Recognisers that look at the end of raw disks, of disk images, of discs and of gzip archives."""
