@@ -19,13 +19,13 @@ EXPORTS = "/exports"
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Sending:
-    """How an image is sent, and who we are to the receiver."""
+    """The way of sending an image, and the credentials for the receiver."""
 
     header: Annotated[tuple[str, ...], Parameter(negative="")] = ()
     """`Name: value`, for the receiver alone; may be given several times."""
 
     format: Literal["raw", "qcow2"] | None = None
-    """What the disk is converted to on its way out; by default it goes as it is kept."""
+    """The format that the disk is converted to on its way out; by default it goes as it is kept."""
 
     layout: Literal["artifact", "containerdisk"] | None = None
     """In a registry: the disk as a file, or in a tar that KubeVirt boots from."""
@@ -37,13 +37,13 @@ class Sending:
     """Read all bytes back from the receiver and compare them."""
 
     read_url: str | None = None
-    """Where the bytes of a signed URL are read back, for --verify."""
+    """The URL to read the bytes back from, for --verify with a signed URL."""
 
     parts: Path | None = None
     """A JSON file with the signed URLs of the parts of an upload: urls, part_bytes, abort_url."""
 
     s3_endpoint: str | None = None
-    """Where the bucket of an s3:// URL is: https://objects.example; by default the operator's server."""
+    """The server of an s3:// URL's bucket: https://objects.example; by default the operator's."""
 
     s3_region: str | None = None
     """The region of that bucket; by default the operator's."""
@@ -51,7 +51,7 @@ class Sending:
     s3_access_key_id: Annotated[
         str | None, Parameter(env_var="FETCHER_S3_ACCESS_KEY_ID", show_env_var=True)
     ] = None
-    """Who writes the object."""
+    """The access key that writes the object."""
 
     s3_secret_access_key: Annotated[
         str | None, Parameter(env_var="FETCHER_S3_SECRET_ACCESS_KEY", show_env_var=True)
