@@ -46,7 +46,7 @@ from fetcher.logs import set_up_logs
 from fetcher.maintenance import Attestor, Maintenance
 from fetcher.memory import keep_freed_memory
 from fetcher.pipeline import WorkerPool
-from fetcher.store import Store
+from fetcher.store.configured import NO_CONDITIONS, examine_bucket, index_path, store_of
 from fetcher.systemd import feed_watchdog, notify
 from fetcher.threads import start_threads
 from fetcher.transport import Gate
@@ -199,17 +199,11 @@ class Service:
         pool = ThreadPoolExecutor(THREADS, thread_name_prefix="common")
         start_threads(pool, THREADS)
         asyncio.get_running_loop().set_default_executor(pool)
-        store = Store(
-            self.folder,
-            reserve=self.reserve,
-            is_direct=settings.store.direct_io,
-            ballast_bytes=settings.store.ballast_bytes,
-            read_buffer_bytes=settings.store.read_buffer_bytes,
-        )
-        store.open()
+        store = store_of(settings, self.folder, self.reserve)
+        await asyncio.to_thread(store.open)
         async with AsyncExitStack() as stack:
             stack.callback(store.close)
-            index = await stack.enter_async_context(self._index(store.index_path))
+            index = await stack.enter_async_context(self._index(index_path(self.folder)))
             gate = Gate(own_ports=lambda: self.ports)
             stack.push_async_callback(gate.close)
             worker_pool = WorkerPool(
@@ -221,6 +215,7 @@ class Service:
             identify = identifier(lambda: self.settings)
             stack.callback(identify.close)
             context = Context(
+                folder=self.folder,
                 index=index,
                 store=store,
                 gate=gate,
@@ -345,6 +340,13 @@ def main(arguments: list[str] | None = None) -> int:
             print(mistake, file=sys.stderr)  # noqa: T201 - the answer to --check-config
         return 2
     if options.check_config:
+        try:
+            is_kept = not service.settings.store.url or examine_bucket(service.settings)
+        except Failure as failure:
+            print(f"store.url = {service.settings.store.url}: {failure}", file=sys.stderr)  # noqa: T201 - likewise
+            return 2
+        if not is_kept:
+            print(f"store.url = {service.settings.store.url}: {NO_CONDITIONS}", file=sys.stderr)  # noqa: T201
         print("The configuration is valid.")  # noqa: T201 - likewise
         return 0
     os.umask(0o077)  # Whatever is made from here on is for this user alone.

@@ -19,7 +19,7 @@ EXPORTS = "/exports"
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Sending:
-    """The way of sending an image, and the credentials for the receiver."""
+    """The way an image is sent, and who we are to the receiver."""
 
     header: Annotated[tuple[str, ...], Parameter(negative="")] = ()
     """`Name: value`, for the receiver alone; may be given several times."""
@@ -37,7 +37,7 @@ class Sending:
     """Read all bytes back from the receiver and compare them."""
 
     read_url: str | None = None
-    """The URL to read the bytes back from, for --verify with a signed URL."""
+    """The place where the bytes of a signed URL are read back, for --verify."""
 
     parts: Path | None = None
     """A JSON file with the signed URLs of the parts of an upload: urls, part_bytes, abort_url."""
@@ -51,7 +51,7 @@ class Sending:
     s3_access_key_id: Annotated[
         str | None, Parameter(env_var="FETCHER_S3_ACCESS_KEY_ID", show_env_var=True)
     ] = None
-    """The access key that writes the object."""
+    """The key with which the object is written."""
 
     s3_secret_access_key: Annotated[
         str | None, Parameter(env_var="FETCHER_S3_SECRET_ACCESS_KEY", show_env_var=True)
