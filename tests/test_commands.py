@@ -57,6 +57,8 @@ TUTORIAL = "tests/test_tutorial.py runs the whole page, in its order"
 TERMINAL = "a terminal of its own, until it is left; `fetcher verify-boot` boots the same image"
 RESTORE = "`make fresh-machine` restores so; tests/cli/test_store.py in a folder of its own"
 
+LINK = "each link has a signature of its own; tests/api/test_links.py takes one"
+
 # Every line that is a command begins with one of these; a new one gets a row. What is not run says why.
 PLACES: dict[str, str] = {
     "make run": RUN,
@@ -65,6 +67,7 @@ PLACES: dict[str, str] = {
     "make bench": BENCH,
     ".venv/bin/python -m bench": BENCH,
     "curl ": SERVED,
+    "curl -o disk.qcow2 'https://fetcher.example.org/images/ID/file?expires": LINK,
     ".venv/bin/fetcher submit": SERVED,
     ".venv/bin/fetcher submit https://download.cirros-cloud.net/": TUTORIAL,
     ".venv/bin/fetcher probe": TUTORIAL,

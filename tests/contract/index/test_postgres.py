@@ -159,7 +159,7 @@ async def test_two_writers_that_meet_both_write(place: PostgresPlace) -> None:
         await index.connection.write(fill)
         write = index.connection.write
         await asyncio.gather(write(crossing, "a", "b"), write(crossing, "b", "a"))
-        assert len(tries) == 3
+        assert len(tries) >= 3  # A busy server may find a second deadlock.
         assert await index.connection.read(codes) == {"ab"}
 
 
