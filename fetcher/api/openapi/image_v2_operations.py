@@ -153,7 +153,7 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
     images.reactivate: _done(errors.UnknownImage),
     download.download: Operation(
         tag=TAG,
-        answers={200: BYTES, 204: None, 206: BYTES, 304: None},
+        answers={200: BYTES, 204: None, 206: BYTES, 304: None, 307: None},
         ends_in=(errors.UnknownImage, errors.RangeNotSatisfiable),
         headers=_RANGE,
     ),

@@ -210,7 +210,7 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
     ),
     links.fetch: Operation(
         tag="Links",
-        answers={200: BYTES, 206: BYTES, 304: None},
+        answers={200: BYTES, 206: BYTES, 304: None, 307: None},
         ends_in=(errors.LinkInvalid, errors.BytesDamaged, errors.RangeNotSatisfiable, errors.StoreFailed),
         query=(
             ("expires", {"type": "integer"}, "When it ends, in seconds since 1970."),
@@ -227,7 +227,7 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
     ),
     streams.fetch: Operation(
         tag="Publishing",
-        answers={200: BYTES, 206: BYTES, 304: None},
+        answers={200: BYTES, 206: BYTES, 304: None, 307: None},
         ends_in=(*_PUBLISHED_END, errors.BytesDamaged, errors.RangeNotSatisfiable),
         is_open=True,
     ),
