@@ -12,6 +12,7 @@ from fetcher.api.event_texts import EventTexts
 from fetcher.api.ops.probes import Probes
 from fetcher.catalogues import Catalogues, Keeper
 from fetcher.config import Settings
+from fetcher.engine.protocol import Engine
 from fetcher.exporter import Exporter
 from fetcher.importer import Importer
 from fetcher.index.protocol import Index
@@ -30,6 +31,7 @@ class Services:
         settings: What is in force now; changes at SIGHUP.
         identify: Who calls; raises Unauthenticated.
         supervisor: Owns what runs in the background for as long as the service does.
+        engine: What this host knows of the others.
     """
 
     folder: Path
@@ -45,6 +47,7 @@ class Services:
     exporter: Exporter
     identify: Callable[[Request], Awaitable[Actor]]
     supervisor: Supervisor
+    engine: Engine
     probes: Probes = field(default_factory=Probes)
     event_texts: EventTexts = field(default_factory=EventTexts)
 

@@ -11,6 +11,7 @@ from uuid import uuid4
 import structlog
 
 from fetcher.aio.retry import written
+from fetcher.engine.values import Signal
 from fetcher.errors import Conflict, Forbidden, InvalidRequest, InvalidUrl
 from fetcher.exporter.run import ExportRun
 from fetcher.exporter.senders.registry import sender_for
@@ -18,6 +19,7 @@ from fetcher.guards.request.receivers import check_receiver
 from fetcher.importer.context import Context
 from fetcher.importer.news import News
 from fetcher.index.values import Export, ReceiverSecrets
+from fetcher.lifecycle import State
 from fetcher.model import Actor, Status
 from fetcher.transport import check_request_headers
 
@@ -40,6 +42,18 @@ class Exporter:
         self._live: dict[str, Export] = {}
         self._tasks: dict[str, tuple[str, asyncio.Task[None]]] = {}
         self._has_taken_up = False
+        context.engine.watch(self._hear)
+
+    def _hear(self, signal: Signal) -> None:
+        """Look for what waits, end what was cancelled at another host, and wake those who follow."""
+        if signal.what not in ("export", "missed"):
+            return
+        if signal.what == "missed" or signal.state == State.QUEUED:
+            self._wake.set()
+        live = self._live.get(signal.id)
+        if signal.id in self._tasks and live is not None and signal.claim > live.claim:
+            self._tasks[signal.id][1].cancel()
+        self._news.tell(signal.id)
 
     async def submit(
         self, actor: Actor, image_id: str, secrets: ReceiverSecrets, request_id: str | None = None

@@ -28,7 +28,9 @@ from fetcher.guards.request.url import check_url
 from fetcher.importer.context import ENGINE, Context
 from fetcher.importer.methods.method import ImportMethod
 from fetcher.importer.methods.registry import DEFAULT, named
+from fetcher.importer.others import Others
 from fetcher.importer.probe import Probe, Probed
+from fetcher.importer.records.new_image import new_image
 from fetcher.importer.records.requests import (
     AS_RECEIVED,
     fingerprint,
@@ -46,9 +48,9 @@ from fetcher.importer.send.hand_over import begin, left_there
 from fetcher.importer.stages.commit import remove_unneeded
 from fetcher.importer.stages.inject import check_rules, matching
 from fetcher.importer.upload_job import Engine, Uploads
-from fetcher.index.values import IdempotencyKey, NewImport
+from fetcher.index.values import IdempotencyKey, NewImport, Secrets
 from fetcher.lifecycle import Event, next_state
-from fetcher.model import Actor, Image, Import, Notice, Status, Submission
+from fetcher.model import Actor, Image, Import, Notice, Submission
 from fetcher.transport import check_authorities
 
 log = structlog.get_logger()
@@ -78,6 +80,8 @@ class Importer:
             tell=self._pulls.news.tell,
         )
         self.uploads = Uploads(context, engine)
+        self._is_worker = "worker" in context.engine.host.roles
+        self.others = Others(context, self._pulls, self._ticket_of)
 
     async def start(self) -> None:
         """Undo what a stopped process left half done, and take up what it left waiting.
@@ -90,11 +94,12 @@ class Importer:
         found = await recover(self.context)
         self._pulls.take_up(found.resume_state)
         settings = self.context.settings()
-        async for record, secrets in in_turns(found.waiting):
+        async for record, secrets in in_turns(found.waiting if self._is_worker else ()):
             origin, request = _origin(secrets.url, settings), found.requests[record.id]
             self._pulls.add(self._ticket(record, origin, request))
         self._is_open = True
-        self._pulls.open()
+        if self._is_worker:
+            self._pulls.open()
         self._pulls.news.tell_all()  # Those who came before saw what the process before left behind.
 
     async def close(self, grace_seconds: float = 0.0) -> None:
@@ -168,7 +173,7 @@ class Importer:
         url = record.submission.url
         new = NewImport(record=record, image=image, secrets=secrets, shown_url=url, key=key, webhook=webhook)
         written = await self.context.index.imports.submit(new, max_queued=settings.imports.max_queued)
-        if written.id == record.id:
+        if written.id == record.id and self._is_worker:
             request = fingerprint(secrets, written.submission, settings, written.project_id)
             self._pulls.add(self._ticket(written, origin, request))
         return self.snapshot(written)
@@ -252,7 +257,9 @@ class Importer:
     def snapshot(self, record: Import) -> Import:
         """Return a record with what has come in since it was last written."""
         running = self._pulls.running(record.id)
-        return record if running is None or record.state.is_final else running.snapshot()
+        if running is None or record.state.is_final:
+            return self.others.snapshot(record)
+        return running.snapshot()
 
     async def follow(self, import_id: str, actor: Actor, *, least_seconds: float) -> AsyncIterator[Import]:
         """Yield the import now and after changes, at most once in `least_seconds`, until it has ended.
@@ -331,6 +338,7 @@ class Importer:
         claims = {record.id: record.claim for record in self.running() if not record.state.is_final}
         if claims and (lost := await written(lambda: self.context.index.imports.renew(claims))):
             log.warning("imports.lost", import_ids=lost)
+            await self.others.lose(lost)
 
     @property
     def is_open(self) -> bool:
@@ -345,6 +353,11 @@ class Importer:
         """Return how many imports wait and run in this process."""
         return self._pulls.counts()
 
+    def _ticket_of(self, record: Import, secrets: Secrets) -> Ticket:
+        settings = self.context.settings()
+        request = fingerprint(secrets, record.submission, settings, record.project_id)
+        return self._ticket(record, _origin(secrets.url, settings), request)
+
     def _ticket(self, record: Import, origin: str, request: str) -> Ticket:
         settings = self.context.settings()
         return Ticket(
@@ -356,25 +369,6 @@ class Importer:
             and settings.reuse.shares_within(record.project_id) is not None
             and named(record.method).is_shared,
         )
-
-
-def new_image(actor: Actor, submission: Submission, now: datetime) -> Image:
-    """Return the record of an image whose bytes an import is about to bring."""
-    return Image(
-        id=str(uuid4()),
-        project_id=actor.project_id,
-        name=submission.name,
-        status=Status.IMPORTING,
-        visibility=submission.visibility,
-        disk_format=submission.disk_format,
-        container_format=submission.container_format,
-        min_disk=submission.min_disk,
-        min_ram=submission.min_ram,
-        tags=submission.tags,
-        properties=submission.properties,
-        created_at=now,
-        updated_at=now,
-    )
 
 
 def _origin(url: str, settings: Settings) -> str:
