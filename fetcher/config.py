@@ -15,6 +15,7 @@ from fetcher.settings.guards.address import AddressRules
 from fetcher.settings.guards.checksum import Checksum
 from fetcher.settings.guards.exports import Exports
 from fetcher.settings.guards.formats import Format
+from fetcher.settings.guards.links import Links
 from fetcher.settings.guards.notify import Notify
 from fetcher.settings.guards.pace import Pace
 from fetcher.settings.guards.publishers import Publisher
@@ -29,6 +30,7 @@ from fetcher.settings.imports import Imports, Ranges, Resume, Retry, Reuse, Unpa
 from fetcher.settings.index import Index
 from fetcher.settings.log import Log
 from fetcher.settings.network import Dns, Egress, Tls
+from fetcher.settings.publish import Publish
 from fetcher.settings.schedules import Schedules
 from fetcher.settings.server import Inbound, Server
 from fetcher.settings.stages import Convert, Inject
@@ -79,6 +81,8 @@ class Settings(Section, frozen=True, kw_only=True):
     notify: Notify
     attestation: Attestation
     exports: Exports
+    links: Links
+    publish: Publish
     log: Log
 
 

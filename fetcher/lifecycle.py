@@ -43,7 +43,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where an import stands."""
+    """The state of an import."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -60,7 +60,7 @@ class State(StrEnum):
 
 
 class Event(StrEnum):
-    """What moves an import from one state to another."""
+    """The cause of a move from one state to another."""
 
     SUBMIT = "submit"
     RECEIVE = "receive"

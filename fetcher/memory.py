@@ -1,4 +1,4 @@
-"""How the C library keeps memory for the next piece, in place of giving it back to the machine each time."""
+"""Tuning of the C library's memory: pieces are kept for the next ones, in place of being given back."""
 
 import ctypes
 from contextlib import suppress

@@ -24,12 +24,16 @@ from fetcher import __version__
 from fetcher.aio.loop_watch import LoopWatch
 from fetcher.aio.supervisor import Work, start_logged
 from fetcher.api.app import build_app
-from fetcher.api.auth.identity import identifier, make_token
+from fetcher.api.auth.identifier import identifier
+from fetcher.api.auth.identity import make_token
 from fetcher.api.inbound import InboundServer, places
 from fetcher.api.inbound.shares import counting
 from fetcher.api.ops.metrics import Metrics
 from fetcher.api.services import Services
+from fetcher.api.streams.published import Published
 from fetcher.api.submit.watch import Watch
+from fetcher.attest import KeyFolder
+from fetcher.attest.links import LinkKeys
 from fetcher.catalogues import Catalogues, Keeper
 from fetcher.config import BadConfig, data_folder, load_settings
 from fetcher.descriptors import raise_limit
@@ -266,10 +270,12 @@ class Service:
                 importer=importer,
                 upkeep=upkeep,
                 attestor=Attestor(context),
+                link_keys=LinkKeys(KeyFolder.of(self.folder).path),
                 catalogues=catalogues,
                 keeper=Keeper(importer, catalogues),
                 webhook_dispatcher=WebhookDispatcher(context),
                 exporter=Exporter(context),
+                published=Published(index, lambda: self.settings),
                 identify=counting(identify),
                 supervisor=context.supervisor,
                 engine=engine,

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-HARNESSES = ("url", "address", "response", "sums", "catalogue", "dns", "http", "unpack")
+HARNESSES = ("url", "address", "response", "sums", "catalogue", "http", "unpack")
 CORPUS = Path(__file__).parent / "corpus"
 
 

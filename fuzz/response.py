@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 from fetcher.config import load_settings
 from fetcher.errors import Failure, SourceStatus
-from fetcher.guards.network.response import Head, Reply, Wanted, check_head
+from fetcher.guards.network.heads import Head, Reply, Wanted
+from fetcher.guards.network.response import check_head
 from fetcher.parsers.digest_headers import parse_digests
 from fuzz.choices import Choices
 

@@ -8,7 +8,9 @@ import pytest
 
 from fetcher import errors
 from fetcher.advice import CASES, advice_for
+from fetcher.config import load_settings
 from fetcher.errors import Failure, table
+from fetcher.importer.schemes.registry import check_source
 from tests.images import raw
 from tests.lab import behaviours
 from tests.lab.origin import Origin
@@ -40,6 +42,12 @@ def test_cases_are_of_codes_that_there_are() -> None:
         (errors.TlsFailed(host="x", reason="no secure connection could be agreed on"), "TLS 1.2"),
         (errors.TlsFailed(host="x", reason="it asks for a client certificate"), "client_key_pem"),
         (errors.TlsFailed(host="x", reason="its certificate has expired"), "renew"),
+        (errors.SourceStatus(status=403, headers="none", cookie=True), "cookie"),
+        (errors.SourceStatus(status=407), "operator"),
+        (errors.SourceStatus(status=206), "whole file"),
+        (errors.SourceStatus(status=300), "choose one"),
+        (errors.SourceStatus(status=421), "host name"),
+        (errors.SourceStatus(status=423), "later"),
         (errors.TooManyRedirects(max_redirects=5, circle=True, cookie=True), "cookie"),
         (errors.TooManyRedirects(max_redirects=5), "among the redirects"),
         (errors.InvalidUrl(rule="port", reason="x"), "operator"),
@@ -54,6 +62,39 @@ def test_cases_are_of_codes_that_there_are() -> None:
 def test_advice_is_of_the_case(failure: Failure, says: str) -> None:
     """Not one sentence for all that a code can mean."""
     assert says in advice_for(failure)
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("docker://quay.io/containerdisks/fedora:42", "oci://HOST"),
+        ("gs://bucket/disk.img", "storage.googleapis.com"),
+        ("az://c/x", "blob.core.windows.net"),
+        ("arn:aws:s3:::bucket/key", "s3://BUCKET/KEY"),
+        ("ftp://ftp.example/x.iso", "by https"),
+        ("file:///var/lib/x.img", "upload it"),
+        ("magnet:?xt=urn:btih:abc", "BitTorrent"),
+        ("git+https://a.example/x", "downloads the file"),
+        ("htp://a.example/x", "begins with https://"),
+        ("https://https://a.example/x", "one URL"),
+        ("wget https://a.example/x", "alone"),
+        ("https://a.example/my disk.img", "%20"),
+        ("https://a.example/x\\?a=b", "backslashes"),
+        ("https://a.example/100%.img", "%25"),
+        ("https://93.184.216.34/x", "url.allow_literals"),
+        ("http://nas.lan/x", "url.allow_hosts"),
+        ("https://B\u00dcCHER.example/x", "xn--"),
+        ("https://u:p/w@a.example/x", "%2F"),
+        ("https://u:p@w@a.example/x", "%40"),
+        ("https://a.example:8443/x", "allowed port"),
+    ],
+)
+def test_advice_on_a_url_is_of_its_mistake(url: str, says: str) -> None:
+    """What people really paste: each is told its own way out."""
+    with pytest.raises(errors.InvalidUrl) as caught:
+        check_source(url, load_settings())
+    assert says in advice_for(caught.value)
+    assert "p/w" not in caught.value.reason
 
 
 def test_every_refusal_of_ours_has_a_case() -> None:

@@ -52,6 +52,10 @@ async def test_the_truth_of_attempts_is_for_administrators(fetcher: Fetcher, tmp
             listed = (await service.get("/imports", headers=headers))["imports"][0]
             assert listed["attempts"] == document["attempts"]
             seen[name] = document
+            for code in ("address-forbidden", "source-unreachable", "name-unresolved"):
+                found = await service.get(f"/imports?attempt_code={code}", headers=headers)
+                is_told = code == "source-unreachable" or (code, name) == ("address-forbidden", "admin")
+                assert len(found["imports"]) == is_told, (name, code)
         assert seen["member"]["state"] == "succeeded", seen["member"]["verdict"]
         first, last = seen["admin"]["attempts"]
         assert (first["code"], last["code"]) == ("source-unreachable", "ok")
@@ -83,5 +87,6 @@ async def test_the_page_tells_each_attempt(fetcher: Fetcher, tmp_path: Path) -> 
         assert causes == len(ended["attempts"]) > 1
         assert "127.0.0.2" in text.partition("<dt>actual cause</dt>")[2][:200]
         for code, count in (("address-forbidden", 1), ("name-unresolved", 0)):
-            result = await fetcher("imports", "--code", code, "--json", "--server", service.base)
-            assert len(result.json["imports"]) == count
+            for option in ("--code", "--attempt-code"):
+                result = await fetcher("imports", option, code, "--json", "--server", service.base)
+                assert len(result.json["imports"]) == count

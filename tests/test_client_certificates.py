@@ -1,20 +1,24 @@
 """A source that asks who we are: an import may show a certificate, where the operator allows it."""
 
+import contextlib
 import hashlib
+import socket
 import ssl
+import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 import sqlite_utils
 import trustme
 from cryptography.hazmat.primitives import serialization
 
+from fetcher.config import BadConfig, load_settings
 from tests.cli.conftest import Fetcher, fetcher
 from tests.images import raw
 from tests.lab import behaviours
 from tests.lab.origin import Origin
-from tests.service import Running
+from tests.service import PATIENT_SECONDS, Running
 
 __all__ = ["fetcher"]
 BODY = raw(100_000)
@@ -80,6 +84,72 @@ async def test_a_client_certificate_opens_its_source(tmp_path: Path) -> None:
         assert ended["state"] == "failed"
 
 
+class Alerting:
+    """A server that tells in alerts what it thinks of its clients, as servers outside asyncio do."""
+
+    host = "127.0.0.1"
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        self._listening = socket.create_server((self.host, 0))
+        self.port = self._listening.getsockname()[1]
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._listening.close()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                accepted, _ = self._listening.accept()
+                accepted.settimeout(PATIENT_SECONDS)
+                with self._context.wrap_socket(
+                    accepted, server_side=True, do_handshake_on_connect=False
+                ) as secured:
+                    self._answer(secured)
+
+    def _answer(self, secured: ssl.SSLSocket) -> None:
+        try:
+            secured.do_handshake()
+            secured.recv(65_536)
+            secured.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {len(BODY)}\r\n\r\n".encode() + BODY)
+            secured.unwrap()
+        except OSError:
+            with contextlib.suppress(OSError):
+                while socket.socket.recv(secured, 65_536):  # Else the alert would be lost with a reset.
+                    pass
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_a_wanted_certificate_is_named_and_giving_it_works(
+    tmp_path: Path, version: ssl.TLSVersion
+) -> None:
+    """In either version of TLS: no certificate, another authority's, and the one that is wanted."""
+    ground = Ground(tmp_path)
+    (tmp_path / "other").mkdir()
+    other = Ground(tmp_path / "other")
+    asking = ground.asking()
+    asking.minimum_version = asking.maximum_version = version
+    with Alerting(asking) as server:
+        url = f"https://127.0.0.1:{server.port}/x"
+        async with Running(tmp_path, server, tls=ground.trusted, retry={"attempts": 1}) as service:  # type: ignore[arg-type] # it has a host and a port
+            verdict = (await service.run(url=url))["verdict"]
+            assert verdict["code"] == "tls-failed"
+            assert "it asks for a client certificate" in verdict["title"]
+            assert "Give client_certificate_pem and client_key_pem" in verdict["advice"]
+            verdict = (await service.run(**other.fields(url=url)))["verdict"]
+            assert (verdict["code"], "does not accept" in verdict["title"]) == ("tls-failed", True), verdict
+            assert "is the one that the source gave out" in verdict["advice"]
+            ended = await service.run(**ground.fields(url=url))
+            assert ended["state"] == "succeeded", ended["verdict"]
+
+
 async def test_a_client_certificate_is_shown_to_its_source_alone(tmp_path: Path) -> None:
     """Where a redirect leads, somebody else would learn who we are."""
     ground = Ground(tmp_path)
@@ -93,6 +163,40 @@ async def test_a_client_certificate_is_shown_to_its_source_alone(tmp_path: Path)
         assert far.requests == []
         ended = await service.run(**ground.fields(url=far.url("/x")))
         assert ended["state"] == "succeeded", ended["verdict"]
+
+
+async def test_the_operators_certificate_opens_the_hosts_that_it_is_for(tmp_path: Path) -> None:
+    """For every import and no other host; a replaced file counts at once, and a submitter's own first."""
+    ground = Ground(tmp_path)
+    (tmp_path / "other").mkdir()
+    other = Ground(tmp_path / "other")
+    pem = tmp_path / "client.pem"
+    pem.write_text(other.key + other.certificate)
+    ours = {"clients": [{"hosts": ["127.0.0.1"], "certificate": str(pem)}]}
+    with Alerting(ground.asking()) as server:
+        async with (
+            Origin({"/x": behaviours.serve(BODY)}, host="127.0.0.3", tls=ground.asking()) as far,
+            Running(tmp_path, server, far, tls=ground.trusted | ours, retry={"attempts": 1}) as service,  # type: ignore[arg-type] # it has a host and a port
+        ):
+            url = f"https://127.0.0.1:{server.port}/x"
+            verdict = (await service.run(url=url))["verdict"]
+            assert "the operator's client certificate" in verdict["title"], verdict
+            assert "tls.clients" in verdict["advice"]
+            assert (await service.run(**ground.fields(url=url)))["state"] == "succeeded"
+            pem.write_text(ground.key + ground.certificate)
+            ended = await service.run(url=url)
+            assert ended["state"] == "succeeded", ended["verdict"]
+            assert ended["submission"]["client_sha256"] is None
+            assert (await service.run(url=far.url("/x")))["state"] == "failed"
+            assert far.requests == []
+
+
+def test_files_of_the_operators_certificate_have_to_be_there(tmp_path: Path) -> None:
+    """Before the service starts, not when the first import needs them."""
+    missing = {"hosts": ["a.example"], "certificate": str(tmp_path / "none.pem")}
+    with pytest.raises(BadConfig) as caught:
+        load_settings(changes={"tls": {"clients": [missing]}})
+    assert "tls.clients" in str(caught.value)
 
 
 async def test_the_operator_decides_whether_they_are_taken(tmp_path: Path) -> None:

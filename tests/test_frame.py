@@ -1,6 +1,5 @@
 """The frame: what must hold of the repository itself."""
 
-import ast
 import re
 import subprocess
 import tomllib
@@ -78,14 +77,13 @@ def test_nothing_is_tied_to_one_machine() -> None:
         assert found is None, f"{name}: {found and found[0]}"
 
 
-def test_docstrings_of_functions_begin_with_a_verb() -> None:
-    """`Return whether ...`, not `Whether ...`: what a call does, as the field writes it (PEP 257)."""
-    riddles = re.compile(r"(What|How|Whether|Where|Which) ")
+def test_docstrings_begin_with_a_verb_or_a_noun() -> None:
+    """`Return whether ...` for a call, `The size of ...` for a thing: as the field writes it (PEP 257)."""
+    riddle = re.compile(r"\s*\"\"\"(What|How|Whether|Where|Which|Who|Whose|Why|When) ")
     found = [
-        f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
+        f"{path.relative_to(ROOT)}:{number} {line.strip()}"
         for path in sorted((ROOT / "fetcher").rglob("*.py"))
-        for node in ast.walk(ast.parse(path.read_bytes()))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and riddles.match(ast.get_docstring(node) or "")
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if riddle.match(line)
     ]
     assert found == []

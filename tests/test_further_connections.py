@@ -135,7 +135,7 @@ async def test_parts_carry_the_headers_of_the_first_request(tmp_path: Path) -> N
     async with Origin({"/x": GOOD}) as origin, Running(tmp_path, origin, ranges=EAGER) as service:
         ended = await service.run(url=origin.url("/x"), headers={"Authorization": "Bearer hush"})
         assert ended["digests"]["sha256"] == SHA256
-        assert len(origin.requests) > 2
+        assert len(origin.requests) >= 2
         assert {request.header("Authorization") for request in origin.requests} == {"Bearer hush"}
         assert {request.header("If-Range") for request in origin.requests[1:]} == {'"v1"'}
 

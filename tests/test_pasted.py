@@ -7,7 +7,7 @@ import pytest
 
 from fetcher.config import load_settings
 from fetcher.errors import InvalidRequest, InvalidUrl
-from fetcher.guards.request.url import check_url
+from fetcher.guards.request.url import CheckedUrls, check_url
 from fetcher.importer.pasted import tidied
 from fetcher.model import Submission
 from tests.images import raw
@@ -21,7 +21,20 @@ SETTINGS = load_settings()
 
 
 def paste(url: str, **fields: object) -> Submission:
-    return tidied(Submission(url=url, max_bytes=1, **fields), SETTINGS)  # type: ignore[arg-type] # by name
+    return tidied(Submission(url=url, max_bytes=1, **fields), CheckedUrls(SETTINGS))  # type: ignore[arg-type] # by name
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        *(('"', '"'), ("'", "'"), ("`", "`"), ("<", ">"), ("\u201c", "\u201d"), ("\u00ab", "\u00bb")),
+        *((' "', '" '), ('"<', '>"'), ("", "\u200e"), ("\u202a", "\u202c")),
+    ],
+)
+def test_marks_around_a_url_are_taken_off(before: str, after: str) -> None:
+    """As texts, tables and chats put them; what is inside stays as it is."""
+    url = "https://a.example/x'y'?z=<1>"
+    assert paste(f"{before}{url}{after}").url == url
 
 
 @pytest.mark.parametrize("around", [" ", "\n", "\t", "\r\n", "\u00a0", "\u200b", "\ufeff \n"])

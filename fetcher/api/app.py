@@ -33,7 +33,17 @@ from fetcher.api.prefix import Prefix
 from fetcher.api.problems import problem
 from fetcher.api.routing import ByFirstSegment
 from fetcher.api.services import services_of
-from fetcher.api.submit import attestations, catalogue, discovery, exports, imports, probe, schedules
+from fetcher.api.submit import (
+    attestations,
+    catalogue,
+    discovery,
+    exports,
+    imports,
+    links,
+    probe,
+    schedules,
+    streams,
+)
 from fetcher.config import Settings
 from fetcher.errors import (
     Failure,
@@ -210,7 +220,7 @@ def build_app(settings: Callable[[], Settings], lifespan: Any) -> Starlette:
     """Put the faces together.
 
     Args:
-        lifespan: Opens the parts and yields `{"house": House}`.
+        lifespan: Opens the parts and yields `{"services": House}`.
     """
     app = Starlette(
         routes=[
@@ -225,6 +235,8 @@ def build_app(settings: Callable[[], Settings], lifespan: Any) -> Starlette:
             *catalogue.routes,
             *schedules.routes,
             *exports.routes,
+            *links.routes,
+            *streams.routes,
             *v2.routes,
             *metadefs.routes,
             *page.routes,

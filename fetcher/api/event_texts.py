@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 import msgspec
 
-from fetcher.api.submit.views import import_view
+from fetcher.api.views import import_view
 from fetcher.model import Import
 
 MOST_TEXTS = 1024

@@ -1,4 +1,4 @@
-"""What a reverse proxy says of its client: taken from proxies that the operator named, from nobody else."""
+"""The client behind a reverse proxy: taken from proxies that the operator named, from nobody else."""
 
 from collections.abc import Callable
 

@@ -32,6 +32,7 @@ STATUS: dict[type[Failure], int] = {
     errors.UnknownExport: 404,
     errors.ReceiverForbidden: 403,
     errors.SendLimit: 429,
+    errors.LinkInvalid: 403,
     errors.UnknownImage: 404,
     errors.UnknownMember: 404,
     errors.NotFound: 404,

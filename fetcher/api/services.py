@@ -1,4 +1,4 @@
-"""What the faces need of the rest: handed to them once, at the start."""
+"""Services that the faces need: handed to them once, at the start."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -9,7 +9,9 @@ from starlette.requests import Request
 
 from fetcher.aio.supervisor import Supervisor
 from fetcher.api.event_texts import EventTexts
-from fetcher.api.ops.probes import Probes
+from fetcher.api.probes import Probes
+from fetcher.api.streams.published import Published
+from fetcher.attest.links import LinkKeys
 from fetcher.catalogues import Catalogues, Keeper
 from fetcher.config import Settings
 from fetcher.engine.protocol import Engine
@@ -41,10 +43,12 @@ class Services:
     importer: Importer
     upkeep: Maintenance
     attestor: Attestor
+    link_keys: LinkKeys
     catalogues: Catalogues
     keeper: Keeper
     webhook_dispatcher: WebhookDispatcher
     exporter: Exporter
+    published: Published
     identify: Callable[[Request], Awaitable[Actor]]
     supervisor: Supervisor
     engine: Engine
@@ -53,5 +57,5 @@ class Services:
 
 
 def services_of(request: Request) -> Services:
-    """Return the house that a request came to."""
+    """Return the services that a request came to."""
     return cast("Services", request.app.state.services)

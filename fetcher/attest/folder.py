@@ -110,7 +110,7 @@ class KeyFolder:
         made = Ed25519PrivateKey.generate()
         known = self.remember(PublicKey(made.public_key()))
         text = made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        self._write(SIGNING, text)
+        write_durably(self.path, SIGNING, text)
         return known
 
     def remember(self, key: PublicKey) -> KnownKey:
@@ -130,25 +130,30 @@ class KeyFolder:
             if one.key_id != key.key_id
         ]
         known = KnownKey(key_id=key.key_id, algorithm=key.algorithm, pem=key.pem, created_at=now)
-        self._write(PUBLIC, msgspec.json.encode([known, *retired]))
+        write_durably(self.path, PUBLIC, msgspec.json.encode([known, *retired]))
         return known
 
-    def _write(self, name: str, text: bytes) -> None:
-        """Replace a file, durably; no moment has half of it."""
+
+def write_durably(path: Path, name: str, text: bytes) -> None:
+    """Replace a file of a folder, for its user alone; no moment has half of it.
+
+    Raises:
+        StoreFailed: It cannot be written.
+    """
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+        part = path / f".{name}.part"
+        part.unlink(missing_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(part, flags, MODE), "wb") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        part.rename(path / name)
+        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            self.path.mkdir(mode=0o700, exist_ok=True)
-            part = self.path / f".{name}.part"
-            part.unlink(missing_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            with os.fdopen(os.open(part, flags, MODE), "wb") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            part.rename(self.path / name)
-            folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-        except OSError as error:
-            raise StoreFailed(reason=f"{self.path / name} cannot be written: {error.strerror}") from error
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise StoreFailed(reason=f"{path / name} cannot be written: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""Who signs: the key in the store's folder, or a command of the operator's that asks a key service."""
+"""The signer: the key in the store's folder, or a command of the operator's that asks a key service."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""What is signed of an image: an in-toto statement whose predicate is SLSA provenance, made of its story.
+"""The signed statement on an image: in-toto with SLSA provenance as its predicate, made of its story.
 
 Sources: https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md and
 https://slsa.dev/spec/v1.0/provenance. An import is a build whose one material is what was received.
@@ -100,7 +100,7 @@ def _strong(digests: Mapping[str, str]) -> dict[str, str]:
 
 
 class Subject(msgspec.Struct, frozen=True):
-    """What a statement is about."""
+    """The subject of a statement."""
 
     digest: dict[str, str]
     name: str = ""

@@ -28,7 +28,7 @@ MOST_SIMILAR = 5
 
 
 class CatalogueState(msgspec.Struct, kw_only=True):
-    """What is known of one catalogue.
+    """One catalogue's contents and state.
 
     Args:
         whole: As it was read last; empty where it never was.

@@ -146,7 +146,7 @@ class Documents:
                 if len(held) > most:
                     raise CatalogueUnusable(reason=f"it is larger than {most:,} bytes")
             return Kept(
-                url=request.url,
+                url=request.text,
                 sha256=hashlib.sha256(held).hexdigest(),
                 fetched_at=now,
                 etag=source.etag,

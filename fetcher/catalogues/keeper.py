@@ -79,7 +79,7 @@ class Keeper:
                     schedule.progress, public.code, str(public) if not public.hidden else "", now
                 )
                 seconds = schedule.rules.interval_seconds
-            await self._context.index.schedules.note(schedule.id, progress, now + timedelta(seconds=seconds))
+            await self._context.index.schedules.note(schedule, progress, now + timedelta(seconds=seconds))
         return len(due)
 
     async def _turn(self, schedule: Schedule, now: datetime) -> tuple[ScheduleProgress, float]:
@@ -109,6 +109,8 @@ class Keeper:
             visibility=rules.visibility,
             convert_to=rules.convert_to,
             properties=rules.properties,
+            notify_url=schedule.receiver.url if schedule.receiver else None,
+            notify_secret=schedule.receiver.secret if schedule.receiver else None,
         )
         # The same import again where an earlier process wrote it and no more.
         key = f"schedule:{schedule.id}:{serial[:100]}:{progress.tries}"

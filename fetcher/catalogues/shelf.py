@@ -1,4 +1,4 @@
-"""What was fetched of catalogues, kept so that a start needs no network."""
+"""Fetched catalogues, kept so that a start needs no network."""
 
 import hashlib
 import shutil

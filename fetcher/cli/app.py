@@ -80,6 +80,7 @@ COMMANDS = {
         "push": Command(
             "exports:push", "Send an image to a URL that takes it, such as one that is signed for a PUT."
         ),
+        "link": Command("links:link", "Make a link with which anybody may fetch an image for a time."),
         "exports": Command("exports:exports", "List exports, the newest first."),
         "limits": Command("remote:limits", "Show every limit in force on a server."),
     },
@@ -109,7 +110,7 @@ VERBS = {
         "save": Command("saving:save", "Save an image to a file, and check its digest."),
     }
 }
-"""What commands do when a verb follows them."""
+"""The default verbs of commands that have others."""
 
 GROUPS = {
     "config": (
@@ -154,6 +155,7 @@ GROUPS = {
             "list": Command(
                 "scheduling:show", "List the images that are kept new, and how the last look ended."
             ),
+            "change": Command("scheduling:change", "Change a schedule; what is not named stays as it is."),
             "run": Command("scheduling:run", "Look for a newer image now."),
             "remove": Command("scheduling:remove", "Keep an image new no longer; its images stay."),
         },
@@ -165,6 +167,11 @@ GROUPS = {
             "rotate": Command(
                 "attesting:rotate_key",
                 "Make a new signing key in the store's folder; a server may run, and signs with it at once.",
+            ),
+            "revoke-links": Command(
+                "links:revoke",
+                "End every link to an image that was made so far; a server may run, and takes none of them "
+                "any more.",
             ),
         },
     ),

@@ -23,10 +23,10 @@ AsJson = Annotated[bool, Parameter(name="--json", negative="")]
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """Which server to talk to."""
+    """Server to talk to."""
 
     server: Annotated[str, Parameter(env_var="FETCHER_SERVER")] = "http://127.0.0.1:9292"
-    """Where the server is."""
+    """Address of the server."""
 
     token: Annotated[str | None, Parameter(env_var=["FETCHER_TOKEN", "OS_TOKEN"], show_env_var=True)] = None
     """Your token, where the server wants one; safer in the environment, where `ps` does not show it."""
@@ -51,19 +51,19 @@ class Server:
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What is known of the image beforehand; all of it is optional."""
+    """Facts about the image that are known beforehand; all of them are optional."""
 
     name: str | None = None
-    """What to call the image."""
+    """Name of the image."""
 
     disk_format: DiskFormat | None = None
-    """What the bytes must be; found out when not given."""
+    """Expected disk format; found out when not given."""
 
     container_format: ContainerFormat | None = None
-    """What is around the disk; found out when not given."""
+    """Container around the disk; found out when not given."""
 
     disk: str | None = None
-    """Which disk of an archive with several, by name or by number from 1."""
+    """Disk of an archive with several, by name or by number from 1."""
 
     convert_to: Literal["as-received", "raw", "qcow2"] | None = None
     """The format that the image is to have; by default the operator's."""
@@ -72,10 +72,10 @@ class Wanted:
     """The publisher's digest as `sha256:HEX`; other bytes are refused."""
 
     checksum_url: str | None = None
-    """Where the publisher's file of digests is (SHA256SUMS and the like)."""
+    """URL of the publisher's file of digests (SHA256SUMS and the like)."""
 
     checksum_signature_url: str | None = None
-    """Where the signature of that file is, where it is apart (SHA256SUMS.gpg and the like)."""
+    """URL of the signature of that file, where it is apart (SHA256SUMS.gpg and the like)."""
 
     mirror: Annotated[tuple[str, ...], Parameter(negative="")] = ()
     """Another URL with the same bytes; may be given several times."""
@@ -93,18 +93,18 @@ class Wanted:
     """A file with its private key (PEM), kept secret; the same as --client-certificate if both are in it."""
 
     s3_endpoint: str | None = None
-    """Where the bucket of an s3:// URL is: https://objects.example; by default the operator's server."""
+    """Endpoint of the bucket of an s3:// URL: https://objects.example; by default the operator's server."""
 
     s3_region: str | None = None
     """The region of that bucket; by default the operator's."""
 
     s3_addressing: Literal["auto", "path", "virtual"] | None = None
-    """How the bucket is named: in the path, or before the host."""
+    """Naming of the bucket: in the path, or before the host."""
 
     s3_access_key_id: Annotated[
         str | None, Parameter(env_var="FETCHER_S3_ACCESS_KEY_ID", show_env_var=True)
     ] = None
-    """Who asks for the object; without it, it has to be public."""
+    """Keys for the object; without them, it has to be public."""
 
     s3_secret_access_key: Annotated[
         str | None, Parameter(env_var="FETCHER_S3_SECRET_ACCESS_KEY", show_env_var=True)
@@ -132,7 +132,7 @@ class Wanted:
     """A property as NAME=VALUE; may be given several times."""
 
     visibility: Visibility = "private"
-    """Who sees the image."""
+    """Visibility of the image."""
 
     target_image: str | None = None
     """An image at the target image service that waits for the bytes; by default one is made there."""
@@ -186,7 +186,7 @@ class Wanted:
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Told:
-    """Who is told when the import has ended."""
+    """Receiver of the news that the import has ended."""
 
     notify: str | None = None
     """A URL that the server tells, with a small POST, when the import has ended."""

@@ -1,4 +1,4 @@
-"""What the command's exit code says; scripts branch on it, so a number is never reused."""
+"""Exit codes of the command; scripts branch on them, so a number is never reused."""
 
 from enum import IntEnum
 from typing import Any

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from fetcher.api.submit.body import convert
-from fetcher.api.submit.imports import SubmitBody
-from fetcher.api.submit.views import import_view
+from fetcher.api.body import convert
+from fetcher.api.submit.submit_body import SubmitBody
+from fetcher.api.views import import_view
 from fetcher.cli.choices import AsJson, ConfigFile, Wanted
 from fetcher.cli.exits import CommandFailed, Exit, exit_of_import
 from fetcher.cli.progress import Bar
@@ -149,15 +149,15 @@ async def _pull(
         project_id=service.settings.auth.project, user_id="command-line", roles=frozenset({"admin"})
     )
     document: dict[str, Any] = {}
-    async with service.open_services() as house:
-        submission = await body.resolved(actor, house.settings(), house.catalogues)
-        record = await house.importer.submit(actor, submission)
+    async with service.open_services() as services:
+        submission = await body.resolved(actor, services.settings(), services.catalogues)
+        record = await services.importer.submit(actor, submission)
         try:
-            async for newer in house.importer.follow(record.id, actor, least_seconds=FOLLOW_SECONDS):
+            async for newer in services.importer.follow(record.id, actor, least_seconds=FOLLOW_SECONDS):
                 document = import_view(newer, "", is_operator=True)
                 show(document)
         except asyncio.CancelledError:
-            await house.importer.cancel(record.id, actor)
+            await services.importer.cancel(record.id, actor)
             print("Cancelled; nothing of it is left.", file=sys.stderr)
             raise
     return document, document["digests"].get("sha256", "")

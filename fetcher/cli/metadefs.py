@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from cyclopts import Parameter
 
+from fetcher.api.body import parse
 from fetcher.api.metadefs.bodies import NamespaceBody, bounds_of, namespace_of, read
-from fetcher.api.submit.body import parse
 from fetcher.api.submit.words import count_words
 from fetcher.cli.choices import AsJson, ConfigFile
 from fetcher.cli.exits import Exit
@@ -100,8 +100,8 @@ def _document(path: Path) -> dict[str, Any]:
 
 async def _load(service: "Service", files: list[_File], mode: Mode, owner: str) -> list[dict[str, str]]:
     if not service.settings.index.is_shared and not (service.folder / "index.sqlite").is_file():
-        async with service.open_services() as house:
-            return await _load_into(house.index, service, files, mode, owner)
+        async with service.open_services() as services:
+            return await _load_into(services.index, service, files, mode, owner)
     async with open_index(service.settings.index, service.folder / "index.sqlite") as index:
         return await _load_into(index, service, files, mode, owner)
 

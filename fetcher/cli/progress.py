@@ -16,7 +16,7 @@ ECHO_CELLS = 3  # A terminal prints ^C behind the bar; in the last column that w
 
 
 class _Amount(ProgressColumn):
-    """How much is there, of how much."""
+    """Bytes so far, and in all."""
 
     def render(self, task: Task) -> Text:
         shown = task.fields["document"]["progress"]
@@ -26,7 +26,7 @@ class _Amount(ProgressColumn):
 
 
 class _Pace(ProgressColumn):
-    """How fast it comes, and for how long yet."""
+    """Rate, and time that is left."""
 
     def render(self, task: Task) -> Text:
         document = task.fields["document"]
@@ -39,7 +39,7 @@ class _Pace(ProgressColumn):
 
 
 class _Moment(ProgressColumn):
-    """What is being done."""
+    """Phase of the work."""
 
     def render(self, task: Task) -> Text:
         document = task.fields["document"]

@@ -103,10 +103,11 @@ def _cancel_quietly(client: Client, screen: Screen, import_id: str) -> None:
         screen.say(f"Cancelled import {import_id}; nothing of it is left.", "yellow")
 
 
-def imports(
+def imports(  # noqa: PLR0913 - one for each option
     *,
     state: ImportState | None = None,
     code: str | None = None,
+    attempt_code: str | None = None,
     limit: int | None = None,
     marker: str | None = None,
     server: Server = Server(),  # noqa: B008 - frozen
@@ -116,11 +117,13 @@ def imports(
     Args:
         state: Only those in this state.
         code: Only those that ended by this code, for administrators also by the true one: address-forbidden.
+        attempt_code: Only those of which an attempt ended by this code, whatever came of the import.
         limit: At most this many.
         marker: Go on after this id.
     """
     screen = server.screen()
-    document = server.client().get("/imports", state=state, code=code, limit=limit, marker=marker)
+    asked = {"state": state, "code": code, "attempt_code": attempt_code, "limit": limit, "marker": marker}
+    document = server.client().get("/imports", **asked)
     if screen.as_json:
         screen.json(document)
         return Exit.OK

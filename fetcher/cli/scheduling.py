@@ -1,10 +1,14 @@
 """Commands on images that are kept new."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from fetcher.cli.choices import Server
+from cyclopts import Parameter
+
+from fetcher.cli.choices import Server, Told
 from fetcher.cli.client import segment
 from fetcher.cli.exits import Exit
+
+Secret = Annotated[str | None, Parameter(env_var="FETCHER_NOTIFY_SECRET", show_env_var=True)]
 
 
 def add(  # noqa: PLR0913 - all options of the command
@@ -15,6 +19,7 @@ def add(  # noqa: PLR0913 - all options of the command
     retire: Literal["hide", "show"] = "hide",
     hours: float | None = None,
     visibility: str = "private",
+    told: Told = Told(),  # noqa: B008 - frozen
     server: Server = Server(),  # noqa: B008 - frozen
 ) -> Exit:
     """Keep an image new: look for a newer one now and then, import it, and give it the name.
@@ -29,12 +34,54 @@ def add(  # noqa: PLR0913 - all options of the command
     """
     client, screen = server.client(), server.screen()
     body: dict[str, Any] = {"catalogue": catalogue, "name": name, "keep": keep, "retire": retire}
-    body |= {"visibility": visibility, **({} if hours is None else {"interval_seconds": hours * 3600})}
+    body |= {"visibility": visibility, **told.fields()}
+    body |= {} if hours is None else {"interval_seconds": hours * 3600}
     made = client.call("POST", "/schedules", body)
     if screen.as_json:
         screen.json(made)
     else:
         screen.line(made["id"])
+    return Exit.OK
+
+
+def change(  # noqa: PLR0913 - all options of the command
+    id: str,  # noqa: A002 - the reference's name
+    *,
+    name: str | None = None,
+    catalogue: str | None = None,
+    keep: int | None = None,
+    retire: Literal["hide", "show"] | None = None,
+    hours: float | None = None,
+    visibility: str | None = None,
+    notify: str | None = None,
+    notify_secret: Secret = None,
+    server: Server = Server(),  # noqa: B008 - frozen
+) -> Exit:
+    """Change a schedule; what is not named stays as it is.
+
+    Args:
+        id: Of the schedule.
+        name: What the newest image is called from now on.
+        catalogue: The image's name in a catalogue.
+        keep: How many images stay, the newest among them; 0 keeps all.
+        retire: Whether lists hide the older ones.
+        hours: Between two looks.
+        visibility: Who sees the images to come.
+        notify: A URL that is told when an import of this schedule has ended; "" tells nobody.
+        notify_secret: Signs what that URL is told.
+    """
+    screen = server.screen()
+    given: dict[str, Any] = {"name": name, "catalogue": catalogue, "keep": keep, "retire": retire}
+    given |= {"visibility": visibility, "notify_secret": notify_secret}
+    given |= {"interval_seconds": None if hours is None else hours * 3600}
+    body = {field: value for field, value in given.items() if value is not None}
+    if notify is not None:
+        body["notify_url"] = notify or None
+    document = server.client().call("PATCH", f"/schedules/{segment(id)}", body)
+    if screen.as_json:
+        screen.json(document)
+    else:
+        screen.say(f"Changed schedule {document['id']}.")
     return Exit.OK
 
 
@@ -45,9 +92,9 @@ def show(*, server: Server = Server()) -> Exit:  # noqa: B008 - frozen
     if screen.as_json:
         screen.json(document)
         return Exit.OK
-    headings = ("ID", "NAME", "CATALOGUE", "SERIAL", "LAST LOOK")
+    headings = ("ID", "NAME", "CATALOGUE", "SERIAL", "LAST LOOK", "NEXT LOOK")
     rows = (
-        (one["id"], one["name"], one["catalogue"], one["serial"], one["code"])
+        (one["id"], one["name"], one["catalogue"], one["serial"], one["code"], one["next_at"])
         for one in document["schedules"]
     )
     screen.table(headings, rows)

@@ -1,4 +1,4 @@
-"""What goes to the terminal: words for people there, plain lines in a pipe, JSON when asked for."""
+"""Output to the terminal: words for people there, plain lines in a pipe, JSON when asked for."""
 
 import json
 import sys

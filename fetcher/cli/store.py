@@ -70,13 +70,13 @@ def repair(*, config: ConfigFile = None, json: AsJson = False) -> Exit:
 
 
 async def _repair(service: "Service", screen: Screen) -> Exit:
-    async with service.open_services() as house:
-        await house.upkeep.do_chores()
-        await house.index.maintenance.recount()
-        read = await house.upkeep.scrub(before=datetime.now(UTC))
-        mended = await house.upkeep.mend()
+    async with service.open_services() as services:
+        await services.upkeep.do_chores()
+        await services.index.maintenance.recount()
+        read = await services.upkeep.scrub(before=datetime.now(UTC))
+        mended = await services.upkeep.mend()
         lost = {
-            blob.sha256: blob.note or "" for blob in await house.index.maintenance.faulty(limit=1_000_000)
+            blob.sha256: blob.note or "" for blob in await services.index.maintenance.faulty(limit=1_000_000)
         }
     if screen.as_json:
         screen.json({**read, "mended": mended, "lost": lost})

@@ -30,7 +30,7 @@ Verdict = Literal["boots", "does-not-boot", "undecided"]
 
 @dataclass(frozen=True, kw_only=True)
 class BootProof:
-    """What was seen when an image was booted.
+    """The findings of booting an image.
 
     Args:
         verdict: Whether it boots; undecided where nothing was seen in time.

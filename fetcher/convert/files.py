@@ -43,7 +43,7 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Converted:
-    """What came of a conversion.
+    """The result of a conversion.
 
     Args:
         way: How it was done.

@@ -22,7 +22,7 @@ DRIVERS = {
     "vhdx": "vhdx",
     "ploop": "parallels",
 }
-"""What qemu calls the Image API's formats."""
+"""qemu's names of the Image API's formats."""
 TARGETS = {"raw": ["-O", "raw"], "qcow2": ["-O", "qcow2"]}
 PACKED = ["-c", "-o", "compression_type=zstd"]
 BASE_CPU_SECONDS, CPU_SECONDS_PER_GIB = 60, 90

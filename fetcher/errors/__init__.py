@@ -50,7 +50,13 @@ from fetcher.errors.content import (
     RemoteUnknown,
     UnpackFailed,
 )
-from fetcher.errors.target import TargetMismatch, TargetRefused, TargetUnavailable
+from fetcher.errors.target import (
+    ReceiverMismatch,
+    ReceiverRefused,
+    TargetMismatch,
+    TargetRefused,
+    TargetUnavailable,
+)
 from fetcher.errors.service import (
     BytesDamaged,
     Cancelled,
@@ -72,6 +78,7 @@ from fetcher.errors.request import (
     IdempotencyMismatch,
     IdentityUnavailable,
     InvalidRequest,
+    LinkInvalid,
     MethodNotAllowed,
     NotFound,
     NotReady,
@@ -136,6 +143,7 @@ __all__ = [
     "InvalidRequest",
     "InvalidUrl",
     "LengthUnknown",
+    "LinkInvalid",
     "MethodNotAllowed",
     "NameUnresolved",
     "NoAttestation",
@@ -147,6 +155,8 @@ __all__ = [
     "RangeNotSatisfiable",
     "ReadGivenUp",
     "ReceiverForbidden",
+    "ReceiverMismatch",
+    "ReceiverRefused",
     "RegistryUnusable",
     "Rejection",
     "RemoteImageUnusable",

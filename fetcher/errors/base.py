@@ -19,7 +19,7 @@ class Failure(Exception):
     public_class: ClassVar["type[Failure] | None"] = None
     retryable: ClassVar[bool] = False
     hidden: ClassVar[frozenset[str]] = frozenset()
-    part: str | None = None  # What else than the image it befell: "checksum file".
+    part: str | None = None  # The part that failed, if not the image: "checksum file".
 
     def fields(self) -> dict[str, Any]:
         """Return all facts of this failure: for the log and the operator."""
@@ -53,7 +53,7 @@ def readable(value: object) -> str:
 
 
 class Rejection(Failure):
-    """What was submitted is refused; trying again changes nothing."""
+    """A submission that is refused; trying again changes nothing."""
 
 
 class SourceFailure(Failure):

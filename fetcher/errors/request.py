@@ -112,6 +112,16 @@ class UnknownImage(RequestRefused):
 
 
 @dataclass(eq=False, kw_only=True)
+class LinkInvalid(RequestRefused):
+    """The link to the image is not good, or not any more."""
+
+    code = "link-invalid"
+    title = "The link is not good: {reason}."
+    advice = "Copy the whole link again, or ask whoever made it for a new one."
+    reason: str
+
+
+@dataclass(eq=False, kw_only=True)
 class UnknownMember(RequestRefused):
     """The image is not shared with that project, or not for this one to see."""
 

@@ -121,10 +121,15 @@ class SourceStatus(SourceFailure):
     status: int
     retry_after_seconds: float | None = None
     headers: str | None = None
+    cookie: bool | None = None
 
     def is_retryable(self) -> bool:
-        """Overload and faults of the source pass with time; other answers are final."""
-        return self.status in {408, 425, 429} or self.status in range(500, 600)
+        """Overload, faults and files in the making pass with time; other answers are final.
+
+        A refusal that says when to come back is of the hour, not of the file.
+        """
+        passes = self.status in {202, 408, 425, 429} or self.status in range(500, 600)
+        return passes or (self.status in {403, 423} and self.retry_after_seconds is not None)
 
 
 @dataclass(eq=False, kw_only=True)

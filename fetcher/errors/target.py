@@ -1,8 +1,8 @@
-"""Image services that images are sent on to."""
+"""Failures of those whom images are sent on to: image services and receivers."""
 
 from dataclasses import dataclass
 
-from fetcher.errors.base import Rejection, ServiceFailure
+from fetcher.errors.base import Rejection, ServiceFailure, SourceFailure
 
 
 @dataclass(eq=False, kw_only=True)
@@ -42,6 +42,40 @@ class TargetMismatch(ServiceFailure):
     code = "target-mismatch"
     title = "The target image service shows other bytes than were sent: {what} is {actual}, not {expected}."
     advice = "Submit again; if it happens again, have the operator look at that service's store and plugins."
+    what: str
+    expected: str
+    actual: str
+
+
+@dataclass(eq=False, kw_only=True)
+class ReceiverRefused(SourceFailure):
+    """A receiver will not have the image.
+
+    Args:
+        status: Of its answer, where that says so.
+        again: Another attempt may end better.
+    """
+
+    code = "receiver-refused"
+    title = "The receiver did not take the image: {reason}."
+    advice = "Correct what it objects to, then export again; nothing unfinished is left there."
+    hidden = frozenset({"again"})
+    reason: str
+    status: int | None = None
+    again: bool = False
+
+    def is_retryable(self) -> bool:
+        """Return whether another attempt may end better."""
+        return self.again
+
+
+@dataclass(eq=False, kw_only=True)
+class ReceiverMismatch(SourceFailure):
+    """A receiver has, or says that it has, other bytes than were sent."""
+
+    code = "receiver-mismatch"
+    title = "The receiver has other bytes than were sent: {what} is {actual}, not {expected}."
+    advice = "Do not use what the receiver has; export again, and have its operator look at it."
     what: str
     expected: str
     actual: str

@@ -3,51 +3,157 @@
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+import msgspec
+
 from fetcher.errors import BytesDamaged
-from fetcher.store.protocol import Store
+
+Read = Callable[[int, int], AsyncIterator[bytes]]
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of what is sent.
+
+    Args:
+        sha256: Of its bytes.
+    """
+
+    offset: int
+    size: int
+    sha256: str
 
 
 class Reading:
-    """Reads an image for one attempt.
-
-    Attributes:
-        failure: What kept its bytes from being read; the transport tells only that its body broke off.
+    """Reads what is sent in one attempt.
 
     Args:
+        read: Begins reading at an offset, so many bytes.
+        size: Of all of it.
+        sha256: Of all of it.
         sent: Told how many bytes have been asked for, now and then.
     """
 
-    def __init__(self, store: Store, sha256: str, size: int, sent: Callable[[int], Awaitable[None]]) -> None:
-        self._store = store
-        self._sha256 = sha256
-        self._size = size
-        self._sent = sent
-        self.failure: Exception | None = None
+    def __init__(self, read: Read, size: int, sha256: str, sent: Callable[[int], Awaitable[None]]) -> None:
+        self._read = read
+        self.size = size
+        self.sha256 = sha256
+        self.sent = sent
+        self._surveyed, self._digest = 0, hashlib.sha256()
+        self._failures: list[Exception] = []
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    def begin(self) -> None:
+        """Begin an attempt: what failed before is forgotten."""
+        self._failures.clear()
+
+    @property
+    def failure(self) -> Exception | None:
+        """Return what kept the bytes from being read; the transport tells only that its body broke off."""
+        return self._failures[0] if self._failures else None
+
+    def whole(self) -> AsyncIterator[bytes]:
         """Read from the first byte; the last chunk comes only if all of them have the right digest.
 
         Raises:
             BytesDamaged: They have not: what the receiver has is shorter than it was told.
             StoreFailed: They cannot be read.
         """
+        return self.part(Part(offset=0, size=self.size, sha256=self.sha256))
+
+    async def part(self, part: Part) -> AsyncIterator[bytes]:
+        """Read one part; its last chunk comes only if the part has the right digest; raises as `whole`."""
         try:
-            async for chunk in self._judged():
+            async for chunk in self._judged(part):
                 yield chunk
         except Exception as error:
-            self.failure = error
+            self._failures.append(error)
             raise
 
-    async def _judged(self) -> AsyncIterator[bytes]:
+    async def survey(self, offset: int, size: int) -> Part:
+        """Digest the next part; parts are surveyed in order, and the last one only if the whole is right.
+
+        Raises:
+            BytesDamaged: The whole has another digest.
+            StoreFailed: The bytes cannot be read.
+        """
+        if offset == 0:
+            self._surveyed, self._digest = 0, hashlib.sha256()
+        assert offset == self._surveyed
+        digest = hashlib.sha256()
+        async for chunk in self._read(offset, size):
+            digest.update(chunk)
+            self._digest.update(chunk)
+            self._surveyed += len(chunk)
+        is_short = self._surveyed != offset + size
+        if is_short or (self._surveyed == self.size and self._digest.hexdigest() != self.sha256):
+            raise BytesDamaged(fault="rotten")
+        return Part(offset=offset, size=size, sha256=digest.hexdigest())
+
+    async def parts(self, part_bytes: int) -> AsyncIterator[Part]:
+        """Survey all parts, each when it is asked for."""
+        for offset in range(0, max(1, self.size), part_bytes):
+            yield await self.survey(offset, min(part_bytes, self.size - offset))
+
+    async def between(self, before: bytes, after: bytes, *, sha256: str | None = None) -> "Reading":
+        """Return the same bytes between others, such as those of an archive.
+
+        Args:
+            sha256: Of all of it, where that is known already; else all is read for it.
+
+        Raises:
+            BytesDamaged: The bytes have another digest.
+            StoreFailed: They cannot be read.
+        """
+
+        async def sent(count: int) -> None:
+            await self.sent(max(0, min(self.size, count - len(before))))
+
+        size = len(before) + self.size + len(after)
+        if sha256 is None:
+            digest = hashlib.sha256(before)
+            async for chunk in self.whole_untold():
+                digest.update(chunk)
+            digest.update(after)
+            sha256 = digest.hexdigest()
+        found = Reading(_between(before, self._read, self.size, after), size, sha256, sent)
+        found._failures = self._failures
+        return found
+
+    async def whole_untold(self) -> AsyncIterator[bytes]:
+        """Read all of it for ourselves; raises as `whole`."""
+        digest = hashlib.sha256()
+        async for chunk in self._read(0, self.size):
+            digest.update(chunk)
+            yield chunk
+        if digest.hexdigest() != self.sha256:
+            raise BytesDamaged(fault="rotten")
+
+    async def _judged(self, part: Part) -> AsyncIterator[bytes]:
         digest, held, count = hashlib.sha256(), b"", 0
-        async for chunk in self._store.read(self._sha256):
+        async for chunk in self._read(part.offset, part.size):
             if held:
                 yield held
-                await self._sent(count)
+                await self.sent(part.offset + count)
             digest.update(chunk)
             held, count = chunk, count + len(chunk)
-        if count != self._size or digest.hexdigest() != self._sha256:
+        if count != part.size or digest.hexdigest() != part.sha256:
             raise BytesDamaged(fault="rotten")
         if held:
             yield held
-        await self._sent(count)
+        await self.sent(part.offset + count)
+
+
+def _between(before: bytes, read: Read, size: int, after: bytes) -> Read:
+    """Return what reads bytes between others."""
+
+    async def read_all(offset: int, length: int) -> AsyncIterator[bytes]:
+        end = offset + length
+        if offset < len(before):
+            yield before[offset:end]
+        first, last = max(offset - len(before), 0), min(end - len(before), size)
+        if first < last:
+            async for chunk in read(first, last - first):
+                yield chunk
+        first, last = max(offset - len(before) - size, 0), end - len(before) - size
+        if first < last:
+            yield after[first:last]
+
+    return read_all

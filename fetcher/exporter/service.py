@@ -12,15 +12,17 @@ import structlog
 
 from fetcher.aio.retry import written
 from fetcher.engine.values import Signal
-from fetcher.errors import Conflict, Forbidden, InvalidRequest, InvalidUrl
+from fetcher.errors import Forbidden, InvalidRequest
+from fetcher.exporter.outbound import check_format, most_bytes
 from fetcher.exporter.run import ExportRun
 from fetcher.exporter.senders.registry import sender_for
-from fetcher.guards.request.receivers import check_receiver
+from fetcher.exporter.senders.signed_parts import check_parts
+from fetcher.guards.request.receivers import check_any, check_kind, check_sendable
 from fetcher.importer.context import Context
 from fetcher.importer.news import News
-from fetcher.index.values import Export, ReceiverSecrets
+from fetcher.index.values import Export, ExportOptions, ReceiverSecrets
 from fetcher.lifecycle import State
-from fetcher.model import Actor, Status
+from fetcher.model import Actor
 from fetcher.transport import check_request_headers
 
 log = structlog.get_logger()
@@ -41,6 +43,7 @@ class Exporter:
         self._news = News()
         self._live: dict[str, Export] = {}
         self._tasks: dict[str, tuple[str, asyncio.Task[None]]] = {}
+        self._runs: dict[str, ExportRun] = {}
         self._has_taken_up = False
         context.engine.watch(self._hear)
 
@@ -56,42 +59,53 @@ class Exporter:
         self._news.tell(signal.id)
 
     async def submit(
-        self, actor: Actor, image_id: str, secrets: ReceiverSecrets, request_id: str | None = None
+        self,
+        actor: Actor,
+        image_id: str,
+        secrets: ReceiverSecrets,
+        options: ExportOptions | None = None,
+        request_id: str | None = None,
     ) -> Export:
         """Take an export; it is judged now, and runs when its turn comes.
 
         Raises:
             Forbidden: The caller may not send this image.
-            ReceiverForbidden: The operator allows no such receiver.
+            ReceiverForbidden: The operator allows no such receiver, or no receivers of its kind.
+            InvalidRequest: The receiver or the format cannot be taken.
             UnknownImage: There is no such image.
-            Conflict: It has no bytes to send.
+            Conflict: It has no bytes to send, or nobody could use them.
             SendLimit: The project has sent as much within a day as it may.
             QueueFull: Too many exports wait.
         """
         settings = self._context.settings()
         if settings.exports.role == "admin" and not actor.is_admin:
             raise Forbidden(reason="sending images is for admins")
-        target = check_receiver(secrets.url, settings)
-        sender = sender_for(target.scheme)
-        if sender is None:
-            raise InvalidUrl(reason=f"nothing is sent to {target.scheme} URLs", rule="scheme")
+        options = options or ExportOptions()
+        check_any(settings)
         _check_headers(secrets.headers)
+        sender = sender_for(secrets)
+        check_kind(sender.name, settings)
+        taken = sender.take(secrets, options, settings)
         image = await self._context.index.images.find(image_id, actor)
         if image.project_id != actor.project_id and not actor.is_admin:
             raise Forbidden(reason="it is another project's image")
-        if image.status is not Status.ACTIVE or image.sha256 is None or image.size is None:
-            raise Conflict(reason=f"the image is {image.status.value}; only an active one can be sent")
-        await self._context.index.maintenance.check_whole(image.sha256)
+        check_sendable(image)
+        check_format(image, options.format, settings)
+        size = most_bytes(image, options.format)
+        if taken.secrets.access.parts is not None:
+            check_parts(taken.secrets.access.parts, size)
+        await self._context.index.maintenance.check_whole(image.sha256 or "")
         now = datetime.now(UTC)
         export = Export(
             id=str(uuid4()),
             image_id=image.id,
             project_id=actor.project_id,
             user_id=actor.user_id,
-            receiver=target.redacted,
+            receiver=taken.shown,
             sender=sender.name,
-            size=image.size,
-            sha256=image.sha256,
+            size=size,
+            sha256=image.sha256 or "",
+            options=options,
             created_at=now,
             updated_at=now,
             request_id=request_id,
@@ -99,7 +113,7 @@ class Exporter:
         rules = settings.exports
         await self._records.submit(
             export,
-            secrets,
+            taken.secrets,
             max_waiting=rules.max_waiting,
             max_bytes=rules.max_bytes_per_day,
             since=now - DAY,
@@ -123,14 +137,26 @@ class Exporter:
             UnknownExport: There is none, or it is another project's.
             Conflict: It has ended in another way.
         """
+        export = await self._records.find(export_id, actor)
+        if not export.state.is_final:
+            await self._let_go(export)
         await self._records.cancel(export_id, actor, datetime.now(UTC))
-        running = self._tasks.get(export_id)
-        if running is not None:
-            running[1].cancel()
-            with suppress(asyncio.CancelledError):
-                await asyncio.gather(running[1], return_exceptions=True)
+        if export_id in self._tasks:  # It was about to be claimed.
+            await self._let_go(export)
         self._live.pop(export_id, None)
         self._news.tell(export_id)
+
+    async def _let_go(self, export: Export) -> None:
+        """Stop an export and remove what is unfinished at its receiver, also what an earlier process left."""
+        if (running := self._tasks.get(export.id)) is not None:
+            if (run := self._runs.get(export.id)) is not None:
+                run.is_unwanted = True
+            running[1].cancel()
+            await asyncio.wait([running[1]])
+        elif export.attempts:
+            claimed = await written(lambda: self._records.claim(export.id, datetime.now(UTC)))
+            if claimed is not None:
+                await ExportRun(self._context, *claimed, self._show).abort()
 
     async def follow(self, export_id: str, actor: Actor, least_seconds: float) -> AsyncIterator[Export]:
         """Yield an export at every change, the last time when it has ended."""
@@ -189,11 +215,13 @@ class Exporter:
         try:
             claimed = await written(lambda: self._records.claim(export.id, datetime.now(UTC)))
             if claimed is not None:
-                await ExportRun(self._context, *claimed, self._show).run()
+                run = self._runs[export.id] = ExportRun(self._context, *claimed, self._show)
+                await run.run()
         except Exception as error:
             log.exception("export.fault", export_id=export.id, error=repr(error))
         finally:
             del self._tasks[export.id]
+            self._runs.pop(export.id, None)
             self._live.pop(export.id, None)
             self._news.tell(export.id)
             self._wake.set()

@@ -1,4 +1,4 @@
-"""How a failure is told to whoever sends an image: the other end is a receiver, not a source."""
+"""Failures in the words of whoever sends an image: the other end is a receiver, not a source."""
 
 from fetcher.errors import Failure
 from fetcher.model import Verdict
@@ -10,6 +10,9 @@ ADVICE = {
     "source-too-slow": "Try again later, or ask the operator for more time.",
     "tls-failed": "The receiver has to present a valid certificate.",
     "bad-response": "The server behind the URL is broken or is no web server: use another one.",
+    "bucket-refused": "Check bucket, key and endpoint, and that the credentials may write there "
+    "(s3:PutObject); the code is the server's own.",
+    "registry-unusable": "Check the name of the repository, and that the login may push to it.",
 }
 
 
@@ -17,5 +20,7 @@ def verdict_of(failure: Failure) -> Verdict:
     """Return what may be told of a failure."""
     public = failure.public()
     title = str(public).replace("The source", "The receiver").replace("the source", "the receiver")
+    title = title.replace("registry's image cannot be taken", "registry did not take the image")
+    title = title.replace("refused the object", "did not take the object")
     advice = ADVICE.get(public.code, public.advice)
     return Verdict(code=public.code, title=title, advice=advice, fields=dict(public.public_fields()))

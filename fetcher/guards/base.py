@@ -1,4 +1,4 @@
-"""What a guard is: the protocol of a check on a stream, and of a published limit."""
+"""Protocols of the guards: a check on a stream, and a published limit."""
 
 from dataclasses import dataclass
 from functools import cache

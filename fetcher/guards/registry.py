@@ -10,6 +10,7 @@ from fetcher.guards.network import address, redirects, response
 from fetcher.guards.request import (
     checksum_file,
     inbound,
+    links,
     mirrors,
     notify,
     oci,
@@ -18,8 +19,9 @@ from fetcher.guards.request import (
     request_headers,
     s3,
     target,
-    url,
+    url_guard,
 )
+from fetcher.guards.request.url import CheckedUrls
 from fetcher.guards.spec import GuardContext, GuardSpec, Purpose
 from fetcher.guards.stream import checksum, convert, inject, pace, quota, size, unpack
 from fetcher.guards.stream.formats import guard as formats
@@ -27,7 +29,7 @@ from fetcher.guards.stream.formats.guard import FormatGuard
 from fetcher.model import FormatVerdict, Submission
 
 GUARDS: tuple[GuardSpec, ...] = (
-    url.GUARD,
+    url_guard.GUARD,
     mirrors.GUARD,
     s3.GUARD,
     oci.GUARD,
@@ -47,6 +49,7 @@ GUARDS: tuple[GuardSpec, ...] = (
     publishers.GUARD,
     notify.GUARD,
     receivers.GUARD,
+    links.GUARD,
     target.GUARD,
     text.GUARD,
     inbound.GUARD,
@@ -91,25 +94,28 @@ class Chain:
 
 
 def _build(context: GuardContext, *, per_attempt: bool) -> list[Guard]:
-    built = (_guard_of(spec, context) for spec in GUARDS if spec.per_attempt == per_attempt)
+    built = [
+        spec.build(context)
+        for spec in GUARDS
+        if spec.build is not None and spec.per_attempt == per_attempt and context.purpose not in spec.not_for
+    ]
     return [guard for guard in built if guard is not None]
 
 
-def _guard_of(spec: GuardSpec, context: GuardContext) -> Guard | None:
-    if spec.build is None or context.purpose in spec.not_for:
-        return None
-    return spec.build(context)
-
-
-def check_submission(submission: Submission, settings: Settings) -> None:
+def check_submission(submission: Submission, urls: CheckedUrls) -> None:
     """Refuse at once what could never be fetched, or told of.
+
+    Args:
+        urls: Judges the submission's URLs, and keeps what passed for the import.
 
     Raises:
         Failure: The first guard's that refuses.
     """
     for spec in GUARDS:
         if spec.check_submission is not None:
-            spec.check_submission(submission, settings)
+            spec.check_submission(submission, urls.settings)
+        if spec.check_urls is not None:
+            spec.check_urls(submission, urls)
 
 
 def published(settings: Settings) -> tuple[Limit, ...]:
@@ -119,11 +125,14 @@ def published(settings: Settings) -> tuple[Limit, ...]:
 
 def acting(context: GuardContext) -> list[str]:
     """Return the names of the guards that act on bytes: for provenance."""
-    return [
-        spec.name
-        for spec in GUARDS
-        if _guard_of(spec, context) is not None or (spec.is_of_network and not context.purpose.is_sent)
-    ]
+    is_asked_for = not context.purpose.is_sent
+    return [spec.name for spec in GUARDS if (is_asked_for and spec.is_of_network) or _is_built(spec, context)]
+
+
+def _is_built(spec: GuardSpec, context: GuardContext) -> bool:
+    if spec.build is None or context.purpose in spec.not_for:
+        return False
+    return spec.build(context) is not None
 
 
 def titles() -> dict[str, str]:

@@ -1,16 +1,18 @@
-"""How a guard declares itself: its name, its limits, and how it is built or asked."""
+"""The declaration of a guard: its name, its limits, and how it is built or asked."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 
 from fetcher.config import Settings
 from fetcher.guards.base import Guard, Limit
+from fetcher.guards.request.url import CheckedUrls
 from fetcher.model import Submission
 
 
 class Purpose(StrEnum):
-    """Why bytes are judged."""
+    """The purpose for which bytes are judged."""
 
     PULL = "pull"
     """They come from a URL, on a server or by the command that needs none."""
@@ -44,7 +46,7 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Headroom:
-    """What is left of a project's quota.
+    """The rest of a project's quota.
 
     Args:
         quota_bytes: What the project may hold.
@@ -83,7 +85,7 @@ class GuardSpec:
     """One guard, declared once, at the end of its own file.
 
     A guard acts in one or more of four ways: `build` makes what sees every
-    byte, `check_submission` is asked when an import is submitted, `checks`
+    byte, `check_submission` and `check_urls` are asked when an import is submitted, `checks`
     are called by the room where what they judge comes up, and `keys` are held
     to where there is nothing to call.
 
@@ -97,6 +99,8 @@ class GuardSpec:
         not_for: Purposes for which it is not built, each with the reason. It runs for all others, later
             ones too.
         check_submission: Refuses what could never be fetched, by raising a Failure.
+        check_urls: Likewise, by the URLs of a submission; asked after `check_submission`. What they were
+            judged to be is carried on to the import.
         checks: Functions that refuse, where they are called.
         keys: Of its sections, which another room reads and enforces.
     """
@@ -109,13 +113,18 @@ class GuardSpec:
     per_attempt: bool = False
     not_for: Mapping[Purpose, str] = field(default_factory=dict)
     check_submission: Callable[[Submission, Settings], None] | None = None
+    check_urls: Callable[[Submission, CheckedUrls], None] | None = None
     checks: tuple[Callable[..., object], ...] = ()
     keys: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def is_of_network(self) -> bool:
         """Return whether it judges how bytes are asked for, where they are."""
-        return bool(self.checks) or self.check_submission is not None
+        return bool(self.checks) or self._is_asked
+
+    @property
+    def _is_asked(self) -> bool:
+        return self.check_submission is not None or self.check_urls is not None
 
     def __post_init__(self) -> None:
         """Refuse a declaration that would leave a hole.
@@ -123,7 +132,7 @@ class GuardSpec:
         Raises:
             ValueError: Nothing would run, or a body would lose the guard on its way.
         """
-        if self.build is None and self.check_submission is None and not self.checks and not self.keys:
+        if self.build is None and not self._is_asked and not self.checks and not self.keys:
             raise ValueError(f"the guard {self.name} never runs: nothing builds, asks, calls or reads it")
         if (Purpose.PULL in self.not_for) != (Purpose.REPLAY in self.not_for):
             raise ValueError(f"the guard {self.name} has to treat a replay as the pull that goes on from it")

@@ -1,4 +1,4 @@
-"""How much text one image's record may hold: names, tags and properties are read by whoever lists images."""
+"""Limits on the text of one image's record: names, tags and properties are read by whoever lists images."""
 
 from collections.abc import Iterable, Mapping
 

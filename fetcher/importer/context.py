@@ -1,4 +1,4 @@
-"""What every pull needs of the rest of the house."""
+"""The services that every import needs."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -21,7 +21,7 @@ ENGINE = Actor(project_id="", user_id="engine", roles=frozenset({"admin"}))
 
 
 class Sandbox:
-    """Which walls stand around conversions here; they are tried once, when that is first asked."""
+    """The walls that stand around conversions here; they are tried once, when first asked for."""
 
     def __init__(self) -> None:
         self.walls: Walls | None = None

@@ -1,4 +1,4 @@
-"""How long each guard takes, over all imports of this process."""
+"""The time that each guard takes, over all imports of this process."""
 
 import time
 from collections import Counter, defaultdict

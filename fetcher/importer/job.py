@@ -3,7 +3,6 @@
 import asyncio
 from contextlib import suppress
 from functools import partial
-from typing import Any
 
 import structlog
 
@@ -11,8 +10,7 @@ from fetcher.aio.retry import outlasted
 from fetcher.aio.shield import shielded
 from fetcher.errors import Cancelled, ChecksumMismatch, Failure, InternalFault, StoreFailed
 from fetcher.guards import Headroom
-from fetcher.guards.request.publishers import check_way
-from fetcher.guards.request.url import check_url
+from fetcher.guards.request.url import CheckedUrls
 from fetcher.importer import tracing
 from fetcher.importer.context import Context
 from fetcher.importer.download.attempts import Attempts
@@ -30,17 +28,11 @@ from fetcher.importer.records.subscribers import Subscribers
 from fetcher.importer.records.verdicts import fail
 from fetcher.importer.resume_state import ResumeStateWriter
 from fetcher.importer.schedule.connections import Connections
-from fetcher.importer.schemes.scheme import Way
 from fetcher.importer.send.hand_over import HandOver
 from fetcher.importer.stages.commit import Story, activate_all, commit
 from fetcher.importer.stages.convert import Complete, Conversion
-from fetcher.importer.stages.expected_digests import (
-    ChecksumFile,
-    ExpectedDigests,
-    expects_digest,
-    given_up_encryption,
-)
 from fetcher.importer.stages.revalidation import Reuse
+from fetcher.importer.stages.verification import Verification
 from fetcher.index.values import ResumeState, Secrets
 from fetcher.lifecycle import Event
 from fetcher.model import Import, Phase, Submission
@@ -74,10 +66,9 @@ class DownloadJob:
         )
         self.subscribers = Subscribers(context.index, place.ended)
         self._secrets = Secrets(url="")
+        self._urls = CheckedUrls(self.settings)
         self._asked: Submission | None = None
-        self._sums: ChecksumFile | None = None
-        self._way = Way(secrets=self._secrets)
-        self._failed: dict[str, Failure] = {}
+        self._verification = Verification(self.subscribers, self.settings)
         self._coming = 0
         self._settled = asyncio.Event()
         self._is_open = True
@@ -93,8 +84,14 @@ class DownloadJob:
         self._coming += 1
         self._settled.clear()
 
-    def arrive(self, running: RunningImport | None, secrets: Secrets | None) -> bool:
-        """Let an expected import join, unless it came to nothing; False when it comes too late."""
+    def arrive(
+        self, running: RunningImport | None, secrets: Secrets | None, urls: CheckedUrls | None
+    ) -> bool:
+        """Let an expected import join, unless it came to nothing; False when it comes too late.
+
+        Args:
+            urls: What its URLs were judged to be when it was submitted.
+        """
         self._coming -= 1
         if not self._coming:
             self._settled.set()
@@ -102,6 +99,7 @@ class DownloadJob:
             return True
         if self._is_open:
             self._secrets = secrets
+            self._urls = (urls or self._urls).under(self.settings)
             self.subscribers.add(running)
         return self._is_open
 
@@ -141,18 +139,18 @@ class DownloadJob:
     async def _pull(self, reservation: Reservation) -> None:
         running = next(iter(self.subscribers))
         record = running.record
-        find = partial(way_of, self._context.gate, running, self._secrets, self.settings)
-        self._way = await outlasted(find)
-        self._secrets = self._way.secrets
+        find = partial(way_of, self._context.gate, running, self._secrets, self._urls)
+        way = self._verification.way = await outlasted(find)
+        self._secrets = way.secrets
         sources = Sources(
             self._secrets,
-            self.settings,
+            self._urls,
             record.project_id,
             first=self.resume_state.source,
-            expects_digest=self._is_promised_to_all,
+            expects_digest=self._verification.is_expected_by_all,
         )
         self._asked = record.submission
-        sources.ca_pem, sources.dialect = record.submission.ca_pem, self._way.dialect
+        sources.ca_pem, sources.dialect = record.submission.ca_pem, way.dialect
         budget = Budget(
             self.resume_state,
             total_seconds=self.settings.pace.total_seconds,
@@ -167,7 +165,7 @@ class DownloadJob:
         save = partial(self._resume_writer.save_often, attempts)
         saving = asyncio.create_task(self._context.supervisor.keep("resume state", save))
         try:
-            self._sums = await outlasted(lambda: self._fetch_sums(record))
+            await outlasted(lambda: self._fetch_sums(record))
             receiver = await self._take(attempts)
             if receiver is not None:
                 await self._commit(receiver, attempts)
@@ -183,19 +181,16 @@ class DownloadJob:
                 # The next start finds it as it is; what ended the pull must not be forgotten over it.
                 log.error("pull.left", pull_id=self.resume_state.id, detail=str(error))  # noqa: TRY400 - a fact, not a fault
 
-    async def _fetch_sums(self, record: Import) -> ChecksumFile | None:
-        ca_pem, dialect = record.submission.ca_pem, self._way.dialect
-        request = sums_request(self._secrets, self.settings, record.project_id, ca_pem, dialect)
-        if request is None:
-            return None
-        await self._place.go(check_url(request.file.url, self.settings).origin)
-        return await ChecksumFile.fetch(self._context.gate, request, self.settings)
+    async def _fetch_sums(self, record: Import) -> None:
+        ca_pem, dialect = record.submission.ca_pem, self._verification.way.dialect
+        request = sums_request(self._secrets, self._urls, record.project_id, ca_pem, dialect)
+        if request is not None:
+            await self._place.go(request.file.target(self.settings).origin)
+            await self._verification.fetch_sums(self._context.gate, request)
 
     def opened(self, source: Source) -> None:
-        """Find the image's entry in the checksum file, as soon as the source has told its names."""
-        check_way(source.hops, [one.record.submission for one in self.subscribers], self.settings)
-        if self._sums is not None:
-            self._sums.settle(source.hops, source.headers.get("content-disposition"))
+        """Look at an answer before any of its bytes is taken; may refuse it."""
+        self._verification.opened(source)
 
     async def _take(self, attempts: Attempts) -> Receiver | None:
         """Pull the bytes; None when everybody got those of an earlier pull."""
@@ -204,9 +199,9 @@ class DownloadJob:
         try:
             return await attempts.take_all()
         except Unchanged:
-            self._settle_by_hops()
+            self._verification.settle_by_hops()
             for running, failure in await reuse.give(
-                self.subscribers, self._expected_digests({}), self._story(attempts)
+                self.subscribers, self._verification.expected({}), self._story(attempts)
             ):
                 await self._end(running, failure)
         return await attempts.take_all() if len(self.subscribers) else None
@@ -222,8 +217,8 @@ class DownloadJob:
             resume_state=self.resume_state,
             claims=next(iter(self.subscribers)).record.submission,
             reservation=reservation,
-            algorithms=self._algorithms,
-            promised=self._promised,
+            algorithms=self._verification.algorithms,
+            promised=self._verification.expected_algorithms,
             restart=self.subscribers.progress.restart,
             count=self.subscribers.receive,
             found=lambda verdict: self.subscribers.change(format=verdict),
@@ -246,30 +241,9 @@ class DownloadJob:
             lambda: coming(self._place.running_imports(), self.subscribers),
         )
 
-    def _promised(self) -> set[str]:
-        submissions = (running.record.submission for running in self.subscribers)
-        promised = ExpectedDigests(self.settings, None, {}, self._way).algorithms(submissions)
-        return promised | (self._sums.algorithms if self._sums is not None else frozenset())
-
-    def _algorithms(self) -> list[str]:
-        return list(dict.fromkeys([*self.settings.checksum.computed, *sorted(self._promised())]))
-
     def is_proven(self) -> bool:
         """Return whether an expected digest will tell if parts of different answers fit together."""
-        submissions = [running.record.submission for running in self.subscribers]
-        is_told = self._way.digest is not None or self._sums is not None
-        return is_told or any(expects_digest(one, self.settings) for one in submissions)
-
-    def _is_promised_to_all(self) -> bool:
-        return all(expects_digest(running.record.submission, self.settings) for running in self.subscribers)
-
-    def _settle_by_hops(self) -> None:
-        """Do so where no answer with bytes came in this process, by the requests that are known."""
-        if self._sums is not None:
-            self._sums.settle([hop for attempt in self.subscribers.attempts for hop in attempt.hops])
-
-    def _expected_digests(self, told: dict[str, str]) -> ExpectedDigests:
-        return ExpectedDigests(self.settings, self._sums.found if self._sums else None, told, self._way)
+        return self._verification.is_proven()
 
     async def go(self, origin: str) -> None:
         """Take the job's own connection to another origin."""
@@ -280,27 +254,16 @@ class DownloadJob:
         self._place.seal()
         await self._settled.wait()
         self._is_open = False
-        self._settle_by_hops()
-        self.subscribers.change(
-            phase=Phase.VERIFYING,
-            format=receiver.format,
-            digests=receiver.digests(),
-            stages=receiver.story(),
-        )
-        expected = self._expected_digests(told)
-        mismatches = expected.check_each(list(self.subscribers), receiver.received_digests())
-        is_proven = any(running.record.verified_by != "none" for running in self.subscribers)
-        unsafe = given_up_encryption(self.subscribers, self.subscribers.attempts[-1].hops, self.settings)
-        self._failed = {**unsafe, **mismatches}
-        return next(iter(mismatches.values())) if mismatches and not is_proven else None
+        return self._verification.compare(receiver, told)
 
     async def _end_failed(self, attempts: Attempts) -> None:
         """Give those their verdict whose promise was broken."""
-        if all(running.record.id in self._failed for running in self.subscribers):
+        failed = self._verification.failed
+        if all(running.record.id in failed for running in self.subscribers):
             await attempts.close()  # Whoever sees the verdict finds nothing of the bytes.
         for running in list(self.subscribers):
-            if running.record.id in self._failed:
-                await self._end(running, self._failed[running.record.id])
+            if running.record.id in failed:
+                await self._end(running, failed[running.record.id])
 
     async def _commit(self, receiver: Receiver, attempts: Attempts) -> None:
         await self._end_failed(attempts)
@@ -353,7 +316,7 @@ class DownloadJob:
         return sorted({running.record.project_id for running in kept})
 
     def _story(self, attempts: Attempts) -> Story:
-        more: dict[str, Any] = {} if self._sums is None else {"sums": self._sums.story(self.settings)}
+        more = self._verification.story()
         return Story(settings=self.settings, source_headers=attempts.source_headers, more=more)
 
     async def _let_go(self, attempts: Attempts) -> None:

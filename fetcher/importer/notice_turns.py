@@ -1,4 +1,4 @@
-"""Whose receiver is told next: projects take turns, and receivers that fail wait in a lane of their own."""
+"""The order of webhooks: projects take turns, and receivers that fail wait in a queue of their own."""
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
@@ -18,7 +18,7 @@ def receiver_key(due: Due) -> tuple[str, str]:
 
 
 class Turns:
-    """Who is being told, who was told last, and who has failed; waits go by a clock that never goes back.
+    """The receivers in turn: current, last and failing ones; waits go by a clock that never goes back.
 
     Args:
         now: A monotonic clock in seconds.

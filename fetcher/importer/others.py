@@ -159,6 +159,8 @@ class Others:
 
     async def lose(self, import_ids: list[str]) -> None:
         """End runs that could not be held for another lease."""
+        if not self._context.engine.is_shared:
+            return
         self._taken.update(import_ids)
         self._wake.set()
 

@@ -1,4 +1,4 @@
-"""What people paste with a URL: blanks around it, and credentials inside it."""
+"""URLs as people paste them: blanks around them, and credentials inside them."""
 
 import re
 from base64 import b64encode
@@ -6,13 +6,15 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from fetcher.config import Settings
 from fetcher.errors import InvalidRequest
-from fetcher.guards.request.url import check_url
+from fetcher.guards.request.url import CheckedUrls
 from fetcher.model import Submission
 
-# What str.strip leaves, and nobody sees.
-INVISIBLE = "\u200b\u2060\ufeff"
+# What str.strip leaves, and nobody sees: also the marks of right-to-left text.
+INVISIBLE = "\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\u00ad"
+_AROUND = re.compile(rf"[\s{INVISIBLE}]+")
+# What texts put around a URL: quotation marks, backticks, and the brackets of RFC 3986 appendix C.
+_PAIRS = {'"': '"', "'": "'", "`": "`", "<": ">", "\u201c": "\u201d", "\u2018": "\u2019", "\u00ab": "\u00bb"}
 _CREDENTIALS = re.compile(
     r"(?P<before>[A-Za-z][A-Za-z0-9+.-]*://)(?P<userinfo>[A-Za-z0-9._~!$&'()*+,;=:%-]*)"
     r"@(?P<rest>[^@/?#\\]*(?:[/?#].*)?)",
@@ -20,7 +22,7 @@ _CREDENTIALS = re.compile(
 )
 
 
-def tidied(submission: Submission, settings: Settings) -> Submission:
+def tidied(submission: Submission, urls: CheckedUrls) -> Submission:
     """Take blanks off all URLs, and credentials out of them: those become a header, which is secret.
 
     Further URLs may repeat the credentials where they are at the same origin;
@@ -34,7 +36,7 @@ def tidied(submission: Submission, settings: Settings) -> Submission:
 
     def settle(other: str | None) -> str | None:
         bare, said = _split(_stripped(other) or "")
-        is_same = said is not None and said == userinfo and _is_at_home(bare, url, settings)
+        is_same = said is not None and said == userinfo and urls.check(bare).origin == urls.check(url).origin
         return bare if is_same else _stripped(other)
 
     plain = msgspec.structs.replace(
@@ -62,17 +64,27 @@ def stripped(text: str) -> str:
     return _stripped(text) or ""
 
 
-def _is_at_home(url: str, home: str, settings: Settings) -> bool:
-    return check_url(url, settings).origin == check_url(home, settings).origin
-
-
 def _split(url: str) -> tuple[str, str | None]:
     match = _CREDENTIALS.fullmatch(url)
     return (url, None) if match is None else (match["before"] + match["rest"], match["userinfo"])
 
 
 def _stripped(text: str | None) -> str | None:
-    return None if text is None else text.strip().strip(INVISIBLE).strip()
+    if text is None:
+        return None
+    while (bare := _bare(text)) != text:
+        text = bare
+    return text
+
+
+def _bare(text: str) -> str:
+    """Take off blanks around, or one pair of marks."""
+    first, last = _AROUND.match(text), len(text)
+    while last and _AROUND.fullmatch(text[last - 1]):
+        last -= 1
+    text = text[first.end() if first else 0 : last]
+    is_pair = len(text) > 2 and _PAIRS.get(text[0]) == text[-1]
+    return text[1:-1] if is_pair else text
 
 
 def _basic(userinfo: str) -> str:

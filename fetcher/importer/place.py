@@ -1,4 +1,4 @@
-"""What a job needs of whoever schedules it."""
+"""The protocol between a job and its scheduler."""
 
 from collections.abc import Iterable
 from typing import Protocol

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from fetcher.config import Settings
 from fetcher.errors import Failure, SourceTooSlow
 from fetcher.guards import Chain, GuardContext, Purpose
+from fetcher.guards.request.url import CheckedUrls
 from fetcher.guards.stream.checksum import check_required
 from fetcher.guards.stream.size import check_declared, check_length
 from fetcher.importer.download.sources import Sources
@@ -43,7 +43,7 @@ GUARDS = {
 
 
 class Refusal(Value, frozen=True, kw_only=True):
-    """What an import would end by.
+    """A failure that an import would end by.
 
     Args:
         guard: Which one would refuse it; empty where the source itself lets it down.
@@ -57,7 +57,7 @@ class Refusal(Value, frozen=True, kw_only=True):
 
 
 class Probed(Value, frozen=True, kw_only=True):
-    """What a look has shown, as the submitter of an import would see it.
+    """The findings of a look, as the submitter of an import would see it.
 
     Args:
         hops: All requests, redacted.
@@ -86,11 +86,12 @@ class Probed(Value, frozen=True, kw_only=True):
 class Probe:
     """One look, as an import of the same submission would ask."""
 
-    def __init__(self, gate: Gate, submission: Submission, secrets: Secrets, settings: Settings) -> None:
+    def __init__(self, gate: Gate, submission: Submission, secrets: Secrets, urls: CheckedUrls) -> None:
         self._gate = gate
         self._submission = submission
         self._secrets = secrets
-        self._settings = settings
+        self._urls = urls
+        self._settings = urls.settings
         self._refusals: list[Refusal] = []
         self._hops: list[Hop] = []
         self._way: Way | None = None
@@ -114,6 +115,7 @@ class Probe:
         asked = Asked(
             gate=self._gate,
             secrets=self._secrets,
+            urls=self._urls,
             submission=self._submission,
             project=project_id,
             settings=self._settings,
@@ -121,7 +123,7 @@ class Probe:
         self._way = await find_way(asked)
         self._secrets = self._way.secrets
         is_expected = expects_digest(self._submission, self._settings)
-        sources = Sources(self._secrets, self._settings, project_id, expects_digest=lambda: is_expected)
+        sources = Sources(self._secrets, self._urls, project_id, expects_digest=lambda: is_expected)
         sources.ca_pem = self._submission.ca_pem
         sources.dialect = self._way.dialect
         return sources.request(0, None)
@@ -141,7 +143,7 @@ class Probe:
         beside = None
         if self._secrets.checksum_url is None and (self._way is None or self._way.has_neighbours):
             ask = SourceRequest(
-                url=self._secrets.url,
+                url=self._urls.check(self._secrets.url),
                 headers=self._secrets.headers,
                 project=project_id,
                 ca_pem=submission.ca_pem,
@@ -186,7 +188,7 @@ class Probe:
 
     async def _listed(self, found: Peek, project_id: str) -> Digest | None:
         dialect = self._way.dialect if self._way else None
-        request = sums_request(self._secrets, self._settings, project_id, self._submission.ca_pem, dialect)
+        request = sums_request(self._secrets, self._urls, project_id, self._submission.ca_pem, dialect)
         if request is None:
             return None
         try:

@@ -52,7 +52,7 @@ async def find_beside(gate: Gate, image: SourceRequest, found: Peek, settings: S
     Raises:
         TimeoutError: The folder answers too slowly.
     """
-    parts = urlsplit(image.url)
+    parts = urlsplit(image.text)
     if parts.query or not parts.path.rpartition("/")[2]:
         return None
     folder = urlunsplit((parts.scheme, parts.netloc, parts.path.rpartition("/")[0] + "/", "", ""))
@@ -70,7 +70,7 @@ async def find_beside(gate: Gate, image: SourceRequest, found: Peek, settings: S
             )
             digest = await _digest(gate, request, found, settings)
             if digest is not None:
-                url = redact_url(request.file.url)
+                url = redact_url(request.file.text)
                 return Beside(url=url, name=unquote(name), digest=digest)
     return None
 
@@ -90,7 +90,7 @@ async def _linked(gate: Gate, request: SourceRequest, settings: Settings) -> lis
         page = await fetch_small(gate, request, settings, lambda _hop: None)
     except Failure:
         return []
-    return list(dict.fromkeys(_names(page.decode("utf-8", "replace"), request.url)))
+    return list(dict.fromkeys(_names(page.decode("utf-8", "replace"), request.text)))
 
 
 def _names(page: str, folder: str) -> Iterator[str]:

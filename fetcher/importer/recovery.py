@@ -1,4 +1,4 @@
-"""What a start finds of the process before it: undone, kept or taken up again."""
+"""Recovery at start: the imports of an earlier process are undone, kept or taken up again."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What is to be taken up.
+    """The imports and downloads to take up.
 
     Args:
         waiting: Imports without a verdict, oldest first.

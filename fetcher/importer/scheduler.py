@@ -222,7 +222,7 @@ class Scheduler:
         """Let an import follow its pull; when that is over, it waits for one of its own."""
         try:
             if not await self._has_room(pull):
-                pull.arrive(None, None)
+                pull.arrive(None, None, None)
                 is_in = False
                 self.queue.see(await written(self._context.engine.elsewhere))
                 await asyncio.sleep(REFUSED_SECONDS)
@@ -249,14 +249,14 @@ class Scheduler:
         except Failure as failure:
             log.error("import.unclaimed", import_id=ticket.import_id, message=str(failure))  # noqa: TRY400 - ours
         finally:
-            is_in = pull.arrive(running, secrets)
+            is_in = pull.arrive(running, secrets, ticket.urls)
         if running is not None and is_in:
             self.running_imports[ticket.import_id], self._places[ticket.import_id] = running, pull
             self.news.tell(ticket.import_id)
         return is_in or running is None
 
     def forget(self, import_id: str) -> None:
-        """Let go of an import that is done with, and tell its followers."""
+        """Let go of an import that is done with, and tell its subscribers."""
         self._places.pop(import_id, None)
         running = self.running_imports.pop(import_id, None)
         if running is not None:

@@ -6,52 +6,41 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
-from uuid import uuid4
 
 import msgspec
 import structlog
 
 from fetcher.aio.retry import written
-from fetcher.config import Settings
 from fetcher.errors import (
     Cancelled,
-    ChecksumRequired,
     Conflict,
-    InvalidUrl,
     NotReady,
     QueueFull,
     StoreFailed,
     UnknownImport,
 )
-from fetcher.guards import check_submission
-from fetcher.guards.request.url import check_url
+from fetcher.guards.request.url import CheckedUrls
+from fetcher.importer.admission import Call, admit, new_import, origin_of
 from fetcher.importer.context import ENGINE, Context
 from fetcher.importer.methods.method import ImportMethod
 from fetcher.importer.methods.registry import DEFAULT, named
 from fetcher.importer.others import Others
 from fetcher.importer.probe import Probe, Probed
-from fetcher.importer.records.new_image import new_image
 from fetcher.importer.records.requests import (
     AS_RECEIVED,
     fingerprint,
     secrets_of,
-    shown,
-    webhook_of,
 )
 from fetcher.importer.records.verdicts import verdict_of
 from fetcher.importer.recovery import in_turns, recover
 from fetcher.importer.schedule.queue import Ticket
 from fetcher.importer.schedule.rate_limiter import RateLimiter
 from fetcher.importer.scheduler import Scheduler
-from fetcher.importer.schemes.registry import scheme_of, take
-from fetcher.importer.send.hand_over import begin, left_there
+from fetcher.importer.send.hand_over import left_there
 from fetcher.importer.stages.commit import remove_unneeded
-from fetcher.importer.stages.inject import check_rules, matching
 from fetcher.importer.upload_job import Engine, Uploads
-from fetcher.index.values import IdempotencyKey, NewImport, Secrets
-from fetcher.lifecycle import Event, next_state
-from fetcher.model import Actor, Image, Import, Notice, Submission
-from fetcher.transport import check_authorities
+from fetcher.index.values import IdempotencyKey, Secrets
+from fetcher.model import Actor, Image, Import, Submission
 
 log = structlog.get_logger()
 
@@ -95,8 +84,8 @@ class Importer:
         self._pulls.take_up(found.resume_state)
         settings = self.context.settings()
         async for record, secrets in in_turns(found.waiting if self._is_worker else ()):
-            origin, request = _origin(secrets.url, settings), found.requests[record.id]
-            self._pulls.add(self._ticket(record, origin, request))
+            request = found.requests[record.id]
+            self._pulls.add(self._ticket(record, secrets, CheckedUrls(settings), request))
         self._is_open = True
         if self._is_worker:
             self._pulls.open()
@@ -141,41 +130,21 @@ class Importer:
         settings = self.context.settings()
         if not self._is_open:
             raise NotReady(reason="it is starting or stopping")
-        submission, located = take(submission, settings)
-        check_submission(located, settings)
-        check_authorities(submission.ca_pem)
-        origin = _origin(located.url, settings)
-        self._rate_limiter.count(actor.project_id, origin, settings.imports)
-        now = datetime.now(UTC)
-        owns_image = image is None
-        image = image or new_image(actor, submission, now)
-        rules = matching(settings, actor, image.project_id, located.url)
-        submission = msgspec.structs.replace(submission, rules=rules)
-        check_rules(settings, rules, image)
-        webhook = webhook_of(submission, settings)
-        record = Import(
-            id=str(uuid4()),
-            image_id=image.id,
-            project_id=image.project_id,
-            user_id=actor.user_id,
-            method=(method or DEFAULT).name,
-            submission=shown(submission),
-            state=next_state(None, Event.SUBMIT),
-            notice=Notice() if webhook else None,
-            delivery=begin(settings, image.id, submission.target_image_id) if owns_image else None,
-            owns_image=owns_image,
+        admitted = admit(submission, settings)
+        self._rate_limiter.count(actor.project_id, admitted.origin, settings.imports)
+        call = Call(
+            actor=actor,
+            method=method or DEFAULT,
+            image=image,
+            key=key,
             request_id=request_id,
-            created_at=now,
-            updated_at=now,
+            headers=headers,
+            token=token,
         )
-        variant = scheme_of(submission.url).variant(submission)
-        secrets = secrets_of(located, headers, variant, target_token=token if record.delivery else None)
-        url = record.submission.url
-        new = NewImport(record=record, image=image, secrets=secrets, shown_url=url, key=key, webhook=webhook)
+        new = new_import(admitted, call)
         written = await self.context.index.imports.submit(new, max_queued=settings.imports.max_queued)
-        if written.id == record.id and self._is_worker:
-            request = fingerprint(secrets, written.submission, settings, written.project_id)
-            self._pulls.add(self._ticket(written, origin, request))
+        if written.id == new.record.id and self._is_worker:
+            self._pulls.add(self._ticket(written, new.secrets, admitted.urls))
         return self.snapshot(written)
 
     async def probe(self, actor: Actor, submission: Submission) -> Probed:
@@ -193,11 +162,8 @@ class Importer:
         caps = settings.imports
         if not self._is_open:
             raise NotReady(reason="it is starting or stopping")
-        submission, located = take(submission, settings)
-        with suppress(ChecksumRequired):  # Told with all else that would refuse an import.
-            check_submission(located, settings)
-        check_authorities(submission.ca_pem)
-        origin = _origin(located.url, settings)
+        admitted = admit(submission, settings, is_probe=True)
+        origin = admitted.origin
         self._rate_limiter.count(actor.project_id, origin, caps)
         if self._probes >= caps.max_probes:
             raise QueueFull(scope="the service's probe", limit=caps.max_probes)
@@ -205,7 +171,8 @@ class Importer:
             raise QueueFull(scope="the origin's connection", limit=caps.max_running_per_origin)
         self._probes += 1
         try:
-            look = Probe(self.context.gate, submission, secrets_of(located), settings)
+            secrets = secrets_of(admitted.located)
+            look = Probe(self.context.gate, admitted.recorded, secrets, admitted.urls)
             return await look.look(actor.project_id)
         finally:
             self._probes -= 1
@@ -354,29 +321,22 @@ class Importer:
         return self._pulls.counts()
 
     def _ticket_of(self, record: Import, secrets: Secrets) -> Ticket:
-        settings = self.context.settings()
-        request = fingerprint(secrets, record.submission, settings, record.project_id)
-        return self._ticket(record, _origin(secrets.url, settings), request)
+        return self._ticket(record, secrets, CheckedUrls(self.context.settings()))
 
-    def _ticket(self, record: Import, origin: str, request: str) -> Ticket:
-        settings = self.context.settings()
+    def _ticket(
+        self, record: Import, secrets: Secrets, urls: CheckedUrls, request: str | None = None
+    ) -> Ticket:
+        settings = urls.settings
         return Ticket(
             record.id,
             record.project_id,
-            origin,
-            request,
+            origin_of(secrets.url, urls),
+            request or fingerprint(secrets, record.submission, settings, record.project_id),
             is_shared=record.delivery is None
             and settings.reuse.shares_within(record.project_id) is not None
             and named(record.method).is_shared,
+            urls=urls,
         )
-
-
-def _origin(url: str, settings: Settings) -> str:
-    """Return the origin that a URL counts for; one that is not accepted any more fails when it runs."""
-    try:
-        return check_url(url, settings).origin
-    except InvalidUrl:
-        return ""
 
 
 async def _next_news(news: asyncio.Event, least_seconds: float) -> None:

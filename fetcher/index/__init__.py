@@ -1,4 +1,4 @@
-"""What we know of images and imports.
+"""The records of images and imports.
 
 `protocol` says which verbs there are, `values` what they take and give: every
 other room knows these two. `open_index` gives what the operator has chosen;

@@ -6,9 +6,12 @@ from typing import Any
 import msgspec
 
 from fetcher.index.rows import Row, to_json, to_text
-from fetcher.index.values import Schedule, ScheduleProgress, ScheduleRules
+from fetcher.index.values import Schedule, ScheduleProgress, ScheduleRules, WebhookTarget
 
 MAX_NAME = 255
+EDITED = ("rules", "progress", "next_at", "receiver")
+NAMED = """SELECT images.id FROM images JOIN schedule_images ON schedule_images.image_id = images.id
+           WHERE schedule_id = ? AND images.name = ?"""
 
 
 def schedule_row(schedule: Schedule) -> dict[str, Any]:
@@ -20,6 +23,7 @@ def schedule_row(schedule: Schedule) -> dict[str, Any]:
         "rules": to_json(schedule.rules),
         "progress": to_json(schedule.progress),
         "next_at": to_text(schedule.next_at),
+        "receiver": None if schedule.receiver is None else to_json(schedule.receiver),
         "created_at": to_text(schedule.created_at),
     }
 
@@ -34,6 +38,7 @@ def to_schedule(row: Row) -> Schedule:
         progress=msgspec.json.decode(row["progress"], type=ScheduleProgress),
         next_at=datetime.fromisoformat(row["next_at"]),
         created_at=datetime.fromisoformat(row["created_at"]),
+        receiver=msgspec.json.decode(row["receiver"], type=WebhookTarget) if row["receiver"] else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""Which rows a caller may see: the one place that decides it, as conditions of SQL."""
+"""The rows that a caller may see: the one place that decides it, as conditions of SQL."""
 
 from dataclasses import dataclass, field
 

@@ -17,7 +17,7 @@ from fetcher.store.filesystem.copies import copy_durably, sync_tree
 
 
 class Backup(msgspec.Struct, frozen=True, kw_only=True):
-    """What a backup holds.
+    """The contents of a backup.
 
     Args:
         linked: Blobs that share their room with the store's.

@@ -1,4 +1,4 @@
-"""Whether index and store agree: every row has its file, every file its row, with the bytes of its name."""
+"""Agreement of index and store: every row has its file, every file its row, with the bytes of its name."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

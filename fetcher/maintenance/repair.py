@@ -12,14 +12,17 @@ from fetcher.config import Settings
 from fetcher.convert.streaming import NotStreamable
 from fetcher.errors import ChecksumMismatch, Failure, StoreFailed
 from fetcher.guards import Chain, GuardContext, Purpose
+from fetcher.guards.request.url import CheckedUrls
 from fetcher.guards.stream.size import check_declared
 from fetcher.importer.context import Context
 from fetcher.importer.methods.registry import named
 from fetcher.importer.receive.receiver import Receiver
 from fetcher.importer.records.requests import AS_RECEIVED
+from fetcher.importer.schemes.again import ask_again, is_open
 from fetcher.importer.schemes.registry import is_elsewhere
+from fetcher.importer.schemes.scheme import Asked
 from fetcher.importer.stages.convert import Complete, Conversion
-from fetcher.index.values import BlobState
+from fetcher.index.values import BlobState, Secrets
 from fetcher.model import Hop, Submission
 from fetcher.pipeline import PeerClock
 from fetcher.store.protocol import Staged
@@ -45,7 +48,7 @@ def split_sources(stories: list[dict[str, Any]]) -> tuple[list[tuple[str, str]],
             reasons[reason] = None
         elif not url:
             reasons[SENT] = None
-        elif is_elsewhere(url):
+        elif is_elsewhere(url) and not is_open(submitted.get("source")):
             reasons[ELSEWHERE.format(url=url)] = None
         elif "REDACTED" in url:
             reasons[CUT_SHORT.format(url=url)] = None
@@ -58,7 +61,7 @@ def split_sources(stories: list[dict[str, Any]]) -> tuple[list[tuple[str, str]],
 
 @dataclass(frozen=True, kw_only=True)
 class Way:
-    """What was done to received bytes, as provenance tells it, so that it can be done once more.
+    """The stages that received bytes went through, as provenance tells it, so that they can be repeated.
 
     Args:
         received_bytes: How many came; None where they were kept as they came.
@@ -67,6 +70,7 @@ class Way:
         source_format: What was converted; None where nothing was.
         target: What it was converted to.
         is_one_pass: By our own converter, which can do it while the bytes come in.
+        source: What is kept of a source with a scheme of its own.
     """
 
     received_bytes: int | None = None
@@ -75,6 +79,7 @@ class Way:
     source_format: str | None = None
     target: str = AS_RECEIVED
     is_one_pass: bool = False
+    source: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, story: Mapping[str, Any]) -> Self:
@@ -88,6 +93,7 @@ class Way:
             source_format=converted.get("from"),
             target=converted.get("to", AS_RECEIVED),
             is_one_pass=converted.get("way") == "one-pass",
+            source=(story.get("submitted") or {}).get("source"),
         )
 
     def submission(self, url: str, blob: BlobState, settings: Settings) -> Submission:
@@ -130,7 +136,7 @@ class Repairer:
         done = ways(stories)
         for url, project_id in sources:
             try:
-                await self._pull(blob, SourceRequest(url=url, project=project_id), done[url])
+                await self._pull(blob, url, project_id, done[url])
             except StoreFailed:
                 raise  # Ours, not the source's: it says nothing about whether the bytes can come back.
             except (Failure, NotStreamable, TimeoutError) as error:
@@ -141,9 +147,25 @@ class Repairer:
                 return None
         return " ".join(reasons)
 
-    async def _pull(self, blob: BlobState, request: SourceRequest, way: Way) -> None:
+    async def _request(self, submission: Submission, project_id: str, way: Way) -> SourceRequest:
+        """Ask as at the first time, for whoever asks."""
+        if way.source is None:
+            return SourceRequest(url=submission.url, project=project_id)
         settings = self._context.settings()
-        submission = way.submission(request.url, blob, settings)
+        asked = Asked(
+            gate=self._context.gate,
+            secrets=Secrets(url=submission.url),
+            urls=CheckedUrls(settings),
+            submission=submission,
+            project=project_id,
+            settings=settings,
+        )
+        return await ask_again(asked, way.source)
+
+    async def _pull(self, blob: BlobState, url: str, project_id: str, way: Way) -> None:
+        settings = self._context.settings()
+        submission = way.submission(url, blob, settings)
+        request = await self._request(submission, project_id, way)
         with self._context.store.reserve() as reservation:
             async with asyncio.timeout(settings.pace.total_seconds):
                 async with self._context.gate.open(request, settings, _unseen) as source:

@@ -1,4 +1,4 @@
-"""Whether what was signed can still be checked: keys, statements, and the chain of the audit trail."""
+"""Verification of what was signed: keys, statements, and the chain of the audit trail."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -28,7 +28,7 @@ class Digest(Value, frozen=True, kw_only=True):
 
 
 class Actor(Value, frozen=True, kw_only=True):
-    """Who calls.
+    """The caller.
 
     Args:
         project_id: What the call is scoped to.

@@ -1,4 +1,4 @@
-"""What was found out on the way: hops, attempts, and what the bytes are."""
+"""Findings on the way: hops, attempts, and what the bytes are."""
 
 from datetime import datetime
 from typing import Any
@@ -7,7 +7,7 @@ from fetcher.model.base import Value
 
 
 class TlsPeer(Value, frozen=True, kw_only=True):
-    """Who the other end of a TLS connection proved to be."""
+    """The identity that the other end of a TLS connection proved."""
 
     version: str
     subject: str
@@ -65,7 +65,7 @@ class Attempt(Value, frozen=True, kw_only=True):
 
 
 class FormatVerdict(Value, frozen=True, kw_only=True):
-    """What the bytes are.
+    """The format of the bytes.
 
     Args:
         disk_format: The Image API's name: raw, qcow2, vmdk, iso ...

@@ -13,7 +13,7 @@ from fetcher.model.submissions import Submission
 
 
 class Phase(StrEnum):
-    """What a running import is doing."""
+    """The phase of a running import."""
 
     CONNECTING = "connecting"
     PULLING = "pulling"
@@ -24,7 +24,7 @@ class Phase(StrEnum):
 
 
 class Verdict(Value, frozen=True, kw_only=True):
-    """How an import ended.
+    """The verdict of an import.
 
     Args:
         code: `ok`, or a code of the table of errors.
@@ -38,7 +38,7 @@ class Verdict(Value, frozen=True, kw_only=True):
 
 
 class Notice(Value, frozen=True, kw_only=True):
-    """What has become of telling somebody that an import has ended.
+    """The state of an import's webhook.
 
     Args:
         attempts: Made so far; none before the import has ended.
@@ -57,7 +57,7 @@ class Notice(Value, frozen=True, kw_only=True):
 
 
 class Delivery(Value, frozen=True, kw_only=True):
-    """How far an image has come on its way into the target image service.
+    """The progress of an image on its way into the target image service.
 
     Args:
         url: Of the service.

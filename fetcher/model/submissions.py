@@ -1,4 +1,4 @@
-"""What is asked for: a URL, what is expected of it, and what may be shown to its source."""
+"""Submissions: a URL, what is expected of it, and what may be shown to its source."""
 
 from datetime import date, datetime
 from typing import Literal
@@ -15,7 +15,7 @@ class RemoteImage(Value, frozen=True, kw_only=True):
 
 
 class BucketAccess(Value, frozen=True, kw_only=True):
-    """Where a bucket is, and who may read it.
+    """The place of a bucket, and its keys.
 
     Args:
         endpoint: Of the server; None is the operator's.
@@ -35,7 +35,7 @@ class BucketAccess(Value, frozen=True, kw_only=True):
 
 
 class ClientCertificate(Value, frozen=True, kw_only=True):
-    """Who we are to a source that asks.
+    """The client certificate for a source that asks for one.
 
     Args:
         certificate_pem: The certificate, and those that lead to its authority.
@@ -47,7 +47,7 @@ class ClientCertificate(Value, frozen=True, kw_only=True):
 
 
 class CatalogueOrigin(Value, frozen=True, kw_only=True):
-    """Which image of which catalogue a name led to.
+    """The image of a catalogue that a name led to.
 
     Args:
         signer: The fingerprint of the certificate that vouches for the catalogue; None where none has to.
@@ -66,7 +66,7 @@ class CatalogueOrigin(Value, frozen=True, kw_only=True):
 
 
 class Submission(Value, frozen=True, kw_only=True):
-    """What somebody asked for, checked for shape but not yet against the world.
+    """A submission, checked for shape but not yet against the world.
 
     Args:
         url: As submitted, secrets and all; use `redacted` to show it.

@@ -1,4 +1,4 @@
-"""What the server of a bucket says when it gives nothing out, in XML."""
+"""Errors of a bucket's server, in XML."""
 
 import re
 from xml.etree.ElementTree import Element, ParseError

@@ -1,4 +1,4 @@
-"""What a source says of its own bytes in Repr-Digest and Content-Digest."""
+"""Digests that a source states of its own bytes, in Repr-Digest and Content-Digest."""
 
 from collections.abc import Sequence
 

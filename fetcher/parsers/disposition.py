@@ -1,16 +1,23 @@
-"""What a source says that a file is called: a name for people, never a path."""
+"""The file name that a source states: a name for people, never a path."""
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
+from email.errors import HeaderParseError
+from email.header import decode_header, make_header
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 MOST_CHARACTERS = 255
 
 _PARAMETER = re.compile(
-    r""";\s*(?P<key>filename\*?)\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^;"]*))""", re.IGNORECASE
+    r""";\s*(?P<key>filename\*?)\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)(?:"|\Z)|(?P<plain>[^;"]*))""",
+    re.IGNORECASE,
 )
 _EXTENDED = re.compile(r"(?P<charset>utf-8|iso-8859-1)'[^']*'(?P<value>.*)", re.IGNORECASE)
 _FILE = re.compile(r"[^.]\.[A-Za-z][A-Za-z0-9]{1,7}\Z")
+_MARKED = re.compile(r"'[^']+'")
+_ENCODED_WORD = re.compile(r"(?:=\?[A-Za-z0-9-]{1,40}\?[BbQq]\?[^ ?]{1,900}\?= ?)+")
+_ESCAPED = re.compile(r"(?=[^ ]*%[0-9A-Fa-f]{2})(?:[^ %]|%[0-9A-Fa-f]{2})+")
 # What cuts a name off, hides a part of it or makes a path of it.
 _UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 
@@ -47,14 +54,27 @@ def _told(disposition: str) -> str | None:
     found: dict[str, str] = {}
     for match in _PARAMETER.finditer(f";{disposition.partition(';')[2]}"):
         quoted = match["quoted"]
-        value = match["plain"].strip() if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
+        # As browsers do it: only what has to be escaped is; a path of Windows is not.
+        value = match["plain"].strip() if quoted is None else re.sub(r"\\([\"\\])", r"\1", quoted)
         found.setdefault(match["key"].lower(), value)
     extended = _EXTENDED.fullmatch(found.get("filename*", ""))
     if extended is not None:
         value = unquote_to_bytes(extended["value"]).decode(extended["charset"], "replace")
         if name := _tidied(value):
             return name
-    return _tidied(found.get("filename", ""))
+    return _tidied(_meant(found.get("filename", "")))
+
+
+def _meant(value: str) -> str:
+    """Undo what servers do to names that are not ASCII, or in marks that are no quotation marks."""
+    if _MARKED.fullmatch(value):
+        value = value[1:-1]
+    if _ENCODED_WORD.fullmatch(value):
+        with suppress(HeaderParseError, LookupError, UnicodeError):
+            return str(make_header(decode_header(value)))
+    if "\udc80" <= max(value, default="") <= "\udcff":
+        return value.encode("utf-8", "surrogateescape").decode("latin-1")
+    return unquote(value) if _ESCAPED.fullmatch(value) else value
 
 
 def _tidied(text: str) -> str | None:

@@ -19,7 +19,7 @@ PIECE_BYTES = 16_384
 
 
 class Metalink(msgspec.Struct, frozen=True, kw_only=True):
-    """What a metalink says of its one file.
+    """The one file of a metalink.
 
     Args:
         name: The last part of its name, which is never used as a path.

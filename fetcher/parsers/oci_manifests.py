@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -33,7 +33,7 @@ _NAME = re.compile(
 
 
 class Descriptor(msgspec.Struct, frozen=True, kw_only=True):
-    """What a manifest says of one of its parts."""
+    """One part of a manifest."""
 
     digest: Digest
     size: int
@@ -128,16 +128,44 @@ def choose_image(images: Sequence[Descriptor], architecture: str, disk_format: s
     )
 
 
+def archives_of(layers: Sequence[Descriptor]) -> list[Descriptor]:
+    """Return those layers that are archives: of a containerDisk all are."""
+    return [one for one in layers if _TAR.match(one.media_type) and one.title is None]
+
+
+def choose_archive(archives: Sequence[Descriptor], disks: Mapping[str, int], disk: str | None) -> Descriptor:
+    """Choose the layer with the disk that is seen, or the largest where none shows itself at its beginning.
+
+    Args:
+        archives: The lowest first.
+        disks: The files that are seen, and in which layer each is.
+        disk: Which one is meant, by its name or path.
+
+    Raises:
+        RegistryUnusable: It is not clear which one it is.
+    """
+    if not disks:
+        return max(archives, key=lambda one: one.size)
+    names = sorted(disks)
+    named = [name for name in names if disk in {name, name.rpartition("/")[2]}]
+    found = names if disk is None else named
+    layers = {disks[name] for name in found}
+    if len(layers) == 1:  # Of several in one layer, which it is, is settled where that is unpacked.
+        return archives[layers.pop()]
+    choices = [name if name.isprintable() else ascii(name) for name in names[:32]]
+    raise RegistryUnusable(rule="layers", reason="it has several disks in its layers", choices=choices)
+
+
 def choose_layer(layers: Sequence[Descriptor], disk: str | None) -> Descriptor:
     """Choose the layer that holds the disk.
 
     Of an artifact that is the one file that is a disk by its title or its media type; of a containerDisk,
-    whose layers are archives, the largest one.
+    whose layers are archives, the only one: see `choose_archive` for several.
 
     Raises:
         RegistryUnusable: There is none, or it is not clear which one it is.
     """
-    archives = [one for one in layers if _TAR.match(one.media_type) and one.title is None]
+    archives = archives_of(layers)
     files = [one for one in layers if one not in archives]
     if archives and not files:
         return max(archives, key=lambda one: one.size)

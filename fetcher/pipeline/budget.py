@@ -1,7 +1,8 @@
 """One budget of bytes for all imports."""
 
-import asyncio
-from collections import deque
+from functools import partial
+
+from fetcher.aio.waiting_room import WaitingRoom
 
 
 class Budget:
@@ -14,36 +15,19 @@ class Budget:
     def __init__(self, total_bytes: int) -> None:
         self.total_bytes = total_bytes
         self.taken_bytes = 0
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._waiting = WaitingRoom(is_strict=True)
 
     async def take(self, size: int) -> None:
         """Wait until `size` bytes fit."""
-        if not self._waiting and self._fits(size):
-            self.taken_bytes += size
-            return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        entry = (size, turn)
-        self._waiting.append(entry)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self.give_back(size)
-            else:
-                self._waiting.remove(entry)
-                self._admit()
-            raise
+        await self._waiting.enter(partial(self._take, size), partial(self.give_back, size))
 
     def give_back(self, size: int) -> None:
         """Return bytes that have been dealt with."""
         self.taken_bytes -= size
-        self._admit()
+        self._waiting.admit()
 
-    def _fits(self, size: int) -> bool:
-        return self.taken_bytes == 0 or self.taken_bytes + size <= self.total_bytes
-
-    def _admit(self) -> None:
-        while self._waiting and self._fits(self._waiting[0][0]):
-            size, turn = self._waiting.popleft()
-            self.taken_bytes += size
-            turn.set_result(None)
+    def _take(self, size: int) -> bool:
+        if self.taken_bytes and self.taken_bytes + size > self.total_bytes:
+            return False
+        self.taken_bytes += size
+        return True

@@ -12,7 +12,7 @@ from fetcher.pipeline.worker_pool import OrderedQueues
 
 
 class Peer(Protocol):
-    """Where bytes come from: a source on the network, an upload, a staged file."""
+    """A source of bytes: one on the network, an upload, a staged file."""
 
     async def read(self) -> bytes:
         """Return the next bytes, as many as are there; empty at the honest end.

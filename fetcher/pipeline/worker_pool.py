@@ -46,7 +46,7 @@ class WorkerPool:
         # One thread stays for everybody else, whatever xz and bzip2 files come in at once.
         self._dear = asyncio.Semaphore(max(1, threads - 1))
         self._threads = [
-            threading.Thread(target=self._work, name=f"workshop-{number}", daemon=True)
+            threading.Thread(target=self._work, name=f"worker-{number}", daemon=True)
             for number in range(threads)
         ]
         for thread in self._threads:
@@ -145,7 +145,7 @@ class _OrderedQueue:
         self.is_running = False
 
     def run(self) -> None:
-        """Work through what waits; runs in a thread of the workshop."""
+        """Work through what waits; runs in a thread of the worker pool."""
         turn_bytes = 0
         while True:
             with self.owner.lock:

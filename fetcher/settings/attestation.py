@@ -1,4 +1,4 @@
-"""Who signs what is said of images."""
+"""Signing of statements on images."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Who may call."""
+"""Access to the service."""
 
 from typing import Annotated, Literal
 
@@ -21,7 +21,7 @@ class Token(Section, frozen=True, kw_only=True):
 
 
 class Auth(Section, frozen=True, kw_only=True):
-    """Who may call."""
+    """Access to the service."""
 
     mode: Literal["local", "tokens", "keystone"]
     project: Name

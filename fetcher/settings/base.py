@@ -1,4 +1,4 @@
-"""What sections of `config.toml` are made of."""
+"""The base of the sections of `config.toml`."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Where images are found by name."""
+"""Catalogues: images by name."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -73,7 +73,7 @@ class Catalogue(Section, frozen=True, kw_only=True):
 
 
 class Catalogues(Section, frozen=True, kw_only=True):
-    """What catalogues may cost, and what is taken from them."""
+    """Limits on catalogues, and what is taken from them."""
 
     refresh_seconds: Seconds
     total_seconds: Seconds

@@ -1,4 +1,4 @@
-"""What the Image API offers."""
+"""The Image API."""
 
 from typing import Annotated, Literal
 
@@ -17,7 +17,7 @@ class Remote(Section, frozen=True, kw_only=True):
 
 
 class ImageApi(Section, frozen=True, kw_only=True):
-    """What the Image API v2 offers beside importing."""
+    """The parts of the Image API v2 beside importing."""
 
     upload_role: Literal["member", "admin", "nobody"]
     default_visibility: Literal["private", "shared"]

@@ -1,4 +1,4 @@
-"""How imports run."""
+"""The running of imports."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
@@ -9,7 +9,7 @@ from fetcher.settings.base import Count, Mistake, Positive, Seconds, Section
 
 
 class Imports(Section, frozen=True, kw_only=True):
-    """How many at once."""
+    """The number of imports at once."""
 
     max_running: Positive
     max_running_per_project: Positive

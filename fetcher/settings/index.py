@@ -1,4 +1,4 @@
-"""Where the records are kept."""
+"""The place of the records."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -14,7 +14,7 @@ SCHEMES = ("postgresql", "postgres")
 
 
 class Index(Section, frozen=True, kw_only=True):
-    """Where the records are kept."""
+    """The place of the records."""
 
     url: str
     password: str

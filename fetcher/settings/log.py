@@ -1,4 +1,4 @@
-"""What the operator reads."""
+"""The log."""
 
 from typing import Literal
 
@@ -6,7 +6,7 @@ from fetcher.settings.base import Seconds, Section
 
 
 class Log(Section, frozen=True, kw_only=True):
-    """What the operator reads."""
+    """The log."""
 
     level: Literal["debug", "info", "warning", "error"]
     format: Literal["auto", "text", "json"]

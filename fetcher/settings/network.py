@@ -10,7 +10,7 @@ from fetcher.settings.base import Address, HostOrAddress, Mistake, Positive, Sec
 
 
 class Dns(Section, frozen=True, kw_only=True):
-    """How names become addresses."""
+    """The resolution of names."""
 
     servers: list[Address]
     max_lookups: Annotated[int, Meta(ge=1, le=4096)]
@@ -18,13 +18,28 @@ class Dns(Section, frozen=True, kw_only=True):
     max_answers: Annotated[int, Meta(ge=1, le=256)]
 
 
+class ClientFiles(Section, frozen=True, kw_only=True):
+    """Who we are to some hosts, whoever's import asks them.
+
+    Args:
+        hosts: That are shown the certificate where they ask for one; nobody else is.
+        certificate: A file (PEM) with the certificate, and those that lead to its authority.
+        key: A file (PEM) with its private key, not encrypted; by default that of the certificate.
+    """
+
+    hosts: Annotated[list[HostOrAddress], Meta(min_length=1)]
+    certificate: str
+    key: str = ""
+
+
 class Tls(Section, frozen=True, kw_only=True):
-    """What makes an https source trustworthy."""
+    """The trust in https sources."""
 
     ca_file: str
     system_cas: bool
     max_ca_pem_bytes: Annotated[int, Meta(ge=0, le=262_144)]
     client_certificates: bool
+    clients: list[ClientFiles]
     unverified_hosts: list[HostOrAddress]
 
     def mistakes(self) -> Iterator[Mistake]:
@@ -33,6 +48,8 @@ class Tls(Section, frozen=True, kw_only=True):
             yield Mistake(key="tls.system_cas", value="false", expected="true, or authorities in tls.ca_file")
         if self.ca_file:
             yield from unreadable("tls.ca_file", [self.ca_file])
+        for one in self.clients:
+            yield from unreadable("tls.clients", [one.certificate, *([one.key] if one.key else [])])
 
 
 class Egress(Section, frozen=True, kw_only=True):

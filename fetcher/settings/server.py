@@ -1,4 +1,4 @@
-"""Where the service listens, and what clients may cost it."""
+"""The listening socket, and the cost of clients."""
 
 from collections.abc import Iterator
 from ipaddress import ip_address
@@ -19,6 +19,7 @@ OWN_PATHS = frozenset(
         "exports",
         "healthcheck",
         "healthz",
+        "images",
         "imports",
         "keys",
         "limits",
@@ -27,6 +28,7 @@ OWN_PATHS = frozenset(
         "page",
         "readyz",
         "schedules",
+        "streams",
     }
     | {"v2", "versions"}
 )
@@ -41,7 +43,7 @@ def is_loopback(host: str) -> bool:
 
 
 class Server(Section, frozen=True, kw_only=True):
-    """Where the service listens."""
+    """The listening socket."""
 
     listen: Address
     max_request_bytes: Positive
@@ -98,7 +100,7 @@ class Server(Section, frozen=True, kw_only=True):
 
 
 class Inbound(Section, frozen=True, kw_only=True):
-    """How long clients may keep us waiting, and how many there may be."""
+    """The patience with clients, and their number."""
 
     max_connections: Positive
     max_connections_per_address: Positive

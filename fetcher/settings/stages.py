@@ -1,4 +1,4 @@
-"""What is done to images between their bytes and their record."""
+"""The stages between an image's bytes and its record."""
 
 from typing import Literal
 
@@ -17,7 +17,7 @@ class Convert(Section, frozen=True, kw_only=True):
 
 
 class InjectRule(Section, frozen=True, kw_only=True):
-    """What is set on some images.
+    """A rule for what is set on some images.
 
     Args:
         name: Stands in discovery and in provenance.

@@ -1,4 +1,4 @@
-"""Where images live, and how they are looked after."""
+"""The store, and its maintenance."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from fetcher.settings.base import Count, Percent, Positive, Seconds, Section
 
 
 class Store(Section, frozen=True, kw_only=True):
-    """Where images and their records live."""
+    """The folder of images and records."""
 
     folder: Annotated[str, Meta(min_length=1)]
     reserve_bytes: Count

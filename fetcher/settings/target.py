@@ -1,4 +1,4 @@
-"""Where images go on to: an image service that the operator keeps."""
+"""The target: an image service that the operator keeps, to which images go on."""
 
 from collections.abc import Iterator
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Who may come into the store's folder."""
+"""Permissions of the store's folder."""
 
 import os
 import stat

@@ -1,4 +1,4 @@
-"""Why a file could not be written to the store, found out before an import has to."""
+"""Obstacles to writing a file to the store, found out before an import has to."""
 
 import resource
 from pathlib import Path

@@ -8,7 +8,7 @@ from fetcher.transport.exchange import CallAnswer
 from fetcher.transport.gate import Gate, no_hops
 from fetcher.transport.peek import Peek, peek
 from fetcher.transport.request import Outgoing, SourceRequest, is_strong
-from fetcher.transport.source import Source
+from fetcher.transport.source import Source, make_printable
 from fetcher.transport.sums import Listed, Sums, SumsRequest, fetch_listed, fetch_small, fetch_sums
 from fetcher.transport.tls import authority_digests, check_authorities, system_authorities
 
@@ -33,6 +33,7 @@ __all__ = [
     "fetch_sums",
     "fingerprint",
     "is_strong",
+    "make_printable",
     "no_hops",
     "peek",
     "sign",

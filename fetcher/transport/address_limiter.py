@@ -1,10 +1,11 @@
-"""How many conversations there are with one address at once, whatever names and redirects led to it."""
+"""The number of conversations with one address at once, whatever names and redirects led to it."""
 
-import asyncio
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 
+from fetcher.aio.waiting_room import WaitingRoom
 from fetcher.transport.plan import AnyAddress
 
 
@@ -19,33 +20,31 @@ class AddressLimiter:
     def __init__(self) -> None:
         self._taken: Counter[AnyAddress] = Counter()
         self._by_project: Counter[tuple[AnyAddress, str]] = Counter()
-        self._waiting: set[asyncio.Event] = set()
+        self._waiting = WaitingRoom()
 
-    async def wait(self, addresses: Sequence[AnyAddress], project: str, most: int) -> None:
-        """Wait until there is room at all of them."""
-        event = asyncio.Event()
-        self._waiting.add(event)
-        try:
-            while not all(self._has_room(address, project, most) for address in addresses):
-                event.clear()
-                await event.wait()
-        finally:
-            self._waiting.discard(event)
-
-    @contextmanager
-    def hold(self, addresses: Sequence[AnyAddress], project: str) -> Iterator[None]:
-        """Have a place at each of them."""
-        self._count(addresses, project, 1)
+    @asynccontextmanager
+    async def hold(self, addresses: Sequence[AnyAddress], project: str, most: int) -> AsyncIterator[None]:
+        """Wait until there is room at all of them, and have a place at each."""
+        give_back = partial(self._give_back, addresses, project)
+        await self._waiting.enter(partial(self._take, addresses, project, most), give_back)
         try:
             yield
         finally:
-            self._count(addresses, project, -1)
-            for event in self._waiting:
-                event.set()
+            give_back()
 
     def __len__(self) -> int:
         """Return how many addresses somebody has a place at."""
         return len(self._taken)
+
+    def _take(self, addresses: Sequence[AnyAddress], project: str, most: int) -> bool:
+        if not all(self._has_room(address, project, most) for address in addresses):
+            return False
+        self._count(addresses, project, 1)
+        return True
+
+    def _give_back(self, addresses: Sequence[AnyAddress], project: str) -> None:
+        self._count(addresses, project, -1)
+        self._waiting.admit()
 
     def _has_room(self, address: AnyAddress, project: str, most: int) -> bool:
         return self._taken[address] < most and self._by_project[address, project] < max(1, most // 2)

@@ -1,4 +1,4 @@
-"""Who we are to a source that asks for a client certificate."""
+"""The client certificate for a source that asks for one."""
 
 import os
 import ssl
@@ -59,10 +59,11 @@ def load_client(context: ssl.SSLContext, client: ClientCertificate) -> None:
     with os.fdopen(descriptor, "wb") as file:
         file.write(text)
         file.flush()
-        context.load_cert_chain(f"/proc/self/fd/{descriptor}", password=_no_password)
+        context.load_cert_chain(f"/proc/self/fd/{descriptor}", password=no_password)
 
 
-def _no_password() -> str:
+def no_password() -> str:
+    """Give OpenSSL no password."""
     return ""  # Else OpenSSL would ask the terminal.
 
 

@@ -112,6 +112,16 @@ class TlsLayer(SSLProtocol):
 
     max_size = 65_536
 
+    @property
+    def has_agreed(self) -> bool:
+        """Return whether version and cipher were settled: what fails then is about who somebody is.
+
+        Source: RFC 5246 section 7.4.6: a server without the certificate that it wants sends the alert that
+        also means that no cipher suits it.
+        """
+        secured: ssl.SSLObject | None = getattr(self, "_sslobj", None)
+        return secured is not None and secured.cipher() is not None
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Hold no more than a buffer of what has not been decrypted: a thousand sources may wait at once."""
         self._app_transport.set_read_buffer_limits(high=self.max_size)
@@ -137,7 +147,12 @@ class Handover(aiohttp.BaseConnector):
 
 
 async def connect(
-    plan: Plan, dial_seconds: float, secure: ssl.SSLContext | None, tunnel_to: str | None
+    plan: Plan,
+    dial_seconds: float,
+    secure: ssl.SSLContext | None,
+    tunnel_to: str | None,
+    *,
+    shown: str = "",
 ) -> SourceConnection:
     """Connect by a plan.
 
@@ -146,6 +161,7 @@ async def connect(
         dial_seconds: For one address.
         secure: Does TLS where given, for the host of the plan or of the tunnel.
         tunnel_to: `host:port` that the plan's host, a proxy, shall connect us to.
+        shown: What is to be said where the certificate that we have to show is refused.
 
     Raises:
         AddressForbidden: A dial would have led elsewhere.
@@ -167,7 +183,7 @@ async def connect(
     try:
         connection = await _converse(sock, secure, name)
     except faults.FOREIGN as error:
-        raise faults.while_connecting(error, name, plan.port) from error
+        raise faults.while_connecting(error, name, plan.port, shown=shown) from error
     connection.address = address
     return connection
 
@@ -256,14 +272,16 @@ async def _converse(sock: socket.socket, secure: ssl.SSLContext | None, name: st
         await loop.create_connection(lambda: connection, sock=sock)
         return connection
     shaken = loop.create_future()
-    transport, _ = await loop.create_connection(
+    transport, layer = await loop.create_connection(
         lambda: TlsLayer(loop, connection, secure, shaken, server_hostname=name), sock=sock
     )
     try:
         await shaken
         if not secure.check_hostname and secure.verify_mode is ssl.CERT_REQUIRED:
             check_names(connection.transport, name)
-    except BaseException:
+    except BaseException as error:
         transport.abort()
+        if isinstance(error, ssl.SSLError) and layer.has_agreed:
+            raise faults.as_agreed(error) from error
         raise
     return connection

@@ -1,4 +1,4 @@
-"""What a service expects of its clients beyond HTTP: signatures, tokens, answers of its own.
+"""Dialects: what a service expects of its clients beyond HTTP, such as signatures and tokens.
 
 A dialect speaks at the origin of the submitted URL alone. It never opens a
 connection by itself: the gate sends what it signs, and shows it what comes
@@ -30,7 +30,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Dialect(Protocol):
-    """How one kind of service is spoken to."""
+    """The dialect of one kind of service."""
 
     def fields(self, method: str, url: str, fields: dict[str, str], /) -> dict[str, str]:
         """Return the header fields of one request, with what the service wants to see of it.

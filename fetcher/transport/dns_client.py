@@ -1,15 +1,24 @@
 """Asking the operator's name servers ourselves: no thread, no search domain, no hosts file."""
 
 import asyncio
-import secrets
-import struct
+import socket
 from collections.abc import Sequence
 
-from fetcher.transport.dns_message import AAAA, A, Answer, BadMessage, ask, read
+import dns.asyncbackend
+import dns.asyncquery
+import dns.exception
+import dns.inet
+import dns.message
+import dns.rcode
+from dns.rdatatype import AAAA, A, RdataType
 
 # How long one server is waited for before the next is asked; all are asked twice.
 TRY_SECONDS = 1.0
 ROUNDS = 2
+# Datagrams of this size arrive in one piece everywhere; longer answers come by TCP. Source: RFC 9715.
+MOST_DATAGRAM_BYTES = 1232
+# An answer of no use, or none at all.
+FAULTS = (OSError, EOFError, ValueError, dns.exception.DNSException)
 
 
 class NoAnswer(OSError):
@@ -30,72 +39,48 @@ async def look_up(name: str, servers: Sequence[str], try_seconds: float = TRY_SE
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(_ask_all(name, kind, servers, try_seconds)) for kind in (AAAA, A)]
     answers = [task.result() for task in tasks]
-    found = [address for answer in answers for address in answer.addresses]
-    if not found and any(answer.code for answer in answers):
+    if None in answers and not any(answers):
         raise NoAnswer
-    return found
+    return [address for answer in answers for address in answer or ()]
 
 
-async def _ask_all(name: str, kind: int, servers: Sequence[str], try_seconds: float) -> Answer:
-    answer = Answer(code=2, is_cut=False, addresses=())
+async def _ask_all(
+    name: str, kind: RdataType, servers: Sequence[str], try_seconds: float
+) -> list[str] | None:
+    """Ask one server after the other; None where there is no such name, or nobody says anything of use."""
     for _ in range(ROUNDS):
         for server in servers:
             try:
                 async with asyncio.timeout(try_seconds):
                     answer = await _ask_one(name, kind, server)
-            except (OSError, EOFError, BadMessage):
+                if answer.rcode() == dns.rcode.NXDOMAIN:
+                    return None
+                if answer.rcode() == dns.rcode.NOERROR:
+                    return _addresses(answer)
+            except FAULTS:
                 continue
-            if answer.code in {0, 3}:
-                return answer
+    return None
+
+
+async def _ask_one(name: str, kind: RdataType, server: str) -> dns.message.QueryMessage:
+    host, _, port = server.rpartition(":")
+    place = (host.strip("[]"), int(port))
+    question = dns.message.make_query(name.lower(), kind, use_edns=0, payload=MOST_DATAGRAM_BYTES)
+    backend = dns.asyncbackend.get_backend("asyncio")
+    # Connected, so that the kernel drops what others send, and says so where nobody listens.
+    family = dns.inet.af_for_address(place[0])
+    connected = await backend.make_socket(family, socket.SOCK_DGRAM, destination=place)  # type: ignore[no-untyped-call] # of dnspython
+    async with connected:
+        # What does not answer the question is somebody's guess: the answer may still come.
+        answer, _is_by_tcp = await dns.asyncquery.udp_with_fallback(
+            question, place[0], port=place[1], udp_sock=connected, backend=backend, ignore_errors=True
+        )
+    if not isinstance(answer, dns.message.QueryMessage):
+        raise dns.message.NotQueryResponse
     return answer
 
 
-async def _ask_one(name: str, kind: int, server: str) -> Answer:
-    host, _, port = server.rpartition(":")
-    number = secrets.randbelow(65536)
-    question = ask(name, kind, number)
-    host = host.strip("[]")
-    loop = asyncio.get_running_loop()
-    # Connected, so that the kernel drops what others send; its port is the kernel's random choice.
-    transport, asking = await loop.create_datagram_endpoint(
-        lambda: _Asking(name, kind, number), remote_addr=(host, int(port))
-    )
-    try:
-        transport.sendto(question)
-        answer = await asking.answered
-    finally:
-        transport.close()
-    return answer if not answer.is_cut else await _ask_by_tcp(name, kind, number, (host, int(port)))
-
-
-async def _ask_by_tcp(name: str, kind: int, number: int, server: tuple[str, int]) -> Answer:
-    reader, writer = await asyncio.open_connection(*server)
-    try:
-        question = ask(name, kind, number)
-        writer.write(struct.pack("!H", len(question)) + question)
-        (size,) = struct.unpack("!H", await reader.readexactly(2))
-        return read(await reader.readexactly(size), name, kind, number)
-    finally:
-        writer.transport.abort()
-
-
-class _Asking(asyncio.DatagramProtocol):
-    """Waits for the datagram that answers; all others are somebody's guesses."""
-
-    def __init__(self, name: str, kind: int, number: int) -> None:
-        self.answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._question = (name, kind, number)
-
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:  # noqa: ARG002 - connected
-        """Take the answer, if it is one."""
-        if self.answered.done():
-            return
-        try:
-            self.answered.set_result(read(data, *self._question))
-        except BadMessage:
-            return
-
-    def error_received(self, exc: Exception) -> None:
-        """Give up this try: nobody listens there."""
-        if not self.answered.done():
-            self.answered.set_exception(exc)
+def _addresses(answer: dns.message.QueryMessage) -> list[str]:
+    """Go along the aliases; records of names that the chain does not lead to are not ours."""
+    found = answer.resolve_chaining().answer
+    return [] if found is None else [record.address for record in found]

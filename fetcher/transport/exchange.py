@@ -11,16 +11,31 @@ from fetcher.transport import faults
 
 
 class CallAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What came back, whatever it says.
+    """The answer to a call, whatever it says.
 
     Args:
-        body: Whole.
-        retry_after: As it was sent.
+        body: Whole; empty where nobody reads it.
+        headers: By lower-case name; repeated ones are joined by commas.
+        url: What was called.
     """
 
     status: int
     body: bytes
-    retry_after: str | None = None
+    headers: dict[str, str] = {}
+    url: str = ""
+
+    @property
+    def retry_after(self) -> str | None:
+        """Return how long to wait, as it was sent."""
+        return self.headers.get("retry-after")
+
+
+def joined_fields(response: aiohttp.ClientResponse) -> dict[str, str]:
+    """Return the header fields of an answer by their lower-case names."""
+    found: dict[str, str] = {}
+    for name, value in response.headers.items():
+        found[name.lower()] = f"{found[name.lower()]}, {value}" if name.lower() in found else value
+    return found
 
 
 async def read_answer(response: aiohttp.ClientResponse, pace: Pace, max_bytes: int) -> CallAnswer:
@@ -43,5 +58,5 @@ async def read_answer(response: aiohttp.ClientResponse, pace: Pace, max_bytes: i
     except faults.FOREIGN as error:
         raise BadResponse(reason="its answer breaks off") from error
     return CallAnswer(
-        status=response.status, body=bytes(body), retry_after=response.headers.get("Retry-After")
+        status=response.status, body=bytes(body), headers=joined_fields(response), url=str(response.url)
     )

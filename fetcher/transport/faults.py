@@ -1,4 +1,4 @@
-"""What aiohttp, TLS and the kernel raise, translated once into the table of errors.
+"""Faults of aiohttp, TLS and the kernel, translated once into the table of errors.
 
 The texts are ours throughout: an error text that quotes what the other end
 sent would let a submitter read services that are no web servers.
@@ -17,6 +17,13 @@ from fetcher.shortage import is_shortage
 FOREIGN = (aiohttp.ClientError, OSError, EOFError)
 
 CLIENT_WANTED = "it asks for a client certificate"
+CLIENT_REFUSED = "it does not accept the client certificate"
+OPERATOR_REFUSED = "it does not accept the operator's client certificate"
+# What a server tells of the certificate that it was shown, or was not.
+_OF_CLIENT = (
+    *("CERTIFICATE_REQUIRED", "ALERT_UNKNOWN_CA", "ALERT_BAD_CERTIFICATE", "ALERT_UNSUPPORTED_CERTIFICATE"),
+    *("ALERT_CERTIFICATE_", "ALERT_ACCESS_DENIED"),
+)
 _ERRNO = {
     errno.ECONNREFUSED: "the connection was refused",
     errno.EHOSTUNREACH: "there is no way to the host",
@@ -36,19 +43,37 @@ _CERTIFICATE = {
     62: "its certificate is for another name",
     64: "its certificate is for another address",
 }
+# What the parser says of answers that are HTTP, and are refused all the same.
+_IN_HEAD = {
+    "Data after `Connection: close`": "more bytes come than it announced",
+    "Too many headers received": "it has too many header fields",
+}
+
+
+class NotLetIn(ssl.SSLError):
+    """The server ended a handshake whose cipher was settled: it wants to know who we are."""
 
 
 class ProxyRefused(OSError):
     """The egress proxy did not connect us; its status says why."""
 
 
-def while_connecting(error: BaseException, host: str, port: int) -> Failure:
-    """Translate what ended a connection before anything was asked."""
+def as_agreed(error: ssl.SSLError) -> ssl.SSLError:
+    """Tell an alert apart that would else be taken for want of a common cipher."""
+    return NotLetIn(*error.args) if "ALERT_HANDSHAKE_FAILURE" in str(error) else error
+
+
+def while_connecting(error: BaseException, host: str, port: int, *, shown: str = "") -> Failure:
+    """Translate what ended a connection before anything was asked.
+
+    Args:
+        shown: What is to be said where the certificate that we had to show is refused.
+    """
     # Without descriptors OpenSSL cannot read the authorities, and finds none.
     if is_shortage(error) or (isinstance(error, ssl.SSLCertVerificationError) and are_short()):
         return Shortage(reason=f"connect: {error}")
     if isinstance(error, ssl.SSLError):
-        return _in_tls(error, host)
+        return _in_tls(error, host, shown=shown)
     if isinstance(error, ProxyRefused):
         return ConnectFailed(host=host, port=port, reason=f"the egress proxy answered: {error}")
     if isinstance(error, TimeoutError):
@@ -59,25 +84,38 @@ def while_connecting(error: BaseException, host: str, port: int) -> Failure:
     return _noted(ConnectFailed(host=host, port=port, reason=reason), error)
 
 
-def _in_tls(error: ssl.SSLError, host: str) -> Failure:
+def _of_client(error: BaseException | None) -> bool:
+    return isinstance(error, NotLetIn) or any(alert in str(error) for alert in _OF_CLIENT)
+
+
+def _in_tls(error: ssl.SSLError, host: str, *, shown: str) -> Failure:
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = _CERTIFICATE.get(error.verify_code, "its certificate is not acceptable")
         return TlsFailed(host=host, reason=reason)
     is_http2 = "no application protocol" in str(error)  # Of alert 120 Python knows no name.
-    reason = (
-        CLIENT_WANTED if "CERTIFICATE_REQUIRED" in str(error) else "no secure connection could be agreed on"
-    )
+    reason = "no secure connection could be agreed on"
+    if _of_client(error):
+        reason = shown or CLIENT_WANTED
     failed = TlsFailed(host=host, reason=reason)
     return _noted(Http2Only(host=host) if is_http2 else failed, error)
 
 
-def before_head(error: BaseException, host: str, port: int, *, is_http2: bool = False) -> Failure:
-    """Translate what ended a connection between the request and the head of its answer."""
+def before_head(
+    error: BaseException, host: str, port: int, *, is_http2: bool = False, shown: str = ""
+) -> Failure:
+    """Translate what ended a connection between the request and the head of its answer.
+
+    From TLS 1.3 on a server judges our certificate when the handshake is over for us; what it says of it
+    may be lost with the connection.
+    """
     if is_http2:
         return _noted(Http2Only(host=host), error)
     if isinstance(error, aiohttp.ClientResponseError | aiohttp.ClientPayloadError):
-        return _noted(BadResponse(reason="it is malformed, or its head is too large"), error)
-    if any("CERTIFICATE_REQUIRED" in str(one) for one in (error, error.__cause__, error.__context__)):
+        found = (reason for words, reason in _IN_HEAD.items() if words in str(error))
+        return _noted(BadResponse(reason=next(found, "it is malformed, or its head is too large")), error)
+    if shown:
+        return _noted(TlsFailed(host=host, reason=shown), error)
+    if any(map(_of_client, (error, error.__cause__, error.__context__))):
         return _noted(TlsFailed(host=host, reason=CLIENT_WANTED), error)
     return ConnectFailed(host=host, port=port, reason="the connection was broken off before the answer")
 

@@ -4,7 +4,7 @@ import asyncio
 import math
 import ssl
 from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
 from yarl import URL
@@ -20,41 +20,27 @@ from fetcher.errors import (
     SourceTooSlow,
 )
 from fetcher.guards.network.redirects import REDIRECTS
-from fetcher.guards.request.host_names import as_address, passes_by_proxy
+from fetcher.guards.request.host_names import as_address
 from fetcher.guards.request.request_headers import check_request_headers
-from fetcher.guards.request.url import CheckedUrl
 from fetcher.model import Hop
 from fetcher.transport import faults
 from fetcher.transport.address_limiter import AddressLimiter
 from fetcher.transport.dial import SourceConnection, connect
-from fetcher.transport.dialect import MOST_ANSWER_BYTES, Answer
-from fetcher.transport.exchange import CallAnswer, read_answer
+from fetcher.transport.exchange import CallAnswer, joined_fields, read_answer
+from fetcher.transport.hop import REFUSE_RANGES, consult, converse, judge_behind_proxy, proxy_for, shown_to
 from fetcher.transport.plan import Plan
 from fetcher.transport.receive_buffer import ReceivePool
 from fetcher.transport.redirect_chain import RedirectChain
 from fetcher.transport.request import SourceRequest
 from fetcher.transport.resolver import LookUp, Resolver, ask_machine
-from fetcher.transport.session import paced, session_over
 from fetcher.transport.source import Source
 from fetcher.transport.tls import Trust
 
-WITH_BYTES = frozenset({200, 206, 304})
 UNREACHABLE = (AddressForbidden, NameUnresolved, ConnectFailed)
 # Reading stops at twice this much, so a read returns up to about three times it. A thousand sources that
 # wait for our disk share a quarter of the bytes that may be in flight.
 MOST_BUFFERED_BYTES = 262_144
 LEAST_BUFFERED_BYTES = 16_384
-# Header fields in which receivers say what they have taken; kept with the export.
-RECEIPT = (
-    "etag",
-    "location",
-    "x-amz-version-id",
-    "x-amz-checksum-sha256",
-    "x-goog-hash",
-    "content-md5",
-    "x-ms-request-id",
-)
-# One read of a body of known length: the kernel has seldom more, and it fits the processor's cache.
 
 
 class Gate:
@@ -136,14 +122,11 @@ class Gate:
 
     async def send(
         self, request: SourceRequest, settings: Settings, on_hop: Callable[[Hop], None]
-    ) -> dict[str, str]:
+    ) -> CallAnswer:
         """Send a large body and wait for the answer: no redirect is followed, no body read.
 
         Args:
             request: With what goes out; its headers go to this one receiver alone.
-
-        Returns:
-            The answer's status and the header fields that name what was taken, in lower case.
 
         Raises:
             Failure: Any that a URL, an address or a connection can end in;
@@ -155,8 +138,8 @@ class Gate:
             async with AsyncExitStack() as stack:
                 chain = RedirectChain(request, settings, on_hop)
                 response = await self._ask(chain, stack)
-                told = {name: response.headers[name] for name in RECEIPT if name in response.headers}
-                return {"status": str(chain.accept(response)), **told}
+                status, headers = chain.accept(response), joined_fields(response)
+                return CallAnswer(status=status, body=b"", headers=headers, url=chain.target.text)
         finally:
             self._open -= 1
 
@@ -200,7 +183,7 @@ class Gate:
             async with asyncio.timeout(seconds):
                 while True:
                     response = await self._ask(chain, stack)
-                    if await _consult(chain, response, stack):
+                    if await consult(chain, response, stack):
                         continue
                     if response.status not in REDIRECTS or not chain.request.follows:
                         return self._hasten(chain, chain.judge(response))
@@ -234,7 +217,7 @@ class Gate:
             except OSError as error:  # out of time, or of file descriptors
                 raise faults.while_connecting(error, chain.target.host, chain.target.port) from error
             stack.callback(chain.connection.close)
-            return await _converse(
+            return await converse(
                 chain, chain.connection, self._share_bytes(chain.settings, MOST_BUFFERED_BYTES), stack
             )
         except UNREACHABLE:
@@ -246,10 +229,10 @@ class Gate:
     async def _find(self, chain: RedirectChain) -> None:
         """Find the addresses that the hop may dial, and judge them all."""
         target, settings = chain.target, chain.settings
-        proxy = URL(_proxy_for(target, settings), encoded=True)
+        proxy = URL(proxy_for(target, settings), encoded=True)
         host, port = (proxy.raw_host or "", proxy.port or 0) if proxy else (target.host, target.port)
         if proxy:
-            _judge_behind_proxy(target, settings, self._own_ports())
+            judge_behind_proxy(target, settings, self._own_ports())
         literal = as_address(host if proxy else chain.request.address or host)
         addresses = [literal] if literal else await self._names.resolve(host, settings, chain.request.project)
         chain.plan = Plan(host, port, addresses, settings, is_proxy=bool(proxy), own_ports=self._own_ports())
@@ -260,14 +243,15 @@ class Gate:
         if chain.plan is None or chain.plan.is_proxy:
             return
         addresses, project = chain.plan.order(), chain.request.project
-        await self._places.wait(addresses, project, chain.settings.imports.max_connections_per_address)
-        stack.enter_context(self._places.hold(addresses, project))
+        most = chain.settings.imports.max_connections_per_address
+        await stack.enter_async_context(self._places.hold(addresses, project, most))
 
     async def _connect(self, chain: RedirectChain, secure: ssl.SSLContext | None) -> SourceConnection:
         """Dial by the plan, through the operator's proxy where there is one."""
         assert chain.plan is not None
         tunnel_to = chain.target.authority if chain.plan.is_proxy and secure else None
-        return await connect(chain.plan, chain.settings.pace.dial_seconds, secure, tunnel_to)
+        seconds = chain.settings.pace.dial_seconds
+        return await connect(chain.plan, seconds, secure, tunnel_to, shown=shown_to(chain))
 
     def _hasten(self, chain: RedirectChain, source: Source) -> Source:
         def room() -> int:
@@ -281,80 +265,6 @@ class Gate:
         """Return what one of the open sources may hold."""
         share = settings.imports.buffer_bytes // (4 * max(1, self._open))
         return max(LEAST_BUFFERED_BYTES, min(most, share))
-
-
-async def _converse(
-    chain: RedirectChain, connection: SourceConnection, buffer_bytes: int, stack: AsyncExitStack
-) -> aiohttp.ClientResponse:
-    """Send the request and wait for the head."""
-    target, seconds = chain.target, chain.settings.pace.header_seconds
-    proxy = _proxy_for(target, chain.settings) if target.scheme == "http" else ""
-    session = await stack.enter_async_context(session_over(connection, buffer_bytes))
-    outgoing = chain.request.outgoing
-    seconds = seconds if outgoing is None else outgoing.stall_seconds
-    try:
-        async with asyncio.timeout(seconds) as limit:
-            chain.response = await session.request(
-                chain.request.method,
-                URL(target.text, encoded=True),
-                data=chain.request.body if outgoing is None else paced(outgoing, limit),
-                headers=chain.fields(),
-                allow_redirects=False,
-                proxy=proxy or None,
-            )
-    except TimeoutError as error:
-        reason = f"no complete head within {seconds:g} seconds"
-        raise SourceTooSlow(reason=reason, limit_seconds=seconds) from error
-    except faults.FOREIGN as error:
-        is_http2 = connection.is_http2
-        raise faults.before_head(error, target.host, target.port, is_http2=is_http2) from error
-    stack.callback(chain.response.close)
-    return chain.response
-
-
-async def _consult(chain: RedirectChain, response: aiohttp.ClientResponse, stack: AsyncExitStack) -> bool:
-    """Show the dialect an answer without bytes; True where it has another question for the service.
-
-    The connection ends before: what the dialect asks meanwhile may need its place.
-    """
-    dialect = chain.dialect
-    if dialect is None:
-        return False
-    if response.status in WITH_BYTES:
-        dialect.accept()
-        return False
-    headers: dict[str, str] = {}
-    for name, value in response.headers.items():
-        headers[name.lower()] = f"{headers[name.lower()]}, {value}" if name.lower() in headers else value
-    body = await _beginning(response, chain.settings.pace.idle_seconds)
-    await stack.aclose()
-    answer = Answer(status=response.status, headers=headers, body=body, url=chain.target.text)
-    raw = await dialect.consult(answer)
-    if raw is not None:
-        chain.lead(raw)
-    return raw is not None
-
-
-async def _beginning(response: aiohttp.ClientResponse, seconds: float) -> bytes:
-    """Read the small body of an error, as far as it comes."""
-    body = b""
-    with suppress(TimeoutError, *faults.FOREIGN):
-        async with asyncio.timeout(seconds):
-            while len(body) < MOST_ANSWER_BYTES and (chunk := await response.content.readany()):
-                body += chunk
-    return body[:MOST_ANSWER_BYTES]
-
-
-def _proxy_for(target: CheckedUrl, settings: Settings) -> str:
-    """Choose the way to a host: the operator's proxy, or none."""
-    return "" if passes_by_proxy(target.host, settings) else settings.egress.proxy
-
-
-def _judge_behind_proxy(target: CheckedUrl, settings: Settings, own_ports: Collection[int]) -> None:
-    """Judge an address in place of a name, though the proxy will dial it; names are the proxy's to judge."""
-    literal = as_address(target.host)
-    if literal is not None:
-        Plan(target.host, target.port, [literal], settings, own_ports=own_ports).judge()
 
 
 def no_hops(_hop: Hop) -> None:
@@ -373,4 +283,5 @@ async def _even_out(began: float, step_seconds: float) -> None:
 def _may_ask_anew(request: SourceRequest, error: Failure) -> bool:
     if not request.offset or request.length is not None or not request.follows:
         return False
-    return isinstance(error, BadResponse) or (isinstance(error, SourceStatus) and error.status == 416)
+    is_of_range = isinstance(error, SourceStatus) and error.status in REFUSE_RANGES
+    return is_of_range or isinstance(error, BadResponse)

@@ -1,4 +1,4 @@
-"""What is settled about the bytes of a head before the parser sees them."""
+"""Checks on the bytes of a head before the parser sees them."""
 
 import re
 

@@ -18,7 +18,7 @@ HEAD_BYTES = 65_536
 
 
 class Peek(msgspec.Struct, frozen=True, kw_only=True):
-    """What a source shows of itself.
+    """The first bytes and the facts of a source.
 
     Args:
         url: Where the redirects end, redacted.
@@ -55,13 +55,13 @@ async def peek(gate: Gate, request: SourceRequest, settings: Settings, on_hop: C
     """
     async with gate.open(request, settings, on_hop) as source:
         head, is_whole = await _read_head(source, settings.pace.idle_seconds)
-        final = source.further.url
+        final = source.further.text
         return Peek(
             url=redact_url(final),
             hops=source.hops,
             declared_bytes=source.declared_bytes,
             name=name_of_chain(
-                [request.url, *(hop.url for hop in source.hops)], source.headers.get("content-disposition")
+                [request.text, *(hop.url for hop in source.hops)], source.headers.get("content-disposition")
             ),
             is_resumable=source.accepts_ranges and is_strong(source.etag),
             coding=source.undone,

@@ -1,4 +1,4 @@
-"""Which addresses one hop may dial: judged when they are found, and again when a socket is made."""
+"""The addresses that one hop may dial: judged when they are found, and again when a socket is made."""
 
 import socket
 from collections.abc import Collection, Sequence
@@ -34,7 +34,7 @@ def family_of(address: AnyAddress) -> socket.AddressFamily:
 
 
 class Plan:
-    """Where one hop may connect to.
+    """The targets of one hop.
 
     Args:
         host: Whose addresses they are.

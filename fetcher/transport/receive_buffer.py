@@ -1,4 +1,4 @@
-"""What bodies hold between their sockets and their readers, and how much that may be over all of them."""
+"""Receive buffers: bytes between sockets and readers, bounded for each body and over all of them."""
 
 from collections import deque
 from collections.abc import Callable
@@ -15,7 +15,7 @@ SECURE_BYTES = 294_912
 
 
 class ReceivePool:
-    """What all bodies of one gate share.
+    """The pool that all bodies of one gate share.
 
     Attributes:
         scratch: Where the loop reads to for a body without a buffer of its own; lives only within one call.

@@ -9,8 +9,9 @@ from yarl import URL
 
 from fetcher.config import Settings
 from fetcher.errors import BadRedirect, InvalidUrl, SourceStatus, TooManyRedirects
+from fetcher.guards.network.heads import Reply
 from fetcher.guards.network.redirects import check_redirect, next_location
-from fetcher.guards.network.response import Reply, check_head, retry_after
+from fetcher.guards.network.response import check_head, retry_after
 from fetcher.guards.request.redaction import redact_url
 from fetcher.guards.request.url import CheckedUrl, check_url
 from fetcher.model import ClientCertificate, Hop
@@ -22,7 +23,7 @@ from fetcher.transport.source import Source, shown_headers
 
 
 class RedirectChain:
-    """Where one pull has been, and what it may do next.
+    """The hops of one request, and its next steps.
 
     Args:
         record: Takes each hop when it has ended.
@@ -31,7 +32,7 @@ class RedirectChain:
     def __init__(self, request: SourceRequest, settings: Settings, record: Callable[[Hop], None]) -> None:
         self.request = request
         self.settings = settings
-        self.target = request.checked or check_url(request.url, settings)
+        self.target = request.target(settings)
         self.plan: Plan | None = None
         self.connection: SourceConnection | None = None
         self.response: aiohttp.ClientResponse | None = None
@@ -133,8 +134,7 @@ class RedirectChain:
         is_ours = plan is not None and not plan.is_proxy  # Else the proxy finds the address.
         return msgspec.structs.replace(
             self.request.whole(),
-            url=self.target.text,
-            checked=self.target,
+            url=self.target,
             headers=self.request.headers if self.is_home else {},
             dialect=self.dialect,
             client=self.client,
@@ -186,5 +186,6 @@ class RedirectChain:
             head = check_head(reply, wanted, self.settings, datetime.now(UTC))
         except SourceStatus as failure:
             failure.headers = self.credentials(failure.status)
+            failure.cookie = (failure.status in {401, 403} and self._wants_cookie) or None
             raise
         return Source(response, head, self.settings, self.further())

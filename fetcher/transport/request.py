@@ -1,4 +1,4 @@
-"""What is asked of a source."""
+"""A question to a source."""
 
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 import msgspec
 
 from fetcher import __version__
-from fetcher.guards.network.response import Wanted
-from fetcher.guards.request.url import CheckedUrl
+from fetcher.config import Settings
+from fetcher.guards.network.heads import Wanted
+from fetcher.guards.request.url import CheckedUrl, check_url
 from fetcher.model import ClientCertificate
 from fetcher.transport.dialect import Dialect
 
@@ -39,8 +40,8 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One pull: a URL and which part of what is behind it.
 
     Args:
-        url: As submitted; judged before anything else happens.
-        checked: What `check_url` made of it by the settings it is asked with; None where nobody did yet.
+        url: As submitted, and then judged before anything else happens; or judged already, by the settings
+            that it is asked with.
         headers: The submitter's own, secret; sent only to the origin of `url`.
         offset: The first byte wanted.
         length: How many bytes; None means all that follow.
@@ -51,7 +52,7 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
         project: Whose pull it is, so that one project's hung names delay nobody else's.
         address: The one address to dial, judged like any other; None looks the host up.
         follows: Whether redirects are followed; else one is an answer like any other.
-        is_promised: A digest that the submitter gave will tell if the bytes were changed on their way.
+        expects_digest: A digest that the submitter gave will tell if the bytes were changed on their way.
         ca_pem: Authorities that are trusted beside the operator's.
         body: JSON that is sent, with POST; None asks with GET.
         dialect: Speaks for us at the origin of `url`.
@@ -59,10 +60,10 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
         outgoing: A large body that is sent, with PUT.
         verb: The method of a call, where it is another.
         body_type: Of the body, where JSON has a type of its own.
+        fixed: Fields that the protocol wants of us; no submitter may set them.
     """
 
-    url: str
-    checked: CheckedUrl | None = None
+    url: str | CheckedUrl
     headers: dict[str, str] = {}
     offset: int = 0
     length: int | None = None
@@ -80,6 +81,20 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
     outgoing: Outgoing | None = None
     verb: str | None = None
     body_type: str = "application/json"
+    fixed: dict[str, str] = {}
+
+    @property
+    def text(self) -> str:
+        """Return the URL itself, secrets and all."""
+        return self.url if isinstance(self.url, str) else self.url.text
+
+    def target(self, settings: Settings) -> CheckedUrl:
+        """Return the URL in the form that is dialled; judge it where nobody did.
+
+        Raises:
+            InvalidUrl: With the rule broken.
+        """
+        return check_url(self.url, settings) if isinstance(self.url, str) else self.url
 
     @property
     def method(self) -> str:
@@ -148,7 +163,7 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
             "If-Modified-Since": self.if_modified_since,
         }
         fields |= {name: value for name, value in conditions.items() if value and _VALIDATOR.fullmatch(value)}
-        return fields
+        return fields | self.fixed
 
 
 def is_strong(validator: str | None) -> bool:

@@ -5,18 +5,17 @@ import contextlib
 import errno
 import socket
 import threading
-from collections import Counter, deque
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-import msgspec
-
+from fetcher.aio.waiting_room import WaitingRoom
 from fetcher.config import Settings
 from fetcher.descriptors import are_short
 from fetcher.errors import NameUnresolved, Shortage
 from fetcher.guards.request.host_names import is_named
 from fetcher.shortage import is_shortage
-from fetcher.transport import dns_client
 
 LookUp = Callable[[str], list[str]]
 Apart = Callable[[Callable[[], None]], None]
@@ -42,11 +41,6 @@ def in_thread(work: Callable[[], None]) -> None:
     threading.Thread(target=work, name="names", daemon=True).start()
 
 
-class _Waiting(msgspec.Struct, kw_only=True):
-    project: str
-    turn: asyncio.Future[None]
-
-
 class Resolver:
     """Looks names up in threads of its own, a bounded number at once in all and for each project.
 
@@ -62,7 +56,7 @@ class Resolver:
         self._look_up = look_up
         self._apart = apart
         self._running: Counter[str] = Counter()
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting = WaitingRoom()
         self._pending: dict[str, asyncio.Future[list[str]]] = {}
 
     async def resolve(self, host: str, settings: Settings, project: str) -> list[IPv4Address | IPv6Address]:
@@ -76,7 +70,7 @@ class Resolver:
         try:
             async with asyncio.timeout(settings.pace.dns_seconds):
                 if settings.dns.servers:
-                    answers = await dns_client.look_up(name, settings.dns.servers)
+                    answers = await _ask_servers(name, settings.dns.servers)
                 else:
                     answers = await self._share(name, settings, project)
         except TimeoutError as error:
@@ -95,52 +89,34 @@ class Resolver:
             await self._take_turn(settings, project)
             pending = self._pending.get(name)
             if pending is None:
-                pending = self._start(name, settings, project)
+                pending = self._start(name, project)
             else:
-                self._give_back(settings, project)
+                self._give_back(project)
         return await asyncio.shield(pending)
 
     async def _take_turn(self, settings: Settings, project: str) -> None:
-        if not self._waiting and self._has_room(settings, project):
-            self._running[project] += 1
-            return
-        waiting = _Waiting(project=project, turn=asyncio.get_running_loop().create_future())
-        self._waiting.append(waiting)
-        self._call_next(settings)
-        try:
-            await waiting.turn
-        except asyncio.CancelledError:
-            if waiting in self._waiting:
-                self._waiting.remove(waiting)
-            else:
-                self._give_back(settings, project)
-            raise
+        await self._waiting.enter(partial(self._take, settings, project), partial(self._give_back, project))
 
-    def _has_room(self, settings: Settings, project: str) -> bool:
-        mine = self._running[project]
+    def _take(self, settings: Settings, project: str) -> bool:
         most = settings.dns.max_lookups_per_project if project else settings.dns.max_lookups
-        return self._running.total() < settings.dns.max_lookups and mine < most
+        if self._running.total() >= settings.dns.max_lookups or self._running[project] >= most:
+            return False
+        self._running[project] += 1
+        return True
 
-    def _give_back(self, settings: Settings, project: str) -> None:
+    def _give_back(self, project: str) -> None:
         self._running[project] -= 1
         self._running += Counter()  # forget projects with none
-        self._call_next(settings)
+        self._waiting.admit()
 
-    def _call_next(self, settings: Settings) -> None:
-        for waiting in list(self._waiting):
-            if self._has_room(settings, waiting.project):
-                self._waiting.remove(waiting)
-                self._running[waiting.project] += 1
-                waiting.turn.set_result(None)
-
-    def _start(self, name: str, settings: Settings, project: str) -> asyncio.Future[list[str]]:
+    def _start(self, name: str, project: str) -> asyncio.Future[list[str]]:
         loop = asyncio.get_running_loop()
         pending: asyncio.Future[list[str]] = loop.create_future()
         self._pending[name] = pending
 
         def end(answers: list[str], error: Exception | None) -> None:
             del self._pending[name]
-            self._give_back(settings, project)
+            self._give_back(project)
             if error is None:
                 pending.set_result(answers)
             else:
@@ -163,6 +139,12 @@ class Resolver:
         except RuntimeError as error:
             end([], OSError(errno.EAGAIN, str(error)))
         return pending
+
+
+async def _ask_servers(name: str, servers: Sequence[str]) -> list[str]:
+    from fetcher.transport import dns_client  # Most services ask the machine, and need no such library.
+
+    return await dns_client.look_up(name, servers)
 
 
 def _read(answers: list[str], host: str, max_answers: int) -> list[IPv4Address | IPv6Address]:

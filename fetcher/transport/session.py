@@ -10,10 +10,18 @@ from fetcher.transport.dial import Handover, SourceConnection
 from fetcher.transport.request import Outgoing
 
 
-async def paced(outgoing: Outgoing, limit: asyncio.Timeout) -> AsyncIterator[bytes]:
+class Sent:
+    """The count of a body's bytes that were handed to the connection."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+async def paced(outgoing: Outgoing, limit: asyncio.Timeout, sent: Sent) -> AsyncIterator[bytes]:
     """Read what goes out; each chunk that is asked for is progress, and gives the receiver time anew."""
     loop = asyncio.get_running_loop()
     async for chunk in outgoing.chunks():
+        sent.count += len(chunk)
         yield chunk
         limit.reschedule(loop.time() + outgoing.stall_seconds)
 

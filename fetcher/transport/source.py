@@ -9,7 +9,8 @@ import aiohttp
 
 from fetcher.config import Settings
 from fetcher.errors import BadResponse, SourceTooSlow, Truncated
-from fetcher.guards.network.response import MOST_AWS_CHUNK_BYTES, Head, check_chunks
+from fetcher.guards.network.heads import Head
+from fetcher.guards.network.response import MOST_AWS_CHUNK_BYTES, check_chunks
 from fetcher.model import Hop
 from fetcher.parsers.digest_headers import parse_digests
 from fetcher.transport import faults

@@ -20,7 +20,7 @@ from fetcher.transport.signatures import Proof, Standing, verify
 
 
 class SumsRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Which digest is wanted, and where it is said to be.
+    """The digest that is wanted, and the file that is said to have it.
 
     Args:
         file: For the checksum file.
@@ -38,7 +38,7 @@ class SumsRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sums(msgspec.Struct, frozen=True, kw_only=True):
-    """What a checksum file says of one image.
+    """A checksum file's entry for one image.
 
     Args:
         digest: The strongest it gives.
@@ -124,7 +124,7 @@ async def fetch_listed(
             or is no checksum file.
     """
     settings = in_force(wanted.sources, settings)
-    called = [wanted.file.url]
+    called = [wanted.file.text]
 
     def note(hop: Hop) -> None:
         called.append(hop.url)
@@ -140,7 +140,8 @@ async def fetch_listed(
         raise _refusal(proof)
     signed = proof.text if proof is not None and _holds(proof) else text
     names = dict.fromkeys(unquote(urlsplit(url).path.rpartition("/")[2]) for url in called)
-    listing = read_listing(decode(signed), file_names=tuple(names), max_lines=settings.sums.max_lines)
+    text_of = decode(signed, max_bytes=settings.sums.max_bytes)
+    listing = read_listing(text_of, file_names=tuple(names), max_lines=settings.sums.max_lines)
     accepted = tuple(one for one in settings.checksum.accepted if one in ACCEPTED)
     return Listed(
         listing=listing,

@@ -17,9 +17,9 @@ from fetcher.descriptors import are_short
 from fetcher.errors import InvalidRequest, Shortage, TlsFailed
 from fetcher.guards.request.host_names import is_named
 from fetcher.model import ClientCertificate, TlsPeer
-from fetcher.settings.network import Tls
+from fetcher.settings.network import ClientFiles, Tls
 from fetcher.shortage import is_shortage
-from fetcher.transport.client_certificate import load_client
+from fetcher.transport.client_certificate import load_client, no_password
 
 OTHER_NAME = 62  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH.
 _TEXT = 200
@@ -32,7 +32,7 @@ class Trust:
     """Keeps one TLS context for each set of rules; reading the authorities takes long."""
 
     def __init__(self) -> None:
-        self._contexts: dict[tuple[str, int, bool, bool, bool], ssl.SSLContext] = {}
+        self._contexts: dict[tuple[str, int, bool, bool, bool, tuple[str | int, ...]], ssl.SSLContext] = {}
 
     async def context(
         self,
@@ -50,26 +50,46 @@ class Trust:
         """
         rules = settings.tls
         verified = not is_named(host, rules.unverified_hosts)
+        files = client_files(rules, host)
         try:
             named = "_" not in host
             if ca_pem is not None or client is not None:
                 make = partial(make_context, rules, verified=verified, named=named, ca_pem=ca_pem)
-                return await asyncio.to_thread(lambda: _with_key(make(), client))
-            key = (rules.ca_file, _changed_at(rules.ca_file), rules.system_cas, verified, named)
+                return await asyncio.to_thread(lambda: _with_key(make(), client, files))
+            ours = _version_of(files)
+            key = (rules.ca_file, _changed_at(rules.ca_file), rules.system_cas, verified, named, ours)
             if key not in self._contexts:
                 make = partial(make_context, rules, verified=verified, named=named)
-                self._contexts[key] = await asyncio.to_thread(make)
+                self._contexts[key] = await asyncio.to_thread(lambda: _with_key(make(), None, files))
         except OSError as error:
             if is_shortage(error):
                 raise Shortage(reason="authorities of TLS") from error
-            raise TlsFailed(host=host, reason="the operator's authorities cannot be read") from error
+            reason = "the operator's authorities or client certificate cannot be read"
+            raise TlsFailed(host=host, reason=reason) from error
         return self._contexts[key]
 
 
-def _with_key(context: ssl.SSLContext, client: ClientCertificate | None) -> ssl.SSLContext:
+def client_files(rules: Tls, host: str) -> ClientFiles | None:
+    """Return the operator's certificate for a host; the first that names it counts."""
+    return next((one for one in rules.clients if is_named(host, one.hosts)), None)
+
+
+def _with_key(
+    context: ssl.SSLContext, client: ClientCertificate | None, files: ClientFiles | None
+) -> ssl.SSLContext:
+    """Give a context who we are: the submitter's certificate before the operator's."""
     if client is not None:
         load_client(context, client)
+    elif files is not None:
+        context.load_cert_chain(files.certificate, files.key or None, password=no_password)
     return context
+
+
+def _version_of(files: ClientFiles | None) -> tuple[str | int, ...]:
+    if files is None:
+        return ()
+    names = (files.certificate, files.key)
+    return (*names, *(_changed_at(name) for name in names))
 
 
 def _changed_at(file: str) -> int:

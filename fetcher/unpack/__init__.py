@@ -18,7 +18,7 @@ from fetcher.unpack.values import (
 )
 
 WEIGHTS = {key: codec.weight for key, codec in CODECS.items()}
-"""What a gibibyte of output costs a processor, in units of what gzip costs (about 2.7 seconds)."""
+"""The cost of a gibibyte of output to a processor, in units of what gzip costs (about 2.7 seconds)."""
 
 __all__ = [
     "HEAD_BYTES",

@@ -1,4 +1,4 @@
-"""What is in an archive: which member is the disk, and whether that is clear.
+"""The contents of an archive: the member that is the disk, and whether that is clear.
 
 Tar and zip share these rules. Members come one after another and nothing is known of those behind,
 so a descriptor that comes after the disk can only confirm the choice. Names are compared and shown,
@@ -19,7 +19,7 @@ MAX_NAME_CHARACTERS = 1_000
 
 
 class Use(Enum):
-    """What becomes of a member."""
+    """The fate of a member."""
 
     SKIP = "skip"
     DISK = "disk"

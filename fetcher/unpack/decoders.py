@@ -91,7 +91,7 @@ DAMAGED: tuple[type[Exception], ...] = (
     RuntimeError,  # lz4
     *(() if ISAL is None else (ISAL.error,)),
 )
-"""What decoders raise about bytes that they cannot read; a lack of memory is not among it."""
+"""Errors of decoders about bytes that they cannot read; a lack of memory is not among them."""
 
 
 @dataclass(frozen=True, kw_only=True)

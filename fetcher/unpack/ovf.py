@@ -40,7 +40,7 @@ class OvfDisk:
 
 @dataclass(frozen=True, kw_only=True)
 class Appliance:
-    """What counts of a descriptor.
+    """The parts of a descriptor that count.
 
     Args:
         files: The names of all files that it refers to.

@@ -1,4 +1,4 @@
-"""Which packing the first bytes are: the magic of five compressed formats and zip, the checksum of a tar.
+"""Recognition of packings by the first bytes: five compressed formats, zip, and tar by its checksum.
 
 Specifications: RFC 1952 (gzip), RFC 8878 (zstd), xz-file-format 1.2, LZ4 Frame Format 1.6,
     PKWARE APPNOTE 6.3 (zip), POSIX.1-2017 "ustar Interchange Format".
@@ -7,7 +7,7 @@ Specifications: RFC 1952 (gzip), RFC 8878 (zstd), xz-file-format 1.2, LZ4 Frame 
 from fetcher.unpack.tar_headers import read_header
 
 HEAD_BYTES = 512
-"""What `recognise` wants to see: a header of tar; fewer only when the file is shorter."""
+"""The bytes that `recognise` wants to see: a header of tar; fewer only when the file is shorter."""
 
 MAGIC = {
     "gzip": b"\x1f\x8b",

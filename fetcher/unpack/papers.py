@@ -32,7 +32,7 @@ class Paper(Enum):
 
 
 class Papers:
-    """What lies beside the disk of one archive.
+    """The files beside the disk of one archive.
 
     Args:
         layer: Becomes an OVA or a box when its papers say so.

@@ -40,7 +40,7 @@ Read = Generator[Step, bytes | memoryview, bytes]
 
 @dataclass
 class _Pending:
-    """What extended headers have said of the next member."""
+    """The extended headers of the next member."""
 
     records: dict[str, str] = field(default_factory=dict)
     name: str | None = None

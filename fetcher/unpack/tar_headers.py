@@ -99,7 +99,7 @@ def read_records(text: bytes) -> dict[str, str]:
 
 @dataclass(frozen=True, kw_only=True)
 class SparseMap:
-    """Where the data of a sparse file lies; all else are holes.
+    """The places of a sparse file's data; all else are holes.
 
     Args:
         pieces: Offset and length of each region, in order, none over another.

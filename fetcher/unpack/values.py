@@ -41,7 +41,7 @@ def zeros(length: int) -> Iterator[Zeros]:
 
 @dataclass(frozen=True, kw_only=True)
 class UnpackLimits:
-    """What one unpacking may cost.
+    """The limits of one unpacking.
 
     Args:
         max_output_bytes: Of what comes out at the end; exactly this many pass.
@@ -112,7 +112,7 @@ class Plan:
 
 @dataclass(kw_only=True)
 class Evidence:
-    """What an unpacking has found out beside the disk, for provenance.
+    """The findings of an unpacking beside the disk, for provenance.
 
     Args:
         skipped: Names of members that were not taken, in their order.

@@ -1,4 +1,4 @@
-"""What a receiver is told of an import's end, and how it can know that it was us."""
+"""A webhook's message, and its signature, by which receivers know that it was us."""
 
 from datetime import UTC, datetime
 

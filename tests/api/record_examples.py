@@ -11,6 +11,7 @@ import re
 import tempfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from fetcher.api.auth.identity import hash_token
 from fetcher.api.image_v2.patch import NEW, OLD
@@ -90,6 +91,8 @@ async def record(folder: Path) -> dict[str, dict[str, Any]]:
             auth=AUTH,
             image_api={"locations": True},
             exports=RECEIVERS,
+            links={"enabled": True},
+            publish={"enabled": True, "cache_seconds": 0.001},
             catalogue={"sources": [catalogue(folder)]},
         ) as service,
     ):
@@ -207,6 +210,8 @@ async def images(recorder: Recorder, service: Running, origin: Origin) -> None:
     await take("PUT", member, {"status": "accepted"}, token="friends", id=one, member="friend")
     await take("GET", member, id=one, member="friend")
     await take("DELETE", member, id=one, member="friend")
+    await links(recorder, one)
+    await published(recorder, one)
     for verb in ("deactivate", "reactivate"):
         await take("POST", f"/v2/images/{{id}}/actions/{verb}", id=one)
     for way in ("file", "stage", "locations"):
@@ -234,12 +239,36 @@ async def names(recorder: Recorder) -> None:
     await recorder.take("GET", "/catalogue")
     body = {"catalogue": "nobody:1.0", "name": "debian", "keep": 3}
     made = (await recorder.take("POST", "/schedules", body))["id"]
+    await recorder.take("PATCH", "/schedules/{id}", {"keep": 5}, id=made)
+    patched = recorder.found["PATCH /schedules/{id}"]
+    patched["request"]["application/merge-patch+json"] = patched["request"][JSON]
     await recorder.take("POST", "/schedules/{id}/run", id=made)
     created = recorder.found["POST /schedules"]["responses"]["201"]
     recorder.found["GET /schedules"] = {"responses": {"200": {"schedules": [created]}}}
     recorder.found["GET /schedules/{id}"] = {"path": {"id": made}, "responses": {"200": created}}
     recorder.found["POST /schedules/{id}/run"]["responses"]["202"] = created
+    patched["responses"]["200"] = {**created, "keep": 5}
     await recorder.take("DELETE", "/schedules/{id}", id=made)
+
+
+async def links(recorder: Recorder, image_id: str) -> None:
+    """Make a link, and show it with a signature that is the same each time."""
+    made = await recorder.take("POST", "/images/{id}/links", {"seconds": 3600}, id=image_id)
+    shown = {"expires": "1795370400", "key": "5f6c4b8e9a1d", "signature": "ab" * 32}
+    made["url"] = f"{made['url'].partition('?')[0]}?{urlencode(shown)}"
+    fetched = {"path": {"id": image_id}, "responses": {"200": None, "206": None, "304": None}}
+    recorder.found["GET /images/{id}/file"] = fetched
+
+
+async def published(recorder: Recorder, image_id: str) -> None:
+    """Publish an image, and ask for the lists as a stranger does."""
+    change = [{"op": "replace", "path": "/visibility", "value": "public"}]
+    await recorder.take("PATCH", "/v2/images/{id}", change, media=NEW, id=image_id)
+    listed = await recorder.take("GET", "/streams/v1/{name}", name="index.json")
+    listed["updated"] = "Sun, 22 Nov 2026 17:00:00 +0000"
+    await recorder.take("GET", "/streams/images/{id}.meta4", id=image_id)
+    fetched = {"path": {"id": image_id, "name": "disk.qcow2"}, "responses": {"200": None, "206": None}}
+    recorder.found["GET /streams/images/{id}/{name}"] = fetched
 
 
 async def definitions(recorder: Recorder) -> None:

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
+from fetcher.api.auth.identifier import identifier
 from fetcher.api.auth.identity import (
     Local,
     Tokens,
     actor_of,
     challenge,
-    identifier,
     make_token,
     require_role,
     token_of,

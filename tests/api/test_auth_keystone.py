@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fetcher.api.auth.identity import identifier
+from fetcher.api.auth.identifier import identifier
 from fetcher.api.auth.keystone import Keystone, machine_authorities
 from fetcher.config import load_settings
 from fetcher.errors import Forbidden, IdentityUnavailable, Unauthenticated

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fetcher.api.submit.body import convert, parse
-from fetcher.api.submit.imports import SubmitBody
+from fetcher.api.body import convert, parse
+from fetcher.api.submit.submit_body import SubmitBody
 from fetcher.errors import InvalidRequest
 from tests.images import qcow2
 from tests.lab import behaviours

@@ -83,6 +83,15 @@ async def until_let_go(service: Running) -> None:
             await asyncio.sleep(0.01)
 
 
+async def received_until_cut(sock: socket.socket) -> int:
+    """Count what had been sent to a client before its connection was cut."""
+    count = 0
+    with suppress(ConnectionResetError):
+        while got := await asyncio.get_running_loop().sock_recv(sock, 1_048_576):
+            count += len(got)
+    return count
+
+
 async def sent_bytes(service: Running) -> float:
     """What the metrics say of the bytes of downloads."""
     async with service.client.get("/metrics") as got:
@@ -172,6 +181,7 @@ async def test_a_client_that_reads_nothing_is_given_up(tmp_path: Path) -> None:
                     await asyncio.sleep(0.01)
             await service.client.close()
             await until_let_go(service)
+            assert await received_until_cut(sock) < len(BODY)
 
 
 async def test_a_slow_client_above_the_least_rate_gets_all(tmp_path: Path) -> None:

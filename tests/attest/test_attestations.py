@@ -135,8 +135,9 @@ async def test_it_is_signed_without_being_asked_for(tmp_path: Path) -> None:
         await service.ended(made["id"])
         index = service.service.app.state.services.index
         async with asyncio.timeout(30):
-            while await index.attestations.find(made["image_id"]) is None:
+            while (signed := await index.attestations.find(made["image_id"])) is None:
                 await asyncio.sleep(0)  # Yields to the service, whose turn it is.
+        assert json.loads(signed.envelope) == await service.get(f"/v2/images/{made['image_id']}/attestation")
 
 
 async def test_a_rotated_key_signs_and_the_old_one_still_verifies(tmp_path: Path) -> None:

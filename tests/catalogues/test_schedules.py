@@ -18,6 +18,7 @@ from tests.lab.behaviours import serve
 from tests.lab.catalogue import index, item, products, ubuntu
 from tests.lab.origin import Behaviour, Origin
 from tests.service import Running
+from tests.webhooks.test_dispatcher import Inbox, everything_in, told
 
 __all__ = ["fetcher"]  # The fixture of the command line.
 
@@ -152,7 +153,7 @@ async def test_a_restart_between_two_steps_imports_once(tmp_path: Path) -> None:
         schedules = kept.parts.index.schedules
         [before] = await schedules.due(datetime.now(UTC) + timedelta(days=2))
         await kept.keeper.take_turns(datetime.now(UTC) + timedelta(days=2))
-        await schedules.note(before.id, before.progress, before.next_at)
+        await schedules.note(before, before.progress, before.next_at)
         assert (await kept.turn())["code"] == "ok"
         assert len((await service.get("/imports"))["imports"]) == 1
 
@@ -215,6 +216,67 @@ async def test_a_schedule_that_could_not_work_is_refused(
         assert (await service.call("POST", "/schedules", json=body))[0] == status
 
 
+async def test_a_schedule_is_changed_in_place(tmp_path: Path) -> None:
+    """What is left out stays; a new name is the newest image's at once; mistakes change nothing."""
+    async with Origin(streams("20260401")) as origin, Running(tmp_path, origin, **source(origin)) as service:
+        kept = Kept(service)
+        await kept.make(keep=2, properties={"os_distro": "ubuntu"})
+        await kept.turn()
+
+        async def change(**fields: Any) -> tuple[int, Any]:
+            return (await service.call("PATCH", f"/schedules/{kept.id}", json=fields))[:2]
+
+        status, changed = await change(name="ubuntu-lts", interval_seconds=7200)
+        assert (status, changed["name"], changed["keep"]) == (200, "ubuntu-lts", 2)
+        assert (changed["interval_seconds"], changed["properties"]) == (7200, {"os_distro": "ubuntu"})
+        assert await kept.images() == {"ubuntu-lts": "20260401"}
+        assert (await change(interval_seconds=None))[1]["interval_seconds"] > 7200
+        for wrong in ({"keep": -1}, {"catalogue": "ubuntu:26.04@20260401"}, {"serial": "x"}, {"name": None}):
+            assert (await change(**wrong))[0] == 400
+        assert await kept.show() == await kept.show() | {"name": "ubuntu-lts", "keep": 2, "code": "ok"}
+        assert (await change(keep=3, catalogue="ubuntu:resolute"))[1]["serial"] is None  # Looks anew.
+        assert (await kept.turn())["code"] == "ok"
+
+
+async def test_a_look_that_an_edit_overtakes_counts_for_nothing(tmp_path: Path) -> None:
+    """The keeper notes what it found only for the rules by which it looked; its import asks for one image."""
+    async with Origin(streams("20260401")) as origin, Running(tmp_path, origin, **source(origin)) as service:
+        kept = Kept(service)
+        await kept.make()
+        schedules = kept.parts.index.schedules
+        [before] = await schedules.due(datetime.now(UTC) + timedelta(days=2))
+        assert (await service.call("PATCH", f"/schedules/{kept.id}", json={"keep": 5}))[0] == 200
+        assert not await schedules.note(before, before.progress, before.next_at)
+        await kept.keeper.take_turns(kept.later())
+        other = {"catalogue": "ubuntu:24.04"}
+        status, refused, _headers = await service.call("PATCH", f"/schedules/{kept.id}", json=other)
+        assert (status, refused["code"]) == (409, "conflict")
+        assert (await kept.turn())["keep"] == 5
+
+
+async def test_a_schedules_own_receiver_is_told(tmp_path: Path) -> None:
+    """Each import of it is told to its URL, signed; neither URL nor secret is shown, and both can go."""
+    inbox = Inbox()
+    routes = streams("20260401") | {"/hook": inbox}
+    async with Origin(routes) as origin, Running(tmp_path, origin, **source(origin)) as service:
+        kept = Kept(service)
+        hook = origin.url("/hook?token=hushhush1234")
+        made = await kept.make(notify_url=hook, notify_secret="a secret of sixteen bytes")
+        assert made["notify_url"].endswith("/hook?token=REDACTED")
+        assert "sixteen" not in str(made)
+        await kept.turn()
+        [record] = (await service.get("/imports"))["imports"]
+        await told(service, record["id"], "delivered")
+        assert inbox.data["state"] == "succeeded"
+        assert inbox.messages[0][0].header("webhook-signature")
+        gone = {"notify_url": None}
+        status, changed, _headers = await service.call("PATCH", f"/schedules/{kept.id}", json=gone)
+        assert (status, changed["notify_url"]) == (200, None)
+        assert "hushhush1234" not in everything_in(tmp_path)
+        for wrong in ({"notify_url": "ftp://a.example/"}, {"notify_secret": "a secret for nobody"}):
+            assert (await service.call("PATCH", f"/schedules/{kept.id}", json=wrong))[0] == 400
+
+
 async def test_schedules_are_a_projects_own_and_bounded(tmp_path: Path) -> None:
     """Others see none, readers make none, only admins make public images, and there is a limit."""
     async with Cloud(tmp_path, schedules={"max_per_project": 1}) as cloud:
@@ -234,6 +296,11 @@ async def test_schedules_are_a_projects_own_and_bounded(tmp_path: Path) -> None:
         assert (await ask("bob", "GET", "/schedules"))[1] == {"schedules": []}
         assert (await ask("bob", "DELETE", f"/schedules/{made['id']}"))[0] == 404
         assert (await ask("rita", "GET", f"/schedules/{made['id']}"))[0] == 200
+        for who, fields, refused in (
+            *(("bob", {"keep": 1}, 404), ("rita", {"keep": 1}, 403)),
+            ("alice", {"visibility": "public"}, 403),
+        ):
+            assert (await ask(who, "PATCH", f"/schedules/{made['id']}", json=fields))[0] == refused
         assert (await ask("root", "DELETE", f"/schedules/{made['id']}"))[0] == 204
 
 
@@ -247,6 +314,9 @@ async def test_the_command_line_keeps_an_image_new(fetcher: Fetcher, tmp_path: P
         shown = await fetcher("schedules", "list", *at, "--json")
         assert shown.json["schedules"][0]["interval_seconds"] == 7200
         assert schedule_id[:8] in (await fetcher("schedules", "list", *at)).out
+        given = ("--keep", "7", "--notify", "", "--name", "lts")
+        changed = await fetcher("schedules", "change", schedule_id, *given, *at, "--json")
+        assert (changed.json["keep"], changed.json["name"], changed.json["retire"]) == (7, "lts", "hide")
         assert (await fetcher("schedules", "run", schedule_id, *at)).code == Exit.OK
         assert (await fetcher("schedules", "remove", schedule_id, *at)).code == Exit.OK
         gone = await fetcher("schedules", "remove", schedule_id, *at)

@@ -10,7 +10,7 @@ from botocore.credentials import Credentials
 from tests.exporter.test_put import IMAGE, ended, push
 from tests.images import qcow2
 from tests.lab import behaviours
-from tests.lab.bucket import KEYS, BucketServer, bucket_server
+from tests.lab.bucket import KEYS, BucketServer
 from tests.lab.origin import Origin
 from tests.service import Running
 
@@ -33,23 +33,23 @@ def stored(server: BucketServer, key: str) -> bytes:
     return body
 
 
-async def test_a_signed_url_of_a_bucket_is_all_that_is_needed(tmp_path: Path) -> None:
+async def test_a_signed_url_of_a_bucket_is_all_that_is_needed(
+    tmp_path: Path, bucket_server: BucketServer
+) -> None:
     """The object has the very bytes, and its ETag is kept; a wrong signature stores nothing and is told."""
-    folder = tmp_path / "buckets"
-    folder.mkdir()
-    with bucket_server(folder) as server:
-        async with Origin({"/d": behaviours.serve(qcow2(clusters=40))}) as origin:
-            places = [{"cidr": "127.0.0.1/32", "ports": [origin.port, server.port]}]
-            rules = {"receivers": [server.host]}
-            async with Running(tmp_path, exports=rules, address={"allow": places}) as service:
-                image = (await service.run(url=origin.url("/d"), disk_format="qcow2"))["image_id"]
-                good = await push(service, image, signed(server, "PUT", "sent.qcow2"))
-                done = await ended(service, good["id"])
-                assert (done["state"], done["answer"]["status"]) == ("succeeded", "200")
-                assert done["answer"]["etag"]
-                assert "Signature=" not in done["receiver"].replace("Signature=REDACTED", "")
-                assert stored(server, "sent.qcow2") == IMAGE
-                foreign = signed(server, "PUT", "stolen.qcow2", keys=(KEYS["access_key_id"], "wrong"))
-                refused = await ended(service, (await push(service, image, foreign))["id"])
-                assert (refused["state"], refused["verdict"]["fields"]["status"]) == ("failed", 403)
-                assert IMAGE not in stored(server, "stolen.qcow2")
+    server = bucket_server
+    async with Origin({"/d": behaviours.serve(qcow2(clusters=40))}) as origin:
+        places = [{"cidr": "127.0.0.1/32", "ports": [origin.port, server.port]}]
+        rules = {"receivers": [server.host]}
+        async with Running(tmp_path, exports=rules, address={"allow": places}) as service:
+            image = (await service.run(url=origin.url("/d"), disk_format="qcow2"))["image_id"]
+            good = await push(service, image, signed(server, "PUT", "sent.qcow2"))
+            done = await ended(service, good["id"])
+            assert (done["state"], done["answer"]["status"]) == ("succeeded", "200")
+            assert done["answer"]["etag"]
+            assert "Signature=" not in done["receiver"].replace("Signature=REDACTED", "")
+            assert stored(server, "sent.qcow2") == IMAGE
+            foreign = signed(server, "PUT", "stolen.qcow2", keys=(KEYS["access_key_id"], "wrong"))
+            refused = await ended(service, (await push(service, image, foreign))["id"])
+            assert (refused["state"], refused["verdict"]["fields"]["status"]) == ("failed", 403)
+            assert IMAGE not in stored(server, "stolen.qcow2")

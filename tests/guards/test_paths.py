@@ -11,7 +11,6 @@ import pytest
 
 from fetcher.cli.exits import Exit
 from fetcher.guards import registry
-from fetcher.guards.request import url
 from fetcher.guards.spec import Purpose
 from tests.api.image_v2.cloud import OCTETS, Cloud
 from tests.cli.conftest import Fetcher, fetcher
@@ -266,19 +265,3 @@ async def test_a_toy_guard_is_told_of_everywhere(tmp_path: Path, monkeypatch: py
             "POST", "/imports", json={"url": origin.url("/x"), "name": "toy"}
         )
         assert (status, document["code"]) == (400, "request-invalid"), document
-
-
-async def test_a_url_is_judged_once_for_each_hop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A submission judges its URL and counts by its origin; the pull judges it once, and each redirect."""
-    judged: list[str] = []
-    agree = url._agree
-
-    def counted(*parts: Any) -> url.CheckedUrl:
-        judged.append(parts[3])
-        return agree(*parts)
-
-    monkeypatch.setattr(url, "_agree", counted)
-    routes = {"/a": behaviours.redirect("/x"), "/x": behaviours.serve(raw(5000))}
-    async with Origin(routes) as origin, Running(tmp_path, origin) as service:
-        assert (await service.run(url=origin.url("/a")))["state"] == "succeeded"
-    assert judged == ["/a", "/a", "/a", "/x"]

@@ -9,7 +9,7 @@ from typing import Self
 
 from dnslib import AAAA, CNAME, QTYPE, RCODE, RR, A, DNSRecord
 
-Answerer = Callable[[DNSRecord], bytes | None]
+Answerer = Callable[[DNSRecord], bytes | list[bytes] | None]
 
 
 class NameServer:
@@ -20,19 +20,30 @@ class NameServer:
 
     A value is a list of addresses and aliases (`"CNAME b.example"`), an rcode
     by name (`"SERVFAIL"`), or a function of the question that gives the bytes
-    to send back; None says nothing.
+    to send back, or several datagrams; None says nothing.
+
+    Args:
+        is_cut: What goes by UDP does not fit.
+        by_tcp: Answers by TCP where they are others.
 
     Attributes:
         asked: How often each name was asked for, by UDP.
         asked_by_tcp: Likewise, by TCP.
     """
 
-    def __init__(self, table: dict[str, Sequence[str] | str | Answerer], *, is_cut: bool = False) -> None:
+    def __init__(
+        self,
+        table: dict[str, Sequence[str] | str | Answerer],
+        *,
+        is_cut: bool = False,
+        by_tcp: dict[str, Answerer] | None = None,
+    ) -> None:
         self.table = table
         self.asked: Counter[str] = Counter()
         self.asked_by_tcp: Counter[str] = Counter()
         self.address = ""
         self._is_cut = is_cut
+        self._by_tcp = by_tcp or {}
 
     async def __aenter__(self) -> Self:
         """Listen on a free port, UDP and TCP."""
@@ -52,14 +63,16 @@ class NameServer:
         self._udp.close()
         self._server.close()
 
-    def answer(self, question: bytes, *, by_tcp: bool = False) -> bytes | None:
-        """Make the answer to a question."""
+    def answers(self, question: bytes, *, by_tcp: bool = False) -> list[bytes]:
+        """Make the answers to a question."""
         asked = DNSRecord.parse(question)
         name = str(asked.q.qname).removesuffix(".")
         (self.asked_by_tcp if by_tcp else self.asked)[name] += 1
-        said = self.table.get(name, "NXDOMAIN")
+        said = self._by_tcp.get(name) if by_tcp else None
+        said = said or self.table.get(name, "NXDOMAIN")
         if callable(said):
-            return said(asked)
+            made = said(asked) or []
+            return [made] if isinstance(made, bytes) else made
         reply = asked.reply()
         if isinstance(said, str):
             reply.header.rcode = getattr(RCODE, said)
@@ -67,7 +80,7 @@ class NameServer:
             reply.header.tc = 1
         else:
             self._fill(reply, name, said)
-        return bytes(reply.pack())
+        return [bytes(reply.pack())]
 
     def _fill(self, reply: DNSRecord, name: str, said: Sequence[str]) -> None:
         kind = QTYPE[reply.q.qtype]
@@ -85,8 +98,7 @@ class NameServer:
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             (size,) = struct.unpack("!H", await reader.readexactly(2))
-            answer = self.answer(await reader.readexactly(size), by_tcp=True)
-            if answer:
+            for answer in self.answers(await reader.readexactly(size), by_tcp=True):
                 writer.write(struct.pack("!H", len(answer)) + answer)
         except asyncio.IncompleteReadError:
             pass
@@ -102,6 +114,5 @@ class _Datagrams(asyncio.DatagramProtocol):
         self._transport = transport
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        answer = self._server.answer(data)
-        if answer:
+        for answer in self._server.answers(data):
             self._transport.sendto(answer, addr)

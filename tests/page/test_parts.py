@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fetcher.api.file_names import file_name
 from fetcher.api.page import chart
-from fetcher.api.page.boot import boot_lines, file_name
+from fetcher.api.page.boot import boot_lines
 from fetcher.api.page.dashboard import code_rows
 from fetcher.api.page.moments import clock, moment
 from fetcher.api.page.timeline import tell

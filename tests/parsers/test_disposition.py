@@ -28,6 +28,15 @@ URL = "https://a.example/images/disk%20one.qcow2?sig=hush"
         ('attachment; filename=""', "disk one.qcow2"),
         ('attachment; filename="gmi.\u202egpj"', "gmi.gpj"),
         ("filename=x.img", "disk one.qcow2"),
+        ("attachment; filename='x y.img'", "x y.img"),
+        ('attachment; filename="x y%.img"', "x y%.img"),
+        ('attachment; filename="x%20y.img"', "x y.img"),
+        ('attachment; filename="..%2f..%2fpasswd"', "passwd"),
+        ('attachment; filename="=?UTF-8?B?Y2Fmw6kuaW1n?="', "caf\u00e9.img"),
+        ('attachment; filename="=?x-none?B?Y2Fm?="', "=?x-none?B?Y2Fm?="),
+        ('attachment; filename="caf\udce9.img"', "caf\u00e9.img"),
+        (r'attachment; filename="C:\temp\y.img"'.replace("\\\\", "\\"), "y.img"),
+        ('attachment; filename="x.img', "x.img"),
     ],
 )
 def test_name_is_what_is_told_else_the_end_of_the_path(disposition: str | None, name: str) -> None:

@@ -20,22 +20,24 @@ VICTIM = ip_address("192.0.2.1")
 async def test_s08_one_address_has_so_many_places_and_half_for_one_project() -> None:
     """At the limit passes, one past it waits, and is let in when somebody leaves."""
     places = AddressLimiter()
+
+    async def visit(project: str, *addresses: str) -> None:
+        async with places.hold([ip_address(address) for address in addresses], project, 4):
+            pass
+
     async with AsyncExitStack() as stack:
-        held = []
         for project in ("a", "a", "b"):
-            await places.wait([VICTIM], project, 4)
-            held.append(stack.enter_context(places.hold([VICTIM], project)))
-        greedy = asyncio.create_task(places.wait([VICTIM], "a", 4))
+            await stack.enter_async_context(places.hold([VICTIM], project, 4))
+        greedy = asyncio.create_task(visit("a", str(VICTIM)))
         await asyncio.sleep(0)
         assert not greedy.done()
-        await places.wait([VICTIM], "c", 4)
-        stack.enter_context(places.hold([VICTIM], "c"))
-        late = asyncio.create_task(places.wait([ip_address("192.0.2.2"), VICTIM], "d", 4))
+        await stack.enter_async_context(places.hold([VICTIM], "c", 4))
+        late = asyncio.create_task(visit("d", "192.0.2.2", str(VICTIM)))
         await asyncio.sleep(0)
         assert not late.done()
     await asyncio.wait_for(asyncio.gather(greedy, late), 5)
     assert len(places) == 0
-    assert not places._waiting
+    assert len(places._waiting) == 0
 
 
 async def pull(gate: Gate, request: SourceRequest, settings: Settings) -> Failure | None:

@@ -11,6 +11,7 @@ from fetcher.transport import Gate, Source, SourceRequest
 from fetcher.transport.body import Body
 from tests.lab import FakeNames, Origin, lab_settings
 from tests.lab.behaviours import Behaviour, chunked, cut, gated, redirect, serve, status
+from tests.lab.origin import Exchange
 from tests.transport.attack import attack
 
 DATA = bytes(range(256)) * 4096
@@ -196,6 +197,21 @@ async def test_changed_file_is_brought_whole() -> None:
     assert outcome.body == DATA
     assert outcome.source is not None
     assert (outcome.source.offset, outcome.source.etag) == (0, '"2"')
+
+
+@pytest.mark.parametrize("code", [400, 403, 405, 412, 416])
+async def test_refused_range_is_brought_whole(code: int) -> None:
+    """Signed links and gateways refuse ranges and their conditions, and give the whole."""
+
+    async def whole_alone(exchange: Exchange) -> None:
+        is_range = exchange.request.header("Range") is not None
+        await (status(code) if is_range else serve(DATA))(exchange)
+
+    async with Origin({"/x": whole_alone}) as origin:
+        request = SourceRequest(url=origin.url("/x"), offset=1000, if_range='"1"')
+        outcome = await attack(request, lab_settings(origin))
+    assert outcome.body == DATA
+    assert len(origin.requests) == 2
 
 
 async def test_unchanged_file_need_not_be_brought() -> None:

@@ -336,7 +336,7 @@ async def test_n06_turn_that_comes_too_late_is_given_back() -> None:
     await resolver._take_turn(settings, "a")
     late = asyncio.create_task(resolver._take_turn(settings, "b"))
     await asyncio.sleep(0)
-    resolver._give_back(settings, "a")
+    resolver._give_back("a")
     late.cancel()
     await asyncio.gather(late, return_exceptions=True)
     assert not resolver._running

@@ -1,4 +1,4 @@
-"""Who calls: everybody on this machine, the holder of a static token, or whom Keystone names."""
+"""The caller: everybody on this machine, the holder of a static token, or whom Keystone names."""
 
 import hashlib
 import hmac
@@ -38,16 +38,6 @@ class Identifier(Protocol):
 
     def close(self) -> None:
         """Let go of what was opened to find out."""
-
-
-def identifier(settings: Callable[[], Settings]) -> Identifier:
-    """Return the way to find out who calls, for the mode that is configured."""
-    mode = settings().auth.mode
-    if mode == "keystone":
-        from fetcher.api.auth.keystone import Keystone
-
-        return Keystone(settings().keystone)
-    return Tokens(settings) if mode == "tokens" else Local(settings)
 
 
 class Local:

@@ -42,7 +42,7 @@ class Named(msgspec.Struct, frozen=True):
 
 
 class TokenDocument(msgspec.Struct, frozen=True):
-    """What of Keystone's answer matters here."""
+    """The parts of Keystone's answer that matter here."""
 
     user: Named
     expires_at: Annotated[datetime, Meta(tz=True)]
@@ -51,7 +51,7 @@ class TokenDocument(msgspec.Struct, frozen=True):
 
 
 class _Answer(msgspec.Struct, frozen=True):
-    """What is remembered of a token.
+    """A token that was validated, as it is remembered.
 
     Args:
         until: By the event loop's clock, in seconds.

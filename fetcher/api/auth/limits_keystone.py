@@ -46,7 +46,7 @@ class _Endpoint(msgspec.Struct, frozen=True):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """What Keystone says, under our keys and in our units.
+    """Keystone's limits, under our keys and in our units.
 
     Args:
         defaults: Of every project.

@@ -4,7 +4,7 @@ from typing import TypeVar
 
 from starlette.requests import Request
 
-from fetcher.api.submit.body import beside, convert, parse, read_body
+from fetcher.api.body import beside, convert, parse, read_body
 from fetcher.errors import WrongMediaType
 
 JSON = "application/json"

@@ -10,9 +10,10 @@ from starlette.responses import Response, StreamingResponse
 
 from fetcher.api.image_v2.answers import enter_image, no_content
 from fetcher.api.inbound.file_response import FileResponse, sends_files
+from fetcher.api.services import Services
 from fetcher.config import Settings
 from fetcher.errors import BytesDamaged, Forbidden, RangeNotSatisfiable, StoreFailed
-from fetcher.model import Image, Status
+from fetcher.model import Actor, Image, Status
 from fetcher.store.protocol import Store
 
 RANGE = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18}))")
@@ -20,23 +21,35 @@ RANGE = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18}))")
 
 async def download(request: Request) -> Response:
     """`GET /v2/images/{id}/file`: 204 while there is nothing, 206 for a range, 503 where the disk lost it."""
-    house, actor = await enter_image(request, "member")
-    image = await house.index.images.find(request.path_params["id"], actor)
+    services, actor = await enter_image(request, "member")
+    image = await services.index.images.find(request.path_params["id"], actor)
     if image.status is Status.DEACTIVATED and not actor.is_admin:
         raise Forbidden(reason="the image is deactivated; only an admin gets its bytes")
+    return await send_image(request, services, image, actor)
+
+
+async def send_image(request: Request, services: Services, image: Image, actor: Actor) -> Response:
+    """Send the bytes of an image, to whom may have them: 204, 206, 304 or all of them.
+
+    Raises:
+        RangeNotSatisfiable: The range asked for is outside.
+        BytesDamaged: They are marked as damaged, or there are more or fewer than there should be.
+        StoreFailed: They cannot be read.
+        UnknownImage: The image was deleted a moment ago.
+    """
     if image.sha256 is None or image.size is None:
         return no_content()
     headers = bytes_headers(image)
     if headers["ETag"] in request.headers.get("if-none-match", ""):
         return no_content(304, headers)
-    await house.index.maintenance.check_whole(image.sha256)
-    settings = house.settings()
+    await services.index.maintenance.check_whole(image.sha256)
+    settings = services.settings()
     if settings.server.x_accel_location:
         return _through_nginx(image, settings, headers)
     try:
-        return await _send(request, house.store, image, headers)
+        return await _send(request, services.store, image, headers)
     except StoreFailed:
-        await house.index.images.find(image.id, actor)  # Deleted a moment ago: then it is not there.
+        await services.index.images.find(image.id, actor)  # Deleted a moment ago: then it is not there.
         raise
 
 

@@ -31,16 +31,16 @@ async def stage(request: Request) -> Response:
 
 
 async def _take(request: Request, method: ImportMethod) -> Response:
-    house, actor = await enter_image(request, "member")
-    body = RequestBody(request, house.settings())
+    services, actor = await enter_image(request, "member")
+    body = RequestBody(request, services.settings())
     try:
-        image = await house.index.images.find(request.path_params["id"], actor)
-        check_sender(request, actor, house.settings())
+        image = await services.index.images.find(request.path_params["id"], actor)
+        check_sender(request, actor, services.settings())
         check_store(request.headers.get("x-image-meta-store"))
         if not may_change(actor, image.project_id):
             raise Forbidden(reason="the image is another project's")
         request_id = request.scope.get("request_id")
-        await house.importer.uploads.take(actor, image, body, method=method, request_id=request_id)
+        await services.importer.uploads.take(actor, image, body, method=method, request_id=request_id)
     except NotReady:
         await body.linger(STOPPING_SECONDS)
         raise

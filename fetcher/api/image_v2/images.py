@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from fetcher.api.body import beside, read_body
 from fetcher.api.image_v2.answers import Answer, enter, enter_image, no_content
 from fetcher.api.image_v2.attributes import (
     READ_ONLY,
@@ -26,7 +27,6 @@ from fetcher.api.image_v2.listing import read_query
 from fetcher.api.image_v2.patch import apply_changes, read_changes
 from fetcher.api.image_v2.record import STORE, image_view
 from fetcher.api.problems import base_url
-from fetcher.api.submit.body import beside, read_body
 from fetcher.config import Settings
 from fetcher.errors import Forbidden, InvalidRequest
 from fetcher.importer.methods.registry import offered
@@ -36,10 +36,10 @@ from fetcher.model import Actor, Image, Status
 
 async def create(request: Request) -> Response:
     """`POST /v2/images`: a record that waits for its bytes."""
-    house, actor = await enter(request, "member")
-    settings = house.settings()
+    services, actor = await enter(request, "member")
+    settings = services.settings()
     image = new_image(await read_document(request, dict[str, Any]), actor, settings)
-    await house.index.images.create(image)
+    await services.index.images.create(image)
     headers = {
         "Location": f"{base_url(request)}/v2/images/{image.id}",
         "OpenStack-image-import-methods": ",".join(offered(actor, settings)),
@@ -89,9 +89,9 @@ def _given_id(given: Any) -> str:
 
 async def listing(request: Request) -> Response:
     """`GET /v2/images`: filtered, in any order, a page at a time."""
-    house, actor = await enter(request)
-    query = read_query(request.query_params, house.settings())
-    images = await house.index.images.page(actor, query) if query.limit else Rows()
+    services, actor = await enter(request)
+    query = read_query(request.query_params, services.settings())
+    images = await services.index.images.page(actor, query) if query.limit else Rows()
     kept = [(key, value) for key, value in request.query_params.multi_items() if key != "marker"]
     document: dict[str, Any] = {
         "images": [image_view(image) for image in images],
@@ -105,14 +105,14 @@ async def listing(request: Request) -> Response:
 
 async def show(request: Request) -> Response:
     """`GET /v2/images/{id}`."""
-    house, actor = await enter_image(request)
-    return Answer(image_view(await house.index.images.find(request.path_params["id"], actor)))
+    services, actor = await enter_image(request)
+    return Answer(image_view(await services.index.images.find(request.path_params["id"], actor)))
 
 
 async def change(request: Request) -> Response:
     """`PATCH /v2/images/{id}`: all changes or none."""
-    house, actor = await enter_image(request, "member")
-    settings = house.settings()
+    services, actor = await enter_image(request, "member")
+    settings = services.settings()
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     body = await read_body(request)
     changes = await beside(request, body, lambda: read_changes(media_type, body, settings))
@@ -121,13 +121,13 @@ async def change(request: Request) -> Response:
         after = apply_changes(image, changes, actor, settings)
         return image if after == image else touch(after)
 
-    return Answer(image_view(await house.index.images.edit(request.path_params["id"], actor, edit)))
+    return Answer(image_view(await services.index.images.edit(request.path_params["id"], actor, edit)))
 
 
 async def delete(request: Request) -> Response:
     """`DELETE /v2/images/{id}`: an import that still writes it is ended first; nothing is left."""
-    house, actor = await enter_image(request, "member")
-    await house.importer.delete_image(request.path_params["id"], actor)
+    services, actor = await enter_image(request, "member")
+    await services.importer.delete_image(request.path_params["id"], actor)
     return no_content()
 
 
@@ -142,8 +142,8 @@ async def reactivate(request: Request) -> Response:
 
 
 async def _turn(request: Request, status: Status) -> Response:
-    house, actor = await enter_image(request, "member")
-    await house.index.images.edit(request.path_params["id"], actor, partial(turn, status))
+    services, actor = await enter_image(request, "member")
+    await services.index.images.edit(request.path_params["id"], actor, partial(turn, status))
     return no_content()
 
 

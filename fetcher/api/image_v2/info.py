@@ -1,4 +1,4 @@
-"""What a client can find out without asking anybody: import methods and limits, stores, usage."""
+"""Discovery without a token: import methods and limits, stores, usage."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from fetcher.api.image_v2.answers import Answer, enter, enter_known
 from fetcher.api.image_v2.record import STORE
-from fetcher.api.submit.views import limits_view
+from fetcher.api.views import limits_view
 from fetcher.importer.methods.registry import offered
 from fetcher.settings.guards.quota import UNLIMITED
 
@@ -19,20 +19,20 @@ _STORE = {"id": STORE, "description": "The service's own store", "default": "tru
 
 async def imports(request: Request) -> Response:
     """`GET /v2/info/import`: the methods, and every limit in force, told by the guard that enforces it."""
-    house, actor = await enter_known(request)
+    services, actor = await enter_known(request)
     methods = {
         "description": "Import methods available.",
         "type": "array",
-        "value": offered(actor, house.settings()),
+        "value": offered(actor, services.settings()),
     }
     shown: dict[str, Any] = {"import-methods": methods}
-    if remotes := house.settings().image_api.remotes:
+    if remotes := services.settings().image_api.remotes:
         shown[REGIONS] = {
             "description": "The services that glance-download pulls from, by glance_region.",
             "type": "array",
             "value": [{"region": entry.region, "url": entry.url} for entry in remotes],
         }
-    return Answer({**shown, **limits_view(house.settings())})
+    return Answer({**shown, **limits_view(services.settings())})
 
 
 async def stores(request: Request) -> Response:
@@ -50,9 +50,9 @@ async def stores_detail(request: Request) -> Response:
 
 async def usage(request: Request) -> Response:
     """`GET /v2/info/usage`: what the caller's project holds, and may hold; sizes in MiB."""
-    house, actor = await enter(request)
-    held = await house.index.usage.find(actor.project_id)
-    max_images, max_bytes, max_uploading, max_staged = house.settings().quota.all_of(actor.project_id)
+    services, actor = await enter(request)
+    held = await services.index.usage.find(actor.project_id)
+    max_images, max_bytes, max_uploading, max_staged = services.settings().quota.all_of(actor.project_id)
     shown = {
         "image_size_total": _figures(max_bytes, held.bytes + held.held_bytes, MIB),
         "image_count_total": _figures(max_images, held.images),

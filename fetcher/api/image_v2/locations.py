@@ -25,7 +25,7 @@ from fetcher.lifecycle import State
 
 
 class ValidationData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the bytes have to hash to; both or, as some clients send it, nothing."""
+    """The expected digest of the bytes; both fields or, as some clients send it, none."""
 
     os_hash_algo: Text | None = None
     os_hash_value: Text | None = None
@@ -40,9 +40,9 @@ class LocationBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 async def add(request: Request) -> Response:
     """`POST /v2/images/{id}/locations`: pulls from the URL like web-download; 202 before it is asked."""
-    house, actor = await enter_image(request, "member")
-    await house.index.images.find(request.path_params["id"], actor)
-    check_open(house.settings())
+    services, actor = await enter_image(request, "member")
+    await services.index.images.find(request.path_params["id"], actor)
+    check_open(services.settings())
     body = await read_document(request, LocationBody)
     checksum = promised(body.validation_data or ValidationData())
     await begin(request, actor, DEFAULT, {"uri": body.url, "checksum": checksum})
@@ -51,15 +51,15 @@ async def add(request: Request) -> Response:
 
 async def listing(request: Request) -> Response:
     """`GET /v2/images/{id}/locations`: the URL that the bytes came from, without secrets, for services."""
-    house, actor = await enter_image(request)
-    image = await house.index.images.find(request.path_params["id"], actor)
-    check_open(house.settings())
+    services, actor = await enter_image(request)
+    image = await services.index.images.find(request.path_params["id"], actor)
+    check_open(services.settings())
     if not (actor.is_service or actor.is_admin):
         raise Forbidden(reason="only services and admins may read locations")
     if image.sha256 is None:
         return Answer([])
     query = TaskQuery(methods=names_of({Flow.FETCH}), states=(State.SUCCEEDED,), image_id=image.id, limit=1)
-    records = await house.index.tasks.page(actor, query)
+    records = await services.index.tasks.page(actor, query)
     shown = [{"url": record.submission.url, "metadata": {"store": STORE}} for record in records]
     return Answer(shown)
 

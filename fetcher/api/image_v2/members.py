@@ -16,55 +16,57 @@ from fetcher.model import Member, MemberStatus
 
 
 class MemberBody(msgspec.Struct, frozen=True):
-    """What sharing takes: a project's id."""
+    """The body of a call that shares an image: a project's id."""
 
     member: Annotated[str, Meta(min_length=1, max_length=255)]
 
 
 class StatusBody(msgspec.Struct, frozen=True):
-    """What a member answers."""
+    """The body of a member's answer."""
 
     status: MemberStatus
 
 
 async def listing(request: Request) -> Response:
     """`GET /v2/images/{id}/members`: all to the owner, itself to a member."""
-    house, actor = await enter_image(request)
-    members = await house.index.members.all(request.path_params["id"], actor)
+    services, actor = await enter_image(request)
+    members = await services.index.members.all(request.path_params["id"], actor)
     return Answer({"members": [member_view(member) for member in members], "schema": "/v2/schemas/members"})
 
 
 async def show(request: Request) -> Response:
     """`GET /v2/images/{id}/members/{member}`."""
-    house, actor = await enter_image(request)
-    member = await house.index.members.find(request.path_params["id"], request.path_params["member"], actor)
+    services, actor = await enter_image(request)
+    member = await services.index.members.find(
+        request.path_params["id"], request.path_params["member"], actor
+    )
     return Answer(member_view(member))
 
 
 async def add(request: Request) -> Response:
     """`POST /v2/images/{id}/members`: share it; the member has to accept before it is in its list."""
-    house, actor = await enter_image(request, "member")
+    services, actor = await enter_image(request, "member")
     body = await read_document(request, MemberBody)
-    member = await house.index.members.add(
+    member = await services.index.members.add(
         _member(request.path_params["id"], body.member, "pending"),
         actor,
-        max_members=house.settings().image_api.max_members,
+        max_members=services.settings().image_api.max_members,
     )
     return Answer(member_view(member))
 
 
 async def answer(request: Request) -> Response:
     """`PUT /v2/images/{id}/members/{member}`: the member accepts or rejects."""
-    house, actor = await enter_image(request, "member")
+    services, actor = await enter_image(request, "member")
     body = await read_document(request, StatusBody)
     member = _member(request.path_params["id"], request.path_params["member"], body.status)
-    return Answer(member_view(await house.index.members.answer(member, actor)))
+    return Answer(member_view(await services.index.members.answer(member, actor)))
 
 
 async def remove(request: Request) -> Response:
     """`DELETE /v2/images/{id}/members/{member}`."""
-    house, actor = await enter_image(request, "member")
-    await house.index.members.remove(request.path_params["id"], request.path_params["member"], actor)
+    services, actor = await enter_image(request, "member")
+    await services.index.members.remove(request.path_params["id"], request.path_params["member"], actor)
     return no_content()
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 
 import msgspec
 
+from fetcher.api.body import parse
 from fetcher.api.image_v2.attributes import (
     UNTIL_BYTES,
     WRITABLE,
@@ -18,7 +19,6 @@ from fetcher.api.image_v2.attributes import (
     check_right,
     check_value,
 )
-from fetcher.api.submit.body import parse
 from fetcher.config import Settings
 from fetcher.errors import Conflict, Forbidden, InvalidRequest, WrongMediaType
 from fetcher.model import Actor, Image, Status

@@ -154,12 +154,12 @@ SINGLE = {"image": image_schema, "member": member_schema, "task": task_schema}
 
 async def show(request: Request) -> Response:
     """`GET /v2/schemas/{name}`: image, images, member, members, task, tasks."""
-    house, _ = await enter_known(request)
+    services, _ = await enter_known(request)
     name = request.path_params["name"]
     if name in SINGLE:
-        return Answer(SINGLE[name](house.settings()))
+        return Answer(SINGLE[name](services.settings()))
     if name.endswith("s") and name[:-1] in SINGLE:
-        return Answer(collection(name, SINGLE[name[:-1]](house.settings())))
+        return Answer(collection(name, SINGLE[name[:-1]](services.settings())))
     raise NotFound(what=f"schema {name[:50]}")
 
 

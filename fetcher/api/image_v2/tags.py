@@ -14,20 +14,20 @@ from fetcher.model import Image
 
 async def add_tag(request: Request) -> Response:
     """`PUT /v2/images/{id}/tags/{tag}`."""
-    house, actor = await enter_image(request, "member")
-    tag, settings = request.path_params["tag"], house.settings()
+    services, actor = await enter_image(request, "member")
+    tag, settings = request.path_params["tag"], services.settings()
 
     def edit(image: Image) -> Image:
         tags = check_value("tags", [*image.tags, tag], settings)
         return image if tags == image.tags else touch(msgspec.structs.replace(image, tags=tags))
 
-    await house.index.images.edit(request.path_params["id"], actor, edit)
+    await services.index.images.edit(request.path_params["id"], actor, edit)
     return no_content()
 
 
 async def remove_tag(request: Request) -> Response:
     """`DELETE /v2/images/{id}/tags/{tag}`."""
-    house, actor = await enter_image(request, "member")
+    services, actor = await enter_image(request, "member")
     tag = request.path_params["tag"]
 
     def edit(image: Image) -> Image:
@@ -36,7 +36,7 @@ async def remove_tag(request: Request) -> Response:
         tags = tuple(other for other in image.tags if other != tag)
         return touch(msgspec.structs.replace(image, tags=tags))
 
-    await house.index.images.edit(request.path_params["id"], actor, edit)
+    await services.index.images.edit(request.path_params["id"], actor, edit)
     return no_content()
 
 

@@ -19,23 +19,23 @@ TYPE = "api_image_import"
 
 async def listing(request: Request) -> Response:
     """`GET /v2/tasks`: the project's imports, newest first unless asked otherwise."""
-    house, actor = await enter(request)
+    services, actor = await enter(request)
     params = request.query_params
     (sort_key, is_descending), *_ = read_sort(params, tuple(TASK_ORDERS))
-    limit = read_limit(params.get("limit"), house.settings())
+    limit = read_limit(params.get("limit"), services.settings())
     query = TaskQuery(
         methods=task_methods() if params.get("type", TYPE) == TYPE else (),
         states=_states(params.get("status")),
         sort_key=sort_key,
         is_descending=is_descending,
         limit=limit,
-        max_bytes=house.settings().server.max_answer_bytes,
+        max_bytes=services.settings().server.max_answer_bytes,
         marker=params.get("marker"),
     )
-    records = await house.index.tasks.page(actor, query) if limit and query.methods else Rows()
+    records = await services.index.tasks.page(actor, query) if limit and query.methods else Rows()
     kept = [(key, value) for key, value in params.multi_items() if key != "marker"]
     document: dict[str, Any] = {
-        "tasks": [task_view(house.importer.snapshot(record), house.settings()) for record in records],
+        "tasks": [task_view(services.importer.snapshot(record), services.settings()) for record in records],
         "first": f"/v2/tasks?{urlencode(kept)}" if kept else "/v2/tasks",
         "schema": "/v2/schemas/tasks",
     }
@@ -56,9 +56,9 @@ def _states(status: str | None) -> tuple[State, ...] | None:
 
 async def show(request: Request) -> Response:
     """`GET /v2/tasks/{id}`."""
-    house, actor = await enter(request)
-    record = await house.index.tasks.find(request.path_params["id"], actor, task_methods())
-    return Answer(task_view(house.importer.snapshot(record), house.settings()))
+    services, actor = await enter(request)
+    record = await services.index.tasks.find(request.path_params["id"], actor, task_methods())
+    return Answer(task_view(services.importer.snapshot(record), services.settings()))
 
 
 async def create(request: Request) -> Response:
@@ -69,12 +69,12 @@ async def create(request: Request) -> Response:
 
 async def of_image(request: Request) -> Response:
     """`GET /v2/images/{id}/tasks`: the image's imports, newest first."""
-    house, actor = await enter_image(request)
-    image = await house.index.images.find(request.path_params["id"], actor)
-    most = house.settings().server.max_page_items
+    services, actor = await enter_image(request)
+    image = await services.index.images.find(request.path_params["id"], actor)
+    most = services.settings().server.max_page_items
     query = TaskQuery(methods=task_methods(), image_id=image.id, limit=most)
-    records = await house.index.tasks.page(actor, query)
-    tasks = [task_view(house.importer.snapshot(record), house.settings()) for record in records]
+    records = await services.index.tasks.page(actor, query)
+    tasks = [task_view(services.importer.snapshot(record), services.settings()) for record in records]
     return Answer({"tasks": tasks, "schema": "/v2/schemas/tasks"})
 
 

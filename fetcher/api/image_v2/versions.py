@@ -1,4 +1,4 @@
-"""Which versions there are: the first thing that every client asks."""
+"""The list of versions: the first thing that every client asks for."""
 
 from typing import Any
 

@@ -55,7 +55,7 @@ class BodyRoom:
 
 
 class Body:
-    """What one request's body holds of the room."""
+    """One request's share of the room for bodies."""
 
     def __init__(self, room: BodyRoom) -> None:
         self._room = room

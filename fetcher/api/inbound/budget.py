@@ -1,4 +1,4 @@
-"""How many connections the process has descriptors for."""
+"""The number of connections that the process has descriptors for."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ PER_IMPORT = 4
 
 
 class AddressLimiter(NamedTuple):
-    """What the descriptors of the process are for.
+    """The uses of the process's descriptors.
 
     Args:
         descriptors: The limit in force.

@@ -1,4 +1,4 @@
-"""Who is connected: places for clients, and who has to leave when all are taken."""
+"""The connected clients: places for them, and the choice of who leaves when all are taken."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -19,7 +19,7 @@ class Client(Protocol):
 
 
 class Place(Enum):
-    """What a new connection gets."""
+    """The place of a new connection."""
 
     NORMAL = "normal"
     RESERVED = "reserved"

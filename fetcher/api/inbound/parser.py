@@ -6,7 +6,7 @@ import httptools
 
 
 class Callbacks(Protocol):
-    """What the parser calls as a request comes in."""
+    """The callbacks of the parser as a request comes in."""
 
     def on_message_begin(self) -> None:
         """Begin a head."""

@@ -1,4 +1,4 @@
-"""How long a client may stand still: seconds that pass use it up, bytes that move restore it."""
+"""The time that a client may stand still: seconds that pass use it up, bytes that move restore it."""
 
 import fcntl
 import struct

@@ -1,4 +1,4 @@
-"""How many requests of one project are answered at a time: streams and downloads hold places for long."""
+"""The number of requests of one project that are answered at a time: streams and downloads are long."""
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -46,7 +46,7 @@ class Shares:
 
 
 class Share:
-    """What one request counts for."""
+    """The weight of one request."""
 
     def __init__(self, shares: Shares) -> None:
         self._shares = shares

@@ -1,4 +1,4 @@
-"""What callers send as metadata definitions, checked, and as the items that the index keeps."""
+"""Metadata definitions as callers send them, checked, and as the items that the index keeps."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from fetcher.api.submit.body import convert
+from fetcher.api.body import convert
 from fetcher.config import Settings
 from fetcher.errors import Forbidden
 from fetcher.index.values import Bounds, Item, Kind, Namespace
@@ -32,7 +32,7 @@ T = TypeVar("T", bound=Body)
 
 
 class ItemsBody(Body, frozen=True, kw_only=True):
-    """What an array holds."""
+    """The items of an array."""
 
     type: Type
     enum: list[Any] | UnsetType | None = UNSET

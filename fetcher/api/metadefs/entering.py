@@ -1,4 +1,4 @@
-"""Who may come in to metadata definitions, and how a list of them is read."""
+"""Access to metadata definitions, and the parameters of their lists."""
 
 from urllib.parse import urlencode
 

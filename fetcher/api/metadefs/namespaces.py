@@ -22,9 +22,9 @@ MOST_TYPES = 64
 
 async def listing(request: Request) -> Response:
     """`GET /v2/metadefs/namespaces`: those that the caller sees, each with its resource types."""
-    house, actor = await enter(request)
+    services, actor = await enter(request)
     query = read_query(request)
-    found = await house.index.metadefs.page(actor, query)
+    found = await services.index.metadefs.page(actor, query)
     is_full = bool(found) and len(found) == query.page.limit
     document = {
         "namespaces": [namespace_view(namespace, items) for namespace, items in found],
@@ -56,20 +56,20 @@ def read_query(request: Request) -> NamespaceQuery:
 
 async def create(request: Request) -> Response:
     """`POST /v2/metadefs/namespaces`: a namespace, and all that is in it, at once."""
-    house, actor = await enter(request, "admin")
+    services, actor = await enter(request, "admin")
     body = read(await read_document(request, dict[str, Any]), NamespaceBody)
     namespace = namespace_of(body, actor.project_id)
     items = body.content()
-    content = Content(items=items, bounds=bounds_of(house.settings()))
-    await house.index.metadefs.create(namespace, content)
+    content = Content(items=items, bounds=bounds_of(services.settings()))
+    await services.index.metadefs.create(namespace, content)
     location = f"{base_url(request)}{BASE}/{quote(namespace.namespace)}"
     return Answer(namespace_view(namespace, items), 201, {"Location": location})
 
 
 async def show(request: Request) -> Response:
     """`GET /v2/metadefs/namespaces/{namespace}`: with everything in it; `resource_type` adds its prefix."""
-    house, actor = await enter_namespace(request)
-    namespace, items = await house.index.metadefs.find(request.path_params["namespace"], actor)
+    services, actor = await enter_namespace(request)
+    namespace, items = await services.index.metadefs.find(request.path_params["namespace"], actor)
     prefix = _prefix(items, request.query_params.get("resource_type"))
     return Answer(namespace_view(namespace, prefixed(items, prefix) if prefix else items))
 
@@ -83,21 +83,21 @@ def _prefix(items: list[Item], resource_type: str | None) -> str:
 
 async def change(request: Request) -> Response:
     """`PUT /v2/metadefs/namespaces/{namespace}`: its own attributes; what is left out is as for a new one."""
-    house, actor = await enter_namespace(request)
+    services, actor = await enter_namespace(request)
     body = read(await read_document(request, dict[str, Any]), NamespaceBody)
     after = namespace_of(body, actor.project_id)
 
     def edit(before: Namespace) -> Namespace:
         return msgspec.structs.replace(after, created_at=before.created_at)
 
-    changed = await house.index.metadefs.change(request.path_params["namespace"], actor, edit)
+    changed = await services.index.metadefs.change(request.path_params["namespace"], actor, edit)
     return Answer(namespace_view(changed))
 
 
 async def delete(request: Request) -> Response:
     """`DELETE /v2/metadefs/namespaces/{namespace}`: with everything in it, unless it is protected."""
-    house, actor = await enter_namespace(request)
-    await house.index.metadefs.delete(request.path_params["namespace"], actor)
+    services, actor = await enter_namespace(request)
+    await services.index.metadefs.delete(request.path_params["namespace"], actor)
     return no_content()
 
 

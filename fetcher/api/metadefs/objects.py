@@ -18,9 +18,9 @@ PATH = f"{BASE}/{{namespace}}/objects"
 
 async def listing(request: Request) -> Response:
     """`GET /v2/metadefs/namespaces/{namespace}/objects`: all, or a page of them."""
-    house, actor = await enter_namespace(request)
+    services, actor = await enter_namespace(request)
     page = read_page(request, ITEM_ORDERS, is_whole=True)
-    found = await house.index.metadefs.items(at(request, "object"), actor, page)
+    found = await services.index.metadefs.items(at(request, "object"), actor, page)
     name = request.path_params["namespace"]
     is_full = bool(found) and len(found) == page.limit
     document = {
@@ -33,33 +33,33 @@ async def listing(request: Request) -> Response:
 
 async def create(request: Request) -> Response:
     """`POST /v2/metadefs/namespaces/{namespace}/objects`: a new object."""
-    house, actor = await enter_namespace(request)
+    services, actor = await enter_namespace(request)
     item = item_of("object", read(await read_document(request, dict[str, Any]), ObjectBody))
-    content = Content(items=(item,), bounds=bounds_of(house.settings()))
-    await house.index.metadefs.add(at(request, "object"), actor, content)
+    content = Content(items=(item,), bounds=bounds_of(services.settings()))
+    await services.index.metadefs.add(at(request, "object"), actor, content)
     return Answer(object_view(request.path_params["namespace"], item), 201)
 
 
 async def show(request: Request) -> Response:
     """`GET /v2/metadefs/namespaces/{namespace}/objects/{name}`: one object."""
-    house, actor = await enter_namespace(request)
-    item = await house.index.metadefs.item(at(request, "object"), actor)
+    services, actor = await enter_namespace(request)
+    item = await services.index.metadefs.item(at(request, "object"), actor)
     return Answer(object_view(request.path_params["namespace"], item))
 
 
 async def change(request: Request) -> Response:
     """`PUT /v2/metadefs/namespaces/{namespace}/objects/{name}`: another object in its place."""
-    house, actor = await enter_namespace(request)
+    services, actor = await enter_namespace(request)
     item = item_of("object", read(await read_document(request, dict[str, Any]), ObjectBody))
-    bounds = bounds_of(house.settings())
-    changed = await house.index.metadefs.edit(at(request, "object"), actor, item, bounds)
+    bounds = bounds_of(services.settings())
+    changed = await services.index.metadefs.edit(at(request, "object"), actor, item, bounds)
     return Answer(object_view(request.path_params["namespace"], changed))
 
 
 async def delete(request: Request) -> Response:
     """`DELETE /v2/metadefs/namespaces/{namespace}/objects/{name}`: one object."""
-    house, actor = await enter_namespace(request)
-    await house.index.metadefs.remove(at(request, "object"), actor)
+    services, actor = await enter_namespace(request)
+    await services.index.metadefs.remove(at(request, "object"), actor)
     return no_content()
 
 

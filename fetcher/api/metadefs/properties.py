@@ -21,52 +21,52 @@ READ_ONLY = ("created_at", "updated_at")
 
 async def listing(request: Request) -> Response:
     """`GET /v2/metadefs/namespaces/{namespace}/properties`: all, by their names."""
-    house, actor = await enter_namespace(request)
+    services, actor = await enter_namespace(request)
     page = Page(sort_key="id", is_descending=False)
-    found = await house.index.metadefs.items(at(request, "property"), actor, page)
+    found = await services.index.metadefs.items(at(request, "property"), actor, page)
     return Answer({"properties": properties_view(found)})
 
 
 async def create(request: Request) -> Response:
     """`POST /v2/metadefs/namespaces/{namespace}/properties`: a new property."""
-    house, actor = await enter_namespace(request)
+    services, actor = await enter_namespace(request)
     body = read(await read_document(request, dict[str, Any]), NamedPropertyBody, READ_ONLY)
     item = item_of("property", body)
-    content = Content(items=(item,), bounds=bounds_of(house.settings()))
-    await house.index.metadefs.add(at(request, "property"), actor, content)
+    content = Content(items=(item,), bounds=bounds_of(services.settings()))
+    await services.index.metadefs.add(at(request, "property"), actor, content)
     return Answer(property_view(item), 201)
 
 
 async def show(request: Request) -> Response:
     """`GET /v2/metadefs/namespaces/{namespace}/properties/{name}`: with `resource_type`, under its prefix."""
-    house, actor = await enter_namespace(request)
+    services, actor = await enter_namespace(request)
     where = at(request, "property")
     resource_type = request.query_params.get("resource_type")
     if resource_type is None:
-        return Answer(property_view(await house.index.metadefs.item(where, actor)))
+        return Answer(property_view(await services.index.metadefs.item(where, actor)))
     association = At(namespace=where.namespace, kind="association", name=resource_type)
-    prefix = (await house.index.metadefs.item(association, actor)).document.get("prefix", "")
+    prefix = (await services.index.metadefs.item(association, actor)).document.get("prefix", "")
     name = where.name or ""
     if not prefix or not name.startswith(prefix):
         raise NotFound(what=f"property {name[:80]} with the prefix of {resource_type[:80]}")
     plain = msgspec.structs.replace(where, name=name.removeprefix(prefix))
-    return Answer(property_view(await house.index.metadefs.item(plain, actor)))
+    return Answer(property_view(await services.index.metadefs.item(plain, actor)))
 
 
 async def change(request: Request) -> Response:
     """`PUT /v2/metadefs/namespaces/{namespace}/properties/{name}`: another property in its place."""
-    house, actor = await enter_namespace(request)
+    services, actor = await enter_namespace(request)
     body = read(await read_document(request, dict[str, Any]), NamedPropertyBody, READ_ONLY)
-    item, bounds = item_of("property", body), bounds_of(house.settings())
+    item, bounds = item_of("property", body), bounds_of(services.settings())
     return Answer(
-        property_view(await house.index.metadefs.edit(at(request, "property"), actor, item, bounds))
+        property_view(await services.index.metadefs.edit(at(request, "property"), actor, item, bounds))
     )
 
 
 async def delete(request: Request) -> Response:
     """`DELETE /v2/metadefs/namespaces/{namespace}/properties/{name}`: one property."""
-    house, actor = await enter_namespace(request)
-    await house.index.metadefs.remove(at(request, "property"), actor)
+    services, actor = await enter_namespace(request)
+    await services.index.metadefs.remove(at(request, "property"), actor)
     return no_content()
 
 

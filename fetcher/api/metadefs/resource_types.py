@@ -19,33 +19,33 @@ READ_ONLY = ("created_at", "updated_at")
 
 async def listing(request: Request) -> Response:
     """`GET /v2/metadefs/resource_types`: all types that definitions can be for."""
-    house, _actor = await enter(request)
-    found = await house.index.metadefs.resource_types()
+    services, _actor = await enter(request)
+    found = await services.index.metadefs.resource_types()
     return Answer({"resource_types": [type_view(kind) for kind in found]})
 
 
 async def associations(request: Request) -> Response:
     """`GET /v2/metadefs/namespaces/{namespace}/resource_types`: what the namespace is for."""
-    house, actor = await enter_namespace(request)
+    services, actor = await enter_namespace(request)
     page = Page(sort_key="id", is_descending=False)
-    found = await house.index.metadefs.items(at(request, "association"), actor, page)
+    found = await services.index.metadefs.items(at(request, "association"), actor, page)
     return Answer({"resource_type_associations": [association_view(item) for item in found]})
 
 
 async def associate(request: Request) -> Response:
     """`POST /v2/metadefs/namespaces/{namespace}/resource_types`: one more; a type that is new is made."""
-    house, actor = await enter_namespace(request)
+    services, actor = await enter_namespace(request)
     body = read(await read_document(request, dict[str, Any]), AssociationBody, READ_ONLY)
     item = item_of("association", body)
-    content = Content(items=(item,), bounds=bounds_of(house.settings()))
-    await house.index.metadefs.add(at(request, "association"), actor, content)
+    content = Content(items=(item,), bounds=bounds_of(services.settings()))
+    await services.index.metadefs.add(at(request, "association"), actor, content)
     return Answer(association_view(item), 201)
 
 
 async def dissociate(request: Request) -> Response:
     """`DELETE /v2/metadefs/namespaces/{namespace}/resource_types/{name}`: one less."""
-    house, actor = await enter_namespace(request)
-    await house.index.metadefs.remove(at(request, "association"), actor)
+    services, actor = await enter_namespace(request)
+    await services.index.metadefs.remove(at(request, "association"), actor)
     return no_content()
 
 

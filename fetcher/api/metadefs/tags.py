@@ -22,9 +22,9 @@ APPEND = "X-OpenStack-Append"
 
 async def listing(request: Request) -> Response:
     """`GET /v2/metadefs/namespaces/{namespace}/tags`: all, or a page of them."""
-    house, actor = await enter_namespace(request)
+    services, actor = await enter_namespace(request)
     page = read_page(request, ITEM_ORDERS, is_whole=True)
-    found = await house.index.metadefs.items(at(request, "tag"), actor, page)
+    found = await services.index.metadefs.items(at(request, "tag"), actor, page)
     is_full = bool(found) and len(found) == page.limit
     path = f"{BASE}/{request.path_params['namespace']}/tags"
     document = {
@@ -37,14 +37,14 @@ async def listing(request: Request) -> Response:
 
 async def create_all(request: Request) -> Response:
     """`POST /v2/metadefs/namespaces/{namespace}/tags`: these in place of all tags, or beside them."""
-    house, actor = await enter_namespace(request)
+    services, actor = await enter_namespace(request)
     body = read(await read_document(request, dict[str, Any]), TagsBody, READ_ONLY)
     content = Content(
         items=tuple(item_of("tag", tag) for tag in body.tags),
-        bounds=bounds_of(house.settings()),
+        bounds=bounds_of(services.settings()),
         replaces=not appends(request.headers.get(APPEND)),
     )
-    await house.index.metadefs.add(at(request, "tag"), actor, content)
+    await services.index.metadefs.add(at(request, "tag"), actor, content)
     return Answer({"tags": [{"name": item.name} for item in content.items]}, 201)
 
 
@@ -62,31 +62,31 @@ def appends(text: str | None) -> bool:
 
 async def create(request: Request) -> Response:
     """`POST /v2/metadefs/namespaces/{namespace}/tags/{name}`: a new tag."""
-    house, actor = await enter_namespace(request)
+    services, actor = await enter_namespace(request)
     item = item_of("tag", read({"name": request.path_params["name"]}, TagBody))
-    content = Content(items=(item,), bounds=bounds_of(house.settings()))
-    await house.index.metadefs.add(at(request, "tag"), actor, content)
+    content = Content(items=(item,), bounds=bounds_of(services.settings()))
+    await services.index.metadefs.add(at(request, "tag"), actor, content)
     return Answer(tag_view(item), 201)
 
 
 async def show(request: Request) -> Response:
     """`GET /v2/metadefs/namespaces/{namespace}/tags/{name}`: one tag."""
-    house, actor = await enter_namespace(request)
-    return Answer(tag_view(await house.index.metadefs.item(at(request, "tag"), actor)))
+    services, actor = await enter_namespace(request)
+    return Answer(tag_view(await services.index.metadefs.item(at(request, "tag"), actor)))
 
 
 async def change(request: Request) -> Response:
     """`PUT /v2/metadefs/namespaces/{namespace}/tags/{name}`: give the tag another name."""
-    house, actor = await enter_namespace(request)
+    services, actor = await enter_namespace(request)
     item = item_of("tag", read(await read_document(request, dict[str, Any]), TagBody, READ_ONLY))
-    bounds = bounds_of(house.settings())
-    return Answer(tag_view(await house.index.metadefs.edit(at(request, "tag"), actor, item, bounds)))
+    bounds = bounds_of(services.settings())
+    return Answer(tag_view(await services.index.metadefs.edit(at(request, "tag"), actor, item, bounds)))
 
 
 async def delete(request: Request) -> Response:
     """`DELETE /v2/metadefs/namespaces/{namespace}/tags/{name}`: one tag."""
-    house, actor = await enter_namespace(request)
-    await house.index.metadefs.remove(at(request, "tag"), actor)
+    services, actor = await enter_namespace(request)
+    await services.index.metadefs.remove(at(request, "tag"), actor)
     return no_content()
 
 

@@ -13,13 +13,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from fetcher import __version__
-from fetcher.api.image_v2 import operations as v2_operations
-from fetcher.api.image_v2.components import components
 from fetcher.api.image_v2.faults import status_of_fault
-from fetcher.api.metadefs import operations as metadef_operations
-from fetcher.api.openapi import image_api_schemas as image_shapes
-from fetcher.api.openapi import operations
-from fetcher.api.openapi import response_schemas as shapes
+from fetcher.api.openapi import image_api_schemas as image_schemas
+from fetcher.api.openapi import image_v2_operations as v2_operations
+from fetcher.api.openapi import metadefs_operations as metadef_operations
+from fetcher.api.openapi import operations, response_schemas
 from fetcher.api.openapi.descriptions import (
     describe_fields,
     name_items,
@@ -28,6 +26,7 @@ from fetcher.api.openapi.descriptions import (
     table,
 )
 from fetcher.api.openapi.examples import of_failure, recorded
+from fetcher.api.openapi.image_v2_components import components
 from fetcher.api.openapi.operations import ANYWHERE, JSON, OPEN_TO_ALL, Named, Operation
 from fetcher.api.problems import base_url, status_of_kind, summary
 from fetcher.api.services import services_of
@@ -84,7 +83,7 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
 BY_PATH = {
     "/": Operation(
         tag="Discovery",
-        answers={300: image_shapes.VersionsAnswer, 200: "text/html"},
+        answers={300: image_schemas.VersionsAnswer, 200: "text/html"},
         is_open=True,
     ),
     "/openapi.json": Operation(tag="Discovery", answers={200: dict[str, Any]}, is_open=True),
@@ -105,7 +104,7 @@ def api_document(routes: Sequence[BaseRoute], base: str, settings: Settings) -> 
     """
     kinds = list(_kinds())
     references, found = msgspec.json.schema_components(
-        [*kinds, shapes.Problem, shapes.Fault], ref_template=REF
+        [*kinds, response_schemas.Problem, response_schemas.Fault], ref_template=REF
     )
     for component in found.values():
         component["description"] = str(component.get("description", "")).partition("\n")[0]

@@ -1,4 +1,4 @@
-"""What the Image API answers with beside images, as types: versions, stores, usage."""
+"""The Image API's answers beside images, as types: versions, stores, usage."""
 
 from typing import Annotated, Any, Literal
 
@@ -8,7 +8,7 @@ from fetcher.api.openapi.response_schemas import ResponseSchema
 
 
 class VersionLink(ResponseSchema, frozen=True, kw_only=True):
-    """Where a version is."""
+    """The address of a version."""
 
     rel: Literal["self"]
     href: str
@@ -62,7 +62,7 @@ class StoresDetailAnswer(ResponseSchema, frozen=True, kw_only=True):
 
 
 class UsageFigures(ResponseSchema, frozen=True, kw_only=True):
-    """What a project may hold, and holds."""
+    """The quota and the usage of a project."""
 
     limit: Annotated[int, Meta(ge=-1, description="-1 is no limit.")]
     usage: Annotated[int, Meta(ge=0)]
@@ -78,6 +78,6 @@ class UsageKinds(ResponseSchema, frozen=True, kw_only=True):
 
 
 class UsageAnswer(ResponseSchema, frozen=True, kw_only=True):
-    """What the caller's project may hold, and holds."""
+    """The quota and the usage of the caller's project."""
 
     usage: UsageKinds

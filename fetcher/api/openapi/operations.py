@@ -1,4 +1,4 @@
-"""What the code of a route cannot say of itself: parameters, bodies, answers, and what each may end in."""
+"""Facts about routes that their code cannot state: parameters, bodies, answers, and possible failures."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,15 +6,27 @@ from typing import Any
 import msgspec
 
 from fetcher import errors
-from fetcher.api.openapi import response_schemas as shapes
+from fetcher.api.openapi import response_schemas
 from fetcher.api.ops import health, metrics
-from fetcher.api.submit import attestations, catalogue, discovery, exports, imports, probe, schedules
+from fetcher.api.streams.metalink import MEDIA_TYPE as METALINK
+from fetcher.api.submit import (
+    attestations,
+    catalogue,
+    discovery,
+    exports,
+    imports,
+    links,
+    probe,
+    schedules,
+    streams,
+)
+from fetcher.api.submit.submit_body import SubmitBody
 from fetcher.attest.dsse import MEDIA_TYPE
 from fetcher.errors import Failure
 from fetcher.index.values import FILTERS
 from fetcher.lifecycle import State
 
-JSON, TEXT = "application/json", "text/plain"
+JSON, TEXT, BYTES = "application/json", "text/plain", "application/octet-stream"
 # Every operation may end in these: a wrong Host; no token, no right, no identity service, a broken index.
 OPEN_TO_ALL = (errors.InvalidRequest,)
 ANYWHERE = (
@@ -32,7 +44,7 @@ class Named(msgspec.Struct, frozen=True):
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of an operation.
+    """One operation's facts.
 
     Args:
         answers: By status: the type of the JSON, a media type for anything else, or None for nothing.
@@ -62,6 +74,7 @@ _SUBMIT_ENDS = (
     *(errors.UnknownName, errors.CatalogueUnusable, errors.SignatureRequired),
     *(errors.IdempotencyMismatch, errors.WrongMediaType, errors.RequestTooLarge),
 )
+_PUBLISHED_END = (errors.NotFound, errors.StoreFailed, errors.TooManyConnections)
 _KEYS_END = (errors.StoreFailed, errors.AttestationUnavailable)
 _KEY = (
     "Idempotency-Key",
@@ -72,20 +85,20 @@ _KEY = (
 OPERATIONS: dict[Callable[..., Any], Operation] = {
     imports.submit: Operation(
         tag="Imports",
-        bodies={JSON: imports.SubmitBody, imports.METALINK_TYPE: None},
-        answers={202: shapes.ImportAnswer},
+        bodies={JSON: SubmitBody, imports.METALINK_TYPE: None},
+        answers={202: response_schemas.ImportAnswer},
         ends_in=_SUBMIT_ENDS,
         headers=(_KEY,),
     ),
     probe.probe: Operation(
         tag="Imports",
-        bodies={JSON: imports.SubmitBody},
-        answers={200: shapes.ProbeAnswer},
+        bodies={JSON: SubmitBody},
+        answers={200: response_schemas.ProbeAnswer},
         ends_in=tuple(one for one in _SUBMIT_ENDS if one is not errors.IdempotencyMismatch),
     ),
     imports.listing: Operation(
         tag="Imports",
-        answers={200: shapes.ImportsAnswer},
+        answers={200: response_schemas.ImportsAnswer},
         ends_in=(errors.UnknownImport,),
         query=(
             *_PAGING,
@@ -93,9 +106,9 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
             *((name, _TEXT, f"Only imports with this {name}.") for name in FILTERS if name != "state"),
         ),
     ),
-    imports.options: Operation(tag="Discovery", answers={200: shapes.OptionsAnswer}),
+    imports.options: Operation(tag="Discovery", answers={200: response_schemas.OptionsAnswer}),
     imports.show: Operation(
-        tag="Imports", answers={200: shapes.ImportAnswer}, ends_in=(errors.UnknownImport,)
+        tag="Imports", answers={200: response_schemas.ImportAnswer}, ends_in=(errors.UnknownImport,)
     ),
     imports.cancel: Operation(
         tag="Imports",
@@ -122,10 +135,22 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
         tag="Schedules",
         bodies={JSON: schedules.ScheduleBody},
         answers={201: schedules.ScheduleAnswer},
-        ends_in=(errors.Conflict, errors.QuotaExceeded, errors.WrongMediaType, errors.RequestTooLarge),
+        ends_in=(
+            *(errors.Conflict, errors.QuotaExceeded, errors.InvalidUrl),
+            *(errors.WrongMediaType, errors.RequestTooLarge),
+        ),
     ),
     schedules.show: Operation(
         tag="Schedules", answers={200: schedules.ScheduleAnswer}, ends_in=(errors.UnknownSchedule,)
+    ),
+    schedules.change: Operation(
+        tag="Schedules",
+        bodies={JSON: schedules.SchedulePatch, schedules.MERGE_PATCH: schedules.SchedulePatch},
+        answers={200: schedules.ScheduleAnswer},
+        ends_in=(
+            *(errors.UnknownSchedule, errors.Conflict, errors.QuotaExceeded, errors.InvalidUrl),
+            *(errors.WrongMediaType, errors.RequestTooLarge),
+        ),
     ),
     schedules.remove: Operation(tag="Schedules", answers={204: None}, ends_in=(errors.UnknownSchedule,)),
     schedules.look: Operation(
@@ -148,7 +173,7 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
         ends_in=(*_KEYS_END, errors.NotFound),
         is_open=True,
     ),
-    imports.limits: Operation(tag="Discovery", answers={200: shapes.LimitsAnswer}),
+    imports.limits: Operation(tag="Discovery", answers={200: response_schemas.LimitsAnswer}),
     exports.submit: Operation(
         tag="Exports",
         bodies={JSON: exports.ExportBody},
@@ -174,13 +199,49 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
     exports.events: Operation(
         tag="Exports", answers={200: "text/event-stream", 204: None}, ends_in=(errors.UnknownExport,)
     ),
-    discovery.errors_index: Operation(tag="Discovery", answers={200: shapes.CodesAnswer}, is_open=True),
-    discovery.error_page: Operation(
-        tag="Discovery", answers={200: shapes.CodeAnswer}, ends_in=(errors.NotFound,), is_open=True
+    links.create: Operation(
+        tag="Links",
+        bodies={JSON: links.LinkBody},
+        answers={201: links.LinkAnswer},
+        ends_in=(
+            *(errors.UnknownImage, errors.Conflict, errors.BytesDamaged),
+            *(errors.WrongMediaType, errors.RequestTooLarge),
+        ),
     ),
-    health.healthz: Operation(tag="Operation", answers={200: shapes.HealthAnswer}, is_open=True),
+    links.fetch: Operation(
+        tag="Links",
+        answers={200: BYTES, 206: BYTES, 304: None},
+        ends_in=(errors.LinkInvalid, errors.BytesDamaged, errors.RangeNotSatisfiable, errors.StoreFailed),
+        query=(
+            ("expires", {"type": "integer"}, "When it ends, in seconds since 1970."),
+            ("key", _TEXT, "Which key signed it."),
+            ("signature", _TEXT, "Over image, bytes, owner and end."),
+        ),
+        is_open=True,
+    ),
+    streams.listing: Operation(
+        tag="Publishing", answers={200: dict[str, Any], 304: None}, ends_in=_PUBLISHED_END, is_open=True
+    ),
+    streams.metalink: Operation(
+        tag="Publishing", answers={200: METALINK}, ends_in=_PUBLISHED_END, is_open=True
+    ),
+    streams.fetch: Operation(
+        tag="Publishing",
+        answers={200: BYTES, 206: BYTES, 304: None},
+        ends_in=(*_PUBLISHED_END, errors.BytesDamaged, errors.RangeNotSatisfiable),
+        is_open=True,
+    ),
+    discovery.errors_index: Operation(
+        tag="Discovery", answers={200: response_schemas.CodesAnswer}, is_open=True
+    ),
+    discovery.error_page: Operation(
+        tag="Discovery", answers={200: response_schemas.CodeAnswer}, ends_in=(errors.NotFound,), is_open=True
+    ),
+    health.healthz: Operation(tag="Operation", answers={200: response_schemas.HealthAnswer}, is_open=True),
     health.readyz: Operation(
-        tag="Operation", answers={200: shapes.ReadyAnswer, 503: shapes.ReadyAnswer}, is_open=True
+        tag="Operation",
+        answers={200: response_schemas.ReadyAnswer, 503: response_schemas.ReadyAnswer},
+        is_open=True,
     ),
     metrics.metrics: Operation(tag="Operation", answers={200: TEXT}, ends_in=(errors.Forbidden,)),
 }

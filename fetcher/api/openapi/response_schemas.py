@@ -1,4 +1,4 @@
-"""What the submit-a-URL API answers with, as types: what the API document is made from."""
+"""Answers of the submit-a-URL API, as types: the API document is made from them."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -19,7 +19,7 @@ class ResponseSchema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class Progress(ResponseSchema, frozen=True, kw_only=True):
-    """How far an import is."""
+    """The progress of an import."""
 
     received_bytes: Size
     expected_bytes: Size | None
@@ -36,7 +36,7 @@ class HopAnswer(ResponseSchema, frozen=True, kw_only=True):
 
 
 class AttemptTruth(ResponseSchema, frozen=True, kw_only=True):
-    """What really ended one attempt."""
+    """The failure that really ended one attempt."""
 
     code: str
     message: str
@@ -64,7 +64,7 @@ class AttemptAnswer(ResponseSchema, frozen=True, kw_only=True):
 
 
 class BucketAnswer(ResponseSchema, frozen=True, kw_only=True):
-    """Where the bucket of an s3:// URL is."""
+    """The place of the bucket of an s3:// URL."""
 
     endpoint: str | None
     region: str | None
@@ -73,7 +73,7 @@ class BucketAnswer(ResponseSchema, frozen=True, kw_only=True):
 
 
 class SubmissionAnswer(ResponseSchema, frozen=True, kw_only=True):
-    """What was asked for."""
+    """The submission."""
 
     disk_format: str | None
     container_format: str | None
@@ -101,7 +101,7 @@ class SubmissionAnswer(ResponseSchema, frozen=True, kw_only=True):
 
 
 class ImportLinks(ResponseSchema, frozen=True, kw_only=True):
-    """Where to go from an import."""
+    """Links from an import."""
 
     self: str
     events: str
@@ -111,7 +111,7 @@ class ImportLinks(ResponseSchema, frozen=True, kw_only=True):
 
 
 class TruthAnswer(ResponseSchema, frozen=True, kw_only=True):
-    """What really ended an import, where submitters are told less."""
+    """The failure that really ended an import, where submitters are told less."""
 
     code: str
     message: str
@@ -189,7 +189,7 @@ class ImportAnswer(ResponseSchema, frozen=True, kw_only=True):
 
 
 class RefusalAnswer(ResponseSchema, frozen=True, kw_only=True):
-    """What an import would end by; `guard` is empty where the source itself lets it down."""
+    """The failure that an import would end by; `guard` is empty where the source itself lets it down."""
 
     guard: str
     code: str
@@ -207,7 +207,7 @@ class BesideAnswer(ResponseSchema, frozen=True, kw_only=True):
 
 
 class ProbeAnswer(ResponseSchema, frozen=True, kw_only=True):
-    """What a look at a source has shown; nothing is imported."""
+    """Findings of a look at a source; nothing is imported."""
 
     accepted: bool
     url: Annotated[str | None, Meta(description="Where the redirects end.")]
@@ -245,21 +245,21 @@ class LimitsAnswer(ResponseSchema, frozen=True, kw_only=True):
 
 
 class OptionsAnswer(ResponseSchema, frozen=True, kw_only=True):
-    """What may be submitted, as a JSON schema, and the limits in force."""
+    """The JSON schema of a submission, and the limits in force."""
 
     fields: dict[str, Any]
     limits: dict[str, LimitAnswer]
 
 
 class CaseAnswer(ResponseSchema, frozen=True, kw_only=True):
-    """What to do where the facts are such."""
+    """Advice for the facts that it names."""
 
     case: str
     advice: str
 
 
 class CodeAnswer(ResponseSchema, frozen=True, kw_only=True, omit_defaults=True):
-    """What a code means."""
+    """The meaning of a code."""
 
     code: str
     title: str
@@ -287,14 +287,14 @@ class HealthAnswer(ResponseSchema, frozen=True, kw_only=True):
 
 
 class ReadyAnswer(ResponseSchema, frozen=True, kw_only=True):
-    """Whether an import submitted now would be taken, and each reason why not."""
+    """The service's readiness for an import submitted now, and each reason against it."""
 
     status: Literal["ready", "not ready"]
     reasons: list[str]
 
 
 class RootAnswer(ResponseSchema, frozen=True, kw_only=True):
-    """Where everything begins."""
+    """The entry points of the API."""
 
     name: str
     version: str
@@ -302,7 +302,7 @@ class RootAnswer(ResponseSchema, frozen=True, kw_only=True):
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """What went wrong (RFC 9457), with the facts of its code beside these fields."""
+    """A failure as a problem document (RFC 9457), with the facts of its code beside these fields."""
 
     type: str
     title: str
@@ -315,7 +315,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FaultFacts(ResponseSchema, frozen=True, kw_only=True):
-    """What went wrong, in words for people, with what programs branch on beside them."""
+    """A failure in words for people, with what programs branch on beside them."""
 
     code: Annotated[int, Meta(description="The HTTP status.")]
     title: str

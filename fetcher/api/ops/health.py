@@ -1,4 +1,4 @@
-"""Whether the service is alive, and whether it can take work; for probes, which have no token."""
+"""Liveness and readiness, for probes, which have no token."""
 
 from datetime import UTC, datetime, timedelta
 

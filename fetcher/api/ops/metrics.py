@@ -1,4 +1,4 @@
-"""What a Prometheus reads: imports by state and code, bytes, rates, queue, guards, disk, index, requests."""
+"""Metrics for Prometheus: imports by state and code, bytes, rates, queue, guards, disk, index, requests."""
 
 import asyncio
 import time
@@ -115,12 +115,12 @@ class Metrics(Collector):
     async def read(self) -> None:
         """Take up what ended since the last look."""
         async with self._reading:
-            figures = self._services.index.statistics
-            while found := await figures.ended_after(self._number):
+            statistics = self._services.index.statistics
+            while found := await statistics.ended_after(self._number):
                 for ended in found:
                     self._count(ended)
                 self._number = found[-1].number
-            self._totals = await figures.totals()
+            self._totals = await statistics.totals()
             self._notices_waiting = await self._services.index.notices.waiting()
 
     def _count(self, ended: Ended) -> None:

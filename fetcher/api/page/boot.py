@@ -1,22 +1,11 @@
 """The lines that boot an image; every part of them is safe to paste into a shell."""
 
-import re
 import shlex
 
+from fetcher.api.file_names import file_name
 from fetcher.model import Image
 
-_SAFE = re.compile(r"[^A-Za-z0-9._-]+")
-_SUFFIX = {"qcow2": "qcow2", "iso": "iso", "vmdk": "vmdk", "vdi": "vdi", "vhd": "vhd", "vhdx": "vhdx"}
 _QEMU_FORMATS = {"qcow2": "qcow2", "raw": "raw", "vmdk": "vmdk", "vdi": "vdi", "vhd": "vpc", "vhdx": "vhdx"}
-
-
-def file_name(image: Image) -> str:
-    """Return a name for the downloaded file that no shell and no file system trips over."""
-    stem = _SAFE.sub("-", image.name or "").strip("-.")[:80] or image.id
-    if image.container_format == "compressed":
-        return f"{stem}.{image.disk_format or 'img'}.compressed"
-    suffix = _SUFFIX.get(image.disk_format or "", "img")
-    return stem if stem.endswith(f".{suffix}") else f"{stem}.{suffix}"
 
 
 def boot_lines(image: Image, base: str, *, needs_token: bool) -> list[tuple[str, str]]:

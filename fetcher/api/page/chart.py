@@ -11,7 +11,7 @@ STEPS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
 class Chart(msgspec.Struct, frozen=True, kw_only=True):
-    """What the template needs.
+    """The values that the template draws.
 
     Args:
         line: The path of the curve.

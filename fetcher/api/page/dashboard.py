@@ -22,7 +22,7 @@ SHOWN_CODES = 12
 
 
 class CodeRow(msgspec.Struct, frozen=True, kw_only=True):
-    """How often imports ended in one code.
+    """The number of imports that ended in one code.
 
     Args:
         bars: For each hour, from the earliest: x, y, height and words of its bar.
@@ -39,12 +39,12 @@ async def dashboard(request: Request, visitor: Visitor) -> Response:
     if not visitor.actor.is_admin:
         raise Forbidden(reason="the dashboard is for admins")
     services = services_of(request)
-    figures = services.index.statistics
+    statistics = services.index.statistics
     now = datetime.now(UTC)
     since = now - timedelta(hours=DAY_HOURS - 1)
     watch: Watch = request.app.state.watch
     settings = services.settings()
-    endings = await figures.endings(_hour(since), by_hour=True)
+    endings = await statistics.endings(_hour(since), by_hour=True)
     return page(
         "dashboard.html",
         visitor,
@@ -52,12 +52,12 @@ async def dashboard(request: Request, visitor: Visitor) -> Response:
         states=await services.index.imports.counts(),
         caps=settings.imports,
         disk=services.store.space(),
-        totals=await figures.totals(),
-        usage=[(row, *settings.quota.of(row.project_id)) for row in await figures.usage()],
+        totals=await statistics.totals(),
+        usage=[(row, *settings.quota.of(row.project_id)) for row in await statistics.usage()],
         scrub_days=settings.upkeep.scrub_days,
         codes=code_rows(endings, now),
         most=max((ending.count for ending in endings), default=0),
-        origins=await figures.origins(limit=10),
+        origins=await statistics.origins(limit=10),
         running=sorted(services.importer.running(), key=lambda record: record.bytes_per_second or 0.0)[:10],
         rate=sum(record.bytes_per_second or 0.0 for record in services.importer.running()),
         chart=chart.draw(watch.history()),

@@ -1,4 +1,4 @@
-"""What a form that is shown again may hold: all that was typed, except what may be a secret."""
+"""The values of a form that may be shown again: all that was typed, except what may be a secret."""
 
 import re
 from collections.abc import Mapping

@@ -8,7 +8,7 @@ import msgspec
 
 from fetcher.api.page.amounts import MAX_BYTES, read_amount, read_size
 from fetcher.api.page.session import text_of
-from fetcher.api.submit.imports import SubmitBody
+from fetcher.api.submit.submit_body import SubmitBody
 from fetcher.api.submit.words import size_words
 from fetcher.config import Settings
 from fetcher.errors import Failure, InvalidRequest

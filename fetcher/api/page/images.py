@@ -7,8 +7,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fetcher.api.auth.identity import require_role
+from fetcher.api.file_names import file_name
 from fetcher.api.image_v2.download import download as v2_download
-from fetcher.api.page.boot import boot_lines, file_name
+from fetcher.api.page.boot import boot_lines
 from fetcher.api.page.lists import read_list
 from fetcher.api.page.render import page
 from fetcher.api.page.session import Visitor, read_form, with_token

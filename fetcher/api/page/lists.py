@@ -1,4 +1,4 @@
-"""What a list is asked for: search, filters, order and page; nonsense is refused."""
+"""The parameters of a list: search, filters, order and page; nonsense is refused."""
 
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode

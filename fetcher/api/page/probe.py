@@ -1,4 +1,4 @@
-"""What a URL leads to, before the import starts: asks the API's `POST /imports/probe`, where there is one."""
+"""A look at a URL before the import starts: asks the API's `POST /imports/probe`, where there is one."""
 
 import json
 from collections.abc import Awaitable, Callable

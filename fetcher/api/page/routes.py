@@ -1,4 +1,4 @@
-"""Where the pages are."""
+"""The routes of the pages."""
 
 from starlette.routing import Route
 

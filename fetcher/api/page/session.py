@@ -1,4 +1,4 @@
-"""Who looks at the page, and proof that a form came from it.
+"""The visitor of the page, and proof that a form came from it.
 
 Two cookies, both out of reach of scripts and never sent from another site:
 one holds the token where tokens are used, one a random number. Each form
@@ -15,9 +15,9 @@ from urllib.parse import parse_qsl, urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
+from fetcher.api.body import beside, read_body
 from fetcher.api.page.form_key import find_form_key, form_key
 from fetcher.api.services import services_of
-from fetcher.api.submit.body import beside, read_body
 from fetcher.errors import Forbidden, InvalidRequest
 from fetcher.model import Actor
 

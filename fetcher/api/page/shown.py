@@ -1,4 +1,4 @@
-"""What every handler of the page has in common: failures become pages, strangers are sent to sign in."""
+"""The frame of the page's handlers: failures become pages, strangers are sent to sign in."""
 
 from collections.abc import Awaitable, Callable
 from functools import wraps

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fetcher.api.auth.identity import own_token, require_role
+from fetcher.api.body import convert
 from fetcher.api.page.echo import echoed
 from fetcher.api.page.form import EMPTY, LABELS, Draft, default_name, form_of
 from fetcher.api.page.probe import look, probe_of, words_of_look
@@ -15,8 +16,7 @@ from fetcher.api.page.session import FORM_FIELD, Visitor, check_proof, read_fiel
 from fetcher.api.page.shown import see_other, shown
 from fetcher.api.problems import advice_of, status_of
 from fetcher.api.services import services_of
-from fetcher.api.submit.body import convert
-from fetcher.api.submit.imports import SubmitBody
+from fetcher.api.submit.submit_body import SubmitBody
 from fetcher.api.submit.words import size_words, time_words
 from fetcher.config import Settings
 from fetcher.errors import Failure, Forbidden, UnknownImport

@@ -67,7 +67,7 @@ class CatalogueImage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CatalogueListing(msgspec.Struct, frozen=True, kw_only=True):
-    """What a search has found."""
+    """The results of a search."""
 
     catalogues: list[CatalogueAnswer]
     images: list[CatalogueImage]

@@ -1,4 +1,4 @@
-"""What a client can find out without asking anybody: what each code of the table of errors means."""
+"""The table of errors for clients: the meaning of each code."""
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -12,25 +12,51 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from fetcher.api.auth.identity import require_role
+from fetcher.api.body import convert, parse, read_body
 from fetcher.api.problems import base_url
 from fetcher.api.services import services_of
-from fetcher.api.submit.body import convert, parse, read_body
 from fetcher.api.submit.imports import END_ID, page_limit
+from fetcher.api.submit.submit_body import BucketBody
 from fetcher.errors import InvalidRequest, WrongMediaType
-from fetcher.index.values import Export, ReceiverSecrets
+from fetcher.index.values import Export, ExportOptions, PartUrls, ReceiverAccess, ReceiverSecrets
 from fetcher.lifecycle import State
+from fetcher.model import BucketAccess
 
 JSON = "application/json"
+Text = Annotated[str, Meta(max_length=8_192)]
+
+
+class PartsBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """URLs that are signed for the parts of one upload; `url` of the export is the one that completes it."""
+
+    urls: Annotated[
+        list[Text],
+        Meta(
+            min_length=1,
+            max_length=10_000,
+            description="One for each part, in order; kept until the export ends.",
+            extra_json_schema={"writeOnly": True},
+        ),
+    ]
+    part_bytes: Annotated[int, Meta(ge=1, le=2**63 - 1, description="Bytes of every part but the last.")]
+    abort_url: Annotated[
+        Text | None,
+        Meta(
+            description="Takes a DELETE that drops the upload when the export fails or is cancelled.",
+            extra_json_schema={"writeOnly": True},
+        ),
+    ] = None
 
 
 class ExportBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What `POST /exports` takes."""
+    """The body of `POST /exports`."""
 
     image: Annotated[str, Meta(min_length=1, max_length=64, description="The ID of the image to send.")]
     url: Annotated[
         str,
         Meta(
-            description="Where it goes, such as a URL signed for one PUT; kept until the export ends.",
+            description="Where it goes: a URL signed for one PUT, `s3://BUCKET/KEY`, `oci://HOST/NAME:TAG`, "
+            "or `glance://REGION`; kept until the export ends.",
             extra_json_schema={"writeOnly": True},
         ),
     ]
@@ -41,10 +67,68 @@ class ExportBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             extra_json_schema={"writeOnly": True},
         ),
     ] = {}
+    format: Annotated[
+        Literal["raw", "qcow2"] | None,
+        Meta(description="What the disk is converted to on its way out; absent: as it is kept."),
+    ] = None
+    layout: Annotated[
+        Literal["artifact", "containerdisk"],
+        Meta(description="In a registry: the disk as a file, or in a tar that KubeVirt boots from."),
+    ] = "artifact"
+    replace: Annotated[
+        bool, Meta(description="Whether what is there under the same name is replaced; else it is kept.")
+    ] = False
+    verify: Annotated[
+        bool, Meta(description="Whether all bytes are read back from the receiver and compared.")
+    ] = False
+    read_url: Annotated[
+        Text | None,
+        Meta(
+            description="Where the bytes of a signed URL are read back, for `verify`.",
+            extra_json_schema={"writeOnly": True},
+        ),
+    ] = None
+    s3: Annotated[
+        BucketBody | None,
+        Meta(
+            description="Where the bucket of an `s3://` URL is, and who may write to it.",
+            extra_json_schema={"writeOnly": True},
+        ),
+    ] = None
+    parts: Annotated[PartsBody | None, Meta(description="For an upload in parts that are signed.")] = None
+    token: Annotated[
+        Annotated[str, Meta(max_length=16_384)] | None,
+        Meta(
+            description="Yours for another image service; kept until the export ends.",
+            extra_json_schema={"writeOnly": True},
+        ),
+    ] = None
+
+    def secrets(self) -> ReceiverSecrets:
+        """Return the receiver and who we are to it."""
+        parts = self.parts
+        access = ReceiverAccess(
+            s3=None if self.s3 is None else msgspec.convert(self.s3, BucketAccess, from_attributes=True),
+            parts=None if parts is None else msgspec.convert(parts, PartUrls, from_attributes=True),
+            token=self.token,
+            read_url=self.read_url,
+        )
+        return ReceiverSecrets(url=self.url.strip(), headers=self.headers, access=access)
+
+    def options(self) -> ExportOptions:
+        """Return how it is to be sent."""
+        return ExportOptions(format=self.format, layout=self.layout, replace=self.replace, verify=self.verify)
+
+
+class ExportReadBack(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of reading the bytes back; other bytes are the failure `receiver-mismatch` instead."""
+
+    result: Annotated[Literal["matched", "not-possible"], Meta(description="Whether they were compared.")]
+    reason: Annotated[str, Meta(description="Why they were not; empty where they were.")]
 
 
 class ExportProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far an export is."""
+    """The progress of an export."""
 
     sent_bytes: Annotated[int, Meta(ge=0, description="Bytes that the receiver has been sent.")]
     size: Annotated[int, Meta(ge=0, description="Bytes that there are.")]
@@ -63,7 +147,7 @@ class ExportAttemptAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExportVerdict(msgspec.Struct, frozen=True, kw_only=True):
-    """How an export ended."""
+    """The verdict of an export."""
 
     code: Annotated[str, Meta(description="`ok`, or a code of `GET /errors`.")]
     title: Annotated[str, Meta(description="The same in a sentence.")]
@@ -82,7 +166,11 @@ class ExportAnswer(msgspec.Struct, frozen=True, kw_only=True):
     progress: Annotated[ExportProgress, Meta(description="How far it is.")]
     attempts: Annotated[list[ExportAttemptAnswer], Meta(description="Every try, the first one first.")]
     digests: Annotated[dict[str, str], Meta(description="Of the bytes that are sent.")]
+    options: Annotated[dict[str, Any], Meta(description="How it is sent: format, layout, replace, verify.")]
     answer: Annotated[dict[str, str], Meta(description="What the receiver said: status, `etag` ...")]
+    read_back: Annotated[
+        ExportReadBack | None, Meta(description="What was read back; null where that was not asked for.")
+    ]
     verdict: Annotated[ExportVerdict | None, Meta(description="How it ended; null before.")]
     project_id: Annotated[str, Meta(description="Whose export it is.")]
     user_id: Annotated[str, Meta(description="Who asked for it.")]
@@ -105,7 +193,7 @@ def export_view(export: Export, base: str) -> dict[str, Any]:
     """Return an export as its project may see it: no secret of its receiver."""
     percent = 100.0 if export.size == 0 else round(100 * export.sent_bytes / export.size, 1)
     itself = f"{base}/exports/{export.id}"
-    plain = msgspec.to_builtins(export)
+    plain = msgspec.to_builtins(export) | {"options": msgspec.structs.asdict(export.options)}
     del plain["claim"], plain["size"], plain["sent_bytes"], plain["sha256"]
     return {
         **plain,
@@ -128,8 +216,9 @@ async def submit(request: Request) -> Response:
     if sent != JSON:
         raise WrongMediaType(sent=sent or "none", accepted=JSON)
     body = convert(parse(await read_body(request)), ExportBody)
-    secrets = ReceiverSecrets(url=body.url.strip(), headers=body.headers)
-    export = await services.exporter.submit(actor, body.image, secrets, request.scope.get("request_id"))
+    export = await services.exporter.submit(
+        actor, body.image, body.secrets(), body.options(), request_id=request.scope.get("request_id")
+    )
     base = base_url(request)
     return JSONResponse(export_view(export, base), 202, {"Location": f"{base}/exports/{export.id}"})
 

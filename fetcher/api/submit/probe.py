@@ -8,9 +8,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from fetcher.api.auth.identity import require_role
+from fetcher.api.body import read_json
 from fetcher.api.services import services_of
-from fetcher.api.submit.body import read_json
-from fetcher.api.submit.imports import SubmitBody
+from fetcher.api.submit.submit_body import SubmitBody
 from fetcher.importer.probe import Probed
 
 

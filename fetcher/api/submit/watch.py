@@ -19,7 +19,7 @@ Point = tuple[float, float]
 
 
 class Curve:
-    """How many bytes of one import were there at which time; thinned out as it gets long.
+    """The received bytes of one import over time; thinned out as it gets long.
 
     Attributes:
         points: Seconds since the first look, and bytes by then.

@@ -23,7 +23,7 @@ from fetcher.cli.screen import Screen
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Which:
-    """Which images are meant."""
+    """The choice of images."""
 
     project: str | None = None
     """The images that this project owns there."""

@@ -72,7 +72,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Accepted:
-    """Which formats the server here takes; None where it names none."""
+    """The formats that the server here takes; None where it names none."""
 
     disk: Collection[str] | None = None
     container: Collection[str] | None = None

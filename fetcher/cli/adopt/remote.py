@@ -1,4 +1,4 @@
-"""Whether the server fetches from the very service that is read here, and what its operator adds if not."""
+"""The server's access to the very service that is read here, and what its operator adds if it has none."""
 
 from ipaddress import ip_address
 from urllib.parse import urlsplit

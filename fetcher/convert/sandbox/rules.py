@@ -1,4 +1,4 @@
-"""What a confined program may use, and which walls stand around it."""
+"""Rules of the sandbox: what a confined program may use, and which walls stand around it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 from fetcher.errors import ConversionUnavailable
 
 SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", "/dev/null", "/dev/urandom")
-"""What every program needs to start; none of it belongs to anybody."""
+"""Files that every program needs to start; none of them belongs to anybody."""
 PROCESSES = 64
 STACK_BYTES = 1 << 20
 """Of each thread; the default of 8 MiB lets the 64 threads of qemu's pool alone reach the address space."""
@@ -15,7 +15,7 @@ STACK_BYTES = 1 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """What one run may use; all else is out of its sight.
+    """Files and limits of one run; all else is out of its sight.
 
     Args:
         read: Files that it may read.

@@ -22,7 +22,7 @@ Listen = Callable[[bytes], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """How a run ended.
+    """The end of a run.
 
     Args:
         code: Its exit code, or minus the signal that ended it.

@@ -1,4 +1,4 @@
-"""Which bytes of the source have been used, so that none are used twice and none are lost."""
+"""Bytes of the source that have been used, so that none are used twice and none are lost."""
 
 from array import array
 from bisect import bisect_left, bisect_right

@@ -1,4 +1,4 @@
-"""Whether an image can be converted while it comes in, decided by its first bytes."""
+"""The decision to convert an image while it comes in, made by its first bytes."""
 
 from fetcher.convert.streaming import qcow2, vdi, vhd, vmdk
 from fetcher.convert.streaming.values import Staged, Streamable

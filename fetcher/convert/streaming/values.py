@@ -1,4 +1,4 @@
-"""What a one-pass converter takes and gives."""
+"""Input and output of a one-pass converter."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

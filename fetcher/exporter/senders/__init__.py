@@ -1,1 +1,1 @@
-"""How an image is sent: one file for each kind of receiver, and a list of them."""
+"""Senders of images: one file for each kind of receiver, and a list of them."""

@@ -5,31 +5,69 @@ There is no going on: a PUT that broke off is sent from its first byte again.
 Source: RFC 9110 section 9.3.4; Amazon S3 API, "PutObject"; Azure Blob Storage, "Put Blob"; RFC 9530.
 """
 
-from base64 import b64encode
-
-from fetcher.exporter.senders.base import SendJob
+from fetcher.config import Settings
+from fetcher.errors import InvalidUrl
+from fetcher.exporter.answers import receipt
+from fetcher.exporter.calls import without_type
+from fetcher.exporter.digests import digest_field
+from fetcher.exporter.senders.base import SendJob, Taken, ToRead
+from fetcher.guards.request.receivers import check_receiver
+from fetcher.index.values import ExportOptions, ReceiverSecrets
 from fetcher.transport import Outgoing, SourceRequest, no_hops
 
-CONTENT_TYPE = "content-type"  # URLs may be signed for one; to sources it is never sent.
+NO_GET = "a URL that is signed for PUT gives nothing back; give a URL to read as read_url"
 
 
 class SignedPut:
     """Sends to http and https URLs."""
 
     name = "put"
-    schemes = frozenset({"http", "https"})
+    form = "https://HOST/PATH?SIGNATURE"
+
+    def is_for(self, secrets: ReceiverSecrets) -> bool:
+        """Take what no other sender does."""
+        return "://" in secrets.url
+
+    def take(self, secrets: ReceiverSecrets, _options: ExportOptions, settings: Settings) -> Taken:
+        """Judge the URL, and the one to read back from."""
+        target = check_receiver(secrets.url, settings)
+        if target.scheme not in {"http", "https"}:
+            raise InvalidUrl(reason=f"nothing is sent to {target.scheme} URLs", rule="scheme")
+        if secrets.access.read_url is not None:
+            check_receiver(secrets.access.read_url, settings)
+        return Taken(secrets=secrets, shown=target.redacted)
 
     async def send(self, job: SendJob) -> dict[str, str]:
         """Send the image as one body; its digest goes along for receivers that compare."""
-        digest = b64encode(bytes.fromhex(job.sha256)).decode()
-        headers = {"Repr-Digest": f"sha-256=:{digest}:"}
-        headers |= {name: value for name, value in job.headers.items() if name.lower() != CONTENT_TYPE}
-        media_types = [value for name, value in job.headers.items() if name.lower() == CONTENT_TYPE]
+        check_receiver(job.secrets.url, job.settings)  # The operator may have changed their mind meanwhile.
+        own, media_type = without_type(job.secrets.headers)
         outgoing = Outgoing(
-            chunks=job.read,
-            size=job.size,
-            media_type=media_types[0] if media_types else "application/octet-stream",
+            chunks=job.reading.whole,
+            size=job.reading.size,
+            media_type=media_type,
             stall_seconds=job.settings.exports.stall_seconds,
         )
-        request = SourceRequest(url=job.url, headers=headers, outgoing=outgoing, project=job.project)
-        return await job.gate.send(request, job.settings, no_hops)
+        request = SourceRequest(
+            url=job.secrets.url,
+            headers={"Repr-Digest": digest_field(job.reading.sha256)} | own,
+            outgoing=outgoing,
+            project=job.export.project_id,
+        )
+        return receipt(await job.gate.send(request, job.settings, no_hops))
+
+    async def to_read(self, job: SendJob) -> ToRead | str:
+        """Read from the URL that was given for it."""
+        return read_url(job)
+
+    async def abort(self, job: SendJob) -> None:
+        """Do nothing: a body that broke off is nothing."""
+
+
+def read_url(job: SendJob) -> ToRead | str:
+    """Return what is asked at the URL that was given for reading back."""
+    url = job.secrets.access.read_url
+    if url is None:
+        return NO_GET
+    check_receiver(url, job.settings)
+    request = SourceRequest(url=url, project=job.export.project_id)
+    return ToRead(request=request, size=job.reading.size, sha256=job.reading.sha256)

@@ -1,4 +1,4 @@
-"""Which addresses may be dialled: the public internet, by a table of our own, and the operator's ranges."""
+"""Addresses that may be dialled: the public internet, by a table of our own, and the operator's ranges."""
 
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network

@@ -1,4 +1,4 @@
-"""Where a source may send us: one Location, resolved against the page that named it, then judged afresh."""
+"""Redirects that may be followed: one Location, resolved against the page it came from, judged afresh."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Whether the head of an answer is one that bytes may follow: status, framing, coding, range."""
+"""Heads of answers that bytes may follow: status, framing, coding, range."""
 
 import re
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ import msgspec
 from fetcher.config import Settings
 from fetcher.errors import BadResponse, EncodingForbidden, SourceStatus
 from fetcher.guards.base import Limit
+from fetcher.guards.network.heads import Head, Reply, Wanted
 from fetcher.guards.spec import GuardSpec
 
 # Files that servers like to label with a coding, though they are meant to be kept as they are. Nobody codes
@@ -29,12 +30,19 @@ UNDONE_CODINGS = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate"}
 # Labels that stores and frameworks put on bytes that are not coded at all: how they were uploaded, that
 # they are bytes, or what their letters would be.
 LABELS = frozenset(
-    {"identity", "none", "null", "binary", "7bit", "8bit", "aws-chunked", "utf8", "ascii", "us-ascii"}
+    {
+        *("identity", "x-identity", "none", "null", "no", "off", "false", "raw", "plain", "text"),
+        *("7bit", "8bit", "binary", "base64", "quoted-printable", "octet-stream", "aws-chunked", "chunked"),
+        *("ascii", "us-ascii", "unicode", "utf8", "utf-16le", "utf-16be", "latin1", "latin-1"),
+        *("qcow2", "img", "iso", "vmdk", "vhd", "vhdx", "vdi", "ova"),
+    }
 )
 # What an upload to a store is cut into, where that store kept it as it came: chunks as in HTTP, or signed.
 _AWS_CHUNK = re.compile(rb"[0-9A-Fa-f]{1,16}(?:;chunk-signature=[0-9a-f]{0,64})?\r\n")
 MOST_AWS_CHUNK_BYTES = 16 + len(";chunk-signature=") + 64 + 2
-_CHARSET = re.compile(r"(utf|iso|windows)-[0-9]{1,4}(-[0-9]{1,2})?")
+_CHARSET = re.compile(r"(utf|iso|windows|cp)-?[0-9]{1,4}(-[0-9]{1,2})?")
+# The type of the file in the field that is not for it.
+_MEDIA_TYPE = re.compile(r"(application|binary|text|image)/[a-z0-9.+-]{1,100}")
 KNOWN_CODINGS = frozenset(
     {
         "aes128gcm",
@@ -59,73 +67,6 @@ _LENGTH = re.compile(r"[0-9]{1,20}")
 _RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19}|\*)")
 _ETAG = re.compile(r'(W/)?"[!#-~]{0,256}"')
 _DATE = re.compile(r"[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT")
-
-
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked for.
-
-    Args:
-        offset: The first byte.
-        length: How many bytes; None means all that follow.
-        if_range: The validator that the range was bound to.
-        conditional: Whether 304 is an answer.
-        path: Of the URL, for its last suffix.
-        names: Likewise of the URLs that redirected here.
-    """
-
-    offset: int = 0
-    length: int | None = None
-    if_range: str | None = None
-    conditional: bool = False
-    path: str = "/"
-    names: Sequence[str] = ()
-
-    @property
-    def is_range(self) -> bool:
-        """Return whether a part of the whole was asked for."""
-        return self.offset > 0 or self.length is not None
-
-
-class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """The head of an answer as it came.
-
-    Args:
-        version: Of HTTP: major and minor.
-        reason: What follows the status; of no use but to be well-formed.
-        fields: In their order, repeated ones too.
-    """
-
-    status: int
-    version: tuple[int, int] = (1, 1)
-    reason: str = ""
-    fields: Sequence[tuple[str, str]] = ()
-
-
-class Head(msgspec.Struct, frozen=True, kw_only=True):
-    """The head of an answer that passed.
-
-    Args:
-        declared_bytes: Of the whole representation, where it says so.
-        body_bytes: Of this answer's body, where it says so.
-        is_chunked: The body says itself where it ends.
-        offset: Where in the whole the body begins.
-        coding: The content coding that the bytes were labelled with and kept in.
-        undone: The content coding that has to be undone, gzip or deflate; nothing that the head says of
-            bytes and versions then holds for what comes out.
-        may_hold_chunks: The label says aws-chunked: see `check_chunks`.
-    """
-
-    status: int
-    declared_bytes: int | None
-    body_bytes: int | None
-    is_chunked: bool
-    offset: int
-    etag: str | None
-    last_modified: str | None
-    accepts_ranges: bool
-    coding: str | None = None
-    undone: str | None = None
-    may_hold_chunks: bool = False
 
 
 def check_head(reply: Reply, wanted: Wanted, settings: Settings, now: datetime) -> Head:
@@ -303,7 +244,7 @@ def _check_coding(fields: dict[str, list[str]], wanted: Wanted) -> str | None:
 
 
 def _is_label(coding: str) -> bool:
-    return coding in LABELS or _CHARSET.fullmatch(coding) is not None
+    return coding in LABELS or any(shape.fullmatch(coding) for shape in (_CHARSET, _MEDIA_TYPE))
 
 
 def _is_kept(coding: str, fields: dict[str, list[str]], wanted: Wanted) -> bool:

@@ -1,15 +1,15 @@
-"""Which checksum files a submission may name, and how large they may be."""
+"""Checksum files that a submission may name, and their greatest size."""
 
 from fetcher.config import Settings
 from fetcher.errors import ChecksumFileUnusable, InvalidRequest
 from fetcher.guards.base import Limit
 from fetcher.guards.request.publishers import in_force, sources_of
-from fetcher.guards.request.url import check_url
+from fetcher.guards.request.url import CheckedUrls
 from fetcher.guards.spec import GuardSpec
 from fetcher.model import Submission
 
 
-def check_checksum_file(submission: Submission, settings: Settings) -> None:
+def check_checksum_file(submission: Submission, urls: CheckedUrls) -> None:
     """Refuse a checksum file that could never be fetched, and a signature that nobody could verify.
 
     Raises:
@@ -20,15 +20,15 @@ def check_checksum_file(submission: Submission, settings: Settings) -> None:
         return
     origin = None
     if submission.checksum_url is not None:
-        origin = check_url(submission.checksum_url, settings).origin
+        origin = urls.check(submission.checksum_url).origin
     if submission.checksum_signature_url is None:
         return
-    signature_origin = check_url(submission.checksum_signature_url, settings).origin
+    signature_origin = urls.check(submission.checksum_signature_url).origin
     if origin is None:
         reason = "checksum_signature_url is of no use without checksum_url"
     elif origin != signature_origin:
         reason = "a checksum file and its signature have to be at one origin"  # A connection counts for one.
-    elif not in_force(sources_of(submission), settings).sums.keys:
+    elif not in_force(sources_of(submission), urls.settings).sums.keys:
         reason = "the operator trusts no key, so no signature can be verified here"
     else:
         return
@@ -84,6 +84,6 @@ GUARD = GuardSpec(
     title="Checksum files",
     sections=("sums",),
     limits=limits,
-    check_submission=check_checksum_file,
+    check_urls=check_checksum_file,
     checks=(check_size,),
 )

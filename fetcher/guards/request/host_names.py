@@ -1,4 +1,4 @@
-"""Which hosts a URL may name: public names in their one usual form, and addresses where allowed."""
+"""Hosts that a URL may name: public names in their one usual form, and addresses where allowed."""
 
 import re
 from collections.abc import Iterable

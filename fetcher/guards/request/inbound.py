@@ -1,4 +1,4 @@
-"""What a client may send, and how slowly: published here, enforced where connections come in."""
+"""Limits on what clients send, and how slowly: published here, enforced where connections come in."""
 
 from fetcher.config import Settings
 from fetcher.guards.base import Limit

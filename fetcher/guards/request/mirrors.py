@@ -1,38 +1,27 @@
-"""Which further URLs of the same bytes a submission may name."""
-
-from collections.abc import Sequence
+"""Further URLs of the same bytes that a submission may name."""
 
 from fetcher.config import Settings
 from fetcher.errors import InvalidRequest
 from fetcher.guards.base import Limit
-from fetcher.guards.request.url import check_url
+from fetcher.guards.request.url import CheckedUrls
 from fetcher.guards.spec import GuardSpec
 from fetcher.model import Submission
 
 
-def check_mirrors(urls: Sequence[str], settings: Settings) -> None:
+def check_mirrors(submission: Submission, urls: CheckedUrls) -> None:
     """Refuse too many mirrors, and any that could not be submitted by itself.
 
     Raises:
         InvalidRequest: There are too many.
         InvalidUrl: One of them can never be fetched.
     """
-    if len(urls) > settings.url.max_mirrors:
-        reason = f"at most {settings.url.max_mirrors} mirrors are taken"
-        raise InvalidRequest(field="mirrors", reason=reason)
-    for url in urls:
-        check_url(url, settings)
-
-
-def check_submitted(submission: Submission, settings: Settings) -> None:
-    """Refuse a submission whose mirrors are too many, or could never be fetched.
-
-    Raises:
-        InvalidRequest: There are too many.
-        InvalidUrl: One of them can never be fetched.
-    """
-    if submission.remote is None:  # Else there are none.
-        check_mirrors(submission.mirrors, settings)
+    if submission.remote is not None:  # There are none.
+        return
+    most = urls.settings.url.max_mirrors
+    if len(submission.mirrors) > most:
+        raise InvalidRequest(field="mirrors", reason=f"at most {most} mirrors are taken")
+    for mirror in submission.mirrors:
+        urls.check(mirror)
 
 
 def limits(settings: Settings) -> tuple[Limit, ...]:
@@ -53,5 +42,5 @@ GUARD = GuardSpec(
     title="Mirrors",
     sections=("url",),
     limits=limits,
-    check_submission=check_submitted,
+    check_urls=check_mirrors,
 )

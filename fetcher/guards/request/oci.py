@@ -1,4 +1,4 @@
-"""What of a registry is believed: how large its manifests are, and where a login may go."""
+"""Limits on registries: the size of their manifests, and the places that a login may go to."""
 
 from fetcher.config import Settings
 from fetcher.errors import InvalidUrl, RegistryUnusable

@@ -1,4 +1,4 @@
-"""Whose images have to be signed, and by whom."""
+"""Publishers whose images have to be signed, and their keys."""
 
 from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit

@@ -1,11 +1,25 @@
 """Whom an image may be sent to: hosts that the operator named, and nobody while none is named."""
 
 from fetcher.config import Settings
-from fetcher.errors import ReceiverForbidden
+from fetcher.errors import Conflict, ReceiverForbidden
 from fetcher.guards.base import Limit
 from fetcher.guards.request.host_names import is_named
 from fetcher.guards.request.url import CheckedUrl, check_url
 from fetcher.guards.spec import GuardSpec
+from fetcher.model import Image, Status
+
+# Of images whose bytes are of no use without a key that a key manager has.
+ENCRYPTED = ("os_encrypt_key_id", "os_encrypt_format", "cinder_encryption_key_id")
+
+
+def check_any(settings: Settings) -> None:
+    """Refuse everything while the operator allows no receiver.
+
+    Raises:
+        ReceiverForbidden: There is none.
+    """
+    if not settings.exports.receivers:
+        raise ReceiverForbidden(reason="nothing may be sent from here")
 
 
 def check_receiver(raw: str, settings: Settings) -> CheckedUrl:
@@ -15,13 +29,35 @@ def check_receiver(raw: str, settings: Settings) -> CheckedUrl:
         InvalidUrl: The URL can never be reached.
         ReceiverForbidden: Its host is none of `exports.receivers`.
     """
-    receivers = settings.exports.receivers
-    if not receivers:
-        raise ReceiverForbidden(reason="nothing may be sent from here")
+    check_any(settings)
     checked = check_url(raw, settings)
-    if not is_named(checked.host, receivers):
+    if not is_named(checked.host, settings.exports.receivers):
         raise ReceiverForbidden(reason=f"images may not be sent to {checked.host}")
     return checked
+
+
+def check_kind(kind: str, settings: Settings) -> None:
+    """Refuse a way of sending that the operator did not allow.
+
+    Raises:
+        ReceiverForbidden: It is none of `exports.kinds`.
+    """
+    if kind not in settings.exports.kinds:
+        raise ReceiverForbidden(reason=f"the way {kind} is switched off here")
+
+
+def check_sendable(image: Image) -> None:
+    """Refuse an image that nobody could use elsewhere, or that may not be used at all.
+
+    Raises:
+        Conflict: It is not active, or its bytes are encrypted with a key that does not go along.
+    """
+    if image.status is not Status.ACTIVE or image.sha256 is None or image.size is None:
+        reason = f"the image is {image.status.value}; only an active one can be sent"
+        raise Conflict(reason=reason)
+    found = next((name for name in ENCRYPTED if name in image.properties), None)
+    if found is not None:
+        raise Conflict(reason=f"the image is encrypted ({found}), and its key does not go along")
 
 
 def limits(settings: Settings) -> tuple[Limit, ...]:
@@ -33,6 +69,20 @@ def limits(settings: Settings) -> tuple[Limit, ...]:
             type="array",
             value=rules.receivers,
             description="Hosts that images may be sent to; none: images are not sent from here.",
+            guard="exports",
+        ),
+        Limit(
+            name="export_kinds",
+            type="array",
+            value=list(rules.kinds) if rules.receivers else [],
+            description="How images may be sent: put, parts, s3, oci, image-api.",
+            guard="exports",
+        ),
+        Limit(
+            name="export_part_bytes",
+            type="integer",
+            value=rules.part_bytes,
+            description="The size of a part of images that are sent in parts.",
             guard="exports",
         ),
         Limit(
@@ -71,6 +121,6 @@ GUARD = GuardSpec(
     title="Sending images",
     sections=("exports",),
     limits=limits,
-    checks=(check_receiver,),
-    keys=("role", "max_bytes_per_day", "attempts", "total_seconds"),
+    checks=(check_any, check_receiver, check_kind, check_sendable),
+    keys=("role", "max_bytes_per_day", "attempts", "total_seconds", "part_bytes"),
 )

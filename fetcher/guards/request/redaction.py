@@ -1,4 +1,4 @@
-"""What may be shown of a URL: never a password, never a value of its query that may be a secret."""
+"""Redaction of URLs: no password is shown, and no value of a query that may be a secret."""
 
 import re
 from urllib.parse import unquote_plus

@@ -1,4 +1,4 @@
-"""Which request headers a submitter may send to their source."""
+"""Request headers that a submitter may send to their source."""
 
 import re
 from collections.abc import Mapping

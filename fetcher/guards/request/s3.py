@@ -1,4 +1,4 @@
-"""Which endpoints an s3:// URL may be fetched from."""
+"""Endpoints that an s3:// URL may be fetched from."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Where images go on to, which is the operator's choice alone."""
+"""The target that images go on to, which is the operator's choice alone."""
 
 from fetcher.config import Settings
 from fetcher.errors import InvalidRequest

@@ -1,4 +1,4 @@
-"""Which URLs may be fetched: the raw text is judged first, then the parser that dials must agree."""
+"""URLs that may be fetched: the raw text is judged first, then the parser that dials must agree."""
 
 import re
 import unicodedata
@@ -8,13 +8,10 @@ from yarl import URL
 
 from fetcher.config import Settings
 from fetcher.errors import InvalidUrl
-from fetcher.guards.base import Limit
 from fetcher.guards.request.host_names import check_host
 from fetcher.guards.request.redaction import UNWIELDY, quote, redact_url
-from fetcher.guards.spec import GuardSpec
-from fetcher.model import Submission
 
-__all__ = ["CheckedUrl", "check_url", "limits", "redact_url"]
+__all__ = ["CheckedUrl", "CheckedUrls", "allowed_ports", "check_url", "redact_url"]
 
 USERINFO = "it has a user name or password; credentials go into the URL of the image alone, or into headers"
 DEFAULT_PORTS = {"https": 443, "http": 80}
@@ -23,6 +20,28 @@ _SHAPE = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):"
     r"(?P<slashes>//)?(?P<authority>[^/?#]*)(?P<path>[^?#]*)(?P<query>\?[^#]*)?(?P<fragment>#.*)?",
     re.DOTALL,
+)
+_TWICE = re.compile(r"https?://https?:?//", re.IGNORECASE)
+# What people submit, and for which there is another way: named in the refusal, so that advice can be given.
+OTHER_SCHEMES = frozenset(
+    {
+        *(
+            "ftp",
+            "ftps",
+            "sftp",
+            "scp",
+            "rsync",
+            "nfs",
+            "smb",
+            "file",
+            "magnet",
+            "docker",
+            "gs",
+            "az",
+            "abfss",
+        ),
+        *("wasbs", "swift", "rbd", "cinder", "glance", "git+https", "git+ssh", "ssh", "arn", "ipfs", "urn"),
+    }
 )
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
@@ -71,9 +90,13 @@ def check_url(raw: str, settings: Settings) -> CheckedUrl:
         raise InvalidUrl(rule="scheme", reason="it does not begin with a scheme such as https://")
     scheme = match["scheme"].lower()
     if scheme not in settings.url.schemes:
-        raise InvalidUrl(rule="scheme", reason=f"its scheme is none of {', '.join(settings.url.schemes)}")
+        named = f" {scheme}" if scheme in OTHER_SCHEMES else ""
+        reason = f"its scheme{named} is none of {', '.join(settings.url.schemes)}"
+        raise InvalidUrl(rule="scheme", reason=reason)
     if not match["slashes"] or not match["authority"]:
-        raise InvalidUrl(rule="host", reason="it names no host")
+        raise InvalidUrl(rule="host", reason="two slashes and a host have to follow its scheme")
+    if _TWICE.match(raw):
+        raise InvalidUrl(rule="scheme", reason="it begins with two schemes")
     if match["fragment"] is not None:
         raise InvalidUrl(rule="fragment", reason="it has a fragment (#...), which no server gets to see")
     host_text, port_text = _split_authority(match["authority"])
@@ -84,49 +107,30 @@ def check_url(raw: str, settings: Settings) -> CheckedUrl:
     return _agree(scheme, host, port, target, settings)
 
 
-def check_submitted(submission: Submission, settings: Settings) -> None:
-    """Refuse a submission whose URL could never be fetched.
+class CheckedUrls:
+    """The URLs of one import, each judged once: what passes is carried from the submission to the connection.
 
-    Raises:
-        InvalidUrl: With the rule broken.
+    Args:
+        settings: By which they are judged; those of another moment may refuse what these let pass.
     """
-    if submission.remote is None:  # Else operator and other service answer for it.
-        check_url(submission.url, settings)
 
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._passed: dict[str, CheckedUrl] = {}
 
-def limits(settings: Settings) -> tuple[Limit, ...]:
-    """Publish what is enforced here."""
-    rules = settings.url
-    return (
-        Limit(
-            name="url_schemes",
-            type="array",
-            value=list(rules.schemes),
-            description="The schemes that a URL may have.",
-            guard="url",
-        ),
-        Limit(
-            name="url_ports",
-            type="array",
-            value=sorted(_ports(settings)),
-            description="The ports that a URL may name; other ports are other services'.",
-            guard="url",
-        ),
-        Limit(
-            name="max_url_bytes",
-            type="integer",
-            value=rules.max_url_bytes,
-            description="The longest URL that is taken, in bytes.",
-            guard="url",
-        ),
-        Limit(
-            name="url_literals_allowed",
-            type="boolean",
-            value=rules.allow_literals,
-            description="Whether an address may stand in place of a host name.",
-            guard="url",
-        ),
-    )
+    def check(self, raw: str) -> CheckedUrl:
+        """Return a URL in the form that is dialled; judge it where that has not been done yet.
+
+        Raises:
+            InvalidUrl: With the rule broken.
+        """
+        if (passed := self._passed.get(raw)) is None:
+            passed = self._passed[raw] = check_url(raw, self.settings)
+        return passed
+
+    def under(self, settings: Settings) -> "CheckedUrls":
+        """Return these if they passed under the same settings, else none yet: rules may have changed."""
+        return self if settings is self.settings else CheckedUrls(settings)
 
 
 def _check_characters(raw: str, max_url_bytes: int) -> None:
@@ -156,6 +160,8 @@ def _split_authority(authority: str) -> tuple[str, str | None]:
             raise InvalidUrl(rule="host", reason="its host is no address in brackets")
         return host + bracket, rest[1:] if rest else None
     host, colon, port = authority.partition(":")
+    if ":" in port:
+        raise InvalidUrl(rule="host", reason="an address of IPv6 has to stand in brackets")
     return host, port if colon else None
 
 
@@ -166,7 +172,7 @@ def _check_port(text: str | None, default: int, settings: Settings) -> int:
         port = int(text)
     else:
         raise InvalidUrl(rule="port", reason="its port is no number from 1 to 65535")
-    if port not in _ports(settings):
+    if port not in allowed_ports(settings):
         raise InvalidUrl(rule="port", reason=_ports_words(port, settings))
     return port
 
@@ -176,7 +182,8 @@ def _ports_words(port: int, settings: Settings) -> str:
     return f"port {port} is not allowed; allowed ports: {allowed}"
 
 
-def _ports(settings: Settings) -> set[int]:
+def allowed_ports(settings: Settings) -> set[int]:
+    """Return the ports that a URL may name, those of the operator's own ranges included."""
     ranges = settings.address.allow
     return {*settings.url.ports, *(port for allowed in ranges for port in allowed.ports)}
 
@@ -210,13 +217,3 @@ def _agree(scheme: str, host: str, port: int, target: str, settings: Settings) -
         origin=f"{scheme}://{bracketed}:{port}",
         redacted=redact_url(text),
     )
-
-
-GUARD = GuardSpec(
-    name="url",
-    title="URLs",
-    sections=("url",),
-    limits=limits,
-    check_submission=check_submitted,
-    checks=(check_url,),
-)

@@ -1,4 +1,4 @@
-"""What images may be converted to."""
+"""Formats that images may be converted to."""
 
 from fetcher.config import Settings
 from fetcher.errors import InvalidRequest

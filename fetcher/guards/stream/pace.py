@@ -1,4 +1,4 @@
-"""How long a source may keep us waiting: a floor under its rate, and the published deadlines."""
+"""The patience with a source: a floor under its rate, and the published deadlines."""
 
 from collections import deque
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What packed bytes may unfold to; the decoders refuse at these limits."""
+"""Limits on what packed bytes unfold to; the decoders refuse at them."""
 
 from fetcher.config import Settings
 from fetcher.guards.base import Limit

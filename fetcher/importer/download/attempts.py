@@ -46,7 +46,7 @@ class _Nothing:
 
 
 class Job(Protocol):
-    """What attempts need of the job whose bytes they bring; `DownloadJob` is one."""
+    """The job as its attempts see it; `DownloadJob` is one."""
 
     @property
     def settings(self) -> Settings:
@@ -105,7 +105,7 @@ class Attempts:
         self.known_etag: str | None = None
 
     async def take_all(self) -> Receiver:
-        """Pull until all bytes are in and every guard has passed them; the intake stays with the attempts.
+        """Pull until all bytes are in and every guard has passed them; the receiver stays with the attempts.
 
         Raises:
             DeadlinePassed: All attempts together took too long.
@@ -273,7 +273,7 @@ class Attempts:
             self._subscribers.change_attempt(connections=connections)
 
     async def _receiver_for(self, source: Source) -> Receiver:
-        """Return the intake that the source's first byte belongs to: the present one, or a fresh one."""
+        """Return the receiver that the source's first byte belongs to: the present one, or a fresh one."""
         self._budget.check_bytes()
         if (
             self._receiver is not None

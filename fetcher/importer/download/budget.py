@@ -1,4 +1,4 @@
-"""What one pull may cost in all, over every attempt and every restart of the service."""
+"""The budget of one download, over every attempt and every restart of the service."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Which connection reads which bytes of a body, so that one of them always leads to its end."""
+"""The order of connections and the bytes that they read, so that one of them always leads to the end."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ MOST_REPAIRS = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Range:
-    """What a further connection is asked for.
+    """The range that a further connection is asked for.
 
     Args:
         stop: Before this byte; None leads to the end of the body.

@@ -1,4 +1,4 @@
-"""How many connections a source is offered: more where each brings more, none where one was refused."""
+"""The number of connections that a source is offered: more where each brings more, none after a refusal."""
 
 from collections.abc import Callable
 

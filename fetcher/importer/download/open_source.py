@@ -19,7 +19,7 @@ class Unchanged(Exception):
 
 
 class RangeRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked of a source.
+    """A question to a source.
 
     Args:
         offset: How many bytes there are already.

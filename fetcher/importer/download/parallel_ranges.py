@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 @dataclass(kw_only=True)
 class Origin:
-    """Where further connections go: to the very place that the first answer came from.
+    """The target of further connections: the very place that the first answer came from.
 
     Args:
         name: What the limit for one origin counts by.

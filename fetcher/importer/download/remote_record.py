@@ -18,7 +18,7 @@ MOST_RECORD_BYTES = 1_048_576
 
 
 class RemoteRecord(msgspec.Struct, frozen=True):
-    """What of another service's record matters here."""
+    """The parts of another service's record that matter here."""
 
     status: str
     disk_format: str | None = None

@@ -1,4 +1,4 @@
-"""Whether another attempt may end better, of which source, and when."""
+"""The decision on another attempt: whether it may end better, of which source, and when."""
 
 import random
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from fetcher.errors import (
     BadRedirect,
     BadResponse,
+    BucketRefused,
     ChecksumFileUnusable,
     ChecksumMismatch,
     DiskUnclear,
@@ -51,6 +52,9 @@ OF_A_MIRROR = (
 )
 
 
+ASKS_TO_WAIT = (SourceStatus, TargetUnavailable, BucketRefused)
+
+
 def may_ask_elsewhere(failure: Failure, hops: Sequence[Hop]) -> bool:
     """Return whether a host reached by redirect failed: the submitted URL may lead to another."""
     is_led = len(hops) > 1 and hops[-2].status in REDIRECTS
@@ -61,7 +65,7 @@ def wait_seconds(failure: Failure, number: int, retry: Retry) -> float:
     """Return the wait after a failure: doubled each time, with jitter, or longer if the source asks."""
     backoff: float = min(retry.first_wait_seconds * 2 ** min(number - 1, 30), retry.max_wait_seconds)
     wait = backoff * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
-    asked = failure.retry_after_seconds if isinstance(failure, SourceStatus | TargetUnavailable) else None
+    asked = failure.retry_after_seconds if isinstance(failure, ASKS_TO_WAIT) else None
     return wait if asked is None else max(wait, min(asked, retry.max_retry_after_seconds))
 
 

@@ -1,10 +1,8 @@
-"""Which of several URLs of the same bytes is asked next."""
+"""The URL and its mirrors, and the choice of the one that is asked next."""
 
 from collections.abc import Callable
 
-from fetcher.config import Settings
-from fetcher.guards.request.redaction import redact_url
-from fetcher.guards.request.url import check_url
+from fetcher.guards.request.url import CheckedUrls
 from fetcher.index.values import Secrets
 from fetcher.transport import Dialect, SourceRequest
 
@@ -13,10 +11,10 @@ class Sources:
     """A URL and its mirrors, best first; one that can never help is not asked again.
 
     Args:
-        secrets: The URLs, and the headers that go to the first one's origin alone.
+        secrets: With the headers that go to the first one's origin alone.
         project: Whose pull it is.
         first: Which one to begin with, counted from 0.
-        is_promised: Tells whether digests of all submitters will show if the bytes were changed on their way.
+        expects_digest: Tells whether digests of all submitters will show a change of the bytes on their way.
 
     Attributes:
         ca_pem: Authorities that are trusted for all of them.
@@ -29,20 +27,19 @@ class Sources:
     def __init__(
         self,
         secrets: Secrets,
-        settings: Settings,
+        urls: CheckedUrls,
         project: str,
         *,
         first: int = 0,
         expects_digest: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._urls = (secrets.url, *secrets.mirrors)
-        self._checked = [check_url(url, settings) for url in self._urls]
+        self._urls = [urls.check(url) for url in (secrets.url, *secrets.mirrors)]
         self._headers = secrets.headers
         self._client = secrets.access.client
         self.dialect: Dialect | None = None
         self._project = project
         self.ca_pem: str | None = None
-        self._is_promised = expects_digest
+        self._expects_digest = expects_digest
         self._dead: set[int] = set()
         self._failed: set[int] = set()
         self.current = first if first < len(self._urls) else 0
@@ -54,30 +51,28 @@ class Sources:
     @property
     def shown(self) -> str:
         """Return the present one, without its secrets."""
-        return redact_url(self._urls[self.current])
+        return self._urls[self.current].redacted
 
     @property
     def origin(self) -> str:
         """Return where the present one is."""
-        return self._checked[self.current].origin
+        return self._urls[self.current].origin
 
     @property
     def is_home(self) -> bool:
         """Return whether that is where the first one is, too."""
-        return self.origin == self._checked[0].origin
+        return self.origin == self._urls[0].origin
 
     def request(self, offset: int = 0, if_range: str | None = None) -> SourceRequest:
         """Ask the present one for the bytes from `offset` on."""
         headers = self._headers if self.is_home else {}
-        url = self._urls[self.current]
         return SourceRequest(
-            url=url,
-            checked=self._checked[self.current],
+            url=self._urls[self.current],
             headers=headers,
             offset=offset,
             if_range=if_range,
             project=self._project,
-            expects_digest=self._is_promised(),
+            expects_digest=self._expects_digest(),
             ca_pem=self.ca_pem,
             dialect=self.dialect if self.is_home else None,
             client=self._client if self.is_home else None,

@@ -11,7 +11,7 @@ HEAD_BYTES = 1_048_576  # Held of the stretch whose turn it is: the reader is on
 
 
 class Stretch:
-    """What one connection reads of a body.
+    """The part of a body that one connection reads.
 
     Args:
         source: The answer that the bytes come with.

@@ -1,4 +1,4 @@
-"""What a range may be bound to, so that two halves are never of two versions."""
+"""Validators for ranges, so that two halves are never of two versions."""
 
 from datetime import datetime
 from email.utils import parsedate_to_datetime

@@ -17,7 +17,7 @@ from fetcher.transport import Gate
 
 
 class Body(msgspec.Struct, frozen=True):
-    """Which image of which service; the interface is taken as the operator named it."""
+    """The image and the service that it is in; the interface is taken as the operator named it."""
 
     glance_region: Text | None = None
     glance_image_id: Text | None = None

@@ -1,4 +1,4 @@
-"""What an import method declares of itself, once."""
+"""The declaration of an import method, made once."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ Text = Annotated[str, Meta(max_length=255)]
 
 
 class Flow(StrEnum):
-    """How the bytes come, which decides who carries the import."""
+    """The way in which bytes come, which decides who carries the import."""
 
     FETCH = "fetch"  # From a URL: the scheduler finds it a job.
     SEND = "send"  # In the request's body, for the image.

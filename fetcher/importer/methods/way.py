@@ -1,6 +1,6 @@
 """Finds out where the bytes of a job are: first as the import's method knows, then as its URL's scheme."""
 
-from fetcher.config import Settings
+from fetcher.guards.request.url import CheckedUrls
 from fetcher.importer.methods.registry import named
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.schemes.registry import find_way
@@ -9,7 +9,7 @@ from fetcher.index.values import Secrets
 from fetcher.transport import Gate
 
 
-async def way_of(gate: Gate, running: RunningImport, secrets: Secrets, settings: Settings) -> Way:
+async def way_of(gate: Gate, running: RunningImport, secrets: Secrets, urls: CheckedUrls) -> Way:
     """Find out how the bytes are asked for.
 
     Raises:
@@ -17,12 +17,13 @@ async def way_of(gate: Gate, running: RunningImport, secrets: Secrets, settings:
     """
     prepare = named(running.record.method).prepare
     if prepare is not None:
-        secrets = await prepare(gate, running, secrets, settings)
+        secrets = await prepare(gate, running, secrets, urls.settings)
     asked = Asked(
         gate=gate,
         secrets=secrets,
+        urls=urls,
         submission=running.record.submission,
         project=running.record.project_id,
-        settings=settings,
+        settings=urls.settings,
     )
     return await find_way(asked)

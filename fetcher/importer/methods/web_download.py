@@ -13,7 +13,7 @@ from fetcher.model import Import, Submission
 
 
 class Body(msgspec.Struct, frozen=True):
-    """Where the bytes are.
+    """The place of the bytes.
 
     Args:
         checksum: ALGORITHM:HEX that they must have; ours, as are the following.

@@ -1,4 +1,4 @@
-"""How far a body is durable, and the digest of that much: what a crash leaves to go on from."""
+"""Checkpoints: the durable bytes of a body and their digest, from which a start goes on after a crash."""
 
 import threading
 from collections.abc import Callable

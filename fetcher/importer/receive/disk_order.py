@@ -6,7 +6,7 @@ from heapq import heappop, heappush
 from fetcher.convert.streaming import PIECE_BYTES
 
 MOST_HELD_BYTES = 16_777_216
-"""How far ahead parts may come: qemu-img writes up to sixteen requests of 1 MiB side by side."""
+"""The distance that parts may come ahead: qemu-img writes up to sixteen requests of 1 MiB side by side."""
 ZEROS = bytes(PIECE_BYTES)
 
 

@@ -1,4 +1,4 @@
-"""What is done to a body between its source and its file: taken out of its packing, converted as it comes."""
+"""The layers between a source and a file: unpacking, and conversion of the bytes as they come."""
 
 import asyncio
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""What is left of a project's quota while bytes come in."""
+"""The headroom of a project's quota while bytes come in."""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime

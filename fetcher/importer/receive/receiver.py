@@ -44,7 +44,7 @@ class Receiver:
 
     An attempt that breaks off leaves everything as it is, so that the next
     one can go on with the byte after; a source that begins anew needs a new
-    intake. After a crash, `replay` brings a new intake to where an earlier
+    receiver. After a crash, `replay` brings a new receiver to where an earlier
     one was, from the bytes that it left.
 
     Args:
@@ -56,7 +56,7 @@ class Receiver:
         algorithms: Which digests to compute.
         received: Of these, which to compute of what was received, where that is not what is kept.
         count: Told the size of every chunk that passed the guards.
-        marked: Told of every checkpoint, in a thread of the workshop.
+        marked: Told of every checkpoint, in a thread of the worker pool.
         times: Told how long each guard took.
 
     Attributes:

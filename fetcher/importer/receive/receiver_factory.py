@@ -1,4 +1,4 @@
-"""The intakes of one pull: empty ones, and the one that an earlier process left."""
+"""The receivers of one download: empty ones, and the one that an earlier process left."""
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -19,16 +19,16 @@ from fetcher.store.reservation import Reservation
 
 @dataclass(kw_only=True)
 class ReceiverFactory:
-    """Makes intakes whose files are named after their pull.
+    """Makes receivers whose files are named after their pull.
 
     Args:
         claims: What is said of the bytes, equal for all imports of the pull.
-        algorithms: Which digests to compute; asked when an intake is made.
+        algorithms: Which digests to compute; asked when a receiver is made.
         promised: Which of them were promised of what is received; asked likewise.
         restart: Told that counting begins anew.
         count: Told the size of every chunk that passed the guards.
         found: Told what the bytes are, as soon and as often as there is news.
-        marked: Told of every checkpoint, in a thread of the workshop.
+        marked: Told of every checkpoint, in a thread of the worker pool.
         headroom: Tells what the quota leaves; None where each import is held to its own at its end.
         streams: Whether images are converted while they come in, where their heads say that they can be.
     """

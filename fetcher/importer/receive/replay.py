@@ -16,7 +16,7 @@ log = structlog.get_logger()
 
 
 async def replay(store: Store, receiver: Receiver, point: Checkpoint) -> bool:
-    """Bring a new intake to where an earlier one was; False when the bytes are not those of then.
+    """Bring a new receiver to where an earlier one was; False when the bytes are not those of then.
 
     Raises:
         Failure: A guard refuses them by the limits of today.

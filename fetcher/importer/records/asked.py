@@ -1,4 +1,4 @@
-"""What an image's properties ask of the import that brings its bytes, where a client has no other way."""
+"""Wishes for an import among an image's properties, where a client has no other way."""
 
 from typing import TypedDict
 

@@ -1,4 +1,4 @@
-"""What makes two imports one pull, and what may be kept of a submission in the open."""
+"""Equality of requests, and the split of a submission into its secrets and what may be shown."""
 
 import hashlib
 from urllib.parse import unquote, urlsplit
@@ -7,7 +7,7 @@ import msgspec
 
 from fetcher.config import Settings
 from fetcher.guards.request.redaction import redact_url
-from fetcher.guards.request.url import check_url
+from fetcher.guards.request.url import CheckedUrls
 from fetcher.index.values import Access, Secrets, WebhookTarget
 from fetcher.model import BucketAccess, Submission
 from fetcher.transport import Dialect, SourceRequest, SumsRequest
@@ -65,7 +65,7 @@ def _shown(url: str | None) -> str | None:
 
 
 def webhook_of(submission: Submission, settings: Settings) -> WebhookTarget | None:
-    """Who is told of the import's end: whom it names, else the operator's own; None when nobody is."""
+    """Return who is told of the import's end: its own receiver, else the operator's; None when nobody is."""
     if submission.notify_url is not None:
         return WebhookTarget(url=submission.notify_url, secret=submission.notify_secret)
     return WebhookTarget() if settings.notify.url else None
@@ -128,7 +128,7 @@ def plain_request(secrets: Secrets, submission: Submission, settings: Settings) 
 
 def sums_request(
     secrets: Secrets,
-    settings: Settings,
+    urls: CheckedUrls,
     project: str,
     ca_pem: str | None = None,
     dialect: Dialect | None = None,
@@ -138,13 +138,13 @@ def sums_request(
     Raises:
         InvalidUrl: It can never be fetched.
     """
-    url = secrets.checksum_url
-    if url is None:
+    if secrets.checksum_url is None:
         return None
-    home = check_url(secrets.url, settings).origin
+    home = urls.check(secrets.url).origin
 
-    def ask(url: str) -> SourceRequest:
-        is_home = check_url(url, settings).origin == home
+    def ask(raw: str) -> SourceRequest:
+        url = urls.check(raw)
+        is_home = url.origin == home
         return SourceRequest(
             url=url,
             headers=secrets.headers if is_home else {},
@@ -157,7 +157,7 @@ def sums_request(
     path = unquote(urlsplit(secrets.url).path)
     signature = secrets.checksum_signature_url
     return SumsRequest(
-        file=ask(url),
+        file=ask(secrets.checksum_url),
         name=path.rpartition("/")[2],
         path=path,
         signature=ask(signature) if signature else None,

@@ -1,4 +1,4 @@
-"""What is known of a running import right now, and who follows it."""
+"""A running import: its record right now, and its subscribers."""
 
 import asyncio
 from collections import deque
@@ -47,7 +47,7 @@ class Rate:
 
 
 class Progress:
-    """How much of a body has come in, and how fast; imports that share a pull share this too.
+    """The progress of a body; imports that share a download share this too.
 
     Args:
         now: A monotonic clock in seconds.
@@ -88,7 +88,7 @@ class RunningImport:
         self._hidden_bytes: int | None = None
 
     def change(self, **progress: Any) -> Import:
-        """Replace fields of the record and tell the followers.
+        """Replace fields of the record and tell the subscribers.
 
         Raises:
             TypeError: The state is among them: that changes by an event (`move`) or an end (`take`).
@@ -100,7 +100,7 @@ class RunningImport:
         return self.record
 
     def move(self, event: Event, **changes: Any) -> Import:
-        """Let an event move the import on, and tell the followers.
+        """Let an event move the import on, and tell the subscribers.
 
         Raises:
             IllegalMove: Nothing of the kind can happen to it now.
@@ -131,8 +131,8 @@ class RunningImport:
     def tell(self) -> None:
         """Wake everybody who follows; they share one picture of what they see then."""
         self._snapshot = None
-        for follower in self._subscribers:
-            follower.set()
+        for subscriber in self._subscribers:
+            subscriber.set()
 
     def hide(self, received_bytes: int) -> None:
         """Show nothing of what had come before now: it is of another project's doing."""

@@ -1,4 +1,4 @@
-"""What is said of an upload that ends badly, where the table of errors speaks of a URL and its source."""
+"""Words for an upload that ends badly, where the table of errors speaks of a URL and its source."""
 
 from typing import Any
 

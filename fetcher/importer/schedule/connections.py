@@ -1,8 +1,8 @@
 """Connections to origins beyond the one that comes with each slot, and memory for what they bring early."""
 
-import asyncio
 from collections.abc import Callable
 
+from fetcher.aio.waiting_room import WaitingRoom
 from fetcher.importer.schedule.queue import FairQueue, Slot
 from fetcher.settings.imports import Imports
 
@@ -23,7 +23,7 @@ class Connections:
         self._caps = caps
         self._left_bytes = buffer_bytes
         self._freed = freed
-        self._waiting: dict[Slot, tuple[str, asyncio.Future[None]]] = {}
+        self._waiting = WaitingRoom()
         self._is_turn = False
 
     def take(self, origin: str) -> bool:
@@ -44,23 +44,20 @@ class Connections:
         self._is_turn = self._is_turn if is_last else not self._is_turn
         if not is_last and not self._is_turn:
             return
-        for slot, (origin, turn) in list(self._waiting.items()):
-            if not turn.done() and self._queue.enter(slot, origin, self._caps()):
-                del self._waiting[slot]
-                turn.set_result(None)
+        self._waiting.admit()
 
     async def go(self, slot: Slot, origin: str) -> None:
         """Take a pull's own connection to another origin; whoever waits there has no place elsewhere."""
         if slot.origin == origin:
             return
+        self._leave(slot)
+        await self._waiting.enter(
+            lambda: self._queue.enter(slot, origin, self._caps()), lambda: self._leave(slot)
+        )
+
+    def _leave(self, slot: Slot) -> None:
         self._queue.leave(slot)
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting[slot] = (origin, turn)
         self._freed()
-        try:
-            await turn
-        finally:
-            self._waiting.pop(slot, None)
 
     def buffer(self, size: int) -> bool:
         """Take memory for bytes that may come before their turn, if it is there."""

@@ -8,11 +8,11 @@ from typing import Generic, Protocol, TypeVar
 
 
 class Waiting(Protocol):
-    """What a line needs to know of who stands in it."""
+    """The origin queue's view of its entries."""
 
     @property
     def import_id(self) -> str:
-        """Who it is."""
+        """Return the id."""
 
     @property
     def origin(self) -> str:
@@ -68,7 +68,7 @@ class OriginQueue(Generic[T]):
         return True
 
     def first(self, has_room: Callable[[str], bool]) -> T | None:
-        """Who may go next; they stay until they are removed."""
+        """Return those who may go next; they stay until they are removed."""
         full: list[tuple[int, str]] = []
         found: T | None = None
         while self._heads and found is None:

@@ -1,4 +1,4 @@
-"""Whose import runs next: projects take turns, and no origin or project takes every slot."""
+"""The queue of imports: projects take turns, and no origin or project takes every slot."""
 
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ import msgspec
 
 from fetcher.engine.values import Elsewhere
 from fetcher.errors import QueueFull
+from fetcher.guards.request.url import CheckedUrls
 from fetcher.importer.schedule.origin_queue import OriginQueue
 from fetcher.settings.imports import Imports
 
@@ -17,6 +18,7 @@ class Ticket(msgspec.Struct, frozen=True):
     Args:
         request: Equal for imports that could share a pull.
         is_shared: Whether this one may.
+        urls: What its URLs were judged to be; None for bytes that are sent.
     """
 
     import_id: str
@@ -24,6 +26,7 @@ class Ticket(msgspec.Struct, frozen=True):
     origin: str
     request: str = ""
     is_shared: bool = False
+    urls: CheckedUrls | None = None
 
 
 class Slot:

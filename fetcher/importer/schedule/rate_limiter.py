@@ -1,4 +1,4 @@
-"""How many submissions a minute are taken: of one project, to one origin, and in all."""
+"""The rate of submissions in a minute: of one project, to one origin, and in all."""
 
 from collections import deque
 from collections.abc import Callable

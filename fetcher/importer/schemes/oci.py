@@ -7,19 +7,23 @@ manifest that was named by its own digest is compared with it, so that the promi
 import asyncio
 import hashlib
 import re
+from collections.abc import Sequence
 
 import msgspec
 
-from fetcher.config import Settings
 from fetcher.errors import InvalidRequest, InvalidUrl, RegistryUnusable, SourceTooSlow, TooManyBytes
 from fetcher.guards.request.oci import check_manifest, check_registry
+from fetcher.guards.request.url import CheckedUrls
 from fetcher.importer.pasted import stripped, tidied
 from fetcher.importer.schemes.registry_token import RegistryDialect, read_small
 from fetcher.importer.schemes.scheme import Asked, SourceScheme, Way
 from fetcher.model import Digest, Submission
+from fetcher.parsers.oci_layers import PEEK_BYTES, files_of, visible_disks
 from fetcher.parsers.oci_manifests import (
     ACCEPT,
     Descriptor,
+    archives_of,
+    choose_archive,
     choose_image,
     choose_layer,
     parse_digest,
@@ -36,7 +40,7 @@ _URL = re.compile(
 _MANIFEST = re.compile(r"(?P<base>https?://[^/]+/v2/(?P<repository>[^?#]+))/manifests/(?P<name>[^/?#]+)")
 
 
-def take(submission: Submission, settings: Settings) -> Submission:
+def take(submission: Submission, urls: CheckedUrls) -> Submission:
     """Ask the registry for the manifest; a login in the URL becomes a secret header.
 
     Raises:
@@ -54,9 +58,9 @@ def take(submission: Submission, settings: Settings) -> Submission:
         raise InvalidUrl(rule="oci", reason="its digest is not sha256 or sha512 in hexadecimal")
     if submission.mirrors:
         raise InvalidRequest(field="mirrors", reason="an oci:// URL has no mirrors; name another registry")
-    scheme = check_registry(match["host"].partition(":")[0].lower(), settings)
+    scheme = check_registry(match["host"].partition(":")[0].lower(), urls.settings)
     url = f"{scheme}://{match['login'] or ''}{match['host']}/v2/{match['repository']}/manifests/{name}"
-    located = tidied(msgspec.structs.replace(submission, url=url), settings)
+    located = tidied(msgspec.structs.replace(submission, url=url), urls)
     if scheme == "http" and any(header.lower() == "authorization" for header in located.headers):
         raise InvalidRequest(field="headers", reason="no login is sent to a registry that is asked by http")
     return located
@@ -105,7 +109,7 @@ async def _layer(
     for is_last in (False, True):
         given = {key: value for key, value in headers.items() if key.lower() != "accept"}
         request = SourceRequest(
-            url=f"{base}/manifests/{name}",
+            url=asked.urls.check(f"{base}/manifests/{name}"),
             headers=given | {"Accept": ACCEPT},
             project=asked.project,
             ca_pem=submission.ca_pem,
@@ -118,6 +122,10 @@ async def _layer(
         manifest = parse_manifest(body)
         check_manifest(len(body), max(len(manifest.layers), len(manifest.images)), settings)
         if not manifest.is_index:
+            archives = archives_of(manifest.layers)
+            if 1 < len(archives) == len(manifest.layers):
+                disks = await _disks(asked, base, archives, headers, dialect)
+                return choose_archive(archives, disks, submission.disk)
             return choose_layer(manifest.layers, submission.disk)
         if is_last:
             break
@@ -129,6 +137,25 @@ async def _layer(
             ).digest
         )
     raise RegistryUnusable(reason="its index leads to another index")
+
+
+async def _disks(
+    asked: Asked, base: str, archives: Sequence[Descriptor], headers: dict[str, str], dialect: RegistryDialect
+) -> dict[str, int]:
+    """Look at how each layer begins: which disks are seen when they lie on each other."""
+    listed: list[list[str]] = []
+    for layer in archives:
+        request = SourceRequest(
+            url=asked.urls.check(f"{base}/blobs/{layer.digest}"),
+            headers=headers,
+            project=asked.project,
+            ca_pem=asked.submission.ca_pem,
+            dialect=dialect,
+            client=asked.secrets.access.client,
+        )
+        beginning = await read_small(asked, request, min(layer.size, PEEK_BYTES))
+        listed.append(await asyncio.to_thread(files_of, beginning))
+    return visible_disks(listed)
 
 
 def _named_architecture(submission: Submission) -> str | None:

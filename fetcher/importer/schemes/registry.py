@@ -7,7 +7,7 @@ import msgspec
 from fetcher.config import Settings
 from fetcher.errors import Failure, InvalidRequest
 from fetcher.guards.base import Limit
-from fetcher.guards.request.url import CheckedUrl, check_url
+from fetcher.guards.request.url import CheckedUrl, CheckedUrls
 from fetcher.importer.download.retry_policy import wait_seconds
 from fetcher.importer.pasted import stripped, without_credentials
 from fetcher.importer.schemes import oci, s3, web
@@ -29,8 +29,11 @@ def is_elsewhere(url: str) -> bool:
     return scheme_of(url) is not DEFAULT
 
 
-def take(submission: Submission, settings: Settings) -> tuple[Submission, Submission]:
+def take(submission: Submission, urls: CheckedUrls) -> tuple[Submission, Submission]:
     """Make of a submission what is asked for.
+
+    Args:
+        urls: Judges those that have to be compared by where they lead.
 
     Returns:
         The submission as it is recorded, its credentials among the secrets, and as it is asked for: with
@@ -44,7 +47,7 @@ def take(submission: Submission, settings: Settings) -> tuple[Submission, Submis
         for name in other.own_fields if other is not scheme else ():
             if getattr(submission, name) is not None:
                 raise InvalidRequest(field=name, reason=f"{name} is of no use without a URL {other.form}")
-    located = scheme.take(submission, settings)
+    located = scheme.take(submission, urls)
     if scheme is DEFAULT:
         return located, located
     recorded = msgspec.structs.replace(
@@ -63,7 +66,8 @@ def check_source(url: str, settings: Settings) -> CheckedUrl:
     Raises:
         Failure: With the rule broken.
     """
-    return check_url(take(Submission(url=url, max_bytes=1), settings)[1].url, settings)
+    urls = CheckedUrls(settings)
+    return urls.check(take(Submission(url=url, max_bytes=1), urls)[1].url)
 
 
 async def find_way(asked: Asked) -> Way:

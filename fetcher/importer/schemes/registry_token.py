@@ -1,4 +1,4 @@
-"""Who we are to a registry: the login that it asks for, and the token that it is exchanged for."""
+"""Logins at a registry: the credentials that it asks for, and the token that they are exchanged for."""
 
 import json
 import re
@@ -8,7 +8,6 @@ import msgspec
 
 from fetcher.errors import Failure, RegistryUnusable, SourceStatus
 from fetcher.guards.request.oci import check_realm
-from fetcher.guards.request.url import check_url
 from fetcher.importer.schemes.scheme import Asked
 from fetcher.transport import Answer, SourceRequest
 
@@ -19,19 +18,20 @@ _TOKEN = re.compile(r"[!-~]{1,32768}")
 
 
 class RegistryDialect:
-    """Logs in at one registry, for reading one repository; a token that has expired is asked for anew.
+    """Logs in at one registry, for one repository; a token that has expired is asked for anew.
 
     Args:
+        actions: What the token is to allow there.
         login: The submitter's Authorization, which goes to the registry's own host and to those that the
             operator names, by https; None asks as anybody.
 
     Source: Distribution, "Token Authentication Specification"; RFC 9110 section 11.
     """
 
-    def __init__(self, asked: Asked, repository: str, login: str | None) -> None:
+    def __init__(self, asked: Asked, repository: str, login: str | None, actions: str = "pull") -> None:
         self._asked = asked
-        self._repository = repository
-        self._registry = check_url(asked.secrets.url, asked.settings)
+        self._scope = f"repository:{repository}:{actions}"
+        self._registry = asked.urls.check(asked.secrets.url)
         self._login = login
         self._is_new = False
         is_token = login is not None and not login.lower().startswith("basic ")
@@ -77,22 +77,21 @@ class RegistryDialect:
         self._authorization = self._login
 
     async def _token(self, parameters: dict[str, str]) -> str:
-        """Ask for a token where the registry says; for reading this repository, whatever scope it names."""
+        """Ask for a token where the registry says; for this repository alone, whatever scope it names."""
         settings = self._asked.settings
-        query = {"scope": f"repository:{self._repository}:pull"}
+        query = {"scope": self._scope}
         if "service" in parameters:
             query = {"service": parameters["service"]} | query
         realm = parameters["realm"].partition("#")[0]
         url = f"{realm}{'&' if '?' in realm else '?'}{urlencode(query)}"
         headers = {}
         try:
-            target = check_url(url, settings)
+            target = self._asked.urls.check(url)
             if self._login is not None:
                 check_realm(target, self._registry.host, settings)
                 headers = {"Authorization": self._login}
             request = SourceRequest(
-                url=url,
-                checked=target,
+                url=target,
                 headers=headers,
                 project=self._asked.project,
                 ca_pem=self._asked.submission.ca_pem,

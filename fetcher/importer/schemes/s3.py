@@ -17,6 +17,7 @@ from fetcher.guards.network.redirects import REDIRECTS
 from fetcher.guards.network.response import retry_after
 from fetcher.guards.request.host_names import as_address
 from fetcher.guards.request.s3 import check_endpoint
+from fetcher.guards.request.url import CheckedUrls
 from fetcher.importer.pasted import stripped, tidied
 from fetcher.importer.schemes.scheme import Asked, SourceScheme, Way
 from fetcher.model import BucketAccess, Submission
@@ -41,7 +42,7 @@ _KEY_ID = re.compile(r"[!-+.0-~-]{1,256}")  # A comma or a slash would end it in
 _PRINTABLE = re.compile(r"[!-~]{1,8192}")
 
 
-def take(submission: Submission, settings: Settings) -> Submission:
+def take(submission: Submission, urls: CheckedUrls) -> Submission:
     """Ask the bucket's endpoint by https or http; keys in the URL become secrets.
 
     Raises:
@@ -49,6 +50,7 @@ def take(submission: Submission, settings: Settings) -> Submission:
         InvalidRequest: The endpoint, the region or the keys cannot be taken.
         PartMissing: There are keys, and nothing to sign with.
     """
+    settings = urls.settings
     access = _access(submission, settings)
 
     def ask(url: str | None) -> str | None:
@@ -63,7 +65,7 @@ def take(submission: Submission, settings: Settings) -> Submission:
         checksum_url=ask(submission.checksum_url),
         checksum_signature_url=ask(submission.checksum_signature_url),
     )
-    return tidied(located, settings)
+    return tidied(located, urls)
 
 
 def _access(submission: Submission, settings: Settings) -> BucketAccess:

@@ -1,4 +1,4 @@
-"""What a source scheme declares of itself, once."""
+"""The declaration of a source scheme, made once."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from fetcher.config import Settings
+from fetcher.guards.request.url import CheckedUrls
 from fetcher.index.values import Secrets
 from fetcher.model import Digest, Submission
 from fetcher.transport import Dialect, Gate
@@ -17,18 +18,20 @@ class Asked:
 
     Args:
         secrets: Its URLs, all of http or https by now.
+        urls: What they were judged to be.
         submission: As far as it may be shown.
     """
 
     gate: Gate
     secrets: Secrets
+    urls: CheckedUrls
     submission: Submission
     project: str
     settings: Settings
 
 
 class Way(msgspec.Struct, frozen=True, kw_only=True):
-    """How the bytes of one job are asked for.
+    """The way to the bytes of one job.
 
     Args:
         secrets: Where they really are.
@@ -73,7 +76,7 @@ class SourceScheme:
     names: tuple[str, ...]
     form: str
     is_enabled: Callable[[Settings], bool]
-    take: Callable[[Submission, Settings], Submission]
+    take: Callable[[Submission, CheckedUrls], Submission]
     variant: Callable[[Submission], str] = _of_no_kind
     own_fields: tuple[str, ...] = ()
     find: Callable[[Asked], Awaitable[Way]] = straight

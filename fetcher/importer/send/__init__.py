@@ -1,1 +1,1 @@
-"""Where images go on to when they are complete."""
+"""Hand-over of complete images to the target image service."""

@@ -64,7 +64,7 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ImageThere(msgspec.Struct, frozen=True, kw_only=True):
-    """What of another service's record matters here; nothing of it is more than a claim."""
+    """The parts of another service's record that matter here; each is no more than a claim."""
 
     id: str
     status: str

@@ -1,4 +1,4 @@
-"""What the target image service is told of an image."""
+"""An image's record in the target image service."""
 
 from typing import Any
 

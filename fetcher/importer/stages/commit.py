@@ -34,7 +34,7 @@ Settle = Callable[[Blob], Awaitable[Sequence[Failure | None]]]
 
 @dataclass(frozen=True, kw_only=True)
 class Story:
-    """What else is kept with an image: the limits that judged its bytes, and what its source said of them."""
+    """Facts kept with an image: the limits that judged its bytes, and the words of its source."""
 
     settings: Settings
     source_headers: dict[str, str]

@@ -22,7 +22,7 @@ from fetcher.transport import Gate, Listed, Sums, SumsRequest, fetch_listed
 
 
 class ExpectedDigests:
-    """What the bytes of one pull should be, as its imports, a checksum file and the source say.
+    """The expected digests of one body, by its imports, a checksum file and the source.
 
     Args:
         sums: What the checksum file says, where there is one.
@@ -106,7 +106,7 @@ def gives_up_encryption(hops: Sequence[Hop]) -> bool:
 
 @dataclass(kw_only=True)
 class ChecksumFile:
-    """What a checksum file says, and how it was reached.
+    """A checksum file's contents, and the way to it.
 
     Which of its entries is the image's may turn out only when the source has answered: a link named
     `latest` is listed under the name that it leads to.

@@ -1,4 +1,4 @@
-"""Where an image's bytes came from, as one document that is kept with the image."""
+"""Provenance: the origin of an image's bytes, as one document that is kept with the image."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,6 +8,7 @@ import msgspec
 from fetcher.config import Settings
 from fetcher.guards import GuardContext, Headroom, Purpose, acting, published
 from fetcher.guards.request.publishers import SIGNED, rule_of, sources_of
+from fetcher.importer.schemes.again import kept
 from fetcher.model import Blob, Hop, Import
 from fetcher.transport import authority_digests
 
@@ -32,6 +33,7 @@ def document(record: Import, blob: Blob, settings: Settings, table_version: str)
             "catalogue": msgspec.to_builtins(record.submission.catalogue),
             "ca_sha256": authority_digests(record.submission.ca_pem),
             **({"disk": record.submission.disk} if record.submission.disk else {}),
+            **({"source": source} if (source := kept(record.submission)) is not None else {}),
         },
         "started_at": record.started_at,
         "ended_at": record.ended_at,

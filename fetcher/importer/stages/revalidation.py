@@ -59,7 +59,7 @@ class Reuse:
         return self._known.etag
 
     async def give(
-        self, subscribers: Subscribers, promises: ExpectedDigests, story: Story
+        self, subscribers: Subscribers, expected: ExpectedDigests, story: Story
     ) -> list[tuple[RunningImport, Failure | None]]:
         """Give the bytes in the store to everybody who may have them, judged anew; tells what became of each.
 
@@ -71,7 +71,7 @@ class Reuse:
         blob = self._known.blob
         inode = self._context.store.generation(blob.sha256)
         try:
-            digests, verdict = await self._judge(blob, subscribers, promises)
+            digests, verdict = await self._judge(blob, subscribers, expected)
         except StoreFailed as failure:
             fault = fault_of(failure)
             if fault is not None:
@@ -81,7 +81,7 @@ class Reuse:
             await mark_blob(self._context, blob.sha256, "rotten", inode)
             return []
         running_imports = self._entitled(self._known, subscribers)
-        failed = promises.check_each(
+        failed = expected.check_each(
             running_imports, digests, digests=digests, format=verdict, expected_bytes=blob.size
         )
         ends: list[tuple[RunningImport, Failure | None]] = [
@@ -108,7 +108,7 @@ class Reuse:
         ]
 
     async def _judge(
-        self, blob: Blob, subscribers: Subscribers, promises: ExpectedDigests
+        self, blob: Blob, subscribers: Subscribers, expected: ExpectedDigests
     ) -> tuple[dict[str, str], FormatVerdict | None]:
         """Read the blob through the guards and the digests, as if it came from the source."""
         submissions = [running.record.submission for running in subscribers]
@@ -117,7 +117,7 @@ class Reuse:
         )
         hashers = {
             name: hashlib.new(name, usedforsecurity=False)
-            for name in {"sha256", *blob.digests, *promises.algorithms(submissions)}
+            for name in {"sha256", *blob.digests, *expected.algorithms(submissions)}
         }
         worker_pool = self._context.worker_pool
         lanes = worker_pool.lanes([hasher.update for hasher in hashers.values()])

@@ -1,4 +1,4 @@
-"""What the index does with signed statements on images."""
+"""Records of signed statements on images."""
 
 from collections.abc import Iterable
 from datetime import datetime

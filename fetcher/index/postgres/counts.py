@@ -1,4 +1,4 @@
-"""What the triggers count, as statements that count it again from the rows; see the migrations."""
+"""The counts of the triggers, as statements that count again from the rows; see the migrations."""
 
 COUNTED = """SELECT project_id, sum(images)::bigint AS images, sum(bytes)::bigint AS bytes,
         sum(held_bytes)::bigint AS held_bytes FROM (

@@ -1,4 +1,4 @@
-"""What the index does with exports, from submission to verdict."""
+"""Records of exports, from submission to verdict."""
 
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,16 @@ from fetcher.index import scope
 from fetcher.index.postgres.audit import note_line
 from fetcher.index.postgres.session import Connection, Session
 from fetcher.index.rows import Row, to_json, to_moment, to_text
-from fetcher.index.values import CANCELLED, Export, ExportAttempt, ReceiverSecrets, Worker
+from fetcher.index.values import (
+    CANCELLED,
+    Export,
+    ExportAttempt,
+    ExportOptions,
+    ReadBack,
+    ReceiverAccess,
+    ReceiverSecrets,
+    Worker,
+)
 from fetcher.lifecycle import Event, State, origins_of
 from fetcher.model import Actor, Verdict
 
@@ -51,6 +60,9 @@ class ExportRecords:
     async def record(self, export: Export) -> bool:
         return await self._connection.write(_record, export)
 
+    async def remember(self, export: Export, resume: dict[str, Any]) -> bool:
+        return await self._connection.write(_remember, export, resume)
+
     async def cancel(self, export_id: str, actor: Actor, now: datetime) -> Export:
         return await self._connection.write(_cancel, export_id, scope.own_exports(actor), now)
 
@@ -67,6 +79,8 @@ def _row(export: Export) -> dict[str, Any]:
         "attempts": to_json(export.attempts),
         "answer": to_json(export.answer),
         "verdict": to_json(export.verdict),
+        "options": to_json(export.options),
+        "read_back": to_json(export.read_back),
         **{name: to_text(plain[name]) for name in moments},
     }
 
@@ -80,8 +94,24 @@ def _export(row: Row) -> Export:
             "attempts": msgspec.json.decode(row["attempts"], type=tuple[ExportAttempt, ...]),
             "answer": msgspec.json.decode(row["answer"], type=dict[str, str]),
             "verdict": msgspec.json.decode(row["verdict"] or "null", type=Verdict | None),
+            "options": msgspec.json.decode(row["options"], type=ExportOptions),
+            "read_back": msgspec.json.decode(row["read_back"] or "null", type=ReadBack | None),
             **moments,
         }
+    )
+
+
+def _secret_row(export_id: str, secrets: ReceiverSecrets) -> dict[str, Any]:
+    documents = {name: to_json(getattr(secrets, name)) for name in ("headers", "access", "resume")}
+    return {"export_id": export_id, "url": secrets.url, **documents}
+
+
+def _secrets(row: Row) -> ReceiverSecrets:
+    return ReceiverSecrets(
+        url=row["url"],
+        headers=msgspec.json.decode(row["headers"], type=dict[str, str]),
+        access=msgspec.json.decode(row["access"], type=ReceiverAccess),
+        resume=msgspec.json.decode(row["resume"], type=dict[str, Any]),
     )
 
 
@@ -113,8 +143,7 @@ async def _submit(
     if used + export.size > max_bytes:
         raise SendLimit(limit_bytes=max_bytes, used_bytes=used)
     await db.insert("exports", _row(export))
-    row = {"export_id": export.id, "url": secrets.url, "headers": to_json(secrets.headers)}
-    await db.insert("export_secrets", row)
+    await db.insert("export_secrets", _secret_row(export.id, secrets))
     await _note(db, "export-submitted", export)
 
 
@@ -164,14 +193,16 @@ async def _claim(
     arguments = {"now": to_text(now), "id": export_id, "host": worker.name}
     for row in list(await db.select(sql, arguments)):
         for secret in await db.select("SELECT * FROM export_secrets WHERE export_id = ?", [export_id]):
-            headers = msgspec.json.decode(secret["headers"], type=dict[str, str])
-            return _export(row), ReceiverSecrets(url=secret["url"], headers=headers)
+            return _export(row), _secrets(secret)
     return None
 
 
 async def _record(db: Session, export: Export) -> bool:
     columns = _row(export)
-    names = ("state", "sent_bytes", "attempts", "answer", "verdict", "started_at", "updated_at", "ended_at")
+    names = (
+        *("state", "size", "sha256", "sent_bytes", "attempts", "answer", "read_back", "verdict"),
+        *("started_at", "updated_at", "ended_at"),
+    )
     changes = ", ".join(f"{name} = :{name}" for name in names)
     origins = ", ".join(f"'{state}'" for state in origins_of(export.state))
     sql = f"""UPDATE exports SET {changes}
@@ -180,6 +211,13 @@ async def _record(db: Session, export: Export) -> bool:
     if is_ours and export.state.is_final:
         await _note(db, f"export-{export.state.value}", export)
     return is_ours
+
+
+async def _remember(db: Session, export: Export, resume: dict[str, Any]) -> bool:
+    sql = """UPDATE export_secrets SET resume = :resume WHERE export_id IN
+             (SELECT id FROM exports WHERE id = :id AND claim = :claim AND ended_at IS NULL)"""
+    arguments = {"resume": to_json(resume), "id": export.id, "claim": export.claim}
+    return int(await db.execute(sql, arguments)) == 1
 
 
 async def _cancel(db: Session, export_id: str, condition: scope.Condition, now: datetime) -> Export:

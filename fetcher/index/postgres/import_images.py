@@ -1,4 +1,4 @@
-"""What an import writes of its image: bytes, suggested properties, status, failure."""
+"""An import's writes to its image: bytes, suggested properties, status, failure."""
 
 from typing import Any
 

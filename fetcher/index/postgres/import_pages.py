@@ -3,9 +3,9 @@
 from fetcher.errors import UnknownImport
 from fetcher.index import scope
 from fetcher.index.postgres.session import Session
-from fetcher.index.postgres.truths import TRUE_CODE
+from fetcher.index.postgres.truths import TRUE_ATTEMPT_CODE, TRUE_CODE
 from fetcher.index.rows import Row, fitting, import_bytes, to_import
-from fetcher.index.values import FILTERS, Rows
+from fetcher.index.values import ATTEMPT_CODE, COLUMNS, Rows
 from fetcher.model import Import
 
 
@@ -35,10 +35,17 @@ async def page(
             " AND audit.detail::jsonb ->> 'code' = :hidden)"
         )
         arguments["hidden"] = filters[TRUE_CODE]
-    for name in FILTERS:
+    for name in COLUMNS:
         if name in filters:
             where += f" AND {name} = :{name}"
             arguments[name] = filters[name]
+    if ATTEMPT_CODE in filters:
+        is_it = "attempt ->> 'code' = :attempt_code"
+        if TRUE_ATTEMPT_CODE in filters:
+            is_it += " OR attempt -> 'truth' ->> 'code' = :attempt_code"
+        attempts = "jsonb_array_elements(imports.attempts::jsonb) AS attempt"
+        where += f" AND EXISTS (SELECT 1 FROM {attempts} WHERE {is_it})"  # noqa: S608 - our own conditions
+        arguments[ATTEMPT_CODE] = filters[ATTEMPT_CODE]
     if marker is not None:
         start = await one(db, marker, condition)
         where += " AND (created_at, id) < (:created_at, :marker)"

@@ -1,4 +1,4 @@
-"""What the index does with imports, from submission to verdict."""
+"""Records of imports, from submission to verdict."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -22,10 +22,10 @@ from fetcher.index.postgres.import_pages import one, page
 from fetcher.index.postgres.leases import UNTIL, holding, renew
 from fetcher.index.postgres.secrets import drop_secrets, keep_secrets, load_secrets
 from fetcher.index.postgres.session import Connection, Session
-from fetcher.index.postgres.truths import HIDDEN_CODES, TRUE_CODE, read_truths
+from fetcher.index.postgres.truths import HIDDEN_CODES, TRUE_ATTEMPT_CODE, TRUE_CODE, read_truths
 from fetcher.index.postgres.webhook_targets import keep_notice
 from fetcher.index.rows import import_row, progress_columns, to_import, to_json, to_text
-from fetcher.index.values import ANSWER_BYTES, IdempotencyKey, NewImport, Rows, Secrets, Worker
+from fetcher.index.values import ANSWER_BYTES, ATTEMPT_CODE, IdempotencyKey, NewImport, Rows, Secrets, Worker
 from fetcher.lifecycle import Event, IllegalMove, State, next_state, origins_of
 from fetcher.model import Actor, Blob, Image, Import, Verdict
 
@@ -63,6 +63,8 @@ class ImportRecords:
     ) -> Rows[Import]:
         if actor.is_admin and filters.get("code") in HIDDEN_CODES:
             filters = {**filters, "code": "source-unreachable", TRUE_CODE: filters["code"]}
+        if actor.is_admin and ATTEMPT_CODE in filters:
+            filters = {**filters, TRUE_ATTEMPT_CODE: filters[ATTEMPT_CODE]}
         return await self._connection.read(
             page, scope.own_imports(actor), filters, (limit, max_bytes), marker
         )

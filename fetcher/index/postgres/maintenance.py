@@ -1,4 +1,4 @@
-"""What the index knows for the store's upkeep: blobs to read again, loose files, what is old."""
+"""Maintenance of the store: blobs to scrub, loose files, what is old."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What the index does with the projects that an image is shared with."""
+"""Records of the projects that an image is shared with."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""Who is still to be told that an import has ended: one row each, gone when they are told or given up."""
+"""Webhooks that are due: one row each, gone when the receiver is told or given up."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

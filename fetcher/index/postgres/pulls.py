@@ -1,4 +1,4 @@
-"""What the index does with pulls: what a crash must not lose of them, and where earlier ones led."""
+"""Records of downloads: what a crash must not lose of them, and where earlier ones led."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""What the index does with imports that a stopped process left behind."""
+"""Imports that a stopped process left behind."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -1,5 +1,6 @@
-"""What the index does with images that are kept new."""
+"""Records of images that are kept new."""
 
+from collections.abc import Callable
 from datetime import datetime
 
 from fetcher.errors import Conflict, UnknownSchedule
@@ -8,7 +9,7 @@ from fetcher.index.postgres.audit import note_line
 from fetcher.index.postgres.counts import TEXT_BYTES
 from fetcher.index.postgres.session import Connection, Session
 from fetcher.index.rows import to_json, to_text
-from fetcher.index.schedule_rows import line_on, retired_name, schedule_row, to_schedule
+from fetcher.index.schedule_rows import EDITED, NAMED, line_on, retired_name, schedule_row, to_schedule
 from fetcher.index.values import Schedule, ScheduleProgress
 from fetcher.model import Actor
 
@@ -28,14 +29,17 @@ class ScheduleRecords:
     async def page(self, actor: Actor) -> list[Schedule]:
         return await self._connection.read(_page, scope.own_schedules(actor))
 
+    async def edit(self, schedule_id: str, actor: Actor, change: Callable[[Schedule], Schedule]) -> Schedule:
+        return await self._connection.write(_edit, schedule_id, actor, change)
+
     async def remove(self, schedule_id: str, actor: Actor) -> None:
         await self._connection.write(_remove, schedule_id, actor)
 
     async def due(self, now: datetime, *, limit: int = 100) -> list[Schedule]:
         return await self._connection.read(_due, to_text(now), limit)
 
-    async def note(self, schedule_id: str, progress: ScheduleProgress, next_at: datetime) -> bool:
-        return await self._connection.write(_note, schedule_id, progress, next_at)
+    async def note(self, schedule: Schedule, progress: ScheduleProgress, next_at: datetime) -> bool:
+        return await self._connection.write(_note, schedule, progress, next_at)
 
     async def promote(self, schedule: Schedule, image_id: str, serial: str, now: datetime) -> list[str]:
         return await self._connection.write(_promote, schedule, image_id, serial, now)
@@ -73,21 +77,45 @@ async def _remove(db: Session, schedule_id: str, actor: Actor) -> None:
     await note_line(db, line_on(schedule, actor.user_id, "unscheduled", now))
 
 
+async def _edit(
+    db: Session, schedule_id: str, actor: Actor, change: Callable[[Schedule], Schedule]
+) -> Schedule:
+    before = await _find(db, schedule_id, scope.own_schedules(actor), "FOR UPDATE")
+    after = change(before)
+    row = schedule_row(after)
+    written = {name: row[name] for name in EDITED}
+    columns = ", ".join(f"{name} = :{name}" for name in written)
+    sql = f"UPDATE schedules SET {columns} WHERE id = :id"  # noqa: S608 - our own names
+    await db.execute(sql, {**written, "id": schedule_id})
+    now = datetime.now(before.created_at.tzinfo)
+    if after.rules.name != before.rules.name:
+        for image in await db.select(NAMED, [schedule_id, before.rules.name]):
+            await _rename(db, image["id"], after.rules.name, now)
+    if (after.rules, after.receiver) != (before.rules, before.receiver):
+        await note_line(db, line_on(after, actor.user_id, "rescheduled", now))
+    return after
+
+
 async def _due(db: Session, now: str | None, limit: int) -> list[Schedule]:
     sql = "SELECT * FROM schedules WHERE next_at <= ? ORDER BY next_at LIMIT ?"
     return [to_schedule(row) for row in await db.select(sql, [now, limit])]
 
 
-async def _note(db: Session, schedule_id: str, progress: ScheduleProgress, next_at: datetime) -> bool:
+async def _note(db: Session, schedule: Schedule, progress: ScheduleProgress, next_at: datetime) -> bool:
+    rows = await db.select("SELECT * FROM schedules WHERE id = ? FOR UPDATE", [schedule.id])
+    if not rows or to_schedule(rows[0]).rules != schedule.rules:
+        return False
     sql = "UPDATE schedules SET progress = ?, next_at = ? WHERE id = ?"
-    return await db.execute(sql, [to_json(progress), to_text(next_at), schedule_id]) == 1
+    await db.execute(sql, [to_json(progress), to_text(next_at), schedule.id])
+    return True
 
 
 async def _promote(db: Session, schedule: Schedule, image_id: str, serial: str, now: datetime) -> list[str]:
-    there = "SELECT 1 FROM images JOIN schedules ON schedules.id = ? WHERE images.id = ? FOR UPDATE"
-    if not await db.select(there, [schedule.id, image_id]):
+    there = "SELECT schedules.* FROM images JOIN schedules ON schedules.id = ? WHERE images.id = ? FOR UPDATE"
+    found = await db.select(there, [schedule.id, image_id])
+    if not found:
         return []  # The schedule or its new image was removed meanwhile: the old one keeps its name.
-    rules = schedule.rules
+    rules = to_schedule(found[0]).rules
     sql = """INSERT INTO schedule_images (image_id, schedule_id, serial, at) VALUES (?, ?, ?, ?)
              ON CONFLICT (image_id) DO UPDATE SET
                  schedule_id = excluded.schedule_id, serial = excluded.serial, at = excluded.at"""

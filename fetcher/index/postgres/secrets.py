@@ -1,4 +1,4 @@
-"""What only a pull may know of its import: in one table, gone when the import ends."""
+"""Secrets of imports: in one table, gone when the import ends."""
 
 import msgspec
 

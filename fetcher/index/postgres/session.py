@@ -44,7 +44,7 @@ def placeholders(sql: str) -> str:
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True):
-    """How the database is reached.
+    """The settings of the connection to the database.
 
     Args:
         url: Where it is, as libpq takes it, without a password.

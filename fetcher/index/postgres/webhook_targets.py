@@ -1,4 +1,4 @@
-"""Who is to be told when an import has ended: noted with its submission, due with its end."""
+"""Receivers of webhooks: noted with the submission, due with the import's end."""
 
 from fetcher.index.postgres.session import Session
 from fetcher.index.values import WebhookTarget

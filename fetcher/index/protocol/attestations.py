@@ -1,4 +1,4 @@
-"""What an index does with signed statements on images."""
+"""Signed statements on images, as verbs."""
 
 from datetime import datetime
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""What an index does with its audit trail as a whole."""
+"""The audit trail as a whole, as verbs."""
 
 from typing import Protocol
 

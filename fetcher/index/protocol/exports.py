@@ -1,7 +1,7 @@
-"""What an index does with exports, from submission to verdict."""
+"""Exports, from submission to verdict, as verbs."""
 
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from fetcher.index.values import Export, ReceiverSecrets
 from fetcher.model import Actor
@@ -39,6 +39,9 @@ class Exports(Protocol):
 
     async def record(self, export: Export) -> bool:
         """Write down how far an export is, or how it ended; False when it lost its claim."""
+
+    async def remember(self, export: Export, resume: dict[str, Any]) -> bool:
+        """Keep how far the sender is with the receiver, until the end; False when the claim was lost."""
 
     async def cancel(self, export_id: str, actor: Actor, now: datetime) -> Export:
         """End an export because its owner says so.

@@ -1,4 +1,4 @@
-"""What an index does with images and their blobs."""
+"""Images and their blobs, as verbs."""
 
 from collections.abc import Callable
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""What an index does with imports, from submission to verdict."""
+"""Imports, from submission to verdict, as verbs."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime

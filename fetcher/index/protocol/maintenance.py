@@ -1,4 +1,4 @@
-"""What an index does for the maintenance of the store, and for its own."""
+"""Maintenance of the store and of the index itself, as verbs."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What an index does with the projects that an image is shared with."""
+"""The projects that an image is shared with, as verbs."""
 
 from typing import Protocol
 

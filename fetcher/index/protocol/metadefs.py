@@ -1,4 +1,4 @@
-"""What an index does with metadata definitions."""
+"""Metadata definitions, as verbs."""
 
 from collections.abc import Callable
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""What an index does with those who are still to be told that an import has ended."""
+"""Webhooks that are due, as verbs."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager

@@ -1,4 +1,4 @@
-"""What an index does with pulls: what a crash must not lose of them, and where earlier ones led."""
+"""Downloads, as verbs: what a crash must not lose of them, and where earlier ones led."""
 
 from collections.abc import Sequence
 from datetime import datetime

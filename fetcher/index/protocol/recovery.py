@@ -1,4 +1,4 @@
-"""What an index does with imports that a stopped process left behind."""
+"""Imports that a stopped process left behind, as verbs."""
 
 from collections.abc import Sequence
 from datetime import datetime

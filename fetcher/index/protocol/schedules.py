@@ -1,5 +1,6 @@
-"""What an index does with images that are kept new."""
+"""Images that are kept new, as verbs."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
@@ -27,6 +28,15 @@ class Schedules(Protocol):
     async def page(self, actor: Actor) -> list[Schedule]:
         """Return all that the actor may see, the oldest first."""
 
+    async def edit(self, schedule_id: str, actor: Actor, change: Callable[[Schedule], Schedule]) -> Schedule:
+        """Replace a schedule by what `change` makes of it, all at once; return it as it is now.
+
+        An image that has the stable name takes the new one. What `change` raises takes the write back.
+
+        Raises:
+            UnknownSchedule: There is none, or it is another project's.
+        """
+
     async def remove(self, schedule_id: str, actor: Actor) -> None:
         """Forget a schedule; its images stay.
 
@@ -37,11 +47,13 @@ class Schedules(Protocol):
     async def due(self, now: datetime, *, limit: int = 100) -> list[Schedule]:
         """Return those whose turn it is, the longest due first."""
 
-    async def note(self, schedule_id: str, progress: ScheduleProgress, next_at: datetime) -> bool:
-        """Write down how far one is, and when its next turn is; False when it is gone."""
+    async def note(self, schedule: Schedule, progress: ScheduleProgress, next_at: datetime) -> bool:
+        """Write down how far one is, and when its next turn is; False when it is gone or was edited."""
 
     async def promote(self, schedule: Schedule, image_id: str, serial: str, now: datetime) -> list[str]:
         """Give the stable name to a new image, and retire those that had it before, all at once.
+
+        The rules are those in the index, which may have been edited since the schedule was read.
 
         Returns:
             The images that are more than are kept, the oldest first; none that is protected.

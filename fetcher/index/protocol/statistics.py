@@ -1,4 +1,4 @@
-"""What an index answers to an operator over many rows, and the lists for people."""
+"""Answers to an operator over many rows, and the lists for people, as verbs."""
 
 from datetime import datetime
 from typing import Protocol

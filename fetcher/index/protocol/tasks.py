@@ -1,4 +1,4 @@
-"""What an index does with imports as the Image API lists them."""
+"""Imports as the Image API lists them, as verbs."""
 
 from typing import Protocol
 

@@ -1,4 +1,4 @@
-"""What an index does with bodies that are sent to the service, and with bytes staged for an import."""
+"""Bodies that are sent to the service, and bytes staged for an import, as verbs."""
 
 from typing import Any, Protocol
 

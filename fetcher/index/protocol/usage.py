@@ -1,4 +1,4 @@
-"""What an index does with what projects hold."""
+"""Usage of projects, as verbs."""
 
 from typing import Protocol
 

@@ -1,4 +1,4 @@
-"""How the writer's thread answers those who wait in the loop."""
+"""Answers of the writer's thread to those who wait in the loop."""
 
 import asyncio
 from contextlib import suppress
@@ -8,7 +8,7 @@ R = TypeVar("R")
 
 
 class Answer(Generic[R]):
-    """What a write comes to, for the one who waits for it in the loop; made there, given by the writer.
+    """The result of a write, for the one who waits for it in the loop; made there, given by the writer.
 
     A caller that is cancelled gives up its future alone: the write is not taken back.
     """

@@ -1,4 +1,4 @@
-"""What the index does with signed statements on images."""
+"""Records of signed statements on images."""
 
 from datetime import datetime
 from typing import Any

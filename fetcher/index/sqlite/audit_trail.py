@@ -1,4 +1,4 @@
-"""What the index does with its audit trail as a whole: its head, its soundness, what goes by age."""
+"""The audit trail as a whole: its head, its soundness, what goes by age."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""What the migrations count by triggers, as statements that count it again from the rows.
+"""The counts of the migrations' triggers, as statements that count again from the rows.
 
 `usage` is what each project holds, exact inside every transaction: images,
 their bytes (each image in full, also where images share bytes), and the bytes

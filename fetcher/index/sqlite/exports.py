@@ -1,4 +1,4 @@
-"""What the index does with exports, from submission to verdict."""
+"""Records of exports, from submission to verdict."""
 
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,15 @@ from fetcher.index.rows import Row, to_json, to_moment, to_text
 from fetcher.index.sqlite.audit import note_line
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.rows import insert, select
-from fetcher.index.values import CANCELLED, Export, ExportAttempt, ReceiverSecrets
+from fetcher.index.values import (
+    CANCELLED,
+    Export,
+    ExportAttempt,
+    ExportOptions,
+    ReadBack,
+    ReceiverAccess,
+    ReceiverSecrets,
+)
 from fetcher.lifecycle import Event, State, origins_of
 from fetcher.model import Actor, Verdict
 
@@ -60,6 +68,10 @@ class ExportRecords:
         """Write down how far an export is, or how it ended; False when it lost its claim."""
         return await self._connection.write(_record, export)
 
+    async def remember(self, export: Export, resume: dict[str, Any]) -> bool:
+        """Keep how far the sender is with the receiver, until the end; False when the claim was lost."""
+        return await self._connection.write(_remember, export, resume)
+
     async def cancel(self, export_id: str, actor: Actor, now: datetime) -> Export:
         """End an export because its owner says so.
 
@@ -83,6 +95,8 @@ def _row(export: Export) -> dict[str, Any]:
         "attempts": to_json(export.attempts),
         "answer": to_json(export.answer),
         "verdict": to_json(export.verdict),
+        "options": to_json(export.options),
+        "read_back": to_json(export.read_back),
         **{name: to_text(plain[name]) for name in moments},
     }
 
@@ -96,8 +110,24 @@ def _export(row: Row) -> Export:
             "attempts": msgspec.json.decode(row["attempts"], type=tuple[ExportAttempt, ...]),
             "answer": msgspec.json.decode(row["answer"], type=dict[str, str]),
             "verdict": msgspec.json.decode(row["verdict"] or "null", type=Verdict | None),
+            "options": msgspec.json.decode(row["options"], type=ExportOptions),
+            "read_back": msgspec.json.decode(row["read_back"] or "null", type=ReadBack | None),
             **moments,
         }
+    )
+
+
+def _secret_row(export_id: str, secrets: ReceiverSecrets) -> dict[str, Any]:
+    documents = {name: to_json(getattr(secrets, name)) for name in ("headers", "access", "resume")}
+    return {"export_id": export_id, "url": secrets.url, **documents}
+
+
+def _secrets(row: Row) -> ReceiverSecrets:
+    return ReceiverSecrets(
+        url=row["url"],
+        headers=msgspec.json.decode(row["headers"], type=dict[str, str]),
+        access=msgspec.json.decode(row["access"], type=ReceiverAccess),
+        resume=msgspec.json.decode(row["resume"], type=dict[str, Any]),
     )
 
 
@@ -126,8 +156,7 @@ def _submit(
     if used + export.size > max_bytes:
         raise SendLimit(limit_bytes=max_bytes, used_bytes=used)
     insert(db, "exports", _row(export))
-    row = {"export_id": export.id, "url": secrets.url, "headers": to_json(secrets.headers)}
-    insert(db, "export_secrets", row)
+    insert(db, "export_secrets", _secret_row(export.id, secrets))
     _note(db, "export-submitted", export)
 
 
@@ -172,14 +201,16 @@ def _claim(db: Database, export_id: str, now: datetime) -> tuple[Export, Receive
              WHERE id = :id AND state = 'queued' RETURNING *"""
     for row in list(select(db, sql, {"now": to_text(now), "id": export_id})):
         for secret in select(db, "SELECT * FROM export_secrets WHERE export_id = ?", [export_id]):
-            headers = msgspec.json.decode(secret["headers"], type=dict[str, str])
-            return _export(row), ReceiverSecrets(url=secret["url"], headers=headers)
+            return _export(row), _secrets(secret)
     return None
 
 
 def _record(db: Database, export: Export) -> bool:
     columns = _row(export)
-    names = ("state", "sent_bytes", "attempts", "answer", "verdict", "started_at", "updated_at", "ended_at")
+    names = (
+        *("state", "size", "sha256", "sent_bytes", "attempts", "answer", "read_back", "verdict"),
+        *("started_at", "updated_at", "ended_at"),
+    )
     changes = ", ".join(f"{name} = :{name}" for name in names)
     origins = ", ".join(f"'{state}'" for state in origins_of(export.state))
     sql = f"""UPDATE exports SET {changes}
@@ -188,6 +219,13 @@ def _record(db: Database, export: Export) -> bool:
     if is_ours and export.state.is_final:
         _note(db, f"export-{export.state.value}", export)
     return is_ours
+
+
+def _remember(db: Database, export: Export, resume: dict[str, Any]) -> bool:
+    sql = """UPDATE export_secrets SET resume = :resume WHERE export_id IN
+             (SELECT id FROM exports WHERE id = :id AND claim = :claim AND ended_at IS NULL)"""
+    arguments = {"resume": to_json(resume), "id": export.id, "claim": export.claim}
+    return int(db.execute(sql, arguments).rowcount) == 1
 
 
 def _cancel(db: Database, export_id: str, condition: scope.Condition, now: datetime) -> Export:

@@ -1,4 +1,4 @@
-"""What the index does with images and their blobs."""
+"""Records of images and their blobs."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence

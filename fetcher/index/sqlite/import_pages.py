@@ -6,8 +6,8 @@ from fetcher.errors import UnknownImport
 from fetcher.index import scope
 from fetcher.index.rows import Row, fitting, import_bytes, to_import
 from fetcher.index.sqlite.rows import select
-from fetcher.index.sqlite.truths import TRUE_CODE
-from fetcher.index.values import FILTERS, Rows
+from fetcher.index.sqlite.truths import TRUE_ATTEMPT_CODE, TRUE_CODE
+from fetcher.index.values import ATTEMPT_CODE, COLUMNS, Rows
 from fetcher.model import Import
 
 
@@ -37,10 +37,16 @@ def page(
             " AND json_extract(audit.detail, '$.code') = :hidden)"
         )
         arguments["hidden"] = filters[TRUE_CODE]
-    for name in FILTERS:
+    for name in COLUMNS:
         if name in filters:
             where += f" AND {name} = :{name}"
             arguments[name] = filters[name]
+    if ATTEMPT_CODE in filters:
+        is_it = "json_extract(attempt.value, '$.code') = :attempt_code"
+        if TRUE_ATTEMPT_CODE in filters:
+            is_it += " OR json_extract(attempt.value, '$.truth.code') = :attempt_code"
+        where += f" AND EXISTS (SELECT 1 FROM json_each(imports.attempts) AS attempt WHERE {is_it})"  # noqa: S608 - our own conditions
+        arguments[ATTEMPT_CODE] = filters[ATTEMPT_CODE]
     if marker is not None:
         start = one(db, marker, condition)
         where += " AND (created_at, id) < (:created_at, :marker)"

@@ -1,4 +1,4 @@
-"""What the index does with imports, from submission to verdict."""
+"""Records of imports, from submission to verdict."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -33,9 +33,9 @@ from fetcher.index.sqlite.leases import UNTIL, holding, renew
 from fetcher.index.sqlite.queue_count import queued
 from fetcher.index.sqlite.rows import insert, select
 from fetcher.index.sqlite.secrets import drop_secrets, keep_secrets, load_secrets
-from fetcher.index.sqlite.truths import HIDDEN_CODES, TRUE_CODE, read_truths
+from fetcher.index.sqlite.truths import HIDDEN_CODES, TRUE_ATTEMPT_CODE, TRUE_CODE, read_truths
 from fetcher.index.sqlite.webhook_targets import keep_notice
-from fetcher.index.values import ANSWER_BYTES, IdempotencyKey, NewImport, Rows, Secrets, Worker
+from fetcher.index.values import ANSWER_BYTES, ATTEMPT_CODE, IdempotencyKey, NewImport, Rows, Secrets, Worker
 from fetcher.lifecycle import Event, IllegalMove, State, next_state
 from fetcher.model import Actor, Blob, Image, Import, Verdict
 
@@ -92,6 +92,8 @@ class ImportRecords:
         """
         if actor.is_admin and filters.get("code") in HIDDEN_CODES:
             filters = {**filters, "code": "source-unreachable", TRUE_CODE: filters["code"]}
+        if actor.is_admin and ATTEMPT_CODE in filters:
+            filters = {**filters, TRUE_ATTEMPT_CODE: filters[ATTEMPT_CODE]}
         return await self._connection.read(
             page, scope.own_imports(actor), filters, (limit, max_bytes), marker
         )

@@ -1,4 +1,4 @@
-"""How much is kept of what has ended: records of imports, by project.
+"""Bounds on what is kept of ended work: records of imports, by project.
 
 Age alone is no bound: within a month a member who may submit ten times a second leaves millions of records.
 """

@@ -1,4 +1,4 @@
-"""What the index does with namespaces of metadata definitions."""
+"""Records of namespaces of metadata definitions."""
 
 from collections.abc import Callable
 

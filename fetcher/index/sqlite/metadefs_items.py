@@ -1,4 +1,4 @@
-"""What the index does with the items of a namespace: properties, objects, tags and associations."""
+"""Records of the items of a namespace: properties, objects, tags and associations."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""How many imports wait, kept by triggers of the writer's connection: a count takes as long as the queue."""
+"""The length of the queue, kept by triggers of the writer's connection: counting would take long."""
 
 from sqlite_utils.db import Database
 

@@ -1,5 +1,6 @@
-"""What the index does with images that are kept new."""
+"""Records of images that are kept new."""
 
+from collections.abc import Callable
 from datetime import datetime
 
 from sqlite_utils.db import Database
@@ -7,7 +8,7 @@ from sqlite_utils.db import Database
 from fetcher.errors import Conflict, UnknownSchedule
 from fetcher.index import scope
 from fetcher.index.rows import to_json, to_text
-from fetcher.index.schedule_rows import line_on, retired_name, schedule_row, to_schedule
+from fetcher.index.schedule_rows import EDITED, NAMED, line_on, retired_name, schedule_row, to_schedule
 from fetcher.index.sqlite.audit import note_line
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.counts import TEXT_BYTES
@@ -42,6 +43,14 @@ class ScheduleRecords:
         """Return all that the actor may see, the oldest first."""
         return await self._connection.read(_page, scope.own_schedules(actor))
 
+    async def edit(self, schedule_id: str, actor: Actor, change: Callable[[Schedule], Schedule]) -> Schedule:
+        """Replace a schedule by what `change` makes of it, all at once; return it as it is now.
+
+        Raises:
+            UnknownSchedule: There is none, or it is another project's.
+        """
+        return await self._connection.write(_edit, schedule_id, actor, change)
+
     async def remove(self, schedule_id: str, actor: Actor) -> None:
         """Forget a schedule; its images stay.
 
@@ -54,9 +63,9 @@ class ScheduleRecords:
         """Return those whose turn it is, the longest due first."""
         return await self._connection.read(_due, to_text(now), limit)
 
-    async def note(self, schedule_id: str, progress: ScheduleProgress, next_at: datetime) -> bool:
-        """Write down how far one is, and when its next turn is; False when it is gone."""
-        return await self._connection.write(_note, schedule_id, progress, next_at)
+    async def note(self, schedule: Schedule, progress: ScheduleProgress, next_at: datetime) -> bool:
+        """Write down how far one is, and when its next turn is; False when it is gone or edited."""
+        return await self._connection.write(_note, schedule, progress, next_at)
 
     async def promote(self, schedule: Schedule, image_id: str, serial: str, now: datetime) -> list[str]:
         """Give the stable name to a new image, and retire those that had it before, all at once.
@@ -96,21 +105,42 @@ def _remove(db: Database, schedule_id: str, actor: Actor) -> None:
     note_line(db, line_on(schedule, actor.user_id, "unscheduled", now))
 
 
+def _edit(db: Database, schedule_id: str, actor: Actor, change: Callable[[Schedule], Schedule]) -> Schedule:
+    before = _find(db, schedule_id, scope.own_schedules(actor))
+    after = change(before)
+    row = schedule_row(after)
+    written = {name: row[name] for name in EDITED}
+    columns = ", ".join(f"{name} = :{name}" for name in written)
+    db.execute(f"UPDATE schedules SET {columns} WHERE id = :id", {**written, "id": schedule_id})  # noqa: S608 - ours
+    now = datetime.now(before.created_at.tzinfo)
+    if after.rules.name != before.rules.name:
+        for image in list(select(db, NAMED, [schedule_id, before.rules.name])):
+            _rename(db, image["id"], after.rules.name, now)
+    if (after.rules, after.receiver) != (before.rules, before.receiver):
+        note_line(db, line_on(after, actor.user_id, "rescheduled", now))
+    return after
+
+
 def _due(db: Database, now: str | None, limit: int) -> list[Schedule]:
     sql = "SELECT * FROM schedules WHERE next_at <= ? ORDER BY next_at LIMIT ?"
     return [to_schedule(row) for row in select(db, sql, [now, limit])]
 
 
-def _note(db: Database, schedule_id: str, progress: ScheduleProgress, next_at: datetime) -> bool:
+def _note(db: Database, schedule: Schedule, progress: ScheduleProgress, next_at: datetime) -> bool:
+    row = next(iter(select(db, "SELECT * FROM schedules WHERE id = ?", [schedule.id])), None)
+    if row is None or to_schedule(row).rules != schedule.rules:
+        return False
     sql = "UPDATE schedules SET progress = ?, next_at = ? WHERE id = ?"
-    return db.execute(sql, [to_json(progress), to_text(next_at), schedule_id]).rowcount == 1
+    db.execute(sql, [to_json(progress), to_text(next_at), schedule.id])
+    return True
 
 
 def _promote(db: Database, schedule: Schedule, image_id: str, serial: str, now: datetime) -> list[str]:
-    there = "SELECT 1 FROM images JOIN schedules ON schedules.id = ? WHERE images.id = ?"
-    if next(iter(select(db, there, [schedule.id, image_id])), None) is None:
+    there = "SELECT schedules.* FROM images JOIN schedules ON schedules.id = ? WHERE images.id = ?"
+    found = next(iter(select(db, there, [schedule.id, image_id])), None)
+    if found is None:
         return []  # The schedule or its new image was removed meanwhile: the old one keeps its name.
-    rules = schedule.rules
+    rules = to_schedule(found).rules
     row = [image_id, schedule.id, serial, to_text(now)]
     db.execute(
         "INSERT OR REPLACE INTO schedule_images (image_id, schedule_id, serial, at) VALUES (?, ?, ?, ?)", row

@@ -1,4 +1,4 @@
-"""Whether a file is an index of ours, of a version that is known here, and sound."""
+"""Soundness of an index: a file is one of ours, of a version that is known here, and undamaged."""
 
 import sqlite3
 import time

@@ -1,4 +1,4 @@
-"""What an operator asks the index: who uses how much, how imports end, which origins are slow."""
+"""Statistics for the operator: who uses how much, how imports end, which origins are slow."""
 
 from collections import defaultdict
 from datetime import datetime

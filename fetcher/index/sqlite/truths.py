@@ -1,4 +1,4 @@
-"""What really ended an import, where its submitter is told less: read from the audit trail."""
+"""The failures that really ended imports, where submitters are told less: read from the audit trail."""
 
 from typing import Any
 
@@ -9,7 +9,8 @@ from fetcher.index.sqlite.rows import select
 
 # Told to admins alone; everybody else is told source-unreachable.
 HIDDEN_CODES = ("address-forbidden", "connect-failed", "name-unresolved")
-TRUE_CODE = "true code"  # A filter that nobody can ask for by that name.
+TRUE_CODE = "true code"  # Filters that nobody can ask for by these names.
+TRUE_ATTEMPT_CODE = "true attempt code"
 
 
 def read_truths(db: Database, import_ids: list[str]) -> dict[str, dict[str, str]]:

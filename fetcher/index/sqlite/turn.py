@@ -1,4 +1,4 @@
-"""How long a read of the index may take, and whether anybody still waits for it."""
+"""The time that a read of the index may take, and whether anybody still waits for it."""
 
 import asyncio
 import sqlite3

@@ -1,4 +1,4 @@
-"""What the index does with bodies that are sent to us, and with bytes staged for an import."""
+"""Records of bodies that are sent to us, and of bytes staged for an import."""
 
 from datetime import datetime
 from typing import Any

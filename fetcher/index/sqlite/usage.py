@@ -1,4 +1,4 @@
-"""What each project holds, and the one place where a quota is enforced: at the end of every write."""
+"""Usage of each project, and the one place where a quota is enforced: at the end of every write."""
 
 from collections.abc import Callable
 

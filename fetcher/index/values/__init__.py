@@ -1,8 +1,20 @@
 """The values that the index takes and gives, whichever index it is."""
 
-from fetcher.index.values.exports import CANCELLED, SENT, Export, ExportAttempt, ReceiverSecrets
+from fetcher.index.values.exports import (
+    CANCELLED,
+    SENT,
+    Export,
+    ExportAttempt,
+    ExportOptions,
+    PartUrls,
+    ReadBack,
+    ReceiverAccess,
+    ReceiverSecrets,
+)
 from fetcher.index.values.images import FAILED_IMPORT, SORT_KEYS, Filter, ImageQuery, Operator
 from fetcher.index.values.imports import (
+    ATTEMPT_CODE,
+    COLUMNS,
     FILTERS,
     TASK_ORDERS,
     Access,
@@ -41,7 +53,9 @@ from fetcher.index.values.usage import Quota, Usage
 
 __all__ = [
     "ANSWER_BYTES",
+    "ATTEMPT_CODE",
     "CANCELLED",
+    "COLUMNS",
     "FAILED_IMPORT",
     "FILTERS",
     "IMAGE_ORDERS",
@@ -64,6 +78,7 @@ __all__ = [
     "Ending",
     "Export",
     "ExportAttempt",
+    "ExportOptions",
     "Filter",
     "IdempotencyKey",
     "ImageQuery",
@@ -79,9 +94,12 @@ __all__ = [
     "Operator",
     "OriginFigures",
     "Page",
+    "PartUrls",
     "ProjectUsage",
     "Quota",
+    "ReadBack",
     "Reader",
+    "ReceiverAccess",
     "ReceiverSecrets",
     "Remembered",
     "ResourceType",

@@ -39,7 +39,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ImageQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """What a caller wants listed.
+    """The filters of a list of images.
 
     Args:
         max_bytes: Fewer images are given than `limit` where their records hold more.

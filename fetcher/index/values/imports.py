@@ -6,7 +6,9 @@ from fetcher.index.values.reading import ANSWER_BYTES
 from fetcher.lifecycle import State
 from fetcher.model import Blob, BucketAccess, ClientCertificate, FormatVerdict, Image, Import
 
-FILTERS = ("state", "code", "method", "image_id", "user_id")
+ATTEMPT_CODE = "attempt_code"  # Of any of its attempts; for administrators also the true one.
+COLUMNS = ("state", "code", "method", "image_id", "user_id")
+FILTERS = (*COLUMNS, ATTEMPT_CODE)
 TASK_ORDERS = ("created_at", "updated_at", "expires_at", "status", "type", "id")
 
 
@@ -18,7 +20,7 @@ class IdempotencyKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Worker(msgspec.Struct, frozen=True, kw_only=True):
-    """Who runs imports.
+    """The runner of imports.
 
     Args:
         name: The same after a restart, so that a worker takes up its own at once.
@@ -30,7 +32,7 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True):
-    """What opens a source beside headers.
+    """The keys that open a source beside headers.
 
     Args:
         s3: Keys of a bucket, and where it is.
@@ -44,7 +46,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Secrets(msgspec.Struct, frozen=True, kw_only=True):
-    """What only the pull itself may know; dropped when the import ends.
+    """The secrets of an import; dropped when it ends.
 
     Args:
         url: The URL with its secrets.
@@ -66,7 +68,7 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WebhookTarget(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is told of an import's end.
+    """The receiver of an import's webhook.
 
     Args:
         url: With its secrets; None is the operator's own, as the settings then have it.
@@ -95,7 +97,7 @@ class NewImport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TaskQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which imports to list.
+    """The filters of a list of imports.
 
     Args:
         methods: Only imports by these.

@@ -7,7 +7,7 @@ IMPORT_ORDERS = ("name", "state", "received", "submitted")
 
 
 class ListQuery(Value, frozen=True, kw_only=True):
-    """What part of a list somebody wants to see.
+    """One page of a list.
 
     Args:
         text: What a name, tag or URL holds, or an id or sha256 begins with.

@@ -55,7 +55,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class At(msgspec.Struct, frozen=True, kw_only=True):
-    """Where in a namespace something is: all items of a kind, or the one with a name."""
+    """A place in a namespace: all items of a kind, or the one with a name."""
 
     namespace: str
     kind: Kind
@@ -70,7 +70,7 @@ class ResourceType(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """Which part of a list is wanted.
+    """One page of a list.
 
     Args:
         limit: None for all.
@@ -84,7 +84,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NamespaceQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which namespaces a caller wants listed.
+    """The filters of a list of namespaces.
 
     Args:
         resource_types: Only those that are associated with one of these; None for all.
@@ -96,7 +96,7 @@ class NamespaceQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
-    """How many definitions there may be.
+    """The most definitions that there may be.
 
     Args:
         max_items: Of each kind in one namespace.

@@ -17,7 +17,7 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What is due, and may start.
+    """The webhooks that are due and may start.
 
     Args:
         now: The machine's date.

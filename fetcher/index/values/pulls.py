@@ -6,7 +6,7 @@ from fetcher.model import Blob
 
 
 class ResumeState(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a pull that has not ended.
+    """A download that has not ended.
 
     Args:
         id: Of the pull; files in staging are named after it.
@@ -36,7 +36,7 @@ class ResumeState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Remembered(msgspec.Struct, frozen=True, kw_only=True):
-    """What a URL held when it was last pulled.
+    """The version that a URL held when it was last downloaded.
 
     Args:
         projects: Whose pulls found these bytes under this entity tag.

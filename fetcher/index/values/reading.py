@@ -1,4 +1,4 @@
-"""How much is read at once, and for whom."""
+"""The bounds of a read, and the caller that it is for."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,7 +13,7 @@ ANSWER_BYTES = 4_194_304  # Where the caller does not say how much fits.
 
 
 class Rows(list[T]):
-    """What was read, and whether there is more that did not fit.
+    """The rows that were read, and whether more did not fit.
 
     Attributes:
         has_more: The next ones would have made it too large.
@@ -23,7 +23,7 @@ class Rows(list[T]):
 
 
 class Reader(msgspec.Struct, frozen=True):
-    """Who waits for what is read.
+    """The caller who waits for a read.
 
     Args:
         seconds: For one read.

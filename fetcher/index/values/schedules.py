@@ -5,13 +5,14 @@ from typing import Literal
 
 import msgspec
 
+from fetcher.index.values.imports import WebhookTarget
 from fetcher.model import Visibility
 
 Retire = Literal["hide", "show"]
 
 
 class ScheduleRules(msgspec.Struct, frozen=True, kw_only=True):
-    """What a schedule does.
+    """A schedule.
 
     Args:
         catalogue: The name that is asked for, such as `ubuntu:26.04`.
@@ -32,7 +33,7 @@ class ScheduleRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ScheduleProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a schedule is.
+    """The progress of a schedule.
 
     Args:
         serial: Of the newest image.
@@ -56,7 +57,11 @@ class ScheduleProgress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Schedule(msgspec.Struct, frozen=True, kw_only=True):
-    """One image that is kept new, for one project."""
+    """One image that is kept new, for one project.
+
+    Args:
+        receiver: Told of the end of each import of this schedule; shown to nobody.
+    """
 
     id: str
     project_id: str
@@ -65,3 +70,4 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     progress: ScheduleProgress = ScheduleProgress()
     next_at: datetime
     created_at: datetime
+    receiver: WebhookTarget | None = None

@@ -38,7 +38,7 @@ class AuditHead(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a look at the whole trail has shown.
+    """The findings of a check of the whole trail.
 
     Args:
         head: Its last line.

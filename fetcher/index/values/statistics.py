@@ -4,7 +4,7 @@ from fetcher.model import Value
 
 
 class ProjectUsage(Value, frozen=True, kw_only=True):
-    """What one project holds.
+    """The usage of one project.
 
     Args:
         size: Bytes, each image counted in full even where images share a blob.
@@ -16,7 +16,7 @@ class ProjectUsage(Value, frozen=True, kw_only=True):
 
 
 class Totals(Value, frozen=True, kw_only=True):
-    """What the store holds.
+    """The contents of the store.
 
     Args:
         size: Bytes on disk, shared blobs counted once.
@@ -32,7 +32,7 @@ class Totals(Value, frozen=True, kw_only=True):
 
 
 class Ending(Value, frozen=True, kw_only=True):
-    """How many imports ended in one code within one step of time.
+    """The number of imports that ended in one code within one step of time.
 
     Args:
         at: The beginning of the step, `2026-11-22` or `2026-11-22T14`.
@@ -45,7 +45,7 @@ class Ending(Value, frozen=True, kw_only=True):
 
 
 class OriginFigures(Value, frozen=True, kw_only=True):
-    """How one origin served its latest imports.
+    """The record of one origin in its latest imports.
 
     Args:
         bytes_per_second: Over all that it delivered; None when that is nothing.

@@ -19,7 +19,7 @@ class Quota(msgspec.Struct, frozen=True):
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """What one project holds now.
+    """The present usage of one project.
 
     Args:
         bytes: Of its images, each in full, also where they share bytes.

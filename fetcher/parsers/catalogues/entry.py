@@ -84,7 +84,7 @@ class Entry(Value, frozen=True, kw_only=True):
 
 
 class Reading(Value, frozen=True, kw_only=True):
-    """What a file of a catalogue holds.
+    """A file of a catalogue.
 
     Args:
         left_out: How many images were left out, because what is said of them is not sound.

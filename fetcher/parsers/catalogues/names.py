@@ -21,7 +21,7 @@ MAX_NAME = 512
 
 
 class Wanted(Value, frozen=True, kw_only=True):
-    """What somebody asks for by name."""
+    """A request for an image by name."""
 
     name: str
     serial: str | None = None

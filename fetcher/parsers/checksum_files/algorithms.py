@@ -39,6 +39,7 @@ _OTHERS = {
     "blake2b512": "blake2b",
     "blake2s256": "blake2s",
     "b3": "blake3",
+    "gost": "streebog256",
     "rmd160": "ripemd160",
     "stribog256": "streebog256",
     "stribog512": "streebog512",

@@ -17,7 +17,7 @@ _LINE = re.compile(rf"(\\?)({ALGORITHM}) ?\((.+)\) ?= ?({HEX})[ \t]*", re.DOTALL
 def read(line: str) -> Entry | None:
     """Read one line; None where it is not of this dialect."""
     found = _LINE.fullmatch(line.lstrip(" \t"))
-    algorithm = algorithm_of(found[2]) if found else ""
+    algorithm = algorithm_of(re.sub(r"(?i)sums?\Z", "", found[2])) if found else ""
     if found is None or not algorithm:
         return None
     name = unescape(found[3], is_escaped=bool(found[1]))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from fetcher.errors import ChecksumFileUnusable
 from fetcher.model import Digest
 from fetcher.parsers.checksum_files.listing import Listing, read_listing
-from fetcher.parsers.checksum_files.names import dated, equal, is_about, last_of, stem_of
+from fetcher.parsers.checksum_files.names import alike, dated, equal, is_about, last_of, stem_of
 from fetcher.parsers.checksum_files.values import Entry
 
 MOST_NAMES = 5
@@ -70,7 +70,7 @@ def check_algorithms(entries: Sequence[Entry], accepted: Sequence[str]) -> None:
 
 
 def _about(listing: Listing, paths: Sequence[str]) -> list[Entry]:
-    for find in (equal, dated):
+    for find in (equal, dated, alike):
         for path in paths:
             if found := find(listing.entries, path):
                 return found

@@ -3,6 +3,7 @@ r"""Lines as coreutils writes them, and its many followers: Ubuntu, Debian, Arch
 line   = [ "\" ] [ algorithm ( ":" / "=" ) ] hex separator name
 separator = SP ( SP / "*" )         ; coreutils: text, binary
           / 1*( SP / TAB ) [ "*" ]  ; what others make of it: one blank, a tab
+name = path / quoted path / "-"     ; "-" is no name: what came through a pipe
 
 Source: coreutils, "md5sum invocation".
 """
@@ -15,6 +16,10 @@ from fetcher.parsers.checksum_files.values import Entry
 _LINE = re.compile(
     rf"(\\?)(?:({ALGORITHM})[:=])?({HEX})(?: [ *]|[ \t]+\*?)([^ \t].*|[ \t]+[^ \t].*)", re.DOTALL
 )
+# Debian's Release and .dsc files: the size stands before the name, and a blank before all.
+_SIZED = re.compile(r"[0-9]{1,15}[ \t]+([^ \t].*)", re.DOTALL)
+_QUOTED = re.compile(r"([\"'])(.+)\1", re.DOTALL)
+STDIN = "-"  # The name of what came through a pipe: nothing is said of what it is called.
 _ESCAPE = re.compile(r"\\(.?)", re.DOTALL)
 
 
@@ -26,8 +31,13 @@ def read(line: str) -> Entry | None:
     algorithm = algorithm_of(found[2] or "")
     if found[2] and not algorithm:
         return None
+    name = unescape(found[4], is_escaped=bool(found[1]))
+    if line[:1] in {" ", "\t"} and (sized := _SIZED.fullmatch(name)):
+        name = sized[1]
+    if quoted := _QUOTED.fullmatch(name.strip(" \t")):
+        name = quoted[2]
     return Entry(
-        algorithm=algorithm, value=found[3].lower(), name=unescape(found[4], is_escaped=bool(found[1]))
+        algorithm=algorithm, value=found[3].lower(), name=None if name.strip(" \t") == STDIN else name
     )
 
 

@@ -1,7 +1,7 @@
 """Headings over the digests of one algorithm: Flatcar's and Gentoo's DIGESTS, and those of hand-made files.
 
 heading = *mark algorithm [ ( "-" / SP ) word ] *mark     ; "# SHA512 HASH", "[sha256]", "SHA-256:", "b2sums"
-        / algorithm " hash of " *any ":"                ; certutil
+        / *any algorithm *any ":"                       ; certutil, in the languages of Windows
 mark    = "#" / "=" / "-" / ";" / "*" / "[" / "]" / ":" / WSP
 """
 
@@ -11,7 +11,7 @@ from fetcher.parsers.checksum_files.algorithms import algorithm_of
 
 _MARKS = "#=-;*[]: \t"
 _WORDS = re.compile(r"(?:[ -]?(?:hash(?:es)?|(?:check)?sums?|digests?|values?))*\Z", re.IGNORECASE)
-_CERTUTIL = re.compile(r"([A-Za-z0-9]+) hash of .*:", re.DOTALL)
+_CERTUTIL = re.compile(r"(?:.*\W)?((?:MD|SHA)-?[0-9]{1,3})\b.*:[ \t]*", re.DOTALL | re.IGNORECASE)
 
 
 def read(line: str) -> str:

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from fetcher.errors import ChecksumFileUnusable
-from fetcher.parsers.checksum_files import bsd, gentoo, gnu, headings, pairs, powershell
+from fetcher.parsers.checksum_files import blocks, bsd, columns, gentoo, gnu, headings, pairs, powershell
 from fetcher.parsers.checksum_files.algorithms import algorithm_in, settle
 from fetcher.parsers.checksum_files.signed import inside
-from fetcher.parsers.checksum_files.text import check_kind
+from fetcher.parsers.checksum_files.text import check_kind, plain_line, plain_lines
 from fetcher.parsers.checksum_files.values import Entry
 
 MOST_CHARACTERS = 8_192  # Of a line: a path of 4,096 bytes and its digest, and room to spare.
@@ -15,7 +15,7 @@ MOST_CHARACTERS = 8_192  # Of a line: a path of 4,096 bytes and its digest, and 
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """What a checksum file lists.
+    """The entries of a checksum file.
 
     Args:
         entries: With their algorithms settled; those whose algorithm cannot be are left out.
@@ -37,6 +37,7 @@ def read_listing(text: str, *, file_names: tuple[str, ...] = (), max_lines: int 
     Raises:
         ChecksumFileUnusable: It is no checksum file, or has too many lines.
     """
+    text = plain_lines(text)
     if text.count("\n") > max_lines:
         raise ChecksumFileUnusable(reason=f"it has more than {max_lines:,} lines")
     check_kind(text)
@@ -53,10 +54,12 @@ def read_listing(text: str, *, file_names: tuple[str, ...] = (), max_lines: int 
 
 def _read(text: str, hint: str) -> tuple[list[Entry], bool]:
     """Read all lines; tells whether there are any that mean nothing here."""
+    if found := [entry for entry in blocks.read(text) if settle(entry.algorithm, "", entry.value)]:
+        return found, False
     heading, entries, is_strange = "", [], False
     for full in text.split("\n"):
-        line = full.removesuffix("\r")
-        if not line.strip() or line.startswith("CertUtil:"):
+        line = plain_line(full)
+        if not line.strip() or line.startswith(("CertUtil:", "CertUtil :")):
             continue
         if named := headings.read(line):
             heading = named
@@ -82,3 +85,4 @@ def _line(line: str) -> Iterator[Entry]:
         if entry is not None:
             yield entry
             return
+    yield from columns.read(line)

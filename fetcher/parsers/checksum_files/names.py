@@ -1,7 +1,8 @@
-"""Which entries of a checksum file are about an image."""
+"""The entries of a checksum file that are about an image."""
 
 import re
 from collections.abc import Iterable, Sequence
+from urllib.parse import unquote
 
 from fetcher.parsers.checksum_files.values import Entry
 
@@ -12,8 +13,10 @@ _SUFFIX = re.compile(
 )
 # What stands in a link where the file that it leads to has a date or a number.
 _LINK = re.compile(r"latest|current|stable|daily", re.IGNORECASE)
+_MARKS = frozenset("-_.")
 _NUMBER = r"v?[0-9][0-9A-Za-z.~+_-]*"
-_DATE = r"[-_.]20[0-9]{2}-?[01][0-9]-?[0-3][0-9](?:[-_.T][0-9][0-9A-Za-z]*)*"
+_DATE = r"[-_.]20[0-9]{2}-?[01][0-9]-?[0-3][0-9](?:[-_.T](?:[0-9][0-9A-Za-z]*|[0-9a-f]{7,40}))*"
+_VERSION = r"[-_]v?[0-9]+(?:\.[0-9]+)+(?:-[0-9]+)?"
 _ENDINGS = re.compile(
     r"((?:\.(?:qcow2|img|iso|raw|vmdk|vhdx?|vdi|ova|box|tar|gz|xz|bz2|zst|lz4|zip))+)\Z", re.IGNORECASE
 )
@@ -47,13 +50,21 @@ def dated(entries: Iterable[Entry], path: str) -> list[Entry]:
     name = last_of(path)
     if not name:
         return []
+    stem = _ENDINGS.sub("", name)
+    pattern = re.escape(stem) + f"(?:{_DATE}|{_VERSION})" + re.escape(name[len(stem) :])
     if _LINK.search(name):
-        pattern = _NUMBER.join(re.escape(part) for part in _LINK.split(name))
-    else:
-        stem = _ENDINGS.sub("", name)
-        pattern = re.escape(stem) + _DATE + re.escape(name[len(stem) :])
+        # What stands before the word may change with it: Base.latest.x86_64, Base-9.5-2024.x86_64.
+        parts = _LINK.split(name)
+        shapes = (re.escape(part.rstrip("-_.")) + ("[-_.]" if part[-1:] in _MARKS else "") for part in parts)
+        pattern = f"{pattern}|{_NUMBER.join(shapes)}"
     link = re.compile(pattern)
     return [entry for entry in entries if link.fullmatch(last_of(entry.name or ""))]
+
+
+def alike(entries: Iterable[Entry], path: str) -> list[Entry]:
+    """Find the entries whose names are a path's last part in another spelling: escaped, or in other case."""
+    name = last_of(path).casefold()
+    return [entry for entry in entries if name and last_of(unquote(entry.name or "")).casefold() == name]
 
 
 def stem_of(file_name: str) -> str:

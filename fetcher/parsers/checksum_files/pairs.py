@@ -1,7 +1,9 @@
 """Pairs of a name and a digest: `name: HEX`, `name = HEX`, and the digest alone: `HEX`, `sha256:HEX`.
 
 line  = name *WSP ( ":" / "=" ) *WSP value
-      / [ algorithm *WSP ] value              ; for whatever the file is about
+      / algorithm ( " hash" / " checksum" ... ) " of " name ":" *WSP value
+      / name ( 2*SP / TAB ) hex               ; GNU's, the other way round
+      / [ algorithm [ "sum" ] *WSP ] value    ; for whatever the file is about
 value = [ algorithm ( ":" / "=" ) *WSP ] hex
 
 A name that is an algorithm's is the algorithm.
@@ -13,6 +15,9 @@ from fetcher.parsers.checksum_files.algorithms import ALGORITHM, HEX, algorithm_
 from fetcher.parsers.checksum_files.values import Entry
 
 _VALUE = re.compile(rf"(?:({ALGORITHM})(?:[ \t]*[:=][ \t]*|[ \t]+))?({HEX})")
+_OF = re.compile(rf"({ALGORITHM})[ -](?:hash|checksum|digest|sum) (?:of|for) (.+)", re.IGNORECASE | re.DOTALL)
+_SUM = re.compile(r"[ -]?(?:(?:check)?sums?|hash|digest|value)\Z", re.IGNORECASE)
+_BEHIND = re.compile(rf"([^ \t].*?)(?:  +| ?\t[ \t]*)({HEX})", re.DOTALL)
 _PAIR = re.compile(rf"(.+)[:=][ \t]*(?:({ALGORITHM})[:=][ \t]*)?({HEX})")
 
 
@@ -24,8 +29,13 @@ def read(line: str) -> Entry | None:
         return Entry(algorithm=algorithm_of(alone[1] or ""), value=alone[2].lower())
     pair = _PAIR.fullmatch(text)
     if pair is None:
-        return None
+        behind = _BEHIND.fullmatch(text)
+        return None if behind is None else Entry(value=behind[2].lower(), name=behind[1].strip("\"'"))
     name, spelled = pair[1].rstrip(" \t"), pair[2] or ""
+    if not spelled and (of := _OF.fullmatch(name)) and algorithm_of(of[1]):
+        return Entry(algorithm=algorithm_of(of[1]), value=pair[3].lower(), name=of[2].strip("\"'"))
+    if not spelled and (alone_of := algorithm_of(_SUM.sub("", name))):
+        return Entry(algorithm=alone_of, value=pair[3].lower())
     algorithm = algorithm_of(spelled)
     if spelled and not algorithm:
         return None

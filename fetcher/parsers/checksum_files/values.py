@@ -1,4 +1,4 @@
-"""What one line of a checksum file says."""
+"""One line of a checksum file."""
 
 from dataclasses import dataclass
 

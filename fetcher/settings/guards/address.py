@@ -25,7 +25,7 @@ class AllowedRange(Section, frozen=True, kw_only=True):
 
 
 class AddressRules(Section, frozen=True, kw_only=True):
-    """Which addresses may be dialled."""
+    """The addresses that may be dialled."""
 
     allow: list[AllowedRange]
     deny: list[Network]

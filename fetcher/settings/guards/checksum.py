@@ -11,7 +11,7 @@ Algorithm = Literal["md5", "sha1", "sha256", "sha384", "sha512"]
 
 
 class Checksum(Section, frozen=True, kw_only=True):
-    """Which digests are taken and which are computed."""
+    """The digests that are taken and those that are computed."""
 
     accepted: Annotated[list[Algorithm], Meta(min_length=1)]
     weak: list[Algorithm]

@@ -11,6 +11,7 @@ class Exports(Section, frozen=True, kw_only=True):
     """Sending images to receivers that the operator allows."""
 
     receivers: list[HostOrAddress]
+    kinds: list[Literal["put", "parts", "s3", "oci", "image-api"]]
     role: Literal["member", "admin"]
     max_running: Annotated[int, Meta(ge=1, le=256)]
     max_running_per_project: Positive
@@ -21,4 +22,7 @@ class Exports(Section, frozen=True, kw_only=True):
     max_wait_seconds: Seconds
     total_seconds: Seconds
     stall_seconds: Seconds
+    undo_seconds: Seconds
+    part_bytes: Annotated[int, Meta(ge=5_242_880, le=5_368_709_120)]
+    properties: list[str]
     keep_finished_days: Seconds

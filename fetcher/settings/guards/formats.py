@@ -13,7 +13,7 @@ ContainerFormat = Literal["bare", "ova", "ovf", "ami", "ari", "aki", "docker", "
 
 
 class Format(Section, frozen=True, kw_only=True):
-    """What the bytes may be."""
+    """The formats that the bytes may have."""
 
     disk_formats: Annotated[list[DiskFormat], Meta(min_length=1)]
     container_formats: Annotated[list[ContainerFormat], Meta(min_length=1)]

@@ -8,7 +8,7 @@ from fetcher.settings.base import Count, Seconds, Section
 
 
 class Pace(Section, frozen=True, kw_only=True):
-    """How long a source may keep us waiting."""
+    """The deadlines of a source."""
 
     dns_seconds: Seconds
     dial_seconds: Seconds

@@ -11,7 +11,7 @@ from fetcher.settings.base import HostPattern, Mistake, Name, Section, printed, 
 
 
 class PublisherRule(Section, frozen=True, kw_only=True):
-    """What images of some hosts have to be signed by.
+    """A publisher: hosts, and the keys that sign their images.
 
     Args:
         name: Stands in refusals and in provenance.
@@ -27,7 +27,7 @@ class PublisherRule(Section, frozen=True, kw_only=True):
 
 
 class Publisher(Section, frozen=True, kw_only=True):
-    """Whose images have to be signed."""
+    """Publishers whose images have to be signed."""
 
     rules: list[PublisherRule]
 

@@ -10,7 +10,7 @@ UNLIMITED = 2**53  # Of a quota that does not bind; exact in the numbers of ever
 
 
 class ProjectQuota(Section, frozen=True, kw_only=True):
-    """What one project may hold, where that is not what all may."""
+    """The quota of one project, where it is not that of all."""
 
     project: Annotated[str, Meta(min_length=1, max_length=255)]
     max_images: Count
@@ -20,7 +20,7 @@ class ProjectQuota(Section, frozen=True, kw_only=True):
 
 
 class Quota(Section, frozen=True, kw_only=True):
-    """What one project may hold."""
+    """The quota of a project."""
 
     source: Literal["config", "keystone"]
     max_images: Count

@@ -8,7 +8,7 @@ from fetcher.settings.base import Section
 
 
 class Redirects(Section, frozen=True, kw_only=True):
-    """Where a source may send us."""
+    """The redirects that are followed."""
 
     max_redirects: Annotated[int, Meta(ge=0, le=20)]
     allow_downgrade: bool

@@ -4,7 +4,7 @@ from fetcher.settings.base import Positive, Section
 
 
 class Size(Section, frozen=True, kw_only=True):
-    """What one import may hold."""
+    """The size of one import."""
 
     max_bytes: Positive
     require_length: bool

@@ -8,7 +8,7 @@ from fetcher.settings.base import HostPattern, Port, Section
 
 
 class Url(Section, frozen=True, kw_only=True):
-    """Which URLs may be submitted."""
+    """The URLs that may be submitted."""
 
     schemes: Annotated[list[Literal["https", "http"]], Meta(min_length=1)]
     ports: Annotated[list[Port], Meta(min_length=1)]

@@ -1,4 +1,4 @@
-"""How much is read at once for each of many readers: what slow ones have not taken yet is memory."""
+"""The size of one read for each of many readers: what slow ones have not taken yet is memory."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

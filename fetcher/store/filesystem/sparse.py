@@ -1,4 +1,4 @@
-"""Where the zeros of a disk image are, so that they need no room."""
+"""The zeros of a disk image, found so that they need no room."""
 
 from collections.abc import Iterator
 

@@ -58,7 +58,8 @@ async def test_schemas_are_schemas(cloud: Cloud, name: str) -> None:
 async def test_unknown_schemas_are_404(cloud: Cloud) -> None:
     """Metadata definitions have theirs below `metadefs`."""
     for name in ("namespace", "metadefs", "s"):
-        await cloud.want(404, "rita", "GET", f"/schemas/{name}")
+        fault = await cloud.want(404, "rita", "GET", f"/schemas/{name}")
+        assert fault["error"]["code"] == 404
 
 
 async def test_lists_fit_their_schemas(cloud: Cloud) -> None:
@@ -71,7 +72,11 @@ async def test_lists_fit_their_schemas(cloud: Cloud) -> None:
         "tasks": "/tasks",
     }.items():
         schema = await cloud.want(200, "alice", "GET", f"/schemas/{name}")
-        jsonschema.validate(await cloud.want(200, "alice", "GET", path), schema)
+        listed = await cloud.want(200, "alice", "GET", path)
+        assert bool(listed[name]) is (name != "tasks")
+        jsonschema.validate(listed, schema)
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({**listed, name: "a list it is not"}, schema)
 
 
 async def test_the_schema_has_the_operators_formats(tmp_path: Path) -> None:
@@ -137,8 +142,10 @@ async def test_what_is_not_there_is_told_in_the_same_form(
 
 
 async def test_bodies_are_strict(cloud: Cloud) -> None:
-    """Doubled keys, forms and endless bodies are refused on this face too."""
+    """Doubled keys, forms and endless bodies are refused on this face too, and make nothing."""
+    before = await cloud.want(200, "alice", "GET", "/images")
     options = {"data": b'{"name": "a", "name": "b"}', "headers": {"Content-Type": "application/json"}}
     await cloud.want(400, "alice", "POST", "/images", **options)
     await cloud.want(400, "alice", "POST", "/images", data={"name": "a"})
     await cloud.want(400, "alice", "POST", "/images", json=[])
+    assert await cloud.want(200, "alice", "GET", "/images") == before

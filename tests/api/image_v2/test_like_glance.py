@@ -5,6 +5,7 @@ import io
 import json
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import structlog
@@ -219,11 +220,15 @@ async def test_pages_of_named_sites_may_call(tmp_path: Path) -> None:
 async def test_json_needs_no_content_type(cloud: Cloud, headers: dict[str, str]) -> None:
     """`curl -d` sends JSON as a form; a browser's page does not get that far."""
     skipped = [] if headers else ["Content-Type"]
-    options = {"data": b'{"name": "curl"}', "headers": headers, "skip_auto_headers": skipped}
-    await cloud.want(201, "alice", "POST", "/images", **options)
+    name = f"curl-{uuid4()}"
+    options = {"data": json.dumps({"name": name}), "headers": headers, "skip_auto_headers": skipped}
+    made = await cloud.want(201, "alice", "POST", "/images", **options)
+    assert made["name"] == name
     for field in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
         options["headers"] = {**headers, **field}
         await cloud.want(415, "alice", "POST", "/images", **options)
+    listed = await cloud.want(200, "alice", "GET", f"/images?name={name}")
+    assert [image["id"] for image in listed["images"]] == [made["id"]]
 
 
 @pytest.mark.parametrize("prefix", ["//v2", "///v2", "/v2.0", "/v2.5", "/v2.17", "//v2.17"])

@@ -9,9 +9,17 @@ import pytest
 
 from fetcher.errors import Conflict, QueueFull, SendLimit, UnknownExport
 from fetcher.index.protocol import Index
-from fetcher.index.values import SENT, Export, ExportAttempt, ReceiverSecrets
+from fetcher.index.values import (
+    SENT,
+    Export,
+    ExportAttempt,
+    ExportOptions,
+    ReadBack,
+    ReceiverAccess,
+    ReceiverSecrets,
+)
 from fetcher.lifecycle import Event, State
-from fetcher.model import Actor
+from fetcher.model import Actor, BucketAccess
 from tests.contract.index.places import Place
 from tests.index.conftest import ADMIN, ALICE, BOB, START
 
@@ -56,6 +64,34 @@ async def test_an_export_goes_from_submission_to_verdict(place: Place) -> None:
         assert await index.exports.record(done)
         assert not await index.exports.record(done)
         assert await other.exports.find(made.id, ALICE) == done
+        assert "s3cr3t" not in await place.dump(index)
+
+
+async def test_how_far_a_sender_is_goes_to_the_next_run_and_goes_with_the_end(place: Place) -> None:
+    """What is kept comes back with the next claim; a lost claim keeps nothing, and the end leaves nothing."""
+    access = ReceiverAccess(s3=BucketAccess(secret_access_key="s3cr3t"), read_url="https://s3cr3t.example/")
+    options = ExportOptions(format="raw", verify=True)
+    async with place.open() as index:
+        made = msgspec.structs.replace(export(), options=options)
+        secrets = msgspec.structs.replace(SECRETS, access=access)
+        since = START - timedelta(days=1)
+        await index.exports.submit(made, secrets, max_waiting=9, max_bytes=99, since=since)
+        stale = await index.exports.claim(made.id, START)
+        assert stale is not None
+        assert stale[1] == secrets
+        assert await index.exports.remember(stale[0], {"upload": "u s3cr3t", "parts": [["e", "d"]]})
+        assert await index.exports.requeue(START) == 1
+        assert not await index.exports.remember(stale[0], {})
+        fresh = await index.exports.claim(made.id, START)
+        assert fresh is not None
+        assert fresh[1].resume == {"upload": "u s3cr3t", "parts": [["e", "d"]]}
+        read_back = ReadBack(result="not-possible", reason="no URL")
+        sent = msgspec.structs.replace(fresh[0], size=9, sha256="1" * 64, read_back=read_back)
+        assert await index.exports.record(sent.moved(Event.SUCCEED, START, verdict=SENT))
+        found = await index.exports.find(made.id, ALICE)
+        assert (found.size, found.sha256, found.options) == (9, "1" * 64, options)
+        assert found.read_back == read_back
+        assert not await index.exports.remember(fresh[0], {})
         assert "s3cr3t" not in await place.dump(index)
 
 

@@ -345,7 +345,14 @@ async def test_imports_are_filtered(index: Index, name: str) -> None:
     assert taken is not None
     verdict = Verdict(code="truncated", title="Too little came.")
     await index.imports.end(
-        msgspec.structs.replace(taken[0], state=State.FAILED, verdict=verdict, ended_at=START), {}
+        msgspec.structs.replace(
+            taken[0],
+            state=State.FAILED,
+            verdict=verdict,
+            ended_at=START,
+            attempts=(Attempt(number=1, started_at=START, code="source-status"),),
+        ),
+        {},
     )
     values = {
         "state": ("failed", 1),
@@ -353,6 +360,7 @@ async def test_imports_are_filtered(index: Index, name: str) -> None:
         "method": ("web-download", 3),
         "image_id": (failed.image.id, 1),
         "user_id": ("b", 1),
+        "attempt_code": ("source-status", 1),
     }
     value, count = values[name]
     assert len(await index.imports.page(ADMIN, {name: value}, limit=10)) == count
@@ -388,3 +396,27 @@ async def test_what_really_happened_is_for_admins(index: Index) -> None:
     assert [one.id for one in await index.imports.page(ADMIN, hidden, limit=5)] == [new.record.id]
     assert await index.imports.page(ALICE, hidden, limit=5) == []
     assert await index.imports.page(ADMIN, {"code": "connect-failed"}, limit=5) == []
+
+
+async def test_what_attempts_really_ended_in_is_for_admins(index: Index) -> None:
+    """Found by the code that its submitter is told, by whom may see it; by the true one, by admins."""
+    new = make()
+    await index.imports.submit(new, max_queued=10)
+    taken = await index.imports.claim(new.record.id, START)
+    assert taken is not None
+    truth = {"code": "address-forbidden", "message": "10.0.0.1"}
+    attempts = (
+        Attempt(number=1, started_at=START, code="source-unreachable", truth=truth),
+        Attempt(number=2, started_at=START, code="ok"),
+    )
+    assert await index.imports.record(msgspec.structs.replace(taken[0], attempts=attempts))
+    for code, admin, owner in (
+        ("address-forbidden", 1, 0),
+        ("source-unreachable", 1, 1),
+        ("ok", 1, 1),
+        ("connect-failed", 0, 0),
+        ("10.0.0.1", 0, 0),
+    ):
+        asked = {"attempt_code": code}
+        assert len(await index.imports.page(ADMIN, asked, limit=5)) == admin, code
+        assert len(await index.imports.page(ALICE, asked, limit=5)) == owner, code

@@ -72,8 +72,8 @@ async def take_step(index: Index, import_id: str, held: Import, step: object) ->
     return held
 
 
-async def go_through(steps: list[object], place: Place) -> None:
-    """Take steps one after the other, and look at the row after each."""
+async def go_through(steps: list[object], place: Place) -> State:
+    """Take steps one after the other, and look at the row after each; the state after the last comes back."""
     async with place.open() as index:
         new = make()
         held = await index.imports.submit(new, max_queued=10)
@@ -85,6 +85,13 @@ async def go_through(steps: list[object], place: Place) -> None:
             assert after is state or after in TABLE[state].values(), (state, step, after)
             assert after is state or state in origins_of(after)
             state = after
+        return state
+
+
+def test_the_steps_reach_what_the_table_allows(places: Places) -> None:
+    """Claimed, put back, claimed again and ended: what follows does not pass for want of any move."""
+    steps: list[object] = ["claim", "requeue", "claim", ("write", State.FAILED, False), "cancel"]
+    assert asyncio.run(go_through(steps, places.new())) is State.FAILED
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -9,7 +9,7 @@ import pytest
 
 from fetcher.errors import Conflict, UnknownSchedule
 from fetcher.index.protocol import Index
-from fetcher.index.values import Schedule, ScheduleProgress, ScheduleRules
+from fetcher.index.values import Schedule, ScheduleProgress, ScheduleRules, WebhookTarget
 from fetcher.model import Actor
 from tests.index.conftest import ADMIN, ALICE, BOB, START, image
 
@@ -61,11 +61,48 @@ async def test_turns_come_by_their_time(index: Index) -> None:
     assert await index.schedules.due(START) == []
     assert await index.schedules.due(START + timedelta(seconds=5)) == [first, second]
     progress = ScheduleProgress(serial="7", code="ok", checked_at=START)
-    assert await index.schedules.note(first.id, progress, START + timedelta(hours=1))
+    assert await index.schedules.note(first, progress, START + timedelta(hours=1))
     assert (await index.schedules.find(first.id, ALICE)).progress == progress
     assert await index.schedules.due(START + timedelta(seconds=5)) == [second]
     await index.schedules.remove(first.id, ALICE)
-    assert not await index.schedules.note(first.id, progress, START)
+    assert not await index.schedules.note(first, progress, START)
+
+
+async def test_an_edit_is_one_step(index: Index, other: Index) -> None:
+    """Ten edits in two processes all count; a look by older rules does not; a receiver comes back whole."""
+    new = await made(index, schedule())
+
+    def more(before: Schedule) -> Schedule:
+        return msgspec.structs.replace(
+            before,
+            rules=msgspec.structs.replace(before.rules, keep=before.rules.keep + 1),
+            receiver=WebhookTarget(url="https://a.example/hook", secret="hush"),
+        )
+
+    jobs = [(index, other)[number % 2].schedules.edit(new.id, ALICE, more) for number in range(10)]
+    assert max(one.rules.keep for one in await asyncio.gather(*jobs)) == 12
+    found = await index.schedules.find(new.id, ALICE)
+    assert (found.rules.keep, found.receiver) == (
+        12,
+        WebhookTarget(url="https://a.example/hook", secret="hush"),
+    )
+    assert not await index.schedules.note(new, ScheduleProgress(code="ok"), START)
+    assert await index.schedules.note(found, ScheduleProgress(code="ok"), START)
+    with pytest.raises(UnknownSchedule):
+        await index.schedules.edit(new.id, BOB, more)
+
+
+async def test_a_new_name_is_the_newest_images_at_once(index: Index) -> None:
+    """Its older images keep their names, and so does an image that somebody named likewise."""
+    rules, newest, foreign = await made(index, schedule()), image(number=1), image(number=2, name="a")
+    for one in (newest, foreign):
+        await index.images.create(one)
+    await index.schedules.promote(rules, newest.id, "1", START)
+    renamed = msgspec.structs.replace(rules.rules, name="b")
+    await index.schedules.edit(rules.id, ALICE, lambda one: msgspec.structs.replace(one, rules=renamed))
+    names = [(await index.images.find(one.id, ALICE)).name for one in (newest, foreign)]
+    assert names == ["b", "a"]
+    assert await index.maintenance.miscounted() == []
 
 
 async def test_the_stable_name_goes_to_the_newest_image(index: Index) -> None:

@@ -9,12 +9,10 @@ from hypothesis import strategies as st
 
 from fetcher.config import load_settings
 from fetcher.errors import BadResponse, EncodingForbidden, Failure, SourceStatus
+from fetcher.guards.network.heads import Head, Reply, Wanted
 from fetcher.guards.network.response import (
     MAX_HEAD_CHARACTERS,
     MOST_BYTES,
-    Head,
-    Reply,
-    Wanted,
     check_chunks,
     check_head,
     limits,
@@ -400,6 +398,8 @@ def test_compressed_file_is_known_by_the_name_that_it_is_sent_under(told: str) -
         "utf-8, identity",
         "null",
         "aws-chunked, UTF-8",
+        *("base64", "chunked", "raw", "text", "off", "UTF-16LE", "latin1", "cp1252", "qcow2"),
+        *("application/octet-stream", "application/x-qemu-disk", "binary/octet-stream"),
     ],
 )
 def test_no_coding_passes(coding: str) -> None:

@@ -12,7 +12,8 @@ from yarl import URL
 from fetcher.config import Settings, load_settings
 from fetcher.errors import InvalidUrl
 from fetcher.guards.request.redaction import is_redacted
-from fetcher.guards.request.url import _agree, check_url, limits, redact_url
+from fetcher.guards.request.url import _agree, check_url, redact_url
+from fetcher.guards.request.url_guard import limits
 from tests.lab import words
 
 SETTINGS = load_settings()

@@ -18,6 +18,7 @@ from fetcher.errors import (
     TooManyBytes,
     Truncated,
 )
+from fetcher.guards.request.url import CheckedUrls
 from fetcher.importer.download.retry_policy import RetryPolicy, wait_seconds
 from fetcher.importer.download.sources import Sources
 from fetcher.index.values import Secrets
@@ -33,7 +34,7 @@ def rules(**changes: Any) -> Retry:
 
 
 def sources(count: int = 1) -> Sources:
-    return Sources(Secrets(url=URLS[0], mirrors=URLS[1:count]), load_settings(), "p")
+    return Sources(Secrets(url=URLS[0], mirrors=URLS[1:count]), CheckedUrls(load_settings()), "p")
 
 
 def outcomes(failures: list[Failure], urls: int = 1, **changes: Any) -> list[tuple[bool, int]]:

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from fetcher.config import load_settings
+from fetcher.guards.request.url import CheckedUrls
 from fetcher.importer.records.requests import fingerprint, plain_request, secrets_of, shown, sums_request
 from fetcher.index.values import Secrets
 from fetcher.model import Digest, Submission
@@ -70,11 +71,11 @@ def test_only_urls_without_secrets_are_remembered() -> None:
 
 def test_headers_go_to_their_own_origin_alone() -> None:
     """A checksum file elsewhere is asked for without the image's credentials."""
-    home = sums_request(secrets_of(WHOLE), load_settings(), "p")
+    home = sums_request(secrets_of(WHOLE), CheckedUrls(load_settings()), "p")
     assert home is not None
     assert (home.file.headers, home.name) == (WHOLE.headers, "x.img")
     moved = msgspec.structs.replace(WHOLE, checksum_url="https://b.example/SUMS")
-    away = sums_request(secrets_of(moved), load_settings(), "p")
+    away = sums_request(secrets_of(moved), CheckedUrls(load_settings()), "p")
     assert away is not None
     assert away.file.headers == {}
     assert home.signature is not None

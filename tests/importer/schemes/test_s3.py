@@ -10,6 +10,7 @@ import pytest
 
 from fetcher.config import load_settings
 from fetcher.errors import InvalidRequest, InvalidUrl, PartMissing
+from fetcher.guards.request.url import CheckedUrls
 from fetcher.importer.schemes import s3
 from fetcher.importer.schemes.registry import take
 from fetcher.model import BucketAccess, Submission
@@ -27,7 +28,7 @@ SETTINGS = load_settings()
 def located(url: str, **access: Any) -> str:
     """Where an object is asked for."""
     submission = Submission(url=url, max_bytes=1, s3=BucketAccess(**access))
-    return take(submission, SETTINGS)[1].url
+    return take(submission, CheckedUrls(SETTINGS))[1].url
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Every dialect of checksum files that distributions publish, and what is told of files that are none."""
 
+import gzip
 import hashlib
 
 import pytest
@@ -45,6 +46,28 @@ DIALECTS = {
     "gentoo manifest": f"DIST other 9 SHA256 {B}\nDIST {NAME} 12 BLAKE2B {BLAKE} SHA256 {A}\n",
     "headings": f"md5:\n{MD5}  {NAME}\n\nsha256:\n{A}  {NAME}\n",
     "headings in brackets": f"[MD5]\n{MD5}  {NAME}\n[SHA-256]\n{A}  {NAME}\n",
+    "name first": f"{NAME}   {A}\n",
+    "name first and a tab": f"{NAME}\t{A}\n",
+    "quoted name": f"{A}  '{NAME}'\n",
+    "quoted digest": f'"{A}"\n',
+    "from a pipe": f"{A}  -\n",
+    "sum in the name of the algorithm": f"sha256sum: {A}\n",
+    "bsd with a sum": f"SHA256SUM ({NAME}) = {A}\n",
+    "hash of": f"SHA-256 hash of {NAME}: {A}\n",
+    "debian release": f"Checksums-Sha256:\n {B} 9 main/other\n {A} 12 {NAME}\n",
+    "certutil in german": f"SHA256-Hash von {NAME}:\n{A}\nCertUtil: -hashfile-Befehl\n",
+    "certutil in groups": f"SHA256 hash of file {NAME}:\n{' '.join(A[i : i + 2] for i in range(0, 64, 2))}\n",
+    "powershell list": f"\r\nAlgorithm : SHA256\r\nHash : {A.upper()}\r\nPath : C:\\x\\{NAME}\r\n\r\n",
+    "blocks": f"File: {NAME}\nSize: 12\nSHA256: {A}\n\nFile: other\nSHA256: {B}\n",
+    "alpine releases": f"---\n-\n  file: other\n  sha256: {B}\n-\n  file: {NAME}\n  sha256: {A}\n",
+    "csv": f"file,sha256\nother,{B}\n{NAME},{A}\n",
+    "semicolon": f"{A};{NAME}\n",
+    "hashdeep": f"%%%% HASHDEEP-1.0\n%%%% size,md5,sha256,filename\n## x\n12,{MD5},{A},/x/{NAME}\n",
+    "markdown table": f"| File | SHA256 |\n|---|---|\n| {NAME} | `{A}` |\n| other | `{B}` |\n",
+    "markdown list": f"+ {NAME}: `{A}`\n+ other: `{B}`\n",
+    "unseen letters": f"\ufeff\u200b{A}\u00a0\u00a0{NAME}\n",
+    "escaped name": f"{A}  disk%2Eqcow2\n{B}  other\n",
+    "name in other case": f"{A}  DISK.QCOW2\n{B}  other\n",
     "fedora": f"# {NAME}: 12 bytes\nSHA256 ({NAME}) = {A}\n",
 }
 
@@ -108,6 +131,38 @@ def test_what_is_wrong_with_a_file_is_told(text: str, reason: str) -> None:
     assert reason in caught.value.reason
 
 
+def test_a_version_beside_a_link() -> None:
+    """A link without one leads to the one file that has one."""
+    assert find_digest(f"{A}  virtio-win-0.1.262.iso\n{B}  guest-0.1.262.exe\n", "virtio-win.iso").value == A
+
+
+def test_packed_files_are_unpacked_within_bounds() -> None:
+    """Mirrors pack theirs, and servers label them so or not."""
+    text = f"{A}  {NAME}\n"
+    packed = gzip.compress(text.encode())
+    assert find_digest(decode(packed, max_bytes=len(text)), NAME).value == A
+    for wrong, most in (
+        (packed, len(text) - 1),
+        (packed[:-9], 999),
+        (packed[:12], 999),
+        (b"\x1f\x8b\x08x", 9),
+    ):
+        with pytest.raises(ChecksumFileUnusable):
+            decode(wrong, max_bytes=most)
+
+
+def test_old_ends_of_lines() -> None:
+    """A bare CR, where there is nothing else."""
+    assert find_digest(f"{B}  other\r{A}  {NAME}\r", NAME).value == A
+
+
+@pytest.mark.parametrize("file_name", [f"{NAME}.gost", f"{NAME}.b3", f"{NAME}.sm3"])
+def test_other_digests_of_that_length_are_not_taken_for_sha256(file_name: str) -> None:
+    """The file's own name tells which they are."""
+    with pytest.raises(ChecksumFileUnusable, match="it gives only"):
+        find_digest(f"{A}  {NAME}\n", NAME, file_name=file_name)
+
+
 def test_binary_is_told() -> None:
     """An image submitted as its own checksum file."""
     with pytest.raises(ChecksumFileUnusable, match="not text"):
@@ -120,6 +175,8 @@ def test_binary_is_told() -> None:
         ("Stream-GenericCloud-9-latest.x86_64.qcow2", "Stream-GenericCloud-9-20240101.0.x86_64.qcow2"),
         ("debian-12-generic-amd64.qcow2", "debian-12-generic-amd64-20240102-1614.qcow2"),
         ("Arch-Linux-x86_64-cloudimg.qcow2", "Arch-Linux-x86_64-cloudimg-20240115.207158.qcow2"),
+        ("Rocky-9-Base.latest.x86_64.qcow2", "Rocky-9-Base-9.5-20241118.0.x86_64.qcow2"),
+        ("FreeBSD-14.1-STABLE-amd64.raw.xz", "FreeBSD-14.1-STABLE-amd64-20240905-a1b2c3d4e.raw.xz"),
         ("nixos-current-x86_64.img.xz", "nixos-23.11.3019.d9e3f-x86_64.img.xz"),
     ],
 )

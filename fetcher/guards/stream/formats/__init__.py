@@ -1,4 +1,4 @@
-"""Which disk format the bytes are, and whether they are safe to boot from."""
+"""Disk formats: recognising them, and judging whether they are safe to boot from."""
 
 from fetcher.guards.stream.formats.guard import FormatGuard
 from fetcher.guards.stream.formats.inspection import Inspection

@@ -1,7 +1,8 @@
-"""What to tell a person whose bytes are not what they thought."""
+"""Advice for a person whose bytes are not what they thought."""
 
 from collections.abc import Sequence
 
+from fetcher.guards.stream.formats import side_files
 from fetcher.guards.stream.formats.document import LOGIN, WRONG
 from fetcher.guards.stream.formats.inspection import Inspection
 from fetcher.guards.stream.formats.report import Role
@@ -15,7 +16,7 @@ CONVERT_TO = {
     "vhdx": "vhdx",
     "ploop": "parallels",
 }
-"""What `qemu-img convert -O` takes for each disk format that it can write."""
+"""The names that `qemu-img convert -O` has for each disk format that it can write."""
 
 CHECK_URL = (
     "Check that the URL leads to the image itself, undamaged. A raw disk without a partition table or a "
@@ -26,12 +27,14 @@ CHECK_FILE = (
     "Check that the file is the image itself, undamaged. A raw disk without a partition table or a "
     "known file system has to be claimed: disk_format=raw."
 )
+NO_DISK = "The file is no disk image: check it."
 FOR_UPLOADS = {
     CHECK_URL: CHECK_FILE,
     LOGIN: "The file is a page, as a download may have saved it that needed a login: send the image itself.",
-    WRONG: "The file is no disk image: check it.",
+    WRONG: NO_DISK,
+    **{kind.hint: NO_DISK for kind in side_files.ALL if "URL" in kind.hint},
 }
-"""What takes the place of advice that speaks of a URL, for who sent the bytes."""
+"""Replacements for advice that speaks of a URL, for whoever sent the bytes."""
 
 
 UNPACK = "Unpack it first, then submit the OVA or the disk image that is inside."

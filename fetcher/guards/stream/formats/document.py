@@ -1,4 +1,4 @@
-"""What is neither disk nor archive, but often what a wrong URL leads to: pages, texts, documents.
+"""Contents that are neither disk nor archive, but often behind a wrong URL: pages, texts, documents.
 
 Specification: WHATWG MIME Sniffing, sections 6 and 7, for the beginnings; Unicode for what is text.
 Reads: the first 64 KiB.
@@ -6,6 +6,9 @@ Structure: a known beginning; or no byte that a text does not have, in a whole t
 Safety: a raw disk is what nothing else matches, so what can be no disk has to be told apart here.
 """
 
+import re
+
+from fetcher.guards.stream.formats import side_files
 from fetcher.guards.stream.formats.report import Kind, Report, Role
 
 LOGIN = (
@@ -43,10 +46,19 @@ BEGINNINGS = {
     b"MSWIM\0\0\0": _kind("wim", "a Windows image file", "Apply it to a disk and submit that disk."),
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": _kind("ole", "an Office document or an installer"),
     b"\xca\xfe\xba\xbe": _kind("program", "a program"),
+    b"VMA\0\0\0\0\1": _kind(
+        "vma", "a Proxmox backup", "Take the disk out with `vma extract`, or restore it, and submit the disk."
+    ),
+    b"\x3a\xff\x26\xed\1\0": _kind(
+        "simg", "an Android sparse image", "Convert it: `simg2img SOURCE TARGET`."
+    ),
     b"OggS": _kind("media", "a sound or a film"),
     b"ID3": _kind("media", "a sound or a film"),
 }
-HTML_BEGINNINGS = (b"<!doctype html", b"<html", b"<head", b"<body", b"<script", b"<title", b"<!--", b"<meta")
+HTML_BEGINNINGS = (b"<!doctype html", b"<!--")
+HTML_TAG = re.compile(
+    rb"<(?:html|head|body|script|title|meta|iframe|h1|h2|div|font|table|a|style|b|br|p|center|pre|form|link|img)[\s>/]"
+)
 NO_TEXT = bytes(set(range(32)) - set(b"\t\n\f\r\x1b")) + b"\x7f"
 UTF_8_MARK = b"\xef\xbb\xbf"
 WIDE_MARKS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
@@ -62,6 +74,9 @@ def recognise(head: bytes) -> Report | None:
             return Report(kind=kind, name=kind.words)
     if _is_program(head):
         return Report(kind=PROGRAM, name=PROGRAM.words)
+    beside = side_files.recognise_binary(head)
+    if beside is not None:
+        return Report(kind=beside, name=beside.words)
     if _is_lzma(head):
         return Report(kind=LZMA, name=LZMA.words)
     text = _as_text(head)
@@ -119,8 +134,10 @@ def _ascii_share(text: bytes) -> float:
 
 def _kind_of_text(text: bytes) -> Kind:
     start = text[:1024].lstrip().lower()
-    if start.startswith(HTML_BEGINNINGS) or b"<html" in start:
+    if start.startswith(HTML_BEGINNINGS) or HTML_TAG.match(start) or b"<html" in start:
         return HTML
-    if start.startswith(b"<?xml"):
-        return XML
-    return JSON if start[:1] in (b"{", b"[") else TEXT
+    if start.startswith(b"<"):
+        return side_files.recognise_xml(text) or (XML if start.startswith(b"<?xml") else TEXT)
+    if start[:1] == b"{" or (start[:1] == b"[" and not start.startswith(b"[jigdo]")):
+        return side_files.recognise_json(text) or JSON
+    return side_files.recognise_text(text) or TEXT

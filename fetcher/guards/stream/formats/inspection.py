@@ -1,4 +1,4 @@
-"""What is known of a stream, as a value without any policy."""
+"""The findings about a stream, as a value without any policy."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ EMPTY, UNKNOWN, AMBIGUOUS = "empty", "unknown", "ambiguous"
 
 
 class Inspection(Value, frozen=True, kw_only=True):
-    """What is known of a stream.
+    """The findings about a stream.
 
     Args:
         format: Our key for it: `qcow2`, `gzip`, `gpt`, `html` ...; `unknown`, `ambiguous`, `empty`.

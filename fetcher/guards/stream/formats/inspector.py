@@ -26,7 +26,7 @@ TOO_DEAR = Finding(
 
 
 NO_DISK = (Role.DOCUMENT, Role.ARCHIVE, None)
-"""What a ZIP archive may have beside its disk, so that its directory has to say what else there is."""
+"""Files that a ZIP archive may have beside its disk, so that its directory has to name the others."""
 
 # What is left of the head once it has been looked at: enough to name, in a refusal, what is none of ours.
 NAMED_BYTES = 4_096

@@ -25,7 +25,7 @@ EXPORT = "Export the appliance anew, or unpack it and submit the disk image insi
 
 @dataclass
 class Descriptor:
-    """What counts of a descriptor.
+    """The parts of a descriptor that count.
 
     Args:
         files: The names of the files that it refers to.

@@ -76,7 +76,7 @@ OPENED = frozenset({*DECODERS, "zip"})
 
 @dataclass
 class Start:
-    """What is inside, as far as it was unpacked.
+    """The contents, as far as they were unpacked.
 
     Args:
         content: At most 64 KiB.

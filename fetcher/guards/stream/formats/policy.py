@@ -29,7 +29,7 @@ BOOTED_FROM = ("gzip", "xz", "zstd", "bzip2", "lz4")  # What Linux unpacks a ram
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """What the operator accepts, and what the submitter said.
+    """The formats that the operator accepts, and the submitter's claims.
 
     Args:
         disk_formats: The Image API's names.

@@ -27,7 +27,7 @@ OVERLAP = "a table or a cluster is used for two things"
 
 @dataclass(kw_only=True)
 class Geometry:
-    """Where the tables lie and how they are read.
+    """The places of the tables, and the way they are read.
 
     Args:
         taken: Where clusters lie that cannot be data.

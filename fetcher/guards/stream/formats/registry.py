@@ -70,11 +70,11 @@ RECOGNISERS: tuple[Callable[[bytes], Report | None], ...] = (
     filesystem.recognise_hfs,
     document.recognise,
 )
-"""What looks at the head of every stream."""
+"""Recognisers that look at the head of every stream."""
 
 END_RECOGNISERS: tuple[Callable[[End], Report | None], ...] = (
     vhd.recognise_end,
     dmg.recognise_end,
     pkzip.recognise_end,
 )
-"""What looks at the end of raw disks and of discs."""
+"""Recognisers that look at the end of raw disks and of discs."""

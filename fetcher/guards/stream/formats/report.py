@@ -1,4 +1,4 @@
-"""What a recogniser says of a stream: its kind, its facts, and the rules that it breaks."""
+"""The report of a recogniser: the kind of a stream, its facts, and the rules that it breaks."""
 
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
@@ -43,7 +43,7 @@ Steps = Generator[Window, bytes, None]
 
 
 class End(NamedTuple):
-    """What is known after the last byte.
+    """The findings after the last byte.
 
     Args:
         total: Bytes in all.
@@ -58,7 +58,7 @@ CUT_SHORT = "The file is cut short or damaged: compare its size with the source'
 
 
 class Role(StrEnum):
-    """What a kind of content is to an importer of disk images."""
+    """The role of a kind of content for an importer of disk images."""
 
     DISK = "disk"
     FOREIGN = "foreign"  # A disk image of a format that no disk_format stands for.
@@ -108,7 +108,7 @@ class Finding(Value, frozen=True, kw_only=True):
 
 @dataclass(kw_only=True)
 class Report:
-    """What one recogniser found; it may learn more while the stream goes on.
+    """The findings of one recogniser; it may learn more while the stream goes on.
 
     Args:
         kind: What it is.

@@ -1,4 +1,4 @@
-"""Which one of several matches it is: exactly one may be, except for the pairs stated here."""
+"""The choice among several matches: exactly one may be left, except for the pairs stated here."""
 
 from fetcher.guards.stream.formats.report import Report, Role
 
@@ -7,7 +7,7 @@ BESIDE = {
     "udf": frozenset({"mbr", "gpt", "boot"}),
     "kernel": frozenset({"boot"}),  # A kernel begins with a boot sector of its own.
 }
-"""What may be found beside a format without making it two."""
+"""Contents that may be found beside a format without making it two."""
 
 PREFERRED = ("gpt", "mbr", "apm", "label", "filesystem", "volume", "hfs", "boot")
 """Of several signs of a raw disk, the one it is named after."""

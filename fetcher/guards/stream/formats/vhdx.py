@@ -37,7 +37,7 @@ CLOSE_IT = "Shut down what uses the image and copy it again, or repair it with `
 
 
 class Region(NamedTuple):
-    """Where a region lies."""
+    """The place of a region."""
 
     offset: int
     length: int

@@ -39,7 +39,7 @@ FLATTEN = "Merge it with its parent, for example with Hyper-V's Convert-VHD."
 
 @dataclass
 class Disk:
-    """What the metadata say of the disk.
+    """The metadata of the disk.
 
     Args:
         size: Bytes that a guest sees.

@@ -1,4 +1,4 @@
-"""What looking at hostile bytes may cost, counted in steps and bytes, never in time.
+"""The cost of looking at hostile bytes, counted in steps and bytes, never in time.
 
 A step that moves on by 64 bytes or more is paid for by those bytes: a source that wants to cost more has
 to send more. Steps that move on by less are counted: an import has a fixed number of them, and one more for

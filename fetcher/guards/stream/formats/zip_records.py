@@ -112,7 +112,7 @@ def _zip64(extra: bytes, wanted: int) -> tuple[list[int], bool]:
 
 @dataclass(frozen=True)
 class Directory:
-    """What the records at the end say.
+    """The records at the end.
 
     Args:
         entries: How many members there are.

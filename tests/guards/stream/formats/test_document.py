@@ -34,11 +34,62 @@ def test_beginnings_are_known(beginning: bytes) -> None:
     assert inspected(beginning + bytes(1_000)).report().words == BEGINNINGS[beginning].words
 
 
-@pytest.mark.parametrize("start", ["<!DOCTYPE html>", "<HTML>", "  \n<head>", "<p><html>", "<!-- x -->"])
+@pytest.mark.parametrize(
+    "start",
+    ["<!DOCTYPE html>", "<HTML>", "  \n<head>", "<p><html>", "<!-- x -->", "<h1>", "<table border=0>"],
+)
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 def test_pages_are_known(start: str, encoding: str) -> None:
     """A page is known in either encoding, whatever comes first."""
     assert inspected((start + "<title>t</title>").encode(encoding)).report().format == "html"
+
+
+SHA256 = "a1" * 32
+BESIDE = {
+    "torrent": (b"d8:announce9:udp://a/x4:infod6:pieces20:" + bytes(range(20)), b"d4:infod6:lengthi1eee"),
+    "zsync": (b"zsync: 0.6.2\nFilename: disk.iso\n\n" + bytes(range(99)),),
+    "metalink": (
+        b'<?xml version="1.0"?>\n<metalink xmlns="urn:ietf:params:xml:ns:metalink">',
+        b'<metalink version="3.0">',
+    ),
+    "sums": (
+        f"{SHA256}  disk.img\n".encode(),
+        f"# one\n\n{SHA256} *disk.img\r\n".encode(),
+        f"SHA256 (disk.img) = {SHA256}\n".encode(),
+        f"{SHA256}\n".encode(),
+        b"-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n",
+    ),
+    "signature": (b"-----BEGIN PGP SIGNATURE-----\n\niQ", b"untrusted comment: signature\nRW"),
+    "pointer": (
+        f"version https://git-lfs.github.com/spec/v1\noid sha256:{SHA256}\nsize 9\n".encode(),
+        b"/annex/objects/SHA256E-s9--a.qcow2\n",
+    ),
+    "store-error": (b'<?xml version="1.0"?>\n<Error><Code>NoSuchKey</Code></Error>',),
+    "store-list": (
+        b'<?xml version="1.0"?>\n<ListBucketResult><Name>x</Name>',
+        b"<D:multistatus xmlns:D='DAV:'>",
+    ),
+    "ovf": (b'<?xml version="1.0"?>\n<Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1">',),
+    "jigdo": (b"# JigsawDownload\n[Jigdo]\n", b"[Jigdo]\nVersion=1.1\n"),
+    "manifest": (b'{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json"}',),
+    "release": (
+        b'{"url":"https://api.github.com/repos/x/y/releases/1"}',
+        b'[{"browser_download_url":"https://x"}]',
+    ),
+    "script": (b"#!/bin/sh\n", b"#cloud-config\npackages: []\n"),
+    "text": (b"sha256sums are below\n", b"deadbeef\n", b"version 1\n", b"<Config>x</Config>", b"data\n"),
+    "json": (b'{"name":"debian"}', b"[1]"),
+    "xml": (b'<?xml version="1.0"?>\n<Envelope>',),
+}
+
+
+@pytest.mark.parametrize(("key", "texts"), BESIDE.items(), ids=BESIDE)
+def test_what_lies_beside_an_image_is_named(key: str, texts: tuple[bytes, ...]) -> None:
+    """A checksum file, a torrent or a pointer pasted by mistake is told as such, with where it belongs."""
+    for text in texts:
+        found = recognise(text)
+        assert found is not None
+        assert found.kind.key == key, text
 
 
 def test_wide_marks_alone_are_no_text() -> None:

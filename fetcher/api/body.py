@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -13,6 +13,8 @@ from fetcher.api.services import services_of
 from fetcher.errors import InvalidRequest, RequestTooLarge, WrongMediaType
 
 T = TypeVar("T")
+
+JSON = "application/json"
 
 SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 SMALL_BYTES = 16_384  # Read within a millisecond or two; nearly all that comes is smaller.
@@ -37,7 +39,7 @@ async def read_body(request: Request) -> bytes:
     return bytes(body)
 
 
-async def read_json(request: Request, kind: type[T]) -> T:
+async def read_json(request: Request, kind: type[T], *, accepted: Sequence[str] = (JSON,)) -> T:
     """Read a JSON body into a type: no unknown, no duplicate keys, no wrong types, no NaN.
 
     Raises:
@@ -45,8 +47,8 @@ async def read_json(request: Request, kind: type[T]) -> T:
         InvalidRequest: It is not what the type wants; the field is named.
     """
     sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if sent != "application/json":
-        raise WrongMediaType(sent=sent or "none", accepted="application/json")
+    if sent not in accepted:
+        raise WrongMediaType(sent=sent or "none", accepted=" or ".join(accepted))
     body = await read_body(request)
     return convert(await beside(request, body, lambda: parse(body)), kind)
 

@@ -1,4 +1,4 @@
-"""What the Image API takes and gives, for the API document: made from its schemas and what is in force."""
+"""Components of the API document for the Image API: made from its schemas and what is in force."""
 
 from typing import Any
 

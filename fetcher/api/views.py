@@ -1,4 +1,4 @@
-"""What the submit-a-URL API shows of its values, in JSON."""
+"""Values of the submit-a-URL API as JSON."""
 
 from typing import Any
 

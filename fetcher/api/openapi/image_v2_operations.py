@@ -1,4 +1,4 @@
-"""What the code of the Image API's routes cannot say of itself, for the API document."""
+"""Facts about the Image API's routes that their code cannot state, for the API document."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,8 +23,8 @@ from fetcher.api.image_v2 import (
     versions,
 )
 from fetcher.api.image_v2.record import TASK_STATUS
-from fetcher.api.openapi import image_api_schemas as image_shapes
-from fetcher.api.openapi import response_schemas as shapes
+from fetcher.api.openapi import image_api_schemas as image_schemas
+from fetcher.api.openapi import response_schemas
 from fetcher.api.openapi.operations import JSON, TEXT, Named, Operation, Parameter
 from fetcher.attest.dsse import MEDIA_TYPE
 from fetcher.index.values import SORT_KEYS, TASK_ORDERS
@@ -98,15 +98,15 @@ def _done(*ends: type[errors.Failure], **more: Any) -> Operation:
     return Operation(tag=TAG, answers={204: None}, ends_in=ends, **more)
 
 
-_VERSIONS = Operation(tag="Discovery", answers={200: image_shapes.VersionsAnswer}, is_open=True)
+_VERSIONS = Operation(tag="Discovery", answers={200: image_schemas.VersionsAnswer}, is_open=True)
 
 OPERATIONS: dict[Callable[..., Any], Operation] = {
     versions.versions: _VERSIONS,
     info.imports: _one(Named("ImportInfo")),
-    info.stores: _one(image_shapes.StoresAnswer),
-    info.stores_detail: _one(image_shapes.StoresDetailAnswer),
+    info.stores: _one(image_schemas.StoresAnswer),
+    info.stores_detail: _one(image_schemas.StoresDetailAnswer),
     healthcheck.healthcheck: Operation(tag="Operation", answers={200: TEXT, 503: TEXT}, is_open=True),
-    cache.nothing: Operation(tag=TAG, answers={404: shapes.Fault}),
+    cache.nothing: Operation(tag=TAG, answers={404: response_schemas.Fault}),
     locations.listing: _one(Named("Locations"), errors.UnknownImage),
     locations.add: Operation(
         tag=TAG,
@@ -117,7 +117,7 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
             *(errors.QueueFull, errors.NotReady, errors.QuotaExceeded, *_BODY_ENDS),
         ),
     ),
-    info.usage: _one(image_shapes.UsageAnswer),
+    info.usage: _one(image_schemas.UsageAnswer),
     schemas.show: _one(
         dict[str, Any],
         errors.NotFound,

@@ -1,4 +1,4 @@
-"""What is answered about metadata definitions, as types: what the API document is made from."""
+"""Answers about metadata definitions, as types: the API document is made from them."""
 
 from datetime import datetime
 

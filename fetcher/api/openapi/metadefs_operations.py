@@ -1,4 +1,4 @@
-"""What the code of the routes cannot say of itself, for the API document."""
+"""Facts about the routes of metadata definitions that their code cannot state, for the API document."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,9 +11,9 @@ from fetcher.api.metadefs import (
     properties,
     resource_types,
     schemas,
-    shapes,
     tags,
 )
+from fetcher.api.openapi import metadefs_schemas as response_schemas
 from fetcher.api.openapi.operations import JSON, Operation, Parameter
 from fetcher.index.values import ITEM_ORDERS, METADEF_ORDERS
 
@@ -61,32 +61,32 @@ _APPEND: tuple[Parameter, ...] = ((tags.APPEND, _TEXT, "`true` keeps the tags th
 
 OPERATIONS: dict[Callable[..., Any], Operation] = {
     schemas.show: _get(dict[str, Any], path={"name": {"enum": list(schemas.SCHEMAS)}}),
-    namespaces.listing: _get(shapes.NamespacesAnswer, query=_NAMESPACES),
-    namespaces.create: _post(bodies.NamespaceBody, shapes.NamespaceAnswer),
-    namespaces.show: _get(shapes.NamespaceAnswer, query=_TYPE),
-    namespaces.change: _put(bodies.NamespaceBody, shapes.NamespaceAnswer),
+    namespaces.listing: _get(response_schemas.NamespacesAnswer, query=_NAMESPACES),
+    namespaces.create: _post(bodies.NamespaceBody, response_schemas.NamespaceAnswer),
+    namespaces.show: _get(response_schemas.NamespaceAnswer, query=_TYPE),
+    namespaces.change: _put(bodies.NamespaceBody, response_schemas.NamespaceAnswer),
     namespaces.delete: _delete(),
-    resource_types.listing: _get(shapes.ResourceTypesAnswer),
-    resource_types.associations: _get(shapes.AssociationsAnswer),
-    resource_types.associate: _post(bodies.AssociationBody, shapes.AssociationAnswer),
+    resource_types.listing: _get(response_schemas.ResourceTypesAnswer),
+    resource_types.associations: _get(response_schemas.AssociationsAnswer),
+    resource_types.associate: _post(bodies.AssociationBody, response_schemas.AssociationAnswer),
     resource_types.dissociate: _delete(),
-    properties.listing: _get(shapes.PropertiesAnswer),
+    properties.listing: _get(response_schemas.PropertiesAnswer),
     properties.create: _post(bodies.NamedPropertyBody, bodies.NamedPropertyBody),
     properties.show: _get(bodies.NamedPropertyBody, query=_TYPE),
     properties.change: _put(bodies.NamedPropertyBody, bodies.NamedPropertyBody),
     properties.delete: _delete(),
     properties.delete_all: _delete(),
-    objects.listing: _get(shapes.ObjectsAnswer, query=_page(ITEM_ORDERS)),
-    objects.create: _post(bodies.ObjectBody, shapes.ObjectAnswer),
-    objects.show: _get(shapes.ObjectAnswer),
-    objects.change: _put(bodies.ObjectBody, shapes.ObjectAnswer),
+    objects.listing: _get(response_schemas.ObjectsAnswer, query=_page(ITEM_ORDERS)),
+    objects.create: _post(bodies.ObjectBody, response_schemas.ObjectAnswer),
+    objects.show: _get(response_schemas.ObjectAnswer),
+    objects.change: _put(bodies.ObjectBody, response_schemas.ObjectAnswer),
     objects.delete: _delete(),
     objects.delete_all: _delete(),
-    tags.listing: _get(shapes.TagsAnswer, query=_page(ITEM_ORDERS)),
-    tags.create_all: _post(bodies.TagsBody, shapes.NewTagsAnswer, headers=_APPEND),
-    tags.create: _post(None, shapes.TagAnswer),
-    tags.show: _get(shapes.TagAnswer),
-    tags.change: _put(bodies.TagBody, shapes.TagAnswer),
+    tags.listing: _get(response_schemas.TagsAnswer, query=_page(ITEM_ORDERS)),
+    tags.create_all: _post(bodies.TagsBody, response_schemas.NewTagsAnswer, headers=_APPEND),
+    tags.create: _post(None, response_schemas.TagAnswer),
+    tags.show: _get(response_schemas.TagAnswer),
+    tags.change: _put(bodies.TagBody, response_schemas.TagAnswer),
     tags.delete: _delete(),
     tags.delete_all: _delete(),
 }

@@ -1,4 +1,4 @@
-"""Whether disk and index take what an import would write."""
+"""Probes of disk and index: do they take the writes of an import?"""
 
 import asyncio
 import time

@@ -1,0 +1,1 @@
+"""Public images as a catalogue for others: simplestreams, and a metalink for each image."""

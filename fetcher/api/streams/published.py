@@ -1,0 +1,104 @@
+"""The lists of public images: made anew when they are asked for, at most once in a while."""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import msgspec
+
+from fetcher.api.streams.products import PRODUCTS, dated, index_document, oldest_first, products_of
+from fetcher.attest.openpgp import clear_signed
+from fetcher.config import Settings
+from fetcher.index.protocol import Index
+from fetcher.index.values import ImageQuery
+from fetcher.index.values.images import Filter
+from fetcher.model import Actor, Image
+
+INDEX = "streams/v1/index.json"
+STRANGER = Actor(project_id="", user_id="", roles=frozenset({"reader"}))
+PAGE_IMAGES = 500
+
+
+class Document(msgspec.Struct, frozen=True, kw_only=True):
+    """One list.
+
+    Args:
+        updated: When it was last another one.
+    """
+
+    text: bytes
+    updated: datetime
+
+    @property
+    def etag(self) -> str:
+        """Return what names these bytes."""
+        return f'"{hashlib.sha256(self.text).hexdigest()}"'
+
+
+class Published:
+    """Makes the lists, and keeps them for `publish.cache_seconds`."""
+
+    def __init__(self, index: Index, settings: Callable[[], Settings]) -> None:
+        self._index = index
+        self._settings = settings
+        self._turn = asyncio.Lock()
+        self._found: dict[str, Document] = {}
+        self._digest = b""
+        self._until = 0.0
+
+    async def find(self, path: str) -> Document | None:
+        """Return a list by its path; None where there is none, such as a signed one without a key."""
+        async with self._turn:
+            if time.monotonic() >= self._until:
+                await self._make()
+                self._until = time.monotonic() + self._settings().publish.cache_seconds
+            return self._found.get(path)
+
+    async def _make(self) -> None:
+        """Make them anew; where nothing has changed, they and their moment stay."""
+        images = await self._images()
+        key = self._settings().publish.sign_key
+        products = await asyncio.to_thread(lambda: products_of(oldest_first(images)))
+        text = msgspec.json.encode([products, key])
+        digest = hashlib.sha256(text).digest()
+        if digest != self._digest:
+            self._found = await asyncio.to_thread(_documents, products, key, datetime.now(UTC))
+            self._digest = digest
+
+    async def _images(self) -> list[Image]:
+        """Return the newest public images, as many as may be listed."""
+        most, marker = self._settings().publish.max_images, None
+        found: list[Image] = []
+        is_more = True
+        while is_more and len(found) < most:
+            limit = min(PAGE_IMAGES, most - len(found))
+            query = ImageQuery(
+                filters=(Filter(key="status", values=("active",)), Filter(key="os_hidden", values=(0,))),
+                limit=limit,
+                marker=marker,
+                visibility="public",
+            )
+            page = await self._index.images.page(STRANGER, query)
+            found += page
+            is_more = bool(page) and (page.has_more or len(page) == limit)
+            marker = found[-1].id if found else None
+        return found
+
+
+def _documents(products: dict[str, object], key: str, now: datetime) -> dict[str, Document]:
+    document: dict[str, object] = {
+        "format": "products:1.0",
+        "datatype": "image-downloads",
+        "content_id": "glance-fetcher:images",
+    }
+    whole = dated({**document, "products": products}, now)
+    texts = {INDEX: dated(index_document(products), now), PRODUCTS: whole}
+    if key:
+        signed = PRODUCTS.replace(".json", ".sjson")
+        texts[signed] = clear_signed(whole, key)
+        texts[INDEX.replace(".json", ".sjson")] = clear_signed(
+            dated(index_document(products, signed), now), key
+        )
+    return {path: Document(text=text, updated=now) for path, text in texts.items()}

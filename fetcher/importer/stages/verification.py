@@ -1,0 +1,111 @@
+"""A job's bytes and the digests that its imports, its checksum file and its source expect."""
+
+from typing import Any
+
+from fetcher.config import Settings
+from fetcher.errors import ChecksumMismatch, Failure
+from fetcher.guards.request.publishers import check_way
+from fetcher.importer.receive.receiver import Receiver
+from fetcher.importer.records.subscribers import Subscribers
+from fetcher.importer.schemes.scheme import Way
+from fetcher.importer.stages.expected_digests import (
+    ChecksumFile,
+    ExpectedDigests,
+    expects_digest,
+    given_up_encryption,
+)
+from fetcher.index.values import Secrets
+from fetcher.model import Phase
+from fetcher.transport import Gate, Source, SumsRequest
+
+
+class Verification:
+    """Compares the bytes of one job for each of its imports.
+
+    Attributes:
+        way: How the bytes are asked for; it may bring a digest.
+        failed: Why bytes that have been compared are not those of an import, by the import's id.
+    """
+
+    def __init__(self, subscribers: Subscribers, settings: Settings) -> None:
+        self._subscribers = subscribers
+        self._settings = settings
+        self._sums: ChecksumFile | None = None
+        self.way = Way(secrets=Secrets(url=""))
+        self.failed: dict[str, Failure] = {}
+
+    async def fetch_sums(self, gate: Gate, request: SumsRequest) -> None:
+        """Fetch the checksum file that the imports name.
+
+        Raises:
+            Failure: It cannot be had, or gives no digest.
+        """
+        self._sums = await ChecksumFile.fetch(gate, request, self._settings)
+
+    def opened(self, source: Source) -> None:
+        """Find the image's entry in the checksum file, as soon as the source has told its names.
+
+        Raises:
+            SignatureRequired: The source led to a publisher that has to sign.
+            ChecksumFileUnusable: The image has no entry, or it is not clear which one.
+        """
+        check_way(source.hops, [one.record.submission for one in self._subscribers], self._settings)
+        if self._sums is not None:
+            self._sums.settle(source.hops, source.headers.get("content-disposition"))
+
+    def settle_by_hops(self) -> None:
+        """Do so where no answer with bytes came in this process, by the requests that are known."""
+        if self._sums is not None:
+            self._sums.settle([hop for attempt in self._subscribers.attempts for hop in attempt.hops])
+
+    def expected(self, told: dict[str, str]) -> ExpectedDigests:
+        """Return all digests that are known.
+
+        Args:
+            told: By the source, with its answer.
+        """
+        sums = self._sums.found if self._sums else None
+        return ExpectedDigests(self._settings, sums, told, self.way)
+
+    def expected_algorithms(self) -> set[str]:
+        """Return the algorithms of the digests that an import, a checksum file or a service expects."""
+        submissions = (running.record.submission for running in self._subscribers)
+        found = ExpectedDigests(self._settings, None, {}, self.way).algorithms(submissions)
+        return found | (self._sums.algorithms if self._sums is not None else frozenset())
+
+    def algorithms(self) -> list[str]:
+        """Return every algorithm that has to be computed."""
+        return list(dict.fromkeys([*self._settings.checksum.computed, *sorted(self.expected_algorithms())]))
+
+    def is_proven(self) -> bool:
+        """Return whether an expected digest will tell if parts of different answers fit together."""
+        submissions = [running.record.submission for running in self._subscribers]
+        is_told = self.way.digest is not None or self._sums is not None
+        return is_told or any(expects_digest(one, self._settings) for one in submissions)
+
+    def is_expected_by_all(self) -> bool:
+        """Return whether each import brought a digest of its own."""
+        return all(expects_digest(one.record.submission, self._settings) for one in self._subscribers)
+
+    def compare(self, receiver: Receiver, told: dict[str, str]) -> ChecksumMismatch | None:
+        """Compare for each import, and note in `failed` whom the bytes are not for.
+
+        Returns:
+            A mismatch where no expected digest is met at all: another attempt may bring other bytes.
+        """
+        self.settle_by_hops()
+        self._subscribers.change(
+            phase=Phase.VERIFYING,
+            format=receiver.format,
+            digests=receiver.digests(),
+            stages=receiver.story(),
+        )
+        mismatches = self.expected(told).check_each(list(self._subscribers), receiver.received_digests())
+        is_proven = any(running.record.verified_by != "none" for running in self._subscribers)
+        unsafe = given_up_encryption(self._subscribers, self._subscribers.attempts[-1].hops, self._settings)
+        self.failed = {**unsafe, **mismatches}
+        return next(iter(mismatches.values())) if mismatches and not is_proven else None
+
+    def story(self) -> dict[str, Any]:
+        """Return what provenance tells of the checksum file."""
+        return {} if self._sums is None else {"sums": self._sums.story(self._settings)}
