@@ -130,6 +130,8 @@ class Importer:
         settings = self.context.settings()
         if not self._is_open:
             raise NotReady(reason="it is starting or stopping")
+        if "api" not in self.context.engine.host.roles:
+            raise NotReady(reason="this host is a worker, and takes nothing from clients")
         admitted = admit(submission, settings)
         self._rate_limiter.count(actor.project_id, admitted.origin, settings.imports)
         call = Call(
