@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 
 import named
+import receivers
 from images import Exhibit, make_exhibits, sha256_of
 from origin import serving
 from rich.console import Console
@@ -37,7 +38,7 @@ reserve_percent = 0.0
 [url]
 allow_literals = true
 [address]
-allow = [{{ cidr = "127.0.0.1/32", ports = [{port}] }}]
+allow = [{{ cidr = "127.0.0.1/32", ports = {ports} }}]
 """
 
 console = Console(highlight=False, soft_wrap=True)
@@ -66,10 +67,15 @@ def run(folder: Path, bytes_per_second: float) -> int:
     console.print("Making images ...", style="dim")
     exhibits = make_exhibits(shelf)
     named.publish(shelf, folder)
-    with serving(shelf, bytes_per_second=bytes_per_second) as port, service(folder, port) as server:
+    with (
+        serving(shelf, bytes_per_second=bytes_per_second) as port,
+        receivers.receiving(folder, free_port()) as places,
+        service(folder, port, places) as server,
+    ):
         console.print(f"A source of images is at 127.0.0.1:{port}, the service at {server}.", style="dim")
         ends = [show(exhibit, port, server) for exhibit in exhibits]
         is_proven = named.show(folder, partial(command, server=server), console.print)
+        is_sent = receivers.show(places, partial(command, server=server), console.print)
         console.print()
         command("images", server=server)
         is_clean = audit(folder, exhibits)
@@ -77,7 +83,7 @@ def run(folder: Path, bytes_per_second: float) -> int:
     right = sum(end == exhibit.ends for end, exhibit in zip(ends, exhibits, strict=True))
     console.rule()
     console.print(f"[bold]{right} of {len(exhibits)} ended as they should.[/] Nothing of this demo is left.")
-    return 0 if right == len(exhibits) and is_clean and has_booted and is_proven else 1
+    return 0 if right == len(exhibits) and is_clean and has_booted and is_proven and is_sent else 1
 
 
 def show(exhibit: Exhibit, port: int, server: str) -> str:
@@ -133,11 +139,12 @@ def audit(folder: Path, exhibits: list[Exhibit]) -> bool:
 
 
 @contextmanager
-def service(folder: Path, origin_port: int) -> Iterator[str]:
+def service(folder: Path, origin_port: int, places: receivers.Receivers) -> Iterator[str]:
     """Run the service until the block ends; yields where it listens."""
     listen = free_port()
     config = folder / "demo.toml"
-    config.write_text(CONFIG.format(listen=listen, port=origin_port) + named.tables(folder, origin_port))
+    text = CONFIG.format(listen=listen, ports=[origin_port, *places.ports])
+    config.write_text(text + receivers.TABLES + named.tables(folder, origin_port))
     log = folder / "service.log"
     with log.open("wb") as out:
         process = subprocess.Popen([FETCHER, "serve", "--config", config], stdout=out, stderr=out)

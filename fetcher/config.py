@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 from fetcher.settings.attestation import Attestation
 from fetcher.settings.auth import Auth, Keystone
 from fetcher.settings.base import Mistake, Section, convert_section, printed
+from fetcher.settings.bucket import Bucket
 from fetcher.settings.catalogues import Catalogue, Catalogues
 from fetcher.settings.cluster import Cluster
 from fetcher.settings.guards.address import AddressRules
@@ -49,6 +50,7 @@ class Settings(Section, frozen=True, kw_only=True):
     metadefs: Metadefs
     target: Target
     store: Store
+    bucket: Bucket
     index: Index
     cluster: Cluster
     quota: Quota
@@ -195,11 +197,31 @@ def _contradictions(settings: Settings) -> Iterator[Mistake]:
     if not settings.index.is_shared and set(settings.cluster.roles) != {"api", "worker"}:
         expected = "both roles, unless [index] url has other hosts share the records"
         yield Mistake(key="cluster.roles", value=printed(settings.cluster.roles), expected=expected)
+    yield from _about_the_bucket(settings)
     yield from _nobody_gets_in(settings)
     yield from _limits_from_nowhere(settings)
     if settings.target.url and settings.auth.mode == "tokens":
         expected = 'empty with auth.mode = tokens: these mean nothing to another service; use "keystone"'
         yield Mistake(key="target.url", value=printed(settings.target.url), expected=expected)
+
+
+def _about_the_bucket(settings: Settings) -> Iterator[Mistake]:
+    """Find what does not go with a store in a bucket, or without one."""
+    if not settings.store.url:
+        if settings.store.redirect_downloads:
+            expected = "false where store.url is empty: a folder has no URLs"
+            yield Mistake(key="store.redirect_downloads", value="true", expected=expected)
+        return
+    if settings.server.x_accel_location:
+        expected = "empty where store.url is a bucket: nginx has no files to send"
+        value = printed(settings.server.x_accel_location)
+        yield Mistake(key="server.x_accel_location", value=value, expected=expected)
+    if settings.size.max_bytes > settings.bucket.max_image_bytes:
+        expected = "at least a 10,000th of size.max_bytes: an object has at most 10,000 parts"
+        yield Mistake(key="bucket.part_bytes", value=str(settings.bucket.part_bytes), expected=expected)
+    if find_spec("aiobotocore") is None:
+        expected = "the package aiobotocore, which is not installed; in the checkout: make setup EXTRAS=s3"
+        yield Mistake(key="store.url", value=printed(settings.store.url), expected=expected)
 
 
 def _nobody_gets_in(settings: Settings) -> Iterator[Mistake]:

@@ -52,7 +52,7 @@ from fetcher.logs import set_up_logs
 from fetcher.maintenance import Attestor, Maintenance
 from fetcher.memory import keep_freed_memory
 from fetcher.pipeline import WorkerPool
-from fetcher.store import Store
+from fetcher.store.configured import NO_CONDITIONS, examine_bucket, index_path, store_of
 from fetcher.systemd import feed_watchdog, notify
 from fetcher.threads import start_threads
 from fetcher.transport import Gate
@@ -169,7 +169,7 @@ class Service:
             loop = asyncio.get_running_loop()
             loop.add_signal_handler(signal.SIGHUP, self.reload)
             await self._start_background(services, app.state.watch, opened)
-            starting = start_logged(take_up(services), "start")
+            starting = start_logged(_begin(services), "start")
             try:
                 await asyncio.wait({starting}, timeout=START_SECONDS)
                 yield
@@ -190,7 +190,6 @@ class Service:
             services.supervisor.start("attestations", led(engine, "attestations", services.attestor.run))
             services.supervisor.start("schedules", led(engine, "schedules", services.keeper.run))
             services.supervisor.start("webhooks", led(engine, "webhooks", services.webhook_dispatcher.run))
-            services.supervisor.start("exports", services.exporter.run)
         services.importer.others.start()
         services.supervisor.start("catalogues", services.catalogues.run)
         services.supervisor.start("leases", services.importer.renew_leases)
@@ -222,18 +221,12 @@ class Service:
         pool = ThreadPoolExecutor(THREADS, thread_name_prefix="common")
         start_threads(pool, THREADS)
         asyncio.get_running_loop().set_default_executor(pool)
-        store = Store(
-            self.folder,
-            reserve=self.reserve,
-            is_direct=settings.store.direct_io,
-            ballast_bytes=settings.store.ballast_bytes,
-            read_buffer_bytes=settings.store.read_buffer_bytes,
-        )
-        store.open()
+        store = store_of(settings, self.folder, self.reserve)
+        await asyncio.to_thread(store.open)
         async with AsyncExitStack() as stack:
             stack.callback(store.close)
             host = self._host()
-            index = await stack.enter_async_context(self._index(store.index_path, host))
+            index = await stack.enter_async_context(self._index(index_path(self.folder), host))
             engine = await stack.enter_async_context(open_engine(settings.index, index, host))
             store.holding = engine.across(store.holding)  # type: ignore[assignment] # a narrower type there
             gate = Gate(own_ports=lambda: self.ports)
@@ -247,6 +240,7 @@ class Service:
             identify = identifier(lambda: self.settings)
             stack.callback(identify.close)
             context = Context(
+                folder=self.folder,
                 index=index,
                 store=store,
                 gate=gate,
@@ -284,6 +278,12 @@ class Service:
 
 def _say_held(seconds: float, stack: list[str]) -> None:
     log.warning("loop.held", seconds=round(seconds, 3), frames=stack)
+
+
+async def _begin(services: Services) -> None:
+    """Take up what an earlier process left; exports stage what they convert only when that is cleared."""
+    await take_up(services)
+    services.supervisor.start("exports", services.exporter.run)
 
 
 async def take_up(services: Services) -> None:
@@ -367,6 +367,13 @@ def main(arguments: list[str] | None = None) -> int:
             print(mistake, file=sys.stderr)  # noqa: T201 - the answer to --check-config
         return 2
     if options.check_config:
+        try:
+            is_kept = not service.settings.store.url or examine_bucket(service.settings)
+        except Failure as failure:
+            print(f"store.url = {service.settings.store.url}: {failure}", file=sys.stderr)  # noqa: T201 - likewise
+            return 2
+        if not is_kept:
+            print(f"store.url = {service.settings.store.url}: {NO_CONDITIONS}", file=sys.stderr)  # noqa: T201
         print("The configuration is valid.")  # noqa: T201 - likewise
         return 0
     os.umask(0o077)  # Whatever is made from here on is for this user alone.

@@ -2,12 +2,17 @@
 
 import logging
 import signal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
 from tests import undisturbed
+
+if TYPE_CHECKING:
+    from tests.lab.bucket import BucketServer
 
 # Before the first assertion is formatted.
 undisturbed.protect_ast()
@@ -19,6 +24,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # A busy machine is no finding: examples are bounded in number, not in time.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
+
+
+@pytest.fixture(scope="session")
+def weed(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[BucketServer]":
+    """One server of buckets for all tests: each uses a bucket or a prefix of its own."""
+    from tests.lab.bucket import bucket_server
+
+    with bucket_server(tmp_path_factory.mktemp("weed")) as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)

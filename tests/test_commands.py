@@ -91,6 +91,8 @@ PLACES: dict[str, str] = {
     "fetcher images": PARSED,
     "fetcher verify": PARSED,
     "fetcher metadefs load": PARSED,
+    "fetcher link": PARSED,
+    "fetcher migrate": PARSED,
     "fetcher push": PARSED,
     "fetcher exports": PARSED,
     "fetcher adopt": PARSED,

@@ -23,4 +23,6 @@ async def test_demo_ends_as_it_should(tmp_path: Path) -> None:
     assert "byte for byte what the source sent or what it packed; what was refused left no trace" in text
     assert "signed-catalogue" in text or "catalogue-unusable" in text
     assert "digest-mismatch" in text or "is not what was signed" in text
+    assert "Read back: the same bytes." in text
+    assert "images may not be sent to elsewhere.example" in text
     assert list(tmp_path.iterdir()) == []

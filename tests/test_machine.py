@@ -172,8 +172,8 @@ class StoreMachine(RuleBasedStateMachine):
         stranger.unlink()
 
     async def _gc(self, stranger: Path) -> None:
-        agreement = Fsck(self.house.index, self.house.store, bytes_per_second=1 << 40)
-        assert await agreement.unknown_files() == [stranger]
+        agreement = Fsck(self.house.index, self.house.store, self.house.folder, bytes_per_second=1 << 40)
+        assert [one.sha256 for one in await agreement.unknown_files()] == [stranger.name]
         assert await agreement.leftovers() == []
         found = [finding.kind async for finding in agreement.findings()]
         assert found == ["file-unknown"]

@@ -49,9 +49,16 @@ class Command:
 COMMANDS = {
     HERE: {
         "pull": Command("local:pull", "Pull a URL into the local store, without a server."),
+        "migrate": Command(
+            "migrating:migrate",
+            "Copy the bytes of all images to another store; a server may run until the last step.",
+        ),
         "inspect": Command(
             "inspecting:inspect",
             "Say what an image is and whether it is safe to boot from, without importing it.",
+        ),
+        "unpack": Command(
+            "unpacking:unpack", "Take the disk out of .xz, .gz, .zst, .tar, .zip, .ova and the like."
         ),
         "convert": Command(
             "converting:convert",

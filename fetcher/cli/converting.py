@@ -54,7 +54,7 @@ def convert(  # noqa: PLR0913 # one for each choice on the command line
         raise ValueError(f"{target} exists; name another file for the result, or remove it")
     found, verdict = _judge(file, config, disk_format)
     if verdict is not ACCEPTED:
-        return _refuse(screen, file, verdict)
+        return refuse(screen, file, verdict)
     job = Job(
         source=file,
         target=target,
@@ -68,7 +68,7 @@ def convert(  # noqa: PLR0913 # one for each choice on the command line
     _, verdict = _judge(target, config, to)
     if verdict is not ACCEPTED:
         target.unlink(missing_ok=True)
-        return _refuse(screen, target, verdict)
+        return refuse(screen, target, verdict)
     _tell_result(screen, job, done)
     return Exit.OK
 
@@ -98,7 +98,7 @@ def verify_boot_command(  # noqa: PLR0913 # one for each choice on the command l
     screen = Screen(as_json=json)
     found, verdict = _judge(image, config, disk_format)
     if verdict is not ACCEPTED:
-        return _refuse(screen, image, verdict)
+        return refuse(screen, image, verdict)
     proof = asyncio.run(_verify(image, _disk_format(found, disk_format), marker, seconds))
     if screen.as_json:
         screen.json(
@@ -143,7 +143,8 @@ def _disk_format(found: Inspection, claimed: str | None) -> str:
     return disk_format
 
 
-def _refuse(screen: Screen, file: Path, verdict: Verdict) -> Exit:
+def refuse(screen: Screen, file: Path, verdict: Verdict) -> Exit:
+    """Tell why a file is refused, and what to do."""
     if screen.as_json:
         screen.json({"error": msgspec.to_builtins(verdict)})
     else:

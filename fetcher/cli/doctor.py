@@ -19,9 +19,10 @@ from fetcher.cli.exits import Exit
 from fetcher.cli.screen import Screen
 from fetcher.config import BadConfig, Settings, base_path, data_folder, load_settings
 from fetcher.convert.sandbox import probe_walls
-from fetcher.errors import InvalidUrl, StoreFailed
+from fetcher.errors import Failure, InvalidUrl, StoreFailed
 from fetcher.guards.request.url import check_url, redact_url
 from fetcher.index.opening import look_at
+from fetcher.store.configured import NO_CONDITIONS, examine_bucket
 from fetcher.store.filesystem.disk import DISK
 from fetcher.transport import system_authorities
 
@@ -91,6 +92,8 @@ def _examine(config: Path | None) -> Iterator[Finding]:
         _names,
         lambda: _port(settings),
     ]
+    if settings.store.url:
+        checks.append(lambda: _bucket(settings))
     if settings.index.is_shared:
         checks.append(lambda: _database(settings))
     if settings.notify.url:
@@ -186,6 +189,18 @@ def _space(folder: Path, settings: Settings) -> Finding:
     level: Level = "ok" if usable >= settings.size.max_bytes else "off"
     advice = "" if level == "ok" else "One image may be larger than that: size.max_bytes."
     return Finding(what="disk", level=level, words=words, advice=advice)
+
+
+def _bucket(settings: Settings) -> Finding:
+    url = settings.store.url
+    try:
+        is_kept = examine_bucket(settings)
+    except Failure as failure:
+        words = f"{url} cannot be used: {getattr(failure, 'reason', failure)}"
+        return Finding(what="bucket", level="bad", words=words, advice="See [bucket], and its credentials.")
+    if not is_kept:
+        return Finding(what="bucket", level="off", words=f"{url}: {NO_CONDITIONS}")
+    return Finding(what="bucket", level="ok", words=f"{url} can be written, and is never overwritten")
 
 
 def _clock() -> Finding:

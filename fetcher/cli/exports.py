@@ -1,6 +1,9 @@
 """Commands that send images of a server to receivers."""
 
-from typing import Annotated, Any
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -11,28 +14,107 @@ from fetcher.cli.images import find
 from fetcher.cli.screen import Screen
 
 EXPORTS = "/exports"
-Headers = Annotated[tuple[str, ...], Parameter(name="--header", negative="")]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Sending:
+    """The way an image is sent, and who we are to the receiver."""
+
+    header: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    """`Name: value`, for the receiver alone; may be given several times."""
+
+    format: Literal["raw", "qcow2"] | None = None
+    """The format that the disk is converted to on its way out; by default it goes as it is kept."""
+
+    layout: Literal["artifact", "containerdisk"] | None = None
+    """In a registry: the disk as a file, or in a tar that KubeVirt boots from."""
+
+    replace: Annotated[bool, Parameter(negative="")] = False
+    """Replace what is there under the same name."""
+
+    verify: Annotated[bool, Parameter(negative="")] = False
+    """Read all bytes back from the receiver and compare them."""
+
+    read_url: str | None = None
+    """The place where the bytes of a signed URL are read back, for --verify."""
+
+    parts: Path | None = None
+    """A JSON file with the signed URLs of the parts of an upload: urls, part_bytes, abort_url."""
+
+    s3_endpoint: str | None = None
+    """The server of an s3:// URL's bucket: https://objects.example; by default the operator's."""
+
+    s3_region: str | None = None
+    """The region of that bucket; by default the operator's."""
+
+    s3_access_key_id: Annotated[
+        str | None, Parameter(env_var="FETCHER_S3_ACCESS_KEY_ID", show_env_var=True)
+    ] = None
+    """The key with which the object is written."""
+
+    s3_secret_access_key: Annotated[
+        str | None, Parameter(env_var="FETCHER_S3_SECRET_ACCESS_KEY", show_env_var=True)
+    ] = None
+    """The key that signs; safer in the environment, where `ps` does not show it."""
+
+    s3_session_token: Annotated[
+        str | None, Parameter(env_var="FETCHER_S3_SESSION_TOKEN", show_env_var=True)
+    ] = None
+    """The token of temporary credentials."""
+
+    receiver_token: Annotated[str | None, Parameter(env_var="FETCHER_RECEIVER_TOKEN", show_env_var=True)] = (
+        None
+    )
+    """Yours for another image service; safer in the environment."""
+
+    def body(self, url: str) -> dict[str, object]:
+        """Return what the API takes beside image and URL.
+
+        Raises:
+            ValueError: A header is not of the form `Name: value`, or the parts cannot be read.
+        """
+        keys = {
+            "endpoint": self.s3_endpoint,
+            "region": self.s3_region,
+            "access_key_id": self.s3_access_key_id,
+            "secret_access_key": self.s3_secret_access_key,
+            "session_token": self.s3_session_token,
+        }
+        is_bucket = url.strip().lower().startswith("s3://")
+        is_service = url.strip().lower().startswith(("glance://", "glance+"))
+        given = {
+            "headers": dict(_split(text) for text in self.header),
+            "format": self.format,
+            "layout": self.layout,
+            "replace": self.replace or None,
+            "verify": self.verify or None,
+            "read_url": self.read_url,
+            "parts": None if self.parts is None else _read_parts(self.parts),
+            "s3": {name: value for name, value in keys.items() if value is not None} if is_bucket else None,
+            "token": self.receiver_token if is_service else None,
+        }
+        return {name: value for name, value in given.items() if value is not None}
 
 
 def push(
     image: str,
     url: str,
     *,
-    header: Headers = (),
+    sending: Sending = Sending(),
     wait: Annotated[bool, Parameter(negative="")] = False,
     server: Server = Server(),  # noqa: B008 - frozen
 ) -> Exit:
-    """Send an image to a URL that takes it, such as one that is signed for a PUT.
+    """Send an image to a signed URL, a bucket, a registry or another image service.
 
     Args:
         image: Its ID, or its first characters.
-        url: Where it goes; its host must be one that the operator allows (`fetcher limits`).
-        header: `Name: value`, for the receiver alone; may be given several times.
+        url: Where it goes: https://..., s3://BUCKET/KEY, oci://HOST/NAME:TAG or glance://REGION; its host
+            must be one that the operator allows (`fetcher limits`).
         wait: Wait for the end; the exit code tells how it ended.
     """
     client, screen = server.client(), server.screen()
-    fields = dict(_split(text) for text in header)
-    body = {"image": find(client, image)["id"], "url": url, "headers": fields}
+    body = {"image": find(client, image)["id"], "url": url, **sending.body(url)}
     export = client.call("POST", EXPORTS, body)
     screen.say(f"Export {export['id']} of image {export['image_id']} to {export['receiver']}.")
     if wait:
@@ -73,6 +155,13 @@ def _split(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
+def _read_parts(file: Path) -> Any:
+    try:
+        return json.loads(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"--parts wants a file of JSON, and {file} is none.") from error
+
+
 def _followed(client: Client, export_id: str) -> dict[str, Any]:
     last: dict[str, Any] = {}
     for _name, document in client.events(f"{EXPORTS}/{segment(export_id)}/events"):
@@ -88,4 +177,9 @@ def _tell(screen: Screen, export: dict[str, Any]) -> Exit:
         screen.say(" ".join(words for words in (verdict["title"], verdict["advice"]) if words))
         if export["answer"].get("etag"):
             screen.say(f"ETag {export['answer']['etag']}")
+        if export["answer"].get("docker-content-digest"):
+            screen.say(f"Digest {export['answer']['docker-content-digest']}")
+        if export["read_back"] is not None:
+            result, reason = export["read_back"]["result"], export["read_back"]["reason"]
+            screen.say("Read back: the same bytes." if result == "matched" else f"Not read back: {reason}.")
     return exit_of_import(export)

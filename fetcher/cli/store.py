@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,13 +20,16 @@ from fetcher.index import Index as LocalIndex
 from fetcher.index import open_index
 from fetcher.index.protocol import Index
 from fetcher.logs import set_up_logs
-from fetcher.maintenance.backup import back_up
+from fetcher.maintenance.backup import back_up, back_up_index
 from fetcher.maintenance.fsck import LOST, Fsck
-from fetcher.store import Store
+from fetcher.store import Store as FileStore
+from fetcher.store.configured import index_path, store_of
+from fetcher.store.protocol import Store
 
 if TYPE_CHECKING:
     from fetcher.service import Service
 
+BUCKET_BACKUP = "Keep versions of the bucket's objects, or replicate it, for as long as backups are kept."
 Flag = Annotated[bool, Parameter(negative="")]
 
 
@@ -43,7 +47,7 @@ def check(*, quick: Flag = False, config: ConfigFile = None, json: AsJson = Fals
 async def _check(service: "Service", screen: Screen, *, is_quick: bool) -> Exit:
     rate = None if is_quick else service.settings.upkeep.scrub_bytes_per_second
     async with looking(service) as (index, store):
-        agreement = Fsck(index, store, bytes_per_second=rate)
+        agreement = Fsck(index, store, service.folder, bytes_per_second=rate)
         found = [finding async for finding in agreement.findings()]
     if screen.as_json:
         screen.json({"blobs": agreement.blobs, "findings": msgspec.to_builtins(found)})
@@ -102,27 +106,27 @@ def gc(*, dry_run: Flag = False, config: ConfigFile = None, json: AsJson = False
 
 
 async def _gc(service: "Service", screen: Screen, *, is_dry: bool) -> Exit:
-    async with looking(service) as (index, store):
-        store.open()
-        agreement = Fsck(index, store, bytes_per_second=None)
-        paths = [*await agreement.unknown_files(), *await agreement.leftovers()]
-        size = sum(path.lstat().st_size for path in paths)
-        for path in [] if is_dry else paths:
-            try:
-                path.unlink()
-            except OSError as error:
-                raise StoreFailed(reason=f"{path} cannot be removed: {error.strerror}") from error
+    async with looking(service, is_locked=True) as (index, store):
+        agreement = Fsck(index, store, service.folder, bytes_per_second=None)
+        found = [*await agreement.unknown_files(), *await agreement.leftovers()]
+        size = sum(one.size for one in found)
+        for one in [] if is_dry else found:
+            await store.remove_kept(one)
+    names = [f"{store.place}/{one.name}" for one in found]
     if screen.as_json:
-        screen.json({"files": [str(path) for path in paths], "bytes": size, "removed": not is_dry})
+        screen.json({"files": names, "bytes": size, "removed": not is_dry})
     else:
-        for path in paths:
-            screen.line(path)
-        screen.say(f"{len(paths)} files of {size:,} bytes {'would be removed' if is_dry else 'removed'}.")
+        for name in names:
+            screen.line(name)
+        screen.say(f"{len(names)} files of {size:,} bytes {'would be removed' if is_dry else 'removed'}.")
     return Exit.OK
 
 
 def backup(folder: Path, *, config: ConfigFile = None, json: AsJson = False) -> Exit:
     """Copy index and images to a new folder, which is a store itself; a server may run meanwhile.
+
+    Of a store in a bucket it copies the index and the keys: versioning or replication of the
+    bucket is what keeps the images.
 
     Args:
         folder: Made by this; on the store's own file system it takes next to no room.
@@ -138,6 +142,12 @@ def backup(folder: Path, *, config: ConfigFile = None, json: AsJson = False) -> 
     made = asyncio.run(_backup(service, folder.resolve()))
     if screen.as_json:
         screen.json(made)
+    elif made["in_bucket"]:
+        screen.say(
+            f"Index and keys only: the bytes of {count_words(made['blobs'], 'blob')} stay where they are."
+        )
+        screen.facts([("bytes", made["in_bucket"]), ("to do", BUCKET_BACKUP)], to_err=True)
+        screen.line(made["folder"])
     else:
         screen.say(f"{count_words(made['blobs'], 'blob')}: {made['linked']} linked, {made['copied']} copied.")
         screen.line(made["folder"])
@@ -145,7 +155,10 @@ def backup(folder: Path, *, config: ConfigFile = None, json: AsJson = False) -> 
 
 
 async def _backup(service: "Service", folder: Path) -> dict[str, Any]:
-    store = Store(service.folder, reserve=service.reserve)
+    if service.settings.store.url:
+        made = await back_up_index(service.folder, folder, service.settings.store.url)
+        return dict(msgspec.to_builtins(made))
+    store = FileStore(service.folder, reserve=service.reserve)
     try:
         return dict(msgspec.to_builtins(await back_up(store, folder)))
     finally:
@@ -162,18 +175,19 @@ def open_service(config: Path | None) -> "Service":
 
 
 @asynccontextmanager
-async def looking(service: "Service") -> AsyncIterator[tuple[Index, Store]]:
-    """Index and store to be read, without the lock: whoever has it goes on."""
-    store = Store(service.folder, reserve=service.reserve)
-    rules = service.settings.index
+async def looking(service: "Service", *, is_locked: bool = False) -> AsyncIterator[tuple[Index, Store]]:
+    """Index and store to be read; without the lock, whoever has it goes on."""
+    rules, path = service.settings.index, index_path(service.folder)
+    store = store_of(service.settings, service.folder, service.reserve)
     try:
+        if not rules.is_shared and not path.is_file():
+            raise StoreFailed(reason=f"there is no store at {service.folder}")
+        await asyncio.to_thread(partial(store.open, is_locked=is_locked))
         if rules.is_shared:
-            async with open_index(rules, store.index_path) as shared:
+            async with open_index(rules, path) as shared:
                 yield shared, store
             return
-        if not store.index_path.is_file():
-            raise StoreFailed(reason=f"there is no store at {service.folder}")
-        index = LocalIndex(store.index_path)
+        index = LocalIndex(path)
         try:
             yield index, store
         finally:

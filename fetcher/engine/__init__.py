@@ -1,4 +1,4 @@
-"""What several hosts of one service must know of each other; on one host, next to nothing."""
+"""Knowledge that several hosts of one service must have of each other; on one host, next to none."""
 
 from fetcher.engine.local import LocalEngine
 from fetcher.engine.opening import open_engine

@@ -1,4 +1,4 @@
-"""Which engine a service has: that of its index."""
+"""The choice of an engine: that of the index."""
 
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TYPE_CHECKING

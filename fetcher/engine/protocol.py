@@ -1,4 +1,4 @@
-"""What the rooms above ask of an engine: who runs what, who hears of what, who does what for all.
+"""The verbs that the rooms above ask of an engine: who runs what, who hears of what, who does what for all.
 
 `tests/contract/test_engine.py` says what each verb promises. Claims and leases
 of imports are in their rows, and fence every write (`index`): whatever an engine
@@ -18,7 +18,7 @@ Holding = Callable[[str], AbstractAsyncContextManager[None]]
 
 
 class Engine(Protocol):
-    """What this host knows of the others."""
+    """The knowledge that this host has of the others."""
 
     host: Host
 

@@ -1,4 +1,4 @@
-"""What an engine takes and gives."""
+"""Values that an engine takes and gives."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HostState(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a host.
+    """The state of a host.
 
     Args:
         seconds: What is left of its lease, by the database's clock; negative when it is over.
@@ -71,14 +71,14 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Caps(msgspec.Struct, frozen=True, kw_only=True):
-    """How many pulls there may be, over all hosts."""
+    """The most pulls that there may be, over all hosts."""
 
     project: int
     origin: int
 
 
 class Elsewhere(msgspec.Struct, frozen=True, kw_only=True):
-    """What the pulls of other hosts take.
+    """The room that pulls of other hosts take.
 
     Args:
         requests: Those that may be joined there.
@@ -90,7 +90,7 @@ class Elsewhere(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Progress(msgspec.Struct, frozen=True, array_like=True):
-    """How far a running import is, as its host says now and then."""
+    """The progress of a running import, as its host tells it now and then."""
 
     import_id: str
     claim: int
@@ -114,7 +114,7 @@ class Progress(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Signal(msgspec.Struct, frozen=True, kw_only=True):
-    """What one host tells all.
+    """News that one host tells all.
 
     Args:
         what: An import or an export changed; a place was taken or left; imports went on; or something was

@@ -33,6 +33,7 @@ class Calls:
         pace = msgspec.structs.replace(job.settings.pace, header_seconds=rules.stall_seconds)
         self._settings = msgspec.structs.replace(job.settings, pace=pace)
         self.home = check_receiver(job.secrets.url, job.settings).origin
+        self._moved_to: dict[str, str] = {}
 
     def outgoing(self, reading: Reading, part: Part | None = None, media_type: str = OCTETS) -> Outgoing:
         """Send all of it, or a part; each request that asks for the bytes reads and digests them anew."""
@@ -54,6 +55,7 @@ class Calls:
             SourceStatus: Of any other status.
             Failure: As from the gate, or what the dialect makes of the answer.
         """
+        request = msgspec.structs.replace(request, url=self._at_home(request.text))
         for _ in range(MOST_QUESTIONS):
             dialect = (
                 self._dialect if check_receiver(request.text, self._settings).origin == self.home else None
@@ -73,7 +75,15 @@ class Calls:
     def _moved(self, request: SourceRequest, url: str) -> SourceRequest:
         """Ask where the dialect says; that is home from here on, if something may be sent there at all."""
         self.home = check_receiver(url, self._settings).origin
+        before, after = urlsplit(request.text).netloc, urlsplit(url).netloc
+        if before != after:
+            self._moved_to[before] = after
         return msgspec.structs.replace(request, url=url)
+
+    def _at_home(self, url: str) -> str:
+        """Ask where the service was found to be, if it has moved since the URL was made."""
+        parts = urlsplit(url)
+        return parts._replace(netloc=self._moved_to.get(parts.netloc, parts.netloc)).geturl()
 
 
 def status_of(answer: CallAnswer) -> Failure:

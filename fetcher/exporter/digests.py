@@ -5,6 +5,7 @@ import hashlib
 from base64 import b64encode
 
 from fetcher.errors import ReceiverMismatch, SourceTooSlow
+from fetcher.exporter.reading import feed
 from fetcher.exporter.senders.base import SendJob, ToRead
 from fetcher.transport import no_hops
 
@@ -36,7 +37,7 @@ async def read_back(job: SendJob, wanted: ToRead) -> None:
             job.gate.open(wanted.request, job.settings, no_hops) as source,
         ):
             while chunk := await source.read():
-                digest.update(chunk)
+                await feed(chunk, digest)
                 count += len(chunk)
                 if count > wanted.size:
                     raise _mismatch("the size", wanted.size, f"more than {wanted.size}")

@@ -1,14 +1,14 @@
 """The outgoing bytes of an image: as they are kept, or as a conversion makes them."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from fetcher.config import Settings
 from fetcher.convert.files import Job, convert_file
 from fetcher.convert.qemu_img import DRIVERS
-from fetcher.errors import InvalidRequest, StoreFailed, TooManyBytes
+from fetcher.errors import InvalidRequest, TooManyBytes
 from fetcher.exporter.reading import Reading
 from fetcher.guards import Chain, GuardContext, Purpose
 from fetcher.importer.context import Context
@@ -103,21 +103,17 @@ async def _convert(
         raise TooManyBytes(max_bytes=settings.size.max_bytes, declared_bytes=virtual_bytes)
     room = stack.enter_context(store.reserve(image.project_id))
     room.expect(virtual_bytes)
-    target = store.staging / f"{export_id}.outbound"
-    await store.remove_staged(target.name)  # Of an earlier run in this process.
-    stack.push_async_callback(store.remove_staged, target.name)
-    job = Job(
-        source=store.blob_path(image.sha256 or ""),
-        target=target,
-        disk_format=image.disk_format or "",
-        target_format=wanted,
-        virtual_bytes=virtual_bytes,
-        walls=await context.sandbox.find(),
-    )
-    await convert_file(job)
-    staged = await store.reopen(target.name, (await asyncio.to_thread(target.stat)).st_size)
-    if staged is None:
-        raise StoreFailed(reason="the result of a conversion is gone")
+    async with store.blob_workplace(image.sha256 or "", f"{export_id}.outbound") as place:
+        job = Job(
+            source=Path(place.source),
+            target=Path(place.target),
+            disk_format=image.disk_format or "",
+            target_format=wanted,
+            virtual_bytes=virtual_bytes,
+            walls=await context.sandbox.find(),
+        )
+        await convert_file(job)
+        staged = await store.take_result(place)
     stack.push_async_callback(store.discard, staged)
     return staged
 

@@ -1,5 +1,6 @@
 """The bytes of an image on their way out: digested as they go, so that damaged ones never arrive whole."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -7,6 +8,7 @@ import msgspec
 
 from fetcher.errors import BytesDamaged
 
+SMALL_BYTES = 65_536
 Read = Callable[[int, int], AsyncIterator[bytes]]
 
 
@@ -79,8 +81,7 @@ class Reading:
         assert offset == self._surveyed
         digest = hashlib.sha256()
         async for chunk in self._read(offset, size):
-            digest.update(chunk)
-            self._digest.update(chunk)
+            await feed(chunk, digest, self._digest)
             self._surveyed += len(chunk)
         is_short = self._surveyed != offset + size
         if is_short or (self._surveyed == self.size and self._digest.hexdigest() != self.sha256):
@@ -110,7 +111,7 @@ class Reading:
         if sha256 is None:
             digest = hashlib.sha256(before)
             async for chunk in self.whole_untold():
-                digest.update(chunk)
+                await feed(chunk, digest)
             digest.update(after)
             sha256 = digest.hexdigest()
         found = Reading(_between(before, self._read, self.size, after), size, sha256, sent)
@@ -121,7 +122,7 @@ class Reading:
         """Read all of it for ourselves; raises as `whole`."""
         digest = hashlib.sha256()
         async for chunk in self._read(0, self.size):
-            digest.update(chunk)
+            await feed(chunk, digest)
             yield chunk
         if digest.hexdigest() != self.sha256:
             raise BytesDamaged(fault="rotten")
@@ -132,13 +133,26 @@ class Reading:
             if held:
                 yield held
                 await self.sent(part.offset + count)
-            digest.update(chunk)
+            await feed(chunk, digest)
             held, count = chunk, count + len(chunk)
         if count != part.size or digest.hexdigest() != part.sha256:
             raise BytesDamaged(fault="rotten")
         if held:
             yield held
         await self.sent(part.offset + count)
+
+
+async def feed(chunk: bytes, *digests: "hashlib._Hash") -> None:
+    """Digest a chunk beside the loop, which serves others meanwhile; a small one is not worth the way."""
+
+    def work() -> None:
+        for digest in digests:
+            digest.update(chunk)
+
+    if len(chunk) < SMALL_BYTES:
+        work()
+    else:
+        await asyncio.to_thread(work)
 
 
 def _between(before: bytes, read: Read, size: int, after: bytes) -> Read:

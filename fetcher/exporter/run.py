@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -21,6 +21,7 @@ from fetcher.errors import (
     InternalFault,
     Rejection,
     SourceTooSlow,
+    UnknownExport,
     UnknownImage,
 )
 from fetcher.exporter.digests import read_back
@@ -82,10 +83,18 @@ class ExportRun:
                     wait = await self._attempt()
         except LostClaim:
             log.info("export.lost", export_id=self.export.id)
+            await self._yield_up()
         except asyncio.CancelledError:
             if self.is_unwanted:
                 await shielded(self.abort())
             raise
+
+    async def _yield_up(self) -> None:
+        """Clear up after an export that somebody else has ended; one that somebody else runs is theirs."""
+        with suppress(UnknownExport):
+            ended = await self._context.index.exports.find(self.export.id, ENGINE)
+            if ended.state.is_final:
+                await self.abort()
 
     async def abort(self) -> bool:
         """Remove what is unfinished at the receiver; False where it stays, which the log says."""
@@ -101,8 +110,8 @@ class ExportRun:
         try:
             async with asyncio.timeout(settings.exports.undo_seconds):
                 await self._sender.abort(self._job(None, nothing, settings))
-        except (Failure, TimeoutError) as error:
-            log.warning("export.left", export_id=self.export.id, detail=str(error))
+        except Exception as error:  # noqa: BLE001 - an export ends here, and says what it has left
+            log.warning("export.left", export_id=self.export.id, detail=repr(error))
             return False
         return True
 
@@ -251,8 +260,10 @@ class ExportRun:
         return (*before, ended)
 
     async def _end(self, event: Event, verdict: Verdict, **changes: object) -> None:
-        if event is not Event.SUCCEED and not await self.abort():
-            changes["answer"] = {"left": "what was begun there could not be removed"}
+        if event is not Event.SUCCEED:
+            changes["answer"] = self._secrets.resume.get(ANSWER, {})
+            if not await self.abort():
+                changes["answer"] = {"left": "what was begun there could not be removed"}
         log.info("export.ended", export_id=self.export.id, code=verdict.code, receiver=self.export.receiver)
         await self._write(event, attempts=self._closed(verdict.code), verdict=verdict, **changes)
 

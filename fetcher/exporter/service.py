@@ -12,9 +12,10 @@ import structlog
 
 from fetcher.aio.retry import written
 from fetcher.engine.values import Signal
-from fetcher.errors import Forbidden, InvalidRequest
+from fetcher.errors import Forbidden, InvalidRequest, NotReady
 from fetcher.exporter.outbound import check_format, most_bytes
 from fetcher.exporter.run import ExportRun
+from fetcher.exporter.senders.base import Sender
 from fetcher.exporter.senders.registry import sender_for
 from fetcher.exporter.senders.signed_parts import check_parts
 from fetcher.guards.request.receivers import check_any, check_kind, check_sendable
@@ -29,6 +30,7 @@ log = structlog.get_logger()
 
 DAY = timedelta(days=1)
 IDLE_SECONDS = 60.0
+START_SECONDS = 10.0
 FOLLOW_SECONDS = 15.0
 MEDIA_TYPE = re.compile(r"[!#$&^_.+A-Za-z0-9-]{1,127}/[!#$&^_.+A-Za-z0-9-]{1,127}(; ?[ !-~]{1,127})?")
 
@@ -43,8 +45,9 @@ class Exporter:
         self._news = News()
         self._live: dict[str, Export] = {}
         self._tasks: dict[str, tuple[str, asyncio.Task[None]]] = {}
+        self._claiming: dict[str, asyncio.Event] = {}
         self._runs: dict[str, ExportRun] = {}
-        self._has_taken_up = False
+        self._taken_up = asyncio.Event()
         context.engine.watch(self._hear)
 
     def _hear(self, signal: Signal) -> None:
@@ -85,6 +88,7 @@ class Exporter:
         _check_headers(secrets.headers)
         sender = sender_for(secrets)
         check_kind(sender.name, settings)
+        _check_fields(sender, secrets, options)
         taken = sender.take(secrets, options, settings)
         image = await self._context.index.images.find(image_id, actor)
         if image.project_id != actor.project_id and not actor.is_admin:
@@ -136,8 +140,10 @@ class Exporter:
         Raises:
             UnknownExport: There is none, or it is another project's.
             Conflict: It has ended in another way.
+            NotReady: What an earlier process left is not taken up yet.
         """
         export = await self._records.find(export_id, actor)
+        await self._until_taken_up()
         if not export.state.is_final:
             await self._let_go(export)
         await self._records.cancel(export_id, actor, datetime.now(UTC))
@@ -146,8 +152,18 @@ class Exporter:
         self._live.pop(export_id, None)
         self._news.tell(export_id)
 
+    async def _until_taken_up(self) -> None:
+        """Wait until it is known what an earlier process left at receivers."""
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await self._taken_up.wait()
+        except TimeoutError as error:
+            raise NotReady(reason="it is starting") from error
+
     async def _let_go(self, export: Export) -> None:
         """Stop an export and remove what is unfinished at its receiver, also what an earlier process left."""
+        if (claiming := self._claiming.get(export.id)) is not None:
+            await claiming.wait()  # Whoever is cut off while it claims leaves what nobody knows of.
         if (running := self._tasks.get(export.id)) is not None:
             if (run := self._runs.get(export.id)) is not None:
                 run.is_unwanted = True
@@ -179,9 +195,11 @@ class Exporter:
 
         It is started again after a fault; what this process is sending then goes on.
         """
-        if not self._has_taken_up:
+        if not self._taken_up.is_set():
             await written(lambda: self._records.requeue(datetime.now(UTC)))
-            self._has_taken_up = True
+            self._taken_up.set()
+        if "worker" not in self._context.engine.host.roles:
+            await asyncio.get_running_loop().create_future()
         while True:
             self._wake.clear()
             await self._start_waiting()
@@ -208,6 +226,7 @@ class Exporter:
             export = min(free, key=lambda one: (counts[one.project_id], one.created_at))
             waiting.remove(export)
             counts[export.project_id] += 1
+            self._claiming[export.id] = asyncio.Event()
             task = asyncio.create_task(self._run(export), name=f"export {export.id}")
             self._tasks[export.id] = (export.project_id, task)
 
@@ -216,12 +235,14 @@ class Exporter:
             claimed = await written(lambda: self._records.claim(export.id, datetime.now(UTC)))
             if claimed is not None:
                 run = self._runs[export.id] = ExportRun(self._context, *claimed, self._show)
+                self._claiming[export.id].set()
                 await run.run()
         except Exception as error:
             log.exception("export.fault", export_id=export.id, error=repr(error))
         finally:
             del self._tasks[export.id]
             self._runs.pop(export.id, None)
+            self._claiming.pop(export.id).set()
             self._live.pop(export.id, None)
             self._news.tell(export.id)
             self._wake.set()
@@ -234,6 +255,15 @@ class Exporter:
         """Return the newest exports that the actor may see, after `marker`; raises UnknownExport."""
         found = await self._records.page(actor, limit=limit, marker=marker, state=state)
         return [self.newest(export) for export in found]
+
+
+def _check_fields(sender: Sender, secrets: ReceiverSecrets, options: ExportOptions) -> None:
+    """Refuse what is of no use to this kind of receiver: whoever gave it means another one."""
+    access = secrets.access
+    given = {name for name in access.__struct_fields__ if getattr(access, name) is not None}
+    given |= {"layout"} if options.layout != "artifact" else set()
+    for name in sorted(given - sender.fields):
+        raise InvalidRequest(field=name, reason=f"{name} is of no use with {sender.form}")
 
 
 def _check_headers(headers: dict[str, str]) -> None:

@@ -12,6 +12,9 @@ ADVICE = {
     "bad-response": "The server behind the URL is broken or is no web server: use another one.",
     "bucket-refused": "Check bucket, key and endpoint, and that the credentials may write there "
     "(s3:PutObject); the code is the server's own.",
+    "target-refused": "Correct what it objects to, then export again; nothing of the image is left there.",
+    "target-unavailable": "Export again later; if it happens again, tell the operator.",
+    "target-mismatch": "Export again; if it happens again, have the operator look at that service's store.",
     "registry-unusable": "Check the name of the repository, and that the login may push to it.",
 }
 
@@ -21,6 +24,7 @@ def verdict_of(failure: Failure) -> Verdict:
     public = failure.public()
     title = str(public).replace("The source", "The receiver").replace("the source", "the receiver")
     title = title.replace("registry's image cannot be taken", "registry did not take the image")
+    title = title.replace("The target image service", "The image service")
     title = title.replace("refused the object", "did not take the object")
     advice = ADVICE.get(public.code, public.advice)
     return Verdict(code=public.code, title=title, advice=advice, fields=dict(public.public_fields()))

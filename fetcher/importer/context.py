@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from fetcher.aio.supervisor import Supervisor
 from fetcher.config import Settings
@@ -13,7 +14,7 @@ from fetcher.importer.guard_times import GuardTimes
 from fetcher.index.protocol import Index
 from fetcher.model import Actor
 from fetcher.pipeline import WorkerPool
-from fetcher.store import Store
+from fetcher.store.protocol import Store
 from fetcher.transport import Gate
 
 # Who acts where the service does its own work, which it was allowed to when it took the work.
@@ -45,6 +46,7 @@ class Context:
     """The rooms below the importer, and the limits in force now.
 
     Args:
+        folder: Of this host: keys, and the index where that is a file.
         sandbox: Which walls stand around conversions.
         supervisor: Owns what runs in the background.
         engine: What this host knows of the others.
@@ -53,6 +55,7 @@ class Context:
         damaged: Set whenever a blob is marked as missing or rotten: whoever repairs waits for it.
     """
 
+    folder: Path
     index: Index
     store: Store
     gate: Gate

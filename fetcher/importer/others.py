@@ -1,4 +1,4 @@
-"""What a host does because there are others: hears of imports, lets go of what is theirs, takes over."""
+"""Work of a host that has others beside it: hear of imports, let go of what is theirs, take over."""
 
 import asyncio
 import random

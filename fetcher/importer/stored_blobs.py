@@ -34,7 +34,7 @@ async def read_blob(
         StoreFailed: It could not be read, for a reason that says nothing about its bytes.
     """
     if bytes_per_second is None:
-        size = store.size(blob.sha256)
+        size = await store.size(blob.sha256)
         return "missing" if size is None else None if size == blob.size else "rotten"
     hasher = hashlib.sha256()
     size, began = 0, asyncio.get_running_loop().time()
@@ -73,7 +73,7 @@ async def mark_blob(context: Context, sha256: str, fault: Fault | None, inode: i
     """
     async with context.store.holding(sha256):
         now = await context.index.maintenance.find(sha256)
-        if now is None or context.store.generation(sha256) != inode:
+        if now is None or await context.store.generation(sha256) != inode:
             return False
         is_marked = await context.index.maintenance.mark(sha256, fault, datetime.now(UTC))
     if is_marked and fault is not None and fault != now.fault:

@@ -31,7 +31,7 @@ class Attestor:
     ) -> None:
         self._context = context
         self._sleep = sleep
-        self.folder = KeyFolder.of(context.store.folder)
+        self.folder = KeyFolder.of(context.folder)
         self._turn = asyncio.Lock()
 
     async def keys(self) -> list[KnownKey]:

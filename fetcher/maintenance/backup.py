@@ -15,6 +15,8 @@ from fetcher.index.sqlite.backup import copy_index, leave_out
 from fetcher.store import Store
 from fetcher.store.filesystem.copies import copy_durably, sync_tree
 
+INDEX = "index.sqlite"
+
 
 class Backup(msgspec.Struct, frozen=True, kw_only=True):
     """The contents of a backup.
@@ -23,6 +25,7 @@ class Backup(msgspec.Struct, frozen=True, kw_only=True):
         linked: Blobs that share their room with the store's.
         copied: Blobs that were copied to another file system.
         left_out: Blobs whose images were deleted while the backup was made.
+        in_bucket: Where the bytes of all blobs are, where the backup holds none of them.
     """
 
     folder: str
@@ -30,6 +33,7 @@ class Backup(msgspec.Struct, frozen=True, kw_only=True):
     linked: int
     copied: int
     left_out: list[str]
+    in_bucket: str = ""
 
 
 async def back_up(store: Store, target: Path) -> Backup:
@@ -48,11 +52,43 @@ async def back_up(store: Store, target: Path) -> Backup:
     return await asyncio.to_thread(_back_up, store, target)
 
 
-def _back_up(store: Store, target: Path) -> Backup:
+async def back_up_index(folder: Path, target: Path, url: str) -> Backup:
+    """Copy the index and the keys of a store whose bytes are in a bucket.
+
+    Raises:
+        Conflict: Something is at `target` already.
+        StoreFailed: The index cannot be copied.
+        OSError: The target cannot be written.
+    """
+    return await asyncio.to_thread(_back_up_index, folder, target, url)
+
+
+def _back_up_index(folder: Path, target: Path, url: str) -> Backup:
+    partial = _begun(target)
+    partial.mkdir(mode=0o700)
+    names = copy_index(folder / INDEX, partial / INDEX)
+    (partial / INDEX).chmod(0o600)
+    _take_keys(KeyFolder.of(folder).path, KeyFolder.of(partial).path)
+    _publish(partial, target)
+    return Backup(folder=str(target), blobs=len(list(names)), linked=0, copied=0, left_out=[], in_bucket=url)
+
+
+def _begun(target: Path) -> Path:
     if target.exists():
         raise Conflict(reason=f"{target} exists already")
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
+    return partial
+
+
+def _publish(partial: Path, target: Path) -> None:
+    sync_tree(partial)
+    partial.rename(target)
+    sync_tree(target.parent, is_deep=False)
+
+
+def _back_up(store: Store, target: Path) -> Backup:
+    partial = _begun(target)
     copy = Store(partial, reserve=lambda _total: 0)
     copy.open()
     copy.close()
@@ -70,9 +106,7 @@ def _back_up(store: Store, target: Path) -> Backup:
             gone.append(sha256)
     leave_out(copy.index_path, gone)
     _take_keys(KeyFolder.of(store.folder).path, KeyFolder.of(partial).path)
-    sync_tree(partial)
-    partial.rename(target)
-    sync_tree(target.parent, is_deep=False)
+    _publish(partial, target)
     return Backup(folder=str(target), blobs=linked + copied, linked=linked, copied=copied, left_out=gone)
 
 

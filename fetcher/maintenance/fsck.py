@@ -13,7 +13,7 @@ from fetcher.index.protocol import Index
 from fetcher.index.values import BlobState
 from fetcher.maintenance.repair import split_sources
 from fetcher.maintenance.signed import signed_findings
-from fetcher.store import Store
+from fetcher.store.protocol import Kept, Store
 
 Kind = Literal[
     "file-missing",
@@ -65,10 +65,12 @@ class Fsck:
     """Looks at index and store together; also beside a running server, which changes both meanwhile.
 
     Args:
+        folder: Where the keys are.
         bytes_per_second: The rate to read blobs at; None leaves their bytes unread.
     """
 
-    def __init__(self, index: Index, store: Store, *, bytes_per_second: int | None) -> None:
+    def __init__(self, index: Index, store: Store, folder: Path, *, bytes_per_second: int | None) -> None:
+        self._folder = folder
         self._index = index
         self._store = store
         self._bytes_per_second = bytes_per_second
@@ -95,11 +97,11 @@ class Fsck:
             yield _finding("usage-wrong", project_id)
         async for finding in self._blobs():
             yield finding
-        for path in await self.unknown_files():
-            yield _finding("file-unknown", str(path.relative_to(self._store.folder)))
-        for path in await self.leftovers():
-            yield _finding("staging-leftover", str(path.relative_to(self._store.folder)))
-        async for kind, name, why in signed_findings(self._index, KeyFolder.of(self._store.folder)):
+        for one in await self.unknown_files():
+            yield _finding("file-unknown", one.name)
+        for one in await self.leftovers():
+            yield _finding("staging-leftover", one.name)
+        async for kind, name, why in signed_findings(self._index, KeyFolder.of(self._folder)):
             yield Finding(kind=kind, name=name, why=why, advice=ADVICE[kind])
 
     async def _blobs(self) -> AsyncIterator[Finding]:
@@ -134,29 +136,31 @@ class Fsck:
             images=await self._index.maintenance.images_of(blob.sha256),
         )
 
-    async def unknown_files(self) -> list[Path]:
-        """Files among the blobs that no row, no commit and no deletion knows of."""
-        unknown = []
-        for path in await self._store.blob_files():
-            known = await self._index.images.has_blob(path.name) or await self._index.maintenance.is_loose(
-                path.name
-            )
-            if not known and path.exists():
-                unknown.append(path)
-        return unknown
+    async def unknown_files(self) -> list[Kept]:
+        """Return what lies among the blobs and what no row, no commit and no deletion knows of."""
+        unknown = [
+            one
+            for one in await self._store.kept()
+            if not await self._index.images.has_blob(one.sha256)
+            and not await self._index.maintenance.is_loose(one.sha256)
+        ]
+        if not unknown:
+            return []
+        still = {one.name for one in await self._store.kept()}
+        return [one for one in unknown if one.name in still]
 
-    async def leftovers(self) -> list[Path]:
-        """Return the staged files that no process writes and no later start can resume from.
+    async def leftovers(self) -> list[Kept]:
+        """Return the staged bytes that no process writes and no later start can resume from.
 
         The order matters: a file is listed first, so that whoever was about to
         lock it or to record it has done so by the time it is judged.
         """
-        paths = await self._store.staged_paths()
+        names = {one.name for one in await self._store.unclaimed()}
         resumable = {kept.staged for kept in await self._index.pulls.unfinished()}
         return [
-            path
-            for path in paths
-            if path.name not in resumable and not await self._store.is_in_use(path) and path.exists()
+            one
+            for one in await self._store.unclaimed()
+            if one.name in names and one.name.rpartition("/")[2] not in resumable
         ]
 
 

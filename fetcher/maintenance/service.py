@@ -9,7 +9,7 @@ from typing import Literal
 
 import structlog
 
-from fetcher.errors import Failure, StoreFailed
+from fetcher.errors import Failure, Shortage, StoreFailed
 from fetcher.importer.context import Context
 from fetcher.importer.stages.commit import remove_unneeded
 from fetcher.importer.stored_blobs import Fault, mark_blob, read_blob
@@ -74,7 +74,7 @@ class Maintenance:
         self.warnings = []
         if await self._context.index.images.blobs(limit=1):
             return
-        files = len(await self._context.store.blob_files())
+        files = len(await self._context.store.kept())
         if files:
             self.warnings = [f"the index is empty, but {files:,} files are in blobs/"]
             log.error(
@@ -270,7 +270,7 @@ class Maintenance:
         Raises:
             StoreFailed: It could not be read.
         """
-        inode = self._context.store.generation(blob.sha256)
+        inode = await self._context.store.generation(blob.sha256)
         rate = self._context.settings().upkeep.scrub_bytes_per_second
         fault = await read_blob(self._context.store, blob, rate, self._sleep)
         return (fault or "whole") if await mark_blob(self._context, blob.sha256, fault, inode) else None
@@ -284,18 +284,19 @@ class Maintenance:
     async def _settle(self, sha256: str, noted_at: datetime) -> None:
         async with self._context.store.holding(sha256):
             is_done = await self._context.index.images.has_blob(sha256)
-            if not is_done and self._is_newer(sha256, noted_at):
+            if not is_done and await self._is_newer(sha256, noted_at):
                 log.warning("blob.unknown", sha256=sha256, advice="See `fetcher store check`.")
                 is_done = True
             if is_done or await remove_unneeded(self._context, sha256):
                 await self._context.index.maintenance.settle(sha256)
 
-    def _is_newer(self, sha256: str, noted_at: datetime) -> bool:
+    async def _is_newer(self, sha256: str, noted_at: datetime) -> bool:
         """Return whether a file is newer than its note: then an older index was put back."""
-        written_at = self._context.store.written_at(sha256)
+        written_at = await self._context.store.written_at(sha256)
         return written_at is not None and written_at > noted_at + timedelta(seconds=COMMIT_SECONDS)
 
 
 def _is_short(failure: StoreFailed) -> bool:
     """Return whether the machine is short of what every blob needs to be read."""
-    return failure.__cause__ is not None and is_shortage(failure.__cause__)
+    is_machine = failure.__cause__ is not None and is_shortage(failure.__cause__)
+    return isinstance(failure, Shortage) or is_machine

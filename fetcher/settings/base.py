@@ -1,12 +1,14 @@
 """The base of the sections of `config.toml`."""
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import msgspec
 from msgspec import Meta
 
+PLAIN_KEY = b"-----BEGIN PUBLIC KEY-----"
 Positive = Annotated[int, Meta(ge=1)]
 Count = Annotated[int, Meta(ge=0)]
 Seconds = Annotated[float, Meta(gt=0, le=315_360_000)]
@@ -101,6 +103,15 @@ def _wanted(kind: Any) -> str:
 def printed(value: object) -> str:
     """Print a value as the file would."""
     return msgspec.json.encode(value, enc_hook=str).decode()
+
+
+def unusable_keys(key: str, paths: list[str]) -> Iterator[Mistake]:
+    """Find files with keys that are not there, and OpenPGP certificates where nothing can read them."""
+    yield from unreadable(key, paths)
+    pgp = [path for path in paths if Path(path).is_file() and PLAIN_KEY not in Path(path).read_bytes()]
+    if pgp and find_spec("pysequoia") is None:
+        expected = "none without the package pysequoia; in the checkout: make setup EXTRAS=sign"
+        yield Mistake(key=key, value=printed(pgp), expected=expected)
 
 
 def unreadable(key: str, paths: list[str]) -> Iterator[Mistake]:

@@ -1,14 +1,13 @@
 """Catalogues: images by name."""
 
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from fetcher.settings.base import HostPattern, Mistake, Name, Positive, Seconds, Section, printed, unreadable
+from fetcher.settings.base import HostPattern, Mistake, Name, Positive, Seconds, Section, unusable_keys
 
 CatalogueName = Annotated[
     str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$", description="lower case letters, digits, - and _")
@@ -44,10 +43,7 @@ class CatalogueSource(Section, frozen=True, kw_only=True):
     def mistakes(self) -> Iterator[Mistake]:
         """Find what would make it of no use."""
         key = f"catalogue.{self.name}"
-        yield from unreadable(f"{key}.keys", self.keys)
-        if self.keys and find_spec("pysequoia") is None:
-            expected = "none without the package pysequoia; in the checkout: make setup EXTRAS=sign"
-            yield Mistake(key=f"{key}.keys", value=printed(self.keys), expected=expected)
+        yield from unusable_keys(f"{key}.keys", self.keys)
         if self.is_local and not Path(self.url).exists():
             yield Mistake(
                 key=f"{key}.url", value=self.url, expected="a file or folder, or a URL with https://"

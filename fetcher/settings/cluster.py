@@ -1,4 +1,4 @@
-"""What this host does among several."""
+"""This host among several."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
@@ -9,7 +9,7 @@ from fetcher.settings.base import Mistake, Section, printed
 
 
 class Cluster(Section, frozen=True, kw_only=True):
-    """What this host does among several."""
+    """This host among several."""
 
     host: Annotated[
         str,

@@ -19,7 +19,7 @@ class Dns(Section, frozen=True, kw_only=True):
 
 
 class ClientFiles(Section, frozen=True, kw_only=True):
-    """Who we are to some hosts, whoever's import asks them.
+    """The credentials for some hosts, whoever's import asks them.
 
     Args:
         hosts: That are shown the certificate where they ask for one; nobody else is.

@@ -11,6 +11,14 @@ class Store(Section, frozen=True, kw_only=True):
     """The folder of images and records."""
 
     folder: Annotated[str, Meta(min_length=1)]
+    url: Annotated[
+        str,
+        Meta(
+            pattern=r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?)?$",
+            description="s3://bucket/prefix, or empty for store.folder",
+        ),
+    ]
+    redirect_downloads: bool
     reserve_bytes: Count
     reserve_percent: Percent
     ballast_bytes: Annotated[int, Meta(ge=0, le=1_073_741_824)]

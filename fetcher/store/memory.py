@@ -2,19 +2,22 @@
 
 import itertools
 from collections.abc import AsyncIterator, Collection
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from tempfile import TemporaryDirectory
 
 from fetcher.errors import StoreFailed, StoreFull
 from fetcher.store import protocol
 from fetcher.store.digest_locks import DigestLocks
+from fetcher.store.protocol import Kept, Workplace
 from fetcher.store.room import Room
 
 READ_BYTES = 1_048_576
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
+class Body:
     """The bytes of one blob, and which writing of them it is."""
 
     body: bytes
@@ -103,7 +106,7 @@ class MemoryStore(Room):
         self.staged: dict[str, bytearray] = {}
         self.marks: dict[str, tuple[int, str]] = {}
         self._total_bytes = total_bytes
-        self._kept: dict[str, Kept] = {}
+        self._kept: dict[str, Body] = {}
         self._generations = itertools.count(1)
         self.holding = DigestLocks().holding
 
@@ -149,6 +152,39 @@ class MemoryStore(Room):
         """Read a part of staged bytes."""
         return staged.read_at(offset, length)
 
+    async def settle(self, staged: protocol.Staged) -> None:
+        """Do nothing: the bytes are as long as they are."""
+
+    def workplace(self, staged: protocol.Staged) -> AbstractAsyncContextManager[Workplace]:
+        """Give a program a copy of staged bytes, which goes at the end."""
+        return self._place(staged.read_at(0, staged.size), f"{staged.name}.converted")
+
+    @asynccontextmanager
+    async def blob_workplace(self, sha256: str, name: str) -> AsyncIterator[Workplace]:
+        """Give a program a copy of committed bytes, which goes at the end."""
+        body = b"".join([chunk async for chunk in self.read(sha256)])
+        async with self._place(body, name) as place:
+            yield place
+
+    @asynccontextmanager
+    async def _place(self, body: bytes, name: str) -> AsyncIterator[Workplace]:
+        with TemporaryDirectory() as folder:
+            source = f"{folder}/source"
+            with open(source, "wb") as file:  # noqa: ASYNC230, PTH123 - a fake, which knows no paths
+                file.write(body)
+            yield Workplace(source=source, target=f"{folder}/{name}", is_copy=True)
+
+    async def take_result(self, place: Workplace) -> MemoryStaged:
+        """Stage what a program has made."""
+        staged = await self.stage(place.target.rpartition("/")[2], 0)
+        try:
+            with open(place.target, "rb") as file:  # noqa: ASYNC230, PTH123 - likewise
+                staged.write(file.read())
+        except OSError as error:
+            staged.discard()
+            raise StoreFailed(reason="stage: there is no result") from error
+        return staged
+
     async def park(self, staged: protocol.Staged) -> None:
         """Leave staged bytes to who reopens them."""
         staged.park()
@@ -193,7 +229,7 @@ class MemoryStore(Room):
             raise StoreFailed(reason="commit: the staged bytes are gone")
         staged.close()
         staged.is_moved = True
-        self._kept[sha256] = Kept(
+        self._kept[sha256] = Body(
             body=bytes(body), generation=next(self._generations), written_at=datetime.now(UTC)
         )
 
@@ -205,17 +241,37 @@ class MemoryStore(Room):
     async def retry_leftovers(self) -> None:
         """Do nothing: whatever is removed goes at once."""
 
-    def size(self, sha256: str) -> int | None:
+    async def kept(self) -> list[Kept]:
+        """Return every blob."""
+        return [Kept(name=name, sha256=name, size=len(one.body)) for name, one in sorted(self._kept.items())]
+
+    async def unclaimed(self) -> list[Kept]:
+        """Return what is staged: nobody says who works on it."""
+        return [Kept(name=name, sha256="", size=len(body)) for name, body in sorted(self.staged.items())]
+
+    async def remove_kept(self, kept: Kept) -> None:
+        """Remove what was named."""
+        self._kept.pop(kept.sha256, None)
+        await self.remove_staged(kept.name)
+
+    async def make_ballast(self) -> None:
+        """Do nothing: removing takes no room."""
+
+    async def give_up_ballast(self) -> bool:
+        """Return False: there is none."""
+        return False
+
+    async def size(self, sha256: str) -> int | None:
         """Return how many bytes are kept; None when there are none."""
         kept = self._kept.get(sha256)
         return None if kept is None else len(kept.body)
 
-    def generation(self, sha256: str) -> int | None:
+    async def generation(self, sha256: str) -> int | None:
         """Return which writing of the bytes is kept; None when there is none."""
         kept = self._kept.get(sha256)
         return None if kept is None else kept.generation
 
-    def written_at(self, sha256: str) -> datetime | None:
+    async def written_at(self, sha256: str) -> datetime | None:
         """Return when the bytes were written; None when there are none."""
         kept = self._kept.get(sha256)
         return None if kept is None else kept.written_at
@@ -235,6 +291,9 @@ class MemoryStore(Room):
 
     async def file_of(self, sha256: str, offset: int = 0) -> None:
         """Return None: there are no files here."""
+
+    async def link(self, sha256: str, seconds: int, name: str) -> None:
+        """Return None: nobody else reads this memory."""
 
     async def obstacles(self, max_bytes: int) -> list[str]:
         """Return why nothing could be written now; a full store is told as any other tells it."""

@@ -16,6 +16,35 @@ from fetcher.store.reservation import Reservation
 
 
 @dataclass(frozen=True, kw_only=True)
+class Kept:
+    """One thing that lies in a store.
+
+    Args:
+        name: Within the store, for an operator.
+        sha256: By which the index would know it; empty where it is no blob.
+    """
+
+    name: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workplace:
+    """Files of this machine, for a program that reads and writes files.
+
+    Args:
+        source: Holds staged bytes.
+        target: Not there yet; what the program makes.
+        is_copy: Whether the bytes were brought here from elsewhere for that.
+    """
+
+    source: str
+    target: str
+    is_copy: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Space:
     """The room of a store, in bytes.
 
@@ -95,6 +124,21 @@ class Store(Protocol):
     async def read_back(self, staged: Staged, offset: int, length: int) -> bytes:
         """Read a part of staged bytes."""
 
+    async def settle(self, staged: Staged) -> None:
+        """Make staged bytes what whoever reads all of them finds; no byte is added afterwards."""
+
+    def workplace(self, staged: Staged) -> AbstractAsyncContextManager[Workplace]:
+        """Give a program staged bytes as a file, and a place for its result; both go at the end."""
+
+    def blob_workplace(self, sha256: str, name: str) -> AbstractAsyncContextManager[Workplace]:
+        """Give a program committed bytes as a file, and a place of this name for its result.
+
+        Raises StoreFailed where the bytes are not there.
+        """
+
+    async def take_result(self, place: Workplace) -> Staged:
+        """Stage what a program has made at a workplace; StoreFailed where there is nothing."""
+
     async def park(self, staged: Staged) -> None:
         """Make staged bytes durable and leave them to a later process."""
 
@@ -128,13 +172,28 @@ class Store(Protocol):
     async def retry_leftovers(self) -> None:
         """Try once more to remove what did not go."""
 
-    def size(self, sha256: str) -> int | None:
+    async def kept(self) -> list[Kept]:
+        """Return everything that lies among the blobs, whatever it is called, and what nothing leads to."""
+
+    async def unclaimed(self) -> list[Kept]:
+        """Return what is staged and what no process works on at this moment."""
+
+    async def remove_kept(self, kept: Kept) -> None:
+        """Remove what `kept` or `unclaimed` has named; StoreFailed where it does not go."""
+
+    async def make_ballast(self) -> None:
+        """Hold the room that deletions need in a full store, where they need any."""
+
+    async def give_up_ballast(self) -> bool:
+        """Free that room if the store is full; False where it is not, or where none was held."""
+
+    async def size(self, sha256: str) -> int | None:
         """Return how many bytes are kept; None when there are none."""
 
-    def generation(self, sha256: str) -> int | None:
+    async def generation(self, sha256: str) -> int | None:
         """Return what differs after the bytes were put in place anew; None when there are none."""
 
-    def written_at(self, sha256: str) -> datetime | None:
+    async def written_at(self, sha256: str) -> datetime | None:
         """Return when the bytes were written; None when there are none."""
 
     def read(self, sha256: str, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
@@ -146,6 +205,9 @@ class Store(Protocol):
         Its byte at the offset has been read. None where the store keeps no files: then `read` is the way;
         StoreFailed where the bytes are not there or cannot be read.
         """
+
+    async def link(self, sha256: str, seconds: int, name: str) -> str | None:
+        """Return a signed URL that gives the bytes to anybody for so long; None where there is none."""
 
     async def obstacles(self, max_bytes: int) -> list[str]:
         """Return each reason why this many bytes could not be written now; none tells a place."""

@@ -1,36 +1,21 @@
-"""OpenPGP signatures on checksum files, by certificates that the operator pinned."""
+"""Signatures on checksum files and catalogues, by keys that the operator pinned: OpenPGP or plain."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from fetcher.errors import ChecksumFileUnusable
 from fetcher.parsers.checksum_files import SIGNED
 from fetcher.parsers.signature_packets import split_signatures
+from fetcher.transport.plain_signatures import split_keys, verify_plain
+from fetcher.transport.proof import Proof, Standing
 
 if TYPE_CHECKING:
     import pysequoia  # an extra: not everybody has it
 
-Standing = Literal["good", "expired-key", "revoked-key", "invalid", "unknown-key"]
 # What is told of several signatures that prove nothing: the one that its publisher or the operator can mend.
 _WORTH_TELLING: tuple[Standing, ...] = ("good", "expired-key", "revoked-key", "invalid", "unknown-key")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Proof:
-    """The worth of a signature.
-
-    Args:
-        standing: `good`, or why it proves nothing.
-        text: What was signed, where it is good.
-        signer: The fingerprint of the certificate that made it, likewise.
-    """
-
-    standing: Standing
-    text: bytes = b""
-    signer: str | None = None
 
 
 def verify(text: bytes, keys: Sequence[str], signature: bytes | None = None) -> Proof | None:
@@ -41,7 +26,7 @@ def verify(text: bytes, keys: Sequence[str], signature: bytes | None = None) -> 
 
     Args:
         text: Clear-signed, or plain with its signature apart.
-        keys: Files with the certificates, one or several in each.
+        keys: Files with the certificates, one or several in each, or with one plain public key (PEM).
         signature: The file with the signatures, where that is apart; one good one is enough.
 
     Returns:
@@ -54,6 +39,11 @@ def verify(text: bytes, keys: Sequence[str], signature: bytes | None = None) -> 
     """
     if signature is None and not text.startswith(SIGNED.encode()):
         return None
+    if not keys:
+        return Proof(standing="unknown-key")
+    plain, keys = split_keys(keys)
+    if signature is not None and (proof := verify_plain(text, plain, signature)) is not None:
+        return proof
     if not keys:
         return Proof(standing="unknown-key")
     certificates = _read(keys)

@@ -15,8 +15,9 @@ from fetcher.guards.request.publishers import in_force
 from fetcher.model import Digest, Hop
 from fetcher.parsers.checksum_files import ACCEPTED, Listing, choose, decode, known, read_listing
 from fetcher.transport.gate import Gate
+from fetcher.transport.proof import Proof, Standing
 from fetcher.transport.request import SourceRequest
-from fetcher.transport.signatures import Proof, Standing, verify
+from fetcher.transport.signatures import verify
 
 
 class SumsRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,7 +23,8 @@ SIDE_NAMES = re.compile(
     r"(?:readme|licen[cs]e|copying|notice|change(?:s|log)|authors|install|version|news|vagrantfile|makefile"
     r"|(?:sha|md5|b2|blake2)\d*-?(?:checksums?|sums?)|checksums?|manifest)(?:$|[.\-_])"
 )
-HIDDEN = re.compile(r"(?:^|/)(?:\._|__MACOSX/|\.DS_Store$|Thumbs\.db$)")
+KERNELS = re.compile(r"(?:^|[-_.])(?:vmlinu[xz]|bzimage|initrd|initramfs|loader)(?:$|[-_.\d])")
+"""Files beside a disk for whoever boots it without its own boot loader, of whatever size."""
 DISK_MAGICS = (
     b"QFI\xfb",
     b"QED\0",
@@ -34,11 +35,6 @@ DISK_MAGICS = (
     b"<<< ",
     b"# Disk Descriptor",
 )
-
-
-def is_hidden(name: str) -> bool:
-    """Return whether a member is what a desktop leaves in archives by itself."""
-    return HIDDEN.search(name) is not None
 
 
 def is_disk(name: str, size: int | None, head: bytes, *, max_side_bytes: int) -> bool:
@@ -53,6 +49,8 @@ def is_disk(name: str, size: int | None, head: bytes, *, max_side_bytes: int) ->
     base = name.rpartition("/")[2].lower()
     words = base.split(".")
     extension = words[-1] if len(words) > 1 else ""
+    if KERNELS.search(base):
+        return False
     if extension in PACKED and len(words) > 2:
         extension = words[-2]
     if extension in DISKS or extension in ARCHIVES:

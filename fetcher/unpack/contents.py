@@ -8,7 +8,8 @@ and never reach a file system.
 from enum import Enum
 
 from fetcher.errors import DiskUnclear, TooManyBytes, UnpackFailed
-from fetcher.unpack.choice import is_archive, is_disk, is_hidden
+from fetcher.unpack.choice import is_archive, is_disk
+from fetcher.unpack.names import is_hidden, spellings
 from fetcher.unpack.ovf import Appliance, OvfDisk
 from fetcher.unpack.packings import recognise
 from fetcher.unpack.papers import Paper, Papers, folder_of, paper_of
@@ -107,7 +108,7 @@ class Contents:
         if is_hidden(name) or paper_of(name) is not None:
             return Use.SKIP
         if self._papers.appliance is not None:
-            return Use.DISK if name == self._chosen else Use.SKIP
+            return Use.DISK if self._chosen is not None and name in spellings(self._chosen) else Use.SKIP
         if self._is_asked(name):
             self.asked = None
             return Use.DISK
@@ -124,7 +125,8 @@ class Contents:
         return self.asked is not None and self.asked.removeprefix("./") in {name, name.rpartition("/")[2]}
 
     def _choose(self, name: str, size: int | None, head: bytes) -> None:
-        if self._chosen is not None and self._chosen != name:
+        is_other = self._chosen is not None and name not in spellings(self._chosen)
+        if is_other or self._layer.member is not None:
             raise self._unclear("it has more than one disk", self._disks)
         packing = recognise(head)
         most = self._limits.max_output_bytes
@@ -139,7 +141,7 @@ class Contents:
     def _follow(self, appliance: Appliance) -> None:
         """Choose the disk that a descriptor names, or confirm the one that came before it."""
         disk = self._described(appliance)
-        name = self._papers.folder + disk.name
+        name = self._name_of(disk)
         if self._chosen is None and name in self._names:
             raise self._unclear("the chosen disk lies before the descriptor that names it", [name])
         if self._chosen is not None and self._chosen != name:
@@ -155,7 +157,7 @@ class Contents:
         if not self._was_asked or (self.asked is None and self._chosen is None):
             return self._only(appliance)
         for number, disk in enumerate(appliance.disks, start=1):
-            name = self._papers.folder + disk.name
+            name = self._name_of(disk)
             is_met = self._is_asked(name) or self.asked in {str(number), disk.id}
             if is_met or (self.asked is None and name == self._chosen):
                 self.asked = None
@@ -170,9 +172,14 @@ class Contents:
 
     def _check_compression(self, appliance: Appliance) -> None:
         for disk in appliance.disks:
-            is_chosen = self._papers.folder + disk.name == self._chosen
+            is_chosen = self._chosen in spellings(self._papers.folder + disk.name)
             if is_chosen and disk.is_gzip and not self._chosen_is_gzip:
                 raise self._failed("compression", "its descriptor says gzip of a disk that is not")
+
+    def _name_of(self, disk: OvfDisk) -> str:
+        """Return the name of the member that a disk is, or of the one that is to come."""
+        written = self._papers.folder + disk.name
+        return next((name for name in spellings(written) if name in self._names), written)
 
     def _describe(self, appliance: Appliance, disk: OvfDisk) -> None:
         machine, evidence = appliance.machine, self._evidence
@@ -198,6 +205,7 @@ class Contents:
         """
         disk = self._layer.member
         if disk is None:
+            self._papers.check_references(self._names)
             is_missed = self._was_asked and self._disks
             missing = "it does not have the disk that was asked for" if is_missed else "it has no disk image"
             raise self._unclear(missing, self._disks)

@@ -71,15 +71,25 @@ class Inflater:
         return out
 
 
-def inflate_gzip() -> Decoder:
-    """Make a decoder of one gzip member; it checks the member's CRC and length."""
-    return Inflater(31) if ISAL is None else ISAL.IgzipDecompressor(ISAL.DECOMP_GZIP)
+def inflate_gzip(magic: bytes) -> Decoder:
+    """Make a decoder of the gzip member that begins so; it checks the member's CRC and length.
+
+    isal computes the check sum of a header, where there is one, in another way than the specification.
+    """
+    is_checked = bool(magic[3] & HEADER_CHECKED) if len(magic) > 3 else False
+    if ISAL is None or is_checked:
+        return Inflater(31)
+    decoder: Decoder = ISAL.IgzipDecompressor(ISAL.DECOMP_GZIP)
+    return decoder
 
 
 def inflate_bare() -> Decoder:
     """Make a decoder of one deflate stream, as a zip has it; its CRC is the caller's matter."""
     return Inflater(-15) if ISAL is None else ISAL.IgzipDecompressor(ISAL.DECOMP_DEFLATE)
 
+
+HEADER_CHECKED = 2
+"""The flag of a gzip member whose header has a check sum of its own."""
 
 DAMAGED: tuple[type[Exception], ...] = (
     zlib.error,
@@ -100,7 +110,7 @@ class Codec:
 
     Args:
         key: Its name in plans and messages.
-        new: Makes a decoder for one stream, which may take the given bytes of memory.
+        new: Makes a decoder for one stream: the memory that it may take, and the stream's first bytes.
         weight: What a gibibyte of output costs a processor beside gzip: for whoever shares threads out.
         padding: Zeros behind a stream come in multiples of this many bytes; 4 for xz, by its specification.
         goes_on: Whether another stream may follow the padding; elsewhere the padding ends the file.
@@ -108,14 +118,14 @@ class Codec:
     """
 
     key: str
-    new: Callable[[int], Decoder]
+    new: Callable[[int, bytes], Decoder]
     weight: int
     padding: int = 1
     goes_on: bool = False
     is_skipped: bool = False
 
 
-def _new_zstd(max_bytes: int) -> Decoder:
+def _new_zstd(max_bytes: int, _: bytes) -> Decoder:
     window_log = max(10, max_bytes.bit_length() - 1)
     return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: window_log})
 
@@ -123,16 +133,16 @@ def _new_zstd(max_bytes: int) -> Decoder:
 CODECS = {
     codec.key: codec
     for codec in (
-        Codec(key="gzip", new=lambda _: inflate_gzip(), weight=1),
+        Codec(key="gzip", new=lambda _, magic: inflate_gzip(magic), weight=1),
         Codec(key="zstd", new=_new_zstd, weight=1, is_skipped=True),
-        Codec(key="lz4", new=lambda _: lz4.frame.LZ4FrameDecompressor(), weight=1, is_skipped=True),
+        Codec(key="lz4", new=lambda *_: lz4.frame.LZ4FrameDecompressor(), weight=1, is_skipped=True),
         Codec(
             key="xz",
-            new=lambda most: lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=most),
+            new=lambda most, _: lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=most),
             weight=10,
             padding=4,
             goes_on=True,
         ),
-        Codec(key="bzip2", new=lambda _: BZ2Decompressor(), weight=19),
+        Codec(key="bzip2", new=lambda *_: BZ2Decompressor(), weight=19),
     )
 }

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from fetcher.errors import ChecksumMismatch, UnpackFailed
 
-LINE = re.compile(r"(SHA1|SHA224|SHA256|SHA384|SHA512)\s*\(([^()]+)\)\s*=\s*([0-9A-Fa-f]{40,128})")
+LINE = re.compile(r"(SHA1|SHA224|SHA256|SHA384|SHA512)\s*\((.+)\)\s*=\s*([0-9A-F]{40,128})", re.IGNORECASE)
 USUAL = ("sha1", "sha256", "sha512")
 """The algorithms that manifests are written with; what is computed while no manifest has been seen."""
 
@@ -63,7 +63,7 @@ def compare(manifest: Manifest, digests: Mapping[str, Mapping[str, str]], disk: 
             raise failed("its manifest names a file that it does not have")
         actual = digests[name].get(algorithm)
         if actual is None:
-            raise failed(f"its manifest follows the disk and is written with {algorithm.upper()}")
+            raise failed(f"its manifest follows the files and is written with {algorithm.upper()}")
         if not hmac.compare_digest(actual, expected):
             source = "the manifest in the archive"
             raise ChecksumMismatch(algorithm=algorithm, expected=expected, actual=actual, source=source)

@@ -8,6 +8,7 @@ is made from a parent; no file in chunks; at most one virtual system's hardware 
 import re
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import ParseError, fromstring
@@ -102,7 +103,7 @@ def attributes(node: Any) -> dict[str, str]:
 
 def _note_file(file: dict[str, str], draft: _Draft) -> None:
     name, key = file.get("href", ""), file.get("id", "")
-    if NOT_PLAIN.search(name):
+    if NOT_PLAIN.search(name) or NOT_PLAIN.search(unquote(name)):
         raise broken("reference", "its descriptor names a file by path or URL")
     if "chunkSize" in file:
         raise broken("chunks", "a file is split into chunks")

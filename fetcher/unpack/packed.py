@@ -8,7 +8,8 @@ from collections.abc import Generator
 
 from fetcher.errors import UnpackFailed
 from fetcher.unpack.decoders import CODECS, DAMAGED, Codec, Decoder
-from fetcher.unpack.packings import MAGIC, is_skippable
+from fetcher.unpack.lz4_legacy import unpack_legacy
+from fetcher.unpack.packings import LZ4_LEGACY, MAGIC, is_skippable
 from fetcher.unpack.steps import NOTHING, Back, Exactly, Out, Step, Steps, Upto
 from fetcher.unpack.values import MAX_PIECE_BYTES, Layer, UnpackLimits
 
@@ -17,6 +18,10 @@ MIN_SLICE_BYTES = 4_096
 a thousand streams in one chunk that would be a thousand copies of the rest of it."""
 
 MAX_SLICE_BYTES = 131_072
+MIN_STREAM_BYTES = 512
+MAX_SHORT_STREAMS = 16_384
+"""Streams that give less than `MIN_STREAM_BYTES`, frames without data among them."""
+
 MAGIC_BYTES = 4
 CUT_SHORT = "the file ends in the middle"
 PACK_ANEW = "Pack it anew with the format's own tool and its defaults."
@@ -29,7 +34,7 @@ def unpack_streams(layer: Layer, limits: UnpackLimits) -> Steps:
         UnpackFailed: The file is damaged, cut short, has something behind its end, has more streams
             than the limit or needs more memory.
     """
-    codec = CODECS[layer.packing]
+    codec, counts = CODECS[layer.packing], _Counts(layer, limits)
     while True:
         magic = bytes((yield Exactly(MAGIC_BYTES)))
         if not magic:
@@ -38,34 +43,53 @@ def unpack_streams(layer: Layer, limits: UnpackLimits) -> Steps:
             yield from _padding(codec, layer, len(magic))
         elif codec.is_skipped and is_skippable(magic):
             yield from _skippable(codec)
-            _count_stream(layer, limits)
+            counts.add(0)
+        elif codec.key == "lz4" and magic == LZ4_LEGACY:
+            yield from unpack_legacy()
+            counts.add(MIN_STREAM_BYTES)
         elif magic.startswith(MAGIC[codec.key][:MAGIC_BYTES]):
-            yield from _stream(codec, limits, magic)
-            _count_stream(layer, limits)
+            counts.add((yield from _stream(codec, limits, magic)))
         elif MAGIC[codec.key].startswith(magic):
             raise _failed(codec, "cut-short", CUT_SHORT)
         else:
             raise _failed(codec, "trailing-bytes", "something follows its end", "Remove what follows.")
 
 
-def _count_stream(layer: Layer, limits: UnpackLimits) -> None:
-    layer.streams += 1
-    if layer.streams > limits.max_streams:
-        reason = f"it has more than {limits.max_streams:,} compressed streams"
-        raise UnpackFailed(packing=layer.packing, rule="streams", reason=reason, hint=PACK_ANEW)
+class _Counts:
+    """Counts streams, and those that give next to nothing: each costs as much as kilobytes do."""
+
+    def __init__(self, layer: Layer, limits: UnpackLimits) -> None:
+        self._layer = layer
+        self._most = limits.max_streams
+        self._short = 0
+
+    def add(self, size: int) -> None:
+        """Count a stream that gave so many bytes."""
+        self._layer.streams += 1
+        self._short += size < MIN_STREAM_BYTES
+        if self._layer.streams > self._most:
+            raise self._failed(f"it has more than {self._most:,} compressed streams")
+        if self._short > MAX_SHORT_STREAMS:
+            raise self._failed(f"it has more than {MAX_SHORT_STREAMS:,} compressed streams of a few bytes")
+
+    def _failed(self, reason: str) -> UnpackFailed:
+        return UnpackFailed(packing=self._layer.packing, rule="streams", reason=reason, hint=PACK_ANEW)
 
 
-def _stream(codec: Codec, limits: UnpackLimits, data: bytes | memoryview) -> Steps:
-    """Unpack one stream, whose magic has been read, and give back what was read behind it.
+def _stream(
+    codec: Codec, limits: UnpackLimits, data: bytes | memoryview
+) -> Generator[Step, bytes | memoryview, int]:
+    """Unpack one stream, whose magic has been read, and give back what was read behind it; return its size.
 
     The decoder gets slices of fixed lengths: where the source cuts its chunks decides nothing, not
     even which one of two faults is found first.
     """
-    decoder = codec.new(limits.max_window_bytes)
-    size = MIN_SLICE_BYTES
+    decoder = codec.new(limits.max_window_bytes, bytes(data))
+    size, given = MIN_SLICE_BYTES, 0
     while True:
         piece = decode(codec.key, decoder, data)
         if piece:
+            given += len(piece)
             yield Out(piece)
         if decoder.eof:
             break
@@ -79,6 +103,7 @@ def _stream(codec: Codec, limits: UnpackLimits, data: bytes | memoryview) -> Ste
             raise _failed(codec, "damaged", "its decoder makes no progress")
     if decoder.unused_data:
         yield Back(len(decoder.unused_data))
+    return given
 
 
 def decode(packing: str, decoder: Decoder, data: bytes | memoryview) -> bytes:
@@ -95,6 +120,13 @@ def decode(packing: str, decoder: Decoder, data: bytes | memoryview) -> bytes:
             reason = "it needs more memory to be unpacked than allowed"
             hint = "Pack it anew with a smaller window, for example with the tool's default level."
             raise UnpackFailed(packing=packing, rule="memory", reason=reason, hint=hint) from error
+        if "dictionary" in text:
+            raise UnpackFailed(
+                packing=packing,
+                rule="dictionary",
+                reason="it needs a dictionary, which is another file",
+                hint="Pack it anew without a dictionary.",
+            ) from error
         raise UnpackFailed(packing=packing, rule="damaged", reason="its bytes are damaged") from error
 
 

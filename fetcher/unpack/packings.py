@@ -4,6 +4,7 @@ Specifications: RFC 1952 (gzip), RFC 8878 (zstd), xz-file-format 1.2, LZ4 Frame 
     PKWARE APPNOTE 6.3 (zip), POSIX.1-2017 "ustar Interchange Format".
 """
 
+from fetcher.unpack.names import is_hidden
 from fetcher.unpack.tar_headers import read_header
 
 HEAD_BYTES = 512
@@ -16,6 +17,7 @@ MAGIC = {
     "lz4": b"\x04\x22\x4d\x18",
     "bzip2": b"BZh",
 }
+LZ4_LEGACY = b"\x02\x21\x4c\x18"
 ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 SKIPPABLE = range(0x184D_2A50, 0x184D_2A60)
 BZIP2_BLOCKS = (b"1AY&SY", b"\x17\x72\x45\x38\x50\x90")
@@ -32,12 +34,14 @@ def recognise(head: bytes) -> str | None:
     for key, magic in MAGIC.items():
         if head.startswith(magic) and _is_plausible(key, head):
             return key
+    if head.startswith(LZ4_LEGACY):
+        return "lz4"
     if head.startswith(ZIP_MAGICS):
         return "zip"
     header = read_header(head[:HEAD_BYTES])
     if header is None:
         return None
-    return "ova" if header.name.lower().endswith(".ovf") else "tar"
+    return "ova" if header.name.lower().endswith(".ovf") and not is_hidden(header.name) else "tar"
 
 
 def _is_plausible(key: str, head: bytes) -> bool:

@@ -12,8 +12,9 @@ from typing import Any
 from fetcher.errors import UnpackFailed
 from fetcher.unpack import manifest as manifests
 from fetcher.unpack.manifest import Manifest
+from fetcher.unpack.names import is_hidden, spellings
 from fetcher.unpack.ovf import Appliance, read_appliance
-from fetcher.unpack.values import Evidence, Layer, UnpackLimits
+from fetcher.unpack.values import Evidence, Layer, UnpackLimits, shorten
 
 MAYBE_APPLIANCE = (".vmdk", ".vmdk.gz", ".ovf", ".iso", ".nvram", ".cert", ".mf")
 """Members that get all usual digests while no descriptor has been seen: it and its manifest may follow."""
@@ -85,7 +86,7 @@ class Papers:
         if paper is Paper.DESCRIPTOR:
             self._read_descriptor(text)
         elif paper is Paper.MANIFEST:
-            self._manifests.append((text, folder_of(self._name)))
+            self._manifests = [*self._manifests[:1], (text, folder_of(self._name))]  # Two are one too many.
         elif paper is Paper.METADATA:
             self._read_metadata(text)
         return paper
@@ -101,11 +102,15 @@ class Papers:
         """Return which digests of a member may be compared later."""
         if self.appliance is None:
             is_maybe = self._layer.packing == "ova" or name.lower().endswith(MAYBE_APPLIANCE)
-            return manifests.USUAL if is_maybe else ()
+            return self._usual() if is_maybe else ()
         if not self._manifests:
-            return manifests.USUAL
+            return self._usual()
         promised = self._expected_digests().get(name)
         return () if promised is None else (promised[0],)
+
+    def _usual(self) -> tuple[str, ...]:
+        """Return what manifests are written with: of papers, which are short, also the rare one."""
+        return manifests.USUAL if self._paper is None else (*manifests.USUAL, "sha384")
 
     def _expected_digests(self) -> Manifest:
         if self._promised is None:
@@ -149,14 +154,25 @@ class Papers:
         """
         if self.appliance is None:
             return
-        if not {self.folder + name for name in self.appliance.files} <= names:
-            raise self._failed("reference", "its descriptor names a file that it does not have")
+        self.check_references(names)
         if len(self._manifests) > 1:
             raise self._failed("manifest", "it has two manifests")
         if self._manifests:
             manifests.compare(self._expected_digests(), self._digests, disk)
             self._evidence.manifest = "compared"
         self._evidence.digests = self._digests
+
+    def check_references(self, names: set[str]) -> None:
+        """Check that every file of a descriptor is there.
+
+        Raises:
+            UnpackFailed: One is not.
+        """
+        for name in sorted(self.appliance.files if self.appliance is not None else ()):
+            if names.isdisjoint(spellings(self.folder + name)):
+                raise self._failed(
+                    "reference", f"its descriptor names a file that it does not have: {shorten(name)}"
+                )
 
     def _failed(self, rule: str, reason: str) -> UnpackFailed:
         hint = "Export the appliance anew, or unpack it and submit the disk image inside."
@@ -166,6 +182,8 @@ class Papers:
 def paper_of(name: str) -> Paper | None:
     """Tell by its name whether a member is a paper."""
     lower = name.lower()
+    if is_hidden(name):
+        return None
     if lower.endswith(".ovf"):
         return Paper.DESCRIPTOR
     if lower.endswith(".mf"):

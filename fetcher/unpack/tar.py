@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from fetcher.errors import TooManyBytes, UnpackFailed
 from fetcher.unpack.contents import Contents, Use
+from fetcher.unpack.names import read_name
 from fetcher.unpack.steps import Exactly, Out, Step, Steps, Upto
 from fetcher.unpack.tar_headers import (
     BLOCK_BYTES,
@@ -33,6 +34,8 @@ REGULAR, FOLDER, GNU_SPARSE = "0", "5", "S"
 PAX_LOCAL, PAX_GLOBAL, GNU_NAME, GNU_LINK = "x", "g", "L", "K"
 IGNORED = "V"  # A volume's label, which has no content.
 MAX_NAME_BYTES = 4_096
+MAX_GLOBAL_BYTES = 65_536  # Of headers that speak of all members, and are looked at for each.
+MAX_LONG_HEADERS = 4  # So many members may have an extended header, or a map, of the greatest length.
 CUT_SHORT = "the archive ends in the middle"
 
 Read = Generator[Step, bytes | memoryview, bytes]
@@ -62,6 +65,7 @@ class Tar:
         self._contents = contents
         self._global: dict[str, str] = {}
         self._global_bytes = 0
+        self._all_header_bytes = 0
         self._headers = 0
 
     def steps(self) -> Steps:
@@ -89,14 +93,22 @@ class Tar:
         if self._headers > 4 * self._limits.max_members:
             raise broken("members", f"it has more than {self._limits.max_members:,} members")
 
+    def _spend(self, size: int) -> None:
+        """Count what is read besides content: parsing it costs far more than its bytes."""
+        self._all_header_bytes += size
+        if self._all_header_bytes > MAX_LONG_HEADERS * self._limits.max_header_bytes:
+            raise broken("header", "its extended headers and maps are too long")
+
     def _extended(self, header: Header, pending: _Pending) -> Generator[Step, bytes | memoryview, bool]:
         """Read a header that speaks of the next member; false when it is a member itself."""
         size = header.size or 0
         if header.kind in PAX_LOCAL + PAX_GLOBAL:
             pending.header_bytes += size
             self._global_bytes += size if header.kind == PAX_GLOBAL else 0
-            if max(pending.header_bytes, self._global_bytes) > self._limits.max_header_bytes:
+            is_long = pending.header_bytes > self._limits.max_header_bytes
+            if is_long or self._global_bytes > MAX_GLOBAL_BYTES:
                 raise broken("header", "its extended headers are too long")
+            self._spend(size)
             records = read_records((yield from padded(size)))
             pending.records |= records
             if header.kind == PAX_GLOBAL:
@@ -105,7 +117,7 @@ class Tar:
         if header.kind in GNU_NAME + GNU_LINK:
             if size > MAX_NAME_BYTES:
                 raise broken("header", "the name of a member is too long")
-            text = (yield from padded(size)).split(b"\0", 1)[0].decode("utf-8", "replace")
+            text = read_name((yield from padded(size)).split(b"\0", 1)[0])
             pending.name = text if header.kind == GNU_NAME else pending.name
             return True
         return header.kind == IGNORED and not size
@@ -211,6 +223,7 @@ class Tar:
         more = block[482]
         while more:
             block = yield from exactly(BLOCK_BYTES)
+            self._spend(BLOCK_BYTES)
             pieces += read_sparse_entries(block, SPARSE_NEXT, 21)
             more = block[504]
             if len(pieces) > MAX_PIECES:
@@ -228,6 +241,7 @@ class Tar:
             if len(text) >= min(stored, self._limits.max_header_bytes):
                 raise broken("sparse", "the map of a sparse file is malformed")
             block = yield from exactly(BLOCK_BYTES)
+            self._spend(BLOCK_BYTES)
             text += block
             lines += block.count(b"\n")
             if lines and not wanted:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from struct import Struct
 
 from fetcher.errors import UnpackFailed
+from fetcher.unpack.names import read_name
 
 BLOCK_BYTES = 512
 HEADER = Struct("<100s24x12s12x8sc100s8s80x155s12x")
@@ -65,7 +66,7 @@ def read_number(field: bytes) -> int | None:
 
 
 def _text(field: bytes) -> str:
-    return field.split(b"\0", 1)[0].decode("utf-8", "replace")
+    return read_name(field.split(b"\0", 1)[0])
 
 
 def read_records(text: bytes) -> dict[str, str]:

@@ -104,9 +104,20 @@ class Unpacker:
             if depth == len(self._stages) and self._head is not None:
                 yield from self._settle(depth)
             if depth == len(self._stages):
+                self._check_output()
                 return
             yield from self._descend(depth, self._stages[depth].finish())
             depth += 1
+
+    def _check_output(self) -> None:
+        """Refuse what held nothing."""
+        if self._stages and not self._output_bytes:
+            raise UnpackFailed(
+                packing=self._stages[-1].layer.packing,
+                rule="empty",
+                reason="there is nothing inside",
+                hint="Pack the disk image anew, and test the file before you publish it.",
+            )
 
     def _push(self, depth: int, piece: Piece) -> Iterator[Piece]:
         """Let a piece enter a layer, or come out behind the last."""

@@ -38,6 +38,7 @@ def message(record: Import, base: str) -> dict[str, object]:
         "data": {
             "import_id": record.id,
             "image_id": record.made_image_id,
+            "target_image_id": record.delivery.image_id if record.delivery else None,
             "project_id": record.project_id,
             "state": record.state.value,
             "code": verdict.code if verdict else None,

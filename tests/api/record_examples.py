@@ -169,6 +169,7 @@ async def exports(recorder: Recorder, origin: Origin, image_id: str) -> None:
         "image": image_id,
         "url": origin.url("/taken?sig=secret"),
         "headers": {"x-ms-blob-type": "BlockBlob"},
+        "verify": True,
     }
     created = await recorder.take("POST", "/exports", sent)
     events = await recorder.take("GET", "/exports/{id}/events", id=created["id"])

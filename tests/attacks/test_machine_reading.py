@@ -55,7 +55,7 @@ async def test_m12_a_passing_shortage_is_no_rot(number: int, tmp_path: Path) -> 
         store._disk = FaultyDisk("open_to_read", number, for_good=True)
         with pytest.raises(StoreFailed):
             await upkeep.read_blobs()
-        agreement = Fsck(upkeep._context.index, store, bytes_per_second=2**40)
+        agreement = Fsck(upkeep._context.index, store, service.data, bytes_per_second=2**40)
         assert {finding.kind async for finding in agreement.findings()} == {"file-unread"}
         assert await faults(service) == [None] * 5
         store._disk = FaultyDisk("none", 0)

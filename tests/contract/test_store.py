@@ -19,6 +19,8 @@ from fetcher.store.filesystem.disk import Disk
 from fetcher.store.filesystem.store import Store as FileStore
 from fetcher.store.memory import MemoryStore
 from fetcher.store.protocol import Staged, Store
+from tests.lab.bucket import BucketServer
+from tests.lab.bucket_store import bucket_store
 
 ROOM = 8_000_000
 # Not a whole number of blocks, with a hole that a sparse file leaves out.
@@ -56,18 +58,38 @@ def in_memory(reserve_bytes: int) -> Iterator[Store]:
     yield MemoryStore(ROOM, reserve_bytes=reserve_bytes)
 
 
+@pytest.fixture(scope="session")
+def in_bucket(weed: BucketServer, tmp_path_factory: pytest.TempPathFactory) -> "Maker":
+    """Makes stores in a bucket, each with a prefix of its own."""
+    folder = tmp_path_factory.mktemp("bucket")
+
+    @contextmanager
+    def made(reserve_bytes: int) -> Iterator[Store]:
+        with bucket_store(weed, folder, max_bytes=ROOM, reserve_bytes=reserve_bytes) as store:
+            yield store
+
+    return made
+
+
 Maker = Callable[[int], AbstractContextManager[Store]]
 # One store serves all examples: each leaves it empty.
 EXAMPLES = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-MAKERS = pytest.mark.parametrize("made", [in_files, in_memory])
 
 
-@pytest.fixture(params=[in_files, in_memory])
-def store(request: pytest.FixtureRequest) -> Iterator[Store]:
-    with request.param(0) as made:
-        yield made
+@pytest.fixture(params=["in_files", "in_memory", "in_bucket"])
+def made(request: pytest.FixtureRequest) -> Maker:
+    """Makes stores of one kind."""
+    makers: dict[str, Maker] = {"in_files": in_files, "in_memory": in_memory}
+    maker: Maker = makers.get(request.param) or request.getfixturevalue(request.param)
+    return maker
+
+
+@pytest.fixture
+def store(made: Maker) -> Iterator[Store]:
+    with made(0) as store:
+        yield store
 
 
 def digest(body: bytes) -> str:
@@ -106,7 +128,7 @@ def test_every_range_is_byte_exact(store: Store, pieces: list[bytes], ranges) ->
         assert staged.size == len(body)
         async with store.holding(digest(body)):
             await store.commit(staged, digest(body))
-        assert store.size(digest(body)) == len(body)
+        assert await store.size(digest(body)) == len(body)
         assert await read(store.read(digest(body))) == body
         for offset, length in ranges:
             end = None if length is None else offset + length
@@ -120,7 +142,7 @@ async def test_a_file_is_the_bytes_or_there_is_none(store: Store) -> None:
     """What the kernel sends from the file is what `read` gives, also after the bytes were removed."""
     sha256 = await put(store, "one", BODY)
     file = await store.file_of(sha256, 5)
-    if isinstance(store, MemoryStore):
+    if not isinstance(store, FileStore):
         assert file is None
         return
     assert file is not None
@@ -211,7 +233,7 @@ async def test_staged_bytes_are_no_blob(store: Store) -> None:
     staged = await store.stage("one", 1)
     await write(staged, BODY)
     await asyncio.to_thread(staged.sync)
-    assert store.size(digest(BODY)) is None
+    assert await store.size(digest(BODY)) is None
     with pytest.raises(StoreFailed):
         await read(store.read(digest(BODY)))
     await store.discard(staged)
@@ -220,9 +242,9 @@ async def test_staged_bytes_are_no_blob(store: Store) -> None:
 async def test_equal_bytes_are_kept_once(store: Store) -> None:
     """Committing equal bytes again changes nothing but which writing of them is there."""
     sha256 = await put(store, "one", BODY)
-    first, free = store.generation(sha256), store.space().free
+    first, free = await store.generation(sha256), store.space().free
     assert await put(store, "two", BODY) == sha256
-    assert store.generation(sha256) != first
+    assert await store.generation(sha256) != first
     assert store.space().free == free
     assert await read(store.read(sha256)) == BODY
 
@@ -269,7 +291,7 @@ async def test_an_open_reader_outlives_removal(store: Store) -> None:
     async with store.holding(sha256):
         assert await store.remove(sha256)
     assert first + await read(reading) == BODY
-    assert store.size(sha256) is None
+    assert await store.size(sha256) is None
     with pytest.raises(StoreFailed):
         await read(store.read(sha256))
 
@@ -277,9 +299,9 @@ async def test_an_open_reader_outlives_removal(store: Store) -> None:
 async def test_unknown_bytes(store: Store) -> None:
     """Bytes that are not there have no size, no writing and no moment; removing them is done already."""
     sha256 = digest(b"never seen")
-    assert store.size(sha256) is None
-    assert store.generation(sha256) is None
-    assert store.written_at(sha256) is None
+    assert await store.size(sha256) is None
+    assert await store.generation(sha256) is None
+    assert await store.written_at(sha256) is None
     with pytest.raises(StoreFailed):
         await read(store.read(sha256))
     async with store.holding(sha256):
@@ -310,7 +332,7 @@ async def test_a_body_cut_off_in_its_commit_is_adopted(store: Store) -> None:
     assert again is not None
     await store.commit(again, digest(BODY))
     assert await store.adopt(digest(BODY), len(BODY), set()) == name
-    assert store.size(digest(BODY)) is None
+    assert await store.size(digest(BODY)) is None
     await store.remove_staged(name)
 
 
@@ -336,7 +358,6 @@ async def test_one_owner_leaves_half_to_others(store: Store) -> None:
             third.expect(ROOM // 2)
 
 
-@MAKERS
 async def test_the_reserve_is_kept_back(made: Maker) -> None:
     """The reserve counts as free and not as usable, and no import is promised any of it."""
     with made(1_000_000) as store:

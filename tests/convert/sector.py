@@ -7,12 +7,12 @@ The code, assembled by hand from this listing (origin 7C00h, real mode):
     7C04  8E C0           mov  es, ax
     7C06  8E D0           mov  ss, ax
     7C08  BC 00 7C        mov  sp, 7C00h
-    7C0B  FB              sti
+    7C0B  FC              cld
     7C0C  BE 40 7C        mov  si, packet          ; disk address packet at 7C40h
     7C0F  B4 42           mov  ah, 42h             ; extended read; dl is the drive, from the firmware
     7C11  CD 13           int  13h
     7C13  72 17           jc   stop                ; 7C2Ch
-    7C15  FC              cld
+    7C15  FA              cli                     ; the firmware prints its own lines by the timer
     7C16  BE 00 80        mov  si, 8000h           ; where the last sector was read to
     7C19  AC        next: lodsb
     7C1A  84 C0           test al, al
@@ -39,7 +39,7 @@ from pathlib import Path
 
 SECTOR = 512
 CODE = bytes.fromhex(
-    "31c0 8ed8 8ec0 8ed0 bc007c fb be407c b442 cd13 7217 fc be0080 ac 84c0 740e 88c3"
+    "31c0 8ed8 8ec0 8ed0 bc007c fc be407c b442 cd13 7217 fa be0080 ac 84c0 740e 88c3"
     "bafd03 ec a820 74fb eb06 9090 fa f4 ebfc baf803 88d8 ee ebe1"
 )
 PACKET_AT, PACKET = 0x40, bytes.fromhex("1000 0100 0080 0000")

@@ -6,6 +6,7 @@ async with Server(handle) as server:
 
 import asyncio
 import re
+import ssl
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
@@ -58,11 +59,12 @@ class Server:
         self.before = before
         self.asked: list[Asked] = []
         self.broken: list[Asked] = []
+        self.tls: ssl.SSLContext | None = None
         self._over = asyncio.Event()
         self._serving: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1 << 20)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1 << 20, ssl=self.tls)
         self.host, self.port = self._server.sockets[0].getsockname()[:2]
         self.base = f"http://{self.host}:{self.port}"
         return self

@@ -16,7 +16,8 @@ from tests.exporter.registries import Registry
 from tests.exporter.server import Answer, Server
 from tests.exporter.test_put import IMAGE, ended, push
 from tests.exporter.test_s3 import LARGE, PARTS, pushed
-from tests.importer.schemes.test_oci import HTPASSWD, Ground
+from tests.importer.schemes.test_oci import HTPASSWD, Ground, token_service, trustme_context
+from tests.lab.origin import Origin
 from tests.lab.registry import RegistryServer, registry_server
 
 HTTP = {"oci": {"insecure_hosts": ["127.0.0.1"]}}
@@ -179,6 +180,30 @@ async def test_a_login_lets_us_push(tmp_path: Path) -> None:
             refused = await pushed(service, image_id, url=url.replace("hush", "wrong"), verify=True)
             assert "does not accept the login" in refused["verdict"]["title"]
             assert refused["verdict"]["title"].startswith("The registry did not take the image")
+
+
+async def test_the_token_dance_of_a_real_registry(tmp_path: Path) -> None:
+    """The registry says where its tokens are; one that lets us push to this repository is asked for, once."""
+    ground, scopes = Ground(tmp_path), list[str]()
+    serve, bundle = token_service(ground, tmp_path, scopes)
+    async with Origin({"/token": serve}, tls=trustme_context(ground)) as tokens:
+        auth = {
+            "token": {
+                "realm": tokens.url("/token"),
+                "service": "lab registry",
+                "issuer": "lab",
+                "rootcertbundle": bundle,
+            }
+        }
+        sections = {"tls": ground.trusted}
+        with registry_server(tmp_path, tls=ground.files, auth=auth) as server:
+            async with image_for(tmp_path, IMAGE, server, tokens, sections=sections) as (service, image_id):
+                url = there(server)["url"].replace("//", "//lab:hush@")
+                done = await pushed(service, image_id, url=url)
+                assert done["state"] == "succeeded", done["verdict"]
+                assert scopes == ["repository:disks/one:pull,push"]
+                sent = tokens.requests[-1].header("Authorization")
+                assert sent == "Basic " + base64.b64encode(b"lab:hush").decode()
 
 
 @pytest.mark.parametrize(

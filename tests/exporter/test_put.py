@@ -249,3 +249,19 @@ async def test_the_trail_names_who_sent_what_where(tmp_path: Path) -> None:
             ("export-submitted", image_id, shown, None),
             ("export-succeeded", image_id, shown, "ok"),
         ]
+
+
+async def test_a_day_has_an_end(tmp_path: Path) -> None:
+    """What a project may send within a day is told with figures and when to come back; nothing is sent."""
+    most = len(IMAGE) + 1
+    async with (
+        Receiver() as receiver,
+        sending(tmp_path, receiver, max_bytes_per_day=most) as (service, image_id),
+    ):
+        await ended(service, (await push(service, image_id, receiver.url("/one")))["id"])
+        body = {"image": image_id, "url": receiver.url("/two")}
+        status, refused, headers = await service.call("POST", "/exports", json=body)
+        assert (status, refused["code"]) == (429, "send-limit")
+        assert (refused["limit_bytes"], refused["used_bytes"]) == (most, len(IMAGE))
+        assert int({name.lower(): value for name, value in headers.items()}["retry-after"]) > 0
+        assert list(receiver.taken) == ["/one"]

@@ -234,3 +234,22 @@ async def test_what_can_never_be_sent_is_refused_at_once(
         assert status in {400, 403}, problem
         assert problem.get("field") == field
         assert server.asked == []
+
+
+@pytest.mark.parametrize("is_keeping", [False, True])
+async def test_digests_of_parts_are_repeated_to_servers_that_keep_them(
+    tmp_path: Path, is_keeping: bool
+) -> None:
+    """Who answers with a part's digest wants it in the completion; who does not may know no such element."""
+    bucket = Bucket()
+
+    async def keep(asked: Any) -> Answer:
+        answer = bucket.answer(asked)
+        told = asked.headers["x-amz-checksum-sha256"]
+        return Answer(headers=answer.headers | ({"x-amz-checksum-sha256": told} if is_keeping else {}))
+
+    bucket.faults["PUT partNumber uploadId"] = [keep] * 3
+    async with bucket.server() as server, image_for(tmp_path, LARGE, server, **PARTS) as (service, image_id):
+        assert (await pushed(service, image_id, **bucket_of(server)))["state"] == "succeeded"
+        completions = [asked.body for asked in server.asked if asked.body.startswith(b"<?xml")]
+        assert [body.count(b"<ChecksumSHA256>") for body in completions] == [3 if is_keeping else 0]

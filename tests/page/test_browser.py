@@ -10,10 +10,12 @@ import pytest
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
+from tests.catalogues.test_catalogues import source
 from tests.images import HTML, qcow2
 from tests.lab import behaviours
 from tests.lab.origin import Origin
 from tests.page.browser import Browser
+from tests.page.test_names import mixed
 from tests.service import Running
 
 NASTY = "\"'><img src=x onerror=window.owned=1><script>window.owned=1</script><svg onload=window.owned=1>"
@@ -313,6 +315,71 @@ async def test_no_page_keeps_anybody_out(
             return found
 
         assert await look(visit) == []
+
+
+@pytest.mark.parametrize(("width", "is_dark"), [(1440, False), (320, True)])
+async def test_no_page_of_names_and_exports_keeps_anybody_out(
+    browser: Browser, axe: str, tmp_path: Path, width: int, is_dark: bool
+) -> None:
+    """Catalogue, schedules, exports and links, where the operator has set them up: likewise."""
+    rules: dict[str, Any] = {
+        "exports": {"receivers": ["127.0.0.1"], "attempts": 1},
+        "links": {"enabled": True},
+    }
+    async with Origin(mixed()) as origin, Running(tmp_path, origin, **source(origin), **rules) as service:
+        browser.base = service.base
+        made = (await service.call("POST", "/imports", json={"catalogue": "ubuntu:26.04"}))[1]
+        assert (await service.ended(made["id"]))["state"] == "succeeded"
+        body = {"catalogue": "ubuntu:24.04", "name": "lts", "notify_url": origin.url("/hook?token=x")}
+        schedule = (await service.call("POST", "/schedules", json=body))[1]
+        sent = {"image": made["image_id"], "url": origin.url("/taken?sig=x")}
+        export = (await service.call("POST", "/exports", json=sent))[1]
+
+        def visit() -> list[str]:
+            found = []
+            browser.look_like(width=width, is_dark=is_dark)
+            for path in (
+                *(
+                    "/page/catalogue",
+                    "/page/schedules",
+                    "/page/schedules/new",
+                    f"/page/schedules/{schedule['id']}",
+                ),
+                *(
+                    "/page/exports",
+                    f"/page/exports/{export['id']}",
+                    f"/page/exports/new?image={made['image_id']}",
+                ),
+                f"/page/images/{made['image_id']}",
+            ):
+                browser.open(path)
+                browser.run("document.querySelectorAll('details').forEach(one => one.open = true)")
+                found += [f"{path}: {barrier}" for barrier in browser.barriers(axe)]
+                if browser.run("return document.documentElement.scrollWidth > innerWidth"):
+                    found.append(f"{path}: wider than {width}")
+            return found
+
+        assert await look(visit) == []
+        assert browser.complaints() == []
+
+
+async def test_an_image_is_found_and_kept_new_by_keyboard(browser: Browser, tmp_path: Path) -> None:
+    """A word, Enter, Tab to the button: imported; the schedule's form is sent by Enter."""
+    async with Origin(mixed()) as origin, Running(tmp_path, origin, **source(origin)) as service:
+        browser.base = service.base
+
+        def story() -> None:
+            browser.open("/page/catalogue")
+            browser.find("#q").send_keys("26.04", Keys.ENTER)
+            browser.until(lambda: "q=26.04" in browser.driver.current_url)
+            browser.tab_to(lambda element: element.text == "Keep new")
+            browser.press(Keys.ENTER)
+            browser.until(lambda: bool(browser.find("#hours").is_displayed()))
+            browser.find("#name").send_keys(Keys.ENTER)
+            browser.until(lambda: "ubuntu-26.04" in browser.text("tbody"))
+
+        await look(story)
+        assert browser.complaints() == []
 
 
 @pytest.mark.skipif(not os.environ.get("FETCHER_PICTURES"), reason="FETCHER_PICTURES asks for new pictures")

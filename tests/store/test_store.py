@@ -13,7 +13,7 @@ import pytest
 
 from fetcher.errors import StoreFailed, StoreFull
 from fetcher.store import Store
-from fetcher.store.filesystem.store import Reservation
+from fetcher.store.reservation import Reservation
 
 
 @pytest.fixture

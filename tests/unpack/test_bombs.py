@@ -4,6 +4,7 @@ import bz2
 import functools
 import gzip
 import lzma
+import tarfile
 import tracemalloc
 import zipfile
 from collections.abc import Callable
@@ -13,8 +14,9 @@ import pytest
 from backports import zstd
 
 from fetcher.errors import TooManyBytes
-from fetcher.unpack import MAX_PIECE_BYTES, Unpacker, UnpackLimits
-from tests.unpack.making import MIB, make_tar, make_zip
+from fetcher.unpack import MAX_PIECE_BYTES, Unpacker, UnpackLimits, packed
+from tests.unpack.making import MIB, make_tar, make_zip, refusal, rule, unpack
+from tests.unpack.test_packed import CODECS
 from tests.unpack.test_tar import old_sparse
 
 BOMB_BYTES = 256 * MIB
@@ -100,3 +102,56 @@ def test_the_cap_is_not_early(name: str) -> None:
     out, is_stopped = blow(name, Unpacker(limits=UnpackLimits(max_output_bytes=CAP)))
     assert is_stopped
     assert CAP - MAX_PIECE_BYTES <= out <= CAP
+
+
+@pytest.mark.parametrize("content", [b"", b"x"])
+@pytest.mark.parametrize("codec", CODECS)
+def test_streams_of_nothing(codec: str, content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A decoder for a few bytes costs as much as kilobytes: there are so many of them, and no more."""
+    monkeypatch.setattr(packed, "MAX_SHORT_STREAMS", 20)
+    short, full = CODECS[codec](content), CODECS[codec](bytes(512))
+    assert rule(short * 21 + full) == "streams"
+    assert len(unpack(short * 20 + full * 40)[0]) == 20 * len(content) + 40 * 512
+
+
+HEADER = b"6 a=b\n" * (65_536 // 6)
+MAP = b"6000\n" + b"".join(b"%d\n0\n" % at for at in range(6_000))
+SPARSE = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "131072"}
+
+
+def tar_header(name: str, size: int, kind: bytes) -> bytes:
+    """Make a header by itself."""
+    info = tarfile.TarInfo(name)
+    info.size, info.type = size, kind
+    return info.tobuf(tarfile.USTAR_FORMAT)
+
+
+def padded(content: bytes) -> bytes:
+    """Fill the last block."""
+    return content + bytes(-len(content) % 512)
+
+
+def test_what_is_parsed_of_a_tar_is_bounded_in_all() -> None:
+    """Long headers and maps before each of a thousand members are no way to keep a thread busy."""
+    limits = UnpackLimits(max_header_bytes=65_536)
+    long = tar_header("x", len(HEADER), b"x") + padded(HEADER)
+    members = [long + tar_header(f"{at}.txt", 0, b"0") for at in range(5)]
+    assert "too long" in str(refusal(b"".join(members), limits=limits))
+    records = b"".join(
+        b"%d %s=%s\n" % (len(f"{k}={v}") + 4, k.encode(), v.encode()) for k, v in SPARSE.items()
+    )
+    sparse = tar_header("x", len(records), b"x") + padded(records)
+    members = [sparse + tar_header(f"{at}.txt", len(padded(MAP)), b"0") + padded(MAP) for at in range(16)]
+    assert "too long" in str(refusal(b"".join(members), limits=limits))
+    for_all = b"".join(b"16 k%06d=vvvv\n" % at for at in range(5_000))
+    assert "too long" in str(refusal(tar_header("g", len(for_all), b"g") + padded(for_all)))
+
+
+def test_manifests_are_not_gathered() -> None:
+    """A thousand manifests take the memory of two, and are two too many."""
+    members = [(f"{at}.mf", b"x" * 60_000) for at in range(200)]
+    tracemalloc.start()
+    assert rule(make_tar(members)) == "disk-unclear"
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 30 * MIB

@@ -403,3 +403,20 @@ def test_old_map_with_junk() -> None:
     packed[148:156] = b"%06o\0 " % sum(packed[:512])
     block = b"".join(b"%011o\0%011o\0" % (number, 0) for number in range(21)) + b"\1" + bytes(7)
     assert rule(bytes(packed[:512]) + block * 7_000) == "sparse"
+
+
+@pytest.mark.parametrize(
+    "names", [("cirros-vmlinuz", "cirros-initrd", "cirros.img"), ("disk.raw", "vmlinuz-6.1")]
+)
+def test_kernels_beside_the_disk(names: tuple[str, ...]) -> None:
+    """What boots a disk without its own boot loader lies beside it, however large, and is not it."""
+    members = [(name, bytes(2 * MIB) if "init" in name or "vm" in name else DISK) for name in names]
+    out, unpacker = unpack(make_tar(members))
+    assert out == DISK
+    assert len(unpacker.evidence.skipped) == len(names) - 1
+
+
+def test_names_of_old_systems() -> None:
+    """A name that is not UTF-8 is read as what old systems wrote; it is shown, and leads nowhere."""
+    packed = make_tar([("d\udce4sk.raw", DISK)], format=tarfile.GNU_FORMAT)
+    assert str(unpack(packed)[1].plan) == "tar > däsk.raw"

@@ -20,7 +20,10 @@ RANGE = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18}))")
 
 
 async def download(request: Request) -> Response:
-    """`GET /v2/images/{id}/file`: 204 while there is nothing, 206 for a range, 503 where the disk lost it."""
+    """`GET /v2/images/{id}/file`: 204 while there is nothing, 206 for a range, 503 where the disk lost it.
+
+    Where the operator wants it, and the bytes are in a bucket, 307 leads to them there.
+    """
     services, actor = await enter_image(request, "member")
     image = await services.index.images.find(request.path_params["id"], actor)
     if image.status is Status.DEACTIVATED and not actor.is_admin:
@@ -47,6 +50,10 @@ async def send_image(request: Request, services: Services, image: Image, actor: 
     if settings.server.x_accel_location:
         return _through_nginx(image, settings, headers)
     try:
+        if settings.store.redirect_downloads and request.method == "GET":
+            url = await services.store.link(image.sha256, settings.bucket.redirect_seconds, image.id)
+            if url is not None:
+                return _to_the_bucket(url)
         return await _send(request, services.store, image, headers)
     except StoreFailed:
         await services.index.images.find(image.id, actor)  # Deleted a moment ago: then it is not there.
@@ -63,7 +70,7 @@ async def _send(request: Request, store: Store, image: Image, headers: dict[str,
     """
     assert image.sha256 is not None
     assert image.size is not None
-    if store.size(image.sha256) not in {None, image.size}:
+    if await store.size(image.sha256) not in {None, image.size}:
         raise BytesDamaged(fault="rotten")  # Else the answer would break off after its head.
     found = wanted_range(request, image.size, headers["ETag"])
     start, end = found or (0, image.size)
@@ -128,6 +135,17 @@ def _through_nginx(image: Image, settings: Settings, headers: dict[str, str]) ->
     place = f"{settings.server.x_accel_location}/{image.sha256[:2]}/{image.sha256}"
     del headers["Accept-Ranges"], headers["Last-Modified"]
     return Response(headers={**headers, "X-Accel-Redirect": place})
+
+
+def _to_the_bucket(url: str) -> Response:
+    """Have the client fetch the bytes from the store's own server, which sees to ranges itself.
+
+    The URL is a secret for as long as it holds: nobody may keep the answer, or tell the next server of it.
+    """
+    return Response(
+        status_code=307,
+        headers={"Location": url, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"},
+    )
 
 
 async def _begun(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -62,6 +62,7 @@ async def dashboard(request: Request, visitor: Visitor) -> Response:
         rate=sum(record.bytes_per_second or 0.0 for record in services.importer.running()),
         chart=chart.draw(watch.history()),
         folder=services.store.place,
+        head=await services.index.audit.head(),
         hosts=await services.engine.hosts(),
     )
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote, urlsplit
+from uuid import UUID
 
 import msgspec
 
@@ -46,6 +47,7 @@ LABELS = {
     "s3_access_key_id": "Access key ID",
     "s3_secret_access_key": "Secret access key",
     "s3_session_token": "Session token",
+    "target_image_id": "Image at the target",
     "notify_url": "Webhook URL",
     "notify_secret": "Webhook secret",
     "tags": "Tags",
@@ -59,7 +61,7 @@ REDACTED_WORDS = "REDACTED stands in place of a secret that was not kept. Paste 
 URLS = ("url", "checksum_url", "checksum_signature_url", "notify_url")
 _TEXTS = (
     *("name", "disk_format", "container_format", "checksum", "visibility", "notify_secret", "ca_pem"),
-    *("disk", "convert_to", "client_certificate_pem", "client_key_pem"),
+    *("target_image_id", "disk", "convert_to", "client_certificate_pem", "client_key_pem"),
 )
 BUCKET = "s3_"  # Before the names of the fields that are one object in the API.
 
@@ -159,6 +161,8 @@ class Draft:
         return found
 
     def _check_texts(self) -> None:
+        if text := self.document.get("target_image_id"):
+            self._check_target(text)
         if len(self.document.get("name", "")) > MAX_TEXT:
             self._found["name"] = f"Name must be at most {MAX_TEXT} characters long."
         formats = self._settings.format
@@ -171,6 +175,13 @@ class Draft:
         for name, taken in choices.items():
             if name in self.document and self.document[name] not in taken:
                 self._found[name] = f"{LABELS[name]} must be one of {', '.join(taken)}."
+
+    def _check_target(self, text: str) -> None:
+        try:
+            UUID(text)
+        except ValueError:
+            example = "4f5c6b4e-94a0-4f42-9d0c-0d4c5b1a8a11"
+            self._found["target_image_id"] = f"Image at the target must be an image ID, such as {example}."
 
     def _check_guards(self) -> None:
         """Ask the guards that the import will meet, each for itself."""
@@ -281,6 +292,7 @@ def form_of(submission: Submission) -> tuple[dict[str, str], dict[str, list[str]
         "visibility": submission.visibility,
         "ca_pem": submission.ca_pem or "",
         "disk": submission.disk or "",
+        "target_image_id": submission.target_image_id or "",
         "convert_to": submission.convert_to or "",
     }
     if submission.client_sha256:

@@ -10,12 +10,16 @@ from fetcher.api.auth.identity import require_role
 from fetcher.api.file_names import file_name
 from fetcher.api.image_v2.download import download as v2_download
 from fetcher.api.page.boot import boot_lines
+from fetcher.api.page.exports import may_export
 from fetcher.api.page.lists import read_list
+from fetcher.api.page.proofs import attested
 from fetcher.api.page.render import page
 from fetcher.api.page.session import Visitor, read_form, with_token
 from fetcher.api.page.shown import see_other, shown
+from fetcher.api.prefix import outside
 from fetcher.api.problems import base_url
 from fetcher.api.services import services_of
+from fetcher.api.streams.products import is_published
 from fetcher.errors import Conflict, UnknownImport
 from fetcher.importer.methods.glance_direct import may_send
 from fetcher.index.values import IMAGE_ORDERS
@@ -64,6 +68,7 @@ async def detail(request: Request, visitor: Visitor) -> Response:
     is_active = image.status is Status.ACTIVE
     can_share = is_own and image.visibility == "shared"
     members = await services.index.members.all(image.id, visitor.actor) if can_share else []
+    settings = services.settings()
     running = made_by if made_by is not None and not made_by.state.is_final else None
     return page(
         "image.html",
@@ -73,11 +78,22 @@ async def detail(request: Request, visitor: Visitor) -> Response:
         running=running,
         members=members,
         visibilities=VISIBILITIES if visitor.actor.is_admin else VISIBILITIES[:3],
+        attested=await attested(request, visitor, image, made_by),
+        can_link=is_own and is_active and settings.links.enabled and _is_member(visitor),
+        link_hours=f"{settings.links.default_seconds / 3600:g}",
+        can_export=is_own and is_active and may_export(visitor.actor, settings),
+        published=outside(f"/streams/images/{image.id}.meta4")
+        if settings.publish.enabled and is_published(image)
+        else None,
         can_edit=is_own,
         can_delete=is_own and not image.is_protected and image.status is not Status.IMPORTING,
         lines=boot_lines(image, base_url(request), needs_token=visitor.needs_token) if is_active else [],
         download=file_name(image) if is_active else None,
     )
+
+
+def _is_member(visitor: Visitor) -> bool:
+    return "member" in visitor.actor.roles or visitor.actor.is_admin
 
 
 async def _import_of(request: Request, visitor: Visitor, image: Image) -> Import | None:

@@ -38,6 +38,9 @@ class Visitor:
     def __init__(self, request: Request, actor: Actor) -> None:
         self.actor = actor
         self.path = request.url.path
+        settings = services_of(request).settings()
+        self._has_names = bool(settings.catalogue.sources)
+        self._has_receivers = bool(settings.exports.receivers)
         self.needs_token = TOKEN_COOKIE in request.cookies
         self._key = form_key(request)
         self._is_secure = request.url.scheme == "https"
@@ -48,6 +51,18 @@ class Visitor:
     def proof(self) -> str:
         """Return what a form of this visitor must carry."""
         return _digest(self._key, self._number)
+
+    @property
+    def places(self) -> list[tuple[str, str]]:
+        """Return the pages that there are for this visitor: path and title of each."""
+        names = [("/page/catalogue", "Catalogue"), ("/page/schedules", "Schedules")]
+        return [
+            *[("/", "Submit"), ("/page/imports", "Imports"), ("/page/images", "Images")],
+            *(names if self._has_names else []),
+            *([("/page/exports", "Exports")] if self._has_receivers else []),
+            ("/page/limits", "Limits"),
+            *([("/page/dashboard", "Dashboard")] if self.actor.is_admin else []),
+        ]
 
     def remember(self, answer: Response) -> None:
         """Give the browser its number."""

@@ -27,7 +27,7 @@ TOLD_AT_ONCE = 50  # Of at most 120 bytes each: a notification holds less than 8
 
 
 class PostgresEngine:
-    """What hosts know of each other through the database of their index.
+    """Knowledge that hosts have of each other through the database of their index.
 
     Args:
         connection: The index's own.

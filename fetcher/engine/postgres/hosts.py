@@ -1,4 +1,4 @@
-"""Who lives, what each host's pulls take, who does what for all: leases by the database's clock."""
+"""Rows of hosts, of what their pulls take and of chores: leases by the database's clock."""
 
 from collections import Counter
 from typing import Any

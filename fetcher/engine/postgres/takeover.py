@@ -1,4 +1,4 @@
-"""What hosts that are gone left to those that live."""
+"""Imports and exports that hosts which are gone left to those that live."""
 
 from collections.abc import Sequence
 

@@ -64,10 +64,12 @@ class Sender(Protocol):
     Attributes:
         name: What exports call it, and the operator in `exports.kinds`.
         form: What its URLs look like, for people.
+        fields: Of an export, which are of use with it alone.
     """
 
     name: str
     form: str
+    fields: frozenset[str]
 
     def is_for(self, secrets: ReceiverSecrets) -> bool:
         """Return whether a receiver is of this kind."""

@@ -22,7 +22,7 @@ from fetcher.importer.schemes.scheme import Asked
 from fetcher.index.values import ExportOptions, ReceiverSecrets, Secrets
 from fetcher.model import Submission
 from fetcher.parsers.oci_manifests import ACCEPT
-from fetcher.transport import CallAnswer, SourceRequest
+from fetcher.transport import CallAnswer, SourceRequest, make_printable
 
 _PLACE = re.compile(r"(?P<base>https?://[^/]+/v2/(?P<repository>[^?#]+))/manifests/(?P<tag>[^/?#]+)")
 TAKEN = "the tag is there already and names another image; ask for replace to have it moved"
@@ -33,6 +33,7 @@ class RegistrySender:
 
     name = "oci"
     form = "oci://HOST/REPOSITORY:TAG"
+    fields = frozenset({"layout"})
 
     def is_for(self, secrets: ReceiverSecrets) -> bool:
         """Take URLs of registries."""
@@ -159,7 +160,7 @@ class Push:
             raise status_of(answer)
         told = answer.headers.get("docker-content-digest")
         if told not in (None, layouts.digest_of(manifest)):
-            raise _mismatch(layouts.digest_of(manifest), str(told)[:80])
+            raise _mismatch(layouts.digest_of(manifest), str(told))
         return answer
 
 
@@ -168,5 +169,4 @@ def _layer(disk: Reading) -> dict[str, object]:
 
 
 def _mismatch(expected: str, actual: str) -> ReceiverMismatch:
-    shown = "".join(letter if " " < letter <= "~" else "?" for letter in actual)
-    return ReceiverMismatch(what="the manifest's digest", expected=expected, actual=shown)
+    return ReceiverMismatch(what="the manifest's digest", expected=expected, actual=make_printable(actual))

@@ -11,7 +11,8 @@ from fetcher.exporter.layouts import digest_of
 from fetcher.exporter.reading import Part, Reading
 from fetcher.exporter.senders.base import SendJob
 from fetcher.guards.network.redirects import REDIRECTS
-from fetcher.transport import CallAnswer, SourceRequest
+from fetcher.guards.request.receivers import check_receiver
+from fetcher.transport import CallAnswer, SourceRequest, make_printable
 
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,19})")
 
@@ -169,6 +170,7 @@ class Blobs:
         Raises:
             BadResponse: Nowhere.
             ReceiverRefused: It would go on in the clear.
+            ReceiverForbidden: It would go on at a host that nothing may be sent to.
         """
         location = answer.headers.get("location", "")
         url = urljoin(base, location)
@@ -176,6 +178,7 @@ class Blobs:
             raise BadResponse(reason="it takes an upload without saying where it goes on")
         if urlsplit(base).scheme == "https" and urlsplit(url).scheme != "https":
             raise ReceiverRefused(reason="it wants the bytes without https")
+        check_receiver(url, self._job.settings)
         return url
 
 
@@ -192,5 +195,4 @@ def _end_of(answer: CallAnswer) -> int | None:
 def _check_digest(answer: CallAnswer, expected: str) -> None:
     told = answer.headers.get("docker-content-digest")
     if told not in (None, expected):
-        shown = "".join(letter if " " < letter <= "~" else "?" for letter in str(told)[:80])
-        raise ReceiverMismatch(what="a blob's digest", expected=expected, actual=shown)
+        raise ReceiverMismatch(what="a blob's digest", expected=expected, actual=make_printable(str(told)))

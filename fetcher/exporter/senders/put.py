@@ -23,6 +23,7 @@ class SignedPut:
 
     name = "put"
     form = "https://HOST/PATH?SIGNATURE"
+    fields = frozenset({"read_url"})
 
     def is_for(self, secrets: ReceiverSecrets) -> bool:
         """Take what no other sender does."""

@@ -2,6 +2,7 @@
 
 from fetcher.errors import InvalidUrl
 from fetcher.exporter.senders.base import Sender
+from fetcher.exporter.senders.image_api import ImageServiceSender
 from fetcher.exporter.senders.oci import RegistrySender
 from fetcher.exporter.senders.put import SignedPut
 from fetcher.exporter.senders.s3 import BucketSender
@@ -9,7 +10,13 @@ from fetcher.exporter.senders.signed_parts import SignedParts
 from fetcher.index.values import ReceiverSecrets
 
 # The last one takes any URL.
-SENDERS: tuple[Sender, ...] = (SignedParts(), BucketSender(), RegistrySender(), SignedPut())
+SENDERS: tuple[Sender, ...] = (
+    SignedParts(),
+    BucketSender(),
+    RegistrySender(),
+    ImageServiceSender(),
+    SignedPut(),
+)
 
 
 def sender_for(secrets: ReceiverSecrets) -> Sender:

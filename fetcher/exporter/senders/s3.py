@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from fetcher.config import Settings
-from fetcher.errors import BadResponse, InvalidRequest, InvalidUrl, ReceiverRefused
+from fetcher.errors import BadResponse, InvalidRequest, InvalidUrl, ReceiverMismatch, ReceiverRefused
 from fetcher.exporter.answers import receipt
 from fetcher.exporter.calls import Calls, with_query, without_type
 from fetcher.exporter.digests import as_base64
@@ -25,7 +25,7 @@ from fetcher.index.values import ExportOptions, ReceiverSecrets
 from fetcher.model import BucketAccess, Submission
 from fetcher.parsers.bucket_errors import parse_bucket_error
 from fetcher.parsers.bucket_uploads import completed_etag, completion, is_completed, is_etag, parse_upload_id
-from fetcher.transport import CallAnswer, Outgoing, SourceRequest
+from fetcher.transport import CallAnswer, Outgoing, SourceRequest, make_printable
 
 MOST_PARTS = 10_000
 MIB = 1 << 20
@@ -37,6 +37,7 @@ class BucketSender:
 
     name = "s3"
     form = "s3://BUCKET/KEY"
+    fields = frozenset({"s3"})
 
     def is_for(self, secrets: ReceiverSecrets) -> bool:
         """Take URLs of buckets."""
@@ -95,7 +96,10 @@ class Upload:
         outgoing = self._calls.outgoing(self._job.reading)
         fields = self._first_fields() | checksum | self._condition()
         answer = await self._call("PUT", self._url, fixed=fields, outgoing=outgoing, also=(412,))
-        return receipt(answer) if answer.status != 412 else await self._taken()
+        if answer.status == 412:
+            return await self._taken()
+        _is_echoed(answer, sha256)
+        return receipt(answer)
 
     async def in_parts(self) -> dict[str, str]:
         """Send it part by part; each that was answered is written down, and not sent again."""
@@ -110,7 +114,7 @@ class Upload:
             if number <= len(known) and known[number - 1][1] == part.sha256:
                 await self._job.reading.sent(part.offset + part.size)
                 continue
-            known[number - 1 :] = [[await self._send_part(number, part), part.sha256]]
+            known[number - 1 :] = [await self._send_part(number, part)]
             await self._job.remember(self._resume, part.offset + part.size)
         return await self._complete(known)
 
@@ -128,7 +132,12 @@ class Upload:
         self._resume = {"upload": upload_id, "part_bytes": self.part_bytes, "parts": []}
         await self._job.remember(self._resume, 0)
 
-    async def _send_part(self, number: int, part: Part) -> str:
+    async def _send_part(self, number: int, part: Part) -> list[str]:
+        """Send one part.
+
+        Returns:
+            Its entity tag, its digest, and that again as servers that keep digests want it back.
+        """
         checksum = {"x-amz-content-sha256": part.sha256, "x-amz-checksum-sha256": as_base64(part.sha256)}
         outgoing = self._calls.outgoing(self._job.reading, part)
         url = self._upload_url(f"partNumber={number}&")
@@ -138,10 +147,10 @@ class Upload:
         etag = answer.headers.get("etag")
         if etag is None or not is_etag(etag):
             raise BadResponse(reason="it takes a part without an entity tag")
-        return etag
+        return [etag, part.sha256, as_base64(part.sha256) if _is_echoed(answer, part.sha256) else ""]
 
     async def _complete(self, known: list[list[str]]) -> dict[str, str]:
-        body = completion([(etag, as_base64(sha256)) for etag, sha256 in known])
+        body = completion([(etag, echoed or None) for etag, _sha256, echoed in known])
         request = SourceRequest(
             url=self._upload_url(),
             verb="POST",
@@ -230,6 +239,19 @@ class Upload:
             outgoing=outgoing,
         )
         return await self._calls.call(request, also=also)
+
+
+def _is_echoed(answer: CallAnswer, sha256: str) -> bool:
+    """Tell whether a server has computed the digest of what it took.
+
+    Raises:
+        ReceiverMismatch: It has another one.
+    """
+    told = answer.headers.get("x-amz-checksum-sha256")
+    if told not in (None, as_base64(sha256)):
+        shown = make_printable(str(told))
+        raise ReceiverMismatch(what="the sha256", expected=as_base64(sha256), actual=shown)
+    return told is not None
 
 
 def _sha256(body: bytes) -> str:

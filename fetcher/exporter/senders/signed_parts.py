@@ -24,6 +24,7 @@ class SignedParts:
 
     name = "parts"
     form = "https://HOST/PATH?SIGNATURE with parts"
+    fields = frozenset({"parts", "read_url"})
 
     def is_for(self, secrets: ReceiverSecrets) -> bool:
         """Take what brings URLs of parts."""

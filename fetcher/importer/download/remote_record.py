@@ -34,10 +34,19 @@ def remote_url(remote: RemoteImage, settings: Settings) -> str:
     Raises:
         RemoteUnknown: The operator named no service that way.
     """
+    return f"{remote_base(remote.region, settings)}/v2/images/{remote.image_id}"
+
+
+def remote_base(region: str, settings: Settings) -> str:
+    """Return where a service is that the operator gave a name.
+
+    Raises:
+        RemoteUnknown: There is none of that name.
+    """
     remotes = {entry.region: entry.url for entry in settings.image_api.remotes}
-    if remote.region not in remotes:
-        raise RemoteUnknown(region=remote.region, known=sorted(remotes))
-    return f"{remotes[remote.region]}/v2/images/{remote.image_id}"
+    if region not in remotes:
+        raise RemoteUnknown(region=region, known=sorted(remotes))
+    return remotes[region]
 
 
 async def look_up(gate: Gate, running: RunningImport, secrets: Secrets, settings: Settings) -> str:

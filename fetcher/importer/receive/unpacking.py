@@ -48,6 +48,19 @@ def wants_disk(submission: Submission) -> bool:
     return submission.container_format in (None, "bare") and submission.disk_format not in AMAZON
 
 
+def limits_of(settings: Settings, max_bytes: int) -> UnpackLimits:
+    """Return what one unpacking may cost, by the operator's settings and the most that may come out."""
+    rules = settings.unpack
+    return UnpackLimits(
+        max_output_bytes=max_bytes,
+        max_layer_bytes=max(rules.max_layer_bytes, max_bytes),
+        max_streams=rules.max_streams,
+        max_members=rules.max_members,
+        max_layers=rules.max_layers,
+        max_window_bytes=rules.max_window_bytes,
+    )
+
+
 class Unpacking:
     """The unpacking of one body, over as many attempts as it takes: a broken connection leaves it as it is.
 
@@ -58,16 +71,7 @@ class Unpacking:
     def __init__(
         self, worker_pool: WorkerPool, settings: Settings, submission: Submission, algorithms: Sequence[str]
     ) -> None:
-        rules = settings.unpack
-        limits = UnpackLimits(
-            max_output_bytes=submission.max_bytes,
-            max_layer_bytes=max(rules.max_layer_bytes, submission.max_bytes),
-            max_streams=rules.max_streams,
-            max_members=rules.max_members,
-            max_layers=rules.max_layers,
-            max_window_bytes=rules.max_window_bytes,
-        )
-        self._unpacker = Unpacker(limits=limits, disk=submission.disk)
+        self._unpacker = Unpacker(limits=limits_of(settings, submission.max_bytes), disk=submission.disk)
         self._hashers = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
         self._worker_pool = worker_pool
         self._pieces: Iterator[Piece] = iter(())

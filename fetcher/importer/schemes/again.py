@@ -1,4 +1,4 @@
-"""What is kept of a source with a scheme of its own, so that it can be asked once more when nobody waits.
+"""Sources with a scheme of their own, kept so that they can be asked once more when nobody waits.
 
 What opened it is not kept: only what anybody may have can be asked for again.
 """

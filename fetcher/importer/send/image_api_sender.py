@@ -48,12 +48,14 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
     """An image service, and on whose behalf it is called.
 
     Args:
-        url: Without /v2; named by the operator, never by a submission.
+        url: Without /v2.
         token: The submitter's own; None where the service wants none.
         service_token: Gives our own account's, beside which an expired one of the submitter is still accepted
             (keystonemiddleware, `service_token_roles`); None sends none.
         ca_file: Authorities for its certificate, in place of those for sources.
         project: Whose call it is here, so that nobody else waits for it.
+        is_operators: The operator named it, so that it may be anywhere; what a submission names is judged
+            like any other URL.
     """
 
     url: str
@@ -61,6 +63,7 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
     service_token: Callable[[], Awaitable[str | None]] | None = None
     ca_file: str = ""
     project: str = ""
+    is_operators: bool = True
 
 
 class ImageThere(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +88,14 @@ class _Tasks(msgspec.Struct, frozen=True):
     tasks: list[_Task] = []
 
 
+class _Methods(msgspec.Struct, frozen=True):
+    value: list[str] = []
+
+
+class _Discovery(msgspec.Struct, frozen=True):
+    methods: _Methods = msgspec.field(name="import-methods", default=_Methods())
+
+
 class ImageApiSender:
     """Calls an image service through the gate, one request at a time.
 
@@ -95,7 +106,7 @@ class ImageApiSender:
     def __init__(self, gate: Gate, settings: Settings, destination: Destination) -> None:
         self._gate = gate
         self._destination = destination
-        self._settings = _towards(destination, settings)
+        self._settings = _towards(destination, settings) if destination.is_operators else settings
 
     async def find(self, image_id: str) -> ImageThere | None:
         """Return the record of an image; None where there is none, or the token's owner may not see it."""
@@ -123,6 +134,17 @@ class ImageApiSender:
         stall_seconds = self._settings.pace.idle_seconds
         outgoing = Outgoing(chunks=chunks, size=size, stall_seconds=stall_seconds)
         await self._call("PUT", f"images/{image_id}/stage", outgoing=outgoing)
+
+    async def upload(self, image_id: str, chunks: Callable[[], AsyncIterator[bytes]], size: int) -> None:
+        """Send an image's bytes, which make it active; arguments as of `stage`."""
+        stall_seconds = self._settings.pace.idle_seconds
+        outgoing = Outgoing(chunks=chunks, size=size, stall_seconds=stall_seconds)
+        await self._call("PUT", f"images/{image_id}/file", outgoing=outgoing)
+
+    async def takes_staged(self) -> bool:
+        """Return whether the service imports what was staged; those that do not say so take uploads."""
+        answer = await self._call("GET", "info/import", also=(404,))
+        return answer.status == 200 and "glance-direct" in _read(answer, _Discovery).methods.value
 
     async def start_import(self, image_id: str) -> None:
         """Have the service make the image of the bytes that are staged."""

@@ -10,7 +10,7 @@ from typing import Any, Self
 from fetcher.config import Settings
 from fetcher.convert.files import Job, convert_file
 from fetcher.convert.qemu_img import DRIVERS
-from fetcher.errors import StoreFailed, TooManyBytes
+from fetcher.errors import TooManyBytes
 from fetcher.guards import Chain, GuardContext, Purpose
 from fetcher.importer.context import Context
 from fetcher.importer.receive.receiver import Receiver
@@ -89,19 +89,14 @@ class Conversion:
             yield body
             return
         self.begin()
-        target = self.context.store.staging / f"{body.staged.name}.converted"
-        try:
-            result = await self._convert(body, target)
-        except BaseException:
-            await self.context.store.remove_staged(target.name)
-            raise
+        result = await self._convert(body)
         await self.context.store.discard(body.staged)  # Whoever sees the image finds nothing else of it.
         try:
             yield result
         finally:
             await self.context.store.discard(result.staged)
 
-    async def _convert(self, body: Complete, target: Path) -> Complete:
+    async def _convert(self, body: Complete) -> Complete:
         found = body.format
         assert found is not None
         wanted = target_of(self.submission, self.settings)
@@ -112,26 +107,26 @@ class Conversion:
         store = self.context.store
         with store.reserve() as room:
             room.expect(min(virtual_bytes, most))
-            await store.settle(body.staged)
-            job = Job(
-                source=store.staging / body.staged.name,
-                target=target,
-                disk_format=found.disk_format,
-                target_format=wanted,
-                virtual_bytes=virtual_bytes,
-                walls=await self.context.sandbox.find(),
-                on_progress=self._teller(),
-            )
-            done = await convert_file(job)
-        staged = await store.reopen(target.name, (await asyncio.to_thread(target.stat)).st_size)
-        if staged is None:
-            raise StoreFailed(reason="the result of a conversion is gone")
+            async with store.workplace(body.staged) as place:
+                job = Job(
+                    source=Path(place.source),
+                    target=Path(place.target),
+                    disk_format=found.disk_format,
+                    target_format=wanted,
+                    virtual_bytes=virtual_bytes,
+                    walls=await self.context.sandbox.find(),
+                    on_progress=self._teller(),
+                )
+                done = await convert_file(job)
+                staged = await store.take_result(place)
         try:
             digests, verdict = await self._judge(staged, wanted, list(body.digests))
         except BaseException:
             await store.discard(staged)
             raise
         told = {"from": found.disk_format, "to": wanted, "way": done.way, "why": done.why}
+        if place.is_copy:
+            told["staged"] = "local"  # It was brought to this machine for that, and back.
         received = {"bytes": body.received_bytes, "digests": body.digests}
         stages = {"received": received, **body.stages, "converted": told}
         return replace(body, staged=staged, size=staged.size, digests=digests, format=verdict, stages=stages)

@@ -69,7 +69,7 @@ class Reuse:
         if self._known is None:
             return []
         blob = self._known.blob
-        inode = self._context.store.generation(blob.sha256)
+        inode = await self._context.store.generation(blob.sha256)
         try:
             digests, verdict = await self._judge(blob, subscribers, expected)
         except StoreFailed as failure:

@@ -1,13 +1,12 @@
 """The section of the guard `publishers`."""
 
 from collections.abc import Iterator
-from importlib.util import find_spec
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from fetcher.settings.base import HostPattern, Mistake, Name, Section, printed, unreadable
+from fetcher.settings.base import HostPattern, Mistake, Name, Section, unusable_keys
 
 
 class PublisherRule(Section, frozen=True, kw_only=True):
@@ -16,7 +15,8 @@ class PublisherRule(Section, frozen=True, kw_only=True):
     Args:
         name: Stands in refusals and in provenance.
         hosts: Of the submitted URL, of its mirrors, and of every place that they redirect to.
-        keys: Files with the OpenPGP certificates that count for it, and no other; by default `sums.keys`.
+        keys: Files with the OpenPGP certificates and plain public keys that count for it, and no other; by
+            default `sums.keys`.
         required: Whether an image that none of them vouches for is refused.
     """
 
@@ -34,8 +34,4 @@ class Publisher(Section, frozen=True, kw_only=True):
     def mistakes(self) -> Iterator[Mistake]:
         """Find keys that cannot be read."""
         for rule in self.rules:
-            key = f"publisher.{rule.name}.keys"
-            yield from unreadable(key, rule.keys)
-            if rule.keys and find_spec("pysequoia") is None:
-                expected = "none without the package pysequoia; in the checkout: make setup EXTRAS=sign"
-                yield Mistake(key=key, value=printed(rule.keys), expected=expected)
+            yield from unusable_keys(f"publisher.{rule.name}.keys", rule.keys)

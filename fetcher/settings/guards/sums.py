@@ -1,12 +1,11 @@
 """The section of the guard `sums`."""
 
 from collections.abc import Iterator
-from importlib.util import find_spec
 from typing import Annotated
 
 from msgspec import Meta
 
-from fetcher.settings.base import Mistake, Positive, Seconds, Section, printed, unreadable
+from fetcher.settings.base import Mistake, Positive, Seconds, Section, unusable_keys
 
 
 class Sums(Section, frozen=True, kw_only=True):
@@ -20,9 +19,6 @@ class Sums(Section, frozen=True, kw_only=True):
 
     def mistakes(self) -> Iterator[Mistake]:
         """Find what would leave no checksum file trusted, before the first import does."""
-        yield from unreadable("sums.keys", self.keys)
+        yield from unusable_keys("sums.keys", self.keys)
         if self.require_signature and not self.keys:
             yield Mistake(key="sums.require_signature", value="true", expected="certificates in sums.keys")
-        if self.keys and find_spec("pysequoia") is None:
-            expected = "none without the package pysequoia; in the checkout: make setup EXTRAS=sign"
-            yield Mistake(key="sums.keys", value=printed(self.keys), expected=expected)

@@ -1,16 +1,14 @@
 """The store: one folder with an index, a staging area and blobs named by their sha256."""
 
 import asyncio
-import fcntl
 import io
 import os
 from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
-
-from aiofiles.threadpool import wrap
 
 from fetcher.aio.shield import opened
 from fetcher.crash import reach
@@ -21,14 +19,14 @@ from fetcher.store.digest_locks import DigestLocks
 from fetcher.store.filesystem.ballast import Ballast
 from fetcher.store.filesystem.disk import DISK, Disk
 from fetcher.store.filesystem.pieces import Pieces
+from fetcher.store.filesystem.reading import described, open_to_send, read_open
 from fetcher.store.filesystem.staged import Staged, is_in_use, mark_of, reopen, translate
+from fetcher.store.folder_lock import FolderLock
 from fetcher.store.modes import close_to_others
 from fetcher.store.obstacles import obstacles
-from fetcher.store.reservation import Reservation
+from fetcher.store.protocol import Kept, Workplace
 from fetcher.store.room import Room
 from fetcher.threads import start_threads
-
-__all__ = ["Reservation", "Store"]
 
 R = TypeVar("R")
 
@@ -39,9 +37,8 @@ THREADS = 4
 class Store(Room):
     """Keeps the bytes of images on one file system.
 
-    Layout: `staging/IMPORT.CLAIM` while bytes come in, `blobs/ab/SHA256` when
-    they passed, `index.sqlite` beside them, `lock` held by the one process
-    that writes here.
+    Layout: `staging/IMPORT.CLAIM` while bytes come in, `blobs/ab/SHA256` when they passed,
+    `index.sqlite` beside them, `lock` held by the one process that writes here.
 
     Args:
         folder: Made when missing, for this user only.
@@ -70,7 +67,7 @@ class Store(Room):
         self.leftovers: set[Path] = set()
         self._disk = disk
         self._is_direct = is_direct
-        self._lock = -1
+        self._lock = FolderLock(folder)
         self._ballast = Ballast(folder / "ballast", ballast_bytes, disk)
         self._pieces = Pieces(read_buffer_bytes)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
@@ -81,22 +78,25 @@ class Store(Room):
         """Return where the store lies, for an operator."""
         return str(self.folder)
 
-    def open(self) -> None:
+    def open(self, *, is_locked: bool = True, is_made: bool = False) -> None:
         """Make the folders and take the lock.
+
+        Args:
+            is_locked: Without it nothing is made or taken: for who looks beside a running server.
+            is_made: The folders are made all the same.
 
         Raises:
             StoreFailed: The folder cannot be used, or another process holds it.
         """
         try:
             start_threads(self._pool, THREADS)
-            self._make_folders()
-            self._lock = os.open(
-                self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
-            )
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            if is_locked or is_made:
+                self._make_folders()
+            if is_locked:
+                self._lock.take()
+        except StoreFailed:
             self.close()
-            raise StoreFailed(reason=f"{self.folder} is in use by another process") from error
+            raise
         except OSError as error:
             self.close()
             raise translate(error, f"open {self.folder}") from error
@@ -113,9 +113,7 @@ class Store(Room):
     def close(self) -> None:
         """Give the lock back."""
         self._pool.shutdown(wait=True)
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        self._lock.release()
 
     async def stage(self, import_id: str, claim: int) -> Staged:
         """Begin a file for an import's bytes; a leftover of the same claim is never taken over.
@@ -155,6 +153,36 @@ class Store(Room):
         """Give a staged file its full length, for whoever reads it by its name; raises StoreFailed."""
         await self._run("settle", staged.sync)
 
+    @asynccontextmanager
+    async def workplace(self, staged: protocol.Staged) -> AsyncIterator[Workplace]:
+        """Give a program a staged file, and a name beside it for what it makes."""
+        await self.settle(staged)
+        async with self._place(self.staging / staged.name, f"{staged.name}.converted") as place:
+            yield place
+
+    def blob_workplace(self, sha256: str, name: str) -> AbstractAsyncContextManager[Workplace]:
+        """Give a program a blob's file, and a name in staging for what it makes."""
+        return self._place(self.blob_path(sha256), name)
+
+    @asynccontextmanager
+    async def _place(self, source: Path, name: str) -> AsyncIterator[Workplace]:
+        await self.remove_staged(name)  # Of an earlier run in this process.
+        try:
+            yield Workplace(source=str(source), target=str(self.staging / name), is_copy=False)
+        except BaseException:
+            await self.remove_staged(name)
+            raise
+
+    async def take_result(self, place: Workplace) -> Staged:
+        """Take up what a program has made: it lies in staging already."""
+        path = Path(place.target)
+        staged = await self._run(
+            "stage", lambda: reopen(path, path.stat().st_size, self._disk, is_direct=self._is_direct)
+        )
+        if staged is None:
+            raise StoreFailed(reason="stage: there is no result")
+        return staged
+
     async def park(self, staged: protocol.Staged) -> None:
         """Make a staged file durable and leave it to a later process; StoreFailed where the disk refuses."""
         await self._run("park", staged.park)
@@ -192,40 +220,29 @@ class Store(Room):
         reach("store.removed")
         return path not in self.leftovers
 
-    def size(self, sha256: str) -> int | None:
-        """Return how long a blob's file is; None when there is none.
-
-        Raises:
-            StoreFailed: The file system does not say.
-        """
-        found = self._stat(sha256)
+    async def size(self, sha256: str) -> int | None:
+        """Return how long a blob's file is; None when there is none."""
+        found = await self._stat(sha256)
         return None if found is None else found.st_size
 
-    def generation(self, sha256: str) -> int | None:
-        """Return which file holds the bytes: another one after they were replaced; None when there is none.
-
-        Raises:
-            StoreFailed: The file system does not say.
-        """
-        found = self._stat(sha256)
+    async def generation(self, sha256: str) -> int | None:
+        """Return which file holds the bytes: another after they were replaced; None when there is none."""
+        found = await self._stat(sha256)
         return None if found is None else found.st_ino
 
-    def written_at(self, sha256: str) -> datetime | None:
-        """Return when a blob's file was last written to; None when there is none.
-
-        Raises:
-            StoreFailed: The file system does not say.
-        """
-        found = self._stat(sha256)
+    async def written_at(self, sha256: str) -> datetime | None:
+        """Return when a blob's file was last written to; None when there is none."""
+        found = await self._stat(sha256)
         return None if found is None else datetime.fromtimestamp(found.st_mtime, UTC)
 
-    def _stat(self, sha256: str) -> os.stat_result | None:
+    async def _stat(self, sha256: str) -> os.stat_result | None:
+        """Look at a blob's file; raises StoreFailed where the file system does not say."""
         try:
-            return self.blob_path(sha256).stat()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise translate(error, "stat") from error
+            return await self._run("stat", self.blob_path(sha256).stat)
+        except StoreFailed as failure:
+            if isinstance(failure.__cause__, FileNotFoundError):
+                return None
+            raise
 
     def blob_path(self, sha256: str) -> Path:
         """Return where bytes with this digest lie, or would."""
@@ -240,17 +257,8 @@ class Store(Room):
         path = self.blob_path(sha256)
         raw = await opened(self._run("read", lambda: self._open_to_read(path)), io.FileIO.close)
         try:
-            file = wrap(raw, executor=self._pool)
-            raw.seek(offset)
-            left = length
             with self._pieces.reader():
-                while left is None or left > 0:
-                    most = self._pieces.bytes
-                    # A thread that still reads must not meet a descriptor that is somebody else's by then.
-                    chunk = await opened(file.read(most if left is None else min(most, left)), _let_go)
-                    if not chunk:
-                        return
-                    left = None if left is None else left - len(chunk)
+                async for chunk in read_open(raw, self._pool, offset, length, lambda: self._pieces.bytes):
                     yield chunk
         except OSError as error:
             raise translate(error, "read") from error
@@ -267,17 +275,8 @@ class Store(Room):
             StoreFailed: The bytes are not there or cannot be read.
         """
         path = self.blob_path(sha256)
-        return await opened(self._run("read", lambda: self._open_to_send(path, offset)), io.FileIO.close)
-
-    def _open_to_send(self, path: Path, offset: int) -> io.FileIO:
-        file = self._open_to_read(path)
-        try:
-            os.posix_fadvise(file.fileno(), offset, 0, os.POSIX_FADV_SEQUENTIAL)
-            os.pread(file.fileno(), 1, offset)  # Else what the disk lost would break the answer off.
-        except OSError:
-            file.close()
-            raise
-        return file
+        opening = self._run("read", lambda: open_to_send(self._open_to_read(path), offset))
+        return await opened(opening, io.FileIO.close)
 
     async def discard(self, staged: protocol.Staged) -> None:
         """Remove a staged file; one that the file system does not let go of is kept in `leftovers`."""
@@ -308,15 +307,33 @@ class Store(Room):
         """Return what lies in the staging area."""
         return await self._run("list", lambda: sorted(self.staging.iterdir()))
 
-    async def is_in_use(self, path: Path) -> bool:
-        """Return whether a process writes to a staged file at this moment."""
-        return await self._run("lock", lambda: is_in_use(path))
-
     async def blob_files(self) -> list[Path]:
         """Every file among the blobs, whatever it is called."""
         return await self._run(
             "list", lambda: sorted(path for path in self.blobs.rglob("*") if not path.is_dir())
         )
+
+    async def kept(self) -> list[Kept]:
+        """Return every file among the blobs, whatever it is called."""
+        return await self._kept(await self.blob_files())
+
+    async def unclaimed(self) -> list[Kept]:
+        """Return the staged files that no process has open for writing."""
+        found = await self._kept(await self.staged_paths())
+        return await self._run(
+            "lock", lambda: [one for one in found if not is_in_use(self.folder / one.name)]
+        )
+
+    async def _kept(self, paths: list[Path]) -> list[Kept]:
+        return await self._run("list", lambda: list(described(paths, self.folder)))
+
+    async def remove_kept(self, kept: Kept) -> None:
+        """Remove a file that was named; raises StoreFailed where it does not go."""
+        path = self.folder / kept.name
+        await self._run(f"{kept.name} cannot be removed", lambda: self._disk.unlink(path))
+
+    async def link(self, sha256: str, seconds: int, name: str) -> None:
+        """Return None: nobody else reads these files."""
 
     async def adopt(self, sha256: str, size: int, spare: Collection[str]) -> str | None:
         """Find the whole body of an import that was cut off in its commit, and stage it again.
@@ -378,7 +395,3 @@ class Store(Room):
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)
         except OSError as error:
             raise translate(error, doing) from error
-
-
-def _let_go(_chunk: bytes) -> None:
-    """Nothing is to be undone of what was read."""

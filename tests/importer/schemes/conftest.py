@@ -1,12 +1,9 @@
 """Servers that the tests of source schemes share."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from tests.images import qcow2, raw
-from tests.lab.bucket import BucketServer, bucket_server
+from tests.lab.bucket import BucketServer
 
 OBJECTS = {
     "disk.qcow2": qcow2(clusters=4),
@@ -16,12 +13,10 @@ OBJECTS = {
 
 
 @pytest.fixture(scope="session")
-def buckets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BucketServer]:
+def buckets(weed: BucketServer) -> BucketServer:
     """A server with the objects in a private and in a public bucket."""
-    folder: Path = tmp_path_factory.mktemp("buckets")
-    with bucket_server(folder) as server:
-        assert server.put("open", "") == 200
-        for bucket in ("images", "open"):
-            for key, data in OBJECTS.items():
-                assert server.put(bucket, key, data) == 200
-        yield server
+    assert weed.put("open", "") == 200
+    for bucket in ("images", "open"):
+        for key, data in OBJECTS.items():
+            assert weed.put(bucket, key, data) == 200
+    return weed

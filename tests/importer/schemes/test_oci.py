@@ -219,7 +219,8 @@ def token_service(ground: Ground, folder: Path, scopes: list[str]) -> tuple[Call
         query = parse_qs(exchange.request.target.partition("?")[2])
         scopes.append(query["scope"][0])
         at = int(time.time())
-        access = [{"type": "repository", "name": query["scope"][0].split(":")[1], "actions": ["pull"]}]
+        _kind, name, actions = query["scope"][0].split(":")
+        access = [{"type": "repository", "name": name, "actions": actions.split(",")}]
         claims = {
             "iss": "lab",
             "sub": "",

@@ -134,6 +134,32 @@ async def test_the_page_sends_it_on_with_the_token_of_its_visitor(tmp_path: Path
         assert "Show the image" not in shown
 
 
+async def test_the_page_fills_an_image_that_waits_there(tmp_path: Path) -> None:
+    """Its ID is a field where there is a target, and a mistake in it is told beside it."""
+    image_id = str(uuid4())
+    async with Lab(tmp_path) as lab:
+        assert 'name="target_image_id"' in await seen(lab.service, "/")
+        lab.kept.records[image_id] = {"id": image_id, "status": "queued", "container_format": "bare"}
+        answers = []
+        for target in ("nope", image_id):
+            form, cookies = await proven(lab.service, url=lab.origin.url("/x"), target_image_id=target)
+            cookies["fetcher_token"] = TOKEN["X-Auth-Token"]
+            form["disk_format"] = "raw"
+            async with lab.service.client.post(
+                "/page/submit", data=form, cookies=cookies, headers=BROWSER
+            ) as got:
+                answers.append((got.status, await got.text(), got.url.path))
+        assert answers[0][0] == 400
+        assert "Image at the target must be an image ID, such as" in answers[0][1]
+        ended = await lab.service.ended(answers[1][2].rpartition("/")[2])
+        assert (ended["state"], ended["image_id"]) == ("succeeded", image_id), ended["verdict"]
+        assert lab.kept.records[image_id]["status"] == "active"
+    folder = tmp_path / "alone"
+    folder.mkdir()
+    async with Running(folder) as alone:
+        assert "target_image_id" not in await seen(alone, "/")
+
+
 async def test_the_command_line_tells_where_the_image_is(
     tmp_path: Path, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -278,6 +304,7 @@ async def test_a_receiver_is_told_where_the_image_is(tmp_path: Path) -> None:
         await arrived.wait()
         [message] = told
         assert message["data"]["image_id"] == ended["image_id"] != ended["target"]["url"]
+        assert message["data"]["target_image_id"] == ended["target"]["image_id"] == ended["image_id"]
         assert message["data"]["links"]["image"] == ended["links"]["image"]
         assert ended["links"]["image"].startswith(lab.glance.url(""))
 

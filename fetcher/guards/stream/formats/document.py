@@ -54,11 +54,27 @@ BEGINNINGS = {
     ),
     b"OggS": _kind("media", "a sound or a film"),
     b"ID3": _kind("media", "a sound or a film"),
+    b"fLaC": _kind("media", "a sound or a film"),
+    b"\x1a\x45\xdf\xa3": _kind("media", "a sound or a film"),
+    b"wOFF": _kind("font", "a font"),
+    b"wOF2": _kind("font", "a font"),
+    b"8BPS": _kind("image", "a picture"),
 }
 HTML_BEGINNINGS = (b"<!doctype html", b"<!--")
 HTML_TAG = re.compile(
     rb"<(?:html|head|body|script|title|meta|iframe|h1|h2|div|font|table|a|style|b|br|p|center|pre|form|link|img)[\s>/]"
 )
+INSIDE_BEGINNINGS = (
+    (0, b"RIFF", 8, (b"WAVE", b"AVI ", b"WEBP"), _kind("media", "a sound, a film or a picture")),
+    (
+        4,
+        b"ftyp",
+        8,
+        (b"isom", b"iso2", b"mp41", b"mp42", b"avc1", b"M4V ", b"M4A ", b"qt  "),
+        _kind("media", "a film"),
+    ),
+)
+"""Formats that are told by two words, the second one of a few."""
 NO_TEXT = bytes(set(range(32)) - set(b"\t\n\f\r\x1b")) + b"\x7f"
 UTF_8_MARK = b"\xef\xbb\xbf"
 WIDE_MARKS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
@@ -69,21 +85,26 @@ LEAST_ASCII = 0.7  # Of a text in an old eight-bit encoding.
 
 def recognise(head: bytes) -> Report | None:
     """Find a document; counts only where nothing else is found."""
+    kind = _kind_of_bytes(head)
+    if kind is None:
+        text = _as_text(head)
+        if text is None:
+            return None
+        kind = _kind_of_text(text)
+    return Report(kind=kind, name=kind.words)
+
+
+def _kind_of_bytes(head: bytes) -> Kind | None:
+    """Find what a program wrote for programs."""
     for beginning, kind in BEGINNINGS.items():
         if head.startswith(beginning):
-            return Report(kind=kind, name=kind.words)
+            return kind
+    for at, magic, second_at, seconds, kind in INSIDE_BEGINNINGS:
+        if head.startswith(magic, at) and head.startswith(seconds, second_at):
+            return kind
     if _is_program(head):
-        return Report(kind=PROGRAM, name=PROGRAM.words)
-    beside = side_files.recognise_binary(head)
-    if beside is not None:
-        return Report(kind=beside, name=beside.words)
-    if _is_lzma(head):
-        return Report(kind=LZMA, name=LZMA.words)
-    text = _as_text(head)
-    if text is None:
-        return None
-    kind = _kind_of_text(text)
-    return Report(kind=kind, name=kind.words)
+        return PROGRAM
+    return side_files.recognise_binary(head) or (LZMA if _is_lzma(head) else None)
 
 
 def _is_program(head: bytes) -> bool:

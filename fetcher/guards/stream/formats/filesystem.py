@@ -1,14 +1,15 @@
 """File systems and volumes that show a raw disk to be one, and that Image API's ami stands for.
 
 Specification: ext: Linux, Documentation/filesystems/ext4/super.rst; XFS: On Disk Structures; SquashFS
-    4.0; FAT: Microsoft's specification 1.03; NTFS, exFAT: their boot sectors; HFS+: Apple TN1150;
-    LVM2: its label header; Btrfs: its on-disk format; swap: mkswap.
-Reads: bytes 0-2,048; Btrfs, at 65,600, where nothing else was found.
+    4.0; cramfs, romfs, ReiserFS, UFS, OCFS2, APFS, bcachefs: their magic numbers; FAT: Microsoft's
+    specification 1.03; NTFS, exFAT: their boot sectors; HFS+: Apple TN1150; LVM2: its label header; Btrfs:
+    its on-disk format; swap: mkswap.
+Reads: the first 64 KiB; Btrfs and ReiserFS, just behind, where nothing else was found.
 Structure: magic, and where it is short, block sizes and versions in range.
 Safety: none; a file system refers to nothing outside itself.
 """
 
-from fetcher.guards.stream.formats.report import Kind, Report, Role, Steps, Window
+from fetcher.guards.stream.formats.report import Kind, Report, Role
 
 FILE_SYSTEM = Kind(
     key="filesystem", words="a raw disk with a file system", role=Role.TRACE, disk_format="raw"
@@ -17,14 +18,25 @@ VOLUME = Kind(key="volume", words="a raw disk with a volume", role=Role.TRACE, d
 HFS = Kind(key="hfs", words="a raw disk with a file system (HFS)", role=Role.TRACE, disk_format="raw")
 
 EXT_AT, EXT_MAGIC = 1_024, b"\x53\xef"
-BTRFS_AT, BTRFS_MAGIC = 65_600, b"_BHRfS_M"
+BEHIND = ((65_600, b"_BHRfS_M", "btrfs"), (65_588, b"ReIsEr", "reiserfs"))
 SUPERBLOCKS = (
     (1_024, b"\xe2\xe1\xf5\xe0", "erofs"),
     (1_024, b"\x10\x20\xf5\xf2", "f2fs"),
     (32_768, b"JFS1", "jfs"),
+    (0, b"\x45\x3d\xcd\x28", "cramfs"),
+    (512, b"\x45\x3d\xcd\x28", "cramfs"),
+    (0, b"-rom1fs-", "romfs"),
+    (32, b"NXSB", "apfs"),
+    (8_244, b"ReIsErFs", "reiserfs"),
+    (9_564, b"\x19\x01\x54\x19", "ufs"),
+    (9_564, b"\x19\x54\x01\x19", "ufs"),
+    *((size * 2, b"OCFSV2", "ocfs2") for size in (512, 1_024, 2_048, 4_096)),
+    (4_120, b"\xc6\x85\x73\xf6\x66\xce\x90\xa9\xd9\x6a\x60\xcf\x80\x3d\xf7\xef", "bcachefs"),
 )
 VOLUMES = (
-    (536, b"LVM2 001", "lvm2"),
+    *((sector * 512 + 24, b"LVM2 001", "lvm2") for sector in range(4)),
+    (0, b"\xfc\x4e\x2b\xa9\1\0\0\0", "mdraid"),
+    (4_120, b"\xc6\x85\x73\xf6\x4e\x1a\x45\xca\x82\x65\xf5\x7f\x48\xba\x6d\x81", "bcache"),
     (4_096, b"\xfc\x4e\x2b\xa9", "mdraid"),
     (4_086, b"SWAPSPACE2", "swap"),
 )
@@ -88,8 +100,7 @@ def _boot_sector(head: bytes) -> str:
     return "fat" if plausible and head[0] in (0xEB, 0xE9) else ""
 
 
-def find_btrfs(found: list[Report]) -> Steps:
-    """Look for Btrfs, whose magic lies just behind the first 64 KiB."""
-    magic = yield Window(BTRFS_AT, len(BTRFS_MAGIC))
-    if magic == BTRFS_MAGIC:
-        found.append(report_of("btrfs"))
+def recognise_behind(window: bytes, at: int) -> Report | None:
+    """Find a file system whose magic lies just behind the first 64 KiB, in a window from byte `at`."""
+    name = next((name for place, magic, name in BEHIND if window.startswith(magic, place - at)), "")
+    return report_of(name) if name else None

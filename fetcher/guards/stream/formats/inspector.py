@@ -3,8 +3,7 @@
 from collections.abc import Callable
 
 from fetcher.errors import Failure
-from fetcher.guards.stream.formats import settlement
-from fetcher.guards.stream.formats.filesystem import find_btrfs
+from fetcher.guards.stream.formats import filesystem, kernel, settlement
 from fetcher.guards.stream.formats.inspection import EMPTY, Inspection, describe
 from fetcher.guards.stream.formats.peek import OPENED, Start, note_mistake, unpack_start
 from fetcher.guards.stream.formats.pkzip import ZIP
@@ -27,6 +26,10 @@ TOO_DEAR = Finding(
 
 NO_DISK = (Role.DOCUMENT, Role.ARCHIVE, None)
 """Files that a ZIP archive may have beside its disk, so that its directory has to name the others."""
+
+BEHIND_HEAD = Window(65_544, 64)
+BEHIND_RECOGNISERS = (filesystem.recognise_behind, kernel.recognise_behind)
+"""Recognisers that look just behind the head where nothing was found in it."""
 
 # What is left of the head once it has been looked at: enough to name, in a refusal, what is none of ours.
 NAMED_BYTES = 4_096
@@ -101,9 +104,9 @@ class Inspector:
             return
         self._report, self._rivals = _settle(self.head)
         if self._report is None and len(self.head) == HEAD_BYTES:
-            found: list[Report] = []
-            yield from find_btrfs(found)
-            self._report, self._rivals = settlement.settle(found)
+            window = yield BEHIND_HEAD
+            found = [recognise(window, BEHIND_HEAD.offset) for recognise in BEHIND_RECOGNISERS]
+            self._report, self._rivals = settlement.settle([report for report in found if report])
         if self._report is None or self._rivals or self._report.kind.key not in OPENED:
             self._on_news()  # Of what is packed there is news when its beginning is unpacked.
         if self._report is not None and not self._rivals:

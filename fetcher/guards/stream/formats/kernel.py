@@ -1,9 +1,11 @@
-"""Linux kernels, for Image API's aki: bzImage, ARM64, RISC-V, ARM zImage, uImage, EFI zboot, ELF.
+"""Linux kernels, for Image API's aki.
 
+Kinds: bzImage, ARM64, RISC-V, LoongArch, ARM zImage, s390, EFI zboot, ELF, uImage, FIT.
 Specification: Linux, Documentation/arch/x86/boot.rst, arm64/booting.rst, riscv/boot-image-header.rst,
+    loongarch/booting.rst, arch/s390/boot/head.S,
     arch/arm/boot/compressed/head.S, drivers/firmware/efi/libstub/zboot-header.S; U-Boot,
     include/image.h; ELF-64.
-Reads: the first 1,024 bytes.
+Reads: the first 64 KiB; for s390 what lies behind, where nothing else was found.
 Structure: the boot sector's signature and protocol version; the magic of the others; the checksum of a
     uImage's header, and that it holds a kernel; for ELF an executable.
 Safety: none; a kernel refers to nothing outside itself.
@@ -26,11 +28,14 @@ ELF = Kind(key="elf", words="an ELF executable", role=Role.KERNEL, disk_format="
 MAGICS = (
     (56, b"ARM\x64", "ARM64"),
     (56, b"RSC\x05", "RISC-V"),
+    (56, b"\xcd\x23\x82\x81", "LoongArch"),
     (36, b"\x18\x28\x6f\x01", "ARM zImage"),
     (36, b"\x01\x6f\x28\x18", "ARM zImage, big endian"),
     (0, b"MZ\0\0zimg", "EFI zboot"),
 )
 UIMAGE, KERNEL_TYPE = b"\x27\x05\x19\x56", 2
+FDT = b"\xd0\x0d\xfe\xed"  # A flattened device tree, which FIT images are.
+S390_AT, S390_MAGIC = 65_544, b"S390EP"
 EXECUTABLE, SHARED = 2, 3
 BIG_ENDIAN = b"\2"
 
@@ -44,9 +49,17 @@ def recognise(head: bytes) -> Report | None:
             return Report(kind=KERNEL, name=f"Linux kernel, {name}")
     if head[:4] == UIMAGE and uimage_type(head) == KERNEL_TYPE:
         return Report(kind=KERNEL, name="Linux kernel, uImage")
+    if head[:4] == FDT and b"\0images\0" in head and b"\0configurations\0" in head:
+        return Report(kind=KERNEL, name="Linux kernel, FIT")
     if head[:4] == b"\x7fELF":
         return _recognise_elf(head)
     return None
+
+
+def recognise_behind(window: bytes, at: int) -> Report | None:
+    """Find a kernel for s390, whose magic lies just behind the first 64 KiB, in a window from byte `at`."""
+    is_kernel = window.startswith(S390_MAGIC, S390_AT - at)
+    return Report(kind=KERNEL, name="Linux kernel, s390") if is_kernel else None
 
 
 def uimage_type(head: bytes) -> int:

@@ -24,7 +24,8 @@ BARE, COMPRESSED, OVA = "bare", "compressed", "ova"
 STARTING = ("qcow2", "vmdk", "vdi", "vhdx", "iso", "ploop")  # Which cannot be overlooked at the beginning.
 INSIDE_ROLES = (None, Role.DISK, Role.TRACE)
 SECTOR = 512
-BOOTED_FROM = ("gzip", "xz", "zstd", "bzip2", "lz4")  # What Linux unpacks a ramdisk from.
+BOOTED_FROM = ("gzip", "xz", "zstd", "bzip2", "lz4")  # What Linux unpacks a kernel or a ramdisk from.
+UNOPENED_RAMDISKS = ("lzma", "lzop")  # Likewise, but nothing here looks into them.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +83,8 @@ class Policy:
         if virtual_bytes is None and found.role is None and found.complete:
             virtual_bytes = found.seen_bytes
         self._check_size(found, virtual_bytes)
-        is_unjudged = found.role is Role.PACKED and found.complete and found.inside is None
+        is_packed = found.role is Role.PACKED or found.format in UNOPENED_RAMDISKS
+        is_unjudged = is_packed and found.complete and found.inside is None
         return FormatVerdict(
             disk_format=disk,
             container_format=container,
@@ -140,7 +142,13 @@ class Policy:
             return self._expect(found, self.disk or "vmdk", OVA)
         if role in (Role.KERNEL, Role.RAMDISK) and self.disk == found.disk_format:
             return self._expect(found, self.disk or "", self.disk or "")
-        if found.format == "luks" and self.disk == "raw" and self.takes_encrypted:
+        return self._resolve_special(found)
+
+    def _resolve_special(self, found: Inspection) -> tuple[str, str]:
+        """Take what is accepted for one purpose only."""
+        if self.disk == "ari" and found.format in UNOPENED_RAMDISKS:
+            return self._expect(found, "ari", "ari")
+        if self.disk == "raw" and found.format == "luks" and self.takes_encrypted:
             return self._expect(found, "raw", BARE)
         raise self._refusal(found)
 
@@ -174,10 +182,11 @@ class Policy:
         return not found.findings and (found.inside is not None or found.complete or found.format == "7z")
 
     def _unknown_inside(self, found: Inspection) -> tuple[str, str]:
-        words = (
-            f"{found.words} of unknown data" if found.inside else f"{found.words}, which is not looked into"
+        words = f"{found.words} of unknown data" if found.inside else found.words
+        hint = (
+            "Unpack it and submit the disk image inside; or, to keep it packed, say what is inside: "
+            "disk_format=raw, or another, with container_format=compressed."
         )
-        hint = "Say what is inside: disk_format=raw, or another, with container_format=compressed."
         raise FormatUnknown(found=words, allowed=list(self.disk_formats), hint=hint)
 
     def _hold_inside(self, found: Inspection, fits: bool, disk: str, container: str) -> tuple[str, str]:
@@ -202,8 +211,8 @@ class Policy:
             if "raw" not in self.disk_formats and "vhd" in self.disk_formats and not found.complete:
                 return None
             return self._expect(found, "raw", BARE)
-        if self.disk == "ami" and is_shown and "file_system" in found.facts:
-            return self._expect(found, "ami", "ami")
+        if self.disk in ("ami", "ari") and is_shown and "file_system" in found.facts:
+            return self._expect(found, self.disk, self.disk)
         raise self._refusal(found, None if is_shown else self.name_content(head))
 
     def _expect(self, found: Inspection, disk: str, container: str) -> tuple[str, str]:

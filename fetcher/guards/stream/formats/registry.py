@@ -6,6 +6,7 @@ from fetcher.guards.stream.formats import (
     bochs,
     bzip2,
     cloop,
+    cow,
     dmg,
     document,
     filesystem,
@@ -47,6 +48,7 @@ RECOGNISERS: tuple[Callable[[bytes], Report | None], ...] = (
     parallels.recognise,
     bochs.recognise,
     cloop.recognise,
+    cow.recognise,
     luks.recognise,
     iso9660.recognise,
     udf.recognise,
@@ -77,4 +79,4 @@ END_RECOGNISERS: tuple[Callable[[End], Report | None], ...] = (
     dmg.recognise_end,
     pkzip.recognise_end,
 )
-"""Recognisers that look at the end of raw disks and of discs."""
+"""Recognisers that look at the end of raw disks, of disk images, of discs and of gzip archives."""

@@ -51,8 +51,12 @@ def _settle_weak(traces: list[Report], documents: list[Report]) -> tuple[Report 
 
 
 def may_end_otherwise(report: Report | None) -> bool:
-    """Answer whether what lies at the end could make it something else."""
-    return report is None or report.kind.role is Role.TRACE or is_flat(report)
+    """Answer whether what lies at the end could make it something else.
+
+    Readers of ZIP, DMG and fixed VHD begin at the end, so that one of them behind a disk image, or behind a
+    gzip archive, which marks no end, makes two things of one file.
+    """
+    return report is None or report.kind.role in (Role.TRACE, Role.DISK) or report.kind.key == "gzip"
 
 
 def is_flat(report: Report) -> bool:
@@ -64,6 +68,7 @@ def settle_end(
     head: Report | None, rivals: list[Report], last: list[Report]
 ) -> tuple[Report | None, list[Report]]:
     """Weigh what was found at the end against what the head showed."""
+    last = [report for report in last if head is None or report.kind is not head.kind]
     if rivals or not last:
         return head, rivals
     if len(last) == 1 and (head is None or _is_raw_and_more(head, last[0])):

@@ -2,7 +2,7 @@
 
 Specification: Microsoft, [MS-VHDX] sections 2.2 and 2.6.
 Reads: the identifier; both headers at 64 and 128 KiB; both region tables at 192 and 256 KiB; the
-    metadata region, which has to begin in the first 4 MiB (see vhdx_metadata); the block allocation table.
+    metadata region, which has to begin in the first 64 MiB (see vhdx_metadata); the block allocation table.
 Structure: a valid header; both region tables valid and the same, for readers differ in which one
     they take; regions inside the file; the metadata before the allocation table.
 Safety: no log to be replayed, because a replay would change what is judged here; no region that is
@@ -32,7 +32,7 @@ BLOCKS = UUID("2dc27766-f623-4200-9d64-115e9bfd4a08").bytes_le
 METADATA = UUID("8b7ca206-4790-4b9a-b8fe-575f050f886e").bytes_le
 MOST_ENTRIES = 2_047
 MEBIBYTE = 1 << 20
-HEADER_VERDICT_BYTES = 4 * MEBIBYTE
+MOST_METADATA_OFFSET = 64 * MEBIBYTE  # Behind a log, whose length its writer chooses.
 CLOSE_IT = "Shut down what uses the image and copy it again, or repair it with `qemu-img check -r all`."
 
 
@@ -141,9 +141,9 @@ def _check_layout(regions: dict[bytes, Region], report: Report) -> None:
     overlap = any(former.end > latter.offset for former, latter in pairwise(ordered))
     report.require(not overlap, "vhdx-regions", "its regions overlap")
     report.require(
-        regions[METADATA].offset < HEADER_VERDICT_BYTES,
+        regions[METADATA].offset < MOST_METADATA_OFFSET,
         "vhdx-metadata-place",
-        "its metadata begins after the first 4 MiB, too late for a verdict",
+        "its metadata begins after the first 64 MiB, too late for a verdict",
         "Write it anew: `qemu-img convert -O vhdx SOURCE TARGET`.",
     )
 

@@ -268,7 +268,7 @@ VHDX: dict[str, Make] = {
     "vhdx-region-low": lambda: vhdx(regions=[(VHDX_BLOCKS, 0, MIB, 1), REGIONS[1]]),
     "vhdx-region-beyond": lambda: vhdx(regions=[(VHDX_BLOCKS, 3 << 40, MIB, 1), REGIONS[1]]),
     "vhdx-regions-overlap": lambda: vhdx(regions=[(VHDX_BLOCKS, 2 * MIB, MIB, 1), REGIONS[1]]),
-    "vhdx-metadata-late": lambda: vhdx(regions=[REGIONS[0], (VHDX_METADATA, 4 * MIB, MIB, 1)]),
+    "vhdx-metadata-late": lambda: vhdx(regions=[REGIONS[0], (VHDX_METADATA, 64 * MIB, MIB, 1)]),
     "vhdx-metadata-signature": lambda: put(vhdx(), 2 * MIB, b"METADATA"),
     "vhdx-metadata-count": lambda: patch(vhdx(), 2 * MIB + 10, "<H", 2048),
     "vhdx-regions-differ": lambda: patch(vhdx(), 256 * KIB + 4, "<I", 0),

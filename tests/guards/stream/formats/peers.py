@@ -118,13 +118,13 @@ DECISIONS: tuple[Decision, ...] = (
     ),
     _decide(
         "oslo.utils",
-        f"parallels ova tar dmg bochs cloop iso gpt ambiguous {PACKED}",
+        f"parallels ova tar dmg bochs cloop cow iso gpt ambiguous {PACKED}",
         "What it has no inspector for is raw to it, whatever is inside or behind it; of discs and "
         "partition tables it does not compare what they say with the length of the file.",
     ),
     _decide(
         "oslo.utils",
-        "html xml store-error json text pdf image program empty luks unknown",
+        "html xml store-error json text pdf image media program empty luks unknown",
         "Pages, texts, programs, single bytes and nothing at all are raw to it. LUKS is a disk_format "
         "of its own to it; here it is none, because an instance cannot boot from an encrypted volume.",
     ),
@@ -155,8 +155,8 @@ DECISIONS: tuple[Decision, ...] = (
     ),
     _decide(
         "qemu-img",
-        f"iso gpt ova tar dmg bochs cloop ambiguous luks {PACKED} "
-        "html xml store-error json text pdf image program empty unknown",
+        f"iso gpt ova tar dmg bochs cloop cow ambiguous luks {PACKED} "
+        "html xml store-error json text pdf image media program empty unknown",
         "Whatever none of its drivers probes is raw to it.",
     ),
     _decide("qemu-img", "qcow qed", "Formats of its own that no disk_format stands for."),

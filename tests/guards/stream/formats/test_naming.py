@@ -12,7 +12,7 @@ from tests.guards.stream.formats.corpus import BUILT, new_guard, verdict_of
 from tests.guards.stream.formats.test_guard import new_guard as named_guard
 from tests.guards.stream.formats.test_guard import refusal
 
-FILM = b"\0\0\0\x18ftypmp42" + bytes(1_000)
+PICTURE = b"II*\0\x08\0\0\0" + bytes(1_000)
 
 
 @pytest.fixture(autouse=True)
@@ -24,8 +24,8 @@ def _fresh() -> Iterator[None]:
 
 
 def test_known_content_has_a_name() -> None:
-    """A film is called a film, by its media type."""
-    assert naming.name_content(FILM) in (None, "a film of type video/mp4")
+    """A picture is called a picture, by its media type."""
+    assert naming.name_content(PICTURE) in (None, "a picture of type image/tiff")
 
 
 @pytest.mark.parametrize("content", [b"", bytes(1_000), b"just text"])
@@ -46,8 +46,8 @@ ORIGINAL = builtins.__import__
 def test_missing_libmagic_costs_the_name_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without libmagic refuses the same, in plainer words."""
     monkeypatch.setattr(builtins, "__import__", without_magic)
-    assert naming.name_content(FILM) is None
-    failure = refusal(named_guard(), FILM)
+    assert naming.name_content(PICTURE) is None
+    failure = refusal(named_guard(), PICTURE)
     assert isinstance(failure, FormatUnknown)
     assert failure.found == "unknown data"
 
@@ -62,7 +62,7 @@ def raise_anything(_: bytes) -> str:
 def test_odd_answers_are_no_names(say, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither a failure of libmagic nor an answer that is no media type reaches a message."""
     monkeypatch.setattr(naming, "_namer", lambda: say)
-    assert naming.name_content(FILM) is None
+    assert naming.name_content(PICTURE) is None
 
 
 def test_names_change_no_verdict() -> None:

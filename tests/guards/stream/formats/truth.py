@@ -46,7 +46,17 @@ NO_IMAGE_SEVERAL = frozenset({"raw-then-dmg", "noise-then-zip"})
 HONEST_OTHERS = frozenset(
     (
         *("udf", "udf-mbr", "kernel-x86", "kernel-arm64", "kernel-elf", "kernel-elf-big", "cpio"),
-        *("kernel-riscv", "kernel-arm", "kernel-arm-big", "kernel-zboot", "kernel-uimage", "ramdisk-uimage"),
+        *(
+            "kernel-riscv",
+            "kernel-arm",
+            "kernel-arm-big",
+            "kernel-zboot",
+            "kernel-uimage",
+            "kernel-loongarch",
+            "kernel-s390",
+            "kernel-fit",
+            "ramdisk-uimage",
+        ),
     )
 )
 HONEST_RAW = frozenset(name for name in OTHERS if name.startswith("raw-")) - {"raw-btrfs-cut"}

@@ -1,0 +1,139 @@
+"""Objects that hold the bytes of a digest, who reads them, and what becomes of them afterwards."""
+
+from collections import Counter
+
+import msgspec
+import structlog
+
+from fetcher.crash import reach
+from fetcher.errors import StoreFailed
+from fetcher.store.s3 import faults
+from fetcher.store.s3.bucket import Bucket, Got
+from fetcher.store.s3.reader import Reader
+from fetcher.store.s3.records import Pointer, blob_key, pointer_in
+from fetcher.store.s3.usage import Usage
+
+log = structlog.get_logger()
+
+
+class Blobs:
+    """The committed bytes of a bucket; its coroutines run on the bucket's loop.
+
+    Attributes:
+        leftovers: What the server did not remove when it was asked to.
+    """
+
+    def __init__(self, bucket: Bucket, usage: Usage) -> None:
+        self.leftovers: set[str] = set()
+        self._bucket = bucket
+        self._usage = usage
+        self._readers: Counter[str] = Counter()
+        self._doomed: set[str] = set()
+
+    @property
+    def being_read(self) -> set[str]:
+        """Return the objects that somebody reads at this moment."""
+        return set(self._readers)
+
+    async def find(self, sha256: str) -> tuple[Pointer, Got] | None:
+        """Return where a digest leads, and the record that says so; None where there are no such bytes."""
+        found = await self._bucket.get(blob_key(sha256))
+        return None if found is None else (pointer_in(found.body), found)
+
+    async def size(self, sha256: str) -> int | None:
+        """Return how long the object is that a digest leads to; None where there is none."""
+        found = await self.find(sha256)
+        return None if found is None else await self._bucket.size(found[0].key)
+
+    async def point(self, sha256: str, new: Pointer) -> Pointer | None:
+        """Have a digest lead to an object; return where it led before.
+
+        Raises:
+            StoreFailed: Another host had it lead elsewhere at the same moment.
+        """
+        body, key = msgspec.json.encode(new), blob_key(sha256)
+        while True:
+            found = await self._bucket.get(key)
+            is_new, etag = found is None, None if found is None else found.etag
+            if await self._bucket.put(key, body, is_new=is_new, if_match=etag) is not None:
+                break
+        # A server without conditional writes takes both of two at once: that which is there has won.
+        there = await self._bucket.get(key)
+        if there is None or there.body != body:
+            raise StoreFailed(reason="commit: another host has put equal bytes in place at this moment")
+        return None if found is None else _pointer_or_none(found)
+
+    async def remove(self, sha256: str) -> bool:
+        """Have a digest lead nowhere, and remove what it led to; False where it still leads there."""
+        reach("store.removing")
+        try:
+            found = await self._bucket.get(blob_key(sha256))
+            if found is not None:
+                await self._bucket.delete(blob_key(sha256))
+        except StoreFailed as failure:
+            log.warning("bucket.leftover", name=sha256, detail=failure.reason)
+            return False
+        reach("store.removed")
+        pointer = None if found is None else _pointer_or_none(found)
+        if pointer is not None:
+            await self.forget(pointer)
+        return True
+
+    async def forget(self, pointer: Pointer) -> None:
+        """Remove an object that no digest leads to any more, once nobody reads it here."""
+        self._usage.give_back(pointer.size)
+        if self._readers[pointer.key]:
+            self._doomed.add(pointer.key)
+        else:
+            await self._delete(pointer.key)
+
+    async def _delete(self, key: str) -> None:
+        try:
+            await self._bucket.delete(key)
+        except StoreFailed as failure:
+            log.warning("bucket.leftover", name=key, detail=failure.reason)
+            self.leftovers.add(key)
+
+    async def begin_reading(self, sha256: str, offset: int, length: int | None) -> Reader:
+        """Return a reader of a part of the bytes; the object stays until the reader ends.
+
+        Raises:
+            StoreFailed: There are no such bytes.
+        """
+        found = await self.find(sha256)
+        if found is None:
+            faults.raise_missing("read")
+        pointer = found[0]
+        end = pointer.size if length is None else min(pointer.size, offset + length)
+        self._readers[pointer.key] += 1
+        return Reader(self._bucket, pointer.key, offset, end)
+
+    async def end_reading(self, reader: Reader) -> None:
+        """Close a reader, and remove the object if it has only waited for that."""
+        await reader.close()
+        self._readers[reader.key] -= 1
+        if not self._readers[reader.key]:
+            del self._readers[reader.key]
+            if reader.key in self._doomed:
+                self._doomed.discard(reader.key)
+                await self._delete(reader.key)
+
+    async def link(self, sha256: str, seconds: int, name: str) -> str | None:
+        """Return a signed URL of the bytes; None where they are missing or of another length."""
+        found = await self.find(sha256)
+        if found is None or await self._bucket.size(found[0].key) != found[0].size:
+            return None
+        headers = {
+            "ResponseContentType": "application/octet-stream",
+            "ResponseContentDisposition": f'attachment; filename="{name}"',
+            "ResponseCacheControl": "private, no-store",
+        }
+        return await self._bucket.link(found[0].key, seconds, headers)
+
+
+def _pointer_or_none(found: Got) -> Pointer | None:
+    """Return where a record leads; None where it is damaged: what it led to is an orphan then."""
+    try:
+        return pointer_in(found.body)
+    except StoreFailed:
+        return None

@@ -1,0 +1,92 @@
+"""Objects below our prefix: counted, compared, and swept of what nobody needs."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from datetime import UTC, datetime, timedelta
+
+from fetcher.errors import StoreFailed
+from fetcher.store.protocol import Kept
+from fetcher.store.s3.bucket import Bucket, Listed
+from fetcher.store.s3.records import StagedRecord, pointer_in, record_in
+
+AT_ONCE = 16
+# Untouched for so long, what another host has staged is nobody's: who receives writes to it now and then.
+ORPHAN_AGE = timedelta(days=1)
+
+
+async def listed(bucket: Bucket, prefix: str) -> list[Listed]:
+    """Return all objects below a prefix."""
+    return [one async for one in bucket.objects(prefix)]
+
+
+async def staged_records(bucket: Bucket) -> dict[str, tuple[StagedRecord, datetime]]:
+    """Return every record of staged bytes and when it was last written."""
+    found: dict[str, tuple[StagedRecord, datetime]] = {}
+    for one in await listed(bucket, "staging/"):
+        got = await bucket.get(one.key)
+        if got is not None:
+            found[one.key.removeprefix("staging/")] = (record_in(got.body), got.changed_at)
+    return found
+
+
+def is_orphan(changed_at: datetime) -> bool:
+    """Return whether something was left alone for so long that nobody works on it."""
+    return datetime.now(UTC) - changed_at > ORPHAN_AGE
+
+
+async def used_bytes(bucket: Bucket) -> int:
+    """Count what is taken: objects, and the parts of open uploads."""
+    used = sum([one.size async for one in bucket.objects("objects/")])
+    used += sum([one.size async for one in bucket.objects("tails/")])
+    for key, upload, _begun in await bucket.uploads("objects/"):
+        parts = await bucket.parts(key, upload) or {}
+        used += sum(size for _etag, size in parts.values())
+    return used
+
+
+async def pointers(bucket: Bucket) -> AsyncIterator[tuple[Listed, str, int]]:
+    """Yield every pointer among the blobs, the object that it names, and how long that is."""
+    found = await listed(bucket, "blobs/")
+    for begin in range(0, len(found), AT_ONCE):
+        some = found[begin : begin + AT_ONCE]
+        for one, got in zip(some, await asyncio.gather(*(bucket.get(one.key) for one in some)), strict=True):
+            if got is None:
+                continue
+            try:
+                pointer = pointer_in(got.body)
+            except StoreFailed:  # Whoever reads these bytes is told; here it only names nothing.
+                yield one, "", one.size
+            else:
+                yield one, pointer.key, pointer.size
+
+
+async def kept(bucket: Bucket, spare: Collection[str]) -> list[Kept]:
+    """Return every blob, and every object that neither a blob nor staged bytes name.
+
+    The order matters: an object that is listed first has its record by then, or its pointer
+    when those are read.
+
+    Args:
+        spare: Objects that are being read.
+    """
+    objects = [one for prefix in ("objects/", "tails/") for one in await listed(bucket, prefix)]
+    needed = set(spare)
+    for record, _changed_at in (await staged_records(bucket)).values():
+        needed.update(record.named())
+    found = []
+    async for one, key, size in pointers(bucket):
+        needed.add(key)
+        found.append(Kept(name=one.key, sha256=one.key.rpartition("/")[2], size=size))
+    found += [Kept(name=one.key, sha256="", size=one.size) for one in objects if one.key not in needed]
+    return found
+
+
+async def sweep_uploads(bucket: Bucket) -> int:
+    """Abort open uploads below our prefix that no record names and that are old; how many there were."""
+    named = {record.upload for record, _changed_at in (await staged_records(bucket)).values()}
+    swept = 0
+    for key, upload, begun in await bucket.uploads("objects/"):
+        if upload not in named and is_orphan(begun):
+            await bucket.abort(key, upload)
+            swept += 1
+    return swept

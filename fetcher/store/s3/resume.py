@@ -1,0 +1,137 @@
+"""Taking up what an earlier process, on this host or another one, left in the bucket."""
+
+from collections.abc import Collection
+
+import msgspec
+
+from fetcher.crash import reach
+from fetcher.errors import StoreFailed
+from fetcher.store.s3.bucket import Bucket, Got
+from fetcher.store.s3.reader import read_whole
+from fetcher.store.s3.records import (
+    Pointer,
+    StagedRecord,
+    blob_key,
+    pointer_in,
+    record_in,
+    staging_key,
+)
+
+
+async def found_record(bucket: Bucket, name: str) -> tuple[StagedRecord, str] | None:
+    """Return the record of staged bytes and its ETag; None where there is none."""
+    found = await bucket.get(staging_key(name))
+    return None if found is None else (record_in(found.body), found.etag)
+
+
+async def settle(bucket: Bucket, name: str) -> tuple[StagedRecord, str] | None:
+    """Make the parts that an earlier process sent readable: they become the first bytes, in one object.
+
+    Whoever still sends parts there is told that the upload has ended. Doing this again changes nothing.
+
+    Returns:
+        The record as it is now and its ETag; None where nothing is staged under this name.
+
+    Raises:
+        StoreFailed: Another process does the same at this moment.
+    """
+    found = await found_record(bucket, name)
+    if found is None:
+        return None
+    record, etag = found
+    if not record.key:
+        return record, etag
+    size = await _gather(bucket, record)
+    new = msgspec.structs.replace(record, key="", upload="")
+    if size > record.base_size or (size and not record.base):
+        new = msgspec.structs.replace(new, base=record.key, base_size=size)
+    written = await bucket.put(staging_key(name), msgspec.json.encode(new), if_match=etag)
+    if written is None:
+        raise StoreFailed(reason="reopen: another process has taken up these bytes")
+    unneeded = record.base if new.base == record.key else record.key
+    if unneeded and unneeded != new.base:
+        await bucket.delete(unneeded)
+    return new, written
+
+
+async def _gather(bucket: Bucket, record: StagedRecord) -> int:
+    """Return how many bytes lie at the key that an earlier process wrote to, after completing its upload."""
+    parts = await bucket.parts(record.key, record.upload) if record.upload else None
+    if parts is None:  # It was completed already, or written as a whole, or never.
+        return await bucket.size(record.key) or 0
+    etags: list[str] = []
+    size = 0
+    while (part := parts.get(len(etags) + 1)) is not None:
+        etags.append(part[0])
+        size += part[1]
+    if size <= record.base_size:
+        await bucket.abort(record.key, record.upload)
+        return 0
+    await bucket.complete(record.key, record.upload, etags, size)
+    return size
+
+
+async def tail_of(bucket: Bucket, record: StagedRecord) -> bytes:
+    """Return the bytes that follow the base, where an earlier process parked some."""
+    if not record.tail or record.tail_at != record.base_size:
+        return b""
+    try:
+        return await read_whole(bucket, record.tail, 0, record.tail_size)
+    except StoreFailed as failure:
+        if isinstance(failure.__cause__, FileNotFoundError):
+            return b""  # The record was written, and the process ended before the bytes were.
+        raise
+
+
+async def adopt(bucket: Bucket, sha256: str, size: int, names: Collection[str], host: str) -> str | None:
+    """Stage the whole body of an import again that was cut off in its commit; None without a body.
+
+    Args:
+        names: Staged, and nobody else's.
+    """
+    target = f"{sha256}.0"
+    found = await settle(bucket, target)
+    if found is not None and found[0].base_size == size:
+        return target
+    pointer = await bucket.get(blob_key(sha256))
+    if pointer is not None:
+        return await _adopt_blob(bucket, sha256, size, pointer, host)
+    for name in sorted(names):
+        found = await found_record(bucket, name)
+        if found is None or found[0].sha256 not in {"", sha256}:
+            continue
+        if await _adopt_staged(bucket, name, sha256, size, host):
+            return target
+    return None
+
+
+async def _adopt_blob(bucket: Bucket, sha256: str, size: int, pointer: Got, host: str) -> str | None:
+    blob: Pointer = pointer_in(pointer.body)
+    if blob.size != size:
+        return None
+    target = f"{sha256}.0"
+    record = StagedRecord(host=host, base=blob.key, base_size=size, sha256=sha256)
+    await bucket.put(staging_key(target), msgspec.json.encode(record))
+    reach("store.adopted")
+    await bucket.delete(blob_key(sha256))
+    return target
+
+
+async def _adopt_staged(bucket: Bucket, name: str, sha256: str, size: int, host: str) -> bool:
+    target = f"{sha256}.0"
+    found = await settle(bucket, name)
+    if found is None:
+        return False
+    record = found[0]
+    tail = record.tail_size if record.tail_at == record.base_size else 0
+    if record.base_size + tail != size:
+        return False
+    if name != target:
+        # Both records name the bytes for a moment: that of the digest is the one that has them then.
+        moved = msgspec.structs.replace(record, host=host, sha256=sha256)
+        if await bucket.put(staging_key(name), msgspec.json.encode(moved), if_match=found[1]) is None:
+            return False
+        await bucket.put(staging_key(target), msgspec.json.encode(moved))
+        reach("store.adopted")
+        await bucket.delete(staging_key(name))
+    return True

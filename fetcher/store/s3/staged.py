@@ -1,0 +1,372 @@
+"""Bytes of an import on their way into a bucket."""
+
+import asyncio
+import os
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from fetcher.crash import reach
+from fetcher.errors import Failure, StoreFailed
+from fetcher.store.filesystem.disk import DISK
+from fetcher.store.filesystem.staged import Staged as LocalFile
+from fetcher.store.filesystem.staged import translate
+from fetcher.store.s3.bucket import Bucket
+from fetcher.store.s3.reader import read_whole
+from fetcher.store.s3.records import (
+    StagedRecord,
+    blob_key,
+    object_key,
+    pointer_in,
+    record_in,
+    staging_key,
+    tail_key,
+)
+from fetcher.store.s3.upload import Upload
+from fetcher.store.s3.usage import Usage
+
+READ_BYTES = 16_777_216
+LOCAL_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL
+MARKS_KEPT = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shop:
+    """State that all staged bytes of a store share.
+
+    Args:
+        scratch: Where bytes lie that do not come in order.
+        places: One for each part that may be on its way.
+    """
+
+    bucket: Bucket
+    usage: Usage
+    scratch: Path
+    places: threading.BoundedSemaphore
+
+
+class Staged:
+    """Bytes that become parts of a multipart upload as they come; its methods block.
+
+    Of what has come, the first bytes are in an object that an earlier upload made (`base`), the next
+    ones in the parts of the open upload, the last ones in memory. Parts of an open upload cannot be
+    read: who reads them has the upload completed, and what comes after goes to a new one, into which
+    the server copies what is there. Bytes at places of their own are kept in a file of this machine
+    until they are complete.
+
+    Args:
+        etag: Of the record as this process knows it: who finds another one has lost these bytes.
+        base_use: How many bytes of the base are these bytes' own.
+        head: The bytes after those, in memory.
+    """
+
+    def __init__(  # noqa: PLR0913 - what an earlier process left
+        self,
+        shop: Shop,
+        name: str,
+        record: StagedRecord,
+        etag: str,
+        *,
+        base_use: int = 0,
+        head: bytes = b"",
+    ) -> None:
+        self.size = base_use + len(head)
+        self.is_moved = False
+        self.record = record
+        self._shop = shop
+        self._name = name
+        self._etag = etag
+        self._base_use = base_use
+        self._pieces = [head] if head else []
+        self._pending = len(head)
+        self._upload: Upload | None = None
+        self._local: LocalFile | None = None
+        self._is_open = True
+        self._saving = asyncio.Lock()
+        self._marks: list[tuple[int, str]] = []
+
+    @property
+    def name(self) -> str:
+        """By which a later process finds them again."""
+        return self._name
+
+    def write(self, chunk: bytes) -> None:
+        """Append bytes.
+
+        Raises:
+            StoreFull: There is no room for them.
+            StoreFailed: The server refused, or they were closed.
+        """
+        if self._local is not None:
+            self.write_at(chunk, self.size)
+            return
+        self._check_open()
+        self._shop.usage.take(len(chunk))
+        self._pieces.append(bytes(chunk))
+        self._pending += len(chunk)
+        self.size += len(chunk)
+        part_bytes = self._shop.bucket.place.part_bytes
+        while self._pending > part_bytes:  # The last part is sent by who completes the upload.
+            self._open_upload().send(self._take(part_bytes))
+        reach("store.written")
+
+    def _take(self, size: int) -> bytes:
+        taken = []
+        while size > 0:
+            piece = self._pieces.pop(0)
+            if len(piece) > size:
+                self._pieces.insert(0, piece[size:])
+                piece = piece[:size]
+            taken.append(piece)
+            size -= len(piece)
+            self._pending -= len(piece)
+        return b"".join(taken)
+
+    def _open_upload(self) -> Upload:
+        """Return the open upload; a new one begins with a copy of what is there."""
+        if self._upload is not None:
+            return self._upload
+        bucket = self._shop.bucket
+        if 0 < self._base_use < bucket.place.least_part_bytes:
+            head = bucket.run(read_whole(bucket, self.record.base, 0, self._base_use))
+            self._pieces.insert(0, head)
+            self._pending += len(head)
+            self._base_use = 0
+        key = object_key(self._name)
+        upload = bucket.run(bucket.create_upload(key))
+        self._save(key=key, upload=upload)
+        self._upload = Upload(bucket, key, upload, self._shop.places, self._arrived)
+        if self._base_use:
+            self._upload.copy(self.record.base, self._base_use)
+        return self._upload
+
+    def _arrived(self) -> None:
+        """Have the last mark written down of which all bytes are at the server."""
+        if self._upload is not None and self._is_open:
+            self._shop.bucket.start(self._note_mark(self._upload.arrived_bytes))
+
+    async def _note_mark(self, size: int) -> None:
+        """Write down a mark; where that fails, the next one is near."""
+        known = [mark for mark in self._marks if mark[0] <= size]
+        if known and known[-1][0] > self.record.mark_size:
+            with suppress(Failure):
+                await self._save_soon(mark_size=known[-1][0], mark_sha256=known[-1][1])
+
+    def _save(self, **changes: str | int) -> None:
+        """Write the record, unless another process has written it since.
+
+        Raises:
+            StoreFailed: It has: these bytes are no longer ours.
+        """
+        self._shop.bucket.run(self._save_soon(**changes))
+
+    async def _save_soon(self, **changes: str | int) -> None:
+        bucket = self._shop.bucket
+        async with self._saving:
+            record = msgspec.structs.replace(self.record, **changes)
+            body = msgspec.json.encode(record)
+            etag = await bucket.put(staging_key(self._name), body, if_match=self._etag)
+            if etag is None:
+                raise StoreFailed(reason="write: another process has taken up these bytes")
+            self._etag, self.record = etag, record
+
+    def write_at(self, chunk: bytes, offset: int) -> None:
+        """Write bytes at a place of their own; what is between reads as zeros.
+
+        Raises:
+            StoreFull: There is no room for them.
+            StoreFailed: The server or this machine's disk refused, or they were closed.
+        """
+        if self._local is None:
+            if chunk and offset == self.size:
+                self.write(chunk)
+                return
+            self._check_open()
+            self._go_local()
+        assert self._local is not None
+        self._shop.usage.take(max(0, offset + len(chunk) - self.size))
+        self._local.write_at(chunk, offset)
+        self.size = self._local.size
+
+    def _go_local(self) -> None:
+        """Keep the bytes in a file of this machine from here on."""
+        path = self._shop.scratch / self._name
+        try:
+            local = LocalFile(path, DISK.open(path, LOCAL_FLAGS))
+        except OSError as error:
+            raise translate(error, "stage") from error
+        try:
+            for offset in range(0, self.size, READ_BYTES):
+                local.write(self.read_at(offset, READ_BYTES))
+            self._drop_remote()
+        except BaseException:
+            local.discard()
+            raise
+        self._local = local
+
+    def _drop_remote(self) -> None:
+        """Remove what is at the server, but for the record."""
+        self._stop()
+        before, bucket = self.record, self._shop.bucket
+        self._save(base="", base_size=0, key="", upload="", tail="", tail_size=0)
+        bucket.run(remove_objects(bucket, before))
+        self._base_use, self._pieces, self._pending = 0, [], 0
+
+    def _leave_local(self) -> None:
+        """Send the bytes of this machine's file, which goes."""
+        local, self._local = self._local, None
+        if local is None:
+            return
+        size, self.size = self.size, 0
+        self._shop.usage.give_back(size)
+        try:
+            for offset in range(0, size, READ_BYTES):
+                self.write(local.read_at(offset, min(READ_BYTES, size - offset)))
+        finally:
+            local.discard()
+
+    def sync(self) -> None:
+        """Make the bytes durable: also those that are too few for a part.
+
+        Raises:
+            StoreFull, StoreFailed: The server, or this machine's disk, refused.
+        """
+        if self._local is not None:
+            self._local.sync()
+            return
+        self._check_open()
+        if self._upload is not None:
+            self._upload.drain()
+        at = self.size - self._pending
+        if self._pending and (at, self._pending) != (self.record.tail_at, self.record.tail_size):
+            bucket, key, before = self._shop.bucket, tail_key(self._name), self.record.tail
+            # The record first, so that no object stands without one that names it.
+            body = b"".join(self._pieces)
+            self._save(tail=key, tail_at=at, tail_size=self._pending)
+            bucket.run(bucket.put(key, body))
+            if before:
+                bucket.run(bucket.delete(before))
+        reach("store.synced")
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Read back what was written; raises StoreFailed where it cannot be read."""
+        end = min(self.size, offset + length)
+        if offset >= end:
+            return b""
+        if self._local is not None:
+            return self._local.read_at(offset, end - offset)
+        if self._upload is not None:
+            self.seal()
+        bucket, use = self._shop.bucket, self._base_use
+        found = b""
+        if offset < use:
+            found = bucket.run(read_whole(bucket, self.record.base, offset, min(end, use)))
+        if end > use:
+            found += b"".join(self._pieces)[max(0, offset - use) : end - use]
+        return found
+
+    def seal(self, sha256: str = "") -> None:
+        """Make one object of all bytes, which is `record.base` then.
+
+        Args:
+            sha256: Noted beside it, where it is about to be committed.
+
+        Raises:
+            StoreFull, StoreFailed: The server refused.
+        """
+        self._check_open()
+        self._leave_local()
+        bucket, before = self._shop.bucket, self.record
+        is_whole = self._upload is None and not self._pending and self._base_use == before.base_size
+        if is_whole and before.base:
+            if sha256:
+                self._save(sha256=sha256)
+            return
+        if self._upload is None and not self._base_use:
+            key = object_key(self._name)
+            self._save(key=key, upload="", sha256=sha256)
+            bucket.run(bucket.put(key, self._take(self._pending)))
+        else:
+            upload = self._open_upload()
+            if self._pending:
+                upload.send(self._take(self._pending))
+            key = upload.key
+            upload.complete()
+            self._upload = None
+        before = self.record
+        self._base_use = self.size
+        self._save(base=key, base_size=self.size, key="", upload="", tail="", tail_size=0, sha256=sha256)
+        for old in (before.base, before.tail):
+            if old:
+                bucket.run(bucket.delete(old))
+
+    def mark(self, size: int, sha256: str) -> None:
+        """Note how many bytes there are and their digest; written down when all of them are at the server."""
+        self._marks = [*self._marks[-MARKS_KEPT:], (size, sha256)]
+
+    def park(self) -> None:
+        """Make them durable and leave them to a later process; raises StoreFull or StoreFailed."""
+        self._leave_local()
+        self.sync()
+        self.close()
+
+    def close(self) -> None:
+        """Write no more; closing twice is nothing."""
+        self._is_open = False
+        self._stop()
+        if self._local is not None:
+            self._local.close()
+
+    def _stop(self) -> None:
+        upload, self._upload = self._upload, None
+        if upload is not None:
+            upload.stop()
+
+    def discard(self) -> None:
+        """Close and remove them; what is gone already is fine. Raises StoreFailed."""
+        self.close()
+        if self._local is not None:
+            self._local.discard()
+            self._local = None
+        bucket = self._shop.bucket
+        bucket.run(remove_staged(bucket, self._name, self.record))
+        self._shop.usage.give_back(self.size)
+        self.size = 0
+        reach("store.discarded")
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise StoreFailed(reason="write: the staged bytes are closed")
+
+
+async def remove_objects(bucket: Bucket, record: StagedRecord) -> None:
+    """Remove what a record names: an open upload, and objects."""
+    if record.upload:
+        await bucket.abort(record.key, record.upload)
+    for key in record.named():
+        await bucket.delete(key)
+
+
+async def remove_staged(bucket: Bucket, name: str, record: StagedRecord) -> int:
+    """Remove staged bytes and their record; return how many bytes went.
+
+    Bytes that were committed, or adopted, in the last moment of their process are another record's.
+    """
+    if record.sha256 and await _is_needed(bucket, name, record):
+        record = msgspec.structs.replace(record, base="", base_size=0, key="", upload="")
+    await remove_objects(bucket, record)
+    await bucket.delete(staging_key(name))
+    return record.base_size
+
+
+async def _is_needed(bucket: Bucket, name: str, record: StagedRecord) -> bool:
+    keys = set(record.named())
+    blob = await bucket.get(blob_key(record.sha256))
+    if blob is not None and pointer_in(blob.body).key in keys:
+        return True
+    adopted = f"{record.sha256}.0"
+    other = await bucket.get(staging_key(adopted)) if name != adopted else None
+    return other is not None and not keys.isdisjoint(record_in(other.body).named())
