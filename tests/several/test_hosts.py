@@ -3,13 +3,15 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Iterator
+from email.utils import parsedate_to_datetime
 
 import pytest
 import pytest_asyncio
 
 from tests.contract.index.postgres import PostgresPlaces
+from tests.lab import skew
 from tests.lab.origin import Origin
-from tests.several.hosts import Held, Hosts, freeze, thaw
+from tests.several.hosts import LEASE_SECONDS, Held, Hosts, freeze, thaw
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("hosts")]
 
@@ -36,9 +38,26 @@ async def origin() -> AsyncIterator[Origin]:
 async def hosts(
     databases: PostgresPlaces, origin: Origin, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Hosts]:
-    """Two hosts, started once."""
-    async with Hosts(tmp_path_factory.mktemp("hosts"), databases.new(), origin, 2) as made:
+    """Two hosts, started once; the clock of one is an hour ahead, which must make no difference."""
+    folder = tmp_path_factory.mktemp("hosts")
+    several = Hosts(folder, databases.new(), origin, 2)
+    several[1].environment = skew.environment(folder, 3600)
+    async with several as made:
         yield made
+
+
+async def test_a_wrong_clock_takes_nothing_over(hosts: Hosts, origin: Origin) -> None:
+    """An hour is many leases: what the other host runs is left alone, and both hosts live."""
+    held = origin.routes["/clock"] = Held(6)
+    made = await hosts.submit(0, url=origin.url("/clock"))
+    await asked(held, 1)
+    dates = [one.client.get("/healthz") for one in hosts.processes]
+    said = [parsedate_to_datetime((await date).headers["Date"]) for date in dates]
+    assert not hosts[1].environment or (said[1] - said[0]).total_seconds() > 3000
+    await asyncio.sleep(LEASE_SECONDS / 2)  # Others look once a second for what is overdue.
+    assert held.asked == 1
+    held.opened.set()
+    assert (await hosts[1].until(made["id"], "succeeded"))["digests"]["sha256"] == held.sha256
 
 
 async def asked(held: Held, count: int) -> None:
