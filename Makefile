@@ -4,7 +4,7 @@ CONFIG ?= config.toml
 EXTRAS ?=
 V := .venv/bin
 
-.PHONY: run test docs torture boot-debian check demo fuzz conformance bench bench-check bench-pulls clean format setup setup-dev lock smoke fresh-machine
+.PHONY: run test docs torture boot-debian boot-matrix check demo fuzz conformance bench bench-check bench-pulls clean format setup setup-dev lock smoke fresh-machine
 
 run: setup
 	@exec $(V)/python server.py --config $(CONFIG)
@@ -49,6 +49,10 @@ torture: setup-dev
 # Debian's kernel on a disk that is published in three ways, imported, converted and booted; fetches it, takes minutes.
 boot-debian: setup-dev
 	$(V)/python scripts/boot_debian.py
+
+# Every packing with every format, imported and booted; takes some minutes.
+boot-matrix: setup-dev
+	$(V)/python scripts/boot_matrix.py
 
 # Real Keystone, Tempest and clients; the scripts that drive them are not part of this project.
 PEERS ?= ../shared/peers/clients

@@ -1,6 +1,7 @@
 """Measure and print the table (`python -m bench run [CASES]`), or count (`python -m bench check`)."""
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from bench import (
 )
 from bench.check import check
 from bench.figures import Report, Row
-from bench.lab import Lab, Missing, laboratory
+from bench.lab import Lab, Missing, compile_sources, laboratory
 from bench.profile import profile
 from bench.publish import publish
 
@@ -45,6 +46,17 @@ CASES: dict[str, Callable[[Lab], list[Row]]] = {
 }
 
 
+# Leaf 7 of CPUID, bit 29 of EBX: SHA-1 and SHA-256 as instructions (OPENSSL_ia32cap(3)).
+MASK_NAME, MASK = "OPENSSL_ia32cap", ":~0x20000000"
+
+
+def without_sha_extensions() -> None:
+    """Begin this command anew with an OpenSSL that sees no SHA extensions: it looks for them once."""
+    if os.environ.get(MASK_NAME) != MASK:
+        command = [sys.executable, "-m", "bench", *sys.argv[1:]]
+        os.execve(sys.executable, command, {**os.environ, MASK_NAME: MASK})
+
+
 def main() -> int:
     """Run what the command line names; the answer is the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
@@ -56,6 +68,11 @@ def main() -> int:
     run.add_argument("--rounds", type=int, default=5, help="how often each contender gets its turn (5)")
     run.add_argument("--size-mib", type=int, default=1024, help="size of the big image (1024)")
     run.add_argument("--scale", type=float, default=1.0, help="part of the imports of a case of many (1)")
+    run.add_argument(
+        "--no-sha-extensions",
+        action="store_true",
+        help="as on a processor that has none (OpenSSL's digests; those of coreutils are its own)",
+    )
     run.add_argument("--json", type=Path, default=Path("bench/results.json"), help="where the figures go")
     commands.add_parser("check", help="count what must not grow; the same on every machine")
     spy = commands.add_parser("profile", help="sample one pull with py-spy")
@@ -73,9 +90,17 @@ def main() -> int:
         with laboratory(1, 1024) as lab:
             profile(lab, options.scheme)
         return 0
+    return run_cases(options, parser)
+
+
+def run_cases(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Measure what the command line names, and print the table."""
+    if options.no_sha_extensions:
+        without_sha_extensions()
     unknown = set(options.cases) - set(CASES)
     if unknown:
         parser.error(f"no case is named {', '.join(sorted(unknown))}")
+    compile_sources()
     # So that servers and folders go when the run is ended from outside.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     report = Report()

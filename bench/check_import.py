@@ -28,9 +28,13 @@ class _Traced:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
+        self._latest = ""
 
     def _see(self, statement: str) -> None:
-        self.counts["statements"] += not statement.startswith("--")  # Those are of triggers.
+        if statement == self._latest:
+            return  # Told once more for each step of a trigger.
+        self._latest = statement
+        self.counts["statements"] += 1
         self.counts["transactions"] += statement.startswith("BEGIN IMMEDIATE")
         self.counts["ended"] += statement.startswith("INSERT") and "INTO provenance" in statement[:40]
 
@@ -46,6 +50,12 @@ class _Traced:
 
         with patch.object(Connection, "_connect", connect):
             yield
+
+
+async def until_started(service: Service) -> None:
+    """Wait until submissions are taken: the port opens before that where a start is slow."""
+    while not service.app.state.services.importer.is_open:
+        await asyncio.sleep(0.01)
 
 
 @contextmanager
@@ -74,23 +84,29 @@ async def cost_of_import(calls: Any, ask: Ask) -> dict[str, float]:
             service = Service(home / "config.toml")
             set_up_logs(service.settings)
             async with service.app.router.lifespan_context(service.app):
+                await until_started(service)
                 found = []
                 for number in range(WARM + COUNTED):
                     before = {**traced.counts, "calls": calls.count}
                     body = {"url": f"http://127.0.0.1:{port}/image{number}", "disk_format": "raw"}
                     if await ask(service, "POST", "/imports", json.dumps(body).encode()) >= 300:
                         raise RuntimeError("the import was refused")
-                    await _until_ended(traced, number + 1)
+                    await _until_ended(service, traced, number + 1)
                     after = {**traced.counts, "calls": calls.count}
                     found.append({what: value - before.get(what, 0) for what, value in after.items()})
-    return {what: min(one[what] for one in found[WARM:]) for what in ("calls", "statements", "transactions")}
+    what = ("calls", "statements", "transactions")
+    return {name: min(one[name] for one in found[WARM:]) for name in what}
 
 
-async def _until_ended(traced: _Traced, count: int) -> None:
+async def _until_ended(service: Service, traced: _Traced, count: int) -> None:
+    """Wait until so many have ended and nothing goes on: what comes after a verdict is part of the cost."""
+    importer = service.app.state.services.importer
     async with asyncio.timeout(30):
-        while traced.counts["ended"] < count:
+        while traced.counts["ended"] < count or importer._pulls._tasks:  # noqa: SLF001 - no verb is for this
             await asyncio.sleep(0.05)
-    await asyncio.sleep(0.1)  # What comes after the verdict is part of the cost.
+    seen = -1
+    while seen != (seen := traced.counts["statements"]):
+        await asyncio.sleep(0.1)
 
 
 def _sections(port: int) -> dict[str, dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Where measurements take place: an nginx on loopback as origin, the service on a fresh store."""
 
+import compileall
 import contextlib
 import http.client
 import json
@@ -66,6 +67,11 @@ def laboratory(rounds: int, size_mib: int, scale: float = 1.0) -> Iterator[Lab]:
         for path in (slow, fast):
             Path(path).chmod(0o755)
         yield Lab(rounds=rounds, size_mib=size_mib, folder=Path(slow), fast=Path(fast), scale=scale)
+
+
+def compile_sources() -> None:
+    """Compile the service, as `make setup` does: else a start that may not write would do it each time."""
+    compileall.compile_dir(ROOT / "fetcher", quiet=2)
 
 
 def make_file(path: Path, size: int) -> None:

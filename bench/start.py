@@ -9,6 +9,7 @@ from pathlib import Path
 
 import aiohttp
 
+from bench.lab import compile_sources
 from tests.attacks.test_machine_start import leave_behind
 from tests.processes import Process
 from tests.test_crash import config
@@ -16,6 +17,7 @@ from tests.test_crash import config
 
 async def measure(count: int) -> None:
     """Print the seconds until `/healthz` answers, and until everything has been taken up."""
+    compile_sources()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "data").mkdir()

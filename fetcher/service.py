@@ -46,6 +46,7 @@ from fetcher.importer import Context, Importer
 from fetcher.index import open_index
 from fetcher.index.protocol import Index
 from fetcher.index.values import Quota, Worker
+from fetcher.interpreter import spare_what_stays
 from fetcher.listening import base_of, bind, release
 from fetcher.log_lines import STDERR
 from fetcher.logs import set_up_logs
@@ -65,7 +66,7 @@ log = structlog.get_logger()
 
 # How long requests wait for a start: most have nothing to take up, and are over by then. With much to take up
 # the port opens first, and `/readyz` says why not.
-START_SECONDS = 0.5
+START_SECONDS = 0.2
 # For requests to be told that the service stops, after what could finish has finished.
 STOP_SECONDS = 4
 THREADS = 8  # For what blocks now and then, and has no threads of its own.
@@ -340,6 +341,7 @@ def serve(service: Service) -> int:
     )
     server = inbound_server(service)
     server.closed = lambda: release(listening, settings.server)
+    server.opened = spare_what_stays
     with suppress(KeyboardInterrupt):  # Raised again after an orderly stop; there is nothing more to say.
         server.run(sockets=[listening])
     return 0 if server.started else 1

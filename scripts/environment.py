@@ -154,6 +154,11 @@ def install(extras: set[str]) -> None:
     check_complete()
 
 
+def compile_sources() -> None:
+    """Compile what has changed: a service that may not write here would do it at each of its starts."""
+    subprocess.run([str(PYTHON), "-m", "compileall", "-q", "fetcher"], cwd=ROOT, check=False)
+
+
 def surplus_of(locks: list[str]) -> list[str]:
     """Return what is installed in this interpreter and in none of the locks. Runs inside the environment."""
     from importlib.metadata import distributions
@@ -187,6 +192,7 @@ def ensure(extras: set[str]) -> None:
     if stamp is not None:
         extras = extras | (set(stamp["extras"]) & set(known_extras()))
         if stamp == stamp_for(extras):
+            compile_sources()
             return
     debian_packages("run")
     if stamp is None:
@@ -194,6 +200,7 @@ def ensure(extras: set[str]) -> None:
     print("Installing pinned packages ...", flush=True)
     STAMP.unlink(missing_ok=True)
     install(extras)
+    compile_sources()
     unfinished = STAMP.with_suffix(".new")
     unfinished.write_text(json.dumps(stamp_for(extras), indent=1))
     unfinished.replace(STAMP)

@@ -40,6 +40,8 @@ def test_cases_are_of_codes_that_there_are() -> None:
         (errors.SourceStatus(status=404), "publisher's page"),
         (errors.SourceStatus(status=503), "later"),
         (errors.TlsFailed(host="x", reason="no secure connection could be agreed on"), "TLS 1.2"),
+        (errors.TlsFailed(host="x", reason="it speaks no TLS at this port"), "http://"),
+        (errors.TlsFailed(host="x", reason="it does not know the host name"), "set up for"),
         (errors.TlsFailed(host="x", reason="it asks for a client certificate"), "client_key_pem"),
         (errors.TlsFailed(host="x", reason="its certificate has expired"), "renew"),
         (errors.SourceStatus(status=403, headers="none", cookie=True), "cookie"),

@@ -11,7 +11,10 @@ CASES: Cases = {
     "tls-failed": (
         (
             {"reason": re.compile("authority|signed by itself")},
-            "Give the certificate of the source's authority as ca_pem, or use another mirror.",
+            (
+                "Give the certificate of the source's authority as ca_pem, or one between that the source "
+                "leaves out; or use another mirror."
+            ),
         ),
         (
             {"reason": re.compile("expired|not valid yet")},
@@ -38,6 +41,14 @@ CASES: Cases = {
                 "Give client_certificate_pem and client_key_pem where GET /limits says that they are taken, "
                 "or use a URL that asks for no client certificate."
             ),
+        ),
+        (
+            {"reason": re.compile("speaks no TLS")},
+            "Use the http:// URL with a checksum, or the port at which the source speaks TLS.",
+        ),
+        (
+            {"reason": re.compile("does not know the host name")},
+            "Use the name that the server has been set up for, or another mirror.",
         ),
         (
             {"reason": re.compile("no secure connection")},
@@ -114,8 +125,8 @@ CASES: Cases = {
         (
             {"status": 403},
             (
-                f"The source refuses access: {_HEADERS}; get a new link if this one was signed or temporary; "
-                "else use another mirror."
+                f"The source refuses access: {_HEADERS} or a User-Agent that it lets in; "
+                "get a new link if this one was signed or temporary; else use another mirror."
             ),
         ),
         (
@@ -134,8 +145,8 @@ CASES: Cases = {
         (
             {"status": 400},
             (
-                "Use a direct link: the URL does not take a plain GET for the file. Servers that ask for a "
-                "client certificate answer so, too: give client_certificate_pem and client_key_pem."
+                "Use a direct link: the URL does not take a plain GET for the file. Servers that speak https "
+                "alone answer so, too, and those that ask for a client certificate (client_certificate_pem)."
             ),
         ),
         (

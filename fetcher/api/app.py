@@ -4,7 +4,6 @@ import asyncio
 import re
 from collections.abc import Callable
 from typing import Any
-from uuid import uuid4
 
 import structlog
 from starlette.applications import Starlette
@@ -54,6 +53,7 @@ from fetcher.errors import (
     Shortage,
     TooManyConnections,
 )
+from fetcher.ids import new_id
 from fetcher.index.values import READER, Reader
 from fetcher.shortage import is_shortage
 
@@ -133,7 +133,7 @@ class RequestContext:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        scope["request_id"] = f"req-{uuid4()}"
+        scope["request_id"] = f"req-{new_id()}"
         structlog.contextvars.clear_contextvars()
         global_id = _global_id(scope)
         structlog.contextvars.bind_contextvars(request_id=scope["request_id"], **global_id)

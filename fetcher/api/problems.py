@@ -3,11 +3,12 @@
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from fetcher import errors
 from fetcher.advice import advice_for
 from fetcher.api.auth.identity import challenge
+from fetcher.api.json_answers import JsonAnswer
 from fetcher.errors import Failure
 
 STATUS: dict[type[Failure], int] = {
@@ -101,7 +102,7 @@ def problem(failure: Failure, request: Request) -> Response:
     request_id = request.scope.get("request_id")
     document = problem_document(failure, base_url(request), request.url.path, request_id)
     headers = headers_of(failure.public(), request)
-    return JSONResponse(document, document["status"], headers, media_type="application/problem+json")
+    return JsonAnswer(document, document["status"], headers, media_type="application/problem+json")
 
 
 def problem_document(failure: Failure, base: str, instance: str, request_id: str | None) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """From a name to what an import is asked for: URL, digest, and what the image is to be."""
 
-from datetime import date
-
 import msgspec
 
 from fetcher.config import Settings
@@ -55,5 +53,4 @@ class Resolved(Value, frozen=True, kw_only=True):
     @property
     def has_ended(self) -> bool:
         """Return whether the publisher looks after it no more."""
-        end = self.origin.end_of_life
-        return end is not None and end < date.today()  # noqa: DTZ011 - a publisher's day has no zone
+        return self.origin.has_ended

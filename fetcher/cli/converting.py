@@ -18,11 +18,13 @@ from fetcher.convert.files import Converted, Job, convert_file
 from fetcher.convert.sandbox import probe_walls
 from fetcher.guards import Chain, GuardContext, Purpose
 from fetcher.guards.stream.formats import Inspection
+from fetcher.guards.stream.formats.report import Role
 from fetcher.model import Submission, Verdict
 
 READ_BYTES = 1_048_576
 DISKS = ("raw", "qcow2", "vmdk", "vdi", "vhd", "vhdx", "ploop", "iso")
 Target = Literal["raw", "qcow2"]
+UNPACKED = (Role.PACKED, Role.ARCHIVE, Role.BUNDLE)
 EXIT_OF_PROOF = {"boots": Exit.OK, "does-not-boot": Exit.REFUSED, "undecided": Exit.FAILED}
 
 
@@ -58,10 +60,12 @@ def convert(  # noqa: PLR0913 # one for each choice on the command line
     job = Job(
         source=file,
         target=target,
-        disk_format=_disk_format(found, disk_format),
+        disk_format=_disk_format(file, found, disk_format),
         target_format=to,
         virtual_bytes=found.virtual_bytes or found.seen_bytes,
     )
+    if job.disk_format == "iso":
+        raise ValueError(f"{file} is a disc, which stays what it is; nothing needs to be converted")
     if job.disk_format == to:
         raise ValueError(f"{file} is {to} already; nothing needs to be converted")
     done = asyncio.run(convert_file(job))
@@ -99,7 +103,7 @@ def verify_boot_command(  # noqa: PLR0913 # one for each choice on the command l
     found, verdict = _judge(image, config, disk_format)
     if verdict is not ACCEPTED:
         return refuse(screen, image, verdict)
-    proof = asyncio.run(_verify(image, _disk_format(found, disk_format), marker, seconds))
+    proof = asyncio.run(_verify(image, _disk_format(image, found, disk_format), marker, seconds))
     if screen.as_json:
         screen.json(
             {
@@ -126,7 +130,7 @@ async def _verify(image: Path, disk_format: str, marker: str | None, seconds: fl
 def _judge(file: Path, config: Path | None, disk_format: str | None) -> tuple[Inspection, Verdict]:
     """Look at a file as an import would."""
     settings = load_settings(config)
-    claims = Submission(url=str(file), disk_format=disk_format, max_bytes=settings.size.max_bytes)
+    claims = Submission(url="", disk_format=disk_format, max_bytes=settings.size.max_bytes)
     context = GuardContext(purpose=Purpose.CONVERT, settings=settings, submission=claims)
     examiner = Examiner(Chain(context).guards)
     with file.open("rb") as opened:
@@ -135,11 +139,12 @@ def _judge(file: Path, config: Path | None, disk_format: str | None) -> tuple[In
     return examiner.finish(), examiner.verdict
 
 
-def _disk_format(found: Inspection, claimed: str | None) -> str:
+def _disk_format(file: Path, found: Inspection, claimed: str | None) -> str:
     """Return what an image is that was accepted: raw disks without any sign are what they are said to be."""
     disk_format = found.disk_format or claimed
     if disk_format not in DISKS:
-        raise ValueError(f"This is {found.name}, not a disk image; unpack it first")
+        way = f"; take the disk out of it: fetcher unpack {file}" if found.role in UNPACKED else ""
+        raise ValueError(f"{file} is {found.words}, not a disk image{way}")
     return disk_format
 
 

@@ -1,6 +1,6 @@
 """One import or image, told to a person at a terminal."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from rich.text import Text
@@ -77,6 +77,16 @@ def _success(document: dict[str, Any]) -> list[tuple[str, object]]:
     ]
 
 
+def _catalogue_words(origin: dict[str, Any] | None) -> str | None:
+    """Return which image of which catalogue it is, and since when its publisher looks after it no more."""
+    if origin is None:
+        return None
+    words = f"{origin['name']}@{origin['serial']} of {origin['catalogue']}"
+    end = origin.get("end_of_life")
+    is_over = end is not None and end < date.today().isoformat()  # noqa: DTZ011 - a publisher's day has no zone
+    return f"{words}; its publisher looked after it until {end}, choose a newer version" if is_over else words
+
+
 def _target_words(document: dict[str, Any]) -> str | None:
     """Return how far an image has come at the target; None where images stay here."""
     target = document.get("target")
@@ -135,6 +145,7 @@ def tell_import(screen: Screen, document: dict[str, Any]) -> None:
         ("promised", submission["checksum"]),
         ("verified by", document["verified_by"] if state == "succeeded" else None),
         ("signature", document.get("sums_signature")),
+        ("catalogue", _catalogue_words(submission.get("catalogue"))),
         ("length", "not verified" if document.get("length_verified") is False else None),
         *_stage_facts(document),
         *((name, value) for name, value in document["digests"].items()),

@@ -91,7 +91,7 @@ class _Work:
         self.found: Inspection | None = None
         most = settings.size.max_bytes
         self.unpacker = Unpacker(limits=limits_of(settings, most), disk=disk)
-        claims = Submission(url=str(file), disk_format=disk_format, max_bytes=most)
+        claims = Submission(url="", disk_format=disk_format, max_bytes=most)
         context = GuardContext(purpose=Purpose.CONVERT, settings=settings, submission=claims)
         self._examiner = Examiner(Chain(context).guards)
         self.digests = (hashlib.sha256(), hashlib.sha256())

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
 
 import structlog
 
@@ -19,6 +18,7 @@ from fetcher.exporter.senders.base import Sender
 from fetcher.exporter.senders.registry import sender_for
 from fetcher.exporter.senders.signed_parts import check_parts
 from fetcher.guards.request.receivers import check_any, check_kind, check_sendable
+from fetcher.ids import new_id
 from fetcher.importer.context import Context
 from fetcher.importer.news import News
 from fetcher.index.values import Export, ExportOptions, ReceiverSecrets
@@ -101,7 +101,7 @@ class Exporter:
         await self._context.index.maintenance.check_whole(image.sha256 or "")
         now = datetime.now(UTC)
         export = Export(
-            id=str(uuid4()),
+            id=new_id(),
             image_id=image.id,
             project_id=actor.project_id,
             user_id=actor.user_id,

@@ -2,7 +2,6 @@
 
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
-from uuid import uuid4
 
 import msgspec
 
@@ -10,6 +9,7 @@ from fetcher.config import Settings
 from fetcher.errors import ChecksumRequired, InvalidUrl
 from fetcher.guards import check_submission
 from fetcher.guards.request.url import CheckedUrls
+from fetcher.ids import new_id
 from fetcher.importer.methods.method import ImportMethod
 from fetcher.importer.records.requests import secrets_of, shown, webhook_of
 from fetcher.importer.schemes.registry import scheme_of, take
@@ -93,7 +93,7 @@ def new_import(admitted: Admitted, call: Call) -> NewImport:
     webhook = webhook_of(submission, settings)
     owns_image = call.image is None
     record = Import(
-        id=str(uuid4()),
+        id=new_id(),
         image_id=image.id,
         project_id=image.project_id,
         user_id=call.actor.user_id,
@@ -122,7 +122,7 @@ def new_import(admitted: Admitted, call: Call) -> NewImport:
 def new_image(actor: Actor, submission: Submission, now: datetime) -> Image:
     """Return the record of an image whose bytes an import is about to bring."""
     return Image(
-        id=str(uuid4()),
+        id=new_id(),
         project_id=actor.project_id,
         name=submission.name,
         status=Status.IMPORTING,

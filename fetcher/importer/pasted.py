@@ -10,9 +10,10 @@ from fetcher.errors import InvalidRequest
 from fetcher.guards.request.url import CheckedUrls
 from fetcher.model import Submission
 
-# What str.strip leaves, and nobody sees: also the marks of right-to-left text.
-INVISIBLE = "\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\u00ad"
-_AROUND = re.compile(rf"[\s{INVISIBLE}]+")
+# What nobody sees: blanks of all kinds, and the marks of right-to-left text.
+_UNSEEN = (*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x206A), 0xFEFF, 0xAD)
+BLANKS = "".join(chr(code) for code in range(0x3001) if chr(code).isspace()) + "".join(map(chr, _UNSEEN))
+MOST_MARKS = 3  # Around one another.
 # What texts put around a URL: quotation marks, backticks, and the brackets of RFC 3986 appendix C.
 _PAIRS = {'"': '"', "'": "'", "`": "`", "<": ">", "\u201c": "\u201d", "\u2018": "\u2019", "\u00ab": "\u00bb"}
 _CREDENTIALS = re.compile(
@@ -72,19 +73,11 @@ def _split(url: str) -> tuple[str, str | None]:
 def _stripped(text: str | None) -> str | None:
     if text is None:
         return None
-    while (bare := _bare(text)) != text:
-        text = bare
+    text = text.strip(BLANKS)
+    for _ in range(MOST_MARKS):
+        if len(text) > 2 and _PAIRS.get(text[0]) == text[-1]:
+            text = text[1:-1].strip(BLANKS)
     return text
-
-
-def _bare(text: str) -> str:
-    """Take off blanks around, or one pair of marks."""
-    first, last = _AROUND.match(text), len(text)
-    while last and _AROUND.fullmatch(text[last - 1]):
-        last -= 1
-    text = text[first.end() if first else 0 : last]
-    is_pair = len(text) > 2 and _PAIRS.get(text[0]) == text[-1]
-    return text[1:-1] if is_pair else text
 
 
 def _basic(userinfo: str) -> str:

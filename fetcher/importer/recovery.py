@@ -6,12 +6,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
-from uuid import uuid4
 
 import msgspec
 import structlog
 
 from fetcher.errors import Interrupted, StoreFailed
+from fetcher.ids import new_id
 from fetcher.importer.context import Context
 from fetcher.importer.methods.registry import named
 from fetcher.importer.records.requests import fingerprint
@@ -152,7 +152,7 @@ async def _adopt(
     if staged is None:
         return
     whole = msgspec.structs.replace(
-        earlier or ResumeState(id=str(uuid4()), request=request),
+        earlier or ResumeState(id=new_id(), request=request),
         staged=staged,
         validator=WHOLE,
         declared_bytes=size,

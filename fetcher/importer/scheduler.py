@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Coroutine, Iterable
 from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
 
 import structlog
 
@@ -13,6 +12,7 @@ from fetcher.aio.shield import shielded
 from fetcher.aio.supervisor import start_logged
 from fetcher.engine.values import Caps, Elsewhere, Place
 from fetcher.errors import Cancelled, Failure, StoreFailed
+from fetcher.ids import new_id
 from fetcher.importer.context import Context
 from fetcher.importer.job import DownloadJob
 from fetcher.importer.news import News
@@ -160,7 +160,7 @@ class Scheduler:
 
     def _begin(self, slot: Slot, ticket: Ticket) -> DownloadJob:
         resume_state = self._resume_state.pop(ticket.request, None) or ResumeState(
-            id=str(uuid4()), request=ticket.request
+            id=new_id(), request=ticket.request
         )
         pull = DownloadJob(self._context, resume_state, self.connections, _Place(self, slot))
         self._pulls[slot] = pull

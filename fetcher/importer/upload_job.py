@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from uuid import uuid4
 
 import msgspec
 import structlog
@@ -21,6 +20,7 @@ from fetcher.errors import (
 from fetcher.guards.network.address import TABLE_VERSION
 from fetcher.guards.stream.convert import check_target
 from fetcher.guards.stream.size import check_declared
+from fetcher.ids import new_id
 from fetcher.importer.context import Context
 from fetcher.importer.methods.method import Flow, ImportMethod
 from fetcher.importer.records.asked import asked_of
@@ -133,7 +133,7 @@ class Uploads:
     def _new_record(self, actor: Actor, image: Image, method: str, request_id: str | None) -> Import:
         now, settings = datetime.now(UTC), self._context.settings()
         return Import(
-            id=str(uuid4()),
+            id=new_id(),
             image_id=image.id,
             project_id=image.project_id,
             user_id=actor.user_id,

@@ -16,6 +16,7 @@ from fetcher.model import (
     Image,
     Import,
     Notice,
+    Phase,
     Status,
     Submission,
     Verdict,
@@ -49,7 +50,7 @@ def import_bytes(row: Row) -> int:
 
 def to_text(moment: datetime | None) -> str | None:
     """Write a moment so that text order is time order."""
-    return None if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return None if moment is None else f"{moment.astimezone(UTC).isoformat(timespec='microseconds')[:-6]}Z"
 
 
 def to_moment(text: str | None) -> datetime | None:
@@ -131,20 +132,31 @@ def to_import(row: Row) -> Import:
         **plain,
         owns_image=bool(row["owns_image"]),
         length_verified=None if row["length_verified"] is None else bool(row["length_verified"]),
-        state=msgspec.convert(row["state"], Import.__annotations__["state"]),
-        phase=msgspec.convert(row["phase"], Import.__annotations__["phase"]),
-        submission=msgspec.json.decode(row["submission"], type=Submission),
-        attempts=msgspec.json.decode(row["attempts"], type=tuple[Attempt, ...]),
-        format=msgspec.json.decode(row["format"] or "null", type=FormatVerdict | None),
-        digests=msgspec.json.decode(row["digests"], type=dict[str, str]),
-        stages=msgspec.json.decode(row["stages"], type=dict[str, Any]),
-        delivery=msgspec.json.decode(row["delivery"] or "null", type=Delivery | None),
-        verdict=msgspec.json.decode(row["verdict"] or "null", type=Verdict | None),
-        notice=msgspec.json.decode(row["notice"] or "null", type=Notice | None),
+        state=_STATES[row["state"]],
+        phase=_PHASES[row["phase"]],
+        submission=_SUBMISSION.decode(row["submission"]),
+        attempts=_ATTEMPTS.decode(row["attempts"]),
+        format=_FORMAT.decode(row["format"] or "null"),
+        digests=_DIGESTS.decode(row["digests"]),
+        stages=_STAGES.decode(row["stages"]),
+        delivery=_DELIVERY.decode(row["delivery"] or "null"),
+        verdict=_VERDICT.decode(row["verdict"] or "null"),
+        notice=_NOTICE.decode(row["notice"] or "null"),
         **{key: to_moment(row[key]) for key in ("created_at", "started_at", "updated_at", "ended_at")},  # type: ignore[arg-type] # the NOT NULL ones are never None
     )
 
 
+# Made once: of each type that is named in a call, msgspec finds out anew how it is read.
+_SUBMISSION = msgspec.json.Decoder(Submission)
+_ATTEMPTS = msgspec.json.Decoder(tuple[Attempt, ...])
+_FORMAT = msgspec.json.Decoder(FormatVerdict | None)
+_DIGESTS = msgspec.json.Decoder(dict[str, str])
+_STAGES = msgspec.json.Decoder(dict[str, Any])
+_DELIVERY = msgspec.json.Decoder(Delivery | None)
+_VERDICT = msgspec.json.Decoder(Verdict | None)
+_NOTICE = msgspec.json.Decoder(Notice | None)
+_STATES = {state.value: state for state in State}
+_PHASES: dict[str | None, Phase | None] = {None: None, **{phase.value: phase for phase in Phase}}
 _IMPORT_PLAIN = (
     "id",
     "image_id",

@@ -64,6 +64,11 @@ class CatalogueOrigin(Value, frozen=True, kw_only=True):
     released: date | None = None
     end_of_life: date | None = None
 
+    @property
+    def has_ended(self) -> bool:
+        """Return whether the publisher looks after it no more."""
+        return self.end_of_life is not None and self.end_of_life < date.today()  # noqa: DTZ011 - its day has no zone
+
 
 class Submission(Value, frozen=True, kw_only=True):
     """A submission, checked for shape but not yet against the world.

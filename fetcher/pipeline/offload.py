@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 
+from fetcher.interpreter import short_turns
+
 Slice = Callable[[], bool]
 
 
@@ -40,7 +42,9 @@ class OffloadThread:
 
     def _work(self) -> None:
         while (job := self._queue.get()) is not None:
-            if not job.is_over_after_a_slice():
+            with short_turns():
+                is_over = job.is_over_after_a_slice()
+            if not is_over:
                 self._queue.put(job)
 
 

@@ -1,4 +1,4 @@
-"""The way a bucket is spoken to, where the store is one."""
+"""The section about the bucket of `store.url`."""
 
 from typing import Annotated, Literal
 
@@ -10,7 +10,7 @@ MOST_PARTS = 10_000
 
 
 class Bucket(Section, frozen=True, kw_only=True):
-    """The server of a bucket that `store.url` names, and what it may cost."""
+    """The server of the bucket in `store.url`, and what speaking to it may cost."""
 
     endpoint: Annotated[
         str,

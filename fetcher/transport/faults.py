@@ -32,6 +32,14 @@ _ERRNO = {
     errno.EPIPE: "the connection was reset",
     errno.ETIMEDOUT: "the host does not answer",
 }
+NOT_AGREED = "no secure connection could be agreed on"
+# OpenSSL's names of what came in place of a handshake.
+_IN_TLS = {
+    "WRONG_VERSION_NUMBER": "it speaks no TLS at this port",
+    "HTTP_REQUEST": "it speaks no TLS at this port",
+    "RECORD_LAYER_FAILURE": "it speaks no TLS at this port",
+    "UNRECOGNIZED_NAME": "it does not know the host name",
+}
 # OpenSSL's X509_V_ERR_* numbers.
 _CERTIFICATE = {
     9: "its certificate is not valid yet",
@@ -93,7 +101,7 @@ def _in_tls(error: ssl.SSLError, host: str, *, shown: str) -> Failure:
         reason = _CERTIFICATE.get(error.verify_code, "its certificate is not acceptable")
         return TlsFailed(host=host, reason=reason)
     is_http2 = "no application protocol" in str(error)  # Of alert 120 Python knows no name.
-    reason = "no secure connection could be agreed on"
+    reason = next((words for name, words in _IN_TLS.items() if name in str(error)), NOT_AGREED)
     if _of_client(error):
         reason = shown or CLIENT_WANTED
     failed = TlsFailed(host=host, reason=reason)

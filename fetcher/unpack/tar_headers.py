@@ -10,6 +10,7 @@ from struct import Struct
 
 from fetcher.errors import UnpackFailed
 from fetcher.unpack.names import read_name
+from fetcher.unpack.values import NOT_WHOLE
 
 BLOCK_BYTES = 512
 HEADER = Struct("<100s24x12s12x8sc100s8s80x155s12x")
@@ -159,5 +160,7 @@ def read_sparse_text(numbers: list[str], real: str | None) -> SparseMap:
 
 
 def broken(rule: str, reason: str) -> UnpackFailed:
-    """Make the failure of a tar that breaks a rule."""
+    """Make the failure of a tar that breaks a rule; what is not whole is to be fetched again."""
+    if rule in NOT_WHOLE:
+        return UnpackFailed(packing="tar", rule=rule, reason=reason)
     return UnpackFailed(packing="tar", rule=rule, reason=reason, hint=EXPORT)

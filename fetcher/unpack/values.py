@@ -7,6 +7,9 @@ from typing import Protocol
 MAX_PIECE_BYTES = 1_048_576
 """No piece of output is longer, so that a cap or a cancel takes effect within it."""
 
+NOT_WHOLE = ("cut-short", "damaged")
+"""The rules that a file breaks when it was not received as it was made."""
+
 ZERO_BLOCK = memoryview(bytes(MAX_PIECE_BYTES))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from struct import Struct
 
 from fetcher.errors import UnpackFailed
+from fetcher.unpack.values import NOT_WHOLE
 
 LOCAL_SIGN, CENTRAL_SIGN, END_SIGN = b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06"
 END64_SIGN, LOCATOR_SIGN, DESCRIPTOR_SIGN = b"PK\x06\x06", b"PK\x06\x07", b"PK\x07\x08"
@@ -199,5 +200,7 @@ def check_end64(block: bytes, *, entries: int, size: int, offset: int) -> None:
 
 
 def broken(rule: str, reason: str) -> UnpackFailed:
-    """Make the failure of a zip that breaks a rule."""
+    """Make the failure of a zip that breaks a rule; what is not whole is to be fetched again."""
+    if rule in NOT_WHOLE:
+        return UnpackFailed(packing="zip", rule=rule, reason=reason)
     return UnpackFailed(packing="zip", rule=rule, reason=reason, hint=REMAKE)

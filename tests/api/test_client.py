@@ -65,8 +65,9 @@ async def test_a_generated_client_submits_follows_and_patches(tmp_path: Path, fo
         async with service.client.get("/openapi.json") as answer:
             document = await answer.read()
         said = await asyncio.to_thread(generate, document, tmp_path)
-        assert set(re.findall(r"Unsupported content[ _]type ([^ ,)\n]+)", said)) == LEFT_OUT
-        assert said.count("WARNING") == len(LEFT_OUT)
+        left_out = re.findall(r"Unsupported content[ _]type ([^ ,)\n]+)", said)
+        assert set(left_out) == LEFT_OUT
+        assert said.count("WARNING") == len(left_out)
         models = found("models")
         client = found("client").Client(base_url=service.base, raise_on_unexpected_status=True)
         async with client:

@@ -363,3 +363,31 @@ def _read_in_turn(socks: list[socket.socket]) -> list[int]:
             for key, _events in selector.select(PATIENT_SECONDS):
                 read[key.data] += len(socks[key.data].recv(65_536))
     return read
+
+
+async def test_one_alone_goes_on_while_its_client_takes_bytes(tmp_path: Path) -> None:
+    """Nobody stands behind it, so it does not line up again for each slice."""
+    (tmp_path / "file").write_bytes(bytes(4 * SLICE_BYTES))
+    slices: list[int] = []
+    turns = 0
+
+    def send(_out: int, _file: int, offset: int, count: int) -> int:
+        slices.append(offset)
+        return count  # As to a client that takes all there is.
+
+    sender = FileSender(send)
+    take_turn = sender._take_turn
+
+    def counted(sending: Sending) -> None:
+        nonlocal turns
+        turns += 1
+        take_turn(sending)
+
+    sender._take_turn = counted  # type: ignore[method-assign] # counted, and then as it was
+    ours, theirs = socket.socketpair()
+    with ours, theirs, (tmp_path / "file").open("rb") as file:
+        sending = sender.begin(ours.fileno(), file.fileno(), 0, 4 * SLICE_BYTES)
+        assert sending is not None
+        assert await sender.finish(sending)
+    await sender.close()
+    assert (slices, turns) == ([number * SLICE_BYTES for number in range(4)], 1)

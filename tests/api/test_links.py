@@ -76,7 +76,7 @@ async def test_whoever_has_a_link_fetches_the_image(tmp_path: Path) -> None:
         assert (await follow(cloud, url, "POST"))[0] == 405
 
 
-async def test_a_link_with_anything_else_in_it_is_none(tmp_path: Path) -> None:
+async def test_l01_a_link_with_anything_else_in_it_is_none(tmp_path: Path) -> None:
     """All of these are told by the same words, whether the image exists or not."""
     async with a_link(tmp_path) as (cloud, image, url):
         query = dict(parse_qsl(urlsplit(url).query))
@@ -100,7 +100,7 @@ async def test_a_link_with_anything_else_in_it_is_none(tmp_path: Path) -> None:
         assert (await follow(cloud, url))[0] == 200
 
 
-async def test_what_happens_to_an_image_happens_to_its_links(tmp_path: Path) -> None:
+async def test_l02_what_happens_to_an_image_happens_to_its_links(tmp_path: Path) -> None:
     """Deactivated, damaged, given away or deleted: nobody gets the bytes by a link of before."""
     async with a_link(tmp_path) as (cloud, image, url):
         image_id = image["id"]
@@ -124,7 +124,7 @@ async def test_what_happens_to_an_image_happens_to_its_links(tmp_path: Path) -> 
         assert (await follow(cloud, url))[0] == 403
 
 
-async def test_only_the_images_own_project_makes_links(tmp_path: Path) -> None:
+async def test_l05_only_the_images_own_project_makes_links(tmp_path: Path) -> None:
     """Readers make none, nor does who merely sees a public image; a stranger learns of no private one."""
     async with Cloud(tmp_path, links=LINKS) as cloud:
         image = await cloud.make_active()
@@ -143,7 +143,7 @@ async def test_only_the_images_own_project_makes_links(tmp_path: Path) -> None:
             assert (await linked(cloud, image["id"], seconds=seconds))[0] == 400
 
 
-async def test_the_operator_ends_links(tmp_path: Path) -> None:
+async def test_l03_the_operator_ends_links(tmp_path: Path) -> None:
     """By a new key, by a lower maximum, by switching them off; all of it holds at once."""
     async with a_link(tmp_path) as (cloud, image, url):
         _, short = await linked(cloud, image["id"], seconds=60)
@@ -183,7 +183,7 @@ async def test_a_link_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         assert (status, json.loads(body)["detail"]) == (403, "The link is not good: its time is over.")
 
 
-async def test_no_log_has_a_signature(tmp_path: Path) -> None:
+async def test_l04_no_log_has_a_signature(tmp_path: Path) -> None:
     """Neither made, followed nor refused is it written down; no file of the store has it."""
     with capture_logs() as lines:
         async with a_link(tmp_path) as (cloud, _image, url):

@@ -67,7 +67,7 @@ async def test_an_image_is_imported_by_its_name(tmp_path: Path) -> None:
         assert (await service.get(f"/v2/images/{older['image_id']}"))["name"] == "mine"
 
 
-async def test_other_bytes_than_the_catalogue_promises_are_refused(tmp_path: Path) -> None:
+async def test_k01_other_bytes_than_the_catalogue_promises_are_refused(tmp_path: Path) -> None:
     """A mirror that serves something else under the name gives no image."""
     routes = STREAMS | {"/r/releases/new.img": serve(raw(5000, seed=9))}
     async with Origin(routes) as origin, Running(tmp_path, origin, **source(origin)) as service:
@@ -199,7 +199,7 @@ FORGERIES: dict[str, dict[str, Behaviour]] = {
 
 
 @pytest.mark.parametrize("routes", FORGERIES.values(), ids=FORGERIES.keys())
-async def test_a_forged_catalogue_is_refused(tmp_path: Path, routes: dict[str, Behaviour]) -> None:
+async def test_k02_a_forged_catalogue_is_refused(tmp_path: Path, routes: dict[str, Behaviour]) -> None:
     """Nothing of it can be found or imported, and nothing of it is kept."""
     ring = tmp_path / "ring.pgp"
     ring.write_bytes(bytes(FRIEND.certificate))
@@ -215,7 +215,7 @@ async def test_a_forged_catalogue_is_refused(tmp_path: Path, routes: dict[str, B
             assert "not signed" in found["catalogues"][0]["trouble"]
 
 
-async def test_an_older_catalogue_does_not_replace_a_newer_one(tmp_path: Path) -> None:
+async def test_k03_an_older_catalogue_does_not_replace_a_newer_one(tmp_path: Path) -> None:
     """Whoever replays what a publisher signed last year cannot bring back last year's images."""
     ring = tmp_path / "ring.pgp"
     ring.write_bytes(bytes(FRIEND.certificate))
@@ -254,7 +254,9 @@ HOSTILE: dict[str, tuple[Behaviour, str]] = {
 
 
 @pytest.mark.parametrize(("behaviour", "words"), HOSTILE.values(), ids=HOSTILE.keys())
-async def test_a_hostile_catalogue_ends_in_words(tmp_path: Path, behaviour: Behaviour, words: str) -> None:
+async def test_k05_a_hostile_catalogue_ends_in_words(
+    tmp_path: Path, behaviour: Behaviour, words: str
+) -> None:
     """Whatever its server does, the service says what is wrong, keeps nothing, and goes on."""
     routes = STREAMS | {"/r/streams/v1/index.json": behaviour}
     caps = {"catalogues": {"max_bytes": 65_536, "max_documents": 8}}
@@ -267,7 +269,7 @@ async def test_a_hostile_catalogue_ends_in_words(tmp_path: Path, behaviour: Beha
         assert (await service.ended(made["id"]))["state"] == "succeeded"
 
 
-async def test_a_catalogue_that_hangs_keeps_no_start_waiting(tmp_path: Path) -> None:
+async def test_k06_a_catalogue_that_hangs_keeps_no_start_waiting(tmp_path: Path) -> None:
     """The service takes imports while the source of its catalogue says nothing at all."""
 
     async def mute(exchange: Exchange) -> None:
@@ -299,7 +301,7 @@ async def test_a_local_file_of_image_manager_is_a_catalogue(tmp_path: Path) -> N
             assert [one["name"] for one in (await service.get("/catalogue"))["images"]] == ["debian:14"]
 
 
-async def test_only_named_hosts_are_taken_from_a_catalogue(tmp_path: Path) -> None:
+async def test_k07_only_named_hosts_are_taken_from_a_catalogue(tmp_path: Path) -> None:
     """With `hosts`, images that are somewhere else are left out, and counted."""
     file = tmp_path / "a.yml"
     file.write_bytes(manager("https://evil.example/x.img", NEW))

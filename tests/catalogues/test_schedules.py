@@ -158,7 +158,7 @@ async def test_a_restart_between_two_steps_imports_once(tmp_path: Path) -> None:
         assert len((await service.get("/imports"))["imports"]) == 1
 
 
-async def test_what_has_ended_is_told(tmp_path: Path) -> None:
+async def test_what_has_ended_is_told(fetcher: Fetcher, tmp_path: Path) -> None:
     """An image whose publisher looks after it no more is imported, with a warning."""
     routes = streams("20260401", support_eol="2020-01-01")
     async with Origin(routes) as origin, Running(tmp_path, origin, **source(origin)) as service:
@@ -167,6 +167,11 @@ async def test_what_has_ended_is_told(tmp_path: Path) -> None:
         shown = await kept.turn()
         assert (shown["code"], shown["end_of_life"]) == ("ok", "2020-01-01")
         assert "2020-01-01" in shown["warning"]
+        [record] = (await service.get("/imports"))["imports"]
+        told = await fetcher("show", record["id"], "--server", service.base)
+        assert "looked after it until 2020-01-01" in told.out + told.err
+        async with service.client.get(f"/page/imports/{record['id']}") as answer:
+            assert "looked after it until 2020-01-01" in await answer.text()
 
 
 async def test_a_name_that_nobody_has_is_told(tmp_path: Path) -> None:

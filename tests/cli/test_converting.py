@@ -1,5 +1,6 @@
 """`fetcher convert` and `fetcher verify-boot`."""
 
+import gzip
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from fetcher.cli.exits import Exit
 from tests.cli.conftest import Fetcher
 from tests.convert.sector import make_disk
+from tests.guards.stream.formats.build import iso, mbr
 from tests.guards.stream.formats.hostile_disks import QCOW2 as HOSTILE
 
 MARKER = "Booted from the end."
@@ -75,3 +77,26 @@ async def test_verify_boot_says_that_a_disk_does_not_boot(fetcher: Fetcher, tmp_
     assert result.code == Exit.REFUSED
     assert result.json["verdict"] == "does-not-boot"
     assert "SeaBIOS" in result.json["console"]
+
+
+@pytest.mark.parametrize("command", ["convert", "verify-boot"])
+async def test_what_is_no_disk_leads_to_the_command_that_helps(
+    fetcher: Fetcher, tmp_path: Path, command: str
+) -> None:
+    """A packed disk is to be taken out first; a text is called one, and no URL is spoken of."""
+    (tmp_path / "disk.gz").write_bytes(gzip.compress(mbr()))
+    result = await fetcher(command, tmp_path / "disk.gz")
+    assert result.code == Exit.USAGE
+    assert f"fetcher unpack {tmp_path / 'disk.gz'}" in result.err
+    (tmp_path / "text").write_bytes(b"no disk\n" * 200)
+    result = await fetcher(command, tmp_path / "text")
+    assert result.code == Exit.REFUSED
+    assert "URL" not in result.err
+
+
+async def test_a_disc_is_not_converted(fetcher: Fetcher, tmp_path: Path) -> None:
+    """It boots as it is."""
+    (tmp_path / "disc.iso").write_bytes(iso())
+    result = await fetcher("convert", tmp_path / "disc.iso")
+    assert (result.code, [path.name for path in tmp_path.iterdir()]) == (Exit.USAGE, ["disc.iso"])
+    assert "a disc" in result.err

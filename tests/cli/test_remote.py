@@ -242,7 +242,7 @@ async def test_on_a_terminal_people_read_tables_and_words(
         assert "More: --marker" in more.err
         limited = await fetcher("submit", "ftp://x", "--server", service.base)
         assert limited.code == Exit.REFUSED
-        assert "its scheme is none of" in limited.err
+        assert "its scheme ftp is none of" in limited.err
         cancelled = await fetcher("cancel", submitted.out.strip(), "--server", service.base)
         assert cancelled.code == Exit.USAGE
 

@@ -118,7 +118,7 @@ def test_a_weak_or_broken_key_stops_everything(tmp_path: Path) -> None:
 
 
 @given(st.binary(max_size=200))
-def test_no_other_bytes_are_a_signature(made: bytes) -> None:
+def test_k08_no_other_bytes_are_a_signature(made: bytes) -> None:
     """Whatever stands in the file of the signature is judged without a fault of ours."""
     keys = [read_key(pem_of(P256))]
     for signature in (made, base64.b64encode(made)):

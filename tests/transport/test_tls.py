@@ -78,6 +78,17 @@ async def test_h14_bad_certificates_are_refused(kind: str, reason: str, tmp_path
     assert not outcome.failure.retryable
 
 
+async def test_a_source_without_tls_is_told_as_such(tmp_path: Path) -> None:
+    """Its port is that of http, or of something else."""
+    for greeting in (b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-OpenSSH_9.2\r\n"):
+        async with Origin({}, greeting=greeting) as origin:
+            settings = lab_settings(origin, tls=Authorities().trusted(tmp_path))
+            url = origin.url("/x", HOST).replace("http:", "https:")
+            outcome = await attack(url, settings, Gate(FakeNames(NAMES)))
+        assert outcome.failure is not None
+        assert outcome.failure.fields() == {"host": HOST, "reason": "it speaks no TLS at this port"}
+
+
 @pytest.mark.parametrize("host", ["other.example", "127.0.0.1"])
 async def test_h14_certificate_for_another_name_is_refused(host: str, tmp_path: Path) -> None:
     """Name or address: the one in the URL must be in the certificate."""

@@ -268,3 +268,10 @@ def test_an_end_inside_the_comment(sign: bytes) -> None:
     said = packed[:-2] + len(comment).to_bytes(2, "little") + comment
     assert rule(said) == "directory"
     assert unpack(packed[:-2] + b"\x05\0hello")[0] == DISK
+
+
+def test_what_is_not_whole_is_to_be_fetched_again() -> None:
+    """Whoever lost the end of an archive need not make it anew."""
+    for archive in (make_zip([("disk.raw", DISK)]), make_tar([("disk.raw", DISK)])):
+        failure = refusal(archive[: len(archive) // 2])
+        assert "Download the file yourself and test it" in str(failure.fields()["hint"])

@@ -1,26 +1,18 @@
-"""Answers in JSON, written by msgspec, and who may ask for them."""
+"""Answers in JSON, and who may ask for them."""
 
 from collections.abc import Mapping
-from typing import Any
 from urllib.parse import unquote_to_bytes
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from fetcher.api.auth.identity import require_role
+from fetcher.api.json_answers import JsonAnswer
 from fetcher.api.services import Services, services_of
 from fetcher.errors import Forbidden, InvalidRequest, UnknownImage
 from fetcher.model import Actor
 
-
-class Answer(Response):
-    """A JSON document."""
-
-    media_type = "application/json"
-
-    def __init__(self, document: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(msgspec.json.encode(document), status, headers)
+Answer = JsonAnswer
 
 
 def no_content(status: int = 204, headers: Mapping[str, str] | None = None) -> Response:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import msgspec
 from starlette.requests import Request
@@ -29,6 +29,7 @@ from fetcher.api.image_v2.record import STORE, image_view
 from fetcher.api.problems import base_url
 from fetcher.config import Settings
 from fetcher.errors import Forbidden, InvalidRequest
+from fetcher.ids import new_id
 from fetcher.importer.methods.registry import offered
 from fetcher.index.values import Rows
 from fetcher.model import Actor, Image, Status
@@ -56,7 +57,7 @@ def new_image(attributes: dict[str, Any], actor: Actor, settings: Settings) -> I
         Forbidden: It is not theirs to set.
         QuotaExceeded: There are too many tags or properties.
     """
-    image_id = _given_id(attributes.pop("id")) if "id" in attributes else str(uuid4())
+    image_id = _given_id(attributes.pop("id")) if "id" in attributes else new_id()
     fields: dict[str, Any] = {"project_id": actor.project_id}
     properties: dict[str, str] = {}
     count_properties(attributes.keys() - WRITABLE.keys() - READ_ONLY, settings)  # Before each is looked at.

@@ -6,7 +6,9 @@ from typing import Any, cast
 
 import httptools
 from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.utils import get_local_addr, is_ssl
 from uvicorn.server import ServerState
 
 from fetcher.api.inbound.answers import plain_answer
@@ -42,6 +44,7 @@ class Connection(HttpToolsProtocol):
         crowd: Where it has its place.
         address: Whom its place counts for.
         place: Which one it has.
+        peer: Its address, as `accept` gave it.
         files: Sends what the application names by file.
     """
 
@@ -55,6 +58,7 @@ class Connection(HttpToolsProtocol):
         crowd: Crowd,
         address: str,
         place: Place,
+        peer: object,
         files: FileSender,
     ) -> None:
         super().__init__(config, server_state, app_state)
@@ -65,6 +69,8 @@ class Connection(HttpToolsProtocol):
         self._crowd = crowd
         self._address = address
         self._place = place
+        if isinstance(peer, tuple):
+            self.client = (str(peer[0]), int(peer[1]))
         self._files = FilesOut(files)
         self._reading: str | None = "head"
         self._answering = 0
@@ -87,8 +93,15 @@ class Connection(HttpToolsProtocol):
     # --- what comes in
 
     def connection_made(self, transport: Any) -> None:
-        """Begin, unless the place was needed meanwhile."""
-        super().connection_made(transport)
+        """Begin, unless the place was needed meanwhile.
+
+        uvicorn asks the kernel for both addresses here. Each such question lets another thread have the
+        interpreter, and most of those who come in a crowd never ask for anything.
+        """
+        self.connections.add(self)
+        self.transport = transport
+        self.flow = FlowControl(transport)
+        self.scheme = "https" if is_ssl(transport) else "http"
         if self._is_over:
             transport.abort()
 
@@ -126,6 +139,8 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Begin a head."""
+        if self.server is None:
+            self.server = get_local_addr(self.transport)
         super().on_message_begin()
         self._reading, self._waited = "head", 0.0
         self._begun += 1

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from enum import Enum
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Protocol
 
@@ -149,7 +150,12 @@ class Crowd:
 
 def client_address(peername: object) -> str:
     """Name the client that a connection counts for: an IPv4 address, or the /64 of an IPv6 one."""
-    text = str(peername[0]).partition("%")[0] if isinstance(peername, tuple) and peername else ""
+    return _client_of(str(peername[0])) if isinstance(peername, tuple) and peername else ""
+
+
+@lru_cache(maxsize=4096)
+def _client_of(host: str) -> str:
+    text = host.partition("%")[0]
     try:
         address = ip_address(text)
     except ValueError:

@@ -18,6 +18,7 @@ from fetcher.errors import StoreFailed
 from fetcher.shortage import is_shortage
 
 THREADS = 4  # One that waits for the disk does not keep the others from sending.
+SLICES_ALONE = 16  # Of one that nobody stands behind; then somebody may have come.
 SLICE_BYTES = 1_048_576  # Then every other client that can take bytes has its turn.
 COPY_BYTES = 262_144
 ARMED = select.EPOLLOUT | select.EPOLLONESHOT  # One thread at a time has a connection.
@@ -154,8 +155,12 @@ class FileSender:
 
     def _take_turn(self, sending: Sending) -> None:
         try:
-            if not sending.is_stopped:
+            for _ in range(SLICES_ALONE):
+                if not sending.left or sending.is_stopped:
+                    break
                 self._send_slice(sending)
+                if len(self._sendings) > 1:
+                    break  # Others want their turn.
         except BlockingIOError:
             pass
         except (OSError, StoreFailed) as error:

@@ -24,9 +24,12 @@ from fetcher.shortage import is_shortage
 log = structlog.get_logger()
 
 BACKLOG = 2048
-MOST_ACCEPTED_AT_ONCE = 64  # Then everybody else gets a turn.
+# Then everybody else gets a turn: whoever is sent away may be back at once, so that they never end.
+MOST_ACCEPTED_AT_ONCE = 16
+ACCEPT_SECONDS = 0.002
 SHORT_SECONDS = 0.1  # Between two tries to accept while there are no descriptors.
 LOOK_SECONDS = 0.5
+LOOKS_AT_ONCE = 128
 SAY_SECONDS = 60.0  # Shortages are said no more often than this.
 
 
@@ -38,7 +41,7 @@ class Listener:
     """
 
     def __init__(
-        self, sock: socket.socket, crowd: Crowd, connect: Callable[[str, Place], Connection]
+        self, sock: socket.socket, crowd: Crowd, connect: Callable[[str, Place, object], Connection]
     ) -> None:
         self._sock = sock
         self._crowd = crowd
@@ -69,7 +72,10 @@ class Listener:
             await asyncio.wait(self._tasks)
 
     def _accept_some(self) -> None:
+        until = time.monotonic() + ACCEPT_SECONDS
         for _ in range(MOST_ACCEPTED_AT_ONCE):
+            if time.monotonic() >= until:
+                return
             try:
                 sock, peer = self._sock.accept()
             except (BlockingIOError, InterruptedError):
@@ -79,7 +85,7 @@ class Listener:
                     self._wait_for_room(error)
                     return
                 continue  # They hung up before we came to them (accept(2)).
-            self._take(sock, client_address(peer))
+            self._take(sock, peer)
 
     def _wait_for_room(self, error: OSError) -> None:
         """Nobody can be accepted: give up a client that can be spared, and try again soon."""
@@ -95,7 +101,8 @@ class Listener:
         if self._sock.fileno() >= 0:
             self._loop.add_reader(self._sock.fileno(), self._accept_some)
 
-    def _take(self, sock: socket.socket, address: str) -> None:
+    def _take(self, sock: socket.socket, peer: object) -> None:
+        address = client_address(peer)
         place = self._crowd.admit(address)
         if place is Place.NONE:
             with suppress(OSError):
@@ -103,7 +110,7 @@ class Listener:
                 sock.send(self._refusal)
             sock.close()
             return
-        connection = self._connect(address, place)
+        connection = self._connect(address, place, peer)
         self._crowd.enter(connection, address, place)
         with suppress(OSError):
             sock.setblocking(False)
@@ -129,6 +136,7 @@ class InboundServer(uvicorn.Server):
 
     Attributes:
         listens_on: Told each port that is opened, None for a path.
+        opened: Called when all has been made that a service needs.
         closed: Called when nobody is connected any more; a signal's own effect may follow at once.
 
     Args:
@@ -149,6 +157,7 @@ class InboundServer(uvicorn.Server):
         self._rules = rules
         self.crowd = Crowd(rules, most)
         self.listens_on: Callable[[int | None], None] = lambda _port: None
+        self.opened: Callable[[], None] = lambda: None
         self.closed: Callable[[], None] = lambda: None
         self._looking: asyncio.Task[None] | None = None
         self._files: FileSender
@@ -166,6 +175,7 @@ class InboundServer(uvicorn.Server):
             self.listens_on(port)  # Before any client is accepted: that takes the loop.
         self.servers = cast(list[asyncio.base_events.Server], listeners)
         self._looking = asyncio.create_task(self._look())
+        self.opened()
         self.started = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -180,7 +190,7 @@ class InboundServer(uvicorn.Server):
             await self._files.close()
             self.closed()
 
-    def _connection(self, address: str, place: Place) -> Connection:
+    def _connection(self, address: str, place: Place, peer: object) -> Connection:
         return Connection(
             self.config,
             self.server_state,
@@ -189,6 +199,7 @@ class InboundServer(uvicorn.Server):
             crowd=self.crowd,
             address=address,
             place=place,
+            peer=peer,
             files=self._files,
         )
 
@@ -203,5 +214,7 @@ class InboundServer(uvicorn.Server):
             # While the loop was held up nobody was listened to: that time is not the clients'.
             now = loop.time()
             seconds, before = min(now - before, 2 * LOOK_SECONDS), now
-            for connection in list(self.server_state.connections):
+            for number, connection in enumerate(list(self.server_state.connections)):
+                if number % LOOKS_AT_ONCE == LOOKS_AT_ONCE - 1:
+                    await asyncio.sleep(0)
                 cast(Connection, connection).look(seconds)

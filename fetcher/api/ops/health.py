@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
+from fetcher.api.json_answers import JsonAnswer
 from fetcher.api.services import Services, services_of
 from fetcher.descriptors import are_short
 from fetcher.errors import StoreFailed
@@ -19,7 +20,7 @@ NO_STORE = {"Cache-Control": "no-store"}
 async def healthz(request: Request) -> Response:
     """`GET /healthz`: the process answers."""
     document = {"status": "ok", "imports": services_of(request).importer.counts()}
-    return JSONResponse(document, headers=NO_STORE)
+    return JsonAnswer(document, headers=NO_STORE)
 
 
 async def readyz(request: Request) -> Response:
@@ -28,7 +29,7 @@ async def readyz(request: Request) -> Response:
     document: dict[str, object] = {"status": "not ready" if reasons else "ready", "reasons": reasons}
     if services_of(request).upkeep.warnings:
         document["warnings"] = services_of(request).upkeep.warnings
-    return JSONResponse(document, 503 if reasons else 200, NO_STORE)
+    return JsonAnswer(document, 503 if reasons else 200, NO_STORE)
 
 
 def _closed(services: Services) -> Iterator[str]:

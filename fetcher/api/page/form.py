@@ -17,7 +17,7 @@ from fetcher.guards.request.notify import check_notify
 from fetcher.guards.request.redaction import is_redacted
 from fetcher.guards.request.request_headers import check_request_headers
 from fetcher.guards.request.url import check_url
-from fetcher.guards.stream.checksum import parse_digest
+from fetcher.guards.stream.checksum import read_digest
 from fetcher.importer.schemes.registry import check_source
 from fetcher.model import BucketAccess, Submission, is_property
 from fetcher.transport import check_authorities
@@ -191,7 +191,7 @@ class Draft:
             most = size_words(settings.tls.max_ca_pem_bytes)
             self._found["ca_pem"] = f"Certificate authorities must be at most {most} long."
         if text := document.get("checksum"):
-            self._try("checksum", lambda: parse_digest(text, settings))
+            self._try("checksum", lambda: read_digest(text, settings))
         self._try("headers", lambda: check_request_headers(document["headers"]))
         self._try("ca_pem", lambda: check_authorities(document.get("ca_pem")))
         if secret := document.get("notify_secret"):

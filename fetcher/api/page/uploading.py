@@ -5,12 +5,13 @@ from typing import Any
 
 import structlog
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from fetcher.api.auth.identity import require_role
 from fetcher.api.image_v2.body_peer import RequestBody
 from fetcher.api.image_v2.image_data import check_sender
 from fetcher.api.image_v2.images import new_image
+from fetcher.api.json_answers import JsonAnswer
 from fetcher.api.page.render import HEADERS, page
 from fetcher.api.page.session import Visitor, check_origin, check_proof, visitor_of
 from fetcher.api.page.shown import shown
@@ -43,8 +44,8 @@ async def upload(request: Request) -> Response:
     except Failure as failure:
         log.info("request.refused", code=failure.code, detail=str(failure), path=request.url.path)
         words = {"title": detail_of(failure), "advice": advice_of(failure), "code": failure.public().code}
-        return JSONResponse(words, status_of(failure), HEADERS)
-    return JSONResponse({"image": outside(f"/page/images/{image.id}")}, 201, HEADERS)
+        return JsonAnswer(words, status_of(failure), HEADERS)
+    return JsonAnswer({"image": outside(f"/page/images/{image.id}")}, 201, HEADERS)
 
 
 async def _take(request: Request) -> Image:

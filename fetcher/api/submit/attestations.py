@@ -6,9 +6,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
+from fetcher.api.json_answers import JsonAnswer
 from fetcher.api.problems import base_url
 from fetcher.api.services import services_of
 from fetcher.attest.dsse import MEDIA_TYPE
@@ -53,7 +54,7 @@ async def keys(request: Request) -> Response:
     shown: list[dict[str, Any]] = [
         {**msgspec.to_builtins(key), "link": f"{base}/keys/{key.key_id}"} for key in found
     ]
-    return JSONResponse({"keys": shown})
+    return JsonAnswer({"keys": shown})
 
 
 async def key(request: Request) -> Response:

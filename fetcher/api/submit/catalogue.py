@@ -6,9 +6,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
+from fetcher.api.json_answers import JsonAnswer
 from fetcher.api.services import services_of
 from fetcher.catalogues import CatalogueState
 from fetcher.errors import InvalidRequest
@@ -87,7 +88,7 @@ async def listing(request: Request) -> Response:
         images=[image_view(name, entry) for name, entry in found[:limit]],
         more=max(0, len(found) - limit),
     )
-    return JSONResponse(msgspec.to_builtins(document), headers={"Cache-Control": "no-store"})
+    return JsonAnswer(msgspec.to_builtins(document), headers={"Cache-Control": "no-store"})
 
 
 def _asked(query: dict[str, str], most: int) -> tuple[list[str], str | None, int]:

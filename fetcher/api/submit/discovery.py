@@ -1,10 +1,11 @@
 """The table of errors for clients: the meaning of each code."""
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from fetcher.advice import cases
+from fetcher.api.json_answers import JsonAnswer
 from fetcher.api.problems import base_url, status_of_kind, summary
 from fetcher.errors import Failure, NotFound, RequestRefused, table
 
@@ -30,13 +31,13 @@ async def error_page(request: Request) -> Response:
     kind = table().get(request.path_params["code"])
     if kind is None:
         raise NotFound(what=request.url.path)
-    return JSONResponse(describe(kind))
+    return JsonAnswer(describe(kind))
 
 
 async def errors_index(request: Request) -> Response:
     """`GET /errors`: all codes."""
     base = base_url(request)
-    return JSONResponse(
+    return JsonAnswer(
         {"errors": [{"link": f"{base}/errors/{code}", **describe(kind)} for code, kind in table().items()]}
     )
 

@@ -8,11 +8,12 @@ import msgspec
 from msgspec import Meta
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from fetcher.api.auth.identity import require_role
 from fetcher.api.body import convert, parse, read_body
+from fetcher.api.json_answers import JsonAnswer
 from fetcher.api.problems import base_url
 from fetcher.api.services import services_of
 from fetcher.api.submit.imports import END_ID, page_limit
@@ -220,7 +221,7 @@ async def submit(request: Request) -> Response:
         actor, body.image, body.secrets(), body.options(), request_id=request.scope.get("request_id")
     )
     base = base_url(request)
-    return JSONResponse(export_view(export, base), 202, {"Location": f"{base}/exports/{export.id}"})
+    return JsonAnswer(export_view(export, base), 202, {"Location": f"{base}/exports/{export.id}"})
 
 
 async def show(request: Request) -> Response:
@@ -228,7 +229,7 @@ async def show(request: Request) -> Response:
     services = services_of(request)
     actor = await services.identify(request)
     export = await services.exporter.find(request.path_params["id"], actor)
-    return JSONResponse(export_view(export, base_url(request)), headers={"Cache-Control": "no-store"})
+    return JsonAnswer(export_view(export, base_url(request)), headers={"Cache-Control": "no-store"})
 
 
 async def listing(request: Request) -> Response:
@@ -249,7 +250,7 @@ async def listing(request: Request) -> Response:
     if len(found) > limit:
         following = f"&state={state}" if state else ""
         document["next"] = f"{base}/exports?limit={limit}&marker={found[limit - 1].id}{following}"
-    return JSONResponse(document, headers={"Cache-Control": "no-store"})
+    return JsonAnswer(document, headers={"Cache-Control": "no-store"})
 
 
 async def cancel(request: Request) -> Response:

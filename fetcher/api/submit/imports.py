@@ -10,12 +10,13 @@ import msgspec
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from sse_starlette.sse import AppStatus
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from fetcher.advice import plain_advice
 from fetcher.api.auth.identity import own_token, require_role
 from fetcher.api.body import beside, convert, parse, read_body
+from fetcher.api.json_answers import JsonAnswer
 from fetcher.api.problems import base_url
 from fetcher.api.services import Services, services_of
 from fetcher.api.submit.submit_body import SubmitBody
@@ -50,7 +51,7 @@ async def submit(request: Request) -> Response:
     )
     base = base_url(request)
     shown = import_view(record, base, is_operator=actor.is_admin)
-    return JSONResponse(shown, 202, {"Location": f"{base}/imports/{record.id}"})
+    return JsonAnswer(shown, 202, {"Location": f"{base}/imports/{record.id}"})
 
 
 async def _body(request: Request, settings: Settings) -> tuple[bytes, SubmitBody]:
@@ -89,7 +90,7 @@ async def show(request: Request) -> Response:
     truths = await truths_of(services, actor, [record])
     truth = truths.get(record.id)
     document = import_view(record, base_url(request), truth, is_operator=actor.is_admin)
-    return JSONResponse(document, headers={"Cache-Control": "no-store"})
+    return JsonAnswer(document, headers={"Cache-Control": "no-store"})
 
 
 async def truths_of(services: Services, actor: Actor, records: Sequence[Import]) -> dict[str, dict[str, str]]:
@@ -125,7 +126,7 @@ async def listing(request: Request) -> Response:
     if records.has_more or len(records) > limit:
         following = {**query, "limit": str(limit), "marker": records[:limit][-1].id}
         document["next"] = f"{base}/imports?{urlencode(following)}"
-    return JSONResponse(document, headers={"Cache-Control": "no-store"})
+    return JsonAnswer(document, headers={"Cache-Control": "no-store"})
 
 
 def _query(request: Request) -> dict[str, str]:
@@ -205,7 +206,7 @@ async def provenance(request: Request) -> Response:
     document = await services.index.imports.provenance(request.path_params["id"], actor)
     if document is None:
         raise InvalidRequest(reason="the import has made no image, so nothing has a provenance")
-    return JSONResponse(document)
+    return JsonAnswer(document)
 
 
 async def limits(request: Request) -> Response:
@@ -213,7 +214,7 @@ async def limits(request: Request) -> Response:
     services = services_of(request)
     await services.identify(request)
     walls = services.importer.context.sandbox.walls
-    return JSONResponse({"limits": {**limits_view(services.settings()), **walls_view(walls)}})
+    return JsonAnswer({"limits": {**limits_view(services.settings()), **walls_view(walls)}})
 
 
 async def options(request: Request) -> Response:
@@ -221,7 +222,7 @@ async def options(request: Request) -> Response:
     services = services_of(request)
     await services.identify(request)
     document = {"fields": msgspec.json.schema(SubmitBody), "limits": limits_view(services.settings())}
-    return JSONResponse(document, headers={"Allow": "GET, HEAD, OPTIONS, POST"})
+    return JsonAnswer(document, headers={"Allow": "GET, HEAD, OPTIONS, POST"})
 
 
 # Streams end by themselves when the service stops, with a last event; sse-starlette would cut them off.

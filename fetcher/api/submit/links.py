@@ -9,7 +9,7 @@ import msgspec
 import structlog
 from msgspec import Meta
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from fetcher.api.auth.identity import require_role
@@ -17,6 +17,7 @@ from fetcher.api.body import read_json
 from fetcher.api.file_names import file_name
 from fetcher.api.image_v2.download import send_image
 from fetcher.api.inbound.shares import SHARE, Share
+from fetcher.api.json_answers import JsonAnswer
 from fetcher.api.problems import base_url
 from fetcher.api.services import Services, services_of
 from fetcher.attest.links import Linked
@@ -52,7 +53,7 @@ async def create(request: Request) -> Response:
     actor = await services.identify(request)
     body = await read_json(request, LinkBody)
     link = await make_link(request, services, actor, body.seconds)
-    return JSONResponse(msgspec.to_builtins(link), 201, {"Cache-Control": "no-store"})
+    return JsonAnswer(msgspec.to_builtins(link), 201, {"Cache-Control": "no-store"})
 
 
 async def make_link(

@@ -4,11 +4,12 @@ from typing import Any
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from fetcher.api.auth.identity import require_role
 from fetcher.api.body import read_json
+from fetcher.api.json_answers import JsonAnswer
 from fetcher.api.services import services_of
 from fetcher.api.submit.submit_body import SubmitBody
 from fetcher.importer.probe import Probed
@@ -22,7 +23,7 @@ async def probe(request: Request) -> Response:
     body = await read_json(request, SubmitBody)
     submission = await body.resolved(actor, services.settings(), services.catalogues)
     found = await services.importer.probe(actor, submission)
-    return JSONResponse(probe_view(found), headers={"Cache-Control": "no-store"})
+    return JsonAnswer(probe_view(found), headers={"Cache-Control": "no-store"})
 
 
 def probe_view(found: Probed) -> dict[str, Any]:

@@ -2,16 +2,16 @@
 
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
-from uuid import uuid4
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from fetcher.api.auth.identity import require_role
 from fetcher.api.body import read_json
+from fetcher.api.json_answers import JsonAnswer
 from fetcher.api.problems import base_url
 from fetcher.api.services import Services, services_of
 from fetcher.config import Settings
@@ -19,6 +19,7 @@ from fetcher.errors import Conflict, Forbidden, InvalidRequest
 from fetcher.guards.request.notify import check_notify
 from fetcher.guards.request.redaction import redact_url
 from fetcher.guards.text import check_text
+from fetcher.ids import new_id
 from fetcher.index.values import Schedule, ScheduleProgress, ScheduleRules, WebhookTarget
 from fetcher.model import Actor, Submission, Visibility, is_property
 from fetcher.parsers.catalogues import parse_name
@@ -211,7 +212,7 @@ async def create(request: Request) -> Response:
     require_role(actor, "member")
     schedule = await make(services, actor, await read_json(request, ScheduleBody))
     headers = {"Location": f"{base_url(request)}/schedules/{schedule.id}"}
-    return JSONResponse(schedule_view(schedule), 201, headers)
+    return JsonAnswer(schedule_view(schedule), 201, headers)
 
 
 async def make(services: Services, actor: Actor, body: ScheduleBody) -> Schedule:
@@ -223,7 +224,7 @@ async def make(services: Services, actor: Actor, body: ScheduleBody) -> Schedule
     """
     settings, now = services.settings(), datetime.now(UTC)
     schedule = Schedule(
-        id=str(uuid4()),
+        id=new_id(),
         project_id=actor.project_id,
         user_id=actor.user_id,
         rules=body.rules(actor, settings),
@@ -243,7 +244,7 @@ async def change(request: Request) -> Response:
     require_role(actor, "member")
     patch = await read_json(request, SchedulePatch, accepted=("application/json", MERGE_PATCH))
     edited = await edit(services, actor, request.path_params["id"], patch)
-    return JSONResponse(schedule_view(edited), headers={"Cache-Control": "no-store"})
+    return JsonAnswer(schedule_view(edited), headers={"Cache-Control": "no-store"})
 
 
 async def edit(services: Services, actor: Actor, schedule_id: str, patch: SchedulePatch) -> Schedule:
@@ -262,7 +263,7 @@ async def listing(request: Request) -> Response:
     actor = await services.identify(request)
     found = await services.index.schedules.page(actor)
     document = {"schedules": [schedule_view(one) for one in found]}
-    return JSONResponse(document, headers={"Cache-Control": "no-store"})
+    return JsonAnswer(document, headers={"Cache-Control": "no-store"})
 
 
 async def show(request: Request) -> Response:
@@ -270,7 +271,7 @@ async def show(request: Request) -> Response:
     services = services_of(request)
     actor = await services.identify(request)
     schedule = await services.index.schedules.find(request.path_params["id"], actor)
-    return JSONResponse(schedule_view(schedule), headers={"Cache-Control": "no-store"})
+    return JsonAnswer(schedule_view(schedule), headers={"Cache-Control": "no-store"})
 
 
 async def remove(request: Request) -> Response:
@@ -287,7 +288,7 @@ async def look(request: Request) -> Response:
     services = services_of(request)
     actor = await services.identify(request)
     require_role(actor, "member")
-    return JSONResponse(schedule_view(await hurry(services, actor, request.path_params["id"])), 202)
+    return JsonAnswer(schedule_view(await hurry(services, actor, request.path_params["id"])), 202)
 
 
 async def hurry(services: Services, actor: Actor, schedule_id: str) -> Schedule:

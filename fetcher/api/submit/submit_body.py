@@ -1,5 +1,6 @@
 """The body of `POST /imports`."""
 
+import re
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -9,8 +10,9 @@ from msgspec import UNSET, Meta, UnsetType
 from fetcher.catalogues import Catalogues
 from fetcher.config import Settings
 from fetcher.errors import Forbidden, InvalidRequest
-from fetcher.guards.stream.checksum import parse_digest
+from fetcher.guards.stream.checksum import read_digest
 from fetcher.guards.text import check_text
+from fetcher.importer.pasted import stripped
 from fetcher.model import RESERVED_PROPERTIES, Actor, BucketAccess, Submission, Visibility
 from fetcher.settings.guards.formats import ContainerFormat, DiskFormat
 from fetcher.transport import client_certificate, fingerprint
@@ -91,7 +93,7 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             name=self.name,
             disk_format=self.disk_format,
             container_format=self.container_format,
-            checksum=parse_digest(checksum, settings) if checksum is not None else None,
+            checksum=read_digest(checksum, settings) if checksum is not None else None,
             max_bytes=cap if self.max_bytes is None else min(self.max_bytes, cap),  # Told by the answer.
             min_disk=self.min_disk,
             min_ram=self.min_ram,
@@ -131,9 +133,9 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     def _promise(self) -> tuple[str | None, str | None]:
         """Return the digest and the checksum file's URL; `file:URL` is the latter, as Packer writes it."""
-        checksum = None if self.checksum is None else self.checksum.strip()
-        if checksum is None or not checksum.lower().startswith("file:"):
+        checksum = None if self.checksum is None else stripped(self.checksum)
+        if checksum is None or not checksum.lower().startswith(("file:", "https://", "http://")):
             return checksum, self.checksum_url
         if self.checksum_url is not None:
             raise InvalidRequest(field="checksum", reason="checksum names a file, and so does checksum_url")
-        return None, checksum[len("file:") :].strip()
+        return None, re.sub(r"(?i)^file:", "", checksum).strip()

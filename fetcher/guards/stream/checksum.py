@@ -3,13 +3,17 @@
 import hashlib
 import hmac
 import re
+from base64 import b64decode
 
 from fetcher.config import Settings
-from fetcher.errors import ChecksumMismatch, ChecksumRequired, InvalidRequest
+from fetcher.errors import ChecksumFileUnusable, ChecksumMismatch, ChecksumRequired, InvalidRequest
 from fetcher.guards.base import Limit
 from fetcher.guards.spec import GuardSpec
 from fetcher.model import Digest, Submission
+from fetcher.parsers.checksum_files import read_listing
 
+# Subresource integrity, as package managers write a digest.
+_SRI = re.compile(r"(sha256|sha384|sha512)-((?:[A-Za-z0-9+/]{4})+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?)")
 HEX = re.compile(r"[0-9a-fA-F]+\Z")
 
 
@@ -30,6 +34,36 @@ def parse_digest(text: str, settings: Settings) -> Digest:
     if len(value) != length or not HEX.match(value):
         raise InvalidRequest(field="checksum", reason=f"a {algorithm} has {length} hexadecimal digits")
     return Digest(algorithm=algorithm, value=value.lower())
+
+
+def read_digest(text: str, settings: Settings) -> Digest:
+    """Read a digest as people paste it: `algorithm:hex`, hex alone, a line of a checksum file, or SRI.
+
+    Where nothing names the algorithm, its length does; what is pasted has to be one digest and no other.
+
+    Raises:
+        InvalidRequest: It is none that is taken here.
+    """
+    try:
+        return parse_digest(text, settings)
+    except InvalidRequest as refusal:
+        found = _pasted(text)
+        if found is None or found.algorithm not in {*settings.checksum.accepted, *settings.checksum.weak}:
+            raise refusal from None
+        return found
+
+
+def _pasted(text: str) -> Digest | None:
+    integrity = _SRI.fullmatch(text)
+    if integrity is not None:
+        value = b64decode(integrity[2]).hex()
+        is_whole = len(value) == hashlib.new(integrity[1]).digest_size * 2
+        return Digest(algorithm=integrity[1], value=value) if is_whole else None
+    try:
+        entries = read_listing(text, max_lines=1).entries
+    except ChecksumFileUnusable:
+        return None
+    return Digest(algorithm=entries[0].algorithm, value=entries[0].value) if len(entries) == 1 else None
 
 
 def check_required(digest: Digest | None, settings: Settings) -> None:

@@ -7,7 +7,7 @@ import msgspec
 
 from fetcher.config import Settings
 from fetcher.errors import InvalidRequest
-from fetcher.guards.stream.checksum import parse_digest
+from fetcher.guards.stream.checksum import read_digest
 from fetcher.importer.methods.method import Flow, ImportMethod, Text
 from fetcher.model import Import, Submission
 
@@ -39,7 +39,7 @@ def to_submission(body: Mapping[str, Any], submission: Submission, settings: Set
     return msgspec.structs.replace(
         submission,
         url=body["uri"],
-        checksum=parse_digest(checksum.strip(), settings) if checksum is not None else None,
+        checksum=read_digest(checksum.strip(), settings) if checksum is not None else None,
         disk=body.get("disk") or submission.disk,
         convert_to=body.get("convert_to") or submission.convert_to,
     )

@@ -1,6 +1,7 @@
 """The imports that share one pull: what happens to the pull happens to each of their records."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
@@ -31,6 +32,7 @@ class Subscribers:
         self._index = index
         self._gone = gone
         self._running_imports: dict[str, RunningImport] = {}
+        self._owners: Counter[str] = Counter()
         self._shown: dict[str, Any] = {}
         self._moved_by: Event | None = None
         self._has_begun = False
@@ -48,18 +50,27 @@ class Subscribers:
         earlier = _of_earlier_claims(running.record)
         if not self._has_begun and len(earlier) > len(self.attempts):
             self.attempts = earlier
-        owners = {other.record.project_id for other in self}
-        if owners and running.record.project_id not in owners:
+        owner = running.record.project_id
+        if self._owners and owner not in self._owners:
             running.hide(self.progress.received_bytes)
         running.progress = self.progress
+        self.drop(running.record.id)
         self._running_imports[running.record.id] = running
+        self._owners[owner] += 1
         running.change(attempts=running.seen(self.attempts), **self._shown)
         if self._moved_by is not None:
             running.move(self._moved_by)
 
     def drop(self, import_id: str) -> bool:
         """Let one go; False when it did not follow."""
-        return self._running_imports.pop(import_id, None) is not None
+        running = self._running_imports.pop(import_id, None)
+        if running is None:
+            return False
+        owner = running.record.project_id
+        self._owners[owner] -= 1
+        if not self._owners[owner]:
+            del self._owners[owner]
+        return True
 
     def change(self, **changes: Any) -> None:
         """Replace fields of every record."""

@@ -62,6 +62,7 @@ class FairQueue:
         self._alike: dict[str, dict[str, Ticket]] = {}
         self._slots: set[Slot] = set()
         self._open: dict[str, Slot] = {}
+        self._followed: dict[str, None] = {}  # Requests of open pulls for which somebody came later.
         self._by_project: Counter[str] = Counter()
         self._by_origin: Counter[str] = Counter()
         self._elsewhere = Elsewhere()
@@ -103,6 +104,8 @@ class FairQueue:
         self._lines.setdefault(ticket.project_id, OriginQueue()).add(ticket)
         if ticket.is_shared:
             self._alike.setdefault(ticket.request, {})[ticket.import_id] = ticket
+            if ticket.request in self._open:
+                self._followed[ticket.request] = None
 
     def drop(self, import_id: str) -> bool:
         """Take an import out of its line; False when it does not wait."""
@@ -126,8 +129,10 @@ class FairQueue:
 
     def take(self, caps: Imports) -> Iterator[tuple[Slot, Ticket]]:
         """Hand out all that may start now, one project after the other, and those that may follow."""
-        for slot in list(self._open.values()):
-            yield from self._subscribers(slot, caps)
+        while self._followed:
+            request, _ = self._followed.popitem()
+            if request in self._open:
+                yield from self._subscribers(self._open[request], caps)
         while self.running < caps.max_running:
             ticket = self._next(caps)
             if ticket is None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import msgspec
 import structlog
@@ -16,6 +16,7 @@ from fetcher.aio.retry import written
 from fetcher.aio.shield import shielded
 from fetcher.config import Settings
 from fetcher.errors import Cancelled, TargetMismatch, TargetRefused, TargetUnavailable
+from fetcher.ids import new_id
 from fetcher.importer.context import ENGINE, Context
 from fetcher.importer.download.retry_policy import wait_seconds
 from fetcher.importer.receive.staged_peer import StagedPeer
@@ -219,7 +220,7 @@ class HandOver:
         except TargetRefused as failure:
             if failure.status != 409:
                 raise
-            await self._note(image_id=str(uuid4()))  # Ids of deleted images are taken for good.
+            await self._note(image_id=new_id())  # Ids of deleted images are taken for good.
             made = await self._sender.create({**record, "id": self._delivery.image_id})
         if made.id != self._delivery.image_id:
             await self._note(image_id=_checked(made.id))
@@ -283,7 +284,7 @@ class HandOver:
             raise TargetRefused(reason=reason)
         await self._sender.remove(self._delivery.image_id)
         self._broken_looks = 0
-        await self._note(image_id=str(uuid4()), status=None)
+        await self._note(image_id=new_id(), status=None)
 
     def _compare(self, there: ImageThere, body: Complete) -> None:
         """Hold what the service shows against what was sent, unless it has converted the image itself."""

@@ -1,5 +1,6 @@
 """An import's writes to its image: bytes, suggested properties, status, failure."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlite_utils.db import Database
@@ -85,6 +86,16 @@ def tell_failure(db: Database, image_id: str, verdict: Verdict | None) -> None:
     if verdict is not None:
         row = {"image_id": image_id, "name": FAILED_IMPORT, "value": f"{verdict.code}: {verdict.title}"}
         insert(db, "image_properties", row)
+
+
+def release_images(db: Database, records: Sequence[Import]) -> None:
+    """Take back the images of imports that got no bytes, however many there are."""
+    # One statement: within a savepoint each costs seven times as much.
+    sql = "DELETE FROM images WHERE status = 'importing' AND id IN (SELECT value FROM json_each(?))"
+    db.execute(sql, [to_json([record.image_id for record in records if record.owns_image])])
+    for record in records:
+        if not record.owns_image:
+            release_image(db, record)
 
 
 def release_image(db: Database, record: Import) -> None:

@@ -1,6 +1,6 @@
 """Records of imports, from submission to verdict."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +25,7 @@ from fetcher.index.sqlite.import_images import (
     give_blob,
     keep_story,
     release_image,
+    release_images,
     suggest,
     take_image,
 )
@@ -192,7 +193,8 @@ def _submit(db: Database, new: NewImport, max_queued: int) -> Import:
     if new.key is not None:
         row = {"project_id": record.project_id, "import_id": record.id, **msgspec.structs.asdict(new.key)}
         insert(db, "idempotency_keys", row)
-    written = to_import(one(db, record.id, (scope.EVERYTHING, {})))
+    shown = msgspec.structs.replace(record.submission, url=new.shown_url)
+    written = msgspec.structs.replace(record, submission=shown)
     note(db, "submitted", written, {})
     return written
 
@@ -291,12 +293,17 @@ def _deliver(db: Database, record: Import, provenance: dict[str, Any]) -> bool:
 
 def end(db: Database, record: Import, detail: dict[str, Any]) -> bool:
     """End an import without an image; False when it lost its claim or has ended."""
-    if not update(db, record):
-        return False
-    release_image(db, record)
-    drop_secrets(db, record.id)
-    note(db, record.state.value, record, detail)
-    return True
+    return bool(end_all(db, [(record, detail)]))
+
+
+def end_all(db: Database, ends: Iterable[tuple[Import, dict[str, Any]]]) -> int:
+    """End imports without an image; returns of how many the claim still held."""
+    ended = [(record, detail) for record, detail in ends if update(db, record)]
+    release_images(db, [record for record, _detail in ended])
+    for record, detail in ended:
+        drop_secrets(db, record.id)
+        note(db, record.state.value, record, detail)
+    return len(ended)
 
 
 def _cancel(db: Database, import_id: str, actor: Actor, verdict: Verdict, now: datetime) -> Import:

@@ -7,7 +7,7 @@ from sqlite_utils.db import Database
 
 from fetcher.index.rows import to_import, to_text
 from fetcher.index.sqlite.connection import Connection
-from fetcher.index.sqlite.imports import end
+from fetcher.index.sqlite.imports import end_all
 from fetcher.index.sqlite.leases import FREE, holding
 from fetcher.index.sqlite.rows import select
 from fetcher.index.sqlite.secrets import to_secrets
@@ -43,8 +43,9 @@ def _unheld(db: Database, worker: Worker) -> list[Import]:
 
 
 def _take_up(db: Database, worker: Worker, interrupted: Sequence[Import], now: datetime) -> None:
-    for record in interrupted:
-        end(db, record, {"code": record.verdict.code if record.verdict else None})
+    end_all(
+        db, [(record, {"code": record.verdict.code if record.verdict else None}) for record in interrupted]
+    )
     origins = ", ".join(f"'{state}'" for state in origins_of(State.QUEUED))
     sql = f"""UPDATE imports SET state = :state, phase = NULL, claim = claim + 1, updated_at = :now
               WHERE ended_at IS NULL AND state IN ({origins}) AND {FREE}"""  # noqa: S608 - our states

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from fetcher.parsers.checksum_files.algorithms import HEX, algorithm_of
 from fetcher.parsers.checksum_files.values import Entry
 
-_BETWEEN = re.compile(r"(?:^[ \t]*-*[ \t]*(?:\n|\Z))+", re.MULTILINE)
-_FIELD = re.compile(r"[ \t]*(?:- )?[ \t]*([A-Za-z][A-Za-z0-9 _-]{0,30}?)[ \t]*:(?:[ \t]+(.*))?", re.DOTALL)
+_BETWEEN = re.compile(r"^[ \t\r]*(?:-+[ \t\r]*)?(?:\n|\Z)", re.MULTILINE)
+_FIELD = re.compile(r"[ \t]*(?:- [ \t]*)?([A-Za-z][A-Za-z0-9 _-]{0,30}?)[ \t]*:(?:[ \t]+(.*))?", re.DOTALL)
 _NAMES = ("path", "file", "filename", "file name", "name")
 _VALUES = frozenset({"hash", "checksum", "digest"})
 _VALUE = re.compile(HEX)

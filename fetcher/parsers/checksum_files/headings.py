@@ -11,14 +11,16 @@ from fetcher.parsers.checksum_files.algorithms import algorithm_of
 
 _MARKS = "#=-;*[]: \t"
 _WORDS = re.compile(r"(?:[ -]?(?:hash(?:es)?|(?:check)?sums?|digests?|values?))*\Z", re.IGNORECASE)
-_CERTUTIL = re.compile(r"(?:.*\W)?((?:MD|SHA)-?[0-9]{1,3})\b.*:[ \t]*", re.DOTALL | re.IGNORECASE)
+_CERTUTIL = re.compile(r"(?<!\w)(?:MD|SHA)-?[0-9]{1,3}\b", re.IGNORECASE)
+_MOST_CHARACTERS = 400
 
 
 def read(line: str) -> str:
     """Find the algorithm that a heading names; empty where a line is none."""
-    certutil = _CERTUTIL.fullmatch(line)
-    if certutil is not None:
-        return algorithm_of(certutil[1])
+    if len(line) > _MOST_CHARACTERS:
+        return ""
+    if line.rstrip(" \t").endswith(":") and (certutil := _CERTUTIL.search(line)):
+        return algorithm_of(certutil[0])
     text = line.strip(_MARKS)
     if len(text) > 40:
         return ""

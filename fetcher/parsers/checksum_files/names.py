@@ -13,9 +13,11 @@ _SUFFIX = re.compile(
 )
 # What stands in a link where the file that it leads to has a date or a number.
 _LINK = re.compile(r"latest|current|stable|daily", re.IGNORECASE)
+MOST_LINKS = 3  # Parts of a name between such words: more would take long to compare.
+MOST_CHARACTERS = 255  # Of the name of a file.
 _MARKS = frozenset("-_.")
 _NUMBER = r"v?[0-9][0-9A-Za-z.~+_-]*"
-_DATE = r"[-_.]20[0-9]{2}-?[01][0-9]-?[0-3][0-9](?:[-_.T](?:[0-9][0-9A-Za-z]*|[0-9a-f]{7,40}))*"
+_DATE = r"[-_.]20[0-9]{2}-?[01][0-9]-?[0-3][0-9](?:[-_.T](?:[0-9][0-9A-SU-Za-z]*|[a-f][0-9a-f]{6,39}))*"
 _VERSION = r"[-_]v?[0-9]+(?:\.[0-9]+)+(?:-[0-9]+)?"
 _ENDINGS = re.compile(
     r"((?:\.(?:qcow2|img|iso|raw|vmdk|vhdx?|vdi|ova|box|tar|gz|xz|bz2|zst|lz4|zip))+)\Z", re.IGNORECASE
@@ -52,13 +54,14 @@ def dated(entries: Iterable[Entry], path: str) -> list[Entry]:
         return []
     stem = _ENDINGS.sub("", name)
     pattern = re.escape(stem) + f"(?:{_DATE}|{_VERSION})" + re.escape(name[len(stem) :])
-    if _LINK.search(name):
+    parts = _LINK.split(name)
+    if 1 < len(parts) <= MOST_LINKS:
         # What stands before the word may change with it: Base.latest.x86_64, Base-9.5-2024.x86_64.
-        parts = _LINK.split(name)
         shapes = (re.escape(part.rstrip("-_.")) + ("[-_.]" if part[-1:] in _MARKS else "") for part in parts)
         pattern = f"{pattern}|{_NUMBER.join(shapes)}"
     link = re.compile(pattern)
-    return [entry for entry in entries if link.fullmatch(last_of(entry.name or ""))]
+    names = ((entry, last_of(entry.name or "")) for entry in entries)
+    return [entry for entry, last in names if len(last) <= MOST_CHARACTERS and link.fullmatch(last)]
 
 
 def alike(entries: Iterable[Entry], path: str) -> list[Entry]:

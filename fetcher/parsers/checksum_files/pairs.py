@@ -17,7 +17,7 @@ from fetcher.parsers.checksum_files.values import Entry
 _VALUE = re.compile(rf"(?:({ALGORITHM})(?:[ \t]*[:=][ \t]*|[ \t]+))?({HEX})")
 _OF = re.compile(rf"({ALGORITHM})[ -](?:hash|checksum|digest|sum) (?:of|for) (.+)", re.IGNORECASE | re.DOTALL)
 _SUM = re.compile(r"[ -]?(?:(?:check)?sums?|hash|digest|value)\Z", re.IGNORECASE)
-_BEHIND = re.compile(rf"([^ \t].*?)(?:  +| ?\t[ \t]*)({HEX})", re.DOTALL)
+_BEHIND = re.compile(rf"{HEX}\Z")
 _PAIR = re.compile(rf"(.+)[:=][ \t]*(?:({ALGORITHM})[:=][ \t]*)?({HEX})")
 
 
@@ -29,8 +29,7 @@ def read(line: str) -> Entry | None:
         return Entry(algorithm=algorithm_of(alone[1] or ""), value=alone[2].lower())
     pair = _PAIR.fullmatch(text)
     if pair is None:
-        behind = _BEHIND.fullmatch(text)
-        return None if behind is None else Entry(value=behind[2].lower(), name=behind[1].strip("\"'"))
+        return _behind(text)
     name, spelled = pair[1].rstrip(" \t"), pair[2] or ""
     if not spelled and (of := _OF.fullmatch(name)) and algorithm_of(of[1]):
         return Entry(algorithm=algorithm_of(of[1]), value=pair[3].lower(), name=of[2].strip("\"'"))
@@ -45,3 +44,14 @@ def read(line: str) -> Entry | None:
         algorithm = algorithm_of(last.strip()) if before else ""
         name = before.rstrip(" \t") if algorithm else name
     return Entry(algorithm=algorithm, value=pair[3].lower(), name=name.strip("\"'"))
+
+
+def _behind(text: str) -> Entry | None:
+    """Read a digest that stands behind the name, by more than a blank: names end in hexadecimal, too."""
+    found = _BEHIND.search(text)
+    before = text[: found.start()] if found else ""
+    name = before.rstrip(" \t")
+    between = before[len(name) :]
+    if found is None or not name or (len(between) < 2 and between != "\t"):
+        return None
+    return Entry(value=found[0].lower(), name=name.strip("\"'"))

@@ -1,4 +1,4 @@
-"""Objects that hold the bytes of a digest, who reads them, and what becomes of them afterwards."""
+"""Committed bytes: the object that a digest leads to, its readers, and its removal."""
 
 from collections import Counter
 

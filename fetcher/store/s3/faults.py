@@ -1,4 +1,4 @@
-"""Answers of a server of buckets, in this service's own errors."""
+"""Answers of an S3 server, translated to this service's own errors."""
 
 import errno
 from typing import NoReturn

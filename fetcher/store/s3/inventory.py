@@ -1,4 +1,4 @@
-"""Objects below our prefix: counted, compared, and swept of what nobody needs."""
+"""Everything below our prefix of a bucket: counted, compared, and swept of what nobody needs."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection

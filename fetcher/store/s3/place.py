@@ -1,4 +1,4 @@
-"""The bucket of the store, and how it is spoken to."""
+"""The place of a store: a part of a bucket, and the rules of speaking to its server."""
 
 from dataclasses import dataclass
 from typing import Literal

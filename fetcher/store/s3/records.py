@@ -1,4 +1,4 @@
-"""Records that are written in a bucket beside the bytes, and their keys.
+"""Keys of a bucket, and the small documents beside the bytes.
 
     blobs/ab/SHA256        which object holds the bytes of that digest
     staging/NAME           how far an import's bytes have come, and where they are
@@ -29,12 +29,14 @@ class Pointer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StagedRecord(msgspec.Struct, kw_only=True):
-    """The progress of an import's bytes.
+    """The state of an import's bytes.
 
     Args:
         host: Of the process that staged them.
         token: Of the staging, which makes the record like no other.
         base: The object that holds the first bytes; empty where none does.
+        base_size: How many of them are these bytes'.
+        is_cut: The object holds more than that.
         key: The object that an open upload, or a write, will make.
         upload: The open upload; empty where there is none.
         tail: The object with the bytes after `tail_at`; empty where there is none.
@@ -46,6 +48,7 @@ class StagedRecord(msgspec.Struct, kw_only=True):
     token: str = msgspec.field(default_factory=lambda: uuid4().hex)
     base: str = ""
     base_size: int = 0
+    is_cut: bool = False
     key: str = ""
     upload: str = ""
     tail: str = ""
@@ -54,6 +57,26 @@ class StagedRecord(msgspec.Struct, kw_only=True):
     mark_size: int = 0
     mark_sha256: str = ""
     sha256: str = ""
+
+    @property
+    def has_tail(self) -> bool:
+        """Return whether the tail holds bytes that come after the base, or replace its end."""
+        return bool(self.tail) and self.tail_at <= self.base_size < self.tail_at + self.tail_size
+
+    @property
+    def size(self) -> int:
+        """Return how many bytes there are, of those that can be read."""
+        return self.tail_at + self.tail_size if self.has_tail else self.base_size
+
+    def cut(self, size: int) -> "StagedRecord":
+        """Return the same with fewer bytes; what was beyond them is never read again."""
+        base_size = min(size, self.tail_at) if self.has_tail else min(size, self.base_size)
+        return msgspec.structs.replace(
+            self,
+            base_size=base_size,
+            is_cut=self.is_cut or base_size < self.base_size,
+            tail_size=max(0, size - self.tail_at) if self.has_tail else 0,
+        )
 
     def named(self) -> list[str]:
         """Return every object that it names."""

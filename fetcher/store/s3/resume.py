@@ -44,7 +44,7 @@ async def settle(bucket: Bucket, name: str) -> tuple[StagedRecord, str] | None:
     size = await _gather(bucket, record)
     new = msgspec.structs.replace(record, key="", upload="")
     if size > record.base_size or (size and not record.base):
-        new = msgspec.structs.replace(new, base=record.key, base_size=size)
+        new = msgspec.structs.replace(new, base=record.key, base_size=size, is_cut=False)
     written = await bucket.put(staging_key(name), msgspec.json.encode(new), if_match=etag)
     if written is None:
         raise StoreFailed(reason="reopen: another process has taken up these bytes")
@@ -73,7 +73,7 @@ async def _gather(bucket: Bucket, record: StagedRecord) -> int:
 
 async def tail_of(bucket: Bucket, record: StagedRecord) -> bytes:
     """Return the bytes that follow the base, where an earlier process parked some."""
-    if not record.tail or record.tail_at != record.base_size:
+    if not record.has_tail:
         return b""
     try:
         return await read_whole(bucket, record.tail, 0, record.tail_size)
@@ -91,7 +91,7 @@ async def adopt(bucket: Bucket, sha256: str, size: int, names: Collection[str], 
     """
     target = f"{sha256}.0"
     found = await settle(bucket, target)
-    if found is not None and found[0].base_size == size:
+    if found is not None and found[0].size == size:
         return target
     pointer = await bucket.get(blob_key(sha256))
     if pointer is not None:
@@ -123,8 +123,7 @@ async def _adopt_staged(bucket: Bucket, name: str, sha256: str, size: int, host:
     if found is None:
         return False
     record = found[0]
-    tail = record.tail_size if record.tail_at == record.base_size else 0
-    if record.base_size + tail != size:
+    if record.size != size:
         return False
     if name != target:
         # Both records name the bytes for a moment: that of the digest is the one that has them then.

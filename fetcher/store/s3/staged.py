@@ -35,7 +35,7 @@ MARKS_KEPT = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Shop:
-    """State that all staged bytes of a store share.
+    """The parts of a store that all its staged bytes share.
 
     Args:
         scratch: Where bytes lie that do not come in order.
@@ -211,7 +211,7 @@ class Staged:
         """Remove what is at the server, but for the record."""
         self._stop()
         before, bucket = self.record, self._shop.bucket
-        self._save(base="", base_size=0, key="", upload="", tail="", tail_size=0)
+        self._save(base="", base_size=0, is_cut=False, key="", upload="", tail="", tail_size=0)
         bucket.run(remove_objects(bucket, before))
         self._base_use, self._pieces, self._pending = 0, [], 0
 
@@ -280,7 +280,7 @@ class Staged:
         self._check_open()
         self._leave_local()
         bucket, before = self._shop.bucket, self.record
-        is_whole = self._upload is None and not self._pending and self._base_use == before.base_size
+        is_whole = self._upload is None and not self._pending and not before.is_cut
         if is_whole and before.base:
             if sha256:
                 self._save(sha256=sha256)
@@ -298,7 +298,8 @@ class Staged:
             self._upload = None
         before = self.record
         self._base_use = self.size
-        self._save(base=key, base_size=self.size, key="", upload="", tail="", tail_size=0, sha256=sha256)
+        made: dict[str, str | int] = {"base": key, "base_size": self.size, "is_cut": False, "sha256": sha256}
+        self._save(**made, key="", upload="", tail="", tail_size=0)
         for old in (before.base, before.tail):
             if old:
                 bucket.run(bucket.delete(old))

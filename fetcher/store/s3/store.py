@@ -147,12 +147,20 @@ class Store(Room):
         if found is None:
             return None
         record, etag = found
-        tail = await resume.tail_of(self._bucket, record)
-        there = record.base_size + len(tail)
+        there = record.size
         if there < size:
             return None
-        use, head = min(size, record.base_size), tail[: max(0, size - record.base_size)]
-        if use < self._bucket.place.least_part_bytes and use != record.base_size:
+        if there > size:
+            record = record.cut(size)
+            written = await self._bucket.put(staging_key(name), msgspec.json.encode(record), if_match=etag)
+            if written is None:
+                raise StoreFailed(reason="reopen: another process has taken up these bytes")
+            etag = written
+        head = await resume.tail_of(self._bucket, record)
+        use = size - len(head)
+        if use > record.base_size:
+            return None  # The tail was never written.
+        if use < self._bucket.place.least_part_bytes and (head or record.is_cut):
             head = await read_whole(self._bucket, record.base, 0, use) + head if use else head
             use = 0
         self._usage.give_back(there - size)
@@ -253,6 +261,7 @@ class Store(Room):
         swept = await self._bucket.call(inventory.sweep_uploads(self._bucket))
         if swept:
             log.warning("bucket.swept", uploads=swept)
+        self._usage.set(await self._bucket.call(inventory.used_bytes(self._bucket)))
 
     async def size(self, sha256: str) -> int | None:
         """Return how many bytes are kept; None when there are none."""

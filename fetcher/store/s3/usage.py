@@ -1,4 +1,4 @@
-"""Bytes of a bucket that are taken: a bucket does not say, so they are counted."""
+"""The count of bytes that are taken in a bucket, which does not say."""
 
 import threading
 

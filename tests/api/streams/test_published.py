@@ -53,7 +53,7 @@ async def listed(cloud: Cloud) -> dict[str, Any]:
     return products
 
 
-async def test_only_what_is_public_and_whole_is_published(tmp_path: Path) -> None:
+async def test_l06_only_what_is_public_and_whole_is_published(tmp_path: Path) -> None:
     """Private, shared, community, hidden, queued and deactivated images are in no list, and reach nobody."""
     async with publishing(tmp_path) as cloud:
         image = await make_public(cloud, **UBUNTU)
@@ -181,7 +181,7 @@ async def test_a_second_site_pulls_from_the_first(tmp_path: Path) -> None:
             assert (ended["state"], ended["verified_by"]) == ("succeeded", "submitter"), ended
 
 
-async def test_damaged_bytes_reach_no_stranger(tmp_path: Path) -> None:
+async def test_l09_damaged_bytes_reach_no_stranger(tmp_path: Path) -> None:
     """A file that is shorter than it should be is 503 before its first byte."""
     async with publishing(tmp_path) as cloud:
         image = await make_public(cloud)
@@ -191,7 +191,7 @@ async def test_damaged_bytes_reach_no_stranger(tmp_path: Path) -> None:
         assert (status, json.loads(body)["code"]) == (503, "bytes-damaged")
 
 
-async def test_strangers_take_no_places_of_a_project(tmp_path: Path) -> None:
+async def test_l08_strangers_take_no_places_of_a_project(tmp_path: Path) -> None:
     """With all places for strangers taken, the project that has the image still gets its own."""
     async with Cloud(tmp_path, publish=PUBLISH, inbound={"max_requests_per_project": 1}) as cloud:
         big = bytes(16 << 20)
@@ -262,7 +262,7 @@ def test_what_others_could_not_use_or_may_not_have_is_no_product(changes: dict[s
         st.text(max_size=300),
     ),
 )
-def test_whatever_an_image_is_called_its_list_can_be_read(name: str, told: dict[str, str]) -> None:
+def test_l07_whatever_an_image_is_called_its_list_can_be_read(name: str, told: dict[str, str]) -> None:
     """Text of strangers makes no list unsound: it stays one entry, below the catalogue, with its digest."""
     image = image_of(name=name.encode("utf-8", "replace").decode(), properties=told)
     products = products_of([image])

@@ -81,7 +81,7 @@ URLS = {
 
 
 @pytest.mark.parametrize("url", URLS.values(), ids=URLS.keys())
-def test_an_image_without_a_plain_url_is_left_out(url: str) -> None:
+def test_k04_an_image_without_a_plain_url_is_left_out(url: str) -> None:
     """Whatever stands in place of a URL, such an image cannot be asked for."""
     reading = read_image_manager(
         manager("URL", b"").replace(b"URL.old", b"URL").replace(b"URL", url.encode()), max_entries=9

@@ -91,7 +91,7 @@ PATHS = {
 
 
 @pytest.mark.parametrize("path", PATHS.values(), ids=PATHS.keys())
-def test_a_path_that_leaves_the_catalogue_is_left_out(path: object) -> None:
+def test_k04_a_path_that_leaves_the_catalogue_is_left_out(path: object) -> None:
     """No image of such a path can be asked for; the others can."""
     bad = ubuntu({"20260401": item("x", BODY) | {"path": path}})
     good = ubuntu({"20260402": item("good.img", BODY)})
@@ -101,7 +101,7 @@ def test_a_path_that_leaves_the_catalogue_is_left_out(path: object) -> None:
 
 
 @pytest.mark.parametrize("path", PATHS.values(), ids=PATHS.keys())
-def test_an_index_that_leads_elsewhere_is_unusable(path: object) -> None:
+def test_k04_an_index_that_leads_elsewhere_is_unusable(path: object) -> None:
     """Its files of products are fetched, so each path has to stay below."""
     text = index("good.json").replace(b'"good.json"', json.dumps(path).encode())
     with pytest.raises(CatalogueUnusable):

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import time
 
 import pytest
 
@@ -161,6 +162,31 @@ def test_other_digests_of_that_length_are_not_taken_for_sha256(file_name: str) -
     """The file's own name tells which they are."""
     with pytest.raises(ChecksumFileUnusable, match="it gives only"):
         find_digest(f"{A}  {NAME}\n", NAME, file_name=file_name)
+
+
+HOSTILE = {
+    "blanks": " " * 1_000_000 + "x",
+    "dashes and blanks": "- " * 500_000,
+    "tabs before no digest": f"x{chr(9) * 8_000}x\n" * 120,
+    "pairs of blanks": f"x{'  x' * 2_600}\n" * 120,
+    "algorithms without end": "SHA1 " * 200_000,
+    "algorithms in lines": f"{'SHA1 ' * 70}x\n" * 2_800,
+    "colons": ":" * 1_000_000,
+    "cells": "|" * 1_000_000,
+    "dates": f"{A}  disk-20240101{'T1' * 2_000}!.qcow2\n" * 200,
+    "hexadecimal dates": f"{A}  disk-20240101{'-0000000' * 25}!.qcow2\n" * 3_000,
+    "numbers": f"{A}  disk-{'1-' * 120}!.qcow2\n" * 3_000,
+}
+
+
+@pytest.mark.parametrize("name", ["disk.qcow2", "disk-latest.qcow2", "latest-" * 30 + ".qcow2"])
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
+def test_hostile_files_are_read_in_the_time_that_their_size_takes(text: str, name: str) -> None:
+    """A mebibyte of whatever repeats costs no more than a mebibyte of digests, give or take."""
+    began = time.process_time()
+    with pytest.raises(ChecksumFileUnusable):
+        find_digest(text[: 1 << 20], name)
+    assert time.process_time() - began < 10
 
 
 def test_binary_is_told() -> None:

@@ -7,6 +7,9 @@ from fetcher.guards.stream.formats.document import LOGIN, WRONG
 from fetcher.guards.stream.formats.inspection import Inspection
 from fetcher.guards.stream.formats.report import Role
 
+AMAZON = ("ami", "ari", "aki")
+"""Formats whose disk and container format are always the same."""
+
 CONVERT_TO = {
     "raw": "raw",
     "qcow2": "qcow2",
@@ -40,14 +43,20 @@ FOR_UPLOADS = {
 UNPACK = "Unpack it first, then submit the OVA or the disk image that is inside."
 
 
-def on_mismatch(found: Inspection, claimed: str | None, container_formats: Sequence[str]) -> str:
-    """Return what to do when the bytes are not what was claimed."""
+def on_mismatch(
+    found: Inspection, claimed: str | None, container_formats: Sequence[str], *, is_packed: bool = False
+) -> str:
+    """Return what to do when the bytes are not what was claimed.
+
+    Args:
+        is_packed: What was found lies in something that no other tool looks into.
+    """
     if found.role is Role.PACKED:
         return _on_packed(found, container_formats)
     if found.role is Role.BUNDLE:
         return "Say container_format=ova, or unpack it and submit the disk image inside."
     if found.role is Role.DISK or found.role is Role.TRACE:
-        return _on_disk(found, claimed)
+        return _on_disk(found, claimed, is_packed=is_packed)
     return found.hint or on_unaccepted(found, ())
 
 
@@ -66,10 +75,14 @@ def on_unaccepted(found: Inspection, disk_formats: Sequence[str]) -> str:
     return CHECK_URL
 
 
-def _on_disk(found: Inspection, claimed: str | None) -> str:
+def _on_disk(found: Inspection, claimed: str | None, *, is_packed: bool) -> str:
     if claimed == found.disk_format:
         return "Say container_format=bare, or leave it out so that it is found out from the bytes."
     hint = f"Say disk_format={found.disk_format}, or leave it out so that it is found out from the bytes"
+    if claimed in AMAZON:  # Whose container format goes with them.
+        hint = f"Say disk_format={found.disk_format} and container_format=bare, or leave both out"
+    if is_packed:
+        return f"{hint}."
     convert = _convert(found.qemu or "raw", claimed)
     return f"{hint}; or convert it: {convert}." if convert else f"{hint}."
 

@@ -6,9 +6,10 @@ from fetcher.config import Settings
 from fetcher.errors import Failure
 from fetcher.guards.base import Guard, Limit
 from fetcher.guards.spec import GuardContext, GuardSpec, Purpose
+from fetcher.guards.stream.formats.advice import AMAZON
 from fetcher.guards.stream.formats.inspector import Inspector
 from fetcher.guards.stream.formats.naming import name_content as name_by_libmagic
-from fetcher.guards.stream.formats.policy import AMAZON, Policy
+from fetcher.guards.stream.formats.policy import Policy
 from fetcher.model import FormatVerdict
 
 SKIMMED_UNITS = 256  # Of each chunk: a fraction of a millisecond.

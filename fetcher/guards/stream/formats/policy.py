@@ -19,7 +19,6 @@ from fetcher.guards.stream.formats.inspector import FAULT
 from fetcher.guards.stream.formats.report import CUT_SHORT, Role
 from fetcher.model import FormatVerdict
 
-AMAZON = ("ami", "ari", "aki")  # Whose disk and container format are always the same.
 BARE, COMPRESSED, OVA = "bare", "compressed", "ova"
 STARTING = ("qcow2", "vmdk", "vdi", "vhdx", "iso", "ploop")  # Which cannot be overlooked at the beginning.
 INSIDE_ROLES = (None, Role.DISK, Role.TRACE)
@@ -199,7 +198,7 @@ class Policy:
         words = f"{found.words} of {inside.words}"
         if self.disk is None:
             raise self._unaccepted(inside, words, self.disk_formats)
-        hint = self._advise(advice.on_mismatch(inside, self.disk, ()))
+        hint = self._advise(advice.on_mismatch(inside, self.disk, (), is_packed=True))
         raise FormatMismatch(claimed=self.disk, found=words, hint=hint)
 
     def _resolve_raw(self, found: Inspection, head: bytes) -> tuple[str, str] | None:
@@ -254,7 +253,7 @@ def _check_safe(found: Inspection, outside: str = "") -> None:
             format=found.disk_format or found.format,
             rule=finding.rule,
             reason=f"inside {outside}, {finding.reason}" if outside else finding.reason,
-            hint=finding.hint,
+            hint=f"Unpack it first. {finding.hint}" if outside else finding.hint,
         )
     if found.inside is not None:
         _check_safe(found.inside, found.words)

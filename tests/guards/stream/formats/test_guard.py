@@ -134,10 +134,7 @@ SAYINGS = {
     "compressed, but something else": (
         ("qcow2", "compressed", "gz-raw"),
         "You said qcow2, but the bytes are a gzip archive of a raw disk with a partition table (MBR).",
-        (
-            "Say disk_format=raw, or leave it out so that it is found out from the bytes; or convert it: "
-            "`qemu-img convert -f raw -O qcow2 SOURCE TARGET`."
-        ),
+        "Say disk_format=raw, or leave it out so that it is found out from the bytes.",
     ),
     "a tar archive": (
         ("raw", None, "tar"),
@@ -152,7 +149,7 @@ SAYINGS = {
     "a hidden backing file": (
         (None, None, "gz-backing"),
         "The qcow2 image is not safe: inside a gzip archive, it names a backing file.",
-        "Make a copy without it: `qemu-img convert -O qcow2 SOURCE TARGET`.",
+        "Unpack it first. Make a copy without it: `qemu-img convert -O qcow2 SOURCE TARGET`.",
     ),
     "a kernel": (
         (None, None, "kernel-x86"),

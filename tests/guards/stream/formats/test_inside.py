@@ -166,3 +166,23 @@ def test_lz4_of_noise_stays_in_bounds(packed: bytes, room: int) -> None:
     with suppress(ValueError):
         unpack_block(packed, content, room)
     assert len(content) <= room
+
+
+@pytest.mark.parametrize(
+    ("claim", "advice"),
+    [
+        ("aki/aki", "Say disk_format=raw and container_format=bare, or leave both out."),
+        ("qcow2/compressed", "Say disk_format=raw, or leave it out so that it is found out from the bytes."),
+    ],
+)
+def test_advice_on_what_is_inside_can_be_followed(claim: str, advice: str) -> None:
+    """No tool converts what is packed as it is, and a kernel's container format goes with its disk format."""
+    assert said(refusal(corpus.new_guard(claim), gzip.compress(mbr())))[1] == advice
+
+
+def test_advice_on_an_unsafe_image_inside_begins_with_unpacking() -> None:
+    """qemu-img would take the archive for a raw disk."""
+    hostile = gzip.compress(BUILT["qcow2-backing-passwd"]())
+    assert said(refusal(corpus.new_guard("-/compressed"), hostile))[1].startswith(
+        "Unpack it first. Make a copy"
+    )
