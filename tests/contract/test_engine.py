@@ -16,6 +16,7 @@ from fetcher.engine.protocol import Engine
 from fetcher.engine.values import Caps, Elsewhere, Host, Place, Progress, Signal
 from fetcher.index.postgres.session import Session
 from fetcher.index.values import Worker
+from fetcher.model import Phase
 from fetcher.store.digest_locks import DigestLocks
 from tests.contract.index.conftest import databases  # noqa: F401 - a fixture
 from tests.contract.index.postgres import PostgresPlace, PostgresPlaces
@@ -189,7 +190,9 @@ async def test_all_hosts_hear_of_what_counts(place: PostgresPlace) -> None:
             ("import", record.id, "queued", 0)
         ]
         heard.clear()
-        progress = [Progress(f"{number:036}", number, 2**60, 1234567.891) for number in range(120)]
+        progress = [
+            Progress(f"{number:036}", number, 2**60, 2**60, 2**40, Phase.VERIFYING) for number in range(120)
+        ]
         await first.tell(progress)
         await until(3)
         assert [one for signal in heard for one in signal.progress] == progress
