@@ -217,4 +217,5 @@ class InboundServer(uvicorn.Server):
             for number, connection in enumerate(list(self.server_state.connections)):
                 if number % LOOKS_AT_ONCE == LOOKS_AT_ONCE - 1:
                     await asyncio.sleep(0)
-                cast(Connection, connection).look(seconds)
+                if connection in self.server_state.connections:  # It may have gone meanwhile.
+                    cast(Connection, connection).look(seconds)
