@@ -50,13 +50,17 @@ class DownloadJob:
     with the last of them.
 
     Args:
-        kept: What an earlier process left of it, or a new id.
+        resume_state: What an earlier process left of it, or a new id.
+
+    Attributes:
+        id: What its log lines carry, whichever import they are about; fresh bytes are staged under it.
     """
 
     def __init__(
         self, context: Context, resume_state: ResumeState, connections: Connections, place: Place
     ) -> None:
         self._context = context
+        self.id = resume_state.id
         self.resume_state = resume_state
         self._connections = connections
         self._place = place
@@ -73,11 +77,6 @@ class DownloadJob:
         self._settled = asyncio.Event()
         self._is_open = True
         self._is_parked = False
-
-    @property
-    def id(self) -> str:
-        """Return what its log lines carry, whichever import they are about."""
-        return self.resume_state.id
 
     def expect(self) -> None:
         """One more import is about to join."""
@@ -136,7 +135,21 @@ class DownloadJob:
             for running in self.subscribers:
                 self._drop(running)
 
+    async def _adopt(self) -> None:
+        """Go on with what a host left that is gone; whoever pulls has its imports by now."""
+        if self.resume_state.staged or not self._context.engine.is_shared:
+            return
+        pulls, request = self._context.index.pulls, self.resume_state.request
+        left = await outlasted(lambda: pulls.adopt(request))
+        if left is not None:
+            log.info("pull.adopted", adopted_id=left.id, kept_bytes=left.kept_bytes)
+            self.resume_state = left
+            self._resume_writer = ResumeStateWriter(
+                self._context.index, left, self.settings.resume.save_seconds
+            )
+
     async def _pull(self, reservation: Reservation) -> None:
+        await self._adopt()
         running = next(iter(self.subscribers))
         record = running.record
         find = partial(way_of, self._context.gate, running, self._secrets, self._urls)
@@ -214,6 +227,7 @@ class DownloadJob:
         return ReceiverFactory(
             context=self._context,
             settings=self.settings,
+            pull_id=self.id,
             resume_state=self.resume_state,
             claims=next(iter(self.subscribers)).record.submission,
             reservation=reservation,

@@ -1,4 +1,4 @@
-"""Several hosts of one service: processes of their own, one database, blobs in one folder."""
+"""Several hosts of one service: processes of their own, one database, blobs in one folder or bucket."""
 
 import asyncio
 import hashlib
@@ -45,7 +45,7 @@ class Hosts:
     Args:
         folder: Where everything is.
         origin: May be fetched from.
-        sections: Further keys of each host's configuration.
+        sections: Further keys of each host's configuration; a bucket takes the place of the folder.
     """
 
     def __init__(

@@ -4,18 +4,20 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Iterator
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from tests.contract.index.postgres import PostgresPlaces
 from tests.lab import skew
-from tests.lab.origin import Origin
+from tests.lab.origin import Exchange, Origin
 from tests.several.hosts import LEASE_SECONDS, Held, Hosts, freeze, thaw
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("hosts")]
 
 PATIENT_SECONDS = 40
+CANCEL_SECONDS = 8.0  # A fraction of one on a quiet machine.
 
 
 @pytest.fixture(autouse=True)
@@ -123,3 +125,34 @@ async def test_a_host_that_stops_hands_over(hosts: Hosts, origin: Origin) -> Non
     assert (await hosts[(there + 1) % 2].until(made["id"], "succeeded"))["digests"]["sha256"] == held.sha256
     await stopped
     await hosts[there].start()
+
+
+async def test_a_cancel_at_another_host_ends_the_pull_at_once(
+    databases: PostgresPlaces, origin: Origin, tmp_path: Path
+) -> None:
+    """The source sees the connection go within moments, where leases are held anew every 20 seconds only."""
+    gone, begun = asyncio.Event(), asyncio.Event()
+
+    async def endless(exchange: Exchange) -> None:
+        await exchange.send_head("200 OK", {"Content-Length": 10_000_000})
+        await exchange.send_body(bytes(500_000))
+        begun.set()
+        await exchange.wait_gone()
+        gone.set()
+
+    origin.routes["/cancelled"] = endless
+    several = Hosts(tmp_path, databases.new(), origin, 0, imports={"lease_seconds": 60.0})
+    several.processes = [
+        several.make(number, cluster={"roles": [role]}) for number, role in enumerate(("api", "worker"))
+    ]
+    async with several:
+        made = await several.submit(0, url=origin.url("/cancelled"))
+        await asyncio.wait_for(begun.wait(), PATIENT_SECONDS)
+        began = asyncio.get_running_loop().time()
+        status, _document = await several[0].call("DELETE", f"/imports/{made['id']}")
+        await asyncio.wait_for(gone.wait(), PATIENT_SECONDS)
+        seconds = asyncio.get_running_loop().time() - began
+        assert (status < 300, seconds < CANCEL_SECONDS) == (True, True), (status, seconds)
+        async with asyncio.timeout(PATIENT_SECONDS):
+            while list((tmp_path / "host1" / "data" / "staging").iterdir()):
+                await asyncio.sleep(0.02)

@@ -22,6 +22,7 @@ class ReceiverFactory:
     """Makes receivers whose files are named after their pull.
 
     Args:
+        pull_id: Under which fresh bytes are staged: those that were adopted from another host have its own.
         claims: What is said of the bytes, equal for all imports of the pull.
         algorithms: Which digests to compute; asked when a receiver is made.
         promised: Which of them were promised of what is received; asked likewise.
@@ -35,6 +36,7 @@ class ReceiverFactory:
 
     context: Context
     settings: Settings
+    pull_id: str
     resume_state: ResumeState
     claims: Submission
     reservation: Reservation
@@ -66,7 +68,7 @@ class ReceiverFactory:
         chain = await self._chain(
             Purpose.PULL
         )  # Before there is a file that a failure here would leave behind.
-        return self._make(await self.context.store.stage(self.resume_state.id, self._number), chain, told)
+        return self._make(await self.context.store.stage(self.pull_id, self._number), chain, told)
 
     async def restore(self) -> Receiver | None:
         """Return the receiver of an earlier process, brought to where it was; None where nothing was kept.

@@ -25,6 +25,16 @@ KEEP = f"""
         barren = excluded.barren
     WHERE pulls.host IN ('', excluded.host)"""  # noqa: S608 - our columns
 
+# A host is gone when it is not heard of and holds no import either.
+ADOPT = f"""
+    UPDATE pulls SET host = :host WHERE id = (
+        SELECT id FROM pulls
+        WHERE request = :request AND host NOT IN ('', :host) AND NOT is_alive(host) AND NOT EXISTS (
+            SELECT 1 FROM imports WHERE worker = pulls.host AND ended_at IS NULL AND state <> 'queued'
+                AND lease_until > clock_timestamp())
+        ORDER BY kept_bytes DESC, id LIMIT 1 FOR UPDATE SKIP LOCKED)
+    RETURNING {COLUMNS}"""  # noqa: S608 - our columns
+
 
 class PullRecords:
     """Domain verbs on pulls; each is one transaction.
@@ -45,13 +55,16 @@ class PullRecords:
             await self._connection.write(_keep_all, resume_states, self._worker)
 
     async def drop(self, pull_id: str) -> None:
-        await self._connection.write(_drop, pull_id)
+        await self._connection.write(_drop_all, [pull_id], self._worker)
 
     async def drop_all(self, pull_ids: Sequence[str]) -> None:
-        await self._connection.write(_drop_all, pull_ids)
+        await self._connection.write(_drop_all, pull_ids, self._worker)
 
     async def unfinished(self) -> list[ResumeState]:
         return await self._connection.read(_unfinished, self._worker)
+
+    async def adopt(self, request: str) -> ResumeState | None:
+        return await self._connection.write(_adopt, request, self._worker)
 
     async def remember(self, project_ids: Sequence[str], request: str, etag: str, sha256: str) -> None:
         await self._connection.write(_remember, project_ids, request, etag, sha256)
@@ -72,18 +85,18 @@ async def _keep_all(db: Session, resume_states: Sequence[ResumeState], worker: W
         await _keep(db, resume_state, worker)
 
 
-async def _drop(db: Session, pull_id: str) -> None:
-    await db.execute("DELETE FROM pulls WHERE id = ?", [pull_id])
-
-
-async def _drop_all(db: Session, pull_ids: Sequence[str]) -> None:
-    for pull_id in pull_ids:
-        await _drop(db, pull_id)
+async def _drop_all(db: Session, pull_ids: Sequence[str], worker: Worker) -> None:
+    await db.execute("DELETE FROM pulls WHERE id = ANY(?) AND host IN ('', ?)", [list(pull_ids), worker.name])
 
 
 async def _unfinished(db: Session, worker: Worker) -> list[ResumeState]:
     sql = f"SELECT {COLUMNS} FROM pulls WHERE host IN ('', ?) ORDER BY id"  # noqa: S608 - our columns
     return [msgspec.convert(row, ResumeState) for row in await db.select(sql, [worker.name])]
+
+
+async def _adopt(db: Session, request: str, worker: Worker) -> ResumeState | None:
+    rows = await db.select(ADOPT, {"request": request, "host": worker.name})
+    return msgspec.convert(rows[0], ResumeState) if rows else None
 
 
 async def _remember(db: Session, project_ids: Sequence[str], request: str, etag: str, sha256: str) -> None:

@@ -25,6 +25,12 @@ class Pulls(Protocol):
     async def unfinished(self) -> list[ResumeState]:
         """Return all pulls that an earlier process left."""
 
+    async def adopt(self, request: str) -> ResumeState | None:
+        """Take the furthest pull of a request that a host left which is gone; None where there is none.
+
+        From here on, what its former host writes of it changes nothing.
+        """
+
     async def remember(self, project_ids: Sequence[str], request: str, etag: str, sha256: str) -> None:
         """Note what a URL holds; nothing is noted once the blob is gone."""
 

@@ -53,6 +53,9 @@ class PullRecords:
         """Return all pulls that an earlier process left."""
         return await self._connection.read(_unfinished)
 
+    async def adopt(self, request: str) -> None:
+        """Return None: there is no other host, and a start finds all that is left."""
+
     async def remember(self, project_ids: Sequence[str], request: str, etag: str, sha256: str) -> None:
         """Note what a URL holds; nothing is noted once the blob is gone."""
         await self._connection.write(_remember, project_ids, request, etag, sha256)

@@ -1,6 +1,7 @@
 """Taking up what an earlier process, on this host or another one, left in the bucket."""
 
 from collections.abc import Collection
+from uuid import uuid4
 
 import msgspec
 
@@ -17,6 +18,8 @@ from fetcher.store.s3.records import (
     staging_key,
 )
 
+TAKES = 5  # Whoever has just woken up may write to the record once or twice before it finds out.
+
 
 async def found_record(bucket: Bucket, name: str) -> tuple[StagedRecord, str] | None:
     """Return the record of staged bytes and its ETag; None where there is none."""
@@ -24,7 +27,24 @@ async def found_record(bucket: Bucket, name: str) -> tuple[StagedRecord, str] | 
     return None if found is None else (record_in(found.body), found.etag)
 
 
-async def settle(bucket: Bucket, name: str) -> tuple[StagedRecord, str] | None:
+async def take(bucket: Bucket, name: str, host: str) -> tuple[StagedRecord, str] | None:
+    """Make the record of staged bytes this host's: whatever another one writes or removes of them fails then.
+
+    Raises:
+        StoreFailed: Another process goes on writing to it.
+    """
+    for _ in range(TAKES):
+        found = await found_record(bucket, name)
+        if found is None or found[0].host == host:
+            return found
+        record = msgspec.structs.replace(found[0], host=host, token=uuid4().hex)
+        etag = await bucket.put(staging_key(name), msgspec.json.encode(record), if_match=found[1])
+        if etag is not None:
+            return record, etag
+    raise StoreFailed(reason="reopen: another process writes these bytes")
+
+
+async def settle(bucket: Bucket, name: str, host: str) -> tuple[StagedRecord, str] | None:
     """Make the parts that an earlier process sent readable: they become the first bytes, in one object.
 
     Whoever still sends parts there is told that the upload has ended. Doing this again changes nothing.
@@ -35,7 +55,7 @@ async def settle(bucket: Bucket, name: str) -> tuple[StagedRecord, str] | None:
     Raises:
         StoreFailed: Another process does the same at this moment.
     """
-    found = await found_record(bucket, name)
+    found = await take(bucket, name, host)
     if found is None:
         return None
     record, etag = found
@@ -90,7 +110,7 @@ async def adopt(bucket: Bucket, sha256: str, size: int, names: Collection[str], 
         names: Staged, and nobody else's.
     """
     target = f"{sha256}.0"
-    found = await settle(bucket, target)
+    found = await settle(bucket, target, host)
     if found is not None and found[0].size == size:
         return target
     pointer = await bucket.get(blob_key(sha256))
@@ -119,7 +139,7 @@ async def _adopt_blob(bucket: Bucket, sha256: str, size: int, pointer: Got, host
 
 async def _adopt_staged(bucket: Bucket, name: str, sha256: str, size: int, host: str) -> bool:
     target = f"{sha256}.0"
-    found = await settle(bucket, name)
+    found = await settle(bucket, name, host)
     if found is None:
         return False
     record = found[0]

@@ -6,6 +6,7 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import msgspec
 
@@ -137,7 +138,12 @@ class Staged:
             self._base_use = 0
         key = object_key(self._name)
         upload = bucket.run(bucket.create_upload(key))
-        self._save(key=key, upload=upload)
+        try:
+            self._save(key=key, upload=upload)
+        except StoreFailed:  # Of an upload that no record names nobody would hear again.
+            with suppress(Failure):
+                bucket.run(bucket.abort(key, upload))
+            raise
         self._upload = Upload(bucket, key, upload, self._shop.places, self._arrived)
         if self._base_use:
             self._upload.copy(self.record.base, self._base_use)
@@ -327,16 +333,20 @@ class Staged:
             upload.stop()
 
     def discard(self) -> None:
-        """Close and remove them; what is gone already is fine. Raises StoreFailed."""
+        """Close and remove them; what is gone, or another host's by now, is fine. Raises StoreFailed."""
         self.close()
         if self._local is not None:
             self._local.discard()
             self._local = None
         bucket = self._shop.bucket
-        bucket.run(remove_staged(bucket, self._name, self.record))
+        bucket.run(self._remove())
         self._shop.usage.give_back(self.size)
         self.size = 0
         reach("store.discarded")
+
+    async def _remove(self) -> None:
+        async with self._saving:
+            await remove_staged(self._shop.bucket, self._name, self.record, self._etag)
 
     def _check_open(self) -> None:
         if not self._is_open:
@@ -351,11 +361,14 @@ async def remove_objects(bucket: Bucket, record: StagedRecord) -> None:
         await bucket.delete(key)
 
 
-async def remove_staged(bucket: Bucket, name: str, record: StagedRecord) -> int:
-    """Remove staged bytes and their record; return how many bytes went.
+async def remove_staged(bucket: Bucket, name: str, record: StagedRecord, etag: str) -> int:
+    """Remove staged bytes and their record, unless another process has written it since; how many bytes went.
 
     Bytes that were committed, or adopted, in the last moment of their process are another record's.
     """
+    mine = msgspec.structs.replace(record, token=uuid4().hex)
+    if await bucket.put(staging_key(name), msgspec.json.encode(mine), if_match=etag) is None:
+        return 0
     if record.sha256 and await _is_needed(bucket, name, record):
         record = msgspec.structs.replace(record, base="", base_size=0, key="", upload="")
     await remove_objects(bucket, record)

@@ -28,7 +28,7 @@ from fetcher.store.s3.blobs import Blobs
 from fetcher.store.s3.bucket import Bucket
 from fetcher.store.s3.place import Place
 from fetcher.store.s3.reader import read_whole
-from fetcher.store.s3.records import Pointer, StagedRecord, staging_key
+from fetcher.store.s3.records import Pointer, StagedRecord, record_in, staging_key
 from fetcher.store.s3.staged import Shop, Staged, remove_staged
 from fetcher.store.s3.usage import Usage
 from fetcher.store.s3.workplace import copy_to, fill, save
@@ -143,7 +143,7 @@ class Store(Room):
         return await self._finish(self._reopen(name, size))
 
     async def _reopen(self, name: str, size: int) -> Staged | None:
-        found = await resume.settle(self._bucket, name)
+        found = await resume.settle(self._bucket, name, self._host)
         if found is None:
             return None
         record, etag = found
@@ -201,13 +201,14 @@ class Store(Room):
         )
 
     async def remove_staged(self, name: str) -> None:
-        """Remove what an earlier process left; what is gone already is fine."""
+        """Remove what an earlier process left; what is gone, or another host's by now, is fine."""
         await self._remove_or_note(name, self._finish(self._remove_staged(name)))
 
     async def _remove_staged(self, name: str) -> None:
-        found = await resume.found_record(self._bucket, name)
-        if found is not None:
-            self._usage.give_back(await remove_staged(self._bucket, name, found[0]))
+        found = await self._bucket.get(staging_key(name))
+        record = None if found is None else record_in(found.body)
+        if found and record and (record.host == self._host or inventory.is_orphan(found.changed_at)):
+            self._usage.give_back(await remove_staged(self._bucket, name, record, found.etag))
 
     async def _remove_or_note(self, name: str, removal: Coroutine[Any, Any, None]) -> None:
         try:

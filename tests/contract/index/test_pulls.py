@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from fetcher.index.protocol import Index
-from fetcher.index.values import Remembered, ResumeState
-from tests.contract.index.places import Place
+from fetcher.index.values import Remembered, ResumeState, Worker
+from tests.contract.index.places import Place, SqlitePlace
 from tests.index.conftest import ALICE, START, activate, blob, make
 
 KEPT = ResumeState(
@@ -38,6 +38,29 @@ async def test_a_resume_state_is_found_by_the_next_process(place: Place) -> None
         assert [kept.id for kept in await index.pulls.unfinished()] == ["two"]
         await index.pulls.drop_all(["two", "three"])
         assert await index.pulls.unfinished() == []
+
+
+async def test_only_the_pull_of_a_host_that_is_gone_is_adopted(place: Place) -> None:
+    """By one host, the furthest first; what its former host writes or drops of it changes nothing."""
+    first, second = (Worker(name=name, lease_seconds=60) for name in ("a", "b"))
+    async with place.open(worker=first) as gone, place.open(worker=second) as index:
+        await gone.pulls.keep(KEPT)
+        await gone.pulls.keep(msgspec.structs.replace(KEPT, id="less", kept_bytes=1))
+        assert await gone.pulls.adopt("r") is None
+        if isinstance(place, SqlitePlace):
+            assert await index.pulls.adopt("r") is None
+            return
+        new = make()
+        await gone.imports.submit(new, max_queued=10)
+        assert await gone.imports.claim(new.record.id, START) is not None
+        assert await index.pulls.adopt("r") is None  # It holds an import.
+        await gone.imports.requeue(new.record.id, START)
+        assert await index.pulls.adopt("other") is None
+        assert await index.pulls.adopt("r") == KEPT
+        await gone.pulls.keep(msgspec.structs.replace(KEPT, kept_bytes=2))
+        await gone.pulls.drop("one")
+        assert await index.pulls.unfinished() == [KEPT]
+        assert [one.id for one in await gone.pulls.unfinished()] == ["less"]
 
 
 async def filled(index: Index) -> None:
