@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group(
 
 PATIENT_SECONDS = 60
 SMALL = raw(200_000, seed=8)
-EXCESS = 65_536  # Beyond the last whole part: these are lost with their host.
+EXCESS = 1_048_576  # Beyond the last whole part: these are lost with their host.
 MARK_BYTES = 262_144
 WHOLE_PARTS = 2 * PART_BYTES
 
@@ -39,7 +39,7 @@ class Parted:
     """
 
     def __init__(self, seed: int) -> None:
-        self.body = raw(WHOLE_PARTS + 2_000_000, seed=seed)
+        self.body = raw(WHOLE_PARTS + 4_000_000, seed=seed)
         self.sha256 = hashlib.sha256(self.body).hexdigest()
         self.etag = f'"{seed}"'
         self.asked: list[tuple[str | None, str | None]] = []
@@ -82,9 +82,9 @@ class House:
         self.bucket: Bucket
 
     async def until_kept(self) -> None:
-        """Wait until the one pull that runs has a whole part in the bucket, and a row that names it."""
+        """Wait until the one pull that runs has both parts in the bucket, and a row that names them."""
         async with asyncio.timeout(PATIENT_SECONDS):
-            while not (await self.marked() and [name for _host, name in self.pulls() if name]):
+            while not (await self.marked() > PART_BYTES and [name for _host, name in self.pulls() if name]):
                 await asyncio.sleep(0.05)
 
     async def marked(self) -> int:

@@ -313,6 +313,9 @@ class Staged:
     def mark(self, size: int, sha256: str) -> None:
         """Note how many bytes there are and their digest; written down when all of them are at the server."""
         self._marks = [*self._marks[-MARKS_KEPT:], (size, sha256)]
+        upload = self._upload
+        if upload is not None and size <= upload.arrived_bytes:  # Digested later than they were sent.
+            self._arrived()
 
     def park(self) -> None:
         """Make them durable and leave them to a later process; raises StoreFull or StoreFailed."""
