@@ -68,22 +68,31 @@ class Published:
             self._digest = digest
 
     async def _images(self) -> list[Image]:
-        """Return the newest public images, as many as may be listed."""
+        """Return the newest public images whose bytes are whole, as many as may be listed."""
         most, marker = self._settings().publish.max_images, None
+        faulty = await self._faulty()
         found: list[Image] = []
         is_more = True
         while is_more and len(found) < most:
-            limit = min(PAGE_IMAGES, most - len(found))
             query = ImageQuery(
                 filters=(Filter(key="status", values=("active",)), Filter(key="os_hidden", values=(0,))),
-                limit=limit,
+                limit=PAGE_IMAGES,
                 marker=marker,
                 visibility="public",
             )
             page = await self._index.images.page(STRANGER, query)
-            found += page
-            is_more = bool(page) and (page.has_more or len(page) == limit)
-            marker = found[-1].id if found else None
+            found += [image for image in page if image.sha256 not in faulty]
+            is_more = bool(page) and (page.has_more or len(page) == PAGE_IMAGES)
+            marker = page[-1].id if page else None
+        return found[:most]
+
+    async def _faulty(self) -> set[str]:
+        """Return the blobs that are marked as missing or rotten: nobody gets their bytes."""
+        found: set[str] = set()
+        after = ""
+        while page := await self._index.maintenance.faulty(after=after, limit=PAGE_IMAGES):
+            found.update(blob.sha256 for blob in page)
+            after = page[-1].sha256
         return found
 
 

@@ -25,7 +25,7 @@ from fetcher.parsers.catalogues import read_index, read_products
 from fetcher.parsers.metalink import parse_metalink
 from tests.api.image_v2.cloud import DISK, OCTETS, Cloud
 from tests.api.test_links import Fetched, follow
-from tests.images import qcow2
+from tests.images import qcow2, raw
 from tests.service import Running
 
 PUBLISH: dict[str, Any] = {"enabled": True, "cache_seconds": 0.001}
@@ -189,6 +189,22 @@ async def test_l09_damaged_bytes_reach_no_stranger(tmp_path: Path) -> None:
         blob.write_bytes(DISK[:-1])
         status, body, _ = await follow(cloud, f"/streams/images/{image['id']}/x")
         assert (status, json.loads(body)["code"]) == (503, "bytes-damaged")
+
+
+async def test_l09_images_that_are_marked_as_damaged_are_in_no_list(tmp_path: Path) -> None:
+    """A name leads to the newest whole version; the damaged one comes back once it was repaired."""
+    async with publishing(tmp_path) as cloud:
+        whole = await make_public(cloud, **UBUNTU)
+        damaged = await make_public(cloud, raw(4000), **UBUNTU)
+        sha256 = hashlib.sha256(raw(4000)).hexdigest()
+        index = cloud.service.app.state.services.index
+        for fault, ids in (("rotten", {whole["id"]}), (None, {whole["id"], damaged["id"]})):
+            assert await index.maintenance.mark(sha256, fault, START)
+            [product] = (await listed(cloud)).values()
+            paths = [item["path"] for one in product["versions"].values() for item in one["items"].values()]
+            assert {path.split("/")[2] for path in paths} == ids
+            status, body, _ = await follow(cloud, f"/streams/images/{damaged['id']}.meta4")
+            assert (status, b"bytes-damaged" in body) == ((503, True) if fault else (200, False))
 
 
 async def test_l08_strangers_take_no_places_of_a_project(tmp_path: Path) -> None:
