@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from fetcher.api.streams.products import PRODUCTS, dated, index_document, oldest_first, products_of
-from fetcher.attest.openpgp import clear_signed
+from fetcher.attest.openpgp import clear_signed, version_of
 from fetcher.config import Settings
 from fetcher.index.protocol import Index
 from fetcher.index.values import ImageQuery
@@ -61,7 +61,7 @@ class Published:
         images = await self._images()
         key = self._settings().publish.sign_key
         products = await asyncio.to_thread(lambda: products_of(oldest_first(images)))
-        text = msgspec.json.encode([products, key])
+        text = msgspec.json.encode([products, key, await asyncio.to_thread(version_of, key)])
         digest = hashlib.sha256(text).digest()
         if digest != self._digest:
             self._found = await asyncio.to_thread(_documents, products, key, datetime.now(UTC))

@@ -207,6 +207,21 @@ async def test_l09_images_that_are_marked_as_damaged_are_in_no_list(tmp_path: Pa
             assert (status, b"bytes-damaged" in body) == ((503, True) if fault else (200, False))
 
 
+async def test_lists_are_signed_anew_with_a_key_of_the_same_name(tmp_path: Path) -> None:
+    """A key is replaced in its place, and the next list is signed with it."""
+    secret = tmp_path / "site.key"
+    keys = [pysequoia.Tsk.generate(f"site <site{number}@lab.example>") for number in (1, 2)]
+    secret.write_bytes(bytes(keys[0]))
+    async with publishing(tmp_path, sign_key=str(secret)) as cloud:
+        await make_public(cloud)
+        for key in keys:
+            secret.write_bytes(bytes(key))
+            certificate = key.extract_certificate()
+            _, text, _ = await follow(cloud, "/streams/v1/images.sjson")
+            found = pysequoia.verify(bytes=text, store=lambda _ids, known=certificate: [known])
+            assert [one.certificate for one in found.valid_sigs] == [certificate.fingerprint]
+
+
 async def test_l08_strangers_take_no_places_of_a_project(tmp_path: Path) -> None:
     """With all places for strangers taken, the project that has the image still gets its own."""
     async with Cloud(tmp_path, publish=PUBLISH, inbound={"max_requests_per_project": 1}) as cloud:
