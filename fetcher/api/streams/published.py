@@ -11,6 +11,7 @@ import msgspec
 from fetcher.api.streams.products import PRODUCTS, dated, index_document, oldest_first, products_of
 from fetcher.attest.openpgp import clear_signed, version_of
 from fetcher.config import Settings
+from fetcher.errors import StoreFailed
 from fetcher.index.protocol import Index
 from fetcher.index.values import ImageQuery
 from fetcher.index.values.images import Filter
@@ -19,6 +20,7 @@ from fetcher.model import Actor, Image
 INDEX = "streams/v1/index.json"
 STRANGER = Actor(project_id="", user_id="", roles=frozenset({"reader"}))
 PAGE_IMAGES = 500
+FAILED_SECONDS = 5.0  # How long lists that could not be made are not tried again.
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,13 +49,25 @@ class Published:
         self._found: dict[str, Document] = {}
         self._digest = b""
         self._until = 0.0
+        self._trouble: str | None = None
 
     async def find(self, path: str) -> Document | None:
-        """Return a list by its path; None where there is none, such as a signed one without a key."""
+        """Return a list by its path; None where there is none, such as a signed one without a key.
+
+        Raises:
+            StoreFailed: They cannot be made now; the next one to ask may be told the same unseen.
+        """
         async with self._turn:
             if time.monotonic() >= self._until:
-                await self._make()
-                self._until = time.monotonic() + self._settings().publish.cache_seconds
+                seconds = self._settings().publish.cache_seconds
+                self._trouble = None
+                try:
+                    await self._make()
+                except StoreFailed as failure:
+                    self._trouble, seconds = failure.reason, min(seconds, FAILED_SECONDS)
+                self._until = time.monotonic() + seconds
+            if self._trouble is not None:
+                raise StoreFailed(reason=self._trouble)
             return self._found.get(path)
 
     async def _make(self) -> None:

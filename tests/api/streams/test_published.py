@@ -222,6 +222,28 @@ async def test_lists_are_signed_anew_with_a_key_of_the_same_name(tmp_path: Path)
             assert [one.certificate for one in found.valid_sigs] == [certificate.fingerprint]
 
 
+async def test_l08_lists_that_cannot_be_made_are_not_tried_for_each_stranger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key that is gone costs one look at the images in a while, however many ask."""
+    secret, looks = tmp_path / "site.key", list[bool]()
+    secret.write_bytes(bytes(pysequoia.Tsk.generate("site <site@lab.example>")))
+    monkeypatch.setattr(published, "FAILED_SECONDS", 600.0)
+    async with publishing(tmp_path, sign_key=str(secret), cache_seconds=600.0) as cloud:
+        secret.write_bytes(b"")
+        lists = cloud.service.app.state.services.published
+        images = lists._images
+
+        async def counted() -> list[Image]:
+            looks.append(True)
+            return list(await images())
+
+        monkeypatch.setattr(lists, "_images", counted)
+        for _ in range(3):
+            assert (await follow(cloud, "/streams/v1/index.json"))[0] == 503
+        assert len(looks) == 1
+
+
 async def test_l08_strangers_take_no_places_of_a_project(tmp_path: Path) -> None:
     """With all places for strangers taken, the project that has the image still gets its own."""
     async with Cloud(tmp_path, publish=PUBLISH, inbound={"max_requests_per_project": 1}) as cloud:
