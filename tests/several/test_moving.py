@@ -1,0 +1,252 @@
+"""`fetcher migrate` of the records: from SQLite to PostgreSQL and back, all of them or none."""
+
+import asyncio
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psycopg
+import pytest
+
+from fetcher.cli.exits import Exit
+from fetcher.crash import VARIABLE
+from fetcher.index import Index as SqliteIndex
+from fetcher.index.moving import STAYING, STAYING_COLUMNS
+from fetcher.index.protocol import Index
+from fetcher.index.values import IdempotencyKey, ImageQuery, Worker
+from fetcher.lifecycle import Event
+from fetcher.model import Delivery, Phase, Verdict
+from tests.cli.conftest import COMMAND, Fetcher, fetcher
+from tests.contract.index.postgres import PostgresPlace
+from tests.contract.index.test_exports import export, submitted
+from tests.contract.index.test_lists_of_images import some_images
+from tests.contract.index.test_members import shared
+from tests.contract.index.test_metadefs import content, item, namespace
+from tests.contract.index.test_notices import watched
+from tests.contract.index.test_pulls import KEPT
+from tests.contract.index.test_schedules import made, schedule
+from tests.contract.index.test_statistics import failed
+from tests.contract.index.test_uploads import begun, done
+from tests.images import raw
+from tests.index.conftest import ADMIN, ALICE, BOB, START, activate, blob, make
+from tests.lab import behaviours
+from tests.lab.origin import Origin
+from tests.processes import ROOT
+from tests.service import Running
+
+__all__ = ["fetcher"]
+
+VERDICT = Verdict(code="cancelled", title="It was cancelled.")
+SECRET = "secret@"  # In URLs of `make`.
+
+
+async def fill(index: Index) -> None:
+    """Leave rows in every table, by the verbs that a service calls."""
+    for one in some_images(20):
+        await index.images.create(one)
+    await shared(index)
+    await fill_with_imports(index)
+    await fill_with_what_imports_leave(index)
+    for number in range(3):
+        await submitted(index, export(number=number), max_bytes=10**6)
+    plan = await made(index, schedule())
+    kept = (await index.images.page(ALICE, ImageQuery(sort=(("created_at", False),), limit=1)))[0]
+    await index.schedules.promote(plan, kept.id, "1", START)
+    await index.metadefs.create(
+        namespace(), content(item(name="z", a=[1, None, "ä\n\\N\t"]), item("tag", "t"))
+    )
+    await index.metadefs.create(namespace("m"), content(item("association", "X::Y")))
+    await index.metadefs.delete("n", ADMIN)  # So that numbers have a gap.
+
+
+async def fill_with_imports(index: Index) -> None:
+    """One in each state, with secrets, a repeated request and a receiver."""
+    await index.imports.submit(make(key=IdempotencyKey(key="k", fingerprint="f")), max_queued=99)
+    for number in range(2):
+        told = watched(number=number)
+        await index.imports.submit(told, max_queued=99)
+    await index.imports.cancel(told.record.id, ADMIN, VERDICT, START)
+    await failed(index, "source-unreachable", BOB, received=7)
+    running = make(BOB)
+    await index.imports.submit(running, max_queued=99)
+    taken = await index.imports.claim(running.record.id, START)
+    assert taken is not None
+    half = {"received_bytes": 500, "expected_bytes": 900, "bytes_per_second": 0.1 + 0.2}
+    await index.imports.record(msgspec.structs.replace(taken[0], phase=Phase.FETCHING, **half))
+    delivered = make()
+    await index.imports.submit(delivered, max_queued=99)
+    taken = await index.imports.claim(delivered.record.id, START)
+    assert taken is not None
+    there = Delivery(url="https://glance.example", image_id="there", is_away=True)
+    assert await index.imports.deliver(
+        taken[0].ended(Event.SUCCEED, VERDICT, START, delivery=there), {"a": 1}
+    )
+
+
+async def fill_with_what_imports_leave(index: Index) -> None:
+    """Blobs, staged bytes, signed stories, resume states, remembered URLs, names of files without a row."""
+    for name in "12":
+        new = make()
+        await index.imports.submit(new, max_queued=99)
+        assert await activate(index, new, name)
+    await index.attestations.keep((await index.attestations.unsigned())[0], "k", "envelope", START)
+    await index.images.delete(new.image.id, ALICE)
+    _image, record = await begun(index)
+    assert await index.uploads.stage(done(record), blob("3"))
+    await index.pulls.keep(KEPT)
+    await index.pulls.remember(["alice"], "r", '"1"', blob("1").sha256)
+
+
+def contents(path: Path) -> dict[str, list[Any]]:
+    """All rows that move, with their numbers where they have an order."""
+    with closing(sqlite3.connect(path)) as db:
+        names = [row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        found = {}
+        for name in sorted({*names} - STAYING):
+            columns = [row[1] for row in db.execute(f"PRAGMA table_info({name})")]
+            moving = [column for column in columns if (name, column) not in STAYING_COLUMNS]
+            order = ["rowid"] if name == "images" else []
+            found[name] = sorted(
+                db.execute(f"SELECT {', '.join(order + moving)} FROM {name}").fetchall(), key=repr
+            )
+        return found
+
+
+def number_of_rows(database: PostgresPlace) -> int:
+    """How many rows there are beside those that migrations make."""
+    with psycopg.connect(database.url) as connection:
+        tables = connection.execute("SELECT relname FROM pg_stat_user_tables").fetchall()
+        names = {name for (name,) in tables} - STAYING - {"metadef_resource_types"}
+        rows = [connection.execute(f"SELECT count(*) FROM {name}").fetchone() for name in names]
+    return sum(row[0] for row in rows if row)
+
+
+@pytest.fixture
+async def filled(tmp_path: Path) -> Running:
+    """The configuration of a service that has not started, with an index full of records."""
+    running = Running(tmp_path)
+    running.write_config()
+    running.data.mkdir()
+    async with SqliteIndex(running.data / "index.sqlite", worker=Worker(name="w")) as index:
+        await fill(index)
+    return running
+
+
+async def test_to_a_database_and_back(
+    filled: Running, database: PostgresPlace, tmp_path: Path, fetcher: Fetcher
+) -> None:
+    """Every row of every table is there, counted and chained as before; and what comes back is the same."""
+    before = contents(filled.data / "index.sqlite")
+    assert [name for name, rows in before.items() if not rows] == []
+    config = ("--config", filled.config, "--json")
+    there = ("migrate", "--from", filled.data, "--to", database.as_url, *config)
+    rows = {name: len(found) for name, found in before.items()}
+    dry = await fetcher(*there, "--dry-run")
+    assert (dry.code, dry.json["records"]) == (Exit.OK, {"what": "to-move", "rows": rows, "faults": []})
+    moved = await fetcher(*there, "--final")
+    assert (moved.code, moved.json["records"]) == (Exit.OK, {"what": "moved", "rows": rows, "faults": []})
+    assert SECRET not in moved.out + moved.err
+    async with database.open(worker=Worker(name="other")) as index:
+        assert await index.maintenance.miscounted() == []
+        assert (await index.audit.verify()).faults == []
+        assert [one.id for one in await index.pulls.unfinished()] == [KEPT.id]
+    back = tmp_path / "back"
+    returned = await fetcher("migrate", "--from", database.as_url, "--to", back, *config, "--final")
+    assert (returned.code, returned.json["records"]["rows"]) == (Exit.OK, rows)
+    assert contents(back / "index.sqlite") == before
+    async with database.open() as index:  # Numbers go on behind those that were moved.
+        await index.metadefs.create(namespace("later"), content(item()))
+        await index.images.create(some_images(1)[0])
+
+
+async def test_a_move_that_is_killed_has_moved_nothing(
+    filled: Running, database: PostgresPlace, tmp_path: Path, fetcher: Fetcher
+) -> None:
+    """Killed between two tables, in either direction: the target is empty, and the next one does it all."""
+    before = contents(filled.data / "index.sqlite")
+    back = tmp_path / "back"
+
+    async def killed(*arguments: object) -> int:
+        command = [*COMMAND, "migrate", *map(str, arguments), "--final", "--config", str(filled.config)]
+        environment = {**os.environ, VARIABLE: "migrate.filled:9"}
+        quiet = {"stdout": asyncio.subprocess.DEVNULL, "stderr": asyncio.subprocess.DEVNULL}
+        return await (
+            await asyncio.create_subprocess_exec(*command, **quiet, env=environment, cwd=ROOT)
+        ).wait()
+
+    async def moved(*arguments: object) -> int:
+        return (await fetcher("migrate", *arguments, "--final", "--config", filled.config)).code
+
+    there, again = (
+        ("--from", filled.data, "--to", database.as_url),
+        ("--from", database.as_url, "--to", back),
+    )
+    assert await killed(*there) == -9
+    assert number_of_rows(database) == 0
+    assert await moved(*there) == Exit.OK
+    assert await killed(*again) == -9
+    assert sum(len(rows) for rows in contents(back / "index.sqlite").values()) == 5  # Of the migrations.
+    assert await moved(*again) == Exit.OK
+    assert contents(back / "index.sqlite") == before
+
+
+async def test_a_move_is_refused_with_words(
+    filled: Running, database: PostgresPlace, fetcher: Fetcher
+) -> None:
+    """A target with records, one in use, a later version's, a password in a URL: nothing is written."""
+    command = ("migrate", "--from", filled.data, "--config", filled.config, "--json")
+
+    async def refused(to: str, *more: str) -> str:
+        told = await fetcher(*command, "--to", to, *(more or ("--final",)))
+        assert told.code not in {Exit.OK, Exit.DAMAGED}
+        return str(told.json["error"]["detail"])
+
+    def execute(sql: str) -> None:
+        with psycopg.connect(database.url) as connection:
+            connection.execute(sql)
+
+    with_password = database.as_url.replace("fetcher@", "fetcher:hushhush@")
+    told = await refused(with_password)
+    assert "index.password_file" in told
+    assert "hushhush" not in told
+    async with database.open() as index:
+        await index.images.create(some_images(1)[0])
+    for flag in ("--dry-run", "--final"):
+        told = await refused(database.as_url, flag)
+        assert "the target has records already (1 in images" in told
+        assert "give one that is empty" in told
+    execute("TRUNCATE images, usage CASCADE")
+    execute(
+        "INSERT INTO hosts (name, start, roles, version, lease_until)"
+        " VALUES ('h1', '', '', '', clock_timestamp() + interval '1 hour')"
+    )
+    assert "in use by h1: stop the service there first" in await refused(database.as_url)
+    execute("DELETE FROM hosts")
+    execute("INSERT INTO migrations (name) VALUES ('9999_later')")
+    assert "later version's: it has 9999_later" in await refused(database.as_url)
+    execute("DELETE FROM migrations WHERE name = '9999_later'")
+    assert number_of_rows(database) == 0
+
+
+async def test_a_service_goes_on_where_it_was(
+    database: PostgresPlace, tmp_path: Path, fetcher: Fetcher
+) -> None:
+    """Records and images of a folder are served from the database; while the server runs, it is refused."""
+    body = raw(100_000)
+    async with Origin({"/x": behaviours.serve(body)}) as origin:
+        async with Running(tmp_path, origin) as service:
+            ended = await service.run(url=origin.url("/x"))
+            command = ("migrate", "--from", service.data, "--to", database.as_url, "--config", service.config)
+            assert (await fetcher(*command)).code == Exit.OK  # Only said.
+            assert (await fetcher(*command, "--final")).code == Exit.BUSY
+        told = await fetcher(*command, "--final")
+        assert told.code == Exit.OK
+        assert "moved: " in told.out + told.err
+        async with Running(tmp_path, origin, index={"url": database.as_url}) as service:
+            found = await service.get(f"/v2/images/{ended['image_id']}")
+            assert (found["status"], found["size"]) == ("active", len(body))
+            assert (await service.run(url=origin.url("/x")))["state"] == "succeeded"
+            assert (await fetcher("audit", "verify", "--config", service.config)).code == Exit.OK
