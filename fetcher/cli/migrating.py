@@ -37,7 +37,7 @@ def migrate(  # noqa: PLR0913 - all options of the command
     config: ConfigFile = None,
     json: AsJson = False,
 ) -> Exit:
-    """Copy images to another store, records to another database; a server may run until the last step.
+    """Copy images to another store, records to another database; a server may run until the end.
 
     Bytes go between a folder and a bucket, records between a folder's SQLite and PostgreSQL. It may be
     broken off and begun anew: bytes that are at the target are left alone, and records are moved with
@@ -56,6 +56,7 @@ def migrate(  # noqa: PLR0913 - all options of the command
     screen = Screen(as_json=json)
     service = open_service(config)
     plan = Plan.of([_resolved(where) for where in source], [_resolved(where) for where in target])
+    plan.check(service.settings.index)
     with locked(plan.folders(service.folder) if final else []):
         found = asyncio.run(_copied(service, plan, is_dry=dry_run)) if plan.has_bytes else []
         lost = [one for one in found if one.what in {"damaged", "missing"}]

@@ -1,4 +1,4 @@
-"""What of `fetcher migrate` goes where, and the move of the records."""
+"""Reading of what `fetcher migrate` is to move where, and the move of the records."""
 
 import asyncio
 from collections.abc import Iterable, Iterator
@@ -18,7 +18,7 @@ from fetcher.store.folder_lock import FolderLock
 
 
 class MovedRecords(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of the records.
+    """The outcome for the records.
 
     Args:
         what: to-move: before the last step.
@@ -32,7 +32,7 @@ class MovedRecords(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """Where bytes and records come from, and where they go; a place is empty where they stay.
+    """The places that bytes and records come from and go to; one is empty where they stay.
 
     Args:
         records_from: A folder or the URL of a database.
@@ -83,7 +83,18 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             own: That of the configuration.
         """
         ends = {Path(end) for end in (self.records_from, self.records_to) if end and not _is_database(end)}
-        return sorted({own.resolve(), *ends})
+        return sorted({*ends, *([own.resolve()] if own.is_dir() else [])})
+
+    def check(self, rules: Rules) -> None:
+        """Refuse a move of records that cannot begin, before anything is copied.
+
+        Raises:
+            ValueError: There are no records in the folder, or a URL is none of a database.
+        """
+        if self.records_from:
+            _rules(rules, self.records_to)
+            if not _rules(rules, self.records_from).is_shared and not _path(self.records_from).is_file():
+                raise ValueError(f"There are no records in {self.records_from}.")
 
     def move_records(self, rules: Rules, *, is_final: bool) -> MovedRecords | None:
         """Move all records, or count them before the last step; None where they stay.
@@ -91,14 +102,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             Conflict: The target has records, or one of the two is in use.
             StoreFailed: One of the two cannot be used.
-            ValueError: There are no records in the folder, or a URL is none of a database.
         """
         if not self.records_from:
             return None
         source, target = _rules(rules, self.records_from), _rules(rules, self.records_to)
         there, here = _path(self.records_from), _path(self.records_to)
-        if not source.is_shared and not there.is_file():
-            raise ValueError(f"There are no records in {self.records_from}.")
         if not is_final:
             with records_of(source, there).open(is_target=False) as records:
                 rows = count(records)

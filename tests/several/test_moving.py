@@ -14,8 +14,9 @@ import pytest
 from fetcher.cli.exits import Exit
 from fetcher.crash import VARIABLE
 from fetcher.index import Index as SqliteIndex
-from fetcher.index.moving import STAYING, STAYING_COLUMNS
+from fetcher.index.moving import STAYING, STAYING_COLUMNS, Records, move
 from fetcher.index.protocol import Index
+from fetcher.index.sqlite.moving import FileRecords
 from fetcher.index.values import IdempotencyKey, ImageQuery, Worker
 from fetcher.lifecycle import Event
 from fetcher.model import Delivery, Phase, Verdict
@@ -60,6 +61,7 @@ async def fill(index: Index) -> None:
     )
     await index.metadefs.create(namespace("m"), content(item("association", "X::Y")))
     await index.metadefs.delete("n", ADMIN)  # So that numbers have a gap.
+    assert await index.maintenance.trim_audit(5)
 
 
 async def fill_with_imports(index: Index) -> None:
@@ -75,7 +77,7 @@ async def fill_with_imports(index: Index) -> None:
     taken = await index.imports.claim(running.record.id, START)
     assert taken is not None
     half = {"received_bytes": 500, "expected_bytes": 900, "bytes_per_second": 0.1 + 0.2}
-    await index.imports.record(msgspec.structs.replace(taken[0], phase=Phase.FETCHING, **half))
+    await index.imports.record(msgspec.structs.replace(taken[0], phase=Phase.PULLING, **half))
     delivered = make()
     await index.imports.submit(delivered, max_queued=99)
     taken = await index.imports.claim(delivered.record.id, START)
@@ -163,34 +165,56 @@ async def test_to_a_database_and_back(
 
 
 async def test_a_move_that_is_killed_has_moved_nothing(
-    filled: Running, database: PostgresPlace, tmp_path: Path, fetcher: Fetcher
+    filled: Running, database: PostgresPlace, fetcher: Fetcher
 ) -> None:
-    """Killed between two tables, in either direction: the target is empty, and the next one does it all."""
-    before = contents(filled.data / "index.sqlite")
-    back = tmp_path / "back"
-
-    async def killed(*arguments: object) -> int:
-        command = [*COMMAND, "migrate", *map(str, arguments), "--final", "--config", str(filled.config)]
-        environment = {**os.environ, VARIABLE: "migrate.filled:9"}
-        quiet = {"stdout": asyncio.subprocess.DEVNULL, "stderr": asyncio.subprocess.DEVNULL}
-        return await (
-            await asyncio.create_subprocess_exec(*command, **quiet, env=environment, cwd=ROOT)
-        ).wait()
-
-    async def moved(*arguments: object) -> int:
-        return (await fetcher("migrate", *arguments, "--final", "--config", filled.config)).code
-
-    there, again = (
-        ("--from", filled.data, "--to", database.as_url),
-        ("--from", database.as_url, "--to", back),
+    """Killed between two tables: the target is empty, and the next one does it all."""
+    command = (
+        "migrate",
+        "--from",
+        filled.data,
+        "--to",
+        database.as_url,
+        "--final",
+        "--config",
+        filled.config,
     )
-    assert await killed(*there) == -9
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND,
+        *map(str, command),
+        env={**os.environ, VARIABLE: "migrate.filled:9"},
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+        cwd=ROOT,
+    )
+    assert await process.wait() == -9
     assert number_of_rows(database) == 0
-    assert await moved(*there) == Exit.OK
-    assert await killed(*again) == -9
-    assert sum(len(rows) for rows in contents(back / "index.sqlite").values()) == 5  # Of the migrations.
-    assert await moved(*again) == Exit.OK
-    assert contents(back / "index.sqlite") == before
+    assert (await fetcher(*command)).code == Exit.OK
+    assert number_of_rows(database) > 0
+
+
+def break_off(old: Records, new: Records) -> None:
+    """Move everything, and fail before it counts."""
+    move(old, new)
+    assert new.count("imports")
+    raise ZeroDivisionError
+
+
+async def test_a_move_that_breaks_off_leaves_the_file_as_it_was(filled: Running, tmp_path: Path) -> None:
+    """What was written goes with its transaction, and triggers are there again."""
+    path = tmp_path / "new.sqlite"
+    async with SqliteIndex(path) as index:
+        pass
+    empty = contents(path)
+    source, target = FileRecords(filled.data / "index.sqlite"), FileRecords(path)
+    with (
+        pytest.raises(ZeroDivisionError),
+        source.open(is_target=False) as old,
+        target.open(is_target=True) as new,
+    ):
+        break_off(old, new)
+    assert contents(path) == empty
+    async with SqliteIndex(path) as index:
+        assert await index.maintenance.complaints() == []
 
 
 async def test_a_move_is_refused_with_words(
@@ -208,6 +232,10 @@ async def test_a_move_is_refused_with_words(
         with psycopg.connect(database.url) as connection:
             connection.execute(sql)
 
+    empty = filled.folder / "empty"
+    nothing = await fetcher("migrate", "--from", empty, "--to", database.as_url, "--final", *command[3:])
+    assert (nothing.code, "There are no records in" in nothing.out) == (Exit.USAGE, True)
+    assert not empty.exists()
     with_password = database.as_url.replace("fetcher@", "fetcher:hushhush@")
     told = await refused(with_password)
     assert "index.password_file" in told
@@ -216,7 +244,8 @@ async def test_a_move_is_refused_with_words(
         await index.images.create(some_images(1)[0])
     for flag in ("--dry-run", "--final"):
         told = await refused(database.as_url, flag)
-        assert "the target has records already (1 in images" in told
+        assert "the target has records already (" in told
+        assert "1 in images" in told
         assert "give one that is empty" in told
     execute("TRUNCATE images, usage CASCADE")
     execute(
@@ -228,6 +257,11 @@ async def test_a_move_is_refused_with_words(
     execute("INSERT INTO migrations (name) VALUES ('9999_later')")
     assert "later version's: it has 9999_later" in await refused(database.as_url)
     execute("DELETE FROM migrations WHERE name = '9999_later'")
+    execute("ALTER TABLE images ADD COLUMN more text")
+    assert "made differently: images" in await refused(database.as_url)
+    execute("ALTER TABLE images DROP COLUMN more")
+    execute("ALTER TABLE imports ALTER COLUMN bytes_per_second TYPE real")  # Less than was given.
+    assert "does not give back the rows of imports" in await refused(database.as_url)
     assert number_of_rows(database) == 0
 
 

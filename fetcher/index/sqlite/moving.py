@@ -32,6 +32,7 @@ class FileRecords:
             with closing(sqlite3.connect(self._path, isolation_level=None)) as self._db:
                 self._db.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
                 self._db.execute("PRAGMA foreign_keys = ON")
+                self._db.execute("PRAGMA synchronous = FULL")
                 self._db.execute("BEGIN IMMEDIATE" if is_target else "BEGIN")
                 yield self
                 self._db.execute("COMMIT")
