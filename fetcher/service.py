@@ -229,7 +229,6 @@ class Service:
             host = self._host()
             index = await stack.enter_async_context(self._index(index_path(self.folder), host))
             engine = await stack.enter_async_context(open_engine(settings.index, index, host))
-            store.holding = engine.across(store.holding)  # type: ignore[assignment] # a narrower type there
             gate = Gate(own_ports=lambda: self.ports)
             stack.push_async_callback(gate.close)
             worker_pool = WorkerPool(
@@ -284,7 +283,8 @@ def _say_held(seconds: float, stack: list[str]) -> None:
 async def _begin(services: Services) -> None:
     """Take up what an earlier process left; exports stage what they convert only when that is cleared."""
     await take_up(services)
-    services.supervisor.start("exports", services.exporter.run)
+    if "worker" in services.engine.host.roles:
+        services.supervisor.start("exports", services.exporter.run)
 
 
 async def take_up(services: Services) -> None:

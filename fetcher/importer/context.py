@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -68,3 +69,7 @@ class Context:
     damaged: asyncio.Event = field(default_factory=asyncio.Event)
     supervisor: Supervisor = field(default_factory=Supervisor)
     engine: Engine = field(default_factory=LocalEngine)
+
+    def holding(self, sha256: str) -> AbstractAsyncContextManager[None]:
+        """Keep commit and removal of the same bytes apart, here and on every other host."""
+        return self.engine.across(self.store.holding)(sha256)

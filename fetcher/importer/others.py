@@ -219,7 +219,7 @@ class Others:
         """End what was being sent to a host that is gone; its sender knows."""
         sha256 = record.digests.get("sha256")
         if record.phase is Phase.COMMITTING and sha256:
-            async with self._context.store.holding(sha256):
+            async with self._context.holding(sha256):
                 await remove_unneeded(self._context, sha256)
         verdict = verdict_of(Interrupted())
         ended = record.ended(Event.FAIL, verdict, datetime.now(UTC))

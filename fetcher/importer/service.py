@@ -276,7 +276,7 @@ class Importer:
         sha256 = await self._despite_a_full_disk(lambda: self.context.index.images.delete(image_id, actor))
         log.info("image.deleted", image_id=image_id, project_id=actor.project_id, user_id=actor.user_id)
         if sha256 is not None:
-            async with self.context.store.holding(sha256):
+            async with self.context.holding(sha256):
                 with suppress(StoreFailed):  # The image is gone; a start removes the file that it had.
                     await remove_unneeded(self.context, sha256)
 

@@ -43,6 +43,8 @@ async def test_one_host_answers_and_another_one_pulls(
         assert 'fetcher_host_lease_seconds{host="worker"}' in metrics
         assert "not heard of" not in (page := await (await face.client.get("/page/dashboard")).text())
         assert "worker" in page
+        sends = [host.service.app.state.services.exporter._taken_up.is_set() for host in (face, worker)]
+        assert sends == [False, True]
         hosts = await face.service.app.state.services.engine.hosts()
         assert [(host.name, host.roles) for host in hosts] == [("face", ("api",)), ("worker", ("worker",))]
         assert hosts[0].chores == ()
