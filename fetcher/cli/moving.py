@@ -55,6 +55,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         """
         databases = [[where for where in side if _is_database(where)] for side in (source, target)]
         others = [[where for where in side if not _is_database(where)] for side in (source, target)]
+        for where in [where for side in others for where in side]:
+            if "://" in where and not where.startswith("s3://"):
+                raise ValueError(f"{where} is no s3:// or postgresql://, nor a folder.")
         if any(len(side) > 1 for side in (*databases, *others)):
             raise ValueError("Give one database and one place of bytes at most, each with --from and --to.")
         places = [side[0] if side else "" for side in others]

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from fetcher.cli.exits import Exit
+from fetcher.cli.moving import Plan
 from fetcher.crash import VARIABLE
 from fetcher.index import Index as SqliteIndex
 from fetcher.index.moving import STAYING, STAYING_COLUMNS, Records, move
@@ -164,6 +165,33 @@ async def test_to_a_database_and_back(
         await index.images.create(some_images(1)[0])
 
 
+PG, S3 = "postgresql://u@h/d", "s3://b/p"
+PLANS = [
+    (["/f"], [PG], Plan(records_from="/f", records_to=PG)),
+    (["/f"], [S3], Plan(bytes_from="/f", bytes_to=S3)),
+    (["/f"], [S3, PG], Plan(records_from="/f", records_to=PG, bytes_from="/f", bytes_to=S3)),
+    ([PG, S3], ["/f"], Plan(records_from=PG, records_to="/f", bytes_from=S3, bytes_to="/f")),
+    ([PG], ["/f"], Plan(records_from=PG, records_to="/f")),
+    ([PG], ["postgres:///e"], Plan(records_from=PG, records_to="postgres:///e")),
+    ([PG], [PG], None),
+    ([S3], [PG], None),
+    (["/f", "/g"], [PG], None),
+    (["/f"], ["/f", PG], None),
+    (["/f"], [], None),
+    (["/f"], ["mysql://h/d"], None),
+]
+
+
+@pytest.mark.parametrize(("source", "target", "plan"), PLANS)
+def test_what_goes_where(source: list[str], target: list[str], plan: Plan | None) -> None:
+    """Databases have records, buckets have bytes, a folder has what the other side asks for."""
+    if plan is None:
+        with pytest.raises(ValueError, match=r"."):
+            Plan.of(source, target)
+    else:
+        assert Plan.of(source, target) == plan
+
+
 async def test_a_move_that_is_killed_has_moved_nothing(
     filled: Running, database: PostgresPlace, fetcher: Fetcher
 ) -> None:
@@ -268,18 +296,27 @@ async def test_a_move_is_refused_with_words(
 async def test_a_service_goes_on_where_it_was(
     database: PostgresPlace, tmp_path: Path, fetcher: Fetcher
 ) -> None:
-    """Records and images of a folder are served from the database; while the server runs, it is refused."""
+    """Records and images of a folder are there with one command; while the server runs, it is refused."""
     body = raw(100_000)
     async with Origin({"/x": behaviours.serve(body)}) as origin:
         async with Running(tmp_path, origin) as service:
             ended = await service.run(url=origin.url("/x"))
-            command = ("migrate", "--from", service.data, "--to", database.as_url, "--config", service.config)
-            assert (await fetcher(*command)).code == Exit.OK  # Only said.
+            places = ("--from", service.data, "--to", database.as_url, tmp_path / "other")
+            command = ("migrate", *places, "--config", service.config)
+            assert (await fetcher(*command)).code == Exit.OK  # Bytes are copied, records counted.
             assert (await fetcher(*command, "--final")).code == Exit.BUSY
+        with closing(sqlite3.connect(service.data / "index.sqlite")) as db, db:
+            db.execute("UPDATE usage SET images = 7")  # As some mistake has left it.
         told = await fetcher(*command, "--final")
         assert told.code == Exit.OK
+        async with database.open() as index:
+            assert await index.maintenance.miscounted() == []
+        assert "there: 1 blob" in told.out + told.err
         assert "moved: " in told.out + told.err
-        async with Running(tmp_path, origin, index={"url": database.as_url}) as service:
+        there = {"index": {"url": database.as_url}, "store": {"folder": str(tmp_path / "other")}}
+        async with Running(tmp_path, origin, **there) as service:
+            async with service.client.get(f"/v2/images/{ended['image_id']}/file") as answer:
+                assert await answer.read() == body
             found = await service.get(f"/v2/images/{ended['image_id']}")
             assert (found["status"], found["size"]) == ("active", len(body))
             assert (await service.run(url=origin.url("/x")))["state"] == "succeeded"
