@@ -57,7 +57,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         others = [[where for where in side if not _is_database(where)] for side in (source, target)]
         for where in [where for side in others for where in side]:
             if "://" in where and not where.startswith("s3://"):
-                raise ValueError(f"{where} is no s3:// or postgresql://, nor a folder.")
+                scheme = where.partition(":")[0]
+                raise ValueError(f"{scheme}://... is neither s3:// nor postgresql://.")
         if any(len(side) > 1 for side in (*databases, *others)):
             raise ValueError("Give one database and one place of bytes at most, each with --from and --to.")
         places = [side[0] if side else "" for side in others]
