@@ -51,7 +51,7 @@ COMMANDS = {
         "pull": Command("local:pull", "Pull a URL into the local store, without a server."),
         "migrate": Command(
             "migrating:migrate",
-            "Copy the bytes of all images to another store; a server may run until the last step.",
+            "Copy images to another store, records to another database; a server may run until the end.",
         ),
         "inspect": Command(
             "inspecting:inspect",
