@@ -11,6 +11,7 @@ from fetcher.settings.auth import Auth, Keystone
 from fetcher.settings.base import Mistake, Section, convert_section, printed
 from fetcher.settings.bucket import Bucket
 from fetcher.settings.catalogues import Catalogue, Catalogues
+from fetcher.settings.cluster import Cluster
 from fetcher.settings.guards.address import AddressRules
 from fetcher.settings.guards.checksum import Checksum
 from fetcher.settings.guards.exports import Exports
@@ -51,6 +52,7 @@ class Settings(Section, frozen=True, kw_only=True):
     store: Store
     bucket: Bucket
     index: Index
+    cluster: Cluster
     quota: Quota
     upkeep: Maintenance
     url: Url
@@ -192,6 +194,9 @@ def _contradictions(settings: Settings) -> Iterator[Mistake]:
     if settings.auth.mode == "local" and not settings.server.is_local:
         expected = "a loopback address, because auth.mode = local lets everybody in"
         yield Mistake(key="server.listen", value=settings.server.listen, expected=expected)
+    if not settings.index.is_shared and set(settings.cluster.roles) != {"api", "worker"}:
+        expected = "both roles, unless [index] url has other hosts share the records"
+        yield Mistake(key="cluster.roles", value=printed(settings.cluster.roles), expected=expected)
     yield from _about_the_bucket(settings)
     yield from _nobody_gets_in(settings)
     yield from _limits_from_nowhere(settings)

@@ -5,6 +5,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,12 +13,14 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import msgspec
 import structlog
 import uvicorn
 from starlette.applications import Starlette
 
+from fetcher import __version__
 from fetcher.aio.loop_watch import LoopWatch
 from fetcher.aio.supervisor import Work, start_logged
 from fetcher.api.app import build_app
@@ -34,6 +37,9 @@ from fetcher.attest.links import LinkKeys
 from fetcher.catalogues import Catalogues, Keeper
 from fetcher.config import BadConfig, data_folder, load_settings
 from fetcher.descriptors import raise_limit
+from fetcher.engine import open_engine
+from fetcher.engine.leading import led
+from fetcher.engine.values import Host
 from fetcher.errors import Failure
 from fetcher.exporter import Exporter
 from fetcher.importer import Context, Importer
@@ -119,8 +125,21 @@ class Service:
         """Return what a project may hold now."""
         return Quota(*self.settings.quota.all_of(project_id), self.settings.quota.max_text_bytes)
 
-    def _index(self, path: Path) -> AbstractAsyncContextManager[Index]:
-        worker = Worker(lease_seconds=self.settings.imports.lease_seconds)
+    def _host(self) -> Host:
+        """Return who this process is among the hosts that share an index."""
+        rules, settings = self.settings.cluster, self.settings
+        # The folder's lock is one process's: with it, the name is too.
+        name = rules.host or f"{socket.gethostname()}:{self.folder}"
+        return Host(
+            name=name if settings.index.is_shared else Host().name,
+            start=str(uuid4()),
+            roles=tuple(rules.roles),
+            version=__version__,
+            lease_seconds=settings.imports.lease_seconds,
+        )
+
+    def _index(self, path: Path, host: Host) -> AbstractAsyncContextManager[Index]:
+        worker = Worker(name=host.name, lease_seconds=host.lease_seconds)
         return open_index(self.settings.index, path, quota_of=self.quota_of, worker=worker)
 
     async def stop(self) -> None:
@@ -166,11 +185,14 @@ class Service:
 
     async def _start_background(self, services: Services, watch: Watch, opened: AsyncExitStack) -> None:
         """Give all that runs for as long as the service does to its supervisor."""
-        services.supervisor.start("maintenance", services.upkeep.run)
-        services.supervisor.start("attestations", services.attestor.run)
+        engine = services.engine
+        if "worker" in engine.host.roles:
+            services.supervisor.start("maintenance", led(engine, "maintenance", services.upkeep.run))
+            services.supervisor.start("attestations", led(engine, "attestations", services.attestor.run))
+            services.supervisor.start("schedules", led(engine, "schedules", services.keeper.run))
+            services.supervisor.start("webhooks", led(engine, "webhooks", services.webhook_dispatcher.run))
+        services.importer.others.start()
         services.supervisor.start("catalogues", services.catalogues.run)
-        services.supervisor.start("schedules", services.keeper.run)
-        services.supervisor.start("webhooks", services.webhook_dispatcher.run)
         services.supervisor.start("leases", services.importer.renew_leases)
         services.supervisor.start("throughput", watch.run)
         services.supervisor.start("watchdog", feed_watchdog)
@@ -204,7 +226,9 @@ class Service:
         await asyncio.to_thread(store.open)
         async with AsyncExitStack() as stack:
             stack.callback(store.close)
-            index = await stack.enter_async_context(self._index(index_path(self.folder)))
+            host = self._host()
+            index = await stack.enter_async_context(self._index(index_path(self.folder), host))
+            engine = await stack.enter_async_context(open_engine(settings.index, index, host))
             gate = Gate(own_ports=lambda: self.ports)
             stack.push_async_callback(gate.close)
             worker_pool = WorkerPool(
@@ -223,6 +247,7 @@ class Service:
                 worker_pool=worker_pool,
                 settings=lambda: self.settings,
                 service_token=identify.service_token,
+                engine=engine,
             )
             importer = Importer(context)
             stack.push_async_callback(importer.close)
@@ -247,6 +272,7 @@ class Service:
                 published=Published(index, lambda: self.settings),
                 identify=counting(identify),
                 supervisor=context.supervisor,
+                engine=engine,
             )
 
 
@@ -257,7 +283,8 @@ def _say_held(seconds: float, stack: list[str]) -> None:
 async def _begin(services: Services) -> None:
     """Take up what an earlier process left; exports stage what they convert only when that is cleared."""
     await take_up(services)
-    services.supervisor.start("exports", services.exporter.run)
+    if "worker" in services.engine.host.roles:
+        services.supervisor.start("exports", services.exporter.run)
 
 
 async def take_up(services: Services) -> None:

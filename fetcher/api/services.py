@@ -14,6 +14,7 @@ from fetcher.api.streams.published import Published
 from fetcher.attest.links import LinkKeys
 from fetcher.catalogues import Catalogues, Keeper
 from fetcher.config import Settings
+from fetcher.engine.protocol import Engine
 from fetcher.exporter import Exporter
 from fetcher.importer import Importer
 from fetcher.index.protocol import Index
@@ -32,6 +33,7 @@ class Services:
         settings: What is in force now; changes at SIGHUP.
         identify: Who calls; raises Unauthenticated.
         supervisor: Owns what runs in the background for as long as the service does.
+        engine: What this host knows of the others.
     """
 
     folder: Path
@@ -49,6 +51,7 @@ class Services:
     published: Published
     identify: Callable[[Request], Awaitable[Actor]]
     supervisor: Supervisor
+    engine: Engine
     probes: Probes = field(default_factory=Probes)
     event_texts: EventTexts = field(default_factory=EventTexts)
 

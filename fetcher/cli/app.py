@@ -98,6 +98,7 @@ COMMANDS = {
             "Take over the images of a running Glance, or any Image API v2, with ids, owners and members.",
         ),
         "doctor": Command("doctor:doctor", "Look for what keeps the service from working on this machine."),
+        "cluster": Command("cluster:cluster", "Show the hosts that share a database, and what each does."),
         "token": Command(
             "tokens:token", "Make a token, and the entry of `auth.tokens` that lets its holder in."
         ),

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from fetcher.aio.retry import written
+from fetcher.engine.values import Signal
 from fetcher.errors import Forbidden, InvalidRequest, NotReady
 from fetcher.exporter.outbound import check_format, most_bytes
 from fetcher.exporter.run import ExportRun
@@ -21,6 +22,7 @@ from fetcher.ids import new_id
 from fetcher.importer.context import Context
 from fetcher.importer.news import News
 from fetcher.index.values import Export, ExportOptions, ReceiverSecrets
+from fetcher.lifecycle import State
 from fetcher.model import Actor
 from fetcher.transport import check_request_headers
 
@@ -46,6 +48,18 @@ class Exporter:
         self._claiming: dict[str, asyncio.Event] = {}
         self._runs: dict[str, ExportRun] = {}
         self._taken_up = asyncio.Event()
+        context.engine.watch(self._hear)
+
+    def _hear(self, signal: Signal) -> None:
+        """Look for what waits, end what was cancelled at another host, and wake those who follow."""
+        if signal.what not in ("export", "missed"):
+            return
+        if signal.what == "missed" or signal.state == State.QUEUED:
+            self._wake.set()
+        live = self._live.get(signal.id)
+        if signal.id in self._tasks and live is not None and signal.claim > live.claim:
+            self._tasks[signal.id][1].cancel()
+        self._news.tell(signal.id)
 
     async def submit(
         self,
@@ -184,6 +198,8 @@ class Exporter:
         if not self._taken_up.is_set():
             await written(lambda: self._records.requeue(datetime.now(UTC)))
             self._taken_up.set()
+        if "worker" not in self._context.engine.host.roles:
+            await asyncio.get_running_loop().create_future()
         while True:
             self._wake.clear()
             await self._start_waiting()

@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fetcher.aio.supervisor import Supervisor
 from fetcher.config import Settings
 from fetcher.convert.sandbox import Walls, probe_walls
+from fetcher.engine import LocalEngine
+from fetcher.engine.protocol import Engine
 from fetcher.importer.guard_times import GuardTimes
 from fetcher.index.protocol import Index
 from fetcher.model import Actor
@@ -47,6 +50,7 @@ class Context:
         folder: Of this host: keys, and the index where that is a file.
         sandbox: Which walls stand around conversions.
         supervisor: Owns what runs in the background.
+        engine: What this host knows of the others.
         service_token: Gives a token of this service's own account, where it has one.
         activated: Set whenever an image has got its bytes: whoever signs waits for it.
         damaged: Set whenever a blob is marked as missing or rotten: whoever repairs waits for it.
@@ -64,3 +68,8 @@ class Context:
     activated: asyncio.Event = field(default_factory=asyncio.Event)
     damaged: asyncio.Event = field(default_factory=asyncio.Event)
     supervisor: Supervisor = field(default_factory=Supervisor)
+    engine: Engine = field(default_factory=LocalEngine)
+
+    def holding(self, sha256: str) -> AbstractAsyncContextManager[None]:
+        """Keep commit and removal of the same bytes apart, here and on every other host."""
+        return self.engine.across(self.store.holding)(sha256)

@@ -63,7 +63,7 @@ async def recover(context: Context) -> Found:
             waiting.append((record, secrets))
     for record in sent:
         if record.phase is Phase.COMMITTING and (sha256 := record.digests.get("sha256")):
-            async with context.store.holding(sha256):
+            async with context.holding(sha256):
                 await remove_unneeded(context, sha256)
     settings = context.settings()
     requests = {
@@ -139,7 +139,7 @@ async def _adopt(
     earlier = resume_state.get(request)
     if not sha256:
         return
-    async with context.store.holding(sha256):
+    async with context.holding(sha256):
         if (
             "received" in record.stages
         ):  # Only what was received can be compared with what was promised: it comes anew.

@@ -8,8 +8,10 @@ from typing import Any
 import structlog
 
 from fetcher.aio.retry import written
+from fetcher.aio.shield import shielded
 from fetcher.aio.supervisor import start_logged
-from fetcher.errors import Cancelled, Failure
+from fetcher.engine.values import Caps, Elsewhere, Place
+from fetcher.errors import Cancelled, Failure, StoreFailed
 from fetcher.ids import new_id
 from fetcher.importer.context import Context
 from fetcher.importer.job import DownloadJob
@@ -24,6 +26,8 @@ from fetcher.lifecycle import Event
 from fetcher.model import Import
 
 log = structlog.get_logger()
+
+REFUSED_SECONDS = 0.05  # Another host had the room: what is known of it a moment later is true again.
 
 
 class Scheduler:
@@ -54,6 +58,7 @@ class Scheduler:
         self._joining: set[str] = set()
         self._places: dict[str, DownloadJob] = {}
         self._resume_state: dict[str, ResumeState] = {}
+        self._rooms: dict[DownloadJob, asyncio.Task[bool]] = {}
         self._is_open = False
 
     def take_up(self, resume_state: dict[str, ResumeState]) -> None:
@@ -82,6 +87,15 @@ class Scheduler:
         """Return an import that runs now."""
         return self.running_imports.get(import_id)
 
+    def knows(self, import_id: str) -> bool:
+        """Return whether an import waits here, runs here or is on its way from the one to the other."""
+        return import_id in self.queue or import_id in self._joining or import_id in self.running_imports
+
+    def see(self, elsewhere: Elsewhere) -> None:
+        """Count what the pulls of other hosts take, and start what may start now."""
+        self.queue.see(elsewhere)
+        self._dispatch()
+
     def counts(self) -> dict[str, int]:
         """Return how many imports wait and run; those on their way from the one to the other run."""
         running = {
@@ -104,6 +118,15 @@ class Scheduler:
         if pull is not None and pull.leave(record.id):
             await _end({self._tasks[pull]})
         self.news.tell(record.id)
+
+    async def lose(self, import_id: str) -> None:
+        """Let go of an import that another host runs now; when this returns, nothing of it is left here."""
+        if import_id in self.sent:
+            await _end({self.sent[import_id]})
+        pull = self._places.get(import_id)
+        if pull is not None and pull.leave(import_id):
+            await _end({self._tasks[pull]})
+        self.forget(import_id)
 
     async def close(self, grace_seconds: float) -> None:
         """Start nothing more, let pulls finish for a while, then park the rest."""
@@ -141,6 +164,8 @@ class Scheduler:
         )
         pull = DownloadJob(self._context, resume_state, self.connections, _Place(self, slot))
         self._pulls[slot] = pull
+        if self._context.engine.is_shared:
+            self._rooms[pull] = asyncio.create_task(self._enter(pull, slot, ticket), name=f"enter {pull.id}")
         self._tasks[pull] = start_logged(self._run(slot, pull), f"pull {resume_state.id}")
         return pull
 
@@ -152,16 +177,60 @@ class Scheduler:
             with span("pull", is_first=True, pull_id=pull.id):
                 await pull.run()
         finally:
+            room = self._rooms.pop(pull, None)
+            if room is not None:
+                await shielded(self._leave(pull.id, room))
             del self._pulls[slot], self._tasks[pull]
             self.release(slot)
+
+    async def _enter(self, pull: DownloadJob, slot: Slot, ticket: Ticket) -> bool:
+        """Take room for a pull among those of all hosts."""
+        place = Place(
+            id=pull.id,
+            project_id=ticket.project_id,
+            origin=ticket.origin,
+            request=ticket.request if ticket.is_shared else None,
+        )
+        caps = Caps(project=slot.caps.max_running_per_project, origin=slot.caps.max_running_per_origin)
+        return await written(lambda: self._context.engine.enter(place, caps))
+
+    async def _leave(self, pull_id: str, room: asyncio.Task[bool]) -> None:
+        """Give the room back; a host that is gone needs none, and one that stops says so once for all."""
+        if not room.done():
+            room.cancel()
+            await asyncio.wait({room})
+        if not room.cancelled() and not room.result():
+            return
+        try:
+            await self._context.engine.leave(pull_id)
+        except StoreFailed:
+            if self._is_open:
+                self._spawn(written(lambda: self._context.engine.leave(pull_id)), f"leave {pull_id}")
+
+    def seal(self, slot: Slot) -> None:
+        """Let nobody join a pull any more, here or elsewhere."""
+        if self.queue.is_open(slot) and self._context.engine.is_shared:
+            pull_id = self._pulls[slot].id
+            self._spawn(written(lambda: self._context.engine.seal(pull_id)), f"seal {pull_id}")
+        self.queue.seal(slot)
+
+    async def _has_room(self, pull: DownloadJob) -> bool:
+        room = self._rooms.get(pull)
+        return room is None or await asyncio.shield(room)
 
     async def _join(self, pull: DownloadJob, ticket: Ticket) -> None:
         """Let an import follow its pull; when that is over, it waits for one of its own."""
         try:
-            is_in = await self._claim(pull, ticket)
-            if not is_in:
-                now = datetime.now(UTC)
-                await written(lambda: self._context.index.imports.requeue(ticket.import_id, now))
+            if not await self._has_room(pull):
+                pull.arrive(None, None, None)
+                is_in = False
+                self.queue.see(await written(self._context.engine.elsewhere))
+                await asyncio.sleep(REFUSED_SECONDS)
+            else:
+                is_in = await self._claim(pull, ticket)
+                if not is_in:
+                    now = datetime.now(UTC)
+                    await written(lambda: self._context.index.imports.requeue(ticket.import_id, now))
         finally:
             self._joining.discard(ticket.import_id)
         if not is_in:
@@ -208,7 +277,7 @@ class _Place:
         self._slot = slot
 
     def seal(self) -> None:
-        self._scheduler.queue.seal(self._slot)
+        self._scheduler.seal(self._slot)
 
     def ended(self, import_id: str) -> None:
         self._scheduler.forget(import_id)

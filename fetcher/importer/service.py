@@ -24,6 +24,7 @@ from fetcher.importer.admission import Call, admit, new_import, origin_of
 from fetcher.importer.context import ENGINE, Context
 from fetcher.importer.methods.method import ImportMethod
 from fetcher.importer.methods.registry import DEFAULT, named
+from fetcher.importer.others import Others
 from fetcher.importer.probe import Probe, Probed
 from fetcher.importer.records.requests import (
     AS_RECEIVED,
@@ -68,6 +69,8 @@ class Importer:
             tell=self._pulls.news.tell,
         )
         self.uploads = Uploads(context, engine)
+        self._is_worker = "worker" in context.engine.host.roles
+        self.others = Others(context, self._pulls, self._ticket_of)
 
     async def start(self) -> None:
         """Undo what a stopped process left half done, and take up what it left waiting.
@@ -80,11 +83,12 @@ class Importer:
         found = await recover(self.context)
         self._pulls.take_up(found.resume_state)
         settings = self.context.settings()
-        async for record, secrets in in_turns(found.waiting):
+        async for record, secrets in in_turns(found.waiting if self._is_worker else ()):
             request = found.requests[record.id]
             self._pulls.add(self._ticket(record, secrets, CheckedUrls(settings), request))
         self._is_open = True
-        self._pulls.open()
+        if self._is_worker:
+            self._pulls.open()
         self._pulls.news.tell_all()  # Those who came before saw what the process before left behind.
 
     async def close(self, grace_seconds: float = 0.0) -> None:
@@ -126,6 +130,8 @@ class Importer:
         settings = self.context.settings()
         if not self._is_open:
             raise NotReady(reason="it is starting or stopping")
+        if "api" not in self.context.engine.host.roles:
+            raise NotReady(reason="this host is a worker, and takes nothing from clients")
         admitted = admit(submission, settings)
         self._rate_limiter.count(actor.project_id, admitted.origin, settings.imports)
         call = Call(
@@ -139,7 +145,7 @@ class Importer:
         )
         new = new_import(admitted, call)
         written = await self.context.index.imports.submit(new, max_queued=settings.imports.max_queued)
-        if written.id == new.record.id:
+        if written.id == new.record.id and self._is_worker:
             self._pulls.add(self._ticket(written, new.secrets, admitted.urls))
         return self.snapshot(written)
 
@@ -220,7 +226,9 @@ class Importer:
     def snapshot(self, record: Import) -> Import:
         """Return a record with what has come in since it was last written."""
         running = self._pulls.running(record.id)
-        return record if running is None or record.state.is_final else running.snapshot()
+        if running is None or record.state.is_final:
+            return self.others.snapshot(record)
+        return running.snapshot()
 
     async def follow(self, import_id: str, actor: Actor, *, least_seconds: float) -> AsyncIterator[Import]:
         """Yield the import now and after changes, at most once in `least_seconds`, until it has ended.
@@ -268,7 +276,7 @@ class Importer:
         sha256 = await self._despite_a_full_disk(lambda: self.context.index.images.delete(image_id, actor))
         log.info("image.deleted", image_id=image_id, project_id=actor.project_id, user_id=actor.user_id)
         if sha256 is not None:
-            async with self.context.store.holding(sha256):
+            async with self.context.holding(sha256):
                 with suppress(StoreFailed):  # The image is gone; a start removes the file that it had.
                     await remove_unneeded(self.context, sha256)
 
@@ -299,6 +307,7 @@ class Importer:
         claims = {record.id: record.claim for record in self.running() if not record.state.is_final}
         if claims and (lost := await written(lambda: self.context.index.imports.renew(claims))):
             log.warning("imports.lost", import_ids=lost)
+            await self.others.lose(lost)
 
     @property
     def is_open(self) -> bool:
@@ -312,6 +321,9 @@ class Importer:
     def counts(self) -> dict[str, int]:
         """Return how many imports wait and run in this process."""
         return self._pulls.counts()
+
+    def _ticket_of(self, record: Import, secrets: Secrets) -> Ticket:
+        return self._ticket(record, secrets, CheckedUrls(self.context.settings()))
 
     def _ticket(
         self, record: Import, secrets: Secrets, urls: CheckedUrls, request: str | None = None

@@ -71,7 +71,7 @@ async def mark_blob(context: Context, sha256: str, fault: Fault | None, inode: i
     Args:
         inode: Of the file as it was before it was read.
     """
-    async with context.store.holding(sha256):
+    async with context.holding(sha256):
         now = await context.index.maintenance.find(sha256)
         if now is None or await context.store.generation(sha256) != inode:
             return False

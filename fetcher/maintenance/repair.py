@@ -218,7 +218,7 @@ class Repairer:
         actual = body.digests["sha256"]
         if actual != blob.sha256:
             raise ChecksumMismatch(algorithm="sha256", expected=blob.sha256, actual=actual, source="store")
-        async with self._context.store.holding(blob.sha256):
+        async with self._context.holding(blob.sha256):
             if await self._context.index.maintenance.find(blob.sha256) is None:
                 return  # Deleted meanwhile: nobody needs the bytes.
             await self._context.store.commit(body.staged, blob.sha256)

@@ -282,7 +282,7 @@ class Maintenance:
             await asyncio.gather(*(self._settle(sha256, noted_at) for sha256, noted_at in some))
 
     async def _settle(self, sha256: str, noted_at: datetime) -> None:
-        async with self._context.store.holding(sha256):
+        async with self._context.holding(sha256):
             is_done = await self._context.index.images.has_blob(sha256)
             if not is_done and await self._is_newer(sha256, noted_at):
                 log.warning("blob.unknown", sha256=sha256, advice="See `fetcher store check`.")

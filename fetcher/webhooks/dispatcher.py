@@ -11,11 +11,13 @@ import structlog
 
 from fetcher.aio.retry import written
 from fetcher.config import Settings
+from fetcher.engine.values import Signal
 from fetcher.errors import Failure, Forbidden, InternalFault, QueueFull, SourceStatus, SourceTooSlow
 from fetcher.importer.context import ENGINE, Context
 from fetcher.importer.download.retry_policy import wait_seconds
 from fetcher.importer.notice_turns import Turns
 from fetcher.index.values import Due, Wanted
+from fetcher.lifecycle import State
 from fetcher.model import Hop, Import, Notice
 from fetcher.webhooks.message import request_of
 
@@ -43,6 +45,12 @@ class WebhookDispatcher:
         self._wake = asyncio.Event()
         self._running: dict[str, asyncio.Task[None]] = {}
         self._turns = Turns(time.monotonic)
+        context.engine.watch(self._hear)
+
+    def _hear(self, signal: Signal) -> None:
+        """Look for what is due when an import has ended at any host."""
+        if signal.what == "missed" or (signal.what == "import" and State(signal.state).is_final):
+            self._wake.set()
 
     async def run(self) -> None:
         """Tell whoever is to be told, for ever; attempts that are under way outlast it, until `close`."""

@@ -1,5 +1,6 @@
 """Liveness and readiness, for probes, which have no token."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from starlette.requests import Request
@@ -31,11 +32,18 @@ async def readyz(request: Request) -> Response:
     return JsonAnswer(document, 503 if reasons else 200, NO_STORE)
 
 
+def _closed(services: Services) -> Iterator[str]:
+    if are_short():
+        yield "the machine is short of file descriptors"
+    if not services.importer.is_open:
+        yield "it is starting or stopping"
+    if "api" not in services.engine.host.roles:
+        yield "this host is a worker, and takes nothing from clients"
+
+
 async def obstacles(services: Services) -> list[str]:
     """Each reason why an import submitted now would not go well; none tells where anything lies."""
-    found = ["the machine is short of file descriptors"] if are_short() else []
-    if not services.importer.is_open:
-        found.append("it is starting or stopping")
+    found = list(_closed(services))
     since = datetime.now(UTC) - timedelta(seconds=RECENT_SECONDS)
     try:
         if await services.index.statistics.last_code(since) == StoreFailed.code:

@@ -25,6 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from fetcher import __version__
 from fetcher.aio.loop_watch import LoopWatch
 from fetcher.api.services import Services, services_of
+from fetcher.engine.values import HostState
 from fetcher.errors import Forbidden
 from fetcher.index.values import Ended
 
@@ -51,6 +52,7 @@ class Metrics(Collector):
         self._number = 0
         self._totals: Any = None
         self._notices_waiting = 0
+        self._hosts: list[HostState] = []
         self._reading = asyncio.Lock()
         self.registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
@@ -122,6 +124,7 @@ class Metrics(Collector):
                 self._number = found[-1].number
             self._totals = await statistics.totals()
             self._notices_waiting = await self._services.index.notices.waiting()
+            self._hosts = await self._services.engine.hosts()
 
     def _count(self, ended: Ended) -> None:
         state = "succeeded" if ended.action == "activated" else ended.action
@@ -140,6 +143,8 @@ class Metrics(Collector):
         yield _gauge("info", "The version that runs.", {(__version__,): 1}, ["version"])
         yield from self._imports()
         yield from self._notices()
+        if self._hosts:
+            yield from self._leases()
         yield from self._guards()
         yield self._restarts()
         yield from self._holds()
@@ -169,6 +174,14 @@ class Metrics(Collector):
             attempts.add_metric([result], count)
         yield attempts
         yield _gauge("notify_waiting", "Receivers still to be told.", {(): self._notices_waiting})
+
+    def _leases(self) -> Iterator[Metric]:
+        leases = {(host.name,): host.seconds for host in self._hosts}
+        yield _gauge("host_lease_seconds", "Left of a host's lease; below 0, it is gone.", leases, ["host"])
+        running = {(host.name,): host.running for host in self._hosts}
+        yield _gauge("host_imports", "Imports that each host runs.", running, ["host"])
+        places = {(host.name,): host.places for host in self._hosts}
+        yield _gauge("host_pulls", "Pulls that each host has.", places, ["host"])
 
     def _guards(self) -> Iterator[Metric]:
         times = self._services.importer.context.guard_times

@@ -63,6 +63,7 @@ async def dashboard(request: Request, visitor: Visitor) -> Response:
         chart=chart.draw(watch.history()),
         folder=services.store.place,
         head=await services.index.audit.head(),
+        hosts=await services.engine.hosts(),
     )
 
 

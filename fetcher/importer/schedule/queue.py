@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from fetcher.engine.values import Elsewhere
 from fetcher.errors import QueueFull
 from fetcher.guards.request.url import CheckedUrls
 from fetcher.importer.schedule.origin_queue import OriginQueue
@@ -64,18 +65,41 @@ class FairQueue:
         self._followed: dict[str, None] = {}  # Requests of open pulls for which somebody came later.
         self._by_project: Counter[str] = Counter()
         self._by_origin: Counter[str] = Counter()
+        self._elsewhere = Elsewhere()
+        self._aside: dict[str, Ticket] = {}
 
     def __len__(self) -> int:
         """Return how many wait."""
-        return len(self._waiting)
+        return len(self._waiting) + len(self._aside)
 
     @property
     def running(self) -> int:
         """Return how many slots are taken."""
         return len(self._slots)
 
+    def __contains__(self, import_id: str) -> bool:
+        """Return whether an import waits."""
+        return import_id in self._waiting or import_id in self._aside
+
+    def see(self, elsewhere: Elsewhere) -> None:
+        """Count from now on what pulls of other hosts take; who could join one is left to its host."""
+        self._elsewhere = elsewhere
+        for request in elsewhere.requests & self._alike.keys():
+            for ticket in list(self._alike[request].values()):
+                self._remove(ticket)
+                self._aside[ticket.import_id] = ticket
+        for ticket in list(self._aside.values()):
+            if ticket.request not in elsewhere.requests:
+                del self._aside[ticket.import_id]
+                self.add(ticket)
+
     def add(self, ticket: Ticket) -> None:
         """Put an import at the end of its project's line."""
+        if ticket.import_id in self:
+            return
+        if ticket.is_shared and ticket.request in self._elsewhere.requests:
+            self._aside[ticket.import_id] = ticket
+            return
         self._waiting[ticket.import_id] = ticket
         self._lines.setdefault(ticket.project_id, OriginQueue()).add(ticket)
         if ticket.is_shared:
@@ -87,7 +111,7 @@ class FairQueue:
         """Take an import out of its line; False when it does not wait."""
         ticket = self._waiting.get(import_id)
         if ticket is None:
-            return False
+            return self._aside.pop(import_id, None) is not None
         self._remove(ticket)
         return True
 
@@ -124,6 +148,10 @@ class FairQueue:
         if self._open.get(slot.request) is slot:
             del self._open[slot.request]
 
+    def is_open(self, slot: Slot) -> bool:
+        """Return whether others may follow a pull."""
+        return self._open.get(slot.request) is slot
+
     def release(self, slot: Slot) -> None:
         """Free the slot of a pull that ended."""
         self.seal(slot)
@@ -150,7 +178,7 @@ class FairQueue:
 
     def connect(self, origin: str, caps: Imports) -> bool:
         """Take room for one more connection to an origin, beyond the one that comes with a slot."""
-        if self._by_origin[origin] >= caps.max_running_per_origin:
+        if not self._has_room(origin, caps):
             return False
         self._by_origin[origin] += 1
         return True
@@ -186,11 +214,16 @@ class FairQueue:
             self._remove(ticket)
             yield slot, ticket
 
+    def _has_room(self, origin: str, caps: Imports) -> bool:
+        elsewhere = self._elsewhere.by_origin.get(origin, 0)
+        return self._by_origin[origin] + elsewhere < caps.max_running_per_origin
+
     def _next(self, caps: Imports) -> Ticket | None:
         for project_id, line in self._lines.items():
-            if self._by_project[project_id] >= caps.max_running_per_project:
+            elsewhere = self._elsewhere.by_project.get(project_id, 0)
+            if self._by_project[project_id] + elsewhere >= caps.max_running_per_project:
                 continue
-            ticket = line.first(lambda origin: self._by_origin[origin] < caps.max_running_per_origin)
+            ticket = line.first(lambda origin: self._has_room(origin, caps))
             if ticket is not None:
                 self._lines.move_to_end(project_id)
                 self._remove(ticket)

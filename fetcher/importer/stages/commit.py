@@ -48,7 +48,7 @@ async def commit(
     """
     blob = blob_of(body, datetime.now(UTC))
     await outlasted(lambda: announce(context.index, running_imports, blob, body.received_bytes))
-    async with context.store.holding(blob.sha256):
+    async with context.holding(blob.sha256):
         is_needed = False
         try:
             await outlasted(lambda: context.store.commit(body.staged, blob.sha256))

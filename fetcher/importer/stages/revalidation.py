@@ -89,7 +89,7 @@ class Reuse:
             (running, failed[running.record.id]) for running in running_imports if running.record.id in failed
         ]
         good = [running for running in running_imports if running.record.id not in failed]
-        async with self._context.store.holding(blob.sha256):
+        async with self._context.holding(blob.sha256):
             state = await self._context.index.maintenance.find(blob.sha256)
             if state is None or state.fault is not None:
                 return ends

@@ -18,16 +18,22 @@ from fetcher.index.values import (
     ReadBack,
     ReceiverAccess,
     ReceiverSecrets,
+    Worker,
 )
 from fetcher.lifecycle import Event, State, origins_of
 from fetcher.model import Actor, Verdict
 
 
 class ExportRecords:
-    """Domain verbs on exports; each is one transaction."""
+    """Domain verbs on exports; each is one transaction.
 
-    def __init__(self, connection: Connection) -> None:
+    Args:
+        worker: Sends what is claimed here.
+    """
+
+    def __init__(self, connection: Connection, worker: Worker) -> None:
         self._connection = connection
+        self._worker = worker
 
     async def submit(
         self, export: Export, secrets: ReceiverSecrets, *, max_waiting: int, max_bytes: int, since: datetime
@@ -46,10 +52,10 @@ class ExportRecords:
         return await self._connection.read(_waiting)
 
     async def requeue(self, now: datetime) -> int:
-        return await self._connection.write(_requeue, now)
+        return await self._connection.write(_requeue, self._worker, now)
 
     async def claim(self, export_id: str, now: datetime) -> tuple[Export, ReceiverSecrets] | None:
-        return await self._connection.write(_claim, export_id, now)
+        return await self._connection.write(_claim, export_id, self._worker, now)
 
     async def record(self, export: Export) -> bool:
         return await self._connection.write(_record, export)
@@ -83,7 +89,7 @@ def _export(row: Row) -> Export:
     moments = {name: to_moment(row[name]) for name in ("created_at", "started_at", "updated_at", "ended_at")}
     return Export(
         **{
-            **row,
+            **{name: value for name, value in row.items() if name != "host"},
             "state": State(row["state"]),
             "attempts": msgspec.json.decode(row["attempts"], type=tuple[ExportAttempt, ...]),
             "answer": msgspec.json.decode(row["answer"], type=dict[str, str]),
@@ -171,17 +177,21 @@ async def _waiting(db: Session) -> list[Export]:
     return [_export(row) for row in await db.select(sql)]
 
 
-async def _requeue(db: Session, now: datetime) -> int:
+async def _requeue(db: Session, worker: Worker, now: datetime) -> int:
+    """Queue this worker's own: what others send, they send still, or somebody takes it over."""
     sql = """UPDATE exports SET state = 'queued', claim = claim + 1, sent_bytes = 0, updated_at = ?
-             WHERE ended_at IS NULL AND state <> 'queued'"""
-    return int(await db.execute(sql, [to_text(now)]))
+             WHERE ended_at IS NULL AND state <> 'queued' AND host IN ('', ?)"""
+    return int(await db.execute(sql, [to_text(now), worker.name]))
 
 
-async def _claim(db: Session, export_id: str, now: datetime) -> tuple[Export, ReceiverSecrets] | None:
+async def _claim(
+    db: Session, export_id: str, worker: Worker, now: datetime
+) -> tuple[Export, ReceiverSecrets] | None:
     sql = """UPDATE exports SET state = 'running', claim = claim + 1, updated_at = :now,
-                    started_at = coalesce(started_at, :now)
+                    started_at = coalesce(started_at, :now), host = :host
              WHERE id = :id AND state = 'queued' RETURNING *"""
-    for row in list(await db.select(sql, {"now": to_text(now), "id": export_id})):
+    arguments = {"now": to_text(now), "id": export_id, "host": worker.name}
+    for row in list(await db.select(sql, arguments)):
         for secret in await db.select("SELECT * FROM export_secrets WHERE export_id = ?", [export_id]):
             return _export(row), _secrets(secret)
     return None

@@ -7,35 +7,42 @@ import msgspec
 
 from fetcher.index.postgres.session import Connection, Session
 from fetcher.index.rows import to_text
-from fetcher.index.values import Remembered, ResumeState
+from fetcher.index.values import Remembered, ResumeState, Worker
 from fetcher.model import Blob
 
 # Written for each pull every few seconds: an upsert of the library's looks the table up first.
-KEEP = """
-    INSERT INTO pulls (id, request, staged, source, validator, declared_bytes, kept_bytes, kept_sha256,
-                       spent_bytes, spent_seconds, barren)
-    VALUES (:id, :request, :staged, :source, :validator, :declared_bytes, :kept_bytes, :kept_sha256,
+COLUMNS = """id, request, staged, source, validator, declared_bytes, kept_bytes, kept_sha256,
+    spent_bytes, spent_seconds, barren"""
+KEEP = f"""
+    INSERT INTO pulls (host, {COLUMNS})
+    VALUES (:host, :id, :request, :staged, :source, :validator, :declared_bytes, :kept_bytes, :kept_sha256,
             :spent_bytes, :spent_seconds, :barren)
     ON CONFLICT (id) DO UPDATE SET
         request = excluded.request, staged = excluded.staged, source = excluded.source,
         validator = excluded.validator, declared_bytes = excluded.declared_bytes,
         kept_bytes = excluded.kept_bytes, kept_sha256 = excluded.kept_sha256,
         spent_bytes = excluded.spent_bytes, spent_seconds = excluded.spent_seconds,
-        barren = excluded.barren"""
+        barren = excluded.barren
+    WHERE pulls.host IN ('', excluded.host)"""  # noqa: S608 - our columns
 
 
 class PullRecords:
-    """Domain verbs on pulls; each is one transaction."""
+    """Domain verbs on pulls; each is one transaction.
 
-    def __init__(self, connection: Connection) -> None:
+    Args:
+        worker: Whose they are: staged bytes lie where they came in.
+    """
+
+    def __init__(self, connection: Connection, worker: Worker) -> None:
         self._connection = connection
+        self._worker = worker
 
     async def keep(self, resume_state: ResumeState) -> None:
-        await self._connection.write(_keep, resume_state)
+        await self._connection.write(_keep, resume_state, self._worker)
 
     async def keep_all(self, resume_states: Sequence[ResumeState]) -> None:
         if resume_states:
-            await self._connection.write(_keep_all, resume_states)
+            await self._connection.write(_keep_all, resume_states, self._worker)
 
     async def drop(self, pull_id: str) -> None:
         await self._connection.write(_drop, pull_id)
@@ -44,7 +51,7 @@ class PullRecords:
         await self._connection.write(_drop_all, pull_ids)
 
     async def unfinished(self) -> list[ResumeState]:
-        return await self._connection.read(_unfinished)
+        return await self._connection.read(_unfinished, self._worker)
 
     async def remember(self, project_ids: Sequence[str], request: str, etag: str, sha256: str) -> None:
         await self._connection.write(_remember, project_ids, request, etag, sha256)
@@ -56,13 +63,13 @@ class PullRecords:
         return await self._connection.write(_forget, before, most)
 
 
-async def _keep(db: Session, resume_state: ResumeState) -> None:
-    await db.execute(KEEP, msgspec.structs.asdict(resume_state))
+async def _keep(db: Session, resume_state: ResumeState, worker: Worker) -> None:
+    await db.execute(KEEP, {**msgspec.structs.asdict(resume_state), "host": worker.name})
 
 
-async def _keep_all(db: Session, resume_states: Sequence[ResumeState]) -> None:
+async def _keep_all(db: Session, resume_states: Sequence[ResumeState], worker: Worker) -> None:
     for resume_state in sorted(resume_states, key=lambda one: one.id):  # Two writers lock them in one order.
-        await _keep(db, resume_state)
+        await _keep(db, resume_state, worker)
 
 
 async def _drop(db: Session, pull_id: str) -> None:
@@ -74,8 +81,9 @@ async def _drop_all(db: Session, pull_ids: Sequence[str]) -> None:
         await _drop(db, pull_id)
 
 
-async def _unfinished(db: Session) -> list[ResumeState]:
-    return [msgspec.convert(row, ResumeState) for row in await db.select("SELECT * FROM pulls ORDER BY id")]
+async def _unfinished(db: Session, worker: Worker) -> list[ResumeState]:
+    sql = f"SELECT {COLUMNS} FROM pulls WHERE host IN ('', ?) ORDER BY id"  # noqa: S608 - our columns
+    return [msgspec.convert(row, ResumeState) for row in await db.select(sql, [worker.name])]
 
 
 async def _remember(db: Session, project_ids: Sequence[str], request: str, etag: str, sha256: str) -> None:

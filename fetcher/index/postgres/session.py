@@ -21,6 +21,14 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 ENCODING = "UTF8"
+# A database that vanished without a word is noticed within half a minute.
+KEPT_ALIVE = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}
+OPTIONS = "-c idle_in_transaction_session_timeout=30s"
 OLDEST = 140_000  # Version 14 ends sessions that stand idle, which a host that froze depends on.
 # Two writers met: one of them begins anew, and sees what the other has written.
 MET = (errors.SerializationFailure, errors.DeadlockDetected, errors.IntegrityError)
@@ -52,8 +60,13 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def options(self) -> dict[str, Any]:
-        """Return what goes along to libpq beside the URL."""
-        told = {"application_name": "fetcher", "connect_timeout": max(2, round(self.wait_seconds))}
+        """Return what goes along to libpq: a host that freezes in a transaction must not hold it for ever."""
+        told = {
+            **KEPT_ALIVE,
+            "application_name": "fetcher",
+            "options": OPTIONS,
+            "connect_timeout": max(2, round(self.wait_seconds)),
+        }
         return told if self.password is None else {**told, "password": self.password}
 
     async def connect(self) -> AsyncConnection[TupleRow]:

@@ -34,7 +34,7 @@ async def test_a_start_leaves_what_others_run(place: Place) -> None:
         assert await left(two) == [waiting.id]
         await two.recovery.take_up([], START)
         assert await one.imports.record(msgspec.structs.replace(running, received_bytes=3))
-        assert (await one.imports.find(waiting.id, ALICE)).claim == 1
+        assert (await one.imports.find(waiting.id, ALICE)).state is State.QUEUED
         done = msgspec.structs.replace(running, state=State.SUCCEEDED, ended_at=START)
         assert await one.imports.activate(done, blob(), new.image, {})
 

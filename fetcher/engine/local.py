@@ -1,0 +1,73 @@
+"""The engine of one host: it is alone, and what happens it does itself."""
+
+import asyncio
+from collections.abc import Sequence
+
+from fetcher.engine.protocol import Engine, Hear, Holding
+from fetcher.engine.values import Caps, Elsewhere, Host, HostState, Place, Progress
+from fetcher.index.values import Secrets
+from fetcher.model import Import
+
+
+class LocalEngine:
+    """Grants everything, and hears of nobody."""
+
+    def __init__(self, host: Host | None = None) -> None:
+        self.host = host or Host()
+
+    @property
+    def is_shared(self) -> bool:
+        return False
+
+    def watch(self, hear: Hear) -> None:
+        del hear
+
+    async def listen(self) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    async def beat(self, running: int) -> bool:
+        del running
+        return True
+
+    async def hosts(self) -> list[HostState]:
+        return []
+
+    async def enter(self, place: Place, caps: Caps) -> bool:
+        del place, caps
+        return True
+
+    async def seal(self, place_id: str) -> None:
+        del place_id
+
+    async def leave(self, place_id: str) -> None:
+        del place_id
+
+    async def elsewhere(self) -> Elsewhere:
+        return Elsewhere()
+
+    async def queued(self, import_ids: Sequence[str] | None = None) -> list[tuple[Import, Secrets]]:
+        del import_ids
+        return []
+
+    async def overdue(self) -> list[tuple[Import, Secrets | None]]:
+        return []
+
+    async def take_over(self, import_ids: Sequence[str]) -> None:
+        del import_ids
+
+    async def take_exports(self) -> int:
+        return 0
+
+    async def leads(self, chore: str) -> bool:
+        del chore
+        return True
+
+    async def tell(self, progress: Sequence[Progress]) -> None:
+        del progress
+
+    def across(self, holding: Holding) -> Holding:
+        return holding
+
+
+# The type checker holds this engine against the protocol here.
+_CHECKED: type[Engine] = LocalEngine

@@ -1,0 +1,151 @@
+"""The engine of several hosts, as domain verbs over one database."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from types import TracebackType
+from typing import Self
+
+import msgspec
+import psycopg
+import structlog
+
+from fetcher.engine.postgres import hosts, takeover
+from fetcher.engine.postgres.host_session import HostSession
+from fetcher.engine.protocol import Engine, Hear, Holding
+from fetcher.engine.values import Caps, Elsewhere, Host, HostState, Place, Progress, Signal
+from fetcher.errors import StoreFailed
+from fetcher.index.postgres.session import Connection
+from fetcher.index.values import Secrets
+from fetcher.model import Import
+
+log = structlog.get_logger()
+
+CHANNEL = "fetcher"
+DEAF_SECONDS = 1.0  # Before it is tried again to hear.
+TOLD_AT_ONCE = 50  # Of at most 120 bytes each: a notification holds less than 8000.
+
+
+class PostgresEngine:
+    """Knowledge that hosts have of each other through the database of their index.
+
+    Args:
+        connection: The index's own.
+        host: This one.
+    """
+
+    def __init__(self, connection: Connection, host: Host) -> None:
+        self.host = host
+        self._connection = connection
+        self._session = HostSession(connection.access, host.lease_seconds)
+        self._watchers: list[Hear] = []
+
+    async def __aenter__(self) -> Self:
+        """Take this host's name."""
+        await self._connection.write(hosts.arrive, self.host)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give everything back, so that nobody waits for the lease."""
+        with suppress(StoreFailed):
+            await self._connection.write(hosts.depart, self.host)
+        await self._session.close()
+
+    @property
+    def is_shared(self) -> bool:
+        return True
+
+    def watch(self, hear: Hear) -> None:
+        self._watchers.append(hear)
+
+    async def listen(self) -> None:
+        while True:
+            try:
+                await self._listen()
+            except (psycopg.Error, OSError) as error:
+                log.warning("engine.deaf", detail=str(error), again_in_seconds=DEAF_SECONDS)
+            await asyncio.sleep(DEAF_SECONDS)
+
+    async def _listen(self) -> None:
+        async with await self._connection.access.connect() as connection:
+            await connection.execute(f"LISTEN {CHANNEL}")
+            self._say(Signal(what="missed"))
+            async for told in connection.notifies():
+                signal = read(told.payload)
+                if signal is not None:
+                    self._say(signal)
+
+    def _say(self, signal: Signal) -> None:
+        for hear in self._watchers:
+            hear(signal)
+
+    async def beat(self, running: int) -> bool:
+        mine = [self.host.lease_seconds, running, self.host.name, self.host.start]
+        if await self._session.ask(hosts.BEAT, mine):
+            return True
+        return await self._connection.write(hosts.arrive_again, self.host)
+
+    async def hosts(self) -> list[HostState]:
+        return await self._connection.read(hosts.states)
+
+    async def enter(self, place: Place, caps: Caps) -> bool:
+        return await self._connection.write(hosts.enter, self.host, place, caps)
+
+    async def seal(self, place_id: str) -> None:
+        await self._connection.write(hosts.seal, place_id)
+
+    async def leave(self, place_id: str) -> None:
+        await self._connection.write(hosts.leave, place_id)
+
+    async def elsewhere(self) -> Elsewhere:
+        return await self._connection.read(hosts.elsewhere, self.host)
+
+    async def queued(self, import_ids: Sequence[str] | None = None) -> list[tuple[Import, Secrets]]:
+        return await self._connection.read(takeover.queued, import_ids)
+
+    async def overdue(self) -> list[tuple[Import, Secrets | None]]:
+        return await self._connection.read(takeover.overdue, self.host.name)
+
+    async def take_over(self, import_ids: Sequence[str]) -> None:
+        await self._connection.write(takeover.take_over, self.host.name, import_ids)
+
+    async def take_exports(self) -> int:
+        return await self._connection.write(takeover.take_exports, self.host.name)
+
+    async def leads(self, chore: str) -> bool:
+        return await self._connection.write(hosts.lead, self.host, chore)
+
+    async def tell(self, progress: Sequence[Progress]) -> None:
+        for begin in range(0, len(progress), TOLD_AT_ONCE):
+            text = msgspec.json.encode(progress[begin : begin + TOLD_AT_ONCE]).decode()
+            await self._session.ask("SELECT pg_notify(%s, %s)", [CHANNEL, f"progress {text}"])
+
+    def across(self, holding: Holding) -> Holding:
+        @asynccontextmanager
+        async def held(sha256: str) -> AsyncIterator[None]:
+            async with holding(sha256), self._session.holding(f"holding {sha256}"):
+                yield
+
+        return held
+
+
+def read(payload: str) -> Signal | None:
+    """Read what was told; None for what a later version of a host may tell."""
+    what, _space, rest = payload.partition(" ")
+    try:
+        if what in ("import", "export"):
+            name, state, claim = rest.split()
+            return Signal(
+                what="import" if what == "import" else "export", id=name, state=state, claim=int(claim)
+            )
+        if what == "progress":
+            return Signal(what="progress", progress=msgspec.json.decode(rest, type=tuple[Progress, ...]))
+    except (ValueError, msgspec.ValidationError):
+        return None
+    return Signal(what="places") if what == "places" else None
+
+
+# The type checker holds this engine against the protocol here.
+_CHECKED: type[Engine] = PostgresEngine

@@ -1,0 +1,52 @@
+"""Imports and exports that hosts which are gone left to those that live."""
+
+from collections.abc import Sequence
+
+from fetcher.index.postgres.secrets import to_secrets
+from fetcher.index.postgres.session import Session
+from fetcher.index.rows import to_import
+from fetcher.index.values import Secrets
+from fetcher.lifecycle import State, origins_of
+from fetcher.model import Import
+
+OVERDUE = """ended_at IS NULL AND state <> 'queued' AND coalesce(worker, '') <> :host
+    AND coalesce(lease_until <= clock_timestamp(), true)"""
+MOST = 1000  # At a look: there is another one soon.
+
+
+async def _with_secrets(db: Session, imports: Sequence[Import]) -> list[tuple[Import, Secrets | None]]:
+    sql = "SELECT * FROM import_secrets WHERE import_id = ANY(?)"
+    rows = await db.select(sql, [[record.id for record in imports]])
+    secrets = {row["import_id"]: to_secrets(row) for row in rows}
+    return [(record, secrets.get(record.id)) for record in imports]
+
+
+async def overdue(db: Session, host: str) -> list[tuple[Import, Secrets | None]]:
+    """Return what nobody holds any more."""
+    sql = f"SELECT * FROM imports WHERE {OVERDUE} ORDER BY created_at, id LIMIT {MOST}"  # noqa: S608 - our condition
+    return await _with_secrets(db, [to_import(row) for row in await db.select(sql, {"host": host})])
+
+
+async def take_over(db: Session, host: str, import_ids: Sequence[str]) -> None:
+    """Queue what nobody holds any more; who was slow to let go changes nothing from here on."""
+    origins = ", ".join(f"'{state}'" for state in origins_of(State.QUEUED))
+    sql = f"""UPDATE imports SET state = 'queued', phase = NULL, claim = claim + 1, updated_at = moment_now()
+              WHERE id = ANY(:ids) AND state IN ({origins}) AND {OVERDUE}"""  # noqa: S608 - our states
+    await db.execute(sql, {"host": host, "ids": list(import_ids)})
+
+
+async def queued(db: Session, import_ids: Sequence[str] | None) -> list[tuple[Import, Secrets]]:
+    """Return what waits."""
+    where = "TRUE" if import_ids is None else "id = ANY(:ids)"
+    sql = f"""SELECT * FROM imports WHERE ended_at IS NULL AND state = 'queued' AND {where}
+              ORDER BY created_at, id"""  # noqa: S608 - our condition
+    rows = await db.select(sql, {"ids": list(import_ids or ())})
+    found = await _with_secrets(db, [to_import(row) for row in rows])
+    return [(record, secrets) for record, secrets in found if secrets is not None]
+
+
+async def take_exports(db: Session, host: str) -> int:
+    """Queue what hosts that are gone were sending."""
+    sql = """UPDATE exports SET state = 'queued', claim = claim + 1, sent_bytes = 0, updated_at = moment_now()
+             WHERE ended_at IS NULL AND state <> 'queued' AND host <> :host AND NOT is_alive(host)"""
+    return await db.execute(sql, {"host": host})

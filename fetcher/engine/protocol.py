@@ -1,0 +1,75 @@
+"""The verbs that the rooms above ask of an engine: who runs what, who hears of what, who does what for all.
+
+`tests/contract/test_engine.py` says what each verb promises. Claims and leases
+of imports are in their rows, and fence every write (`index`): whatever an engine
+does or forgets, it can delay work and repeat it, and never spoil a record.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from fetcher.engine.values import Caps, Elsewhere, Host, HostState, Place, Progress, Signal
+from fetcher.index.values import Secrets
+from fetcher.model import Import
+
+Hear = Callable[[Signal], None]
+Holding = Callable[[str], AbstractAsyncContextManager[None]]
+
+
+class Engine(Protocol):
+    """The knowledge that this host has of the others."""
+
+    host: Host
+
+    @property
+    def is_shared(self) -> bool:
+        """Return whether there may be other hosts."""
+
+    def watch(self, hear: Hear) -> None:
+        """Call `hear` in the running loop with all that is told from now on, this host's own news too."""
+
+    async def listen(self) -> None:
+        """Hear what is told, for ever; after a time without a connection, something was missed."""
+
+    async def beat(self, running: int) -> bool:
+        """Say that this host lives, for another lease; False when a later start has its name."""
+
+    async def hosts(self) -> list[HostState]:
+        """Return all hosts that are heard of, by name."""
+
+    async def enter(self, place: Place, caps: Caps) -> bool:
+        """Take the room of one pull; False when another host has an equal one, or there is no room.
+
+        False also for a host whose own lease is over: others may have what it ran.
+        """
+
+    async def seal(self, place_id: str) -> None:
+        """Let nobody join a pull any more."""
+
+    async def leave(self, place_id: str) -> None:
+        """Give the room of a pull back."""
+
+    async def elsewhere(self) -> Elsewhere:
+        """Return what the pulls of other hosts take now."""
+
+    async def queued(self, import_ids: Sequence[str] | None = None) -> list[tuple[Import, Secrets]]:
+        """Return imports that wait, the oldest first; of these ids alone, where they are given."""
+
+    async def overdue(self) -> list[tuple[Import, Secrets | None]]:
+        """Return imports of other hosts that are still to be ended, and that nobody holds any more."""
+
+    async def take_over(self, import_ids: Sequence[str]) -> None:
+        """Put those of these imports that nobody holds any more back into the queue."""
+
+    async def take_exports(self) -> int:
+        """Put exports of hosts that are gone back into the queue; how many those were."""
+
+    async def leads(self, chore: str) -> bool:
+        """Take or keep a chore that one host does for all; False while another one has it."""
+
+    async def tell(self, progress: Sequence[Progress]) -> None:
+        """Tell all hosts how far imports are; what is told may be lost."""
+
+    def across(self, holding: Holding) -> Holding:
+        """Return what keeps commit and removal of the same bytes apart on all hosts, not only on this one."""

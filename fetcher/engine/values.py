@@ -1,0 +1,131 @@
+"""Values that an engine takes and gives."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Literal, Self
+
+import msgspec
+
+from fetcher.model import Import, Phase
+
+Role = Literal["api", "worker"]
+
+
+class Host(msgspec.Struct, frozen=True, kw_only=True):
+    """One process of the service.
+
+    Args:
+        name: The same after a restart.
+        start: Different after each.
+        lease_seconds: So long the others believe that it lives, when nothing is heard of it.
+    """
+
+    name: str = "local"
+    start: str = ""
+    roles: tuple[Role, ...] = ("api", "worker")
+    version: str = ""
+    lease_seconds: float = 60.0
+
+    @property
+    def beat_seconds(self) -> float:
+        """Return how often it says that it lives."""
+        return self.lease_seconds / 3
+
+
+class HostState(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of a host.
+
+    Args:
+        seconds: What is left of its lease, by the database's clock; negative when it is over.
+        running: Imports that it said it runs.
+        places: Pulls that it has.
+        chores: What it does for all of them.
+    """
+
+    name: str
+    roles: tuple[str, ...]
+    version: str
+    seconds: float
+    up_seconds: float
+    running: int
+    places: int
+    chores: tuple[str, ...]
+
+    @property
+    def is_alive(self) -> bool:
+        """Return whether its lease holds."""
+        return self.seconds > 0
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """The room of one pull among those of all hosts.
+
+    Args:
+        request: Equal for imports that may join it; None where none may.
+    """
+
+    id: str
+    project_id: str
+    origin: str
+    request: str | None = None
+
+
+class Caps(msgspec.Struct, frozen=True, kw_only=True):
+    """The most pulls that there may be, over all hosts."""
+
+    project: int
+    origin: int
+
+
+class Elsewhere(msgspec.Struct, frozen=True, kw_only=True):
+    """The room that pulls of other hosts take.
+
+    Args:
+        requests: Those that may be joined there.
+    """
+
+    requests: frozenset[str] = frozenset()
+    by_project: Mapping[str, int] = Counter()
+    by_origin: Mapping[str, int] = Counter()
+
+
+class Progress(msgspec.Struct, frozen=True, array_like=True):
+    """The progress of a running import, as its host tells it now and then."""
+
+    import_id: str
+    claim: int
+    received_bytes: int
+    expected_bytes: int | None = None
+    bytes_per_second: int | None = None
+    phase: Phase | None = None
+
+    @classmethod
+    def of(cls, record: Import) -> Self:
+        """Return what is told of a record."""
+        rate = None if record.bytes_per_second is None else round(record.bytes_per_second)
+        return cls(record.id, record.claim, record.received_bytes, record.expected_bytes, rate, record.phase)
+
+    def seen_in(self, record: Import) -> Import:
+        """Return a record with what was told of it; as it is, where that was of another run."""
+        if self.claim != record.claim or record.state.is_final:
+            return record
+        changes = {name: getattr(self, name) for name in ("received_bytes", "expected_bytes", "phase")}
+        return msgspec.structs.replace(record, bytes_per_second=self.bytes_per_second, **changes)
+
+
+class Signal(msgspec.Struct, frozen=True, kw_only=True):
+    """News that one host tells all.
+
+    Args:
+        what: An import or an export changed; a place was taken or left; imports went on; or something was
+            missed, because nothing could be heard for a while.
+        id: Of the import or export.
+        state: Its state.
+        claim: Under which it is in that state.
+    """
+
+    what: Literal["import", "export", "places", "progress", "missed"]
+    id: str = ""
+    state: str = ""
+    claim: int = 0
+    progress: tuple[Progress, ...] = ()

@@ -1,0 +1,265 @@
+"""What every engine promises, held against each; what several hosts need, against the one that has it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
+
+import psycopg
+import pytest
+
+from fetcher.engine import LocalEngine
+from fetcher.engine.leading import led
+from fetcher.engine.postgres import PostgresEngine
+from fetcher.engine.postgres.engine import read
+from fetcher.engine.protocol import Engine
+from fetcher.engine.values import Caps, Elsewhere, Host, Place, Progress, Signal
+from fetcher.index.postgres.session import Session
+from fetcher.index.values import Worker
+from fetcher.model import Phase
+from fetcher.store.digest_locks import DigestLocks
+from tests.contract.index.conftest import databases  # noqa: F401 - a fixture
+from tests.contract.index.postgres import PostgresPlace, PostgresPlaces
+from tests.index.conftest import make
+
+MANY = Caps(project=100, origin=100)
+STARTS = count()
+
+
+@asynccontextmanager
+async def host(place: PostgresPlace, name: str, lease_seconds: float = 60.0) -> AsyncIterator[PostgresEngine]:
+    """A host with an index of its own on the same database."""
+    worker = Worker(name=name, lease_seconds=lease_seconds)
+    this = Host(name=name, start=str(next(STARTS)), lease_seconds=lease_seconds)
+    async with place.open(worker=worker) as index, PostgresEngine(index.connection, this) as engine:
+        yield engine
+
+
+@pytest.fixture
+def place(databases: PostgresPlaces) -> PostgresPlace:  # noqa: F811
+    return databases.new()
+
+
+@pytest.fixture(params=["local", "postgres"])
+async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
+    """An engine that nobody else uses."""
+    if request.param == "local":
+        yield LocalEngine()
+        return
+    async with host(request.getfixturevalue("place"), "a") as made:
+        yield made
+
+
+@pytest.fixture
+async def two(place: PostgresPlace) -> AsyncIterator[tuple[PostgresEngine, PostgresEngine]]:
+    """Two hosts."""
+    async with host(place, "a") as first, host(place, "b") as second:
+        yield first, second
+
+
+async def expire(engine: PostgresEngine, table: str, name: str) -> None:
+    """Let a lease run out, as the database's clock would."""
+
+    async def past(db: Session) -> None:
+        sql = f"UPDATE {table} SET lease_until = clock_timestamp() - interval '1 s' WHERE name = ?"
+        await db.execute(sql, [name])
+
+    await engine._connection.write(past)
+
+
+async def test_a_host_alone_does_everything(engine: Engine) -> None:
+    """It lives, has room for its pulls, leads every chore, and nothing is left by others."""
+    assert await engine.beat(3)
+    place = Place(id="p1", project_id="p", origin="o", request="r")
+    assert await engine.enter(place, MANY)
+    await engine.seal("p1")
+    assert await engine.elsewhere() == Elsewhere()
+    await engine.leave("p1")
+    assert await engine.leads("maintenance")
+    assert await engine.leads("maintenance")
+    assert (await engine.overdue(), await engine.queued()) == ([], [])
+    assert await engine.take_exports() == 0
+    await engine.take_over(["unknown"])
+    await engine.tell([Progress("i", 1, 2)])
+    async with engine.across(DigestLocks().holding)("0" * 64):
+        assert engine.host.name
+
+
+async def test_work_that_a_lone_host_leads_just_runs(engine: Engine) -> None:
+    """Whoever is alone begins at once."""
+    ran = asyncio.Event()
+
+    async def work() -> None:
+        ran.set()
+        await asyncio.get_running_loop().create_future()
+
+    task = asyncio.create_task(led(engine, "chore", work)())
+    await asyncio.wait_for(ran.wait(), 60)
+    task.cancel()
+    await asyncio.wait({task})
+
+
+async def test_one_request_is_pulled_by_one_host(two: tuple[PostgresEngine, PostgresEngine]) -> None:
+    """Of a hundred that enter at once one does; the others may once it is sealed."""
+    places = [Place(id=f"p{number}", project_id="p", origin="o", request="r") for number in range(100)]
+    entered = await asyncio.gather(*(two[number % 2].enter(one, MANY) for number, one in enumerate(places)))
+    assert sum(entered) == 1
+    winner = entered.index(True)
+    assert (await two[1 - winner % 2].elsewhere()).requests == {"r"}
+    await two[winner % 2].seal(f"p{winner}")
+    assert (await two[1 - winner % 2].elsewhere()).requests == frozenset()
+    assert await two[0].enter(Place(id="next", project_id="p", origin="o", request="r"), MANY)
+
+
+async def test_caps_hold_over_all_hosts(two: tuple[PostgresEngine, PostgresEngine]) -> None:
+    """At the cap passes, one past it does not; what is left makes room."""
+    first, second = two
+    caps = Caps(project=3, origin=2)
+    assert await first.enter(Place(id="1", project_id="p", origin="o"), caps)
+    assert await second.enter(Place(id="2", project_id="p", origin="o"), caps)
+    assert not await first.enter(Place(id="3", project_id="q", origin="o"), caps)
+    assert await first.enter(Place(id="4", project_id="p", origin="other"), caps)
+    assert not await second.enter(Place(id="5", project_id="p", origin="third"), caps)
+    assert dict((await second.elsewhere()).by_project) == {"p": 2}
+    await first.leave("1")
+    assert await second.enter(Place(id="5", project_id="p", origin="o"), caps)
+
+
+async def test_a_host_whose_lease_is_over_holds_nothing(two: tuple[PostgresEngine, PostgresEngine]) -> None:
+    """Its pulls count no more, its chores are another's, and it gets no room until it lives again."""
+    first, second = two
+    assert await first.enter(Place(id="1", project_id="p", origin="o", request="r"), MANY)
+    assert await first.leads("chore")
+    assert not await second.leads("chore")
+    assert not await second.enter(Place(id="2", project_id="p", origin="o", request="r"), MANY)
+    await expire(first, "hosts", "a")
+    await expire(first, "chores", "chore")
+    assert not await first.enter(Place(id="3", project_id="p", origin="o"), MANY)
+    assert not await first.leads("chore")
+    assert await second.enter(Place(id="2", project_id="p", origin="o", request="r"), MANY)
+    assert await second.leads("chore")
+    assert [one.is_alive for one in await second.hosts()] == [False, True]
+    assert await first.beat(0)
+    assert await first.enter(Place(id="3", project_id="p", origin="o"), MANY)
+    assert not await first.leads("chore")
+
+
+async def test_a_name_is_the_last_ones(place: PostgresPlace) -> None:
+    """A second process of the same name makes the first find out that it is not meant any more."""
+    async with host(place, "a") as first, host(place, "a") as second:
+        assert not await first.beat(0)
+        assert not await first.enter(Place(id="1", project_id="p", origin="o"), MANY)
+        assert await second.beat(7)
+        assert [(one.name, one.running) for one in await first.hosts()] == [("a", 7)]
+
+
+async def test_a_host_that_leaves_is_missed_by_nobody(place: PostgresPlace) -> None:
+    """What it had is free at once, and it stands in no list."""
+    async with host(place, "b") as second:
+        async with host(place, "a") as first:
+            assert await first.enter(Place(id="1", project_id="p", origin="o", request="r"), MANY)
+            assert await first.leads("chore")
+        assert [one.name for one in await second.hosts()] == ["b"]
+        assert await second.leads("chore")
+        assert await second.enter(Place(id="2", project_id="p", origin="o", request="r"), MANY)
+
+
+async def test_all_hosts_hear_of_what_counts(place: PostgresPlace) -> None:
+    """An import is told of when its transaction has counted, with its claim; and so is progress, in parts."""
+    heard: list[Signal] = []
+    told = asyncio.Event()
+
+    def hear(signal: Signal) -> None:
+        heard.append(signal)
+        told.set()
+
+    async def until(count: int) -> None:
+        async with asyncio.timeout(60):
+            while len(heard) < count:
+                told.clear()
+                await told.wait()
+
+    async with host(place, "a") as first, host(place, "b"), place.open() as index:
+        first.watch(hear)
+        listening = asyncio.create_task(first.listen())
+        await until(1)
+        assert heard.pop().what == "missed"
+        record = await index.imports.submit(make(), max_queued=10)
+        await until(1)
+        assert [(one.what, one.id, one.state, one.claim) for one in heard] == [
+            ("import", record.id, "queued", 0)
+        ]
+        heard.clear()
+        progress = [
+            Progress(f"{number:036}", number, 2**60, 2**60, 2**40, Phase.VERIFYING) for number in range(120)
+        ]
+        await first.tell(progress)
+        await until(3)
+        assert [one for signal in heard for one in signal.progress] == progress
+        heard.clear()
+        with psycopg.connect(place.url, autocommit=True) as admin:
+            admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
+        await until(1)
+        assert heard[0].what == "missed"
+        listening.cancel()
+        await asyncio.wait({listening})
+
+
+@pytest.mark.parametrize(
+    "payload", ["", "new thing", "import a", "import a queued x", "progress {", "progress [[]]"]
+)
+def test_what_a_later_version_tells_is_passed_over(payload: str) -> None:
+    """Two versions run side by side in an upgrade."""
+    assert read(payload) is None
+
+
+async def test_what_nobody_holds_is_taken_over_once(place: PostgresPlace) -> None:
+    """A run is left alone while its lease holds; then it waits again, and late writes change nothing."""
+    worker = Worker(name="a", lease_seconds=60)
+    async with place.open(worker=worker) as index, host(place, "b") as second, host(place, "c") as third:
+        record = await index.imports.submit(make(), max_queued=10)
+        claimed = await index.imports.claim(record.id, record.created_at)
+        assert claimed is not None
+        assert await second.overdue() == []
+        await second.take_over([record.id])
+        assert await second.queued() == []
+        with psycopg.connect(place.url, autocommit=True) as admin:
+            admin.execute("UPDATE imports SET lease_until = clock_timestamp() - interval '1 s'")
+        assert [one.id for one, _secrets in await second.overdue()] == [record.id]
+        await asyncio.gather(second.take_over([record.id]), third.take_over([record.id]))
+        [(again, secrets)] = await third.queued([record.id])
+        assert (again.claim, secrets.url) == (claimed[0].claim + 1, claimed[1].url)
+        assert not await index.imports.record(claimed[0])
+        assert await index.imports.renew({record.id: claimed[0].claim}) == [record.id]
+
+
+async def test_the_same_bytes_are_one_hosts_at_a_time(two: tuple[PostgresEngine, PostgresEngine]) -> None:
+    """Commit and removal are kept apart over all hosts; a host that loses its connection loses its lock."""
+    first, second = two
+    order: list[str] = []
+    inside = asyncio.Event()
+
+    async def hold(engine: PostgresEngine, name: str) -> None:
+        async with engine.across(DigestLocks().holding)("f" * 64):
+            order.append(f"{name} in")
+            inside.set()
+            await asyncio.sleep(0.05)
+            order.append(f"{name} out")
+
+    holder = asyncio.create_task(hold(first, "first"))
+    await inside.wait()
+    await asyncio.wait_for(hold(second, "second"), 60)
+    await holder
+    assert order == ["first in", "first out", "second in", "second out"]
+
+
+async def test_a_silent_host_lets_go_of_what_it_locked(place: PostgresPlace) -> None:
+    """The database ends the session of a host that is not heard of for a lease: nothing stays locked."""
+    async with (
+        asyncio.timeout(60),
+        host(place, "a", lease_seconds=0.3) as frozen,
+        host(place, "b") as second,
+        frozen.across(DigestLocks().holding)("e" * 64),
+        second.across(DigestLocks().holding)("e" * 64),
+    ):
+        pass

@@ -1,0 +1,174 @@
+"""Three hosts on one database: pulled once, seen and cancelled everywhere, capped over all."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import pytest_asyncio
+
+from tests.contract.index.postgres import PostgresPlace, PostgresPlaces
+from tests.images import raw
+from tests.lab import behaviours
+from tests.lab.origin import Exchange, Origin
+from tests.service import Running
+from tests.several.hosts import SIZE, Held
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+CLIENTS = 100
+PATIENT_SECONDS = 25
+
+
+class House:
+    """Three hosts, what they share, and where they fetch from."""
+
+    def __init__(self, database: PostgresPlace, origin: Origin, folder: Path) -> None:
+        self.database = database
+        self.origin = origin
+        self.blobs = folder / "blobs"
+        self.blobs.mkdir()
+        self.hosts: list[Running] = []
+        for name in ("a", "b", "c"):
+            (folder / name / "data").mkdir(parents=True, mode=0o700)
+            (folder / name / "data" / "blobs").symlink_to(self.blobs)
+            self.hosts.append(
+                Running(
+                    folder / name,
+                    origin,
+                    index={"url": database.as_url},
+                    cluster={"host": name},
+                    imports={"max_running_per_origin": 4},
+                )
+            )
+
+    def worker(self, import_id: str) -> int:
+        """Which host claimed an import last."""
+        with psycopg.connect(self.database.url) as connection:
+            row = connection.execute("SELECT worker FROM imports WHERE id = %s", [import_id]).fetchone()
+        assert row is not None
+        return "abc".index(row[0])
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def house(databases: PostgresPlaces, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+    """They are started once."""
+    async with Origin() as origin:
+        made = House(databases.new(), origin, tmp_path_factory.mktemp("house"))
+        async with made.hosts[0], made.hosts[1], made.hosts[2]:
+            yield made
+
+
+@pytest.fixture(autouse=True)
+def let_go(house: House) -> Iterator[None]:
+    """Leave nothing for the tests to come that would wait for ever."""
+    yield
+    for route in house.origin.routes.values():
+        if isinstance(route, Held):
+            route.opened.set()
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    async with asyncio.timeout(PATIENT_SECONDS):
+        while not is_so():
+            await asyncio.sleep(0.01)
+
+
+def running(host: Running) -> int:
+    """How many imports a host runs."""
+    return int(host.service.app.state.services.importer.counts()["running"])
+
+
+async def test_a_hundred_clients_of_three_hosts_are_one_pull(house: House) -> None:
+    """The source serves the bytes once, and one blob is kept; every host serves every image."""
+    held = house.origin.routes["/once"] = Held(1)
+    url = house.origin.url("/once")
+    made = await asyncio.gather(*(house.hosts[number % 3].submit(url=url) for number in range(CLIENTS)))
+    await until(lambda: sum(map(running, house.hosts)) == CLIENTS)
+    assert sorted(map(running, house.hosts)) == [0, 0, CLIENTS]
+    held.opened.set()
+    ended = await asyncio.gather(*(house.hosts[(n + 1) % 3].ended(one["id"]) for n, one in enumerate(made)))
+    assert {one["state"] for one in ended} == {"succeeded"}
+    assert {one["digests"]["sha256"] for one in ended} == {held.sha256}
+    assert (held.asked, len(list(house.blobs.rglob(held.sha256)))) == (1, 1)
+    for host in house.hosts:
+        async with host.client.get(f"/v2/images/{ended[0]['image_id']}/file") as answer:
+            assert hashlib.sha256(await answer.read()).hexdigest() == held.sha256
+
+
+async def test_who_follows_at_another_host_sees_the_bytes_come(house: House) -> None:
+    """By events and by asking; and an end there wakes a follower here at once."""
+    held = house.origin.routes["/seen"] = Held(2)
+    made = await house.hosts[0].submit(url=house.origin.url("/seen"))
+    await until(lambda: held.asked == 1)
+    elsewhere = house.hosts[(house.worker(made["id"]) + 1) % 3]
+    seen: list[Any] = []
+
+    async def follow() -> None:
+        async for name, document in elsewhere.events(made["id"]):
+            seen.append(document)
+            if name == "end":
+                return
+
+    follower = asyncio.create_task(follow())
+    await until(lambda: any(one["progress"]["received_bytes"] >= SIZE // 4 for one in seen))
+    progress = (await elsewhere.get(f"/imports/{made['id']}"))["progress"]
+    assert (progress["received_bytes"] >= SIZE // 4, progress["expected_bytes"]) == (True, SIZE)
+    held.opened.set()
+    await asyncio.wait_for(follower, PATIENT_SECONDS)
+    assert seen[-1]["state"] == "succeeded"
+
+
+async def test_a_cancel_reaches_the_host_that_runs_it(house: House) -> None:
+    """Whoever is asked, the run ends and its bytes are gone, without waiting for a lease or a poll."""
+    held = house.origin.routes["/cancel"] = Held(3)
+    made = await house.hosts[0].submit(url=house.origin.url("/cancel"))
+    await until(lambda: held.asked == 1)
+    there = house.worker(made["id"])
+    began = asyncio.get_running_loop().time()
+    asked = await house.hosts[(there + 1) % 3].call("DELETE", f"/imports/{made['id']}")
+    assert asked[0] < 300
+    await until(lambda: running(house.hosts[there]) == 0)
+    seconds = asyncio.get_running_loop().time() - began
+    assert seconds < house.hosts[0].service.settings.imports.lease_seconds / 3
+    assert list((house.hosts[there].data / "staging").iterdir()) == []
+    assert (await house.hosts[there].ended(made["id"]))["state"] == "cancelled"
+
+
+async def test_caps_of_an_origin_hold_over_all_hosts(house: House) -> None:
+    """Ten URLs of one origin at three hosts: four at a time, and all come to their end."""
+    most = now = 0
+    opened = asyncio.Event()
+
+    async def counted(exchange: Exchange) -> None:
+        nonlocal most, now
+        now += 1
+        most = max(most, now)
+        await opened.wait()
+        await behaviours.serve(raw(1000))(exchange)
+        now -= 1
+
+    house.origin.routes |= {f"/cap/{number}": counted for number in range(10)}
+    urls = [house.origin.url(f"/cap/{number}") for number in range(10)]
+    made = [await house.hosts[number % 3].submit(url=url) for number, url in enumerate(urls)]
+    await until(lambda: now == 4)
+    opened.set()
+    ended = [await house.hosts[number % 3].ended(one["id"]) for number, one in enumerate(made)]
+    assert ({one["state"] for one in ended}, most) == ({"succeeded"}, 4)
+
+
+async def test_one_host_does_what_is_done_for_all(house: House) -> None:
+    """Each chore has one leader among the living; the list of hosts says whose it is."""
+    engine = house.hosts[0].service.app.state.services.engine
+
+    async def led() -> list[str]:
+        return [chore for host in await engine.hosts() for chore in host.chores]
+
+    async with asyncio.timeout(PATIENT_SECONDS):
+        while sorted(await led()) != ["attestations", "maintenance", "schedules", "webhooks"]:
+            await asyncio.sleep(0.05)
+    assert [host.name for host in await engine.hosts() if host.is_alive] == ["a", "b", "c"]
