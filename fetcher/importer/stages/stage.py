@@ -59,7 +59,7 @@ class Story:
 
 
 class Carrier(Protocol):
-    """Who takes a body through the stages: a download for its subscribers, or an upload."""
+    """A download for its subscribers, or an upload: it takes a body through the stages."""
 
     @property
     def context(self) -> Context:
@@ -128,7 +128,7 @@ class Stage:
     """
 
     name: str
-    run: "Callable[[Carrier, Complete], Awaitable[Complete | None]]"
+    run: Callable[[Carrier, Complete], Awaitable[Complete | None]]
     needs: tuple[str, ...] = ()
     adds: tuple[str, ...] = ()
     per_attempt: bool = False
