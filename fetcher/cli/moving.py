@@ -11,7 +11,6 @@ import msgspec
 from fetcher.index import open_index
 from fetcher.index.moving import check_target, count, move
 from fetcher.index.opening import records_of
-from fetcher.settings.index import SCHEMES
 from fetcher.settings.index import Index as Rules
 from fetcher.store.configured import index_path
 from fetcher.store.folder_lock import FolderLock
@@ -145,7 +144,7 @@ def locked(folders: Iterable[Path]) -> Iterator[None]:
 
 
 def _is_database(where: str) -> bool:
-    return where.partition("://")[0] in SCHEMES and "://" in where
+    return where.startswith(("postgresql://", "postgres://"))
 
 
 def _path(where: str) -> Path:
