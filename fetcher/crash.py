@@ -2,6 +2,7 @@
 
 `FETCHER_CRASH_AT=store.renamed:2` sends SIGKILL to the process itself at the
 second time it comes by that step: as if the power went at this very line.
+`STEPS` are those of a service; a migration of records has `migrate.filled` besides.
 """
 
 import os

@@ -33,16 +33,17 @@ class PackageIndex:
     Args:
         folder: Where to put it.
         names: Which of the installed packages to offer.
+        whole: Those of them that are offered with their files; the others are their metadata alone.
     """
 
-    def __init__(self, folder: Path, names: Collection[str]) -> None:
+    def __init__(self, folder: Path, names: Collection[str], whole: Collection[str]) -> None:
         self.folder = folder
         self.digests: dict[str, str] = {}
         for found in distributions():
             name = canonicalize_name(found.name)
             if name in names:
                 (folder / name).mkdir(parents=True, exist_ok=True)
-                packed = _pack(found, folder / name)
+                packed = _pack(found, folder / name, is_whole=name in whole)
                 self.digests[name] = hashlib.sha256(packed.read_bytes()).hexdigest()
                 _newer(name, folder / name)
                 files = sorted(path.name for path in (folder / name).glob("*.whl"))
@@ -59,7 +60,7 @@ class PackageIndex:
         return "".join(lines)
 
 
-def _pack(found: Distribution, folder: Path) -> Path:
+def _pack(found: Distribution, folder: Path, *, is_whole: bool) -> Path:
     """Pack what is installed as a wheel; the platform does not matter, since it is the same one."""
     stem = f"{canonicalize_name(found.name).replace('-', '_')}-{found.version}"
     commands = {entry.name for entry in found.entry_points}
@@ -74,14 +75,15 @@ def _pack(found: Distribution, folder: Path) -> Path:
             digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
             record.append(f'"{name}",sha256={digest},{len(content)}')
 
-        information = ""
-        for file in found.files or []:
+        files = found.files or []
+        information = next(file.parts[0] for file in files if file.parts[0].endswith(".dist-info"))
+        for file in files:
             path = Path(str(found.locate_file(file)))
             if file.suffix == ".pyc" or not path.is_file():
                 continue
-            if file.parts[0].endswith(".dist-info"):
-                information = file.parts[0]
             if file.name in LEFT_OUT and file.parts[0] == information:
+                continue
+            if not is_whole and file.parts[0] != information:
                 continue
             name = str(file)
             if file.parts[0] == "..":

@@ -1,4 +1,4 @@
-"""The page on security names tests that exist."""
+"""The pages on security and attacks name tests that exist."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,8 @@ ROOT = Path(__file__).parent.parent
 
 def test_every_promise_has_its_test() -> None:
     """A promise whose test was renamed or removed is a promise no more."""
-    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "security.md").read_text()))
+    pages = [(ROOT / "docs" / name).read_text() for name in ("security.md", "attacks.md")]
+    named = {name for page in pages for name in re.findall(r"`(test_\w+)`", page)}
     written = set()
     for path in (ROOT / "tests").rglob("test_*.py"):
         written |= set(re.findall(r"^(?:async )?def (test_\w+)", path.read_text(), re.MULTILINE))

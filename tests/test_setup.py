@@ -48,8 +48,9 @@ def copy_of_checkout(folder: Path) -> Path:
     folder.mkdir()
     for name in ("Makefile", "pyproject.toml", "README.md", "LICENSE", "config.toml", "server.py"):
         shutil.copy(ROOT / name, folder)
-    for name in ("fetcher", "scripts"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "scripts", folder / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "fetcher").mkdir()  # Of the service, setting up wants to know no more than the version.
+    shutil.copy(ROOT / "fetcher" / "__init__.py", folder / "fetcher")
     return folder
 
 
@@ -70,6 +71,11 @@ def locked(checkout: Path, *locks: str) -> dict[str, str]:
     return {name: str(one.specifier).removeprefix("==") for name, one in asked.items()}
 
 
+def build_tools() -> set[str]:
+    """Return what an installation itself runs, by name."""
+    return set(asked_by((ROOT / "requirements-build.lock").read_text()))
+
+
 def make(checkout: Path, env: dict[str, str], *words: str) -> None:
     """Run `make`, which must succeed."""
     done = subprocess.run(
@@ -83,7 +89,7 @@ def test_newer_releases_change_nothing(tmp_path: Path) -> None:
     checkout = copy_of_checkout(tmp_path / "checkout")
     texts = {name: (ROOT / name).read_text() for name in LOCKS}
     names = {name for text in texts.values() for name in asked_by(text)}
-    index = PackageIndex(tmp_path / "index", names)
+    index = PackageIndex(tmp_path / "index", names, whole=build_tools())
     assert names <= set(index.digests), "not installed here; run `make setup-dev`"
     for name, text in texts.items():
         (checkout / name).write_text(index.lock(text))
@@ -112,7 +118,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     few = "".join(
         f"{name}=={one.specifier.__str__()[2:]} \\\n" for name, one in asked_by(text).items() if name in more
     )
-    index = PackageIndex(folder / "index", set(asked_by(build)) | more)
+    index = PackageIndex(folder / "index", build_tools() | more, whole=build_tools())
     (folder / "requirements-build.lock").write_text(index.lock(build))
     (folder / "requirements.lock").write_text(index.lock(build + few))
     return folder

@@ -1,6 +1,7 @@
 """Shortages of a running service: they pass, and nothing ends by them."""
 
 import asyncio
+import errno
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,11 +10,14 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.images import qcow2
+from tests.images import qcow2, raw
 from tests.lab import behaviours
 from tests.lab.origin import Origin
 from tests.processes import Process
 from tests.service import Running
+from tests.store.faults import FaultyDisk
+
+SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
 
 
 @contextmanager
@@ -99,3 +103,29 @@ async def test_the_limit_of_descriptors_is_raised_and_said(tmp_path: Path) -> No
             await _until_said(service, b"start.descriptors")
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("number", SHORT, ids=lambda number: errno.errorcode[number])
+async def test_i08_no_shortage_ends_an_import(tmp_path: Path, number: int) -> None:
+    """Whichever call of the file system meets it: an import waits and ends well; a sender is told when."""
+    body = raw(73 * 4096) + bytes(5 * 4096)
+    async with Origin({"/d": behaviours.serve(body)}) as origin, Running(tmp_path, origin) as service:
+        store = service.service.app.state.services.store
+        for operation in ("open", "write", "truncate", "sync", "rename", "sync_folder"):
+            store._disk = FaultyDisk(operation, number)
+            ended = await service.run(url=origin.url("/d"), disk_format="raw")
+            assert (ended["state"], store._disk.calls > 0) == ("succeeded", True), (
+                operation,
+                ended["verdict"],
+            )
+        fields = {"disk_format": "raw", "container_format": "bare"}
+        image = (await service.call("POST", "/v2/images", json=fields))[1]
+        sent = {"data": body, "headers": {"Content-Type": "application/octet-stream"}}
+        path = f"/v2/images/{image['id']}/file"
+        store._disk = FaultyDisk("write", number, for_good=True)
+        status, document, headers = await service.call("PUT", path, **sent)
+        assert (status, document["error"]["type"]) == (503, "shortage"), document
+        assert int(headers["retry-after"]) > 0
+        store._disk = FaultyDisk("open", number)
+        assert (await service.call("PUT", path, **sent))[0] == 204
+        assert store._disk.calls > 0

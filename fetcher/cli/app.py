@@ -51,14 +51,15 @@ COMMANDS = {
         "pull": Command("local:pull", "Pull a URL into the local store, without a server."),
         "migrate": Command(
             "migrating:migrate",
-            "Copy the bytes of all images to another store; a server may run until the last step.",
+            "Copy images to another store, records to another database; a server may run until the end.",
         ),
         "inspect": Command(
             "inspecting:inspect",
             "Say what an image is and whether it is safe to boot from, without importing it.",
         ),
         "unpack": Command(
-            "unpacking:unpack", "Take the disk out of .xz, .gz, .zst, .tar, .zip, .ova and the like."
+            "unpacking:unpack",
+            "Take the disk out of .xz, .gz, .zst, .tar, .zip, .ova and the like, as an import does.",
         ),
         "convert": Command(
             "converting:convert",
@@ -85,7 +86,7 @@ COMMANDS = {
         "cancel": Command("remote:cancel", "Cancel an import; nothing of it is left."),
         "images": Command("remote:images", "List images, the newest first."),
         "push": Command(
-            "exports:push", "Send an image to a URL that takes it, such as one that is signed for a PUT."
+            "exports:push", "Send an image to a signed URL, a bucket, a registry or another image service."
         ),
         "link": Command("links:link", "Make a link with which anybody may fetch an image for a time."),
         "exports": Command("exports:exports", "List exports, the newest first."),
@@ -98,7 +99,9 @@ COMMANDS = {
             "Take over the images of a running Glance, or any Image API v2, with ids, owners and members.",
         ),
         "doctor": Command("doctor:doctor", "Look for what keeps the service from working on this machine."),
-        "cluster": Command("cluster:cluster", "Show the hosts that share a database, and what each does."),
+        "cluster": Command(
+            "cluster:cluster", "Show the hosts that share a database, what each does, and the queue."
+        ),
         "token": Command(
             "tokens:token", "Make a token, and the entry of `auth.tokens` that lets its holder in."
         ),

@@ -16,7 +16,7 @@ from fetcher.index import open_index
 
 
 def cluster(*, config: ConfigFile = None, json: AsJson = False) -> Exit:
-    """Show the hosts that share [index] url: their leases, what each runs and does for all, and the queue.
+    """Show the hosts that share a database, what each does, and the queue.
 
     Args:
         config: The operator's file, laid over `config.toml` key by key.

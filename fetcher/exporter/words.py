@@ -12,7 +12,7 @@ ADVICE = {
     "bad-response": "The server behind the URL is broken or is no web server: use another one.",
     "bucket-refused": "Check bucket, key and endpoint, and that the credentials may write there "
     "(s3:PutObject); the code is the server's own.",
-    "target-refused": "Correct what it objects to, then export again; nothing of the image is left there.",
+    "target-refused": "Correct what it objects to, then export again.",
     "target-unavailable": "Export again later; if it happens again, tell the operator.",
     "target-mismatch": "Export again; if it happens again, have the operator look at that service's store.",
     "registry-unusable": "Check the name of the repository, and that the login may push to it.",

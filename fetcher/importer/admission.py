@@ -13,7 +13,7 @@ from fetcher.ids import new_id
 from fetcher.importer.methods.method import ImportMethod
 from fetcher.importer.records.requests import secrets_of, shown, webhook_of
 from fetcher.importer.schemes.registry import scheme_of, take
-from fetcher.importer.send.hand_over import begin
+from fetcher.importer.stages.hand_over import begin
 from fetcher.importer.stages.inject import check_rules, matching
 from fetcher.index.values import IdempotencyKey, NewImport
 from fetcher.lifecycle import Event, next_state

@@ -1,8 +1,10 @@
 """One pull and the imports that follow it, from the first request to everybody's verdict."""
 
 import asyncio
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 import structlog
 
@@ -28,14 +30,13 @@ from fetcher.importer.records.subscribers import Subscribers
 from fetcher.importer.records.verdicts import fail
 from fetcher.importer.resume_state import ResumeStateWriter
 from fetcher.importer.schedule.connections import Connections
-from fetcher.importer.send.hand_over import HandOver
-from fetcher.importer.stages.commit import Story, activate_all, commit
-from fetcher.importer.stages.convert import Complete, Conversion
+from fetcher.importer.stages import registry
 from fetcher.importer.stages.revalidation import Reuse
+from fetcher.importer.stages.stage import Complete, Story
 from fetcher.importer.stages.verification import Verification
 from fetcher.index.values import ResumeState, Secrets
 from fetcher.lifecycle import Event
-from fetcher.model import Import, Phase, Submission
+from fetcher.model import Import, Submission
 from fetcher.store.reservation import Reservation
 from fetcher.transport import Source
 
@@ -56,10 +57,12 @@ class DownloadJob:
         id: What its log lines carry, whichever import they are about; fresh bytes are staged under it.
     """
 
+    settle = None  # No rows of its own: the imports' images become active.
+
     def __init__(
         self, context: Context, resume_state: ResumeState, connections: Connections, place: Place
     ) -> None:
-        self._context = context
+        self.context = context
         self.id = resume_state.id
         self.resume_state = resume_state
         self._connections = connections
@@ -69,14 +72,17 @@ class DownloadJob:
             context.index, resume_state, self.settings.resume.save_seconds
         )
         self.subscribers = Subscribers(context.index, place.ended)
-        self._secrets = Secrets(url="")
+        self.secrets = Secrets(url="")
         self._urls = CheckedUrls(self.settings)
         self._asked: Submission | None = None
         self._verification = Verification(self.subscribers, self.settings)
+        self._attempts: Attempts | None = None
+        self._told_digests: dict[str, str] = {}
+        self._body: Complete | None = None
         self._coming = 0
         self._settled = asyncio.Event()
         self._is_open = True
-        self._is_parked = False
+        self.is_parked = False
 
     def expect(self) -> None:
         """One more import is about to join."""
@@ -97,7 +103,7 @@ class DownloadJob:
         if running is None or secrets is None:
             return True
         if self._is_open:
-            self._secrets = secrets
+            self.secrets = secrets
             self._urls = (urls or self._urls).under(self.settings)
             self.subscribers.add(running)
         return self._is_open
@@ -113,7 +119,7 @@ class DownloadJob:
 
     def park(self) -> None:
         """From here on, whoever cancels the pull wants it to be taken up by a later process."""
-        self._is_parked = True
+        self.is_parked = True
 
     async def run(self) -> None:
         """Run to the end; every way it can end badly ends here, in the imports' verdicts."""
@@ -121,7 +127,7 @@ class DownloadJob:
             await self._settled.wait()
             if len(self.subscribers):
                 owner = next(iter(self.subscribers)).record.project_id
-                with self._context.store.reserve(owner) as reservation:
+                with self.context.store.reserve(owner) as reservation:
                     await self._pull(reservation)
         except Failure as failure:
             with suppress(StoreFailed):  # The next start finds it; the verdict must not be lost over it.
@@ -137,26 +143,26 @@ class DownloadJob:
 
     async def _adopt(self) -> None:
         """Go on with what a host left that is gone; whoever pulls has its imports by now."""
-        if self.resume_state.staged or not self._context.engine.is_shared:
+        if self.resume_state.staged or not self.context.engine.is_shared:
             return
-        pulls, request = self._context.index.pulls, self.resume_state.request
+        pulls, request = self.context.index.pulls, self.resume_state.request
         left = await outlasted(lambda: pulls.adopt(request))
         if left is not None:
             log.info("pull.adopted", adopted_id=left.id, kept_bytes=left.kept_bytes)
             self.resume_state = left
             self._resume_writer = ResumeStateWriter(
-                self._context.index, left, self.settings.resume.save_seconds
+                self.context.index, left, self.settings.resume.save_seconds
             )
 
     async def _pull(self, reservation: Reservation) -> None:
         await self._adopt()
         running = next(iter(self.subscribers))
         record = running.record
-        find = partial(way_of, self._context.gate, running, self._secrets, self._urls)
+        find = partial(way_of, self.context.gate, running, self.secrets, self._urls)
         way = self._verification.way = await outlasted(find)
-        self._secrets = way.secrets
+        self.secrets = way.secrets
         sources = Sources(
-            self._secrets,
+            self.secrets,
             self._urls,
             record.project_id,
             first=self.resume_state.source,
@@ -171,19 +177,19 @@ class DownloadJob:
             now=asyncio.get_running_loop().time,
         )
         opener = SourceOpener(
-            self._context.gate, sources, self.settings, self._connections, self.subscribers.add_hop
+            self.context.gate, sources, self.settings, self._connections, self.subscribers.add_hop
         )
         attempts = Attempts(self, sources, opener, self._receivers(reservation), budget)
+        self._attempts = attempts
         # Owned by the supervisor: without it a crash would cost all that came in since the last row.
         save = partial(self._resume_writer.save_often, attempts)
-        saving = asyncio.create_task(self._context.supervisor.keep("resume state", save))
+        saving = asyncio.create_task(self.context.supervisor.keep("resume state", save))
         try:
             await outlasted(lambda: self._fetch_sums(record))
-            receiver = await self._take(attempts)
-            if receiver is not None:
-                await self._commit(receiver, attempts)
+            if await self._take(attempts) is not None:
+                await self._process(attempts)
         except Exception:
-            self._is_parked = False  # It has come to its end: a later process has nothing to take up.
+            self.is_parked = False  # It has come to its end: a later process has nothing to take up.
             raise
         finally:
             saving.cancel()
@@ -196,10 +202,10 @@ class DownloadJob:
 
     async def _fetch_sums(self, record: Import) -> None:
         ca_pem, dialect = record.submission.ca_pem, self._verification.way.dialect
-        request = sums_request(self._secrets, self._urls, record.project_id, ca_pem, dialect)
+        request = sums_request(self.secrets, self._urls, record.project_id, ca_pem, dialect)
         if request is not None:
             await self._place.go(request.file.target(self.settings).origin)
-            await self._verification.fetch_sums(self._context.gate, request)
+            await self._verification.fetch_sums(self.context.gate, request)
 
     def opened(self, source: Source) -> None:
         """Look at an answer before any of its bytes is taken; may refuse it."""
@@ -208,24 +214,24 @@ class DownloadJob:
     async def _take(self, attempts: Attempts) -> Receiver | None:
         """Pull the bytes; None when everybody got those of an earlier pull."""
         reuse = self._reuse()
-        attempts.known_etag = await reuse.find(self.subscribers)
+        if registry.takes_known_bytes():
+            attempts.known_etag = await reuse.find(self.subscribers)
         try:
             return await attempts.take_all()
         except Unchanged:
             self._verification.settle_by_hops()
             for running, failure in await reuse.give(
-                self.subscribers, self._verification.expected({}), self._story(attempts)
+                self.subscribers, self._verification.expected({}), self.story()
             ):
-                await self._end(running, failure)
+                await self.end(running, failure)
         return await attempts.take_all() if len(self.subscribers) else None
 
     def _reuse(self) -> Reuse:
-        assert self._asked is not None
-        return Reuse(self._context, self.settings, plain_request(self._secrets, self._asked, self.settings))
+        return Reuse(self.context, self.settings, plain_request(self.secrets, self.asked, self.settings))
 
     def _receivers(self, reservation: Reservation) -> ReceiverFactory:
         return ReceiverFactory(
-            context=self._context,
+            context=self.context,
             settings=self.settings,
             pull_id=self.id,
             resume_state=self.resume_state,
@@ -249,7 +255,7 @@ class DownloadJob:
         if len(projects) != 1:
             return None
         return await quota_headroom(
-            self._context.index,
+            self.context.index,
             self.settings,
             projects.pop(),
             lambda: coming(self._place.running_imports(), self.subscribers),
@@ -268,7 +274,17 @@ class DownloadJob:
         self._place.seal()
         await self._settled.wait()
         self._is_open = False
-        return self._verification.compare(receiver, told)
+        self._verification.settle_by_hops()
+        self._told_digests = told
+        self._body = await registry.run_attempt(self, Complete.of(receiver))
+        return self._verification.mismatch
+
+    async def _process(self, attempts: Attempts) -> None:
+        """Take complete bytes on, for those whose promise was kept."""
+        await self._end_failed(attempts)
+        if len(self.subscribers):
+            assert self._body is not None
+            await registry.run_rest(self, self._body)
 
     async def _end_failed(self, attempts: Attempts) -> None:
         """Give those their verdict whose promise was broken."""
@@ -277,65 +293,50 @@ class DownloadJob:
             await attempts.close()  # Whoever sees the verdict finds nothing of the bytes.
         for running in list(self.subscribers):
             if running.record.id in failed:
-                await self._end(running, failed[running.record.id])
+                await self.end(running, failed[running.record.id])
 
-    async def _commit(self, receiver: Receiver, attempts: Attempts) -> None:
-        await self._end_failed(attempts)
-        if not len(self.subscribers):
-            return
-        async with self._conversion().run(Complete.of(receiver)) as body:
-            self.subscribers.change(format=body.format, digests=body.digests, stages=body.stages)
-            for running in self.subscribers:  # One that goes to the target shares its pull with nobody.
-                over = HandOver(self._context, running, self._secrets, self.settings, lambda: self._is_parked)
-                if await over.deliver(body, self._story(attempts), attempts.close):
-                    await self._end(running, None)
-                    return
-            projects = await self._keep(body, attempts)
-        if not body.stages:  # Else what is kept is not what the source would be asked about.
-            await self._reuse().remember(projects, attempts.etag, body.digests["sha256"])
+    @property
+    def running_imports(self) -> Iterable[RunningImport]:
+        """Return the imports that the body is for; each may leave at any moment."""
+        return self.subscribers
 
-    def _conversion(self) -> Conversion:
+    @property
+    def asked(self) -> Submission:
+        """Return what was asked for, alike in all of them."""
         assert self._asked is not None
-        return Conversion(
-            context=self._context,
-            settings=self.settings,
-            submission=self._asked,
-            begin=lambda: self.subscribers.change(phase=Phase.CONVERTING),
-            on_progress=lambda share: self.subscribers.change(stages={"converting": {"share": share}}),
-        )
+        return self._asked
 
-    async def _keep(self, body: Complete, attempts: Attempts) -> list[str]:
-        """Make the bytes visible as everybody's image; tells whose projects have it now."""
-        running_imports = list(self.subscribers)
-        if not running_imports:
-            return []
-        failed: list[tuple[RunningImport, Failure]] = []
-        settle = partial(activate_all, self._context.index, running_imports, story=self._story(attempts))
+    def story(self) -> Story:
+        """Return what is kept with the image."""
+        headers = self._attempts.source_headers if self._attempts is not None else {}
+        return Story(settings=self.settings, source_headers=headers, more=self._verification.story())
 
-        async def make_visible() -> None:
-            with tracing.span("commit"):
-                ends = await commit(self._context, running_imports, body, settle)
-            for running, failure in zip(running_imports, ends, strict=True):
-                if failure is None:
-                    await self._end(running, None)
-                else:
-                    failed.append((running, failure))
+    def change(self, **changes: Any) -> None:
+        """Replace fields of every import's record."""
+        self.subscribers.change(**changes)
 
-        await shielded(make_visible())
-        # Not a part of the above: an index that takes no verdict must not keep the service from stopping.
-        for running, failure in failed:
-            await self._end(running, failure)
-        lost = {running.record.id for running, _failure in failed}
-        kept = (running for running in running_imports if running.record.id not in lost)
-        return sorted({running.record.project_id for running in kept})
+    def show(self, share: float) -> None:
+        """Show how far a conversion is, from 0 to 1."""
+        self.subscribers.change(stages={"converting": {"share": share}})
 
-    def _story(self, attempts: Attempts) -> Story:
-        more = self._verification.story()
-        return Story(settings=self.settings, source_headers=attempts.source_headers, more=more)
+    def compare(self, body: Complete) -> None:
+        """Compare the bytes with the digests that each import expects."""
+        self._verification.compare(body, self._told_digests)
+
+    async def close(self) -> None:
+        """Let go of what came in."""
+        if self._attempts is not None:
+            await self._attempts.close()
+
+    async def kept(self, body: Complete, project_ids: Sequence[str]) -> None:
+        """Remember what the URL holds, where that is what is kept."""
+        etag = self._attempts.etag if self._attempts is not None else None
+        if "received" not in body.stages:
+            await self._reuse().remember(project_ids, etag, body.digests["sha256"])
 
     async def _let_go(self, attempts: Attempts) -> None:
         """Keep what a later process can go on from, or leave no trace."""
-        if self._is_parked and len(self.subscribers):
+        if self.is_parked and len(self.subscribers):
             await self._resume_writer.save(await attempts.park())
             self.subscribers.move(Event.REQUEUE, phase=None)
             with suppress(Cancelled):
@@ -348,7 +349,7 @@ class DownloadJob:
     async def _forget_kept(self) -> None:
         """Remove what an earlier process left: it may not even have come to being taken up."""
         if self.resume_state.staged:
-            await self._context.store.remove_staged(self.resume_state.staged)
+            await self.context.store.remove_staged(self.resume_state.staged)
         await self._resume_writer.drop()
 
     async def _end_all(self, failure: Failure) -> None:
@@ -357,12 +358,12 @@ class DownloadJob:
         await self._settled.wait()
         self._is_open = False
         for running in self.subscribers:
-            await self._end(running, failure)
+            await self.end(running, failure)
 
-    async def _end(self, running: RunningImport, failure: Failure | None) -> None:
+    async def end(self, running: RunningImport, failure: Failure | None) -> None:
         """Give an import its verdict; without a failure it has it already."""
         if failure is not None and not isinstance(failure, Cancelled):
-            await fail(self._context.index, running, failure)
+            await fail(self.context.index, running, failure)
         code = "ok" if failure is None else failure.code
         ids = {"import_id": running.record.id, "image_id": running.record.image_id}
         tracing.event("import.ended", **ids, code=code)

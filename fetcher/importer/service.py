@@ -36,8 +36,8 @@ from fetcher.importer.recovery import in_turns, recover
 from fetcher.importer.schedule.queue import Ticket
 from fetcher.importer.schedule.rate_limiter import RateLimiter
 from fetcher.importer.scheduler import Scheduler
-from fetcher.importer.send.hand_over import left_there
 from fetcher.importer.stages.commit import remove_unneeded
+from fetcher.importer.stages.hand_over import left_there
 from fetcher.importer.upload_job import Engine, Uploads
 from fetcher.index.values import IdempotencyKey, Secrets
 from fetcher.model import Actor, Image, Import, Submission

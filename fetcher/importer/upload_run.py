@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 import structlog
 
 from fetcher.aio.retry import outlasted
-from fetcher.aio.shield import shielded
+from fetcher.config import Settings
 from fetcher.errors import (
     Cancelled,
     DeadlinePassed,
@@ -27,10 +27,11 @@ from fetcher.importer.receive.unpacking import unpacks_upload
 from fetcher.importer.records.requests import AS_RECEIVED
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.records.verdicts import fail
-from fetcher.importer.stages.commit import Settle, Story, activate_all, commit
-from fetcher.importer.stages.convert import Complete, Conversion
+from fetcher.importer.stages import registry
+from fetcher.importer.stages.stage import Complete, Settle, Story
+from fetcher.index.values import Secrets
 from fetcher.lifecycle import Event
-from fetcher.model import Blob, Phase, Verdict
+from fetcher.model import Blob, Submission, Verdict
 from fetcher.pipeline import Peer, PeerClock
 from fetcher.store.reservation import Reservation
 
@@ -100,15 +101,8 @@ class UploadRun:
             clock = PeerClock(asyncio.get_running_loop().time)
             async with asyncio.timeout(pace.total_seconds):
                 await receiver.take(self._body, clock)
-            self._running.change(
-                phase=Phase.VERIFYING,
-                format=receiver.format,
-                digests=receiver.digests(),
-                stages=receiver.story(),
-            )
-            async with self._conversion().run(Complete.of(receiver)) as body:
-                self._running.change(format=body.format, digests=body.digests, stages=body.stages)
-                await shielded(self._commit(body))
+            carrier = SentBody(self._context, self._settings, self._running, receiver)
+            await registry.run_rest(carrier, await registry.run_attempt(carrier, Complete.of(receiver)))
         except TimeoutError as error:
             raise DeadlinePassed(total_seconds=pace.total_seconds) from error
         finally:
@@ -145,29 +139,58 @@ class UploadRun:
             times=self._context.guard_times,
         )
 
-    def _conversion(self) -> Conversion:
-        """Return the converter; whether a plain upload stays as it was sent, a rule says."""
-        record, rule = self._running.record, self._settings.convert.uploads
-        asked = record.submission.convert_to
-        submission = record.submission
-        if named(record.method).flow is Flow.SEND and (rule == "never" or (rule == "asked" and not asked)):
-            submission = msgspec.structs.replace(submission, convert_to=AS_RECEIVED)
-        return Conversion(
-            context=self._context,
-            settings=self._settings,
-            submission=submission,
-            begin=lambda: self._running.change(phase=Phase.CONVERTING),
-        )
 
-    async def _commit(self, body: Complete) -> None:
-        settle: Settle = self._stage
-        if named(self._running.record.method).flow is Flow.SEND:
-            story = Story(settings=self._settings, source_headers={}, more={})
-            settle = partial(activate_all, self._context.index, [self._running], story=story)
-        [failure] = await commit(self._context, [self._running], body, settle)
+class SentBody:
+    """A body that was sent, as the stages see it."""
+
+    secrets = Secrets(url="")
+    is_parked = False  # Its sender waits: no later process can take it up.
+
+    def __init__(
+        self, context: Context, settings: Settings, running: RunningImport, receiver: Receiver
+    ) -> None:
+        self.context = context
+        self.settings = settings
+        self.running_imports = [running]
+        self._running = running
+        self._receiver = receiver
+        self._is_sent = named(running.record.method).flow is Flow.SEND
+        self.settle: Settle | None = None if self._is_sent else self._stage
+
+    @property
+    def asked(self) -> Submission:
+        """Return what was asked for; whether a plain upload stays as it was sent, a rule says."""
+        submission, rule = self._running.record.submission, self.settings.convert.uploads
+        if self._is_sent and (rule == "never" or (rule == "asked" and not submission.convert_to)):
+            return msgspec.structs.replace(submission, convert_to=AS_RECEIVED)
+        return submission
+
+    def story(self) -> Story:
+        """Return what is kept with the image: a sender tells no headers."""
+        return Story(settings=self.settings, source_headers={}, more={})
+
+    def change(self, **changes: Any) -> None:
+        """Replace fields of the record."""
+        self._running.change(**changes)
+
+    def show(self, share: float) -> None:
+        """Do nothing: the sender waits for the end, and sees its own progress."""
+
+    def compare(self, body: Complete) -> None:
+        """Do nothing: a sender tells no digests."""
+
+    async def close(self) -> None:
+        """Let go of what came in."""
+        await self._receiver.close()
+
+    async def end(self, _running: RunningImport, failure: Failure | None) -> None:
+        """Let the sender's answer tell a failure."""
         if failure is not None:
             raise failure
 
+    async def kept(self, body: Complete, project_ids: Sequence[str]) -> None:
+        """Do nothing: there is no URL to remember them by."""
+
     async def _stage(self, blob: Blob) -> Sequence[Failure | None]:
-        stage = partial(self._context.index.uploads.stage, blob=blob)
+        stage = partial(self.context.index.uploads.stage, blob=blob)
         return [None if await end(self._running, Event.SUCCEED, STAGED, stage) else Cancelled()]

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from fetcher.errors import StoreFailed
 from fetcher.index import protocol
+from fetcher.index.moving import Place
 from fetcher.index.sqlite.index import Index as SqliteIndex
+from fetcher.index.sqlite.moving import FileRecords
 from fetcher.index.values import Quota, Worker
 from fetcher.settings.index import Index as Rules
 
@@ -36,6 +38,19 @@ def open_index(
     from fetcher.index.postgres.index import Index as PostgresIndex
 
     return PostgresIndex(_access(rules), quota_of=quota_of, worker=worker)
+
+
+def records_of(rules: Rules, path: Path) -> Place:
+    """Return all records of the index that `open_index` gives, as tables.
+
+    Raises:
+        StoreFailed: The database's password cannot be read.
+    """
+    if not rules.is_shared:
+        return FileRecords(path)
+    from fetcher.index.postgres.moving import DatabaseRecords
+
+    return DatabaseRecords(_access(rules))
 
 
 async def look_at(rules: Rules) -> str:

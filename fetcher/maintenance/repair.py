@@ -21,7 +21,8 @@ from fetcher.importer.records.requests import AS_RECEIVED
 from fetcher.importer.schemes.again import ask_again, is_open
 from fetcher.importer.schemes.registry import is_elsewhere
 from fetcher.importer.schemes.scheme import Asked
-from fetcher.importer.stages.convert import Complete, Conversion
+from fetcher.importer.stages.convert import Conversion
+from fetcher.importer.stages.stage import Complete
 from fetcher.index.values import BlobState, Secrets
 from fetcher.model import Hop, Submission
 from fetcher.pipeline import PeerClock

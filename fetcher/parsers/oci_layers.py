@@ -22,6 +22,7 @@ _OPAQUE = f"{_FOLDER}.wh..wh..opq"
 _MISTAKES = (
     *(tarfile.TarError, zlib.error, zstd.ZstdError),
     *(EOFError, OSError, ValueError, LookupError, OverflowError),
+    RecursionError,  # Of headers that speak of the next one, which tarfile reads one inside the other.
 )
 
 

@@ -1,16 +1,23 @@
 """The place of the records."""
 
+import re
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl
 
 from msgspec import Meta
 
 from fetcher.settings.base import Mistake, Seconds, Section, unreadable
 
-SCHEMES = ("postgresql", "postgres")
+# libpq's own reading: `#` ends nothing, and `?` and `[` end no password.
+_URL = re.compile(
+    r"postgres(?:ql)?://(?:(?P<user>[^@/]*)@)?(?P<hosts>[^/?@]*)(?:/(?P<name>[^?@]*))?(?:\?(?P<query>.*))?",
+    re.DOTALL,
+)
+_HOSTS = re.compile(r"(?:(?:\[[^\]]*\]|[^:,\[\]]*)(?::[0-9]*)?(?:,|\Z))*")
+_SECRET = re.compile(r"password|secret")  # In the names of password, sslpassword, oauth_client_secret.
 
 
 class Index(Section, frozen=True, kw_only=True):
@@ -43,22 +50,19 @@ class Index(Section, frozen=True, kw_only=True):
         return self.password or None
 
     def mistakes(self) -> Iterator[Mistake]:
-        """Find a URL that leads to no database, or shows a secret, and a missing driver."""
+        """Find a URL that leads to no database, or shows a secret, and a missing driver.
+
+        Source: PostgreSQL, "Connection URIs"; libpq's conninfo_uri_parse_options.
+        """
         if not self.url:
             return
-        scheme, _colon, _rest = self.url.partition(":")
-        wanted = "postgresql://user@host:5432/database, or nothing for SQLite in store.folder"
-        try:
-            parts = urlsplit(self.url)
-            has_secret = parts.password is not None or "password" in parse_qs(parts.query)
-            is_whole = parts.scheme in SCHEMES and self.url.startswith(f"{parts.scheme}://")
-        except ValueError:
-            has_secret, is_whole = False, False
-        if has_secret:
+        match = _URL.fullmatch(self.url)
+        if match is None or not _HOSTS.fullmatch(match["hosts"]):
+            expected = "postgresql://user@host:5432/database, or nothing for SQLite in store.folder"
+            yield Mistake(key="index.url", value='"..."', expected=expected)
+        elif _has_secret(match["user"] or "", match["query"] or ""):
             expected = "a URL without a password, which belongs in index.password_file or in PGPASSWORD"
-            yield Mistake(key="index.url", value=f'"{scheme}://..."', expected=expected)
-        elif not is_whole:
-            yield Mistake(key="index.url", value='"..."', expected=wanted)
+            yield Mistake(key="index.url", value='"..."', expected=expected)
         if self.password and self.password_file:
             expected = "nothing, as index.password_file is set"
             yield Mistake(key="index.password", value='"..."', expected=expected)
@@ -67,4 +71,9 @@ class Index(Section, frozen=True, kw_only=True):
             expected = (
                 "the package psycopg, which is not installed; in the checkout: make setup EXTRAS=postgres"
             )
-            yield Mistake(key="index.url", value=f'"{scheme}://..."', expected=expected)
+            yield Mistake(key="index.url", value='"..."', expected=expected)
+
+
+def _has_secret(user: str, query: str) -> bool:
+    parameters = parse_qsl(query, keep_blank_values=True)
+    return ":" in user or any(_SECRET.search(name) for name, _value in parameters)

@@ -27,14 +27,10 @@ from fetcher.errors import ChecksumFileUnusable
 from fetcher.settings.base import PLAIN_KEY
 from fetcher.transport.proof import Proof
 
+CERTIFICATE = b"-----BEGIN PGP"
 MOST_SIGNATURE = 1024  # In base64; the largest that counts has some 140 characters.
 
 Key = EllipticCurvePublicKey | Ed25519PublicKey
-
-
-def is_plain_key(file: str) -> bool:
-    """Return whether a file has a plain public key rather than OpenPGP certificates; raises OSError."""
-    return PLAIN_KEY in Path(file).read_bytes()
 
 
 def split_keys(files: Sequence[str]) -> tuple[list[Key], list[str]]:
@@ -43,13 +39,32 @@ def split_keys(files: Sequence[str]) -> tuple[list[Key], list[str]]:
     Raises:
         ChecksumFileUnusable: One cannot be read, or is of a kind that does not count.
     """
-    try:
-        plain = [file for file in files if is_plain_key(file)]
-    except OSError as error:
-        raise ChecksumFileUnusable(reason="the operator's keys cannot be read") from error
-    return [read_key(Path(file).read_bytes()) for file in plain], [
-        file for file in files if file not in plain
-    ]
+    keys: list[Key] = []
+    certificates: list[str] = []
+    for file in files:
+        try:
+            held = Path(file).read_bytes()
+        except OSError as error:
+            raise ChecksumFileUnusable(reason="the operator's keys cannot be read") from error
+        if PLAIN_KEY in held:
+            keys += read_keys(held)
+        else:
+            certificates.append(file)
+    return keys, certificates
+
+
+def read_keys(held: bytes) -> list[Key]:
+    """Read every public key of a file.
+
+    Raises:
+        ChecksumFileUnusable: One is of a kind that does not count, or there are certificates beside them.
+    """
+    before, *blocks = held.split(PLAIN_KEY)
+    if any(CERTIFICATE in part for part in (before, *blocks)):
+        raise ChecksumFileUnusable(
+            reason="the operator's certificates and plain keys each need a file of their own"
+        )
+    return [read_key(PLAIN_KEY + block) for block in blocks]
 
 
 def read_key(pem: bytes) -> Key:

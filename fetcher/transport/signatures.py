@@ -26,7 +26,7 @@ def verify(text: bytes, keys: Sequence[str], signature: bytes | None = None) -> 
 
     Args:
         text: Clear-signed, or plain with its signature apart.
-        keys: Files with the certificates, one or several in each, or with one plain public key (PEM).
+        keys: Files with certificates, or with plain public keys (PEM); one or several in each.
         signature: The file with the signatures, where that is apart; one good one is enough.
 
     Returns:

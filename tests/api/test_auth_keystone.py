@@ -322,6 +322,7 @@ async def stranger(tmp_path: Path) -> AsyncIterator[tuple[KeystoneCloud, str]]:
     service.add("nobody", roles=("dancer",))
     service.add("reader", project="b", roles=("reader",))
     service.add("own reader", roles=("reader",))
+    service.add("nova", project="service", roles=("service",))
     async with Origin({"/v3/auth/tokens": service.serve}) as origin:
         keys = {"auth_url": origin.url("/v3"), "username": "glance", "password": "pw"}
         async with KeystoneCloud(tmp_path, auth={"mode": "keystone"}, keystone=keys) as cloud:
@@ -350,6 +351,22 @@ async def test_discovery_needs_a_token_and_no_role(stranger: tuple[KeystoneCloud
     for token in ("unscoped", "system", "nobody"):
         assert {await cloud.status(token, "GET", path) for path in ("/images", "/tasks")} == {403}
     assert {await cloud.status("made up", "GET", path) for path in paths} == {401}
+
+
+async def test_some_calls_are_for_services_alone(stranger: tuple[KeystoneCloud, str]) -> None:
+    """A user's own token neither uploads a LUKS volume nor reads locations; beside a service's it does."""
+    cloud, _image = stranger
+    cloud.write_config(image_api={"locations": True})
+    cloud.service.reload()
+    fields = {"disk_format": "raw", "container_format": "bare"}
+    made = await cloud.call("POST", "/v2/images", json=fields, headers={"X-Auth-Token": "owner"})
+    path = f"/images/{made[1]['id']}"
+    luks = {"data": b"LUKS\xba\xbe\x00\x02" + bytes(8192)}
+    octets, nova = {"Content-Type": "application/octet-stream"}, {"X-Service-Token": "nova"}
+    assert await cloud.status("owner", "PUT", f"{path}/file", **luks, headers=octets) == 400
+    assert await cloud.status("owner", "PUT", f"{path}/file", **luks, headers=octets | nova) == 204
+    assert await cloud.status("owner", "GET", f"{path}/locations") == 403
+    assert await cloud.status("owner", "GET", f"{path}/locations", headers=nova) == 200
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Row I1: a crowd at the door: whoever is inside is served between two who come in."""
+"""Row I24: a crowd at the door: whoever is inside is served between two who come in."""
 
 import asyncio
 import socket
@@ -13,7 +13,7 @@ from tests.service import Running
 CLIENTS = 300
 
 
-async def test_i1_a_crowd_is_let_in_by_and_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_i24_a_crowd_is_let_in_by_and_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many wait at the door, the loop gets its turn after a few of them."""
     taken: list[int] = []
     accept_some = inbound.Listener._accept_some

@@ -91,13 +91,8 @@ async def test_m15_a_malformed_index(tmp_path: Path) -> None:
         path = service.data / "index.sqlite"
         with path.open("r+b") as file:
             file.write(b"\xff" * path.stat().st_size)
-        found = await reasons(service)
-        assert found
-        assert set(found) <= {
-            "the index is damaged",
-            "the index cannot be read",
-            "the index cannot be written",
-        }
+        damage = {"the index is damaged", "the index cannot be read", "the index cannot be written"}
+        assert damage & set(await reasons(service))  # Tasks that found it out are further reasons.
 
 
 async def test_m15_probes_cost_little_whoever_asks(tmp_path: Path) -> None:

@@ -139,6 +139,22 @@ async def test_what_comes_to_nothing_is_deleted(
         assert len(glance.deleted) == (2 if code == "target-unavailable" else 1)
 
 
+@pytest.mark.parametrize(("fault", "left"), [("POST_images", False), ("PUT_file", True)])
+async def test_only_what_was_made_can_be_left(tmp_path: Path, fault: str, left: bool) -> None:
+    """A service that forbids deleting has our image, and that is told; one that made none has nothing."""
+    forbidden = Answer(status=403)
+    glance = Glance(**{fault: [forbidden], "DELETE_image": [forbidden] * 9})
+    async with (
+        Server(glance.handle) as server,
+        image_for(tmp_path, IMAGE, server, sections=POLL) as (service, image_id),
+    ):
+        done = await pushed(service, image_id, **there(server))
+        assert done["verdict"]["code"] == "target-refused", done
+        assert ("left" in done["answer"], len(glance.images)) == (left, left)
+        assert any(asked.method == "DELETE" for asked in server.asked) == left
+        assert "nothing of the image is left" not in done["verdict"]["advice"]
+
+
 async def test_an_import_of_the_other_service_is_waited_for_by_the_next_process(tmp_path: Path) -> None:
     """The bytes are not sent twice: a restart finds the image by its id and goes on waiting."""
     waiting = asyncio.Event()

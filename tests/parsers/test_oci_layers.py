@@ -36,6 +36,17 @@ def test_files_are_listed_as_far_as_the_beginning_goes(pack: object) -> None:
     assert files_of(pack(b"no archive at all")) == []
 
 
+@pytest.mark.parametrize(("kind", "text"), [(tarfile.GNUTYPE_LONGNAME, b"a"), (b"x", b"11 path=aa\n")])
+def test_headers_of_headers_end_nothing(kind: bytes, text: bytes) -> None:
+    """A layer of thousands of headers that only speak of the next one is no archive that anybody can read."""
+    member = tarfile.TarInfo("name")
+    member.type, member.size = kind, len(text)
+    header = member.tobuf(tarfile.GNU_FORMAT) + text.ljust(512, b"\0")
+    nested = gzip.compress(header * 3_000 + layer("disk/a.img"))
+    assert len(nested) < PEEK_BYTES
+    assert files_of(nested) == []
+
+
 def test_what_a_layer_unpacks_to_is_bounded() -> None:
     """A layer of nothing but zeros is looked at for four mebibytes."""
     bomb = gzip.compress(layer("disk/a.img") + bytes(MOST_PLAIN_BYTES * 4))

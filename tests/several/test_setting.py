@@ -12,6 +12,7 @@ from fetcher.config import BadConfig, load_settings
 from fetcher.errors import StoreFailed
 from fetcher.index import open_index
 from fetcher.service import Service
+from fetcher.settings.index import Index as Rules
 from tests.contract.index.postgres import PostgresPlace
 from tests.service import Running
 
@@ -23,6 +24,16 @@ HUSH = "hush-hush"
     [
         ({"url": f"postgresql://u:{HUSH}@h/d"}, "index.url", "password_file"),
         ({"url": f"postgresql://h/d?password={HUSH}"}, "index.url", "password_file"),
+        # As libpq reads a URL: what a password of people holds ends no part of it.
+        *(
+            ({"url": f"postgresql://u:{before}{HUSH}@h/d"}, "index.url", "password_file")
+            for before in ("#", "?", "[", "%23")
+        ),
+        ({"url": f"postgresql://u:/{HUSH}@h/d"}, "index.url", "postgresql://user@host"),
+        ({"url": f"postgresql://u:1/{HUSH}@h/d"}, "index.url", "postgresql://user@host"),
+        ({"url": f"postgresql://u@h/d#?password={HUSH}"}, "index.url", "password_file"),
+        ({"url": f"postgresql://h/d?sslpassword={HUSH}"}, "index.url", "password_file"),
+        ({"url": f"postgresql://h/d?oauth_client_secret={HUSH}"}, "index.url", "password_file"),
         ({"url": f"mysql://u@h/{HUSH}"}, "index.url", "postgresql://user@host"),
         ({"url": f"host=h password={HUSH}"}, "index.url", "postgresql://user@host"),
         ({"url": "postgresql://h/d", "password_file": "/not/there"}, "index.password_file", "can be read"),
@@ -42,13 +53,31 @@ def test_a_mistake_is_told_without_its_secret(
     assert HUSH not in str(found)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://",
+        "postgres://fetcher@db.example/fetcher",
+        "postgresql://fetcher@[::1]:5432,db:5433/fetcher?target_session_attrs=read-write",
+        "postgresql://%2Frun%2Fpostgresql/fetcher?passfile=/etc/fetcher/pgpass",
+        "postgresql:///fetcher?host=/run/postgresql&application_name=a@b:c",
+    ],
+)
+def test_urls_without_a_secret_are_taken(url: str) -> None:
+    """Several hosts, addresses, sockets and options are as libpq has them."""
+    rules = Rules(url=url, password="", password_file="", max_connections=2, connect_seconds=1.0)
+    assert list(rules.mistakes()) == []
+
+
 def test_a_missing_driver_is_named_with_a_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who has not installed it reads how to, in the checkout."""
     monkeypatch.setattr("fetcher.settings.index.find_spec", lambda _name: None)
-    running = Running(tmp_path, index={"url": "postgresql://h/d"})
-    running.write_config()
-    with pytest.raises(BadConfig, match="make setup EXTRAS=postgres"):
-        load_settings(running.config)
+    for url in ("postgresql://h/d", f"host=h password={HUSH}"):
+        running = Running(tmp_path, index={"url": url})
+        running.write_config()
+        with pytest.raises(BadConfig, match="make setup EXTRAS=postgres") as caught:
+            load_settings(running.config)
+        assert HUSH not in str(caught.value)
 
 
 def test_the_password_is_shown_nowhere(

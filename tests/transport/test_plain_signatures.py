@@ -101,6 +101,22 @@ def test_plain_keys_and_certificates_stand_side_by_side(tmp_path: Path) -> None:
         assert proof.standing == "unknown-key"
 
 
+def test_every_key_of_a_file_counts(tmp_path: Path) -> None:
+    """A publisher's next key stands behind the one that it replaces; certificates have their own file."""
+    file = tmp_path / "keys.pem"
+    file.write_bytes(pem_of(ED) + b"the next one:\n" + pem_of(P256))
+    for kind in ("ed25519", "p256"):
+        proof = verify(FILE, [str(file)], signed(kind=kind))
+        assert proof is not None
+        assert proof.standing == "good"
+    file.write_bytes(pem_of(ED) + pem_of(ec.generate_private_key(ec.SECP256K1())))
+    with pytest.raises(ChecksumFileUnusable, match="neither ECDSA"):
+        verify(FILE, [str(file)], signed(kind="ed25519"))
+    file.write_bytes(pem_of(ED) + b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n")
+    with pytest.raises(ChecksumFileUnusable, match="a file of their own"):
+        verify(FILE, [str(file)], signed(kind="ed25519"))
+
+
 def test_a_weak_or_broken_key_stops_everything(tmp_path: Path) -> None:
     """RSA, other curves and private keys do not count, and are not passed over in silence."""
     weak = [rsa.generate_private_key(65537, 2048), ec.generate_private_key(ec.SECP256K1())]

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 import msgspec
 
 from fetcher.api.streams.products import PRODUCTS, dated, index_document, oldest_first, products_of
-from fetcher.attest.openpgp import clear_signed
+from fetcher.attest.openpgp import clear_signed, version_of
 from fetcher.config import Settings
+from fetcher.errors import StoreFailed
 from fetcher.index.protocol import Index
 from fetcher.index.values import ImageQuery
 from fetcher.index.values.images import Filter
@@ -19,6 +20,7 @@ from fetcher.model import Actor, Image
 INDEX = "streams/v1/index.json"
 STRANGER = Actor(project_id="", user_id="", roles=frozenset({"reader"}))
 PAGE_IMAGES = 500
+FAILED_SECONDS = 5.0  # How long lists that could not be made are not tried again.
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,13 +49,25 @@ class Published:
         self._found: dict[str, Document] = {}
         self._digest = b""
         self._until = 0.0
+        self._trouble: str | None = None
 
     async def find(self, path: str) -> Document | None:
-        """Return a list by its path; None where there is none, such as a signed one without a key."""
+        """Return a list by its path; None where there is none, such as a signed one without a key.
+
+        Raises:
+            StoreFailed: They cannot be made now; the next one to ask may be told the same unseen.
+        """
         async with self._turn:
             if time.monotonic() >= self._until:
-                await self._make()
-                self._until = time.monotonic() + self._settings().publish.cache_seconds
+                seconds = self._settings().publish.cache_seconds
+                self._trouble = None
+                try:
+                    await self._make()
+                except StoreFailed as failure:
+                    self._trouble, seconds = failure.reason, min(seconds, FAILED_SECONDS)
+                self._until = time.monotonic() + seconds
+            if self._trouble is not None:
+                raise StoreFailed(reason=self._trouble)
             return self._found.get(path)
 
     async def _make(self) -> None:
@@ -61,29 +75,38 @@ class Published:
         images = await self._images()
         key = self._settings().publish.sign_key
         products = await asyncio.to_thread(lambda: products_of(oldest_first(images)))
-        text = msgspec.json.encode([products, key])
+        text = msgspec.json.encode([products, key, await asyncio.to_thread(version_of, key)])
         digest = hashlib.sha256(text).digest()
         if digest != self._digest:
             self._found = await asyncio.to_thread(_documents, products, key, datetime.now(UTC))
             self._digest = digest
 
     async def _images(self) -> list[Image]:
-        """Return the newest public images, as many as may be listed."""
+        """Return the newest public images whose bytes are whole, as many as may be listed."""
         most, marker = self._settings().publish.max_images, None
+        faulty = await self._faulty()
         found: list[Image] = []
         is_more = True
         while is_more and len(found) < most:
-            limit = min(PAGE_IMAGES, most - len(found))
             query = ImageQuery(
                 filters=(Filter(key="status", values=("active",)), Filter(key="os_hidden", values=(0,))),
-                limit=limit,
+                limit=PAGE_IMAGES,
                 marker=marker,
                 visibility="public",
             )
             page = await self._index.images.page(STRANGER, query)
-            found += page
-            is_more = bool(page) and (page.has_more or len(page) == limit)
-            marker = found[-1].id if found else None
+            found += [image for image in page if image.sha256 not in faulty]
+            is_more = bool(page) and (page.has_more or len(page) == PAGE_IMAGES)
+            marker = page[-1].id if page else None
+        return found[:most]
+
+    async def _faulty(self) -> set[str]:
+        """Return the blobs that are marked as missing or rotten: nobody gets their bytes."""
+        found: set[str] = set()
+        after = ""
+        while page := await self._index.maintenance.faulty(after=after, limit=PAGE_IMAGES):
+            found.update(blob.sha256 for blob in page)
+            after = page[-1].sha256
         return found
 
 

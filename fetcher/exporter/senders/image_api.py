@@ -121,7 +121,12 @@ class Copy:
         """Make the record; its id is written down first, for what is made and not known of would stay."""
         image_id = str(uuid4())
         await self._remember(0, image_id=image_id, is_filled=False)
-        made = await self._api.create(self._record() | {"id": image_id})
+        try:
+            made = await self._api.create(self._record() | {"id": image_id})
+        except TargetRefused:
+            self._resume.clear()  # Nothing was made, so nothing is to be removed.
+            await self._remember(0)
+            raise
         if made.id != image_id:
             try:
                 await self._remember(0, image_id=str(UUID(made.id)))

@@ -15,14 +15,16 @@ METHODS: list[ImportMethod] = [
     stage.METHOD,
 ]
 DEFAULT = web_download.METHOD  # Of a submission that names none: it has a URL.
-_KNOWN = {method.name: method for method in METHODS}
 UPLOAD = upload.METHOD
 STAGE = stage.METHOD
 
 
 def named(name: str) -> ImportMethod:
     """Return a method by its name; records of one that is gone are shown all the same."""
-    return _KNOWN.get(name) or ImportMethod(name=name, flow=Flow.FETCH)
+    for method in METHODS:
+        if method.name == name:
+            return method
+    return ImportMethod(name=name, flow=Flow.FETCH)
 
 
 def offered(actor: Actor, settings: Settings) -> list[str]:

@@ -1,44 +1,34 @@
 """Making complete and verified bytes durable, then visible."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import msgspec
 import structlog
 
 from fetcher.aio.retry import outlasted, written
-from fetcher.config import Settings
+from fetcher.aio.shield import shielded
 from fetcher.crash import reach
 from fetcher.errors import Cancelled, Failure, StoreFailed
 from fetcher.guards.network.address import TABLE_VERSION
+from fetcher.importer import tracing
 from fetcher.importer.context import ENGINE, Context
 from fetcher.importer.lifecycle import end
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.records.verdicts import DELIVERED, OK
-from fetcher.importer.stages.convert import Complete
 from fetcher.importer.stages.inject import injected
 from fetcher.importer.stages.provenance import document
+from fetcher.importer.stages.stage import Carrier, Complete, Settle, Stage, Story
 from fetcher.index.protocol import Index
 from fetcher.lifecycle import Event
 from fetcher.model import Blob, FormatVerdict, Image, Import, Phase
 from fetcher.parsers.disposition import name_of_chain
 
 log = structlog.get_logger()
-
-Settle = Callable[[Blob], Awaitable[Sequence[Failure | None]]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Story:
-    """Facts kept with an image: the limits that judged its bytes, and the words of its source."""
-
-    settings: Settings
-    source_headers: dict[str, str]
-    more: dict[str, Any]
 
 
 async def commit(
@@ -179,3 +169,32 @@ def with_bytes(image: Image, blob: Blob, verdict: FormatVerdict | None, now: dat
         virtual_size=blob.size if is_unjudged_disk else blob.virtual_bytes,
         updated_at=now,
     )
+
+
+async def _run(carrier: Carrier, body: Complete) -> None:
+    running_imports = list(carrier.running_imports)
+    if not running_imports:
+        return
+    failed: list[tuple[RunningImport, Failure]] = []
+    context = carrier.context
+    settle = carrier.settle or partial(activate_all, context.index, running_imports, story=carrier.story())
+
+    async def make_visible() -> None:
+        with tracing.span("commit"):
+            ends = await commit(context, running_imports, body, settle)
+        for running, failure in zip(running_imports, ends, strict=True):
+            if failure is None:
+                await carrier.end(running, None)
+            else:
+                failed.append((running, failure))
+
+    await shielded(make_visible())
+    # Not a part of the above: an index that takes no verdict must not keep the service from stopping.
+    for running, failure in failed:
+        await carrier.end(running, failure)
+    lost = {running.record.id for running, _failure in failed}
+    kept = (running for running in running_imports if running.record.id not in lost)
+    await carrier.kept(body, sorted({running.record.project_id for running in kept}))
+
+
+STAGE = Stage(name="commit", run=_run, needs=("verify",), adds=("injected",))

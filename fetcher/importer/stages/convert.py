@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
 
 from fetcher.config import Settings
 from fetcher.convert.files import Job, convert_file
@@ -13,43 +12,13 @@ from fetcher.convert.qemu_img import DRIVERS
 from fetcher.errors import TooManyBytes
 from fetcher.guards import Chain, GuardContext, Purpose
 from fetcher.importer.context import Context
-from fetcher.importer.receive.receiver import Receiver
 from fetcher.importer.receive.staged_peer import read_back
 from fetcher.importer.records.requests import AS_RECEIVED, target_of
-from fetcher.model import FormatVerdict, Submission
+from fetcher.importer.stages.stage import Carrier, Complete, Stage
+from fetcher.model import FormatVerdict, Phase, Submission
 from fetcher.store.protocol import Staged
 
 SHARE_STEP = 0.01  # Progress that is worth telling.
-
-
-@dataclass(frozen=True, kw_only=True)
-class Complete:
-    """Complete bytes in a staged file, as they would be kept.
-
-    Args:
-        digests: Of these bytes.
-        received_bytes: As they came.
-        stages: What was done to them since.
-    """
-
-    staged: Staged
-    size: int
-    digests: dict[str, str]
-    format: FormatVerdict | None
-    received_bytes: int
-    stages: dict[str, Any]
-
-    @classmethod
-    def of(cls, receiver: Receiver) -> Self:
-        """Return what a receiver has taken in."""
-        return cls(
-            staged=receiver.staged,
-            size=receiver.kept_bytes,
-            digests=receiver.digests(),
-            format=receiver.format,
-            received_bytes=receiver.received_bytes,
-            stages=receiver.story(),
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +46,19 @@ class Conversion:
 
     @asynccontextmanager
     async def run(self, body: Complete) -> AsyncIterator[Complete]:
-        """Give what is to be kept: the result, or the body itself; a result that nobody kept is removed.
+        """Give what is to be kept, as `result` returns it; a result that nobody kept is removed."""
+        result = await self.result(body)
+        if result is body:
+            yield body
+            return
+        await self.context.store.discard(body.staged)  # Whoever sees the image finds nothing else of it.
+        try:
+            yield result
+        finally:
+            await self.context.store.discard(result.staged)
+
+    async def result(self, body: Complete) -> Complete:
+        """Return what is to be kept: a disk in a staged file of its own, or the body itself.
 
         Raises:
             ConversionFailed: The image cannot be converted.
@@ -86,15 +67,9 @@ class Conversion:
             Failure: A guard refuses the result.
         """
         if not self.is_needed(body):
-            yield body
-            return
+            return body
         self.begin()
-        result = await self._convert(body)
-        await self.context.store.discard(body.staged)  # Whoever sees the image finds nothing else of it.
-        try:
-            yield result
-        finally:
-            await self.context.store.discard(result.staged)
+        return await self._convert(body)
 
     async def _convert(self, body: Complete) -> Complete:
         found = body.format
@@ -151,3 +126,17 @@ class Conversion:
         chain = Chain(context)
         store, pool = self.context.store, self.context.worker_pool
         return await read_back(store, staged, chain, algorithms, pool), chain.format
+
+
+async def _run(carrier: Carrier, body: Complete) -> Complete:
+    conversion = Conversion(
+        context=carrier.context,
+        settings=carrier.settings,
+        submission=carrier.asked,
+        begin=lambda: carrier.change(phase=Phase.CONVERTING),
+        on_progress=carrier.show,
+    )
+    return await conversion.result(body)
+
+
+STAGE = Stage(name="convert", run=_run, needs=("verify",), adds=("received", "converted"))

@@ -12,8 +12,9 @@ from fetcher.guards import Chain, GuardContext, Purpose
 from fetcher.importer.context import Context
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.records.subscribers import Subscribers
-from fetcher.importer.stages.commit import Story, activate_all, announce
+from fetcher.importer.stages.commit import activate_all, announce
 from fetcher.importer.stages.expected_digests import ExpectedDigests
+from fetcher.importer.stages.stage import Story
 from fetcher.importer.stored_blobs import fault_of, mark_blob
 from fetcher.index.values import Remembered
 from fetcher.model import Blob, FormatVerdict

@@ -5,7 +5,6 @@ from typing import Any
 from fetcher.config import Settings
 from fetcher.errors import ChecksumMismatch, Failure
 from fetcher.guards.request.publishers import check_way
-from fetcher.importer.receive.receiver import Receiver
 from fetcher.importer.records.subscribers import Subscribers
 from fetcher.importer.schemes.scheme import Way
 from fetcher.importer.stages.expected_digests import (
@@ -14,6 +13,7 @@ from fetcher.importer.stages.expected_digests import (
     expects_digest,
     given_up_encryption,
 )
+from fetcher.importer.stages.stage import Carrier, Complete, Stage
 from fetcher.index.values import Secrets
 from fetcher.model import Phase
 from fetcher.transport import Gate, Source, SumsRequest
@@ -25,6 +25,7 @@ class Verification:
     Attributes:
         way: How the bytes are asked for; it may bring a digest.
         failed: Why bytes that have been compared are not those of an import, by the import's id.
+        mismatch: Where no expected digest is met at all: another attempt may bring other bytes.
     """
 
     def __init__(self, subscribers: Subscribers, settings: Settings) -> None:
@@ -33,6 +34,7 @@ class Verification:
         self._sums: ChecksumFile | None = None
         self.way = Way(secrets=Secrets(url=""))
         self.failed: dict[str, Failure] = {}
+        self.mismatch: ChecksumMismatch | None = None
 
     async def fetch_sums(self, gate: Gate, request: SumsRequest) -> None:
         """Fetch the checksum file that the imports name.
@@ -87,25 +89,23 @@ class Verification:
         """Return whether each import brought a digest of its own."""
         return all(expects_digest(one.record.submission, self._settings) for one in self._subscribers)
 
-    def compare(self, receiver: Receiver, told: dict[str, str]) -> ChecksumMismatch | None:
-        """Compare for each import, and note in `failed` whom the bytes are not for.
-
-        Returns:
-            A mismatch where no expected digest is met at all: another attempt may bring other bytes.
-        """
-        self.settle_by_hops()
-        self._subscribers.change(
-            phase=Phase.VERIFYING,
-            format=receiver.format,
-            digests=receiver.digests(),
-            stages=receiver.story(),
-        )
-        mismatches = self.expected(told).check_each(list(self._subscribers), receiver.received_digests())
+    def compare(self, body: Complete, told: dict[str, str]) -> None:
+        """Compare for each import, and note in `failed` whom the bytes are not for."""
+        mismatches = self.expected(told).check_each(list(self._subscribers), body.received_digests)
         is_proven = any(running.record.verified_by != "none" for running in self._subscribers)
         unsafe = given_up_encryption(self._subscribers, self._subscribers.attempts[-1].hops, self._settings)
         self.failed = {**unsafe, **mismatches}
-        return next(iter(mismatches.values())) if mismatches and not is_proven else None
+        self.mismatch = next(iter(mismatches.values())) if mismatches and not is_proven else None
 
     def story(self) -> dict[str, Any]:
         """Return what provenance tells of the checksum file."""
         return {} if self._sums is None else {"sums": self._sums.story(self._settings)}
+
+
+async def _run(carrier: Carrier, body: Complete) -> Complete:
+    carrier.change(phase=Phase.VERIFYING, format=body.format, digests=body.digests, stages=body.stages)
+    carrier.compare(body)
+    return body
+
+
+STAGE = Stage(name="verify", run=_run, per_attempt=True)

@@ -24,9 +24,10 @@ def read(text: str) -> list[Entry]:
     for block in _BETWEEN.split(text):
         lines = [line.rstrip("\r") for line in block.split("\n") if line.strip()]
         fields = [_FIELD.fullmatch(line) for line in lines if not line.lstrip().startswith("#")]
-        if not all(fields):
+        told = {found[1].lower(): (found[2] or "").strip() for found in fields if found}
+        if len(told) < len(fields):  # A line that is no field, or a field twice: of which file, nobody knows.
             return []
-        entries += _entries({found[1].lower(): (found[2] or "").strip() for found in fields if found})
+        entries += _entries(told)
     return entries
 
 

@@ -104,12 +104,14 @@ class Staged:
         self._end = offset
 
     def sync(self) -> None:
-        """Give the file its full length and make the bytes durable.
+        """Give the file its full length and make the bytes durable; once it is closed, they are.
 
         Raises:
             StoreFull: The file system has no room, found out late.
             StoreFailed: The disk refused them.
         """
+        if self._descriptor < 0:
+            return
         try:
             if self._end < self.size:
                 self._disk.truncate(self._descriptor, self.size)

@@ -202,9 +202,10 @@ class Store(Room):
     def _commit(self, staged: protocol.Staged, home: Path) -> None:
         staged.sync()
         staged.close()
-        self._disk.rename(self.staging / staged.name, home)
-        staged.is_moved = True
-        reach("store.renamed")
+        if not staged.is_moved:  # As after a shortage in the last step, from which it is tried again.
+            self._disk.rename(self.staging / staged.name, home)
+            staged.is_moved = True
+            reach("store.renamed")
         self._disk.sync_folder(home.parent)
         reach("store.settled")
 

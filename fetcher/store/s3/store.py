@@ -242,7 +242,7 @@ class Store(Room):
         reach("store.renamed")
         staged.is_moved = True
         staged.close()
-        await self._bucket.delete(staging_key(staged.name))
+        await self._remove_or_note(staged.name, self._bucket.delete(staging_key(staged.name)))
         reach("store.settled")
         if old is not None and old.key != new.key:
             await self._blobs.forget(old)

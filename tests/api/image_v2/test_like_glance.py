@@ -60,6 +60,28 @@ async def test_a_declared_size_is_held_against_the_quota(tmp_path: Path) -> None
         assert (status, document["error"]["type"]) == (413, "quota-exceeded")
 
 
+async def test_a_declared_size_is_what_progress_is_measured_by(cloud: Cloud) -> None:
+    """A chunked upload that runs tells the declared bytes as its total."""
+    image, rest = await cloud.make(), asyncio.Event()
+
+    async def in_two_parts() -> Any:
+        yield DISK[:1000]
+        await rest.wait()
+        yield DISK[1000:]
+
+    headers = {**OCTETS, SIZE: str(len(DISK))}
+    path = f"/images/{image['id']}/file"
+    upload = asyncio.create_task(cloud.ask("alice", "PUT", path, data=in_two_parts(), headers=headers))
+    listed: list[dict[str, Any]] = []
+    while not listed or not listed[0]["progress"]["received_bytes"]:
+        query, token = f"/imports?image_id={image['id']}", {"X-Auth-Token": "token of alice"}
+        listed = (await cloud.get(query, headers=token))["imports"]
+    progress = listed[0]["progress"]
+    assert (progress["received_bytes"], progress["expected_bytes"]) == (1000, len(DISK))
+    rest.set()
+    assert (await upload)[0] == 204
+
+
 async def test_two_lengths_that_differ_are_refused(cloud: Cloud) -> None:
     """Content-Length and X-OpenStack-Image-Size say the same or nothing is taken."""
     image = await cloud.make()

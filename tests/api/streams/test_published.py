@@ -25,7 +25,7 @@ from fetcher.parsers.catalogues import read_index, read_products
 from fetcher.parsers.metalink import parse_metalink
 from tests.api.image_v2.cloud import DISK, OCTETS, Cloud
 from tests.api.test_links import Fetched, follow
-from tests.images import qcow2
+from tests.images import qcow2, raw
 from tests.service import Running
 
 PUBLISH: dict[str, Any] = {"enabled": True, "cache_seconds": 0.001}
@@ -189,6 +189,59 @@ async def test_l09_damaged_bytes_reach_no_stranger(tmp_path: Path) -> None:
         blob.write_bytes(DISK[:-1])
         status, body, _ = await follow(cloud, f"/streams/images/{image['id']}/x")
         assert (status, json.loads(body)["code"]) == (503, "bytes-damaged")
+
+
+async def test_l09_images_that_are_marked_as_damaged_are_in_no_list(tmp_path: Path) -> None:
+    """A name leads to the newest whole version; the damaged one comes back once it was repaired."""
+    async with publishing(tmp_path) as cloud:
+        whole = await make_public(cloud, **UBUNTU)
+        damaged = await make_public(cloud, raw(4000), **UBUNTU)
+        sha256 = hashlib.sha256(raw(4000)).hexdigest()
+        index = cloud.service.app.state.services.index
+        for fault, ids in (("rotten", {whole["id"]}), (None, {whole["id"], damaged["id"]})):
+            assert await index.maintenance.mark(sha256, fault, START)
+            [product] = (await listed(cloud)).values()
+            paths = [item["path"] for one in product["versions"].values() for item in one["items"].values()]
+            assert {path.split("/")[2] for path in paths} == ids
+            status, body, _ = await follow(cloud, f"/streams/images/{damaged['id']}.meta4")
+            assert (status, b"bytes-damaged" in body) == ((503, True) if fault else (200, False))
+
+
+async def test_lists_are_signed_anew_with_a_key_of_the_same_name(tmp_path: Path) -> None:
+    """A key is replaced in its place, and the next list is signed with it."""
+    secret = tmp_path / "site.key"
+    keys = [pysequoia.Tsk.generate(f"site <site{number}@lab.example>") for number in (1, 2)]
+    secret.write_bytes(bytes(keys[0]))
+    async with publishing(tmp_path, sign_key=str(secret)) as cloud:
+        await make_public(cloud)
+        for key in keys:
+            secret.write_bytes(bytes(key))
+            certificate = key.extract_certificate()
+            _, text, _ = await follow(cloud, "/streams/v1/images.sjson")
+            found = pysequoia.verify(bytes=text, store=lambda _ids, known=certificate: [known])
+            assert [one.certificate for one in found.valid_sigs] == [certificate.fingerprint]
+
+
+async def test_l08_lists_that_cannot_be_made_are_not_tried_for_each_stranger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key that is gone costs one look at the images in a while, however many ask."""
+    secret, looks = tmp_path / "site.key", list[bool]()
+    secret.write_bytes(bytes(pysequoia.Tsk.generate("site <site@lab.example>")))
+    monkeypatch.setattr(published, "FAILED_SECONDS", 600.0)
+    async with publishing(tmp_path, sign_key=str(secret), cache_seconds=600.0) as cloud:
+        secret.write_bytes(b"")
+        lists = cloud.service.app.state.services.published
+        images = lists._images
+
+        async def counted() -> list[Image]:
+            looks.append(True)
+            return list(await images())
+
+        monkeypatch.setattr(lists, "_images", counted)
+        for _ in range(3):
+            assert (await follow(cloud, "/streams/v1/index.json"))[0] == 503
+        assert len(looks) == 1
 
 
 async def test_l08_strangers_take_no_places_of_a_project(tmp_path: Path) -> None:

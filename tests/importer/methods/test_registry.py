@@ -62,9 +62,9 @@ def test_the_core_knows_no_method_by_name() -> None:
         if not parts & allowed and (names_in := names.findall(path.read_text())):
             found.append((path.name, names_in))
     # A step of the store, the counter of the page and a method of another service have names of their own.
-    others = (["stage"], ["upload"])
+    others = ({"stage"}, {"upload"})
     elsewhere = {"image_api_sender.py"}
-    assert [entry for entry in found if entry[1] not in others and entry[0] not in elsewhere] == []
+    assert [entry for entry in found if set(entry[1]) not in others and entry[0] not in elsewhere] == []
 
 
 def test_a_method_that_is_gone_is_still_shown() -> None:

@@ -132,6 +132,20 @@ def test_what_is_wrong_with_a_file_is_told(text: str, reason: str) -> None:
     assert reason in caught.value.reason
 
 
+@pytest.mark.parametrize(
+    "block",
+    [
+        f"File: {NAME}\nSHA256: {A}\nSHA256: {B}\n",
+        f"File: other\nSHA256: {A}\nFile: {NAME}\nMD5: {MD5}\nSHA256: {B}\n",
+        f"File: {NAME}\nSHA256: {A}\nFile: {NAME}\nSHA256: {B}\n",
+    ],
+)
+def test_a_block_about_several_files_vouches_for_none(block: str) -> None:
+    """With a field twice nobody knows which digest is whose: the last one is no better than the first."""
+    with pytest.raises(ChecksumFileUnusable):
+        find_digest(block, NAME)
+
+
 def test_a_version_beside_a_link() -> None:
     """A link without one leads to the one file that has one."""
     assert find_digest(f"{A}  virtio-win-0.1.262.iso\n{B}  guest-0.1.262.exe\n", "virtio-win.iso").value == A

@@ -167,6 +167,32 @@ async def test_what_does_not_go_now_goes_later(store: Store, server: Unruly) -> 
     await nothing_left(store)
 
 
+@pytest.mark.parametrize("path", ["staging/", "blobs/"])
+async def test_a_commit_outlasts_a_server_that_stays_busy(store: Store, server: Unruly, path: str) -> None:
+    """Before the digest leads to the bytes, it is tried again; afterwards what is left over goes later."""
+    method = {"staging/": "DELETE", "blobs/": "PUT"}[path]
+    staged = await store.stage("outlasts", 1)
+    await asyncio.to_thread(staged.write, BODY)
+    store._bucket.place.__dict__["patience_seconds"] = 0.1
+    server.tricks.append(Trick("busy", method, path, count=50))
+    try:
+        async with store.holding(DIGEST):
+            if path == "blobs/":
+                with pytest.raises(Shortage):
+                    await store.commit(staged, DIGEST)
+                server.tricks.clear()
+            await store.commit(staged, DIGEST)
+    finally:
+        store._bucket.place.__dict__["patience_seconds"] = 5.0
+        server.tricks.clear()
+    assert await read(store) == BODY
+    await store.retry_leftovers()
+    assert await read(store) == BODY
+    assert store.space().used == len(BODY)
+    assert await store.remove(DIGEST)
+    await nothing_left(store)
+
+
 @pytest.mark.parametrize("keys", [UNKNOWN, {**KEYS, "secret_access_key": "mistaken"}])
 def test_wrong_credentials_are_told_when_the_store_is_opened(
     weed: BucketServer, tmp_path: Path, keys: dict[str, str]

@@ -23,9 +23,9 @@ from fetcher.importer.receive.staged_peer import StagedPeer
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.send.image_api_sender import Destination, ImageApiSender, ImageThere
 from fetcher.importer.send.target_record import existing_values, new_record
-from fetcher.importer.stages.commit import Story, blob_of, called, end_delivered
-from fetcher.importer.stages.convert import Complete
+from fetcher.importer.stages.commit import blob_of, called, end_delivered
 from fetcher.importer.stages.inject import injected
+from fetcher.importer.stages.stage import Carrier, Complete, Stage, Story
 from fetcher.index.values import Secrets
 from fetcher.model import Delivery, Import, Phase
 
@@ -316,3 +316,17 @@ def _checked(image_id: str) -> str:
         return str(UUID(image_id))
     except ValueError as error:
         raise TargetUnavailable(reason="its answer is not one of the Image API") from error
+
+
+async def _run(carrier: Carrier, body: Complete) -> Complete | None:
+    for running in carrier.running_imports:  # One that goes to the target shares its body with nobody.
+        over = HandOver(
+            carrier.context, running, carrier.secrets, carrier.settings, lambda: carrier.is_parked
+        )
+        if await over.deliver(body, carrier.story(), carrier.close):
+            await carrier.end(running, None)
+            return None
+    return body
+
+
+STAGE = Stage(name="hand over", run=_run, needs=("verify", "convert"))
