@@ -4,11 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator, Collection
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+import structlog
+
 from fetcher.errors import StoreFailed
 from fetcher.store.protocol import Kept
 from fetcher.store.s3.bucket import Bucket, Listed
 from fetcher.store.s3.records import StagedRecord, pointer_in, record_in
 
+log = structlog.get_logger()
 AT_ONCE = 16
 # Untouched for so long, what another host has staged is nobody's: who receives writes to it now and then.
 ORPHAN_AGE = timedelta(days=1)
@@ -19,14 +23,38 @@ async def listed(bucket: Bucket, prefix: str) -> list[Listed]:
     return [one async for one in bucket.objects(prefix)]
 
 
-async def staged_records(bucket: Bucket) -> dict[str, tuple[StagedRecord, datetime]]:
+class StagedRecords(msgspec.Struct, frozen=True, kw_only=True):
+    """All records of staged bytes, by name.
+
+    Args:
+        found: Each with the time at which it was last written.
+        unreadable: Names whose record is damaged, or not ours: nothing of theirs is ever removed.
+    """
+
+    found: dict[str, tuple[StagedRecord, datetime]]
+    unreadable: set[str]
+
+    def may_need(self, key: str) -> bool:
+        """Return whether a record that cannot be read may name an object, by the object's place."""
+        return key.split("/")[1] in self.unreadable
+
+
+async def staged_records(bucket: Bucket) -> StagedRecords:
     """Return every record of staged bytes and when it was last written."""
-    found: dict[str, tuple[StagedRecord, datetime]] = {}
+    records = StagedRecords(found={}, unreadable=set())
     for one in await listed(bucket, "staging/"):
+        name = one.key.removeprefix("staging/")
         got = await bucket.get(one.key)
-        if got is not None:
-            found[one.key.removeprefix("staging/")] = (record_in(got.body), got.changed_at)
-    return found
+        if got is None:
+            continue
+        try:
+            records.found[name] = (record_in(got.body), got.changed_at)
+        except StoreFailed:
+            log.warning(
+                "bucket.record_unreadable", name=name, advice="Remove it if it is not this service's."
+            )
+            records.unreadable.add(name)
+    return records
 
 
 def is_orphan(changed_at: datetime) -> bool:
@@ -71,8 +99,10 @@ async def kept(bucket: Bucket, spare: Collection[str]) -> list[Kept]:
     """
     objects = [one for prefix in ("objects/", "tails/") for one in await listed(bucket, prefix)]
     needed = set(spare)
-    for record, _changed_at in (await staged_records(bucket)).values():
+    records = await staged_records(bucket)
+    for record, _changed_at in records.found.values():
         needed.update(record.named())
+    needed.update(one.key for one in objects if records.may_need(one.key))
     found = []
     async for one, key, size in pointers(bucket):
         needed.add(key)
@@ -83,10 +113,11 @@ async def kept(bucket: Bucket, spare: Collection[str]) -> list[Kept]:
 
 async def sweep_uploads(bucket: Bucket) -> int:
     """Abort open uploads below our prefix that no record names and that are old; how many there were."""
-    named = {record.upload for record, _changed_at in (await staged_records(bucket)).values()}
+    records = await staged_records(bucket)
+    named = {record.upload for record, _changed_at in records.found.values()}
     swept = 0
     for key, upload, begun in await bucket.uploads("objects/"):
-        if upload not in named and is_orphan(begun):
+        if upload not in named and is_orphan(begun) and not records.may_need(key):
             await bucket.abort(key, upload)
             swept += 1
     return swept

@@ -193,7 +193,7 @@ class Store(Room):
 
     async def staged_names(self) -> list[str]:
         """Return what this host has staged, and what other hosts have left alone for a day."""
-        found = await self._bucket.call(inventory.staged_records(self._bucket))
+        found = (await self._bucket.call(inventory.staged_records(self._bucket))).found
         return sorted(
             name
             for name, (record, changed_at) in found.items()
@@ -339,7 +339,7 @@ class Store(Room):
 
     async def unclaimed(self) -> list[Kept]:
         """Return what is staged and what no process works on, as far as that can be known."""
-        found = await self._bucket.call(inventory.staged_records(self._bucket))
+        found = (await self._bucket.call(inventory.staged_records(self._bucket))).found
         return [
             Kept(name=staging_key(name), sha256="", size=record.base_size)
             for name, (record, changed_at) in sorted(found.items())
