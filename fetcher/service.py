@@ -38,6 +38,7 @@ from fetcher.catalogues import Catalogues, Keeper
 from fetcher.config import BadConfig, data_folder, load_settings
 from fetcher.descriptors import raise_limit
 from fetcher.engine import open_engine
+from fetcher.engine.key_shelf import shelf_of
 from fetcher.engine.leading import led
 from fetcher.engine.values import Host
 from fetcher.errors import Failure
@@ -264,7 +265,7 @@ class Service:
                 importer=importer,
                 upkeep=upkeep,
                 attestor=Attestor(context),
-                link_keys=LinkKeys(KeyFolder.of(self.folder).path),
+                link_keys=LinkKeys(shelf_of(engine, KeyFolder.of(self.folder).path)),
                 catalogues=catalogues,
                 keeper=Keeper(importer, catalogues),
                 webhook_dispatcher=WebhookDispatcher(context),

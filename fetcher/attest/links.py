@@ -1,13 +1,14 @@
 """Links that let whoever has them fetch one image for a time: signed with a key of the service, none kept."""
 
+import asyncio
 import hashlib
 import hmac
 import secrets
 import stat
-import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -17,6 +18,8 @@ from fetcher.errors import StoreFailed
 FILE = "links.json"
 KEY_BYTES = 32
 ID_BYTES = 6
+MOST_TRIES = 10
+UNREADABLE = "the keys of links cannot be read; `fetcher keys revoke-links` makes new ones"
 
 
 class Linked(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,66 +57,115 @@ class LinkKey(msgspec.Struct, frozen=True, kw_only=True):
         return hmac.compare_digest(signature.encode("utf-8", "replace"), self.signature(linked).encode())
 
 
-@dataclass(frozen=True)
-class LinkKeys:
-    """The keys of links, in the folder `keys` of a store; each call reads them anew: a revocation holds.
+class KeyShelf(Protocol):
+    """The place of the keys, all of them one document."""
 
-    A key signs for as long as a link may live, and is kept for as long again: then no link of it is good.
+    async def read(self) -> bytes | None:
+        """Return it; None where there is none yet. Raises StoreFailed where it cannot be read."""
+
+    async def replace(self, known: bytes | None, value: bytes) -> bytes:
+        """Put one in place of the one that is known; return the one that counts. Raises StoreFailed."""
+
+
+@dataclass(frozen=True)
+class FolderShelf:
+    """The folder `keys` of a host that is alone.
 
     Args:
         path: Of the folder.
     """
 
     path: Path
-    _turn: threading.Lock = field(default_factory=threading.Lock, compare=False)
 
-    def current(self, max_seconds: float) -> LinkKey:
+    async def read(self) -> bytes | None:
+        """Read the file; raises StoreFailed where others can read it, too."""
+        return await asyncio.to_thread(self._read)
+
+    async def replace(self, known: bytes | None, value: bytes) -> bytes:
+        """Write the file: nobody else does."""
+        del known
+        await asyncio.to_thread(write_durably, self.path, FILE, value)
+        return value
+
+    def _read(self) -> bytes | None:
+        file = self.path / FILE
+        try:
+            if stat.S_IMODE(file.stat().st_mode) & ~MODE:
+                raise StoreFailed(reason=f"{file} is open to others: chmod 600 it, then revoke all links")
+            return file.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StoreFailed(reason=UNREADABLE) from error
+
+
+@dataclass(frozen=True)
+class LinkKeys:
+    """The keys of links; each call reads them anew: a revocation holds.
+
+    A key signs for as long as a link may live, and is kept for as long again: then no link of it is good.
+
+    Args:
+        shelf: Where they are.
+    """
+
+    shelf: KeyShelf
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock, compare=False)
+
+    async def current(self, max_seconds: float) -> LinkKey:
         """Return the key that signs now; a new one is made when it is time.
 
         Raises:
             StoreFailed: The keys cannot be read or written, or others can read them.
         """
-        with self._turn:
-            now, known = datetime.now(UTC), self.known()
+        async with self._turn:
+            now, (read, known) = datetime.now(UTC), await self._known()
             age = timedelta(seconds=max_seconds)
             if known and now - known[0].created_at < age:
                 return known[0]
             kept = [key for key in known if now - key.created_at < 2 * age]
-            return self._write([_new_key(now), *kept])
+            return await self._replace(read, [_new_key(now), *kept])
 
-    def find(self, key_id: str) -> LinkKey | None:
+    async def find(self, key_id: str) -> LinkKey | None:
         """Return a key by its id; None where it was revoked, or is too old."""
-        return next((key for key in self.known() if key.key_id == key_id), None)
+        return next((key for key in await self.known() if key.key_id == key_id), None)
 
-    def revoke(self) -> LinkKey:
+    async def revoke(self) -> LinkKey:
         """Make a new key and forget all others: no link of before is good any more.
 
         Raises:
             StoreFailed: It cannot be written.
         """
-        with self._turn:
-            return self._write([_new_key(datetime.now(UTC))])
+        made = _new_key(datetime.now(UTC))
+        async with self._turn:
+            for _ in range(MOST_TRIES):  # Another host may make one at the same time.
+                counts = await self._replace(await self.shelf.read(), [made])
+                if counts == made:
+                    return made
+        raise StoreFailed(reason="other hosts make keys of links again and again; try again")
 
-    def known(self) -> list[LinkKey]:
+    async def known(self) -> list[LinkKey]:
         """Return all keys, the newest first.
 
         Raises:
             StoreFailed: They cannot be read, or others can read them.
         """
-        file = self.path / FILE
-        try:
-            if stat.S_IMODE(file.stat().st_mode) & ~MODE:
-                raise StoreFailed(reason=f"{file} is open to others: chmod 600 it, then revoke all links")
-            found = msgspec.json.decode(file.read_bytes(), type=list[LinkKey])
-        except FileNotFoundError:
-            return []
-        except (OSError, msgspec.DecodeError) as error:
-            raise StoreFailed(reason=f"the keys of links {file} cannot be read") from error
-        return sorted(found, key=lambda key: key.created_at, reverse=True)
+        return (await self._known())[1]
 
-    def _write(self, keys: list[LinkKey]) -> LinkKey:
-        write_durably(self.path, FILE, msgspec.json.encode(keys))
-        return keys[0]
+    async def _known(self) -> tuple[bytes | None, list[LinkKey]]:
+        read = await self.shelf.read()
+        return read, [] if read is None else _keys_in(read)
+
+    async def _replace(self, known: bytes | None, keys: list[LinkKey]) -> LinkKey:
+        return _keys_in(await self.shelf.replace(known, msgspec.json.encode(keys)))[0]
+
+
+def _keys_in(document: bytes) -> list[LinkKey]:
+    try:
+        found = msgspec.json.decode(document, type=list[LinkKey])
+    except msgspec.DecodeError as error:
+        raise StoreFailed(reason=UNREADABLE) from error
+    return sorted(found, key=lambda key: key.created_at, reverse=True)
 
 
 def _new_key(now: datetime) -> LinkKey:

@@ -1,12 +1,18 @@
 """Commands on links that let anybody fetch one image for a time."""
 
-from typing import Any
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from fetcher.cli.choices import AsJson, ConfigFile, Server
 from fetcher.cli.client import segment
 from fetcher.cli.exits import Exit
 from fetcher.cli.images import find
 from fetcher.cli.screen import Screen
+
+if TYPE_CHECKING:
+    from fetcher.attest.links import LinkKey
+    from fetcher.config import Settings
 
 
 def link(image: str, *, hours: float | None = None, server: Server = Server()) -> Exit:  # noqa: B008 - frozen
@@ -36,14 +42,27 @@ def revoke(*, config: ConfigFile = None, json: AsJson = False) -> Exit:
         config: The operator's file, laid over `config.toml` key by key.
         json: Print one JSON document instead of words.
     """
-    from fetcher.attest import KeyFolder
-    from fetcher.attest.links import LinkKeys
     from fetcher.config import data_folder, load_settings
 
-    screen = Screen(as_json=json)
-    made = LinkKeys(KeyFolder.of(data_folder(load_settings(config), config)).path).revoke()
+    screen, settings = Screen(as_json=json), load_settings(config)
+    made = asyncio.run(_revoke(settings, data_folder(settings, config)))
     if screen.as_json:
         screen.json({"key_id": made.key_id})
     else:
         screen.say("No link that was made so far is good any more.")
     return Exit.OK
+
+
+async def _revoke(settings: "Settings", folder: Path) -> "LinkKey":
+    from fetcher.attest import KeyFolder
+    from fetcher.attest.links import FolderShelf, LinkKeys
+    from fetcher.engine.key_shelf import shelf_of
+    from fetcher.engine.opening import look_over
+    from fetcher.index import open_index
+    from fetcher.store.configured import index_path
+
+    keys = KeyFolder.of(folder).path
+    if not settings.index.is_shared:
+        return await LinkKeys(FolderShelf(keys)).revoke()
+    async with open_index(settings.index, index_path(folder)) as index:
+        return await LinkKeys(shelf_of(look_over(settings.index, index), keys)).revoke()

@@ -65,6 +65,14 @@ class LocalEngine:
     async def tell(self, progress: Sequence[Progress]) -> None:
         del progress
 
+    async def shared(self, name: str) -> bytes | None:
+        del name
+        return None
+
+    async def share(self, name: str, known: bytes | None, value: bytes) -> bytes:
+        del name, known
+        return value
+
     def across(self, holding: Holding) -> Holding:
         return holding
 

@@ -29,6 +29,11 @@ async def look_at(index: Index) -> list[HostState]:
     return await _shared(index, Host()).hosts()
 
 
+def look_over(rules: Rules, index: Index) -> Engine:
+    """Return what reads and writes as the engine of an open index does, without becoming one of its hosts."""
+    return _shared(index, Host()) if rules.is_shared else LocalEngine()
+
+
 def _shared(index: Index, host: Host) -> "PostgresEngine":
     from fetcher.engine.postgres import PostgresEngine
     from fetcher.index.postgres.index import Index as PostgresIndex

@@ -71,5 +71,14 @@ class Engine(Protocol):
     async def tell(self, progress: Sequence[Progress]) -> None:
         """Tell all hosts how far imports are; what is told may be lost."""
 
+    async def shared(self, name: str) -> bytes | None:
+        """Return the key of that name that all hosts have; None where there is none, or no other host."""
+
+    async def share(self, name: str, known: bytes | None, value: bytes) -> bytes:
+        """Give all hosts a key in place of the one that is known; return the one that counts from here on.
+
+        That is another one where another host was faster.
+        """
+
     def across(self, holding: Holding) -> Holding:
         """Return what keeps commit and removal of the same bytes apart on all hosts, not only on this one."""

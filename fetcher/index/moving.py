@@ -16,7 +16,7 @@ from fetcher.crash import reach
 from fetcher.errors import Conflict, StoreFailed
 
 # What tells of the processes that have an index open, and of the index itself: it stays where it is.
-STAYING = frozenset({"hosts", "places", "chores", "migrations", "_sqlite_migrations"})
+STAYING = frozenset({"hosts", "places", "chores", "shared_keys", "migrations", "_sqlite_migrations"})
 STAYING_COLUMNS = frozenset(
     {("imports", "worker"), ("imports", "lease_until"), ("pulls", "host"), ("exports", "host")}
 )

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from fetcher.attest.links import FILE, Linked, LinkKeys
+from fetcher.attest.links import FILE, FolderShelf, Linked, LinkKeys
 from fetcher.errors import StoreFailed
 from tests.api.image_v2.cloud import DISK, Cloud
 from tests.cli.conftest import Fetcher, fetcher
@@ -152,7 +152,7 @@ async def test_l03_the_operator_ends_links(tmp_path: Path) -> None:
         status, body, _ = await follow(cloud, url)
         assert (status, "for longer than" in json.loads(body)["detail"]) == (403, True)
         assert (await follow(cloud, short["url"]))[0] == 200
-        LinkKeys(tmp_path / "data" / "keys").revoke()
+        await LinkKeys(FolderShelf(tmp_path / "data" / "keys")).revoke()
         assert (await follow(cloud, short["url"]))[0] == 403
         _, new = await linked(cloud, image["id"])
         assert (await follow(cloud, new["url"]))[0] == 200
@@ -229,35 +229,35 @@ def linked_value() -> Linked:
     return Linked(image_id="i", sha256="s", project_id="p", expires=1)
 
 
-def test_keys_take_turns(tmp_path: Path) -> None:
+async def test_keys_take_turns(tmp_path: Path) -> None:
     """A key signs for as long as a link may live, and is known for as long again."""
-    keys = LinkKeys(tmp_path / "keys")
-    first = keys.current(3600)
-    assert keys.current(3600) == first
+    keys = LinkKeys(FolderShelf(tmp_path / "keys"))
+    first = await keys.current(3600)
+    assert await keys.current(3600) == first
     assert (tmp_path / "keys" / FILE).stat().st_mode & 0o777 == 0o600
-    second = keys.current(0.0)  # The first one has signed for long enough.
+    second = await keys.current(0.0)  # The first one has signed for long enough.
     assert second.key_id != first.key_id
-    assert keys.find(first.key_id) is None  # No link of it can be good any more.
+    assert await keys.find(first.key_id) is None  # No link of it can be good any more.
     old = second.created_at - timedelta(seconds=90)
     (tmp_path / "keys" / FILE).write_bytes(
         msgspec.json.encode([msgspec.structs.replace(second, created_at=old)])
     )
-    third = keys.current(60)
-    assert [key.key_id for key in keys.known()] == [third.key_id, second.key_id]
+    third = await keys.current(60)
+    assert [key.key_id for key in await keys.known()] == [third.key_id, second.key_id]
     assert not third.is_signature(second.signature(linked_value()), linked_value())
-    assert keys.revoke().key_id != third.key_id
-    assert len(keys.known()) == 1
+    assert (await keys.revoke()).key_id != third.key_id
+    assert len(await keys.known()) == 1
 
 
-def test_a_key_that_others_can_read_signs_nothing(tmp_path: Path) -> None:
+async def test_a_key_that_others_can_read_signs_nothing(tmp_path: Path) -> None:
     """Nor does one that is no key; what to do about it is told."""
-    keys = LinkKeys(tmp_path / "keys")
-    keys.current(60)
+    keys = LinkKeys(FolderShelf(tmp_path / "keys"))
+    await keys.current(60)
     file = tmp_path / "keys" / FILE
     file.chmod(0o644)
     with pytest.raises(StoreFailed, match="chmod 600"):
-        keys.current(60)
+        await keys.current(60)
     file.chmod(0o600)
     file.write_bytes(b"[{")
     with pytest.raises(StoreFailed, match="cannot be read"):
-        keys.find("x")
+        await keys.find("x")

@@ -263,3 +263,20 @@ async def test_a_silent_host_lets_go_of_what_it_locked(place: PostgresPlace) -> 
         second.across(DigestLocks().holding)("e" * 64),
     ):
         pass
+
+
+async def test_all_hosts_have_one_key(two: tuple[PostgresEngine, PostgresEngine]) -> None:
+    """The first one that is given counts for all, until somebody who knows it gives another."""
+    first, second = two
+    assert await first.shared("k") is None
+    given = await asyncio.gather(first.share("k", None, b"1"), second.share("k", None, b"2"))
+    assert len(set(given)) == 1
+    assert await second.shared("k") == given[0]
+    assert await second.share("k", b"another", b"3") == given[0]
+    assert await second.share("k", given[0], b"4") == await first.shared("k") == b"4"
+
+
+async def test_a_lone_hosts_key_is_its_own() -> None:
+    """It is kept where that host keeps it."""
+    assert await LocalEngine().shared("k") is None
+    assert await LocalEngine().share("k", None, b"1") == b"1"

@@ -10,10 +10,12 @@ import psycopg
 import pytest
 import pytest_asyncio
 
+from fetcher.cli.app import run
 from tests.contract.index.postgres import PostgresPlace, PostgresPlaces
 from tests.images import raw
 from tests.lab import behaviours
 from tests.lab.origin import Exchange, Origin
+from tests.page.test_page import BROWSER, proven
 from tests.service import Running
 from tests.several.hosts import SIZE, Held
 
@@ -42,6 +44,7 @@ class House:
                     index={"url": database.as_url},
                     cluster={"host": name},
                     imports={"max_running_per_origin": 4},
+                    links={"enabled": True},
                 )
             )
 
@@ -135,7 +138,7 @@ async def test_a_cancel_reaches_the_host_that_runs_it(house: House) -> None:
     await until(lambda: running(house.hosts[there]) == 0)
     seconds = asyncio.get_running_loop().time() - began
     assert seconds < house.hosts[0].service.settings.imports.lease_seconds / 3
-    assert list((house.hosts[there].data / "staging").iterdir()) == []
+    await until(lambda: list((house.hosts[there].data / "staging").iterdir()) == [])
     assert (await house.hosts[there].ended(made["id"]))["state"] == "cancelled"
 
 
@@ -172,3 +175,26 @@ async def test_one_host_does_what_is_done_for_all(house: House) -> None:
         while sorted(await led()) != ["attestations", "maintenance", "schedules", "webhooks"]:
             await asyncio.sleep(0.05)
     assert [host.name for host in await engine.hosts() if host.is_alive] == ["a", "b", "c"]
+
+
+async def test_what_one_host_signed_is_taken_by_all(house: House) -> None:
+    """A form and a link of one host are good at the next one; a link that was revoked is good at none."""
+    house.origin.routes["/signed"] = behaviours.serve(raw(1000, seed=77))
+    first, second, third = house.hosts
+    form, cookies = await proven(first, url=house.origin.url("/signed"), disk_format="raw")
+    async with second.client.post(
+        "/page/submit", data=form, cookies=cookies, headers=BROWSER, allow_redirects=False
+    ) as answer:
+        assert answer.status == 303, await answer.text()
+        ended = await third.ended(answer.headers["Location"].rpartition("/")[2])
+    status, made, _ = await first.call("POST", f"/images/{ended['image_id']}/links", json={})
+    assert status == 201, made
+    path = made["url"][made["url"].index("/images/") :]
+    for host in house.hosts:
+        async with host.client.get(path) as answer:
+            assert (answer.status, await answer.read()) == (200, raw(1000, seed=77))
+    command = ["keys", "revoke-links", "--config", str(first.config)]
+    assert await asyncio.to_thread(run, command) == 0
+    for host in house.hosts:
+        async with host.client.get(path) as answer:
+            assert answer.status == 403

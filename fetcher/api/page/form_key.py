@@ -9,7 +9,8 @@ from pathlib import Path
 import structlog
 from starlette.requests import Request
 
-from fetcher.api.services import services_of
+from fetcher.api.services import Services, services_of
+from fetcher.errors import StoreFailed
 
 log = structlog.get_logger()
 
@@ -28,9 +29,22 @@ async def find_form_key(request: Request) -> None:
     state = request.app.state
     if not hasattr(state, "form_key"):
         if not hasattr(state, "form_key_found"):  # Two first forms at once have one key.
-            finding = asyncio.to_thread(load_key, services_of(request).folder / FILE_NAME)
-            state.form_key_found = asyncio.ensure_future(finding)
-        state.form_key = await asyncio.shield(state.form_key_found)
+            state.form_key_found = asyncio.ensure_future(_find(services_of(request)))
+        try:
+            state.form_key = await asyncio.shield(state.form_key_found)
+        except StoreFailed:
+            if hasattr(state, "form_key_found"):
+                del state.form_key_found  # The next form asks again.
+            raise
+
+
+async def _find(services: Services) -> bytes:
+    """Return the key that all hosts have: any of them may show a form, and any other be sent it."""
+    known = await services.engine.shared(FILE_NAME)
+    if known is not None:
+        return known
+    own = await asyncio.to_thread(load_key, services.folder / FILE_NAME)
+    return await services.engine.share(FILE_NAME, None, own)
 
 
 def load_key(path: Path) -> bytes:

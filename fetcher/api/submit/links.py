@@ -1,6 +1,5 @@
 """Links that let anybody who has one fetch one image for a time."""
 
-import asyncio
 from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import urlencode
@@ -82,7 +81,7 @@ async def make_link(
     await services.index.maintenance.check_whole(image.sha256)
     expires = int(datetime.now(UTC).timestamp() + life)
     linked = _linked(image, image.sha256, expires)
-    key = await asyncio.to_thread(services.link_keys.current, settings.links.max_seconds)
+    key = await services.link_keys.current(settings.links.max_seconds)
     query = urlencode({"expires": expires, "key": key.key_id, "signature": key.signature(linked)})
     log.info(
         "link.made", image_id=image.id, user_id=actor.user_id, project_id=actor.project_id, expires=expires
@@ -124,7 +123,7 @@ async def _image_of(request: Request, services: Services) -> Image:
     is_number = expires.isascii() and expires.isdigit() and len(expires) <= MOST_DIGITS
     if not settings.links.enabled or not is_number or len(query.multi_items()) != 3:
         raise LinkInvalid(reason="it was not made here, or was revoked")
-    key = await asyncio.to_thread(services.link_keys.find, query.get("key", ""))
+    key = await services.link_keys.find(query.get("key", ""))
     try:
         image = await services.index.images.find(request.path_params["id"], ENGINE)
     except UnknownImage:

@@ -10,7 +10,7 @@ import msgspec
 import psycopg
 import structlog
 
-from fetcher.engine.postgres import hosts, takeover
+from fetcher.engine.postgres import hosts, keys, takeover
 from fetcher.engine.postgres.host_session import HostSession
 from fetcher.engine.protocol import Engine, Hear, Holding
 from fetcher.engine.values import Caps, Elsewhere, Host, HostState, Place, Progress, Signal
@@ -121,6 +121,12 @@ class PostgresEngine:
         for begin in range(0, len(progress), TOLD_AT_ONCE):
             text = msgspec.json.encode(progress[begin : begin + TOLD_AT_ONCE]).decode()
             await self._session.ask("SELECT pg_notify(%s, %s)", [CHANNEL, f"progress {text}"])
+
+    async def shared(self, name: str) -> bytes | None:
+        return await self._connection.read(keys.find, name)
+
+    async def share(self, name: str, known: bytes | None, value: bytes) -> bytes:
+        return await self._connection.write(keys.put, name, known, value)
 
     def across(self, holding: Holding) -> Holding:
         @asynccontextmanager
