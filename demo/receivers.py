@@ -63,7 +63,8 @@ def show(receivers: Receivers, command: Command, out: Callable[[str], None]) -> 
         return command(*arguments)[0]
 
     found = json.loads(command("images", "--json", is_shown=False)[1])["images"]
-    image = next(one["id"] for one in found if one["container_format"] == "bare")[:8]
+    # Without qemu-img there is no other image than one that is kept packed.
+    image = min(found, key=lambda one: one["container_format"] != "bare")["id"][:8]
     out("\n[bold cyan]An image to a URL that is signed for one PUT; then it is read back")
     url = signed(receivers.bucket, "PUT")
     read = ("--read-url", signed(receivers.bucket, "GET"))

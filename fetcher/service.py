@@ -4,8 +4,8 @@ import argparse
 import asyncio
 import logging
 import os
+import platform
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -130,7 +130,7 @@ class Service:
         """Return who this process is among the hosts that share an index."""
         rules, settings = self.settings.cluster, self.settings
         # The folder's lock is one process's: with it, the name is too.
-        name = rules.host or f"{socket.gethostname()}:{self.folder}"
+        name = rules.host or f"{platform.node()}:{self.folder}"
         return Host(
             name=name if settings.index.is_shared else Host().name,
             start=str(uuid4()),

@@ -21,6 +21,7 @@ from fetcher.lifecycle import diagram  # noqa: E402
 def errors_page() -> str:
     """Every code, what it means and what to do."""
     lines = [
+        *("---", "search:", "  boost: 4", "---", ""),  # Who looks for a code is led here.
         "# Errors",
         "",
         "Made from `fetcher/errors/` by `python scripts/docs.py`. Codes never change their meaning.",
