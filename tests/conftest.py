@@ -3,7 +3,7 @@
 import logging
 import signal
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
@@ -36,11 +36,21 @@ def weed(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[BucketServer]":
 
 
 @pytest.fixture(autouse=True)
-def logs() -> None:
-    """Send logs where pytest keeps them for the tests that fail: standard output is for the command line."""
+def logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Send logs where pytest keeps them for the tests that fail: standard output is for the command line.
+
+    A command that sets up logs in this process must not settle for all tests to come where they go.
+    """
+    configure = structlog.configure
     logging.basicConfig(handlers=[], force=True)
-    structlog.configure(
+    configure(
         processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
+
+    def never_cached(**settings: Any) -> None:
+        configure(**settings | {"cache_logger_on_first_use": False})
+
+    monkeypatch.setattr(structlog, "configure", never_cached)

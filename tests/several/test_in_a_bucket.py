@@ -89,7 +89,7 @@ class House:
 
     async def marked(self) -> int:
         """How many bytes of the one pull that runs would outlive its host."""
-        records = await self.bucket.call(staged_records(self.bucket))
+        records = (await self.bucket.call(staged_records(self.bucket))).found
         return max((record.mark_size for record, _at in records.values()), default=0)
 
     def pulls(self) -> list[tuple[str, str]]:

@@ -157,7 +157,7 @@ async def until_marked(bucket: Bucket, size: int) -> None:
     """Wait until a record in the bucket says that so many bytes are there and digested."""
 
     async def look() -> bool:
-        found = await staged_records(bucket)
+        found = (await staged_records(bucket)).found
         return any(record.mark_size >= size for record, _changed_at in found.values())
 
     while not await bucket.call(look()):
