@@ -93,7 +93,7 @@ async def measure(server: str, place: PostgresPlace, count: int) -> Costs:
         with psycopg.connect(place.url, autocommit=True) as admin:
 
             def asked(sql: str) -> float:
-                row = admin.execute(sql).fetchone()  # type: ignore[call-overload]
+                row = admin.execute(sql).fetchone()
                 return float(row[0])
 
             wal, size, cpu, began = asked(WAL), asked(BYTES), cpu_of(server), time.perf_counter()

@@ -31,7 +31,7 @@ START_SECONDS = 30.0
 
 @dataclass(frozen=True, kw_only=True)
 class Receivers:
-    """Where images may be sent; None where no registry is installed."""
+    """The receivers of this demo; no registry where none is installed."""
 
     bucket: int
     registry: int | None

@@ -97,6 +97,7 @@ async def test_work_that_a_lone_host_leads_just_runs(engine: Engine) -> None:
     await asyncio.wait_for(ran.wait(), 60)
     task.cancel()
     await asyncio.wait({task})
+    assert task.cancelled()
 
 
 async def test_one_request_is_pulled_by_one_host(two: tuple[PostgresEngine, PostgresEngine]) -> None:
