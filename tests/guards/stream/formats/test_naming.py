@@ -17,10 +17,11 @@ PICTURE = b"II*\0\x08\0\0\0" + bytes(1_000)
 
 @pytest.fixture(autouse=True)
 def _fresh() -> Iterator[None]:
-    """Let each test load libmagic anew."""
-    naming._namer.cache_clear()
+    """Let each test load libmagic anew; by its own name, because a test may replace the module's."""
+    namer = naming._namer
+    namer.cache_clear()
     yield
-    naming._namer.cache_clear()
+    namer.cache_clear()
 
 
 def test_known_content_has_a_name() -> None:
