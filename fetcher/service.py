@@ -134,6 +134,7 @@ class Service:
         return Host(
             name=name if settings.index.is_shared else Host().name,
             start=str(uuid4()),
+            engine=settings.engine.kind if settings.index.is_shared else Host().engine,
             roles=tuple(rules.roles),
             version=__version__,
             lease_seconds=settings.imports.lease_seconds,

@@ -19,6 +19,10 @@ class LocalEngine:
     def is_shared(self) -> bool:
         return False
 
+    @property
+    def troubles(self) -> list[str]:
+        return []
+
     def watch(self, hear: Hear) -> None:
         del hear
 

@@ -140,6 +140,7 @@ async def _submit(db: Session, new: NewImport, max_queued: int) -> Import:
         await db.insert("idempotency_keys", row)
     written = to_import(await one(db, record.id, (scope.EVERYTHING, {})))
     await note(db, "submitted", written, {})
+    await db.tell_queued([written.id])
     return written
 
 
@@ -182,6 +183,7 @@ async def requeue(db: Session, import_id: str, now: datetime) -> int:
         return 0
     claim = record.claim + 1
     await _replace(db, record, record.moved(Event.REQUEUE, now, phase=None, claim=claim))
+    await db.tell_queued([import_id])
     return claim
 
 
