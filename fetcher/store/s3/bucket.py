@@ -1,4 +1,4 @@
-"""What one bucket does for a store: objects, and multipart uploads that become objects."""
+"""The verbs of one bucket: objects, and multipart uploads that become objects."""
 
 from datetime import datetime
 from typing import Any
