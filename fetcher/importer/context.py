@@ -11,10 +11,9 @@ from fetcher.config import Settings
 from fetcher.convert.sandbox import Walls, probe_walls
 from fetcher.engine import LocalEngine
 from fetcher.engine.protocol import Engine
-from fetcher.importer.guard_times import GuardTimes
 from fetcher.index.protocol import Index
 from fetcher.model import Actor
-from fetcher.pipeline import WorkerPool
+from fetcher.pipeline import GuardTimes, WorkerPool
 from fetcher.store.protocol import Store
 from fetcher.transport import Gate
 

@@ -11,10 +11,9 @@ import pytest
 from fetcher.config import load_settings
 from fetcher.errors import Rejection, TooManyBytes
 from fetcher.guards import Chain, GuardContext, Purpose
-from fetcher.importer.guard_times import GuardTimes
 from fetcher.importer.receive.receiver import Receiver
 from fetcher.model import Submission
-from fetcher.pipeline import PeerClock, WorkerPool
+from fetcher.pipeline import GuardTimes, PeerClock, WorkerPool
 from fetcher.store.memory import MemoryStore
 from tests.importer.stages.test_unpacking import sha256
 from tests.unpack.making import make_disk, make_tar, make_zip, pack
