@@ -171,7 +171,7 @@ async def test_m21_a_start_writes_the_index_a_few_times(tmp_path: Path) -> None:
             assert commits < 20
             assert sum(house.importer.counts().values()) > 1500
     finally:
-        connection.Connection._seal = seal  # type: ignore[method-assign]
+        connection.Connection._seal = seal  # type: ignore[method-assign] # the machine that fails is the test's
     shutil.rmtree(tmp_path / "data")
 
 
