@@ -22,7 +22,7 @@ async def start_background(
     """Give all that runs for as long as the service does to its supervisor."""
     engine = services.engine
     if "worker" in engine.host.roles:
-        services.supervisor.start("maintenance", led(engine, "maintenance", services.upkeep.run))
+        services.supervisor.start("maintenance", led(engine, "maintenance", services.maintenance.run))
         services.supervisor.start("attestations", led(engine, "attestations", services.attestor.run))
         services.supervisor.start("schedules", led(engine, "schedules", services.keeper.run))
         services.supervisor.start("webhooks", led(engine, "webhooks", services.webhook_dispatcher.run))
@@ -57,7 +57,7 @@ async def take_up(services: Services) -> None:
     waits = chain((1.0, 2.0, 5.0, 10.0), repeat(30.0))
     while not services.importer.is_open:
         try:
-            await services.upkeep.start()
+            await services.maintenance.start()
             await services.importer.start()
         except Exception as error:
             wait = next(waits)

@@ -46,9 +46,9 @@ async def open_parts(configured: Configured, *, is_started: bool) -> AsyncIterat
         context = await _open_context(configured, identify, stack)
         importer = Importer(context)
         stack.push_async_callback(importer.close)
-        upkeep = Maintenance(context, importer.forget_old)
+        maintenance = Maintenance(context, importer.forget_old)
         if is_started:
-            await upkeep.start()
+            await maintenance.start()
             await importer.start()
         catalogues = Catalogues(context.gate, context.settings, context.folder)
         yield Services(
@@ -57,7 +57,7 @@ async def open_parts(configured: Configured, *, is_started: bool) -> AsyncIterat
             index=context.index,
             store=context.store,
             importer=importer,
-            upkeep=upkeep,
+            maintenance=maintenance,
             attestor=Attestor(context),
             link_keys=LinkKeys(shelf_of(context.engine, KeyFolder.of(context.folder).path)),
             catalogues=catalogues,
