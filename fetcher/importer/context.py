@@ -1,6 +1,7 @@
 """The services that every import needs."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -63,7 +64,7 @@ class Context:
     gate: Gate
     worker_pool: WorkerPool
     settings: Callable[[], Settings]
-    guard_times: GuardTimes = field(default_factory=GuardTimes)
+    guard_times: GuardTimes = field(default_factory=lambda: GuardTimes(time.perf_counter))
     service_token: Callable[[], Awaitable[str | None]] = no_token
     sandbox: Sandbox = field(default_factory=Sandbox)
     activated: asyncio.Event = field(default_factory=asyncio.Event)

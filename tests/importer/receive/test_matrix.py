@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,7 +83,7 @@ async def received(body: bytes, disk_format: str, cap: int = 64 * MIB) -> tuple[
                 algorithms=["sha256"],
                 reservation=reservation,
                 count=lambda _size: None,
-                times=GuardTimes(),
+                times=GuardTimes(time.perf_counter),
             )
             try:
                 await receiver.take(Bytes(body), PeerClock(asyncio.get_running_loop().time))
