@@ -5,9 +5,11 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from fetcher.aio.supervisor import Supervisor
+from fetcher.attest import KeyFolder, PromptSigner
 from fetcher.config import Settings
 from fetcher.convert.sandbox import Walls, probe_walls
 from fetcher.engine import LocalEngine
@@ -69,6 +71,11 @@ class Context:
     damaged: asyncio.Event = field(default_factory=asyncio.Event)
     supervisor: Supervisor = field(default_factory=Supervisor)
     engine: Engine = field(default_factory=LocalEngine)
+
+    @cached_property
+    def signer(self) -> PromptSigner:
+        """Return who signs statements with this host's own key."""
+        return PromptSigner(KeyFolder.of(self.folder))
 
     def holding(self, sha256: str) -> AbstractAsyncContextManager[None]:
         """Keep commit and removal of the same bytes apart, here and on every other host."""

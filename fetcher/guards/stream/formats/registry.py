@@ -72,7 +72,7 @@ RECOGNISERS: tuple[Callable[[bytes], Report | None], ...] = (
     filesystem.recognise_hfs,
     document.recognise,
 )
-"""Recognisers that look at the head of every stream, but where `BEGINNINGS` has nothing for them."""
+"""Recognisers that look at the head of every stream, where `BEGINNINGS` leaves something to find."""
 
 BEGINNINGS: dict[Callable[[bytes], Report | None], tuple[tuple[bytes, ...], int]] = {
     qcow2.recognise: ((qcow2.MAGIC,), 0),
