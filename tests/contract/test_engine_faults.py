@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import psycopg
 import pytest
 from pgqueuer.domain.models import utc_now
+from psycopg.pq import TransactionStatus
 
 from fetcher.engine.pgqueuer import PgqueuerEngine, jobs
 from fetcher.engine.pgqueuer import engine as engine_module
@@ -80,7 +81,7 @@ async def listening(place: PostgresPlace, name: str, *, takes: bool = True) -> A
 
 
 @pytest.fixture
-def place(databases: PostgresPlaces) -> PostgresPlace:  # noqa: F811
+def place(databases: PostgresPlaces) -> PostgresPlace:  # noqa: F811 - pytest's way to a fixture
     """An empty database."""
     return databases.new()
 
@@ -163,7 +164,9 @@ async def test_a_job_that_is_lost_is_found(place: PostgresPlace, monkeypatch: py
             assert await db.execute("DELETE FROM pgqueuer.pgqueuer") == 1
 
         index.connection.on_queued = enqueue_and_lose
-        await first.until(first.won, await submit(index))
+        found = await submit(index)
+        await first.until(first.won, found)
+        assert first.won == [lost, found]
 
 
 async def test_tables_that_are_gone_stop_nothing(
@@ -181,6 +184,7 @@ async def test_tables_that_are_gone_stop_nothing(
                 await asyncio.sleep(0.05)
             while first.engine.troubles or not first.engine._is_dispatching:
                 await asyncio.sleep(0.05)
+        assert first.won == [made]
 
 
 async def test_locked_tables_hold_no_submission(place: PostgresPlace) -> None:
@@ -192,6 +196,7 @@ async def test_locked_tables_hold_no_submission(place: PostgresPlace) -> None:
             async with asyncio.timeout(PATIENT_SECONDS):
                 made = await submit(index)
             await first.until(first.woken, made)
+            assert other.info.transaction_status is TransactionStatus.INTRANS  # It still has its lock.
 
 
 async def test_a_connection_that_is_cut_is_made_anew(place: PostgresPlace) -> None:
@@ -207,6 +212,7 @@ async def test_a_connection_that_is_cut_is_made_anew(place: PostgresPlace) -> No
                 await asyncio.sleep(0.05)
             while first.engine.troubles:
                 await asyncio.sleep(0.05)
+        assert first.won == [made]
 
 
 async def test_a_later_schema_is_left_as_it_is(place: PostgresPlace) -> None:
@@ -238,6 +244,7 @@ async def test_a_schema_that_does_not_fit_is_gone_without(
                 await asyncio.sleep(0.02)
         made = await submit(index)
         await listener.until(listener.won, made)
+        assert listener.won == [made]
         task.cancel()
         await asyncio.wait({task})
 
@@ -249,6 +256,7 @@ async def test_a_dead_hosts_job_goes_to_another(place: PostgresPlace) -> None:
         columns = "INSERT INTO pgqueuer.pgqueuer (priority, created, updated, status, entrypoint, payload)"
         admin(place, f"{columns} VALUES (0, now(), now(), 'picked', 'import', '{made}')")
         await second.until(second.won, made)
+        assert second.won == [made]
 
 
 def test_versions_are_compared_by_number() -> None:

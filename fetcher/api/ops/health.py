@@ -30,7 +30,7 @@ async def readyz(request: Request) -> Response:
     engine = services_of(request).engine
     if engine.is_shared:
         document["engine"] = engine.host.engine
-    if warnings := [*services_of(request).upkeep.warnings, *engine.troubles]:
+    if warnings := [*services_of(request).maintenance.warnings, *engine.troubles]:
         document["warnings"] = warnings
     return JsonAnswer(document, 503 if reasons else 200, NO_STORE)
 
@@ -63,7 +63,7 @@ async def obstacles(services: Services) -> list[str]:
     except StoreFailed:
         found.append("the store cannot be reached")
     found += services.supervisor.troubles()
-    found += services.upkeep.troubles
+    found += services.maintenance.troubles
     if services.importer.counts()["queued"] >= services.settings().imports.max_queued:
         found.append("the queue is full")
     return found
