@@ -84,6 +84,19 @@ def test_no_room_is_too_large() -> None:
     assert long == {}
 
 
+def test_every_room_is_on_the_map() -> None:
+    """Whoever looks for where something goes finds each room and each file between them in ARCHITECTURE.md."""
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    missing = [
+        str(path.relative_to(ROOT))
+        for folder, names in (("fetcher", ("fetcher/{}",)), ("fetcher/importer", ("`{}", "importer/{}")))
+        for path in sorted((ROOT / folder).iterdir())
+        if path.stem.strip("_") == path.stem and (path.is_dir() or path.suffix == ".py")
+        if not any(name.format(path.stem) in text for name in names)
+    ]
+    assert missing == []
+
+
 def test_no_function_is_too_long() -> None:
     """A function that cannot be seen at once does two things."""
     long = {
