@@ -379,5 +379,6 @@ class DownloadJob:
         self._place.ended(running.record.id)
 
     def _close(self) -> None:
-        self._is_open = False
-        self._place.seal()
+        if self._is_open:
+            self._is_open = False
+            self._place.seal()
