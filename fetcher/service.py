@@ -67,7 +67,7 @@ log = structlog.get_logger()
 
 # How long requests wait for a start: most have nothing to take up, and are over by then. With much to take up
 # the port opens first, and `/readyz` says why not.
-START_SECONDS = 0.2
+START_SECONDS = 0.05
 # For requests to be told that the service stops, after what could finish has finished.
 STOP_SECONDS = 4
 THREADS = 8  # For what blocks now and then, and has no threads of its own.
