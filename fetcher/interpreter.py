@@ -57,6 +57,16 @@ def lean_imports() -> Iterator[None]:
                 os.environ[name] = value
 
 
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Keep the collector away while many objects are made that all stay: a seventh of that work."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 def spare_what_stays() -> None:
     """Take all that there is now out of the collector's sight: modules, routes and settings stay.
 

@@ -47,7 +47,7 @@ from fetcher.importer import Context, Importer
 from fetcher.index import open_index
 from fetcher.index.protocol import Index
 from fetcher.index.values import Quota, Worker
-from fetcher.interpreter import spare_what_stays
+from fetcher.interpreter import spare_what_stays, uncollected
 from fetcher.listening import base_of, bind, release
 from fetcher.log_lines import STDERR
 from fetcher.logs import set_up_logs
@@ -294,7 +294,8 @@ async def take_up(services: Services) -> None:
     while not services.importer.is_open:
         try:
             await services.upkeep.start()
-            await services.importer.start()
+            with uncollected():
+                await services.importer.start()
         except Exception as error:
             wait = next(waits)
             log.exception("start.failed", error=repr(error), again_in_seconds=wait)

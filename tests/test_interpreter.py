@@ -8,8 +8,13 @@ ROOT = Path(__file__).parent.parent
 
 PROBE = """
 import gc, sys, threading, time
-from fetcher.interpreter import short_turns, spare_what_stays
+from fetcher.interpreter import short_turns, spare_what_stays, uncollected
 import fetcher.service
+import contextlib
+with contextlib.suppress(ValueError), uncollected():
+    assert not gc.isenabled()
+    raise ValueError
+assert gc.isenabled()
 before = len(gc.get_objects())
 spare_what_stays()
 print(before, len(gc.get_objects()))
