@@ -163,7 +163,10 @@ class Connection:
 
     def _connect(self) -> Database:
         make_private(self._path)
-        db = Database(sqlite3.connect(self._path, check_same_thread=False, isolation_level=None))
+        db = Database(
+            sqlite3.connect(self._path, check_same_thread=False, isolation_level=None),
+            execute_plugins=False,  # Looking for them reads what each installed package has to say.
+        )
         db.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
         db.execute("PRAGMA foreign_keys = ON")
         # Else a write that may be taken back needs a file, and so a descriptor and room on another disk.
