@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from fetcher.errors import Shortage
-from fetcher.index.sqlite.images import ImageRecords
 from fetcher.index.sqlite.imports import ImportRecords
 from fetcher.index.sqlite.pulls import PullRecords
 from fetcher.store.filesystem.store import Store
@@ -21,7 +20,6 @@ BODY = raw(2_000_000)
 TIMES = 2
 MOMENTS = [
     (PullRecords, "recall"),
-    (ImageRecords, "has_blob"),
     (ImportRecords, "record"),
     (ImportRecords, "activate"),
     (Store, "commit"),
