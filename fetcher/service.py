@@ -30,6 +30,7 @@ from fetcher.api.inbound import InboundServer, places
 from fetcher.api.inbound.shares import counting
 from fetcher.api.ops.metrics import Metrics
 from fetcher.api.services import Services
+from fetcher.api.streams.fingerprints import Fingerprints
 from fetcher.api.streams.published import Published
 from fetcher.api.submit.watch import Watch
 from fetcher.attest import KeyFolder
@@ -194,6 +195,7 @@ class Service:
             services.supervisor.start("webhooks", led(engine, "webhooks", services.webhook_dispatcher.run))
         services.importer.others.start()
         services.supervisor.start("catalogues", services.catalogues.run)
+        services.supervisor.start("published", services.published.run)
         services.supervisor.start("leases", services.importer.renew_leases)
         services.supervisor.start("throughput", watch.run)
         services.supervisor.start("watchdog", feed_watchdog)
@@ -270,7 +272,9 @@ class Service:
                 keeper=Keeper(importer, catalogues),
                 webhook_dispatcher=WebhookDispatcher(context),
                 exporter=Exporter(context),
-                published=Published(index, lambda: self.settings),
+                published=Published(
+                    index, lambda: self.settings, Fingerprints(store, self.folder / "published")
+                ),
                 identify=counting(identify),
                 supervisor=context.supervisor,
                 engine=engine,
