@@ -29,6 +29,7 @@ async def start_background(
         services.supervisor.start("webhooks", led(engine, "webhooks", services.webhook_dispatcher.run))
     services.importer.others.start()
     services.supervisor.start("catalogues", services.catalogues.run)
+    services.supervisor.start("published", services.published.run)
     services.supervisor.start("leases", services.importer.renew_leases)
     services.supervisor.start("throughput", watch.run)
     services.supervisor.start("watchdog", feed_watchdog)
