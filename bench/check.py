@@ -135,7 +135,7 @@ async def _of_requests() -> list[Count]:
             async with service.app.router.lifespan_context(service.app):
                 await until_started(service)
                 # Submissions stay in line: nothing is looked up or dialled.
-                service.app.state.services.importer._pulls._is_open = False  # noqa: SLF001
+                service.app.state.services.importer._pulls._is_open = False  # noqa: SLF001 - nothing is to run while requests are counted
                 rows = await _requests(service, calls)
         return rows
 

@@ -17,6 +17,10 @@ class LocalEngine:
     def __init__(self, host: Host | None = None) -> None:
         self.host = host or Host()
 
+    @property
+    def troubles(self) -> list[str]:
+        return []
+
     def watch(self, hear: Hear) -> None:
         del hear
 

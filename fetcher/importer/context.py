@@ -57,7 +57,7 @@ class Context:
         engine: What this host knows of the others.
         service_token: Gives a token of this service's own account, where it has one.
         activated: Set whenever an image has got its bytes: whoever signs waits for it.
-        damaged: Set whenever a blob is marked as missing or rotten: whoever repairs waits for it.
+        damaged: Set whenever a blob is marked as missing or corrupt: whoever repairs waits for it.
     """
 
     folder: Path

@@ -215,7 +215,7 @@ class DownloadJob:
         """Pull the bytes; None when everybody got those of an earlier pull."""
         reuse = self._reuse = Reuse(self.context, self.settings, self.secrets, self.asked)
         if registry.takes_known_bytes():
-            attempts.known_etag = await reuse.find(self.subscribers)
+            attempts.known_etag = await outlasted(lambda: reuse.find(self.subscribers))
         try:
             return await attempts.take_all()
         except Unchanged:

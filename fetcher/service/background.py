@@ -10,6 +10,7 @@ from fetcher.aio.supervisor import Work
 from fetcher.api.services import Services
 from fetcher.api.submit.watch import Watch
 from fetcher.engine.leading import led
+from fetcher.interpreter import uncollected
 from fetcher.service.configured import Configured
 from fetcher.systemd import feed_watchdog
 
@@ -22,12 +23,13 @@ async def start_background(
     """Give all that runs for as long as the service does to its supervisor."""
     engine = services.engine
     if "worker" in engine.host.roles:
-        services.supervisor.start("maintenance", led(engine, "maintenance", services.upkeep.run))
+        services.supervisor.start("maintenance", led(engine, "maintenance", services.maintenance.run))
         services.supervisor.start("attestations", led(engine, "attestations", services.attestor.run))
         services.supervisor.start("schedules", led(engine, "schedules", services.keeper.run))
         services.supervisor.start("webhooks", led(engine, "webhooks", services.webhook_dispatcher.run))
     services.importer.others.start()
     services.supervisor.start("catalogues", services.catalogues.run)
+    services.supervisor.start("published", services.published.run)
     services.supervisor.start("leases", services.importer.renew_leases)
     services.supervisor.start("throughput", watch.run)
     services.supervisor.start("watchdog", feed_watchdog)
@@ -57,8 +59,9 @@ async def take_up(services: Services) -> None:
     waits = chain((1.0, 2.0, 5.0, 10.0), repeat(30.0))
     while not services.importer.is_open:
         try:
-            await services.upkeep.start()
-            await services.importer.start()
+            await services.maintenance.start()
+            with uncollected():
+                await services.importer.start()
         except Exception as error:
             wait = next(waits)
             log.exception("start.failed", error=repr(error), again_in_seconds=wait)

@@ -9,6 +9,7 @@ from fetcher.api.auth.identifier import identifier
 from fetcher.api.auth.identity import Identifier
 from fetcher.api.inbound.shares import counting
 from fetcher.api.services import Services
+from fetcher.api.streams.fingerprints import Fingerprints
 from fetcher.api.streams.published import Published
 from fetcher.attest import KeyFolder
 from fetcher.attest.links import LinkKeys
@@ -46,9 +47,9 @@ async def open_parts(configured: Configured, *, is_started: bool) -> AsyncIterat
         context = await _open_context(configured, identify, stack)
         importer = Importer(context)
         stack.push_async_callback(importer.close)
-        upkeep = Maintenance(context, importer.forget_old)
+        maintenance = Maintenance(context, importer.forget_old)
         if is_started:
-            await upkeep.start()
+            await maintenance.start()
             await importer.start()
         catalogues = Catalogues(context.gate, context.settings, context.folder)
         yield Services(
@@ -57,14 +58,16 @@ async def open_parts(configured: Configured, *, is_started: bool) -> AsyncIterat
             index=context.index,
             store=context.store,
             importer=importer,
-            upkeep=upkeep,
+            maintenance=maintenance,
             attestor=Attestor(context),
             link_keys=LinkKeys(shelf_of(context.engine, KeyFolder.of(context.folder).path)),
             catalogues=catalogues,
             keeper=Keeper(importer, catalogues),
             webhook_dispatcher=WebhookDispatcher(context),
             exporter=Exporter(context),
-            published=Published(context.index, context.settings),
+            published=Published(
+                context.index, context.settings, Fingerprints(context.store, context.folder / "published")
+            ),
             identify=counting(identify),
             supervisor=context.supervisor,
             engine=context.engine,

@@ -47,7 +47,7 @@ def serve(service: Service) -> int:
     try:
         listening = bind(settings.server)
     except OSError as error:
-        print(f"Cannot listen on {settings.server.listen}: {error.strerror}.", file=sys.stderr)  # noqa: T201
+        print(f"Cannot listen on {settings.server.listen}: {error.strerror}.", file=sys.stderr)  # noqa: T201 - for whoever starts it
         return 1
     base = settings.server.public_url or base_of(listening)
     STDERR.write(  # What a person who starts the service wants to know first.

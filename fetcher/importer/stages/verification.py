@@ -106,8 +106,10 @@ class Verification:
         self.mismatch = next(iter(mismatches.values())) if mismatches and not is_proven else None
 
     def story(self) -> dict[str, Any]:
-        """Return what provenance tells of the checksum file."""
-        return {} if self._sums is None else {"sums": self._sums.story(self._settings)}
+        """Return what provenance tells of the checksum file, and of the signature in a registry."""
+        told = {} if self._sums is None else {"sums": self._sums.story(self._settings)}
+        signer = self.way.signer
+        return told if signer is None else told | {"manifest": {"signature": "good", "signer": signer}}
 
 
 async def _run(carrier: Carrier, body: Complete) -> Complete:

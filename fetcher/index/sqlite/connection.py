@@ -25,7 +25,7 @@ R = TypeVar("R")
 
 BUSY_MILLISECONDS = 5_000
 MOST_IN_ONE_COMMIT = 256
-CHECK_SECONDS = 1.0  # How long a start looks for damage; upkeep sees to what is left.
+CHECK_SECONDS = 1.0  # How long a start looks for damage; maintenance looks for the rest.
 MOST_NAMED = 5
 WAL_BYTES = 67_108_864  # What the log is cut back to after a burst.
 # The log still holds what was deleted, secrets of imports that have ended among it: it is emptied after a
@@ -163,7 +163,10 @@ class Connection:
 
     def _connect(self) -> Database:
         make_private(self._path)
-        db = Database(sqlite3.connect(self._path, check_same_thread=False, isolation_level=None))
+        db = Database(
+            sqlite3.connect(self._path, check_same_thread=False, isolation_level=None),
+            execute_plugins=False,  # Looking for them reads what each installed package has to say.
+        )
         db.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
         db.execute("PRAGMA foreign_keys = ON")
         # Else a write that may be taken back needs a file, and so a descriptor and room on another disk.
