@@ -92,7 +92,7 @@ class Others:
             if signal.claim > running.record.claim:
                 self._taken.add(signal.id)
         elif state is State.QUEUED:
-            if self._is_worker and not self._scheduler.knows(signal.id):
+            if self._is_worker and signal.wakes and not self._scheduler.knows(signal.id):
                 self._queued.add(signal.id)
         else:
             self._queued.discard(signal.id)

@@ -129,11 +129,8 @@ class Importer:
             NotReady: The service is stopping.
             Conflict: The image does not wait for bytes.
         """
+        self._check_taking()
         settings = self.context.settings()
-        if not self._is_open:
-            raise NotReady(reason="it is starting or stopping")
-        if "api" not in self.context.engine.host.roles:
-            raise NotReady(reason="this host is a worker, and takes nothing from clients")
         admitted = admit(submission, settings)
         self._rate_limiter.count(actor.project_id, admitted.origin, settings.imports)
         call = Call(
@@ -152,6 +149,13 @@ class Importer:
         ticket = self._ticket(new.record, new.secrets, admitted.urls)
         record = await self._pulls.submit(new, ticket, max_queued)
         return record if record.id == new.record.id else self.snapshot(record)
+
+    def _check_taking(self) -> None:
+        """Refuse what clients send while nothing is taken from them."""
+        if not self._is_open:
+            raise NotReady(reason="it is starting or stopping")
+        if "api" not in self.context.engine.host.roles:
+            raise NotReady(reason="this host is a worker, and takes nothing from clients")
 
     async def probe(self, actor: Actor, submission: Submission) -> Probed:
         """Look at a source as an import would ask it, and tell what would become of it.

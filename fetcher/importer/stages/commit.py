@@ -186,7 +186,7 @@ async def _signed(context: Context, image_id: str, told: dict[str, Any]) -> Sign
 
 def told_of(record: Import, blob: Blob, story: Story) -> dict[str, Any]:
     """Return the provenance of an image that an import has ended with."""
-    told = document(record, blob, story.settings, TABLE_VERSION)
+    told = document(record, blob, story.settings, table_version=TABLE_VERSION, limits=story.limits)
     return {**told, "source_headers": story.source_headers, **story.more}
 
 

@@ -90,10 +90,25 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Session:
-    """One transaction."""
+    """One transaction.
 
-    def __init__(self, connection: AsyncConnection[DictRow]) -> None:
+    Args:
+        on_queued: Given this session and ids, tells an engine of imports that wait from this transaction on.
+    """
+
+    def __init__(self, connection: AsyncConnection[DictRow], on_queued: "Queued | None" = None) -> None:
         self._connection = connection
+        self._on_queued = on_queued
+
+    @property
+    def connection(self) -> AsyncConnection[DictRow]:
+        """Return the connection of this transaction, for an engine that writes rows of its own in it."""
+        return self._connection
+
+    async def tell_queued(self, import_ids: Sequence[str]) -> None:
+        """Tell the engine, in this transaction, of imports that wait from its commit on."""
+        if self._on_queued is not None and import_ids:
+            await self._on_queued(self, import_ids)
 
     async def select(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[dict[str, Any]]:
         """Read rows as dictionaries."""
@@ -110,6 +125,9 @@ class Session:
 
     async def _run(self, sql: str, parameters: Sequence[Any] | dict[str, Any]) -> AsyncCursor[DictRow]:
         return await self._connection.execute(placeholders(sql).encode(), parameters or None)
+
+
+Queued = Callable[[Session, Sequence[str]], Awaitable[None]]
 
 
 def check_server(connection: AsyncConnection[TupleRow]) -> None:
@@ -162,12 +180,14 @@ class Connection:
 
     Attributes:
         committed_at: When this process last wrote, on the monotonic clock.
+        on_queued: Called inside each transaction that queues imports; set by an engine that is told so.
     """
 
     def __init__(self, access: Access, *, check: Check | None = None) -> None:
         self.access = access
         self._check = check
         self.committed_at = 0.0
+        self.on_queued: Queued | None = None
         self._pool: AsyncConnectionPool[AsyncConnection[DictRow]] = AsyncConnectionPool(
             access.url,
             min_size=1,
@@ -254,7 +274,7 @@ class Connection:
         for tries in range(1, MOST_TRIES + 1):
             try:
                 async with self._pool.connection() as connection:
-                    return await work(Session(connection))
+                    return await work(Session(connection, self.on_queued))
             except MET as error:
                 if tries == MOST_TRIES:
                     raise StoreFailed(reason=f"index: {error}") from error

@@ -86,10 +86,15 @@ def folder_of(server: str) -> Path:
 
 
 class PostgresPlace:
-    """A database."""
+    """A database.
 
-    def __init__(self, url: str) -> None:
+    Args:
+        engine: The kind of engine that its hosts have.
+    """
+
+    def __init__(self, url: str, engine: str = "postgres") -> None:
         self.url = url
+        self.engine = engine
 
     @property
     def as_url(self) -> str:
