@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -125,17 +126,13 @@ class Store(Room):
         self._remove(Staged(path, descriptor, disk=self._disk).discard, path)
 
     async def reopen(self, name: str, size: int) -> Staged | None:
-        """Take up a file that an earlier process left in staging, made this long; None where it is gone.
-
-        What another host has left in a staging folder beside ours becomes ours first.
+        """Take up what a process left, here or in a staging folder beside ours; None where it is gone.
 
         Raises:
             StoreFailed: It is there and cannot be used.
         """
-        path = self.staging / name
-        return await self._run(
-            "reopen", lambda: reopen_any(path, size, self._disk, is_direct=self._is_direct)
-        )
+        take = partial(reopen_any, self.staging / name, size, self._disk, is_direct=self._is_direct)
+        return await self._run("reopen", take)
 
     async def mark_of(self, name: str) -> tuple[int, str] | None:
         """Return how much a staged file held when its process was killed, and its sha256, if it was noted."""
