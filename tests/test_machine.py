@@ -1,4 +1,4 @@
-"""Any order of submit, cancel, delete, crash, scrub and upkeep: index, store and a simple model agree."""
+"""Any order of submit, cancel, delete, crash, scrub and maintenance: index, store and a model agree."""
 
 import asyncio
 import hashlib
@@ -153,14 +153,14 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 5))
     def rot_and_scrub(self, which: int) -> None:
-        """A blob rots; the scrub finds it and the mend brings it back."""
+        """A blob rots; the scrub finds it and the repair brings it back."""
         self.runner.run(self._settle())
         blobs = sorted(path for path in self.house.store.blobs.rglob("*") if path.is_file())
         if blobs:
             rot(blobs[which % len(blobs)])
-            assert self.runner.run(self.house.upkeep.scrub(before=datetime.now(UTC)))["rotten"] == 1
+            assert self.runner.run(self.house.maintenance.scrub(before=datetime.now(UTC)))["rotten"] == 1
             self.opened.set()
-            assert self.runner.run(self.house.upkeep.mend()) == 1
+            assert self.runner.run(self.house.maintenance.repair()) == 1
 
     @rule()
     def gc(self) -> None:
@@ -172,17 +172,17 @@ class StoreMachine(RuleBasedStateMachine):
         stranger.unlink()
 
     async def _gc(self, stranger: Path) -> None:
-        agreement = Fsck(self.house.index, self.house.store, self.house.folder, bytes_per_second=1 << 40)
-        assert [one.sha256 for one in await agreement.unknown_files()] == [stranger.name]
-        assert await agreement.leftovers() == []
-        found = [finding.kind async for finding in agreement.findings()]
+        fsck = Fsck(self.house.index, self.house.store, self.house.folder, bytes_per_second=1 << 40)
+        assert [one.sha256 for one in await fsck.unknown_files()] == [stranger.name]
+        assert await fsck.leftovers() == []
+        found = [finding.kind async for finding in fsck.findings()]
         assert found == ["file-unknown"]
 
     @rule()
     def do_chores(self) -> None:
-        """Upkeep while imports run harms none of them."""
-        self.runner.run(self.house.upkeep.do_chores())
-        self.runner.run(self.house.upkeep._settle_loose(None))
+        """Maintenance while imports run harms none of them."""
+        self.runner.run(self.house.maintenance.do_chores())
+        self.runner.run(self.house.maintenance._settle_loose(None))
 
     @rule()
     def settle(self) -> None:

@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import structlog
 
 from fetcher.aio.retry import written
+from fetcher.config import Settings
 from fetcher.engine.values import Signal
 from fetcher.errors import Forbidden, InvalidRequest, NotReady
 from fetcher.exporter.outbound import check_format, most_bytes
@@ -21,9 +23,9 @@ from fetcher.guards.request.receivers import check_any, check_kind, check_sendab
 from fetcher.ids import new_id
 from fetcher.importer.context import Context
 from fetcher.importer.news import News
-from fetcher.index.values import Export, ExportOptions, ReceiverSecrets
+from fetcher.index.values import Export, ExportBounds, ExportOptions, IdempotencyKey, ReceiverSecrets
 from fetcher.lifecycle import State
-from fetcher.model import Actor
+from fetcher.model import Actor, Image
 from fetcher.transport import check_request_headers
 
 log = structlog.get_logger()
@@ -33,6 +35,18 @@ IDLE_SECONDS = 60.0
 START_SECONDS = 10.0
 FOLLOW_SECONDS = 15.0
 MEDIA_TYPE = re.compile(r"[!#$&^_.+A-Za-z0-9-]{1,127}/[!#$&^_.+A-Za-z0-9-]{1,127}(; ?[ !-~]{1,127})?")
+
+
+class Called(msgspec.Struct, frozen=True, kw_only=True):
+    """All that comes with a request for an export.
+
+    Args:
+        request_id: Of the call, for the log.
+        key: What a repeated call is known by.
+    """
+
+    request_id: str | None = None
+    key: IdempotencyKey | None = None
 
 
 class Exporter:
@@ -67,11 +81,14 @@ class Exporter:
         image_id: str,
         secrets: ReceiverSecrets,
         options: ExportOptions | None = None,
-        request_id: str | None = None,
+        call: Called | None = None,
     ) -> Export:
         """Take an export; it is judged now, and runs when its turn comes.
 
+        The same request with the same key is answered with the export that it made.
+
         Raises:
+            IdempotencyMismatch: The key came with another request before.
             Forbidden: The caller may not send this image.
             ReceiverForbidden: The operator allows no such receiver, or no receivers of its kind.
             InvalidRequest: The receiver or the format cannot be taken.
@@ -81,19 +98,10 @@ class Exporter:
             QueueFull: Too many exports wait.
         """
         settings = self._context.settings()
-        if settings.exports.role == "admin" and not actor.is_admin:
-            raise Forbidden(reason="sending images is for admins")
-        options = options or ExportOptions()
-        check_any(settings)
-        _check_headers(secrets.headers)
-        sender = sender_for(secrets)
-        check_kind(sender.name, settings)
-        _check_fields(sender, secrets, options)
+        options, call = options or ExportOptions(), call or Called()
+        sender = _sender(actor, secrets, options, settings)
         taken = sender.take(secrets, options, settings)
-        image = await self._context.index.images.find(image_id, actor)
-        if image.project_id != actor.project_id and not actor.is_admin:
-            raise Forbidden(reason="it is another project's image")
-        check_sendable(image)
+        image = await self._sendable(image_id, actor)
         check_format(image, options.format, settings)
         size = most_bytes(image, options.format)
         if taken.secrets.access.parts is not None:
@@ -112,18 +120,23 @@ class Exporter:
             options=options,
             created_at=now,
             updated_at=now,
-            request_id=request_id,
+            request_id=call.request_id,
         )
         rules = settings.exports
-        await self._records.submit(
-            export,
-            taken.secrets,
-            max_waiting=rules.max_waiting,
-            max_bytes=rules.max_bytes_per_day,
-            since=now - DAY,
+        bounds = ExportBounds(
+            max_waiting=rules.max_waiting, max_bytes=rules.max_bytes_per_day, since=now - DAY
         )
+        made = await self._records.submit(export, taken.secrets, bounds=bounds, key=call.key)
         self._wake.set()
-        return export
+        return self.newest(made)
+
+    async def _sendable(self, image_id: str, actor: Actor) -> Image:
+        """Find an image that this caller may send."""
+        image = await self._context.index.images.find(image_id, actor)
+        if image.project_id != actor.project_id and not actor.is_admin:
+            raise Forbidden(reason="it is another project's image")
+        check_sendable(image)
+        return image
 
     async def find(self, export_id: str, actor: Actor) -> Export:
         """Return how far an export is, or how it ended; raises UnknownExport."""
@@ -255,6 +268,18 @@ class Exporter:
         """Return the newest exports that the actor may see, after `marker`; raises UnknownExport."""
         found = await self._records.page(actor, limit=limit, marker=marker, state=state)
         return [self.newest(export) for export in found]
+
+
+def _sender(actor: Actor, secrets: ReceiverSecrets, options: ExportOptions, settings: Settings) -> Sender:
+    """Choose the sender for a receiver, where the operator allows that to this caller."""
+    if settings.exports.role == "admin" and not actor.is_admin:
+        raise Forbidden(reason="sending images is for admins")
+    check_any(settings)
+    _check_headers(secrets.headers)
+    sender = sender_for(secrets)
+    check_kind(sender.name, settings)
+    _check_fields(sender, secrets, options)
+    return sender
 
 
 def _check_fields(sender: Sender, secrets: ReceiverSecrets, options: ExportOptions) -> None:

@@ -76,3 +76,11 @@ class Limit:
     value: object
     description: str
     guard: str
+
+
+def limits_of(guard: str, *rows: tuple[str, str, object, str]) -> tuple[Limit, ...]:
+    """Return the limits of a guard that publishes many: name, type, value and description of each."""
+    return tuple(
+        Limit(name=name, type=kind, value=value, description=description, guard=guard)
+        for name, kind, value, description in rows
+    )

@@ -112,7 +112,7 @@ class DownloadJob:
         """Let an import go that ended elsewhere; True when it was the last one and the pull should end."""
         self.subscribers.drop(import_id)
         self._place.ended(import_id)
-        is_last = not len(self.subscribers) and not self._coming
+        is_last = not self.subscribers.followers and not self._coming
         if is_last:
             self._close()
         return is_last
@@ -125,8 +125,8 @@ class DownloadJob:
         """Run to the end; every way it can end badly ends here, in the imports' verdicts."""
         try:
             await self._settled.wait()
-            if len(self.subscribers):
-                owner = next(iter(self.subscribers)).record.project_id
+            if self.subscribers.followers:
+                owner = next(iter(self.subscribers.followers.values())).record.project_id
                 with self.context.store.reserve(owner) as reservation:
                     await self._pull(reservation)
         except Failure as failure:
@@ -138,7 +138,7 @@ class DownloadJob:
             await self._end_all(InternalFault())
         finally:
             self._close()
-            for running in self.subscribers:
+            for running in list(self.subscribers.followers.values()):
                 self._drop(running)
 
     async def _adopt(self) -> None:
@@ -156,7 +156,7 @@ class DownloadJob:
 
     async def _pull(self, reservation: Reservation) -> None:
         await self._adopt()
-        running = next(iter(self.subscribers))
+        running = next(iter(self.subscribers.followers.values()))
         record = running.record
         find = partial(way_of, self.context.gate, running, self.secrets, self._urls)
         way = self._verification.way = await outlasted(find)
@@ -224,7 +224,7 @@ class DownloadJob:
                 self.subscribers, self._verification.expected({}), self.story()
             ):
                 await self.end(running, failure)
-        return await attempts.take_all() if len(self.subscribers) else None
+        return await attempts.take_all() if self.subscribers.followers else None
 
     def _reuse(self) -> Reuse:
         return Reuse(self.context, self.settings, plain_request(self.secrets, self.asked, self.settings))
@@ -235,7 +235,7 @@ class DownloadJob:
             settings=self.settings,
             pull_id=self.id,
             resume_state=self.resume_state,
-            claims=next(iter(self.subscribers)).record.submission,
+            claims=next(iter(self.subscribers.followers.values())).record.submission,
             reservation=reservation,
             algorithms=self._verification.algorithms,
             promised=self._verification.expected_algorithms,
@@ -251,14 +251,17 @@ class DownloadJob:
 
         A pull for several projects has none: each is held to its quota when its image is made.
         """
-        projects = {running.record.project_id for running in self.subscribers}
+        projects = {running.record.project_id for running in self.subscribers.followers.values()}
         if len(projects) != 1:
             return None
+        first = next(iter(self.subscribers.followers.values()))
+        used_bytes, first.used_bytes = first.used_bytes, None  # Later attempts ask anew.
         return await quota_headroom(
             self.context.index,
             self.settings,
             projects.pop(),
-            lambda: coming(self._place.running_imports(), self.subscribers),
+            lambda: coming(self._place.running_imports(), self.subscribers.followers.values()),
+            used_bytes,
         )
 
     def is_proven(self) -> bool:
@@ -282,23 +285,23 @@ class DownloadJob:
     async def _process(self, attempts: Attempts) -> None:
         """Take complete bytes on, for those whose promise was kept."""
         await self._end_failed(attempts)
-        if len(self.subscribers):
+        if self.subscribers.followers:
             assert self._body is not None
             await registry.run_rest(self, self._body)
 
     async def _end_failed(self, attempts: Attempts) -> None:
         """Give those their verdict whose promise was broken."""
         failed = self._verification.failed
-        if all(running.record.id in failed for running in self.subscribers):
+        if all(running.record.id in failed for running in self.subscribers.followers.values()):
             await attempts.close()  # Whoever sees the verdict finds nothing of the bytes.
-        for running in list(self.subscribers):
+        for running in list(self.subscribers.followers.values()):
             if running.record.id in failed:
                 await self.end(running, failed[running.record.id])
 
     @property
     def running_imports(self) -> Iterable[RunningImport]:
         """Return the imports that the body is for; each may leave at any moment."""
-        return self.subscribers
+        return list(self.subscribers.followers.values())
 
     @property
     def asked(self) -> Submission:
@@ -336,7 +339,7 @@ class DownloadJob:
 
     async def _let_go(self, attempts: Attempts) -> None:
         """Keep what a later process can go on from, or leave no trace."""
-        if self.is_parked and len(self.subscribers):
+        if self.is_parked and self.subscribers.followers:
             await self._resume_writer.save(await attempts.park())
             self.subscribers.move(Event.REQUEUE, phase=None)
             with suppress(Cancelled):
@@ -357,7 +360,7 @@ class DownloadJob:
         self._place.seal()
         await self._settled.wait()
         self._is_open = False
-        for running in self.subscribers:
+        for running in list(self.subscribers.followers.values()):
             await self.end(running, failure)
 
     async def end(self, running: RunningImport, failure: Failure | None) -> None:

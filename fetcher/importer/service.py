@@ -144,10 +144,12 @@ class Importer:
             token=token,
         )
         new = new_import(admitted, call)
-        written = await self.context.index.imports.submit(new, max_queued=settings.imports.max_queued)
-        if written.id == new.record.id and self._is_worker:
-            self._pulls.add(self._ticket(written, new.secrets, admitted.urls))
-        return self.snapshot(written)
+        max_queued = settings.imports.max_queued
+        if not self._is_worker:
+            return self.snapshot(await self.context.index.imports.submit(new, max_queued=max_queued))
+        ticket = self._ticket(new.record, new.secrets, admitted.urls)
+        record = await self._pulls.submit(new, ticket, max_queued)
+        return record if record.id == new.record.id else self.snapshot(record)
 
     async def probe(self, actor: Actor, submission: Submission) -> Probed:
         """Look at a source as an import would ask it, and tell what would become of it.

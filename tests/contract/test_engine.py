@@ -36,7 +36,7 @@ async def host(place: PostgresPlace, name: str, lease_seconds: float = 60.0) -> 
 
 
 @pytest.fixture
-def place(databases: PostgresPlaces) -> PostgresPlace:  # noqa: F811
+def place(databases: PostgresPlaces) -> PostgresPlace:  # noqa: F811 - pytest's way to a fixture
     return databases.new()
 
 
@@ -256,14 +256,17 @@ async def test_the_same_bytes_are_one_hosts_at_a_time(two: tuple[PostgresEngine,
 
 async def test_a_silent_host_lets_go_of_what_it_locked(place: PostgresPlace) -> None:
     """The database ends the session of a host that is not heard of for a lease: nothing stays locked."""
+    holders = []
     async with (
         asyncio.timeout(60),
         host(place, "a", lease_seconds=0.3) as frozen,
         host(place, "b") as second,
         frozen.across(DigestLocks().holding)("e" * 64),
-        second.across(DigestLocks().holding)("e" * 64),
     ):
-        pass
+        holders.append("frozen")  # And it never lets go by itself: this block is the inner one.
+        async with second.across(DigestLocks().holding)("e" * 64):
+            holders.append("second")
+    assert holders == ["frozen", "second"]
 
 
 async def test_all_hosts_have_one_key(two: tuple[PostgresEngine, PostgresEngine]) -> None:

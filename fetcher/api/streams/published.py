@@ -120,7 +120,7 @@ class Published:
         return found[:most]
 
     async def _faulty(self) -> set[str]:
-        """Return the blobs that are marked as missing or rotten: nobody gets their bytes."""
+        """Return the blobs that are marked as missing or corrupt: nobody gets their bytes."""
         found: set[str] = set()
         after = ""
         while page := await self._index.maintenance.faulty(after=after, limit=PAGE_IMAGES):

@@ -21,6 +21,8 @@ BUNDLE = ".sigstore.json"  # Behind the image's own name.
 
 def rule_of(urls: Iterable[str], settings: Settings) -> PublisherRule | None:
     """Return the operator's rule for a source: the first that requires a signature, else the first of all."""
+    if not settings.publisher.rules:
+        return None
     hosts = [(urlsplit(url).hostname or "").removesuffix(".") for url in urls]
     fit = [rule for rule in settings.publisher.rules if any(is_named(host, rule.hosts) for host in hosts)]
     return next((rule for rule in fit if rule.required), next(iter(fit), None))

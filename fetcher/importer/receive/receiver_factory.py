@@ -118,10 +118,10 @@ class ReceiverFactory:
             )
         )
 
-    def _received(self, told: Collection[str]) -> list[str]:
+    def _received(self, algorithms: Sequence[str], told: Collection[str]) -> list[str]:
         """Return the digests of what was received: what verifies, what was promised, what names it."""
         wanted = {"sha256", *self.settings.checksum.accepted, *self.promised(), *told}
-        return [name for name in self.algorithms() if name in wanted]
+        return [name for name in algorithms if name in wanted]
 
     def _make(self, staged: Staged, chain: Chain, told: Collection[str] = ()) -> Receiver:
         self.restart()
@@ -132,6 +132,7 @@ class ReceiverFactory:
                 self._told = receiver.format
                 self.found(receiver.format)
 
+        algorithms = self.algorithms()
         receiver = Receiver(
             staged=staged,
             store=self.context.store,
@@ -140,8 +141,8 @@ class ReceiverFactory:
             chain=chain,
             unpacks=not staged.size and unpacks_pull(self.settings, self.claims),
             converts=not staged.size and self.streams and converts_pull(self.settings, self.claims),
-            algorithms=self.algorithms(),
-            received=self._received(told),
+            algorithms=algorithms,
+            received=self._received(algorithms, told),
             reservation=self.reservation,
             count=count,
             times=self.context.guard_times,

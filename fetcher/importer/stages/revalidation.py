@@ -94,7 +94,7 @@ class Reuse:
             if state is None or state.fault is not None:
                 return ends
             await announce(self._context.index, good, blob, blob.size)
-            done = await activate_all(self._context.index, good, blob, story)
+            done = await activate_all(self._context, good, blob, story)
         return [*ends, *zip(good, done, strict=True)]
 
     async def remember(self, project_ids: Sequence[str], etag: str | None, sha256: str) -> None:

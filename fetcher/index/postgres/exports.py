@@ -9,12 +9,15 @@ from fetcher.errors import Conflict, QueueFull, SendLimit, UnknownExport
 from fetcher.index import scope
 from fetcher.index.postgres.audit import note_line
 from fetcher.index.postgres.session import Connection, Session
+from fetcher.index.repeated import KEYED, MADE_BEFORE, keyed, same_request
 from fetcher.index.rows import Row, to_json, to_moment, to_text
 from fetcher.index.values import (
     CANCELLED,
     Export,
     ExportAttempt,
+    ExportBounds,
     ExportOptions,
+    IdempotencyKey,
     ReadBack,
     ReceiverAccess,
     ReceiverSecrets,
@@ -36,9 +39,14 @@ class ExportRecords:
         self._worker = worker
 
     async def submit(
-        self, export: Export, secrets: ReceiverSecrets, *, max_waiting: int, max_bytes: int, since: datetime
-    ) -> None:
-        await self._connection.write(_submit, export, secrets, max_waiting, (max_bytes, since))
+        self,
+        export: Export,
+        secrets: ReceiverSecrets,
+        *,
+        bounds: ExportBounds,
+        key: IdempotencyKey | None = None,
+    ) -> Export:
+        return await self._connection.write(_submit, export, secrets, bounds, key)
 
     async def find(self, export_id: str, actor: Actor) -> Export:
         return await self._connection.read(_find, export_id, scope.own_exports(actor))
@@ -89,7 +97,7 @@ def _export(row: Row) -> Export:
     moments = {name: to_moment(row[name]) for name in ("created_at", "started_at", "updated_at", "ended_at")}
     return Export(
         **{
-            **{name: value for name, value in row.items() if name != "host"},
+            **{name: value for name, value in row.items() if name not in {"host", *KEYED}},
             "state": State(row["state"]),
             "attempts": msgspec.json.decode(row["attempts"], type=tuple[ExportAttempt, ...]),
             "answer": msgspec.json.decode(row["answer"], type=dict[str, str]),
@@ -130,21 +138,27 @@ async def _note(db: Session, action: str, export: Export) -> None:
 
 
 async def _submit(
-    db: Session, export: Export, secrets: ReceiverSecrets, max_waiting: int, daily: tuple[int, datetime]
-) -> None:
+    db: Session,
+    export: Export,
+    secrets: ReceiverSecrets,
+    bounds: ExportBounds,
+    key: IdempotencyKey | None,
+) -> Export:
     await db.execute("SELECT pg_advisory_xact_lock(hashtextextended('exports', 0))")
+    for row in await db.select(MADE_BEFORE, [export.project_id, key.key]) if key else ():
+        return _export(same_request(row, key))
     [row] = await db.select("SELECT count(*) AS n FROM exports WHERE ended_at IS NULL")
-    if row["n"] >= max_waiting:
-        raise QueueFull(scope="the service's queue of exports", limit=max_waiting)
-    max_bytes, since = daily
+    if row["n"] >= bounds.max_waiting:
+        raise QueueFull(scope="the service's queue of exports", limit=bounds.max_waiting)
     sql = "SELECT coalesce(sum(size), 0)::bigint AS n FROM exports WHERE project_id = ? AND created_at > ?"
-    [row] = await db.select(sql, [export.project_id, to_text(since)])
+    [row] = await db.select(sql, [export.project_id, to_text(bounds.since)])
     used = row["n"]
-    if used + export.size > max_bytes:
-        raise SendLimit(limit_bytes=max_bytes, used_bytes=used)
-    await db.insert("exports", _row(export))
+    if used + export.size > bounds.max_bytes:
+        raise SendLimit(limit_bytes=bounds.max_bytes, used_bytes=used)
+    await db.insert("exports", _row(export) | keyed(key))
     await db.insert("export_secrets", _secret_row(export.id, secrets))
     await _note(db, "export-submitted", export)
+    return export
 
 
 async def _find(db: Session, export_id: str, condition: scope.Condition, lock: str = "") -> Export:

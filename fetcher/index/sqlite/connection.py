@@ -25,7 +25,7 @@ R = TypeVar("R")
 
 BUSY_MILLISECONDS = 5_000
 MOST_IN_ONE_COMMIT = 256
-CHECK_SECONDS = 1.0  # How long a start looks for damage; upkeep sees to what is left.
+CHECK_SECONDS = 1.0  # How long a start looks for damage; maintenance looks for the rest.
 MOST_NAMED = 5
 WAL_BYTES = 67_108_864  # What the log is cut back to after a burst.
 # The log still holds what was deleted, secrets of imports that have ended among it: it is emptied after a
