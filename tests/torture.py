@@ -54,6 +54,15 @@ class Flapping:
         part = raw(self._dice.randrange(1_000, 700_000), seed=number)
         return part + bytes(self._dice.randrange(0, 200_000)) + part[:100]
 
+    def add(self, path: str, body: bytes) -> None:
+        """Have one more body."""
+        self.bodies[path] = body
+        self.know(path, body)
+
+    def know(self, path: str, body: bytes) -> None:
+        """Note the digest of a body that something else gives."""
+        self.digests[path] = hashlib.sha256(body).hexdigest()
+
     def routes(self) -> dict[str, Behaviour]:
         """What the origin does: refusals at `/html`, chance everywhere else."""
         return {"/html": behaviours.serve(b"<!doctype html><title>no</title>"), "*": self._behave}
