@@ -12,12 +12,10 @@ from fetcher.model import Import
 class LocalEngine:
     """Grants everything, and hears of nobody."""
 
+    is_shared = False
+
     def __init__(self, host: Host | None = None) -> None:
         self.host = host or Host()
-
-    @property
-    def is_shared(self) -> bool:
-        return False
 
     @property
     def troubles(self) -> list[str]:

@@ -13,7 +13,7 @@ from psycopg import AsyncConnection, AsyncCursor, errors
 from psycopg.rows import DictRow, TupleRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from fetcher.errors import ReadGivenUp, StoreFailed
+from fetcher.errors import ReadGivenUp, Shortage, StoreFailed
 from fetcher.index.postgres.schema import migrate, pending
 from fetcher.index.values import READER
 
@@ -33,6 +33,17 @@ OLDEST = 140_000  # Version 14 ends sessions that stand idle, which a host that 
 # Two writers met: one of them begins anew, and sees what the other has written.
 MET = (errors.SerializationFailure, errors.DeadlockDetected, errors.IntegrityError)
 MOST_TRIES = 10
+# Waits between attempts double for so long; then whoever needs a connection has a new attempt made. The
+# pool's own five minutes would keep it from a database that is back for as long as that was away.
+RECONNECT_SECONDS = 2.0
+# These say nothing about what was asked: the server is away, starts, stops, or is not the primary (any more).
+AWAY = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    errors.ReadOnlySqlTransaction,
+    errors.IdleInTransactionSessionTimeout,
+    PoolTimeout,
+)
 
 _NAMED = re.compile(r"(?<!:):([a-z]\w*)")
 
@@ -182,6 +193,7 @@ class Connection:
             min_size=1,
             max_size=access.connections,
             timeout=access.wait_seconds,
+            reconnect_timeout=RECONNECT_SECONDS,
             kwargs={"row_factory": dict_row, **access.options},
             check=AsyncConnectionPool.check_connection,  # A restarted database costs no request.
             open=False,
@@ -268,6 +280,8 @@ class Connection:
                     raise StoreFailed(reason=f"index: {error}") from error
             except errors.QueryCanceled as error:
                 raise ReadGivenUp from error
-            except (psycopg.Error, PoolTimeout) as error:
+            except AWAY as error:
+                raise Shortage(reason=f"the database is away: {error}".strip()) from error
+            except psycopg.Error as error:
                 raise StoreFailed(reason=f"index: {error}") from error
         raise AssertionError(MOST_TRIES)
