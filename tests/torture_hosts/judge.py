@@ -8,7 +8,6 @@ from typing import Any
 from unittest import mock
 
 import psycopg
-from fetcher.store.s3.reader import read_whole
 from psycopg.rows import dict_row
 
 from fetcher.index.postgres.counts import COUNTED
