@@ -19,7 +19,7 @@ from bench import (
     case_small,
     case_stages,
 )
-from bench.check import check
+from bench.check import check, way
 from bench.figures import Report, Row
 from bench.lab import Lab, Missing, compile_sources, laboratory
 from bench.profile import profile
@@ -75,6 +75,7 @@ def main() -> int:
     )
     run.add_argument("--json", type=Path, default=Path("bench/results.json"), help="where the figures go")
     commands.add_parser("check", help="count what must not grow; the same on every machine")
+    commands.add_parser("way", help="list which calls of one import go from one file to another")
     spy = commands.add_parser("profile", help="sample one pull with py-spy")
     spy.add_argument("scheme", nargs="?", choices=("http", "https"), default="http")
     page = commands.add_parser("publish", help="put the figures and plots of a run into docs/")
@@ -82,6 +83,8 @@ def main() -> int:
     options = parser.parse_args()
     if options.command == "check":
         return check()
+    if options.command == "way":
+        return way()
     if options.command == "publish":
         for path in publish(options.json):
             print(path)

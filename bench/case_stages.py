@@ -35,7 +35,7 @@ def measure(lab: Lab) -> list[Row]:
             "read over http": lambda: uvloop.run(_read(config, source, "http")),
             "read over https": lambda: uvloop.run(_read(config, source, "https")),
             "guards": lambda: _judge(lab.size_mib),
-            **{name: (lambda name=name: _digest(name, lab.size_mib)) for name in ALL},  # type: ignore[misc]
+            **{name: (lambda name=name: _digest(name, lab.size_mib)) for name in ALL},  # type: ignore[misc] # bound to its name by a default
             "write and fsync": lambda: _write(lab.folder / "staged", lab.size_mib, is_direct=True),
             CACHED: lambda: _write(lab.folder / "staged", lab.size_mib, is_direct=False),
         }

@@ -20,8 +20,9 @@ from typing import Any
 from sqlite_utils.db import Database
 
 from bench.case_api import image_id, seed
-from bench.check_import import cost_of_import, until_started
+from bench.check_import import COUNTED, cost_of_import, until_started
 from bench.lab import MIB, toml
+from bench.way import Way
 from fetcher.config import Settings, load_settings
 from fetcher.guards import Chain, GuardContext, Purpose
 from fetcher.guards.base import Guard
@@ -134,7 +135,7 @@ async def _of_requests() -> list[Count]:
             async with service.app.router.lifespan_context(service.app):
                 await until_started(service)
                 # Submissions stay in line: nothing is looked up or dialled.
-                service.app.state.services.importer._dispatch = lambda: None  # noqa: SLF001
+                service.app.state.services.importer._pulls._is_open = False  # noqa: SLF001 - nothing is to run while requests are counted
                 rows = await _requests(service, calls)
         return rows
 
@@ -230,16 +231,26 @@ def _steps(db: Database, sql: str, arguments: dict[str, object]) -> int:
     return taken
 
 
-MOST_OF_IMPORT = {"calls": 10_000, "statements": 64, "transactions": 5}
+MOST_OF_IMPORT = {"calls": 10_000, "statements": 64, "transactions": 5, "changes of file": 710}
 
 
 async def _of_import() -> list[Count]:
     """The cost of an import of 64 KiB from its submission to its end."""
     found = await cost_of_import(Calls(), _ask)
+    found["changes of file"] = (await cost_of_import(Way(), _ask))["calls"]
     return [
         Count(name=f"{what} of an import of 64 KiB", value=found[what], most=most)
         for what, most in MOST_OF_IMPORT.items()
     ]
+
+
+def way() -> int:
+    """Print which calls of one import go from one file to another, the most frequent first."""
+    seen = Way()
+    asyncio.run(cost_of_import(seen, _ask, warmed=seen.changes.clear))
+    for (caller, called, function), number in seen.changes.most_common():
+        print(f"{number / COUNTED:6.1f}  {caller or '-'} -> {called} {function}")
+    return 0
 
 
 def check() -> int:

@@ -72,8 +72,15 @@ def _source(folder: Path) -> Iterator[int]:
         server.wait()
 
 
-async def cost_of_import(calls: Any, ask: Ask) -> dict[str, float]:
-    """Return the least that an import of 64 KiB took of each: what runs by the clock is left out."""
+async def cost_of_import(
+    calls: Any, ask: Ask, *, warmed: Callable[[], None] = lambda: None
+) -> dict[str, float]:
+    """Return the least that an import of 64 KiB took of each: what runs by the clock is left out.
+
+    Args:
+        calls: What counts: every call (`Calls`), or those from one file to another (`Way`).
+        warmed: Called before the first import that counts.
+    """
     traced = _Traced()
     with tempfile.TemporaryDirectory() as name, _source(Path(name)) as port:
         home = Path(name)
@@ -87,6 +94,8 @@ async def cost_of_import(calls: Any, ask: Ask) -> dict[str, float]:
                 await until_started(service)
                 found = []
                 for number in range(WARM + COUNTED):
+                    if number == WARM:
+                        warmed()
                     before = {**traced.counts, "calls": calls.count}
                     body = {"url": f"http://127.0.0.1:{port}/image{number}", "disk_format": "raw"}
                     if await ask(service, "POST", "/imports", json.dumps(body).encode()) >= 300:

@@ -55,8 +55,8 @@ def run_guided(atheris: object, asked: argparse.Namespace) -> None:
     print(f"{name}: guided, seed {asked.seed}, what is new goes to {grown}", flush=True)
     options = [f"-max_total_time={asked.seconds:g}", f"-seed={asked.seed}", "-max_len=400"]
     options += ["-print_final_stats=1", "-verbosity=0"]
-    atheris.Setup([name, *options, str(grown), str(CORPUS / name)], check)  # type: ignore[attr-defined]
-    atheris.Fuzz()  # type: ignore[attr-defined]
+    atheris.Setup([name, *options, str(grown), str(CORPUS / name)], check)  # type: ignore[attr-defined] # it has no types
+    atheris.Fuzz()  # type: ignore[attr-defined] # likewise
 
 
 def run_blind(name: str, seconds: float, seed: int) -> int:

@@ -10,12 +10,12 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from fetcher.api.submit.discovery import describe  # noqa: E402
-from fetcher.cli.manual import manual_page  # noqa: E402
-from fetcher.cli.reference import reference_page  # noqa: E402
-from fetcher.config import load_settings  # noqa: E402
-from fetcher.errors import table  # noqa: E402
-from fetcher.lifecycle import diagram  # noqa: E402
+from fetcher.api.submit.discovery import describe  # noqa: E402 - the path to the project comes first
+from fetcher.cli.manual import manual_page  # noqa: E402 - likewise
+from fetcher.cli.reference import reference_page  # noqa: E402 - likewise
+from fetcher.config import load_settings  # noqa: E402 - likewise
+from fetcher.errors import table  # noqa: E402 - likewise
+from fetcher.lifecycle import diagram  # noqa: E402 - likewise
 
 
 def errors_page() -> str:

@@ -131,7 +131,7 @@ def make_anew() -> None:
     STAMP.unlink(missing_ok=True)
     shutil.rmtree(VENV, ignore_errors=True)
     try:
-        import ensurepip  # noqa: F401
+        import ensurepip  # noqa: F401 - only whether it is there
     except ImportError:
         package = f"python{sys.version_info[0]}.{sys.version_info[1]}-venv"
         words = f"{sys.executable} cannot make virtual environments; ask an administrator of this machine for"

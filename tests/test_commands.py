@@ -245,12 +245,15 @@ def run_in(
 )
 def test_commands_do_what_the_page_says(place: Path, where: str, serves: bool, on_path: bool) -> None:
     """A reader who copies a command gets no error that the page does not speak of."""
-    run_in(place, in_place(where), serves=serves, on_path=on_path)
+    commands = in_place(where)
+    assert len(run_in(place, commands, serves=serves, on_path=on_path)) == len(commands) > 0
 
 
 def test_commands_of_a_host_are_spelt_right() -> None:
     """What needs the operator's own paths is at least a command with such parameters."""
-    for command in in_place(PARSED):
+    commands = in_place(PARSED)
+    assert commands
+    for command in commands:
         words = command.removeprefix("/opt/glance-fetcher/").split()
         program = str(Path(sys.prefix) / "bin" / Path(words[0]).name)
         verbs = [word for word in words[1:3] if re.fullmatch("[a-z]+", word)]

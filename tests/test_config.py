@@ -23,7 +23,7 @@ def test_base_file_is_valid() -> None:
 
 
 def test_every_mistake_is_listed_at_once(tmp_path: Path) -> None:
-    """An operator mends a file in one go, not one mistake at a time."""
+    """An operator corrects a file in one go, not one mistake at a time."""
     text = '[size]\nmax_bytes = -1\nmax_virtual = 1\n[nope]\n[url]\nschemes = ["ftp"]\n'
     assert set(mistakes(text, tmp_path)) == {"size.max_bytes", "size.max_virtual", "nope", "url.schemes"}
 

@@ -136,7 +136,7 @@ async def nginx_before(service: Running, folder: Path) -> AsyncIterator[tuple[st
     try:
         async with asyncio.timeout(30):
             while True:
-                assert process.returncode is None, (await process.stderr.read()).decode()  # type: ignore[union-attr]
+                assert process.returncode is None, (await process.stderr.read()).decode()  # type: ignore[union-attr] # its stderr is a pipe
                 with suppress(OSError):
                     _, writer = await asyncio.open_connection("127.0.0.1", port)
                     writer.close()

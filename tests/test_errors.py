@@ -32,7 +32,7 @@ SAMPLES = {
 def sample(kind: type[Failure]) -> Failure:
     hints = get_type_hints(kind)
     fields: dict[str, Any] = {}
-    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type] # every failure is a dataclass
         if field.default is dataclasses.MISSING:
             fields[field.name] = SAMPLES[hints[field.name]]
     return kind(**fields)

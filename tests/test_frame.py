@@ -1,8 +1,10 @@
 """The frame: what must hold of the repository itself."""
 
+import ast
 import re
 import subprocess
 import tomllib
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,6 +12,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 MOST_LINES = 400
+MOST_FUNCTION_LINES = 51
+# Helpers that assert: a status that is wanted, an invariant that is checked.
+ASSERTING = re.compile(r"want|assert_\w+|check\w*|raises|fail")
 
 
 def tracked() -> list[str]:
@@ -19,6 +24,21 @@ def tracked() -> list[str]:
     made = re.compile(r"(^|/)(\.|__pycache__|data/|build/|dist/)|\.egg-info/")
     names = [str(path.relative_to(ROOT)) for path in ROOT.rglob("*") if path.is_file()]
     return [name for name in names if not made.search(name)]
+
+
+def functions(name: str) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(ast.parse((ROOT / name).read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def asserts(test: ast.AST) -> bool:
+    for node in ast.walk(test):
+        called = node.func if isinstance(node, ast.Call) else None
+        name = getattr(called, "attr", None) or getattr(called, "id", "")
+        if isinstance(node, ast.Assert) or ASSERTING.fullmatch(name):
+            return True
+    return False
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in ROOT.glob("requirements*.lock")))
@@ -62,6 +82,74 @@ def test_no_room_is_too_large() -> None:
         if lines > MOST_LINES
     }
     assert long == {}
+
+
+def test_every_room_is_on_the_map() -> None:
+    """Whoever looks for where something goes finds each room, and each file between, in ARCHITECTURE.md."""
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    missing = [
+        str(path.relative_to(ROOT))
+        for folder, names in (("fetcher", ("fetcher/{}",)), ("fetcher/importer", ("`{}", "importer/{}")))
+        for path in sorted((ROOT / folder).iterdir())
+        if path.stem.strip("_") == path.stem and (path.is_dir() or path.suffix == ".py")
+        if not any(name.format(path.stem) in text for name in names)
+    ]
+    assert missing == []
+
+
+# Of the whole service, of the repository, or of several rooms at once; all else is in the room that it tests.
+AT_LARGE = set(
+    """background changelog commands crash_points demo deploy deploy_containers docs frame fuzz_gate loop_free
+    machine main_job many resilience_page security_page server setup shortages site torture tutorial
+    undisturbed upheaval""".split()  # noqa: SIM905 - a list of words
+)
+
+
+def test_tests_stand_in_the_room_that_they_test() -> None:
+    """A test file beside the rooms is of a file beside the rooms, or of the whole."""
+    files = {path.stem.removeprefix("test_") for path in (ROOT / "tests").glob("test_*.py")}
+    named = {path.stem for path in (ROOT / "fetcher").iterdir()}
+    assert files - named == AT_LARGE
+    rooms = {path.name for path in (ROOT / "tests").iterdir() if (path / "__init__.py").exists()}
+    assert rooms - named == {"adopt", "attacks", "contract", "devstack", "lab", "page", "several"}
+
+
+def test_no_function_is_too_long() -> None:
+    """A function that cannot be seen at once does two things."""
+    long = {
+        f"{name}:{function.name}": lines
+        for name in tracked()
+        if name.endswith(".py") and not name.startswith("tests/")
+        for function in functions(name)
+        if (lines := (function.end_lineno or 0) - function.lineno + 1) > MOST_FUNCTION_LINES
+    }
+    assert long == {}
+
+
+def test_every_test_asserts_something() -> None:
+    """A test that only runs code shows nothing to its reader, and hardly ever fails."""
+    blind = [
+        f"{name}:{function.lineno} {function.name}"
+        for name in tracked()
+        if name.startswith("tests/") and name.endswith(".py")
+        for function in functions(name)
+        if function.name.startswith("test_") and not asserts(function)
+    ]
+    assert blind == []
+
+
+def test_what_a_check_is_told_to_pass_over_has_a_reason() -> None:
+    """`# noqa: X - why` and `# type: ignore[x] # why`: who reads the line learns what its writer knew."""
+    said = re.compile(r"# noqa: [A-Z]+\d+(, [A-Z]+\d+)* [-#] \S|# type: ignore\[[a-z, -]+\] +[-#] \S")
+    silenced = re.compile(r"#\s*(noqa\b|type:\s*ignore)[^\"`]*$")
+    bare = [
+        f"{name}:{number} {found[0]}"
+        for name in tracked()
+        if name.endswith(".py")
+        for number, line in enumerate((ROOT / name).read_text().splitlines(), 1)
+        if (found := silenced.search(line)) and not said.match(found[0])
+    ]
+    assert bare == []
 
 
 def test_nothing_is_tied_to_one_machine() -> None:

@@ -1,4 +1,4 @@
-"""Any order of submit, cancel, delete, crash, scrub and upkeep: index, store and a simple model agree."""
+"""Any order of submit, cancel, delete, crash, scrub and maintenance: index, store and a model agree."""
 
 import asyncio
 import hashlib
@@ -81,10 +81,22 @@ class StoreMachine(RuleBasedStateMachine):
         held = {path: behaviours.gated(behaviours.serve(body), self.opened) for path, body in HELD.items()}
         self.origin = Origin({**routes, **held, REFUSED: behaviours.serve(b"<!doctype html>")})
         await self.origin.__aenter__()
-        running = Running(self.folder, self.origin, quota={"max_images": QUOTA_IMAGES})
+        running = Running(self.folder, self.origin, quota={"max_images": QUOTA_IMAGES}, **self.sections())
         running.write_config()
         self.service = Service(running.config)
         await self._open()
+
+    def sections(self) -> dict[str, dict[str, Any]]:
+        """Further keys of the configuration."""
+        return {}
+
+    def cut_index(self) -> None:
+        """Have the index write nothing from here on."""
+        self.house.index.connection._begin = refuse_all
+
+    def judge_rows(self) -> None:
+        """Compare what is left with what the index says, when nobody has it open."""
+        agree(self.folder / "data")
 
     async def _open(self) -> None:
         self.stack = AsyncExitStack()
@@ -136,7 +148,7 @@ class StoreMachine(RuleBasedStateMachine):
         for _ in range(steps):
             await asyncio.sleep(0)
         self.mains.is_dead = True
-        self.house.index.connection._begin = refuse_all
+        self.cut_index()
         with suppress(Failure):
             await self.house.importer.close(0)
         await self.stack.aclose()
@@ -153,14 +165,14 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 5))
     def rot_and_scrub(self, which: int) -> None:
-        """A blob rots; the scrub finds it and the mend brings it back."""
+        """A blob rots; the scrub finds it and the repair brings it back."""
         self.runner.run(self._settle())
         blobs = sorted(path for path in self.house.store.blobs.rglob("*") if path.is_file())
         if blobs:
             rot(blobs[which % len(blobs)])
-            assert self.runner.run(self.house.upkeep.scrub(before=datetime.now(UTC)))["rotten"] == 1
+            assert self.runner.run(self.house.maintenance.scrub(before=datetime.now(UTC)))["rotten"] == 1
             self.opened.set()
-            assert self.runner.run(self.house.upkeep.mend()) == 1
+            assert self.runner.run(self.house.maintenance.repair()) == 1
 
     @rule()
     def gc(self) -> None:
@@ -172,17 +184,17 @@ class StoreMachine(RuleBasedStateMachine):
         stranger.unlink()
 
     async def _gc(self, stranger: Path) -> None:
-        agreement = Fsck(self.house.index, self.house.store, self.house.folder, bytes_per_second=1 << 40)
-        assert [one.sha256 for one in await agreement.unknown_files()] == [stranger.name]
-        assert await agreement.leftovers() == []
-        found = [finding.kind async for finding in agreement.findings()]
+        fsck = Fsck(self.house.index, self.house.store, self.house.folder, bytes_per_second=1 << 40)
+        assert [one.sha256 for one in await fsck.unknown_files()] == [stranger.name]
+        assert await fsck.leftovers() == []
+        found = [finding.kind async for finding in fsck.findings()]
         assert found == ["file-unknown"]
 
     @rule()
     def do_chores(self) -> None:
-        """Upkeep while imports run harms none of them."""
-        self.runner.run(self.house.upkeep.do_chores())
-        self.runner.run(self.house.upkeep._settle_loose(None))
+        """Maintenance while imports run harms none of them."""
+        self.runner.run(self.house.maintenance.do_chores())
+        self.runner.run(self.house.maintenance._settle_loose(None))
 
     @rule()
     def settle(self) -> None:
@@ -244,7 +256,7 @@ class StoreMachine(RuleBasedStateMachine):
         finally:
             self.runner.run(self._end())
             self.runner.close()
-        agree(self.folder / "data")
+        self.judge_rows()
         shutil.rmtree(self.folder)
 
     async def _end(self) -> None:

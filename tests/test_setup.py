@@ -147,7 +147,7 @@ class StuckHandler(SimpleHTTPRequestHandler):
     def __init__(self, *arguments: object, stuck_at: str, reached: threading.Event, **named: object) -> None:
         self.stuck_at = stuck_at
         self.reached = reached
-        super().__init__(*arguments, **named)  # type: ignore[arg-type]
+        super().__init__(*arguments, **named)  # type: ignore[arg-type] # handed on as they came
 
     def do_GET(self) -> None:
         if self.path.endswith(".whl") and self.stuck_at in self.path and not self.reached.is_set():

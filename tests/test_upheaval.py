@@ -79,13 +79,13 @@ async def test_a_deletion_while_others_download_import_and_scrub(tmp_path: Path)
     """The reader finishes, the import of the same bytes succeeds, the scrub marks nothing, one blob stays."""
     sha256 = hashlib.sha256(BIG).hexdigest()
     async with Origin({"/x": behaviours.serve(BIG)}) as origin, Running(tmp_path, origin) as service:
-        upkeep, _store = parts(service)
+        maintenance, _store = parts(service)
         first = (await service.run(url=origin.url("/x")))["image_id"]
         for _ in range(3):
             async with service.client.get(f"/v2/images/{first}/file") as answer:
                 begun = await answer.content.readexactly(1000)
                 importing = await service.submit(url=origin.url("/x"))
-                scrubbing = asyncio.create_task(upkeep.scrub(before=LATER))
+                scrubbing = asyncio.create_task(maintenance.scrub(before=LATER))
                 deleting = asyncio.create_task(service.call("DELETE", f"/v2/images/{first}"))
                 assert begun + await answer.content.read() == BIG
             ended = await service.ended(importing["id"])
@@ -101,16 +101,16 @@ async def test_a_deletion_while_others_download_import_and_scrub(tmp_path: Path)
 async def test_a_reader_is_not_disturbed_by_a_mend(tmp_path: Path) -> None:
     """Whoever reads while fresh bytes take the old ones' place reads one file to its end."""
     async with Origin({"/x": behaviours.serve(BIG)}) as origin, Running(tmp_path, origin) as service:
-        upkeep, store = parts(service)
+        maintenance, store = parts(service)
         image = (await service.run(url=origin.url("/x")))["image_id"]
         async with service.client.get(f"/v2/images/{image}/file") as answer:
             begun = await answer.content.readexactly(10_000_000)
             await service.run(url=origin.url("/x"))  # A new file of the same bytes and name.
             assert begun + await answer.content.read() == BIG
         rot(store.blob_path(hashlib.sha256(BIG).hexdigest()))
-        await upkeep.scrub(before=LATER)
+        await maintenance.scrub(before=LATER)
         assert (await service.call("GET", f"/v2/images/{image}/file"))[0] == 503
-        assert await upkeep.mend() == 1
+        assert await maintenance.repair() == 1
         async with service.client.get(f"/v2/images/{image}/file") as answer:
             assert await answer.read() == BIG
         await service.service.app.state.services.importer.delete_image(image, admin())

@@ -1,13 +1,14 @@
 """Work that a cancelled task still carries to its end."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
 from typing import Any, TypeVar
 
 R = TypeVar("R")
 
 
-async def shielded(work: Coroutine[Any, Any, R]) -> R:
+async def shielded(work: Awaitable[R]) -> R:
     """Run `work` to its end even when the caller is cancelled meanwhile, and only then be cancelled."""
     task = asyncio.ensure_future(work)
     cancelled = await _finish(task)
@@ -16,6 +17,11 @@ async def shielded(work: Coroutine[Any, Any, R]) -> R:
             task.exception()  # Seen, so that it is not reported as forgotten.
         raise cancelled
     return task.result()
+
+
+async def in_thread(pool: Executor, work: Callable[[], R]) -> R:
+    """Do blocking work in a pool's thread to its end, whoever is cancelled meanwhile."""
+    return await shielded(asyncio.get_running_loop().run_in_executor(pool, work))
 
 
 async def opened(opening: Awaitable[R], undo: Callable[[R], None]) -> R:

@@ -32,6 +32,6 @@ class Forwarded:
             proxies = self._settings().inbound.proxies
             if proxies != self._proxies:
                 self._proxies = list(proxies)
-                trusting = ProxyHeadersMiddleware(self._app, trusted_hosts=[*proxies, UNIX])  # type: ignore[arg-type]
-                self._trusting = trusting  # type: ignore[assignment]
+                trusting = ProxyHeadersMiddleware(self._app, trusted_hosts=[*proxies, UNIX])  # type: ignore[arg-type] # uvicorn's protocols are of its own types, Starlette's of theirs
+                self._trusting = trusting  # type: ignore[assignment] # likewise
         await self._trusting(scope, receive, send)

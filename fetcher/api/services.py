@@ -41,7 +41,7 @@ class Services:
     index: Index
     store: Store
     importer: Importer
-    upkeep: Maintenance
+    maintenance: Maintenance
     attestor: Attestor
     link_keys: LinkKeys
     catalogues: Catalogues

@@ -11,6 +11,8 @@ from fetcher.importer.schemes import registry as schemes
 from fetcher.model import Attempt, BucketAccess, Import
 from fetcher.transport import authority_digests
 
+TIMES = ("created_at", "started_at", "updated_at", "ended_at")
+
 
 def import_view(
     record: Import, base: str, truth: dict[str, str] | None = None, *, is_operator: bool = False
@@ -22,7 +24,6 @@ def import_view(
         is_operator: The caller may know what really happened in each attempt.
     """
     submission = record.submission
-    link = f"{base}/imports/{record.id}"
     return {
         "id": record.id,
         "state": record.state.value,
@@ -51,21 +52,19 @@ def import_view(
         "project_id": record.project_id,
         "user_id": record.user_id,
         "request_id": record.request_id,
-        **msgspec.to_builtins(
-            {
-                "created_at": record.created_at,
-                "started_at": record.started_at,
-                "updated_at": record.updated_at,
-                "ended_at": record.ended_at,
-            }
-        ),
-        "links": {
-            "self": link,
-            "events": f"{link}/events",
-            "provenance": f"{link}/provenance",
-            "attestation": f"{link}/attestation",
-            "image": f"{record.home_url or base}/v2/images/{record.made_image_id}",
-        },
+        **{name: msgspec.to_builtins(getattr(record, name)) for name in TIMES},
+        "links": _links(record, base),
+    }
+
+
+def _links(record: Import, base: str) -> dict[str, str]:
+    link = f"{base}/imports/{record.id}"
+    return {
+        "self": link,
+        "events": f"{link}/events",
+        "provenance": f"{link}/provenance",
+        "attestation": f"{link}/attestation",
+        "image": f"{record.home_url or base}/v2/images/{record.made_image_id}",
     }
 
 

@@ -3,6 +3,7 @@
 from fetcher.attest.dsse import Envelope, read_envelope, seal
 from fetcher.attest.folder import KeyFolder, KnownKey
 from fetcher.attest.keys import PublicKey, read_public_keys
+from fetcher.attest.prompt import PromptSigner
 from fetcher.attest.signer import CommandSigner, FolderSigner, Signer, signer_of
 from fetcher.attest.statement import PAYLOAD_TYPE, PREDICATE_TYPE, read_statement, statement
 
@@ -14,6 +15,7 @@ __all__ = [
     "FolderSigner",
     "KeyFolder",
     "KnownKey",
+    "PromptSigner",
     "PublicKey",
     "Signer",
     "read_envelope",

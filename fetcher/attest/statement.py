@@ -71,7 +71,7 @@ def _judged(story: Story) -> dict[str, Any]:
 def _materials(story: Story) -> list[dict[str, Any]]:
     """Return what was received, and the file that promised its digest."""
     received = story.get("stages", {}).get("received", {}).get("digests", story["digests"])
-    verified = {name: story.get(name) for name in ("verified_by", "sums_signature", "publisher")}
+    verified = {name: story.get(name) for name in ("verified_by", "sums_signature", "publisher", "manifest")}
     material: dict[str, Any] = {
         "name": "received",
         "digest": _strong(received),

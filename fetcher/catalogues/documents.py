@@ -11,10 +11,12 @@ import msgspec
 from fetcher.catalogues.shelf import Kept, Shelf
 from fetcher.config import Settings
 from fetcher.errors import CatalogueUnusable, ChecksumFileUnusable, Failure, SourceStatus
+from fetcher.guards.request.publishers import BUNDLE
 from fetcher.parsers.checksum_files.signed import inside
 from fetcher.settings.catalogues import CatalogueSource
 from fetcher.transport import Gate, SourceRequest
 from fetcher.transport.signatures import verify
+from fetcher.transport.sigstore_bundles import verify_bundle
 
 PROJECT = "catalogues"  # Whose look-ups these are, so that they take no project's share.
 
@@ -82,9 +84,13 @@ class Documents:
 
     @property
     def _suffix(self) -> str:
+        if self._source.identities:
+            return BUNDLE
         return ".gpg" if self._source.kind == "simplestreams" else ".asc"
 
     def _needs_signature_apart(self, text: bytes) -> bool:
+        if self._source.identities:
+            return True
         return bool(self._source.keys) and not text.startswith(b"-----BEGIN PGP SIGNED MESSAGE-----")
 
     async def _signature_beside(self, place: str, text: bytes) -> bytes | None:
@@ -96,8 +102,10 @@ class Documents:
         """Return the text, without a signature around it.
 
         Raises:
-            CatalogueUnusable: It is not signed by a pinned certificate, where one is.
+            CatalogueUnusable: It is not signed by a pinned certificate or identity, where one is.
         """
+        if self._source.identities:
+            return Document(text=_unwrapped(text), signer=self._identity(text, apart), fetched_at=fetched_at)
         if not self._source.keys:
             return Document(text=_unwrapped(text), signer=None, fetched_at=fetched_at)
         try:
@@ -108,6 +116,15 @@ class Documents:
             standing = "unsigned" if proof is None else proof.standing
             raise CatalogueUnusable(reason=f"it is not signed by a key that the operator trusts ({standing})")
         return Document(text=proof.text, signer=proof.signer, fetched_at=fetched_at)
+
+    def _identity(self, text: bytes, bundle: bytes | None) -> str:
+        try:
+            proven = verify_bundle(bundle or b"", self._source.identities, self._source.trusted_root)
+        except ChecksumFileUnusable as failure:
+            raise CatalogueUnusable(reason=failure.reason) from failure
+        if not proven.holds(hashlib.sha256(text).hexdigest()):
+            raise CatalogueUnusable(reason="the sigstore bundle beside it is about another document")
+        return proven.signer
 
     async def _fetch(self, url: str) -> Kept:
         """Return a document as its source has it now, or as it is kept."""

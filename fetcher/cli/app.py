@@ -146,8 +146,8 @@ GROUPS = {
             ),
             "repair": Command(
                 "store:repair",
-                "Mark what is missing or rotten, pull it again from where it came, and count anew; no server "
-                "may run.",
+                "Mark what is missing or corrupt, pull it again from where it came, and count anew; no "
+                "server may run.",
             ),
             "gc": Command("store:gc", "Remove files that the index knows nothing of; no server may run."),
             "backup": Command(
@@ -202,7 +202,7 @@ GROUPS = {
             "load": Command(
                 "metadefs:load",
                 "Bring in metadata definitions, in the form of the files in Glance's etc/metadefs; a server "
-                "may run.",
+                "server may run.",
             )
         },
     ),

@@ -14,6 +14,7 @@ from fetcher.cli.client import Client, Refused, Unreachable, segment
 from fetcher.cli.exits import CommandFailed, Exit
 from fetcher.cli.ids import IMAGES
 from fetcher.cli.images import find
+from fetcher.cli.screen import Screen
 
 CHUNK_BYTES = 1_048_576
 
@@ -59,21 +60,27 @@ def save(
             advice="Run the command again; if it ends the same, the server's operator has to look.",
         )
     publish(part, output)
-    told = {"file": str(output), "bytes": image["size"], algorithm: found, "verified": promised is not None}
+    _tell(screen, image, output, algorithm, found, is_verified=promised is not None)
+    return Exit.OK
+
+
+def _tell(  # noqa: PLR0913 - what there is to tell
+    screen: Screen, image: dict[str, Any], output: Path, algorithm: str, found: str, *, is_verified: bool
+) -> None:
+    told = {"file": str(output), "bytes": image["size"], algorithm: found, "verified": is_verified}
     if screen.as_json:
         screen.json({"image": image["id"], **told})
-        return Exit.OK
+        return
     screen.facts(
         [
             ("file", output),
             ("size", exact_words(image["size"])),
-            (algorithm, f"{found} ({'verified' if promised else 'not verified'})"),
+            (algorithm, f"{found} ({'verified' if is_verified else 'not verified'})"),
         ],
         to_err=True,
     )
     if screen.is_pipe:
         screen.line(output)
-    return Exit.OK
 
 
 def check_new(file: Path) -> None:

@@ -47,24 +47,24 @@ def check(*, quick: Flag = False, config: ConfigFile = None, json: AsJson = Fals
 async def _check(service: "Service", screen: Screen, *, is_quick: bool) -> Exit:
     rate = None if is_quick else service.settings.upkeep.scrub_bytes_per_second
     async with looking(service) as (index, store):
-        agreement = Fsck(index, store, service.folder, bytes_per_second=rate)
-        found = [finding async for finding in agreement.findings()]
+        fsck = Fsck(index, store, service.folder, bytes_per_second=rate)
+        found = [finding async for finding in fsck.findings()]
     if screen.as_json:
-        screen.json({"blobs": agreement.blobs, "findings": msgspec.to_builtins(found)})
+        screen.json({"blobs": fsck.blobs, "findings": msgspec.to_builtins(found)})
     else:
         screen.table(("WHAT", "NAME"), ((finding.kind, finding.name) for finding in found))
         for finding in found:
             screen.say(f"\n{finding.name}:")
             facts = [("why", finding.why), ("images", ", ".join(finding.images)), ("to do", finding.advice)]
             screen.facts(facts, to_err=True)
-        screen.say(f"{count_words(agreement.blobs, 'blob')} checked, {count_words(len(found), 'finding')}.")
+        screen.say(f"{count_words(fsck.blobs, 'blob')} checked, {count_words(len(found), 'finding')}.")
     if all(finding.kind == "file-unread" for finding in found):
         return Exit.BUSY if found else Exit.OK
     return Exit.DAMAGED
 
 
 def repair(*, config: ConfigFile = None, json: AsJson = False) -> Exit:
-    """Mark what is missing or rotten, pull it again from where it came, and count anew; no server may run.
+    """Mark what is missing or corrupt, pull it again from where it came, and count anew; no server may run.
 
     Args:
         config: The operator's file, laid over `config.toml` key by key.
@@ -75,20 +75,20 @@ def repair(*, config: ConfigFile = None, json: AsJson = False) -> Exit:
 
 async def _repair(service: "Service", screen: Screen) -> Exit:
     async with service.open_services() as services:
-        await services.upkeep.do_chores()
+        await services.maintenance.do_chores()
         await services.index.maintenance.recount()
-        read = await services.upkeep.scrub(before=datetime.now(UTC))
-        mended = await services.upkeep.mend()
+        read = await services.maintenance.scrub(before=datetime.now(UTC))
+        repaired = await services.maintenance.repair()
         lost = {
             blob.sha256: blob.note or "" for blob in await services.index.maintenance.faulty(limit=1_000_000)
         }
     if screen.as_json:
-        screen.json({**read, "mended": mended, "lost": lost})
+        screen.json({**read, "mended": repaired, "lost": lost})
     else:
         for sha256, why in lost.items():
             screen.line(sha256)
             screen.facts([("why", why), ("to do", LOST)], to_err=True)
-        screen.say(f"{sum(read.values())} blobs read, {mended} pulled again, {len(lost)} lost.")
+        screen.say(f"{sum(read.values())} blobs read, {repaired} pulled again, {len(lost)} lost.")
     if lost:
         return Exit.DAMAGED
     return Exit.BUSY if read["unread"] else Exit.OK
@@ -107,8 +107,8 @@ def gc(*, dry_run: Flag = False, config: ConfigFile = None, json: AsJson = False
 
 async def _gc(service: "Service", screen: Screen, *, is_dry: bool) -> Exit:
     async with looking(service, is_locked=True) as (index, store):
-        agreement = Fsck(index, store, service.folder, bytes_per_second=None)
-        found = [*await agreement.unknown_files(), *await agreement.leftovers()]
+        fsck = Fsck(index, store, service.folder, bytes_per_second=None)
+        found = [*await fsck.unknown_files(), *await fsck.leftovers()]
         size = sum(one.size for one in found)
         for one in [] if is_dry else found:
             await store.remove_kept(one)

@@ -27,7 +27,7 @@ from fetcher.unpack import HEAD_BYTES, Unpacker, plain, recognise
 
 READ_BYTES = 1_048_576
 PACKED = frozenset(
-    ".gz .xz .zst .zstd .bz2 .lz4 .zip .tar .tgz .txz .tzst .tbz .tbz2 .ova .box".split()  # noqa: SIM905
+    ".gz .xz .zst .zstd .bz2 .lz4 .zip .tar .tgz .txz .tzst .tbz .tbz2 .ova .box".split()  # noqa: SIM905 - a list of words reads better as one line
 )
 
 

@@ -4,8 +4,8 @@ import os
 import re
 import shutil
 import signal
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fetcher.convert.sandbox import Ended, Rules, Walls, run
@@ -70,28 +70,38 @@ async def convert_staged(  # noqa: PLR0913 # given by name
     if driver is None or target_format not in TARGETS:
         raise ConversionFailed(format=disk_format, target=target_format, reason="this is not supported")
     source, target = _real(source, target)
-    rules = Rules(
+    rules = _rules(source, target, virtual_bytes)
+    packed = PACKED if is_packed and target_format == "qcow2" else []
+    command = [program, "convert", "-p", "-f", driver, *TARGETS[target_format], *packed]
+    line = [*command, str(source), str(target)]
+    with _made(target):
+        ended = await run(line, rules, walls, listen=_progress(on_progress), is_wanted=is_wanted)
+        _check(ended, disk_format, target_format)
+        if target_format == "raw" and target.stat().st_size > virtual_bytes + SPARE_BYTES:
+            raise VirtualSizeExceeded(max_virtual_bytes=virtual_bytes, virtual_bytes=target.stat().st_size)
+
+
+@contextmanager
+def _made(target: Path) -> Iterator[None]:
+    """Make the result's file, which goes again unless all ends well."""
+    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            target.unlink()
+        raise
+
+
+def _rules(source: Path, target: Path, virtual_bytes: int) -> Rules:
+    """Return what a conversion may touch and cost, by the size of the disk."""
+    return Rules(
         read=(source,),
         write=(target,),
         cpu_seconds=BASE_CPU_SECONDS + CPU_SECONDS_PER_GIB * -(-virtual_bytes // GIB),
         memory_bytes=MEMORY_BYTES,
         file_bytes=virtual_bytes + virtual_bytes // 64 + SPARE_BYTES,
     )
-    packed = PACKED if is_packed and target_format == "qcow2" else []
-    command = [program, "convert", "-p", "-f", driver, *TARGETS[target_format], *packed]
-    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    is_done = False
-    try:
-        line = [*command, str(source), str(target)]
-        ended = await run(line, rules, walls, listen=_progress(on_progress), is_wanted=is_wanted)
-        _check(ended, disk_format, target_format)
-        if target_format == "raw" and target.stat().st_size > virtual_bytes + SPARE_BYTES:
-            raise VirtualSizeExceeded(max_virtual_bytes=virtual_bytes, virtual_bytes=target.stat().st_size)
-        is_done = True
-    finally:
-        if not is_done:
-            with suppress(OSError):
-                target.unlink()
 
 
 def _real(source: Path, target: Path) -> tuple[Path, Path]:

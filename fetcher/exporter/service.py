@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from fetcher.aio.retry import written
+from fetcher.config import Settings
 from fetcher.engine.values import Signal
 from fetcher.errors import Forbidden, InvalidRequest, NotReady
 from fetcher.exporter.outbound import check_format, most_bytes
@@ -23,7 +24,7 @@ from fetcher.importer.context import Context
 from fetcher.importer.news import News
 from fetcher.index.values import Export, ExportOptions, ReceiverSecrets
 from fetcher.lifecycle import State
-from fetcher.model import Actor
+from fetcher.model import Actor, Image
 from fetcher.transport import check_request_headers
 
 log = structlog.get_logger()
@@ -81,19 +82,10 @@ class Exporter:
             QueueFull: Too many exports wait.
         """
         settings = self._context.settings()
-        if settings.exports.role == "admin" and not actor.is_admin:
-            raise Forbidden(reason="sending images is for admins")
         options = options or ExportOptions()
-        check_any(settings)
-        _check_headers(secrets.headers)
-        sender = sender_for(secrets)
-        check_kind(sender.name, settings)
-        _check_fields(sender, secrets, options)
+        sender = _sender(actor, secrets, options, settings)
         taken = sender.take(secrets, options, settings)
-        image = await self._context.index.images.find(image_id, actor)
-        if image.project_id != actor.project_id and not actor.is_admin:
-            raise Forbidden(reason="it is another project's image")
-        check_sendable(image)
+        image = await self._sendable(image_id, actor)
         check_format(image, options.format, settings)
         size = most_bytes(image, options.format)
         if taken.secrets.access.parts is not None:
@@ -115,15 +107,18 @@ class Exporter:
             request_id=request_id,
         )
         rules = settings.exports
-        await self._records.submit(
-            export,
-            taken.secrets,
-            max_waiting=rules.max_waiting,
-            max_bytes=rules.max_bytes_per_day,
-            since=now - DAY,
-        )
+        bounds = {"max_waiting": rules.max_waiting, "max_bytes": rules.max_bytes_per_day}
+        await self._records.submit(export, taken.secrets, **bounds, since=now - DAY)
         self._wake.set()
         return export
+
+    async def _sendable(self, image_id: str, actor: Actor) -> Image:
+        """Find an image that this caller may send."""
+        image = await self._context.index.images.find(image_id, actor)
+        if image.project_id != actor.project_id and not actor.is_admin:
+            raise Forbidden(reason="it is another project's image")
+        check_sendable(image)
+        return image
 
     async def find(self, export_id: str, actor: Actor) -> Export:
         """Return how far an export is, or how it ended; raises UnknownExport."""
@@ -255,6 +250,18 @@ class Exporter:
         """Return the newest exports that the actor may see, after `marker`; raises UnknownExport."""
         found = await self._records.page(actor, limit=limit, marker=marker, state=state)
         return [self.newest(export) for export in found]
+
+
+def _sender(actor: Actor, secrets: ReceiverSecrets, options: ExportOptions, settings: Settings) -> Sender:
+    """Choose the sender for a receiver, where the operator allows that to this caller."""
+    if settings.exports.role == "admin" and not actor.is_admin:
+        raise Forbidden(reason="sending images is for admins")
+    check_any(settings)
+    _check_headers(secrets.headers)
+    sender = sender_for(secrets)
+    check_kind(sender.name, settings)
+    _check_fields(sender, secrets, options)
+    return sender
 
 
 def _check_fields(sender: Sender, secrets: ReceiverSecrets, options: ExportOptions) -> None:

@@ -1,8 +1,7 @@
 """Protocols of the guards: a check on a stream, and a published limit."""
 
 from dataclasses import dataclass
-from functools import cache
-from typing import Protocol, TypeGuard, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 
 class Guard(Protocol):
@@ -49,16 +48,6 @@ class DividedGuard(Guard, Protocol):
         """
 
 
-def is_divided(guard: Guard) -> TypeGuard[DividedGuard]:
-    """Return whether a guard's work comes in slices; asked once for each kind of guard."""
-    return _is_divided(type(guard))
-
-
-@cache
-def _is_divided(kind: type[Guard]) -> bool:
-    return issubclass(kind, DividedGuard)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Limit:
     """One limit in force, in words and a number that a submitter can read.
@@ -76,3 +65,11 @@ class Limit:
     value: object
     description: str
     guard: str
+
+
+def limits_of(guard: str, *rows: tuple[str, str, object, str]) -> tuple[Limit, ...]:
+    """Return the limits of a guard that publishes many: name, type, value and description of each."""
+    return tuple(
+        Limit(name=name, type=kind, value=value, description=description, guard=guard)
+        for name, kind, value, description in rows
+    )

@@ -8,11 +8,12 @@ import msgspec
 from fetcher.config import Settings
 from fetcher.errors import ChecksumRequired, InvalidUrl
 from fetcher.guards import check_submission
+from fetcher.guards.request.publishers import beside
 from fetcher.guards.request.url import CheckedUrls
 from fetcher.ids import new_id
 from fetcher.importer.methods.method import ImportMethod
 from fetcher.importer.records.requests import secrets_of, shown, webhook_of
-from fetcher.importer.schemes.registry import scheme_of, take
+from fetcher.importer.schemes.registry import is_elsewhere, scheme_of, take
 from fetcher.importer.stages.hand_over import begin
 from fetcher.importer.stages.inject import check_rules, matching
 from fetcher.index.values import IdempotencyKey, NewImport
@@ -73,6 +74,8 @@ def admit(submission: Submission, settings: Settings, *, is_probe: bool = False)
     """
     urls = CheckedUrls(settings)
     recorded, located = take(submission, urls)
+    if not is_elsewhere(submission.url):
+        recorded = located = beside(located, settings)
     with suppress(ChecksumRequired) if is_probe else nullcontext():
         check_submission(located, urls)
     check_authorities(recorded.ca_pem)

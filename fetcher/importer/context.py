@@ -1,20 +1,23 @@
 """The services that every import needs."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from fetcher.aio.supervisor import Supervisor
+from fetcher.attest import KeyFolder, PromptSigner
 from fetcher.config import Settings
 from fetcher.convert.sandbox import Walls, probe_walls
 from fetcher.engine import LocalEngine
 from fetcher.engine.protocol import Engine
-from fetcher.importer.guard_times import GuardTimes
+from fetcher.guards import LimitsInForce
 from fetcher.index.protocol import Index
 from fetcher.model import Actor
-from fetcher.pipeline import WorkerPool
+from fetcher.pipeline import GuardTimes, WorkerPool
 from fetcher.store.protocol import Store
 from fetcher.transport import Gate
 
@@ -50,10 +53,11 @@ class Context:
         folder: Of this host: keys, and the index where that is a file.
         sandbox: Which walls stand around conversions.
         supervisor: Owns what runs in the background.
+        in_force: Tells the limits in force by their names.
         engine: What this host knows of the others.
         service_token: Gives a token of this service's own account, where it has one.
         activated: Set whenever an image has got its bytes: whoever signs waits for it.
-        damaged: Set whenever a blob is marked as missing or rotten: whoever repairs waits for it.
+        damaged: Set whenever a blob is marked as missing or corrupt: whoever repairs waits for it.
     """
 
     folder: Path
@@ -62,13 +66,19 @@ class Context:
     gate: Gate
     worker_pool: WorkerPool
     settings: Callable[[], Settings]
-    guard_times: GuardTimes = field(default_factory=GuardTimes)
+    in_force: LimitsInForce = field(default_factory=LimitsInForce)
+    guard_times: GuardTimes = field(default_factory=lambda: GuardTimes(time.perf_counter))
     service_token: Callable[[], Awaitable[str | None]] = no_token
     sandbox: Sandbox = field(default_factory=Sandbox)
     activated: asyncio.Event = field(default_factory=asyncio.Event)
     damaged: asyncio.Event = field(default_factory=asyncio.Event)
     supervisor: Supervisor = field(default_factory=Supervisor)
     engine: Engine = field(default_factory=LocalEngine)
+
+    @cached_property
+    def signer(self) -> PromptSigner:
+        """Return who signs statements with this host's own key."""
+        return PromptSigner(KeyFolder.of(self.folder))
 
     def holding(self, sha256: str) -> AbstractAsyncContextManager[None]:
         """Keep commit and removal of the same bytes apart, here and on every other host."""

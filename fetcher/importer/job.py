@@ -24,7 +24,7 @@ from fetcher.importer.place import Place
 from fetcher.importer.receive.quota_headroom import coming, quota_headroom
 from fetcher.importer.receive.receiver import Receiver
 from fetcher.importer.receive.receiver_factory import ReceiverFactory
-from fetcher.importer.records.requests import plain_request, sums_request
+from fetcher.importer.records.requests import sums_request
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.records.subscribers import Subscribers
 from fetcher.importer.records.verdicts import fail
@@ -77,6 +77,7 @@ class DownloadJob:
         self._asked: Submission | None = None
         self._verification = Verification(self.subscribers, self.settings)
         self._attempts: Attempts | None = None
+        self._reuse: Reuse | None = None
         self._told_digests: dict[str, str] = {}
         self._body: Complete | None = None
         self._coming = 0
@@ -112,7 +113,7 @@ class DownloadJob:
         """Let an import go that ended elsewhere; True when it was the last one and the pull should end."""
         self.subscribers.drop(import_id)
         self._place.ended(import_id)
-        is_last = not len(self.subscribers) and not self._coming
+        is_last = not self.subscribers.followers and not self._coming
         if is_last:
             self._close()
         return is_last
@@ -125,8 +126,8 @@ class DownloadJob:
         """Run to the end; every way it can end badly ends here, in the imports' verdicts."""
         try:
             await self._settled.wait()
-            if len(self.subscribers):
-                owner = next(iter(self.subscribers)).record.project_id
+            if self.subscribers.followers:
+                owner = next(iter(self.subscribers.followers.values())).record.project_id
                 with self.context.store.reserve(owner) as reservation:
                     await self._pull(reservation)
         except Failure as failure:
@@ -138,7 +139,7 @@ class DownloadJob:
             await self._end_all(InternalFault())
         finally:
             self._close()
-            for running in self.subscribers:
+            for running in list(self.subscribers.followers.values()):
                 self._drop(running)
 
     async def _adopt(self) -> None:
@@ -156,7 +157,7 @@ class DownloadJob:
 
     async def _pull(self, reservation: Reservation) -> None:
         await self._adopt()
-        running = next(iter(self.subscribers))
+        running = next(iter(self.subscribers.followers.values()))
         record = running.record
         find = partial(way_of, self.context.gate, running, self.secrets, self._urls)
         way = self._verification.way = await outlasted(find)
@@ -183,7 +184,7 @@ class DownloadJob:
         self._attempts = attempts
         # Owned by the supervisor: without it a crash would cost all that came in since the last row.
         save = partial(self._resume_writer.save_often, attempts)
-        saving = asyncio.create_task(self.context.supervisor.keep("resume state", save))
+        self._resume_writer.begin(partial(self.context.supervisor.keep, "resume state", save))
         try:
             await outlasted(lambda: self._fetch_sums(record))
             if await self._take(attempts) is not None:
@@ -192,8 +193,7 @@ class DownloadJob:
             self.is_parked = False  # It has come to its end: a later process has nothing to take up.
             raise
         finally:
-            saving.cancel()
-            await asyncio.wait({saving})
+            await self._resume_writer.end()
             try:
                 await shielded(self._let_go(attempts))
             except StoreFailed as error:
@@ -213,9 +213,9 @@ class DownloadJob:
 
     async def _take(self, attempts: Attempts) -> Receiver | None:
         """Pull the bytes; None when everybody got those of an earlier pull."""
-        reuse = self._reuse()
+        reuse = self._reuse = Reuse(self.context, self.settings, self.secrets, self.asked)
         if registry.takes_known_bytes():
-            attempts.known_etag = await reuse.find(self.subscribers)
+            attempts.known_etag = await outlasted(lambda: reuse.find(self.subscribers))
         try:
             return await attempts.take_all()
         except Unchanged:
@@ -224,10 +224,7 @@ class DownloadJob:
                 self.subscribers, self._verification.expected({}), self.story()
             ):
                 await self.end(running, failure)
-        return await attempts.take_all() if len(self.subscribers) else None
-
-    def _reuse(self) -> Reuse:
-        return Reuse(self.context, self.settings, plain_request(self.secrets, self.asked, self.settings))
+        return await attempts.take_all() if self.subscribers.followers else None
 
     def _receivers(self, reservation: Reservation) -> ReceiverFactory:
         return ReceiverFactory(
@@ -235,7 +232,7 @@ class DownloadJob:
             settings=self.settings,
             pull_id=self.id,
             resume_state=self.resume_state,
-            claims=next(iter(self.subscribers)).record.submission,
+            claims=next(iter(self.subscribers.followers.values())).record.submission,
             reservation=reservation,
             algorithms=self._verification.algorithms,
             promised=self._verification.expected_algorithms,
@@ -251,14 +248,17 @@ class DownloadJob:
 
         A pull for several projects has none: each is held to its quota when its image is made.
         """
-        projects = {running.record.project_id for running in self.subscribers}
+        projects = {running.record.project_id for running in self.subscribers.followers.values()}
         if len(projects) != 1:
             return None
+        first = next(iter(self.subscribers.followers.values()))
+        used_bytes, first.used_bytes = first.used_bytes, None  # Later attempts ask anew.
         return await quota_headroom(
             self.context.index,
             self.settings,
             projects.pop(),
-            lambda: coming(self._place.running_imports(), self.subscribers),
+            lambda: coming(self._place.running_imports(), self.subscribers.followers.values()),
+            used_bytes,
         )
 
     def is_proven(self) -> bool:
@@ -282,23 +282,23 @@ class DownloadJob:
     async def _process(self, attempts: Attempts) -> None:
         """Take complete bytes on, for those whose promise was kept."""
         await self._end_failed(attempts)
-        if len(self.subscribers):
+        if self.subscribers.followers:
             assert self._body is not None
             await registry.run_rest(self, self._body)
 
     async def _end_failed(self, attempts: Attempts) -> None:
         """Give those their verdict whose promise was broken."""
         failed = self._verification.failed
-        if all(running.record.id in failed for running in self.subscribers):
+        if all(running.record.id in failed for running in self.subscribers.followers.values()):
             await attempts.close()  # Whoever sees the verdict finds nothing of the bytes.
-        for running in list(self.subscribers):
+        for running in list(self.subscribers.followers.values()):
             if running.record.id in failed:
                 await self.end(running, failed[running.record.id])
 
     @property
     def running_imports(self) -> Iterable[RunningImport]:
         """Return the imports that the body is for; each may leave at any moment."""
-        return self.subscribers
+        return list(self.subscribers.followers.values())
 
     @property
     def asked(self) -> Submission:
@@ -309,7 +309,12 @@ class DownloadJob:
     def story(self) -> Story:
         """Return what is kept with the image."""
         headers = self._attempts.source_headers if self._attempts is not None else {}
-        return Story(settings=self.settings, source_headers=headers, more=self._verification.story())
+        return Story(
+            settings=self.settings,
+            limits=self.context.in_force.of(self.settings),
+            source_headers=headers,
+            more=self._verification.story(),
+        )
 
     def change(self, **changes: Any) -> None:
         """Replace fields of every import's record."""
@@ -331,12 +336,12 @@ class DownloadJob:
     async def kept(self, body: Complete, project_ids: Sequence[str]) -> None:
         """Remember what the URL holds, where that is what is kept."""
         etag = self._attempts.etag if self._attempts is not None else None
-        if "received" not in body.stages:
-            await self._reuse().remember(project_ids, etag, body.digests["sha256"])
+        if "received" not in body.stages and self._reuse is not None:
+            await self._reuse.remember(project_ids, etag, body.digests["sha256"])
 
     async def _let_go(self, attempts: Attempts) -> None:
         """Keep what a later process can go on from, or leave no trace."""
-        if self.is_parked and len(self.subscribers):
+        if self.is_parked and self.subscribers.followers:
             await self._resume_writer.save(await attempts.park())
             self.subscribers.move(Event.REQUEUE, phase=None)
             with suppress(Cancelled):
@@ -357,7 +362,7 @@ class DownloadJob:
         self._place.seal()
         await self._settled.wait()
         self._is_open = False
-        for running in self.subscribers:
+        for running in list(self.subscribers.followers.values()):
             await self.end(running, failure)
 
     async def end(self, running: RunningImport, failure: Failure | None) -> None:
@@ -374,5 +379,6 @@ class DownloadJob:
         self._place.ended(running.record.id)
 
     def _close(self) -> None:
-        self._is_open = False
-        self._place.seal()
+        if self._is_open:
+            self._is_open = False
+            self._place.seal()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +12,7 @@ from fetcher.aio.retry import written
 from fetcher.aio.shield import shielded
 from fetcher.aio.supervisor import start_logged
 from fetcher.engine.values import Caps, Elsewhere, Place
-from fetcher.errors import Cancelled, Failure, StoreFailed
+from fetcher.errors import Cancelled, Failure, StoreFailed, UnknownImport
 from fetcher.ids import new_id
 from fetcher.importer.context import Context
 from fetcher.importer.job import DownloadJob
@@ -21,7 +22,7 @@ from fetcher.importer.records.verdicts import verdict_of
 from fetcher.importer.schedule.connections import Connections
 from fetcher.importer.schedule.queue import FairQueue, Slot, Ticket
 from fetcher.importer.tracing import span
-from fetcher.index.values import ResumeState
+from fetcher.index.values import Claimed, NewImport, ResumeState
 from fetcher.lifecycle import Event
 from fetcher.model import Import
 
@@ -50,7 +51,7 @@ class Scheduler:
             self.queue,
             lambda: context.settings().imports,
             context.settings().ranges.buffer_bytes,
-            self._dispatch,
+            self._start_next,
         )
         self._pulls: dict[Slot, DownloadJob] = {}
         self._tasks: dict[DownloadJob, asyncio.Task[None]] = {}
@@ -74,6 +75,50 @@ class Scheduler:
         """Let an import wait for its turn."""
         self.queue.add(ticket)
         self._dispatch()
+
+    async def submit(self, new: NewImport, ticket: Ticket, max_queued: int) -> Import:
+        """Write a new import; one that need not wait is claimed for its pull in the same transaction.
+
+        Returns:
+            The import as it was submitted, or the one that the same key made before.
+        """
+        imports = self._context.index.imports
+        pull = self._start_at_once(ticket)
+        if pull is None:
+            record = await imports.submit(new, max_queued=max_queued)
+            if record.id == ticket.import_id:
+                self.add(ticket)
+            return record
+        claimed, is_left = None, False
+        try:
+            record, claimed = await imports.begin(new, max_queued=max_queued, now=datetime.now(UTC))
+        except asyncio.CancelledError:
+            is_left = True  # It is written all the same.
+            raise
+        finally:
+            is_in = self._arrive(pull, ticket, claimed)
+            self._joining.discard(ticket.import_id)
+            if is_left or not is_in:
+                self._spawn(self._put_back(ticket), f"put back {ticket.import_id}")
+        return record
+
+    def _start_at_once(self, ticket: Ticket) -> DownloadJob | None:
+        """Return the pull that a new import joins now, if it need not wait for its turn."""
+        max_running = self._context.settings().imports.max_running
+        if not self._is_open or self._context.engine.is_shared or self.queue.running >= max_running:
+            return None
+        self.queue.add(ticket)
+        started = self._dispatch(at_once=ticket.import_id)
+        if started is None:
+            self.queue.drop(ticket.import_id)
+        return started
+
+    async def _put_back(self, ticket: Ticket) -> None:
+        """Let an import wait for a pull of its own, if it was written at all."""
+        now = datetime.now(UTC)
+        with suppress(UnknownImport):
+            if await written(lambda: self._context.index.imports.requeue(ticket.import_id, now)):
+                self.add(ticket)
 
     def connect(self, origin: str) -> bool:
         """Take a connection to an origin for something else than a pull, if that is possible at once."""
@@ -147,16 +192,26 @@ class Scheduler:
         self.queue.release(slot)
         self._dispatch()
 
-    def _dispatch(self) -> None:
+    def _start_next(self) -> None:
+        """Start what may start now."""
+        self._dispatch()
+
+    def _dispatch(self, at_once: str = "") -> DownloadJob | None:
+        """Start what may start now; return the pull of the import that its submission claims itself."""
         self.connections.let_in(is_last=not self._is_open)
         if not self._is_open:
-            return
+            return None
+        joined = None
         for slot, ticket in self.queue.take(self._context.settings().imports):
             pull = self._pulls.get(slot) or self._begin(slot, ticket)
             pull.expect()
             self._joining.add(ticket.import_id)
-            self._spawn(self._join(pull, ticket), f"join {ticket.import_id}")
+            if ticket.import_id == at_once:
+                joined = pull
+            else:
+                self._spawn(self._join(pull, ticket), f"join {ticket.import_id}")
         self.connections.let_in(is_last=True)
+        return joined
 
     def _begin(self, slot: Slot, ticket: Ticket) -> DownloadJob:
         resume_state = self._resume_state.pop(ticket.request, None) or ResumeState(
@@ -238,22 +293,28 @@ class Scheduler:
 
     async def _claim(self, pull: DownloadJob, ticket: Ticket) -> bool:
         """Claim an import for its pull; False when it is claimed and its pull is over."""
-        running, secrets = None, None
+        claimed = None
         try:
-            taken = await written(
+            claimed = await written(
                 lambda: self._context.index.imports.claim(ticket.import_id, datetime.now(UTC))
             )
-            if taken is not None:
-                record, secrets = taken
-                running = RunningImport(record, asyncio.get_running_loop().time)
         except Failure as failure:
             log.error("import.unclaimed", import_id=ticket.import_id, message=str(failure))  # noqa: TRY400 - ours
         finally:
-            is_in = pull.arrive(running, secrets, ticket.urls)
-        if running is not None and is_in:
+            is_in = self._arrive(pull, ticket, claimed)
+        return is_in
+
+    def _arrive(self, pull: DownloadJob, ticket: Ticket, claimed: Claimed | None) -> bool:
+        """Let an import join that its pull waits for; False when it is claimed and the pull is over."""
+        if claimed is None:
+            pull.arrive(None, None, None)
+            return True
+        running = RunningImport(claimed.record, asyncio.get_running_loop().time, claimed.used_bytes)
+        is_in = pull.arrive(running, claimed.secrets, ticket.urls)
+        if is_in:
             self.running_imports[ticket.import_id], self._places[ticket.import_id] = running, pull
             self.news.tell(ticket.import_id)
-        return is_in or running is None
+        return is_in
 
     def forget(self, import_id: str) -> None:
         """Let go of an import that is done with, and tell its subscribers."""

@@ -1,4 +1,4 @@
-"""Reading blobs back: whole, missing or rotten, and written down as what they are."""
+"""Reading blobs back: whole, missing or corrupt, and written down as what they are."""
 
 import asyncio
 import errno

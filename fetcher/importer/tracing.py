@@ -1,7 +1,7 @@
 """Traces of pulls, where OpenTelemetry is installed and set up by the operator; nothing otherwise."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from fetcher import __version__
@@ -17,16 +17,22 @@ except ImportError:  # The extra `otel` is not installed.
 Fact = str | int | float | bool
 
 
-@contextmanager
-def span(name: str, *, is_first: bool = False, **facts: Fact | None) -> Iterator[None]:
+def span(name: str, *, is_first: bool = False, **facts: Fact | None) -> AbstractContextManager[None]:
     """Trace the block as one step; steps inside it are shown as its parts.
 
     Args:
         is_first: Begins a trace of its own: whoever made room for it is no part of its story.
     """
-    if api is None:
-        yield
-        return
+    return _span(name, is_first=is_first, facts=facts) if _is_set_up() else nullcontext()
+
+
+def _is_set_up() -> bool:
+    """Return whether somebody has said where traces go."""
+    return api is not None and not isinstance(api.get_tracer_provider(), api.ProxyTracerProvider)
+
+
+@contextmanager
+def _span(name: str, *, is_first: bool, facts: dict[str, Fact | None]) -> Iterator[None]:
     tracer = api.get_tracer("fetcher", __version__)
     beginning = context.Context() if is_first else None
     with tracer.start_as_current_span(
@@ -45,13 +51,13 @@ def span(name: str, *, is_first: bool = False, **facts: Fact | None) -> Iterator
 
 def event(name: str, **facts: Fact | None) -> None:
     """Note something that happened within the present step; facts that are None are left out."""
-    if api is not None:
+    if _is_set_up():
         api.get_current_span().add_event(name, _known(facts))
 
 
 def fail(code: str) -> None:
     """Mark the present step as one that ended badly."""
-    if api is not None:
+    if _is_set_up():
         api.get_current_span().set_status(api.Status(api.StatusCode.ERROR, code))
 
 

@@ -1,4 +1,4 @@
-"""Agreement of index and store: every row has its file, every file its row, with the bytes of its name."""
+"""The check that index and store agree: files and rows for each other, and the bytes of their names."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

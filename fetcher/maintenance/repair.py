@@ -126,7 +126,7 @@ class Repairer:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    async def mend(self, blob: BlobState) -> str | None:
+    async def repair(self, blob: BlobState) -> str | None:
         """Try every source on record; None when the bytes are back, else why they are not.
 
         Raises:
@@ -226,4 +226,4 @@ class Repairer:
 
 
 def _unseen(_hop: Hop) -> None:
-    """Nobody follows a mend."""
+    """Nobody follows a repair."""

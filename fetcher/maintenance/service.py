@@ -53,9 +53,9 @@ class Maintenance:
         self._context = context
         self._forget_old = forget_old
         self._sleep = sleep
-        self._mender = Repairer(context)
+        self._repairer = Repairer(context)
         self._put_off = 0
-        self._mending = asyncio.Lock()
+        self._repairing = asyncio.Lock()
         self._index_seen = float("-inf") if not context.index.maintenance.is_checked else time.monotonic()
         self.troubles: list[str] = []
         self.warnings: list[str] = []
@@ -84,12 +84,12 @@ class Maintenance:
             )
 
     async def run(self) -> None:
-        """Go round for ever; chores and mends do not wait until everything has been read."""
+        """Go round for ever; chores and repairs do not wait until everything has been read."""
         await asyncio.gather(
             self._again(self.do_chores, self._sleep),
             self._again(self.forget_surplus, lambda _seconds: self._sleep(SOON_SECONDS)),
             self._again(self.read_blobs, self._sleep),
-            self._again(self.mend_blobs, self._sleep_until_damaged),
+            self._again(self.repair_blobs, self._sleep_until_damaged),
         )
 
     async def _again(
@@ -142,14 +142,14 @@ class Maintenance:
         if unread:
             raise StoreFailed(reason=f"{unread} blobs could not be read")
 
-    async def mend_blobs(self) -> None:
+    async def repair_blobs(self) -> None:
         """Pull the faulty ones again, where the operator wants that.
 
         Raises:
             StoreFailed: Some had to be put off, so that they are tried again soon.
         """
         if self._context.settings().upkeep.mend:
-            await self.mend()
+            await self.repair()
             if self._put_off:
                 raise StoreFailed(reason=f"{self._put_off} blobs could not be repaired now")
 
@@ -182,7 +182,7 @@ class Maintenance:
             log.warning("upkeep.surplus_forgotten", imports=len(gone), audit_lines=lines, advice=advice)
 
     async def scrub(self, *, before: datetime | None = None) -> dict[str, int]:
-        """Read every blob that is due, at a bounded rate, and mark those that are missing or rotten.
+        """Read every blob that is due, at a bounded rate, and mark those that are missing or corrupt.
 
         A blob that cannot be read for another reason stays as it is, and due.
 
@@ -190,7 +190,7 @@ class Maintenance:
             before: Blobs read since then are not due; by default, as the settings say.
 
         Returns:
-            How many blobs were found whole, missing or rotten, or could not be read.
+            How many blobs were found whole, missing or corrupt, or could not be read.
 
         Raises:
             StoreFailed: The machine stays short of something; or the index cannot be used.
@@ -218,35 +218,35 @@ class Maintenance:
         blobs = await self._context.index.maintenance.due(before, limit=100 + len(unread))
         return [blob for blob in blobs if blob.sha256 not in unread]
 
-    async def mend(self) -> int:
+    async def repair(self) -> int:
         """Bring faulty blobs back; how many are whole again.
 
         Each is read once more first: what healed by itself, or was replaced in
         the moment before a crash, needs no network. What cannot be brought back
         has the reason written beside it.
         """
-        async with self._mending:
-            return await self._mend_all()
+        async with self._repairing:
+            return await self._repair_all()
 
-    async def _mend_all(self) -> int:
-        mended, after, self._put_off = 0, "", 0
+    async def _repair_all(self) -> int:
+        repaired, after, self._put_off = 0, "", 0
         while blobs := await self._context.index.maintenance.faulty(after=after):
             for blob in blobs:
                 try:
-                    mended += await self._mend(blob)
+                    repaired += await self._repair(blob)
                 except StoreFailed as failure:
                     log.error("mend.put_off", sha256=blob.sha256, detail=str(failure))  # noqa: TRY400 - a fact
                     self._put_off += 1
             after = blobs[-1].sha256
-        return mended
+        return repaired
 
-    async def _mend(self, blob: BlobState) -> bool:
+    async def _repair(self, blob: BlobState) -> bool:
         await self._check_patiently(blob)
         now = await self._context.index.maintenance.find(blob.sha256)
         return now is not None and await self._bring_back(now)
 
     async def _bring_back(self, blob: BlobState) -> bool:
-        why = None if blob.fault is None else await self._mender.mend(blob)
+        why = None if blob.fault is None else await self._repairer.repair(blob)
         if why is None:
             log.info("blob.mended", sha256=blob.sha256)
         else:

@@ -1,14 +1,17 @@
 """The loop: read from the peer, ask every guard, hand over to digests and disk."""
 
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Protocol
+from functools import cache, partial
+from typing import Protocol, TypeGuard, TypeVar
 
 from fetcher.errors import SourceFailure
-from fetcher.guards.base import Guard, is_divided
+from fetcher.guards.base import DividedGuard, Guard
 from fetcher.model import BLOCK_BYTES
 from fetcher.pipeline.offload import OffloadThread
 from fetcher.pipeline.worker_pool import OrderedQueues
+
+R = TypeVar("R")
 
 
 class Peer(Protocol):
@@ -53,9 +56,72 @@ class PeerClock:
         self._since = None
 
 
+class Watched:
+    """A guard in a stream.
+
+    Args:
+        seen_chunks: The first chunks, which it has seen already.
+
+    Attributes:
+        divided: The guard, where its work comes in slices.
+        times: Who counts the time that it takes.
+    """
+
+    __slots__ = ("divided", "guard", "name", "seen_chunks", "times")
+
+    def __init__(self, guard: Guard, *, seen_chunks: int = 0) -> None:
+        self.guard = guard
+        self.seen_chunks = seen_chunks
+        self.name = type(guard).__name__
+        self.divided = guard if _is_divided(guard) else None
+        self.times: GuardTimes | None = None
+
+    def call(self, work: Callable[[], R], size: int = 0) -> R:
+        """Have the guard work on so many bytes, by the clock; in any thread."""
+        if self.times is None:
+            return work()
+        seconds = self.times.clock
+        began = seconds()
+        try:
+            return work()
+        finally:
+            self.times.seconds[self.name] += seconds() - began
+            self.times.size[self.name] += size
+
+
+def _is_divided(guard: Guard) -> TypeGuard[DividedGuard]:
+    """Return whether a guard's work comes in slices; asked once for each kind of guard."""
+    return _is_divided_kind(type(guard))
+
+
+@cache
+def _is_divided_kind(kind: type[Guard]) -> bool:
+    return issubclass(kind, DividedGuard)
+
+
+class GuardTimes:
+    """Seconds spent in guards and bytes shown to them by the guard's name, over all imports here.
+
+    Args:
+        clock: A clock that only goes on, in seconds; guards and the pipeline have none of their own.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.clock = clock
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.size: Counter[str] = Counter()
+
+    def timed(self, guards: Sequence[Guard | Watched]) -> list[Guard | Watched]:
+        """Return the same guards, each with a clock on it; waiting for a turn is not counted."""
+        watched = [guard if isinstance(guard, Watched) else Watched(guard) for guard in guards]
+        for one in watched:
+            one.times = self
+        return list(watched)
+
+
 async def pull(
     peer: Peer,
-    guards: Sequence[Guard],
+    guards: Sequence[Guard | Watched],
     lanes: OrderedQueues,
     clock: PeerClock,
     *,
@@ -93,25 +159,27 @@ async def pull(
 class Judges:
     """The guards of a stream, in their order; what a divided one leaves to do is done off the event loop."""
 
-    def __init__(self, guards: Sequence[Guard], offload: OffloadThread) -> None:
-        self._guards = [(guard, guard if is_divided(guard) else None) for guard in guards]
+    def __init__(self, guards: Sequence[Guard | Watched], offload: OffloadThread) -> None:
+        self._watched = [guard if isinstance(guard, Watched) else Watched(guard) for guard in guards]
         self._offload = offload
 
     async def feed(self, chunk: bytes) -> None:
         """Show the next bytes to each guard; raises what one raises."""
-        for guard, divided in self._guards:
-            if divided is None:
-                guard.feed(chunk)
-            elif not divided.skim(chunk):
-                await self._offload.run(divided.go_on)
+        for one in self._watched:
+            if one.seen_chunks:
+                one.seen_chunks -= 1
+            elif one.divided is None:
+                one.call(partial(one.guard.feed, chunk), len(chunk))
+            elif not one.call(partial(one.divided.skim, chunk), len(chunk)):
+                await self._offload.run(partial(one.call, one.divided.go_on))
 
     async def finish(self) -> None:
         """Have each guard judge the whole; raises what one raises."""
-        for guard, divided in self._guards:
-            if divided is None:
-                guard.finish()
+        for one in self._watched:
+            if one.divided is None:
+                one.call(one.guard.finish)
             else:
-                await self._offload.run(partial(_finish, divided))
+                await self._offload.run(partial(one.call, partial(_finish, one.guard)))
 
 
 def _finish(guard: Guard) -> bool:

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from fetcher.settings.base import HostPattern, Mistake, Name, Positive, Seconds, Section, unusable_keys
+from fetcher.settings.identities import Identity, unusable_identities
 
 CatalogueName = Annotated[
     str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$", description="lower case letters, digits, - and _")
@@ -24,6 +25,8 @@ class CatalogueSource(Section, frozen=True, kw_only=True):
         files: Of image-manager, below `url`.
         base_url: What the paths of simplestreams are below; by default, where its folder `streams` is.
         keys: Files with the OpenPGP certificates that must have signed it; none given takes it unsigned.
+        identities: Whose sigstore bundles beside its documents count, in place of `keys`.
+        trusted_root: The file with the authorities and logs that vouch for them.
         hosts: Which hosts its URLs may name; none given means that of `url` for simplestreams, any else.
     """
 
@@ -33,6 +36,8 @@ class CatalogueSource(Section, frozen=True, kw_only=True):
     files: list[Name] = msgspec.field(default_factory=list)
     base_url: str = ""
     keys: list[str] = msgspec.field(default_factory=list)
+    identities: list[Identity] = msgspec.field(default_factory=list)
+    trusted_root: str = ""
     hosts: list[HostPattern] = msgspec.field(default_factory=list)
 
     @property
@@ -44,6 +49,11 @@ class CatalogueSource(Section, frozen=True, kw_only=True):
         """Find what would make it of no use."""
         key = f"catalogue.{self.name}"
         yield from unusable_keys(f"{key}.keys", self.keys)
+        yield from unusable_identities(key, self.identities, self.trusted_root)
+        if self.keys and self.identities:
+            yield Mistake(
+                key=f"{key}.identities", value=f"{len(self.identities)}", expected="none beside keys"
+            )
         if self.is_local and not Path(self.url).exists():
             yield Mistake(
                 key=f"{key}.url", value=self.url, expected="a file or folder, or a URL with https://"

@@ -138,8 +138,8 @@ class Handover(aiohttp.BaseConnector):
     async def _create_connection(
         self,
         req: aiohttp.ClientRequest,  # noqa: ARG002 - aiohttp's own signature
-        traces: list[Trace],  # noqa: ARG002
-        timeout: aiohttp.ClientTimeout,  # noqa: ARG002, ASYNC109
+        traces: list[Trace],  # noqa: ARG002 - aiohttp's signature
+        timeout: aiohttp.ClientTimeout,  # noqa: ARG002, ASYNC109 - likewise
     ) -> ResponseHandler:
         if not self._conversations:
             raise aiohttp.ClientConnectionError

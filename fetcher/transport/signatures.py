@@ -14,7 +14,7 @@ from fetcher.transport.proof import Proof, Standing
 if TYPE_CHECKING:
     import pysequoia  # an extra: not everybody has it
 
-# What is told of several signatures that prove nothing: the one that its publisher or the operator can mend.
+# Of several signatures that prove nothing, the one is told that publisher or operator can correct.
 _WORTH_TELLING: tuple[Standing, ...] = ("good", "expired-key", "revoked-key", "invalid", "unknown-key")
 
 

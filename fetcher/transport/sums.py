@@ -1,4 +1,7 @@
-"""Fetching a checksum file: through the same gate, small, and with its signature where there is one."""
+"""Fetching a checksum file: through the same gate, small, and with its signature where there is one.
+
+A sigstore bundle stands in for one: it lists the digests that it proves.
+"""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -11,13 +14,17 @@ import msgspec
 from fetcher.config import Settings
 from fetcher.errors import ChecksumFileUnusable
 from fetcher.guards.request.checksum_file import check_size
-from fetcher.guards.request.publishers import in_force
+from fetcher.guards.request.publishers import in_force, rule_of
 from fetcher.model import Digest, Hop
 from fetcher.parsers.checksum_files import ACCEPTED, Listing, choose, decode, known, read_listing
+from fetcher.settings.guards.publishers import PublisherRule
 from fetcher.transport.gate import Gate
 from fetcher.transport.proof import Proof, Standing
 from fetcher.transport.request import SourceRequest
 from fetcher.transport.signatures import verify
+from fetcher.transport.sigstore_bundles import is_bundle, verify_bundle
+
+Vouching = Literal["signed-sums", "sigstore"]
 
 
 class SumsRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,13 +50,14 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         digest: The strongest it gives.
-        verified_by: `signed-sums` where a pinned certificate vouches for it, else `sums`.
-        signer: That certificate's fingerprint.
+        verified_by: `signed-sums` where a pinned certificate vouches for it, `sigstore` where a pinned
+            identity does, else `sums`.
+        signer: That certificate's fingerprint, or that identity.
         signature: What the signature on it is worth; None where it has none.
     """
 
     digest: Digest
-    verified_by: Literal["sums", "signed-sums"]
+    verified_by: Literal["sums", "signed-sums", "sigstore"]
     signer: str | None = None
     signature: Standing | None = None
 
@@ -63,12 +71,14 @@ class Listed:
         signer: The certificate's fingerprint that vouches for it.
         signature: What the signature on it is worth; None where it has none.
         accepted: The algorithms that count.
+        vouching: What a digest of it is verified by, where somebody signed it.
     """
 
     listing: Listing
     signer: str | None
     signature: Standing | None
     accepted: tuple[str, ...]
+    vouching: Vouching = "signed-sums"
 
     @property
     def algorithms(self) -> frozenset[str]:
@@ -93,8 +103,12 @@ class Listed:
         return self._sums(choose(self.listing, names, self.accepted))
 
     def _sums(self, digest: Digest) -> Sums:
-        verified_by: Literal["sums", "signed-sums"] = "signed-sums" if self.signer else "sums"
-        return Sums(digest=digest, verified_by=verified_by, signer=self.signer, signature=self.signature)
+        return Sums(
+            digest=digest,
+            verified_by=self.vouching if self.signer else "sums",
+            signer=self.signer,
+            signature=self.signature,
+        )
 
 
 async def fetch_sums(
@@ -124,6 +138,7 @@ async def fetch_listed(
             where the file is too large, too slow, not signed as it must be,
             or is no checksum file.
     """
+    rule = rule_of(wanted.sources, settings)
     settings = in_force(wanted.sources, settings)
     called = [wanted.file.text]
 
@@ -132,6 +147,8 @@ async def fetch_listed(
         on_hop(hop)
 
     text, apart = await _fetch_both(gate, wanted, settings, note)
+    if is_bundle(text):
+        return await asyncio.to_thread(_read_bundle, text, rule, _accepted(settings))
     proof = verify(text, settings.sums.keys, apart)
     if apart is not None and not _holds(proof):
         # Two files cannot be replaced at once: perhaps one is of before and one of after.
@@ -143,12 +160,28 @@ async def fetch_listed(
     names = dict.fromkeys(unquote(urlsplit(url).path.rpartition("/")[2]) for url in called)
     text_of = decode(signed, max_bytes=settings.sums.max_bytes)
     listing = read_listing(text_of, file_names=tuple(names), max_lines=settings.sums.max_lines)
-    accepted = tuple(one for one in settings.checksum.accepted if one in ACCEPTED)
     return Listed(
         listing=listing,
         signer=proof.signer if proof else None,
         signature=proof.standing if proof else None,
-        accepted=accepted,
+        accepted=_accepted(settings),
+    )
+
+
+def _accepted(settings: Settings) -> tuple[str, ...]:
+    return tuple(one for one in settings.checksum.accepted if one in ACCEPTED)
+
+
+def _read_bundle(text: bytes, rule: PublisherRule | None, accepted: tuple[str, ...]) -> Listed:
+    """Return what a sigstore bundle proves, by the identities that the operator pinned for the source.
+
+    Raises:
+        ChecksumFileUnusable: It proves nothing, or nobody is pinned.
+    """
+    proven = verify_bundle(text, rule.identities if rule else (), rule.trusted_root if rule else "")
+    listing = Listing(entries=proven.entries)
+    return Listed(
+        listing=listing, signer=proven.signer, signature="good", accepted=accepted, vouching="sigstore"
     )
 
 

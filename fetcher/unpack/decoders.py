@@ -18,7 +18,7 @@ from backports import zstd
 try:
     from isal import igzip_lib
 except ImportError:  # pragma: no cover - isal has no wheel for some machines; twice the time, the same bytes
-    igzip_lib = None  # type: ignore[assignment]
+    igzip_lib = None  # type: ignore[assignment] # absent where it has no wheel
 ISAL: Any = igzip_lib
 
 

@@ -174,6 +174,7 @@ async def test_i04_a_client_that_does_not_read_its_answer_is_given_up(tmp_path: 
                     await asyncio.sleep(0.01)
                 while len(crowd):
                     await asyncio.sleep(0.01)
+        assert not len(crowd)
 
 
 @pytest.mark.parametrize(

@@ -172,5 +172,5 @@ async def test_m16_a_start_looks_for_a_moment_and_upkeep_for_the_rest(
     async with Running(tmp_path, imports={"max_running": 1}) as service:
         house = service.service.app.state.services
         assert not house.index.maintenance.is_checked
-        await house.upkeep.check_index()
+        await house.maintenance.check_index()
         assert "the index is damaged" in (await service.call("GET", "/readyz"))[1]["reasons"]

@@ -35,7 +35,7 @@ async def at_once(_seconds: float) -> None:
 
 
 def hasty(service: Running) -> Maintenance:
-    """Return the service's upkeep without its waits."""
+    """Return the service's maintenance without its waits."""
     importer = service.service.app.state.services.importer
     return Maintenance(importer.context, importer.forget_old, sleep=at_once)
 
@@ -51,18 +51,18 @@ async def test_m12_a_passing_shortage_is_no_rot(number: int, tmp_path: Path) -> 
     rules = {"scrub_days": 1e-9}
     async with Origin(ROUTES) as origin, Running(tmp_path, origin, upkeep=rules) as service:
         images = [(await service.run(url=origin.url(path)))["image_id"] for path in ROUTES]
-        store, upkeep = parts(service)[1], hasty(service)
+        store, maintenance = parts(service)[1], hasty(service)
         store._disk = FaultyDisk("open_to_read", number, for_good=True)
         with pytest.raises(StoreFailed):
-            await upkeep.read_blobs()
-        agreement = Fsck(upkeep._context.index, store, service.data, bytes_per_second=2**40)
-        assert {finding.kind async for finding in agreement.findings()} == {"file-unread"}
+            await maintenance.read_blobs()
+        fsck = Fsck(maintenance._context.index, store, service.data, bytes_per_second=2**40)
+        assert {finding.kind async for finding in fsck.findings()} == {"file-unread"}
         assert await faults(service) == [None] * 5
         store._disk = FaultyDisk("none", 0)
         for image in images:
             async with service.client.get(f"/v2/images/{image}/file") as answer:
                 assert answer.status == 200
-        assert (await upkeep.scrub(before=LATER))["whole"] == 5
+        assert (await maintenance.scrub(before=LATER))["whole"] == 5
 
 
 @pytest.mark.parametrize("number", PASSING, ids=ids)
@@ -107,9 +107,9 @@ async def test_m12_a_mark_wakes_the_repairer(tmp_path: Path) -> None:
     """Damage that a scrub finds between two rounds is repaired at once, not within the hour."""
     async with Origin(ROUTES) as origin, Running(tmp_path, origin, upkeep={"mend": True}) as service:
         await service.run(url=origin.url("/0"))
-        upkeep, store = parts(service)
+        maintenance, store = parts(service)
         rot(store.blob_path(NAMES["/0"]))
-        assert (await upkeep.scrub(before=LATER))["rotten"] == 1
+        assert (await maintenance.scrub(before=LATER))["rotten"] == 1
         async with asyncio.timeout(60):
             while await faults(service) != [None]:
                 await asyncio.sleep(0.01)
@@ -120,15 +120,15 @@ async def test_m12_a_repair_that_the_disk_puts_off_is_no_loss(tmp_path: Path) ->
     """A repair that finds no descriptor is repeated soon; nothing is written beside the blob."""
     async with Origin(ROUTES) as origin, Running(tmp_path, origin) as service:
         await service.run(url=origin.url("/0"))
-        store, upkeep = parts(service)[1], hasty(service)
+        store, maintenance = parts(service)[1], hasty(service)
         rot(store.blob_path(NAMES["/0"]))
-        await upkeep.scrub(before=LATER)
+        await maintenance.scrub(before=LATER)
         service.write_config(upkeep={"mend": True})
         service.service.reload()
         store._disk = FaultyDisk("open", errno.EMFILE, for_good=True)
         with pytest.raises(StoreFailed):
-            await upkeep.mend_blobs()
-        assert (await upkeep._context.index.maintenance.find(NAMES["/0"])).note is None
+            await maintenance.repair_blobs()
+        assert (await maintenance._context.index.maintenance.find(NAMES["/0"])).note is None
         store._disk = FaultyDisk("none", 0)
-        await upkeep.mend_blobs()
+        await maintenance.repair_blobs()
         assert await faults(service) == [None]

@@ -42,7 +42,7 @@ async def test_m17_a_full_disk_can_be_cleaned(small: Path) -> None:
     async with Origin(routes) as origin, Running(small, origin) as service:
         house = service.service.app.state.services
         images = [(await service.run(url=origin.url(path)))["image_id"] for path in routes]
-        await house.upkeep.do_chores()
+        await house.maintenance.do_chores()
         assert (service.data / "ballast").stat().st_size == 8_388_608
         await house.index.connection.write(lambda db: db.execute("PRAGMA wal_autocheckpoint = 0").fetchall())
         await asyncio.to_thread(fill, small)
@@ -56,7 +56,7 @@ async def test_m17_a_full_disk_can_be_cleaned(small: Path) -> None:
             assert (await service.call("DELETE", f"/v2/images/{image}"))[0] == 204
         assert not (service.data / "ballast").exists()
         (small / "filler").unlink()
-        await house.upkeep.do_chores()
+        await house.maintenance.do_chores()
         assert (service.data / "ballast").stat().st_size == 8_388_608
 
 

@@ -65,7 +65,7 @@ async def test_e01_e08_redirects_are_followed_nowhere(tmp_path: Path) -> None:
         for number, status in enumerate((301, 302, 303, 307, 308)):
             for place in (f"http://{canary.host}:{canary.port}/", "/d"):
                 answer = Answer(status=status, headers={"Location": place})
-                server.before = lambda _asked, a=answer: a  # type: ignore[misc]
+                server.before = lambda _asked, a=answer: a  # type: ignore[misc] # bound to this answer by a default
                 server.asked.clear()
                 headers = {"X-Key": str(number)}
                 done = await pushed(service, image_id, url=f"{server.base}/d", headers=headers)
@@ -114,7 +114,7 @@ async def test_e04_e07_answers_without_end_are_cut_off(tmp_path: Path) -> None:
     """Heads, fields and interim answers: none is kept, and none holds the export."""
     async with putting(tmp_path, lambda _asked: None, stall_seconds=2.0) as (service, image_id, server):
         for text in MUCH.values():
-            server.before = lambda _asked, t=text: t  # type: ignore[misc]
+            server.before = lambda _asked, t=text: t  # type: ignore[misc] # bound to this text by a default
             done = await pushed(service, image_id, url=f"{server.base}/d")
             assert done["state"] == "failed"
             assert done["verdict"]["code"] in {"bad-response", "source-unreachable", "source-too-slow"}
@@ -142,7 +142,7 @@ async def test_e07_a_trap_of_100_continue_changes_nothing(tmp_path: Path) -> Non
     async with putting(tmp_path, lambda _asked: None) as (service, image_id, server):
         for status in (417, 101):
             text = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % status
-            server.before = lambda _asked, t=text: t  # type: ignore[misc]
+            server.before = lambda _asked, t=text: t  # type: ignore[misc] # likewise
             done = await pushed(service, image_id, url=f"{server.base}/d")
             assert done["state"] == "failed"
             assert "expect" not in server.asked[0].headers

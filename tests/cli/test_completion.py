@@ -140,8 +140,11 @@ async def test_zsh_offers_what_can_follow(fetcher: Fetcher, folder: Path, zsh: Z
             zsh.press(f"{typed}\t" if is_one else f"{typed}\t\t")
             zsh.until(*({word.removeprefix(begun) for word in offered} if is_one else offered))
             zsh.press("\x15")  # Away with the line.
+            done.append(typed)
 
+    done: list[str] = []
     await asyncio.to_thread(converse)
+    assert done == [typed for typed, _offered in TYPED]
 
 
 async def test_zsh_takes_it_from_its_function_path(fetcher: Fetcher, folder: Path, zsh: Zsh) -> None:
@@ -157,9 +160,11 @@ async def test_zsh_takes_it_from_its_function_path(fetcher: Fetcher, folder: Pat
         zsh.press('print READ""Y\n')
         zsh.until("READY")
         zsh.press("fetcher insp\t")
-        zsh.until("fetcher insp", "ect")
+        shown.append(zsh.until("fetcher insp", "ect"))
 
+    shown: list[str] = []
     await asyncio.to_thread(converse)
+    assert "command not found" not in shown[0]
 
 
 def test_the_values_that_are_offered_are_those_there_are() -> None:

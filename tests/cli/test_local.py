@@ -164,7 +164,7 @@ async def test_missing_file_is_a_usage_error(fetcher: Fetcher) -> None:
 
 
 async def test_config_check_lists_every_mistake(fetcher: Fetcher, tmp_path: Path) -> None:
-    """An operator mends a file in one go."""
+    """An operator corrects a file in one go."""
     bad = tmp_path / "bad.toml"
     bad.write_text("[size]\nmax_bytes = -1\n[nope]\n")
     result = await fetcher("config", "check", "--config", bad, "--json")

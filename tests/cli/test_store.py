@@ -1,4 +1,4 @@
-"""`fetcher store`: what is wrong is found, mended or removed; a backup is a store of its own."""
+"""`fetcher store`: what is wrong is found, repaired or removed; a backup is a store of its own."""
 
 import asyncio
 import hashlib

@@ -48,7 +48,7 @@ class Bucket:
         if self.faults.get(key):
             fault = self.faults[key].pop(0)
             if callable(fault):
-                return await fault(asked)  # type: ignore[no-any-return]
+                return await fault(asked)  # type: ignore[no-any-return] # a fault answers with a response or with None
             return fault
         return self.answer(asked)
 

@@ -46,7 +46,7 @@ class Registry:
         if self.faults.get(f"{asked.method} {kind}"):
             fault = self.faults[f"{asked.method} {kind}"].pop(0)
             if callable(fault):
-                return await fault(asked)  # type: ignore[no-any-return]
+                return await fault(asked)  # type: ignore[no-any-return] # a fault answers with a response or with None
             return fault
         return self.answer(asked)
 

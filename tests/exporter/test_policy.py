@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from fetcher import service as service_module
 from fetcher.api.services import Services
+from fetcher.service import background
 from tests.exporter.buckets import Bucket
 from tests.exporter.places import image_for
 from tests.exporter.test_put import IMAGE, ended, push
@@ -155,13 +155,13 @@ async def test_exports_begin_when_the_staging_area_is_cleared(
 ) -> None:
     """A start removes what is staged and nobody's: what exports convert must not be there yet."""
     begun: list[bool] = []
-    honest = service_module.take_up
+    honest = background.take_up
 
     async def take_up(services: Services) -> None:
         begun.append("exports" in {task.get_name() for task in asyncio.all_tasks()})
         await honest(services)
 
-    monkeypatch.setattr(service_module, "take_up", take_up)
+    monkeypatch.setattr(background, "take_up", take_up)
     bucket = Bucket()
     async with bucket.server() as server, image_for(tmp_path, IMAGE, server) as (service, image_id):
         assert (await pushed(service, image_id, **bucket_of(server)))["state"] == "succeeded"

@@ -152,12 +152,12 @@ async def repair(folder: Path, register: Register, _fetcher: Fetcher) -> None:
     """Bytes that the disk lost are pulled again."""
     async with Origin({"/x": behaviours.serve(BODY)}) as origin, Running(folder, origin) as service:
         assert (await service.run(url=origin.url("/x")))["state"] == "succeeded"
-        upkeep, store = parts(service)
+        maintenance, store = parts(service)
         name = hashlib.sha256(BODY).hexdigest()
         rot(store.blob_path(name))
-        await upkeep.scrub(before=LATER)
+        await maintenance.scrub(before=LATER)
         register()
-        assert await upkeep.mend() == 0
+        assert await maintenance.repair() == 0
         blob = await service.service.app.state.services.index.maintenance.find(name)
         assert REASON in blob.note
 

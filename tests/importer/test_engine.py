@@ -68,6 +68,42 @@ async def test_a_stopping_service_takes_nothing_more(tmp_path: Path) -> None:
             await importer.submit(ACTOR, Submission(url="https://a.example/", max_bytes=1))
 
 
+async def test_an_import_that_need_not_wait_is_claimed_by_its_submission(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No further transaction claims it or signs its statement: those of its beginning and its end do."""
+
+    async def never(*_arguments: object) -> None:
+        raise AssertionError("a transaction more")
+
+    async with Origin({"/x": behaviours.serve(raw(1000))}) as origin, Running(tmp_path, origin) as service:
+        services = service.service.app.state.services
+        await services.attestor.keys()
+        index = services.importer.context.index
+        monkeypatch.setattr(index.imports, "claim", never)
+        monkeypatch.setattr(index.attestations, "keep", never)
+        ended = await service.run(url=origin.url("/x"))
+        assert ended["state"] == "succeeded"
+        assert await index.attestations.find(ended["image_id"]) is not None
+
+
+async def test_a_cancelled_submission_is_run_all_the_same(tmp_path: Path) -> None:
+    """What was written and claimed when its client left waits for its turn, and has it."""
+    async with Origin({"/x": behaviours.serve(raw(1000))}) as origin, Running(tmp_path, origin) as service:
+        importer: engine.Importer = service.service.app.state.services.importer
+        submission = Submission(url=origin.url("/x"), disk_format="raw", max_bytes=10_000)
+        submitting = asyncio.create_task(importer.submit(ACTOR, submission))
+        await asyncio.sleep(0)
+        submitting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await submitting
+        async with asyncio.timeout(60):
+            while not (made := await importer.context.index.imports.page(ACTOR, {}, limit=2)):
+                await asyncio.sleep(0.01)
+        [record] = made
+        assert (await service.ended(record.id))["state"] == "succeeded"
+
+
 async def test_old_imports_are_forgotten(tmp_path: Path) -> None:
     """Ended imports go after the configured time; their images stay."""
     async with Origin({"/x": behaviours.serve(raw(1000))}) as origin, Running(tmp_path, origin) as service:

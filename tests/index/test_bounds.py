@@ -123,8 +123,8 @@ async def test_an_index_that_is_left_alone_becomes_empty(tmp_path: Path) -> None
             await cloud.want(204, "root", "DELETE", f"/images/{image['id']}")
         assert (await house.index.connection.read(counts))["retired_images"] == 2
         await house.index.connection.write(age)
-        await house.upkeep.start()  # What the hour does with loose files, without the hour.
-        await house.upkeep.do_chores()
+        await house.maintenance.start()  # What the hour does with loose files, without the hour.
+        await house.maintenance.do_chores()
         left = await house.index.connection.read(counts)
         assert {name for name, count in left.items() if count} == AS_MANY_AS_VERSIONS | ONE_ROW
         assert cloud.traces() == []
@@ -143,7 +143,7 @@ async def test_young_records_stay(tmp_path: Path) -> None:
         await live(cloud, origin)
         house = cloud.service.app.state.services
         before = await house.index.connection.read(counts)
-        await house.upkeep.do_chores()
+        await house.maintenance.do_chores()
         assert await house.index.connection.read(counts) == before
 
 
@@ -162,6 +162,6 @@ async def test_more_than_one_sweep_is_swept(tmp_path: Path) -> None:
             )
 
         await house.index.connection.write(fill)
-        await house.upkeep.forget()
+        await house.maintenance.forget()
         left = await house.index.connection.read(counts)
         assert (left["retired_images"], left["audit"]) == (0, 0)

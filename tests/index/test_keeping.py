@@ -26,7 +26,7 @@ async def test_i11_records_of_ended_imports_have_a_bound(tmp_path: Path) -> None
     rules = {"quota": {"max_records": 3}, "upkeep": {"max_audit_lines": 4, "mend": False}}
     async with Origin({"*": behaviours.status(404)}) as origin, Running(tmp_path, origin, **rules) as service:
         ids = [(await service.run(url=origin.url(f"/{number}")))["id"] for number in range(6)]
-        await service.service.app.state.services.upkeep.forget_surplus()
+        await service.service.app.state.services.maintenance.forget_surplus()
         assert [shown["id"] for shown in (await service.get("/imports"))["imports"]] == ids[:2:-1]
         limits = (await service.get("/limits"))["limits"]
         assert limits["project_max_records"]["value"] == 3

@@ -27,16 +27,16 @@ async def note_of(service: Running) -> str | None:
 
 @pytest.mark.parametrize("how", ["rotten", "missing"])
 async def test_damaged_bytes_are_not_given_out(how: str, tmp_path: Path) -> None:
-    """From the mark to the mend: 503 with a code, whole or in part; a copy that a client has stays good."""
+    """From the mark to the repair: 503 with a code, whole or in part; a copy that a client has stays good."""
     async with Origin({"/x": behaviours.serve(BODY)}) as origin, Running(tmp_path, origin) as service:
         image = (await service.run(url=origin.url("/x")))["image_id"]
         path = f"/v2/images/{image}/file"
-        upkeep, store = parts(service)
+        maintenance, store = parts(service)
         if how == "rotten":
             rot(store.blob_path(NAME))
         else:
             store.blob_path(NAME).unlink()
-        assert (await upkeep.scrub(before=LATER))[how] == 1
+        assert (await maintenance.scrub(before=LATER))[how] == 1
         for headers in ({}, {"Range": "bytes=0-9"}, {"Range": "bytes=-5"}):
             status, document, answered = await service.call("GET", path, headers=headers)
             assert (status, document["error"]["type"]) == (503, "bytes-damaged")
@@ -47,7 +47,7 @@ async def test_damaged_bytes_are_not_given_out(how: str, tmp_path: Path) -> None
                 assert head.status == 503
         kept = {"If-None-Match": f'"{NAME}"'}
         assert (await service.call("GET", path, headers=kept))[0] == 304
-        assert await upkeep.mend() == 1
+        assert await maintenance.repair() == 1
         async with service.client.get(path) as answer:
             assert (answer.status, await answer.read()) == (200, BODY)
 
@@ -68,9 +68,9 @@ async def test_damaged_bytes_are_not_given_out_by_nginx_either(tmp_path: Path) -
     """The place is not even named."""
     async with Cloud(tmp_path, server={"x_accel_location": "/blobs"}) as cloud:
         image = await cloud.make_active()
-        upkeep, store = parts(cloud)
+        maintenance, store = parts(cloud)
         rot(store.blob_path(hashlib.sha256(DISK).hexdigest()))
-        await upkeep.scrub(before=LATER)
+        await maintenance.scrub(before=LATER)
         status, _body, headers = await cloud.fetch("alice", image["id"])
         assert status == 503
         assert "x-accel-redirect" not in headers
@@ -82,9 +82,9 @@ async def test_staged_bytes_that_rotted_make_no_image(tmp_path: Path) -> None:
         image = await cloud.make()
         path = f"/images/{image['id']}"
         await cloud.want(204, "alice", "PUT", f"{path}/stage", data=DISK, headers=OCTETS)
-        upkeep, store = parts(cloud)
+        maintenance, store = parts(cloud)
         rot(store.blob_path(hashlib.sha256(DISK).hexdigest()))
-        await upkeep.scrub(before=LATER)
+        await maintenance.scrub(before=LATER)
         method = {"json": {"method": {"name": "glance-direct"}}}
         refused = await cloud.want(503, "alice", "POST", f"{path}/import", **method)
         assert refused["error"]["type"] == "bytes-damaged"
@@ -99,15 +99,15 @@ async def test_whoever_brings_the_bytes_again_heals_them(is_marked: bool, tmp_pa
     """A new import never joins a file that nobody has read since it rotted: its own replaces it."""
     async with Origin({"/x": behaviours.serve(BODY)}) as origin, Running(tmp_path, origin) as service:
         first = (await service.run(url=origin.url("/x")))["image_id"]
-        upkeep, store = parts(service)
+        maintenance, store = parts(service)
         rot(store.blob_path(NAME))
         if is_marked:
-            await upkeep.scrub(before=LATER)
+            await maintenance.scrub(before=LATER)
         second = (await service.run(url=origin.url("/x")))["image_id"]
         for image in (first, second):
             async with service.client.get(f"/v2/images/{image}/file") as answer:
                 assert (answer.status, await answer.read()) == (200, BODY)
-        assert await upkeep.scrub(before=LATER) == {"whole": 1, "missing": 0, "rotten": 0, "unread": 0}
+        assert await maintenance.scrub(before=LATER) == {"whole": 1, "missing": 0, "rotten": 0, "unread": 0}
         assert service.traces() == [f"blobs/{NAME[:2]}/{NAME}"]
 
 
@@ -118,13 +118,13 @@ async def test_nothing_damaged_is_reused(how: str, tmp_path: Path) -> None:
     reuse = {"revalidate": "project"}
     async with Origin(routes) as origin, Running(tmp_path, origin, reuse=reuse) as service:
         await service.run(url=origin.url("/x"))
-        upkeep, store = parts(service)
+        maintenance, store = parts(service)
         if how == "missing":
             store.blob_path(NAME).unlink()
         else:
             rot(store.blob_path(NAME))
         if how == "marked":
-            await upkeep.scrub(before=LATER)
+            await maintenance.scrub(before=LATER)
         ended = await service.run(url=origin.url("/x"))
         assert ended["state"] == "succeeded"
         assert origin.sent_bytes == 2 * len(BODY)
@@ -137,11 +137,11 @@ async def test_what_is_whole_after_all_is_not_pulled(tmp_path: Path) -> None:
     """A mark that outlived its reason, over a crash or a bad cable, goes without the network."""
     async with Origin({"/x": behaviours.serve(BODY)}) as origin, Running(tmp_path, origin) as service:
         await service.run(url=origin.url("/x"))
-        upkeep, store = parts(service)
+        maintenance, store = parts(service)
         rot(store.blob_path(NAME))
-        await upkeep.scrub(before=LATER)
+        await maintenance.scrub(before=LATER)
         rot(store.blob_path(NAME))  # The bit falls back.
-        assert await upkeep.mend() == 1
+        assert await maintenance.repair() == 1
         assert len(origin.requests) == 1
 
 
@@ -153,10 +153,10 @@ async def test_a_mend_does_not_wait_for_the_scrub(tmp_path: Path) -> None:
     async with Origin(routes) as origin, Running(tmp_path, origin, upkeep=rules) as service:
         for path in routes:
             await service.run(url=origin.url(path))
-        upkeep, store = parts(service)
+        maintenance, store = parts(service)
         store.blob_path(NAME).unlink()
         assert (
-            await upkeep._check(await service.service.app.state.services.index.maintenance.find(NAME))
+            await maintenance._check(await service.service.app.state.services.index.maintenance.find(NAME))
             == "missing"
         )
         importer = service.service.app.state.services.importer
@@ -179,22 +179,22 @@ async def test_a_mend_does_not_wait_for_the_scrub(tmp_path: Path) -> None:
 
 
 async def test_why_bytes_are_lost_stands_beside_them(tmp_path: Path) -> None:
-    """A mend that cannot be is said in the index, with the reason; once they are back, so is the silence."""
+    """A repair that fails is noted in the index, with the reason; once the bytes are back, the note goes."""
     async with Origin({"/x": behaviours.serve(BODY)}) as origin, Running(tmp_path, origin) as service:
         await service.run(url=origin.url("/x?token=hush"))
-        upkeep, store = parts(service)
+        maintenance, store = parts(service)
         store.blob_path(NAME).unlink()
-        await upkeep.scrub(before=LATER)
-        assert await upkeep.mend() == 0
+        await maintenance.scrub(before=LATER)
+        assert await maintenance.repair() == 0
         shown = f"{origin.url('/x')}?token=REDACTED"
         assert await note_of(service) == CUT_SHORT.format(url=shown)
         assert len(origin.requests) == 1
         await service.run(url=origin.url("/x"))
         assert await note_of(service) is None
         store.blob_path(NAME).unlink()
-        await upkeep.scrub(before=LATER)
+        await maintenance.scrub(before=LATER)
         origin.routes["/x"] = behaviours.status(404)
-        assert await upkeep.mend() == 0
+        assert await maintenance.repair() == 0
         said = await note_of(service)
         assert said is not None
         assert CUT_SHORT.format(url=shown) in said

@@ -51,10 +51,10 @@ async def test_the_same_stages_bring_it_back(kind: str, tmp_path: Path) -> None:
     ):
         ended = await service.run(url=origin.url("/x"), **{"disk_format": None, **fields})
         assert ended["state"] == "succeeded", ended["verdict"]
-        upkeep, store = parts(service)
+        maintenance, store = parts(service)
         rot(store.blob_path(ended["digests"]["sha256"]))
-        assert (await upkeep.scrub(before=LATER))["rotten"] == 1
-        assert await upkeep.mend() == 1
+        assert (await maintenance.scrub(before=LATER))["rotten"] == 1
+        assert await maintenance.repair() == 1
         assert await bytes_of(service, ended) == kept
         assert len(service.traces()) == 1
 
@@ -65,10 +65,10 @@ async def test_another_body_brings_nothing_back(tmp_path: Path) -> None:
     turns = behaviours.in_turn(*[behaviours.serve(body) for body in bodies])
     async with Origin({"/x": turns}) as origin, Running(tmp_path, origin) as service:
         ended = await service.run(url=origin.url("/x"), disk_format="qcow2")
-        upkeep, store = parts(service)
+        maintenance, store = parts(service)
         rot(store.blob_path(ended["digests"]["sha256"]))
-        await upkeep.scrub(before=LATER)
-        assert await upkeep.mend() == 0
+        await maintenance.scrub(before=LATER)
+        assert await maintenance.repair() == 0
         found = await service.service.app.state.services.index.maintenance.find(ended["digests"]["sha256"])
         assert found.note.startswith(origin.url("/x"))
         assert len(service.traces()) == 1
@@ -98,15 +98,15 @@ async def test_a_public_object_of_a_bucket_is_brought_back(tmp_path: Path) -> No
         ended = await service.run(url="s3://images/x.img", s3=place)
         assert ended["state"] == "succeeded", ended["verdict"]
         sha256 = ended["digests"]["sha256"]
-        upkeep, store = parts(service)
+        maintenance, store = parts(service)
         rot(store.blob_path(sha256))
-        await upkeep.scrub(before=LATER)
+        await maintenance.scrub(before=LATER)
         bucket.is_public = False
-        assert await upkeep.mend() == 0
+        assert await maintenance.repair() == 0
         index = service.service.app.state.services.index
         assert "s3://images/x.img: " in (await index.maintenance.find(sha256)).note
         bucket.is_public = True
-        assert await upkeep.mend() == 1
+        assert await maintenance.repair() == 1
         assert await bytes_of(service, ended) == DISK
         bucket.is_public, bucket.body = False, SECOND
         keys = {"access_key_id": "AKIALAB", "secret_access_key": "hush"}
@@ -116,8 +116,8 @@ async def test_a_public_object_of_a_bucket_is_brought_back(tmp_path: Path) -> No
         assert told["submitted"]["source"]["anonymous"] is False
         assert "AKIALAB" not in str(told)
         rot(store.blob_path(ended["digests"]["sha256"]))
-        await upkeep.scrub(before=LATER)
-        assert await upkeep.mend() == 0
+        await maintenance.scrub(before=LATER)
+        assert await maintenance.repair() == 0
         found = await index.maintenance.find(ended["digests"]["sha256"])
         assert found.note == ELSEWHERE.format(url="s3://images/y.img")
 
@@ -139,12 +139,12 @@ async def test_a_disk_of_an_open_registry_is_brought_back(tmp_path: Path) -> Non
         url = f"oci://127.0.0.1:{origin.port}/d:v1"
         ended = await service.run(url=url, properties={"hw_architecture": "aarch64"})
         assert ended["state"] == "succeeded", ended["verdict"]
-        upkeep, store = parts(service)
+        maintenance, store = parts(service)
         rot(store.blob_path(ended["digests"]["sha256"]))
-        await upkeep.scrub(before=LATER)
+        await maintenance.scrub(before=LATER)
         for manifest, brought in ((image_of_layers(one), 0), (many, 1)):
             origin.routes["/v2/d/manifests/v1"] = behaviours.serve(manifest)
-            assert await upkeep.mend() == brought
+            assert await maintenance.repair() == brought
         assert await bytes_of(service, ended) == SECOND
 
 

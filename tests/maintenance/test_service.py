@@ -1,4 +1,4 @@
-"""Upkeep: rot is found and mended, loose files go, old records go, and nothing of it disturbs anybody."""
+"""Maintenance: rot is found and repaired, loose files go, old records go, and nobody is disturbed."""
 
 import asyncio
 import hashlib
@@ -28,7 +28,7 @@ def admin() -> Actor:
 
 def parts(service: Running) -> tuple[Maintenance, Store]:
     house = service.service.app.state.services
-    return house.upkeep, house.store
+    return house.maintenance, house.store
 
 
 def rot(path: Path) -> None:
@@ -41,16 +41,16 @@ def rot(path: Path) -> None:
 
 
 async def test_a_rotten_blob_is_found_and_pulled_again(tmp_path: Path) -> None:
-    """The scrub marks it, the mend brings the same bytes back through the gate, the mark goes."""
+    """The scrub marks it, the repair brings the same bytes back through the gate, the mark goes."""
     async with Origin({"/x": behaviours.serve(BODY)}) as origin, Running(tmp_path, origin) as service:
         await service.run(url=origin.url("/x"))
-        upkeep, store = parts(service)
-        assert await upkeep.scrub(before=LATER) == {"whole": 1, "missing": 0, "rotten": 0, "unread": 0}
+        maintenance, store = parts(service)
+        assert await maintenance.scrub(before=LATER) == {"whole": 1, "missing": 0, "rotten": 0, "unread": 0}
         rot(store.blob_path(NAME))
-        assert (await upkeep.scrub(before=LATER))["rotten"] == 1
+        assert (await maintenance.scrub(before=LATER))["rotten"] == 1
         faulty = await service.service.app.state.services.index.maintenance.faulty()
         assert [(blob.sha256, blob.fault) for blob in faulty] == [(NAME, "rotten")]
-        assert await upkeep.mend() == 1
+        assert await maintenance.repair() == 1
         assert store.blob_path(NAME).read_bytes() == BODY
         assert await service.service.app.state.services.index.maintenance.faulty() == []
         assert len(origin.requests) == 2
@@ -61,10 +61,10 @@ async def test_a_missing_blob_is_pulled_again(tmp_path: Path) -> None:
     """A file that is gone is told apart from one that rotted, and comes back too."""
     async with Origin({"/x": behaviours.serve(BODY)}) as origin, Running(tmp_path, origin) as service:
         await service.run(url=origin.url("/x"))
-        upkeep, store = parts(service)
+        maintenance, store = parts(service)
         store.blob_path(NAME).unlink()
-        assert (await upkeep.scrub(before=LATER))["missing"] == 1
-        assert await upkeep.mend() == 1
+        assert (await maintenance.scrub(before=LATER))["missing"] == 1
+        assert await maintenance.repair() == 1
         assert store.blob_path(NAME).read_bytes() == BODY
 
 
@@ -75,26 +75,26 @@ async def test_other_bytes_mend_nothing(tmp_path: Path) -> None:
     )
     async with Origin({"/x": turns}) as origin, Running(tmp_path, origin) as service:
         await service.run(url=origin.url("/x"))
-        upkeep, store = parts(service)
+        maintenance, store = parts(service)
         rot(store.blob_path(NAME))
-        await upkeep.scrub(before=LATER)
+        await maintenance.scrub(before=LATER)
         for _ in range(2):
-            assert await upkeep.mend() == 0
+            assert await maintenance.repair() == 0
         assert len(await service.service.app.state.services.index.maintenance.faulty()) == 1
         assert service.traces() == [f"blobs/{NAME[:2]}/{NAME}"]
 
 
 async def test_a_source_that_is_forbidden_now_is_not_asked(tmp_path: Path) -> None:
-    """A mend goes through the gate: what the operator has forbidden since is not reached."""
+    """A repair goes through the gate: what the operator has forbidden since is not reached."""
     async with Origin({"/x": behaviours.serve(BODY)}) as origin, Running(tmp_path, origin) as service:
         await service.run(url=origin.url("/x"))
-        upkeep, store = parts(service)
+        maintenance, store = parts(service)
         store.blob_path(NAME).unlink()
-        await upkeep.scrub(before=LATER)
+        await maintenance.scrub(before=LATER)
         service.write_config(address={"allow": []})
         service.service.reload()
         connections = origin.connections
-        assert await upkeep.mend() == 0
+        assert await maintenance.repair() == 0
         assert origin.connections == connections
 
 
@@ -102,10 +102,10 @@ async def test_a_url_whose_secret_is_gone_is_not_tried(tmp_path: Path) -> None:
     """What was left out of the record cannot be asked for again, so nobody is bothered."""
     async with Origin({"/x": behaviours.serve(BODY)}) as origin, Running(tmp_path, origin) as service:
         await service.run(url=origin.url("/x?token=secret"))
-        upkeep, store = parts(service)
+        maintenance, store = parts(service)
         store.blob_path(NAME).unlink()
-        await upkeep.scrub(before=LATER)
-        assert await upkeep.mend() == 0
+        await maintenance.scrub(before=LATER)
+        assert await maintenance.repair() == 0
         assert len(origin.requests) == 1
 
 
@@ -113,9 +113,9 @@ async def test_a_new_import_of_the_same_bytes_heals(tmp_path: Path) -> None:
     """Fresh bytes replace rotten ones of the same name, and the mark goes."""
     async with Origin({"/x": behaviours.serve(BODY)}) as origin, Running(tmp_path, origin) as service:
         await service.run(url=origin.url("/x"))
-        upkeep, store = parts(service)
+        maintenance, store = parts(service)
         rot(store.blob_path(NAME))
-        await upkeep.scrub(before=LATER)
+        await maintenance.scrub(before=LATER)
         await service.run(url=origin.url("/x"))
         assert store.blob_path(NAME).read_bytes() == BODY
         assert await service.service.app.state.services.index.maintenance.faulty() == []
@@ -125,7 +125,7 @@ async def test_deleting_an_image_while_it_is_scrubbed(tmp_path: Path) -> None:
     """The reader goes on with the file it has; no mark is made for a row that is gone."""
     async with Origin({"/x": behaviours.serve(BODY)}) as origin, Running(tmp_path, origin) as service:
         created = await service.run(url=origin.url("/x"))
-        upkeep, store = parts(service)
+        maintenance, store = parts(service)
         reading = asyncio.Event()
         read = store.read
 
@@ -136,7 +136,7 @@ async def test_deleting_an_image_while_it_is_scrubbed(tmp_path: Path) -> None:
                 yield chunk
 
         store.read = slow
-        assert await upkeep.scrub(before=LATER) == {"whole": 0, "missing": 0, "rotten": 0, "unread": 0}
+        assert await maintenance.scrub(before=LATER) == {"whole": 0, "missing": 0, "rotten": 0, "unread": 0}
         assert reading.is_set()
         assert service.traces() == []
 
@@ -147,14 +147,14 @@ async def test_deleting_an_image_while_it_is_mended(tmp_path: Path) -> None:
     turns = behaviours.in_turn(behaviours.serve(BODY), behaviours.gated(behaviours.serve(BODY), opened))
     async with Origin({"/x": turns}) as origin, Running(tmp_path, origin) as service:
         created = await service.run(url=origin.url("/x"))
-        upkeep, store = parts(service)
+        maintenance, store = parts(service)
         rot(store.blob_path(NAME))
-        await upkeep.scrub(before=LATER)
-        mending = asyncio.create_task(upkeep.mend())
+        await maintenance.scrub(before=LATER)
+        repairing = asyncio.create_task(maintenance.repair())
         await origin.wait_requests(2)
         await service.service.app.state.services.importer.delete_image(created["image_id"], admin())
         opened.set()
-        await mending
+        await repairing
         assert service.traces() == []
 
 
@@ -172,8 +172,8 @@ async def test_the_scrub_reads_at_a_bounded_rate(tmp_path: Path) -> None:
     ):
         await service.run(url=origin.url("/x"))
         house = service.service.app.state.services
-        upkeep = Maintenance(house.importer.context, house.importer.forget_old, sleep=sleep)
-        await upkeep.scrub(before=LATER)
+        maintenance = Maintenance(house.importer.context, house.importer.forget_old, sleep=sleep)
+        await maintenance.scrub(before=LATER)
         assert 2 < sum(waited) < 3.1
 
 
@@ -190,14 +190,14 @@ async def test_old_audit_lines_and_keys_go(tmp_path: Path) -> None:
         }
         first = (await service.call("POST", "/imports", **fields))[1]["id"]
         await service.ended(first)
-        upkeep, _store = parts(service)
+        maintenance, _store = parts(service)
         connection = service.service.app.state.services.index.connection
-        await upkeep.forget()
+        await maintenance.forget()
         assert (await service.call("POST", "/imports", **fields))[1]["id"] == first
         for table, column in (("audit", "at"), ("idempotency_keys", "created_at")):
             old = f"UPDATE {table} SET {column} = '2020-01-01T00:00:00.000000Z'"
             await connection.write(lambda db, sql=old: db.execute(sql))
-        await upkeep.forget()
+        await maintenance.forget()
         assert await connection.read(lambda db: db.table("audit").count) == 0
         assert (await service.call("POST", "/imports", **fields))[1]["id"] != first
 

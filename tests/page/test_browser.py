@@ -129,6 +129,7 @@ async def test_what_is_pressed_is_not_replaced(browser: Browser, tmp_path: Path)
             browser.until(lambda: created["id"] in browser.driver.current_url)
 
         await look(story)
+        assert browser.driver.current_url.endswith(f"/imports/{created['id']}")
         await service.call("DELETE", f"/imports/{created['id']}")
 
 

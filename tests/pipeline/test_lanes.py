@@ -68,7 +68,7 @@ async def test_close_waits_for_the_running_piece(worker_pool: WorkerPool) -> Non
 async def test_budget_is_shared_and_given_back(worker_pool: WorkerPool) -> None:
     """A slow disk of one import holds the readers of all back before memory fills."""
     gate = threading.Event()
-    lanes = worker_pool.lanes([lambda _chunk: gate.wait(10) or None])  # type: ignore[func-returns-value]
+    lanes = worker_pool.lanes([lambda _chunk: gate.wait(10) or None])  # type: ignore[func-returns-value] # a consumer returns nothing
     other = worker_pool.lanes([lambda _chunk: None])
     await lanes.put(bytes(1_048_576))
     waiting = asyncio.create_task(other.put(b"x"))
@@ -103,7 +103,7 @@ async def test_a_long_lane_gives_its_thread_to_others() -> None:
     first = worker_pool.lanes([lambda _chunk: order.append("first")])
     second = worker_pool.lanes([lambda _chunk: order.append("second")])
     block = threading.Event()
-    third = worker_pool.lanes([lambda _chunk: block.wait(10) or None])  # type: ignore[func-returns-value]
+    third = worker_pool.lanes([lambda _chunk: block.wait(10) or None])  # type: ignore[func-returns-value] # a consumer returns nothing
     await third.put(b"x")
     for _ in range(7):
         await first.put(bytes(1 << 20))
@@ -124,7 +124,7 @@ async def test_works_of_a_crowd_are_done_one_by_one_and_in_order() -> None:
     seen: list[list[list[bytes]]] = [[[], []] for _ in range(8)]
 
     def works(sinks: list[list[bytes]]) -> list[Work]:
-        return [lambda chunk, sink=sink: (block.wait(10), sink.append(chunk))[1] for sink in sinks]  # type: ignore[misc]
+        return [lambda chunk, sink=sink: (block.wait(10), sink.append(chunk))[1] for sink in sinks]  # type: ignore[misc] # bound to its sink by a default
 
     crowd = [worker_pool.lanes(works(sinks)) for sinks in seen]
     pieces = [bytes([number]) * 10 for number in range(50)]

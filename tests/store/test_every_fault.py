@@ -116,8 +116,8 @@ async def test_a_disk_that_lets_nothing_go_loses_nothing(tmp_path: Path) -> None
             assert len(service.traces()) == 2
             house.store._disk = Disk()
             shutil.copytree(service.data, tmp_path / "copy" / "data")
-            await house.upkeep.do_chores()
-            await house.upkeep._settle_loose(None)
+            await house.maintenance.do_chores()
+            await house.maintenance._settle_loose(None)
             assert service.traces() == []
         async with Running(tmp_path / "copy", origin) as service:
             assert service.traces() == []

@@ -70,9 +70,14 @@ KNOWN = {
     ("fetcher/api/inbound/server.py", "connect_accepted_socket"): "likewise",
     ("fetcher/api/inbound/file_sender.py", "socket"): "answers on a connection that was accepted",
     ("fetcher/listening.py", "socket"): "listens; asks a path on this machine whether anybody does",
-    ("fetcher/store/s3/bucket.py", "aiobotocore"): "the object store, whose endpoint the operator set",
-    ("fetcher/store/s3/bucket.py", "botocore"): "likewise",
-    ("fetcher/store/s3/faults.py", "botocore"): "names its errors",
+    (
+        "fetcher/store/s3/wire/connection.py",
+        "aiobotocore",
+    ): "the object store, whose endpoint the operator set",
+    ("fetcher/store/s3/wire/connection.py", "botocore"): "likewise",
+    ("fetcher/store/s3/bucket.py", "botocore"): "names its errors",
+    ("fetcher/store/s3/wire/objects.py", "botocore"): "likewise",
+    ("fetcher/store/s3/wire/faults.py", "botocore"): "likewise",
     ("fetcher/systemd.py", "socket"): "tells systemd on a local socket; takes over one that listens",
 }
 

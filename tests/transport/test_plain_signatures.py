@@ -38,7 +38,7 @@ SIGNERS = {
 
 def pem_of(key: object) -> bytes:
     """The public half, as `cosign public-key` prints it."""
-    public = key.public_key()  # type: ignore[attr-defined]
+    public = key.public_key()  # type: ignore[attr-defined] # both kinds of key have one
     return bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
 
 

@@ -68,7 +68,7 @@ def chunks(packed: bytes, cut: int | Iterable[int]) -> Iterable[bytes]:
 def refusal(packed: bytes, **more: object) -> Failure:
     """Return how an unpacking ends that has to fail."""
     with pytest.raises(Failure) as caught:
-        unpack(packed, **more)  # type: ignore[arg-type]
+        unpack(packed, **more)  # type: ignore[arg-type] # handed on as they came
     return caught.value
 
 
@@ -123,7 +123,7 @@ def make_tar(
 ) -> bytes:
     """Make a tar by Python's tarfile."""
     target = io.BytesIO()
-    with tarfile.open(fileobj=target, mode="w", **more) as archive:  # type: ignore[call-overload]
+    with tarfile.open(fileobj=target, mode="w", **more) as archive:  # type: ignore[call-overload] # handed on as they came
         for name, content in members:
             info = tarfile.TarInfo(name)
             info.size = len(content)

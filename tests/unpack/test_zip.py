@@ -66,15 +66,15 @@ class Unseekable(io.RawIOBase):
         return True
 
     def write(self, data: object) -> int:
-        self.text += bytes(data)  # type: ignore[call-overload]
-        return len(bytes(data))  # type: ignore[call-overload]
+        self.text += bytes(data)  # type: ignore[call-overload] # zipfile writes bytes
+        return len(bytes(data))  # type: ignore[call-overload] # likewise
 
 
 @pytest.mark.parametrize("force", [False, True])
 def test_what_python_streams(force: bool) -> None:
     """Data descriptors of four and of eight bytes."""
     target = Unseekable()
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:  # type: ignore[call-overload]
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:  # type: ignore[call-overload] # a file that cannot seek is the point
         for name, content in (("readme.txt", b""), ("disk.vhd", SMALL)):
             with archive.open(name, "w", force_zip64=force) as file:
                 file.write(content)

@@ -219,7 +219,7 @@ class Metrics(Collector):
             yield _gauge("images", "Images in the index.", {(): self._totals.images})
             yield _gauge("blobs", "Blobs in the store.", {(): self._totals.blobs})
             yield _gauge("blob_bytes", "Bytes of all blobs.", {(): self._totals.size})
-            yield _gauge("blobs_faulty", "Blobs found missing or rotten.", {(): self._totals.faulty})
+            yield _gauge("blobs_faulty", "Blobs found missing or corrupt.", {(): self._totals.faulty})
             yield _gauge(
                 "scrub_age_seconds",
                 "Since the blob unread for longest was read.",

@@ -2,7 +2,7 @@
 
 from fetcher.config import Settings
 from fetcher.errors import Conflict, ReceiverForbidden
-from fetcher.guards.base import Limit
+from fetcher.guards.base import Limit, limits_of
 from fetcher.guards.request.host_names import is_named
 from fetcher.guards.request.url import CheckedUrl, check_url
 from fetcher.guards.spec import GuardSpec
@@ -63,56 +63,35 @@ def check_sendable(image: Image) -> None:
 def limits(settings: Settings) -> tuple[Limit, ...]:
     """Publish what is enforced here."""
     rules = settings.exports
-    return (
-        Limit(
-            name="export_receivers",
-            type="array",
-            value=rules.receivers,
-            description="Hosts that images may be sent to; none: images are not sent from here.",
-            guard="exports",
+    return limits_of(
+        "exports",
+        (
+            "export_receivers",
+            "array",
+            rules.receivers,
+            "Hosts that images may be sent to; none: images are not sent from here.",
         ),
-        Limit(
-            name="export_kinds",
-            type="array",
-            value=list(rules.kinds) if rules.receivers else [],
-            description="How images may be sent: put, parts, s3, oci, image-api.",
-            guard="exports",
+        (
+            "export_kinds",
+            "array",
+            list(rules.kinds) if rules.receivers else [],
+            "The kinds of receivers that images may be sent to.",
         ),
-        Limit(
-            name="export_part_bytes",
-            type="integer",
-            value=rules.part_bytes,
-            description="The size of a part of images that are sent in parts.",
-            guard="exports",
+        (
+            "export_part_bytes",
+            "integer",
+            rules.part_bytes,
+            "The size of a part of images that are sent in parts.",
         ),
-        Limit(
-            name="export_role",
-            type="string",
-            value=rules.role,
-            description="The role that may send images.",
-            guard="exports",
+        ("export_role", "string", rules.role, "The role that may send images."),
+        (
+            "export_max_bytes_per_day",
+            "integer",
+            rules.max_bytes_per_day,
+            "Bytes that one project may send within 24 hours.",
         ),
-        Limit(
-            name="export_max_bytes_per_day",
-            type="integer",
-            value=rules.max_bytes_per_day,
-            description="Bytes that one project may send within 24 hours.",
-            guard="exports",
-        ),
-        Limit(
-            name="export_attempts",
-            type="integer",
-            value=rules.attempts,
-            description="How often a receiver is tried.",
-            guard="exports",
-        ),
-        Limit(
-            name="export_seconds",
-            type="number",
-            value=rules.total_seconds,
-            description="How long one attempt may take.",
-            guard="exports",
-        ),
+        ("export_attempts", "integer", rules.attempts, "How often a receiver is tried."),
+        ("export_seconds", "number", rules.total_seconds, "How long one attempt may take."),
     )
 
 

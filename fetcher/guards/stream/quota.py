@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from fetcher.config import Settings
 from fetcher.errors import QuotaExceeded
-from fetcher.guards.base import Guard, Limit
+from fetcher.guards.base import Guard, Limit, limits_of
 from fetcher.guards.spec import GuardContext, GuardSpec, Purpose
 
 
@@ -49,55 +49,49 @@ class QuotaCap:
 
 def limits(settings: Settings) -> tuple[Limit, ...]:
     """Say the quotas that hold where the operator gave a project no other."""
-    return (
-        Limit(
-            name="project_max_images",
-            type="integer",
-            value=settings.quota.max_images,
-            description="The most images of one project, unless the operator gave it another number.",
-            guard="quota",
+    return limits_of(
+        "quota",
+        (
+            "project_max_images",
+            "integer",
+            settings.quota.max_images,
+            "The most images of one project, unless the operator gave it another number.",
         ),
-        Limit(
-            name="project_max_bytes",
-            type="integer",
-            value=settings.quota.max_bytes,
-            description="The most bytes that a project's images may hold together, each counted in full.",
-            guard="quota",
+        (
+            "project_max_bytes",
+            "integer",
+            settings.quota.max_bytes,
+            "The most bytes that a project's images may hold together, each counted in full.",
         ),
-        Limit(
-            name="project_max_uploading",
-            type="integer",
-            value=settings.quota.max_uploading,
-            description="The most images of one project that are written at the same time, waiting ones too.",
-            guard="quota",
+        (
+            "project_max_uploading",
+            "integer",
+            settings.quota.max_uploading,
+            "The most images of one project that are written at the same time, waiting ones too.",
         ),
-        Limit(
-            name="project_max_staged_bytes",
-            type="integer",
-            value=settings.quota.max_staged_bytes,
-            description="The most bytes that a project may have staged for glance-direct.",
-            guard="quota",
+        (
+            "project_max_staged_bytes",
+            "integer",
+            settings.quota.max_staged_bytes,
+            "The most bytes that a project may have staged for glance-direct.",
         ),
-        Limit(
-            name="project_max_text_bytes",
-            type="integer",
-            value=settings.quota.max_text_bytes,
-            description="The most bytes that the names, tags and properties of a project's images may have.",
-            guard="quota",
+        (
+            "project_max_text_bytes",
+            "integer",
+            settings.quota.max_text_bytes,
+            "The most bytes that the names, tags and properties of a project's images may have.",
         ),
-        Limit(
-            name="project_max_records",
-            type="integer",
-            value=settings.quota.max_records,
-            description="Ended imports of one project on record; beyond it the oldest are forgotten.",
-            guard="quota",
+        (
+            "project_max_records",
+            "integer",
+            settings.quota.max_records,
+            "Ended imports of one project on record; beyond it the oldest are forgotten.",
         ),
-        Limit(
-            name="project_max_record_bytes",
-            type="integer",
-            value=settings.quota.max_record_bytes,
-            description="The most bytes of their text, likewise.",
-            guard="quota",
+        (
+            "project_max_record_bytes",
+            "integer",
+            settings.quota.max_record_bytes,
+            "The most bytes of their text, likewise.",
         ),
     )
 

@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from fetcher.aio.retry import shortage_wait
+from fetcher.aio.retry import outlasted, shortage_wait
 from fetcher.config import Settings
 from fetcher.convert.streaming import NotStreamable
 from fetcher.errors import ChecksumMismatch, Failure, Rejection, Shortage
@@ -117,7 +117,7 @@ class Attempts:
             async with asyncio.timeout(max(budget.seconds_left, 0)):
                 if self._receiver is None and not self._has_begun:
                     self._has_begun = True
-                    self._receiver = await self._receivers.restore()
+                    self._receiver = await outlasted(self._receivers.restore)
                 while True:
                     try:
                         with span("attempt"):
@@ -186,7 +186,6 @@ class Attempts:
     async def _attempt(self) -> Receiver:
         offset, if_range = self._where()
         self._subscribers.begin_attempt(self._sources.shown, offset)
-        self._subscribers.move(Event.ATTEMPT, phase=Phase.CONNECTING)
         if len(self._subscribers.attempts) > 1:  # The claim has written the first one.
             await self._subscribers.write()
         if self._receiver is not None and offset and offset == self._declared:
@@ -260,8 +259,8 @@ class Attempts:
         self.source_headers = source.headers
         is_first = not self._sources.current and not self._is_pieced
         self.etag = source.etag if is_first and is_strong(source.etag) else None
-        self._subscribers.change_attempt(offset=source.offset)
         self._subscribers.change(
+            {"offset": source.offset},
             phase=Phase.PULLING,
             expected_bytes=source.declared_bytes,
             length_verified=source.length_verified,
@@ -270,7 +269,7 @@ class Attempts:
     def _use(self, connections: int) -> None:
         if connections > self._subscribers.attempts[-1].connections:
             self._is_pieced = True
-            self._subscribers.change_attempt(connections=connections)
+            self._subscribers.change({"connections": connections})
 
     async def _receiver_for(self, source: Source) -> Receiver:
         """Return the receiver that the source's first byte belongs to: the present one, or a fresh one."""
@@ -291,11 +290,13 @@ class Attempts:
             return await self._attempt()
         except NotStreamable as surprise:
             log.info("attempt.staged", pull_id=self._job.resume_state.id, reason=surprise.reason)
-            self._subscribers.change_attempt(
-                code="ok",
-                reason=f"Pulled again, to be converted from a complete file: {surprise.reason}.",
-                ended_at=datetime.now(UTC),
-                received_bytes=self._subscribers.progress.received_bytes,
+            self._subscribers.change(
+                {
+                    "code": "ok",
+                    "reason": f"Pulled again, to be converted from a complete file: {surprise.reason}.",
+                    "ended_at": datetime.now(UTC),
+                    "received_bytes": self._subscribers.progress.received_bytes,
+                }
             )
             await self.close()
             self._receivers.streams = False
@@ -348,11 +349,13 @@ class Attempts:
         if failure is not None:
             addresses = [hop.address for hop in attempt.hops]
             log.info("attempt.failed", url=attempt.url, addresses=addresses, **truth_of(failure))
-        self._subscribers.change_attempt(
-            ended_at=datetime.now(UTC),
-            code=verdict.code if verdict else "ok",
-            reason=verdict.title + why_again if verdict else None,
-            truth=hidden_of(failure),
-            received_bytes=max(0, self._subscribers.progress.received_bytes - attempt.offset),
-            wait_seconds=wait,
+        self._subscribers.change(
+            {
+                "ended_at": datetime.now(UTC),
+                "code": verdict.code if verdict else "ok",
+                "reason": verdict.title + why_again if verdict else None,
+                "truth": hidden_of(failure) if failure else None,
+                "received_bytes": max(0, self._subscribers.progress.received_bytes - attempt.offset),
+                "wait_seconds": wait,
+            }
         )

@@ -15,7 +15,6 @@ from fetcher.guards.base import Guard
 from fetcher.importer.receive.converting import Converting, ConvertingPeer
 from fetcher.importer.receive.unpacking import (
     HeadPeer,
-    Spared,
     Unpacking,
     UnpackingPeer,
     is_packed,
@@ -24,7 +23,7 @@ from fetcher.importer.receive.unpacking import (
 )
 from fetcher.importer.records.requests import target_of
 from fetcher.model import Submission
-from fetcher.pipeline import Judges, Peer, PeerClock, WorkerPool
+from fetcher.pipeline import Judges, Peer, PeerClock, Watched, WorkerPool
 from fetcher.store.protocol import Staged, Store
 from fetcher.store.reservation import Reservation
 
@@ -55,9 +54,9 @@ class Incoming:
     """
 
     peer: Peer
-    guards: list[Guard]
+    guards: list[Guard | Watched]
     clock: PeerClock
-    last: list[Guard] = field(default_factory=list)
+    last: list[Guard | Watched] = field(default_factory=list)
 
 
 @dataclass(kw_only=True)
@@ -90,7 +89,7 @@ class Layers:
     comes_once: bool
     algorithms: Sequence[str]
     reservation: Reservation
-    timed: Callable[[Sequence[Guard]], list[Guard]]
+    timed: Callable[[Sequence[Guard | Watched]], list[Guard | Watched]]
     received: Guard
     put_aside: Callable[[int], None]
     unpacking: Unpacking | None = field(default=None, init=False)
@@ -110,10 +109,11 @@ class Layers:
             SourceFailure: They broke off before all is known; another attempt goes on.
             Failure: A guard of the peer refused, or they cannot be unpacked.
         """
-        outer: list[Guard] = [*self.chain.of_peer(clock), self.received]
+        guards = [*self.chain.of_peer(clock), self.received]
+        outer: list[Guard | Watched] = [*guards]
         if self.unpacks or (self.converts and self.unpacking is None):
-            await self._look(peer, clock, outer)
-            outer = [Spared(guard, len(self._head)) for guard in outer]
+            await self._look(peer, clock, guards)
+            outer = [Watched(guard, seen_chunks=len(self._head)) for guard in guards]
             peer = HeadPeer(self._head, peer)
         incoming = self._unpacked(peer, clock, outer)
         if self.converts:
@@ -174,12 +174,14 @@ class Layers:
             raise TooManyBytes(max_bytes=most, declared_bytes=virtual_bytes)
         self.reservation.expect(virtual_bytes)
 
-    def _unpacked(self, peer: Peer, clock: PeerClock, outer: Sequence[Guard]) -> Incoming:
+    def _unpacked(self, peer: Peer, clock: PeerClock, outer: Sequence[Guard | Watched]) -> Incoming:
         if self.unpacking is None:
             *pace, received = outer
             guards = self.timed([*self.chain.guards, *pace])
             return Incoming(peer=peer, guards=guards, clock=clock, last=[received])
-        inner = UnpackingPeer(self.unpacking, peer, [*self._packed_guards, *outer], clock)
+        inner = UnpackingPeer(
+            self.unpacking, peer, Judges([*self._packed_guards, *outer], self.worker_pool.offload), clock
+        )
         return Incoming(peer=inner, guards=self.timed(self.chain.guards), clock=_own_clock())
 
     def _converted(self, incoming: Incoming, converting: Converting) -> Incoming:

@@ -34,9 +34,18 @@ def _turn(record: Import) -> tuple[datetime, str]:
 
 
 async def quota_headroom(
-    index: Index, settings: Settings, project_id: str, others: Callable[[], int]
+    index: Index,
+    settings: Settings,
+    project_id: str,
+    others: Callable[[], int],
+    used_bytes: int | None = None,
 ) -> Headroom:
-    """Find what a project's quota leaves for a body."""
+    """Find what a project's quota leaves for a body.
+
+    Args:
+        used_bytes: What the project's images hold, where that has just been read.
+    """
     _images, quota_bytes = settings.quota.of(project_id)
-    used_bytes = await index.usage.bytes_of(project_id)
+    if used_bytes is None:
+        used_bytes = await index.usage.bytes_of(project_id)
     return Headroom(quota_bytes=quota_bytes, used_bytes=used_bytes, coming=others)

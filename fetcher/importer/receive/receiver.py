@@ -8,13 +8,12 @@ from fetcher.aio.shield import shielded
 from fetcher.config import Settings
 from fetcher.errors import SourceFailure
 from fetcher.guards import Chain
-from fetcher.importer.guard_times import GuardTimes
 from fetcher.importer.receive.checkpoints import Checkpoint, Checkpoints
 from fetcher.importer.receive.converting import ConvertingPeer
 from fetcher.importer.receive.layers import Layers
 from fetcher.importer.receive.staged_peer import read_back
 from fetcher.model import FormatVerdict
-from fetcher.pipeline import Handover, OrderedQueues, Peer, PeerClock, Work, WorkerPool, pull
+from fetcher.pipeline import GuardTimes, Handover, OrderedQueues, Peer, PeerClock, Work, WorkerPool, pull
 from fetcher.store.protocol import Staged, Store
 from fetcher.store.reservation import Reservation
 

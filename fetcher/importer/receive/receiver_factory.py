@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from fetcher.config import Settings
+from fetcher.errors import Shortage
 from fetcher.guards import Chain, GuardContext, Headroom, Purpose
 from fetcher.importer.context import Context
 from fetcher.importer.receive.checkpoints import Checkpoint
@@ -90,16 +91,20 @@ class ReceiverFactory:
         return None
 
     async def _restore(self, point: Checkpoint) -> Receiver | None:
+        chain = await self._chain(Purpose.REPLAY)
         staged = await self.context.store.reopen(self.resume_state.staged, point.size)
         if staged is None:
             return None
         try:
-            receiver = self._make(staged, await self._chain(Purpose.REPLAY))
+            receiver = self._make(staged, chain)
         except BaseException:
             await self.context.store.discard(staged)
             raise
         try:
             is_same = await replay(self.context.store, receiver, point)
+        except Shortage:  # The bytes may be as good as before: they are read once more.
+            await receiver.close(is_kept=True)
+            raise
         except BaseException:
             await receiver.close()
             raise
@@ -118,10 +123,10 @@ class ReceiverFactory:
             )
         )
 
-    def _received(self, told: Collection[str]) -> list[str]:
+    def _received(self, algorithms: Sequence[str], told: Collection[str]) -> list[str]:
         """Return the digests of what was received: what verifies, what was promised, what names it."""
         wanted = {"sha256", *self.settings.checksum.accepted, *self.promised(), *told}
-        return [name for name in self.algorithms() if name in wanted]
+        return [name for name in algorithms if name in wanted]
 
     def _make(self, staged: Staged, chain: Chain, told: Collection[str] = ()) -> Receiver:
         self.restart()
@@ -132,6 +137,7 @@ class ReceiverFactory:
                 self._told = receiver.format
                 self.found(receiver.format)
 
+        algorithms = self.algorithms()
         receiver = Receiver(
             staged=staged,
             store=self.context.store,
@@ -140,8 +146,8 @@ class ReceiverFactory:
             chain=chain,
             unpacks=not staged.size and unpacks_pull(self.settings, self.claims),
             converts=not staged.size and self.streams and converts_pull(self.settings, self.claims),
-            algorithms=self.algorithms(),
-            received=self._received(told),
+            algorithms=algorithms,
+            received=self._received(algorithms, told),
             reservation=self.reservation,
             count=count,
             times=self.context.guard_times,

@@ -12,7 +12,7 @@ from fetcher.config import Settings
 from fetcher.guards.base import Guard
 from fetcher.importer.receive.gathering import Gathering
 from fetcher.model import BLOCK_BYTES, Submission
-from fetcher.pipeline import OrderedQueues, Peer, PeerClock, WorkerPool
+from fetcher.pipeline import Judges, OrderedQueues, Peer, PeerClock, WorkerPool
 from fetcher.unpack import (
     HEAD_BYTES,
     MAX_PIECE_BYTES,
@@ -208,10 +208,10 @@ class UnpackingPeer:
     peer's clock runs only while the peer is waited for.
     """
 
-    def __init__(self, unpacking: Unpacking, peer: Peer, guards: Sequence[Guard], clock: PeerClock) -> None:
+    def __init__(self, unpacking: Unpacking, peer: Peer, judges: Judges, clock: PeerClock) -> None:
         self._unpacking = unpacking
         self._peer = peer
-        self._guards = guards
+        self._judges = judges
         self._clock = clock
         self._is_over = False
 
@@ -235,11 +235,7 @@ class UnpackingPeer:
         finally:
             self._clock.stop()
         self._is_over = not packed
-        for guard in self._guards:
-            if packed:
-                guard.feed(packed)
-            else:
-                guard.finish()
+        await (self._judges.feed(packed) if packed else self._judges.finish())
         await (self._unpacking.feed(packed) if packed else self._unpacking.finish())
 
 
@@ -257,25 +253,6 @@ class HeadPeer:
     async def read(self) -> bytes:
         """Return what was read first, then what comes."""
         return self._chunks.popleft() if self._chunks else await self._peer.read()
-
-
-class Spared:
-    """A guard that has seen the first chunks already."""
-
-    def __init__(self, guard: Guard, chunks: int) -> None:
-        self._guard = guard
-        self._chunks = chunks
-
-    def feed(self, chunk: bytes) -> None:
-        """Ask the guard about what it has not seen."""
-        if self._chunks:
-            self._chunks -= 1
-        else:
-            self._guard.feed(chunk)
-
-    def finish(self) -> None:
-        """Ask the guard about the whole."""
-        self._guard.finish()
 
 
 async def read_head(

@@ -78,14 +78,22 @@ class RunningImport:
 
     The record is replaced, never changed, so that whoever holds one holds a
     picture of one moment.
+
+    Args:
+        used_bytes: What its project's images held when it was claimed, where that is known.
+
+    Attributes:
+        is_late: It joined what another project had begun, and is shown nothing of before.
     """
 
-    def __init__(self, record: Import, now: Callable[[], float]) -> None:
+    def __init__(self, record: Import, now: Callable[[], float], used_bytes: int | None = None) -> None:
         self.record = record
+        self.used_bytes = used_bytes
         self.progress = Progress(now, record.received_bytes)
         self._subscribers: set[asyncio.Event] = set()
         self._snapshot: Import | None = None
-        self._hidden_bytes: int | None = None
+        self.is_late = False
+        self._hidden_bytes = 0
 
     def change(self, **progress: Any) -> Import:
         """Replace fields of the record and tell the subscribers.
@@ -136,15 +144,15 @@ class RunningImport:
 
     def hide(self, received_bytes: int) -> None:
         """Show nothing of what had come before now: it is of another project's doing."""
-        self._hidden_bytes = received_bytes
+        self.is_late, self._hidden_bytes = True, received_bytes
 
     def shown_bytes(self, received_bytes: int) -> int:
         """Return how many of the bytes so far this import is shown."""
-        return max(0, received_bytes - (self._hidden_bytes or 0))
+        return max(0, received_bytes - self._hidden_bytes)
 
     def seen(self, attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
         """Return the attempts that this import is shown: none that ended or began before it came."""
-        if self._hidden_bytes is None:
+        if not self.is_late:
             return attempts
         own = self.record.created_at
         return tuple(

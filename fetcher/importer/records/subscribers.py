@@ -14,7 +14,7 @@ from fetcher.errors import Cancelled
 from fetcher.importer.records.running_import import Progress, RunningImport
 from fetcher.index.protocol import Index
 from fetcher.lifecycle import Event
-from fetcher.model import Attempt, Hop, Import
+from fetcher.model import Attempt, Hop, Import, Phase
 
 LATEST_HOPS = 3  # Attempts at the end whose hops are kept, beside the first one's.
 
@@ -24,6 +24,9 @@ class Subscribers:
 
     Args:
         gone: Told of an import that dropped out because it ended elsewhere.
+
+    Attributes:
+        followers: Those who follow now, by their ids; whoever waits on the way looks at a copy.
     """
 
     def __init__(self, index: Index, gone: Callable[[str], None]) -> None:
@@ -31,7 +34,7 @@ class Subscribers:
         self.attempts: tuple[Attempt, ...] = ()
         self._index = index
         self._gone = gone
-        self._running_imports: dict[str, RunningImport] = {}
+        self.followers: dict[str, RunningImport] = {}
         self._owners: Counter[str] = Counter()
         self._shown: dict[str, Any] = {}
         self._moved_by: Event | None = None
@@ -39,11 +42,11 @@ class Subscribers:
 
     def __len__(self) -> int:
         """Return how many follow."""
-        return len(self._running_imports)
+        return len(self.followers)
 
     def __iter__(self) -> Iterator[RunningImport]:
         """Go through those who follow now."""
-        return iter(list(self._running_imports.values()))
+        return iter(list(self.followers.values()))
 
     def add(self, running: RunningImport) -> None:
         """Let one more follow; it is shown at once what the others see."""
@@ -55,15 +58,15 @@ class Subscribers:
             running.hide(self.progress.received_bytes)
         running.progress = self.progress
         self.drop(running.record.id)
-        self._running_imports[running.record.id] = running
+        self.followers[running.record.id] = running
         self._owners[owner] += 1
-        running.change(attempts=running.seen(self.attempts), **self._shown)
+        running.change(attempts=self._seen_by(running), **self._shown)
         if self._moved_by is not None:
             running.move(self._moved_by)
 
     def drop(self, import_id: str) -> bool:
         """Let one go; False when it did not follow."""
-        running = self._running_imports.pop(import_id, None)
+        running = self.followers.pop(import_id, None)
         if running is None:
             return False
         owner = running.record.project_id
@@ -72,51 +75,58 @@ class Subscribers:
             del self._owners[owner]
         return True
 
-    def change(self, **changes: Any) -> None:
-        """Replace fields of every record."""
+    def change(self, attempt: dict[str, Any] | None = None, **changes: Any) -> None:
+        """Replace fields of every record.
+
+        Args:
+            attempt: Fields of the running attempt that change with them.
+        """
         self._shown |= changes
-        for running in self:
-            running.change(**changes)
+        if attempt is not None:
+            *before, last = self.attempts
+            self.attempts = (*before, msgspec.structs.replace(last, **attempt))
+        for running in self.followers.values():
+            seen = {} if attempt is None else {"attempts": self._seen_by(running)}
+            running.change(**seen, **changes)
 
     def move(self, event: Event, **changes: Any) -> None:
         """Let an event move every import on; whoever follows later is moved by it too."""
         self._moved_by = event
         self._shown |= changes
-        for running in self:
+        for running in self.followers.values():
             running.move(event, **changes)
 
     def receive(self, size: int) -> None:
         """Count bytes that came in."""
         self.progress.receive(size)
-        for running in self._running_imports.values():
+        for running in self.followers.values():
             running.tell()
 
     def begin_attempt(self, url: str, offset: int) -> None:
-        """Add an attempt; what an earlier process left open was interrupted."""
+        """Move every import on to a further attempt; what an earlier process left open was interrupted."""
         self._has_begun = True
         before = tuple(_closed(attempt) for attempt in self.attempts)
         number = len(before) + 1
         attempt = Attempt(number=number, started_at=datetime.now(UTC), offset=offset, url=url)
-        self._set_attempts((*_thinned(before), attempt))
-
-    def change_attempt(self, **changes: Any) -> Attempt:
-        """Replace fields of the running attempt."""
-        *before, attempt = self.attempts
-        attempt = msgspec.structs.replace(attempt, **changes)
-        self._set_attempts((*before, attempt))
-        return attempt
+        self.attempts = (*_thinned(before), attempt)
+        self._moved_by = Event.ATTEMPT
+        self._shown["phase"] = Phase.CONNECTING
+        for running in self.followers.values():
+            running.move(Event.ATTEMPT, phase=Phase.CONNECTING, attempts=self._seen_by(running))
 
     def drop_attempt(self) -> None:
         """Forget the running attempt: the machine was short, and the source has nothing to do with it."""
         if self.attempts and self.attempts[-1].code is None:
-            self._set_attempts(self.attempts[:-1])
+            self.attempts = self.attempts[:-1]
+            for running in self.followers.values():
+                running.change(attempts=self._seen_by(running))
 
     def add_hop(self, hop: Hop) -> None:
         """Show a hop of the running attempt as soon as it is known, or its later, fuller form."""
         hops = self.attempts[-1].hops
         if hops and hops[-1].at == hop.at:
             hops = hops[:-1]
-        self.change_attempt(hops=(*hops, hop))
+        self.change({"hops": (*hops, hop)})
 
     async def write(self) -> None:
         """Write every record down, however long the index is locked or full: the caller's deadline bounds it.
@@ -147,13 +157,11 @@ class Subscribers:
         for running, is_ours in zip(running_imports, kept, strict=True):
             if not is_ours and self.drop(running.record.id):
                 self._gone(running.record.id)
-        if not self._running_imports:
+        if not self.followers:
             raise Cancelled
 
-    def _set_attempts(self, attempts: tuple[Attempt, ...]) -> None:
-        self.attempts = attempts
-        for running in self:
-            running.change(attempts=running.seen(attempts))
+    def _seen_by(self, running: RunningImport) -> tuple[Attempt, ...]:
+        return running.seen(self.attempts) if running.is_late else self.attempts
 
 
 async def _once(write: Callable[[], Awaitable[bool]]) -> bool:

@@ -13,9 +13,12 @@ import msgspec
 
 from fetcher.errors import InvalidRequest, InvalidUrl, RegistryUnusable, SourceTooSlow, TooManyBytes
 from fetcher.guards.request.oci import check_manifest, check_registry
+from fetcher.guards.request.publishers import SIGNED_MANIFEST
 from fetcher.guards.request.url import CheckedUrls
 from fetcher.importer.pasted import stripped, tidied
-from fetcher.importer.schemes.registry_token import RegistryDialect, read_small
+from fetcher.importer.schemes.oci_registry import Registry
+from fetcher.importer.schemes.oci_signatures import find_signer, needs_signature
+from fetcher.importer.schemes.registry_token import RegistryDialect
 from fetcher.importer.schemes.scheme import Asked, SourceScheme, Way
 from fetcher.model import Digest, Submission
 from fetcher.parsers.oci_layers import PEEK_BYTES, files_of, visible_disks
@@ -29,7 +32,6 @@ from fetcher.parsers.oci_manifests import (
     parse_digest,
     parse_manifest,
 )
-from fetcher.transport import SourceRequest
 
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _URL = re.compile(
@@ -63,6 +65,8 @@ def take(submission: Submission, urls: CheckedUrls) -> Submission:
     located = tidied(msgspec.structs.replace(submission, url=url), urls)
     if scheme == "http" and any(header.lower() == "authorization" for header in located.headers):
         raise InvalidRequest(field="headers", reason="no login is sent to a registry that is asked by http")
+    if needs_signature(located, urls.settings):  # Promised here, found in `find` or refused there.
+        located = msgspec.structs.replace(located, checksum_source=SIGNED_MANIFEST)
     return located
 
 
@@ -82,7 +86,10 @@ async def find(asked: Asked) -> Way:
     seconds = asked.settings.pace.chain_seconds
     try:
         async with asyncio.timeout(seconds):
-            layer = await _layer(asked, match["base"], match["name"], headers, dialect)
+            registry = Registry(asked, match["base"], headers, dialect)
+            manifests: list[bytes] = []
+            layer = await _layer(registry, match["name"], manifests)
+            signer = await find_signer(registry, manifests)
     except TimeoutError as error:
         reason = f"its manifests did not arrive within {seconds:g} seconds"
         raise SourceTooSlow(reason=reason, limit_seconds=seconds) from error
@@ -95,36 +102,34 @@ async def find(asked: Asked) -> Way:
         secrets=secrets,
         dialect=dialect,
         digest=layer.digest,
-        digest_source="submitter" if parse_digest(match["name"]) else "manifest",
+        digest_source=SIGNED_MANIFEST
+        if signer
+        else "submitter"
+        if parse_digest(match["name"])
+        else "manifest",
+        signer=signer,
         name=layer.title or match["repository"].rpartition("/")[2],
         has_neighbours=False,
     )
 
 
-async def _layer(
-    asked: Asked, base: str, name: str, headers: dict[str, str], dialect: RegistryDialect
-) -> Descriptor:
-    """Go from the name to the manifest, through an index where there is one, and choose the disk."""
-    submission, settings = asked.submission, asked.settings
+async def _layer(registry: Registry, name: str, manifests: list[bytes]) -> Descriptor:
+    """Go from the name to the manifest, through an index where there is one, and choose the disk.
+
+    Args:
+        manifests: Gets each manifest on the way.
+    """
+    submission, settings = registry.asked.submission, registry.asked.settings
     for is_last in (False, True):
-        given = {key: value for key, value in headers.items() if key.lower() != "accept"}
-        request = SourceRequest(
-            url=asked.urls.check(f"{base}/manifests/{name}"),
-            headers=given | {"Accept": ACCEPT},
-            project=asked.project,
-            ca_pem=submission.ca_pem,
-            dialect=dialect,
-            client=asked.secrets.access.client,
-        )
-        body = await read_small(asked, request, settings.oci.max_manifest_bytes)
-        check_manifest(len(body), 0, settings)
+        body = await registry.manifest(name, ACCEPT)
         _check_digest(body, parse_digest(name))
+        manifests.append(body)
         manifest = parse_manifest(body)
         check_manifest(len(body), max(len(manifest.layers), len(manifest.images)), settings)
         if not manifest.is_index:
             archives = archives_of(manifest.layers)
             if 1 < len(archives) == len(manifest.layers):
-                disks = await _disks(asked, base, archives, headers, dialect)
+                disks = await _disks(registry, archives)
                 return choose_archive(archives, disks, submission.disk)
             return choose_layer(manifest.layers, submission.disk)
         if is_last:
@@ -139,21 +144,11 @@ async def _layer(
     raise RegistryUnusable(reason="its index leads to another index")
 
 
-async def _disks(
-    asked: Asked, base: str, archives: Sequence[Descriptor], headers: dict[str, str], dialect: RegistryDialect
-) -> dict[str, int]:
+async def _disks(registry: Registry, archives: Sequence[Descriptor]) -> dict[str, int]:
     """Look at how each layer begins: which disks are seen when they lie on each other."""
     listed: list[list[str]] = []
     for layer in archives:
-        request = SourceRequest(
-            url=asked.urls.check(f"{base}/blobs/{layer.digest}"),
-            headers=headers,
-            project=asked.project,
-            ca_pem=asked.submission.ca_pem,
-            dialect=dialect,
-            client=asked.secrets.access.client,
-        )
-        beginning = await read_small(asked, request, min(layer.size, PEEK_BYTES))
+        beginning = await registry.blob(layer, PEEK_BYTES)
         listed.append(await asyncio.to_thread(files_of, beginning))
     return visible_disks(listed)
 

@@ -37,7 +37,9 @@ class Way(msgspec.Struct, frozen=True, kw_only=True):
         secrets: Where they really are.
         dialect: Speaks for us there; None where plain HTTP does.
         digest: What they must be, as the service says that names them.
-        digest_source: Whose promise that is: `submitter` where the URL itself held it, else `manifest`.
+        digest_source: Whose promise that is: `submitter` where the URL itself held it, `signed-manifest`
+            where whoever the operator pinned signed it, else `manifest`.
+        signer: Who that was.
         name: What the image is called there.
         has_neighbours: Other files may lie beside it, such as a checksum file.
     """
@@ -46,6 +48,7 @@ class Way(msgspec.Struct, frozen=True, kw_only=True):
     dialect: Dialect | None = None
     digest: Digest | None = None
     digest_source: str = "manifest"
+    signer: str | None = None
     name: str | None = None
     has_neighbours: bool = True
 

@@ -13,7 +13,7 @@ import structlog
 from fetcher.aio.retry import outlasted, written
 from fetcher.aio.shield import shielded
 from fetcher.crash import reach
-from fetcher.errors import Cancelled, Failure, StoreFailed
+from fetcher.errors import Cancelled, Failure, Shortage, StoreFailed
 from fetcher.guards.network.address import TABLE_VERSION
 from fetcher.importer import tracing
 from fetcher.importer.context import ENGINE, Context
@@ -24,7 +24,8 @@ from fetcher.importer.stages.inject import injected
 from fetcher.importer.stages.provenance import document
 from fetcher.importer.stages.stage import Carrier, Complete, Settle, Stage, Story
 from fetcher.index.protocol import Index
-from fetcher.lifecycle import Event
+from fetcher.index.values import Contents, Signed
+from fetcher.lifecycle import Event, State
 from fetcher.model import Blob, FormatVerdict, Image, Import, Phase
 from fetcher.parsers.disposition import name_of_chain
 
@@ -48,20 +49,40 @@ async def commit(
     """
     blob = blob_of(body, datetime.now(UTC))
     await outlasted(lambda: announce(context.index, running_imports, blob, body.received_bytes))
+    # Each try holds the blob anew: a lock in a database that was away is anybody's by now.
+    return await outlasted(partial(_commit_once, context, body, blob, settle))
+
+
+async def _commit_once(
+    context: Context, body: Complete, blob: Blob, settle: Settle
+) -> Sequence[Failure | None]:
     async with context.holding(blob.sha256):
-        is_needed = False
+        is_kept = False
         try:
-            await outlasted(lambda: context.store.commit(body.staged, blob.sha256))
-            if await context.index.images.has_blob(blob.sha256):  # Whatever its file was, it is whole now.
-                await context.index.maintenance.mark(blob.sha256, None, blob.created_at)
+            await _put(context, body, blob)
             ends = await settle(blob)
-            is_needed = None in ends  # Its row is durable; who deletes the image waits to hold the blob.
+            for failure in ends:
+                if isinstance(failure, Shortage):
+                    raise failure
+            is_kept = None in ends  # Its row is durable; who deletes the image waits to hold the blob.
+        except Shortage:
+            is_kept = True  # For the next try.
+            raise
+        else:
             context.activated.set()
             return ends
         finally:
-            if not is_needed:
+            if not is_kept:
                 with suppress(StoreFailed):  # The next start finds the file; what ended the import counts.
                     await remove_unneeded(context, blob.sha256)
+
+
+async def _put(context: Context, body: Complete, blob: Blob) -> None:
+    """Have the bytes in their place; what an earlier try has put there may be gone, as nobody held it."""
+    if not body.staged.is_moved:
+        await outlasted(lambda: context.store.commit(body.staged, blob.sha256))
+    elif await context.store.size(blob.sha256) != blob.size:
+        raise StoreFailed(reason="commit: the bytes were removed before their row could be written")
 
 
 def blob_of(body: Complete, now: datetime) -> Blob:
@@ -97,11 +118,11 @@ async def announce(
 
 
 async def activate_all(
-    index: Index, running_imports: Sequence[RunningImport], blob: Blob, story: Story
+    context: Context, running_imports: Sequence[RunningImport], blob: Blob, story: Story
 ) -> list[Failure | None]:
     """Make several images active with a blob that is in its place; call it while holding the blob."""
     ends = await asyncio.gather(
-        *(_activate(index, running, blob, story) for running in running_imports), return_exceptions=True
+        *(_activate(context, running, blob, story) for running in running_imports), return_exceptions=True
     )
     found: list[Failure | None] = []
     for failure in ends:
@@ -111,28 +132,61 @@ async def activate_all(
     return found
 
 
-async def _activate(index: Index, running: RunningImport, blob: Blob, story: Story) -> Failure | None:
-    found = await index.images.find(running.record.image_id, ENGINE)
+async def _activate(context: Context, running: RunningImport, blob: Blob, story: Story) -> Failure | None:
+    if running.record.state is State.SUCCEEDED:
+        return None  # In an earlier try.
+    image_id, verdict = running.record.image_id, running.record.format
+    found = None if verdict is not None else await context.index.images.find(image_id, ENGINE)
     rules = injected(story.settings, running.record, blob)
     changes = {"stages": {**running.record.stages, "injected": rules}} if rules else {}
 
     async def write(record: Import) -> bool:
-        image = with_bytes(found, blob, record.format, record.updated_at)
-        if image.name is None:
-            image = msgspec.structs.replace(image, name=called(record, story.source_headers))
-        return await index.imports.activate(record, blob, image, told_of(record, blob, story))
+        contents = _contents(record, blob, found, called(record, story.source_headers))
+        told = told_of(record, blob, story)
+        return await context.index.imports.activate(
+            record, blob, contents, told, await _signed(context, image_id, told)
+        )
 
     if not await end(running, Event.SUCCEED, OK, write, **changes):
         return Cancelled()
     record = running.record
-    ids = {"import_id": record.id, "image_id": found.id, "request_id": record.request_id}
+    ids = {"import_id": record.id, "image_id": image_id, "request_id": record.request_id}
     log.info("import.succeeded", size=blob.size, sha256=blob.sha256, **ids)
     return None
 
 
+def _contents(record: Import, blob: Blob, found: Image | None, name: str | None) -> Contents:
+    """Return what changes of an image; one whose bytes nobody judged is what it says that it is."""
+    verdict = record.format
+    image = None if found is None else with_bytes(found, blob, None, record.updated_at)
+    return Contents(
+        id=record.image_id,
+        name=name,
+        disk_format=None if verdict is None else verdict.disk_format,
+        container_format=None if verdict is None else verdict.container_format,
+        virtual_size=blob.virtual_bytes if image is None else image.virtual_size,
+        updated_at=record.updated_at,
+    )
+
+
+async def _signed(context: Context, image_id: str, told: dict[str, Any]) -> Signed | None:
+    """Sign a story on its way into the index, where that takes no time; else the attestor does it later."""
+    settings = context.settings()
+    if settings.attestation.sign_command or context.engine.is_shared:
+        return None
+    builder_id = settings.attestation.builder_id or settings.server.public_url
+    story = msgspec.json.decode(msgspec.json.encode(told))
+    try:
+        made = await context.worker_pool.run(lambda: context.signer.sign(image_id, story, builder_id))
+    except Failure as failure:  # No reason to lose an image: the attestor tries again, and says so.
+        log.warning("attestation.later", image_id=image_id, detail=str(failure))
+        return None
+    return None if made is None else Signed(image_id=image_id, key_id=made[0], envelope=made[1])
+
+
 def told_of(record: Import, blob: Blob, story: Story) -> dict[str, Any]:
     """Return the provenance of an image that an import has ended with."""
-    told = document(record, blob, story.settings, TABLE_VERSION)
+    told = document(record, blob, story.settings, table_version=TABLE_VERSION, limits=story.limits)
     return {**told, "source_headers": story.source_headers, **story.more}
 
 
@@ -177,7 +231,7 @@ async def _run(carrier: Carrier, body: Complete) -> None:
         return
     failed: list[tuple[RunningImport, Failure]] = []
     context = carrier.context
-    settle = carrier.settle or partial(activate_all, context.index, running_imports, story=carrier.story())
+    settle = carrier.settle or partial(activate_all, context, running_imports, story=carrier.story())
 
     async def make_visible() -> None:
         with tracing.span("commit"):

@@ -11,6 +11,7 @@ import msgspec
 
 from fetcher.config import Settings
 from fetcher.errors import BadRedirect, ChecksumFileUnusable, ChecksumMismatch, Failure
+from fetcher.guards.request.publishers import SIGNED_MANIFEST
 from fetcher.guards.stream.checksum import check_digest
 from fetcher.importer.download.retry_policy import may_ask_elsewhere, wait_seconds
 from fetcher.importer.records.running_import import RunningImport
@@ -57,7 +58,7 @@ class ExpectedDigests:
         if checksum is not None:
             source = submission.checksum_source
             check_digest(checksum, digests[checksum.algorithm], source=source)
-            if checksum.algorithm in self._accepted:
+            if checksum.algorithm in self._accepted and self._found_source != SIGNED_MANIFEST:
                 return source
         if self._sums is not None:
             check_digest(self._sums.digest, digests[self._sums.digest.algorithm], source="sums")

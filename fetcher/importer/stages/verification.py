@@ -51,7 +51,11 @@ class Verification:
             SignatureRequired: The source led to a publisher that has to sign.
             ChecksumFileUnusable: The image has no entry, or it is not clear which one.
         """
-        check_way(source.hops, [one.record.submission for one in self._subscribers], self._settings)
+        check_way(
+            source.hops,
+            [one.record.submission for one in self._subscribers.followers.values()],
+            self._settings,
+        )
         if self._sums is not None:
             self._sums.settle(source.hops, source.headers.get("content-disposition"))
 
@@ -71,7 +75,7 @@ class Verification:
 
     def expected_algorithms(self) -> set[str]:
         """Return the algorithms of the digests that an import, a checksum file or a service expects."""
-        submissions = (running.record.submission for running in self._subscribers)
+        submissions = (running.record.submission for running in self._subscribers.followers.values())
         found = ExpectedDigests(self._settings, None, {}, self.way).algorithms(submissions)
         return found | (self._sums.algorithms if self._sums is not None else frozenset())
 
@@ -81,25 +85,31 @@ class Verification:
 
     def is_proven(self) -> bool:
         """Return whether an expected digest will tell if parts of different answers fit together."""
-        submissions = [running.record.submission for running in self._subscribers]
+        submissions = [running.record.submission for running in self._subscribers.followers.values()]
         is_told = self.way.digest is not None or self._sums is not None
         return is_told or any(expects_digest(one, self._settings) for one in submissions)
 
     def is_expected_by_all(self) -> bool:
         """Return whether each import brought a digest of its own."""
-        return all(expects_digest(one.record.submission, self._settings) for one in self._subscribers)
+        return all(
+            expects_digest(one.record.submission, self._settings)
+            for one in self._subscribers.followers.values()
+        )
 
     def compare(self, body: Complete, told: dict[str, str]) -> None:
         """Compare for each import, and note in `failed` whom the bytes are not for."""
-        mismatches = self.expected(told).check_each(list(self._subscribers), body.received_digests)
-        is_proven = any(running.record.verified_by != "none" for running in self._subscribers)
-        unsafe = given_up_encryption(self._subscribers, self._subscribers.attempts[-1].hops, self._settings)
+        running = list(self._subscribers.followers.values())
+        mismatches = self.expected(told).check_each(running, body.received_digests)
+        is_proven = any(one.record.verified_by != "none" for one in running)
+        unsafe = given_up_encryption(running, self._subscribers.attempts[-1].hops, self._settings)
         self.failed = {**unsafe, **mismatches}
         self.mismatch = next(iter(mismatches.values())) if mismatches and not is_proven else None
 
     def story(self) -> dict[str, Any]:
-        """Return what provenance tells of the checksum file."""
-        return {} if self._sums is None else {"sums": self._sums.story(self._settings)}
+        """Return what provenance tells of the checksum file, and of the signature in a registry."""
+        told = {} if self._sums is None else {"sums": self._sums.story(self._settings)}
+        signer = self.way.signer
+        return told if signer is None else told | {"manifest": {"signature": "good", "signer": signer}}
 
 
 async def _run(carrier: Carrier, body: Complete) -> Complete:

@@ -115,10 +115,11 @@ async def find_row(db: Session, image_id: str, condition: scope.Condition, lock:
 
 
 async def keep_blob(db: Session, blob: Blob, created_at: str) -> None:
-    """Note that these bytes are in the store; equal bytes are noted once."""
+    """Note that these bytes are in the store, whole; equal bytes are noted once."""
     sql = """INSERT INTO blobs (sha256, size, virtual_bytes, md5, sha512, digests, created_at)
              VALUES (:sha256, :size, :virtual_bytes, :md5, :sha512, :digests, :created_at)
-             ON CONFLICT DO NOTHING"""
+             ON CONFLICT (sha256) DO UPDATE
+             SET fault = NULL, note = NULL, checked_at = excluded.created_at"""
     await lock_blob(db, blob.sha256)
     row = {
         "sha256": blob.sha256,

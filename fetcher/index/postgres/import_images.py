@@ -6,18 +6,19 @@ from fetcher.errors import Conflict
 from fetcher.index.postgres.counts import TEXT_BYTES
 from fetcher.index.postgres.session import Session
 from fetcher.index.rows import to_json, to_text
-from fetcher.index.values import FAILED_IMPORT
+from fetcher.index.values import FAILED_IMPORT, Contents, Signed
 from fetcher.model import Blob, Image, Import, Status, Verdict
 
 
-async def give_blob(db: Session, image: Image, blob: Blob) -> None:
+async def give_blob(db: Session, image: Image | Contents, blob: Blob) -> None:
     """Make an image active with these bytes.
 
     Raises:
         Conflict: It does not wait for them any more.
     """
     sql = """UPDATE images SET status = :status, sha256 = :sha256, size = :size, virtual_size = :virtual_size,
-                    disk_format = :disk_format, container_format = :container_format,
+                    disk_format = coalesce(:disk_format, disk_format),
+                    container_format = coalesce(:container_format, container_format),
                     updated_at = :updated_at, name = coalesce(name, :name)
              WHERE id = :id AND status IN ('importing', 'saving', 'uploading')"""
     arguments = {
@@ -100,9 +101,14 @@ async def release_image(db: Session, record: Import) -> None:
         await tell_failure(db, record.image_id, record.verdict)
 
 
-async def keep_story(db: Session, record: Import, provenance: dict[str, Any]) -> None:
-    """Keep with an image where its bytes came from."""
+async def keep_story(
+    db: Session, record: Import, provenance: dict[str, Any], signed: Signed | None = None
+) -> None:
+    """Keep with an image where its bytes came from, and the statement that was signed of it."""
     story = """INSERT INTO provenance (image_id, import_id, document) VALUES (?, ?, ?)
                ON CONFLICT (image_id) DO UPDATE SET
                    import_id = excluded.import_id, document = excluded.document"""
     await db.execute(story, [record.image_id, record.id, to_json(provenance)])
+    if signed is not None:
+        sql = "UPDATE attestations SET key_id = ?, envelope = ?, created_at = ? WHERE image_id = ?"
+        await db.execute(sql, [signed.key_id, signed.envelope, to_text(record.updated_at), record.image_id])

@@ -23,9 +23,21 @@ from fetcher.index.postgres.leases import UNTIL, holding, renew
 from fetcher.index.postgres.secrets import drop_secrets, keep_secrets, load_secrets
 from fetcher.index.postgres.session import Connection, Session
 from fetcher.index.postgres.truths import HIDDEN_CODES, TRUE_ATTEMPT_CODE, TRUE_CODE, read_truths
+from fetcher.index.postgres.usage import bytes_of
 from fetcher.index.postgres.webhook_targets import keep_notice
 from fetcher.index.rows import import_row, progress_columns, to_import, to_json, to_text
-from fetcher.index.values import ANSWER_BYTES, ATTEMPT_CODE, IdempotencyKey, NewImport, Rows, Secrets, Worker
+from fetcher.index.values import (
+    ANSWER_BYTES,
+    ATTEMPT_CODE,
+    Claimed,
+    Contents,
+    IdempotencyKey,
+    NewImport,
+    Rows,
+    Secrets,
+    Signed,
+    Worker,
+)
 from fetcher.lifecycle import Event, IllegalMove, State, next_state, origins_of
 from fetcher.model import Actor, Blob, Image, Import, Verdict
 
@@ -48,6 +60,9 @@ class ImportRecords:
 
     async def submit(self, new: NewImport, *, max_queued: int) -> Import:
         return await self._connection.write(_submit, new, max_queued)
+
+    async def begin(self, new: NewImport, *, max_queued: int, now: datetime) -> tuple[Import, Claimed | None]:
+        return await self._connection.write(_begin, new, max_queued, self._worker, now)
 
     async def find(self, import_id: str, actor: Actor) -> Import:
         return await self._connection.read(_find, import_id, scope.own_imports(actor))
@@ -77,7 +92,7 @@ class ImportRecords:
     async def requeue(self, import_id: str, now: datetime) -> int:
         return await self._connection.write(requeue, import_id, now)
 
-    async def claim(self, import_id: str, now: datetime) -> tuple[Import, Secrets] | None:
+    async def claim(self, import_id: str, now: datetime) -> Claimed | None:
         return await self._connection.write(_claim, import_id, self._worker, now)
 
     async def renew(self, claims: Mapping[str, int]) -> list[str]:
@@ -86,8 +101,16 @@ class ImportRecords:
     async def record(self, record: Import) -> bool:
         return await self._connection.write(_record, record)
 
-    async def activate(self, record: Import, blob: Blob, image: Image, provenance: dict[str, Any]) -> bool:
-        return self._tell(await self._connection.write(_activate, record, blob, image, provenance), record)
+    async def activate(
+        self,
+        record: Import,
+        blob: Blob,
+        image: Image | Contents,
+        provenance: dict[str, Any],
+        signed: Signed | None = None,
+    ) -> bool:
+        story = (provenance, signed)
+        return self._tell(await self._connection.write(_activate, record, blob, image, story), record)
 
     async def secrets(self, import_id: str) -> Secrets:
         return await self._connection.read(load_secrets, import_id)
@@ -123,6 +146,13 @@ MOST_WRITERS = 1_000  # At the same moment, over all hosts: more connections no 
 
 
 async def _submit(db: Session, new: NewImport, max_queued: int) -> Import:
+    written = await _insert(db, new, max_queued)
+    if written.id == new.record.id:
+        await db.tell_queued([written.id])
+    return written
+
+
+async def _insert(db: Session, new: NewImport, max_queued: int) -> Import:
     record = new.record
     if new.key is not None and (before := await _made_before(db, record.project_id, new.key)) is not None:
         return before
@@ -141,6 +171,14 @@ async def _submit(db: Session, new: NewImport, max_queued: int) -> Import:
     written = to_import(await one(db, record.id, (scope.EVERYTHING, {})))
     await note(db, "submitted", written, {})
     return written
+
+
+async def _begin(
+    db: Session, new: NewImport, max_queued: int, worker: Worker, now: datetime
+) -> tuple[Import, Claimed | None]:
+    written = await _insert(db, new, max_queued)
+    is_new = written.id == new.record.id
+    return written, await _claim(db, written.id, worker, now) if is_new else None
 
 
 async def _check_queue(db: Session, max_queued: int) -> None:
@@ -182,10 +220,11 @@ async def requeue(db: Session, import_id: str, now: datetime) -> int:
         return 0
     claim = record.claim + 1
     await _replace(db, record, record.moved(Event.REQUEUE, now, phase=None, claim=claim))
+    await db.tell_queued([import_id])
     return claim
 
 
-async def _claim(db: Session, import_id: str, worker: Worker, now: datetime) -> tuple[Import, Secrets] | None:
+async def _claim(db: Session, import_id: str, worker: Worker, now: datetime) -> Claimed | None:
     """Take a queued import for a run, under a claim of its own; its first attempt begins with the claim."""
     sql = f"""UPDATE imports SET state = :state, claim = claim + 1, updated_at = :now,
                      started_at = coalesce(started_at, :now), worker = :worker, lease_until = {UNTIL},
@@ -197,7 +236,8 @@ async def _claim(db: Session, import_id: str, worker: Worker, now: datetime) -> 
     states = {"state": running, "queued": State.QUEUED}
     arguments = {**holding(worker), **states, "now": to_text(now), "id": import_id}
     for row in list(await db.select(sql, arguments)):
-        return to_import(row), await load_secrets(db, import_id)
+        record = to_import(row)
+        return Claimed(record, await load_secrets(db, import_id), await bytes_of(db, record.project_id))
     return None
 
 
@@ -231,17 +271,21 @@ async def _record(db: Session, record: Import) -> bool:
 
 
 async def _activate(
-    db: Session, record: Import, blob: Blob, image: Image, provenance: dict[str, Any]
+    db: Session,
+    record: Import,
+    blob: Blob,
+    image: Image | Contents,
+    story: tuple[dict[str, Any], Signed | None],
 ) -> bool:
     if not await update(db, record):
         return False
     await keep_blob(db, blob, to_text(record.updated_at) or "")
     await give_blob(db, image, blob)
-    await add_properties(db, image.id, record.submission.copied_properties)
+    await add_properties(db, record.image_id, record.submission.copied_properties)
     await suggest(db, record)
     if record.length_verified is False:
-        await add_properties(db, image.id, {LENGTH_VERIFIED: "false"})
-    await keep_story(db, record, provenance)
+        await add_properties(db, record.image_id, {LENGTH_VERIFIED: "false"})
+    await keep_story(db, record, *story)
     await drop_secrets(db, record.id)
     await note(db, "activated", record, {"sha256": blob.sha256, "size": blob.size})
     return True

@@ -21,7 +21,7 @@ MOST_NAMED = 10
 
 
 class MaintenanceRecords:
-    """Domain verbs of upkeep; each is one transaction."""
+    """Domain verbs of maintenance; each is one transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

@@ -92,7 +92,7 @@ class UsageRecords:
         return await self._connection.read(_find, project_id)
 
     async def bytes_of(self, project_id: str) -> int:
-        return await self._connection.read(_bytes_of, project_id)
+        return await self._connection.read(bytes_of, project_id)
 
 
 async def _find(db: Session, project_id: str) -> Usage:
@@ -103,6 +103,7 @@ async def _find(db: Session, project_id: str) -> Usage:
     return Usage()
 
 
-async def _bytes_of(db: Session, project_id: str) -> int:
+async def bytes_of(db: Session, project_id: str) -> int:
+    """Return the bytes of a project's images alone."""
     rows = await db.select("SELECT bytes FROM usage WHERE project_id = ?", [project_id])
     return sum(row["bytes"] for row in rows)

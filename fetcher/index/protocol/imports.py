@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
-from fetcher.index.values import ANSWER_BYTES, NewImport, Rows, Secrets
+from fetcher.index.values import ANSWER_BYTES, Claimed, Contents, NewImport, Rows, Secrets, Signed
 from fetcher.model import Actor, Blob, Image, Import, Verdict
 
 
@@ -22,6 +22,13 @@ class Imports(Protocol):
             IdempotencyMismatch: The key was used with another request.
             QueueFull: As many imports wait as may.
             Conflict: The image that was there already does not wait for bytes, or is gone.
+        """
+
+    async def begin(self, new: NewImport, *, max_queued: int, now: datetime) -> tuple[Import, Claimed | None]:
+        """Write a new import as `submit` does, and claim it in the same transaction.
+
+        Returns:
+            The import as it was submitted, and the claim; None where the same key made it before.
         """
 
     async def find(self, import_id: str, actor: Actor) -> Import:
@@ -54,7 +61,7 @@ class Imports(Protocol):
     async def requeue(self, import_id: str, now: datetime) -> int:
         """Put an import that a stopped process left behind back into the queue; returns its new claim."""
 
-    async def claim(self, import_id: str, now: datetime) -> tuple[Import, Secrets] | None:
+    async def claim(self, import_id: str, now: datetime) -> Claimed | None:
         """Take a waiting import for this run, its first attempt begun; None when it ended meanwhile."""
 
     async def renew(self, claims: Mapping[str, int]) -> list[str]:
@@ -67,8 +74,22 @@ class Imports(Protocol):
     async def record(self, record: Import) -> bool:
         """Write down how far a running import is."""
 
-    async def activate(self, record: Import, blob: Blob, image: Image, provenance: dict[str, Any]) -> bool:
-        """Make the image visible as active and end the import, all at once."""
+    async def activate(
+        self,
+        record: Import,
+        blob: Blob,
+        image: Image | Contents,
+        provenance: dict[str, Any],
+        signed: Signed | None = None,
+    ) -> bool:
+        """Make the image visible as active and end the import, all at once.
+
+        A blob that was marked as damaged is whole from now on: its bytes have just been digested.
+
+        Args:
+            image: As it is with its bytes, or what changes of it.
+            signed: The statement made of the provenance, where it is signed already.
+        """
 
     async def secrets(self, import_id: str) -> Secrets:
         """Return what only the pull of an import that has not ended may know."""

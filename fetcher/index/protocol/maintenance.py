@@ -35,7 +35,7 @@ class Maintenance(Protocol):
         """Return blobs that nobody has read since `before`, the longest first."""
 
     async def faulty(self, *, after: str = "", limit: int = 100) -> list[BlobState]:
-        """Return blobs marked as missing or rotten, in the order of their names, a page at a time."""
+        """Return blobs marked as missing or corrupt, in the order of their names, a page at a time."""
 
     async def find(self, sha256: str) -> BlobState | None:
         """Return one blob; None when no row needs it any more."""
@@ -47,7 +47,7 @@ class Maintenance(Protocol):
         """Write beside a faulty blob why it could not be brought back."""
 
     async def check_whole(self, sha256: str) -> None:
-        """Refuse bytes that are marked as missing or rotten.
+        """Refuse bytes that are marked as missing or corrupt.
 
         Raises:
             BytesDamaged: They are.

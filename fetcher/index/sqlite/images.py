@@ -165,9 +165,11 @@ def find_row(db: Database, image_id: str, condition: scope.Condition) -> Row:
 
 
 def keep_blob(db: Database, blob: Blob, created_at: str) -> None:
-    """Note that these bytes are in the store; equal bytes are noted once."""
-    sql = """INSERT OR IGNORE INTO blobs (sha256, size, virtual_bytes, md5, sha512, digests, created_at)
-             VALUES (:sha256, :size, :virtual_bytes, :md5, :sha512, :digests, :created_at)"""
+    """Note that these bytes are in the store, whole; equal bytes are noted once."""
+    sql = """INSERT INTO blobs (sha256, size, virtual_bytes, md5, sha512, digests, created_at)
+             VALUES (:sha256, :size, :virtual_bytes, :md5, :sha512, :digests, :created_at)
+             ON CONFLICT (sha256) DO UPDATE
+             SET fault = NULL, note = NULL, checked_at = excluded.created_at"""
     row = {
         "sha256": blob.sha256,
         "size": blob.size,

@@ -9,18 +9,19 @@ from fetcher.errors import Conflict
 from fetcher.index.rows import to_json, to_text
 from fetcher.index.sqlite.counts import TEXT_BYTES
 from fetcher.index.sqlite.rows import insert, select
-from fetcher.index.values import FAILED_IMPORT
+from fetcher.index.values import FAILED_IMPORT, Contents, Signed
 from fetcher.model import Blob, Image, Import, Status, Verdict
 
 
-def give_blob(db: Database, image: Image, blob: Blob) -> None:
+def give_blob(db: Database, image: Image | Contents, blob: Blob) -> None:
     """Make an image active with these bytes.
 
     Raises:
         Conflict: It does not wait for them any more.
     """
     sql = """UPDATE images SET status = :status, sha256 = :sha256, size = :size, virtual_size = :virtual_size,
-                    disk_format = :disk_format, container_format = :container_format,
+                    disk_format = coalesce(:disk_format, disk_format),
+                    container_format = coalesce(:container_format, container_format),
                     updated_at = :updated_at, name = coalesce(name, :name)
              WHERE id = :id AND status IN ('importing', 'saving', 'uploading')"""
     arguments = {
@@ -110,7 +111,12 @@ def release_image(db: Database, record: Import) -> None:
         tell_failure(db, record.image_id, record.verdict)
 
 
-def keep_story(db: Database, record: Import, provenance: dict[str, Any]) -> None:
-    """Keep with an image where its bytes came from."""
+def keep_story(
+    db: Database, record: Import, provenance: dict[str, Any], signed: Signed | None = None
+) -> None:
+    """Keep with an image where its bytes came from, and the statement that was signed of it."""
     story = "INSERT OR REPLACE INTO provenance (image_id, import_id, document) VALUES (?, ?, ?)"
     db.execute(story, [record.image_id, record.id, to_json(provenance)])
+    if signed is not None:
+        sql = "UPDATE attestations SET key_id = ?, envelope = ?, created_at = ? WHERE image_id = ?"
+        db.execute(sql, [signed.key_id, signed.envelope, to_text(record.updated_at), record.image_id])

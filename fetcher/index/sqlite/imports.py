@@ -35,8 +35,20 @@ from fetcher.index.sqlite.queue_count import queued
 from fetcher.index.sqlite.rows import insert, select
 from fetcher.index.sqlite.secrets import drop_secrets, keep_secrets, load_secrets
 from fetcher.index.sqlite.truths import HIDDEN_CODES, TRUE_ATTEMPT_CODE, TRUE_CODE, read_truths
+from fetcher.index.sqlite.usage import bytes_of
 from fetcher.index.sqlite.webhook_targets import keep_notice
-from fetcher.index.values import ANSWER_BYTES, ATTEMPT_CODE, IdempotencyKey, NewImport, Rows, Secrets, Worker
+from fetcher.index.values import (
+    ANSWER_BYTES,
+    ATTEMPT_CODE,
+    Claimed,
+    Contents,
+    IdempotencyKey,
+    NewImport,
+    Rows,
+    Secrets,
+    Signed,
+    Worker,
+)
 from fetcher.lifecycle import Event, IllegalMove, State, next_state
 from fetcher.model import Actor, Blob, Image, Import, Verdict
 
@@ -66,6 +78,10 @@ class ImportRecords:
             Conflict: The image that was there already does not wait for bytes, or is gone.
         """
         return await self._connection.write(_submit, new, max_queued)
+
+    async def begin(self, new: NewImport, *, max_queued: int, now: datetime) -> tuple[Import, Claimed | None]:
+        """Write a new import and claim it, in one transaction; as `submit` besides."""
+        return await self._connection.write(_begin, new, max_queued, self._worker, now)
 
     async def find(self, import_id: str, actor: Actor) -> Import:
         """One import that the actor may see.
@@ -109,7 +125,7 @@ class ImportRecords:
         """Put an import that a stopped process left behind back into the queue; returns its new claim."""
         return await self._connection.write(requeue, import_id, now)
 
-    async def claim(self, import_id: str, now: datetime) -> tuple[Import, Secrets] | None:
+    async def claim(self, import_id: str, now: datetime) -> Claimed | None:
         """Take a waiting import for this run; None when it ended meanwhile."""
         return await self._connection.write(_claim, import_id, self._worker, now)
 
@@ -121,9 +137,17 @@ class ImportRecords:
         """Write down how far a running import is."""
         return await self._connection.write(_record, record)
 
-    async def activate(self, record: Import, blob: Blob, image: Image, provenance: dict[str, Any]) -> bool:
+    async def activate(
+        self,
+        record: Import,
+        blob: Blob,
+        image: Image | Contents,
+        provenance: dict[str, Any],
+        signed: Signed | None = None,
+    ) -> bool:
         """Make the image visible as active and end the import, all at once."""
-        return self._tell(await self._connection.write(_activate, record, blob, image, provenance), record)
+        story = (provenance, signed)
+        return self._tell(await self._connection.write(_activate, record, blob, image, story), record)
 
     async def secrets(self, import_id: str) -> Secrets:
         """Return what only the pull of an import that has not ended may know."""
@@ -199,6 +223,14 @@ def _submit(db: Database, new: NewImport, max_queued: int) -> Import:
     return written
 
 
+def _begin(
+    db: Database, new: NewImport, max_queued: int, worker: Worker, now: datetime
+) -> tuple[Import, Claimed | None]:
+    written = _submit(db, new, max_queued)
+    is_new = written.id == new.record.id
+    return written, _claim(db, written.id, worker, now) if is_new else None
+
+
 def _made_before(db: Database, project_id: str, key: IdempotencyKey) -> Import | None:
     found = select(
         db, "SELECT * FROM idempotency_keys WHERE project_id = ? AND key = ?", [project_id, key.key]
@@ -224,7 +256,7 @@ def requeue(db: Database, import_id: str, now: datetime) -> int:
     return claim
 
 
-def _claim(db: Database, import_id: str, worker: Worker, now: datetime) -> tuple[Import, Secrets] | None:
+def _claim(db: Database, import_id: str, worker: Worker, now: datetime) -> Claimed | None:
     """Take a queued import for a run, under a claim of its own; its first attempt begins with the claim."""
     sql = f"""UPDATE imports SET state = :state, claim = claim + 1, updated_at = :now,
                      started_at = coalesce(started_at, :now), worker = :worker, lease_until = {UNTIL},
@@ -235,7 +267,8 @@ def _claim(db: Database, import_id: str, worker: Worker, now: datetime) -> tuple
     states = {"state": running, "queued": State.QUEUED}
     arguments = {**holding(worker), **states, "now": to_text(now), "id": import_id}
     for row in list(select(db, sql, arguments)):
-        return to_import(row), load_secrets(db, import_id)
+        record = to_import(row)
+        return Claimed(record, load_secrets(db, import_id), bytes_of(db, record.project_id))
     return None
 
 
@@ -265,16 +298,22 @@ def _record(db: Database, record: Import) -> bool:
     return update(db, record)
 
 
-def _activate(db: Database, record: Import, blob: Blob, image: Image, provenance: dict[str, Any]) -> bool:
+def _activate(
+    db: Database,
+    record: Import,
+    blob: Blob,
+    image: Image | Contents,
+    story: tuple[dict[str, Any], Signed | None],
+) -> bool:
     if not update(db, record):
         return False
     keep_blob(db, blob, to_text(record.updated_at) or "")
     give_blob(db, image, blob)
-    add_properties(db, image.id, record.submission.copied_properties)
+    add_properties(db, record.image_id, record.submission.copied_properties)
     suggest(db, record)
     if record.length_verified is False:
-        add_properties(db, image.id, {LENGTH_VERIFIED: "false"})
-    keep_story(db, record, provenance)
+        add_properties(db, record.image_id, {LENGTH_VERIFIED: "false"})
+    keep_story(db, record, *story)
     drop_secrets(db, record.id)
     note(db, "activated", record, {"sha256": blob.sha256, "size": blob.size})
     return True

@@ -24,7 +24,7 @@ MOST_NAMED = 10
 
 
 class MaintenanceRecords:
-    """Domain verbs of upkeep; each is one transaction."""
+    """Domain verbs of maintenance; each is one transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -65,7 +65,7 @@ class MaintenanceRecords:
         return await self._connection.read(_due, to_text(before), limit)
 
     async def faulty(self, *, after: str = "", limit: int = 100) -> list[BlobState]:
-        """Blobs that are marked as missing or rotten, in the order of their names, a page at a time."""
+        """Blobs that are marked as missing or corrupt, in the order of their names, a page at a time."""
         return await self._connection.read(_faulty, after, limit)
 
     async def find(self, sha256: str) -> BlobState | None:
@@ -81,7 +81,7 @@ class MaintenanceRecords:
         await self._connection.write(_explain, sha256, note)
 
     async def check_whole(self, sha256: str) -> None:
-        """Refuse bytes that are marked as missing or rotten.
+        """Refuse bytes that are marked as missing or corrupt.
 
         Raises:
             BytesDamaged: They are.
@@ -244,7 +244,7 @@ def _miscounted(db: Database) -> list[str]:
     columns = "project_id, images, bytes, held_bytes"
     kept = f"SELECT {columns} FROM usage WHERE images <> 0 OR bytes <> 0 OR held_bytes <> 0"  # noqa: S608 - our columns
     true = f"SELECT {columns} FROM ({COUNTED}) WHERE images <> 0 OR bytes <> 0 OR held_bytes <> 0"  # noqa: S608 - likewise
-    sql = f"SELECT project_id FROM ({kept} EXCEPT {true}) UNION SELECT project_id FROM ({true} EXCEPT {kept})"  # noqa: S608
+    sql = f"SELECT project_id FROM ({kept} EXCEPT {true}) UNION SELECT project_id FROM ({true} EXCEPT {kept})"  # noqa: S608 - both parts are ours
     text = f"""SELECT project_id FROM usage WHERE text_bytes <>
         (SELECT ifnull(sum(text_bytes), 0) FROM images WHERE images.project_id = usage.project_id)
         UNION SELECT project_id FROM images WHERE text_bytes <> {TEXT_BYTES}"""  # noqa: S608 - likewise

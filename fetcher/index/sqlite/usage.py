@@ -151,7 +151,7 @@ class UsageRecords:
 
     async def bytes_of(self, project_id: str) -> int:
         """Return the bytes of a project's images alone."""
-        return await self._connection.read(_bytes_of, project_id)
+        return await self._connection.read(bytes_of, project_id)
 
 
 def _find(db: Database, project_id: str) -> Usage:
@@ -170,6 +170,7 @@ def _find(db: Database, project_id: str) -> Usage:
     )
 
 
-def _bytes_of(db: Database, project_id: str) -> int:
+def bytes_of(db: Database, project_id: str) -> int:
+    """Return the bytes of a project's images alone."""
     row = db.execute("SELECT bytes FROM usage WHERE project_id = ?", [project_id]).fetchone()
     return 0 if row is None else int(row[0])

@@ -1,5 +1,8 @@
 """The values of imports: what a submission writes, what only a pull may know, what lists are asked for."""
 
+from datetime import datetime
+from typing import NamedTuple
+
 import msgspec
 
 from fetcher.index.values.reading import ANSWER_BYTES
@@ -77,6 +80,38 @@ class WebhookTarget(msgspec.Struct, frozen=True, kw_only=True):
 
     url: str | None = None
     secret: str | None = None
+
+
+class Claimed(NamedTuple):
+    """An import that a run has taken, and what the run needs to know.
+
+    Args:
+        record: As it is from the claim on.
+        secrets: Dropped when it ends.
+        used_bytes: What its project's images hold at that moment.
+    """
+
+    record: Import
+    secrets: Secrets
+    used_bytes: int
+
+
+class Contents(msgspec.Struct, frozen=True, kw_only=True):
+    """The fields of an image that come with its bytes.
+
+    Args:
+        id: Of the image.
+        name: For an image that has none.
+        disk_format: As it was judged; None leaves what the image says.
+        container_format: Likewise.
+    """
+
+    id: str
+    name: str | None
+    disk_format: str | None
+    container_format: str | None
+    virtual_size: int | None
+    updated_at: datetime
 
 
 class NewImport(msgspec.Struct, frozen=True, kw_only=True):

@@ -36,5 +36,5 @@ class Reader(msgspec.Struct, frozen=True):
     task: asyncio.Task[object] | None
 
 
-# Of the request that is being answered. Upkeep and imports read for themselves, and take their time.
+# Of the request that is being answered. Maintenance and imports read for themselves, and take their time.
 READER: ContextVar[Reader | None] = ContextVar("reader", default=None)

@@ -20,7 +20,7 @@ class Totals(Value, frozen=True, kw_only=True):
 
     Args:
         size: Bytes on disk, shared blobs counted once.
-        faulty: Blobs that were missing or rotten when they were last read.
+        faulty: Blobs that were missing or corrupt when they were last read.
         oldest_check: When the blob that nobody has read for longest was read or written; None without blobs.
     """
 

@@ -1,6 +1,7 @@
 """The section of the guard `address`."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
 import msgspec
@@ -21,7 +22,12 @@ class AllowedRange(Section, frozen=True, kw_only=True):
     @property
     def network(self) -> IPv4Network | IPv6Network:
         """Return the range as a network."""
-        return ip_network(self.cidr)
+        return _network(self.cidr)
+
+
+@lru_cache(maxsize=256)
+def _network(text: str) -> IPv4Network | IPv6Network:
+    return ip_network(text)
 
 
 class AddressRules(Section, frozen=True, kw_only=True):

@@ -17,10 +17,11 @@ from fetcher.store import protocol
 from fetcher.store.adoption import adopt
 from fetcher.store.digest_locks import DigestLocks
 from fetcher.store.filesystem.ballast import Ballast
+from fetcher.store.filesystem.beside import mark_of_any, reopen_any
 from fetcher.store.filesystem.disk import DISK, Disk
 from fetcher.store.filesystem.pieces import Pieces
 from fetcher.store.filesystem.reading import described, open_to_send, read_open
-from fetcher.store.filesystem.staged import Staged, is_in_use, mark_of, reopen, translate
+from fetcher.store.filesystem.staged import Staged, is_in_use, reopen, translate
 from fetcher.store.folder_lock import FolderLock
 from fetcher.store.modes import close_to_others
 from fetcher.store.obstacles import obstacles
@@ -135,15 +136,19 @@ class Store(Room):
     async def reopen(self, name: str, size: int) -> Staged | None:
         """Take up a file that an earlier process left in staging, made this long; None where it is gone.
 
+        What another host has left in a staging folder beside ours becomes ours first.
+
         Raises:
             StoreFailed: It is there and cannot be used.
         """
         path = self.staging / name
-        return await self._run("reopen", lambda: reopen(path, size, self._disk, is_direct=self._is_direct))
+        return await self._run(
+            "reopen", lambda: reopen_any(path, size, self._disk, is_direct=self._is_direct)
+        )
 
     async def mark_of(self, name: str) -> tuple[int, str] | None:
         """Return how much a staged file held when its process was killed, and its sha256, if it was noted."""
-        return await self._run("mark", lambda: mark_of(self.staging / name))
+        return await self._run("mark", lambda: mark_of_any(self.staging / name))
 
     async def read_back(self, staged: protocol.Staged, offset: int, length: int) -> bytes:
         """Read a part of a staged file; StoreFailed is raised where the disk has lost it."""

@@ -7,11 +7,12 @@ import structlog
 
 from fetcher.crash import reach
 from fetcher.errors import StoreFailed
-from fetcher.store.s3 import faults
-from fetcher.store.s3.bucket import Bucket, Got
-from fetcher.store.s3.reader import Reader
+from fetcher.store.s3.bucket import Bucket
 from fetcher.store.s3.records import Pointer, blob_key, pointer_in
 from fetcher.store.s3.usage import Usage
+from fetcher.store.s3.wire import faults
+from fetcher.store.s3.wire.objects import Got
+from fetcher.store.s3.wire.reader import Reader
 
 log = structlog.get_logger()
 

@@ -9,8 +9,9 @@ import structlog
 
 from fetcher.errors import StoreFailed
 from fetcher.store.protocol import Kept
-from fetcher.store.s3.bucket import Bucket, Listed
-from fetcher.store.s3.records import StagedRecord, pointer_in, record_in
+from fetcher.store.s3.bucket import Bucket
+from fetcher.store.s3.records import StagedRecord, pointer_in, record_in, staging_key
+from fetcher.store.s3.wire.objects import Listed
 
 log = structlog.get_logger()
 AT_ONCE = 16
@@ -60,6 +61,28 @@ async def staged_records(bucket: Bucket) -> StagedRecords:
 def is_orphan(changed_at: datetime) -> bool:
     """Return whether something was left alone for so long that nobody works on it."""
     return datetime.now(UTC) - changed_at > ORPHAN_AGE
+
+
+async def staged_names(bucket: Bucket, host: str) -> list[str]:
+    """Return what a host has staged, and what other hosts have left alone for a day."""
+    found = (await staged_records(bucket)).found
+    return sorted(
+        name for name, (record, changed_at) in found.items() if record.host == host or is_orphan(changed_at)
+    )
+
+
+async def unclaimed(bucket: Bucket, host: str | None) -> list[Kept]:
+    """Return what is staged and what no process works on, as far as that can be known.
+
+    Args:
+        host: Runs no process that stages; None where one may run.
+    """
+    found = (await staged_records(bucket)).found
+    return [
+        Kept(name=staging_key(name), sha256="", size=record.base_size)
+        for name, (record, changed_at) in sorted(found.items())
+        if is_orphan(changed_at) or record.host == host
+    ]
 
 
 async def used_bytes(bucket: Bucket) -> int:

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import msgspec
 
-from fetcher.store.s3 import faults
+from fetcher.store.s3.wire import faults
 
 
 class Pointer(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,8 +7,7 @@ import msgspec
 
 from fetcher.crash import reach
 from fetcher.errors import StoreFailed
-from fetcher.store.s3.bucket import Bucket, Got
-from fetcher.store.s3.reader import read_whole
+from fetcher.store.s3.bucket import Bucket
 from fetcher.store.s3.records import (
     Pointer,
     StagedRecord,
@@ -17,6 +16,9 @@ from fetcher.store.s3.records import (
     record_in,
     staging_key,
 )
+from fetcher.store.s3.staging.staged import Shop, Staged
+from fetcher.store.s3.wire.objects import Got
+from fetcher.store.s3.wire.reader import read_whole
 
 TAKES = 5  # Whoever has just woken up may write to the record once or twice before it finds out.
 
@@ -101,6 +103,36 @@ async def tail_of(bucket: Bucket, record: StagedRecord) -> bytes:
         if isinstance(failure.__cause__, FileNotFoundError):
             return b""  # The record was written, and the process ended before the bytes were.
         raise
+
+
+async def reopen(shop: Shop, name: str, size: int, host: str) -> Staged | None:
+    """Take up what an earlier process left, made this long; None where less of it is there.
+
+    Raises:
+        StoreFailed: The server refuses, or another process takes it up at this moment.
+    """
+    found = await settle(shop.bucket, name, host)
+    if found is None:
+        return None
+    record, etag = found
+    there = record.size
+    if there < size:
+        return None
+    if there > size:
+        record = record.cut(size)
+        written = await shop.bucket.put(staging_key(name), msgspec.json.encode(record), if_match=etag)
+        if written is None:
+            raise StoreFailed(reason="reopen: another process has taken up these bytes")
+        etag = written
+    head = await tail_of(shop.bucket, record)
+    use = size - len(head)
+    if use > record.base_size:
+        return None  # The tail was never written.
+    if use < shop.bucket.place.least_part_bytes and (head or record.is_cut):
+        head = await read_whole(shop.bucket, record.base, 0, use) + head if use else head
+        use = 0
+    shop.usage.give_back(there - size)
+    return Staged(shop, name, record, etag, base_use=use, head=head)
 
 
 async def adopt(bucket: Bucket, sha256: str, size: int, names: Collection[str], host: str) -> str | None:

@@ -1,39 +1,35 @@
 """The store in a bucket: staged as multipart uploads, found by small objects named by their sha256."""
 
-import asyncio
 import secrets
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from uuid import uuid4
 
 import msgspec
 import structlog
 
-from fetcher.aio.shield import shielded
+from fetcher.aio.shield import in_thread
 from fetcher.crash import reach
 from fetcher.errors import Failure, StoreFailed, StoreFull
 from fetcher.store import protocol
 from fetcher.store.digest_locks import DigestLocks
 from fetcher.store.folder_lock import FolderLock
 from fetcher.store.modes import close_to_others
-from fetcher.store.protocol import Kept, Workplace
+from fetcher.store.protocol import Kept
 from fetcher.store.room import Room
 from fetcher.store.s3 import inventory, resume
 from fetcher.store.s3.blobs import Blobs
 from fetcher.store.s3.bucket import Bucket
 from fetcher.store.s3.place import Place
-from fetcher.store.s3.reader import read_whole
 from fetcher.store.s3.records import Pointer, StagedRecord, record_in, staging_key
-from fetcher.store.s3.staged import Shop, Staged, remove_staged
+from fetcher.store.s3.staging.removal import remove_staged
+from fetcher.store.s3.staging.staged import Shop, Staged
 from fetcher.store.s3.usage import Usage
-from fetcher.store.s3.workplace import copy_to, fill, save
-
-R = TypeVar("R")
+from fetcher.store.s3.workplace import Workplaces
 
 THREADS = 8
 
@@ -67,6 +63,10 @@ class Store(Room):
         )
         self._blobs = Blobs(self._bucket, self._usage)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
+        workplaces = Workplaces(self, self.scratch, self._pool)
+        self.workplace = workplaces.of_staged
+        self.blob_workplace = workplaces.of_blob
+        self.take_result = workplaces.take_result
         self.holding = DigestLocks().holding
 
     @property
@@ -128,7 +128,7 @@ class Store(Room):
         name = f"{import_id}.{claim}"
         record = StagedRecord(host=self._host)
         writing = self._bucket.put(staging_key(name), msgspec.json.encode(record), is_new=True)
-        etag = await self._finish(writing)
+        etag = await self._bucket.finish(writing)
         if etag is None:
             raise StoreFailed(reason="stage: the name is taken")
         reach("store.staged")
@@ -140,31 +140,7 @@ class Store(Room):
         Raises:
             StoreFailed: The server refuses, or another process takes it up at this moment.
         """
-        return await self._finish(self._reopen(name, size))
-
-    async def _reopen(self, name: str, size: int) -> Staged | None:
-        found = await resume.settle(self._bucket, name, self._host)
-        if found is None:
-            return None
-        record, etag = found
-        there = record.size
-        if there < size:
-            return None
-        if there > size:
-            record = record.cut(size)
-            written = await self._bucket.put(staging_key(name), msgspec.json.encode(record), if_match=etag)
-            if written is None:
-                raise StoreFailed(reason="reopen: another process has taken up these bytes")
-            etag = written
-        head = await resume.tail_of(self._bucket, record)
-        use = size - len(head)
-        if use > record.base_size:
-            return None  # The tail was never written.
-        if use < self._bucket.place.least_part_bytes and (head or record.is_cut):
-            head = await read_whole(self._bucket, record.base, 0, use) + head if use else head
-            use = 0
-        self._usage.give_back(there - size)
-        return Staged(self._shop, name, record, etag, base_use=use, head=head)
+        return await self._bucket.finish(resume.reopen(self._shop, name, size, self._host))
 
     async def mark_of(self, name: str) -> tuple[int, str] | None:
         """Return the last mark of staged bytes; None where there is none."""
@@ -175,34 +151,29 @@ class Store(Room):
 
     async def read_back(self, staged: protocol.Staged, offset: int, length: int) -> bytes:
         """Read a part of staged bytes."""
-        return await self._in_thread(lambda: staged.read_at(offset, length))
+        return await in_thread(self._pool, lambda: staged.read_at(offset, length))
 
     async def settle(self, staged: protocol.Staged) -> None:
         """Make one readable object of staged bytes."""
         assert isinstance(staged, Staged)
-        await self._in_thread(staged.seal)
+        await in_thread(self._pool, staged.seal)
 
     async def park(self, staged: protocol.Staged) -> None:
         """Make staged bytes durable and leave them to a later process."""
-        await self._in_thread(staged.park)
+        await in_thread(self._pool, staged.park)
 
     async def discard(self, staged: protocol.Staged) -> None:
         """Remove staged bytes; what the server does not let go of is tried again later."""
         if not staged.is_moved:
-            await self._remove_or_note(staged.name, self._in_thread(staged.discard))
+            await self._remove_or_note(staged.name, in_thread(self._pool, staged.discard))
 
     async def staged_names(self) -> list[str]:
         """Return what this host has staged, and what other hosts have left alone for a day."""
-        found = (await self._bucket.call(inventory.staged_records(self._bucket))).found
-        return sorted(
-            name
-            for name, (record, changed_at) in found.items()
-            if record.host == self._host or inventory.is_orphan(changed_at)
-        )
+        return await self._bucket.call(inventory.staged_names(self._bucket, self._host))
 
     async def remove_staged(self, name: str) -> None:
         """Remove what an earlier process left; what is gone, or another host's by now, is fine."""
-        await self._remove_or_note(name, self._finish(self._remove_staged(name)))
+        await self._remove_or_note(name, self._bucket.finish(self._remove_staged(name)))
 
     async def _remove_staged(self, name: str) -> None:
         found = await self._bucket.get(staging_key(name))
@@ -220,7 +191,7 @@ class Store(Room):
     async def adopt(self, sha256: str, size: int, spare: Collection[str]) -> str | None:
         """Stage the whole body of an import again that was cut off in its commit; None without a body."""
         names = set(await self.staged_names()) - set(spare)
-        return await self._finish(resume.adopt(self._bucket, sha256, size, names, self._host))
+        return await self._bucket.finish(resume.adopt(self._bucket, sha256, size, names, self._host))
 
     async def commit(self, staged: protocol.Staged, sha256: str) -> None:
         """Make complete bytes one object, and have their digest lead there; inside `holding(sha256)`.
@@ -233,8 +204,8 @@ class Store(Room):
             StoreFull, StoreFailed: The server refused; the staged bytes are still the caller's.
         """
         assert isinstance(staged, Staged)
-        await self._in_thread(lambda: staged.seal(sha256))
-        await self._finish(self._commit(staged, sha256))
+        await in_thread(self._pool, lambda: staged.seal(sha256))
+        await self._bucket.finish(self._commit(staged, sha256))
 
     async def _commit(self, staged: Staged, sha256: str) -> None:
         new = Pointer(key=staged.record.base, size=staged.size, generation=secrets.randbits(62))
@@ -249,7 +220,7 @@ class Store(Room):
 
     async def remove(self, sha256: str) -> bool:
         """Remove bytes, or return False where they do not go yet; inside `holding(sha256)`."""
-        return await self._finish(self._blobs.remove(sha256))
+        return await self._bucket.finish(self._blobs.remove(sha256))
 
     async def retry_leftovers(self) -> None:
         """Remove what did not go before, and uploads that nobody will end; count anew what is taken."""
@@ -284,12 +255,12 @@ class Store(Room):
         Raises:
             StoreFailed: They are not there or cannot be read.
         """
-        reader = await self._finish(self._blobs.begin_reading(sha256, offset, length))
+        reader = await self._bucket.finish(self._blobs.begin_reading(sha256, offset, length))
         try:
             while chunk := await self._bucket.call(reader.read()):
                 yield chunk
         finally:
-            await self._finish(self._blobs.end_reading(reader))
+            await self._bucket.finish(self._blobs.end_reading(reader))
 
     async def file_of(self, sha256: str, offset: int = 0) -> None:
         """Return None: there are no files here."""
@@ -298,63 +269,25 @@ class Store(Room):
         """Return a signed URL of the bytes, or None where they are not there."""
         return await self._bucket.call(self._blobs.link(sha256, seconds, name))
 
-    @asynccontextmanager
-    async def workplace(self, staged: protocol.Staged) -> AsyncIterator[Workplace]:
-        """Give a program a copy of staged bytes on this machine, which goes at the end."""
-        async with self._place(f"{staged.name}.converted") as place:
-            await self._in_thread(lambda: copy_to(staged, Path(place.source)))
-            yield place
-
-    @asynccontextmanager
-    async def blob_workplace(self, sha256: str, name: str) -> AsyncIterator[Workplace]:
-        """Give a program a copy of committed bytes on this machine, which goes at the end."""
-        async with self._place(name) as place:
-            await save(self.read(sha256), Path(place.source))
-            yield place
-
-    @asynccontextmanager
-    async def _place(self, name: str) -> AsyncIterator[Workplace]:
-        source, target = self.scratch / f"{name}.source", self.scratch / name
-        try:
-            yield Workplace(source=str(source), target=str(target), is_copy=True)
-        finally:
-            for path in (source, target):
-                path.unlink(missing_ok=True)
-
-    async def take_result(self, place: Workplace) -> Staged:
-        """Stage what a program has made."""
-        target = Path(place.target)
-        await self.remove_staged(f"{target.name}.0")  # Of an earlier run, which could not remove it.
-        staged = await self.stage(target.name, 0)
-        try:
-            await self._in_thread(lambda: fill(staged, target))
-        except BaseException:
-            await self.discard(staged)
-            raise
-        return staged
-
     async def kept(self) -> list[Kept]:
         """Return every blob, and every object that nothing leads to."""
         return await self._bucket.call(inventory.kept(self._bucket, self._blobs.being_read))
 
     async def unclaimed(self) -> list[Kept]:
         """Return what is staged and what no process works on, as far as that can be known."""
-        found = (await self._bucket.call(inventory.staged_records(self._bucket))).found
-        return [
-            Kept(name=staging_key(name), sha256="", size=record.base_size)
-            for name, (record, changed_at) in sorted(found.items())
-            if inventory.is_orphan(changed_at) or (self._is_locked and record.host == self._host)
-        ]
+        return await self._bucket.call(
+            inventory.unclaimed(self._bucket, self._host if self._is_locked else None)
+        )
 
     async def remove_kept(self, kept: Kept) -> None:
         """Remove what `kept` or `unclaimed` has named; raises StoreFailed where it does not go."""
         if kept.name.startswith("staging/"):
-            await self._finish(self._remove_staged(kept.name.removeprefix("staging/")))
+            await self._bucket.finish(self._remove_staged(kept.name.removeprefix("staging/")))
         elif kept.sha256:
             if not await self.remove(kept.sha256):
                 raise StoreFailed(reason=f"{kept.name} cannot be removed now")
         else:
-            await self._finish(self._bucket.delete(kept.name))
+            await self._bucket.finish(self._bucket.delete(kept.name))
 
     async def obstacles(self, max_bytes: int) -> list[str]:
         """Return each reason why this many bytes could not be written now; none tells a place."""
@@ -376,19 +309,6 @@ class Store(Room):
 
     def _measure(self) -> tuple[int, int]:
         return self._usage.max_bytes - self._usage.used, self._usage.max_bytes
-
-    async def _finish(self, work: Coroutine[Any, Any, R]) -> R:
-        """Do work on the bucket's loop to its end, whoever is cancelled meanwhile."""
-        return await shielded(self._bucket.call(work))
-
-    async def _in_thread(self, work: Callable[[], R]) -> R:
-        """Do blocking work to its end, whoever is cancelled meanwhile."""
-        loop = asyncio.get_running_loop()
-        return await shielded(_awaited(loop.run_in_executor(self._pool, work)))
-
-
-async def _awaited(work: Awaitable[R]) -> R:
-    return await work
 
 
 _CHECKED: type[protocol.Store] = Store

@@ -1,16 +1,68 @@
 """Staged bytes as files of this machine, for programs that read and write files."""
 
 from collections.abc import AsyncIterator
+from concurrent.futures import Executor
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiofiles
 
+from fetcher.aio.shield import in_thread
 from fetcher.errors import StoreFailed
 from fetcher.store.filesystem.staged import translate
-from fetcher.store.protocol import Staged
+from fetcher.store.protocol import Staged, Store, Workplace
 
 COPY_BYTES = 16_777_216
 WRITE_BYTES = 1_048_576
+
+
+class Workplaces:
+    """Brings bytes of a store to this machine, and takes back what a program has made of them.
+
+    Args:
+        scratch: A folder of this machine.
+        pool: Its threads copy.
+    """
+
+    def __init__(self, store: Store, scratch: Path, pool: Executor) -> None:
+        self._store = store
+        self._scratch = scratch
+        self._pool = pool
+
+    @asynccontextmanager
+    async def of_staged(self, staged: Staged) -> AsyncIterator[Workplace]:
+        """Give a program a copy of staged bytes on this machine, which goes at the end."""
+        async with self._place(f"{staged.name}.converted") as place:
+            await in_thread(self._pool, lambda: copy_to(staged, Path(place.source)))
+            yield place
+
+    @asynccontextmanager
+    async def of_blob(self, sha256: str, name: str) -> AsyncIterator[Workplace]:
+        """Give a program a copy of committed bytes on this machine, which goes at the end."""
+        async with self._place(name) as place:
+            await save(self._store.read(sha256), Path(place.source))
+            yield place
+
+    @asynccontextmanager
+    async def _place(self, name: str) -> AsyncIterator[Workplace]:
+        source, target = self._scratch / f"{name}.source", self._scratch / name
+        try:
+            yield Workplace(source=str(source), target=str(target), is_copy=True)
+        finally:
+            for path in (source, target):
+                path.unlink(missing_ok=True)
+
+    async def take_result(self, place: Workplace) -> Staged:
+        """Stage what a program has made."""
+        target = Path(place.target)
+        await self._store.remove_staged(f"{target.name}.0")  # Of an earlier run, which could not remove it.
+        staged = await self._store.stage(target.name, 0)
+        try:
+            await in_thread(self._pool, lambda: fill(staged, target))
+        except BaseException:
+            await self._store.discard(staged)
+            raise
+        return staged
 
 
 def copy_to(staged: Staged, path: Path) -> None:

@@ -8,7 +8,8 @@ import pytest
 from fetcher.errors import UnknownImage
 from fetcher.index.protocol import Index
 from fetcher.index.values import Signed, Unsigned
-from tests.index.conftest import ALICE, BOB, START, activate, image, make
+from fetcher.lifecycle import State
+from tests.index.conftest import ALICE, BOB, START, activate, blob, image, make
 
 
 async def imported(index: Index) -> Unsigned:
@@ -53,3 +54,15 @@ async def test_a_story_is_for_those_who_see_the_image(index: Index) -> None:
     assert await index.attestations.story(queued.id, ALICE) is None
     with pytest.raises(UnknownImage):
         await index.attestations.story(unsigned.image_id, BOB)
+
+
+async def test_what_is_signed_already_is_written_with_the_image(index: Index) -> None:
+    """Nothing is left to sign; an image that takes another story begins anew."""
+    new = make()
+    _written, claimed = await index.imports.begin(new, max_queued=10, now=START)
+    assert claimed is not None
+    done = msgspec.structs.replace(claimed.record, state=State.SUCCEEDED, ended_at=START)
+    signed = Signed(image_id=new.image.id, key_id="k", envelope="e")
+    assert await index.imports.activate(done, blob(), new.image, {"story": "told"}, signed)
+    assert await index.attestations.find(new.image.id) == signed
+    assert await index.attestations.unsigned() == []

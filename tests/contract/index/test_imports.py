@@ -8,7 +8,7 @@ import pytest
 
 from fetcher.errors import Conflict, IdempotencyMismatch, QueueFull, UnknownImage, UnknownImport
 from fetcher.index.protocol import Index
-from fetcher.index.values import FAILED_IMPORT, FILTERS, IdempotencyKey, ImageQuery, Secrets
+from fetcher.index.values import FAILED_IMPORT, FILTERS, Contents, IdempotencyKey, ImageQuery, Secrets
 from fetcher.lifecycle import Event, State
 from fetcher.model import Attempt, Delivery, FormatVerdict, Hop, Phase, Status, Verdict
 from tests.contract.index.places import Place
@@ -201,13 +201,72 @@ async def test_what_was_submitted_is_there_for_the_next_process(place: Place) ->
         assert await index.recovery.left_behind() == [(written, new.secrets)]
 
 
+async def test_a_submission_that_need_not_wait_is_claimed_with_it(index: Index, other: Index) -> None:
+    """One transaction writes and claims it; the same key claims nothing, and a full queue takes nothing."""
+    key = IdempotencyKey(key="k", fingerprint="f")
+    new = make(key=key)
+    written, claimed = await index.imports.begin(new, max_queued=1, now=START)
+    assert written.state is State.QUEUED
+    assert claimed is not None
+    assert (claimed.record.state, claimed.record.claim) == (State.RUNNING, 1)
+    assert [attempt.number for attempt in claimed.record.attempts] == [1]
+    assert claimed.secrets == new.secrets
+    assert claimed.used_bytes == 0
+    assert await other.imports.claim(new.record.id, START) is None
+    assert await other.imports.begin(make(key=key), max_queued=1, now=START) == (claimed.record, None)
+    await index.imports.submit(make(), max_queued=1)
+    late = make()
+    with pytest.raises(QueueFull):
+        await index.imports.begin(late, max_queued=1, now=START)
+    with pytest.raises(UnknownImport):
+        await index.imports.find(late.record.id, ALICE)
+
+
+async def test_a_claim_tells_what_the_project_holds(index: Index) -> None:
+    """Whoever runs an import need not ask for it."""
+    for held in (0, 5):
+        new = make()
+        await index.imports.submit(new, max_queued=10)
+        taken = await index.imports.claim(new.record.id, START)
+        assert taken is not None
+        assert taken.used_bytes == held
+        done = msgspec.structs.replace(taken.record, state=State.SUCCEEDED, ended_at=START)
+        assert await index.imports.activate(done, blob(), new.image, {})
+
+
+async def test_an_image_keeps_what_its_bytes_do_not_change(index: Index) -> None:
+    """Its name and the formats that nobody judged stay; a nameless one is called as its file is."""
+    for name in ("mine", None):
+        new = make()
+        new = msgspec.structs.replace(
+            new,
+            image=msgspec.structs.replace(new.image, name=name, disk_format="raw", container_format="bare"),
+        )
+        _written, claimed = await index.imports.begin(new, max_queued=10, now=START)
+        assert claimed is not None
+        done = msgspec.structs.replace(claimed.record, state=State.SUCCEEDED, ended_at=START)
+        contents = Contents(
+            id=new.image.id,
+            name="file",
+            disk_format="qcow2" if name else None,
+            container_format=None,
+            virtual_size=7,
+            updated_at=START,
+        )
+        assert await index.imports.activate(done, blob(), contents, {})
+        found = await index.images.find(new.image.id, ALICE)
+        assert (found.status, found.size, found.virtual_size) == (Status.ACTIVE, 5, 7)
+        assert (found.name, found.container_format) == (name or "file", "bare")
+        assert found.disk_format == ("qcow2" if name else "raw")
+
+
 async def test_one_process_claims_an_import(index: Index, other: Index) -> None:
     """Ten claims by two processes at once: one has it, under the first number, the rest have nothing."""
     new = make()
     await index.imports.submit(new, max_queued=10)
     jobs = [(index, other)[number % 2].imports.claim(new.record.id, START) for number in range(10)]
     taken = [found for found in await asyncio.gather(*jobs) if found is not None]
-    assert [record.claim for record, _ in taken] == [1]
+    assert [found.record.claim for found in taken] == [1]
     assert taken[0][0].state is State.RUNNING
     assert taken[0][1] == new.secrets
 

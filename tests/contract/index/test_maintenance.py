@@ -113,6 +113,19 @@ async def test_a_row_that_appears_ends_the_note(index: Index) -> None:
     assert await index.maintenance.disown(SHA256)
 
 
+async def test_whoever_brings_equal_bytes_heals_them(index: Index) -> None:
+    """A blob that was marked as damaged is whole again with the row of the import that brought it anew."""
+    for _turn in range(2):
+        new = make()
+        await index.imports.submit(new, max_queued=10)
+        assert await activate(index, new)
+        state = await index.maintenance.find(SHA256)
+        assert state is not None
+        assert state.fault is None
+        assert await index.maintenance.mark(SHA256, "rotten", START)
+        await index.maintenance.explain(SHA256, "gone at the source")
+
+
 async def forget(index: Index, before: datetime, most: int = 1000) -> int:
     return await index.maintenance.forget(
         audit_before=before, keys_before=before, retired_before=before, most=most

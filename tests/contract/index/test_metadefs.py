@@ -26,19 +26,19 @@ BOUNDS = Bounds(max_namespaces=5, max_items=3, max_namespace_bytes=1000)
 def namespace(name: str = "n", number: int = 0, **changes: object) -> Namespace:
     at = START + timedelta(seconds=number)
     fields = {"namespace": name, "visibility": "public", "owner": "alice", "created_at": at, "updated_at": at}
-    return Namespace(**{**fields, **changes})  # type: ignore[arg-type]
+    return Namespace(**{**fields, **changes})  # type: ignore[arg-type] # fields by name, as each test wants them
 
 
 def item(kind: str = "property", name: str = "p", **document: object) -> Item:
-    return Item(kind=kind, name=name, document=document, created_at=START, updated_at=START)  # type: ignore[arg-type]
+    return Item(kind=kind, name=name, document=document, created_at=START, updated_at=START)  # type: ignore[arg-type] # the kinds are the test's parameters
 
 
 def content(*items: Item, **changes: object) -> Content:
-    return Content(**{"items": items, "bounds": BOUNDS, **changes})  # type: ignore[arg-type]
+    return Content(**{"items": items, "bounds": BOUNDS, **changes})  # type: ignore[arg-type] # fields by name, as each test wants them
 
 
 async def names(index: Index, actor: object = ALICE, **query: object) -> list[str]:
-    found = await index.metadefs.page(actor, NamespaceQuery(**{"page": Page(), **query}))  # type: ignore[arg-type]
+    found = await index.metadefs.page(actor, NamespaceQuery(**{"page": Page(), **query}))  # type: ignore[arg-type] # likewise
     return [one.namespace for one, _ in found]
 
 
@@ -214,10 +214,10 @@ async def test_definition_files_are_brought_in(
     index: Index, mode: str, done: str, documents: dict[str, object]
 ) -> None:
     """A new namespace is added; for one that is there the mode decides, and a second time is no change."""
-    assert await index.metadefs.load(namespace(), content(item(a=1)), mode) == "added"  # type: ignore[arg-type]
+    assert await index.metadefs.load(namespace(), content(item(a=1)), mode) == "added"  # type: ignore[arg-type] # the mode is the test's parameter
     again = content(item(a=2), item(name="q"))
-    assert await index.metadefs.load(namespace(), again, mode) == done  # type: ignore[arg-type]
+    assert await index.metadefs.load(namespace(), again, mode) == done  # type: ignore[arg-type] # likewise
     _, items = await index.metadefs.find("n", ALICE)
     assert {one.name: one.document for one in items} == documents
     if mode in {"merge", "update"}:
-        assert await index.metadefs.load(namespace(), again, mode) == "kept"  # type: ignore[arg-type]
+        assert await index.metadefs.load(namespace(), again, mode) == "kept"  # type: ignore[arg-type] # likewise

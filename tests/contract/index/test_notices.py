@@ -24,7 +24,7 @@ def wanted(**changes: object) -> Wanted:
         "but_receivers": [],
     }
     now = START + timedelta(hours=1)
-    return Wanted(**{"now": now, "far": now + timedelta(days=1), **nothing, **changes})  # type: ignore[arg-type]
+    return Wanted(**{"now": now, "far": now + timedelta(days=1), **nothing, **changes})  # type: ignore[arg-type] # fields by name, as each test wants them
 
 
 def watched(actor: Actor = ALICE, number: int = 0, target: WebhookTarget = TARGET) -> NewImport:

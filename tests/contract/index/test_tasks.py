@@ -44,7 +44,7 @@ async def test_tasks_are_filtered(index: Index) -> None:
     made = await filled(index)
 
     async def ids(**changes: object) -> list[str]:
-        query = TaskQuery(**{"methods": METHODS, "limit": 99, **changes})  # type: ignore[arg-type]
+        query = TaskQuery(**{"methods": METHODS, "limit": 99, **changes})  # type: ignore[arg-type] # fields by name, as each test wants them
         return [record.id for record in await index.tasks.page(ALICE, query)]
 
     assert await ids(methods=("glance-direct",)) == [made[-1].record.id]

@@ -1,10 +1,12 @@
 """An import method is one file and one registration; nothing else in the service knows it by name."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from fetcher.importer.methods import registry
-from fetcher.importer.methods.method import Flow
+from fetcher.importer.methods.method import Flow, ImportMethod
 from tests.api.image_v2.cloud import DISK, Cloud, digests
 from tests.importer.methods import lab_catalogue
 from tests.lab import behaviours
@@ -13,43 +15,47 @@ from tests.lab.origin import Origin
 ROOT = Path(__file__).parents[3]
 
 
+@contextmanager
+def registered(method: ImportMethod) -> Iterator[None]:
+    """Have the service know one more method."""
+    registry.METHODS.append(method)
+    try:
+        yield
+    finally:
+        registry.METHODS.remove(method)
+
+
 async def test_a_toy_method_works_from_discovery_to_the_task(tmp_path: Path) -> None:
     """Registered, it is offered to whom it says, imports, is shown as a task, and its failure is told."""
     routes = {"/c/one": behaviours.serve(DISK), "/c/two": behaviours.status(404)}
     async with Origin(routes) as origin, Cloud(tmp_path, origin) as cloud:
         toy = lab_catalogue.method(origin.url("/c"))
-        registry.METHODS.append(toy)
-        try:
-            await go_through(cloud)
-        finally:
-            registry.METHODS.remove(toy)
+        with registered(toy):
+            for who, is_offered in (("alice", True), ("bob", False)):
+                found = (await cloud.want(200, who, "GET", "/info/import"))["import-methods"]["value"]
+                assert ("lab-catalogue" in found) is is_offered
+            image = await cloud.make()
+            path = f"/images/{image['id']}"
+            call = {"method": {"name": "lab-catalogue", "entry": "one"}}
+            await cloud.want(
+                400, "alice", "POST", f"{path}/import", json={"method": {"name": "lab-catalogue"}}
+            )
+            await cloud.want(202, "alice", "POST", f"{path}/import", json=call)
+            task = await cloud.settled(image["id"])
+            assert task["status"] == "success", task
+            assert task["input"]["import_req"]["method"] == {"name": "lab-catalogue", "entry": "one"}
+            shown = await cloud.want(200, "alice", "GET", path)
+            assert shown.items() >= (digests(DISK) | {"status": "active"}).items()
 
+            failing = await cloud.make()
+            call = {"method": {"name": "lab-catalogue", "entry": "two"}}
+            await cloud.want(202, "alice", "POST", f"/images/{failing['id']}/import", json=call)
+            assert (await cloud.settled(failing["id"]))["result"]["code"] == "source-status"
+            assert "source-status" in str(await cloud.want(200, "alice", "GET", f"/images/{failing['id']}"))
 
-async def go_through(cloud: Cloud) -> None:
-    """Use the toy as its clients would."""
-    for who, is_offered in (("alice", True), ("bob", False)):
-        found = (await cloud.want(200, who, "GET", "/info/import"))["import-methods"]["value"]
-        assert ("lab-catalogue" in found) is is_offered
-    image = await cloud.make()
-    path = f"/images/{image['id']}"
-    call = {"method": {"name": "lab-catalogue", "entry": "one"}}
-    await cloud.want(400, "alice", "POST", f"{path}/import", json={"method": {"name": "lab-catalogue"}})
-    await cloud.want(202, "alice", "POST", f"{path}/import", json=call)
-    task = await cloud.settled(image["id"])
-    assert task["status"] == "success", task
-    assert task["input"]["import_req"]["method"] == {"name": "lab-catalogue", "entry": "one"}
-    shown = await cloud.want(200, "alice", "GET", path)
-    assert shown.items() >= (digests(DISK) | {"status": "active"}).items()
-
-    failing = await cloud.make()
-    call = {"method": {"name": "lab-catalogue", "entry": "two"}}
-    await cloud.want(202, "alice", "POST", f"/images/{failing['id']}/import", json=call)
-    assert (await cloud.settled(failing["id"]))["result"]["code"] == "source-status"
-    assert "source-status" in str(await cloud.want(200, "alice", "GET", f"/images/{failing['id']}"))
-
-    foreign = await cloud.make(who="bob")
-    refused = await cloud.want(400, "bob", "POST", f"/images/{foreign['id']}/import", json=call)
-    assert "unknown import method lab-catalogue" in refused["error"]["message"]
+            foreign = await cloud.make(who="bob")
+            refused = await cloud.want(400, "bob", "POST", f"/images/{foreign['id']}/import", json=call)
+            assert "unknown import method lab-catalogue" in refused["error"]["message"]
 
 
 def test_the_core_knows_no_method_by_name() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,10 +12,9 @@ import pytest
 from fetcher.config import load_settings
 from fetcher.errors import Rejection, TooManyBytes
 from fetcher.guards import Chain, GuardContext, Purpose
-from fetcher.importer.guard_times import GuardTimes
 from fetcher.importer.receive.receiver import Receiver
 from fetcher.model import Submission
-from fetcher.pipeline import PeerClock, WorkerPool
+from fetcher.pipeline import GuardTimes, PeerClock, WorkerPool
 from fetcher.store.memory import MemoryStore
 from tests.importer.stages.test_unpacking import sha256
 from tests.unpack.making import make_disk, make_tar, make_zip, pack
@@ -83,7 +83,7 @@ async def received(body: bytes, disk_format: str, cap: int = 64 * MIB) -> tuple[
                 algorithms=["sha256"],
                 reservation=reservation,
                 count=lambda _size: None,
-                times=GuardTimes(),
+                times=GuardTimes(time.perf_counter),
             )
             try:
                 await receiver.take(Bytes(body), PeerClock(asyncio.get_running_loop().time))

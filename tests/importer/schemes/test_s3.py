@@ -310,11 +310,11 @@ async def test_an_import_goes_on_after_a_restart(tmp_path: Path, buckets: Bucket
     gate = asyncio.Event()
     async with Origin({"*": behaviours.gated(behaviours.serve(BODY), gate)}) as origin:
         caps = {"max_running": 1}
-        async with Running(tmp_path, buckets, origin, imports=caps) as service:  # type: ignore[arg-type]
+        async with Running(tmp_path, buckets, origin, imports=caps) as service:  # type: ignore[arg-type] # the server answers like an origin
             await service.submit(url=origin.url("/x"))
             await origin.wait_requests(1)
             waiting = await service.submit(**fields)
         gate.set()
-        async with Running(tmp_path, buckets, origin) as service:  # type: ignore[arg-type]
+        async with Running(tmp_path, buckets, origin) as service:  # type: ignore[arg-type] # likewise
             ended = await service.ended(waiting["id"])
             assert ended["state"] == "succeeded", ended["verdict"]

@@ -45,7 +45,7 @@ def _as_ova(name: str, image: bytes) -> bytes:
 PACKINGS: dict[str, Callable[[str, bytes], bytes]] = {
     "bare": lambda _, image: image,
     **{
-        key: lambda _, image, key=key: pack(key, image)  # type: ignore[misc]
+        key: lambda _, image, key=key: pack(key, image)  # type: ignore[misc] # bound to its key by a default
         for key in ("gzip", "xz", "zstd", "bzip2", "lz4")
     },
     "zip": lambda name, image: make_zip([("README.md", b"How to boot this.\n"), (f"image/{name}", image)]),

@@ -199,7 +199,8 @@ async def test_what_was_packed_boots(name: str, tmp_path: Path) -> None:
     """Through the whole service: packed in, a raw image out that finds its last sector in a machine."""
     disk = make_boot_disk(tmp_path / "disk", MARKER, size=8 * MIB).read_bytes()
     body = CHAINS[name](image_of(tmp_path, disk, "qcow2", "compression_type=zstd"))
-    await boots(tmp_path, body, disk)
+    ended = await boots(tmp_path, body, disk)
+    assert ended["state"] == "succeeded"
 
 
 @pytest.mark.needs("qemu-img", "qemu-system-x86_64")

@@ -217,11 +217,11 @@ async def test_parts_in_flight_are_bounded(weed: BucketServer, tmp_path: Path) -
             running += 1
             most = max(most, running)
             try:
-                return await sending(*args)  # type: ignore[arg-type]
+                return await sending(*args)  # type: ignore[arg-type] # handed on as they came
             finally:
                 running -= 1
 
-        store._bucket.put_part = counted  # type: ignore[method-assign]
+        store._bucket.put_part = counted  # type: ignore[method-assign] # counts what passes
         staged = await store.stage("many", 1)
         for _ in range(4):
             await asyncio.to_thread(staged.write, bytes(PART_BYTES))

@@ -131,10 +131,10 @@ async def test_clients_are_sent_to_the_bucket_where_that_is_wanted(
         pointer = (await store._bucket.call(store._blobs.find(sha256)))[0]
         await store._bucket.call(store._bucket.put(pointer.key, b"not these bytes"))
         assert (await fetch(service, image))[0] == 503  # Another length leads nowhere.
-        found = await services.upkeep._check((await services.index.maintenance.page())[0])
+        found = await services.maintenance._check((await services.index.maintenance.page())[0])
         assert found == "rotten"
         assert (await fetch(service, image))[0] == 503
-        assert await services.upkeep.mend() == 1
+        assert await services.maintenance.repair() == 1
         assert (await fetch(service, image))[0] == 307
 
 

@@ -7,7 +7,7 @@ from fetcher.guards.stream.formats import filesystem, kernel, settlement
 from fetcher.guards.stream.formats.inspection import EMPTY, Inspection, describe
 from fetcher.guards.stream.formats.peek import OPENED, Start, note_mistake, unpack_start
 from fetcher.guards.stream.formats.pkzip import ZIP
-from fetcher.guards.stream.formats.registry import END_RECOGNISERS, RECOGNISERS
+from fetcher.guards.stream.formats.registry import BEGINNINGS, END_RECOGNISERS, RECOGNISERS
 from fetcher.guards.stream.formats.report import HEAD_BYTES, End, Finding, Report, Role, Steps, Window
 from fetcher.guards.stream.formats.stream import ALL, Reader, behind_head
 from fetcher.guards.stream.formats.work import TooDear, Work
@@ -194,8 +194,13 @@ class Inspector:
 
 
 def _settle(head: bytes) -> tuple[Report | None, list[Report]]:
-    """Run every recogniser on a head."""
-    return settlement.settle([report for recognise in RECOGNISERS if (report := recognise(head))])
+    """Run every recogniser on a head that may hold what it looks for."""
+    found = []
+    for recognise in RECOGNISERS:
+        beginning = BEGINNINGS.get(recognise)
+        if (beginning is None or head.startswith(*beginning)) and (report := recognise(head)):
+            found.append(report)
+    return settlement.settle(found)
 
 
 def _ignore() -> None:

@@ -72,7 +72,32 @@ RECOGNISERS: tuple[Callable[[bytes], Report | None], ...] = (
     filesystem.recognise_hfs,
     document.recognise,
 )
-"""Recognisers that look at the head of every stream."""
+"""Recognisers that look at the head of every stream, where `BEGINNINGS` leaves something to find."""
+
+BEGINNINGS: dict[Callable[[bytes], Report | None], tuple[tuple[bytes, ...], int]] = {
+    qcow2.recognise: ((qcow2.MAGIC,), 0),
+    qcow1.recognise: ((qcow2.MAGIC,), 0),
+    qed.recognise: ((b"QED\0",), 0),
+    vmdk.recognise: ((vmdk.SPARSE, vmdk.ESX), 0),
+    vdi.recognise: ((vdi.SIGNATURE,), vdi.SIGNATURE_AT),
+    vhd.recognise: ((vhd.COOKIE,), 0),
+    vhdx.recognise: ((vhdx.MAGIC,), 0),
+    parallels.recognise: ((parallels.OLD, parallels.EXTENDED), 0),
+    bochs.recognise: ((bochs.MAGIC,), 0),
+    cloop.recognise: ((cloop.MAGIC,), 0),
+    cow.recognise: ((cow.MAGIC,), 0),
+    luks.recognise: ((luks.MAGIC,), 0),
+    gzip.recognise: ((gzip.MAGIC,), 0),
+    xz.recognise: ((xz.MAGIC,), 0),
+    bzip2.recognise: ((bzip2.MAGIC,), 0),
+    pkzip.recognise: (pkzip.STARTS, 0),
+    sevenzip.recognise: ((sevenzip.MAGIC,), 0),
+    lz4.recognise: ((lz4.FRAME, lz4.LEGACY), 0),
+    partitions.recognise_mbr: ((b"\x55\xaa",), 510),
+    partitions.recognise_apple: ((b"ER",), 0),
+    filesystem.recognise_hfs: ((b"H+", b"HX", b"BD"), 1024),
+}
+"""The bytes, and their place, without which a recogniser finds nothing: it is not asked about other heads."""
 
 END_RECOGNISERS: tuple[Callable[[End], Report | None], ...] = (
     vhd.recognise_end,

@@ -16,7 +16,9 @@ from fetcher.guards.stream.formats.tables import integers
 VDI = Kind(key="vdi", words="a VDI disk image", role=Role.DISK, disk_format="vdi", qemu="vdi")
 
 SIGNATURE_AT, SIGNATURE = 0x40, b"\x7f\x10\xda\xbe"  # qemu goes by this, not by the text before it.
-HEADER = Struct("<64s4sIIII256sIIIIIIIQIIII16s16s16s16s")
+# What is read of it: version, type, places of map and data, bytes of a sector, the disk and a block, blocks,
+# those in use, and the ids of the images that it is linked to and derived from.
+HEADER = Struct("<64x4xI4xI4x256xII12xI4xQI4xII32x16s16s")
 HEADER_BYTES = 512
 BLOCK = 1 << 20
 MOST_BLOCKS = 0x3FFF_FFFF
@@ -32,28 +34,8 @@ def recognise(head: bytes) -> Report | None:
     if len(head) < HEADER_BYTES:
         report.broke("vdi-header", "its header is cut short", "Fetch the file again from its source.")
         return report
-    (
-        _,
-        _,
-        version,
-        _,
-        image_type,
-        _,
-        _,
-        map_at,
-        data_at,
-        _,
-        _,
-        _,
-        sector,
-        _,
-        size,
-        block,
-        _,
-        blocks,
-        used,
-    ) = HEADER.unpack_from(head)[:19]
-    link, parent = HEADER.unpack_from(head)[21:23]
+    found = HEADER.unpack_from(head)
+    version, image_type, map_at, data_at, sector, size, block, blocks, used, link, parent = found
     report.virtual_bytes = size
     report.facts["type"] = {1: "dynamic", 2: "fixed"}.get(image_type, "other")
     require = report.require

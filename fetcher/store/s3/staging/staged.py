@@ -1,14 +1,10 @@
 """Bytes of an import on their way into a bucket."""
 
-import asyncio
 import os
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
-
-import msgspec
 
 from fetcher.crash import reach
 from fetcher.errors import Failure, StoreFailed
@@ -16,22 +12,16 @@ from fetcher.store.filesystem.disk import DISK
 from fetcher.store.filesystem.staged import Staged as LocalFile
 from fetcher.store.filesystem.staged import translate
 from fetcher.store.s3.bucket import Bucket
-from fetcher.store.s3.reader import read_whole
-from fetcher.store.s3.records import (
-    StagedRecord,
-    blob_key,
-    object_key,
-    pointer_in,
-    record_in,
-    staging_key,
-    tail_key,
-)
-from fetcher.store.s3.upload import Upload
+from fetcher.store.s3.records import StagedRecord, object_key, tail_key
+from fetcher.store.s3.staging.own_record import OwnRecord
+from fetcher.store.s3.staging.pieces import Pieces
+from fetcher.store.s3.staging.removal import remove_objects
+from fetcher.store.s3.staging.upload import Upload
 from fetcher.store.s3.usage import Usage
+from fetcher.store.s3.wire.reader import read_whole
 
 READ_BYTES = 16_777_216
 LOCAL_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL
-MARKS_KEPT = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,23 +66,24 @@ class Staged:
     ) -> None:
         self.size = base_use + len(head)
         self.is_moved = False
-        self.record = record
         self._shop = shop
         self._name = name
-        self._etag = etag
+        self._record = OwnRecord(shop.bucket, name, record, etag)
         self._base_use = base_use
-        self._pieces = [head] if head else []
-        self._pending = len(head)
+        self._pending = Pieces(head)
         self._upload: Upload | None = None
         self._local: LocalFile | None = None
         self._is_open = True
-        self._saving = asyncio.Lock()
-        self._marks: list[tuple[int, str]] = []
 
     @property
     def name(self) -> str:
         """By which a later process finds them again."""
         return self._name
+
+    @property
+    def record(self) -> StagedRecord:
+        """Return the record of these bytes as it was written last."""
+        return self._record.value
 
     def write(self, chunk: bytes) -> None:
         """Append bytes.
@@ -106,25 +97,12 @@ class Staged:
             return
         self._check_open()
         self._shop.usage.take(len(chunk))
-        self._pieces.append(bytes(chunk))
-        self._pending += len(chunk)
+        self._pending.append(bytes(chunk))
         self.size += len(chunk)
         part_bytes = self._shop.bucket.place.part_bytes
-        while self._pending > part_bytes:  # The last part is sent by who completes the upload.
-            self._open_upload().send(self._take(part_bytes))
+        while self._pending.size > part_bytes:  # The last part is sent by who completes the upload.
+            self._open_upload().send(self._pending.take(part_bytes))
         reach("store.written")
-
-    def _take(self, size: int) -> bytes:
-        taken = []
-        while size > 0:
-            piece = self._pieces.pop(0)
-            if len(piece) > size:
-                self._pieces.insert(0, piece[size:])
-                piece = piece[:size]
-            taken.append(piece)
-            size -= len(piece)
-            self._pending -= len(piece)
-        return b"".join(taken)
 
     def _open_upload(self) -> Upload:
         """Return the open upload; a new one begins with a copy of what is there."""
@@ -133,13 +111,12 @@ class Staged:
         bucket = self._shop.bucket
         if 0 < self._base_use < bucket.place.least_part_bytes:
             head = bucket.run(read_whole(bucket, self.record.base, 0, self._base_use))
-            self._pieces.insert(0, head)
-            self._pending += len(head)
+            self._pending.prepend(head)
             self._base_use = 0
         key = object_key(self._name)
         upload = bucket.run(bucket.create_upload(key))
         try:
-            self._save(key=key, upload=upload)
+            self._record.save(key=key, upload=upload)
         except StoreFailed:  # Of an upload that no record names nobody would hear again.
             with suppress(Failure):
                 bucket.run(bucket.abort(key, upload))
@@ -152,32 +129,7 @@ class Staged:
     def _arrived(self) -> None:
         """Have the last mark written down of which all bytes are at the server."""
         if self._upload is not None and self._is_open:
-            self._shop.bucket.start(self._note_mark(self._upload.arrived_bytes))
-
-    async def _note_mark(self, size: int) -> None:
-        """Write down a mark; where that fails, the next one is near."""
-        known = [mark for mark in self._marks if mark[0] <= size]
-        if known and known[-1][0] > self.record.mark_size:
-            with suppress(Failure):
-                await self._save_soon(mark_size=known[-1][0], mark_sha256=known[-1][1])
-
-    def _save(self, **changes: str | int) -> None:
-        """Write the record, unless another process has written it since.
-
-        Raises:
-            StoreFailed: It has: these bytes are no longer ours.
-        """
-        self._shop.bucket.run(self._save_soon(**changes))
-
-    async def _save_soon(self, **changes: str | int) -> None:
-        bucket = self._shop.bucket
-        async with self._saving:
-            record = msgspec.structs.replace(self.record, **changes)
-            body = msgspec.json.encode(record)
-            etag = await bucket.put(staging_key(self._name), body, if_match=self._etag)
-            if etag is None:
-                raise StoreFailed(reason="write: another process has taken up these bytes")
-            self._etag, self.record = etag, record
+            self._record.mark_arrived(self._upload.arrived_bytes)
 
     def write_at(self, chunk: bytes, offset: int) -> None:
         """Write bytes at a place of their own; what is between reads as zeros.
@@ -217,9 +169,10 @@ class Staged:
         """Remove what is at the server, but for the record."""
         self._stop()
         before, bucket = self.record, self._shop.bucket
-        self._save(base="", base_size=0, is_cut=False, key="", upload="", tail="", tail_size=0)
+        self._record.save(base="", base_size=0, is_cut=False, key="", upload="", tail="", tail_size=0)
         bucket.run(remove_objects(bucket, before))
-        self._base_use, self._pieces, self._pending = 0, [], 0
+        self._base_use = 0
+        self._pending.clear()
 
     def _leave_local(self) -> None:
         """Send the bytes of this machine's file, which goes."""
@@ -246,12 +199,12 @@ class Staged:
         self._check_open()
         if self._upload is not None:
             self._upload.drain()
-        at = self.size - self._pending
-        if self._pending and (at, self._pending) != (self.record.tail_at, self.record.tail_size):
+        at = self.size - self._pending.size
+        if self._pending.size and (at, self._pending.size) != (self.record.tail_at, self.record.tail_size):
             bucket, key, before = self._shop.bucket, tail_key(self._name), self.record.tail
             # The record first, so that no object stands without one that names it.
-            body = b"".join(self._pieces)
-            self._save(tail=key, tail_at=at, tail_size=self._pending)
+            body = self._pending.joined()
+            self._record.save(tail=key, tail_at=at, tail_size=self._pending.size)
             bucket.run(bucket.put(key, body))
             if before:
                 bucket.run(bucket.delete(before))
@@ -271,7 +224,7 @@ class Staged:
         if offset < use:
             found = bucket.run(read_whole(bucket, self.record.base, offset, min(end, use)))
         if end > use:
-            found += b"".join(self._pieces)[max(0, offset - use) : end - use]
+            found += self._pending.joined()[max(0, offset - use) : end - use]
         return found
 
     def seal(self, sha256: str = "") -> None:
@@ -286,33 +239,33 @@ class Staged:
         self._check_open()
         self._leave_local()
         bucket, before = self._shop.bucket, self.record
-        is_whole = self._upload is None and not self._pending and not before.is_cut
+        is_whole = self._upload is None and not self._pending.size and not before.is_cut
         if is_whole and before.base:
             if sha256:
-                self._save(sha256=sha256)
+                self._record.save(sha256=sha256)
             return
         if self._upload is None and not self._base_use:
             key = object_key(self._name)
-            self._save(key=key, upload="", sha256=sha256)
-            bucket.run(bucket.put(key, self._take(self._pending)))
+            self._record.save(key=key, upload="", sha256=sha256)
+            bucket.run(bucket.put(key, self._pending.take(self._pending.size)))
         else:
             upload = self._open_upload()
-            if self._pending:
-                upload.send(self._take(self._pending))
+            if self._pending.size:
+                upload.send(self._pending.take(self._pending.size))
             key = upload.key
             upload.complete()
             self._upload = None
         before = self.record
         self._base_use = self.size
         made: dict[str, str | int] = {"base": key, "base_size": self.size, "is_cut": False, "sha256": sha256}
-        self._save(**made, key="", upload="", tail="", tail_size=0)
+        self._record.save(**made, key="", upload="", tail="", tail_size=0)
         for old in (before.base, before.tail):
             if old:
                 bucket.run(bucket.delete(old))
 
     def mark(self, size: int, sha256: str) -> None:
         """Note how many bytes there are and their digest; written down when all of them are at the server."""
-        self._marks = [*self._marks[-MARKS_KEPT:], (size, sha256)]
+        self._record.mark(size, sha256)
         upload = self._upload
         if upload is not None and size <= upload.arrived_bytes:  # Digested later than they were sent.
             self._arrived()
@@ -341,49 +294,11 @@ class Staged:
         if self._local is not None:
             self._local.discard()
             self._local = None
-        bucket = self._shop.bucket
-        bucket.run(self._remove())
+        self._shop.bucket.run(self._record.remove())
         self._shop.usage.give_back(self.size)
         self.size = 0
         reach("store.discarded")
 
-    async def _remove(self) -> None:
-        async with self._saving:
-            await remove_staged(self._shop.bucket, self._name, self.record, self._etag)
-
     def _check_open(self) -> None:
         if not self._is_open:
             raise StoreFailed(reason="write: the staged bytes are closed")
-
-
-async def remove_objects(bucket: Bucket, record: StagedRecord) -> None:
-    """Remove what a record names: an open upload, and objects."""
-    if record.upload:
-        await bucket.abort(record.key, record.upload)
-    for key in record.named():
-        await bucket.delete(key)
-
-
-async def remove_staged(bucket: Bucket, name: str, record: StagedRecord, etag: str) -> int:
-    """Remove staged bytes and their record, unless another process has written it since; how many bytes went.
-
-    Bytes that were committed, or adopted, in the last moment of their process are another record's.
-    """
-    mine = msgspec.structs.replace(record, token=uuid4().hex)
-    if await bucket.put(staging_key(name), msgspec.json.encode(mine), if_match=etag) is None:
-        return 0
-    if record.sha256 and await _is_needed(bucket, name, record):
-        record = msgspec.structs.replace(record, base="", base_size=0, key="", upload="")
-    await remove_objects(bucket, record)
-    await bucket.delete(staging_key(name))
-    return record.base_size
-
-
-async def _is_needed(bucket: Bucket, name: str, record: StagedRecord) -> bool:
-    keys = set(record.named())
-    blob = await bucket.get(blob_key(record.sha256))
-    if blob is not None and pointer_in(blob.body).key in keys:
-        return True
-    adopted = f"{record.sha256}.0"
-    other = await bucket.get(staging_key(adopted)) if name != adopted else None
-    return other is not None and not keys.isdisjoint(record_in(other.body).named())

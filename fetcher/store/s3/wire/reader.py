@@ -6,8 +6,9 @@ from typing import Any
 import structlog
 
 from fetcher.errors import Failure, Shortage
-from fetcher.store.s3 import faults
-from fetcher.store.s3.bucket import FIRST_WAIT_SECONDS, MAX_WAIT_SECONDS, Bucket
+from fetcher.store.s3.wire import faults
+from fetcher.store.s3.wire.connection import FIRST_WAIT_SECONDS, MAX_WAIT_SECONDS
+from fetcher.store.s3.wire.objects import Objects
 
 PIECE_BYTES = 1_048_576
 
@@ -24,7 +25,7 @@ class Reader:
         end: The byte after the last one.
     """
 
-    def __init__(self, bucket: Bucket, key: str, offset: int, end: int) -> None:
+    def __init__(self, bucket: Objects, key: str, offset: int, end: int) -> None:
         self._bucket = bucket
         self.key = key
         self._offset = offset
@@ -80,7 +81,7 @@ class Reader:
             body.close()
 
 
-async def read_whole(bucket: Bucket, key: str, offset: int, end: int) -> bytes:
+async def read_whole(bucket: Objects, key: str, offset: int, end: int) -> bytes:
     """Return a part of an object; it has to fit into memory."""
     reader = Reader(bucket, key, offset, end)
     pieces = []

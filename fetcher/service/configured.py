@@ -1,0 +1,90 @@
+"""The settings that hold now: the operator's file, and what is laid over it."""
+
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import msgspec
+import structlog
+
+from fetcher import __version__
+from fetcher.config import BadConfig, Settings, data_folder, load_settings
+from fetcher.engine.values import Host
+from fetcher.exporter.senders.registry import unknown_kinds
+from fetcher.index.values import Quota
+
+if TYPE_CHECKING:
+    from fetcher.api.auth.limits_keystone import Limits
+
+log = structlog.get_logger()
+
+
+class Configured:
+    """The settings of one service, which SIGHUP may replace, and what follows from them.
+
+    Args:
+        config: The operator's file, or None for the base file alone.
+        changes: What the command line says on top.
+
+    Attributes:
+        ports: Clients reach us at these; no import may.
+    """
+
+    def __init__(self, config: Path | None, changes: dict[str, dict[str, Any]] | None = None) -> None:
+        self._config = config
+        self._changes = changes or {}
+        self._limits: Limits | None = None
+        self._file = self.settings = self._load()
+        self.ports: set[int] = set()
+        self.folder = data_folder(self.settings, config)
+
+    def _load(self) -> Settings:
+        """Read the file; what its sections cannot know of each other's rooms is checked here."""
+        settings = load_settings(self._config, self._changes)
+        if mistakes := unknown_kinds(settings):
+            raise BadConfig(mistakes)
+        return settings
+
+    def reload(self) -> None:
+        """Take up an edited file; a bad one is refused and the old limits stay."""
+        try:
+            self._file = self._load()
+        except BadConfig as error:
+            mistakes = [str(mistake) for mistake in error.mistakes]
+            log.error("config.refused", mistakes=mistakes)  # noqa: TRY400 - the mistakes are the news, not where
+        else:
+            self._lay_over()
+            log.info("config.taken")
+
+    def take_limits(self, limits: "Limits") -> None:
+        """Let Keystone's limits hold from now on."""
+        self._limits = limits
+        self._lay_over()
+
+    def _lay_over(self) -> None:
+        quota = self._file.quota if self._limits is None else self._limits.over(self._file.quota)
+        self.settings = msgspec.structs.replace(self._file, quota=quota)
+
+    def reserve(self, total_bytes: int) -> int:
+        """Return how much of a file system must stay free."""
+        rules = self.settings.store
+        return max(rules.reserve_bytes, int(total_bytes * rules.reserve_percent / 100))
+
+    def quota_of(self, project_id: str) -> Quota:
+        """Return what a project may hold now."""
+        return Quota(*self.settings.quota.all_of(project_id), self.settings.quota.max_text_bytes)
+
+    def host(self) -> Host:
+        """Return who this process is among the hosts that share an index."""
+        rules, settings = self.settings.cluster, self.settings
+        # The folder's lock is one process's: with it, the name is too.
+        name = rules.host or f"{platform.node()}:{self.folder}"
+        return Host(
+            name=name if settings.index.is_shared else Host().name,
+            start=str(uuid4()),
+            engine=settings.engine.kind if settings.index.is_shared else Host().engine,
+            roles=tuple(rules.roles),
+            version=__version__,
+            lease_seconds=settings.imports.lease_seconds,
+        )

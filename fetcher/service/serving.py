@@ -1,0 +1,62 @@
+"""One service behind a port: what its clients reach, until a signal ends it."""
+
+import sys
+from contextlib import suppress
+
+import structlog
+import uvicorn
+
+from fetcher.api.inbound import InboundServer, places
+from fetcher.descriptors import raise_limit
+from fetcher.interpreter import spare_what_stays
+from fetcher.listening import base_of, bind, release
+from fetcher.log_lines import STDERR
+from fetcher.service.service import Service
+
+log = structlog.get_logger()
+
+# For requests to be told that the service stops, after what could finish has finished.
+STOP_SECONDS = 4
+
+
+def inbound_server(service: Service) -> InboundServer:
+    """Return the service behind a server whose clients have deadlines and places."""
+    settings = service.settings
+    shares = places(settings, raise_limit(settings.inbound.max_descriptors))
+    say = log.warning if shares.is_tight else log.info
+    say("start.descriptors", **shares._asdict())
+    config = uvicorn.Config(
+        service.app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # Ours takes them from `inbound.proxies`, not from an environment variable.
+        ws="none",
+        timeout_graceful_shutdown=int(settings.server.shutdown_seconds) + STOP_SECONDS,
+        timeout_keep_alive=int(settings.inbound.idle_seconds)
+        + 2,  # Ours is exact; this one is a net below it.
+    )
+    server = InboundServer(config, lambda: service.settings.inbound, shares.connections, service.stop)
+    server.listens_on = service.open_port
+    return server
+
+
+def serve(service: Service) -> int:
+    """Serve until a signal ends it; the answer is the exit code."""
+    settings = service.settings
+    try:
+        listening = bind(settings.server)
+    except OSError as error:
+        print(f"Cannot listen on {settings.server.listen}: {error.strerror}.", file=sys.stderr)  # noqa: T201 - for whoever starts it
+        return 1
+    base = settings.server.public_url or base_of(listening)
+    STDERR.write(  # What a person who starts the service wants to know first.
+        f"Glance Fetcher\n  page    {base}/\n  API     {base}/imports and {base}/v2/images\n"
+        f"  limits  {base}/limits\n  data    {service.folder}\n"
+    )
+    server = inbound_server(service)
+    server.closed = lambda: release(listening, settings.server)
+    server.opened = spare_what_stays
+    with suppress(KeyboardInterrupt):  # Raised again after an orderly stop; there is nothing more to say.
+        server.run(sockets=[listening])
+    return 0 if server.started else 1

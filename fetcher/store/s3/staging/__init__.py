@@ -1,0 +1,1 @@
+"""Bytes on their way into a bucket: staged by one process, under a record that says whose they are."""

@@ -1,0 +1,1 @@
+"""Requests to a bucket and their answers: a connection, objects, what errors mean."""
