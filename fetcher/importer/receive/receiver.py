@@ -84,8 +84,7 @@ class Receiver:
     ) -> None:
         self.staged = staged
         self.reservation = reservation
-        self.received_bytes = 0
-        self.kept_bytes = 0
+        self.received_bytes = self.kept_bytes = 0
         self.is_marked = False
         self._store = store
         self._worker_pool = worker_pool
@@ -96,12 +95,10 @@ class Receiver:
         self._marked = marked
         self._marks = Checkpoints(settings.resume.mark_bytes, lambda: None, self._mark)
         self._checkpoints = Checkpoints(settings.resume.checkpoint_bytes, staged.sync, marked)
-        self._hashed_bytes = 0
-        self._written_bytes = 0
+        self._hashed_bytes = self._written_bytes = 0
         self._queues: OrderedQueues = worker_pool.lanes(self._works())
         self._digests: dict[str, str] | None = None
-        self._is_whole = False
-        self._is_broken = False
+        self._is_whole = self._is_broken = False
         self._layers = Layers(
             staged=staged,
             store=store,
