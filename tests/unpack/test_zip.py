@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fetcher.errors import UnpackFailed
 from fetcher.unpack import UnpackLimits
 from tests.unpack.making import DISK, make_disk, make_tar, make_zip, outcome, refusal, rule, run, unpack
 
@@ -228,7 +229,8 @@ def test_other_methods(method: int, word: str, hint: str) -> None:
         packed[packed.find(sign) + at] = method
     found = refusal(bytes(packed))
     assert word in str(found)
-    assert hint in found.hint  # type: ignore[attr-defined]
+    assert isinstance(found, UnpackFailed)
+    assert hint in found.hint
 
 
 def test_links(folder: Path) -> None:

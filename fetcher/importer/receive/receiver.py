@@ -95,8 +95,7 @@ class Receiver:
         self._marked = marked
         self._marks = Checkpoints(settings.resume.mark_bytes, lambda: None, self._mark)
         self._checkpoints = Checkpoints(settings.resume.checkpoint_bytes, staged.sync, marked)
-        self._hashed_bytes = 0
-        self._written_bytes = 0
+        self._hashed_bytes = self._written_bytes = 0
         self._queues: OrderedQueues = worker_pool.lanes(self._works())
         self._digests: dict[str, str] | None = None
         self._is_whole = self._is_broken = False
