@@ -172,3 +172,10 @@ async def test_a_file_is_uploaded_through_the_guards(tmp_path: Path) -> None:
             assert answer["title"]
         assert len((await service.get("/v2/images"))["images"]) == 1
         assert len(service.traces()) == 1
+
+
+async def test_no_form_has_a_nul_character(tmp_path: Path) -> None:
+    """An index that keeps no such text is not given one."""
+    async with Running(tmp_path) as service:
+        status, text = await chosen(service, "/page/imports/bulk", "import", ["a\0b"])
+        assert (status, "NUL" in text) == (400, True)
