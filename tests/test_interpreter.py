@@ -2,6 +2,9 @@
 
 import subprocess
 import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
 
 PROBE = """
 import gc, sys, threading, time
@@ -39,3 +42,29 @@ def test_turns_are_short_and_what_stays_is_spared() -> None:
     assert objects[1] < objects[0] / 10
     assert turns[1] < turns[0] / 2
     assert usual[0] == usual[1]
+
+
+STARTED = """
+import gc, os, runpy, sys
+os.environ["SSL_CERT_FILE"], sys.argv = "/the/operator's", ["server.py", "--check-config"]
+os.environ.pop("SSL_CERT_DIR", None)
+try:
+    runpy.run_path("server.py", run_name="__main__")
+except SystemExit:
+    pass
+unused = {"cryptography.x509", "fetcher.api.openapi.document", "jinja2", "rich", "yaml"}
+print(sorted(unused & set(sys.modules)), os.environ["SSL_CERT_FILE"], "SSL_CERT_DIR" in os.environ)
+import rich
+print(gc.isenabled())
+from fetcher.interpreter import collect_again
+collect_again()
+print(gc.isenabled())
+"""
+
+
+def test_a_start_imports_only_what_it_needs() -> None:
+    """What most services never use is not loaded, and what kept it away is put back."""
+    done = subprocess.run(
+        [sys.executable, "-c", STARTED], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[1:] == ["[] /the/operator's False", "False", "True"]

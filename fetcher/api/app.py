@@ -26,7 +26,7 @@ from fetcher.api.image_v2.versions import choices
 from fetcher.api.inbound.bodies import BODY, BodyRoom
 from fetcher.api.inbound.connection import CROWDED, IS_GONE
 from fetcher.api.inbound.shares import SHARE, Shares
-from fetcher.api.openapi import document as openapi
+from fetcher.api.openapi import routes as openapi
 from fetcher.api.ops import health, metrics
 from fetcher.api.prefix import Prefix
 from fetcher.api.problems import problem
@@ -167,6 +167,8 @@ class RequestContext:
         most = settings.inbound.max_query_fields
         if scope["query_string"].count(b"&") >= most:
             return InvalidRequest(reason=f"a URL has at most {most} parameters")
+        if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+            return InvalidRequest(reason="the URL has a NUL character (%00), which no text may have")
         hosts = [value for name, value in scope["headers"] if name == b"host"]
         if not is_for_us(hosts, settings):
             return InvalidRequest(field="Host", reason="the Host header does not name this machine")

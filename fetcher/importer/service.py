@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -48,6 +49,7 @@ R = TypeVar("R")
 
 MOST_SILENT_SECONDS = 60.0
 RENEWALS_PER_LEASE = 3
+RENEWAL_WAIT_SECONDS = 0.5
 
 
 class Importer:
@@ -311,7 +313,11 @@ class Importer:
     async def renew(self) -> None:
         """Hold what runs here for another lease."""
         claims = {record.id: record.claim for record in self.running() if not record.state.is_final}
-        if claims and (lost := await written(lambda: self.context.index.imports.renew(claims))):
+        if not claims:
+            return
+        renew = partial(self.context.index.imports.renew, claims)
+        # An index that is back must hear of it within the lease.
+        if lost := await written(renew, max_wait_seconds=RENEWAL_WAIT_SECONDS):
             log.warning("imports.lost", import_ids=lost)
             await self.others.lose(lost)
 

@@ -2,11 +2,11 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Protocol, TypeVar
+from functools import cache, partial
+from typing import Protocol, TypeGuard, TypeVar
 
 from fetcher.errors import SourceFailure
-from fetcher.guards.base import Guard, is_divided
+from fetcher.guards.base import DividedGuard, Guard
 from fetcher.model import BLOCK_BYTES
 from fetcher.pipeline.offload import OffloadThread
 from fetcher.pipeline.worker_pool import OrderedQueues
@@ -73,20 +73,30 @@ class Watched:
         self.guard = guard
         self.seen_chunks = seen_chunks
         self.name = type(guard).__name__
-        self.divided = guard if is_divided(guard) else None
+        self.divided = guard if _is_divided(guard) else None
         self.times: GuardTimes | None = None
 
-    def call(self, work: Callable[[], R], size: int = 0) -> R:
-        """Have the guard work on so many bytes, by the clock; in any thread."""
+    def call(self, work: Callable[..., R], *chunk: bytes) -> R:
+        """Have the guard work, on a chunk or without one, by the clock; in any thread."""
         if self.times is None:
-            return work()
+            return work(*chunk)
         seconds = self.times.clock
         began = seconds()
         try:
-            return work()
+            return work(*chunk)
         finally:
             self.times.seconds[self.name] += seconds() - began
-            self.times.size[self.name] += size
+            self.times.size[self.name] += len(chunk[0]) if chunk else 0
+
+
+def _is_divided(guard: Guard) -> TypeGuard[DividedGuard]:
+    """Return whether a guard's work comes in slices; asked once for each kind of guard."""
+    return _is_divided_kind(type(guard))
+
+
+@cache
+def _is_divided_kind(kind: type[Guard]) -> bool:
+    return issubclass(kind, DividedGuard)
 
 
 class GuardTimes:
@@ -159,8 +169,8 @@ class Judges:
             if one.seen_chunks:
                 one.seen_chunks -= 1
             elif one.divided is None:
-                one.call(partial(one.guard.feed, chunk), len(chunk))
-            elif not one.call(partial(one.divided.skim, chunk), len(chunk)):
+                one.call(one.guard.feed, chunk)
+            elif not one.call(one.divided.skim, chunk):
                 await self._offload.run(partial(one.call, one.divided.go_on))
 
     async def finish(self) -> None:

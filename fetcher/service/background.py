@@ -10,6 +10,7 @@ from fetcher.aio.supervisor import Work
 from fetcher.api.services import Services
 from fetcher.api.submit.watch import Watch
 from fetcher.engine.leading import led
+from fetcher.errors import Shortage
 from fetcher.service.configured import Configured
 from fetcher.systemd import feed_watchdog
 
@@ -28,6 +29,7 @@ async def start_background(
         services.supervisor.start("webhooks", led(engine, "webhooks", services.webhook_dispatcher.run))
     services.importer.others.start()
     services.supervisor.start("catalogues", services.catalogues.run)
+    services.supervisor.start("published", services.published.run)
     services.supervisor.start("leases", services.importer.renew_leases)
     services.supervisor.start("throughput", watch.run)
     services.supervisor.start("watchdog", feed_watchdog)
@@ -59,6 +61,10 @@ async def take_up(services: Services) -> None:
         try:
             await services.maintenance.start()
             await services.importer.start()
+        except Shortage as failure:  # It passes, and its words say all.
+            wait = next(waits)
+            log.warning("start.waits", detail=str(failure), again_in_seconds=wait)
+            await asyncio.sleep(wait)
         except Exception as error:
             wait = next(waits)
             log.exception("start.failed", error=repr(error), again_in_seconds=wait)

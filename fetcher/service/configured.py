@@ -83,6 +83,7 @@ class Configured:
         return Host(
             name=name if settings.index.is_shared else Host().name,
             start=str(uuid4()),
+            engine=settings.engine.kind if settings.index.is_shared else Host().engine,
             roles=tuple(rules.roles),
             version=__version__,
             lease_seconds=settings.imports.lease_seconds,

@@ -9,6 +9,7 @@ from fetcher.api.auth.identifier import identifier
 from fetcher.api.auth.identity import Identifier
 from fetcher.api.inbound.shares import counting
 from fetcher.api.services import Services
+from fetcher.api.streams.fingerprints import Fingerprints
 from fetcher.api.streams.published import Published
 from fetcher.attest import KeyFolder
 from fetcher.attest.links import LinkKeys
@@ -64,7 +65,9 @@ async def open_parts(configured: Configured, *, is_started: bool) -> AsyncIterat
             keeper=Keeper(importer, catalogues),
             webhook_dispatcher=WebhookDispatcher(context),
             exporter=Exporter(context),
-            published=Published(context.index, context.settings),
+            published=Published(
+                context.index, context.settings, Fingerprints(context.store, context.folder / "published")
+            ),
             identify=counting(identify),
             supervisor=context.supervisor,
             engine=context.engine,

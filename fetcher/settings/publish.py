@@ -15,6 +15,7 @@ class Publish(Section, frozen=True, kw_only=True):
     enabled: bool
     max_images: Annotated[int, Meta(ge=1, le=20_000)]
     cache_seconds: Seconds
+    machines: bool
     sign_key: str
 
     def mistakes(self) -> Iterator[Mistake]:

@@ -5,7 +5,7 @@ Images with the same name and architecture are versions of one product; its name
 Source: https://git.launchpad.net/simplestreams, doc/ (index:1.0, products:1.0).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from email.utils import format_datetime
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from fetcher.api.file_names import file_name
+from fetcher.api.streams.machines import METADATA_NAMES, archive_of, is_machine
 from fetcher.model import Image, Status
 from fetcher.parsers.catalogues.entry import normal_arch, slug
 
@@ -48,11 +49,14 @@ def index_document(products: Table, path: str = PRODUCTS) -> Table:
     return {"format": "index:1.0", "index": {CONTENT_ID: row}}
 
 
-def products_of(images: Iterable[Image]) -> Table:
+def products_of(
+    images: Iterable[Image], fingerprint: Callable[[Image], str | None] = lambda _image: None
+) -> Table:
     """Return the products that these images are versions of.
 
     Args:
         images: The oldest first, so that a serial that two have stays the older one's.
+        fingerprint: By which Incus and LXD know an image; one without is listed as a disk alone.
     """
     products: Table = {}
     for image in images:
@@ -60,7 +64,7 @@ def products_of(images: Iterable[Image]) -> Table:
             facts = _product(image)
             name = f"{facts['os']}:{facts['release']}:{slug(image.name or image.id)}:{facts['arch']}"
             product = products.setdefault(name, facts | {"versions": {}})
-            product["versions"][_serial(image, product["versions"])] = _version(image)
+            product["versions"][_serial(image, product["versions"])] = _version(image, fingerprint)
     return products
 
 
@@ -87,7 +91,7 @@ def _serial(image: Image, taken: Table) -> str:
     return f"{serial}-{image.id[:8]}" if serial in taken else serial
 
 
-def _version(image: Image) -> Table:
+def _version(image: Image, fingerprint: Callable[[Image], str | None]) -> Table:
     ftype = FTYPES[image.disk_format or ""]
     item = {
         "ftype": ftype,
@@ -96,7 +100,19 @@ def _version(image: Image) -> Table:
         "sha256": image.sha256,
         **({"sha512": image.sha512} if image.sha512 else {}),
     }
-    return {"pubname": (image.name or image.id)[:MOST_TEXT], "label": "release", "items": {ftype: item}}
+    items: Table = {ftype: item}
+    combined = fingerprint(image) if is_machine(image) else None
+    if combined is not None:
+        archive = archive_of(image)
+        for name in METADATA_NAMES:
+            items[name] = {
+                "ftype": name,
+                "path": f"streams/images/{image.id}/{name}",
+                "size": len(archive.data),
+                "sha256": archive.sha256,
+                "combined_disk-kvm-img_sha256": combined,
+            }
+    return {"pubname": (image.name or image.id)[:MOST_TEXT], "label": "release", "items": items}
 
 
 def dated(document: Table, updated: datetime) -> bytes:

@@ -4,10 +4,12 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import msgspec
 
+from fetcher.api.streams.fingerprints import Fingerprints
 from fetcher.api.streams.products import PRODUCTS, dated, index_document, oldest_first, products_of
 from fetcher.attest.openpgp import clear_signed, version_of
 from fetcher.config import Settings
@@ -40,11 +42,16 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Published:
-    """Makes the lists, and keeps them for `publish.cache_seconds`."""
+    """Makes the lists, and keeps them for `publish.cache_seconds`.
 
-    def __init__(self, index: Index, settings: Callable[[], Settings]) -> None:
+    Args:
+        fingerprints: Of disks that Incus and LXD take as virtual machines.
+    """
+
+    def __init__(self, index: Index, settings: Callable[[], Settings], fingerprints: Fingerprints) -> None:
         self._index = index
         self._settings = settings
+        self._fingerprints = fingerprints
         self._turn = asyncio.Lock()
         self._found: dict[str, Document] = {}
         self._digest = b""
@@ -70,11 +77,23 @@ class Published:
                 raise StoreFailed(reason=self._trouble)
             return self._found.get(path)
 
+    async def run(self) -> None:
+        """Keep the fingerprints of what is published up to date."""
+        await self._fingerprints.run(self._look, self._settings().publish.cache_seconds)
+
+    async def _look(self) -> None:
+        publish = self._settings().publish
+        if publish.enabled and publish.machines:
+            with suppress(StoreFailed):  # Whoever asks for a list is told.
+                await self.find(INDEX)
+
     async def _make(self) -> None:
         """Make them anew; where nothing has changed, they and their moment stay."""
         images = await self._images()
         key = self._settings().publish.sign_key
-        products = await asyncio.to_thread(lambda: products_of(oldest_first(images)))
+        await self._fingerprints.load()
+        find = self._fingerprints.find if self._settings().publish.machines else _unknown
+        products = await asyncio.to_thread(lambda: products_of(oldest_first(images), find))
         text = msgspec.json.encode([products, key, await asyncio.to_thread(version_of, key)])
         digest = hashlib.sha256(text).digest()
         if digest != self._digest:
@@ -108,6 +127,10 @@ class Published:
             found.update(blob.sha256 for blob in page)
             after = page[-1].sha256
         return found
+
+
+def _unknown(_image: Image) -> None:
+    return None
 
 
 def _documents(products: dict[str, object], key: str, now: datetime) -> dict[str, Document]:

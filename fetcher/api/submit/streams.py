@@ -1,5 +1,6 @@
 """The routes by which strangers find what is public here."""
 
+import asyncio
 from datetime import UTC
 from email.utils import format_datetime, parsedate_to_datetime
 
@@ -12,6 +13,8 @@ from fetcher.api.image_v2.download import send_image
 from fetcher.api.inbound.shares import SHARE, Share
 from fetcher.api.problems import base_url
 from fetcher.api.services import services_of
+from fetcher.api.streams.machines import MEDIA_TYPE as MACHINE_TYPE
+from fetcher.api.streams.machines import METADATA_NAMES, archive_of, is_machine
 from fetcher.api.streams.metalink import MEDIA_TYPE, metalink_of
 from fetcher.api.streams.products import image_path, is_published
 from fetcher.api.streams.published import STRANGER, Document
@@ -67,8 +70,11 @@ async def metalink(request: Request) -> Response:
 
 
 async def fetch(request: Request) -> Response:
-    """`GET /streams/images/{id}/{name}`: the bytes of a public image."""
+    """`GET /streams/images/{id}/{name}`: the bytes of a public image, or what Incus wants to know of it."""
     image = await _image_of(request)
+    publish = services_of(request).settings().publish
+    if request.path_params["name"] in METADATA_NAMES and publish.machines and is_machine(image):
+        return Response((await asyncio.to_thread(archive_of, image)).data, media_type=MACHINE_TYPE)
     share: Share | None = request.scope.get(SHARE)
     if share is not None:
         share.enter(STRANGERS)

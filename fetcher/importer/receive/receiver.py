@@ -52,6 +52,7 @@ class Receiver:
         unpacks: Whether a packed body is unpacked on its way: guards, digests and file then see its disk.
         converts: Whether an image becomes a raw disk on its way, where its head says that it can: digests and
             file then see the disk.
+        comes_once: Whether the bytes cannot be asked for again.
         algorithms: Which digests to compute.
         received: Of these, which to compute of what was received, where that is not what is kept.
         count: Told the size of every chunk that passed the guards.
@@ -73,6 +74,7 @@ class Receiver:
         chain: Chain,
         unpacks: bool = False,
         converts: bool = False,
+        comes_once: bool = False,
         algorithms: Sequence[str],
         received: Sequence[str] | None = None,
         reservation: Reservation,
@@ -108,6 +110,7 @@ class Receiver:
             chain=chain,
             unpacks=unpacks,
             converts=converts,
+            comes_once=comes_once,
             algorithms=algorithms if received is None else received,
             reservation=reservation,
             timed=times.timed,

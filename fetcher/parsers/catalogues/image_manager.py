@@ -17,7 +17,6 @@ from functools import partial
 from typing import Annotated
 
 import msgspec
-import yaml
 from msgspec import Meta
 
 from fetcher.errors import CatalogueUnusable
@@ -35,6 +34,7 @@ from fetcher.parsers.catalogues.entry import (
     whole_url,
 )
 
+MAX_WORD = 64  # An architecture, a format.
 MAX_DEPTH = 16
 MAX_EVENTS = 500_000
 # They tell the manager what to do, or the reader of the file; they are no properties of an image.
@@ -48,7 +48,6 @@ NOT_FOR_IMAGES = frozenset(
         "patchlevel",
     }
 )
-_Loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 Amount = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
@@ -101,15 +100,18 @@ def read_image_manager(text: bytes, *, max_entries: int) -> Reading:
 
 def _load(text: bytes) -> object:
     """Read YAML without anything that stands for more than itself."""
+    import yaml  # With the first such file: a start does not wait for it.
+
+    loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
     depth = 0
     try:
-        for number, event in enumerate(yaml.parse(text, Loader=_Loader)):
+        for number, event in enumerate(yaml.parse(text, Loader=loader)):
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
                 raise CatalogueUnusable(reason="it has anchors or aliases")
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > MAX_DEPTH or number > MAX_EVENTS:
                 raise CatalogueUnusable(reason="it is nested too deeply or has too many values")
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 - makes nothing but text, lists and tables
+        return yaml.load(text, Loader=loader)  # noqa: S506 - makes nothing but text, lists and tables
     except (yaml.YAMLError, UnicodeError, ValueError, RecursionError) as error:
         raise CatalogueUnusable(reason="it is no YAML") from error
 
@@ -138,12 +140,12 @@ def _entry(row: Row, version: Version | None) -> Entry | None:
         family=family,
         version=names[0].partition(":")[2] or names[0],
         serial=serial,
-        arch=normal_arch(meta.get("architecture", "x86_64")),
+        arch=normal_arch(plain_text(meta.get("architecture", "x86_64"), "an architecture", MAX_WORD)),
         url=whole_url(version.url, "the url of a version"),
         mirrors=(whole_url(mirror, "the mirror_url of a version"),) if mirror else (),
         digest=digest,
         checksum_url=whole_url(sums, "the checksum_url of a version") if sums and digest is None else None,
-        disk_format=row.format or None,
+        disk_format=plain_text(row.format, "a format", MAX_WORD) if row.format else None,
         released=day_of(version.build_date) or day_of(serial),
         end_of_life=day_of(meta.get("provided_until")),
         login=plain_text(row.login, "the login of an image") if row.login else None,

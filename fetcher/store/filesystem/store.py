@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,11 +17,12 @@ from fetcher.store import protocol
 from fetcher.store.adoption import adopt
 from fetcher.store.digest_locks import DigestLocks
 from fetcher.store.filesystem.ballast import Ballast
+from fetcher.store.filesystem.beside import mark_of_any, reopen_any
 from fetcher.store.filesystem.disk import DISK, Disk
 from fetcher.store.filesystem.layout import Layout
 from fetcher.store.filesystem.pieces import Pieces
 from fetcher.store.filesystem.reading import described, open_to_send, read_open
-from fetcher.store.filesystem.staged import Staged, is_in_use, mark_of, reopen, translate
+from fetcher.store.filesystem.staged import Staged, is_in_use, translate
 from fetcher.store.filesystem.workplace import Workplaces
 from fetcher.store.folder_lock import FolderLock
 from fetcher.store.obstacles import obstacles
@@ -127,17 +129,17 @@ class Store(Room):
         self._remove(Staged(path, descriptor, disk=self._disk).discard, path)
 
     async def reopen(self, name: str, size: int) -> Staged | None:
-        """Take up a file that an earlier process left in staging, made this long; None where it is gone.
+        """Take up what a process left, here or in a staging folder beside ours; None where it is gone.
 
         Raises:
             StoreFailed: It is there and cannot be used.
         """
-        path = self.staging / name
-        return await self._run("reopen", lambda: reopen(path, size, self._disk, is_direct=self._is_direct))
+        take = partial(reopen_any, self.staging / name, size, self._disk, is_direct=self._is_direct)
+        return await self._run("reopen", take)
 
     async def mark_of(self, name: str) -> tuple[int, str] | None:
         """Return how much a staged file held when its process was killed, and its sha256, if it was noted."""
-        return await self._run("mark", lambda: mark_of(self.staging / name))
+        return await self._run("mark", lambda: mark_of_any(self.staging / name))
 
     async def read_back(self, staged: protocol.Staged, offset: int, length: int) -> bytes:
         """Read a part of a staged file; StoreFailed is raised where the disk has lost it."""

@@ -28,7 +28,7 @@ from tests.api.test_links import Fetched, follow
 from tests.images import qcow2, raw
 from tests.service import Running
 
-PUBLISH: dict[str, Any] = {"enabled": True, "cache_seconds": 0.001}
+PUBLISH: dict[str, Any] = {"enabled": True, "cache_seconds": 0.001, "machines": False}
 UBUNTU = {"name": "Ubuntu 26.04", "os_distro": "ubuntu", "os_version": "26.04"}
 START = datetime(2026, 4, 20, tzinfo=UTC)
 
