@@ -58,7 +58,7 @@ REFUSED = {
 @pytest.mark.parametrize("what", TAKEN)
 def test_a_link_beside_the_disk_is_stepped_over(what: str, form: int) -> None:
     """The disk comes out, and the link is told as skipped."""
-    found, unpacker = unpack(linked(*TAKEN[what], form=form))  # type: ignore[arg-type]
+    found, unpacker = unpack(linked(*TAKEN[what], form=form))  # type: ignore[arg-type] # rows of a table
     assert found == DISK
     assert len(unpacker.evidence.skipped) == 1
 
@@ -66,7 +66,7 @@ def test_a_link_beside_the_disk_is_stepped_over(what: str, form: int) -> None:
 @pytest.mark.parametrize("what", REFUSED)
 def test_a_link_that_leads_out_is_refused(what: str) -> None:
     """An honest archive of a disk has none."""
-    assert rule(linked(*REFUSED[what])) == "member-type"  # type: ignore[arg-type]
+    assert rule(linked(*REFUSED[what])) == "member-type"  # type: ignore[arg-type] # likewise
 
 
 @pytest.mark.parametrize("kind", [SYMBOLIC, HARD])
@@ -74,7 +74,7 @@ def test_a_link_that_leads_out_is_refused(what: str) -> None:
 def test_a_link_of_the_disks_name(kind: bytes, is_first: bool) -> None:
     """Readers that unpack would differ in what that name is."""
     members = [("disk.raw", kind, "other.raw"), ("disk.raw", DISK)]
-    assert rule(linked(*members[:: 1 if is_first else -1])) == "member-name"  # type: ignore[arg-type]
+    assert rule(linked(*members[:: 1 if is_first else -1])) == "member-name"  # type: ignore[arg-type] # likewise
 
 
 @pytest.mark.parametrize("name", ["disk.raw", "a/disk.raw"])

@@ -228,7 +228,7 @@ def test_other_methods(method: int, word: str, hint: str) -> None:
         packed[packed.find(sign) + at] = method
     found = refusal(bytes(packed))
     assert word in str(found)
-    assert hint in found.hint  # type: ignore[attr-defined]
+    assert hint in found.hint  # type: ignore[attr-defined] # every refusal of a format has one
 
 
 def test_links(folder: Path) -> None:
