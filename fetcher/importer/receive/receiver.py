@@ -84,8 +84,7 @@ class Receiver:
     ) -> None:
         self.staged = staged
         self.reservation = reservation
-        self.received_bytes = 0
-        self.kept_bytes = 0
+        self.received_bytes = self.kept_bytes = 0
         self.is_marked = False
         self._store = store
         self._worker_pool = worker_pool
@@ -100,8 +99,7 @@ class Receiver:
         self._written_bytes = 0
         self._queues: OrderedQueues = worker_pool.lanes(self._works())
         self._digests: dict[str, str] | None = None
-        self._is_whole = False
-        self._is_broken = False
+        self._is_whole = self._is_broken = False
         self._layers = Layers(
             staged=staged,
             store=store,
