@@ -17,6 +17,7 @@ from fetcher.api.submit import (
     imports,
     links,
     probe,
+    schedule_body,
     schedules,
     streams,
 )
@@ -133,7 +134,7 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
     schedules.listing: Operation(tag="Schedules", answers={200: schedules.SchedulesAnswer}),
     schedules.create: Operation(
         tag="Schedules",
-        bodies={JSON: schedules.ScheduleBody},
+        bodies={JSON: schedule_body.ScheduleBody},
         answers={201: schedules.ScheduleAnswer},
         ends_in=(
             *(errors.Conflict, errors.QuotaExceeded, errors.InvalidUrl),
@@ -145,7 +146,7 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
     ),
     schedules.change: Operation(
         tag="Schedules",
-        bodies={JSON: schedules.SchedulePatch, schedules.MERGE_PATCH: schedules.SchedulePatch},
+        bodies={JSON: schedule_body.SchedulePatch, schedule_body.MERGE_PATCH: schedule_body.SchedulePatch},
         answers={200: schedules.ScheduleAnswer},
         ends_in=(
             *(errors.UnknownSchedule, errors.Conflict, errors.QuotaExceeded, errors.InvalidUrl),

@@ -13,7 +13,8 @@ from fetcher.api.page.session import FORM_FIELD, Visitor, check_proof, read_fiel
 from fetcher.api.page.shown import see_other, shown
 from fetcher.api.problems import advice_of, status_of
 from fetcher.api.services import services_of
-from fetcher.api.submit.schedules import ScheduleBody, SchedulePatch, edit, hurry, make, schedule_view
+from fetcher.api.submit.schedule_body import ScheduleBody, SchedulePatch
+from fetcher.api.submit.schedules import edit, hurry, make, schedule_view
 from fetcher.errors import Failure, Forbidden
 
 LABELS = {
