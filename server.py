@@ -3,7 +3,10 @@
 import logging
 import sys
 
-from fetcher.service import main
+from fetcher.interpreter import lean_imports
+
+with lean_imports():
+    from fetcher.service import main
 
 if __name__ == "__main__":
     logging.raiseExceptions = False

@@ -12,6 +12,7 @@ from fetcher.settings.base import Mistake, Section, convert_section, printed
 from fetcher.settings.bucket import Bucket
 from fetcher.settings.catalogues import Catalogue, Catalogues
 from fetcher.settings.cluster import Cluster
+from fetcher.settings.engine import Engine
 from fetcher.settings.guards.address import AddressRules
 from fetcher.settings.guards.checksum import Checksum
 from fetcher.settings.guards.exports import Exports
@@ -53,6 +54,7 @@ class Settings(Section, frozen=True, kw_only=True):
     bucket: Bucket
     index: Index
     cluster: Cluster
+    engine: Engine
     quota: Quota
     upkeep: Maintenance
     url: Url
@@ -197,6 +199,9 @@ def _contradictions(settings: Settings) -> Iterator[Mistake]:
     if not settings.index.is_shared and set(settings.cluster.roles) != {"api", "worker"}:
         expected = "both roles, unless [index] url has other hosts share the records"
         yield Mistake(key="cluster.roles", value=printed(settings.cluster.roles), expected=expected)
+    if not settings.index.is_shared and settings.engine.kind != "postgres":
+        expected = '"postgres", unless [index] url has other hosts share the records'
+        yield Mistake(key="engine.kind", value=printed(settings.engine.kind), expected=expected)
     yield from _about_the_bucket(settings)
     yield from _nobody_gets_in(settings)
     yield from _limits_from_nowhere(settings)

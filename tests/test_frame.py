@@ -84,6 +84,37 @@ def test_no_room_is_too_large() -> None:
     assert long == {}
 
 
+def test_every_room_is_on_the_map() -> None:
+    """Whoever looks for where something goes finds each room, and each file between, in ARCHITECTURE.md."""
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    missing = [
+        str(path.relative_to(ROOT))
+        for folder, names in (("fetcher", ("fetcher/{}",)), ("fetcher/importer", ("`{}", "importer/{}")))
+        for path in sorted((ROOT / folder).iterdir())
+        if path.stem.strip("_") == path.stem and (path.is_dir() or path.suffix == ".py")
+        if not any(name.format(path.stem) in text for name in names)
+    ]
+    assert missing == []
+
+
+# Of the whole service, of the repository, or of several rooms at once; all else is in the room that it tests.
+AT_LARGE = set(
+    """background changelog commands crash_points demo deploy deploy_containers docs frame fuzz_gate loop_free
+    machine main_job many resilience_page security_page server setup shortages site torture tutorial
+    undisturbed upheaval""".split()  # noqa: SIM905 - a list of words
+)
+
+
+def test_tests_stand_in_the_room_that_they_test() -> None:
+    """A test file beside the rooms is of a file beside the rooms, or of the whole."""
+    files = {path.stem.removeprefix("test_") for path in (ROOT / "tests").glob("test_*.py")}
+    named = {path.stem for path in (ROOT / "fetcher").iterdir()}
+    assert files - named == AT_LARGE
+    rooms = {path.name for path in (ROOT / "tests").iterdir() if (path / "__init__.py").exists()}
+    of_several = {"adopt", "attacks", "contract", "devstack", "lab", "page", "several", "torture_hosts"}
+    assert rooms - named == of_several
+
+
 def test_no_function_is_too_long() -> None:
     """A function that cannot be seen at once does two things."""
     long = {

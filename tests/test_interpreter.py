@@ -2,11 +2,19 @@
 
 import subprocess
 import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
 
 PROBE = """
 import gc, sys, threading, time
-from fetcher.interpreter import short_turns, spare_what_stays
+from fetcher.interpreter import short_turns, spare_what_stays, uncollected
 import fetcher.service
+import contextlib
+with contextlib.suppress(ValueError), uncollected():
+    assert not gc.isenabled()
+    raise ValueError
+assert gc.isenabled()
 before = len(gc.get_objects())
 spare_what_stays()
 print(before, len(gc.get_objects()))
@@ -39,3 +47,29 @@ def test_turns_are_short_and_what_stays_is_spared() -> None:
     assert objects[1] < objects[0] / 10
     assert turns[1] < turns[0] / 2
     assert usual[0] == usual[1]
+
+
+STARTED = """
+import gc, os, runpy, sys
+os.environ["SSL_CERT_FILE"], sys.argv = "/the/operator's", ["server.py", "--check-config"]
+os.environ.pop("SSL_CERT_DIR", None)
+try:
+    runpy.run_path("server.py", run_name="__main__")
+except SystemExit:
+    pass
+unused = {"cryptography.x509", "fetcher.api.openapi.document", "jinja2", "rich", "yaml"}
+print(sorted(unused & set(sys.modules)), os.environ["SSL_CERT_FILE"], "SSL_CERT_DIR" in os.environ)
+import rich
+print(gc.isenabled())
+from fetcher.interpreter import spare_what_stays
+spare_what_stays()
+print(gc.isenabled())
+"""
+
+
+def test_a_start_imports_only_what_it_needs() -> None:
+    """What most services never use is not loaded, and what kept it away is put back."""
+    done = subprocess.run(
+        [sys.executable, "-c", STARTED], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[1:] == ["[] /the/operator's False", "False", "True"]

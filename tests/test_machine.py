@@ -81,10 +81,22 @@ class StoreMachine(RuleBasedStateMachine):
         held = {path: behaviours.gated(behaviours.serve(body), self.opened) for path, body in HELD.items()}
         self.origin = Origin({**routes, **held, REFUSED: behaviours.serve(b"<!doctype html>")})
         await self.origin.__aenter__()
-        running = Running(self.folder, self.origin, quota={"max_images": QUOTA_IMAGES})
+        running = Running(self.folder, self.origin, quota={"max_images": QUOTA_IMAGES}, **self.sections())
         running.write_config()
         self.service = Service(running.config)
         await self._open()
+
+    def sections(self) -> dict[str, dict[str, Any]]:
+        """Further keys of the configuration."""
+        return {}
+
+    def cut_index(self) -> None:
+        """Have the index write nothing from here on."""
+        self.house.index.connection._begin = refuse_all
+
+    def judge_rows(self) -> None:
+        """Compare what is left with what the index says, when nobody has it open."""
+        agree(self.folder / "data")
 
     async def _open(self) -> None:
         self.stack = AsyncExitStack()
@@ -136,7 +148,7 @@ class StoreMachine(RuleBasedStateMachine):
         for _ in range(steps):
             await asyncio.sleep(0)
         self.mains.is_dead = True
-        self.house.index.connection._begin = refuse_all
+        self.cut_index()
         with suppress(Failure):
             await self.house.importer.close(0)
         await self.stack.aclose()
@@ -244,7 +256,7 @@ class StoreMachine(RuleBasedStateMachine):
         finally:
             self.runner.run(self._end())
             self.runner.close()
-        agree(self.folder / "data")
+        self.judge_rows()
         shutil.rmtree(self.folder)
 
     async def _end(self) -> None:

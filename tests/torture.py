@@ -14,14 +14,13 @@ import asyncio
 import hashlib
 import json
 import random
-import resource
 import shutil
+import signal
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +32,12 @@ from fetcher.index.sqlite.counts import COUNTED
 from tests.images import raw
 from tests.lab import behaviours
 from tests.lab.origin import Behaviour, Exchange, Origin
-from tests.lab.shortage import DISK, Switch
+from tests.lab.shortage import Shortages, Switch
 from tests.processes import Process
 from tests.service import Running
 
 GONE = (aiohttp.ClientError, OSError, AssertionError, TimeoutError)
 QUOTA_IMAGES = 60
-SHORTAGES = ("EMFILE", "EFBIG", *DISK)
 KINDS = ("serve", "serve", "serve", "cut", "reset", "stall", "503", "other")
 
 
@@ -55,6 +53,15 @@ class Flapping:
     def _body(self, number: int) -> bytes:
         part = raw(self._dice.randrange(1_000, 700_000), seed=number)
         return part + bytes(self._dice.randrange(0, 200_000)) + part[:100]
+
+    def add(self, path: str, body: bytes) -> None:
+        """Have one more body."""
+        self.bodies[path] = body
+        self.know(path, body)
+
+    def know(self, path: str, body: bytes) -> None:
+        """Note the digest of a body that something else gives."""
+        self.digests[path] = hashlib.sha256(body).hexdigest()
 
     def routes(self) -> dict[str, Behaviour]:
         """What the origin does: refusals at `/html`, chance everywhere else."""
@@ -92,8 +99,8 @@ class Torture:
         self.violations: list[str] = []
         self.hit: Counter[str] = Counter()
         self.kills = 0
-        self.shortages: Counter[str] = Counter()
         self._switch = Switch(folder)
+        self.shortages = Shortages(self._switch, random.Random(seed + 2))
         self.stored_bytes = 0
         self.ended: Counter[str] = Counter()
 
@@ -102,6 +109,7 @@ class Torture:
         steps = [f"{step}:{turn}" for turn in (1, 2, 5) for step in STEPS]
         async with Origin(self._flapping.routes()) as self.origin:
             self._write_config()
+            await self._rest()  # Once in peace, so that there is an index to look into.
             for number in range(kills):
                 sys.stderr.write(f"\r{number} kills, {len(self.violations)} violations ")
                 await self._life(steps[number] if number < len(steps) else self._fate())
@@ -137,63 +145,48 @@ class Torture:
     async def _life(self, fate: str) -> None:
         process = Process(self._config)
         process.environment = {**self._switch.environment, **({VARIABLE: fate} if fate else {})}
-        try:
+        is_up = asyncio.Event()
+        shortages = asyncio.create_task(self.shortages.run(process, is_up))
+        with suppress(*GONE):  # It may be killed, or find no store to start with.
             await process.start()
+            is_up.set()
+        with suppress(*GONE, AttributeError):  # Likewise, before there was a client of it.
             async with asyncio.timeout(self._dice.uniform(0.1, 1.0) if not fate else 2.5):
                 while process._process.returncode is None:
                     await self._act(process)
-        except GONE:
-            pass
-        died = process._process.returncode is not None
-        with suppress(AttributeError, *GONE):  # It may have died before there was a client of it.
+        died = process._process.returncode
+        is_right = not is_up.is_set() or died in {None, -signal.SIGKILL}
+        self._expect(is_right, f"life {self.kills + 1}", f"it ended by itself: {died}, {process.said[-5:]}")
+        with suppress(AttributeError, *GONE):
             await process.kill()
         await process._process.wait()
+        shortages.cancel()
+        with suppress(asyncio.CancelledError):
+            await shortages
         self.kills += 1
-        if died and fate:
+        if died == -signal.SIGKILL and fate:
             self.hit[fate.partition(":")[0]] += 1
 
     async def _act(self, process: Process) -> None:
-        kinds = ["submit", "html", "cancel", "delete", "wait", "shortage"]
-        what = self._dice.choices(kinds, [6, 1, 1, 2, 3, 1])[0]
+        kinds = ["submit", "html", "cancel", "delete", "wait"]
+        what = self._dice.choices(kinds, [6, 1, 1, 2, 3])[0]
         if what in {"submit", "html"}:
             path = "/html" if what == "html" else self._dice.choice(sorted(self._flapping.bodies))
             fields = {"url": self.origin.url(path), "disk_format": "raw"}
             status, document = await process.call("POST", "/imports", json=fields)
             if status == 202:
                 self._taken[document["id"]] = path
-            elif status != 413 and not (status in {503, 507} and self.shortages):
+            elif status != 413 and not (status in {503, 507} and self.shortages.seen):
                 self.violations.append(f"a submission was answered {status}: {document}")
         elif what == "cancel" and self._taken:
             await process.call("DELETE", f"/imports/{self._dice.choice(sorted(self._taken))}")
         elif what == "delete":
             _status, document = await process.call("GET", "/v2/images?status=active&limit=20")
-            images = document["images"] if isinstance(document, dict) else []
+            images = document.get("images", []) if isinstance(document, dict) else []
             if images:
                 await process.call("DELETE", f"/v2/images/{self._dice.choice(images)['id']}")
-        elif what == "shortage":
-            await self._run_short(process)
         else:
             await asyncio.sleep(self._dice.uniform(0, 0.1))
-
-    async def _run_short(self, process: Process) -> None:
-        """Leave the process without descriptors, large files, room or a writable disk for a moment."""
-        kind = self._dice.choice(SHORTAGES if self._switch.environment else SHORTAGES[:2])
-        self.shortages[kind] += 1
-        with self._switch.short(kind) if kind in DISK else self._limited(process, kind):
-            await asyncio.sleep(self._dice.uniform(0, 0.3))
-
-    @contextmanager
-    def _limited(self, process: Process, kind: str) -> Iterator[None]:
-        """Take descriptors, or the length of files, from a process."""
-        limit = resource.RLIMIT_NOFILE if kind == "EMFILE" else resource.RLIMIT_FSIZE
-        least = len(list(Path(f"/proc/{process.pid}/fd").iterdir())) if kind == "EMFILE" else 0
-        soft, hard = resource.prlimit(process.pid, limit)
-        resource.prlimit(process.pid, limit, (least, hard))
-        try:
-            yield
-        finally:
-            with suppress(ProcessLookupError):
-                resource.prlimit(process.pid, limit, (soft, hard))
 
     async def _rest(self) -> None:
         """Start once more and wait until every import has ended, then kill in peace."""
@@ -268,12 +261,13 @@ class Torture:
     def _expect(self, holds: bool, when: str, words: str) -> None:
         if not holds:
             self.violations.append(f"{when}: {words}")
+            sys.stderr.write(f"\n{self.violations[-1]}\n")
 
     def report(self) -> dict[str, Any]:
         """What happened, in figures."""
         return {
             "kills": self.kills,
-            "shortages": dict(sorted(self.shortages.items())),
+            "shortages": dict(sorted(self.shortages.seen.items())),
             "violations": self.violations,
             "steps_hit": dict(sorted(self.hit.items())),
             "imports_answered": len(self._taken),

@@ -19,11 +19,14 @@ MAX_SHORTAGE_WAIT_SECONDS = 5.0
 log = structlog.get_logger()
 
 
-async def written(write: Callable[[], Awaitable[R]]) -> R:
+async def written(write: Callable[[], Awaitable[R]], *, max_wait_seconds: float = MAX_WAIT_SECONDS) -> R:
     """Write, and try again for as long as the index is locked, full or broken.
 
     Without this an import whose end could not be written would stand as
     running until the next start, with nobody running it.
+
+    Args:
+        max_wait_seconds: Between two tries, at most.
     """
     wait = FIRST_WAIT_SECONDS
     while True:
@@ -32,7 +35,7 @@ async def written(write: Callable[[], Awaitable[R]]) -> R:
         except StoreFailed as error:
             log.error("index.refused", detail=str(error), again_in_seconds=wait)  # noqa: TRY400 - a fact, not a fault
         await asyncio.sleep(wait)
-        wait = min(2 * wait, MAX_WAIT_SECONDS)
+        wait = min(2 * wait, max_wait_seconds)
 
 
 def shortage_wait(number: int) -> float:

@@ -7,6 +7,8 @@ from typing import Any
 
 import structlog
 
+from fetcher.errors import Shortage
+
 log = structlog.get_logger()
 
 Work = Callable[[], Coroutine[Any, Any, None]]
@@ -63,8 +65,10 @@ class Supervisor:
 
     async def _rest(self, name: str, error: Exception | None, seconds: float) -> None:
         self.restarts[name] += 1
-        # An end without an error is no more expected than one with it.
-        log.error("task.died", task=name, error=repr(error), again_in_seconds=seconds, exc_info=error)
+        if isinstance(error, Shortage):  # It passes, and is nobody's fault: its words say all.
+            log.warning("task.short", task=name, detail=str(error), again_in_seconds=seconds)
+        else:  # An end without an error is no more expected than one with it.
+            log.error("task.died", task=name, error=repr(error), again_in_seconds=seconds, exc_info=error)
         self._down[name] += 1
         try:
             await self._sleep(seconds)

@@ -11,15 +11,18 @@ class WaitingRoom:
 
     Args:
         is_strict: Nobody passes those who came earlier; else whoever finds what it needs does.
+
+    Attributes:
+        waiting: What each of them takes; `admit` has something to do only where there are any.
     """
 
     def __init__(self, *, is_strict: bool = False) -> None:
         self._is_strict = is_strict
-        self._waiting: dict[asyncio.Future[None], Take] = {}
+        self.waiting: dict[asyncio.Future[None], Take] = {}
 
     def __len__(self) -> int:
         """Return how many wait."""
-        return len(self._waiting)
+        return len(self.waiting)
 
     async def enter(self, take: Take, give_back: Callable[[], None]) -> None:
         """Wait until `take` has succeeded; at once where that is possible.
@@ -30,15 +33,15 @@ class WaitingRoom:
             give_back: Undoes it, for somebody who was cancelled in the moment of being let in. It calls
                 `admit` as it does elsewhere.
         """
-        if not self._waiting and take():
+        if not self.waiting and take():
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting[turn] = take
+        self.waiting[turn] = take
         self.admit()
         try:
             await turn
         except asyncio.CancelledError:
-            if self._waiting.pop(turn, None) is None:
+            if self.waiting.pop(turn, None) is None:
                 give_back()
             else:
                 self.admit()  # Those behind may have waited for this one alone.
@@ -47,7 +50,7 @@ class WaitingRoom:
     def admit(self) -> None:
         """Let in whoever can take what it needs: to be called whenever there is more of it."""
         admitted = []
-        for turn, take in self._waiting.items():
+        for turn, take in self.waiting.items():
             if turn.done():
                 continue  # Cancelled, and about to leave by itself.
             if take():
@@ -55,5 +58,5 @@ class WaitingRoom:
             elif self._is_strict:
                 break
         for turn in admitted:
-            del self._waiting[turn]
+            del self.waiting[turn]
             turn.set_result(None)

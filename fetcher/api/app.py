@@ -26,7 +26,7 @@ from fetcher.api.image_v2.versions import choices
 from fetcher.api.inbound.bodies import BODY, BodyRoom
 from fetcher.api.inbound.connection import CROWDED, IS_GONE
 from fetcher.api.inbound.shares import SHARE, Shares
-from fetcher.api.openapi import document as openapi
+from fetcher.api.openapi import routes as openapi
 from fetcher.api.ops import health, metrics
 from fetcher.api.prefix import Prefix
 from fetcher.api.problems import problem

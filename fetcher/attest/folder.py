@@ -5,19 +5,15 @@ import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
 
 from fetcher.attest.keys import PublicKey, read_public_key
 from fetcher.errors import AttestationInvalid, StoreFailed
+
+if TYPE_CHECKING:  # Loaded with the first key: a start does not wait for it.
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 MODE = 0o600
 FOLDER = "keys"
@@ -63,12 +59,16 @@ class KeyFolder:
         """Return the folder of a store."""
         return cls(store_folder / FOLDER)
 
-    def signing_key(self) -> Ed25519PrivateKey:
+    def signing_key(self) -> "Ed25519PrivateKey":
         """Return the private key; it is made where there is none.
 
         Raises:
             StoreFailed: It cannot be read or made, or others can read it.
         """
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
         file = self.path / SIGNING
         try:
             if not file.exists():
@@ -107,6 +107,9 @@ class KeyFolder:
         Raises:
             StoreFailed: It cannot be written.
         """
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+        from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
         made = Ed25519PrivateKey.generate()
         known = self.remember(PublicKey(made.public_key()))
         text = made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

@@ -37,11 +37,12 @@ def cluster(*, config: ConfigFile = None, json: AsJson = False) -> Exit:
             str(host.running),
             str(host.places),
             ", ".join(host.chores),
+            host.engine,
             host.version,
         )
         for host in hosts
     )
-    screen.table(("HOST", "LEASE", "ROLES", "IMPORTS", "PULLS", "DOES FOR ALL", "VERSION"), rows)
+    screen.table(("HOST", "LEASE", "ROLES", "IMPORTS", "PULLS", "DOES FOR ALL", "ENGINE", "VERSION"), rows)
     screen.say(f"{counts.get('queued', 0):,} imports wait, {sum(counts.values()):,} have not ended.")
     return Exit.OK if all(host.is_alive for host in hosts) else Exit.BUSY
 

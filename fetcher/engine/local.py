@@ -12,12 +12,14 @@ from fetcher.model import Import
 class LocalEngine:
     """Grants everything, and hears of nobody."""
 
+    is_shared = False
+
     def __init__(self, host: Host | None = None) -> None:
         self.host = host or Host()
 
     @property
-    def is_shared(self) -> bool:
-        return False
+    def troubles(self) -> list[str]:
+        return []
 
     def watch(self, hear: Hear) -> None:
         del hear

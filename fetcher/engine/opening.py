@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def open_engine(rules: Rules, index: Index, host: Host) -> AbstractAsyncContextManager[Engine]:
-    """Return the engine that goes with an open index: its rows and the engine's are one database."""
+    """Return the engine of the host's kind that goes with an open index: their rows are one database."""
     if not rules.is_shared:
         return nullcontext(LocalEngine(host))
     return _shared(index, host)
@@ -39,4 +39,8 @@ def _shared(index: Index, host: Host) -> "PostgresEngine":
     from fetcher.index.postgres.index import Index as PostgresIndex
 
     assert isinstance(index, PostgresIndex)
+    if host.engine == "pgqueuer":
+        from fetcher.engine.pgqueuer import PgqueuerEngine
+
+        return PgqueuerEngine(index.connection, host)
     return PostgresEngine(index.connection, host)

@@ -26,6 +26,10 @@ class Engine(Protocol):
     def is_shared(self) -> bool:
         """Return whether there may be other hosts."""
 
+    @property
+    def troubles(self) -> list[str]:
+        """Return what the engine cannot do now, for operators; the service goes on without it."""
+
     def watch(self, hear: Hear) -> None:
         """Call `hear` in the running loop with all that is told from now on, this host's own news too."""
 

@@ -17,11 +17,13 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         name: The same after a restart.
         start: Different after each.
+        engine: The kind of its engine.
         lease_seconds: So long the others believe that it lives, when nothing is heard of it.
     """
 
     name: str = "local"
     start: str = ""
+    engine: str = "local"
     roles: tuple[Role, ...] = ("api", "worker")
     version: str = ""
     lease_seconds: float = 60.0
@@ -40,11 +42,13 @@ class HostState(msgspec.Struct, frozen=True, kw_only=True):
         running: Imports that it said it runs.
         places: Pulls that it has.
         chores: What it does for all of them.
+        engine: The kind of engine it works with.
     """
 
     name: str
     roles: tuple[str, ...]
     version: str
+    engine: str
     seconds: float
     up_seconds: float
     running: int
@@ -122,6 +126,7 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
         id: Of the import or export.
         state: Its state.
         claim: Under which it is in that state.
+        wakes: Whether this host may take it; False for news of what is another host's to take.
     """
 
     what: Literal["import", "export", "places", "progress", "missed"]
@@ -129,3 +134,4 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     state: str = ""
     claim: int = 0
     progress: tuple[Progress, ...] = ()
+    wakes: bool = True

@@ -122,10 +122,7 @@ class Exporter:
             updated_at=now,
             request_id=call.request_id,
         )
-        rules = settings.exports
-        bounds = ExportBounds(
-            max_waiting=rules.max_waiting, max_bytes=rules.max_bytes_per_day, since=now - DAY
-        )
+        bounds = _bounds(settings, now)
         made = await self._records.submit(export, taken.secrets, bounds=bounds, key=call.key)
         self._wake.set()
         return self.newest(made)
@@ -297,3 +294,8 @@ def _check_headers(headers: dict[str, str]) -> None:
     for name, value in headers.items():
         if name.lower() == "content-type" and not MEDIA_TYPE.fullmatch(value):
             raise InvalidRequest(field="headers", reason="the value of Content-Type is no media type")
+
+
+def _bounds(settings: Settings, now: datetime) -> ExportBounds:
+    rules = settings.exports
+    return ExportBounds(max_waiting=rules.max_waiting, max_bytes=rules.max_bytes_per_day, since=now - DAY)

@@ -1,8 +1,7 @@
 """Protocols of the guards: a check on a stream, and a published limit."""
 
 from dataclasses import dataclass
-from functools import cache
-from typing import Protocol, TypeGuard, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 
 class Guard(Protocol):
@@ -47,16 +46,6 @@ class DividedGuard(Guard, Protocol):
         Raises:
             Failure: The import ends here; the chunk must not be kept.
         """
-
-
-def is_divided(guard: Guard) -> TypeGuard[DividedGuard]:
-    """Return whether a guard's work comes in slices; asked once for each kind of guard."""
-    return _is_divided(type(guard))
-
-
-@cache
-def _is_divided(kind: type[Guard]) -> bool:
-    return issubclass(kind, DividedGuard)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Every guard in order; chains, discovery, provenance, the page and the docs are made from this list."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from fetcher.config import Settings
@@ -121,6 +121,21 @@ def check_submission(submission: Submission, urls: CheckedUrls) -> None:
 def published(settings: Settings) -> tuple[Limit, ...]:
     """Return every limit in force, told by the guard that enforces it, in the order of the guards."""
     return tuple(limit for spec in GUARDS for limit in spec.limits(settings))
+
+
+class LimitsInForce:
+    """The limits in force by their names, made once for the same settings."""
+
+    def __init__(self) -> None:
+        self._settings: Settings | None = None
+        self._limits: dict[str, object] = {}
+
+    def of(self, settings: Settings) -> Mapping[str, object]:
+        """Return them all."""
+        if settings is not self._settings:
+            self._settings = settings
+            self._limits = {limit.name: limit.value for limit in published(settings)}
+        return self._limits
 
 
 def acting(context: GuardContext) -> list[str]:

@@ -14,6 +14,7 @@ from fetcher.config import Settings
 from fetcher.convert.sandbox import Walls, probe_walls
 from fetcher.engine import LocalEngine
 from fetcher.engine.protocol import Engine
+from fetcher.guards import LimitsInForce
 from fetcher.index.protocol import Index
 from fetcher.model import Actor
 from fetcher.pipeline import GuardTimes, WorkerPool
@@ -52,6 +53,7 @@ class Context:
         folder: Of this host: keys, and the index where that is a file.
         sandbox: Which walls stand around conversions.
         supervisor: Owns what runs in the background.
+        in_force: Tells the limits in force by their names.
         engine: What this host knows of the others.
         service_token: Gives a token of this service's own account, where it has one.
         activated: Set whenever an image has got its bytes: whoever signs waits for it.
@@ -64,6 +66,7 @@ class Context:
     gate: Gate
     worker_pool: WorkerPool
     settings: Callable[[], Settings]
+    in_force: LimitsInForce = field(default_factory=LimitsInForce)
     guard_times: GuardTimes = field(default_factory=lambda: GuardTimes(time.perf_counter))
     service_token: Callable[[], Awaitable[str | None]] = no_token
     sandbox: Sandbox = field(default_factory=Sandbox)

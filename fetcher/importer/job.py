@@ -24,7 +24,7 @@ from fetcher.importer.place import Place
 from fetcher.importer.receive.quota_headroom import coming, quota_headroom
 from fetcher.importer.receive.receiver import Receiver
 from fetcher.importer.receive.receiver_factory import ReceiverFactory
-from fetcher.importer.records.requests import plain_request, sums_request
+from fetcher.importer.records.requests import sums_request
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.records.subscribers import Subscribers
 from fetcher.importer.records.verdicts import fail
@@ -77,6 +77,7 @@ class DownloadJob:
         self._asked: Submission | None = None
         self._verification = Verification(self.subscribers, self.settings)
         self._attempts: Attempts | None = None
+        self._reuse: Reuse | None = None
         self._told_digests: dict[str, str] = {}
         self._body: Complete | None = None
         self._coming = 0
@@ -183,7 +184,7 @@ class DownloadJob:
         self._attempts = attempts
         # Owned by the supervisor: without it a crash would cost all that came in since the last row.
         save = partial(self._resume_writer.save_often, attempts)
-        saving = asyncio.create_task(self.context.supervisor.keep("resume state", save))
+        self._resume_writer.begin(partial(self.context.supervisor.keep, "resume state", save))
         try:
             await outlasted(lambda: self._fetch_sums(record))
             if await self._take(attempts) is not None:
@@ -192,8 +193,7 @@ class DownloadJob:
             self.is_parked = False  # It has come to its end: a later process has nothing to take up.
             raise
         finally:
-            saving.cancel()
-            await asyncio.wait({saving})
+            await self._resume_writer.end()
             try:
                 await shielded(self._let_go(attempts))
             except StoreFailed as error:
@@ -213,9 +213,9 @@ class DownloadJob:
 
     async def _take(self, attempts: Attempts) -> Receiver | None:
         """Pull the bytes; None when everybody got those of an earlier pull."""
-        reuse = self._reuse()
+        reuse = self._reuse = Reuse(self.context, self.settings, self.secrets, self.asked)
         if registry.takes_known_bytes():
-            attempts.known_etag = await reuse.find(self.subscribers)
+            attempts.known_etag = await outlasted(lambda: reuse.find(self.subscribers))
         try:
             return await attempts.take_all()
         except Unchanged:
@@ -225,9 +225,6 @@ class DownloadJob:
             ):
                 await self.end(running, failure)
         return await attempts.take_all() if self.subscribers.followers else None
-
-    def _reuse(self) -> Reuse:
-        return Reuse(self.context, self.settings, plain_request(self.secrets, self.asked, self.settings))
 
     def _receivers(self, reservation: Reservation) -> ReceiverFactory:
         return ReceiverFactory(
@@ -312,7 +309,12 @@ class DownloadJob:
     def story(self) -> Story:
         """Return what is kept with the image."""
         headers = self._attempts.source_headers if self._attempts is not None else {}
-        return Story(settings=self.settings, source_headers=headers, more=self._verification.story())
+        return Story(
+            settings=self.settings,
+            limits=self.context.in_force.of(self.settings),
+            source_headers=headers,
+            more=self._verification.story(),
+        )
 
     def change(self, **changes: Any) -> None:
         """Replace fields of every import's record."""
@@ -334,8 +336,8 @@ class DownloadJob:
     async def kept(self, body: Complete, project_ids: Sequence[str]) -> None:
         """Remember what the URL holds, where that is what is kept."""
         etag = self._attempts.etag if self._attempts is not None else None
-        if "received" not in body.stages:
-            await self._reuse().remember(project_ids, etag, body.digests["sha256"])
+        if "received" not in body.stages and self._reuse is not None:
+            await self._reuse.remember(project_ids, etag, body.digests["sha256"])
 
     async def _let_go(self, attempts: Attempts) -> None:
         """Keep what a later process can go on from, or leave no trace."""
@@ -377,5 +379,6 @@ class DownloadJob:
         self._place.ended(running.record.id)
 
     def _close(self) -> None:
-        self._is_open = False
-        self._place.seal()
+        if self._is_open:
+            self._is_open = False
+            self._place.seal()

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import structlog
 
 from fetcher.engine.values import Progress, Signal
-from fetcher.errors import Interrupted, StoreFailed, UnknownImport
+from fetcher.errors import Interrupted, Shortage, StoreFailed, UnknownImport
 from fetcher.importer.context import ENGINE, Context
 from fetcher.importer.methods.registry import named
 from fetcher.importer.records.verdicts import verdict_of
@@ -92,7 +92,7 @@ class Others:
             if signal.claim > running.record.claim:
                 self._taken.add(signal.id)
         elif state is State.QUEUED:
-            if self._is_worker and not self._scheduler.knows(signal.id):
+            if self._is_worker and signal.wakes and not self._scheduler.knows(signal.id):
                 self._queued.add(signal.id)
         else:
             self._queued.discard(signal.id)
@@ -168,7 +168,13 @@ class Others:
         """Say that this host lives, for ever."""
         engine = self._context.engine
         while True:
-            if not await engine.beat(len(self._scheduler.running_imports)):
+            try:
+                is_alive = await engine.beat(len(self._scheduler.running_imports))
+            except Shortage as failure:  # `/readyz` says so by itself.
+                log.warning("host.unheard", detail=str(failure), again_in_seconds=AGAIN_SECONDS)
+                await asyncio.sleep(AGAIN_SECONDS)
+                continue
+            if not is_alive:
                 reason = (
                     f"another process runs as host {engine.host.name}: give each a [cluster] host of its own"
                 )
@@ -188,12 +194,26 @@ class Others:
                 told = now
 
     async def _take_over(self) -> None:
+        """Look for what is overdue, for ever.
+
+        Where the database was away for a while, leases have run out of hosts that are as well as this one:
+        they are given one more to come back.
+        """
+        loop = asyncio.get_running_loop()
+        patient_until = 0.0
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             try:
-                await self.take_over()
                 # A lease that runs out is told by nobody: what a dead host's pulls took is free by the clock.
                 self._scheduler.see(await self._context.engine.elsewhere())
+            except StoreFailed as failure:
+                log.warning("engine.unseen", detail=str(failure))
+                patient_until = loop.time() + self._context.engine.host.lease_seconds
+                continue
+            if loop.time() < patient_until:
+                continue
+            try:
+                await self.take_over()
             except StoreFailed as failure:
                 log.warning("takeover.failed", detail=str(failure))
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import random
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from typing import Any
 
 import msgspec
 import structlog
@@ -37,18 +39,57 @@ class ResumeStateWriter:
         self._is_written = bool(resume_state.spent_seconds)
         self._saved = resume_state
         self._is_due = False  # The last write failed.
+        self._has_waited = False
+        self._work: Callable[[], Coroutine[Any, Any, None]] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._saving: asyncio.Task[None] | None = None
+
+    def begin(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Have work, which calls `save_often`, start at the first turn: a small body is whole before that."""
+        self._work = work
+        self._timer = self._loop.call_later(self._pause_seconds(), self._take_turn)
+
+    async def end(self) -> None:
+        """Write nothing more by itself."""
+        self._work = None
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._saving is not None:
+            self._saving.cancel()
+            await asyncio.wait({self._saving})
 
     def mark(self) -> None:
         """Have the row written soon; called from threads."""
-        self._loop.call_soon_threadsafe(self._marked.set)
+        self._loop.call_soon_threadsafe(self._take_mark)
+
+    def _take_mark(self) -> None:
+        self._marked.set()
+        self._go_on()
+
+    def _take_turn(self) -> None:
+        self._has_waited = True
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._work is not None and self._saving is None:
+            self._saving = asyncio.create_task(self._work())
+
+    def _pause_seconds(self) -> float:
+        """Return how long to wait: a thousand pulls that began together do not all write at once."""
+        return self._save_seconds * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+
+    async def _wait(self) -> None:
+        if self._has_waited:
+            self._has_waited = False
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._pause_seconds()):
+                await self._marked.wait()
 
     async def save_often(self, attempts: Attempts) -> None:
         """Write the row again and again, until cancelled."""
         while True:
-            with suppress(TimeoutError):
-                # Not all at the same moment, where a thousand pulls began at the same moment.
-                async with asyncio.timeout(self._save_seconds * random.uniform(0.5, 1.0)):  # noqa: S311 - no secret
-                    await self._marked.wait()
+            await self._wait()
             is_marked = self._marked.is_set()
             self._marked.clear()
             resume_state = attempts.resume_state()

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -48,6 +49,7 @@ R = TypeVar("R")
 
 MOST_SILENT_SECONDS = 60.0
 RENEWALS_PER_LEASE = 3
+RENEWAL_WAIT_SECONDS = 0.5
 
 
 class Importer:
@@ -127,11 +129,8 @@ class Importer:
             NotReady: The service is stopping.
             Conflict: The image does not wait for bytes.
         """
+        self._check_taking()
         settings = self.context.settings()
-        if not self._is_open:
-            raise NotReady(reason="it is starting or stopping")
-        if "api" not in self.context.engine.host.roles:
-            raise NotReady(reason="this host is a worker, and takes nothing from clients")
         admitted = admit(submission, settings)
         self._rate_limiter.count(actor.project_id, admitted.origin, settings.imports)
         call = Call(
@@ -150,6 +149,13 @@ class Importer:
         ticket = self._ticket(new.record, new.secrets, admitted.urls)
         record = await self._pulls.submit(new, ticket, max_queued)
         return record if record.id == new.record.id else self.snapshot(record)
+
+    def _check_taking(self) -> None:
+        """Refuse what clients send while nothing is taken from them."""
+        if not self._is_open:
+            raise NotReady(reason="it is starting or stopping")
+        if "api" not in self.context.engine.host.roles:
+            raise NotReady(reason="this host is a worker, and takes nothing from clients")
 
     async def probe(self, actor: Actor, submission: Submission) -> Probed:
         """Look at a source as an import would ask it, and tell what would become of it.
@@ -307,7 +313,11 @@ class Importer:
     async def renew(self) -> None:
         """Hold what runs here for another lease."""
         claims = {record.id: record.claim for record in self.running() if not record.state.is_final}
-        if claims and (lost := await written(lambda: self.context.index.imports.renew(claims))):
+        if not claims:
+            return
+        renew = partial(self.context.index.imports.renew, claims)
+        # An index that is back must hear of it within the lease.
+        if lost := await written(renew, max_wait_seconds=RENEWAL_WAIT_SECONDS):
             log.warning("imports.lost", import_ids=lost)
             await self.others.lose(lost)
 

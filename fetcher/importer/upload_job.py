@@ -125,7 +125,9 @@ class Uploads:
             started_at=record.created_at,
         )
         image = with_bytes(image, stage.blob, stage.format, record.created_at)
-        story = document(record, stage.blob, self._context.settings(), TABLE_VERSION)
+        settings = self._context.settings()
+        limits = self._context.in_force.of(settings)
+        story = document(record, stage.blob, settings, table_version=TABLE_VERSION, limits=limits)
         await self._context.index.uploads.activate(record, stage, image, story)
         self._context.activated.set()
         return record

@@ -167,7 +167,12 @@ class SentBody:
 
     def story(self) -> Story:
         """Return what is kept with the image: a sender tells no headers."""
-        return Story(settings=self.settings, source_headers={}, more={})
+        return Story(
+            settings=self.settings,
+            limits=self.context.in_force.of(self.settings),
+            source_headers={},
+            more={},
+        )
 
     def change(self, **changes: Any) -> None:
         """Replace fields of the record."""

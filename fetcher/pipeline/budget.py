@@ -24,7 +24,8 @@ class Budget:
     def give_back(self, size: int) -> None:
         """Return bytes that have been dealt with."""
         self.taken_bytes -= size
-        self._waiting.admit()
+        if self._waiting.waiting:
+            self._waiting.admit()
 
     def _take(self, size: int) -> bool:
         if self.taken_bytes and self.taken_bytes + size > self.total_bytes:

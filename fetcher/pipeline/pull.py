@@ -2,11 +2,11 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Protocol, TypeVar
+from functools import cache, partial
+from typing import Protocol, TypeGuard, TypeVar
 
 from fetcher.errors import SourceFailure
-from fetcher.guards.base import Guard, is_divided
+from fetcher.guards.base import DividedGuard, Guard
 from fetcher.model import BLOCK_BYTES
 from fetcher.pipeline.offload import OffloadThread
 from fetcher.pipeline.worker_pool import OrderedQueues
@@ -73,7 +73,7 @@ class Watched:
         self.guard = guard
         self.seen_chunks = seen_chunks
         self.name = type(guard).__name__
-        self.divided = guard if is_divided(guard) else None
+        self.divided = guard if _is_divided(guard) else None
         self.times: GuardTimes | None = None
 
     def call(self, work: Callable[[], R], size: int = 0) -> R:
@@ -87,6 +87,16 @@ class Watched:
         finally:
             self.times.seconds[self.name] += seconds() - began
             self.times.size[self.name] += size
+
+
+def _is_divided(guard: Guard) -> TypeGuard[DividedGuard]:
+    """Return whether a guard's work comes in slices; asked once for each kind of guard."""
+    return _is_divided_kind(type(guard))
+
+
+@cache
+def _is_divided_kind(kind: type[Guard]) -> bool:
+    return issubclass(kind, DividedGuard)
 
 
 class GuardTimes:

@@ -10,6 +10,7 @@ from fetcher.aio.supervisor import Work
 from fetcher.api.services import Services
 from fetcher.api.submit.watch import Watch
 from fetcher.engine.leading import led
+from fetcher.interpreter import uncollected
 from fetcher.service.configured import Configured
 from fetcher.systemd import feed_watchdog
 
@@ -59,7 +60,8 @@ async def take_up(services: Services) -> None:
     while not services.importer.is_open:
         try:
             await services.maintenance.start()
-            await services.importer.start()
+            with uncollected():
+                await services.importer.start()
         except Exception as error:
             wait = next(waits)
             log.exception("start.failed", error=repr(error), again_in_seconds=wait)

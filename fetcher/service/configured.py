@@ -9,8 +9,9 @@ import msgspec
 import structlog
 
 from fetcher import __version__
-from fetcher.config import BadConfig, data_folder, load_settings
+from fetcher.config import BadConfig, Settings, data_folder, load_settings
 from fetcher.engine.values import Host
+from fetcher.exporter.senders.registry import unknown_kinds
 from fetcher.index.values import Quota
 
 if TYPE_CHECKING:
@@ -34,14 +35,21 @@ class Configured:
         self._config = config
         self._changes = changes or {}
         self._limits: Limits | None = None
-        self._file = self.settings = load_settings(config, self._changes)
+        self._file = self.settings = self._load()
         self.ports: set[int] = set()
         self.folder = data_folder(self.settings, config)
+
+    def _load(self) -> Settings:
+        """Read the file; what its sections cannot know of each other's rooms is checked here."""
+        settings = load_settings(self._config, self._changes)
+        if mistakes := unknown_kinds(settings):
+            raise BadConfig(mistakes)
+        return settings
 
     def reload(self) -> None:
         """Take up an edited file; a bad one is refused and the old limits stay."""
         try:
-            self._file = load_settings(self._config, self._changes)
+            self._file = self._load()
         except BadConfig as error:
             mistakes = [str(mistake) for mistake in error.mistakes]
             log.error("config.refused", mistakes=mistakes)  # noqa: TRY400 - the mistakes are the news, not where
@@ -75,6 +83,7 @@ class Configured:
         return Host(
             name=name if settings.index.is_shared else Host().name,
             start=str(uuid4()),
+            engine=settings.engine.kind if settings.index.is_shared else Host().engine,
             roles=tuple(rules.roles),
             version=__version__,
             lease_seconds=settings.imports.lease_seconds,

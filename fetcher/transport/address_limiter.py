@@ -44,7 +44,8 @@ class AddressLimiter:
 
     def _give_back(self, addresses: Sequence[AnyAddress], project: str) -> None:
         self._count(addresses, project, -1)
-        self._waiting.admit()
+        if self._waiting.waiting:
+            self._waiting.admit()
 
     def _has_room(self, address: AnyAddress, project: str, most: int) -> bool:
         return self._taken[address] < most and self._by_project[address, project] < max(1, most // 2)

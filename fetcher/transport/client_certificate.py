@@ -2,14 +2,13 @@
 
 import os
 import ssl
-
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+from typing import TYPE_CHECKING
 
 from fetcher.errors import InvalidRequest
 from fetcher.model import ClientCertificate
+
+if TYPE_CHECKING:  # Loaded with the first certificate: most services never see one, and a start waits for it.
+    from cryptography import x509
 
 MOST_CERTIFICATES = 16
 
@@ -27,9 +26,11 @@ def client_certificate(certificate_pem: str | None, key_pem: str | None) -> Clie
     if certificate_pem is None or key_pem is None:
         raise InvalidRequest(field=field, reason="a client certificate and its key come together")
     client = ClientCertificate(certificate_pem=certificate_pem, key_pem=key_pem)
-    key, first = _key(key_pem), _certificates(certificate_pem)[0]
+    from cryptography.hazmat.primitives import serialization
+
     form = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    if key.public_bytes(*form) != first.public_key().public_bytes(*form):
+    key, first = _public_der(key_pem), _certificates(certificate_pem)[0]
+    if key != first.public_key().public_bytes(*form):
         raise InvalidRequest(field="client_key_pem", reason="the key is not that of the first certificate")
     try:
         load_client(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), client)
@@ -41,11 +42,11 @@ def client_certificate(certificate_pem: str | None, key_pem: str | None) -> Clie
 
 def fingerprint(client: ClientCertificate | None) -> str | None:
     """Find the sha256 of a client certificate: what is recorded of it."""
-    return (
-        None
-        if client is None
-        else _certificates(client.certificate_pem)[0].fingerprint(hashes.SHA256()).hex()
-    )
+    if client is None:
+        return None
+    from cryptography.hazmat.primitives import hashes
+
+    return _certificates(client.certificate_pem)[0].fingerprint(hashes.SHA256()).hex()
 
 
 def load_client(context: ssl.SSLContext, client: ClientCertificate) -> None:
@@ -67,7 +68,9 @@ def no_password() -> str:
     return ""  # Else OpenSSL would ask the terminal.
 
 
-def _certificates(pem: str) -> list[x509.Certificate]:
+def _certificates(pem: str) -> "list[x509.Certificate]":
+    from cryptography import x509
+
     if "PRIVATE KEY" in pem.upper():
         reason = "it holds a private key, which belongs into client_key_pem"
         raise InvalidRequest(field="client_certificate_pem", reason=reason)
@@ -82,9 +85,13 @@ def _certificates(pem: str) -> list[x509.Certificate]:
     return found
 
 
-def _key(pem: str) -> PublicKeyTypes:
+def _public_der(pem: str) -> bytes:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import serialization
+
     try:
-        return serialization.load_pem_private_key(pem.encode(), password=None).public_key()
+        key = serialization.load_pem_private_key(pem.encode(), password=None).public_key()
+        return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         reason = "it holds no private key in PEM that can be read without a password"
         raise InvalidRequest(field="client_key_pem", reason=reason) from error

@@ -11,26 +11,20 @@ import binascii
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import (
-    ECDSA,
-    SECP256R1,
-    SECP384R1,
-    EllipticCurvePublicKey,
-)
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.hashes import SHA256, SHA384
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
+from typing import TYPE_CHECKING, TypeAlias
 
 from fetcher.errors import ChecksumFileUnusable
 from fetcher.settings.base import PLAIN_KEY
 from fetcher.transport.proof import Proof
 
+if TYPE_CHECKING:  # Loaded with the first key: a start does not wait for it.
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 CERTIFICATE = b"-----BEGIN PGP"
 MOST_SIGNATURE = 1024  # In base64; the largest that counts has some 140 characters.
 
-Key = EllipticCurvePublicKey | Ed25519PublicKey
+Key: TypeAlias = "EllipticCurvePublicKey | Ed25519PublicKey"
 
 
 def split_keys(files: Sequence[str]) -> tuple[list[Key], list[str]]:
@@ -73,6 +67,11 @@ def read_key(pem: bytes) -> Key:
     Raises:
         ChecksumFileUnusable: It is none of these.
     """
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, SECP384R1, EllipticCurvePublicKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
     try:
         key = load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm) as error:
@@ -102,16 +101,22 @@ def verify_plain(text: bytes, keys: Sequence[Key], signature: bytes) -> Proof | 
 
 def fingerprint(key: Key) -> str:
     """Return what names a key: the sha256 of its DER form."""
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
     der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return f"sha256:{hashlib.sha256(der).hexdigest()}"
 
 
 def _is_by(key: Key, made: bytes, text: bytes) -> bool:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePublicKey
+    from cryptography.hazmat.primitives.hashes import SHA256, SHA384
+
     try:
-        if isinstance(key, Ed25519PublicKey):
-            key.verify(made, text)
-        else:
+        if isinstance(key, EllipticCurvePublicKey):
             key.verify(made, text, ECDSA(SHA256() if isinstance(key.curve, SECP256R1) else SHA384()))
+        else:
+            key.verify(made, text)
     except InvalidSignature:
         return False
     return True

@@ -11,12 +11,12 @@ from fetcher.cli.exits import Exit
 from fetcher.config import BadConfig, load_settings
 from tests.cli.conftest import Fetcher, fetcher
 from tests.images import raw
+from tests.importer.stages.test_signed_sums import CLEAR, FRIEND, STRANGER
 from tests.lab import behaviours
 from tests.lab.behaviours import serve
 from tests.lab.catalogue import index, item, manager, products, ubuntu
 from tests.lab.origin import Behaviour, Exchange, Origin
 from tests.service import Running
-from tests.test_signed_sums import CLEAR, FRIEND, STRANGER
 
 __all__ = ["fetcher"]  # The fixture of the command line.
 

@@ -10,6 +10,7 @@ import pytest
 
 from fetcher.engine import LocalEngine
 from fetcher.engine.leading import led
+from fetcher.engine.pgqueuer import PgqueuerEngine
 from fetcher.engine.postgres import PostgresEngine
 from fetcher.engine.postgres.engine import read
 from fetcher.engine.protocol import Engine
@@ -22,6 +23,7 @@ from tests.contract.index.conftest import databases  # noqa: F401 - a fixture
 from tests.contract.index.postgres import PostgresPlace, PostgresPlaces
 from tests.index.conftest import make
 
+ENGINES: dict[str, type[PostgresEngine]] = {"postgres": PostgresEngine, "pgqueuer": PgqueuerEngine}
 MANY = Caps(project=100, origin=100)
 STARTS = count()
 
@@ -30,23 +32,35 @@ STARTS = count()
 async def host(place: PostgresPlace, name: str, lease_seconds: float = 60.0) -> AsyncIterator[PostgresEngine]:
     """A host with an index of its own on the same database."""
     worker = Worker(name=name, lease_seconds=lease_seconds)
-    this = Host(name=name, start=str(next(STARTS)), lease_seconds=lease_seconds)
-    async with place.open(worker=worker) as index, PostgresEngine(index.connection, this) as engine:
+    this = Host(name=name, start=str(next(STARTS)), engine=place.engine, lease_seconds=lease_seconds)
+    kind = ENGINES[place.engine]
+    async with place.open(worker=worker) as index, kind(index.connection, this) as engine:
         yield engine
 
 
-@pytest.fixture
-def place(databases: PostgresPlaces) -> PostgresPlace:  # noqa: F811 - pytest's way to a fixture
-    return databases.new()
+@pytest.fixture(params=list(ENGINES))
+def place(
+    request: pytest.FixtureRequest,
+    databases: PostgresPlaces,  # noqa: F811 - pytest's way to a fixture
+) -> PostgresPlace:
+    """An empty database, once for each engine on one."""
+    made = databases.new()
+    made.engine = request.param
+    return made
 
 
-@pytest.fixture(params=["local", "postgres"])
-async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
+@pytest.fixture(params=["local", *ENGINES])
+async def engine(
+    request: pytest.FixtureRequest,
+    databases: PostgresPlaces,  # noqa: F811 - pytest's way to a fixture
+) -> AsyncIterator[Engine]:
     """An engine that nobody else uses."""
     if request.param == "local":
         yield LocalEngine()
         return
-    async with host(request.getfixturevalue("place"), "a") as made:
+    place = databases.new()
+    place.engine = request.param
+    async with host(place, "a") as made:
         yield made
 
 
@@ -174,34 +188,30 @@ async def test_all_hosts_hear_of_what_counts(place: PostgresPlace) -> None:
         heard.append(signal)
         told.set()
 
-    async def until(count: int) -> None:
+    async def until(what: str, count: int) -> list[Signal]:
+        """The news of a kind since the last time."""
         async with asyncio.timeout(60):
-            while len(heard) < count:
+            while len(found := [one for one in heard if one.what == what]) < count:
                 told.clear()
                 await told.wait()
+        heard.clear()
+        return found
 
     async with host(place, "a") as first, host(place, "b"), place.open() as index:
         first.watch(hear)
         listening = asyncio.create_task(first.listen())
-        await until(1)
-        assert heard.pop().what == "missed"
+        await until("missed", 1)
         record = await index.imports.submit(make(), max_queued=10)
-        await until(1)
-        assert [(one.what, one.id, one.state, one.claim) for one in heard] == [
-            ("import", record.id, "queued", 0)
-        ]
-        heard.clear()
+        first_news = (await until("import", 1))[0]
+        assert (first_news.id, first_news.state, first_news.claim) == (record.id, "queued", 0)
         progress = [
             Progress(f"{number:036}", number, 2**60, 2**60, 2**40, Phase.VERIFYING) for number in range(120)
         ]
         await first.tell(progress)
-        await until(3)
-        assert [one for signal in heard for one in signal.progress] == progress
-        heard.clear()
+        assert [one for signal in await until("progress", 3) for one in signal.progress] == progress
         with psycopg.connect(place.url, autocommit=True) as admin:
             admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
-        await until(1)
-        assert heard[0].what == "missed"
+        await until("missed", 1)
         listening.cancel()
         await asyncio.wait({listening})
 

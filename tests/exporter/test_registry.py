@@ -9,14 +9,15 @@ from fetcher.config import Settings
 from fetcher.exporter.senders import registry
 from fetcher.exporter.senders.base import SendJob, Taken, ToRead
 from fetcher.index.values import ExportOptions, ReceiverSecrets
+from fetcher.service import main
 from tests.exporter.receiver import Receiver
 from tests.exporter.test_put import IMAGE, ended, push, sending
 
 
 class Drawer(registry.SignedPut):
-    """Sends to `drawer://PORT/NAME`, by a PUT to this machine; of a kind that the operator may allow."""
+    """Sends to `drawer://PORT/NAME`, by a PUT to this machine."""
 
-    name = "put"
+    name = "drawer"
     form = "drawer://PORT/NAME"
 
     def is_for(self, secrets: ReceiverSecrets) -> bool:
@@ -41,7 +42,7 @@ async def test_a_toy_sender_works_from_the_submission_to_the_receiver(
     monkeypatch.setattr(registry, "SENDERS", (Drawer(), *registry.SENDERS))
     async with (
         Receiver() as receiver,
-        sending(tmp_path, receiver, kinds=["put"]) as (service, image_id),
+        sending(tmp_path, receiver, kinds=["drawer"]) as (service, image_id),
     ):
         url = f"drawer://{receiver.port}/disk"
         export = await push(service, image_id, url)
@@ -49,3 +50,17 @@ async def test_a_toy_sender_works_from_the_submission_to_the_receiver(
         done = await ended(service, export["id"])
         assert (done["state"], done["verdict"]["code"]) == ("succeeded", "ok")
         assert receiver.taken == {"/disk": IMAGE}
+
+
+def test_a_kind_that_nothing_sends_to_is_a_mistake(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kinds that the operator may allow are those that are registered, and no others."""
+    config = tmp_path / "own.toml"
+    config.write_text('[exports]\nkinds = ["put", "drawer"]\n')
+    assert main(["--config", str(config), "--check-config"]) == 2
+    told = capsys.readouterr().err
+    assert 'exports.kinds = "drawer"' in told
+    assert all(sender.name in told for sender in registry.SENDERS)
+    monkeypatch.setattr(registry, "SENDERS", (Drawer(), *registry.SENDERS))
+    assert main(["--config", str(config), "--check-config"]) == 0

@@ -8,11 +8,11 @@ import pytest
 
 from fetcher.config import BadConfig, load_settings
 from tests.catalogues.test_catalogues import NEW, STREAMS, signed, source
+from tests.importer.stages.test_signed_sums import BODY, FRIEND, SHA256, STRANGER, SUMS, asked
 from tests.lab import behaviours
 from tests.lab.behaviours import serve
 from tests.lab.origin import Origin
 from tests.service import Running
-from tests.test_signed_sums import BODY, FRIEND, SHA256, STRANGER, SUMS, asked
 
 ROUTES = {
     "/d/disk.img": serve(BODY),

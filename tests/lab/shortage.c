@@ -1,7 +1,9 @@
-/* A file system that is full, over a quota or read-only for a while: loaded into a service with LD_PRELOAD.
+/* A file system that is full, over a quota, read-only, failing or without memory for a while: loaded into a
+ * service with LD_PRELOAD.
  *
  * SHORTAGE names a file whose first four bytes are an errno, or 0 while all is well; whoever writes
- * another one there switches it. SHORTAGE_FOLDER is the folder in which what needs room then fails.
+ * another one there switches it. SHORTAGE_FOLDER is the folder in which what needs room then fails; with EIO
+ * reads and syncs fail too, with ENOMEM whatever is opened.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -71,6 +73,32 @@ ssize_t pwrite(int fd, const void *bytes, size_t size, off_t at)
     return fails(fd) ? -1 : real(fd, bytes, size, at);
 }
 
+static int fails_with(int number, int descriptor) { return now && *now == number && fails(descriptor); }
+
+ssize_t read(int fd, void *bytes, size_t size)
+{
+    REAL(read);
+    return fails_with(EIO, fd) ? -1 : real(fd, bytes, size);
+}
+
+ssize_t pread64(int fd, void *bytes, size_t size, off64_t at)
+{
+    REAL(pread64);
+    return fails_with(EIO, fd) ? -1 : real(fd, bytes, size, at);
+}
+
+int fsync(int fd)
+{
+    REAL(fsync);
+    return fails_with(EIO, fd) ? -1 : real(fd);
+}
+
+int fdatasync(int fd)
+{
+    REAL(fdatasync);
+    return fails_with(EIO, fd) ? -1 : real(fd);
+}
+
 int ftruncate64(int fd, off64_t size)
 {
     REAL(ftruncate64);
@@ -98,7 +126,7 @@ int unlink(const char *path)
 
 static int opens(const char *path, int flags)
 {
-    return flags & (O_CREAT | O_TRUNC | O_TMPFILE) || (now && *now == EROFS && flags & (O_WRONLY | O_RDWR))
+    return flags & (O_CREAT | O_TRUNC | O_TMPFILE) || (now && *now == ENOMEM) || (now && *now == EROFS && flags & (O_WRONLY | O_RDWR))
                ? fails_at(path)
                : 0;
 }

@@ -19,16 +19,16 @@ from tests.exporter.test_put import (  # noqa: F401 - likewise
     test_the_receiver_gets_the_very_bytes,
 )
 from tests.images import raw
+from tests.importer.test_once import (  # noqa: F401 - likewise
+    test_an_unchanged_source_sends_no_body,
+    test_cancelling_one_does_not_stop_the_others,
+    test_each_follower_has_its_own_verdict,
+)
 from tests.lab import behaviours
 from tests.lab.origin import Origin
 from tests.maintenance.test_service import test_a_rotten_blob_is_found_and_pulled_again  # noqa: F401 - likewise
 from tests.processes import Process
 from tests.service import Running
-from tests.test_once import (  # noqa: F401 - likewise
-    test_an_unchanged_source_sends_no_body,
-    test_cancelling_one_does_not_stop_the_others,
-    test_each_follower_has_its_own_verdict,
-)
 from tests.webhooks.test_dispatcher import (  # noqa: F401 - likewise
     test_a_cancelled_import_is_told,
     test_a_receiver_in_trouble_is_tried_again,

@@ -14,23 +14,25 @@ from tests.lab.origin import Origin
 from tests.service import Running
 
 
+@pytest.mark.parametrize("kind", ["postgres", "pgqueuer"])
 async def test_one_host_answers_and_another_one_pulls(
-    database: PostgresPlace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    database: PostgresPlace, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
     """The face takes the submission, the worker runs it; each is ready for its role, and all are shown."""
-    index = {"url": database.as_url}
+    shared = {"index": {"url": database.as_url}, "engine": {"kind": kind}}
     for name in ("face", "worker"):
         (tmp_path / name).mkdir()
     async with (
         Origin({"/x": behaviours.serve(raw(1000))}) as origin,
-        Running(tmp_path / "face", origin, index=index, cluster={"host": "face", "roles": ["api"]}) as face,
+        Running(tmp_path / "face", origin, cluster={"host": "face", "roles": ["api"]}, **shared) as face,
         Running(
-            tmp_path / "worker", origin, index=index, cluster={"host": "worker", "roles": ["worker"]}
+            tmp_path / "worker", origin, cluster={"host": "worker", "roles": ["worker"]}, **shared
         ) as worker,
     ):
         ended = await face.run(url=origin.url("/x"))
         assert ended["state"] == "succeeded"
-        assert (await face.call("GET", "/readyz"))[0] == 200
+        status, document, _headers = await face.call("GET", "/readyz")
+        assert (status, document["engine"], document.get("warnings")) == (200, kind, None)
         status, document, _headers = await worker.call("GET", "/readyz")
         assert (status, document["reasons"]) == (
             503,
@@ -47,7 +49,7 @@ async def test_one_host_answers_and_another_one_pulls(
         assert sends == [False, True]
         hosts = await face.service.app.state.services.engine.hosts()
         assert [(host.name, host.roles) for host in hosts] == [("face", ("api",)), ("worker", ("worker",))]
-        assert hosts[0].chores == ()
+        assert (hosts[0].chores, hosts[0].engine) == ((), kind)
     command = ["cluster", "--json", "--config", str(tmp_path / "face" / "config.toml")]
     assert await asyncio.to_thread(run, command) == 0
     assert json.loads(capsys.readouterr().out) == {"hosts": [], "imports": {}}
@@ -61,4 +63,8 @@ def test_a_single_host_has_no_cluster(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "SQLite" in capsys.readouterr().err
     alone.write_config(cluster={"roles": ["api"]})
     assert run(["config", "check", "--config", str(alone.config)]) != 0
-    assert "both roles" in capsys.readouterr().err
+    assert "both roles" in (said := capsys.readouterr().err)
+    assert "engine" not in said
+    alone.write_config(engine={"kind": "pgqueuer"})
+    assert run(["config", "check", "--config", str(alone.config)]) != 0
+    assert "engine.kind" in capsys.readouterr().err

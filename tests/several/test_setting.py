@@ -80,6 +80,15 @@ def test_a_missing_driver_is_named_with_a_command(tmp_path: Path, monkeypatch: p
         assert HUSH not in str(caught.value)
 
 
+def test_a_missing_engine_is_named_with_a_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who chooses pgqueuer without its package reads how to install it."""
+    monkeypatch.setattr("fetcher.settings.engine.find_spec", lambda _name: None)
+    running = Running(tmp_path, index={"url": "postgresql://h/d"}, engine={"kind": "pgqueuer"})
+    running.write_config()
+    with pytest.raises(BadConfig, match='make setup EXTRAS="postgres pgqueuer"'):
+        load_settings(running.config)
+
+
 def test_the_password_is_shown_nowhere(
     database: PostgresPlace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

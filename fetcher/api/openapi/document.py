@@ -1,6 +1,5 @@
 """The API document (OpenAPI 3.1), made from the routes, the types and what is in force."""
 
-import asyncio
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -8,8 +7,6 @@ from copy import deepcopy
 from typing import Any
 
 import msgspec
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from fetcher import __version__
@@ -28,15 +25,14 @@ from fetcher.api.openapi.descriptions import (
 from fetcher.api.openapi.examples import of_failure, recorded
 from fetcher.api.openapi.image_v2_components import components
 from fetcher.api.openapi.operations import ANYWHERE, JSON, OPEN_TO_ALL, Named, Operation
-from fetcher.api.problems import base_url, status_of_kind, summary
-from fetcher.api.services import services_of
+from fetcher.api.openapi.routes import NO_BASE
+from fetcher.api.problems import status_of_kind, summary
 from fetcher.attest import PAYLOAD_TYPE
 from fetcher.attest.dsse import MEDIA_TYPE
 from fetcher.config import Settings
 from fetcher.errors import Failure
 
 FOR_PEOPLE = ("/page/", "/docs")
-NO_BASE = "https://base.invalid"  # Stands for where the service is, until somebody asks.
 REF = "#/components/schemas/{name}"
 _TEXT = {"type": "string"}
 _BYTES = {"type": "string", "format": "binary"}
@@ -252,21 +248,6 @@ def _parameters(route: Route, operation: Operation, examples: dict[str, str]) ->
             yield {"name": name, "in": where, "schema": schema, "description": words}
 
 
-def _text_of(routes: Sequence[BaseRoute], settings: Settings) -> bytes:
+def text_of(routes: Sequence[BaseRoute], settings: Settings) -> bytes:
+    """Return the document with `NO_BASE` where the service's own address belongs."""
     return json.dumps(api_document(routes, NO_BASE, settings), ensure_ascii=False).encode()
-
-
-async def openapi(request: Request) -> Response:
-    """`GET /openapi.json`: this document."""
-    settings = services_of(request).settings()
-    state = request.app.state
-    # Made once for each configuration: it takes longest of all answers, and nobody needs a token for it.
-    if getattr(state, "api_document", (None, b""))[0] is not settings:
-        # In a thread: it would hold the loop for longer than any request may.
-        state.api_document = (settings, await asyncio.to_thread(_text_of, request.app.routes, settings))
-    base = json.dumps(base_url(request))[1:-1].encode()
-    text: bytes = state.api_document[1].replace(NO_BASE.encode(), base)
-    return Response(text, media_type=JSON)
-
-
-routes = [Route("/openapi.json", openapi, methods=["GET"])]

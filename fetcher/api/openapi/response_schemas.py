@@ -287,10 +287,17 @@ class HealthAnswer(ResponseSchema, frozen=True, kw_only=True):
 
 
 class ReadyAnswer(ResponseSchema, frozen=True, kw_only=True):
-    """The service's readiness for an import submitted now, and each reason against it."""
+    """The service's readiness for an import submitted now, and each reason against it.
+
+    Args:
+        engine: What wakes the hosts that share the records; only where there may be several.
+        warnings: What is amiss without refusing imports.
+    """
 
     status: Literal["ready", "not ready"]
     reasons: list[str]
+    engine: str | msgspec.UnsetType = msgspec.UNSET
+    warnings: list[str] | msgspec.UnsetType = msgspec.UNSET
 
 
 class RootAnswer(ResponseSchema, frozen=True, kw_only=True):

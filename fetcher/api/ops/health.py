@@ -27,8 +27,11 @@ async def readyz(request: Request) -> Response:
     """`GET /readyz`: it can take an import now, or each reason why it cannot."""
     reasons = await obstacles(services_of(request))
     document: dict[str, object] = {"status": "not ready" if reasons else "ready", "reasons": reasons}
-    if services_of(request).maintenance.warnings:
-        document["warnings"] = services_of(request).maintenance.warnings
+    engine = services_of(request).engine
+    if engine.is_shared:
+        document["engine"] = engine.host.engine
+    if warnings := [*services_of(request).maintenance.warnings, *engine.troubles]:
+        document["warnings"] = warnings
     return JsonAnswer(document, 503 if reasons else 200, NO_STORE)
 
 

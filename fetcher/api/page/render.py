@@ -1,9 +1,9 @@
 """Templates to answers: everything is escaped, and the browser is told to load nothing but our own files."""
 
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jinja2
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,6 +16,9 @@ from fetcher.api.page.timeline import signature_words, verified_words
 from fetcher.api.prefix import outside
 from fetcher.api.submit import words
 
+if TYPE_CHECKING:
+    import jinja2
+
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -27,36 +30,43 @@ HEADERS = {
     "Vary": "Accept, Cookie",
 }
 
-_environment = jinja2.Environment(
-    auto_reload=False,  # Else each page asks the file system whether its templates have changed.
-    loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-_environment.filters |= {
-    "size": words.size_words,
-    "exact": words.exact_words,
-    "rate": words.rate_words,
-    "span": words.time_words,
-    "moment": moments.moment,
-    "clock": moments.clock,
-    "iso": moments.iso,
-    "signature": signature_words,
-    "verified": verified_words,
-    "doing": words.moment_words,
-    "title": words.title_of,
-    "told": lambda record: words.notice_words(
-        msgspec.to_builtins(record.notice), is_ended=record.state.is_final
-    ),
-}
-_environment.globals |= {"link_of": link_of, "outside": outside, "version": __version__}
+
+@cache
+def environment() -> "jinja2.Environment":
+    """Return the templates with what they call; made with the first page, which a start does not wait for."""
+    import jinja2
+
+    made = jinja2.Environment(
+        auto_reload=False,  # Else each page asks the file system whether its templates have changed.
+        loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {
+        "size": words.size_words,
+        "exact": words.exact_words,
+        "rate": words.rate_words,
+        "span": words.time_words,
+        "moment": moments.moment,
+        "clock": moments.clock,
+        "iso": moments.iso,
+        "signature": signature_words,
+        "verified": verified_words,
+        "doing": words.moment_words,
+        "title": words.title_of,
+        "told": lambda record: words.notice_words(
+            msgspec.to_builtins(record.notice), is_ended=record.state.is_final
+        ),
+    }
+    made.globals |= {"link_of": link_of, "outside": outside, "version": __version__}
+    return made
 
 
 def fragment(template: str, **context: Any) -> str:
     """Return a part of a page, for an event or a swap."""
-    return _environment.get_template(template).render(**context)
+    return environment().get_template(template).render(**context)
 
 
 def page(template: str, visitor: Visitor | None, *, status: int = 200, **context: Any) -> Response:
@@ -65,7 +75,7 @@ def page(template: str, visitor: Visitor | None, *, status: int = 200, **context
     Args:
         visitor: Who looks; None before they have said.
     """
-    text = _environment.get_template(template).render(visitor=visitor, **context)
+    text = environment().get_template(template).render(visitor=visitor, **context)
     answer = Response(text, status, HEADERS, media_type="text/html")
     if visitor is not None:
         visitor.remember(answer)

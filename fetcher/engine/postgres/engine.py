@@ -9,6 +9,7 @@ from typing import Self
 import msgspec
 import psycopg
 import structlog
+from psycopg import Notify
 
 from fetcher.engine.postgres import hosts, keys, takeover
 from fetcher.engine.postgres.host_session import HostSession
@@ -34,6 +35,8 @@ class PostgresEngine:
         host: This one.
     """
 
+    channels: tuple[str, ...] = (CHANNEL,)
+
     def __init__(self, connection: Connection, host: Host) -> None:
         self.host = host
         self._connection = connection
@@ -57,6 +60,10 @@ class PostgresEngine:
     def is_shared(self) -> bool:
         return True
 
+    @property
+    def troubles(self) -> list[str]:
+        return []
+
     def watch(self, hear: Hear) -> None:
         self._watchers.append(hear)
 
@@ -70,12 +77,16 @@ class PostgresEngine:
 
     async def _listen(self) -> None:
         async with await self._connection.access.connect() as connection:
-            await connection.execute(f"LISTEN {CHANNEL}")
+            for channel in self.channels:
+                await connection.execute(f"LISTEN {channel}".encode())
             self._say(Signal(what="missed"))
             async for told in connection.notifies():
-                signal = read(told.payload)
-                if signal is not None:
-                    self._say(signal)
+                self._hear(told)
+
+    def _hear(self, told: Notify) -> None:
+        signal = read(told.payload)
+        if signal is not None:
+            self._say(signal)
 
     def _say(self, signal: Signal) -> None:
         for hear in self._watchers:
@@ -141,6 +152,8 @@ def read(payload: str) -> Signal | None:
     """Read what was told; None for what a later version of a host may tell."""
     what, _space, rest = payload.partition(" ")
     try:
+        if what == "offer":
+            return Signal(what="import", id=rest.split()[0], state="queued")
         if what in ("import", "export"):
             name, state, claim = rest.split()
             return Signal(
@@ -148,7 +161,7 @@ def read(payload: str) -> Signal | None:
             )
         if what == "progress":
             return Signal(what="progress", progress=msgspec.json.decode(rest, type=tuple[Progress, ...]))
-    except (ValueError, msgspec.ValidationError):
+    except (IndexError, ValueError, msgspec.ValidationError):
         return None
     return Signal(what="places") if what == "places" else None
 

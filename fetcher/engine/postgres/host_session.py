@@ -11,8 +11,8 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
 from fetcher.aio.shield import shielded
-from fetcher.errors import StoreFailed
-from fetcher.index.postgres.session import Access
+from fetcher.errors import Shortage, StoreFailed
+from fetcher.index.postgres.session import AWAY, Access
 
 log = structlog.get_logger()
 
@@ -52,7 +52,8 @@ class HostSession:
                 row = await cursor.fetchone()
             except psycopg.Error as error:
                 await self.close()
-                raise StoreFailed(reason=f"index: {error}") from error
+                kind = Shortage if isinstance(error, AWAY) else StoreFailed
+                raise kind(reason=f"the database is away: {error}".strip()) from error
         return row[0] if row else None
 
     async def _connected(self) -> AsyncConnection[TupleRow]:

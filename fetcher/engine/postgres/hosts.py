@@ -19,9 +19,10 @@ async def arrive(db: Session, host: Host) -> None:
     """Take the name: what an earlier start of it had is free."""
     await db.execute("DELETE FROM hosts WHERE name = ?", [host.name])
     await db.execute("DELETE FROM chores WHERE host = ?", [host.name])
-    sql = f"""INSERT INTO hosts (name, start, roles, version, lease_until)
-              VALUES (:host, :start, :roles, :version, {UNTIL})"""  # noqa: S608 - our expression
-    await db.execute(sql, {**mine(host), "roles": ",".join(host.roles), "version": host.version})
+    sql = f"""INSERT INTO hosts (name, start, roles, version, engine, lease_until)
+              VALUES (:host, :start, :roles, :version, :engine, {UNTIL})"""  # noqa: S608 - our expression
+    told = {"roles": ",".join(host.roles), "version": host.version, "engine": host.engine}
+    await db.execute(sql, {**mine(host), **told})
 
 
 # On the host's own connection: requests that queue for one of the pool must not cost it its lease.
@@ -46,7 +47,7 @@ async def depart(db: Session, host: Host) -> None:
 
 async def states(db: Session) -> list[HostState]:
     """Return all hosts, by name."""
-    sql = """SELECT name, roles, version, running,
+    sql = """SELECT name, roles, version, engine, running,
                     extract(epoch FROM lease_until - clock_timestamp())::float AS seconds,
                     extract(epoch FROM clock_timestamp() - started_at)::float AS up_seconds,
                     (SELECT count(*) FROM places WHERE host = hosts.name) AS places,

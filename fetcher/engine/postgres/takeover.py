@@ -31,8 +31,9 @@ async def take_over(db: Session, host: str, import_ids: Sequence[str]) -> None:
     """Queue what nobody holds any more; who was slow to let go changes nothing from here on."""
     origins = ", ".join(f"'{state}'" for state in origins_of(State.QUEUED))
     sql = f"""UPDATE imports SET state = 'queued', phase = NULL, claim = claim + 1, updated_at = moment_now()
-              WHERE id = ANY(:ids) AND state IN ({origins}) AND {OVERDUE}"""  # noqa: S608 - our states
-    await db.execute(sql, {"host": host, "ids": list(import_ids)})
+              WHERE id = ANY(:ids) AND state IN ({origins}) AND {OVERDUE} RETURNING id"""  # noqa: S608 - our states
+    taken = await db.select(sql, {"host": host, "ids": list(import_ids)})
+    await db.tell_queued([row["id"] for row in taken])
 
 
 async def queued(db: Session, import_ids: Sequence[str] | None) -> list[tuple[Import, Secrets]]:

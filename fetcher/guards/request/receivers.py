@@ -75,7 +75,7 @@ def limits(settings: Settings) -> tuple[Limit, ...]:
             "export_kinds",
             "array",
             list(rules.kinds) if rules.receivers else [],
-            "How images may be sent: put, parts, s3, oci, image-api.",
+            "The kinds of receivers that images may be sent to.",
         ),
         (
             "export_part_bytes",

@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from fetcher.aio.retry import shortage_wait
+from fetcher.aio.retry import outlasted, shortage_wait
 from fetcher.config import Settings
 from fetcher.convert.streaming import NotStreamable
 from fetcher.errors import ChecksumMismatch, Failure, Rejection, Shortage
@@ -117,7 +117,7 @@ class Attempts:
             async with asyncio.timeout(max(budget.seconds_left, 0)):
                 if self._receiver is None and not self._has_begun:
                     self._has_begun = True
-                    self._receiver = await self._receivers.restore()
+                    self._receiver = await outlasted(self._receivers.restore)
                 while True:
                     try:
                         with span("attempt"):

@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 
 import msgspec
 
 from fetcher.config import Settings
-from fetcher.importer.download.parallel_ranges import Origin, ParallelRangeReader
+from fetcher.importer.download.parallel_ranges import Origin, ParallelRangeReader, can_read_in_parallel
 from fetcher.importer.download.sources import Sources
 from fetcher.importer.schedule.connections import Connections
 from fetcher.model import Hop
+from fetcher.pipeline import Peer
 from fetcher.transport import Gate, Source
 
 
@@ -77,8 +78,11 @@ class SourceOpener:
 
     def spread(
         self, source: Source, stack: AsyncExitStack, used: Callable[[int], None]
-    ) -> ParallelRangeReader:
+    ) -> AbstractAsyncContextManager[Peer]:
         """Read an answer, over further connections where that helps."""
+        rules = self._settings.ranges
+        if self.is_narrow or not can_read_in_parallel(source, rules):
+            return nullcontext(source)
 
         async def part(own: AsyncExitStack, start: int, stop: int | None) -> Source:
             length = None if stop is None else stop - start
@@ -86,9 +90,6 @@ class SourceOpener:
             request = msgspec.structs.replace(further, offset=start, length=length, if_range=source.etag)
             return await own.enter_async_context(self._gate.open(request, self._settings, lambda _hop: None))
 
-        rules = self._settings.ranges
-        if self.is_narrow:
-            rules = msgspec.structs.replace(rules, connections=1)
         origin = Origin(
             name=self._sources.origin, open=part, close_first=stack.aclose, quiet=self._keep_quiet
         )

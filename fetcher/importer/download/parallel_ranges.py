@@ -52,8 +52,8 @@ class ParallelRangeReader:
     or is slow costs the bytes that it brought, and those before it read on.
 
     Args:
-        first: The answer with the whole body, or with all from its offset on.
-        used: Told how many connections are open, whenever there are more than before.
+        first: The answer with the whole body, or with all from its offset on, that `can_read_in_parallel`.
+        used: Is told how many connections are open, when there are more than before.
     """
 
     def __init__(
@@ -69,7 +69,6 @@ class ParallelRangeReader:
         self._rules = rules
         self._connections = connections
         self._used = used
-        self._is_able = can_read_in_parallel(first, rules)
         self._position = first.offset
         self._chain = Chain(first.declared_bytes or 0, rules.segment_bytes)
         self._offer = Offer(rules, asyncio.get_running_loop().time)
@@ -103,7 +102,7 @@ class ParallelRangeReader:
         if self._chain:
             return await self._read_stretch()
         chunk = await self._first.read()
-        if chunk and self._is_able and self._is_slow(len(chunk)):
+        if chunk and self._is_slow(len(chunk)):
             self._spread(chunk)
             return await self._read_stretch()
         self._position += len(chunk)

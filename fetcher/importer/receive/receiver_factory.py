@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from fetcher.config import Settings
+from fetcher.errors import Shortage
 from fetcher.guards import Chain, GuardContext, Headroom, Purpose
 from fetcher.importer.context import Context
 from fetcher.importer.receive.checkpoints import Checkpoint
@@ -90,16 +91,20 @@ class ReceiverFactory:
         return None
 
     async def _restore(self, point: Checkpoint) -> Receiver | None:
+        chain = await self._chain(Purpose.REPLAY)
         staged = await self.context.store.reopen(self.resume_state.staged, point.size)
         if staged is None:
             return None
         try:
-            receiver = self._make(staged, await self._chain(Purpose.REPLAY))
+            receiver = self._make(staged, chain)
         except BaseException:
             await self.context.store.discard(staged)
             raise
         try:
             is_same = await replay(self.context.store, receiver, point)
+        except Shortage:  # The bytes may be as good as before: they are read once more.
+            await receiver.close(is_kept=True)
+            raise
         except BaseException:
             await receiver.close()
             raise

@@ -44,7 +44,8 @@ class Connections:
         self._is_turn = self._is_turn if is_last else not self._is_turn
         if not is_last and not self._is_turn:
             return
-        self._waiting.admit()
+        if self._waiting.waiting:
+            self._waiting.admit()
 
     async def go(self, slot: Slot, origin: str) -> None:
         """Take a pull's own connection to another origin; whoever waits there has no place elsewhere."""

@@ -13,7 +13,7 @@ import structlog
 from fetcher.aio.retry import outlasted, written
 from fetcher.aio.shield import shielded
 from fetcher.crash import reach
-from fetcher.errors import Cancelled, Failure, StoreFailed
+from fetcher.errors import Cancelled, Failure, Shortage, StoreFailed
 from fetcher.guards.network.address import TABLE_VERSION
 from fetcher.importer import tracing
 from fetcher.importer.context import ENGINE, Context
@@ -25,7 +25,7 @@ from fetcher.importer.stages.provenance import document
 from fetcher.importer.stages.stage import Carrier, Complete, Settle, Stage, Story
 from fetcher.index.protocol import Index
 from fetcher.index.values import Contents, Signed
-from fetcher.lifecycle import Event
+from fetcher.lifecycle import Event, State
 from fetcher.model import Blob, FormatVerdict, Image, Import, Phase
 from fetcher.parsers.disposition import name_of_chain
 
@@ -49,18 +49,40 @@ async def commit(
     """
     blob = blob_of(body, datetime.now(UTC))
     await outlasted(lambda: announce(context.index, running_imports, blob, body.received_bytes))
+    # Each try holds the blob anew: a lock in a database that was away is anybody's by now.
+    return await outlasted(partial(_commit_once, context, body, blob, settle))
+
+
+async def _commit_once(
+    context: Context, body: Complete, blob: Blob, settle: Settle
+) -> Sequence[Failure | None]:
     async with context.holding(blob.sha256):
-        is_needed = False
+        is_kept = False
         try:
-            await outlasted(lambda: context.store.commit(body.staged, blob.sha256))
+            await _put(context, body, blob)
             ends = await settle(blob)
-            is_needed = None in ends  # Its row is durable; who deletes the image waits to hold the blob.
+            for failure in ends:
+                if isinstance(failure, Shortage):
+                    raise failure
+            is_kept = None in ends  # Its row is durable; who deletes the image waits to hold the blob.
+        except Shortage:
+            is_kept = True  # For the next try.
+            raise
+        else:
             context.activated.set()
             return ends
         finally:
-            if not is_needed:
+            if not is_kept:
                 with suppress(StoreFailed):  # The next start finds the file; what ended the import counts.
                     await remove_unneeded(context, blob.sha256)
+
+
+async def _put(context: Context, body: Complete, blob: Blob) -> None:
+    """Have the bytes in their place; what an earlier try has put there may be gone, as nobody held it."""
+    if not body.staged.is_moved:
+        await outlasted(lambda: context.store.commit(body.staged, blob.sha256))
+    elif await context.store.size(blob.sha256) != blob.size:
+        raise StoreFailed(reason="commit: the bytes were removed before their row could be written")
 
 
 def blob_of(body: Complete, now: datetime) -> Blob:
@@ -111,6 +133,8 @@ async def activate_all(
 
 
 async def _activate(context: Context, running: RunningImport, blob: Blob, story: Story) -> Failure | None:
+    if running.record.state is State.SUCCEEDED:
+        return None  # In an earlier try.
     image_id, verdict = running.record.image_id, running.record.format
     found = None if verdict is not None else await context.index.images.find(image_id, ENGINE)
     rules = injected(story.settings, running.record, blob)
@@ -162,7 +186,7 @@ async def _signed(context: Context, image_id: str, told: dict[str, Any]) -> Sign
 
 def told_of(record: Import, blob: Blob, story: Story) -> dict[str, Any]:
     """Return the provenance of an image that an import has ended with."""
-    told = document(record, blob, story.settings, TABLE_VERSION)
+    told = document(record, blob, story.settings, table_version=TABLE_VERSION, limits=story.limits)
     return {**told, "source_headers": story.source_headers, **story.more}
 
 

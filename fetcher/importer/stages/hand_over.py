@@ -320,6 +320,8 @@ def _checked(image_id: str) -> str:
 
 async def _run(carrier: Carrier, body: Complete) -> Complete | None:
     for running in carrier.running_imports:  # One that goes to the target shares its body with nobody.
+        if running.record.delivery is None:
+            continue
         over = HandOver(
             carrier.context, running, carrier.secrets, carrier.settings, lambda: carrier.is_parked
         )

@@ -1,22 +1,25 @@
 """Provenance: the origin of an image's bytes, as one document that is kept with the image."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from fetcher.config import Settings
-from fetcher.guards import GuardContext, Headroom, Purpose, acting, published
+from fetcher.guards import GuardContext, Headroom, Purpose, acting
 from fetcher.guards.request.publishers import SIGNED, rule_of, sources_of
 from fetcher.importer.schemes.again import kept
 from fetcher.model import Blob, Hop, Import
 from fetcher.transport import authority_digests
 
 
-def document(record: Import, blob: Blob, settings: Settings, table_version: str) -> dict[str, Any]:
+def document(
+    record: Import, blob: Blob, settings: Settings, *, table_version: str, limits: Mapping[str, object]
+) -> dict[str, Any]:
     """Tell the whole story of a finished import; URLs are redacted already.
 
     Args:
+        limits: Those in force, by their names.
         table_version: Which version of the address table judged the addresses.
     """
     return {
@@ -54,7 +57,7 @@ def document(record: Import, blob: Blob, settings: Settings, table_version: str)
         "format": msgspec.to_builtins(record.format),
         "guards": acting(_context(record, settings)),
         "address_table": table_version,
-        "limits": {limit.name: limit.value for limit in published(settings)},
+        "limits": limits,
     }
 
 

@@ -10,14 +10,15 @@ from fetcher.config import Settings
 from fetcher.errors import Failure, StoreFailed
 from fetcher.guards import Chain, GuardContext, Purpose
 from fetcher.importer.context import Context
+from fetcher.importer.records.requests import plain_request
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.records.subscribers import Subscribers
 from fetcher.importer.stages.commit import activate_all, announce
 from fetcher.importer.stages.expected_digests import ExpectedDigests
 from fetcher.importer.stages.stage import Story
 from fetcher.importer.stored_blobs import fault_of, mark_blob
-from fetcher.index.values import Remembered
-from fetcher.model import Blob, FormatVerdict
+from fetcher.index.values import Remembered, Secrets
+from fetcher.model import Blob, FormatVerdict, Submission
 from fetcher.pipeline import PeerClock, pull
 
 
@@ -39,14 +40,16 @@ class Reuse:
     source in new hands cannot give one project what another pulled before.
 
     Args:
-        request: What the URL is remembered under; None where it may hold secrets.
+        submission: What was asked for; a URL that may hold secrets is not remembered.
     """
 
-    def __init__(self, context: Context, settings: Settings, request: str | None) -> None:
+    def __init__(
+        self, context: Context, settings: Settings, secrets: Secrets, submission: Submission
+    ) -> None:
         self._context = context
         self._settings = settings
         self._mode = settings.reuse.revalidate
-        self._request = None if self._mode == "off" else request
+        self._request = None if self._mode == "off" else plain_request(secrets, submission, settings)
         self._known: Remembered | None = None
 
     async def find(self, subscribers: Subscribers) -> str | None:

@@ -1,6 +1,6 @@
 """The declaration of a stage, made once, and what a stage is given to work on."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -54,6 +54,7 @@ class Story:
     """Facts kept with an image: the limits that judged its bytes, and the words of its source."""
 
     settings: Settings
+    limits: Mapping[str, object]
     source_headers: dict[str, str]
     more: dict[str, Any]
 

@@ -146,6 +146,13 @@ MOST_WRITERS = 1_000  # At the same moment, over all hosts: more connections no 
 
 
 async def _submit(db: Session, new: NewImport, max_queued: int) -> Import:
+    written = await _insert(db, new, max_queued)
+    if written.id == new.record.id:
+        await db.tell_queued([written.id])
+    return written
+
+
+async def _insert(db: Session, new: NewImport, max_queued: int) -> Import:
     record = new.record
     if new.key is not None and (before := await _made_before(db, record.project_id, new.key)) is not None:
         return before
@@ -169,7 +176,7 @@ async def _submit(db: Session, new: NewImport, max_queued: int) -> Import:
 async def _begin(
     db: Session, new: NewImport, max_queued: int, worker: Worker, now: datetime
 ) -> tuple[Import, Claimed | None]:
-    written = await _submit(db, new, max_queued)
+    written = await _insert(db, new, max_queued)
     is_new = written.id == new.record.id
     return written, await _claim(db, written.id, worker, now) if is_new else None
 
@@ -213,6 +220,7 @@ async def requeue(db: Session, import_id: str, now: datetime) -> int:
         return 0
     claim = record.claim + 1
     await _replace(db, record, record.moved(Event.REQUEUE, now, phase=None, claim=claim))
+    await db.tell_queued([import_id])
     return claim
 
 

@@ -42,5 +42,7 @@ async def _take_up(db: Session, worker: Worker, interrupted: Sequence[Import], n
         await end(db, record, {"code": record.verdict.code if record.verdict else None})
     origins = ", ".join(f"'{state}'" for state in origins_of(State.QUEUED))
     sql = f"""UPDATE imports SET state = :state, phase = NULL, claim = claim + 1, updated_at = :now
-              WHERE ended_at IS NULL AND state <> 'queued' AND state IN ({origins}) AND {FREE}"""  # noqa: S608 - our states
-    await db.execute(sql, {**holding(worker), "state": State.QUEUED, "now": to_text(now)})
+              WHERE ended_at IS NULL AND state <> 'queued' AND state IN ({origins}) AND {FREE}
+              RETURNING id"""  # noqa: S608 - our states
+    queued = await db.select(sql, {**holding(worker), "state": State.QUEUED, "now": to_text(now)})
+    await db.tell_queued([row["id"] for row in queued])

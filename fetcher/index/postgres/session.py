@@ -13,7 +13,7 @@ from psycopg import AsyncConnection, AsyncCursor, errors
 from psycopg.rows import DictRow, TupleRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from fetcher.errors import ReadGivenUp, StoreFailed
+from fetcher.errors import ReadGivenUp, Shortage, StoreFailed
 from fetcher.index.postgres.schema import migrate, pending
 from fetcher.index.values import READER
 
@@ -33,6 +33,17 @@ OLDEST = 140_000  # Version 14 ends sessions that stand idle, which a host that 
 # Two writers met: one of them begins anew, and sees what the other has written.
 MET = (errors.SerializationFailure, errors.DeadlockDetected, errors.IntegrityError)
 MOST_TRIES = 10
+# Waits between attempts double for so long; then whoever needs a connection has a new attempt made. The
+# pool's own five minutes would keep it from a database that is back for as long as that was away.
+RECONNECT_SECONDS = 2.0
+# These say nothing about what was asked: the server is away, starts, stops, or is not the primary (any more).
+AWAY = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    errors.ReadOnlySqlTransaction,
+    errors.IdleInTransactionSessionTimeout,
+    PoolTimeout,
+)
 
 _NAMED = re.compile(r"(?<!:):([a-z]\w*)")
 
@@ -79,10 +90,25 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Session:
-    """One transaction."""
+    """One transaction.
 
-    def __init__(self, connection: AsyncConnection[DictRow]) -> None:
+    Args:
+        on_queued: Given this session and ids, tells an engine of imports that wait from this transaction on.
+    """
+
+    def __init__(self, connection: AsyncConnection[DictRow], on_queued: "Queued | None" = None) -> None:
         self._connection = connection
+        self._on_queued = on_queued
+
+    @property
+    def connection(self) -> AsyncConnection[DictRow]:
+        """Return the connection of this transaction, for an engine that writes rows of its own in it."""
+        return self._connection
+
+    async def tell_queued(self, import_ids: Sequence[str]) -> None:
+        """Tell the engine, in this transaction, of imports that wait from its commit on."""
+        if self._on_queued is not None and import_ids:
+            await self._on_queued(self, import_ids)
 
     async def select(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[dict[str, Any]]:
         """Read rows as dictionaries."""
@@ -99,6 +125,9 @@ class Session:
 
     async def _run(self, sql: str, parameters: Sequence[Any] | dict[str, Any]) -> AsyncCursor[DictRow]:
         return await self._connection.execute(placeholders(sql).encode(), parameters or None)
+
+
+Queued = Callable[[Session, Sequence[str]], Awaitable[None]]
 
 
 def check_server(connection: AsyncConnection[TupleRow]) -> None:
@@ -151,17 +180,20 @@ class Connection:
 
     Attributes:
         committed_at: When this process last wrote, on the monotonic clock.
+        on_queued: Called inside each transaction that queues imports; set by an engine that is told so.
     """
 
     def __init__(self, access: Access, *, check: Check | None = None) -> None:
         self.access = access
         self._check = check
         self.committed_at = 0.0
+        self.on_queued: Queued | None = None
         self._pool: AsyncConnectionPool[AsyncConnection[DictRow]] = AsyncConnectionPool(
             access.url,
             min_size=1,
             max_size=access.connections,
             timeout=access.wait_seconds,
+            reconnect_timeout=RECONNECT_SECONDS,
             kwargs={"row_factory": dict_row, **access.options},
             check=AsyncConnectionPool.check_connection,  # A restarted database costs no request.
             open=False,
@@ -242,12 +274,14 @@ class Connection:
         for tries in range(1, MOST_TRIES + 1):
             try:
                 async with self._pool.connection() as connection:
-                    return await work(Session(connection))
+                    return await work(Session(connection, self.on_queued))
             except MET as error:
                 if tries == MOST_TRIES:
                     raise StoreFailed(reason=f"index: {error}") from error
             except errors.QueryCanceled as error:
                 raise ReadGivenUp from error
-            except (psycopg.Error, PoolTimeout) as error:
+            except AWAY as error:
+                raise Shortage(reason=f"the database is away: {error}".strip()) from error
+            except psycopg.Error as error:
                 raise StoreFailed(reason=f"index: {error}") from error
         raise AssertionError(MOST_TRIES)

@@ -11,36 +11,48 @@ class Answer(Generic[R]):
     """The result of a write, for the one who waits for it in the loop; made there, given by the writer.
 
     A caller that is cancelled gives up its future alone: the write is not taken back.
+
+    Attributes:
+        is_given: Nothing else can be given.
+        loop: Of all writes of one index.
     """
 
-    __slots__ = ("_is_given", "_loop", "future")
+    __slots__ = ("future", "is_given", "loop")
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self.future: asyncio.Future[R] = self._loop.create_future()
-        self._is_given = False
-
-    def done(self) -> bool:
-        """Return whether it was given."""
-        return self._is_given
-
-    def set_result(self, result: R) -> None:
-        """Give what the write returned, once it is durable."""
-        self._give(result, None)
+        self.loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[R] = self.loop.create_future()
+        self.is_given = False
 
     def set_exception(self, error: Exception) -> None:
         """Give why it does not count."""
         self._give(None, error)
 
     def _give(self, result: Any, error: Exception | None) -> None:
-        self._is_given = True
+        self.is_given = True
         with suppress(RuntimeError):  # The loop is closed: nobody waits any more.
-            self._loop.call_soon_threadsafe(self._deliver, result, error)
+            self.loop.call_soon_threadsafe(self.deliver, result, error)
 
-    def _deliver(self, result: Any, error: Exception | None) -> None:
+    def deliver(self, result: Any, error: Exception | None) -> None:
+        """Tell whoever waits; in the loop."""
         if self.future.done():
             return
         if error is None:
             self.future.set_result(result)
         else:
             self.future.set_exception(error)
+
+
+def give_all(results: list[tuple[Answer[Any], Any]]) -> None:
+    """Give what the writes of one commit returned, once they are durable: the loop is woken once for all."""
+    if not results:
+        return
+    for answer, _result in results:
+        answer.is_given = True
+    with suppress(RuntimeError):  # The loop is closed: nobody waits any more.
+        results[0][0].loop.call_soon_threadsafe(_deliver_all, results)
+
+
+def _deliver_all(results: list[tuple[Answer[Any], Any]]) -> None:
+    for answer, result in results:
+        answer.deliver(result, None)

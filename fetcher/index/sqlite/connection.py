@@ -15,7 +15,7 @@ from sqlite_utils.db import Database
 
 from fetcher.crash import reach
 from fetcher.errors import ReadGivenUp, ServiceFailure, Shortage, StoreFailed
-from fetcher.index.sqlite.answer import Answer
+from fetcher.index.sqlite.answer import Answer, give_all
 from fetcher.index.sqlite.private import make_private
 from fetcher.index.sqlite.soundness import RESTORE, check_file, find_damage, missing_parts
 from fetcher.index.sqlite.turn import Turn
@@ -163,7 +163,10 @@ class Connection:
 
     def _connect(self) -> Database:
         make_private(self._path)
-        db = Database(sqlite3.connect(self._path, check_same_thread=False, isolation_level=None))
+        db = Database(
+            sqlite3.connect(self._path, check_same_thread=False, isolation_level=None),
+            execute_plugins=False,  # Looking for them reads what each installed package has to say.
+        )
         db.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
         db.execute("PRAGMA foreign_keys = ON")
         # Else a write that may be taken back needs a file, and so a descriptor and room on another disk.
@@ -281,8 +284,7 @@ class Connection:
                 db.rollback()
             self._blame(batch, error, db)
             return
-        for future, result in done:
-            future.set_result(result)
+        give_all(done)
 
     def _seal(self, db: Database) -> None:
         """Commit; after a COMMIT in doubt, something is written in any case, to take its place in the log."""
@@ -326,7 +328,7 @@ class Connection:
         self, batch: list[tuple[Callable[[Database], Any], Answer[Any]]], error: Exception, db: Database
     ) -> None:
         """Let each write of a failed batch try alone, so that one bad write fails only itself."""
-        waiting = [job for job in batch if not job[1].done()]
+        waiting = [job for job in batch if not job[1].is_given]
         if len(batch) == 1:
             for _work, future in waiting:
                 future.set_exception(failure_of(error))

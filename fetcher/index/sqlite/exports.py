@@ -3,29 +3,25 @@
 from datetime import datetime
 from typing import Any
 
-import msgspec
 from sqlite_utils.db import Database
 
 from fetcher.errors import Conflict, QueueFull, SendLimit, UnknownExport
 from fetcher.index import scope
-from fetcher.index.repeated import KEYED, MADE_BEFORE, keyed, same_request
-from fetcher.index.rows import Row, to_json, to_moment, to_text
+from fetcher.index.export_rows import PROGRESS, audit_row, export_of, export_row, secrets_of, secrets_row
+from fetcher.index.repeated import MADE_BEFORE, keyed, same_request
+from fetcher.index.rows import to_json, to_text
 from fetcher.index.sqlite.audit import note_line
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.rows import insert, select
 from fetcher.index.values import (
     CANCELLED,
     Export,
-    ExportAttempt,
     ExportBounds,
-    ExportOptions,
     IdempotencyKey,
-    ReadBack,
-    ReceiverAccess,
     ReceiverSecrets,
 )
 from fetcher.lifecycle import Event, State, origins_of
-from fetcher.model import Actor, Verdict
+from fetcher.model import Actor
 
 
 class ExportRecords:
@@ -95,65 +91,6 @@ class ExportRecords:
         return await self._connection.write(_forget, before, most)
 
 
-def _row(export: Export) -> dict[str, Any]:
-    plain = msgspec.structs.asdict(export)
-    moments = ("created_at", "started_at", "updated_at", "ended_at")
-    return {
-        **plain,
-        "state": export.state.value,
-        "attempts": to_json(export.attempts),
-        "answer": to_json(export.answer),
-        "verdict": to_json(export.verdict),
-        "options": to_json(export.options),
-        "read_back": to_json(export.read_back),
-        **{name: to_text(plain[name]) for name in moments},
-    }
-
-
-def _export(row: Row) -> Export:
-    moments = {name: to_moment(row[name]) for name in ("created_at", "started_at", "updated_at", "ended_at")}
-    return Export(
-        **{
-            **{name: value for name, value in row.items() if name not in KEYED},
-            "state": State(row["state"]),
-            "attempts": msgspec.json.decode(row["attempts"], type=tuple[ExportAttempt, ...]),
-            "answer": msgspec.json.decode(row["answer"], type=dict[str, str]),
-            "verdict": msgspec.json.decode(row["verdict"] or "null", type=Verdict | None),
-            "options": msgspec.json.decode(row["options"], type=ExportOptions),
-            "read_back": msgspec.json.decode(row["read_back"] or "null", type=ReadBack | None),
-            **moments,
-        }
-    )
-
-
-def _secret_row(export_id: str, secrets: ReceiverSecrets) -> dict[str, Any]:
-    documents = {name: to_json(getattr(secrets, name)) for name in ("headers", "access", "resume")}
-    return {"export_id": export_id, "url": secrets.url, **documents}
-
-
-def _secrets(row: Row) -> ReceiverSecrets:
-    return ReceiverSecrets(
-        url=row["url"],
-        headers=msgspec.json.decode(row["headers"], type=dict[str, str]),
-        access=msgspec.json.decode(row["access"], type=ReceiverAccess),
-        resume=msgspec.json.decode(row["resume"], type=dict[str, Any]),
-    )
-
-
-def _note(db: Database, action: str, export: Export) -> None:
-    row = {
-        "at": to_text(export.updated_at),
-        "project_id": export.project_id,
-        "user_id": export.user_id,
-        "action": action,
-        "image_id": export.image_id,
-        "url": export.receiver,
-        "code": export.verdict.code if export.verdict else None,
-        "detail": to_json({"export_id": export.id, "size": export.size, "sha256": export.sha256}),
-    }
-    note_line(db, row)
-
-
 def _submit(
     db: Database,
     export: Export,
@@ -162,16 +99,16 @@ def _submit(
     key: IdempotencyKey | None,
 ) -> Export:
     for row in select(db, MADE_BEFORE, [export.project_id, key.key]) if key else ():
-        return _export(same_request(row, key))
+        return export_of(same_request(row, key))
     if db.execute("SELECT count(*) FROM exports WHERE ended_at IS NULL").fetchone()[0] >= bounds.max_waiting:
         raise QueueFull(scope="the service's queue of exports", limit=bounds.max_waiting)
     sql = "SELECT ifnull(sum(size), 0) FROM exports WHERE project_id = ? AND created_at > ?"
     used = db.execute(sql, [export.project_id, to_text(bounds.since)]).fetchone()[0]
     if used + export.size > bounds.max_bytes:
         raise SendLimit(limit_bytes=bounds.max_bytes, used_bytes=used)
-    insert(db, "exports", _row(export) | keyed(key))
-    insert(db, "export_secrets", _secret_row(export.id, secrets))
-    _note(db, "export-submitted", export)
+    insert(db, "exports", export_row(export) | keyed(key))
+    insert(db, "export_secrets", secrets_row(export.id, secrets))
+    note_line(db, audit_row("export-submitted", export))
     return export
 
 
@@ -179,7 +116,7 @@ def _find(db: Database, export_id: str, condition: scope.Condition) -> Export:
     where, arguments = condition
     sql = f"SELECT * FROM exports WHERE id = :id AND {where}"  # noqa: S608 - our own condition
     for row in select(db, sql, {"id": export_id, **arguments}):
-        return _export(row)
+        return export_of(row)
     raise UnknownExport(id=export_id)
 
 
@@ -196,12 +133,12 @@ def _page(
         where += " AND (created_at, id) < (:created_at, :marker)"
         arguments |= {"created_at": to_text(start.created_at), "marker": marker}
     order = "ORDER BY created_at DESC, id DESC LIMIT :limit"
-    return [_export(row) for row in select(db, f"SELECT * FROM exports WHERE {where} {order}", arguments)]  # noqa: S608 - our own conditions
+    return [export_of(row) for row in select(db, f"SELECT * FROM exports WHERE {where} {order}", arguments)]  # noqa: S608 - our own conditions
 
 
 def _waiting(db: Database) -> list[Export]:
     sql = "SELECT * FROM exports WHERE ended_at IS NULL AND state = 'queued' ORDER BY created_at, id"
-    return [_export(row) for row in select(db, sql)]
+    return [export_of(row) for row in select(db, sql)]
 
 
 def _requeue(db: Database, now: datetime) -> int:
@@ -216,23 +153,19 @@ def _claim(db: Database, export_id: str, now: datetime) -> tuple[Export, Receive
              WHERE id = :id AND state = 'queued' RETURNING *"""
     for row in list(select(db, sql, {"now": to_text(now), "id": export_id})):
         for secret in select(db, "SELECT * FROM export_secrets WHERE export_id = ?", [export_id]):
-            return _export(row), _secrets(secret)
+            return export_of(row), secrets_of(secret)
     return None
 
 
 def _record(db: Database, export: Export) -> bool:
-    columns = _row(export)
-    names = (
-        *("state", "size", "sha256", "sent_bytes", "attempts", "answer", "read_back", "verdict"),
-        *("started_at", "updated_at", "ended_at"),
-    )
-    changes = ", ".join(f"{name} = :{name}" for name in names)
+    columns = export_row(export)
+    changes = ", ".join(f"{name} = :{name}" for name in PROGRESS)
     origins = ", ".join(f"'{state}'" for state in origins_of(export.state))
     sql = f"""UPDATE exports SET {changes}
               WHERE id = :id AND claim = :claim AND ended_at IS NULL AND state IN ({origins})"""  # noqa: S608 - our columns and states
     is_ours: bool = db.execute(sql, columns).rowcount == 1
     if is_ours and export.state.is_final:
-        _note(db, f"export-{export.state.value}", export)
+        note_line(db, audit_row(f"export-{export.state.value}", export))
     return is_ours
 
 

@@ -48,7 +48,7 @@ def missing_parts(db: Database, migrate: Callable[[Database], None]) -> list[str
 @cache
 def _parts_of_schema(migrate: Callable[[Database], None]) -> frozenset[str]:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
-        db = Database(fresh)
+        db = Database(fresh, execute_plugins=False)
         migrate(db)
         return _parts(db)
 
@@ -105,6 +105,6 @@ def check_file(path: Path, seconds: float | None = None) -> list[str]:
             sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)
         ) as own:
             own.execute("PRAGMA query_only = ON")
-            return find_damage(Database(own), seconds) or []
+            return find_damage(Database(own, execute_plugins=False), seconds) or []
     except sqlite3.Error as error:
         raise StoreFailed(reason=f"index: {error}") from error

@@ -17,7 +17,6 @@ from functools import partial
 from typing import Annotated
 
 import msgspec
-import yaml
 from msgspec import Meta
 
 from fetcher.errors import CatalogueUnusable
@@ -49,7 +48,6 @@ NOT_FOR_IMAGES = frozenset(
         "patchlevel",
     }
 )
-_Loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 Amount = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
@@ -102,15 +100,18 @@ def read_image_manager(text: bytes, *, max_entries: int) -> Reading:
 
 def _load(text: bytes) -> object:
     """Read YAML without anything that stands for more than itself."""
+    import yaml  # With the first such file: a start does not wait for it.
+
+    loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
     depth = 0
     try:
-        for number, event in enumerate(yaml.parse(text, Loader=_Loader)):
+        for number, event in enumerate(yaml.parse(text, Loader=loader)):
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
                 raise CatalogueUnusable(reason="it has anchors or aliases")
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > MAX_DEPTH or number > MAX_EVENTS:
                 raise CatalogueUnusable(reason="it is nested too deeply or has too many values")
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 - makes nothing but text, lists and tables
+        return yaml.load(text, Loader=loader)  # noqa: S506 - makes nothing but text, lists and tables
     except (yaml.YAMLError, UnicodeError, ValueError, RecursionError) as error:
         raise CatalogueUnusable(reason="it is no YAML") from error
 

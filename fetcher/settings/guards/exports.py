@@ -11,7 +11,7 @@ class Exports(Section, frozen=True, kw_only=True):
     """Sending images to receivers that the operator allows."""
 
     receivers: list[HostOrAddress]
-    kinds: list[Literal["put", "parts", "s3", "oci", "image-api"]]
+    kinds: list[Annotated[str, Meta(min_length=1, max_length=64)]]
     role: Literal["member", "admin"]
     max_running: Annotated[int, Meta(ge=1, le=256)]
     max_running_per_project: Positive

@@ -17,12 +17,13 @@ from fetcher.store import protocol
 from fetcher.store.adoption import adopt
 from fetcher.store.digest_locks import DigestLocks
 from fetcher.store.filesystem.ballast import Ballast
+from fetcher.store.filesystem.beside import mark_of_any, reopen_any
 from fetcher.store.filesystem.disk import DISK, Disk
+from fetcher.store.filesystem.layout import make_folders
 from fetcher.store.filesystem.pieces import Pieces
 from fetcher.store.filesystem.reading import described, open_to_send, read_open
-from fetcher.store.filesystem.staged import Staged, is_in_use, mark_of, reopen, translate
+from fetcher.store.filesystem.staged import Staged, is_in_use, reopen, translate
 from fetcher.store.folder_lock import FolderLock
-from fetcher.store.modes import close_to_others
 from fetcher.store.obstacles import obstacles
 from fetcher.store.protocol import Kept, Workplace
 from fetcher.store.room import Room
@@ -91,7 +92,7 @@ class Store(Room):
         try:
             start_threads(self._pool, THREADS)
             if is_locked or is_made:
-                self._make_folders()
+                make_folders(self.folder, self.staging, self.blobs, self._disk)
             if is_locked:
                 self._lock.take()
         except StoreFailed:
@@ -100,15 +101,6 @@ class Store(Room):
         except OSError as error:
             self.close()
             raise translate(error, f"open {self.folder}") from error
-
-    def _make_folders(self) -> None:
-        """Make all folders, durably, before any blob needs one: no commit ever meets a half-made folder."""
-        shards = [self.blobs / f"{number:02x}" for number in range(256)]
-        for path in (self.folder, self.staging, self.blobs, *shards):
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        close_to_others(self.folder)
-        for path in (self.blobs, self.folder, self.folder.parent):
-            self._disk.sync_folder(path)
 
     def close(self) -> None:
         """Give the lock back."""
@@ -135,15 +127,19 @@ class Store(Room):
     async def reopen(self, name: str, size: int) -> Staged | None:
         """Take up a file that an earlier process left in staging, made this long; None where it is gone.
 
+        What another host has left in a staging folder beside ours becomes ours first.
+
         Raises:
             StoreFailed: It is there and cannot be used.
         """
         path = self.staging / name
-        return await self._run("reopen", lambda: reopen(path, size, self._disk, is_direct=self._is_direct))
+        return await self._run(
+            "reopen", lambda: reopen_any(path, size, self._disk, is_direct=self._is_direct)
+        )
 
     async def mark_of(self, name: str) -> tuple[int, str] | None:
         """Return how much a staged file held when its process was killed, and its sha256, if it was noted."""
-        return await self._run("mark", lambda: mark_of(self.staging / name))
+        return await self._run("mark", lambda: mark_of_any(self.staging / name))
 
     async def read_back(self, staged: protocol.Staged, offset: int, length: int) -> bytes:
         """Read a part of a staged file; StoreFailed is raised where the disk has lost it."""

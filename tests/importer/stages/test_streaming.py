@@ -13,6 +13,7 @@ import pytest
 from fetcher.convert.streaming import mapped
 from fetcher.store.filesystem.disk import Disk
 from tests.images import qcow2, raw
+from tests.importer.download.test_further_connections import EAGER, PACE
 from tests.importer.stages.test_converting import DISK, FORMS, TO_RAW, image_of
 from tests.importer.stages.test_unpacking import TAG, bytes_of, sha256
 from tests.lab import behaviours
@@ -20,7 +21,6 @@ from tests.lab.origin import Origin
 from tests.processes import Process
 from tests.service import Running
 from tests.test_crash import agree, config
-from tests.test_further_connections import EAGER, PACE
 from tests.unpack.making import make_disk, make_tar, pack
 
 MIB = 1 << 20
