@@ -49,6 +49,12 @@ class Called(msgspec.Struct, frozen=True, kw_only=True):
     key: IdempotencyKey | None = None
 
 
+def _bounds(settings: Settings, now: datetime) -> ExportBounds:
+    """Return what a submission of now must not go over."""
+    rules = settings.exports
+    return ExportBounds(max_waiting=rules.max_waiting, max_bytes=rules.max_bytes_per_day, since=now - DAY)
+
+
 class Exporter:
     """Sends images to receivers; what waits is in the index, so a restart forgets nobody."""
 
@@ -122,8 +128,7 @@ class Exporter:
             updated_at=now,
             request_id=call.request_id,
         )
-        bounds = _bounds(settings, now)
-        made = await self._records.submit(export, taken.secrets, bounds=bounds, key=call.key)
+        made = await self._records.submit(export, taken.secrets, bounds=_bounds(settings, now), key=call.key)
         self._wake.set()
         return self.newest(made)
 
@@ -294,8 +299,3 @@ def _check_headers(headers: dict[str, str]) -> None:
     for name, value in headers.items():
         if name.lower() == "content-type" and not MEDIA_TYPE.fullmatch(value):
             raise InvalidRequest(field="headers", reason="the value of Content-Type is no media type")
-
-
-def _bounds(settings: Settings, now: datetime) -> ExportBounds:
-    rules = settings.exports
-    return ExportBounds(max_waiting=rules.max_waiting, max_bytes=rules.max_bytes_per_day, since=now - DAY)

@@ -10,7 +10,7 @@ from fetcher.aio.supervisor import Work
 from fetcher.api.services import Services
 from fetcher.api.submit.watch import Watch
 from fetcher.engine.leading import led
-from fetcher.interpreter import uncollected
+from fetcher.errors import Shortage
 from fetcher.service.configured import Configured
 from fetcher.systemd import feed_watchdog
 
@@ -60,8 +60,11 @@ async def take_up(services: Services) -> None:
     while not services.importer.is_open:
         try:
             await services.maintenance.start()
-            with uncollected():
-                await services.importer.start()
+            await services.importer.start()
+        except Shortage as failure:  # It passes, and its words say all.
+            wait = next(waits)
+            log.warning("start.waits", detail=str(failure), again_in_seconds=wait)
+            await asyncio.sleep(wait)
         except Exception as error:
             wait = next(waits)
             log.exception("start.failed", error=repr(error), again_in_seconds=wait)

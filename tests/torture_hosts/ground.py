@@ -36,7 +36,7 @@ SECTIONS: dict[str, dict[str, Any]] = {
         "max_submits_per_minute": 1_000_000,
         "lease_seconds": LEASE_SECONDS,
     },
-    "index": {"connect_seconds": 2.0},
+    "index": {"connect_seconds": 5.0, "max_connections": 8},
     "retry": {"attempts": 12, "first_wait_seconds": 0.01, "max_wait_seconds": 0.1},
     "pace": {"idle_seconds": 0.5, "unreachable_step_seconds": 0.0},
     "quota": {"max_images": QUOTA_IMAGES},

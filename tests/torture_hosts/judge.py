@@ -8,17 +8,17 @@ from typing import Any
 from unittest import mock
 
 import psycopg
-from fetcher.store.s3.reader import read_whole
 from psycopg.rows import dict_row
 
 from fetcher.index.postgres.counts import COUNTED
 from fetcher.store.s3 import inventory
 from fetcher.store.s3.bucket import Bucket
 from fetcher.store.s3.records import pointer_in
+from fetcher.store.s3.wire.reader import read_whole
 from tests.torture_hosts.clients import Clients
 from tests.torture_hosts.ground import QUOTA_IMAGES, Ground
 
-PATIENT_SECONDS = 90
+PATIENT_SECONDS = 300
 ENDS = ("activated", "delivered", "refused", "failed", "cancelled")
 
 

@@ -20,7 +20,7 @@ LOADED = (
     "aiobotocore.session",
     "fetcher.engine.postgres",
     "fetcher.index.postgres.index",
-    "fetcher.service",
+    "fetcher.service.command",
     "fetcher.store.s3.store",
     "psycopg_pool",
     "uvicorn.protocols.http.h11_impl",

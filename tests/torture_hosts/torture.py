@@ -21,7 +21,7 @@ from tests.torture_hosts.ground import COUNT, LEASE_SECONDS, SKEW_SECONDS, Groun
 from tests.torture_hosts.judge import Judge
 from tests.torture_hosts.wire import Mode, Wire
 
-CLIENTS = 4
+CLIENTS = 3
 CROWD = 100
 AT_ONCE = 2  # Troubles; so two hosts at least are well, unless the database is away.
 LARGE = 4  # So many bodies are longer than a part of the bucket.

@@ -24,7 +24,7 @@ PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: 
 # No server runs as root, and what is written here outlives no power loss on purpose.
 USER = "nobody" if os.geteuid() == 0 else None
 LOCALE = "--locale=C.UTF-8"
-SETTINGS = "-c listen_addresses= -c fsync=off -c max_connections=60 -c shared_buffers=16MB"
+SETTINGS = "-c listen_addresses= -c fsync=off -c max_connections=80 -c shared_buffers=16MB"
 
 
 def run(program: str, *arguments: str) -> None:
