@@ -59,7 +59,7 @@ async def until_started(service: Service) -> None:
 
 
 @contextmanager
-def _source(folder: Path) -> Iterator[int]:
+def source(folder: Path) -> Iterator[int]:
     """Serve a folder from a process of its own, whose calls are not counted."""
     port = free_port()
     command = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "--directory", folder, str(port)]
@@ -82,11 +82,11 @@ async def cost_of_import(
         warmed: Called before the first import that counts.
     """
     traced = _Traced()
-    with tempfile.TemporaryDirectory() as name, _source(Path(name)) as port:
+    with tempfile.TemporaryDirectory() as name, source(Path(name)) as port:
         home = Path(name)
         for number in range(WARM + COUNTED):
             make_file(home / f"image{number}", SIZE)
-        (home / "config.toml").write_text(toml(_sections(port)))
+        (home / "config.toml").write_text(toml(sections(port)))
         with traced.counting(), calls.counting():
             service = Service(home / "config.toml")
             set_up_logs(service.settings)
@@ -118,7 +118,7 @@ async def _until_ended(service: Service, traced: _Traced, count: int) -> None:
         await asyncio.sleep(0.1)
 
 
-def _sections(port: int) -> dict[str, dict[str, Any]]:
+def sections(port: int) -> dict[str, dict[str, Any]]:
     return {
         "store": {"folder": "data", "reserve_bytes": 0, "reserve_percent": 0.0},
         "address": {"allow": [{"cidr": "127.0.0.1/32", "ports": [port]}]},

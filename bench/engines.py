@@ -1,8 +1,8 @@
 """Compare the engines of several hosts: `python -m bench.engines [IMPORTS] [ROUNDS]`.
 
-In turns, on one PostgreSQL server of the tests' own (no fsync), on a socket, with one host that listens and
+In turns, on one PostgreSQL server of its own (no fsync), on a socket, with one host that listens and
 begins nothing: imports that have to wait come one at a time (from the submission's commit to the host being
-woken), then from eight writers at once (the time and the database's CPU time for each). `pgqueuer, own driver`
+woken), then from eight writers at once (time and the database's CPU time for each). `pgqueuer, own driver`
 is the adapter with the library's driver for psycopg in place of ours. `procrastinate` is there where it is
 installed: its jobs are deferred in the submission's transaction by its SQL function, and wake its own worker.
 """

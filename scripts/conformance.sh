@@ -65,7 +65,7 @@ server=$!
 tries=0
 until curl -s -o /dev/null "$url/healthz"; do
     tries=$((tries + 1))
-    if [ $tries -gt 100 ] || ! kill -0 "$server" 2>/dev/null; then cat "$work/server.log" >&2; exit 1; fi
+    if [ $tries -gt 1200 ] || ! kill -0 "$server" 2>/dev/null; then cat "$work/server.log" >&2; exit 1; fi
     sleep 0.1
 done
 

@@ -167,6 +167,8 @@ class RequestContext:
         most = settings.inbound.max_query_fields
         if scope["query_string"].count(b"&") >= most:
             return InvalidRequest(reason=f"a URL has at most {most} parameters")
+        if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+            return InvalidRequest(reason="the URL has a NUL character (%00), which no text may have")
         hosts = [value for name, value in scope["headers"] if name == b"host"]
         if not is_for_us(hosts, settings):
             return InvalidRequest(field="Host", reason="the Host header does not name this machine")

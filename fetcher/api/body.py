@@ -17,6 +17,7 @@ T = TypeVar("T")
 JSON = "application/json"
 
 SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+NUL = "\\u0000"  # Likewise.
 SMALL_BYTES = 16_384  # Read within a millisecond or two; nearly all that comes is smaller.
 
 
@@ -72,7 +73,9 @@ async def beside(request: Request, body: bytes, read: Callable[[], T]) -> T:
 
 
 def parse(text: bytes) -> Any:
-    """Parse JSON strictly (RFC 8259, with duplicate names and unpaired surrogates refused).
+    """Parse JSON strictly (RFC 8259, with duplicate names, unpaired surrogates and NUL characters refused).
+
+    PostgreSQL keeps no text with a NUL character, so no index is given one.
 
     Raises:
         InvalidRequest: It is not such a document.
@@ -95,6 +98,8 @@ def parse(text: bytes) -> Any:
         raise InvalidRequest(reason="the body is nested too deeply") from error
     except ValueError as error:
         raise InvalidRequest(reason=f"the body is not valid JSON: {error}") from error
+    if NUL in decoded and _has_nul(value):
+        raise InvalidRequest(reason="the body has a NUL character (\\u0000), which no text may have")
     return value
 
 
@@ -121,6 +126,19 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise ValueError(f"the name {name!r} stands twice")
         found[name] = value
     return found
+
+
+def _has_nul(value: Any) -> bool:
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, str) and "\0" in item:
+            return True
+        if isinstance(item, dict):
+            waiting += [*item, *item.values()]
+        elif isinstance(item, list):
+            waiting += item
+    return False
 
 
 def _int(digits: str) -> int:

@@ -1,12 +1,13 @@
 """Options that several commands share."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from fetcher.cli.buckets import Bucket
 from fetcher.cli.client import Client
 from fetcher.cli.screen import Screen
 from fetcher.model import Visibility
@@ -92,29 +93,7 @@ class Wanted:
     client_key: Path | None = None
     """A file with its private key (PEM), kept secret; the same as --client-certificate if both are in it."""
 
-    s3_endpoint: str | None = None
-    """Endpoint of the bucket of an s3:// URL: https://objects.example; by default the operator's server."""
-
-    s3_region: str | None = None
-    """The region of that bucket; by default the operator's."""
-
-    s3_addressing: Literal["auto", "path", "virtual"] | None = None
-    """Naming of the bucket: in the path, or before the host."""
-
-    s3_access_key_id: Annotated[
-        str | None, Parameter(env_var="FETCHER_S3_ACCESS_KEY_ID", show_env_var=True)
-    ] = None
-    """Keys for the object; without them, it has to be public."""
-
-    s3_secret_access_key: Annotated[
-        str | None, Parameter(env_var="FETCHER_S3_SECRET_ACCESS_KEY", show_env_var=True)
-    ] = None
-    """The key that signs; safer in the environment, where `ps` does not show it."""
-
-    s3_session_token: Annotated[
-        str | None, Parameter(env_var="FETCHER_S3_SESSION_TOKEN", show_env_var=True)
-    ] = None
-    """The token of temporary credentials."""
+    bucket: Bucket = field(default_factory=Bucket)
 
     max_bytes: int | None = None
     """Refuse more than this; can only lower the operator's limit."""
@@ -161,7 +140,7 @@ class Wanted:
             "ca_pem": None if self.ca_pem is None else _text("--ca-pem", self.ca_pem),
             "client_certificate_pem": _pem("--client-certificate", self.client_certificate, "CERTIFICATE"),
             "client_key_pem": _pem("--client-key", self.client_key, "PRIVATE KEY"),
-            "s3": self._bucket() if url.strip().lower().startswith("s3://") else None,
+            "s3": self.bucket.body(url),
             "tags": list(self.tag) or None,
             "properties": _pairs("--property", self.property, "=") or None,
             "target_image_id": self.target_image,
@@ -169,18 +148,6 @@ class Wanted:
         }
         place = {"catalogue": url} if is_name(url) else {"url": url}
         return {**place, **{key: value for key, value in given.items() if value is not None}}
-
-    def _bucket(self) -> dict[str, str] | None:
-        """Return where the bucket is and who may read it; keys in the environment are of no use elsewhere."""
-        given = {
-            "endpoint": self.s3_endpoint,
-            "region": self.s3_region,
-            "addressing": self.s3_addressing,
-            "access_key_id": self.s3_access_key_id,
-            "secret_access_key": self.s3_secret_access_key,
-            "session_token": self.s3_session_token,
-        }
-        return {key: value for key, value in given.items() if value is not None} or None
 
 
 @Parameter(name="*")

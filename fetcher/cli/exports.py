@@ -1,12 +1,13 @@
 """Commands that send images of a server to receivers."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from fetcher.cli.buckets import Bucket
 from fetcher.cli.choices import Server
 from fetcher.cli.client import Client, segment
 from fetcher.cli.exits import Exit, exit_of_import
@@ -42,26 +43,7 @@ class Sending:
     parts: Path | None = None
     """A JSON file with the signed URLs of the parts of an upload: urls, part_bytes, abort_url."""
 
-    s3_endpoint: str | None = None
-    """The server of an s3:// URL's bucket: https://objects.example; by default the operator's."""
-
-    s3_region: str | None = None
-    """The region of that bucket; by default the operator's."""
-
-    s3_access_key_id: Annotated[
-        str | None, Parameter(env_var="FETCHER_S3_ACCESS_KEY_ID", show_env_var=True)
-    ] = None
-    """The key with which the object is written."""
-
-    s3_secret_access_key: Annotated[
-        str | None, Parameter(env_var="FETCHER_S3_SECRET_ACCESS_KEY", show_env_var=True)
-    ] = None
-    """The key that signs; safer in the environment, where `ps` does not show it."""
-
-    s3_session_token: Annotated[
-        str | None, Parameter(env_var="FETCHER_S3_SESSION_TOKEN", show_env_var=True)
-    ] = None
-    """The token of temporary credentials."""
+    bucket: Bucket = field(default_factory=Bucket)
 
     receiver_token: Annotated[str | None, Parameter(env_var="FETCHER_RECEIVER_TOKEN", show_env_var=True)] = (
         None
@@ -74,14 +56,6 @@ class Sending:
         Raises:
             ValueError: A header is not of the form `Name: value`, or the parts cannot be read.
         """
-        keys = {
-            "endpoint": self.s3_endpoint,
-            "region": self.s3_region,
-            "access_key_id": self.s3_access_key_id,
-            "secret_access_key": self.s3_secret_access_key,
-            "session_token": self.s3_session_token,
-        }
-        is_bucket = url.strip().lower().startswith("s3://")
         is_service = url.strip().lower().startswith(("glance://", "glance+"))
         given = {
             "headers": dict(_split(text) for text in self.header),
@@ -91,7 +65,7 @@ class Sending:
             "verify": self.verify or None,
             "read_url": self.read_url,
             "parts": None if self.parts is None else _read_parts(self.parts),
-            "s3": {name: value for name, value in keys.items() if value is not None} if is_bucket else None,
+            "s3": self.bucket.body(url),
             "token": self.receiver_token if is_service else None,
         }
         return {name: value for name, value in given.items() if value is not None}

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import structlog
 
 from fetcher.aio.retry import written
@@ -22,7 +23,7 @@ from fetcher.guards.request.receivers import check_any, check_kind, check_sendab
 from fetcher.ids import new_id
 from fetcher.importer.context import Context
 from fetcher.importer.news import News
-from fetcher.index.values import Export, ExportOptions, ReceiverSecrets
+from fetcher.index.values import Export, ExportBounds, ExportOptions, IdempotencyKey, ReceiverSecrets
 from fetcher.lifecycle import State
 from fetcher.model import Actor, Image
 from fetcher.transport import check_request_headers
@@ -34,6 +35,24 @@ IDLE_SECONDS = 60.0
 START_SECONDS = 10.0
 FOLLOW_SECONDS = 15.0
 MEDIA_TYPE = re.compile(r"[!#$&^_.+A-Za-z0-9-]{1,127}/[!#$&^_.+A-Za-z0-9-]{1,127}(; ?[ !-~]{1,127})?")
+
+
+class Called(msgspec.Struct, frozen=True, kw_only=True):
+    """All that comes with a request for an export.
+
+    Args:
+        request_id: Of the call, for the log.
+        key: What a repeated call is known by.
+    """
+
+    request_id: str | None = None
+    key: IdempotencyKey | None = None
+
+
+def _bounds(settings: Settings, now: datetime) -> ExportBounds:
+    """Return what a submission of now must not go over."""
+    rules = settings.exports
+    return ExportBounds(max_waiting=rules.max_waiting, max_bytes=rules.max_bytes_per_day, since=now - DAY)
 
 
 class Exporter:
@@ -68,11 +87,14 @@ class Exporter:
         image_id: str,
         secrets: ReceiverSecrets,
         options: ExportOptions | None = None,
-        request_id: str | None = None,
+        call: Called | None = None,
     ) -> Export:
         """Take an export; it is judged now, and runs when its turn comes.
 
+        The same request with the same key is answered with the export that it made.
+
         Raises:
+            IdempotencyMismatch: The key came with another request before.
             Forbidden: The caller may not send this image.
             ReceiverForbidden: The operator allows no such receiver, or no receivers of its kind.
             InvalidRequest: The receiver or the format cannot be taken.
@@ -82,7 +104,7 @@ class Exporter:
             QueueFull: Too many exports wait.
         """
         settings = self._context.settings()
-        options = options or ExportOptions()
+        options, call = options or ExportOptions(), call or Called()
         sender = _sender(actor, secrets, options, settings)
         taken = sender.take(secrets, options, settings)
         image = await self._sendable(image_id, actor)
@@ -104,13 +126,11 @@ class Exporter:
             options=options,
             created_at=now,
             updated_at=now,
-            request_id=request_id,
+            request_id=call.request_id,
         )
-        rules = settings.exports
-        bounds = {"max_waiting": rules.max_waiting, "max_bytes": rules.max_bytes_per_day}
-        await self._records.submit(export, taken.secrets, **bounds, since=now - DAY)
+        made = await self._records.submit(export, taken.secrets, bounds=_bounds(settings, now), key=call.key)
         self._wake.set()
-        return export
+        return self.newest(made)
 
     async def _sendable(self, image_id: str, actor: Actor) -> Image:
         """Find an image that this caller may send."""

@@ -10,8 +10,10 @@ import structlog
 
 from fetcher.aio.retry import outlasted
 from fetcher.config import Settings
+from fetcher.convert.streaming import NotStreamable
 from fetcher.errors import (
     Cancelled,
+    ConversionFailed,
     DeadlinePassed,
     Failure,
     InternalFault,
@@ -21,6 +23,7 @@ from fetcher.importer.context import Context
 from fetcher.importer.lifecycle import end
 from fetcher.importer.methods.method import Flow
 from fetcher.importer.methods.registry import named
+from fetcher.importer.receive.layers import converts_upload
 from fetcher.importer.receive.quota_headroom import coming, quota_headroom
 from fetcher.importer.receive.receiver import Receiver
 from fetcher.importer.receive.unpacking import unpacks_upload
@@ -31,7 +34,7 @@ from fetcher.importer.stages import registry
 from fetcher.importer.stages.stage import Complete, Settle, Story
 from fetcher.index.values import Secrets
 from fetcher.lifecycle import Event
-from fetcher.model import Blob, Submission, Verdict
+from fetcher.model import Blob, Import, Submission, Verdict
 from fetcher.pipeline import Peer, PeerClock
 from fetcher.store.reservation import Reservation
 
@@ -103,6 +106,11 @@ class UploadRun:
                 await receiver.take(self._body, clock)
             carrier = SentBody(self._context, self._settings, self._running, receiver)
             await registry.run_rest(carrier, await registry.run_attempt(carrier, Complete.of(receiver)))
+        except NotStreamable as surprise:
+            found = receiver.format
+            raise ConversionFailed(
+                format=found.disk_format if found else "disk", target="raw", reason=surprise.reason
+            ) from surprise
         except TimeoutError as error:
             raise DeadlinePassed(total_seconds=pace.total_seconds) from error
         finally:
@@ -133,11 +141,22 @@ class UploadRun:
             chain=chain,
             unpacks=self._settings.format.enforce_on_upload
             and unpacks_upload(self._settings, record.submission),
+            converts=converts_upload(self._settings, asked_of_sent(self._settings, record)),
+            comes_once=True,
             algorithms=self._settings.checksum.computed,
             reservation=reservation,
             count=self._running.receive,
             times=self._context.guard_times,
         )
+
+
+def asked_of_sent(settings: Settings, record: Import) -> Submission:
+    """Return what was asked for of bytes that are sent; a rule says whether a plain upload stays as it is."""
+    submission, rule = record.submission, settings.convert.uploads
+    is_plain = named(record.method).flow is Flow.SEND
+    if is_plain and (rule == "never" or (rule == "asked" and not submission.convert_to)):
+        return msgspec.structs.replace(submission, convert_to=AS_RECEIVED)
+    return submission
 
 
 class SentBody:
@@ -159,11 +178,8 @@ class SentBody:
 
     @property
     def asked(self) -> Submission:
-        """Return what was asked for; whether a plain upload stays as it was sent, a rule says."""
-        submission, rule = self._running.record.submission, self.settings.convert.uploads
-        if self._is_sent and (rule == "never" or (rule == "asked" and not submission.convert_to)):
-            return msgspec.structs.replace(submission, convert_to=AS_RECEIVED)
-        return submission
+        """Return what was asked for, by the rule on plain uploads."""
+        return asked_of_sent(self.settings, self._running.record)
 
     def story(self) -> Story:
         """Return what is kept with the image: a sender tells no headers."""

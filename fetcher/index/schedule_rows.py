@@ -1,6 +1,6 @@
 """Schedules to rows and back, the same in every index."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -9,6 +9,10 @@ from fetcher.index.rows import Row, to_json, to_text
 from fetcher.index.values import Schedule, ScheduleProgress, ScheduleRules, WebhookTarget
 
 MAX_NAME = 255
+MOST_AHEAD = timedelta(
+    days=367
+)  # Beyond the longest interval: the clock was wrong when such a turn was noted.
+DUE = "SELECT * FROM schedules WHERE next_at <= ? OR next_at > ? ORDER BY next_at LIMIT ?"
 EDITED = ("rules", "progress", "next_at", "receiver")
 NAMED = """SELECT images.id FROM images JOIN schedule_images ON schedule_images.image_id = images.id
            WHERE schedule_id = ? AND images.name = ?"""

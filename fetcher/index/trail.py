@@ -49,8 +49,9 @@ class Verification:
         self._lines = self._unchained = 0
         self._faults: list[str] = []
         self._expected = expected
-        # What has gone by its age proves nothing of what is left.
-        self._found = expected is None or expected.number < self._number or self._is_expected()
+        self._found = expected is None or self._is_expected()
+        # Where its line has gone by its age, or is said to have, nothing shows that it was of this trail.
+        self._is_aged = expected is not None and expected.number < self._number
 
     def _is_expected(self) -> bool:
         return self._expected == AuditHead(number=self._number, digest=self._digest)
@@ -70,7 +71,11 @@ class Verification:
 
     def report(self) -> AuditReport:
         """Return what all lines have shown."""
-        lost = f"the head {self._expected} is not in the trail: lines were removed or written anew"
+        lost = (
+            f"the head {self._expected} is older than the oldest line that is kept: it proves nothing"
+            if self._is_aged
+            else f"the head {self._expected} is not in the trail: lines were removed or written anew"
+        )
         return AuditReport(
             head=AuditHead(number=self._number, digest=self._digest),
             lines=self._lines,

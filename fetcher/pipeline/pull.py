@@ -76,17 +76,17 @@ class Watched:
         self.divided = guard if _is_divided(guard) else None
         self.times: GuardTimes | None = None
 
-    def call(self, work: Callable[[], R], size: int = 0) -> R:
-        """Have the guard work on so many bytes, by the clock; in any thread."""
+    def call(self, work: Callable[..., R], *chunk: bytes) -> R:
+        """Have the guard work, on a chunk or without one, by the clock; in any thread."""
         if self.times is None:
-            return work()
+            return work(*chunk)
         seconds = self.times.clock
         began = seconds()
         try:
-            return work()
+            return work(*chunk)
         finally:
             self.times.seconds[self.name] += seconds() - began
-            self.times.size[self.name] += size
+            self.times.size[self.name] += len(chunk[0]) if chunk else 0
 
 
 def _is_divided(guard: Guard) -> TypeGuard[DividedGuard]:
@@ -169,8 +169,8 @@ class Judges:
             if one.seen_chunks:
                 one.seen_chunks -= 1
             elif one.divided is None:
-                one.call(partial(one.guard.feed, chunk), len(chunk))
-            elif not one.call(partial(one.divided.skim, chunk), len(chunk)):
+                one.call(one.guard.feed, chunk)
+            elif not one.call(one.divided.skim, chunk):
                 await self._offload.run(partial(one.call, one.divided.go_on))
 
     async def finish(self) -> None:

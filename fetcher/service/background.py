@@ -11,7 +11,6 @@ from fetcher.api.services import Services
 from fetcher.api.submit.watch import Watch
 from fetcher.engine.leading import led
 from fetcher.errors import Shortage
-from fetcher.interpreter import uncollected
 from fetcher.service.configured import Configured
 from fetcher.systemd import feed_watchdog
 
@@ -61,8 +60,7 @@ async def take_up(services: Services) -> None:
     while not services.importer.is_open:
         try:
             await services.maintenance.start()
-            with uncollected():
-                await services.importer.start()
+            await services.importer.start()
         except Shortage as failure:  # It passes, and its words say all.
             wait = next(waits)
             log.warning("start.waits", detail=str(failure), again_in_seconds=wait)

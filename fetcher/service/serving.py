@@ -1,5 +1,6 @@
 """One service behind a port: what its clients reach, until a signal ends it."""
 
+import asyncio
 import sys
 from contextlib import suppress
 
@@ -8,7 +9,7 @@ import uvicorn
 
 from fetcher.api.inbound import InboundServer, places
 from fetcher.descriptors import raise_limit
-from fetcher.interpreter import spare_what_stays
+from fetcher.interpreter import collect_again, spare_what_stays
 from fetcher.listening import base_of, bind, release
 from fetcher.log_lines import STDERR
 from fetcher.service.service import Service
@@ -17,6 +18,8 @@ log = structlog.get_logger()
 
 # For requests to be told that the service stops, after what could finish has finished.
 STOP_SECONDS = 4
+# How long the collector leaves a start to itself: until ten thousand imports are taken up.
+SETTLE_SECONDS = 5.0
 
 
 def inbound_server(service: Service) -> InboundServer:
@@ -41,6 +44,11 @@ def inbound_server(service: Service) -> InboundServer:
     return server
 
 
+def _settle() -> None:
+    spare_what_stays()
+    asyncio.get_running_loop().call_later(SETTLE_SECONDS, collect_again)
+
+
 def serve(service: Service) -> int:
     """Serve until a signal ends it; the answer is the exit code."""
     settings = service.settings
@@ -56,7 +64,7 @@ def serve(service: Service) -> int:
     )
     server = inbound_server(service)
     server.closed = lambda: release(listening, settings.server)
-    server.opened = spare_what_stays
+    server.opened = _settle
     with suppress(KeyboardInterrupt):  # Raised again after an orderly stop; there is nothing more to say.
         server.run(sockets=[listening])
     return 0 if server.started else 1

@@ -6,6 +6,7 @@ and never reach a file system.
 """
 
 from enum import Enum
+from posixpath import normpath
 
 from fetcher.errors import DiskUnclear, TooManyBytes, UnpackFailed
 from fetcher.unpack.choice import is_archive, is_disk
@@ -50,10 +51,32 @@ class Contents:
         self._chosen: str | None = None
         self._chosen_is_gzip = False
         self._was_asked = asked is not None
+        self._has_link = False
 
     def note_folder(self, name: str) -> None:
         """Take a member that is only a folder."""
         self._note_name(name.rstrip("/") or ".")
+
+    def note_link(self, name: str, target: str, *, is_hard: bool) -> None:
+        """Take a member that is another name of a file; nothing is ever read through it.
+
+        Args:
+            target: From the folder of the archive for a hard link, from its own folder otherwise.
+
+        Raises:
+            UnpackFailed: It leads out of the archive, or stands for a paper of an OVA.
+            DiskUnclear: It was asked for as the disk.
+        """
+        name = self._note_name(name)
+        self._has_link = True
+        if self._layer.packing == "ova" or self._papers.appliance is not None or paper_of(name) is not None:
+            raise self._failed("member-type", "a member of an OVA is a link, not a regular file")
+        place = normpath(("" if is_hard else folder_of(name)) + (target or "/"))
+        if place.startswith(("/", "..")) or "\\" in target:
+            raise self._failed("member-type", "a link leads out of the archive")
+        if self._is_asked(name):
+            raise self._unclear(f"what was asked for is a link to {shorten(place)}", [place])
+        self._evidence.skipped.append(shorten(name))
 
     def open(self, name: str, size: int | None, head: bytes) -> Use:
         """Decide what becomes of a regular member.
@@ -140,6 +163,8 @@ class Contents:
 
     def _follow(self, appliance: Appliance) -> None:
         """Choose the disk that a descriptor names, or confirm the one that came before it."""
+        if self._has_link:
+            raise self._failed("member-type", "a member of an OVA is a link, not a regular file")
         disk = self._described(appliance)
         name = self._name_of(disk)
         if self._chosen is None and name in self._names:

@@ -3,7 +3,8 @@
 Specifications: see `tar_headers`; DMTF DSP0243 2.1 section 5.3 (OVA); Vagrant, "Box File Format".
 Taken: regular files and folders; names by ustar, pax and GNU; sizes in octal, pax and GNU's binary form;
     sparse files of GNU (old format, pax 0.0, 0.1 and 1.0), whose holes come out as zeros.
-Refused: links, devices and pipes; names that leave the archive; archives without the zeros that end
+    Links beside the disk are stepped over, where they lead to a place inside the archive.
+Refused: other links, devices and pipes; names that leave the archive; archives without the zeros that end
     one; anything but zeros behind them.
 """
 
@@ -31,6 +32,7 @@ from fetcher.unpack.tar_headers import (
 from fetcher.unpack.values import MAX_PIECE_BYTES, Layer, UnpackLimits, plain, zeros
 
 REGULAR, FOLDER, GNU_SPARSE = "0", "5", "S"
+HARD_LINK, SYMBOLIC_LINK = "1", "2"
 PAX_LOCAL, PAX_GLOBAL, GNU_NAME, GNU_LINK = "x", "g", "L", "K"
 IGNORED = "V"  # A volume's label, which has no content.
 MAX_NAME_BYTES = 4_096
@@ -47,6 +49,7 @@ class _Pending:
 
     records: dict[str, str] = field(default_factory=dict)
     name: str | None = None
+    target: str | None = None
     header_bytes: int = 0
 
 
@@ -118,7 +121,10 @@ class Tar:
             if size > MAX_NAME_BYTES:
                 raise broken("header", "the name of a member is too long")
             text = read_name((yield from padded(size)).split(b"\0", 1)[0])
-            pending.name = text if header.kind == GNU_NAME else pending.name
+            if header.kind == GNU_NAME:
+                pending.name = text
+            else:
+                pending.target = text
             return True
         return header.kind == IGNORED and not size
 
@@ -132,8 +138,13 @@ class Tar:
             self._contents.note_folder(name)
         elif header.kind in REGULAR + GNU_SPARSE:
             yield from self._file(header, records, name, stored)
+        elif header.kind in HARD_LINK + SYMBOLIC_LINK:
+            if stored:
+                raise broken("member-type", "a link has content")
+            target = pending.target or records.get("linkpath") or header.target
+            self._contents.note_link(name, target, is_hard=header.kind == HARD_LINK)
         else:
-            raise broken("member-type", "a member is a link or a device, not a regular file")
+            raise broken("member-type", "a member is a device or a pipe, not a regular file")
 
     def _stored_bytes(self, header: Header, records: dict[str, str]) -> int:
         text = records.get("size")

@@ -14,6 +14,7 @@ from fetcher.unpack.values import NOT_WHOLE
 
 BLOCK_BYTES = 512
 HEADER = Struct("<100s24x12s12x8sc100s8s80x155s12x")
+LINK = slice(157, 257)
 CHECKSUM = slice(148, 156)
 SPARSE_FIRST, SPARSE_NEXT = 386, 0
 ENTRY_BYTES = 24
@@ -39,6 +40,11 @@ class Header:
     size: int | None
     kind: str
     block: bytes
+
+    @property
+    def target(self) -> str:
+        """Return what a link leads to, as it is written."""
+        return _text(self.block[LINK])
 
 
 def read_header(block: bytes) -> Header | None:

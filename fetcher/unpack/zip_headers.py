@@ -33,6 +33,11 @@ METHODS = {
     95: "xz",
     98: "PPMd",
 }
+DEFLATE64 = 9
+DEFLATE64_HINT = (
+    "Windows Explorer packs large files so. Use `tar -a -c -f image.zip disk.vhd`, which Windows has, "
+    "or 7-Zip with the method Deflate."
+)
 REMAKE = "Make the archive anew with the disk image only: `zip image.zip disk.vhd`."
 
 
@@ -87,7 +92,9 @@ def read_local(block: bytes, names: bytes, offset: int) -> Entry:
         raise broken("encrypted", "a member is encrypted or a patch")
     if method not in {STORED, DEFLATED}:
         word = METHODS.get(method, f"method {method}")
-        raise broken("method", f"a member is compressed with {word}; stored and deflate are taken")
+        reason = f"a member is compressed with {word}; stored and deflate are taken"
+        hint = DEFLATE64_HINT if method == DEFLATE64 else REMAKE
+        raise UnpackFailed(packing="zip", rule="method", reason=reason, hint=hint)
     wide = read_zip64(names[name_length:])
     if wide and FULL32 in {packed, size}:
         values = [int.from_bytes(wide[at : at + 8], "little") for at in range(0, 16, 8)]

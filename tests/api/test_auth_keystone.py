@@ -354,7 +354,7 @@ async def test_discovery_needs_a_token_and_no_role(stranger: tuple[KeystoneCloud
 
 
 async def test_some_calls_are_for_services_alone(stranger: tuple[KeystoneCloud, str]) -> None:
-    """A user's own token neither uploads a LUKS volume nor reads locations; beside a service's it does."""
+    """A user's token uploads a LUKS volume, reads locations and stores' details beside a service's only."""
     cloud, _image = stranger
     cloud.write_config(image_api={"locations": True})
     cloud.service.reload()
@@ -367,6 +367,8 @@ async def test_some_calls_are_for_services_alone(stranger: tuple[KeystoneCloud, 
     assert await cloud.status("owner", "PUT", f"{path}/file", **luks, headers=octets | nova) == 204
     assert await cloud.status("owner", "GET", f"{path}/locations") == 403
     assert await cloud.status("owner", "GET", f"{path}/locations", headers=nova) == 200
+    assert await cloud.status("owner", "GET", "/info/stores/detail") == 403
+    assert await cloud.status("owner", "GET", "/info/stores/detail", headers=nova) == 200
 
 
 @pytest.mark.parametrize(

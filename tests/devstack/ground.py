@@ -166,7 +166,7 @@ class Ground:
         command = ["bash", str(HERE / "phases.sh"), phase]
         done = subprocess.run(
             command, cwd=self.top, env=self._env(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, check=False, timeout=800,
+            stderr=subprocess.STDOUT, text=True, check=False, timeout=3600,
         )  # fmt: skip
         assert done.returncode == 0, f"{phase}: {done.stdout[-6000:]}\n{self.journal()[-3000:]}"
         return done.stdout

@@ -16,7 +16,7 @@ from tests.images import qcow2
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(1800),
+    pytest.mark.timeout(7200),
     pytest.mark.skipif(bool(lacking_devstack()), reason=lacking_devstack()),
 ]
 

@@ -265,3 +265,23 @@ async def test_a_day_has_an_end(tmp_path: Path) -> None:
         assert (refused["limit_bytes"], refused["used_bytes"]) == (most, len(IMAGE))
         assert int({name.lower(): value for name, value in headers.items()}["retry-after"]) > 0
         assert list(receiver.taken) == ["/one"]
+
+
+async def test_a_repeated_request_sends_once(tmp_path: Path) -> None:
+    """With the same Idempotency-Key the first export comes back; another body under it is refused."""
+    async with Receiver() as receiver, sending(tmp_path, receiver) as (service, image_id):
+        body = {"image": image_id, "url": receiver.url("/d")}
+
+        async def call(key: str, **more: Any) -> tuple[int, Any]:
+            headers = {"Idempotency-Key": key}
+            return (await service.call("POST", "/exports", json=body | more, headers=headers))[:2]
+
+        status, first = await call("one")
+        assert status == 202
+        await ended(service, first["id"])
+        status, again = await call("one")
+        assert (status, again["id"], again["state"]) == (202, first["id"], "succeeded")
+        status, problem = await call("one", verify=True)
+        assert (status, problem["code"]) == (422, "idempotency-mismatch")
+        assert (await call(" "))[0] == 400
+        assert (await call("two"))[1]["id"] != first["id"]

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from fetcher.attest.dsse import MEDIA_TYPE
 from tests.api.test_links import follow
+from tests.exporter.buckets import Bucket
+from tests.exporter.places import image_for
 from tests.exporter.receiver import Receiver
-from tests.exporter.test_put import IMAGE, push, sending
+from tests.exporter.test_put import IMAGE, ended, push, sending
 from tests.images import qcow2
 from tests.lab import behaviours
 from tests.lab.origin import Origin
@@ -120,3 +122,43 @@ async def test_a_page_tells_who_signed_what(tmp_path: Path) -> None:
             assert (await answer.json())["verified_by"] == ended["verified_by"]
         [number] = re.findall(r"(\d+:[0-9a-f]{64}) ", await seen(service, "/page/dashboard"))
         assert int(number.partition(":")[0]) > 0
+
+
+async def test_an_image_is_sent_to_signed_parts(tmp_path: Path) -> None:
+    """One URL a line and the size of a part; a size that is none is told by the field's label."""
+    async with Bucket().server() as place, image_for(tmp_path, qcow2(), place) as (service, image_id):
+        path = f"{place.base}/images/big"
+        fields = {
+            "url": f"{path}?uploadId=u&sig=hushhush1234",
+            "part_urls": f"{path}?partNumber=1&uploadId=u&sig=hushhush1234\n\n",
+            "part_bytes": "5 MiB",
+            "abort_url": f"{path}?uploadId=u&sig=hushhush1234",
+        }
+        wrong = fields | {"part_bytes": "x"}
+        status, text, _ = await sent(service, "/page/exports", image=image_id, **wrong)
+        assert status == 400
+        assert "Size of a part must be a size" in text
+        assert "hushhush1234" not in text
+        status, text, where = await sent(service, "/page/exports", image=image_id, **fields)
+        assert status == 303, text
+        assert (await service.get(f"/exports/{where.rpartition('/')[2]}"))["sender"] == "parts"
+
+
+async def test_keys_of_a_bucket_are_taken_and_not_shown(tmp_path: Path) -> None:
+    """The fields beside an s3:// URL are what the API takes as `s3`; the secret key is shown nowhere."""
+    bucket = Bucket()
+    async with bucket.server() as place, image_for(tmp_path, qcow2(), place) as (service, image_id):
+        fields = {
+            "url": "s3://images/page.img",
+            "s3_endpoint": place.base,
+            "s3_region": "us-east-1",
+            "s3_access_key_id": "AKLAB",
+            "s3_secret_access_key": "hushhush1234",
+            "s3_addressing": "path",
+        }
+        status, text, where = await sent(service, "/page/exports", image=image_id, **fields)
+        assert status == 303, text
+        done = await ended(service, where.rpartition("/")[2])
+        assert (done["state"], done["sender"]) == ("succeeded", "s3"), done["verdict"]
+        assert bucket.objects["/images/page.img"] == qcow2()
+        assert "hushhush1234" not in await seen(service, where)

@@ -180,8 +180,8 @@ def test_names_that_leave_the_archive(name: str) -> None:
 @pytest.mark.parametrize(
     "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE]
 )
-def test_links_and_devices_are_refused(kind: bytes) -> None:
-    """Regular files and folders only."""
+def test_links_out_of_it_and_devices_are_refused(kind: bytes) -> None:
+    """Regular files and folders only, and links within the archive."""
     packed = make_tar(
         [("disk.raw", b"")], lambda info: (setattr(info, "type", kind), setattr(info, "linkname", "/etc"))
     )

@@ -212,6 +212,25 @@ def test_encrypted_members(folder: Path) -> None:
     assert rule((folder / "out.zip").read_bytes()) == "encrypted"
 
 
+@pytest.mark.parametrize(
+    ("method", "word", "hint"),
+    [
+        (9, "deflate64", "7-Zip"),
+        (12, "bzip2", "zip image.zip"),
+        (14, "LZMA", "zip image.zip"),
+        (93, "zstd", "zip"),
+    ],
+)
+def test_other_methods(method: int, word: str, hint: str) -> None:
+    """The refusal names the method, and says how to pack the disk instead."""
+    packed = bytearray(make_zip([("disk.raw", SMALL)]))
+    for sign, at in ((b"PK\3\4", 8), (b"PK\1\2", 10)):
+        packed[packed.find(sign) + at] = method
+    found = refusal(bytes(packed))
+    assert word in str(found)
+    assert hint in found.hint  # type: ignore[attr-defined]
+
+
 def test_links(folder: Path) -> None:
     """A link is known as one only by the directory; it is refused there."""
     (folder / "in/link.txt").symlink_to("README.md")

@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from fetcher.api.auth.identity import require_role
 from fetcher.api.image_v2.answers import Answer, enter, enter_known
 from fetcher.api.image_v2.record import STORE
 from fetcher.api.views import limits_view
@@ -42,8 +43,10 @@ async def stores(request: Request) -> Response:
 
 
 async def stores_detail(request: Request) -> Response:
-    """`GET /v2/info/stores/detail`: the same with its type and weight, for admins; paths are not shown."""
-    await enter(request, "admin")
+    """`GET /v2/info/stores/detail`: with its type and weight, without paths; for admins and services."""
+    _services, actor = await enter(request)
+    if not actor.is_service:
+        require_role(actor, "admin")
     details = {"type": "file", "weight": 100, "properties": {"thin_provisioning": True}}
     return Answer({"stores": [{**_STORE, **details}]})
 

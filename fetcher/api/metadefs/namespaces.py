@@ -62,7 +62,7 @@ async def create(request: Request) -> Response:
     items = body.content()
     content = Content(items=items, bounds=bounds_of(services.settings()))
     await services.index.metadefs.create(namespace, content)
-    location = f"{base_url(request)}{BASE}/{quote(namespace.namespace)}"
+    location = f"{base_url(request)}{BASE}/{quote(namespace.namespace, safe=':')}"
     return Answer(namespace_view(namespace, items), 201, {"Location": location})
 
 

@@ -41,8 +41,8 @@ def namespace_view(namespace: Namespace, items: Iterable[Item] = ()) -> Document
 
 
 def properties_view(items: Iterable[Item]) -> Document:
-    """Show properties by their names."""
-    return {item.name: item.document for item in items}
+    """Show properties by their names; each has its own name in it too, without a resource type's prefix."""
+    return {item.name: property_view(item) for item in items}
 
 
 def property_view(item: Item) -> Document:
@@ -53,7 +53,7 @@ def property_view(item: Item) -> Document:
 def object_view(namespace: str, item: Item) -> Document:
     """Show an object."""
     links = {"self": f"{BASE}/{namespace}/objects/{item.name}", "schema": f"{SCHEMAS}/object"}
-    return {"name": item.name, **item.document, **_moments(item), **links}
+    return {"name": item.name, "required": [], **item.document, **_moments(item), **links}
 
 
 def tag_view(item: Item) -> Document:
@@ -79,7 +79,7 @@ def prefixed(items: Iterable[Item], prefix: str) -> list[Item]:
 def _prefixed(item: Item, prefix: str) -> Item:
     fields = {name: getattr(item, name) for name in item.__struct_fields__}
     if item.kind == "property":
-        return Item(**{**fields, "name": prefix + item.name})
+        return Item(**{**fields, "name": prefix + item.name, "document": property_view(item)})
     if item.kind == "object":
         document = dict(item.document)
         if "properties" in document:

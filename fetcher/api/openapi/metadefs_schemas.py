@@ -72,7 +72,7 @@ class ObjectAnswer(ResponseSchema, frozen=True, kw_only=True):
 
     name: str
     description: Optional = UNSET
-    required: list[str] | UnsetType = UNSET
+    required: list[str]
     properties: dict[str, PropertyBody] | UnsetType = UNSET
     created_at: datetime
     updated_at: datetime

@@ -79,7 +79,7 @@ _KEYS_END = (errors.StoreFailed, errors.AttestationUnavailable)
 _KEY = (
     "Idempotency-Key",
     {"type": "string", "pattern": r"^[\x21-\x7e]{1,255}$"},
-    "A key of your own: a repeated request with the same key returns the first import instead of a new one.",
+    "A key of your own: the same request with the same key returns what the first one made, not another.",
 )
 
 OPERATIONS: dict[Callable[..., Any], Operation] = {
@@ -180,9 +180,10 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
         answers={202: exports.ExportAnswer},
         ends_in=(
             *(errors.InvalidUrl, errors.ReceiverForbidden, errors.SendLimit, errors.UnknownImage),
-            *(errors.Conflict, errors.QueueFull, errors.BytesDamaged),
+            *(errors.Conflict, errors.QueueFull, errors.BytesDamaged, errors.IdempotencyMismatch),
             *(errors.WrongMediaType, errors.RequestTooLarge),
         ),
+        headers=(_KEY,),
     ),
     exports.listing: Operation(
         tag="Exports",

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from fetcher.api.auth.identity import require_role
 from fetcher.api.body import convert
+from fetcher.api.page.amounts import read_amount
 from fetcher.api.page.render import HEADERS, fragment, page
 from fetcher.api.page.session import FORM_FIELD, Visitor, check_proof, read_fields, read_form, text_of
 from fetcher.api.page.shown import see_other, shown
@@ -18,12 +19,15 @@ from fetcher.api.services import services_of
 from fetcher.api.submit.exports import ExportBody
 from fetcher.config import Settings
 from fetcher.errors import Conflict, Failure, InvalidRequest
+from fetcher.exporter.service import Called
 from fetcher.lifecycle import State
 from fetcher.model import Actor, Image, Status
 
 STATES = [state.value for state in State]
 CHOICES = ("format", "layout")
 SWITCHES = ("replace", "verify")
+SECRET_TEXTS = ("read_url", "token")
+BUCKET = ("endpoint", "region", "addressing", "access_key_id", "secret_access_key", "session_token")
 DETAIL_SECONDS = 0.5
 
 
@@ -72,7 +76,11 @@ async def create(request: Request, visitor: Visitor) -> Response:
         require_role(visitor.actor, "member")
         body = convert(_document(image, fields), ExportBody)
         export = await services.exporter.submit(
-            visitor.actor, image.id, body.secrets(), body.options(), request.scope.get("request_id")
+            visitor.actor,
+            image.id,
+            body.secrets(),
+            body.options(),
+            Called(request_id=request.scope.get("request_id")),
         )
     except Failure as failure:
         return _form(request, visitor, image, failure=failure)
@@ -111,7 +119,29 @@ def _document(image: Image, fields: Mapping[str, str]) -> dict[str, Any]:
     document: dict[str, Any] = {name: text for name in CHOICES if (text := text_of(fields, name))}
     document |= {name: fields.get(name) == "yes" for name in SWITCHES}
     headers = _headers(fields.get("headers", ""))
+    document |= {name: text for name in SECRET_TEXTS if (text := text_of(fields, name))}
+    if bucket := {name: text for name in BUCKET if (text := text_of(fields, f"s3_{name}"))}:
+        document["s3"] = bucket
+    if (parts := _parts(fields)) is not None:
+        document["parts"] = parts
     return {"image": image.id, "url": text_of(fields, "url") or "", "headers": headers, **document}
+
+
+def _parts(fields: Mapping[str, str]) -> dict[str, Any] | None:
+    """Read the signed URLs of an upload in parts; None where there are none.
+
+    Raises:
+        InvalidRequest: There is no size of a part beside them.
+    """
+    urls = [line.strip() for line in fields.get("part_urls", "").splitlines() if line.strip()]
+    if not urls:
+        return None
+    size = read_amount(text_of(fields, "part_bytes") or "", 1)
+    if size is None:
+        reason = "Size of a part must be a size, such as 64 MiB, as the URLs were signed for"
+        raise InvalidRequest(field="part_bytes", reason=reason)
+    abort_url = text_of(fields, "abort_url")
+    return {"urls": urls, "part_bytes": size, **({"abort_url": abort_url} if abort_url else {})}
 
 
 def _headers(text: str) -> dict[str, str]:

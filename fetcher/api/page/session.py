@@ -162,6 +162,8 @@ async def _read_pairs(request: Request) -> list[tuple[str, str]]:
 
 
 def _pairs_of(body: bytes) -> list[tuple[str, str]]:
+    if b"%00" in body or b"\0" in body:
+        raise InvalidRequest(reason="the form has a NUL character, which no text may have")
     try:
         return parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MOST_FIELDS)
     except ValueError as error:

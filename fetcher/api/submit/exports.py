@@ -16,9 +16,10 @@ from fetcher.api.body import convert, parse, read_body
 from fetcher.api.json_answers import JsonAnswer
 from fetcher.api.problems import base_url
 from fetcher.api.services import services_of
-from fetcher.api.submit.imports import END_ID, page_limit
+from fetcher.api.submit.imports import END_ID, idempotency_key, page_limit
 from fetcher.api.submit.submit_body import BucketBody
 from fetcher.errors import InvalidRequest, WrongMediaType
+from fetcher.exporter.service import Called
 from fetcher.index.values import Export, ExportOptions, PartUrls, ReceiverAccess, ReceiverSecrets
 from fetcher.lifecycle import State
 from fetcher.model import BucketAccess
@@ -216,10 +217,10 @@ async def submit(request: Request) -> Response:
     sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if sent != JSON:
         raise WrongMediaType(sent=sent or "none", accepted=JSON)
-    body = convert(parse(await read_body(request)), ExportBody)
-    export = await services.exporter.submit(
-        actor, body.image, body.secrets(), body.options(), request_id=request.scope.get("request_id")
-    )
+    raw = await read_body(request)
+    body = convert(parse(raw), ExportBody)
+    call = Called(request_id=request.scope.get("request_id"), key=idempotency_key(request, raw))
+    export = await services.exporter.submit(actor, body.image, body.secrets(), body.options(), call)
     base = base_url(request)
     return JsonAnswer(export_view(export, base), 202, {"Location": f"{base}/exports/{export.id}"})
 

@@ -45,7 +45,7 @@ async def submit(request: Request) -> Response:
     record = await services.importer.submit(
         actor,
         await body.resolved(actor, services.settings(), services.catalogues),
-        key=_idempotency_key(request, raw),
+        key=idempotency_key(request, raw),
         request_id=request.scope.get("request_id"),
         token=own_token(request),
     )
@@ -71,7 +71,12 @@ async def _body(request: Request, settings: Settings) -> tuple[bytes, SubmitBody
     raise WrongMediaType(sent=sent or "none", accepted=f"application/json or {METALINK_TYPE}")
 
 
-def _idempotency_key(request: Request, raw: bytes) -> IdempotencyKey | None:
+def idempotency_key(request: Request, raw: bytes) -> IdempotencyKey | None:
+    """Return the key that a request may be repeated with; None without one.
+
+    Raises:
+        InvalidRequest: It is too long, or no text.
+    """
     key = request.headers.get("idempotency-key")
     if key is None:
         return None

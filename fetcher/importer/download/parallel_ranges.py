@@ -52,7 +52,7 @@ class ParallelRangeReader:
     or is slow costs the bytes that it brought, and those before it read on.
 
     Args:
-        first: The answer with the whole body, or with all from its offset on; one that `can_read_in_parallel`.
+        first: The answer with the whole body, or with all from its offset on, as `can_read_in_parallel`.
         used: Told how many connections are open, whenever there are more than before.
     """
 

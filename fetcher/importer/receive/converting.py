@@ -6,11 +6,12 @@ from typing import Any
 
 from fetcher.convert.streaming import Keep, NotStreamable, Output, Streamable
 from fetcher.importer.receive.disk_order import DiskOrder
+from fetcher.importer.receive.gathering import Gathering
 from fetcher.model import FormatVerdict
 from fetcher.pipeline import Handover, Judges, OrderedQueues, Peer, PeerClock, WorkerPool
 from fetcher.store.protocol import Staged
 
-JOINED_BYTES = 524_288  # Small parts are joined up to about this much, so that each wakes nobody.
+JOINED_BYTES = 1_048_576  # Small parts are joined up to about this much, so that each wakes nobody.
 TURN_BYTES = 8_388_608  # Of scattered parts: then others get the thread.
 
 
@@ -57,11 +58,12 @@ class Converting:
         self._order = DiskOrder()
         self._in_order: Iterator[bytes | memoryview] = iter(())
         self._is_ending = False
+        self._gathering = Gathering()
         self._received_bytes = 0
         self._begin = begin
 
     async def feed(self, chunk: bytes) -> None:
-        """Take the next bytes of the image.
+        """Take the next bytes of the image; parts of the disk come when there are enough of them.
 
         Raises:
             TooManyBytes: The disk would be longer than the import may be.
@@ -69,10 +71,17 @@ class Converting:
         """
         if not self._received_bytes:
             self._begin()
-        if self._hashers:
-            await self.queues.put(chunk)
         self._received_bytes += len(chunk)
-        self._outputs, self.is_hungry = self._converter.feed(chunk), False
+        self._gathering.add(chunk)
+        if self._gathering.is_enough:
+            gathered = await self._take_gathered()
+            self._outputs, self.is_hungry = self._converter.feed(gathered), False
+
+    async def _take_gathered(self) -> bytes:
+        gathered = self._gathering.take()
+        if self._hashers and gathered:
+            await self.queues.put(gathered)
+        return gathered
 
     async def finish(self, verdict: FormatVerdict | None) -> None:
         """Take the end of the image, and what the format guard found it to be.
@@ -84,8 +93,13 @@ class Converting:
         is_same = verdict is not None and verdict.disk_format == found.disk_format
         if verdict is None or not is_same or (verdict.virtual_bytes or 0) < found.virtual_bytes:
             raise NotStreamable("its beginning describes another disk than the whole")
+        last = await self._take_gathered()
         await self.queues.drain()
-        self._outputs, self._is_ending, self.is_hungry = self._converter.finish(), True, False
+        self._outputs, self._is_ending, self.is_hungry = self._ending(last), True, False
+
+    def _ending(self, last: bytes) -> Iterator[Output]:
+        yield from self._converter.feed(last)
+        yield from self._converter.finish()
 
     async def read(self) -> bytes:
         """Return what comes next in the order of the disk; nothing where more is needed, or parts are late.
@@ -94,7 +108,7 @@ class Converting:
             Failure: The image breaks a rule, or the store refuses.
             NotStreamable: It has to be converted from a complete file.
         """
-        return await self._worker_pool.run(self._next)
+        return b"" if self.is_hungry else await self._worker_pool.run(self._next)
 
     def _next(self) -> bytes:
         """Take what the converter gives, up to a turn's worth; runs in a thread."""
@@ -116,8 +130,8 @@ class Converting:
         """Take the converter's next output; return False where nothing in order can come of it."""
         output = next(self._outputs, None)
         if output is None:
-            self.is_hungry = True
             if not self._is_ending:
+                self.is_hungry = True
                 return False
             self._is_ending = False
             self._in_order = self._order.finish(self.found.virtual_bytes)

@@ -27,11 +27,22 @@ from fetcher.pipeline import Judges, Peer, PeerClock, Watched, WorkerPool
 from fetcher.store.protocol import Staged, Store
 from fetcher.store.reservation import Reservation
 
+ANY_ORDER = frozenset({"vmdk"})
+"""Formats whose parts may come in an order that no converter can follow, which only their bytes tell."""
+
 
 def converts_pull(settings: Settings, submission: Submission) -> bool:
     """Return whether what a submission's URL gives becomes a raw disk while it comes in, where it can."""
     is_meant = target_of(submission, settings) == "raw" and submission.disk_format != "iso"
     return is_meant and wants_disk(submission)
+
+
+def converts_upload(settings: Settings, submission: Submission) -> bool:
+    """Return whether a body that somebody sends becomes a raw disk while it comes in, where it can.
+
+    Only bytes that are judged: the guard's word on the image is what its head is compared with.
+    """
+    return settings.format.enforce_on_upload and converts_pull(settings, submission)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +68,8 @@ class Layers:
         chain: The guards of the image, as it is before any conversion.
         unpacks: Whether a packed body is unpacked.
         converts: Whether an image becomes a raw disk, if its head says that it can while it comes in.
+        comes_once: Whether the bytes cannot be asked for again; then images whose heads do not tell enough
+            are left for the complete file.
         algorithms: Of the digests of what was received.
         timed: Puts clocks on guards.
         received: Told of every byte that comes, packed if it was.
@@ -73,6 +86,7 @@ class Layers:
     chain: Chain
     unpacks: bool
     converts: bool
+    comes_once: bool
     algorithms: Sequence[str]
     reservation: Reservation
     timed: Callable[[Sequence[Guard | Watched]], list[Guard | Watched]]
@@ -137,7 +151,7 @@ class Layers:
             found: Streamable | NotWhileItComes = plan(head)
         except FormatUnsafe:
             return
-        if isinstance(found, Streamable):
+        if isinstance(found, Streamable) and not (self.comes_once and found.disk_format in ANY_ORDER):
             kept = await self.store.stage(f"{self.staged.name}-kept", 0)
             self.result = self.of_result()
             self.converting = Converting(

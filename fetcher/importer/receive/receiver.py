@@ -52,6 +52,7 @@ class Receiver:
         unpacks: Whether a packed body is unpacked on its way: guards, digests and file then see its disk.
         converts: Whether an image becomes a raw disk on its way, where its head says that it can: digests and
             file then see the disk.
+        comes_once: Whether the bytes cannot be asked for again.
         algorithms: Which digests to compute.
         received: Of these, which to compute of what was received, where that is not what is kept.
         count: Told the size of every chunk that passed the guards.
@@ -73,6 +74,7 @@ class Receiver:
         chain: Chain,
         unpacks: bool = False,
         converts: bool = False,
+        comes_once: bool = False,
         algorithms: Sequence[str],
         received: Sequence[str] | None = None,
         reservation: Reservation,
@@ -82,8 +84,7 @@ class Receiver:
     ) -> None:
         self.staged = staged
         self.reservation = reservation
-        self.received_bytes = 0
-        self.kept_bytes = 0
+        self.received_bytes = self.kept_bytes = 0
         self.is_marked = False
         self._store = store
         self._worker_pool = worker_pool
@@ -98,8 +99,7 @@ class Receiver:
         self._written_bytes = 0
         self._queues: OrderedQueues = worker_pool.lanes(self._works())
         self._digests: dict[str, str] | None = None
-        self._is_whole = False
-        self._is_broken = False
+        self._is_whole = self._is_broken = False
         self._layers = Layers(
             staged=staged,
             store=store,
@@ -108,6 +108,7 @@ class Receiver:
             chain=chain,
             unpacks=unpacks,
             converts=converts,
+            comes_once=comes_once,
             algorithms=algorithms if received is None else received,
             reservation=reservation,
             timed=times.timed,

@@ -1,5 +1,6 @@
 """The stage between what was received and what is judged and kept: packed bytes in, a disk out."""
 
+import asyncio
 import hashlib
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -9,7 +10,8 @@ import msgspec
 
 from fetcher.config import Settings
 from fetcher.guards.base import Guard
-from fetcher.model import Submission
+from fetcher.importer.receive.gathering import Gathering
+from fetcher.model import BLOCK_BYTES, Submission
 from fetcher.pipeline import Judges, OrderedQueues, Peer, PeerClock, WorkerPool
 from fetcher.unpack import (
     HEAD_BYTES,
@@ -74,43 +76,90 @@ class Unpacking:
         self._unpacker = Unpacker(limits=limits_of(settings, submission.max_bytes), disk=submission.disk)
         self._hashers = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
         self._worker_pool = worker_pool
+        self._gathering = Gathering()
         self._pieces: Iterator[Piece] = iter(())
+        self._rest: list[bytes | memoryview] = []
+        self._given_bytes = 0
         self._is_over = False
+        self._is_hungry = True
+        self._ahead: asyncio.Task[bytes] | None = None
         self.received_bytes = 0
         self.queues: OrderedQueues = worker_pool.lanes([hasher.update for hasher in self._hashers.values()])
 
     async def feed(self, chunk: bytes) -> None:
-        """Take the next packed bytes; what they give is there to be read."""
-        await self.queues.put(chunk)
+        """Take the next packed bytes; what they give is there to be read when there are enough of them."""
         self.received_bytes += len(chunk)
-        self._pieces = self._unpacker.feed(chunk)
+        self._gathering.add(chunk)
+        if self._gathering.is_enough:
+            await self._open_up()
+
+    async def _open_up(self) -> None:
+        packed = self._gathering.take()
+        if packed:
+            await self.queues.put(packed)
+        self._pieces, self._is_hungry = self._unpacked(packed), False
+
+    def _unpacked(self, packed: bytes) -> Iterator[Piece]:
+        yield from self._unpacker.feed(packed)
+        if self._is_over:
+            yield from self._unpacker.finish()
 
     async def finish(self) -> None:
         """Take the end; afterwards only what is left is there to be read."""
         if not self._is_over:
             self._is_over = True
+            await self._open_up()
             await self.queues.drain()
-            self._pieces = self._unpacker.finish()
 
     async def read(self) -> bytes:
         """Return what comes next of the disk, about a mebibyte; nothing where more has to be fed.
 
+        The piece after it is made while its caller judges this one.
+
         Raises:
             Failure: As `Unpacker.feed` and `Unpacker.finish`.
         """
+        if self._ahead is None:
+            if self._is_hungry:
+                return b""
+            self._ahead = self._begin()
+        piece = await asyncio.shield(self._ahead)
+        self._ahead = None if self._is_hungry else self._begin()
+        return piece
+
+    def _begin(self) -> asyncio.Task[bytes]:
         is_dear = self._unpacker.weight >= DEAR_WEIGHT
-        return await self._worker_pool.run(self._next, is_dear=is_dear)
+        return asyncio.create_task(self._worker_pool.run(self._next, is_dear=is_dear))
 
     def _next(self) -> bytes:
         """Join small pieces, so that each wakes nobody; runs in a thread."""
-        parts: list[bytes | memoryview] = []
-        size = 0
-        for piece in self._pieces:
+        parts, self._rest = self._rest, []
+        size = sum(map(len, parts))
+        while size < MAX_PIECE_BYTES:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return self._at_end(parts, size)
             parts.append(plain(piece))
             size += len(piece)
-            if 2 * size > MAX_PIECE_BYTES:
-                break
-        return b"".join(parts)
+        if begun := (self._given_bytes + size) % BLOCK_BYTES:  # Pieces are to fit the blocks of a disk.
+            last = parts[-1]
+            kept = min(begun, len(last))
+            parts[-1], self._rest = memoryview(last)[:-kept], [bytes(last[-kept:])]
+            size -= kept
+        return self._given(parts, size)
+
+    def _at_end(self, parts: list[bytes | memoryview], size: int) -> bytes:
+        """Give out what is left, where it is the beginning or the end; else it waits for more."""
+        self._is_hungry = True
+        if self._is_over or self._given_bytes < MAX_PIECE_BYTES:
+            return self._given(parts, size)
+        self._rest = parts
+        return b""
+
+    def _given(self, parts: list[bytes | memoryview], size: int) -> bytes:
+        self._given_bytes += size
+        only = parts[0] if len(parts) == 1 else None
+        return only if isinstance(only, bytes) else b"".join(parts)
 
     def digests(self) -> dict[str, str]:
         """Return the digests of what was received, packed as it was."""
@@ -135,6 +184,10 @@ class Unpacking:
 
     async def close(self) -> None:
         """Let no thread touch it any more."""
+        if self._ahead is not None:
+            await asyncio.wait({self._ahead})
+            if not self._ahead.cancelled():
+                self._ahead.exception()  # Seen, so that it is not reported as forgotten.
         await self.queues.close()
 
 

@@ -8,10 +8,13 @@ from fetcher.index import scope
 from fetcher.index.export_rows import PROGRESS, audit_row, export_of, export_row, secrets_of, secrets_row
 from fetcher.index.postgres.audit import note_line
 from fetcher.index.postgres.session import Connection, Session
+from fetcher.index.repeated import MADE_BEFORE, keyed, same_request
 from fetcher.index.rows import to_json, to_text
 from fetcher.index.values import (
     CANCELLED,
     Export,
+    ExportBounds,
+    IdempotencyKey,
     ReceiverSecrets,
     Worker,
 )
@@ -31,9 +34,14 @@ class ExportRecords:
         self._worker = worker
 
     async def submit(
-        self, export: Export, secrets: ReceiverSecrets, *, max_waiting: int, max_bytes: int, since: datetime
-    ) -> None:
-        await self._connection.write(_submit, export, secrets, max_waiting, (max_bytes, since))
+        self,
+        export: Export,
+        secrets: ReceiverSecrets,
+        *,
+        bounds: ExportBounds,
+        key: IdempotencyKey | None = None,
+    ) -> Export:
+        return await self._connection.write(_submit, export, secrets, bounds, key)
 
     async def find(self, export_id: str, actor: Actor) -> Export:
         return await self._connection.read(_find, export_id, scope.own_exports(actor))
@@ -66,21 +74,27 @@ class ExportRecords:
 
 
 async def _submit(
-    db: Session, export: Export, secrets: ReceiverSecrets, max_waiting: int, daily: tuple[int, datetime]
-) -> None:
+    db: Session,
+    export: Export,
+    secrets: ReceiverSecrets,
+    bounds: ExportBounds,
+    key: IdempotencyKey | None,
+) -> Export:
     await db.execute("SELECT pg_advisory_xact_lock(hashtextextended('exports', 0))")
+    for row in await db.select(MADE_BEFORE, [export.project_id, key.key]) if key else ():
+        return export_of(same_request(row, key))
     [row] = await db.select("SELECT count(*) AS n FROM exports WHERE ended_at IS NULL")
-    if row["n"] >= max_waiting:
-        raise QueueFull(scope="the service's queue of exports", limit=max_waiting)
-    max_bytes, since = daily
+    if row["n"] >= bounds.max_waiting:
+        raise QueueFull(scope="the service's queue of exports", limit=bounds.max_waiting)
     sql = "SELECT coalesce(sum(size), 0)::bigint AS n FROM exports WHERE project_id = ? AND created_at > ?"
-    [row] = await db.select(sql, [export.project_id, to_text(since)])
+    [row] = await db.select(sql, [export.project_id, to_text(bounds.since)])
     used = row["n"]
-    if used + export.size > max_bytes:
-        raise SendLimit(limit_bytes=max_bytes, used_bytes=used)
-    await db.insert("exports", export_row(export))
+    if used + export.size > bounds.max_bytes:
+        raise SendLimit(limit_bytes=bounds.max_bytes, used_bytes=used)
+    await db.insert("exports", export_row(export) | keyed(key))
     await db.insert("export_secrets", secrets_row(export.id, secrets))
     await note_line(db, audit_row("export-submitted", export))
+    return export
 
 
 async def _find(db: Session, export_id: str, condition: scope.Condition, lock: str = "") -> Export:

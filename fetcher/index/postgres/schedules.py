@@ -9,7 +9,16 @@ from fetcher.index.postgres.audit import note_line
 from fetcher.index.postgres.counts import TEXT_BYTES
 from fetcher.index.postgres.session import Connection, Session
 from fetcher.index.rows import to_json, to_text
-from fetcher.index.schedule_rows import EDITED, NAMED, line_on, retired_name, schedule_row, to_schedule
+from fetcher.index.schedule_rows import (
+    DUE,
+    EDITED,
+    MOST_AHEAD,
+    NAMED,
+    line_on,
+    retired_name,
+    schedule_row,
+    to_schedule,
+)
 from fetcher.index.values import Schedule, ScheduleProgress
 from fetcher.model import Actor
 
@@ -36,7 +45,7 @@ class ScheduleRecords:
         await self._connection.write(_remove, schedule_id, actor)
 
     async def due(self, now: datetime, *, limit: int = 100) -> list[Schedule]:
-        return await self._connection.read(_due, to_text(now), limit)
+        return await self._connection.read(_due, to_text(now), to_text(now + MOST_AHEAD), limit)
 
     async def note(self, schedule: Schedule, progress: ScheduleProgress, next_at: datetime) -> bool:
         return await self._connection.write(_note, schedule, progress, next_at)
@@ -96,9 +105,8 @@ async def _edit(
     return after
 
 
-async def _due(db: Session, now: str | None, limit: int) -> list[Schedule]:
-    sql = "SELECT * FROM schedules WHERE next_at <= ? ORDER BY next_at LIMIT ?"
-    return [to_schedule(row) for row in await db.select(sql, [now, limit])]
+async def _due(db: Session, now: str | None, too_late: str | None, limit: int) -> list[Schedule]:
+    return [to_schedule(row) for row in await db.select(DUE, [now, too_late, limit])]
 
 
 async def _note(db: Session, schedule: Schedule, progress: ScheduleProgress, next_at: datetime) -> bool:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Protocol
 
-from fetcher.index.values import Export, ReceiverSecrets
+from fetcher.index.values import Export, ExportBounds, IdempotencyKey, ReceiverSecrets
 from fetcher.model import Actor
 
 
@@ -11,13 +11,19 @@ class Exports(Protocol):
     """Verbs on exports; a run that lost its claim changes nothing."""
 
     async def submit(
-        self, export: Export, secrets: ReceiverSecrets, *, max_waiting: int, max_bytes: int, since: datetime
-    ) -> None:
-        """Write a new export.
+        self,
+        export: Export,
+        secrets: ReceiverSecrets,
+        *,
+        bounds: ExportBounds,
+        key: IdempotencyKey | None = None,
+    ) -> Export:
+        """Write a new export; return it, or the one that the project's same key made before.
 
         Raises:
+            IdempotencyMismatch: The key was used with another request.
             QueueFull: As many wait or run as may.
-            SendLimit: The project would have sent more than `max_bytes` since then.
+            SendLimit: The project would have sent more than it may.
         """
 
     async def find(self, export_id: str, actor: Actor) -> Export:

@@ -45,7 +45,10 @@ class Schedules(Protocol):
         """
 
     async def due(self, now: datetime, *, limit: int = 100) -> list[Schedule]:
-        """Return those whose turn it is, the longest due first."""
+        """Return those whose turn it is, the longest due first; also those that a wrong clock put off.
+
+        No interval is longer than a year: a turn that is further away was noted while the clock was ahead.
+        """
 
     async def note(self, schedule: Schedule, progress: ScheduleProgress, next_at: datetime) -> bool:
         """Write down how far one is, and when its next turn is; False when it is gone or was edited."""

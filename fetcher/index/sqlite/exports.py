@@ -8,6 +8,7 @@ from sqlite_utils.db import Database
 from fetcher.errors import Conflict, QueueFull, SendLimit, UnknownExport
 from fetcher.index import scope
 from fetcher.index.export_rows import PROGRESS, audit_row, export_of, export_row, secrets_of, secrets_row
+from fetcher.index.repeated import MADE_BEFORE, keyed, same_request
 from fetcher.index.rows import to_json, to_text
 from fetcher.index.sqlite.audit import note_line
 from fetcher.index.sqlite.connection import Connection
@@ -15,6 +16,8 @@ from fetcher.index.sqlite.rows import insert, select
 from fetcher.index.values import (
     CANCELLED,
     Export,
+    ExportBounds,
+    IdempotencyKey,
     ReceiverSecrets,
 )
 from fetcher.lifecycle import Event, State, origins_of
@@ -28,15 +31,21 @@ class ExportRecords:
         self._connection = connection
 
     async def submit(
-        self, export: Export, secrets: ReceiverSecrets, *, max_waiting: int, max_bytes: int, since: datetime
-    ) -> None:
-        """Write a new export.
+        self,
+        export: Export,
+        secrets: ReceiverSecrets,
+        *,
+        bounds: ExportBounds,
+        key: IdempotencyKey | None = None,
+    ) -> Export:
+        """Write a new export; return it, or the one that the project's same key made before.
 
         Raises:
+            IdempotencyMismatch: The key was used with another request.
             QueueFull: As many wait or run as may.
-            SendLimit: The project would have sent more than `max_bytes` since then.
+            SendLimit: The project would have sent more than it may.
         """
-        await self._connection.write(_submit, export, secrets, max_waiting, (max_bytes, since))
+        return await self._connection.write(_submit, export, secrets, bounds, key)
 
     async def find(self, export_id: str, actor: Actor) -> Export:
         """Return one export that the actor may see; raises UnknownExport."""
@@ -83,18 +92,24 @@ class ExportRecords:
 
 
 def _submit(
-    db: Database, export: Export, secrets: ReceiverSecrets, max_waiting: int, daily: tuple[int, datetime]
-) -> None:
-    if db.execute("SELECT count(*) FROM exports WHERE ended_at IS NULL").fetchone()[0] >= max_waiting:
-        raise QueueFull(scope="the service's queue of exports", limit=max_waiting)
-    max_bytes, since = daily
+    db: Database,
+    export: Export,
+    secrets: ReceiverSecrets,
+    bounds: ExportBounds,
+    key: IdempotencyKey | None,
+) -> Export:
+    for row in select(db, MADE_BEFORE, [export.project_id, key.key]) if key else ():
+        return export_of(same_request(row, key))
+    if db.execute("SELECT count(*) FROM exports WHERE ended_at IS NULL").fetchone()[0] >= bounds.max_waiting:
+        raise QueueFull(scope="the service's queue of exports", limit=bounds.max_waiting)
     sql = "SELECT ifnull(sum(size), 0) FROM exports WHERE project_id = ? AND created_at > ?"
-    used = db.execute(sql, [export.project_id, to_text(since)]).fetchone()[0]
-    if used + export.size > max_bytes:
-        raise SendLimit(limit_bytes=max_bytes, used_bytes=used)
-    insert(db, "exports", export_row(export))
+    used = db.execute(sql, [export.project_id, to_text(bounds.since)]).fetchone()[0]
+    if used + export.size > bounds.max_bytes:
+        raise SendLimit(limit_bytes=bounds.max_bytes, used_bytes=used)
+    insert(db, "exports", export_row(export) | keyed(key))
     insert(db, "export_secrets", secrets_row(export.id, secrets))
     note_line(db, audit_row("export-submitted", export))
+    return export
 
 
 def _find(db: Database, export_id: str, condition: scope.Condition) -> Export:

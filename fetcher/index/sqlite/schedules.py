@@ -8,7 +8,16 @@ from sqlite_utils.db import Database
 from fetcher.errors import Conflict, UnknownSchedule
 from fetcher.index import scope
 from fetcher.index.rows import to_json, to_text
-from fetcher.index.schedule_rows import EDITED, NAMED, line_on, retired_name, schedule_row, to_schedule
+from fetcher.index.schedule_rows import (
+    DUE,
+    EDITED,
+    MOST_AHEAD,
+    NAMED,
+    line_on,
+    retired_name,
+    schedule_row,
+    to_schedule,
+)
 from fetcher.index.sqlite.audit import note_line
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.counts import TEXT_BYTES
@@ -60,8 +69,8 @@ class ScheduleRecords:
         await self._connection.write(_remove, schedule_id, actor)
 
     async def due(self, now: datetime, *, limit: int = 100) -> list[Schedule]:
-        """Return those whose turn it is, the longest due first."""
-        return await self._connection.read(_due, to_text(now), limit)
+        """Return those whose turn it is, the longest due first; also those that a wrong clock put off."""
+        return await self._connection.read(_due, to_text(now), to_text(now + MOST_AHEAD), limit)
 
     async def note(self, schedule: Schedule, progress: ScheduleProgress, next_at: datetime) -> bool:
         """Write down how far one is, and when its next turn is; False when it is gone or edited."""
@@ -121,9 +130,8 @@ def _edit(db: Database, schedule_id: str, actor: Actor, change: Callable[[Schedu
     return after
 
 
-def _due(db: Database, now: str | None, limit: int) -> list[Schedule]:
-    sql = "SELECT * FROM schedules WHERE next_at <= ? ORDER BY next_at LIMIT ?"
-    return [to_schedule(row) for row in select(db, sql, [now, limit])]
+def _due(db: Database, now: str | None, too_late: str | None, limit: int) -> list[Schedule]:
+    return [to_schedule(row) for row in select(db, DUE, [now, too_late, limit])]
 
 
 def _note(db: Database, schedule: Schedule, progress: ScheduleProgress, next_at: datetime) -> bool:

@@ -103,6 +103,19 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class ExportBounds(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds on exports, judged where one is written.
+
+    Args:
+        max_waiting: That wait or run, of all projects.
+        max_bytes: That one project sends from `since` on.
+    """
+
+    max_waiting: int
+    max_bytes: int
+    since: datetime
+
+
 class PartUrls(msgspec.Struct, frozen=True, kw_only=True):
     """URLs that are signed for the parts of one upload.
 

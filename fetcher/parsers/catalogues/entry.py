@@ -119,7 +119,7 @@ def gather(makers: Iterable[Callable[[], Entry | None]], max_entries: int) -> tu
 def natural(text: str) -> tuple[tuple[int, int, str], ...]:
     """Return what sorts text with numbers in it as people do: 9.10 is after 9.9."""
     parts = re.findall(r"\d{1,18}|[^\d]+", text)
-    return tuple((1, int(part), "") if part.isdigit() else (0, 0, part.lower()) for part in parts)
+    return tuple((1, int(part), "") if part.isdecimal() else (0, 0, part.lower()) for part in parts)
 
 
 def normal_arch(text: str) -> str:

@@ -34,6 +34,7 @@ from fetcher.parsers.catalogues.entry import (
     whole_url,
 )
 
+MAX_WORD = 64  # An architecture, a format.
 MAX_DEPTH = 16
 MAX_EVENTS = 500_000
 # They tell the manager what to do, or the reader of the file; they are no properties of an image.
@@ -139,12 +140,12 @@ def _entry(row: Row, version: Version | None) -> Entry | None:
         family=family,
         version=names[0].partition(":")[2] or names[0],
         serial=serial,
-        arch=normal_arch(meta.get("architecture", "x86_64")),
+        arch=normal_arch(plain_text(meta.get("architecture", "x86_64"), "an architecture", MAX_WORD)),
         url=whole_url(version.url, "the url of a version"),
         mirrors=(whole_url(mirror, "the mirror_url of a version"),) if mirror else (),
         digest=digest,
         checksum_url=whole_url(sums, "the checksum_url of a version") if sums and digest is None else None,
-        disk_format=row.format or None,
+        disk_format=plain_text(row.format, "a format", MAX_WORD) if row.format else None,
         released=day_of(version.build_date) or day_of(serial),
         end_of_life=day_of(meta.get("provided_until")),
         login=plain_text(row.login, "the login of an image") if row.login else None,

@@ -5,7 +5,6 @@ import io
 import os
 from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -20,13 +19,14 @@ from fetcher.store.digest_locks import DigestLocks
 from fetcher.store.filesystem.ballast import Ballast
 from fetcher.store.filesystem.beside import mark_of_any, reopen_any
 from fetcher.store.filesystem.disk import DISK, Disk
+from fetcher.store.filesystem.layout import Layout
 from fetcher.store.filesystem.pieces import Pieces
 from fetcher.store.filesystem.reading import described, open_to_send, read_open
-from fetcher.store.filesystem.staged import Staged, is_in_use, reopen, translate
+from fetcher.store.filesystem.staged import Staged, is_in_use, translate
+from fetcher.store.filesystem.workplace import Workplaces
 from fetcher.store.folder_lock import FolderLock
-from fetcher.store.modes import close_to_others
 from fetcher.store.obstacles import obstacles
-from fetcher.store.protocol import Kept, Workplace
+from fetcher.store.protocol import Kept
 from fetcher.store.room import Room
 from fetcher.threads import start_threads
 
@@ -38,9 +38,6 @@ THREADS = 4
 
 class Store(Room):
     """Keeps the bytes of images on one file system.
-
-    Layout: `staging/IMPORT.CLAIM` while bytes come in, `blobs/ab/SHA256` when they passed,
-    `index.sqlite` beside them, `lock` held by the one process that writes here.
 
     Args:
         folder: Made when missing, for this user only.
@@ -62,10 +59,12 @@ class Store(Room):
         read_buffer_bytes: int = 67_108_864,
     ) -> None:
         super().__init__(reserve)
+        self._layout = Layout(folder)
         self.folder = folder
-        self.staging = folder / "staging"
-        self.blobs = folder / "blobs"
-        self.index_path = folder / "index.sqlite"
+        self.staging = self._layout.staging
+        self.blobs = self._layout.blobs
+        self.index_path = self._layout.index_path
+        self.blob_path = self._layout.blob_path
         self.leftovers: set[Path] = set()
         self._disk = disk
         self._is_direct = is_direct
@@ -74,6 +73,10 @@ class Store(Room):
         self._pieces = Pieces(read_buffer_bytes)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
         self.holding = DigestLocks().holding
+        workplaces = Workplaces(self, self._layout)
+        self.workplace = workplaces.of_staged
+        self.blob_workplace = workplaces.of_blob
+        self.take_result = workplaces.take_result
 
     @property
     def place(self) -> str:
@@ -93,7 +96,7 @@ class Store(Room):
         try:
             start_threads(self._pool, THREADS)
             if is_locked or is_made:
-                self._make_folders()
+                self._layout.make(disk=self._disk)
             if is_locked:
                 self._lock.take()
         except StoreFailed:
@@ -102,15 +105,6 @@ class Store(Room):
         except OSError as error:
             self.close()
             raise translate(error, f"open {self.folder}") from error
-
-    def _make_folders(self) -> None:
-        """Make all folders, durably, before any blob needs one: no commit ever meets a half-made folder."""
-        shards = [self.blobs / f"{number:02x}" for number in range(256)]
-        for path in (self.folder, self.staging, self.blobs, *shards):
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        close_to_others(self.folder)
-        for path in (self.blobs, self.folder, self.folder.parent):
-            self._disk.sync_folder(path)
 
     def close(self) -> None:
         """Give the lock back."""
@@ -154,36 +148,6 @@ class Store(Room):
     async def settle(self, staged: protocol.Staged) -> None:
         """Give a staged file its full length, for whoever reads it by its name; raises StoreFailed."""
         await self._run("settle", staged.sync)
-
-    @asynccontextmanager
-    async def workplace(self, staged: protocol.Staged) -> AsyncIterator[Workplace]:
-        """Give a program a staged file, and a name beside it for what it makes."""
-        await self.settle(staged)
-        async with self._place(self.staging / staged.name, f"{staged.name}.converted") as place:
-            yield place
-
-    def blob_workplace(self, sha256: str, name: str) -> AbstractAsyncContextManager[Workplace]:
-        """Give a program a blob's file, and a name in staging for what it makes."""
-        return self._place(self.blob_path(sha256), name)
-
-    @asynccontextmanager
-    async def _place(self, source: Path, name: str) -> AsyncIterator[Workplace]:
-        await self.remove_staged(name)  # Of an earlier run in this process.
-        try:
-            yield Workplace(source=str(source), target=str(self.staging / name), is_copy=False)
-        except BaseException:
-            await self.remove_staged(name)
-            raise
-
-    async def take_result(self, place: Workplace) -> Staged:
-        """Take up what a program has made: it lies in staging already."""
-        path = Path(place.target)
-        staged = await self._run(
-            "stage", lambda: reopen(path, path.stat().st_size, self._disk, is_direct=self._is_direct)
-        )
-        if staged is None:
-            raise StoreFailed(reason="stage: there is no result")
-        return staged
 
     async def park(self, staged: protocol.Staged) -> None:
         """Make a staged file durable and leave it to a later process; StoreFailed where the disk refuses."""
@@ -246,10 +210,6 @@ class Store(Room):
             if isinstance(failure.__cause__, FileNotFoundError):
                 return None
             raise
-
-    def blob_path(self, sha256: str) -> Path:
-        """Return where bytes with this digest lie, or would."""
-        return self.blobs / sha256[:2] / sha256
 
     async def read(self, sha256: str, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         """Stream a blob, or a part of it.

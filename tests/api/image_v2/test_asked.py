@@ -1,6 +1,9 @@
 """Clients of the Image API choose a disk and a format: in the import's call, or by the image's properties."""
 
+import asyncio
+import hashlib
 import io
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +122,53 @@ async def test_plain_uploads_by_rule(
         shown = await service.get(path)
         assert (shown["status"], shown["disk_format"]) == ("active", found)
         assert len(service.traces()) == 1
+
+
+async def test_an_upload_is_converted_while_it_comes(tmp_path: Path) -> None:
+    """Before half of an image has been sent, the one file that there is begins as its disk does."""
+    body = image_of(tmp_path, DISK, "qcow2")
+    staging = tmp_path / "data" / "staging"
+
+    async def send() -> AsyncIterator[bytes]:
+        yield body[: len(body) // 2]
+        while not any(path.read_bytes()[:4096] == DISK[:4096] for path in staging.iterdir()):
+            await asyncio.sleep(0)
+        yield body[len(body) // 2 :]
+
+    async with Running(tmp_path) as service:
+        path = await make_image(service, disk_format="qcow2", import_convert_to="raw")
+        status, answer, _headers = await service.call("PUT", f"{path}/file", data=send(), headers=OCTETS)
+        assert status == 204, answer
+        shown = await service.get(path)
+        assert (shown["disk_format"], shown["size"]) == ("raw", len(DISK))
+        assert shown["os_hash_value"] == hashlib.sha512(DISK).hexdigest()
+        assert len(service.traces()) == 1
+
+
+async def test_an_upload_in_any_order_is_taken_in_whole_first(tmp_path: Path) -> None:
+    """The order of a VMDK shows only while it comes, and nobody could be asked for it again."""
+    body = image_of(tmp_path, DISK, "vmdk", "subformat=streamOptimized")
+    async with Running(tmp_path) as service:
+        path = await make_image(service, disk_format="vmdk", import_convert_to="raw")
+        sent = io.BytesIO(body)
+        assert (await service.call("PUT", f"{path}/file", data=sent, headers=OCTETS))[0] == 204
+        shown = await service.get(path)
+        assert (shown["disk_format"], shown["size"]) == ("raw", len(DISK))
+
+
+async def test_an_upload_past_a_bound_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its sender is told to make it anew; nothing is left of either file."""
+    monkeypatch.setattr("fetcher.convert.streaming.mapped.MOST_PENDING", 8)
+    body = image_of(tmp_path, DISK, "qcow2")
+    async with Running(tmp_path) as service:
+        path = await make_image(service, disk_format="qcow2", import_convert_to="raw")
+        sent = io.BytesIO(body)
+        status, answer, _headers = await service.call("PUT", f"{path}/file", data=sent, headers=OCTETS)
+        assert (status, answer["error"]["type"]) == (400, "conversion-failed")
+        assert "too many clusters" in str(answer)
+        assert "qemu-img convert" in str(answer)
+        assert service.traces() == []
+        assert list((tmp_path / "data" / "staging").iterdir()) == []
 
 
 async def test_an_iso_is_never_converted(tmp_path: Path) -> None:

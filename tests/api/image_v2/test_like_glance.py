@@ -278,6 +278,19 @@ async def test_a_query_is_utf8(cloud: Cloud, query: str) -> None:
         assert "UTF-8" in await answer.text()
 
 
+NUL = ["/images?name=%00", "/images?x=a%00", "/images/%00", "/images/ID/tags/%00", "/tasks/%00"]
+
+
+@pytest.mark.parametrize("path", NUL)
+async def test_no_url_has_a_nul_character(cloud: Cloud, path: str) -> None:
+    """PostgreSQL keeps no such text: 400 with every index, instead of a write that it refuses."""
+    url = URL(f"{cloud.base}/v2{path}", encoded=True)
+    for method in ("GET", "PUT", "DELETE"):
+        async with cloud.client.request(method, url, headers={"X-Auth-Token": "token of alice"}) as answer:
+            assert answer.status == 400
+            assert "NUL" in await answer.text()
+
+
 @pytest.mark.parametrize("path", ["/locations/-", "/locations/0", "/locations"])
 async def test_locations_are_refused_with_their_reason(cloud: Cloud, path: str) -> None:
     """403 that says how bytes come, in both forms of a patch; not an error about the pointer."""

@@ -29,7 +29,8 @@ async def test_a_property_has_a_life(cloud: Cloud, path: str) -> None:
     made = await cloud.want(201, "root", "POST", f"{path}/properties", json=body)
     assert made == {"name": "disk_bus", **BUS}
     assert await cloud.want(200, "rob", "GET", f"{path}/properties/disk_bus") == made
-    assert await cloud.want(200, "rob", "GET", f"{path}/properties") == {"properties": {"disk_bus": BUS}}
+    listed = await cloud.want(200, "rob", "GET", f"{path}/properties")
+    assert listed == {"properties": {"disk_bus": made}}
     await cloud.want(409, "root", "POST", f"{path}/properties", json=body)
     after = {"name": "bus", "title": "Bus", "type": "array", "items": {"type": "string", "enum": ["a"]}}
     assert await cloud.want(200, "root", "PUT", f"{path}/properties/disk_bus", json=after) == after
@@ -64,7 +65,7 @@ async def test_an_object_has_a_life(cloud: Cloud, path: str) -> None:
     assert await cloud.want(200, "rob", "GET", f"{path}/objects/Limits") == made
     await cloud.want(409, "root", "POST", f"{path}/objects", json={"name": "Limits"})
     changed = await cloud.want(200, "root", "PUT", f"{path}/objects/Limits", json={"name": "Caps"})
-    assert (changed["name"], "properties" in changed) == ("Caps", False)
+    assert (changed["name"], changed["required"], "properties" in changed) == ("Caps", [], False)
     assert changed["created_at"] == made["created_at"]
     listed = await cloud.want(200, "rob", "GET", f"{path}/objects")
     assert (listed["objects"], listed["schema"]) == ([changed], "/v2/schemas/metadefs/objects")

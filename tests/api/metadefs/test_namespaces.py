@@ -39,7 +39,7 @@ async def test_a_namespace_comes_with_everything_in_it(cloud: Cloud) -> None:
     assert (made["owner"], made["protected"]) == ("ops", False)
     shown = await cloud.want(200, "alice", "GET", f"{BASE}/{name}")
     assert shown == made
-    assert shown["properties"] == {"disk_bus": BUS}
+    assert shown["properties"] == {"disk_bus": {"name": "disk_bus", **BUS}}
     assert shown["tags"] == WHOLE["tags"]
     [entry] = shown["objects"]
     assert (entry["properties"], entry["required"]) == ({"n": COUNT}, ["n"])
@@ -52,8 +52,8 @@ async def test_a_namespace_comes_with_everything_in_it(cloud: Cloud) -> None:
 
 
 async def test_a_new_namespace_says_where_it_is(cloud: Cloud) -> None:
-    """Location is absolute and quoted."""
-    name = f"With space {uuid4().hex}"
+    """Location is absolute, and quoted where a path has to be."""
+    name = f"With::space {uuid4().hex}"
     answer = await cloud.ask("root", "POST", BASE, json={"namespace": name})
     assert answer[2]["location"] == f"{cloud.base}/v2/metadefs/namespaces/{name.replace(' ', '%20')}"
     await cloud.want(200, "root", "GET", f"{BASE}/{name}")
@@ -63,7 +63,7 @@ async def test_a_resource_type_puts_its_prefix_before_properties(cloud: Cloud) -
     """`resource_type` shows properties as they are named on that resource."""
     name = (await make(cloud, **WHOLE))["namespace"]
     shown = await cloud.want(200, "rita", "GET", f"{BASE}/{name}?resource_type=OS::Glance::Image")
-    assert list(shown["properties"]) == ["hw_disk_bus"]
+    assert shown["properties"] == {"hw_disk_bus": {"name": "disk_bus", **BUS}}
     [entry] = shown["objects"]
     assert (list(entry["properties"]), entry["required"]) == (["hw_n"], ["hw_n"])
     for other in ("My::Type", "Unknown"):

@@ -30,6 +30,18 @@ async def test_a_head_of_another_trail_is_not_found(index: Index) -> None:
     assert len((await index.audit.verify(forged)).faults) == 1
 
 
+async def test_a_head_that_nothing_is_left_of_proves_nothing(index: Index) -> None:
+    """Whoever removes all lines, and has the trail begin after the head, is found out."""
+    for number in range(4):
+        await index.imports.submit(make(number=number), max_queued=99)
+        if number == 1:
+            exported = await index.audit.head()
+    moments = {"keys_before": START, "retired_before": START}
+    await index.maintenance.forget(audit_before=LATER, most=10, **moments)
+    [fault] = (await index.audit.verify(exported)).faults
+    assert "older than the oldest line" in fault
+
+
 async def test_old_lines_go_and_the_chain_stays_whole(index: Index) -> None:
     """What goes by its age leaves behind what the next line is chained to; also where nothing is left."""
     for number in range(4):

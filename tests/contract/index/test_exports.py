@@ -7,13 +7,15 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from fetcher.errors import Conflict, QueueFull, SendLimit, UnknownExport
+from fetcher.errors import Conflict, IdempotencyMismatch, QueueFull, SendLimit, UnknownExport
 from fetcher.index.protocol import Index
 from fetcher.index.values import (
     SENT,
     Export,
     ExportAttempt,
+    ExportBounds,
     ExportOptions,
+    IdempotencyKey,
     ReadBack,
     ReceiverAccess,
     ReceiverSecrets,
@@ -42,10 +44,15 @@ def export(actor: Actor = ALICE, number: int = 0, size: int = 5) -> Export:
     )
 
 
-async def submitted(index: Index, made: Export, max_waiting: int = 99, max_bytes: int = 1000) -> Export:
-    since = START - timedelta(days=1)
-    await index.exports.submit(made, SECRETS, max_waiting=max_waiting, max_bytes=max_bytes, since=since)
-    return made
+async def submitted(
+    index: Index,
+    made: Export,
+    max_waiting: int = 99,
+    max_bytes: int = 1000,
+    key: IdempotencyKey | None = None,
+) -> Export:
+    bounds = ExportBounds(max_waiting=max_waiting, max_bytes=max_bytes, since=START - timedelta(days=1))
+    return await index.exports.submit(made, SECRETS, bounds=bounds, key=key)
 
 
 async def test_an_export_goes_from_submission_to_verdict(place: Place) -> None:
@@ -67,6 +74,23 @@ async def test_an_export_goes_from_submission_to_verdict(place: Place) -> None:
         assert "s3cr3t" not in await place.dump(index)
 
 
+async def test_a_request_that_is_repeated_makes_one_export(place: Place) -> None:
+    """With the same key the first one comes back, however it stands and whatever is full; never another's."""
+    key = IdempotencyKey(key="k", fingerprint="a")
+    async with place.open() as index, place.open() as other:
+        calls = [submitted((index, other)[number % 2], export(number=number), key=key) for number in range(6)]
+        made = await asyncio.gather(*calls)
+        assert len({one.id for one in made}) == 1
+        assert await index.exports.waiting() == [made[0]]
+        await index.exports.cancel(made[0].id, ALICE, START)
+        again = await submitted(other, export(), max_waiting=0, max_bytes=0, key=key)
+        assert (again.id, again.state) == (made[0].id, State.CANCELLED)
+        with pytest.raises(IdempotencyMismatch):
+            await submitted(index, export(), key=IdempotencyKey(key="k", fingerprint="b"))
+        assert (await submitted(index, export(BOB), key=key)).id != made[0].id
+        assert (await submitted(index, export())).id != (await submitted(index, export())).id
+
+
 async def test_how_far_a_sender_is_goes_to_the_next_run_and_goes_with_the_end(place: Place) -> None:
     """What is kept comes back with the next claim; a lost claim keeps nothing, and the end leaves nothing."""
     access = ReceiverAccess(s3=BucketAccess(secret_access_key="s3cr3t"), read_url="https://s3cr3t.example/")
@@ -74,8 +98,8 @@ async def test_how_far_a_sender_is_goes_to_the_next_run_and_goes_with_the_end(pl
     async with place.open() as index:
         made = msgspec.structs.replace(export(), options=options)
         secrets = msgspec.structs.replace(SECRETS, access=access)
-        since = START - timedelta(days=1)
-        await index.exports.submit(made, secrets, max_waiting=9, max_bytes=99, since=since)
+        bounds = ExportBounds(max_waiting=9, max_bytes=99, since=START - timedelta(days=1))
+        await index.exports.submit(made, secrets, bounds=bounds)
         stale = await index.exports.claim(made.id, START)
         assert stale is not None
         assert stale[1] == secrets

@@ -68,6 +68,15 @@ async def test_turns_come_by_their_time(index: Index) -> None:
     assert not await index.schedules.note(first, progress, START)
 
 
+async def test_a_clock_that_was_ahead_puts_nothing_off_for_ever(index: Index) -> None:
+    """A turn that is further away than any interval was noted by a wrong clock, and is due at once."""
+    new = await made(index, schedule())
+    progress = ScheduleProgress(serial="7", code="ok", checked_at=START)
+    for days, expected in ((366, []), (36_500, [new.id])):
+        await index.schedules.note(new, progress, START + timedelta(days=days))
+        assert [one.id for one in await index.schedules.due(START)] == expected
+
+
 async def test_an_edit_is_one_step(index: Index, other: Index) -> None:
     """Ten edits in two processes all count; a look by older rules does not; a receiver comes back whole."""
     new = await made(index, schedule())

@@ -6,6 +6,7 @@ import pytest
 
 from fetcher.errors import CatalogueUnusable, InvalidRequest
 from fetcher.parsers.catalogues import choose, has_ended, is_name, parse_name, read_image_manager
+from fetcher.parsers.catalogues.entry import natural
 from tests.lab.catalogue import manager
 
 URL = "https://cloud.example/debian-13.raw"
@@ -87,6 +88,27 @@ def test_k04_an_image_without_a_plain_url_is_left_out(url: str) -> None:
         manager("URL", b"").replace(b"URL.old", b"URL").replace(b"URL", url.encode()), max_entries=9
     )
     assert (reading.entries, reading.left_out) == ([], 2)
+
+
+@pytest.mark.parametrize("word", ['"a\\e[2Jb"', "x" * 65, '"two\\nlines"'], ids=["escape", "long", "lines"])
+@pytest.mark.parametrize("field", ["architecture", "format"])
+def test_k04_an_architecture_or_format_that_is_no_word_is_left_out(field: str, word: str) -> None:
+    """Terminal codes and endless text of a catalogue reach neither screen nor submission."""
+    image = f"""images:
+  - name: Debian 13
+    {"format: " + word if field == "format" else "format: raw"}
+    latest_url: {URL}
+    meta: {{architecture: {word if field == "architecture" else "x86_64"}, os_version: "13"}}
+"""
+    reading = read_image_manager(image.encode(), max_entries=9)
+    assert (reading.entries, reading.left_out) == ([], 1)
+
+
+@pytest.mark.parametrize("text", ["²", "1²", "①", "9" * 5000])
+def test_versions_of_any_digits_can_be_sorted(text: str) -> None:
+    """What Python calls a digit need not be a number; and none is so long that it cannot be read."""
+    assert natural(text) == natural(text)
+    assert sorted([natural(text), natural("9.10"), natural("9.9")])
 
 
 def test_too_many_versions_are_refused() -> None:

@@ -22,7 +22,11 @@ def _kind(key: str, words: str, hint: str = WRONG) -> Kind:
 
 
 INSIDE = "Unpack it and submit the disk image inside."
-LZMA = _kind("lzma", "a file packed by lzma", INSIDE)
+LZMA = _kind(
+    "lzma",
+    "a file packed by lzma",
+    "It has no check sum: pack the disk image with `xz`, or submit it unpacked.",
+)
 HTML = _kind("html", "an HTML page", LOGIN)
 XML = _kind("xml", "an XML document")
 JSON = _kind("json", "a JSON document", LOGIN)

@@ -159,6 +159,9 @@ class _Image:
         if self.snapshots:
             report.facts["snapshots"] = self.snapshots
             self._place(self.snapshots_offset, self.snapshots * SNAPSHOT_BYTES, "snapshot table")
+        else:
+            aligned = self.snapshots_offset % self.cluster == 0
+            require(aligned, "qcow2-table-place", "its snapshot table is not where one may be")
 
     def _place(self, offset: int, length: int, what: str) -> None:
         aligned = offset % self.cluster == 0 and offset >= self.cluster
@@ -171,6 +174,10 @@ class _Image:
         while at + EXTENSION.size <= min(limit, len(self.head)):
             kind, length = EXTENSION.unpack_from(self.head, at)
             if kind == EXTENSION_END:
+                fits = length <= self.cluster - at - EXTENSION.size
+                self.report.require(
+                    fits, "qcow2-extension", "its header extensions do not end where they must"
+                )
                 return
             self.report.require(kind != DATA_FILE, "qcow2-data-file", "it names a data file", REMAKE)
             self.report.require(

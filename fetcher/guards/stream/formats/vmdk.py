@@ -26,7 +26,7 @@ CHARACTERS_AT, CHARACTERS = 73, b"\n \r\n"
 COMPRESSION_AT = 77
 AT_END = (1 << 64) - 1
 DIRECTORY_FIELD = slice(56, 64)
-USES_CHARACTERS, COMPRESSED, MARKERS = 1, 1 << 16, 1 << 17
+USES_CHARACTERS, REDUNDANT, COMPRESSED, MARKERS = 1, 2, 1 << 16, 1 << 17
 TABLE_ENTRIES = 512
 MOST_SECTORS = 1 << 41  # 1 PiB: far above any cap, and no overflow behind it.
 FOOTER_BYTES = 1_536  # A marker, the footer, the end-of-stream marker.
@@ -84,7 +84,7 @@ def _check_header(head: bytes, report: Report) -> None:
 
 def _continue(head: bytes, report: Report) -> None:
     """Note what is left to read once the header has passed."""
-    _, _, flags, capacity, grain, _, _, _, _, directory, overhead = HEADER.unpack_from(head)
+    _, _, flags, capacity, grain, _, _, _, second, directory, overhead = HEADER.unpack_from(head)
     tables = -(-capacity // (grain * TABLE_ENTRIES))
     if directory == AT_END:
         stream = Stream(report, max(overhead, 2) * SECTOR, capacity, grain)
@@ -95,6 +95,8 @@ def _continue(head: bytes, report: Report) -> None:
         report.close = partial(_close_stream, report, head[:HEADER_BYTES], tables, stream)
         return
     report.reaches(directory * SECTOR + tables * 4, "grain directory")
+    if flags & REDUNDANT:
+        report.reaches(second * SECTOR + tables * 4, "second grain directory")
     least_grain = SECTOR if flags & COMPRESSED else grain * SECTOR
     report.follow = partial(follow, report, directory * SECTOR, tables, least_grain)
 

@@ -25,6 +25,8 @@ FIELDS = (
     Field("refcount_table_offset", 48, ">Q", UNALIGNED, "qcow2-table-place"),
     Field("refcount_table_clusters", 56, ">I", st.integers(16_385, (1 << 32) - 1), "qcow2-refcount"),
     Field("nb_snapshots", 60, ">I", st.integers(65_537, (1 << 32) - 1), "qcow2-snapshots"),
+    Field("place of no snapshots", 64, ">Q", UNALIGNED, "qcow2-table-place"),
+    Field("length of the last extension", 116, ">I", st.integers(393, (1 << 32) - 1), "qcow2-extension"),
     Field("external data", 72, ">Q", st.integers(0, (1 << 64) - 1).map(lambda n: n | 4), "qcow2-data-file"),
     Field(
         "corrupt",

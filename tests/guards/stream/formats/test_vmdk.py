@@ -72,3 +72,12 @@ def test_type_of_the_message_is_a_known_word() -> None:
     found = inspected(vmdk(descriptor=text)).report()
     assert "secretWord9" not in str(found)
     assert inspected(vmdk(descriptor=vmdk_descriptor("vmfs"))).report().facts["type"] == "vmfs"
+
+
+@pytest.mark.parametrize(
+    ("flags", "place", "is_refused"), [(3, 1 << 40, True), (3, 21, False), (1, 1 << 40, False)]
+)
+def test_the_second_directory_lies_inside(flags: int, place: int, is_refused: bool) -> None:
+    """Where a header has a second grain directory, readers read it; without its flag the place is unused."""
+    image = patch(patch(IMAGE, 8, "<I", flags), 48, "<Q", place)
+    assert (not inspected(image).report().is_safe) is is_refused
