@@ -20,7 +20,7 @@ from tests.several.hosts import Held
 from tests.several.standby import Pair, pair
 
 PATIENT_SECONDS = 60
-LEASE_SECONDS = 6.0
+LEASE_SECONDS = 12.0
 SMALL = raw(20_000, seed=9)
 
 
@@ -42,7 +42,7 @@ class House:
             (folder / name / "data").mkdir(parents=True, mode=0o700)
             (folder / name / "data" / "blobs").symlink_to(folder / "blobs")
             sections: dict[str, dict[str, Any]] = {
-                "index": {"url": url, "connect_seconds": 1.0},
+                "index": {"url": url, "connect_seconds": 2.0},
                 "cluster": {"host": name},
                 "imports": {"lease_seconds": LEASE_SECONDS},
             }
@@ -50,14 +50,16 @@ class House:
 
     async def refused(self) -> None:
         """Check that each host refuses what it cannot write down, and says when to come again."""
-        for host in self.hosts:
-            status, document, headers = await host.call("POST", "/imports", json=self.asked())
-            assert (status, document["code"]) == (503, "shortage"), document
-            assert int(headers["retry-after"]) > 0
-            status, document, headers = await host.call("GET", "/imports")
-            assert (status, "retry-after" in headers) == (503, True), document
-            assert (await host.call("GET", "/readyz"))[0] == 503
-            assert (await host.call("GET", "/healthz"))[0] == 200
+        await asyncio.gather(*(self._refused(host) for host in self.hosts))
+
+    async def _refused(self, host: Running) -> None:
+        status, document, headers = await host.call("POST", "/imports", json=self.asked())
+        assert (status, document["code"]) == (503, "shortage"), document
+        assert int(headers["retry-after"]) > 0
+        status, document, headers = await host.call("GET", "/imports")
+        assert (status, "retry-after" in headers) == (503, True), document
+        assert (await host.call("GET", "/readyz"))[0] == 503
+        assert (await host.call("GET", "/healthz"))[0] == 200
 
     def asked(self) -> dict[str, Any]:
         """Return a submission of a small image."""
