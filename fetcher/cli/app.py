@@ -202,7 +202,7 @@ GROUPS = {
             "load": Command(
                 "metadefs:load",
                 "Bring in metadata definitions, in the form of the files in Glance's etc/metadefs; a server "
-                "server may run.",
+                "may run.",
             )
         },
     ),
