@@ -87,7 +87,7 @@ def wait_ready(base: str, process: subprocess.Popen[bytes]) -> None:
                 "make run ended before the service answered: " + (WORK / "make-run.log").read_text()
             )
         try:
-            call(f"{base}/healthz")
+            call(f"{base}/readyz")
         except OSError:
             time.sleep(0.1)
         else:

@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 # How long requests wait for a start: most have nothing to take up, and are over by then. With much to take up
 # the port opens first, and `/readyz` says why not.
-START_SECONDS = 0.05
+START_SECONDS = 0.2
 
 
 class Service(Configured):
