@@ -17,7 +17,7 @@ MIN_SLICE_BYTES = 4_096
 """A new stream gets its first bytes in so small a slice: a decoder copies what is behind its end, and with
 a thousand streams in one chunk that would be a thousand copies of the rest of it."""
 
-MAX_SLICE_BYTES = 524_288
+MAX_SLICE_BYTES = 131_072
 MIN_STREAM_BYTES = 512
 MAX_SHORT_STREAMS = 16_384
 """Streams that give less than `MIN_STREAM_BYTES`, frames without data among them."""
