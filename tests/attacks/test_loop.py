@@ -15,9 +15,8 @@ from tests.lab.loop_watch import LoopWatch
 from tests.service import Running
 
 MOST_SECONDS = 0.010
-# Python lets the loop run within it; it is the other imports' turn that it puts off. A tracer, such as that
-# which measures coverage, makes each line of it ten times as dear on a busy machine.
-MOST_SLICE_SECONDS = 0.050 if sys.gettrace() is None else 0.500
+# Python lets the loop run within it; it is the other imports' turn that it puts off.
+MOST_SLICE_SECONDS = 0.050
 MOST_BYTES = 200_000_000  # What some unpack to has no end.
 PACKED = ("zstd", "lz4", "xz", "bzip2", "gzip", "zip")
 CASES = [(name, "bare") for name in BODIES if name not in KEPT]
@@ -32,10 +31,14 @@ def slices() -> Iterator[list[float]]:
     run = _Job.is_over_after_a_slice
 
     def measured(job: _Job) -> bool:
+        tracer = sys.gettrace()
+        sys.settrace(None)  # One that measures coverage would make each line several times as dear.
         began = time.thread_time()
-        is_over = run(job)
-        spent.append(time.thread_time() - began)
-        return is_over
+        try:
+            return run(job)
+        finally:
+            spent.append(time.thread_time() - began)
+            sys.settrace(tracer)
 
     _Job.is_over_after_a_slice = measured  # type: ignore[method-assign] # put back below
     try:
