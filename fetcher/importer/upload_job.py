@@ -165,6 +165,8 @@ class Uploads:
         self._engine.running[record.id] = running
         self._engine.tasks[record.id] = task
         self._engine.tell(record.id)  # Its row could be seen a moment before.
+        if not self._engine.is_open():
+            task.cancel()  # Who closes the service ended what was sent by then, and did not see this one.
         try:
             await asyncio.wait({task})
         except asyncio.CancelledError:

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from fetcher.errors import NotReady
 from fetcher.importer.methods.method import Flow
 from fetcher.importer.methods.registry import names_of
@@ -71,6 +73,31 @@ async def test_a_stopping_service_ends_what_is_sent(tmp_path: Path) -> None:
         ended = {record["method"]: record["verdict"]["code"] for record in listed["imports"]}
         assert ended == dict.fromkeys(("upload", "stage"), "interrupted")
         assert set(ended) == set(names_of({Flow.SEND, Flow.STAGE}))
+        assert cloud.traces() == []
+
+
+async def test_a_service_that_stops_while_a_body_is_entered_takes_none_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the row and its first byte, nobody knows of an upload but its own request."""
+    tap = Tap()
+    async with Cloud(tmp_path, inbound={"stall_seconds": 600.0, "min_bytes_per_second": 1}) as cloud:
+        image_id = (await cloud.make())["id"]
+        importer = cloud.service.app.state.services.importer
+        uploads = cloud.service.app.state.services.index.uploads
+        begin_upload = uploads.begin
+
+        async def begin_and_stop(*args: Any) -> None:
+            await begin_upload(*args)
+            await importer.close()
+
+        monkeypatch.setattr(uploads, "begin", begin_and_stop)
+        options = {"data": tap.flow(), "headers": OCTETS}
+        document = await cloud.want(503, "alice", "PUT", f"/images/{image_id}/file", **options)
+        tap.is_open.set()
+        assert document["error"]["type"] == NotReady.code
+    async with Cloud(tmp_path) as cloud:
+        assert (await cloud.want(200, "alice", "GET", f"/images/{image_id}"))["status"] == "queued"
         assert cloud.traces() == []
 
 
