@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Sequence
+from mmap import mmap
 from pathlib import Path
 
 from fetcher.convert.sink import RawSink
@@ -21,7 +22,8 @@ def planned(image: bytes, disk_format: str | None = None) -> Streamable:
 def convert_bytes(image: bytes, *, chunk: int = PIECE_BYTES, keeps: bool = False) -> bytes:
     """Return the raw disk of a small image."""
     found = planned(image)
-    disk, kept = bytearray(found.virtual_bytes), bytearray(len(image))
+    disk = mmap(-1, found.virtual_bytes)  # Pages that nobody writes cost nothing, however large a disk is.
+    kept = bytearray(len(image))
     converter = found.start((lambda offset, length: bytes(kept[offset : offset + length])) if keeps else None)
 
     def take(output: WriteAt | Keep) -> None:
@@ -35,7 +37,7 @@ def convert_bytes(image: bytes, *, chunk: int = PIECE_BYTES, keeps: bool = False
             take(output)
     for output in converter.finish():
         take(output)
-    return bytes(disk)
+    return disk[:]
 
 
 def convert_path(

@@ -13,7 +13,7 @@ from tests.convert.one_pass import convert_bytes, planned
 from tests.guards.stream.formats.hostile_disks import QCOW2 as HOSTILE_QCOW2
 
 CLUSTER = 65_536
-MOST_PENDING = 1 << 17
+MOST_PENDING = 1 << 16
 HEADER = struct.Struct(">4sIQIIQIIQQIIQQQQII")
 
 
@@ -144,7 +144,7 @@ def test_data_before_its_table_need_a_place_to_be_kept() -> None:
 def test_memory_is_bounded_however_much_is_named_in_advance(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tables full of clusters that never come end in a refusal to stream; each costs 16 bytes till then."""
     monkeypatch.setattr(mapped, "MOST_PENDING", MOST_PENDING)
-    tables = 40
+    tables = 20
     l1 = [DATA_AT + number * CLUSTER for number in range(tables)]
     image = qcow2(l1, [], size=tables * (CLUSTER // 8) * CLUSTER)
     image_bytes = 4 << 20  # What the window may hold of it.

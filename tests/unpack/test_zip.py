@@ -102,10 +102,11 @@ def test_a_zip_that_is_cut_is_refused_wherever() -> None:
 
 
 def test_flipped_bits_are_noticed() -> None:
-    """Every byte of data and of both headers counts, but for times and what no reader follows."""
+    """Bytes of data and every byte of both headers count, but for times and what no reader follows."""
     packed = bytearray(make_zip([("disk.vhd", SMALL)]))
     missed = []
-    for at in range(4, len(packed)):
+    head, tail = range(4, 100), range(len(packed) - 200, len(packed))
+    for at in (*head, *range(head.stop, tail.start, 5), *tail):  # Of the data a part; of the headers all.
         packed[at] ^= 0x04
         result = outcome(bytes(packed))
         if isinstance(result, bytes):

@@ -1,10 +1,12 @@
 """The stage between what was judged and what is kept: an image goes in, the raw disk in it comes out."""
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from fetcher.convert.streaming import Keep, NotStreamable, Output, Streamable
+from fetcher.importer.receive.ahead import FetchingBeside, PiecesAhead
 from fetcher.importer.receive.disk_order import DiskOrder
 from fetcher.importer.receive.gathering import Gathering
 from fetcher.model import FormatVerdict
@@ -30,7 +32,6 @@ class Converting:
 
     Attributes:
         is_scattered: Parts are written at their place.
-        is_hungry: Nothing comes out before more is fed.
         kept_bytes: Of the image, which were put aside.
     """
 
@@ -47,18 +48,20 @@ class Converting:
         self.found = found
         self.kept = kept
         self.is_scattered = False
-        self.is_hungry = True
         self.kept_bytes = 0
         self._target = target
-        self._worker_pool = worker_pool
         self._hashers = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
         self.queues: OrderedQueues = worker_pool.lanes([hasher.update for hasher in self._hashers.values()])
         self._converter = found.start(self._recall)
         self._outputs: Iterator[Output] = iter(())
         self._order = DiskOrder()
         self._in_order: Iterator[bytes | memoryview] = iter(())
-        self._is_ending = False
+        self._is_hungry = True
+        self._is_over = self._is_ending = self._is_filled = False
+        self._may_scatter = False
         self._gathering = Gathering()
+        self._waiting: deque[bytes] = deque()
+        self._ahead = PiecesAhead(worker_pool, make=self._next, has_work=self._has_work)
         self._received_bytes = 0
         self._begin = begin
 
@@ -74,14 +77,20 @@ class Converting:
         self._received_bytes += len(chunk)
         self._gathering.add(chunk)
         if self._gathering.is_enough:
-            gathered = await self._take_gathered()
-            self._outputs, self.is_hungry = self._converter.feed(gathered), False
+            await self._take_gathered()
 
-    async def _take_gathered(self) -> bytes:
+    async def _take_gathered(self) -> None:
         gathered = self._gathering.take()
         if self._hashers and gathered:
             await self.queues.put(gathered)
-        return gathered
+        if gathered:
+            self._waiting.append(gathered)
+            self._ahead.go_on()
+
+    @property
+    def has_enough(self) -> bool:
+        """Return whether the next bytes of the image are there already."""
+        return bool(self._waiting)
 
     async def finish(self, verdict: FormatVerdict | None) -> None:
         """Take the end of the image, and what the format guard found it to be.
@@ -93,13 +102,10 @@ class Converting:
         is_same = verdict is not None and verdict.disk_format == found.disk_format
         if verdict is None or not is_same or (verdict.virtual_bytes or 0) < found.virtual_bytes:
             raise NotStreamable("its beginning describes another disk than the whole")
-        last = await self._take_gathered()
+        await self._take_gathered()
         await self.queues.drain()
-        self._outputs, self._is_ending, self.is_hungry = self._ending(last), True, False
-
-    def _ending(self, last: bytes) -> Iterator[Output]:
-        yield from self._converter.feed(last)
-        yield from self._converter.finish()
+        self._is_over = True
+        self._ahead.go_on()
 
     async def read(self) -> bytes:
         """Return what comes next in the order of the disk; nothing where more is needed, or parts are late.
@@ -108,7 +114,21 @@ class Converting:
             Failure: The image breaks a rule, or the store refuses.
             NotStreamable: It has to be converted from a complete file.
         """
-        return b"" if self.is_hungry else await self._worker_pool.run(self._next)
+        return await self._ahead.read()
+
+    def scatter(self) -> None:
+        """Write parts at their place from now on: all that came out in order is written."""
+        self._may_scatter = True
+        self._ahead.go_on()
+
+    def _has_work(self) -> bool:
+        is_hungry = not self._waiting and self._is_hungry and (self._is_filled or not self._is_over)
+        return not is_hungry and self._may_scatter is self.is_scattered
+
+    @property
+    def is_whole(self) -> bool:
+        """Return whether nothing is left to come out."""
+        return self._is_filled and self._is_hungry
 
     def _next(self) -> bytes:
         """Take what the converter gives, up to a turn's worth; runs in a thread."""
@@ -128,39 +148,51 @@ class Converting:
 
     def _advance(self) -> bool:
         """Take the converter's next output; return False where nothing in order can come of it."""
-        output = next(self._outputs, None)
+        output = self._next_output()
         if output is None:
-            if not self._is_ending:
-                self.is_hungry = True
+            if self._is_hungry:
                 return False
-            self._is_ending = False
-            self._in_order = self._order.finish(self.found.virtual_bytes)
+            self._in_order, self._is_filled = self._order.finish(self.found.virtual_bytes), True
         elif isinstance(output, Keep):
             self._put_aside(output)
         elif self._order.is_late(output.offset):
-            self.is_scattered = True
             self._outputs = _with_first(output, self._outputs)
+            self.is_scattered = True
             return False
         else:
             self._in_order = self._order.take(output.offset, output.data)
         return True
+
+    def _next_output(self) -> Output | None:
+        """Return the next output; None at the end of the image, or where more has to come."""
+        while (output := next(self._outputs, None)) is None:
+            if self._waiting:
+                self._outputs = self._converter.feed(self._waiting.popleft())
+            elif self._is_over and not self._is_ending:
+                self._outputs, self._is_ending = self._converter.finish(), True
+            else:
+                self._is_hungry = not self._is_ending or self._is_filled
+                return None
+            self._is_hungry = False
+        return output
 
     def _scatter(self) -> bytes:
         """Write parts at their place; nothing comes out."""
         for offset, data in self._order.take_held():
             self._target.write_at(data, offset)
         size = 0
-        for output in self._outputs:
+        while size <= TURN_BYTES:
+            output = self._next_output()
+            if output is None:
+                if self._is_ending:
+                    self._target.write_at(b"", self.found.virtual_bytes)
+                    self._is_filled = self._is_hungry = True
+                break
             if isinstance(output, Keep):
                 self._put_aside(output)
             else:
                 self._target.write_at(bytes(output.data), output.offset)
             size += len(output.data)
-            if size > TURN_BYTES:
-                return b""
-        self.is_hungry = True
-        if self._is_ending:
-            self._target.write_at(b"", self.found.virtual_bytes)
         return b""
 
     def _recall(self, offset: int, length: int) -> bytes:
@@ -182,6 +214,7 @@ class Converting:
 
     async def close(self) -> None:
         """Let no thread touch it any more."""
+        await self._ahead.close()
         await self.queues.close()
 
 
@@ -219,6 +252,7 @@ class ConvertingPeer:
         self._put_aside = put_aside
         self._told_bytes = converting.kept_bytes
         self._is_over = False
+        self._fetching = FetchingBeside(self._feed)
 
     async def read(self) -> bytes:
         """Return the next bytes of the disk; nothing at its end.
@@ -228,13 +262,14 @@ class ConvertingPeer:
             Handover: The rest does not come in order: `scatter` writes it.
             Failure: A guard refused the image, or it cannot be converted.
         """
-        while not self._converting.is_scattered:
-            chunk = await self._go_on()
-            if chunk or (self._converting.is_hungry and self._is_over):
+        while True:
+            if chunk := await self._go_on():
                 return chunk
-            if self._converting.is_hungry:
-                await self._feed()
-        raise Handover
+            if self._converting.is_scattered:
+                raise Handover
+            if not await self._fetching.wait() and self._is_over:
+                assert self._converting.is_whole
+                return b""
 
     async def scatter(self) -> None:
         """Write all that is left of the disk at its place.
@@ -242,19 +277,23 @@ class ConvertingPeer:
         Raises:
             Failure: As `read`.
         """
-        while True:
+        self._converting.scatter()
+        while not self._converting.is_whole:
             await self._go_on()
-            if self._converting.is_hungry:
-                if self._is_over:
-                    return
-                await self._feed()
+            await self._fetching.wait()
 
     async def _go_on(self) -> bytes:
+        if not self._is_over and not self._converting.has_enough:
+            self._fetching.start()
         chunk = await self._converting.read()
         told, self._told_bytes = self._told_bytes, self._converting.kept_bytes
         if self._told_bytes > told:
             self._put_aside(self._told_bytes - told)
         return chunk
+
+    async def close(self) -> None:
+        """Ask the peer for nothing more."""
+        await self._fetching.close()
 
     async def _feed(self) -> None:
         self._clock.start()
@@ -266,6 +305,6 @@ class ConvertingPeer:
             await self._judges.feed(chunk)
             await self._converting.feed(chunk)
         else:
-            self._is_over = True
             await self._judges.finish()
             await self._converting.finish(self._verdict())
+            self._is_over = True

@@ -99,6 +99,7 @@ class Layers:
     def __post_init__(self) -> None:
         """Nothing has been looked at yet."""
         self._packed_guards: list[Guard] = []
+        self._peers: list[UnpackingPeer | ConvertingPeer] = []
         self._head: list[bytes] = []
         self._image_head: list[bytes] = []
 
@@ -182,6 +183,7 @@ class Layers:
         inner = UnpackingPeer(
             self.unpacking, peer, Judges([*self._packed_guards, *outer], self.worker_pool.offload), clock
         )
+        self._peers.append(inner)
         return Incoming(peer=inner, guards=self.timed(self.chain.guards), clock=_own_clock())
 
     def _converted(self, incoming: Incoming, converting: Converting) -> Incoming:
@@ -195,6 +197,7 @@ class Layers:
             verdict=lambda: self.chain.format,
             put_aside=self.put_aside,
         )
+        self._peers.append(peer)
         return Incoming(peer=peer, guards=self.timed(self.result.guards), clock=_own_clock())
 
     @property
@@ -215,6 +218,11 @@ class Layers:
         for layer in (self.converting, self.unpacking):
             told |= {} if layer is None else layer.story()
         return told
+
+    async def leave(self) -> None:
+        """Ask the peer of this attempt for nothing more."""
+        while self._peers:
+            await self._peers.pop().close()  # What asks is ended before what it asks.
 
     async def close(self) -> None:
         """Let no thread touch them any more, and remove what a conversion kept beside the disk."""

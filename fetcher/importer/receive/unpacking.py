@@ -1,6 +1,5 @@
 """The stage between what was received and what is judged and kept: packed bytes in, a disk out."""
 
-import asyncio
 import hashlib
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -10,6 +9,7 @@ import msgspec
 
 from fetcher.config import Settings
 from fetcher.guards.base import Guard
+from fetcher.importer.receive.ahead import FetchingBeside, PiecesAhead
 from fetcher.importer.receive.gathering import Gathering
 from fetcher.model import BLOCK_BYTES, Submission
 from fetcher.pipeline import Judges, OrderedQueues, Peer, PeerClock, WorkerPool
@@ -75,14 +75,19 @@ class Unpacking:
     ) -> None:
         self._unpacker = Unpacker(limits=limits_of(settings, submission.max_bytes), disk=submission.disk)
         self._hashers = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
-        self._worker_pool = worker_pool
         self._gathering = Gathering()
+        self._waiting: deque[bytes] = deque()
         self._pieces: Iterator[Piece] = iter(())
         self._rest: list[bytes | memoryview] = []
         self._given_bytes = 0
-        self._is_over = False
+        self._is_over = self._is_ending = False
         self._is_hungry = True
-        self._ahead: asyncio.Task[bytes] | None = None
+        self._ahead = PiecesAhead(
+            worker_pool,
+            make=self._next,
+            has_work=self._has_work,
+            is_dear=lambda: self._unpacker.weight >= DEAR_WEIGHT,
+        )
         self.received_bytes = 0
         self.queues: OrderedQueues = worker_pool.lanes([hasher.update for hasher in self._hashers.values()])
 
@@ -97,39 +102,31 @@ class Unpacking:
         packed = self._gathering.take()
         if packed:
             await self.queues.put(packed)
-        self._pieces, self._is_hungry = self._unpacked(packed), False
+            self._waiting.append(packed)
+            self._ahead.go_on()
 
-    def _unpacked(self, packed: bytes) -> Iterator[Piece]:
-        yield from self._unpacker.feed(packed)
-        if self._is_over:
-            yield from self._unpacker.finish()
+    @property
+    def has_enough(self) -> bool:
+        """Return whether the next packed bytes are there already."""
+        return bool(self._waiting)
 
     async def finish(self) -> None:
         """Take the end; afterwards only what is left is there to be read."""
         if not self._is_over:
-            self._is_over = True
             await self._open_up()
             await self.queues.drain()
+            self._is_over = True
+            self._ahead.go_on()
 
     async def read(self) -> bytes:
         """Return what comes next of the disk, about a mebibyte; nothing where more has to be fed.
 
-        The piece after it is made while its caller judges this one.
+        The pieces after it are made while its caller judges this one.
 
         Raises:
             Failure: As `Unpacker.feed` and `Unpacker.finish`.
         """
-        if self._ahead is None:
-            if self._is_hungry:
-                return b""
-            self._ahead = self._begin()
-        piece = await asyncio.shield(self._ahead)
-        self._ahead = None if self._is_hungry else self._begin()
-        return piece
-
-    def _begin(self) -> asyncio.Task[bytes]:
-        is_dear = self._unpacker.weight >= DEAR_WEIGHT
-        return asyncio.create_task(self._worker_pool.run(self._next, is_dear=is_dear))
+        return await self._ahead.read()
 
     def _next(self) -> bytes:
         """Join small pieces, so that each wakes nobody; runs in a thread."""
@@ -137,10 +134,11 @@ class Unpacking:
         size = sum(map(len, parts))
         while size < MAX_PIECE_BYTES:
             piece = next(self._pieces, None)
-            if piece is None:
+            if piece is not None:
+                parts.append(plain(piece))
+                size += len(piece)
+            elif not self._advance():
                 return self._at_end(parts, size)
-            parts.append(plain(piece))
-            size += len(piece)
         if begun := (self._given_bytes + size) % BLOCK_BYTES:  # Pieces are to fit the blocks of a disk.
             last = parts[-1]
             kept = min(begun, len(last))
@@ -148,10 +146,29 @@ class Unpacking:
             size -= kept
         return self._given(parts, size)
 
+    def _has_work(self) -> bool:
+        return bool(self._waiting) or not self._is_hungry or (self._is_over and not self._is_ending)
+
+    @property
+    def is_whole(self) -> bool:
+        """Return whether everything has been judged, and nothing is left to come out."""
+        return self._is_ending and self._is_hungry
+
+    def _advance(self) -> bool:
+        """Take the next packed bytes, or the end; return False where there is neither."""
+        if self._waiting:
+            self._pieces = self._unpacker.feed(self._waiting.popleft())
+        elif self._is_over and not self._is_ending:
+            self._pieces, self._is_ending = self._unpacker.finish(), True
+        else:
+            return False
+        self._is_hungry = False
+        return True
+
     def _at_end(self, parts: list[bytes | memoryview], size: int) -> bytes:
         """Give out what is left, where it is the beginning or the end; else it waits for more."""
         self._is_hungry = True
-        if self._is_over or self._given_bytes < MAX_PIECE_BYTES:
+        if self._is_ending or self._given_bytes < MAX_PIECE_BYTES:
             return self._given(parts, size)
         self._rest = parts
         return b""
@@ -184,10 +201,7 @@ class Unpacking:
 
     async def close(self) -> None:
         """Let no thread touch it any more."""
-        if self._ahead is not None:
-            await asyncio.wait({self._ahead})
-            if not self._ahead.cancelled():
-                self._ahead.exception()  # Seen, so that it is not reported as forgotten.
+        await self._ahead.close()
         await self.queues.close()
 
 
@@ -214,6 +228,7 @@ class UnpackingPeer:
         self._judges = judges
         self._clock = clock
         self._is_over = False
+        self._fetching = FetchingBeside(self._feed)
 
     async def read(self) -> bytes:
         """Return the next bytes of the disk; nothing at its end.
@@ -222,11 +237,18 @@ class UnpackingPeer:
             SourceFailure: The peer broke off; everything before has come out.
             Failure: A guard refused the packed bytes, or they cannot be unpacked.
         """
-        while not (chunk := await self._unpacking.read()):
-            if self._is_over:
+        while True:
+            if not self._is_over and not self._unpacking.has_enough:
+                self._fetching.start()
+            if chunk := await self._unpacking.read():
+                return chunk
+            if not await self._fetching.wait() and self._is_over:
+                assert self._unpacking.is_whole
                 return b""
-            await self._feed()
-        return chunk
+
+    async def close(self) -> None:
+        """Ask the peer for nothing more."""
+        await self._fetching.close()
 
     async def _feed(self) -> None:
         self._clock.start()
@@ -234,9 +256,9 @@ class UnpackingPeer:
             packed = await self._peer.read()
         finally:
             self._clock.stop()
-        self._is_over = not packed
         await (self._judges.feed(packed) if packed else self._judges.finish())
         await (self._unpacking.feed(packed) if packed else self._unpacking.finish())
+        self._is_over = not packed
 
 
 class HeadPeer:
