@@ -113,6 +113,12 @@ def read_local(block: bytes, names: bytes, offset: int) -> Entry:
     )
 
 
+def no_length() -> UnpackFailed:
+    """Return the refusal of a stored member whose length is told only behind it: its end cannot be known."""
+    reason = "a stored member does not tell its length before it, as one that was written to a pipe"
+    return UnpackFailed(packing="zip", rule="method", reason=reason, hint=REMAKE)
+
+
 def read_zip64(extra: bytes) -> bytes:
     """Return the content of the field with long numbers, empty where there is none.
 

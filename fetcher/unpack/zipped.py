@@ -29,11 +29,13 @@ from fetcher.unpack.zip_headers import (
     LOCAL_SIGN,
     LOCATOR,
     LOCATOR_SIGN,
+    STORED,
     Entry,
     broken,
     check_central,
     check_end,
     check_end64,
+    no_length,
     read_local,
 )
 
@@ -156,6 +158,8 @@ class Zip:
             return
         entry.crc, entry.packed_bytes, entry.size = counted
         sign = yield from self._exactly(4)
+        if entry.method == STORED and not packed and sign != DESCRIPTOR_SIGN:
+            raise no_length()
         crc = (yield from self._exactly(4)) if sign == DESCRIPTOR_SIGN else sign
         narrow = b"".join(min(number, FULL32).to_bytes(4, "little") for number in counted[1:])
         wide = b"".join(number.to_bytes(8, "little") for number in counted[1:])

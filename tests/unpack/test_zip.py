@@ -4,6 +4,7 @@ import io
 import struct
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -297,3 +298,31 @@ def test_what_is_not_whole_is_to_be_fetched_again() -> None:
     for archive in (make_zip([("disk.raw", DISK)]), make_tar([("disk.raw", DISK)])):
         failure = refusal(archive[: len(archive) // 2])
         assert "Download the file yourself and test it" in str(failure.fields()["hint"])
+
+
+class Pipe(io.RawIOBase):
+    """What a zip is written to that nobody can go back in."""
+
+    def __init__(self) -> None:
+        self.written = b""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.written += bytes(data)
+        return len(data)
+
+
+@pytest.mark.parametrize("first", [bytes(512), b"\xeb" * 512])
+def test_stored_members_of_a_pipe_get_advice(first: bytes) -> None:
+    """Python's zipfile stores what it writes to a pipe without its length: nobody can see where it ends."""
+    pipe = Pipe()
+    with zipfile.ZipFile(pipe, "w") as archive:
+        archive.writestr("README", b"")  # Nothing has an end that can be seen.
+        with archive.open("disk.img", "w") as member:
+            member.write(first + SMALL)
+    refused = refusal(pipe.written)
+    assert refused.fields()["rule"] == "method"
+    assert "does not tell its length" in str(refused)
+    assert "zip image.zip disk.vhd" in refused.fields()["hint"]
