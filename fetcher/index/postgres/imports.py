@@ -45,9 +45,6 @@ from fetcher.model import Actor, Blob, Image, Import, Verdict
 class ImportRecords:
     """Domain verbs on imports; each is one transaction.
 
-    Every write of a running import carries its claim number: one that lost
-    its claim can change nothing, and is told so by False or None.
-
     Args:
         worker: Holds what it claims.
         wake: Called whenever one has ended that somebody is to be told of.

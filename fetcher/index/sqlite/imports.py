@@ -56,9 +56,6 @@ from fetcher.model import Actor, Blob, Image, Import, Verdict
 class ImportRecords:
     """Domain verbs on imports; each is one transaction.
 
-    Every write of a running import carries its claim number: one that lost
-    its claim can change nothing, and is told so by False or None.
-
     Args:
         worker: Holds what it claims.
         wake: Called whenever one has ended that somebody is to be told of.
@@ -70,25 +67,12 @@ class ImportRecords:
         self._wake = wake
 
     async def submit(self, new: NewImport, *, max_queued: int) -> Import:
-        """Write a new import and its image, or find the one that the same key made before.
-
-        Raises:
-            IdempotencyMismatch: The key was used with another request.
-            QueueFull: As many imports wait as may.
-            Conflict: The image that was there already does not wait for bytes, or is gone.
-        """
         return await self._connection.write(_submit, new, max_queued)
 
     async def begin(self, new: NewImport, *, max_queued: int, now: datetime) -> tuple[Import, Claimed | None]:
-        """Write a new import and claim it, in one transaction; as `submit` besides."""
         return await self._connection.write(_begin, new, max_queued, self._worker, now)
 
     async def find(self, import_id: str, actor: Actor) -> Import:
-        """One import that the actor may see.
-
-        Raises:
-            UnknownImport: There is none, or it is another project's.
-        """
         return await self._connection.read(_find, import_id, scope.own_imports(actor))
 
     async def page(
@@ -100,13 +84,6 @@ class ImportRecords:
         marker: str | None = None,
         max_bytes: int = ANSWER_BYTES,
     ) -> Rows[Import]:
-        """Return the newest imports that the actor may see, after `marker`; filters are on `FILTERS`.
-
-        Fewer than `limit` come where they hold more than `max_bytes`.
-
-        Raises:
-            UnknownImport: There is no import `marker`.
-        """
         if actor.is_admin and filters.get("code") in HIDDEN_CODES:
             filters = {**filters, "code": "source-unreachable", TRUE_CODE: filters["code"]}
         if actor.is_admin and ATTEMPT_CODE in filters:
@@ -116,25 +93,20 @@ class ImportRecords:
         )
 
     async def truths(self, actor: Actor, import_ids: Sequence[str]) -> dict[str, dict[str, str]]:
-        """Return what really ended imports, by their ids: for admins alone; others are told nothing."""
         if not actor.is_admin or not import_ids:
             return {}
         return await self._connection.read(read_truths, list(import_ids))
 
     async def requeue(self, import_id: str, now: datetime) -> int:
-        """Put an import that a stopped process left behind back into the queue; returns its new claim."""
         return await self._connection.write(requeue, import_id, now)
 
     async def claim(self, import_id: str, now: datetime) -> Claimed | None:
-        """Take a waiting import for this run; None when it ended meanwhile."""
         return await self._connection.write(_claim, import_id, self._worker, now)
 
     async def renew(self, claims: Mapping[str, int]) -> list[str]:
-        """Hold running imports, by id and claim, for another lease; return those that are lost or over."""
         return await self._connection.write(renew, self._worker, claims)
 
     async def record(self, record: Import) -> bool:
-        """Write down how far a running import is."""
         return await self._connection.write(_record, record)
 
     async def activate(
@@ -145,50 +117,30 @@ class ImportRecords:
         provenance: dict[str, Any],
         signed: Signed | None = None,
     ) -> bool:
-        """Make the image visible as active and end the import, all at once."""
         story = (provenance, signed)
         return self._tell(await self._connection.write(_activate, record, blob, image, story), record)
 
     async def secrets(self, import_id: str) -> Secrets:
-        """Return what only the pull of an import that has not ended may know."""
         return await self._connection.read(load_secrets, import_id)
 
     async def deliver(self, record: Import, provenance: dict[str, Any]) -> bool:
-        """End an import whose image is at the target and not here; False when it lost its claim."""
         return self._tell(await self._connection.write(_deliver, record, provenance), record)
 
     async def end(self, record: Import, detail: dict[str, Any]) -> bool:
-        """End an import without an image; `detail` is for the audit trail only."""
         return self._tell(await self._connection.write(end, record, detail), record)
 
     async def cancel(self, import_id: str, actor: Actor, verdict: Verdict, now: datetime) -> Import:
-        """End an import because its owner says so; from here on its run can change nothing.
-
-        Raises:
-            UnknownImport: There is none, or it is another project's.
-            Conflict: It has ended in another way.
-        """
         record = await self._connection.write(_cancel, import_id, actor, verdict, now)
         self._tell(True, record)
         return record
 
     async def provenance(self, import_id: str, actor: Actor) -> dict[str, Any] | None:
-        """Return where an image's bytes came from; None while there is no image.
-
-        Raises:
-            UnknownImport: There is no such import.
-        """
         return await self._connection.read(_provenance, import_id, scope.own_imports(actor))
 
     async def forget(self, before: datetime, *, most: int = 1000) -> int:
-        """Drop imports that ended before a moment; images and their provenance stay.
-
-        So does a record that a receiver has yet to be told of.
-        """
         return await self._connection.write(_forget, before, most)
 
     async def counts(self) -> dict[str, int]:
-        """Return how many imports have not ended, by state."""
         return await self._connection.read(_counts)
 
     def _tell(self, is_ended: bool, record: Import) -> bool:

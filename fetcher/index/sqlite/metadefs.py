@@ -53,106 +53,39 @@ class MetadefRecords:
         self._connection = connection
 
     async def page(self, actor: Actor, query: NamespaceQuery) -> list[Whole]:
-        """List namespaces that the actor sees, each with its associations.
-
-        Raises:
-            NotFound: The marker is no namespace that the actor sees.
-        """
         return await self._connection.read(_page, actor, query)
 
     async def find(self, name: str, actor: Actor) -> Whole:
-        """Return a namespace and everything in it.
-
-        Raises:
-            NotFound: There is none, or the actor does not see it.
-        """
         return await self._connection.read(_whole, name, actor)
 
     async def create(self, namespace: Namespace, content: Content) -> None:
-        """Write a new namespace with what is in it, all or nothing.
-
-        Raises:
-            Conflict: The name is taken, or stands twice in the content.
-            QuotaExceeded: There would be too many definitions.
-        """
         await self._connection.write(_create, namespace, content)
 
     async def change(self, name: str, actor: Actor, edit: Callable[[Namespace], Namespace]) -> Namespace:
-        """Change a namespace's own attributes.
-
-        Raises:
-            NotFound: There is none, or the actor does not see it.
-            Forbidden: The actor is no admin.
-            Conflict: The new name is taken.
-        """
         return await self._connection.write(_change, name, actor, edit)
 
     async def delete(self, name: str, actor: Actor) -> None:
-        """Delete a namespace with everything in it.
-
-        Raises:
-            NotFound: There is none, or the actor does not see it.
-            Forbidden: The actor is no admin, or the namespace is protected.
-        """
         await self._connection.write(_delete, name, actor)
 
     async def load(self, namespace: Namespace, content: Content, mode: Mode) -> str:
-        """Bring in a definition file: `added`, `changed` or `kept` is what became of its namespace.
-
-        Raises:
-            QuotaExceeded: There would be too many definitions.
-        """
         return await self._connection.write(_load, namespace, content, mode)
 
     async def resource_types(self) -> list[ResourceType]:
-        """List the types that definitions can be for."""
         return await self._connection.read(_resource_types)
 
     async def items(self, at: At, actor: Actor, page: Page) -> list[Item]:
-        """List what of one kind is in a namespace.
-
-        Raises:
-            NotFound: There is no such namespace or marker, or the actor does not see it.
-        """
         return await self._connection.read(items.listed, at, actor, page)
 
     async def item(self, at: At, actor: Actor) -> Item:
-        """Return one item.
-
-        Raises:
-            NotFound: There is none, or the actor does not see its namespace.
-        """
         return await self._connection.read(items.shown, at, actor)
 
     async def add(self, at: At, actor: Actor, content: Content) -> None:
-        """Add items to a namespace.
-
-        Raises:
-            NotFound: There is no such namespace, or the actor does not see it.
-            Forbidden: The actor is no admin.
-            Conflict: A name is taken.
-            QuotaExceeded: There would be too many.
-        """
         await self._connection.write(items.add, at, actor, content)
 
     async def edit(self, at: At, actor: Actor, after: Item, bounds: Bounds) -> Item:
-        """Put another item in the place of one, under the same or a new name.
-
-        Raises:
-            NotFound: There is none, or the actor does not see its namespace.
-            Forbidden: The actor is no admin.
-            Conflict: The new name is taken.
-            QuotaExceeded: It is too large.
-        """
         return await self._connection.write(items.edit, at, actor, after, bounds)
 
     async def remove(self, at: At, actor: Actor) -> None:
-        """Delete one item of a namespace, or all of a kind.
-
-        Raises:
-            NotFound: There is none, or the actor does not see its namespace.
-            Forbidden: The actor is no admin, or the namespace is protected.
-        """
         await self._connection.write(items.remove, at, actor)
 
 

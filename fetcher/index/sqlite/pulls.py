@@ -33,39 +33,31 @@ class PullRecords:
         self._connection = connection
 
     async def keep(self, resume_state: ResumeState) -> None:
-        """Write down how far a pull is."""
         await self._connection.write(_keep, resume_state)
 
     async def keep_all(self, resume_states: Sequence[ResumeState]) -> None:
-        """Write down how far several pulls are, in one transaction."""
         if resume_states:
             await self._connection.write(_keep_all, resume_states)
 
     async def drop(self, pull_id: str) -> None:
-        """Forget a pull that has ended."""
         await self._connection.write(_drop, pull_id)
 
     async def drop_all(self, pull_ids: Sequence[str]) -> None:
-        """Forget several pulls, in one transaction."""
         await self._connection.write(_drop_all, pull_ids)
 
     async def unfinished(self) -> list[ResumeState]:
-        """Return all pulls that an earlier process left."""
         return await self._connection.read(_unfinished)
 
     async def adopt(self, request: str) -> None:
         """Return None: there is no other host, and a start finds all that is left."""
 
     async def remember(self, project_ids: Sequence[str], request: str, etag: str, sha256: str) -> None:
-        """Note what a URL holds; nothing is noted once the blob is gone."""
         await self._connection.write(_remember, project_ids, request, etag, sha256)
 
     async def recall(self, request: str) -> list[Remembered]:
-        """Return what a URL held, of which the bytes are still there and whole."""
         return await self._connection.read(_recall, request)
 
     async def forget(self, before: datetime, *, most: int = 1000) -> int:
-        """Drop what URLs held before a moment."""
         return await self._connection.write(_forget, before, most)
 
 

@@ -24,11 +24,9 @@ class RecoveryRecords:
         self._worker = worker
 
     async def left_behind(self) -> list[tuple[Import, Secrets | None]]:
-        """Return what has no end and nobody else holds, oldest first; what was sent has no secrets."""
         return await self._connection.read(_left_behind, self._worker)
 
     async def take_up(self, interrupted: Sequence[Import], now: datetime) -> None:
-        """End some imports that nobody else holds, and queue all others, in one transaction."""
         await self._connection.write(_take_up, self._worker, interrupted, now)
 
 

@@ -27,19 +27,9 @@ class TaskRecords:
         self._connection = connection
 
     async def page(self, actor: Actor, query: TaskQuery) -> Rows[Import]:
-        """Return a page of the imports that the actor may see.
-
-        Raises:
-            InvalidRequest: There is no import to begin after.
-        """
         return await self._connection.read(_page, actor, query)
 
     async def find(self, import_id: str, actor: Actor, methods: tuple[str, ...]) -> Import:
-        """One import by these methods.
-
-        Raises:
-            UnknownImport: There is none, or it is another project's.
-        """
         return await self._connection.read(_find, import_id, actor, methods)
 
 

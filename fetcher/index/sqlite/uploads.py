@@ -27,30 +27,15 @@ class UploadRecords:
         self._worker = worker
 
     async def begin(self, record: Import, status: str) -> None:
-        """Write an import that runs already, and give it its queued image.
-
-        Args:
-            status: What the image is meanwhile: saving or uploading.
-
-        Raises:
-            Conflict: The image does not wait for bytes, or is gone.
-        """
         await self._connection.write(_begin, self._worker, record, status)
 
     async def stage(self, record: Import, blob: Blob) -> bool:
-        """End an upload whose bytes wait for the import call; False when it lost its claim."""
         return await self._connection.write(_stage, record, blob)
 
     async def staged(self, image_id: str) -> Stage | None:
-        """Return what waits for an image."""
         return await self._connection.read(_staged, image_id)
 
     async def activate(self, record: Import, stage: Stage, image: Image, provenance: dict[str, Any]) -> None:
-        """Make an image of its staged bytes, and write the import that did it, all at once.
-
-        Raises:
-            Conflict: The stage is not there any more.
-        """
         await self._connection.write(_activate, record, stage, image, provenance)
 
 
