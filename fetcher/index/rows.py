@@ -146,6 +146,14 @@ def to_import(row: Row) -> Import:
     )
 
 
+def imports_within(rows: Iterable[Row], max_bytes: int) -> Rows[Import]:
+    """Read imports back until they hold so many bytes; one at least."""
+    some = fitting(rows, import_bytes, max_bytes)
+    found = Rows(to_import(row) for row in some)
+    found.has_more = some.has_more
+    return found
+
+
 # Made once: of each type that is named in a call, msgspec finds out anew how it is read.
 _SUBMISSION = msgspec.json.Decoder(Submission)
 _ATTEMPTS = msgspec.json.Decoder(tuple[Attempt, ...])

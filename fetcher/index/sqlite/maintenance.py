@@ -11,10 +11,10 @@ from sqlite_utils.db import Database
 
 from fetcher.errors import BytesDamaged, StoreFailed
 from fetcher.index.rows import to_text
-from fetcher.index.sqlite import keeping
 from fetcher.index.sqlite.audit_trail import forget_lines, trim_lines
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.counts import COUNTED, RECOUNT_TEXT, TEXT_BYTES
+from fetcher.index.sqlite.imports import keeping
 from fetcher.index.sqlite.rows import select
 from fetcher.index.sqlite.schema import migrate, migrations
 from fetcher.index.sqlite.soundness import check_version, is_passing, missing_parts

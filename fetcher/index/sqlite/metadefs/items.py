@@ -7,7 +7,7 @@ from sqlite_utils.db import Database
 
 from fetcher.errors import Conflict, Forbidden, NotFound
 from fetcher.index.rows import Row, to_json, to_text
-from fetcher.index.sqlite.metadefs_rows import check_count, drop_unused_types, find, ordered, owned
+from fetcher.index.sqlite.metadefs.rows import check_count, drop_unused_types, find, ordered, owned
 from fetcher.index.sqlite.rows import insert, select
 from fetcher.index.values import At, Bounds, Content, Item, Kind, Namespace, Page
 from fetcher.model import Actor

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from fetcher.index.postgres.imports import end
-from fetcher.index.postgres.leases import FREE, holding
-from fetcher.index.postgres.secrets import to_secrets
+from fetcher.index.import_rows import to_secrets
+from fetcher.index.postgres.imports.ending import end
+from fetcher.index.postgres.imports.leases import FREE, holding
 from fetcher.index.postgres.session import Connection, Session
 from fetcher.index.rows import to_import, to_text
 from fetcher.index.values import Secrets, Worker

@@ -6,8 +6,8 @@ import msgspec
 
 from fetcher.errors import Conflict, Forbidden
 from fetcher.index import scope
-from fetcher.index.postgres import metadefs_items as items
-from fetcher.index.postgres.metadefs_rows import (
+from fetcher.index.postgres.metadefs import items
+from fetcher.index.postgres.metadefs.rows import (
     check_count,
     drop_unused_types,
     find,

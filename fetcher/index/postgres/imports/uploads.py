@@ -8,9 +8,9 @@ import msgspec
 from fetcher.errors import Conflict
 from fetcher.index.postgres.audit import note
 from fetcher.index.postgres.images import keep_blob
-from fetcher.index.postgres.import_images import give_blob, keep_story, take_image
-from fetcher.index.postgres.imports import update
-from fetcher.index.postgres.leases import hold
+from fetcher.index.postgres.imports.ending import update
+from fetcher.index.postgres.imports.images import give_blob, keep_story, take_image
+from fetcher.index.postgres.imports.leases import hold
 from fetcher.index.postgres.session import Connection, Session
 from fetcher.index.rows import import_row, to_json, to_text
 from fetcher.index.values import Stage, Worker

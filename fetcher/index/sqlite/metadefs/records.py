@@ -8,9 +8,9 @@ from sqlite_utils.db import Database
 from fetcher.errors import Conflict, Forbidden
 from fetcher.index import scope
 from fetcher.index.rows import to_text
-from fetcher.index.sqlite import metadefs_items as items
 from fetcher.index.sqlite.connection import Connection
-from fetcher.index.sqlite.metadefs_rows import (
+from fetcher.index.sqlite.metadefs import items
+from fetcher.index.sqlite.metadefs.rows import (
     check_count,
     drop_unused_types,
     find,

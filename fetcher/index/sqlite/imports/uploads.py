@@ -11,9 +11,9 @@ from fetcher.index.rows import import_row, to_json, to_text
 from fetcher.index.sqlite.audit import note
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.images import keep_blob
-from fetcher.index.sqlite.import_images import give_blob, keep_story, take_image
-from fetcher.index.sqlite.imports import update
-from fetcher.index.sqlite.leases import hold
+from fetcher.index.sqlite.imports.ending import update
+from fetcher.index.sqlite.imports.images import give_blob, keep_story, take_image
+from fetcher.index.sqlite.imports.leases import hold
 from fetcher.index.sqlite.rows import insert, select
 from fetcher.index.values import Stage, Worker
 from fetcher.model import Blob, FormatVerdict, Image, Import

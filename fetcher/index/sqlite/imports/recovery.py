@@ -5,12 +5,12 @@ from datetime import datetime
 
 from sqlite_utils.db import Database
 
+from fetcher.index.import_rows import to_secrets
 from fetcher.index.rows import to_import, to_text
 from fetcher.index.sqlite.connection import Connection
-from fetcher.index.sqlite.imports import end_all
-from fetcher.index.sqlite.leases import FREE, holding
+from fetcher.index.sqlite.imports.ending import end_all
+from fetcher.index.sqlite.imports.leases import FREE, holding
 from fetcher.index.sqlite.rows import select
-from fetcher.index.sqlite.secrets import to_secrets
 from fetcher.index.values import Secrets, Worker
 from fetcher.lifecycle import State, origins_of
 from fetcher.model import Import

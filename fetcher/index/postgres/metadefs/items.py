@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from fetcher.errors import Conflict, Forbidden, NotFound
-from fetcher.index.postgres.metadefs_rows import check_count, drop_unused_types, find, ordered, owned
+from fetcher.index.postgres.metadefs.rows import check_count, drop_unused_types, find, ordered, owned
 from fetcher.index.postgres.session import Session
 from fetcher.index.rows import Row, to_json, to_text
 from fetcher.index.values import At, Bounds, Content, Item, Kind, Namespace, Page
