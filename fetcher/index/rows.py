@@ -11,6 +11,7 @@ from fetcher.index.values import Rows
 from fetcher.lifecycle import State, origins_of
 from fetcher.model import (
     Attempt,
+    Blob,
     Delivery,
     FormatVerdict,
     Image,
@@ -179,6 +180,17 @@ _IMPORT_PLAIN = (
     "sums_signature",
     "request_id",
 )
+
+
+def to_blob(row: Row) -> Blob:
+    """Read a blob back."""
+    return Blob(
+        sha256=row["sha256"],
+        size=row["size"],
+        digests=msgspec.json.decode(row["digests"], type=dict[str, str]),
+        virtual_bytes=row["virtual_bytes"],
+        created_at=datetime.fromisoformat(row["created_at"]),
+    )
 
 
 def image_row(image: Image) -> dict[str, Any]:

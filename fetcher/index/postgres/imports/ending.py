@@ -18,9 +18,9 @@ from fetcher.index.postgres.imports.images import (
 from fetcher.index.postgres.imports.reading import one
 from fetcher.index.postgres.imports.secrets import drop_secrets
 from fetcher.index.postgres.session import Session
-from fetcher.index.rows import progress_columns, to_import, to_json, to_text
+from fetcher.index.rows import import_update, progress_columns, to_import, to_json, to_text
 from fetcher.index.values import Contents, Signed
-from fetcher.lifecycle import Event, IllegalMove, State, origins_of
+from fetcher.lifecycle import Event, IllegalMove, State
 from fetcher.model import Actor, Blob, Image, Import, Verdict
 
 LENGTH_VERIFIED = "length_verified"
@@ -33,10 +33,7 @@ async def update(db: Session, record: Import) -> bool:
         IllegalMove: The row is in a state that the record's state cannot follow.
     """
     columns = progress_columns(record)
-    changes = ", ".join(f"{name} = :{name}" for name in columns)
-    origins = ", ".join(f"'{state}'" for state in origins_of(record.state))
-    sql = f"""UPDATE imports SET {changes}
-              WHERE id = :id AND claim = :claim AND ended_at IS NULL AND state IN ({origins})"""  # noqa: S608 - our columns and states
+    sql = import_update(record.state, tuple(columns))
     if await db.execute(sql, {**columns, "id": record.id, "claim": record.claim}) == 1:
         return True
     for row in await db.select(STATE_OF_OURS, [record.id, record.claim]):

@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 import msgspec
 
 from fetcher.index.postgres.session import Connection, Session
-from fetcher.index.rows import to_text
+from fetcher.index.rows import to_blob, to_text
 from fetcher.index.values import Remembered, ResumeState, Worker
-from fetcher.model import Blob
 
 # Written for each pull every few seconds: an upsert of the library's looks the table up first.
 COLUMNS = """id, request, staged, source, validator, declared_bytes, kept_bytes, kept_sha256,
@@ -121,13 +120,7 @@ async def _recall(db: Session, request: str) -> list[Remembered]:
     return [
         Remembered(
             etag=row["etag"],
-            blob=Blob(
-                sha256=row["sha256"],
-                size=row["size"],
-                digests=msgspec.json.decode(row["digests"], type=dict[str, str]),
-                virtual_bytes=row["virtual_bytes"],
-                created_at=datetime.fromisoformat(row["created_at"]),
-            ),
+            blob=to_blob(row),
             projects=frozenset(row["projects"]),
         )
         for row in await db.select(sql, [request])

@@ -1,6 +1,5 @@
 """Records of bodies that are sent to us, and of bytes staged for an import."""
 
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -12,7 +11,7 @@ from fetcher.index.postgres.imports.ending import update
 from fetcher.index.postgres.imports.images import give_blob, keep_story, take_image
 from fetcher.index.postgres.imports.leases import hold
 from fetcher.index.postgres.session import Connection, Session
-from fetcher.index.rows import import_row, to_json, to_text
+from fetcher.index.rows import import_row, to_blob, to_json, to_text
 from fetcher.index.values import Stage, Worker
 from fetcher.model import Blob, FormatVerdict, Image, Import
 
@@ -58,13 +57,7 @@ async def _staged(db: Session, image_id: str) -> Stage | None:
     sql = "SELECT blobs.*, image_stages.format FROM image_stages JOIN blobs USING (sha256) WHERE image_id = ?"
     for row in await db.select(sql, [image_id]):
         return Stage(
-            blob=Blob(
-                sha256=row["sha256"],
-                size=row["size"],
-                digests=msgspec.json.decode(row["digests"], type=dict[str, str]),
-                virtual_bytes=row["virtual_bytes"],
-                created_at=datetime.fromisoformat(row["created_at"]),
-            ),
+            blob=to_blob(row),
             format=msgspec.json.decode(row["format"] or "null", type=FormatVerdict | None),
         )
     return None

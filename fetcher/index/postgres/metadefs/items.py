@@ -1,22 +1,14 @@
 """Records of the items of a namespace: properties, objects, tags and associations."""
 
-from typing import Any
-
 import msgspec
 
-from fetcher.errors import Conflict, Forbidden, NotFound
-from fetcher.index.postgres.metadefs.rows import check_count, drop_unused_types, find, ordered, owned
+from fetcher.errors import Forbidden
+from fetcher.index.metadef_rows import check_count, item_columns, no_item, ordered, taken, to_item
+from fetcher.index.postgres.metadefs.rows import drop_unused_types, find, owned
 from fetcher.index.postgres.session import Session
-from fetcher.index.rows import Row, to_json, to_text
-from fetcher.index.values import At, Bounds, Content, Item, Kind, Namespace, Page
+from fetcher.index.rows import Row, to_text
+from fetcher.index.values import At, Bounds, Content, Item, Kind, Page
 from fetcher.model import Actor
-
-WORDS: dict[Kind, str] = {
-    "association": "association with the resource type",
-    "object": "object",
-    "property": "property",
-    "tag": "tag",
-}
 
 
 async def listed(db: Session, at: At, actor: Actor, page: Page) -> list[Item]:
@@ -28,18 +20,18 @@ async def listed(db: Session, at: At, actor: Actor, page: Page) -> list[Item]:
     where = "namespace_id = :namespace_id AND kind = :kind"
     sql, more = ordered("metadef_items", where, (page.sort_key, "created_at", "id"), page, marker)
     rows = await db.select(sql, {"namespace_id": namespace_id, "kind": at.kind, **more})
-    return [_item(row) for row in rows]
+    return [to_item(row) for row in rows]
 
 
 async def shown(db: Session, at: At, actor: Actor) -> Item:
     """Return one item."""
-    return _item(await _row(db, (await find(db, at.namespace, actor))["id"], at))
+    return to_item(await _row(db, (await find(db, at.namespace, actor))["id"], at))
 
 
 async def all_of(db: Session, namespace_id: int, kind: Kind | None = None) -> list[Item]:
     """Return what is in a namespace, in the order in which it came."""
     sql = "SELECT * FROM metadef_items WHERE namespace_id = ? AND coalesce(kind = ?, true) ORDER BY id"
-    return [_item(row) for row in await db.select(sql, [namespace_id, kind])]
+    return [to_item(row) for row in await db.select(sql, [namespace_id, kind])]
 
 
 async def add(db: Session, at: At, actor: Actor, content: Content) -> None:
@@ -59,7 +51,7 @@ async def edit(db: Session, at: At, actor: Actor, after: Item, bounds: Bounds) -
     row = await _row(db, namespace_id, at)
     if after.name != at.name:
         await _check_free(db, namespace_id, after)
-    after = msgspec.structs.replace(after, created_at=_item(row).created_at)
+    after = msgspec.structs.replace(after, created_at=to_item(row).created_at)
     await _overwrite(db, row["id"], after)
     await _check_bounds(db, namespace_id, bounds)
     return after
@@ -97,52 +89,31 @@ async def merge(db: Session, namespace_id: int, content: Content, *, is_new_pref
     await _check_bounds(db, namespace_id, content.bounds)
 
 
-def same(before: tuple[Namespace, list[Item]], after: tuple[Namespace, list[Item]]) -> bool:
-    """Return whether nothing but the moment of change differs."""
-    namespaces = [
-        msgspec.structs.replace(whole[0], updated_at=before[0].updated_at) for whole in (before, after)
-    ]
-    return namespaces[0] == namespaces[1] and before[1] == after[1]
-
-
 async def _insert(db: Session, namespace_id: int, item: Item) -> None:
     if item.kind == "association":
         sql = """INSERT INTO metadef_resource_types (name, is_known, created_at) VALUES (?, 0, ?)
                  ON CONFLICT DO NOTHING"""
         await db.execute(sql, [item.name, to_text(item.created_at)])
-    await db.insert("metadef_items", {"namespace_id": namespace_id, "kind": item.kind, **_columns(item)})
+    await db.insert("metadef_items", {"namespace_id": namespace_id, "kind": item.kind, **item_columns(item)})
 
 
 async def _overwrite(db: Session, row_id: int, after: Item) -> None:
-    changes = ", ".join(f"{column} = :{column}" for column in _columns(after))
-    await db.execute(f"UPDATE metadef_items SET {changes} WHERE id = :id", {**_columns(after), "id": row_id})  # noqa: S608 - our own columns
-
-
-def _columns(item: Item) -> dict[str, Any]:
-    return {
-        "name": item.name,
-        "document": to_json(item.document),
-        "created_at": to_text(item.created_at),
-        "updated_at": to_text(item.updated_at),
-    }
+    changes = ", ".join(f"{column} = :{column}" for column in item_columns(after))
+    sql = f"UPDATE metadef_items SET {changes} WHERE id = :id"  # noqa: S608 - our own columns
+    await db.execute(sql, {**item_columns(after), "id": row_id})
 
 
 async def _row(db: Session, namespace_id: int, at: At) -> Row:
     sql = "SELECT * FROM metadef_items WHERE namespace_id = ? AND kind = ? AND name = ?"
     for row in await db.select(sql, [namespace_id, at.kind, at.name]):
         return row
-    raise NotFound(what=f"{WORDS[at.kind]} {(at.name or '')[:80]} in the namespace {at.namespace[:80]}")
-
-
-def _item(row: Row) -> Item:
-    fields = {name: row[name] for name in Item.__struct_fields__}
-    return msgspec.convert({**fields, "document": msgspec.json.decode(row["document"])}, Item)
+    raise no_item(at)
 
 
 async def _check_free(db: Session, namespace_id: int, item: Item) -> None:
     sql = "SELECT 1 FROM metadef_items WHERE namespace_id = ? AND kind = ? AND name = ?"
     if await db.select(sql, [namespace_id, item.kind, item.name]):
-        raise Conflict(reason=f"there is the {WORDS[item.kind]} {item.name} in the namespace already")
+        raise taken(item)
 
 
 async def _check_bounds(db: Session, namespace_id: int, bounds: Bounds) -> None:

@@ -5,18 +5,17 @@ from collections.abc import Callable
 import msgspec
 
 from fetcher.errors import Conflict, Forbidden
-from fetcher.index import scope
-from fetcher.index.postgres.metadefs import items
-from fetcher.index.postgres.metadefs.rows import (
+from fetcher.index.metadef_rows import (
     check_count,
-    drop_unused_types,
-    find,
+    listed_namespaces,
+    namespace_row,
     ordered,
-    owned,
+    same,
     to_namespace,
 )
+from fetcher.index.postgres.metadefs import items
+from fetcher.index.postgres.metadefs.rows import drop_unused_types, find, owned
 from fetcher.index.postgres.session import Connection, Session
-from fetcher.index.rows import to_text
 from fetcher.index.values import (
     At,
     Bounds,
@@ -88,15 +87,7 @@ class MetadefRecords:
 
 
 async def _page(db: Session, actor: Actor, query: NamespaceQuery) -> list[Whole]:
-    where, arguments = scope.readable_namespaces(actor)
-    if query.visibility is not None:
-        where += " AND visibility = :visibility"
-        arguments["visibility"] = query.visibility
-    if query.resource_types is not None:
-        names = {f"type{number}": name for number, name in enumerate(query.resource_types)}
-        where += f""" AND id IN (SELECT namespace_id FROM metadef_items
-            WHERE kind = 'association' AND name IN ({", ".join(f":{key}" for key in names)}))"""  # noqa: S608 - marks only
-        arguments |= names
+    where, arguments = listed_namespaces(actor, query)
     marker = None if query.page.marker is None else (await find(db, query.page.marker, actor))["id"]
     order = (EXPRESSIONS[query.page.sort_key], "created_at", "id")
     sql, more = ordered("metadef_namespaces", where, order, query.page, marker)
@@ -114,18 +105,9 @@ async def _create(db: Session, namespace: Namespace, content: Content) -> None:
     await _check_free(db, namespace.namespace)
     [held] = await db.select("SELECT count(*) AS n FROM metadef_namespaces")
     check_count("namespaces of metadata definitions", held["n"] + 1, content.bounds.max_namespaces)
-    await db.insert("metadef_namespaces", _row(namespace))
+    await db.insert("metadef_namespaces", namespace_row(namespace))
     [row] = await db.select("SELECT id FROM metadef_namespaces WHERE namespace = ?", [namespace.namespace])
     await items.write(db, row["id"], content)
-
-
-def _row(namespace: Namespace) -> dict[str, object]:
-    return {
-        **msgspec.structs.asdict(namespace),
-        "is_protected": int(namespace.is_protected),
-        "created_at": to_text(namespace.created_at),
-        "updated_at": to_text(namespace.updated_at),
-    }
 
 
 async def _check_free(db: Session, name: str) -> None:
@@ -143,7 +125,7 @@ async def _change(db: Session, name: str, actor: Actor, edit: Callable[[Namespac
 
 
 async def _update(db: Session, row_id: int, after: Namespace) -> None:
-    columns = _row(after)
+    columns = namespace_row(after)
     changes = ", ".join(f"{column} = :{column}" for column in columns)
     await db.execute(f"UPDATE metadef_namespaces SET {changes} WHERE id = :id", {**columns, "id": row_id})  # noqa: S608 - our own columns
 
@@ -171,11 +153,11 @@ async def _load(db: Session, namespace: Namespace, content: Content, mode: Mode)
         return "changed"
     before = (to_namespace(row), await items.all_of(db, row["id"]))
     after = msgspec.structs.replace(namespace, created_at=before[0].created_at)
-    if mode == "update" and not items.same(before, (after, before[1])):
+    if mode == "update" and not same(before, (after, before[1])):
         await _update(db, row["id"], after)
     await items.merge(db, row["id"], content, is_new_preferred=mode == "update")
     [row] = await db.select(sql, [namespace.namespace])
-    return "kept" if items.same(before, (to_namespace(row), await items.all_of(db, row["id"]))) else "changed"
+    return "kept" if same(before, (to_namespace(row), await items.all_of(db, row["id"]))) else "changed"
 
 
 async def _resource_types(db: Session) -> list[ResourceType]:

@@ -1,14 +1,9 @@
 """Rows of metadata definitions: finding them, paging through them, counting them."""
 
-from collections.abc import Sequence
-
-import msgspec
-
-from fetcher.errors import Forbidden, NotFound, QuotaExceeded
+from fetcher.errors import Forbidden, NotFound
 from fetcher.index import scope
 from fetcher.index.postgres.session import Session
 from fetcher.index.rows import Row
-from fetcher.index.values import Namespace, Page
 from fetcher.model import Actor
 
 
@@ -37,37 +32,6 @@ async def owned(db: Session, name: str, actor: Actor) -> Row:
     if not actor.is_admin:
         raise Forbidden(reason="only an admin may change metadata definitions")
     return row
-
-
-def ordered(
-    table: str, where: str, order: Sequence[str], page: Page, marker: int | None
-) -> tuple[str, dict[str, object]]:
-    """Return the statement of a page, which begins after the row whose id is the marker."""
-    direction = "DESC" if page.is_descending else "ASC"
-    beyond = ""
-    if marker is not None:
-        keys = ", ".join(order)
-        sign = "<" if page.is_descending else ">"
-        beyond = f" AND ({keys}) {sign} (SELECT {keys} FROM {table} WHERE id = :marker)"  # noqa: S608 - our own expressions
-    by = ", ".join(f"{key} {direction}" for key in order)
-    sql = f"SELECT * FROM {table} WHERE {where}{beyond} ORDER BY {by} LIMIT :limit"  # noqa: S608 - our own expressions
-    return sql, {"marker": marker, "limit": page.limit}
-
-
-def to_namespace(row: Row) -> Namespace:
-    """Read a namespace back."""
-    fields = {name: row[name] for name in Namespace.__struct_fields__}
-    return msgspec.convert({**fields, "is_protected": bool(row["is_protected"])}, Namespace)
-
-
-def check_count(what: str, used: int, most: int) -> None:
-    """Bound how much there is of something.
-
-    Raises:
-        QuotaExceeded: There is more than may be.
-    """
-    if used > most:
-        raise QuotaExceeded(what=what, quota=most, used=used)
 
 
 async def drop_unused_types(db: Session) -> None:

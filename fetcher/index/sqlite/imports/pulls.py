@@ -6,11 +6,10 @@ from datetime import UTC, datetime
 import msgspec
 from sqlite_utils.db import Database
 
-from fetcher.index.rows import to_text
+from fetcher.index.rows import to_blob, to_text
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.rows import select
 from fetcher.index.values import Remembered, ResumeState
-from fetcher.model import Blob
 
 # Written for each pull every few seconds: an upsert of the library's looks the table up first.
 KEEP = """
@@ -103,13 +102,7 @@ def _recall(db: Database, request: str) -> list[Remembered]:
     return [
         Remembered(
             etag=row["etag"],
-            blob=Blob(
-                sha256=row["sha256"],
-                size=row["size"],
-                digests=msgspec.json.decode(row["digests"], type=dict[str, str]),
-                virtual_bytes=row["virtual_bytes"],
-                created_at=datetime.fromisoformat(row["created_at"]),
-            ),
+            blob=to_blob(row),
             projects=msgspec.json.decode(f"[{row['projects']}]", type=frozenset[str]),
         )
         for row in select(db, sql, [request])

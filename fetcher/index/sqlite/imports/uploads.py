@@ -1,13 +1,12 @@
 """Records of bodies that are sent to us, and of bytes staged for an import."""
 
-from datetime import datetime
 from typing import Any
 
 import msgspec
 from sqlite_utils.db import Database
 
 from fetcher.errors import Conflict
-from fetcher.index.rows import import_row, to_json, to_text
+from fetcher.index.rows import import_row, to_blob, to_json, to_text
 from fetcher.index.sqlite.audit import note
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.images import keep_blob
@@ -60,13 +59,7 @@ def _staged(db: Database, image_id: str) -> Stage | None:
     sql = "SELECT blobs.*, image_stages.format FROM image_stages JOIN blobs USING (sha256) WHERE image_id = ?"
     for row in select(db, sql, [image_id]):
         return Stage(
-            blob=Blob(
-                sha256=row["sha256"],
-                size=row["size"],
-                digests=msgspec.json.decode(row["digests"], type=dict[str, str]),
-                virtual_bytes=row["virtual_bytes"],
-                created_at=datetime.fromisoformat(row["created_at"]),
-            ),
+            blob=to_blob(row),
             format=msgspec.json.decode(row["format"] or "null", type=FormatVerdict | None),
         )
     return None

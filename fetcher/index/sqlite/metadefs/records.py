@@ -6,18 +6,17 @@ import msgspec
 from sqlite_utils.db import Database
 
 from fetcher.errors import Conflict, Forbidden
-from fetcher.index import scope
-from fetcher.index.rows import to_text
-from fetcher.index.sqlite.connection import Connection
-from fetcher.index.sqlite.metadefs import items
-from fetcher.index.sqlite.metadefs.rows import (
+from fetcher.index.metadef_rows import (
     check_count,
-    drop_unused_types,
-    find,
+    listed_namespaces,
+    namespace_row,
     ordered,
-    owned,
+    same,
     to_namespace,
 )
+from fetcher.index.sqlite.connection import Connection
+from fetcher.index.sqlite.metadefs import items
+from fetcher.index.sqlite.metadefs.rows import drop_unused_types, find, owned
 from fetcher.index.sqlite.rows import insert, select
 from fetcher.index.values import (
     At,
@@ -90,15 +89,7 @@ class MetadefRecords:
 
 
 def _page(db: Database, actor: Actor, query: NamespaceQuery) -> list[Whole]:
-    where, arguments = scope.readable_namespaces(actor)
-    if query.visibility is not None:
-        where += " AND visibility = :visibility"
-        arguments["visibility"] = query.visibility
-    if query.resource_types is not None:
-        names = {f"type{number}": name for number, name in enumerate(query.resource_types)}
-        where += f""" AND id IN (SELECT namespace_id FROM metadef_items
-            WHERE kind = 'association' AND name IN ({", ".join(f":{key}" for key in names)}))"""  # noqa: S608 - marks only
-        arguments |= names
+    where, arguments = listed_namespaces(actor, query)
     marker = None if query.page.marker is None else find(db, query.page.marker, actor)["id"]
     order = (EXPRESSIONS[query.page.sort_key], "created_at", "id")
     sql, more = ordered("metadef_namespaces", where, order, query.page, marker)
@@ -115,17 +106,9 @@ def _create(db: Database, namespace: Namespace, content: Content) -> None:
     _check_free(db, namespace.namespace)
     [held] = select(db, "SELECT count(*) AS n FROM metadef_namespaces")
     check_count("namespaces of metadata definitions", held["n"] + 1, content.bounds.max_namespaces)
-    insert(db, "metadef_namespaces", _row(namespace))
+    insert(db, "metadef_namespaces", namespace_row(namespace))
     [row] = select(db, "SELECT id FROM metadef_namespaces WHERE namespace = ?", [namespace.namespace])
     items.write(db, row["id"], content)
-
-
-def _row(namespace: Namespace) -> dict[str, object]:
-    return {
-        **msgspec.structs.asdict(namespace),
-        "created_at": to_text(namespace.created_at),
-        "updated_at": to_text(namespace.updated_at),
-    }
 
 
 def _check_free(db: Database, name: str) -> None:
@@ -143,7 +126,7 @@ def _change(db: Database, name: str, actor: Actor, edit: Callable[[Namespace], N
 
 
 def _update(db: Database, row_id: int, after: Namespace) -> None:
-    columns = _row(after)
+    columns = namespace_row(after)
     changes = ", ".join(f"{column} = :{column}" for column in columns)
     db.execute(f"UPDATE metadef_namespaces SET {changes} WHERE id = :id", {**columns, "id": row_id})  # noqa: S608 - our own columns
 
@@ -171,11 +154,11 @@ def _load(db: Database, namespace: Namespace, content: Content, mode: Mode) -> s
         return "changed"
     before = (to_namespace(row), items.all_of(db, row["id"]))
     after = msgspec.structs.replace(namespace, created_at=before[0].created_at)
-    if mode == "update" and not items.same(before, (after, before[1])):
+    if mode == "update" and not same(before, (after, before[1])):
         _update(db, row["id"], after)
     items.merge(db, row["id"], content, is_new_preferred=mode == "update")
     [row] = select(db, sql, [namespace.namespace])
-    return "kept" if items.same(before, (to_namespace(row), items.all_of(db, row["id"]))) else "changed"
+    return "kept" if same(before, (to_namespace(row), items.all_of(db, row["id"]))) else "changed"
 
 
 def _resource_types(db: Database) -> list[ResourceType]:
