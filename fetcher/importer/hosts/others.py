@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -10,12 +9,13 @@ import structlog
 
 from fetcher.engine.values import Progress, Signal
 from fetcher.errors import Interrupted, Shortage, StoreFailed, UnknownImport
+from fetcher.guards.request.url import CheckedUrls
 from fetcher.importer.context import ENGINE, Context
 from fetcher.importer.methods.registry import named
 from fetcher.importer.records.verdicts import verdict_of
-from fetcher.importer.schedule.queue import Ticket
 from fetcher.importer.scheduler import Scheduler
 from fetcher.importer.stages.commit import remove_unneeded
+from fetcher.importer.tickets import ticket_of
 from fetcher.index.values import Secrets
 from fetcher.lifecycle import Event, State
 from fetcher.model import Import, Phase
@@ -30,18 +30,11 @@ LOOK_SECONDS = 1.0  # A run is missed for its lease, and so long at most.
 
 
 class Others:
-    """The other hosts, as far as imports are concerned.
+    """The other hosts, as far as imports are concerned."""
 
-    Args:
-        ticket_of: What stands in this host's queue for an import.
-    """
-
-    def __init__(
-        self, context: Context, scheduler: Scheduler, ticket_of: Callable[[Import, Secrets], Ticket]
-    ) -> None:
+    def __init__(self, context: Context, scheduler: Scheduler) -> None:
         self._context = context
         self._scheduler = scheduler
-        self._ticket_of = ticket_of
         self._progress: dict[str, Progress] = {}
         self._queued: set[str] = set()
         self._taken: set[str] = set()
@@ -142,7 +135,8 @@ class Others:
     def _add(self, found: list[tuple[Import, Secrets]]) -> None:
         for record, secrets in found:
             if not self._scheduler.knows(record.id):
-                self._scheduler.add(self._ticket_of(record, secrets))
+                urls = CheckedUrls(self._context.settings())
+                self._scheduler.add(ticket_of(record, secrets, urls))
 
     async def _let_go(self, import_id: str) -> None:
         """End a run here that was cancelled elsewhere, or is another host's now."""

@@ -13,7 +13,7 @@ from fetcher.guards.request.url import CheckedUrls
 from fetcher.guards.stream.checksum import check_required
 from fetcher.guards.stream.size import check_declared, check_length
 from fetcher.importer.download.sources import Sources
-from fetcher.importer.probe_beside import Beside, find_beside
+from fetcher.importer.probing.beside import Beside, find_beside
 from fetcher.importer.records.requests import sums_request
 from fetcher.importer.records.verdicts import verdict_of
 from fetcher.importer.schemes.registry import find_way

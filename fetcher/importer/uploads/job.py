@@ -30,7 +30,7 @@ from fetcher.importer.schedule.queue import FairQueue, Slot, Ticket
 from fetcher.importer.stages.commit import with_bytes
 from fetcher.importer.stages.inject import check_rules, matching
 from fetcher.importer.stages.provenance import document
-from fetcher.importer.upload_run import Body, UploadRun
+from fetcher.importer.uploads.run import Body, UploadRun
 from fetcher.lifecycle import Event, State, next_state
 from fetcher.model import Actor, Image, Import, Phase, Submission
 

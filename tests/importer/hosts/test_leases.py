@@ -31,11 +31,11 @@ async def test_a_running_import_is_held_and_renewed(tmp_path: Path) -> None:
             assert await other.recovery.left_behind() == []
             await other.connection.write(expire)
             assert [record.id for record, _ in await other.recovery.left_behind()] == [created["id"]]
-            await importer.renew()
+            await importer.leases.renew()
             assert await other.recovery.left_behind() == []
         opened.set()
         assert (await service.ended(created["id"]))["state"] == "succeeded"
-        await importer.renew()  # Nothing runs, and nothing is written.
+        await importer.leases.renew()  # Nothing runs, and nothing is written.
 
 
 async def test_a_renewal_comes_by_itself(tmp_path: Path) -> None:
@@ -45,13 +45,13 @@ async def test_a_renewal_comes_by_itself(tmp_path: Path) -> None:
     lease = {"lease_seconds": 3.0}
     async with Origin(routes) as origin, Running(tmp_path, origin, imports=lease) as service:
         services = service.service.app.state.services
-        renew = services.importer.renew
+        renew = services.importer.leases.renew
 
         async def noted() -> None:
             await renew()
             renewed.set()
 
-        services.importer.renew = noted
+        services.importer.leases.renew = noted
         created = await service.submit(url=origin.url("/x"))
         await asyncio.wait_for(renewed.wait(), 60)
         opened.set()
@@ -71,7 +71,7 @@ async def test_a_lost_import_is_left_to_its_new_owner(tmp_path: Path) -> None:
             [(record, _secrets)] = await other.recovery.left_behind()
             await other.recovery.take_up([], record.updated_at)
             assert await other.imports.claim(record.id, record.updated_at) is not None
-            await importer.renew()
+            await importer.leases.renew()
             opened.set()
             await asyncio.wait(set(importer._pulls._tasks.values()))
             [(after, _secrets)] = await other.recovery.left_behind()
