@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from fetcher.api.openapi.response_schemas import ResponseSchema
+from fetcher.api.openapi.schemas.base import ResponseSchema
 
 
 class VersionLink(ResponseSchema, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from datetime import datetime
 from msgspec import UNSET, UnsetType
 
 from fetcher.api.metadefs.bodies import PropertyBody
-from fetcher.api.openapi.response_schemas import ResponseSchema
+from fetcher.api.openapi.schemas.base import ResponseSchema
 
 Optional = str | UnsetType
 

@@ -1,69 +1,33 @@
-"""The form of a submission: from what somebody typed to what the API takes, with every mistake at once."""
+"""The form as somebody typed it: what the API takes, with every mistake at once."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 import msgspec
 
-from fetcher.api.page.amounts import MAX_BYTES, read_amount, read_size
+from fetcher.api.page.form.amounts import MAX_BYTES, read_amount, read_size
+from fetcher.api.page.form.fields import BUCKET, LABELS, MAX_TEXT, URLS, words_of
 from fetcher.api.page.session import text_of
 from fetcher.api.submit.submit_body import SubmitBody
 from fetcher.api.submit.words import size_words
 from fetcher.config import Settings
-from fetcher.errors import Failure, InvalidRequest
+from fetcher.errors import Failure
 from fetcher.guards.request.notify import check_notify
 from fetcher.guards.request.redaction import is_redacted
 from fetcher.guards.request.request_headers import check_request_headers
 from fetcher.guards.request.url import check_url
 from fetcher.guards.stream.checksum import read_digest
 from fetcher.importer.schemes.registry import check_source
-from fetcher.model import BucketAccess, Submission, is_property
+from fetcher.model import Submission, is_property
 from fetcher.transport import check_authorities
 
-LABELS = {
-    "url": "URL",
-    "name": "Name",
-    "checksum": "Checksum",
-    "checksum_url": "Checksum file",
-    "checksum_signature_url": "Signature of the checksum file",
-    "disk_format": "Disk format",
-    "container_format": "Container format",
-    "disk": "Disk in an archive",
-    "convert_to": "Convert to",
-    "max_bytes": "Maximum size",
-    "min_disk": "Minimum disk",
-    "min_ram": "Minimum memory",
-    "visibility": "Visibility",
-    "mirrors": "Mirrors",
-    "headers": "Request headers",
-    "ca_pem": "Certificate authorities",
-    "client_certificate_pem": "Client certificate",
-    "client_key_pem": "Client key",
-    "s3_endpoint": "Bucket endpoint",
-    "s3_region": "Bucket region",
-    "s3_addressing": "Bucket addressing",
-    "s3_access_key_id": "Access key ID",
-    "s3_secret_access_key": "Secret access key",
-    "s3_session_token": "Session token",
-    "target_image_id": "Image at the target",
-    "notify_url": "Webhook URL",
-    "notify_secret": "Webhook secret",
-    "tags": "Tags",
-    "properties": "Properties",
-}
-EMPTY: dict[str, str] = dict.fromkeys(LABELS, "")
-MAX_TEXT = 255
 GIB, MIB = 1024**3, 1024**2
 REDACTED_WORDS = "REDACTED stands in place of a secret that was not kept. Paste the complete URL again."
-
-URLS = ("url", "checksum_url", "checksum_signature_url", "notify_url")
 _TEXTS = (
     *("name", "disk_format", "container_format", "checksum", "visibility", "notify_secret", "ca_pem"),
     *("target_image_id", "disk", "convert_to", "client_certificate_pem", "client_key_pem"),
 )
-BUCKET = "s3_"  # Before the names of the fields that are one object in the API.
 
 
 class Draft:
@@ -238,77 +202,3 @@ class Draft:
             except msgspec.ValidationError as error:
                 reason = str(error).partition(" - at ")[0].replace("`", "")
                 self._found[name] = f"{LABELS.get(name, name)}: {reason[:1].lower()}{reason[1:]}."
-
-
-def words_of(failure: Failure, field: str) -> str:
-    """Say a failure in the page's words: the field's label in place of its name in the API."""
-    public = failure.public()
-    if not isinstance(public, InvalidRequest):
-        return str(public)
-    plain = field.removeprefix(BUCKET)
-    reason = public.reason.removeprefix(f"{plain}: ").removeprefix(f"{plain} ")
-    for name, label in LABELS.items():
-        if "_" in (short := name.removeprefix(BUCKET)):
-            reason = reason.replace(short, label)
-    is_sentence = reason != public.reason and public.reason.startswith(f"{plain} ")
-    words = f"{LABELS[field]} {reason}" if is_sentence else reason[:1].upper() + reason[1:]
-    return words if words.endswith(".") else f"{words}."
-
-
-def default_name(url: str) -> str | None:
-    """Return the file's name at the end of a URL's path, the name of an image that was given none."""
-    try:
-        path = urlsplit(url).path
-    except ValueError:
-        return None
-    name = unquote(path.rstrip("/").rpartition("/")[2]).strip()
-    return name[:MAX_TEXT] if name.isprintable() and name else None
-
-
-def _fill_bucket(bucket: BucketAccess, values: dict[str, str], lost: dict[str, list[str]]) -> None:
-    for name in ("endpoint", "region", "addressing"):
-        values[BUCKET + name] = getattr(bucket, name) or ""
-    for name in ("access_key_id", "secret_access_key", "session_token"):
-        if getattr(bucket, name) is not None:
-            lost[BUCKET + name] = []
-
-
-def form_of(submission: Submission) -> tuple[dict[str, str], dict[str, list[str]]]:
-    """Fill the form as an earlier import was submitted, without the URLs that held secrets.
-
-    Returns:
-        The fields, and what has to be pasted again, by field: each URL as it was shown.
-    """
-    lost: dict[str, list[str]] = {}
-    values = EMPTY | {
-        "name": submission.name or "",
-        "disk_format": submission.disk_format or "",
-        "container_format": submission.container_format or "",
-        "checksum": str(submission.checksum or ""),
-        "min_disk": str(submission.min_disk or ""),
-        "min_ram": str(submission.min_ram or ""),
-        "tags": ", ".join(submission.tags),
-        "properties": "\n".join(f"{name}={value}" for name, value in submission.properties.items()),
-        "visibility": submission.visibility,
-        "ca_pem": submission.ca_pem or "",
-        "disk": submission.disk or "",
-        "target_image_id": submission.target_image_id or "",
-        "convert_to": submission.convert_to or "",
-    }
-    if submission.client_sha256:
-        lost |= {"client_certificate_pem": [f"sha256 {submission.client_sha256}"], "client_key_pem": []}
-    if submission.s3 is not None:
-        _fill_bucket(submission.s3, values, lost)
-    for name in URLS:
-        url = getattr(submission, name) or ""
-        if is_redacted(url):
-            lost[name] = [url]
-        else:
-            values[name] = url
-    values["mirrors"] = "\n".join(url for url in submission.mirrors if not is_redacted(url))
-    if gone := [url for url in submission.mirrors if is_redacted(url)]:
-        lost["mirrors"] = gone
-    if submission.headers:
-        values["headers"] = "\n".join(f"{name}: " for name in submission.headers)
-        lost["headers"] = sorted(submission.headers)
-    return values, lost
