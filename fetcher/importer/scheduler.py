@@ -224,16 +224,15 @@ class Scheduler:
             with span("pull", is_first=True, pull_id=pull.id):
                 await pull.run()
         finally:
-            if self._shared.is_asked(pull.id):
+            if pull.id in self._shared.asked:
                 await shielded(self._shared.leave(pull.id))
             del self._pulls[slot], self._tasks[pull]
             self.release(slot)
 
     def seal(self, slot: Slot) -> None:
         """Let nobody join a pull any more, here or elsewhere."""
-        if self.queue.is_open(slot):
+        if self.queue.seal(slot):
             self._shared.seal(self._pulls[slot].id)
-        self.queue.seal(slot)
 
     async def _join(self, pull: DownloadJob, ticket: Ticket) -> None:
         """Let an import follow its pull; when that is over, it waits for one of its own."""

@@ -19,13 +19,14 @@ from fetcher.errors import Cancelled, TargetMismatch, TargetRefused, TargetUnava
 from fetcher.ids import new_id
 from fetcher.importer.context import ENGINE, Context
 from fetcher.importer.download.retry_policy import wait_seconds
+from fetcher.importer.receive.complete import Complete
 from fetcher.importer.receive.staged_peer import StagedPeer
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.send.image_api_sender import Destination, ImageApiSender, ImageThere
 from fetcher.importer.send.target_record import existing_values, new_record
 from fetcher.importer.stages.commit import blob_of, called, end_delivered
 from fetcher.importer.stages.inject import injected
-from fetcher.importer.stages.stage import Carrier, Complete, Stage, Story
+from fetcher.importer.stages.stage import Carrier, Stage, Story
 from fetcher.index.values import Secrets
 from fetcher.model import Delivery, Import, Phase
 
