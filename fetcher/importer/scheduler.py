@@ -269,6 +269,21 @@ class Scheduler:
             self._spawn(written(lambda: self._context.engine.seal(pull_id)), f"seal {pull_id}")
         self.queue.seal(slot)
 
+    async def go(self, slot: Slot, origin: str) -> None:
+        """Take a pull's own connection to another origin, once there is room over all hosts."""
+        pull = self._pulls[slot]
+        if slot.origin == origin or pull not in self._rooms:
+            await self.connections.go(slot, origin)
+            return
+        self.connections.leave(slot)
+        most = slot.caps.max_running_per_origin
+        while not await written(lambda: self._context.engine.move(pull.id, origin, most)):
+            self.queue.see(await written(self._context.engine.elsewhere))
+            await self.connections.go(slot, origin)  # So it waits until there seems to be room.
+            self.connections.leave(slot)
+            await asyncio.sleep(REFUSED_SECONDS)
+        await self.connections.go(slot, origin)
+
     async def _has_room(self, pull: DownloadJob) -> bool:
         room = self._rooms.get(pull)
         return room is None or await asyncio.shield(room)
@@ -344,7 +359,7 @@ class _Place:
         self._scheduler.forget(import_id)
 
     async def go(self, origin: str) -> None:
-        await self._scheduler.connections.go(self._slot, origin)
+        await self._scheduler.go(self._slot, origin)
 
     def running_imports(self) -> Iterable[RunningImport]:
         return self._scheduler.running_imports.values()

@@ -86,6 +86,7 @@ async def test_a_host_alone_does_everything(engine: Engine) -> None:
     assert await engine.beat(3)
     place = Place(id="p1", project_id="p", origin="o", request="r")
     assert await engine.enter(place, MANY)
+    assert await engine.move("p1", "mirror", 1)
     await engine.seal("p1")
     assert await engine.elsewhere() == Elsewhere()
     await engine.leave("p1")
@@ -138,6 +139,22 @@ async def test_caps_hold_over_all_hosts(two: tuple[PostgresEngine, PostgresEngin
     assert dict((await second.elsewhere()).by_project) == {"p": 2}
     await first.leave("1")
     assert await second.enter(Place(id="5", project_id="p", origin="o"), caps)
+
+
+async def test_a_pull_that_moves_counts_at_its_new_origin(two: tuple[PostgresEngine, PostgresEngine]) -> None:
+    """Where there is no room it counts at none meanwhile, so that two that change places do not wait for ever."""
+    first, second = two
+    caps = Caps(project=9, origin=1)
+    assert await first.enter(Place(id="1", project_id="p", origin="o"), caps)
+    assert await second.enter(Place(id="2", project_id="p", origin="q"), caps)
+    assert not await first.move("1", "q", 1)
+    assert dict((await second.elsewhere()).by_project) == {"p": 1}
+    assert await second.move("2", "o", 1)
+    assert await first.move("1", "q", 1)
+    assert (await second.elsewhere()).by_origin["q"] == 1
+    assert not await first.enter(Place(id="3", project_id="p", origin="o"), caps)
+    await expire(second, "hosts", "b")
+    assert await first.move("1", "o", 1)
 
 
 async def test_a_host_whose_lease_is_over_holds_nothing(two: tuple[PostgresEngine, PostgresEngine]) -> None:
