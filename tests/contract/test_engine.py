@@ -115,6 +115,37 @@ async def test_work_that_a_lone_host_leads_just_runs(engine: Engine) -> None:
     assert task.cancelled()
 
 
+@pytest.mark.parametrize("ends_badly", [False, True])
+async def test_who_is_stopped_while_a_chore_is_let_go_stops(place: PostgresPlace, *, ends_badly: bool) -> None:
+    """A chore that is another host's now takes a moment to end: a service that stops meanwhile stops all the same."""
+    begun, ending, may_end = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        begun.set()
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            ending.set()
+            await may_end.wait()
+            if ends_badly:
+                raise ValueError("of no interest any more")
+
+    async with host(place, "a", lease_seconds=0.3) as first, host(place, "b") as second:
+        task = asyncio.create_task(led(first, "chore", work)())
+        await asyncio.wait_for(begun.wait(), 60)
+        await expire(first, "hosts", "a")
+        await expire(first, "chores", "chore")
+        assert await second.leads("chore")
+        await asyncio.wait_for(ending.wait(), 60)
+        task.cancel()
+        await asyncio.sleep(0)
+        may_end.set()
+        done, _ = await asyncio.wait({task}, timeout=5)
+        task.cancel()
+        assert done
+        assert task.cancelled()
+
+
 async def test_one_request_is_pulled_by_one_host(two: tuple[PostgresEngine, PostgresEngine]) -> None:
     """Of a hundred that enter at once one does; the others may once it is sealed."""
     places = [Place(id=f"p{number}", project_id="p", origin="o", request="r") for number in range(100)]
