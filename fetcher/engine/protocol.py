@@ -49,7 +49,7 @@ class Engine(Protocol):
         """
 
     async def move(self, place_id: str, origin: str, most: int) -> bool:
-        """Let a pull count at another origin than before; False, and it counts at none, where there is no room.
+        """Let a pull count at another origin than before; where there is no room, at none, and False.
 
         Args:
             most: Pulls of all hosts that may count at the origin.

@@ -116,8 +116,10 @@ async def test_work_that_a_lone_host_leads_just_runs(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("ends_badly", [False, True])
-async def test_who_is_stopped_while_a_chore_is_let_go_stops(place: PostgresPlace, *, ends_badly: bool) -> None:
-    """A chore that is another host's now takes a moment to end: a service that stops meanwhile stops all the same."""
+async def test_who_is_stopped_while_a_chore_is_let_go_stops(
+    place: PostgresPlace, *, ends_badly: bool
+) -> None:
+    """A chore that is another host's now takes a moment to end: a service that stops meanwhile does stop."""
     begun, ending, may_end = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def work() -> None:
@@ -173,7 +175,7 @@ async def test_caps_hold_over_all_hosts(two: tuple[PostgresEngine, PostgresEngin
 
 
 async def test_a_pull_that_moves_counts_at_its_new_origin(two: tuple[PostgresEngine, PostgresEngine]) -> None:
-    """Where there is no room it counts at none meanwhile, so that two that change places do not wait for ever."""
+    """Where there is no room it counts at none meanwhile: two that change places do not wait for ever."""
     first, second = two
     caps = Caps(project=9, origin=1)
     assert await first.enter(Place(id="1", project_id="p", origin="o"), caps)

@@ -181,31 +181,32 @@ async def test_a_mirrors_origin_has_its_cap_over_all_hosts(house: House) -> None
 
     house.origin.routes |= {f"/gone/{number}": behaviours.status(404) for number in range(6)}
     house.mirror.routes |= {f"/{kind}/{number}": counted for kind in ("moved", "own") for number in range(6)}
-    made = []
-    for number in range(3):
-        fields = {"url": house.origin.url(f"/gone/{number}"), "mirrors": [house.mirror.url(f"/moved/{number}")]}
-        made.append(await house.hosts[number].submit(**fields))
+
+    async def submitted(number: int) -> dict[str, Any]:
+        mirrors = [house.mirror.url(f"/moved/{number}")]
+        return await house.hosts[number % 3].submit(url=house.origin.url(f"/gone/{number}"), mirrors=mirrors)
+
+    made = [await submitted(number) for number in range(3)]
     await until(lambda: now == 3)
     held = house.origin.routes["/still"] = Held(5)
-    still = await house.hosts[0].submit(url=house.origin.url("/still"))
+    made += [await house.hosts[0].submit(url=house.origin.url("/still"))]
     await until(lambda: held.asked == 1)
-    for number in range(6):
-        made.append(await house.hosts[number % 3].submit(url=house.mirror.url(f"/own/{number}")))
+    made += [await house.hosts[n % 3].submit(url=house.mirror.url(f"/own/{n}")) for n in range(6)]
     await until(lambda: now == 4)
-    assert await _taken(house) == {house.origin.url(""): 1, house.mirror.url(""): 4}
-    for number in range(3, 6):
-        fields = {"url": house.origin.url(f"/gone/{number}"), "mirrors": [house.mirror.url(f"/moved/{number}")]}
-        made.append(await house.hosts[number % 3].submit(**fields))
+    assert _taken(house) == {house.origin.url(""): 1, house.mirror.url(""): 4}
+    made += [await submitted(number) for number in range(3, 6)]
     opened.set()
     held.opened.set()
-    ended = [await house.hosts[number % 3].ended(one["id"]) for number, one in enumerate([*made, still])]
+    ended = [await house.hosts[number % 3].ended(one["id"]) for number, one in enumerate(made)]
     assert ({one["state"] for one in ended}, most) == ({"succeeded"}, 4)
 
 
-async def _taken(house: House) -> dict[str, int]:
-    """How many pulls of all hosts count at each origin, once no more of them move."""
+def _taken(house: House) -> dict[str, int]:
+    """How many pulls of all hosts count at each origin."""
     with psycopg.connect(house.database.url) as connection:
-        rows = connection.execute("SELECT origin, count(*) FROM places WHERE origin <> '' GROUP BY 1").fetchall()
+        rows = connection.execute(
+            "SELECT origin, count(*) FROM places WHERE origin <> '' GROUP BY 1"
+        ).fetchall()
     return dict(rows)
 
 

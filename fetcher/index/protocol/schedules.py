@@ -59,8 +59,8 @@ class Schedules(Protocol):
     async def promote(self, schedule: Schedule, image_id: str, serial: str, now: datetime) -> list[str]:
         """Give the stable name to a new image, and retire those that had it before, all at once.
 
-        The rules are those in the index, which may have been edited since the schedule was read. Nothing changes
-        where another turn has ended the import that this one followed.
+        The rules are those in the index, which may have been edited since the schedule was read.
+        Nothing changes where another turn has ended the import that this one followed.
 
         Returns:
             The images that are more than are kept, the oldest first; none that is protected.
