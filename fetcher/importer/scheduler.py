@@ -234,13 +234,28 @@ class Scheduler:
         if self.queue.seal(slot):
             self._shared.seal(self._pulls[slot].id)
 
+    async def go(self, slot: Slot, origin: str) -> None:
+        """Take a pull's own connection to another origin, once there is room over all hosts."""
+        pull_id = self._pulls[slot].id
+        if slot.origin == origin or not self._shared.is_asked(pull_id):
+            await self.connections.go(slot, origin)
+            return
+        self.connections.leave(slot)
+        most = slot.caps.max_running_per_origin
+        while not await self._shared.move(pull_id, origin, most):
+            self.queue.see(await self._shared.elsewhere())
+            await self.connections.go(slot, origin)  # So it waits until there seems to be room.
+            self.connections.leave(slot)
+            await asyncio.sleep(REFUSED_SECONDS)
+        await self.connections.go(slot, origin)
+
     async def _join(self, pull: DownloadJob, ticket: Ticket) -> None:
         """Let an import follow its pull; when that is over, it waits for one of its own."""
         try:
             if not await self._shared.has(pull.id):
                 pull.members.arrive(None, None, None)
                 is_in = False
-                self.queue.see(await written(self._context.engine.elsewhere))
+                self.queue.see(await self._shared.elsewhere())
                 await asyncio.sleep(REFUSED_SECONDS)
             else:
                 is_in = await self._claim(pull, ticket)
@@ -300,7 +315,7 @@ class _Place:
         self._scheduler.forget(import_id)
 
     async def go(self, origin: str) -> None:
-        await self._scheduler.connections.go(self._slot, origin)
+        await self._scheduler.go(self._slot, origin)
 
     def running_imports(self) -> Iterable[RunningImport]:
         return self._scheduler.running_imports.values()

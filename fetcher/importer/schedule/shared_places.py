@@ -5,7 +5,7 @@ import asyncio
 from fetcher.aio.retry import written
 from fetcher.aio.supervisor import Tasks
 from fetcher.engine.protocol import Engine
-from fetcher.engine.values import Caps, Place
+from fetcher.engine.values import Caps, Elsewhere, Place
 from fetcher.errors import StoreFailed
 from fetcher.importer.schedule.queue import Slot, Ticket
 
@@ -40,6 +40,14 @@ class SharedPlaces:
         """Return whether a pull got its place, as soon as that is known."""
         asked = self.asked.get(pull_id)
         return asked is None or await asyncio.shield(asked)
+
+    async def move(self, pull_id: str, origin: str, most: int) -> bool:
+        """Have a pull counted at another origin; False, and at none, where all hosts have `most` there."""
+        return await written(lambda: self._engine.move(pull_id, origin, most))
+
+    async def elsewhere(self) -> Elsewhere:
+        """Return what the pulls of other hosts take of each cap."""
+        return await written(self._engine.elsewhere)
 
     def seal(self, pull_id: str) -> None:
         """Let nobody of another host join a pull any more."""

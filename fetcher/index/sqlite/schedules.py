@@ -13,6 +13,7 @@ from fetcher.index.schedule_rows import (
     EDITED,
     MOST_AHEAD,
     NAMED,
+    is_as_read,
     line_on,
     retired_name,
     schedule_row,
@@ -108,7 +109,7 @@ def _due(db: Database, now: str | None, too_late: str | None, limit: int) -> lis
 
 def _note(db: Database, schedule: Schedule, progress: ScheduleProgress, next_at: datetime) -> bool:
     row = next(iter(select(db, "SELECT * FROM schedules WHERE id = ?", [schedule.id])), None)
-    if row is None or to_schedule(row).rules != schedule.rules:
+    if row is None or not is_as_read(row, schedule):
         return False
     sql = "UPDATE schedules SET progress = ?, next_at = ? WHERE id = ?"
     db.execute(sql, [to_json(progress), to_text(next_at), schedule.id])
@@ -120,7 +121,10 @@ def _promote(db: Database, schedule: Schedule, image_id: str, serial: str, now: 
     found = next(iter(select(db, there, [schedule.id, image_id])), None)
     if found is None:
         return []  # The schedule or its new image was removed meanwhile: the old one keeps its name.
-    rules = to_schedule(found).rules
+    there_now = to_schedule(found)
+    if there_now.progress.import_id != schedule.progress.import_id:
+        return []  # Another turn has overtaken this one.
+    rules = there_now.rules
     row = [image_id, schedule.id, serial, to_text(now)]
     db.execute(
         "INSERT OR REPLACE INTO schedule_images (image_id, schedule_id, serial, at) VALUES (?, ?, ?, ?)", row
