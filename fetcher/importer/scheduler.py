@@ -237,7 +237,7 @@ class Scheduler:
     async def go(self, slot: Slot, origin: str) -> None:
         """Take a pull's own connection to another origin, once there is room over all hosts."""
         pull_id = self._pulls[slot].id
-        if slot.origin == origin or not self._shared.is_asked(pull_id):
+        if slot.origin == origin or pull_id not in self._shared.asked:
             await self.connections.go(slot, origin)
             return
         self.connections.leave(slot)
