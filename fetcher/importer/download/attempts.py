@@ -100,7 +100,9 @@ class Attempts:
         self._opener = opener
         self._receivers = receivers
         self._budget = budget
-        self._retry_policy = RetryPolicy(sources, job.settings.retry, barren=job.resume_state.barren)
+        self._retry_policy = RetryPolicy(
+            sources, job.settings.retry, consecutive_failures=job.resume_state.consecutive_failures
+        )
         self._receiver: Receiver | None = None
         self.version = Version(job.resume_state)
         self._has_begun = False
@@ -180,7 +182,7 @@ class Attempts:
             kept_sha256=point.sha256 if point else "",
             spent_bytes=budget.spent_bytes,
             spent_seconds=budget.spent_seconds,
-            barren=self._retry_policy.barren,
+            consecutive_failures=self._retry_policy.consecutive_failures,
         )
 
     def _is_resumable(self) -> bool:
