@@ -15,7 +15,7 @@ from tests.lab.bucket import KEYS, BucketServer
 
 MIB = 1 << 20
 LARGE = raw(12 * MIB)
-PARTS = {"part_bytes": 5 * MIB}
+PARTS = {"part_bytes": 5 * MIB, "parts_at_once": 1}  # So that the order of requests is known.
 OPEN = {"access_key_id": "AKIALAB", "secret_access_key": "hush"}
 
 
@@ -35,7 +35,10 @@ async def test_a_real_server_of_buckets_takes_both_ways(tmp_path: Path, bucket_s
     endpoint = {"endpoint": bucket_server.endpoint, **KEYS}
     for name, body in (("small", IMAGE), ("large", LARGE)):
         (tmp_path / name).mkdir()
-        async with image_for(tmp_path / name, body, bucket_server, **PARTS) as (service, image_id):
+        async with image_for(tmp_path / name, body, bucket_server, **PARTS | {"parts_at_once": 4}) as (
+            service,
+            image_id,
+        ):
             fields = {"url": f"s3://images/{name} (1).img", "s3": endpoint, "verify": True}
             done = await pushed(service, image_id, **fields)
             assert done["state"] == "succeeded", done["verdict"]

@@ -66,7 +66,10 @@ async def test_parts_are_gone_on_from_and_a_failure_drops_the_upload(tmp_path: P
     bucket = Bucket()
     bucket.uploads["u"] = {}
     bucket.faults["PUT partNumber sig uploadId"] = [None]
-    async with bucket.server() as server, image_for(tmp_path, LARGE, server) as (service, image_id):
+    async with (
+        bucket.server() as server,
+        image_for(tmp_path, LARGE, server, parts_at_once=1) as (service, image_id),
+    ):
         done = await ended(service, (await push(service, image_id, **uploading(server, 3)))["id"])
         assert done["state"] == "succeeded", done["verdict"]
         assert bucket.objects == {"/images/big": LARGE}

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +193,12 @@ def signed_layer(key: Any, text_of: bytes) -> Layer:
 KEY = new_key()
 
 
+def promised_layer(text_of: bytes, lab_of: Sigstore = LAB, **more: Any) -> Layer:
+    """A payload signed by an identity, as cosign kept it before its version 3."""
+    kind = "application/vnd.dev.cosign.simplesigning.v1+json"
+    return Layer(data=text_of, media_type=kind, annotations=lab_of.annotations(text_of, **more))
+
+
 def push_bundles(server: RegistryServer, repository: str, digest: str, *bundles: dict[str, Any]) -> None:
     """Leave bundles for a manifest, as cosign does at a registry without a list of referrers."""
     made = [referrer(bundle) for bundle in bundles]
@@ -233,6 +240,20 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Any:
             "other-image": [signed_layer(KEY, payload(lab.digest_of(whole)))],
             "other-kind": [signed_layer(KEY, payload(lab.digest_of(manifest), "something else"))],
             "no-json": [signed_layer(KEY, b"[" * 10_000)],
+            "promised": [
+                promised_layer(payload(lab.digest_of(whole))),
+                promised_layer(payload(lab.digest_of(manifest)), STRANGER),
+                promised_layer(payload(lab.digest_of(manifest))),
+            ],
+            "promised-other-image": [promised_layer(payload(lab.digest_of(whole)))],
+            "promised-other-kind": [promised_layer(payload(lab.digest_of(manifest), "something else"))],
+            "promised-somebody": [
+                promised_layer(payload(lab.digest_of(manifest)), subject="https://evil.example")
+            ],
+            "promised-stranger": [promised_layer(payload(lab.digest_of(manifest)), STRANGER)],
+            "promised-too-late": [
+                promised_layer(payload(lab.digest_of(manifest)), at=LAB.now + timedelta(hours=1))
+            ],
         }.items():
             digest = server.push(f"disks/{name}", "v1", manifest, layer)
             server.push(f"disks/{name}", signature_tag(lab_digest(digest)), image(*layers), *layers)
@@ -280,6 +301,27 @@ async def test_a_signature_by_a_plain_key_counts(tmp_path: Path, registry: Regis
         ended = await service.run(url=f"oci://{registry.place}/disks/{name}:v1", disk_format="qcow2")
         wanted = ("ok", "signed-manifest") if name == "key" else ("signature-required", "none")
         assert (ended["verdict"]["code"], ended["verified_by"]) == wanted, ended["verdict"]
+
+
+PROMISED = ["", "-other-image", "-other-kind", "-somebody", "-stranger", "-too-late"]
+
+
+@pytest.mark.parametrize("name", PROMISED)
+async def test_k15_a_signature_beside_an_image_counts_by_its_identity(
+    tmp_path: Path, registry: RegistryServer, name: str
+) -> None:
+    """As `cosign sign` left it before its version 3: of several the one that holds, and no other."""
+    more = rule(registry.host, tmp_path)
+    async with running(tmp_path, registry, oci=HTTP, **more) as service:
+        ended = await service.run(url=f"oci://{registry.place}/disks/promised{name}:v1", disk_format="qcow2")
+        if name:
+            assert (ended["state"], ended["verdict"]["code"]) == ("refused", "signature-required")
+            assert service.traces() == []
+            return
+        assert state_of(ended, DISK) == "ok", ended["verdict"]
+        assert ended["verified_by"] == "signed-manifest"
+        story = await service.get(f"/imports/{ended['id']}/provenance")
+        assert story["manifest"] == {"signature": "good", "signer": SIGNER}
 
 
 async def test_the_list_of_referrers_is_asked_first(tmp_path: Path) -> None:
