@@ -107,6 +107,8 @@ async def test_l01_a_link_with_anything_else_in_it_is_none(tmp_path: Path) -> No
         wrong += [
             changed(url, expires=text) for text in ("", "x", "-1", "9" * 40, "١٢", query["expires"] + " ")
         ]
+        wrong += [changed(url, expires="0" + query["expires"])]
+        wrong += [changed(url, signature=query["signature"].swapcase() + "=")]
         wrong += [changed(url, key=text) for text in ("", "x", "0" * 12)]
         wrong += [changed(url, signature=text) for text in ("", "é", "0" * 64, query["signature"][:-1])]
         wrong += [changed(url, **{name: None}) for name in query]

@@ -35,6 +35,8 @@ class SignedParts:
         """Judge each URL."""
         parts = secrets.access.parts
         assert parts is not None
+        if len(set(parts.urls)) < len(parts.urls):
+            raise InvalidRequest(field="parts.urls", reason="two parts have the same URL")
         further = [url for url in (parts.abort_url, secrets.access.read_url) if url is not None]
         for url in (*parts.urls, *further):
             check_receiver(url, settings)
@@ -48,6 +50,7 @@ class SignedParts:
         async def send(number: int, part: Part) -> Answered:
             return [await _send(job, calls, parts.urls[number - 1], part), part.sha256]
 
+        await job.remember(resume, 0)  # From here on there may be something to drop.
         known = await Parts(job, resume, parts.part_bytes).send(send)
         request = SourceRequest(
             url=job.secrets.url,
