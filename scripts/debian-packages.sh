@@ -27,7 +27,7 @@ if [ "$what" = fresh ]; then
 fi
 if [ "$what" = test ]; then
     packages="$packages qemu-utils qemu-system-x86 bubblewrap xorriso genisoimage grub-rescue-pc memtest86+ ipxe cryptsetup-bin gdisk fdisk \
-        nginx-light zstd xz-utils bzip2 lz4 zip p7zip-full mtools e2fsprogs squashfs-tools chromium chromium-driver curl \
+        nginx-light zstd xz-utils bzip2 pigz lz4 zip p7zip-full mtools e2fsprogs squashfs-tools chromium chromium-driver curl \
         docker-registry docker-compose aria2 lxd lxd-client groff-base systemd man-db git gawk zsh fish postgresql"
 fi
 

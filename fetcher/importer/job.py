@@ -12,13 +12,12 @@ from fetcher.aio.retry import outlasted
 from fetcher.aio.shield import shielded
 from fetcher.errors import Cancelled, ChecksumMismatch, Failure, InternalFault, StoreFailed
 from fetcher.guards import Headroom
-from fetcher.guards.request.url import CheckedUrls
-from fetcher.importer import tracing
 from fetcher.importer.context import Context
 from fetcher.importer.download.attempts import Attempts
 from fetcher.importer.download.budget import Budget
 from fetcher.importer.download.open_source import SourceOpener, Unchanged
 from fetcher.importer.download.sources import Sources
+from fetcher.importer.members import Members
 from fetcher.importer.methods.way import way_of
 from fetcher.importer.place import Place
 from fetcher.importer.receive.quota_headroom import coming, quota_headroom
@@ -26,15 +25,13 @@ from fetcher.importer.receive.receiver import Receiver
 from fetcher.importer.receive.receiver_factory import ReceiverFactory
 from fetcher.importer.records.requests import sums_request
 from fetcher.importer.records.running_import import RunningImport
-from fetcher.importer.records.subscribers import Subscribers
-from fetcher.importer.records.verdicts import fail
 from fetcher.importer.resume_state import ResumeStateWriter
 from fetcher.importer.schedule.connections import Connections
 from fetcher.importer.stages import registry
 from fetcher.importer.stages.revalidation import Reuse
 from fetcher.importer.stages.stage import Complete, Story
 from fetcher.importer.stages.verification import Verification
-from fetcher.index.values import ResumeState, Secrets
+from fetcher.index.values import ResumeState
 from fetcher.lifecycle import Event
 from fetcher.model import Import, Submission
 from fetcher.store.reservation import Reservation
@@ -71,52 +68,16 @@ class DownloadJob:
         self._resume_writer = ResumeStateWriter(
             context.index, resume_state, self.settings.resume.save_seconds
         )
-        self.subscribers = Subscribers(context.index, place.ended)
-        self.secrets = Secrets(url="")
-        self._urls = CheckedUrls(self.settings)
+        self.members = Members(context.index, self.settings, place)
+        self.subscribers = self.members.subscribers
+        self.secrets = self.members.secrets
         self._asked: Submission | None = None
         self._verification = Verification(self.subscribers, self.settings)
         self._attempts: Attempts | None = None
         self._reuse: Reuse | None = None
         self._told_digests: dict[str, str] = {}
         self._body: Complete | None = None
-        self._coming = 0
-        self._settled = asyncio.Event()
-        self._is_open = True
         self.is_parked = False
-
-    def expect(self) -> None:
-        """One more import is about to join."""
-        self._coming += 1
-        self._settled.clear()
-
-    def arrive(
-        self, running: RunningImport | None, secrets: Secrets | None, urls: CheckedUrls | None
-    ) -> bool:
-        """Let an expected import join, unless it came to nothing; False when it comes too late.
-
-        Args:
-            urls: What its URLs were judged to be when it was submitted.
-        """
-        self._coming -= 1
-        if not self._coming:
-            self._settled.set()
-        if running is None or secrets is None:
-            return True
-        if self._is_open:
-            self.secrets = secrets
-            self._urls = (urls or self._urls).under(self.settings)
-            self.subscribers.add(running)
-        return self._is_open
-
-    def leave(self, import_id: str) -> bool:
-        """Let an import go that ended elsewhere; True when it was the last one and the pull should end."""
-        self.subscribers.drop(import_id)
-        self._place.ended(import_id)
-        is_last = not self.subscribers.followers and not self._coming
-        if is_last:
-            self._close()
-        return is_last
 
     def park(self) -> None:
         """From here on, whoever cancels the pull wants it to be taken up by a later process."""
@@ -125,22 +86,20 @@ class DownloadJob:
     async def run(self) -> None:
         """Run to the end; every way it can end badly ends here, in the imports' verdicts."""
         try:
-            await self._settled.wait()
+            await self.members.settle()
             if self.subscribers.followers:
-                owner = next(iter(self.subscribers.followers.values())).record.project_id
+                owner = self.members.first.record.project_id
                 with self.context.store.reserve(owner) as reservation:
                     await self._pull(reservation)
         except Failure as failure:
             with suppress(StoreFailed):  # The next start finds it; the verdict must not be lost over it.
                 await self._forget_kept()
-            await self._end_all(failure)
+            await self.members.end_all(failure)
         except Exception as error:
             log.exception("import.fault", pull_id=self.resume_state.id, error=repr(error))
-            await self._end_all(InternalFault())
+            await self.members.end_all(InternalFault())
         finally:
-            self._close()
-            for running in list(self.subscribers.followers.values()):
-                self._drop(running)
+            self.members.let_go()
 
     async def _adopt(self) -> None:
         """Go on with what a host left that is gone; whoever pulls has its imports by now."""
@@ -157,14 +116,15 @@ class DownloadJob:
 
     async def _pull(self, reservation: Reservation) -> None:
         await self._adopt()
-        running = next(iter(self.subscribers.followers.values()))
+        running = self.members.first
         record = running.record
-        find = partial(way_of, self.context.gate, running, self.secrets, self._urls)
+        urls = self.members.urls
+        find = partial(way_of, self.context.gate, running, self.members.secrets, urls)
         way = self._verification.way = await outlasted(find)
         self.secrets = way.secrets
         sources = Sources(
             self.secrets,
-            self._urls,
+            urls,
             record.project_id,
             first=self.resume_state.source,
             expects_digest=self._verification.is_expected_by_all,
@@ -202,7 +162,7 @@ class DownloadJob:
 
     async def _fetch_sums(self, record: Import) -> None:
         ca_pem, dialect = record.submission.ca_pem, self._verification.way.dialect
-        request = sums_request(self.secrets, self._urls, record.project_id, ca_pem, dialect)
+        request = sums_request(self.secrets, self.members.urls, record.project_id, ca_pem, dialect)
         if request is not None:
             await self._place.go(request.file.target(self.settings).origin)
             await self._verification.fetch_sums(self.context.gate, request)
@@ -232,7 +192,7 @@ class DownloadJob:
             settings=self.settings,
             pull_id=self.id,
             resume_state=self.resume_state,
-            claims=next(iter(self.subscribers.followers.values())).record.submission,
+            claims=self.members.first.record.submission,
             reservation=reservation,
             algorithms=self._verification.algorithms,
             promised=self._verification.expected_algorithms,
@@ -248,10 +208,10 @@ class DownloadJob:
 
         A pull for several projects has none: each is held to its quota when its image is made.
         """
-        projects = {running.record.project_id for running in self.subscribers.followers.values()}
+        projects = {running.record.project_id for running in self.members}
         if len(projects) != 1:
             return None
-        first = next(iter(self.subscribers.followers.values()))
+        first = self.members.first
         used_bytes, first.used_bytes = first.used_bytes, None  # Later attempts ask anew.
         return await quota_headroom(
             self.context.index,
@@ -271,9 +231,7 @@ class DownloadJob:
 
     async def verify(self, receiver: Receiver, told: dict[str, str]) -> ChecksumMismatch | None:
         """Compare with what each import was promised; from here on nobody joins."""
-        self._place.seal()
-        await self._settled.wait()
-        self._is_open = False
+        await self.members.shut()
         self._verification.settle_by_hops()
         self._told_digests = told
         self._body = await registry.run_attempt(self, Complete.of(receiver))
@@ -289,16 +247,16 @@ class DownloadJob:
     async def _end_failed(self, attempts: Attempts) -> None:
         """Give those their verdict whose promise was broken."""
         failed = self._verification.failed
-        if all(running.record.id in failed for running in self.subscribers.followers.values()):
+        if all(running.record.id in failed for running in self.members):
             await attempts.close()  # Whoever sees the verdict finds nothing of the bytes.
-        for running in list(self.subscribers.followers.values()):
+        for running in self.members:
             if running.record.id in failed:
                 await self.end(running, failed[running.record.id])
 
     @property
     def running_imports(self) -> Iterable[RunningImport]:
         """Return the imports that the body is for; each may leave at any moment."""
-        return list(self.subscribers.followers.values())
+        return list(self.members)
 
     @property
     def asked(self) -> Submission:
@@ -308,7 +266,7 @@ class DownloadJob:
 
     def story(self) -> Story:
         """Return what is kept with the image."""
-        headers = self._attempts.source_headers if self._attempts is not None else {}
+        headers = self._attempts.version.headers if self._attempts is not None else {}
         return Story(
             settings=self.settings,
             limits=self.context.in_force.of(self.settings),
@@ -335,7 +293,7 @@ class DownloadJob:
 
     async def kept(self, body: Complete, project_ids: Sequence[str]) -> None:
         """Remember what the URL holds, where that is what is kept."""
-        etag = self._attempts.etag if self._attempts is not None else None
+        etag = self._attempts.version.etag if self._attempts is not None else None
         if "received" not in body.stages and self._reuse is not None:
             await self._reuse.remember(project_ids, etag, body.digests["sha256"])
 
@@ -357,28 +315,6 @@ class DownloadJob:
             await self.context.store.remove_staged(self.resume_state.staged)
         await self._resume_writer.drop()
 
-    async def _end_all(self, failure: Failure) -> None:
-        tracing.fail(failure.code)
-        self._place.seal()
-        await self._settled.wait()
-        self._is_open = False
-        for running in list(self.subscribers.followers.values()):
-            await self.end(running, failure)
-
     async def end(self, running: RunningImport, failure: Failure | None) -> None:
         """Give an import its verdict; without a failure it has it already."""
-        if failure is not None and not isinstance(failure, Cancelled):
-            await fail(self.context.index, running, failure)
-        code = "ok" if failure is None else failure.code
-        ids = {"import_id": running.record.id, "image_id": running.record.image_id}
-        tracing.event("import.ended", **ids, code=code)
-        self._drop(running)
-
-    def _drop(self, running: RunningImport) -> None:
-        self.subscribers.drop(running.record.id)
-        self._place.ended(running.record.id)
-
-    def _close(self) -> None:
-        if self._is_open:
-            self._is_open = False
-            self._place.seal()
+        await self.members.end(running, failure)

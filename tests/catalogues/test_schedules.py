@@ -153,7 +153,8 @@ async def test_a_restart_between_two_steps_imports_once(tmp_path: Path) -> None:
         schedules = kept.parts.index.schedules
         [before] = await schedules.due(datetime.now(UTC) + timedelta(days=2))
         await kept.keeper.take_turns(datetime.now(UTC) + timedelta(days=2))
-        await schedules.note(before, before.progress, before.next_at)
+        [after] = await schedules.due(datetime.now(UTC) + timedelta(days=9))
+        assert await schedules.note(after, before.progress, before.next_at)
         assert (await kept.turn())["code"] == "ok"
         assert len((await service.get("/imports"))["imports"]) == 1
 

@@ -17,12 +17,13 @@ from tests.lab import skew
 from tests.lab.bucket import bucket_server
 from tests.lab.bucket_store import PART_BYTES, credentials
 from tests.lab.origin import Origin
+from tests.lab.relay import Streams
 from tests.lab.shortage import Switch
 from tests.processes import Process
 from tests.several.hosts import Hosts
 from tests.store.s3.test_service import place_in
 from tests.torture_hosts.lives import Host
-from tests.torture_hosts.wire import Streams, Wire
+from tests.torture_hosts.wire import Wire
 
 Kind = Literal["bucket", "folder"]
 
@@ -30,6 +31,8 @@ COUNT = 4
 LEASE_SECONDS = 6.0
 SKEW_SECONDS = 600  # More, and every server of buckets refuses a host's signatures.
 QUOTA_IMAGES = 1_000
+STOP_SECONDS = 60  # A host that is told to stop does within one, on a machine that has time for it.
+STUCK = "does not stop"
 SECTIONS: dict[str, dict[str, Any]] = {
     "imports": {
         "max_running_per_origin": 200,
@@ -149,8 +152,11 @@ class Ground:
         await asyncio.to_thread(postgres.start, self._data)
 
 
-async def end(process: Process, how: signal.Signals) -> int | None:
-    """End a process with a signal, in whatever state it is; None where it never began."""
+async def end(process: Process, how: signal.Signals) -> int | str | None:
+    """End a process with a signal, in whatever state it is; None where it never began.
+
+    One that has not ended long after its time to stop is killed, and told by `STUCK`.
+    """
     running = getattr(process, "_process", None)
     if running is None:
         return None
@@ -158,9 +164,15 @@ async def end(process: Process, how: signal.Signals) -> int | None:
         with suppress(ProcessLookupError):
             running.send_signal(signal.SIGCONT)
             running.send_signal(how)
-    code = await running.wait()
+    try:
+        async with asyncio.timeout(STOP_SECONDS):
+            code = await running.wait()
+    except TimeoutError:
+        running.send_signal(signal.SIGKILL)
+        await running.wait()
+        code = STUCK
     if hasattr(process, "client") and not process.client.closed:
         await process.client.close()
     if hasattr(process, "_reading"):
         process._reading.cancel()
-    return int(code)
+    return code

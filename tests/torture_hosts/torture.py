@@ -16,7 +16,7 @@ from tests.lab.origin import Origin
 from tests.processes import Process
 from tests.several.hosts import freeze, thaw
 from tests.torture import Flapping
-from tests.torture_hosts.clients import AT_REST, GONE, Clients
+from tests.torture_hosts.clients import AT_REST, GONE, PATIENCE, Clients
 from tests.torture_hosts.ground import COUNT, LEASE_SECONDS, SKEW_SECONDS, Ground, Kind, end
 from tests.torture_hosts.judge import Judge
 from tests.torture_hosts.wire import Mode, Wire
@@ -26,6 +26,7 @@ CROWD = 100
 AT_ONCE = 2  # Troubles; so two hosts at least are well, unless the database is away.
 LARGE = 4  # So many bodies are longer than a part of the bucket.
 TROUBLES = {"kill": 5, "freeze": 8, "blink": 1, "database": 3, "store": 3, "full": 1, "restart": 1}
+TOLD_EVERY = 10
 COUNTED = {"kill", "freeze", "step"}
 MOST_STARTS = 30
 
@@ -62,9 +63,14 @@ class HostsTorture:
         """Return how often a host was killed or frozen beyond its lease."""
         return sum(self.troubles[one] for one in COUNTED)
 
-    async def run(self, kills: int, *, rest_every: int = 25) -> "HostsTorture":
-        """Make trouble until hosts were killed or frozen so often; now and then rest, and be judged."""
+    async def run(self, kills: int, seconds: float, *, rest_every: int = 25) -> "HostsTorture":
+        """Make trouble until hosts were killed or frozen so often; now and then rest, and be judged.
+
+        Args:
+            seconds: No more trouble is made after these; the last rest follows.
+        """
         self._began = asyncio.get_running_loop().time()
+        self._until = self._began + seconds
         async with Origin(self._flapping.routes()) as self.origin:
             async with Ground(self._folder, self.origin, self._kind, self._dice) as self._ground:
                 self._clients = Clients(
@@ -72,16 +78,23 @@ class HostsTorture:
                 )
                 self.judge = Judge(self._ground, self._clients)
                 await asyncio.gather(*(self._start(number) for number in range(COUNT)))
-                while self.kills < kills:
+                while self.kills < kills and self._has_time():
                     await self._storm(min(kills, self.kills + rest_every))
                     await self._rest()
                     self._tell()
             self.origin.errors.clear()  # A killed client breaks connections off in every way there is.
         return self
 
+    def _has_time(self) -> bool:
+        return asyncio.get_running_loop().time() < self._until
+
     def _tell(self) -> None:
+        """Say how far it is."""
         imports, found = len(self._clients.taken), len(self.violations)
-        sys.stderr.write(f"{self.kills} kills and freezes, {imports} imports, {found} violations\n")
+        at = asyncio.get_running_loop().time() - self._began
+        sys.stderr.write(
+            f"{at:5.0f} s: {self.kills} kills and freezes, {imports} imports, {found} violations\n"
+        )
 
     def _log(self, words: str) -> None:
         at = asyncio.get_running_loop().time() - self._began
@@ -103,7 +116,7 @@ class HostsTorture:
                 raise fault
 
     async def _trouble(self, until: int) -> None:
-        while self.kills < until:
+        while self.kills < until and self._has_time():
             await asyncio.sleep(self._dice.uniform(0, 1.5))
             free = [number for number in range(COUNT) if number not in self._at_work]
             what = self._dice.choices(list(TROUBLES), list(TROUBLES.values()))[0]
@@ -115,6 +128,8 @@ class HostsTorture:
             finally:
                 self._at_work.discard(number)
             self.troubles[what] += 1
+            if self.troubles.total() % TOLD_EVERY == 0:
+                self._tell()
             await self.judge.now(f"{what} of host{number}, event {self.troubles.total()}")
 
     async def _do(self, what: str, number: int) -> None:
@@ -144,7 +159,7 @@ class HostsTorture:
         await asyncio.sleep(self._dice.choice([0, LEASE_SECONDS + self._dice.uniform(0, 2)]))
         await self._start(number)
 
-    def _note_steps(self, number: int, code: int | None) -> None:
+    def _note_steps(self, number: int, code: int | str | None) -> None:
         """Keep what a life left to be told: whether it met its fate, and traces in its log."""
         host = self._ground.hosts[number]
         with (self._folder / f"host{number}.log").open("ab") as log:
@@ -290,7 +305,7 @@ class HostsTorture:
         """Delete images until few are left, so that the quota never decides."""
         host = self._ground.hosts[0]
         while True:
-            async with host.client.get("/v2/images?limit=1000") as answer:
+            async with host.client.get("/v2/images?limit=1000", timeout=PATIENCE) as answer:
                 images = (await answer.json())["images"]
             if len(images) <= AT_REST:
                 return

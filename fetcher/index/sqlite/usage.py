@@ -146,11 +146,9 @@ class UsageRecords:
         self._connection = connection
 
     async def find(self, project_id: str) -> Usage:
-        """Return what a project holds now."""
         return await self._connection.read(_find, project_id)
 
     async def bytes_of(self, project_id: str) -> int:
-        """Return the bytes of a project's images alone."""
         return await self._connection.read(bytes_of, project_id)
 
 
