@@ -2,6 +2,7 @@
 
 import base64
 import json
+import socket
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -77,6 +78,17 @@ def test_what_holds_names_its_signer(root: str) -> None:
     assert judged(LAB.annotations(PAYLOAD), root) == f"{SUBJECT} ({ISSUER})"
     before = LAB.now - timedelta(days=100)
     assert judged(LAB.annotations(PAYLOAD, begins=before, at=before), root)
+
+
+def test_nothing_is_asked(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Verification opens no connection and looks up no name: the trusted root is a file."""
+
+    def refuse(*_words: Any) -> None:
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    assert judged(LAB.annotations(PAYLOAD), root) == f"{SUBJECT} ({ISSUER})"
 
 
 HOSTILE: dict[str, Callable[[], Annotations]] = {
