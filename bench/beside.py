@@ -19,10 +19,10 @@ from bench.lab import Lab, Service, compile_sources, laboratory, make_file, orig
 
 IMAGES = 100_000
 GETS = {
-    "list of 100": ("/v2/images?limit=100", 40),
-    "list of 1,000": ("/v2/images?limit=1000", 6),
+    "list of 100": ("/v2/images?limit=100", 120),
+    "list of 1,000": ("/v2/images?limit=1000", 15),
     "list of 100 by name": ("/v2/images?limit=100&sort=name", 40),
-    "show of one": (f"/v2/images/{image_id(IMAGES // 2)}", 200),
+    "show of one": (f"/v2/images/{image_id(IMAGES // 2)}", 400),
     "health": ("/healthz", 300),
 }
 SUBMITS, CLIENTS = 400, 16
@@ -85,7 +85,12 @@ def compare(lab: Lab, checkout: Path, wanted: list[str]) -> None:
         for place, root in enumerate((checkout, Service.root)):
             home = lab.folder / f"side{place}"
             seed(home / "data" / "index.sqlite", IMAGES)
-            ours = Service(home, source, imports={"max_running": 1, "max_queued": 1_000_000})
+            ours = Service(
+                home,
+                source,
+                imports={"max_running": 1, "max_queued": 1_000_000},
+                quota={"max_images": 10_000_000},
+            )
             ours.root = root
             both.append(stack.enter_context(ours))
         for name, (path, count) in GETS.items():

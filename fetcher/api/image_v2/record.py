@@ -38,7 +38,7 @@ def moment(value: datetime) -> str:
 
 
 class _Shown(msgspec.Struct, gc=False):
-    """A record without its custom properties, in the order in which it is shown; made by place, which is quickest."""
+    """A record without its custom properties, in the order that it is shown in; made by place: quickest."""
 
     id: str
     name: str | None
