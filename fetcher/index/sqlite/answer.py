@@ -8,7 +8,7 @@ R = TypeVar("R")
 
 
 class Answer(Generic[R]):
-    """What a write or a read came to, for the one who waits for it in the loop; given by a thread.
+    """The outcome of a write or a read, for the one who waits for it in the loop; given by a thread.
 
     A caller that is cancelled gives up its future alone: the write is not taken back.
 
