@@ -162,7 +162,8 @@ class Receiver:
             self._is_broken = not self._layers.is_plain  # What had come out of a layer is lost.
             raise
         finally:
-            await shielded(self._layers.leave())
+            if not self._layers.is_plain:
+                await shielded(self._layers.leave())
         self._is_whole = True
 
     async def _take(self, peer: Peer, clock: PeerClock) -> None:
