@@ -49,9 +49,11 @@ class Service:
 
     Attributes:
         token: Of whoever calls, where tokens are asked for.
+        root: The checkout that it runs from.
     """
 
     token = ""
+    root = ROOT
 
     def __init__(self, home: Path, origin: Origin | None, **sections: dict[str, Any]) -> None:
         self.home = home
@@ -82,10 +84,10 @@ class Service:
         began = time.perf_counter()
         self.errors = (self.home / "stderr").open("w+b")
         self.process = subprocess.Popen(
-            [sys.executable, ROOT / "server.py", "--config", self.home / "config.toml"],
+            [sys.executable, self.root / "server.py", "--config", self.home / "config.toml"],
             stderr=self.errors,
             stdout=subprocess.DEVNULL,
-            cwd=ROOT,
+            cwd=self.root,
         )
         self.port = 0
         while not self._opener():
