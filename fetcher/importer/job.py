@@ -20,6 +20,7 @@ from fetcher.importer.download.sources import Sources
 from fetcher.importer.members import Members
 from fetcher.importer.methods.way import way_of
 from fetcher.importer.place import Place
+from fetcher.importer.receive.complete import Complete
 from fetcher.importer.receive.quota_headroom import coming, quota_headroom
 from fetcher.importer.receive.receiver import Receiver
 from fetcher.importer.receive.receiver_factory import ReceiverFactory
@@ -29,13 +30,12 @@ from fetcher.importer.resume_state import ResumeStateWriter
 from fetcher.importer.schedule.connections import Connections
 from fetcher.importer.stages import registry
 from fetcher.importer.stages.revalidation import Reuse
-from fetcher.importer.stages.stage import Complete, Story
+from fetcher.importer.stages.stage import Story
 from fetcher.importer.stages.verification import Verification
 from fetcher.index.values import ResumeState
 from fetcher.lifecycle import Event
 from fetcher.model import Import, Submission
 from fetcher.store.reservation import Reservation
-from fetcher.transport import Source
 
 log = structlog.get_logger()
 
@@ -63,7 +63,7 @@ class DownloadJob:
         self.id = resume_state.id
         self.resume_state = resume_state
         self._connections = connections
-        self._place = place
+        self.place = place
         self.settings = context.settings()
         self._resume_writer = ResumeStateWriter(
             context.index, resume_state, self.settings.resume.save_seconds
@@ -72,7 +72,7 @@ class DownloadJob:
         self.subscribers = self.members.subscribers
         self.secrets = self.members.secrets
         self._asked: Submission | None = None
-        self._verification = Verification(self.subscribers, self.settings)
+        self.verification = Verification(self.subscribers, self.settings)
         self._attempts: Attempts | None = None
         self._reuse: Reuse | None = None
         self._told_digests: dict[str, str] = {}
@@ -88,7 +88,7 @@ class DownloadJob:
         try:
             await self.members.settle()
             if self.subscribers.followers:
-                owner = self.members.first.record.project_id
+                owner = self._first().record.project_id
                 with self.context.store.reserve(owner) as reservation:
                     await self._pull(reservation)
         except Failure as failure:
@@ -101,12 +101,16 @@ class DownloadJob:
         finally:
             self.members.let_go()
 
+    def _first(self) -> RunningImport:
+        """Return the import that came first of those that are in."""
+        return next(iter(self.subscribers.followers.values()))
+
     async def _adopt(self) -> None:
         """Go on with what a host left that is gone; whoever pulls has its imports by now."""
         if self.resume_state.staged or not self.context.engine.is_shared:
             return
         pulls, request = self.context.index.pulls, self.resume_state.request
-        left = await outlasted(lambda: pulls.adopt(request))
+        left = await outlasted(partial(pulls.adopt, request))
         if left is not None:
             log.info("pull.adopted", adopted_id=left.id, kept_bytes=left.kept_bytes)
             self.resume_state = left
@@ -116,18 +120,18 @@ class DownloadJob:
 
     async def _pull(self, reservation: Reservation) -> None:
         await self._adopt()
-        running = self.members.first
+        running = self._first()
         record = running.record
         urls = self.members.urls
         find = partial(way_of, self.context.gate, running, self.members.secrets, urls)
-        way = self._verification.way = await outlasted(find)
+        way = self.verification.way = await outlasted(find)
         self.secrets = way.secrets
         sources = Sources(
             self.secrets,
             urls,
             record.project_id,
             first=self.resume_state.source,
-            expects_digest=self._verification.is_expected_by_all,
+            expects_digest=self.verification.is_expected_by_all,
         )
         self._asked = record.submission
         sources.ca_pem, sources.dialect = record.submission.ca_pem, way.dialect
@@ -146,7 +150,7 @@ class DownloadJob:
         save = partial(self._resume_writer.save_often, attempts)
         self._resume_writer.begin(partial(self.context.supervisor.keep, "resume state", save))
         try:
-            await outlasted(lambda: self._fetch_sums(record))
+            await outlasted(partial(self._fetch_sums, record))
             if await self._take(attempts) is not None:
                 await self._process(attempts)
         except Exception:
@@ -161,27 +165,23 @@ class DownloadJob:
                 log.error("pull.left", pull_id=self.resume_state.id, detail=str(error))  # noqa: TRY400 - a fact, not a fault
 
     async def _fetch_sums(self, record: Import) -> None:
-        ca_pem, dialect = record.submission.ca_pem, self._verification.way.dialect
+        ca_pem, dialect = record.submission.ca_pem, self.verification.way.dialect
         request = sums_request(self.secrets, self.members.urls, record.project_id, ca_pem, dialect)
         if request is not None:
-            await self._place.go(request.file.target(self.settings).origin)
-            await self._verification.fetch_sums(self.context.gate, request)
-
-    def opened(self, source: Source) -> None:
-        """Look at an answer before any of its bytes is taken; may refuse it."""
-        self._verification.opened(source)
+            await self.place.go(request.file.target(self.settings).origin)
+            await self.verification.fetch_sums(self.context.gate, request)
 
     async def _take(self, attempts: Attempts) -> Receiver | None:
         """Pull the bytes; None when everybody got those of an earlier pull."""
         reuse = self._reuse = Reuse(self.context, self.settings, self.secrets, self.asked)
         if registry.takes_known_bytes():
-            attempts.known_etag = await outlasted(lambda: reuse.find(self.subscribers))
+            attempts.known_etag = await outlasted(partial(reuse.find, self.subscribers))
         try:
             return await attempts.take_all()
         except Unchanged:
-            self._verification.settle_by_hops()
+            self.verification.settle_by_hops()
             for running, failure in await reuse.give(
-                self.subscribers, self._verification.expected({}), self.story()
+                self.subscribers, self.verification.expected({}), self.story()
             ):
                 await self.end(running, failure)
         return await attempts.take_all() if self.subscribers.followers else None
@@ -192,13 +192,10 @@ class DownloadJob:
             settings=self.settings,
             pull_id=self.id,
             resume_state=self.resume_state,
-            claims=self.members.first.record.submission,
+            claims=self._first().record.submission,
             reservation=reservation,
-            algorithms=self._verification.algorithms,
-            promised=self._verification.expected_algorithms,
-            restart=self.subscribers.progress.restart,
-            count=self.subscribers.receive,
-            found=lambda verdict: self.subscribers.change(format=verdict),
+            promised=self.verification.expected_algorithms,
+            subscribers=self.subscribers,
             marked=self._resume_writer.mark,
             headroom=self._headroom,
         )
@@ -208,34 +205,26 @@ class DownloadJob:
 
         A pull for several projects has none: each is held to its quota when its image is made.
         """
-        projects = {running.record.project_id for running in self.members}
+        projects = {running.record.project_id for running in self.subscribers.followers.values()}
         if len(projects) != 1:
             return None
-        first = self.members.first
+        first = self._first()
         used_bytes, first.used_bytes = first.used_bytes, None  # Later attempts ask anew.
         return await quota_headroom(
             self.context.index,
             self.settings,
             projects.pop(),
-            lambda: coming(self._place.running_imports(), self.subscribers.followers.values()),
+            partial(coming, self.place.running_imports(), self.subscribers.followers.values()),
             used_bytes,
         )
-
-    def is_proven(self) -> bool:
-        """Return whether an expected digest will tell if parts of different answers fit together."""
-        return self._verification.is_proven()
-
-    async def go(self, origin: str) -> None:
-        """Take the job's own connection to another origin."""
-        await self._place.go(origin)
 
     async def verify(self, receiver: Receiver, told: dict[str, str]) -> ChecksumMismatch | None:
         """Compare with what each import was promised; from here on nobody joins."""
         await self.members.shut()
-        self._verification.settle_by_hops()
+        self.verification.settle_by_hops()
         self._told_digests = told
-        self._body = await registry.run_attempt(self, Complete.of(receiver))
-        return self._verification.mismatch
+        self._body = await registry.run_attempt(self, receiver.complete())
+        return self.verification.mismatch
 
     async def _process(self, attempts: Attempts) -> None:
         """Take complete bytes on, for those whose promise was kept."""
@@ -246,17 +235,17 @@ class DownloadJob:
 
     async def _end_failed(self, attempts: Attempts) -> None:
         """Give those their verdict whose promise was broken."""
-        failed = self._verification.failed
-        if all(running.record.id in failed for running in self.members):
+        failed = self.verification.failed
+        if all(import_id in failed for import_id in self.subscribers.followers):
             await attempts.close()  # Whoever sees the verdict finds nothing of the bytes.
-        for running in self.members:
+        for running in list(self.subscribers.followers.values()):
             if running.record.id in failed:
                 await self.end(running, failed[running.record.id])
 
     @property
     def running_imports(self) -> Iterable[RunningImport]:
         """Return the imports that the body is for; each may leave at any moment."""
-        return list(self.members)
+        return list(self.subscribers.followers.values())
 
     @property
     def asked(self) -> Submission:
@@ -271,7 +260,7 @@ class DownloadJob:
             settings=self.settings,
             limits=self.context.in_force.of(self.settings),
             source_headers=headers,
-            more=self._verification.story(),
+            more=self.verification.story(),
         )
 
     def change(self, **changes: Any) -> None:
@@ -284,7 +273,7 @@ class DownloadJob:
 
     def compare(self, body: Complete) -> None:
         """Compare the bytes with the digests that each import expects."""
-        self._verification.compare(body, self._told_digests)
+        self.verification.compare(body, self._told_digests)
 
     async def close(self) -> None:
         """Let go of what came in."""

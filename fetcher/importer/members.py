@@ -1,7 +1,6 @@
 """The imports that share one download: who is about to join, who leaves, how each ends."""
 
 import asyncio
-from collections.abc import Iterator
 
 from fetcher.config import Settings
 from fetcher.errors import Cancelled, Failure
@@ -34,15 +33,6 @@ class Members:
         self._coming = 0
         self._settled = asyncio.Event()
         self._is_open = True
-
-    def __iter__(self) -> Iterator[RunningImport]:
-        """Return those that are in; each may leave meanwhile."""
-        return iter(list(self.subscribers.followers.values()))
-
-    @property
-    def first(self) -> RunningImport:
-        """Return the one that came first of those that are in."""
-        return next(iter(self.subscribers.followers.values()))
 
     def expect(self) -> None:
         """One more import is about to join."""
@@ -100,13 +90,13 @@ class Members:
         """Give all their verdict, also those that are about to join."""
         tracing.fail(failure.code)
         await self.shut()
-        for running in self:
+        for running in list(self.subscribers.followers.values()):
             await self.end(running, failure)
 
     def let_go(self) -> None:
         """Let go of whoever is left, without a verdict."""
         self._close()
-        for running in self:
+        for running in list(self.subscribers.followers.values()):
             self._drop(running)
 
     def _drop(self, running: RunningImport) -> None:

@@ -224,21 +224,20 @@ class Scheduler:
             with span("pull", is_first=True, pull_id=pull.id):
                 await pull.run()
         finally:
-            if self._shared.is_asked(pull.id):
+            if pull.id in self._shared.asked:
                 await shielded(self._shared.leave(pull.id))
             del self._pulls[slot], self._tasks[pull]
             self.release(slot)
 
     def seal(self, slot: Slot) -> None:
         """Let nobody join a pull any more, here or elsewhere."""
-        if self.queue.is_open(slot):
+        if self.queue.seal(slot):
             self._shared.seal(self._pulls[slot].id)
-        self.queue.seal(slot)
 
     async def go(self, slot: Slot, origin: str) -> None:
         """Take a pull's own connection to another origin, once there is room over all hosts."""
         pull_id = self._pulls[slot].id
-        if slot.origin == origin or not self._shared.is_asked(pull_id):
+        if slot.origin == origin or pull_id not in self._shared.asked:
             await self.connections.go(slot, origin)
             return
         self.connections.leave(slot)

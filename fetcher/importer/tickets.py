@@ -1,4 +1,4 @@
-"""What stands in the queue for an import."""
+"""The entry of an import in the queue."""
 
 from fetcher.guards.request.url import CheckedUrls
 from fetcher.importer.admission import origin_of

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from fetcher.index.values import Rows
+from fetcher.index.values import ImageLine, Rows
 from fetcher.lifecycle import State, origins_of
 from fetcher.model import (
     Attempt,
@@ -239,6 +239,34 @@ def to_image(row: Row, tags: tuple[str, ...], properties: dict[str, str]) -> Ima
         properties=properties,
         created_at=datetime.fromisoformat(row["created_at"]),
         updated_at=datetime.fromisoformat(row["updated_at"]),
+    )
+
+
+def to_line(image: Image) -> ImageLine:
+    """Return an image as lists show it."""
+    return ImageLine(
+        id=image.id,
+        project_id=image.project_id,
+        name=image.name,
+        status=image.status.value,
+        visibility=image.visibility,
+        is_protected=int(image.is_protected),
+        is_hidden=int(image.is_hidden),
+        disk_format=image.disk_format,
+        container_format=image.container_format,
+        size=image.size,
+        virtual_size=image.virtual_size,
+        min_disk=image.min_disk,
+        min_ram=image.min_ram,
+        created_at=to_text(image.created_at) or "",
+        updated_at=to_text(image.updated_at) or "",
+        text_bytes=0,
+        md5=image.md5,
+        sha512=image.sha512,
+        tags=to_json(image.tags) or "",
+        properties=to_json(image.properties) or "",
+        import_id=image.import_id,
+        staged_bytes=image.staged_bytes,
     )
 
 

@@ -21,8 +21,8 @@ from tests.lab.relay import Streams
 from tests.lab.shortage import Switch
 from tests.processes import Process
 from tests.several.hosts import Hosts
+from tests.several.lives import Host, Nursery
 from tests.store.s3.test_service import place_in
-from tests.torture_hosts.lives import Host
 from tests.torture_hosts.wire import Wire
 
 Kind = Literal["bucket", "folder"]
@@ -102,9 +102,9 @@ class Ground:
                     wire = Wire(partial(asyncio.open_connection, weed.host, weed.port), self._dice)
                     self.store_wires.append(await stack.enter_async_context(wire))
                     sections["bucket"]["endpoint"] = f"http://127.0.0.1:{wire.port}"
-                self.hosts.append(Host(hosts.make(number, **sections).config))
-                self._prepare(number)
-            await asyncio.gather(*(host.prepare() for host in self.hosts))
+                config = hosts.configure(number, **sections)
+                self.hosts.append(Host(config, Nursery(self._prepare(number))))
+            await asyncio.gather(*(stack.enter_async_context(host.nursery) for host in self.hosts))
             self._stack = stack.pop_all()
         return self
 
@@ -114,11 +114,10 @@ class Ground:
         """End everything."""
         for host in self.hosts:
             await end(host, signal.SIGKILL)
-            await host.close()
         await self._stack.aclose()
 
-    def _prepare(self, number: int) -> None:
-        """Give a host its place for staged bytes, a disk that may fail, and a wrong clock."""
+    def _prepare(self, number: int) -> dict[str, str]:
+        """Give a host its place for staged bytes; return what is loaded for a bad disk and a wrong clock."""
         staging = self.folder / "staging" / f"host{number}"
         staging.mkdir(parents=True, mode=0o700)
         (self.data(number) / "staging").symlink_to(staging)
@@ -129,7 +128,7 @@ class Ground:
         self.switches.append(switch)
         skewed = skew.environment(home, 0)
         libraries = [found["LD_PRELOAD"] for found in (switch.environment, skewed) if found]
-        self.hosts[number].loaded = {**switch.environment, **skewed, "LD_PRELOAD": ":".join(libraries)}
+        return {**switch.environment, **skewed, "LD_PRELOAD": ":".join(libraries)}
 
     async def _dial_database(self) -> Streams:
         return await asyncio.open_unix_connection(str(self._data / ".s.PGSQL.5432"))
@@ -155,7 +154,8 @@ class Ground:
 async def end(process: Process, how: signal.Signals) -> int | str | None:
     """End a process with a signal, in whatever state it is; None where it never began.
 
-    One that has not ended long after its time to stop is killed, and told by `STUCK`.
+    One that has not ended long after its time to stop is killed, and told by `STUCK`; what it waited for is
+    in `tasks.txt` beside its configuration.
     """
     running = getattr(process, "_process", None)
     if running is None:
@@ -168,6 +168,8 @@ async def end(process: Process, how: signal.Signals) -> int | str | None:
         async with asyncio.timeout(STOP_SECONDS):
             code = await running.wait()
     except TimeoutError:
+        running.send_signal(signal.SIGUSR1)
+        await asyncio.sleep(1)
         running.send_signal(signal.SIGKILL)
         await running.wait()
         code = STUCK

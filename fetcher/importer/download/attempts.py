@@ -18,6 +18,7 @@ from fetcher.importer.download.open_source import RangeRequest, SourceOpener, Un
 from fetcher.importer.download.retry_policy import OF_THE_BYTES, RetryPolicy, may_ask_elsewhere
 from fetcher.importer.download.sources import Sources
 from fetcher.importer.download.version import Version
+from fetcher.importer.place import Place
 from fetcher.importer.receive.receiver import Receiver
 from fetcher.importer.receive.receiver_factory import ReceiverFactory
 from fetcher.importer.records.subscribers import Subscribers
@@ -45,6 +46,16 @@ class _Nothing:
         return b""
 
 
+class Proof(Protocol):
+    """The digests that are expected, as attempts see them; `Verification` has them."""
+
+    def is_proven(self) -> bool:
+        """Return whether an expected digest will tell if parts of different answers fit together."""
+
+    def opened(self, source: Source) -> None:
+        """Look at an answer before any of its bytes is taken; may refuse it."""
+
+
 class Job(Protocol):
     """The job as its attempts see it; `DownloadJob` is one."""
 
@@ -60,17 +71,16 @@ class Job(Protocol):
     def resume_state(self) -> ResumeState:
         """Return what an earlier process left of the job."""
 
-    def is_proven(self) -> bool:
-        """Return whether an expected digest will tell if parts of different answers fit together."""
+    @property
+    def verification(self) -> Proof:
+        """Return what is known of the digests that the bytes are to have."""
 
-    def opened(self, source: Source) -> None:
-        """Look at an answer before any of its bytes is taken; may refuse it."""
+    @property
+    def place(self) -> Place:
+        """Return the job's place among the others, where its own connection counts."""
 
     async def verify(self, receiver: Receiver, told: dict[str, str]) -> ChecksumMismatch | None:
         """Compare a complete body with every expected digest; a mismatch where not even one is met."""
-
-    async def go(self, origin: str) -> None:
-        """Take the job's own connection to another origin."""
 
 
 class Attempts:
@@ -90,7 +100,9 @@ class Attempts:
         self._opener = opener
         self._receivers = receivers
         self._budget = budget
-        self._retry_policy = RetryPolicy(sources, job.settings.retry, barren=job.resume_state.barren)
+        self._retry_policy = RetryPolicy(
+            sources, job.settings.retry, consecutive_failures=job.resume_state.consecutive_failures
+        )
         self._receiver: Receiver | None = None
         self.version = Version(job.resume_state)
         self._has_begun = False
@@ -170,11 +182,11 @@ class Attempts:
             kept_sha256=point.sha256 if point else "",
             spent_bytes=budget.spent_bytes,
             spent_seconds=budget.spent_seconds,
-            barren=self._retry_policy.barren,
+            consecutive_failures=self._retry_policy.consecutive_failures,
         )
 
     def _is_resumable(self) -> bool:
-        return self.version.validator is not None or self._job.is_proven()
+        return self.version.validator is not None or self._job.verification.is_proven()
 
     async def _attempt(self) -> Receiver:
         offset, if_range = self._where()
@@ -184,7 +196,7 @@ class Attempts:
         if self._receiver is not None and offset and offset == self.version.declared_bytes:
             await self._receiver.take(_Nothing(), PeerClock(asyncio.get_running_loop().time))
         else:
-            await self._job.go(self._sources.origin)
+            await self._job.place.go(self._sources.origin)
             await self._pull(offset, if_range)
         assert self._receiver is not None
         mismatch = await self._job.verify(self._receiver, self.version.told_digests)
@@ -207,7 +219,7 @@ class Attempts:
             return 0, None
         if self.version.binds(self._sources.current):
             return received, self.version.validator
-        return (received, None) if self._job.is_proven() else (0, None)
+        return (received, None) if self._job.verification.is_proven() else (0, None)
 
     async def _pull(self, offset: int, if_range: str | None) -> None:
         known_etag, self.known_etag = self.known_etag, None
@@ -227,9 +239,10 @@ class Attempts:
 
     async def _take(self, source: Source, stack: AsyncExitStack) -> None:
         check_declared(source.declared_bytes, max_bytes=self._receivers.claims.max_bytes)
-        is_proven = self._job.is_proven() or bool(source.digests)
-        check_length(is_verified=source.length_verified, is_proven=is_proven, settings=self._job.settings)
-        self._job.opened(source)
+        is_verified = source.length_verified
+        is_proven = is_verified or bool(source.digests) or self._job.verification.is_proven()
+        check_length(is_verified=is_verified, is_proven=is_proven, settings=self._job.settings)
+        self._job.verification.opened(source)
         receiver = await self._receiver_for(source)
         if source.declared_bytes is not None:
             receiver.reservation.expect(source.declared_bytes - receiver.received_bytes)

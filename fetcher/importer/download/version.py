@@ -6,7 +6,7 @@ from fetcher.transport import Source, is_strong
 
 
 class Version:
-    """What is known of it binds the next answer to the bytes that are in.
+    """The known facts about it, which bind the next answer to the bytes that are in.
 
     Attributes:
         validator: Proves that an answer is of this version; None where nothing does.

@@ -1,4 +1,4 @@
-"""How many may look at sources at once, and how often."""
+"""Bounds on looks at sources: so many at once, so many a minute."""
 
 from fetcher.errors import QueueFull
 from fetcher.importer.admission import admit

@@ -15,12 +15,15 @@ class SharedPlaces:
 
     Args:
         tasks: Runs what nobody waits for.
+
+    Attributes:
+        asked: The taking of a place, by the pull that has one to give back.
     """
 
     def __init__(self, engine: Engine, tasks: Tasks) -> None:
         self._engine = engine
         self._tasks = tasks
-        self._asked: dict[str, asyncio.Task[bool]] = {}
+        self.asked: dict[str, asyncio.Task[bool]] = {}
         self._is_open = True
 
     def close(self) -> None:
@@ -31,11 +34,11 @@ class SharedPlaces:
         """Begin to take a place for a pull."""
         if self._engine.is_shared:
             work = self._enter(pull_id, slot, ticket)
-            self._asked[pull_id] = asyncio.create_task(work, name=f"enter {pull_id}")
+            self.asked[pull_id] = asyncio.create_task(work, name=f"enter {pull_id}")
 
     async def has(self, pull_id: str) -> bool:
         """Return whether a pull got its place, as soon as that is known."""
-        asked = self._asked.get(pull_id)
+        asked = self.asked.get(pull_id)
         return asked is None or await asyncio.shield(asked)
 
     async def move(self, pull_id: str, origin: str, most: int) -> bool:
@@ -51,13 +54,9 @@ class SharedPlaces:
         if self._engine.is_shared:
             self._tasks.start(written(lambda: self._engine.seal(pull_id)), f"seal {pull_id}")
 
-    def is_asked(self, pull_id: str) -> bool:
-        """Return whether a pull has a place to give back, or is about to."""
-        return pull_id in self._asked
-
     async def leave(self, pull_id: str) -> None:
         """Give a pull's place back, if it got one."""
-        asked = self._asked.pop(pull_id)
+        asked = self.asked.pop(pull_id)
         if not asked.done():
             asked.cancel()
             await asyncio.wait({asked})

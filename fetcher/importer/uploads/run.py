@@ -23,6 +23,7 @@ from fetcher.importer.context import Context
 from fetcher.importer.lifecycle import end
 from fetcher.importer.methods.method import Flow
 from fetcher.importer.methods.registry import named
+from fetcher.importer.receive.complete import Complete
 from fetcher.importer.receive.layers import converts_upload
 from fetcher.importer.receive.quota_headroom import coming, quota_headroom
 from fetcher.importer.receive.receiver import Receiver
@@ -31,7 +32,7 @@ from fetcher.importer.records.requests import AS_RECEIVED
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.records.verdicts import fail
 from fetcher.importer.stages import registry
-from fetcher.importer.stages.stage import Complete, Settle, Story
+from fetcher.importer.stages.stage import Settle, Story
 from fetcher.index.values import Secrets
 from fetcher.lifecycle import Event
 from fetcher.model import Blob, Import, Submission, Verdict
@@ -105,7 +106,7 @@ class UploadRun:
             async with asyncio.timeout(pace.total_seconds):
                 await receiver.take(self._body, clock)
             carrier = SentBody(self._context, self._settings, self._running, receiver)
-            await registry.run_rest(carrier, await registry.run_attempt(carrier, Complete.of(receiver)))
+            await registry.run_rest(carrier, await registry.run_attempt(carrier, receiver.complete()))
         except NotStreamable as surprise:
             found = receiver.format
             raise ConversionFailed(

@@ -15,7 +15,7 @@ COLUMNS = """id, request, staged, source, validator, declared_bytes, kept_bytes,
 KEEP = f"""
     INSERT INTO pulls (host, {COLUMNS})
     VALUES (:host, :id, :request, :staged, :source, :validator, :declared_bytes, :kept_bytes, :kept_sha256,
-            :spent_bytes, :spent_seconds, :barren)
+            :spent_bytes, :spent_seconds, :consecutive_failures)
     ON CONFLICT (id) DO UPDATE SET
         request = excluded.request, staged = excluded.staged, source = excluded.source,
         validator = excluded.validator, declared_bytes = excluded.declared_bytes,

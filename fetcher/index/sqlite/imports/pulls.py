@@ -16,7 +16,7 @@ KEEP = """
     INSERT INTO pulls (id, request, staged, source, validator, declared_bytes, kept_bytes, kept_sha256,
                        spent_bytes, spent_seconds, barren)
     VALUES (:id, :request, :staged, :source, :validator, :declared_bytes, :kept_bytes, :kept_sha256,
-            :spent_bytes, :spent_seconds, :barren)
+            :spent_bytes, :spent_seconds, :consecutive_failures)
     ON CONFLICT (id) DO UPDATE SET
         request = excluded.request, staged = excluded.staged, source = excluded.source,
         validator = excluded.validator, declared_bytes = excluded.declared_bytes,

@@ -1,17 +1,19 @@
-"""A process that has the service loaded and forks its lives: run as `python -m tests.torture_hosts.nursery`.
+"""A process that has the service loaded and forks its lives: run as `python -m tests.several.nursery`.
 
-A start costs seconds of processor time, nearly all of it for loading modules, and four hosts die hundreds of
-times.
+A start costs seconds of processor time, nearly all of it for loading modules, and hosts die often.
 Each life is a process of its own all the same, with its own number, files, connections and end.
 
 It reads a line of JSON for each life from its standard input, and writes `begun PID` and `ended PID CODE`.
 """
 
+import asyncio
 import json
 import logging
 import os
 import select
+import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +68,20 @@ def collect() -> None:
         say(f"ended {pid} {os.waitstatus_to_exitcode(status)}")
 
 
+def tell_tasks(file: Path, _number: int, _frame: Any) -> None:
+    """Write down what every task of this life waits for: how a life that hangs is looked at."""
+    with file.open("a") as told:
+        for task in asyncio.all_tasks():
+            told.write(f"{task!r}\n")
+            waits: Any = task.get_coro()
+            while waits is not None:
+                frame = getattr(waits, "cr_frame", None) or getattr(waits, "ag_frame", None)
+                if frame is not None:
+                    told.write(f"    {frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}\n")
+                waits = getattr(waits, "cr_await", None) or getattr(waits, "ag_await", None)
+        told.write("\n")
+
+
 def live(life: dict[str, Any]) -> None:
     """Be the service, and never come back."""
     from fetcher import crash
@@ -77,6 +93,7 @@ def live(life: dict[str, Any]) -> None:
         os.dup2(source, target)
     os.closerange(3, 256)
     os.environ.update(life["environment"])
+    signal.signal(signal.SIGUSR1, partial(tell_tasks, Path(life["config"]).with_name("tasks.txt")))
     crash._step, _, crash._turn = life["environment"].get(crash.VARIABLE, "").partition(":")
     logging.raiseExceptions = False
     code = 70
