@@ -21,7 +21,8 @@ from sqlite_utils.db import Database
 
 from bench.case_api import image_id, seed
 from bench.check_import import COUNTED, cost_of_import, until_started
-from bench.lab import MIB, toml
+from bench.lab.place import MIB
+from bench.lab.service import toml
 from bench.way import Way
 from fetcher.config import Settings, load_settings
 from fetcher.guards import Chain, GuardContext, Purpose

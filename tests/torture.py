@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,12 @@ class Flapping:
             "503": behaviours.status(503),
             "other": behaviours.cut(body, after, fields={"ETag": '"other"'}),
         }
-        await made[self._dice.choice(KINDS)](exchange)
+        await made[self._dice.choice(self.kinds(exchange.request.path))](exchange)
+
+    def kinds(self, path: str) -> Sequence[str]:
+        """Return what may happen at a path, each as likely as another."""
+        del path
+        return KINDS
 
 
 class Torture:

@@ -222,7 +222,7 @@ def build_app(settings: Callable[[], Settings], lifespan: Any) -> Starlette:
     """Put the faces together.
 
     Args:
-        lifespan: Opens the parts and yields `{"services": House}`.
+        lifespan: Opens the parts and yields the state of requests.
     """
     app = Starlette(
         routes=[

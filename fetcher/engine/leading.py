@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from typing import Any
 
 import structlog
 
+from fetcher.aio.shield import shielded
 from fetcher.engine.protocol import Engine
 from fetcher.errors import StoreFailed
 
@@ -40,8 +40,9 @@ async def _work(engine: Engine, chore: str, work: Work) -> None:
         task.result()
     finally:
         task.cancel()
-        with suppress(asyncio.CancelledError, Exception):
-            await task
+        await shielded(asyncio.wait({task}))  # Whoever stops meanwhile stops, once the chore has.
+        if not task.cancelled():
+            task.exception()  # Seen, so that it is not reported as forgotten.
 
 
 async def _leads(engine: Engine, chore: str) -> bool:

@@ -48,6 +48,13 @@ class Engine(Protocol):
         False also for a host whose own lease is over: others may have what it ran.
         """
 
+    async def move(self, place_id: str, origin: str, most: int) -> bool:
+        """Let a pull count at another origin than before; where there is no room, at none, and False.
+
+        Args:
+            most: Pulls of all hosts that may count at the origin.
+        """
+
     async def seal(self, place_id: str) -> None:
         """Let nobody join a pull any more."""
 

@@ -11,6 +11,7 @@ from fetcher.index.values import ImageLine, Rows
 from fetcher.lifecycle import State, origins_of
 from fetcher.model import (
     Attempt,
+    Blob,
     Delivery,
     FormatVerdict,
     Image,
@@ -146,6 +147,14 @@ def to_import(row: Row) -> Import:
     )
 
 
+def imports_within(rows: Iterable[Row], max_bytes: int) -> Rows[Import]:
+    """Read imports back until they hold so many bytes; one at least."""
+    some = fitting(rows, import_bytes, max_bytes)
+    found = Rows(to_import(row) for row in some)
+    found.has_more = some.has_more
+    return found
+
+
 # Made once: of each type that is named in a call, msgspec finds out anew how it is read.
 _SUBMISSION = msgspec.json.Decoder(Submission)
 _ATTEMPTS = msgspec.json.Decoder(tuple[Attempt, ...])
@@ -171,6 +180,17 @@ _IMPORT_PLAIN = (
     "sums_signature",
     "request_id",
 )
+
+
+def to_blob(row: Row) -> Blob:
+    """Read a blob back."""
+    return Blob(
+        sha256=row["sha256"],
+        size=row["size"],
+        digests=msgspec.json.decode(row["digests"], type=dict[str, str]),
+        virtual_bytes=row["virtual_bytes"],
+        created_at=datetime.fromisoformat(row["created_at"]),
+    )
 
 
 def image_row(image: Image) -> dict[str, Any]:

@@ -46,6 +46,12 @@ def to_schedule(row: Row) -> Schedule:
     )
 
 
+def is_as_read(row: Row, schedule: Schedule) -> bool:
+    """Return whether nobody has edited a schedule, or taken its turn, since it was read."""
+    now = to_schedule(row)
+    return (now.rules, now.progress, now.next_at) == (schedule.rules, schedule.progress, schedule.next_at)
+
+
 def line_on(schedule: Schedule, user_id: str, action: str, now: datetime) -> dict[str, Any]:
     """Return the line of the audit trail that tells what was done to a schedule."""
     detail = {"schedule": schedule.id, "catalogue": schedule.rules.catalogue, "name": schedule.rules.name}

@@ -86,6 +86,7 @@ async def test_a_host_alone_does_everything(engine: Engine) -> None:
     assert await engine.beat(3)
     place = Place(id="p1", project_id="p", origin="o", request="r")
     assert await engine.enter(place, MANY)
+    assert await engine.move("p1", "mirror", 1)
     await engine.seal("p1")
     assert await engine.elsewhere() == Elsewhere()
     await engine.leave("p1")
@@ -114,6 +115,39 @@ async def test_work_that_a_lone_host_leads_just_runs(engine: Engine) -> None:
     assert task.cancelled()
 
 
+@pytest.mark.parametrize("ends_badly", [False, True])
+async def test_who_is_stopped_while_a_chore_is_let_go_stops(
+    place: PostgresPlace, *, ends_badly: bool
+) -> None:
+    """A chore that is another host's now takes a moment to end: a service that stops meanwhile does stop."""
+    begun, ending, may_end = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        begun.set()
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            ending.set()
+            await may_end.wait()
+            if ends_badly:
+                raise ValueError("of no interest any more")
+
+    async with host(place, "a", lease_seconds=0.3) as first, host(place, "b") as second:
+        task = asyncio.create_task(led(first, "chore", work)())
+        await asyncio.wait_for(begun.wait(), 60)
+        await expire(first, "hosts", "a")
+        await expire(first, "chores", "chore")
+        assert await second.leads("chore")
+        await asyncio.wait_for(ending.wait(), 60)
+        task.cancel()
+        await asyncio.sleep(0)
+        may_end.set()
+        done, _ = await asyncio.wait({task}, timeout=5)
+        task.cancel()
+        assert done
+        assert task.cancelled()
+
+
 async def test_one_request_is_pulled_by_one_host(two: tuple[PostgresEngine, PostgresEngine]) -> None:
     """Of a hundred that enter at once one does; the others may once it is sealed."""
     places = [Place(id=f"p{number}", project_id="p", origin="o", request="r") for number in range(100)]
@@ -138,6 +172,22 @@ async def test_caps_hold_over_all_hosts(two: tuple[PostgresEngine, PostgresEngin
     assert dict((await second.elsewhere()).by_project) == {"p": 2}
     await first.leave("1")
     assert await second.enter(Place(id="5", project_id="p", origin="o"), caps)
+
+
+async def test_a_pull_that_moves_counts_at_its_new_origin(two: tuple[PostgresEngine, PostgresEngine]) -> None:
+    """Where there is no room it counts at none meanwhile: two that change places do not wait for ever."""
+    first, second = two
+    caps = Caps(project=9, origin=1)
+    assert await first.enter(Place(id="1", project_id="p", origin="o"), caps)
+    assert await second.enter(Place(id="2", project_id="p", origin="q"), caps)
+    assert not await first.move("1", "q", 1)
+    assert dict((await second.elsewhere()).by_project) == {"p": 1}
+    assert await second.move("2", "o", 1)
+    assert await first.move("1", "q", 1)
+    assert (await second.elsewhere()).by_origin["q"] == 1
+    assert not await first.enter(Place(id="3", project_id="p", origin="o"), caps)
+    await expire(second, "hosts", "b")
+    assert await first.move("1", "o", 1)
 
 
 async def test_a_host_whose_lease_is_over_holds_nothing(two: tuple[PostgresEngine, PostgresEngine]) -> None:

@@ -16,6 +16,7 @@ from tests.images import raw
 from tests.lab.origin import Exchange, Origin
 from tests.processes import Process
 from tests.service import Running
+from tests.several.lives import Host, Nursery
 
 LEASE_SECONDS = 5.0
 SIZE = 4_000_000
@@ -46,6 +47,9 @@ class Hosts:
         folder: Where everything is.
         origin: May be fetched from.
         sections: Further keys of each host's configuration; a bucket takes the place of the folder.
+
+    Attributes:
+        nursery: What they are forked from; may be that of others, before they start.
     """
 
     def __init__(
@@ -55,10 +59,23 @@ class Hosts:
         self._database = database
         self._origin = origin
         self._sections = sections
+        self.nursery = Nursery()
+        self._is_own = True
         self.processes = [self.make(number) for number in range(count)]
 
-    def make(self, number: int, **sections: dict[str, Any]) -> Process:
+    def forked_from(self, nursery: Nursery, *, is_own: bool = False) -> Self:
+        """Have all of them forked from another process; `is_own` where nobody else starts and ends it."""
+        self.nursery, self._is_own = nursery, is_own
+        for one in self.processes:
+            one.nursery = nursery
+        return self
+
+    def make(self, number: int, **sections: dict[str, Any]) -> Host:
         """Configure one more host, without starting it."""
+        return Host(self.configure(number, **sections), self.nursery)
+
+    def configure(self, number: int, **sections: dict[str, Any]) -> Path:
+        """Write the configuration of one more host."""
         home = self._folder / f"host{number}"
         blobs = self._folder / "blobs"
         blobs.mkdir(exist_ok=True, mode=0o700)
@@ -74,15 +91,17 @@ class Hosts:
             merged[name] = merged.get(name, {}) | keys
         running = Running(home, self._origin, **merged)
         running.write_config()
-        return Process(running.config)
+        return running.config
 
-    def __getitem__(self, number: int) -> Process:
+    def __getitem__(self, number: int) -> Host:
         """Return a host."""
         return self.processes[number]
 
     async def __aenter__(self) -> Self:
         """Start all of them, side by side."""
         self._stack = AsyncExitStack()
+        if self._is_own:
+            await self._stack.enter_async_context(self.nursery)
         await asyncio.gather(*(self._stack.enter_async_context(one) for one in self.processes))
         return self
 

@@ -28,9 +28,10 @@ PATIENT_SECONDS = 25
 class House:
     """Three hosts, what they share, and where they fetch from."""
 
-    def __init__(self, database: PostgresPlace, origin: Origin, folder: Path) -> None:
+    def __init__(self, database: PostgresPlace, origin: Origin, mirror: Origin, folder: Path) -> None:
         self.database = database
         self.origin = origin
+        self.mirror = mirror
         self.blobs = folder / "blobs"
         self.blobs.mkdir()
         self.hosts: list[Running] = []
@@ -41,6 +42,7 @@ class House:
                 Running(
                     folder / name,
                     origin,
+                    mirror,
                     index={"url": database.as_url},
                     cluster={"host": name},
                     imports={"max_running_per_origin": 4},
@@ -59,8 +61,8 @@ class House:
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def house(databases: PostgresPlaces, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
     """They are started once."""
-    async with Origin() as origin:
-        made = House(databases.new(), origin, tmp_path_factory.mktemp("house"))
+    async with Origin() as origin, Origin(host="127.0.0.3") as mirror:
+        made = House(databases.new(), origin, mirror, tmp_path_factory.mktemp("house"))
         async with made.hosts[0], made.hosts[1], made.hosts[2]:
             yield made
 
@@ -162,6 +164,50 @@ async def test_caps_of_an_origin_hold_over_all_hosts(house: House) -> None:
     opened.set()
     ended = [await house.hosts[number % 3].ended(one["id"]) for number, one in enumerate(made)]
     assert ({one["state"] for one in ended}, most) == ({"succeeded"}, 4)
+
+
+async def test_a_mirrors_origin_has_its_cap_over_all_hosts(house: House) -> None:
+    """Pulls that went on at a mirror count there, and no longer where they came from, at every host."""
+    most = now = 0
+    opened = asyncio.Event()
+
+    async def counted(exchange: Exchange) -> None:
+        nonlocal most, now
+        now += 1
+        most = max(most, now)
+        await opened.wait()
+        await behaviours.serve(raw(1000, seed=len(exchange.request.path)))(exchange)
+        now -= 1
+
+    house.origin.routes |= {f"/gone/{number}": behaviours.status(404) for number in range(6)}
+    house.mirror.routes |= {f"/{kind}/{number}": counted for kind in ("moved", "own") for number in range(6)}
+
+    async def submitted(number: int) -> dict[str, Any]:
+        mirrors = [house.mirror.url(f"/moved/{number}")]
+        return await house.hosts[number % 3].submit(url=house.origin.url(f"/gone/{number}"), mirrors=mirrors)
+
+    made = [await submitted(number) for number in range(3)]
+    await until(lambda: now == 3)
+    held = house.origin.routes["/still"] = Held(5)
+    made += [await house.hosts[0].submit(url=house.origin.url("/still"))]
+    await until(lambda: held.asked == 1)
+    made += [await house.hosts[n % 3].submit(url=house.mirror.url(f"/own/{n}")) for n in range(6)]
+    await until(lambda: now == 4)
+    assert _taken(house) == {house.origin.url(""): 1, house.mirror.url(""): 4}
+    made += [await submitted(number) for number in range(3, 6)]
+    opened.set()
+    held.opened.set()
+    ended = [await house.hosts[number % 3].ended(one["id"]) for number, one in enumerate(made)]
+    assert ({one["state"] for one in ended}, most) == ({"succeeded"}, 4)
+
+
+def _taken(house: House) -> dict[str, int]:
+    """How many pulls of all hosts count at each origin."""
+    with psycopg.connect(house.database.url) as connection:
+        rows = connection.execute(
+            "SELECT origin, count(*) FROM places WHERE origin <> '' GROUP BY 1"
+        ).fetchall()
+    return dict(rows)
 
 
 async def test_one_host_does_what_is_done_for_all(house: House) -> None:

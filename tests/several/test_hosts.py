@@ -13,6 +13,7 @@ from tests.contract.index.postgres import PostgresPlaces
 from tests.lab import skew
 from tests.lab.origin import Exchange, Origin
 from tests.several.hosts import LEASE_SECONDS, Held, Hosts, freeze, thaw
+from tests.several.lives import Nursery
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("hosts")]
 
@@ -43,7 +44,9 @@ async def hosts(
     """Two hosts, started once; the clock of one is an hour ahead, which must make no difference."""
     folder = tmp_path_factory.mktemp("hosts")
     several = Hosts(folder, databases.new(), origin, 2)
-    several[1].environment = skew.environment(folder, 3600)
+    loaded = skew.environment(folder, 0)
+    several.forked_from(Nursery(loaded), is_own=True)
+    several[1].environment = {"SKEW_SECONDS": "3600"} if loaded else {}
     async with several as made:
         yield made
 
@@ -128,7 +131,7 @@ async def test_a_host_that_stops_hands_over(hosts: Hosts, origin: Origin) -> Non
 
 
 async def test_a_cancel_at_another_host_ends_the_pull_at_once(
-    databases: PostgresPlaces, origin: Origin, tmp_path: Path
+    hosts: Hosts, databases: PostgresPlaces, origin: Origin, tmp_path: Path
 ) -> None:
     """The source sees the connection go within moments, where leases are held anew every 20 seconds only."""
     gone, begun = asyncio.Event(), asyncio.Event()
@@ -142,6 +145,7 @@ async def test_a_cancel_at_another_host_ends_the_pull_at_once(
 
     origin.routes["/cancelled"] = endless
     several = Hosts(tmp_path, databases.new(), origin, 0, imports={"lease_seconds": 60.0})
+    several.forked_from(hosts.nursery)
     several.processes = [
         several.make(number, cluster={"roles": [role]}) for number, role in enumerate(("api", "worker"))
     ]

@@ -18,11 +18,12 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--store", choices=["bucket", "folder"], default="bucket")
+    parser.add_argument("--minutes", type=float, default=120, help="of trouble, at most")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="torture-hosts-"))
     began = time.monotonic()
     torture = HostsTorture(folder, options.seed, options.store)
-    asyncio.run(torture.run(options.kills))
+    asyncio.run(torture.run(options.kills, 60 * options.minutes))
     report = {"seed": options.seed, "seconds": round(time.monotonic() - began), **torture.report()}
     sys.stdout.write(json.dumps(report, indent=2) + "\n")
     if torture.violations:

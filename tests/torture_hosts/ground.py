@@ -17,12 +17,13 @@ from tests.lab import skew
 from tests.lab.bucket import bucket_server
 from tests.lab.bucket_store import PART_BYTES, credentials
 from tests.lab.origin import Origin
+from tests.lab.relay import Streams
 from tests.lab.shortage import Switch
 from tests.processes import Process
 from tests.several.hosts import Hosts
+from tests.several.lives import Host, Nursery
 from tests.store.s3.test_service import place_in
-from tests.torture_hosts.lives import Host
-from tests.torture_hosts.wire import Streams, Wire
+from tests.torture_hosts.wire import Wire
 
 Kind = Literal["bucket", "folder"]
 
@@ -30,6 +31,8 @@ COUNT = 4
 LEASE_SECONDS = 6.0
 SKEW_SECONDS = 600  # More, and every server of buckets refuses a host's signatures.
 QUOTA_IMAGES = 1_000
+STOP_SECONDS = 60  # A host that is told to stop does within one, on a machine that has time for it.
+STUCK = "does not stop"
 SECTIONS: dict[str, dict[str, Any]] = {
     "imports": {
         "max_running_per_origin": 200,
@@ -99,9 +102,9 @@ class Ground:
                     wire = Wire(partial(asyncio.open_connection, weed.host, weed.port), self._dice)
                     self.store_wires.append(await stack.enter_async_context(wire))
                     sections["bucket"]["endpoint"] = f"http://127.0.0.1:{wire.port}"
-                self.hosts.append(Host(hosts.make(number, **sections).config))
-                self._prepare(number)
-            await asyncio.gather(*(host.prepare() for host in self.hosts))
+                config = hosts.configure(number, **sections)
+                self.hosts.append(Host(config, Nursery(self._prepare(number))))
+            await asyncio.gather(*(stack.enter_async_context(host.nursery) for host in self.hosts))
             self._stack = stack.pop_all()
         return self
 
@@ -111,11 +114,10 @@ class Ground:
         """End everything."""
         for host in self.hosts:
             await end(host, signal.SIGKILL)
-            await host.close()
         await self._stack.aclose()
 
-    def _prepare(self, number: int) -> None:
-        """Give a host its place for staged bytes, a disk that may fail, and a wrong clock."""
+    def _prepare(self, number: int) -> dict[str, str]:
+        """Give a host its place for staged bytes; return what is loaded for a bad disk and a wrong clock."""
         staging = self.folder / "staging" / f"host{number}"
         staging.mkdir(parents=True, mode=0o700)
         (self.data(number) / "staging").symlink_to(staging)
@@ -126,7 +128,7 @@ class Ground:
         self.switches.append(switch)
         skewed = skew.environment(home, 0)
         libraries = [found["LD_PRELOAD"] for found in (switch.environment, skewed) if found]
-        self.hosts[number].loaded = {**switch.environment, **skewed, "LD_PRELOAD": ":".join(libraries)}
+        return {**switch.environment, **skewed, "LD_PRELOAD": ":".join(libraries)}
 
     async def _dial_database(self) -> Streams:
         return await asyncio.open_unix_connection(str(self._data / ".s.PGSQL.5432"))
@@ -149,8 +151,12 @@ class Ground:
         await asyncio.to_thread(postgres.start, self._data)
 
 
-async def end(process: Process, how: signal.Signals) -> int | None:
-    """End a process with a signal, in whatever state it is; None where it never began."""
+async def end(process: Process, how: signal.Signals) -> int | str | None:
+    """End a process with a signal, in whatever state it is; None where it never began.
+
+    One that has not ended long after its time to stop is killed, and told by `STUCK`; what it waited for is
+    in `tasks.txt` beside its configuration.
+    """
     running = getattr(process, "_process", None)
     if running is None:
         return None
@@ -158,9 +164,17 @@ async def end(process: Process, how: signal.Signals) -> int | None:
         with suppress(ProcessLookupError):
             running.send_signal(signal.SIGCONT)
             running.send_signal(how)
-    code = await running.wait()
+    try:
+        async with asyncio.timeout(STOP_SECONDS):
+            code = await running.wait()
+    except TimeoutError:
+        running.send_signal(signal.SIGUSR1)
+        await asyncio.sleep(1)
+        running.send_signal(signal.SIGKILL)
+        await running.wait()
+        code = STUCK
     if hasattr(process, "client") and not process.client.closed:
         await process.client.close()
     if hasattr(process, "_reading"):
         process._reading.cancel()
-    return int(code)
+    return code

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections import Counter
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 from unittest import mock
@@ -18,7 +19,7 @@ from fetcher.store.s3.wire.reader import read_whole
 from tests.torture_hosts.clients import Clients
 from tests.torture_hosts.ground import QUOTA_IMAGES, Ground
 
-PATIENT_SECONDS = 300
+PATIENT_SECONDS = 120
 ENDS = ("activated", "delivered", "refused", "failed", "cancelled")
 
 
@@ -90,6 +91,9 @@ class Judge:
                 return True
             await asyncio.sleep(0.25)
         self._expect(False, when, f"imports that do not end: {going[:5]}")
+        for host in self._ground.hosts:
+            with suppress(ProcessLookupError):
+                host.tell_tasks()
         return False
 
     async def at_rest(self, when: str) -> None:

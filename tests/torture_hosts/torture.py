@@ -5,6 +5,7 @@ import random
 import signal
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from tests.lab.origin import Origin
 from tests.processes import Process
 from tests.several.hosts import freeze, thaw
 from tests.torture import Flapping
-from tests.torture_hosts.clients import AT_REST, GONE, Clients
+from tests.torture_hosts.clients import AT_REST, GONE, PATIENCE, Clients
 from tests.torture_hosts.ground import COUNT, LEASE_SECONDS, SKEW_SECONDS, Ground, Kind, end
 from tests.torture_hosts.judge import Judge
 from tests.torture_hosts.wire import Mode, Wire
@@ -26,8 +27,20 @@ CROWD = 100
 AT_ONCE = 2  # Troubles; so two hosts at least are well, unless the database is away.
 LARGE = 4  # So many bodies are longer than a part of the bucket.
 TROUBLES = {"kill": 5, "freeze": 8, "blink": 1, "database": 3, "store": 3, "full": 1, "restart": 1}
+TOLD_EVERY = 10
 COUNTED = {"kill", "freeze", "step"}
 MOST_STARTS = 30
+
+
+class Steady(Flapping):
+    """Large bodies are broken off too, but stay what they are, and whoever asks for the rest gets the rest.
+
+    What is pulled of these more than once is the hosts' doing alone.
+    """
+
+    def kinds(self, path: str) -> Sequence[str]:
+        """Return what may happen at a path."""
+        return ("serve", "serve", "cut", "reset", "503") if path.startswith("/large") else super().kinds(path)
 
 
 class HostsTorture:
@@ -42,11 +55,12 @@ class HostsTorture:
         self._folder = folder
         self._kind: Kind = kind
         self._dice = random.Random(seed)
-        self._flapping = Flapping(random.Random(seed + 1))
+        self._flapping = Steady(random.Random(seed + 1))
         for number in range(LARGE):
             body = raw(self._dice.randrange(6_000_000, 12_000_000), seed=100 + number)
             self._flapping.add(f"/large{number}", body)
         self.violations: list[str] = []
+        self._told_violations = 0
         self.troubles: Counter[str] = Counter()
         self.steps: Counter[str] = Counter()
         self.traces: Counter[str] = Counter()
@@ -62,9 +76,14 @@ class HostsTorture:
         """Return how often a host was killed or frozen beyond its lease."""
         return sum(self.troubles[one] for one in COUNTED)
 
-    async def run(self, kills: int, *, rest_every: int = 25) -> "HostsTorture":
-        """Make trouble until hosts were killed or frozen so often; now and then rest, and be judged."""
+    async def run(self, kills: int, seconds: float, *, rest_every: int = 25) -> "HostsTorture":
+        """Make trouble until hosts were killed or frozen so often; now and then rest, and be judged.
+
+        Args:
+            seconds: No more trouble is made after these; the last rest follows.
+        """
         self._began = asyncio.get_running_loop().time()
+        self._until = self._began + seconds
         async with Origin(self._flapping.routes()) as self.origin:
             async with Ground(self._folder, self.origin, self._kind, self._dice) as self._ground:
                 self._clients = Clients(
@@ -72,16 +91,26 @@ class HostsTorture:
                 )
                 self.judge = Judge(self._ground, self._clients)
                 await asyncio.gather(*(self._start(number) for number in range(COUNT)))
-                while self.kills < kills:
+                while self.kills < kills and self._has_time():
                     await self._storm(min(kills, self.kills + rest_every))
                     await self._rest()
                     self._tell()
             self.origin.errors.clear()  # A killed client breaks connections off in every way there is.
         return self
 
+    def _has_time(self) -> bool:
+        return asyncio.get_running_loop().time() < self._until
+
     def _tell(self) -> None:
+        """Say how far it is."""
         imports, found = len(self._clients.taken), len(self.violations)
-        sys.stderr.write(f"{self.kills} kills and freezes, {imports} imports, {found} violations\n")
+        at = asyncio.get_running_loop().time() - self._began
+        for words in self.violations[self._told_violations :]:
+            sys.stderr.write(f"violation: {words}\n")
+        self._told_violations = found
+        sys.stderr.write(
+            f"{at:5.0f} s: {self.kills} kills and freezes, {imports} imports, {found} violations\n"
+        )
 
     def _log(self, words: str) -> None:
         at = asyncio.get_running_loop().time() - self._began
@@ -103,7 +132,7 @@ class HostsTorture:
                 raise fault
 
     async def _trouble(self, until: int) -> None:
-        while self.kills < until:
+        while self.kills < until and self._has_time():
             await asyncio.sleep(self._dice.uniform(0, 1.5))
             free = [number for number in range(COUNT) if number not in self._at_work]
             what = self._dice.choices(list(TROUBLES), list(TROUBLES.values()))[0]
@@ -115,6 +144,8 @@ class HostsTorture:
             finally:
                 self._at_work.discard(number)
             self.troubles[what] += 1
+            if self.troubles.total() % TOLD_EVERY == 0:
+                self._tell()
             await self.judge.now(f"{what} of host{number}, event {self.troubles.total()}")
 
     async def _do(self, what: str, number: int) -> None:
@@ -144,7 +175,7 @@ class HostsTorture:
         await asyncio.sleep(self._dice.choice([0, LEASE_SECONDS + self._dice.uniform(0, 2)]))
         await self._start(number)
 
-    def _note_steps(self, number: int, code: int | None) -> None:
+    def _note_steps(self, number: int, code: int | str | None) -> None:
         """Keep what a life left to be told: whether it met its fate, and traces in its log."""
         host = self._ground.hosts[number]
         with (self._folder / f"host{number}.log").open("ab") as log:
@@ -290,7 +321,7 @@ class HostsTorture:
         """Delete images until few are left, so that the quota never decides."""
         host = self._ground.hosts[0]
         while True:
-            async with host.client.get("/v2/images?limit=1000") as answer:
+            async with host.client.get("/v2/images?limit=1000", timeout=PATIENCE) as answer:
                 images = (await answer.json())["images"]
             if len(images) <= AT_REST:
                 return

@@ -104,6 +104,9 @@ class PostgresEngine:
     async def enter(self, place: Place, caps: Caps) -> bool:
         return await self._connection.write(hosts.enter, self.host, place, caps)
 
+    async def move(self, place_id: str, origin: str, most: int) -> bool:
+        return await self._connection.write(hosts.move, place_id, origin, most)
+
     async def seal(self, place_id: str) -> None:
         await self._connection.write(hosts.seal, place_id)
 

@@ -7,6 +7,8 @@ from fetcher.engine.values import Caps, Elsewhere, Host, HostState, Place
 from fetcher.index.postgres.session import Session
 
 UNTIL = "clock_timestamp() + make_interval(secs => :lease)"
+IN_TURN = "SELECT pg_advisory_xact_lock(hashtextextended('places', 0))"
+NOWHERE = ""  # No origin is called so.
 ALIVE = "name = :host AND start = :start AND lease_until > clock_timestamp()"
 
 
@@ -61,7 +63,7 @@ async def states(db: Session) -> list[HostState]:
 
 async def enter(db: Session, host: Host, place: Place, caps: Caps) -> bool:
     """Take room for a pull; hosts do so one after the other, so that no cap is passed."""
-    await db.execute("SELECT pg_advisory_xact_lock(hashtextextended('places', 0))")
+    await db.execute(IN_TURN)
     await db.execute("DELETE FROM places WHERE NOT is_alive(host)")
     if not await db.select(f"SELECT 1 FROM hosts WHERE {ALIVE}", mine(host)):  # noqa: S608 - our condition
         return False
@@ -74,6 +76,17 @@ async def enter(db: Session, host: Host, place: Place, caps: Caps) -> bool:
              ON CONFLICT DO NOTHING"""
     row = [place.id, host.name, place.request, place.project_id, place.origin]
     return await db.execute(sql, row) == 1
+
+
+async def move(db: Session, place_id: str, origin: str, most: int) -> bool:
+    """Count a pull at another origin; where there is no room, at none, so that no two wait for each other."""
+    await db.execute(IN_TURN)
+    sql = "SELECT count(*) AS n FROM places WHERE origin = ? AND id <> ? AND is_alive(host)"
+    [taken] = await db.select(sql, [origin, place_id])
+    has_room = taken["n"] < most
+    sql = "UPDATE places SET origin = ? WHERE id = ?"
+    await db.execute(sql, [origin if has_room else NOWHERE, place_id])
+    return bool(has_room)
 
 
 async def seal(db: Session, place_id: str) -> None:

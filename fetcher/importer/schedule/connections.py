@@ -51,12 +51,13 @@ class Connections:
         """Take a pull's own connection to another origin; whoever waits there has no place elsewhere."""
         if slot.origin == origin:
             return
-        self._leave(slot)
+        self.leave(slot)
         await self._waiting.enter(
-            lambda: self._queue.enter(slot, origin, self._caps()), lambda: self._leave(slot)
+            lambda: self._queue.enter(slot, origin, self._caps()), lambda: self.leave(slot)
         )
 
-    def _leave(self, slot: Slot) -> None:
+    def leave(self, slot: Slot) -> None:
+        """Let a pull's own connection count nowhere."""
         self._queue.leave(slot)
         self._freed()
 

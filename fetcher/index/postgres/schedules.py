@@ -14,6 +14,7 @@ from fetcher.index.schedule_rows import (
     EDITED,
     MOST_AHEAD,
     NAMED,
+    is_as_read,
     line_on,
     retired_name,
     schedule_row,
@@ -111,7 +112,7 @@ async def _due(db: Session, now: str | None, too_late: str | None, limit: int) -
 
 async def _note(db: Session, schedule: Schedule, progress: ScheduleProgress, next_at: datetime) -> bool:
     rows = await db.select("SELECT * FROM schedules WHERE id = ? FOR UPDATE", [schedule.id])
-    if not rows or to_schedule(rows[0]).rules != schedule.rules:
+    if not rows or not is_as_read(rows[0], schedule):
         return False
     sql = "UPDATE schedules SET progress = ?, next_at = ? WHERE id = ?"
     await db.execute(sql, [to_json(progress), to_text(next_at), schedule.id])
@@ -123,7 +124,10 @@ async def _promote(db: Session, schedule: Schedule, image_id: str, serial: str, 
     found = await db.select(there, [schedule.id, image_id])
     if not found:
         return []  # The schedule or its new image was removed meanwhile: the old one keeps its name.
-    rules = to_schedule(found[0]).rules
+    there_now = to_schedule(found[0])
+    if there_now.progress.import_id != schedule.progress.import_id:
+        return []  # Another host has had this turn.
+    rules = there_now.rules
     sql = """INSERT INTO schedule_images (image_id, schedule_id, serial, at) VALUES (?, ?, ?, ?)
              ON CONFLICT (image_id) DO UPDATE SET
                  schedule_id = excluded.schedule_id, serial = excluded.serial, at = excluded.at"""

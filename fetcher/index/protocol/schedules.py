@@ -51,12 +51,16 @@ class Schedules(Protocol):
         """
 
     async def note(self, schedule: Schedule, progress: ScheduleProgress, next_at: datetime) -> bool:
-        """Write down how far one is, and when its next turn is; False when it is gone or was edited."""
+        """Write down how far one is, and when its next turn is.
+
+        False when it is gone, was edited, or had its turn since it was read: nothing is written then.
+        """
 
     async def promote(self, schedule: Schedule, image_id: str, serial: str, now: datetime) -> list[str]:
         """Give the stable name to a new image, and retire those that had it before, all at once.
 
         The rules are those in the index, which may have been edited since the schedule was read.
+        Nothing changes where another turn has ended the import that this one followed.
 
         Returns:
             The images that are more than are kept, the oldest first; none that is protected.

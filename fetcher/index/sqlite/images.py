@@ -40,11 +40,6 @@ class ImageRecords:
         self._connection = connection
 
     async def find(self, image_id: str, actor: Actor) -> Image:
-        """One image that the actor may read.
-
-        Raises:
-            UnknownImage: There is none, or it is not the actor's to see.
-        """
         return await self._connection.read(_find, image_id, scope.readable_images(actor))
 
     async def line(self, image_id: str, actor: Actor) -> ImageLine:
@@ -56,11 +51,6 @@ class ImageRecords:
         return await self._connection.read(_line, image_id, scope.readable_images(actor))
 
     async def page(self, actor: Actor, query: ImageQuery) -> Rows[Image]:
-        """Return a page of the images that the actor sees.
-
-        Raises:
-            InvalidRequest: The marker is no image that the actor may read.
-        """
         return await self._connection.read(_page, actor, query)
 
     async def lines(self, actor: Actor, query: ImageQuery) -> Rows[ImageLine]:
@@ -72,48 +62,21 @@ class ImageRecords:
         return await self._connection.read(_lines, actor, query)
 
     async def create(self, image: Image) -> None:
-        """Write a new image that waits for its bytes.
-
-        Raises:
-            Conflict: The id is or was another image's.
-        """
         await self._connection.write(_create, image)
 
     async def edit(self, image_id: str, actor: Actor, change: Callable[[Image], Image]) -> Image:
-        """Change an image in one step; `change` sees it as it is at that moment.
-
-        Raises:
-            UnknownImage: There is none, or it is not the actor's to see.
-            Forbidden: It is another project's.
-            Failure: What `change` raises.
-        """
         return await self._connection.write(_edit, image_id, actor, change)
 
     async def check_deletable(self, image_id: str, actor: Actor) -> str | None:
-        """Return whether an image may be deleted; the id of an import that still writes it is returned.
-
-        Raises:
-            UnknownImage: There is none, or it is not the actor's to see.
-            Forbidden: It is protected or another project's.
-        """
         return await self._connection.read(_check_deletable, image_id, actor)
 
     async def delete(self, image_id: str, actor: Actor) -> str | None:
-        """Delete an image; the sha256 of its blob is returned when nothing needs the blob any more.
-
-        Raises:
-            UnknownImage: There is none, or it is not the actor's to see.
-            Forbidden: It is protected or another project's.
-            Conflict: An import is writing it.
-        """
         return await self._connection.write(_delete, image_id, actor)
 
     async def has_blob(self, sha256: str) -> bool:
-        """Return whether any row still needs these bytes."""
         return await self._connection.read(_has_blob, sha256)
 
     async def blobs(self, *, after: str = "", limit: int = 1000) -> list[str]:
-        """Return the sha256 of the blobs in order, a page at a time."""
         return await self._connection.read(_blobs, after, limit)
 
 

@@ -73,7 +73,8 @@ async def test_a_clock_that_was_ahead_puts_nothing_off_for_ever(index: Index) ->
     new = await made(index, schedule())
     progress = ScheduleProgress(serial="7", code="ok", checked_at=START)
     for days, expected in ((366, []), (36_500, [new.id])):
-        await index.schedules.note(new, progress, START + timedelta(days=days))
+        before = await index.schedules.find(new.id, ALICE)
+        assert await index.schedules.note(before, progress, START + timedelta(days=days))
         assert [one.id for one in await index.schedules.due(START)] == expected
 
 
@@ -99,6 +100,25 @@ async def test_an_edit_is_one_step(index: Index, other: Index) -> None:
     assert await index.schedules.note(found, ScheduleProgress(code="ok"), START)
     with pytest.raises(UnknownSchedule):
         await index.schedules.edit(new.id, BOB, more)
+
+
+async def test_a_look_that_another_one_overtook_counts_for_nothing(index: Index, other: Index) -> None:
+    """A host that stood still in its turn neither writes down what it found then, nor gives the name back."""
+    slow = await made(index, schedule())
+    older, newer = image(number=1), image(number=2)
+    for one in (older, newer):
+        await index.images.create(one)
+    assert await index.schedules.note(slow, ScheduleProgress(import_id="first", code="running"), START)
+    slow = await index.schedules.find(slow.id, ALICE)
+    assert await other.schedules.promote(slow, older.id, "1", START) == []
+    assert await other.schedules.note(slow, ScheduleProgress(serial="1", code="ok"), START)
+    quick = await other.schedules.find(slow.id, ALICE)
+    assert await other.schedules.promote(quick, newer.id, "2", START + timedelta(seconds=1)) == []
+    assert await index.schedules.promote(slow, older.id, "1", START + timedelta(seconds=2)) == []
+    assert not await index.schedules.note(slow, ScheduleProgress(serial="1", code="ok"), START)
+    assert (await index.schedules.find(slow.id, ALICE)) == quick
+    names = [(await index.images.find(one.id, ALICE)).name for one in (older, newer)]
+    assert names == ["a (1)", "a"]
 
 
 async def test_a_new_name_is_the_newest_images_at_once(index: Index) -> None:
