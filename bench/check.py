@@ -148,7 +148,7 @@ async def _requests(service: Service, calls: Calls) -> list[Count]:
         return lambda: ask(service, method, path, sent)
 
     cases = [
-        ("calls of GET /v2/images?limit=100", asking("GET", "/v2/images?limit=100"), 1230),
+        ("calls of GET /v2/images?limit=100", asking("GET", "/v2/images?limit=100"), 1290),
         ("calls of GET /v2/images/ID", asking("GET", f"/v2/images/{image_id(500)}"), 335),
         ("calls of POST /imports", asking("POST", "/imports", body), 990),
         ("calls of GET /healthz", asking("GET", "/healthz"), 197),
