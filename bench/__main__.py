@@ -21,7 +21,7 @@ from bench import (
 )
 from bench.check import check, way
 from bench.figures import Report, Row
-from bench.lab import Lab, Missing, compile_sources, laboratory
+from bench.lab.place import Lab, Missing, compile_sources, laboratory
 from bench.profile import profile
 from bench.publish import publish
 

@@ -10,7 +10,9 @@ import aiohttp
 from sqlite_utils.db import Database
 
 from bench.figures import Row, compare, row
-from bench.lab import Lab, Service, make_file, origin, service
+from bench.lab.origin import origin
+from bench.lab.place import Lab, make_file
+from bench.lab.service import Service, service
 from fetcher.index.sqlite.schema import migrate
 
 SIZES = (100, 10_000, 100_000, 1_000_000)

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.figures import Rounds, Row, Sample, compare, row
-from bench.lab import MIB, Lab, Origin, Service, origin, service, shell, which
+from bench.lab.origin import Origin, origin, shell
+from bench.lab.place import MIB, Lab, which
+from bench.lab.service import Service, service
 from bench.unpack import make_disk
 from fetcher.convert.streaming import HEAD_BYTES, Streamable, plan
 from fetcher.unpack import Unpacker, UnpackLimits

@@ -3,7 +3,9 @@
 import time
 
 from bench.figures import Rounds, Row, Sample, row
-from bench.lab import MIB, Lab, make_file, origin, service, shell
+from bench.lab.origin import origin, shell
+from bench.lab.place import MIB, Lab, make_file
+from bench.lab.service import service
 
 
 def measure(lab: Lab) -> list[Row]:

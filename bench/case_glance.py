@@ -21,20 +21,9 @@ from typing import Any
 from bench.case_api import seed
 from bench.case_pull import ALL, pull, tee_to
 from bench.figures import Rounds, Row, Sample, compare, row
-from bench.lab import (
-    MIB,
-    TICKS,
-    Lab,
-    Missing,
-    Origin,
-    Service,
-    free_port,
-    make_file,
-    origin,
-    service,
-    shell,
-    until_open,
-)
+from bench.lab.origin import Origin, origin, shell
+from bench.lab.place import MIB, Lab, Missing, free_port, make_file, until_open
+from bench.lab.service import TICKS, Service, service
 
 HEADERS = {
     "Content-Type": "application/json",

@@ -14,7 +14,9 @@ from typing import Any
 
 from bench.figures import Row, compare, row
 from bench.hostile import KINDS
-from bench.lab import MIB, ROOT, Lab, Service, make_file, origin, service
+from bench.lab.origin import origin
+from bench.lab.place import MIB, ROOT, Lab, make_file
+from bench.lab.service import Service, service
 
 HELD = 200
 SIZE_MIB = 100

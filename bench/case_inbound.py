@@ -8,7 +8,8 @@ import time
 from collections import Counter
 
 from bench.figures import Row, row
-from bench.lab import Lab, Service, free_port, service
+from bench.lab.place import Lab, free_port
+from bench.lab.service import Service, service
 
 CLIENTS, SILENT, HOSTILE = 300, 1000, 12
 SECONDS = 20.0

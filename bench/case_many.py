@@ -6,7 +6,9 @@ import statistics
 import time
 
 from bench.figures import Row, compare, row
-from bench.lab import MIB, Lab, Missing, Service, make_file, origin, service
+from bench.lab.origin import origin
+from bench.lab.place import MIB, Lab, Missing, make_file
+from bench.lab.service import Service, service
 
 OPEN = {
     "max_running": 2000,

@@ -6,7 +6,9 @@ import time
 from pathlib import Path
 
 from bench.figures import Rounds, Row, Sample, compare, row
-from bench.lab import MIB, Lab, Origin, make_file, origin, service, shell
+from bench.lab.origin import Origin, origin, shell
+from bench.lab.place import MIB, Lab, make_file
+from bench.lab.service import service
 
 ALL = ["md5", "sha256", "sha512"]
 CURL = "curl | file"

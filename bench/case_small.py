@@ -9,7 +9,9 @@ import aiohttp
 
 from bench.case_many import OPEN
 from bench.figures import Rounds, Row, Sample, row
-from bench.lab import MIB, Lab, Origin, Service, make_file, origin, service, shell
+from bench.lab.origin import Origin, origin, shell
+from bench.lab.place import MIB, Lab, make_file
+from bench.lab.service import Service, service
 
 CLIENTS = 16
 MANY_CURL = "curl -sf --no-progress-meter -Z --parallel-max"

@@ -11,7 +11,9 @@ import uvloop
 from bench.case_pull import ALL
 from bench.check import guards_of_pull
 from bench.figures import Row, compare, row
-from bench.lab import MIB, Lab, Origin, make_file, origin, toml
+from bench.lab.origin import Origin, origin
+from bench.lab.place import MIB, Lab, make_file
+from bench.lab.service import toml
 from fetcher.config import load_settings
 from fetcher.pipeline import PeerClock
 from fetcher.store import Staged

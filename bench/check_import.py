@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from bench.lab import free_port, make_file, toml, until_open
+from bench.lab.place import free_port, make_file, until_open
+from bench.lab.service import toml
 from fetcher.index.sqlite.connection import Connection
 from fetcher.logs import set_up_logs
 from fetcher.service import Service

@@ -13,7 +13,8 @@ import sys
 import time
 from pathlib import Path
 
-from bench.lab import MIB, Lab, Origin, laboratory, origin, shell
+from bench.lab.origin import Origin, origin, shell
+from bench.lab.place import MIB, Lab, laboratory
 
 KINDS = {
     "plain": ["-O", "qcow2"],

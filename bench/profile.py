@@ -7,7 +7,9 @@ from collections import Counter
 from pathlib import Path
 
 from bench.case_pull import ALL
-from bench.lab import MIB, Lab, make_file, origin, service
+from bench.lab.origin import origin
+from bench.lab.place import MIB, Lab, make_file
+from bench.lab.service import service
 
 ROWS = 20
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from bench.check import ask
 from bench.check_import import SIZE, sections, source, until_started
-from bench.lab import make_file, toml
+from bench.lab.place import make_file
+from bench.lab.service import toml
 from fetcher.logs import set_up_logs
 from fetcher.service import Service
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import aiohttp
 
-from bench.lab import compile_sources
+from bench.lab.place import compile_sources
 from tests.attacks.test_machine_start import leave_behind
 from tests.processes import Process
 from tests.test_crash import config

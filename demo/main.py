@@ -27,7 +27,7 @@ from origin import serving
 from rich.console import Console
 
 FETCHER = Path(sys.executable).with_name("fetcher")
-START_SECONDS = 30.0
+START_SECONDS = 120.0  # A machine may be busy with other things.
 CONFIG = """
 [server]
 listen = "127.0.0.1:{listen}"

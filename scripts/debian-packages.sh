@@ -20,15 +20,15 @@ if [ ! -x .venv/bin/python ] && ! "${PYTHON:-python3}" -c "import ensurepip" 2>/
     packages="$packages python3-venv"
 fi
 if [ "$what" = demo ]; then
-    packages="$packages qemu-utils qemu-system-x86 bubblewrap grub-rescue-pc"
+    packages="$packages qemu-utils qemu-system-x86 bubblewrap grub-rescue-pc docker-registry"
 fi
 if [ "$what" = fresh ]; then
     packages="mmdebstrap"
 fi
 if [ "$what" = test ]; then
     packages="$packages qemu-utils qemu-system-x86 bubblewrap xorriso genisoimage grub-rescue-pc memtest86+ ipxe cryptsetup-bin gdisk fdisk \
-        nginx-light zstd xz-utils bzip2 lz4 zip p7zip-full mtools e2fsprogs squashfs-tools chromium chromium-driver curl \
-        docker-registry docker-compose groff-base systemd man-db git gawk zsh fish postgresql"
+        nginx-light zstd xz-utils bzip2 pigz lz4 zip p7zip-full mtools e2fsprogs squashfs-tools chromium chromium-driver curl \
+        docker-registry docker-compose aria2 lxd lxd-client groff-base systemd man-db git gawk zsh fish postgresql"
 fi
 
 lacking() { # lacking PACKAGE...: those of them that are not installed

@@ -104,3 +104,20 @@ def _log_failure(task: asyncio.Task[None]) -> None:
     if task.cancelled() or (error := task.exception()) is None:
         return
     log.error("task.failed", task=task.get_name(), error=repr(error), exc_info=error)
+
+
+class Tasks:
+    """Tasks that end by themselves; whoever has begun them can wait for all.
+
+    Attributes:
+        running: Those that have not ended.
+    """
+
+    def __init__(self) -> None:
+        self.running: set[asyncio.Task[None]] = set()
+
+    def start(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Begin one; what ends it otherwise than in good order is logged."""
+        task = start_logged(work, name)
+        self.running.add(task)
+        task.add_done_callback(self.running.discard)

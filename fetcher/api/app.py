@@ -30,7 +30,7 @@ from fetcher.api.openapi import routes as openapi
 from fetcher.api.ops import health, metrics
 from fetcher.api.prefix import Prefix
 from fetcher.api.problems import problem
-from fetcher.api.routing import ByFirstSegment
+from fetcher.api.routing import ByShape
 from fetcher.api.services import services_of
 from fetcher.api.submit import (
     attestations,
@@ -222,7 +222,7 @@ def build_app(settings: Callable[[], Settings], lifespan: Any) -> Starlette:
     """Put the faces together.
 
     Args:
-        lifespan: Opens the parts and yields `{"services": House}`.
+        lifespan: Opens the parts and yields the state of requests.
     """
     app = Starlette(
         routes=[
@@ -263,6 +263,6 @@ def build_app(settings: Callable[[], Settings], lifespan: Any) -> Starlette:
         },
         lifespan=lifespan,
     )
-    app.router.middleware_stack = ByFirstSegment(app.router)
+    app.router.middleware_stack = ByShape(app.router)
     app.router.redirect_slashes = False  # `/v2/images/` names an image without an id: 404, not a list.
     return app

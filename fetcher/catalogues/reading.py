@@ -1,7 +1,7 @@
 """All documents of one catalogue, put together: which there are is up to its kind."""
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,6 +14,8 @@ from fetcher.guards.request.host_names import is_named
 from fetcher.parsers.catalogues import Entry, read_image_manager, read_index, read_products
 from fetcher.parsers.catalogues.entry import Reading, below
 from fetcher.settings.catalogues import CatalogueSource
+
+CLOCKS_APART = timedelta(days=1)
 
 
 class Whole(msgspec.Struct, kw_only=True):
@@ -48,11 +50,19 @@ class Whole(msgspec.Struct, kw_only=True):
             self.updated = {**self.updated, place: updated}
 
 
-def not_older(before: datetime | None) -> Callable[[datetime | None], None]:
-    """Return a check that a document is no older than the one before it: an old one keeps a flaw alive."""
+def not_older(before: datetime | None, now: datetime) -> Callable[[datetime | None], None]:
+    """Return a check that a document is no older than the one before it: an old one keeps a flaw alive.
+
+    One that is dated ahead would keep every honest one out that comes after it: it is refused, and one that
+    was taken once counts for nothing.
+    """
+    latest = now + CLOCKS_APART
+    known = None if before is not None and before > latest else before
 
     def check(updated: datetime | None) -> None:
-        if before is not None and (updated is None or updated < before):
+        if updated is not None and updated > latest:
+            raise CatalogueUnusable(reason="it says that it was written in the future")
+        if known is not None and (updated is None or updated < known):
             raise CatalogueUnusable(reason="it is older than the one that was fetched before")
 
     return check
@@ -67,7 +77,8 @@ async def read_simplestreams(
         source.url.partition("/streams/")[0] if "/streams/" in source.url else source.url.rpartition("/")[0]
     )
     base = source.base_url or root
-    check = not_older(before.get(source.url))
+    now = datetime.now(UTC)
+    check = not_older(before.get(source.url), now)
     index = await documents.get(
         source.url, check=lambda text: check(read_index(text, max_parts=caps.max_documents)[1])
     )
@@ -76,7 +87,9 @@ async def read_simplestreams(
     for part in parts:
         place = str(Path(root, part.path)) if source.is_local else below(root, part.path, "a path")
         room = caps.max_entries - len(whole.entries)
-        document = await documents.get(place, check=_judge_products(base, room, not_older(before.get(place))))
+        document = await documents.get(
+            place, check=_judge_products(base, room, not_older(before.get(place), now))
+        )
         whole.take(document, read_products(document.text, base, max_entries=room), place)
     return whole
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from fetcher.errors import StoreFailed
+from fetcher.files import replace_file
 
 FOLDER = "catalogues"
 
@@ -53,14 +54,9 @@ class Shelf:
         Raises:
             StoreFailed: It cannot be written.
         """
-        file = self._file(kept.url)
-        part = file.with_suffix(".part")
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            part.write_bytes(msgspec.msgpack.encode(kept))
-            part.replace(file)
+            replace_file(self._file(kept.url), msgspec.msgpack.encode(kept))
         except OSError as error:
-            part.unlink(missing_ok=True)
             raise StoreFailed(reason=f"a catalogue cannot be kept: {error.strerror}") from error
 
     def leave_only(self, urls: set[str]) -> None:

@@ -17,6 +17,9 @@ from fetcher.settings.guards.formats import ContainerFormat, DiskFormat
 ConfigFile = Annotated[Path | None, Parameter(env_var="FETCHER_CONFIG")]
 """The operator's file, laid over `config.toml` key by key."""
 
+Key = Annotated[str | None, Parameter(name=("--idempotency-key", "--key"))]
+"""An Idempotency-Key: the same command run twice with it does its work once."""
+
 AsJson = Annotated[bool, Parameter(name="--json", negative="")]
 """Print one JSON document instead of words."""
 

@@ -4,11 +4,12 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from uuid import uuid4
 
 from cyclopts import Parameter
 
 from fetcher.cli.buckets import Bucket
-from fetcher.cli.choices import Server
+from fetcher.cli.choices import Key, Server
 from fetcher.cli.client import Client, segment
 from fetcher.cli.exits import Exit, exit_of_import
 from fetcher.cli.images import find
@@ -71,12 +72,13 @@ class Sending:
         return {name: value for name, value in given.items() if value is not None}
 
 
-def push(
+def push(  # noqa: PLR0913 - all options of the command
     image: str,
     url: str,
     *,
     sending: Sending = Sending(),
     wait: Annotated[bool, Parameter(negative="")] = False,
+    key: Key = None,
     server: Server = Server(),  # noqa: B008 - frozen
 ) -> Exit:
     """Send an image to a signed URL, a bucket, a registry or another image service.
@@ -86,10 +88,12 @@ def push(
         url: Where it goes: https://..., s3://BUCKET/KEY, oci://HOST/NAME:TAG or glance://REGION; its host
             must be one that the operator allows (`fetcher limits`).
         wait: Wait for the end; the exit code tells how it ended.
+        key: An Idempotency-Key: the same command run twice with it makes one export.
     """
     client, screen = server.client(), server.screen()
     body = {"image": find(client, image)["id"], "url": url, **sending.body(url)}
-    export = client.call("POST", EXPORTS, body)
+    headers = {"Idempotency-Key": key or f"cli-{uuid4()}"}
+    export = client.call("POST", EXPORTS, body, headers)
     screen.say(f"Export {export['id']} of image {export['image_id']} to {export['receiver']}.")
     if wait:
         export = _followed(client, export["id"])

@@ -1,6 +1,7 @@
 """Commands that work without a server: serve, and pull into the local store."""
 
 import asyncio
+import hashlib
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -9,18 +10,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 from cyclopts import Parameter
 
 from fetcher.api.body import convert
 from fetcher.api.submit.submit_body import SubmitBody
 from fetcher.api.views import import_view
-from fetcher.cli.choices import AsJson, ConfigFile, Wanted
+from fetcher.cli.choices import AsJson, ConfigFile, Key, Wanted
 from fetcher.cli.exits import CommandFailed, Exit, exit_of_import
 from fetcher.cli.progress import Bar
 from fetcher.cli.saving import check_new, publish
 from fetcher.cli.screen import Screen
 from fetcher.cli.story import tell_end
 from fetcher.errors import StoreFailed
+from fetcher.index.values import IdempotencyKey
 from fetcher.logs import set_up_logs
 from fetcher.model import Actor
 
@@ -50,6 +53,7 @@ def pull(  # noqa: PLR0913 - all options of the command
     output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
     config: ConfigFile = None,
     store: Path | None = None,
+    key: Key = None,
     json: AsJson = False,
     wanted: Wanted = Wanted(),  # noqa: B008 - frozen
 ) -> Exit:
@@ -62,12 +66,15 @@ def pull(  # noqa: PLR0913 - all options of the command
         output: A file, which must not exist yet, in place of a store.
         config: The operator's file, laid over `config.toml` key by key.
         store: The store's folder, in place of `store.folder`.
+        key: An Idempotency-Key: the same command run twice with it on one store pulls once.
         json: Print one JSON document instead of words.
     """
     from fetcher.service import Service
 
     if output and store:
         raise ValueError("Give --output for a file or --store for a store, not both.")
+    if output and key:
+        raise ValueError("An --idempotency-key is kept in a store; it does not go with --output.")
     screen = Screen(as_json=json)
     with _store_for(output, store) as folder:
         changes: dict[str, dict[str, Any]] = {"log": {"level": "error"}}
@@ -77,7 +84,7 @@ def pull(  # noqa: PLR0913 - all options of the command
         set_up_logs(service.settings)
         body = convert(wanted.body(url), SubmitBody)
         with _watching_the_store(url, service), Bar(screen.err, is_shown=screen.is_watched) as bar:
-            document, sha256 = asyncio.run(_pull(service, body, bar.show))
+            document, sha256 = asyncio.run(_pull(service, body, key, bar.show))
         file = service.folder / "blobs" / sha256[:2] / sha256
         if output and document["state"] == "succeeded":
             publish(file, output)
@@ -142,8 +149,15 @@ def _address_of(settings: "Settings") -> str:
     return f"http://{address}:{settings.server.port}"
 
 
+def _keyed(key: str | None, body: SubmitBody) -> IdempotencyKey | None:
+    """Return the key with what tells another request from this one."""
+    if key is None:
+        return None
+    return IdempotencyKey(key=key, fingerprint=hashlib.sha256(msgspec.json.encode(body)).hexdigest())
+
+
 async def _pull(
-    service: "Service", body: SubmitBody, show: Callable[[dict[str, Any]], None]
+    service: "Service", body: SubmitBody, key: str | None, show: Callable[[dict[str, Any]], None]
 ) -> tuple[dict[str, Any], str]:
     actor = Actor(
         project_id=service.settings.auth.project, user_id="command-line", roles=frozenset({"admin"})
@@ -151,7 +165,7 @@ async def _pull(
     document: dict[str, Any] = {}
     async with service.open_services() as services:
         submission = await body.resolved(actor, services.settings(), services.catalogues)
-        record = await services.importer.submit(actor, submission)
+        record = await services.importer.submit(actor, submission, key=_keyed(key, body))
         try:
             async for newer in services.importer.follow(record.id, actor, least_seconds=FOLLOW_SECONDS):
                 document = import_view(newer, "", is_operator=True)

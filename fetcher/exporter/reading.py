@@ -31,7 +31,7 @@ class Reading:
         read: Begins reading at an offset, so many bytes.
         size: Of all of it.
         sha256: Of all of it.
-        sent: Told how many bytes have been asked for, now and then.
+        sent: Told how many bytes of all parts have been asked for, now and then.
     """
 
     def __init__(self, read: Read, size: int, sha256: str, sent: Callable[[int], Awaitable[None]]) -> None:
@@ -41,10 +41,14 @@ class Reading:
         self.sent = sent
         self._surveyed, self._digest = 0, hashlib.sha256()
         self._failures: list[Exception] = []
+        self._gone: dict[int, int] = {}  # Bytes of each part, by its offset: several may be under way.
+        self._gone_bytes = 0
 
     def begin(self) -> None:
-        """Begin an attempt: what failed before is forgotten."""
+        """Begin an attempt: what failed before is forgotten, and what was sent counts anew."""
         self._failures.clear()
+        self._gone.clear()
+        self._gone_bytes = 0
 
     @property
     def failure(self) -> Exception | None:
@@ -68,6 +72,10 @@ class Reading:
         except Exception as error:
             self._failures.append(error)
             raise
+
+    async def skip(self, part: Part) -> None:
+        """Count a part that the receiver has already."""
+        await self._count(part, part.size)
 
     async def survey(self, offset: int, size: int) -> Part:
         """Digest the next part; parts are surveyed in order, and the last one only if the whole is right.
@@ -132,14 +140,20 @@ class Reading:
         async for chunk in self._read(part.offset, part.size):
             if held:
                 yield held
-                await self.sent(part.offset + count)
+                await self._count(part, count)
             await feed(chunk, digest)
             held, count = chunk, count + len(chunk)
         if count != part.size or digest.hexdigest() != part.sha256:
             raise BytesDamaged(fault="rotten")
         if held:
             yield held
-        await self.sent(part.offset + count)
+        await self._count(part, count)
+
+    async def _count(self, part: Part, count: int) -> None:
+        """Tell how much is gone of all parts; one that is read once more counts once."""
+        self._gone_bytes += count - self._gone.get(part.offset, 0)
+        self._gone[part.offset] = count
+        await self.sent(self._gone_bytes)
 
 
 async def feed(chunk: bytes, *digests: "hashlib._Hash") -> None:

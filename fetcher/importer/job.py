@@ -12,33 +12,30 @@ from fetcher.aio.retry import outlasted
 from fetcher.aio.shield import shielded
 from fetcher.errors import Cancelled, ChecksumMismatch, Failure, InternalFault, StoreFailed
 from fetcher.guards import Headroom
-from fetcher.guards.request.url import CheckedUrls
-from fetcher.importer import tracing
 from fetcher.importer.context import Context
 from fetcher.importer.download.attempts import Attempts
 from fetcher.importer.download.budget import Budget
 from fetcher.importer.download.open_source import SourceOpener, Unchanged
 from fetcher.importer.download.sources import Sources
+from fetcher.importer.members import Members
 from fetcher.importer.methods.way import way_of
 from fetcher.importer.place import Place
+from fetcher.importer.receive.complete import Complete
 from fetcher.importer.receive.quota_headroom import coming, quota_headroom
 from fetcher.importer.receive.receiver import Receiver
 from fetcher.importer.receive.receiver_factory import ReceiverFactory
 from fetcher.importer.records.requests import sums_request
 from fetcher.importer.records.running_import import RunningImport
-from fetcher.importer.records.subscribers import Subscribers
-from fetcher.importer.records.verdicts import fail
 from fetcher.importer.resume_state import ResumeStateWriter
 from fetcher.importer.schedule.connections import Connections
 from fetcher.importer.stages import registry
 from fetcher.importer.stages.revalidation import Reuse
-from fetcher.importer.stages.stage import Complete, Story
+from fetcher.importer.stages.stage import Story
 from fetcher.importer.stages.verification import Verification
-from fetcher.index.values import ResumeState, Secrets
+from fetcher.index.values import ResumeState
 from fetcher.lifecycle import Event
 from fetcher.model import Import, Submission
 from fetcher.store.reservation import Reservation
-from fetcher.transport import Source
 
 log = structlog.get_logger()
 
@@ -66,57 +63,21 @@ class DownloadJob:
         self.id = resume_state.id
         self.resume_state = resume_state
         self._connections = connections
-        self._place = place
+        self.place = place
         self.settings = context.settings()
         self._resume_writer = ResumeStateWriter(
             context.index, resume_state, self.settings.resume.save_seconds
         )
-        self.subscribers = Subscribers(context.index, place.ended)
-        self.secrets = Secrets(url="")
-        self._urls = CheckedUrls(self.settings)
+        self.members = Members(context.index, self.settings, place)
+        self.subscribers = self.members.subscribers
+        self.secrets = self.members.secrets
         self._asked: Submission | None = None
-        self._verification = Verification(self.subscribers, self.settings)
+        self.verification = Verification(self.subscribers, self.settings)
         self._attempts: Attempts | None = None
         self._reuse: Reuse | None = None
         self._told_digests: dict[str, str] = {}
         self._body: Complete | None = None
-        self._coming = 0
-        self._settled = asyncio.Event()
-        self._is_open = True
         self.is_parked = False
-
-    def expect(self) -> None:
-        """One more import is about to join."""
-        self._coming += 1
-        self._settled.clear()
-
-    def arrive(
-        self, running: RunningImport | None, secrets: Secrets | None, urls: CheckedUrls | None
-    ) -> bool:
-        """Let an expected import join, unless it came to nothing; False when it comes too late.
-
-        Args:
-            urls: What its URLs were judged to be when it was submitted.
-        """
-        self._coming -= 1
-        if not self._coming:
-            self._settled.set()
-        if running is None or secrets is None:
-            return True
-        if self._is_open:
-            self.secrets = secrets
-            self._urls = (urls or self._urls).under(self.settings)
-            self.subscribers.add(running)
-        return self._is_open
-
-    def leave(self, import_id: str) -> bool:
-        """Let an import go that ended elsewhere; True when it was the last one and the pull should end."""
-        self.subscribers.drop(import_id)
-        self._place.ended(import_id)
-        is_last = not self.subscribers.followers and not self._coming
-        if is_last:
-            self._close()
-        return is_last
 
     def park(self) -> None:
         """From here on, whoever cancels the pull wants it to be taken up by a later process."""
@@ -125,29 +86,31 @@ class DownloadJob:
     async def run(self) -> None:
         """Run to the end; every way it can end badly ends here, in the imports' verdicts."""
         try:
-            await self._settled.wait()
+            await self.members.settle()
             if self.subscribers.followers:
-                owner = next(iter(self.subscribers.followers.values())).record.project_id
+                owner = self._first().record.project_id
                 with self.context.store.reserve(owner) as reservation:
                     await self._pull(reservation)
         except Failure as failure:
             with suppress(StoreFailed):  # The next start finds it; the verdict must not be lost over it.
                 await self._forget_kept()
-            await self._end_all(failure)
+            await self.members.end_all(failure)
         except Exception as error:
             log.exception("import.fault", pull_id=self.resume_state.id, error=repr(error))
-            await self._end_all(InternalFault())
+            await self.members.end_all(InternalFault())
         finally:
-            self._close()
-            for running in list(self.subscribers.followers.values()):
-                self._drop(running)
+            self.members.let_go()
+
+    def _first(self) -> RunningImport:
+        """Return the import that came first of those that are in."""
+        return next(iter(self.subscribers.followers.values()))
 
     async def _adopt(self) -> None:
         """Go on with what a host left that is gone; whoever pulls has its imports by now."""
         if self.resume_state.staged or not self.context.engine.is_shared:
             return
         pulls, request = self.context.index.pulls, self.resume_state.request
-        left = await outlasted(lambda: pulls.adopt(request))
+        left = await outlasted(partial(pulls.adopt, request))
         if left is not None:
             log.info("pull.adopted", adopted_id=left.id, kept_bytes=left.kept_bytes)
             self.resume_state = left
@@ -157,17 +120,18 @@ class DownloadJob:
 
     async def _pull(self, reservation: Reservation) -> None:
         await self._adopt()
-        running = next(iter(self.subscribers.followers.values()))
+        running = self._first()
         record = running.record
-        find = partial(way_of, self.context.gate, running, self.secrets, self._urls)
-        way = self._verification.way = await outlasted(find)
+        urls = self.members.urls
+        find = partial(way_of, self.context.gate, running, self.members.secrets, urls)
+        way = self.verification.way = await outlasted(find)
         self.secrets = way.secrets
         sources = Sources(
             self.secrets,
-            self._urls,
+            urls,
             record.project_id,
             first=self.resume_state.source,
-            expects_digest=self._verification.is_expected_by_all,
+            expects_digest=self.verification.is_expected_by_all,
         )
         self._asked = record.submission
         sources.ca_pem, sources.dialect = record.submission.ca_pem, way.dialect
@@ -186,7 +150,7 @@ class DownloadJob:
         save = partial(self._resume_writer.save_often, attempts)
         self._resume_writer.begin(partial(self.context.supervisor.keep, "resume state", save))
         try:
-            await outlasted(lambda: self._fetch_sums(record))
+            await outlasted(partial(self._fetch_sums, record))
             if await self._take(attempts) is not None:
                 await self._process(attempts)
         except Exception:
@@ -201,27 +165,23 @@ class DownloadJob:
                 log.error("pull.left", pull_id=self.resume_state.id, detail=str(error))  # noqa: TRY400 - a fact, not a fault
 
     async def _fetch_sums(self, record: Import) -> None:
-        ca_pem, dialect = record.submission.ca_pem, self._verification.way.dialect
-        request = sums_request(self.secrets, self._urls, record.project_id, ca_pem, dialect)
+        ca_pem, dialect = record.submission.ca_pem, self.verification.way.dialect
+        request = sums_request(self.secrets, self.members.urls, record.project_id, ca_pem, dialect)
         if request is not None:
-            await self._place.go(request.file.target(self.settings).origin)
-            await self._verification.fetch_sums(self.context.gate, request)
-
-    def opened(self, source: Source) -> None:
-        """Look at an answer before any of its bytes is taken; may refuse it."""
-        self._verification.opened(source)
+            await self.place.go(request.file.target(self.settings).origin)
+            await self.verification.fetch_sums(self.context.gate, request)
 
     async def _take(self, attempts: Attempts) -> Receiver | None:
         """Pull the bytes; None when everybody got those of an earlier pull."""
         reuse = self._reuse = Reuse(self.context, self.settings, self.secrets, self.asked)
         if registry.takes_known_bytes():
-            attempts.known_etag = await outlasted(lambda: reuse.find(self.subscribers))
+            attempts.known_etag = await outlasted(partial(reuse.find, self.subscribers))
         try:
             return await attempts.take_all()
         except Unchanged:
-            self._verification.settle_by_hops()
+            self.verification.settle_by_hops()
             for running, failure in await reuse.give(
-                self.subscribers, self._verification.expected({}), self.story()
+                self.subscribers, self.verification.expected({}), self.story()
             ):
                 await self.end(running, failure)
         return await attempts.take_all() if self.subscribers.followers else None
@@ -232,13 +192,10 @@ class DownloadJob:
             settings=self.settings,
             pull_id=self.id,
             resume_state=self.resume_state,
-            claims=next(iter(self.subscribers.followers.values())).record.submission,
+            claims=self._first().record.submission,
             reservation=reservation,
-            algorithms=self._verification.algorithms,
-            promised=self._verification.expected_algorithms,
-            restart=self.subscribers.progress.restart,
-            count=self.subscribers.receive,
-            found=lambda verdict: self.subscribers.change(format=verdict),
+            promised=self.verification.expected_algorithms,
+            subscribers=self.subscribers,
             marked=self._resume_writer.mark,
             headroom=self._headroom,
         )
@@ -251,33 +208,23 @@ class DownloadJob:
         projects = {running.record.project_id for running in self.subscribers.followers.values()}
         if len(projects) != 1:
             return None
-        first = next(iter(self.subscribers.followers.values()))
+        first = self._first()
         used_bytes, first.used_bytes = first.used_bytes, None  # Later attempts ask anew.
         return await quota_headroom(
             self.context.index,
             self.settings,
             projects.pop(),
-            lambda: coming(self._place.running_imports(), self.subscribers.followers.values()),
+            partial(coming, self.place.running_imports(), self.subscribers.followers.values()),
             used_bytes,
         )
 
-    def is_proven(self) -> bool:
-        """Return whether an expected digest will tell if parts of different answers fit together."""
-        return self._verification.is_proven()
-
-    async def go(self, origin: str) -> None:
-        """Take the job's own connection to another origin."""
-        await self._place.go(origin)
-
     async def verify(self, receiver: Receiver, told: dict[str, str]) -> ChecksumMismatch | None:
         """Compare with what each import was promised; from here on nobody joins."""
-        self._place.seal()
-        await self._settled.wait()
-        self._is_open = False
-        self._verification.settle_by_hops()
+        await self.members.shut()
+        self.verification.settle_by_hops()
         self._told_digests = told
-        self._body = await registry.run_attempt(self, Complete.of(receiver))
-        return self._verification.mismatch
+        self._body = await registry.run_attempt(self, receiver.complete())
+        return self.verification.mismatch
 
     async def _process(self, attempts: Attempts) -> None:
         """Take complete bytes on, for those whose promise was kept."""
@@ -288,8 +235,8 @@ class DownloadJob:
 
     async def _end_failed(self, attempts: Attempts) -> None:
         """Give those their verdict whose promise was broken."""
-        failed = self._verification.failed
-        if all(running.record.id in failed for running in self.subscribers.followers.values()):
+        failed = self.verification.failed
+        if all(import_id in failed for import_id in self.subscribers.followers):
             await attempts.close()  # Whoever sees the verdict finds nothing of the bytes.
         for running in list(self.subscribers.followers.values()):
             if running.record.id in failed:
@@ -308,12 +255,12 @@ class DownloadJob:
 
     def story(self) -> Story:
         """Return what is kept with the image."""
-        headers = self._attempts.source_headers if self._attempts is not None else {}
+        headers = self._attempts.version.headers if self._attempts is not None else {}
         return Story(
             settings=self.settings,
             limits=self.context.in_force.of(self.settings),
             source_headers=headers,
-            more=self._verification.story(),
+            more=self.verification.story(),
         )
 
     def change(self, **changes: Any) -> None:
@@ -326,7 +273,7 @@ class DownloadJob:
 
     def compare(self, body: Complete) -> None:
         """Compare the bytes with the digests that each import expects."""
-        self._verification.compare(body, self._told_digests)
+        self.verification.compare(body, self._told_digests)
 
     async def close(self) -> None:
         """Let go of what came in."""
@@ -335,7 +282,7 @@ class DownloadJob:
 
     async def kept(self, body: Complete, project_ids: Sequence[str]) -> None:
         """Remember what the URL holds, where that is what is kept."""
-        etag = self._attempts.etag if self._attempts is not None else None
+        etag = self._attempts.version.etag if self._attempts is not None else None
         if "received" not in body.stages and self._reuse is not None:
             await self._reuse.remember(project_ids, etag, body.digests["sha256"])
 
@@ -357,28 +304,6 @@ class DownloadJob:
             await self.context.store.remove_staged(self.resume_state.staged)
         await self._resume_writer.drop()
 
-    async def _end_all(self, failure: Failure) -> None:
-        tracing.fail(failure.code)
-        self._place.seal()
-        await self._settled.wait()
-        self._is_open = False
-        for running in list(self.subscribers.followers.values()):
-            await self.end(running, failure)
-
     async def end(self, running: RunningImport, failure: Failure | None) -> None:
         """Give an import its verdict; without a failure it has it already."""
-        if failure is not None and not isinstance(failure, Cancelled):
-            await fail(self.context.index, running, failure)
-        code = "ok" if failure is None else failure.code
-        ids = {"import_id": running.record.id, "image_id": running.record.image_id}
-        tracing.event("import.ended", **ids, code=code)
-        self._drop(running)
-
-    def _drop(self, running: RunningImport) -> None:
-        self.subscribers.drop(running.record.id)
-        self._place.ended(running.record.id)
-
-    def _close(self) -> None:
-        if self._is_open:
-            self._is_open = False
-            self._place.seal()
+        await self.members.end(running, failure)

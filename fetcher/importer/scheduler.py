@@ -1,18 +1,17 @@
 """All pulls of this process: who waits for a slot, who joins a pull that is going on, who leaves."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
 
 import structlog
 
 from fetcher.aio.retry import written
 from fetcher.aio.shield import shielded
-from fetcher.aio.supervisor import start_logged
-from fetcher.engine.values import Caps, Elsewhere, Place
-from fetcher.errors import Cancelled, Failure, StoreFailed, UnknownImport
+from fetcher.aio.supervisor import Tasks, start_logged
+from fetcher.engine.values import Elsewhere
+from fetcher.errors import Cancelled, Failure, UnknownImport
 from fetcher.ids import new_id
 from fetcher.importer.context import Context
 from fetcher.importer.job import DownloadJob
@@ -21,6 +20,7 @@ from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.records.verdicts import verdict_of
 from fetcher.importer.schedule.connections import Connections
 from fetcher.importer.schedule.queue import FairQueue, Slot, Ticket
+from fetcher.importer.schedule.shared_places import SharedPlaces
 from fetcher.importer.tracing import span
 from fetcher.index.values import Claimed, NewImport, ResumeState
 from fetcher.lifecycle import Event
@@ -55,11 +55,11 @@ class Scheduler:
         )
         self._pulls: dict[Slot, DownloadJob] = {}
         self._tasks: dict[DownloadJob, asyncio.Task[None]] = {}
-        self._joins: set[asyncio.Task[None]] = set()
+        self._joins = Tasks()
+        self._shared = SharedPlaces(context.engine, self._joins)
         self._joining: set[str] = set()
         self._places: dict[str, DownloadJob] = {}
         self._resume_state: dict[str, ResumeState] = {}
-        self._rooms: dict[DownloadJob, asyncio.Task[bool]] = {}
         self._is_open = False
 
     def take_up(self, resume_state: dict[str, ResumeState]) -> None:
@@ -99,7 +99,7 @@ class Scheduler:
             is_in = self._arrive(pull, ticket, claimed)
             self._joining.discard(ticket.import_id)
             if is_left or not is_in:
-                self._spawn(self._put_back(ticket), f"put back {ticket.import_id}")
+                self._joins.start(self._put_back(ticket), f"put back {ticket.import_id}")
         return record
 
     def _start_at_once(self, ticket: Ticket) -> DownloadJob | None:
@@ -119,14 +119,6 @@ class Scheduler:
         with suppress(UnknownImport):
             if await written(lambda: self._context.index.imports.requeue(ticket.import_id, now)):
                 self.add(ticket)
-
-    def connect(self, origin: str) -> bool:
-        """Take a connection to an origin for something else than a pull, if that is possible at once."""
-        return self.connections.take(origin)
-
-    def disconnect(self, origin: str) -> None:
-        """Give it back."""
-        self.connections.give_back(origin)
 
     def running(self, import_id: str) -> RunningImport | None:
         """Return an import that runs now."""
@@ -160,7 +152,7 @@ class Scheduler:
         if record.id in self.sent:
             await _end({self.sent[record.id]})
         pull = self._places.get(record.id)
-        if pull is not None and pull.leave(record.id):
+        if pull is not None and pull.members.leave(record.id):
             await _end({self._tasks[pull]})
         self.news.tell(record.id)
 
@@ -169,22 +161,23 @@ class Scheduler:
         if import_id in self.sent:
             await _end({self.sent[import_id]})
         pull = self._places.get(import_id)
-        if pull is not None and pull.leave(import_id):
+        if pull is not None and pull.members.leave(import_id):
             await _end({self._tasks[pull]})
         self.forget(import_id)
 
     async def close(self, grace_seconds: float) -> None:
         """Start nothing more, let pulls finish for a while, then park the rest."""
         self._is_open = False
+        self._shared.close()
         self.news.tell_all()
         for running in self.running_imports.values():
             running.tell()
-        tasks = {*self._tasks.values(), *self._joins, *self.sent.values()}
+        tasks = {*self._tasks.values(), *self._joins.running, *self.sent.values()}
         if tasks:
             await asyncio.wait(tasks, timeout=grace_seconds)
         for pull in self._tasks:
             pull.park()
-        await _end({*self._joins, *self.sent.values()})
+        await _end({*self._joins.running, *self.sent.values()})
         await _end({*self._tasks.values()})
 
     def release(self, slot: Slot) -> None:
@@ -204,12 +197,12 @@ class Scheduler:
         joined = None
         for slot, ticket in self.queue.take(self._context.settings().imports):
             pull = self._pulls.get(slot) or self._begin(slot, ticket)
-            pull.expect()
+            pull.members.expect()
             self._joining.add(ticket.import_id)
             if ticket.import_id == at_once:
                 joined = pull
             else:
-                self._spawn(self._join(pull, ticket), f"join {ticket.import_id}")
+                self._joins.start(self._join(pull, ticket), f"join {ticket.import_id}")
         self.connections.let_in(is_last=True)
         return joined
 
@@ -219,8 +212,7 @@ class Scheduler:
         )
         pull = DownloadJob(self._context, resume_state, self.connections, _Place(self, slot))
         self._pulls[slot] = pull
-        if self._context.engine.is_shared:
-            self._rooms[pull] = asyncio.create_task(self._enter(pull, slot, ticket), name=f"enter {pull.id}")
+        self._shared.ask(pull.id, slot, ticket)
         self._tasks[pull] = start_logged(self._run(slot, pull), f"pull {resume_state.id}")
         return pull
 
@@ -232,69 +224,38 @@ class Scheduler:
             with span("pull", is_first=True, pull_id=pull.id):
                 await pull.run()
         finally:
-            room = self._rooms.pop(pull, None)
-            if room is not None:
-                await shielded(self._leave(pull.id, room))
+            if pull.id in self._shared.asked:
+                await shielded(self._shared.leave(pull.id))
             del self._pulls[slot], self._tasks[pull]
             self.release(slot)
 
-    async def _enter(self, pull: DownloadJob, slot: Slot, ticket: Ticket) -> bool:
-        """Take room for a pull among those of all hosts."""
-        place = Place(
-            id=pull.id,
-            project_id=ticket.project_id,
-            origin=ticket.origin,
-            request=ticket.request if ticket.is_shared else None,
-        )
-        caps = Caps(project=slot.caps.max_running_per_project, origin=slot.caps.max_running_per_origin)
-        return await written(lambda: self._context.engine.enter(place, caps))
-
-    async def _leave(self, pull_id: str, room: asyncio.Task[bool]) -> None:
-        """Give the room back; a host that is gone needs none, and one that stops says so once for all."""
-        if not room.done():
-            room.cancel()
-            await asyncio.wait({room})
-        if not room.cancelled() and not room.result():
-            return
-        try:
-            await self._context.engine.leave(pull_id)
-        except StoreFailed:
-            if self._is_open:
-                self._spawn(written(lambda: self._context.engine.leave(pull_id)), f"leave {pull_id}")
-
     def seal(self, slot: Slot) -> None:
         """Let nobody join a pull any more, here or elsewhere."""
-        if self.queue.is_open(slot) and self._context.engine.is_shared:
-            pull_id = self._pulls[slot].id
-            self._spawn(written(lambda: self._context.engine.seal(pull_id)), f"seal {pull_id}")
-        self.queue.seal(slot)
+        if self.queue.seal(slot):
+            self._shared.seal(self._pulls[slot].id)
 
     async def go(self, slot: Slot, origin: str) -> None:
         """Take a pull's own connection to another origin, once there is room over all hosts."""
-        pull = self._pulls[slot]
-        if slot.origin == origin or pull not in self._rooms:
+        pull_id = self._pulls[slot].id
+        if slot.origin == origin or pull_id not in self._shared.asked:
             await self.connections.go(slot, origin)
             return
         self.connections.leave(slot)
         most = slot.caps.max_running_per_origin
-        while not await written(lambda: self._context.engine.move(pull.id, origin, most)):
-            self.queue.see(await written(self._context.engine.elsewhere))
+        while not await self._shared.move(pull_id, origin, most):
+            self.queue.see(await self._shared.elsewhere())
             await self.connections.go(slot, origin)  # So it waits until there seems to be room.
             self.connections.leave(slot)
             await asyncio.sleep(REFUSED_SECONDS)
         await self.connections.go(slot, origin)
 
-    async def _has_room(self, pull: DownloadJob) -> bool:
-        room = self._rooms.get(pull)
-        return room is None or await asyncio.shield(room)
-
     async def _join(self, pull: DownloadJob, ticket: Ticket) -> None:
         """Let an import follow its pull; when that is over, it waits for one of its own."""
         try:
-            if not await self._has_room(pull):
-                pull.arrive(None, None, None)
+            if not await self._shared.has(pull.id):
+                pull.members.arrive(None, None, None)
                 is_in = False
-                self.queue.see(await written(self._context.engine.elsewhere))
+                self.queue.see(await self._shared.elsewhere())
                 await asyncio.sleep(REFUSED_SECONDS)
             else:
                 is_in = await self._claim(pull, ticket)
@@ -322,10 +283,10 @@ class Scheduler:
     def _arrive(self, pull: DownloadJob, ticket: Ticket, claimed: Claimed | None) -> bool:
         """Let an import join that its pull waits for; False when it is claimed and the pull is over."""
         if claimed is None:
-            pull.arrive(None, None, None)
+            pull.members.arrive(None, None, None)
             return True
         running = RunningImport(claimed.record, asyncio.get_running_loop().time, claimed.used_bytes)
-        is_in = pull.arrive(running, claimed.secrets, ticket.urls)
+        is_in = pull.members.arrive(running, claimed.secrets, ticket.urls)
         if is_in:
             self.running_imports[ticket.import_id], self._places[ticket.import_id] = running, pull
             self.news.tell(ticket.import_id)
@@ -338,11 +299,6 @@ class Scheduler:
         if running is not None:
             running.tell()
         self.news.tell(import_id)
-
-    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        task = start_logged(work, name)
-        self._joins.add(task)
-        task.add_done_callback(self._joins.discard)
 
 
 class _Place:

@@ -2,54 +2,47 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TypeVar
 
 import msgspec
 import structlog
 
-from fetcher.aio.retry import written
 from fetcher.errors import (
     Cancelled,
     Conflict,
     NotReady,
-    QueueFull,
     StoreFailed,
     UnknownImport,
 )
 from fetcher.guards.request.url import CheckedUrls
-from fetcher.importer.admission import Call, admit, new_import, origin_of
+from fetcher.importer.admission import Call, admit, new_import
 from fetcher.importer.context import ENGINE, Context
+from fetcher.importer.hosts.leases import Leases
+from fetcher.importer.hosts.others import Others
 from fetcher.importer.methods.method import ImportMethod
-from fetcher.importer.methods.registry import DEFAULT, named
-from fetcher.importer.others import Others
-from fetcher.importer.probe import Probe, Probed
+from fetcher.importer.methods.registry import DEFAULT
+from fetcher.importer.probing.probe import Probed
+from fetcher.importer.probing.probes import Probes
 from fetcher.importer.records.requests import (
     AS_RECEIVED,
-    fingerprint,
-    secrets_of,
 )
 from fetcher.importer.records.verdicts import verdict_of
 from fetcher.importer.recovery import in_turns, recover
-from fetcher.importer.schedule.queue import Ticket
+from fetcher.importer.removal import despite_a_full_disk, remove_image
 from fetcher.importer.schedule.rate_limiter import RateLimiter
 from fetcher.importer.scheduler import Scheduler
-from fetcher.importer.stages.commit import remove_unneeded
 from fetcher.importer.stages.hand_over import left_there
-from fetcher.importer.upload_job import Engine, Uploads
-from fetcher.index.values import IdempotencyKey, Secrets
+from fetcher.importer.tickets import ticket_of
+from fetcher.importer.uploads.job import Engine, Uploads
+from fetcher.index.values import IdempotencyKey
 from fetcher.model import Actor, Image, Import, Submission
 
 log = structlog.get_logger()
 
-R = TypeVar("R")
-
 MOST_SILENT_SECONDS = 60.0
-RENEWALS_PER_LEASE = 3
-RENEWAL_WAIT_SECONDS = 0.5
 
 
 class Importer:
@@ -60,7 +53,7 @@ class Importer:
         self._pulls = Scheduler(context)
         self._rate_limiter = RateLimiter(time.monotonic)
         self._is_open = False
-        self._probes = 0
+        self._probes = Probes(context, self._pulls.connections, self._rate_limiter)
         self._is_stopping = False
         engine = Engine(
             queue=self._pulls.queue,
@@ -72,7 +65,8 @@ class Importer:
         )
         self.uploads = Uploads(context, engine)
         self._is_worker = "worker" in context.engine.host.roles
-        self.others = Others(context, self._pulls, self._ticket_of)
+        self.others = Others(context, self._pulls)
+        self.leases = Leases(context, self._pulls, self.others)
 
     async def start(self) -> None:
         """Undo what a stopped process left half done, and take up what it left waiting.
@@ -87,7 +81,7 @@ class Importer:
         settings = self.context.settings()
         async for record, secrets in in_turns(found.waiting if self._is_worker else ()):
             request = found.requests[record.id]
-            self._pulls.add(self._ticket(record, secrets, CheckedUrls(settings), request))
+            self._pulls.add(ticket_of(record, secrets, CheckedUrls(settings), request))
         self._is_open = True
         if self._is_worker:
             self._pulls.open()
@@ -146,7 +140,7 @@ class Importer:
         max_queued = settings.imports.max_queued
         if not self._is_worker:
             return self.snapshot(await self.context.index.imports.submit(new, max_queued=max_queued))
-        ticket = self._ticket(new.record, new.secrets, admitted.urls)
+        ticket = ticket_of(new.record, new.secrets, admitted.urls)
         record = await self._pulls.submit(new, ticket, max_queued)
         return record if record.id == new.record.id else self.snapshot(record)
 
@@ -168,25 +162,9 @@ class Importer:
             QueueFull: Too many look, or this project submits too fast, or the origin has no connection free.
             NotReady: The service is stopping.
         """
-        settings = self.context.settings()
-        caps = settings.imports
         if not self._is_open:
             raise NotReady(reason="it is starting or stopping")
-        admitted = admit(submission, settings, is_probe=True)
-        origin = admitted.origin
-        self._rate_limiter.count(actor.project_id, origin, caps)
-        if self._probes >= caps.max_probes:
-            raise QueueFull(scope="the service's probe", limit=caps.max_probes)
-        if not self._pulls.connect(origin):
-            raise QueueFull(scope="the origin's connection", limit=caps.max_running_per_origin)
-        self._probes += 1
-        try:
-            secrets = secrets_of(admitted.located)
-            look = Probe(self.context.gate, admitted.recorded, secrets, admitted.urls)
-            return await look.look(actor.project_id)
-        finally:
-            self._probes -= 1
-            self._pulls.disconnect(origin)
+        return await self._probes.look(actor, submission)
 
     async def cancel(self, import_id: str, actor: Actor) -> Import:
         """End an import; when this returns, nothing of it is left.
@@ -199,9 +177,8 @@ class Importer:
         record = await self.context.index.imports.find(import_id, actor)
         left = None if self._pulls.running(import_id) else await left_there(self.context, record)
         await self._note_progress(record, now)
-        record = await self._despite_a_full_disk(
-            lambda: self.context.index.imports.cancel(import_id, actor, verdict_of(Cancelled()), now)
-        )
+        cancel = partial(self.context.index.imports.cancel, import_id, actor, verdict_of(Cancelled()), now)
+        record = await despite_a_full_disk(self.context, cancel)
         await self._pulls.cancel(record)
         if left is not None:
             await left.undo()
@@ -281,45 +258,13 @@ class Importer:
                 record = await self.cancel(writer, may)
                 if record.owns_image:
                     return
-        sha256 = await self._despite_a_full_disk(lambda: self.context.index.images.delete(image_id, actor))
-        log.info("image.deleted", image_id=image_id, project_id=actor.project_id, user_id=actor.user_id)
-        if sha256 is not None:
-            async with self.context.holding(sha256):
-                with suppress(StoreFailed):  # The image is gone; a start removes the file that it had.
-                    await remove_unneeded(self.context, sha256)
-
-    async def _despite_a_full_disk(self, write: Callable[[], Awaitable[R]]) -> R:
-        """Write what frees room; on a full disk, in the room that is held for that."""
-        try:
-            return await write()
-        except StoreFailed:
-            if not await self.context.store.give_up_ballast():
-                raise
-            log.warning("store.ballast_given_up")
-            return await write()
+        await remove_image(self.context, image_id, actor)
 
     async def forget_old(self) -> int:
         """Drop the records of imports that ended long ago, and what URLs held by then; how many went."""
         before = datetime.now(UTC) - timedelta(days=self.context.settings().imports.keep_finished_days)
         gone = await self.context.index.pulls.forget(before)
         return gone + await self.context.index.imports.forget(before)
-
-    async def renew_leases(self) -> None:
-        """Hold what runs here, for ever; what was lost finds that out at its next write."""
-        while True:
-            await asyncio.sleep(self.context.settings().imports.lease_seconds / RENEWALS_PER_LEASE)
-            await self.renew()
-
-    async def renew(self) -> None:
-        """Hold what runs here for another lease."""
-        claims = {record.id: record.claim for record in self.running() if not record.state.is_final}
-        if not claims:
-            return
-        renew = partial(self.context.index.imports.renew, claims)
-        # An index that is back must hear of it within the lease.
-        if lost := await written(renew, max_wait_seconds=RENEWAL_WAIT_SECONDS):
-            log.warning("imports.lost", import_ids=lost)
-            await self.others.lose(lost)
 
     @property
     def is_open(self) -> bool:
@@ -333,24 +278,6 @@ class Importer:
     def counts(self) -> dict[str, int]:
         """Return how many imports wait and run in this process."""
         return self._pulls.counts()
-
-    def _ticket_of(self, record: Import, secrets: Secrets) -> Ticket:
-        return self._ticket(record, secrets, CheckedUrls(self.context.settings()))
-
-    def _ticket(
-        self, record: Import, secrets: Secrets, urls: CheckedUrls, request: str | None = None
-    ) -> Ticket:
-        settings = urls.settings
-        return Ticket(
-            record.id,
-            record.project_id,
-            origin_of(secrets.url, urls),
-            request or fingerprint(secrets, record.submission, settings, record.project_id),
-            is_shared=record.delivery is None
-            and settings.reuse.shares_within(record.project_id) is not None
-            and named(record.method).is_shared,
-            urls=urls,
-        )
 
 
 async def _next_news(news: asyncio.Event, least_seconds: float) -> None:

@@ -7,10 +7,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from fetcher.index.values import Rows
+from fetcher.index.values import ImageLine, Rows
 from fetcher.lifecycle import State, origins_of
 from fetcher.model import (
     Attempt,
+    Blob,
     Delivery,
     FormatVerdict,
     Image,
@@ -146,6 +147,14 @@ def to_import(row: Row) -> Import:
     )
 
 
+def imports_within(rows: Iterable[Row], max_bytes: int) -> Rows[Import]:
+    """Read imports back until they hold so many bytes; one at least."""
+    some = fitting(rows, import_bytes, max_bytes)
+    found = Rows(to_import(row) for row in some)
+    found.has_more = some.has_more
+    return found
+
+
 # Made once: of each type that is named in a call, msgspec finds out anew how it is read.
 _SUBMISSION = msgspec.json.Decoder(Submission)
 _ATTEMPTS = msgspec.json.Decoder(tuple[Attempt, ...])
@@ -171,6 +180,17 @@ _IMPORT_PLAIN = (
     "sums_signature",
     "request_id",
 )
+
+
+def to_blob(row: Row) -> Blob:
+    """Read a blob back."""
+    return Blob(
+        sha256=row["sha256"],
+        size=row["size"],
+        digests=msgspec.json.decode(row["digests"], type=dict[str, str]),
+        virtual_bytes=row["virtual_bytes"],
+        created_at=datetime.fromisoformat(row["created_at"]),
+    )
 
 
 def image_row(image: Image) -> dict[str, Any]:
@@ -219,6 +239,34 @@ def to_image(row: Row, tags: tuple[str, ...], properties: dict[str, str]) -> Ima
         properties=properties,
         created_at=datetime.fromisoformat(row["created_at"]),
         updated_at=datetime.fromisoformat(row["updated_at"]),
+    )
+
+
+def to_line(image: Image) -> ImageLine:
+    """Return an image as lists show it."""
+    return ImageLine(
+        id=image.id,
+        project_id=image.project_id,
+        name=image.name,
+        status=image.status.value,
+        visibility=image.visibility,
+        is_protected=int(image.is_protected),
+        is_hidden=int(image.is_hidden),
+        disk_format=image.disk_format,
+        container_format=image.container_format,
+        size=image.size,
+        virtual_size=image.virtual_size,
+        min_disk=image.min_disk,
+        min_ram=image.min_ram,
+        created_at=to_text(image.created_at) or "",
+        updated_at=to_text(image.updated_at) or "",
+        text_bytes=0,
+        md5=image.md5,
+        sha512=image.sha512,
+        tags=to_json(image.tags) or "",
+        properties=to_json(image.properties) or "",
+        import_id=image.import_id,
+        staged_bytes=image.staged_bytes,
     )
 
 

@@ -16,13 +16,13 @@ from fetcher.guards.request.url import CheckedUrls
 from fetcher.guards.stream.size import check_declared
 from fetcher.importer.context import Context
 from fetcher.importer.methods.registry import named
+from fetcher.importer.receive.complete import Complete
 from fetcher.importer.receive.receiver import Receiver
 from fetcher.importer.records.requests import AS_RECEIVED
 from fetcher.importer.schemes.again import ask_again, is_open
 from fetcher.importer.schemes.registry import is_elsewhere
 from fetcher.importer.schemes.scheme import Asked
 from fetcher.importer.stages.convert import Conversion
-from fetcher.importer.stages.stage import Complete
 from fetcher.index.values import BlobState, Secrets
 from fetcher.model import Hop, Submission
 from fetcher.pipeline import PeerClock
@@ -177,7 +177,7 @@ class Repairer:
                     try:
                         clock = PeerClock(asyncio.get_running_loop().time)
                         await receiver.take(source, clock)
-                        async with self._conversion(submission).run(Complete.of(receiver)) as body:
+                        async with self._conversion(submission).run(receiver.complete()) as body:
                             await self._replace(blob, body)
                     finally:
                         await receiver.close()

@@ -30,7 +30,7 @@ async def start_background(
     services.importer.others.start()
     services.supervisor.start("catalogues", services.catalogues.run)
     services.supervisor.start("published", services.published.run)
-    services.supervisor.start("leases", services.importer.renew_leases)
+    services.supervisor.start("leases", services.importer.leases.keep)
     services.supervisor.start("throughput", watch.run)
     services.supervisor.start("watchdog", feed_watchdog)
     if configured.settings.quota.source == "keystone":

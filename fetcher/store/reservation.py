@@ -1,31 +1,43 @@
 """Room in the store, held before it is used."""
 
-from collections.abc import Callable
+from typing import Protocol
 
 from fetcher.errors import StoreFull
+
+
+class Promises(Protocol):
+    """The room of a store, promised before it is used."""
+
+    def promise(self, size: int, owner: str = "", held_bytes: int = 0) -> None:
+        """Count bytes as taken before they are written; a negative size gives them back.
+
+        Args:
+            owner: Whose they are.
+            held_bytes: What one reservation of the owner's holds already.
+
+        Raises:
+            StoreFull: They do not fit.
+        """
+
+    def free_bytes(self) -> int:
+        """Return what is left for everybody, promises taken off."""
 
 
 class Reservation:
     """Room in the store that one import holds while it pulls.
 
     Args:
-        promise: Counts bytes as taken, or gives them back; raises StoreFull.
-        free_bytes: What is left for everybody, promises taken off.
+        owner: A project, or nobody.
     """
 
     STEP_BYTES = 67_108_864
 
-    def __init__(self, promise: Callable[[int], None], free_bytes: Callable[[], int]) -> None:
-        self._promise = promise
-        self._free_bytes = free_bytes
+    def __init__(self, promises: Promises, owner: str = "") -> None:
+        self._promises = promises
+        self._owner = owner
         self._held = 0
         self._unwritten = 0
         self._unchecked = 0
-
-    @property
-    def held_bytes(self) -> int:
-        """Promised and not written yet."""
-        return self._held + self._unwritten
 
     def expect(self, size: int) -> None:
         """Hold room for a declared size.
@@ -55,7 +67,7 @@ class Reservation:
         self._unchecked += size
         if self._unchecked >= self.STEP_BYTES:
             self._unchecked = 0
-            if self._free_bytes() < 0:
+            if self._promises.free_bytes() < 0:
                 raise StoreFull
         self._held -= size
         written = self._unwritten + size - unwritten
@@ -66,3 +78,6 @@ class Reservation:
         """Give back what was not used."""
         self._promise(-self._held - self._unwritten)
         self._held = self._unwritten = 0
+
+    def _promise(self, size: int) -> None:
+        self._promises.promise(size, self._owner, self._held + self._unwritten)

@@ -52,28 +52,28 @@ class Room(ABC):
             owner: A project. One import may take all room that there is, but several of one owner not more
                 than half of it: sources that announce much and send nothing would shut everybody else out.
         """
-        reservation = Reservation(lambda size: self._promise_to(owner, reservation, size), self.free_bytes)
+        reservation = Reservation(self, owner)
         try:
             yield reservation
         finally:
             reservation.release()
 
-    def promise(self, size: int) -> None:
+    def promise(self, size: int, owner: str = "", held_bytes: int = 0) -> None:
         """Count bytes as taken before they are written; a negative size gives them back.
+
+        Args:
+            owner: Whose they are.
+            held_bytes: What one reservation of the owner's holds already.
 
         Raises:
             StoreFull: They do not fit.
         """
-        if size > 0 and size > self.free_bytes():
+        already = self._promised_to[owner]
+        is_one_of_several = owner and already > held_bytes
+        free = self.free_bytes() if size > 0 else 0
+        if size > free or (size > 0 and is_one_of_several and 2 * (already + size) > already + free):
             raise StoreFull
         self._promised += size
-
-    def _promise_to(self, owner: str, reservation: Reservation, size: int) -> None:
-        already = self._promised_to[owner]
-        is_one_of_several = owner and already > reservation.held_bytes
-        if size > 0 and is_one_of_several and 2 * (already + size) > already + self.free_bytes():
-            raise StoreFull
-        self.promise(size)
         self._promised_to[owner] += size
         if not self._promised_to[owner]:
             del self._promised_to[owner]

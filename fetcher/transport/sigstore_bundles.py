@@ -80,7 +80,7 @@ def verify_bundle(text: bytes, identities: Sequence[Identity], trusted_root: str
         )
     if len(text) > MOST_BYTES:
         raise ChecksumFileUnusable(reason=f"as a sigstore bundle it is larger than {MOST_BYTES:,} bytes")
-    root = _read_root(trusted_root)
+    root = read_root(trusted_root)
     try:
         return _verify(text, identities, root)
     except ChecksumFileUnusable:
@@ -94,7 +94,12 @@ def verify_bundle(text: bytes, identities: Sequence[Identity], trusted_root: str
         ) from error
 
 
-def _read_root(file: str) -> "TrustedRoot":
+def read_root(file: str) -> "TrustedRoot":
+    """Read the operator's trusted root.
+
+    Raises:
+        ChecksumFileUnusable: It cannot be read.
+    """
     from sigstore.models import TrustedRoot
 
     try:
@@ -113,9 +118,9 @@ def _verify(text: bytes, identities: Sequence[Identity], root: "TrustedRoot") ->
 
     bundle = Bundle.from_json(text)
     document = json.loads(text)
-    policy = _Pinned(identities)
+    policy = Pinned(identities)
     verifier = Verifier(trusted_root=root)
-    _check_log_key(bundle, root)
+    check_log_key(bundle, root)
     if document.get("dsseEnvelope") is not None:
         kind, payload = verifier.verify_dsse(bundle, policy)
         entries = read_subjects(kind, payload)
@@ -166,7 +171,7 @@ def read_subjects(kind: str, payload: bytes) -> tuple[Entry, ...]:
     return tuple(entries)
 
 
-def _check_log_key(bundle: "Bundle", root: "TrustedRoot") -> None:
+def check_log_key(bundle: "Bundle", root: "TrustedRoot") -> None:
     """Refuse an entry that a log's key signed after its time; the library takes retired keys at any time.
 
     Raises:
@@ -193,7 +198,7 @@ def _check_log_key(bundle: "Bundle", root: "TrustedRoot") -> None:
     )
 
 
-class _Pinned:
+class Pinned:
     """The library's policy: one of the operator's identities, word for word."""
 
     def __init__(self, identities: Sequence[Identity]) -> None:

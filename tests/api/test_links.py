@@ -16,12 +16,32 @@ from fetcher.attest.links import FILE, FolderShelf, Linked, LinkKeys
 from fetcher.errors import StoreFailed
 from tests.api.image_v2.cloud import DISK, Cloud
 from tests.cli.conftest import Fetcher, fetcher
+from tests.images import raw
 from tests.service import Running
 
 __all__ = ["fetcher"]  # The fixture of the command line.
 
+LARGE = raw(24 << 20)  # More than sockets hold.
 LINKS = {"enabled": True, "max_seconds": 7200.0}
 Fetched = tuple[int, bytes, dict[str, str]]
+
+
+class Clock(datetime):
+    """The clock of the service, as a test sets it."""
+
+    at = 0.0
+
+    @classmethod
+    def now(cls, _zone: Any = None) -> datetime:
+        """Tell the time."""
+        return datetime.fromtimestamp(cls.at, UTC)
+
+
+def at_clock(monkeypatch: pytest.MonkeyPatch, links: Any) -> type[Clock]:
+    """Have links judged by a clock that stands still now."""
+    Clock.at = datetime.now(UTC).timestamp()
+    monkeypatch.setattr(links, "datetime", Clock)
+    return Clock
 
 
 async def linked(cloud: Cloud, image_id: str, who: str = "alice", **body: Any) -> tuple[int, Any]:
@@ -87,6 +107,8 @@ async def test_l01_a_link_with_anything_else_in_it_is_none(tmp_path: Path) -> No
         wrong += [
             changed(url, expires=text) for text in ("", "x", "-1", "9" * 40, "١٢", query["expires"] + " ")
         ]
+        wrong += [changed(url, expires="0" + query["expires"])]
+        wrong += [changed(url, signature=query["signature"].swapcase() + "=")]
         wrong += [changed(url, key=text) for text in ("", "x", "0" * 12)]
         wrong += [changed(url, signature=text) for text in ("", "é", "0" * 64, query["signature"][:-1])]
         wrong += [changed(url, **{name: None}) for name in query]
@@ -168,19 +190,80 @@ async def test_a_link_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
     async with a_link(tmp_path) as (cloud, _image, url):
         expires = int(dict(parse_qsl(urlsplit(url).query))["expires"])
-
-        class Clock(datetime):
-            at = expires - 1.0
-
-            @classmethod
-            def now(cls, _zone: Any = None) -> datetime:
-                return datetime.fromtimestamp(cls.at, UTC)
-
-        monkeypatch.setattr(links, "datetime", Clock)
+        clock = at_clock(monkeypatch, links)
+        clock.at = expires - 1.0
         assert (await follow(cloud, url))[0] == 200
-        Clock.at = float(expires)
+        clock.at = float(expires)
         status, body, _ = await follow(cloud, url)
         assert (status, json.loads(body)["detail"]) == (403, "The link is not good: its time is over.")
+
+
+async def test_l11_a_download_that_has_begun_outlives_its_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes to its last byte; what would go on with it, look at it or ask whether it changed does not."""
+    from fetcher.api.submit import links
+
+    async with Cloud(tmp_path, links=LINKS) as cloud:
+        image = await cloud.make_active(LARGE)
+        _, made = await linked(cloud, image["id"])
+        url, clock = made["url"], at_clock(monkeypatch, links)
+        async with cloud.client.get(url) as answer:
+            first = await answer.content.readexactly(1000)
+            clock.at = float(dict(parse_qsl(urlsplit(url).query))["expires"])
+            etag = answer.headers["etag"]
+            for method, headers in (
+                ("GET", {"Range": "bytes=1000-"}),
+                ("GET", {"Range": "bytes=1000-", "If_Range": etag}),
+                ("GET", {"If_None_Match": etag}),
+                ("HEAD", {}),
+            ):
+                status, body, fields = await follow(cloud, url, method, **headers)
+                assert (status, body == b"" or b"time is over" in body) == (403, True), (method, headers)
+                assert not {"etag", "content-range", "repr-digest"} & set(fields)
+            assert first + await answer.read() == LARGE
+
+
+async def test_conditions_and_parts_of_a_link_are_judged_as_of_any_download(tmp_path: Path) -> None:
+    """Ends, gaps and validators that do not fit; nothing of it depends on a token."""
+    size = len(DISK)
+    async with a_link(tmp_path) as (cloud, _image, url):
+        etag = (await follow(cloud, url))[2]["etag"]
+        for asked, wanted in (
+            ("bytes=-5", DISK[-5:]),
+            ("bytes=0-0", DISK[:1]),
+            (f"bytes={size - 1}-{size + 9}", DISK[-1:]),
+        ):
+            status, body, fields = await follow(cloud, url, Range=asked)
+            assert (status, body, fields["content-length"]) == (206, wanted, str(len(wanted))), asked
+        for asked in ("bytes=-0", f"bytes={size}-", "bytes=9-5", "pages=1-2", "bytes=x"):
+            status, body, _ = await follow(cloud, url, Range=asked)
+            assert (status, status == 416 or body == DISK) in {(416, True), (200, True)}, asked
+        status, body, _ = await follow(cloud, url, Range="bytes=1-2", If_Range='"another"')
+        assert (status, body) == (200, DISK)
+        assert (await follow(cloud, url, "HEAD", If_None_Match=f'"x", {etag}'))[0] == 304
+        assert (await follow(cloud, url, If_None_Match="*"))[0] == 304
+        assert (await follow(cloud, url, If_None_Match='"another"'))[:2] == (200, DISK)
+        status, body, fields = await follow(cloud, url, "HEAD", Range="bytes=1-2")
+        assert (status, body) in {(200, b""), (206, b"")}
+        wrong = changed(url, signature="0" * 64)
+        for headers in ({"Range": "bytes=0-9"}, {"If_None_Match": etag}, {"If_None_Match": "*"}):
+            for method in ("GET", "HEAD"):
+                status, _, fields = await follow(cloud, wrong, method, **headers)
+                assert (status, "etag" in fields, "content-range" in fields) == (403, False, False)
+
+
+async def test_l10_a_link_is_good_for_reading_alone(tmp_path: Path) -> None:
+    """Any other method is refused, says which are not, and changes nothing, whatever stands in the link."""
+    async with a_link(tmp_path) as (cloud, _image, url):
+        for method in ("POST", "PUT", "PATCH", "DELETE"):
+            for one in (url, changed(url, signature="0" * 64)):
+                status, _, fields = await follow(cloud, one, method)
+                assert status == 405, method
+                assert set(fields["allow"].replace(" ", "").split(",")) == {"GET", "HEAD"}
+        status, body, _ = await follow(cloud, url, X_HTTP_Method_Override="DELETE")
+        assert (status, body) == (200, DISK)
+        assert (await follow(cloud, url))[:2] == (200, DISK)
 
 
 async def test_l04_no_log_has_a_signature(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Routing by the first segment: whoever is asked for is found as if all routes were tried."""
+"""Routing by the shape of a path: whoever is asked for is found as if all routes were tried."""
 
 import re
 from pathlib import Path
@@ -6,9 +6,13 @@ from pathlib import Path
 import pytest
 from starlette.routing import Match, Route
 
-from fetcher.api.routing import ByFirstSegment
+from fetcher.api.routing import ByShape
 from fetcher.service import Service
 from tests.service import Running
+
+# What a parameter may hold: also words of other routes, nothing, and what a parameter of one segment may not.
+VALUES = ("x", "", "images", "imports", "tags", "a/b/c/d/e/f/g", "probe", "metadefs")
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 def app_of(tmp_path: Path) -> object:
@@ -25,13 +29,32 @@ def first_match(routes: list[Route], path: str, method: str) -> Route | None:
 def test_each_route_is_found_as_by_all(tmp_path: Path) -> None:
     """For the path and each method of every route, the same route answers as if all were tried in order."""
     app = app_of(tmp_path)
-    found = ByFirstSegment(app.router)
+    found = ByShape(app.router)
     assert app.router.routes
     for route in app.router.routes:
-        path = re.sub(r"\{[^}]*\}", "x", route.path)
-        room = found._rooms[path[1:].partition("/")[0]]
-        for method in getattr(route, "methods", None) or {"GET"}:
-            assert first_match(room.routes, path, method) is first_match(app.router.routes, path, method)
+        for value in VALUES:
+            path = re.sub(r"\{[^}]*\}", value, route.path)
+            room = found.room(path)
+            for method in METHODS:
+                wanted = first_match(app.router.routes, path, method)
+                assert first_match(room.routes, path, method) is wanted, (method, path)
+    assert len(found.room("/v2/images/x").routes) <= 5
+
+
+def test_paths_of_strangers_make_no_rooms(tmp_path: Path) -> None:
+    """Whatever is asked for, only so many routers are kept."""
+    app = app_of(tmp_path)
+    found = ByShape(app.router)
+    for number in range(500):
+        for path in (
+            f"/{number}",
+            f"/v2/{number}/x",
+            f"/{number}/{number}",
+            "/" * number,
+            f"/imports/{number}",
+        ):
+            found.room(path)
+    assert len(found._rooms) < 50
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/v2/nothing", "/x/", "/nothing/v2/images"])

@@ -1,12 +1,14 @@
 """`fetcher verify`, `fetcher keys` and `fetcher images attestation`: checking bytes without a network."""
 
 import base64
+import hashlib
 import json
 from pathlib import Path
 
 import pytest
 
 from fetcher.attest import KeyFolder, PublicKey, read_envelope, read_statement
+from fetcher.attest.dsse import pae
 from fetcher.attest.statement import PAYLOAD_TYPE
 from fetcher.cli.exits import Exit
 from fetcher.errors import AttestationInvalid
@@ -110,6 +112,49 @@ def test_what_is_no_envelope_is_refused(text: bytes, tmp_path: Path) -> None:
     key = KeyFolder(tmp_path / "keys").rotate().public
     with pytest.raises(AttestationInvalid):
         read_envelope(text).open([key])
+
+
+def sealed(folder: KeyFolder, payload: bytes, *more: dict[str, str]) -> bytes:
+    """An envelope that the folder's key signed; further signatures come before its own."""
+    made = base64.b64encode(folder.signing_key().sign(pae(PAYLOAD_TYPE, payload))).decode()
+    signatures = [*more, {"sig": made, "keyid": "x"}]
+    text = base64.b64encode(payload).decode()
+    document = {"payload": text, "payloadType": PAYLOAD_TYPE, "signatures": signatures}
+    return json.dumps(document).encode()
+
+
+HEAD = '{"_type":"https://in-toto.io/Statement/v1","predicateType":"https://slsa.dev/provenance/v1",'
+SHA256 = hashlib.sha256(DISK).hexdigest()
+RIGHT = f'"subject":[{{"name":"\\u001b[2J\\u202e","digest":{{"sha256":"{SHA256}"}}}}]'
+STRANGE = {
+    "terminal-codes": (
+        HEAD + RIGHT + ',"predicate":{"runDetails":{"builder":{"id":"\\u001b]0;x\\u0007"}}}}',
+        0,
+    ),
+    "subject-twice": (HEAD + f'{RIGHT},"subject":[{{"digest":{{"sha256":"{"0" * 64}"}}}}]}}', 10),
+    "no-tables": (HEAD + RIGHT + ',"predicate":{"buildDefinition":[],"runDetails":7}}', 0),
+    "deep": (HEAD + RIGHT + ',"predicate":' + "[" * 100_000, 1),
+    "many-subjects": (HEAD + '"subject":[' + ",".join(['{"digest":{}}'] * 1025) + "]}", 1),
+    "half-a-digest": (HEAD + f'"subject":[{{"digest":{{"sha256":"{SHA256[:-1]}"}}}}]}}', 10),
+    "no-text": (HEAD + '"subject":[{"digest":{"sha256":7}}]}', 1),
+}
+
+
+@pytest.mark.parametrize(("payload", "code"), STRANGE.values(), ids=STRANGE.keys())
+async def test_k18_whatever_a_trusted_key_signed_is_read_with_care(
+    fetcher: Fetcher, tmp_path: Path, payload: str, code: int
+) -> None:
+    """Its texts move no cursor, its last word counts, and what is no statement is refused without a fault."""
+    folder, image, statement = KeyFolder(tmp_path / "keys"), tmp_path / "disk", tmp_path / "att"
+    key = folder.rotate()
+    image.write_bytes(DISK)
+    (tmp_path / "key.pem").write_text(key.pem)
+    other = {"sig": base64.b64encode(b"x" * 64).decode(), "keyid": key.key_id}
+    statement.write_bytes(sealed(folder, payload.encode(), other, {"sig": "", "keyid": ""}))
+    told = await fetcher("verify", image, statement, "--key", tmp_path / "key.pem")
+    assert (told.code == code, told.code == 0) == (code in {0, 10}, code == 0), told.err
+    assert "Traceback" not in told.err
+    assert not {"\x1b", "\u202e", "\x07"} & set(told.out + told.err)
 
 
 STATEMENTS = {

@@ -233,6 +233,26 @@ async def test_k03_an_older_catalogue_does_not_replace_a_newer_one(tmp_path: Pat
             assert "older" in found["catalogues"][0]["trouble"]
 
 
+async def test_k16_a_catalogue_that_is_dated_ahead_keeps_no_later_one_out(tmp_path: Path) -> None:
+    """Whoever served it once, or a publisher whose clock was wrong, would have ended it for ever."""
+    async with Origin(STREAMS) as origin, Running(tmp_path, origin, **source(origin)) as service:
+        found = service.service.app.state.services.catalogues
+        await service.get("/catalogue")
+        ahead = "Fri, 31 Dec 9999 10:00:00 +0000"
+        for name, body in (
+            ("index.json", index("streams/v1/a.json", updated=ahead)),
+            ("a.json", products(ubuntu({"20990101": item("releases/old.img", OLD)}), updated=ahead)),
+        ):
+            origin.routes = STREAMS | {f"/r/streams/v1/{name}": serve(body)}
+            await found.refresh()
+            told = await service.get("/catalogue")
+            assert "future" in told["catalogues"][0]["trouble"]
+            assert [image["serial"] for image in told["images"]] == ["20260421"]
+        origin.routes = dict(STREAMS)
+        await found.refresh()
+        assert (await service.get("/catalogue"))["catalogues"][0]["trouble"] in {None, ""}
+
+
 HUGE = b"[" + b" " * 70_000
 
 

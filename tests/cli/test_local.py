@@ -38,6 +38,20 @@ async def test_pull_puts_the_image_into_the_store(fetcher: Fetcher, tmp_path: Pa
     assert file.name == hashlib.sha256(body).hexdigest()
 
 
+async def test_the_same_key_pulls_once_into_a_store(fetcher: Fetcher, tmp_path: Path) -> None:
+    """A script that runs twice tells the first end again; another URL with the key is a mistake."""
+    async with Origin({"/d": behaviours.serve(qcow2())}) as origin:
+        keyed = ("--config", config_for(tmp_path, origin), "--idempotency-key", "night")
+        first, second = [await fetcher("pull", origin.url("/d"), *keyed) for _ in range(2)]
+        assert (first.code, second.code, first.out == second.out) == (Exit.OK, Exit.OK, True), second.err
+        assert len(origin.requests) == 1
+        other = await fetcher("pull", origin.url("/other"), *keyed)
+        assert (other.code, "was used before" in other.err) == (Exit.USAGE, True)
+        into = await fetcher("pull", origin.url("/d"), *keyed, "-o", tmp_path / "disk")
+        assert (into.code, "--output" in into.err) == (Exit.USAGE, True)
+        assert len(origin.requests) == 1
+
+
 async def test_pull_refuses_like_a_server_and_leaves_nothing(fetcher: Fetcher, tmp_path: Path) -> None:
     """The same guards judge, and the store named on the command line stays empty."""
     store = tmp_path / "elsewhere"

@@ -107,10 +107,12 @@ async def test_source_failure_has_its_own_exit_code(fetcher: Fetcher, tmp_path: 
 async def test_same_key_makes_one_import(fetcher: Fetcher, tmp_path: Path) -> None:
     """A script that runs twice with one key submits once."""
     async with Origin({"/d": behaviours.serve(qcow2())}) as origin, Running(tmp_path, origin) as service:
-        arguments = ("submit", origin.url("/d"), "--key", "night", "--server", service.base)
+        arguments = ("submit", origin.url("/d"), "--idempotency-key", "night", "--server", service.base)
         first, second = await fetcher(*arguments), await fetcher(*arguments)
         assert first.out == second.out
         await service.ended(first.out.strip())
+        short = await fetcher("submit", origin.url("/d"), "--key", "night", "--server", service.base)
+        assert short.out == first.out
         assert len((await service.get("/imports"))["imports"]) == 1
 
 

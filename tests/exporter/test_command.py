@@ -40,6 +40,18 @@ async def test_an_image_is_pushed_and_waited_for(tmp_path: Path) -> None:
         assert "Traceback" not in said
 
 
+async def test_the_same_key_makes_one_export(tmp_path: Path) -> None:
+    """A script that runs twice sends once; the same key for another receiver is a mistake."""
+    async with Receiver() as receiver, sending(tmp_path, receiver) as (service, image_id):
+        more = ("--wait", "--idempotency-key", "night", "--server", service.base)
+        for _ in range(2):
+            code, said = await fetcher("push", image_id, receiver.url("/d"), *more)
+            assert (code, len(receiver.heads)) == (0, 1), said
+        code, said = await fetcher("push", image_id, receiver.url("/e"), *more)
+        assert (code, "was used before" in said) == (2, True), said
+        assert len((await service.get("/exports"))["exports"]) == len(receiver.heads) == 1
+
+
 async def test_a_refusing_receiver_is_a_failure_for_scripts(tmp_path: Path) -> None:
     """A 403 of the receiver is exit code 4, and says what to look at."""
     async with Receiver("refuse early") as receiver, sending(tmp_path, receiver) as (service, image_id):

@@ -74,20 +74,20 @@ async def test_nothing_leaves_until_the_operator_says_so(tmp_path: Path) -> None
         assert receiver.heads == []
 
 
-@pytest.mark.parametrize(
-    ("url", "code"),
-    [
-        ("http://evil.example.org/d", "receiver-forbidden"),
-        ("ftp://127.0.0.1/d", "url-invalid"),
-        ("http://127.0.0.1:22/d", "url-invalid"),
-        ("http://user:pw@127.0.0.1/d", "url-invalid"),
-    ],
-)
-async def test_only_receivers_that_are_named(tmp_path: Path, url: str, code: str) -> None:
+OTHERS = [
+    ("http://evil.example.org/d", "receiver-forbidden"),
+    ("ftp://127.0.0.1/d", "url-invalid"),
+    ("http://127.0.0.1:22/d", "url-invalid"),
+    ("http://user:pw@127.0.0.1/d", "url-invalid"),
+]
+
+
+async def test_only_receivers_that_are_named(tmp_path: Path) -> None:
     """Another host, scheme or port is refused at once, whatever else may be fetched from."""
     async with Receiver() as receiver, sending(tmp_path, receiver) as (service, image_id):
-        status, problem, _ = await service.call("POST", "/exports", json={"image": image_id, "url": url})
-        assert (status, problem["code"]) == (403 if code == "receiver-forbidden" else 400, code)
+        for url, code in OTHERS:
+            status, problem, _ = await service.call("POST", "/exports", json={"image": image_id, "url": url})
+            assert (status, problem["code"]) == (403 if code == "receiver-forbidden" else 400, code), url
 
 
 async def test_an_address_of_our_own_is_never_sent_to(tmp_path: Path) -> None:
@@ -181,13 +181,13 @@ async def test_a_day_has_its_limit(tmp_path: Path) -> None:
         assert "retry-after" in headers
 
 
-@pytest.mark.parametrize("name", ["Host", "Content-Length", "Transfer-Encoding", "Metadata-Flavor"])
-async def test_headers_cannot_change_the_request(tmp_path: Path, name: str) -> None:
+async def test_headers_cannot_change_the_request(tmp_path: Path) -> None:
     """What frames the request stays ours."""
     async with Receiver() as receiver, sending(tmp_path, receiver) as (service, image_id):
-        body = {"image": image_id, "url": receiver.url("/d"), "headers": {name: "x"}}
-        status, problem, _ = await service.call("POST", "/exports", json=body)
-        assert (status, problem["field"]) == (400, "headers")
+        for name in ("Host", "Content-Length", "Transfer-Encoding", "Metadata-Flavor"):
+            body = {"image": image_id, "url": receiver.url("/d"), "headers": {name: "x"}}
+            status, problem, _ = await service.call("POST", "/exports", json=body)
+            assert (status, problem["field"]) == (400, "headers"), name
 
 
 async def test_what_a_stopped_process_left_is_sent_by_the_next(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from fetcher.errors import Shortage
-from fetcher.index.sqlite.imports import ImportRecords
-from fetcher.index.sqlite.pulls import PullRecords
+from fetcher.index.sqlite.imports.pulls import PullRecords
+from fetcher.index.sqlite.imports.records import ImportRecords
 from fetcher.store.filesystem.store import Store
 from tests.images import raw
 from tests.lab import behaviours

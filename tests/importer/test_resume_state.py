@@ -18,7 +18,7 @@ NEWS = {
     "many bytes": ({"spent_bytes": NEWS_BYTES}, True),
     "a validator": ({"validator": '"1"'}, True),
     "durable bytes": ({"kept_bytes": 4096}, True),
-    "a failed attempt": ({"barren": 1}, True),
+    "a failed attempt": ({"consecutive_failures": 1}, True),
 }
 
 

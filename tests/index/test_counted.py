@@ -9,7 +9,7 @@ from sqlite_utils.db import Database
 
 from fetcher.errors import Failure, QueueFull, QuotaExceeded
 from fetcher.index import Index
-from fetcher.index.sqlite.queue_count import queued
+from fetcher.index.sqlite.imports.queue_count import queued
 from fetcher.index.values import NewImport, Quota
 from fetcher.lifecycle import State
 from fetcher.model import Verdict

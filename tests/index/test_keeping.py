@@ -5,7 +5,7 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from fetcher.index import Index
-from fetcher.index.sqlite.keeping import OVERFULL
+from fetcher.index.sqlite.imports.keeping import OVERFULL
 from tests.lab import behaviours
 from tests.lab.origin import Origin
 from tests.service import Running

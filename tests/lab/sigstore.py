@@ -268,6 +268,39 @@ class Sigstore:
             "dsseEnvelope": envelope,
         }
 
+    def annotations(self, payload: bytes, **more: Any) -> dict[str, str]:
+        """What cosign keeps beside a signed payload in a registry before its version 3.
+
+        Args:
+            more: As for a certificate and an entry; `logged` is another payload that the log has.
+        """
+        key = new_key()
+        certificate, made = self.certificate(key, **more), sign(key, payload)
+        digest = hashlib.sha256(more.get("logged", payload)).hexdigest()
+        body = {
+            "apiVersion": "0.0.1",
+            "kind": "hashedrekord",
+            "spec": {
+                "data": {"hash": {"algorithm": "sha256", "value": digest}},
+                "signature": {"content": b64(made), "publicKey": {"content": _pem(certificate)}},
+            },
+        }
+        rekor, at = more.get("rekor", self.rekor), int(more.get("at", self.now).timestamp())
+        promised = {
+            "body": b64(canonical(body)),
+            "integratedTime": at,
+            "logID": key_id(rekor).hex(),
+            "logIndex": 1,
+        }
+        promise = {"SignedEntryTimestamp": b64(sign(rekor, canonical(promised))), "Payload": promised}
+        chain = self.authority.public_bytes(Encoding.PEM).decode()
+        return {
+            "dev.cosignproject.cosign/signature": b64(made),
+            "dev.sigstore.cosign/bundle": json.dumps(promise),
+            "dev.sigstore.cosign/certificate": certificate.public_bytes(Encoding.PEM).decode(),
+            "dev.sigstore.cosign/chain": chain,
+        }
+
     @staticmethod
     def _material(certificate: x509.Certificate, entry: dict[str, Any]) -> dict[str, Any]:
         return {

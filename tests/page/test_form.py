@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from fetcher.api.page.amounts import read_amount, read_size
-from fetcher.api.page.form import default_name
+from fetcher.api.page.form.again import default_name
+from fetcher.api.page.form.amounts import read_amount, read_size
 from tests.images import HTML, qcow2
 from tests.lab import behaviours
 from tests.lab.origin import Origin

@@ -125,7 +125,7 @@ def test_room_is_looked_at_again_while_streaming(tmp_path: Path) -> None:
     """When somebody else fills the file system, a pull with a promise stops before the machine's reserve."""
     store = Store(tmp_path / "data", reserve=lambda _total: 0)
     store.open()
-    reservation = Reservation(store.promise, store.free_bytes)
+    reservation = Reservation(store)
     reservation.expect(3 * Reservation.STEP_BYTES)
     reservation.use(Reservation.STEP_BYTES)
     store._reserve = lambda total: total

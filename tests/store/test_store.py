@@ -184,7 +184,7 @@ def test_room_is_promised_once(tmp_path: Path) -> None:
     store = Store(tmp_path, reserve=lambda _total: 0)
     store.open()
     free = store.free_bytes()
-    first, second = (Reservation(store.promise, store.free_bytes) for _ in range(2))
+    first, second = (Reservation(store) for _ in range(2))
     first.expect(free * 2 // 3)
     with pytest.raises(StoreFull):
         second.expect(free * 2 // 3)
@@ -207,7 +207,7 @@ def test_undeclared_bytes_take_room_in_steps(store: Store) -> None:
 
 def test_bytes_that_wait_in_memory_keep_their_promise(store: Store) -> None:
     """The file system does not know of them yet, so nobody else is given their room."""
-    reservation = Reservation(store.promise, store.free_bytes)
+    reservation = Reservation(store)
     reservation.expect(100)
     reservation.use(60, unwritten=60)
     assert store._promised == 100

@@ -55,14 +55,18 @@ def test_honest_appliance(algorithm: str, place: int) -> None:
     assert evidence.facts == {"processors": 2, "disks": 1, "systems": 1}
 
 
-@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
-@pytest.mark.parametrize("stem", ["vm", "a-very-long-name-" * 8, "\u00fcber"])
+@pytest.mark.parametrize(
+    ("form", "stem"),
+    [
+        *((tarfile.USTAR_FORMAT, stem) for stem in ("vm", "\u00fcber")),  # It has no place for long names.
+        *((tarfile.GNU_FORMAT, stem) for stem in ("vm", "a-very-long-name-" * 8, "\u00fcber")),
+        *((tarfile.PAX_FORMAT, stem) for stem in ("vm", "a-very-long-name-" * 8, "\u00fcber")),
+    ],
+)
 def test_every_way_to_write_names(form: int, stem: str) -> None:
     """GNU's long names, pax paths, a leading pax header, and long zero padding come in."""
     more: dict[str, object] = {"pax_headers": {"comment": "x"}} if form == tarfile.PAX_FORMAT else {}
     members = [(f"{stem}.ovf", descriptor()), ("disk1.vmdk", DISK)]
-    if len(stem.encode()) > 90 and form == tarfile.USTAR_FORMAT:
-        pytest.skip("ustar has no place for it")
     out, unpacker = unpack(make_tar(members, format=form, **more) + bytes(3_000_000))
     assert (out, unpacker.plan.layers[0].packing) == (DISK, "ova")
 

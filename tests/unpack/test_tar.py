@@ -29,22 +29,24 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("form", ["ustar", "gnu", "oldgnu", "pax", "posix", "v7"])
+SPARSE = ["-S", "--sparse-version=0.0", "--sparse-version=0.1", "--sparse-version=1.0"]
+FORMS = {"ustar": [], "gnu": SPARSE, "oldgnu": SPARSE, "pax": SPARSE, "posix": SPARSE, "v7": []}
+"""The formats of GNU tar, and how each writes holes; it refuses to where a format has no place for them."""
+
+
 @pytest.mark.parametrize(
-    "sparse", ["", "-S", "--sparse-version=0.0", "--sparse-version=0.1", "--sparse-version=1.0"]
+    ("form", "sparse"), [(form, sparse) for form, ways in FORMS.items() for sparse in ["", *ways]]
 )
 def test_what_gnu_tar_makes_comes_out(folder: Path, form: str, sparse: str) -> None:
     """Every format comes out whole, also with holes; GCE asks for `--format=oldgnu -S`."""
     options = ["-S", sparse] if sparse.startswith("--") else [sparse] if sparse else []
     command = ["tar", f"--format={form}", *options, "-cf", "-", "disk.raw"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, check=False)
-    if done.returncode != 0:
-        pytest.skip(done.stderr.decode())
+    done = subprocess.run(command, cwd=folder, capture_output=True, check=True)
     expected = (folder / "disk.raw").read_bytes()
     out, unpacker = unpack(done.stdout)
     assert out == expected
     assert str(unpacker.plan) == "tar > disk.raw"
-    if sparse and form not in {"ustar", "v7"}:
+    if sparse:
         assert len(done.stdout) < len(expected) // 2
     packed = gzip.compress(done.stdout, 1)
     out, unpacker = unpack(packed, cut=1_009)

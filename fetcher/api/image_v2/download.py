@@ -43,7 +43,8 @@ async def send_image(request: Request, services: Services, image: Image, actor: 
     if image.sha256 is None or image.size is None:
         return no_content()
     headers = bytes_headers(image)
-    if headers["ETag"] in request.headers.get("if-none-match", ""):
+    known = request.headers.get("if-none-match", "")
+    if headers["ETag"] in known or known.strip() == "*":
         return no_content(304, headers)
     await services.index.maintenance.check_whole(image.sha256)
     settings = services.settings()

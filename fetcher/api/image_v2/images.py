@@ -31,6 +31,7 @@ from fetcher.config import Settings
 from fetcher.errors import Forbidden, InvalidRequest
 from fetcher.ids import new_id
 from fetcher.importer.methods.registry import offered
+from fetcher.index.rows import to_line
 from fetcher.index.values import Rows
 from fetcher.model import Actor, Image, Status
 
@@ -46,7 +47,7 @@ async def create(request: Request) -> Response:
         "OpenStack-image-import-methods": ",".join(offered(actor, settings)),
         "OpenStack-image-store-ids": STORE,
     }
-    return Answer(image_view(image), 201, headers)
+    return Answer(image_view(to_line(image)), 201, headers)
 
 
 def new_image(attributes: dict[str, Any], actor: Actor, settings: Settings) -> Image:
@@ -92,7 +93,7 @@ async def listing(request: Request) -> Response:
     """`GET /v2/images`: filtered, in any order, a page at a time."""
     services, actor = await enter(request)
     query = read_query(request.query_params, services.settings())
-    images = await services.index.images.page(actor, query) if query.limit else Rows()
+    images = await services.index.images.lines(actor, query) if query.limit else Rows()
     kept = [(key, value) for key, value in request.query_params.multi_items() if key != "marker"]
     document: dict[str, Any] = {
         "images": [image_view(image) for image in images],
@@ -107,7 +108,7 @@ async def listing(request: Request) -> Response:
 async def show(request: Request) -> Response:
     """`GET /v2/images/{id}`."""
     services, actor = await enter_image(request)
-    return Answer(image_view(await services.index.images.find(request.path_params["id"], actor)))
+    return Answer(image_view(await services.index.images.line(request.path_params["id"], actor)))
 
 
 async def change(request: Request) -> Response:
@@ -122,7 +123,8 @@ async def change(request: Request) -> Response:
         after = apply_changes(image, changes, actor, settings)
         return image if after == image else touch(after)
 
-    return Answer(image_view(await services.index.images.edit(request.path_params["id"], actor, edit)))
+    changed = await services.index.images.edit(request.path_params["id"], actor, edit)
+    return Answer(image_view(to_line(changed)))
 
 
 async def delete(request: Request) -> Response:

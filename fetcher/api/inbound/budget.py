@@ -10,6 +10,8 @@ FIXED_DESCRIPTORS = 64
 PER_CONNECTION = 3
 # A pull has its staged file twice (once past the page cache) and connections to its source.
 PER_IMPORT = 4
+# A part on its way to a receiver has the image's file open, and a connection.
+PER_PART = 2
 
 
 class AddressLimiter(NamedTuple):
@@ -32,6 +34,8 @@ def places(settings: Settings, descriptors: int) -> AddressLimiter:
     """Divide the descriptors: clients get at most half of what the service itself does not need always."""
     wanted = settings.inbound.max_connections + settings.inbound.reserved_connections
     needed = FIXED_DESCRIPTORS + PER_CONNECTION * wanted + PER_IMPORT * settings.imports.max_running
+    if settings.exports.receivers:
+        needed += PER_PART * settings.exports.max_running * settings.exports.parts_at_once
     half = max(8, (descriptors - FIXED_DESCRIPTORS) // (2 * PER_CONNECTION))
     connections = min(wanted, half)
     kept = descriptors - PER_CONNECTION * connections

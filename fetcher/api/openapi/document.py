@@ -11,10 +11,9 @@ from starlette.routing import BaseRoute, Route
 
 from fetcher import __version__
 from fetcher.api.image_v2.faults import status_of_fault
-from fetcher.api.openapi import image_api_schemas as image_schemas
 from fetcher.api.openapi import image_v2_operations as v2_operations
 from fetcher.api.openapi import metadefs_operations as metadef_operations
-from fetcher.api.openapi import operations, response_schemas
+from fetcher.api.openapi import operations
 from fetcher.api.openapi.descriptions import (
     describe_fields,
     name_items,
@@ -26,6 +25,8 @@ from fetcher.api.openapi.examples import of_failure, recorded
 from fetcher.api.openapi.image_v2_components import components
 from fetcher.api.openapi.operations import ANYWHERE, JSON, OPEN_TO_ALL, Named, Operation
 from fetcher.api.openapi.routes import NO_BASE
+from fetcher.api.openapi.schemas import image_api as image_schemas
+from fetcher.api.openapi.schemas.service import Fault, Problem
 from fetcher.api.problems import status_of_kind, summary
 from fetcher.attest import PAYLOAD_TYPE
 from fetcher.attest.dsse import MEDIA_TYPE
@@ -99,9 +100,7 @@ def api_document(routes: Sequence[BaseRoute], base: str, settings: Settings) -> 
         settings: In force, for the formats that are accepted and who needs a token.
     """
     kinds = list(_kinds())
-    references, found = msgspec.json.schema_components(
-        [*kinds, response_schemas.Problem, response_schemas.Fault], ref_template=REF
-    )
+    references, found = msgspec.json.schema_components([*kinds, Problem, Fault], ref_template=REF)
     for component in found.values():
         component["description"] = str(component.get("description", "")).partition("\n")[0]
     found |= deepcopy(components(settings))

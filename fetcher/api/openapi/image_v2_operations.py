@@ -23,9 +23,9 @@ from fetcher.api.image_v2 import (
     versions,
 )
 from fetcher.api.image_v2.record import TASK_STATUS
-from fetcher.api.openapi import image_api_schemas as image_schemas
-from fetcher.api.openapi import response_schemas
 from fetcher.api.openapi.operations import JSON, TEXT, Named, Operation, Parameter
+from fetcher.api.openapi.schemas import image_api as image_schemas
+from fetcher.api.openapi.schemas.service import Fault
 from fetcher.attest.dsse import MEDIA_TYPE
 from fetcher.index.values import SORT_KEYS, TASK_ORDERS
 
@@ -106,7 +106,7 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
     info.stores: _one(image_schemas.StoresAnswer),
     info.stores_detail: _one(image_schemas.StoresDetailAnswer),
     healthcheck.healthcheck: Operation(tag="Operation", answers={200: TEXT, 503: TEXT}, is_open=True),
-    cache.nothing: Operation(tag=TAG, answers={404: response_schemas.Fault}),
+    cache.nothing: Operation(tag=TAG, answers={404: Fault}),
     locations.listing: _one(Named("Locations"), errors.UnknownImage),
     locations.add: Operation(
         tag=TAG,

@@ -13,8 +13,8 @@ from fetcher.api.metadefs import (
     schemas,
     tags,
 )
-from fetcher.api.openapi import metadefs_schemas as response_schemas
 from fetcher.api.openapi.operations import JSON, Operation, Parameter
+from fetcher.api.openapi.schemas import metadefs as of_metadefs
 from fetcher.index.values import ITEM_ORDERS, METADEF_ORDERS
 
 TAG = "Metadata definitions"
@@ -61,32 +61,32 @@ _APPEND: tuple[Parameter, ...] = ((tags.APPEND, _TEXT, "`true` keeps the tags th
 
 OPERATIONS: dict[Callable[..., Any], Operation] = {
     schemas.show: _get(dict[str, Any], path={"name": {"enum": list(schemas.SCHEMAS)}}),
-    namespaces.listing: _get(response_schemas.NamespacesAnswer, query=_NAMESPACES),
-    namespaces.create: _post(bodies.NamespaceBody, response_schemas.NamespaceAnswer),
-    namespaces.show: _get(response_schemas.NamespaceAnswer, query=_TYPE),
-    namespaces.change: _put(bodies.NamespaceBody, response_schemas.NamespaceAnswer),
+    namespaces.listing: _get(of_metadefs.NamespacesAnswer, query=_NAMESPACES),
+    namespaces.create: _post(bodies.NamespaceBody, of_metadefs.NamespaceAnswer),
+    namespaces.show: _get(of_metadefs.NamespaceAnswer, query=_TYPE),
+    namespaces.change: _put(bodies.NamespaceBody, of_metadefs.NamespaceAnswer),
     namespaces.delete: _delete(),
-    resource_types.listing: _get(response_schemas.ResourceTypesAnswer),
-    resource_types.associations: _get(response_schemas.AssociationsAnswer),
-    resource_types.associate: _post(bodies.AssociationBody, response_schemas.AssociationAnswer),
+    resource_types.listing: _get(of_metadefs.ResourceTypesAnswer),
+    resource_types.associations: _get(of_metadefs.AssociationsAnswer),
+    resource_types.associate: _post(bodies.AssociationBody, of_metadefs.AssociationAnswer),
     resource_types.dissociate: _delete(),
-    properties.listing: _get(response_schemas.PropertiesAnswer),
+    properties.listing: _get(of_metadefs.PropertiesAnswer),
     properties.create: _post(bodies.NamedPropertyBody, bodies.NamedPropertyBody),
     properties.show: _get(bodies.NamedPropertyBody, query=_TYPE),
     properties.change: _put(bodies.NamedPropertyBody, bodies.NamedPropertyBody),
     properties.delete: _delete(),
     properties.delete_all: _delete(),
-    objects.listing: _get(response_schemas.ObjectsAnswer, query=_page(ITEM_ORDERS)),
-    objects.create: _post(bodies.ObjectBody, response_schemas.ObjectAnswer),
-    objects.show: _get(response_schemas.ObjectAnswer),
-    objects.change: _put(bodies.ObjectBody, response_schemas.ObjectAnswer),
+    objects.listing: _get(of_metadefs.ObjectsAnswer, query=_page(ITEM_ORDERS)),
+    objects.create: _post(bodies.ObjectBody, of_metadefs.ObjectAnswer),
+    objects.show: _get(of_metadefs.ObjectAnswer),
+    objects.change: _put(bodies.ObjectBody, of_metadefs.ObjectAnswer),
     objects.delete: _delete(),
     objects.delete_all: _delete(),
-    tags.listing: _get(response_schemas.TagsAnswer, query=_page(ITEM_ORDERS)),
-    tags.create_all: _post(bodies.TagsBody, response_schemas.NewTagsAnswer, headers=_APPEND),
-    tags.create: _post(None, response_schemas.TagAnswer),
-    tags.show: _get(response_schemas.TagAnswer),
-    tags.change: _put(bodies.TagBody, response_schemas.TagAnswer),
+    tags.listing: _get(of_metadefs.TagsAnswer, query=_page(ITEM_ORDERS)),
+    tags.create_all: _post(bodies.TagsBody, of_metadefs.NewTagsAnswer, headers=_APPEND),
+    tags.create: _post(None, of_metadefs.TagAnswer),
+    tags.show: _get(of_metadefs.TagAnswer),
+    tags.change: _put(bodies.TagBody, of_metadefs.TagAnswer),
     tags.delete: _delete(),
     tags.delete_all: _delete(),
 }

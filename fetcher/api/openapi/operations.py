@@ -6,7 +6,16 @@ from typing import Any
 import msgspec
 
 from fetcher import errors
-from fetcher.api.openapi import response_schemas
+from fetcher.api.openapi.schemas.imports import ImportAnswer, ImportsAnswer
+from fetcher.api.openapi.schemas.probes import ProbeAnswer
+from fetcher.api.openapi.schemas.service import (
+    CodeAnswer,
+    CodesAnswer,
+    HealthAnswer,
+    LimitsAnswer,
+    OptionsAnswer,
+    ReadyAnswer,
+)
 from fetcher.api.ops import health, metrics
 from fetcher.api.streams.metalink import MEDIA_TYPE as METALINK
 from fetcher.api.submit import (
@@ -87,19 +96,19 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
     imports.submit: Operation(
         tag="Imports",
         bodies={JSON: SubmitBody, imports.METALINK_TYPE: None},
-        answers={202: response_schemas.ImportAnswer},
+        answers={202: ImportAnswer},
         ends_in=_SUBMIT_ENDS,
         headers=(_KEY,),
     ),
     probe.probe: Operation(
         tag="Imports",
         bodies={JSON: SubmitBody},
-        answers={200: response_schemas.ProbeAnswer},
+        answers={200: ProbeAnswer},
         ends_in=tuple(one for one in _SUBMIT_ENDS if one is not errors.IdempotencyMismatch),
     ),
     imports.listing: Operation(
         tag="Imports",
-        answers={200: response_schemas.ImportsAnswer},
+        answers={200: ImportsAnswer},
         ends_in=(errors.UnknownImport,),
         query=(
             *_PAGING,
@@ -107,10 +116,8 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
             *((name, _TEXT, f"Only imports with this {name}.") for name in FILTERS if name != "state"),
         ),
     ),
-    imports.options: Operation(tag="Discovery", answers={200: response_schemas.OptionsAnswer}),
-    imports.show: Operation(
-        tag="Imports", answers={200: response_schemas.ImportAnswer}, ends_in=(errors.UnknownImport,)
-    ),
+    imports.options: Operation(tag="Discovery", answers={200: OptionsAnswer}),
+    imports.show: Operation(tag="Imports", answers={200: ImportAnswer}, ends_in=(errors.UnknownImport,)),
     imports.cancel: Operation(
         tag="Imports",
         answers={204: None},
@@ -174,7 +181,7 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
         ends_in=(*_KEYS_END, errors.NotFound),
         is_open=True,
     ),
-    imports.limits: Operation(tag="Discovery", answers={200: response_schemas.LimitsAnswer}),
+    imports.limits: Operation(tag="Discovery", answers={200: LimitsAnswer}),
     exports.submit: Operation(
         tag="Exports",
         bodies={JSON: exports.ExportBody},
@@ -233,16 +240,14 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
         ends_in=(*_PUBLISHED_END, errors.BytesDamaged, errors.RangeNotSatisfiable),
         is_open=True,
     ),
-    discovery.errors_index: Operation(
-        tag="Discovery", answers={200: response_schemas.CodesAnswer}, is_open=True
-    ),
+    discovery.errors_index: Operation(tag="Discovery", answers={200: CodesAnswer}, is_open=True),
     discovery.error_page: Operation(
-        tag="Discovery", answers={200: response_schemas.CodeAnswer}, ends_in=(errors.NotFound,), is_open=True
+        tag="Discovery", answers={200: CodeAnswer}, ends_in=(errors.NotFound,), is_open=True
     ),
-    health.healthz: Operation(tag="Operation", answers={200: response_schemas.HealthAnswer}, is_open=True),
+    health.healthz: Operation(tag="Operation", answers={200: HealthAnswer}, is_open=True),
     health.readyz: Operation(
         tag="Operation",
-        answers={200: response_schemas.ReadyAnswer, 503: response_schemas.ReadyAnswer},
+        answers={200: ReadyAnswer, 503: ReadyAnswer},
         is_open=True,
     ),
     metrics.metrics: Operation(tag="Operation", answers={200: TEXT}, ends_in=(errors.Forbidden,)),

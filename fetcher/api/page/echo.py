@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from fetcher.api.page.form import LABELS, URLS
+from fetcher.api.page.form.fields import LABELS, URLS
 from fetcher.errors import InvalidRequest
 from fetcher.guards.request.redaction import holds_secret, redact_url
 from fetcher.transport import check_authorities

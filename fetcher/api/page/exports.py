@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from fetcher.api.auth.identity import require_role
 from fetcher.api.body import convert
-from fetcher.api.page.amounts import read_amount
+from fetcher.api.page.form.amounts import read_amount
 from fetcher.api.page.render import HEADERS, fragment, page
 from fetcher.api.page.session import FORM_FIELD, Visitor, check_proof, read_fields, read_form, text_of
 from fetcher.api.page.shown import see_other, shown

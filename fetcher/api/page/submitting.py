@@ -9,7 +9,9 @@ from starlette.responses import Response
 from fetcher.api.auth.identity import own_token, require_role
 from fetcher.api.body import convert
 from fetcher.api.page.echo import echoed
-from fetcher.api.page.form import EMPTY, LABELS, Draft, default_name, form_of
+from fetcher.api.page.form.again import default_name, form_of
+from fetcher.api.page.form.draft import Draft
+from fetcher.api.page.form.fields import EMPTY, LABELS
 from fetcher.api.page.probe import look, probe_of, words_of_look
 from fetcher.api.page.render import HEADERS, fragment, page
 from fetcher.api.page.session import FORM_FIELD, Visitor, check_proof, read_fields, read_form, with_token

@@ -10,6 +10,7 @@ import structlog
 
 from fetcher.api.streams.machines import Archive, archive_of
 from fetcher.errors import Failure
+from fetcher.files import replace_file
 from fetcher.model import Image
 from fetcher.store.protocol import Store
 
@@ -110,11 +111,7 @@ def _read(file: Path) -> dict[str, str]:
 def _write(file: Path, known: dict[str, str]) -> None:
     """Keep the newest of them; one that cannot be kept is computed again by the next process."""
     newest = dict(list(known.items())[-MOST_KEPT:])
-    part = file.with_suffix(".part")
     try:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        part.write_bytes(msgspec.json.encode(newest))
-        part.replace(file)
+        replace_file(file, msgspec.json.encode(newest))
     except OSError as error:
-        part.unlink(missing_ok=True)
         log.warning("fingerprints.unkept", error=repr(error))

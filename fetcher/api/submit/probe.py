@@ -12,7 +12,7 @@ from fetcher.api.body import read_json
 from fetcher.api.json_answers import JsonAnswer
 from fetcher.api.services import services_of
 from fetcher.api.submit.submit_body import SubmitBody
-from fetcher.importer.probe import Probed
+from fetcher.importer.probing.probe import Probed
 
 
 async def probe(request: Request) -> Response:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from fetcher.index.postgres.secrets import to_secrets
+from fetcher.index.import_rows import to_secrets
 from fetcher.index.postgres.session import Session
 from fetcher.index.rows import to_import
 from fetcher.index.values import Secrets

@@ -135,7 +135,7 @@ class Blobs:
         async for part in disk.parts(self._job.settings.exports.part_bytes):
             end = part.offset + part.size
             if end <= has:
-                await disk.sent(end)
+                await disk.skip(part)
                 continue
             await self._send_chunk(disk, part)
             self.resume["offset"] = end

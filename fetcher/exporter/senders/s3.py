@@ -16,6 +16,7 @@ from fetcher.errors import BadResponse, InvalidRequest, InvalidUrl, ReceiverMism
 from fetcher.exporter.answers import receipt
 from fetcher.exporter.calls import Calls, with_query, without_type
 from fetcher.exporter.digests import as_base64
+from fetcher.exporter.parts import Answered, Parts
 from fetcher.exporter.reading import Part
 from fetcher.exporter.senders.base import SendJob, Taken, ToRead
 from fetcher.guards.request.receivers import check_receiver
@@ -29,7 +30,12 @@ from fetcher.transport import CallAnswer, Outgoing, SourceRequest, make_printabl
 
 MOST_PARTS = 10_000
 MIB = 1 << 20
+LOST = "it has dropped the parts that it had taken"
 TAKEN = "there is an object of that name already; ask for replace to have it replaced"
+
+
+class UploadLost(Exception):
+    """The bucket does not know the upload any more, and none of its parts."""
 
 
 class BucketSender:
@@ -102,20 +108,16 @@ class Upload:
         return receipt(answer)
 
     async def in_parts(self) -> dict[str, str]:
-        """Send it part by part; each that was answered is written down, and not sent again."""
+        """Send it in parts, several at once; each that was answered is written down, and not sent again."""
         if "upload" not in self._resume:
             if (there := await self._find()) is not None:
                 return there
             await self._begin()
-        known: list[list[str]] = self._resume["parts"]
-        number = 0
-        async for part in self._job.reading.parts(self._resume["part_bytes"]):
-            number += 1
-            if number <= len(known) and known[number - 1][1] == part.sha256:
-                await self._job.reading.sent(part.offset + part.size)
-                continue
-            known[number - 1 :] = [await self._send_part(number, part)]
-            await self._job.remember(self._resume, part.offset + part.size)
+        resume = self._resume
+        try:
+            known = await Parts(self._job, resume, resume["part_bytes"]).send(self._send_part)
+        except UploadLost:
+            raise await self._lost() from None
         return await self._complete(known)
 
     async def drop(self) -> None:
@@ -132,7 +134,7 @@ class Upload:
         self._resume = {"upload": upload_id, "part_bytes": self.part_bytes, "parts": []}
         await self._job.remember(self._resume, 0)
 
-    async def _send_part(self, number: int, part: Part) -> list[str]:
+    async def _send_part(self, number: int, part: Part) -> Answered:
         """Send one part.
 
         Returns:
@@ -143,7 +145,7 @@ class Upload:
         url = self._upload_url(f"partNumber={number}&")
         answer = await self._call("PUT", url, fixed=checksum, outgoing=outgoing, also=(404,))
         if answer.status == 404:
-            raise await self._lost()
+            raise UploadLost
         etag = answer.headers.get("etag")
         if etag is None or not is_etag(etag):
             raise BadResponse(reason="it takes a part without an entity tag")
@@ -176,7 +178,7 @@ class Upload:
         """Forget an upload that the bucket does not know any more."""
         self._resume = {}
         await self._job.remember({}, 0)
-        return ReceiverRefused(reason="it has dropped the parts that it had taken", status=404, again=True)
+        return ReceiverRefused(reason=LOST, status=404, again=True)
 
     async def _find(self) -> dict[str, str] | None:
         """Look whether the object is there: equal bytes need not be sent, others only replaced if asked for.

@@ -10,6 +10,7 @@ from fetcher.errors import BadResponse, InvalidRequest, ReceiverRefused
 from fetcher.exporter.answers import receipt
 from fetcher.exporter.calls import Calls, without_type
 from fetcher.exporter.digests import digest_field
+from fetcher.exporter.parts import Answered, Parts
 from fetcher.exporter.reading import Part
 from fetcher.exporter.senders.base import SendJob, Taken, ToRead
 from fetcher.exporter.senders.put import read_url
@@ -34,24 +35,23 @@ class SignedParts:
         """Judge each URL."""
         parts = secrets.access.parts
         assert parts is not None
+        if len(set(parts.urls)) < len(parts.urls):
+            raise InvalidRequest(field="parts.urls", reason="two parts have the same URL")
         further = [url for url in (parts.abort_url, secrets.access.read_url) if url is not None]
         for url in (*parts.urls, *further):
             check_receiver(url, settings)
         return Taken(secrets=secrets, shown=check_receiver(secrets.url, settings).redacted)
 
     async def send(self, job: SendJob) -> dict[str, str]:
-        """Send each part that was not answered yet, then complete the upload."""
+        """Send the parts that were not answered yet, several at once, then complete the upload."""
         parts, calls = _parts(job), Calls(job)
         resume: dict[str, Any] = {"parts": list(job.secrets.resume.get("parts", []))}
-        known: list[list[str]] = resume["parts"]
-        number = 0
-        async for part in job.reading.parts(parts.part_bytes):
-            number += 1
-            if number <= len(known) and known[number - 1][1] == part.sha256:
-                await job.reading.sent(part.offset + part.size)
-                continue
-            known[number - 1 :] = [[await _send(job, calls, parts.urls[number - 1], part), part.sha256]]
-            await job.remember(resume, part.offset + part.size)
+
+        async def send(number: int, part: Part) -> Answered:
+            return [await _send(job, calls, parts.urls[number - 1], part), part.sha256]
+
+        await job.remember(resume, 0)  # From here on there may be something to drop.
+        known = await Parts(job, resume, parts.part_bytes).send(send)
         request = SourceRequest(
             url=job.secrets.url,
             verb="POST",

@@ -83,6 +83,12 @@ def limits(settings: Settings) -> tuple[Limit, ...]:
             rules.part_bytes,
             "The size of a part of images that are sent in parts.",
         ),
+        (
+            "export_parts_at_once",
+            "integer",
+            rules.parts_at_once,
+            "Parts of one image that are sent at the same time, to buckets and to signed URLs.",
+        ),
         ("export_role", "string", rules.role, "The role that may send images."),
         (
             "export_max_bytes_per_day",
@@ -101,5 +107,5 @@ GUARD = GuardSpec(
     sections=("exports",),
     limits=limits,
     checks=(check_any, check_receiver, check_kind, check_sendable),
-    keys=("role", "max_bytes_per_day", "attempts", "total_seconds", "part_bytes"),
+    keys=("role", "max_bytes_per_day", "attempts", "total_seconds", "part_bytes", "parts_at_once"),
 )

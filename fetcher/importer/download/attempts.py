@@ -17,7 +17,8 @@ from fetcher.importer.download.budget import Budget
 from fetcher.importer.download.open_source import RangeRequest, SourceOpener, Unchanged
 from fetcher.importer.download.retry_policy import OF_THE_BYTES, RetryPolicy, may_ask_elsewhere
 from fetcher.importer.download.sources import Sources
-from fetcher.importer.download.validator import validator_of
+from fetcher.importer.download.version import Version
+from fetcher.importer.place import Place
 from fetcher.importer.receive.receiver import Receiver
 from fetcher.importer.receive.receiver_factory import ReceiverFactory
 from fetcher.importer.records.subscribers import Subscribers
@@ -28,7 +29,7 @@ from fetcher.lifecycle import Event
 from fetcher.model import Phase
 from fetcher.pipeline import PeerClock
 from fetcher.shortage import is_shortage
-from fetcher.transport import Source, is_strong
+from fetcher.transport import Source
 
 log = structlog.get_logger()
 
@@ -43,6 +44,16 @@ class _Nothing:
 
     async def read(self) -> bytes:
         return b""
+
+
+class Proof(Protocol):
+    """The digests that are expected, as attempts see them; `Verification` has them."""
+
+    def is_proven(self) -> bool:
+        """Return whether an expected digest will tell if parts of different answers fit together."""
+
+    def opened(self, source: Source) -> None:
+        """Look at an answer before any of its bytes is taken; may refuse it."""
 
 
 class Job(Protocol):
@@ -60,17 +71,16 @@ class Job(Protocol):
     def resume_state(self) -> ResumeState:
         """Return what an earlier process left of the job."""
 
-    def is_proven(self) -> bool:
-        """Return whether an expected digest will tell if parts of different answers fit together."""
+    @property
+    def verification(self) -> Proof:
+        """Return what is known of the digests that the bytes are to have."""
 
-    def opened(self, source: Source) -> None:
-        """Look at an answer before any of its bytes is taken; may refuse it."""
+    @property
+    def place(self) -> Place:
+        """Return the job's place among the others, where its own connection counts."""
 
     async def verify(self, receiver: Receiver, told: dict[str, str]) -> ChecksumMismatch | None:
         """Compare a complete body with every expected digest; a mismatch where not even one is met."""
-
-    async def go(self, origin: str) -> None:
-        """Take the job's own connection to another origin."""
 
 
 class Attempts:
@@ -78,8 +88,7 @@ class Attempts:
 
     Attributes:
         known_etag: Of a version that is in the store; the first request asks whether it is still that one.
-        etag: Of the version that was pulled, whole and from the first source.
-        source_headers: Of the last answer with bytes.
+        version: What the source has told of the bytes that are in.
     """
 
     def __init__(
@@ -91,17 +100,13 @@ class Attempts:
         self._opener = opener
         self._receivers = receivers
         self._budget = budget
-        self._retry_policy = RetryPolicy(sources, job.settings.retry, barren=job.resume_state.barren)
+        self._retry_policy = RetryPolicy(
+            sources, job.settings.retry, consecutive_failures=job.resume_state.consecutive_failures
+        )
         self._receiver: Receiver | None = None
-        self._validator = job.resume_state.validator
-        self._validated = job.resume_state.source
-        self._declared = job.resume_state.declared_bytes
-        self._told_digests: dict[str, str] = {}
-        self._is_pieced = False
+        self.version = Version(job.resume_state)
         self._has_begun = False
         self._shortages = 0
-        self.source_headers: dict[str, str] = {}
-        self.etag: str | None = None
         self.known_etag: str | None = None
 
     async def take_all(self) -> Receiver:
@@ -170,38 +175,38 @@ class Attempts:
         return msgspec.structs.replace(
             self._job.resume_state,
             staged=receiver.staged.name if receiver is not None and is_kept else "",
-            source=self._validated,
-            validator=self._validator,
-            declared_bytes=self._declared,
+            source=self.version.source,
+            validator=self.version.validator,
+            declared_bytes=self.version.declared_bytes,
             kept_bytes=point.size if point else 0,
             kept_sha256=point.sha256 if point else "",
             spent_bytes=budget.spent_bytes,
             spent_seconds=budget.spent_seconds,
-            barren=self._retry_policy.barren,
+            consecutive_failures=self._retry_policy.consecutive_failures,
         )
 
     def _is_resumable(self) -> bool:
-        return self._validator is not None or self._job.is_proven()
+        return self.version.validator is not None or self._job.verification.is_proven()
 
     async def _attempt(self) -> Receiver:
         offset, if_range = self._where()
         self._subscribers.begin_attempt(self._sources.shown, offset)
         if len(self._subscribers.attempts) > 1:  # The claim has written the first one.
             await self._subscribers.write()
-        if self._receiver is not None and offset and offset == self._declared:
+        if self._receiver is not None and offset and offset == self.version.declared_bytes:
             await self._receiver.take(_Nothing(), PeerClock(asyncio.get_running_loop().time))
         else:
-            await self._job.go(self._sources.origin)
+            await self._job.place.go(self._sources.origin)
             await self._pull(offset, if_range)
         assert self._receiver is not None
-        mismatch = await self._job.verify(self._receiver, self._told_digests)
+        mismatch = await self._job.verify(self._receiver, self.version.told_digests)
         if mismatch is not None and self._may_differ(mismatch):
             raise mismatch
         self._finish_attempt(None, 0.0)
         return self._receiver
 
     def _may_differ(self, mismatch: ChecksumMismatch) -> bool:
-        pieced = self._retry_policy.may_begin_anew(mismatch, is_pieced=self._is_pieced)
+        pieced = self._retry_policy.may_begin_anew(mismatch, is_pieced=self.version.is_pieced)
         attempts = self._subscribers.attempts
         is_led = may_ask_elsewhere(mismatch, attempts[-1].hops)
         once_more = is_led and self._retry_policy.may_ask_once_more(len(attempts))
@@ -210,16 +215,18 @@ class Attempts:
     def _where(self) -> tuple[int, str | None]:
         """From which byte on to ask, and what the range is bound to."""
         received = self._receiver.received_bytes if self._receiver is not None else 0
-        if received and self._validator and self._validated == self._sources.current:
-            return received, self._validator
-        return (received, None) if self._job.is_proven() else (0, None)
+        if not received:
+            return 0, None
+        if self.version.binds(self._sources.current):
+            return received, self.version.validator
+        return (received, None) if self._job.verification.is_proven() else (0, None)
 
     async def _pull(self, offset: int, if_range: str | None) -> None:
         known_etag, self.known_etag = self.known_etag, None
         asked = RangeRequest(
             offset=offset,
             if_range=if_range,
-            declared_bytes=self._declared,
+            declared_bytes=self.version.declared_bytes,
             known_etag=None if offset or self._sources.current else known_etag,
         )
         async with AsyncExitStack() as stack:
@@ -232,9 +239,10 @@ class Attempts:
 
     async def _take(self, source: Source, stack: AsyncExitStack) -> None:
         check_declared(source.declared_bytes, max_bytes=self._receivers.claims.max_bytes)
-        is_proven = self._job.is_proven() or bool(source.digests)
-        check_length(is_verified=source.length_verified, is_proven=is_proven, settings=self._job.settings)
-        self._job.opened(source)
+        is_verified = source.length_verified
+        is_proven = is_verified or bool(source.digests) or self._job.verification.is_proven()
+        check_length(is_verified=is_verified, is_proven=is_proven, settings=self._job.settings)
+        self._job.verification.opened(source)
         receiver = await self._receiver_for(source)
         if source.declared_bytes is not None:
             receiver.reservation.expect(source.declared_bytes - receiver.received_bytes)
@@ -250,15 +258,7 @@ class Attempts:
             self._budget.spent_bytes += receiver.received_bytes - before
 
     def _note(self, source: Source, receiver: Receiver) -> None:
-        self._is_pieced = receiver.received_bytes > 0
-        self._validator = validator_of(source) or (self._validator if self._is_pieced else None)
-        self._validated = self._sources.current
-        self._declared = source.declared_bytes
-        # What was said with the first bytes holds for those that follow.
-        self._told_digests = (self._told_digests if self._is_pieced else {}) | source.digests
-        self.source_headers = source.headers
-        is_first = not self._sources.current and not self._is_pieced
-        self.etag = source.etag if is_first and is_strong(source.etag) else None
+        self.version.note(source, self._sources.current, receiver.received_bytes)
         self._subscribers.change(
             {"offset": source.offset},
             phase=Phase.PULLING,
@@ -268,7 +268,7 @@ class Attempts:
 
     def _use(self, connections: int) -> None:
         if connections > self._subscribers.attempts[-1].connections:
-            self._is_pieced = True
+            self.version.is_pieced = True
             self._subscribers.change({"connections": connections})
 
     async def _receiver_for(self, source: Source) -> Receiver:
@@ -330,7 +330,9 @@ class Attempts:
             self._opener.is_narrow = True
         number = len(self._subscribers.attempts)
         hops = attempt.hops if attempt is not None else ()
-        wait = self._retry_policy.next(failure, number, is_gain=is_gain, is_pieced=self._is_pieced, hops=hops)
+        wait = self._retry_policy.next(
+            failure, number, is_gain=is_gain, is_pieced=self.version.is_pieced, hops=hops
+        )
         if wait is not None:
             wait = max(wait, self._opener.quiet_seconds())
         is_of_a_mirror = may_ask_elsewhere(failure, hops) and not failure.public().is_retryable()

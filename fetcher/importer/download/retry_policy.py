@@ -73,11 +73,11 @@ class RetryPolicy:
     """Counts failures of one pull and decides what follows each.
 
     Args:
-        barren: Attempts in a row that brought nothing to go on from, of an earlier process.
+        consecutive_failures: Attempts in a row that brought nothing to go on from, of an earlier process.
     """
 
-    def __init__(self, sources: Sources, retry: Retry, *, barren: int = 0) -> None:
-        self.barren = barren
+    def __init__(self, sources: Sources, retry: Retry, *, consecutive_failures: int = 0) -> None:
+        self.consecutive_failures = consecutive_failures
         self._sources = sources
         self._retry = retry
         self._has_begun_anew = False
@@ -96,13 +96,13 @@ class RetryPolicy:
         Returns:
             How many seconds to wait for the next attempt; None when there is none.
         """
-        self.barren = 0 if is_gain else self.barren + 1
+        self.consecutive_failures = 0 if is_gain else self.consecutive_failures + 1
         if number >= self._retry.max_attempts:
             return None
         if self.may_begin_anew(failure, is_pieced=is_pieced):
             self._has_begun_anew = True
             return 0.0
-        if self.barren >= self._retry.attempts * len(self._sources):
+        if self.consecutive_failures >= self._retry.attempts * len(self._sources):
             return None
         if is_gain:
             self._sources.renew()
@@ -120,8 +120,9 @@ class RetryPolicy:
 
     def may_ask_once_more(self, number: int) -> bool:
         """Return whether there would be an attempt after one that brings nothing to go on from."""
-        return number < self._retry.max_attempts and self.barren + 1 < self._retry.attempts * len(
-            self._sources
+        return (
+            number < self._retry.max_attempts
+            and self.consecutive_failures + 1 < self._retry.attempts * len(self._sources)
         )
 
     def _next_source(self, failure: Failure, *, is_worth_it: bool) -> float | None:
@@ -134,4 +135,4 @@ class RetryPolicy:
             return None
         if self._sources.turn() and (not is_worth_it or len(self._sources) > 1):
             return 0.0
-        return wait_seconds(failure, max(1, self.barren), self._retry)
+        return wait_seconds(failure, max(1, self.consecutive_failures), self._retry)

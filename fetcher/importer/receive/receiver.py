@@ -2,13 +2,13 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from fetcher.aio.shield import shielded
 from fetcher.config import Settings
 from fetcher.errors import SourceFailure
 from fetcher.guards import Chain
 from fetcher.importer.receive.checkpoints import Checkpoint, Checkpoints
+from fetcher.importer.receive.complete import Complete
 from fetcher.importer.receive.converting import ConvertingPeer
 from fetcher.importer.receive.layers import Layers
 from fetcher.importer.receive.staged_peer import read_back
@@ -230,13 +230,18 @@ class Receiver:
         """Return the digests of what is kept, in lower-case hex."""
         return self._digests or {name: hasher.hexdigest() for name, hasher in self._hashers.items()}
 
-    def received_digests(self) -> dict[str, str]:
-        """Return the digests of what was received: what a publisher's digest speaks of."""
-        return self._layers.digests() or self.digests()
-
-    def story(self) -> dict[str, Any]:
-        """Return what was done to the received bytes, by stage; nothing where they are kept as they came."""
-        return self._layers.story()
+    def complete(self) -> Complete:
+        """Return what was taken in, once it is whole."""
+        digests = self.digests()
+        return Complete(
+            staged=self.staged,
+            size=self.kept_bytes,
+            digests=digests,
+            received_digests=self._layers.digests() or digests,
+            format=self.format,
+            received_bytes=self.received_bytes,
+            stages=self._layers.story(),
+        )
 
     @property
     def is_resumable(self) -> bool:

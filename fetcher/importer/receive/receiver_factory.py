@@ -1,6 +1,6 @@
 """The receivers of one download: empty ones, and the one that an earlier process left."""
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
 from fetcher.config import Settings
@@ -12,6 +12,7 @@ from fetcher.importer.receive.layers import converts_pull
 from fetcher.importer.receive.receiver import Receiver
 from fetcher.importer.receive.replay import replay
 from fetcher.importer.receive.unpacking import unpacks_pull
+from fetcher.importer.records.subscribers import Subscribers
 from fetcher.index.values import ResumeState
 from fetcher.model import FormatVerdict, Submission
 from fetcher.store.protocol import Staged
@@ -25,11 +26,8 @@ class ReceiverFactory:
     Args:
         pull_id: Under which fresh bytes are staged: those that were adopted from another host have its own.
         claims: What is said of the bytes, equal for all imports of the pull.
-        algorithms: Which digests to compute; asked when a receiver is made.
-        promised: Which of them were promised of what is received; asked likewise.
-        restart: Told that counting begins anew.
-        count: Told the size of every chunk that passed the guards.
-        found: Told what the bytes are, as soon and as often as there is news.
+        promised: Which digests were promised of what is received; asked when a receiver is made.
+        subscribers: Shown how many bytes passed the guards, and what they are, as often as there is news.
         marked: Told of every checkpoint, in a thread of the worker pool.
         headroom: Tells what the quota leaves; None where each import is held to its own at its end.
         streams: Whether images are converted while they come in, where their heads say that they can be.
@@ -41,11 +39,8 @@ class ReceiverFactory:
     resume_state: ResumeState
     claims: Submission
     reservation: Reservation
-    algorithms: Callable[[], Sequence[str]]
     promised: Callable[[], Collection[str]]
-    restart: Callable[[], None]
-    count: Callable[[int], None]
-    found: Callable[[FormatVerdict], None]
+    subscribers: Subscribers
     marked: Callable[[], None]
     headroom: Callable[[], Awaitable[Headroom | None]]
     streams: bool = True
@@ -123,21 +118,19 @@ class ReceiverFactory:
             )
         )
 
-    def _received(self, algorithms: Sequence[str], told: Collection[str]) -> list[str]:
-        """Return the digests of what was received: what verifies, what was promised, what names it."""
-        wanted = {"sha256", *self.settings.checksum.accepted, *self.promised(), *told}
-        return [name for name in algorithms if name in wanted]
-
     def _make(self, staged: Staged, chain: Chain, told: Collection[str] = ()) -> Receiver:
-        self.restart()
+        self.subscribers.progress.restart()
 
         def count(size: int) -> None:
-            self.count(size)
+            self.subscribers.receive(size)
             if receiver.format is not None and receiver.format is not self._told:
                 self._told = receiver.format
-                self.found(receiver.format)
+                self.subscribers.change(format=receiver.format)
 
-        algorithms = self.algorithms()
+        promised, checksum = self.promised(), self.settings.checksum
+        algorithms = list(dict.fromkeys([*checksum.computed, *sorted(promised)]))
+        # Of what was received: what verifies, what was promised, what names it.
+        wanted = {"sha256", *checksum.accepted, *promised, *told}
         receiver = Receiver(
             staged=staged,
             store=self.context.store,
@@ -147,7 +140,7 @@ class ReceiverFactory:
             unpacks=not staged.size and unpacks_pull(self.settings, self.claims),
             converts=not staged.size and self.streams and converts_pull(self.settings, self.claims),
             algorithms=algorithms,
-            received=self._received(algorithms, told),
+            received=[name for name in algorithms if name in wanted],
             reservation=self.reservation,
             count=count,
             times=self.context.guard_times,

@@ -143,14 +143,12 @@ class FairQueue:
             yield slot, ticket
             yield from self._subscribers(slot, caps)
 
-    def seal(self, slot: Slot) -> None:
-        """Let nobody follow this pull any more."""
-        if self._open.get(slot.request) is slot:
-            del self._open[slot.request]
-
-    def is_open(self, slot: Slot) -> bool:
-        """Return whether others may follow a pull."""
-        return self._open.get(slot.request) is slot
+    def seal(self, slot: Slot) -> bool:
+        """Let nobody follow this pull any more; False when nobody could before."""
+        if self._open.get(slot.request) is not slot:
+            return False
+        del self._open[slot.request]
+        return True
 
     def release(self, slot: Slot) -> None:
         """Free the slot of a pull that ended."""

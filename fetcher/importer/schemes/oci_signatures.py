@@ -1,4 +1,4 @@
-"""Signers of images in a registry: a bundle that refers to an image, or a signature by a plain key beside it.
+"""Signers of images in a registry: a bundle that refers to an image, or what cosign keeps beside it.
 
 A signature is about a manifest's digest, which binds every byte below. Looked at only where the operator
 pinned somebody for the registry; without one that holds, an image that has to be signed is refused.
@@ -20,6 +20,7 @@ from fetcher.parsers.oci_signatures import (
     BUNDLE_TYPE,
     bundles_in,
     is_about,
+    promised_bundle,
     read_json,
     referrers_tag,
     signature_of,
@@ -28,6 +29,7 @@ from fetcher.parsers.oci_signatures import (
 from fetcher.settings.guards.publishers import PublisherRule
 from fetcher.transport.plain_signatures import Key, split_keys, verify_plain
 from fetcher.transport.sigstore_bundles import MOST_BYTES, verify_bundle
+from fetcher.transport.sigstore_promises import verify_promised
 
 MOST_SIGNATURES = 16  # Looked at of one image, of each kind; whoever may push could leave any number.
 _IMAGE, _INDEX = MEDIA_TYPES[1], MEDIA_TYPES[0]
@@ -73,6 +75,14 @@ async def _by_identity(registry: Registry, digest: Digest, rule: PublisherRule) 
             continue  # Whoever may push may leave what proves nothing; another one may hold.
         if proven.holds(digest.value):
             return proven.signer
+    async for layer, payload in _beside(registry, digest):
+        promised = promised_bundle(layer, payload)
+        if promised is None:
+            continue
+        try:
+            return await asyncio.to_thread(verify_promised, promised, rule.identities, rule.trusted_root)
+        except ChecksumFileUnusable:
+            continue
     return None
 
 
@@ -101,16 +111,20 @@ async def _listed(registry: Registry, digest: Digest) -> bytes:
 
 
 async def _by_key(registry: Registry, digest: Digest, keys: Sequence[Key]) -> str | None:
-    body = await _manifest(registry, signature_tag(digest), ACCEPT)
-    for layer in _layers(body)[:MOST_SIGNATURES] if body is not None else ():
-        signature = signature_of(layer)
-        payload = await _whole(registry, layer) if signature is not None else None
-        if signature is None or payload is None or not is_about(payload, digest):
-            continue
-        proof = verify_plain(payload, keys, signature)
+    async for layer, payload in _beside(registry, digest):
+        proof = verify_plain(payload, keys, signature_of(layer) or b"")
         if proof is not None and proof.standing == "good":
             return proof.signer
     return None
+
+
+async def _beside(registry: Registry, digest: Digest) -> AsyncIterator[tuple[Descriptor, bytes]]:
+    """Go through what cosign keeps under the tag beside a manifest, if it is about that manifest."""
+    body = await _manifest(registry, signature_tag(digest), ACCEPT)
+    for layer in _layers(body)[:MOST_SIGNATURES] if body is not None else ():
+        payload = await _whole(registry, layer) if signature_of(layer) is not None else None
+        if payload is not None and is_about(payload, digest):
+            yield layer, payload
 
 
 async def _manifest(registry: Registry, name: str, accept: str) -> bytes | None:

@@ -18,11 +18,12 @@ from fetcher.guards.network.address import TABLE_VERSION
 from fetcher.importer import tracing
 from fetcher.importer.context import ENGINE, Context
 from fetcher.importer.lifecycle import end
+from fetcher.importer.receive.complete import Complete
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.records.verdicts import DELIVERED, OK
 from fetcher.importer.stages.inject import injected
 from fetcher.importer.stages.provenance import document
-from fetcher.importer.stages.stage import Carrier, Complete, Settle, Stage, Story
+from fetcher.importer.stages.stage import Carrier, Settle, Stage, Story
 from fetcher.index.protocol import Index
 from fetcher.index.values import Contents, Signed
 from fetcher.lifecycle import Event, State
@@ -48,7 +49,7 @@ async def commit(
         StoreFailed: The file system or the index refused.
     """
     blob = blob_of(body, datetime.now(UTC))
-    await outlasted(lambda: announce(context.index, running_imports, blob, body.received_bytes))
+    await outlasted(partial(announce, context.index, running_imports, blob, body.received_bytes))
     # Each try holds the blob anew: a lock in a database that was away is anybody's by now.
     return await outlasted(partial(_commit_once, context, body, blob, settle))
 
@@ -80,7 +81,7 @@ async def _commit_once(
 async def _put(context: Context, body: Complete, blob: Blob) -> None:
     """Have the bytes in their place; what an earlier try has put there may be gone, as nobody held it."""
     if not body.staged.is_moved:
-        await outlasted(lambda: context.store.commit(body.staged, blob.sha256))
+        await outlasted(partial(context.store.commit, body.staged, blob.sha256))
     elif await context.store.size(blob.sha256) != blob.size:
         raise StoreFailed(reason="commit: the bytes were removed before their row could be written")
 
@@ -177,7 +178,7 @@ async def _signed(context: Context, image_id: str, told: dict[str, Any]) -> Sign
     builder_id = settings.attestation.builder_id or settings.server.public_url
     story = msgspec.json.decode(msgspec.json.encode(told))
     try:
-        made = await context.worker_pool.run(lambda: context.signer.sign(image_id, story, builder_id))
+        made = await context.worker_pool.run(partial(context.signer.sign, image_id, story, builder_id))
     except Failure as failure:  # No reason to lose an image: the attestor tries again, and says so.
         log.warning("attestation.later", image_id=image_id, detail=str(failure))
         return None
@@ -195,7 +196,7 @@ async def end_delivered(index: Index, running: RunningImport, body: Complete, st
 
     async def write(record: Import) -> bool:
         told = told_of(record, blob_of(body, record.updated_at), story)
-        return await written(lambda: index.imports.deliver(record, told))
+        return await written(partial(index.imports.deliver, record, told))
 
     delivery = running.record.delivery
     assert delivery is not None

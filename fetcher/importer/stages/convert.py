@@ -12,9 +12,10 @@ from fetcher.convert.qemu_img import DRIVERS
 from fetcher.errors import TooManyBytes
 from fetcher.guards import Chain, GuardContext, Purpose
 from fetcher.importer.context import Context
+from fetcher.importer.receive.complete import Complete
 from fetcher.importer.receive.staged_peer import read_back
 from fetcher.importer.records.requests import AS_RECEIVED, target_of
-from fetcher.importer.stages.stage import Carrier, Complete, Stage
+from fetcher.importer.stages.stage import Carrier, Stage
 from fetcher.model import FormatVerdict, Phase, Submission
 from fetcher.store.protocol import Staged
 

@@ -1,7 +1,8 @@
 """Every stage of complete bytes, in order; a new one is a file and a line here."""
 
+from fetcher.importer.receive.complete import Complete
 from fetcher.importer.stages import commit, convert, hand_over, verification
-from fetcher.importer.stages.stage import Carrier, Complete, Stage
+from fetcher.importer.stages.stage import Carrier, Stage
 
 STAGES: tuple[Stage, ...] = (
     verification.STAGE,

@@ -2,51 +2,17 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 from fetcher.config import Settings
 from fetcher.errors import Failure
 from fetcher.importer.context import Context
-from fetcher.importer.receive.receiver import Receiver
+from fetcher.importer.receive.complete import Complete
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.index.values import Secrets
-from fetcher.model import Blob, FormatVerdict, Submission
-from fetcher.store.protocol import Staged
+from fetcher.model import Blob, Submission
 
 Settle = Callable[[Blob], Awaitable[Sequence[Failure | None]]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Complete:
-    """Complete bytes in a staged file, as they would be kept.
-
-    Args:
-        digests: Of these bytes.
-        received_digests: Of the bytes as they came.
-        received_bytes: As they came.
-        stages: What was done to them since.
-    """
-
-    staged: Staged
-    size: int
-    digests: dict[str, str]
-    received_digests: dict[str, str]
-    format: FormatVerdict | None
-    received_bytes: int
-    stages: dict[str, Any]
-
-    @classmethod
-    def of(cls, receiver: Receiver) -> Self:
-        """Return what a receiver has taken in."""
-        return cls(
-            staged=receiver.staged,
-            size=receiver.kept_bytes,
-            digests=receiver.digests(),
-            received_digests=receiver.received_digests(),
-            format=receiver.format,
-            received_bytes=receiver.received_bytes,
-            stages=receiver.story(),
-        )
 
 
 @dataclass(frozen=True, kw_only=True)

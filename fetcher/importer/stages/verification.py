@@ -5,6 +5,7 @@ from typing import Any
 from fetcher.config import Settings
 from fetcher.errors import ChecksumMismatch, Failure
 from fetcher.guards.request.publishers import check_way
+from fetcher.importer.receive.complete import Complete
 from fetcher.importer.records.subscribers import Subscribers
 from fetcher.importer.schemes.scheme import Way
 from fetcher.importer.stages.expected_digests import (
@@ -13,7 +14,7 @@ from fetcher.importer.stages.expected_digests import (
     expects_digest,
     given_up_encryption,
 )
-from fetcher.importer.stages.stage import Carrier, Complete, Stage
+from fetcher.importer.stages.stage import Carrier, Stage
 from fetcher.index.values import Secrets
 from fetcher.model import Phase
 from fetcher.transport import Gate, Source, SumsRequest
@@ -78,10 +79,6 @@ class Verification:
         submissions = (running.record.submission for running in self._subscribers.followers.values())
         found = ExpectedDigests(self._settings, None, {}, self.way).algorithms(submissions)
         return found | (self._sums.algorithms if self._sums is not None else frozenset())
-
-    def algorithms(self) -> list[str]:
-        """Return every algorithm that has to be computed."""
-        return list(dict.fromkeys([*self._settings.checksum.computed, *sorted(self.expected_algorithms())]))
 
     def is_proven(self) -> bool:
         """Return whether an expected digest will tell if parts of different answers fit together."""

@@ -13,8 +13,8 @@ from fetcher.index.postgres.counts import RETIRE
 from fetcher.index.postgres.listing import statement
 from fetcher.index.postgres.session import Connection, Session
 from fetcher.index.rights import may_change
-from fetcher.index.rows import Row, fitting, image_row, to_image, to_json, to_text
-from fetcher.index.values import ImageQuery, Rows
+from fetcher.index.rows import Row, fitting, image_row, to_image, to_json, to_line, to_text
+from fetcher.index.values import LINE_COLUMNS, ImageLine, ImageQuery, Rows
 from fetcher.model import Actor, Blob, Image, Status
 
 SELECT = (
@@ -22,6 +22,8 @@ SELECT = (
 )
 TAGS = "SELECT * FROM image_tags WHERE image_id = ANY(?) ORDER BY tag"
 PROPERTIES = "SELECT * FROM image_properties WHERE image_id = ANY(?) ORDER BY name"
+UNFINISHED = frozenset({Status.IMPORTING.value, Status.UPLOADING.value})
+NAMES = tuple(column.partition(".")[2] for column in LINE_COLUMNS)
 LOCKED = "FOR UPDATE OF images"  # Until the transaction ends: nobody changes it meanwhile.
 
 
@@ -34,8 +36,14 @@ class ImageRecords:
     async def find(self, image_id: str, actor: Actor) -> Image:
         return await self._connection.read(_find, image_id, scope.readable_images(actor))
 
+    async def line(self, image_id: str, actor: Actor) -> ImageLine:
+        return to_line(await self.find(image_id, actor))
+
     async def page(self, actor: Actor, query: ImageQuery) -> Rows[Image]:
         return await self._connection.read(_page, actor, query)
+
+    async def lines(self, actor: Actor, query: ImageQuery) -> Rows[ImageLine]:
+        return await self._connection.read(_lines, actor, query)
 
     async def create(self, image: Image) -> None:
         await self._connection.write(_create, image)
@@ -79,25 +87,38 @@ async def write_properties(db: Session, image_id: str, properties: dict[str, str
 
 async def load_images(db: Session, rows: Sequence[Row]) -> list[Image]:
     """Turn joined rows into images; their tags and properties come in two further queries."""
-    ids = [row["id"] for row in rows]
-    tags: dict[str, list[str]] = defaultdict(list)
-    for row in await db.select(TAGS, [ids]):
-        tags[row["image_id"]].append(row["tag"])
-    properties: dict[str, dict[str, str]] = defaultdict(dict)
-    for row in await db.select(PROPERTIES, [ids]):
-        properties[row["image_id"]][row["name"]] = row["value"]
+    tags, properties = await _texts(db, rows)
     images = [to_image(row, tuple(tags[row["id"]]), properties[row["id"]]) for row in rows]
     return [await _with_progress(db, image) for image in images]
 
 
+async def _texts(
+    db: Session, rows: Sequence[Row]
+) -> tuple[defaultdict[str, list[str]], defaultdict[str, dict[str, str]]]:
+    """Return the tags and the properties of images, by their ids."""
+    ids = [row["id"] for row in rows]
+    tags: defaultdict[str, list[str]] = defaultdict(list)
+    for row in await db.select(TAGS, [ids]):
+        tags[row["image_id"]].append(row["tag"])
+    properties: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for row in await db.select(PROPERTIES, [ids]):
+        properties[row["image_id"]][row["name"]] = row["value"]
+    return tags, properties
+
+
 async def _with_progress(db: Session, image: Image) -> Image:
     """Add what only an image without bytes has: the import that writes it, the size of what is staged."""
-    if image.status is Status.IMPORTING:
-        return msgspec.structs.replace(image, import_id=await _writer(db, image.id))
-    if image.status is Status.UPLOADING:
-        for row in await db.select("SELECT size FROM image_stages WHERE image_id = ?", [image.id]):
-            return msgspec.structs.replace(image, staged_bytes=row["size"])
-    return image
+    if image.status.value not in UNFINISHED:
+        return image
+    import_id, staged_bytes = await _progress(db, image.id, image.status)
+    return msgspec.structs.replace(image, import_id=import_id, staged_bytes=staged_bytes)
+
+
+async def _progress(db: Session, image_id: str, status: str) -> tuple[str | None, int | None]:
+    if status == Status.IMPORTING.value:
+        return await _writer(db, image_id), None
+    staged = await db.select("SELECT size FROM image_stages WHERE image_id = ?", [image_id])
+    return None, next((row["size"] for row in staged), None)
 
 
 async def find_row(db: Session, image_id: str, condition: scope.Condition, lock: str = "") -> Row:
@@ -162,6 +183,24 @@ async def _page(db: Session, actor: Actor, query: ImageQuery) -> Rows[Image]:
     images = Rows(await load_images(db, rows))
     images.has_more = rows.has_more
     return images
+
+
+async def _lines(db: Session, actor: Actor, query: ImageQuery) -> Rows[ImageLine]:
+    sql, arguments = await statement(db, query, actor)
+    rows = fitting(await db.select(sql, arguments), _image_bytes, query.max_bytes)
+    tags, properties = await _texts(db, rows)
+    lines: Rows[ImageLine] = Rows()
+    for row in rows:
+        line = ImageLine(
+            **{name: row[name] for name in NAMES},
+            tags=to_json(tags[row["id"]]) or "",
+            properties=to_json(properties[row["id"]]) or "",
+        )
+        if line.status in UNFINISHED:
+            line.import_id, line.staged_bytes = await _progress(db, line.id, line.status)
+        lines.append(line)
+    lines.has_more = rows.has_more
+    return lines
 
 
 def _image_bytes(row: Row) -> int:

@@ -1,13 +1,12 @@
 """Lists for people: found by a word, in any order, a page at a time, with how many there are in all."""
 
-from fetcher.index import scope
+from fetcher.index.lists import listed_images, listed_imports, order_of, window
 from fetcher.index.postgres.images import SELECT, load_images
 from fetcher.index.postgres.session import Session
 from fetcher.index.rows import fitting, import_bytes, to_import
 from fetcher.index.values import ANSWER_BYTES, ImportPage, ListPage, ListQuery
 from fetcher.model import Actor
 
-IMAGE_FILTERS = ("status", "disk_format", "visibility")
 IMAGE_EXPRESSIONS = {
     "name": "lower(coalesce(images.name, images.id))",
     "status": "images.status",
@@ -27,35 +26,16 @@ IMPORT_EXPRESSIONS = {
 
 async def list_images(db: Session, actor: Actor, query: ListQuery) -> ListPage:
     """Return a page of the images to offer: no hidden ones, no community images of others."""
-    where, arguments = scope.readable_images(actor)
-    arguments = {**arguments, "own": actor.project_id}
-    where += " AND images.is_hidden = 0"
-    if query.filters.get("visibility") != "community":
-        where += " AND (images.visibility <> 'community' OR images.project_id = :own)"
-    if query.text:
-        arguments |= _patterns(query.text)
-        where += r""" AND (images.name ILIKE :like ESCAPE '\' OR images.id ILIKE :begins ESCAPE '\'
-                      OR images.sha256 ILIKE :begins ESCAPE '\' OR images.id IN
-                      (SELECT image_id FROM image_tags WHERE tag ILIKE :like ESCAPE '\'))"""
-    for name in IMAGE_FILTERS:
-        if query.filters.get(name):
-            where += f" AND images.{name} = :{name}"
-            arguments[name] = query.filters[name]
+    where, arguments = listed_images(actor, query, "ILIKE")
     total = await _count(db, f"SELECT count(*) AS n FROM images WHERE {where}", arguments)  # noqa: S608 - ours
-    order = _order(IMAGE_EXPRESSIONS[query.order], "images.", query)
-    rows = await db.select(f"{SELECT} WHERE {where} {order}", {**arguments, **_window(query)})
+    order = order_of(IMAGE_EXPRESSIONS[query.order], "images.", query)
+    rows = await db.select(f"{SELECT} WHERE {where} {order}", {**arguments, **window(query)})
     return ListPage(images=await load_images(db, list(rows)), total=total)
 
 
 async def list_imports(db: Session, actor: Actor, query: ListQuery) -> ImportPage:
     """Return a page of the imports of somebody's project."""
-    where, arguments = scope.own_imports(actor)
-    arguments = dict(arguments)
-    if query.text:
-        arguments |= _patterns(query.text)
-        where += r""" AND (url ILIKE :like ESCAPE '\' OR id ILIKE :begins ESCAPE '\'
-                      OR submission::jsonb ->> 'name' ILIKE :like ESCAPE '\'
-                      OR code ILIKE :begins ESCAPE '\')"""
+    where, arguments = listed_imports(actor, query, "ILIKE", "submission::jsonb ->> 'name'")
     by_state = await db.select(
         f"SELECT state, count(*) AS n FROM imports WHERE {where} GROUP BY state",  # noqa: S608 - ours
         arguments,
@@ -66,28 +46,12 @@ async def list_imports(db: Session, actor: Actor, query: ListQuery) -> ImportPag
         where += " AND state = :state"
         arguments["state"] = state
         total = states.get(state, 0)
-    order = _order(IMPORT_EXPRESSIONS[query.order], "", query)
+    order = order_of(IMPORT_EXPRESSIONS[query.order], "", query)
     sql = f"SELECT * FROM imports WHERE {where} {order}"  # noqa: S608 - ours
-    rows = await db.select(sql, {**arguments, **_window(query)})
+    rows = await db.select(sql, {**arguments, **window(query)})
     some = fitting(rows, import_bytes, ANSWER_BYTES)
     imports = [to_import(row) for row in some]
     return ImportPage(imports=imports, total=total, states=states, is_cut=some.has_more)
-
-
-def _patterns(text: str) -> dict[str, object]:
-    escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return {"like": f"%{escaped}%", "begins": f"{escaped.lower()}%"}
-
-
-def _order(expression: str, table: str, query: ListQuery) -> str:
-    way = "DESC" if query.is_descending else "ASC"
-    return (
-        f"ORDER BY {expression} {way}, {table}created_at {way}, {table}id {way} LIMIT :limit OFFSET :offset"
-    )
-
-
-def _window(query: ListQuery) -> dict[str, object]:
-    return {"limit": query.limit, "offset": query.offset}
 
 
 async def _count(db: Session, sql: str, arguments: dict[str, object]) -> int:

@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 
 from fetcher.errors import BytesDamaged
-from fetcher.index.postgres import keeping
 from fetcher.index.postgres.audit_trail import forget_lines, trim_lines
 from fetcher.index.postgres.counts import COUNTED, RECOUNT_TEXT, TEXT_BYTES
 from fetcher.index.postgres.images import lock_blob
+from fetcher.index.postgres.imports import keeping
 from fetcher.index.postgres.schema import FILES
 from fetcher.index.postgres.session import Connection, Session
 from fetcher.index.rows import to_text

@@ -22,7 +22,6 @@ class NoticeRecords:
 
     @contextmanager
     def watched(self, wake: Callable[[], None]) -> Iterator[None]:
-        """Call `wake` in this loop whenever a notice has become due by an import's end."""
         self._watchers.append(wake)
         try:
             yield

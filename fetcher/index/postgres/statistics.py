@@ -1,12 +1,11 @@
 """Statistics for the operator: who uses how much, how imports end, which origins are slow."""
 
-from collections import defaultdict
 from datetime import datetime
-from urllib.parse import urlsplit
 
 from fetcher.index.postgres.listings import list_images, list_imports
 from fetcher.index.postgres.session import Connection, Session
 from fetcher.index.rows import to_text
+from fetcher.index.statistics_rows import ENDINGS, RECENT_IMPORTS, slowest
 from fetcher.index.values import (
     Ended,
     Ending,
@@ -18,8 +17,6 @@ from fetcher.index.values import (
     Totals,
 )
 from fetcher.model import Actor
-
-RECENT_IMPORTS = 2000
 
 
 class Statistics:
@@ -69,14 +66,13 @@ async def _totals(db: Session) -> Totals:
     return Totals(**next(iter(await db.select(sql))))
 
 
-_ENDINGS = "('activated', 'refused', 'failed', 'cancelled')"
 _CODE = """CASE action WHEN 'activated' THEN 'ok' WHEN 'cancelled' THEN 'cancelled'
            ELSE coalesce(audit.detail::jsonb ->> 'code', audit.code) END"""
 
 
 async def _endings(db: Session, since: datetime, length: int) -> list[Ending]:
     sql = f"""SELECT substr(at, 1, :length) AS at, {_CODE} AS code, count(*) AS count
-              FROM audit WHERE audit.at >= :since AND action IN {_ENDINGS}
+              FROM audit WHERE audit.at >= :since AND action IN {ENDINGS}
               GROUP BY 1, 2 ORDER BY 1, 3 DESC"""  # noqa: S608 - our own expression
     return [Ending(**row) for row in await db.select(sql, {"length": length, "since": to_text(since)})]
 
@@ -89,7 +85,7 @@ async def _ended_after(db: Session, number: int, limit: int) -> list[Ended]:
     sql = f"""SELECT audit.id AS number, action, {_CODE} AS code, coalesce(imports.received_bytes, 0) AS size,
                      moment_seconds(ended_at) - moment_seconds(started_at) AS seconds
               FROM audit LEFT JOIN imports ON imports.id = audit.import_id
-              WHERE audit.id > ? AND action IN {_ENDINGS}
+              WHERE audit.id > ? AND action IN {ENDINGS}
               ORDER BY audit.id LIMIT ?"""  # noqa: S608 - our own expression
     return [Ended(**row) for row in await db.select(sql, [number, limit])]
 
@@ -99,24 +95,7 @@ async def _origins(db: Session, limit: int) -> list[OriginFigures]:
                     moment_seconds(ended_at) - moment_seconds(started_at) AS seconds
              FROM imports WHERE ended_at IS NOT NULL AND started_at IS NOT NULL
              ORDER BY ended_at DESC LIMIT ?"""
-    counts: dict[str, list[float]] = defaultdict(lambda: [0, 0, 0, 0.0])
-    for row in await db.select(sql, [RECENT_IMPORTS]):
-        parts = urlsplit(row["url"])
-        figures = counts[f"{parts.scheme}://{parts.netloc}"]
-        figures[0] += 1
-        figures[1] += row["state"] == "failed"
-        figures[2] += row["size"]
-        figures[3] += max(row["seconds"], 0.001)
-    found = [
-        OriginFigures(
-            origin=origin,
-            imports=int(imports),
-            failed=int(failed),
-            bytes_per_second=size / seconds if size else None,
-        )
-        for origin, (imports, failed, size, seconds) in counts.items()
-    ]
-    return sorted(found, key=lambda figures: figures.bytes_per_second or 0.0)[:limit]
+    return slowest(await db.select(sql, [RECENT_IMPORTS]), limit)
 
 
 async def _last_code(db: Session, since: datetime) -> str | None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from fetcher.index.values import ImageQuery, Rows
+from fetcher.index.values import ImageLine, ImageQuery, Rows
 from fetcher.model import Actor, Image
 
 
@@ -17,8 +17,22 @@ class Images(Protocol):
             UnknownImage: There is none, or it is not the actor's to see.
         """
 
+    async def line(self, image_id: str, actor: Actor) -> ImageLine:
+        """Return the same image, as it is shown.
+
+        Raises:
+            UnknownImage: There is none, or it is not the actor's to see.
+        """
+
     async def page(self, actor: Actor, query: ImageQuery) -> Rows[Image]:
         """Return a page of the images that the actor sees.
+
+        Raises:
+            InvalidRequest: The marker is no image that the actor may read.
+        """
+
+    async def lines(self, actor: Actor, query: ImageQuery) -> Rows[ImageLine]:
+        """Return the same page, as lists show it.
 
         Raises:
             InvalidRequest: The marker is no image that the actor may read.

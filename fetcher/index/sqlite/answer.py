@@ -1,4 +1,4 @@
-"""Answers of the writer's thread to those who wait in the loop."""
+"""Answers of the index's threads to those who wait in the loop."""
 
 import asyncio
 from contextlib import suppress
@@ -8,13 +8,13 @@ R = TypeVar("R")
 
 
 class Answer(Generic[R]):
-    """The result of a write, for the one who waits for it in the loop; made there, given by the writer.
+    """The outcome of a write or a read, for the one who waits for it in the loop; given by a thread.
 
     A caller that is cancelled gives up its future alone: the write is not taken back.
 
     Attributes:
         is_given: Nothing else can be given.
-        loop: Of all writes of one index.
+        loop: Of all calls of one index.
     """
 
     __slots__ = ("future", "is_given", "loop")
@@ -23,6 +23,10 @@ class Answer(Generic[R]):
         self.loop = asyncio.get_running_loop()
         self.future: asyncio.Future[R] = self.loop.create_future()
         self.is_given = False
+
+    def set_result(self, result: R) -> None:
+        """Give what was found."""
+        self._give(result, None)
 
     def set_exception(self, error: Exception) -> None:
         """Give why it does not count."""

@@ -22,27 +22,18 @@ class AttestationRecords:
         self._connection = connection
 
     async def unsigned(self, *, limit: int = 100) -> list[Unsigned]:
-        """Return images with bytes and a story of which nothing was signed yet."""
         return await self._connection.read(_unsigned, limit)
 
     async def story(self, image_id: str, actor: Actor) -> Unsigned | None:
-        """Return the story of an image that the actor may read; None where it has none.
-
-        Raises:
-            UnknownImage: There is none, or it is not the actor's to see.
-        """
         return await self._connection.read(_story, image_id, scope.readable_images(actor))
 
     async def find(self, image_id: str) -> Signed | None:
-        """Return what was signed of an image; None where nothing was yet."""
         return await self._connection.read(_find, image_id)
 
     async def page(self, *, after: str = "", limit: int = 1000) -> list[Signed]:
-        """Return all of them in the order of their images' ids, a page at a time."""
         return await self._connection.read(_page, after, limit)
 
     async def keep(self, unsigned: Unsigned, key_id: str, envelope: str, now: datetime) -> bool:
-        """Keep what was signed; False where the image is gone or has other bytes by now."""
         return await self._connection.write(_keep, unsigned, (key_id, envelope, to_text(now)))
 
 

@@ -22,15 +22,9 @@ class AuditRecords:
         self._connection = connection
 
     async def head(self) -> AuditHead:
-        """Return the last line."""
         return await self._connection.read(_head)
 
     async def verify(self, expected: AuditHead | None = None) -> AuditReport:
-        """Compute every digest anew.
-
-        Args:
-            expected: A head that was exported before: the trail has to contain it still.
-        """
         return await self._connection.read(_verify, expected)
 
 

@@ -6,7 +6,6 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
@@ -14,11 +13,11 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from sqlite_utils.db import Database
 
 from fetcher.crash import reach
-from fetcher.errors import ReadGivenUp, ServiceFailure, Shortage, StoreFailed
+from fetcher.errors import StoreFailed
 from fetcher.index.sqlite.answer import Answer, give_all
 from fetcher.index.sqlite.private import make_private
+from fetcher.index.sqlite.readers import Readers, failure_of
 from fetcher.index.sqlite.soundness import RESTORE, check_file, find_damage, missing_parts
-from fetcher.index.sqlite.turn import Turn
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -32,16 +31,6 @@ WAL_BYTES = 67_108_864  # What the log is cut back to after a burst.
 # second in which nobody writes, and under a steady load once a minute.
 QUIET_SECONDS = 1.0
 LOG_SECONDS = 60.0
-SHORT = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_IOERR_NOMEM})
-
-
-def failure_of(error: Exception) -> ServiceFailure:
-    """Name what SQLite could not do; that a file cannot be opened any more is a shortage of descriptors."""
-    code = getattr(error, "sqlite_errorcode", None) or 0
-    if code == sqlite3.SQLITE_INTERRUPT:
-        return ReadGivenUp()
-    kind = Shortage if code & 0xFF in SHORT or code in SHORT else StoreFailed
-    return kind(reason=f"index: {error}")
 
 
 class Check(Protocol):
@@ -84,10 +73,7 @@ class Connection:
         self._jobs: queue.SimpleQueue[tuple[Callable[[Database], Any], Answer[Any]] | None] = (
             queue.SimpleQueue()
         )
-        self._local = threading.local()
-        self._reader_dbs: list[Database] = []
-        self._reader_count = readers
-        self._readers = ThreadPoolExecutor(readers, thread_name_prefix="index-reader")
+        self._readers = Readers(self._connect, readers)
         self._writer = threading.Thread(target=self._write_all, name="index-writer", daemon=True)
         self.is_in_doubt = False
         self.is_checked = False
@@ -104,26 +90,14 @@ class Connection:
         self._jobs.put((lambda _db: None, ready))
         self._writer.start()
         await ready.future
-        # All threads and descriptors from the beginning: later there may be none left.
-        loop, meeting = asyncio.get_running_loop(), threading.Barrier(self._reader_count)
-        await asyncio.gather(
-            *(loop.run_in_executor(self._readers, self._prepare, meeting) for _ in range(self._reader_count))
-        )
-
-    def _prepare(self, meeting: threading.Barrier) -> None:
-        try:
-            self._translate(self._reader)
-        finally:
-            meeting.wait()
+        await self._readers.open()
 
     async def close(self) -> None:
         """Finish what waits, then close all connections."""
         if self._writer.ident is not None:
             self._jobs.put(None)
             await asyncio.to_thread(self._writer.join)
-        self._readers.shutdown(wait=True)
-        for db in self._reader_dbs:
-            db.conn.close()
+        await self._readers.close()
 
     async def write(
         self, work: Callable[Concatenate[Database, P], R], *args: P.args, **kwargs: P.kwargs
@@ -146,20 +120,7 @@ class Connection:
             StoreFailed: The index cannot be read.
             ReadGivenUp: It takes longer than the request may, or nobody waits for it any more.
         """
-        turn = Turn()
-        try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._readers, lambda: self._translate(lambda: work(self._turn(turn), *args, **kwargs))
-            )
-        except asyncio.CancelledError:
-            turn.is_cancelled = True
-            raise
-
-    def _translate(self, work: Callable[[], R]) -> R:
-        try:
-            return work()
-        except sqlite3.Error as error:
-            raise failure_of(error) from error
+        return await self._readers.read(lambda db: work(db, *args, **kwargs))
 
     def _connect(self) -> Database:
         make_private(self._path)
@@ -171,21 +132,6 @@ class Connection:
         db.execute("PRAGMA foreign_keys = ON")
         # Else a write that may be taken back needs a file, and so a descriptor and room on another disk.
         db.execute("PRAGMA temp_store = MEMORY")
-        return db
-
-    def _turn(self, turn: Turn) -> Database:
-        if turn.is_over():
-            raise ReadGivenUp
-        db = self._reader()
-        turn.begin(db.conn)
-        return db
-
-    def _reader(self) -> Database:
-        if not hasattr(self._local, "db"):
-            self._local.db = self._connect()
-            self._local.db.execute("PRAGMA query_only = ON")
-            self._reader_dbs.append(self._local.db)
-        db: Database = self._local.db
         return db
 
     def _write_all(self) -> None:

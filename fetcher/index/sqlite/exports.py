@@ -38,56 +38,35 @@ class ExportRecords:
         bounds: ExportBounds,
         key: IdempotencyKey | None = None,
     ) -> Export:
-        """Write a new export; return it, or the one that the project's same key made before.
-
-        Raises:
-            IdempotencyMismatch: The key was used with another request.
-            QueueFull: As many wait or run as may.
-            SendLimit: The project would have sent more than it may.
-        """
         return await self._connection.write(_submit, export, secrets, bounds, key)
 
     async def find(self, export_id: str, actor: Actor) -> Export:
-        """Return one export that the actor may see; raises UnknownExport."""
         return await self._connection.read(_find, export_id, scope.own_exports(actor))
 
     async def page(
         self, actor: Actor, *, limit: int, marker: str | None = None, state: str | None = None
     ) -> list[Export]:
-        """Return the newest exports that the actor may see, after `marker`; raises UnknownExport."""
         return await self._connection.read(_page, scope.own_exports(actor), limit, marker, state)
 
     async def waiting(self) -> list[Export]:
-        """Return all that are queued, oldest first."""
         return await self._connection.read(_waiting)
 
     async def requeue(self, now: datetime) -> int:
-        """Put what an earlier process left running back into the queue; how many those were."""
         return await self._connection.write(_requeue, now)
 
     async def claim(self, export_id: str, now: datetime) -> tuple[Export, ReceiverSecrets] | None:
-        """Take a waiting export for this run; None when it ended meanwhile."""
         return await self._connection.write(_claim, export_id, now)
 
     async def record(self, export: Export) -> bool:
-        """Write down how far an export is, or how it ended; False when it lost its claim."""
         return await self._connection.write(_record, export)
 
     async def remember(self, export: Export, resume: dict[str, Any]) -> bool:
-        """Keep how far the sender is with the receiver, until the end; False when the claim was lost."""
         return await self._connection.write(_remember, export, resume)
 
     async def cancel(self, export_id: str, actor: Actor, now: datetime) -> Export:
-        """End an export because its owner says so.
-
-        Raises:
-            UnknownExport: There is none, or it is another project's.
-            Conflict: It has ended in another way.
-        """
         return await self._connection.write(_cancel, export_id, scope.own_exports(actor), now)
 
     async def forget(self, before: datetime, *, most: int = 1000) -> int:
-        """Drop exports that ended before a moment."""
         return await self._connection.write(_forget, before, most)
 
 

@@ -16,7 +16,7 @@ from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.counts import RETIRE
 from fetcher.index.sqlite.listing import statement
 from fetcher.index.sqlite.rows import insert, select
-from fetcher.index.values import ImageQuery, Rows
+from fetcher.index.values import LINE_COLUMNS, ImageLine, ImageQuery, Rows
 from fetcher.model import Actor, Blob, Image, Status
 
 SELECT = (
@@ -26,6 +26,10 @@ TAGS = """SELECT image_id, tag FROM image_tags
           WHERE image_id IN (SELECT value FROM json_each(?)) ORDER BY tag"""
 PROPERTIES = """SELECT image_id, name, value FROM image_properties
                 WHERE image_id IN (SELECT value FROM json_each(?)) ORDER BY name"""
+# Tags and properties come as JSON in the same statement: what writes a list need not look into them.
+LINE = f"""{", ".join(LINE_COLUMNS)},
+    (SELECT json_group_array(tag) FROM image_tags WHERE image_id = images.id),
+    (SELECT json_group_object(name, value) FROM image_properties WHERE image_id = images.id)"""  # noqa: S608 - our own columns
 UNFINISHED = frozenset({Status.IMPORTING.value, Status.UPLOADING.value})
 
 
@@ -36,64 +40,43 @@ class ImageRecords:
         self._connection = connection
 
     async def find(self, image_id: str, actor: Actor) -> Image:
-        """One image that the actor may read.
+        return await self._connection.read(_find, image_id, scope.readable_images(actor))
+
+    async def line(self, image_id: str, actor: Actor) -> ImageLine:
+        """Return the same image, as it is shown.
 
         Raises:
             UnknownImage: There is none, or it is not the actor's to see.
         """
-        return await self._connection.read(_find, image_id, scope.readable_images(actor))
+        return await self._connection.read(_line, image_id, scope.readable_images(actor))
 
     async def page(self, actor: Actor, query: ImageQuery) -> Rows[Image]:
-        """Return a page of the images that the actor sees.
+        return await self._connection.read(_page, actor, query)
+
+    async def lines(self, actor: Actor, query: ImageQuery) -> Rows[ImageLine]:
+        """Return the same page, as lists show it.
 
         Raises:
             InvalidRequest: The marker is no image that the actor may read.
         """
-        return await self._connection.read(_page, actor, query)
+        return await self._connection.read(_lines, actor, query)
 
     async def create(self, image: Image) -> None:
-        """Write a new image that waits for its bytes.
-
-        Raises:
-            Conflict: The id is or was another image's.
-        """
         await self._connection.write(_create, image)
 
     async def edit(self, image_id: str, actor: Actor, change: Callable[[Image], Image]) -> Image:
-        """Change an image in one step; `change` sees it as it is at that moment.
-
-        Raises:
-            UnknownImage: There is none, or it is not the actor's to see.
-            Forbidden: It is another project's.
-            Failure: What `change` raises.
-        """
         return await self._connection.write(_edit, image_id, actor, change)
 
     async def check_deletable(self, image_id: str, actor: Actor) -> str | None:
-        """Return whether an image may be deleted; the id of an import that still writes it is returned.
-
-        Raises:
-            UnknownImage: There is none, or it is not the actor's to see.
-            Forbidden: It is protected or another project's.
-        """
         return await self._connection.read(_check_deletable, image_id, actor)
 
     async def delete(self, image_id: str, actor: Actor) -> str | None:
-        """Delete an image; the sha256 of its blob is returned when nothing needs the blob any more.
-
-        Raises:
-            UnknownImage: There is none, or it is not the actor's to see.
-            Forbidden: It is protected or another project's.
-            Conflict: An import is writing it.
-        """
         return await self._connection.write(_delete, image_id, actor)
 
     async def has_blob(self, sha256: str) -> bool:
-        """Return whether any row still needs these bytes."""
         return await self._connection.read(_has_blob, sha256)
 
     async def blobs(self, *, after: str = "", limit: int = 1000) -> list[str]:
-        """Return the sha256 of the blobs in order, a page at a time."""
         return await self._connection.read(_blobs, after, limit)
 
 
@@ -145,11 +128,15 @@ def load_images(db: Database, rows: Sequence[Row]) -> list[Image]:
 
 def _with_progress(db: Database, image: Image) -> Image:
     """Add what only an image without bytes has: the import that writes it, the size of what is staged."""
-    if image.status is Status.IMPORTING:
-        return msgspec.structs.replace(image, import_id=_writer(db, image.id))
-    for row in select(db, "SELECT size FROM image_stages WHERE image_id = ?", [image.id]):
-        return msgspec.structs.replace(image, staged_bytes=row["size"])
-    return image
+    import_id, staged_bytes = _progress(db, image.id, image.status)
+    return msgspec.structs.replace(image, import_id=import_id, staged_bytes=staged_bytes)
+
+
+def _progress(db: Database, image_id: str, status: str) -> tuple[str | None, int | None]:
+    if status == Status.IMPORTING.value:
+        return _writer(db, image_id), None
+    staged = select(db, "SELECT size FROM image_stages WHERE image_id = ?", [image_id])
+    return None, next((row["size"] for row in staged), None)
 
 
 def find_row(db: Database, image_id: str, condition: scope.Condition) -> Row:
@@ -207,6 +194,32 @@ def _page(db: Database, actor: Actor, query: ImageQuery) -> Rows[Image]:
 def _image_bytes(row: Row) -> int:
     """About how much an image's row is in an answer."""
     return 1024 + int(row["text_bytes"])
+
+
+def _lines(db: Database, actor: Actor, query: ImageQuery) -> Rows[ImageLine]:
+    sql, arguments = statement(db, query, actor, LINE)
+    made = (ImageLine(*row) for row in db.conn.execute(sql, arguments))
+    lines = fitting(made, _line_bytes, query.max_bytes)
+    for line in lines:
+        if line.status in UNFINISHED:
+            line.import_id, line.staged_bytes = _progress(db, line.id, line.status)
+    return lines
+
+
+def _line(db: Database, image_id: str, condition: scope.Condition) -> ImageLine:
+    where, arguments = condition
+    sql = f"SELECT {LINE} FROM images LEFT JOIN blobs USING (sha256) WHERE images.id = :id AND {where}"  # noqa: S608 - ours
+    row = db.conn.execute(sql, {"id": image_id, **arguments}).fetchone()
+    if row is None:
+        raise UnknownImage(id=image_id)
+    line = ImageLine(*row)
+    if line.status in UNFINISHED:
+        line.import_id, line.staged_bytes = _progress(db, line.id, line.status)
+    return line
+
+
+def _line_bytes(line: ImageLine) -> int:
+    return 1024 + line.text_bytes
 
 
 def _create(db: Database, image: Image) -> None:

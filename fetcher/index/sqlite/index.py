@@ -11,18 +11,18 @@ from fetcher.index.sqlite.audit_trail import AuditRecords
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.exports import ExportRecords
 from fetcher.index.sqlite.images import ImageRecords
-from fetcher.index.sqlite.imports import ImportRecords
+from fetcher.index.sqlite.imports.pulls import PullRecords
+from fetcher.index.sqlite.imports.records import ImportRecords
+from fetcher.index.sqlite.imports.recovery import RecoveryRecords
+from fetcher.index.sqlite.imports.tasks import TaskRecords
+from fetcher.index.sqlite.imports.uploads import UploadRecords
 from fetcher.index.sqlite.maintenance import MaintenanceRecords
 from fetcher.index.sqlite.members import MemberRecords
-from fetcher.index.sqlite.metadefs import MetadefRecords
+from fetcher.index.sqlite.metadefs.records import MetadefRecords
 from fetcher.index.sqlite.notices import NoticeRecords
-from fetcher.index.sqlite.pulls import PullRecords
-from fetcher.index.sqlite.recovery import RecoveryRecords
 from fetcher.index.sqlite.schedules import ScheduleRecords
 from fetcher.index.sqlite.schema import migrate
 from fetcher.index.sqlite.statistics import Statistics
-from fetcher.index.sqlite.tasks import TaskRecords
-from fetcher.index.sqlite.uploads import UploadRecords
 from fetcher.index.sqlite.usage import QuotaCheck, UsageRecords
 from fetcher.index.values import Quota, Worker
 

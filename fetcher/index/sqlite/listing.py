@@ -64,8 +64,14 @@ class _Term(msgspec.Struct, frozen=True):
     images: str = ""
 
 
-def statement(db: Database, query: ImageQuery, actor: Actor) -> Statement:
+ROWS = "images.*, blobs.md5 AS md5, blobs.sha512 AS sha512"
+
+
+def statement(db: Database, query: ImageQuery, actor: Actor, columns: str = ROWS) -> Statement:
     """Build the statement that selects a page: full rows, joined with their digests.
+
+    Args:
+        columns: What to select of each image and its blob.
 
     Raises:
         InvalidRequest: The marker is no image that the actor may read.
@@ -88,12 +94,24 @@ def statement(db: Database, query: ImageQuery, actor: Actor) -> Statement:
         for arm in listed.arms:
             of_arm = [(arm.column(expression), down) for expression, down in order]
             parts += _parts(arm.source, arm.condition + tests, of_arm, query)
-    rows = " UNION ALL ".join(f"SELECT row FROM ({part})" for part in parts)  # noqa: S608 - our own expressions
-    sql = f"""SELECT images.*, blobs.md5 AS md5, blobs.sha512 AS sha512
-              FROM ({rows}) AS page CROSS JOIN images ON images.rowid = page.row
-              LEFT JOIN blobs USING (sha256)
-              ORDER BY {_order_by(order)} LIMIT :limit"""  # noqa: S608 - our own expressions
+    sql = f"""SELECT {columns}
+              FROM ({_in_order(parts, order)}) AS page CROSS JOIN images ON images.rowid = page.row
+              LEFT JOIN blobs USING (sha256)"""  # noqa: S608 - our own expressions
     return sql, arguments
+
+
+def _in_order(parts: list[str], order: Order) -> str:
+    """Return the rows of a page, the first one first.
+
+    Only their numbers are put in order, not the rows: these were two thirds of what sorting moved about. A
+    join reads the left side of a CROSS JOIN from its first row to its last (SQLite, "The query optimizer",
+    section 7.3), so that the order is kept by what joins the page.
+    """
+    if len(parts) == 1:
+        return f"SELECT row FROM ({parts[0]})"  # noqa: S608 - our own expressions
+    rows = " UNION ALL ".join(f"SELECT row FROM ({part})" for part in parts)  # noqa: S608 - our own expressions
+    return f"""SELECT page.row FROM ({rows}) AS page CROSS JOIN images ON images.rowid = page.row
+               ORDER BY {_order_by(order)} LIMIT :limit"""  # noqa: S608 - our own expressions
 
 
 def _order(sort: tuple[tuple[str, bool], ...]) -> Order:

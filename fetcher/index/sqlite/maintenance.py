@@ -11,10 +11,10 @@ from sqlite_utils.db import Database
 
 from fetcher.errors import BytesDamaged, StoreFailed
 from fetcher.index.rows import to_text
-from fetcher.index.sqlite import keeping
 from fetcher.index.sqlite.audit_trail import forget_lines, trim_lines
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.counts import COUNTED, RECOUNT_TEXT, TEXT_BYTES
+from fetcher.index.sqlite.imports import keeping
 from fetcher.index.sqlite.rows import select
 from fetcher.index.sqlite.schema import migrate, migrations
 from fetcher.index.sqlite.soundness import check_version, is_passing, missing_parts
@@ -30,133 +30,87 @@ class MaintenanceRecords:
         self._connection = connection
 
     async def loose(self, before: datetime | None = None) -> list[tuple[str, datetime]]:
-        """Return blobs whose file may be there without a row, and since when; none in a commit."""
         return await self._connection.read(_loose, to_text(before))
 
     async def is_loose(self, sha256: str) -> bool:
-        """Return whether a file is about to get its row, or has just lost it."""
         return await self._connection.read(_is_loose, sha256)
 
     async def disown(self, sha256: str) -> bool:
-        """Confirm that no row needs a blob; False where one does.
-
-        A read is not enough after a COMMIT that reported an error: it may have
-        reached the disk all the same, and a start would then find its rows. A
-        later COMMIT that goes well takes the place of what is in doubt.
-
-        Raises:
-            StoreFailed: Nothing can be written, so nothing is certain: leave the file to the next start.
-
-        Source: https://www.sqlite.org/walformat.html, section 2.5, and `sqlite3WalUndo`.
-        """
+        # A read is not enough after a COMMIT that reported an error: it may have reached the disk all the
+        # same, and a start would then find its rows. A later COMMIT that goes well takes the place of what
+        # is in doubt. Source: https://www.sqlite.org/walformat.html, section 2.5, and `sqlite3WalUndo`.
         run = self._connection.write if self._connection.is_in_doubt else self._connection.read
         return await run(_find, sha256) is None
 
     async def settle(self, sha256: str) -> None:
-        """Forget a loose file: it is gone, or has a row."""
         await self._connection.write(_settle, sha256)
 
     async def page(self, *, after: str = "", limit: int = 1000) -> list[BlobState]:
-        """Return all blobs in the order of their names, a page at a time."""
         return await self._connection.read(_page, after, limit)
 
     async def due(self, before: datetime, *, limit: int = 100) -> list[BlobState]:
-        """Blobs that nobody has read since `before`, the longest first."""
         return await self._connection.read(_due, to_text(before), limit)
 
     async def faulty(self, *, after: str = "", limit: int = 100) -> list[BlobState]:
-        """Blobs that are marked as missing or corrupt, in the order of their names, a page at a time."""
         return await self._connection.read(_faulty, after, limit)
 
     async def find(self, sha256: str) -> BlobState | None:
-        """One blob; None when no row needs it any more."""
         return await self._connection.read(_find, sha256)
 
     async def mark(self, sha256: str, fault: str | None, now: datetime) -> bool:
-        """Note what reading a blob showed; False when its row is gone."""
         return await self._connection.write(_mark, sha256, fault, now)
 
     async def explain(self, sha256: str, note: str) -> None:
-        """Write beside a faulty blob why it could not be brought back."""
         await self._connection.write(_explain, sha256, note)
 
     async def check_whole(self, sha256: str) -> None:
-        """Refuse bytes that are marked as missing or corrupt.
-
-        Raises:
-            BytesDamaged: They are.
-        """
         blob = await self.find(sha256)
         if blob is not None and blob.fault is not None:
             raise BytesDamaged(fault=blob.fault)
 
     async def sources(self, sha256: str) -> list[dict[str, Any]]:
-        """Return the provenance of the images that have these bytes, the newest ones."""
         return await self._connection.read(_sources, sha256)
 
     async def images_of(self, sha256: str) -> list[str]:
-        """Return the ids of the images that have these bytes or wait for them, the newest ones."""
         return await self._connection.read(_images_of, sha256)
 
     async def forget(
         self, *, audit_before: datetime, keys_before: datetime, retired_before: datetime, most: int = 1000
     ) -> int:
-        """Drop old lines of the audit trail, old idempotency keys and retired ids; how many went.
-
-        What is kept of projects that hold nothing goes too.
-        """
         before = (to_text(audit_before), to_text(keys_before), to_text(retired_before))
         return await self._connection.write(_forget, before, most)
 
     async def surplus(self, most: int, most_bytes: int) -> list[str]:
-        """Name the ended imports beyond what each project may keep, in records and in bytes of text."""
         return await self._connection.read(keeping.surplus, most, most_bytes)
 
     async def drop(self, import_ids: Sequence[str]) -> int:
-        """Drop the records of ended imports; how many went."""
         return await self._connection.write(keeping.drop, import_ids)
 
     async def trim_audit(self, most_lines: int, *, most: int = 1000) -> int:
-        """Drop the oldest lines of the audit trail beyond a number; how many went."""
         return await self._connection.write(trim_lines, most_lines, most)
 
     async def miscounted(self) -> list[str]:
-        """Projects whose usage is not what their images and imports say."""
         return await self._connection.read(_miscounted)
 
     async def recount(self) -> None:
-        """Count all usage anew."""
         await self._connection.write(_recount)
 
     @property
     def is_checked(self) -> bool:
-        """Return whether a start had the time to look at all pages of the index."""
         return self._connection.is_checked
 
     @property
     def committed_at(self) -> float:
-        """Return when the index was last written, on the monotonic clock."""
         return self._connection.committed_at
 
     async def probe(self, seconds: float) -> list[str]:
-        """Write a page, and look at pages for a moment; what is wrong with them is returned.
-
-        Raises:
-            StoreFailed: The index cannot be read or written.
-        """
         await self._connection.probe()
         return await asyncio.to_thread(self._connection.check_file, seconds)
 
     async def damage(self) -> list[str]:
-        """Return what is wrong with the pages of the index; beside everything else, however long it takes.
-
-        Raises:
-            StoreFailed: It cannot be read now.
-        """
         return await asyncio.to_thread(self._connection.check_file)
 
     async def complaints(self) -> list[str]:
-        """Return what SQLite itself finds wrong with the file: broken pages, dangling references."""
         return await self._connection.read(_complaints)
 
 

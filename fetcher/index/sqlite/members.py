@@ -20,51 +20,18 @@ class MemberRecords:
         self._connection = connection
 
     async def all(self, image_id: str, actor: Actor) -> list[Member]:
-        """Return all members of an image to its owner; a member sees itself only.
-
-        Raises:
-            UnknownImage: There is none, or it is not the actor's to see.
-        """
         return await self._connection.read(_all, image_id, actor)
 
     async def find(self, image_id: str, member_id: str, actor: Actor) -> Member:
-        """One member, for the owner or for itself.
-
-        Raises:
-            UnknownImage: There is no such image, or it is not the actor's to see.
-            UnknownMember: There is no such member, or it is not the actor's to see.
-        """
         return await self._connection.read(_find, image_id, member_id, actor)
 
     async def add(self, member: Member, actor: Actor, *, max_members: int) -> Member:
-        """Share an image with a project, which may then accept it.
-
-        Raises:
-            UnknownImage: There is no such image, or it is not the actor's to see.
-            Forbidden: It is another project's, or its visibility is not shared.
-            Conflict: It is shared with that project already.
-            QuotaExceeded: It is shared with as many projects as may be.
-        """
         return await self._connection.write(_add, member, actor, max_members)
 
     async def answer(self, member: Member, actor: Actor) -> Member:
-        """Accept or reject: only the member itself decides what is in its list.
-
-        Raises:
-            UnknownImage: There is no such image, or it is not the actor's to see.
-            UnknownMember: It is not shared with that project.
-            Forbidden: The actor is not that project.
-        """
         return await self._connection.write(_answer, member, actor)
 
     async def remove(self, image_id: str, member_id: str, actor: Actor) -> None:
-        """Share an image with a project no longer.
-
-        Raises:
-            UnknownImage: There is no such image, or it is not the actor's to see.
-            UnknownMember: It is not shared with that project.
-            Forbidden: It is another project's.
-        """
         await self._connection.write(_remove, image_id, member_id, actor)
 
 

@@ -24,7 +24,6 @@ class NoticeRecords:
 
     @contextmanager
     def watched(self, wake: Callable[[], None]) -> Iterator[None]:
-        """Call `wake` in this loop whenever a notice has become due by an import's end."""
         self._watchers.append(wake)
         try:
             yield
@@ -37,27 +36,21 @@ class NoticeRecords:
             watcher()
 
     async def due(self, wanted: Wanted) -> list[Due]:
-        """Of each project, whoever is to be told first of those that are due."""
         return await self._connection.read(_due, wanted)
 
     async def next_at(self) -> datetime | None:
-        """Return when the next one is due by the date that was written down; None when there is none."""
         return await self._connection.read(_next_at)
 
     async def postpone(self, import_id: str, notice: Notice) -> None:
-        """Write down an attempt that came to nothing; the next one is at its `next_at`."""
         await self._connection.write(_postpone, import_id, notice)
 
     async def settle(self, record: Import, notice: Notice) -> None:
-        """Write down that somebody was told or given up; their URL and secret are kept no longer."""
         await self._connection.write(_settle, record, notice)
 
     async def excess(self, most: int) -> list[str]:
-        """Return the imports whose notices are too many, those that wait for longest first."""
         return await self._connection.read(_excess, most)
 
     async def waiting(self) -> int:
-        """Return how many are still to be told."""
         return await self._connection.read(_waiting)
 
 

@@ -34,55 +34,27 @@ class ScheduleRecords:
         self._connection = connection
 
     async def create(self, schedule: Schedule, *, most: int) -> None:
-        """Write a new schedule.
-
-        Raises:
-            Conflict: The project has as many as it may.
-        """
         await self._connection.write(_create, schedule, most)
 
     async def find(self, schedule_id: str, actor: Actor) -> Schedule:
-        """Return one schedule.
-
-        Raises:
-            UnknownSchedule: There is none, or it is another project's.
-        """
         return await self._connection.read(_find, schedule_id, scope.own_schedules(actor))
 
     async def page(self, actor: Actor) -> list[Schedule]:
-        """Return all that the actor may see, the oldest first."""
         return await self._connection.read(_page, scope.own_schedules(actor))
 
     async def edit(self, schedule_id: str, actor: Actor, change: Callable[[Schedule], Schedule]) -> Schedule:
-        """Replace a schedule by what `change` makes of it, all at once; return it as it is now.
-
-        Raises:
-            UnknownSchedule: There is none, or it is another project's.
-        """
         return await self._connection.write(_edit, schedule_id, actor, change)
 
     async def remove(self, schedule_id: str, actor: Actor) -> None:
-        """Forget a schedule; its images stay.
-
-        Raises:
-            UnknownSchedule: There is none, or it is another project's.
-        """
         await self._connection.write(_remove, schedule_id, actor)
 
     async def due(self, now: datetime, *, limit: int = 100) -> list[Schedule]:
-        """Return those whose turn it is, the longest due first; also those that a wrong clock put off."""
         return await self._connection.read(_due, to_text(now), to_text(now + MOST_AHEAD), limit)
 
     async def note(self, schedule: Schedule, progress: ScheduleProgress, next_at: datetime) -> bool:
-        """Write down how far one is, and when its next turn is; False when it is gone or edited."""
         return await self._connection.write(_note, schedule, progress, next_at)
 
     async def promote(self, schedule: Schedule, image_id: str, serial: str, now: datetime) -> list[str]:
-        """Give the stable name to a new image, and retire those that had it before, all at once.
-
-        Returns:
-            The images that are more than are kept, the oldest first; none that is protected.
-        """
         return await self._connection.write(_promote, schedule, image_id, serial, now)
 
 

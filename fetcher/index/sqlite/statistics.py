@@ -1,8 +1,6 @@
 """Statistics for the operator: who uses how much, how imports end, which origins are slow."""
 
-from collections import defaultdict
 from datetime import datetime
-from urllib.parse import urlsplit
 
 from sqlite_utils.db import Database
 
@@ -10,6 +8,7 @@ from fetcher.index.rows import to_text
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.listings import list_images, list_imports
 from fetcher.index.sqlite.rows import select
+from fetcher.index.statistics_rows import ENDINGS, RECENT_IMPORTS, slowest
 from fetcher.index.values import (
     Ended,
     Ending,
@@ -22,8 +21,6 @@ from fetcher.index.values import (
 )
 from fetcher.model import Actor
 
-RECENT_IMPORTS = 2000
-
 
 class Statistics:
     """Questions over many rows; each is one read beside the writer."""
@@ -32,39 +29,30 @@ class Statistics:
         self._connection = connection
 
     async def last_code(self, since: datetime) -> str | None:
-        """Return how the last import ended; None when none has since then."""
         return await self._connection.read(_last_code, since)
 
     async def usage(self, *, limit: int = 100) -> list[ProjectUsage]:
-        """Return what each project holds, the largest first."""
         return await self._connection.read(_usage, limit)
 
     async def totals(self) -> Totals:
-        """Return what the store holds."""
         return await self._connection.read(_totals)
 
     async def endings(self, since: datetime, *, by_hour: bool) -> list[Ending]:
-        """Return how imports ended since a moment, by code and hour or day."""
         return await self._connection.read(_endings, since, 13 if by_hour else 10)
 
     async def last_ended(self) -> int:
-        """Return the newest place in the audit trail; 0 when it is empty."""
         return await self._connection.read(_last_ended)
 
     async def ended_after(self, number: int, *, limit: int = 5000) -> list[Ended]:
-        """Return the imports that ended after a place in the audit trail, oldest first."""
         return await self._connection.read(_ended_after, number, limit)
 
     async def origins(self, *, limit: int = 50) -> list[OriginFigures]:
-        """Return how origins served the latest imports, the slowest first."""
         return await self._connection.read(_origins, limit)
 
     async def list_images(self, actor: Actor, query: ListQuery) -> ListPage:
-        """Return a page of the images that somebody may open; hidden ones are left out."""
         return await self._connection.read(list_images, actor, query)
 
     async def list_imports(self, actor: Actor, query: ListQuery) -> ImportPage:
-        """Return a page of the imports of somebody's project."""
         return await self._connection.read(list_imports, actor, query)
 
 
@@ -81,14 +69,13 @@ def _totals(db: Database) -> Totals:
     return Totals(**next(iter(select(db, sql))))
 
 
-_ENDINGS = "('activated', 'refused', 'failed', 'cancelled')"
 _CODE = """CASE action WHEN 'activated' THEN 'ok' WHEN 'cancelled' THEN 'cancelled'
            ELSE coalesce(json_extract(audit.detail, '$.code'), audit.code) END"""
 
 
 def _endings(db: Database, since: datetime, length: int) -> list[Ending]:
     sql = f"""SELECT substr(at, 1, :length) AS at, {_CODE} AS code, count(*) AS count
-              FROM audit WHERE audit.at >= :since AND action IN {_ENDINGS}
+              FROM audit WHERE audit.at >= :since AND action IN {ENDINGS}
               GROUP BY 1, 2 ORDER BY 1, 3 DESC"""  # noqa: S608 - our own expression
     return [Ending(**row) for row in select(db, sql, {"length": length, "since": to_text(since)})]
 
@@ -101,7 +88,7 @@ def _ended_after(db: Database, number: int, limit: int) -> list[Ended]:
     sql = f"""SELECT audit.id AS number, action, {_CODE} AS code, coalesce(imports.received_bytes, 0) AS size,
                      (julianday(ended_at) - julianday(started_at)) * 86400.0 AS seconds
               FROM audit LEFT JOIN imports ON imports.id = audit.import_id
-              WHERE audit.id > ? AND action IN {_ENDINGS}
+              WHERE audit.id > ? AND action IN {ENDINGS}
               ORDER BY audit.id LIMIT ?"""  # noqa: S608 - our own expression
     return [Ended(**row) for row in select(db, sql, [number, limit])]
 
@@ -111,24 +98,7 @@ def _origins(db: Database, limit: int) -> list[OriginFigures]:
                     (julianday(ended_at) - julianday(started_at)) * 86400.0 AS seconds
              FROM imports WHERE ended_at IS NOT NULL AND started_at IS NOT NULL
              ORDER BY ended_at DESC LIMIT ?"""
-    counts: dict[str, list[float]] = defaultdict(lambda: [0, 0, 0, 0.0])
-    for row in select(db, sql, [RECENT_IMPORTS]):
-        parts = urlsplit(row["url"])
-        figures = counts[f"{parts.scheme}://{parts.netloc}"]
-        figures[0] += 1
-        figures[1] += row["state"] == "failed"
-        figures[2] += row["size"]
-        figures[3] += max(row["seconds"], 0.001)
-    found = [
-        OriginFigures(
-            origin=origin,
-            imports=int(imports),
-            failed=int(failed),
-            bytes_per_second=size / seconds if size else None,
-        )
-        for origin, (imports, failed, size, seconds) in counts.items()
-    ]
-    return sorted(found, key=lambda figures: figures.bytes_per_second or 0.0)[:limit]
+    return slowest(select(db, sql, [RECENT_IMPORTS]), limit)
 
 
 def _last_code(db: Database, since: datetime) -> str | None:

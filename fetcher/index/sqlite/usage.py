@@ -1,6 +1,7 @@
 """Usage of each project, and the one place where a quota is enforced: at the end of every write."""
 
 from collections.abc import Callable
+from functools import cache
 
 from sqlite_utils.db import Database
 
@@ -65,7 +66,8 @@ class QuotaCheck:
         Raises:
             QuotaExceeded: A project that grew holds more than it may.
         """
-        self._check_begun(db)
+        quota_of = cache(self._quota_of)  # A project that grew has often begun something, too.
+        self._check_begun(db, quota_of)
         sql = """SELECT grown.*, usage.images AS images_now, usage.bytes + usage.held_bytes AS bytes_now,
                         usage.text_bytes AS text_now
                  FROM grown JOIN usage USING (project_id)"""
@@ -74,7 +76,7 @@ class QuotaCheck:
             return
         db.execute("DELETE FROM grown")
         for project_id, images, size, text, images_now, bytes_now, text_now in found:
-            quota = self._quota_of(project_id)
+            quota = quota_of(project_id)
             if images_now > quota.max_images and images_now > images:
                 raise QuotaExceeded(what="images", quota=quota.max_images, used=images)
             if bytes_now > quota.max_bytes and bytes_now > size:
@@ -84,14 +86,14 @@ class QuotaCheck:
             if images_now > images and size >= quota.max_bytes:
                 raise QuotaExceeded(what="bytes", quota=quota.max_bytes, used=size)
 
-    def _check_begun(self, db: Database) -> None:
+    def _check_begun(self, db: Database, quota_of: Callable[[str], Quota]) -> None:
         """Judge what was begun: how many images a project writes at once, and how much it has staged."""
         found = db.execute("SELECT project_id FROM begun").fetchall()
         if not found:
             return
         db.execute("DELETE FROM begun")
         for (project_id,) in found:
-            quota = self._quota_of(project_id)
+            quota = quota_of(project_id)
             if quota.max_uploading is not None and (uploading := _busy(db, project_id)) > quota.max_uploading:
                 what = "images that are written at the same time"
                 raise QuotaExceeded(what=what, quota=quota.max_uploading, used=uploading - 1)
@@ -146,11 +148,9 @@ class UsageRecords:
         self._connection = connection
 
     async def find(self, project_id: str) -> Usage:
-        """Return what a project holds now."""
         return await self._connection.read(_find, project_id)
 
     async def bytes_of(self, project_id: str) -> int:
-        """Return the bytes of a project's images alone."""
         return await self._connection.read(bytes_of, project_id)
 
 

@@ -12,7 +12,15 @@ from fetcher.index.values.exports import (
     ReceiverAccess,
     ReceiverSecrets,
 )
-from fetcher.index.values.images import FAILED_IMPORT, SORT_KEYS, Filter, ImageQuery, Operator
+from fetcher.index.values.images import (
+    FAILED_IMPORT,
+    LINE_COLUMNS,
+    SORT_KEYS,
+    Filter,
+    ImageLine,
+    ImageQuery,
+    Operator,
+)
 from fetcher.index.values.imports import (
     ATTEMPT_CODE,
     COLUMNS,
@@ -64,6 +72,7 @@ __all__ = [
     "IMAGE_ORDERS",
     "IMPORT_ORDERS",
     "ITEM_ORDERS",
+    "LINE_COLUMNS",
     "METADEF_ORDERS",
     "READER",
     "SENT",
@@ -87,6 +96,7 @@ __all__ = [
     "ExportOptions",
     "Filter",
     "IdempotencyKey",
+    "ImageLine",
     "ImageQuery",
     "ImportPage",
     "Item",

@@ -19,7 +19,7 @@ class ResumeState(msgspec.Struct, frozen=True, kw_only=True):
         kept_sha256: Of these.
         spent_bytes: Pulled in all, lost ones too.
         spent_seconds: Likewise.
-        barren: Attempts in a row that brought nothing to go on from.
+        consecutive_failures: Attempts in a row that brought nothing to go on from.
     """
 
     id: str
@@ -32,7 +32,7 @@ class ResumeState(msgspec.Struct, frozen=True, kw_only=True):
     kept_sha256: str = ""
     spent_bytes: int = 0
     spent_seconds: float = 0.0
-    barren: int = 0
+    consecutive_failures: int = 0
 
 
 class Remembered(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,5 +24,6 @@ class Exports(Section, frozen=True, kw_only=True):
     stall_seconds: Seconds
     undo_seconds: Seconds
     part_bytes: Annotated[int, Meta(ge=5_242_880, le=5_368_709_120)]
+    parts_at_once: Annotated[int, Meta(ge=1, le=32)]
     properties: list[str]
     keep_finished_days: Seconds

@@ -95,6 +95,9 @@ async def test_nothing_of_a_protected_namespace_is_deleted(cloud: Cloud) -> None
     paths = (*reversed(PARTS), "/resource_types/My::Type")
     for path in paths:
         await cloud.want(403, "root", "DELETE", f"{BASE}/{name}{path}")
+    shown = await cloud.want(200, "root", "GET", f"{BASE}/{name}")
+    assert (list(shown["properties"]), len(shown["objects"]), len(shown["tags"])) == (["disk_bus"], 1, 2)
+    assert len(shown["resource_type_associations"]) == 2
     await cloud.want(200, "root", "PUT", f"{BASE}/{name}", json={"namespace": name})
     for path in ("/resource_types/My::Type", *(path for path in reversed(PARTS))):
         await cloud.want(204, "root", "DELETE", f"{BASE}/{name}{path}")

@@ -10,9 +10,10 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from fetcher.errors import InvalidRequest
+from fetcher.errors import InvalidRequest, UnknownImage
 from fetcher.index.protocol import Index
-from fetcher.index.values import SORT_KEYS, Filter, ImageQuery
+from fetcher.index.rows import to_line
+from fetcher.index.values import SORT_KEYS, Filter, ImageLine, ImageQuery
 from fetcher.model import Actor, Image, Member, Status
 from tests.contract.index.places import Places
 from tests.index.conftest import ADMIN, ALICE, BOB, START, image
@@ -203,6 +204,34 @@ async def check_filters(shelf: Any, names: tuple[str, ...]) -> None:
             if is_listed(one, actor, query, answers) and all(test(one) for _, test in terms)
         }
         assert found == sorted(found, key=lambda one: (one.created_at, one.id), reverse=True)
+
+
+NASTY = ('"', "\\", "/", "</script>", "\u2028", "\x01\x1f\x7f", "ä😀", " ", "{}", "[]", "é\n\t", "'--")
+
+
+@pytest.mark.parametrize("status", [Status.ACTIVE, Status.QUEUED, Status.IMPORTING, Status.UPLOADING])
+async def test_a_line_says_what_the_image_does(places: Places, status: Status) -> None:
+    """In a list and alone, whatever its texts are made of, and with none at all."""
+    nasty = dict(zip(NASTY, reversed(NASTY), strict=True))
+    async with places.new().open() as index:
+        await index.images.create(image(number=1, status=status, tags=tuple(sorted(NASTY)), properties=nasty))
+        await index.images.create(image(number=2, status=status, name=None, tags=(), properties={}))
+        images = await index.images.page(ALICE, ImageQuery(limit=5))
+        lines = await index.images.lines(ALICE, ImageQuery(limit=5))
+        assert [as_read(line) for line in lines] == [as_read(to_line(one)) for one in images]
+        assert not lines.has_more
+        alone = [await index.images.line(one.id, ALICE) for one in images]
+        assert [as_read(line) for line in alone] == [as_read(line) for line in lines]
+        assert (await index.images.lines(ALICE, ImageQuery(limit=5, max_bytes=1))).has_more
+        with pytest.raises(UnknownImage):
+            await index.images.line(images[0].id, BOB)
+
+
+def as_read(line: ImageLine) -> dict[str, Any]:
+    """What a line says, its documents parsed; their size is not what it says."""
+    said = msgspec.structs.asdict(line)
+    documents = {name: msgspec.json.decode(said[name]) for name in ("tags", "properties")}
+    return {**said, **documents, "text_bytes": 0}
 
 
 async def test_a_marker_is_an_image_that_the_caller_sees(shelf: Any) -> None:

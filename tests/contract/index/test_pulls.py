@@ -20,7 +20,7 @@ KEPT = ResumeState(
     kept_sha256="0" * 64,
     spent_bytes=2**34,
     spent_seconds=1.5,
-    barren=2,
+    consecutive_failures=2,
 )
 
 

@@ -87,7 +87,8 @@ async def received(body: bytes, disk_format: str, cap: int = 64 * MIB) -> tuple[
             )
             try:
                 await receiver.take(Bytes(body), PeerClock(asyncio.get_running_loop().time))
-                return receiver.digests()["sha256"], "converted" in receiver.story()
+                whole = receiver.complete()
+                return whole.digests["sha256"], "converted" in whole.stages
             finally:
                 await receiver.close()
                 assert not store.staged

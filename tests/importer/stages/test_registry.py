@@ -124,5 +124,5 @@ def test_who_carries_a_body_knows_no_stage() -> None:
     """Downloads and uploads run the list; they neither name a stage nor use one's file."""
     files = "|".join(stage.run.__module__.rpartition(".")[2] for stage in registry.STAGES)
     used = re.compile(rf"stages\.({files}) import (?!Verification$)|\"({files})\"", re.MULTILINE)
-    for name in ("job", "upload_run", "scheduler", "download/attempts"):
+    for name in ("job", "uploads/run", "scheduler", "download/attempts"):
         assert used.findall((ROOT / f"fetcher/importer/{name}.py").read_text()) == []

@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 from fetcher.errors import FormatUnsafe
+from fetcher.importer.receive.complete import Complete
 from fetcher.importer.receive.staged_peer import StagedPeer
-from fetcher.importer.stages.stage import Carrier, Complete, Stage
+from fetcher.importer.stages.stage import Carrier, Stage
 
 WORD = b"ABRACADABRA"
 REASON = "it holds the word"

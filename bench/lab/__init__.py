@@ -1,0 +1,1 @@
+"""Where measurements take place: an origin on loopback, the service on a fresh store."""

@@ -1,0 +1,1 @@
+"""Answers as types: the API document is made from them."""

@@ -1,0 +1,240 @@
+"""Work of a host that has others beside it: hear of imports, let go of what is theirs, take over."""
+
+import asyncio
+import random
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import structlog
+
+from fetcher.engine.values import Progress, Signal
+from fetcher.errors import Interrupted, Shortage, StoreFailed, UnknownImport
+from fetcher.guards.request.url import CheckedUrls
+from fetcher.importer.context import ENGINE, Context
+from fetcher.importer.methods.registry import named
+from fetcher.importer.records.verdicts import verdict_of
+from fetcher.importer.scheduler import Scheduler
+from fetcher.importer.stages.commit import remove_unneeded
+from fetcher.importer.tickets import ticket_of
+from fetcher.index.values import Secrets
+from fetcher.lifecycle import Event, State
+from fetcher.model import Import, Phase
+
+log = structlog.get_logger()
+
+GATHER_SECONDS = 0.02  # Signal that come together are one look at the index.
+STAGGER_SECONDS = 0.03  # Whoever took a submission goes first: most need no other host.
+AGAIN_SECONDS = 1.0
+PROGRESS_SECONDS = 1.0
+LOOK_SECONDS = 1.0  # A run is missed for its lease, and so long at most.
+
+
+class Others:
+    """The other hosts, as far as imports are concerned."""
+
+    def __init__(self, context: Context, scheduler: Scheduler) -> None:
+        self._context = context
+        self._scheduler = scheduler
+        self._progress: dict[str, Progress] = {}
+        self._queued: set[str] = set()
+        self._taken: set[str] = set()
+        self._has_moved = self._is_behind = False
+        self._wake = asyncio.Event()
+        self._is_worker = "worker" in context.engine.host.roles
+        context.engine.watch(self.hear)
+
+    def start(self) -> None:
+        """Give what runs for as long as the service does to its supervisor."""
+        supervisor, engine = self._context.supervisor, self._context.engine
+        if not engine.is_shared:
+            return
+        supervisor.start("engine", engine.listen)
+        supervisor.start("host", self._live)
+        supervisor.start("other hosts", self._run)
+        supervisor.start("progress", self._tell_progress)
+        if self._is_worker:
+            supervisor.start("takeover", self._take_over)
+
+    def hear(self, signal: Signal) -> None:
+        """Note what was told; what takes time is done soon."""
+        if signal.what == "progress":
+            self._note_progress(signal.progress)
+            return
+        if signal.what == "import":
+            self._note_import(signal)
+        elif signal.what == "places":
+            self._has_moved = True
+        elif signal.what == "missed":
+            self._has_moved = self._is_behind = True
+            self._progress.clear()
+            self._scheduler.news.tell_all()
+        self._wake.set()
+
+    def _note_progress(self, progress: tuple[Progress, ...]) -> None:
+        for one in progress:
+            if self._scheduler.running(one.import_id) is None:
+                self._progress[one.import_id] = one
+                self._scheduler.news.tell(one.import_id)
+
+    def _note_import(self, signal: Signal) -> None:
+        state = State(signal.state)
+        if state is State.QUEUED or state.is_final:
+            self._progress.pop(signal.id, None)
+        running = self._scheduler.running(signal.id)
+        if running is not None and not running.record.state.is_final:
+            if signal.claim > running.record.claim:
+                self._taken.add(signal.id)
+        elif state is State.QUEUED:
+            if self._is_worker and signal.wakes and not self._scheduler.knows(signal.id):
+                self._queued.add(signal.id)
+        else:
+            self._queued.discard(signal.id)
+            self._scheduler.queue.drop(signal.id)
+        self._scheduler.news.tell(signal.id)
+
+    def snapshot(self, record: Import) -> Import:
+        """Return a record that runs elsewhere with what its host last told of it."""
+        told = self._progress.get(record.id)
+        return record if told is None else told.seen_in(record)
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            await asyncio.sleep(GATHER_SECONDS)
+            try:
+                await self.catch_up()
+            except StoreFailed as failure:
+                log.warning("engine.behind", detail=str(failure))
+                self._wake.set()
+                await asyncio.sleep(AGAIN_SECONDS)
+
+    async def catch_up(self) -> None:
+        """Do what was told about.
+
+        Raises:
+            StoreFailed: The index cannot be read: all that is left to do is remembered.
+        """
+        while self._taken:
+            await self._let_go(next(iter(self._taken)))
+        if self._has_moved:
+            self._scheduler.see(await self._context.engine.elsewhere())
+            self._has_moved = False
+        if not self._is_worker:
+            return
+        if self._is_behind:
+            self._add(await self._context.engine.queued())
+            self._is_behind = False
+        if self._queued:
+            await asyncio.sleep(STAGGER_SECONDS * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load
+            some = list(self._queued)
+            if some:
+                self._add(await self._context.engine.queued(some))
+                self._queued.difference_update(some)
+
+    def _add(self, found: list[tuple[Import, Secrets]]) -> None:
+        for record, secrets in found:
+            if not self._scheduler.knows(record.id):
+                urls = CheckedUrls(self._context.settings())
+                self._scheduler.add(ticket_of(record, secrets, urls))
+
+    async def _let_go(self, import_id: str) -> None:
+        """End a run here that was cancelled elsewhere, or is another host's now."""
+        with suppress(UnknownImport):
+            record = await self._context.index.imports.find(import_id, ENGINE)
+            running = self._scheduler.running(import_id)
+            if running is not None and record.claim > running.record.claim:
+                if record.state.is_final:
+                    await self._scheduler.cancel(record)
+                else:
+                    log.warning("import.lost", import_id=import_id, claim=record.claim)
+                    await self._scheduler.lose(import_id)
+        self._taken.discard(import_id)
+
+    async def lose(self, import_ids: list[str]) -> None:
+        """End runs that could not be held for another lease."""
+        if not self._context.engine.is_shared:
+            return
+        self._taken.update(import_ids)
+        self._wake.set()
+
+    async def _live(self) -> None:
+        """Say that this host lives, for ever."""
+        engine = self._context.engine
+        while True:
+            try:
+                is_alive = await engine.beat(len(self._scheduler.running_imports))
+            except Shortage as failure:  # `/readyz` says so by itself.
+                log.warning("host.unheard", detail=str(failure), again_in_seconds=AGAIN_SECONDS)
+                await asyncio.sleep(AGAIN_SECONDS)
+                continue
+            if not is_alive:
+                reason = (
+                    f"another process runs as host {engine.host.name}: give each a [cluster] host of its own"
+                )
+                raise StoreFailed(reason=reason)
+            await asyncio.sleep(engine.host.beat_seconds)
+
+    async def _tell_progress(self) -> None:
+        """Tell the others how far imports are that run here, once a second where that has changed."""
+        told: dict[str, tuple[int, Phase | None]] = {}
+        while True:
+            await asyncio.sleep(PROGRESS_SECONDS)
+            records = [running.snapshot() for running in self._scheduler.running_imports.values()]
+            now = {record.id: (record.received_bytes, record.phase) for record in records}
+            news = [record for record in records if told.get(record.id) != now[record.id]]
+            with suppress(StoreFailed):  # The next turn tells more.
+                await self._context.engine.tell([Progress.of(record) for record in news])
+                told = now
+
+    async def _take_over(self) -> None:
+        """Look for what is overdue, for ever.
+
+        Where the database was away for a while, leases have run out of hosts that are as well as this one:
+        they are given one more to come back.
+        """
+        loop = asyncio.get_running_loop()
+        patient_until = 0.0
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                # A lease that runs out is told by nobody: what a dead host's pulls took is free by the clock.
+                self._scheduler.see(await self._context.engine.elsewhere())
+            except StoreFailed as failure:
+                log.warning("engine.unseen", detail=str(failure))
+                patient_until = loop.time() + self._context.engine.host.lease_seconds
+                continue
+            if loop.time() < patient_until:
+                continue
+            try:
+                await self.take_over()
+            except StoreFailed as failure:
+                log.warning("takeover.failed", detail=str(failure))
+
+    async def take_over(self) -> None:
+        """Put back into the queue what hosts ran that are not heard of any more.
+
+        Raises:
+            StoreFailed: The index refuses.
+        """
+        engine = self._context.engine
+        waiting = []
+        for record, _secrets in await engine.overdue():
+            if named(record.method).is_sent:
+                await self._end_sent(record)
+            else:
+                waiting.append(record.id)
+        if waiting:
+            log.warning("imports.taken_over", import_ids=waiting)
+            await engine.take_over(waiting)
+        await engine.take_exports()
+
+    async def _end_sent(self, record: Import) -> None:
+        """End what was being sent to a host that is gone; its sender knows."""
+        sha256 = record.digests.get("sha256")
+        if record.phase is Phase.COMMITTING and sha256:
+            async with self._context.holding(sha256):
+                await remove_unneeded(self._context, sha256)
+        verdict = verdict_of(Interrupted())
+        ended = record.ended(Event.FAIL, verdict, datetime.now(UTC))
+        await self._context.index.imports.end(ended, {"code": verdict.code})

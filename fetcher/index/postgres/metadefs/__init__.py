@@ -1,0 +1,1 @@
+"""Metadata definitions: namespaces, and the items in them."""

@@ -1,0 +1,1 @@
+"""Imports: their records, what starts and ends them, their secrets, leases, downloads and uploads."""
