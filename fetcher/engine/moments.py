@@ -10,7 +10,7 @@ STEP = timedelta(seconds=1)  # The moments of lists have no parts of a second.
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):
-    """What was made last.
+    """The last of what was made.
 
     Args:
         digest: Of what it says.
