@@ -15,7 +15,9 @@ from statistics import median
 import aiohttp
 
 from bench.case_api import image_id, seed, timed
-from bench.lab import Lab, Service, compile_sources, laboratory, make_file, origin
+from bench.lab.origin import origin
+from bench.lab.place import Lab, compile_sources, laboratory, make_file
+from bench.lab.service import Service
 
 IMAGES = 100_000
 GETS = {

@@ -23,7 +23,7 @@ SHA256 = hashlib.sha256(BODY).hexdigest()
 def test_cases_are_of_codes_that_there_are() -> None:
     """A case of a code that was renamed would be told to nobody, nor would one of a fact that is none."""
     for code, rows in CASES.items():
-        fields = set(getattr(table()[code], "__dataclass_fields__", {}))
+        fields = set(table()[code].names)
         for wanted, sentence in rows:
             assert set(wanted) <= fields, code
             assert sentence.endswith("."), sentence

@@ -1,6 +1,5 @@
 """The table of errors: complete, stable, and safe to show."""
 
-import dataclasses
 from typing import Any, get_type_hints
 
 import pytest
@@ -9,6 +8,7 @@ from fetcher.errors import (
     AddressForbidden,
     ConnectFailed,
     Failure,
+    InvalidRequest,
     NameUnresolved,
     SourceStatus,
     SourceUnreachable,
@@ -32,9 +32,9 @@ SAMPLES = {
 def sample(kind: type[Failure]) -> Failure:
     hints = get_type_hints(kind)
     fields: dict[str, Any] = {}
-    for field in dataclasses.fields(kind):  # type: ignore[arg-type] # every failure is a dataclass
-        if field.default is dataclasses.MISSING:
-            fields[field.name] = SAMPLES[hints[field.name]]
+    for name in kind.names:
+        if not hasattr(kind, name):
+            fields[name] = SAMPLES[hints[name]]
     return kind(**fields)
 
 
@@ -48,6 +48,17 @@ def test_every_failure_can_be_told(kind: type[Failure]) -> None:
     assert "{" not in verdict.title + verdict.advice + str(failure)
     assert end_of(failure) in ENDS
     assert table()[verdict.code] is type(failure.public())
+
+
+def test_facts_are_given_by_name() -> None:
+    """One that is missing or misspelt is found where the failure is made, not where it is told."""
+    failure = InvalidRequest(reason="no", field="url")
+    assert failure.fields() == {"reason": "no", "field": "url"}
+    assert repr(failure) == "InvalidRequest(reason='no', field='url')"
+    assert InvalidRequest(reason="no").field is None
+    for facts in ({}, {"reason": "no", "feild": "url"}):
+        with pytest.raises(TypeError, match=r"reason|feild"):
+            InvalidRequest(**facts)
 
 
 def test_codes_are_unique_and_well_formed() -> None:

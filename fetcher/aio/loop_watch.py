@@ -4,11 +4,13 @@ While one callback runs, nobody else is served: no client, no deadline, no other
 """
 
 import asyncio
+import gc
 import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 ROOT = Path(__file__).parent.parent.parent
 MOST_FRAMES = 12  # The innermost ones; what is above them is the loop itself.
@@ -85,7 +87,7 @@ class LoopWatch:
 
     def _stack(self) -> list[str]:
         """Return what the loop's thread does, innermost first; nothing while it waits for events."""
-        frame = sys._current_frames().get(self._loop_thread)  # noqa: SLF001 - the documented way to see another thread
+        frame = frame_of(self._loop_thread)
         if frame is None or frame.f_code.co_name in IDLE:
             return []
         found: list[str] = []
@@ -95,3 +97,20 @@ class LoopWatch:
             found.append(f"{name}:{frame.f_lineno} {frame.f_code.co_name}")
             frame = frame.f_back
         return found
+
+
+def frame_of(thread: int) -> FrameType | None:
+    """Return what a thread runs this moment.
+
+    No garbage is collected meanwhile: the interpreter holds its lock on all threads while it makes the
+    answer, and what a collection lets go of, a `threading.local` for one, may wait for that lock for ever.
+
+    Source: https://github.com/python/cpython/issues/106883
+    """
+    is_collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return sys._current_frames().get(thread)  # noqa: SLF001 - the documented way to see another thread
+    finally:
+        if is_collecting:
+            gc.enable()

@@ -6,13 +6,21 @@ are the facts. `public_class` names the class shown to the submitter where the
 truth would map our inner network: the log and the operator get the truth.
 """
 
-from dataclasses import asdict
-from typing import Any, ClassVar
+from typing import Any, ClassVar, dataclass_transform
 
 
+@dataclass_transform(eq_default=False, kw_only_default=True)
 class Failure(Exception):
-    """The root of the table; never raised itself."""
+    """The root of the table; never raised itself.
 
+    Annotated names of a subclass are its facts, as in a dataclass: given by name, or left to their default.
+    Eighty dataclasses would each have methods compiled at every start.
+
+    Attributes:
+        names: Of the facts, in their order.
+    """
+
+    names: ClassVar[tuple[str, ...]] = ()
     code: ClassVar[str] = ""
     title: ClassVar[str] = ""
     advice: ClassVar[str] = ""
@@ -21,9 +29,34 @@ class Failure(Exception):
     hidden: ClassVar[frozenset[str]] = frozenset()
     part: str | None = None  # The part that failed, if not the image: "checksum file".
 
+    def __init_subclass__(cls) -> None:
+        """Take up the names of a subclass's facts."""
+        cls.names = tuple(dict.fromkeys((*cls.names, *cls.__annotations__)))
+
+    def __init__(self, **facts: Any) -> None:
+        """Keep the facts.
+
+        Raises:
+            TypeError: One has no value, or is none of this failure's.
+        """
+        super().__init__()
+        for name in self.names:
+            if name in facts:
+                setattr(self, name, facts.pop(name))
+            elif not hasattr(type(self), name):
+                raise TypeError(f"{type(self).__name__} needs {name}")
+        if facts:
+            raise TypeError(f"{type(self).__name__} has no {', '.join(facts)}")
+
+    def __repr__(self) -> str:
+        """Print it as it would be made."""
+        return (
+            f"{type(self).__name__}({', '.join(f'{key}={value!r}' for key, value in self.fields().items())})"
+        )
+
     def fields(self) -> dict[str, Any]:
         """Return all facts of this failure: for the log and the operator."""
-        return asdict(self)  # type: ignore[call-overload, no-any-return] # each subclass is a dataclass
+        return {name: getattr(self, name) for name in self.names}
 
     def __str__(self) -> str:
         """Return the facts as one sentence: for the log and the operator."""

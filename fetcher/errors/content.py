@@ -1,11 +1,8 @@
 """The bytes: format, checksum, packing, conversion, and where they were looked for."""
 
-from dataclasses import dataclass
-
 from fetcher.errors.base import Rejection, SourceFailure
 
 
-@dataclass(eq=False, kw_only=True)
 class EmptySource(Rejection):
     """The source has no bytes at all."""
 
@@ -14,7 +11,6 @@ class EmptySource(Rejection):
     advice = "Check the URL: the file behind it is empty."
 
 
-@dataclass(eq=False, kw_only=True)
 class FormatUnknown(Rejection):
     """The bytes are none of the formats that are accepted here."""
 
@@ -26,7 +22,6 @@ class FormatUnknown(Rejection):
     hint: str = "Convert the image to an accepted format."
 
 
-@dataclass(eq=False, kw_only=True)
 class FormatMismatch(Rejection):
     """The bytes are not what the submitter said they are."""
 
@@ -38,7 +33,6 @@ class FormatMismatch(Rejection):
     hint: str = "Correct disk_format or leave it out, so that it is found out from the bytes."
 
 
-@dataclass(eq=False, kw_only=True)
 class FormatAmbiguous(Rejection):
     """The bytes are two formats at once; which one would be booted is a guess."""
 
@@ -48,7 +42,6 @@ class FormatAmbiguous(Rejection):
     found: list[str]
 
 
-@dataclass(eq=False, kw_only=True)
 class FormatUnsafe(Rejection):
     """The image lies about itself or reaches outside itself."""
 
@@ -61,7 +54,6 @@ class FormatUnsafe(Rejection):
     hint: str = "Make a self-contained image, for example with qemu-img convert."
 
 
-@dataclass(eq=False, kw_only=True)
 class ConversionFailed(Rejection):
     """The image could not be converted."""
 
@@ -73,7 +65,6 @@ class ConversionFailed(Rejection):
     reason: str
 
 
-@dataclass(eq=False, kw_only=True)
 class ChecksumMismatch(Rejection):
     """The bytes are not those that were promised."""
 
@@ -86,7 +77,6 @@ class ChecksumMismatch(Rejection):
     source: str = "submitter"
 
 
-@dataclass(eq=False, kw_only=True)
 class ChecksumRequired(Rejection):
     """The operator asks for a digest with every submission."""
 
@@ -96,7 +86,6 @@ class ChecksumRequired(Rejection):
     accepted: list[str]
 
 
-@dataclass(eq=False, kw_only=True)
 class ChecksumFileUnusable(Rejection):
     """The file named by checksum_url does not give one digest for this image."""
 
@@ -107,7 +96,6 @@ class ChecksumFileUnusable(Rejection):
     kind: str | None = None
 
 
-@dataclass(eq=False, kw_only=True)
 class RemoteUnknown(Rejection):
     """The operator named no image service that way."""
 
@@ -118,7 +106,6 @@ class RemoteUnknown(Rejection):
     known: list[str]
 
 
-@dataclass(eq=False, kw_only=True)
 class RemoteImageUnusable(Rejection):
     """The other image service has the image, but not to be taken as it is."""
 
@@ -129,7 +116,6 @@ class RemoteImageUnusable(Rejection):
     reason: str
 
 
-@dataclass(eq=False, kw_only=True)
 class BucketRefused(SourceFailure):
     """The server of a bucket does not give the object out."""
 
@@ -147,7 +133,6 @@ class BucketRefused(SourceFailure):
         return self.status == 429 or self.status in range(500, 600) or self.error == "RequestTimeout"
 
 
-@dataclass(eq=False, kw_only=True)
 class RegistryUnusable(SourceFailure):
     """The registry has no disk under that name that could be taken."""
 
@@ -159,7 +144,6 @@ class RegistryUnusable(SourceFailure):
     choices: list[str] | None = None
 
 
-@dataclass(eq=False, kw_only=True)
 class UnpackFailed(Rejection):
     """The packed file is damaged, breaks a rule of its format, or exceeds a limit of unpacking."""
 
@@ -172,7 +156,6 @@ class UnpackFailed(Rejection):
     hint: str = "Download the file yourself and test it; if it is whole, unpack it and submit the disk image."
 
 
-@dataclass(eq=False, kw_only=True)
 class DiskUnclear(Rejection):
     """The archive holds several disk images or none, and an image is made from exactly one."""
 

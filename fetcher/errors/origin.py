@@ -1,11 +1,8 @@
 """Attestations, publishers and catalogues."""
 
-from dataclasses import dataclass
-
 from fetcher.errors.base import Rejection, RequestRefused, ServiceFailure, SourceFailure
 
 
-@dataclass(eq=False, kw_only=True)
 class AttestationInvalid(Rejection):
     """The attestation proves nothing about the bytes."""
 
@@ -15,7 +12,6 @@ class AttestationInvalid(Rejection):
     reason: str
 
 
-@dataclass(eq=False, kw_only=True)
 class AttestationUnavailable(ServiceFailure):
     """The statement on an image cannot be signed at the moment."""
 
@@ -26,7 +22,6 @@ class AttestationUnavailable(ServiceFailure):
     retry_after_seconds: float = 30.0
 
 
-@dataclass(eq=False, kw_only=True)
 class NoAttestation(RequestRefused):
     """The image has no bytes whose origin could be attested."""
 
@@ -36,7 +31,6 @@ class NoAttestation(RequestRefused):
     id: str
 
 
-@dataclass(eq=False, kw_only=True)
 class SignatureRequired(Rejection):
     """The operator takes images of this publisher with the publisher's signature alone."""
 
@@ -49,7 +43,6 @@ class SignatureRequired(Rejection):
     publisher: str
 
 
-@dataclass(eq=False, kw_only=True)
 class CatalogueUnusable(SourceFailure):
     """A catalogue cannot be fetched, is not signed as it must be, or is no catalogue."""
 
@@ -60,7 +53,6 @@ class CatalogueUnusable(SourceFailure):
     catalogue: str = ""
 
 
-@dataclass(eq=False, kw_only=True)
 class UnknownSchedule(RequestRefused):
     """There is no such schedule, or not for this project."""
 
@@ -70,7 +62,6 @@ class UnknownSchedule(RequestRefused):
     id: str
 
 
-@dataclass(eq=False, kw_only=True)
 class UnknownName(RequestRefused):
     """No catalogue here has an image of that name, version, serial or architecture."""
 

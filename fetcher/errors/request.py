@@ -1,11 +1,8 @@
 """Calls of the API that cannot be carried out."""
 
-from dataclasses import dataclass
-
 from fetcher.errors.base import Rejection, RequestRefused, ServiceFailure
 
 
-@dataclass(eq=False, kw_only=True)
 class InvalidRequest(RequestRefused):
     """The request is not what the API takes."""
 
@@ -16,7 +13,6 @@ class InvalidRequest(RequestRefused):
     field: str | None = None
 
 
-@dataclass(eq=False, kw_only=True)
 class RequestTooLarge(RequestRefused):
     """The request's body is larger than a request may be."""
 
@@ -26,7 +22,6 @@ class RequestTooLarge(RequestRefused):
     max_request_bytes: int
 
 
-@dataclass(eq=False, kw_only=True)
 class HeadTooLarge(RequestRefused):
     """The request's line and header fields are larger than a request may be."""
 
@@ -37,7 +32,6 @@ class HeadTooLarge(RequestRefused):
     max_head_fields: int
 
 
-@dataclass(eq=False, kw_only=True)
 class RequestTooSlow(RequestRefused):
     """The request did not arrive in time."""
 
@@ -48,7 +42,6 @@ class RequestTooSlow(RequestRefused):
     limit_seconds: float
 
 
-@dataclass(eq=False, kw_only=True)
 class WrongMediaType(RequestRefused):
     """The request's body is of a media type that is not understood here."""
 
@@ -59,7 +52,6 @@ class WrongMediaType(RequestRefused):
     accepted: str
 
 
-@dataclass(eq=False, kw_only=True)
 class UnknownImport(RequestRefused):
     """There is no such import, or not for this project."""
 
@@ -69,7 +61,6 @@ class UnknownImport(RequestRefused):
     id: str
 
 
-@dataclass(eq=False, kw_only=True)
 class UnknownExport(RequestRefused):
     """There is no such export, or not for this project."""
 
@@ -79,7 +70,6 @@ class UnknownExport(RequestRefused):
     id: str
 
 
-@dataclass(eq=False, kw_only=True)
 class ReceiverForbidden(Rejection):
     """An image may not be sent there."""
 
@@ -89,7 +79,6 @@ class ReceiverForbidden(Rejection):
     reason: str
 
 
-@dataclass(eq=False, kw_only=True)
 class SendLimit(RequestRefused):
     """The project has sent as much within a day as it may."""
 
@@ -101,7 +90,6 @@ class SendLimit(RequestRefused):
     retry_after_seconds: float = 3600.0
 
 
-@dataclass(eq=False, kw_only=True)
 class UnknownImage(RequestRefused):
     """There is no such image, or not for this project."""
 
@@ -111,7 +99,6 @@ class UnknownImage(RequestRefused):
     id: str
 
 
-@dataclass(eq=False, kw_only=True)
 class LinkInvalid(RequestRefused):
     """The link to the image is not good, or not any more."""
 
@@ -121,7 +108,6 @@ class LinkInvalid(RequestRefused):
     reason: str
 
 
-@dataclass(eq=False, kw_only=True)
 class UnknownMember(RequestRefused):
     """The image is not shared with that project, or not for this one to see."""
 
@@ -131,7 +117,6 @@ class UnknownMember(RequestRefused):
     id: str
 
 
-@dataclass(eq=False, kw_only=True)
 class NotFound(RequestRefused):
     """There is nothing at this path."""
 
@@ -141,7 +126,6 @@ class NotFound(RequestRefused):
     what: str
 
 
-@dataclass(eq=False, kw_only=True)
 class MethodNotAllowed(RequestRefused):
     """The path exists, but not with this method."""
 
@@ -151,7 +135,6 @@ class MethodNotAllowed(RequestRefused):
     method: str
 
 
-@dataclass(eq=False, kw_only=True)
 class Conflict(RequestRefused):
     """The state of the image or import does not allow this now."""
 
@@ -161,7 +144,6 @@ class Conflict(RequestRefused):
     reason: str
 
 
-@dataclass(eq=False, kw_only=True)
 class IdempotencyMismatch(RequestRefused):
     """The Idempotency-Key was used before, with another request."""
 
@@ -170,7 +152,6 @@ class IdempotencyMismatch(RequestRefused):
     advice = "Use a new key for a new request."
 
 
-@dataclass(eq=False, kw_only=True)
 class Forbidden(RequestRefused):
     """The caller's roles do not allow this."""
 
@@ -180,7 +161,6 @@ class Forbidden(RequestRefused):
     reason: str
 
 
-@dataclass(eq=False, kw_only=True)
 class Unauthenticated(RequestRefused):
     """The caller did not say who they are."""
 
@@ -189,7 +169,6 @@ class Unauthenticated(RequestRefused):
     advice = "Send X-Auth-Token or Authorization: Bearer."
 
 
-@dataclass(eq=False, kw_only=True)
 class IdentityUnavailable(ServiceFailure):
     """The identity service cannot be asked, so nobody is let in."""
 
@@ -199,7 +178,6 @@ class IdentityUnavailable(ServiceFailure):
     retry_after_seconds: float = 10.0
 
 
-@dataclass(eq=False, kw_only=True)
 class NotReady(ServiceFailure):
     """The service is starting or draining."""
 
@@ -210,7 +188,6 @@ class NotReady(ServiceFailure):
     retry_after_seconds: float = 5.0
 
 
-@dataclass(eq=False, kw_only=True)
 class TooManyBodies(ServiceFailure):
     """All memory for the bodies of requests is taken."""
 
@@ -222,7 +199,6 @@ class TooManyBodies(ServiceFailure):
     retry_after_seconds: float = 5.0
 
 
-@dataclass(eq=False, kw_only=True)
 class TooManyConnections(ServiceFailure):
     """All places for connections are taken."""
 
@@ -233,7 +209,6 @@ class TooManyConnections(ServiceFailure):
     retry_after_seconds: float = 5.0
 
 
-@dataclass(eq=False, kw_only=True)
 class RangeNotSatisfiable(RequestRefused):
     """The requested range is outside the image."""
 

@@ -1,11 +1,8 @@
 """Limits, shortages and faults of this service."""
 
-from dataclasses import dataclass
-
 from fetcher.errors.base import Failure, Rejection, ServiceFailure
 
 
-@dataclass(eq=False, kw_only=True)
 class QuotaExceeded(Rejection):
     """The project has no room left."""
 
@@ -17,7 +14,6 @@ class QuotaExceeded(Rejection):
     used: int
 
 
-@dataclass(eq=False, kw_only=True)
 class QueueFull(ServiceFailure):
     """Too many imports wait already, or too many were submitted at once."""
 
@@ -29,7 +25,6 @@ class QueueFull(ServiceFailure):
     retry_after_seconds: float = 5.0
 
 
-@dataclass(eq=False, kw_only=True)
 class StoreFull(ServiceFailure):
     """The store has no room for the image."""
 
@@ -39,7 +34,6 @@ class StoreFull(ServiceFailure):
     retry_after_seconds: float = 60.0
 
 
-@dataclass(eq=False, kw_only=True)
 class PartMissing(ServiceFailure):
     """An optional part of this service is needed and not installed."""
 
@@ -51,7 +45,6 @@ class PartMissing(ServiceFailure):
     extra: str
 
 
-@dataclass(eq=False, kw_only=True)
 class ConversionUnavailable(ServiceFailure):
     """Images of this kind cannot be converted or booted on this machine."""
 
@@ -61,7 +54,6 @@ class ConversionUnavailable(ServiceFailure):
     reason: str
 
 
-@dataclass(eq=False, kw_only=True)
 class StoreFailed(ServiceFailure):
     """The disk or the index refused a write."""
 
@@ -72,7 +64,6 @@ class StoreFailed(ServiceFailure):
     reason: str = "a write failed"
 
 
-@dataclass(eq=False, kw_only=True)
 class Shortage(StoreFailed):
     """The machine is short of descriptors, threads or memory at the moment."""
 
@@ -83,7 +74,6 @@ class Shortage(StoreFailed):
     retry_after_seconds: float = 5.0
 
 
-@dataclass(eq=False, kw_only=True)
 class ReadGivenUp(ServiceFailure):
     """Reading the index for this request took too long."""
 
@@ -93,7 +83,6 @@ class ReadGivenUp(ServiceFailure):
     retry_after_seconds: float = 5.0
 
 
-@dataclass(eq=False, kw_only=True)
 class BytesDamaged(ServiceFailure):
     """The image's bytes are damaged on our disk and are not given out."""
 
@@ -104,7 +93,6 @@ class BytesDamaged(ServiceFailure):
     retry_after_seconds: float = 3600.0
 
 
-@dataclass(eq=False, kw_only=True)
 class InternalFault(ServiceFailure):
     """A fault of ours; the import was ended to be on the safe side."""
 
@@ -113,7 +101,6 @@ class InternalFault(ServiceFailure):
     advice = "Tell the operator the import's id; submitting again may help."
 
 
-@dataclass(eq=False, kw_only=True)
 class Interrupted(ServiceFailure):
     """The service stopped while the import ran and could not take it up again."""
 
@@ -122,7 +109,6 @@ class Interrupted(ServiceFailure):
     advice = "Submit the URL again."
 
 
-@dataclass(eq=False, kw_only=True)
 class Cancelled(Failure):
     """Somebody who may asked for the import to be ended."""
 

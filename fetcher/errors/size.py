@@ -1,11 +1,8 @@
 """Size and pace of what is received."""
 
-from dataclasses import dataclass
-
 from fetcher.errors.base import Rejection, SourceFailure
 
 
-@dataclass(eq=False, kw_only=True)
 class LengthUnknown(Rejection):
     """The source does not say where its body ends, and no digest would tell that it was cut short."""
 
@@ -14,7 +11,6 @@ class LengthUnknown(Rejection):
     advice = "Submit a checksum or checksum_url, or host the image where Content-Length is sent."
 
 
-@dataclass(eq=False, kw_only=True)
 class TooManyBytes(Rejection):
     """The source has more bytes than the import may hold."""
 
@@ -25,7 +21,6 @@ class TooManyBytes(Rejection):
     declared_bytes: int | None = None
 
 
-@dataclass(eq=False, kw_only=True)
 class VirtualSizeExceeded(Rejection):
     """The disk that the image describes is larger than allowed."""
 
@@ -36,7 +31,6 @@ class VirtualSizeExceeded(Rejection):
     max_virtual_bytes: int
 
 
-@dataclass(eq=False, kw_only=True)
 class Truncated(SourceFailure):
     """The source ended before the bytes it had announced."""
 
@@ -48,7 +42,6 @@ class Truncated(SourceFailure):
     declared_bytes: int | str = "an unknown number of"
 
 
-@dataclass(eq=False, kw_only=True)
 class SourceTooSlow(SourceFailure):
     """The source was silent too long, or its rate fell below the floor."""
 
@@ -61,7 +54,6 @@ class SourceTooSlow(SourceFailure):
     limit_bytes_per_second: int | None = None
 
 
-@dataclass(eq=False, kw_only=True)
 class DeadlinePassed(SourceFailure):
     """The import as a whole took longer than allowed."""
 

@@ -1,11 +1,8 @@
 """The URL and where it leads."""
 
-from dataclasses import dataclass
-
 from fetcher.errors.base import Rejection, SourceFailure
 
 
-@dataclass(eq=False, kw_only=True)
 class InvalidUrl(Rejection):
     """The URL breaks a rule before anything is looked up."""
 
@@ -16,7 +13,6 @@ class InvalidUrl(Rejection):
     rule: str = "syntax"
 
 
-@dataclass(eq=False, kw_only=True)
 class SourceUnreachable(SourceFailure):
     """No connection to the source came about; deliberately without detail."""
 
@@ -26,7 +22,6 @@ class SourceUnreachable(SourceFailure):
     retryable = True
 
 
-@dataclass(eq=False, kw_only=True)
 class AddressForbidden(Rejection):
     """The host resolved to an address that we do not fetch from."""
 
@@ -40,7 +35,6 @@ class AddressForbidden(Rejection):
     reason: str
 
 
-@dataclass(eq=False, kw_only=True)
 class NameUnresolved(SourceFailure):
     """The host name has no usable address."""
 
@@ -53,7 +47,6 @@ class NameUnresolved(SourceFailure):
     reason: str
 
 
-@dataclass(eq=False, kw_only=True)
 class ConnectFailed(SourceFailure):
     """The host was allowed and did not answer, or broke the connection off before its answer."""
 
@@ -67,7 +60,6 @@ class ConnectFailed(SourceFailure):
     reason: str
 
 
-@dataclass(eq=False, kw_only=True)
 class TlsFailed(SourceFailure):
     """The source's certificate or handshake is not acceptable."""
 
@@ -78,7 +70,6 @@ class TlsFailed(SourceFailure):
     reason: str
 
 
-@dataclass(eq=False, kw_only=True)
 class Http2Only(SourceFailure):
     """The source takes no HTTP/1.1, the only version that is spoken here."""
 
@@ -88,7 +79,6 @@ class Http2Only(SourceFailure):
     host: str
 
 
-@dataclass(eq=False, kw_only=True)
 class TooManyRedirects(Rejection):
     """The source redirected more often than allowed, or in a circle."""
 
@@ -100,7 +90,6 @@ class TooManyRedirects(Rejection):
     cookie: bool | None = None
 
 
-@dataclass(eq=False, kw_only=True)
 class BadRedirect(Rejection):
     """A redirect leads to a place that we do not follow to."""
 
@@ -111,7 +100,6 @@ class BadRedirect(Rejection):
     reason: str
 
 
-@dataclass(eq=False, kw_only=True)
 class SourceStatus(SourceFailure):
     """The source answered with a status that carries no image."""
 
@@ -132,7 +120,6 @@ class SourceStatus(SourceFailure):
         return passes or (self.status in {403, 423} and self.retry_after_seconds is not None)
 
 
-@dataclass(eq=False, kw_only=True)
 class BadResponse(SourceFailure):
     """The source's answer breaks the rules of HTTP, or contradicts itself."""
 
@@ -142,7 +129,6 @@ class BadResponse(SourceFailure):
     reason: str
 
 
-@dataclass(eq=False, kw_only=True)
 class EncodingForbidden(Rejection):
     """The source sent a content coding that we did not ask for."""
 

@@ -1,11 +1,8 @@
 """Failures of those whom images are sent on to: image services and receivers."""
 
-from dataclasses import dataclass
-
 from fetcher.errors.base import Rejection, ServiceFailure, SourceFailure
 
 
-@dataclass(eq=False, kw_only=True)
 class TargetRefused(Rejection):
     """The image service that images go on to will not have this one.
 
@@ -22,7 +19,6 @@ class TargetRefused(Rejection):
     said: str | None = None
 
 
-@dataclass(eq=False, kw_only=True)
 class TargetUnavailable(ServiceFailure):
     """The image service that images go on to could not be reached, or did not come to an end."""
 
@@ -35,7 +31,6 @@ class TargetUnavailable(ServiceFailure):
     retry_after_seconds: float | None = None
 
 
-@dataclass(eq=False, kw_only=True)
 class TargetMismatch(ServiceFailure):
     """The image service that images go on to shows other bytes than were sent."""
 
@@ -47,7 +42,6 @@ class TargetMismatch(ServiceFailure):
     actual: str
 
 
-@dataclass(eq=False, kw_only=True)
 class ReceiverRefused(SourceFailure):
     """A receiver will not have the image.
 
@@ -69,7 +63,6 @@ class ReceiverRefused(SourceFailure):
         return self.again
 
 
-@dataclass(eq=False, kw_only=True)
 class ReceiverMismatch(SourceFailure):
     """A receiver has, or says that it has, other bytes than were sent."""
 

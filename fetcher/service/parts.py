@@ -66,7 +66,10 @@ async def open_parts(configured: Configured, *, is_started: bool) -> AsyncIterat
             webhook_dispatcher=WebhookDispatcher(context),
             exporter=Exporter(context),
             published=Published(
-                context.index, context.settings, Fingerprints(context.store, context.folder / "published")
+                context.index,
+                context.settings,
+                Fingerprints(context.store, context.folder / "published"),
+                context.engine,
             ),
             identify=counting(identify),
             supervisor=context.supervisor,

@@ -1,6 +1,8 @@
 """The watch on the event loop: what holds it is seen, what waits is not."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 
 from fetcher.aio.loop_watch import LoopWatch
@@ -57,3 +59,30 @@ async def test_a_closed_watch_ends_its_thread() -> None:
     watch.close()
     await asyncio.to_thread(watch._thread.join, PATIENT_SECONDS)
     assert not watch._thread.is_alive()
+
+
+# A collection is due at the next object that is made, and lets go of what only the interpreter's lock frees.
+COLLECTED_MEANWHILE = """
+import gc, threading
+from fetcher.aio.loop_watch import frame_of
+
+class Garbage:
+    pass
+
+for _ in range(300):
+    gc.disable()
+    garbage = Garbage()
+    garbage.itself, garbage.local = garbage, threading.local()
+    garbage.local.value = 1
+    del garbage
+    gc.set_threshold(1)
+    gc.enable()
+    assert frame_of(threading.get_ident()) is not None
+    assert gc.isenabled()
+"""
+
+
+def test_a_look_at_the_loop_never_stops_the_interpreter() -> None:
+    """Python's own way to see a thread stands still for ever when garbage is collected in its midst."""
+    done = subprocess.run([sys.executable, "-c", COLLECTED_MEANWHILE], timeout=60, check=False)
+    assert done.returncode == 0

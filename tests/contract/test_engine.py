@@ -314,6 +314,28 @@ async def test_the_same_bytes_are_one_hosts_at_a_time(two: tuple[PostgresEngine,
     assert order == ["first in", "first out", "second in", "second out"]
 
 
+async def test_who_is_cancelled_while_it_asks_for_bytes_holds_none(
+    two: tuple[PostgresEngine, PostgresEngine],
+) -> None:
+    """The database may have given the lock by then: it is given back, whenever the cancellation comes."""
+    first, second = (engine.across(DigestLocks().holding) for engine in two)
+
+    async def hold() -> None:
+        async with first("0" * 64):
+            await asyncio.sleep(60)
+
+    assert await two[0].beat(0)  # The connection is made, and what follows takes few turns of the loop.
+    for ticks in range(30):
+        task = asyncio.create_task(hold())
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task}, timeout=30)
+        assert task.cancelled()
+        async with asyncio.timeout(30), second("0" * 64):
+            pass
+
+
 async def test_a_silent_host_lets_go_of_what_it_locked(place: PostgresPlace) -> None:
     """The database ends the session of a host that is not heard of for a lease: nothing stays locked."""
     holders = []

@@ -11,21 +11,22 @@ import psycopg
 
 from tests.contract.index import postgres
 
-NAME = "fetcher"
-
 
 class Pair:
-    """Two servers.
-
-    Attributes:
-        url: Of the one that takes writes, whichever that is.
-    """
+    """Two servers."""
 
     def __init__(self, primary: Path, standby: Path) -> None:
         self.primary = primary
         self.standby = standby
         both = quote(f"{primary},{standby}", safe=",")
-        self.url = f"postgresql://fetcher@/{NAME}?host={both}&target_session_attrs=read-write"
+        self._places = f"host={both}&target_session_attrs=read-write"
+        self._primary_url = f"host={primary} user=fetcher dbname=postgres"
+
+    def new(self, name: str) -> str:
+        """Make a database; its URL on whichever of them takes writes comes back."""
+        with psycopg.connect(self._primary_url, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return f"postgresql://fetcher@/{name}?{self._places}"
 
     def lose_primary(self) -> None:
         """Have the primary end as in a crash."""
@@ -41,8 +42,6 @@ def pair() -> Iterator[Pair]:
     """Run both; a commit is acknowledged when the standby has it."""
     with postgres.server() as server:
         primary = postgres.folder_of(server)
-        with psycopg.connect(f"{server} dbname=postgres", autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {NAME}")
         folder = Path(tempfile.mkdtemp(prefix="fetcher-pg-"))
         try:
             if postgres.USER is not None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import hashlib
+import json
 from collections.abc import AsyncIterator, Callable, Iterator
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,7 @@ class House:
                     cluster={"host": name},
                     imports={"max_running_per_origin": 4},
                     links={"enabled": True},
+                    publish={"enabled": True, "cache_seconds": 0.05},
                 )
             )
 
@@ -221,6 +224,35 @@ async def test_one_host_does_what_is_done_for_all(house: House) -> None:
         while sorted(await led()) != ["attestations", "maintenance", "schedules", "webhooks"]:
             await asyncio.sleep(0.05)
     assert [host.name for host in await engine.hosts() if host.is_alive] == ["a", "b", "c"]
+
+
+async def test_published_lists_are_the_same_at_every_host(house: House) -> None:
+    """To the byte, whichever host made them first; another list has a later moment at all of them."""
+    moments = []
+    for number in range(2):
+        route = f"/public{number}"
+        house.origin.routes[route] = behaviours.serve(raw(1000, seed=80 + number))
+        made = await house.hosts[number].submit(url=house.origin.url(route), visibility="public")
+        image = (await house.hosts[number].ended(made["id"]))["image_id"]
+        lists = [await _published(host, image) for host in (*house.hosts, house.hosts[0])]
+        assert lists == [lists[0]] * 4
+        moments.append(parsedate_to_datetime(json.loads(lists[0][1])["updated"]))
+    assert moments[0] < moments[1]
+
+
+async def _published(host: Running, image: str) -> list[bytes]:
+    """Both lists of a host, and the Metalink of an image, once the lists have the image."""
+    async with asyncio.timeout(PATIENT_SECONDS):
+        while True:
+            found = []
+            for path in ("index.json", "images.json"):
+                async with host.client.get(f"/streams/v1/{path}") as answer:
+                    assert answer.status == 200
+                    found.append(await answer.read())
+            if image.encode() in found[1]:
+                async with host.client.get(f"/streams/images/{image}.meta4") as answer:
+                    return [*found, (await answer.read()).replace(host.base.encode(), b"")]
+            await asyncio.sleep(0.02)
 
 
 async def test_what_one_host_signed_is_taken_by_all(house: House) -> None:

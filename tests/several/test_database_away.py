@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from tests.contract.index import postgres
-from tests.contract.index.postgres import PostgresPlaces
 from tests.images import raw
 from tests.lab import behaviours
 from tests.lab.origin import Origin
@@ -53,13 +52,16 @@ class House:
         await asyncio.gather(*(self._refused(host) for host in self.hosts))
 
     async def _refused(self, host: Running) -> None:
-        status, document, headers = await host.call("POST", "/imports", json=self.asked())
-        assert (status, document["code"]) == (503, "shortage"), document
-        assert int(headers["retry-after"]) > 0
-        status, document, headers = await host.call("GET", "/imports")
-        assert (status, "retry-after" in headers) == (503, True), document
-        assert (await host.call("GET", "/readyz"))[0] == 503
-        assert (await host.call("GET", "/healthz"))[0] == 200
+        submitted, listed, ready, healthy = await asyncio.gather(  # Each waits for the database for a while.
+            host.call("POST", "/imports", json=self.asked()),
+            host.call("GET", "/imports"),
+            host.call("GET", "/readyz"),
+            host.call("GET", "/healthz"),
+        )
+        assert (submitted[0], submitted[1]["code"]) == (503, "shortage"), submitted
+        assert int(submitted[2]["retry-after"]) > 0
+        assert (listed[0], "retry-after" in listed[2]) == (503, True), listed
+        assert (ready[0], healthy[0]) == (503, 200)
 
     def asked(self) -> dict[str, Any]:
         """Return a submission of a small image."""
@@ -77,7 +79,14 @@ class House:
         return made
 
 
-async def outlive(folder: Path, url: str, lose: Any, give_back: Any) -> None:
+async def outlive(
+    folder: Path,
+    url: str,
+    lose: Callable[[], None],
+    give_back: Callable[[], None],
+    *,
+    away_seconds: float = 0,
+) -> None:
     """Have the database go away in the middle of a pull: all that was acknowledged succeeds."""
     held = Held(1)
     routes = {"/held": held, "/small": behaviours.serve(SMALL)}
@@ -92,7 +101,7 @@ async def outlive(folder: Path, url: str, lose: Any, give_back: Any) -> None:
         acknowledged = await house.taken()
         await asyncio.to_thread(lose)
         await house.refused()
-        await asyncio.sleep(LEASE_SECONDS)  # So that every lease has run out when it is back.
+        await asyncio.sleep(away_seconds)
         await asyncio.to_thread(give_back)
         acknowledged += await house.taken()
         held.opened.set()
@@ -123,17 +132,16 @@ def check_no_traces(caplog: pytest.LogCaptureFixture) -> None:
 
 
 async def test_a_restart_of_the_database_costs_nothing_that_was_acknowledged(
-    databases: PostgresPlaces, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    servers: Pair, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Stopped as in a crash, and started again: 503 with Retry-After meanwhile, and no trace in the log."""
-    with postgres.server() as server, caplog.at_level(logging.INFO):
-        folder = postgres.folder_of(server)
-        place = PostgresPlaces(server).new()
+    """Stopped as in a crash, and started when every lease has run out: 503 with Retry-After, and no trace."""
+    with caplog.at_level(logging.INFO):
         await outlive(
             tmp_path,
-            place.as_url,
-            lambda: postgres.stop(folder, "immediate"),
-            lambda: postgres.start(folder),
+            servers.new("restarted"),
+            servers.lose_primary,
+            lambda: postgres.start(servers.primary),
+            away_seconds=LEASE_SECONDS,
         )
     check_no_traces(caplog)
 
@@ -143,5 +151,5 @@ async def test_a_promoted_standby_has_all_that_was_acknowledged(
 ) -> None:
     """The primary is lost in the middle of a pull; hosts find the standby that takes its place."""
     with caplog.at_level(logging.INFO):
-        await outlive(tmp_path, servers.url, servers.lose_primary, servers.promote)
+        await outlive(tmp_path, servers.new("promoted"), servers.lose_primary, servers.promote)
     check_no_traces(caplog)

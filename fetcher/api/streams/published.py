@@ -13,12 +13,15 @@ from fetcher.api.streams.fingerprints import Fingerprints
 from fetcher.api.streams.products import PRODUCTS, dated, index_document, oldest_first, products_of
 from fetcher.attest.openpgp import clear_signed, version_of
 from fetcher.config import Settings
+from fetcher.engine.moments import moment_of
+from fetcher.engine.protocol import Engine
 from fetcher.errors import StoreFailed
 from fetcher.index.protocol import Index
 from fetcher.index.values import ImageQuery
 from fetcher.index.values.images import Filter
 from fetcher.model import Actor, Image
 
+SHARED_NAME = "published lists"
 INDEX = "streams/v1/index.json"
 STRANGER = Actor(project_id="", user_id="", roles=frozenset({"reader"}))
 PAGE_IMAGES = 500
@@ -46,15 +49,20 @@ class Published:
 
     Args:
         fingerprints: Of disks that Incus and LXD take as virtual machines.
+        engine: What other hosts publish is the same, with the same moment.
     """
 
-    def __init__(self, index: Index, settings: Callable[[], Settings], fingerprints: Fingerprints) -> None:
+    def __init__(
+        self, index: Index, settings: Callable[[], Settings], fingerprints: Fingerprints, engine: Engine
+    ) -> None:
         self._index = index
+        self._engine = engine
         self._settings = settings
         self._fingerprints = fingerprints
         self._turn = asyncio.Lock()
         self._found: dict[str, Document] = {}
         self._digest = b""
+        self._at: datetime | None = None
         self._until = 0.0
         self._trouble: str | None = None
 
@@ -96,9 +104,16 @@ class Published:
         products = await asyncio.to_thread(lambda: products_of(oldest_first(images), find))
         text = msgspec.json.encode([products, key, await asyncio.to_thread(version_of, key)])
         digest = hashlib.sha256(text).digest()
-        if digest != self._digest:
-            self._found = await asyncio.to_thread(_documents, products, key, datetime.now(UTC))
-            self._digest = digest
+        at = await self._moment(digest)
+        if (digest, at) != (self._digest, self._at):
+            self._found = await asyncio.to_thread(_documents, products, key, at)
+            self._digest, self._at = digest, at
+
+    async def _moment(self, digest: bytes) -> datetime:
+        """Return since when the lists have been what they are."""
+        if self._engine.is_shared:
+            return await moment_of(self._engine, SHARED_NAME, digest)
+        return self._at if self._at is not None and digest == self._digest else datetime.now(UTC)
 
     async def _images(self) -> list[Image]:
         """Return the newest public images whose bytes are whole, as many as may be listed."""

@@ -18,7 +18,7 @@ def describe(kind: type[Failure]) -> dict[str, object]:
         "title": summary(kind),
         "advice": "Each answer says what to do." if "{" in kind.advice else kind.advice,
         "advice_by_case": [{"case": case, "advice": said} for case, said in cases(kind.code)],
-        "fields": [name for name in getattr(kind, "__dataclass_fields__", {}) if name not in kind.hidden],
+        "fields": [name for name in kind.names if name not in kind.hidden],
         "told_as": told.code,
         "status": status_of_kind(told),
         "ends": "a request" if issubclass(kind, RequestRefused) else "an import",

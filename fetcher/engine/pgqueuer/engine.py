@@ -132,7 +132,8 @@ class PgqueuerEngine(PostgresEngine):
                 return
             self._say(Signal(what="import", id=import_id, state="queued"))
             with suppress(TimeoutError):
-                await asyncio.wait_for(begun.wait(), HOLD_SECONDS)
+                async with asyncio.timeout(HOLD_SECONDS):
+                    await begun.wait()
                 return
             await self._session.ask(jobs.OFFER, [CHANNEL, [import_id]])
         finally:

@@ -10,6 +10,7 @@ import structlog
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
+from fetcher.aio.cancelling import Uncancelled
 from fetcher.aio.shield import shielded
 from fetcher.errors import Shortage, StoreFailed
 from fetcher.index.postgres.session import AWAY, Access
@@ -47,9 +48,10 @@ class HostSession:
         """
         async with self._turn:
             try:
-                connection = await self._connected()
-                cursor = await connection.execute(sql.encode(), parameters)
-                row = await cursor.fetchone()
+                with Uncancelled():
+                    connection = await self._connected()
+                    cursor = await connection.execute(sql.encode(), parameters)
+                    row = await cursor.fetchone()
             except psycopg.Error as error:
                 await self.close()
                 kind = Shortage if isinstance(error, AWAY) else StoreFailed
@@ -70,18 +72,20 @@ class HostSession:
         Raises:
             StoreFailed: The database cannot be reached.
         """
-        wait = FIRST_WAIT_SECONDS
-        while not await self.ask("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [name]):
-            await asyncio.sleep(wait)
-            wait = min(2 * wait, MAX_WAIT_SECONDS)
+        wait, is_held = FIRST_WAIT_SECONDS, False
         try:
+            while not await self.ask("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [name]):
+                await asyncio.sleep(wait)
+                wait = min(2 * wait, MAX_WAIT_SECONDS)
+            is_held = True
             yield
-        finally:
-            await shielded(self._let_go(name))
+        finally:  # Who is cancelled while it asks does not know what the answer would have been.
+            await shielded(self._let_go(name, is_held=is_held))
 
-    async def _let_go(self, name: str) -> None:
+    async def _let_go(self, name: str, *, is_held: bool) -> None:
         try:
-            if not await self.ask("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [name]):
+            was_held = await self.ask("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [name])
+            if is_held and not was_held:
                 log.warning("engine.lock_lost", name=name)
         except StoreFailed as failure:  # It went with the connection.
             log.warning("engine.lock_lost", name=name, detail=str(failure))

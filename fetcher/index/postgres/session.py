@@ -13,6 +13,7 @@ from psycopg import AsyncConnection, AsyncCursor, errors
 from psycopg.rows import DictRow, TupleRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from fetcher.aio.cancelling import Uncancelled
 from fetcher.errors import ReadGivenUp, Shortage, StoreFailed
 from fetcher.index.postgres.schema import migrate, pending
 from fetcher.index.values import READER
@@ -273,8 +274,9 @@ class Connection:
     async def _transact(self, work: Callable[[Session], Awaitable[R]]) -> R:
         for tries in range(1, MOST_TRIES + 1):
             try:
-                async with self._pool.connection() as connection:
-                    return await work(Session(connection, self.on_queued))
+                with Uncancelled():
+                    async with self._pool.connection() as connection:
+                        return await work(Session(connection, self.on_queued))
             except MET as error:
                 if tries == MOST_TRIES:
                     raise StoreFailed(reason=f"index: {error}") from error

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -226,3 +227,25 @@ async def test_a_list_reads_what_it_shows(filled: Index, key: str, actor: Actor)
         query = ImageQuery(sort=((key, True),), limit=20, marker=marker, visibility="all")
         said = "\n".join(await filled.connection.read(plan, query))
         assert "Seq Scan on images" not in said, said
+
+
+async def test_a_cancellation_that_gets_lost_on_the_way_counts(place: PostgresPlace) -> None:
+    """Work that goes on for ever is stopped all the same, where what waits for the database forgot to."""
+    asked = asyncio.Event()
+
+    async def forgetful(db: Session) -> None:
+        with suppress(asyncio.CancelledError):
+            asked.set()
+            await db.select("SELECT pg_sleep(60)")
+
+    async def forever(index: Index) -> None:
+        while True:
+            with suppress(StoreFailed):
+                await index.connection.read(forgetful)
+
+    async with place.open() as index:
+        task = asyncio.create_task(forever(index))
+        await asked.wait()
+        task.cancel()
+        await asyncio.wait({task}, timeout=30)
+        assert task.cancelled()

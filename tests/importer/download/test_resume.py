@@ -43,6 +43,26 @@ def offsets(document: dict[str, Any]) -> list[int]:
     return [attempt["offset"] for attempt in document["attempts"]]
 
 
+def stalled_once(body: bytes) -> behaviours.Behaviour:
+    """Fall silent in the middle of the first answer, and send the second one whole."""
+    return behaviours.in_turn(
+        behaviours.stall(body, SIZE // 2, fields=TAG), behaviours.serve(body, etag='"v1"')
+    )
+
+
+def kept_bytes(data: Path) -> int:
+    """Return how many bytes the index says are durable."""
+    with contextlib.closing(sqlite3.connect(data / "index.sqlite")) as db:
+        return int(db.execute("SELECT kept_bytes FROM pulls").fetchone()[0])
+
+
+async def whole(service: Process, import_id: str, body: bytes) -> dict[str, Any]:
+    """Wait until an import has brought these bytes."""
+    ended = await service.until(import_id, "succeeded", "failed", "refused")
+    assert ended["digests"]["sha256"] == sha256(body)
+    return ended
+
+
 async def test_cut_ten_times_each_byte_is_served_once(tmp_path: Path) -> None:
     """Every attempt goes on where the last one stopped; each that brought bytes allows another."""
     body = raw(SIZE)
@@ -164,16 +184,13 @@ async def until_kept(data: Path, size: int) -> None:
 async def test_kill_in_the_middle_and_only_the_rest_is_pulled(tmp_path: Path) -> None:
     """Staged bytes are read back, digested and judged again; the pull goes on after them with If-Range."""
     body = raw(SIZE)
-    turns = behaviours.in_turn(
-        behaviours.stall(body, SIZE // 2, fields=TAG), behaviours.serve(body, etag='"v1"')
-    )
+    turns = stalled_once(body)
     async with Origin({"/x": turns}) as origin, Process(config(tmp_path, origin, **OFTEN)) as service:
         import_id = await submit(service, origin.url("/x"))
         await until_kept(tmp_path / "data", SIZE // 2 - 2 * STEP)
         await service.kill()
         await service.start()
-        ended = await service.until(import_id, "succeeded", "failed", "refused")
-        assert ended["digests"]["sha256"] == sha256(body)
+        ended = await whole(service, import_id, body)
         assert codes(ended) == ["interrupted", "ok"]
         assert offsets(ended)[1] >= SIZE // 2 - 2 * STEP
         assert origin.requests[1].header("If-Range") == '"v1"'
@@ -195,25 +212,21 @@ SPOILED = {
 async def test_spoiled_staged_bytes_are_found_out(how: str, tmp_path: Path) -> None:
     """What a power loss made of the file is never part of an image; the pull begins anew."""
     body, spoil = raw(SIZE), SPOILED[how]
-    turns = behaviours.in_turn(
-        behaviours.stall(body, SIZE // 2, fields=TAG), behaviours.serve(body, etag='"v1"')
-    )
+    turns = stalled_once(body)
     async with Origin({"/x": turns}) as origin, Process(config(tmp_path, origin, **OFTEN)) as service:
         import_id = await submit(service, origin.url("/x"))
         await until_kept(tmp_path / "data", SIZE // 2 - 2 * STEP)
         await service.kill()
         [staged] = (tmp_path / "data" / "staging").iterdir()
         size = staged.stat().st_size
-        with contextlib.closing(sqlite3.connect(tmp_path / "data" / "index.sqlite")) as db:
-            kept = db.execute("SELECT kept_bytes FROM pulls").fetchone()[0]
+        kept = kept_bytes(tmp_path / "data")
         assert kept <= size
         if spoil is None:
             staged.unlink()
         else:
             staged.write_bytes(spoil(staged.read_bytes()[:kept]))
         await service.start()
-        ended = await service.until(import_id, "succeeded", "failed", "refused")
-        assert ended["digests"]["sha256"] == sha256(body)
+        ended = await whole(service, import_id, body)
         assert offsets(ended) == [0, 0]
         await service.kill()
         agree(tmp_path / "data")
@@ -222,9 +235,7 @@ async def test_spoiled_staged_bytes_are_found_out(how: str, tmp_path: Path) -> N
 async def test_a_power_loss_costs_what_was_not_durable(tmp_path: Path) -> None:
     """Where the last bytes did not reach the disk, the last checkpoint still counts."""
     body = raw(SIZE)
-    turns = behaviours.in_turn(
-        behaviours.stall(body, SIZE // 2, fields=TAG), behaviours.serve(body, etag='"v1"')
-    )
+    turns = stalled_once(body)
     rules = {"resume": {"checkpoint_bytes": 1_048_576, "mark_bytes": 65_536}} | {
         "store": {"write_bytes": 65_536}
     }
@@ -233,15 +244,13 @@ async def test_a_power_loss_costs_what_was_not_durable(tmp_path: Path) -> None:
         await until_kept(tmp_path / "data", 1_048_576)
         await service.kill()
         [staged] = (tmp_path / "data" / "staging").iterdir()
-        with contextlib.closing(sqlite3.connect(tmp_path / "data" / "index.sqlite")) as db:
-            kept = db.execute("SELECT kept_bytes FROM pulls").fetchone()[0]
+        kept = kept_bytes(tmp_path / "data")
         data = staged.read_bytes()
         staged.write_bytes(data[:kept] + bytes(len(data) - kept))
         assert os.getxattr(staged, "user.fetcher.mark")
         os.setxattr(staged, "user.fetcher.mark", f"{kept + 9} {'0' * 64}".encode())
         await service.start()
-        ended = await service.until(import_id, "succeeded", "failed", "refused")
-        assert ended["digests"]["sha256"] == sha256(body)
+        ended = await whole(service, import_id, body)
         assert offsets(ended) == [0, kept]
         await service.kill()
         agree(tmp_path / "data")
@@ -250,9 +259,7 @@ async def test_a_power_loss_costs_what_was_not_durable(tmp_path: Path) -> None:
 async def test_a_terminated_service_loses_no_byte(tmp_path: Path) -> None:
     """SIGTERM parks what was handed over to be written; the next start goes on after it."""
     body = raw(SIZE)
-    turns = behaviours.in_turn(
-        behaviours.stall(body, SIZE // 2, fields=TAG), behaviours.serve(body, etag='"v1"')
-    )
+    turns = stalled_once(body)
     small = {"store": {"write_bytes": 4096}}
     async with Origin({"/x": turns}) as origin, Process(config(tmp_path, origin, **small)) as service:
         import_id = await submit(service, origin.url("/x"))
@@ -263,8 +270,7 @@ async def test_a_terminated_service_loses_no_byte(tmp_path: Path) -> None:
             await asyncio.sleep(0.01)
         assert await service.kill(signal.SIGTERM) in {0, -signal.SIGTERM}
         await service.start()
-        ended = await service.until(import_id, "succeeded", "failed", "refused")
-        assert ended["digests"]["sha256"] == sha256(body)
+        ended = await whole(service, import_id, body)
         assert codes(ended) == ["interrupted", "ok"]
         assert offsets(ended)[1] >= SIZE // 2 - 65_536  # Some may lie between the socket and the hand-over.
         await service.kill()

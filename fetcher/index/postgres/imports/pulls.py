@@ -12,6 +12,7 @@ from fetcher.index.values import Remembered, ResumeState, Worker
 # Written for each pull every few seconds: an upsert of the library's looks the table up first.
 COLUMNS = """id, request, staged, source, validator, declared_bytes, kept_bytes, kept_sha256,
     spent_bytes, spent_seconds, barren"""
+READ = f"{COLUMNS} AS consecutive_failures"
 KEEP = f"""
     INSERT INTO pulls (host, {COLUMNS})
     VALUES (:host, :id, :request, :staged, :source, :validator, :declared_bytes, :kept_bytes, :kept_sha256,
@@ -32,7 +33,7 @@ ADOPT = f"""
             SELECT 1 FROM imports WHERE worker = pulls.host AND ended_at IS NULL AND state <> 'queued'
                 AND lease_until > clock_timestamp())
         ORDER BY kept_bytes DESC, id LIMIT 1 FOR UPDATE SKIP LOCKED)
-    RETURNING {COLUMNS}"""  # noqa: S608 - our columns
+    RETURNING {READ}"""  # noqa: S608 - our columns
 
 
 class PullRecords:
@@ -89,7 +90,7 @@ async def _drop_all(db: Session, pull_ids: Sequence[str], worker: Worker) -> Non
 
 
 async def _unfinished(db: Session, worker: Worker) -> list[ResumeState]:
-    sql = f"SELECT {COLUMNS} FROM pulls WHERE host IN ('', ?) ORDER BY id"  # noqa: S608 - our columns
+    sql = f"SELECT {READ} FROM pulls WHERE host IN ('', ?) ORDER BY id"  # noqa: S608 - our columns
     return [msgspec.convert(row, ResumeState) for row in await db.select(sql, [worker.name])]
 
 

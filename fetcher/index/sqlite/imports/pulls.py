@@ -79,7 +79,8 @@ def _drop_all(db: Database, pull_ids: Sequence[str]) -> None:
 
 
 def _unfinished(db: Database) -> list[ResumeState]:
-    return [msgspec.convert(row, ResumeState) for row in select(db, "SELECT * FROM pulls ORDER BY id")]
+    sql = "SELECT *, barren AS consecutive_failures FROM pulls ORDER BY id"
+    return [msgspec.convert(row, ResumeState) for row in select(db, sql)]
 
 
 def _remember(db: Database, project_ids: Sequence[str], request: str, etag: str, sha256: str) -> None:
