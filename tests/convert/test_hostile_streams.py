@@ -3,11 +3,19 @@
 import struct
 import tracemalloc
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
 
 from fetcher.convert.streaming import HEAD_BYTES, NotStreamable, mapped, plan
+from fetcher.convert.streaming.vmdk_tables import (
+    MOST_EMPTY,
+    MOST_GRAINS,
+    MOST_TABLES,
+    NO_GRAIN,
+    TablesBehind,
+)
 from fetcher.errors import FormatUnsafe
 from tests.convert.one_pass import convert_bytes, planned
 from tests.guards.stream.formats.hostile_disks import QCOW2 as HOSTILE_QCOW2
@@ -258,26 +266,149 @@ def test_a_fixed_vhd_is_its_disk_without_the_footer() -> None:
 GRAIN = 65_536
 
 
-def vmdk(grains: list[tuple[int, bytes]], *, end: bool = True, size: int = 16 * GRAIN) -> bytes:
-    """A streamOptimized VMDK of these grains: sector and packed bytes."""
-    head = (
-        struct.pack("<4sIIQQQQIQQQ", b"KDMV", 3, 0x30001, size // 512, 128, 1, 1, 512, 0, (1 << 64) - 1, 4)
-        + b"\0\n \r\n\1\0"
+BEHIND = (1 << 64) - 1
+NO_MARKER = struct.pack("<QII", 0, 0, 0).ljust(512, b"\0")
+
+
+def vmdk_head(size: int, directory: int, overhead: int) -> bytes:
+    """The header and descriptor of a streamOptimized VMDK: the first 1,024 bytes."""
+    head = struct.pack(
+        "<4sIIQQQQIQQQ", b"KDMV", 3, 0x30001, size // 512, 128, 1, 1, 512, 0, directory, overhead
     )
-    image = head.ljust(512, b"\0") + b'createType="streamOptimized"\n'.ljust(512, b"\0") + bytes(1024)
+    kind = b'createType="streamOptimized"\n'
+    return (head + b"\0\n \r\n\1\0").ljust(512, b"\0") + kind.ljust(512, b"\0")
+
+
+def marked(kind: int, data: bytes) -> bytes:
+    """Metadata behind its marker."""
+    data = data.ljust(-(-len(data) // 512) * 512, b"\0")
+    return struct.pack("<QII", len(data) // 512, 0, kind).ljust(512, b"\0") + data
+
+
+def grain_at(sector: int, packed: bytes) -> bytes:
+    grain = struct.pack("<QI", sector, len(packed)) + packed
+    return grain.ljust(-(-len(grain) // 512) * 512, b"\0")
+
+
+def vmdk(
+    grains: list[tuple[int, bytes]],
+    *,
+    end: bool = True,
+    size: int = 16 * GRAIN,
+    swapped: tuple[int, int] | None = None,
+    footer: bool = True,
+    trailing: bytes = b"",
+) -> bytes:
+    """A streamOptimized VMDK of these grains (sector and packed bytes), with its tables behind them.
+
+    Args:
+        swapped: Two grains of the first table, of which each has the other's entry.
+    """
+    image = vmdk_head(size, BEHIND, 4) + bytes(1024)
+    tables: dict[int, list[int]] = {}
     for sector, packed in grains:
-        grain = struct.pack("<QI", sector, len(packed)) + packed
-        image += grain.ljust(-(-len(grain) // 512) * 512, b"\0")
-    return image + (bytes(512) if end else b"")
+        number = sector // 128
+        tables.setdefault(number // 512, [0] * 512)[number % 512] = len(image) // 512
+        image += grain_at(sector, packed)
+    if swapped:
+        first, second = swapped
+        table = tables[0]
+        table[first], table[second] = table[second], table[first]
+    directory = [0] * -(-size // (512 * GRAIN))
+    for number, table in tables.items():
+        if number < len(directory):
+            directory[number] = len(image) // 512 + 1
+        image += marked(1, struct.pack("<512I", *table))
+    place = len(image) // 512 + 1
+    image += marked(2, struct.pack(f"<{len(directory)}I", *directory))
+    if footer:
+        image += marked(3, vmdk_head(size, place, 4)[:512])
+    return image + (NO_MARKER if end else b"") + trailing
 
 
-def test_vmdk_grains_go_where_they_say() -> None:
-    """Grains are put in place whatever the chunks, and metadata between them is skipped."""
-    packed = zlib.compress(A)
-    table = struct.pack("<QII", 4, 0, 1).ljust(512, b"\0") + bytes(2048)
-    image = vmdk([(128, packed)], end=False) + table + vmdk([(256, zlib.compress(B))])[2048:]
-    for chunk in (1 << 20, 100, 513):
+def vmdk_in_front(grains: list[tuple[int, bytes]], *, size: int = 16 * GRAIN) -> bytearray:
+    """The same with one table, before the grains, as qemu-img writes it: without any marker."""
+    table, body = [0] * 512, b""
+    for sector, packed in grains:
+        table[sector // 128] = 7 + len(body) // 512
+        body += grain_at(sector, packed)
+    image = vmdk_head(size, 2, 7) + struct.pack("<I", 3).ljust(512, b"\0")
+    return bytearray(image + struct.pack("<512I", *table) + body)
+
+
+TWO = [(128, zlib.compress(A)), (256, zlib.compress(B))]
+
+
+@pytest.mark.parametrize("chunk", [1 << 20, 100, 513])
+def test_vmdk_grains_go_where_they_say(chunk: int) -> None:
+    """Grains are put in place whatever the chunks, wherever the tables are that name them."""
+    for image in (vmdk(TWO), bytes(vmdk_in_front(TWO)), vmdk(TWO, trailing=bytes(2000))):
         assert convert_bytes(image, chunk=chunk) == bytes(GRAIN) + A + B + bytes(13 * GRAIN)
+
+
+def two_directories() -> bytes:
+    """A second table and directory behind the first ones, and a footer that names them."""
+    image = vmdk(TWO, end=False, footer=False)
+    place = len(image) // 512 + 1
+    image += marked(1, struct.pack("<512I", 0, 133, 4, *[0] * 509))
+    image += marked(2, struct.pack("<I", place))
+    return image + marked(3, vmdk_head(16 * GRAIN, place + 5, 4)[:512]) + NO_MARKER
+
+
+def front_entry(entry: int, sector: int) -> bytes:
+    """An image with its table in front, of which one entry is another."""
+    image = vmdk_in_front(TWO)
+    struct.pack_into("<I", image, 3 * 512 + 4 * entry, sector)
+    return bytes(image)
+
+
+TWO_DISKS = {
+    "entries exchanged": vmdk(TWO, swapped=(1, 2)),
+    "an entry elsewhere": vmdk(TWO, swapped=(1, 9)),
+    "a second directory": two_directories(),
+    "no footer": vmdk(TWO, footer=False),
+    "a footer that is not the last": vmdk(TWO, end=False) + marked(1, bytes(2048)) + NO_MARKER,
+    "a footer of another disk": vmdk(TWO, end=False, footer=False)
+    + marked(3, vmdk_head(32 * GRAIN, 1, 4)[:512])
+    + NO_MARKER,
+    "a second file behind it": vmdk(TWO, trailing=vmdk(TWO, swapped=(1, 2))),
+    "grains that no table names": vmdk(TWO)[:2048] + grain_at(*TWO[0]) + NO_MARKER,
+    "in front, exchanged": front_entry(1, 8),
+    "in front, one that is nowhere": front_entry(9, 8),
+    "in front, cut at a grain": bytes(vmdk_in_front(TWO))[: -len(grain_at(*TWO[1]))],
+    "in front, cut in a grain": bytes(vmdk_in_front(TWO))[:-100],
+    "in front, one without an entry": front_entry(2, 0),
+    "in front, a table among the grains": bytes(vmdk_in_front(TWO)[:1024])
+    + struct.pack("<I", 5).ljust(512, b"\0")
+    + bytes(vmdk_in_front(TWO)[1536:]),
+}
+
+
+@pytest.mark.parametrize("chunk", [1 << 20, 777])
+@pytest.mark.parametrize("name", TWO_DISKS)
+def test_a_vmdk_whose_tables_are_of_another_disk_is_refused(name: str, chunk: int) -> None:
+    """Readers follow the tables, a stream the grains: both have to be one disk, all of it."""
+    with pytest.raises(FormatUnsafe):
+        convert_bytes(TWO_DISKS[name], chunk=chunk)
+
+
+def grains_without_tables() -> None:
+    tables = TablesBehind(MOST_TABLES, BEHIND, has_zeros=False)
+    for number in range(MOST_GRAINS + 1):
+        tables.grain(number, number + 128)
+
+
+def tables_without_grains() -> None:
+    tables = TablesBehind(1, BEHIND, has_zeros=False)
+    for sector in range(MOST_EMPTY + 1):
+        tables.table(sector, NO_GRAIN)
+
+
+@pytest.mark.parametrize("too_many", [grains_without_tables, tables_without_grains])
+def test_tables_that_come_late_take_no_more_memory(too_many: Callable[[], None]) -> None:
+    """What waits to be compared is bounded; such images are converted from a file."""
+    with pytest.raises(NotStreamable):
+        too_many()
 
 
 HOSTILE_VMDK = {
@@ -289,7 +420,8 @@ HOSTILE_VMDK = {
     "too short": vmdk([(0, zlib.compress(b"short"))]),
     "damaged": vmdk([(0, b"\xff" * 100)]),
     "larger than it may be": vmdk([(0, bytes(3 * GRAIN))]),
-    "an unknown marker": vmdk([], end=False) + struct.pack("<QII", 1, 0, 9).ljust(512, b"\0"),
+    "an unknown marker": vmdk([], end=False) + marked(9, bytes(512)),
+    "a table that is too long": vmdk([], end=False) + marked(1, bytes(4096)),
 }
 
 

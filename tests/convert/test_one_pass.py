@@ -71,6 +71,17 @@ def test_what_qemu_img_writes_needs_no_second_file(disk: Path, tmp_path: Path, n
     assert sink.kept_bytes == 0
 
 
+@pytest.mark.parametrize("chunk", [1 << 20, 1000])
+def test_a_vmdk_of_qemu_img_may_end_with_its_last_grain(tmp_path: Path, chunk: int) -> None:
+    """It writes no end marker; where the last grain cannot be compressed, nothing looks like one either."""
+    (tmp_path / "disk").write_bytes(bytes(1 << 20) + random.Random(1).randbytes(3 << 16))
+    image = made(tmp_path / "disk", tmp_path / "image", VARIANTS["vmdk-stream"])
+    assert image.read_bytes()[-512:].strip(b"\0")
+    sink = convert_path(image, tmp_path / "ours", chunk=chunk, keeps=False)
+    assert not isinstance(sink, Staged)
+    assert (tmp_path / "ours").read_bytes() == (tmp_path / "disk").read_bytes()
+
+
 @pytest.mark.parametrize("extra", [[], ["-W", "-m", "8"], ["-c"], ["-c", "-W", "-m", "16"]])
 def test_many_tables_over_a_large_disk_stream(tmp_path: Path, extra: list[str]) -> None:
     """A disk of 20 GiB with data here and there has an L2 table for each half gibibyte."""
