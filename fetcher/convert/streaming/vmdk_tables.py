@@ -27,7 +27,7 @@ MOST_GRAINS = 1 << 22
 MOST_EMPTY = 1 << 16
 MOST_DIRECTORIES = 8
 BEHIND = (1 << 64) - 1
-"""What a header says whose directory's place stands in the footer."""
+"""The place of the directory by a header that leaves it to the footer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,9 +76,9 @@ class Tables(Protocol):
     """
 
     front_sectors: int
-    """How many sectors at the beginning of the file are wanted by `open`."""
+    """The sectors at the beginning of the file that `open` wants."""
     needs_end_marker: bool
-    """Whether nothing but the marker at its end tells that the file is whole."""
+    """True where nothing but the marker at its end tells that the file is whole."""
 
     def open(self, front: bytes) -> None:
         """Take the beginning of the file."""
