@@ -150,7 +150,8 @@ class Torture:
 
     async def _life(self, fate: str) -> None:
         process = Process(self._config)
-        process.environment = {**self._switch.environment, **({VARIABLE: fate} if fate else {})}
+        fates = {VARIABLE: fate} if fate else {}
+        process.environment = {**self._switch.environment, **fates, "PYTHONFAULTHANDLER": "1"}
         is_up = asyncio.Event()
         shortages = asyncio.create_task(self.shortages.run(process, is_up))
         with suppress(*GONE):  # It may be killed, or find no store to start with.
@@ -162,9 +163,11 @@ class Torture:
                     await self._act(process)
         died = process._process.returncode
         is_right = not is_up.is_set() or died in {None, -signal.SIGKILL}
-        self._expect(is_right, f"life {self.kills + 1}", f"it ended by itself: {died}, {process.said[-5:]}")
         with suppress(AttributeError, *GONE):
             await process.kill()
+        said = b"".join(process.said[-100:]).decode(errors="replace")
+        short = dict(self.shortages.seen)
+        self._expect(is_right, f"life {self.kills + 1}", f"it ended by itself: {died}, {short}\n{said}")
         await process._process.wait()
         shortages.cancel()
         with suppress(asyncio.CancelledError):
