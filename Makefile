@@ -3,8 +3,6 @@ PYTHON ?= python3
 CONFIG ?= config.toml
 EXTRAS ?=
 V := .venv/bin
-# One more than there are processors: many tests wait for somebody. Whoever is done takes over what others have left.
-SIDE_BY_SIDE = -n $$(($$(nproc) + 1)) --dist worksteal
 
 .PHONY: run test coverage docs torture boot-debian boot-matrix check demo fuzz conformance bench bench-check bench-pulls clean format setup setup-dev lock smoke fresh-machine
 
@@ -27,11 +25,11 @@ check: setup-dev
 	$(V)/vulture
 
 test: check
-	$(V)/pytest $(SIDE_BY_SIDE)
+	$(V)/pytest -n auto
 
 # The suite again, counting which lines and branches it reaches; a trace of every line takes twice the time.
 coverage: setup-dev
-	$(V)/pytest $(SIDE_BY_SIDE) --cov --cov-report=term
+	$(V)/pytest -n auto --cov --cov-report=term
 
 # The documents as a site, in site/VERSION; the service serves it under /docs.
 docs: setup-dev
@@ -41,7 +39,7 @@ docs: setup-dev
 SMOKE := tests/test_frame.py tests/test_docs.py tests/test_config.py tests/test_deploy.py tests/test_main_job.py \
 	tests/test_undisturbed.py tests/cli tests/guards/test_contract.py
 smoke: check
-	$(V)/pytest $(SIDE_BY_SIDE) $(SMOKE)
+	$(V)/pytest -n auto $(SMOKE)
 
 # The README's commands on a bare Debian 12, as root and as an ordinary user; needs root. FRESH=full runs all tests there.
 FRESH ?= smoke
