@@ -1,1 +1,1 @@
-"""Where measurements take place: an origin on loopback, the service on a fresh store."""
+"""The lab of the measurements: an origin on loopback, the service on a fresh store."""

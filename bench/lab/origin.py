@@ -31,7 +31,7 @@ class Origin:
     folder: Path
 
     def url(self, path: str, scheme: str = "http") -> str:
-        """Where a file of the folder is."""
+        """Return the URL of a file of the folder."""
         return f"{scheme}://127.0.0.1:{self.https if scheme == 'https' else self.http}/{path}"
 
 

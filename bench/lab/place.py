@@ -1,4 +1,4 @@
-"""Where measurements take place: folders, files, ports and tools of this machine."""
+"""The place of the measurements: folders, files, ports and tools of this machine."""
 
 import compileall
 import contextlib
@@ -20,7 +20,7 @@ class Missing(Exception):
 
 @dataclass(kw_only=True)
 class Lab:
-    """How much is measured, and where.
+    """The extent of a measurement, and its place.
 
     Args:
         rounds: How often each contender gets its turn.

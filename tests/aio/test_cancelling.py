@@ -29,7 +29,7 @@ async def cancelled(work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
 
 @pytest.mark.parametrize("fails", [False, True])
 async def test_what_a_library_forgot_is_raised_at_its_end(*, fails: bool) -> None:
-    """Whether the work then went well or not."""
+    """A lost cancellation counts whether the work then went well or not."""
 
     async def work() -> None:
         with Uncancelled():
@@ -39,7 +39,7 @@ async def test_what_a_library_forgot_is_raised_at_its_end(*, fails: bool) -> Non
 
 
 async def test_who_tidies_up_after_a_cancellation_is_left_alone() -> None:
-    """What was asked for before is known already; nothing comes of work that nobody wants to stop."""
+    """A cancellation asked for before is known already; nothing comes of work that nobody wants to stop."""
     tidied = []
 
     async def work() -> None:

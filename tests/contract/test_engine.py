@@ -175,7 +175,7 @@ async def test_caps_hold_over_all_hosts(two: tuple[PostgresEngine, PostgresEngin
 
 
 async def test_a_pull_that_moves_counts_at_its_new_origin(two: tuple[PostgresEngine, PostgresEngine]) -> None:
-    """Where there is no room it counts at none meanwhile: two that change places do not wait for ever."""
+    """A pull without room counts at no origin meanwhile: two that change places do not wait for ever."""
     first, second = two
     caps = Caps(project=9, origin=1)
     assert await first.enter(Place(id="1", project_id="p", origin="o"), caps)

@@ -406,7 +406,7 @@ def tables_without_grains() -> None:
 
 @pytest.mark.parametrize("too_many", [grains_without_tables, tables_without_grains])
 def test_tables_that_come_late_take_no_more_memory(too_many: Callable[[], None]) -> None:
-    """What waits to be compared is bounded; such images are converted from a file."""
+    """Grains that wait to be compared are bounded; such images are converted from a file."""
     with pytest.raises(NotStreamable):
         too_many()
 

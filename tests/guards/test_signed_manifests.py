@@ -32,7 +32,7 @@ def referrer(bundle: dict[str, Any]) -> tuple[bytes, Layer]:
 
 
 def listed(*manifests: bytes) -> bytes:
-    """What stands in for a list of referrers."""
+    """The stand-in for a list of referrers."""
     rows = [
         {
             "mediaType": lab.OCI_MANIFEST,
@@ -46,7 +46,7 @@ def listed(*manifests: bytes) -> bytes:
 
 
 def payload(digest: str, kind: str = "cosign container image signature") -> bytes:
-    """What `cosign sign --key` signs."""
+    """The payload that `cosign sign --key` signs."""
     named = {"image": {"docker-manifest-digest": digest}, "identity": {}, "type": kind}
     return json.dumps({"critical": named, "optional": None}).encode()
 
@@ -145,7 +145,7 @@ async def test_a_bundle_in_a_registry_counts(tmp_path: Path, registry: RegistryS
 async def test_k13_an_unsigned_image_in_a_registry_is_refused(
     tmp_path: Path, registry: RegistryServer, name: str
 ) -> None:
-    """Where its publisher has to sign; where that is only pinned, it comes as what it is."""
+    """An image is refused where its publisher has to sign; else it comes as what it is."""
     url = f"oci://{registry.place}/disks/{name}:v1"
     more = rule(registry.host, tmp_path)
     async with running(tmp_path, registry, oci=HTTP, **more) as service:

@@ -1,4 +1,4 @@
-"""What stands between a client and a server and passes bytes on; what it does with them, each kind says."""
+"""Relays between a client and a server; what each kind does with the bytes, it says itself."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -269,7 +269,7 @@ class Sigstore:
         }
 
     def annotations(self, payload: bytes, **more: Any) -> dict[str, str]:
-        """What cosign keeps beside a signed payload in a registry before its version 3.
+        """The annotations that cosign before version 3 keeps beside a signed payload in a registry.
 
         Args:
             more: As for a certificate and an entry; `logged` is another payload that the log has.

@@ -205,7 +205,7 @@ async def test_a_mirrors_origin_has_its_cap_over_all_hosts(house: House) -> None
 
 
 def _taken(house: House) -> dict[str, int]:
-    """How many pulls of all hosts count at each origin."""
+    """Return the pulls of all hosts by the origin at which they count."""
     with psycopg.connect(house.database.url) as connection:
         rows = connection.execute(
             "SELECT origin, count(*) FROM places WHERE origin <> '' GROUP BY 1"

@@ -1,4 +1,4 @@
-"""What cosign keeps beside an image before its version 3: certificate, signature, and a log's promise."""
+"""Keyless signatures of cosign before version 3: certificate, signature, and a log's promise."""
 
 import base64
 import json
@@ -47,7 +47,7 @@ def layer(annotations: Annotations, media_type: str = SIMPLE_SIGNING) -> Descrip
 
 
 def judged(annotations: Annotations, root: str, payload: bytes = PAYLOAD) -> str:
-    """Who signed it; a bundle that cannot even be made proves nothing, either."""
+    """Return who signed it; a bundle that cannot even be made proves nothing, either."""
     bundle = promised_bundle(layer(annotations), payload)
     if bundle is None:
         raise ChecksumFileUnusable(reason="it is no bundle")
@@ -144,7 +144,7 @@ def test_k14_what_does_not_fit_together_proves_nothing(name: str, root: str) -> 
 
 
 def test_k14_a_log_key_that_was_retired_promises_nothing(tmp_path: Path) -> None:
-    """What it promised before holds; and another payload or another kind of layer is not looked at."""
+    """Earlier promises hold; and another payload or another kind of layer is not looked at."""
     retired = LAB.root(tmp_path, rekor_until=LAB.now - timedelta(days=1))
     with pytest.raises(ChecksumFileUnusable, match="when the log's key was not valid"):
         judged(LAB.annotations(PAYLOAD), retired)

@@ -301,7 +301,7 @@ def test_what_is_not_whole_is_to_be_fetched_again() -> None:
 
 
 class Pipe(io.RawIOBase):
-    """What a zip is written to that nobody can go back in."""
+    """A file for a zip in which nobody can go back."""
 
     def __init__(self) -> None:
         self.written = b""

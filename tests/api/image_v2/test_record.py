@@ -52,7 +52,7 @@ def test_a_task_says_what_happens(name: str) -> None:
 @pytest.mark.parametrize("properties", [{}, {"os_distro": "debian", "a": 'quote " and \\ and }'}], ids=len)
 @pytest.mark.parametrize("status", Status)
 def test_a_record_is_one_document(status: Status, properties: dict[str, str]) -> None:
-    """What a list shows of an image, custom properties at the top level beside what each has."""
+    """A list shows custom properties at the top level beside what each has."""
     one = image(status=status, name="n", properties=properties, tags=("x", "y"), import_id="i")
     shown = msgspec.json.decode(image_view(to_line(one)))
     assert properties.items() <= shown.items()

@@ -228,7 +228,7 @@ async def test_a_line_says_what_the_image_does(places: Places, status: Status) -
 
 
 def as_read(line: ImageLine) -> dict[str, Any]:
-    """What a line says, its documents parsed; their size is not what it says."""
+    """Return the content of a line, its documents parsed; their size is not part of it."""
     said = msgspec.structs.asdict(line)
     documents = {name: msgspec.json.decode(said[name]) for name in ("tags", "properties")}
     return {**said, **documents, "text_bytes": 0}

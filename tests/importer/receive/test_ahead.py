@@ -68,7 +68,7 @@ async def test_one_piece_waits_where_there_is_a_crowd(worker_pool: WorkerPool) -
 
 
 async def test_a_failure_comes_behind_the_pieces_before_it(worker_pool: WorkerPool) -> None:
-    """What came out before the damage is read first, and the damage is told as often as it is asked for."""
+    """Pieces before the damage are read first, and the damage is told as often as it is asked for."""
     ahead = ahead_of(Making(2, UnpackFailed(packing="gzip", rule="damaged", reason="x")), worker_pool)
     ahead.go_on()
     while ahead._making is not None:
@@ -95,7 +95,7 @@ async def test_no_thread_is_at_work_after_the_end(worker_pool: WorkerPool) -> No
 
 
 async def test_a_fetch_goes_on_while_others_wait() -> None:
-    """What it raises is for whoever waits for it, once, and not for whoever begins the next."""
+    """Its failure is for whoever waits for it, once, and not for whoever begins the next."""
     may_come, fetched = asyncio.Event(), []
 
     async def fetch() -> None:
