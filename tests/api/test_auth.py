@@ -52,6 +52,13 @@ async def test_a_token_is_known_by_its_digest_alone() -> None:
             await tokens(request(x_auth_token=bad))
 
 
+def test_two_tokens_are_none() -> None:
+    """Whoever stands before the service may have looked at the other one."""
+    headers = [(b"x-auth-token", b"a"), (b"x-auth-token", b"b")]
+    with pytest.raises(Unauthenticated):
+        token_of(Request({"type": "http", "method": "GET", "path": "/", "headers": headers}))
+
+
 @pytest.mark.parametrize("fields", [{}, {"authorization": "Basic abc"}, {"authorization": "Bearer"}])
 def test_no_token_is_no_caller(fields: dict[str, str]) -> None:
     """Another scheme of HTTP's is none either."""

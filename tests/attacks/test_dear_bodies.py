@@ -56,6 +56,10 @@ FORMS = {
 ROUTES = {
     ("POST", "/imports"): [(JSON, JSONS), (METALINK, METALINKS)],
     ("POST", "/imports/probe"): [(JSON, JSONS)],
+    ("POST", "/exports"): [(JSON, JSONS)],
+    ("POST", "/schedules"): [(JSON, JSONS)],
+    ("POST", "/images/{id}/links"): [(JSON, JSONS)],
+    ("POST", "/v2/images/{id}/locations"): [(JSON, JSONS)],
     ("POST", "/v2/images"): [(JSON, JSONS)],
     ("PATCH", "/v2/images/{id}"): [(PATCH, JSONS)],
     ("POST", "/v2/images/{id}/import"): [(JSON, JSONS)],

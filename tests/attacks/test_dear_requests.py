@@ -143,6 +143,15 @@ async def test_i09_no_other_list_is_dear(tmp_path: Path) -> None:
                 assert reader < READER_SECONDS * slowness, (reader, path, pattern)
 
 
+@pytest.mark.parametrize("path", ["/imports", "/exports", "/v2/images", "/v2/tasks", "/catalogue"])
+async def test_i09_a_number_without_end_is_refused(tmp_path: Path, path: str) -> None:
+    """A limit of more digits than Python turns into a number is the client's mistake, no fault of ours."""
+    async with Running(tmp_path) as service:
+        for digits in (5_000, 20_000):
+            status, _document, _headers = await service.call("GET", f"{path}?limit={'9' * digits}")
+            assert status in {200, 400}, path
+
+
 @pytest.mark.parametrize("count", [257, 12_000])
 async def test_i09_a_list_of_values_has_a_bound(tmp_path: Path, count: int) -> None:
     """More values than anybody needs are refused, and the answer says how many there may be."""

@@ -38,6 +38,10 @@ IN_TWO_WAYS = {
     "bare CR": b"GET /healthz HTTP/1.1\r\n" + HOST + b"X: a\rb\r\n\r\n",
     "NUL": b"GET /healthz HTTP/1.1\r\n" + HOST + b"X: a\0b\r\n\r\n",
     "a version that is none": b"GET /healthz HTTP/1.2\r\n" + HOST + b"\r\n",
+    "a version of before": b"GET /healthz HTTP/0.9\r\n" + HOST + b"\r\n",
+    "a coding in a version of before": POST.replace(b"1.1", b"0.9")
+    + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "a version of a later framing": b"GET /healthz HTTP/2.0\r\n" + HOST + b"\r\n",
     "no version": b"GET /healthz\r\n\r\n",
     "another's host in the target": b"GET http://evil.test/healthz HTTP/1.1\r\n" + HOST + b"\r\n",
     "a user in the target": b"GET http://127.0.0.1@evil.test/healthz HTTP/1.1\r\n" + HOST + b"\r\n",

@@ -89,9 +89,12 @@ def token_of(request: Request) -> str:
     """Return the token of a request: `X-Auth-Token`, else `Authorization: Bearer`.
 
     Raises:
-        Unauthenticated: There is none, or it can be none.
+        Unauthenticated: There is none, or several, or it can be none.
     """
-    token = request.headers.get("x-auth-token")
+    tokens = request.headers.getlist("x-auth-token")
+    if len(tokens) > 1:  # Whoever stands before us may have looked at the other one.
+        raise Unauthenticated
+    token = tokens[0] if tokens else None
     if token is None:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":

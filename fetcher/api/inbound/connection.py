@@ -19,6 +19,7 @@ from fetcher.api.inbound.files_out import FilesOut
 from fetcher.api.inbound.framing import doubt_about
 from fetcher.api.inbound.parser import Parser
 from fetcher.api.inbound.patience import Patience, unsent_by_kernel
+from fetcher.api.inbound.slices import Slices
 from fetcher.errors import Failure, HeadTooLarge, InvalidRequest, NotReady, RequestTooSlow
 from fetcher.settings.server import Inbound
 
@@ -72,6 +73,7 @@ class Connection(HttpToolsProtocol):
         if isinstance(peer, tuple):
             self.client = (str(peer[0]), int(peer[1]))
         self._files = FilesOut(files)
+        self._slices = Slices(self._feed, lambda: not self.flow.read_paused)
         self._reading: str | None = "head"
         self._answering = 0
         self._waited = 0.0
@@ -116,8 +118,13 @@ class Connection(HttpToolsProtocol):
         """Parse what came, unless the connection is over."""
         if self._is_over or self.transport.is_closing():
             return
-        before, begun = self._reading, self._begun
         self._unset_keepalive_if_required()
+        self._slices.take(data, self.transport)
+
+    def _feed(self, data: bytes) -> None:
+        if self._is_over:
+            return
+        before, begun = self._reading, self._begun
         self._frame_bytes += len(data)
         try:
             self.parser.feed_data(data)

@@ -7,6 +7,7 @@ import httptools
 from fetcher.errors import Failure, InvalidRequest
 
 Fields = Sequence[tuple[bytes, bytes]]
+VERSIONS = ("1.0", "1.1")
 
 
 def doubt_about(target: bytes, fields: Fields, version: str) -> Failure | None:
@@ -15,10 +16,12 @@ def doubt_about(target: bytes, fields: Fields, version: str) -> Failure | None:
     A target with a host of its own has to name that of the Host field, which
     is what all else looks at. A body is chunked or has a length: other transfer
     codings are not undone here, so that its bytes would be kept as what they
-    are not.
+    are not. Other versions of HTTP have other framings.
 
-    Source: RFC 9112 sections 3.2.2, 3.3, 6.1.
+    Source: RFC 9112 sections 2.3, 3.2.2, 3.3, 6.1.
     """
+    if version not in VERSIONS:
+        return InvalidRequest(reason="the version of HTTP is neither 1.1 nor 1.0")
     try:
         parsed = httptools.parse_url(target)
     except httptools.HttpParserInvalidURLError:

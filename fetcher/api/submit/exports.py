@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from fetcher.api.auth.identity import require_role
-from fetcher.api.body import convert, parse, read_body
+from fetcher.api.body import beside, convert, parse, read_body
 from fetcher.api.json_answers import JsonAnswer
 from fetcher.api.problems import base_url
 from fetcher.api.services import services_of
@@ -218,7 +218,7 @@ async def submit(request: Request) -> Response:
     if sent != JSON:
         raise WrongMediaType(sent=sent or "none", accepted=JSON)
     raw = await read_body(request)
-    body = convert(parse(raw), ExportBody)
+    body = convert(await beside(request, raw, lambda: parse(raw)), ExportBody)
     call = Called(request_id=request.scope.get("request_id"), key=idempotency_key(request, raw))
     export = await services.exporter.submit(actor, body.image, body.secrets(), body.options(), call)
     base = base_url(request)

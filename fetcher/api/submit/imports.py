@@ -157,7 +157,7 @@ def page_limit(text: str | None, settings: Settings) -> int:
     """
     if text is None:
         return settings.server.page_items
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
+    if not re.fullmatch(r"[0-9]{1,18}", text) or int(text) < 1:
         raise InvalidRequest(field="limit", reason="limit is a whole number from 1")
     return min(int(text), settings.server.max_page_items)
 
