@@ -88,7 +88,14 @@ def change(  # noqa: PLR0913 - all options of the command
 def show(*, server: Server = Server()) -> Exit:  # noqa: B008 - frozen
     """List the images that are kept new, and how the last look ended."""
     screen = server.screen()
-    document = server.client().get("/schedules")
+    client, found, marker = server.client(), list[dict[str, Any]](), ""
+    while True:
+        document = client.get(f"/schedules{marker}")
+        found += document["schedules"]
+        if not document.get("next") or not document["schedules"]:
+            break
+        marker = f"?marker={segment(found[-1]['id'])}"
+    document = {"schedules": found}
     if screen.as_json:
         screen.json(document)
         return Exit.OK

@@ -31,6 +31,7 @@ from fetcher.transport import check_request_headers
 log = structlog.get_logger()
 
 DAY = timedelta(days=1)
+MOST_SHOWN = 512  # Characters of a receiver: what its record holds for a month.
 IDLE_SECONDS = 60.0
 START_SECONDS = 10.0
 FOLLOW_SECONDS = 15.0
@@ -52,7 +53,12 @@ class Called(msgspec.Struct, frozen=True, kw_only=True):
 def _bounds(settings: Settings, now: datetime) -> ExportBounds:
     """Return what a submission of now must not go over."""
     rules = settings.exports
-    return ExportBounds(max_waiting=rules.max_waiting, max_bytes=rules.max_bytes_per_day, since=now - DAY)
+    return ExportBounds(
+        max_waiting=rules.max_waiting,
+        max_bytes=rules.max_bytes_per_day,
+        max_made=rules.max_per_day,
+        since=now - DAY,
+    )
 
 
 class Exporter:
@@ -101,7 +107,7 @@ class Exporter:
             UnknownImage: There is no such image.
             Conflict: It has no bytes to send, or nobody could use them.
             SendLimit: The project has sent as much within a day as it may.
-            QueueFull: Too many exports wait.
+            QueueFull: Too many exports wait, or the project has made as many within a day as it may.
         """
         settings = self._context.settings()
         options, call = options or ExportOptions(), call or Called()
@@ -119,7 +125,7 @@ class Exporter:
             image_id=image.id,
             project_id=actor.project_id,
             user_id=actor.user_id,
-            receiver=taken.shown,
+            receiver=taken.shown[:MOST_SHOWN],
             sender=sender.name,
             size=size,
             sha256=image.sha256 or "",

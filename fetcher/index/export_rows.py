@@ -1,13 +1,16 @@
 """Exports to rows and back, the same in every index."""
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
+from fetcher.errors import QueueFull, SendLimit
 from fetcher.index.rows import Row, to_json, to_moment, to_text
 from fetcher.index.values import (
     Export,
     ExportAttempt,
+    ExportBounds,
     ExportOptions,
     ReadBack,
     ReceiverAccess,
@@ -22,6 +25,35 @@ PROGRESS = (
     *("state", "size", "sha256", "sent_bytes", "attempts", "answer", "read_back", "verdict"),
     *("started_at", "updated_at", "ended_at"),
 )
+RECENT = """SELECT count(*) AS made, coalesce(sum(size), 0) AS bytes, min(created_at) AS oldest
+    FROM exports WHERE project_id = ? AND created_at > ?"""
+# Reads nothing but the index `exports_by_project`.
+OVERFULL = """SELECT project_id, count(*) AS n FROM exports
+    GROUP BY project_id HAVING count(*) > :most ORDER BY project_id"""
+# Those of the last day count for the bounds on a day. Of the others the newest are kept, and before them
+# those that a repeated request may still ask for.
+SURPLUS = """DELETE FROM exports WHERE id IN
+    (SELECT id FROM exports WHERE project_id = :project_id AND ended_at IS NOT NULL
+     AND created_at < :before ORDER BY repeat_key IS NOT NULL, created_at, id LIMIT :limit)"""
+
+
+def check_recent(row: Row, export: Export, bounds: ExportBounds) -> None:
+    """Hold a new export to what its project may make and send in a day; `row` is of `RECENT`.
+
+    Raises:
+        QueueFull: The project has made too many, whatever became of them.
+        SendLimit: It has sent, or is about to send, too much.
+    """
+    if row["made"] >= bounds.max_made:
+        left = datetime.fromisoformat(row["oldest"]) - bounds.since
+        raise QueueFull(
+            scope="the project's exports of a day",
+            limit=bounds.max_made,
+            retry_after_seconds=max(1.0, left.total_seconds()),
+        )
+    used = int(row["bytes"])
+    if used + export.size > bounds.max_bytes:
+        raise SendLimit(limit_bytes=bounds.max_bytes, used_bytes=used)
 
 
 def export_row(export: Export) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """Schedules to rows and back, the same in every index."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
-from fetcher.index.rows import Row, to_json, to_text
-from fetcher.index.values import Schedule, ScheduleProgress, ScheduleRules, WebhookTarget
+from fetcher.index import scope
+from fetcher.index.rows import ROW_BYTES, Row, fitting, to_json, to_text
+from fetcher.index.values import Rows, Schedule, ScheduleProgress, ScheduleRules, WebhookTarget
 
 MAX_NAME = 255
 MOST_AHEAD = timedelta(
@@ -30,6 +32,28 @@ def schedule_row(schedule: Schedule) -> dict[str, Any]:
         "receiver": None if schedule.receiver is None else to_json(schedule.receiver),
         "created_at": to_text(schedule.created_at),
     }
+
+
+def list_of(condition: scope.Condition, limit: int, start: Schedule | None) -> tuple[str, dict[str, object]]:
+    """Return the statement that reads the oldest schedules after a marker."""
+    where, arguments = condition
+    arguments = {**arguments, "limit": limit + 1}
+    if start is not None:
+        where += " AND (created_at, id) > (:created_at, :marker)"
+        arguments |= {"created_at": to_text(start.created_at), "marker": start.id}
+    return f"SELECT * FROM schedules WHERE {where} ORDER BY created_at, id LIMIT :limit", arguments  # noqa: S608 - our own conditions
+
+
+def schedules_within(rows: Iterable[Row], limit: int, max_bytes: int) -> Rows[Schedule]:
+    """Read schedules back until they are so many or hold so many bytes; one at least."""
+    some = fitting(rows, _size, max_bytes)
+    found = Rows(to_schedule(row) for row in some[:limit])
+    found.has_more = some.has_more or len(some) > limit
+    return found
+
+
+def _size(row: Row) -> int:
+    return ROW_BYTES + sum(len(row[name] or "") for name in ("rules", "progress", "receiver"))
 
 
 def to_schedule(row: Row) -> Schedule:

@@ -174,12 +174,16 @@ class Maintenance:
         gone = await index.surplus(rules.quota.max_records, rules.quota.max_record_bytes)
         for begin in range(0, len(gone), DROPPED_AT_ONCE):
             await index.drop(gone[begin : begin + DROPPED_AT_ONCE])
-        lines = 0
+        lines, exports = 0, 0
+        yesterday = datetime.now(UTC) - timedelta(days=1)
+        while trimmed := await self._context.index.exports.trim(yesterday, rules.quota.max_records):
+            exports += trimmed
         while trimmed := await index.trim_audit(rules.upkeep.max_audit_lines):
             lines += trimmed
-        if gone or lines:
+        if gone or exports or lines:
             advice = "Raise quota.max_records or upkeep.max_audit_lines if there is room for more."
-            log.warning("upkeep.surplus_forgotten", imports=len(gone), audit_lines=lines, advice=advice)
+            counts = {"imports": len(gone), "exports": exports, "audit_lines": lines}
+            log.warning("upkeep.surplus_forgotten", **counts, advice=advice)
 
     async def scrub(self, *, before: datetime | None = None) -> dict[str, int]:
         """Read every blob that is due, at a bounded rate, and mark those that are missing or corrupt.

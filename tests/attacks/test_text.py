@@ -59,6 +59,28 @@ async def test_i11_the_text_of_a_refused_submission_goes_with_its_end(tmp_path: 
         db.close()
 
 
+async def test_i11_lists_of_schedules_have_a_bound_in_bytes(tmp_path: Path) -> None:
+    """Also what an image will have is text; an admin's list has that of all projects."""
+    source = {"name": "a", "kind": "simplestreams", "url": "https://a.example/streams/v1/index.json"}
+    rules: dict[str, Any] = {"server": {"max_answer_bytes": 600_000}, "catalogue": {"sources": [source]}}
+    async with Running(tmp_path, **rules) as service:
+        body: dict[str, Any] = {"catalogue": "a/x", "properties": LARGE}
+        for number in range(5):
+            status, _made, _headers = await service.call(
+                "POST", "/schedules", json={**body, "name": f"n{number}"}
+            )
+            assert status == 201
+        found: list[str] = []
+        following: str | None = "/schedules"
+        while following:
+            async with service.client.get(following) as answer:
+                assert len(await answer.read()) < 600_000
+                document = await answer.json()
+            found += [one["name"] for one in document["schedules"]]
+            following = (document.get("next") or "").removeprefix(service.base)
+        assert found == [f"n{number}" for number in range(5)]
+
+
 @pytest.mark.parametrize("path", ["/v2/images?sort=name", "/imports?"])
 async def test_i11_an_answer_has_a_bound_in_bytes(tmp_path: Path, path: str) -> None:
     """A list of large records is given in parts, each with a link to the next, and nothing is left out."""

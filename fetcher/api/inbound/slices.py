@@ -53,11 +53,11 @@ class Slices:
         left, self._left = self._left, b""
         if transport is None or transport.is_closing():
             return
-        self._hand_on(left, transport)
-        if self._transport is None and not transport.is_closing() and self._may_read():
+        if self._hand_on(left, transport) and self._may_read():
             transport.resume_reading()
 
-    def _hand_on(self, data: bytes, transport: Reading) -> None:
+    def _hand_on(self, data: bytes, transport: Reading) -> bool:
+        """Return whether nothing is left, and more may come."""
         loop = asyncio.get_running_loop()
         until = loop.time() + TURN_SECONDS
         for begin in range(0, len(data), SLICE_BYTES):
@@ -65,7 +65,8 @@ class Slices:
                 self._left, self._transport = data[begin:], transport
                 transport.pause_reading()
                 loop.call_soon(self._go_on)
-                return
+                return False
             self._feed(data[begin : begin + SLICE_BYTES])
             if transport.is_closing():
-                return
+                return False
+        return True

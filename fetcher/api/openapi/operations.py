@@ -138,7 +138,15 @@ OPERATIONS: dict[Callable[..., Any], Operation] = {
             ("limit", {"type": "integer", "minimum": 1}, "At most this many; 100 where it is not given."),
         ),
     ),
-    schedules.listing: Operation(tag="Schedules", answers={200: schedules.SchedulesAnswer}),
+    schedules.listing: Operation(
+        tag="Schedules",
+        answers={200: schedules.SchedulesAnswer},
+        ends_in=(errors.UnknownSchedule,),
+        query=(
+            ("limit", {"type": "integer", "minimum": 1}, "The most schedules to return."),
+            ("marker", _TEXT, "The id of the last schedule of the page before."),
+        ),
+    ),
     schedules.create: Operation(
         tag="Schedules",
         bodies={JSON: schedule_body.ScheduleBody},

@@ -11,6 +11,7 @@ from fetcher.api.body import convert
 from fetcher.api.page.render import page
 from fetcher.api.page.session import FORM_FIELD, Visitor, check_proof, read_fields, read_form, text_of
 from fetcher.api.page.shown import see_other, shown
+from fetcher.api.prefix import outside
 from fetcher.api.problems import advice_of, status_of
 from fetcher.api.services import services_of
 from fetcher.api.submit.schedule_body import ScheduleBody, SchedulePatch
@@ -37,11 +38,12 @@ HOUR_SECONDS = 3600
 async def listing(request: Request, visitor: Visitor) -> Response:
     """`GET /page/schedules`: which images are kept new, the last look at each and the next."""
     services = services_of(request)
-    found = await services.index.schedules.page(visitor.actor)
+    found = await services.index.schedules.page(visitor.actor, marker=request.query_params.get("after"))
     return page(
         "schedules.html",
         visitor,
         schedules=[schedule_view(one) for one in found],
+        more=outside(f"/page/schedules?after={found[-1].id}") if found.has_more else None,
         most=services.settings().schedules.max_per_project,
         can_change=_can_change(visitor),
     )

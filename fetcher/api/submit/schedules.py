@@ -13,6 +13,7 @@ from fetcher.api.body import read_json
 from fetcher.api.json_answers import JsonAnswer
 from fetcher.api.problems import base_url
 from fetcher.api.services import Services, services_of
+from fetcher.api.submit.imports import page_limit
 from fetcher.api.submit.schedule_body import MERGE_PATCH, RULES, ScheduleBody, SchedulePatch
 from fetcher.guards.request.redaction import redact_url
 from fetcher.ids import new_id
@@ -53,9 +54,10 @@ class ScheduleAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SchedulesAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """The schedules of a project."""
+    """Some schedules of a project, the oldest first."""
 
     schedules: list[ScheduleAnswer]
+    next: str = ""
 
 
 def schedule_view(schedule: Schedule) -> dict[str, Any]:
@@ -137,11 +139,17 @@ async def edit(services: Services, actor: Actor, schedule_id: str, patch: Schedu
 
 
 async def listing(request: Request) -> Response:
-    """`GET /schedules`: which images are kept new, and how the last look ended."""
+    """`GET /schedules`: which images are kept new, and how the last look ended; a page at a time."""
     services = services_of(request)
     actor = await services.identify(request)
-    found = await services.index.schedules.page(actor)
-    document = {"schedules": [schedule_view(one) for one in found]}
+    rules, query = services.settings().server, request.query_params
+    limit = page_limit(query.get("limit", str(rules.max_page_items)), services.settings())
+    found = await services.index.schedules.page(
+        actor, limit=limit, marker=query.get("marker"), max_bytes=rules.max_answer_bytes
+    )
+    document: dict[str, Any] = {"schedules": [schedule_view(one) for one in found]}
+    if found.has_more:
+        document["next"] = f"{base_url(request)}/schedules?limit={limit}&marker={found[-1].id}"
     return JsonAnswer(document, headers={"Cache-Control": "no-store"})
 
 

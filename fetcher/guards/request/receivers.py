@@ -96,6 +96,12 @@ def limits(settings: Settings) -> tuple[Limit, ...]:
             rules.max_bytes_per_day,
             "Bytes that one project may send within 24 hours.",
         ),
+        (
+            "export_max_per_day",
+            "integer",
+            rules.max_per_day,
+            "Exports that one project may make within 24 hours, whatever becomes of them.",
+        ),
         ("export_attempts", "integer", rules.attempts, "How often a receiver is tried."),
         ("export_seconds", "number", rules.total_seconds, "How long one attempt may take."),
     )
@@ -107,5 +113,13 @@ GUARD = GuardSpec(
     sections=("exports",),
     limits=limits,
     checks=(check_any, check_receiver, check_kind, check_sendable),
-    keys=("role", "max_bytes_per_day", "attempts", "total_seconds", "part_bytes", "parts_at_once"),
+    keys=(
+        "role",
+        "max_bytes_per_day",
+        "max_per_day",
+        "attempts",
+        "total_seconds",
+        "part_bytes",
+        "parts_at_once",
+    ),
 )

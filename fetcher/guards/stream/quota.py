@@ -85,7 +85,7 @@ def limits(settings: Settings) -> tuple[Limit, ...]:
             "project_max_records",
             "integer",
             settings.quota.max_records,
-            "Ended imports of one project on record; beyond it the oldest are forgotten.",
+            "Ended imports of one project on record, and ended exports; beyond it the oldest are forgotten.",
         ),
         (
             "project_max_record_bytes",

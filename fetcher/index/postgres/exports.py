@@ -3,9 +3,20 @@
 from datetime import datetime
 from typing import Any
 
-from fetcher.errors import Conflict, QueueFull, SendLimit, UnknownExport
+from fetcher.errors import Conflict, QueueFull, UnknownExport
 from fetcher.index import scope
-from fetcher.index.export_rows import PROGRESS, audit_row, export_of, export_row, secrets_of, secrets_row
+from fetcher.index.export_rows import (
+    OVERFULL,
+    PROGRESS,
+    RECENT,
+    SURPLUS,
+    audit_row,
+    check_recent,
+    export_of,
+    export_row,
+    secrets_of,
+    secrets_row,
+)
 from fetcher.index.postgres.audit import note_line
 from fetcher.index.postgres.session import Connection, Session
 from fetcher.index.repeated import MADE_BEFORE, keyed, same_request
@@ -72,6 +83,9 @@ class ExportRecords:
     async def forget(self, before: datetime, *, most: int = 1000) -> int:
         return await self._connection.write(_forget, before, most)
 
+    async def trim(self, before: datetime, most_kept: int, *, most: int = 1000) -> int:
+        return await self._connection.write(_trim, before, most_kept, most)
+
 
 async def _submit(
     db: Session,
@@ -86,11 +100,8 @@ async def _submit(
     [row] = await db.select("SELECT count(*) AS n FROM exports WHERE ended_at IS NULL")
     if row["n"] >= bounds.max_waiting:
         raise QueueFull(scope="the service's queue of exports", limit=bounds.max_waiting)
-    sql = "SELECT coalesce(sum(size), 0)::bigint AS n FROM exports WHERE project_id = ? AND created_at > ?"
-    [row] = await db.select(sql, [export.project_id, to_text(bounds.since)])
-    used = row["n"]
-    if used + export.size > bounds.max_bytes:
-        raise SendLimit(limit_bytes=bounds.max_bytes, used_bytes=used)
+    [row] = await db.select(RECENT, [export.project_id, to_text(bounds.since)])
+    check_recent(row, export, bounds)
     await db.insert("exports", export_row(export) | keyed(key))
     await db.insert("export_secrets", secrets_row(export.id, secrets))
     await note_line(db, audit_row("export-submitted", export))
@@ -182,3 +193,12 @@ async def _forget(db: Session, before: datetime, most: int) -> int:
     sql = """DELETE FROM exports WHERE id IN
              (SELECT id FROM exports WHERE ended_at < ? ORDER BY ended_at LIMIT ?)"""
     return int(await db.execute(sql, [to_text(before), most]))
+
+
+async def _trim(db: Session, before: datetime, most_kept: int, most: int) -> int:
+    gone = 0
+    for row in list(await db.select(OVERFULL, {"most": most_kept})):
+        limit = min(most, row["n"] - most_kept)
+        more = {"project_id": row["project_id"], "before": to_text(before), "limit": limit}
+        gone += int(await db.execute(SURPLUS, more))
+    return gone

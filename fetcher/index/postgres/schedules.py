@@ -16,11 +16,13 @@ from fetcher.index.schedule_rows import (
     NAMED,
     is_as_read,
     line_on,
+    list_of,
     retired_name,
     schedule_row,
+    schedules_within,
     to_schedule,
 )
-from fetcher.index.values import Schedule, ScheduleProgress
+from fetcher.index.values import ANSWER_BYTES, Rows, Schedule, ScheduleProgress
 from fetcher.model import Actor
 
 
@@ -36,8 +38,11 @@ class ScheduleRecords:
     async def find(self, schedule_id: str, actor: Actor) -> Schedule:
         return await self._connection.read(_find, schedule_id, scope.own_schedules(actor))
 
-    async def page(self, actor: Actor) -> list[Schedule]:
-        return await self._connection.read(_page, scope.own_schedules(actor))
+    async def page(
+        self, actor: Actor, *, limit: int = 1000, marker: str | None = None, max_bytes: int = ANSWER_BYTES
+    ) -> Rows[Schedule]:
+        most = (limit, max_bytes)
+        return await self._connection.read(_page, scope.own_schedules(actor), most, marker)
 
     async def edit(self, schedule_id: str, actor: Actor, change: Callable[[Schedule], Schedule]) -> Schedule:
         return await self._connection.write(_edit, schedule_id, actor, change)
@@ -74,10 +79,12 @@ async def _find(db: Session, schedule_id: str, condition: scope.Condition, lock:
     raise UnknownSchedule(id=schedule_id)
 
 
-async def _page(db: Session, condition: scope.Condition) -> list[Schedule]:
-    where, arguments = condition
-    sql = f"SELECT * FROM schedules WHERE {where} ORDER BY created_at, id"  # noqa: S608 - our own condition
-    return [to_schedule(row) for row in await db.select(sql, arguments)]
+async def _page(
+    db: Session, condition: scope.Condition, most: tuple[int, int], marker: str | None
+) -> Rows[Schedule]:
+    start = None if marker is None else await _find(db, marker, condition)
+    sql, arguments = list_of(condition, most[0], start)
+    return schedules_within(await db.select(sql, arguments), *most)
 
 
 async def _remove(db: Session, schedule_id: str, actor: Actor) -> None:

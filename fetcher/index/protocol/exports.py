@@ -59,3 +59,12 @@ class Exports(Protocol):
 
     async def forget(self, before: datetime, *, most: int = 1000) -> int:
         """Drop exports that ended before a moment."""
+
+    async def trim(self, before: datetime, most_kept: int, *, most: int = 1000) -> int:
+        """Drop the oldest ended exports of each project beyond a number; how many went.
+
+        Args:
+            before: Younger ones stay.
+            most_kept: Of one project.
+            most: At once.
+        """

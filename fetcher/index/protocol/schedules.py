@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
-from fetcher.index.values import Schedule, ScheduleProgress
+from fetcher.index.values import ANSWER_BYTES, Rows, Schedule, ScheduleProgress
 from fetcher.model import Actor
 
 
@@ -25,8 +25,19 @@ class Schedules(Protocol):
             UnknownSchedule: There is none, or it is another project's.
         """
 
-    async def page(self, actor: Actor) -> list[Schedule]:
-        """Return all that the actor may see, the oldest first."""
+    async def page(
+        self, actor: Actor, *, limit: int = 1000, marker: str | None = None, max_bytes: int = ANSWER_BYTES
+    ) -> Rows[Schedule]:
+        """Return those that the actor may see, the oldest first, as far as they fit; one at least.
+
+        Args:
+            limit: How many at most.
+            marker: The last one of the page before.
+            max_bytes: About how much they may hold together.
+
+        Raises:
+            UnknownSchedule: The marker is none, or is another project's.
+        """
 
     async def edit(self, schedule_id: str, actor: Actor, change: Callable[[Schedule], Schedule]) -> Schedule:
         """Replace a schedule by what `change` makes of it, all at once; return it as it is now.

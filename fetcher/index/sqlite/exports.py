@@ -5,9 +5,20 @@ from typing import Any
 
 from sqlite_utils.db import Database
 
-from fetcher.errors import Conflict, QueueFull, SendLimit, UnknownExport
+from fetcher.errors import Conflict, QueueFull, UnknownExport
 from fetcher.index import scope
-from fetcher.index.export_rows import PROGRESS, audit_row, export_of, export_row, secrets_of, secrets_row
+from fetcher.index.export_rows import (
+    OVERFULL,
+    PROGRESS,
+    RECENT,
+    SURPLUS,
+    audit_row,
+    check_recent,
+    export_of,
+    export_row,
+    secrets_of,
+    secrets_row,
+)
 from fetcher.index.repeated import MADE_BEFORE, keyed, same_request
 from fetcher.index.rows import to_json, to_text
 from fetcher.index.sqlite.audit import note_line
@@ -69,6 +80,9 @@ class ExportRecords:
     async def forget(self, before: datetime, *, most: int = 1000) -> int:
         return await self._connection.write(_forget, before, most)
 
+    async def trim(self, before: datetime, most_kept: int, *, most: int = 1000) -> int:
+        return await self._connection.write(_trim, before, most_kept, most)
+
 
 def _submit(
     db: Database,
@@ -81,10 +95,8 @@ def _submit(
         return export_of(same_request(row, key))
     if db.execute("SELECT count(*) FROM exports WHERE ended_at IS NULL").fetchone()[0] >= bounds.max_waiting:
         raise QueueFull(scope="the service's queue of exports", limit=bounds.max_waiting)
-    sql = "SELECT ifnull(sum(size), 0) FROM exports WHERE project_id = ? AND created_at > ?"
-    used = db.execute(sql, [export.project_id, to_text(bounds.since)]).fetchone()[0]
-    if used + export.size > bounds.max_bytes:
-        raise SendLimit(limit_bytes=bounds.max_bytes, used_bytes=used)
+    for recent in select(db, RECENT, [export.project_id, to_text(bounds.since)]):
+        check_recent(recent, export, bounds)
     insert(db, "exports", export_row(export) | keyed(key))
     insert(db, "export_secrets", secrets_row(export.id, secrets))
     note_line(db, audit_row("export-submitted", export))
@@ -171,3 +183,12 @@ def _forget(db: Database, before: datetime, most: int) -> int:
     sql = """DELETE FROM exports WHERE id IN
              (SELECT id FROM exports WHERE ended_at < ? ORDER BY ended_at LIMIT ?)"""
     return int(db.execute(sql, [to_text(before), most]).rowcount)
+
+
+def _trim(db: Database, before: datetime, most_kept: int, most: int) -> int:
+    gone = 0
+    for row in list(select(db, OVERFULL, {"most": most_kept})):
+        limit = min(most, row["n"] - most_kept)
+        more = {"project_id": row["project_id"], "before": to_text(before), "limit": limit}
+        gone += int(db.execute(SURPLUS, more).rowcount)
+    return gone

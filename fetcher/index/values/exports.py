@@ -109,10 +109,12 @@ class ExportBounds(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         max_waiting: That wait or run, of all projects.
         max_bytes: That one project sends from `since` on.
+        max_made: That one project makes from `since` on, whatever became of them.
     """
 
     max_waiting: int
     max_bytes: int
+    max_made: int
     since: datetime
 
 

@@ -17,6 +17,7 @@ class Exports(Section, frozen=True, kw_only=True):
     max_running_per_project: Positive
     max_waiting: Positive
     max_bytes_per_day: Positive
+    max_per_day: Positive
     attempts: Annotated[int, Meta(ge=1, le=20)]
     first_wait_seconds: Seconds
     max_wait_seconds: Seconds

@@ -50,8 +50,12 @@ async def submitted(
     max_waiting: int = 99,
     max_bytes: int = 1000,
     key: IdempotencyKey | None = None,
+    *,
+    max_made: int = 99,
 ) -> Export:
-    bounds = ExportBounds(max_waiting=max_waiting, max_bytes=max_bytes, since=START - timedelta(days=1))
+    bounds = ExportBounds(
+        max_waiting=max_waiting, max_bytes=max_bytes, max_made=max_made, since=START - timedelta(days=1)
+    )
     return await index.exports.submit(made, SECRETS, bounds=bounds, key=key)
 
 
@@ -98,7 +102,7 @@ async def test_how_far_a_sender_is_goes_to_the_next_run_and_goes_with_the_end(pl
     async with place.open() as index:
         made = msgspec.structs.replace(export(), options=options)
         secrets = msgspec.structs.replace(SECRETS, access=access)
-        bounds = ExportBounds(max_waiting=9, max_bytes=99, since=START - timedelta(days=1))
+        bounds = ExportBounds(max_waiting=9, max_bytes=99, max_made=9, since=START - timedelta(days=1))
         await index.exports.submit(made, secrets, bounds=bounds)
         stale = await index.exports.claim(made.id, START)
         assert stale is not None
@@ -141,6 +145,37 @@ async def test_exports_are_bounded_for_all_processes(index: Index, other: Index)
     jobs = [submitted((index, other)[n % 2], export(BOB, n), max_bytes=26) for n in range(10)]
     results = await asyncio.gather(*jobs, return_exceptions=True)
     assert sum(isinstance(result, SendLimit) for result in results) == 5
+
+
+async def test_i11_exports_that_are_cancelled_at_once_have_a_bound(index: Index) -> None:
+    """A project makes as many in a day as it may, whatever became of them, and hears when it may again."""
+    for number in range(3):
+        made = await submitted(index, export(number=number), max_made=3)
+        await index.exports.cancel(made.id, ALICE, START)
+    with pytest.raises(QueueFull) as full:
+        await submitted(index, export(number=3), max_made=3)
+    assert full.value.limit == 3
+    assert full.value.retry_after_seconds == 86_400
+    await submitted(index, export(BOB, 4), max_made=3)
+
+
+async def test_i11_records_of_ended_exports_have_a_bound(index: Index) -> None:
+    """The newest are kept, and before them those that a repeated request may ask for; never one that runs."""
+    key = IdempotencyKey(key="k", fingerprint="0" * 64)
+    mine = [await submitted(index, export(number=n), key=key if n == 0 else None) for n in range(6)]
+    other = await submitted(index, export(BOB))
+    for made in (*mine[:5], other):
+        await index.exports.cancel(made.id, ALICE if made in mine else BOB, START)
+    assert await index.exports.trim(START, 3) == 0  # All of the last day.
+    later = START + timedelta(days=2)
+    assert await index.exports.trim(later, 3, most=2) == 2
+    assert await index.exports.trim(later, 3) == 1
+    assert await index.exports.trim(later, 3) == 0
+    kept = await index.exports.page(ADMIN, limit=9)
+    assert {one.id for one in kept} == {mine[0].id, mine[4].id, mine[5].id, other.id}
+    assert await index.exports.trim(later, 1) == 2
+    assert await index.exports.trim(later, 1) == 0
+    assert {one.id for one in await index.exports.page(ADMIN, limit=9)} == {mine[5].id, other.id}
 
 
 async def test_a_lost_claim_changes_nothing(index: Index) -> None:

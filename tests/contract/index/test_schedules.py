@@ -47,6 +47,21 @@ async def test_schedules_are_their_projects(index: Index) -> None:
     assert await index.schedules.page(ALICE) == [second]
 
 
+async def test_i11_lists_of_schedules_come_in_parts(index: Index) -> None:
+    """So many at a time, in number and in bytes; another project's is no place to begin after."""
+    mine = [await made(index, schedule(ALICE, n, properties={"p": "x" * 5000})) for n in range(4)]
+    other = await made(index, schedule(BOB))
+    first = await index.schedules.page(ALICE, limit=3)
+    assert (first, first.has_more) == (mine[:3], True)
+    rest = await index.schedules.page(ALICE, limit=3, marker=mine[2].id)
+    assert (rest, rest.has_more) == (mine[3:], False)
+    large = await index.schedules.page(ALICE, max_bytes=16_000)
+    assert (large, large.has_more) == (mine[:2], True)
+    assert await index.schedules.page(ALICE, max_bytes=1) == mine[:1]
+    with pytest.raises(UnknownSchedule):
+        await index.schedules.page(ALICE, marker=other.id)
+
+
 async def test_a_project_has_as_many_as_it_may(index: Index, other: Index) -> None:
     """Ten race for three places, in two processes, and another project has its own."""
     jobs = [made((index, other)[number % 2], schedule(number=number), 3) for number in range(10)]
