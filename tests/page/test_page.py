@@ -192,6 +192,28 @@ async def test_forms_without_proof_are_refused(tmp_path: Path, path: str) -> Non
                 assert answer.status == status
 
 
+async def test_a_proof_is_of_no_use_with_another_token(tmp_path: Path) -> None:
+    """Who put a number of theirs into somebody's browser has no proof for it: the token is in it, too."""
+    entries = [
+        {"sha256": hash_token(f"token of {who}"), "project": who, "user": who, "roles": ["member"]}
+        for who in "ab"
+    ]
+    async with Running(tmp_path, auth={"mode": "tokens", "tokens": entries}) as service:
+        async with service.client.get(
+            "/", headers=BROWSER, cookies={"fetcher_token": "token of a"}
+        ) as answer:
+            found = re.search(r'name="proof" value="([0-9a-f]{64})"', await answer.text())
+            assert found is not None
+            number = answer.cookies["fetcher_form"].value
+        form = {"proof": found[1], "url": "https://example.org/x"}
+        for who, expected in (("b", 403), ("a", 303)):
+            cookies = {"fetcher_form": number, "fetcher_token": f"token of {who}"}
+            async with service.client.post(
+                "/page/submit", data=form, cookies=cookies, headers=BROWSER, allow_redirects=False
+            ) as answer:
+                assert answer.status == expected
+
+
 async def test_typing_is_answered_by_the_guard_itself(tmp_path: Path) -> None:
     """A URL that can never work is told at once, one that may work says where it leads."""
     async with Running(tmp_path) as service:

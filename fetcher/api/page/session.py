@@ -2,7 +2,8 @@
 
 Two cookies, both out of reach of scripts and never sent from another site:
 one holds the token where tokens are used, one a random number. Each form
-carries a keyed digest of that number; only our own page can know it. The key
+carries a keyed digest of both; only our own page can know it, and a number
+that somebody else put into the browser is of no use without the token. The key
 is kept in the data folder, so a form from before a restart is still good.
 """
 
@@ -45,12 +46,13 @@ class Visitor:
         self._key = form_key(request)
         self._is_secure = request.url.scheme == "https"
         self._known = request.cookies.get(FORM_COOKIE, "")
+        self._token = request.cookies.get(TOKEN_COOKIE, "")
         self._number = self._known or secrets.token_urlsafe(24)
 
     @property
     def proof(self) -> str:
         """Return what a form of this visitor must carry."""
-        return _digest(self._key, self._number)
+        return _digest(self._key, self._number, self._token)
 
     @property
     def places(self) -> list[tuple[str, str]]:
@@ -70,8 +72,8 @@ class Visitor:
             set_cookie(answer, FORM_COOKIE, self._number, is_secure=self._is_secure)
 
 
-def _digest(key: bytes, number: str) -> str:
-    return hmac.new(key, number.encode(), hashlib.sha256).hexdigest()
+def _digest(key: bytes, number: str, token: str) -> str:
+    return hmac.new(key, f"{number}\0{token}".encode(), hashlib.sha256).hexdigest()
 
 
 def set_cookie(answer: Response, name: str, value: str, *, is_secure: bool) -> None:
@@ -149,7 +151,7 @@ def check_proof(request: Request, proof: str) -> None:
         Forbidden: It is missing, or is another browser's.
     """
     number = request.cookies.get(FORM_COOKIE, "")
-    expected = _digest(form_key(request), number).encode()
+    expected = _digest(form_key(request), number, request.cookies.get(TOKEN_COOKIE, "")).encode()
     if not number or not hmac.compare_digest(proof.encode(), expected):
         raise Forbidden(reason="the form was open for too long; check it and send it once more")
 

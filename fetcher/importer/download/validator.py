@@ -1,6 +1,6 @@
 """Validators for ranges, so that two halves are never of two versions."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from fetcher.transport import Source, is_strong
@@ -27,6 +27,8 @@ def validator_of(source: Source) -> str | None:
 
 def _moment(text: str | None) -> datetime | None:
     try:
-        return parsedate_to_datetime(text) if text else None
+        moment = parsedate_to_datetime(text) if text else None
     except (ValueError, OverflowError):
         return None
+    # `-0000` is UTC of which no zone is known (RFC 5322 section 3.3), and is read as a date without one.
+    return moment.replace(tzinfo=moment.tzinfo or UTC) if moment else None

@@ -16,6 +16,8 @@ SOON = "Mon, 01 Jan 2024 00:00:59 GMT"
         ('"a"', OLD, NEW, '"a"'),
         (None, OLD, NEW, OLD),
         (None, OLD, SOON, None),
+        (None, OLD.replace("GMT", "-0000"), NEW, OLD.replace("GMT", "-0000")),
+        (None, OLD, NEW.replace("GMT", "-0000"), OLD),
         (None, OLD, None, None),
         (None, NEW, OLD, None),
         ('W/"a"', OLD, NEW, None),
