@@ -1,4 +1,4 @@
-"""What a client sent, a slice at a time: a piece of it may hold tens of thousands of chunks of one byte."""
+"""Slices of what a client sent: one piece of it may hold tens of thousands of chunks of one byte."""
 
 import asyncio
 from collections.abc import Callable
