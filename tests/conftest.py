@@ -10,8 +10,10 @@ import structlog
 from hypothesis import HealthCheck, settings
 
 from tests import undisturbed
+from tests.lab.fixed_costs import cut_fixed_costs
 
 if TYPE_CHECKING:
+    from tests.contract.index.postgres import PostgresPlaces
     from tests.lab.bucket import BucketServer
 
 # Before the first assertion is formatted.
@@ -20,6 +22,8 @@ undisturbed.protect_ast()
 # Who is started in the background of a shell ignores Ctrl-C, and so would every process that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+cut_fixed_costs()
 
 # A busy machine is no finding: examples are bounded in number, not in time.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -33,6 +37,15 @@ def weed(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[BucketServer]":
 
     with bucket_server(tmp_path_factory.mktemp("weed")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def databases() -> "Iterator[PostgresPlaces]":
+    """One server of databases for all tests."""
+    from tests.contract.index.postgres import PostgresPlaces, server
+
+    with server() as where:
+        yield PostgresPlaces(where)
 
 
 @pytest.fixture(autouse=True)
