@@ -30,6 +30,24 @@ settings.register_profile("suite", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("suite")
 
 
+# What takes longest begins first, so that at the end no processor is left alone with one of them.
+LONGEST = (
+    "test_setup.py",
+    "test_phases.py",
+    "test_torture.py",
+    "test_moving_between_sites.py",
+    "test_openapi.py",
+    "test_real_glance.py",
+    "test_recipe.py",
+    "test_boot_matrix.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest tests; all others stay in their order, so that modules keep their fixtures."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
 @pytest.fixture(scope="session")
 def weed(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[BucketServer]":
     """One server of buckets for all tests: each uses a bucket or a prefix of its own."""
