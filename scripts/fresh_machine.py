@@ -59,6 +59,7 @@ def bootstrap(archive: Path) -> None:
     sources = [str(path) for path in candidates if path.exists()]
     run(
         *("mmdebstrap", "--quiet", "--variant=minbase", "--include=python3,make,ca-certificates"),
+        "--dpkgopt=force-unsafe-io",  # Nothing here is to outlive a power loss; it stays in force inside.
         *(SUITE, str(archive), *sources),
     )
 
@@ -100,8 +101,6 @@ class Guest:
         for name in ("/etc/hosts", "/etc/resolv.conf"):
             shutil.copy(name, folder / name[1:])
         shutil.copy(CERTIFICATES, folder / str(CERTIFICATES)[1:])
-        # Hundreds of packages, none of which is to outlive a power loss.
-        (folder / "etc/dpkg/dpkg.cfg.d/scratch").write_text("force-unsafe-io\n")
         self._cache = archive.with_name("pip")
         for part in Path("/etc/apt/apt.conf.d").glob("99*"):
             shutil.copy(part, folder / "etc/apt/apt.conf.d")
