@@ -29,7 +29,7 @@ from fetcher.unpack.tar_headers import (
     read_sparse_entries,
     read_sparse_text,
 )
-from fetcher.unpack.values import MAX_PIECE_BYTES, Layer, UnpackLimits, plain, zeros
+from fetcher.unpack.values import MAX_PIECE_BYTES, Layer, UnpackLimits, any_bytes, plain, zeros
 
 REGULAR, FOLDER, GNU_SPARSE = "0", "5", "S"
 LISTED_FOLDER = "D"  # Of an incremental archive of GNU tar, with the names of what the folder held.
@@ -292,11 +292,6 @@ def _words_of(kind: str) -> str:
         if kind == CONTINUED
         else "a member is of a kind not known"
     )
-
-
-def any_bytes(data: bytes | memoryview) -> bool:
-    """Return whether a byte is not zero."""
-    return bytes(data).count(0) != len(data)
 
 
 def exactly(length: int) -> Read:
