@@ -327,7 +327,7 @@ def test_what_is_not_whole_is_to_be_fetched_again() -> None:
     """Whoever lost the end of an archive need not make it anew."""
     for archive in (make_zip([("disk.raw", DISK)]), make_tar([("disk.raw", DISK)])):
         failure = refusal(archive[: len(archive) // 2])
-        assert "Download the file yourself and test it" in str(failure.fields()["hint"])
+        assert "Test the file that was published" in str(failure.fields()["hint"])
 
 
 class Pipe(io.RawIOBase):

@@ -30,6 +30,11 @@ MOST_REFTABLE_BYTES = 8 << 20  # As in qemu.
 MOST_SNAPSHOTS = 65_536  # As in qemu.
 SNAPSHOT_BYTES = 40  # The least that one entry takes.
 REMAKE = "Make a copy without it: `qemu-img convert -O qcow2 SOURCE TARGET`."
+DECRYPT = (
+    "Make a copy without it, with the passphrase in a file: `qemu-img convert "
+    "--object secret,id=key,file=PASSPHRASE "
+    "--image-opts driver=qcow2,encrypt.key-secret=key,file.filename=SOURCE -O qcow2 TARGET`."
+)
 
 
 def recognise(head: bytes) -> Report | None:
@@ -134,7 +139,7 @@ class _Image:
             "it needs a feature that is not known",
             REMAKE,
         )
-        require(self.crypt == 0, "qcow2-encrypted", "it is encrypted, so nothing can boot from it", REMAKE)
+        require(self.crypt == 0, "qcow2-encrypted", "it is encrypted, so nothing can boot from it", DECRYPT)
         if incompatible & DIRTY:
             self.report.facts["dirty"] = True
 
@@ -181,7 +186,7 @@ class _Image:
                 return
             self.report.require(kind != DATA_FILE, "qcow2-data-file", "it names a data file", REMAKE)
             self.report.require(
-                kind != CRYPTO_HEADER, "qcow2-encrypted", "it has an encryption header", REMAKE
+                kind != CRYPTO_HEADER, "qcow2-encrypted", "it has an encryption header", DECRYPT
             )
             at += EXTENSION.size + (length + 7) // 8 * 8
         ends = at == limit == self.cluster

@@ -10,7 +10,7 @@ Safety: types 1 (dynamic) and 2 (fixed) only, so no undo and no differencing ima
 from functools import partial
 from struct import Struct
 
-from fetcher.guards.stream.formats.report import Kind, Report, Role, Steps, windows
+from fetcher.guards.stream.formats.report import CUT_SHORT, Kind, Report, Role, Steps, windows
 from fetcher.guards.stream.formats.tables import integers
 
 VDI = Kind(key="vdi", words="a VDI disk image", role=Role.DISK, disk_format="vdi", qemu="vdi")
@@ -32,7 +32,7 @@ def recognise(head: bytes) -> Report | None:
         return None
     report = Report(kind=VDI, name="VDI disk image")
     if len(head) < HEADER_BYTES:
-        report.broke("vdi-header", "its header is cut short", "Fetch the file again from its source.")
+        report.broke("vdi-header", "its header is cut short", CUT_SHORT)
         return report
     found = HEADER.unpack_from(head)
     version, image_type, map_at, data_at, sector, size, block, beside, blocks, used, link, parent = found
