@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
 from struct import Struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from fetcher.guards.stream.formats.crc32c import crc32c
@@ -91,14 +91,21 @@ def _check_headers(headers: list[bytes], report: Report) -> list[Region]:
     if not valid:
         report.broke("vhdx-header", "neither of its headers is valid", CUT_SHORT)
         return []
-    sequence, logs = max(header[2] for header in valid), []
-    for header in valid:
-        if header[2] == sequence:
-            _, _, _, _, _, log, log_version, version, length, offset = header
-            logs.append(Region(offset, length))
-            report.require(version == 1 and log_version == 0, "vhdx-version", "its version is not 1")
-            report.require(log == bytes(16), "vhdx-log", "it has a log that was not replayed", CLOSE_IT)
-    return logs
+    sequence = max(header[2] for header in valid)
+    current = {header for header in valid if header[2] == sequence}
+    report.require(len(current) == 1, "vhdx-header", "its two headers have the same number and differ")
+    return [_check_header(header, report) for header in sorted(current)]
+
+
+def _check_header(header: tuple[Any, ...], report: Report) -> Region:
+    """Check what one header says, and return where the log lies."""
+    _, _, _, _, _, log, log_version, version, length, offset = header
+    report.require(version == 1 and log_version == 0, "vhdx-version", "its version is not 1")
+    report.require(log == bytes(16), "vhdx-log", "it has a log that was not replayed", CLOSE_IT)
+    is_placed = offset >= MEBIBYTE and length > 0 and offset % MEBIBYTE == length % MEBIBYTE == 0
+    report.require(is_placed, "vhdx-header", "its log is not where one may be")
+    report.reaches(offset + length, "log")
+    return Region(offset, length)
 
 
 def _is_sound(block: bytes) -> bool:

@@ -104,9 +104,9 @@ def check_descriptor(area: bytes, report: Report) -> None:
     report.require(_agree(area, b"parentFileNameHint", 0), "vmdk-parent", "it names a parent", STREAM)
     parents = PARENT_CID.findall(text)
     report.require(
-        all(parent.lower() == NO_PARENT for parent in parents) and _agree(area, b"parentCID", len(parents)),
+        [parent.lower() for parent in parents] == [NO_PARENT] and _agree(area, b"parentCID", 1),
         "vmdk-parent",
-        "it needs a parent",
+        "it needs a parent, or does not say that it has none",
         STREAM,
     )
 
