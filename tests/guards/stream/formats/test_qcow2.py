@@ -97,6 +97,22 @@ def test_snapshots_are_counted() -> None:
     assert inspected(image).report().facts["snapshots"] == 2
 
 
+@pytest.mark.parametrize(
+    ("offset", "value", "rule"),
+    [
+        (88, 1, None),
+        (88, 2, "qcow2-data-file"),
+        (88, 3, "qcow2-data-file"),
+        (64, 0, None),
+        (64, 1 << 62, None),
+        (64, 1 << 63, "qcow2-table-place"),
+    ],
+)
+def test_what_qemu_does_not_open(offset: int, value: int, rule: str | None) -> None:
+    """A data file that is raw is one all the same, and a table of no snapshots lies where one may be."""
+    assert broken_rules(patch(IMAGE, offset, ">Q", value)) == ({rule} if rule else set())
+
+
 def test_the_advice_on_encryption_helps(tmp_path: Path) -> None:
     """Whoever follows it, word by word, has an image that is accepted."""
     (tmp_path / "PASSPHRASE").write_text("open sesame")
