@@ -52,6 +52,7 @@ class Exchange:
     Attributes:
         origin: Whose connection it is; holds the counts.
         request: What was asked.
+        sent_bytes: Of the body; buffered by the kernel perhaps.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Exchange:
     ) -> None:
         self.origin = origin
         self.request = request
+        self.sent_bytes = 0
         self._reader = reader
         self._writer = writer
 
@@ -75,6 +77,7 @@ class Exchange:
             piece = view[start : start + 262_144]
             self._writer.write(piece)
             self.origin.sent_bytes += len(piece)
+            self.sent_bytes += len(piece)
             await self._writer.drain()
 
     async def send_head(self, status: int | str = 200, fields: Mapping[str, object] | None = None) -> None:
