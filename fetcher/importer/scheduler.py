@@ -162,7 +162,7 @@ class Scheduler:
         if import_id in self.sent:
             await _end({self.sent[import_id]})
         pull = self._places.get(import_id)
-        if pull is not None and pull.members.leave(import_id):
+        if pull is not None and pull.members.leave(import_id, is_lost=True):
             pull.lose()
             await _end({self._tasks[pull]})
         self.forget(import_id)
