@@ -229,7 +229,7 @@ async def _gone_on(parted: Parted) -> int:
 
 
 async def test_what_a_living_host_lost_goes_on(house: House) -> None:
-    """A host that lives and whose import was taken over hands its bytes over, those beyond the last part too."""
+    """A host that lives hands over what it had of an import that was taken over, to the last bytes."""
     import_id, parted, _there = await _come(house, "/lost", 3)
     with psycopg.connect(house.database.url) as connection:  # As another host does whose lease is over.
         connection.execute(

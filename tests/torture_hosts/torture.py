@@ -29,6 +29,7 @@ AT_ONCE = 2  # Troubles; so two hosts at least are well, unless the database is 
 LARGE = 4  # So many bodies are longer than a part of the bucket.
 TROUBLES = {"kill": 5, "freeze": 8, "blink": 1, "database": 3, "store": 3, "full": 1, "restart": 1}
 TOLD_EVERY = 10
+SEND_BUFFER_BYTES = 65_536  # Else each connection that is given up counts megabytes that nobody got.
 COUNTED = {"kill", "freeze", "step"}
 MOST_STARTS = 30
 
@@ -86,7 +87,8 @@ class HostsTorture:
         self._began = asyncio.get_running_loop().time()
         self._until = self._began + seconds
         self._ledger = Ledger(self._folder / "origin.log")
-        async with Origin(self._ledger.noting(self._flapping.routes())) as self.origin:
+        routes = self._ledger.noting(self._flapping.routes())
+        async with Origin(routes, send_buffer_bytes=SEND_BUFFER_BYTES) as self.origin:
             async with Ground(self._folder, self.origin, self._kind, self._dice) as self._ground:
                 self._clients = Clients(
                     self._ground.hosts, self._flapping, self.origin.url, self._dice, self.violations
