@@ -67,11 +67,11 @@ def _all_rows(new: NewImport) -> tuple[str, dict[str, Any]]:
         tables["idempotency_keys"] = {**known, **msgspec.structs.asdict(new.key)}
     parts = []
     for table, row in tables.items():
-        names = {column: f"{table}_{column}" for column in row}
-        parameters |= {names[column]: value for column, value in row.items()}
-        marks = ", ".join(f":{name}" for name in names.values())
-        returning = " RETURNING *" if table == "imports" else ""
-        parts.append(f"new_{table} AS (INSERT INTO {table} ({', '.join(row)}) VALUES ({marks}){returning})")
+        names = {f"{table}_{column}": value for column, value in row.items()}
+        parameters |= names
+        columns, marks = ", ".join(row), ", ".join(f":{name}" for name in names)
+        sql = f"INSERT INTO {table} ({columns}) VALUES ({marks}) RETURNING *"  # noqa: S608 - our own names
+        parts.append(f"new_{table} AS ({sql})")
     if record.owns_image and image.tags:
         parts.append(TAGS)
         parameters |= {"image": image.id, "tags": sorted(set(image.tags))}
