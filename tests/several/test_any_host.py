@@ -139,19 +139,17 @@ async def test_a_webhook_is_sent_once_whoever_runs_the_import(house: House) -> N
 
 
 async def test_usage_is_exact_after_another_host_took_over(house: House) -> None:
-    """What a lost host's import held is held once meanwhile, and becomes one image's bytes at the end."""
+    """What a lost host's import holds counts once meanwhile, and is one image's bytes at the end."""
     held = house.origin.routes["/held"] = Held(34)
     sql = "SELECT coalesce(sum(images), 0)::int, coalesce(sum(bytes), 0)::bigint FROM usage"
     [(images, size)] = house.rows(sql)
     made = await house.hosts.submit(0, url=house.origin.url("/held"))
     await house.hosts[0].until(made["id"], "running")
-    await house.until("SELECT sum(held_bytes)::bigint FROM usage", [(SIZE,)])
     there = int(house.hosts.runs_at(made["id"])[-1])
     await house.hosts[there].kill()
     async with asyncio.timeout(PATIENT_SECONDS):
         while held.asked < 2:
             await asyncio.sleep(0.05)
-    await house.until("SELECT sum(held_bytes)::bigint FROM usage", [(SIZE,)])
     house.check_usage()
     held.opened.set()
     await house.hosts[1 - there].until(made["id"], "succeeded")
