@@ -126,7 +126,7 @@ async def _of_requests() -> list[Count]:
             },
             "log": {"level": "error", "held_loop_seconds": 3600.0},
             # The scrub must not be counted, nor find that the index is all that there is.
-            "upkeep": {"scrub_days": 36_500.0, "scrub_bytes_per_second": 65_536},
+            "maintenance": {"scrub_days": 36_500.0, "scrub_bytes_per_second": 65_536},
         }
         (home / "config.toml").write_text(toml(sections))
         calls = Calls()

@@ -126,5 +126,5 @@ def sections(port: int) -> dict[str, dict[str, Any]]:
         "url": {"allow_literals": True},
         "imports": {"max_submits_per_minute": 1000, "max_submits_per_minute_per_origin": 1000},
         "log": {"level": "error", "held_loop_seconds": 3600.0},
-        "upkeep": {"scrub_days": 36_500.0, "scrub_bytes_per_second": 65_536},
+        "maintenance": {"scrub_days": 36_500.0, "scrub_bytes_per_second": 65_536},
     }

@@ -56,7 +56,7 @@ class Settings(Section, frozen=True, kw_only=True):
     cluster: Cluster
     engine: Engine
     quota: Quota
-    upkeep: Maintenance
+    maintenance: Maintenance
     url: Url
     s3: S3
     oci: Oci
@@ -92,6 +92,9 @@ class Settings(Section, frozen=True, kw_only=True):
 
 # Sections that may be written as tables of their own each, and the key that these are the list of.
 LISTED = {"inject": "rules", "publisher": "rules", "catalogue": "sources"}
+# What sections and keys were called before; an operator's file may still say so.
+FORMER_SECTIONS = {"upkeep": "maintenance"}
+FORMER_KEYS = {("maintenance", "mend"): "repair"}
 
 
 class BadConfig(Exception):
@@ -152,7 +155,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _lay_over(base: dict[str, Any], layer: dict[str, Any]) -> list[Mistake]:
     mistakes = []
-    for name, given in layer.items():
+    for written, given in layer.items():
+        name = FORMER_SECTIONS.get(written, written)
         table = {LISTED[name]: given} if name in LISTED and isinstance(given, list) else given
         if name not in base:
             mistakes.append(Mistake(key=name, value=printed(table), expected=f"a section: {', '.join(base)}"))
@@ -160,7 +164,8 @@ def _lay_over(base: dict[str, Any], layer: dict[str, Any]) -> list[Mistake]:
             mistakes.append(Mistake(key=name, value=printed(table), expected=f"a table, written [{name}]"))
         else:
             known = base[name]
-            for key, value in table.items():
+            for former, value in table.items():
+                key = FORMER_KEYS.get((name, former), former)
                 if key not in known:
                     expected = f"a key of [{name}]: {', '.join(known)}"
                     mistakes.append(Mistake(key=f"{name}.{key}", value=printed(value), expected=expected))
@@ -185,9 +190,10 @@ def _contradictions(settings: Settings) -> Iterator[Mistake]:
     """Find what each key alone cannot show, first within sections, then between them."""
     for name in get_type_hints(Settings):
         yield from getattr(settings, name).mistakes()
-    if settings.imports.keep_finished_days < settings.upkeep.keep_idempotency_days:
-        value, days = str(settings.imports.keep_finished_days), settings.upkeep.keep_idempotency_days
-        expected = f"at least upkeep.keep_idempotency_days ({days:g}): its record answers a repeated request"
+    if settings.imports.keep_finished_days < settings.maintenance.keep_idempotency_days:
+        value, days = str(settings.imports.keep_finished_days), settings.maintenance.keep_idempotency_days
+        least = f"maintenance.keep_idempotency_days ({days:g})"
+        expected = f"at least {least}: its record answers a repeated request"
         yield Mistake(key="imports.keep_finished_days", value=value, expected=expected)
     if settings.inbound.max_body_bytes < settings.server.max_request_bytes:
         value, most = str(settings.inbound.max_body_bytes), settings.server.max_request_bytes

@@ -30,8 +30,8 @@ def errors_page() -> str:
     for code, kind in table().items():
         row = describe(kind)
         lines += [f"## {code}", "", f"{row['title']}", ""]
-        if row["told_as"] != code:
-            lines += [f"Submitters are told `{row['told_as']}`; the log has the truth.", ""]
+        if row["public_code"] != code:
+            lines += [f"Submitters are told `{row['public_code']}`; the log has the truth.", ""]
         fields = ", ".join(f"`{name}`" for name in row["fields"]) or "none"
         lines += [
             f"* What to do: {row['advice']}",

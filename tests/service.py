@@ -54,7 +54,7 @@ class Running:
             "store": {"folder": "data", "reserve_percent": 0.0, "reserve_bytes": 0},
             "address": {"allow": hosts},
             "pace": {"unreachable_step_seconds": 0.0},
-            "upkeep": {"mend": False},  # Else a mark wakes the repair before a test has seen the damage.
+            "maintenance": {"repair": False},  # Else a mark wakes it before a test has seen the damage.
             "retry": {"first_wait_seconds": 0.01, "max_wait_seconds": 0.05},
         }
         for name, keys in [*self.everywhere.items(), *self._sections.items(), *sections.items()]:

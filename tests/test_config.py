@@ -84,6 +84,16 @@ def test_an_overlay_changes_only_its_keys(tmp_path: Path) -> None:
     assert data_folder(settings, file) == tmp_path / "images"
 
 
+def test_former_names_are_still_read(tmp_path: Path) -> None:
+    """An operator's file that says [upkeep] and mend means what is called [maintenance] and repair now."""
+    file = tmp_path / "former.toml"
+    file.write_text("[upkeep]\nscrub_days = 3.0\nmend = false\n")
+    found = load_settings(file).maintenance
+    assert (found.scrub_days, found.repair) == (3.0, False)
+    wrong = mistakes("[upkeep]\nmend = 3\nnope = 1\n", tmp_path)
+    assert set(wrong) == {"maintenance.repair", "maintenance.nope"}
+
+
 @pytest.mark.parametrize(
     ("host", "expected"),
     [("127.0.0.1", True), ("::1", True), ("localhost", True), ("10.0.0.1", False), ("x", False)],

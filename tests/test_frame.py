@@ -97,6 +97,13 @@ def test_every_room_is_on_the_map() -> None:
     assert missing == []
 
 
+def test_the_map_fits_on_two_pages() -> None:
+    """Who opens the project reads ARCHITECTURE.md to its end; what is finer stands in docs/internals.md."""
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    assert len(text.splitlines()) <= 125
+    assert len(text.split()) <= 1500
+
+
 # Of the whole service, of the repository, or of several rooms at once; all else is in the room that it tests.
 AT_LARGE = set(
     """background changelog commands crash_points demo deploy deploy_containers docs frame fuzz_gate loop_free

@@ -170,7 +170,7 @@ class StoreMachine(RuleBasedStateMachine):
         blobs = sorted(path for path in self.house.store.blobs.rglob("*") if path.is_file())
         if blobs:
             rot(blobs[which % len(blobs)])
-            assert self.runner.run(self.house.maintenance.scrub(before=datetime.now(UTC)))["rotten"] == 1
+            assert self.runner.run(self.house.maintenance.scrub(before=datetime.now(UTC)))["corrupt"] == 1
             self.opened.set()
             assert self.runner.run(self.house.maintenance.repair()) == 1
 

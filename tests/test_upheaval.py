@@ -91,7 +91,7 @@ async def test_a_deletion_while_others_download_import_and_scrub(tmp_path: Path)
             ended = await service.ended(importing["id"])
             assert (await deleting)[0] == 204
             found = await scrubbing
-            assert (found["missing"], found["rotten"]) == (0, 0)
+            assert (found["missing"], found["corrupt"]) == (0, 0)
             assert ended["state"] == "succeeded"
             assert service.traces() == [f"blobs/{sha256[:2]}/{sha256}"]
             first = ended["image_id"]

@@ -67,7 +67,7 @@ class Service:
                 "max_submits_per_minute_in_all": 10_000_000,
             },
             # A seeded index has no blobs, and a scrub of them would be measured too.
-            "upkeep": {"scrub_days": 36_500.0, "scrub_bytes_per_second": 65_536},
+            "maintenance": {"scrub_days": 36_500.0, "scrub_bytes_per_second": 65_536},
         }
         if origin is not None:
             ports = [origin.http, origin.https]

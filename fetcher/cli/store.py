@@ -45,7 +45,7 @@ def check(*, quick: Flag = False, config: ConfigFile = None, json: AsJson = Fals
 
 
 async def _check(service: "Service", screen: Screen, *, is_quick: bool) -> Exit:
-    rate = None if is_quick else service.settings.upkeep.scrub_bytes_per_second
+    rate = None if is_quick else service.settings.maintenance.scrub_bytes_per_second
     async with looking(service) as (index, store):
         fsck = Fsck(index, store, service.folder, bytes_per_second=rate)
         found = [finding async for finding in fsck.findings()]
@@ -83,7 +83,7 @@ async def _repair(service: "Service", screen: Screen) -> Exit:
             blob.sha256: blob.note or "" for blob in await services.index.maintenance.faulty(limit=1_000_000)
         }
     if screen.as_json:
-        screen.json({**read, "mended": repaired, "lost": lost})
+        screen.json({**read, "repaired": repaired, "lost": lost})
     else:
         for sha256, why in lost.items():
             screen.line(sha256)

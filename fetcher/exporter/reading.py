@@ -93,7 +93,7 @@ class Reading:
             self._surveyed += len(chunk)
         is_short = self._surveyed != offset + size
         if is_short or (self._surveyed == self.size and self._digest.hexdigest() != self.sha256):
-            raise BytesDamaged(fault="rotten")
+            raise BytesDamaged(fault="corrupt")
         return Part(offset=offset, size=size, sha256=digest.hexdigest())
 
     async def parts(self, part_bytes: int) -> AsyncIterator[Part]:
@@ -133,7 +133,7 @@ class Reading:
             await feed(chunk, digest)
             yield chunk
         if digest.hexdigest() != self.sha256:
-            raise BytesDamaged(fault="rotten")
+            raise BytesDamaged(fault="corrupt")
 
     async def _judged(self, part: Part) -> AsyncIterator[bytes]:
         digest, held, count = hashlib.sha256(), b"", 0
@@ -144,7 +144,7 @@ class Reading:
             await feed(chunk, digest)
             held, count = chunk, count + len(chunk)
         if count != part.size or digest.hexdigest() != part.sha256:
-            raise BytesDamaged(fault="rotten")
+            raise BytesDamaged(fault="corrupt")
         if held:
             yield held
         await self._count(part, count)

@@ -59,6 +59,7 @@ class Scheduler:
         self._places: dict[str, DownloadJob] = {}
         self._resume_state: dict[str, ResumeState] = {}
         self._is_open = False
+        self._again: asyncio.Handle | None = None
         self._seen = asyncio.Event()  # Set, and replaced, whenever something is heard of other hosts' pulls.
 
     def take_up(self, resume_state: dict[str, ResumeState]) -> None:
@@ -191,6 +192,11 @@ class Scheduler:
         """Start what may start now."""
         self._dispatch()
 
+    def _let_more_in(self) -> None:
+        """Let further imports join the pulls that they may follow."""
+        self._again = None
+        self._dispatch()
+
     def _dispatch(self, at_once: str = "") -> DownloadJob | None:
         """Start what may start now; return the pull of the import that its submission claims itself."""
         self.connections.let_in(is_last=not self._is_open)
@@ -206,6 +212,8 @@ class Scheduler:
             else:
                 self._joins.start(self._join(pull, ticket), f"join {ticket.import_id}")
         self.connections.let_in(is_last=True)
+        if self.queue.has_followers and self._again is None:  # Others have their turn of the loop first.
+            self._again = asyncio.get_running_loop().call_soon(self._let_more_in)
         return joined
 
     def _begin(self, slot: Slot, ticket: Ticket) -> DownloadJob:

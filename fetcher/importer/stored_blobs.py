@@ -16,7 +16,7 @@ from fetcher.store.protocol import Store
 
 log = structlog.get_logger()
 
-Fault = Literal["missing", "rotten"]
+Fault = Literal["missing", "corrupt"]
 
 
 async def read_blob(
@@ -35,7 +35,7 @@ async def read_blob(
     """
     if bytes_per_second is None:
         size = await store.size(blob.sha256)
-        return "missing" if size is None else None if size == blob.size else "rotten"
+        return "missing" if size is None else None if size == blob.size else "corrupt"
     hasher = hashlib.sha256()
     size, began = 0, asyncio.get_running_loop().time()
     try:
@@ -50,7 +50,7 @@ async def read_blob(
         if fault is None:
             raise
         return fault
-    return None if hasher.hexdigest() == blob.sha256 and size == blob.size else "rotten"
+    return None if hasher.hexdigest() == blob.sha256 and size == blob.size else "corrupt"
 
 
 def fault_of(failure: StoreFailed) -> Fault | None:
@@ -62,7 +62,7 @@ def fault_of(failure: StoreFailed) -> Fault | None:
     if isinstance(failure.__cause__, FileNotFoundError):
         return "missing"
     is_lost = isinstance(failure.__cause__, OSError) and failure.__cause__.errno == errno.EIO
-    return "rotten" if is_lost else None
+    return "corrupt" if is_lost else None
 
 
 async def mark_blob(context: Context, sha256: str, fault: Fault | None, inode: int | None) -> bool:

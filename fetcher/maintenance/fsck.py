@@ -17,7 +17,7 @@ from fetcher.store.protocol import Kept, Store
 
 Kind = Literal[
     "file-missing",
-    "file-rotten",
+    "file-corrupt",
     "file-unread",
     "file-unknown",
     "staging-leftover",
@@ -48,7 +48,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 ADVICE: dict[Kind, str] = {
     "file-missing": "`fetcher store repair` pulls it again from where it came.",
-    "file-rotten": "`fetcher store repair` pulls it again from where it came.",
+    "file-corrupt": "`fetcher store repair` pulls it again from where it came.",
     "file-unread": "Nothing is known of its bytes; remove what keeps it from being read, and check again.",
     "file-unknown": "Put back the index that knows it, or let `fetcher store gc` remove it.",
     "staging-leftover": "The next start removes it, or `fetcher store gc`.",
@@ -123,7 +123,7 @@ class Fsck:
             return Finding(kind=kind, name=blob.sha256, why=failure.reason, advice=ADVICE[kind])
         if fault is None:
             return None
-        return await self._lost(blob, "file-missing" if fault == "missing" else "file-rotten")
+        return await self._lost(blob, "file-missing" if fault == "missing" else "file-corrupt")
 
     async def _lost(self, blob: BlobState, kind: Kind) -> Finding:
         """Say of bytes that are gone whether they can be pulled again, and what is left to do if not."""

@@ -143,7 +143,7 @@ class Repairer:
             except (Failure, NotStreamable, TimeoutError) as error:
                 why = str(error) or "It took too long."
                 reasons.append(f"{url}: {why}")
-                log.info("mend.failed", sha256=blob.sha256, url=url, detail=why)
+                log.info("repair.failed", sha256=blob.sha256, url=url, detail=why)
             else:
                 return None
         return " ".join(reasons)
@@ -212,7 +212,7 @@ class Repairer:
         )
 
     async def _staged(self, sha256: str) -> Staged:
-        return await self._context.store.stage(f"mend-{sha256[:32]}", 0)
+        return await self._context.store.stage(f"repair-{sha256[:32]}", 0)
 
     async def _replace(self, blob: BlobState, body: Complete) -> None:
         actual = body.digests["sha256"]

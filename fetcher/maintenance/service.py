@@ -102,9 +102,9 @@ class Maintenance:
                 await round_()
                 seconds = ROUND_SECONDS
             except Failure as failure:
-                log.error("upkeep.failed", code=failure.code, detail=str(failure))  # noqa: TRY400 - a fact, not a fault
+                log.error("maintenance.failed", code=failure.code, detail=str(failure))  # noqa: TRY400 - a fact, not a fault
             except Exception as error:
-                log.exception("upkeep.fault", error=repr(error))
+                log.exception("maintenance.fault", error=repr(error))
             await sleep(seconds)
 
     async def _sleep_until_damaged(self, seconds: float) -> None:
@@ -148,7 +148,7 @@ class Maintenance:
         Raises:
             StoreFailed: Some had to be put off, so that they are tried again soon.
         """
-        if self._context.settings().upkeep.mend:
+        if self._context.settings().maintenance.repair:
             await self.repair()
             if self._put_off:
                 raise StoreFailed(reason=f"{self._put_off} blobs could not be repaired now")
@@ -156,7 +156,8 @@ class Maintenance:
     async def forget(self) -> None:
         """Drop imports, exports, audit lines, idempotency keys and retired ids that are old enough."""
         settings, now = self._context.settings(), datetime.now(UTC)
-        rules, exports_before = settings.upkeep, now - timedelta(days=settings.exports.keep_finished_days)
+        rules = settings.maintenance
+        exports_before = now - timedelta(days=settings.exports.keep_finished_days)
         while await self._context.index.exports.forget(exports_before):
             await self._sleep(0)
         while await self._forget_old():
@@ -175,11 +176,11 @@ class Maintenance:
         for begin in range(0, len(gone), DROPPED_AT_ONCE):
             await index.drop(gone[begin : begin + DROPPED_AT_ONCE])
         lines = 0
-        while trimmed := await index.trim_audit(rules.upkeep.max_audit_lines):
+        while trimmed := await index.trim_audit(rules.maintenance.max_audit_lines):
             lines += trimmed
         if gone or lines:
-            advice = "Raise quota.max_records or upkeep.max_audit_lines if there is room for more."
-            log.warning("upkeep.surplus_forgotten", imports=len(gone), audit_lines=lines, advice=advice)
+            advice = "Raise quota.max_records or maintenance.max_audit_lines if there is room for more."
+            log.warning("maintenance.surplus_forgotten", imports=len(gone), audit_lines=lines, advice=advice)
 
     async def scrub(self, *, before: datetime | None = None) -> dict[str, int]:
         """Read every blob that is due, at a bounded rate, and mark those that are missing or corrupt.
@@ -195,10 +196,10 @@ class Maintenance:
         Raises:
             StoreFailed: The machine stays short of something; or the index cannot be used.
         """
-        age = timedelta(days=self._context.settings().upkeep.scrub_days)
+        age = timedelta(days=self._context.settings().maintenance.scrub_days)
         now = datetime.now(UTC)
         before = min(before or now - age, now)  # Else what was just read would be due again.
-        found = {"whole": 0, "missing": 0, "rotten": 0, "unread": 0}
+        found = {"whole": 0, "missing": 0, "corrupt": 0, "unread": 0}
         unread: set[str] = set()
         while blobs := await self._due(before, unread):
             for blob in blobs:
@@ -235,7 +236,7 @@ class Maintenance:
                 try:
                     repaired += await self._repair(blob)
                 except StoreFailed as failure:
-                    log.error("mend.put_off", sha256=blob.sha256, detail=str(failure))  # noqa: TRY400 - a fact
+                    log.error("repair.put_off", sha256=blob.sha256, detail=str(failure))  # noqa: TRY400 - a fact
                     self._put_off += 1
             after = blobs[-1].sha256
         return repaired
@@ -248,7 +249,7 @@ class Maintenance:
     async def _bring_back(self, blob: BlobState) -> bool:
         why = None if blob.fault is None else await self._repairer.repair(blob)
         if why is None:
-            log.info("blob.mended", sha256=blob.sha256)
+            log.info("blob.repaired", sha256=blob.sha256)
         else:
             await self._context.index.maintenance.explain(blob.sha256, why)
             log.error("blob.lost", sha256=blob.sha256, fault=blob.fault, why=why)
@@ -271,7 +272,7 @@ class Maintenance:
             StoreFailed: It could not be read.
         """
         inode = await self._context.store.generation(blob.sha256)
-        rate = self._context.settings().upkeep.scrub_bytes_per_second
+        rate = self._context.settings().maintenance.scrub_bytes_per_second
         fault = await read_blob(self._context.store, blob, rate, self._sleep)
         return (fault or "whole") if await mark_blob(self._context, blob.sha256, fault, inode) else None
 

@@ -32,7 +32,7 @@ class Maintenance(Section, frozen=True, kw_only=True):
 
     scrub_days: Seconds
     scrub_bytes_per_second: Annotated[int, Meta(ge=65_536)]
-    mend: bool
+    repair: bool
     keep_audit_days: Seconds
     max_audit_lines: Positive
     keep_idempotency_days: Seconds

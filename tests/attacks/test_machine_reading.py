@@ -49,7 +49,7 @@ async def faults(service: Running) -> list[str | None]:
 async def test_m12_a_passing_shortage_is_no_rot(number: int, tmp_path: Path) -> None:
     """A scrub that cannot read marks nothing, downloads go on, and what was not read is due again."""
     rules = {"scrub_days": 1e-9}
-    async with Origin(ROUTES) as origin, Running(tmp_path, origin, upkeep=rules) as service:
+    async with Origin(ROUTES) as origin, Running(tmp_path, origin, maintenance=rules) as service:
         images = [(await service.run(url=origin.url(path)))["image_id"] for path in ROUTES]
         store, maintenance = parts(service)[1], hasty(service)
         store._disk = FaultyDisk("open_to_read", number, for_good=True)
@@ -82,7 +82,7 @@ async def test_m12_a_shortage_that_passes_in_mid_round_costs_a_wait(number: int,
         disk.open_to_read = open_at_last
         parts(service)[1]._disk = disk
         found = await hasty(service).scrub(before=LATER)
-        assert found == {"whole": 5, "missing": 0, "rotten": 0, "unread": 0}
+        assert found == {"whole": 5, "missing": 0, "corrupt": 0, "unread": 0}
 
 
 async def test_m12_bytes_that_the_disk_does_not_give_back_are_rotten(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ async def test_m12_bytes_that_the_disk_does_not_give_back_are_rotten(tmp_path: P
         await service.run(url=origin.url("/x"))
         store = parts(service)[1]
         store._disk = FaultyDisk("open_to_read", errno.EIO)
-        assert (await hasty(service).scrub(before=LATER))["rotten"] == 1
+        assert (await hasty(service).scrub(before=LATER))["corrupt"] == 1
         store._disk = FaultyDisk("open_to_read", errno.EMFILE)
         await hasty(service).scrub(before=LATER)
         assert await faults(service) == [None]
@@ -105,11 +105,11 @@ async def test_m12_bytes_that_the_disk_does_not_give_back_are_rotten(tmp_path: P
 
 async def test_m12_a_mark_wakes_the_repairer(tmp_path: Path) -> None:
     """Damage that a scrub finds between two rounds is repaired at once, not within the hour."""
-    async with Origin(ROUTES) as origin, Running(tmp_path, origin, upkeep={"mend": True}) as service:
+    async with Origin(ROUTES) as origin, Running(tmp_path, origin, maintenance={"repair": True}) as service:
         await service.run(url=origin.url("/0"))
         maintenance, store = parts(service)
         rot(store.blob_path(NAMES["/0"]))
-        assert (await maintenance.scrub(before=LATER))["rotten"] == 1
+        assert (await maintenance.scrub(before=LATER))["corrupt"] == 1
         async with asyncio.timeout(60):
             while await faults(service) != [None]:
                 await asyncio.sleep(0.01)
@@ -123,7 +123,7 @@ async def test_m12_a_repair_that_the_disk_puts_off_is_no_loss(tmp_path: Path) ->
         store, maintenance = parts(service)[1], hasty(service)
         rot(store.blob_path(NAMES["/0"]))
         await maintenance.scrub(before=LATER)
-        service.write_config(upkeep={"mend": True})
+        service.write_config(maintenance={"repair": True})
         service.service.reload()
         store._disk = FaultyDisk("open", errno.EMFILE, for_good=True)
         with pytest.raises(StoreFailed):

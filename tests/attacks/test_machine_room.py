@@ -80,7 +80,7 @@ def test_m18_records_are_kept_for_as_long_as_their_keys(tmp_path: Path) -> None:
     with pytest.raises(BadConfig) as refusal:
         load_settings(file)
     assert "imports.keep_finished_days" in str(refusal.value.mistakes[0])
-    file.write_text("[imports]\nkeep_finished_days = 1\n[upkeep]\nkeep_idempotency_days = 1\n")
+    file.write_text("[imports]\nkeep_finished_days = 1\n[maintenance]\nkeep_idempotency_days = 1\n")
     load_settings(file)
 
 

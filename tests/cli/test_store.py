@@ -33,7 +33,7 @@ def blob(folder: Path, name: str) -> Path:
 
 
 async def test_check_finds_each_kind_of_damage(fetcher: Fetcher, tmp_path: Path) -> None:
-    """Missing, rotten, unknown, left over, miscounted: each by its name; a whole store is said to be one."""
+    """Missing, corrupt, unknown, left over, miscounted: each by its name; a whole store is said to be one."""
     async with Origin(ROUTES) as origin, Running(tmp_path, origin) as service:
         await fill(service, origin)
         whole = await fetcher("store", "check", "--config", service.config, "--json")  # Beside the server.
@@ -51,7 +51,7 @@ async def test_check_finds_each_kind_of_damage(fetcher: Fetcher, tmp_path: Path)
     assert {(finding["kind"], finding["name"]) for finding in damaged.json["findings"]} == {
         ("usage-wrong", "default"),
         ("file-missing", NAMES[0]),
-        ("file-rotten", NAMES[1]),
+        ("file-corrupt", NAMES[1]),
         ("file-unknown", f"blobs/00/{'0' * 64}"),
         ("staging-leftover", "staging/nobody.1"),
     }
@@ -74,7 +74,8 @@ async def test_repair_brings_back_what_the_sources_still_have(fetcher: Fetcher, 
         first = await fetcher("store", "repair", "--config", service.config, "--json")
         assert first.code == Exit.DAMAGED
         lost = first.json["lost"]
-        assert first.json == {"whole": 2, "missing": 1, "rotten": 1, "unread": 0, "mended": 1, "lost": lost}
+        counts = {"whole": 2, "missing": 1, "corrupt": 1, "unread": 0, "repaired": 1}
+        assert first.json == {**counts, "lost": lost}
         assert list(lost) == [NAMES[1]]
         assert "404" in lost[NAMES[1]]
         origin.routes["/1"] = behaviours.serve(BODIES[1])

@@ -134,5 +134,5 @@ async def test_a_follower_that_is_slow_outlives_its_import(tmp_path: Path) -> No
 
 def keep_nothing_ended(service: Running) -> None:
     """Have ended imports forgotten as soon as somebody looks."""
-    service.write_config(imports={"keep_finished_days": 1e-9}, upkeep={"keep_idempotency_days": 1e-9})
+    service.write_config(imports={"keep_finished_days": 1e-9}, maintenance={"keep_idempotency_days": 1e-9})
     service.service.reload()

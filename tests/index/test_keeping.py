@@ -23,7 +23,7 @@ async def test_looking_reads_an_index_alone(index: Index) -> None:
 
 async def test_i11_records_of_ended_imports_have_a_bound(tmp_path: Path) -> None:
     """A project that makes imports without end keeps the newest; the bound is published."""
-    rules = {"quota": {"max_records": 3}, "upkeep": {"max_audit_lines": 4, "mend": False}}
+    rules = {"quota": {"max_records": 3}, "maintenance": {"max_audit_lines": 4, "repair": False}}
     async with Origin({"*": behaviours.status(404)}) as origin, Running(tmp_path, origin, **rules) as service:
         ids = [(await service.run(url=origin.url(f"/{number}")))["id"] for number in range(6)]
         await service.service.app.state.services.maintenance.forget_surplus()

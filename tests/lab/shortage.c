@@ -34,9 +34,10 @@ static int is_inside(const char *path) { return strncmp(path, folder, strlen(fol
 
 static int fails_at(const char *path)
 {
-    if (!now || !*now || !is_inside(path))
+    int number = now ? *now : 0; /* Read once: it may be switched off meanwhile, and no call fails with errno 0. */
+    if (!number || !is_inside(path))
         return 0;
-    errno = *now;
+    errno = number;
     return 1;
 }
 

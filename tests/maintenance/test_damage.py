@@ -25,14 +25,14 @@ async def note_of(service: Running) -> str | None:
     return (await service.service.app.state.services.index.maintenance.find(NAME)).note
 
 
-@pytest.mark.parametrize("how", ["rotten", "missing"])
+@pytest.mark.parametrize("how", ["corrupt", "missing"])
 async def test_damaged_bytes_are_not_given_out(how: str, tmp_path: Path) -> None:
     """From the mark to the repair: 503 with a code, whole or in part; a copy that a client has stays good."""
     async with Origin({"/x": behaviours.serve(BODY)}) as origin, Running(tmp_path, origin) as service:
         image = (await service.run(url=origin.url("/x")))["image_id"]
         path = f"/v2/images/{image}/file"
         maintenance, store = parts(service)
-        if how == "rotten":
+        if how == "corrupt":
             rot(store.blob_path(NAME))
         else:
             store.blob_path(NAME).unlink()
@@ -107,11 +107,11 @@ async def test_whoever_brings_the_bytes_again_heals_them(is_marked: bool, tmp_pa
         for image in (first, second):
             async with service.client.get(f"/v2/images/{image}/file") as answer:
                 assert (answer.status, await answer.read()) == (200, BODY)
-        assert await maintenance.scrub(before=LATER) == {"whole": 1, "missing": 0, "rotten": 0, "unread": 0}
+        assert await maintenance.scrub(before=LATER) == {"whole": 1, "missing": 0, "corrupt": 0, "unread": 0}
         assert service.traces() == [f"blobs/{NAME[:2]}/{NAME}"]
 
 
-@pytest.mark.parametrize("how", ["rotten", "missing", "marked"])
+@pytest.mark.parametrize("how", ["corrupt", "missing", "marked"])
 async def test_nothing_damaged_is_reused(how: str, tmp_path: Path) -> None:
     """A 304 for bytes that are not there any more is found out, marked and healed by a pull of the whole."""
     routes = {"/x": behaviours.serve(BODY, etag='"v1"')}
@@ -149,8 +149,8 @@ async def test_a_mend_does_not_wait_for_the_scrub(tmp_path: Path) -> None:
     """Reading everything may take days; what is known to be damaged comes back meanwhile."""
     other = raw(400_000, seed=5)
     routes = {"/x": behaviours.serve(BODY), "/y": behaviours.serve(other)}
-    rules = {"mend": True, "scrub_days": 1e-9, "scrub_bytes_per_second": 65_536}
-    async with Origin(routes) as origin, Running(tmp_path, origin, upkeep=rules) as service:
+    rules = {"repair": True, "scrub_days": 1e-9, "scrub_bytes_per_second": 65_536}
+    async with Origin(routes) as origin, Running(tmp_path, origin, maintenance=rules) as service:
         for path in routes:
             await service.run(url=origin.url(path))
         maintenance, store = parts(service)

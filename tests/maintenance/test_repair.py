@@ -53,7 +53,7 @@ async def test_the_same_stages_bring_it_back(kind: str, tmp_path: Path) -> None:
         assert ended["state"] == "succeeded", ended["verdict"]
         maintenance, store = parts(service)
         rot(store.blob_path(ended["digests"]["sha256"]))
-        assert (await maintenance.scrub(before=LATER))["rotten"] == 1
+        assert (await maintenance.scrub(before=LATER))["corrupt"] == 1
         assert await maintenance.repair() == 1
         assert await bytes_of(service, ended) == kept
         assert len(service.traces()) == 1

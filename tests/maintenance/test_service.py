@@ -45,11 +45,11 @@ async def test_a_rotten_blob_is_found_and_pulled_again(tmp_path: Path) -> None:
     async with Origin({"/x": behaviours.serve(BODY)}) as origin, Running(tmp_path, origin) as service:
         await service.run(url=origin.url("/x"))
         maintenance, store = parts(service)
-        assert await maintenance.scrub(before=LATER) == {"whole": 1, "missing": 0, "rotten": 0, "unread": 0}
+        assert await maintenance.scrub(before=LATER) == {"whole": 1, "missing": 0, "corrupt": 0, "unread": 0}
         rot(store.blob_path(NAME))
-        assert (await maintenance.scrub(before=LATER))["rotten"] == 1
+        assert (await maintenance.scrub(before=LATER))["corrupt"] == 1
         faulty = await service.service.app.state.services.index.maintenance.faulty()
-        assert [(blob.sha256, blob.fault) for blob in faulty] == [(NAME, "rotten")]
+        assert [(blob.sha256, blob.fault) for blob in faulty] == [(NAME, "corrupt")]
         assert await maintenance.repair() == 1
         assert store.blob_path(NAME).read_bytes() == BODY
         assert await service.service.app.state.services.index.maintenance.faulty() == []
@@ -110,7 +110,7 @@ async def test_a_url_whose_secret_is_gone_is_not_tried(tmp_path: Path) -> None:
 
 
 async def test_a_new_import_of_the_same_bytes_heals(tmp_path: Path) -> None:
-    """Fresh bytes replace rotten ones of the same name, and the mark goes."""
+    """Fresh bytes replace corrupt ones of the same name, and the mark goes."""
     async with Origin({"/x": behaviours.serve(BODY)}) as origin, Running(tmp_path, origin) as service:
         await service.run(url=origin.url("/x"))
         maintenance, store = parts(service)
@@ -136,7 +136,7 @@ async def test_deleting_an_image_while_it_is_scrubbed(tmp_path: Path) -> None:
                 yield chunk
 
         store.read = slow
-        assert await maintenance.scrub(before=LATER) == {"whole": 0, "missing": 0, "rotten": 0, "unread": 0}
+        assert await maintenance.scrub(before=LATER) == {"whole": 0, "missing": 0, "corrupt": 0, "unread": 0}
         assert reading.is_set()
         assert service.traces() == []
 
@@ -168,7 +168,7 @@ async def test_the_scrub_reads_at_a_bounded_rate(tmp_path: Path) -> None:
     limits = {"scrub_bytes_per_second": 100_000}
     async with (
         Origin({"/x": behaviours.serve(BODY)}) as origin,
-        Running(tmp_path, origin, upkeep=limits) as service,
+        Running(tmp_path, origin, maintenance=limits) as service,
     ):
         await service.run(url=origin.url("/x"))
         house = service.service.app.state.services
@@ -182,7 +182,7 @@ async def test_old_audit_lines_and_keys_go(tmp_path: Path) -> None:
     ages = {"keep_audit_days": 1.0, "keep_idempotency_days": 1.0}
     async with (
         Origin({"/x": behaviours.serve(BODY)}) as origin,
-        Running(tmp_path, origin, upkeep=ages) as service,
+        Running(tmp_path, origin, maintenance=ages) as service,
     ):
         fields = {
             "json": {"url": origin.url("/x"), "disk_format": "raw"},

@@ -72,7 +72,7 @@ async def _send(request: Request, store: Store, image: Image, headers: dict[str,
     assert image.sha256 is not None
     assert image.size is not None
     if await store.size(image.sha256) not in {None, image.size}:
-        raise BytesDamaged(fault="rotten")  # Else the answer would break off after its head.
+        raise BytesDamaged(fault="corrupt")  # Else the answer would break off after its head.
     found = wanted_range(request, image.size, headers["ETag"])
     start, end = found or (0, image.size)
     if found is not None:

@@ -17,6 +17,7 @@ from fetcher.api.inbound.answers import plain_answer
 from fetcher.api.inbound.connection import Connection
 from fetcher.api.inbound.crowd import Crowd, Place, client_address
 from fetcher.api.inbound.file_sender import FileSender
+from fetcher.descriptors import widen_loop
 from fetcher.errors import TooManyConnections
 from fetcher.settings.server import Inbound
 from fetcher.shortage import is_shortage
@@ -167,6 +168,7 @@ class InboundServer(uvicorn.Server):
         await self.lifespan.startup()
         if self.lifespan.should_exit:
             sys.exit(STARTUP_FAILURE)
+        widen_loop()
         self._files = FileSender()
         listeners = [Listener(sock, self.crowd, self._connection) for sock in sockets or []]
         for sock, listener in zip(sockets or [], listeners, strict=True):

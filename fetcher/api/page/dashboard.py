@@ -54,7 +54,7 @@ async def dashboard(request: Request, visitor: Visitor) -> Response:
         disk=services.store.space(),
         totals=await statistics.totals(),
         usage=[(row, *settings.quota.of(row.project_id)) for row in await statistics.usage()],
-        scrub_days=settings.upkeep.scrub_days,
+        scrub_days=settings.maintenance.scrub_days,
         codes=code_rows(endings, now),
         most=max((ending.count for ending in endings), default=0),
         origins=await statistics.origins(limit=10),

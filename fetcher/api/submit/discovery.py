@@ -19,7 +19,7 @@ def describe(kind: type[Failure]) -> dict[str, object]:
         "advice": "Each answer says what to do." if "{" in kind.advice else kind.advice,
         "advice_by_case": [{"case": case, "advice": said} for case, said in cases(kind.code)],
         "fields": [name for name in kind.names if name not in kind.hidden],
-        "told_as": told.code,
+        "public_code": told.code,
         "status": status_of_kind(told),
         "ends": "a request" if issubclass(kind, RequestRefused) else "an import",
         "is_tried_again": told.retryable,

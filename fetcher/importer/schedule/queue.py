@@ -2,6 +2,7 @@
 
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
+from itertools import islice
 
 import msgspec
 
@@ -10,6 +11,8 @@ from fetcher.errors import QueueFull
 from fetcher.guards.request.url import CheckedUrls
 from fetcher.importer.schedule.origin_queue import OriginQueue
 from fetcher.settings.imports import Imports
+
+MOST_FOLLOWERS = 100  # Of one pull that are let in at a time: each is a task and a write.
 
 
 class Ticket(msgspec.Struct, frozen=True):
@@ -128,9 +131,12 @@ class FairQueue:
         return self._give(ticket, caps)
 
     def take(self, caps: Imports) -> Iterator[tuple[Slot, Ticket]]:
-        """Hand out all that may start now, one project after the other, and those that may follow."""
-        while self._followed:
-            request, _ = self._followed.popitem()
+        """Hand out all that may start now, one project after the other, and those that may follow.
+
+        Of those that follow the same pull only some: where `has_followers` says so, there are more.
+        """
+        followed, self._followed = self._followed, {}
+        for request in followed:
             if request in self._open:
                 yield from self._subscribers(self._open[request], caps)
         while self.running < caps.max_running:
@@ -142,6 +148,11 @@ class FairQueue:
                 self._open[ticket.request] = slot
             yield slot, ticket
             yield from self._subscribers(slot, caps)
+
+    @property
+    def has_followers(self) -> bool:
+        """Return whether somebody waits who may follow a pull that goes on."""
+        return bool(self._followed)
 
     def seal(self, slot: Slot) -> bool:
         """Let nobody follow this pull any more; False when nobody could before."""
@@ -208,7 +219,10 @@ class FairQueue:
     def _subscribers(self, slot: Slot, caps: Imports) -> Iterator[tuple[Slot, Ticket]]:
         if slot.caps is not caps or self._open.get(slot.request) is not slot:
             return
-        for ticket in list(self._alike.get(slot.request, {}).values()):
+        alike = self._alike.get(slot.request, {})
+        if len(alike) > MOST_FOLLOWERS:
+            self._followed[slot.request] = None
+        for ticket in list(islice(alike.values(), MOST_FOLLOWERS)):
             self._remove(ticket)
             yield slot, ticket
 

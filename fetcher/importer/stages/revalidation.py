@@ -82,7 +82,7 @@ class Reuse:
                 await mark_blob(self._context, blob.sha256, fault, inode)
             return []
         if digests["sha256"] != blob.sha256:
-            await mark_blob(self._context, blob.sha256, "rotten", inode)
+            await mark_blob(self._context, blob.sha256, "corrupt", inode)
             return []
         running_imports = self._entitled(self._known, subscribers)
         failed = expected.check_each(

@@ -155,7 +155,7 @@ async def test_a_fingerprint_is_computed_once(tmp_path: Path) -> None:
     assert (await again.compute(), shelf.reads) == (1, 2)
 
 
-@pytest.mark.parametrize("data", [b"", DISK[:-1] + b"x"], ids=["gone", "rotten"])
+@pytest.mark.parametrize("data", [b"", DISK[:-1] + b"x"], ids=["gone", "corrupt"])
 async def test_damaged_bytes_get_no_fingerprint(tmp_path: Path, data: bytes) -> None:
     """One that would fit nothing is never listed; it is tried again when it is asked for again."""
     shelf = Shelf(data)

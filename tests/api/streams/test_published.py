@@ -198,7 +198,7 @@ async def test_l09_images_that_are_marked_as_damaged_are_in_no_list(tmp_path: Pa
         damaged = await make_public(cloud, raw(4000), **UBUNTU)
         sha256 = hashlib.sha256(raw(4000)).hexdigest()
         index = cloud.service.app.state.services.index
-        for fault, ids in (("rotten", {whole["id"]}), (None, {whole["id"], damaged["id"]})):
+        for fault, ids in (("corrupt", {whole["id"]}), (None, {whole["id"], damaged["id"]})):
             assert await index.maintenance.mark(sha256, fault, START)
             [product] = (await listed(cloud)).values()
             paths = [item["path"] for one in product["versions"].values() for item in one["items"].values()]

@@ -122,7 +122,7 @@ async def test_whoever_brings_equal_bytes_heals_them(index: Index) -> None:
         state = await index.maintenance.find(SHA256)
         assert state is not None
         assert state.fault is None
-        assert await index.maintenance.mark(SHA256, "rotten", START)
+        assert await index.maintenance.mark(SHA256, "corrupt", START)
         await index.maintenance.explain(SHA256, "gone at the source")
 
 

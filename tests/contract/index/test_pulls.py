@@ -108,7 +108,7 @@ async def test_only_whole_bytes_are_recalled(index: Index) -> None:
     await index.pulls.remember(["alice"], "r", '"1"', "f" * 64)
     assert await index.pulls.recall("r") == []
     await index.pulls.remember(["alice"], "r", '"1"', blob().sha256)
-    await index.maintenance.mark(blob().sha256, "rotten", START)
+    await index.maintenance.mark(blob().sha256, "corrupt", START)
     assert await index.pulls.recall("r") == []
     await index.maintenance.mark(blob().sha256, None, START)
     assert len(await index.pulls.recall("r")) == 1

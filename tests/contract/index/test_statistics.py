@@ -53,7 +53,7 @@ async def test_what_is_held_is_summed(index: Index) -> None:
     """Each project's images in full, the store's bytes once."""
     for actor in (ALICE, ALICE, BOB):
         await done(index, actor)
-    await index.maintenance.mark("1" * 64, "rotten", START)
+    await index.maintenance.mark("1" * 64, "corrupt", START)
     usage = [
         ProjectUsage(project_id="alice", images=2, size=10),
         ProjectUsage(project_id="bob", images=1, size=5),

@@ -132,7 +132,7 @@ async def test_clients_are_sent_to_the_bucket_where_that_is_wanted(
         await store._bucket.call(store._bucket.put(pointer.key, b"not these bytes"))
         assert (await fetch(service, image))[0] == 503  # Another length leads nowhere.
         found = await services.maintenance._check((await services.index.maintenance.page())[0])
-        assert found == "rotten"
+        assert found == "corrupt"
         assert (await fetch(service, image))[0] == 503
         assert await services.maintenance.repair() == 1
         assert (await fetch(service, image))[0] == 307

@@ -45,7 +45,7 @@ class CodeAnswer(ResponseSchema, frozen=True, kw_only=True, omit_defaults=True):
     advice: str
     advice_by_case: list[CaseAnswer]
     fields: list[str]
-    told_as: str
+    public_code: str
     status: int
     ends: Literal["a request", "an import"]
     is_tried_again: bool
