@@ -184,6 +184,7 @@ async def test_a_cut_connection_is_made_anew(database: PostgresPlace) -> None:
                WHERE application_name = 'fetcher' AND datname = current_database()"""
         )
         host.see_renewed(1)
+    assert host.lost == []
 
 
 async def test_a_thread_that_ended_is_told(database: PostgresPlace) -> None:
