@@ -7,7 +7,7 @@ Usage: fresh_machine.py [smoke|full] [root|user|operator ...]     (smoke; all th
 Needs root and mmdebstrap. Where packages come from is this machine's own configuration of apt and pip, taken
 at run time. The guest has processes and mounts of its own, so that nothing of it is left at its end; it uses
 the network of this machine to install, and a network of its own, without a way out, to serve on the README's
-port.
+port. Two guests go on side by side, and take each other's downloads of Python packages.
 """
 
 import os
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,6 +26,9 @@ NAMESPACES = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--propag
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 PASSED_ON = re.compile(r"(https?|no|all|ftp)_proxy|PIP_\w+|SSL_CERT_\w+|CI", re.IGNORECASE)
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+PIP_CACHE = "/var/cache/pip"
+# Who goes after whom: an ordinary user installs no Debian packages, and leaves time for the operator.
+LANES = (("root",), ("user", "operator"))
 
 
 def run(*command: str) -> None:
@@ -55,6 +59,7 @@ def bootstrap(archive: Path) -> None:
     sources = [str(path) for path in candidates if path.exists()]
     run(
         *("mmdebstrap", "--quiet", "--variant=minbase", "--include=python3,make,ca-certificates"),
+        "--dpkgopt=force-unsafe-io",  # Nothing here is to outlive a power loss; it stays in force inside.
         *(SUITE, str(archive), *sources),
     )
 
@@ -76,6 +81,10 @@ def pip_settings() -> tuple[dict[str, str], list[str]]:
     )
 
 
+class Failed(Exception):
+    """A command did something else than it must; the message says which."""
+
+
 class Guest:
     """A Debian in a folder.
 
@@ -92,6 +101,7 @@ class Guest:
         for name in ("/etc/hosts", "/etc/resolv.conf"):
             shutil.copy(name, folder / name[1:])
         shutil.copy(CERTIFICATES, folder / str(CERTIFICATES)[1:])
+        self._cache = archive.with_name("pip")
         for part in Path("/etc/apt/apt.conf.d").glob("99*"):
             shutil.copy(part, folder / "etc/apt/apt.conf.d")
         run("chroot", str(folder), "useradd", "--create-home", "--shell", "/bin/sh", "newcomer")
@@ -108,24 +118,33 @@ class Guest:
 
     def run(self, user: str, words: str, *, offline: bool = False, fails_with: str | None = None) -> None:
         """Run a command line as a user; it must succeed, or fail with some words."""
-        print(f"\n[{user}] {words}", flush=True)
+        print(f"[{user}] {words} ...", flush=True)
         began = time.monotonic()
         home = "/root" if user == "root" else f"/home/{user}"
         wanted = {name: value for name, value in os.environ.items() if PASSED_ON.fullmatch(name)}
         env = {**wanted, **self._variables, "HOME": home, "USER": user, "LANG": "C.UTF-8"}
+        env["PIP_CACHE_DIR"] = PIP_CACHE
         env["PATH"] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         settings = [f"{name}={value}" for name, value in env.items()]
         inside = ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", "env", "-i", *settings]
         inside += ["sh", "-c", f"cd ~/glance-fetcher && {words}"]
         alone = ["--net"] if offline else []
         command = [*NAMESPACES, *alone, "sh", "-euc", self._mounts(offline=offline), "sh", *inside]
-        told = subprocess.PIPE if fails_with else None
-        done = subprocess.run(command, check=False, stderr=told, text=True, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            command,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
+        # In one piece: another guest has things to say, too.
+        print(f"\n{done.stdout}[{user}] {words}: {time.monotonic() - began:.0f} s\n", flush=True)
         if fails_with is None and done.returncode != 0:
-            raise SystemExit(f"[{user}] {words}: exit code {done.returncode}")
-        if fails_with is not None and (done.returncode == 0 or fails_with not in done.stderr):
-            raise SystemExit(f"[{user}] {words}: must fail and say {fails_with!r}, but said: {done.stderr}")
-        print(f"[{user}] {time.monotonic() - began:.0f} s", flush=True)
+            raise Failed(f"[{user}] {words}: exit code {done.returncode}")
+        if fails_with is not None and (done.returncode == 0 or fails_with not in done.stdout):
+            raise Failed(f"[{user}] {words}: must fail and say {fails_with!r}")
 
     def _mounts(self, *, offline: bool) -> str:
         """Return what mounts the guest's file systems and goes in; all of it ends with the command."""
@@ -135,6 +154,7 @@ class Guest:
         lines += [f"mkdir {root}/dev/shm {root}/dev/pts", f"mount -t tmpfs -o mode=1777 shm {root}/dev/shm"]
         lines += [f"mount -t devpts -o newinstance,ptmxmode=666 pts {root}/dev/pts"]
         lines += [f"ln -s pts/ptmx {root}/dev/ptmx", f"ln -s /proc/self/fd {root}/dev/fd"]
+        lines += [f"mkdir -p {root}{PIP_CACHE}", f"mount --bind {self._cache} {root}{PIP_CACHE}"]
         for folder in self._packages:
             lines += [f"mkdir -p {root}{folder}", f"mount --bind -o ro {folder} {root}{folder}"]
         if offline:
@@ -168,6 +188,18 @@ def follow_operator_guide(guest: Guest) -> None:
     guest.run("root", "python3 scripts/operator_machine.py operate", offline=True)
 
 
+def follow_all(users: list[str], archive: Path, size: str) -> None:
+    """Do what each of these does, one after the other, each on a machine of its own."""
+    for user in users:
+        folder = archive.with_name(user)
+        guest = Guest(folder, archive)
+        if user == "operator":
+            follow_operator_guide(guest)
+        else:
+            follow_readme(guest, "root" if user == "root" else "newcomer", size)
+        shutil.rmtree(folder)
+
+
 def main(arguments: list[str]) -> None:
     """Run the command."""
     size = "full" if "full" in arguments else "smoke"
@@ -182,13 +214,16 @@ def main(arguments: list[str]) -> None:
     with tempfile.TemporaryDirectory(prefix="fresh-machine-") as scratch:
         archive = Path(scratch) / "base.tar"
         bootstrap(archive)
-        for user in users:
-            guest = Guest(Path(scratch) / user, archive)
-            if user == "operator":
-                follow_operator_guide(guest)
-            else:
-                follow_readme(guest, "root" if user == "root" else "newcomer", size)
-            shutil.rmtree(Path(scratch) / user)
+        print(f"A bare Debian: {time.monotonic() - began:.0f} s", flush=True)
+        cache = archive.with_name("pip")
+        cache.mkdir()
+        cache.chmod(0o777)  # Whoever comes first fills it.
+        with ThreadPoolExecutor(len(LANES)) as pool:
+            lanes = [[user for user in lane if user in users] for lane in LANES]
+            done = [pool.submit(follow_all, lane, archive, size) for lane in lanes]
+        failures = [str(one.exception()) for one in done if one.exception() is not None]
+    if failures:
+        raise SystemExit("\n".join(failures))
     print(
         f"\nA fresh machine does what the README says ({', '.join(users)}; {time.monotonic() - began:.0f} s)."
     )

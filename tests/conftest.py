@@ -10,8 +10,10 @@ import structlog
 from hypothesis import HealthCheck, settings
 
 from tests import undisturbed
+from tests.lab.fixed_costs import cut_fixed_costs
 
 if TYPE_CHECKING:
+    from tests.contract.index.postgres import PostgresPlaces
     from tests.lab.bucket import BucketServer
 
 # Before the first assertion is formatted.
@@ -21,9 +23,29 @@ undisturbed.protect_ast()
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+cut_fixed_costs()
+
 # A busy machine is no finding: examples are bounded in number, not in time.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
+
+
+# What takes longest begins first, so that at the end no processor is left alone with one of them.
+LONGEST = (
+    "test_setup.py",
+    "test_phases.py",
+    "test_torture.py",
+    "test_moving_between_sites.py",
+    "test_openapi.py",
+    "test_real_glance.py",
+    "test_recipe.py",
+    "test_boot_matrix.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest tests; all others stay in their order, so that modules keep their fixtures."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +55,15 @@ def weed(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[BucketServer]":
 
     with bucket_server(tmp_path_factory.mktemp("weed")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def databases() -> "Iterator[PostgresPlaces]":
+    """One server of databases for all tests."""
+    from tests.contract.index.postgres import PostgresPlaces, server
+
+    with server() as where:
+        yield PostgresPlaces(where)
 
 
 @pytest.fixture(autouse=True)

@@ -10,18 +10,24 @@ from typing import Any, Self
 
 import aiohttp
 
+from fetcher.crash import VARIABLE
+from tests.lab.forks import Fork, fork_service
+
 ROOT = Path(__file__).parent.parent
 
 
 class Process:
-    """`python server.py` on a configuration; may be killed and started again on the same store.
+    """The service on a configuration; may be killed and started again on the same store.
 
     Args:
         config: The operator's file; its listen port should be 0.
+        loads_anew: Is `python server.py` itself, and no fork of what has loaded the same modules. So is one
+            with an environment of its own, unless all that this says is where it ends.
     """
 
-    def __init__(self, config: Path) -> None:
+    def __init__(self, config: Path, *, loads_anew: bool = False) -> None:
         self.config = config
+        self._loads_anew = loads_anew
         self.base = ""
         self.pid = 0
         self.said: list[bytes] = []
@@ -38,12 +44,7 @@ class Process:
 
     async def start(self) -> None:
         """Start it, and wait until it says where it listens and answers there."""
-        self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, str(ROOT / "server.py"), "--config", str(self.config)),
-            stderr=asyncio.subprocess.PIPE,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **self.environment},
-        )
+        self._process = await self._begin()
         self.pid = self._process.pid
         assert self._process.stderr is not None
         said = b""
@@ -55,6 +56,18 @@ class Process:
         self._reading = asyncio.create_task(self._drain())
         self.client = aiohttp.ClientSession(self.base)
         await self._until_up()
+
+    async def _begin(self) -> asyncio.subprocess.Process | Fork:
+        arguments = ["--config", str(self.config)]
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1", **self.environment}
+        if not self._loads_anew and self.environment.keys() <= {VARIABLE}:
+            return await fork_service(arguments, environment)
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, str(ROOT / "server.py"), *arguments),
+            stderr=asyncio.subprocess.PIPE,
+            cwd=ROOT,
+            env=environment,
+        )
 
     async def _drain(self) -> None:
         assert self._process.stderr is not None

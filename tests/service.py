@@ -51,7 +51,7 @@ class Running:
         ]
         merged: dict[str, dict[str, Any]] = {
             "server": {"listen": "127.0.0.1:0", "event_seconds": 0.02, "shutdown_seconds": 0.2},
-            "store": {"folder": "data", "reserve_percent": 0.0, "reserve_bytes": 0},
+            "store": {"folder": "data", "reserve_percent": 0.0, "reserve_bytes": 0, "ballast_bytes": 65_536},
             "address": {"allow": hosts},
             "pace": {"unreachable_step_seconds": 0.0},
             "maintenance": {"repair": False},  # Else a mark wakes it before a test has seen the damage.

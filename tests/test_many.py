@@ -22,7 +22,10 @@ async def test_fifty_imports_from_slow_and_fast_origins(tmp_path: Path) -> None:
         f"/slow{number}": behaviours.serve(slow[number:], bytes_per_second=512 * 1024) for number in range(25)
     }
     limits = {"max_running_per_origin": 50}
-    async with Origin(routes) as origin, Process(config(tmp_path, origin, imports=limits)) as service:
+    async with (
+        Origin(routes) as origin,
+        Process(config(tmp_path, origin, imports=limits), loads_anew=True) as service,
+    ):
         before = service.resident_bytes()
         most = before
         made = {}

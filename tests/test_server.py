@@ -85,6 +85,6 @@ async def test_ctrl_c_ends_it_without_a_traceback(tmp_path: Path) -> None:
     """A person who stops `make run` by Ctrl-C sees an orderly end."""
     config = tmp_path / "own.toml"
     config.write_text('[server]\nlisten = "127.0.0.1:0"\n[store]\nfolder = "data"\n')
-    async with Process(config) as service:
+    async with Process(config, loads_anew=True) as service:
         assert await service.kill(signal.SIGINT) == 0
     assert b"Traceback" not in b"".join(service.said)

@@ -38,6 +38,7 @@ def environment(index: str) -> dict[str, str]:
         "PIP_CONFIG_FILE": os.devnull,
         "PIP_INDEX_URL": index,
         "PIP_NO_CACHE_DIR": "1",
+        "PIP_NO_COMPILE": "1",  # What is installed here is hardly run.
         "PYTHON": BASE_PYTHON,
         "DEBIAN_PACKAGES": "no",
     }

@@ -98,7 +98,7 @@ async def test_the_limit_of_descriptors_is_raised_and_said(tmp_path: Path) -> No
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (1000, hard))
     try:
-        async with Process(tmp_path / "config.toml") as service:
+        async with Process(tmp_path / "config.toml", loads_anew=True) as service:
             assert resource.prlimit(service.pid, resource.RLIMIT_NOFILE)[0] == 3000
             await _until_said(service, b"start.descriptors")
     finally:

@@ -54,7 +54,7 @@ def convert(  # noqa: PLR0913 # one for each choice on the command line
     target = target or file.with_suffix(f".{to}")
     if target.exists():
         raise ValueError(f"{target} exists; name another file for the result, or remove it")
-    found, verdict = _judge(file, config, disk_format)
+    found, verdict = judge(file, config, disk_format)
     if verdict is not ACCEPTED:
         return refuse(screen, file, verdict)
     job = Job(
@@ -69,7 +69,7 @@ def convert(  # noqa: PLR0913 # one for each choice on the command line
     if job.disk_format == to:
         raise ValueError(f"{file} is {to} already; nothing needs to be converted")
     done = asyncio.run(convert_file(job))
-    _, verdict = _judge(target, config, to)
+    _, verdict = judge(target, config, to)
     if verdict is not ACCEPTED:
         target.unlink(missing_ok=True)
         return refuse(screen, target, verdict)
@@ -100,7 +100,7 @@ def verify_boot_command(  # noqa: PLR0913 # one for each choice on the command l
         json: Print one JSON document instead of words.
     """
     screen = Screen(as_json=json)
-    found, verdict = _judge(image, config, disk_format)
+    found, verdict = judge(image, config, disk_format)
     if verdict is not ACCEPTED:
         return refuse(screen, image, verdict)
     proof = asyncio.run(_verify(image, _disk_format(image, found, disk_format), marker, seconds))
@@ -127,7 +127,7 @@ async def _verify(image: Path, disk_format: str, marker: str | None, seconds: fl
     return await verify_boot(image, disk_format=disk_format, walls=walls, marker=marker, seconds=seconds)
 
 
-def _judge(file: Path, config: Path | None, disk_format: str | None) -> tuple[Inspection, Verdict]:
+def judge(file: Path, config: Path | None, disk_format: str | None) -> tuple[Inspection, Verdict]:
     """Look at a file as an import would."""
     settings = load_settings(config)
     claims = Submission(url="", disk_format=disk_format, max_bytes=settings.size.max_bytes)

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from fetcher.api.submit.words import exact_words
 from fetcher.cli.choices import AsJson, ConfigFile
-from fetcher.cli.converting import refuse
+from fetcher.cli.converting import judge, refuse
 from fetcher.cli.exits import Exit
 from fetcher.cli.inspecting import ACCEPTED, Examiner
 from fetcher.cli.screen import Screen
@@ -56,8 +56,12 @@ def unpack(  # noqa: PLR0913 # one for each choice on the command line
     """
     screen = Screen(as_json=json)
     with file.open("rb") as opened:
-        if recognise(opened.read(HEAD_BYTES)) is None:
-            raise ValueError(f"{file} is not packed; nothing needs to be unpacked")
+        is_packed = recognise(opened.read(HEAD_BYTES)) is not None
+    if not is_packed:
+        _, verdict = judge(file, config, disk_format)
+        if verdict is not ACCEPTED:
+            return refuse(screen, file, verdict)
+        raise ValueError(f"{file} is not packed; nothing needs to be unpacked")
     if target is not None and target.exists():
         raise ValueError(f"{target} exists; name another file for the disk, or remove it")
     work = _Work(file, load_settings(config), disk, disk_format)

@@ -153,7 +153,7 @@ class UnpackFailed(Rejection):
     packing: str
     rule: str
     reason: str
-    hint: str = "Download the file yourself and test it; if it is whole, unpack it and submit the disk image."
+    hint: str = "Test the file that was published; if it is whole, unpack it and submit the disk image."
 
 
 class DiskUnclear(Rejection):

@@ -1,6 +1,7 @@
 """Tells the disk in an archive from what lies beside it, by its name, its size and its first bytes."""
 
 import re
+from enum import Enum
 
 from fetcher.unpack.packings import recognise
 
@@ -20,11 +21,14 @@ SIDE = frozenset(
     """.split()  # noqa: SIM905 - read as a list of words
 )
 SIDE_NAMES = re.compile(
-    r"(?:readme|licen[cs]e|copying|notice|change(?:s|log)|authors|install|version|news|vagrantfile|makefile"
+    r"_?(?:readme|licen[cs]e|copying|notice|change(?:s|log)|authors|install|version|news|vagrantfile|makefile"
     r"|(?:sha|md5|b2|blake2)\d*-?(?:checksums?|sums?)|checksums?|manifest)(?:$|[.\-_])"
 )
 KERNELS = re.compile(r"(?:^|[-_.])(?:vmlinu[xz]|bzimage|initrd|initramfs|loader)(?:$|[-_.\d])")
 """Files beside a disk for whoever boots it without its own boot loader, of whatever size."""
+STATE = frozenset("log lck fd nvram vmem vmss vmsn vmcx vmrs vmgs vsv".split())  # noqa: SIM905 - a list of words
+STATE_NAMES = re.compile(r"nvram\.bin$|(?:^|[-_.])floppy$")
+"""Firmware, logs and the saved state of a machine, likewise of whatever size."""
 DISK_MAGICS = (
     b"QFI\xfb",
     b"QED\0",
@@ -37,8 +41,17 @@ DISK_MAGICS = (
 )
 
 
-def is_disk(name: str, size: int | None, head: bytes, *, max_side_bytes: int) -> bool:
-    """Return whether a member is a disk image, or must be taken for one because nothing else says what it is.
+class Guess(Enum):
+    """The kind of a member, by its name, its size and its first bytes."""
+
+    DISK = "disk"
+    LIKELY = "likely"  # It begins like a disk, and its name says nothing.
+    UNKNOWN = "unknown"  # Small, and nothing says what it is.
+    SIDE = "side"
+
+
+def guess(name: str, size: int | None, head: bytes, *, max_side_bytes: int) -> Guess:
+    """Tell a disk image, or what must be taken for one because nothing else says what it is, from side files.
 
     Args:
         name: With its folders.
@@ -49,16 +62,18 @@ def is_disk(name: str, size: int | None, head: bytes, *, max_side_bytes: int) ->
     base = name.rpartition("/")[2].lower()
     words = base.split(".")
     extension = words[-1] if len(words) > 1 else ""
-    if KERNELS.search(base):
-        return False
+    if KERNELS.search(base) or extension in STATE or STATE_NAMES.search(base):
+        return Guess.SIDE
     if extension in PACKED and len(words) > 2:
         extension = words[-2]
     if extension in DISKS or extension in ARCHIVES:
-        return True
+        return Guess.DISK
     if (size or 0) <= max_side_bytes and (extension in SIDE or SIDE_NAMES.match(base)):
-        return False
-    is_small = size is not None and size <= max_side_bytes
-    return not is_small or head.startswith(DISK_MAGICS) or head[510:512] == b"\x55\xaa" or _is_packed(head)
+        return Guess.SIDE
+    if size is None or size > max_side_bytes:
+        return Guess.DISK
+    is_likely = head.startswith(DISK_MAGICS) or head[510:512] == b"\x55\xaa" or _is_packed(head)
+    return Guess.LIKELY if is_likely else Guess.UNKNOWN
 
 
 def is_archive(name: str, head: bytes) -> bool:

@@ -9,11 +9,12 @@ from enum import Enum
 from posixpath import normpath
 
 from fetcher.errors import DiskUnclear, TooManyBytes, UnpackFailed
-from fetcher.unpack.choice import is_archive, is_disk
+from fetcher.unpack.choice import Guess, guess, is_archive
 from fetcher.unpack.names import is_hidden, spellings
 from fetcher.unpack.ovf import Appliance, OvfDisk
 from fetcher.unpack.packings import recognise
 from fetcher.unpack.papers import Paper, Papers, folder_of, paper_of
+from fetcher.unpack.parts import is_piece, neighbours
 from fetcher.unpack.values import Evidence, Layer, UnpackLimits, shorten
 
 GIB, MIB = 1 << 30, 1 << 20
@@ -48,6 +49,8 @@ class Contents:
         self._papers = Papers(layer, limits, evidence)
         self._names: set[str] = set()
         self._disks: list[str] = []
+        self._unknown: list[str] = []
+        self._is_likely = False
         self._chosen: str | None = None
         self._chosen_is_gzip = False
         self._was_asked = asked is not None
@@ -87,16 +90,19 @@ class Contents:
             head: Its first 512 bytes.
 
         Raises:
-            UnpackFailed: Its name is not one that an archive of images has, or there are too many.
+            UnpackFailed: Its name is not one that an archive of images has, there are too many, or it is a
+                part of a disk.
             DiskUnclear: It is a second disk.
             TooManyBytes: It is the disk, and larger than the output may be.
         """
         name = self._note_name(name)
-        is_beside = folder_of(name) == self._papers.folder
+        kind = guess(name, size, head, max_side_bytes=self._limits.max_side_bytes)
+        is_beside = folder_of(name) == self._papers.folder or kind is Guess.SIDE
         if self._layer.packing == "ova" and self._papers.appliance is not None and not is_beside:
             raise self._failed("member-name", "a member of an OVA is not beside its descriptor")
         self._papers.open(name, size)
-        use = self._use(name, size, head)
+        use = self._use(name, kind, head)
+        self._check_whole(name, use)
         if use is Use.DISK:
             self._choose(name, size, head)
         elif paper_of(name) is None:
@@ -127,7 +133,7 @@ class Contents:
             raise self._failed("members", f"it has more than {self._limits.max_members:,} members")
         return plain
 
-    def _use(self, name: str, size: int | None, head: bytes) -> Use:
+    def _use(self, name: str, kind: Guess, head: bytes) -> Use:
         if is_hidden(name) or paper_of(name) is not None:
             return Use.SKIP
         if self._papers.appliance is not None:
@@ -135,13 +141,40 @@ class Contents:
         if self._is_asked(name):
             self.asked = None
             return Use.DISK
-        if not is_disk(name, size, head, max_side_bytes=self._limits.max_side_bytes):
-            return Use.SKIP
+        if kind is not Guess.SIDE and not self._was_asked:
+            self._check_alone(name, kind)
+        is_disk = kind in (Guess.DISK, Guess.LIKELY)
+        return Use.DISK if is_disk and self._is_meant(name, head) else Use.SKIP
+
+    def _is_meant(self, name: str, head: bytes) -> bool:
+        """Count a disk, and return whether it is the one to take, or an archive that may hold it."""
         self._disks.append(name)
         if self.asked == str(len(self._disks)) and not is_archive(name, head):
             self.asked = None
-            return Use.DISK
-        return Use.DISK if not self._was_asked or is_archive(name, head) else Use.SKIP
+            return True
+        return not self._was_asked or is_archive(name, head)
+
+    def _check_alone(self, name: str, kind: Guess) -> None:
+        """Refuse a disk that only its beginning shows, beside a file that may be as much of one."""
+        if kind is Guess.UNKNOWN:
+            self._unknown.append(name)
+        self._is_likely = self._is_likely or kind is Guess.LIKELY
+        if self._is_likely and self._unknown:
+            found = [self._chosen] if self._chosen is not None else []
+            names = dict.fromkeys([*found, name, *self._unknown])
+            raise self._unclear("no name says which of its files is the disk", list(names))
+
+    def _check_whole(self, name: str, use: Use) -> None:
+        """Refuse a disk of which other members are the rest."""
+        if self._papers.appliance is not None:
+            return  # Whose descriptor says what a file is.
+        disk = name if use is Use.DISK else self._chosen
+        others = {name} if use is Use.SKIP else self._names
+        if disk is not None and (is_piece(disk) or not others.isdisjoint(neighbours(disk))):
+            hint = "Put the parts together, or export the disk as one file, and submit that."
+            raise UnpackFailed(
+                packing=self._layer.packing, rule="parts", reason="it holds a disk in parts", hint=hint
+            )
 
     def _is_asked(self, name: str) -> bool:
         """Return whether a member was chosen by its name, with or without its folders."""

@@ -115,7 +115,7 @@ def _note_file(file: dict[str, str], draft: _Draft) -> None:
 
 
 def _note_disk(disk: dict[str, str], draft: _Draft) -> None:
-    if "parentRef" in disk:
+    if disk.get("parentRef"):  # oVirt writes an empty one where there is none.
         raise broken("parent", "one of its disks has a parent")
     reference = disk.get("fileRef")
     if reference is None:

@@ -23,6 +23,7 @@ MAX_SHORT_STREAMS = 16_384
 """Streams that give less than `MIN_STREAM_BYTES`, frames without data among them."""
 
 MAGIC_BYTES = 4
+LZ4_MAGICS = (MAGIC["lz4"], LZ4_LEGACY)
 CUT_SHORT = "the file ends in the middle"
 PACK_ANEW = "Pack it anew with the format's own tool and its defaults."
 
@@ -39,6 +40,7 @@ def unpack_streams(layer: Layer, limits: UnpackLimits) -> Steps:
         magic = bytes((yield Exactly(MAGIC_BYTES)))
         if not magic:
             return
+        codec = _settled(codec, layer, magic)
         if not any(magic):
             yield from _padding(codec, layer, len(magic))
         elif codec.is_skipped and is_skippable(magic):
@@ -53,6 +55,13 @@ def unpack_streams(layer: Layer, limits: UnpackLimits) -> Steps:
             raise _failed(codec, "cut-short", CUT_SHORT)
         else:
             raise _failed(codec, "trailing-bytes", "something follows its end", "Remove what follows.")
+
+
+def _settled(codec: Codec, layer: Layer, magic: bytes) -> Codec:
+    """Return the codec of the first frame with data: frames without any are alike in zstd and lz4."""
+    if codec.key == "zstd" and magic in LZ4_MAGICS and not layer.bytes_out:
+        layer.packing = "lz4"
+    return CODECS[layer.packing]
 
 
 class _Counts:
@@ -120,6 +129,9 @@ def decode(packing: str, decoder: Decoder, data: bytes | memoryview) -> bytes:
             reason = "it needs more memory to be unpacked than allowed"
             hint = "Pack it anew with a smaller window, for example with the tool's default level."
             raise UnpackFailed(packing=packing, rule="memory", reason=reason, hint=hint) from error
+        if "unsupported options" in text:
+            reason = "it is packed with a filter that is not known here"
+            raise UnpackFailed(packing=packing, rule="options", reason=reason, hint=PACK_ANEW) from error
         if "dictionary" in text:
             raise UnpackFailed(
                 packing=packing,
@@ -155,7 +167,8 @@ def _padding(codec: Codec, layer: Layer, seen: int) -> Generator[Step, bytes | m
         if rest:
             raise _failed(codec, "trailing-bytes", "something follows its end", "Remove what follows.")
     if layer.padding_bytes % codec.padding:
-        raise _failed(codec, "padding", "the zeros behind its end are not a multiple of 4")
+        reason = "the zeros behind its end are not a multiple of 4"
+        raise _failed(codec, "padding", reason, "Remove the zeros behind its end, or pack it anew.")
 
 
 def _failed(codec: Codec, rule: str, reason: str, hint: str | None = None) -> UnpackFailed:

@@ -36,6 +36,8 @@ def recognise(head: bytes) -> str | None:
             return key
     if head.startswith(LZ4_LEGACY):
         return "lz4"
+    if is_skippable(head[:4]):
+        return "zstd"  # Or lz4, which shows behind the frame.
     if head.startswith(ZIP_MAGICS):
         return "zip"
     header = read_header(head[:HEAD_BYTES])

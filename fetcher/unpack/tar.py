@@ -1,9 +1,9 @@
 """Takes the disk out of a tar archive: plain ones, OVAs and boxes.
 
 Specifications: see `tar_headers`; DMTF DSP0243 2.1 section 5.3 (OVA); Vagrant, "Box File Format".
-Taken: regular files and folders; names by ustar, pax and GNU; sizes in octal, pax and GNU's binary form;
-    sparse files of GNU (old format, pax 0.0, 0.1 and 1.0), whose holes come out as zeros.
-    Links beside the disk are stepped over, where they lead to a place inside the archive.
+Taken: regular files and folders, also those of incremental archives; names by ustar, pax and GNU; sizes in
+    octal, pax and GNU's binary form; sparse files of GNU (old format, pax 0.0, 0.1 and 1.0), whose holes come
+    out as zeros. Links beside the disk are stepped over, where they lead to a place inside the archive.
 Refused: other links, devices and pipes; names that leave the archive; archives without the zeros that end
     one; anything but zeros behind them.
 """
@@ -29,10 +29,12 @@ from fetcher.unpack.tar_headers import (
     read_sparse_entries,
     read_sparse_text,
 )
-from fetcher.unpack.values import MAX_PIECE_BYTES, Layer, UnpackLimits, plain, zeros
+from fetcher.unpack.values import MAX_PIECE_BYTES, Layer, UnpackLimits, any_bytes, plain, zeros
 
 REGULAR, FOLDER, GNU_SPARSE = "0", "5", "S"
+LISTED_FOLDER = "D"  # Of an incremental archive of GNU tar, with the names of what the folder held.
 HARD_LINK, SYMBOLIC_LINK = "1", "2"
+DEVICES, CONTINUED = "346", "M"
 PAX_LOCAL, PAX_GLOBAL, GNU_NAME, GNU_LINK = "x", "g", "L", "K"
 IGNORED = "V"  # A volume's label, which has no content.
 MAX_NAME_BYTES = 4_096
@@ -132,7 +134,11 @@ class Tar:
         records = pending.records
         name = records.get("GNU.sparse.name") or pending.name or records.get("path") or header.name
         stored = self._stored_bytes(header, records)
-        if header.kind == FOLDER or (header.kind == REGULAR and name.endswith("/")):
+        if header.kind == LISTED_FOLDER:
+            self._contents.note_folder(name)
+            yield from self._rest(stored)
+            yield from padding(stored)
+        elif header.kind == FOLDER or (header.kind == REGULAR and name.endswith("/")):
             if stored:
                 raise broken("member-type", "a folder has content")
             self._contents.note_folder(name)
@@ -144,7 +150,7 @@ class Tar:
             target = pending.target or records.get("linkpath") or header.target
             self._contents.note_link(name, target, is_hard=header.kind == HARD_LINK)
         else:
-            raise broken("member-type", "a member is a device or a pipe, not a regular file")
+            raise broken("member-type", f"{_words_of(header.kind)}, not a regular file")
 
     def _stored_bytes(self, header: Header, records: dict[str, str]) -> int:
         text = records.get("size")
@@ -277,9 +283,15 @@ class Tar:
                 )
 
 
-def any_bytes(data: bytes | memoryview) -> bool:
-    """Return whether a byte is not zero."""
-    return bytes(data).count(0) != len(data)
+def _words_of(kind: str) -> str:
+    """Return what a member is that is neither a file nor a folder nor a link."""
+    if kind in DEVICES:
+        return "a member is a device or a pipe"
+    return (
+        "a member continues one of several archives"
+        if kind == CONTINUED
+        else "a member is of a kind not known"
+    )
 
 
 def exactly(length: int) -> Read:

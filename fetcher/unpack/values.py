@@ -42,6 +42,11 @@ def zeros(length: int) -> Iterator[Zeros]:
         length -= MAX_PIECE_BYTES
 
 
+def any_bytes(data: bytes | memoryview) -> bool:
+    """Return whether a byte is not zero."""
+    return bytes(data).count(0) != len(data)
+
+
 @dataclass(frozen=True, kw_only=True)
 class UnpackLimits:
     """The limits of one unpacking.

@@ -3,7 +3,8 @@
 Specification: see `zip_headers`.
 Taken: members that are stored or deflated, with or without data descriptors, zip64, folder entries.
 Refused: gaps and overlaps, since each record has to follow the one before; a central directory that
-    says anything else than the members do; encryption, other methods, parts, links, anything behind the end.
+    says anything else than the members do; encryption, other methods, parts, links, anything but zeros
+    behind the end.
 """
 
 import zlib
@@ -14,7 +15,7 @@ from fetcher.unpack.contents import Contents, Use
 from fetcher.unpack.decoders import inflate_bare
 from fetcher.unpack.packed import MAX_SLICE_BYTES, MIN_SLICE_BYTES, decode
 from fetcher.unpack.steps import NOTHING, Back, Exactly, Out, Step, Steps, Upto
-from fetcher.unpack.values import MAX_PIECE_BYTES, Layer, UnpackLimits
+from fetcher.unpack.values import MAX_PIECE_BYTES, Layer, UnpackLimits, any_bytes
 from fetcher.unpack.zip_headers import (
     CENTRAL,
     CENTRAL_SIGN,
@@ -166,6 +167,11 @@ class Zip:
         sizes = yield from self._exactly(8)
         if sizes == wide[:8] and (entry.is_zip64 or sizes != narrow):
             sizes += yield from self._exactly(8)
+        wrapped = b"".join((number & FULL32).to_bytes(4, "little") for number in counted[1:])
+        if sizes == wrapped and max(counted[1:]) > FULL32:
+            raise broken(
+                "zip64", "a member is longer than its lengths of 4 bytes can say, as a Mac writes it"
+            )
         if crc != reader.crc.to_bytes(4, "little") or sizes not in {narrow, wide}:
             raise broken("damaged", "a member's length or check sum is not what follows it")
 
@@ -196,8 +202,10 @@ class Zip:
         said = yield from self._exactly(comment)
         if END_SIGN in said or LOCATOR_SIGN in said:  # Readers look for the last one.
             raise broken("directory", "its comment looks like a second end")
-        if (yield Upto(1)):
-            raise broken("trailing-bytes", "something follows its end")
+        while data := (yield Upto(MAX_PIECE_BYTES)):  # Who writes to a pipe pads it with zeros.
+            self._layer.padding_bytes += len(data)
+            if any_bytes(data):
+                raise broken("trailing-bytes", "something follows its end")
 
 
 class _Reader:

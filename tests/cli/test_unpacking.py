@@ -73,3 +73,23 @@ async def test_what_is_not_packed_is_said(fetcher: Fetcher, tmp_path: Path) -> N
     result = await fetcher("unpack", tmp_path / "disk.raw")
     assert result.code == Exit.USAGE
     assert "not packed" in result.err
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "word"),
+    [
+        ("disk.lzma", lambda: lzma.compress(DISK, format=lzma.FORMAT_ALONE), "xz"),
+        ("disk.7z", lambda: b"7z\xbc\xaf\x27\x1c\0\4" + bytes(600), "7z"),
+        ("disk.lz", lambda: b"LZIP\1" + bytes(600), "lzip"),
+        ("page.gz", lambda: b"<html><body>Log in.</body></html>" * 30, "HTML"),
+    ],
+)
+async def test_packed_in_a_way_that_is_not_taken(
+    fetcher: Fetcher, tmp_path: Path, name: str, make: Callable[[], bytes], word: str
+) -> None:
+    """What it is and what to do is told as an import tells it; it is never called a disk."""
+    (tmp_path / name).write_bytes(make())
+    result = await fetcher("unpack", tmp_path / name)
+    assert result.code == Exit.REFUSED
+    assert word in result.err
+    assert "nothing needs to be unpacked" not in result.err

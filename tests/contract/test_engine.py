@@ -19,7 +19,6 @@ from fetcher.index.postgres.session import Session
 from fetcher.index.values import Worker
 from fetcher.model import Phase
 from fetcher.store.digest_locks import DigestLocks
-from tests.contract.index.conftest import databases  # noqa: F401 - a fixture
 from tests.contract.index.postgres import PostgresPlace, PostgresPlaces
 from tests.index.conftest import make
 
@@ -41,7 +40,7 @@ async def host(place: PostgresPlace, name: str, lease_seconds: float = 60.0) -> 
 @pytest.fixture(params=list(ENGINES))
 def place(
     request: pytest.FixtureRequest,
-    databases: PostgresPlaces,  # noqa: F811 - pytest's way to a fixture
+    databases: PostgresPlaces,
 ) -> PostgresPlace:
     """An empty database, once for each engine on one."""
     made = databases.new()
@@ -52,7 +51,7 @@ def place(
 @pytest.fixture(params=["local", *ENGINES])
 async def engine(
     request: pytest.FixtureRequest,
-    databases: PostgresPlaces,  # noqa: F811 - pytest's way to a fixture
+    databases: PostgresPlaces,
 ) -> AsyncIterator[Engine]:
     """An engine that nobody else uses."""
     if request.param == "local":

@@ -16,7 +16,6 @@ from fetcher.engine.values import Host, Signal
 from fetcher.index.postgres.index import Index
 from fetcher.index.postgres.session import Session
 from fetcher.index.values import Worker
-from tests.contract.index.conftest import databases  # noqa: F401 - a fixture
 from tests.contract.index.postgres import PostgresPlace, PostgresPlaces
 from tests.index.conftest import make
 
@@ -81,7 +80,7 @@ async def listening(place: PostgresPlace, name: str, *, takes: bool = True) -> A
 
 
 @pytest.fixture
-def place(databases: PostgresPlaces) -> PostgresPlace:  # noqa: F811 - pytest's way to a fixture
+def place(databases: PostgresPlaces) -> PostgresPlace:
     """An empty database."""
     return databases.new()
 

@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import importlib
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import get_type_hints
 
@@ -34,9 +35,12 @@ def called_names(tree: ast.AST) -> set[str]:
     }
 
 
-OUTSIDE = set().union(
-    *(called_names(tree) for path, tree in trees(ROOT) if not path.is_relative_to(ROOT / "guards"))
-)
+@cache
+def called_outside() -> set[str]:
+    """Names of all that is called outside of the guards; reading all modules takes seconds."""
+    return set().union(
+        *(called_names(tree) for path, tree in trees(ROOT) if not path.is_relative_to(ROOT / "guards"))
+    )
 
 
 def context(purpose: Purpose) -> GuardContext:
@@ -53,7 +57,7 @@ def is_run(spec: GuardSpec) -> bool:
     purposes = [purpose for purpose in Purpose if purpose not in spec.not_for]
     builds = spec.build is None or any(spec.build(context(purpose)) is not None for purpose in purposes)
     names = [check.__name__ for check in spec.checks] + list(spec.keys)
-    return builds and all(name in OUTSIDE for name in names)
+    return builds and all(name in called_outside() for name in names)
 
 
 @SPECS

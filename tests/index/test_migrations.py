@@ -34,6 +34,24 @@ def test_an_index_of_every_version_comes_up_to_date(name: str) -> None:
         assert {row.name for row in migrations.applied(db)} == {f"m{other}" for other in NAMES}
 
 
+def test_all_that_are_pending_apply_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start that is cut off in the last one leaves the file as the earlier version knows it."""
+    last = migrations._migrations[-1]
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        db = Database(connection)
+        migrations.apply(db, stop_before=f"m{NAMES[1]}")
+        before = list(connection.iterdump())
+
+        def break_off(db: Database) -> None:
+            db.execute("CREATE TABLE half (a)")
+            raise sqlite3.OperationalError("cut off")
+
+        monkeypatch.setattr(last, "fn", break_off)
+        with pytest.raises(sqlite3.OperationalError):
+            migrate(db)
+        assert list(connection.iterdump()) == before
+
+
 def test_statements_end_where_sqlite_says() -> None:
     """A trigger with several statements is one."""
     script = "-- W.\n\nCREATE TABLE a (b);\nCREATE TRIGGER t AFTER INSERT ON a BEGIN\nDELETE FROM a;\nEND;\n"

@@ -41,7 +41,7 @@ async def test_from_one_database_and_bucket_to_others_and_back_into_a_folder(
 ) -> None:
     """One command moves both; killed among the bytes, and again among the rows, it is given once more."""
     sections = bucket_config(weed, tmp_path)
-    old, new = databases.new(), databases.new()
+    old, new = databases.empty(), databases.empty()
     assert weed.put("other", "") == 200
     url, other = sections["store"]["url"], f"s3://other/{uuid4()}"
     sections["index"] = {"url": old.as_url}

@@ -199,7 +199,10 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
         make_tar([*appliance(), manifest(appliance()), ("b.mf", manifest(appliance())[1])]),
         "manifest",
     ),
-    "30,000 members": (make_tar([*appliance(), *[(f"{n}", b"") for n in range(30_000)]]), "members"),
+    "30,000 members": (
+        make_tar([*appliance(), *[(f"{n}", b"") for n in range(30_000)]], format=USTAR),
+        "members",
+    ),
     "path in reference": (
         make_tar(appliance(descriptor(files=FILE.replace("disk1", "../disk1")))),
         "reference",

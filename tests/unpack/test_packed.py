@@ -12,6 +12,7 @@ from backports import zstd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fetcher.errors import UnpackFailed
 from fetcher.unpack import UnpackLimits, decoders, recognise
 from tests.unpack.making import (
     DISK,
@@ -127,6 +128,38 @@ def test_skippable_frames_hold_nothing() -> None:
         assert rule(packed + frame[:-1]) == "cut-short"
         assert rule(packed + frame[:6]) == "cut-short"
     assert unpack(frame + CODECS["zstd"](SMALL))[0] == SMALL
+
+
+@pytest.mark.parametrize("codec", ["zstd", "lz4"])
+@pytest.mark.parametrize("length", [1_000, 70_000])
+def test_a_long_frame_without_data_may_come_first(codec: str, length: int) -> None:
+    """Both formats have such frames, so that only the frame behind it tells which one it is."""
+    frame = (0x184D2A51).to_bytes(4, "little") + length.to_bytes(4, "little") + bytes(length)
+    out, unpacker = unpack(frame + CODECS[codec](SMALL) + frame)
+    assert (out, str(unpacker.plan)) == (SMALL, codec)
+    assert rule(frame) == "empty"
+    assert rule(frame + b"\1" * 600) == "trailing-bytes"
+    both = CODECS["zstd"](SMALL) + frame + CODECS["lz4"](SMALL)
+    assert rule(both) == "trailing-bytes"
+
+
+def test_filters_that_are_not_known_are_no_damage() -> None:
+    """A filter of a later xz is not undone by fetching the file again."""
+    packed = bytearray(lzma.compress(SMALL))
+    packed[14] = 0x3F
+    length = (packed[12] + 1) * 4
+    packed[12 + length - 4 : 12 + length] = zlib.crc32(packed[12 : 12 + length - 4]).to_bytes(4, "little")
+    failure = refusal(bytes(packed))
+    assert isinstance(failure, UnpackFailed)
+    assert failure.rule == "options"
+    assert "Pack it anew" in failure.hint
+
+
+def test_what_follows_is_not_cured_by_another_download() -> None:
+    """Padding of a wrong length is in the file as it was published."""
+    failure = refusal(lzma.compress(SMALL) + bytes(3))
+    assert isinstance(failure, UnpackFailed)
+    assert "Remove" in failure.hint
 
 
 def test_other_formats_do_not_follow() -> None:

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fetcher.errors import UnpackFailed
-from fetcher.unpack import UnpackLimits
-from tests.unpack.making import DISK, make_disk, make_tar, make_zip, outcome, refusal, rule, run, unpack
+from fetcher.unpack import UnpackLimits, zipped
+from tests.unpack.making import DISK, MIB, make_disk, make_tar, make_zip, outcome, refusal, rule, run, unpack
 
 SMALL = make_disk(20_000)
 OTHER = make_disk(20_000, seed=8)
@@ -72,15 +72,22 @@ class Unseekable(io.RawIOBase):
         return len(bytes(data))  # type: ignore[call-overload] # likewise
 
 
+def streamed(*contents: bytes, force: bool = False) -> bytes:
+    """Make a zip of members whose lengths come behind them."""
+    target = Unseekable()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:  # type: ignore[call-overload] # a file that cannot seek is the point
+        for number, content in enumerate(contents, start=1):
+            with archive.open(
+                "disk.vhd" if number == len(contents) else "readme.txt", "w", force_zip64=force
+            ) as file:
+                file.write(content)
+    return bytes(target.text)
+
+
 @pytest.mark.parametrize("force", [False, True])
 def test_what_python_streams(force: bool) -> None:
     """Data descriptors of four and of eight bytes."""
-    target = Unseekable()
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:  # type: ignore[call-overload] # a file that cannot seek is the point
-        for name, content in (("readme.txt", b""), ("disk.vhd", SMALL)):
-            with archive.open(name, "w", force_zip64=force) as file:
-                file.write(content)
-    assert unpack(bytes(target.text), cut=7)[0] == SMALL
+    assert unpack(streamed(b"", SMALL, force=force), cut=7)[0] == SMALL
 
 
 @given(cuts=st.lists(st.integers(1, 900), max_size=60))
@@ -123,12 +130,35 @@ def test_flipped_bits_are_noticed() -> None:
     assert set(missed) <= header | data | {central + at for at in behind}, central
 
 
+@pytest.mark.parametrize("length", [1, 512, 10_240, 2 * MIB])
+def test_zeros_behind_the_end(length: int) -> None:
+    """A tool that writes an archive to a pipe pads it, as bsdtar does."""
+    packed = make_zip([("disk.vhd", SMALL)])
+    out, unpacker = unpack(packed + bytes(length))
+    assert out == SMALL
+    assert unpacker.plan.layers[0].padding_bytes == length
+    assert rule(packed + bytes(length) + b"x") == "trailing-bytes"
+
+
 def test_trailing_bytes() -> None:
-    """Nothing follows the end, not even zeros: readers look for the end from behind."""
+    """Nothing but zeros follows the end: readers look for the end from behind."""
     packed = make_zip([("disk.vhd", SMALL)])
     assert rule(packed + b"x") == "trailing-bytes"
-    assert rule(packed + bytes(512)) == "trailing-bytes"
     assert rule(packed + packed) == "trailing-bytes"
+    assert rule(packed + bytes(512) + packed[-22:]) == "trailing-bytes"
+
+
+def test_a_length_that_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Mac writes what is longer than 4 GiB with the low half of its length: no download cures that."""
+    monkeypatch.setattr(zipped, "FULL32", 0xFFFF)  # As if 64 KiB were 4 GiB.
+    content = bytes(70_000)
+    packed = bytearray(streamed(content))
+    at = packed.index(b"PK\x07\x08") + 12
+    packed[at : at + 4] = (len(content) & 0xFFFF).to_bytes(4, "little")
+    failure = refusal(bytes(packed))
+    assert isinstance(failure, UnpackFailed)
+    assert failure.rule == "zip64"
+    assert "zip image.zip" in failure.hint
 
 
 def parts(packed: bytes) -> tuple[bytes, bytes, bytes]:
@@ -297,7 +327,7 @@ def test_what_is_not_whole_is_to_be_fetched_again() -> None:
     """Whoever lost the end of an archive need not make it anew."""
     for archive in (make_zip([("disk.raw", DISK)]), make_tar([("disk.raw", DISK)])):
         failure = refusal(archive[: len(archive) // 2])
-        assert "Download the file yourself and test it" in str(failure.fields()["hint"])
+        assert "Test the file that was published" in str(failure.fields()["hint"])
 
 
 class Pipe(io.RawIOBase):

@@ -91,5 +91,5 @@ class Staged:
 
 def unsafe(disk_format: str, rule: str, reason: str) -> FormatUnsafe:
     """Return the refusal of an image that breaks a rule while it is converted."""
-    hint = "Fetch the file again from its source, or make it anew with `qemu-img convert`."
+    hint = "Submit the undamaged file, or make it anew with `qemu-img convert`."
     return FormatUnsafe(format=disk_format, rule=f"convert-{rule}", reason=reason, hint=hint)

@@ -30,7 +30,7 @@ def plan(head: bytes) -> Streamable | Staged:
     sector, size, block, blocks, used = fields[12], fields[14], fields[15], fields[17], fields[18]
     if version != 0x0001_0001 or image_type not in (1, 2) or fields[21] != bytes(16):
         raise unsafe("vdi", "reference", "it needs another file, or its version is not 1.1")
-    if sector != 512 or block != BLOCK or not 0 < size <= blocks * BLOCK or used > blocks:
+    if sector != 512 or block != BLOCK or fields[16] or not 0 < size <= blocks * BLOCK or used > blocks:
         raise unsafe("vdi", "header", "its blocks do not cover its disk")
     if map_at < 512 or data_at < map_at + blocks * 4 or map_at % 512 or data_at % 512:
         raise unsafe("vdi", "table", "its block map or its data is not where one may be")

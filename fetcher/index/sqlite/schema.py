@@ -19,13 +19,15 @@ migrations = Migrations("glance-fetcher")
 
 
 def migrate(db: Database) -> None:
-    """Bring a file of any earlier version up to date.
+    """Bring a file of any earlier version up to date, all at once: a start that is cut off changes nothing.
 
     Raises:
         StoreFailed: It is no index of ours, or a later version's.
     """
     check_version(db, migrations)
-    migrations.apply(db)
+    if migrations.pending(db):
+        with db.atomic():
+            migrations.apply(db)
 
 
 def statements(script: str) -> Iterator[str]:

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from fetcher.index.protocol import Index
-from tests.contract.index import postgres
 from tests.contract.index.places import Place, Places, SqlitePlaces
 
 
@@ -18,17 +17,12 @@ def places(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return databases
 
 
-@pytest.fixture(scope="session")
-def databases() -> Iterator[postgres.PostgresPlaces]:
-    """A maker of databases of a PostgreSQL server."""
-    with postgres.server() as server:
-        yield postgres.PostgresPlaces(server)
-
-
 @pytest.fixture
-def place(places: Places) -> Place:
+def place(places: Places) -> Iterator[Place]:
     """An empty place."""
-    return places.new()
+    made = places.new()
+    yield made
+    places.drop(made)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from fetcher.index.protocol import Index
 from fetcher.index.sqlite.index import Index as SqliteIndex
@@ -31,15 +31,18 @@ class Places(Protocol):
     def new(self) -> Place:
         """Return a place without any records."""
 
+    def drop(self, place: Any) -> None:
+        """Remove one of these places, which nobody needs any more."""
+
 
 class SqlitePlace:
     """A file."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
 
     def open(self, quota_of: QuotaOf | None = None, worker: Worker | None = None) -> SqliteIndex:
-        return SqliteIndex(self._path, quota_of=quota_of, worker=worker)
+        return SqliteIndex(self.path, quota_of=quota_of, worker=worker)
 
     async def dump(self, index: Index) -> str:
         assert isinstance(index, SqliteIndex)
@@ -55,3 +58,6 @@ class SqlitePlaces:
 
     def new(self) -> SqlitePlace:
         return SqlitePlace(self._folder / f"{next(self._numbers)}.sqlite")
+
+    def drop(self, place: SqlitePlace) -> None:
+        place.path.unlink(missing_ok=True)

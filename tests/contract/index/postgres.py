@@ -1,5 +1,6 @@
 """A PostgreSQL server of the tests' own: in a folder of its own, on a socket there, gone with them."""
 
+import asyncio
 import itertools
 import os
 import pwd
@@ -7,7 +8,9 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
 
@@ -24,7 +27,13 @@ PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: 
 # No server runs as root, and what is written here outlives no power loss on purpose.
 USER = "nobody" if os.geteuid() == 0 else None
 LOCALE = "--locale=C.UTF-8"
-SETTINGS = "-c listen_addresses= -c fsync=off -c max_connections=80 -c shared_buffers=16MB"
+SETTINGS = (
+    "-c listen_addresses= -c fsync=off -c max_connections=80 -c shared_buffers=16MB"
+    " -c min_wal_size=32MB -c max_wal_size=128MB"
+)
+# Each database is hundreds of files, which a disk writes and removes for nobody's use.
+MEMORY = Path("/dev/shm")
+ROOM_BYTES = 2 * 2**30
 
 
 def run(program: str, *arguments: str) -> None:
@@ -41,7 +50,8 @@ def server() -> Iterator[str]:
         pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
     if os.geteuid() not in {entry.pw_uid for entry in pwd.getpwall()}:
         pytest.skip("PostgreSQL starts for users that have a name only: run the tests as one of /etc/passwd")
-    folder = Path(tempfile.mkdtemp(prefix="fetcher-pg-"))
+    has_room = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM_BYTES
+    folder = Path(tempfile.mkdtemp(prefix="fetcher-pg-", dir=MEMORY if has_room else None))
     if USER is not None:
         shutil.chown(folder, USER)
     data = str(folder / "data")
@@ -120,7 +130,40 @@ class PostgresPlaces:
         self._numbers = itertools.count()
 
     def new(self) -> PostgresPlace:
+        """A database with the tables of today and no rows: a copy of one that the migrations made."""
+        return self._create(f"TEMPLATE {self._migrated}")
+
+    def empty(self) -> PostgresPlace:
+        """A database without any tables."""
+        return self._create("")
+
+    def drop(self, place: PostgresPlace) -> None:
+        """Remove a database, whoever is still connected."""
+        self._run(f"DROP DATABASE {name_of(place)} WITH (FORCE)")
+
+    @cached_property
+    def _migrated(self) -> str:
+        place = self.empty()
+        with ThreadPoolExecutor(1) as other:  # The caller may be in a loop.
+            other.submit(lambda: asyncio.run(open_once(place))).result()
+        return name_of(place)
+
+    def _create(self, how: str) -> PostgresPlace:
         name = f"place{next(self._numbers)}"
-        with psycopg.connect(f"{self._server} dbname=postgres", autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
+        self._run(f"CREATE DATABASE {name} {how}")
         return PostgresPlace(f"{self._server} dbname={name}")
+
+    def _run(self, statement: str) -> None:
+        with psycopg.connect(f"{self._server} dbname=postgres", autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+
+def name_of(place: PostgresPlace) -> str:
+    """The name of a database."""
+    return place.url.rpartition("=")[2]
+
+
+async def open_once(place: PostgresPlace) -> None:
+    """Have the migrations applied."""
+    async with place.open():
+        pass

@@ -11,7 +11,16 @@ from fetcher.guards.stream.formats.work import SHORT_BYTES
 
 LOOKAHEAD_BYTES = SHORT_BYTES  # A frame's header, or a block that counts as short, lies whole in this.
 PIECE_BYTES = 4_096
+SKIPPABLE_MAGIC = 0x184D_2A50  # To ...5F.
 DENSE_BYTES = 1_024  # Blocks shorter than this are read several at a time.
+
+
+def behind_skippable(head: bytes) -> bytes:
+    """Return the magic behind the frames without data that both Zstandard and LZ4 may begin with."""
+    at = 0
+    while int.from_bytes(head[at : at + 4], "little") & ~0xF == SKIPPABLE_MAGIC and at + 8 <= len(head):
+        at += 8 + int.from_bytes(head[at + 4 : at + 8], "little")
+    return head[at : at + 4]
 
 
 class RedirectChain(Protocol):

@@ -10,14 +10,20 @@ Safety: no dictionary, which would be another file.
 
 from functools import partial
 
-from fetcher.guards.stream.formats.blocks import DENSE_BYTES, Repeats, follow_blocks
+from fetcher.guards.stream.formats.blocks import (
+    DENSE_BYTES,
+    SKIPPABLE_MAGIC,
+    Repeats,
+    behind_skippable,
+    follow_blocks,
+)
 from fetcher.guards.stream.formats.report import CUT_SHORT, Kind, Report, Role, Steps
 from fetcher.guards.stream.formats.work import SHORT_BYTES, TooDear
 
 LZ4 = Kind(key="lz4", words="an LZ4 archive", role=Role.PACKED)
 
 FRAME, LEGACY = b"\x04\x22\x4d\x18", b"\x02\x21\x4c\x18"
-SKIPPABLE_MAGIC = 0x184D_2A50  # To ...5F.
+SKIPPABLE = tuple((SKIPPABLE_MAGIC | number).to_bytes(4, "little") for number in range(16))
 BLOCK_BYTES = {4: 1 << 16, 5: 1 << 18, 6: 1 << 20, 7: 1 << 22}
 LEGACY_BLOCK = (8 << 20) + (8 << 20) // 255 + 16
 UNPACKED_BLOCK = 1 << 31
@@ -28,9 +34,10 @@ BLOCK_CHECKSUM, CONTENT_SIZE, CONTENT_CHECKSUM, RESERVED, DICTIONARY = 16, 8, 4,
 
 def recognise(head: bytes) -> Report | None:
     """Find LZ4 by the magic of either format."""
-    if head[:4] not in (FRAME, LEGACY):
+    first = behind_skippable(head)
+    if first not in (FRAME, LEGACY):
         return None
-    report = Report(kind=LZ4, name="LZ4 archive" if head[:4] == FRAME else "LZ4 archive, legacy")
+    report = Report(kind=LZ4, name="LZ4 archive" if first == FRAME else "LZ4 archive, legacy")
     report.follow = partial(_follow, report)
     return report
 
@@ -149,6 +156,7 @@ class Lz4Start:
         self._packed = bytearray()
         self._content = bytearray()
         self._given = 0
+        self._skipped = 0  # What is still to come of a frame without data.
         self._frame: Frame | None = None
         self._blocks = 0
 
@@ -159,6 +167,8 @@ class Lz4Start:
             TooDear: They are too many blocks for so little.
             ValueError: They are damaged.
         """
+        skipped, packed = min(self._skipped, len(packed)), packed[self._skipped :]
+        self._skipped -= skipped
         self._packed += packed
         most = self._given + room
         begun = self._unpack(most)
@@ -190,6 +200,7 @@ class Lz4Start:
                 continue
             self._unpack_one(packed[here : here + 4 + length], self._content, most)
             here += 4 + length + self._frame.block_end_bytes
+        self._skipped = max(here - len(packed), 0)
         self.is_between = here == len(packed) and (self._frame is None or self._frame.is_legacy)
         del self._packed[:here]
         return packed[here:] if self._frame is not None else b""

@@ -232,10 +232,13 @@ class Policy:
         if self.disk is None and self.container is None:
             return self._unaccepted(found, words, self.disk_formats)
         claimed = self.disk if self.disk not in (None, found.disk_format) else None
+        hint = advice.on_mismatch(found, self.disk, self.container_formats)
+        if found.role is Role.DISK and found.disk_format not in self.disk_formats:
+            hint = advice.on_unaccepted(found, self.disk_formats)
         return FormatMismatch(
             claimed=claimed or (f"container_format={self.container}" if self.container else str(self.disk)),
             found=words,
-            hint=self._advise(advice.on_mismatch(found, self.disk, self.container_formats)),
+            hint=self._advise(hint),
         )
 
     def _unaccepted(self, found: Inspection, words: str, allowed: Sequence[str]) -> Failure:

@@ -24,12 +24,18 @@ HEADER_3 = Struct(">QQQII")
 EXTENSION = Struct(">II")
 EXTENSION_END, DATA_FILE, CRYPTO_HEADER = 0, 0x44415441, 0x0537BE77
 DIRTY, CORRUPT, EXTERNAL, COMPRESSION, EXTENDED_L2 = (1 << bit for bit in range(5))
+RAW_EXTERNAL = 2  # Of the features that old writers clear: only an image with a data file may have it.
 UNDERSTOOD = DIRTY | COMPRESSION | EXTENDED_L2
 MOST_L1_BYTES = 32 << 20  # As in qemu.
 MOST_REFTABLE_BYTES = 8 << 20  # As in qemu.
 MOST_SNAPSHOTS = 65_536  # As in qemu.
 SNAPSHOT_BYTES = 40  # The least that one entry takes.
 REMAKE = "Make a copy without it: `qemu-img convert -O qcow2 SOURCE TARGET`."
+DECRYPT = (
+    "Make a copy without it, with the passphrase in a file: `qemu-img convert "
+    "--object secret,id=key,file=PASSPHRASE "
+    "--image-opts driver=qcow2,encrypt.key-secret=key,file.filename=SOURCE -O qcow2 TARGET`."
+)
 
 
 def recognise(head: bytes) -> Report | None:
@@ -78,9 +84,17 @@ class _Image:
             self.snapshots,
             self.snapshots_offset,
         ) = HEADER.unpack_from(head)
-        self.incompatible, self.refcount_order, self.header_bytes, self.compression = 0, 4, HEADER.size, 0
+        self.autoclear, self.incompatible, self.refcount_order, self.header_bytes, self.compression = (
+            0,
+            0,
+            4,
+            HEADER.size,
+            0,
+        )
         if self.version >= 3 and len(head) >= HEADER.size + HEADER_3.size:
-            self.incompatible, _, _, self.refcount_order, self.header_bytes = HEADER_3.unpack_from(head, 72)
+            self.incompatible, _, self.autoclear, self.refcount_order, self.header_bytes = (
+                HEADER_3.unpack_from(head, 72)
+            )
             if self.header_bytes > 104 and len(head) > 104:
                 self.compression = head[104]
 
@@ -121,7 +135,8 @@ class _Image:
             "it names a backing file",
             REMAKE,
         )
-        require(not incompatible & EXTERNAL, "qcow2-data-file", "it keeps its data in another file", REMAKE)
+        is_external = incompatible & EXTERNAL or self.autoclear & RAW_EXTERNAL
+        require(not is_external, "qcow2-data-file", "it keeps its data in another file", REMAKE)
         require(
             not incompatible & CORRUPT,
             "qcow2-corrupt",
@@ -134,7 +149,7 @@ class _Image:
             "it needs a feature that is not known",
             REMAKE,
         )
-        require(self.crypt == 0, "qcow2-encrypted", "it is encrypted, so nothing can boot from it", REMAKE)
+        require(self.crypt == 0, "qcow2-encrypted", "it is encrypted, so nothing can boot from it", DECRYPT)
         if incompatible & DIRTY:
             self.report.facts["dirty"] = True
 
@@ -160,8 +175,8 @@ class _Image:
             report.facts["snapshots"] = self.snapshots
             self._place(self.snapshots_offset, self.snapshots * SNAPSHOT_BYTES, "snapshot table")
         else:
-            aligned = self.snapshots_offset % self.cluster == 0
-            require(aligned, "qcow2-table-place", "its snapshot table is not where one may be")
+            is_placed = self.snapshots_offset % self.cluster == 0 and self.snapshots_offset < 1 << 63
+            require(is_placed, "qcow2-table-place", "its snapshot table is not where one may be")
 
     def _place(self, offset: int, length: int, what: str) -> None:
         aligned = offset % self.cluster == 0 and offset >= self.cluster
@@ -181,7 +196,7 @@ class _Image:
                 return
             self.report.require(kind != DATA_FILE, "qcow2-data-file", "it names a data file", REMAKE)
             self.report.require(
-                kind != CRYPTO_HEADER, "qcow2-encrypted", "it has an encryption header", REMAKE
+                kind != CRYPTO_HEADER, "qcow2-encrypted", "it has an encryption header", DECRYPT
             )
             at += EXTENSION.size + (length + 7) // 8 * 8
         ends = at == limit == self.cluster

@@ -4,11 +4,13 @@ Specification: QEMU, docs/interop/qcow2.txt, "Cluster mapping" and "Host cluster
 Reads: the refcount table where it lies before the L1 table; the L1 table; the L2 tables that lie behind it.
 Structure: every table and cluster begins inside the file and is aligned. A last cluster may be cut,
     because writers leave out its end; so a file that is cut short shows as soon as a cluster is missing.
-    No reserved bit; no table that is named twice.
+    No reserved bit; no table that is named twice. A part of a divided cluster is allocated, reads as zeros or
+    neither, and is not allocated where there is no cluster.
 Safety: no entry names a table or the header as data; no cluster is mapped twice within a table, and no more
     clusters are mapped than the file has, so that a small file does not become a large disk.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
@@ -20,6 +22,7 @@ OFFSET = 0x00FF_FFFF_FFFF_FE00
 COPIED, ZERO = 1 << 63, 1
 COMPRESSED_BYTE = 0x40  # In the first byte of an L2 entry.
 COMPRESSED = COMPRESSED_BYTE << 56
+LOW_HALF = 0xFFFF_FFFF
 LEAST_PACKED_BYTES = 8  # Of a compressed cluster: no codec makes less of one.
 MOST_TABLES = 16_384  # What is remembered of them; 8 TiB at the usual cluster size.
 OVERLAP = "a table or a cluster is used for two things"
@@ -127,6 +130,7 @@ def _note_clusters(table: bytes, geometry: Geometry, report: Report) -> None:
     entries = integers(table, 8, "big")
     width = 8
     if geometry.has_subclusters:
+        _check_bitmaps(zip(entries[::2], entries[1::2], strict=False), report)
         entries, width = entries[::2], 16
     mapped = [entry for entry in entries if entry]
     if any(first & COMPRESSED_BYTE for first in set(table[::width])):
@@ -143,6 +147,17 @@ def _note_clusters(table: bytes, geometry: Geometry, report: Report) -> None:
         report.broke("qcow2-overlap", OVERLAP)
     geometry.plain += len(plain)
     report.reaches(max(distinct, default=-1) + 1, "data")
+
+
+def _check_bitmaps(pairs: Iterable[tuple[int, int]], report: Report) -> None:
+    """Check which parts of clusters the bitmaps call allocated and which they call zero."""
+    for entry, bitmap in set(pairs):
+        allocated, zeros = bitmap & LOW_HALF, bitmap >> 32
+        if entry & COMPRESSED:
+            report.require(not bitmap, "qcow2-reserved", "a reserved bit of its tables is set")
+            continue
+        is_sound = not allocated & zeros and not (allocated and not entry & OFFSET)
+        report.require(is_sound, "qcow2-subclusters", "its bitmaps of divided clusters contradict themselves")
 
 
 def _note_packed(packed: list[int], geometry: Geometry, report: Report) -> None:

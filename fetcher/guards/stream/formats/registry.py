@@ -92,7 +92,7 @@ BEGINNINGS: dict[Callable[[bytes], Report | None], tuple[tuple[bytes, ...], int]
     bzip2.recognise: ((bzip2.MAGIC,), 0),
     pkzip.recognise: (pkzip.STARTS, 0),
     sevenzip.recognise: ((sevenzip.MAGIC,), 0),
-    lz4.recognise: ((lz4.FRAME, lz4.LEGACY), 0),
+    lz4.recognise: ((lz4.FRAME, lz4.LEGACY, *lz4.SKIPPABLE), 0),
     partitions.recognise_mbr: ((b"\x55\xaa",), 510),
     partitions.recognise_apple: ((b"ER",), 0),
     filesystem.recognise_hfs: ((b"H+", b"HX", b"BD"), 1024),

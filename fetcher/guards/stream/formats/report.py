@@ -54,7 +54,7 @@ class End(NamedTuple):
     tail: bytes
 
 
-CUT_SHORT = "The file is cut short or damaged: compare its size with the source's, and fetch it again."
+CUT_SHORT = "The file is cut short or damaged: compare its size with the original's, and submit it whole."
 
 
 class Role(StrEnum):

@@ -10,15 +10,15 @@ Safety: types 1 (dynamic) and 2 (fixed) only, so no undo and no differencing ima
 from functools import partial
 from struct import Struct
 
-from fetcher.guards.stream.formats.report import Kind, Report, Role, Steps, windows
+from fetcher.guards.stream.formats.report import CUT_SHORT, Kind, Report, Role, Steps, windows
 from fetcher.guards.stream.formats.tables import integers
 
 VDI = Kind(key="vdi", words="a VDI disk image", role=Role.DISK, disk_format="vdi", qemu="vdi")
 
 SIGNATURE_AT, SIGNATURE = 0x40, b"\x7f\x10\xda\xbe"  # qemu goes by this, not by the text before it.
-# What is read of it: version, type, places of map and data, bytes of a sector, the disk and a block, blocks,
-# those in use, and the ids of the images that it is linked to and derived from.
-HEADER = Struct("<64x4xI4xI4x256xII12xI4xQI4xII32x16s16s")
+# What is read of it: version, type, places of map and data, bytes of a sector, the disk, a block and what is
+# beside each block, blocks, those in use, and the ids of the images that it is linked to and derived from.
+HEADER = Struct("<64x4xI4xI4x256xII12xI4xQIIII32x16s16s")
 HEADER_BYTES = 512
 BLOCK = 1 << 20
 MOST_BLOCKS = 0x3FFF_FFFF
@@ -32,10 +32,10 @@ def recognise(head: bytes) -> Report | None:
         return None
     report = Report(kind=VDI, name="VDI disk image")
     if len(head) < HEADER_BYTES:
-        report.broke("vdi-header", "its header is cut short", "Fetch the file again from its source.")
+        report.broke("vdi-header", "its header is cut short", CUT_SHORT)
         return report
     found = HEADER.unpack_from(head)
-    version, image_type, map_at, data_at, sector, size, block, blocks, used, link, parent = found
+    version, image_type, map_at, data_at, sector, size, block, beside, blocks, used, link, parent = found
     report.virtual_bytes = size
     report.facts["type"] = {1: "dynamic", 2: "fixed"}.get(image_type, "other")
     require = report.require
@@ -50,6 +50,7 @@ def recognise(head: bytes) -> Report | None:
     require(
         sector == 512 and block == BLOCK, "vdi-block", "its sector or block size is not 512 bytes and 1 MiB"
     )
+    require(beside == 0, "vdi-block", "it keeps bytes beside its blocks, which not every reader steps over")
     require(size > 0, "empty-disk", "it describes a disk of no bytes")
     require(size <= blocks * BLOCK and blocks <= MOST_BLOCKS, "vdi-size", "its blocks do not cover its disk")
     require(used <= blocks, "vdi-size", "it has more blocks in use than blocks")

@@ -5,7 +5,8 @@ Reads: dynamic: the copy of the footer at byte 0, the dynamic header, the block 
     Fixed: nothing but the footer, so that a fixed VHD is a raw disk until its last 512 bytes.
 Structure: both checksums; block size a power of two; the table covers the disk and lies inside the
     file, as every block does; blocks overlap neither the table
-    nor each other; the footer at the end is the one at the beginning.
+    nor each other; the footer at the end is the one at the beginning; the geometry, by which some readers go,
+    is not that of a larger disk.
 Safety: types fixed (2) and dynamic (3) only: a differencing disk needs another file.
 """
 
@@ -26,6 +27,9 @@ FIXED, DYNAMIC, DIFFERENCING = 2, 3, 4
 MOST_BYTES = 0xFF00_0000 * SECTOR  # 2040 GiB, by the specification.
 UNUSED = 0xFFFF_FFFF
 PARENT_END = 768  # Of the name and the eight locators of a parent, which only a differencing disk has.
+BY_SIZE = (b"win ", b"qem2", b"d2v ", b"tap\0", b"CTXS", b"wa\0\0")
+"""Creators whose disks every reader takes by their size; else qemu goes by the geometry."""
+LARGEST_GEOMETRY = (65_535, 16, 255)
 FLATTEN = "Merge it with its parent, for example with Hyper-V's Convert-VHD."
 
 
@@ -73,6 +77,24 @@ def _check_footer(footer: bytes, report: Report, wanted: int) -> None:
         disk_type in (wanted, DIFFERENCING), "vhd-type", "its type does not fit its layout", CUT_SHORT
     )
     report.require(0 < size <= MOST_BYTES, "vhd-size", "the size of its disk is out of range")
+    _check_geometry(footer, report, size)
+
+
+def _check_geometry(footer: bytes, report: Report, size: int) -> None:
+    """Check that no reader sees a larger disk than is told; a last cylinder may reach over it."""
+    fields = FOOTER.unpack_from(footer)
+    creator, geometry = fields[5], fields[10:13]
+    cylinders, heads, sectors = geometry
+    larger = cylinders * heads * sectors * SECTOR - size
+    report.require(
+        larger < heads * sectors * SECTOR
+        or creator in BY_SIZE
+        or geometry == LARGEST_GEOMETRY
+        or larger <= 0,
+        "vhd-geometry",
+        "its geometry is that of a larger disk than its size",
+        "Write it anew: `qemu-img convert -f vpc -O vpc -o force_size=on SOURCE TARGET`.",
+    )
 
 
 def _checksum(block: bytes, at: int) -> int:

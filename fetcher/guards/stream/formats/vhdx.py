@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
 from struct import Struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from fetcher.guards.stream.formats.crc32c import crc32c
@@ -61,7 +61,7 @@ def recognise(head: bytes) -> Report | None:
 def _follow(report: Report) -> Steps:
     first = yield Window(HEADERS[0], HEADER_BYTES)
     second = yield Window(HEADERS[1], HEADER_BYTES)
-    _check_headers([first, second], report)
+    log = _check_headers([first, second], report)
     first = yield Window(TABLES[0], TABLE_BYTES)
     second = yield Window(TABLES[1], TABLE_BYTES)
     regions = _read_regions(first, second, report)
@@ -69,7 +69,8 @@ def _follow(report: Report) -> Steps:
         return
     metadata, blocks = regions[METADATA], regions[BLOCKS]
     disk = Disk()
-    table = BlockTable(report, blocks.offset, blocks.length)
+    taken = sorted([*regions.values(), *log])
+    table = BlockTable(report, blocks.offset, blocks.length, taken)
     if blocks.offset < metadata.offset:
         yield from table.read_all()
     yield from check_metadata(report, metadata.offset, metadata.length, disk)
@@ -80,8 +81,8 @@ def _follow(report: Report) -> Steps:
         table.check(disk)
 
 
-def _check_headers(headers: list[bytes], report: Report) -> None:
-    """Check the current header: the valid one with the highest sequence number."""
+def _check_headers(headers: list[bytes], report: Report) -> list[Region]:
+    """Check the current header, valid and with the highest sequence number; return where its log lies."""
     valid = [
         HEADER.unpack_from(header)
         for header in headers
@@ -89,13 +90,22 @@ def _check_headers(headers: list[bytes], report: Report) -> None:
     ]
     if not valid:
         report.broke("vhdx-header", "neither of its headers is valid", CUT_SHORT)
-        return
+        return []
     sequence = max(header[2] for header in valid)
-    for header in valid:
-        if header[2] == sequence:
-            _, _, _, _, _, log, log_version, version, _, _ = header
-            report.require(version == 1 and log_version == 0, "vhdx-version", "its version is not 1")
-            report.require(log == bytes(16), "vhdx-log", "it has a log that was not replayed", CLOSE_IT)
+    current = {header for header in valid if header[2] == sequence}
+    report.require(len(current) == 1, "vhdx-header", "its two headers have the same number and differ")
+    return [_check_header(header, report) for header in sorted(current)]
+
+
+def _check_header(header: tuple[Any, ...], report: Report) -> Region:
+    """Check what one header says, and return where the log lies."""
+    _, _, _, _, _, log, log_version, version, length, offset = header
+    report.require(version == 1 and log_version == 0, "vhdx-version", "its version is not 1")
+    report.require(log == bytes(16), "vhdx-log", "it has a log that was not replayed", CLOSE_IT)
+    is_placed = offset >= MEBIBYTE and length > 0 and offset % MEBIBYTE == length % MEBIBYTE == 0
+    report.require(is_placed, "vhdx-header", "its log is not where one may be")
+    report.reaches(offset + length, "log")
+    return Region(offset, length)
 
 
 def _is_sound(block: bytes) -> bool:

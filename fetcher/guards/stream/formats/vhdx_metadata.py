@@ -4,11 +4,11 @@ Specification: Microsoft, [MS-VHDX] sections 2.5 and 2.6.
 Reads: the metadata table and the items it names; the block allocation table where it lies behind.
 Structure: every known item once, of its own length, inside the region; block, sector and disk sizes
     in range; the table covers the disk; every block begins inside the file,
-    none in the headers, and no more are mapped than fit in it.
+    none in the headers, the log or a region, and no more are mapped than fit in it.
 Safety: no parent and no parent locator, no block left to a parent, no required item that is not known.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from struct import Struct
@@ -131,24 +131,26 @@ class BlockTable:
         report: Where to note what is found.
         offset: Of its region.
         length: Of its region.
+        taken: Offset and length of the regions and the log, which no block may reach into.
     """
 
-    def __init__(self, report: Report, offset: int, length: int) -> None:
+    def __init__(self, report: Report, offset: int, length: int, taken: Sequence[tuple[int, int]]) -> None:
         self.report = report
         self.offset = offset
         self.length = length
+        self.taken = taken
         self.farthest = 0
         self.mapped = 0
 
     def read_all(self) -> Steps:
         """Read the whole region, where it comes before what tells how much of it is used."""
-        yield from self._read(self.length)
+        yield from self._read(self.length, MEBIBYTE)
 
     def read_for(self, disk: Disk) -> Steps:
         """Read the part of it that the disk uses."""
-        yield from self._read(min(self.length, _table_bytes(disk)))
+        yield from self._read(min(self.length, _table_bytes(disk)), disk.block)
 
-    def _read(self, length: int) -> Steps:
+    def _read(self, length: int, block: int) -> Steps:
         for window in windows(self.offset, length):
             table = yield window
             numbers = [] if table.count(0) == len(table) else integers(table, 8, "little").tolist()
@@ -157,8 +159,11 @@ class BlockTable:
                 return
             present = [number >> 20 << 20 for number in numbers if number & 7 == FULLY_PRESENT]
             self.mapped += len(present)
-            if min(present, default=MEBIBYTE) < MEBIBYTE or len(set(present)) < len(present):
-                self.report.broke("vhdx-overlap", "a block lies in its headers, or is used twice")
+            is_free = min(present, default=MEBIBYTE) >= MEBIBYTE and not any(
+                offset - block < place < offset + size for offset, size in self.taken for place in present
+            )
+            if not is_free or len(set(present)) < len(present):
+                self.report.broke("vhdx-overlap", "a block lies in its headers or tables, or is used twice")
                 return
             self.farthest = max(self.farthest, *present, 0)
         self.report.facts["tables_read"] = True

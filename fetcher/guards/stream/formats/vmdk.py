@@ -73,7 +73,7 @@ def _check_header(head: bytes, report: Report) -> None:
         not flags & USES_CHARACTERS or characters == CHARACTERS,
         "vmdk-newlines",
         "it was changed by a transfer as text",
-        "Fetch the file again, in binary mode.",
+        "Copy the file again in binary mode, and submit the copy.",
     )
     compression = int.from_bytes(head[COMPRESSION_AT : COMPRESSION_AT + 2], "little")
     require(compression in (0, 1), "vmdk-compression", "its compression is unknown")

@@ -21,6 +21,10 @@ VMDK_TEXT = Kind(
 STREAM = (
     "Convert it to one file: `qemu-img convert -O vmdk -o subformat=streamOptimized SOURCE.vmdk TARGET.vmdk`."
 )
+EXTENT_ALONE = (
+    "Convert the whole disk by its descriptor, the .vmdk without a number: "
+    "`qemu-img convert -O vmdk -o subformat=streamOptimized DESCRIPTOR.vmdk TARGET.vmdk`."
+)
 SELF_CONTAINED = ("monolithicSparse", "streamOptimized")
 NAMED_TYPES = (
     *SELF_CONTAINED,
@@ -79,6 +83,10 @@ def _type_of(text: bytes) -> str | None:
 
 def check_descriptor(area: bytes, report: Report) -> None:
     """Check the descriptor inside a sparse image."""
+    if not any(area):
+        reason = "it is one extent of a disk, whose descriptor is another file"
+        report.broke("vmdk-type", reason, EXTENT_ALONE)
+        return
     text = area.split(b"\0", 1)[0].replace(b"\r\n", b"\n")
     kind = _type_of(text)
     report.facts["type"] = kind or "unknown"
@@ -96,9 +104,9 @@ def check_descriptor(area: bytes, report: Report) -> None:
     report.require(_agree(area, b"parentFileNameHint", 0), "vmdk-parent", "it names a parent", STREAM)
     parents = PARENT_CID.findall(text)
     report.require(
-        all(parent.lower() == NO_PARENT for parent in parents) and _agree(area, b"parentCID", len(parents)),
+        [parent.lower() for parent in parents] == [NO_PARENT] and _agree(area, b"parentCID", 1),
         "vmdk-parent",
-        "it needs a parent",
+        "it needs a parent, or does not say that it has none",
         STREAM,
     )
 

@@ -12,7 +12,13 @@ Safety: a window of at most 128 MiB, because a reader has to hold it in memory; 
 from functools import partial
 from struct import Struct
 
-from fetcher.guards.stream.formats.blocks import DENSE_BYTES, Repeats, follow_blocks
+from fetcher.guards.stream.formats.blocks import (
+    DENSE_BYTES,
+    SKIPPABLE_MAGIC,
+    Repeats,
+    behind_skippable,
+    follow_blocks,
+)
 from fetcher.guards.stream.formats.report import CUT_SHORT, Kind, Report, Role, Steps
 from fetcher.guards.stream.formats.work import SHORT_BYTES
 
@@ -20,7 +26,7 @@ ZSTD = Kind(key="zstd", words="a Zstandard archive", role=Role.PACKED)
 
 MAGIC = b"\x28\xb5\x2f\xfd"
 SKIPPABLE = Struct("<II")
-SKIPPABLE_MAGIC = 0x184D_2A50  # To ...5F.
+LZ4_MAGICS = (b"\x04\x22\x4d\x18", b"\x02\x21\x4c\x18")
 MOST_WINDOW = 1 << 27
 MOST_BLOCK = 1 << 17
 CONTENT_BYTES = (0, 2, 4, 8)
@@ -31,7 +37,7 @@ LONGEST_HEADER = 18  # Of a frame, with its magic.
 
 def recognise(head: bytes) -> Report | None:
     """Find Zstandard by the magic of a frame, or of a skippable one before it."""
-    if head[:4] != MAGIC and not _is_skippable(head[:4]):
+    if head[:4] != MAGIC and (not _is_skippable(head[:4]) or behind_skippable(head) in LZ4_MAGICS):
         return None
     report = Report(kind=ZSTD, name="Zstandard archive")
     report.follow = partial(_follow, report)

@@ -84,6 +84,7 @@ OVAS: dict[str, Make] = {
     "ova-href-path": lambda: good_ova(descriptor=ovf("../disk.vmdk")),
     "ova-href-missing": lambda: good_ova(descriptor=ovf("other.vmdk")),
     "ova-parent-disk": lambda: good_ova(descriptor=ovf(more=' ovf:parentRef="d0"')),
+    "ova-good-no-parent": lambda: good_ova(descriptor=ovf(more=' ovf:parentRef=""')),
     "ova-capacity-text": lambda: good_ova(descriptor=ovf(size="many")),
     "ova-capacity-unit": lambda: good_ova(descriptor=ovf(unit="furlong")),
     "ova-capacity-overflow": lambda: good_ova(descriptor=ovf(size="9" * 19)),

@@ -16,7 +16,7 @@ from fetcher.errors import (
     VirtualSizeExceeded,
 )
 from fetcher.guards.stream.formats import FormatGuard
-from tests.guards.stream.formats.build import gpt, mbr, qcow2, vhd_fixed
+from tests.guards.stream.formats.build import gpt, mbr, parallels, put, qcow2, vhd_fixed, vmdk
 from tests.guards.stream.formats.corpus import BUILT, CONTAINER_FORMATS, cut
 
 
@@ -271,3 +271,17 @@ def test_limits_are_published() -> None:
     assert limits["container_formats"].value == settings.format.container_formats
     assert limits["max_virtual_bytes"].value == settings.size.max_virtual_bytes
     assert {limit.guard for limit in limits.values()} == {"format"}
+
+
+def test_a_format_that_is_not_accepted_is_not_advised() -> None:
+    """Whoever said something else of a Parallels image is not told to say what is refused next."""
+    failure = refusal(new_guard(disk="iso"), parallels()).fields()
+    assert "disk_format=ploop" not in failure["hint"]
+    assert "`qemu-img convert -f parallels -O qcow2 SOURCE TARGET`" in failure["hint"]
+
+
+def test_an_extent_alone_is_told_as_one() -> None:
+    """What VMware splits has its descriptor elsewhere: no command on the extent makes a disk of it."""
+    failure = refusal(new_guard(), put(vmdk(), 512, bytes(10_240))).fields()
+    assert failure["rule"] == "vmdk-type"
+    assert "DESCRIPTOR.vmdk" in failure["hint"]

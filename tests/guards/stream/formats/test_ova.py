@@ -44,6 +44,11 @@ def test_empty_members_pass() -> None:
     assert not broken_rules(ova(("a.ovf", ovf()), ("a.mf", b""), ("disk.vmdk", vmdk())))
 
 
+def test_no_parent_is_none() -> None:
+    """An oVirt engine writes the reference to a parent also where there is none."""
+    assert not broken_rules(good_ova(descriptor=ovf(more=' ovf:parentRef=""')))
+
+
 def test_extended_header_may_be_empty() -> None:
     """An extended header without records changes nothing."""
     assert not broken_rules(put_pax(b""))

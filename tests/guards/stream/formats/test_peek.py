@@ -5,8 +5,11 @@ import gzip
 import lzma
 import zlib
 
+import lz4.frame
 import pytest
+from backports import zstd
 
+from fetcher.guards.stream.formats.report import HEAD_BYTES
 from tests.guards.stream.formats.build import mbr, qcow2
 from tests.guards.stream.formats.corpus import broken_rules, inspected
 from tests.guards.stream.formats.hostile_packed import NOISE, pack_zip
@@ -57,3 +60,17 @@ def test_endless_packing_is_refused() -> None:
 def test_cut_inside_the_head_is_refused() -> None:
     """A stream that ends before its image's first 64 KiB do is cut short."""
     assert broken_rules(gzip.compress(NOISE)[:50_000]) == {"packed-damaged"}
+
+
+@pytest.mark.parametrize("length", [12, 5_000, 70_000, 200_000])
+@pytest.mark.parametrize("key", ["zstd", "lz4"])
+def test_a_frame_without_data_hides_nothing(key: str, length: int) -> None:
+    """Both formats may begin with one, as long as it likes; what is behind it tells which format it is."""
+    frame = (0x184D2A53).to_bytes(4, "little") + length.to_bytes(4, "little") + bytes(length)
+    pack = {"zstd": zstd.compress, "lz4": lz4.frame.compress}[key]
+    found = inspected(frame + frame + pack(qcow2()) + frame).report()
+    if length < HEAD_BYTES // 2 or key == "zstd":
+        assert found.inside is not None
+        assert (found.format, found.inside.format) == (key, "qcow2")
+    else:
+        assert not found.is_safe  # Nothing tells in time that it is LZ4.

@@ -1,6 +1,7 @@
 """QCOW2: valid headers pass, and any one field out of its range is refused by its rule."""
 
 import struct
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from tests.guards.stream.formats.build import patch, put, qcow2
 from tests.guards.stream.formats.corpus import broken_rules, inspected
 from tests.guards.stream.formats.spoil import Field, ids, outside, spoil
+from tests.unpack.making import run
 
 IMAGE = qcow2(bits=9, size=65_536)
 CLUSTER = 512
@@ -93,3 +95,32 @@ def test_snapshots_are_counted() -> None:
     """Snapshots are told, and their table has to be inside the file."""
     image = patch(IMAGE, 60, ">IQ", 2, 5 * CLUSTER)
     assert inspected(image).report().facts["snapshots"] == 2
+
+
+@pytest.mark.parametrize(
+    ("offset", "value", "rule"),
+    [
+        (88, 1, None),
+        (88, 2, "qcow2-data-file"),
+        (88, 3, "qcow2-data-file"),
+        (64, 0, None),
+        (64, 1 << 62, None),
+        (64, 1 << 63, "qcow2-table-place"),
+    ],
+)
+def test_what_qemu_does_not_open(offset: int, value: int, rule: str | None) -> None:
+    """A data file that is raw is one all the same, and a table of no snapshots lies where one may be."""
+    assert broken_rules(patch(IMAGE, offset, ">Q", value)) == ({rule} if rule else set())
+
+
+def test_the_advice_on_encryption_helps(tmp_path: Path) -> None:
+    """Whoever follows it, word by word, has an image that is accepted."""
+    (tmp_path / "PASSPHRASE").write_text("open sesame")
+    options = "encrypt.format=luks,encrypt.key-secret=key,encrypt.iter-time=10"
+    secret = ["--object", "secret,id=key,file=PASSPHRASE"]
+    run("qemu-img", "create", "-q", *secret, "-f", "qcow2", "-o", options, "SOURCE", "1M", cwd=tmp_path)
+    findings = inspected((tmp_path / "SOURCE").read_bytes()).report().findings
+    assert {finding.rule for finding in findings} == {"qcow2-encrypted"}
+    command = findings[0].hint.split("`")[1]
+    run(*command.split(), cwd=tmp_path)
+    assert inspected((tmp_path / "TARGET").read_bytes()).report().is_safe

@@ -46,3 +46,8 @@ def test_valid_images_pass(size: int) -> None:
 def test_blocks_may_be_missing(entry: int) -> None:
     """A block that was never written, or was discarded, is no lie."""
     assert not broken_rules(patch(IMAGE, 512, "<I", entry))
+
+
+def test_bytes_beside_blocks_are_refused() -> None:
+    """VirtualBox steps over what lies beside each block, and qemu does not: two disks in one file."""
+    assert broken_rules(patch(IMAGE, 380, "<I", 512)) == {"vdi-block"}

@@ -65,3 +65,38 @@ def test_fixed_disks_show_at_their_end() -> None:
 def test_raw_disk_is_no_vhd() -> None:
     """A raw disk that is said to be a VHD is refused at its end."""
     assert verdict_of(new_guard("vhd"), cut(mbr()))[0] == "format-mismatch"
+
+
+def with_geometry(image: bytes, creator: bytes, cylinders: int, heads: int = 16, sectors: int = 63) -> bytes:
+    """Return an image whose footers have another creator and geometry."""
+    for at in {0, len(image) - 512} if image.startswith(b"conectix") else {len(image) - 512}:
+        footer = patch(image[at : at + 512], 28, ">4s", creator)
+        footer = seal_vhd(patch(footer, 56, ">HBB", cylinders, heads, sectors), 64)
+        image = put(image, at, footer)
+    return image
+
+
+@pytest.mark.parametrize("image", [vhd(), vhd_fixed(mbr(size=4 << 20))])
+@pytest.mark.parametrize(
+    ("creator", "cylinders", "is_refused"),
+    [
+        (b"vbox", 8, False),
+        (b"vbox", 9, False),
+        (b"vbox", 10, True),
+        (b"qemu", 65_535, True),
+        (b"vpc ", 60, True),
+        (b"win ", 60, False),
+        (b"qem2", 65_535, False),
+    ],
+)
+def test_geometry_hides_no_larger_disk(
+    image: bytes, creator: bytes, cylinders: int, is_refused: bool
+) -> None:
+    """Readers go by the geometry of a disk, but for some creators'; then it is no larger than the size."""
+    found = broken_rules(with_geometry(image, creator, cylinders))
+    assert found == ({"vhd-geometry"} if is_refused else set())
+
+
+def test_the_largest_geometry_says_nothing() -> None:
+    """A disk that is larger than a geometry can say has the largest, whoever made it."""
+    assert not broken_rules(with_geometry(vhd(), b"vpc ", 65_535, 16, 255))

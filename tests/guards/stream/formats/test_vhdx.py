@@ -66,3 +66,20 @@ def test_verdict_comes_with_the_metadata(name: str, error: type[Exception]) -> N
     guard = new_guard()
     with pytest.raises(error):
         guard.feed(VHDX[name]()[: 2 * MIB + 128 * KIB])
+
+
+@pytest.mark.parametrize(
+    ("length", "offset"), [(0, MIB), (512, MIB), (MIB, 0), (MIB, MIB + 512), (MIB, 1 << 50)]
+)
+def test_the_log_has_a_place(length: int, offset: int) -> None:
+    """An empty log lies somewhere as well; a reader that checks it opens nothing else."""
+    header = seal_vhdx(patch(vhdx_header(sequence=2), 68, "<IQ", length, offset))
+    assert broken_rules(put(IMAGE, 128 * KIB, header)) in ({"vhdx-header"}, {"beyond-end"})
+
+
+def test_two_headers_with_one_number_are_the_same() -> None:
+    """Readers differ in which one they take."""
+    same = vhdx_header(sequence=2)
+    assert not broken_rules(put(IMAGE, 64 * KIB, same))
+    other = seal_vhdx(patch(same, 16, "<Q", 7))
+    assert broken_rules(put(IMAGE, 64 * KIB, other)) == {"vhdx-header"}

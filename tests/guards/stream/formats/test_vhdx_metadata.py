@@ -70,3 +70,22 @@ def test_items_come_in_any_order() -> None:
     names = list(VHDX_ITEMS)
     shuffled = {name: VHDX_ITEMS[name] for name in [*names[2:], *names[:2]]}
     assert inspected(vhdx(items=shuffled)).report().virtual_bytes == 4 * MIB
+
+
+@pytest.mark.parametrize("blocks_first", [False, True])
+@pytest.mark.parametrize("place", [1, 2, 3])
+def test_blocks_lie_in_no_region(place: int, blocks_first: bool) -> None:
+    """A guest that wrote into the log, the metadata or the block table would make another disk of it."""
+    image = vhdx(blocks=(place << 20 | 6, 0, 0, 0), blocks_first=blocks_first)
+    assert broken_rules(image) == {"vhdx-overlap"}
+
+
+def test_blocks_reach_into_no_region() -> None:
+    """A block of two mebibytes that begins before a region reaches into it."""
+    items = VHDX_ITEMS | {"parameters": (VHDX_ITEMS["parameters"][0], struct.pack("<II", 2 * MIB, 0), 4)}
+    table = ("2dc27766-f623-4200-9d64-115e9bfd4a08", 6 * MIB, MIB, 1)
+    regions = [("8b7ca206-4790-4b9a-b8fe-575f050f886e", 2 * MIB, MIB, 1), table]
+    image = bytearray(vhdx(items=items, regions=regions).ljust(9 * MIB, b"\0"))
+    for place, expected in ((4, set()), (5, {"vhdx-overlap"}), (7, set()), (3, set())):
+        struct.pack_into("<QQ", image, 6 * MIB, place << 20 | 6, 0)
+        assert broken_rules(bytes(image)) == expected, place

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.guards.stream.formats import peers
-from tests.guards.stream.formats.build import vmdk, vmdk_descriptor
+from tests.guards.stream.formats.build import put, vmdk, vmdk_descriptor
 from tests.guards.stream.formats.corpus import broken_rules, inspected
 
 LINES = st.lists(st.sampled_from([b"# a comment\n", b"#\xff\xfe\n", b"  \n", b" \r\n", b"#\n"]), max_size=6)
@@ -62,3 +62,12 @@ def test_read_only_extents_pass() -> None:
 def test_windows_newlines_pass() -> None:
     """A descriptor with the newlines of Windows is the same descriptor."""
     assert not broken_rules(vmdk(descriptor=vmdk_descriptor().replace(b"\n", b"\r\n")))
+
+
+@pytest.mark.parametrize("line", [b"parentCid=ffffffff", b"parent=ffffffff00", b"parentCID=fffffffz"])
+def test_no_parent_has_to_be_said(line: bytes) -> None:
+    """A descriptor that does not say that it has no parent opens nowhere."""
+    image = vmdk()
+    assert not broken_rules(image)
+    at = image.index(b"parentCID=ffffffff")
+    assert broken_rules(put(image, at, line.ljust(18))) == {"vmdk-parent"}
