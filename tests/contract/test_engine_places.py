@@ -4,7 +4,6 @@ import asyncio
 
 from fetcher.engine.postgres import PostgresEngine
 from fetcher.engine.values import Caps, Elsewhere, Place, Progress, Signal
-from tests.contract.index.conftest import databases  # noqa: F401 - a fixture
 from tests.contract.test_engine import MANY, expire, place, two  # noqa: F401 - fixtures among them
 
 
