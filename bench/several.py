@@ -147,7 +147,7 @@ def tell(costs: Costs, cores: int) -> None:
     for hosts in (1, 4, 10, 100, 1000):
         for per_second in (1.0, 10.0, 100.0):
             each = costs.write + hosts * (costs.queued + 2 * costs.elsewhere)
-            taken = per_second * each + hosts * costs.beat / 20
+            taken = per_second * each + hosts * costs.beat * 9 / 60
             waited = simulate(costs, hosts, per_second, cores=16)
             said = f"{waited * 1000:.1f} ms" if taken < 16 else "without end"
             print(f"{hosts:5}  {per_second:9.0f}  {taken:11.2f}  {said}")

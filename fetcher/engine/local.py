@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from fetcher.engine.protocol import Engine, Hear, Holding
+from fetcher.engine.protocol import Claims, Engine, Hear, Holding, Lost
 from fetcher.engine.values import Caps, Elsewhere, Host, HostState, Place, Progress
 from fetcher.index.values import Secrets
 from fetcher.model import Import
@@ -30,6 +30,10 @@ class LocalEngine:
     async def beat(self, running: int) -> bool:
         del running
         return True
+
+    async def hold(self, claims: Claims, lost: Lost) -> None:
+        del claims, lost
+        await asyncio.get_running_loop().create_future()
 
     async def hosts(self) -> list[HostState]:
         return []

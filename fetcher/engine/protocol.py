@@ -5,7 +5,7 @@ of imports are in their rows, and fence every write (`index`): whatever an engin
 does or forgets, it can delay work and repeat it, and never spoil a record.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -14,6 +14,8 @@ from fetcher.index.values import Secrets
 from fetcher.model import Import
 
 Hear = Callable[[Signal], None]
+Claims = Callable[[], Mapping[str, int]]
+Lost = Callable[[list[str]], None]
 Holding = Callable[[str], AbstractAsyncContextManager[None]]
 
 
@@ -38,6 +40,14 @@ class Engine(Protocol):
 
     async def beat(self, running: int) -> bool:
         """Say that this host lives, for another lease; False when a later start has its name."""
+
+    async def hold(self, claims: Claims, lost: Lost) -> None:
+        """Hold this host and what it runs, for ever, however busy its event loop and its connections are.
+
+        Args:
+            claims: Return the claim of each import that runs here; called from another thread.
+            lost: Called in the running loop with imports that are not this host's any more.
+        """
 
     async def hosts(self) -> list[HostState]:
         """Return all hosts that are heard of, by name."""

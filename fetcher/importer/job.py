@@ -78,10 +78,15 @@ class DownloadJob:
         self._told_digests: dict[str, str] = {}
         self._body: Complete | None = None
         self.is_parked = False
+        self._is_lost = False
 
     def park(self) -> None:
         """From here on, whoever cancels the pull wants it to be taken up by a later process."""
         self.is_parked = True
+
+    def lose(self) -> None:
+        """From here on, whoever cancels the pull wants the host to have it that has taken its imports."""
+        self.is_parked = self._is_lost = True
 
     async def run(self) -> None:
         """Run to the end; every way it can end badly ends here, in the imports' verdicts."""
@@ -288,8 +293,8 @@ class DownloadJob:
 
     async def _let_go(self, attempts: Attempts) -> None:
         """Keep what a later process can go on from, or leave no trace."""
-        if self.is_parked and self.subscribers.followers:
-            await self._resume_writer.save(await attempts.park())
+        if self.is_parked and (self.subscribers.followers or self._is_lost):
+            await self._resume_writer.release(await attempts.park())
             self.subscribers.move(Event.REQUEUE, phase=None)
             with suppress(Cancelled):
                 # Once: an index that refuses must not keep the service from stopping.

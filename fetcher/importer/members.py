@@ -58,12 +58,18 @@ class Members:
             self.subscribers.add(running)
         return self._is_open
 
-    def leave(self, import_id: str) -> bool:
-        """Let an import go that ended elsewhere; True when it was the last one, and the download ends too."""
+    def leave(self, import_id: str, *, is_lost: bool = False) -> bool:
+        """Let an import go that ended elsewhere; True when it was the last one, and the download ends too.
+
+        Args:
+            is_lost: Another host has it now, which must not begin before it can have the bytes, too.
+        """
         self.subscribers.drop(import_id)
         self._place.ended(import_id)
         is_last = not self.subscribers.followers and not self._coming
-        if is_last:
+        if is_last and is_lost:
+            self._is_open = False
+        elif is_last:
             self._close()
         return is_last
 

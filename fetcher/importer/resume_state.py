@@ -118,6 +118,11 @@ class ResumeStateWriter:
         self._saved, self._is_due = resume_state, False
         reach("importer.kept")
 
+    async def release(self, resume_state: ResumeState) -> None:
+        """Write the row for whoever goes on with the pull."""
+        await self._index.pulls.release(resume_state)
+        reach("importer.kept")
+
     async def drop(self) -> None:
         """Remove the row, if there is one."""
         if self._is_written:

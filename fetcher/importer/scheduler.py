@@ -28,8 +28,6 @@ from fetcher.model import Import
 
 log = structlog.get_logger()
 
-REFUSED_SECONDS = 0.05  # Another host had the room: what is known of it a moment later is true again.
-
 
 class Scheduler:
     """Starts pulls as slots become free, and lets equal requests share one.
@@ -62,6 +60,7 @@ class Scheduler:
         self._resume_state: dict[str, ResumeState] = {}
         self._is_open = False
         self._again: asyncio.Handle | None = None
+        self._seen = asyncio.Event()  # Set, and replaced, whenever something is heard of other hosts' pulls.
 
     def take_up(self, resume_state: dict[str, ResumeState]) -> None:
         """Go on with these, once somebody asks for the same."""
@@ -132,6 +131,8 @@ class Scheduler:
     def see(self, elsewhere: Elsewhere) -> None:
         """Count what the pulls of other hosts take, and start what may start now."""
         self.queue.see(elsewhere)
+        self._seen.set()
+        self._seen = asyncio.Event()
         self._dispatch()
 
     def counts(self) -> dict[str, int]:
@@ -162,7 +163,8 @@ class Scheduler:
         if import_id in self.sent:
             await _end({self.sent[import_id]})
         pull = self._places.get(import_id)
-        if pull is not None and pull.members.leave(import_id):
+        if pull is not None and pull.members.leave(import_id, is_lost=True):
+            pull.lose()
             await _end({self._tasks[pull]})
         self.forget(import_id)
 
@@ -250,21 +252,23 @@ class Scheduler:
             return
         self.connections.leave(slot)
         most = slot.caps.max_running_per_origin
+        seen = self._seen
         while not await self._shared.move(pull_id, origin, most):
-            self.queue.see(await self._shared.elsewhere())
+            await seen.wait()  # What has changed since it was asked for is told.
             await self.connections.go(slot, origin)  # So it waits until there seems to be room.
             self.connections.leave(slot)
-            await asyncio.sleep(REFUSED_SECONDS)
+            seen = self._seen
         await self.connections.go(slot, origin)
 
     async def _join(self, pull: DownloadJob, ticket: Ticket) -> None:
         """Let an import follow its pull; when that is over, it waits for one of its own."""
+        seen = self._seen
         try:
             if not await self._shared.has(pull.id):
                 pull.members.arrive(None, None, None)
                 is_in = False
                 self.queue.see(await self._shared.elsewhere())
-                await asyncio.sleep(REFUSED_SECONDS)
+                await seen.wait()
             else:
                 is_in = await self._claim(pull, ticket)
                 if not is_in:

@@ -18,7 +18,13 @@ from fetcher.errors import Conflict, StoreFailed
 # What tells of the processes that have an index open, and of the index itself: it stays where it is.
 STAYING = frozenset({"hosts", "places", "chores", "shared_keys", "migrations", "_sqlite_migrations"})
 STAYING_COLUMNS = frozenset(
-    {("imports", "worker"), ("imports", "lease_until"), ("pulls", "host"), ("exports", "host")}
+    {
+        ("imports", "worker"),
+        ("imports", "lease_until"),
+        ("pulls", "host"),
+        ("pulls", "released_by"),
+        ("exports", "host"),
+    }
 )
 # What the migrations themselves put into an empty index.
 FIRST_ROWS = frozenset({"metadef_resource_types"})

@@ -52,6 +52,7 @@ class Exchange:
     Attributes:
         origin: Whose connection it is; holds the counts.
         request: What was asked.
+        sent_bytes: Of the body; buffered by the kernel perhaps.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Exchange:
     ) -> None:
         self.origin = origin
         self.request = request
+        self.sent_bytes = 0
         self._reader = reader
         self._writer = writer
 
@@ -75,6 +77,7 @@ class Exchange:
             piece = view[start : start + 262_144]
             self._writer.write(piece)
             self.origin.sent_bytes += len(piece)
+            self.sent_bytes += len(piece)
             await self._writer.drain()
 
     async def send_head(self, status: int | str = 200, fields: Mapping[str, object] | None = None) -> None:
@@ -110,6 +113,8 @@ class Origin:
         tls: Makes it https.
         greeting: Said as soon as somebody connects, before any request.
         is_mute: Never reads a request: accepts, and that is all.
+        send_buffer_bytes: Of the kernel, for each connection, so that what counts as sent was taken but for
+            these; the kernel chooses by default, megabytes on loopback.
 
     Attributes:
         requests: All that came, in their order.
@@ -128,6 +133,7 @@ class Origin:
         tls: ssl.SSLContext | None = None,
         greeting: bytes = b"",
         is_mute: bool = False,
+        send_buffer_bytes: int | None = None,
     ) -> None:
         self.routes: dict[str, Behaviour] = dict(routes or {})
         self.host = host
@@ -140,6 +146,7 @@ class Origin:
         self._tls = tls
         self._greeting = greeting
         self._is_mute = is_mute
+        self._send_buffer_bytes = send_buffer_bytes
         self._changed = asyncio.Condition()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -149,7 +156,10 @@ class Origin:
         self._server = await asyncio.start_server(
             self._accept, self.host, self.port, ssl=self._tls, backlog=1024
         )
-        self.port = self._server.sockets[0].getsockname()[1]
+        listening = self._server.sockets[0]
+        self.port = listening.getsockname()[1]
+        if self._send_buffer_bytes is not None:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._send_buffer_bytes)
         return self
 
     async def __aexit__(

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import signal
 from collections.abc import AsyncIterator, Iterator
 
 import psycopg
@@ -29,6 +30,7 @@ SMALL = raw(200_000, seed=8)
 EXCESS = 1_048_576  # Beyond the last whole part: these are lost with their host.
 MARK_BYTES = 262_144
 WHOLE_PARTS = 2 * PART_BYTES
+CAME = WHOLE_PARTS + EXCESS
 
 
 class Parted:
@@ -102,7 +104,7 @@ class House:
         ended = await self.hosts[number].until(import_id, "succeeded", "failed", "refused")
         assert (ended["state"], ended["digests"]["sha256"]) == ("succeeded", parted.sha256)
         assert parted.asked == [(None, None), (f"bytes={kept}-", parted.etag)]
-        assert parted.sent == len(parted.body) + WHOLE_PARTS + EXCESS - kept
+        assert parted.sent == len(parted.body) + CAME - kept
         async with self.hosts[number].client.get(f"/v2/images/{ended['image_id']}/file") as answer:
             assert hashlib.sha256(await answer.read()).hexdigest() == parted.sha256
         async with asyncio.timeout(PATIENT_SECONDS):  # The row goes after the verdict.
@@ -201,3 +203,47 @@ async def test_a_frozen_host_that_wakes_spoils_nothing(house: House) -> None:
     parted.opened.set()
     await house.check_end(made["id"], parted, kept, number=1 - there, others=2)
     assert (await hosts[there].call("GET", f"/imports/{made['id']}"))[1]["state"] == "succeeded"
+
+
+async def _come(house: House, path: str, seed: int) -> tuple[str, Parted, int]:
+    """Submit a body and wait until all that the first asker is given has come; return who runs it, too."""
+    parted = house.origin.routes[path] = Parted(seed)
+    made = await house.hosts.submit(0, url=house.origin.url(path))
+    async with asyncio.timeout(PATIENT_SECONDS):
+        while (await house.hosts[0].call("GET", f"/imports/{made['id']}"))[1]["progress"][
+            "received_bytes"
+        ] < CAME:
+            await asyncio.sleep(0.05)
+    return made["id"], parted, int(house.hosts.runs_at(made["id"])[-1])
+
+
+async def _gone_on(parted: Parted) -> int:
+    """Wait for the second request, and return where it goes on: beyond the last whole part."""
+    async with asyncio.timeout(PATIENT_SECONDS):
+        while len(parted.asked) < 2:
+            await asyncio.sleep(0.05)
+    parted.opened.set()
+    kept = int((parted.asked[1][0] or "bytes=0-").removeprefix("bytes=").partition("-")[0])
+    assert WHOLE_PARTS < kept <= CAME
+    return kept
+
+
+async def test_what_a_living_host_lost_goes_on(house: House) -> None:
+    """A host that lives hands over what it had of an import that was taken over, to the last bytes."""
+    import_id, parted, _there = await _come(house, "/lost", 3)
+    with psycopg.connect(house.database.url) as connection:  # As another host does whose lease is over.
+        connection.execute(
+            "UPDATE imports SET state = 'queued', phase = NULL, claim = claim + 1 WHERE id = %s", [import_id]
+        )
+    kept = await _gone_on(parted)
+    await house.check_end(import_id, parted, kept, number=0, others=3)
+
+
+async def test_what_a_host_had_that_stops_goes_on(house: House) -> None:
+    """SIGTERM: another host goes on at once with what had come, while the one that stops still lives."""
+    import_id, parted, there = await _come(house, "/stopped", 4)
+    stopped = asyncio.create_task(house.hosts[there].kill(signal.SIGTERM))
+    kept = await _gone_on(parted)
+    await house.check_end(import_id, parted, kept, number=1 - there, others=4)
+    await stopped
+    await house.hosts[there].start()

@@ -20,6 +20,7 @@ from tests.torture import Flapping
 from tests.torture_hosts.clients import AT_REST, GONE, PATIENCE, Clients
 from tests.torture_hosts.ground import COUNT, LEASE_SECONDS, SKEW_SECONDS, Ground, Kind, end
 from tests.torture_hosts.judge import Judge
+from tests.torture_hosts.ledger import Ledger
 from tests.torture_hosts.wire import Mode, Wire
 
 CLIENTS = 3
@@ -28,6 +29,7 @@ AT_ONCE = 2  # Troubles; so two hosts at least are well, unless the database is 
 LARGE = 4  # So many bodies are longer than a part of the bucket.
 TROUBLES = {"kill": 5, "freeze": 8, "blink": 1, "database": 3, "store": 3, "full": 1, "restart": 1}
 TOLD_EVERY = 10
+SEND_BUFFER_BYTES = 65_536  # Else each connection that is given up counts megabytes that nobody got.
 COUNTED = {"kill", "freeze", "step"}
 MOST_STARTS = 30
 
@@ -57,7 +59,7 @@ class HostsTorture:
         self._dice = random.Random(seed)
         self._flapping = Steady(random.Random(seed + 1))
         for number in range(LARGE):
-            body = raw(self._dice.randrange(6_000_000, 12_000_000), seed=100 + number)
+            body = raw(self._dice.randrange(40_000_000, 64_000_000), seed=100 + number)
             self._flapping.add(f"/large{number}", body)
         self.violations: list[str] = []
         self._told_violations = 0
@@ -84,7 +86,9 @@ class HostsTorture:
         """
         self._began = asyncio.get_running_loop().time()
         self._until = self._began + seconds
-        async with Origin(self._flapping.routes()) as self.origin:
+        self._ledger = Ledger(self._folder / "origin.log")
+        routes = self._ledger.noting(self._flapping.routes())
+        async with Origin(routes, send_buffer_bytes=SEND_BUFFER_BYTES) as self.origin:
             async with Ground(self._folder, self.origin, self._kind, self._dice) as self._ground:
                 self._clients = Clients(
                     self._ground.hosts, self._flapping, self.origin.url, self._dice, self.violations
@@ -293,7 +297,7 @@ class HostsTorture:
             await serve(exchange)
 
         self._flapping.know(path, body)
-        self.origin.routes[path] = counted
+        self.origin.routes[path] = self._ledger.noted(counted)
         before = self.origin.sent_bytes
         made = await asyncio.gather(
             *(self._patiently(number % COUNT, path) for number in range(CROWD)), return_exceptions=True

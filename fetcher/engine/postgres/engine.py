@@ -13,7 +13,8 @@ from psycopg import Notify
 
 from fetcher.engine.postgres import hosts, keys, takeover
 from fetcher.engine.postgres.host_session import HostSession
-from fetcher.engine.protocol import Engine, Hear, Holding
+from fetcher.engine.postgres.pulse import Pulse
+from fetcher.engine.protocol import Claims, Engine, Hear, Holding, Lost
 from fetcher.engine.values import Caps, Elsewhere, Host, HostState, Place, Progress, Signal
 from fetcher.errors import StoreFailed
 from fetcher.index.postgres.session import Connection
@@ -97,6 +98,9 @@ class PostgresEngine:
         if await self._session.ask(hosts.BEAT, mine):
             return True
         return await self._connection.write(hosts.arrive_again, self.host)
+
+    async def hold(self, claims: Claims, lost: Lost) -> None:
+        await Pulse(self._connection.access, self.host, claims, lost).keep()
 
     async def hosts(self) -> list[HostState]:
         return await self._connection.read(hosts.states)

@@ -1,7 +1,7 @@
 """A connection of the host's own: what it holds for as long as it lives, and lets go when it freezes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -26,9 +26,12 @@ class HostSession:
 
     The database ends a session that is silent for as long as a lease: whatever a
     frozen host has locked is free again by then.
+
+    Args:
+        lease_seconds: None for a session that locks nothing.
     """
 
-    def __init__(self, access: Access, lease_seconds: float) -> None:
+    def __init__(self, access: Access, lease_seconds: float | None = None) -> None:
         self._access = access
         self._lease_seconds = lease_seconds
         self._turn = asyncio.Lock()
@@ -40,7 +43,7 @@ class HostSession:
             await self._connection.close()
             self._connection = None
 
-    async def ask(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
+    async def ask(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Any:
         """Run a statement; its first value comes back.
 
         Raises:
@@ -61,8 +64,10 @@ class HostSession:
     async def _connected(self) -> AsyncConnection[TupleRow]:
         if self._connection is None or self._connection.broken:
             self._connection = await self._access.connect()
-            limit = f"{self._lease_seconds * 1000:.0f}ms"
-            await self._connection.execute("SELECT set_config('idle_session_timeout', %s, false)", [limit])
+            if self._lease_seconds is not None:
+                limit = f"{self._lease_seconds * 1000:.0f}ms"
+                sql = "SELECT set_config('idle_session_timeout', %s, false)"
+                await self._connection.execute(sql, [limit])
         return self._connection
 
     @asynccontextmanager

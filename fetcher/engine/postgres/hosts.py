@@ -3,12 +3,15 @@
 from collections import Counter
 from typing import Any
 
+import msgspec
+
 from fetcher.engine.values import Caps, Elsewhere, Host, HostState, Place
 from fetcher.index.postgres.session import Session
 
 UNTIL = "clock_timestamp() + make_interval(secs => :lease)"
 IN_TURN = "SELECT pg_advisory_xact_lock(hashtextextended('places', 0))"
 NOWHERE = ""  # No origin is called so.
+COUNTED = "places JOIN hosts ON hosts.name = places.host AND hosts.lease_until > clock_timestamp()"
 ALIVE = "name = :host AND start = :start AND lease_until > clock_timestamp()"
 
 
@@ -61,31 +64,43 @@ async def states(db: Session) -> list[HostState]:
     ]
 
 
+# What else a host had that is not heard of counts no more, and counts again when it is.
+ROOM = f"""SELECT EXISTS (SELECT 1 FROM hosts WHERE {ALIVE}) AS is_alive,
+        array(SELECT id FROM places WHERE (id = :id OR request = :request) AND NOT is_alive(host)) AS gone,
+        count(*) FILTER (WHERE id = :id OR request = :request) AS equal,
+        count(*) FILTER (WHERE project_id = :project_id) AS project,
+        count(*) FILTER (WHERE origin = :origin) AS origin
+    FROM {COUNTED}"""  # noqa: S608 - our tables
+
+
 async def enter(db: Session, host: Host, place: Place, caps: Caps) -> bool:
-    """Take room for a pull; hosts do so one after the other, so that no cap is passed."""
+    """Take room for a pull; hosts do so one after the other, so that no cap is passed.
+
+    What is refused changes nothing: a statement that writes no row would wake all hosts, too.
+    """
     await db.execute(IN_TURN)
-    await db.execute("DELETE FROM places WHERE NOT is_alive(host)")
-    if not await db.select(f"SELECT 1 FROM hosts WHERE {ALIVE}", mine(host)):  # noqa: S608 - our condition
+    wanted = msgspec.structs.asdict(place)
+    [found] = await db.select(ROOM, {**mine(host), **wanted})
+    if not found["is_alive"] or found["equal"]:
         return False
-    sql = """SELECT count(*) FILTER (WHERE project_id = ?) AS project,
-                    count(*) FILTER (WHERE origin = ?) AS origin FROM places"""
-    [taken] = await db.select(sql, [place.project_id, place.origin])
-    if taken["project"] >= caps.project or taken["origin"] >= caps.origin:
+    if found["project"] >= caps.project or found["origin"] >= caps.origin:
         return False
-    sql = """INSERT INTO places (id, host, request, project_id, origin) VALUES (?, ?, ?, ?, ?)
-             ON CONFLICT DO NOTHING"""
-    row = [place.id, host.name, place.request, place.project_id, place.origin]
-    return await db.execute(sql, row) == 1
+    for place_id in found["gone"]:
+        await leave(db, place_id)
+    await db.insert("places", {**wanted, "host": host.name})
+    return True
 
 
 async def move(db: Session, place_id: str, origin: str, most: int) -> bool:
     """Count a pull at another origin; where there is no room, at none, so that no two wait for each other."""
     await db.execute(IN_TURN)
-    sql = "SELECT count(*) AS n FROM places WHERE origin = ? AND id <> ? AND is_alive(host)"
-    [taken] = await db.select(sql, [origin, place_id])
+    sql = f"""SELECT count(*) FILTER (WHERE origin = :origin AND id <> :id) AS n,
+                     (SELECT origin FROM places WHERE id = :id) AS before FROM {COUNTED}"""  # noqa: S608 - ours
+    [taken] = await db.select(sql, {"origin": origin, "id": place_id})
     has_room = taken["n"] < most
-    sql = "UPDATE places SET origin = ? WHERE id = ?"
-    await db.execute(sql, [origin if has_room else NOWHERE, place_id])
+    after = origin if has_room else NOWHERE
+    if after != taken["before"]:  # Else whoever waits for a change would wake itself.
+        await db.execute("UPDATE places SET origin = ? WHERE id = ?", [after, place_id])
     return bool(has_room)
 
 
@@ -101,7 +116,7 @@ async def leave(db: Session, place_id: str) -> None:
 
 async def elsewhere(db: Session, host: Host) -> Elsewhere:
     """Return what pulls of other living hosts take."""
-    sql = "SELECT request, project_id, origin FROM places WHERE host <> ? AND is_alive(host)"
+    sql = f"SELECT request, project_id, origin FROM {COUNTED} WHERE host <> ?"  # noqa: S608 - our tables
     rows = await db.select(sql, [host.name])
     return Elsewhere(
         requests=frozenset(row["request"] for row in rows if row["request"] is not None),

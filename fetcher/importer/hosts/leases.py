@@ -1,6 +1,7 @@
 """Holding what runs here: a lease that is not renewed lets others take it up."""
 
 import asyncio
+from collections.abc import Mapping
 from functools import partial
 
 import structlog
@@ -26,18 +27,27 @@ class Leases:
 
     async def keep(self) -> None:
         """Hold what runs here, for ever; what was lost finds that out at its next write."""
+        if self._context.engine.is_shared:
+            await self._context.engine.hold(self._claims, self._lose)
         while True:
             await asyncio.sleep(self._context.settings().imports.lease_seconds / RENEWALS_PER_LEASE)
             await self.renew()
 
     async def renew(self) -> None:
         """Hold what runs here for another lease."""
-        records = [running.snapshot() for running in self._scheduler.running_imports.values()]
-        claims = {record.id: record.claim for record in records if not record.state.is_final}
+        claims = self._claims()
         if not claims:
             return
         renew = partial(self._context.index.imports.renew, claims)
         # An index that is back must hear of it within the lease.
         if lost := await written(renew, max_wait_seconds=RENEWAL_WAIT_SECONDS):
-            log.warning("imports.lost", import_ids=lost)
-            await self._others.lose(lost)
+            self._lose(lost)
+
+    def _claims(self) -> Mapping[str, int]:
+        """Return the claim of each import that runs here; safe in any thread."""
+        records = [running.record for running in self._scheduler.running_imports.copy().values()]
+        return {record.id: record.claim for record in records if not record.state.is_final}
+
+    def _lose(self, lost: list[str]) -> None:
+        log.warning("imports.lost", import_ids=lost)
+        self._others.lose(lost)

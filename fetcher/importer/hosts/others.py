@@ -151,7 +151,7 @@ class Others:
                     await self._scheduler.lose(import_id)
         self._taken.discard(import_id)
 
-    async def lose(self, import_ids: list[str]) -> None:
+    def lose(self, import_ids: list[str]) -> None:
         """End runs that could not be held for another lease."""
         if not self._context.engine.is_shared:
             return

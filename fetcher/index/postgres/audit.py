@@ -1,5 +1,6 @@
 """The trail of what was done, by whom, to which import and image; each line is chained to the last."""
 
+from functools import partial
 from typing import Any
 
 from fetcher.index.postgres.session import Session
@@ -17,12 +18,16 @@ async def note_line(db: Session, line: dict[str, Any]) -> None:
     """Add a line to the audit trail, chained to the last one, inside the write that it tells of.
 
     The writes that add lines end one after the other, as a chain wants it:
-    so a verb does this last, and keeps others from theirs no longer than it must.
+    so this is done last, and keeps others from theirs no longer than it must.
     """
-    await lock_trail(db)
-    number, before = await last_of(db)
-    line = {"id": number + 1, "detail": "{}", **line}
-    await db.insert("audit", {**line, "hash": digest_of(before, line)})
+    db.do_last(partial(_chain, db, line))
+
+
+async def _chain(db: Session, line: dict[str, Any]) -> None:
+    [head] = await db.select("SELECT number, digest FROM trail_head()")
+    line = {"id": (head["number"] or 0) + 1, "detail": "{}", **line}
+    # A line of before the chain has no digest: the chain begins behind it.
+    await db.insert("audit", {**line, "hash": digest_of(head["digest"] or START, line)})
 
 
 async def lock_trail(db: Session) -> None:

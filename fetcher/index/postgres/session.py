@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import select
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
@@ -9,7 +10,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import msgspec
 import psycopg
-from psycopg import AsyncConnection, AsyncCursor, errors
+from psycopg import AsyncConnection, AsyncCursor, IsolationLevel, errors
 from psycopg.rows import DictRow, TupleRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
@@ -100,6 +101,16 @@ class Session:
     def __init__(self, connection: AsyncConnection[DictRow], on_queued: "Queued | None" = None) -> None:
         self._connection = connection
         self._on_queued = on_queued
+        self._last: list[Callable[[], Awaitable[None]]] = []
+
+    def do_last(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do something right before the commit, because others wait for whoever does it."""
+        self._last.append(work)
+
+    async def finish(self) -> None:
+        """Do what is done last."""
+        for work in self._last:
+            await work()
 
     @property
     def connection(self) -> AsyncConnection[DictRow]:
@@ -149,6 +160,19 @@ def check_server(connection: AsyncConnection[TupleRow]) -> None:
         raise StoreFailed(reason=reason)
 
 
+async def check_connection(connection: AsyncConnection[Any]) -> None:
+    """Ask the database whether a connection still works, where there is reason to doubt it.
+
+    A server that ended or was restarted has closed its side, which can be read without asking.
+
+    Raises:
+        psycopg.Error: It does not work.
+    """
+    readable, _writable, _odd = select.select([connection.fileno()], [], [], 0)
+    if readable:
+        await AsyncConnectionPool.check_connection(connection)
+
+
 async def look_at(access: Access) -> str:
     """Return what an operator wants to know of a database; nothing in it changes.
 
@@ -196,7 +220,7 @@ class Connection:
             timeout=access.wait_seconds,
             reconnect_timeout=RECONNECT_SECONDS,
             kwargs={"row_factory": dict_row, **access.options},
-            check=AsyncConnectionPool.check_connection,  # A restarted database costs no request.
+            check=check_connection,  # A restarted database costs no request.
             open=False,
         )
 
@@ -231,9 +255,10 @@ class Connection:
             result = await work(db, *args, **kwargs)
             if self._check is not None:
                 await self._check.check(db)
+            await db.finish()
             return result
 
-        done = await self._transact(judged)
+        done = await self._transact(judged, is_read=False)
         self.committed_at = time.monotonic()
         return done
 
@@ -249,14 +274,13 @@ class Connection:
         seconds = self._seconds_left()
 
         async def reading(db: Session) -> R:
-            await db.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             if seconds is not None:
                 await db.select(
                     "SELECT set_config('statement_timeout', ?, true)", [f"{seconds * 1000:.0f}ms"]
                 )
             return await work(db, *args, **kwargs)
 
-        return await self._transact(reading)
+        return await self._transact(reading, is_read=True)
 
     def _seconds_left(self) -> float | None:
         """Return how long the request that is being answered waits for one read; None without a request.
@@ -271,11 +295,15 @@ class Connection:
             raise ReadGivenUp
         return reader.seconds
 
-    async def _transact(self, work: Callable[[Session], Awaitable[R]]) -> R:
+    async def _transact(self, work: Callable[[Session], Awaitable[R]], *, is_read: bool) -> R:
         for tries in range(1, MOST_TRIES + 1):
             try:
                 with Uncancelled():
                     async with self._pool.connection() as connection:
+                        # These go along with BEGIN.
+                        level = IsolationLevel.REPEATABLE_READ if is_read else None
+                        await connection.set_isolation_level(level)
+                        await connection.set_read_only(is_read or None)
                         return await work(Session(connection, self.on_queued))
             except MET as error:
                 if tries == MOST_TRIES:

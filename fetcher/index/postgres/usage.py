@@ -11,6 +11,14 @@ from fetcher.index.values import Quota, Usage
 
 BUSY = "status IN ('importing', 'saving', 'uploading')"
 
+Held = tuple[int, int, int]  # Images, bytes, bytes of text.
+# What the triggers noted of this transaction, and what the projects that grew hold now.
+NOTED = """SELECT grown::text, begun, (
+        SELECT jsonb_object_agg(project_id, jsonb_build_array(images, bytes + held_bytes, text_bytes))::text
+        FROM usage WHERE project_id IN (SELECT jsonb_object_keys(grown))) AS held
+    FROM (SELECT nullif(current_setting('fetcher.grown', true), '')::jsonb AS grown,
+                 current_setting('fetcher.begun', true) AS begun) AS noted"""
+
 
 class QuotaCheck:
     """Refuses every write that makes a project hold more than it may.
@@ -33,26 +41,25 @@ class QuotaCheck:
         Raises:
             QuotaExceeded: A project that grew holds more than it may.
         """
-        sql = """SELECT current_setting('fetcher.grown', true) AS grown,
-                        current_setting('fetcher.begun', true) AS begun"""
-        [noted] = await db.select(sql)
+        [noted] = await db.select(NOTED)
         for project_id in _noted(noted["begun"]):
             await self._check_begun(db, project_id)
+        held = _noted(noted["held"])
         for project_id, before in _noted(noted["grown"]).items():
-            await self._check_grown(db, project_id, before)
+            if project_id in held:
+                self._check_grown(project_id, before, held[project_id])
 
-    async def _check_grown(self, db: Session, project_id: str, before: tuple[int, int, int]) -> None:
+    def _check_grown(self, project_id: str, before: Held, now: Held) -> None:
         quota, (images, size, text) = self._quota_of(project_id), before
-        sql = "SELECT images, bytes + held_bytes AS bytes, text_bytes FROM usage WHERE project_id = ?"
-        for now in await db.select(sql, [project_id]):
-            if now["images"] > quota.max_images and now["images"] > images:
-                raise QuotaExceeded(what="images", quota=quota.max_images, used=images)
-            if now["bytes"] > quota.max_bytes and now["bytes"] > size:
-                raise QuotaExceeded(what="bytes", quota=quota.max_bytes, used=size)
-            if now["text_bytes"] > quota.max_text_bytes and now["text_bytes"] > text:
-                raise QuotaExceeded(what="bytes of text", quota=quota.max_text_bytes, used=text)
-            if now["images"] > images and size >= quota.max_bytes:
-                raise QuotaExceeded(what="bytes", quota=quota.max_bytes, used=size)
+        now_images, now_size, now_text = now
+        if now_images > quota.max_images and now_images > images:
+            raise QuotaExceeded(what="images", quota=quota.max_images, used=images)
+        if now_size > quota.max_bytes and now_size > size:
+            raise QuotaExceeded(what="bytes", quota=quota.max_bytes, used=size)
+        if now_text > quota.max_text_bytes and now_text > text:
+            raise QuotaExceeded(what="bytes of text", quota=quota.max_text_bytes, used=text)
+        if now_images > images and size >= quota.max_bytes:
+            raise QuotaExceeded(what="bytes", quota=quota.max_bytes, used=size)
 
     async def _check_begun(self, db: Session, project_id: str) -> None:
         """Judge what was begun: how many images a project writes at once, and how much it has staged."""

@@ -1,11 +1,12 @@
 """Receivers of webhooks: noted with the submission, due with the import's end."""
 
-from fetcher.index.postgres.session import Session
+from typing import Any
+
 from fetcher.index.values import WebhookTarget
 from fetcher.model import Import
 
 
-async def keep_notice(db: Session, record: Import, webhook: WebhookTarget) -> None:
-    """Note whom to tell once the import has ended."""
+def notice_row(record: Import, webhook: WebhookTarget) -> dict[str, Any]:
+    """Return the row that notes whom to tell once the import has ended."""
     row = {"import_id": record.id, "project_id": record.project_id, "url": webhook.url}
-    await db.insert("notices", {**row, "secret": webhook.secret, "due_at": None})
+    return {**row, "secret": webhook.secret, "due_at": None}

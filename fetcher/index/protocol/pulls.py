@@ -13,6 +13,9 @@ class Pulls(Protocol):
     async def keep(self, resume_state: ResumeState) -> None:
         """Write down how far a pull is."""
 
+    async def release(self, resume_state: ResumeState) -> None:
+        """Write down how far a pull came that this host has stopped: any host may go on with it."""
+
     async def keep_all(self, resume_states: Sequence[ResumeState]) -> None:
         """Write down how far several pulls are, in one transaction."""
 
@@ -26,7 +29,7 @@ class Pulls(Protocol):
         """Return all pulls that an earlier process left."""
 
     async def adopt(self, request: str) -> ResumeState | None:
-        """Take the furthest pull of a request that a host left which is gone; None where there is none.
+        """Take the furthest pull of a request that its host released, or that a host had which is gone.
 
         From here on, what its former host writes of it changes nothing.
         """

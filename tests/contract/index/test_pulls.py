@@ -63,6 +63,26 @@ async def test_only_the_pull_of_a_host_that_is_gone_is_adopted(place: Place) -> 
         assert [one.id for one in await gone.pulls.unfinished()] == ["less"]
 
 
+async def test_a_released_pull_is_anybodys(place: Place) -> None:
+    """A host that lives may let another one go on, which has the pull for itself then."""
+    first, second = (Worker(name=name, lease_seconds=60) for name in ("a", "b"))
+    async with place.open(worker=first) as index, place.open(worker=second) as other:
+        new = make()
+        await index.imports.submit(new, max_queued=10)
+        assert await index.imports.claim(new.record.id, START) is not None  # It lives, and runs others.
+        await index.pulls.keep(msgspec.structs.replace(KEPT, kept_bytes=1))
+        await index.pulls.release(KEPT)
+        if isinstance(place, SqlitePlace):
+            assert await index.pulls.unfinished() == [KEPT]
+            return
+        assert await index.pulls.adopt("r") == KEPT
+        assert await other.pulls.adopt("r") is None
+        await index.pulls.release(KEPT)
+        assert await other.pulls.adopt("r") == KEPT
+        await index.pulls.release(msgspec.structs.replace(KEPT, kept_bytes=2))
+        assert await other.pulls.unfinished() == [KEPT]
+
+
 async def filled(index: Index) -> None:
     new = make()
     await index.imports.submit(new, max_queued=10)

@@ -14,24 +14,25 @@ COLUMNS = """id, request, staged, source, validator, declared_bytes, kept_bytes,
     spent_bytes, spent_seconds, barren"""
 READ = f"{COLUMNS} AS consecutive_failures"
 KEEP = f"""
-    INSERT INTO pulls (host, {COLUMNS})
-    VALUES (:host, :id, :request, :staged, :source, :validator, :declared_bytes, :kept_bytes, :kept_sha256,
-            :spent_bytes, :spent_seconds, :consecutive_failures)
+    INSERT INTO pulls (host, released_by, {COLUMNS})
+    VALUES (:host, :released_by, :id, :request, :staged, :source, :validator, :declared_bytes, :kept_bytes,
+            :kept_sha256, :spent_bytes, :spent_seconds, :consecutive_failures)
     ON CONFLICT (id) DO UPDATE SET
         request = excluded.request, staged = excluded.staged, source = excluded.source,
         validator = excluded.validator, declared_bytes = excluded.declared_bytes,
         kept_bytes = excluded.kept_bytes, kept_sha256 = excluded.kept_sha256,
         spent_bytes = excluded.spent_bytes, spent_seconds = excluded.spent_seconds,
-        barren = excluded.barren
+        barren = excluded.barren, released_by = excluded.released_by
     WHERE pulls.host IN ('', excluded.host)"""  # noqa: S608 - our columns
 
 # A host is gone when it is not heard of and holds no import either.
 ADOPT = f"""
-    UPDATE pulls SET host = :host WHERE id = (
+    UPDATE pulls SET host = :host, released_by = NULL WHERE id = (
         SELECT id FROM pulls
-        WHERE request = :request AND host NOT IN ('', :host) AND NOT is_alive(host) AND NOT EXISTS (
-            SELECT 1 FROM imports WHERE worker = pulls.host AND ended_at IS NULL AND state <> 'queued'
-                AND lease_until > clock_timestamp())
+        WHERE request = :request AND (released_by = host
+            OR host NOT IN ('', :host) AND NOT is_alive(host) AND NOT EXISTS (
+                SELECT 1 FROM imports WHERE worker = pulls.host AND ended_at IS NULL AND state <> 'queued'
+                    AND lease_until > clock_timestamp()))
         ORDER BY kept_bytes DESC, id LIMIT 1 FOR UPDATE SKIP LOCKED)
     RETURNING {READ}"""  # noqa: S608 - our columns
 
@@ -49,6 +50,9 @@ class PullRecords:
 
     async def keep(self, resume_state: ResumeState) -> None:
         await self._connection.write(_keep, resume_state, self._worker)
+
+    async def release(self, resume_state: ResumeState) -> None:
+        await self._connection.write(_keep, resume_state, self._worker, is_released=True)
 
     async def keep_all(self, resume_states: Sequence[ResumeState]) -> None:
         if resume_states:
@@ -76,8 +80,9 @@ class PullRecords:
         return await self._connection.write(_forget, before, most)
 
 
-async def _keep(db: Session, resume_state: ResumeState, worker: Worker) -> None:
-    await db.execute(KEEP, {**msgspec.structs.asdict(resume_state), "host": worker.name})
+async def _keep(db: Session, resume_state: ResumeState, worker: Worker, *, is_released: bool = False) -> None:
+    told = {**msgspec.structs.asdict(resume_state), "host": worker.name}
+    await db.execute(KEEP, {**told, "released_by": worker.name if is_released else None})
 
 
 async def _keep_all(db: Session, resume_states: Sequence[ResumeState], worker: Worker) -> None:

@@ -1,13 +1,8 @@
 """Secrets of imports: in one table, gone when the import ends."""
 
-from fetcher.index.import_rows import secrets_row, to_secrets
+from fetcher.index.import_rows import to_secrets
 from fetcher.index.postgres.session import Session
 from fetcher.index.values import Secrets
-
-
-async def keep_secrets(db: Session, import_id: str, secrets: Secrets) -> None:
-    """Write an import's secrets down."""
-    await db.insert("import_secrets", secrets_row(import_id, secrets))
 
 
 async def load_secrets(db: Session, import_id: str) -> Secrets:

@@ -34,6 +34,9 @@ class PullRecords:
     async def keep(self, resume_state: ResumeState) -> None:
         await self._connection.write(_keep, resume_state)
 
+    async def release(self, resume_state: ResumeState) -> None:
+        await self.keep(resume_state)
+
     async def keep_all(self, resume_states: Sequence[ResumeState]) -> None:
         if resume_states:
             await self._connection.write(_keep_all, resume_states)
