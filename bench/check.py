@@ -27,7 +27,7 @@ from bench.way import Way
 from fetcher.config import Settings, load_settings
 from fetcher.guards import Chain, GuardContext, Purpose
 from fetcher.guards.base import Guard
-from fetcher.index.sqlite import listing
+from fetcher.index.sqlite.image_records import listing
 from fetcher.logs import set_up_logs
 from fetcher.model import Actor, Submission
 from fetcher.pipeline import PeerClock, WorkerPool, pull

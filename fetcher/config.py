@@ -9,10 +9,7 @@ from typing import Any, get_type_hints
 from fetcher.settings.attestation import Attestation
 from fetcher.settings.auth import Auth, Keystone
 from fetcher.settings.base import Mistake, Section, convert_section, printed
-from fetcher.settings.bucket import Bucket
 from fetcher.settings.catalogues import Catalogue, Catalogues
-from fetcher.settings.cluster import Cluster
-from fetcher.settings.engine import Engine
 from fetcher.settings.guards.address import AddressRules
 from fetcher.settings.guards.checksum import Checksum
 from fetcher.settings.guards.exports import Exports
@@ -29,14 +26,17 @@ from fetcher.settings.guards.sums import Sums
 from fetcher.settings.guards.url import Url
 from fetcher.settings.image_api import ImageApi, Metadefs
 from fetcher.settings.imports import Imports, Ranges, Resume, Retry, Reuse, Unpack
-from fetcher.settings.index import Index
 from fetcher.settings.log import Log
 from fetcher.settings.network import Dns, Egress, Tls
+from fetcher.settings.places.bucket import Bucket
+from fetcher.settings.places.cluster import Cluster
+from fetcher.settings.places.engine import Engine
+from fetcher.settings.places.index import Index
+from fetcher.settings.places.store import Maintenance, Store
 from fetcher.settings.publish import Publish
 from fetcher.settings.schedules import Schedules
 from fetcher.settings.server import Inbound, Server
 from fetcher.settings.stages import Convert, Inject
-from fetcher.settings.store import Maintenance, Store
 from fetcher.settings.target import Target
 
 

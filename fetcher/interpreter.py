@@ -13,7 +13,7 @@ USUAL_SECONDS = sys.getswitchinterval()  # 5 ms; shorter ones cost each small im
 YOUNG_OBJECTS = 2_000
 # structlog would import them for colourful traces, which a service does not write: a tenth of all imports.
 UNUSED = ("rich", "colorama")
-# aiohttp reads the authorities of the machine twice when it is imported; `transport/tls.py` makes our own.
+# aiohttp reads the authorities of the machine twice when it is imported; `transport` makes our own.
 NO_AUTHORITIES = {"SSL_CERT_FILE": os.devnull, "SSL_CERT_DIR": os.devnull}
 
 

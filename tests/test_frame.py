@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 MOST_LINES = 400
 MOST_FUNCTION_LINES = 51
+MOST_FILES = 16  # Of one folder, beside what only names it.
 # Helpers that assert: a status that is wanted, an invariant that is checked.
 ASSERTING = re.compile(r"want|assert_\w+|check\w*|raises|fail")
 
@@ -82,6 +84,16 @@ def test_no_room_is_too_large() -> None:
         if lines > MOST_LINES
     }
     assert long == {}
+
+
+def test_no_room_is_crowded() -> None:
+    """A folder that has grown past what one sees at once is several rooms."""
+    counts = Counter(
+        str(Path(name).parent)
+        for name in tracked()
+        if name.startswith("fetcher/") and name.endswith(".py") and not name.endswith("__init__.py")
+    )
+    assert {folder: count for folder, count in counts.items() if count > MOST_FILES} == {}
 
 
 def test_every_room_is_on_the_map() -> None:

@@ -29,7 +29,7 @@ import aiohttp
 import sqlite_utils
 
 from fetcher.crash import STEPS, VARIABLE
-from fetcher.index.sqlite.counts import COUNTED
+from fetcher.index.sqlite.bookkeeping.counts import COUNTED
 from tests.images import raw
 from tests.lab import behaviours
 from tests.lab.origin import Behaviour, Exchange, Origin

@@ -15,8 +15,8 @@ from fetcher.guards.request.publishers import BUNDLE
 from fetcher.parsers.checksum_files.signed import inside
 from fetcher.settings.catalogues import CatalogueSource
 from fetcher.transport import Gate, SourceRequest
-from fetcher.transport.signatures import verify
-from fetcher.transport.sigstore_bundles import verify_bundle
+from fetcher.transport.signed.signatures import verify
+from fetcher.transport.signed.sigstore_bundles import verify_bundle
 
 PROJECT = "catalogues"  # Whose look-ups these are, so that they take no project's share.
 

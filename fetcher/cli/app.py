@@ -48,62 +48,65 @@ class Command:
 
 COMMANDS = {
     HERE: {
-        "pull": Command("local:pull", "Pull a URL into the local store, without a server."),
+        "pull": Command("machine.local:pull", "Pull a URL into the local store, without a server."),
         "migrate": Command(
-            "migrating:migrate",
+            "machine.migrating:migrate",
             "Copy images to another store, records to another database; a server may run until the end.",
         ),
         "inspect": Command(
-            "inspecting:inspect",
+            "machine.inspecting:inspect",
             "Say what an image is and whether it is safe to boot from, without importing it.",
         ),
         "unpack": Command(
-            "unpacking:unpack",
+            "machine.unpacking:unpack",
             "Take the disk out of .xz, .gz, .zst, .tar, .zip, .ova and the like, as an import does.",
         ),
         "convert": Command(
-            "converting:convert",
+            "machine.converting:convert",
             "Convert a disk image, in one pass where its bytes allow it, else by qemu-img in a sandbox.",
         ),
         "verify": Command(
-            "attesting:verify",
+            "server.attesting:verify",
             "Check that a file is what a signed statement says, by its digest, signature and key; offline.",
         ),
         "verify-boot": Command(
-            "converting:verify_boot_command",
+            "machine.converting:verify_boot_command",
             "Boot an image in a virtual machine without network and watch its serial port.",
         ),
     },
     THERE: {
-        "submit": Command("remote:submit", "Submit a URL to a server."),
+        "submit": Command("server.remote:submit", "Submit a URL to a server."),
         "probe": Command(
-            "probing:probe",
+            "server.probing:probe",
             "Look at a URL through a server without importing it: what it is, what would refuse it.",
         ),
-        "catalogue": Command("catalogue:catalogue", "Find images by name in a server's catalogues."),
-        "imports": Command("remote:imports", "List imports, the newest first."),
-        "show": Command("remote:show", "Show an import or an image."),
-        "cancel": Command("remote:cancel", "Cancel an import; nothing of it is left."),
-        "images": Command("remote:images", "List images, the newest first."),
+        "catalogue": Command("server.catalogue:catalogue", "Find images by name in a server's catalogues."),
+        "imports": Command("server.remote:imports", "List imports, the newest first."),
+        "show": Command("server.remote:show", "Show an import or an image."),
+        "cancel": Command("server.remote:cancel", "Cancel an import; nothing of it is left."),
+        "images": Command("server.remote:images", "List images, the newest first."),
         "push": Command(
-            "exports:push", "Send an image to a signed URL, a bucket, a registry or another image service."
+            "server.exports:push",
+            "Send an image to a signed URL, a bucket, a registry or another image service.",
         ),
-        "link": Command("links:link", "Make a link with which anybody may fetch an image for a time."),
-        "exports": Command("exports:exports", "List exports, the newest first."),
-        "limits": Command("remote:limits", "Show every limit in force on a server."),
+        "link": Command("server.links:link", "Make a link with which anybody may fetch an image for a time."),
+        "exports": Command("server.exports:exports", "List exports, the newest first."),
+        "limits": Command("server.remote:limits", "Show every limit in force on a server."),
     },
     OPERATOR: {
-        "serve": Command("local:serve", "Serve the page and the APIs until a signal ends it."),
+        "serve": Command("machine.local:serve", "Serve the page and the APIs until a signal ends it."),
         "adopt": Command(
             "adopt.command:adopt",
             "Take over the images of a running Glance, or any Image API v2, with ids, owners and members.",
         ),
-        "doctor": Command("doctor:doctor", "Look for what keeps the service from working on this machine."),
+        "doctor": Command(
+            "machine.doctor:doctor", "Look for what keeps the service from working on this machine."
+        ),
         "cluster": Command(
-            "cluster:cluster", "Show the hosts that share a database, what each does, and the queue."
+            "server.cluster:cluster", "Show the hosts that share a database, what each does, and the queue."
         ),
         "token": Command(
-            "tokens:token", "Make a token, and the entry of `auth.tokens` that lets its holder in."
+            "machine.tokens:token", "Make a token, and the entry of `auth.tokens` that lets its holder in."
         ),
         "completion": Command(
             "shells:completion", 'Print a completion script: `eval "$(fetcher completion bash)"`.'
@@ -112,13 +115,13 @@ COMMANDS = {
 }
 VERBS = {
     "images": {
-        "delete": Command("images:delete", "Delete images; this cannot be undone."),
-        "rename": Command("images:rename", "Give an image another name."),
-        "tag": Command("images:tag", "Add tags to an image, and remove tags from it."),
+        "delete": Command("server.images:delete", "Delete images; this cannot be undone."),
+        "rename": Command("server.images:rename", "Give an image another name."),
+        "tag": Command("server.images:tag", "Add tags to an image, and remove tags from it."),
         "attestation": Command(
-            "attesting:attestation", "Save the signed statement of where an image came from."
+            "server.attesting:attestation", "Save the signed statement of where an image came from."
         ),
-        "save": Command("saving:save", "Save an image to a file, and check its digest."),
+        "save": Command("server.saving:save", "Save an image to a file, and check its digest."),
     }
 }
 """The default verbs of commands that have others."""
@@ -127,10 +130,10 @@ GROUPS = {
     "config": (
         "Check, show and change the configuration.",
         {
-            "check": Command("settings:check", "List every mistake of a configuration at once."),
-            "show": Command("settings:show", "Show what is in force, or one section or key of it."),
+            "check": Command("machine.settings:check", "List every mistake of a configuration at once."),
+            "show": Command("machine.settings:show", "Show what is in force, or one section or key of it."),
             "set": Command(
-                "settings:set_key",
+                "machine.settings:set_key",
                 "Change one key of the operator's file; its comments stay, and a change that is not valid "
                 "is refused.",
             ),
@@ -140,18 +143,20 @@ GROUPS = {
         "Look after the store: check, repair, gc, backup.",
         {
             "check": Command(
-                "store:check",
+                "machine.store:check",
                 "Look whether index and store agree, and read every image's bytes again; a server may run "
                 "meanwhile.",
             ),
             "repair": Command(
-                "store:repair",
+                "machine.store:repair",
                 "Mark what is missing or corrupt, pull it again from where it came, and count anew; no "
                 "server may run.",
             ),
-            "gc": Command("store:gc", "Remove files that the index knows nothing of; no server may run."),
+            "gc": Command(
+                "machine.store:gc", "Remove files that the index knows nothing of; no server may run."
+            ),
             "backup": Command(
-                "store:backup",
+                "machine.store:backup",
                 "Copy index and images to a new folder, which is a store itself; a server may run meanwhile.",
             ),
         },
@@ -160,27 +165,31 @@ GROUPS = {
         "Keep images new by their names in catalogues.",
         {
             "add": Command(
-                "scheduling:add",
+                "server.scheduling:add",
                 "Keep an image new: look for a newer one now and then, import it, and give it the name.",
             ),
             "list": Command(
-                "scheduling:show", "List the images that are kept new, and how the last look ended."
+                "server.scheduling:show", "List the images that are kept new, and how the last look ended."
             ),
-            "change": Command("scheduling:change", "Change a schedule; what is not named stays as it is."),
-            "run": Command("scheduling:run", "Look for a newer image now."),
-            "remove": Command("scheduling:remove", "Keep an image new no longer; its images stay."),
+            "change": Command(
+                "server.scheduling:change", "Change a schedule; what is not named stays as it is."
+            ),
+            "run": Command("server.scheduling:run", "Look for a newer image now."),
+            "remove": Command("server.scheduling:remove", "Keep an image new no longer; its images stay."),
         },
     ),
     "keys": (
         "Show and rotate the key that statements on images are signed with.",
         {
-            "show": Command("attesting:show_keys", "Print the public keys of a server, the newest first."),
+            "show": Command(
+                "server.attesting:show_keys", "Print the public keys of a server, the newest first."
+            ),
             "rotate": Command(
-                "attesting:rotate_key",
+                "server.attesting:rotate_key",
                 "Make a new signing key in the store's folder; a server may run, and signs with it at once.",
             ),
             "revoke-links": Command(
-                "links:revoke",
+                "server.links:revoke",
                 "End every link to an image that was made so far; a server may run, and takes none of them "
                 "any more.",
             ),
@@ -189,9 +198,11 @@ GROUPS = {
     "audit": (
         "Export the head of the audit trail, and find out whether the trail was changed.",
         {
-            "head": Command("auditing:head", "Print the last line's number and digest; keep it elsewhere."),
+            "head": Command(
+                "machine.auditing:head", "Print the last line's number and digest; keep it elsewhere."
+            ),
             "verify": Command(
-                "auditing:verify",
+                "machine.auditing:verify",
                 "Compute the digests of the audit trail anew, and compare with a head that was exported.",
             ),
         },
@@ -200,7 +211,7 @@ GROUPS = {
         "Bring in metadata definitions.",
         {
             "load": Command(
-                "metadefs:load",
+                "server.metadefs:load",
                 "Bring in metadata definitions, in the form of the files in Glance's etc/metadefs; a server "
                 "may run.",
             )

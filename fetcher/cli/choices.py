@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from fetcher.cli.buckets import Bucket
 from fetcher.cli.client import Client
 from fetcher.cli.screen import Screen
+from fetcher.cli.server.buckets import Bucket
 from fetcher.model import Visibility
 from fetcher.parsers.catalogues.names import is_name
 from fetcher.settings.guards.formats import ContainerFormat, DiskFormat

@@ -7,7 +7,7 @@ from fetcher.engine.local import LocalEngine
 from fetcher.engine.protocol import Engine
 from fetcher.engine.values import Host, HostState
 from fetcher.index.protocol import Index
-from fetcher.settings.index import Index as Rules
+from fetcher.settings.places.index import Index as Rules
 
 if TYPE_CHECKING:
     from fetcher.engine.postgres import PostgresEngine

@@ -11,7 +11,7 @@ from fetcher.index.moving import Place
 from fetcher.index.sqlite.index import Index as SqliteIndex
 from fetcher.index.sqlite.moving import FileRecords
 from fetcher.index.values import Quota, Worker
-from fetcher.settings.index import Index as Rules
+from fetcher.settings.places.index import Index as Rules
 
 if TYPE_CHECKING:
     from fetcher.index.postgres.session import Access

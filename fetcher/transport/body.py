@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Callable
 
-from fetcher.transport.dial import SourceConnection
-from fetcher.transport.receive_buffer import PAUSE_SECONDS, ReceiveBuffer, ReceivePool
+from fetcher.transport.dialling.dial import SourceConnection
+from fetcher.transport.dialling.receive_buffer import PAUSE_SECONDS, ReceiveBuffer, ReceivePool
 
 GATHER_BYTES = 262_144  # The reader of a fast source is woken for this much ...
 GATHER_SECONDS = 0.002  # ... or after this long: waking it for each segment costs more than the bytes do.

@@ -24,17 +24,17 @@ from fetcher.guards.request.host_names import as_address
 from fetcher.guards.request.request_headers import check_request_headers
 from fetcher.model import Hop
 from fetcher.transport import faults
-from fetcher.transport.address_limiter import AddressLimiter
-from fetcher.transport.dial import SourceConnection, connect
+from fetcher.transport.dialling.address_limiter import AddressLimiter
+from fetcher.transport.dialling.dial import SourceConnection, connect
+from fetcher.transport.dialling.receive_buffer import ReceivePool
+from fetcher.transport.dialling.resolver import LookUp, Resolver, ask_machine
+from fetcher.transport.dialling.tls import Trust
 from fetcher.transport.exchange import CallAnswer, joined_fields, read_answer
 from fetcher.transport.hop import REFUSE_RANGES, consult, converse, judge_behind_proxy, proxy_for, shown_to
 from fetcher.transport.plan import Plan
-from fetcher.transport.receive_buffer import ReceivePool
 from fetcher.transport.redirect_chain import RedirectChain
 from fetcher.transport.request import SourceRequest
-from fetcher.transport.resolver import LookUp, Resolver, ask_machine
 from fetcher.transport.source import Source
-from fetcher.transport.tls import Trust
 
 UNREACHABLE = (AddressForbidden, NameUnresolved, ConnectFailed)
 # Reading stops at twice this much, so a read returns up to about three times it. A thousand sources that

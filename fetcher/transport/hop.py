@@ -15,13 +15,13 @@ from fetcher.errors import (
 from fetcher.guards.request.host_names import as_address, passes_by_proxy
 from fetcher.guards.request.url import CheckedUrl
 from fetcher.transport import faults
-from fetcher.transport.dial import SourceConnection
 from fetcher.transport.dialect import MOST_ANSWER_BYTES, Answer
+from fetcher.transport.dialling.dial import SourceConnection
+from fetcher.transport.dialling.tls import client_files
 from fetcher.transport.exchange import joined_fields
 from fetcher.transport.plan import Plan
 from fetcher.transport.redirect_chain import RedirectChain
 from fetcher.transport.session import Sent, paced, session_over
-from fetcher.transport.tls import client_files
 
 WITH_BYTES = frozenset({200, 206, 304})
 # With which servers, gateways and signed links refuse a range or its condition, though the whole may be had.

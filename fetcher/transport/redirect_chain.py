@@ -15,8 +15,8 @@ from fetcher.guards.network.response import check_head, retry_after
 from fetcher.guards.request.redaction import redact_url
 from fetcher.guards.request.url import CheckedUrl, check_url
 from fetcher.model import ClientCertificate, Hop
-from fetcher.transport.dial import SourceConnection
 from fetcher.transport.dialect import Dialect
+from fetcher.transport.dialling.dial import SourceConnection
 from fetcher.transport.plan import Plan
 from fetcher.transport.request import SourceRequest
 from fetcher.transport.source import Source, shown_headers

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 
 from fetcher.guards.network.response import MAX_HEAD_CHARACTERS
-from fetcher.transport.dial import Handover, SourceConnection
+from fetcher.transport.dialling.dial import Handover, SourceConnection
 from fetcher.transport.request import Outgoing
 
 

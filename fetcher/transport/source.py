@@ -16,8 +16,8 @@ from fetcher.parsers.digest_headers import parse_digests
 from fetcher.transport import faults
 from fetcher.transport.body import Body
 from fetcher.transport.coding import Decoder
-from fetcher.transport.dial import SourceConnection
-from fetcher.transport.receive_buffer import ReceivePool
+from fetcher.transport.dialling.dial import SourceConnection
+from fetcher.transport.dialling.receive_buffer import ReceivePool
 from fetcher.transport.request import SourceRequest
 
 # What says something of the bytes or their source; all else is of no use to anybody later.

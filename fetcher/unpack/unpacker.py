@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 
 from fetcher.errors import Failure, TooManyBytes, UnpackFailed
+from fetcher.unpack.archives.tar import Tar
+from fetcher.unpack.archives.zipped import Zip
 from fetcher.unpack.contents import Contents
 from fetcher.unpack.decoders import CODECS
 from fetcher.unpack.packed import unpack_streams
 from fetcher.unpack.packings import HEAD_BYTES, recognise
 from fetcher.unpack.steps import Driver
-from fetcher.unpack.tar import Tar
 from fetcher.unpack.values import Evidence, Layer, Piece, Plan, Stage, UnpackLimits, Zeros, plain
-from fetcher.unpack.zipped import Zip
 
 TARS = ("tar", "ova", "box")
 

@@ -15,11 +15,11 @@ from fetcher.engine.values import Signal
 from fetcher.errors import Failure, Forbidden, InternalFault, QueueFull, SourceStatus, SourceTooSlow
 from fetcher.importer.context import ENGINE, Context
 from fetcher.importer.download.retry_policy import wait_seconds
-from fetcher.importer.notice_turns import Turns
 from fetcher.index.values import Due, Wanted
 from fetcher.lifecycle import State
 from fetcher.model import Hop, Import, Notice
 from fetcher.webhooks.message import request_of
+from fetcher.webhooks.notice_turns import Turns
 
 log = structlog.get_logger()
 

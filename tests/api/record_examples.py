@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from fetcher.api.auth.identity import hash_token
-from fetcher.api.image_v2.patch import NEW, OLD
+from fetcher.api.image_v2.resources.patch import NEW, OLD
 from fetcher.api.openapi.examples import RECORDED, RECORDED_BASE
 from fetcher.api.submit.imports import METALINK_TYPE
 from tests.images import qcow2

@@ -9,7 +9,7 @@ import pytest
 from sqlite_utils.db import Database
 
 from fetcher.errors import ReadGivenUp
-from fetcher.index.sqlite.images import insert_image
+from fetcher.index.sqlite.image_records.images import insert_image
 from fetcher.index.values import READER, Reader
 from fetcher.model import Actor
 from tests.index.conftest import image

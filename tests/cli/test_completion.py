@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fetcher.cli.exits import Exit
-from fetcher.cli.remote import ImageStatus, ImportState
+from fetcher.cli.server.remote import ImageStatus, ImportState
 from fetcher.lifecycle import State
 from fetcher.model import Status
 from tests.cli.conftest import Fetcher

@@ -253,7 +253,7 @@ async def test_a_server_that_goes_away_is_said(
     fetcher: Fetcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever waits is told that the import goes on, when the server does not come back."""
-    monkeypatch.setattr("fetcher.cli.remote.RECONNECT_SECONDS", 0.01)
+    monkeypatch.setattr("fetcher.cli.server.remote.RECONNECT_SECONDS", 0.01)
     document = b'{"id": "1", "state": "queued", "name": "x", "url": "u", "phase": null, "attempts": [], \
 "progress": {"received_bytes": 0, "expected_bytes": null, "bytes_per_second": null, "seconds_left": null}}'
     event = b"event: progress\ndata: " + document + b"\n\n"

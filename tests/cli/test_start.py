@@ -42,8 +42,8 @@ def test_a_list_of_commands_loads_no_command(arguments: list[str]) -> None:
         "aiohttp",
         "starlette",
         "fetcher.service",
-        "fetcher.cli.remote",
-        "fetcher.cli.store",
+        "fetcher.cli.server.remote",
+        "fetcher.cli.machine.store",
         "fetcher.config",
     }
 
@@ -51,8 +51,12 @@ def test_a_list_of_commands_loads_no_command(arguments: list[str]) -> None:
 def test_a_command_does_not_load_one_with_verbs() -> None:
     """What does something by itself, and with a verb something else, is imported when it is asked for."""
     modules = loaded("token", "acme", "me")
-    assert "fetcher.cli.tokens" in modules
-    assert not modules & {"fetcher.cli.remote", "fetcher.cli.images", "fetcher.cli.saving"}
+    assert "fetcher.cli.machine.tokens" in modules
+    assert not modules & {
+        "fetcher.cli.server.remote",
+        "fetcher.cli.server.images",
+        "fetcher.cli.server.saving",
+    }
 
 
 @pytest.mark.parametrize("command", ALL, ids=lambda command: command.where)

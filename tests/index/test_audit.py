@@ -9,7 +9,7 @@ from sqlite_utils.db import Database
 
 from fetcher.cli.exits import Exit
 from fetcher.index import Index
-from fetcher.index.sqlite.audit import note_line
+from fetcher.index.sqlite.bookkeeping.audit import note_line
 from fetcher.index.trail import START
 from fetcher.index.values import AuditHead
 from tests.cli.conftest import Fetcher, fetcher

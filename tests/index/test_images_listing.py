@@ -10,8 +10,8 @@ from sqlite_utils.db import Database
 
 from fetcher.index import Index
 from fetcher.index.rows import to_text
-from fetcher.index.sqlite.images import load_images
-from fetcher.index.sqlite.listing import statement
+from fetcher.index.sqlite.image_records.images import load_images
+from fetcher.index.sqlite.image_records.listing import statement
 from fetcher.index.values import SORT_KEYS, Filter, ImageQuery
 from fetcher.model import Actor
 from tests.contract.index import test_lists_of_images as lists
@@ -32,7 +32,7 @@ async def test_filters_hold_along_the_order(
     shelf: Any, names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A filter that is met on the way leaves the same images as one that is looked up, in the same order."""
-    monkeypatch.setattr("fetcher.index.sqlite.listing.FEW", 0)
+    monkeypatch.setattr("fetcher.index.sqlite.image_records.listing.FEW", 0)
     await lists.check_filters(shelf, names)
 
 

@@ -7,7 +7,7 @@ from sqlite_utils.db import Database
 
 from fetcher.errors import QuotaExceeded
 from fetcher.index import Index
-from fetcher.index.sqlite.images import insert_image
+from fetcher.index.sqlite.image_records.images import insert_image
 from fetcher.index.values import Quota
 from tests.index.conftest import make
 

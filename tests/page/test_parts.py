@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fetcher.api.file_names import file_name
-from fetcher.api.page import chart
-from fetcher.api.page.boot import boot_lines
-from fetcher.api.page.dashboard import code_rows
 from fetcher.api.page.moments import clock, moment
-from fetcher.api.page.timeline import tell
+from fetcher.api.page.views import chart
+from fetcher.api.page.views.boot import boot_lines
+from fetcher.api.page.views.dashboard import code_rows
+from fetcher.api.page.views.timeline import tell
 from fetcher.errors import Truncated
 from fetcher.importer.records.verdicts import OK, verdict_of
 from fetcher.index.values import Ending

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 import pytest_asyncio
 
-from fetcher.index.postgres.counts import COUNTED
+from fetcher.index.postgres.bookkeeping.counts import COUNTED
 from tests.catalogues.test_catalogues import source
 from tests.catalogues.test_schedules import BODIES, streams
 from tests.contract.index.postgres import PostgresPlace, PostgresPlaces

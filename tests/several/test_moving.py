@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from fetcher.cli.exits import Exit
-from fetcher.cli.moving import Plan
+from fetcher.cli.machine.moving import Plan
 from fetcher.crash import VARIABLE
 from fetcher.index import Index as SqliteIndex
 from fetcher.index.moving import STAYING, STAYING_COLUMNS, Records, move

@@ -12,7 +12,7 @@ from fetcher.config import BadConfig, load_settings
 from fetcher.errors import StoreFailed
 from fetcher.index import open_index
 from fetcher.service import Service
-from fetcher.settings.index import Index as Rules
+from fetcher.settings.places.index import Index as Rules
 from tests.contract.index.postgres import PostgresPlace
 from tests.service import Running
 
@@ -71,7 +71,7 @@ def test_urls_without_a_secret_are_taken(url: str) -> None:
 
 def test_a_missing_driver_is_named_with_a_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who has not installed it reads how to, in the checkout."""
-    monkeypatch.setattr("fetcher.settings.index.find_spec", lambda _name: None)
+    monkeypatch.setattr("fetcher.settings.places.index.find_spec", lambda _name: None)
     for url in ("postgresql://h/d", f"host=h password={HUSH}"):
         running = Running(tmp_path, index={"url": url})
         running.write_config()
@@ -82,7 +82,7 @@ def test_a_missing_driver_is_named_with_a_command(tmp_path: Path, monkeypatch: p
 
 def test_a_missing_engine_is_named_with_a_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who chooses pgqueuer without its package reads how to install it."""
-    monkeypatch.setattr("fetcher.settings.engine.find_spec", lambda _name: None)
+    monkeypatch.setattr("fetcher.settings.places.engine.find_spec", lambda _name: None)
     running = Running(tmp_path, index={"url": "postgresql://h/d"}, engine={"kind": "pgqueuer"})
     running.write_config()
     with pytest.raises(BadConfig, match='make setup EXTRAS="postgres pgqueuer"'):

@@ -11,7 +11,7 @@ from unittest import mock
 import psycopg
 from psycopg.rows import dict_row
 
-from fetcher.index.postgres.counts import COUNTED
+from fetcher.index.postgres.bookkeeping.counts import COUNTED
 from fetcher.store.s3 import inventory
 from fetcher.store.s3.bucket import Bucket
 from fetcher.store.s3.records import pointer_in

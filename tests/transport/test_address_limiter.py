@@ -9,7 +9,7 @@ import pytest
 from fetcher.config import Settings
 from fetcher.errors import Failure, SourceTooSlow
 from fetcher.transport import Gate, SourceRequest
-from fetcher.transport.address_limiter import AddressLimiter
+from fetcher.transport.dialling.address_limiter import AddressLimiter
 from tests.lab import FakeNames, Origin, lab_settings
 from tests.lab.behaviours import redirect, serve, stall
 from tests.transport.attack import attack, nothing_left

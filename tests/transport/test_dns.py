@@ -9,7 +9,7 @@ import dnslib
 import pytest
 from dnslib import CNAME, QTYPE, RR, A, DNSHeader, DNSQuestion, DNSRecord
 
-from fetcher.transport.dns_client import MOST_DATAGRAM_BYTES, NoAnswer, look_up
+from fetcher.transport.dialling.dns_client import MOST_DATAGRAM_BYTES, NoAnswer, look_up
 from tests.lab.dns import NameServer
 
 NAME = "www.a.example."

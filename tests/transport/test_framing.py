@@ -8,7 +8,7 @@ import pytest
 
 from fetcher.errors import BadResponse, EncodingForbidden, SourceStatus, Truncated
 from fetcher.transport import Gate, SourceRequest
-from fetcher.transport.head_lines import HeadLines
+from fetcher.transport.dialling.head_lines import HeadLines
 from tests.lab import Origin, lab_settings
 from tests.lab.behaviours import answer, chunked, cut, drip_raw, redirect, serve
 from tests.transport.attack import Outcome, attack, nothing_left

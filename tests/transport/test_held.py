@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fetcher.transport.receive_buffer import (
+from fetcher.transport.dialling.receive_buffer import (
     BLOCK_BYTES,
     FAST_BYTES,
     LEAST_BYTES,

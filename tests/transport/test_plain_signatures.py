@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fetcher.errors import ChecksumFileUnusable
-from fetcher.transport.plain_signatures import read_key, verify_plain
-from fetcher.transport.signatures import verify
+from fetcher.transport.signed.plain_signatures import read_key, verify_plain
+from fetcher.transport.signed.signatures import verify
 from tests.images import raw
 from tests.lab.behaviours import serve
 from tests.lab.origin import Origin

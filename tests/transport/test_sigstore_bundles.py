@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from fetcher.errors import ChecksumFileUnusable
 from fetcher.settings.identities import Identity, unusable_identities
-from fetcher.transport.sigstore_bundles import (
+from fetcher.transport.signed.sigstore_bundles import (
     MOST_BYTES,
     STATEMENT,
     Vouched,

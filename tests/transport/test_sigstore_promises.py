@@ -25,7 +25,7 @@ from fetcher.parsers.oci_signatures import (
     promised_bundle,
 )
 from fetcher.settings.identities import Identity
-from fetcher.transport.sigstore_promises import verify_promised
+from fetcher.transport.signed.sigstore_promises import verify_promised
 from tests.lab.sigstore import ISSUER, SUBJECT, Sigstore, b64, new_key
 
 LAB, STRANGER = Sigstore(), Sigstore()

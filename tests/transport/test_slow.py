@@ -13,8 +13,8 @@ import pytest
 from fetcher.errors import ConnectFailed, NameUnresolved, Shortage, SourceTooSlow, Truncated
 from fetcher.guards.stream.pace import RateFloor
 from fetcher.transport import Gate, Source, SourceRequest
-from fetcher.transport.dial import Handover, SourceConnection, _drop
-from fetcher.transport.resolver import Resolver
+from fetcher.transport.dialling.dial import Handover, SourceConnection, _drop
+from fetcher.transport.dialling.resolver import Resolver
 from tests.lab import FakeNames, Origin, lab_settings
 from tests.lab.behaviours import chunked, drip, drip_raw, gated, redirect, serve, silent, stall
 from tests.lab.dns import NameServer
@@ -433,7 +433,7 @@ async def test_t09_two_hundred_slow_sources_do_not_slow_another() -> None:
 
 async def test_tls_context_is_made_once() -> None:
     """Reading the authorities takes long, so pulls share what came of it."""
-    from fetcher.transport.tls import Trust
+    from fetcher.transport.dialling.tls import Trust
 
     trust = Trust()
     context = await trust.context(lab_settings(), "a.example")

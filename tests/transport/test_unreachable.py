@@ -11,9 +11,9 @@ import pytest
 from fetcher.config import Settings
 from fetcher.errors import AddressForbidden, InvalidUrl, NameUnresolved
 from fetcher.transport import Gate, SourceRequest
+from fetcher.transport.dialling.resolver import ask_machine
 from fetcher.transport.gate import _even_out
 from fetcher.transport.plan import Plan, is_own
-from fetcher.transport.resolver import ask_machine
 from tests.lab import Canary, FakeNames, Origin, lab_settings, words
 from tests.lab.behaviours import redirect, serve, status
 from tests.lab.dns import NameServer

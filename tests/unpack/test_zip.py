@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fetcher.errors import UnpackFailed
-from fetcher.unpack import UnpackLimits, zipped
+from fetcher.unpack import UnpackLimits
+from fetcher.unpack.archives import zipped
 from tests.unpack.making import DISK, MIB, make_disk, make_tar, make_zip, outcome, refusal, rule, run, unpack
 
 SMALL = make_disk(20_000)

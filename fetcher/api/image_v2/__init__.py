@@ -2,20 +2,16 @@
 
 from starlette.routing import BaseRoute
 
-from fetcher.api.image_v2 import (
+from fetcher.api.image_v2 import cache, healthcheck, info, schemas, versions
+from fetcher.api.image_v2.resources import (
     attestation,
-    cache,
-    healthcheck,
     image_data,
     images,
     imports,
-    info,
     locations,
     members,
-    schemas,
     tags,
     tasks,
-    versions,
 )
 
 routes: list[BaseRoute] = [

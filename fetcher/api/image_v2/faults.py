@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from fetcher import errors
 from fetcher.api.image_v2.answers import Answer
-from fetcher.api.image_v2.body_peer import UNREAD, UPLOAD
+from fetcher.api.image_v2.resources.body_peer import UNREAD, UPLOAD
 from fetcher.api.problems import advice_of, detail_of, headers_of, status_of_kind
 from fetcher.errors import Failure
 from fetcher.importer.records.upload_words import upload_words

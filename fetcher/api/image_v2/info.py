@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from fetcher.api.auth.identity import require_role
 from fetcher.api.image_v2.answers import Answer, enter, enter_known
-from fetcher.api.image_v2.record import STORE
+from fetcher.api.image_v2.resources.record import STORE
 from fetcher.api.views import limits_view
 from fetcher.importer.methods.registry import offered
 from fetcher.settings.guards.quota import UNLIMITED

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from fetcher.api.image_v2.answers import Answer, enter_known
-from fetcher.api.image_v2.record import TASK_STATUS
+from fetcher.api.image_v2.resources.record import TASK_STATUS
 from fetcher.config import Settings
 from fetcher.errors import NotFound
 from fetcher.model import MemberStatus, Visibility

@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 
 from fetcher.api.image_v2.answers import check_query, enter
-from fetcher.api.image_v2.listing import read_limit
+from fetcher.api.image_v2.resources.listing import read_limit
 from fetcher.api.services import Services, services_of
 from fetcher.errors import Forbidden, InvalidRequest, NotFound
 from fetcher.index.values import At, Kind, Page

@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from fetcher.api.image_v2.answers import Answer, no_content
 from fetcher.api.image_v2.documents import read_document
-from fetcher.api.image_v2.listing import NO, YES
+from fetcher.api.image_v2.resources.listing import NO, YES
 from fetcher.api.metadefs.bodies import TagBody, TagsBody, bounds_of, item_of, read
 from fetcher.api.metadefs.entering import at, enter_namespace, links, read_page
 from fetcher.api.metadefs.views import BASE, SCHEMAS, tag_view

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from fetcher.api.image_v2.record import moment
+from fetcher.api.image_v2.resources.record import moment
 from fetcher.index.values import Item, Namespace, ResourceType
 
 SCHEMAS = "/v2/schemas/metadefs"

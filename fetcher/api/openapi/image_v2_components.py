@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from fetcher.api.image_v2.attributes import WRITABLE, accepted
-from fetcher.api.image_v2.patch import MOST_CHANGES, OPERATIONS
+from fetcher.api.image_v2.resources.patch import MOST_CHANGES, OPERATIONS
 from fetcher.api.image_v2.schemas import SINGLE, UUID, collection
 from fetcher.config import Settings
 

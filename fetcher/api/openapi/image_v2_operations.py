@@ -4,25 +4,21 @@ from collections.abc import Callable
 from typing import Any
 
 from fetcher import errors
-from fetcher.api.image_v2 import (
+from fetcher.api.image_v2 import cache, healthcheck, info, schemas, versions
+from fetcher.api.image_v2.resources import (
     attestation,
-    cache,
     download,
-    healthcheck,
     image_data,
     images,
     imports,
-    info,
     listing,
     locations,
     members,
     patch,
-    schemas,
     tags,
     tasks,
-    versions,
 )
-from fetcher.api.image_v2.record import TASK_STATUS
+from fetcher.api.image_v2.resources.record import TASK_STATUS
 from fetcher.api.openapi.operations import JSON, TEXT, Named, Operation, Parameter
 from fetcher.api.openapi.schemas import image_api as image_schemas
 from fetcher.api.openapi.schemas.service import Fault

@@ -12,7 +12,7 @@ from fetcher import __version__
 from fetcher.api.page import moments
 from fetcher.api.page.session import Visitor
 from fetcher.api.page.static import link_of
-from fetcher.api.page.timeline import signature_words, verified_words
+from fetcher.api.page.views.timeline import signature_words, verified_words
 from fetcher.api.prefix import outside
 from fetcher.api.submit import words
 

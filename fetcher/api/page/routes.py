@@ -2,21 +2,9 @@
 
 from starlette.routing import Route
 
-from fetcher.api.page import (
-    catalogue,
-    dashboard,
-    editing,
-    exports,
-    images,
-    imports,
-    plain,
-    proofs,
-    schedules,
-    signing,
-    static,
-    submitting,
-    uploading,
-)
+from fetcher.api.page import plain, signing, static
+from fetcher.api.page.form import editing, submitting, uploading
+from fetcher.api.page.views import catalogue, dashboard, exports, images, imports, proofs, schedules
 
 routes = [
     Route("/page/static/{name}", static.static_file, methods=["GET"]),

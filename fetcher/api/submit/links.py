@@ -14,7 +14,7 @@ from starlette.routing import Route
 from fetcher.api.auth.identity import require_role
 from fetcher.api.body import read_json
 from fetcher.api.file_names import file_name
-from fetcher.api.image_v2.download import send_image
+from fetcher.api.image_v2.resources.download import send_image
 from fetcher.api.inbound.shares import SHARE, Share
 from fetcher.api.json_answers import JsonAnswer
 from fetcher.api.problems import base_url

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from fetcher.api.file_names import file_name
-from fetcher.api.image_v2.download import send_image
+from fetcher.api.image_v2.resources.download import send_image
 from fetcher.api.inbound.shares import SHARE, Share
 from fetcher.api.problems import base_url
 from fetcher.api.services import services_of

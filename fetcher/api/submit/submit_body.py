@@ -12,7 +12,7 @@ from fetcher.config import Settings
 from fetcher.errors import Forbidden, InvalidRequest
 from fetcher.guards.stream.checksum import read_digest
 from fetcher.guards.text import check_text
-from fetcher.importer.pasted import stripped
+from fetcher.importer.schemes.pasted import stripped
 from fetcher.model import RESERVED_PROPERTIES, Actor, BucketAccess, Submission, Visibility
 from fetcher.settings.guards.formats import ContainerFormat, DiskFormat
 from fetcher.transport import client_certificate, fingerprint

@@ -6,7 +6,7 @@ from typing import Any
 from fetcher.cli.adopt.origin import find
 from fetcher.cli.adopt.plan import BYTES, Action, Step, attributes, has_same_bytes
 from fetcher.cli.client import Client, Refused, segment
-from fetcher.cli.remote import changes
+from fetcher.cli.server.remote import changes
 
 PATCH = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
 MISSING_REMOTE = "remote-unknown"

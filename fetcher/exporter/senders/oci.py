@@ -15,8 +15,8 @@ from fetcher.exporter.senders.base import SendJob, Taken, ToRead
 from fetcher.exporter.senders.oci_blobs import Blobs
 from fetcher.guards.request.receivers import check_receiver
 from fetcher.guards.request.url import CheckedUrls
-from fetcher.importer.pasted import without_credentials
 from fetcher.importer.schemes import oci
+from fetcher.importer.schemes.pasted import without_credentials
 from fetcher.importer.schemes.registry_token import RegistryDialect
 from fetcher.importer.schemes.scheme import Asked
 from fetcher.index.values import ExportOptions, ReceiverSecrets, Secrets

@@ -15,9 +15,9 @@ from fetcher.errors import InvalidRequest, InvalidUrl, RegistryUnusable, SourceT
 from fetcher.guards.request.oci import check_manifest, check_registry
 from fetcher.guards.request.publishers import SIGNED_MANIFEST
 from fetcher.guards.request.url import CheckedUrls
-from fetcher.importer.pasted import stripped, tidied
 from fetcher.importer.schemes.oci_registry import Registry
 from fetcher.importer.schemes.oci_signatures import find_signer, needs_signature
+from fetcher.importer.schemes.pasted import stripped, tidied
 from fetcher.importer.schemes.registry_token import RegistryDialect
 from fetcher.importer.schemes.scheme import Asked, SourceScheme, Way
 from fetcher.model import Digest, Submission

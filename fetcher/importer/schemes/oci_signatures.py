@@ -27,9 +27,9 @@ from fetcher.parsers.oci_signatures import (
     signature_tag,
 )
 from fetcher.settings.guards.publishers import PublisherRule
-from fetcher.transport.plain_signatures import Key, split_keys, verify_plain
-from fetcher.transport.sigstore_bundles import MOST_BYTES, verify_bundle
-from fetcher.transport.sigstore_promises import verify_promised
+from fetcher.transport.signed.plain_signatures import Key, split_keys, verify_plain
+from fetcher.transport.signed.sigstore_bundles import MOST_BYTES, verify_bundle
+from fetcher.transport.signed.sigstore_promises import verify_promised
 
 MOST_SIGNATURES = 16  # Looked at of one image, of each kind; whoever may push could leave any number.
 _IMAGE, _INDEX = MEDIA_TYPES[1], MEDIA_TYPES[0]

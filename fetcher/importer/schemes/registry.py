@@ -9,8 +9,8 @@ from fetcher.errors import Failure, InvalidRequest
 from fetcher.guards.base import Limit
 from fetcher.guards.request.url import CheckedUrl, CheckedUrls
 from fetcher.importer.download.retry_policy import wait_seconds
-from fetcher.importer.pasted import stripped, without_credentials
 from fetcher.importer.schemes import oci, s3, web
+from fetcher.importer.schemes.pasted import stripped, without_credentials
 from fetcher.importer.schemes.scheme import Asked, SourceScheme, Way
 from fetcher.model import Submission
 

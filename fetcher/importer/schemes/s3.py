@@ -18,7 +18,7 @@ from fetcher.guards.network.response import retry_after
 from fetcher.guards.request.host_names import as_address
 from fetcher.guards.request.s3 import check_endpoint
 from fetcher.guards.request.url import CheckedUrls
-from fetcher.importer.pasted import stripped, tidied
+from fetcher.importer.schemes.pasted import stripped, tidied
 from fetcher.importer.schemes.scheme import Asked, SourceScheme, Way
 from fetcher.model import BucketAccess, Submission
 from fetcher.parsers.bucket_errors import parse_bucket_error

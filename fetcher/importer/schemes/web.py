@@ -1,6 +1,6 @@
 """`https://` and `http://`: the URL is asked as it is."""
 
-from fetcher.importer.pasted import tidied
+from fetcher.importer.schemes.pasted import tidied
 from fetcher.importer.schemes.scheme import SourceScheme
 
 SCHEME = SourceScheme(

@@ -5,23 +5,23 @@ from types import TracebackType
 from typing import Self
 
 from fetcher.index import protocol
-from fetcher.index.postgres.attestations import AttestationRecords
-from fetcher.index.postgres.audit_trail import AuditRecords
-from fetcher.index.postgres.exports import ExportRecords
-from fetcher.index.postgres.images import ImageRecords
+from fetcher.index.postgres.bookkeeping.audit_trail import AuditRecords
+from fetcher.index.postgres.bookkeeping.maintenance import MaintenanceRecords
+from fetcher.index.postgres.bookkeeping.statistics import Statistics
+from fetcher.index.postgres.bookkeeping.usage import QuotaCheck, UsageRecords
+from fetcher.index.postgres.image_records.attestations import AttestationRecords
+from fetcher.index.postgres.image_records.images import ImageRecords
+from fetcher.index.postgres.image_records.members import MemberRecords
 from fetcher.index.postgres.imports.pulls import PullRecords
 from fetcher.index.postgres.imports.records import ImportRecords
 from fetcher.index.postgres.imports.recovery import RecoveryRecords
 from fetcher.index.postgres.imports.tasks import TaskRecords
 from fetcher.index.postgres.imports.uploads import UploadRecords
-from fetcher.index.postgres.maintenance import MaintenanceRecords
-from fetcher.index.postgres.members import MemberRecords
 from fetcher.index.postgres.metadefs.records import MetadefRecords
-from fetcher.index.postgres.notices import NoticeRecords
+from fetcher.index.postgres.outgoing.exports import ExportRecords
+from fetcher.index.postgres.outgoing.notices import NoticeRecords
 from fetcher.index.postgres.schedules import ScheduleRecords
 from fetcher.index.postgres.session import Access, Connection
-from fetcher.index.postgres.statistics import Statistics
-from fetcher.index.postgres.usage import QuotaCheck, UsageRecords
 from fetcher.index.values import Quota, Worker
 
 

@@ -5,8 +5,8 @@ from datetime import datetime
 
 from fetcher.errors import Conflict, UnknownSchedule
 from fetcher.index import scope
-from fetcher.index.postgres.audit import note_line
-from fetcher.index.postgres.counts import TEXT_BYTES
+from fetcher.index.postgres.bookkeeping.audit import note_line
+from fetcher.index.postgres.bookkeeping.counts import TEXT_BYTES
 from fetcher.index.postgres.session import Connection, Session
 from fetcher.index.rows import to_json, to_text
 from fetcher.index.schedule_rows import (

@@ -6,24 +6,24 @@ from types import TracebackType
 from typing import Self
 
 from fetcher.index import protocol
-from fetcher.index.sqlite.attestations import AttestationRecords
-from fetcher.index.sqlite.audit_trail import AuditRecords
+from fetcher.index.sqlite.bookkeeping.audit_trail import AuditRecords
+from fetcher.index.sqlite.bookkeeping.maintenance import MaintenanceRecords
+from fetcher.index.sqlite.bookkeeping.statistics import Statistics
+from fetcher.index.sqlite.bookkeeping.usage import QuotaCheck, UsageRecords
 from fetcher.index.sqlite.connection import Connection
-from fetcher.index.sqlite.exports import ExportRecords
-from fetcher.index.sqlite.images import ImageRecords
+from fetcher.index.sqlite.image_records.attestations import AttestationRecords
+from fetcher.index.sqlite.image_records.images import ImageRecords
+from fetcher.index.sqlite.image_records.members import MemberRecords
 from fetcher.index.sqlite.imports.pulls import PullRecords
 from fetcher.index.sqlite.imports.records import ImportRecords
 from fetcher.index.sqlite.imports.recovery import RecoveryRecords
 from fetcher.index.sqlite.imports.tasks import TaskRecords
 from fetcher.index.sqlite.imports.uploads import UploadRecords
-from fetcher.index.sqlite.maintenance import MaintenanceRecords
-from fetcher.index.sqlite.members import MemberRecords
 from fetcher.index.sqlite.metadefs.records import MetadefRecords
-from fetcher.index.sqlite.notices import NoticeRecords
+from fetcher.index.sqlite.outgoing.exports import ExportRecords
+from fetcher.index.sqlite.outgoing.notices import NoticeRecords
 from fetcher.index.sqlite.schedules import ScheduleRecords
 from fetcher.index.sqlite.schema import migrate
-from fetcher.index.sqlite.statistics import Statistics
-from fetcher.index.sqlite.usage import QuotaCheck, UsageRecords
 from fetcher.index.values import Quota, Worker
 
 

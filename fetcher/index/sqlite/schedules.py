@@ -21,9 +21,9 @@ from fetcher.index.schedule_rows import (
     schedules_within,
     to_schedule,
 )
-from fetcher.index.sqlite.audit import note_line
+from fetcher.index.sqlite.bookkeeping.audit import note_line
+from fetcher.index.sqlite.bookkeeping.counts import TEXT_BYTES
 from fetcher.index.sqlite.connection import Connection
-from fetcher.index.sqlite.counts import TEXT_BYTES
 from fetcher.index.sqlite.rows import insert, select
 from fetcher.index.values import ANSWER_BYTES, Rows, Schedule, ScheduleProgress
 from fetcher.model import Actor

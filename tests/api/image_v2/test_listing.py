@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import QueryParams
 
-from fetcher.api.image_v2.listing import read_query
+from fetcher.api.image_v2.resources.listing import read_query
 from fetcher.config import load_settings
 from fetcher.errors import InvalidRequest
 from fetcher.index.values import Filter, ImageQuery

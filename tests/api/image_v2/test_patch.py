@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fetcher.api.image_v2.patch import NEW, OLD, apply_changes, read_changes, read_pointer
+from fetcher.api.image_v2.resources.patch import NEW, OLD, apply_changes, read_changes, read_pointer
 from fetcher.config import load_settings
 from fetcher.errors import Conflict, Failure, Forbidden, InvalidRequest, QuotaExceeded, WrongMediaType
 from tests.index.conftest import ALICE, image

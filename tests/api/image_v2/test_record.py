@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from fetcher.api.image_v2.record import TASK_STATUS, image_view, task_view
+from fetcher.api.image_v2.resources.record import TASK_STATUS, image_view, task_view
 from fetcher.config import load_settings
 from fetcher.index.rows import to_line
 from fetcher.index.values import FAILED_IMPORT

@@ -14,9 +14,9 @@ from sqlite_utils.db import Database
 from fetcher.errors import ReadGivenUp, StoreFailed
 from fetcher.index import Index as SqliteIndex
 from fetcher.index.moving import STAYING, STAYING_COLUMNS
-from fetcher.index.postgres.audit import note_line
+from fetcher.index.postgres.bookkeeping.audit import note_line
+from fetcher.index.postgres.image_records.listing import statement
 from fetcher.index.postgres.index import Index
-from fetcher.index.postgres.listing import statement
 from fetcher.index.postgres.schema import FILES
 from fetcher.index.postgres.session import Access, Session, placeholders
 from fetcher.index.values import READER, ImageQuery, Reader

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from fetcher.guards.request.url import CheckedUrls
-from fetcher.importer.pasted import tidied
 from fetcher.importer.schemes import registry
+from fetcher.importer.schemes.pasted import tidied
 from fetcher.importer.schemes.scheme import SourceScheme
 from fetcher.model import Submission
 from tests.images import raw

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from fetcher.guards.stream.formats import side_files
-from fetcher.guards.stream.formats.document import LOGIN, WRONG
 from fetcher.guards.stream.formats.inspection import Inspection
+from fetcher.guards.stream.formats.refused import side_files
+from fetcher.guards.stream.formats.refused.document import LOGIN, WRONG
 from fetcher.guards.stream.formats.report import Role
 
 AMAZON = ("ami", "ari", "aki")

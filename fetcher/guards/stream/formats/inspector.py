@@ -3,10 +3,11 @@
 from collections.abc import Callable
 
 from fetcher.errors import Failure
-from fetcher.guards.stream.formats import filesystem, kernel, settlement
+from fetcher.guards.stream.formats import settlement
+from fetcher.guards.stream.formats.archives.pkzip import ZIP
 from fetcher.guards.stream.formats.inspection import EMPTY, Inspection, describe
-from fetcher.guards.stream.formats.peek import OPENED, Start, note_mistake, unpack_start
-from fetcher.guards.stream.formats.pkzip import ZIP
+from fetcher.guards.stream.formats.packed.peek import OPENED, Start, note_mistake, unpack_start
+from fetcher.guards.stream.formats.raw import filesystem, kernel
 from fetcher.guards.stream.formats.registry import BEGINNINGS, END_RECOGNISERS, RECOGNISERS
 from fetcher.guards.stream.formats.report import HEAD_BYTES, End, Finding, Report, Role, Steps, Window
 from fetcher.guards.stream.formats.stream import ALL, Reader, behind_head

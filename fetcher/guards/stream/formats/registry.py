@@ -2,38 +2,11 @@
 
 from collections.abc import Callable
 
-from fetcher.guards.stream.formats import (
-    bochs,
-    bzip2,
-    cloop,
-    cow,
-    dmg,
-    document,
-    filesystem,
-    gzip,
-    iso9660,
-    kernel,
-    luks,
-    lz4,
-    ova,
-    parallels,
-    partitions,
-    pkzip,
-    qcow1,
-    qcow2,
-    qed,
-    ramdisk,
-    sevenzip,
-    tar,
-    udf,
-    vdi,
-    vhd,
-    vhdx,
-    vmdk,
-    vmdk_descriptor,
-    xz,
-    zstandard,
-)
+from fetcher.guards.stream.formats.archives import ova, pkzip, sevenzip, tar
+from fetcher.guards.stream.formats.disks import parallels, qcow2, vdi, vhd, vhdx, vmdk, vmdk_descriptor
+from fetcher.guards.stream.formats.packed import bzip2, gzip, lz4, xz, zstandard
+from fetcher.guards.stream.formats.raw import filesystem, iso9660, kernel, partitions, ramdisk, udf
+from fetcher.guards.stream.formats.refused import bochs, cloop, cow, dmg, document, luks, qcow1, qed
 from fetcher.guards.stream.formats.report import End, Report
 
 RECOGNISERS: tuple[Callable[[bytes], Report | None], ...] = (

@@ -6,8 +6,8 @@ from typing import Any
 from fetcher.errors import Conflict
 from fetcher.index import scope
 from fetcher.index.import_rows import FORGET, STATE_OF_OURS
-from fetcher.index.postgres.audit import note
-from fetcher.index.postgres.images import keep_blob
+from fetcher.index.postgres.bookkeeping.audit import note
+from fetcher.index.postgres.image_records.images import keep_blob
 from fetcher.index.postgres.imports.images import (
     add_properties,
     give_blob,

@@ -3,7 +3,7 @@
 from typing import Any
 
 from fetcher.errors import Conflict
-from fetcher.index.postgres.counts import TEXT_BYTES
+from fetcher.index.postgres.bookkeeping.counts import TEXT_BYTES
 from fetcher.index.postgres.session import Session
 from fetcher.index.rows import to_json, to_text
 from fetcher.index.values import FAILED_IMPORT, Contents, Signed

@@ -8,15 +8,15 @@ import msgspec
 from fetcher.errors import IdempotencyMismatch, QueueFull
 from fetcher.index import scope
 from fetcher.index.import_rows import MADE_BEFORE, secrets_row
-from fetcher.index.postgres.audit import note
+from fetcher.index.postgres.bookkeeping.audit import note
+from fetcher.index.postgres.bookkeeping.usage import bytes_of
 from fetcher.index.postgres.imports.ending import replace_row
 from fetcher.index.postgres.imports.images import take_image
 from fetcher.index.postgres.imports.leases import UNTIL, holding
 from fetcher.index.postgres.imports.reading import one
 from fetcher.index.postgres.imports.secrets import load_secrets
+from fetcher.index.postgres.outgoing.webhook_targets import notice_row
 from fetcher.index.postgres.session import Session
-from fetcher.index.postgres.usage import bytes_of
-from fetcher.index.postgres.webhook_targets import notice_row
 from fetcher.index.rows import image_row, import_row, to_import, to_text
 from fetcher.index.values import Claimed, IdempotencyKey, NewImport, Worker
 from fetcher.lifecycle import Event, State, next_state

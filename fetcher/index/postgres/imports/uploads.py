@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 
 from fetcher.errors import Conflict
-from fetcher.index.postgres.audit import note
-from fetcher.index.postgres.images import keep_blob
+from fetcher.index.postgres.bookkeeping.audit import note
+from fetcher.index.postgres.image_records.images import keep_blob
 from fetcher.index.postgres.imports.ending import update
 from fetcher.index.postgres.imports.images import give_blob, keep_story, take_image
 from fetcher.index.postgres.imports.leases import hold

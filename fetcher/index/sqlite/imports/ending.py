@@ -10,8 +10,8 @@ from fetcher.errors import Conflict
 from fetcher.index import scope
 from fetcher.index.import_rows import FORGET, STATE_OF_OURS
 from fetcher.index.rows import import_update, progress_columns, to_import, to_json, to_text
-from fetcher.index.sqlite.audit import note
-from fetcher.index.sqlite.images import keep_blob
+from fetcher.index.sqlite.bookkeeping.audit import note
+from fetcher.index.sqlite.image_records.images import keep_blob
 from fetcher.index.sqlite.imports.images import (
     add_properties,
     give_blob,

@@ -7,7 +7,7 @@ from sqlite_utils.db import Database
 
 from fetcher.errors import Conflict
 from fetcher.index.rows import to_json, to_text
-from fetcher.index.sqlite.counts import TEXT_BYTES
+from fetcher.index.sqlite.bookkeeping.counts import TEXT_BYTES
 from fetcher.index.sqlite.rows import insert, select
 from fetcher.index.values import FAILED_IMPORT, Contents, Signed
 from fetcher.model import Blob, Image, Import, Status, Verdict

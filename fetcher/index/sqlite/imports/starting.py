@@ -9,17 +9,17 @@ from fetcher.errors import IdempotencyMismatch, QueueFull
 from fetcher.index import scope
 from fetcher.index.import_rows import MADE_BEFORE
 from fetcher.index.rows import import_row, to_import, to_text
-from fetcher.index.sqlite.audit import note
-from fetcher.index.sqlite.images import insert_image
+from fetcher.index.sqlite.bookkeeping.audit import note
+from fetcher.index.sqlite.bookkeeping.usage import bytes_of
+from fetcher.index.sqlite.image_records.images import insert_image
 from fetcher.index.sqlite.imports.ending import replace_row
 from fetcher.index.sqlite.imports.images import take_image
 from fetcher.index.sqlite.imports.leases import UNTIL, holding
 from fetcher.index.sqlite.imports.queue_count import queued
 from fetcher.index.sqlite.imports.reading import one
 from fetcher.index.sqlite.imports.secrets import keep_secrets, load_secrets
+from fetcher.index.sqlite.outgoing.webhook_targets import keep_notice
 from fetcher.index.sqlite.rows import insert, select
-from fetcher.index.sqlite.usage import bytes_of
-from fetcher.index.sqlite.webhook_targets import keep_notice
 from fetcher.index.values import Claimed, IdempotencyKey, NewImport, Worker
 from fetcher.lifecycle import Event, State, next_state
 from fetcher.model import Import

@@ -7,9 +7,9 @@ from sqlite_utils.db import Database
 
 from fetcher.errors import Conflict
 from fetcher.index.rows import import_row, to_blob, to_json, to_text
-from fetcher.index.sqlite.audit import note
+from fetcher.index.sqlite.bookkeeping.audit import note
 from fetcher.index.sqlite.connection import Connection
-from fetcher.index.sqlite.images import keep_blob
+from fetcher.index.sqlite.image_records.images import keep_blob
 from fetcher.index.sqlite.imports.ending import update
 from fetcher.index.sqlite.imports.images import give_blob, keep_story, take_image
 from fetcher.index.sqlite.imports.leases import hold

@@ -4,7 +4,7 @@ import struct
 import zlib
 from uuid import UUID, uuid5
 
-from fetcher.guards.stream.formats.crc32c import crc32c
+from fetcher.guards.stream.formats.disks.crc32c import crc32c
 
 KIB, MIB = 1 << 10, 1 << 20
 NAMESPACE = UUID(int=0)

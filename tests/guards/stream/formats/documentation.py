@@ -18,7 +18,7 @@ RULE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)+")
 def described() -> dict[str, dict[str, str]]:
     """Return what the docstring of each format's file says under each heading, by the file's title."""
     found = {}
-    for file in sorted(ROOM.glob("*.py")):
+    for file in sorted(ROOM.rglob("*.py"), key=lambda path: path.name):
         text = ast.get_docstring(ast.parse(file.read_text("utf-8"))) or ""
         if "Specification:" in text and "Reads:" in text:
             title, _, rest = text.partition("\n\n")
@@ -33,7 +33,7 @@ def described() -> dict[str, dict[str, str]]:
 def rules() -> dict[str, set[str]]:
     """Return every rule that is broken somewhere in the code, with the reasons that it is told with."""
     found: dict[str, set[str]] = {}
-    for file in sorted(ROOM.glob("*.py")):
+    for file in sorted(ROOM.rglob("*.py"), key=lambda path: path.name):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             if not isinstance(node, ast.Call) or _name_of(node.func) not in CALLS:
                 continue

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fetcher.guards.stream.formats.crc32c import crc32c
+from fetcher.guards.stream.formats.disks.crc32c import crc32c
+from fetcher.guards.stream.formats.disks.tables import integers, is_power_of_two, round_up
 from fetcher.guards.stream.formats.report import Kind, Report, Role
 from fetcher.guards.stream.formats.settlement import settle, settle_end
-from fetcher.guards.stream.formats.tables import integers, is_power_of_two, round_up
 
 REFLECTED = 0x82F6_3B78
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fetcher.errors import Failure
-from fetcher.guards.stream.formats.peek import MOST_PACKED_BYTES
+from fetcher.guards.stream.formats.packed.peek import MOST_PACKED_BYTES
 from fetcher.guards.stream.formats.stream import TAIL_BYTES
 from tests.guards.stream.formats import corpus
 from tests.guards.stream.formats.corpus import CHUNK, NAMES, Row, cut, new_guard, path_of, rows, verdict_of

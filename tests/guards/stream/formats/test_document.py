@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fetcher.guards.stream.formats.document import BEGINNINGS, recognise
+from fetcher.guards.stream.formats.refused.document import BEGINNINGS, recognise
 from tests.guards.stream.formats.corpus import inspected
 
 TEXT = st.text(st.characters(exclude_categories=["Cc", "Cs"]) | st.sampled_from("\t\n\r"), min_size=1)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from fetcher.errors import EmptySource, FormatMismatch, FormatUnknown
 from fetcher.guards.stream.formats import FormatGuard
 from fetcher.guards.stream.formats.advice import FOR_UPLOADS
-from fetcher.guards.stream.formats.lz4 import Lz4Start, unpack_block
+from fetcher.guards.stream.formats.packed.lz4 import Lz4Start, unpack_block
 from tests.guards.stream.formats import corpus
 from tests.guards.stream.formats.build import kernel, mbr, qcow2, vhdx
 from tests.guards.stream.formats.corpus import BUILT, cut, inspected

@@ -5,26 +5,11 @@ from zlib import crc32
 
 import pytest
 
-from fetcher.guards.stream.formats import (
-    bochs,
-    bzip2,
-    cloop,
-    gzip,
-    kernel,
-    luks,
-    lz4,
-    parallels,
-    partitions,
-    pkzip,
-    qcow1,
-    qed,
-    ramdisk,
-    sevenzip,
-    tar,
-    udf,
-    xz,
-    zstandard,
-)
+from fetcher.guards.stream.formats.archives import pkzip, sevenzip, tar
+from fetcher.guards.stream.formats.disks import parallels
+from fetcher.guards.stream.formats.packed import bzip2, gzip, lz4, xz, zstandard
+from fetcher.guards.stream.formats.raw import kernel, partitions, ramdisk, udf
+from fetcher.guards.stream.formats.refused import bochs, cloop, luks, qcow1, qed
 from fetcher.guards.stream.formats.registry import END_RECOGNISERS, RECOGNISERS
 from fetcher.guards.stream.formats.report import End, Report
 from tests.guards.stream.formats.build import parallels as build_parallels

@@ -1,0 +1,1 @@
+"""Images by the Image API, one file a resource."""

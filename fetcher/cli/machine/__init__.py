@@ -1,0 +1,1 @@
+"""Commands on this machine: its store, its files, its configuration."""

@@ -1,0 +1,1 @@
+"""Archives and appliances: tar, OVA, ZIP, 7z."""

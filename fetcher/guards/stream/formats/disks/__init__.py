@@ -1,0 +1,1 @@
+"""Formats of virtual disks that are judged to their tables."""

@@ -1,0 +1,64 @@
+"""Parallels' expanding disk image, which OpenVZ calls ploop.
+
+Specification: QEMU, docs/interop/parallels.txt.
+Reads: the header of 64 bytes; the block allocation table behind it.
+Structure: version 2, a disk of at least one sector, clusters in range; the table covers the disk, and
+    every cluster begins inside the file.
+Safety: it was closed, so no repair changes what was judged; no extension that is not looked at.
+"""
+
+from functools import partial
+from struct import Struct
+
+from fetcher.guards.stream.formats.disks.tables import integers
+from fetcher.guards.stream.formats.report import CUT_SHORT, Kind, Report, Role, Steps, windows
+
+PARALLELS = Kind(
+    key="parallels", words="a Parallels disk image", role=Role.DISK, disk_format="ploop", qemu="parallels"
+)
+
+OLD, EXTENDED = b"WithoutFreeSpace", b"WithouFreSpacExt"
+HEADER = Struct("<16sIIIIIQIIIQ")
+SECTOR = 512
+IN_USE = 0x746F_6E59
+MOST_CLUSTER_SECTORS = 1 << 20
+MOST_ENTRIES = 1 << 26
+
+
+def recognise(head: bytes) -> Report | None:
+    """Find Parallels by either magic."""
+    if head[:16] not in (OLD, EXTENDED):
+        return None
+    report = Report(kind=PARALLELS, name="Parallels disk image")
+    if len(head) < HEADER.size:
+        report.broke("parallels-header", "its header is cut short", CUT_SHORT)
+        return report
+    magic, version, _, _, cluster, entries, sectors, in_use, data, _, extension = HEADER.unpack_from(head)
+    if magic == OLD:
+        sectors &= 0xFFFF_FFFF
+    report.virtual_bytes = sectors * SECTOR
+    require = report.require
+    require(version == 2, "parallels-version", "its version is not 2")
+    require(0 < cluster <= MOST_CLUSTER_SECTORS, "parallels-cluster", "its cluster size is out of range")
+    require(sectors > 0, "empty-disk", "it describes a disk of no bytes")
+    covered = entries * cluster >= sectors and entries <= MOST_ENTRIES
+    require(covered, "parallels-size", "its table does not cover its disk")
+    require(
+        in_use != IN_USE, "parallels-in-use", "it was not closed", "Close what uses it, and copy it again."
+    )
+    require(extension == 0, "parallels-extension", "it has an extension that is not known")
+    report.reaches(HEADER.size + entries * 4, "table")
+    report.reaches(data * SECTOR, "header")
+    if not report.findings:
+        unit = SECTOR if magic == OLD else SECTOR * cluster
+        report.follow = partial(_follow, report, entries, unit)
+    return report
+
+
+def _follow(report: Report, entries: int, unit: int) -> Steps:
+    """Read the table, to learn the farthest cluster."""
+    for window in windows(HEADER.size, entries * 4):
+        farthest = max(integers((yield window), 4, "little"), default=0)
+        if farthest:
+            report.reaches(farthest * unit + 1, "clusters")
+    report.facts["tables_read"] = True

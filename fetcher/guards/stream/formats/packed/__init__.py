@@ -1,0 +1,1 @@
+"""Compressed streams, and the beginning of what is inside."""

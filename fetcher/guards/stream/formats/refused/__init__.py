@@ -1,0 +1,1 @@
+"""Formats and files that are named to the submitter and refused."""

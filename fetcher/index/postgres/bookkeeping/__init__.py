@@ -1,0 +1,1 @@
+"""Counts and trails beside the records, in PostgreSQL: audit, usage, statistics, maintenance."""

@@ -1,0 +1,1 @@
+"""Images in PostgreSQL: their records, lists, members and attestations."""

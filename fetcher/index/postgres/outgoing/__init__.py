@@ -1,0 +1,1 @@
+"""Exports in PostgreSQL, and notices of an import's end to receivers."""

@@ -1,0 +1,1 @@
+"""Counts and trails beside the records, in SQLite: audit, usage, statistics, maintenance."""

@@ -1,0 +1,1 @@
+"""Images in SQLite: their records, lists, members and attestations."""

@@ -1,0 +1,1 @@
+"""One connection: names, addresses, TLS, and the bytes of its head."""

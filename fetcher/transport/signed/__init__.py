@@ -1,0 +1,1 @@
+"""Signatures of bytes that were fetched, and the files that list digests."""

@@ -1,0 +1,1 @@
+"""The papers of an appliance: manifest, descriptor, hardware."""

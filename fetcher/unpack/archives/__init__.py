@@ -1,0 +1,1 @@
+"""Archives as they stream past: tar and zip."""
