@@ -22,7 +22,7 @@ async def measure(count: int) -> None:
         folder = Path(name)
         (folder / "data").mkdir()
         await leave_behind(folder / "data" / "index.sqlite", count)
-        service = Process(config(folder, imports={"max_queued": 2 * count}))
+        service = Process(config(folder, imports={"max_queued": 2 * count}), loads_anew=True)
         began = time.monotonic()
         starting = asyncio.create_task(service.start())
         while not service.base:

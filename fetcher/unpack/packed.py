@@ -19,8 +19,11 @@ a thousand streams in one chunk that would be a thousand copies of the rest of i
 
 MAX_SLICE_BYTES = 131_072
 MIN_STREAM_BYTES = 512
-MAX_SHORT_STREAMS = 16_384
-"""Streams that give less than `MIN_STREAM_BYTES`, frames without data among them."""
+MAX_SHORT_STREAMS = 256
+"""Streams of less than `MIN_STREAM_BYTES`, frames without data among them, before anything came out."""
+
+BYTES_FOR_ANOTHER = 4_096
+"""What has to come out for each further one: their cost is in proportion to the bytes around them."""
 
 MAGIC_BYTES = 4
 LZ4_MAGICS = (MAGIC["lz4"], LZ4_LEGACY)
@@ -78,8 +81,9 @@ class _Counts:
         self._short += size < MIN_STREAM_BYTES
         if self._layer.streams > self._most:
             raise self._failed(f"it has more than {self._most:,} compressed streams")
-        if self._short > MAX_SHORT_STREAMS:
-            raise self._failed(f"it has more than {MAX_SHORT_STREAMS:,} compressed streams of a few bytes")
+        most = MAX_SHORT_STREAMS + self._layer.bytes_out // BYTES_FOR_ANOTHER
+        if self._short > most:
+            raise self._failed(f"it has more than {most:,} compressed streams of a few bytes")
 
     def _failed(self, reason: str) -> UnpackFailed:
         return UnpackFailed(packing=self._layer.packing, rule="streams", reason=reason, hint=PACK_ANEW)

@@ -20,6 +20,7 @@ MAGIC = {
 LZ4_LEGACY = b"\x02\x21\x4c\x18"
 ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 SKIPPABLE = range(0x184D_2A50, 0x184D_2A60)
+MOST_SKIPPED = 16  # Frames without data that a file is recognised behind.
 BZIP2_BLOCKS = (b"1AY&SY", b"\x17\x72\x45\x38\x50\x90")
 
 
@@ -56,8 +57,10 @@ def _is_plausible(key: str, head: bytes) -> bool:
 
 
 def _behind_skippable(head: bytes) -> bytes:
-    """Step over the skippable frames that pzstd puts first."""
-    while is_skippable(head[:4]):
+    """Step over the skippable frames that come first; pzstd puts one there."""
+    for _ in range(MOST_SKIPPED):
+        if not is_skippable(head[:4]):
+            break
         length = 8 + int.from_bytes(head[4:8], "little")
         if length > len(head) - 4:
             return head

@@ -115,6 +115,15 @@ def test_streams_of_nothing(codec: str, content: bytes, monkeypatch: pytest.Monk
     assert len(unpack(short * 20 + full * 40)[0]) == 20 * len(content) + 40 * 512
 
 
+def test_streams_of_nothing_are_in_proportion_to_what_comes_out() -> None:
+    """A few hundred of them are odd and taken; thousands pass behind megabytes alone."""
+    nothing = b"\x50\x2a\x4d\x18\0\0\0\0"  # A frame without data (RFC 8878 section 3.1.2).
+    full = CODECS["zstd"](bytes(packed.BYTES_FOR_ANOTHER * 1000))
+    assert rule(nothing * (packed.MAX_SHORT_STREAMS + 1) + full) == "streams"
+    assert rule(full + nothing * (packed.MAX_SHORT_STREAMS + 1001)) == "streams"
+    assert len(unpack(full + nothing * (packed.MAX_SHORT_STREAMS + 1000))[0]) == len(bytes(4_096_000))
+
+
 HEADER = b"6 a=b\n" * (65_536 // 6)
 MAP = b"6000\n" + b"".join(b"%d\n0\n" % at for at in range(6_000))
 SPARSE = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "131072"}

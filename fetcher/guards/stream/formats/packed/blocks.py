@@ -12,13 +12,19 @@ from fetcher.guards.stream.formats.work import SHORT_BYTES
 LOOKAHEAD_BYTES = SHORT_BYTES  # A frame's header, or a block that counts as short, lies whole in this.
 PIECE_BYTES = 4_096
 SKIPPABLE_MAGIC = 0x184D_2A50  # To ...5F.
+MOST_SKIPPED = 16  # Frames without data that a file is recognised behind.
 DENSE_BYTES = 1_024  # Blocks shorter than this are read several at a time.
 
 
 def behind_skippable(head: bytes) -> bytes:
-    """Return the magic behind the frames without data that both Zstandard and LZ4 may begin with."""
+    """Return the magic behind the frames without data that both Zstandard and LZ4 may begin with.
+
+    Behind so many of them that no tool writes it is the magic of one more.
+    """
     at = 0
-    while int.from_bytes(head[at : at + 4], "little") & ~0xF == SKIPPABLE_MAGIC and at + 8 <= len(head):
+    for _ in range(MOST_SKIPPED):
+        if int.from_bytes(head[at : at + 4], "little") & ~0xF != SKIPPABLE_MAGIC or at + 8 > len(head):
+            break
         at += 8 + int.from_bytes(head[at + 4 : at + 8], "little")
     return head[at : at + 4]
 
