@@ -4,7 +4,9 @@ import logging
 import sys
 
 from fetcher.interpreter import lean_imports
+from fetcher.systemd import outlast_reloads
 
+outlast_reloads()
 with lean_imports():
     from fetcher.service import main
 

@@ -6,6 +6,7 @@ Source: sd_notify(3), sd_listen_fds(3), systemd.service(5) under `WatchdogSec=`.
 
 import asyncio
 import os
+import signal
 import socket
 from contextlib import suppress
 
@@ -27,6 +28,14 @@ def notify(*states: str) -> None:
     with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.setblocking(False)
         sock.sendto("\n".join(states).encode(), address)
+
+
+def outlast_reloads() -> None:
+    """Have a SIGHUP end nothing where there is no service yet, or none any more: nothing is there to reload.
+
+    To be called in the main thread. The signal is handled and not ignored: children would ignore it, too.
+    """
+    signal.signal(signal.SIGHUP, lambda _number, _frame: None)
 
 
 def watchdog_seconds() -> float | None:

@@ -13,6 +13,7 @@ from tests.processes import Process
 from tests.service import Running
 
 ROOT = Path(__file__).parent.parent
+CLI = "from fetcher.cli import main; main()"
 
 
 def test_check_config_lists_every_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,3 +89,34 @@ async def test_ctrl_c_ends_it_without_a_traceback(tmp_path: Path) -> None:
     async with Process(config, loads_anew=True) as service:
         assert await service.kill(signal.SIGINT) == 0
     assert b"Traceback" not in b"".join(service.said)
+
+
+@pytest.mark.parametrize("command", [[str(ROOT / "server.py")], ["-c", CLI, "serve"]])
+async def test_a_reload_too_soon_or_too_late_ends_nothing(command: list[str], tmp_path: Path) -> None:
+    """SIGHUP before the service listens, and while it stops: it starts, and ends as it was told to."""
+    Running(tmp_path).write_config()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, *command, "--config", str(tmp_path / "config.toml")),
+        stderr=asyncio.subprocess.PIPE,
+        cwd=ROOT,
+    )
+    status = Path(f"/proc/{process.pid}/status")
+    while not int(status.read_text().partition("SigCgt:")[2].split()[0], 16) & 1:  # Bit 0: SIGHUP (proc(5)).
+        assert process.returncode is None
+        await asyncio.sleep(0.001)
+    assert process.stderr is not None
+    process.send_signal(signal.SIGHUP)
+    said = b""
+    while b"http://" not in said:
+        line = await process.stderr.readline()
+        assert line, said
+        said += line
+        process.send_signal(signal.SIGHUP)
+    while b'"audit.head"' not in said:
+        said += await process.stderr.readline()
+    process.send_signal(signal.SIGTERM)
+    rest = asyncio.create_task(process.stderr.read())
+    while process.returncode is None:
+        process.send_signal(signal.SIGHUP)
+        await asyncio.sleep(0.05)
+    assert process.returncode == -signal.SIGTERM, await rest

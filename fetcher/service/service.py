@@ -22,7 +22,7 @@ from fetcher.log_lines import STDERR
 from fetcher.service.background import begin, start_background
 from fetcher.service.configured import Configured
 from fetcher.service.parts import open_parts
-from fetcher.systemd import notify
+from fetcher.systemd import notify, outlast_reloads
 
 log = structlog.get_logger()
 
@@ -85,6 +85,7 @@ class Service(Configured):
                 await services.exporter.close()
                 await asyncio.wait({starting})
                 loop.remove_signal_handler(signal.SIGHUP)
+                outlast_reloads()
 
     def open_services(self, *, is_started: bool = True) -> AbstractAsyncContextManager[Services]:
         """Open all parts, take up what an earlier process left, and close everything again.

@@ -41,6 +41,9 @@ def serve(*, config: ConfigFile = None, listen: str | None = None) -> int:
         config: The operator's file, laid over `config.toml` key by key.
         listen: HOST:PORT in place of `server.listen`.
     """
+    from fetcher.systemd import outlast_reloads
+
+    outlast_reloads()
     from fetcher import service as server
 
     arguments = ["--config", str(config)] if config else []
