@@ -23,7 +23,7 @@ MAX_SHORT_STREAMS = 256
 """Streams of less than `MIN_STREAM_BYTES`, frames without data among them, before anything came out."""
 
 BYTES_FOR_ANOTHER = 4_096
-"""What has to come out for each further one: their cost is in proportion to the bytes around them."""
+"""Output for each further one: their cost is in proportion to the bytes around them."""
 
 MAGIC_BYTES = 4
 LZ4_MAGICS = (MAGIC["lz4"], LZ4_LEGACY)
