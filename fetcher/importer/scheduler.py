@@ -28,6 +28,8 @@ from fetcher.model import Import
 
 log = structlog.get_logger()
 
+NEWS_SECONDS = 2.0  # Another host's news may be lost with its connection: then this asks by itself.
+
 
 class Scheduler:
     """Starts pulls as slots become free, and lets equal requests share one.
@@ -254,7 +256,7 @@ class Scheduler:
         most = slot.caps.max_running_per_origin
         seen = self._seen
         while not await self._shared.move(pull_id, origin, most):
-            await seen.wait()  # What has changed since it was asked for is told.
+            await _heard(seen)
             await self.connections.go(slot, origin)  # So it waits until there seems to be room.
             self.connections.leave(slot)
             seen = self._seen
@@ -268,7 +270,7 @@ class Scheduler:
                 pull.members.arrive(None, None, None)
                 is_in = False
                 self.queue.see(await self._shared.elsewhere())
-                await seen.wait()
+                await _heard(seen)
             else:
                 is_in = await self._claim(pull, ticket)
                 if not is_in:
@@ -331,6 +333,13 @@ class _Place:
 
     def running_imports(self) -> Iterable[RunningImport]:
         return self._scheduler.running_imports.values()
+
+
+async def _heard(news: asyncio.Event) -> None:
+    """Wait until something is heard of other hosts, or for so long that it may have been lost."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(NEWS_SECONDS):
+            await news.wait()
 
 
 async def _end(tasks: set[asyncio.Task[None]]) -> None:
