@@ -18,7 +18,7 @@ from tests.exporter.receiver import Receiver
 from tests.lab.bucket import bucket_server
 from tests.lab.origin import Origin
 from tests.several.hosts import Hosts
-from tests.several.test_in_a_bucket import MARK_BYTES, House, Parted
+from tests.several.test_in_a_bucket import MARK_BYTES, Site, Parted
 from tests.store.s3.test_service import bucket_config, place_in
 
 
@@ -29,24 +29,24 @@ async def measure(folder: Path, turns: int) -> None:
         resume = {"mark_bytes": MARK_BYTES, "save_seconds": 0.2}
         sections = bucket_config(weed, folder) | {"resume": resume}
         async with Origin() as origin:
-            house = House(Hosts(folder, database, origin, 2, **sections), origin, Receiver(), database)
-            house.bucket = Bucket(place_in(sections))
-            house.bucket.open()
+            site = Site(Hosts(folder, database, origin, 2, **sections), origin, Receiver(), database)
+            site.bucket = Bucket(place_in(sections))
+            site.bucket.open()
             try:
-                async with house.hosts:
+                async with site.hosts:
                     for turn in range(turns):
-                        print(await fail_over(house, turn), flush=True)
+                        print(await fail_over(site, turn), flush=True)
             finally:
-                house.bucket.close()
+                site.bucket.close()
 
 
-async def fail_over(house: House, turn: int) -> str:
+async def fail_over(site: Site, turn: int) -> str:
     """Do it once, and tell."""
-    hosts = house.hosts
-    parted = house.origin.routes[f"/{turn}"] = Parted(turn)
+    hosts = site.hosts
+    parted = site.origin.routes[f"/{turn}"] = Parted(turn)
     parted.opened.set()
-    made = await hosts.submit(turn % 2, url=house.origin.url(f"/{turn}"))
-    await house.until_kept()
+    made = await hosts.submit(turn % 2, url=site.origin.url(f"/{turn}"))
+    await site.until_kept()
     there = int(hosts.runs_at(made["id"])[-1])
     began = time.monotonic()
     await hosts[there].kill()

@@ -1,4 +1,4 @@
-"""A recipe of CONTRIBUTING, followed to the letter on a copy of the house."""
+"""A recipe of CONTRIBUTING, followed to the letter on a copy of the checkout."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ COMMAND = ("-c", "from fetcher.cli import main; main()")
 
 
 def follow_recipe(heading: str, folder: Path) -> int:
-    """Make a copy of the house and do what each step of a recipe says; return how many there are."""
+    """Make a copy of the checkout and do what each step of a recipe says; return how many there are."""
     # With what is compiled already, but not what another process compiles just now.
     shutil.copytree(ROOT / "fetcher", folder / "fetcher", ignore=shutil.ignore_patterns("*.pyc.*"))
     shutil.copy(ROOT / "config.toml", folder)

@@ -23,8 +23,8 @@ async def test_one_fault_does_not_end_the_webhook_loop(tmp_path: Path) -> None:
     async with Origin({"/x": behaviours.serve(raw(1000)), "/inbox": inbox}) as origin:
         notify: dict[str, Any] = {**QUICK, "url": origin.url("/inbox")}
         async with Running(tmp_path, origin, notify=notify) as service:
-            house = service.service.app.state.services
-            records = house.index.notices
+            services = service.service.app.state.services
+            records = services.index.notices
             look, failed = records.excess, asyncio.Event()
 
             async def fail_once(most: int) -> Any:
@@ -38,7 +38,7 @@ async def test_one_fault_does_not_end_the_webhook_loop(tmp_path: Path) -> None:
             async def rest(_seconds: float) -> None:
                 await go_on.wait()
 
-            house.supervisor._sleep = rest
+            services.supervisor._sleep = rest
             records.excess = fail_once
             created = await service.run(url=origin.url("/x"))
             async with asyncio.timeout(PATIENT_SECONDS):
@@ -47,7 +47,7 @@ async def test_one_fault_does_not_end_the_webhook_loop(tmp_path: Path) -> None:
             assert reasons == ["the background task webhooks failed and will be restarted"]
             go_on.set()
             assert (await told(service, created["id"]))["notice"]["state"] == "delivered"
-            assert house.supervisor.restarts["webhooks"] == 1
+            assert services.supervisor.restarts["webhooks"] == 1
             _status, text, _headers = await service.call("GET", "/metrics")
             assert 'fetcher_task_restarts_total{task="webhooks"} 1.0' in text
             assert (await service.call("GET", "/readyz"))[0] == 200
@@ -56,11 +56,11 @@ async def test_one_fault_does_not_end_the_webhook_loop(tmp_path: Path) -> None:
 async def test_one_fault_does_not_end_the_throughput_watcher(tmp_path: Path) -> None:
     """A ValueError at one look leaves the page with curves of what comes later."""
     async with Running(tmp_path) as service:
-        house, watch = service.service.app.state.services, service.service.app.state.watch
+        services, watch = service.service.app.state.services, service.service.app.state.watch
         look, looked_again = watch.look, asyncio.Event()
 
         def fail_once() -> None:
-            if house.supervisor.restarts["throughput"] == 0:
+            if services.supervisor.restarts["throughput"] == 0:
                 raise ValueError("a clock that was set back")
             look()
             looked_again.set()
@@ -68,7 +68,7 @@ async def test_one_fault_does_not_end_the_throughput_watcher(tmp_path: Path) -> 
         watch.look = fail_once
         async with asyncio.timeout(PATIENT_SECONDS):
             await looked_again.wait()
-        assert house.supervisor.restarts["throughput"] == 1
+        assert services.supervisor.restarts["throughput"] == 1
 
 
 async def test_progress_that_cannot_be_written_is_written_later(

@@ -66,7 +66,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        """Open the house on an empty folder, beside an origin that holds some answers back."""
+        """Open the services on an empty folder, beside an origin that holds some answers back."""
         self.folder = Path(tempfile.mkdtemp(prefix="machine-"))
         self.runner = asyncio.Runner()
         self.paths: dict[str, str] = {}
@@ -92,7 +92,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def cut_index(self) -> None:
         """Have the index write nothing from here on."""
-        self.house.index.connection._begin = refuse_all
+        self.services.index.connection._begin = refuse_all
 
     def judge_rows(self) -> None:
         """Compare what is left with what the index says, when nobody has it open."""
@@ -100,18 +100,18 @@ class StoreMachine(RuleBasedStateMachine):
 
     async def _open(self) -> None:
         self.stack = AsyncExitStack()
-        self.house = await self.stack.enter_async_context(self.service.open_services())
+        self.services = await self.stack.enter_async_context(self.service.open_services())
         self.mains = Mains()
-        self.house.store._disk = self.mains
+        self.services.store._disk = self.mains
 
     @rule(path=st.sampled_from([*ALL, REFUSED]))
     def submit(self, path: str) -> None:
         """Submit a URL; only the quota may refuse it."""
         submission = Submission(url=self.origin.url(path), disk_format="raw", max_bytes=1_000_000)
         try:
-            record = self.runner.run(self.house.importer.submit(ACTOR, submission))
+            record = self.runner.run(self.services.importer.submit(ACTOR, submission))
         except QuotaExceeded:
-            assert self.runner.run(self.house.index.usage.find("default")).images == QUOTA_IMAGES
+            assert self.runner.run(self.services.index.usage.find("default")).images == QUOTA_IMAGES
             return
         self.paths[record.id], self.images[record.id] = path, record.image_id
 
@@ -121,7 +121,7 @@ class StoreMachine(RuleBasedStateMachine):
         if self.paths:
             import_id = sorted(self.paths)[which % len(self.paths)]
             with suppress(Conflict):
-                self.runner.run(self._after(steps, self.house.importer.cancel(import_id, ACTOR)))
+                self.runner.run(self._after(steps, self.services.importer.cancel(import_id, ACTOR)))
                 self.cancelled.add(import_id)
 
     @rule(which=st.integers(0, 30), steps=st.integers(0, 40))
@@ -130,7 +130,7 @@ class StoreMachine(RuleBasedStateMachine):
         if self.paths:
             import_id = sorted(self.paths)[which % len(self.paths)]
             with suppress(Conflict, UnknownImage):
-                delete = self.house.importer.delete_image(self.images[import_id], ACTOR)
+                delete = self.services.importer.delete_image(self.images[import_id], ACTOR)
                 self.runner.run(self._after(steps, delete))
                 self.deleted.add(import_id)
 
@@ -150,7 +150,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.mains.is_dead = True
         self.cut_index()
         with suppress(Failure):
-            await self.house.importer.close(0)
+            await self.services.importer.close(0)
         await self.stack.aclose()
         await self._open()
 
@@ -167,24 +167,24 @@ class StoreMachine(RuleBasedStateMachine):
     def rot_and_scrub(self, which: int) -> None:
         """A blob rots; the scrub finds it and the repair brings it back."""
         self.runner.run(self._settle())
-        blobs = sorted(path for path in self.house.store.blobs.rglob("*") if path.is_file())
+        blobs = sorted(path for path in self.services.store.blobs.rglob("*") if path.is_file())
         if blobs:
             rot(blobs[which % len(blobs)])
-            assert self.runner.run(self.house.maintenance.scrub(before=datetime.now(UTC)))["corrupt"] == 1
+            assert self.runner.run(self.services.maintenance.scrub(before=datetime.now(UTC)))["corrupt"] == 1
             self.opened.set()
-            assert self.runner.run(self.house.maintenance.repair()) == 1
+            assert self.runner.run(self.services.maintenance.repair()) == 1
 
     @rule()
     def gc(self) -> None:
         """A stranger's file among the blobs is all that gc would remove, and check finds no more."""
         self.runner.run(self._settle())
-        stranger = self.house.store.blob_path("0" * 64)
+        stranger = self.services.store.blob_path("0" * 64)
         stranger.write_bytes(b"?")
         self.runner.run(self._gc(stranger))
         stranger.unlink()
 
     async def _gc(self, stranger: Path) -> None:
-        fsck = Fsck(self.house.index, self.house.store, self.house.folder, bytes_per_second=1 << 40)
+        fsck = Fsck(self.services.index, self.services.store, self.services.folder, bytes_per_second=1 << 40)
         assert [one.sha256 for one in await fsck.unknown_files()] == [stranger.name]
         assert await fsck.leftovers() == []
         found = [finding.kind async for finding in fsck.findings()]
@@ -193,8 +193,8 @@ class StoreMachine(RuleBasedStateMachine):
     @rule()
     def do_chores(self) -> None:
         """Maintenance while imports run harms none of them."""
-        self.runner.run(self.house.maintenance.do_chores())
-        self.runner.run(self.house.maintenance._settle_loose(None))
+        self.runner.run(self.services.maintenance.do_chores())
+        self.runner.run(self.services.maintenance._settle_loose(None))
 
     @rule()
     def settle(self) -> None:
@@ -204,9 +204,9 @@ class StoreMachine(RuleBasedStateMachine):
     async def _settle(self) -> None:
         self.opened.set()
         for _ in range(10_000):
-            going = [await self.house.importer.find(import_id, ACTOR) for import_id in self.paths]
+            going = [await self.services.importer.find(import_id, ACTOR) for import_id in self.paths]
             going = [record for record in going if not record.state.is_final]
-            if not going and not any(self.house.importer.counts().values()):
+            if not going and not any(self.services.importer.counts().values()):
                 break
             await asyncio.sleep(0.002)
         assert going == []
@@ -216,7 +216,7 @@ class StoreMachine(RuleBasedStateMachine):
     async def _compare(self) -> None:
         active: dict[str, str] = {}
         for import_id, path in self.paths.items():
-            record = await self.house.importer.find(import_id, ACTOR)
+            record = await self.services.importer.find(import_id, ACTOR)
             assert record.state.is_final
             expected = State.REFUSED if path == REFUSED else State.SUCCEEDED
             if import_id in self.cancelled:
@@ -231,25 +231,25 @@ class StoreMachine(RuleBasedStateMachine):
 
     async def _compare_images(self, active: dict[str, str]) -> None:
         digests = {hashlib.sha256(ALL[path]).hexdigest() for path in active.values()}
-        files = {path.name for path in self.house.store.blobs.rglob("*") if path.is_file()}
+        files = {path.name for path in self.services.store.blobs.rglob("*") if path.is_file()}
         assert files == digests
-        assert await self.house.store.staged_paths() == []
+        assert await self.services.store.staged_paths() == []
         for image_id, path in active.items():
-            image = await self.house.index.images.find(image_id, ACTOR)
+            image = await self.services.index.images.find(image_id, ACTOR)
             assert image.sha256 == hashlib.sha256(ALL[path]).hexdigest()
-        usage = await self.house.index.usage.find("default")
+        usage = await self.services.index.usage.find("default")
         held = (usage.images, usage.bytes, usage.held_bytes)
         assert held == (len(active), sum(len(ALL[path]) for path in active.values()), 0)
 
     @invariant()
     def the_count_is_exact(self) -> None:
         """At every moment, usage is what the rows say."""
-        if hasattr(self, "house"):
-            assert self.runner.run(self.house.index.maintenance.miscounted()) == []
+        if hasattr(self, "services"):
+            assert self.runner.run(self.services.index.maintenance.miscounted()) == []
 
     def teardown(self) -> None:
         """Come to rest once more, and judge what is on disk."""
-        if not hasattr(self, "house"):
+        if not hasattr(self, "services"):
             return
         try:
             self.runner.run(self._settle())

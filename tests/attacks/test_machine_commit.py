@@ -61,22 +61,22 @@ def fail_at_the_commit(db: Database) -> None:
 async def test_m11_what_is_in_doubt_is_not_removed(tmp_path: Path) -> None:
     """While nothing can be written, no way of removal takes a blob for unneeded; once it can, it goes."""
     async with Origin({"/x": behaviours.serve(BODY)}) as origin, Running(tmp_path, origin) as service:
-        house = service.service.app.state.services
-        parts, path = house.importer.context, house.store.blob_path(blob().sha256)
+        services = service.service.app.state.services
+        parts, path = services.importer.context, services.store.blob_path(blob().sha256)
         path.write_bytes(b"perhaps needed")
         holder = sqlite3.connect(service.data / "index.sqlite", isolation_level=None)
         with pytest.raises(StoreFailed, match="FOREIGN KEY"):
-            await house.index.connection.write(fail_at_the_commit)
+            await services.index.connection.write(fail_at_the_commit)
         holder.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreFailed):
             await remove_unneeded(parts, blob().sha256)
         assert path.exists()
         holder.execute("ROLLBACK")
         holder.close()
-        assert house.index.connection.is_in_doubt
+        assert services.index.connection.is_in_doubt
         assert await remove_unneeded(parts, blob().sha256)
-        assert not house.index.connection.is_in_doubt
+        assert not services.index.connection.is_in_doubt
         assert not path.exists()
         await service.run(url=origin.url("/x"))
         assert not await remove_unneeded(parts, NAME)
-        assert house.store.blob_path(NAME).read_bytes() == BODY
+        assert services.store.blob_path(NAME).read_bytes() == BODY

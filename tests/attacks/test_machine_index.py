@@ -170,7 +170,7 @@ async def test_m16_a_start_looks_for_a_moment_and_upkeep_for_the_rest(
     overwrite((root[0] - 1) * PAGE, b"\xff" * PAGE)(path)
     monkeypatch.setattr(connection, "CHECK_SECONDS", -1.0)
     async with Running(tmp_path, imports={"max_running": 1}) as service:
-        house = service.service.app.state.services
-        assert not house.index.maintenance.is_checked
-        await house.maintenance.check_index()
+        services = service.service.app.state.services
+        assert not services.index.maintenance.is_checked
+        await services.maintenance.check_index()
         assert "the index is damaged" in (await service.call("GET", "/readyz"))[1]["reasons"]

@@ -74,14 +74,14 @@ async def test_m15_blobs_on_another_file_system(tmp_path: Path) -> None:
 async def test_m15_a_failed_write_and_an_ended_task(tmp_path: Path) -> None:
     """What an import could not store, and a background task that is gone, are reasons too."""
     async with Origin({"/x": behaviours.serve(raw(10_000))}) as origin, Running(tmp_path, origin) as service:
-        house = service.service.app.state.services
-        house.store._disk = FaultyDisk("rename", errno.EIO)
+        services = service.service.app.state.services
+        services.store._disk = FaultyDisk("rename", errno.EIO)
         assert (await service.run(url=origin.url("/x")))["verdict"]["code"] == "store-failed"
         assert await reasons(service) == ["the last import could not be stored"]
         await service.run(url=origin.url("/x"))
         assert await reasons(service) == []
-        house.supervisor.tasks["maintenance"].cancel()
-        await asyncio.wait({house.supervisor.tasks["maintenance"]})
+        services.supervisor.tasks["maintenance"].cancel()
+        await asyncio.wait({services.supervisor.tasks["maintenance"]})
         assert await reasons(service) == ["the background task maintenance has ended"]
 
 
@@ -98,18 +98,18 @@ async def test_m15_a_malformed_index(tmp_path: Path) -> None:
 async def test_m15_probes_cost_little_whoever_asks(tmp_path: Path) -> None:
     """A hundred probes at once are one write."""
     async with Running(tmp_path) as service:
-        house = service.service.app.state.services
+        services = service.service.app.state.services
         await reasons(service)
         writes = 0
-        probe = house.index.connection.probe
+        probe = services.index.connection.probe
 
         async def count() -> None:
             nonlocal writes
             writes += 1
             await probe()
 
-        house.index.connection.probe = count
-        house.probes._at = float("-inf")
+        services.index.connection.probe = count
+        services.probes._at = float("-inf")
         await asyncio.gather(*(service.call("GET", "/readyz") for _ in range(100)))
         assert writes <= 4
 

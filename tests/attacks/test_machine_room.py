@@ -40,11 +40,13 @@ async def test_m17_a_full_disk_can_be_cleaned(small: Path) -> None:
     """At no byte free, submissions are told so, and images can be deleted; the ballast comes back."""
     routes = {f"/{number}": behaviours.serve(raw(8_000_000, seed=number)) for number in range(2)}
     async with Origin(routes) as origin, Running(small, origin) as service:
-        house = service.service.app.state.services
+        services = service.service.app.state.services
         images = [(await service.run(url=origin.url(path)))["image_id"] for path in routes]
-        await house.maintenance.do_chores()
+        await services.maintenance.do_chores()
         assert (service.data / "ballast").stat().st_size == 8_388_608
-        await house.index.connection.write(lambda db: db.execute("PRAGMA wal_autocheckpoint = 0").fetchall())
+        await services.index.connection.write(
+            lambda db: db.execute("PRAGMA wal_autocheckpoint = 0").fetchall()
+        )
         await asyncio.to_thread(fill, small)
         while True:  # Until the index has no room left either.
             sent = {"url": origin.url("/0"), "disk_format": "raw"}
@@ -56,7 +58,7 @@ async def test_m17_a_full_disk_can_be_cleaned(small: Path) -> None:
             assert (await service.call("DELETE", f"/v2/images/{image}"))[0] == 204
         assert not (service.data / "ballast").exists()
         (small / "filler").unlink()
-        await house.maintenance.do_chores()
+        await services.maintenance.do_chores()
         assert (service.data / "ballast").stat().st_size == 8_388_608
 
 

@@ -167,9 +167,9 @@ async def test_m21_a_start_writes_the_index_a_few_times(tmp_path: Path) -> None:
     connection.Connection._seal = count  # type: ignore[method-assign] # counted, then put back
     try:
         async with running as service:
-            house = service.service.app.state.services
+            services = service.service.app.state.services
             assert commits < 20
-            assert sum(house.importer.counts().values()) > 1500
+            assert sum(services.importer.counts().values()) > 1500
     finally:
         connection.Connection._seal = seal  # type: ignore[method-assign] # the machine that fails is the test's
     shutil.rmtree(tmp_path / "data")
@@ -178,15 +178,15 @@ async def test_m21_a_start_writes_the_index_a_few_times(tmp_path: Path) -> None:
 async def test_m21_the_port_is_open_while_a_start_takes_up(tmp_path: Path) -> None:
     """With much to take up, `/healthz` answers, `/readyz` says that it is starting, and so do others."""
     async with Running(tmp_path) as service:
-        house = service.service.app.state.services
-        house.importer._is_open = False  # As it is until all has been taken up.
+        services = service.service.app.state.services
+        services.importer._is_open = False  # As it is until all has been taken up.
         assert (await service.call("GET", "/healthz"))[0] == 200
         status, document, _headers = await service.call("GET", "/readyz")
         assert (status, document["reasons"]) == (503, ["it is starting or stopping"])
         sent = {"url": "http://a.example/x", "disk_format": "raw"}
         status, document, _headers = await service.call("POST", "/imports", json=sent)
         assert (status, document["code"]) == (503, "not-ready")
-        house.importer._is_open = True
+        services.importer._is_open = True
 
 
 async def test_m13_an_older_index_that_was_put_back_loses_no_bytes(tmp_path: Path) -> None:

@@ -36,10 +36,10 @@ async def test_i12_files_are_for_their_owner_alone(tmp_path: Path) -> None:
             }
             assert modes(data) == {0o600}
             assert data.stat().st_mode & 0o007 == 0
-            house = service.service.app.state.services
+            services = service.service.app.state.services
             from fetcher.maintenance.backup import back_up
 
-            await back_up(house.store, tmp_path / "backup")
+            await back_up(services.store, tmp_path / "backup")
             assert modes(tmp_path / "backup") == {0o600}
             assert (tmp_path / "backup").stat().st_mode & 0o077 == 0
     finally:

@@ -154,9 +154,9 @@ async def test_z03_announcements_of_one_project_do_not_fill_the_store(tmp_path: 
     async with Origin({"/x": behaviours.serve(BODY)}) as origin:
 
         async def announce(exchange: Exchange) -> None:
-            house = service.service.app.state.services
-            most = house.settings().size.max_bytes
-            size = min(most, max(house.store.free_bytes() // 3, 1))
+            services = service.service.app.state.services
+            most = services.settings().size.max_bytes
+            size = min(most, max(services.store.free_bytes() // 3, 1))
             await exchange.send_head(200, {"Content-Length": size})
             await exchange.wait_gone()
 

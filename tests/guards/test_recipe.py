@@ -1,4 +1,4 @@
-"""CONTRIBUTING's recipe for a guard, followed to the letter on a copy of the house."""
+"""CONTRIBUTING's recipe for a guard, followed to the letter on a copy of the services."""
 
 import json
 from pathlib import Path
@@ -22,8 +22,8 @@ PUBLISHED = (
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The house with the recipe's guard in it."""
-    folder: Path = tmp_path_factory.mktemp("house")
+    """The services with the recipe's guard in it."""
+    folder: Path = tmp_path_factory.mktemp("services")
     assert follow_recipe("A new guard", folder) >= 6
     return folder
 

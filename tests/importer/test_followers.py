@@ -39,9 +39,9 @@ async def test_a_change_while_the_follower_is_busy_is_not_missed(tmp_path: Path)
     routes = {"/x": behaviours.in_turn(behaviours.status(503), behaviours.silent())}
     retry = {"first_wait_seconds": 1000.0, "max_wait_seconds": 1000.0}
     async with Origin(routes) as origin, Running(tmp_path, origin, retry=retry) as service:
-        house = service.service.app.state.services
+        services = service.service.app.state.services
         made = await service.submit(url=origin.url("/x"))
-        events = house.importer.follow(made["id"], ACTOR, least_seconds=0.0)
+        events = services.importer.follow(made["id"], ACTOR, least_seconds=0.0)
         async with asyncio.timeout(PATIENT_SECONDS):
             record = await anext(events)
             while (await service.get(f"/imports/{made['id']}"))["state"] != "waiting":
@@ -58,7 +58,7 @@ async def test_an_upload_that_begins_or_ends_between_two_looks(
 ) -> None:
     """A follower who read the row of an upload a moment ago hears what became of it meanwhile."""
     async with Running(tmp_path) as service:
-        house = service.service.app.state.services
+        services = service.service.app.state.services
         image_id = await an_image(service)
         tap, seen, go_on = asyncio.Event(), asyncio.Event(), asyncio.Event()
         begun: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -67,7 +67,7 @@ async def test_an_upload_that_begins_or_ends_between_two_looks(
             yield raw(100_000)
             await tap.wait()
 
-        begin = house.index.uploads.begin
+        begin = services.index.uploads.begin
 
         async def noted(record: Any, status: str) -> None:
             await begin(record, status)
@@ -75,8 +75,8 @@ async def test_an_upload_that_begins_or_ends_between_two_looks(
             if moment == "begin":
                 await seen.wait()
 
-        monkeypatch.setattr(house.index.uploads, "begin", noted)
-        find = house.index.imports.find
+        monkeypatch.setattr(services.index.uploads, "begin", noted)
+        find = services.index.imports.find
 
         async def late(import_id: str, actor: Actor) -> Any:
             found = await find(import_id, actor)
@@ -88,12 +88,12 @@ async def test_an_upload_that_begins_or_ends_between_two_looks(
         path = f"/v2/images/{image_id}/file"
         sending = asyncio.create_task(service.call("PUT", path, data=body(), headers=OCTETS))
         import_id = await begun
-        monkeypatch.setattr(house.index.imports, "find", late)
+        monkeypatch.setattr(services.index.imports, "find", late)
         states: list[State] = []
         told = asyncio.Event()
 
         async def follow() -> None:
-            async for record in house.importer.follow(import_id, ACTOR, least_seconds=0.0):
+            async for record in services.importer.follow(import_id, ACTOR, least_seconds=0.0):
                 states.append(record.state)
                 if record.received_bytes:
                     told.set()

@@ -115,21 +115,21 @@ async def test_an_index_that_is_left_alone_becomes_empty(tmp_path: Path) -> None
         Cloud(tmp_path, origin, reuse=reuse, exports={"receivers": [origin.host]}) as cloud,
     ):
         await live(cloud, origin)
-        house = cloud.service.app.state.services
-        full = await house.index.connection.read(counts)
+        services = cloud.service.app.state.services
+        full = await services.index.connection.read(counts)
         always = GONE_WITH_THE_END | GONE_WITH_IMPORTS | ONE_ROW | {"loose_files", "retired_images"}
         assert {name for name, count in full.items() if not count} == always
         for image in (await cloud.want(200, "root", "GET", "/images?limit=100"))["images"]:
             await cloud.want(204, "root", "DELETE", f"/images/{image['id']}")
-        assert (await house.index.connection.read(counts))["retired_images"] == 2
-        await house.index.connection.write(age)
-        await house.maintenance.start()  # What the hour does with loose files, without the hour.
-        await house.maintenance.do_chores()
-        left = await house.index.connection.read(counts)
+        assert (await services.index.connection.read(counts))["retired_images"] == 2
+        await services.index.connection.write(age)
+        await services.maintenance.start()  # What the hour does with loose files, without the hour.
+        await services.maintenance.do_chores()
+        left = await services.index.connection.read(counts)
         assert {name for name, count in left.items() if count} == AS_MANY_AS_VERSIONS | ONE_ROW
         assert cloud.traces() == []
         await live(cloud, origin)  # And it is none the worse for it.
-        assert await house.index.maintenance.miscounted() == []
+        assert await services.index.maintenance.miscounted() == []
 
 
 async def test_young_records_stay(tmp_path: Path) -> None:
@@ -141,16 +141,16 @@ async def test_young_records_stay(tmp_path: Path) -> None:
         Cloud(tmp_path, origin, reuse=reuse, exports={"receivers": [origin.host]}) as cloud,
     ):
         await live(cloud, origin)
-        house = cloud.service.app.state.services
-        before = await house.index.connection.read(counts)
-        await house.maintenance.do_chores()
-        assert await house.index.connection.read(counts) == before
+        services = cloud.service.app.state.services
+        before = await services.index.connection.read(counts)
+        await services.maintenance.do_chores()
+        assert await services.index.connection.read(counts) == before
 
 
 async def test_more_than_one_sweep_is_swept(tmp_path: Path) -> None:
     """However many records are old at once, one round takes them all, a thousand at a time."""
     async with Cloud(tmp_path) as cloud:
-        house = cloud.service.app.state.services
+        services = cloud.service.app.state.services
 
         def fill(db: Database) -> None:
             numbers = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500)"
@@ -161,7 +161,7 @@ async def test_more_than_one_sweep_is_swept(tmp_path: Path) -> None:
                     {numbers} SELECT {old}, 'p', 'u', 'made' FROM n"""
             )
 
-        await house.index.connection.write(fill)
-        await house.maintenance.forget()
-        left = await house.index.connection.read(counts)
+        await services.index.connection.write(fill)
+        await services.maintenance.forget()
+        left = await services.index.connection.read(counts)
         assert (left["retired_images"], left["audit"]) == (0, 0)

@@ -115,8 +115,8 @@ async def test_an_import_outlives_an_index_that_is_full_for_a_while(
     opened = asyncio.Event()
     routes = {"/x": behaviours.gated(behaviours.serve(raw(100_000)), opened)}
     async with Origin(routes) as origin, Running(tmp_path, origin) as service:
-        house = service.service.app.state.services
-        records = house.index.imports
+        services = service.service.app.state.services
+        records = services.index.imports
         end, was_refused = records.end, asyncio.Event()
 
         async def end_watched(*arguments: Any) -> Any:
@@ -143,17 +143,17 @@ async def test_an_import_outlives_an_index_that_is_full_for_a_while(
                         BEGIN {large} VALUES ('x', 'x', 'x', 'x', zeroblob(200000)); END"""
                 )
 
-        pages = await house.index.connection.read(lambda db: db.execute("PRAGMA page_count").fetchone()[0])
-        await house.index.connection.write(limit, str(pages))
-        await house.index.connection.write(thirst)
+        pages = await services.index.connection.read(lambda db: db.execute("PRAGMA page_count").fetchone()[0])
+        await services.index.connection.write(limit, str(pages))
+        await services.index.connection.write(thirst)
         opened.set()
         assert (await service.call("POST", "/imports", json={"url": origin.url("/x")}))[0] == 503
         await was_refused.wait()
-        await house.index.connection.write(limit, "1000000")
+        await services.index.connection.write(limit, "1000000")
         ended = await service.ended(created["id"])
         assert (ended["state"], ended["verdict"]["code"]) == ("failed", "store-failed")
         assert service.traces() == []
-        assert await house.index.maintenance.miscounted() == []
+        assert await services.index.maintenance.miscounted() == []
 
 
 async def test_a_corrupt_index_is_said(tmp_path: Path) -> None:

@@ -27,8 +27,8 @@ def admin() -> Actor:
 
 
 def parts(service: Running) -> tuple[Maintenance, Store]:
-    house = service.service.app.state.services
-    return house.maintenance, house.store
+    services = service.service.app.state.services
+    return services.maintenance, services.store
 
 
 def rot(path: Path) -> None:
@@ -171,8 +171,8 @@ async def test_the_scrub_reads_at_a_bounded_rate(tmp_path: Path) -> None:
         Running(tmp_path, origin, maintenance=limits) as service,
     ):
         await service.run(url=origin.url("/x"))
-        house = service.service.app.state.services
-        maintenance = Maintenance(house.importer.context, house.importer.forget_old, sleep=sleep)
+        services = service.service.app.state.services
+        maintenance = Maintenance(services.importer.context, services.importer.forget_old, sleep=sleep)
         await maintenance.scrub(before=LATER)
         assert 2 < sum(waited) < 3.1
 
@@ -214,8 +214,8 @@ async def test_power_lost_between_the_row_and_the_file_of_a_deletion(tmp_path: P
     async with Origin({"/x": behaviours.serve(BODY)}) as origin:
         async with Running(tmp_path, origin) as service:
             created = await service.run(url=origin.url("/x"))
-            house = service.service.app.state.services
-            await house.index.images.delete(created["image_id"], admin())
+            services = service.service.app.state.services
+            await services.index.images.delete(created["image_id"], admin())
             assert service.traces() == [f"blobs/{NAME[:2]}/{NAME}"]
         assert loose(service.data) == {NAME}
         async with Running(tmp_path, origin) as service:

@@ -30,7 +30,7 @@ def servers() -> Iterator[Pair]:
         yield made
 
 
-class House:
+class Site:
     """Two hosts on one database, and what they were asked for."""
 
     def __init__(self, folder: Path, origin: Origin, url: str) -> None:
@@ -91,22 +91,22 @@ async def outlive(
     held = Held(1)
     routes = {"/held": held, "/small": behaviours.serve(SMALL)}
     async with Origin(routes) as origin, AsyncExitStack() as stack:
-        house = House(folder, origin, url)
-        for host in house.hosts:
+        site = Site(folder, origin, url)
+        for host in site.hosts:
             await stack.enter_async_context(host)
-        running = await house.hosts[0].submit(url=origin.url("/held"))
+        running = await site.hosts[0].submit(url=origin.url("/held"))
         async with asyncio.timeout(PATIENT_SECONDS):
             while not held.asked:
                 await asyncio.sleep(0.02)
-        acknowledged = await house.taken()
+        acknowledged = await site.taken()
         await asyncio.to_thread(lose)
-        await house.refused()
+        await site.refused()
         await asyncio.sleep(away_seconds)
         await asyncio.to_thread(give_back)
-        acknowledged += await house.taken()
+        acknowledged += await site.taken()
         held.opened.set()
         for import_id in [running["id"], *acknowledged]:
-            for host in house.hosts:
+            for host in site.hosts:
                 ended = await patiently(host, import_id)
                 assert ended["state"] == "succeeded", ended
         assert held.asked == 1  # Nobody has taken over what a living host pulls.

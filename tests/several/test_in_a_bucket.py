@@ -73,7 +73,7 @@ class Parted:
         await exchange.send_body(self.body[first:end])
 
 
-class House:
+class Site:
     """Two hosts, where they fetch from and send to, and what they share."""
 
     def __init__(self, hosts: Hosts, origin: Origin, receiver: Receiver, database: PostgresPlace) -> None:
@@ -114,9 +114,9 @@ class House:
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def house(
+async def site(
     databases: PostgresPlaces, weed: BucketServer, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[House]:
+) -> AsyncIterator[Site]:
     """Two hosts, configured once; a test starts what it needs."""
     folder = tmp_path_factory.mktemp("bucket")
     async with Origin() as origin, Receiver() as receiver:
@@ -128,7 +128,7 @@ async def house(
                 "allow": [{"cidr": f"{one.host}/32", "ports": [one.port]} for one in (origin, receiver)]
             },
         }
-        made = House(Hosts(folder, database, origin, 2, **sections), origin, receiver, database)
+        made = Site(Hosts(folder, database, origin, 2, **sections), origin, receiver, database)
         made.bucket = Bucket(place_in(sections))
         made.bucket.open()
         try:
@@ -139,57 +139,57 @@ async def house(
 
 
 @pytest.fixture(autouse=True)
-def let_go(house: House) -> Iterator[None]:
+def let_go(site: Site) -> Iterator[None]:
     """Leave nothing for the tests to come that would wait for ever."""
     yield
-    house.receiver.release.set()
-    for route in house.origin.routes.values():
+    site.receiver.release.set()
+    for route in site.origin.routes.values():
         if isinstance(route, Parted):
             route.opened.set()
 
 
-async def test_a_killed_hosts_pull_and_export_go_on_elsewhere(house: House) -> None:
+async def test_a_killed_hosts_pull_and_export_go_on_elsewhere(site: Site) -> None:
     """The pull after the last whole part, under the source's validator; the export from its first byte."""
-    hosts, receiver = house.hosts, house.receiver
-    house.origin.routes["/small"] = behaviours.serve(SMALL)
-    small = await hosts.submit(0, url=house.origin.url("/small"))
+    hosts, receiver = site.hosts, site.receiver
+    site.origin.routes["/small"] = behaviours.serve(SMALL)
+    small = await hosts.submit(0, url=site.origin.url("/small"))
     image = (await hosts[0].until(small["id"], "succeeded"))["image_id"]
     await hosts[1].kill()  # So that the other one runs what comes now.
     receiver.behaviour = "hold"
     body = {"image": image, "url": receiver.url("/there")}
     status, export = await hosts[0].call("POST", "/exports", json=body)
     assert status == 202, export
-    parted = house.origin.routes["/killed"] = Parted(1)
-    made = await hosts.submit(0, url=house.origin.url("/killed"))
-    await house.until_kept()
+    parted = site.origin.routes["/killed"] = Parted(1)
+    made = await hosts.submit(0, url=site.origin.url("/killed"))
+    await site.until_kept()
     await asyncio.wait_for(receiver.arrived.wait(), PATIENT_SECONDS)
     await hosts[1].start()
-    assert [host for host, _name in house.pulls()] == ["host0"]
+    assert [host for host, _name in site.pulls()] == ["host0"]
 
     receiver.behaviour = "take"
     parted.opened.set()
     await hosts[0].kill()
-    kept = await house.marked()
-    await house.check_end(made["id"], parted, kept, number=1, others=1)
+    kept = await site.marked()
+    await site.check_end(made["id"], parted, kept, number=1, others=1)
     async with asyncio.timeout(PATIENT_SECONDS):
         while (await hosts[1].call("GET", f"/exports/{export['id']}"))[1]["state"] != "succeeded":
             await asyncio.sleep(0.05)
     assert (receiver.taken, len(receiver.heads)) == ({"/there": SMALL}, 2)
     receiver.release.set()
     await hosts[0].start()
-    await house.check_end(made["id"], parted, kept, number=0, others=1)
+    await site.check_end(made["id"], parted, kept, number=0, others=1)
 
 
-async def test_a_frozen_host_that_wakes_spoils_nothing(house: House) -> None:
+async def test_a_frozen_host_that_wakes_spoils_nothing(site: Site) -> None:
     """Another host has its bytes by then: whatever it writes or removes of them is refused."""
-    hosts = house.hosts
-    parted = house.origin.routes["/frozen"] = Parted(2)
-    made = await hosts.submit(0, url=house.origin.url("/frozen"))
-    await house.until_kept()
+    hosts = site.hosts
+    parted = site.origin.routes["/frozen"] = Parted(2)
+    made = await hosts.submit(0, url=site.origin.url("/frozen"))
+    await site.until_kept()
     there = int(hosts.runs_at(made["id"])[-1])
     freeze(hosts[there])
     try:
-        kept = await house.marked()
+        kept = await site.marked()
         async with asyncio.timeout(PATIENT_SECONDS):
             while len(parted.asked) < 2:
                 await asyncio.sleep(0.05)
@@ -199,22 +199,22 @@ async def test_a_frozen_host_that_wakes_spoils_nothing(house: House) -> None:
     async with asyncio.timeout(PATIENT_SECONDS):
         while (await hosts[there].call("GET", "/healthz"))[1]["imports"]["running"]:
             await asyncio.sleep(0.02)
-    assert [host for host, _name in house.pulls()] == [f"host{1 - there}"]
+    assert [host for host, _name in site.pulls()] == [f"host{1 - there}"]
     parted.opened.set()
-    await house.check_end(made["id"], parted, kept, number=1 - there, others=2)
+    await site.check_end(made["id"], parted, kept, number=1 - there, others=2)
     assert (await hosts[there].call("GET", f"/imports/{made['id']}"))[1]["state"] == "succeeded"
 
 
-async def _come(house: House, path: str, seed: int) -> tuple[str, Parted, int]:
+async def _come(site: Site, path: str, seed: int) -> tuple[str, Parted, int]:
     """Submit a body and wait until all that the first asker is given has come; return who runs it, too."""
-    parted = house.origin.routes[path] = Parted(seed)
-    made = await house.hosts.submit(0, url=house.origin.url(path))
+    parted = site.origin.routes[path] = Parted(seed)
+    made = await site.hosts.submit(0, url=site.origin.url(path))
     async with asyncio.timeout(PATIENT_SECONDS):
-        while (await house.hosts[0].call("GET", f"/imports/{made['id']}"))[1]["progress"][
+        while (await site.hosts[0].call("GET", f"/imports/{made['id']}"))[1]["progress"][
             "received_bytes"
         ] < CAME:
             await asyncio.sleep(0.05)
-    return made["id"], parted, int(house.hosts.runs_at(made["id"])[-1])
+    return made["id"], parted, int(site.hosts.runs_at(made["id"])[-1])
 
 
 async def _gone_on(parted: Parted) -> int:
@@ -228,22 +228,22 @@ async def _gone_on(parted: Parted) -> int:
     return kept
 
 
-async def test_what_a_living_host_lost_goes_on(house: House) -> None:
+async def test_what_a_living_host_lost_goes_on(site: Site) -> None:
     """A host that lives hands over what it had of an import that was taken over, to the last bytes."""
-    import_id, parted, _there = await _come(house, "/lost", 3)
-    with psycopg.connect(house.database.url) as connection:  # As another host does whose lease is over.
+    import_id, parted, _there = await _come(site, "/lost", 3)
+    with psycopg.connect(site.database.url) as connection:  # As another host does whose lease is over.
         connection.execute(
             "UPDATE imports SET state = 'queued', phase = NULL, claim = claim + 1 WHERE id = %s", [import_id]
         )
     kept = await _gone_on(parted)
-    await house.check_end(import_id, parted, kept, number=0, others=3)
+    await site.check_end(import_id, parted, kept, number=0, others=3)
 
 
-async def test_what_a_host_had_that_stops_goes_on(house: House) -> None:
+async def test_what_a_host_had_that_stops_goes_on(site: Site) -> None:
     """SIGTERM: another host goes on at once with what had come, while the one that stops still lives."""
-    import_id, parted, there = await _come(house, "/stopped", 4)
-    stopped = asyncio.create_task(house.hosts[there].kill(signal.SIGTERM))
+    import_id, parted, there = await _come(site, "/stopped", 4)
+    stopped = asyncio.create_task(site.hosts[there].kill(signal.SIGTERM))
     kept = await _gone_on(parted)
-    await house.check_end(import_id, parted, kept, number=1 - there, others=4)
+    await site.check_end(import_id, parted, kept, number=1 - there, others=4)
     await stopped
-    await house.hosts[there].start()
+    await site.hosts[there].start()

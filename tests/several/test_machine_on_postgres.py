@@ -25,7 +25,7 @@ class PostgresMachine(StoreMachine):
 
     def cut_index(self) -> None:
         """Have the database out of reach from here on."""
-        self.house.index.connection._transact = refuse
+        self.services.index.connection._transact = refuse
 
     def judge_rows(self) -> None:
         """Every row has its file, every file its row, and the bytes are those of the name."""

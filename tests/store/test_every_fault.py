@@ -29,18 +29,18 @@ async def test_each_call_in_its_turn(operation: str, for_good: bool, number: int
     """Whichever it is: the right code, no file, no row, no room held; past the last call, it succeeds."""
     paced = behaviours.drip(BODY, piece=65_536, pause_seconds=0.004)
     async with Origin({"/x": paced}) as origin, Running(tmp_path, origin, **SMALL) as service:
-        house = service.service.app.state.services
+        services = service.service.app.state.services
         turn = 0
         while True:
             turn += 1
-            disk = house.store._disk = FaultyDisk(operation, number, turn, for_good=for_good)
+            disk = services.store._disk = FaultyDisk(operation, number, turn, for_good=for_good)
             ended = await service.run(url=origin.url("/x"))
             if disk.calls < turn:
                 break
             assert ended["verdict"]["code"] == ("store-full" if number == errno.ENOSPC else "store-failed")
             assert service.traces() == []
-            assert house.store._promised == 0
-            usage = await house.index.usage.find("default")
+            assert services.store._promised == 0
+            usage = await services.index.usage.find("default")
             assert (usage.images, usage.bytes, usage.held_bytes) == (0, 0, 0)
         assert turn > FEWEST_CALLS[operation]
         assert ended["state"] == "succeeded"
@@ -53,10 +53,10 @@ async def test_equal_bytes_survive_an_import_that_fails(operation: str, tmp_path
     """A fault while a second import brings the same bytes takes nothing from the first one's image."""
     async with Origin({"/x": behaviours.serve(BODY)}) as origin, Running(tmp_path, origin) as service:
         image = (await service.run(url=origin.url("/x")))["image_id"]
-        house = service.service.app.state.services
-        house.store._disk = FaultyDisk(operation, errno.EIO)
+        services = service.service.app.state.services
+        services.store._disk = FaultyDisk(operation, errno.EIO)
         assert (await service.run(url=origin.url("/x")))["state"] == "failed"
-        house.store._disk = Disk()
+        services.store._disk = Disk()
         async with service.client.get(f"/v2/images/{image}/file") as answer:
             assert await answer.read() == BODY
     agree(service.data)
@@ -66,17 +66,17 @@ async def test_equal_bytes_survive_an_import_that_fails(operation: str, tmp_path
 async def test_sent_bytes_meet_the_same_faults(operation: str, tmp_path: Path) -> None:
     """An upload that the disk refuses is answered so, and the record waits for better days."""
     async with Running(tmp_path) as service:
-        house = service.service.app.state.services
+        services = service.service.app.state.services
         record = {"disk_format": "raw", "container_format": "bare"}
         image = (await service.call("POST", "/v2/images", json=record))[1]["id"]
         sent = {"data": BODY, "headers": {"Content-Type": "application/octet-stream"}}
-        house.store._disk = FaultyDisk(operation, errno.EIO)
+        services.store._disk = FaultyDisk(operation, errno.EIO)
         for path in ("file", "stage"):
-            house.store._disk.calls = 0
+            services.store._disk.calls = 0
             status, document, _headers = await service.call("PUT", f"/v2/images/{image}/{path}", **sent)
             assert (status, document["error"]["type"]) == (503, "store-failed")
             assert service.traces() == []
-        house.store._disk = Disk()
+        services.store._disk = Disk()
         assert (await service.call("PUT", f"/v2/images/{image}/file", **sent))[0] == 204
     agree(service.data)
 
@@ -108,16 +108,16 @@ async def test_a_disk_that_lets_nothing_go_loses_nothing(tmp_path: Path) -> None
         {"/x": behaviours.serve(BODY), "/html": behaviours.serve(b"<!doctype html>")}
     ) as origin:
         async with Running(tmp_path, origin) as service:
-            house = service.service.app.state.services
+            services = service.service.app.state.services
             image = (await service.run(url=origin.url("/x")))["image_id"]
-            house.store._disk = FaultyDisk("unlink", errno.EIO, for_good=True)
+            services.store._disk = FaultyDisk("unlink", errno.EIO, for_good=True)
             assert (await service.run(url=origin.url("/html")))["state"] == "refused"
             assert (await service.call("DELETE", f"/v2/images/{image}"))[0] == 204
             assert len(service.traces()) == 2
-            house.store._disk = Disk()
+            services.store._disk = Disk()
             shutil.copytree(service.data, tmp_path / "copy" / "data")
-            await house.maintenance.do_chores()
-            await house.maintenance._settle_loose(None)
+            await services.maintenance.do_chores()
+            await services.maintenance._settle_loose(None)
             assert service.traces() == []
         async with Running(tmp_path / "copy", origin) as service:
             assert service.traces() == []

@@ -280,27 +280,27 @@ async def test_a_forbidden_address_is_never_dialled_and_told_like_a_dead_one(tmp
 
 async def test_the_operators_receiver_is_told_of_every_import(tmp_path: Path) -> None:
     """Those without a receiver of their own, signed with the operator's secret, which nobody is shown."""
-    house, own = Inbox(), Inbox()
-    async with Origin({"/d": behaviours.serve(qcow2()), "/house": house, "/own": own}) as origin:
-        rules = {"url": origin.url("/house"), "secret": SECRET}
+    services, own = Inbox(), Inbox()
+    async with Origin({"/d": behaviours.serve(qcow2()), "/services": services, "/own": own}) as origin:
+        rules = {"url": origin.url("/services"), "secret": SECRET}
         async with Running(tmp_path, origin, notify=rules) as service:
             plain = await service.run(url=origin.url("/d"), disk_format="qcow2")
             named = await service.run(
                 url=origin.url("/d"), disk_format="qcow2", notify_url=origin.url("/own")
             )
             shown = [await told(service, one["id"]) for one in (plain, named)]
-    assert [inbox.data["import_id"] for inbox in (house, own)] == [plain["id"], named["id"]]
-    assert house.messages[0][0].header("webhook-signature")
+    assert [inbox.data["import_id"] for inbox in (services, own)] == [plain["id"], named["id"]]
+    assert services.messages[0][0].header("webhook-signature")
     assert own.messages[0][0].header("webhook-signature") is None
     assert shown[0]["submission"]["notify_url"] is None
-    assert "/house" not in str(shown)
+    assert "/services" not in str(shown)
 
 
 async def test_imports_of_the_image_api_are_told_and_uploads_are_not(tmp_path: Path) -> None:
     """Whoever sends bytes has the answer already; what is pulled ends unseen without a notice."""
-    house = Inbox()
-    async with Origin({"/d": behaviours.serve(qcow2()), "/house": house}) as origin:
-        rules = {"url": origin.url("/house")}
+    services = Inbox()
+    async with Origin({"/d": behaviours.serve(qcow2()), "/services": services}) as origin:
+        rules = {"url": origin.url("/services")}
         async with Running(tmp_path, origin, notify=rules) as service:
             fields = {"disk_format": "qcow2", "container_format": "bare"}
             images = [(await service.call("POST", "/v2/images", json=fields))[1]["id"] for _ in range(2)]
@@ -313,7 +313,7 @@ async def test_imports_of_the_image_api_are_told_and_uploads_are_not(tmp_path: P
             for record in (await service.get("/imports"))["imports"]:
                 if record["notice"] is not None:
                     await told(service, record["id"])
-    assert [message["data"]["image_id"] for _, message, _ in house.messages] == [images[1]]
+    assert [message["data"]["image_id"] for _, message, _ in services.messages] == [images[1]]
 
 
 async def test_a_fault_of_ours_is_tried_again_and_told_as_one(

@@ -41,10 +41,10 @@ async def gone(service: Running, code: str, origin: Origin, path: str = "/x") ->
     ended = await service.run(url=origin.url(path))
     assert ended["verdict"]["code"] == code, ended
     assert service.traces() == []
-    house = service.service.app.state.services
-    usage = await house.index.usage.find("default")
+    services = service.service.app.state.services
+    usage = await services.index.usage.find("default")
     assert (usage.images, usage.bytes, usage.held_bytes) == (0, 0, 0)
-    assert house.store._promised == 0
+    assert services.store._promised == 0
     await origin.wait_idle()
     return ended
 

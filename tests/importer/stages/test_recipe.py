@@ -1,4 +1,4 @@
-"""CONTRIBUTING's recipe for a stage, followed to the letter on a copy of the house."""
+"""CONTRIBUTING's recipe for a stage, followed to the letter on a copy of the services."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.service import Running
 
 async def test_the_recipe_s_stage_judges_imports(tmp_path: Path) -> None:
     """It refuses an import, which leaves nothing; one that it lets pass tells of it."""
-    tree, folder = tmp_path / "house", tmp_path / "service"
+    tree, folder = tmp_path / "services", tmp_path / "service"
     tree.mkdir()
     folder.mkdir()
     assert follow_recipe("A new stage", tree) == 3

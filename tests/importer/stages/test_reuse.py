@@ -21,7 +21,7 @@ Import = Callable[..., Awaitable[dict[str, Any]]]
 
 
 @asynccontextmanager
-async def house(folder: Path, origin: Origin, mode: str) -> AsyncIterator[tuple[Cloud, Import]]:
+async def services(folder: Path, origin: Origin, mode: str) -> AsyncIterator[tuple[Cloud, Import]]:
     """A service with several projects, and a way to import as somebody and see how it ended."""
     async with Cloud(folder, origin, reuse={"revalidate": mode}) as cloud:
 
@@ -40,7 +40,7 @@ async def house(folder: Path, origin: Origin, mode: str) -> AsyncIterator[tuple[
 
 async def test_everybody_may_be_given_what_the_source_says_is_unchanged(tmp_path: Path) -> None:
     """Where the operator says so, another project's pull counts: a request, no body, one blob, two images."""
-    async with Origin({"/x": HONEST}) as origin, house(tmp_path, origin, "everybody") as (cloud, run):
+    async with Origin({"/x": HONEST}) as origin, services(tmp_path, origin, "everybody") as (cloud, run):
         first, second = await run("alice"), await run("bob")
         assert (first["state"], second["state"]) == ("succeeded", "succeeded")
         assert origin.sent_bytes == len(BODY)
@@ -59,7 +59,7 @@ async def test_everybody_may_be_given_what_the_source_says_is_unchanged(tmp_path
 
 async def test_a_project_is_given_its_own_pulls_only(tmp_path: Path) -> None:
     """What another project pulled is not even asked about; each asks for itself once."""
-    async with Origin({"/x": HONEST}) as origin, house(tmp_path, origin, "project") as (_cloud, run):
+    async with Origin({"/x": HONEST}) as origin, services(tmp_path, origin, "project") as (_cloud, run):
         for who in ("alice", "bob", "alice", "bob"):
             assert (await run(who))["state"] == "succeeded"
         asked = [request.header("If-None-Match") for request in origin.requests]
@@ -79,7 +79,7 @@ async def locked(exchange: Exchange) -> None:
 async def test_a_pull_with_a_key_leaves_nothing_to_those_without(tmp_path: Path) -> None:
     """A header may be a permission: what came by one is neither remembered nor asked about."""
     key = {"headers": {"Authorization": "Bearer key"}}
-    async with Origin({"/x": locked}) as origin, house(tmp_path, origin, "everybody") as (cloud, run):
+    async with Origin({"/x": locked}) as origin, services(tmp_path, origin, "everybody") as (cloud, run):
         assert (await run("alice", **key))["state"] == "succeeded"
         refused = await run("bob")
         assert (refused["state"], refused["verdict"]["fields"]["status"]) == ("failed", 401)
@@ -91,7 +91,7 @@ async def test_a_pull_with_a_key_leaves_nothing_to_those_without(tmp_path: Path)
 
 async def test_a_source_that_was_open_and_is_locked_now_gives_nothing(tmp_path: Path) -> None:
     """What is known of earlier counts for nothing: the source is asked, and its 401 is the answer."""
-    async with Origin({"/x": HONEST}) as origin, house(tmp_path, origin, "everybody") as (cloud, run):
+    async with Origin({"/x": HONEST}) as origin, services(tmp_path, origin, "everybody") as (cloud, run):
         assert (await run("alice"))["state"] == "succeeded"
         origin.routes["/x"] = locked
         for who in ("alice", "bob"):
@@ -109,7 +109,7 @@ async def test_who_brings_a_key_is_never_answered_from_memory(tmp_path: Path) ->
         await (behaviours.serve(other, etag='"v1"') if keyed(exchange) else HONEST)(exchange)
 
     fields = {"headers": {"Authorization": "Bearer key"}}
-    async with Origin({"/x": both}) as origin, house(tmp_path, origin, "everybody") as (cloud, run):
+    async with Origin({"/x": both}) as origin, services(tmp_path, origin, "everybody") as (cloud, run):
         await run("alice")
         ended = await run("alice", **fields)
         assert (await cloud.fetch("alice", ended["image_id"]))[1] == other
@@ -126,7 +126,7 @@ async def test_an_answer_that_varies_is_the_sources_to_judge(vary: str, tmp_path
 
     async with (
         Origin({"/x": varying(BODY, '"v1"')}) as origin,
-        house(tmp_path, origin, "everybody") as (cloud, run),
+        services(tmp_path, origin, "everybody") as (cloud, run),
     ):
         await run("alice")
         origin.routes["/x"] = varying(raw(1000), '"v2"')
@@ -150,7 +150,7 @@ async def test_an_equal_digest_alone_grants_nothing(name: str, tmp_path: Path) -
     async def by_query(exchange: Exchange) -> None:
         await (lie if "?" in exchange.request.target else HONEST)(exchange)
 
-    async with Origin({**routes, "/x": by_query}) as origin, house(tmp_path, origin, "everybody") as place:
+    async with Origin({**routes, "/x": by_query}) as origin, services(tmp_path, origin, "everybody") as place:
         cloud, run = place
         assert (await run("alice"))["state"] == "succeeded"
         refused = await run("bob", ELSEWHERE[name], checksum=f"sha256:{SHA256}")
@@ -164,7 +164,10 @@ async def test_an_equal_digest_alone_grants_nothing(name: str, tmp_path: Path) -
 async def test_a_304_that_nobody_asked_for_grants_nothing(tmp_path: Path) -> None:
     """A source that says 304 to a plain request, or to a range, has brought no bytes."""
     nothing = behaviours.status("304 Not Modified", {"ETag": '"v1"'})
-    async with Origin({"/x": HONEST, "/y": nothing}) as origin, house(tmp_path, origin, "everybody") as place:
+    async with (
+        Origin({"/x": HONEST, "/y": nothing}) as origin,
+        services(tmp_path, origin, "everybody") as place,
+    ):
         cloud, run = place
         await run("alice")
         ended = await run("bob", "/y", checksum=f"sha256:{SHA256}")
@@ -179,7 +182,7 @@ async def test_a_304_that_nobody_asked_for_grants_nothing(tmp_path: Path) -> Non
 async def test_a_redirect_elsewhere_is_no_memory_of_elsewhere(tmp_path: Path) -> None:
     """What is remembered is the URL that was submitted; a 304 behind a new redirect speaks for itself."""
     routes = {"/x": HONEST, "/go": behaviours.redirect("/x")}
-    async with Origin(routes) as origin, house(tmp_path, origin, "everybody") as (_cloud, run):
+    async with Origin(routes) as origin, services(tmp_path, origin, "everybody") as (_cloud, run):
         await run("alice", "/go")
         assert (await run("bob", "/go"))["state"] == "succeeded"
         assert origin.sent_bytes == len(BODY)
