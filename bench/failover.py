@@ -18,7 +18,7 @@ from tests.exporter.receiver import Receiver
 from tests.lab.bucket import bucket_server
 from tests.lab.origin import Origin
 from tests.several.hosts import Hosts
-from tests.several.test_in_a_bucket import MARK_BYTES, Site, Parted
+from tests.several.test_in_a_bucket import MARK_BYTES, Parted, Site
 from tests.store.s3.test_service import bucket_config, place_in
 
 
