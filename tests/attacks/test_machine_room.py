@@ -39,7 +39,8 @@ def fill(folder: Path) -> None:
 async def test_m17_a_full_disk_can_be_cleaned(small: Path) -> None:
     """At no byte free, submissions are told so, and images can be deleted; the ballast comes back."""
     routes = {f"/{number}": behaviours.serve(raw(8_000_000, seed=number)) for number in range(2)}
-    async with Origin(routes) as origin, Running(small, origin) as service:
+    held = {"ballast_bytes": 8_388_608}
+    async with Origin(routes) as origin, Running(small, origin, store=held) as service:
         services = service.service.app.state.services
         images = [(await service.run(url=origin.url(path)))["image_id"] for path in routes]
         await services.maintenance.do_chores()

@@ -44,12 +44,16 @@ async def sent(service: Running, path: str, **fields: str) -> tuple[int, str, st
         return answer.status, await answer.text(), answer.headers.get("Location", "")
 
 
-async def proven(service: Running, **fields: str) -> tuple[dict[str, str], dict[str, str]]:
-    """A form with its proof, and the cookie that goes with it."""
-    async with service.client.get("/", headers=BROWSER) as answer:
+async def proven(
+    service: Running, token: str | None = None, **fields: str
+) -> tuple[dict[str, str], dict[str, str]]:
+    """A form with its proof, and the cookies that go with it: a token's, where one is given."""
+    cookies = {} if token is None else {"fetcher_token": token}
+    async with service.client.get("/", headers=BROWSER, cookies=cookies) as answer:
         proof = re.search(r'name="proof" value="(\w+)"', await answer.text())
         assert proof is not None
-        return {"proof": proof[1], **fields}, {"fetcher_form": answer.cookies["fetcher_form"].value}
+        cookies["fetcher_form"] = answer.cookies["fetcher_form"].value
+        return {"proof": proof[1], **fields}, cookies
 
 
 @pytest.mark.parametrize("path", PAGES)

@@ -41,7 +41,7 @@ class PostgresMachine(StoreMachine):
         assert [*(self.folder / "data" / "staging").iterdir()] == []
 
 
-async def refuse(_work: Any) -> Any:
+async def refuse(_work: Any, **_how: Any) -> Any:
     """Stand in for a database that is gone."""
     raise StoreFailed(reason="the power is gone")
 

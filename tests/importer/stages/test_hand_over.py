@@ -117,8 +117,8 @@ async def test_cancelling_before_its_turn_comes_again_takes_back_what_an_earlier
 async def test_the_page_sends_it_on_with_the_token_of_its_visitor(tmp_path: Path) -> None:
     """A form is a submission as any: its cookie's token goes to the target, and the page says where it is."""
     async with Lab(tmp_path) as lab:
-        form, cookies = await proven(lab.service, url=lab.origin.url("/x"), disk_format="raw")
-        cookies["fetcher_token"] = TOKEN["X-Auth-Token"]
+        token = TOKEN["X-Auth-Token"]
+        form, cookies = await proven(lab.service, token, url=lab.origin.url("/x"), disk_format="raw")
         async with lab.service.client.post(
             "/page/submit", data=form, cookies=cookies, headers=BROWSER
         ) as answer:
@@ -142,8 +142,8 @@ async def test_the_page_fills_an_image_that_waits_there(tmp_path: Path) -> None:
         lab.kept.records[image_id] = {"id": image_id, "status": "queued", "container_format": "bare"}
         answers = []
         for target in ("nope", image_id):
-            form, cookies = await proven(lab.service, url=lab.origin.url("/x"), target_image_id=target)
-            cookies["fetcher_token"] = TOKEN["X-Auth-Token"]
+            url, token = lab.origin.url("/x"), TOKEN["X-Auth-Token"]
+            form, cookies = await proven(lab.service, token, url=url, target_image_id=target)
             form["disk_format"] = "raw"
             async with lab.service.client.post(
                 "/page/submit", data=form, cookies=cookies, headers=BROWSER
