@@ -8,6 +8,7 @@ import asyncio
 import os
 import signal
 import socket
+import threading
 from contextlib import suppress
 
 FIRST_HANDED_OVER = 3  # SD_LISTEN_FDS_START.
@@ -33,9 +34,11 @@ def notify(*states: str) -> None:
 def outlast_reloads() -> None:
     """Have a SIGHUP end nothing where there is no service yet, or none any more: nothing is there to reload.
 
-    To be called in the main thread. The signal is handled and not ignored: children would ignore it, too.
+    In another thread than the main one, which alone may decide on signals, it does nothing. The signal is
+    handled and not ignored: children would ignore it, too.
     """
-    signal.signal(signal.SIGHUP, lambda _number, _frame: None)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGHUP, lambda _number, _frame: None)
 
 
 def watchdog_seconds() -> float | None:
