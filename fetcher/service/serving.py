@@ -18,8 +18,10 @@ log = structlog.get_logger()
 
 # For requests to be told that the service stops, after what could finish has finished.
 STOP_SECONDS = 4
-# How long the collector leaves a start to itself: until ten thousand imports are taken up.
+# How long the collector leaves a start to itself, at most: until ten thousand imports are taken up. What
+# clients leave behind meanwhile is looked at in one go, with the loop held.
 SETTLE_SECONDS = 5.0
+LOOK_SECONDS = 0.05
 
 
 def inbound_server(service: Service) -> InboundServer:
@@ -44,9 +46,19 @@ def inbound_server(service: Service) -> InboundServer:
     return server
 
 
-def _settle() -> None:
-    spare_what_stays()
-    asyncio.get_running_loop().call_later(SETTLE_SECONDS, collect_again)
+def _settle(service: Service) -> None:
+    """Spare what the start has made, and what it takes up, from the collector, which then does its work."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + SETTLE_SECONDS
+
+    def look() -> None:
+        spare_what_stays()
+        if service.app.state.services.importer.is_open or loop.time() >= until:
+            collect_again()
+        else:
+            loop.call_later(LOOK_SECONDS, look)
+
+    look()
 
 
 def serve(service: Service) -> int:
@@ -64,7 +76,7 @@ def serve(service: Service) -> int:
     )
     server = inbound_server(service)
     server.closed = lambda: release(listening, settings.server)
-    server.opened = _settle
+    server.opened = lambda: _settle(service)
     with suppress(KeyboardInterrupt):  # Raised again after an orderly stop; there is nothing more to say.
         server.run(sockets=[listening])
     return 0 if server.started else 1

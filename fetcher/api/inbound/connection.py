@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 from typing import Any, cast
 
 import httptools
@@ -32,6 +33,9 @@ _LOGGER = logging.getLogger("uvicorn.error.connection")
 _LOGGER.setLevel(logging.ERROR)
 # An answered request whose body still comes is read for so long, else the client might miss the answer.
 LINGER_SECONDS = 6.0
+# So much longer may one wait for a head than another: a thousand who came together do not leave, and come
+# back, together.
+LATER = 1.3
 
 
 class Connection(HttpToolsProtocol):
@@ -77,6 +81,7 @@ class Connection(HttpToolsProtocol):
         self._reading: str | None = "head"
         self._answering = 0
         self._waited = 0.0
+        self._head_seconds = rules.head_seconds * random.uniform(1.0, LATER)  # noqa: S311 - no secret
         self._begun = 0
         self._head_bytes = 0
         self._head_fields = 0
@@ -293,7 +298,7 @@ class Connection(HttpToolsProtocol):
 
     def _judge_silence(self, seconds: float) -> None:
         self._waited += seconds
-        if self._reading == "head" and self._waited >= self._rules.head_seconds:
+        if self._reading == "head" and self._waited >= self._head_seconds:
             if self._head_bytes:
                 self._refuse(RequestTooSlow(part="head", limit_seconds=self._rules.head_seconds))
             else:
