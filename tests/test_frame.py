@@ -110,7 +110,7 @@ def test_every_room_is_on_the_map() -> None:
 
 
 def test_the_map_fits_on_two_pages() -> None:
-    """Who opens the project reads ARCHITECTURE.md to its end; what is finer stands in docs/internals.md."""
+    """ARCHITECTURE.md is read to its end; what is finer stands in docs/internals.md."""
     text = (ROOT / "ARCHITECTURE.md").read_text()
     assert len(text.splitlines()) <= 125
     assert len(text.split()) <= 1500

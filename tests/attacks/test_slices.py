@@ -27,7 +27,7 @@ async def sent(service: Running, head: bytes, body: bytes) -> bytes:
 
 @pytest.mark.parametrize("path", ["/imports", "/v2/images/{id}/file", "/v2/images/{id}/stage", "/healthz"])
 async def test_i25_chunks_of_one_byte_hold_nobody_up(tmp_path: Path, path: str) -> None:
-    """Whether the body is wanted, streamed or of no use: others have the loop between its slices."""
+    """Others have the loop between its slices, whether the body is wanted, streamed or of no use."""
     async with Running(tmp_path) as service:
         longest, held = float("inf"), ""
         for _ in range(TRIES):

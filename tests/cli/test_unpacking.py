@@ -87,7 +87,7 @@ async def test_what_is_not_packed_is_said(fetcher: Fetcher, tmp_path: Path) -> N
 async def test_packed_in_a_way_that_is_not_taken(
     fetcher: Fetcher, tmp_path: Path, name: str, make: Callable[[], bytes], word: str
 ) -> None:
-    """What it is and what to do is told as an import tells it; it is never called a disk."""
+    """It is told as an import tells it, with what to do; it is never called a disk."""
     (tmp_path / name).write_bytes(make())
     result = await fetcher("unpack", tmp_path / name)
     assert result.code == Exit.REFUSED

@@ -10,7 +10,7 @@ from tests.contract.test_engine import MANY, expire, place, two  # noqa: F401 - 
 async def test_a_host_that_is_heard_of_again_has_its_pulls(
     two: tuple[PostgresEngine, PostgresEngine],  # noqa: F811 - pytest's way to a fixture
 ) -> None:
-    """What nobody took meanwhile counts again, and keeps others from pulling the same."""
+    """A place that nobody took meanwhile counts again, and keeps others from pulling the same."""
     first, second = two
     for name in ("1", "2"):
         assert await first.enter(Place(id=name, project_id="p", origin="o", request=name), MANY)

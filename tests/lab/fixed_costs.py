@@ -1,4 +1,4 @@
-"""What every test with an index or a service would pay for anew, made cheap in this process.
+"""Fixed costs of every test with an index or a service, made cheap in this process.
 
 Processes that a test starts are left as they are: they apply the migrations, and stop at uvicorn's own pace.
 """
@@ -25,7 +25,7 @@ def cut_fixed_costs() -> None:
 
 @cache
 def _migrated() -> sqlite3.Connection:
-    """What every migration has been applied to, once in this process."""
+    """An index to which every migration has been applied, once in this process."""
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     schema.migrate(Database(connection, execute_plugins=False))
     return connection

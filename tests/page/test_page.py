@@ -197,7 +197,7 @@ async def test_forms_without_proof_are_refused(tmp_path: Path, path: str) -> Non
 
 
 async def test_a_proof_is_of_no_use_with_another_token(tmp_path: Path) -> None:
-    """Who put a number of theirs into somebody's browser has no proof for it: the token is in it, too."""
+    """A number that somebody else put into the browser has no proof: the token is in it, too."""
     entries = [
         {"sha256": hash_token(f"token of {who}"), "project": who, "user": who, "roles": ["member"]}
         for who in "ab"

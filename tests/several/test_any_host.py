@@ -56,7 +56,7 @@ class Site:
         assert self.rows(said) == self.rows(wanted)
 
     async def cluster(self) -> dict[str, Any]:
-        """What `fetcher cluster` shows, run as an operator runs it."""
+        """Run `fetcher cluster` as an operator does, and return what it shows."""
         config = str(self.hosts[0].config)
         command = (sys.executable, "-c", CLI, "cluster", "--json", "--config", config)
         process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, cwd=ROOT)
@@ -139,7 +139,7 @@ async def test_a_webhook_is_sent_once_whoever_runs_the_import(site: Site) -> Non
 
 
 async def test_usage_is_exact_after_another_host_took_over(site: Site) -> None:
-    """What a lost host's import holds counts once meanwhile, and is one image's bytes at the end."""
+    """Bytes that a lost host's import holds count once meanwhile, and are one image's at the end."""
     held = site.origin.routes["/held"] = Held(34)
     sql = "SELECT coalesce(sum(images), 0)::int, coalesce(sum(bytes), 0)::bigint FROM usage"
     [(images, size)] = site.rows(sql)

@@ -1,4 +1,4 @@
-"""What the origin was asked for, request by request: how a run tells what was pulled again, and why."""
+"""The requests that the origin answered, one by one: they tell what was pulled again, and why."""
 
 import asyncio
 from collections.abc import Mapping

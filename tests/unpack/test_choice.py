@@ -92,7 +92,7 @@ def test_an_export_of_xenserver(disk: str | None) -> None:
 
 @pytest.mark.parametrize("is_first", [True, False])
 def test_a_disk_by_its_beginning_only_is_alone(is_first: bool) -> None:
-    """Where no name says which file is the disk, and several could be, none is."""
+    """No file is the disk where no name says which, and several could be."""
     members = [("system", START), ("data", b"\x01" * 9_000)]
     packed = make_tar(members[:: 1 if is_first else -1])
     failure = refusal(packed)

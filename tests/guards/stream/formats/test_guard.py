@@ -281,7 +281,7 @@ def test_a_format_that_is_not_accepted_is_not_advised() -> None:
 
 
 def test_an_extent_alone_is_told_as_one() -> None:
-    """What VMware splits has its descriptor elsewhere: no command on the extent makes a disk of it."""
+    """An extent of VMware has its descriptor elsewhere: no command on it alone makes a disk of it."""
     failure = refusal(new_guard(), put(vmdk(), 512, bytes(10_240))).fields()
     assert failure["rule"] == "vmdk-type"
     assert "DESCRIPTOR.vmdk" in failure["hint"]

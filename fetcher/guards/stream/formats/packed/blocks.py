@@ -29,7 +29,7 @@ def behind_skippable(head: bytes) -> bytes:
     return head[at : at + 4]
 
 
-class RedirectChain(Protocol):
+class Frames(Protocol):
     """Reads one format's frames and blocks.
 
     Attributes:
@@ -42,7 +42,7 @@ class RedirectChain(Protocol):
         """Read what lies whole in a piece from byte `at`; return where to go on, `at` if that is over."""
 
 
-def follow_blocks(report: Report, chain: RedirectChain) -> Steps:
+def follow_blocks(report: Report, frames: Frames) -> Steps:
     """Take a walk through the whole stream.
 
     Raises:
@@ -50,9 +50,9 @@ def follow_blocks(report: Report, chain: RedirectChain) -> Steps:
     """
     at = 0
     while not report.findings:
-        piece = yield Window(at, LOOKAHEAD_BYTES, PIECE_BYTES if chain.is_dense else LOOKAHEAD_BYTES)
+        piece = yield Window(at, LOOKAHEAD_BYTES, PIECE_BYTES if frames.is_dense else LOOKAHEAD_BYTES)
         is_last = len(piece) < LOOKAHEAD_BYTES
-        at = chain.take(piece, at, is_last=is_last)
+        at = frames.take(piece, at, is_last=is_last)
         if is_last:
             return
 
