@@ -46,6 +46,9 @@ AWAY = (
     errors.IdleInTransactionSessionTimeout,
     PoolTimeout,
 )
+# A transaction whose connection was cut before its commit was taken back, and begins anew on another one. An
+# administrator who ends all of them, or a restart, may have ended the next one too, unnoticed so far.
+MOST_CUT = 3
 
 _NAMED = re.compile(r"(?<!:):([a-z]\w*)")
 
@@ -296,22 +299,29 @@ class Connection:
         return reader.seconds
 
     async def _transact(self, work: Callable[[Session], Awaitable[R]], *, is_read: bool) -> R:
+        cut = 0
         for tries in range(1, MOST_TRIES + 1):
+            held: AsyncConnection[DictRow] | None = None  # Until it is asked to commit.
             try:
                 with Uncancelled():
                     async with self._pool.connection() as connection:
+                        held = connection
                         # These go along with BEGIN.
                         level = IsolationLevel.REPEATABLE_READ if is_read else None
                         await connection.set_isolation_level(level)
                         await connection.set_read_only(is_read or None)
-                        return await work(Session(connection, self.on_queued))
+                        result = await work(Session(connection, self.on_queued))
+                        held = None
+                        return result
             except MET as error:
                 if tries == MOST_TRIES:
                     raise StoreFailed(reason=f"index: {error}") from error
             except errors.QueryCanceled as error:
                 raise ReadGivenUp from error
             except AWAY as error:
-                raise Shortage(reason=f"the database is away: {error}".strip()) from error
+                cut += held is not None and held.closed
+                if held is None or not held.closed or cut > MOST_CUT:
+                    raise Shortage(reason=f"the database is away: {error}".strip()) from error
             except psycopg.Error as error:
                 raise StoreFailed(reason=f"index: {error}") from error
         raise AssertionError(MOST_TRIES)

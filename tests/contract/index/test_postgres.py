@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -11,7 +12,7 @@ import pytest
 import pytest_asyncio
 from sqlite_utils.db import Database
 
-from fetcher.errors import ReadGivenUp, StoreFailed
+from fetcher.errors import ReadGivenUp, Shortage, StoreFailed
 from fetcher.index import Index as SqliteIndex
 from fetcher.index.moving import STAYING, STAYING_COLUMNS
 from fetcher.index.postgres.bookkeeping.audit import note_line
@@ -110,6 +111,50 @@ async def test_a_connection_that_breaks_in_a_verb_takes_it_back(place: PostgresP
         with pytest.raises(StoreFailed):
             await index.connection.write(broken)
         assert await index.imports.counts() == {"queued": 1}
+
+
+@pytest.mark.parametrize("is_read", [True, False])
+async def test_a_connection_cut_before_its_commit_costs_no_request(
+    place: PostgresPlace, *, is_read: bool
+) -> None:
+    """An administrator, or a restart, ends it in the middle: the transaction begins anew on another one."""
+    backends: list[int] = []
+
+    async def cut_once(db: Session) -> int:
+        first = await db.select("SELECT pg_backend_pid() AS pid")
+        backends.append(first[0]["pid"])
+        if len(backends) == 1:
+            with psycopg.connect(place.url, autocommit=True) as connection:
+                connection.execute("SELECT pg_terminate_backend(%s, 10000)", backends)
+        found = await db.select("SELECT count(*) AS number FROM imports")
+        return int(found[0]["number"])
+
+    async with place.open() as index:
+        await index.imports.submit(make(), max_queued=10)
+        run = index.connection.read if is_read else index.connection.write
+        assert await run(cut_once) == 1
+        assert len(set(backends)) == 2
+
+
+async def test_a_cut_commit_is_not_made_twice(place: PostgresPlace) -> None:
+    """Whether it was carried out is not known any more; its caller is told, and nothing is done again."""
+    runs: list[int] = []
+
+    async def write(db: Session) -> None:
+        runs.append(1)
+        await db.execute("DELETE FROM imports")
+        row = await db.select("SELECT pg_backend_pid() AS pid")
+        db.do_last(partial(end, row[0]["pid"]))
+
+    async def end(pid: int) -> None:
+        with psycopg.connect(place.url, autocommit=True) as connection:
+            connection.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])
+
+    async with place.open() as index:
+        await index.imports.submit(make(), max_queued=10)
+        with pytest.raises(Shortage):
+            await index.connection.write(write)
+        assert len(runs) == 1
 
 
 async def test_a_read_changes_nothing(place: PostgresPlace) -> None:
