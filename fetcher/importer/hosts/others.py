@@ -24,6 +24,7 @@ log = structlog.get_logger()
 
 GATHER_SECONDS = 0.02  # Signal that come together are one look at the index.
 STAGGER_SECONDS = 0.03  # Whoever took a submission goes first: most need no other host.
+BEHIND_SECONDS = 0.25  # Where imports wait here already, further ones can hardly begin sooner.
 AGAIN_SECONDS = 1.0
 PROGRESS_SECONDS = 1.0
 LOOK_SECONDS = 1.0  # A run is missed for its lease, and so long at most.
@@ -126,7 +127,8 @@ class Others:
             self._add(await self._context.engine.queued())
             self._is_behind = False
         if self._queued:
-            await asyncio.sleep(STAGGER_SECONDS * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load
+            most = BEHIND_SECONDS if len(self._scheduler.queue) else STAGGER_SECONDS
+            await asyncio.sleep(most * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load
             some = list(self._queued)
             if some:
                 self._add(await self._context.engine.queued(some))

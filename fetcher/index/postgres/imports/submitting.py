@@ -21,7 +21,6 @@ from fetcher.index.values import NewImport
 from fetcher.model import Import
 
 MOST_TOGETHER = 64
-MOST_TRANSACTIONS = 2  # Of one host: while one waits for a lock, others need not.
 MOST_WRITTEN = 1_000 * MOST_TOGETHER  # In transactions of all hosts that have not ended yet.
 
 WAITING = "SELECT count(*) FROM imports WHERE ended_at IS NULL AND state = 'queued'"
@@ -108,8 +107,7 @@ async def _check_queue(db: Session, waiting: int, new: int, max_queued: int) -> 
         QueueFull: As many imports wait as may.
     """
     if waiting + new + MOST_WRITTEN > max_queued:
-        await db.execute("SELECT pg_advisory_xact_lock(hashtextextended('queue', 0))")
-        [row] = await db.select(f"SELECT ({WAITING}) AS waiting")
+        [row] = await db.select("SELECT waiting_imports() AS waiting")
         waiting = row["waiting"] - new
     if waiting + new > max_queued:
         raise QueueFull(scope="the service's queue", limit=max_queued)
@@ -141,7 +139,8 @@ class Submissions:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._waiting: list[_Asked] = []
-        self._transactions = Tasks()
+        self._is_writing = False
+        self._tasks = Tasks()
 
     async def submit(self, new: NewImport, max_queued: int) -> Import:
         """Write a new import; it counts when this returns.
@@ -151,14 +150,18 @@ class Submissions:
         """
         asked = _Asked(new, max_queued)
         self._waiting.append(asked)
-        if len(self._transactions.running) < MOST_TRANSACTIONS:
-            self._transactions.start(self._write_all(), "write submissions")
+        if not self._is_writing:
+            self._is_writing = True
+            self._tasks.start(self._write_all(), "write submissions")
         return await asked.answer
 
     async def _write_all(self) -> None:
         structlog.contextvars.clear_contextvars()  # Of whoever came first.
-        while group := self._next_group():
-            await self._write(group)
+        try:
+            while group := self._next_group():
+                await self._write(group)
+        finally:
+            self._is_writing = False
 
     def _next_group(self) -> list["_Asked"]:
         """Take what may be in one transaction."""
