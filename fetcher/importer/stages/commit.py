@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 import structlog
 
+from fetcher import crash
 from fetcher.aio.retry import outlasted, written
 from fetcher.aio.shield import shielded
-from fetcher.crash import reach
 from fetcher.errors import Cancelled, Failure, Shortage, StoreFailed
 from fetcher.guards.network.address import TABLE_VERSION
 from fetcher.importer import tracing
@@ -115,7 +115,7 @@ async def announce(
     await asyncio.gather(
         *(index.imports.record(running.change(updated_at=now, **changes)) for running in running_imports)
     )
-    reach("importer.announced")
+    crash.reach("importer.announced")
 
 
 async def activate_all(

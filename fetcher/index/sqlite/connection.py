@@ -12,7 +12,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from sqlite_utils.db import Database
 
-from fetcher.crash import reach
+from fetcher import crash
 from fetcher.errors import StoreFailed
 from fetcher.index.sqlite.answer import Answer, give_all
 from fetcher.index.sqlite.private import make_private
@@ -222,9 +222,9 @@ class Connection:
                     raise  # The whole file is in trouble: nothing of this batch may count.
                 except Exception as error:  # noqa: BLE001 - goes to the caller, whose work it was
                     future.set_exception(error)
-            reach("index.worked")
+            crash.reach("index.worked")
             self._seal(db)
-            reach("index.committed")
+            crash.reach("index.committed")
         except sqlite3.Error as error:
             with suppress(sqlite3.Error):
                 db.rollback()
@@ -252,7 +252,7 @@ class Connection:
             for _work, future in batch:
                 future.set_exception(failure_of(error))
             return False
-        reach("index.begun")
+        crash.reach("index.begun")
         return True
 
     def _work(self, work: Callable[[Database], Any], db: Database) -> Any:
