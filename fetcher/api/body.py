@@ -28,11 +28,13 @@ async def read_body(request: Request) -> bytes:
         RequestTooLarge: It goes past `server.max_request_bytes`.
         TooManyBodies: All that come at the same time go past `inbound.max_body_bytes`.
     """
-    most = services_of(request).settings().server.max_request_bytes
+    most = services_of(request).current.settings.server.max_request_bytes
     held: Body = request.scope[BODY]
     body = bytearray()
     async with held.coming():
         async for chunk in request.stream():
+            if not chunk:
+                continue  # The end.
             if len(body) + len(chunk) > most:
                 raise RequestTooLarge(max_request_bytes=most)
             held.take(len(chunk))

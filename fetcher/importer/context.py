@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fetcher.aio.supervisor import Supervisor
 from fetcher.attest import KeyFolder, PromptSigner
-from fetcher.config import Settings
+from fetcher.config import Current
 from fetcher.convert.sandbox import Walls, probe_walls
 from fetcher.engine import LocalEngine
 from fetcher.engine.protocol import Engine
@@ -50,6 +50,7 @@ class Context:
     """The rooms below the importer, and the limits in force now.
 
     Args:
+        current: The settings in force now.
         folder: Of this host: keys, and the index where that is a file.
         sandbox: Which walls stand around conversions.
         supervisor: Owns what runs in the background.
@@ -65,7 +66,7 @@ class Context:
     store: Store
     gate: Gate
     worker_pool: WorkerPool
-    settings: Callable[[], Settings]
+    current: Current
     in_force: LimitsInForce = field(default_factory=LimitsInForce)
     guard_times: GuardTimes = field(default_factory=lambda: GuardTimes(time.perf_counter))
     service_token: Callable[[], Awaitable[str | None]] = no_token

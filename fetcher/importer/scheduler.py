@@ -49,8 +49,8 @@ class Scheduler:
         self.sent: dict[str, asyncio.Task[None]] = {}
         self.connections = Connections(
             self.queue,
-            lambda: context.settings().imports,
-            context.settings().ranges.buffer_bytes,
+            lambda: context.current.settings.imports,
+            context.current.settings.ranges.buffer_bytes,
             self._start_next,
         )
         self._pulls: dict[Slot, DownloadJob] = {}
@@ -106,7 +106,7 @@ class Scheduler:
 
     def _start_at_once(self, ticket: Ticket) -> DownloadJob | None:
         """Return the pull that a new import joins now, if it need not wait for its turn."""
-        max_running = self._context.settings().imports.max_running
+        max_running = self._context.current.settings.imports.max_running
         if not self._is_open or self._context.engine.is_shared or self.queue.running >= max_running:
             return None
         self.queue.add(ticket)
@@ -205,7 +205,7 @@ class Scheduler:
         if not self._is_open:
             return None
         joined = None
-        for slot, ticket in self.queue.take(self._context.settings().imports):
+        for slot, ticket in self.queue.take(self._context.current.settings.imports):
             pull = self._pulls.get(slot) or self._begin(slot, ticket)
             pull.members.expect()
             self._joining.add(ticket.import_id)

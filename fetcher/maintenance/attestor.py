@@ -41,7 +41,7 @@ class Attestor:
             StoreFailed: They cannot be read.
             AttestationUnavailable: The operator's key cannot be read.
         """
-        await signer_of(self._context.settings(), self.folder).key_id()
+        await signer_of(self._context.current.settings, self.folder).key_id()
         return await asyncio.to_thread(self.folder.known)
 
     async def of_image(self, image_id: str, actor: Actor) -> str:
@@ -91,7 +91,7 @@ class Attestor:
         return signed
 
     async def _sign(self, unsigned: Unsigned) -> bool:
-        settings = self._context.settings()
+        settings = self._context.current.settings
         builder_id = settings.attestation.builder_id or settings.server.public_url
         payload = statement(unsigned.image_id, unsigned.story, builder_id)
         signer = signer_of(settings, self.folder)

@@ -172,7 +172,7 @@ def _contents(record: Import, blob: Blob, found: Image | None, name: str | None)
 
 async def _signed(context: Context, image_id: str, told: dict[str, Any]) -> Signed | None:
     """Sign a story on its way into the index, where that takes no time; else the attestor does it later."""
-    settings = context.settings()
+    settings = context.current.settings
     if settings.attestation.sign_command or context.engine.is_shared:
         return None
     builder_id = settings.attestation.builder_id or settings.server.public_url
