@@ -57,7 +57,7 @@ class Context:
         in_force: Tells the limits in force by their names.
         engine: What this host knows of the others.
         service_token: Gives a token of this service's own account, where it has one.
-        activated: Set whenever an image has got its bytes: whoever signs waits for it.
+        unsigned: Set whenever an image has got its bytes and no statement: whoever signs waits for it.
         damaged: Set whenever a blob is marked as missing or corrupt: whoever repairs waits for it.
     """
 
@@ -71,7 +71,7 @@ class Context:
     guard_times: GuardTimes = field(default_factory=lambda: GuardTimes(time.perf_counter))
     service_token: Callable[[], Awaitable[str | None]] = no_token
     sandbox: Sandbox = field(default_factory=Sandbox)
-    activated: asyncio.Event = field(default_factory=asyncio.Event)
+    unsigned: asyncio.Event = field(default_factory=asyncio.Event)
     damaged: asyncio.Event = field(default_factory=asyncio.Event)
     supervisor: Supervisor = field(default_factory=Supervisor)
     engine: Engine = field(default_factory=LocalEngine)

@@ -68,14 +68,14 @@ class Attestor:
         with suppress(Failure):  # The rounds say so, and try again.
             await self.keys()
         while True:
-            self._context.activated.clear()
+            self._context.unsigned.clear()
             try:
                 await self.sign_pending()
             except Failure as failure:
                 log.error("attestation.failed", code=failure.code, detail=str(failure))  # noqa: TRY400 - a fact
                 await self._sleep(ROUND_SECONDS)
                 continue
-            await self._context.activated.wait()
+            await self._context.unsigned.wait()
 
     async def sign_pending(self) -> int:
         """Sign all that is not signed yet; how many were.

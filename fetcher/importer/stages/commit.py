@@ -70,7 +70,6 @@ async def _commit_once(
             is_kept = True  # For the next try.
             raise
         else:
-            context.activated.set()
             return ends
         finally:
             if not is_kept:
@@ -144,9 +143,11 @@ async def _activate(context: Context, running: RunningImport, blob: Blob, story:
     async def write(record: Import) -> bool:
         contents = _contents(record, blob, found, called(record, story.source_headers))
         told = told_of(record, blob, story)
-        return await context.index.imports.activate(
-            record, blob, contents, told, await _signed(context, image_id, told)
-        )
+        signed = await _signed(context, image_id, told)
+        is_written = await context.index.imports.activate(record, blob, contents, told, signed)
+        if is_written and signed is None:
+            context.unsigned.set()
+        return is_written
 
     if not await end(running, Event.SUCCEED, OK, write, **changes):
         return Cancelled()
@@ -176,7 +177,7 @@ async def _signed(context: Context, image_id: str, told: dict[str, Any]) -> Sign
     if settings.attestation.sign_command or context.engine.is_shared:
         return None
     builder_id = settings.attestation.builder_id or settings.server.public_url
-    story = msgspec.json.decode(msgspec.json.encode(told))
+    story = msgspec.to_builtins(told)
     try:
         made = await context.worker_pool.run(partial(context.signer.sign, image_id, story, builder_id))
     except Failure as failure:  # No reason to lose an image: the attestor tries again, and says so.

@@ -129,7 +129,7 @@ class Uploads:
         limits = self._context.in_force.of(settings)
         story = document(record, stage.blob, settings, table_version=TABLE_VERSION, limits=limits)
         await self._context.index.uploads.activate(record, stage, image, story)
-        self._context.activated.set()
+        self._context.unsigned.set()
         return record
 
     def _new_record(self, actor: Actor, image: Image, method: str, request_id: str | None) -> Import:
