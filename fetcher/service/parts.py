@@ -93,7 +93,7 @@ async def _open_context(configured: Configured, identify: Identifier, stack: Asy
         open_index(settings.index, path, quota_of=configured.quota_of, worker=worker)
     )
     engine = await stack.enter_async_context(open_engine(settings.index, index, host))
-    gate = Gate(own_ports=lambda: configured.ports)
+    gate = Gate(own_ports=configured.ports)
     stack.push_async_callback(gate.close)
     worker_pool = WorkerPool(
         threads=settings.imports.threads,
