@@ -147,7 +147,7 @@ def acting(context: GuardContext) -> list[str]:
 def _is_built(spec: GuardSpec, context: GuardContext) -> bool:
     if spec.build is None or context.purpose in spec.not_for:
         return False
-    return spec.build(context) is not None
+    return spec.build(context) is not None if spec.acts is None else spec.acts(context)
 
 
 def titles() -> dict[str, str]:
