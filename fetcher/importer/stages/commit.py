@@ -209,7 +209,8 @@ async def end_delivered(index: Index, running: RunningImport, body: Complete, st
 
 def called(record: Import, source_headers: Mapping[str, str]) -> str | None:
     """Return what the image is called where nobody has said: as its file is at the source."""
-    if record.submission.remote is not None or not record.attempts:
+    submission = record.submission
+    if submission.name is not None or submission.remote is not None or not record.attempts:
         return None
     urls = [record.submission.url, *(hop.url for hop in record.attempts[-1].hops)]
     return name_of_chain(urls, source_headers.get("content-disposition"))
