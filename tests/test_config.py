@@ -49,7 +49,7 @@ def test_every_mistake_is_listed_at_once(tmp_path: Path) -> None:
         ('[address]\nallow = [{ cidr = "10.0.0.1/8" }]', "address.allow.cidr", "network"),
         ("[address]\nallow = [{ ports = [1] }]", "address.allow", "cidr"),
         ('[address]\ndeny = ["x"]', "address.deny", "network"),
-        ('[checksum]\ncomputed = ["md5"]', "checksum.computed", "sha256"),
+        ('[checksum]\naddress = "md5"', "checksum.address", "sha256"),
         ('[checksum]\nweak = ["sha256"]', "checksum.weak", "none of"),
         ('[format]\ndisk_formats = ["exe"]', "format.disk_formats", "qcow2"),
         (

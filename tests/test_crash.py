@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import sqlite_utils
 
+from fetcher.model import algorithm_of
 from tests.images import raw
 from tests.lab import behaviours
 from tests.lab.origin import Origin
@@ -23,7 +24,7 @@ def agree(data: Path) -> None:
     files = {path.name: path for path in (data / "blobs").rglob("*") if path.is_file()}
     assert rows == used == set(files)
     for name, path in files.items():
-        assert hashlib.sha256(path.read_bytes()).hexdigest() == name
+        assert hashlib.new(algorithm_of(name), path.read_bytes()).hexdigest() == name
     assert [*(data / "staging").iterdir()] == []
     db.conn.close()
 

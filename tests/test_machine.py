@@ -185,7 +185,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     async def _gc(self, stranger: Path) -> None:
         fsck = Fsck(self.services.index, self.services.store, self.services.folder, bytes_per_second=1 << 40)
-        assert [one.sha256 for one in await fsck.unknown_files()] == [stranger.name]
+        assert [one.address for one in await fsck.unknown_files()] == [stranger.name]
         assert await fsck.leftovers() == []
         found = [finding.kind async for finding in fsck.findings()]
         assert found == ["file-unknown"]

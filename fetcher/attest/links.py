@@ -26,13 +26,13 @@ class Linked(msgspec.Struct, frozen=True, kw_only=True):
     """The claims of a link: with other bytes, another owner or another time it is not that link.
 
     Args:
-        sha256: Of the bytes.
+        address: Of the bytes; signed by its name of old, so that links stay good.
         project_id: Whose image it is.
         expires: Seconds since 1970.
     """
 
     image_id: str
-    sha256: str
+    address: str = msgspec.field(name="sha256")
     project_id: str
     expires: int
 

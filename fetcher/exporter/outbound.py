@@ -1,5 +1,6 @@
 """The outgoing bytes of an image: as they are kept, or as a conversion makes them."""
 
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from fetcher.exporter.reading import Reading
 from fetcher.guards import Chain, GuardContext, Purpose
 from fetcher.importer.context import Context
 from fetcher.importer.receive.staged_peer import READ_BYTES, read_back
+from fetcher.importer.stored_blobs import add_digests
 from fetcher.model import Image, Submission
 from fetcher.store.protocol import Staged
 
@@ -70,14 +72,16 @@ async def outbound(
         ConversionFailed: The image cannot be converted.
         ConversionUnavailable: It takes a sandbox, and there is none.
         TooManyBytes: The disk is larger than an image may be here.
+        BytesDamaged: The bytes are, as reading them for a digest has shown.
         Failure: A guard refuses the result.
     """
-    sha256, size = image.sha256 or "", image.size or 0
+    address, size = image.address or "", image.size or 0
     if not is_converted(image, wanted):
 
         def read(offset: int, length: int) -> AsyncIterator[bytes]:
-            return context.store.read(sha256, offset, length)
+            return context.store.read(address, offset, length)
 
+        sha256 = image.sha256 or await _computed(context, address)
         yield Outbound(reading=Reading(read, size, sha256, sent), disk_format=image.disk_format)
         return
     async with AsyncExitStack() as stack:
@@ -94,6 +98,11 @@ async def outbound(
         yield Outbound(reading=Reading(read_staged, staged.size, digests["sha256"], sent), disk_format=wanted)
 
 
+async def _computed(context: Context, address: str) -> str:
+    """Compute the digest that receivers compare with, of bytes that nobody computed it of before."""
+    return (await add_digests(context, address, ["sha256"], math.inf))["sha256"]
+
+
 async def _convert(
     context: Context, export_id: str, image: Image, wanted: str, stack: AsyncExitStack
 ) -> Staged:
@@ -103,7 +112,7 @@ async def _convert(
         raise TooManyBytes(max_bytes=settings.size.max_bytes, declared_bytes=virtual_bytes)
     room = stack.enter_context(store.reserve(image.project_id))
     room.expect(virtual_bytes)
-    async with store.blob_workplace(image.sha256 or "", f"{export_id}.outbound") as place:
+    async with store.blob_workplace(image.address or "", f"{export_id}.outbound") as place:
         job = Job(
             source=Path(place.source),
             target=Path(place.target),

@@ -142,8 +142,10 @@ class ExportRun:
         check_receiver(self._secrets.url, settings)  # The operator may have changed their mind meanwhile.
         image = await self._image()
         check_sendable(image)
-        await self._context.index.maintenance.check_whole(self._sha256_of(image))
+        await self._context.index.maintenance.check_whole(self._address_of(image))
         found = await self._prepared(image)
+        if image.sha256 is None:
+            image = await self._image()  # It may have been computed to prepare it.
         try:
             async with asyncio.timeout(seconds):
                 answer: dict[str, str] | None = self._secrets.resume.get(ANSWER)
@@ -173,15 +175,15 @@ class ExportRun:
     async def _image(self) -> Image:
         return await self._context.index.images.find(self.export.image_id, ENGINE)
 
-    def _sha256_of(self, image: Image) -> str:
+    def _address_of(self, image: Image) -> str:
         """Return which bytes of ours are sent or converted.
 
         Raises:
             Conflict: The image has others than it had when the export was submitted.
         """
-        if self.export.options.format is None and image.sha256 != self.export.sha256:
+        if self.export.options.format is None and self.export.sha256 not in ("", image.sha256):
             raise Conflict(reason="the image has other bytes than it had when it was to be sent")
-        return image.sha256 or ""
+        return image.address or ""
 
     async def _prepared(self, image: Image) -> Outbound:
         """Convert the image once for all attempts, where that was asked for."""

@@ -118,7 +118,7 @@ class Exporter:
         size = most_bytes(image, options.format)
         if taken.secrets.access.parts is not None:
             check_parts(taken.secrets.access.parts, size)
-        await self._context.index.maintenance.check_whole(image.sha256 or "")
+        await self._context.index.maintenance.check_whole(image.address or "")
         now = datetime.now(UTC)
         export = Export(
             id=new_id(),

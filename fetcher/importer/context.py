@@ -45,6 +45,31 @@ async def no_token() -> str | None:
     return None
 
 
+class WantedDigests:
+    """Digests of blobs that somebody asked for; whoever did asks again if they are lost."""
+
+    MOST = 20_000  # As many as may be in a list that needs them.
+
+    def __init__(self) -> None:
+        self.news = asyncio.Event()
+        self._wanted: dict[tuple[str, str], None] = {}
+
+    def ask(self, address: str, algorithm: str) -> None:
+        """Ask for a digest; it is in the index some time later."""
+        if len(self._wanted) < self.MOST:
+            self._wanted[address, algorithm] = None
+            self.news.set()
+
+    def take(self) -> tuple[str, str] | None:
+        """Take the next one: an address and an algorithm; None where nothing is wanted."""
+        if not self._wanted:
+            self.news.clear()
+            return None
+        first = next(iter(self._wanted))
+        del self._wanted[first]
+        return first
+
+
 @dataclass(frozen=True, kw_only=True)
 class Context:
     """The rooms below the importer, and the limits in force now.
@@ -59,6 +84,7 @@ class Context:
         service_token: Gives a token of this service's own account, where it has one.
         unsigned: Set whenever an image has got its bytes and no statement: whoever signs waits for it.
         damaged: Set whenever a blob is marked as missing or corrupt: whoever repairs waits for it.
+        wanted: Digests that somebody asked for and nobody has computed: maintenance does.
     """
 
     folder: Path
@@ -73,6 +99,7 @@ class Context:
     sandbox: Sandbox = field(default_factory=Sandbox)
     unsigned: asyncio.Event = field(default_factory=asyncio.Event)
     damaged: asyncio.Event = field(default_factory=asyncio.Event)
+    wanted: WantedDigests = field(default_factory=WantedDigests)
     supervisor: Supervisor = field(default_factory=Supervisor)
     engine: Engine = field(default_factory=LocalEngine)
 
@@ -81,6 +108,6 @@ class Context:
         """Return who signs statements with this host's own key."""
         return PromptSigner(KeyFolder.of(self.folder))
 
-    def holding(self, sha256: str) -> AbstractAsyncContextManager[None]:
+    def holding(self, address: str) -> AbstractAsyncContextManager[None]:
         """Keep commit and removal of the same bytes apart, here and on every other host."""
-        return self.engine.across(self.store.holding)(sha256)
+        return self.engine.across(self.store.holding)(address)

@@ -285,11 +285,11 @@ class DownloadJob:
         if self._attempts is not None:
             await self._attempts.close()
 
-    async def kept(self, body: Complete, project_ids: Sequence[str]) -> None:
+    async def kept(self, body: Complete, address: str, project_ids: Sequence[str]) -> None:
         """Remember what the URL holds, where that is what is kept."""
         etag = self._attempts.version.etag if self._attempts is not None else None
         if "received" not in body.stages and self._reuse is not None:
-            await self._reuse.remember(project_ids, etag, body.digests["sha256"])
+            await self._reuse.remember(project_ids, etag, address)
 
     async def _let_go(self, attempts: Attempts) -> None:
         """Keep what a later process can go on from, or leave no trace."""

@@ -62,9 +62,9 @@ async def recover(context: Context) -> Found:
         elif secrets is not None:
             waiting.append((record, secrets))
     for record in sent:
-        if record.phase is Phase.COMMITTING and (sha256 := record.digests.get("sha256")):
-            async with context.holding(sha256):
-                await remove_unneeded(context, sha256)
+        if (address := record.announced) is not None:
+            async with context.holding(address):
+                await remove_unneeded(context, address)
     settings = context.current.settings
     requests = {
         record.id: fingerprint(secrets, record.submission, settings, record.project_id)
@@ -135,20 +135,20 @@ async def _adopt(
     It is read, judged and digested again as every body that is taken up; the
     source is not asked, for it may have been one that answers once.
     """
-    sha256, size = record.digests.get("sha256"), record.received_bytes
+    address, size = record.announced, record.received_bytes
     earlier = resume_state.get(request)
-    if not sha256:
+    if not address:
         return
-    async with context.holding(sha256):
+    async with context.holding(address):
         if (
             "received" in record.stages
         ):  # Only what was received can be compared with what was promised: it comes anew.
-            await remove_unneeded(context, sha256)
+            await remove_unneeded(context, address)
             return
-        if not await context.index.maintenance.disown(sha256):
+        if not await context.index.maintenance.disown(address):
             return  # Another image has these very bytes.
         spare = {one.staged for name, one in resume_state.items() if name != request}
-        staged = await context.store.adopt(sha256, size, spare)
+        staged = await context.store.adopt(address, size, spare)
     if staged is None:
         return
     whole = msgspec.structs.replace(
@@ -157,7 +157,7 @@ async def _adopt(
         validator=WHOLE,
         declared_bytes=size,
         kept_bytes=size,
-        kept_sha256=sha256,
+        kept_digest=address,
     )
     resume_state[request] = whole
-    log.info("blob.adopted", import_id=record.id, sha256=sha256, bytes=size)
+    log.info("blob.adopted", import_id=record.id, address=address, bytes=size)

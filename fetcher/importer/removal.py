@@ -35,9 +35,9 @@ async def remove_image(context: Context, image_id: str, actor: Actor) -> None:
         Forbidden: It is protected or another project's.
         Conflict: An import that began this moment is writing it.
     """
-    sha256 = await despite_a_full_disk(context, lambda: context.index.images.delete(image_id, actor))
+    address = await despite_a_full_disk(context, lambda: context.index.images.delete(image_id, actor))
     log.info("image.deleted", image_id=image_id, project_id=actor.project_id, user_id=actor.user_id)
-    if sha256 is not None:
-        async with context.holding(sha256):
+    if address is not None:
+        async with context.holding(address):
             with suppress(StoreFailed):  # The image is gone; a start removes the file that it had.
-                await remove_unneeded(context, sha256)
+                await remove_unneeded(context, address)

@@ -21,6 +21,7 @@ from fetcher.model import (
     Status,
     Submission,
     Verdict,
+    algorithm_of,
     text_bytes,
 )
 
@@ -105,6 +106,7 @@ def _progress_columns(record: Import) -> dict[str, Any]:
         "attempts": to_json(record.attempts),
         "format": to_json(record.format),
         "digests": to_json(record.digests),
+        "address": record.address,
         "verified_by": record.verified_by,
         "sums_signature": record.sums_signature,
         "length_verified": None if record.length_verified is None else int(record.length_verified),
@@ -176,6 +178,7 @@ _IMPORT_PLAIN = (
     "received_bytes",
     "expected_bytes",
     "bytes_per_second",
+    "address",
     "verified_by",
     "sums_signature",
     "request_id",
@@ -185,7 +188,7 @@ _IMPORT_PLAIN = (
 def to_blob(row: Row) -> Blob:
     """Read a blob back."""
     return Blob(
-        sha256=row["sha256"],
+        address=row["sha256"],
         size=row["size"],
         digests=msgspec.json.decode(row["digests"], type=dict[str, str]),
         virtual_bytes=row["virtual_bytes"],
@@ -207,7 +210,7 @@ def image_row(image: Image) -> dict[str, Any]:
         "container_format": image.container_format,
         "size": image.size,
         "virtual_size": image.virtual_size,
-        "sha256": image.sha256,
+        "sha256": image.address,
         "min_disk": image.min_disk,
         "min_ram": image.min_ram,
         "created_at": to_text(image.created_at),
@@ -230,8 +233,9 @@ def to_image(row: Row, tags: tuple[str, ...], properties: dict[str, str]) -> Ima
         container_format=row["container_format"],
         size=row["size"],
         virtual_size=row["virtual_size"],
+        address=row["sha256"],
         md5=row["md5"],
-        sha256=row["sha256"],
+        sha256=_sha256_in(row),
         sha512=row["sha512"],
         min_disk=row["min_disk"],
         min_ram=row["min_ram"],
@@ -240,6 +244,14 @@ def to_image(row: Row, tags: tuple[str, ...], properties: dict[str, str]) -> Ima
         created_at=datetime.fromisoformat(row["created_at"]),
         updated_at=datetime.fromisoformat(row["updated_at"]),
     )
+
+
+def _sha256_in(row: Row) -> str | None:
+    """Return the sha256 of an image's bytes: their address, or one of their other digests."""
+    address: str | None = row["sha256"]
+    if address is None or algorithm_of(address) == "sha256":
+        return address
+    return _DIGESTS.decode(row["digests"] or "{}").get("sha256")
 
 
 def to_line(image: Image) -> ImageLine:

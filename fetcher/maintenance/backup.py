@@ -96,14 +96,14 @@ def _back_up(store: Store, target: Path) -> Backup:
     gone = []
     names = copy_index(store.index_path, copy.index_path)
     copy.index_path.chmod(0o600)
-    for sha256 in names:
+    for address in names:
         try:
-            if _take(store.blob_path(sha256), copy.blob_path(sha256)):
+            if _take(store.blob_path(address), copy.blob_path(address)):
                 linked += 1
             else:
                 copied += 1
         except FileNotFoundError:
-            gone.append(sha256)
+            gone.append(address)
     leave_out(copy.index_path, gone)
     _take_keys(KeyFolder.of(store.folder).path, KeyFolder.of(partial).path)
     _publish(partial, target)

@@ -33,7 +33,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that is not as it should be.
 
     Args:
-        name: A sha256, a path inside the store, a project, or SQLite's own words.
+        name: The address of a blob, a path inside the store, a project, or SQLite's own words.
         why: Of bytes that are gone: what stands in the way of pulling them again.
         advice: What to do.
         images: Of bytes that are gone: whose they were, ten at the most.
@@ -110,30 +110,30 @@ class Fsck:
             for blob in page:
                 finding = await self._read(blob)
                 # A row that is gone by now was deleted while we read: nothing is wrong with that.
-                if finding is not None and await self._index.maintenance.find(blob.sha256) is not None:
+                if finding is not None and await self._index.maintenance.find(blob.address) is not None:
                     yield finding
                 self.blobs += 1
-            after = page[-1].sha256
+            after = page[-1].address
 
     async def _read(self, blob: BlobState) -> Finding | None:
         try:
             fault = await read_blob(self._store, blob, self._bytes_per_second)
         except StoreFailed as failure:
             kind: Kind = "file-unread"
-            return Finding(kind=kind, name=blob.sha256, why=failure.reason, advice=ADVICE[kind])
+            return Finding(kind=kind, name=blob.address, why=failure.reason, advice=ADVICE[kind])
         if fault is None:
             return None
         return await self._lost(blob, "file-missing" if fault == "missing" else "file-corrupt")
 
     async def _lost(self, blob: BlobState, kind: Kind) -> Finding:
         """Say of bytes that are gone whether they can be pulled again, and what is left to do if not."""
-        sources, reasons = split_sources(await self._index.maintenance.sources(blob.sha256))
+        sources, reasons = split_sources(await self._index.maintenance.sources(blob.address))
         return Finding(
             kind=kind,
-            name=blob.sha256,
+            name=blob.address,
             why=blob.note or ("" if sources else " ".join(reasons)),
             advice=ADVICE[kind] if sources else LOST,
-            images=await self._index.maintenance.images_of(blob.sha256),
+            images=await self._index.maintenance.images_of(blob.address),
         )
 
     async def unknown_files(self) -> list[Kept]:
@@ -141,8 +141,8 @@ class Fsck:
         unknown = [
             one
             for one in await self._store.kept()
-            if not await self._index.images.has_blob(one.sha256)
-            and not await self._index.maintenance.is_loose(one.sha256)
+            if not await self._index.images.has_blob(one.address)
+            and not await self._index.maintenance.is_loose(one.address)
         ]
         if not unknown:
             return []

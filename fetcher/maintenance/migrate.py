@@ -10,6 +10,7 @@ import msgspec
 from fetcher.errors import StoreFailed
 from fetcher.index.protocol import Index
 from fetcher.index.values import BlobState
+from fetcher.model import algorithm_of
 from fetcher.store.protocol import Store
 
 What = Literal["copied", "there", "to-copy", "damaged", "missing"]
@@ -23,7 +24,7 @@ class Moved(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     what: What
-    sha256: str
+    address: str
     size: int
 
 
@@ -51,43 +52,43 @@ class Migration:
             for blob in page:
                 moved = await self._move(blob, is_dry=is_dry)
                 # A row that is gone by now was deleted meanwhile: nobody needs the bytes.
-                if moved.what != "missing" or await self._index.maintenance.find(blob.sha256) is not None:
+                if moved.what != "missing" or await self._index.maintenance.find(blob.address) is not None:
                     yield moved
-            after = page[-1].sha256
+            after = page[-1].address
 
     async def _move(self, blob: BlobState, *, is_dry: bool) -> Moved:
-        if await self._target.size(blob.sha256) == blob.size:
-            return Moved(what="there", sha256=blob.sha256, size=blob.size)
-        size = await self._source.size(blob.sha256)
+        if await self._target.size(blob.address) == blob.size:
+            return Moved(what="there", address=blob.address, size=blob.size)
+        size = await self._source.size(blob.address)
         if size is None:
-            return Moved(what="missing", sha256=blob.sha256, size=blob.size)
+            return Moved(what="missing", address=blob.address, size=blob.size)
         what: What = "to-copy" if is_dry else "copied" if await self._copy(blob) else "damaged"
-        return Moved(what=what, sha256=blob.sha256, size=blob.size)
+        return Moved(what=what, address=blob.address, size=blob.size)
 
     async def _copy(self, blob: BlobState) -> bool:
         """Copy one; False where the source does not have the bytes of that name."""
-        import_id = f"migrate-{blob.sha256[:32]}"
+        import_id = f"migrate-{blob.address[:32]}"
         await self._target.remove_staged(f"{import_id}.0")  # Of a migration that was killed.
         staged = await self._target.stage(import_id, 0)
         try:
-            hasher = hashlib.sha256()
-            async for chunk in self._source.read(blob.sha256):
+            hasher = hashlib.new(algorithm_of(blob.address))
+            async for chunk in self._source.read(blob.address):
                 await asyncio.to_thread(hasher.update, chunk)
                 await asyncio.to_thread(staged.write, chunk)
-            if hasher.hexdigest() != blob.sha256:
+            if hasher.hexdigest() != blob.address:
                 return False
-            async with self._target.holding(blob.sha256):
-                await self._target.commit(staged, blob.sha256)
+            async with self._target.holding(blob.address):
+                await self._target.commit(staged, blob.address)
         finally:
             await self._target.discard(staged)
-        await self._compare(blob.sha256)
+        await self._compare(blob.address)
         return True
 
-    async def _compare(self, sha256: str) -> None:
-        hasher = hashlib.sha256()
-        async for chunk in self._target.read(sha256):
+    async def _compare(self, address: str) -> None:
+        hasher = hashlib.new(algorithm_of(address))
+        async for chunk in self._target.read(address):
             await asyncio.to_thread(hasher.update, chunk)
-        if hasher.hexdigest() != sha256:
-            async with self._target.holding(sha256):
-                await self._target.remove(sha256)
-            raise StoreFailed(reason=f"migrate: the target does not give back the bytes of {sha256}")
+        if hasher.hexdigest() != address:
+            async with self._target.holding(address):
+                await self._target.remove(address)
+            raise StoreFailed(reason=f"migrate: the target does not give back the bytes of {address}")

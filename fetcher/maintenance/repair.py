@@ -24,7 +24,7 @@ from fetcher.importer.schemes.registry import is_elsewhere
 from fetcher.importer.schemes.scheme import Asked
 from fetcher.importer.stages.convert import Conversion
 from fetcher.index.values import BlobState, Secrets
-from fetcher.model import Hop, Submission
+from fetcher.model import Hop, Submission, algorithm_of
 from fetcher.pipeline import PeerClock
 from fetcher.store.protocol import Staged
 from fetcher.store.reservation import Reservation
@@ -132,7 +132,7 @@ class Repairer:
         Raises:
             StoreFailed: The disk or the index refused; another time may go well.
         """
-        stories = await self._context.index.maintenance.sources(blob.sha256)
+        stories = await self._context.index.maintenance.sources(blob.address)
         sources, reasons = split_sources(stories)
         done = ways(stories)
         for url, project_id in sources:
@@ -143,7 +143,7 @@ class Repairer:
             except (Failure, NotStreamable, TimeoutError) as error:
                 why = str(error) or "It took too long."
                 reasons.append(f"{url}: {why}")
-                log.info("repair.failed", sha256=blob.sha256, url=url, detail=why)
+                log.info("repair.failed", address=blob.address, url=url, detail=why)
             else:
                 return None
         return " ".join(reasons)
@@ -190,14 +190,15 @@ class Repairer:
         purpose = Purpose.REPAIR if way.source_format is None else Purpose.PULL
         context = GuardContext(purpose=purpose, settings=settings, submission=submission)
         return Receiver(
-            staged=await self._staged(blob.sha256),
+            staged=await self._staged(blob.address),
             store=self._context.store,
             worker_pool=self._context.worker_pool,
             settings=settings,
             chain=Chain(context),
             unpacks=way.is_unpacked,
             converts=way.is_one_pass,
-            algorithms=["sha256"],
+            algorithms=[algorithm_of(blob.address)],
+            address=algorithm_of(blob.address),
             reservation=reservation,
             count=lambda _size: None,
             times=self._context.guard_times,
@@ -211,18 +212,19 @@ class Repairer:
             begin=lambda: None,
         )
 
-    async def _staged(self, sha256: str) -> Staged:
-        return await self._context.store.stage(f"repair-{sha256[:32]}", 0)
+    async def _staged(self, address: str) -> Staged:
+        return await self._context.store.stage(f"repair-{address[:32]}", 0)
 
     async def _replace(self, blob: BlobState, body: Complete) -> None:
-        actual = body.digests["sha256"]
-        if actual != blob.sha256:
-            raise ChecksumMismatch(algorithm="sha256", expected=blob.sha256, actual=actual, source="store")
-        async with self._context.holding(blob.sha256):
-            if await self._context.index.maintenance.find(blob.sha256) is None:
+        algorithm = algorithm_of(blob.address)
+        actual = body.digests[algorithm]
+        if actual != blob.address:
+            raise ChecksumMismatch(algorithm=algorithm, expected=blob.address, actual=actual, source="store")
+        async with self._context.holding(blob.address):
+            if await self._context.index.maintenance.find(blob.address) is None:
                 return  # Deleted meanwhile: nobody needs the bytes.
-            await self._context.store.commit(body.staged, blob.sha256)
-            await self._context.index.maintenance.mark(blob.sha256, None, datetime.now(UTC))
+            await self._context.store.commit(body.staged, blob.address)
+            await self._context.index.maintenance.mark(blob.address, None, datetime.now(UTC))
 
 
 def _unseen(_hop: Hop) -> None:

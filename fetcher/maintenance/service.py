@@ -14,6 +14,7 @@ from fetcher.importer.context import Context
 from fetcher.importer.stages.commit import remove_unneeded
 from fetcher.importer.stored_blobs import Fault, mark_blob, read_blob
 from fetcher.index.values import BlobState
+from fetcher.maintenance.digests import LateDigests
 from fetcher.maintenance.repair import Repairer
 from fetcher.shortage import is_shortage
 
@@ -37,6 +38,7 @@ class Maintenance:
     Attributes:
         troubles: Why the service should take no work, as far as the rounds have found out.
         warnings: What somebody should look at.
+        late: Digests that come later; what is wanted of them is computed by whoever wants it, on any host.
 
     Args:
         forget_old: Drops old imports; how many went.
@@ -54,6 +56,7 @@ class Maintenance:
         self._forget_old = forget_old
         self._sleep = sleep
         self._repairer = Repairer(context)
+        self.late = LateDigests(context, sleep)
         self._put_off = 0
         self._repairing = asyncio.Lock()
         self._index_seen = float("-inf") if not context.index.maintenance.is_checked else time.monotonic()
@@ -90,6 +93,7 @@ class Maintenance:
             self._again(self.forget_surplus, lambda _seconds: self._sleep(SOON_SECONDS)),
             self._again(self.read_blobs, self._sleep),
             self._again(self.repair_blobs, self._sleep_until_damaged),
+            self.late.run_configured(),
         )
 
     async def _again(
@@ -212,8 +216,8 @@ class Maintenance:
                 except StoreFailed as failure:
                     if _is_short(failure):
                         raise
-                    log.error("blob.unread", sha256=blob.sha256, detail=str(failure))  # noqa: TRY400 - a fact
-                    unread.add(blob.sha256)
+                    log.error("blob.unread", address=blob.address, detail=str(failure))  # noqa: TRY400 - a fact
+                    unread.add(blob.address)
                     seen = "unread"
                 if seen is not None:
                     found[seen] += 1
@@ -221,7 +225,7 @@ class Maintenance:
 
     async def _due(self, before: datetime, unread: set[str]) -> list[BlobState]:
         blobs = await self._context.index.maintenance.due(before, limit=100 + len(unread))
-        return [blob for blob in blobs if blob.sha256 not in unread]
+        return [blob for blob in blobs if blob.address not in unread]
 
     async def repair(self) -> int:
         """Bring faulty blobs back; how many are whole again.
@@ -240,23 +244,23 @@ class Maintenance:
                 try:
                     repaired += await self._repair(blob)
                 except StoreFailed as failure:
-                    log.error("repair.put_off", sha256=blob.sha256, detail=str(failure))  # noqa: TRY400 - a fact
+                    log.error("repair.put_off", address=blob.address, detail=str(failure))  # noqa: TRY400 - a fact
                     self._put_off += 1
-            after = blobs[-1].sha256
+            after = blobs[-1].address
         return repaired
 
     async def _repair(self, blob: BlobState) -> bool:
         await self._check_patiently(blob)
-        now = await self._context.index.maintenance.find(blob.sha256)
+        now = await self._context.index.maintenance.find(blob.address)
         return now is not None and await self._bring_back(now)
 
     async def _bring_back(self, blob: BlobState) -> bool:
         why = None if blob.fault is None else await self._repairer.repair(blob)
         if why is None:
-            log.info("blob.repaired", sha256=blob.sha256)
+            log.info("blob.repaired", address=blob.address)
         else:
-            await self._context.index.maintenance.explain(blob.sha256, why)
-            log.error("blob.lost", sha256=blob.sha256, fault=blob.fault, why=why)
+            await self._context.index.maintenance.explain(blob.address, why)
+            log.error("blob.lost", address=blob.address, fault=blob.fault, why=why)
         return why is None
 
     async def _check_patiently(self, blob: BlobState) -> str | None:
@@ -265,7 +269,9 @@ class Maintenance:
             try:
                 return await self._check(blob)
             except StoreFailed as failure:
-                log.warning("blob.unread", sha256=blob.sha256, detail=str(failure), again_in_seconds=seconds)
+                log.warning(
+                    "blob.unread", address=blob.address, detail=str(failure), again_in_seconds=seconds
+                )
             await self._sleep(seconds)
         return await self._check(blob)
 
@@ -275,29 +281,29 @@ class Maintenance:
         Raises:
             StoreFailed: It could not be read.
         """
-        inode = await self._context.store.generation(blob.sha256)
+        inode = await self._context.store.generation(blob.address)
         rate = self._context.current.settings.maintenance.scrub_bytes_per_second
         fault = await read_blob(self._context.store, blob, rate, self._sleep)
-        return (fault or "whole") if await mark_blob(self._context, blob.sha256, fault, inode) else None
+        return (fault or "whole") if await mark_blob(self._context, blob.address, fault, inode) else None
 
     async def _settle_loose(self, before: datetime | None) -> None:
         loose = await self._context.index.maintenance.loose(before)
         for begin in range(0, len(loose), SETTLED_AT_ONCE):
             some = loose[begin : begin + SETTLED_AT_ONCE]
-            await asyncio.gather(*(self._settle(sha256, noted_at) for sha256, noted_at in some))
+            await asyncio.gather(*(self._settle(address, noted_at) for address, noted_at in some))
 
-    async def _settle(self, sha256: str, noted_at: datetime) -> None:
-        async with self._context.holding(sha256):
-            is_done = await self._context.index.images.has_blob(sha256)
-            if not is_done and await self._is_newer(sha256, noted_at):
-                log.warning("blob.unknown", sha256=sha256, advice="See `fetcher store check`.")
+    async def _settle(self, address: str, noted_at: datetime) -> None:
+        async with self._context.holding(address):
+            is_done = await self._context.index.images.has_blob(address)
+            if not is_done and await self._is_newer(address, noted_at):
+                log.warning("blob.unknown", address=address, advice="See `fetcher store check`.")
                 is_done = True
-            if is_done or await remove_unneeded(self._context, sha256):
-                await self._context.index.maintenance.settle(sha256)
+            if is_done or await remove_unneeded(self._context, address):
+                await self._context.index.maintenance.settle(address)
 
-    async def _is_newer(self, sha256: str, noted_at: datetime) -> bool:
+    async def _is_newer(self, address: str, noted_at: datetime) -> bool:
         """Return whether a file is newer than its note: then an older index was put back."""
-        written_at = await self._context.store.written_at(sha256)
+        written_at = await self._context.store.written_at(address)
         return written_at is not None and written_at > noted_at + timedelta(seconds=COMMIT_SECONDS)
 
 

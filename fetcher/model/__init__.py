@@ -5,7 +5,7 @@ are lower-case hex, formats are the Image API's names.
 """
 
 from fetcher.lifecycle import ENDS, Event, IllegalMove, State, next_state
-from fetcher.model.base import BLOCK_BYTES, Actor, Digest, Value
+from fetcher.model.base import BLOCK_BYTES, Actor, Digest, Value, address_in, algorithm_of
 from fetcher.model.findings import Attempt, FormatVerdict, Hop, TlsPeer
 from fetcher.model.images import (
     RESERVED_PROPERTIES,
@@ -57,6 +57,8 @@ __all__ = [
     "Value",
     "Verdict",
     "Visibility",
+    "address_in",
+    "algorithm_of",
     "is_property",
     "next_state",
     "text_bytes",

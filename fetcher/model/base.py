@@ -1,5 +1,7 @@
 """The base of every value, and the values that all others hold."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 
@@ -25,6 +27,25 @@ class Digest(Value, frozen=True, kw_only=True):
     def __str__(self) -> str:
         """Print as `algorithm:hex`, the form that the API takes."""
         return f"{self.algorithm}:{self.value}"
+
+
+# How long each digest is that may be an address, in hexadecimal.
+_ADDRESSES = {64: "sha256", 128: "sha512"}
+
+
+def algorithm_of(address: str) -> str:
+    """Return which digest an address is: its length tells; sha256 for what is none."""
+    return _ADDRESSES.get(len(address), "sha256")
+
+
+def address_in(digests: Mapping[str, str], wanted: str) -> str:
+    """Return the address of bytes: the digest that is wanted, or another strong one where that is missing.
+
+    Raises:
+        KeyError: There is none.
+    """
+    known = [name for name in (wanted, *_ADDRESSES.values()) if name in digests]
+    return digests[known[0] if known else wanted]
 
 
 class Actor(Value, frozen=True, kw_only=True):

@@ -59,9 +59,13 @@ def text_bytes(name: str | None, tags: Iterable[str], properties: Mapping[str, s
 
 
 class Blob(Value, frozen=True, kw_only=True):
-    """Bytes in the store, named by their sha256."""
+    """Bytes in the store.
 
-    sha256: str
+    Args:
+        address: By which they are found, of all their digests.
+    """
+
+    address: str
     size: int
     digests: dict[str, str]
     virtual_bytes: int | None = None
@@ -72,6 +76,8 @@ class Image(Value, frozen=True, kw_only=True):
     """A record of the Image API v2.
 
     Args:
+        address: Of its bytes in the store.
+        sha256: None also where nobody has computed it yet.
         import_id: The import that writes the image now; read only.
         staged_bytes: The size of the bytes that wait for glance-direct; read only.
     """
@@ -87,6 +93,7 @@ class Image(Value, frozen=True, kw_only=True):
     container_format: str | None = None
     size: int | None = None
     virtual_size: int | None = None
+    address: str | None = None
     md5: str | None = None
     sha256: str | None = None
     sha512: str | None = None

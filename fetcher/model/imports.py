@@ -88,6 +88,7 @@ class Import(Value, frozen=True, kw_only=True):
             looks like the end; None before it has answered.
         received_bytes: As they came, packed if they were.
         digests: Of what is kept: those of the image.
+        address: Under which its bytes are about to be committed, or were.
         stages: What was done to the received bytes, by stage; empty where they are kept as they came.
         delivery: On its way into the target image service; None where there is none.
     """
@@ -107,6 +108,7 @@ class Import(Value, frozen=True, kw_only=True):
     attempts: tuple[Attempt, ...] = ()
     format: FormatVerdict | None = None
     digests: dict[str, str] = {}
+    address: str | None = None
     verified_by: str = "none"
     sums_signature: str | None = None
     length_verified: bool | None = None
@@ -164,6 +166,11 @@ class Import(Value, frozen=True, kw_only=True):
     def made_image_id(self) -> str:
         """Return the id of its image, where that is."""
         return self.delivery.image_id if self.delivery is not None and self.is_away else self.image_id
+
+    @property
+    def announced(self) -> str | None:
+        """Return which blob may be there without a row; earlier versions named it by its sha256."""
+        return (self.address or self.digests.get("sha256")) if self.phase is Phase.COMMITTING else None
 
     @property
     def received_digests(self) -> dict[str, str]:

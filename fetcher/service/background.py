@@ -30,6 +30,7 @@ async def start_background(
     services.importer.others.start()
     services.supervisor.start("catalogues", services.catalogues.run)
     services.supervisor.start("published", services.published.run)
+    services.supervisor.start("digests", services.maintenance.late.run_wanted)
     services.supervisor.start("leases", services.importer.leases.keep)
     services.supervisor.start("throughput", watch.run)
     services.supervisor.start("watchdog", feed_watchdog)

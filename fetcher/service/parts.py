@@ -70,6 +70,7 @@ async def open_parts(configured: Configured, *, is_started: bool) -> AsyncIterat
                 context.current,
                 Fingerprints(context.store, context.folder / "published"),
                 context.engine,
+                context.wanted.ask,
             ),
             identify=counting(identify),
             supervisor=context.supervisor,

@@ -13,8 +13,8 @@ class DigestLocks:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
-    async def holding(self, sha256: str) -> AsyncIterator[None]:
+    async def holding(self, address: str) -> AsyncIterator[None]:
         """Keep others from committing or removing these bytes."""
-        lock = self._locks.setdefault(sha256, asyncio.Lock())
+        lock = self._locks.setdefault(address, asyncio.Lock())
         async with lock:
             yield

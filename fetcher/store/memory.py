@@ -74,9 +74,9 @@ class MemoryStaged:
         """Read back what was written."""
         return bytes(self.body[offset : offset + length])
 
-    def mark(self, size: int, sha256: str) -> None:
+    def mark(self, size: int, digest: str) -> None:
         """Note how many bytes there are and their digest."""
-        self._store.marks[self._name] = (size, sha256)
+        self._store.marks[self._name] = (size, digest)
 
     def park(self) -> None:
         """Leave the bytes to who reopens them."""
@@ -160,9 +160,9 @@ class MemoryStore(Room):
         return self._place(staged.read_at(0, staged.size), f"{staged.name}.converted")
 
     @asynccontextmanager
-    async def blob_workplace(self, sha256: str, name: str) -> AsyncIterator[Workplace]:
+    async def blob_workplace(self, address: str, name: str) -> AsyncIterator[Workplace]:
         """Give a program a copy of committed bytes, which goes at the end."""
-        body = b"".join([chunk async for chunk in self.read(sha256)])
+        body = b"".join([chunk async for chunk in self.read(address)])
         async with self._place(body, name) as place:
             yield place
 
@@ -202,14 +202,14 @@ class MemoryStore(Room):
         self.staged.pop(name, None)
         self.marks.pop(name, None)
 
-    async def adopt(self, sha256: str, size: int, spare: Collection[str]) -> str | None:
+    async def adopt(self, address: str, size: int, spare: Collection[str]) -> str | None:
         """Stage a whole body again; None without a body of this size."""
-        target = f"{sha256}.0"
-        kept = self._kept.get(sha256)
+        target = f"{address}.0"
+        kept = self._kept.get(address)
         if len(self.staged.get(target, b"")) == size and target in self.staged:
             return target
         if kept is not None and len(kept.body) == size:
-            del self._kept[sha256]
+            del self._kept[address]
             self.staged[target] = bytearray(kept.body)
             return target
         for name in sorted(self.staged.keys() - set(spare)):
@@ -218,8 +218,8 @@ class MemoryStore(Room):
                 return target
         return None
 
-    async def commit(self, staged: protocol.Staged, sha256: str) -> None:
-        """Make complete bytes findable, in place of equal ones; inside `holding(sha256)`.
+    async def commit(self, staged: protocol.Staged, address: str) -> None:
+        """Make complete bytes findable, in place of equal ones; inside `holding(address)`.
 
         Raises:
             StoreFailed: The staged bytes are gone.
@@ -229,13 +229,13 @@ class MemoryStore(Room):
             raise StoreFailed(reason="commit: the staged bytes are gone")
         staged.close()
         staged.is_moved = True
-        self._kept[sha256] = Body(
+        self._kept[address] = Body(
             body=bytes(body), generation=next(self._generations), written_at=datetime.now(UTC)
         )
 
-    async def remove(self, sha256: str) -> bool:
+    async def remove(self, address: str) -> bool:
         """Remove bytes; readers that are open go on to the end."""
-        self._kept.pop(sha256, None)
+        self._kept.pop(address, None)
         return True
 
     async def retry_leftovers(self) -> None:
@@ -243,15 +243,15 @@ class MemoryStore(Room):
 
     async def kept(self) -> list[Kept]:
         """Return every blob."""
-        return [Kept(name=name, sha256=name, size=len(one.body)) for name, one in sorted(self._kept.items())]
+        return [Kept(name=name, address=name, size=len(one.body)) for name, one in sorted(self._kept.items())]
 
     async def unclaimed(self) -> list[Kept]:
         """Return what is staged: nobody says who works on it."""
-        return [Kept(name=name, sha256="", size=len(body)) for name, body in sorted(self.staged.items())]
+        return [Kept(name=name, address="", size=len(body)) for name, body in sorted(self.staged.items())]
 
     async def remove_kept(self, kept: Kept) -> None:
         """Remove what was named."""
-        self._kept.pop(kept.sha256, None)
+        self._kept.pop(kept.address, None)
         await self.remove_staged(kept.name)
 
     async def make_ballast(self) -> None:
@@ -261,38 +261,38 @@ class MemoryStore(Room):
         """Return False: there is none."""
         return False
 
-    async def size(self, sha256: str) -> int | None:
+    async def size(self, address: str) -> int | None:
         """Return how many bytes are kept; None when there are none."""
-        kept = self._kept.get(sha256)
+        kept = self._kept.get(address)
         return None if kept is None else len(kept.body)
 
-    async def generation(self, sha256: str) -> int | None:
+    async def generation(self, address: str) -> int | None:
         """Return which writing of the bytes is kept; None when there is none."""
-        kept = self._kept.get(sha256)
+        kept = self._kept.get(address)
         return None if kept is None else kept.generation
 
-    async def written_at(self, sha256: str) -> datetime | None:
+    async def written_at(self, address: str) -> datetime | None:
         """Return when the bytes were written; None when there are none."""
-        kept = self._kept.get(sha256)
+        kept = self._kept.get(address)
         return None if kept is None else kept.written_at
 
-    async def read(self, sha256: str, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+    async def read(self, address: str, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         """Stream bytes, or a part of them.
 
         Raises:
             StoreFailed: They are not there.
         """
-        kept = self._kept.get(sha256)
+        kept = self._kept.get(address)
         if kept is None:
             raise StoreFailed(reason="read: there are no such bytes")
         end = len(kept.body) if length is None else min(len(kept.body), offset + length)
         for begin in range(offset, end, READ_BYTES):
             yield kept.body[begin : min(end, begin + READ_BYTES)]
 
-    async def file_of(self, sha256: str, offset: int = 0) -> None:
+    async def file_of(self, address: str, offset: int = 0) -> None:
         """Return None: there are no files here."""
 
-    async def link(self, sha256: str, seconds: int, name: str) -> None:
+    async def link(self, address: str, seconds: int, name: str) -> None:
         """Return None: nobody else reads this memory."""
 
     async def obstacles(self, max_bytes: int) -> list[str]:

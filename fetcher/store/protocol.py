@@ -21,11 +21,11 @@ class Kept:
 
     Args:
         name: Within the store, for an operator.
-        sha256: By which the index would know it; empty where it is no blob.
+        address: By which the index would know it; empty where it is no blob.
     """
 
     name: str
-    sha256: str
+    address: str
     size: int
 
 
@@ -92,7 +92,7 @@ class Staged(Protocol):
     def read_at(self, offset: int, length: int) -> bytes:
         """Read back what was written; raises StoreFailed."""
 
-    def mark(self, size: int, sha256: str) -> None:
+    def mark(self, size: int, digest: str) -> None:
         """Note beside the bytes how many there are and their digest, where the store can."""
 
     def park(self) -> None:
@@ -106,7 +106,10 @@ class Staged(Protocol):
 
 
 class Store(Protocol):
-    """Keeps the bytes of images, each body once, under its sha256."""
+    """Keeps the bytes of images, each body once, under its address: a digest in hexadecimal.
+
+    Which digest that is, and whether it is the right one, is for who receives and who reads.
+    """
 
     @property
     def place(self) -> str:
@@ -130,7 +133,7 @@ class Store(Protocol):
     def workplace(self, staged: Staged) -> AbstractAsyncContextManager[Workplace]:
         """Give a program staged bytes as a file, and a place for its result; both go at the end."""
 
-    def blob_workplace(self, sha256: str, name: str) -> AbstractAsyncContextManager[Workplace]:
+    def blob_workplace(self, address: str, name: str) -> AbstractAsyncContextManager[Workplace]:
         """Give a program committed bytes as a file, and a place of this name for its result.
 
         Raises StoreFailed where the bytes are not there.
@@ -151,20 +154,20 @@ class Store(Protocol):
     async def remove_staged(self, name: str) -> None:
         """Remove what an earlier process left; what is gone already is fine."""
 
-    async def adopt(self, sha256: str, size: int, spare: Collection[str]) -> str | None:
+    async def adopt(self, address: str, size: int, spare: Collection[str]) -> str | None:
         """Stage the whole body of an import again that was cut off in its commit; None without a body."""
 
-    async def commit(self, staged: Staged, sha256: str) -> None:
-        """Make complete bytes durable and findable, in place of equal ones; inside `holding(sha256)`.
+    async def commit(self, staged: Staged, address: str) -> None:
+        """Make complete bytes durable and findable, in place of equal ones; inside `holding(address)`.
 
         The digest is the caller's word: bytes are judged by who receives and who reads them.
         """
 
-    def holding(self, sha256: str) -> AbstractAsyncContextManager[None]:
+    def holding(self, address: str) -> AbstractAsyncContextManager[None]:
         """Keep commit and removal of the same bytes apart."""
 
-    async def remove(self, sha256: str) -> bool:
-        """Remove bytes, or return False where they do not go yet; inside `holding(sha256)`.
+    async def remove(self, address: str) -> bool:
+        """Remove bytes, or return False where they do not go yet; inside `holding(address)`.
 
         Readers that are open go on to the end; bytes that are unknown are gone.
         """
@@ -187,26 +190,26 @@ class Store(Protocol):
     async def give_up_ballast(self) -> bool:
         """Free that room if the store is full; False where it is not, or where none was held."""
 
-    async def size(self, sha256: str) -> int | None:
+    async def size(self, address: str) -> int | None:
         """Return how many bytes are kept; None when there are none."""
 
-    async def generation(self, sha256: str) -> int | None:
+    async def generation(self, address: str) -> int | None:
         """Return what differs after the bytes were put in place anew; None when there are none."""
 
-    async def written_at(self, sha256: str) -> datetime | None:
+    async def written_at(self, address: str) -> datetime | None:
         """Return when the bytes were written; None when there are none."""
 
-    def read(self, sha256: str, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+    def read(self, address: str, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         """Stream bytes, or a part of them; StoreFailed where they are not there or cannot be read."""
 
-    async def file_of(self, sha256: str, offset: int = 0) -> FileIO | None:
+    async def file_of(self, address: str, offset: int = 0) -> FileIO | None:
         """Open the file that holds the bytes and nothing else, for the kernel to send; the caller closes it.
 
         Its byte at the offset has been read. None where the store keeps no files: then `read` is the way;
         StoreFailed where the bytes are not there or cannot be read.
         """
 
-    async def link(self, sha256: str, seconds: int, name: str) -> str | None:
+    async def link(self, address: str, seconds: int, name: str) -> str | None:
         """Return a signed URL that gives the bytes to anybody for so long; None where there is none."""
 
     async def obstacles(self, max_bytes: int) -> list[str]:

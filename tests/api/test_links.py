@@ -309,7 +309,7 @@ async def test_the_command_line_makes_and_ends_links(fetcher: Fetcher, tmp_path:
 
 
 def linked_value() -> Linked:
-    return Linked(image_id="i", sha256="s", project_id="p", expires=1)
+    return Linked(image_id="i", address="s", project_id="p", expires=1)
 
 
 async def test_keys_take_turns(tmp_path: Path) -> None:

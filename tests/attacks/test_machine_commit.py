@@ -62,19 +62,19 @@ async def test_m11_what_is_in_doubt_is_not_removed(tmp_path: Path) -> None:
     """While nothing can be written, no way of removal takes a blob for unneeded; once it can, it goes."""
     async with Origin({"/x": behaviours.serve(BODY)}) as origin, Running(tmp_path, origin) as service:
         services = service.service.app.state.services
-        parts, path = services.importer.context, services.store.blob_path(blob().sha256)
+        parts, path = services.importer.context, services.store.blob_path(blob().address)
         path.write_bytes(b"perhaps needed")
         holder = sqlite3.connect(service.data / "index.sqlite", isolation_level=None)
         with pytest.raises(StoreFailed, match="FOREIGN KEY"):
             await services.index.connection.write(fail_at_the_commit)
         holder.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreFailed):
-            await remove_unneeded(parts, blob().sha256)
+            await remove_unneeded(parts, blob().address)
         assert path.exists()
         holder.execute("ROLLBACK")
         holder.close()
         assert services.index.connection.is_in_doubt
-        assert await remove_unneeded(parts, blob().sha256)
+        assert await remove_unneeded(parts, blob().address)
         assert not services.index.connection.is_in_doubt
         assert not path.exists()
         await service.run(url=origin.url("/x"))

@@ -296,6 +296,42 @@ async def test_an_open_reader_outlives_removal(store: Store) -> None:
         await read(store.read(sha256))
 
 
+async def test_any_digest_may_be_the_address(store: Store) -> None:
+    """Bytes lie under the name that the caller gives, beside those of other digests: all verbs find them."""
+    names = [hashlib.new(name, BODY).hexdigest() for name in ("sha256", "sha512")]
+    for name in names:
+        staged = await store.stage(name[:8], 1)
+        await write(staged, BODY)
+        await asyncio.to_thread(staged.mark, len(BODY), name)
+        async with store.holding(name):
+            await store.commit(staged, name)
+    assert sorted(one.address for one in await store.kept()) == sorted(names)
+    for name in names:
+        assert (await store.size(name), await read(store.read(name, 3, 9))) == (len(BODY), BODY[3:12])
+    long = names[1]
+    adopted = await store.adopt(long, len(BODY), set())
+    assert adopted is not None
+    assert await store.size(long) is None
+    again = await store.reopen(adopted, len(BODY))
+    assert again is not None
+    await store.commit(again, long)
+    async with store.holding(long):
+        assert await store.remove(long)
+    assert [one.address for one in await store.kept()] == [names[0]]
+
+
+async def test_a_mark_is_read_back(store: Store) -> None:
+    """Whichever digest it tells: how long that is, is no matter of the store's."""
+    for number, length in enumerate((64, 128)):
+        staged = await store.stage(f"marked{number}", 1)
+        await write(staged, BODY)
+        await asyncio.to_thread(staged.sync)
+        await asyncio.to_thread(staged.mark, len(BODY), "a" * length)
+        found = await store.mark_of(staged.name)
+        assert found in (None, (len(BODY), "a" * length))
+        await store.discard(staged)
+
+
 async def test_unknown_bytes(store: Store) -> None:
     """Bytes that are not there have no size, no writing and no moment; removing them is done already."""
     sha256 = digest(b"never seen")

@@ -61,15 +61,17 @@ def make(actor: Actor = ALICE, number: int = 0, **changes) -> NewImport:
 def blob(name: str = "1") -> Blob:
     """Some bytes' record."""
     digests = {"sha256": name * 64, "md5": name * 32, "sha512": name * 128}
-    return Blob(sha256=name * 64, size=5, digests=digests, created_at=START)
+    return Blob(address=name * 64, size=5, digests=digests, created_at=START)
 
 
-async def activate(index: Index, new: NewImport, name: str = "1") -> bool:
-    """Carry a submission through to an active image."""
+async def activate(index: Index, new: NewImport, of: str | Blob = "1") -> bool:
+    """Carry a submission through to an active image of these bytes, or of those of that name."""
     taken = await index.imports.claim(new.record.id, START)
     assert taken is not None
     done = msgspec.structs.replace(taken[0], state=State.SUCCEEDED, ended_at=START)
-    return await index.imports.activate(done, blob(name), new.image, {"story": "told"})
+    return await index.imports.activate(
+        done, blob(of) if isinstance(of, str) else of, new.image, {"story": "told"}
+    )
 
 
 def image(actor: Actor = ALICE, number: int = 0, **changes) -> Image:

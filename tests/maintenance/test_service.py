@@ -49,7 +49,7 @@ async def test_a_rotten_blob_is_found_and_pulled_again(tmp_path: Path) -> None:
         rot(store.blob_path(NAME))
         assert (await maintenance.scrub(before=LATER))["corrupt"] == 1
         faulty = await service.service.app.state.services.index.maintenance.faulty()
-        assert [(blob.sha256, blob.fault) for blob in faulty] == [(NAME, "corrupt")]
+        assert [(blob.address, blob.fault) for blob in faulty] == [(NAME, "corrupt")]
         assert await maintenance.repair() == 1
         assert store.blob_path(NAME).read_bytes() == BODY
         assert await service.service.app.state.services.index.maintenance.faulty() == []
@@ -129,8 +129,8 @@ async def test_deleting_an_image_while_it_is_scrubbed(tmp_path: Path) -> None:
         reading = asyncio.Event()
         read = store.read
 
-        async def slow(sha256: str):
-            async for chunk in read(sha256):
+        async def slow(address: str):
+            async for chunk in read(address):
                 reading.set()
                 await service.service.app.state.services.importer.delete_image(created["image_id"], admin())
                 yield chunk

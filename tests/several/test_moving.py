@@ -100,7 +100,7 @@ async def fill_with_what_imports_leave(index: Index) -> None:
     _image, record = await begun(index)
     assert await index.uploads.stage(done(record), blob("3"))
     await index.pulls.keep(KEPT)
-    await index.pulls.remember(["alice"], "r", '"1"', blob("1").sha256)
+    await index.pulls.remember(["alice"], "r", '"1"', blob("1").address)
 
 
 def contents(path: Path) -> dict[str, list[Any]]:

@@ -184,7 +184,7 @@ class Judge:
         with mock.patch.object(inventory, "ORPHAN_AGE", timedelta(0)):
             self.leftovers["uploads"] += await inventory.sweep_uploads(bucket)
         for one in await inventory.kept(bucket, ()):
-            if not one.sha256:
+            if not one.address:
                 self.leftovers["objects"] += 1
                 await bucket.delete(one.name)
         left = await bucket.uploads("objects/")

@@ -33,7 +33,7 @@ class Fingerprints:
         self._store = store
         self._file = folder / FILE
         self._known: dict[str, str] | None = None
-        self._wanted: dict[str, tuple[str, Archive]] = {}
+        self._wanted: dict[str, tuple[Image, Archive]] = {}
         self._news = asyncio.Event()
 
     async def load(self) -> None:
@@ -47,7 +47,7 @@ class Fingerprints:
         key = _key(image.sha256 or "", archive)
         found = (self._known or {}).get(key)
         if found is None and len(self._wanted) < MOST_KEPT:
-            self._wanted[key] = (image.sha256 or "", archive)
+            self._wanted[key] = (image, archive)
             self._news.set()
         return found
 
@@ -56,12 +56,12 @@ class Fingerprints:
         await self.load()
         count = 0
         while self._wanted:
-            key, (sha256, archive) = next(iter(self._wanted.items()))
+            key, (image, archive) = next(iter(self._wanted.items()))
             del self._wanted[key]
             try:
-                combined = await self._combined(sha256, archive)
+                combined = await self._combined(image, archive)
             except Failure as failure:  # It is wanted again by the next list.
-                log.warning("fingerprint.failed", sha256=sha256, detail=str(failure))
+                log.warning("fingerprint.failed", image_id=image.id, detail=str(failure))
                 continue
             if combined is not None:
                 assert self._known is not None
@@ -88,13 +88,13 @@ class Fingerprints:
             except TimeoutError:
                 continue
 
-    async def _combined(self, sha256: str, archive: Archive) -> str | None:
+    async def _combined(self, image: Image, archive: Archive) -> str | None:
         """Digest metadata and disk; None where the disk has other bytes by now."""
         both, alone = hashlib.sha256(archive.data), hashlib.sha256()
-        async for chunk in self._store.read(sha256):
+        async for chunk in self._store.read(image.address or ""):
             await asyncio.to_thread(both.update, chunk)
             await asyncio.to_thread(alone.update, chunk)
-        return both.hexdigest() if alone.hexdigest() == sha256 else None
+        return both.hexdigest() if alone.hexdigest() == image.sha256 else None
 
 
 def _key(sha256: str, archive: Archive) -> str:

@@ -30,7 +30,7 @@ Table = dict[str, Any]
 
 def is_published(image: Image) -> bool:
     """Return whether strangers may have an image."""
-    return image.visibility == "public" and image.status is Status.ACTIVE and image.sha256 is not None
+    return image.visibility == "public" and image.status is Status.ACTIVE and image.address is not None
 
 
 def image_path(image: Image) -> str:
@@ -60,7 +60,8 @@ def products_of(
     """
     products: Table = {}
     for image in images:
-        if image.disk_format in FTYPES and image.container_format == "bare" and is_published(image):
+        is_listed = image.disk_format in FTYPES and image.container_format == "bare" and is_published(image)
+        if is_listed and image.sha256 is not None:  # Readers of these lists know bytes by that digest.
             facts = _product(image)
             name = f"{facts['os']}:{facts['release']}:{slug(image.name or image.id)}:{facts['arch']}"
             product = products.setdefault(name, facts | {"versions": {}})

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -49,11 +50,20 @@ class Published:
     Args:
         fingerprints: Of disks that Incus and LXD take as virtual machines.
         engine: What other hosts publish is the same, with the same moment.
+        want: Asks for a digest of the bytes at an address: an image is listed once its sha256 is there.
     """
 
-    def __init__(self, index: Index, current: Current, fingerprints: Fingerprints, engine: Engine) -> None:
+    def __init__(
+        self,
+        index: Index,
+        current: Current,
+        fingerprints: Fingerprints,
+        engine: Engine,
+        want: Callable[[str, str], None],
+    ) -> None:
         self._index = index
         self._engine = engine
+        self._want = want
         self._current = current
         self._fingerprints = fingerprints
         self._turn = asyncio.Lock()
@@ -95,6 +105,9 @@ class Published:
     async def _make(self) -> None:
         """Make them anew; where nothing has changed, they and their moment stay."""
         images = await self._images()
+        for image in images:
+            if image.sha256 is None and image.address is not None:
+                self._want(image.address, "sha256")
         key = self._current.settings.publish.sign_key
         await self._fingerprints.load()
         find = self._fingerprints.find if self._current.settings.publish.machines else _unknown
@@ -126,7 +139,7 @@ class Published:
                 visibility="public",
             )
             page = await self._index.images.page(STRANGER, query)
-            found += [image for image in page if image.sha256 not in faulty]
+            found += [image for image in page if image.address not in faulty]
             is_more = bool(page) and (page.has_more or len(page) == PAGE_IMAGES)
             marker = page[-1].id if page else None
         return found[:most]
@@ -136,8 +149,8 @@ class Published:
         found: set[str] = set()
         after = ""
         while page := await self._index.maintenance.faulty(after=after, limit=PAGE_IMAGES):
-            found.update(blob.sha256 for blob in page)
-            after = page[-1].sha256
+            found.update(blob.address for blob in page)
+            after = page[-1].address
         return found
 
 

@@ -167,7 +167,9 @@ class ExportAnswer(msgspec.Struct, frozen=True, kw_only=True):
     sender: Annotated[str, Meta(description="How it is sent.")]
     progress: Annotated[ExportProgress, Meta(description="How far it is.")]
     attempts: Annotated[list[ExportAttemptAnswer], Meta(description="Every try, the first one first.")]
-    digests: Annotated[dict[str, str], Meta(description="Of the bytes that are sent.")]
+    digests: Annotated[
+        dict[str, str], Meta(description="Of the bytes that are sent; empty until they are known.")
+    ]
     options: Annotated[dict[str, Any], Meta(description="How it is sent: format, layout, replace, verify.")]
     answer: Annotated[dict[str, str], Meta(description="What the receiver said: status, `etag` ...")]
     read_back: Annotated[
@@ -200,7 +202,7 @@ def export_view(export: Export, base: str) -> dict[str, Any]:
     return {
         **plain,
         "progress": {"sent_bytes": export.sent_bytes, "size": export.size, "percent": percent},
-        "digests": {"sha256": export.sha256},
+        "digests": {"sha256": export.sha256} if export.sha256 else {},
         "links": {
             "self": itself,
             "events": f"{itself}/events",

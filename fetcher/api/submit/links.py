@@ -42,7 +42,7 @@ class LinkAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     url: str
     image_id: str
-    sha256: str
+    sha256: str | None
     expires_at: datetime
 
 
@@ -76,11 +76,11 @@ async def make_link(
         raise Forbidden(reason="the image is another project's")
     if image.status is Status.DEACTIVATED:
         raise Forbidden(reason="the image is deactivated; nobody is let in to its bytes")
-    if image.sha256 is None:
+    if image.address is None:
         raise Conflict(reason="the image has no bytes yet")
-    await services.index.maintenance.check_whole(image.sha256)
+    await services.index.maintenance.check_whole(image.address)
     expires = int(datetime.now(UTC).timestamp() + life)
-    linked = _linked(image, image.sha256, expires)
+    linked = _linked(image, image.address, expires)
     key = await services.link_keys.current(settings.links.max_seconds)
     query = urlencode({"expires": expires, "key": key.key_id, "signature": key.signature(linked)})
     log.info(
@@ -98,7 +98,7 @@ async def fetch(request: Request) -> Response:
     """`GET /images/{id}/file`: the bytes, for whoever has a link that was signed here and is still good."""
     services = services_of(request)
     image = await _image_of(request, services)
-    assert image.sha256 is not None
+    assert image.address is not None
     share: Share | None = request.scope.get(SHARE)
     if share is not None:
         # Counted apart: a link that got about takes no places from the project that handed it out.
@@ -129,9 +129,9 @@ async def _image_of(request: Request, services: Services) -> Image:
         image = await services.index.images.find(request.path_params["id"], ENGINE)
     except UnknownImage:
         image = None
-    if key is None or image is None or image.sha256 is None:
+    if key is None or image is None or image.address is None:
         raise LinkInvalid(reason="it was not made here, or was revoked")
-    if not key.is_signature(signature, _linked(image, image.sha256, int(expires))):
+    if not key.is_signature(signature, _linked(image, image.address, int(expires))):
         raise LinkInvalid(reason="it was not made here, or was revoked")
     left = int(expires) - datetime.now(UTC).timestamp()
     if left <= 0:
@@ -143,8 +143,8 @@ async def _image_of(request: Request, services: Services) -> Image:
     return image
 
 
-def _linked(image: Image, sha256: str, expires: int) -> Linked:
-    return Linked(image_id=image.id, sha256=sha256, project_id=image.project_id, expires=expires)
+def _linked(image: Image, address: str, expires: int) -> Linked:
+    return Linked(image_id=image.id, address=address, project_id=image.project_id, expires=expires)
 
 
 routes = [

@@ -62,7 +62,7 @@ def is_current(request: Request, document: Document) -> bool:
 async def metalink(request: Request) -> Response:
     """`GET /streams/images/{id}.meta4`: the URL, size and digests of a public image (Metalink 4)."""
     image = await _image_of(request)
-    await services_of(request).index.maintenance.check_whole(image.sha256 or "")
+    await services_of(request).index.maintenance.check_whole(image.address or "")
     text = metalink_of(image, f"{base_url(request)}/{image_path(image)}")
     name = f"{file_name(image)}.meta4"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-cache"}

@@ -87,8 +87,8 @@ def pull(  # noqa: PLR0913 - all options of the command
         set_up_logs(service.settings)
         body = convert(wanted.body(url), SubmitBody)
         with _watching_the_store(url, service), Bar(screen.err, is_shown=screen.is_watched) as bar:
-            document, sha256 = asyncio.run(_pull(service, body, key, bar.show))
-        file = service.folder / "blobs" / sha256[:2] / sha256
+            document, address = asyncio.run(_pull(service, body, key, bar.show))
+        file = service.folder / "blobs" / address[:2] / address
         if output and document["state"] == "succeeded":
             publish(file, output)
             file = output
@@ -166,15 +166,17 @@ async def _pull(
         project_id=service.settings.auth.project, user_id="command-line", roles=frozenset({"admin"})
     )
     document: dict[str, Any] = {}
+    address = ""
     async with service.open_services() as services:
         submission = await body.resolved(actor, services.current.settings, services.catalogues)
         record = await services.importer.submit(actor, submission, key=_keyed(key, body))
         try:
             async for newer in services.importer.follow(record.id, actor, least_seconds=FOLLOW_SECONDS):
                 document = import_view(newer, "", is_operator=True)
+                address = newer.address or newer.digests.get("sha256", "")
                 show(document)
         except asyncio.CancelledError:
             await services.importer.cancel(record.id, actor)
             print("Cancelled; nothing of it is left.", file=sys.stderr)
             raise
-    return document, document["digests"].get("sha256", "")
+    return document, address

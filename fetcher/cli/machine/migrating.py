@@ -78,7 +78,7 @@ def _tell(
         screen.json({**told, **more, "is_final": is_final})
         return
     for one in lost:
-        screen.line(one.sha256)
+        screen.line(one.address)
         screen.facts([("why", one.what), ("to do", "`fetcher store repair`, then again.")], to_err=True)
     for what in counts:
         screen.say(f"{what}: {count_words(counts[what], 'blob')}, {size_words(sizes[what])}")

@@ -80,13 +80,13 @@ async def _repair(service: "Service", screen: Screen) -> Exit:
         read = await services.maintenance.scrub(before=datetime.now(UTC))
         repaired = await services.maintenance.repair()
         lost = {
-            blob.sha256: blob.note or "" for blob in await services.index.maintenance.faulty(limit=1_000_000)
+            blob.address: blob.note or "" for blob in await services.index.maintenance.faulty(limit=1_000_000)
         }
     if screen.as_json:
         screen.json({**read, "repaired": repaired, "lost": lost})
     else:
-        for sha256, why in lost.items():
-            screen.line(sha256)
+        for address, why in lost.items():
+            screen.line(address)
             screen.facts([("why", why), ("to do", LOST)], to_err=True)
         screen.say(f"{sum(read.values())} blobs read, {repaired} pulled again, {len(lost)} lost.")
     if lost:

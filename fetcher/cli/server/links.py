@@ -31,7 +31,8 @@ def link(image: str, *, hours: float | None = None, server: Server = Server()) -
         screen.json(made)
         return Exit.OK
     screen.line(made["url"])
-    screen.say(f"It ends at {made['expires_at']}; the bytes have the sha256 {made['sha256']}.")
+    known = f"; the bytes have the sha256 {made['sha256']}" if made["sha256"] else ""
+    screen.say(f"It ends at {made['expires_at']}{known}.")
     return Exit.OK
 
 

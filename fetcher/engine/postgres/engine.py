@@ -148,8 +148,8 @@ class PostgresEngine:
 
     def across(self, holding: Holding) -> Holding:
         @asynccontextmanager
-        async def held(sha256: str) -> AsyncIterator[None]:
-            async with holding(sha256), self._session.holding(f"holding {sha256}"):
+        async def held(address: str) -> AsyncIterator[None]:
+            async with holding(address), self._session.holding(f"holding {address}"):
                 yield
 
         return held

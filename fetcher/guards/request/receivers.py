@@ -52,7 +52,7 @@ def check_sendable(image: Image) -> None:
     Raises:
         Conflict: It is not active, or its bytes are encrypted with a key that does not go along.
     """
-    if image.status is not Status.ACTIVE or image.sha256 is None or image.size is None:
+    if image.status is not Status.ACTIVE or image.address is None or image.size is None:
         reason = f"the image is {image.status.value}; only an active one can be sent"
         raise Conflict(reason=reason)
     found = next((name for name in ENCRYPTED if name in image.properties), None)

@@ -104,7 +104,7 @@ def limits(settings: Settings) -> tuple[Limit, ...]:
             list(rules.weak),
             "Digests that are compared, but verify nothing.",
         ),
-        ("computed_checksums", "array", list(rules.computed), "Digests that are computed for every image."),
+        ("computed_checksums", "array", rules.algorithms, "Digests that are computed for every image."),
         (
             "checksum_required",
             "boolean",

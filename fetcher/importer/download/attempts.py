@@ -152,16 +152,16 @@ class Attempts:
         is_lost = receiver is None or not receiver.is_resumable or not receiver.received_bytes
         if receiver is None or is_lost or not self._is_resumable():
             await self.close()
-            return msgspec.structs.replace(resume_state, staged="", kept_bytes=0, kept_sha256="")
+            return msgspec.structs.replace(resume_state, staged="", kept_bytes=0, kept_digest="")
         self._receiver = None
         try:
-            size, sha256 = await receiver.park()
+            size, digest = await receiver.park()
         except Failure:
             await receiver.close()
-            return msgspec.structs.replace(resume_state, staged="", kept_bytes=0, kept_sha256="")
+            return msgspec.structs.replace(resume_state, staged="", kept_bytes=0, kept_digest="")
         await receiver.close(is_kept=True)
         return msgspec.structs.replace(
-            resume_state, staged=receiver.staged.name, kept_bytes=size, kept_sha256=sha256
+            resume_state, staged=receiver.staged.name, kept_bytes=size, kept_digest=digest
         )
 
     def resume_state(self) -> ResumeState:
@@ -179,7 +179,7 @@ class Attempts:
             validator=self.version.validator,
             declared_bytes=self.version.declared_bytes,
             kept_bytes=point.size if point else 0,
-            kept_sha256=point.sha256 if point else "",
+            kept_digest=point.digest if point else "",
             spent_bytes=budget.spent_bytes,
             spent_seconds=budget.spent_seconds,
             consecutive_failures=self._retry_policy.consecutive_failures,

@@ -248,10 +248,10 @@ class Others:
 
     async def _end_sent(self, record: Import) -> None:
         """End what was being sent to a host that is gone; its sender knows."""
-        sha256 = record.digests.get("sha256")
-        if record.phase is Phase.COMMITTING and sha256:
-            async with self._context.holding(sha256):
-                await remove_unneeded(self._context, sha256)
+        address = record.announced
+        if address:
+            async with self._context.holding(address):
+                await remove_unneeded(self._context, address)
         verdict = verdict_of(Interrupted())
         ended = record.ended(Event.FAIL, verdict, datetime.now(UTC))
         await self._context.index.imports.end(ended, {"code": verdict.code})

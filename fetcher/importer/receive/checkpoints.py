@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 
 class Checkpoint(NamedTuple):
-    """The first `size` bytes are durable, and this is their sha256."""
+    """The first `size` bytes are durable, and this is their digest; `algorithm_of` tells which one."""
 
     size: int
-    sha256: str
+    digest: str
 
 
 class Checkpoints:

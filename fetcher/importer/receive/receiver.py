@@ -54,6 +54,7 @@ class Receiver:
             file then see the disk.
         comes_once: Whether the bytes cannot be asked for again.
         algorithms: Which digests to compute.
+        address: The one of them that will name the bytes; it tells of checkpoints, too.
         received: Of these, which to compute of what was received, where that is not what is kept.
         count: Told the size of every chunk that passed the guards.
         marked: Told of every checkpoint, in a thread of the worker pool.
@@ -76,14 +77,14 @@ class Receiver:
         converts: bool = False,
         comes_once: bool = False,
         algorithms: Sequence[str],
+        address: str,
         received: Sequence[str] | None = None,
         reservation: Reservation,
         count: Callable[[int], None],
         times: GuardTimes,
         marked: Callable[[], None] = lambda: None,
     ) -> None:
-        self.staged = staged
-        self.reservation = reservation
+        self.staged, self.reservation = staged, reservation
         self.received_bytes = self.kept_bytes = 0
         self.is_marked = False
         self._store = store
@@ -92,7 +93,7 @@ class Receiver:
         self._times = times
         self._chain = chain
         self._hashers = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
-        self._marked = marked
+        self._address, self._marked = address, marked
         self._marks = Checkpoints(settings.resume.mark_bytes, lambda: None, self._mark)
         self._checkpoints = Checkpoints(settings.resume.checkpoint_bytes, staged.sync, marked)
         self._hashed_bytes = self._written_bytes = 0
@@ -116,11 +117,11 @@ class Receiver:
         )
 
     def _works(self) -> list[Work]:
-        others = [hasher.update for name, hasher in self._hashers.items() if name != "sha256"]
+        others = [hasher.update for name, hasher in self._hashers.items() if name != self._address]
         return [*others, self._hash, self._write]
 
     def _hash(self, chunk: bytes) -> None:
-        before, hasher = self._hashed_bytes, self._hashers["sha256"]
+        before, hasher = self._hashed_bytes, self._hashers[self._address]
         hasher.update(chunk)
         self._hashed_bytes += len(chunk)
         if not self._layers.is_plain:
@@ -142,7 +143,7 @@ class Receiver:
     def _mark(self) -> None:
         point = self._marks.latest()
         if point is not None:
-            self.staged.mark(point.size, point.sha256)
+            self.staged.mark(point.size, point.digest)
         if not self.is_marked:
             self.is_marked = True
             self._marked()
@@ -264,7 +265,7 @@ class Receiver:
         """
         await self._queues.drain()
         await self._store.park(self.staged)
-        return Checkpoint(self._written_bytes, self._hashers["sha256"].hexdigest())
+        return Checkpoint(self._written_bytes, self._hashers[self._address].hexdigest())
 
     async def close(self, *, is_kept: bool = False) -> None:
         """Let no thread touch the file any more, and remove it unless it was committed or is kept.

@@ -14,7 +14,7 @@ from fetcher.importer.receive.replay import replay
 from fetcher.importer.receive.unpacking import unpacks_pull
 from fetcher.importer.records.subscribers import Subscribers
 from fetcher.index.values import ResumeState
-from fetcher.model import FormatVerdict, Submission
+from fetcher.model import FormatVerdict, Submission, algorithm_of
 from fetcher.store.protocol import Staged
 from fetcher.store.reservation import Reservation
 
@@ -74,7 +74,7 @@ class ReceiverFactory:
         """
         if not self.resume_state.staged:
             return None
-        points = [Checkpoint(self.resume_state.kept_bytes, self.resume_state.kept_sha256)]
+        points = [Checkpoint(self.resume_state.kept_bytes, self.resume_state.kept_digest)]
         mark = await self.context.store.mark_of(self.resume_state.staged)
         if mark is not None:
             points.append(Checkpoint(*mark))
@@ -91,7 +91,7 @@ class ReceiverFactory:
         if staged is None:
             return None
         try:
-            receiver = self._make(staged, chain)
+            receiver = self._make(staged, chain, begun_with=algorithm_of(point.digest))
         except BaseException:
             await self.context.store.discard(staged)
             raise
@@ -118,7 +118,9 @@ class ReceiverFactory:
             )
         )
 
-    def _make(self, staged: Staged, chain: Chain, told: Collection[str] = ()) -> Receiver:
+    def _make(
+        self, staged: Staged, chain: Chain, told: Collection[str] = (), begun_with: str = ""
+    ) -> Receiver:
         self.subscribers.progress.restart()
 
         def count(size: int) -> None:
@@ -128,9 +130,12 @@ class ReceiverFactory:
                 self.subscribers.change(format=receiver.format)
 
         promised, checksum = self.promised(), self.settings.checksum
-        algorithms = list(dict.fromkeys([*checksum.computed, *sorted(promised)]))
+        # What is promised is compared, and one of what the source tells; another host may have begun with
+        # another digest than ours.
+        expected = [*sorted(promised), *self._of_the_source(told), *([begun_with] if begun_with else [])]
+        algorithms = list(dict.fromkeys([*checksum.algorithms, *expected]))
         # Of what was received: what verifies, what was promised, what names it.
-        wanted = {"sha256", *checksum.accepted, *promised, *told}
+        wanted = {checksum.address, *checksum.accepted, *promised, *told}
         receiver = Receiver(
             staged=staged,
             store=self.context.store,
@@ -140,6 +145,7 @@ class ReceiverFactory:
             unpacks=not staged.size and unpacks_pull(self.settings, self.claims),
             converts=not staged.size and self.streams and converts_pull(self.settings, self.claims),
             algorithms=algorithms,
+            address=checksum.address,
             received=[name for name in algorithms if name in wanted],
             reservation=self.reservation,
             count=count,
@@ -147,3 +153,9 @@ class ReceiverFactory:
             marked=self.marked,
         )
         return receiver
+
+    def _of_the_source(self, told: Collection[str]) -> list[str]:
+        """Return one strong digest of those that the source tells, where none of them is computed anyway."""
+        checksum = self.settings.checksum
+        strong: list[str] = [name for name in checksum.accepted if name in told]
+        return [] if set(strong) & set(checksum.algorithms) else strong[:1]

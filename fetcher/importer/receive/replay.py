@@ -9,6 +9,7 @@ from fetcher.errors import Truncated
 from fetcher.importer.receive.checkpoints import Checkpoint
 from fetcher.importer.receive.receiver import Receiver
 from fetcher.importer.receive.staged_peer import StagedPeer
+from fetcher.model import algorithm_of
 from fetcher.pipeline import PeerClock
 from fetcher.store.protocol import Store
 
@@ -25,6 +26,6 @@ async def replay(store: Store, receiver: Receiver, point: Checkpoint) -> bool:
     clock = PeerClock(asyncio.get_running_loop().time)
     with suppress(Truncated):  # That is where the network goes on.
         await receiver.replay(peer, clock)
-    is_same = point == (receiver.received_bytes, receiver.digests()["sha256"])
+    is_same = point == (receiver.received_bytes, receiver.digests()[algorithm_of(point.digest)])
     log.info("pull.replayed", staged=receiver.staged.name, bytes=point.size, is_same=is_same)
     return is_same

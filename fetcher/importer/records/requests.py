@@ -79,7 +79,9 @@ def fingerprint(secrets: Secrets, submission: Submission, settings: Settings, pr
     joins a pull learns that it has been running.
     """
     checksum = submission.checksum
-    extra = checksum.algorithm if checksum and checksum.algorithm not in settings.checksum.computed else None
+    extra = (
+        checksum.algorithm if checksum and checksum.algorithm not in settings.checksum.algorithms else None
+    )
     parts = (
         secrets.url,
         sorted(secrets.headers.items()),

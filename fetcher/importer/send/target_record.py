@@ -3,7 +3,7 @@
 from typing import Any
 
 from fetcher.importer.send.image_api_sender import ImageThere
-from fetcher.model import Blob, Image, Import
+from fetcher.model import Blob, Image, Import, algorithm_of
 
 
 def new_record(
@@ -41,7 +41,7 @@ def provenance_properties(record: Import, blob: Blob) -> dict[str, str]:
     return {
         "import_id": record.id,
         "import_url": record.submission.url,
-        "import_sha256": blob.sha256,
+        f"import_{algorithm_of(blob.address)}": blob.address,
         "import_verified_by": record.verified_by,
     }
 

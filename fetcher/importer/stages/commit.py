@@ -27,7 +27,7 @@ from fetcher.importer.stages.stage import Carrier, Settle, Stage, Story
 from fetcher.index.protocol import Index
 from fetcher.index.values import Contents, Signed
 from fetcher.lifecycle import Event, State
-from fetcher.model import Blob, FormatVerdict, Image, Import, Phase
+from fetcher.model import Blob, FormatVerdict, Image, Import, Phase, address_in, algorithm_of
 from fetcher.parsers.disposition import name_of_chain
 
 log = structlog.get_logger()
@@ -48,16 +48,29 @@ async def commit(
         StoreFull: The file system has no room, found out late.
         StoreFailed: The file system or the index refused.
     """
-    blob = blob_of(body, datetime.now(UTC))
+    blob = await outlasted(partial(_known, context, blob_of(context, body, datetime.now(UTC))))
     await outlasted(partial(announce, context.index, running_imports, blob, body.received_bytes))
     # Each try holds the blob anew: a lock in a database that was away is anybody's by now.
     return await outlasted(partial(_commit_once, context, body, blob, settle))
 
 
+async def _known(context: Context, blob: Blob) -> Blob:
+    """Return the blob as the index knows it, which may have another digest of the same bytes for its address.
+
+    Two that come at the same moment under different addresses are kept twice: each is whole.
+    """
+    known = await context.index.maintenance.known_as(blob.digests)
+    if not known or blob.address in known:
+        return blob
+    address = known[0]
+    digests = {**blob.digests, algorithm_of(address): address}
+    return msgspec.structs.replace(blob, address=address, digests=digests)
+
+
 async def _commit_once(
     context: Context, body: Complete, blob: Blob, settle: Settle
 ) -> Sequence[Failure | None]:
-    async with context.holding(blob.sha256):
+    async with context.holding(blob.address):
         is_kept = False
         try:
             await _put(context, body, blob)
@@ -74,21 +87,21 @@ async def _commit_once(
         finally:
             if not is_kept:
                 with suppress(StoreFailed):  # The next start finds the file; what ended the import counts.
-                    await remove_unneeded(context, blob.sha256)
+                    await remove_unneeded(context, blob.address)
 
 
 async def _put(context: Context, body: Complete, blob: Blob) -> None:
     """Have the bytes in their place; what an earlier try has put there may be gone, as nobody held it."""
     if not body.staged.is_moved:
-        await outlasted(partial(context.store.commit, body.staged, blob.sha256))
-    elif await context.store.size(blob.sha256) != blob.size:
+        await outlasted(partial(context.store.commit, body.staged, blob.address))
+    elif await context.store.size(blob.address) != blob.size:
         raise StoreFailed(reason="commit: the bytes were removed before their row could be written")
 
 
-def blob_of(body: Complete, now: datetime) -> Blob:
+def blob_of(context: Context, body: Complete, now: datetime) -> Blob:
     """Return the blob that complete bytes become."""
     return Blob(
-        sha256=body.digests["sha256"],
+        address=address_in(body.digests, context.current.settings.checksum.address),
         size=body.size,
         digests=body.digests,
         virtual_bytes=body.format.virtual_bytes if body.format else None,
@@ -96,20 +109,25 @@ def blob_of(body: Complete, now: datetime) -> Blob:
     )
 
 
-async def remove_unneeded(context: Context, sha256: str) -> bool:
-    """Remove a blob unless a row needs it; call it inside `holding(sha256)`. True when its file is gone.
+async def remove_unneeded(context: Context, address: str) -> bool:
+    """Remove a blob unless a row needs it; call it inside `holding(address)`. True when its file is gone.
 
     Raises:
         StoreFailed: The index cannot say for certain, so the file stays.
     """
-    return await context.index.maintenance.disown(sha256) and await context.store.remove(sha256)
+    return await context.index.maintenance.disown(address) and await context.store.remove(address)
 
 
 async def announce(
     index: Index, running_imports: Sequence[RunningImport], blob: Blob, received_bytes: int
 ) -> None:
     """Write down which blob is about to appear."""
-    changes = {"phase": Phase.COMMITTING, "digests": blob.digests, "received_bytes": received_bytes}
+    changes = {
+        "phase": Phase.COMMITTING,
+        "digests": blob.digests,
+        "address": blob.address,
+        "received_bytes": received_bytes,
+    }
     now = datetime.now(UTC)
     await asyncio.gather(
         *(index.imports.record(running.change(updated_at=now, **changes)) for running in running_imports)
@@ -153,7 +171,7 @@ async def _activate(context: Context, running: RunningImport, blob: Blob, story:
         return Cancelled()
     record = running.record
     ids = {"import_id": record.id, "image_id": image_id, "request_id": record.request_id}
-    log.info("import.succeeded", size=blob.size, sha256=blob.sha256, **ids)
+    log.info("import.succeeded", size=blob.size, address=blob.address, **ids)
     return None
 
 
@@ -192,19 +210,19 @@ def told_of(record: Import, blob: Blob, story: Story) -> dict[str, Any]:
     return {**told, "source_headers": story.source_headers, **story.more}
 
 
-async def end_delivered(index: Index, running: RunningImport, body: Complete, story: Story) -> None:
+async def end_delivered(context: Context, running: RunningImport, body: Complete, story: Story) -> None:
     """End an import whose image is at the target and not here."""
 
     async def write(record: Import) -> bool:
-        told = told_of(record, blob_of(body, record.updated_at), story)
-        return await written(partial(index.imports.deliver, record, told))
+        told = told_of(record, blob_of(context, body, record.updated_at), story)
+        return await written(partial(context.index.imports.deliver, record, told))
 
     delivery = running.record.delivery
     assert delivery is not None
     there = msgspec.structs.replace(delivery, is_away=True)
     await end(running, Event.SUCCEED, DELIVERED, write, delivery=there)
     ids = {"import_id": running.record.id, "target_image_id": delivery.image_id}
-    log.info("import.delivered", size=body.size, sha256=body.digests["sha256"], **ids)
+    log.info("import.delivered", size=body.size, digests=body.digests, **ids)
 
 
 def called(record: Import, source_headers: Mapping[str, str]) -> str | None:
@@ -251,7 +269,8 @@ async def _run(carrier: Carrier, body: Complete) -> None:
         await carrier.end(running, failure)
     lost = {running.record.id for running, _failure in failed}
     kept = (running for running in running_imports if running.record.id not in lost)
-    await carrier.kept(body, sorted({running.record.project_id for running in kept}))
+    projects = sorted({running.record.project_id for running in kept})
+    await carrier.kept(body, running_imports[0].record.address or "", projects)
 
 
 STAGE = Stage(name="commit", run=_run, needs=("verify",), adds=("injected",))

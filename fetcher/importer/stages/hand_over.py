@@ -74,7 +74,7 @@ class HandOver:
             return False
         await close()
         await self._context.store.discard(body.staged)
-        await shielded(end_delivered(self._context.index, self._running, body, story))
+        await shielded(end_delivered(self._context, self._running, body, story))
         return True
 
     async def run(self, body: Complete, name: str | None) -> None:

@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import cast
 
+import msgspec
+
 from fetcher.config import Settings
 from fetcher.errors import Failure, StoreFailed
 from fetcher.guards import Chain, GuardContext, Purpose
@@ -18,7 +20,7 @@ from fetcher.importer.stages.expected_digests import ExpectedDigests
 from fetcher.importer.stages.stage import Story
 from fetcher.importer.stored_blobs import fault_of, mark_blob
 from fetcher.index.values import Remembered, Secrets
-from fetcher.model import Blob, FormatVerdict, Submission
+from fetcher.model import Blob, FormatVerdict, Submission, algorithm_of
 from fetcher.pipeline import PeerClock, pull
 
 
@@ -73,16 +75,16 @@ class Reuse:
         if self._known is None:
             return []
         blob = self._known.blob
-        inode = await self._context.store.generation(blob.sha256)
+        inode = await self._context.store.generation(blob.address)
         try:
             digests, verdict = await self._judge(blob, subscribers, expected)
         except StoreFailed as failure:
             fault = fault_of(failure)
             if fault is not None:
-                await mark_blob(self._context, blob.sha256, fault, inode)
+                await mark_blob(self._context, blob.address, fault, inode)
             return []
-        if digests["sha256"] != blob.sha256:
-            await mark_blob(self._context, blob.sha256, "corrupt", inode)
+        if digests[algorithm_of(blob.address)] != blob.address:
+            await mark_blob(self._context, blob.address, "corrupt", inode)
             return []
         running_imports = self._entitled(self._known, subscribers)
         failed = expected.check_each(
@@ -92,18 +94,19 @@ class Reuse:
             (running, failed[running.record.id]) for running in running_imports if running.record.id in failed
         ]
         good = [running for running in running_imports if running.record.id not in failed]
-        async with self._context.holding(blob.sha256):
-            state = await self._context.index.maintenance.find(blob.sha256)
+        async with self._context.holding(blob.address):
+            state = await self._context.index.maintenance.find(blob.address)
             if state is None or state.fault is not None:
                 return ends
+            blob = msgspec.structs.replace(blob, digests={**blob.digests, **digests})
             await announce(self._context.index, good, blob, blob.size)
             done = await activate_all(self._context, good, blob, story)
         return [*ends, *zip(good, done, strict=True)]
 
-    async def remember(self, project_ids: Sequence[str], etag: str | None, sha256: str) -> None:
+    async def remember(self, project_ids: Sequence[str], etag: str | None, address: str) -> None:
         """Note what the URL holds now."""
         if self._request is not None and etag is not None and project_ids:
-            await self._context.index.pulls.remember(project_ids, self._request, etag, sha256)
+            await self._context.index.pulls.remember(project_ids, self._request, etag, address)
 
     def _entitled(self, known: Remembered, subscribers: Subscribers) -> list[RunningImport]:
         everybody = self._mode == "everybody"
@@ -121,11 +124,11 @@ class Reuse:
         )
         hashers = {
             name: hashlib.new(name, usedforsecurity=False)
-            for name in {"sha256", *blob.digests, *expected.algorithms(submissions)}
+            for name in {algorithm_of(blob.address), *blob.digests, *expected.algorithms(submissions)}
         }
         worker_pool = self._context.worker_pool
         lanes = worker_pool.lanes([hasher.update for hasher in hashers.values()])
-        chunks = cast(AsyncGenerator[bytes], self._context.store.read(blob.sha256))
+        chunks = cast(AsyncGenerator[bytes], self._context.store.read(blob.address))
         clock = PeerClock(asyncio.get_running_loop().time)
         try:
             async with aclosing(chunks):

@@ -74,8 +74,8 @@ class Carrier(Protocol):
     async def end(self, running: RunningImport, failure: Failure | None) -> None:
         """Give an import its verdict; without a failure it has it already."""
 
-    async def kept(self, body: Complete, project_ids: Sequence[str]) -> None:
-        """Note that the bytes are images of these projects now."""
+    async def kept(self, body: Complete, address: str, project_ids: Sequence[str]) -> None:
+        """Note that the bytes at an address are images of these projects now."""
 
 
 @dataclass(frozen=True, kw_only=True)

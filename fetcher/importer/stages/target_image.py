@@ -118,7 +118,7 @@ class TargetImage:
     async def _new_record(self, body: Complete, name: str | None) -> dict[str, Any]:
         record = self._running.record
         image = await self._context.index.images.find(record.image_id, ENGINE)
-        blob = blob_of(body, datetime.now(UTC))
+        blob = blob_of(self._context, body, datetime.now(UTC))
         rules = injected(self._settings, record, blob)
         is_told = self._settings.target.provenance_properties
         return new_record(

@@ -112,7 +112,7 @@ class Uploads:
         stage = await self._context.index.uploads.staged(image.id)
         if stage is None:
             raise Conflict(reason=f"the image is {image.status.value}; stage its bytes first")
-        await self._context.index.maintenance.check_whole(stage.blob.sha256)
+        await self._context.index.maintenance.check_whole(stage.blob.address)
         record = self._new_record(actor, image, method.name, request_id)
         record = record.ended(
             Event.SUCCEED,

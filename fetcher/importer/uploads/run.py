@@ -144,7 +144,8 @@ class UploadRun:
             and unpacks_upload(self._settings, record.submission),
             converts=converts_upload(self._settings, asked_of_sent(self._settings, record)),
             comes_once=True,
-            algorithms=self._settings.checksum.computed,
+            algorithms=self._settings.checksum.algorithms,
+            address=self._settings.checksum.address,
             reservation=reservation,
             count=self._running.receive,
             times=self._context.guard_times,
@@ -210,7 +211,7 @@ class SentBody:
         if failure is not None:
             raise failure
 
-    async def kept(self, body: Complete, project_ids: Sequence[str]) -> None:
+    async def kept(self, body: Complete, address: str, project_ids: Sequence[str]) -> None:
         """Do nothing: there is no URL to remember them by."""
 
     async def _stage(self, blob: Blob) -> Sequence[Failure | None]:

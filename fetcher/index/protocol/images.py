@@ -63,7 +63,7 @@ class Images(Protocol):
         """
 
     async def delete(self, image_id: str, actor: Actor) -> str | None:
-        """Delete an image; the sha256 of its blob is returned when nothing needs the blob any more.
+        """Delete an image; the address of its blob is returned when nothing needs the blob any more.
 
         Raises:
             UnknownImage: There is none, or it is not the actor's to see.
@@ -71,8 +71,8 @@ class Images(Protocol):
             Conflict: An import is writing it.
         """
 
-    async def has_blob(self, sha256: str) -> bool:
+    async def has_blob(self, address: str) -> bool:
         """Return whether any row still needs these bytes."""
 
     async def blobs(self, *, after: str = "", limit: int = 1000) -> list[str]:
-        """Return the sha256 of the blobs in order, a page at a time."""
+        """Return the address of the blobs in order, a page at a time."""

@@ -1,6 +1,6 @@
 """Maintenance of the store and of the index itself, as verbs."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -13,10 +13,10 @@ class Maintenance(Protocol):
     async def loose(self, before: datetime | None = None) -> list[tuple[str, datetime]]:
         """Return blobs whose file may be there without a row, and since when; none in a commit."""
 
-    async def is_loose(self, sha256: str) -> bool:
+    async def is_loose(self, address: str) -> bool:
         """Return whether a file is about to get its row, or has just lost it."""
 
-    async def disown(self, sha256: str) -> bool:
+    async def disown(self, address: str) -> bool:
         """Confirm that no row needs a blob; False where one does.
 
         It is certain also after a commit that reported an error and may count all the same.
@@ -25,7 +25,7 @@ class Maintenance(Protocol):
             StoreFailed: Nothing is certain now: leave the file to the next start.
         """
 
-    async def settle(self, sha256: str) -> None:
+    async def settle(self, address: str) -> None:
         """Forget a loose file: it is gone, or has a row."""
 
     async def page(self, *, after: str = "", limit: int = 1000) -> list[BlobState]:
@@ -37,26 +37,40 @@ class Maintenance(Protocol):
     async def faulty(self, *, after: str = "", limit: int = 100) -> list[BlobState]:
         """Return blobs marked as missing or corrupt, in the order of their names, a page at a time."""
 
-    async def find(self, sha256: str) -> BlobState | None:
+    async def find(self, address: str) -> BlobState | None:
         """Return one blob; None when no row needs it any more."""
 
-    async def mark(self, sha256: str, fault: str | None, now: datetime) -> bool:
+    async def mark(self, address: str, fault: str | None, now: datetime) -> bool:
         """Note what reading a blob showed; False when its row is gone."""
 
-    async def explain(self, sha256: str, note: str) -> None:
+    async def explain(self, address: str, note: str) -> None:
         """Write beside a faulty blob why it could not be brought back."""
 
-    async def check_whole(self, sha256: str) -> None:
+    async def check_whole(self, address: str) -> None:
         """Refuse bytes that are marked as missing or corrupt.
 
         Raises:
             BytesDamaged: They are.
         """
 
-    async def sources(self, sha256: str) -> list[dict[str, Any]]:
+    async def known_as(self, digests: Mapping[str, str]) -> list[str]:
+        """Return the addresses of the blobs that have one of these strong digests."""
+
+    async def digests(self, address: str) -> dict[str, str] | None:
+        """Return the digests of a blob that are known; None when no row needs it any more."""
+
+    async def add_digests(self, address: str, digests: Mapping[str, str]) -> bool:
+        """Note further digests of a blob; False when its row is gone. Those that are known stay."""
+
+    async def lacking(
+        self, algorithms: Collection[str], *, after: str = "", limit: int = 100
+    ) -> list[BlobState]:
+        """Return whole blobs without one of these digests, in the order of their names, a page at a time."""
+
+    async def sources(self, address: str) -> list[dict[str, Any]]:
         """Return the provenance of the images that have these bytes, the newest ones."""
 
-    async def images_of(self, sha256: str) -> list[str]:
+    async def images_of(self, address: str) -> list[str]:
         """Return the ids of the images that have these bytes or wait for them, the newest ones."""
 
     async def forget(

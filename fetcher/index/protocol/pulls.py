@@ -34,7 +34,7 @@ class Pulls(Protocol):
         From here on, what its former host writes of it changes nothing.
         """
 
-    async def remember(self, project_ids: Sequence[str], request: str, etag: str, sha256: str) -> None:
+    async def remember(self, project_ids: Sequence[str], request: str, etag: str, address: str) -> None:
         """Note what a URL holds; nothing is noted once the blob is gone."""
 
     async def recall(self, request: str) -> list[Remembered]:

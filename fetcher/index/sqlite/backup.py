@@ -37,9 +37,9 @@ def leave_out(target: Path, gone: Iterable[str]) -> None:
     """Take blobs out of a copy, and the images that had them: they were deleted after the copy was made."""
     with closing(sqlite3.connect(target)) as copy, copy:
         copy.execute("PRAGMA foreign_keys = ON")
-        for sha256 in gone:
+        for address in gone:
             staged = "DELETE FROM images WHERE id IN (SELECT image_id FROM image_stages WHERE sha256 = ?)"
-            copy.execute(staged, [sha256])
-            copy.execute("DELETE FROM images WHERE sha256 = ?", [sha256])
-            copy.execute("DELETE FROM blobs WHERE sha256 = ?", [sha256])
-            copy.execute("DELETE FROM loose_files WHERE sha256 = ?", [sha256])  # The deletion noted it.
+            copy.execute(staged, [address])
+            copy.execute("DELETE FROM images WHERE sha256 = ?", [address])
+            copy.execute("DELETE FROM blobs WHERE sha256 = ?", [address])
+            copy.execute("DELETE FROM loose_files WHERE sha256 = ?", [address])  # The deletion noted it.

@@ -63,7 +63,7 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
         sender: How it is sent: a name of the registry of senders.
         claim: Of the run that may write; a later one takes it away.
         size: Of the bytes to send; counts against the project's day from the submission on.
-        sha256: Of the same bytes.
+        sha256: Of the same bytes; empty until it is computed.
         answer: What the receiver said of them: `etag`, `status` and the like.
         options: As submitted.
         read_back: What the receiver gave back, where that was asked for.

@@ -11,7 +11,7 @@ class BlobState(msgspec.Struct, frozen=True, kw_only=True):
         note: Why it could not be brought back, and what an operator can do.
     """
 
-    sha256: str
+    address: str
     size: int
     fault: str | None
     note: str | None = None

@@ -16,7 +16,7 @@ class ResumeState(msgspec.Struct, frozen=True, kw_only=True):
         validator: What a range may be bound to there.
         declared_bytes: Of the whole.
         kept_bytes: Durable, from the first on.
-        kept_sha256: Of these.
+        kept_digest: Of these; `algorithm_of` tells which one.
         spent_bytes: Pulled in all, lost ones too.
         spent_seconds: Likewise.
         consecutive_failures: Attempts in a row that brought nothing to go on from.
@@ -29,7 +29,7 @@ class ResumeState(msgspec.Struct, frozen=True, kw_only=True):
     validator: str | None = None
     declared_bytes: int | None = None
     kept_bytes: int = 0
-    kept_sha256: str = ""
+    kept_digest: str = ""
     spent_bytes: int = 0
     spent_seconds: float = 0.0
     consecutive_failures: int = 0

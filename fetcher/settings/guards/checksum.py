@@ -11,18 +11,25 @@ Algorithm = Literal["md5", "sha1", "sha256", "sha384", "sha512"]
 
 
 class Checksum(Section, frozen=True, kw_only=True):
-    """The digests that are taken and those that are computed."""
+    """The digests that are taken and those that are computed.
+
+    Args:
+        address: By which bytes are found in the store; always computed.
+    """
 
     accepted: Annotated[list[Algorithm], Meta(min_length=1)]
     weak: list[Algorithm]
-    computed: Annotated[list[Algorithm], Meta(min_length=1)]
+    computed: list[Algorithm]
+    address: Literal["sha256", "sha512"]
     required: bool
+
+    @property
+    def algorithms(self) -> list[str]:
+        """Return what is computed of all bytes that are kept."""
+        return list(dict.fromkeys([*self.computed, self.address]))
 
     def mistakes(self) -> Iterator[Mistake]:
         """Find a choice of digests that cannot work."""
-        if "sha256" not in self.computed:
-            expected = "a list with sha256, which names the blobs"
-            yield Mistake(key="checksum.computed", value=printed(self.computed), expected=expected)
         overlap = set(self.accepted) & set(self.weak)
         if overlap:
             value = printed(sorted(overlap))

@@ -1,1 +1,1 @@
-"""The store in a folder: staged files, and blobs named by their sha256."""
+"""The store in a folder: staged files, and blobs named by their address."""

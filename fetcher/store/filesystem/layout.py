@@ -21,9 +21,9 @@ class Layout:
         self.blobs = folder / "blobs"
         self.index_path = folder / "index.sqlite"
 
-    def blob_path(self, sha256: str) -> Path:
+    def blob_path(self, address: str) -> Path:
         """Return where bytes with this digest lie, or would."""
-        return self.blobs / sha256[:2] / sha256
+        return self.blobs / address[:2] / address
 
     def make(self, disk: Disk) -> None:
         """Make all folders, durably, before any blob needs one: no commit ever meets a half-made folder.

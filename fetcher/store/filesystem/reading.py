@@ -57,4 +57,4 @@ def described(paths: list[Path], folder: Path) -> Iterator[Kept]:
     """Yield name and size of files within a folder; those that are gone by now are left out."""
     for path in paths:
         with suppress(FileNotFoundError):
-            yield Kept(name=str(path.relative_to(folder)), sha256=path.name, size=path.lstat().st_size)
+            yield Kept(name=str(path.relative_to(folder)), address=path.name, size=path.lstat().st_size)

@@ -135,14 +135,14 @@ class Staged:
             max(0, min(length, self.size - offset)), b"\0"
         )  # Zeros at its end are not written.
 
-    def mark(self, size: int, sha256: str) -> None:
+    def mark(self, size: int, digest: str) -> None:
         """Note beside the bytes how many there are and their digest, for whoever finds them after a kill.
 
         Not every file system can; then the last checkpoint has to do.
         """
         self.may_have_mark = True
         with suppress(OSError):
-            os.setxattr(self._descriptor, MARK, f"{size} {sha256}".encode())
+            os.setxattr(self._descriptor, MARK, f"{size} {digest}".encode())
 
     def park(self) -> None:
         """Make the bytes and the name durable, and close the file.
@@ -206,9 +206,9 @@ def is_in_use(path: Path) -> bool:
 
 
 def mark_of(path: Path) -> tuple[int, str] | None:
-    """Return how many bytes an earlier process had written, and their sha256; None where it was not noted."""
+    """Return how many bytes an earlier process had written, and their digest; None where it was not noted."""
     try:
-        size, sha256 = os.getxattr(path, MARK, follow_symlinks=False).decode("ascii").split(" ")
-        return int(size), sha256
+        size, digest = os.getxattr(path, MARK, follow_symlinks=False).decode("ascii").split(" ")
+        return int(size), digest
     except (OSError, ValueError):
         return None

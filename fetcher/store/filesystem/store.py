@@ -1,4 +1,4 @@
-"""The store: one folder with an index, a staging area and blobs named by their sha256."""
+"""The store: one folder with an index, a staging area and blobs named by their address."""
 
 import asyncio
 import io
@@ -138,7 +138,7 @@ class Store(Room):
         return await self._run("reopen", take)
 
     async def mark_of(self, name: str) -> tuple[int, str] | None:
-        """Return how much a staged file held when its process was killed, and its sha256, if it was noted."""
+        """Return how much a staged file held when its process was killed, and its digest, if it was noted."""
         return await self._run("mark", lambda: mark_of_any(self.staging / name))
 
     async def read_back(self, staged: protocol.Staged, offset: int, length: int) -> bytes:
@@ -153,8 +153,8 @@ class Store(Room):
         """Make a staged file durable and leave it to a later process; StoreFailed where the disk refuses."""
         await self._run("park", staged.park)
 
-    async def commit(self, staged: protocol.Staged, sha256: str) -> None:
-        """Move a complete file to its durable home; call it inside `holding(sha256)`.
+    async def commit(self, staged: protocol.Staged, address: str) -> None:
+        """Move a complete file to its durable home; call it inside `holding(address)`.
 
         It takes the place of a file that is there already: that one was good
         once, this one was digested a moment ago. Open readers go on with theirs.
@@ -163,7 +163,7 @@ class Store(Room):
             StoreFull: The file system has no room, found out late.
             StoreFailed: The file system refused; the staged file is still the caller's.
         """
-        await self._run("commit", lambda: self._commit(staged, self.blob_path(sha256)))
+        await self._run("commit", lambda: self._commit(staged, self.blob_path(address)))
 
     def _commit(self, staged: protocol.Staged, home: Path) -> None:
         staged.sync()
@@ -175,49 +175,49 @@ class Store(Room):
         self._disk.sync_folder(home.parent)
         crash.reach("store.settled")
 
-    async def remove(self, sha256: str) -> bool:
-        """Remove bytes that no row needs; call it inside `holding(sha256)`. Open readers go on.
+    async def remove(self, address: str) -> bool:
+        """Remove bytes that no row needs; call it inside `holding(address)`. Open readers go on.
 
         Returns:
             False where the file system does not let go of the name, which is kept in `leftovers`.
         """
-        path = self.blob_path(sha256)
+        path = self.blob_path(address)
         crash.reach("store.removing")
         await self._run("remove", lambda: self._remove(lambda: self._disk.unlink(path), path))
         crash.reach("store.removed")
         return path not in self.leftovers
 
-    async def size(self, sha256: str) -> int | None:
+    async def size(self, address: str) -> int | None:
         """Return how long a blob's file is; None when there is none."""
-        found = await self._stat(sha256)
+        found = await self._stat(address)
         return None if found is None else found.st_size
 
-    async def generation(self, sha256: str) -> int | None:
+    async def generation(self, address: str) -> int | None:
         """Return which file holds the bytes: another after they were replaced; None when there is none."""
-        found = await self._stat(sha256)
+        found = await self._stat(address)
         return None if found is None else found.st_ino
 
-    async def written_at(self, sha256: str) -> datetime | None:
+    async def written_at(self, address: str) -> datetime | None:
         """Return when a blob's file was last written to; None when there is none."""
-        found = await self._stat(sha256)
+        found = await self._stat(address)
         return None if found is None else datetime.fromtimestamp(found.st_mtime, UTC)
 
-    async def _stat(self, sha256: str) -> os.stat_result | None:
+    async def _stat(self, address: str) -> os.stat_result | None:
         """Look at a blob's file; raises StoreFailed where the file system does not say."""
         try:
-            return await self._run("stat", self.blob_path(sha256).stat)
+            return await self._run("stat", self.blob_path(address).stat)
         except StoreFailed as failure:
             if isinstance(failure.__cause__, FileNotFoundError):
                 return None
             raise
 
-    async def read(self, sha256: str, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+    async def read(self, address: str, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         """Stream a blob, or a part of it.
 
         Raises:
             StoreFailed: The bytes are not there or cannot be read.
         """
-        path = self.blob_path(sha256)
+        path = self.blob_path(address)
         raw = await opened(self._run("read", lambda: self._open_to_read(path)), io.FileIO.close)
         try:
             with self._pieces.reader():
@@ -231,13 +231,13 @@ class Store(Room):
     def _open_to_read(self, path: Path) -> io.FileIO:
         return io.FileIO(self._disk.open_to_read(path))
 
-    async def file_of(self, sha256: str, offset: int = 0) -> io.FileIO:
+    async def file_of(self, address: str, offset: int = 0) -> io.FileIO:
         """Open a blob for the kernel to send.
 
         Raises:
             StoreFailed: The bytes are not there or cannot be read.
         """
-        path = self.blob_path(sha256)
+        path = self.blob_path(address)
         opening = self._run("read", lambda: open_to_send(self._open_to_read(path), offset))
         return await opened(opening, io.FileIO.close)
 
@@ -295,10 +295,10 @@ class Store(Room):
         path = self.folder / kept.name
         await self._run(f"{kept.name} cannot be removed", lambda: self._disk.unlink(path))
 
-    async def link(self, sha256: str, seconds: int, name: str) -> None:
+    async def link(self, address: str, seconds: int, name: str) -> None:
         """Return None: nobody else reads these files."""
 
-    async def adopt(self, sha256: str, size: int, spare: Collection[str]) -> str | None:
+    async def adopt(self, address: str, size: int, spare: Collection[str]) -> str | None:
         """Find the whole body of an import that was cut off in its commit, and stage it again.
 
         The body has its final name already, or still a name in staging that nobody
@@ -315,7 +315,7 @@ class Store(Room):
             StoreFailed: The file system refused.
         """
         return await self._run(
-            "adopt", lambda: adopt(self.staging, self.blob_path(sha256), size, spare, self._disk)
+            "adopt", lambda: adopt(self.staging, self.blob_path(address), size, spare, self._disk)
         )
 
     async def remove_staged(self, name: str) -> None:

@@ -26,9 +26,9 @@ class Workplaces:
         async with self._place(source, f"{staged.name}.converted") as place:
             yield place
 
-    def of_blob(self, sha256: str, name: str) -> AbstractAsyncContextManager[Workplace]:
+    def of_blob(self, address: str, name: str) -> AbstractAsyncContextManager[Workplace]:
         """Give a program a blob's file, and a name in staging for what it makes."""
-        return self._place(self._layout.blob_path(sha256), name)
+        return self._place(self._layout.blob_path(address), name)
 
     @asynccontextmanager
     async def _place(self, source: Path, name: str) -> AsyncIterator[Workplace]:

@@ -36,23 +36,23 @@ class Blobs:
         """Return the objects that somebody reads at this moment."""
         return set(self._readers)
 
-    async def find(self, sha256: str) -> tuple[Pointer, Got] | None:
+    async def find(self, address: str) -> tuple[Pointer, Got] | None:
         """Return where a digest leads, and the record that says so; None where there are no such bytes."""
-        found = await self._bucket.get(blob_key(sha256))
+        found = await self._bucket.get(blob_key(address))
         return None if found is None else (pointer_in(found.body), found)
 
-    async def size(self, sha256: str) -> int | None:
+    async def size(self, address: str) -> int | None:
         """Return how long the object is that a digest leads to; None where there is none."""
-        found = await self.find(sha256)
+        found = await self.find(address)
         return None if found is None else await self._bucket.size(found[0].key)
 
-    async def point(self, sha256: str, new: Pointer) -> Pointer | None:
+    async def point(self, address: str, new: Pointer) -> Pointer | None:
         """Have a digest lead to an object; return where it led before.
 
         Raises:
             StoreFailed: Another host had it lead elsewhere at the same moment.
         """
-        body, key = msgspec.json.encode(new), blob_key(sha256)
+        body, key = msgspec.json.encode(new), blob_key(address)
         while True:
             found = await self._bucket.get(key)
             is_new, etag = found is None, None if found is None else found.etag
@@ -64,15 +64,15 @@ class Blobs:
             raise StoreFailed(reason="commit: another host has put equal bytes in place at this moment")
         return None if found is None else _pointer_or_none(found)
 
-    async def remove(self, sha256: str) -> bool:
+    async def remove(self, address: str) -> bool:
         """Have a digest lead nowhere, and remove what it led to; False where it still leads there."""
         crash.reach("store.removing")
         try:
-            found = await self._bucket.get(blob_key(sha256))
+            found = await self._bucket.get(blob_key(address))
             if found is not None:
-                await self._bucket.delete(blob_key(sha256))
+                await self._bucket.delete(blob_key(address))
         except StoreFailed as failure:
-            log.warning("bucket.leftover", name=sha256, detail=failure.reason)
+            log.warning("bucket.leftover", name=address, detail=failure.reason)
             return False
         crash.reach("store.removed")
         pointer = None if found is None else _pointer_or_none(found)
@@ -95,13 +95,13 @@ class Blobs:
             log.warning("bucket.leftover", name=key, detail=failure.reason)
             self.leftovers.add(key)
 
-    async def begin_reading(self, sha256: str, offset: int, length: int | None) -> Reader:
+    async def begin_reading(self, address: str, offset: int, length: int | None) -> Reader:
         """Return a reader of a part of the bytes; the object stays until the reader ends.
 
         Raises:
             StoreFailed: There are no such bytes.
         """
-        found = await self.find(sha256)
+        found = await self.find(address)
         if found is None:
             faults.raise_missing("read")
         pointer = found[0]
@@ -119,9 +119,9 @@ class Blobs:
                 self._doomed.discard(reader.key)
                 await self._delete(reader.key)
 
-    async def link(self, sha256: str, seconds: int, name: str) -> str | None:
+    async def link(self, address: str, seconds: int, name: str) -> str | None:
         """Return a signed URL of the bytes; None where they are missing or of another length."""
-        found = await self.find(sha256)
+        found = await self.find(address)
         if found is None or await self._bucket.size(found[0].key) != found[0].size:
             return None
         headers = {

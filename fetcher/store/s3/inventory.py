@@ -79,7 +79,7 @@ async def unclaimed(bucket: Bucket, host: str | None) -> list[Kept]:
     """
     found = (await staged_records(bucket)).found
     return [
-        Kept(name=staging_key(name), sha256="", size=record.base_size)
+        Kept(name=staging_key(name), address="", size=record.base_size)
         for name, (record, changed_at) in sorted(found.items())
         if is_orphan(changed_at) or record.host == host
     ]
@@ -129,8 +129,8 @@ async def kept(bucket: Bucket, spare: Collection[str]) -> list[Kept]:
     found = []
     async for one, key, size in pointers(bucket):
         needed.add(key)
-        found.append(Kept(name=one.key, sha256=one.key.rpartition("/")[2], size=size))
-    found += [Kept(name=one.key, sha256="", size=one.size) for one in objects if one.key not in needed]
+        found.append(Kept(name=one.key, address=one.key.rpartition("/")[2], size=size))
+    found += [Kept(name=one.key, address="", size=one.size) for one in objects if one.key not in needed]
     return found
 
 

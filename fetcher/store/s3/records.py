@@ -41,7 +41,7 @@ class StagedRecord(msgspec.Struct, kw_only=True):
         upload: The open upload; empty where there is none.
         tail: The object with the bytes after `tail_at`; empty where there is none.
         mark_size: How many bytes had this digest when it was last noted.
-        sha256: Of the whole, from the moment at which it is committed.
+        address: Of the whole, from the moment at which it is committed; in the record by its name of old.
     """
 
     host: str
@@ -55,8 +55,8 @@ class StagedRecord(msgspec.Struct, kw_only=True):
     tail_at: int = 0
     tail_size: int = 0
     mark_size: int = 0
-    mark_sha256: str = ""
-    sha256: str = ""
+    mark_digest: str = msgspec.field(default="", name="mark_sha256")
+    address: str = msgspec.field(default="", name="sha256")
 
     @property
     def has_tail(self) -> bool:
@@ -83,9 +83,9 @@ class StagedRecord(msgspec.Struct, kw_only=True):
         return [key for key in (self.base, self.key, self.tail) if key]
 
 
-def blob_key(sha256: str) -> str:
+def blob_key(address: str) -> str:
     """Return where the pointer of a digest lies, or would."""
-    return f"blobs/{sha256[:2]}/{sha256}"
+    return f"blobs/{address[:2]}/{address}"
 
 
 def staging_key(name: str) -> str:

@@ -135,42 +135,42 @@ async def reopen(shop: Shop, name: str, size: int, host: str) -> Staged | None:
     return Staged(shop, name, record, etag, base_use=use, head=head)
 
 
-async def adopt(bucket: Bucket, sha256: str, size: int, names: Collection[str], host: str) -> str | None:
+async def adopt(bucket: Bucket, address: str, size: int, names: Collection[str], host: str) -> str | None:
     """Stage the whole body of an import again that was cut off in its commit; None without a body.
 
     Args:
         names: Staged, and nobody else's.
     """
-    target = f"{sha256}.0"
+    target = f"{address}.0"
     found = await settle(bucket, target, host)
     if found is not None and found[0].size == size:
         return target
-    pointer = await bucket.get(blob_key(sha256))
+    pointer = await bucket.get(blob_key(address))
     if pointer is not None:
-        return await _adopt_blob(bucket, sha256, size, pointer, host)
+        return await _adopt_blob(bucket, address, size, pointer, host)
     for name in sorted(names):
         found = await found_record(bucket, name)
-        if found is None or found[0].sha256 not in {"", sha256}:
+        if found is None or found[0].address not in {"", address}:
             continue
-        if await _adopt_staged(bucket, name, sha256, size, host):
+        if await _adopt_staged(bucket, name, address, size, host):
             return target
     return None
 
 
-async def _adopt_blob(bucket: Bucket, sha256: str, size: int, pointer: Got, host: str) -> str | None:
+async def _adopt_blob(bucket: Bucket, address: str, size: int, pointer: Got, host: str) -> str | None:
     blob: Pointer = pointer_in(pointer.body)
     if blob.size != size:
         return None
-    target = f"{sha256}.0"
-    record = StagedRecord(host=host, base=blob.key, base_size=size, sha256=sha256)
+    target = f"{address}.0"
+    record = StagedRecord(host=host, base=blob.key, base_size=size, address=address)
     await bucket.put(staging_key(target), msgspec.json.encode(record))
     crash.reach("store.adopted")
-    await bucket.delete(blob_key(sha256))
+    await bucket.delete(blob_key(address))
     return target
 
 
-async def _adopt_staged(bucket: Bucket, name: str, sha256: str, size: int, host: str) -> bool:
-    target = f"{sha256}.0"
+async def _adopt_staged(bucket: Bucket, name: str, address: str, size: int, host: str) -> bool:
+    target = f"{address}.0"
     found = await settle(bucket, name, host)
     if found is None:
         return False
@@ -179,7 +179,7 @@ async def _adopt_staged(bucket: Bucket, name: str, sha256: str, size: int, host:
         return False
     if name != target:
         # Both records name the bytes for a moment: that of the digest is the one that has them then.
-        moved = msgspec.structs.replace(record, host=host, sha256=sha256)
+        moved = msgspec.structs.replace(record, host=host, address=address)
         if await bucket.put(staging_key(name), msgspec.json.encode(moved), if_match=found[1]) is None:
             return False
         await bucket.put(staging_key(target), msgspec.json.encode(moved))

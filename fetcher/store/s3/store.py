@@ -1,4 +1,4 @@
-"""The store in a bucket: staged as multipart uploads, found by small objects named by their sha256."""
+"""The store in a bucket: staged as multipart uploads, found by small objects named by their address."""
 
 import secrets
 import threading
@@ -147,7 +147,7 @@ class Store(Room):
         found = await self._bucket.call(resume.found_record(self._bucket, name))
         if found is None or not found[0].mark_size:
             return None
-        return found[0].mark_size, found[0].mark_sha256
+        return found[0].mark_size, found[0].mark_digest
 
     async def read_back(self, staged: protocol.Staged, offset: int, length: int) -> bytes:
         """Read a part of staged bytes."""
@@ -188,13 +188,13 @@ class Store(Room):
             log.warning("bucket.leftover", name=name, detail=failure.reason)
             self._blobs.leftovers.add(staging_key(name))
 
-    async def adopt(self, sha256: str, size: int, spare: Collection[str]) -> str | None:
+    async def adopt(self, address: str, size: int, spare: Collection[str]) -> str | None:
         """Stage the whole body of an import again that was cut off in its commit; None without a body."""
         names = set(await self.staged_names()) - set(spare)
-        return await self._bucket.finish(resume.adopt(self._bucket, sha256, size, names, self._host))
+        return await self._bucket.finish(resume.adopt(self._bucket, address, size, names, self._host))
 
-    async def commit(self, staged: protocol.Staged, sha256: str) -> None:
-        """Make complete bytes one object, and have their digest lead there; inside `holding(sha256)`.
+    async def commit(self, staged: protocol.Staged, address: str) -> None:
+        """Make complete bytes one object, and have their digest lead there; inside `holding(address)`.
 
         No object is ever overwritten. Where the digest leads to another one already, it leads to
         this one from here on, and the other one goes when nobody reads it: that one was good once,
@@ -204,12 +204,12 @@ class Store(Room):
             StoreFull, StoreFailed: The server refused; the staged bytes are still the caller's.
         """
         assert isinstance(staged, Staged)
-        await in_thread(self._pool, lambda: staged.seal(sha256))
-        await self._bucket.finish(self._commit(staged, sha256))
+        await in_thread(self._pool, lambda: staged.seal(address))
+        await self._bucket.finish(self._commit(staged, address))
 
-    async def _commit(self, staged: Staged, sha256: str) -> None:
+    async def _commit(self, staged: Staged, address: str) -> None:
         new = Pointer(key=staged.record.base, size=staged.size, generation=secrets.randbits(62))
-        old = await self._blobs.point(sha256, new)
+        old = await self._blobs.point(address, new)
         crash.reach("store.renamed")
         staged.is_moved = True
         staged.close()
@@ -218,9 +218,9 @@ class Store(Room):
         if old is not None and old.key != new.key:
             await self._blobs.forget(old)
 
-    async def remove(self, sha256: str) -> bool:
-        """Remove bytes, or return False where they do not go yet; inside `holding(sha256)`."""
-        return await self._bucket.finish(self._blobs.remove(sha256))
+    async def remove(self, address: str) -> bool:
+        """Remove bytes, or return False where they do not go yet; inside `holding(address)`."""
+        return await self._bucket.finish(self._blobs.remove(address))
 
     async def retry_leftovers(self) -> None:
         """Remove what did not go before, and uploads that nobody will end; count anew what is taken."""
@@ -235,39 +235,39 @@ class Store(Room):
             log.warning("bucket.swept", uploads=swept)
         self._usage.set(await self._bucket.call(inventory.used_bytes(self._bucket)))
 
-    async def size(self, sha256: str) -> int | None:
+    async def size(self, address: str) -> int | None:
         """Return how many bytes are kept; None when there are none."""
-        return await self._bucket.call(self._blobs.size(sha256))
+        return await self._bucket.call(self._blobs.size(address))
 
-    async def generation(self, sha256: str) -> int | None:
+    async def generation(self, address: str) -> int | None:
         """Return which putting in place the bytes are of; None when there are none."""
-        found = await self._bucket.call(self._blobs.find(sha256))
+        found = await self._bucket.call(self._blobs.find(address))
         return None if found is None else found[0].generation
 
-    async def written_at(self, sha256: str) -> datetime | None:
+    async def written_at(self, address: str) -> datetime | None:
         """Return when the bytes were put in place, by the server's clock; None when there are none."""
-        found = await self._bucket.call(self._blobs.find(sha256))
+        found = await self._bucket.call(self._blobs.find(address))
         return None if found is None else found[1].changed_at
 
-    async def read(self, sha256: str, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+    async def read(self, address: str, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         """Stream bytes, or a part of them.
 
         Raises:
             StoreFailed: They are not there or cannot be read.
         """
-        reader = await self._bucket.finish(self._blobs.begin_reading(sha256, offset, length))
+        reader = await self._bucket.finish(self._blobs.begin_reading(address, offset, length))
         try:
             while chunk := await self._bucket.call(reader.read()):
                 yield chunk
         finally:
             await self._bucket.finish(self._blobs.end_reading(reader))
 
-    async def file_of(self, sha256: str, offset: int = 0) -> None:
+    async def file_of(self, address: str, offset: int = 0) -> None:
         """Return None: there are no files here."""
 
-    async def link(self, sha256: str, seconds: int, name: str) -> str | None:
+    async def link(self, address: str, seconds: int, name: str) -> str | None:
         """Return a signed URL of the bytes, or None where they are not there."""
-        return await self._bucket.call(self._blobs.link(sha256, seconds, name))
+        return await self._bucket.call(self._blobs.link(address, seconds, name))
 
     async def kept(self) -> list[Kept]:
         """Return every blob, and every object that nothing leads to."""
@@ -283,8 +283,8 @@ class Store(Room):
         """Remove what `kept` or `unclaimed` has named; raises StoreFailed where it does not go."""
         if kept.name.startswith("staging/"):
             await self._bucket.finish(self._remove_staged(kept.name.removeprefix("staging/")))
-        elif kept.sha256:
-            if not await self.remove(kept.sha256):
+        elif kept.address:
+            if not await self.remove(kept.address):
                 raise StoreFailed(reason=f"{kept.name} cannot be removed now")
         else:
             await self._bucket.finish(self._bucket.delete(kept.name))

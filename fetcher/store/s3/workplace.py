@@ -37,10 +37,10 @@ class Workplaces:
             yield place
 
     @asynccontextmanager
-    async def of_blob(self, sha256: str, name: str) -> AsyncIterator[Workplace]:
+    async def of_blob(self, address: str, name: str) -> AsyncIterator[Workplace]:
         """Give a program a copy of committed bytes on this machine, which goes at the end."""
         async with self._place(name) as place:
-            await save(self._store.read(sha256), Path(place.source))
+            await save(self._store.read(address), Path(place.source))
             yield place
 
     @asynccontextmanager

@@ -262,7 +262,13 @@ def image_of(**changes: Any) -> Image:
     """A public image with bytes."""
     plain: dict[str, Any] = {"id": "a" * 36, "project_id": "p", "name": "disk", "status": Status.ACTIVE}
     plain |= {"visibility": "public", "disk_format": "qcow2", "container_format": "bare", "size": 7}
-    plain |= {"sha256": "ab" * 32, "sha512": "cd" * 64, "created_at": START, "updated_at": START}
+    plain |= {
+        "address": "ab" * 32,
+        "sha256": "ab" * 32,
+        "sha512": "cd" * 64,
+        "created_at": START,
+        "updated_at": START,
+    }
     return Image(**{**plain, **changes})
 
 

@@ -303,7 +303,7 @@ async def test_a_requeued_import_is_claimed_anew(index: Index, other: Index) -> 
     late = msgspec.structs.replace(stale[0], state=State.SUCCEEDED, ended_at=START)
     assert not await index.imports.activate(late, blob(), new.image, {})
     assert not await index.uploads.stage(late, blob())
-    assert not await index.images.has_blob(blob().sha256)
+    assert not await index.images.has_blob(blob().address)
     assert (await index.images.find(new.image.id, ALICE)).status is Status.IMPORTING
     done = msgspec.structs.replace(fresh[0], state=State.SUCCEEDED, ended_at=START)
     assert await other.imports.activate(done, blob(), new.image, {})
@@ -348,7 +348,7 @@ async def test_an_activation_that_is_refused_leaves_nothing(index: Index) -> Non
     absent = msgspec.structs.replace(made, id="absent")
     with pytest.raises(Conflict):
         await index.imports.activate(done, blob(), absent, {"story": "told"})
-    assert not await index.images.has_blob(blob().sha256)
+    assert not await index.images.has_blob(blob().address)
     assert (await index.imports.find(new.record.id, ALICE)).state is State.RUNNING
     assert await index.imports.provenance(new.record.id, ALICE) is None
 

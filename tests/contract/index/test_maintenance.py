@@ -12,7 +12,7 @@ from fetcher.lifecycle import State
 from fetcher.model import Image, Phase, Status
 from tests.index.conftest import ALICE, BOB, START, activate, blob, make
 
-SHA256 = blob().sha256
+SHA256 = blob().address
 LATER = datetime.now(UTC) + timedelta(days=1)
 
 
@@ -29,7 +29,7 @@ async def filled(index: Index, names: str = "1") -> list[Image]:
 async def test_blobs_are_paged_by_name(index: Index) -> None:
     """Each once, with its size and without a fault."""
     await filled(index, "321")
-    states = [BlobState(sha256=name * 64, size=5, fault=None) for name in "123"]
+    states = [BlobState(address=name * 64, size=5, fault=None) for name in "123"]
     assert await index.maintenance.page(limit=2) == states[:2]
     assert await index.maintenance.page(after="2" * 64) == states[2:]
     assert await index.images.blobs(after="1" * 64, limit=1) == ["2" * 64]
@@ -40,9 +40,9 @@ async def test_the_blob_that_nobody_has_read_for_longest_is_due_first(index: Ind
     await filled(index, "12")
     await index.maintenance.mark("1" * 64, None, START + timedelta(days=2))
     due = await index.maintenance.due(START + timedelta(days=3))
-    assert [state.sha256 for state in due] == ["2" * 64, "1" * 64]
+    assert [state.address for state in due] == ["2" * 64, "1" * 64]
     due = await index.maintenance.due(START + timedelta(days=1))
-    assert [state.sha256 for state in due] == ["2" * 64]
+    assert [state.address for state in due] == ["2" * 64]
 
 
 async def test_a_fault_stays_until_the_bytes_are_whole(index: Index) -> None:
@@ -52,14 +52,14 @@ async def test_a_fault_stays_until_the_bytes_are_whole(index: Index) -> None:
     with pytest.raises(BytesDamaged):
         await index.maintenance.check_whole(SHA256)
     await index.maintenance.explain(SHA256, "no source")
-    faulty = BlobState(sha256=SHA256, size=5, fault="missing", note="no source")
+    faulty = BlobState(address=SHA256, size=5, fault="missing", note="no source")
     assert await index.maintenance.faulty() == [faulty]
     assert await index.maintenance.faulty(after=SHA256) == []
     assert await index.maintenance.find(SHA256) == faulty
     assert await index.maintenance.mark(SHA256, None, START)
     await index.maintenance.explain(SHA256, "too late")
     await index.maintenance.check_whole(SHA256)
-    assert await index.maintenance.find(SHA256) == BlobState(sha256=SHA256, size=5, fault=None)
+    assert await index.maintenance.find(SHA256) == BlobState(address=SHA256, size=5, fault=None)
 
 
 async def test_an_unknown_blob_has_no_state(index: Index) -> None:

@@ -17,7 +17,7 @@ KEPT = ResumeState(
     validator='"v"',
     declared_bytes=2**40,
     kept_bytes=2**33,
-    kept_sha256="0" * 64,
+    kept_digest="0" * 64,
     spent_bytes=2**34,
     spent_seconds=1.5,
     consecutive_failures=2,
@@ -92,8 +92,8 @@ async def filled(index: Index) -> None:
 async def test_a_url_is_remembered_by_project(index: Index) -> None:
     """Each entity tag with its bytes says whose pulls found it; the newest of a project replaces its last."""
     await filled(index)
-    await index.pulls.remember(["alice", "bob"], "r", '"1"', blob().sha256)
-    await index.pulls.remember(["bob"], "r", '"2"', blob().sha256)
+    await index.pulls.remember(["alice", "bob"], "r", '"1"', blob().address)
+    await index.pulls.remember(["bob"], "r", '"2"', blob().address)
     found = sorted(await index.pulls.recall("r"), key=lambda one: one.etag)
     assert found == [
         Remembered(etag='"1"', blob=blob(), projects=frozenset({"alice"})),
@@ -107,10 +107,10 @@ async def test_only_whole_bytes_are_recalled(index: Index) -> None:
     await filled(index)
     await index.pulls.remember(["alice"], "r", '"1"', "f" * 64)
     assert await index.pulls.recall("r") == []
-    await index.pulls.remember(["alice"], "r", '"1"', blob().sha256)
-    await index.maintenance.mark(blob().sha256, "corrupt", START)
+    await index.pulls.remember(["alice"], "r", '"1"', blob().address)
+    await index.maintenance.mark(blob().address, "corrupt", START)
     assert await index.pulls.recall("r") == []
-    await index.maintenance.mark(blob().sha256, None, START)
+    await index.maintenance.mark(blob().address, None, START)
     assert len(await index.pulls.recall("r")) == 1
     [(image, *_)] = [[one.image_id] for one in await index.imports.page(ALICE, {}, limit=5)]
     await index.images.delete(image, ALICE)
@@ -120,7 +120,7 @@ async def test_only_whole_bytes_are_recalled(index: Index) -> None:
 async def test_what_urls_held_is_forgotten_by_age(index: Index) -> None:
     """As many as asked for at once, and none that is young."""
     await filled(index)
-    await index.pulls.remember(["alice", "bob", "carl"], "r", '"1"', blob().sha256)
+    await index.pulls.remember(["alice", "bob", "carl"], "r", '"1"', blob().address)
     assert await index.pulls.forget(START) == 0
     later = datetime.now(UTC) + timedelta(days=1)
     assert await index.pulls.forget(later, most=2) == 2

@@ -78,7 +78,7 @@ async def test_an_image_is_made_of_its_stage_once(index: Index, other: Index) ->
     call = msgspec.structs.replace(done(record), id="call", method="glance-direct")
     await index.uploads.activate(call, stage, made, {"story": "told"})
     active = await other.images.find(made.id, ALICE)
-    assert (active.status, active.sha256, active.staged_bytes) == (Status.ACTIVE, blob().sha256, None)
+    assert (active.status, active.address, active.staged_bytes) == (Status.ACTIVE, blob().address, None)
     assert await other.imports.provenance("call", ALICE) == {"story": "told"}
     with pytest.raises(Conflict):
         await other.uploads.activate(msgspec.structs.replace(call, id="late"), stage, made, {})
@@ -90,7 +90,7 @@ async def test_deleting_an_image_frees_its_stage(index: Index) -> None:
     """Staged bytes go with the image that they waited for; nobody else needs them."""
     made, record = await begun(index)
     await index.uploads.stage(done(record), blob())
-    assert await index.images.delete(made.id, ALICE) == blob().sha256
+    assert await index.images.delete(made.id, ALICE) == blob().address
     assert (await index.usage.find("alice")).bytes == 0
     assert await index.maintenance.miscounted() == []
 

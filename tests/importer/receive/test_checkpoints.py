@@ -37,7 +37,7 @@ def test_a_checkpoint_is_durable_and_its_digest_right(
         latest = points.latest()
         if latest is not None:
             assert latest.size <= min(durable[-1], hashed)
-            assert latest.sha256 == hashlib.sha256(body[: latest.size]).hexdigest()
+            assert latest.digest == hashlib.sha256(body[: latest.size]).hexdigest()
     found = points.latest()
     assert (found.size if found else 0) > len(body) - step - 40 or len(body) < step
     assert bool(marks) == (found is not None)

@@ -81,6 +81,7 @@ async def received(body: bytes, disk_format: str, cap: int = 64 * MIB) -> tuple[
                 unpacks=True,
                 converts=True,
                 algorithms=["sha256"],
+                address="sha256",
                 reservation=reservation,
                 count=lambda _size: None,
                 times=GuardTimes(time.perf_counter),

@@ -87,7 +87,7 @@ async def test_what_is_not_what_its_name_says_is_not_copied(
     command = ("migrate", "--from", service.data, "--to", url, "--final", "--config", service.config)
     told = await fetcher(*command, "--json")
     assert told.code == Exit.DAMAGED
-    assert {(one["what"], one["sha256"]) for one in told.json["lost"]} == {
+    assert {(one["what"], one["address"]) for one in told.json["lost"]} == {
         ("damaged", NAMES[0]),
         ("missing", NAMES[1]),
     }

@@ -40,19 +40,19 @@ async def send_image(request: Request, services: Services, image: Image, actor: 
         StoreFailed: They cannot be read.
         UnknownImage: The image was deleted a moment ago.
     """
-    if image.sha256 is None or image.size is None:
+    if image.address is None or image.size is None:
         return no_content()
     headers = bytes_headers(image)
     known = request.headers.get("if-none-match", "")
     if headers["ETag"] in known or known.strip() == "*":
         return no_content(304, headers)
-    await services.index.maintenance.check_whole(image.sha256)
+    await services.index.maintenance.check_whole(image.address)
     settings = services.current.settings
     if settings.server.x_accel_location:
         return _through_nginx(image, settings, headers)
     try:
         if settings.store.redirect_downloads and request.method == "GET":
-            url = await services.store.link(image.sha256, settings.bucket.redirect_seconds, image.id)
+            url = await services.store.link(image.address, settings.bucket.redirect_seconds, image.id)
             if url is not None:
                 return _to_the_bucket(url)
         return await _send(request, services.store, image, headers)
@@ -69,9 +69,9 @@ async def _send(request: Request, store: Store, image: Image, headers: dict[str,
         BytesDamaged: There are more or fewer than there should be.
         StoreFailed: They cannot be read.
     """
-    assert image.sha256 is not None
+    assert image.address is not None
     assert image.size is not None
-    if await store.size(image.sha256) not in {None, image.size}:
+    if await store.size(image.address) not in {None, image.size}:
         raise BytesDamaged(fault="corrupt")  # Else the answer would break off after its head.
     found = wanted_range(request, image.size, headers["ETag"])
     start, end = found or (0, image.size)
@@ -83,10 +83,10 @@ async def _send(request: Request, store: Store, image: Image, headers: dict[str,
     status = 200 if found is None else 206
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers)
-    file = await store.file_of(image.sha256, start) if sends_files(request) else None
+    file = await store.file_of(image.address, start) if sends_files(request) else None
     if file is not None:
         return FileResponse(file, start, end - start, status, headers)
-    return StreamingResponse(await _begun(store.read(image.sha256, start, end - start)), status, headers)
+    return StreamingResponse(await _begun(store.read(image.address, start, end - start)), status, headers)
 
 
 def bytes_headers(image: Image) -> dict[str, str]:
@@ -98,7 +98,7 @@ def bytes_headers(image: Image) -> dict[str, str]:
     return {
         "Content-Type": "application/octet-stream",
         "Accept-Ranges": "bytes",
-        "ETag": f'"{image.sha256}"',
+        "ETag": f'"{image.address}"',
         "Repr-Digest": ", ".join(fields),
         "Last-Modified": format_datetime(image.created_at, usegmt=True),
         "Cache-Control": "private, no-cache",
@@ -132,8 +132,8 @@ def wanted_range(request: Request, size: int, etag: str) -> tuple[int, int] | No
 
 def _through_nginx(image: Image, settings: Settings, headers: dict[str, str]) -> Response:
     """Have nginx send the bytes: it sees to ranges and lengths itself."""
-    assert image.sha256 is not None
-    place = f"{settings.server.x_accel_location}/{image.sha256[:2]}/{image.sha256}"
+    assert image.address is not None
+    place = f"{settings.server.x_accel_location}/{image.address[:2]}/{image.address}"
     del headers["Accept-Ranges"], headers["Last-Modified"]
     return Response(headers={**headers, "X-Accel-Redirect": place})
 

@@ -56,7 +56,7 @@ async def listing(request: Request) -> Response:
     check_open(services.current.settings)
     if not (actor.is_service or actor.is_admin):
         raise Forbidden(reason="only services and admins may read locations")
-    if image.sha256 is None:
+    if image.address is None:
         return Answer([])
     query = TaskQuery(methods=names_of({Flow.FETCH}), states=(State.SUCCEEDED,), image_id=image.id, limit=1)
     records = await services.index.tasks.page(actor, query)

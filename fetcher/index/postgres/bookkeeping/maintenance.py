@@ -1,13 +1,14 @@
 """Maintenance of the store: blobs to scrub, loose files, what is old."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from fetcher.errors import BytesDamaged
+from fetcher.index.postgres.bookkeeping import addresses
 from fetcher.index.postgres.bookkeeping.audit_trail import forget_lines, trim_lines
 from fetcher.index.postgres.bookkeeping.counts import COUNTED, RECOUNT_TEXT, TEXT_BYTES
 from fetcher.index.postgres.image_records.images import lock_blob
@@ -29,14 +30,14 @@ class MaintenanceRecords:
     async def loose(self, before: datetime | None = None) -> list[tuple[str, datetime]]:
         return await self._connection.read(_loose, to_text(before))
 
-    async def is_loose(self, sha256: str) -> bool:
-        return await self._connection.read(_is_loose, sha256)
+    async def is_loose(self, address: str) -> bool:
+        return await self._connection.read(_is_loose, address)
 
-    async def disown(self, sha256: str) -> bool:
-        return await self._connection.write(_is_unneeded, sha256)
+    async def disown(self, address: str) -> bool:
+        return await self._connection.write(_is_unneeded, address)
 
-    async def settle(self, sha256: str) -> None:
-        await self._connection.write(_settle, sha256)
+    async def settle(self, address: str) -> None:
+        await self._connection.write(_settle, address)
 
     async def page(self, *, after: str = "", limit: int = 1000) -> list[BlobState]:
         return await self._connection.read(_page, after, limit)
@@ -47,25 +48,39 @@ class MaintenanceRecords:
     async def faulty(self, *, after: str = "", limit: int = 100) -> list[BlobState]:
         return await self._connection.read(_faulty, after, limit)
 
-    async def find(self, sha256: str) -> BlobState | None:
-        return await self._connection.read(_find, sha256)
+    async def find(self, address: str) -> BlobState | None:
+        return await self._connection.read(_find, address)
 
-    async def mark(self, sha256: str, fault: str | None, now: datetime) -> bool:
-        return await self._connection.write(_mark, sha256, fault, now)
+    async def mark(self, address: str, fault: str | None, now: datetime) -> bool:
+        return await self._connection.write(_mark, address, fault, now)
 
-    async def explain(self, sha256: str, note: str) -> None:
-        await self._connection.write(_explain, sha256, note)
+    async def explain(self, address: str, note: str) -> None:
+        await self._connection.write(_explain, address, note)
 
-    async def check_whole(self, sha256: str) -> None:
-        blob = await self.find(sha256)
+    async def check_whole(self, address: str) -> None:
+        blob = await self.find(address)
         if blob is not None and blob.fault is not None:
             raise BytesDamaged(fault=blob.fault)
 
-    async def sources(self, sha256: str) -> list[dict[str, Any]]:
-        return await self._connection.read(_sources, sha256)
+    async def known_as(self, digests: Mapping[str, str]) -> list[str]:
+        return await self._connection.read(addresses.known_as, digests)
 
-    async def images_of(self, sha256: str) -> list[str]:
-        return await self._connection.read(_images_of, sha256)
+    async def digests(self, address: str) -> dict[str, str] | None:
+        return await self._connection.read(addresses.digests_of, address)
+
+    async def add_digests(self, address: str, digests: Mapping[str, str]) -> bool:
+        return await self._connection.write(addresses.add_digests, address, digests)
+
+    async def lacking(
+        self, algorithms: Collection[str], *, after: str = "", limit: int = 100
+    ) -> list[BlobState]:
+        return await self._connection.read(addresses.lacking, algorithms, after, limit)
+
+    async def sources(self, address: str) -> list[dict[str, Any]]:
+        return await self._connection.read(_sources, address)
+
+    async def images_of(self, address: str) -> list[str]:
+        return await self._connection.read(_images_of, address)
 
     async def forget(
         self, *, audit_before: datetime, keys_before: datetime, retired_before: datetime, most: int = 1000
@@ -114,7 +129,7 @@ TRIGGERS = tuple(
     for file in sorted(FILES.glob("*.sql"))
     for name in re.findall(r"^CREATE TRIGGER (\w+)", file.read_text(encoding="utf-8"), re.MULTILINE)
 )
-BLOB = "SELECT sha256, size, fault, note FROM blobs"
+BLOB = "SELECT sha256 AS address, size, fault, note FROM blobs"
 
 
 async def _blobs(db: Session, sql: str, arguments: list[Any]) -> list[BlobState]:
@@ -123,25 +138,25 @@ async def _blobs(db: Session, sql: str, arguments: list[Any]) -> list[BlobState]
 
 async def _loose(db: Session, before: str | None) -> list[tuple[str, datetime]]:
     sql = """SELECT sha256, noted_at FROM loose_files WHERE (:before::text IS NULL OR noted_at < :before)
-             AND sha256 NOT IN (SELECT digests::jsonb ->> 'sha256' FROM imports
+             AND sha256 NOT IN (SELECT coalesce(address, digests::jsonb ->> 'sha256') FROM imports
                  WHERE ended_at IS NULL AND phase = 'committing'
-                 AND digests::jsonb ->> 'sha256' IS NOT NULL)"""
+                 AND coalesce(address, digests::jsonb ->> 'sha256') IS NOT NULL)"""
     rows = await db.select(sql, {"before": before})
     return [(row["sha256"], datetime.fromisoformat(row["noted_at"])) for row in rows]
 
 
-async def _is_loose(db: Session, sha256: str) -> bool:
-    return bool(await db.select("SELECT 1 FROM loose_files WHERE sha256 = ?", [sha256]))
+async def _is_loose(db: Session, address: str) -> bool:
+    return bool(await db.select("SELECT 1 FROM loose_files WHERE sha256 = ?", [address]))
 
 
-async def _is_unneeded(db: Session, sha256: str) -> bool:
+async def _is_unneeded(db: Session, address: str) -> bool:
     """Look once nobody writes the blob's row any more: not even who lost the connection while committing."""
-    await lock_blob(db, sha256)
-    return await _find(db, sha256) is None
+    await lock_blob(db, address)
+    return await _find(db, address) is None
 
 
-async def _settle(db: Session, sha256: str) -> None:
-    await db.execute("DELETE FROM loose_files WHERE sha256 = ?", [sha256])
+async def _settle(db: Session, address: str) -> None:
+    await db.execute("DELETE FROM loose_files WHERE sha256 = ?", [address])
 
 
 async def _page(db: Session, after: str, limit: int) -> list[BlobState]:
@@ -158,30 +173,30 @@ async def _faulty(db: Session, after: str, limit: int) -> list[BlobState]:
     return await _blobs(db, f"{BLOB} WHERE {where} ORDER BY sha256 LIMIT ?", [after, limit])
 
 
-async def _find(db: Session, sha256: str) -> BlobState | None:
-    return next(iter(await _blobs(db, f"{BLOB} WHERE sha256 = ?", [sha256])), None)
+async def _find(db: Session, address: str) -> BlobState | None:
+    return next(iter(await _blobs(db, f"{BLOB} WHERE sha256 = ?", [address])), None)
 
 
-async def _mark(db: Session, sha256: str, fault: str | None, now: datetime) -> bool:
+async def _mark(db: Session, address: str, fault: str | None, now: datetime) -> bool:
     sql = """UPDATE blobs SET fault = :fault, checked_at = :now,
                     note = CASE WHEN :fault::text IS NULL THEN NULL ELSE note END WHERE sha256 = :sha256"""
-    return await db.execute(sql, {"fault": fault, "now": to_text(now), "sha256": sha256}) == 1
+    return await db.execute(sql, {"fault": fault, "now": to_text(now), "sha256": address}) == 1
 
 
-async def _explain(db: Session, sha256: str, note: str) -> None:
-    await db.execute("UPDATE blobs SET note = ? WHERE sha256 = ? AND fault IS NOT NULL", [note, sha256])
+async def _explain(db: Session, address: str, note: str) -> None:
+    await db.execute("UPDATE blobs SET note = ? WHERE sha256 = ? AND fault IS NOT NULL", [note, address])
 
 
-async def _images_of(db: Session, sha256: str) -> list[str]:
+async def _images_of(db: Session, address: str) -> list[str]:
     sql = """SELECT id FROM images WHERE sha256 = :sha256
              UNION SELECT image_id FROM image_stages WHERE sha256 = :sha256 LIMIT :most"""
-    return [row["id"] for row in await db.select(sql, {"sha256": sha256, "most": MOST_NAMED})]
+    return [row["id"] for row in await db.select(sql, {"sha256": address, "most": MOST_NAMED})]
 
 
-async def _sources(db: Session, sha256: str) -> list[dict[str, Any]]:
+async def _sources(db: Session, address: str) -> list[dict[str, Any]]:
     sql = """SELECT provenance.document FROM images JOIN provenance ON provenance.image_id = images.id
              WHERE images.sha256 = ? ORDER BY images.created_at DESC LIMIT ?"""
-    rows = await db.select(sql, [sha256, MOST_NAMED])
+    rows = await db.select(sql, [address, MOST_NAMED])
     return [msgspec.json.decode(row["document"], type=dict[str, Any]) for row in rows]
 
 

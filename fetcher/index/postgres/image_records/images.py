@@ -15,10 +15,11 @@ from fetcher.index.postgres.session import Connection, Session
 from fetcher.index.rights import may_change
 from fetcher.index.rows import Row, fitting, image_row, to_image, to_json, to_line, to_text
 from fetcher.index.values import LINE_COLUMNS, ImageLine, ImageQuery, Rows
-from fetcher.model import Actor, Blob, Image, Status
+from fetcher.model import Actor, Blob, Image, Status, algorithm_of
 
 SELECT = (
-    "SELECT images.*, blobs.md5 AS md5, blobs.sha512 AS sha512 FROM images LEFT JOIN blobs USING (sha256)"
+    "SELECT images.*, blobs.md5 AS md5, blobs.sha512 AS sha512, blobs.digests AS digests"
+    " FROM images LEFT JOIN blobs USING (sha256)"
 )
 TAGS = "SELECT * FROM image_tags WHERE image_id = ANY(?) ORDER BY tag"
 PROPERTIES = "SELECT * FROM image_properties WHERE image_id = ANY(?) ORDER BY name"
@@ -57,8 +58,8 @@ class ImageRecords:
     async def delete(self, image_id: str, actor: Actor) -> str | None:
         return await self._connection.write(_delete, image_id, actor)
 
-    async def has_blob(self, sha256: str) -> bool:
-        return await self._connection.read(_has_blob, sha256)
+    async def has_blob(self, address: str) -> bool:
+        return await self._connection.read(_has_blob, address)
 
     async def blobs(self, *, after: str = "", limit: int = 1000) -> list[str]:
         return await self._connection.read(_blobs, after, limit)
@@ -136,14 +137,16 @@ async def find_row(db: Session, image_id: str, condition: scope.Condition, lock:
 
 
 async def keep_blob(db: Session, blob: Blob, created_at: str) -> None:
-    """Note that these bytes are in the store, whole; equal bytes are noted once."""
+    """Note that these bytes are in the store, whole; equal bytes are noted once, with all their digests."""
     sql = """INSERT INTO blobs (sha256, size, virtual_bytes, md5, sha512, digests, created_at)
              VALUES (:sha256, :size, :virtual_bytes, :md5, :sha512, :digests, :created_at)
              ON CONFLICT (sha256) DO UPDATE
-             SET fault = NULL, note = NULL, checked_at = excluded.created_at"""
-    await lock_blob(db, blob.sha256)
+             SET fault = NULL, note = NULL, checked_at = excluded.created_at,
+                 md5 = coalesce(blobs.md5, excluded.md5), sha512 = coalesce(blobs.sha512, excluded.sha512),
+                 digests = (excluded.digests::jsonb || blobs.digests::jsonb)::text"""
+    await lock_blob(db, blob.address)
     row = {
-        "sha256": blob.sha256,
+        "sha256": blob.address,
         "size": blob.size,
         "virtual_bytes": blob.virtual_bytes,
         "md5": blob.digests.get("md5"),
@@ -154,22 +157,22 @@ async def keep_blob(db: Session, blob: Blob, created_at: str) -> None:
     await db.execute(sql, row)
 
 
-async def lock_blob(db: Session, sha256: str) -> None:
+async def lock_blob(db: Session, address: str) -> None:
     """Write the row of a blob one after the other, and look at it when nobody writes it."""
-    await db.execute("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", [f"blob {sha256}"])
+    await db.execute("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", [f"blob {address}"])
 
 
-async def drop_blob_if_unused(db: Session, sha256: str | None) -> str | None:
-    """Forget a blob that no image and no stage needs; its sha256 is returned when it was forgotten."""
+async def drop_blob_if_unused(db: Session, address: str | None) -> str | None:
+    """Forget a blob that no image and no stage needs; its address is returned when it was forgotten."""
     used = """SELECT 1 FROM images WHERE sha256 = :sha256
               UNION ALL SELECT 1 FROM image_stages WHERE sha256 = :sha256 LIMIT 1"""
-    if sha256 is None:
+    if address is None:
         return None
-    await lock_blob(db, sha256)
-    if await db.select(used, {"sha256": sha256}):
+    await lock_blob(db, address)
+    if await db.select(used, {"sha256": address}):
         return None
-    await db.execute("DELETE FROM blobs WHERE sha256 = ?", [sha256])
-    return sha256
+    await db.execute("DELETE FROM blobs WHERE sha256 = ?", [address])
+    return address
 
 
 async def _find(db: Session, image_id: str, condition: scope.Condition, lock: str = "") -> Image:
@@ -265,7 +268,8 @@ async def _delete(db: Session, image_id: str, actor: Actor) -> str | None:
 
 async def _note_deletion(db: Session, row: Row, actor: Actor) -> None:
     """Add a line to the audit trail: of whose image, and who deleted it."""
-    detail = {"name": row["name"], "sha256": row["sha256"], "size": row["size"], "of": row["project_id"]}
+    algorithm = algorithm_of(row["sha256"] or "")
+    detail = {"name": row["name"], algorithm: row["sha256"], "size": row["size"], "of": row["project_id"]}
     await note_line(
         db,
         {
@@ -279,8 +283,8 @@ async def _note_deletion(db: Session, row: Row, actor: Actor) -> None:
     )
 
 
-async def _has_blob(db: Session, sha256: str) -> bool:
-    return bool(await db.select("SELECT 1 FROM blobs WHERE sha256 = ?", [sha256]))
+async def _has_blob(db: Session, address: str) -> bool:
+    return bool(await db.select("SELECT 1 FROM blobs WHERE sha256 = ?", [address]))
 
 
 async def _blobs(db: Session, after: str, limit: int) -> list[str]:

@@ -65,7 +65,7 @@ async def statement(db: Session, query: ImageQuery, actor: Actor) -> Statement:
         source, condition = _HINT.sub("", arm.source), _HINT.sub("", arm.condition)
         parts += _parts(source, condition + tests, of_arm, query)
     rows = " UNION ALL ".join(f"(SELECT number FROM ({part}) AS part)" for part in parts)  # noqa: S608 - our own expressions
-    sql = f"""SELECT images.*, blobs.md5 AS md5, blobs.sha512 AS sha512
+    sql = f"""SELECT images.*, blobs.md5 AS md5, blobs.sha512 AS sha512, blobs.digests AS digests
               FROM ({rows}) AS page JOIN images USING (number) LEFT JOIN blobs USING (sha256)
               ORDER BY {_order_by(order)} LIMIT :limit"""  # noqa: S608 - our own expressions
     return sql, arguments

@@ -21,7 +21,7 @@ from fetcher.index.postgres.session import Session
 from fetcher.index.rows import import_update, progress_columns, to_import, to_json, to_text
 from fetcher.index.values import Contents, Signed
 from fetcher.lifecycle import Event, IllegalMove, State
-from fetcher.model import Actor, Blob, Image, Import, Verdict
+from fetcher.model import Actor, Blob, Image, Import, Verdict, algorithm_of
 
 LENGTH_VERIFIED = "length_verified"
 
@@ -65,7 +65,7 @@ async def activate(
         await add_properties(db, record.image_id, {LENGTH_VERIFIED: "false"})
     await keep_story(db, record, *story)
     await drop_secrets(db, record.id)
-    await note(db, "activated", record, {"sha256": blob.sha256, "size": blob.size})
+    await note(db, "activated", record, {algorithm_of(blob.address): blob.address, "size": blob.size})
     return True
 
 

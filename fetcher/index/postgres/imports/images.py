@@ -23,7 +23,7 @@ async def give_blob(db: Session, image: Image | Contents, blob: Blob) -> None:
              WHERE id = :id AND status IN ('importing', 'saving', 'uploading')"""
     arguments = {
         "status": Status.ACTIVE.value,
-        "sha256": blob.sha256,
+        "sha256": blob.address,
         "size": blob.size,
         "virtual_size": image.virtual_size,
         "name": image.name,

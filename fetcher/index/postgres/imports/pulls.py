@@ -12,11 +12,11 @@ from fetcher.index.values import Remembered, ResumeState, Worker
 # Written for each pull every few seconds: an upsert of the library's looks the table up first.
 COLUMNS = """id, request, staged, source, validator, declared_bytes, kept_bytes, kept_sha256,
     spent_bytes, spent_seconds, barren"""
-READ = f"{COLUMNS} AS consecutive_failures"
+READ = f"{COLUMNS} AS consecutive_failures, kept_sha256 AS kept_digest"
 KEEP = f"""
     INSERT INTO pulls (host, released_by, {COLUMNS})
     VALUES (:host, :released_by, :id, :request, :staged, :source, :validator, :declared_bytes, :kept_bytes,
-            :kept_sha256, :spent_bytes, :spent_seconds, :consecutive_failures)
+            :kept_digest, :spent_bytes, :spent_seconds, :consecutive_failures)
     ON CONFLICT (id) DO UPDATE SET
         request = excluded.request, staged = excluded.staged, source = excluded.source,
         validator = excluded.validator, declared_bytes = excluded.declared_bytes,
@@ -70,8 +70,8 @@ class PullRecords:
     async def adopt(self, request: str) -> ResumeState | None:
         return await self._connection.write(_adopt, request, self._worker)
 
-    async def remember(self, project_ids: Sequence[str], request: str, etag: str, sha256: str) -> None:
-        await self._connection.write(_remember, project_ids, request, etag, sha256)
+    async def remember(self, project_ids: Sequence[str], request: str, etag: str, address: str) -> None:
+        await self._connection.write(_remember, project_ids, request, etag, address)
 
     async def recall(self, request: str) -> list[Remembered]:
         return await self._connection.read(_recall, request)
@@ -104,13 +104,13 @@ async def _adopt(db: Session, request: str, worker: Worker) -> ResumeState | Non
     return msgspec.convert(rows[0], ResumeState) if rows else None
 
 
-async def _remember(db: Session, project_ids: Sequence[str], request: str, etag: str, sha256: str) -> None:
+async def _remember(db: Session, project_ids: Sequence[str], request: str, etag: str, address: str) -> None:
     sql = """INSERT INTO remembered_urls (project_id, request, etag, sha256, at)
              SELECT ?, ?, ?, sha256, ? FROM blobs WHERE sha256 = ?
              ON CONFLICT (project_id, request) DO UPDATE SET
                  etag = excluded.etag, sha256 = excluded.sha256, at = excluded.at"""
     for project_id in project_ids:
-        await db.execute(sql, [project_id, request, etag, to_text(datetime.now(UTC)), sha256])
+        await db.execute(sql, [project_id, request, etag, to_text(datetime.now(UTC)), address])
 
 
 async def _forget(db: Session, before: datetime, most: int) -> int:

@@ -13,7 +13,7 @@ from fetcher.index.postgres.imports.leases import hold
 from fetcher.index.postgres.session import Connection, Session
 from fetcher.index.rows import import_row, to_blob, to_json, to_text
 from fetcher.index.values import Stage, Worker
-from fetcher.model import Blob, FormatVerdict, Image, Import
+from fetcher.model import Blob, FormatVerdict, Image, Import, algorithm_of
 
 
 class UploadRecords:
@@ -47,9 +47,9 @@ async def _stage(db: Session, record: Import, blob: Blob) -> bool:
     if not await update(db, record):
         return False
     await keep_blob(db, blob, to_text(record.updated_at) or "")
-    row = {"image_id": record.image_id, "sha256": blob.sha256, "format": to_json(record.format)}
+    row = {"image_id": record.image_id, "sha256": blob.address, "format": to_json(record.format)}
     await db.insert("image_stages", row)
-    await note(db, "staged", record, {"sha256": blob.sha256, "size": blob.size})
+    await note(db, "staged", record, {algorithm_of(blob.address): blob.address, "size": blob.size})
     return True
 
 
@@ -67,9 +67,10 @@ async def _activate(
     db: Session, record: Import, stage: Stage, image: Image, provenance: dict[str, Any]
 ) -> None:
     sql = "DELETE FROM image_stages WHERE image_id = ? AND sha256 = ?"
-    if await db.execute(sql, [image.id, stage.blob.sha256]) != 1:
+    if await db.execute(sql, [image.id, stage.blob.address]) != 1:
         raise Conflict(reason="no bytes are staged for the image")
     await give_blob(db, image, stage.blob)
     await db.insert("imports", import_row(record, ""))
     await keep_story(db, record, provenance)
-    await note(db, "activated", record, {"sha256": stage.blob.sha256, "size": stage.blob.size})
+    told = {algorithm_of(stage.blob.address): stage.blob.address, "size": stage.blob.size}
+    await note(db, "activated", record, told)

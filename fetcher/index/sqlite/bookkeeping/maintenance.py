@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ from sqlite_utils.db import Database
 
 from fetcher.errors import BytesDamaged, StoreFailed
 from fetcher.index.rows import to_text
+from fetcher.index.sqlite.bookkeeping import addresses
 from fetcher.index.sqlite.bookkeeping.audit_trail import forget_lines, trim_lines
 from fetcher.index.sqlite.bookkeeping.counts import COUNTED, RECOUNT_TEXT, TEXT_BYTES
 from fetcher.index.sqlite.connection import Connection
@@ -32,18 +33,18 @@ class MaintenanceRecords:
     async def loose(self, before: datetime | None = None) -> list[tuple[str, datetime]]:
         return await self._connection.read(_loose, to_text(before))
 
-    async def is_loose(self, sha256: str) -> bool:
-        return await self._connection.read(_is_loose, sha256)
+    async def is_loose(self, address: str) -> bool:
+        return await self._connection.read(_is_loose, address)
 
-    async def disown(self, sha256: str) -> bool:
+    async def disown(self, address: str) -> bool:
         # A read is not enough after a COMMIT that reported an error: it may have reached the disk all the
         # same, and a start would then find its rows. A later COMMIT that goes well takes the place of what
         # is in doubt. Source: https://www.sqlite.org/walformat.html, section 2.5, and `sqlite3WalUndo`.
         run = self._connection.write if self._connection.is_in_doubt else self._connection.read
-        return await run(_find, sha256) is None
+        return await run(_find, address) is None
 
-    async def settle(self, sha256: str) -> None:
-        await self._connection.write(_settle, sha256)
+    async def settle(self, address: str) -> None:
+        await self._connection.write(_settle, address)
 
     async def page(self, *, after: str = "", limit: int = 1000) -> list[BlobState]:
         return await self._connection.read(_page, after, limit)
@@ -54,25 +55,39 @@ class MaintenanceRecords:
     async def faulty(self, *, after: str = "", limit: int = 100) -> list[BlobState]:
         return await self._connection.read(_faulty, after, limit)
 
-    async def find(self, sha256: str) -> BlobState | None:
-        return await self._connection.read(_find, sha256)
+    async def find(self, address: str) -> BlobState | None:
+        return await self._connection.read(_find, address)
 
-    async def mark(self, sha256: str, fault: str | None, now: datetime) -> bool:
-        return await self._connection.write(_mark, sha256, fault, now)
+    async def mark(self, address: str, fault: str | None, now: datetime) -> bool:
+        return await self._connection.write(_mark, address, fault, now)
 
-    async def explain(self, sha256: str, note: str) -> None:
-        await self._connection.write(_explain, sha256, note)
+    async def explain(self, address: str, note: str) -> None:
+        await self._connection.write(_explain, address, note)
 
-    async def check_whole(self, sha256: str) -> None:
-        blob = await self.find(sha256)
+    async def check_whole(self, address: str) -> None:
+        blob = await self.find(address)
         if blob is not None and blob.fault is not None:
             raise BytesDamaged(fault=blob.fault)
 
-    async def sources(self, sha256: str) -> list[dict[str, Any]]:
-        return await self._connection.read(_sources, sha256)
+    async def known_as(self, digests: Mapping[str, str]) -> list[str]:
+        return await self._connection.read(addresses.known_as, digests)
 
-    async def images_of(self, sha256: str) -> list[str]:
-        return await self._connection.read(_images_of, sha256)
+    async def digests(self, address: str) -> dict[str, str] | None:
+        return await self._connection.read(addresses.digests_of, address)
+
+    async def add_digests(self, address: str, digests: Mapping[str, str]) -> bool:
+        return await self._connection.write(addresses.add_digests, address, digests)
+
+    async def lacking(
+        self, algorithms: Collection[str], *, after: str = "", limit: int = 100
+    ) -> list[BlobState]:
+        return await self._connection.read(addresses.lacking, algorithms, after, limit)
+
+    async def sources(self, address: str) -> list[dict[str, Any]]:
+        return await self._connection.read(_sources, address)
+
+    async def images_of(self, address: str) -> list[str]:
+        return await self._connection.read(_images_of, address)
 
     async def forget(
         self, *, audit_before: datetime, keys_before: datetime, retired_before: datetime, most: int = 1000
@@ -114,7 +129,7 @@ class MaintenanceRecords:
         return await self._connection.read(_complaints)
 
 
-BLOB = "SELECT sha256, size, fault, note FROM blobs"
+BLOB = "SELECT sha256 AS address, size, fault, note FROM blobs"
 
 
 def _blobs(db: Database, sql: str, arguments: list[Any]) -> list[BlobState]:
@@ -123,18 +138,18 @@ def _blobs(db: Database, sql: str, arguments: list[Any]) -> list[BlobState]:
 
 def _loose(db: Database, before: str | None) -> list[tuple[str, datetime]]:
     sql = """SELECT sha256, noted_at FROM loose_files WHERE (:before IS NULL OR noted_at < :before)
-             AND sha256 NOT IN (SELECT json_extract(digests, '$.sha256') FROM imports
+             AND sha256 NOT IN (SELECT coalesce(address, json_extract(digests, '$.sha256')) FROM imports
                  WHERE ended_at IS NULL AND phase = 'committing'
-                 AND json_extract(digests, '$.sha256') IS NOT NULL)"""
+                 AND coalesce(address, json_extract(digests, '$.sha256')) IS NOT NULL)"""
     return [(row[0], datetime.fromisoformat(row[1])) for row in db.execute(sql, {"before": before})]
 
 
-def _is_loose(db: Database, sha256: str) -> bool:
-    return db.execute("SELECT 1 FROM loose_files WHERE sha256 = ?", [sha256]).fetchone() is not None
+def _is_loose(db: Database, address: str) -> bool:
+    return db.execute("SELECT 1 FROM loose_files WHERE sha256 = ?", [address]).fetchone() is not None
 
 
-def _settle(db: Database, sha256: str) -> None:
-    db.execute("DELETE FROM loose_files WHERE sha256 = ?", [sha256])
+def _settle(db: Database, address: str) -> None:
+    db.execute("DELETE FROM loose_files WHERE sha256 = ?", [address])
 
 
 def _page(db: Database, after: str, limit: int) -> list[BlobState]:
@@ -151,30 +166,30 @@ def _faulty(db: Database, after: str, limit: int) -> list[BlobState]:
     return _blobs(db, f"{BLOB} WHERE {where} ORDER BY sha256 LIMIT ?", [after, limit])
 
 
-def _find(db: Database, sha256: str) -> BlobState | None:
-    return next(iter(_blobs(db, f"{BLOB} WHERE sha256 = ?", [sha256])), None)
+def _find(db: Database, address: str) -> BlobState | None:
+    return next(iter(_blobs(db, f"{BLOB} WHERE sha256 = ?", [address])), None)
 
 
-def _mark(db: Database, sha256: str, fault: str | None, now: datetime) -> bool:
+def _mark(db: Database, address: str, fault: str | None, now: datetime) -> bool:
     sql = """UPDATE blobs SET fault = :fault, checked_at = :now,
                     note = CASE WHEN :fault IS NULL THEN NULL ELSE note END WHERE sha256 = :sha256"""
-    return db.execute(sql, {"fault": fault, "now": to_text(now), "sha256": sha256}).rowcount == 1
+    return db.execute(sql, {"fault": fault, "now": to_text(now), "sha256": address}).rowcount == 1
 
 
-def _explain(db: Database, sha256: str, note: str) -> None:
-    db.execute("UPDATE blobs SET note = ? WHERE sha256 = ? AND fault IS NOT NULL", [note, sha256])
+def _explain(db: Database, address: str, note: str) -> None:
+    db.execute("UPDATE blobs SET note = ? WHERE sha256 = ? AND fault IS NOT NULL", [note, address])
 
 
-def _images_of(db: Database, sha256: str) -> list[str]:
+def _images_of(db: Database, address: str) -> list[str]:
     sql = """SELECT id FROM images WHERE sha256 = :sha256
              UNION SELECT image_id FROM image_stages WHERE sha256 = :sha256 LIMIT :most"""
-    return [row[0] for row in db.execute(sql, {"sha256": sha256, "most": MOST_NAMED})]
+    return [row[0] for row in db.execute(sql, {"sha256": address, "most": MOST_NAMED})]
 
 
-def _sources(db: Database, sha256: str) -> list[dict[str, Any]]:
+def _sources(db: Database, address: str) -> list[dict[str, Any]]:
     sql = """SELECT provenance.document FROM images JOIN provenance ON provenance.image_id = images.id
              WHERE images.sha256 = ? ORDER BY images.created_at DESC LIMIT ?"""
-    rows = db.execute(sql, [sha256, MOST_NAMED])
+    rows = db.execute(sql, [address, MOST_NAMED])
     return [msgspec.json.decode(row[0], type=dict[str, Any]) for row in rows]
 
 

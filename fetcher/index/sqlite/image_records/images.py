@@ -17,10 +17,11 @@ from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.image_records.listing import statement
 from fetcher.index.sqlite.rows import insert, select
 from fetcher.index.values import LINE_COLUMNS, ImageLine, ImageQuery, Rows
-from fetcher.model import Actor, Blob, Image, Status
+from fetcher.model import Actor, Blob, Image, Status, algorithm_of
 
 SELECT = (
-    "SELECT images.*, blobs.md5 AS md5, blobs.sha512 AS sha512 FROM images LEFT JOIN blobs USING (sha256)"
+    "SELECT images.*, blobs.md5 AS md5, blobs.sha512 AS sha512, blobs.digests AS digests"
+    " FROM images LEFT JOIN blobs USING (sha256)"
 )
 TAGS = """SELECT image_id, tag FROM image_tags
           WHERE image_id IN (SELECT value FROM json_each(?)) ORDER BY tag"""
@@ -73,8 +74,8 @@ class ImageRecords:
     async def delete(self, image_id: str, actor: Actor) -> str | None:
         return await self._connection.write(_delete, image_id, actor)
 
-    async def has_blob(self, sha256: str) -> bool:
-        return await self._connection.read(_has_blob, sha256)
+    async def has_blob(self, address: str) -> bool:
+        return await self._connection.read(_has_blob, address)
 
     async def blobs(self, *, after: str = "", limit: int = 1000) -> list[str]:
         return await self._connection.read(_blobs, after, limit)
@@ -152,13 +153,15 @@ def find_row(db: Database, image_id: str, condition: scope.Condition) -> Row:
 
 
 def keep_blob(db: Database, blob: Blob, created_at: str) -> None:
-    """Note that these bytes are in the store, whole; equal bytes are noted once."""
+    """Note that these bytes are in the store, whole; equal bytes are noted once, with all their digests."""
     sql = """INSERT INTO blobs (sha256, size, virtual_bytes, md5, sha512, digests, created_at)
              VALUES (:sha256, :size, :virtual_bytes, :md5, :sha512, :digests, :created_at)
              ON CONFLICT (sha256) DO UPDATE
-             SET fault = NULL, note = NULL, checked_at = excluded.created_at"""
+             SET fault = NULL, note = NULL, checked_at = excluded.created_at,
+                 md5 = coalesce(blobs.md5, excluded.md5), sha512 = coalesce(blobs.sha512, excluded.sha512),
+                 digests = json_patch(excluded.digests, blobs.digests)"""
     row = {
-        "sha256": blob.sha256,
+        "sha256": blob.address,
         "size": blob.size,
         "virtual_bytes": blob.virtual_bytes,
         "md5": blob.digests.get("md5"),
@@ -169,14 +172,14 @@ def keep_blob(db: Database, blob: Blob, created_at: str) -> None:
     db.execute(sql, row)
 
 
-def drop_blob_if_unused(db: Database, sha256: str | None) -> str | None:
-    """Forget a blob that no image and no stage needs; its sha256 is returned when it was forgotten."""
+def drop_blob_if_unused(db: Database, address: str | None) -> str | None:
+    """Forget a blob that no image and no stage needs; its address is returned when it was forgotten."""
     used = """SELECT 1 FROM images WHERE sha256 = :sha256
               UNION ALL SELECT 1 FROM image_stages WHERE sha256 = :sha256 LIMIT 1"""
-    if sha256 is None or next(iter(select(db, used, {"sha256": sha256})), None):
+    if address is None or next(iter(select(db, used, {"sha256": address})), None):
         return None
-    db.execute("DELETE FROM blobs WHERE sha256 = ?", [sha256])
-    return sha256
+    db.execute("DELETE FROM blobs WHERE sha256 = ?", [address])
+    return address
 
 
 def _find(db: Database, image_id: str, condition: scope.Condition) -> Image:
@@ -278,7 +281,8 @@ def _delete(db: Database, image_id: str, actor: Actor) -> str | None:
 
 def _note_deletion(db: Database, row: Row, actor: Actor) -> None:
     """Add a line to the audit trail: of whose image, and who deleted it."""
-    detail = {"name": row["name"], "sha256": row["sha256"], "size": row["size"], "of": row["project_id"]}
+    algorithm = algorithm_of(row["sha256"] or "")
+    detail = {"name": row["name"], algorithm: row["sha256"], "size": row["size"], "of": row["project_id"]}
     note_line(
         db,
         {
@@ -292,8 +296,8 @@ def _note_deletion(db: Database, row: Row, actor: Actor) -> None:
     )
 
 
-def _has_blob(db: Database, sha256: str) -> bool:
-    return next(select(db, "SELECT 1 FROM blobs WHERE sha256 = ?", [sha256]), None) is not None
+def _has_blob(db: Database, address: str) -> bool:
+    return next(select(db, "SELECT 1 FROM blobs WHERE sha256 = ?", [address]), None) is not None
 
 
 def _blobs(db: Database, after: str, limit: int) -> list[str]:

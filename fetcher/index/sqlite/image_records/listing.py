@@ -64,7 +64,7 @@ class _Term(msgspec.Struct, frozen=True):
     images: str = ""
 
 
-ROWS = "images.*, blobs.md5 AS md5, blobs.sha512 AS sha512"
+ROWS = "images.*, blobs.md5 AS md5, blobs.sha512 AS sha512, blobs.digests AS digests"
 
 
 def statement(db: Database, query: ImageQuery, actor: Actor, columns: str = ROWS) -> Statement:

@@ -24,7 +24,7 @@ from fetcher.index.sqlite.imports.secrets import drop_secrets
 from fetcher.index.sqlite.rows import insert, select
 from fetcher.index.values import Contents, Signed
 from fetcher.lifecycle import Event, IllegalMove, State
-from fetcher.model import Actor, Blob, Image, Import, Verdict
+from fetcher.model import Actor, Blob, Image, Import, Verdict, algorithm_of
 
 
 def update(db: Database, record: Import) -> bool:
@@ -63,7 +63,7 @@ def activate(
     describe(db, record)
     keep_story(db, record, *story)
     drop_secrets(db, record.id)
-    note(db, "activated", record, {"sha256": blob.sha256, "size": blob.size})
+    note(db, "activated", record, {algorithm_of(blob.address): blob.address, "size": blob.size})
     return True
 
 

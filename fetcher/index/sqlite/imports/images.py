@@ -30,7 +30,7 @@ def give_blob(db: Database, image: Image | Contents, blob: Blob) -> None:
              WHERE id = :id AND status IN ('importing', 'saving', 'uploading')"""
     arguments = {
         "status": Status.ACTIVE.value,
-        "sha256": blob.sha256,
+        "sha256": blob.address,
         "size": blob.size,
         "virtual_size": image.virtual_size,
         "name": image.name,

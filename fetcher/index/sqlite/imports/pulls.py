@@ -15,7 +15,7 @@ from fetcher.index.values import Remembered, ResumeState
 KEEP = """
     INSERT INTO pulls (id, request, staged, source, validator, declared_bytes, kept_bytes, kept_sha256,
                        spent_bytes, spent_seconds, barren)
-    VALUES (:id, :request, :staged, :source, :validator, :declared_bytes, :kept_bytes, :kept_sha256,
+    VALUES (:id, :request, :staged, :source, :validator, :declared_bytes, :kept_bytes, :kept_digest,
             :spent_bytes, :spent_seconds, :consecutive_failures)
     ON CONFLICT (id) DO UPDATE SET
         request = excluded.request, staged = excluded.staged, source = excluded.source,
@@ -53,8 +53,8 @@ class PullRecords:
     async def adopt(self, request: str) -> None:
         """Return None: there is no other host, and a start finds all that is left."""
 
-    async def remember(self, project_ids: Sequence[str], request: str, etag: str, sha256: str) -> None:
-        await self._connection.write(_remember, project_ids, request, etag, sha256)
+    async def remember(self, project_ids: Sequence[str], request: str, etag: str, address: str) -> None:
+        await self._connection.write(_remember, project_ids, request, etag, address)
 
     async def recall(self, request: str) -> list[Remembered]:
         return await self._connection.read(_recall, request)
@@ -82,15 +82,15 @@ def _drop_all(db: Database, pull_ids: Sequence[str]) -> None:
 
 
 def _unfinished(db: Database) -> list[ResumeState]:
-    sql = "SELECT *, barren AS consecutive_failures FROM pulls ORDER BY id"
+    sql = "SELECT *, barren AS consecutive_failures, kept_sha256 AS kept_digest FROM pulls ORDER BY id"
     return [msgspec.convert(row, ResumeState) for row in select(db, sql)]
 
 
-def _remember(db: Database, project_ids: Sequence[str], request: str, etag: str, sha256: str) -> None:
+def _remember(db: Database, project_ids: Sequence[str], request: str, etag: str, address: str) -> None:
     sql = """INSERT OR REPLACE INTO remembered_urls (project_id, request, etag, sha256, at)
              SELECT ?, ?, ?, sha256, ? FROM blobs WHERE sha256 = ?"""
     for project_id in project_ids:
-        db.execute(sql, [project_id, request, etag, to_text(datetime.now(UTC)), sha256])
+        db.execute(sql, [project_id, request, etag, to_text(datetime.now(UTC)), address])
 
 
 def _forget(db: Database, before: datetime, most: int) -> int:

@@ -15,7 +15,7 @@ from fetcher.index.sqlite.imports.images import give_blob, keep_story, take_imag
 from fetcher.index.sqlite.imports.leases import hold
 from fetcher.index.sqlite.rows import insert, select
 from fetcher.index.values import Stage, Worker
-from fetcher.model import Blob, FormatVerdict, Image, Import
+from fetcher.model import Blob, FormatVerdict, Image, Import, algorithm_of
 
 
 class UploadRecords:
@@ -49,9 +49,9 @@ def _stage(db: Database, record: Import, blob: Blob) -> bool:
     if not update(db, record):
         return False
     keep_blob(db, blob, to_text(record.updated_at) or "")
-    row = {"image_id": record.image_id, "sha256": blob.sha256, "format": to_json(record.format)}
+    row = {"image_id": record.image_id, "sha256": blob.address, "format": to_json(record.format)}
     insert(db, "image_stages", row)
-    note(db, "staged", record, {"sha256": blob.sha256, "size": blob.size})
+    note(db, "staged", record, {algorithm_of(blob.address): blob.address, "size": blob.size})
     return True
 
 
@@ -67,9 +67,10 @@ def _staged(db: Database, image_id: str) -> Stage | None:
 
 def _activate(db: Database, record: Import, stage: Stage, image: Image, provenance: dict[str, Any]) -> None:
     sql = "DELETE FROM image_stages WHERE image_id = ? AND sha256 = ?"
-    if db.execute(sql, [image.id, stage.blob.sha256]).rowcount != 1:
+    if db.execute(sql, [image.id, stage.blob.address]).rowcount != 1:
         raise Conflict(reason="no bytes are staged for the image")
     give_blob(db, image, stage.blob)
     insert(db, "imports", import_row(record, ""))
     keep_story(db, record, provenance)
-    note(db, "activated", record, {"sha256": stage.blob.sha256, "size": stage.blob.size})
+    told = {algorithm_of(stage.blob.address): stage.blob.address, "size": stage.blob.size}
+    note(db, "activated", record, told)

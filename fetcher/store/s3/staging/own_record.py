@@ -48,9 +48,9 @@ class OwnRecord:
                 raise StoreFailed(reason="write: another process has taken up these bytes")
             self._etag, self.value = etag, record
 
-    def mark(self, size: int, sha256: str) -> None:
+    def mark(self, size: int, digest: str) -> None:
         """Note the digest of the first bytes, for `mark_arrived`."""
-        self._marks = [*self._marks[-MARKS_KEPT:], (size, sha256)]
+        self._marks = [*self._marks[-MARKS_KEPT:], (size, digest)]
 
     def mark_arrived(self, size: int) -> None:
         """Begin to write down the last mark of which all bytes are at the server."""
@@ -60,7 +60,7 @@ class OwnRecord:
         known = [mark for mark in self._marks if mark[0] <= size]
         if known and known[-1][0] > self.value.mark_size:
             with suppress(Failure):  # The next mark is near.
-                await self._save(mark_size=known[-1][0], mark_sha256=known[-1][1])
+                await self._save(mark_size=known[-1][0], mark_digest=known[-1][1])
 
     async def remove(self) -> None:
         """Remove the staged bytes with their record; what is another host's by now is fine."""

@@ -24,7 +24,7 @@ async def remove_staged(bucket: Bucket, name: str, record: StagedRecord, etag: s
     mine = msgspec.structs.replace(record, token=uuid4().hex)
     if await bucket.put(staging_key(name), msgspec.json.encode(mine), if_match=etag) is None:
         return 0
-    if record.sha256 and await _is_needed(bucket, name, record):
+    if record.address and await _is_needed(bucket, name, record):
         record = msgspec.structs.replace(record, base="", base_size=0, key="", upload="")
     await remove_objects(bucket, record)
     await bucket.delete(staging_key(name))
@@ -33,9 +33,9 @@ async def remove_staged(bucket: Bucket, name: str, record: StagedRecord, etag: s
 
 async def _is_needed(bucket: Bucket, name: str, record: StagedRecord) -> bool:
     keys = set(record.named())
-    blob = await bucket.get(blob_key(record.sha256))
+    blob = await bucket.get(blob_key(record.address))
     if blob is not None and pointer_in(blob.body).key in keys:
         return True
-    adopted = f"{record.sha256}.0"
+    adopted = f"{record.address}.0"
     other = await bucket.get(staging_key(adopted)) if name != adopted else None
     return other is not None and not keys.isdisjoint(record_in(other.body).named())

@@ -227,11 +227,11 @@ class Staged:
             found += self._pending.joined()[max(0, offset - use) : end - use]
         return found
 
-    def seal(self, sha256: str = "") -> None:
+    def seal(self, address: str = "") -> None:
         """Make one object of all bytes, which is `record.base` then.
 
         Args:
-            sha256: Noted beside it, where it is about to be committed.
+            address: Noted beside it, where it is about to be committed.
 
         Raises:
             StoreFull, StoreFailed: The server refused.
@@ -241,12 +241,12 @@ class Staged:
         bucket, before = self._shop.bucket, self.record
         is_whole = self._upload is None and not self._pending.size and not before.is_cut
         if is_whole and before.base:
-            if sha256:
-                self._record.save(sha256=sha256)
+            if address:
+                self._record.save(address=address)
             return
         if self._upload is None and not self._base_use:
             key = object_key(self._name)
-            self._record.save(key=key, upload="", sha256=sha256)
+            self._record.save(key=key, upload="", address=address)
             bucket.run(bucket.put(key, self._pending.take(self._pending.size)))
         else:
             upload = self._open_upload()
@@ -257,15 +257,20 @@ class Staged:
             self._upload = None
         before = self.record
         self._base_use = self.size
-        made: dict[str, str | int] = {"base": key, "base_size": self.size, "is_cut": False, "sha256": sha256}
+        made: dict[str, str | int] = {
+            "base": key,
+            "base_size": self.size,
+            "is_cut": False,
+            "address": address,
+        }
         self._record.save(**made, key="", upload="", tail="", tail_size=0)
         for old in (before.base, before.tail):
             if old:
                 bucket.run(bucket.delete(old))
 
-    def mark(self, size: int, sha256: str) -> None:
+    def mark(self, size: int, digest: str) -> None:
         """Note how many bytes there are and their digest; written down when all of them are at the server."""
-        self._record.mark(size, sha256)
+        self._record.mark(size, digest)
         upload = self._upload
         if upload is not None and size <= upload.arrived_bytes:  # Digested later than they were sent.
             self._arrived()
