@@ -68,7 +68,8 @@ def seed(path: Path, size: int) -> None:
     with db.conn:
         db.execute(
             f"""{numbers} INSERT INTO blobs (sha256, size, virtual_bytes, md5, sha512, digests, created_at)
-            SELECT {digest}, 1000 + i, NULL, printf('%032x', i), printf('%0128x', i), '{{}}', {made} FROM n"""
+            SELECT {digest}, 1000 + i, NULL, printf('%032x', i), printf('%0128x', i), json_object('md5',
+                printf('%032x', i), 'sha256', {digest}, 'sha512', printf('%0128x', i)), {made} FROM n"""
         )
         db.execute(
             f"""{numbers} INSERT INTO images (id, project_id, name, status, visibility, disk_format,

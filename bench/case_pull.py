@@ -15,7 +15,7 @@ CURL = "curl | file"
 
 
 def measure(lab: Lab) -> list[Row]:
-    """Pull over http and https, with the digests of the Image API and with sha256 alone."""
+    """Pull over http and https: with the digests of the Image API, these without sha256, and sha256 alone."""
     make_file(lab.fast / "big", lab.size_mib * MIB)
     make_file(lab.fast / "tiny", 65_536)
     rows: list[Row] = []
@@ -29,6 +29,7 @@ def measure(lab: Lab) -> list[Row]:
 def _scheme(lab: Lab, source: Origin, scheme: str) -> list[Row]:
     size = f"{lab.size_mib} MiB {scheme}"
     three, one = f"pull {size}, md5+sha256+sha512", f"pull {size}, sha256"
+    two = f"pull {size}, md5+sha512, address sha512"
     tee, tee_one, curl = (
         f"curl|tee 3 sums > file ({scheme})",
         f"curl|tee sha256sum > file ({scheme})",
@@ -41,6 +42,7 @@ def _scheme(lab: Lab, source: Origin, scheme: str) -> list[Row]:
         rounds.add(three, pull(lab, source, url, ALL))
         rounds.add(tee, _piped(tee_to(url, out, ["md5sum", "sha512sum", "sha256sum"]), source, out))
         rounds.add(one, pull(lab, source, url, ["sha256"]))
+        rounds.add(two, pull(lab, source, url, ["md5", "sha512"], address="sha512"))
         rounds.add(curl, _piped(f"curl -sf -o {out} {url}", source, out))
         rounds.add(tee_one, _piped(tee_to(url, out, ["sha256sum"]), source, out))
         rounds.add(bare, bare_digests(lab.size_mib, ALL))
@@ -50,17 +52,19 @@ def _scheme(lab: Lab, source: Origin, scheme: str) -> list[Row]:
         rounds.against(three, tee, most=0.55),
         rounds.against(one, curl, most=1.1),
         rounds.against(one, tee_one),
+        rounds.against(two, three),
         compare(
             row(f"CPU of {three}", [value / gib for value in rounds.cpu(three)], "s/GiB"), cpu, bare, most=1.5
         ),
         row(f"CPU of {one}", [value / gib for value in rounds.cpu(one)], "s/GiB"),
+        row(f"CPU of {two}", [value / gib for value in rounds.cpu(two)], "s/GiB"),
         row(f"peak memory of {three}", rounds.peaks_mib(three), "MiB", most=120),
     ]
 
 
-def pull(lab: Lab, source: Origin, url: str, algorithms: list[str]) -> Sample:
+def pull(lab: Lab, source: Origin, url: str, algorithms: list[str], address: str = "sha256") -> Sample:
     """One pull by a service that was started for it, so that its peak of memory is this pull's."""
-    with service(lab, source, checksum={"computed": algorithms}) as ours:
+    with service(lab, source, checksum={"computed": algorithms, "address": address}) as ours:
         ours.pull(source.url("tiny"))
         os.sync()
         cpu, began = ours.cpu_seconds(), time.perf_counter()

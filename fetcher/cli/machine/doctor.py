@@ -16,6 +16,7 @@ from fetcher.api.submit.words import size_words
 from fetcher.cli.choices import AsJson, ConfigFile
 from fetcher.cli.client import Client, Refused, Unreachable
 from fetcher.cli.exits import Exit
+from fetcher.cli.machine.digesting import advice_on, seconds_per_gib
 from fetcher.cli.screen import Screen
 from fetcher.config import BadConfig, Settings, base_path, data_folder, load_settings
 from fetcher.convert.sandbox import probe_walls
@@ -88,6 +89,7 @@ def _examine(config: Path | None) -> Iterator[Finding]:
         lambda: _folder(folder),
         lambda: _space(folder, settings),
         _clock,
+        lambda: _digests(settings),
         lambda: _authorities(settings),
         _names,
         lambda: _port(settings),
@@ -212,6 +214,17 @@ def _clock() -> Finding:
         advice = "Set the clock: certificates are judged by it."
         return Finding(what="clock", level="bad", words=words, advice=advice)
     return Finding(what="clock", level="ok", words=words)
+
+
+def _digests(settings: Settings) -> Finding:
+    rules = settings.checksum
+    measured = seconds_per_gib(list(dict.fromkeys([*rules.algorithms, "sha256", "sha512"])))
+    each = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in measured.items())
+    whole = sum(measured[name] for name in rules.algorithms)
+    words = f"of a GiB: {each}; each image {' + '.join(rules.algorithms)}: {whole:.1f} s"
+    return Finding(
+        what="digests", level="ok", words=words, advice=advice_on(rules.algorithms, rules.address, measured)
+    )
 
 
 def _authorities(settings: Settings) -> Finding:
