@@ -186,11 +186,12 @@ async def test_m22_files_that_go_under_a_running_service(ending: str, tmp_path: 
         path = service.data / f"index.sqlite{ending}"
         path.rename(tmp_path / "aside")
         path.write_bytes((tmp_path / "aside").read_bytes())
-        status, document, _headers = await service.call("POST", "/v2/images", json=wanted)
-        assert (status, document["error"]["type"]) == (503, "store-failed")
+        for _ in range(2):  # The first may have happened; the second is not begun.
+            status, document, _headers = await service.call("POST", "/v2/images", json=wanted)
+            assert (status, document["error"]["type"]) == (503, "store-failed")
         assert "the index cannot be written" in await reasons(service)
         (tmp_path / "aside").rename(path)
         assert (await service.call("POST", "/v2/images", json=wanted))[0] == 201
         assert await reasons(service) == []
     async with Running(tmp_path) as service:
-        assert len((await service.get("/v2/images"))["images"]) == 2
+        assert len((await service.get("/v2/images"))["images"]) == 3

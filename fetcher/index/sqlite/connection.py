@@ -266,7 +266,8 @@ class Connection:
     def _begin(self, batch: list[tuple[Callable[[Database], Any], Answer[Any]]], db: Database) -> bool:
         """Open the transaction; a locked or unusable file is so for all of the batch, and said once."""
         try:
-            self._presence.check()
+            if self._presence.is_lost:
+                self._presence.check()
             db.execute("BEGIN IMMEDIATE")
         except StoreFailed as failure:
             _refuse(batch, failure)

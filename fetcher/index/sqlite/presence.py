@@ -10,7 +10,7 @@ from fetcher.shortage import is_shortage
 
 log = structlog.get_logger()
 
-BESIDE = ("", "-wal", "-shm")  # The file, its write-ahead log, and what connections know of that.
+BESIDE = ("", "-wal")  # The file, and its write-ahead log.
 ADVICE = "Put back what was there, or stop the service and restore a backup."
 
 
@@ -23,13 +23,16 @@ class Presence:
     Args:
         path: The SQLite file.
 
+    Attributes:
+        is_lost: Something was gone, or another file's, at the last look.
+
     Source: https://www.sqlite.org/howtocorrupt.html, "Unlinking or renaming a database file while in use"
     """
 
     def __init__(self, path: Path) -> None:
         self._paths = [f"{path}{ending}" for ending in BESIDE]
         self._known: dict[str, tuple[int, int]] = {}
-        self._is_said = False
+        self.is_lost = False
 
     def note(self) -> None:
         """Take what lies there now for what is open.
@@ -40,7 +43,9 @@ class Presence:
         self._known = {path: found for path in self._paths if (found := _identity(path)) is not None}
 
     def check(self) -> None:
-        """Compare; three questions to the file system, a few microseconds.
+        """Compare; two questions to the file system.
+
+        Each lets another thread have the interpreter, which may take its turn of milliseconds.
 
         Raises:
             StoreFailed: Something is gone, or another file's.
@@ -48,20 +53,20 @@ class Presence:
         """
         for path, known in self._known.items():
             if _identity(path) != known:
-                self._say(path)
+                self._lose(path)
                 raise StoreFailed(reason="index: its files were removed or replaced while they were in use")
-        self._is_said = False
+        self.is_lost = False
 
-    def _say(self, path: str) -> None:
-        if not self._is_said:
-            self._is_said = True
+    def _lose(self, path: str) -> None:
+        if not self.is_lost:
+            self.is_lost = True
             log.error("index.gone", file=path, advice=ADVICE)
 
 
 def _identity(path: str) -> tuple[int, int] | None:
     """Return what tells a file from all others; None where a start could not find it."""
     try:
-        found = os.stat(path)  # noqa: PTH116 - of text: a path object costs as much again, six times a write
+        found = os.stat(path)  # noqa: PTH116 - of text: a path object costs as much again, twice a write
     except OSError as error:
         if is_shortage(error):
             raise Shortage(reason=f"index: {error.strerror}") from error
