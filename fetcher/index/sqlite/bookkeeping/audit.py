@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlite_utils.db import Database
 
-from fetcher.index.sqlite.rows import insert_all, select
+from fetcher.index.sqlite.rows import insert, insert_all, select
 from fetcher.index.trail import START, digest_of, line_of
 from fetcher.model import Import
 
@@ -28,14 +28,17 @@ def note_all(db: Database, lines: Iterable[dict[str, Any]]) -> None:
 
 def note_line(db: Database, line: dict[str, Any]) -> None:
     """Add a line to the audit trail, chained to the last one, inside the write that it tells of."""
-    note_all(db, [line])
+    number, before = last_of(db)
+    line = {"id": number + 1, "detail": "{}", **line}
+    insert(db, "audit", {**line, "hash": digest_of(before, line)})
 
 
 def last_of(db: Database) -> tuple[int, str]:
     """Return the number and the digest that the next line is chained to."""
-    for row in select(db, "SELECT id, hash FROM audit ORDER BY id DESC LIMIT 1"):
+    last = db.conn.execute("SELECT id, hash FROM audit ORDER BY id DESC LIMIT 1").fetchone()
+    if last is not None:
         # A line of before the chain has no digest: the chain begins behind it.
-        return row["id"], row["hash"] or START
+        return last[0], last[1] or START
     anchor = anchor_of(db)
     return anchor["audit_id"], anchor["hash"]
 
