@@ -9,10 +9,11 @@ from enum import Enum
 from posixpath import normpath
 
 from fetcher.errors import DiskUnclear, TooManyBytes, UnpackFailed
+from fetcher.parsers.archives.names import spellings
 from fetcher.unpack.appliance.ovf import Appliance, OvfDisk
 from fetcher.unpack.appliance.papers import Paper, Papers, folder_of, paper_of
 from fetcher.unpack.choice import Guess, guess, is_archive
-from fetcher.unpack.names import is_hidden, spellings
+from fetcher.unpack.names import is_hidden
 from fetcher.unpack.packings import recognise
 from fetcher.unpack.parts import is_piece, neighbours
 from fetcher.unpack.values import Evidence, Layer, UnpackLimits, shorten
