@@ -1,4 +1,4 @@
-"""Appliances that are kept as they are, through the whole service: what tools write comes in, tricks do not."""
+"""Appliances that are kept as they are, through the whole service: what tools write comes in."""
 
 import shutil
 import subprocess
@@ -55,7 +55,7 @@ def made_by(tool: str, folder: Path) -> bytes:
 
 @pytest.mark.parametrize("tool", [*PYTHON, *TOOLS])
 async def test_what_tools_write_is_kept(tool: str, tmp_path: Path) -> None:
-    """The image is the appliance as it was received, as large as its descriptor says; unpacked it is its disk."""
+    """The image is the appliance as received, as large as its descriptor says; unpacked it is its disk."""
     (tmp_path / "made").mkdir()
     body = made_by(tool, tmp_path / "made")
     async with Origin({"/x": behaviours.serve(body)}) as origin, Running(tmp_path, origin) as service:
