@@ -6,7 +6,7 @@ import struct
 import tarfile
 from collections.abc import Callable
 
-from tests.guards.stream.formats.build import iso, put, qcow2, vhdx, vmdk, vmdk_stream
+from tests.guards.stream.formats.build import iso, parallels, put, qcow2, vhdx, vmdk, vmdk_stream
 from tests.guards.stream.formats.hostile_tar import tars
 
 Make = Callable[[], bytes]
@@ -62,6 +62,8 @@ OVAS: dict[str, Make] = {
     "ova-stream-no-footer": lambda: good_ova(vmdk_stream()[:-1024]),
     "ova-packed-disk": lambda: good_ova(gzip.compress(vmdk_stream())),
     "ova-vhdx-disk": lambda: good_ova(vhdx()),
+    "ova-parallels-disk": lambda: good_ova(parallels()),
+    "ova-qed-disk": lambda: good_ova(b"QED\0".ljust(65_536, b"\0")),
     "ova-polyglot-disk": lambda: good_ova(put(iso(), 0, qcow2()[:4096])),
     "ova-path": lambda: ova(("a.ovf", ovf()), ("../disk.vmdk", vmdk_stream())),
     "ova-absolute": lambda: ova(("a.ovf", ovf()), ("/disk.vmdk", vmdk_stream())),
