@@ -15,6 +15,9 @@ HEADER = Struct("<100s24x12s12x8sc100s8s80x155s12x")
 CHECKSUM = slice(148, 156)
 USTAR = b"ustar\0"
 DECIMAL = re.compile(rb"\d{1,19}")
+SIDE_NUMBERS = tuple(map(slice, (100, 108, 116, 136, 329, 337), (108, 116, 124, 148, 337, 345)))
+"""Mode, owner, group, time and the two numbers of a device, in which nothing here is interested."""
+NEGATIVE = 0xFF
 LABEL = "V"
 """A volume's label, which has no content and may leave its size blank."""
 
@@ -30,6 +33,8 @@ class Header:
         size: Bytes of content that follow; None where the number is none.
         kind: The type flag; "0" also for the old ways to say a regular file.
         target: What a link leads to, as it is written.
+        has_side_numbers: Mode, owner, time and so on are numbers, or zeros; a header of which one is not ends
+            an archive for Python's tarfile, and is read by others.
         block: The whole header, for what only some kinds have.
     """
 
@@ -38,6 +43,7 @@ class Header:
     size: int | None
     kind: str
     target: str
+    has_side_numbers: bool
     block: bytes
 
 
@@ -58,6 +64,7 @@ def read_header(block: bytes) -> Header | None:
         size=0 if is_blank else read_number(size),
         kind=kind,
         target=_text(link),
+        has_side_numbers=all(_is_side_number(block[place]) for place in SIDE_NUMBERS),
         block=block,
     )
 
@@ -77,6 +84,10 @@ def read_number(field: bytes) -> int | None:
         return int.from_bytes(field[1:], "big")
     digits = field.strip(b" \0")
     return int(digits, 8) if digits and not digits.strip(b"01234567") else None
+
+
+def _is_side_number(field: bytes) -> bool:
+    return field[0] == NEGATIVE or not field.strip(b"\0") or read_number(field) is not None
 
 
 def _text(field: bytes) -> str:
@@ -100,7 +111,8 @@ def read_records(text: bytes) -> dict[str, str]:
         length = int(digits) if blank and DECIMAL.fullmatch(digits) else 0
         record = text[at + len(digits) + 1 : at + length]
         key, equals, value = record.partition(b"=")
-        if not equals or not record.endswith(b"\n") or at + length > len(text):
+        is_whole = record.endswith(b"\n") and at + length <= len(text)
+        if not equals or not key or b"\0" in key or not is_whole:
             raise ValueError("a record of an extended header is malformed")
         name, value_text = key.decode("utf-8", "replace"), value[:-1].decode("utf-8", "replace")
         if name in {"GNU.sparse.offset", "GNU.sparse.numbytes"}:

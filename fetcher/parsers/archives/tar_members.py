@@ -104,7 +104,7 @@ class Extensions:
             target=self._target or records.get("linkpath") or header.target,
             records=records,
             shared=frozenset(self._shared),
-            is_repeated=any(self._counts[kind] > 1 for kind in (PAX_LOCAL, GNU_NAME, GNU_TARGET)),
+            is_repeated=any(count > 1 for count in self._counts.values()),
         )
         self._clear()
         return member

@@ -87,6 +87,15 @@ def holes(keys: dict[str, str | bytes]) -> bytes:
     return pax(keys) + member(DISK)
 
 
+def spoil(packed: bytes, at: int, field: bytes) -> bytes:
+    """Write another field into a header, and its checksum."""
+    block = bytearray(packed[:BLOCK])
+    block[at : at + len(field)] = field
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block) + packed[BLOCK:]
+
+
 SAID = {"size": str(len(DISK))}
 PARTS: dict[str, tuple[bytes, ...]] = {
     "good-extended": (pax(dict(MADE)) + member(DISK),),
@@ -116,6 +125,18 @@ PARTS: dict[str, tuple[bytes, ...]] = {
     "names-differ-other-way": (long_name("x.vmdk") + pax({"path": NAME}) + member(DISK),),
     "prefix-gnu": (member(DISK, magic=GNU, prefix=b"folder"),),
     "prefix-old": (member(DISK, magic=OLD, prefix=b"folder"),),
+    "mode-nonsense": (member(DISK), spoil(member(b"x", name="readme"), 100, b"rw-r--r-")),
+    "owner-nonsense": (member(DISK), spoil(member(b"x", name="readme"), 108, b"root\0\0\0\0")),
+    "time-nonsense": (member(DISK), spoil(member(b"x", name="readme"), 136, b"yesterday   ")),
+    "device-nonsense": (member(DISK), spoil(member(b"x", name="readme"), 329, b"0x10\0\0\0\0")),
+    "extended-mode-nonsense": (spoil(pax({"comment": "x"}), 100, b"rw-r--r-"), member(DISK)),
+    "good-mode-zeros": (spoil(member(DISK), 100, bytes(8)),),
+    "mode-blank": (spoil(member(DISK), 100, b"        "),),
+    "good-time-before-1970": (spoil(member(DISK), 136, b"\xff" * 12),),
+    "good-owner-in-binary": (spoil(member(DISK), 108, b"\x80\0\0\0\0\x30\0\0"),),
+    "two-shared": (pax({"comment": "x"}, b"g") * 2 + member(DISK),),
+    "records-without-key": (pax(b"4 =\n" + record("path", NAME)) + member(DISK),),
+    "records-nul-in-key": (pax(record("com\0ment", "x") + record("path", NAME)) + member(DISK),),
     "two-extended": (pax({"path": NAME}) + pax({"comment": "x"}) + member(DISK),),
     "two-long-names": (long_name("x.vmdk") + long_name(NAME) + member(DISK),),
     "holes-0.1": (holes({"GNU.sparse.map": f"0,{len(DISK)}", "GNU.sparse.size": str(len(DISK))}),),

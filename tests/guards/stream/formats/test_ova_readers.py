@@ -24,6 +24,7 @@ from tests.guards.stream.formats.hostile_tar import (
     long_name,
     member,
     pax,
+    spoil,
 )
 
 Files = dict[str, str]
@@ -87,14 +88,23 @@ HEADS = st.builds(
     magic=st.sampled_from([USTAR, GNU, OLD]),
     prefix=st.sampled_from([b"", b"", b"p", b"00000000001"]),
 )
+FIELDS = st.tuples(
+    st.sampled_from([100, 108, 116, 124, 136, 148, 329, 337, 265, 500]),
+    st.sampled_from(
+        [b"x", b"        ", b"\xff" * 8, b"\x80" + bytes(7), b"12\0x", b"-1", b"0o7\0", b"1_0\0"]
+    ),
+)
 
 
 @settings(max_examples=150, deadline=None)
-@given(before=EXTENDED, more=EXTENDED, header=HEADS, behind=EXTENDED)
-def test_headers_at_will(before: bytes, more: bytes, header: bytes, behind: bytes) -> None:
+@given(before=EXTENDED, more=EXTENDED, header=HEADS, behind=EXTENDED, field=st.none() | FIELDS)
+def test_headers_at_will(
+    before: bytes, more: bytes, header: bytes, behind: bytes, field: tuple[int, bytes] | None
+) -> None:
     """However extended headers are strung together: accepted is only what all readers read alike."""
     content = DISK + bytes(-len(DISK) % 512)
-    last = behind + member(b"text", name="readme")
+    readme = member(b"text", name="readme")
+    last = behind + (readme if field is None else spoil(readme, *field))
     packed = archive(before, more, header, content, last, descriptor=ovf())
     if not broken_rules(packed):
         found = readings(packed)

@@ -53,7 +53,7 @@ class Headers:
         """Read a header; None where that ends the inspection."""
         header = read_header(block)
         self._count += 1
-        if header is None or header.size is None:
+        if header is None or header.size is None or not header.has_side_numbers:
             self._report.broke("ova-header", "the header of a member is damaged", CUT_SHORT)
             return None
         self._report.require(self._count <= MOST_HEADERS, "ova-members", "it has too many members", REPACK)
