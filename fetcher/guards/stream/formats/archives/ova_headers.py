@@ -4,7 +4,8 @@ Specification: POSIX.1-2017 pax, "pax Extended Header"; GNU tar, "Basic Tar Form
     GNU tar and libarchive make of them.
 Reads: every header, and the content of the extended ones: at most 64 KiB of pax, of those for all members
     together likewise, and 4 KiB of a long name or target.
-Structure: right checksums and sizes; records of the length that they say; extended headers speak of a member.
+Structure: right checksums; every number is one; records of the length that they say, and a member behind each
+    extended header.
 Safety: one name and one size for each member, whichever of its headers a reader goes by, for else two
     readers see two archives: at most one extended header of each kind, a size in pax's that is the header's
     own where that has room for it, no name or size for all members. No holes, and no other coding of names.
