@@ -21,6 +21,9 @@ PAX_LOCAL, PAX_GLOBAL, GNU_NAME, GNU_TARGET = "x", "g", "L", "K"
 EXTENDING = frozenset({PAX_LOCAL, PAX_GLOBAL, GNU_NAME, GNU_TARGET})
 """The kinds of headers that speak of the member behind them."""
 
+MOST_NAMING_BYTES = 8_192
+"""Of extended headers that are read for the first name: no path is longer, and reading records is dear."""
+
 MOST_OCTAL = 0o77777777777
 """The largest size that a field of octal digits holds: a larger one stands in an extended header alone."""
 
@@ -117,17 +120,23 @@ def _size(text: str) -> int | None:
 def first_name(beginning: bytes) -> str | None:
     """Return the name of the first member, as far as a beginning tells; None: it is no archive.
 
-    An extended header that is malformed says nothing; one that is longer than the beginning hides the name,
-    which is empty then.
+    An extended header that is malformed says nothing. Where those that name the member are longer than
+    `MOST_NAMING_BYTES`, or the beginning is too short, the name is not found out, and empty.
     """
-    extensions, at = Extensions(), 0
+    extensions, at, naming = Extensions(), 0, 0
     header = read_header(beginning[:BLOCK_BYTES])
     if header is None:
         return None
     while header is not None and header.kind in EXTENDING and header.size is not None:
         at += BLOCK_BYTES
+        content = beginning[at : at + header.size]
+        if b"path=" not in content and header.kind in (PAX_LOCAL, PAX_GLOBAL):
+            content = b""
+        naming += len(content)
+        if naming > MOST_NAMING_BYTES:
+            return ""
         try:
-            extensions.take(header, beginning[at : at + header.size])
+            extensions.take(header, content)
         except ValueError:
             extensions = Extensions()
         at += -(-header.size // BLOCK_BYTES) * BLOCK_BYTES

@@ -149,5 +149,8 @@ def test_first_name() -> None:
     assert first_name(pax(b"x") + own) == "own"
     assert first_name(pax({"path": "pax"})) == ""
     assert first_name(pax({"comment": "x" * 70_000})[:65_536]) == ""
+    assert first_name(pax({"comment": "x" * 40_000}) + own) == "own"
+    assert first_name(pax({"comment": "x" * 8_100, "path": "pax"}) + own) == "pax"
+    assert first_name(pax({"comment": "x" * 8_192, "path": "pax"}) + own) == ""
     assert first_name(bytes(1024)) is None
     assert first_name(b"") is None

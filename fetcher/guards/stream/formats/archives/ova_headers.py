@@ -4,8 +4,8 @@ Specification: POSIX.1-2017 pax, "pax Extended Header"; GNU tar, "Basic Tar Form
     GNU tar and libarchive make of them.
 Reads: every header, and the content of the extended ones: at most 64 KiB of pax, of those for all members
     together likewise, and 4 KiB of a long name or target.
-Structure: right checksums; every number is one; records of the length that they say, and a member behind each
-    extended header.
+Structure: right checksums; every number is one; records of the length that they say, and a member behind
+    each extended header.
 Safety: one name and one size for each member, whichever of its headers a reader goes by, for else two
     readers see two archives: at most one extended header of each kind, a size in pax's that is the header's
     own where that has room for it, no name or size for all members. No holes, and no other coding of names.
@@ -15,6 +15,7 @@ import re
 from collections.abc import Generator
 
 from fetcher.guards.stream.formats.report import CUT_SHORT, Report, Window
+from fetcher.guards.stream.formats.work import SHORT_BYTES
 from fetcher.parsers.archives.tar_headers import Header, read_header
 from fetcher.parsers.archives.tar_members import (
     EXTENDING,
@@ -73,7 +74,11 @@ class Headers:
         return member
 
     def _extend(self, header: Header, size: int, at: int) -> Generator[Window, bytes, None]:
-        """Read an extended header."""
+        """Read an extended header.
+
+        Raises:
+            TooDear: The budget of the import is spent.
+        """
         is_pax = header.kind in (PAX_LOCAL, PAX_GLOBAL)
         self._shared_bytes += size if header.kind == PAX_GLOBAL else 0
         is_short = size <= (MOST_PAX_BYTES if is_pax else MOST_LONG_NAME_BYTES)
@@ -84,6 +89,8 @@ class Headers:
         content = (yield Window(at, size)) if size else b""
         if len(content) < size:
             return  # It ends here, which is told at its end.
+        # A record is a step: long ones are paid for by their bytes.
+        self._report.work.spend(max(content.count(b"\n") - size // SHORT_BYTES, 0))
         try:
             self._extensions.take(header, content)
         except ValueError:
