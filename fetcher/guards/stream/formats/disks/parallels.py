@@ -69,14 +69,21 @@ def _follow(report: Report, entries: int, unit: int, cluster: int) -> Steps:
     mapped, end = 0, HEADER.size + entries * 4
     for window in windows(HEADER.size, entries * 4):
         table = yield window
-        places = sorted(filter(None, integers(table, 4, "little"))) if table.count(0) < len(table) else []
+        places = [place for place in integers(table, 4, "little") if place]
         if not places:
             continue
-        step = cluster // unit
-        if places[0] * unit < end or any(later - former < step for former, later in pairwise(places)):
+        if min(places) * unit < end or not _lie_apart(places, cluster // unit):
             report.broke("parallels-overlap", "a cluster lies in its table or over another cluster")
             return
         mapped += len(places)
-        report.reaches(places[-1] * unit + 1, "clusters")
+        report.reaches(max(places) * unit + 1, "clusters")
         report.reaches(end + (mapped - 1) * cluster + 1, "clusters, each of which is mapped once,")
     report.facts["tables_read"] = True
+
+
+def _lie_apart(places: list[int], step: int) -> bool:
+    """Answer whether no two places are nearer than a step."""
+    distinct = set(places)
+    if step == 1 or len(distinct) < len(places):
+        return len(distinct) == len(places)
+    return all(later - former >= step for former, later in pairwise(sorted(distinct)))
