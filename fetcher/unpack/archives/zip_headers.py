@@ -22,7 +22,7 @@ UNTAKEN = ENCRYPTED | PATCHED | STRONG | MASKED
 COMPARED = 0xFFFF & ~6  # All but how hard the packer tried.
 FULL16, FULL32 = 0xFFFF, 0xFFFF_FFFF
 ZIP64_KEY = 1
-UNIX, LINK_MODE = 3, 0o12
+LINK_MODE = 0o12  # Of Unix, by whatever host: some unpack it as a link also from others.
 METHODS = {
     1: "shrink",
     6: "implode",
@@ -151,7 +151,7 @@ def check_central(block: bytes, names: bytes, entry: Entry) -> bool:
     """
     (
         _,
-        host,
+        _,
         _,
         flags,
         method,
@@ -178,7 +178,7 @@ def check_central(block: bytes, names: bytes, entry: Entry) -> bool:
     counted = (entry.raw_name, entry.flags & COMPARED, entry.method, entry.crc)
     if claimed != (*counted, entry.size, entry.packed_bytes, entry.offset, 0):
         raise broken("directory", "its central directory does not agree with a member's own header")
-    return bool(host == UNIX and attributes >> 28 == LINK_MODE)
+    return bool(attributes >> 28 == LINK_MODE)
 
 
 def check_end(block: bytes, *, entries: int, size: int, offset: int, is_zip64: bool) -> int:

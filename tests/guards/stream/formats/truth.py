@@ -18,6 +18,7 @@ HONEST_PACKED = frozenset(
             "zip-raw",
             "zip-stored",
             "zip-small",
+            "zip-mode",
             "zip-comment",
             "zip-streamed",
             "zip-64",
