@@ -8,12 +8,12 @@ Readers differ where several headers say the same thing, so what each may take i
 from collections import Counter
 from dataclasses import dataclass
 
+from fetcher.parsers.archives.names import read_name
 from fetcher.parsers.archives.tar_headers import (
     BLOCK_BYTES,
     DECIMAL,
     Header,
     read_header,
-    read_name,
     read_records,
 )
 

@@ -77,7 +77,7 @@ async def test_what_readers_differ_on_is_refused(name: str, tmp_path: Path) -> N
     async with Origin({"/x": behaviours.serve(body)}) as origin, Running(tmp_path, origin) as service:
         ended = await service.run(url=origin.url("/x"), **KEPT)
         verdict = ended["verdict"]
-        assert (ended["state"], verdict["code"], verdict["rule"]) == (
+        assert (ended["state"], verdict["code"], verdict["fields"]["rule"]) == (
             "refused",
             "format-unsafe",
             HOSTILE[name],

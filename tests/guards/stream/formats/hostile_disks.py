@@ -361,6 +361,5 @@ QED: dict[str, Make] = {
     "qed-tables-of-themselves": lambda: put(_qed(), 65_536, struct.pack("<QQ", 65_536, 0)),
     "qed-cluster-0": lambda: patch(_qed(), 4, "<I", 0),
     "qed-features-unknown": lambda: _qed(features=1 << 40),
-    "qed-cut": lambda: _qed()[:20],
 }
 HOSTILE_DISKS: dict[str, Make] = QCOW2 | VMDK | VDI | VHD | VHDX | PARALLELS | QED | DISCS

@@ -87,7 +87,8 @@ def _ova(name: str, origin: str, command: str) -> tuple[str, ToolSample]:
     return _tool(
         name,
         origin,
-        f"n={stem}; qemu-img convert -O vmdk -o subformat=streamOptimized disk.raw $n.vmdk;"
+        f"n={stem}; qemu-img convert -O vmdk -o subformat=streamOptimized disk.raw x.vmdk;"
+        "cp --sparse=never x.vmdk $n.vmdk; rm x.vmdk;"  # Else libarchive writes a map of its holes.
         f"cp tree/a.ovf $n.ovf; {command} {name} $n.ovf $n.vmdk; rm $n.*",
     )
 

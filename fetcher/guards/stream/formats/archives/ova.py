@@ -88,7 +88,8 @@ class _Walk:
             member = yield from self.headers.member(header, at)
             if member is not None and not self.report.findings:
                 yield from self._member(member, at)
-            at += round_up(header.size if member is None else member.size, BLOCK_BYTES)
+            size = header.size if member is None else member.size
+            at += round_up(size or 0, BLOCK_BYTES)
             self.report.reaches(at, "members")
 
     def _end(self, block: bytes, at: int) -> Steps:

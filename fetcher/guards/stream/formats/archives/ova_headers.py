@@ -35,6 +35,7 @@ FORBIDDEN = re.compile(
 )
 """Records that make holes, change names or continue other archives, for some readers at least."""
 FORBIDDEN_FOR_ALL = frozenset({"path", "size"})
+NO_HOLES = "Pack it anew without a map of holes: GNU tar without -S, libarchive's with --no-read-sparse."
 REPACK = "Unpack it and submit the disk image inside, or export the appliance anew."
 
 
@@ -106,7 +107,12 @@ class Headers:
         require(member.names == {member.name}, "its headers give a member two names")
         require(member.sizes == {member.size}, "its headers give a member two sizes")
         changes = any(FORBIDDEN.match(key) for key in member.records)
-        require(not changes, "an extended header makes holes, or changes how names are read")
+        self._report.require(
+            not changes,
+            "ova-header",
+            "an extended header makes holes, or changes how names are read",
+            NO_HOLES,
+        )
         is_for_all = not FORBIDDEN_FOR_ALL.isdisjoint(member.shared)
         require(not is_for_all, "an extended header gives all members one name or one size")
 
