@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.guards.stream.formats.corpus import broken_rules, rows
@@ -96,7 +96,15 @@ FIELDS = st.tuples(
 )
 
 
+WHOLE = {"header": head(size=len(DISK)), "behind": b"", "field": None}
+
+
 @settings(max_examples=150, deadline=None)
+@example(before=long_name("x.vmdk"), more=pax({"path": NAME}), **WHOLE)
+@example(before=long_name("x.vmdk"), more=long_name(NAME), **WHOLE)
+@example(before=pax({"path": "x.vmdk"}), more=pax({"path": NAME}), **WHOLE)
+@example(before=pax({"GNU.sparse.realsize": "512"}), more=b"", **WHOLE)
+@example(before=pax({"SCHILY.realsize": "512"}), more=b"", **WHOLE)
 @given(before=EXTENDED, more=EXTENDED, header=HEADS, behind=EXTENDED, field=st.none() | FIELDS)
 def test_headers_at_will(
     before: bytes, more: bytes, header: bytes, behind: bytes, field: tuple[int, bytes] | None
@@ -109,4 +117,4 @@ def test_headers_at_will(
     if not broken_rules(packed):
         found = readings(packed)
         assert all(files == found["Python"] for files in found.values()), found
-        assert set(found["Python"]) == {"a.ovf", NAME, "readme"}
+        assert {"a.ovf", NAME} < set(found["Python"])
