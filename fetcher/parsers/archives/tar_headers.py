@@ -15,6 +15,8 @@ HEADER = Struct("<100s24x12s12x8sc100s8s80x155s12x")
 CHECKSUM = slice(148, 156)
 USTAR = b"ustar\0"
 DECIMAL = re.compile(rb"\d{1,19}")
+RECORD = re.compile(rb"(\d{1,19}) ([^=\0]+)=")
+NEWLINE = ord("\n")
 SIDE_NUMBERS = tuple(map(slice, (100, 108, 116, 136, 329, 337), (108, 116, 124, 148, 337, 345)))
 """Mode, owner, group, time and the two numbers of a device, in which nothing here is interested."""
 NEGATIVE = 0xFF
@@ -107,18 +109,15 @@ def read_records(text: bytes) -> dict[str, str]:
     sparse: list[str] = []
     at = 0
     while at < len(text):
-        digits, blank, _ = text[at : at + 20].partition(b" ")
-        length = int(digits) if blank and DECIMAL.fullmatch(digits) else 0
-        record = text[at + len(digits) + 1 : at + length]
-        key, equals, value = record.partition(b"=")
-        is_whole = record.endswith(b"\n") and at + length <= len(text)
-        if not equals or not key or b"\0" in key or not is_whole:
+        found = RECORD.match(text, at)
+        end = 0 if found is None else at + int(found[1])
+        if found is None or not found.end() < end <= len(text) or text[end - 1] != NEWLINE:
             raise ValueError("a record of an extended header is malformed")
-        name, value_text = key.decode("utf-8", "replace"), value[:-1].decode("utf-8", "replace")
-        if name in {"GNU.sparse.offset", "GNU.sparse.numbytes"}:
-            sparse.append(value_text)
-        records[name] = value_text
-        at += length
+        key = found[2].decode("utf-8", "replace")
+        records[key] = text[found.end() : end - 1].decode("utf-8", "replace")
+        if key in {"GNU.sparse.offset", "GNU.sparse.numbytes"}:
+            sparse.append(records[key])
+        at = end
     if sparse and "GNU.sparse.map" not in records:
         records["GNU.sparse.map"] = ",".join(sparse)
     return records
