@@ -19,6 +19,8 @@ RECORD = re.compile(rb"(\d{1,19}) ([^=\0]+)=")
 NEWLINE = ord("\n")
 SIDE_NUMBERS = tuple(map(slice, (100, 108, 116, 136, 329, 337), (108, 116, 124, 148, 337, 345)))
 """Mode, owner, group, time and the two numbers of a device, in which nothing here is interested."""
+EIGHT, TWELVE = rb"(?:[0-7]{7}[ \0]|[0-7]{6} \0|\0{8})", rb"(?:[0-7]{11}[ \0]|\0{12})"
+USUAL_SIDE_NUMBERS = re.compile(EIGHT * 3 + rb".{12}" + TWELVE + rb".{181}" + EIGHT * 2, re.DOTALL)
 NEGATIVE = 0xFF
 LABEL = "V"
 """A volume's label, which has no content and may leave its size blank."""
@@ -66,7 +68,8 @@ def read_header(block: bytes) -> Header | None:
         size=0 if is_blank else read_number(size),
         kind=kind,
         target=_text(link),
-        has_side_numbers=all(_is_side_number(block[place]) for place in SIDE_NUMBERS),
+        has_side_numbers=USUAL_SIDE_NUMBERS.match(block, SIDE_NUMBERS[0].start) is not None
+        or all(_is_side_number(block[place]) for place in SIDE_NUMBERS),
         block=block,
     )
 
@@ -75,9 +78,12 @@ def _is_sum(number: int | None, block: bytes) -> bool:
     """Return whether a number is the sum of a header's bytes, which some old tars took as signed."""
     if number is None:
         return False
-    blank = block[: CHECKSUM.start] + b" " * 8 + block[CHECKSUM.stop :]
-    total = sum(blank)
-    return number == total or number == total - 256 * sum(byte > 127 for byte in blank)
+    own = block[CHECKSUM]
+    total = sum(block) - sum(own) + 8 * ord(" ")
+    if number == total:
+        return True
+    signs = sum(byte > 127 for byte in block) - sum(byte > 127 for byte in own)
+    return number == total - 256 * signs
 
 
 def read_number(field: bytes) -> int | None:

@@ -91,7 +91,7 @@ class Extensions:
 
     def member(self, header: Header) -> Member:
         """Return the member that a header begins, and forget what spoke of it alone."""
-        records = self._shared | self._records
+        records = self._shared | self._records if self._shared else self._records
         given = [records.get("GNU.sparse.name"), records.get("path"), self._name]
         names = [name for name in given if name is not None] or [header.name, header.other_name]
         size = header.size if "size" not in records else _size(records["size"])
