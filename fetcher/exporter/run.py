@@ -67,7 +67,7 @@ class ExportRun:
         self._show = show
         self._sender = named(export.sender)
         self._written_at = 0.0
-        self._barren = self._reached = 0
+        self._consecutive_failures = self._reached = 0
         self._outbound: Outbound | None = None
         self._stack = AsyncExitStack()
         self.is_unwanted = False
@@ -124,13 +124,13 @@ class ExportRun:
         try:
             answer, found = await self._send(settings)
         except Failure as failure:
-            self._barren += 1
+            self._consecutive_failures += 1
             return await self._failed(failure, settings)
         except LostClaim:
             raise
         except Exception as error:
             log.exception("export.fault", export_id=self.export.id, error=repr(error))
-            self._barren += 1
+            self._consecutive_failures += 1
             return await self._failed(InternalFault(), settings)
         await self._end(Event.SUCCEED, SENT, answer=answer, read_back=found, sent_bytes=self.export.size)
         return None
@@ -214,7 +214,10 @@ class ExportRun:
     async def _remember(self, resume: dict[str, Any], reached: int) -> None:
         """Keep how far the sender is; a copy, for it goes on changing its own."""
         if reached > self._reached:
-            self._reached, self._barren = reached, -1  # The attempt that brought it does not count.
+            self._reached, self._consecutive_failures = (
+                reached,
+                -1,
+            )  # The attempt that brought it does not count.
         resume = msgspec.json.decode(msgspec.json.encode(resume))
         self._secrets = msgspec.structs.replace(self._secrets, resume=resume)
         if not await written(lambda: self._context.index.exports.remember(self.export, resume)):
@@ -228,7 +231,7 @@ class ExportRun:
         is_final = isinstance(failure, BytesDamaged | UnknownImage) or not (
             public.is_retryable() or isinstance(failure, InternalFault | SourceTooSlow)
         )
-        if is_final or self._barren >= rules.attempts or number >= MOST_ATTEMPTS:
+        if is_final or self._consecutive_failures >= rules.attempts or number >= MOST_ATTEMPTS:
             event = Event.REFUSE if isinstance(public, Rejection) else Event.FAIL
             await self._end(event, verdict)
             return None
@@ -237,7 +240,7 @@ class ExportRun:
             first_wait_seconds=rules.first_wait_seconds,
             max_wait_seconds=rules.max_wait_seconds,
         )
-        wait = wait_seconds(failure, max(1, self._barren), pace)
+        wait = wait_seconds(failure, max(1, self._consecutive_failures), pace)
         await self._write(Event.PAUSE, attempts=self._closed(verdict.code, wait))
         return wait
 

@@ -14,7 +14,7 @@ from fetcher.index.values import Quota, Worker
 from fetcher.settings.places.index import Index as Rules
 
 if TYPE_CHECKING:
-    from fetcher.index.postgres.session import Access
+    from fetcher.index.postgres.access import Access
 
 
 def open_index(
@@ -59,13 +59,13 @@ async def look_at(rules: Rules) -> str:
     Raises:
         StoreFailed: It cannot be used.
     """
-    from fetcher.index.postgres.session import look_at
+    from fetcher.index.postgres.access import look_at
 
     return await look_at(_access(rules))
 
 
 def _access(rules: Rules) -> "Access":
-    from fetcher.index.postgres.session import Access
+    from fetcher.index.postgres.access import Access
 
     try:
         password = rules.secret()

@@ -77,7 +77,7 @@ async def test_what_is_sent_is_signed_digested_and_named(tmp_path: Path) -> None
 
 
 async def test_a_part_that_fails_is_sent_again_and_no_other(tmp_path: Path) -> None:
-    """Attempts that bring parts do not count as barren; those that were answered are never sent twice."""
+    """Attempts that bring parts count as no failure; those that were answered are never sent twice."""
     bucket = Bucket()
     bucket.faults["PUT partNumber uploadId"] = [None, error("SlowDown", 503), None]
     async with bucket.server() as server, image_for(tmp_path, LARGE, server, **PARTS) as (service, image_id):

@@ -12,7 +12,8 @@ import pytest
 
 from fetcher.engine.postgres import PostgresEngine, pulse
 from fetcher.engine.values import Host
-from fetcher.index.postgres.session import Access, Session
+from fetcher.index.postgres.access import Access
+from fetcher.index.postgres.session import Session
 from fetcher.index.values import Worker
 from tests.contract.index.postgres import PostgresPlace
 from tests.index.conftest import make

@@ -13,7 +13,8 @@ from psycopg.rows import TupleRow
 from fetcher.aio.cancelling import Uncancelled
 from fetcher.aio.shield import shielded
 from fetcher.errors import Shortage, StoreFailed
-from fetcher.index.postgres.session import AWAY, Access
+from fetcher.index.postgres.access import Access
+from fetcher.index.postgres.session import AWAY
 
 log = structlog.get_logger()
 

@@ -12,7 +12,7 @@ from fetcher.aio.shield import shielded
 from fetcher.engine.postgres.host_session import HostSession
 from fetcher.engine.values import Host
 from fetcher.errors import StoreFailed
-from fetcher.index.postgres.session import Access
+from fetcher.index.postgres.access import Access
 
 log = structlog.get_logger()
 

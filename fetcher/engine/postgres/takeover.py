@@ -11,20 +11,20 @@ from fetcher.model import Import
 
 OVERDUE = """ended_at IS NULL AND state <> 'queued' AND coalesce(worker, '') <> :host
     AND coalesce(lease_until <= clock_timestamp(), true)"""
+WITH_SECRETS = """SELECT imports.*, to_json(kept) AS secrets
+    FROM imports LEFT JOIN import_secrets AS kept ON kept.import_id = imports.id"""
+OLDEST_FIRST = "ORDER BY created_at, id"
 MOST = 1000  # At a look: there is another one soon.
-
-
-async def _with_secrets(db: Session, imports: Sequence[Import]) -> list[tuple[Import, Secrets | None]]:
-    sql = "SELECT * FROM import_secrets WHERE import_id = ANY(?)"
-    rows = await db.select(sql, [[record.id for record in imports]])
-    secrets = {row["import_id"]: to_secrets(row) for row in rows}
-    return [(record, secrets.get(record.id)) for record in imports]
 
 
 async def overdue(db: Session, host: str) -> list[tuple[Import, Secrets | None]]:
     """Return what nobody holds any more."""
-    sql = f"SELECT * FROM imports WHERE {OVERDUE} ORDER BY created_at, id LIMIT {MOST}"  # noqa: S608 - our condition
-    return await _with_secrets(db, [to_import(row) for row in await db.select(sql, {"host": host})])
+    return [
+        (to_import(row), None if row["secrets"] is None else to_secrets(row["secrets"]))
+        for row in await db.select(
+            f"{WITH_SECRETS} WHERE {OVERDUE} {OLDEST_FIRST} LIMIT {MOST}", {"host": host}
+        )
+    ]
 
 
 async def take_over(db: Session, host: str, import_ids: Sequence[str]) -> None:
@@ -43,11 +43,9 @@ async def take_over(db: Session, host: str, import_ids: Sequence[str]) -> None:
 async def queued(db: Session, import_ids: Sequence[str] | None) -> list[tuple[Import, Secrets]]:
     """Return what waits."""
     where = "TRUE" if import_ids is None else "id = ANY(:ids)"
-    sql = f"""SELECT * FROM imports WHERE ended_at IS NULL AND state = 'queued' AND {where}
-              ORDER BY created_at, id"""  # noqa: S608 - our condition
+    sql = f"{WITH_SECRETS} WHERE ended_at IS NULL AND state = 'queued' AND {where} {OLDEST_FIRST}"
     rows = await db.select(sql, {"ids": list(import_ids or ())})
-    found = await _with_secrets(db, [to_import(row) for row in rows])
-    return [(record, secrets) for record, secrets in found if secrets is not None]
+    return [(to_import(row), to_secrets(row["secrets"])) for row in rows if row["secrets"] is not None]
 
 
 async def take_exports(db: Session, host: str) -> int:

@@ -24,6 +24,7 @@ log = structlog.get_logger()
 
 GATHER_SECONDS = 0.02  # Signal that come together are one look at the index.
 STAGGER_SECONDS = 0.03  # Whoever took a submission goes first: most need no other host.
+BEHIND_SECONDS = 0.25  # Where imports wait here already, further ones can hardly begin sooner.
 AGAIN_SECONDS = 1.0
 PROGRESS_SECONDS = 1.0
 LOOK_SECONDS = 1.0  # A run is missed for its lease, and so long at most.
@@ -37,6 +38,7 @@ class Others:
         self._scheduler = scheduler
         self._progress: dict[str, Progress] = {}
         self._queued: set[str] = set()
+        self._has_queued = asyncio.Event()
         self._taken: set[str] = set()
         self._has_moved = self._is_behind = False
         self._wake = asyncio.Event()
@@ -53,6 +55,7 @@ class Others:
         supervisor.start("other hosts", self._run)
         supervisor.start("progress", self._tell_progress)
         if self._is_worker:
+            supervisor.start("submissions elsewhere", self._look_at_submissions)
             supervisor.start("takeover", self._take_over)
 
     def hear(self, signal: Signal) -> None:
@@ -87,6 +90,7 @@ class Others:
         elif state is State.QUEUED:
             if self._is_worker and signal.wakes and not self._scheduler.knows(signal.id):
                 self._queued.add(signal.id)
+                self._has_queued.set()
         else:
             self._queued.discard(signal.id)
             self._scheduler.queue.drop(signal.id)
@@ -120,16 +124,29 @@ class Others:
         if self._has_moved:
             self._scheduler.see(await self._context.engine.elsewhere())
             self._has_moved = False
-        if not self._is_worker:
-            return
         if self._is_behind:
-            self._add(await self._context.engine.queued())
+            if self._is_worker:
+                self._add(await self._context.engine.queued())
             self._is_behind = False
-        if self._queued:
-            await asyncio.sleep(STAGGER_SECONDS * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load
+
+    async def _look_at_submissions(self) -> None:
+        """Let imports wait here, too, that other hosts have taken in, for ever."""
+        if self._queued:  # Heard before something ended this work.
+            self._has_queued.set()
+        while True:
+            await self._has_queued.wait()
+            most = BEHIND_SECONDS if len(self._scheduler.queue) else STAGGER_SECONDS
+            await asyncio.sleep(most * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load
+            self._has_queued.clear()
             some = list(self._queued)
-            if some:
-                self._add(await self._context.engine.queued(some))
+            try:
+                if some:
+                    self._add(await self._context.engine.queued(some))
+            except StoreFailed as failure:
+                log.warning("engine.behind", detail=str(failure))
+                self._has_queued.set()
+                await asyncio.sleep(AGAIN_SECONDS)
+            else:
                 self._queued.difference_update(some)
 
     def _add(self, found: list[tuple[Import, Secrets]]) -> None:

@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import Self
 
 from fetcher.index import protocol
+from fetcher.index.postgres.access import Access
 from fetcher.index.postgres.bookkeeping.audit_trail import AuditRecords
 from fetcher.index.postgres.bookkeeping.maintenance import MaintenanceRecords
 from fetcher.index.postgres.bookkeeping.statistics import Statistics
@@ -21,7 +22,7 @@ from fetcher.index.postgres.metadefs.records import MetadefRecords
 from fetcher.index.postgres.outgoing.exports import ExportRecords
 from fetcher.index.postgres.outgoing.notices import NoticeRecords
 from fetcher.index.postgres.schedules import ScheduleRecords
-from fetcher.index.postgres.session import Access, Connection
+from fetcher.index.postgres.session import Connection
 from fetcher.index.values import Quota, Worker
 
 

@@ -9,8 +9,8 @@ from psycopg.sql import SQL, Composed, Identifier
 
 from fetcher.errors import Conflict, StoreFailed
 from fetcher.index.moving import Table, Values
+from fetcher.index.postgres.access import Access
 from fetcher.index.postgres.schema import LOCK
-from fetcher.index.postgres.session import Access
 
 AT_ONCE = 1000  # Rows that are read ahead.
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import select
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
@@ -11,27 +10,18 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 import msgspec
 import psycopg
 from psycopg import AsyncConnection, AsyncCursor, IsolationLevel, errors
-from psycopg.rows import DictRow, TupleRow, dict_row
+from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from fetcher.aio.cancelling import Uncancelled
 from fetcher.errors import ReadGivenUp, Shortage, StoreFailed
-from fetcher.index.postgres.schema import migrate, pending
+from fetcher.index.postgres.access import Access, check_connection, check_server
+from fetcher.index.postgres.schema import migrate
 from fetcher.index.values import READER
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-ENCODING = "UTF8"
-# A database that vanished without a word is noticed within half a minute.
-KEPT_ALIVE = {
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 25_000,
-}
-OPTIONS = "-c idle_in_transaction_session_timeout=30s"
-OLDEST = 140_000  # Version 14 ends sessions that stand idle, which a host that froze depends on.
 # Two writers met: one of them begins anew, and sees what the other has written.
 MET = (errors.SerializationFailure, errors.DeadlockDetected, errors.IntegrityError)
 MOST_TRIES = 10
@@ -59,39 +49,14 @@ def placeholders(sql: str) -> str:
     return _NAMED.sub(r"%(\1)s", sql.replace("%", "%%")).replace("?", "%s")
 
 
-class Access(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings of the connection to the database.
+def insertion(table: str, columns: Sequence[str]) -> str:
+    """Return the statement that adds any number of rows.
 
-    Args:
-        url: Where it is, as libpq takes it, without a password.
-        password: None leaves it to libpq's own ways.
-        connections: How many there are at most.
-        wait_seconds: For a connection, free or new.
+    They go along as one JSON text by the name of the table, so that the statement is prepared once.
     """
-
-    url: str
-    password: str | None = None
-    connections: int = 8
-    wait_seconds: float = 10.0
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """Return what goes along to libpq: a host that freezes in a transaction must not hold it for ever."""
-        told = {
-            **KEPT_ALIVE,
-            "application_name": "fetcher",
-            "options": OPTIONS,
-            "connect_timeout": max(2, round(self.wait_seconds)),
-        }
-        return told if self.password is None else {**told, "password": self.password}
-
-    async def connect(self) -> AsyncConnection[TupleRow]:
-        """Open a connection of its own, outside the pool.
-
-        Raises:
-            psycopg.Error: It cannot be opened.
-        """
-        return await AsyncConnection.connect(self.url, autocommit=True, **self.options)
+    names = ", ".join(columns)
+    rows = f"json_populate_recordset(NULL::{table}, :{table}::json)"
+    return f"INSERT INTO {table} ({names}) SELECT {names} FROM {rows} RETURNING *"  # noqa: S608 - our own names
 
 
 class Session:
@@ -99,12 +64,16 @@ class Session:
 
     Args:
         on_queued: Given this session and ids, tells an engine of imports that wait from this transaction on.
+
+    Attributes:
+        lines: Of the audit trail, which this transaction adds at its end.
     """
 
     def __init__(self, connection: AsyncConnection[DictRow], on_queued: "Queued | None" = None) -> None:
         self._connection = connection
         self._on_queued = on_queued
         self._last: list[Callable[[], Awaitable[None]]] = []
+        self.lines: list[dict[str, Any]] = []
 
     def do_last(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do something right before the commit, because others wait for whoever does it."""
@@ -138,58 +107,15 @@ class Session:
         marks = ", ".join(f":{column}" for column in row)
         await self.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", row)  # noqa: S608 - our own names
 
+    async def insert_all(self, table: str, rows: Sequence[dict[str, Any]]) -> None:
+        """Add rows that have the same columns."""
+        await self.execute(insertion(table, list(rows[0])), {table: msgspec.json.encode(rows).decode()})
+
     async def _run(self, sql: str, parameters: Sequence[Any] | dict[str, Any]) -> AsyncCursor[DictRow]:
         return await self._connection.execute(placeholders(sql).encode(), parameters or None)
 
 
 Queued = Callable[[Session, Sequence[str]], Awaitable[None]]
-
-
-def check_server(connection: AsyncConnection[TupleRow]) -> None:
-    """Refuse a database that could not hold our texts, or is too old.
-
-    Raises:
-        StoreFailed: It is one of these.
-    """
-    encoding = connection.info.parameter_status("server_encoding")
-    if encoding != ENCODING:
-        reason = (
-            f"index: the database's encoding is {encoding}; make it with ENCODING 'UTF8' TEMPLATE template0"
-        )
-        raise StoreFailed(reason=reason)
-    version = connection.info.server_version
-    if version < OLDEST:
-        reason = f"index: PostgreSQL {version // 10_000} is too old; {OLDEST // 10_000} or later is needed"
-        raise StoreFailed(reason=reason)
-
-
-async def check_connection(connection: AsyncConnection[Any]) -> None:
-    """Ask the database whether a connection still works, where there is reason to doubt it.
-
-    A server that ended or was restarted has closed its side, which can be read without asking.
-
-    Raises:
-        psycopg.Error: It does not work.
-    """
-    readable, _writable, _odd = select.select([connection.fileno()], [], [], 0)
-    if readable:
-        await AsyncConnectionPool.check_connection(connection)
-
-
-async def look_at(access: Access) -> str:
-    """Return what an operator wants to know of a database; nothing in it changes.
-
-    Raises:
-        StoreFailed: It cannot be used.
-    """
-    try:
-        async with await access.connect() as connection:
-            check_server(connection)
-            waiting = await pending(connection)
-            version = connection.info.parameter_status("server_version")
-    except psycopg.Error as error:
-        raise StoreFailed(reason=f"index: the database cannot be used: {error}".strip()) from error
-    return f"PostgreSQL {version}" + (f", {waiting} migrations at the next start" if waiting else "")
 
 
 class Check(Protocol):

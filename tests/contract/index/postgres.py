@@ -17,8 +17,8 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
+from fetcher.index.postgres.access import Access
 from fetcher.index.postgres.index import Index as PostgresIndex
-from fetcher.index.postgres.session import Access
 from fetcher.index.protocol import Index
 from fetcher.index.values import Worker
 from tests.contract.index.places import QuotaOf

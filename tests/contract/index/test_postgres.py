@@ -15,11 +15,12 @@ from sqlite_utils.db import Database
 from fetcher.errors import ReadGivenUp, Shortage, StoreFailed
 from fetcher.index import Index as SqliteIndex
 from fetcher.index.moving import STAYING, STAYING_COLUMNS
+from fetcher.index.postgres.access import Access
 from fetcher.index.postgres.bookkeeping.audit import note_line
 from fetcher.index.postgres.image_records.listing import statement
 from fetcher.index.postgres.index import Index
 from fetcher.index.postgres.schema import FILES
-from fetcher.index.postgres.session import Access, Session, placeholders
+from fetcher.index.postgres.session import Session, placeholders
 from fetcher.index.values import READER, ImageQuery, Reader
 from fetcher.model import Actor
 from tests.contract.index.postgres import PostgresPlace, PostgresPlaces

@@ -5,7 +5,7 @@ from typing import Any
 
 from fetcher.index.postgres.session import Session
 from fetcher.index.rows import Row
-from fetcher.index.trail import START, digest_of, line_of
+from fetcher.index.trail import COLUMNS, START, digest_of, line_of
 from fetcher.model import Import
 
 
@@ -20,14 +20,21 @@ async def note_line(db: Session, line: dict[str, Any]) -> None:
     The writes that add lines end one after the other, as a chain wants it:
     so this is done last, and keeps others from theirs no longer than it must.
     """
-    db.do_last(partial(_chain, db, line))
+    if not db.lines:
+        db.do_last(partial(_chain, db))
+    db.lines.append(line)
 
 
-async def _chain(db: Session, line: dict[str, Any]) -> None:
+async def _chain(db: Session) -> None:
     [head] = await db.select("SELECT number, digest FROM trail_head()")
-    line = {"id": (head["number"] or 0) + 1, "detail": "{}", **line}
     # A line of before the chain has no digest: the chain begins behind it.
-    await db.insert("audit", {**line, "hash": digest_of(head["digest"] or START, line)})
+    last, digest = head["number"] or 0, head["digest"] or START
+    rows = []
+    for number, line in enumerate(db.lines, last + 1):
+        row = {"id": number, "detail": "{}", **line}
+        digest = digest_of(digest, row)
+        rows.append({name: row.get(name) for name in COLUMNS} | {"hash": digest})
+    await db.insert_all("audit", rows)
 
 
 async def lock_trail(db: Session) -> None:

@@ -67,8 +67,8 @@ class QuotaCheck:
         if quota.max_uploading is None and quota.max_staged_bytes is None:
             return
         # Rows that others begin meanwhile are seen by nobody but them: one after the other.
-        await db.execute("SELECT 1 FROM usage WHERE project_id = ? FOR UPDATE", [project_id])
-        uploading, staged = await _begun(db, project_id)
+        [begun] = await db.select("SELECT uploading, staged FROM begun_by(?)", [project_id])
+        uploading, staged = begun["uploading"], begun["staged"]
         if quota.max_uploading is not None and uploading > quota.max_uploading:
             what = "images that are written at the same time"
             raise QuotaExceeded(what=what, quota=quota.max_uploading, used=uploading - 1)

@@ -9,6 +9,7 @@ from fetcher.index.import_rows import filters_for
 from fetcher.index.postgres.imports import ending, reading, starting
 from fetcher.index.postgres.imports.leases import renew
 from fetcher.index.postgres.imports.secrets import load_secrets
+from fetcher.index.postgres.imports.submitting import Submissions
 from fetcher.index.postgres.session import Connection
 from fetcher.index.values import ANSWER_BYTES, Claimed, Contents, NewImport, Rows, Secrets, Signed, Worker
 from fetcher.model import Actor, Blob, Image, Import, Verdict
@@ -25,10 +26,11 @@ class ImportRecords:
     def __init__(self, connection: Connection, worker: Worker, wake: Callable[[], None]) -> None:
         self._connection = connection
         self._worker = worker
+        self._submissions = Submissions(connection)
         self._wake = wake
 
     async def submit(self, new: NewImport, *, max_queued: int) -> Import:
-        return await self._connection.write(starting.submit, new, max_queued)
+        return await self._submissions.submit(new, max_queued)
 
     async def begin(self, new: NewImport, *, max_queued: int, now: datetime) -> tuple[Import, Claimed | None]:
         return await self._connection.write(starting.begin, new, max_queued, self._worker, now)
