@@ -87,10 +87,13 @@ def _is_sum(number: int | None, block: bytes) -> bool:
 
 
 def read_number(field: bytes) -> int | None:
-    """Read an octal number, or GNU's binary one for what octal cannot hold; None: it is neither."""
+    """Read an octal number, or GNU's binary one for what octal cannot hold; None: it is neither.
+
+    A zero byte ends digits: what is behind one, others do not read.
+    """
     if field[0] == 0x80:
         return int.from_bytes(field[1:], "big")
-    digits = field.strip(b" \0")
+    digits = field.lstrip(b" ").rstrip(b" \0")
     return int(digits, 8) if digits and not digits.strip(b"01234567") else None
 
 

@@ -99,7 +99,8 @@ def test_two_headers_of_one_kind_are_told(kind: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "field", [b"rw-r--r-", b"12\x003\0\0\0\0", b"        ", b"-1\0\0\0\0\0\0", b"8\0\0\0\0\0\0\0"]
+    "field",
+    [b"rw-r--r-", b"12\x003\0\0\0\0", b"        ", b"-1\0\0\0\0\0\0", b"8\0\0\0\0\0\0\0", b"\x00000644\0"],
 )
 def test_numbers_beside_are_told(field: bytes) -> None:
     """One that is none ends the archive for Python's tarfile, or is complained of by others."""

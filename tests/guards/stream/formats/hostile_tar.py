@@ -111,6 +111,8 @@ PARTS: dict[str, tuple[bytes, ...]] = {
     "size-shorter": (pax({"size": str(len(DISK) - BLOCK)}) + member(DISK),),
     "size-nonsense-pax": (pax({"size": "-1"}) + member(DISK),),
     "size-blank": (member(DISK, size=b" " * 12),),
+    "size-behind-nul": (member(DISK, size=b"\0%010o\0" % len(DISK)),),
+    "size-with-nul": (member(DISK, size=b"%07o\0%03o\0" % (len(DISK), 0)),),
     "size-for-all": (pax(dict(SAID), b"g") + member(DISK),),
     "name-for-all": (pax({"path": NAME}, b"g") + member(DISK, name="x"),),
     "name-empty": (pax({"path": ""}) + member(DISK),),
@@ -190,6 +192,11 @@ def tars(ovf: Callable[..., bytes]) -> dict[str, Callable[[], bytes]]:
         "ova-reference-encoded-up": lambda: archive(member(DISK), descriptor=ovf("..%2fdisk.vmdk")),
         "ova-capacity-digits": lambda: archive(member(DISK), descriptor=ovf(size="\u0664")),
         "ova-padding-spoilt": lambda: padded + bytes(MIB) + b"x",
+        "ova-descriptor-cut": lambda: head(name="a.ovf", size=200_000) + ovf() + bytes(72_000),
+        "ova-descriptor-cut-at-a-window": lambda: head(name="a.ovf", size=200_000) + bytes(65_536),
+        "ova-member-cut-at-a-window": lambda: archive(
+            head(size=200_000) + DISK[:65_536], descriptor=ovf(), end=b""
+        ),
         "ova-end-missing": lambda: padded[: -2 * BLOCK],
         "ova-end-cut": lambda: padded[: -BLOCK - 1],
         "ova-second-archive": lambda: padded + padded,

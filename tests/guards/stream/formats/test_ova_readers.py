@@ -91,7 +91,17 @@ HEADS = st.builds(
 FIELDS = st.tuples(
     st.sampled_from([100, 108, 116, 124, 136, 148, 329, 337, 265, 500]),
     st.sampled_from(
-        [b"x", b"        ", b"\xff" * 8, b"\x80" + bytes(7), b"12\0x", b"-1", b"0o7\0", b"1_0\0"]
+        [
+            b"x",
+            b"        ",
+            b"\xff" * 8,
+            b"\x80" + bytes(7),
+            b"12\0x",
+            b"-1",
+            b"0o7\0",
+            b"1_0\0",
+            b"\x000000644",
+        ]
     ),
 )
 

@@ -60,6 +60,7 @@ def recognise(head: bytes) -> Report | None:
     report = Report(kind=OVA, name="OVA appliance")
     walk = _Walk(report)
     report.follow = walk.steps
+    report.close = walk.close
     return report
 
 
@@ -72,6 +73,7 @@ class _Walk:
         self.descriptor = Descriptor()
         self.disk_bytes = 0
         self.headers = Headers(report)
+        self.has_end = False
 
     def steps(self) -> Steps:
         """Read headers and members until the block of zeros that ends an archive, then zeros to its end."""
@@ -85,16 +87,18 @@ class _Walk:
             if header is None:
                 return
             at += BLOCK_BYTES
+            self.report.reaches(at + round_up(header.size or 0, BLOCK_BYTES), "members")
             member = yield from self.headers.member(header, at)
+            size = (header.size if member is None else member.size) or 0
+            self.report.reaches(at + round_up(size, BLOCK_BYTES), "members")
             if member is not None and not self.report.findings:
                 yield from self._member(member, at)
-            size = header.size if member is None else member.size
-            at += round_up(size or 0, BLOCK_BYTES)
-            self.report.reaches(at, "members")
+            at += round_up(size, BLOCK_BYTES)
 
     def _end(self, block: bytes, at: int) -> Steps:
         """Judge the whole, and refuse whatever follows the block of zeros that ends it."""
         whole = len(block) == BLOCK_BYTES
+        self.has_end = whole
         self.report.require(whole, "ova-end", "it ends without the mark of its end", CUT_SHORT)
         self.headers.end()
         self._conclude()
@@ -173,3 +177,7 @@ class _Walk:
         require(is_clear, "ova-reference", "its descriptor names a file that may be either of two", REPACK)
         self.report.virtual_bytes = max(self.descriptor.disk_bytes, self.disk_bytes)
         self.report.facts |= {"members": len(self.names), "disks": self.descriptor.disks}
+
+    def close(self, _: End) -> None:
+        """Check that the end of the archive was met: nobody reads on where a window comes back short."""
+        self.report.require(self.has_end, "ova-end", "it ends without the mark of its end", CUT_SHORT)
