@@ -97,6 +97,17 @@ FORMER_SECTIONS = {"upkeep": "maintenance"}
 FORMER_KEYS = {("maintenance", "mend"): "repair"}
 
 
+class Current:
+    """The settings in force: replaced as a whole, so that who takes them once sees one set to the end.
+
+    Attributes:
+        settings: Those that hold now; SIGHUP and Keystone's limits put others in their place.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+
 class BadConfig(Exception):
     """A configuration with mistakes; all of them are listed.
 

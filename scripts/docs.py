@@ -13,7 +13,7 @@ sys.path.insert(0, str(ROOT))
 from fetcher.api.submit.discovery import describe  # noqa: E402 - the path to the project comes first
 from fetcher.cli.manual import manual_page  # noqa: E402 - likewise
 from fetcher.cli.reference import reference_page  # noqa: E402 - likewise
-from fetcher.config import load_settings  # noqa: E402 - likewise
+from fetcher.config import Current, load_settings  # noqa: E402 - likewise
 from fetcher.errors import table  # noqa: E402 - likewise
 from fetcher.lifecycle import diagram  # noqa: E402 - likewise
 
@@ -164,7 +164,7 @@ def api_page() -> str:
     from fetcher.api.openapi.document import api_document
 
     settings = load_settings()
-    document = api_document(build_app(lambda: settings, None).routes, "http://127.0.0.1:9292", settings)
+    document = api_document(build_app(Current(settings), None).routes, "http://127.0.0.1:9292", settings)
     lines = [API_HEAD]
     for tag in document["tags"]:
         lines += [f"## {tag['name']}", "", tag["description"], ""]

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -43,7 +42,7 @@ from fetcher.api.submit import (
     schedules,
     streams,
 )
-from fetcher.config import Settings
+from fetcher.config import Current
 from fetcher.errors import (
     Failure,
     InternalFault,
@@ -119,14 +118,14 @@ class RequestContext:
     loopback (DNS rebinding) does not.
 
     Args:
-        settings: What is in force now.
+        current: What is in force now.
     """
 
-    def __init__(self, app: ASGIApp, settings: Callable[[], Settings]) -> None:
+    def __init__(self, app: ASGIApp, current: Current) -> None:
         self._app = app
-        self._settings = settings
-        self._shares = Shares(lambda: settings().inbound.max_requests_per_project)
-        self._bodies = BodyRoom(lambda: settings().inbound.max_body_bytes)
+        self._current = current
+        self._shares = Shares(lambda: current.settings.inbound.max_requests_per_project)
+        self._bodies = BodyRoom(lambda: current.settings.inbound.max_body_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Wrap one request."""
@@ -137,7 +136,7 @@ class RequestContext:
         structlog.contextvars.clear_contextvars()
         global_id = _global_id(scope)
         structlog.contextvars.bind_contextvars(request_id=scope["request_id"], **global_id)
-        seconds = self._settings().inbound.statement_seconds
+        seconds = self._current.settings.inbound.statement_seconds
         READER.set(Reader(seconds, scope.get(IS_GONE, lambda: False), asyncio.current_task()))
 
         async def send_with_id(message: Message) -> None:
@@ -163,7 +162,7 @@ class RequestContext:
 
     def _refusal(self, scope: Scope) -> Failure | None:
         """Judge what is the same for every request."""
-        settings = self._settings()
+        settings = self._current.settings
         most = settings.inbound.max_query_fields
         if scope["query_string"].count(b"&") >= most:
             return InvalidRequest(reason=f"a URL has at most {most} parameters")
@@ -218,7 +217,7 @@ async def _fault(request: Request, error: Exception) -> Response:
     return told(InternalFault(), request)
 
 
-def build_app(settings: Callable[[], Settings], lifespan: Any) -> Starlette:
+def build_app(current: Current, lifespan: Any) -> Starlette:
     """Put the faces together.
 
     Args:
@@ -245,11 +244,11 @@ def build_app(settings: Callable[[], Settings], lifespan: Any) -> Starlette:
             *documents.routes,
         ],
         middleware=[
-            Middleware(Forwarded, settings=settings),
-            Middleware(Prefix, settings=settings),
+            Middleware(Forwarded, current=current),
+            Middleware(Prefix, current=current),
             Middleware(PlainPaths),
-            Middleware(RequestContext, settings=settings),
-            *cross_origin(settings()),
+            Middleware(RequestContext, current=current),
+            *cross_origin(current.settings),
             Middleware(metrics.Counted),
             Middleware(Reserved),
         ],

@@ -28,11 +28,13 @@ async def read_body(request: Request) -> bytes:
         RequestTooLarge: It goes past `server.max_request_bytes`.
         TooManyBodies: All that come at the same time go past `inbound.max_body_bytes`.
     """
-    most = services_of(request).settings().server.max_request_bytes
+    most = services_of(request).current.settings.server.max_request_bytes
     held: Body = request.scope[BODY]
     body = bytearray()
     async with held.coming():
         async for chunk in request.stream():
+            if not chunk:
+                continue  # The end.
             if len(body) + len(chunk) > most:
                 raise RequestTooLarge(max_request_bytes=most)
             held.take(len(chunk))
@@ -83,13 +85,7 @@ def parse(text: bytes) -> Any:
     try:
         decoded = text.decode("utf-8")
         # Each number passes through Python, where others get their turn: C alone keeps all of them waiting.
-        value = json.loads(
-            decoded,
-            object_pairs_hook=_unique,
-            parse_constant=_no_constant,
-            parse_int=_int,
-            parse_float=_float,
-        )
+        value = _STRICT.decode(decoded)
         if SURROGATE.search(decoded):  # Only an escape can make one.
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeError as error:
@@ -151,3 +147,8 @@ def _float(digits: str) -> float:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+_STRICT = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_int, parse_float=_float
+)

@@ -1,12 +1,11 @@
 """The path below which a reverse proxy offers the service: `https://example.org/images/` is `/` here."""
 
-from collections.abc import Callable
 from contextvars import ContextVar
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from fetcher.config import Settings
+from fetcher.config import Current
 
 _PREFIX: ContextVar[str] = ContextVar("prefix", default="")
 
@@ -24,16 +23,16 @@ class Prefix:
     begins with it (`Server.mistakes`).
 
     Args:
-        settings: What is in force now.
+        current: What is in force now.
     """
 
-    def __init__(self, app: ASGIApp, settings: Callable[[], Settings]) -> None:
+    def __init__(self, app: ASGIApp, current: Current) -> None:
         self._app = app
-        self._settings = settings
+        self._current = current
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Wrap one request."""
-        prefix = urlsplit(self._settings().server.public_url).path
+        prefix = urlsplit(self._current.settings.server.public_url).path
         _PREFIX.set(prefix)
         if prefix and scope["type"] == "http":
             path: str = scope["path"]

@@ -69,7 +69,7 @@ def headers_of(failure: Failure, request: Request) -> dict[str, str]:
     """Return the headers that a failure's answer has, whatever its form."""
     headers = retry_after(failure)
     if status_of(failure) == 401:
-        headers["WWW-Authenticate"] = challenge(request.app.state.services.settings())
+        headers["WWW-Authenticate"] = challenge(request.app.state.services.current.settings)
     if isinstance(failure, errors.RangeNotSatisfiable):
         headers["Content-Range"] = f"bytes */{failure.size}"
     return headers
@@ -128,5 +128,5 @@ def problem_document(failure: Failure, base: str, instance: str, request_id: str
 
 def base_url(request: Request) -> str:
     """Return what links in answers begin with."""
-    configured: str = request.app.state.services.settings().server.public_url
+    configured: str = request.app.state.services.current.settings.server.public_url
     return configured or str(request.base_url).rstrip("/")

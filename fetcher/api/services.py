@@ -13,7 +13,7 @@ from fetcher.api.probes import Probes
 from fetcher.api.streams.published import Published
 from fetcher.attest.links import LinkKeys
 from fetcher.catalogues import Catalogues, Keeper
-from fetcher.config import Settings
+from fetcher.config import Current
 from fetcher.engine.protocol import Engine
 from fetcher.exporter import Exporter
 from fetcher.importer import Importer
@@ -30,14 +30,14 @@ class Services:
 
     Args:
         folder: Where the service keeps files of its own.
-        settings: What is in force now; changes at SIGHUP.
+        current: The settings in force now, which SIGHUP replaces.
         identify: Who calls; raises Unauthenticated.
         supervisor: Owns what runs in the background for as long as the service does.
         engine: What this host knows of the others.
     """
 
     folder: Path
-    settings: Callable[[], Settings]
+    current: Current
     index: Index
     store: Store
     importer: Importer

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from fetcher.catalogues.documents import Documents, about
 from fetcher.catalogues.reading import READERS, Whole, within_hosts
 from fetcher.catalogues.resolve import Resolved
 from fetcher.catalogues.shelf import FOLDER, Shelf, leave_only
-from fetcher.config import Settings
+from fetcher.config import Current
 from fetcher.errors import CatalogueUnusable, Failure, UnknownName
 from fetcher.model import CatalogueOrigin
 from fetcher.parsers.catalogues import Entry, choose, parse_name, search
@@ -53,19 +53,19 @@ class Catalogues:
 
     Args:
         folder: Of the store.
-        settings: What is in force now: catalogues come and go with an edited configuration.
+        current: What is in force now: catalogues come and go with an edited configuration.
     """
 
-    def __init__(self, gate: Gate, settings: Callable[[], Settings], folder: Path) -> None:
+    def __init__(self, gate: Gate, current: Current, folder: Path) -> None:
         self._gate = gate
-        self._settings = settings
+        self._current = current
         self._folder = folder / FOLDER
         self._states: dict[str, CatalogueState] = {}
         self._turns: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def states(self) -> list[CatalogueState]:
         """Return all catalogues in the operator's order; those that were never read are read now."""
-        return [await self._state(source) for source in self._settings().catalogue.sources]
+        return [await self._state(source) for source in self._current.settings.catalogue.sources]
 
     async def search(self, words: Sequence[str], arch: str | None) -> list[tuple[str, Entry]]:
         """Return the newest versions of images with all these words, each with its catalogue's name."""
@@ -86,7 +86,7 @@ class Catalogues:
         wanted = parse_name(text)
         states = await self.states()
         for state in states:
-            entry = choose(state.whole.entries, wanted, self._settings().catalogues.default_arch)
+            entry = choose(state.whole.entries, wanted, self._current.settings.catalogues.default_arch)
             if entry is not None:
                 return Resolved(entry=entry, origin=_origin(state, entry))
         for state in states:
@@ -98,7 +98,7 @@ class Catalogues:
 
     async def refresh(self) -> None:
         """Ask every catalogue whether it has changed; one that cannot be had stays as it is."""
-        sources = self._settings().catalogue.sources
+        sources = self._current.settings.catalogue.sources
         for name in self._states.keys() - {source.name for source in sources}:
             del self._states[name]
         await asyncio.to_thread(leave_only, self._folder, {source.name for source in sources})
@@ -110,7 +110,7 @@ class Catalogues:
         """Refresh for ever."""
         while True:
             await self.refresh()
-            await asyncio.sleep(self._settings().catalogues.refresh_seconds)
+            await asyncio.sleep(self._current.settings.catalogues.refresh_seconds)
 
     async def _state(self, source: CatalogueSource) -> CatalogueState:
         async with self._turns[source.name]:
@@ -132,7 +132,7 @@ class Catalogues:
 
     async def _read(self, state: CatalogueState, *, is_online: bool) -> None:
         """Read a catalogue anew; what is known of it stays where that fails."""
-        source, settings = state.source, self._settings()
+        source, settings = state.source, self._current.settings
         shelf = Shelf(self._folder / source.name)
         documents = Documents(source, settings, self._gate, shelf, is_online=is_online)
         state.tried_at = time.monotonic()

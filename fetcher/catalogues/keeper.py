@@ -101,7 +101,7 @@ class Keeper:
         self, schedule: Schedule, found: Resolved, progress: ScheduleProgress
     ) -> ScheduleProgress:
         serial, rules = found.entry.serial, schedule.rules
-        settings = self._context.settings()
+        settings = self._context.current.settings
         asked = Submission(
             url="",
             name=f"{rules.name[:200]} ({serial[:50]})",

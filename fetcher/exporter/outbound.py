@@ -97,7 +97,7 @@ async def outbound(
 async def _convert(
     context: Context, export_id: str, image: Image, wanted: str, stack: AsyncExitStack
 ) -> Staged:
-    store, settings = context.store, context.settings()
+    store, settings = context.store, context.current.settings
     virtual_bytes = image.virtual_size or image.size or 0
     if virtual_bytes > settings.size.max_bytes:
         raise TooManyBytes(max_bytes=settings.size.max_bytes, declared_bytes=virtual_bytes)
@@ -120,7 +120,7 @@ async def _convert(
 
 async def _judge(context: Context, staged: Staged, wanted: str) -> dict[str, str]:
     """Read the result through the guards and the digest, claimed as what it was to become."""
-    settings = context.settings()
+    settings = context.current.settings
     claims = Submission(url="", max_bytes=settings.size.max_bytes, disk_format=wanted)
     chain = Chain(GuardContext(purpose=Purpose.CONVERT, settings=settings, submission=claims))
     return await read_back(context.store, staged, chain, ["sha256"], context.worker_pool)

@@ -100,7 +100,7 @@ class ExportRun:
         """Remove what is unfinished at the receiver; False where it stays, which the log says."""
         if not self._secrets.resume or ANSWER in self._secrets.resume:
             return True
-        settings, export = self._context.settings(), self.export
+        settings, export = self._context.current.settings, self.export
         nothing = Outbound(
             reading=Reading(
                 partial(self._context.store.read, export.sha256), export.size, export.sha256, self._progress
@@ -117,7 +117,7 @@ class ExportRun:
 
     async def _attempt(self) -> float | None:
         """Make one attempt; how long to wait for the next one, None after the end."""
-        settings = self._context.settings()
+        settings = self._context.current.settings
         number, began = len(self.export.attempts) + 1, datetime.now(UTC)
         attempt = ExportAttempt(number=number, started_at=began)
         await self._write(Event.ATTEMPT, attempts=(*self.export.attempts, attempt), sent_bytes=0)

@@ -109,7 +109,7 @@ class Exporter:
             SendLimit: The project has sent as much within a day as it may.
             QueueFull: Too many exports wait, or the project has made as many within a day as it may.
         """
-        settings = self._context.settings()
+        settings = self._context.current.settings
         options, call = options or ExportOptions(), call or Called()
         sender = _sender(actor, secrets, options, settings)
         taken = sender.take(secrets, options, settings)
@@ -237,7 +237,7 @@ class Exporter:
 
     async def _start_waiting(self) -> None:
         """Start those that may, one of each project in turn."""
-        rules = self._context.settings().exports
+        rules = self._context.current.settings.exports
         counts = Counter(project for project, _task in self._tasks.values())
         waiting = [export for export in await self._records.waiting() if export.id not in self._tasks]
         while waiting and len(self._tasks) < rules.max_running:

@@ -141,13 +141,13 @@ class LimitsInForce:
 def acting(context: GuardContext) -> list[str]:
     """Return the names of the guards that act on bytes: for provenance."""
     is_asked_for = not context.purpose.is_sent
-    return [spec.name for spec in GUARDS if (is_asked_for and spec.is_of_network) or _is_built(spec, context)]
+    return [spec.name for spec in GUARDS if (is_asked_for and spec.is_of_network) or _acts(spec, context)]
 
 
-def _is_built(spec: GuardSpec, context: GuardContext) -> bool:
+def _acts(spec: GuardSpec, context: GuardContext) -> bool:
     if spec.build is None or context.purpose in spec.not_for:
         return False
-    return spec.build(context) is not None
+    return spec.acts is None or spec.acts(context)
 
 
 def titles() -> dict[str, str]:

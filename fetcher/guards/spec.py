@@ -95,6 +95,7 @@ class GuardSpec:
         sections: Of `config.toml`, which hold its limits.
         limits: Tells what is in force.
         build: Makes the guard of one body; None where the context leaves nothing to guard.
+        acts: Tells whether `build` would make one; to be given where it may make none.
         per_attempt: It judges the peer of one attempt, not the body as a whole.
         not_for: Purposes for which it is not built, each with the reason. It runs for all others, later
             ones too.
@@ -110,6 +111,7 @@ class GuardSpec:
     sections: tuple[str, ...]
     limits: Callable[[Settings], tuple[Limit, ...]]
     build: Callable[[GuardContext], Guard | None] | None = None
+    acts: Callable[[GuardContext], bool] | None = None
     per_attempt: bool = False
     not_for: Mapping[Purpose, str] = field(default_factory=dict)
     check_submission: Callable[[Submission, Settings], None] | None = None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fetcher.aio.supervisor import Supervisor
 from fetcher.attest import KeyFolder, PromptSigner
-from fetcher.config import Settings
+from fetcher.config import Current
 from fetcher.convert.sandbox import Walls, probe_walls
 from fetcher.engine import LocalEngine
 from fetcher.engine.protocol import Engine
@@ -50,13 +50,14 @@ class Context:
     """The rooms below the importer, and the limits in force now.
 
     Args:
+        current: The settings in force now.
         folder: Of this host: keys, and the index where that is a file.
         sandbox: Which walls stand around conversions.
         supervisor: Owns what runs in the background.
         in_force: Tells the limits in force by their names.
         engine: What this host knows of the others.
         service_token: Gives a token of this service's own account, where it has one.
-        activated: Set whenever an image has got its bytes: whoever signs waits for it.
+        unsigned: Set whenever an image has got its bytes and no statement: whoever signs waits for it.
         damaged: Set whenever a blob is marked as missing or corrupt: whoever repairs waits for it.
     """
 
@@ -65,12 +66,12 @@ class Context:
     store: Store
     gate: Gate
     worker_pool: WorkerPool
-    settings: Callable[[], Settings]
+    current: Current
     in_force: LimitsInForce = field(default_factory=LimitsInForce)
     guard_times: GuardTimes = field(default_factory=lambda: GuardTimes(time.perf_counter))
     service_token: Callable[[], Awaitable[str | None]] = no_token
     sandbox: Sandbox = field(default_factory=Sandbox)
-    activated: asyncio.Event = field(default_factory=asyncio.Event)
+    unsigned: asyncio.Event = field(default_factory=asyncio.Event)
     damaged: asyncio.Event = field(default_factory=asyncio.Event)
     supervisor: Supervisor = field(default_factory=Supervisor)
     engine: Engine = field(default_factory=LocalEngine)

@@ -64,7 +64,7 @@ class DownloadJob:
         self.resume_state = resume_state
         self._connections = connections
         self.place = place
-        self.settings = context.settings()
+        self.settings = context.current.settings
         self._resume_writer = ResumeStateWriter(
             context.index, resume_state, self.settings.resume.save_seconds
         )

@@ -65,7 +65,7 @@ async def recover(context: Context) -> Found:
         if record.phase is Phase.COMMITTING and (sha256 := record.digests.get("sha256")):
             async with context.holding(sha256):
                 await remove_unneeded(context, sha256)
-    settings = context.settings()
+    settings = context.current.settings
     requests = {
         record.id: fingerprint(secrets, record.submission, settings, record.project_id)
         async for record, secrets in in_turns(waiting)

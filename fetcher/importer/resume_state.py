@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from fetcher.crash import reach
+from fetcher import crash
 from fetcher.errors import StoreFailed
 from fetcher.importer.download.attempts import Attempts
 from fetcher.index.protocol import Index
@@ -116,12 +116,12 @@ class ResumeStateWriter:
         self._is_written = True  # A write that reports an error may count all the same.
         await self._index.pulls.keep(resume_state)
         self._saved, self._is_due = resume_state, False
-        reach("importer.kept")
+        crash.reach("importer.kept")
 
     async def release(self, resume_state: ResumeState) -> None:
         """Write the row for whoever goes on with the pull."""
         await self._index.pulls.release(resume_state)
-        reach("importer.kept")
+        crash.reach("importer.kept")
 
     async def drop(self) -> None:
         """Remove the row, if there is one."""

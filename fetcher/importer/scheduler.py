@@ -20,15 +20,13 @@ from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.records.verdicts import verdict_of
 from fetcher.importer.schedule.connections import Connections
 from fetcher.importer.schedule.queue import FairQueue, Slot, Ticket
-from fetcher.importer.schedule.shared_places import SharedPlaces
+from fetcher.importer.schedule.shared_places import SharedPlaces, until_heard
 from fetcher.importer.tracing import span
 from fetcher.index.values import Claimed, NewImport, ResumeState
 from fetcher.lifecycle import Event
 from fetcher.model import Import
 
 log = structlog.get_logger()
-
-NEWS_SECONDS = 2.0  # Another host's news may be lost with its connection: then this asks by itself.
 
 
 class Scheduler:
@@ -49,20 +47,19 @@ class Scheduler:
         self.sent: dict[str, asyncio.Task[None]] = {}
         self.connections = Connections(
             self.queue,
-            lambda: context.settings().imports,
-            context.settings().ranges.buffer_bytes,
+            lambda: context.current.settings.imports,
+            context.current.settings.ranges.buffer_bytes,
             self._start_next,
         )
         self._pulls: dict[Slot, DownloadJob] = {}
         self._tasks: dict[DownloadJob, asyncio.Task[None]] = {}
         self._joins = Tasks()
-        self._shared = SharedPlaces(context.engine, self._joins)
+        self._shared = SharedPlaces(context.engine, self._joins, self.connections)
         self._joining: set[str] = set()
         self._places: dict[str, DownloadJob] = {}
         self._resume_state: dict[str, ResumeState] = {}
         self._is_open = False
         self._again: asyncio.Handle | None = None
-        self._seen = asyncio.Event()  # Set, and replaced, whenever something is heard of other hosts' pulls.
 
     def take_up(self, resume_state: dict[str, ResumeState]) -> None:
         """Go on with these, once somebody asks for the same."""
@@ -106,9 +103,12 @@ class Scheduler:
 
     def _start_at_once(self, ticket: Ticket) -> DownloadJob | None:
         """Return the pull that a new import joins now, if it need not wait for its turn."""
-        max_running = self._context.settings().imports.max_running
-        if not self._is_open or self._context.engine.is_shared or self.queue.running >= max_running:
+        caps = self._context.current.settings.imports
+        if not self._is_open or self._context.engine.is_shared or self.queue.running >= caps.max_running:
             return None
+        slot = None if self.connections.waiting.waiting else self.queue.begin(ticket, caps)
+        if slot is not None:
+            return self._enlist(slot, ticket)
         self.queue.add(ticket)
         started = self._dispatch(at_once=ticket.import_id)
         if started is None:
@@ -133,8 +133,7 @@ class Scheduler:
     def see(self, elsewhere: Elsewhere) -> None:
         """Count what the pulls of other hosts take, and start what may start now."""
         self.queue.see(elsewhere)
-        self._seen.set()
-        self._seen = asyncio.Event()
+        self._shared.hear()
         self._dispatch()
 
     def counts(self) -> dict[str, int]:
@@ -201,22 +200,29 @@ class Scheduler:
 
     def _dispatch(self, at_once: str = "") -> DownloadJob | None:
         """Start what may start now; return the pull of the import that its submission claims itself."""
-        self.connections.let_in(is_last=not self._is_open)
+        if self.connections.waiting.waiting:
+            self.connections.let_in(is_last=not self._is_open)
         if not self._is_open:
             return None
         joined = None
-        for slot, ticket in self.queue.take(self._context.settings().imports):
-            pull = self._pulls.get(slot) or self._begin(slot, ticket)
-            pull.members.expect()
-            self._joining.add(ticket.import_id)
+        for slot, ticket in self.queue.take(self._context.current.settings.imports):
+            pull = self._enlist(slot, ticket)
             if ticket.import_id == at_once:
                 joined = pull
             else:
                 self._joins.start(self._join(pull, ticket), f"join {ticket.import_id}")
-        self.connections.let_in(is_last=True)
-        if self.queue.has_followers and self._again is None:  # Others have their turn of the loop first.
+        if self.connections.waiting.waiting:
+            self.connections.let_in(is_last=True)
+        if self.queue.followed and self._again is None:  # Others have their turn of the loop first.
             self._again = asyncio.get_running_loop().call_soon(self._let_more_in)
         return joined
+
+    def _enlist(self, slot: Slot, ticket: Ticket) -> DownloadJob:
+        """Have a slot's pull, begun where there is none, wait for an import that is about to join."""
+        pull = self._pulls.get(slot) or self._begin(slot, ticket)
+        pull.members.expect()
+        self._joining.add(ticket.import_id)
+        return pull
 
     def _begin(self, slot: Slot, ticket: Ticket) -> DownloadJob:
         resume_state = self._resume_state.pop(ticket.request, None) or ResumeState(
@@ -248,29 +254,17 @@ class Scheduler:
 
     async def go(self, slot: Slot, origin: str) -> None:
         """Take a pull's own connection to another origin, once there is room over all hosts."""
-        pull_id = self._pulls[slot].id
-        if slot.origin == origin or pull_id not in self._shared.asked:
-            await self.connections.go(slot, origin)
-            return
-        self.connections.leave(slot)
-        most = slot.caps.max_running_per_origin
-        seen = self._seen
-        while not await self._shared.move(pull_id, origin, most):
-            await _heard(seen)
-            await self.connections.go(slot, origin)  # So it waits until there seems to be room.
-            self.connections.leave(slot)
-            seen = self._seen
-        await self.connections.go(slot, origin)
+        await self._shared.go(self._pulls[slot].id, slot, origin)
 
     async def _join(self, pull: DownloadJob, ticket: Ticket) -> None:
         """Let an import follow its pull; when that is over, it waits for one of its own."""
-        seen = self._seen
+        news = self._shared.news
         try:
             if not await self._shared.has(pull.id):
                 pull.members.arrive(None, None, None)
                 is_in = False
                 self.queue.see(await self._shared.elsewhere())
-                await _heard(seen)
+                await until_heard(news)
             else:
                 is_in = await self._claim(pull, ticket)
                 if not is_in:
@@ -333,13 +327,6 @@ class _Place:
 
     def running_imports(self) -> Iterable[RunningImport]:
         return self._scheduler.running_imports.values()
-
-
-async def _heard(news: asyncio.Event) -> None:
-    """Wait until something is heard of other hosts, or for so long that it may have been lost."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(NEWS_SECONDS):
-            await news.wait()
 
 
 async def _end(tasks: set[asyncio.Task[None]]) -> None:

@@ -74,11 +74,11 @@ class Importer:
         Raises:
             StoreFailed: The index or the store refused; it may be called again.
         """
-        if self.context.settings().convert.target != AS_RECEIVED:
+        if self.context.current.settings.convert.target != AS_RECEIVED:
             await self.context.sandbox.find()  # Known before the first import needs it, and told in /limits.
         found = await recover(self.context)
         self._pulls.take_up(found.resume_state)
-        settings = self.context.settings()
+        settings = self.context.current.settings
         async for record, secrets in in_turns(found.waiting if self._is_worker else ()):
             request = found.requests[record.id]
             self._pulls.add(ticket_of(record, secrets, CheckedUrls(settings), request))
@@ -124,7 +124,7 @@ class Importer:
             Conflict: The image does not wait for bytes.
         """
         self._check_taking()
-        settings = self.context.settings()
+        settings = self.context.current.settings
         admitted = admit(submission, settings)
         self._rate_limiter.count(actor.project_id, admitted.origin, settings.imports)
         call = Call(
@@ -262,7 +262,7 @@ class Importer:
 
     async def forget_old(self) -> int:
         """Drop the records of imports that ended long ago, and what URLs held by then; how many went."""
-        before = datetime.now(UTC) - timedelta(days=self.context.settings().imports.keep_finished_days)
+        before = datetime.now(UTC) - timedelta(days=self.context.current.settings.imports.keep_finished_days)
         gone = await self.context.index.pulls.forget(before)
         return gone + await self.context.index.imports.forget(before)
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from fetcher.crash import reach
+from fetcher import crash
 from fetcher.errors import Conflict, StoreFailed
 
 # What tells of the processes that have an index open, and of the index itself: it stays where it is.
@@ -115,7 +115,7 @@ def move(source: Records, target: Records) -> dict[str, int]:
     with target.filling(plan):
         for table in plan:
             target.fill(table, given[table.name].over(source.rows(table)))
-            reach("migrate.filled")
+            crash.reach("migrate.filled")
     for table in plan:
         back = Digest()
         for _row in back.over(target.rows(table)):

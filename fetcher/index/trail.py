@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from fetcher.index.rows import Row, to_json, to_text
+from fetcher.index.rows import Row, to_text
 from fetcher.index.values import AuditHead, AuditReport
 from fetcher.model import Import
 
@@ -32,7 +32,7 @@ def line_of(action: str, record: Import, detail: dict[str, Any]) -> dict[str, An
         "image_id": record.image_id,
         "url": record.submission.url[:MOST_URL_CHARACTERS],
         "code": record.verdict.code if record.verdict else None,
-        "detail": to_json(detail),
+        "detail": msgspec.json.encode(detail).decode(),
     }
 
 

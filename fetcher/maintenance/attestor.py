@@ -41,7 +41,7 @@ class Attestor:
             StoreFailed: They cannot be read.
             AttestationUnavailable: The operator's key cannot be read.
         """
-        await signer_of(self._context.settings(), self.folder).key_id()
+        await signer_of(self._context.current.settings, self.folder).key_id()
         return await asyncio.to_thread(self.folder.known)
 
     async def of_image(self, image_id: str, actor: Actor) -> str:
@@ -68,14 +68,14 @@ class Attestor:
         with suppress(Failure):  # The rounds say so, and try again.
             await self.keys()
         while True:
-            self._context.activated.clear()
+            self._context.unsigned.clear()
             try:
                 await self.sign_pending()
             except Failure as failure:
                 log.error("attestation.failed", code=failure.code, detail=str(failure))  # noqa: TRY400 - a fact
                 await self._sleep(ROUND_SECONDS)
                 continue
-            await self._context.activated.wait()
+            await self._context.unsigned.wait()
 
     async def sign_pending(self) -> int:
         """Sign all that is not signed yet; how many were.
@@ -91,7 +91,7 @@ class Attestor:
         return signed
 
     async def _sign(self, unsigned: Unsigned) -> bool:
-        settings = self._context.settings()
+        settings = self._context.current.settings
         builder_id = settings.attestation.builder_id or settings.server.public_url
         payload = statement(unsigned.image_id, unsigned.story, builder_id)
         signer = signer_of(settings, self.folder)

@@ -152,7 +152,7 @@ class Repairer:
         """Ask as at the first time, for whoever asks."""
         if way.source is None:
             return SourceRequest(url=submission.url, project=project_id)
-        settings = self._context.settings()
+        settings = self._context.current.settings
         asked = Asked(
             gate=self._context.gate,
             secrets=Secrets(url=submission.url),
@@ -164,7 +164,7 @@ class Repairer:
         return await ask_again(asked, way.source)
 
     async def _pull(self, blob: BlobState, url: str, project_id: str, way: Way) -> None:
-        settings = self._context.settings()
+        settings = self._context.current.settings
         submission = way.submission(url, blob, settings)
         request = await self._request(submission, project_id, way)
         with self._context.store.reserve() as reservation:
@@ -185,7 +185,7 @@ class Repairer:
     async def _receiver(
         self, blob: BlobState, submission: Submission, way: Way, reservation: Reservation
     ) -> Receiver:
-        settings = self._context.settings()
+        settings = self._context.current.settings
         # What is converted is looked at once more: how, its format tells.
         purpose = Purpose.REPAIR if way.source_format is None else Purpose.PULL
         context = GuardContext(purpose=purpose, settings=settings, submission=submission)
@@ -206,7 +206,7 @@ class Repairer:
     def _conversion(self, submission: Submission) -> Conversion:
         return Conversion(
             context=self._context,
-            settings=self._context.settings(),
+            settings=self._context.current.settings,
             submission=submission,
             begin=lambda: None,
         )

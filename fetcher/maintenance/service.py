@@ -148,14 +148,14 @@ class Maintenance:
         Raises:
             StoreFailed: Some had to be put off, so that they are tried again soon.
         """
-        if self._context.settings().maintenance.repair:
+        if self._context.current.settings.maintenance.repair:
             await self.repair()
             if self._put_off:
                 raise StoreFailed(reason=f"{self._put_off} blobs could not be repaired now")
 
     async def forget(self) -> None:
         """Drop imports, exports, audit lines, idempotency keys and retired ids that are old enough."""
-        settings, now = self._context.settings(), datetime.now(UTC)
+        settings, now = self._context.current.settings, datetime.now(UTC)
         rules = settings.maintenance
         exports_before = now - timedelta(days=settings.exports.keep_finished_days)
         while await self._context.index.exports.forget(exports_before):
@@ -171,7 +171,7 @@ class Maintenance:
 
     async def forget_surplus(self) -> None:
         """Drop what is beyond the number and the bytes that may be kept, however young it is."""
-        rules, index = self._context.settings(), self._context.index.maintenance
+        rules, index = self._context.current.settings, self._context.index.maintenance
         gone = await index.surplus(rules.quota.max_records, rules.quota.max_record_bytes)
         for begin in range(0, len(gone), DROPPED_AT_ONCE):
             await index.drop(gone[begin : begin + DROPPED_AT_ONCE])
@@ -200,7 +200,7 @@ class Maintenance:
         Raises:
             StoreFailed: The machine stays short of something; or the index cannot be used.
         """
-        age = timedelta(days=self._context.settings().maintenance.scrub_days)
+        age = timedelta(days=self._context.current.settings.maintenance.scrub_days)
         now = datetime.now(UTC)
         before = min(before or now - age, now)  # Else what was just read would be due again.
         found = {"whole": 0, "missing": 0, "corrupt": 0, "unread": 0}
@@ -276,7 +276,7 @@ class Maintenance:
             StoreFailed: It could not be read.
         """
         inode = await self._context.store.generation(blob.sha256)
-        rate = self._context.settings().maintenance.scrub_bytes_per_second
+        rate = self._context.current.settings.maintenance.scrub_bytes_per_second
         fault = await read_blob(self._context.store, blob, rate, self._sleep)
         return (fault or "whole") if await mark_blob(self._context, blob.sha256, fault, inode) else None
 

@@ -86,7 +86,11 @@ class WorkerPool:
         async with self._dear if is_dear else nullcontext():
             call = _Call(work, asyncio.get_running_loop())
             self._ready.put(call)
-            return await shielded(_result_of(call))
+            result: R
+            result, error = await shielded(call.done)
+        if error is not None:
+            raise error
+        return result
 
     def close(self) -> None:
         """End the threads when their work is done."""
@@ -105,26 +109,18 @@ class _Call:
     """One piece of work that somebody waits for."""
 
     def __init__(self, work: Callable[[], Any], loop: asyncio.AbstractEventLoop) -> None:
-        self.done = asyncio.Event()
-        self.result: Any = None
-        self.error: BaseException | None = None
+        self.done: asyncio.Future[tuple[Any, BaseException | None]] = loop.create_future()
         self._work = work
         self._loop = loop
 
     def run(self) -> None:
         """Do it; runs in a thread."""
+        result, failure = None, None
         try:
-            self.result = self._work()
+            result = self._work()
         except BaseException as error:  # noqa: BLE001 - carried to whoever waits
-            self.error = error
-        self._loop.call_soon_threadsafe(self.done.set)
-
-
-async def _result_of(call: _Call) -> Any:
-    await call.done.wait()
-    if call.error is not None:
-        raise call.error
-    return call.result
+            failure = error
+        self._loop.call_soon_threadsafe(self.done.set_result, (result, failure))
 
 
 class _Piece:
@@ -245,6 +241,11 @@ class OrderedQueues:
         while not self._settled.is_set():
             await self._settled.wait()
         self.worker_pool.open_lanes -= 1
+
+    @property
+    def is_settled(self) -> bool:
+        """Return whether everything handed over has been dealt with."""
+        return self._settled.is_set()
 
     def raise_failure(self) -> None:
         """Raise what a work raised, in the import's own task."""

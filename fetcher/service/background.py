@@ -41,7 +41,7 @@ async def _follow_limits(configured: Configured, opened: AsyncExitStack) -> Work
     """Ask Keystone for its limits before the first request, and give what asks again."""
     from fetcher.api.auth.limits_keystone import UnifiedLimits
 
-    limits = UnifiedLimits(lambda: configured.settings, configured.take_limits)
+    limits = UnifiedLimits(configured, configured.take_limits)
     opened.callback(limits.close)
     await limits.refresh()
     return limits.run

@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from fetcher import __version__
-from fetcher.config import BadConfig, Settings, data_folder, load_settings
+from fetcher.config import BadConfig, Current, Settings, data_folder, load_settings
 from fetcher.engine.values import Host
 from fetcher.exporter.senders.registry import unknown_kinds
 from fetcher.index.values import Quota
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 
-class Configured:
+class Configured(Current):
     """The settings of one service, which SIGHUP may replace, and what follows from them.
 
     Args:
@@ -35,7 +35,8 @@ class Configured:
         self._config = config
         self._changes = changes or {}
         self._limits: Limits | None = None
-        self._file = self.settings = self._load()
+        self._file = self._load()
+        super().__init__(self._file)
         self.ports: set[int] = set()
         self.folder = data_folder(self.settings, config)
 

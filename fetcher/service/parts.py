@@ -42,7 +42,7 @@ async def open_parts(configured: Configured, *, is_started: bool) -> AsyncIterat
         StoreFailed: The store or the index cannot be used, or another process has them.
     """
     async with AsyncExitStack() as stack:
-        identify = identifier(lambda: configured.settings)
+        identify = identifier(configured)
         stack.callback(identify.close)
         context = await _open_context(configured, identify, stack)
         importer = Importer(context)
@@ -51,10 +51,10 @@ async def open_parts(configured: Configured, *, is_started: bool) -> AsyncIterat
         if is_started:
             await maintenance.start()
             await importer.start()
-        catalogues = Catalogues(context.gate, context.settings, context.folder)
+        catalogues = Catalogues(context.gate, context.current, context.folder)
         yield Services(
             folder=context.folder,
-            settings=context.settings,
+            current=context.current,
             index=context.index,
             store=context.store,
             importer=importer,
@@ -67,7 +67,7 @@ async def open_parts(configured: Configured, *, is_started: bool) -> AsyncIterat
             exporter=Exporter(context),
             published=Published(
                 context.index,
-                context.settings,
+                context.current,
                 Fingerprints(context.store, context.folder / "published"),
                 context.engine,
             ),
@@ -93,7 +93,7 @@ async def _open_context(configured: Configured, identify: Identifier, stack: Asy
         open_index(settings.index, path, quota_of=configured.quota_of, worker=worker)
     )
     engine = await stack.enter_async_context(open_engine(settings.index, index, host))
-    gate = Gate(own_ports=lambda: configured.ports)
+    gate = Gate(own_ports=configured.ports)
     stack.push_async_callback(gate.close)
     worker_pool = WorkerPool(
         threads=settings.imports.threads,
@@ -107,7 +107,7 @@ async def _open_context(configured: Configured, identify: Identifier, stack: Asy
         store=store,
         gate=gate,
         worker_pool=worker_pool,
-        settings=lambda: configured.settings,
+        current=configured,
         service_token=identify.service_token,
         engine=engine,
     )

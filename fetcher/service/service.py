@@ -37,7 +37,7 @@ class Service(Configured):
     def __init__(self, config: Path | None, changes: dict[str, dict[str, Any]] | None = None) -> None:
         super().__init__(config, changes)
         self._stopping: asyncio.Future[None] | None = None
-        self.app = build_app(lambda: self.settings, self._lifespan)
+        self.app = build_app(self, self._lifespan)
 
     def open_port(self, port: int | None) -> None:
         """Note a port that clients reach us at, None for a path, and tell systemd that they do."""

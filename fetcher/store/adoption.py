@@ -4,7 +4,7 @@ import stat
 from collections.abc import Collection
 from pathlib import Path
 
-from fetcher.crash import reach
+from fetcher import crash
 from fetcher.store.filesystem.disk import Disk
 
 
@@ -28,7 +28,7 @@ def adopt(staging: Path, home: Path, size: int, spare: Collection[str], disk: Di
         if stat.S_ISREG(found.st_mode) and found.st_size == size:
             if path != target:
                 disk.rename(path, target)
-                reach("store.adopted")
+                crash.reach("store.adopted")
                 disk.sync_folder(staging)
                 disk.sync_folder(path.parent)
             return target.name

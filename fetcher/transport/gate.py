@@ -48,12 +48,10 @@ class Gate:
 
     Args:
         look_up: Blocks until it has the addresses of a name; the machine's resolver.
-        own_ports: That this service listens on: never dialled at an address of this machine.
+        own_ports: That this service listens on, now or later: never dialled at an address of this machine.
     """
 
-    def __init__(
-        self, look_up: LookUp = ask_machine, *, own_ports: Callable[[], Collection[int]] = tuple
-    ) -> None:
+    def __init__(self, look_up: LookUp = ask_machine, *, own_ports: Collection[int] = ()) -> None:
         self._own_ports = own_ports
         self._names = Resolver(look_up)
         self._places = AddressLimiter()
@@ -232,17 +230,17 @@ class Gate:
         proxy = URL(proxy_for(target, settings), encoded=True)
         host, port = (proxy.raw_host or "", proxy.port or 0) if proxy else (target.host, target.port)
         if proxy:
-            judge_behind_proxy(target, settings, self._own_ports())
+            judge_behind_proxy(target, settings, self._own_ports)
         literal = as_address(host if proxy else chain.request.address or host)
         addresses = [literal] if literal else await self._names.resolve(host, settings, chain.request.project)
-        chain.plan = Plan(host, port, addresses, settings, is_proxy=bool(proxy), own_ports=self._own_ports())
+        chain.plan = Plan(host, port, addresses, settings, is_proxy=bool(proxy), own_ports=self._own_ports)
         chain.plan.judge()
 
     async def _take_place(self, chain: RedirectChain, stack: AsyncExitStack) -> None:
         """Have a place at the addresses that may be dialled, until the conversation is over."""
         if chain.plan is None or chain.plan.is_proxy:
             return
-        addresses, project = chain.plan.order(), chain.request.project
+        addresses, project = chain.plan.order, chain.request.project
         most = chain.settings.imports.max_connections_per_address
         await stack.enter_async_context(self._places.hold(addresses, project, most))
 

@@ -33,6 +33,17 @@ def family_of(address: AnyAddress) -> socket.AddressFamily:
     return socket.AF_INET if address.version == 4 else socket.AF_INET6
 
 
+def in_turns(addresses: Sequence[AnyAddress]) -> list[AnyAddress]:
+    """Return addresses with both families in turn, the machine's preference first.
+
+    Source: RFC 8305 section 4.
+    """
+    same = [address for address in addresses if address.version == addresses[0].version]
+    other = [address for address in addresses if address.version != addresses[0].version]
+    mixed = chain.from_iterable(zip_longest(same, other))
+    return [address for address in mixed if address is not None]
+
+
 class Plan:
     """The targets of one hop.
 
@@ -43,6 +54,9 @@ class Plan:
         settings: For the rules.
         is_proxy: They are the operator's own proxy, whose address no rule binds.
         own_ports: That this service listens on, whatever the settings say.
+
+    Attributes:
+        order: Which to dial, one after the other.
     """
 
     owns = staticmethod(is_own)
@@ -63,6 +77,7 @@ class Plan:
         self._settings = settings
         self.is_proxy = is_proxy
         self._own_ports = own_ports
+        self.order = in_turns(self.addresses)[:MAX_DIALS]
 
     def judge(self) -> None:
         """Refuse the hop if any of its addresses is forbidden.
@@ -75,17 +90,6 @@ class Plan:
         """
         for address in self.addresses:
             self._judge(address)
-
-    def order(self) -> list[AnyAddress]:
-        """Choose which to dial, both families in turn, the machine's preference first.
-
-        Source: RFC 8305 section 4.
-        """
-        first = self.addresses[0].version
-        same = [address for address in self.addresses if address.version == first]
-        other = [address for address in self.addresses if address.version != first]
-        mixed = chain.from_iterable(zip_longest(same, other))
-        return [address for address in mixed if address is not None][:MAX_DIALS]
 
     def make_socket(self, address: AnyAddress) -> socket.socket:
         """Make the socket of one dial. No other socket of this service leads to a source.

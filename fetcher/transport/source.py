@@ -164,6 +164,8 @@ class Source:
     async def _next_chunk(self) -> bytes:
         if isinstance(self._content, Body):
             return await self._content.readany(self._idle_seconds)
+        if (chunk := self._content.read_nowait()) or self._content.at_eof():
+            return chunk  # It is there: nobody has to watch how long it takes.
         async with asyncio.timeout(self._idle_seconds):
             return await self._content.readany()
 

@@ -80,7 +80,7 @@ class WebhookDispatcher:
 
     async def _start_due(self) -> float:
         """Start all that is due and may start; how many seconds there are until the next."""
-        rules = self._context.settings().notify
+        rules = self._context.current.settings.notify
         while len(self._running) < rules.max_running:
             found = self._turns.in_turn(await self._records.due(self._wanted()))
             if not found:
@@ -94,7 +94,7 @@ class WebhookDispatcher:
         return await self._seconds_left()
 
     def _wanted(self) -> Wanted:
-        settings, now = self._context.settings(), datetime.now(UTC)
+        settings, now = self._context.current.settings, datetime.now(UTC)
         rules = settings.notify
         longest = max(rules.max_wait_seconds, settings.retry.max_retry_after_seconds)
         waited, waiting = self._turns.waits()
@@ -137,7 +137,7 @@ class WebhookDispatcher:
             self._wake.set()
 
     async def _attempt(self, record: Import, due: Due) -> Notice:
-        settings = self._context.settings()
+        settings = self._context.current.settings
         before = record.notice or Notice()
         notice = msgspec.structs.replace(before, attempts=before.attempts + 1, next_at=None)
         try:
@@ -180,7 +180,7 @@ class WebhookDispatcher:
             await written(lambda: self._records.postpone(record.id, notice))
 
     async def _drop_excess(self) -> None:
-        most = self._context.settings().notify.max_waiting
+        most = self._context.current.settings.notify.max_waiting
         for import_id in await self._records.excess(most):
             if import_id in self._running:
                 continue

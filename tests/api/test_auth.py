@@ -17,7 +17,7 @@ from fetcher.api.auth.identity import (
     require_role,
     token_of,
 )
-from fetcher.config import BadConfig, Settings, load_settings
+from fetcher.config import BadConfig, Current, Settings, load_settings
 from fetcher.errors import Forbidden, Unauthenticated
 from fetcher.service import main
 from tests.service import Running
@@ -41,7 +41,7 @@ async def test_a_token_is_known_by_its_digest_alone() -> None:
         {"sha256": "0" * 64, "project": "b", "user": "bob", "roles": ["admin"]},
         {"sha256": sha256, "project": "a", "user": "alice", "roles": ["member"]},
     )
-    tokens = identifier(lambda: settings)
+    tokens = identifier(Current(settings))
     assert isinstance(tokens, Tokens)
     for fields in ({"x_auth_token": token}, {"authorization": f"bearer {token}"}):
         actor = await tokens(request(**fields))
@@ -94,7 +94,7 @@ def test_roles_hold_each_other() -> None:
 async def test_everybody_on_this_machine_is_one_project() -> None:
     """Local mode asks for nothing, and listens nowhere else."""
     settings = load_settings(changes={"auth": {"project": "home"}})
-    local = identifier(lambda: settings)
+    local = identifier(Current(settings))
     assert isinstance(local, Local)
     actor = await local(request())
     assert (actor.project_id, actor.is_admin) == ("home", True)

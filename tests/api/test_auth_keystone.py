@@ -11,7 +11,7 @@ import pytest
 
 from fetcher.api.auth.identifier import identifier
 from fetcher.api.auth.keystone import Keystone, machine_authorities
-from fetcher.config import load_settings
+from fetcher.config import Current, load_settings
 from fetcher.errors import Forbidden, IdentityUnavailable, Unauthenticated
 from fetcher.transport import system_authorities
 from tests.api.test_auth import request
@@ -196,7 +196,7 @@ async def test_keystone_away_lets_nobody_in() -> None:
         settings = settings_for(origin)
     async with Origin(is_mute=True) as mute:
         for given in (settings, settings_for(mute, timeout_seconds=0.2)):
-            keystone = identifier(lambda given=given: given)
+            keystone = identifier(Current(given))
             with pytest.raises(IdentityUnavailable):
                 await keystone(request(x_auth_token="t"))
             keystone.close()

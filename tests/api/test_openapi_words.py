@@ -12,7 +12,7 @@ from fetcher.api.app import build_app
 from fetcher.api.openapi.descriptions import fields_of, table
 from fetcher.api.openapi.document import api_document
 from fetcher.api.openapi.examples import RECORDED, RECORDED_BASE
-from fetcher.config import load_settings
+from fetcher.config import Current, load_settings
 from tests.api.record_examples import VOLATILE, record
 
 BYTES = "application/octet-stream"
@@ -23,7 +23,7 @@ FRESH = ".venv/bin/python -m tests.api.record_examples writes them anew"
 def document() -> dict[str, Any]:
     """The document of a service with its own configuration."""
     settings = load_settings()
-    return api_document(build_app(lambda: settings, None).routes, RECORDED_BASE, settings)
+    return api_document(build_app(Current(settings), None).routes, RECORDED_BASE, settings)
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

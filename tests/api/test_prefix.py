@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from fetcher.api.app import build_app
-from fetcher.config import load_settings
+from fetcher.config import Current, load_settings
 from fetcher.settings.server import OWN_PATHS
 from tests.images import qcow2
 from tests.lab import behaviours
@@ -109,6 +109,6 @@ async def test_a_path_beside_the_prefix_is_none_of_ours(service: Running, path: 
 
 def test_the_services_own_paths_are_known() -> None:
     """A path in front that could be taken for one of ours is refused; the list is that of the routes."""
-    app = build_app(load_settings, None)
+    app = build_app(Current(load_settings()), None)
     routes = {route.path.split("/")[1] for route in app.routes}  # type: ignore[attr-defined] # every route of ours has a path
     assert routes - {""} <= OWN_PATHS

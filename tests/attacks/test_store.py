@@ -155,7 +155,7 @@ async def test_z03_announcements_of_one_project_do_not_fill_the_store(tmp_path: 
 
         async def announce(exchange: Exchange) -> None:
             services = service.service.app.state.services
-            most = services.settings().size.max_bytes
+            most = services.current.settings.size.max_bytes
             size = min(most, max(services.store.free_bytes() // 3, 1))
             await exchange.send_head(200, {"Content-Length": size})
             await exchange.wait_gone()

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import get_type_hints
 
+import msgspec
 import pytest
 
 import fetcher
@@ -80,6 +81,20 @@ def test_a_guard_whose_check_nobody_calls_is_found_out() -> None:
     assert not is_run(spec)
     assert not is_run(dataclasses.replace(Toy().spec, build=lambda _context: None))
     assert not is_run(dataclasses.replace(Toy().spec, keys=("max_of_what_nobody_reads",)))
+
+
+@SPECS
+@pytest.mark.parametrize("is_enforced", [True, False])
+def test_a_guard_says_whether_it_acts(spec: GuardSpec, is_enforced: bool) -> None:
+    """Provenance names the guards that judged the bytes, and builds none to find out."""
+    rules = msgspec.structs.replace(SETTINGS.format, enforce_on_upload=is_enforced)
+    settings = msgspec.structs.replace(SETTINGS, format=rules)
+    for purpose in Purpose:
+        for headroom in (None, Headroom(quota_bytes=1000, used_bytes=0)):
+            given = dataclasses.replace(context(purpose), settings=settings, headroom=headroom)
+            if spec.build is not None:
+                acts = spec.acts is None or spec.acts(given)
+                assert acts == (spec.build(given) is not None)
 
 
 def test_a_guard_that_never_runs_cannot_be_declared() -> None:

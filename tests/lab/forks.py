@@ -140,7 +140,7 @@ def _live(asked: dict[str, Any], says: int) -> None:
     os.closerange(3, 256)
     os.environ.clear()
     os.environ.update(asked["environment"])
-    crash._step, _, crash._turn = os.environ.get(crash.VARIABLE, "").partition(":")
+    crash.arm(os.environ.get(crash.VARIABLE, ""))
     logging.raiseExceptions = False
     code = 70
     try:

@@ -94,7 +94,7 @@ def live(life: dict[str, Any]) -> None:
     os.closerange(3, 256)
     os.environ.update(life["environment"])
     signal.signal(signal.SIGUSR1, partial(tell_tasks, Path(life["config"]).with_name("tasks.txt")))
-    crash._step, _, crash._turn = life["environment"].get(crash.VARIABLE, "").partition(":")
+    crash.arm(life["environment"].get(crash.VARIABLE, ""))
     logging.raiseExceptions = False
     code = 70
     try:

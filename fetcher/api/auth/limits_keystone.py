@@ -14,7 +14,7 @@ from keystoneauth1 import exceptions
 from keystoneauth1.session import Session
 
 from fetcher.api.auth.keystone import open_session
-from fetcher.config import Settings
+from fetcher.config import Current
 from fetcher.settings.guards.quota import UNLIMITED, ProjectQuota, Quota
 
 log = structlog.get_logger()
@@ -80,10 +80,10 @@ class UnifiedLimits:
         take: Told every time that Keystone has answered.
     """
 
-    def __init__(self, settings: Callable[[], Settings], take: Callable[[Limits], None]) -> None:
-        self._settings = settings
+    def __init__(self, current: Current, take: Callable[[Limits], None]) -> None:
+        self._current = current
         self._take = take
-        self._session: Session = open_session(settings().keystone, is_system=True)
+        self._session: Session = open_session(current.settings.keystone, is_system=True)
 
     async def refresh(self) -> bool:
         """Ask once; False when Keystone gave no answer, and what held before holds on."""
@@ -97,7 +97,7 @@ class UnifiedLimits:
     async def run(self) -> None:
         """Ask again and again."""
         while True:
-            await asyncio.sleep(self._settings().keystone.limits_seconds)
+            await asyncio.sleep(self._current.settings.keystone.limits_seconds)
             await self.refresh()
 
     def close(self) -> None:
@@ -106,7 +106,7 @@ class UnifiedLimits:
 
     def _fetch(self) -> Limits:
         """Ask Keystone; blocks, so it runs in a thread."""
-        keystone = self._settings().keystone
+        keystone = self._current.settings.keystone
         endpoint = self._get(f"endpoints/{keystone.endpoint_id}", "endpoint", _Endpoint)
         query = f"?service_id={endpoint.service_id}"
         query += f"&region_id={endpoint.region_id}" if endpoint.region_id else ""
@@ -121,7 +121,7 @@ class UnifiedLimits:
         return Limits(dict(_converted(entry.resource_name, entry.default_limit) for entry in known), projects)
 
     def _get(self, path: str, name: str, kind: Any) -> Any:
-        base = self._settings().keystone.auth_url.rstrip("/")
+        base = self._current.settings.keystone.auth_url.rstrip("/")
         answer = self._session.get(
             f"{base}/{path}", headers={"Accept": "application/json"}, authenticated=True, redirect=False
         )

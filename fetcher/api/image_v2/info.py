@@ -24,16 +24,16 @@ async def imports(request: Request) -> Response:
     methods = {
         "description": "Import methods available.",
         "type": "array",
-        "value": offered(actor, services.settings()),
+        "value": offered(actor, services.current.settings),
     }
     shown: dict[str, Any] = {"import-methods": methods}
-    if remotes := services.settings().image_api.remotes:
+    if remotes := services.current.settings.image_api.remotes:
         shown[REGIONS] = {
             "description": "The services that glance-download pulls from, by glance_region.",
             "type": "array",
             "value": [{"region": entry.region, "url": entry.url} for entry in remotes],
         }
-    return Answer({**shown, **limits_view(services.settings())})
+    return Answer({**shown, **limits_view(services.current.settings)})
 
 
 async def stores(request: Request) -> Response:
@@ -55,7 +55,9 @@ async def usage(request: Request) -> Response:
     """`GET /v2/info/usage`: what the caller's project holds, and may hold; sizes in MiB."""
     services, actor = await enter(request)
     held = await services.index.usage.find(actor.project_id)
-    max_images, max_bytes, max_uploading, max_staged = services.settings().quota.all_of(actor.project_id)
+    max_images, max_bytes, max_uploading, max_staged = services.current.settings.quota.all_of(
+        actor.project_id
+    )
     shown = {
         "image_size_total": _figures(max_bytes, held.bytes + held.held_bytes, MIB),
         "image_count_total": _figures(max_images, held.images),

@@ -157,9 +157,9 @@ async def show(request: Request) -> Response:
     services, _ = await enter_known(request)
     name = request.path_params["name"]
     if name in SINGLE:
-        return Answer(SINGLE[name](services.settings()))
+        return Answer(SINGLE[name](services.current.settings))
     if name.endswith("s") and name[:-1] in SINGLE:
-        return Answer(collection(name, SINGLE[name[:-1]](services.settings())))
+        return Answer(collection(name, SINGLE[name[:-1]](services.current.settings)))
     raise NotFound(what=f"schema {name[:50]}")
 
 

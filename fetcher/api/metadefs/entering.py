@@ -53,7 +53,7 @@ def read_page(request: Request, keys: tuple[str, ...], *, is_whole: bool = False
     if direction not in {"asc", "desc"}:
         raise InvalidRequest(field="sort_dir", reason="sort_dir is one of asc, desc")
     text = params.get("limit")
-    limit = None if text is None and is_whole else read_limit(text, services_of(request).settings())
+    limit = None if text is None and is_whole else read_limit(text, services_of(request).current.settings)
     marker = params.get("marker")
     return Page(sort_key=key, is_descending=direction == "desc", limit=limit, marker=marker)
 

@@ -60,7 +60,7 @@ async def create(request: Request) -> Response:
     body = read(await read_document(request, dict[str, Any]), NamespaceBody)
     namespace = namespace_of(body, actor.project_id)
     items = body.content()
-    content = Content(items=items, bounds=bounds_of(services.settings()))
+    content = Content(items=items, bounds=bounds_of(services.current.settings))
     await services.index.metadefs.create(namespace, content)
     location = f"{base_url(request)}{BASE}/{quote(namespace.namespace, safe=':')}"
     return Answer(namespace_view(namespace, items), 201, {"Location": location})

@@ -35,7 +35,7 @@ async def create(request: Request) -> Response:
     """`POST /v2/metadefs/namespaces/{namespace}/objects`: a new object."""
     services, actor = await enter_namespace(request)
     item = item_of("object", read(await read_document(request, dict[str, Any]), ObjectBody))
-    content = Content(items=(item,), bounds=bounds_of(services.settings()))
+    content = Content(items=(item,), bounds=bounds_of(services.current.settings))
     await services.index.metadefs.add(at(request, "object"), actor, content)
     return Answer(object_view(request.path_params["namespace"], item), 201)
 
@@ -51,7 +51,7 @@ async def change(request: Request) -> Response:
     """`PUT /v2/metadefs/namespaces/{namespace}/objects/{name}`: another object in its place."""
     services, actor = await enter_namespace(request)
     item = item_of("object", read(await read_document(request, dict[str, Any]), ObjectBody))
-    bounds = bounds_of(services.settings())
+    bounds = bounds_of(services.current.settings)
     changed = await services.index.metadefs.edit(at(request, "object"), actor, item, bounds)
     return Answer(object_view(request.path_params["namespace"], changed))
 

@@ -32,7 +32,7 @@ async def create(request: Request) -> Response:
     services, actor = await enter_namespace(request)
     body = read(await read_document(request, dict[str, Any]), NamedPropertyBody, READ_ONLY)
     item = item_of("property", body)
-    content = Content(items=(item,), bounds=bounds_of(services.settings()))
+    content = Content(items=(item,), bounds=bounds_of(services.current.settings))
     await services.index.metadefs.add(at(request, "property"), actor, content)
     return Answer(property_view(item), 201)
 
@@ -57,7 +57,7 @@ async def change(request: Request) -> Response:
     """`PUT /v2/metadefs/namespaces/{namespace}/properties/{name}`: another property in its place."""
     services, actor = await enter_namespace(request)
     body = read(await read_document(request, dict[str, Any]), NamedPropertyBody, READ_ONLY)
-    item, bounds = item_of("property", body), bounds_of(services.settings())
+    item, bounds = item_of("property", body), bounds_of(services.current.settings)
     return Answer(
         property_view(await services.index.metadefs.edit(at(request, "property"), actor, item, bounds))
     )

@@ -37,7 +37,7 @@ async def associate(request: Request) -> Response:
     services, actor = await enter_namespace(request)
     body = read(await read_document(request, dict[str, Any]), AssociationBody, READ_ONLY)
     item = item_of("association", body)
-    content = Content(items=(item,), bounds=bounds_of(services.settings()))
+    content = Content(items=(item,), bounds=bounds_of(services.current.settings))
     await services.index.metadefs.add(at(request, "association"), actor, content)
     return Answer(association_view(item), 201)
 

@@ -41,7 +41,7 @@ async def create_all(request: Request) -> Response:
     body = read(await read_document(request, dict[str, Any]), TagsBody, READ_ONLY)
     content = Content(
         items=tuple(item_of("tag", tag) for tag in body.tags),
-        bounds=bounds_of(services.settings()),
+        bounds=bounds_of(services.current.settings),
         replaces=not appends(request.headers.get(APPEND)),
     )
     await services.index.metadefs.add(at(request, "tag"), actor, content)
@@ -64,7 +64,7 @@ async def create(request: Request) -> Response:
     """`POST /v2/metadefs/namespaces/{namespace}/tags/{name}`: a new tag."""
     services, actor = await enter_namespace(request)
     item = item_of("tag", read({"name": request.path_params["name"]}, TagBody))
-    content = Content(items=(item,), bounds=bounds_of(services.settings()))
+    content = Content(items=(item,), bounds=bounds_of(services.current.settings))
     await services.index.metadefs.add(at(request, "tag"), actor, content)
     return Answer(tag_view(item), 201)
 
@@ -79,7 +79,7 @@ async def change(request: Request) -> Response:
     """`PUT /v2/metadefs/namespaces/{namespace}/tags/{name}`: give the tag another name."""
     services, actor = await enter_namespace(request)
     item = item_of("tag", read(await read_document(request, dict[str, Any]), TagBody, READ_ONLY))
-    bounds = bounds_of(services.settings())
+    bounds = bounds_of(services.current.settings)
     return Answer(tag_view(await services.index.metadefs.edit(at(request, "tag"), actor, item, bounds)))
 
 

@@ -24,7 +24,7 @@ def _text_of(routes: Sequence[BaseRoute], settings: Settings) -> bytes:
 
 async def openapi(request: Request) -> Response:
     """`GET /openapi.json`: the document of this API."""
-    settings = services_of(request).settings()
+    settings = services_of(request).current.settings
     state = request.app.state
     # Made once for each configuration: it takes longest of all answers, and nobody needs a token for it.
     if getattr(state, "api_document", (None, b""))[0] is not settings:

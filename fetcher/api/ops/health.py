@@ -55,7 +55,7 @@ async def obstacles(services: Services) -> list[str]:
         found.append("the index cannot be read")
     else:
         found += await services.probes.reasons(
-            services.index, services.store, services.settings().size.max_bytes
+            services.index, services.store, services.current.settings.size.max_bytes
         )
     try:
         if services.store.free_bytes() <= 0 and NO_ROOM not in found:
@@ -64,7 +64,7 @@ async def obstacles(services: Services) -> list[str]:
         found.append("the store cannot be reached")
     found += services.supervisor.troubles()
     found += services.maintenance.troubles
-    if services.importer.counts()["queued"] >= services.settings().imports.max_queued:
+    if services.importer.counts()["queued"] >= services.current.settings.imports.max_queued:
         found.append("the queue is full")
     return found
 

@@ -151,7 +151,7 @@ class Metrics(Collector):
         yield from self._disk()
 
     def _imports(self) -> Iterator[Metric]:
-        importer, caps = self._services.importer, self._services.settings().imports
+        importer, caps = self._services.importer, self._services.current.settings.imports
         counts = importer.counts()
         running = importer.running()
         yield _gauge("imports", "Imports that wait or run.", {(k,): v for k, v in counts.items()}, ["state"])

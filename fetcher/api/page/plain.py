@@ -26,7 +26,7 @@ _REDOC_NEEDS = {"style-src 'self'": f"style-src 'self' {_STYLES}", "img-src 'sel
 @shown
 async def limits(request: Request, visitor: Visitor) -> Response:
     """`GET /page/limits`: every limit, reported by the code that enforces it."""
-    found, names = published(services_of(request).settings()), titles()
+    found, names = published(services_of(request).current.settings), titles()
     sections = [
         (
             names[guard],

@@ -39,7 +39,7 @@ class Visitor:
     def __init__(self, request: Request, actor: Actor) -> None:
         self.actor = actor
         self.path = request.url.path
-        settings = services_of(request).settings()
+        settings = services_of(request).current.settings
         self._has_names = bool(settings.catalogue.sources)
         self._has_receivers = bool(settings.exports.receivers)
         self.needs_token = TOKEN_COOKIE in request.cookies

@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -12,7 +11,7 @@ import msgspec
 from fetcher.api.streams.fingerprints import Fingerprints
 from fetcher.api.streams.products import PRODUCTS, dated, index_document, oldest_first, products_of
 from fetcher.attest.openpgp import clear_signed, version_of
-from fetcher.config import Settings
+from fetcher.config import Current
 from fetcher.engine.moments import moment_of
 from fetcher.engine.protocol import Engine
 from fetcher.errors import StoreFailed
@@ -52,12 +51,10 @@ class Published:
         engine: What other hosts publish is the same, with the same moment.
     """
 
-    def __init__(
-        self, index: Index, settings: Callable[[], Settings], fingerprints: Fingerprints, engine: Engine
-    ) -> None:
+    def __init__(self, index: Index, current: Current, fingerprints: Fingerprints, engine: Engine) -> None:
         self._index = index
         self._engine = engine
-        self._settings = settings
+        self._current = current
         self._fingerprints = fingerprints
         self._turn = asyncio.Lock()
         self._found: dict[str, Document] = {}
@@ -74,7 +71,7 @@ class Published:
         """
         async with self._turn:
             if time.monotonic() >= self._until:
-                seconds = self._settings().publish.cache_seconds
+                seconds = self._current.settings.publish.cache_seconds
                 self._trouble = None
                 try:
                     await self._make()
@@ -87,10 +84,10 @@ class Published:
 
     async def run(self) -> None:
         """Keep the fingerprints of what is published up to date."""
-        await self._fingerprints.run(self._look, self._settings().publish.cache_seconds)
+        await self._fingerprints.run(self._look, self._current.settings.publish.cache_seconds)
 
     async def _look(self) -> None:
-        publish = self._settings().publish
+        publish = self._current.settings.publish
         if publish.enabled and publish.machines:
             with suppress(StoreFailed):  # Whoever asks for a list is told.
                 await self.find(INDEX)
@@ -98,9 +95,9 @@ class Published:
     async def _make(self) -> None:
         """Make them anew; where nothing has changed, they and their moment stay."""
         images = await self._images()
-        key = self._settings().publish.sign_key
+        key = self._current.settings.publish.sign_key
         await self._fingerprints.load()
-        find = self._fingerprints.find if self._settings().publish.machines else _unknown
+        find = self._fingerprints.find if self._current.settings.publish.machines else _unknown
         products = await asyncio.to_thread(lambda: products_of(oldest_first(images), find))
         text = msgspec.json.encode([products, key, await asyncio.to_thread(version_of, key)])
         digest = hashlib.sha256(text).digest()
@@ -117,7 +114,7 @@ class Published:
 
     async def _images(self) -> list[Image]:
         """Return the newest public images whose bytes are whole, as many as may be listed."""
-        most, marker = self._settings().publish.max_images, None
+        most, marker = self._current.settings.publish.max_images, None
         faulty = await self._faulty()
         found: list[Image] = []
         is_more = True

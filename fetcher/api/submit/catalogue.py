@@ -80,7 +80,7 @@ async def listing(request: Request) -> Response:
     services = services_of(request)
     await services.identify(request)
     query = dict(request.query_params)
-    words, arch, limit = _asked(query, services.settings().server.max_page_items)
+    words, arch, limit = _asked(query, services.current.settings.server.max_page_items)
     found = await services.catalogues.search(words, arch)
     states = await services.catalogues.states()
     document = CatalogueListing(

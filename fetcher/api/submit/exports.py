@@ -238,7 +238,7 @@ async def listing(request: Request) -> Response:
     services = services_of(request)
     actor = await services.identify(request)
     query = dict(request.query_params)
-    limit = page_limit(query.pop("limit", None), services.settings())
+    limit = page_limit(query.pop("limit", None), services.current.settings)
     marker, state = query.pop("marker", None), query.pop("state", None)
     if query:
         raise InvalidRequest(field=min(query), reason="the list of exports knows limit, marker and state")
@@ -272,7 +272,7 @@ async def events(request: Request) -> Response:
     if request.headers.get("last-event-id") == END_ID:
         return Response(status_code=204)
     base = base_url(request)
-    seconds = services.settings().server.event_seconds
+    seconds = services.current.settings.server.event_seconds
 
     async def stream() -> AsyncIterator[ServerSentEvent]:
         number = 0

@@ -41,10 +41,10 @@ async def submit(request: Request) -> Response:
     services = services_of(request)
     actor = await services.identify(request)
     require_role(actor, "member")
-    raw, body = await _body(request, services.settings())
+    raw, body = await _body(request, services.current.settings)
     record = await services.importer.submit(
         actor,
-        await body.resolved(actor, services.settings(), services.catalogues),
+        await body.resolved(actor, services.current.settings, services.catalogues),
         key=idempotency_key(request, raw),
         request_id=request.scope.get("request_id"),
         token=own_token(request),
@@ -110,14 +110,14 @@ async def listing(request: Request) -> Response:
     services = services_of(request)
     actor = await services.identify(request)
     query = _query(request)
-    limit = page_limit(query.pop("limit", None), services.settings())
+    limit = page_limit(query.pop("limit", None), services.current.settings)
     marker = query.pop("marker", None)
     for name in query:
         if name not in FILTERS:
             raise InvalidRequest(
                 field=name, reason=f"no filter is named {name}; there are {', '.join(FILTERS)}"
             )
-    most = services.settings().server.max_answer_bytes
+    most = services.current.settings.server.max_answer_bytes
     records = await services.index.imports.page(actor, query, limit=limit + 1, marker=marker, max_bytes=most)
     base = base_url(request)
     truths = await truths_of(services, actor, records[:limit])
@@ -184,7 +184,7 @@ async def events(request: Request) -> Response:
     if request.headers.get("last-event-id") == END_ID:
         return Response(status_code=204)
     base = base_url(request)
-    seconds = services.settings().server.event_seconds
+    seconds = services.current.settings.server.event_seconds
 
     async def stream() -> AsyncIterator[ServerSentEvent]:
         number, name = 0, ""
@@ -219,14 +219,14 @@ async def limits(request: Request) -> Response:
     services = services_of(request)
     await services.identify(request)
     walls = services.importer.context.sandbox.walls
-    return JsonAnswer({"limits": {**limits_view(services.settings()), **walls_view(walls)}})
+    return JsonAnswer({"limits": {**limits_view(services.current.settings), **walls_view(walls)}})
 
 
 async def options(request: Request) -> Response:
     """`OPTIONS /imports`: what may be submitted, and the limits in force."""
     services = services_of(request)
     await services.identify(request)
-    document = {"fields": msgspec.json.schema(SubmitBody), "limits": limits_view(services.settings())}
+    document = {"fields": msgspec.json.schema(SubmitBody), "limits": limits_view(services.current.settings)}
     return JsonAnswer(document, headers={"Allow": "GET, HEAD, OPTIONS, POST"})
 
 

@@ -69,7 +69,7 @@ async def make_link(
     """
     image = await services.index.images.find(request.path_params["id"], actor)
     require_role(actor, "member")
-    settings = services.settings()
+    settings = services.current.settings
     life = settings.links.default_seconds if seconds is None else seconds
     check_link(life, settings)
     if not may_change(actor, image.project_id):
@@ -118,7 +118,7 @@ async def _image_of(request: Request, services: Services) -> Image:
     Raises:
         LinkInvalid: It was not signed here, for these bytes, or is good no more.
     """
-    query, settings = request.query_params, services.settings()
+    query, settings = request.query_params, services.current.settings
     expires, signature = query.get("expires", ""), query.get("signature", "")
     is_number = expires.isascii() and expires.isdigit() and len(expires) <= MOST_DIGITS
     is_number = is_number and not expires.startswith("0")  # One link has one form.

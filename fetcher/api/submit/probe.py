@@ -21,7 +21,7 @@ async def probe(request: Request) -> Response:
     actor = await services.identify(request)
     require_role(actor, "member")
     body = await read_json(request, SubmitBody)
-    submission = await body.resolved(actor, services.settings(), services.catalogues)
+    submission = await body.resolved(actor, services.current.settings, services.catalogues)
     found = await services.importer.probe(actor, submission)
     return JsonAnswer(probe_view(found), headers={"Cache-Control": "no-store"})
 

@@ -103,7 +103,7 @@ async def make(services: Services, actor: Actor, body: ScheduleBody) -> Schedule
         InvalidRequest, InvalidUrl, QuotaExceeded, Forbidden: It cannot be taken.
         Conflict: The project has as many as it may.
     """
-    settings, now = services.settings(), datetime.now(UTC)
+    settings, now = services.current.settings, datetime.now(UTC)
     schedule = Schedule(
         id=new_id(),
         project_id=actor.project_id,
@@ -130,7 +130,7 @@ async def change(request: Request) -> Response:
 
 async def edit(services: Services, actor: Actor, schedule_id: str, patch: SchedulePatch) -> Schedule:
     """Change a schedule; raises what `SchedulePatch.applied` does, and UnknownSchedule."""
-    settings = services.settings()
+    settings = services.current.settings
     edited = await services.index.schedules.edit(
         schedule_id, actor, lambda before: patch.applied(before, actor, settings)
     )
@@ -142,8 +142,8 @@ async def listing(request: Request) -> Response:
     """`GET /schedules`: which images are kept new, and how the last look ended; a page at a time."""
     services = services_of(request)
     actor = await services.identify(request)
-    rules, query = services.settings().server, request.query_params
-    limit = page_limit(query.get("limit", str(rules.max_page_items)), services.settings())
+    rules, query = services.current.settings.server, request.query_params
+    limit = page_limit(query.get("limit", str(rules.max_page_items)), services.current.settings)
     found = await services.index.schedules.page(
         actor, limit=limit, marker=query.get("marker"), max_bytes=rules.max_answer_bytes
     )

@@ -29,7 +29,7 @@ STRANGERS = "(what is published)"
 async def listing(request: Request) -> Response:
     """`GET /streams/v1/{name}`: what is public here, as simplestreams: an index, and one file of products."""
     services = services_of(request)
-    settings = services.settings().publish
+    settings = services.current.settings.publish
     name = request.path_params["name"]
     found = await services.published.find(f"streams/v1/{name}") if settings.enabled else None
     if found is None:
@@ -72,7 +72,7 @@ async def metalink(request: Request) -> Response:
 async def fetch(request: Request) -> Response:
     """`GET /streams/images/{id}/{name}`: the bytes of a public image, or what Incus wants to know of it."""
     image = await _image_of(request)
-    publish = services_of(request).settings().publish
+    publish = services_of(request).current.settings.publish
     if request.path_params["name"] in METADATA_NAMES and publish.machines and is_machine(image):
         return Response((await asyncio.to_thread(archive_of, image)).data, media_type=MACHINE_TYPE)
     share: Share | None = request.scope.get(SHARE)
@@ -96,7 +96,7 @@ async def _image_of(request: Request) -> Image:
         image = await services.index.images.find(request.path_params["id"], STRANGER)
     except UnknownImage as failure:
         raise NotFound(what=request.url.path) from failure
-    if not services.settings().publish.enabled or not is_published(image):
+    if not services.current.settings.publish.enabled or not is_published(image):
         raise NotFound(what=request.url.path)
     return image
 

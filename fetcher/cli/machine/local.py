@@ -167,7 +167,7 @@ async def _pull(
     )
     document: dict[str, Any] = {}
     async with service.open_services() as services:
-        submission = await body.resolved(actor, services.settings(), services.catalogues)
+        submission = await body.resolved(actor, services.current.settings, services.catalogues)
         record = await services.importer.submit(actor, submission, key=_keyed(key, body))
         try:
             async for newer in services.importer.follow(record.id, actor, least_seconds=FOLLOW_SECONDS):

@@ -155,6 +155,7 @@ def _unwrap(address: IPv4Address | IPv6Address, settings: Settings) -> IPv4Addre
     return None
 
 
+@lru_cache(maxsize=1024)
 def _hard_objection(address: IPv4Address | IPv6Address) -> str:
     if isinstance(address, IPv6Address):
         if address.scope_id is not None:
@@ -167,6 +168,7 @@ def _hard_objection(address: IPv4Address | IPv6Address) -> str:
     return ""
 
 
+@lru_cache(maxsize=1024)
 def _public_objection(address: IPv4Address | IPv6Address) -> str:
     denied: tuple[IPv4Network | IPv6Network, ...] = DENIED_V4
     if isinstance(address, IPv6Address):

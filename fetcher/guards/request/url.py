@@ -43,6 +43,7 @@ OTHER_SCHEMES = frozenset(
         *("wasbs", "swift", "rbd", "cinder", "glance", "git+https", "git+ssh", "ssh", "arn", "ipfs", "urn"),
     }
 )
+_VISIBLE = re.compile(r"[!-~]*")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
 
@@ -136,7 +137,7 @@ class CheckedUrls:
 def _check_characters(raw: str, max_url_bytes: int) -> None:
     if len(raw) > max_url_bytes:  # before any work: the text may be megabytes
         raise InvalidUrl(rule="length", reason=f"it is longer than {max_url_bytes:,} bytes")
-    for character in raw:
+    for character in raw if not _VISIBLE.fullmatch(raw) else "":
         if not "!" <= character <= "~" and not _is_letter(character):
             raise InvalidUrl(rule="characters", reason="it has a space, a control or an invisible character")
     if "\\" in raw:

@@ -110,5 +110,6 @@ GUARD = GuardSpec(
     sections=("quota",),
     limits=limits,
     build=build,
+    acts=lambda context: context.headroom is not None,
     not_for={Purpose.PACKED: "What is in them is kept and counted, not they."},
 )

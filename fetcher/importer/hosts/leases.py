@@ -30,7 +30,7 @@ class Leases:
         if self._context.engine.is_shared:
             await self._context.engine.hold(self._claims, self._lose)
         while True:
-            await asyncio.sleep(self._context.settings().imports.lease_seconds / RENEWALS_PER_LEASE)
+            await asyncio.sleep(self._context.current.settings.imports.lease_seconds / RENEWALS_PER_LEASE)
             await self.renew()
 
     async def renew(self) -> None:

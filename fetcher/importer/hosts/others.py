@@ -152,7 +152,7 @@ class Others:
     def _add(self, found: list[tuple[Import, Secrets]]) -> None:
         for record, secrets in found:
             if not self._scheduler.knows(record.id):
-                urls = CheckedUrls(self._context.settings())
+                urls = CheckedUrls(self._context.current.settings)
                 self._scheduler.add(ticket_of(record, secrets, urls))
 
     async def _let_go(self, import_id: str) -> None:

@@ -25,7 +25,7 @@ class Probes:
 
     async def look(self, actor: Actor, submission: Submission) -> Probed:
         """Look at a source as an import would ask it; see `Importer.probe`."""
-        settings = self._context.settings()
+        settings = self._context.current.settings
         caps = settings.imports
         admitted = admit(submission, settings, is_probe=True)
         origin = admitted.origin

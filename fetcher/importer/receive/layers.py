@@ -77,6 +77,7 @@ class Layers:
 
     Attributes:
         result: The guards of the disk that an image is converted to.
+        is_plain: Bytes are kept as they come, as far as that is known.
     """
 
     staged: Staged
@@ -95,6 +96,7 @@ class Layers:
     unpacking: Unpacking | None = field(default=None, init=False)
     converting: Converting | None = field(default=None, init=False)
     result: Chain | None = field(default=None, init=False)
+    is_plain: bool = field(default=True, init=False)
 
     def __post_init__(self) -> None:
         """Nothing has been looked at yet."""
@@ -129,6 +131,7 @@ class Layers:
             self.unpacking = Unpacking(
                 self.worker_pool, self.settings, self.chain.submission, self.algorithms
             )
+            self.is_plain = False
         self.unpacks = False
         if self.converts and self.unpacking is None:
             if may_stream(head):
@@ -163,6 +166,7 @@ class Layers:
                 algorithms=algorithms,
                 begin=lambda: self._take_room(found.virtual_bytes),
             )
+            self.is_plain = False
 
     def of_result(self) -> Chain:
         """Return new guards for the disk that an image is converted to."""
@@ -199,11 +203,6 @@ class Layers:
         )
         self._peers.append(peer)
         return Incoming(peer=peer, guards=self.timed(self.result.guards), clock=_own_clock())
-
-    @property
-    def is_plain(self) -> bool:
-        """Return whether bytes are kept as they came."""
-        return self.unpacking is None and self.converting is None
 
     def digests(self) -> dict[str, str] | None:
         """Return the digests of what was received; None where that is what is kept."""

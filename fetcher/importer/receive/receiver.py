@@ -271,7 +271,13 @@ class Receiver:
 
         Runs to its end even when the task is cancelled meanwhile.
         """
-        await shielded(self._close(is_kept=is_kept))
+        closing = self._close(is_kept=is_kept)
+        # What has come to its end has nothing to wait for, and so nothing that could be cancelled.
+        await (closing if self._is_over and not is_kept else shielded(closing))
+
+    @property
+    def _is_over(self) -> bool:
+        return self.staged.is_moved and self._layers.is_plain and self._queues.is_settled
 
     async def _close(self, *, is_kept: bool) -> None:
         await self._queues.close()

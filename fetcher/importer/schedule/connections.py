@@ -14,6 +14,9 @@ class Connections:
         caps: In force now.
         buffer_bytes: What may have come before its turn, over all pulls.
         freed: Called when there is room again; whoever waits for a slot goes first.
+
+    Attributes:
+        waiting: Who waits for an origin that has room; `let_in` has something to do only where somebody does.
     """
 
     def __init__(
@@ -23,7 +26,7 @@ class Connections:
         self._caps = caps
         self._left_bytes = buffer_bytes
         self._freed = freed
-        self._waiting = WaitingRoom()
+        self.waiting = WaitingRoom()
         self._is_turn = False
 
     def take(self, origin: str) -> bool:
@@ -44,15 +47,14 @@ class Connections:
         self._is_turn = self._is_turn if is_last else not self._is_turn
         if not is_last and not self._is_turn:
             return
-        if self._waiting.waiting:
-            self._waiting.admit()
+        self.waiting.admit()
 
     async def go(self, slot: Slot, origin: str) -> None:
         """Take a pull's own connection to another origin; whoever waits there has no place elsewhere."""
         if slot.origin == origin:
             return
         self.leave(slot)
-        await self._waiting.enter(
+        await self.waiting.enter(
             lambda: self._queue.enter(slot, origin, self._caps()), lambda: self.leave(slot)
         )
 

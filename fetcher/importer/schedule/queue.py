@@ -57,6 +57,9 @@ class FairQueue:
     project's hundred imports never hold back another's first. Within a
     project, an import whose origin is at its cap lets others pass. One that
     can follow a pull which is going on needs no slot and never waits.
+
+    Attributes:
+        followed: Requests of open pulls that somebody waits to follow, who came later.
     """
 
     def __init__(self) -> None:
@@ -65,7 +68,7 @@ class FairQueue:
         self._alike: dict[str, dict[str, Ticket]] = {}
         self._slots: set[Slot] = set()
         self._open: dict[str, Slot] = {}
-        self._followed: dict[str, None] = {}  # Requests of open pulls for which somebody came later.
+        self.followed: dict[str, None] = {}
         self._by_project: Counter[str] = Counter()
         self._by_origin: Counter[str] = Counter()
         self._elsewhere = Elsewhere()
@@ -108,7 +111,7 @@ class FairQueue:
         if ticket.is_shared:
             self._alike.setdefault(ticket.request, {})[ticket.import_id] = ticket
             if ticket.request in self._open:
-                self._followed[ticket.request] = None
+                self.followed[ticket.request] = None
 
     def drop(self, import_id: str) -> bool:
         """Take an import out of its line; False when it does not wait."""
@@ -130,12 +133,21 @@ class FairQueue:
             raise QueueFull(scope="the project's running", limit=caps.max_running_per_project)
         return self._give(ticket, caps)
 
+    def begin(self, ticket: Ticket, caps: Imports) -> Slot | None:
+        """Give a slot at once where nobody waits before; None where an import has to wait, or may follow."""
+        is_known = ticket.request in self._open or ticket.request in self._elsewhere.requests
+        if self._waiting or self._aside or self.followed or (ticket.is_shared and is_known):
+            return None
+        if self.running >= caps.max_running or not self._has_turn(ticket.project_id, caps):
+            return None
+        return self._open_for(ticket, caps) if self._has_room(ticket.origin, caps) else None
+
     def take(self, caps: Imports) -> Iterator[tuple[Slot, Ticket]]:
         """Hand out all that may start now, one project after the other, and those that may follow.
 
-        Of those that follow the same pull only some: where `has_followers` says so, there are more.
+        Of those that follow the same pull only some: where `followed` is not empty, there are more.
         """
-        followed, self._followed = self._followed, {}
+        followed, self.followed = self.followed, {}
         for request in followed:
             if request in self._open:
                 yield from self._subscribers(self._open[request], caps)
@@ -143,16 +155,9 @@ class FairQueue:
             ticket = self._next(caps)
             if ticket is None:
                 return
-            slot = self._give(ticket, caps)
-            if ticket.is_shared:
-                self._open[ticket.request] = slot
+            slot = self._open_for(ticket, caps)
             yield slot, ticket
             yield from self._subscribers(slot, caps)
-
-    @property
-    def has_followers(self) -> bool:
-        """Return whether somebody waits who may follow a pull that goes on."""
-        return bool(self._followed)
 
     def seal(self, slot: Slot) -> bool:
         """Let nobody follow this pull any more; False when nobody could before."""
@@ -198,6 +203,13 @@ class FairQueue:
         if not self._by_origin[origin]:
             del self._by_origin[origin]
 
+    def _open_for(self, ticket: Ticket, caps: Imports) -> Slot:
+        """Give a slot that equal requests may share."""
+        slot = self._give(ticket, caps)
+        if ticket.is_shared:
+            self._open[ticket.request] = slot
+        return slot
+
     def _give(self, ticket: Ticket, caps: Imports) -> Slot:
         slot = Slot(ticket, caps)
         self._slots.add(slot)
@@ -221,7 +233,7 @@ class FairQueue:
             return
         alike = self._alike.get(slot.request, {})
         if len(alike) > MOST_FOLLOWERS:
-            self._followed[slot.request] = None
+            self.followed[slot.request] = None
         for ticket in list(islice(alike.values(), MOST_FOLLOWERS)):
             self._remove(ticket)
             yield slot, ticket
@@ -230,10 +242,13 @@ class FairQueue:
         elsewhere = self._elsewhere.by_origin.get(origin, 0)
         return self._by_origin[origin] + elsewhere < caps.max_running_per_origin
 
+    def _has_turn(self, project_id: str, caps: Imports) -> bool:
+        elsewhere = self._elsewhere.by_project.get(project_id, 0)
+        return self._by_project[project_id] + elsewhere < caps.max_running_per_project
+
     def _next(self, caps: Imports) -> Ticket | None:
         for project_id, line in self._lines.items():
-            elsewhere = self._elsewhere.by_project.get(project_id, 0)
-            if self._by_project[project_id] + elsewhere >= caps.max_running_per_project:
+            if not self._has_turn(project_id, caps):
                 continue
             ticket = line.first(lambda origin: self._has_room(origin, caps))
             if ticket is not None:

@@ -1,13 +1,17 @@
 """The places of this host's pulls among those of all hosts."""
 
 import asyncio
+from contextlib import suppress
 
 from fetcher.aio.retry import written
 from fetcher.aio.supervisor import Tasks
 from fetcher.engine.protocol import Engine
 from fetcher.engine.values import Caps, Elsewhere, Place
 from fetcher.errors import StoreFailed
+from fetcher.importer.schedule.connections import Connections
 from fetcher.importer.schedule.queue import Slot, Ticket
+
+NEWS_SECONDS = 2.0  # Another host's news may be lost with its connection: then this asks by itself.
 
 
 class SharedPlaces:
@@ -15,16 +19,25 @@ class SharedPlaces:
 
     Args:
         tasks: Runs what nobody waits for.
+        connections: Those of this host.
 
     Attributes:
         asked: The taking of a place, by the pull that has one to give back.
+        news: Set, and replaced, whenever something is heard of other hosts' pulls.
     """
 
-    def __init__(self, engine: Engine, tasks: Tasks) -> None:
+    def __init__(self, engine: Engine, tasks: Tasks, connections: Connections) -> None:
         self._engine = engine
         self._tasks = tasks
+        self._connections = connections
         self.asked: dict[str, asyncio.Task[bool]] = {}
+        self.news = asyncio.Event()
         self._is_open = True
+
+    def hear(self) -> None:
+        """Wake who waits for news of other hosts."""
+        self.news.set()
+        self.news = asyncio.Event()
 
     def close(self) -> None:
         """Retry nothing any more: a host that stops says once for all that it has no pulls."""
@@ -41,7 +54,22 @@ class SharedPlaces:
         asked = self.asked.get(pull_id)
         return asked is None or await asyncio.shield(asked)
 
-    async def move(self, pull_id: str, origin: str, most: int) -> bool:
+    async def go(self, pull_id: str, slot: Slot, origin: str) -> None:
+        """Take a pull's own connection to another origin, once there is room over all hosts."""
+        if slot.origin == origin or pull_id not in self.asked:
+            await self._connections.go(slot, origin)
+            return
+        self._connections.leave(slot)
+        most = slot.caps.max_running_per_origin
+        news = self.news
+        while not await self._move(pull_id, origin, most):
+            await until_heard(news)
+            await self._connections.go(slot, origin)  # So it waits until there seems to be room.
+            self._connections.leave(slot)
+            news = self.news
+        await self._connections.go(slot, origin)
+
+    async def _move(self, pull_id: str, origin: str, most: int) -> bool:
         """Have a pull counted at another origin; False, and at none, where all hosts have `most` there."""
         return await written(lambda: self._engine.move(pull_id, origin, most))
 
@@ -77,3 +105,10 @@ class SharedPlaces:
         )
         caps = Caps(project=slot.caps.max_running_per_project, origin=slot.caps.max_running_per_origin)
         return await written(lambda: self._engine.enter(place, caps))
+
+
+async def until_heard(news: asyncio.Event) -> None:
+    """Wait until something is heard of other hosts, or for so long that it may have been lost."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(NEWS_SECONDS):
+            await news.wait()

@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 import structlog
 
+from fetcher import crash
 from fetcher.aio.retry import outlasted, written
 from fetcher.aio.shield import shielded
-from fetcher.crash import reach
 from fetcher.errors import Cancelled, Failure, Shortage, StoreFailed
 from fetcher.guards.network.address import TABLE_VERSION
 from fetcher.importer import tracing
@@ -70,7 +70,6 @@ async def _commit_once(
             is_kept = True  # For the next try.
             raise
         else:
-            context.activated.set()
             return ends
         finally:
             if not is_kept:
@@ -115,7 +114,7 @@ async def announce(
     await asyncio.gather(
         *(index.imports.record(running.change(updated_at=now, **changes)) for running in running_imports)
     )
-    reach("importer.announced")
+    crash.reach("importer.announced")
 
 
 async def activate_all(
@@ -144,9 +143,11 @@ async def _activate(context: Context, running: RunningImport, blob: Blob, story:
     async def write(record: Import) -> bool:
         contents = _contents(record, blob, found, called(record, story.source_headers))
         told = told_of(record, blob, story)
-        return await context.index.imports.activate(
-            record, blob, contents, told, await _signed(context, image_id, told)
-        )
+        signed = await _signed(context, image_id, told)
+        is_written = await context.index.imports.activate(record, blob, contents, told, signed)
+        if is_written and signed is None:
+            context.unsigned.set()
+        return is_written
 
     if not await end(running, Event.SUCCEED, OK, write, **changes):
         return Cancelled()
@@ -172,11 +173,11 @@ def _contents(record: Import, blob: Blob, found: Image | None, name: str | None)
 
 async def _signed(context: Context, image_id: str, told: dict[str, Any]) -> Signed | None:
     """Sign a story on its way into the index, where that takes no time; else the attestor does it later."""
-    settings = context.settings()
+    settings = context.current.settings
     if settings.attestation.sign_command or context.engine.is_shared:
         return None
     builder_id = settings.attestation.builder_id or settings.server.public_url
-    story = msgspec.json.decode(msgspec.json.encode(told))
+    story = msgspec.to_builtins(told)
     try:
         made = await context.worker_pool.run(partial(context.signer.sign, image_id, story, builder_id))
     except Failure as failure:  # No reason to lose an image: the attestor tries again, and says so.
@@ -208,7 +209,8 @@ async def end_delivered(index: Index, running: RunningImport, body: Complete, st
 
 def called(record: Import, source_headers: Mapping[str, str]) -> str | None:
     """Return what the image is called where nobody has said: as its file is at the source."""
-    if record.submission.remote is not None or not record.attempts:
+    submission = record.submission
+    if submission.name is not None or submission.remote is not None or not record.attempts:
         return None
     urls = [record.submission.url, *(hop.url for hop in record.attempts[-1].hops)]
     return name_of_chain(urls, source_headers.get("content-disposition"))

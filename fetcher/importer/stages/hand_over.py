@@ -35,7 +35,7 @@ async def left_there(context: Context, record: Import) -> "HandOver | None":
     if record.delivery is None or not record.delivery.is_made or record.state.is_final:
         return None
     secrets = await context.index.imports.secrets(record.id)
-    return HandOver(context, RunningImport(record, time.monotonic), secrets, context.settings())
+    return HandOver(context, RunningImport(record, time.monotonic), secrets, context.current.settings)
 
 
 class HandOver:

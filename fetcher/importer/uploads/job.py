@@ -74,7 +74,7 @@ class Uploads:
             Cancelled: The image was deleted meanwhile.
             Failure: Whatever a guard or the store refused; nothing is left of the bytes.
         """
-        settings = self._context.settings()
+        settings = self._context.current.settings
         if not self._engine.is_open():
             raise NotReady(reason="it is starting or stopping")
         if not settings.format.enforce_on_upload and None in {image.disk_format, image.container_format}:
@@ -125,15 +125,15 @@ class Uploads:
             started_at=record.created_at,
         )
         image = with_bytes(image, stage.blob, stage.format, record.created_at)
-        settings = self._context.settings()
+        settings = self._context.current.settings
         limits = self._context.in_force.of(settings)
         story = document(record, stage.blob, settings, table_version=TABLE_VERSION, limits=limits)
         await self._context.index.uploads.activate(record, stage, image, story)
-        self._context.activated.set()
+        self._context.unsigned.set()
         return record
 
     def _new_record(self, actor: Actor, image: Image, method: str, request_id: str | None) -> Import:
-        now, settings = datetime.now(UTC), self._context.settings()
+        now, settings = datetime.now(UTC), self._context.current.settings
         return Import(
             id=new_id(),
             image_id=image.id,

@@ -76,7 +76,7 @@ class UploadRun:
         self._running_imports = running_imports
         self._running = running
         self._body = body
-        self._settings = context.settings()
+        self._settings = context.current.settings
         self._takes_encrypted = takes_encrypted
         self.failure: Failure | None = None
 

@@ -4,25 +4,23 @@ import asyncio
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
+import msgspec
+
 R = TypeVar("R")
 
 
-class Answer(Generic[R]):
+class Answer(msgspec.Struct, Generic[R], eq=False):
     """The outcome of a write or a read, for the one who waits for it in the loop; given by a thread.
 
     A caller that is cancelled gives up its future alone: the write is not taken back.
 
-    Attributes:
+    Args:
+        future: Of the loop that waits, which is the same for all calls of one index.
         is_given: Nothing else can be given.
-        loop: Of all calls of one index.
     """
 
-    __slots__ = ("future", "is_given", "loop")
-
-    def __init__(self) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.future: asyncio.Future[R] = self.loop.create_future()
-        self.is_given = False
+    future: asyncio.Future[R]
+    is_given: bool = False
 
     def set_result(self, result: R) -> None:
         """Give what was found."""
@@ -35,7 +33,7 @@ class Answer(Generic[R]):
     def _give(self, result: Any, error: Exception | None) -> None:
         self.is_given = True
         with suppress(RuntimeError):  # The loop is closed: nobody waits any more.
-            self.loop.call_soon_threadsafe(self.deliver, result, error)
+            self.future.get_loop().call_soon_threadsafe(self.deliver, result, error)
 
     def deliver(self, result: Any, error: Exception | None) -> None:
         """Tell whoever waits; in the loop."""
@@ -54,7 +52,7 @@ def give_all(results: list[tuple[Answer[Any], Any]]) -> None:
     for answer, _result in results:
         answer.is_given = True
     with suppress(RuntimeError):  # The loop is closed: nobody waits any more.
-        results[0][0].loop.call_soon_threadsafe(_deliver_all, results)
+        results[0][0].future.get_loop().call_soon_threadsafe(_deliver_all, results)
 
 
 def _deliver_all(results: list[tuple[Answer[Any], Any]]) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from sqlite_utils.db import Database
 
-from fetcher.crash import reach
+from fetcher import crash
 from fetcher.errors import StoreFailed
 from fetcher.index.sqlite.answer import Answer, give_all
 from fetcher.index.sqlite.private import make_private
@@ -41,6 +41,9 @@ class Check(Protocol):
 
     def check(self, db: Database) -> None:
         """Judge the write that was just made; raise what its caller is told."""
+
+    def forget(self) -> None:
+        """Judge nothing of a write that was taken back."""
 
 
 class Connection:
@@ -86,7 +89,7 @@ class Connection:
         Raises:
             StoreFailed: The file is no index of ours, or cannot be opened.
         """
-        ready: Answer[Any] = Answer()
+        ready: Answer[Any] = Answer(asyncio.get_running_loop().create_future())
         self._jobs.put((lambda _db: None, ready))
         self._writer.start()
         await ready.future
@@ -109,7 +112,7 @@ class Connection:
         Raises:
             StoreFailed: The index cannot be written.
         """
-        answer: Answer[R] = Answer()
+        answer: Answer[R] = Answer(asyncio.get_running_loop().create_future())
         self._jobs.put((lambda db: work(db, *args, **kwargs), answer))
         return await answer.future
 
@@ -214,17 +217,20 @@ class Connection:
         if not self._begin(batch, db):
             return
         done: list[tuple[Answer[Any], Any]] = []
+        is_alone = len(batch) == 1
         try:
             for work, future in batch:
                 try:
-                    done.append((future, self._work(work, db)))
+                    done.append((future, self._work(work, db, is_alone=is_alone)))
                 except sqlite3.Error:
                     raise  # The whole file is in trouble: nothing of this batch may count.
                 except Exception as error:  # noqa: BLE001 - goes to the caller, whose work it was
                     future.set_exception(error)
-            reach("index.worked")
+            if is_alone and not done:
+                return  # The transaction was its own, and went with it.
+            crash.reach("index.worked")
             self._seal(db)
-            reach("index.committed")
+            crash.reach("index.committed")
         except sqlite3.Error as error:
             with suppress(sqlite3.Error):
                 db.rollback()
@@ -252,22 +258,27 @@ class Connection:
             for _work, future in batch:
                 future.set_exception(failure_of(error))
             return False
-        reach("index.begun")
+        crash.reach("index.begun")
         return True
 
-    def _work(self, work: Callable[[Database], Any], db: Database) -> Any:
-        # One name for all of them: SQLite takes the innermost, and prepares each statement once.
-        db.conn.execute("SAVEPOINT work")
+    def _work(self, work: Callable[[Database], Any], db: Database, *, is_alone: bool) -> Any:
+        """Do one write; if it fails, take back that one, which is all of a transaction that it has alone."""
+        if not is_alone:  # One name for all: SQLite takes the innermost, and prepares each statement once.
+            db.conn.execute("SAVEPOINT work")
         try:
             result = work(db)
             if self._check is not None:
                 self._check.check(db)
         except BaseException:
+            if self._check is not None:
+                self._check.forget()
             if db.conn.in_transaction:  # SQLite may have taken everything back already.
-                db.conn.execute("ROLLBACK TO work")
-                db.conn.execute("RELEASE work")
+                db.conn.execute("ROLLBACK" if is_alone else "ROLLBACK TO work")
+                if not is_alone:
+                    db.conn.execute("RELEASE work")
             raise
-        db.conn.execute("RELEASE work")
+        if not is_alone:
+            db.conn.execute("RELEASE work")
         return result
 
     def _blame(

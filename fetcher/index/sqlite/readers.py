@@ -56,7 +56,8 @@ class Readers:
         Raises:
             StoreFailed: The index cannot be opened.
         """
-        self._ready = [Answer() for _ in self._threads]
+        loop = asyncio.get_running_loop()
+        self._ready = [Answer(loop.create_future()) for _ in self._threads]
         waiting = [answer.future for answer in self._ready]
         self._begin()
         await asyncio.gather(*waiting)
@@ -86,7 +87,7 @@ class Readers:
             raise StoreFailed(reason="index: it is closed")
         if not self._is_begun:  # A command may read an index that no service could open.
             self._begin()
-        turn, answer = Turn(), Answer[R]()
+        turn, answer = Turn(), Answer[R](asyncio.get_running_loop().create_future())
         self._jobs.put((work, turn, answer))
         try:
             return await answer.future

@@ -27,7 +27,7 @@ def insert(db: Database, table: str, row: dict[str, Any]) -> None:
     sqlite-utils' own insert asks for the names of all tables first and builds
     its statement anew each time, which was a third of what a submission cost.
     """
-    db.execute(_insertion(table, tuple(row)), row)
+    db.conn.execute(_insertion(table, tuple(row)), row)
 
 
 @cache

@@ -5,7 +5,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from fetcher.crash import reach
+from fetcher import crash
 from fetcher.store.filesystem.disk import Disk
 from fetcher.store.filesystem.staged import Staged, mark_of, reopen
 
@@ -63,6 +63,6 @@ def take(path: Path, staging: Path, size: int, disk: Disk) -> None:
         disk.sync(copy.fileno())
     disk.rename(half, target)
     disk.sync_folder(staging)
-    reach("store.adopted")
+    crash.reach("store.adopted")
     with suppress(FileNotFoundError):
         path.unlink()

@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from fetcher.crash import reach
+from fetcher import crash
 from fetcher.errors import Shortage, StoreFailed, StoreFull
 from fetcher.shortage import is_shortage
 from fetcher.store.filesystem.direct import DirectFile
@@ -77,7 +77,7 @@ class Staged:
             with suppress(OSError):  # Advice only; what the disk refuses is told by `sync`.
                 self._disk.push(self._descriptor, self._pushed, self.size - self._pushed)
             self._pushed = self.size
-        reach("store.written")
+        crash.reach("store.written")
 
     def write_at(self, chunk: bytes, offset: int) -> None:
         """Write bytes at a place of their own, which may lie past the end: what is between reads as zeros.
@@ -119,7 +119,7 @@ class Staged:
             self._disk.sync(self._descriptor)
         except OSError as error:
             raise translate(error, "fsync") from error
-        reach("store.synced")
+        crash.reach("store.synced")
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Read back what was written.
@@ -170,7 +170,7 @@ class Staged:
         with suppress(OSError):  # Only a write-back error can be told here, of bytes that nobody wants.
             self.close()
         self._disk.unlink(self.path)
-        reach("store.discarded")
+        crash.reach("store.discarded")
 
 
 def reopen(path: Path, size: int, disk: Disk, *, is_direct: bool = True) -> Staged | None:

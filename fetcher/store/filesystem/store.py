@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from fetcher import crash
 from fetcher.aio.shield import opened
-from fetcher.crash import reach
 from fetcher.errors import StoreFailed, StoreFull
 from fetcher.store import protocol
 from fetcher.store.adoption import adopt
@@ -122,7 +122,7 @@ class Store(Room):
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
         opening = self._run("stage", lambda: self._disk.open(path, flags))
         descriptor = await opened(opening, lambda made: self._drop(path, made))
-        reach("store.staged")
+        crash.reach("store.staged")
         return Staged(path, descriptor, disk=self._disk, is_direct=self._is_direct)
 
     def _drop(self, path: Path, descriptor: int) -> None:
@@ -171,9 +171,9 @@ class Store(Room):
         if not staged.is_moved:  # As after a shortage in the last step, from which it is tried again.
             self._disk.rename(self.staging / staged.name, home)
             staged.is_moved = True
-            reach("store.renamed")
+            crash.reach("store.renamed")
         self._disk.sync_folder(home.parent)
-        reach("store.settled")
+        crash.reach("store.settled")
 
     async def remove(self, sha256: str) -> bool:
         """Remove bytes that no row needs; call it inside `holding(sha256)`. Open readers go on.
@@ -182,9 +182,9 @@ class Store(Room):
             False where the file system does not let go of the name, which is kept in `leftovers`.
         """
         path = self.blob_path(sha256)
-        reach("store.removing")
+        crash.reach("store.removing")
         await self._run("remove", lambda: self._remove(lambda: self._disk.unlink(path), path))
-        reach("store.removed")
+        crash.reach("store.removed")
         return path not in self.leftovers
 
     async def size(self, sha256: str) -> int | None:

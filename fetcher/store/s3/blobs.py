@@ -5,7 +5,7 @@ from collections import Counter
 import msgspec
 import structlog
 
-from fetcher.crash import reach
+from fetcher import crash
 from fetcher.errors import StoreFailed
 from fetcher.store.s3.bucket import Bucket
 from fetcher.store.s3.records import Pointer, blob_key, pointer_in
@@ -66,7 +66,7 @@ class Blobs:
 
     async def remove(self, sha256: str) -> bool:
         """Have a digest lead nowhere, and remove what it led to; False where it still leads there."""
-        reach("store.removing")
+        crash.reach("store.removing")
         try:
             found = await self._bucket.get(blob_key(sha256))
             if found is not None:
@@ -74,7 +74,7 @@ class Blobs:
         except StoreFailed as failure:
             log.warning("bucket.leftover", name=sha256, detail=failure.reason)
             return False
-        reach("store.removed")
+        crash.reach("store.removed")
         pointer = None if found is None else _pointer_or_none(found)
         if pointer is not None:
             await self.forget(pointer)

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import msgspec
 
-from fetcher.crash import reach
+from fetcher import crash
 from fetcher.errors import StoreFailed
 from fetcher.store.s3.bucket import Bucket
 from fetcher.store.s3.records import (
@@ -164,7 +164,7 @@ async def _adopt_blob(bucket: Bucket, sha256: str, size: int, pointer: Got, host
     target = f"{sha256}.0"
     record = StagedRecord(host=host, base=blob.key, base_size=size, sha256=sha256)
     await bucket.put(staging_key(target), msgspec.json.encode(record))
-    reach("store.adopted")
+    crash.reach("store.adopted")
     await bucket.delete(blob_key(sha256))
     return target
 
@@ -183,6 +183,6 @@ async def _adopt_staged(bucket: Bucket, name: str, sha256: str, size: int, host:
         if await bucket.put(staging_key(name), msgspec.json.encode(moved), if_match=found[1]) is None:
             return False
         await bucket.put(staging_key(target), msgspec.json.encode(moved))
-        reach("store.adopted")
+        crash.reach("store.adopted")
         await bucket.delete(staging_key(name))
     return True

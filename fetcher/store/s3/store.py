@@ -12,8 +12,8 @@ from uuid import uuid4
 import msgspec
 import structlog
 
+from fetcher import crash
 from fetcher.aio.shield import in_thread
-from fetcher.crash import reach
 from fetcher.errors import Failure, StoreFailed, StoreFull
 from fetcher.store import protocol
 from fetcher.store.digest_locks import DigestLocks
@@ -131,7 +131,7 @@ class Store(Room):
         etag = await self._bucket.finish(writing)
         if etag is None:
             raise StoreFailed(reason="stage: the name is taken")
-        reach("store.staged")
+        crash.reach("store.staged")
         return Staged(self._shop, name, record, etag)
 
     async def reopen(self, name: str, size: int) -> Staged | None:
@@ -210,11 +210,11 @@ class Store(Room):
     async def _commit(self, staged: Staged, sha256: str) -> None:
         new = Pointer(key=staged.record.base, size=staged.size, generation=secrets.randbits(62))
         old = await self._blobs.point(sha256, new)
-        reach("store.renamed")
+        crash.reach("store.renamed")
         staged.is_moved = True
         staged.close()
         await self._remove_or_note(staged.name, self._bucket.delete(staging_key(staged.name)))
-        reach("store.settled")
+        crash.reach("store.settled")
         if old is not None and old.key != new.key:
             await self._blobs.forget(old)
 

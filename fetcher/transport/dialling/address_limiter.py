@@ -4,9 +4,12 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import TypeVar
 
 from fetcher.aio.waiting_room import WaitingRoom
 from fetcher.transport.plan import AnyAddress
+
+K = TypeVar("K")
 
 
 class AddressLimiter:
@@ -52,7 +55,12 @@ class AddressLimiter:
 
     def _count(self, addresses: Sequence[AnyAddress], project: str, more: int) -> None:
         for address in addresses:
-            self._taken[address] += more
-            self._by_project[address, project] += more
-        self._taken += Counter()  # forget those with none
-        self._by_project += Counter()
+            _add(self._taken, address, more)
+            _add(self._by_project, (address, project), more)
+
+
+def _add(counts: Counter[K], key: K, more: int) -> None:
+    """Count, and forget what has none."""
+    counts[key] += more
+    if not counts[key]:
+        del counts[key]

@@ -190,9 +190,11 @@ async def connect(
 
 async def _race(plan: Plan, dial_seconds: float) -> socket.socket:
     """Dial one address after the other without waiting for each to fail; the first to answer wins."""
-    waiting = plan.order()
+    waiting = list(plan.order)
+    if len(waiting) == 1:  # As most hosts have it: nobody to race with.
+        return await _dial(plan, waiting[0], dial_seconds)
     dials: list[asyncio.Task[socket.socket]] = []
-    failure: Failure = ConnectFailed(host=plan.host, port=plan.port, reason="the name has no address")
+    failure: Failure | None = None
     try:
         running: set[asyncio.Task[socket.socket]] = set()
         while waiting or running:
@@ -210,7 +212,7 @@ async def _race(plan: Plan, dial_seconds: float) -> socket.socket:
                 else:
                     dials.remove(dial)
                     return sock
-        raise failure
+        raise failure or ConnectFailed(host=plan.host, port=plan.port, reason="the name has no address")
     finally:
         await _drop(dials)
 

@@ -56,7 +56,7 @@ def test_a_crowd_follows_a_pull_by_and_by() -> None:
     for _ in range(3):
         some = list(queue.take(limits))
         taken += some
-        counts.append((len(some), queue.has_followers))
+        counts.append((len(some), bool(queue.followed)))
     assert counts == [(MOST_FOLLOWERS + 1, True), (MOST_FOLLOWERS, True), (49, False)]
     assert len({slot for slot, _ticket in taken}) == 1
     assert len(set(ids(taken))) == 2 * MOST_FOLLOWERS + 50
@@ -159,3 +159,29 @@ def test_further_connections_count_for_their_origin() -> None:
     assert ids(queue.take(limits)) == []
     queue.disconnect("o")
     assert ids(queue.take(limits)) == ["1"]
+
+
+def test_whoever_has_nobody_before_it_begins_at_once() -> None:
+    """Nobody is passed by, no cap is stepped over, and equal requests share the slot as they do in line."""
+    queue, limits = FairQueue(), caps(max_running=3, max_running_per_project=2, max_running_per_origin=2)
+    slot = queue.begin(Ticket("1", "a", "x", request="same", is_shared=True), limits)
+    assert slot is not None
+    assert queue.begin(Ticket("2", "a", "x", request="same", is_shared=True), limits) is None
+    queue.add(Ticket("2", "a", "x", request="same", is_shared=True))
+    assert queue.begin(Ticket("3", "b", "y"), limits) is None
+    assert [(found, ticket.import_id) for found, ticket in queue.take(limits)] == [(slot, "2")]
+    assert queue.begin(Ticket("4", "a", "y"), limits) is not None
+    assert queue.begin(Ticket("5", "a", "z"), limits) is None
+    assert queue.begin(Ticket("6", "b", "x"), limits) is not None
+    assert queue.begin(Ticket("7", "c", "z"), limits) is None
+    queue.release(slot)
+    assert queue.begin(Ticket("8", "c", "x"), limits) is not None
+    assert (queue.running, len(queue)) == (3, 0)
+
+
+def test_whoever_begins_at_once_finds_no_more_room_at_an_origin_than_others() -> None:
+    """The cap of an origin holds for those who need not wait, too."""
+    queue, limits = FairQueue(), caps(max_running=9, max_running_per_project=9, max_running_per_origin=1)
+    assert queue.begin(Ticket("1", "a", "x"), limits) is not None
+    assert queue.begin(Ticket("2", "b", "x"), limits) is None
+    assert queue.begin(Ticket("3", "b", "y"), limits) is not None

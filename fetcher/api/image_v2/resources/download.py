@@ -47,7 +47,7 @@ async def send_image(request: Request, services: Services, image: Image, actor: 
     if headers["ETag"] in known or known.strip() == "*":
         return no_content(304, headers)
     await services.index.maintenance.check_whole(image.sha256)
-    settings = services.settings()
+    settings = services.current.settings
     if settings.server.x_accel_location:
         return _through_nginx(image, settings, headers)
     try:

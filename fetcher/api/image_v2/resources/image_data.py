@@ -32,10 +32,10 @@ async def stage(request: Request) -> Response:
 
 async def _take(request: Request, method: ImportMethod) -> Response:
     services, actor = await enter_image(request, "member")
-    body = RequestBody(request, services.settings())
+    body = RequestBody(request, services.current.settings)
     try:
         image = await services.index.images.find(request.path_params["id"], actor)
-        check_sender(request, actor, services.settings())
+        check_sender(request, actor, services.current.settings)
         check_store(request.headers.get("x-image-meta-store"))
         if not may_change(actor, image.project_id):
             raise Forbidden(reason="the image is another project's")

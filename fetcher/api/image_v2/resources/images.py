@@ -39,7 +39,7 @@ from fetcher.model import Actor, Image, Status
 async def create(request: Request) -> Response:
     """`POST /v2/images`: a record that waits for its bytes."""
     services, actor = await enter(request, "member")
-    settings = services.settings()
+    settings = services.current.settings
     image = new_image(await read_document(request, dict[str, Any]), actor, settings)
     await services.index.images.create(image)
     headers = {
@@ -92,7 +92,7 @@ def _given_id(given: Any) -> str:
 async def listing(request: Request) -> Response:
     """`GET /v2/images`: filtered, in any order, a page at a time."""
     services, actor = await enter(request)
-    query = read_query(request.query_params, services.settings())
+    query = read_query(request.query_params, services.current.settings)
     images = await services.index.images.lines(actor, query) if query.limit else Rows()
     kept = [(key, value) for key, value in request.query_params.multi_items() if key != "marker"]
     document: dict[str, Any] = {
@@ -114,7 +114,7 @@ async def show(request: Request) -> Response:
 async def change(request: Request) -> Response:
     """`PATCH /v2/images/{id}`: all changes or none."""
     services, actor = await enter_image(request, "member")
-    settings = services.settings()
+    settings = services.current.settings
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     body = await read_body(request)
     changes = await beside(request, body, lambda: read_changes(media_type, body, settings))

@@ -56,7 +56,7 @@ ImportBody = call_body(METHODS)
 async def start(request: Request) -> Response:
     """`POST /v2/images/{id}/import`: answers 202 before any source is asked anything."""
     services, actor = await enter_image(request, "member")
-    settings = services.settings()
+    settings = services.current.settings
     body = await read_document(request, call_body(METHODS))
     check_method(body.method.name, actor, settings)
     check_stores(body, request.headers.get("x-image-meta-store"))
@@ -74,7 +74,7 @@ async def begin(request: Request, actor: Actor, method: ImportMethod, body: Mapp
         Failure: Whatever the importer refuses at once.
     """
     services = services_of(request)
-    settings = services.settings()
+    settings = services.current.settings
     image = await services.index.images.find(request.path_params["id"], actor)
     if not may_change(actor, image.project_id):
         raise Forbidden(reason="the image is another project's")

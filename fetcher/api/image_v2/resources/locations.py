@@ -42,7 +42,7 @@ async def add(request: Request) -> Response:
     """`POST /v2/images/{id}/locations`: pulls from the URL like web-download; 202 before it is asked."""
     services, actor = await enter_image(request, "member")
     await services.index.images.find(request.path_params["id"], actor)
-    check_open(services.settings())
+    check_open(services.current.settings)
     body = await read_document(request, LocationBody)
     checksum = promised(body.validation_data or ValidationData())
     await begin(request, actor, DEFAULT, {"uri": body.url, "checksum": checksum})
@@ -53,7 +53,7 @@ async def listing(request: Request) -> Response:
     """`GET /v2/images/{id}/locations`: the URL that the bytes came from, without secrets, for services."""
     services, actor = await enter_image(request)
     image = await services.index.images.find(request.path_params["id"], actor)
-    check_open(services.settings())
+    check_open(services.current.settings)
     if not (actor.is_service or actor.is_admin):
         raise Forbidden(reason="only services and admins may read locations")
     if image.sha256 is None:

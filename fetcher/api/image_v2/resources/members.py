@@ -50,7 +50,7 @@ async def add(request: Request) -> Response:
     member = await services.index.members.add(
         _member(request.path_params["id"], body.member, "pending"),
         actor,
-        max_members=services.settings().image_api.max_members,
+        max_members=services.current.settings.image_api.max_members,
     )
     return Answer(member_view(member))
 

@@ -15,7 +15,7 @@ from fetcher.model import Image
 async def add_tag(request: Request) -> Response:
     """`PUT /v2/images/{id}/tags/{tag}`."""
     services, actor = await enter_image(request, "member")
-    tag, settings = request.path_params["tag"], services.settings()
+    tag, settings = request.path_params["tag"], services.current.settings
 
     def edit(image: Image) -> Image:
         tags = check_value("tags", [*image.tags, tag], settings)

@@ -22,20 +22,22 @@ async def listing(request: Request) -> Response:
     services, actor = await enter(request)
     params = request.query_params
     (sort_key, is_descending), *_ = read_sort(params, tuple(TASK_ORDERS))
-    limit = read_limit(params.get("limit"), services.settings())
+    limit = read_limit(params.get("limit"), services.current.settings)
     query = TaskQuery(
         methods=task_methods() if params.get("type", TYPE) == TYPE else (),
         states=_states(params.get("status")),
         sort_key=sort_key,
         is_descending=is_descending,
         limit=limit,
-        max_bytes=services.settings().server.max_answer_bytes,
+        max_bytes=services.current.settings.server.max_answer_bytes,
         marker=params.get("marker"),
     )
     records = await services.index.tasks.page(actor, query) if limit and query.methods else Rows()
     kept = [(key, value) for key, value in params.multi_items() if key != "marker"]
     document: dict[str, Any] = {
-        "tasks": [task_view(services.importer.snapshot(record), services.settings()) for record in records],
+        "tasks": [
+            task_view(services.importer.snapshot(record), services.current.settings) for record in records
+        ],
         "first": f"/v2/tasks?{urlencode(kept)}" if kept else "/v2/tasks",
         "schema": "/v2/schemas/tasks",
     }
@@ -58,7 +60,7 @@ async def show(request: Request) -> Response:
     """`GET /v2/tasks/{id}`."""
     services, actor = await enter(request)
     record = await services.index.tasks.find(request.path_params["id"], actor, task_methods())
-    return Answer(task_view(services.importer.snapshot(record), services.settings()))
+    return Answer(task_view(services.importer.snapshot(record), services.current.settings))
 
 
 async def create(request: Request) -> Response:
@@ -71,10 +73,10 @@ async def of_image(request: Request) -> Response:
     """`GET /v2/images/{id}/tasks`: the image's imports, newest first."""
     services, actor = await enter_image(request)
     image = await services.index.images.find(request.path_params["id"], actor)
-    most = services.settings().server.max_page_items
+    most = services.current.settings.server.max_page_items
     query = TaskQuery(methods=task_methods(), image_id=image.id, limit=most)
     records = await services.index.tasks.page(actor, query)
-    tasks = [task_view(services.importer.snapshot(record), services.settings()) for record in records]
+    tasks = [task_view(services.importer.snapshot(record), services.current.settings) for record in records]
     return Answer({"tasks": tasks, "schema": "/v2/schemas/tasks"})
 
 

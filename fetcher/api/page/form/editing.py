@@ -99,7 +99,7 @@ async def _act(request: Request, actor: Actor, image_id: str, action: str, tag: 
 async def _apply(request: Request, actor: Actor, image_id: str, edit: Edit) -> Image:
     """Change an image as the Image API would."""
     services = services_of(request)
-    settings = services.settings()
+    settings = services.current.settings
 
     def change(image: Image) -> Image:
         changes = [_checked(one) for one in edit(image)]
@@ -128,7 +128,7 @@ async def _share(request: Request, actor: Actor, image: Image, wanted: list[str]
         members.add(
             Member(image_id=image.id, member_id=project, status="pending", created_at=now, updated_at=now),
             actor,
-            max_members=services.settings().image_api.max_members,
+            max_members=services.current.settings.image_api.max_members,
         )
         for project in wanted
         if project not in known and len(project) <= 255

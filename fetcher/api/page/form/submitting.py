@@ -46,7 +46,7 @@ async def _home(  # noqa: PLR0913 - all that the page shows
     found: Mapping[str, Any] | None = None,
 ) -> Response:
     services = services_of(request)
-    settings = services.settings()
+    settings = services.current.settings
     records = await services.index.imports.page(visitor.actor, {}, limit=RECENT)
     mistakes, lost = mistakes or {}, lost or {}
     status = status_of(failure) if failure else 400 if mistakes else 200
@@ -109,7 +109,7 @@ async def check(request: Request, _visitor: Visitor) -> Response:
     url, words, mood = (form.get("url") or "").strip(), "", ""
     if url:
         try:
-            origin = check_source(url, services_of(request).settings()).origin
+            origin = check_source(url, services_of(request).current.settings).origin
         except Failure as failure:
             words, mood = str(failure), "bad"
         else:
@@ -124,7 +124,8 @@ async def probe(request: Request, visitor: Visitor) -> Response:
     form = await (read_form if is_script else read_fields)(request)
     found: dict[str, Any] | None = None
     draft = Draft(
-        {name: value for name, value in form.items() if name != FORM_FIELD}, services_of(request).settings()
+        {name: value for name, value in form.items() if name != FORM_FIELD},
+        services_of(request).current.settings,
     )
     try:
         if not is_script:
@@ -152,13 +153,13 @@ async def submit(request: Request, visitor: Visitor) -> Response:
         require_role(visitor.actor, "member")
     except Forbidden as failure:
         return await _again(request, visitor, form, failure=failure)
-    draft = Draft(form, services.settings())
+    draft = Draft(form, services.current.settings)
     if draft.mistakes:
         return await _again(request, visitor, form, mistakes=draft.mistakes)
     draft.document.setdefault("name", default_name(draft.document["url"]))
     try:
         body = convert(draft.document, SubmitBody)
-        submission = await body.resolved(visitor.actor, services.settings(), services.catalogues)
+        submission = await body.resolved(visitor.actor, services.current.settings, services.catalogues)
         record = await services.importer.submit(
             visitor.actor,
             submission,

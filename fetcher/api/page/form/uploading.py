@@ -33,7 +33,7 @@ _removals: set[asyncio.Future[None]] = set()  # Kept, since the loop alone would
 @shown
 async def form(request: Request, visitor: Visitor) -> Response:
     """`GET /page/upload`: choose a file."""
-    settings = services_of(request).settings()
+    settings = services_of(request).current.settings
     return page("upload.html", visitor, settings=settings, can_send=may_send(visitor.actor, settings))
 
 
@@ -50,7 +50,7 @@ async def upload(request: Request) -> Response:
 
 async def _take(request: Request) -> Image:
     services = services_of(request)
-    settings = services.settings()
+    settings = services.current.settings
     body = RequestBody(request, settings)
     try:
         check_origin(request)

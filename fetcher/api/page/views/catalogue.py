@@ -45,7 +45,7 @@ async def listing(request: Request, visitor: Visitor) -> Response:
         orders=ORDERS,
         default="released",
         filters={"arch": arches, "age": tuple(AGES), "support": tuple(SUPPORT), "version": (version,)},
-        limit=services.settings().server.page_items,
+        limit=services.current.settings.server.page_items,
     )
     arch = asked.filters.get("arch")
     found = await services.catalogues.search(
@@ -94,7 +94,7 @@ async def take(request: Request, visitor: Visitor) -> Response:
     form = await read_form(request)
     require_role(visitor.actor, "member")
     body = SubmitBody(catalogue=text_of(form, "image") or "")
-    submission = await body.resolved(visitor.actor, services.settings(), services.catalogues)
+    submission = await body.resolved(visitor.actor, services.current.settings, services.catalogues)
     record = await services.importer.submit(
         visitor.actor,
         submission,

@@ -43,7 +43,7 @@ async def dashboard(request: Request, visitor: Visitor) -> Response:
     now = datetime.now(UTC)
     since = now - timedelta(hours=DAY_HOURS - 1)
     watch: Watch = request.app.state.watch
-    settings = services.settings()
+    settings = services.current.settings
     endings = await statistics.endings(_hour(since), by_hour=True)
     return page(
         "dashboard.html",

@@ -44,7 +44,7 @@ async def listing(request: Request, visitor: Visitor) -> Response:
     state = request.query_params.get("state") or None
     if state is not None and state not in STATES:
         raise InvalidRequest(field="state", reason=f"state must be one of {', '.join(STATES)}")
-    limit = services.settings().server.page_items
+    limit = services.current.settings.server.page_items
     marker = request.query_params.get("after") or None
     found = await services.exporter.page(visitor.actor, limit=limit + 1, marker=marker, state=state)
     return page(
@@ -102,7 +102,7 @@ async def _image_of(request: Request, visitor: Visitor, image_id: str) -> Image:
 
 def _form(request: Request, visitor: Visitor, image: Image, failure: Failure | None = None) -> Response:
     """Show the form; what was typed is a secret, and is not shown again."""
-    settings = services_of(request).settings()
+    settings = services_of(request).current.settings
     return page(
         "export-new.html",
         visitor,

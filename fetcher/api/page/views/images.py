@@ -32,7 +32,7 @@ VISIBILITIES = ("private", "shared", "community", "public")
 async def listing(request: Request, visitor: Visitor) -> Response:
     """`GET /page/images`: with search, filters, orders and pages."""
     services = services_of(request)
-    settings = services.settings()
+    settings = services.current.settings
     filters: dict[str, Sequence[str]] = {
         "status": [status.value for status in Status],
         "disk_format": settings.format.disk_formats,
@@ -68,7 +68,7 @@ async def detail(request: Request, visitor: Visitor) -> Response:
     is_active = image.status is Status.ACTIVE
     can_share = is_own and image.visibility == "shared"
     members = await services.index.members.all(image.id, visitor.actor) if can_share else []
-    settings = services.settings()
+    settings = services.current.settings
     running = made_by if made_by is not None and not made_by.state.is_final else None
     return page(
         "image.html",

@@ -45,7 +45,7 @@ async def listing(request: Request, visitor: Visitor) -> Response:
         orders=tuple(IMPORT_ORDERS),
         default="submitted",
         filters={"state": STATES},
-        limit=services.settings().server.page_items,
+        limit=services.current.settings.server.page_items,
     )
     found = await services.index.statistics.list_imports(visitor.actor, asked.query)
     return page(
@@ -70,7 +70,7 @@ async def listing_events(request: Request, visitor: Visitor) -> Response:
     async def stream() -> AsyncIterator[ServerSentEvent]:
         before, before_at = "", 0.0
         while True:
-            limit = shown_rows or services.settings().server.page_items
+            limit = shown_rows or services.current.settings.server.page_items
             found = await services.index.imports.page(visitor.actor, filters, limit=limit)
             records = [services.importer.snapshot(record) for record in found]
             rows = fragment("_import_rows.html", records=records, can_choose=shown_rows is None)

@@ -44,7 +44,7 @@ async def listing(request: Request, visitor: Visitor) -> Response:
         visitor,
         schedules=[schedule_view(one) for one in found],
         more=outside(f"/page/schedules?after={found[-1].id}") if found.has_more else None,
-        most=services.settings().schedules.max_per_project,
+        most=services.current.settings.schedules.max_per_project,
         can_change=_can_change(visitor),
     )
 
@@ -52,7 +52,7 @@ async def listing(request: Request, visitor: Visitor) -> Response:
 @shown
 async def form(request: Request, visitor: Visitor) -> Response:
     """`GET /page/schedules/new`: what to keep new, and how."""
-    settings = services_of(request).settings().schedules
+    settings = services_of(request).current.settings.schedules
     name = request.query_params.get("catalogue", "")[:512]
     values = {"catalogue": name, "name": name.replace(":", "-"), "keep": "3", "retire": "hide"}
     values["hours"] = _hours(settings.default_interval_seconds)
@@ -156,7 +156,7 @@ def _form(
     failure: Failure | None = None,
 ) -> Response:
     """Show the form, with one mistake beside its field; secrets that were typed are not shown again."""
-    settings = services_of(request).settings()
+    settings = services_of(request).current.settings
     named = str(failure.public_fields().get("field") or "") if failure else ""
     field = FIELD_OF.get(named, named)
     words = _words(failure, field) if failure and field in LABELS else ""

@@ -153,10 +153,15 @@ def _implied(other: str | None) -> str | None:
     return other if other in AMAZON else None
 
 
+def acts(context: GuardContext) -> bool:
+    """Return whether a body is looked at: bytes that are sent need not be an accepted format."""
+    return context.settings.format.enforce_on_upload or not context.purpose.is_sent
+
+
 def build(context: GuardContext) -> Guard | None:
-    """Return the guard for one body; None where bytes that are sent need not be an accepted format."""
+    """Return the guard for one body; None where nobody looks at it."""
     settings, submission = context.settings, context.submission
-    if context.purpose.is_sent and not settings.format.enforce_on_upload:
+    if not acts(context):
         return None
     return FormatGuard(
         disk_formats=settings.format.disk_formats,
@@ -176,6 +181,7 @@ GUARD = GuardSpec(
     sections=("format", "size"),
     limits=FormatGuard.limits,
     build=build,
+    acts=acts,
     not_for={
         Purpose.REPAIR: "These very bytes were judged when they came; their digest has to be the same.",
         Purpose.PACKED: "What is in them is looked at; the unpacking judges what is around it.",

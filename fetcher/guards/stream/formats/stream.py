@@ -180,10 +180,11 @@ class Reader:
                 self._held += piece
                 self._next_byte = self.seen_bytes
                 break
-            if cost(size) > units:
+            price = cost(size)
+            if price > units:
                 return False
-            units -= cost(size)
-            self.worked_units += cost(size)
+            units -= price
+            self.worked_units += price
             self._deliver(want, bytes(self._held) + piece if self._held else piece)
         self._chunk = b""
         return True

@@ -24,9 +24,10 @@ def note_line(db: Database, line: dict[str, Any]) -> None:
 
 def last_of(db: Database) -> tuple[int, str]:
     """Return the number and the digest that the next line is chained to."""
-    for row in select(db, "SELECT id, hash FROM audit ORDER BY id DESC LIMIT 1"):
+    last = db.conn.execute("SELECT id, hash FROM audit ORDER BY id DESC LIMIT 1").fetchone()
+    if last is not None:
         # A line of before the chain has no digest: the chain begins behind it.
-        return row["id"], row["hash"] or START
+        return last[0], last[1] or START
     anchor = anchor_of(db)
     return anchor["audit_id"], anchor["hash"]
 

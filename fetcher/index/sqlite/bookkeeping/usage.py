@@ -1,7 +1,6 @@
 """Usage of each project, and the one place where a quota is enforced: at the end of every write."""
 
 from collections.abc import Callable
-from functools import cache
 
 from sqlite_utils.db import Database
 
@@ -15,7 +14,7 @@ BUSY = "status IN ('importing', 'saving', 'uploading')"
 class QuotaCheck:
     """Refuses every write that makes a project hold more than it may.
 
-    The tables count by themselves; a temporary trigger notes which projects
+    The tables count by themselves; a temporary trigger tells which projects
     grew in a write, so that no verb can forget to ask, and races are decided
     by the one writer.
 
@@ -25,40 +24,44 @@ class QuotaCheck:
 
     def __init__(self, quota_of: Callable[[str], Quota]) -> None:
         self._quota_of = quota_of
+        self._grown: dict[str, tuple[int, int, int]] = {}  # What each held before the write.
+        self._begun: set[str] = set()
 
     def prepare(self, db: Database) -> None:
         """Watch the counts on the writer's connection."""
-        db.execute(
-            "CREATE TEMP TABLE grown (project_id TEXT PRIMARY KEY, images INTEGER, bytes INTEGER, "
-            "text_bytes INTEGER)"
-        )
+        db.conn.create_function("note_grown", 4, self._note_grown)
+        db.conn.create_function("note_begun", 1, self._note_begun)
         db.execute(
             """CREATE TEMP TRIGGER grew AFTER UPDATE ON main.usage
                WHEN NEW.images > OLD.images OR NEW.bytes + NEW.held_bytes > OLD.bytes + OLD.held_bytes
                    OR NEW.text_bytes > OLD.text_bytes
-               BEGIN INSERT INTO grown SELECT NEW.project_id, OLD.images,
-                   OLD.bytes + OLD.held_bytes, OLD.text_bytes
-               WHERE NOT EXISTS (SELECT 1 FROM grown WHERE project_id = NEW.project_id); END"""
+               BEGIN SELECT note_grown(NEW.project_id, OLD.images,
+                   OLD.bytes + OLD.held_bytes, OLD.text_bytes); END"""
         )
         db.execute(
             """CREATE TEMP TRIGGER appeared AFTER INSERT ON main.usage
-               BEGIN INSERT INTO grown SELECT NEW.project_id, 0, 0, 0
-               WHERE NOT EXISTS (SELECT 1 FROM grown WHERE project_id = NEW.project_id); END"""
+               BEGIN SELECT note_grown(NEW.project_id, 0, 0, 0); END"""
         )
-
-        db.execute("CREATE TEMP TABLE begun (project_id TEXT PRIMARY KEY)")
         for event, old in (("INSERT", ""), ("UPDATE OF status", f"AND NOT OLD.{BUSY}")):
             db.execute(
                 f"""CREATE TEMP TRIGGER busy_{event[:6]} AFTER {event} ON main.images
-                    WHEN NEW.{BUSY} {old} BEGIN INSERT INTO begun SELECT NEW.project_id
-                    WHERE NOT EXISTS (SELECT 1 FROM begun WHERE project_id = NEW.project_id); END"""  # noqa: S608 - the constants above
+                    WHEN NEW.{BUSY} {old} BEGIN SELECT note_begun(NEW.project_id); END"""
             )
         _count_busy(db)
         db.execute(
             """CREATE TEMP TRIGGER staged AFTER INSERT ON main.image_stages
-               BEGIN INSERT INTO begun SELECT project_id FROM main.images WHERE id = NEW.image_id
-               AND NOT EXISTS (SELECT 1 FROM begun WHERE begun.project_id = images.project_id); END"""
+               BEGIN SELECT note_begun(project_id) FROM main.images WHERE id = NEW.image_id; END"""
         )
+
+    def _note_grown(self, project_id: str, images: int, size: int, text: int) -> None:
+        self._grown.setdefault(project_id, (images, size, text))
+
+    def _note_begun(self, project_id: str) -> None:
+        self._begun.add(project_id)
+
+    def forget(self) -> None:
+        """Judge nothing of a write that was taken back."""
+        self._grown, self._begun = {}, set()
 
     def check(self, db: Database) -> None:
         """Judge the write that was just made; it is rolled back when this raises.
@@ -66,42 +69,41 @@ class QuotaCheck:
         Raises:
             QuotaExceeded: A project that grew holds more than it may.
         """
-        quota_of = cache(self._quota_of)  # A project that grew has often begun something, too.
-        self._check_begun(db, quota_of)
-        sql = """SELECT grown.*, usage.images AS images_now, usage.bytes + usage.held_bytes AS bytes_now,
-                        usage.text_bytes AS text_now
-                 FROM grown JOIN usage USING (project_id)"""
-        found = db.execute(sql).fetchall()
-        if not found:
+        grown, begun = self._grown, self._begun
+        if not grown and not begun:
             return
-        db.execute("DELETE FROM grown")
-        for project_id, images, size, text, images_now, bytes_now, text_now in found:
-            quota = quota_of(project_id)
-            if images_now > quota.max_images and images_now > images:
-                raise QuotaExceeded(what="images", quota=quota.max_images, used=images)
-            if bytes_now > quota.max_bytes and bytes_now > size:
-                raise QuotaExceeded(what="bytes", quota=quota.max_bytes, used=size)
-            if text_now > quota.max_text_bytes and text_now > text:
-                raise QuotaExceeded(what="bytes of text", quota=quota.max_text_bytes, used=text)
-            if images_now > images and size >= quota.max_bytes:
-                raise QuotaExceeded(what="bytes", quota=quota.max_bytes, used=size)
+        self.forget()
+        quotas = {project_id: self._quota_of(project_id) for project_id in begun | grown.keys()}
+        for project_id in begun:
+            _check_begun(db, project_id, quotas[project_id])
+        for project_id, before in grown.items():
+            _check_grown(db, project_id, before, quotas[project_id])
 
-    def _check_begun(self, db: Database, quota_of: Callable[[str], Quota]) -> None:
-        """Judge what was begun: how many images a project writes at once, and how much it has staged."""
-        found = db.execute("SELECT project_id FROM begun").fetchall()
-        if not found:
-            return
-        db.execute("DELETE FROM begun")
-        for (project_id,) in found:
-            quota = quota_of(project_id)
-            if quota.max_uploading is not None and (uploading := _busy(db, project_id)) > quota.max_uploading:
-                what = "images that are written at the same time"
-                raise QuotaExceeded(what=what, quota=quota.max_uploading, used=uploading - 1)
-            if (
-                quota.max_staged_bytes is not None
-                and (staged := _staged(db, project_id)) > quota.max_staged_bytes
-            ):
-                raise QuotaExceeded(what="staged bytes", quota=quota.max_staged_bytes, used=staged)
+
+def _check_grown(db: Database, project_id: str, before: tuple[int, int, int], quota: Quota) -> None:
+    """Judge what a project holds now beside what it held."""
+    sql = "SELECT images, bytes + held_bytes, text_bytes FROM usage WHERE project_id = ?"
+    found = db.conn.execute(sql, [project_id]).fetchone()
+    if found is None:
+        return
+    (images, size, text), (images_now, bytes_now, text_now) = before, found
+    if images_now > quota.max_images and images_now > images:
+        raise QuotaExceeded(what="images", quota=quota.max_images, used=images)
+    if bytes_now > quota.max_bytes and bytes_now > size:
+        raise QuotaExceeded(what="bytes", quota=quota.max_bytes, used=size)
+    if text_now > quota.max_text_bytes and text_now > text:
+        raise QuotaExceeded(what="bytes of text", quota=quota.max_text_bytes, used=text)
+    if images_now > images and size >= quota.max_bytes:
+        raise QuotaExceeded(what="bytes", quota=quota.max_bytes, used=size)
+
+
+def _check_begun(db: Database, project_id: str, quota: Quota) -> None:
+    """Judge what was begun: how many images a project writes at once, and how much it has staged."""
+    if quota.max_uploading is not None and (uploading := _busy(db, project_id)) > quota.max_uploading:
+        what = "images that are written at the same time"
+        raise QuotaExceeded(what=what, quota=quota.max_uploading, used=uploading - 1)
+    if quota.max_staged_bytes is not None and (staged := _staged(db, project_id)) > quota.max_staged_bytes:
+        raise QuotaExceeded(what="staged bytes", quota=quota.max_staged_bytes, used=staged)
 
 
 def _busy(db: Database, project_id: str) -> int:

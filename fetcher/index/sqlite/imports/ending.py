@@ -13,12 +13,11 @@ from fetcher.index.rows import import_update, progress_columns, to_import, to_js
 from fetcher.index.sqlite.bookkeeping.audit import note
 from fetcher.index.sqlite.image_records.images import keep_blob
 from fetcher.index.sqlite.imports.images import (
-    add_properties,
+    describe,
     give_blob,
     keep_story,
     release_image,
     release_images,
-    suggest,
 )
 from fetcher.index.sqlite.imports.reading import one
 from fetcher.index.sqlite.imports.secrets import drop_secrets
@@ -26,8 +25,6 @@ from fetcher.index.sqlite.rows import insert, select
 from fetcher.index.values import Contents, Signed
 from fetcher.lifecycle import Event, IllegalMove, State
 from fetcher.model import Actor, Blob, Image, Import, Verdict
-
-LENGTH_VERIFIED = "length_verified"
 
 
 def update(db: Database, record: Import) -> bool:
@@ -38,7 +35,7 @@ def update(db: Database, record: Import) -> bool:
     """
     columns = progress_columns(record)
     sql = import_update(record.state, tuple(columns))
-    if db.execute(sql, {**columns, "id": record.id, "claim": record.claim}).rowcount == 1:
+    if db.conn.execute(sql, {**columns, "id": record.id, "claim": record.claim}).rowcount == 1:
         return True
     for row in select(db, STATE_OF_OURS, [record.id, record.claim]):
         raise IllegalMove(State(row["state"]), record.state)
@@ -63,10 +60,7 @@ def activate(
         return False
     keep_blob(db, blob, to_text(record.updated_at) or "")
     give_blob(db, image, blob)
-    add_properties(db, record.image_id, record.submission.copied_properties)
-    suggest(db, record)
-    if record.length_verified is False:
-        add_properties(db, record.image_id, {LENGTH_VERIFIED: "false"})
+    describe(db, record)
     keep_story(db, record, *story)
     drop_secrets(db, record.id)
     note(db, "activated", record, {"sha256": blob.sha256, "size": blob.size})

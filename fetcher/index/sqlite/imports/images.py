@@ -12,6 +12,8 @@ from fetcher.index.sqlite.rows import insert, select
 from fetcher.index.values import FAILED_IMPORT, Contents, Signed
 from fetcher.model import Blob, Image, Import, Status, Verdict
 
+LENGTH_VERIFIED = "length_verified"
+
 
 def give_blob(db: Database, image: Image | Contents, blob: Blob) -> None:
     """Make an image active with these bytes.
@@ -22,7 +24,9 @@ def give_blob(db: Database, image: Image | Contents, blob: Blob) -> None:
     sql = """UPDATE images SET status = :status, sha256 = :sha256, size = :size, virtual_size = :virtual_size,
                     disk_format = coalesce(:disk_format, disk_format),
                     container_format = coalesce(:container_format, container_format),
-                    updated_at = :updated_at, name = coalesce(name, :name)
+                    updated_at = :updated_at, name = coalesce(name, :name),
+                    text_bytes = text_bytes + CASE WHEN name IS NULL
+                        THEN ifnull(length(CAST(:name AS BLOB)), 0) ELSE 0 END
              WHERE id = :id AND status IN ('importing', 'saving', 'uploading')"""
     arguments = {
         "status": Status.ACTIVE.value,
@@ -35,28 +39,41 @@ def give_blob(db: Database, image: Image | Contents, blob: Blob) -> None:
         "updated_at": to_text(image.updated_at),
         "id": image.id,
     }
-    if db.execute(sql, arguments).rowcount != 1:
+    if db.conn.execute(sql, arguments).rowcount != 1:
         raise Conflict(reason="the image is gone")
 
 
-def add_properties(db: Database, image_id: str, properties: dict[str, str]) -> None:
-    """Set properties of an image, and count its text anew."""
+def describe(db: Database, record: Import) -> None:
+    """Set what an import knows of its image besides the bytes, and count the text of that.
+
+    That is what was copied with it, what a descriptor beside the disk says of its machine, what the
+    operator's rules say, and whether the source has told where its bytes end.
+    """
+    copied = record.submission.copied_properties
+    suggested, rules = record.stages.get("suggested", {}), record.stages.get("injected", {})
+    if not copied and not suggested and not rules and record.length_verified is not False:
+        return
+    _set_properties(db, record.image_id, copied)
+    _suggest(db, record.image_id, suggested, rules)
+    if record.length_verified is False:
+        _set_properties(db, record.image_id, {LENGTH_VERIFIED: "false"})
+    db.execute(f"UPDATE images SET text_bytes = {TEXT_BYTES} WHERE id = ?", [record.image_id])  # noqa: S608 - ours
+
+
+def _set_properties(db: Database, image_id: str, properties: dict[str, str]) -> None:
     sql = "INSERT OR REPLACE INTO image_properties (image_id, name, value) VALUES (?, ?, ?)"
     for name, value in properties.items():
         db.execute(sql, [image_id, name, value])
-    db.execute(f"UPDATE images SET text_bytes = {TEXT_BYTES} WHERE id = ?", [image_id])  # noqa: S608 - ours
 
 
-def suggest(db: Database, record: Import) -> None:
-    """Set what a descriptor beside the disk says of its machine, and what the operator's rules say."""
-    suggested, rules = record.stages.get("suggested", {}), record.stages.get("injected", {})
+def _suggest(db: Database, image_id: str, suggested: dict[str, Any], rules: dict[str, Any]) -> None:
     offered = {**suggested.get("properties", {}), **rules.get("default", {})}
     sql = "INSERT OR IGNORE INTO image_properties (image_id, name, value) VALUES (?, ?, ?)"
     for name, value in offered.items():
         if name not in rules.get("forbid", []):
-            db.execute(sql, [record.image_id, name, value])
-    add_properties(db, record.image_id, rules.get("set", {}))
-    sizes = {"id": record.image_id}
+            db.execute(sql, [image_id, name, value])
+    _set_properties(db, image_id, rules.get("set", {}))
+    sizes = {"id": image_id}
     for name in ("min_ram", "min_disk"):
         sizes |= {name: suggested.get(name, 0), f"least_{name}": rules.get(name, 0)}
     sql = """UPDATE images SET
@@ -116,7 +133,7 @@ def keep_story(
 ) -> None:
     """Keep with an image where its bytes came from, and the statement that was signed of it."""
     story = "INSERT OR REPLACE INTO provenance (image_id, import_id, document) VALUES (?, ?, ?)"
-    db.execute(story, [record.image_id, record.id, to_json(provenance)])
+    db.conn.execute(story, [record.image_id, record.id, to_json(provenance)])
     if signed is not None:
         sql = "UPDATE attestations SET key_id = ?, envelope = ?, created_at = ? WHERE image_id = ?"
-        db.execute(sql, [signed.key_id, signed.envelope, to_text(record.updated_at), record.image_id])
+        db.conn.execute(sql, [signed.key_id, signed.envelope, to_text(record.updated_at), record.image_id])

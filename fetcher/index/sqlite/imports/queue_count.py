@@ -1,17 +1,22 @@
 """The length of the queue, kept by triggers of the writer's connection: counting would take long."""
 
+import sqlite3
+
 from sqlite_utils.db import Database
 
 _WAITS = "({row}.ended_at IS NULL AND {row}.state = 'queued')"
+_WAITING = "SELECT waiting FROM temp.queue_count"
 _NEW, _OLD = _WAITS.format(row="NEW"), _WAITS.format(row="OLD")
 
 
 def queued(db: Database) -> int:
     """Return how many imports wait; inside a write, whose other changes are counted too."""
-    if db.execute("SELECT 1 FROM temp.sqlite_master WHERE name = 'queue_count'").fetchone() is None:
+    try:
+        found = db.conn.execute(_WAITING).fetchone()
+    except sqlite3.OperationalError:  # Nobody has counted on this connection yet.
         _begin_to_count(db)
-    (count,) = db.execute("SELECT waiting FROM temp.queue_count").fetchone()
-    return int(count)
+        found = db.conn.execute(_WAITING).fetchone()
+    return int(found[0])
 
 
 def _begin_to_count(db: Database) -> None:

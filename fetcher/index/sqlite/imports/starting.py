@@ -14,7 +14,7 @@ from fetcher.index.sqlite.bookkeeping.usage import bytes_of
 from fetcher.index.sqlite.image_records.images import insert_image
 from fetcher.index.sqlite.imports.ending import replace_row
 from fetcher.index.sqlite.imports.images import take_image
-from fetcher.index.sqlite.imports.leases import UNTIL, holding
+from fetcher.index.sqlite.imports.leases import UNTIL, hold, holding
 from fetcher.index.sqlite.imports.queue_count import queued
 from fetcher.index.sqlite.imports.reading import one
 from fetcher.index.sqlite.imports.secrets import keep_secrets, load_secrets
@@ -22,12 +22,16 @@ from fetcher.index.sqlite.outgoing.webhook_targets import keep_notice
 from fetcher.index.sqlite.rows import insert, select
 from fetcher.index.values import Claimed, IdempotencyKey, NewImport, Worker
 from fetcher.lifecycle import Event, State, next_state
-from fetcher.model import Import
+from fetcher.model import Attempt, Import
 
 
 def submit(db: Database, new: NewImport, max_queued: int) -> Import:
     """Write a new import and its image, or find the one that the same key made before."""
-    record = new.record
+    return _write(db, new, new.record, max_queued)
+
+
+def _write(db: Database, new: NewImport, record: Import, max_queued: int) -> Import:
+    """Write a new import as it is from now on; return it as it was submitted, or the one that was there."""
     if new.key is not None and (before := _made_before(db, record.project_id, new.key)) is not None:
         return before
     if queued(db) >= max_queued:
@@ -44,7 +48,7 @@ def submit(db: Database, new: NewImport, max_queued: int) -> Import:
         row = {"project_id": record.project_id, "import_id": record.id, **msgspec.structs.asdict(new.key)}
         insert(db, "idempotency_keys", row)
     shown = msgspec.structs.replace(record.submission, url=new.shown_url)
-    written = msgspec.structs.replace(record, submission=shown)
+    written = msgspec.structs.replace(new.record, submission=shown)
     note(db, "submitted", written, {})
     return written
 
@@ -53,9 +57,16 @@ def begin(
     db: Database, new: NewImport, max_queued: int, worker: Worker, now: datetime
 ) -> tuple[Import, Claimed | None]:
     """Write a new import, and claim it."""
-    written = submit(db, new, max_queued)
-    is_new = written.id == new.record.id
-    return written, claim(db, written.id, worker, now) if is_new else None
+    attempts = (Attempt(number=1, started_at=now, url=new.shown_url),)
+    claim = new.record.claim + 1
+    record = new.record.moved(Event.CLAIM, now, claim=claim, started_at=now, attempts=attempts)
+    written = _write(db, new, record, max_queued)
+    if written.id != record.id:
+        return written, None
+    hold(db, worker, record.id)
+    claimed = msgspec.structs.replace(record, submission=written.submission)
+    # What this very write has put down need not be read back.
+    return written, Claimed(claimed, new.secrets, bytes_of(db, record.project_id))
 
 
 def _made_before(db: Database, project_id: str, key: IdempotencyKey) -> Import | None:

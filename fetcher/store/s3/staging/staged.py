@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from fetcher.crash import reach
+from fetcher import crash
 from fetcher.errors import Failure, StoreFailed
 from fetcher.store.filesystem.disk import DISK
 from fetcher.store.filesystem.staged import Staged as LocalFile
@@ -102,7 +102,7 @@ class Staged:
         part_bytes = self._shop.bucket.place.part_bytes
         while self._pending.size > part_bytes:  # The last part is sent by who completes the upload.
             self._open_upload().send(self._pending.take(part_bytes))
-        reach("store.written")
+        crash.reach("store.written")
 
     def _open_upload(self) -> Upload:
         """Return the open upload; a new one begins with a copy of what is there."""
@@ -208,7 +208,7 @@ class Staged:
             bucket.run(bucket.put(key, body))
             if before:
                 bucket.run(bucket.delete(before))
-        reach("store.synced")
+        crash.reach("store.synced")
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Read back what was written; raises StoreFailed where it cannot be read."""
@@ -297,7 +297,7 @@ class Staged:
         self._shop.bucket.run(self._record.remove())
         self._shop.usage.give_back(self.size)
         self.size = 0
-        reach("store.discarded")
+        crash.reach("store.discarded")
 
     def _check_open(self) -> None:
         if not self._is_open:

@@ -58,7 +58,8 @@ NO_PARENT = b"ffffffff"
 
 def recognise(head: bytes) -> Report | None:
     """Find a descriptor that is a file of its own, by qemu's probe or by its key word in a text."""
-    if not _is_probed(head) and not (b"createtype" in head.lower() and b"\0" not in head.rstrip(b"\0")):
+    is_text = b"\0" not in head.rstrip(b"\0")  # Asked first: few heads are, and the others are told soon.
+    if not _is_probed(head) and not (is_text and b"createtype" in head.lower()):
         return None
     report = Report(kind=VMDK_TEXT, name="VMDK descriptor")
     kind = _type_of(head) or "unknown"

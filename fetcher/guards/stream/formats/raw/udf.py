@@ -16,8 +16,11 @@ SECTORS = (2_048, 4_096, 512)
 
 def recognise(head: bytes) -> Report | None:
     """Find a recognition sequence that names UDF."""
+    end = min(len(head), 65_536)
+    if b"BEA01" not in [head[at + 1 : at + 6] for at in range(FIRST, end, min(SECTORS))]:
+        return None
     for sector in SECTORS:
-        names = [head[at + 1 : at + 6] for at in range(FIRST, min(len(head), 65_536), sector)]
+        names = [head[at + 1 : at + 6] for at in range(FIRST, end, sector)]
         if b"BEA01" in names and (b"NSR02" in names or b"NSR03" in names):
             return Report(kind=UDF, name="UDF disc image", facts={"file_system": "udf"})
     return None
