@@ -38,6 +38,7 @@ LINGER_SECONDS = 6.0
 # So much longer may one wait for a head than another: a thousand who came together do not leave, and come
 # back, together.
 LATER = 1.3
+LEAVING_SECONDS = 0.5  # Before somebody whose place was needed is hung up on.
 
 
 class Connection(HttpToolsProtocol):
@@ -324,6 +325,13 @@ class Connection(HttpToolsProtocol):
         self._is_over = True
         if self.transport is not None:  # Else it is accepted only half.
             self.transport.abort()
+
+    def hush(self) -> None:
+        """Listen no more, and hang up in a moment."""
+        self._is_over = True
+        if self.transport is not None:
+            self.transport.pause_reading()
+            self.loop.call_later(LEAVING_SECONDS, self.leave)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words are replaced by ours
         """Refuse what is no HTTP."""
