@@ -14,7 +14,7 @@ from fetcher.errors import Failure
 from fetcher.unpack import MAX_PIECE_BYTES, Unpacker, UnpackLimits, plain
 from fuzz.choices import Choices
 
-INSTRUMENT = ["fetcher.unpack"]
+INSTRUMENT = ["fetcher.unpack", "fetcher.parsers.archives"]
 LIMITS = UnpackLimits(
     max_output_bytes=200_000, max_layer_bytes=400_000, max_streams=64, max_members=32, max_side_bytes=4_096
 )

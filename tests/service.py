@@ -66,10 +66,12 @@ class Running:
         self.write_config()
         self.service = Service(self.config)
         listening = bind(self.service.settings.server)
-        self.base = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        path = self.service.settings.server.path
+        self.base = "http://localhost" if path else f"http://127.0.0.1:{listening.getsockname()[1]}"
         self._server = inbound_server(self.service)
         self._task = asyncio.create_task(self._server.serve(sockets=[listening]))
-        self.client = aiohttp.ClientSession(self.base)
+        connector = aiohttp.UnixConnector(str(path)) if path else None
+        self.client = aiohttp.ClientSession(self.base, connector=connector)
         while not self._server.started:
             if self._task.done():
                 await self.client.close()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.images import HTML, qcow2, raw
 from tests.lab import behaviours
@@ -214,17 +215,24 @@ async def test_limits_follow_the_file(tmp_path: Path) -> None:
     async with Origin({"/x": behaviours.serve(raw(2000))}) as origin, Running(tmp_path, origin) as service:
         assert (await service.run(url=origin.url("/x")))["state"] == "succeeded"
         service.write_config(size={"max_bytes": 1000})
-        os.kill(os.getpid(), signal.SIGHUP)
-        await asyncio.sleep(0)
+        await _reload("config.taken")
         for path in ("/limits", "/v2/info/import", "/imports"):
             method = "OPTIONS" if path == "/imports" else "GET"
             document = (await service.call(method, path))[1]
             assert document.get("limits", document)["max_bytes"]["value"] == 1000, path
         assert (await service.run(url=origin.url("/x")))["verdict"]["code"] == "too-many-bytes"
         service.config.write_text("[size]\nmax_bytes = -1\n")
-        os.kill(os.getpid(), signal.SIGHUP)
-        await asyncio.sleep(0)
+        await _reload("config.refused")
         assert (await service.get("/limits"))["limits"]["max_bytes"]["value"] == 1000
+
+
+async def _reload(event: str) -> None:
+    """Send SIGHUP, and wait until the log has what came of it."""
+    with capture_logs() as lines:
+        os.kill(os.getpid(), signal.SIGHUP)
+        async with asyncio.timeout(60):
+            while event not in [line["event"] for line in lines]:
+                await asyncio.sleep(0.01)
 
 
 async def test_another_name_for_loopback_is_refused(tmp_path: Path) -> None:

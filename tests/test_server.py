@@ -1,18 +1,22 @@
 """`python server.py`: what an operator types, and what it answers."""
 
 import asyncio
+import os
 import signal
 import socket
 import sys
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from fetcher import service as server
+from fetcher.service.reloading import Reloads
 from tests.processes import Process
 from tests.service import Running
 
 ROOT = Path(__file__).parent.parent
+MANY = 200  # Signals in a storm.
 CLI = "from fetcher.cli import main; main()"
 
 
@@ -120,3 +124,42 @@ async def test_a_reload_too_soon_or_too_late_ends_nothing(command: list[str], tm
         process.send_signal(signal.SIGHUP)
         await asyncio.sleep(0.05)
     assert process.returncode == -signal.SIGTERM, await rest
+
+
+async def test_what_is_asked_for_meanwhile_is_done_once_after_it() -> None:
+    """A hundred requests during one reload make one more, which begins after it has ended."""
+    done, begun, go_on = 0, asyncio.Event(), asyncio.Event()
+
+    async def reload() -> None:
+        nonlocal done
+        begun.set()
+        await go_on.wait()
+        done += 1
+
+    reloads = Reloads(reload)
+    reloads.ask()
+    await begun.wait()
+    for _ in range(100):
+        reloads.ask()
+    go_on.set()
+    while done < 2:
+        await asyncio.sleep(0)
+    await reloads.close()
+    assert done == 2
+    reloads.ask()
+    await asyncio.sleep(0)
+    assert done == 2
+
+
+async def test_m23_a_storm_of_signals_reads_the_file_twice(tmp_path: Path) -> None:
+    """However many SIGHUPs come while a file is read, it is read once more, and what it says last holds."""
+    async with Running(tmp_path) as service:
+        with capture_logs() as lines:
+            for number in range(1, MANY + 1):
+                service.write_config(size={"max_bytes": number})
+                os.kill(os.getpid(), signal.SIGHUP)
+            async with asyncio.timeout(60):
+                while (await service.get("/limits"))["limits"]["max_bytes"]["value"] != MANY:
+                    await asyncio.sleep(0.01)
+                await service.get("/healthz")
+        assert [line["event"] for line in lines].count("config.taken") <= 2

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -23,6 +24,7 @@ from fetcher.guards.request.receivers import check_any, check_kind, check_sendab
 from fetcher.ids import new_id
 from fetcher.importer.context import Context
 from fetcher.importer.news import News
+from fetcher.importer.schedule.rate_limiter import RateLimiter
 from fetcher.index.values import Export, ExportBounds, ExportOptions, IdempotencyKey, ReceiverSecrets
 from fetcher.lifecycle import State
 from fetcher.model import Actor, Image
@@ -67,6 +69,7 @@ class Exporter:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._records = context.index.exports
+        self._rate_limiter = RateLimiter(time.monotonic)
         self._wake = asyncio.Event()
         self._news = News()
         self._live: dict[str, Export] = {}
@@ -107,10 +110,11 @@ class Exporter:
             UnknownImage: There is no such image.
             Conflict: It has no bytes to send, or nobody could use them.
             SendLimit: The project has sent as much within a day as it may.
-            QueueFull: Too many exports wait, or the project has made as many within a day as it may.
+            QueueFull: Too many exports wait, or the project has made as many in a minute or day as it may.
         """
         settings = self._context.current.settings
         options, call = options or ExportOptions(), call or Called()
+        self._count(actor, settings)
         sender = _sender(actor, secrets, options, settings)
         taken = sender.take(secrets, options, settings)
         image = await self._sendable(image_id, actor)
@@ -137,6 +141,12 @@ class Exporter:
         made = await self._records.submit(export, taken.secrets, bounds=_bounds(settings, now), key=call.key)
         self._wake.set()
         return self.newest(made)
+
+    def _count(self, actor: Actor, settings: Settings) -> None:
+        limit = settings.exports.max_submits_per_minute
+        self._rate_limiter.count_for(
+            {("project", actor.project_id): ("the project's exports of a minute", limit)}
+        )
 
     async def _sendable(self, image_id: str, actor: Actor) -> Image:
         """Find an image that this caller may send."""

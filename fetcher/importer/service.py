@@ -35,7 +35,7 @@ from fetcher.importer.removal import despite_a_full_disk, remove_image
 from fetcher.importer.schedule.rate_limiter import RateLimiter
 from fetcher.importer.scheduler import Scheduler
 from fetcher.importer.stages.hand_over import left_there
-from fetcher.importer.tickets import ticket_of
+from fetcher.importer.tickets import Origins, ticket_of
 from fetcher.importer.uploads.job import Engine, Uploads
 from fetcher.index.values import IdempotencyKey
 from fetcher.model import Actor, Image, Import, Submission
@@ -79,9 +79,10 @@ class Importer:
         found = await recover(self.context)
         self._pulls.take_up(found.resume_state)
         settings = self.context.current.settings
+        origins = Origins(settings)
         async for record, secrets in in_turns(found.waiting if self._is_worker else ()):
-            request = found.requests[record.id]
-            self._pulls.add(ticket_of(record, secrets, CheckedUrls(settings), request))
+            request, origin = found.requests[record.id], origins.of(secrets.url)
+            self._pulls.add(ticket_of(record, secrets, CheckedUrls(settings), request, origin))
         self._is_open = True
         if self._is_worker:
             self._pulls.open()

@@ -1,5 +1,8 @@
 """The entry of an import in the queue."""
 
+import re
+
+from fetcher.config import Settings
 from fetcher.guards.request.url import CheckedUrls
 from fetcher.importer.admission import origin_of
 from fetcher.importer.methods.registry import named
@@ -8,19 +11,46 @@ from fetcher.importer.schedule.queue import Ticket
 from fetcher.index.values import Secrets
 from fetcher.model import Import
 
+_AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 
-def ticket_of(record: Import, secrets: Secrets, urls: CheckedUrls, request: str | None = None) -> Ticket:
+
+class Origins:
+    """The origins of many URLs that were judged before, by an earlier process: each authority is judged once.
+
+    What else a URL has is judged when it is fetched.
+
+    Args:
+        settings: By which they are judged.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._urls = CheckedUrls(settings)
+        self._known: dict[str, str] = {}
+
+    def of(self, url: str) -> str:
+        """Return the origin that a URL counts for; one that is not accepted any more fails when it runs."""
+        match = _AUTHORITY.match(url)
+        authority = match[0] if match else ""
+        if (found := self._known.get(authority)) is None:
+            found = self._known[authority] = origin_of(authority, self._urls)
+        return found
+
+
+def ticket_of(
+    record: Import, secrets: Secrets, urls: CheckedUrls, request: str | None = None, origin: str | None = None
+) -> Ticket:
     """Return an import's ticket.
 
     Args:
         urls: What its URLs were judged to be, under the settings that hold for it.
         request: Its fingerprint, where it is known already.
+        origin: Likewise.
     """
     settings = urls.settings
     return Ticket(
         record.id,
         record.project_id,
-        origin_of(secrets.url, urls),
+        origin_of(secrets.url, urls) if origin is None else origin,
         request or fingerprint(secrets, record.submission, settings, record.project_id),
         is_shared=record.delivery is None
         and settings.reuse.shares_within(record.project_id) is not None

@@ -27,6 +27,9 @@ PROGRESS = (
 )
 RECENT = """SELECT count(*) AS made, coalesce(sum(size), 0) AS bytes, min(created_at) AS oldest
     FROM exports WHERE project_id = ? AND created_at > ?"""
+PASSED = """SELECT count(*) AS made, coalesce(sum(size), 0) AS bytes
+    FROM exports WHERE project_id = ? AND created_at > ? AND created_at <= ?"""
+OLDEST = "SELECT min(created_at) FROM exports WHERE project_id = ? AND created_at > ?"
 # Reads nothing but the index `exports_by_project`.
 OVERFULL = """SELECT project_id, count(*) AS n FROM exports
     GROUP BY project_id HAVING count(*) > :most ORDER BY project_id"""

@@ -47,13 +47,19 @@ def to_secrets(row: Row) -> Secrets:
     """Read secrets back from their row."""
     return Secrets(
         url=row["url"],
-        headers=msgspec.json.decode(row["headers"], type=dict[str, str]),
-        mirrors=msgspec.json.decode(row["mirrors"], type=tuple[str, ...]),
+        headers=_HEADERS.decode(row["headers"]),
+        mirrors=_MIRRORS.decode(row["mirrors"]),
         checksum_url=row["checksum_url"],
         checksum_signature_url=row["checksum_signature_url"],
-        access=msgspec.json.decode(row["access"], type=Access),
+        access=_ACCESS.decode(row["access"]),
         target_token=row["target_token"],
     )
+
+
+# Made once: of each type that is named in a call, msgspec finds out anew how it is read.
+_HEADERS = msgspec.json.Decoder(dict[str, str])
+_MIRRORS = msgspec.json.Decoder(tuple[str, ...])
+_ACCESS = msgspec.json.Decoder(Access)
 
 
 def truths_statement(import_ids: list[str]) -> str:

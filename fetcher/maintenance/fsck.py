@@ -1,6 +1,7 @@
 """The check that index and store agree: files and rows for each other, and the bytes of their names."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +28,9 @@ Kind = Literal[
     "attestation-invalid",
     "audit-broken",
 ]
+
+
+WAITS_SECONDS = (0.1, 0.5, 2.0)
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,9 +71,19 @@ class Fsck:
     Args:
         folder: Where the keys are.
         bytes_per_second: The rate to read blobs at; None leaves their bytes unread.
+        waits: Seconds between two looks at what may be left over; none where no server can run.
     """
 
-    def __init__(self, index: Index, store: Store, folder: Path, *, bytes_per_second: int | None) -> None:
+    def __init__(
+        self,
+        index: Index,
+        store: Store,
+        folder: Path,
+        *,
+        bytes_per_second: int | None,
+        waits: Sequence[float] = WAITS_SECONDS,
+    ) -> None:
+        self._waits = waits
         self._folder = folder
         self._index = index
         self._store = store
@@ -153,9 +167,17 @@ class Fsck:
         """Return the staged bytes that no process writes and no later start can resume from.
 
         The order matters: a file is listed first, so that whoever was about to
-        lock it or to record it has done so by the time it is judged.
+        lock it or to record it has done so by the time it is judged. Beside a running
+        server it is looked for again: whole bodies have no lock until they have their names.
         """
         names = {one.name for one in await self._store.unclaimed()}
+        found = await self._still_unclaimed(names)
+        for seconds in self._waits if found else ():
+            await asyncio.sleep(seconds)
+            found = await self._still_unclaimed({one.name for one in found})
+        return found
+
+    async def _still_unclaimed(self, names: set[str]) -> list[Kept]:
         resumable = {kept.staged for kept in await self._index.pulls.unfinished()}
         return [
             one

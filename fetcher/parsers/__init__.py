@@ -1,1 +1,1 @@
-"""Parsers of checksum files, metalinks and signatures; they judge nothing."""
+"""Parsers of checksum files, metalinks, signatures and the headers of archives; they judge nothing."""

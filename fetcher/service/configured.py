@@ -1,5 +1,6 @@
 """The settings that hold now: the operator's file, and what is laid over it."""
 
+import asyncio
 import platform
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,12 +50,24 @@ class Configured(Current):
 
     def reload(self) -> None:
         """Take up an edited file; a bad one is refused and the old limits stay."""
+        self._take(self._sound())
+
+    async def reload_beside(self) -> None:
+        """Take up an edited file that is read and judged off the loop: that takes some 20 ms."""
+        self._take(await asyncio.to_thread(self._sound))
+
+    def _sound(self) -> Settings | None:
+        """Return the settings of the file; None, and why in the log, where it is a bad one."""
         try:
-            self._file = self._load()
+            return self._load()
         except BadConfig as error:
             mistakes = [str(mistake) for mistake in error.mistakes]
             log.error("config.refused", mistakes=mistakes)  # noqa: TRY400 - the mistakes are the news, not where
-        else:
+            return None
+
+    def _take(self, settings: Settings | None) -> None:
+        if settings is not None:
+            self._file = settings
             self._lay_over()
             log.info("config.taken")
 

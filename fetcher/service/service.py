@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import signal
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -22,7 +21,8 @@ from fetcher.log_lines import STDERR
 from fetcher.service.background import begin, start_background
 from fetcher.service.configured import Configured
 from fetcher.service.parts import open_parts
-from fetcher.systemd import notify, outlast_reloads
+from fetcher.service.reloading import Reloads
+from fetcher.systemd import notify
 
 log = structlog.get_logger()
 
@@ -70,8 +70,7 @@ class Service(Configured):
             opened.callback(loop_watch.close)
             app.state.metrics = Metrics(services, loop_watch)
             await app.state.metrics.begin()
-            loop = asyncio.get_running_loop()
-            loop.add_signal_handler(signal.SIGHUP, self.reload)
+            await opened.enter_async_context(Reloads(self.reload_beside).by_signal())
             await start_background(self, services, app.state.watch, opened)
             starting = start_logged(begin(services), "start")
             try:
@@ -84,8 +83,6 @@ class Service(Configured):
                 await services.webhook_dispatcher.close()
                 await services.exporter.close()
                 await asyncio.wait({starting})
-                loop.remove_signal_handler(signal.SIGHUP)
-                outlast_reloads()
 
     def open_services(self, *, is_started: bool = True) -> AbstractAsyncContextManager[Services]:
         """Open all parts, take up what an earlier process left, and close everything again.

@@ -6,13 +6,14 @@ and never reach a file system.
 """
 
 from enum import Enum
-from posixpath import normpath
 
 from fetcher.errors import DiskUnclear, TooManyBytes, UnpackFailed
+from fetcher.parsers.archives.names import spellings
 from fetcher.unpack.appliance.ovf import Appliance, OvfDisk
 from fetcher.unpack.appliance.papers import Paper, Papers, folder_of, paper_of
 from fetcher.unpack.choice import Guess, guess, is_archive
-from fetcher.unpack.names import is_hidden, spellings
+from fetcher.unpack.links import Links
+from fetcher.unpack.names import is_hidden
 from fetcher.unpack.packings import recognise
 from fetcher.unpack.parts import is_piece, neighbours
 from fetcher.unpack.values import Evidence, Layer, UnpackLimits, shorten
@@ -54,7 +55,7 @@ class Contents:
         self._chosen: str | None = None
         self._chosen_is_gzip = False
         self._was_asked = asked is not None
-        self._has_link = False
+        self._links = Links(layer)
 
     def note_folder(self, name: str) -> None:
         """Take a member that is only a folder."""
@@ -71,15 +72,27 @@ class Contents:
             DiskUnclear: It was asked for as the disk.
         """
         name = self._note_name(name)
-        self._has_link = True
-        if self._layer.packing == "ova" or self._papers.appliance is not None or paper_of(name) is not None:
-            raise self._failed("member-type", "a member of an OVA is a link, not a regular file")
-        place = normpath(("" if is_hard else folder_of(name)) + (target or "/"))
-        if place.startswith(("/", "..")) or "\\" in target:
-            raise self._failed("member-type", "a link leads out of the archive")
+        place = self._follow_link(name, target, is_hard=is_hard)
         if self._is_asked(name):
             raise self._unclear(f"what was asked for is a link to {shorten(place)}", [place])
         self._evidence.skipped.append(shorten(name))
+
+    def find_link(self, name: str, target: str) -> None:
+        """Take it that a member that was read is a link, as the directory at the end of a zip tells.
+
+        Raises:
+            UnpackFailed: As `note_link`.
+            DiskUnclear: It was taken for the disk.
+        """
+        name = name.removeprefix("./")
+        place = self._follow_link(name, target, is_hard=False)
+        if name == self._layer.member:
+            raise self._unclear(f"the disk that was found is a link to {shorten(place)}", [place])
+
+    def _follow_link(self, name: str, target: str, *, is_hard: bool) -> str:
+        if self._layer.packing == "ova" or self._papers.appliance is not None or paper_of(name) is not None:
+            raise self._failed("member-type", "a member of an OVA is a link, not a regular file")
+        return self._links.add(name, target, is_hard=is_hard)
 
     def open(self, name: str, size: int | None, head: bytes) -> Use:
         """Decide what becomes of a regular member.
@@ -196,7 +209,7 @@ class Contents:
 
     def _follow(self, appliance: Appliance) -> None:
         """Choose the disk that a descriptor names, or confirm the one that came before it."""
-        if self._has_link:
+        if self._links:
             raise self._failed("member-type", "a member of an OVA is a link, not a regular file")
         disk = self._described(appliance)
         name = self._name_of(disk)
@@ -262,6 +275,7 @@ class Contents:
             ChecksumMismatch: A member is not what the manifest says.
         """
         disk = self._layer.member
+        self._links.check_below(self._names)
         if disk is None:
             self._papers.check_references(self._names)
             is_missed = self._was_asked and self._disks

@@ -7,9 +7,10 @@ another one of the same format, or zeros, or nothing; anything else is refused.
 from collections.abc import Generator
 
 from fetcher.errors import UnpackFailed
+from fetcher.parsers.archives import skippable
 from fetcher.unpack.decoders import CODECS, DAMAGED, Codec, Decoder
 from fetcher.unpack.lz4_legacy import unpack_legacy
-from fetcher.unpack.packings import LZ4_LEGACY, MAGIC, is_skippable
+from fetcher.unpack.packings import LZ4_LEGACY, MAGIC
 from fetcher.unpack.steps import NOTHING, Back, Exactly, Out, Step, Steps, Upto
 from fetcher.unpack.values import MAX_PIECE_BYTES, Layer, UnpackLimits
 
@@ -46,8 +47,8 @@ def unpack_streams(layer: Layer, limits: UnpackLimits) -> Steps:
         codec = _settled(codec, layer, magic)
         if not any(magic):
             yield from _padding(codec, layer, len(magic))
-        elif codec.is_skipped and is_skippable(magic):
-            yield from _skippable(codec)
+        elif codec.is_skipped and skippable.is_skippable(magic):
+            yield from _skippable(codec, magic)
             counts.add(0)
         elif codec.key == "lz4" and magic == LZ4_LEGACY:
             yield from unpack_legacy()
@@ -146,12 +147,12 @@ def decode(packing: str, decoder: Decoder, data: bytes | memoryview) -> bytes:
         raise UnpackFailed(packing=packing, rule="damaged", reason="its bytes are damaged") from error
 
 
-def _skippable(codec: Codec) -> Steps:
+def _skippable(codec: Codec, magic: bytes) -> Steps:
     """Step over a frame without data, whose magic has been read."""
-    length = bytes((yield Exactly(4)))
-    if len(length) < 4:
+    header = magic + bytes((yield Exactly(skippable.HEADER_BYTES - MAGIC_BYTES)))
+    if len(header) < skippable.HEADER_BYTES:
         raise _failed(codec, "cut-short", CUT_SHORT)
-    left = int.from_bytes(length, "little")
+    left = skippable.frame_bytes(header) - skippable.HEADER_BYTES
     while left:
         data = yield Upto(min(left, MAX_PIECE_BYTES))
         if not data:

@@ -4,7 +4,8 @@ Specifications: RFC 1952 (gzip), RFC 8878 (zstd), xz-file-format 1.2, LZ4 Frame 
     PKWARE APPNOTE 6.3 (zip), POSIX.1-2017 "ustar Interchange Format".
 """
 
-from fetcher.unpack.archives.tar_headers import read_header
+from fetcher.parsers.archives.skippable import behind_skippable, is_skippable
+from fetcher.parsers.archives.tar_headers import read_header
 from fetcher.unpack.names import is_hidden
 
 HEAD_BYTES = 512
@@ -19,19 +20,13 @@ MAGIC = {
 }
 LZ4_LEGACY = b"\x02\x21\x4c\x18"
 ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
-SKIPPABLE = range(0x184D_2A50, 0x184D_2A60)
-MOST_SKIPPED = 16  # Frames without data that a file is recognised behind.
 BZIP2_BLOCKS = (b"1AY&SY", b"\x17\x72\x45\x38\x50\x90")
-
-
-def is_skippable(magic: bytes) -> bool:
-    """Return whether a frame of zstd or lz4 begins that holds no data."""
-    return len(magic) == 4 and int.from_bytes(magic, "little") in SKIPPABLE
 
 
 def recognise(head: bytes) -> str | None:
     """Find the packing of a file by its first `HEAD_BYTES`; None: it is not packed, or not in a known way."""
-    head = _behind_skippable(head)
+    if (at := behind_skippable(head)) + 4 <= len(head):
+        head = head[at:]  # pzstd puts a frame without data first.
     for key, magic in MAGIC.items():
         if head.startswith(magic) and _is_plausible(key, head):
             return key
@@ -54,15 +49,3 @@ def _is_plausible(key: str, head: bytes) -> bool:
     if key == "bzip2":
         return head[3:4] in b"123456789" and head[4:10] in BZIP2_BLOCKS
     return True
-
-
-def _behind_skippable(head: bytes) -> bytes:
-    """Step over the skippable frames that come first; pzstd puts one there."""
-    for _ in range(MOST_SKIPPED):
-        if not is_skippable(head[:4]):
-            break
-        length = 8 + int.from_bytes(head[4:8], "little")
-        if length > len(head) - 4:
-            return head
-        head = head[length:]
-    return head

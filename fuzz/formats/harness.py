@@ -26,6 +26,8 @@ BASES: tuple[Callable[[], bytes], ...] = (
     build.iso,
     lambda: build.gpt(size=65_536),
     hostile_ova.good_ova,
+    hostile_ova.OVAS["ova-good-python-pax"],
+    hostile_ova.OVAS["ova-good-names-twice"],
     lambda: hostile_packed.zstd_frame((0, b"hello"), (1, b"x"), (0, b"world")),
     lambda: hostile_packed.lz4_frame(b"hello", b"world"),
     hostile_packed.sevenzip,

@@ -70,10 +70,10 @@ async def test_a_revoked_token_is_out_at_the_next_request() -> None:
     """Taking it out of the file and SIGHUP is all."""
     token, sha256 = make_token()
     entry = {"sha256": sha256, "project": "a", "user": "alice", "roles": ["member"]}
-    now = [token_settings(entry)]
-    tokens = Tokens(lambda: now[0])
+    now = Current(token_settings(entry))
+    tokens = Tokens(now)
     assert (await tokens(request(x_auth_token=token))).user_id == "alice"
-    now[0] = token_settings({**entry, "sha256": "0" * 64})
+    now.settings = token_settings({**entry, "sha256": "0" * 64})
     with pytest.raises(Unauthenticated):
         await tokens(request(x_auth_token=token))
 

@@ -1,4 +1,4 @@
-"""Row I24: a crowd at the door: whoever is inside is served between two who come in."""
+"""Rows I06 and I24: a crowd at the door: whoever is inside is served between two who come in."""
 
 import asyncio
 import socket
@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from fetcher.api.inbound import server as inbound
+from fetcher.api.inbound.crowd import MOST_LEAVING, Crowd, Place
+from fetcher.config import load_settings
 from tests.service import Running
 
 CLIENTS = 300
@@ -34,3 +36,32 @@ async def test_i24_a_crowd_is_let_in_by_and_by(tmp_path: Path, monkeypatch: pyte
                     await asyncio.sleep(0)
             assert max(taken) <= inbound.MOST_ACCEPTED_AT_ONCE < CLIENTS // 10
             assert (await service.call("GET", "/healthz"))[0] == 200
+
+
+class Silent:
+    """A client of no socket, which only tells what became of it."""
+
+    def __init__(self) -> None:
+        self.is_hushed = self.has_left = False
+
+    def hush(self) -> None:
+        self.is_hushed = True
+
+    def leave(self) -> None:
+        self.has_left = True
+
+
+def test_i06_who_is_sent_away_is_not_back_at_once() -> None:
+    """Their place is another's at once; they are hung up on later, but for the first where there are many."""
+    rules = load_settings(changes={"inbound": {"max_connections": 10}}).inbound
+    crowd = Crowd(lambda: rules, 100)
+    clients = [Silent() for _ in range(10 + MOST_LEAVING + 5)]
+    for client in clients:
+        assert crowd.admit("192.0.2.1") is Place.NORMAL
+        crowd.enter(client, "192.0.2.1", Place.NORMAL)
+    assert len(crowd) == 10
+    assert [client.is_hushed for client in clients] == [True] * (MOST_LEAVING + 5) + [False] * 10
+    assert [client.has_left for client in clients] == [True] * 5 + [False] * (MOST_LEAVING + 10)
+    assert crowd.make_room()  # The machine is short of descriptors: those who leave have one each.
+    assert sum(client.has_left for client in clients) == 6
+    assert len(crowd) == 10

@@ -14,6 +14,7 @@ from fetcher.index import Index
 from fetcher.index.sqlite import connection
 from fetcher.index.sqlite.soundness import find_damage
 from tests.attacks.test_machine_leftovers import store
+from tests.attacks.test_machine_ready import reasons
 from tests.images import raw
 from tests.index.conftest import make
 from tests.lab import Origin, behaviours
@@ -174,3 +175,23 @@ async def test_m16_a_start_looks_for_a_moment_and_upkeep_for_the_rest(
         assert not services.index.maintenance.is_checked
         await services.maintenance.check_index()
         assert "the index is damaged" in (await service.call("GET", "/readyz"))[1]["reasons"]
+
+
+@pytest.mark.parametrize("ending", ["", "-wal"])
+async def test_m22_files_that_go_under_a_running_service(ending: str, tmp_path: Path) -> None:
+    """No image is acknowledged that a later start would not find; `/readyz` says so until they are back."""
+    wanted = {"disk_format": "raw", "container_format": "bare"}
+    async with Running(tmp_path) as service:
+        assert (await service.call("POST", "/v2/images", json=wanted))[0] == 201
+        path = service.data / f"index.sqlite{ending}"
+        path.rename(tmp_path / "aside")
+        path.write_bytes((tmp_path / "aside").read_bytes())
+        for _ in range(2):  # The first may have happened; the second is not begun.
+            status, document, _headers = await service.call("POST", "/v2/images", json=wanted)
+            assert (status, document["error"]["type"]) == (503, "store-failed")
+        assert "the index cannot be written" in await reasons(service)
+        (tmp_path / "aside").rename(path)
+        assert (await service.call("POST", "/v2/images", json=wanted))[0] == 201
+        assert await reasons(service) == []
+    async with Running(tmp_path) as service:
+        assert len((await service.get("/v2/images"))["images"]) == 3

@@ -4,7 +4,11 @@ import asyncio
 import hashlib
 from pathlib import Path
 
+import pytest
+
 from fetcher.cli.exits import Exit
+from fetcher.maintenance.fsck import Fsck
+from fetcher.store.protocol import Kept
 from tests.cli.conftest import COMMAND, Result
 from tests.images import raw
 from tests.lab import Origin, behaviours
@@ -61,6 +65,29 @@ async def test_m10_running_imports_are_no_damage(tmp_path: Path) -> None:
         assert checked.code == Exit.OK
         gate.set()
         assert (await sending)[0] == 204
+
+
+async def test_m10_whole_bytes_on_their_way_to_their_name_are_no_leftover(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A body that is synced and not renamed yet has no lock any more; the check looks once more."""
+    async with Running(tmp_path) as service:
+        services = service.service.app.state.services
+        path, look, looks = service.data / "staging" / "whole.1", services.store.unclaimed, 0
+        path.write_bytes(BODY)
+
+        async def unclaimed() -> list[Kept]:
+            nonlocal looks
+            found, looks = await look(), looks + 1
+            if looks == 2:  # The commit goes on.
+                path.unlink()
+            return list(found)
+
+        monkeypatch.setattr(services.store, "unclaimed", unclaimed)
+        fsck = Fsck(services.index, services.store, service.data, bytes_per_second=None)
+        assert await fsck.leftovers() == []
+        path.write_bytes(BODY)
+        assert [one.name for one in await fsck.leftovers()] == ["staging/whole.1"]
 
 
 async def test_m10_gc_keeps_parked_bytes(tmp_path: Path) -> None:

@@ -74,6 +74,19 @@ async def test_nothing_leaves_until_the_operator_says_so(tmp_path: Path) -> None
         assert receiver.heads == []
 
 
+async def test_i26_exports_are_paced_per_project(tmp_path: Path) -> None:
+    """At the limit passes, one past it is told when to come back, also one that would be refused anyway."""
+    async with Receiver() as receiver, sending(tmp_path, receiver, max_submits_per_minute=2) as sent:
+        service, image_id = sent
+        for image in (image_id, "no-image"):
+            await service.call("POST", "/exports", json={"image": image, "url": receiver.url("/d")})
+        body = {"image": image_id, "url": receiver.url("/d")}
+        status, problem, headers = await service.call("POST", "/exports", json=body)
+        assert (status, problem["code"]) == (429, "queue-full")
+        assert 0 < int(headers["retry-after"]) <= 60
+        assert (await service.get("/limits"))["limits"]["export_max_per_minute"]["value"] == 2
+
+
 OTHERS = [
     ("http://evil.example.org/d", "receiver-forbidden"),
     ("ftp://127.0.0.1/d", "url-invalid"),

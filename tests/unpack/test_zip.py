@@ -266,13 +266,6 @@ def test_other_methods(method: int, word: str, hint: str) -> None:
     assert hint in found.hint
 
 
-def test_links(folder: Path) -> None:
-    """A link is known as one only by the directory; it is refused there."""
-    (folder / "in/link.txt").symlink_to("README.md")
-    run("zip", "-q", "-y", "-r", "out.zip", "in", cwd=folder)
-    assert rule((folder / "out.zip").read_bytes()) == "member-type"
-
-
 def test_two_disks_and_a_choice() -> None:
     """Refused naming them, or the one that was chosen."""
     packed = make_zip([("a.vhd", SMALL), ("b/c.vhd", OTHER)])

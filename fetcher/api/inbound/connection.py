@@ -21,11 +21,13 @@ from fetcher.api.inbound.framing import doubt_about
 from fetcher.api.inbound.parser import Parser
 from fetcher.api.inbound.patience import Patience, unsent_by_kernel
 from fetcher.api.inbound.slices import Slices
+from fetcher.api.inbound.turns import Turns
 from fetcher.errors import Failure, HeadTooLarge, InvalidRequest, NotReady, RequestTooSlow
 from fetcher.settings.server import Inbound
 
 # Requests that are answered from the reserved places without asking who makes them.
 OPEN_PATHS = frozenset({b"/healthz", b"/readyz", b"/metrics"})
+SAFE = frozenset({"GET", "HEAD"})  # Changes nothing: where nobody waits for the answer, it need not be made.
 CROWDED = "fetcher.crowded"  # In the scope of a request on a reserved place: for admins alone.
 IS_GONE = "fetcher.is_gone"  # In the scope of a request: a function; whether nobody waits for the answer.
 # Of a client's mistakes, however many, uvicorn writes no line; of our own faults it does.
@@ -36,6 +38,7 @@ LINGER_SECONDS = 6.0
 # So much longer may one wait for a head than another: a thousand who came together do not leave, and come
 # back, together.
 LATER = 1.3
+LEAVING_SECONDS = 0.5  # Before somebody whose place was needed is hung up on.
 
 
 class Connection(HttpToolsProtocol):
@@ -51,6 +54,7 @@ class Connection(HttpToolsProtocol):
         place: Which one it has.
         peer: Its address, as `accept` gave it.
         files: Sends what the application names by file.
+        turns: Says when a request may begin.
     """
 
     def __init__(  # noqa: PLR0913 - uvicorn's own four, and ours
@@ -65,6 +69,7 @@ class Connection(HttpToolsProtocol):
         place: Place,
         peer: object,
         files: FileSender,
+        turns: Turns,
     ) -> None:
         super().__init__(config, server_state, app_state)
         self.logger = _LOGGER
@@ -74,6 +79,7 @@ class Connection(HttpToolsProtocol):
         self._crowd = crowd
         self._address = address
         self._place = place
+        self._turns = turns
         if isinstance(peer, tuple):
             self.client = (str(peer[0]), int(peer[1]))
         self._files = FilesOut(files)
@@ -216,7 +222,7 @@ class Connection(HttpToolsProtocol):
         self._rest()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        """Run a request; one that the end of the service overtakes is told so."""
+        """Run a request when its turn comes; one that the end of the service overtakes is told so."""
 
         async def run(scope: Any, receive: Any, send: Any) -> None:
             async def send_any(message: Any) -> None:
@@ -230,7 +236,11 @@ class Connection(HttpToolsProtocol):
             except asyncio.CancelledError:
                 self._end_unfinished(cycle)
 
-        super()._start_asgi_task(cycle, run)
+        def begin() -> None:
+            if not (cycle.disconnected and cycle.scope["method"] in SAFE):
+                super(Connection, self)._start_asgi_task(cycle, run)
+
+        self._turns.take(begin, is_probe=cycle.scope["raw_path"] in OPEN_PATHS)
 
     def _end_unfinished(self, cycle: RequestResponseCycle) -> None:
         cycle.disconnected = True
@@ -315,6 +325,13 @@ class Connection(HttpToolsProtocol):
         self._is_over = True
         if self.transport is not None:  # Else it is accepted only half.
             self.transport.abort()
+
+    def hush(self) -> None:
+        """Listen no more, and hang up in a moment."""
+        self._is_over = True
+        if self.transport is not None:
+            self.transport.pause_reading()
+            self.loop.call_later(LEAVING_SECONDS, self.leave)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words are replaced by ours
         """Refuse what is no HTTP."""

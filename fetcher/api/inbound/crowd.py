@@ -1,6 +1,6 @@
 """The connected clients: places for them, and the choice of who leaves when all are taken."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from enum import Enum
 from functools import lru_cache
@@ -9,6 +9,9 @@ from typing import Protocol
 
 from fetcher.settings.server import Inbound
 
+# Of those sent away so many are hung up on a moment later: whoever comes back at once sends away another,
+# who does likewise, and everybody else waits at the door behind them.
+MOST_LEAVING = 64
 IPV6_CLIENT_BITS = 64  # One household or machine has at least so much (RFC 6177).
 
 
@@ -16,7 +19,10 @@ class Client(Protocol):
     """A connection, as far as its place is concerned."""
 
     def leave(self) -> None:
-        """Hang up at once: the place is needed."""
+        """Hang up at once."""
+
+    def hush(self) -> None:
+        """Listen no more, and hang up in a moment: the place is another's."""
 
 
 class Place(Enum):
@@ -48,6 +54,7 @@ class Crowd:
         # By address, and in the order of falling silent.
         self._strangers: dict[str, dict[Client, None]] = {}
         self._idle: dict[str, dict[Client, None]] = {}
+        self._leaving: deque[Client] = deque()
         self._networks: tuple[list[str], list[IPv4Network | IPv6Network]] = ([], [])
 
     def __len__(self) -> int:
@@ -98,7 +105,14 @@ class Crowd:
 
     def make_room(self) -> bool:
         """Send away the client that can best be spared; False where all are being served."""
-        return self._send_away(self._heaviest())
+        if self._leaving:
+            self._let_go()
+            return True
+        return self._send_away(self._heaviest()) and self._let_go()
+
+    def _let_go(self) -> bool:
+        self._leaving.popleft().leave()
+        return True
 
     def _normal(self, rules: Inbound) -> int:
         """Return how many may be connected before the reserved places are used."""
@@ -116,7 +130,10 @@ class Crowd:
         for silent in (self._strangers, self._idle):
             for client in silent.get(address, ()):
                 self.exit(client)
-                client.leave()
+                client.hush()
+                self._leaving.append(client)
+                if len(self._leaving) > MOST_LEAVING:
+                    self._let_go()
                 return True
         return False
 

@@ -17,6 +17,7 @@ from fetcher.api.inbound.answers import plain_answer
 from fetcher.api.inbound.connection import Connection
 from fetcher.api.inbound.crowd import Crowd, Place, client_address
 from fetcher.api.inbound.file_sender import FileSender
+from fetcher.api.inbound.turns import Turns
 from fetcher.descriptors import widen_loop
 from fetcher.errors import TooManyConnections
 from fetcher.settings.server import Inbound
@@ -162,6 +163,7 @@ class InboundServer(uvicorn.Server):
         self.closed: Callable[[], None] = lambda: None
         self._looking: asyncio.Task[None] | None = None
         self._files: FileSender
+        self._turns: Turns
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the application, then the doors."""
@@ -170,6 +172,7 @@ class InboundServer(uvicorn.Server):
             sys.exit(STARTUP_FAILURE)
         widen_loop()
         self._files = FileSender()
+        self._turns = Turns()
         listeners = [Listener(sock, self.crowd, self._connection) for sock in sockets or []]
         for sock, listener in zip(sockets or [], listeners, strict=True):
             listener.open()
@@ -203,6 +206,7 @@ class InboundServer(uvicorn.Server):
             place=place,
             peer=peer,
             files=self._files,
+            turns=self._turns,
         )
 
     async def _look(self) -> None:

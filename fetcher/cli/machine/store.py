@@ -107,7 +107,7 @@ def gc(*, dry_run: Flag = False, config: ConfigFile = None, json: AsJson = False
 
 async def _gc(service: "Service", screen: Screen, *, is_dry: bool) -> Exit:
     async with looking(service, is_locked=True) as (index, store):
-        fsck = Fsck(index, store, service.folder, bytes_per_second=None)
+        fsck = Fsck(index, store, service.folder, bytes_per_second=None, waits=())
         found = [*await fsck.unknown_files(), *await fsck.leftovers()]
         size = sum(one.size for one in found)
         for one in [] if is_dry else found:

@@ -91,6 +91,12 @@ def limits(settings: Settings) -> tuple[Limit, ...]:
         ),
         ("export_role", "string", rules.role, "The role that may send images."),
         (
+            "export_max_per_minute",
+            "integer",
+            rules.max_submits_per_minute,
+            "Exports that one project may submit within a minute.",
+        ),
+        (
             "export_max_bytes_per_day",
             "integer",
             rules.max_bytes_per_day,
@@ -115,6 +121,7 @@ GUARD = GuardSpec(
     checks=(check_any, check_receiver, check_kind, check_sendable),
     keys=(
         "role",
+        "max_submits_per_minute",
         "max_bytes_per_day",
         "max_per_day",
         "attempts",

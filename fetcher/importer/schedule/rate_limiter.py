@@ -1,7 +1,7 @@
 """The rate of submissions in a minute: of one project, to one origin, and in all."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from fetcher.errors import QueueFull
 from fetcher.settings.imports import Imports
@@ -23,18 +23,30 @@ class RateLimiter:
         self._order: deque[Key] = deque()
 
     def count(self, project_id: str, origin: str, caps: Imports) -> None:
-        """Count one submission, if all of them have room for it.
+        """Count one submission of an import, if all of them have room for it.
+
+        Raises:
+            QueueFull: One too many; when there is room again.
+        """
+        self.count_for(
+            {
+                ("project", project_id): ("the project's per-minute", caps.max_submits_per_minute),
+                ("origin", origin): ("the origin's per-minute", caps.max_submits_per_minute_per_origin),
+                ("all", ""): ("the service's per-minute", caps.max_submits_per_minute_in_all),
+            }
+        )
+
+    def count_for(self, limits: Mapping[Key, tuple[str, int]]) -> None:
+        """Count one submission for each of these, if all of them have room for it.
+
+        Args:
+            limits: What a refusal calls each limit, and how many there may be in a minute.
 
         Raises:
             QueueFull: One too many; when there is room again.
         """
         now = self._now()
         self._forget(now - MINUTE)
-        limits = {
-            ("project", project_id): ("the project's per-minute", caps.max_submits_per_minute),
-            ("origin", origin): ("the origin's per-minute", caps.max_submits_per_minute_per_origin),
-            ("all", ""): ("the service's per-minute", caps.max_submits_per_minute_in_all),
-        }
         for key, (scope, limit) in limits.items():
             recent = self._at.get(key, deque())
             if len(recent) >= limit:

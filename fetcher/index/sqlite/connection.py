@@ -15,6 +15,7 @@ from sqlite_utils.db import Database
 from fetcher import crash
 from fetcher.errors import StoreFailed
 from fetcher.index.sqlite.answer import Answer, give_all
+from fetcher.index.sqlite.presence import Presence
 from fetcher.index.sqlite.private import make_private
 from fetcher.index.sqlite.readers import Readers, failure_of
 from fetcher.index.sqlite.soundness import RESTORE, check_file, find_damage, missing_parts
@@ -71,6 +72,7 @@ class Connection:
         self, path: Path, migrate: Callable[[Database], None], *, check: Check | None = None, readers: int = 2
     ) -> None:
         self._path = path
+        self._presence = Presence(path)
         self._migrate = migrate
         self._check = check
         self._jobs: queue.SimpleQueue[tuple[Callable[[Database], Any], Answer[Any]] | None] = (
@@ -176,6 +178,8 @@ class Connection:
         db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
         if self._check is not None:
             self._check.prepare(db)
+        db.execute("SELECT count(*) FROM sqlite_master").fetchone()  # A first look makes the log's files.
+        self._presence.note()
 
     async def probe(self) -> None:
         """Write a page, durably, that says what it said before.
@@ -216,27 +220,48 @@ class Connection:
     def _commit(self, batch: list[tuple[Callable[[Database], Any], Answer[Any]]], db: Database) -> None:
         if not self._begin(batch, db):
             return
-        done: list[tuple[Answer[Any], Any]] = []
         is_alone = len(batch) == 1
         try:
-            for work, future in batch:
-                try:
-                    done.append((future, self._work(work, db, is_alone=is_alone)))
-                except sqlite3.Error:
-                    raise  # The whole file is in trouble: nothing of this batch may count.
-                except Exception as error:  # noqa: BLE001 - goes to the caller, whose work it was
-                    future.set_exception(error)
+            done = self._do_all(batch, db, is_alone=is_alone)
             if is_alone and not done:
                 return  # The transaction was its own, and went with it.
             crash.reach("index.worked")
             self._seal(db)
             crash.reach("index.committed")
+            self._check_presence()
         except sqlite3.Error as error:
             with suppress(sqlite3.Error):
                 db.rollback()
             self._blame(batch, error, db)
-            return
-        give_all(done)
+        except StoreFailed as failure:
+            _refuse(batch, failure)  # None is tried again: it would be written twice.
+        else:
+            give_all(done)
+
+    def _do_all(
+        self, batch: list[tuple[Callable[[Database], Any], Answer[Any]]], db: Database, *, is_alone: bool
+    ) -> list[tuple[Answer[Any], Any]]:
+        done: list[tuple[Answer[Any], Any]] = []
+        for work, future in batch:
+            try:
+                done.append((future, self._work(work, db, is_alone=is_alone)))
+            except sqlite3.Error:
+                raise  # The whole file is in trouble: nothing of this batch may count.
+            except Exception as error:  # noqa: BLE001 - goes to the caller, whose work it was
+                future.set_exception(error)
+        return done
+
+    def _check_presence(self) -> None:
+        """Look whether what was committed is in files that a later start will find.
+
+        Raises:
+            StoreFailed: It is not, or nobody knows.
+        """
+        try:
+            self._presence.check()
+        except StoreFailed:
+            self.is_in_doubt = True
+            raise
 
     def _seal(self, db: Database) -> None:
         """Commit; after a COMMIT in doubt, something is written in any case, to take its place in the log."""
@@ -253,10 +278,14 @@ class Connection:
     def _begin(self, batch: list[tuple[Callable[[Database], Any], Answer[Any]]], db: Database) -> bool:
         """Open the transaction; a locked or unusable file is so for all of the batch, and said once."""
         try:
+            if self._presence.is_lost:
+                self._presence.check()
             db.execute("BEGIN IMMEDIATE")
+        except StoreFailed as failure:
+            _refuse(batch, failure)
+            return False
         except sqlite3.Error as error:
-            for _work, future in batch:
-                future.set_exception(failure_of(error))
+            _refuse(batch, failure_of(error))
             return False
         crash.reach("index.begun")
         return True
@@ -285,17 +314,22 @@ class Connection:
         self, batch: list[tuple[Callable[[Database], Any], Answer[Any]]], error: Exception, db: Database
     ) -> None:
         """Let each write of a failed batch try alone, so that one bad write fails only itself."""
-        waiting = [job for job in batch if not job[1].is_given]
         if len(batch) == 1:
-            for _work, future in waiting:
-                future.set_exception(failure_of(error))
+            _refuse(batch, failure_of(error))
             return
-        for job in waiting:
+        for job in [job for job in batch if not job[1].is_given]:
             self._commit([job], db)
 
     def _refuse_all(self, failure: StoreFailed) -> None:
         while (job := self._jobs.get()) is not None:
             job[1].set_exception(failure)
+
+
+def _refuse(batch: list[tuple[Callable[[Database], Any], Answer[Any]]], failure: Exception) -> None:
+    """Tell everybody of a batch who has not been told anything yet."""
+    for _work, answer in batch:
+        if not answer.is_given:
+            answer.set_exception(failure)
 
 
 def _touch(db: Database) -> None:

@@ -30,6 +30,12 @@ def insert(db: Database, table: str, row: dict[str, Any]) -> None:
     db.conn.execute(_insertion(table, tuple(row)), row)
 
 
+def insert_all(db: Database, table: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Add rows of the same columns, by one statement that is prepared once."""
+    if rows:
+        db.conn.executemany(_insertion(table, tuple(rows[0])), rows)
+
+
 @cache
 def _insertion(table: str, columns: tuple[str, ...]) -> str:
     marks = ", ".join(f":{column}" for column in columns)

@@ -16,6 +16,7 @@ class Exports(Section, frozen=True, kw_only=True):
     max_running: Annotated[int, Meta(ge=1, le=256)]
     max_running_per_project: Positive
     max_waiting: Positive
+    max_submits_per_minute: Positive
     max_bytes_per_day: Positive
     max_per_day: Positive
     attempts: Annotated[int, Meta(ge=1, le=20)]

@@ -14,8 +14,8 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import ParseError, fromstring
 
 from fetcher.errors import UnpackFailed
+from fetcher.parsers.archives.units import read_amount
 from fetcher.unpack.appliance.ovf_hardware import Machine, read_machine
-from fetcher.unpack.appliance.units import read_amount
 
 NOT_PLAIN = re.compile(r"[/\\:\x00-\x1f]|^\.\.?$|^$")
 EXPORT = "Export the appliance anew as one OVA with its disks, or unpack it and submit the disk image inside."

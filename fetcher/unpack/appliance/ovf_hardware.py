@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from fetcher.unpack.appliance.units import read_amount
+from fetcher.parsers.archives.units import read_amount
 
 PROCESSOR, MEMORY, IDE, SCSI, NETWORK, DISK, OTHER_STORAGE = "3", "4", "5", "6", "10", "17", "20"
 SCSI_MODELS = {

@@ -10,10 +10,11 @@ from enum import Enum
 from typing import Any
 
 from fetcher.errors import UnpackFailed
+from fetcher.parsers.archives.names import spellings
 from fetcher.unpack.appliance import manifest as manifests
 from fetcher.unpack.appliance.manifest import Manifest
 from fetcher.unpack.appliance.ovf import Appliance, read_appliance
-from fetcher.unpack.names import is_hidden, spellings
+from fetcher.unpack.names import is_hidden
 from fetcher.unpack.values import Evidence, Layer, UnpackLimits, shorten
 
 MAYBE_APPLIANCE = (".vmdk", ".vmdk.gz", ".ovf", ".iso", ".nvram", ".cert", ".mf")

@@ -22,7 +22,7 @@ UNTAKEN = ENCRYPTED | PATCHED | STRONG | MASKED
 COMPARED = 0xFFFF & ~6  # All but how hard the packer tried.
 FULL16, FULL32 = 0xFFFF, 0xFFFF_FFFF
 ZIP64_KEY = 1
-UNIX, LINK_MODE = 3, 0o12
+LINK_MODE = 0o12  # Of Unix, by whatever host: some unpack it as a link also from others.
 METHODS = {
     1: "shrink",
     6: "implode",
@@ -54,6 +54,7 @@ class Entry:
         size: Of the content.
         raw_name: As it is written.
         is_zip64: Whether its sizes are written with 8 bytes.
+        text: Its content where that is short: what it leads to, if it is a link.
     """
 
     offset: int
@@ -64,6 +65,7 @@ class Entry:
     size: int
     raw_name: bytes
     is_zip64: bool
+    text: bytes = b""
 
     @property
     def name(self) -> str:
@@ -139,17 +141,17 @@ def read_zip64(extra: bytes) -> bytes:
     return found
 
 
-def check_central(block: bytes, names: bytes, entry: Entry) -> None:
-    """Compare an entry of the central directory with the member that was read.
+def check_central(block: bytes, names: bytes, entry: Entry) -> bool:
+    """Compare an entry of the central directory with the member that was read; return whether it is a link.
 
     Readers follow the one or the other; where they differ, two readers see two files.
 
     Raises:
-        UnpackFailed: They differ, or the member is a link.
+        UnpackFailed: They differ.
     """
     (
         _,
-        host,
+        _,
         _,
         flags,
         method,
@@ -176,8 +178,7 @@ def check_central(block: bytes, names: bytes, entry: Entry) -> None:
     counted = (entry.raw_name, entry.flags & COMPARED, entry.method, entry.crc)
     if claimed != (*counted, entry.size, entry.packed_bytes, entry.offset, 0):
         raise broken("directory", "its central directory does not agree with a member's own header")
-    if host == UNIX and attributes >> 28 == LINK_MODE:
-        raise broken("member-type", "a member is a link, not a regular file")
+    return bool(attributes >> 28 == LINK_MODE)
 
 
 def check_end(block: bytes, *, entries: int, size: int, offset: int, is_zip64: bool) -> int:

@@ -2,15 +2,17 @@
 
 Specification: see `zip_headers`.
 Taken: members that are stored or deflated, with or without data descriptors, zip64, folder entries.
+    Links beside the disk, which only the directory tells from files, where they lead to a place inside.
 Refused: gaps and overlaps, since each record has to follow the one before; a central directory that
-    says anything else than the members do; encryption, other methods, parts, links, anything but zeros
-    behind the end.
+    says anything else than the members do; encryption, other methods, parts, other links, anything but
+    zeros behind the end.
 """
 
 import zlib
 from collections.abc import Generator
 
 from fetcher.errors import TooManyBytes
+from fetcher.parsers.archives.names import read_name
 from fetcher.unpack.archives.zip_headers import (
     CENTRAL,
     CENTRAL_SIGN,
@@ -43,6 +45,7 @@ from fetcher.unpack.values import MAX_PIECE_BYTES, Layer, UnpackLimits, any_byte
 HEAD_BYTES = 512
 CUT_SHORT = "the archive ends in the middle"
 MAX_END64_BYTES = 65_536
+MAX_LINK_BYTES = 1_024
 
 Read = Generator[Step, bytes | memoryview, bytes]
 
@@ -105,6 +108,7 @@ class Zip:
             packed = yield from self._copy(entry, reader)
         yield from reader.end()
         yield from self._check(entry, reader, packed)
+        entry.text = reader.text
 
     def _inflate(self, entry: Entry, reader: "_Reader") -> Generator[Step, bytes | memoryview, int]:
         """Inflate a member and return how long it was."""
@@ -179,7 +183,10 @@ class Zip:
         block = yield from self._exactly(CENTRAL.size)
         name_length, extra_length, comment_length = CENTRAL.unpack(block)[8:11]
         names = yield from self._exactly(name_length + extra_length + comment_length)
-        check_central(block, names, entry)
+        if check_central(block, names, entry):
+            if entry.size > MAX_LINK_BYTES:
+                raise broken("member-type", "a link leads to a place of too long a name")
+            self._contents.find_link(entry.name, read_name(entry.text))
 
     def _end(self, sign: bytes, start: int, size: int) -> Steps:
         """Read the records that end the file, and nothing behind them."""
@@ -223,11 +230,13 @@ class _Reader:
         self._use = Use.SKIP
         self.crc = 0
         self.size = 0
+        self.text = b""
 
     def give(self, piece: bytes | memoryview) -> Steps:
         """Take the next bytes."""
         self.crc = zlib.crc32(piece, self.crc)
         self.size += len(piece)
+        self.text = self.text + piece if self.size <= MAX_LINK_BYTES else b""
         if self._head is not None:
             piece = self._head + bytes(piece)
             self._head = piece

@@ -8,6 +8,7 @@ from fetcher.guards.stream.formats.packed import bzip2, gzip, lz4, xz, zstandard
 from fetcher.guards.stream.formats.raw import filesystem, iso9660, kernel, partitions, ramdisk, udf
 from fetcher.guards.stream.formats.refused import bochs, cloop, cow, dmg, document, luks, qcow1, qed
 from fetcher.guards.stream.formats.report import End, Report
+from fetcher.parsers.archives import skippable
 
 RECOGNISERS: tuple[Callable[[bytes], Report | None], ...] = (
     qcow2.recognise,
@@ -65,7 +66,7 @@ BEGINNINGS: dict[Callable[[bytes], Report | None], tuple[tuple[bytes, ...], int]
     bzip2.recognise: ((bzip2.MAGIC,), 0),
     pkzip.recognise: (pkzip.STARTS, 0),
     sevenzip.recognise: ((sevenzip.MAGIC,), 0),
-    lz4.recognise: ((lz4.FRAME, lz4.LEGACY, *lz4.SKIPPABLE), 0),
+    lz4.recognise: ((lz4.FRAME, lz4.LEGACY, *skippable.MAGICS), 0),
     partitions.recognise_mbr: ((b"\x55\xaa",), 510),
     partitions.recognise_apple: ((b"ER",), 0),
     filesystem.recognise_hfs: ((b"H+", b"HX", b"BD"), 1024),

@@ -1,11 +1,11 @@
 """The trail of what was done, by whom, to which import and image; each line is chained to the last."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlite_utils.db import Database
 
-from fetcher.index.sqlite.rows import insert, select
+from fetcher.index.sqlite.rows import insert, insert_all, select
 from fetcher.index.trail import START, digest_of, line_of
 from fetcher.model import Import
 
@@ -13,6 +13,17 @@ from fetcher.model import Import
 def note(db: Database, action: str, record: Import, detail: dict[str, Any]) -> None:
     """Add a line on an import to the audit trail."""
     note_line(db, line_of(action, record, detail))
+
+
+def note_all(db: Database, lines: Iterable[dict[str, Any]]) -> None:
+    """Add lines of the same columns, each chained to the one before, inside the write that they tell of."""
+    last, digest = last_of(db)
+    chained = []
+    for number, told in enumerate(lines, last + 1):
+        line = {"id": number, "detail": "{}", **told}
+        digest = digest_of(digest, line)
+        chained.append({**line, "hash": digest})
+    insert_all(db, "audit", chained)
 
 
 def note_line(db: Database, line: dict[str, Any]) -> None:

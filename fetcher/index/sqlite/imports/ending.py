@@ -10,7 +10,7 @@ from fetcher.errors import Conflict
 from fetcher.index import scope
 from fetcher.index.import_rows import FORGET, STATE_OF_OURS
 from fetcher.index.rows import import_update, progress_columns, to_import, to_json, to_text
-from fetcher.index.sqlite.bookkeeping.audit import note
+from fetcher.index.sqlite.bookkeeping.audit import note, note_all
 from fetcher.index.sqlite.image_records.images import keep_blob
 from fetcher.index.sqlite.imports.images import (
     describe,
@@ -20,8 +20,9 @@ from fetcher.index.sqlite.imports.images import (
     release_images,
 )
 from fetcher.index.sqlite.imports.reading import one
-from fetcher.index.sqlite.imports.secrets import drop_secrets
+from fetcher.index.sqlite.imports.secrets import drop_all_secrets, drop_secrets
 from fetcher.index.sqlite.rows import insert, select
+from fetcher.index.trail import line_of
 from fetcher.index.values import Contents, Signed
 from fetcher.lifecycle import Event, IllegalMove, State
 from fetcher.model import Actor, Blob, Image, Import, Verdict, algorithm_of
@@ -88,9 +89,8 @@ def end_all(db: Database, ends: Iterable[tuple[Import, dict[str, Any]]]) -> int:
     """End imports without an image; returns of how many the claim still held."""
     ended = [(record, detail) for record, detail in ends if update(db, record)]
     release_images(db, [record for record, _detail in ended])
-    for record, detail in ended:
-        drop_secrets(db, record.id)
-        note(db, record.state.value, record, detail)
+    drop_all_secrets(db, [record.id for record, _detail in ended])
+    note_all(db, (line_of(record.state.value, record, detail) for record, detail in ended))
     return len(ended)
 
 

@@ -1,8 +1,11 @@
 """Secrets of imports: in one table, gone when the import ends."""
 
+from collections.abc import Sequence
+
 from sqlite_utils.db import Database
 
 from fetcher.index.import_rows import secrets_row, to_secrets
+from fetcher.index.rows import to_json
 from fetcher.index.sqlite.rows import insert, select
 from fetcher.index.values import Secrets
 
@@ -20,3 +23,11 @@ def load_secrets(db: Database, import_id: str) -> Secrets:
 def drop_secrets(db: Database, import_id: str) -> None:
     """Forget an import's secrets."""
     db.execute("DELETE FROM import_secrets WHERE import_id = ?", [import_id])
+
+
+def drop_all_secrets(db: Database, import_ids: Sequence[str]) -> None:
+    """Forget the secrets of many imports at once."""
+    db.execute(
+        "DELETE FROM import_secrets WHERE import_id IN (SELECT value FROM json_each(?))",
+        [to_json(import_ids)],
+    )

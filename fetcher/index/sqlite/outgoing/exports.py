@@ -5,12 +5,11 @@ from typing import Any
 
 from sqlite_utils.db import Database
 
-from fetcher.errors import Conflict, QueueFull, UnknownExport
+from fetcher.errors import Conflict, IdempotencyMismatch, QueueFull, SendLimit, UnknownExport
 from fetcher.index import scope
 from fetcher.index.export_rows import (
     OVERFULL,
     PROGRESS,
-    RECENT,
     SURPLUS,
     audit_row,
     check_recent,
@@ -23,6 +22,7 @@ from fetcher.index.repeated import MADE_BEFORE, keyed, same_request
 from fetcher.index.rows import to_json, to_text
 from fetcher.index.sqlite.bookkeeping.audit import note_line
 from fetcher.index.sqlite.connection import Connection
+from fetcher.index.sqlite.outgoing.day import Day
 from fetcher.index.sqlite.rows import insert, select
 from fetcher.index.values import (
     CANCELLED,
@@ -40,6 +40,7 @@ class ExportRecords:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._day = Day()
 
     async def submit(
         self,
@@ -49,7 +50,13 @@ class ExportRecords:
         bounds: ExportBounds,
         key: IdempotencyKey | None = None,
     ) -> Export:
-        return await self._connection.write(_submit, export, secrets, bounds, key)
+        try:
+            return await self._connection.write(_submit, self._day, export, secrets, bounds, key=key)
+        except (QueueFull, SendLimit, IdempotencyMismatch):
+            raise  # Before it was counted.
+        except BaseException:
+            self._day.drop(export.project_id)  # It may have been counted before it was taken back.
+            raise
 
     async def find(self, export_id: str, actor: Actor) -> Export:
         return await self._connection.read(_find, export_id, scope.own_exports(actor))
@@ -69,35 +76,37 @@ class ExportRecords:
         return await self._connection.write(_claim, export_id, now)
 
     async def record(self, export: Export) -> bool:
-        return await self._connection.write(_record, export)
+        return await self._connection.write(_record, self._day, export)
 
     async def remember(self, export: Export, resume: dict[str, Any]) -> bool:
         return await self._connection.write(_remember, export, resume)
 
     async def cancel(self, export_id: str, actor: Actor, now: datetime) -> Export:
-        return await self._connection.write(_cancel, export_id, scope.own_exports(actor), now)
+        return await self._connection.write(_cancel, self._day, export_id, scope.own_exports(actor), now)
 
     async def forget(self, before: datetime, *, most: int = 1000) -> int:
-        return await self._connection.write(_forget, before, most)
+        return await self._connection.write(_forget, self._day, before, most)
 
     async def trim(self, before: datetime, most_kept: int, *, most: int = 1000) -> int:
-        return await self._connection.write(_trim, before, most_kept, most)
+        return await self._connection.write(_trim, self._day, before, most_kept, most)
 
 
-def _submit(
+def _submit(  # noqa: PLR0913 - what is written, and what it is judged by
     db: Database,
+    day: Day,
     export: Export,
     secrets: ReceiverSecrets,
     bounds: ExportBounds,
+    *,
     key: IdempotencyKey | None,
 ) -> Export:
     for row in select(db, MADE_BEFORE, [export.project_id, key.key]) if key else ():
         return export_of(same_request(row, key))
     if db.execute("SELECT count(*) FROM exports WHERE ended_at IS NULL").fetchone()[0] >= bounds.max_waiting:
         raise QueueFull(scope="the service's queue of exports", limit=bounds.max_waiting)
-    for recent in select(db, RECENT, [export.project_id, to_text(bounds.since)]):
-        check_recent(recent, export, bounds)
+    check_recent(day.row(db, export.project_id, bounds.since), export, bounds)
     insert(db, "exports", export_row(export) | keyed(key))
+    day.add(export)
     insert(db, "export_secrets", secrets_row(export.id, secrets))
     note_line(db, audit_row("export-submitted", export))
     return export
@@ -148,7 +157,10 @@ def _claim(db: Database, export_id: str, now: datetime) -> tuple[Export, Receive
     return None
 
 
-def _record(db: Database, export: Export) -> bool:
+def _record(db: Database, day: Day, export: Export) -> bool:
+    for size, project_id in db.execute("SELECT size, project_id FROM exports WHERE id = ?", [export.id]):
+        if size != export.size:  # It is known now what a conversion made of it.
+            day.drop(project_id)
     columns = export_row(export)
     changes = ", ".join(f"{name} = :{name}" for name in PROGRESS)
     origins = ", ".join(f"'{state}'" for state in origins_of(export.state))
@@ -167,7 +179,7 @@ def _remember(db: Database, export: Export, resume: dict[str, Any]) -> bool:
     return int(db.execute(sql, arguments).rowcount) == 1
 
 
-def _cancel(db: Database, export_id: str, condition: scope.Condition, now: datetime) -> Export:
+def _cancel(db: Database, day: Day, export_id: str, condition: scope.Condition, now: datetime) -> Export:
     before = _find(db, export_id, condition)
     if before.state is State.CANCELLED:
         return before
@@ -175,20 +187,22 @@ def _cancel(db: Database, export_id: str, condition: scope.Condition, now: datet
         raise Conflict(reason=f"the export has already {before.state.value}")
     db.execute("UPDATE exports SET claim = claim + 1 WHERE id = ?", [export_id])
     after = before.moved(Event.CANCEL, now, verdict=CANCELLED, claim=before.claim + 1)
-    _record(db, after)
+    _record(db, day, after)
     return after
 
 
-def _forget(db: Database, before: datetime, most: int) -> int:
+def _forget(db: Database, day: Day, before: datetime, most: int) -> int:
+    day.clear()
     sql = """DELETE FROM exports WHERE id IN
              (SELECT id FROM exports WHERE ended_at < ? ORDER BY ended_at LIMIT ?)"""
     return int(db.execute(sql, [to_text(before), most]).rowcount)
 
 
-def _trim(db: Database, before: datetime, most_kept: int, most: int) -> int:
+def _trim(db: Database, day: Day, before: datetime, most_kept: int, most: int) -> int:
     gone = 0
     for row in list(select(db, OVERFULL, {"most": most_kept})):
         limit = min(most, row["n"] - most_kept)
         more = {"project_id": row["project_id"], "before": to_text(before), "limit": limit}
         gone += int(db.execute(SURPLUS, more).rowcount)
+        day.drop(row["project_id"])
     return gone

@@ -218,10 +218,12 @@ def vhdx(
 def parallels(*, sectors: int = 8192, cluster: int = 2048, magic: bytes = b"WithouFreSpacExt") -> bytes:
     """Make a Parallels image with its first cluster in use."""
     entries = -(-sectors // cluster)
-    header = struct.pack("<16sIIIIIQIIIQ", *(magic, 2, 16, 1, cluster, entries, sectors, 0, cluster, 0, 0))
-    first = 1 if magic == b"WithouFreSpacExt" else cluster
+    place = -(-(64 + 4 * entries) // (cluster * 512))  # In clusters: the first one behind the table.
+    data = place * cluster
+    header = struct.pack("<16sIIIIIQIIIQ", *(magic, 2, 16, 1, cluster, entries, sectors, 0, data, 0, 0))
+    first = place if magic == b"WithouFreSpacExt" else data
     image = header + struct.pack("<I", first) + bytes(4 * (entries - 1))
-    return image.ljust(cluster * 512, b"\0") + b"\xa5" * cluster * 512
+    return image.ljust(data * 512, b"\0") + b"\xa5" * cluster * 512
 
 
 def mbr(*, size: int = MIB, kind: int = 0x83, flag: int = 0x80) -> bytes:

@@ -1,5 +1,6 @@
 """Streams that make the most work for their size: for each recogniser the worst that is known."""
 
+import random
 import struct
 from collections.abc import Callable, Iterator
 from itertools import cycle, islice
@@ -22,6 +23,7 @@ from tests.guards.stream.formats.build import (
 from tests.guards.stream.formats.build import iso as disc
 from tests.guards.stream.formats.hostile_ova import ova
 from tests.guards.stream.formats.hostile_packed import NOISE, pack_zip
+from tests.guards.stream.formats.hostile_tar import archive, head, long_name, pax
 
 ZSTD_START = b"\x28\xb5\x2f\xfd\x00\x48"
 LZ4_START = b"\x04\x22\x4d\x18\x60\x40\x82"
@@ -57,6 +59,15 @@ def skippable(lengths: Iterator[int], count: int) -> bytes:
 def ovf_of(element: bytes, size: int = 262_000) -> bytes:
     """Make an appliance whose descriptor is full of one element."""
     return ova(("a.ovf", b"<E>" + element * ((size - 7) // len(element)) + b"</E>"))
+
+
+def parallels_table() -> bytes:
+    """Make a Parallels image of a gigabyte whose table is full, of different clusters in no order."""
+    image = bytearray(parallels(sectors=8 * 250_000, cluster=8))
+    places = list(range(245, 245 + 250_000))
+    random.Random(7).shuffle(places)
+    struct.pack_into("<250000I", image, 64, *places)
+    return bytes(image)
 
 
 def qcow2_tables() -> bytes:
@@ -108,6 +119,16 @@ WORST: dict[str, Callable[[], bytes]] = {
     "ova, deep": lambda: ova(("a.ovf", b"<a>" * 87_000)),
     "ova, long attribute": lambda: ova(("a.ovf", b"<a b='" + b"&lt;" * 65_000 + b"'/>")),
     "ova, many members": lambda: ova(("a.ovf", b"<E/>"), *((f"m{number}", b"x") for number in range(1_000))),
+    "ova, many records": lambda: archive(
+        *(pax(b"5 a=\n" * 13_000) + head(name=f"m{number}") for number in range(8)), descriptor=b"<E/>"
+    ),
+    "ova, first of many records": lambda: (
+        pax(b"7 path=\n" * 8_000) + archive(descriptor=b"<E/>") + bytes(65_536)
+    ),
+    "ova, many headers": lambda: archive(
+        *(long_name("x", b"K") + head(name=f"m{number}") for number in range(1_000)), descriptor=b"<E/>"
+    ),
+    "ova, zeros behind its end": lambda: archive(descriptor=b"<E/>") + bytes(4 << 20),
     "qcow2, full tables": qcow2_tables,
     "vmdk, full descriptor": lambda: vmdk(descriptor=b'createType="' * 853),
     "vmdk, stream": vmdk_stream,
@@ -116,7 +137,7 @@ WORST: dict[str, Callable[[], bytes]] = {
     "vhd, full table": vhd_table,
     "vhdx, tables": vhdx,
     "vhdx, table of noise": lambda: b"vhdxfile".ljust(65_536, b"\0") + NOISE,
-    "parallels, full table": lambda: parallels(sectors=8 * 250_000, cluster=8),
+    "parallels, full table": parallels_table,
     "iso, descriptors": disc,
     "udf": udf,
     "xz, long index": lambda: b"\xfd7zXZ\0" + NOISE[:100_000],

@@ -274,7 +274,8 @@ VHDX: dict[str, Make] = {
     "vhdx-region-low": lambda: vhdx(regions=[(VHDX_BLOCKS, 0, MIB, 1), REGIONS[1]]),
     "vhdx-region-beyond": lambda: vhdx(regions=[(VHDX_BLOCKS, 3 << 40, MIB, 1), REGIONS[1]]),
     "vhdx-regions-overlap": lambda: vhdx(regions=[(VHDX_BLOCKS, 2 * MIB, MIB, 1), REGIONS[1]]),
-    "vhdx-metadata-late": lambda: vhdx(regions=[REGIONS[0], (VHDX_METADATA, 64 * MIB, MIB, 1)]),
+    "vhdx-metadata-beyond": lambda: vhdx(regions=[REGIONS[0], (VHDX_METADATA, 64 * MIB, MIB, 1)]),
+    "vhdx-region-in-log": lambda: vhdx(regions=[REGIONS[0], (VHDX_METADATA, MIB, MIB, 1)]),
     "vhdx-metadata-signature": lambda: put(vhdx(), 2 * MIB, b"METADATA"),
     "vhdx-metadata-count": lambda: patch(vhdx(), 2 * MIB + 10, "<H", 2048),
     "vhdx-regions-differ": lambda: patch(vhdx(), 256 * KIB + 4, "<I", 0),
@@ -301,6 +302,30 @@ VHDX: dict[str, Make] = {
     "vhdx-cut-data": lambda: vhdx()[: 4 * MIB],
 }
 
+
+def _few_clusters_for_many() -> bytes:
+    """Make a small image with two windows of a table, whose clusters are named again in the second."""
+    entries = 2 * 16_384
+    image = bytearray(parallels(sectors=entries, cluster=1))
+    end = -(-(64 + 4 * entries) // 512)
+    places = range(end, end + 16_384)
+    struct.pack_into(f"<{entries}I", image, 64, *places, *places)
+    return bytes(image) + bytes(512 * (end + 16_384) - len(image))
+
+
+def _qed(*, features: int = 0, backing: bytes = b"") -> bytes:
+    """Make a QED image of 4 MiB with one cluster of data: header, L1 table, L2 table, data."""
+    cluster = 65_536
+    header = struct.pack("<4sIIIQQQQQ", b"QED\0", cluster, 1, 1, features, 0, 0, cluster, 4 * MIB)
+    header += struct.pack("<II", 512 if backing else 0, len(backing))
+    image = bytearray(4 * cluster)
+    image[: len(header)] = header
+    image[512 : 512 + len(backing)] = backing
+    struct.pack_into("<Q", image, cluster, 2 * cluster)
+    struct.pack_into("<Q", image, 2 * cluster, 3 * cluster)
+    return bytes(image)
+
+
 PARALLELS: dict[str, Make] = {
     "parallels-in-use": lambda: patch(parallels(), 44, "<I", 0x746F6E59),
     "parallels-extension": lambda: patch(parallels(), 56, "<Q", 1),
@@ -310,6 +335,12 @@ PARALLELS: dict[str, Make] = {
     "parallels-uncovered": lambda: patch(parallels(), 36, "<Q", 1 << 20),
     "parallels-cluster-beyond": lambda: patch(parallels(), 64, "<I", 1 << 20),
     "parallels-cut-header": lambda: parallels()[:40],
+    "parallels-cluster-twice": lambda: patch(parallels(), 64, "<IIII", 1, 1, 1, 1),
+    "parallels-cluster-in-table": lambda: patch(parallels(cluster=1, sectors=256), 64, "<I", 1),
+    "parallels-clusters-overlap": lambda: patch(parallels(magic=b"WithoutFreeSpace"), 64, "<II", 2048, 2049),
+    "parallels-small-and-huge": _few_clusters_for_many,
+    "parallels-entries-huge": lambda: patch(parallels(), 32, "<I", 0xFFFF_FFFF),
+    "parallels-data-beyond": lambda: patch(parallels(), 48, "<I", 1 << 30),
 }
 
 DISCS: dict[str, Make] = {
@@ -323,4 +354,12 @@ DISCS: dict[str, Make] = {
     "gpt-cut": lambda: gpt(said=2 * MIB),
 }
 
-HOSTILE_DISKS: dict[str, Make] = QCOW2 | VMDK | VDI | VHD | VHDX | PARALLELS | DISCS
+QED: dict[str, Make] = {
+    "qed-plain": _qed,
+    "qed-backing": lambda: _qed(features=1, backing=b"/etc/passwd"),
+    "qed-backing-raw": lambda: _qed(features=5, backing=b"/etc/passwd"),
+    "qed-tables-of-themselves": lambda: put(_qed(), 65_536, struct.pack("<QQ", 65_536, 0)),
+    "qed-cluster-0": lambda: patch(_qed(), 4, "<I", 0),
+    "qed-features-unknown": lambda: _qed(features=1 << 40),
+}
+HOSTILE_DISKS: dict[str, Make] = QCOW2 | VMDK | VDI | VHD | VHDX | PARALLELS | QED | DISCS

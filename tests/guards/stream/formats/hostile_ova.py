@@ -6,7 +6,8 @@ import struct
 import tarfile
 from collections.abc import Callable
 
-from tests.guards.stream.formats.build import MIB, iso, put, qcow2, vhdx, vmdk, vmdk_stream
+from tests.guards.stream.formats.build import iso, parallels, put, qcow2, vhdx, vmdk, vmdk_stream
+from tests.guards.stream.formats.hostile_tar import tars
 
 Make = Callable[[], bytes]
 OVF = (
@@ -55,13 +56,14 @@ OVAS: dict[str, Make] = {
     "ova-good-manifest": lambda: ova(
         ("a.ovf", ovf()), ("a.mf", b"SHA256(a.ovf)= 00\n"), ("disk.vmdk", vmdk())
     ),
-    "ova-good-pax-size": lambda: put_pax(b"19 size=0000000000\n"),
     "ova-iso-member": lambda: good_ova(iso(), name="cd.iso"),
     "ova-text-vmdk": lambda: good_ova(b'# Disk DescriptorFile\nversion=1\ncreateType="vmfs"\n'),
     "ova-backing-qcow2": lambda: good_ova(put(qcow2(), 8, struct.pack(">QI", 512, 11))),
     "ova-stream-no-footer": lambda: good_ova(vmdk_stream()[:-1024]),
     "ova-packed-disk": lambda: good_ova(gzip.compress(vmdk_stream())),
     "ova-vhdx-disk": lambda: good_ova(vhdx()),
+    "ova-parallels-disk": lambda: good_ova(parallels()),
+    "ova-qed-disk": lambda: good_ova(b"QED\0".ljust(65_536, b"\0")),
     "ova-polyglot-disk": lambda: good_ova(put(iso(), 0, qcow2()[:4096])),
     "ova-path": lambda: ova(("a.ovf", ovf()), ("../disk.vmdk", vmdk_stream())),
     "ova-absolute": lambda: ova(("a.ovf", ovf()), ("/disk.vmdk", vmdk_stream())),
@@ -94,29 +96,11 @@ OVAS: dict[str, Make] = {
     "ova-no-end": lambda: good_ova().rstrip(b"\0"),
     "ova-damaged-header": lambda: put(good_ova(), 1024, b"x"),
     "ova-trailing": lambda: good_ova() + b"x",
-    "ova-trailing-long": lambda: good_ova() + bytes(MIB),
     "ova-only-descriptor": lambda: ova(("a.ovf", ovf())),
     "ova-size-binary": lambda: put_size(b"\x80" + (1 << 60).to_bytes(11, "big")),
     "ova-size-nonsense": lambda: put_size(b"abc".ljust(12, b"\0")),
+    **tars(ovf),
 }
-
-
-def put_pax(record: bytes) -> bytes:
-    """Make an appliance whose disk has an extended header with this record."""
-    header = tarfile.TarInfo("x")
-    header.type, header.size = tarfile.XHDTYPE, len(record)
-    disk = vmdk()
-    said = record.replace(b"0000000000", b"%010d" % len(disk))
-    first = ova(("a.ovf", ovf())).rstrip(b"\0")
-    first = first.ljust(-(-len(first) // 512) * 512, b"\0")
-    member = tarfile.TarInfo("disk.vmdk")
-    member.size = 0 if b"size=" in record else len(disk)
-    blocks = (
-        header.tobuf(tarfile.USTAR_FORMAT)
-        + said.ljust(-(-len(said) // 512) * 512, b"\0")
-        + member.tobuf(tarfile.USTAR_FORMAT)
-    )
-    return first + blocks + disk + bytes(1024)
 
 
 def put_size(field: bytes) -> bytes:

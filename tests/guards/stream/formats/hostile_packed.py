@@ -154,6 +154,12 @@ PACKED: dict[str, Make] = {
     "zip-decoy-first": lambda: archive(Member(is_listed=False), Member(content=HIDDEN)),
     "zip-reversed": lambda: archive(Member(name=b"a"), Member(name=b"b", content=HIDDEN), listed=(1, 0)),
     "zip-folder": lambda: archive(Member(name=b"a/", content=b"", method=0), Member()),
+    "zip-link": lambda: archive(
+        Member(content=put(mbr(size=1024), 0, b"/etc/passwd\0"), central={"attributes": 0o120777 << 16})
+    ),
+    "zip-link-by-dos": lambda: archive(Member(central={"attributes": 0o120777 << 16, "made": 0x14})),
+    "zip-device": lambda: archive(Member(central={"attributes": 0o060660 << 16})),
+    "zip-mode": lambda: archive(Member(central={"attributes": 0o100644 << 16})),
     "zip-encrypted": lambda: archive(Member(local={"flags": 1}, central={"flags": 1})),
     "zip-header-damaged": lambda: archive(Member(local={"packed": 0xFFFF_FFFF})),
     "zip-flag-in-one": lambda: archive(Member(local={"flags": 2})),

@@ -6,9 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fetcher.guards.stream.formats.archives.ova_headers import MOST_LONG_NAME_BYTES, MOST_PAX_BYTES
+from fetcher.parsers.archives.tar_members import MOST_OCTAL
 from tests.guards.stream.formats.build import MIB, put, vmdk, vmdk_stream
 from tests.guards.stream.formats.corpus import broken_rules, inspected
-from tests.guards.stream.formats.hostile_ova import good_ova, ova, ovf, put_pax
+from tests.guards.stream.formats.hostile_ova import good_ova, ova, ovf
+from tests.guards.stream.formats.hostile_tar import DISK, archive, head, long_name, member, pax, record
 
 NAME = st.text(
     st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="/\\:"), min_size=1, max_size=60
@@ -51,18 +54,57 @@ def test_no_parent_is_none() -> None:
 
 def test_extended_header_may_be_empty() -> None:
     """An extended header without records changes nothing."""
-    assert not broken_rules(put_pax(b""))
+    assert not broken_rules(archive(pax(b"") + member(DISK), descriptor=ovf()))
 
 
-def test_long_extended_header_is_refused() -> None:
-    """Headers are short; a long one is something else."""
-    assert broken_rules(put_pax(b"10 a=bcdef\n" * 6_000)) == {"ova-header"}
+def test_extended_headers_have_a_length() -> None:
+    """At the limit passes, one byte past it is refused; likewise a long name, and those for all members."""
+    for kind in (b"x", b"g"):
+        for length, expected in ((MOST_PAX_BYTES, set()), (MOST_PAX_BYTES + 1, {"ova-header"})):
+            text = record("comment", "x" * (length - len("65536 comment=\n")))
+            assert len(text) == length
+            assert broken_rules(archive(pax(text, kind) + member(DISK), descriptor=ovf())) == expected
+    for length, expected in ((MOST_LONG_NAME_BYTES - 1, set()), (MOST_LONG_NAME_BYTES, {"ova-header"})):
+        parts = long_name("x" * length, b"K") + member(DISK)
+        assert broken_rules(archive(parts, descriptor=ovf())) == expected
 
 
-@pytest.mark.parametrize("key", [b"path", b"linkpath", b"GNU.sparse.realsize", b"hdrcharset"])
-def test_extended_header_may_not_rename(key: bytes) -> None:
-    """What was checked is what an unpacker would write."""
-    assert "ova-header" in broken_rules(put_pax(b"30 " + key + b"=0000\n"))
+@pytest.mark.parametrize(("size", "is_refused"), [(MOST_OCTAL, True), (MOST_OCTAL + 1, False)])
+def test_a_size_that_a_header_has_no_place_for(size: int, is_refused: bool) -> None:
+    """From 8 GiB on a header says zero and the extended one the length; below it both say the same."""
+    whole = archive(pax({"size": str(size)}) + head(size=0), descriptor=ovf(), end=b"")
+    assert broken_rules(whole) == ({"ova-header"} if is_refused else {"beyond-end", "ova-end"})
+
+
+def test_the_name_that_holds_decides_what_it_is() -> None:
+    """A descriptor is one by the name in its extended header, whatever its own header says."""
+    hidden = pax({"path": "readme"}) + archive(member(DISK), descriptor=ovf())
+    assert inspected(hidden).report().format == "tar"
+    malformed = pax(b"x") + archive(member(DISK), descriptor=ovf())
+    assert broken_rules(malformed) == {"ova-header"}
+
+
+@pytest.mark.parametrize(
+    ("unit", "size", "expected"),
+    [
+        ("GigaBytes", "2", 2 << 30),
+        ("MB", "9", 9 * MIB),
+        ("byte * 2^20", "9", 9 * MIB),
+        ("bytes", str(9 * MIB), 9 * MIB),
+        ("KiB", "9216", 9 * MIB),
+    ],
+)
+def test_units_are_those_of_the_unpacker(unit: str, size: str, expected: int) -> None:
+    """A kept appliance is as large as an unpacked one."""
+    found = inspected(good_ova(descriptor=ovf(size=size, unit=unit))).report()
+    assert (found.is_safe, found.virtual_bytes) == (True, expected)
+
+
+@pytest.mark.parametrize("length", [0, 1, 511, 65_536, 65_537, 3 * MIB])
+def test_zeros_behind_the_end_are_read_to_the_last(length: int) -> None:
+    """However many there are, something behind them is found."""
+    assert not broken_rules(good_ova() + bytes(length))
+    assert broken_rules(good_ova() + bytes(length) + b"x") == {"ova-end"}
 
 
 def test_cut_descriptor_is_refused() -> None:

@@ -1,7 +1,12 @@
 """QCOW2's tables: what they refer to is inside the file, as far as they can be read while streaming."""
 
-import pytest
+import struct
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fetcher.guards.stream.formats.disks.qcow2_tables import MOST_MARKED
 from tests.guards.stream.formats.build import patch, qcow2
 from tests.guards.stream.formats.corpus import broken_rules, inspected
 
@@ -75,3 +80,38 @@ def test_bitmaps_of_subclusters(entry: int, bitmap: int, rule: str | None, place
 def test_a_pair_that_is_cut_is_no_fault_of_ours() -> None:
     """A file may end between an entry and its bitmap."""
     assert broken_rules(qcow2(extended=True)[: L2_AT + 24]) == {"beyond-end"}
+
+
+FIRST_DATA, DATA_CLUSTERS = 6, 100
+
+
+def of_two_tables(*tables: list[int]) -> bytes:
+    """Make an image whose L2 tables name these clusters, and which has a hundred clusters of data."""
+    image = bytearray(qcow2(bits=9, size=65_536)[: 4 * CLUSTER])
+    for number, clusters in enumerate(tables):
+        struct.pack_into(">Q", image, 3 * CLUSTER + 8 * number, (4 + number) * CLUSTER | 1 << 63)
+        image += b"".join(struct.pack(">Q", at * CLUSTER | 1 << 63) for at in clusters).ljust(CLUSTER, b"\0")
+    return bytes(image) + bytes(DATA_CLUSTERS * CLUSTER)
+
+
+PLACES = st.lists(st.integers(FIRST_DATA, FIRST_DATA + DATA_CLUSTERS - 1), max_size=64, unique=True)
+RUNS = st.builds(
+    lambda start, count: list(range(start, start + count)), st.integers(6, 41), st.integers(0, 64)
+)
+
+
+@given(first=PLACES | RUNS, second=PLACES | RUNS)
+def test_two_tables_name_no_cluster_both(first: list[int], second: list[int]) -> None:
+    """However their clusters are strewn, one that two tables name is found, and no other."""
+    expected = set() if set(first).isdisjoint(second) else {"qcow2-overlap"}
+    assert broken_rules(of_two_tables(first, second)) == expected
+
+
+@pytest.mark.parametrize("apart", [[], [FIRST_DATA]])
+def test_so_many_clusters_are_remembered(apart: list[int]) -> None:
+    """Memory is bounded: behind the last that is remembered, two tables may name one cluster."""
+    for cluster, expected in (
+        (MOST_MARKED - 1, {"qcow2-overlap"}),
+        (MOST_MARKED, {"beyond-end"}),
+    ):
+        assert broken_rules(of_two_tables([*apart, cluster], [cluster])) == expected

@@ -1,5 +1,6 @@
 """VHDX: headers and region tables; what readers could differ on is refused."""
 
+import struct
 from uuid import UUID
 
 import pytest
@@ -7,7 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fetcher.errors import FormatUnsafe, VirtualSizeExceeded
-from tests.guards.stream.formats.build import KIB, MIB, patch, put, seal_vhdx, vhdx, vhdx_header
+from tests.guards.stream.formats.build import (
+    KIB,
+    MIB,
+    VHDX_BLOCKS,
+    VHDX_METADATA,
+    patch,
+    put,
+    seal_vhdx,
+    vhdx,
+    vhdx_header,
+)
 from tests.guards.stream.formats.corpus import broken_rules, inspected, new_guard
 from tests.guards.stream.formats.hostile_disks import VHDX
 
@@ -75,6 +86,20 @@ def test_the_log_has_a_place(length: int, offset: int) -> None:
     """An empty log lies somewhere as well; a reader that checks it opens nothing else."""
     header = seal_vhdx(patch(vhdx_header(sequence=2), 68, "<IQ", length, offset))
     assert broken_rules(put(IMAGE, 128 * KIB, header)) in ({"vhdx-header"}, {"beyond-end"})
+
+
+@pytest.mark.parametrize("mebibytes", [62, 63, 64, 200])
+def test_a_log_may_be_long(mebibytes: int) -> None:
+    """`qemu-img create -o log_size=64M` puts it before the metadata; no block may lie in it."""
+    log = mebibytes * MIB
+    regions = [(VHDX_BLOCKS, 2 * MIB + log, MIB, 1), (VHDX_METADATA, MIB + log, MIB, 1)]
+    made = vhdx(regions=regions, blocks=())
+    header = seal_vhdx(patch(vhdx_header(sequence=2), 68, "<IQ", log, MIB))
+    metadata, table = made[2 * MIB : 3 * MIB], struct.pack("<Q", (3 * MIB + log) | 6)
+    image = put(made[:MIB], 128 * KIB, header) + bytes(log) + metadata + table.ljust(2 * MIB, b"\0")
+    found = inspected(image).report()
+    assert (found.is_safe, found.virtual_bytes) == (True, 4 * MIB), found.findings
+    assert broken_rules(patch(image, 2 * MIB + log, "<Q", 2 * MIB | 6)) == {"vhdx-overlap"}
 
 
 def test_two_headers_with_one_number_are_the_same() -> None:

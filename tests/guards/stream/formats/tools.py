@@ -81,6 +81,19 @@ def _package(name: str, origin: str, file: str) -> tuple[str, ToolSample]:
     return f"package-{name}", ToolSample(origin=origin, file=file)
 
 
+def _ova(name: str, origin: str, command: str) -> tuple[str, ToolSample]:
+    """Pack an appliance, with names that need an extended header where the format has any."""
+    stem = "d" if "v7" in name else "a-long-name-$(printf %0100d 0)"
+    return _tool(
+        name,
+        origin,
+        f"n={stem}; qemu-img convert -O vmdk -o subformat=streamOptimized disk.raw x.vmdk;"
+        "cp --sparse=never x.vmdk $n.vmdk; rm x.vmdk;"  # Else libarchive writes a map of its holes.
+        f"cp tree/a.ovf $n.ovf; {command} {name} $n.ovf $n.vmdk; rm $n.*",
+    )
+
+
+OVA_FORMS = ("v7", "oldgnu", "gnu", "posix")
 RAW = "qemu-img convert -f raw -O"
 MKISOFS = "xorriso -as mkisofs -quiet"
 LUKS = (
@@ -182,6 +195,9 @@ TOOL_SAMPLES: dict[str, ToolSample] = dict(
             "qemu-img convert -O vmdk -o subformat=streamOptimized disk.raw d.vmdk; cp tree/a.ovf d.ovf;"
             "tar --format=ustar -cf plain.ova d.ovf d.vmdk",
         ),
+        *(_ova(f"{form}.ova", "tar", f"tar --format={form} --record-size=1M -cf") for form in OVA_FORMS),
+        _ova("bsd-pax.ova", "bsdtar", "bsdtar --format=pax -cf"),
+        _ova("holes.ova", "tar", "truncate -s 8M $n.vmdk; tar --format=posix -S -cf"),
         _package("grub-cdrom.iso", "grub-rescue-pc", "/usr/lib/grub-rescue/grub-rescue-cdrom.iso"),
         _package("grub-usb.img", "grub-rescue-pc", "/usr/lib/grub-rescue/grub-rescue-usb.img"),
         _package("grub-floppy.img", "grub-rescue-pc", "/usr/lib/grub-rescue/grub-rescue-floppy.img"),

@@ -18,6 +18,7 @@ HONEST_PACKED = frozenset(
             "zip-raw",
             "zip-stored",
             "zip-small",
+            "zip-mode",
             "zip-comment",
             "zip-streamed",
             "zip-64",
@@ -65,7 +66,7 @@ UNSAFE_TOOLS = frozenset(
     (
         *("tool-gpt.cut", "tool-overlay.qcow2", "tool-data-file.qcow2", "tool-encrypted.qcow2"),
         *("tool-flat.vmdk", "tool-split.vmdk", "tool-split-flat.vmdk", "tool-overlay.vmdk"),
-        *("tool-too-long.zst", "tool-overlay.xz"),
+        *("tool-too-long.zst", "tool-overlay.xz", "tool-holes.ova"),
     )
 )
 NO_IMAGE_TOOLS = frozenset(

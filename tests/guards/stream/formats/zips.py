@@ -94,11 +94,12 @@ class Member:
 
     def entry(self, offset: int) -> bytes:
         """Write the entry of the directory."""
-        values = self.fields() | {"offset": offset, "disk": 0, "comment": b"", "made": 0x031E} | self.central
+        values = self.fields() | {"offset": offset, "disk": 0, "comment": b"", "made": 0x031E}
+        values |= {"attributes": 0} | self.central
         return (
             struct.pack("<4sHHHHHHIII", b"PK\1\2", values["made"], *(values[name] for name in LOCAL))
             + struct.pack("<HHH", len(values["name"]), len(values["extra"]), len(values["comment"]))
-            + struct.pack("<HHII", values["disk"], 0, 0, values["offset"])
+            + struct.pack("<HHII", values["disk"], 0, values["attributes"], values["offset"])
             + values["name"]
             + values["extra"]
             + values["comment"]

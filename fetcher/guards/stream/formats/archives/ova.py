@@ -1,23 +1,23 @@
 """OVA, an appliance in one file: a tar archive whose first member is an OVF descriptor.
 
 Specification: DMTF DSP0243 2.1 (OVF), sections 5 to 9; for tar see tar.
-Reads: every member's header; the descriptor (see ovf); the first and last 64 KiB of the others.
-Structure: regular files only, at most 1,024, each inside the archive; zeros behind the last.
+Reads: every member's header, and the extended ones of pax and GNU before it (see ova_headers); the descriptor
+    (see ovf); the first and last 64 KiB of the others.
+Structure: regular files only, at most 1,024, each inside the archive; a block of zeros behind the last, and
+    nothing but zeros to the end of the file.
 Safety: no path, no link, no device in a member's name or type; one descriptor, that names only members;
     every member that is a disk image passes the checks of its format; a packed one is refused,
     because it cannot be judged.
 """
 
-import re
-
 from fetcher.guards.stream.formats.archives import pkzip, sevenzip, tar
+from fetcher.guards.stream.formats.archives.ova_headers import MOST_NAME_CHARACTERS, REPACK, Headers
 from fetcher.guards.stream.formats.archives.ovf import (
     MOST_DESCRIPTOR_BYTES,
     NOT_PLAIN,
     Descriptor,
     read_descriptor,
 )
-from fetcher.guards.stream.formats.archives.tar import BLOCK, PAX, REGULAR, Member, read_member
 from fetcher.guards.stream.formats.disks import parallels, qcow2, vdi, vhd, vhdx, vmdk, vmdk_descriptor
 from fetcher.guards.stream.formats.disks.tables import round_up
 from fetcher.guards.stream.formats.packed import bzip2, gzip, lz4, xz, zstandard
@@ -34,11 +34,15 @@ from fetcher.guards.stream.formats.report import (
     Window,
     windows,
 )
+from fetcher.parsers.archives.names import spellings
+from fetcher.parsers.archives.tar_headers import BLOCK_BYTES
+from fetcher.parsers.archives.tar_members import Member, first_name
 
 OVA = Kind(key="ova", words="an OVA appliance", role=Role.BUNDLE, disk_format="vmdk")
 
 MOST_MEMBERS = 1_024
-MOST_PAX_BYTES = 65_536
+REGULAR = "0"
+NEVER = 1 << 62
 INSIDE = (
     qcow2.recognise, qcow1.recognise, qed.recognise, vmdk.recognise, vmdk_descriptor.recognise, vdi.recognise,
     vhd.recognise, vhdx.recognise, parallels.recognise, iso9660.recognise, luks.recognise, gzip.recognise,
@@ -46,13 +50,12 @@ INSIDE = (
     tar.recognise,
 )  # fmt: skip
 TAKEN = ("vmdk", "iso", "qcow2", "vdi", "vhd")
-REPACK = "Unpack it and submit the disk image inside, or export the appliance anew."
 
 
 def recognise(head: bytes) -> Report | None:
     """Find OVA by its first member."""
-    member = read_member(head[:BLOCK])
-    if member is None or not member.name.lower().endswith(b".ovf"):
+    name = first_name(head)
+    if name is None or not name.lower().endswith(".ovf"):
         return None
     report = Report(kind=OVA, name="OVA appliance")
     walk = _Walk(report)
@@ -69,64 +72,65 @@ class _Walk:
         self.names: set[str] = set()
         self.descriptor = Descriptor()
         self.disk_bytes = 0
-        self.pax_size: int | None = None
-        self.end = 0
+        self.headers = Headers(report)
+        self.has_end = False
 
     def steps(self) -> Steps:
-        """Read headers and members until the block of zeros that ends an archive."""
+        """Read headers and members until the block of zeros that ends an archive, then zeros to its end."""
         at = 0
         while not self.report.findings:
-            block = yield Window(at, BLOCK)
+            block = yield Window(at, BLOCK_BYTES)
             if not any(block):
-                whole = len(block) == BLOCK
-                self.report.require(whole, "ova-end", "it ends without the mark of its end", CUT_SHORT)
-                self.end = at
-                self._conclude()
+                yield from self._end(block, at)
                 return
-            member = read_member(block)
-            if member is None or member.size is None:
-                self.report.broke("ova-header", "the header of a member is damaged", CUT_SHORT)
+            header = self.headers.read(block)
+            if header is None:
                 return
-            size = member.size if self.pax_size is None or member.kind == PAX else self.pax_size
-            at += BLOCK
-            yield from self._member(member, at, size)
-            at += round_up(size, BLOCK)
-            self.report.reaches(at, "members")
+            at += BLOCK_BYTES
+            self.report.reaches(at + round_up(header.size or 0, BLOCK_BYTES), "members")
+            member = yield from self.headers.member(header, at)
+            size = (header.size if member is None else member.size) or 0
+            self.report.reaches(at + round_up(size, BLOCK_BYTES), "members")
+            if member is not None and not self.report.findings:
+                yield from self._member(member, at)
+            at += round_up(size, BLOCK_BYTES)
 
-    def _member(self, member: Member, at: int, size: int) -> Steps:
-        """Judge one member by its type, its name and its content."""
-        if member.kind == PAX:
-            yield from self._pax(at, size)
+    def _end(self, block: bytes, at: int) -> Steps:
+        """Judge the whole, and refuse whatever follows the block of zeros that ends it."""
+        whole = len(block) == BLOCK_BYTES
+        self.has_end = whole
+        self.report.require(whole, "ova-end", "it ends without the mark of its end", CUT_SHORT)
+        self.headers.end()
+        self._conclude()
+        if not whole or self.report.findings:
             return
-        self.pax_size = None
+        for window in windows(at + BLOCK_BYTES, NEVER):
+            padding = yield window
+            if padding.count(0) < len(padding):
+                self.report.broke("ova-end", "something follows the end of the archive", REPACK)
+            if len(padding) < window.length or self.report.findings:
+                return
+
+    def _member(self, member: Member, at: int) -> Steps:
+        """Judge one member by its type, its name and its content."""
         self._check_name(member)
         if self.report.findings:
             return
-        if member.name.lower().endswith(b".ovf"):
-            yield from self._descriptor(at, size)
-        elif size:
-            yield from self._content(at, size)
+        if member.name.lower().endswith(".ovf"):
+            yield from self._descriptor(at, member.size or 0)
+        elif member.size:
+            yield from self._content(at, member.size)
 
     def _check_name(self, member: Member) -> None:
         require = self.report.require
-        require(member.kind in REGULAR, "ova-member-type", "a member is no regular file", REPACK)
-        name = member.name.removeprefix(b"./").decode("utf-8", "replace")
-        plain = NOT_PLAIN.search(name) is None and name.isprintable()
+        require(member.header.kind == REGULAR, "ova-member-type", "a member is no regular file", REPACK)
+        name = member.name.removeprefix("./")
+        is_readable = name.isprintable() and "\ufffd" not in name and len(name) <= MOST_NAME_CHARACTERS
+        plain = NOT_PLAIN.search(name) is None and is_readable
         require(plain, "ova-member-name", "a member's name is a path", REPACK)
         require(name not in self.names, "ova-member-name", "two members have the same name", REPACK)
         self.names.add(name)
         require(len(self.names) <= MOST_MEMBERS, "ova-members", "it has too many members", REPACK)
-
-    def _pax(self, at: int, size: int) -> Steps:
-        """Take a size from an extended header, and refuse one that changes a name or makes holes."""
-        self.report.require(size <= MOST_PAX_BYTES, "ova-header", "an extended header is too long", REPACK)
-        if self.report.findings or not size:
-            return
-        text = yield Window(at, size)
-        changes = re.search(rb"(?:path|GNU\.sparse[^=\n]*|hdrcharset)=", text)
-        self.report.require(changes is None, "ova-header", "an extended header changes a name", REPACK)
-        sizes = re.findall(rb"(?:^|\n)\d+ size=(\d{1,18})(?=\n)", text)
-        self.pax_size = int(sizes[-1]) if sizes else None
 
     def _descriptor(self, at: int, size: int) -> Steps:
         is_first = len(self.names) == 1
@@ -166,15 +170,14 @@ class _Walk:
             self.disk_bytes += disk.virtual_bytes or 0
 
     def _conclude(self) -> None:
-        missing = self.descriptor.files - self.names
-        self.report.require(
-            not missing, "ova-reference", "its descriptor names a file that it does not have", REPACK
-        )
+        found = [self.names.intersection(spellings(file)) for file in self.descriptor.files]
+        require = self.report.require
+        require(all(found), "ova-reference", "its descriptor names a file that it does not have", REPACK)
+        is_clear = all(len(names) <= 1 for names in found)
+        require(is_clear, "ova-reference", "its descriptor names a file that may be either of two", REPACK)
         self.report.virtual_bytes = max(self.descriptor.disk_bytes, self.disk_bytes)
         self.report.facts |= {"members": len(self.names), "disks": self.descriptor.disks}
 
-    def close(self, end: End) -> None:
-        """Check that nothing but zeros follows the end of the archive."""
-        behind = end.total - self.end
-        zeros = self.end > 0 and behind <= len(end.tail) and not any(end.tail[-behind:])
-        self.report.require(zeros, "ova-end", "something follows the end of the archive", REPACK)
+    def close(self, _: End) -> None:
+        """Check that the end of the archive was met: nobody reads on where a window comes back short."""
+        self.report.require(self.has_end, "ova-end", "it ends without the mark of its end", CUT_SHORT)

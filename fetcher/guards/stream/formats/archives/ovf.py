@@ -9,16 +9,17 @@ Safety: no document type and so no entities; files named by their plain name, ne
 
 import re
 from dataclasses import dataclass, field
+from urllib.parse import unquote
 
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import ParseError, XMLParser
 
 from fetcher.guards.stream.formats.report import Report
+from fetcher.parsers.archives.units import MAX_BYTES, read_amount
 
 MOST_DESCRIPTOR_BYTES = 262_144
 MOST_NAMES = 16_384  # Of elements and attributes: ten times what the largest appliances have.
 PIECE_BYTES = 4_096
-UNIT = re.compile(r"byte(?:\s*\*\s*(\d{1,2})\s*\^\s*(\d{1,2}))?")
 NOT_PLAIN = re.compile(r"[/\\:]|^\.\.?$|^$")
 EXPORT = "Export the appliance anew, or unpack it and submit the disk image inside."
 
@@ -84,9 +85,8 @@ def _local(attributes: dict[str, str]) -> dict[str, str]:
 
 def _note_file(attributes: dict[str, str], descriptor: Descriptor, report: Report) -> None:
     name = attributes.get("href", "")
-    report.require(
-        NOT_PLAIN.search(name) is None, "ova-reference", "its descriptor names a file by path or URL", EXPORT
-    )
+    plain = NOT_PLAIN.search(name) is None and NOT_PLAIN.search(unquote(name)) is None
+    report.require(plain, "ova-reference", "its descriptor names a file by path or URL", EXPORT)
     descriptor.files.add(name)
 
 
@@ -95,18 +95,10 @@ def _note_disk(attributes: dict[str, str], descriptor: Descriptor, report: Repor
     report.require(not has_parent, "ova-parent", "one of its disks has a parent", EXPORT)
     descriptor.disks += 1
     capacity, unit = attributes.get("capacity", ""), attributes.get("capacityAllocationUnits", "byte")
-    factor = _factor(unit)
-    if capacity.isascii() and capacity.isdigit() and len(capacity) <= 19 and factor:
-        descriptor.disk_bytes += int(capacity) * factor
-        report.require(descriptor.disk_bytes < 1 << 62, "ova-capacity", "its disks are too large", EXPORT)
+    amount = read_amount(capacity, unit)
+    if amount is not None:
+        descriptor.disk_bytes += amount
+        report.require(descriptor.disk_bytes < MAX_BYTES, "ova-capacity", "its disks are too large", EXPORT)
     elif not capacity.startswith("${"):
-        report.broke("ova-capacity", "the capacity of a disk is not a number", EXPORT)
-
-
-def _factor(unit: str) -> int:
-    """Return the bytes of a unit such as `byte * 2^30`; 0 where it is none."""
-    found = UNIT.fullmatch(unit.strip())
-    if found is None:
-        return 0
-    base, exponent = found[1], found[2]
-    return int(int(base) ** int(exponent)) if base else 1
+        reason = "the capacity of a disk is not a number with a known unit"
+        report.broke("ova-capacity", reason, EXPORT)

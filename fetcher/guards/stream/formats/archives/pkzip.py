@@ -7,7 +7,8 @@ Structure: one member and nothing else: local header, content, data descriptor i
     and end records follow one another without a gap, from the first byte to the last.
 Safety: some readers go by the local header and some by the directory, so both have to say the same of the
     name, the sizes, the checksum and the method; stored or deflated, because not every reader knows more;
-    not encrypted. An end record behind a raw disk or a disc makes the file two things at once.
+    not encrypted; a regular file, because a reader that unpacks makes a link of what says to be one, which
+    leads where its content says. An end record behind a raw disk or a disc makes the file two things at once.
 """
 
 from functools import partial
@@ -36,6 +37,7 @@ ZIP = Kind(key="zip", words="a ZIP archive", role=Role.PACKED)
 
 STARTS = (LOCAL_MAGIC, END_MAGIC, b"PK\7\x08")
 STORED, DEFLATED = 0, 8
+UNSAID, REGULAR_FILE = 0, 0o10  # As the upper four bits of a mode of Unix.
 METHODS = {
     1: "shrink", 6: "implode", 9: "deflate64", 12: "bzip2", 14: "lzma", 93: "zstd", 95: "xz", 98: "ppmd"
 }  # fmt: skip
@@ -119,6 +121,8 @@ def _close(report: Report, local: Entry, end: End) -> None:
     if central is None:
         report.broke("zip-directory", "its directory is not where or what it has to be", REPACK)
         return
+    is_file = central.file_type in (UNSAID, REGULAR_FILE)
+    report.require(is_file, "zip-member-type", "its member is no regular file", REPACK)
     _check_layout(report, directory, central, local)
     _check_agreement(report, central, local)
     between = end.tail[max(local.length + central.packed - before, 0) : directory.offset - before]

@@ -35,6 +35,7 @@ class Entry:
         length: Bytes of the header itself, with name and extra fields.
         is_sound: Its extra fields are well-formed.
         offset: Where the local header lies, by the directory.
+        file_type: That of Unix, in the upper four bits of a mode, by the directory; 0 where it says none.
     """
 
     version: int
@@ -48,6 +49,7 @@ class Entry:
     length: int
     is_sound: bool
     offset: int = 0
+    file_type: int = 0
 
     @property
     def is_folder(self) -> bool:
@@ -79,7 +81,7 @@ def read_central(directory: bytes) -> Entry | None:
         return None
     fields = CENTRAL.unpack_from(directory)
     _, _, version, flags, method, time, date, checksum, packed, unpacked = fields[:10]
-    name, extra, comment, disk, _, _, offset = fields[10:]
+    name, extra, comment, disk, _, attributes, offset = fields[10:]
     length = CENTRAL.size + name + extra + comment
     if len(directory) < length:
         return None
@@ -91,7 +93,7 @@ def read_central(directory: bytes) -> Entry | None:
         values[place] = number
     return Entry(
         version, flags, method, date << 16 | time, checksum, values[1], values[0],
-        directory[CENTRAL.size :][:name], length, is_sound and disk == 0, values[2],
+        directory[CENTRAL.size :][:name], length, is_sound and disk == 0, values[2], attributes >> 28,
     )  # fmt: skip
 
 

@@ -3,11 +3,14 @@
 Specification: QEMU, docs/interop/parallels.txt.
 Reads: the header of 64 bytes; the block allocation table behind it.
 Structure: version 2, a disk of at least one sector, clusters in range; the table covers the disk, and
-    every cluster begins inside the file.
-Safety: it was closed, so no repair changes what was judged; no extension that is not looked at.
+    every cluster begins inside the file, behind the table.
+Safety: it was closed, so no repair changes what was judged; no extension that is not looked at. No cluster
+    lies over another within 64 KiB of the table, and no more are mapped than the file has, so that a small
+    file does not become a large disk.
 """
 
 from functools import partial
+from itertools import pairwise
 from struct import Struct
 
 from fetcher.guards.stream.formats.disks.tables import integers
@@ -51,14 +54,36 @@ def recognise(head: bytes) -> Report | None:
     report.reaches(data * SECTOR, "header")
     if not report.findings:
         unit = SECTOR if magic == OLD else SECTOR * cluster
-        report.follow = partial(_follow, report, entries, unit)
+        report.follow = partial(_follow, report, entries, unit, SECTOR * cluster)
     return report
 
 
-def _follow(report: Report, entries: int, unit: int) -> Steps:
-    """Read the table, to learn the farthest cluster."""
+def _follow(report: Report, entries: int, unit: int, cluster: int) -> Steps:
+    """Read the table, to learn where the clusters lie.
+
+    Args:
+        entries: Of the table.
+        unit: Bytes that an entry counts in.
+        cluster: Bytes of a cluster.
+    """
+    mapped, end = 0, HEADER.size + entries * 4
     for window in windows(HEADER.size, entries * 4):
-        farthest = max(integers((yield window), 4, "little"), default=0)
-        if farthest:
-            report.reaches(farthest * unit + 1, "clusters")
+        table = yield window
+        places = [place for place in integers(table, 4, "little") if place]
+        if not places:
+            continue
+        if min(places) * unit < end or not _lie_apart(places, cluster // unit):
+            report.broke("parallels-overlap", "a cluster lies in its table or over another cluster")
+            return
+        mapped += len(places)
+        report.reaches(max(places) * unit + 1, "clusters")
+        report.reaches(end + (mapped - 1) * cluster + 1, "clusters, each of which is mapped once,")
     report.facts["tables_read"] = True
+
+
+def _lie_apart(places: list[int], step: int) -> bool:
+    """Answer whether no two places are nearer than a step."""
+    distinct = set(places)
+    if step == 1 or len(distinct) < len(places):
+        return len(distinct) == len(places)
+    return all(later - former >= step for former, later in pairwise(sorted(distinct)))

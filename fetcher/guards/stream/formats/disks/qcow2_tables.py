@@ -6,8 +6,10 @@ Structure: every table and cluster begins inside the file and is aligned. A last
     because writers leave out its end; so a file that is cut short shows as soon as a cluster is missing.
     No reserved bit; no table that is named twice. A part of a divided cluster is allocated, reads as zeros or
     neither, and is not allocated where there is no cluster.
-Safety: no entry names a table or the header as data; no cluster is mapped twice within a table, and no more
-    clusters are mapped than the file has, so that a small file does not become a large disk.
+Safety: no entry names a table or the header as data; no cluster is mapped twice, whether by one table or by
+    two, among the first 524,288 of the file (32 GiB at the usual size); and no more clusters are mapped than
+    the file has, so that a small file does not become a large disk. Of compressed clusters, which lie side by
+    side in one of the file's, no two of one table begin at the same byte.
 """
 
 from collections.abc import Iterable
@@ -25,6 +27,7 @@ COMPRESSED = COMPRESSED_BYTE << 56
 LOW_HALF = 0xFFFF_FFFF
 LEAST_PACKED_BYTES = 8  # Of a compressed cluster: no codec makes less of one.
 MOST_TABLES = 16_384  # What is remembered of them; 8 TiB at the usual cluster size.
+MOST_MARKED = 524_288  # Clusters that are remembered as mapped, with a byte each.
 OVERLAP = "a table or a cluster is used for two things"
 
 
@@ -36,6 +39,7 @@ class Geometry:
         taken: Where clusters lie that cannot be data.
         plain: How many clusters are mapped as they are.
         packed: How many are mapped compressed.
+        marks: A byte for each of the first clusters of the file, which is 1 once the cluster is mapped.
     """
 
     version: int
@@ -48,6 +52,7 @@ class Geometry:
     taken: set[int] = field(default_factory=set)
     plain: int = 0
     packed: int = 0
+    marks: bytearray = field(default_factory=bytearray)
 
     @property
     def cluster(self) -> int:
@@ -143,10 +148,32 @@ def _note_clusters(table: bytes, geometry: Geometry, report: Report) -> None:
         report.broke("qcow2-table-place", "a cluster is not where one may be")
     plain = [offset for offset in map(OFFSET.__and__, mapped) if offset]
     distinct = set(plain)
-    if len(distinct) < len(plain) or not distinct.isdisjoint(geometry.taken):
+    is_single = len(distinct) == len(plain) and _mark(distinct, geometry)
+    if not is_single or not distinct.isdisjoint(geometry.taken):
         report.broke("qcow2-overlap", OVERLAP)
     geometry.plain += len(plain)
     report.reaches(max(distinct, default=-1) + 1, "data")
+
+
+def _mark(places: set[int], geometry: Geometry) -> bool:
+    """Remember which clusters are mapped, and return whether none of them was before."""
+    marks, bits = geometry.marks, geometry.cluster_bits
+    first, last = min(places, default=0) >> bits, max(places, default=-1) >> bits
+    if not 0 <= first <= last or first >= MOST_MARKED:
+        return True
+    if len(marks) <= last:
+        marks.extend(bytes(min(last + 1, MOST_MARKED) - len(marks)))
+    if (
+        last < MOST_MARKED and last - first == len(places) - 1
+    ):  # As most tools write them, one behind the other.
+        is_new = marks.find(1, first, last + 1) < 0
+        marks[first : last + 1] = b"\1" * len(places)
+        return is_new
+    numbers = [number for place in places if (number := place >> bits) < MOST_MARKED]
+    is_new = not any(map(marks.__getitem__, numbers))
+    for number in numbers:
+        marks[number] = 1
+    return is_new
 
 
 def _check_bitmaps(pairs: Iterable[tuple[int, int]], report: Report) -> None:

@@ -8,25 +8,11 @@ from typing import Protocol
 
 from fetcher.guards.stream.formats.report import Report, Steps, Window
 from fetcher.guards.stream.formats.work import SHORT_BYTES
+from fetcher.parsers.archives.skippable import HEADER_BYTES, frame_bytes
 
 LOOKAHEAD_BYTES = SHORT_BYTES  # A frame's header, or a block that counts as short, lies whole in this.
 PIECE_BYTES = 4_096
-SKIPPABLE_MAGIC = 0x184D_2A50  # To ...5F.
-MOST_SKIPPED = 16  # Frames without data that a file is recognised behind.
 DENSE_BYTES = 1_024  # Blocks shorter than this are read several at a time.
-
-
-def behind_skippable(head: bytes) -> bytes:
-    """Return the magic behind the frames without data that both Zstandard and LZ4 may begin with.
-
-    Behind so many of them that no tool writes it is the magic of one more.
-    """
-    at = 0
-    for _ in range(MOST_SKIPPED):
-        if int.from_bytes(head[at : at + 4], "little") & ~0xF != SKIPPABLE_MAGIC or at + 8 > len(head):
-            break
-        at += 8 + int.from_bytes(head[at + 4 : at + 8], "little")
-    return head[at : at + 4]
 
 
 class Frames(Protocol):
@@ -85,3 +71,13 @@ class Repeats:
         while piece[here + copies * step : here + 2 * copies * step] == block * copies:
             copies *= 2
         return copies
+
+    def skipped(self, piece: bytes, here: int) -> int:
+        """Return where to go on behind a frame without data that begins at `here`, and its copies.
+
+        Raises:
+            TooDear: The budget of the import is spent.
+        """
+        header = piece[here : here + HEADER_BYTES]
+        step = frame_bytes(header)
+        return here + step * (self.blocks(piece, here, step) if len(header) == HEADER_BYTES else 1)

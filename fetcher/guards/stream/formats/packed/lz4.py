@@ -10,20 +10,14 @@ Safety: no dictionary, which would be another file.
 
 from functools import partial
 
-from fetcher.guards.stream.formats.packed.blocks import (
-    DENSE_BYTES,
-    SKIPPABLE_MAGIC,
-    Repeats,
-    behind_skippable,
-    follow_blocks,
-)
+from fetcher.guards.stream.formats.packed.blocks import DENSE_BYTES, Repeats, follow_blocks
 from fetcher.guards.stream.formats.report import CUT_SHORT, Kind, Report, Role, Steps
 from fetcher.guards.stream.formats.work import SHORT_BYTES, TooDear
+from fetcher.parsers.archives.skippable import behind_skippable, frame_bytes, is_skippable
 
 LZ4 = Kind(key="lz4", words="an LZ4 archive", role=Role.PACKED)
 
 FRAME, LEGACY = b"\x04\x22\x4d\x18", b"\x02\x21\x4c\x18"
-SKIPPABLE = tuple((SKIPPABLE_MAGIC | number).to_bytes(4, "little") for number in range(16))
 BLOCK_BYTES = {4: 1 << 16, 5: 1 << 18, 6: 1 << 20, 7: 1 << 22}
 LEGACY_BLOCK = (8 << 20) + (8 << 20) // 255 + 16
 UNPACKED_BLOCK = 1 << 31
@@ -34,7 +28,7 @@ BLOCK_CHECKSUM, CONTENT_SIZE, CONTENT_CHECKSUM, RESERVED, DICTIONARY = 16, 8, 4,
 
 def recognise(head: bytes) -> Report | None:
     """Find LZ4 by the magic of either format."""
-    first = behind_skippable(head)
+    first = head[(at := behind_skippable(head)) : at + 4]
     if first not in (FRAME, LEGACY):
         return None
     report = Report(kind=LZ4, name="LZ4 archive" if first == FRAME else "LZ4 archive, legacy")
@@ -86,9 +80,8 @@ class _Walk:
             self._frame.check(self._report)
             self._report.work.step(self._frame.header_bytes)
             return here + self._frame.header_bytes
-        if int.from_bytes(rest[:4], "little") & ~0xF == SKIPPABLE_MAGIC:
-            step = 8 + int.from_bytes(rest[4:8], "little")
-            return here + step * (self._repeats.blocks(piece, here, step) if len(rest) >= 8 else 1)
+        if is_skippable(rest[:4]):
+            return self._repeats.skipped(piece, here)
         self._report.broke("lz4-frame", "something that is no frame follows a frame", CUT_SHORT)
         return here
 
@@ -210,7 +203,7 @@ class Lz4Start:
         if header[:4] in (FRAME, LEGACY):
             self._frame = Frame(header)
             return self._frame.header_bytes
-        return 8 + int.from_bytes(header[4:8], "little")
+        return frame_bytes(header)
 
     def _unpack_one(self, block: bytes, content: bytearray, most: int) -> None:
         if int.from_bytes(block[:4], "little") & UNPACKED_BLOCK:

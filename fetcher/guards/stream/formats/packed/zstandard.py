@@ -10,22 +10,15 @@ Safety: a window of at most 128 MiB, because a reader has to hold it in memory; 
 """
 
 from functools import partial
-from struct import Struct
 
-from fetcher.guards.stream.formats.packed.blocks import (
-    DENSE_BYTES,
-    SKIPPABLE_MAGIC,
-    Repeats,
-    behind_skippable,
-    follow_blocks,
-)
+from fetcher.guards.stream.formats.packed.blocks import DENSE_BYTES, Repeats, follow_blocks
 from fetcher.guards.stream.formats.report import CUT_SHORT, Kind, Report, Role, Steps
 from fetcher.guards.stream.formats.work import SHORT_BYTES
+from fetcher.parsers.archives.skippable import behind_skippable, is_skippable
 
 ZSTD = Kind(key="zstd", words="a Zstandard archive", role=Role.PACKED)
 
 MAGIC = b"\x28\xb5\x2f\xfd"
-SKIPPABLE = Struct("<II")
 LZ4_MAGICS = (b"\x04\x22\x4d\x18", b"\x02\x21\x4c\x18")
 MOST_WINDOW = 1 << 27
 MOST_BLOCK = 1 << 17
@@ -37,15 +30,12 @@ LONGEST_HEADER = 18  # Of a frame, with its magic.
 
 def recognise(head: bytes) -> Report | None:
     """Find Zstandard by the magic of a frame, or of a skippable one before it."""
-    if head[:4] != MAGIC and (not _is_skippable(head[:4]) or behind_skippable(head) in LZ4_MAGICS):
+    at = behind_skippable(head)
+    if head[:4] != MAGIC and (not is_skippable(head[:4]) or head[at : at + 4] in LZ4_MAGICS):
         return None
     report = Report(kind=ZSTD, name="Zstandard archive")
     report.follow = partial(_follow, report)
     return report
-
-
-def _is_skippable(magic: bytes) -> bool:
-    return int.from_bytes(magic, "little") & ~0xF == SKIPPABLE_MAGIC
 
 
 def _follow(report: Report) -> Steps:
@@ -103,11 +93,8 @@ class _Walk:
             return here
         if rest[:4] == MAGIC:
             return self._read_header(rest[4:], here)
-        if len(rest) >= SKIPPABLE.size and _is_skippable(rest[:4]):
-            step = SKIPPABLE.size + int.from_bytes(rest[4:8], "little")
-            return here + step * self._repeats.blocks(piece, here, step)
-        if len(rest) < SKIPPABLE.size and _is_skippable(rest[:4]):
-            return here + SKIPPABLE.size
+        if is_skippable(rest[:4]):
+            return self._repeats.skipped(piece, here)
         self._report.broke("zstd-frame", "something that is no frame follows a frame", CUT_SHORT)
         return here
 

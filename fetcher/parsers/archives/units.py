@@ -10,7 +10,7 @@ UNIT = re.compile(r"byte(?:s)?(?:\s*\*\s*(\d{1,19})(?:\s*\^\s*(\d{1,2}))?)?")
 POWERS = {"": 0, "k": 10, "kilo": 10, "kibi": 10, "m": 20, "mega": 20, "mebi": 20}
 POWERS |= {"g": 30, "giga": 30, "gibi": 30, "t": 40, "tera": 40, "tebi": 40, "p": 50, "peta": 50}
 WORD = re.compile(r"(|k|kilo|kibi|m|mega|mebi|g|giga|gibi|t|tera|tebi|p|peta)i?-?(?:b|bytes?)", re.IGNORECASE)
-NUMBER = re.compile(r"\d{1,19}")
+NUMBER = re.compile(r"[0-9]{1,19}")
 MAX_BYTES = 1 << 62
 
 

@@ -1,0 +1,1 @@
+"""Parsers of what archives and appliances are written in: headers of tar, names, units, frames."""
