@@ -106,7 +106,7 @@ class Service:
             self._find_port()
             return False
         try:
-            return self.call("GET", "/healthz")[0] == 200
+            return self.call("GET", "/readyz")[0] == 200
         except (OSError, http.client.HTTPException):
             return False
 

@@ -120,7 +120,7 @@ class Maintenance:
 
     async def do_chores(self) -> None:
         """Remove what is left over, forget what is old; look at the index once a day."""
-        await self._context.store.retry_leftovers()
+        await self._context.store.retry_deletes()
         await self._context.store.make_ballast()
         await self._settle_loose(datetime.now(UTC) - timedelta(seconds=LOOSE_SECONDS))
         await self.forget()

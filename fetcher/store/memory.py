@@ -238,7 +238,7 @@ class MemoryStore(Room):
         self._kept.pop(address, None)
         return True
 
-    async def retry_leftovers(self) -> None:
+    async def retry_deletes(self) -> None:
         """Do nothing: whatever is removed goes at once."""
 
     async def kept(self) -> list[Kept]:

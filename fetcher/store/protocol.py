@@ -172,7 +172,7 @@ class Store(Protocol):
         Readers that are open go on to the end; bytes that are unknown are gone.
         """
 
-    async def retry_leftovers(self) -> None:
+    async def retry_deletes(self) -> None:
         """Try once more to remove what did not go."""
 
     async def kept(self) -> list[Kept]:

@@ -72,9 +72,9 @@ async def test_a_file_that_cannot_be_removed_is_removed_later(tmp_path: Path) ->
     store.open()
     staged = await store.stage("one", 1)
     await store.discard(staged)
-    assert store.leftovers == {staged.path}
-    await store.retry_leftovers()
-    assert store.leftovers == set()
+    assert store.pending_deletes == {staged.path}
+    await store.retry_deletes()
+    assert store.pending_deletes == set()
     assert await store.staged_paths() == []
     store.close()
 

@@ -65,7 +65,7 @@ class Store(Room):
         self.blobs = self._layout.blobs
         self.index_path = self._layout.index_path
         self.blob_path = self._layout.blob_path
-        self.leftovers: set[Path] = set()
+        self.pending_deletes: set[Path] = set()
         self._disk = disk
         self._is_direct = is_direct
         self._lock = FolderLock(folder)
@@ -179,13 +179,13 @@ class Store(Room):
         """Remove bytes that no row needs; call it inside `holding(address)`. Open readers go on.
 
         Returns:
-            False where the file system does not let go of the name, which is kept in `leftovers`.
+            False where the file system does not let go of the name, which is kept in `pending_deletes`.
         """
         path = self.blob_path(address)
         crash.reach("store.removing")
         await self._run("remove", lambda: self._remove(lambda: self._disk.unlink(path), path))
         crash.reach("store.removed")
-        return path not in self.leftovers
+        return path not in self.pending_deletes
 
     async def size(self, address: str) -> int | None:
         """Return how long a blob's file is; None when there is none."""
@@ -242,7 +242,7 @@ class Store(Room):
         return await opened(opening, io.FileIO.close)
 
     async def discard(self, staged: protocol.Staged) -> None:
-        """Remove a staged file; one that the file system does not let go of is kept in `leftovers`."""
+        """Remove a staged file; one that the file system does not let go of is kept in `pending_deletes`."""
         if not staged.is_moved:
             await self._run("discard", lambda: self._remove(staged.discard, self.staging / staged.name))
 
@@ -251,16 +251,16 @@ class Store(Room):
         try:
             removal()
         except OSError:
-            self.leftovers.add(path)
+            self.pending_deletes.add(path)
         else:
-            self.leftovers.discard(path)
+            self.pending_deletes.discard(path)
 
-    async def retry_leftovers(self) -> None:
+    async def retry_deletes(self) -> None:
         """Try once more to remove what could not be removed before."""
-        for path in [path for path in self.leftovers if path.parent == self.staging]:
+        for path in [path for path in self.pending_deletes if path.parent == self.staging]:
             await self.remove_staged(path.name)
-        for path in [path for path in self.leftovers if path.parent.parent == self.blobs]:
-            self.leftovers.discard(path)  # The index knows it as loose, and whether it is needed again.
+        for path in [path for path in self.pending_deletes if path.parent.parent == self.blobs]:
+            self.pending_deletes.discard(path)  # The index knows it as loose, and whether it is needed again.
 
     async def staged_names(self) -> list[str]:
         """Return the names in the staging area."""

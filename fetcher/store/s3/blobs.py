@@ -21,11 +21,11 @@ class Blobs:
     """The committed bytes of a bucket; its coroutines run on the bucket's loop.
 
     Attributes:
-        leftovers: What the server did not remove when it was asked to.
+        pending_deletes: What the server did not remove when it was asked to.
     """
 
     def __init__(self, bucket: Bucket, usage: Usage) -> None:
-        self.leftovers: set[str] = set()
+        self.pending_deletes: set[str] = set()
         self._bucket = bucket
         self._usage = usage
         self._readers: Counter[str] = Counter()
@@ -72,7 +72,7 @@ class Blobs:
             if found is not None:
                 await self._bucket.delete(blob_key(address))
         except StoreFailed as failure:
-            log.warning("bucket.leftover", name=address, detail=failure.reason)
+            log.warning("bucket.delete_pending", name=address, detail=failure.reason)
             return False
         crash.reach("store.removed")
         pointer = None if found is None else _pointer_or_none(found)
@@ -92,8 +92,8 @@ class Blobs:
         try:
             await self._bucket.delete(key)
         except StoreFailed as failure:
-            log.warning("bucket.leftover", name=key, detail=failure.reason)
-            self.leftovers.add(key)
+            log.warning("bucket.delete_pending", name=key, detail=failure.reason)
+            self.pending_deletes.add(key)
 
     async def begin_reading(self, address: str, offset: int, length: int | None) -> Reader:
         """Return a reader of a part of the bytes; the object stays until the reader ends.

@@ -185,8 +185,8 @@ class Store(Room):
         try:
             await removal
         except StoreFailed as failure:
-            log.warning("bucket.leftover", name=name, detail=failure.reason)
-            self._blobs.leftovers.add(staging_key(name))
+            log.warning("bucket.delete_pending", name=name, detail=failure.reason)
+            self._blobs.pending_deletes.add(staging_key(name))
 
     async def adopt(self, address: str, size: int, spare: Collection[str]) -> str | None:
         """Stage the whole body of an import again that was cut off in its commit; None without a body."""
@@ -222,10 +222,10 @@ class Store(Room):
         """Remove bytes, or return False where they do not go yet; inside `holding(address)`."""
         return await self._bucket.finish(self._blobs.remove(address))
 
-    async def retry_leftovers(self) -> None:
+    async def retry_deletes(self) -> None:
         """Remove what did not go before, and uploads that nobody will end; count anew what is taken."""
-        for key in list(self._blobs.leftovers):
-            self._blobs.leftovers.discard(key)
+        for key in list(self._blobs.pending_deletes):
+            self._blobs.pending_deletes.discard(key)
             if key.startswith("staging/"):
                 await self.remove_staged(key.removeprefix("staging/"))
             else:

@@ -163,7 +163,7 @@ async def test_what_does_not_go_now_goes_later(store: Store, server: Unruly) -> 
         store._bucket.place.__dict__["patience_seconds"] = 5.0
         server.tricks.clear()
     assert await store.size(sha256) is None
-    await store.retry_leftovers()
+    await store.retry_deletes()
     await nothing_left(store)
 
 
@@ -186,7 +186,7 @@ async def test_a_commit_outlasts_a_server_that_stays_busy(store: Store, server: 
         store._bucket.place.__dict__["patience_seconds"] = 5.0
         server.tricks.clear()
     assert await read(store) == BODY
-    await store.retry_leftovers()
+    await store.retry_deletes()
     assert await read(store) == BODY
     assert store.space().used == len(BODY)
     assert await store.remove(DIGEST)
