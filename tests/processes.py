@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,6 +15,16 @@ from fetcher.crash import VARIABLE
 from tests.lab.forks import Fork, fork_service
 
 ROOT = Path(__file__).parent.parent
+
+
+def tell(process: asyncio.subprocess.Process | Fork, how: signal.Signals) -> None:
+    """Send a signal, where the process has not ended by itself.
+
+    `send_signal` of asyncio looks whether it has ended, and takes its status from the loop, which then says 255.
+    """
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, how)
 
 
 class Process:
@@ -95,8 +106,7 @@ class Process:
 
     async def kill(self, how: signal.Signals = signal.SIGKILL) -> int:
         """End it with a signal, and wait for its end."""
-        if self._process.returncode is None:
-            self._process.send_signal(how)
+        tell(self._process, how)
         code = await self._process.wait()
         await self.client.close()
         await self._reading

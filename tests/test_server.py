@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from fetcher import service as server
 from fetcher.service.reloading import Reloads
-from tests.processes import Process
+from tests.processes import Process, tell
 from tests.service import Running
 
 ROOT = Path(__file__).parent.parent
@@ -109,19 +109,19 @@ async def test_a_reload_too_soon_or_too_late_ends_nothing(command: list[str], tm
         assert process.returncode is None
         await asyncio.sleep(0.001)
     assert process.stderr is not None
-    process.send_signal(signal.SIGHUP)
+    tell(process, signal.SIGHUP)
     said = b""
     while b"http://" not in said:
         line = await process.stderr.readline()
         assert line, said
         said += line
-        process.send_signal(signal.SIGHUP)
+        tell(process, signal.SIGHUP)
     while b'"audit.head"' not in said:
         said += await process.stderr.readline()
-    process.send_signal(signal.SIGTERM)
+    tell(process, signal.SIGTERM)
     rest = asyncio.create_task(process.stderr.read())
     while process.returncode is None:
-        process.send_signal(signal.SIGHUP)
+        tell(process, signal.SIGHUP)
         await asyncio.sleep(0.05)
     assert process.returncode == -signal.SIGTERM, await rest
 
