@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 def tell(process: asyncio.subprocess.Process | Fork, how: signal.Signals) -> None:
     """Send a signal, where the process has not ended by itself.
 
-    `send_signal` of asyncio looks whether it has ended, and takes its status from the loop, which then says 255.
+    `send_signal` of asyncio looks whether it has ended, and takes its status: the loop then says 255.
     """
     if process.returncode is None:
         with suppress(ProcessLookupError):
