@@ -35,9 +35,10 @@ class BucketServer:
         host, port: Where that is.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, master: int) -> None:
         self.host = "127.0.0.1"
         self.port = port
+        self._master = master
         self.endpoint = f"http://{self.host}:{port}"
 
     def put(self, bucket: str, key: str, data: bytes = b"") -> int:
@@ -49,6 +50,13 @@ class BucketServer:
         with contextlib.closing(connection):
             connection.request("PUT", path, data, dict(request.headers.items()))
             return connection.getresponse().status
+
+    def make_room(self) -> None:
+        """Give back what removed objects took: by itself it waits until a third of a volume is theirs."""
+        connection = http.client.HTTPConnection(self.host, self._master, timeout=PATIENT_SECONDS)
+        with contextlib.closing(connection):
+            connection.request("GET", "/vol/vacuum?garbageThreshold=0.01")
+            assert connection.getresponse().status == 200
 
     def wait(self) -> None:
         """Wait until it takes objects."""
@@ -105,7 +113,7 @@ def bucket_server(folder: Path) -> Iterator[BucketServer]:
         "s3.port.iceberg": 0,
         "s3.port.lance": 0,
         "s3.config": config,
-        "volume.max": 100,
+        "volume.max": 400,
         "master.volumeSizeLimitMB": 64,
         "filer.localSocket": folder / "f",
         "s3.localSocket": folder / "s",
@@ -119,7 +127,7 @@ def bucket_server(folder: Path) -> Iterator[BucketServer]:
     ]
     with log, subprocess.Popen(command, stdout=log, stderr=log, cwd=folder) as process:
         try:
-            server = BucketServer(s3)
+            server = BucketServer(s3, master)
             server.wait()
             yield server
         finally:

@@ -14,7 +14,7 @@ from fetcher.store.s3.bucket import Bucket
 from tests.contract.index import postgres
 from tests.contract.index.postgres import PostgresPlaces
 from tests.lab import skew
-from tests.lab.bucket import bucket_server
+from tests.lab.bucket import BucketServer, bucket_server
 from tests.lab.bucket_store import PART_BYTES, credentials
 from tests.lab.origin import Origin
 from tests.lab.relay import Streams
@@ -64,6 +64,7 @@ class Ground:
         self._kind = kind
         self._dice = dice
         self.bucket: Bucket | None = None
+        self._weed: BucketServer | None = None
         self.database_wires: list[Wire] = []
         self.store_wires: list[Wire] = []
         self.switches: list[Switch] = []
@@ -80,7 +81,7 @@ class Ground:
             hosts = Hosts(self.folder, place, self._origin, 0, **SECTIONS)
             store: dict[str, dict[str, Any]] = {}
             if self._kind == "bucket":
-                weed = stack.enter_context(bucket_server(self.folder))
+                weed = self._weed = stack.enter_context(bucket_server(self.folder))
                 keys = {
                     "credentials_file": str(credentials(self.folder)),
                     "part_bytes": PART_BYTES,
@@ -107,6 +108,11 @@ class Ground:
             await asyncio.gather(*(stack.enter_async_context(host.nursery) for host in self.hosts))
             self._stack = stack.pop_all()
         return self
+
+    async def make_room(self) -> None:
+        """Have the store give back what was removed, so that it is full only where that is the trouble."""
+        if self._weed is not None:
+            await asyncio.to_thread(self._weed.make_room)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

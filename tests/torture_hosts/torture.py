@@ -265,6 +265,7 @@ class HostsTorture:
         """Let everything end, have a crowd ask for one thing, start every host anew, and judge."""
         when = f"rest after {self.kills} kills"
         self._log(when)
+        await self._ground.make_room()
         self._at_work.clear()
         for number, host in enumerate(self._ground.hosts):
             self._note_steps(number, await end(host, signal.SIGKILL) if self._is_fated(host) else 0)
