@@ -16,14 +16,12 @@ from fetcher.index.postgres.imports.images import take_image
 from fetcher.index.postgres.imports.reading import one
 from fetcher.index.postgres.outgoing.webhook_targets import notice_row
 from fetcher.index.postgres.session import Connection, Session, insertion
-from fetcher.index.rows import Row, image_row, import_row, to_import
+from fetcher.index.rows import image_row, import_row, to_import
 from fetcher.index.values import NewImport
 from fetcher.model import Import
 
 MOST_TOGETHER = 64
-MOST_WRITTEN = 1_000 * MOST_TOGETHER  # In transactions of all hosts that have not ended yet.
 
-WAITING = "SELECT count(*) FROM imports WHERE ended_at IS NULL AND state = 'queued'"
 LOCK_KEYS = """SELECT pg_advisory_xact_lock(hashtextextended(name, 0))
     FROM (SELECT unnest(?::text[]) AS name ORDER BY 1) AS names"""
 MADE_BEFORE = """SELECT kept.* FROM unnest(?::text[], ?::text[]) AS wanted (project_id, key)
@@ -54,16 +52,12 @@ async def submit(db: Session, news: Sequence[NewImport], max_queued: int) -> lis
             await take_image(db, new.record, "importing")
     if missing:
         rows = await db.select(*_all_rows(sorted(missing, key=lambda new: new.record.project_id)))
-        await _check_queue(db, rows[0]["waiting"], len(missing), max_queued)
-        made = {row["id"]: row for row in rows}
+        await _check_queue(db, max_queued)
+        made = {row["id"]: to_import(row) for row in rows}
         for new in missing:
-            record = written[new.record.id] = _read(made[new.record.id])
+            record = written[new.record.id] = made[new.record.id]
             await note(db, "submitted", record, {})
     return [written[new.record.id] for new in news]
-
-
-def _read(row: Row) -> Import:
-    return to_import({name: value for name, value in row.items() if name != "waiting"})
 
 
 def _all_rows(news: Sequence[NewImport]) -> tuple[str, dict[str, str]]:
@@ -92,24 +86,18 @@ def _all_rows(news: Sequence[NewImport]) -> tuple[str, dict[str, str]]:
             tables.setdefault("idempotency_keys", []).append(key)
     filled = {table: rows for table, rows in tables.items() if rows}
     parts = [f"new_{table} AS ({insertion(table, list(rows[0]))})" for table, rows in filled.items()]
-    sql = f"WITH {', '.join(parts)} SELECT *, ({WAITING}) AS waiting FROM new_imports"  # noqa: S608 - our own names
+    sql = f"WITH {', '.join(parts)} SELECT * FROM new_imports"  # noqa: S608 - our own names
     return sql, {table: msgspec.json.encode(rows).decode() for table, rows in filled.items()}
 
 
-async def _check_queue(db: Session, waiting: int, new: int, max_queued: int) -> None:
-    """Refuse one import too many; near the bound, those who submit wait for each other.
-
-    Args:
-        waiting: Imports that waited when this transaction wrote its own.
-        new: How many it has written.
+async def _check_queue(db: Session, max_queued: int) -> None:
+    """Refuse one import too many, this transaction's own counted; others that add some wait for its end.
 
     Raises:
-        QueueFull: As many imports wait as may.
+        QueueFull: More imports wait than may.
     """
-    if waiting + new + MOST_WRITTEN > max_queued:
-        [row] = await db.select("SELECT waiting_imports() AS waiting")
-        waiting = row["waiting"] - new
-    if waiting + new > max_queued:
+    [row] = await db.select("SELECT waiting_imports() AS waiting")
+    if row["waiting"] > max_queued:
         raise QueueFull(scope="the service's queue", limit=max_queued)
 
 
