@@ -8,8 +8,8 @@ from fetcher.systemd import outlast_reloads
 
 outlast_reloads()
 with lean_imports():
-    from fetcher.service import main
+    from fetcher.start.command import main
 
 if __name__ == "__main__":
     logging.raiseExceptions = False
-    sys.exit(main())
+    sys.exit(main(loading=lean_imports))

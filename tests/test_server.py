@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from fetcher import service as server
+from fetcher.service import Service
 from fetcher.service.reloading import Reloads
+from fetcher.start.command import main
 from tests.processes import Process, tell
 from tests.service import Running
 
@@ -24,7 +25,7 @@ def test_check_config_lists_every_mistake(tmp_path: Path, capsys: pytest.Capture
     """Each mistake with its key, its value and what is expected; the exit code is for scripts."""
     file = tmp_path / "bad.toml"
     file.write_text('[size]\nmax_bytes = "many"\n[pace]\nidle_seconds = -1\n[srever]\n')
-    assert server.main(["--config", str(file), "--check-config"]) == 2
+    assert main(["--config", str(file), "--check-config"]) == 2
     said = capsys.readouterr().err.splitlines()
     assert any(line.startswith('size.max_bytes = "many": expected') for line in said)
     assert any(line.startswith("pace.idle_seconds = -1: expected") for line in said)
@@ -36,30 +37,31 @@ def test_check_config_of_a_good_file(tmp_path: Path, capsys: pytest.CaptureFixtu
     """A good file is said to be one, and nothing is started."""
     file = tmp_path / "good.toml"
     file.write_text("[size]\nmax_bytes = 5\n")
-    assert server.main(["--config", str(file), "--check-config"]) == 0
+    assert main(["--config", str(file), "--check-config"]) == 0
     assert "valid" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == [file]
 
 
 def test_listen_is_checked_like_the_file(capsys: pytest.CaptureFixture[str]) -> None:
     """Local mode lets everybody in, so it refuses to listen where others can reach it."""
-    assert server.main(["--listen", "0.0.0.0:9292", "--check-config"]) == 2
+    assert main(["--listen", "0.0.0.0:9292", "--check-config"]) == 2
     assert "loopback" in capsys.readouterr().err
 
 
 def test_a_missing_file_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A mistyped path ends in a sentence."""
-    assert server.main(["--config", str(tmp_path / "nope.toml")]) == 2
+    assert main(["--config", str(tmp_path / "nope.toml")]) == 2
     assert "nope.toml" in capsys.readouterr().err
 
 
 def test_a_port_in_use_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The service does not start beside another one on its port."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        service = server.Service(None, {"server": {"listen": f"127.0.0.1:{taken.getsockname()[1]}"}})
-        assert server.serve(service) == 1
+    mask = os.umask(0o077)
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            assert main(["--listen", f"127.0.0.1:{taken.getsockname()[1]}"]) == 1
+    finally:
+        os.umask(mask)
     assert "in use" in capsys.readouterr().err.lower()
 
 
@@ -81,7 +83,7 @@ async def test_a_store_that_somebody_has_is_said(tmp_path: Path) -> None:
 def test_the_reserve_is_the_larger_of_both() -> None:
     """A small disk keeps its percent, a large one its bytes."""
     changes = {"store": {"reserve_bytes": 1000, "reserve_percent": 10.0}}
-    service = server.Service(None, changes)
+    service = Service(None, changes)
     assert service.reserve(1_000_000) == 100_000
     assert service.reserve(100) == 1000
 

@@ -1,7 +1,6 @@
-"""The service put together from its parts, and what an operator starts it with."""
+"""The service put together from its parts."""
 
-from fetcher.service.command import main
 from fetcher.service.service import Service
 from fetcher.service.serving import inbound_server, serve
 
-__all__ = ["Service", "inbound_server", "main", "serve"]
+__all__ = ["Service", "inbound_server", "serve"]

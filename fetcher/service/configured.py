@@ -27,23 +27,32 @@ class Configured(Current):
     Args:
         config: The operator's file, or None for the base file alone.
         changes: What the command line says on top.
+        loaded: What both say, where that has been read and judged already.
 
     Attributes:
         ports: Clients reach us at these; no import may.
     """
 
-    def __init__(self, config: Path | None, changes: dict[str, dict[str, Any]] | None = None) -> None:
+    def __init__(
+        self,
+        config: Path | None,
+        changes: dict[str, dict[str, Any]] | None = None,
+        loaded: Settings | None = None,
+    ) -> None:
         self._config = config
         self._changes = changes or {}
         self._limits: Limits | None = None
-        self._file = self._load()
+        self._file = self._judged(loaded) if loaded is not None else self._load()
         super().__init__(self._file)
         self.ports: set[int] = set()
         self.folder = data_folder(self.settings, config)
 
     def _load(self) -> Settings:
-        """Read the file; what its sections cannot know of each other's rooms is checked here."""
-        settings = load_settings(self._config, self._changes)
+        """Read the file."""
+        return self._judged(load_settings(self._config, self._changes))
+
+    def _judged(self, settings: Settings) -> Settings:
+        """Check what the sections cannot know of each other's rooms."""
         if mistakes := unknown_kinds(settings):
             raise BadConfig(mistakes)
         return settings

@@ -16,6 +16,7 @@ from fetcher.api.app import build_app
 from fetcher.api.ops.metrics import Metrics
 from fetcher.api.services import Services
 from fetcher.api.submit.watch import Watch
+from fetcher.config import Settings
 from fetcher.errors import Failure
 from fetcher.log_lines import STDERR
 from fetcher.service.background import begin, start_background
@@ -34,8 +35,13 @@ START_SECONDS = 0.2
 class Service(Configured):
     """One configured service: its settings, its application, and its parts while that runs."""
 
-    def __init__(self, config: Path | None, changes: dict[str, dict[str, Any]] | None = None) -> None:
-        super().__init__(config, changes)
+    def __init__(
+        self,
+        config: Path | None,
+        changes: dict[str, dict[str, Any]] | None = None,
+        loaded: Settings | None = None,
+    ) -> None:
+        super().__init__(config, changes, loaded)
         self._stopping: asyncio.Future[None] | None = None
         self.app = build_app(self, self._lifespan)
 

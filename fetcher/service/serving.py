@@ -1,17 +1,16 @@
 """One service behind a port: what its clients reach, until a signal ends it."""
 
 import asyncio
-import sys
+import socket
 from contextlib import suppress
 
 import structlog
 import uvicorn
 
-from fetcher.api.inbound import InboundServer, places
+from fetcher.api.inbound import HandOver, InboundServer, places
 from fetcher.descriptors import raise_limit
 from fetcher.interpreter import collect_again, spare_what_stays
-from fetcher.listening import base_of, bind, release
-from fetcher.log_lines import STDERR
+from fetcher.listening import release
 from fetcher.service.service import Service
 
 log = structlog.get_logger()
@@ -61,22 +60,18 @@ def _settle(service: Service) -> None:
     look()
 
 
-def serve(service: Service) -> int:
-    """Serve until a signal ends it; the answer is the exit code."""
-    settings = service.settings
-    try:
-        listening = bind(settings.server)
-    except OSError as error:
-        print(f"Cannot listen on {settings.server.listen}: {error.strerror}.", file=sys.stderr)  # noqa: T201 - for whoever starts it
-        return 1
-    base = settings.server.public_url or base_of(listening)
-    STDERR.write(  # What a person who starts the service wants to know first.
-        f"Glance Fetcher\n  page    {base}/\n  API     {base}/imports and {base}/v2/images\n"
-        f"  limits  {base}/limits\n  data    {service.folder}\n"
-    )
+def serve(service: Service, listening: socket.socket, hand_over: HandOver | None = None) -> int:
+    """Serve until a signal ends it; the answer is the exit code.
+
+    Args:
+        listening: Bound to where clients come.
+        hand_over: Ends whoever answers there until now, and returns the connections that it has taken.
+    """
     server = inbound_server(service)
-    server.closed = lambda: release(listening, settings.server)
+    server.closed = lambda: release(listening, service.settings.server)
     server.opened = lambda: _settle(service)
+    if hand_over is not None:
+        server.hand_over = hand_over
     with suppress(KeyboardInterrupt):  # Raised again after an orderly stop; there is nothing more to say.
         server.run(sockets=[listening])
     return 0 if server.started else 1

@@ -19,7 +19,7 @@ from fetcher.api.auth.identity import (
 )
 from fetcher.config import BadConfig, Current, Settings, load_settings
 from fetcher.errors import Forbidden, Unauthenticated
-from fetcher.service import main
+from fetcher.start.command import main
 from tests.service import Running
 
 

@@ -9,7 +9,7 @@ from fetcher.config import Settings
 from fetcher.exporter.senders import registry
 from fetcher.exporter.senders.base import SendJob, Taken, ToRead
 from fetcher.index.values import ExportOptions, ReceiverSecrets
-from fetcher.service import main
+from fetcher.start.command import main
 from tests.exporter.receiver import Receiver
 from tests.exporter.test_put import IMAGE, ended, push, sending
 

@@ -21,7 +21,13 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-LOADED = ("fetcher.service.command", "uvicorn.protocols.http.h11_impl", "uvicorn.lifespan.on")
+LOADED = (
+    "fetcher.start.command",
+    "fetcher.service",
+    "fetcher.logs",
+    "uvicorn.protocols.http.h11_impl",
+    "uvicorn.lifespan.on",
+)
 MOST_BYTES = 131_072  # Of a request: an environment, mostly.
 
 
@@ -134,7 +140,7 @@ def main(channel: socket.socket) -> None:
 def _live(asked: dict[str, Any], says: int) -> None:
     """Be the service, and never come back."""
     from fetcher import crash
-    from fetcher.service import main as serve
+    from fetcher.start.command import main as serve
 
     os.dup2(says, 2)
     os.closerange(3, 256)

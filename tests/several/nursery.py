@@ -22,7 +22,9 @@ LOADED = (
     "aiobotocore.session",
     "fetcher.engine.postgres",
     "fetcher.index.postgres.index",
-    "fetcher.service.command",
+    "fetcher.start.command",
+    "fetcher.service",
+    "fetcher.logs",
     "fetcher.store.s3.store",
     "psycopg_pool",
     "uvicorn.protocols.http.h11_impl",
@@ -85,7 +87,7 @@ def tell_tasks(file: Path, _number: int, _frame: Any) -> None:
 def live(life: dict[str, Any]) -> None:
     """Be the service, and never come back."""
     from fetcher import crash
-    from fetcher.service import main as serve
+    from fetcher.start.command import main as serve
 
     said = os.open(life["said"], os.O_WRONLY)
     nothing = os.open(os.devnull, os.O_RDWR)

@@ -1,6 +1,7 @@
 """The way in: connections of clients, their deadlines and their number."""
 
 from fetcher.api.inbound.budget import places
+from fetcher.api.inbound.door import HandOver
 from fetcher.api.inbound.server import InboundServer
 
-__all__ = ["InboundServer", "places"]
+__all__ = ["HandOver", "InboundServer", "places"]

@@ -19,7 +19,7 @@ from fetcher.api.inbound.file_sender import FileSender
 from fetcher.api.inbound.files_out import FilesOut
 from fetcher.api.inbound.framing import doubt_about
 from fetcher.api.inbound.parser import Parser
-from fetcher.api.inbound.patience import Patience, unsent_by_kernel
+from fetcher.api.inbound.patience import LATER, LEAVING_SECONDS, Patience, unsent_by_kernel
 from fetcher.api.inbound.slices import Slices
 from fetcher.api.inbound.turns import Turns
 from fetcher.errors import Failure, HeadTooLarge, InvalidRequest, NotReady, RequestTooSlow
@@ -35,10 +35,6 @@ _LOGGER = logging.getLogger("uvicorn.error.connection")
 _LOGGER.setLevel(logging.ERROR)
 # An answered request whose body still comes is read for so long, else the client might miss the answer.
 LINGER_SECONDS = 6.0
-# So much longer may one wait for a head than another: a thousand who came together do not leave, and come
-# back, together.
-LATER = 1.3
-LEAVING_SECONDS = 0.5  # Before somebody whose place was needed is hung up on.
 
 
 class Connection(HttpToolsProtocol):
@@ -92,6 +88,7 @@ class Connection(HttpToolsProtocol):
         self._head_bytes = 0
         self._head_fields = 0
         self._frame_bytes = 0
+        self._early = b""
         self._is_over = False
         self._is_gone = False
         self._unsent = 0
@@ -105,6 +102,10 @@ class Connection(HttpToolsProtocol):
 
     # --- what comes in
 
+    def begin_with(self, said: bytes) -> None:
+        """Note what the client has said before there was a transport."""
+        self._early = said
+
     def connection_made(self, transport: Any) -> None:
         """Begin, unless the place was needed meanwhile.
 
@@ -117,6 +118,8 @@ class Connection(HttpToolsProtocol):
         self.scheme = "https" if is_ssl(transport) else "http"
         if self._is_over:
             transport.abort()
+        elif self._early:  # A transport reads after this, whether it is told to pause here or not.
+            self.loop.call_soon(self.data_received, b"")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Give the place back."""
@@ -129,6 +132,8 @@ class Connection(HttpToolsProtocol):
         """Parse what came, unless the connection is over."""
         if self._is_over or self.transport.is_closing():
             return
+        if self._early:
+            data, self._early = self._early + data, b""
         self._unset_keepalive_if_required()
         self._slices.take(data, self.transport)
 

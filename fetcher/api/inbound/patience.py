@@ -6,6 +6,11 @@ import termios
 from contextlib import suppress
 from typing import Any
 
+# So much longer may one wait for a head than another: a thousand who came together do not leave, and come
+# back, together.
+LATER = 1.3
+LEAVING_SECONDS = 0.5  # Before somebody whose place was needed is hung up on.
+
 
 class Patience:
     """Seconds left for one direction of one connection.

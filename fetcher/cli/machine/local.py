@@ -44,10 +44,11 @@ def serve(*, config: ConfigFile = None, listen: str | None = None) -> int:
     from fetcher.systemd import outlast_reloads
 
     outlast_reloads()
-    from fetcher import service as server
+    from fetcher.interpreter import lean_imports
+    from fetcher.start.command import main
 
     arguments = ["--config", str(config)] if config else []
-    return server.main([*arguments, *(["--listen", listen] if listen else [])])
+    return main([*arguments, *(["--listen", listen] if listen else [])], lean_imports)
 
 
 def pull(  # noqa: PLR0913 - all options of the command

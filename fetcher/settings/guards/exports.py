@@ -6,6 +6,9 @@ from msgspec import Meta
 
 from fetcher.settings.base import HostOrAddress, Positive, Seconds, Section
 
+# What the senders that come with the service are called; the registry of senders knows of others.
+KINDS = frozenset({"image-api", "oci", "parts", "put", "s3"})
+
 
 class Exports(Section, frozen=True, kw_only=True):
     """Sending images to receivers that the operator allows."""

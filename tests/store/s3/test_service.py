@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from fetcher.cli.exits import Exit
-from fetcher.service import main
+from fetcher.start.command import main
 from fetcher.store.s3.bucket import Bucket
 from fetcher.store.s3.inventory import listed, staged_records
 from fetcher.store.s3.place import Place, split
