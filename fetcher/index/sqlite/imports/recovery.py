@@ -46,5 +46,5 @@ def _take_up(db: Database, worker: Worker, interrupted: Sequence[Import], now: d
     )
     origins = ", ".join(f"'{state}'" for state in origins_of(State.QUEUED))
     sql = f"""UPDATE imports SET state = :state, phase = NULL, claim = claim + 1, updated_at = :now
-              WHERE ended_at IS NULL AND state IN ({origins}) AND {FREE}"""  # noqa: S608 - our states
+              WHERE ended_at IS NULL AND state <> 'queued' AND state IN ({origins}) AND {FREE}"""  # noqa: S608 - our states
     db.execute(sql, {**holding(worker), "state": State.QUEUED, "now": to_text(now)})
