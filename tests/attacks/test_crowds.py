@@ -54,7 +54,7 @@ class Silent:
 def test_i06_who_is_sent_away_is_not_back_at_once() -> None:
     """Their place is another's at once; they are hung up on later, but for the first where there are many."""
     rules = load_settings(changes={"inbound": {"max_connections": 10}}).inbound
-    crowd = Crowd(lambda: rules, 100)
+    crowd = Crowd(lambda: rules, 2 * MOST_LEAVING)
     clients = [Silent() for _ in range(10 + MOST_LEAVING + 5)]
     for client in clients:
         assert crowd.admit("192.0.2.1") is Place.NORMAL
@@ -62,6 +62,7 @@ def test_i06_who_is_sent_away_is_not_back_at_once() -> None:
     assert len(crowd) == 10
     assert [client.is_hushed for client in clients] == [True] * (MOST_LEAVING + 5) + [False] * 10
     assert [client.has_left for client in clients] == [True] * 5 + [False] * (MOST_LEAVING + 10)
+    crowd.exit(clients[5])  # Gone by itself.
     assert crowd.make_room()  # The machine is short of descriptors: those who leave have one each.
-    assert sum(client.has_left for client in clients) == 6
+    assert [client.has_left for client in clients[5:8]] == [False, True, False]
     assert len(crowd) == 10

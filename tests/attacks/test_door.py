@@ -1,12 +1,17 @@
 """Rows I01, I06 and I29: whoever says nothing, or half a head, costs a descriptor and no more."""
 
 import asyncio
+import os
+import select
+import socket
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
+from fetcher.api.inbound.door import calls
 from fetcher.api.inbound.door.anteroom import HALF_BYTES, HALF_HEAD
+from fetcher.api.inbound.door.at_once import run_at_once
 from fetcher.api.inbound.door.probe import is_probe
 from tests.attacks.test_inbound import GET, HURRIED, PATIENT_SECONDS, POST, problem_of, rest, wire
 from tests.service import Running
@@ -89,12 +94,19 @@ async def test_i29_a_probe_may_ask_again_and_anything_else(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "request_", [GET + b"Content-Length: 4\r\n\r\n", GET + b"Expect: 100-continue\r\n\r\n", (GET + END) * 2]
+    "said",
+    [
+        GET + b"Content-Length: 4\r\n\r\n",
+        GET + b"content-length : 0\r\n\r\n",
+        GET + b"Expect: 100-continue\r\n\r\n",
+        (GET + END) * 2,
+    ],
 )
-def test_i29_what_has_more_than_a_head_is_no_probe(request_: bytes) -> None:
+def test_i29_what_has_more_than_a_head_is_no_probe(said: bytes) -> None:
     """A body, another protocol or a further request need a connection."""
     assert is_probe(GET + END)
-    assert not is_probe(request_)
+    assert is_probe(GET + b"Content-Length: 0\r\n\r\n")
+    assert not is_probe(said)
 
 
 async def test_i29_a_probe_of_another_host_is_refused(tmp_path: Path) -> None:
@@ -119,3 +131,77 @@ async def test_i29_an_idle_prober_is_not_kept_for_ever(tmp_path: Path) -> None:
             writer.write(GET)
             writer.write_eof()  # The rest will never come.
             assert await rest(reader) == b""
+
+
+async def test_i29_work_that_waits_for_nothing_is_done_at_once() -> None:
+    """What waits all the same goes on as a task: with what comes, what is raised, and its end."""
+    told: list[object] = []
+    coming: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def work(waits: bool) -> None:
+        told.append("begun")
+        if not waits:
+            return
+        await asyncio.sleep(0)
+        told.append(await coming)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            told.append("ended")
+
+    assert run_at_once(work(waits=False)) is None
+    assert told == ["begun"]
+    task = run_at_once(work(waits=True))
+    assert task is not None
+    coming.set_result(7)
+    while 7 not in told:
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert told == ["begun", "begun", 7, "ended"]
+
+    async def fail() -> None:
+        await asyncio.sleep(0)
+        raise ValueError("its own")
+
+    failing = run_at_once(fail())
+    assert failing is not None
+    with pytest.raises(ValueError, match="its own"):
+        await failing
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_i29_calls_at_the_door_are_those_of_python(host: str) -> None:
+    """Accepted, heard, answered and closed without giving the interpreter away: the same comes of it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as listening, select.epoll() as epoll:
+        listening.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            calls.accept(listening)
+        with socket.create_connection(listening.getsockname()[:2]) as client:
+            sock, peer = calls.accept(listening)
+            assert peer == client.getsockname() == sock.getpeername()
+            assert not os.get_blocking(sock.fileno())
+            assert not os.get_inheritable(sock.fileno())
+            with pytest.raises(BlockingIOError):
+                calls.receive(sock)
+            calls.watch(epoll, sock.fileno(), select.EPOLLIN)
+            client.sendall(b"a" * (calls.PIECE_BYTES + 1))
+            assert epoll.poll(PATIENT_SECONDS) == [(sock.fileno(), select.EPOLLIN)]
+            found = b""
+            while len(found) <= calls.PIECE_BYTES:
+                found += calls.receive(sock)
+            assert found == b"a" * (calls.PIECE_BYTES + 1)
+            assert calls.send(sock, b"answer") == 6
+            assert client.recv(100) == b"answer"
+            client.shutdown(socket.SHUT_WR)
+            epoll.poll(PATIENT_SECONDS)
+            assert calls.receive(sock) == b""
+            calls.close(sock)
+            calls.close(sock)
+            assert client.recv(100) == b""
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                calls.send(sock, b"answer")
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                calls.watch(epoll, -1, select.EPOLLIN)

@@ -243,9 +243,13 @@ class Connection(HttpToolsProtocol):
 
         def begin() -> None:
             if not (cycle.disconnected and cycle.scope["method"] in SAFE):
-                super(Connection, self)._start_asgi_task(cycle, run)
+                self._run(cycle, run)
 
         self._turns.take(begin, is_probe=cycle.scope["raw_path"] in OPEN_PATHS)
+
+    def _run(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Have the application answer."""
+        super()._start_asgi_task(cycle, app)
 
     def _end_unfinished(self, cycle: RequestResponseCycle) -> None:
         cycle.disconnected = True

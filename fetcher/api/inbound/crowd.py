@@ -1,6 +1,6 @@
 """The connected clients: places for them, and the choice of who leaves when all are taken."""
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 from enum import Enum
 from functools import lru_cache
@@ -11,7 +11,7 @@ from fetcher.settings.server import Inbound
 
 # Of those sent away so many are hung up on a moment later: whoever comes back at once sends away another,
 # who does likewise, and everybody else waits at the door behind them.
-MOST_LEAVING = 64
+MOST_LEAVING = 1024
 IPV6_CLIENT_BITS = 64  # One household or machine has at least so much (RFC 6177).
 
 
@@ -54,7 +54,7 @@ class Crowd:
         # By address, and in the order of falling silent.
         self._strangers: dict[str, dict[Client, None]] = {}
         self._idle: dict[str, dict[Client, None]] = {}
-        self._leaving: deque[Client] = deque()
+        self._leaving: dict[Client, None] = {}
         self._networks: tuple[list[str], list[IPv4Network | IPv6Network]] = ([], [])
 
     def __len__(self) -> int:
@@ -96,6 +96,7 @@ class Crowd:
     def exit(self, client: Client) -> None:
         """Forget a client that is gone; one that was never here is fine."""
         self._forget_silence(client)
+        self._leaving.pop(client, None)
         self._reserved.pop(client, None)
         address = self._address_of.pop(client, None)
         if address is not None:
@@ -111,7 +112,9 @@ class Crowd:
         return self._send_away(self._heaviest()) and self._let_go()
 
     def _let_go(self) -> bool:
-        self._leaving.popleft().leave()
+        client = next(iter(self._leaving))
+        del self._leaving[client]
+        client.leave()
         return True
 
     def _normal(self, rules: Inbound) -> int:
@@ -131,8 +134,8 @@ class Crowd:
             for client in silent.get(address, ()):
                 self.exit(client)
                 client.hush()
-                self._leaving.append(client)
-                if len(self._leaving) > MOST_LEAVING:
+                self._leaving[client] = None
+                if len(self._leaving) > min(MOST_LEAVING, self.most):
                     self._let_go()
                 return True
         return False

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from fetcher.api.inbound.answers import plain_answer
 from fetcher.api.inbound.crowd import Crowd, Place
+from fetcher.api.inbound.door import calls
 from fetcher.api.inbound.patience import LATER, LEAVING_SECONDS
 from fetcher.errors import RequestTooSlow
 from fetcher.settings.server import Inbound
@@ -23,7 +24,6 @@ from fetcher.settings.server import Inbound
 HEARD = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
 GONE = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 MOST_HEARD_AT_ONCE = 64  # Then everybody else gets a turn.
-PIECE_BYTES = 16_384
 # Half a head of an honest client is no longer; more, and what begins no request, is left to the parser.
 HALF_BYTES = 2048
 HALF_HEAD = re.compile(
@@ -122,7 +122,7 @@ class Anteroom:
             if client.head:
                 late = RequestTooSlow(part="head", limit_seconds=self._rules().head_seconds)
                 with suppress(OSError):
-                    client.sock.send(plain_answer(late), socket.MSG_DONTWAIT)
+                    calls.send(client.sock, plain_answer(late))
             self._forget(client)
 
     def clients(self) -> list[Waiting]:
@@ -144,7 +144,7 @@ class Anteroom:
         self._clients[client.sock.fileno()] = client
         if self._read(client):
             try:
-                self._epoll.register(client.sock.fileno(), HEARD)
+                calls.watch(self._epoll, client.sock.fileno(), HEARD)
                 client.is_watched = True
             except OSError:  # The kernel is short of what it needs to watch one more.
                 self._forget(client)
@@ -158,7 +158,7 @@ class Anteroom:
     def _read(self, client: Waiting) -> bool:
         """Take what a client says; return whether it goes on waiting here."""
         try:
-            piece = client.sock.recv(PIECE_BYTES, socket.MSG_DONTWAIT)
+            piece = calls.receive(client.sock)
         except BlockingIOError:
             return True
         except OSError:
@@ -185,5 +185,5 @@ class Anteroom:
     def _forget(self, client: Waiting) -> None:
         """Hang up; closed descriptors are watched no more."""
         self._clients.pop(client.sock.fileno(), None)
-        client.sock.close()
+        calls.close(client.sock)
         self._crowd.exit(client)

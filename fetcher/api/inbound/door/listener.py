@@ -11,6 +11,7 @@ import structlog
 
 from fetcher.api.inbound.answers import plain_answer
 from fetcher.api.inbound.crowd import Crowd, Place, client_address
+from fetcher.api.inbound.door import calls
 from fetcher.api.inbound.door.anteroom import Anteroom
 from fetcher.errors import TooManyConnections
 from fetcher.shortage import is_shortage
@@ -67,7 +68,7 @@ class Listener:
             if time.monotonic() >= until:
                 return
             try:
-                sock, peer = self._sock.accept()
+                sock, peer = calls.accept(self._sock)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
@@ -97,7 +98,7 @@ class Listener:
         place = self._crowd.admit(address)
         if place is Place.NONE:
             with suppress(OSError):
-                sock.send(self._refusal, socket.MSG_DONTWAIT)
-            sock.close()
+                calls.send(sock, self._refusal)
+            calls.close(sock)
         else:
             self._anteroom.enter(sock, peer, address, place)

@@ -10,11 +10,21 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
 from fetcher.api.inbound.connection import Connection
+from fetcher.api.inbound.door import calls
+from fetcher.api.inbound.door.at_once import run_at_once
 
 # One request of nothing but a head that has no meaning beside it; all other ways to ask take the usual way.
 PROBE = re.compile(rb"GET /(?:healthz|readyz) HTTP/1\.[01]\r\n(?:[^\r\n]+\r\n)*\r\n")
-UNUSUAL = re.compile(rb"\n(?:content-length|transfer-encoding|upgrade|expect)[ \t]*:", re.IGNORECASE)
+UNUSUAL = re.compile(
+    rb"\n(?:content-length:(?![ \t]*0[ \t]*\r)|content-length[ \t]"
+    rb"|(?:transfer-encoding|upgrade|expect)[ \t]*:)",
+    re.IGNORECASE,
+)
+
+AT_ONCE = b"/healthz"  # Asks neither the index nor the store.
 
 
 def is_probe(head: bytes) -> bool:
@@ -65,20 +75,20 @@ class ProbeTransport(asyncio.Transport):
         """Send what there is, and hang up."""
         if not self._is_closing:
             with suppress(OSError):
-                self._sock.send(self._unsent, socket.MSG_DONTWAIT)
+                calls.send(self._sock, self._unsent)
             self.abort()
 
     def abort(self) -> None:
         """Hang up."""
         if not self._is_closing:
             self._is_closing = True
-            self._sock.close()
+            calls.close(self._sock)
             asyncio.get_running_loop().call_soon(self.protocol.connection_lost, None)
 
     def hand_back(self) -> None:
         """Send what there is, and let the client ask again."""
         with suppress(OSError):
-            if self._sock.send(self._unsent, socket.MSG_DONTWAIT) == len(self._unsent):
+            if calls.send(self._sock, self._unsent) == len(self._unsent):
                 self._is_closing = True
                 self.protocol.connection_lost(None)
                 self._back()
@@ -90,6 +100,14 @@ class Probe(Connection):
     """The connection of a probe, for one request."""
 
     transport: ProbeTransport
+
+    def _run(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Have the application answer, at once where it can: a task begins in a later pass of the loop."""
+        if cycle.scope["raw_path"] != AT_ONCE:
+            super()._run(cycle, app)
+        elif (task := run_at_once(cycle.run_asgi(app))) is not None:
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
 
     def on_response_complete(self) -> None:
         """Give the client back, where it may ask again."""
