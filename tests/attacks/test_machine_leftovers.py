@@ -2,13 +2,12 @@
 
 import asyncio
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
-
-import pytest
+from typing import Any
 
 from fetcher.cli.exits import Exit
 from fetcher.maintenance.fsck import Fsck
-from fetcher.store.protocol import Kept
 from tests.cli.conftest import COMMAND, Result
 from tests.images import raw
 from tests.lab import Origin, behaviours
@@ -67,27 +66,39 @@ async def test_m10_running_imports_are_no_damage(tmp_path: Path) -> None:
         assert (await sending)[0] == 204
 
 
-async def test_m10_whole_bytes_on_their_way_to_their_name_are_no_leftover(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class Commit(Sequence[float]):
+    """The wait between two looks, in which a commit goes on.
+
+    Args:
+        path: Gets its name then, and is in staging no more.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __len__(self) -> int:
+        """Return that there is one."""
+        return 1
+
+    def __getitem__(self, number: Any) -> Any:
+        """Let the commit go on."""
+        self._path.unlink(missing_ok=True)
+        return (0.0,)[number]
+
+
+async def test_m10_whole_bytes_on_their_way_to_their_name_are_no_leftover(tmp_path: Path) -> None:
     """A body that is synced and not renamed yet has no lock any more; the check looks once more."""
     async with Running(tmp_path) as service:
         services = service.service.app.state.services
-        path, look, looks = service.data / "staging" / "whole.1", services.store.unclaimed, 0
+        path = service.data / "staging" / "whole.1"
         path.write_bytes(BODY)
 
-        async def unclaimed() -> list[Kept]:
-            nonlocal looks
-            found, looks = await look(), looks + 1
-            if looks == 2:  # The commit goes on.
-                path.unlink()
-            return list(found)
+        def fsck(waits: Sequence[float]) -> Fsck:
+            return Fsck(services.index, services.store, service.data, bytes_per_second=None, waits=waits)
 
-        monkeypatch.setattr(services.store, "unclaimed", unclaimed)
-        fsck = Fsck(services.index, services.store, service.data, bytes_per_second=None)
-        assert await fsck.leftovers() == []
+        assert await fsck(Commit(path)).leftovers() == []
         path.write_bytes(BODY)
-        assert [one.name for one in await fsck.leftovers()] == ["staging/whole.1"]
+        assert [one.name for one in await fsck((0.0,)).leftovers()] == ["staging/whole.1"]
 
 
 async def test_m10_gc_keeps_parked_bytes(tmp_path: Path) -> None:

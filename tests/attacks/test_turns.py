@@ -3,11 +3,7 @@
 import asyncio
 import socket
 from pathlib import Path
-from typing import Any
 
-import pytest
-
-from fetcher.api.app import RequestContext
 from fetcher.api.inbound.turns import MOST_BEGUN, Turns
 from tests.service import Running
 
@@ -52,34 +48,31 @@ async def test_i27_one_that_fails_holds_up_nobody() -> None:
     assert len(told) == 1
 
 
-async def test_i27_health_is_told_before_a_crowd_is_served(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of two hundred lists that are asked for before `/healthz`, most begin behind it; all are answered."""
-    begun: list[str] = []
-    refusal = RequestContext._refusal
+async def test_i27_health_is_told_before_a_crowd_is_served(tmp_path: Path) -> None:
+    """Of two hundred lists that are asked for before `/healthz`, most are answered behind it, and all are."""
+    answered: list[str] = []
+    loop = asyncio.get_running_loop()
 
-    def note(self: RequestContext, scope: Any) -> Any:
-        begun.append(scope["path"])
-        return refusal(self, scope)
+    async def read(client: socket.socket, path: str) -> bytes:
+        answer = b""
+        while piece := await loop.sock_recv(client, 65_536):
+            if not answer:
+                answered.append(path)
+            answer += piece
+        client.close()
+        return answer
 
     async with Running(tmp_path) as service:
         port = int(service.base.rpartition(":")[2])
         clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(MANY + 1)]
-        while service.silent_clients() < MANY + 1:
-            await asyncio.sleep(0.01)
-        monkeypatch.setattr(RequestContext, "_refusal", note)
+        await service.get("/healthz")  # Who came before it is in by then.
+        assert service.silent_clients() == MANY + 1
+        paths = ["/v2/images"] * MANY + ["/healthz"]
         # All of it before the loop has a turn.
-        for number, client in enumerate(clients):
-            path = "/v2/images" if number < MANY else "/healthz"
+        for client, path in zip(clients, paths, strict=True):
             client.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
-        loop = asyncio.get_running_loop()
-        for client in clients:
             client.setblocking(False)
-            answer = b""
-            while piece := await loop.sock_recv(client, 65_536):
-                answer += piece
-            assert answer.startswith(b"HTTP/1.1 200 ")
-            client.close()
-    assert len(begun) == MANY + 1
-    assert begun.index("/healthz") < MANY // 2
+        answers = await asyncio.gather(*map(read, clients, paths))
+    assert all(answer.startswith(b"HTTP/1.1 200 ") for answer in answers)
+    assert len(answered) == MANY + 1
+    assert answered.index("/healthz") < MANY // 2

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import select
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -29,11 +30,12 @@ async def wire(service: Running) -> AsyncIterator[Wire]:
         writer.close()
 
 
-async def until_left(service: Running) -> None:
-    """Wait until nobody is connected."""
-    async with asyncio.timeout(PATIENT_SECONDS):
-        while len(service.crowd):
-            await asyncio.sleep(0.01)
+async def assert_alone(service: Running) -> None:
+    """Whoever asks now is the only one connected: those who were hung up on have no place any more."""
+    async with wire(service) as (reader, writer), asyncio.timeout(PATIENT_SECONDS):
+        writer.write(GET + b"\r\n")
+        assert (await reader.readuntil(b"}}")).startswith(b"HTTP/1.1 200")
+        assert len(service.crowd) == 1
 
 
 @pytest.mark.parametrize(
@@ -56,7 +58,7 @@ async def test_i28_a_path_has_deadlines_and_bounds(tmp_path: Path, sent: bytes, 
         assert said in answer.partition(b"\r\n")[0]
         if said:
             assert problem_of(answer)["status"] == int(said)
-        await until_left(service)
+        await assert_alone(service)
 
 
 async def test_i28_an_answer_that_nobody_reads_is_given_up(tmp_path: Path) -> None:
@@ -71,10 +73,10 @@ async def test_i28_an_answer_that_nobody_reads_is_given_up(tmp_path: Path) -> No
             async with wire(service) as (_reader, writer):
                 writer.transport.pause_reading()  # type: ignore[attr-defined] # a transport that reads, too
                 writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode() * 8)
-                async with asyncio.timeout(PATIENT_SECONDS):
-                    while not len(service.crowd):
-                        await asyncio.sleep(0.001)
-                await until_left(service)
+                hung_up = select.poll()
+                hung_up.register(writer.get_extra_info("socket").fileno(), select.POLLRDHUP)
+                assert await asyncio.to_thread(hung_up.poll, 1000 * PATIENT_SECONDS)
+                await assert_alone(service)
 
 
 async def test_i28_silent_ones_leave_for_those_who_ask(tmp_path: Path) -> None:
