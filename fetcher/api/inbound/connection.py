@@ -208,8 +208,6 @@ class Connection(HttpToolsProtocol):
         if self.scheme == "http":  # What TLS wraps has to pass through this process.
             self.scope["extensions"] = {SENDS_FILES: {}}
         super().on_headers_complete()
-        if self._place is Place.RESERVED:
-            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
@@ -228,6 +226,8 @@ class Connection(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Run a request when its turn comes; one that the end of the service overtakes is told so."""
+        if self._place is Place.RESERVED:
+            cycle.keep_alive = False
 
         async def run(scope: Any, receive: Any, send: Any) -> None:
             async def send_any(message: Any) -> None:
