@@ -1,4 +1,4 @@
-"""What a verb needs of a database: one transaction, and the few words in which dialects of SQL differ."""
+"""One transaction as a verb needs it, and the few words in which dialects of SQL differ."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """Where SQL differs between databases.
+    """Words of SQL that databases write in different ways.
 
     Attributes:
         row_lock: Ends a SELECT whose rows nobody else may change until the transaction ends; empty where
