@@ -227,8 +227,6 @@ class Connection(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Run a request when its turn comes; one that the end of the service overtakes is told so."""
-        if self._place is Place.RESERVED:
-            cycle.keep_alive = False
 
         async def run(scope: Any, receive: Any, send: Any) -> None:
             async def send_any(message: Any) -> None:
@@ -246,9 +244,14 @@ class Connection(HttpToolsProtocol):
 
         def begin() -> None:
             if not (cycle.disconnected and cycle.scope["method"] in SAFE):
-                self._run(cycle, run)
+                self._begin(cycle, run)
 
         self._turns.take(begin, is_probe=cycle.scope["raw_path"] in OPEN_PATHS)
+
+    def _begin(self, cycle: RequestResponseCycle, app: Any) -> None:
+        if self._place is Place.RESERVED:  # It is for one request.
+            cycle.keep_alive = False
+        self._run(cycle, app)
 
     def _run(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Have the application answer."""
