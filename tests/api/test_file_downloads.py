@@ -308,7 +308,7 @@ async def test_bytes_that_are_missing_in_mid_answer_are_one_line_of_the_log(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A store that gives fewer bytes than the head of the answer says."""
-    monkeypatch.setattr("fetcher.api.inbound.server.Connection", Unsent)
+    monkeypatch.setattr("fetcher.api.inbound.door.entry.Connection", Unsent)
     async with service_with_image(tmp_path) as (service, path):
         (blob,) = (service.data / "blobs").glob("*/*")
         await service.client.close()
