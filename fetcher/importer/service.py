@@ -139,9 +139,11 @@ class Importer:
         )
         new = new_import(admitted, call)
         max_queued = settings.imports.max_queued
+        ticket = ticket_of(new.record, new.secrets, admitted.urls)
+        if self.context.engine.is_shared:
+            new = msgspec.structs.replace(new, waiting=ticket.told)
         if not self._is_worker:
             return self.snapshot(await self.context.index.imports.submit(new, max_queued=max_queued))
-        ticket = ticket_of(new.record, new.secrets, admitted.urls)
         record = await self._pulls.submit(new, ticket, max_queued)
         return record if record.id == new.record.id else self.snapshot(record)
 

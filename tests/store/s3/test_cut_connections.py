@@ -25,7 +25,7 @@ class Closing:
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.endpoint = "http://127.0.0.1:{}".format(self._listener.getsockname()[1])
+        self.endpoint = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.parts = 0
         self._open: list[socket.socket] = []
         self._thread = threading.Thread(target=self._serve, daemon=True)

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from fetcher.errors import Failure
 from fetcher.index import scope
 from fetcher.index.postgres.bookkeeping.usage import bytes_of
 from fetcher.index.postgres.imports.ending import replace_row
@@ -21,6 +22,8 @@ async def begin(
 ) -> tuple[Import, Claimed | None]:
     """Write a new import, and claim it."""
     [written] = await submit(db, [new], max_queued)
+    if isinstance(written, Failure):
+        raise written
     is_new = written.id == new.record.id
     return written, await claim(db, written.id, worker, now) if is_new else None
 
