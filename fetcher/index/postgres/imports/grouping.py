@@ -7,14 +7,13 @@ import structlog
 
 from fetcher.aio.supervisor import Tasks
 from fetcher.errors import Shortage
-from fetcher.index.postgres.imports.submitting import Answer, submit
+from fetcher.index.postgres.imports.judging import Turn
+from fetcher.index.postgres.imports.submitting import Answer, submit, submit_all
 from fetcher.index.postgres.session import Connection, Session
 from fetcher.index.values import NewImport
 from fetcher.model import Import
 
 MOST_TOGETHER = 64
-# Before all other locks, so that those who come while this host waits for it are in its transaction.
-IN_TURN = "SELECT pg_advisory_xact_lock(hashtextextended('submissions', 0))"
 
 
 class Submissions:
@@ -53,42 +52,49 @@ class Submissions:
         finally:
             self._is_writing = False
 
-    def _next_group(self) -> list["_Asked"]:
-        """Take what may be in one transaction."""
-        group: list[_Asked] = []
+    def _gather(self, group: "list[_Asked]", projects: set[str] | None = None) -> None:
+        """Take what may be in one transaction into a group.
+
+        Args:
+            projects: Only theirs, where it is too late for others.
+        """
+        group[:] = [asked for asked in group if not asked.answer.done()]  # Others have gone.
+        names: set[object] = {asked.name for asked in group}
         left: list[_Asked] = []
-        names: set[object] = set()
         for asked in self._waiting:
-            if asked.answer.done():  # Whoever asked has gone.
+            if asked.answer.done():
                 continue
-            is_fit = not group or (
-                len(group) < MOST_TOGETHER
-                and asked.name not in names
-                and asked.max_queued == group[0].max_queued
-                and asked.new.record.owns_image
-                and group[0].new.record.owns_image
-            )
-            (group if is_fit else left).append(asked)
+            is_fit = projects is None or asked.project_id in projects
+            (group if is_fit and asked.goes_with(group, names) else left).append(asked)
             names.add(asked.name)
         self._waiting = left
-        return group
 
     async def _write(self, group: "list[_Asked]") -> None:
-        """Write a group; an empty one is of those who wait when this host has its turn."""
-
-        async def work(db: Session) -> list[Answer]:
-            await db.execute(IN_TURN)
-            if not group:
-                group.extend(self._next_group())
-            return await _submit(db, group) if group else []
-
+        """Write a group; an empty one is of those who wait, and who come before this host has its turn."""
+        is_open = not group
+        if is_open:
+            self._gather(group)
         try:
-            answers = await self._connection.write(work)
+            answers = await self._connection.write(self._take_turn, group, is_open=is_open) if group else []
         except Exception as error:  # noqa: BLE001 - whoever asked is told
-            await self._fail(group or self._next_group(), error)
+            await self._fail(group, error)
         else:
             for asked, answer in zip(group, answers, strict=True):
                 asked.give(answer)
+
+    async def _take_turn(self, db: Session, group: "list[_Asked]", *, is_open: bool) -> list[Answer]:
+        """Write a group, which others join until it is written if it is open."""
+        if not group:  # All have gone, and this is tried again.
+            return []
+        first = group[0]
+        if not first.new.record.owns_image:
+            return await _told(db, [first.new], [await submit(db, first.new, first.max_queued)])
+        projects = {asked.project_id for asked in group}
+        turn = await Turn.take(db, projects, first.max_queued)
+        if is_open:
+            self._gather(group, projects)
+        news = [asked.new for asked in group]
+        return await _told(db, news, await submit_all(db, turn, news))
 
     async def _fail(self, group: "list[_Asked]", error: Exception) -> None:
         # A shortage holds for each, and what was on its way to the database may count.
@@ -100,10 +106,8 @@ class Submissions:
                 asked.give(error)
 
 
-async def _submit(db: Session, group: "Sequence[_Asked]") -> list[Answer]:
-    """Write new imports, and tell the engine."""
-    news = [asked.new for asked in group]
-    answers = await submit(db, news, group[0].max_queued)
+async def _told(db: Session, news: Sequence[NewImport], answers: list[Answer]) -> list[Answer]:
+    """Tell the engine of what was written now, and return the answers."""
     ids = {new.record.id for new in news}
     await db.tell_queued([one.id for one in answers if isinstance(one, Import) and one.id in ids])
     return answers
@@ -117,6 +121,23 @@ class _Asked:
         self.max_queued = max_queued
         self.name = (new.record.project_id, new.key.key) if new.key is not None else new.record.id
         self.answer: asyncio.Future[Import] = asyncio.get_running_loop().create_future()
+
+    @property
+    def project_id(self) -> str:
+        return self.new.record.project_id
+
+    def goes_with(self, group: "list[_Asked]", names: set[object]) -> bool:
+        """Return whether it may be in the transaction of a group that has these names."""
+        if not group:
+            return True
+        first = group[0]
+        return (
+            len(group) < MOST_TOGETHER
+            and self.name not in names
+            and self.max_queued == first.max_queued
+            and self.new.record.owns_image
+            and first.new.record.owns_image
+        )
 
     def give(self, answer: Import | Exception) -> None:
         """Answer whoever asked, unless they have gone."""

@@ -39,9 +39,9 @@ class Turn:
         self.head = found
 
     @classmethod
-    async def take(cls, db: Session, news: list[NewImport], max_queued: int) -> "Turn":
-        """Take the locks of all that add imports, and look what there is."""
-        [found] = await db.select(TURN, [sorted({new.record.project_id for new in news})])
+    async def take(cls, db: Session, projects: set[str], max_queued: int) -> "Turn":
+        """Take the locks of all that add imports for these projects, and look what there is."""
+        [found] = await db.select(TURN, [sorted(projects)])
         return cls(db, found, max_queued)
 
     async def verdict(self, new: NewImport) -> QueueFull | QuotaExceeded | None:

@@ -2,7 +2,6 @@
 
 from datetime import datetime
 
-from fetcher.errors import Failure
 from fetcher.index import scope
 from fetcher.index.postgres.bookkeeping.usage import bytes_of
 from fetcher.index.postgres.imports.ending import replace_row
@@ -21,9 +20,7 @@ async def begin(
     db: Session, new: NewImport, max_queued: int, worker: Worker, now: datetime
 ) -> tuple[Import, Claimed | None]:
     """Write a new import, and claim it."""
-    [written] = await submit(db, [new], max_queued)
-    if isinstance(written, Failure):
-        raise written
+    written = await submit(db, new, max_queued)
     is_new = written.id == new.record.id
     return written, await claim(db, written.id, worker, now) if is_new else None
 

@@ -19,6 +19,7 @@ from fetcher.index.trail import line_of
 from fetcher.index.values import NewImport, Waiting
 from fetcher.model import Import
 
+IN_TURN = "SELECT pg_advisory_xact_lock(hashtextextended('submissions', 0))"
 LOCK_KEYS = """SELECT pg_advisory_xact_lock(hashtextextended(name, 0))
     FROM (SELECT unnest(?::text[]) AS name ORDER BY 1) AS names"""
 MADE_BEFORE = """SELECT kept.* FROM unnest(?::text[], ?::text[]) AS wanted (project_id, key)
@@ -28,41 +29,54 @@ MOST_TOLD = 7_500  # A notification holds less than 8000 bytes.
 Answer = Import | Failure
 
 
-async def submit(db: Session, news: Sequence[NewImport], max_queued: int) -> list[Answer]:
-    """Write new imports and their images, or find those that the same keys made before; judge each by itself.
+async def submit(db: Session, new: NewImport, max_queued: int) -> Import:
+    """Write one new import, or find the one that the same key made before.
 
-    All hosts take locks in this order, so that no two wait for each other: keys by their names, an image that
-    was there, usage of projects by their ids, the queue, the trail.
-
-    Args:
-        news: No two with the same key; one alone may be for an image that is there: its refusal is raised.
-
-    Returns:
-        One import for each, in their order, or why it is refused, which leaves nothing of it.
+    Whoever writes an image that is there takes its lock before that of its project's usage; so does this.
 
     Raises:
         Conflict: The image does not wait for bytes.
-        Failure: The refusal of one alone that is for an image that is there.
+        Failure: It is refused.
     """
-    answers = await _made_before(db, [new for new in news if new.key is not None])
-    missing = [new for new in news if new.record.id not in answers]
-    for new in missing:
+    await db.execute(IN_TURN)
+    answers = await _made_before(db, [new])
+    if not answers:
         if not new.record.owns_image:
             await take_image(db, new.record, "importing")
-    if missing:
-        turn = await Turn.take(db, missing, max_queued)
-        written = []
-        for new in missing:
-            refusal = await turn.verdict(new)
-            if refusal is not None and not new.record.owns_image:
-                raise refusal
-            answers[new.record.id] = _as_shown(new) if refusal is None else refusal
-            if refusal is None:
-                written.append(new)
-        if written:
-            await db.execute(*_all_rows(written, turn))
-        db.is_judged = True
+        turn = await Turn.take(db, {new.record.project_id}, max_queued)
+        await _write(db, turn, [new], answers)
+    answer = answers[new.record.id]
+    if isinstance(answer, Failure):
+        raise answer
+    return answer
+
+
+async def submit_all(db: Session, turn: Turn, news: Sequence[NewImport]) -> list[Answer]:
+    """Write new imports with their images, or find what the same keys made before; judge each by itself.
+
+    Args:
+        turn: Taken for their projects in this transaction.
+        news: No two with the same key, and none for an image that is there.
+
+    Returns:
+        One import for each, in their order, or why it is refused, which leaves nothing of it.
+    """
+    answers = await _made_before(db, news)
+    await _write(db, turn, [new for new in news if new.record.id not in answers], answers)
     return [answers[new.record.id] for new in news]
+
+
+async def _write(db: Session, turn: Turn, news: Sequence[NewImport], answers: dict[str, Answer]) -> None:
+    """Write those that may be, and put down what became of each."""
+    written = []
+    for new in news:
+        refusal = await turn.verdict(new)
+        answers[new.record.id] = _as_shown(new) if refusal is None else refusal
+        if refusal is None:
+            written.append(new)
+    if written:
+        await db.execute(*_all_rows(written, turn))
+    db.is_judged = True
 
 
 def _as_shown(new: NewImport) -> Import:

@@ -1,12 +1,14 @@
 -- Submissions that are written together are judged with one message and counted with one call of each trigger.
 
 -- What whoever adds imports has to know, for the only one that does until its transaction ends: how many wait, what
--- each of these projects holds, and the line that the next one of the trail is chained to. Locks are taken in the
--- order that all hosts keep: usage of projects by their ids, the queue, the trail.
+-- each of these projects holds, and the line that the next one of the trail is chained to. Hosts wait for their turn
+-- first, so that what comes to them meanwhile is in the same transaction, and then take locks in the order that hosts
+-- of earlier versions keep, too: usage of projects by their ids, the queue, the trail.
 CREATE FUNCTION submission_turn(
     projects text[], OUT held text, OUT waiting bigint, OUT number bigint, OUT digest text
 ) LANGUAGE plpgsql AS $$
 BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('submissions', 0));
     INSERT INTO usage (project_id) SELECT project FROM unnest(projects) AS project
         WHERE NOT EXISTS (SELECT 1 FROM usage WHERE usage.project_id = project) ORDER BY 1 ON CONFLICT DO NOTHING;
     PERFORM 1 FROM usage WHERE usage.project_id = ANY(projects) ORDER BY usage.project_id FOR UPDATE;
