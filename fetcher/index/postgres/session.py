@@ -139,7 +139,7 @@ class Check(Protocol):
 
 
 class _LastFirst(deque[AsyncConnection[DictRow]]):
-    """What was put back last is taken first."""
+    """Takes first what was put back last."""
 
     def popleft(self) -> AsyncConnection[DictRow]:
         return self.pop()

@@ -1,4 +1,4 @@
-"""What submissions write: all that come at the same moment in one transaction, with a verdict for each."""
+"""Writes of submissions: all that come at the same moment in one transaction, with a verdict for each."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
