@@ -30,10 +30,47 @@ HOSTS = 4
 CLIENTS = 32
 SUBMISSIONS = 400
 WARM = 64
+HEAD = "POST /imports HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n"
 CALM = {
-    "imports": {"max_submits_per_minute": 1_000_000, "max_submits_per_minute_per_origin": 1_000_000},
+    "imports": {
+        "max_submits_per_minute": 1_000_000,
+        "max_submits_per_minute_per_origin": 1_000_000,
+        "lease_seconds": 60.0,  # As it ships.
+    },
     "index": {"max_connections": 8},
 }
+
+
+class Client:
+    """A client with one connection to each host, which costs next to nothing beside what it asks for.
+
+    A library's took as much of the processor for each submission as a host, and of the same two cores.
+    """
+
+    def __init__(self, hosts: Sequence[Process]) -> None:
+        self._hosts = hosts
+        self._open: dict[str, tuple[asyncio.StreamReader, asyncio.StreamWriter]] = {}
+
+    async def submit(self, number: int, url: str) -> None:
+        """Submit a URL to one of the hosts, and wait for its answer."""
+        base = self._hosts[number % len(self._hosts)].base
+        place = base.removeprefix("http://")
+        if base not in self._open:
+            address, _, port = place.rpartition(":")
+            self._open[base] = await asyncio.open_connection(address, int(port))
+        reader, writer = self._open[base]
+        body = b'{"url": "%s", "disk_format": "raw"}' % url.encode()
+        head = HEAD.format(place, len(body))
+        writer.write(head.encode() + body)
+        answer = (await reader.readuntil(b"\r\n\r\n")).lower()
+        length = int(answer.partition(b"content-length:")[2].split(None, 1)[0])
+        text = await reader.readexactly(length)
+        assert answer.startswith(b"http/1.1 202 "), answer + text
+
+    def close(self) -> None:
+        """Hang up."""
+        for _reader, writer in self._open.values():
+            writer.close()
 
 
 async def submit(hosts: Sequence[Process], url: str, count: int) -> float:
@@ -41,13 +78,12 @@ async def submit(hosts: Sequence[Process], url: str, count: int) -> float:
     numbers = iter(range(count))
     began = time.perf_counter()
 
-    async def client() -> None:
+    async def work(client: Client) -> None:
         for number in numbers:
-            fields = {"url": f"{url}/{began}/{number}", "disk_format": "raw"}
-            status, answer = await hosts[number % len(hosts)].call("POST", "/imports", json=fields)
-            assert status == 202, answer
+            await client.submit(number, f"{url}/{began}/{number}")
+        client.close()
 
-    await asyncio.gather(*(client() for _ in range(CLIENTS)))
+    await asyncio.gather(*(work(Client(hosts)) for _ in range(CLIENTS)))
     return count / (time.perf_counter() - began)
 
 

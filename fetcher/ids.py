@@ -2,7 +2,7 @@
 
 import os
 
-BATCH = 64
+BATCH = 256
 
 _drawn: list[str] = []
 

@@ -1,5 +1,6 @@
 """The one place that turns the table of errors into answers (RFC 9457 problem details)."""
 
+from functools import lru_cache
 from typing import Any
 
 from starlette.requests import Request
@@ -129,4 +130,16 @@ def problem_document(failure: Failure, base: str, instance: str, request_id: str
 def base_url(request: Request) -> str:
     """Return what links in answers begin with."""
     configured: str = request.app.state.services.current.settings.server.public_url
-    return configured or str(request.base_url).rstrip("/")
+    if configured:
+        return configured
+    scope = request.scope
+    host = next((value for name, value in scope["headers"] if name == b"host"), None)
+    root = scope.get("app_root_path", scope.get("root_path", ""))
+    return _base(scope.get("scheme", "http"), host, scope.get("server"), root)
+
+
+@lru_cache(maxsize=256)  # Clients name few hosts, and to make a URL takes as long as to judge one.
+def _base(scheme: str, host: bytes | None, server: tuple[str, int | None] | None, root: str) -> str:
+    headers = [] if host is None else [(b"host", host)]
+    scope = {"type": "http", "scheme": scheme, "server": server, "root_path": root, "headers": headers}
+    return str(Request({**scope, "path": "/", "query_string": b""}).base_url).rstrip("/")

@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 import msgspec
 
+from fetcher.index.values import Waiting
 from fetcher.model import Import, Phase
 
 Role = Literal["api", "worker"]
@@ -121,17 +122,19 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     """News that one host tells all.
 
     Args:
-        what: An import or an export changed; a place was taken or left; imports went on; or something was
-            missed, because nothing could be heard for a while.
+        what: An import or an export changed; imports that wait now are told of, ahead of their own news; a
+            place was taken or left; imports went on; or something was missed, because nothing could be heard
+            for a while.
         id: Of the import or export.
         state: Its state.
         claim: Under which it is in that state.
         wakes: Whether this host may take it; False for news of what is another host's to take.
     """
 
-    what: Literal["import", "export", "places", "progress", "missed"]
+    what: Literal["import", "export", "waiting", "places", "progress", "missed"]
     id: str = ""
     state: str = ""
     claim: int = 0
     progress: tuple[Progress, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
     wakes: bool = True

@@ -32,12 +32,13 @@ from fetcher.importer.records.requests import (
 from fetcher.importer.records.verdicts import verdict_of
 from fetcher.importer.recovery import in_turns, recover
 from fetcher.importer.removal import despite_a_full_disk, remove_image
+from fetcher.importer.schedule.queue import Ticket
 from fetcher.importer.schedule.rate_limiter import RateLimiter
 from fetcher.importer.scheduler import Scheduler
 from fetcher.importer.stages.hand_over import left_there
 from fetcher.importer.tickets import Origins, ticket_of
 from fetcher.importer.uploads.job import Engine, Uploads
-from fetcher.index.values import IdempotencyKey
+from fetcher.index.values import IdempotencyKey, NewImport
 from fetcher.model import Actor, Image, Import, Submission
 
 log = structlog.get_logger()
@@ -139,11 +140,16 @@ class Importer:
         )
         new = new_import(admitted, call)
         max_queued = settings.imports.max_queued
+        ticket = ticket_of(new.record, new.secrets, admitted.urls)
+        new = self._with_news(new, ticket)
         if not self._is_worker:
             return self.snapshot(await self.context.index.imports.submit(new, max_queued=max_queued))
-        ticket = ticket_of(new.record, new.secrets, admitted.urls)
         record = await self._pulls.submit(new, ticket, max_queued)
         return record if record.id == new.record.id else self.snapshot(record)
+
+    def _with_news(self, new: NewImport, ticket: Ticket) -> NewImport:
+        """Return a new import with what other hosts need to begin it, where there may be any."""
+        return msgspec.structs.replace(new, waiting=ticket.told) if self.context.engine.is_shared else new
 
     def _check_taking(self) -> None:
         """Refuse what clients send while nothing is taken from them."""

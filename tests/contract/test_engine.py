@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import count
 
+import msgspec
 import psycopg
 import pytest
 
@@ -16,7 +17,7 @@ from fetcher.engine.postgres.engine import read
 from fetcher.engine.protocol import Engine
 from fetcher.engine.values import Caps, Elsewhere, Host, Place, Progress, Signal
 from fetcher.index.postgres.session import Session
-from fetcher.index.values import Worker
+from fetcher.index.values import Waiting, Worker
 from fetcher.model import Phase
 from fetcher.store.digest_locks import DigestLocks
 from tests.contract.index.postgres import PostgresPlace, PostgresPlaces
@@ -265,8 +266,46 @@ async def test_all_hosts_hear_of_what_counts(place: PostgresPlace) -> None:
         await asyncio.wait({listening})
 
 
+async def test_all_hosts_hear_what_they_need_to_begin_imports(place: PostgresPlace) -> None:
+    """Ahead of the import's own news, in as few notifications as hold them; one too long is left out."""
+    heard: list[Signal] = []
+    is_all = asyncio.Event()
+    origins = [f"http://{number:03}.{'o' * 240}.example" for number in range(60)] + ["o" * 8000]
+    news = [make(number=number) for number in range(len(origins))]
+    told = [
+        msgspec.structs.replace(
+            new, waiting=Waiting(new.record.id, "alice", origin, "r" * 64, is_shared=True)
+        )
+        for new, origin in zip(news, origins, strict=True)
+    ]
+
+    def hear(signal: Signal) -> None:
+        heard.append(signal)
+        if sum(one.what == "import" for one in heard) == len(news):
+            is_all.set()
+
+    async with host(place, "a") as first, host(place, "b"), place.open() as index:
+        first.watch(hear)
+        listening = asyncio.create_task(first.listen())
+        while not heard:
+            await asyncio.sleep(0.01)
+        await asyncio.gather(*(index.imports.submit(new, max_queued=100) for new in told))
+        await asyncio.wait_for(is_all.wait(), 60)
+        listening.cancel()
+        await asyncio.wait({listening})
+    hints = [one for signal in heard if signal.what == "waiting" for one in signal.waiting]
+    assert sorted(hints, key=lambda one: one.origin) == [new.waiting for new in told[:-1]]
+    assert sum(signal.what == "waiting" for signal in heard) <= 6
+    known: set[str] = set()
+    for signal in heard:
+        known.update(one.import_id for one in signal.waiting)
+        if signal.what == "import":
+            assert signal.id in known or signal.id == news[-1].record.id
+
+
 @pytest.mark.parametrize(
-    "payload", ["", "new thing", "import a", "import a queued x", "progress {", "progress [[]]"]
+    "payload",
+    ["", "new thing", "import a", "import a queued x", "progress {", "progress [[]]", "waiting [[1]]"],
 )
 def test_what_a_later_version_tells_is_passed_over(payload: str) -> None:
     """Two versions run side by side in an upgrade."""

@@ -1,8 +1,9 @@
 """The memory of request bodies that are read as a whole: one sum over all of them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
 
 from fetcher.errors import TooManyBodies
 
@@ -63,24 +64,34 @@ class Body:
         self._is_given_up = False
         self.held_bytes = 0
 
-    @asynccontextmanager
-    async def coming(self) -> AsyncIterator[None]:
-        """Read the body within this.
+    def coming(self) -> Self:
+        """Return what the body is read within; no generator, as nearly every request has one."""
+        return self
+
+    async def __aenter__(self) -> Self:
+        """Begin to read it."""
+        self._room.begin(self)
+        self._waiting = await asyncio.timeout(None).__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the reading.
 
         Raises:
             TooManyBodies: The room was needed for others.
         """
-        self._room.begin(self)
+        assert self._waiting is not None
         try:
-            async with asyncio.timeout(None) as self._waiting:
-                yield
-        except TimeoutError as error:
-            if not self._is_given_up:
-                raise
-            raise TooManyBodies from error
+            await self._waiting.__aexit__(kind, error, trace)
+        except TimeoutError as late:
+            if self._is_given_up:
+                raise TooManyBodies from late
+            raise
         finally:
             self._room.end(self)
-        if self._is_given_up:  # Its end came in the very turn in which its room went to another.
+        if self._is_given_up and error is None:  # Its end came in the very turn in which its room went.
             raise TooManyBodies
 
     def take(self, size: int) -> None:

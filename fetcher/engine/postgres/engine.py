@@ -18,7 +18,7 @@ from fetcher.engine.protocol import Claims, Engine, Hear, Holding, Lost
 from fetcher.engine.values import Caps, Elsewhere, Host, HostState, Place, Progress, Signal
 from fetcher.errors import StoreFailed
 from fetcher.index.postgres.session import Connection
-from fetcher.index.values import Secrets
+from fetcher.index.values import Secrets, Waiting
 from fetcher.model import Import
 
 log = structlog.get_logger()
@@ -26,6 +26,8 @@ log = structlog.get_logger()
 CHANNEL = "fetcher"
 DEAF_SECONDS = 1.0  # Before it is tried again to hear.
 TOLD_AT_ONCE = 50  # Of at most 120 bytes each: a notification holds less than 8000.
+_PROGRESS = msgspec.json.Decoder(tuple[Progress, ...])
+_WAITING = msgspec.json.Decoder(tuple[Waiting, ...])
 
 
 class PostgresEngine:
@@ -167,7 +169,9 @@ def read(payload: str) -> Signal | None:
                 what="import" if what == "import" else "export", id=name, state=state, claim=int(claim)
             )
         if what == "progress":
-            return Signal(what="progress", progress=msgspec.json.decode(rest, type=tuple[Progress, ...]))
+            return Signal(what="progress", progress=_PROGRESS.decode(rest))
+        if what == "waiting":
+            return Signal(what="waiting", waiting=_WAITING.decode(rest))
     except (IndexError, ValueError, msgspec.ValidationError):
         return None
     return Signal(what="places") if what == "places" else None

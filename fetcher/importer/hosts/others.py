@@ -13,10 +13,11 @@ from fetcher.guards.request.url import CheckedUrls
 from fetcher.importer.context import ENGINE, Context
 from fetcher.importer.methods.registry import named
 from fetcher.importer.records.verdicts import verdict_of
+from fetcher.importer.schedule.queue import Ticket
 from fetcher.importer.scheduler import Scheduler
 from fetcher.importer.stages.commit import remove_unneeded
 from fetcher.importer.tickets import ticket_of
-from fetcher.index.values import Secrets
+from fetcher.index.values import Secrets, Waiting
 from fetcher.lifecycle import Event, State
 from fetcher.model import Import, Phase
 
@@ -38,6 +39,7 @@ class Others:
         self._scheduler = scheduler
         self._progress: dict[str, Progress] = {}
         self._queued: set[str] = set()
+        self._told: dict[str, Waiting] = {}
         self._has_queued = asyncio.Event()
         self._taken: set[str] = set()
         self._has_moved = self._is_behind = False
@@ -63,6 +65,9 @@ class Others:
         if signal.what == "progress":
             self._note_progress(signal.progress)
             return
+        if signal.what == "waiting":
+            self._note_waiting(signal.waiting)
+            return
         if signal.what == "import":
             self._note_import(signal)
         elif signal.what == "places":
@@ -70,6 +75,7 @@ class Others:
         elif signal.what == "missed":
             self._has_moved = self._is_behind = True
             self._progress.clear()
+            self._told.clear()
             self._scheduler.news.tell_all()
         self._wake.set()
 
@@ -78,6 +84,13 @@ class Others:
             if self._scheduler.running(one.import_id) is None:
                 self._progress[one.import_id] = one
                 self._scheduler.news.tell(one.import_id)
+
+    def _note_waiting(self, waiting: tuple[Waiting, ...]) -> None:
+        """Keep what is told of imports until their own news come, which do so at once."""
+        if self._is_worker:
+            self._told.update(
+                {one.import_id: one for one in waiting if not self._scheduler.knows(one.import_id)}
+            )
 
     def _note_import(self, signal: Signal) -> None:
         state = State(signal.state)
@@ -91,8 +104,11 @@ class Others:
             if self._is_worker and signal.wakes and not self._scheduler.knows(signal.id):
                 self._queued.add(signal.id)
                 self._has_queued.set()
+            else:  # Another host is woken for it; should this one be in the end, it looks.
+                self._told.pop(signal.id, None)
         else:
             self._queued.discard(signal.id)
+            self._told.pop(signal.id, None)
             self._scheduler.queue.drop(signal.id)
         self._scheduler.news.tell(signal.id)
 
@@ -138,7 +154,7 @@ class Others:
             most = BEHIND_SECONDS if len(self._scheduler.queue) else STAGGER_SECONDS
             await asyncio.sleep(most * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load
             self._has_queued.clear()
-            some = list(self._queued)
+            some = self._take_told()
             try:
                 if some:
                     self._add(await self._context.engine.queued(some))
@@ -148,6 +164,16 @@ class Others:
                 await asyncio.sleep(AGAIN_SECONDS)
             else:
                 self._queued.difference_update(some)
+
+    def _take_told(self) -> list[str]:
+        """Let those wait here that were told of; return the others, which the index has to be asked for."""
+        settings = self._context.current.settings
+        for import_id in self._told.keys() & self._queued:
+            one = self._told.pop(import_id)
+            self._queued.discard(import_id)
+            if not self._scheduler.knows(import_id):
+                self._scheduler.add(Ticket.of(one, CheckedUrls(settings)))
+        return list(self._queued)
 
     def _add(self, found: list[tuple[Import, Secrets]]) -> None:
         for record, secrets in found:

@@ -3,6 +3,7 @@
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from itertools import islice
+from typing import Self
 
 import msgspec
 
@@ -10,6 +11,7 @@ from fetcher.engine.values import Elsewhere
 from fetcher.errors import QueueFull
 from fetcher.guards.request.url import CheckedUrls
 from fetcher.importer.schedule.origin_queue import OriginQueue
+from fetcher.index.values import Waiting
 from fetcher.settings.imports import Imports
 
 MOST_FOLLOWERS = 100  # Of one pull that are let in at a time: each is a task and a write.
@@ -30,6 +32,18 @@ class Ticket(msgspec.Struct, frozen=True):
     request: str = ""
     is_shared: bool = False
     urls: CheckedUrls | None = None
+
+    @property
+    def told(self) -> Waiting:
+        """Return what another host has to know of it."""
+        return Waiting(self.import_id, self.project_id, self.origin, self.request, self.is_shared)
+
+    @classmethod
+    def of(cls, told: Waiting, urls: CheckedUrls) -> Self:
+        """Return the ticket of an import that another host has told of."""
+        return cls(
+            told.import_id, told.project_id, told.origin, told.request, is_shared=told.is_shared, urls=urls
+        )
 
 
 class Slot:

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
@@ -17,7 +18,7 @@ from fetcher.aio.cancelling import Uncancelled
 from fetcher.errors import ReadGivenUp, Shortage, StoreFailed
 from fetcher.index.postgres.access import Access, check_connection, check_server
 from fetcher.index.postgres.schema import migrate
-from fetcher.index.values import READER
+from fetcher.index.values import READER, Quota
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -56,7 +57,7 @@ def insertion(table: str, columns: Sequence[str]) -> str:
     """
     names = ", ".join(columns)
     rows = f"json_populate_recordset(NULL::{table}, :{table}::json)"
-    return f"INSERT INTO {table} ({names}) SELECT {names} FROM {rows} RETURNING *"  # noqa: S608 - our own names
+    return f"INSERT INTO {table} ({names}) SELECT {names} FROM {rows}"  # noqa: S608 - our own names
 
 
 class Session:
@@ -64,14 +65,23 @@ class Session:
 
     Args:
         on_queued: Given this session and ids, tells an engine of imports that wait from this transaction on.
+        quotas: Judge what it writes at its end; None where nothing is limited.
 
     Attributes:
         lines: Of the audit trail, which this transaction adds at its end.
+        is_judged: Whether what it writes was judged by its quotas before, under the locks of who changes it.
     """
 
-    def __init__(self, connection: AsyncConnection[DictRow], on_queued: "Queued | None" = None) -> None:
+    def __init__(
+        self,
+        connection: AsyncConnection[DictRow],
+        on_queued: "Queued | None" = None,
+        quotas: "Check | None" = None,
+    ) -> None:
         self._connection = connection
         self._on_queued = on_queued
+        self.quotas = quotas
+        self.is_judged = False
         self._last: list[Callable[[], Awaitable[None]]] = []
         self.lines: list[dict[str, Any]] = []
 
@@ -121,8 +131,30 @@ Queued = Callable[[Session, Sequence[str]], Awaitable[None]]
 class Check(Protocol):
     """Judges writes before they count."""
 
+    def of(self, project_id: str) -> Quota:
+        """Return the quota of a project that is in force now."""
+
     async def check(self, db: Session) -> None:
         """Judge the write that was just made; raise what its caller is told."""
+
+
+class _LastFirst(deque[AsyncConnection[DictRow]]):
+    """Takes first what was put back last."""
+
+    def popleft(self) -> AsyncConnection[DictRow]:
+        return self.pop()
+
+
+class WarmPool(AsyncConnectionPool[AsyncConnection[DictRow]]):
+    """A pool that gives out the connection that was used last, where the library takes the one least used.
+
+    What is asked again and again is prepared there, and the database has at hand what it needs for it; each
+    connection learns that anew, which takes longer than most transactions.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._pool = _LastFirst()
 
 
 class Connection:
@@ -142,7 +174,7 @@ class Connection:
         self._check = check
         self.committed_at = 0.0
         self.on_queued: Queued | None = None
-        self._pool: AsyncConnectionPool[AsyncConnection[DictRow]] = AsyncConnectionPool(
+        self._pool: WarmPool = WarmPool(
             access.url,
             min_size=1,
             max_size=access.connections,
@@ -182,7 +214,7 @@ class Connection:
 
         async def judged(db: Session) -> R:
             result = await work(db, *args, **kwargs)
-            if self._check is not None:
+            if self._check is not None and not db.is_judged:
                 await self._check.check(db)
             await db.finish()
             return result
@@ -236,7 +268,7 @@ class Connection:
                         level = IsolationLevel.REPEATABLE_READ if is_read else None
                         await connection.set_isolation_level(level)
                         await connection.set_read_only(is_read or None)
-                        result = await work(Session(connection, self.on_queued))
+                        result = await work(Session(connection, self.on_queued, self._check))
                         held = None
                         return result
             except MET as error:

@@ -34,6 +34,7 @@ from fetcher.index.values.imports import (
     Secrets,
     Stage,
     TaskQuery,
+    Waiting,
     WebhookTarget,
     Worker,
 )
@@ -132,6 +133,7 @@ __all__ = [
     "Totals",
     "Unsigned",
     "Usage",
+    "Waiting",
     "Wanted",
     "WebhookTarget",
     "Whole",

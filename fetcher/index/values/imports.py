@@ -114,6 +114,21 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
 
 
+class Waiting(msgspec.Struct, frozen=True, array_like=True):
+    """An import that waits, as far as a host has to know it that may begin it.
+
+    Args:
+        request: Equal for imports that could share a pull.
+        is_shared: Whether this one may.
+    """
+
+    import_id: str
+    project_id: str
+    origin: str
+    request: str
+    is_shared: bool
+
+
 class NewImport(msgspec.Struct, frozen=True, kw_only=True):
     """All that a submission writes, in one transaction.
 
@@ -121,6 +136,7 @@ class NewImport(msgspec.Struct, frozen=True, kw_only=True):
         image: Written when the import owns it; else it is there already, and queued.
         shown_url: The redacted URL, the only form that is kept for good.
         webhook: Told when the import has ended.
+        waiting: Told to other hosts, where there are any: they need not look at the records.
     """
 
     record: Import
@@ -129,6 +145,7 @@ class NewImport(msgspec.Struct, frozen=True, kw_only=True):
     shown_url: str
     key: IdempotencyKey | None = None
     webhook: WebhookTarget | None = None
+    waiting: Waiting | None = None
 
 
 class TaskQuery(msgspec.Struct, frozen=True, kw_only=True):

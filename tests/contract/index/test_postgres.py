@@ -86,6 +86,19 @@ async def test_a_database_that_is_not_there_is_said(place: PostgresPlace) -> Non
         await Index(Access(url=place.url + "x")).__aenter__()
 
 
+async def test_what_comes_one_after_the_other_has_one_connection(place: PostgresPlace) -> None:
+    """Of several that there are: what is asked again and again is prepared on it."""
+
+    async def backend(db: Session) -> int:
+        [row] = await db.select("SELECT pg_backend_pid() AS pid, pg_sleep(0.01)")
+        return int(row["pid"])
+
+    async with place.open() as index:
+        at_once = await asyncio.gather(*(index.connection.write(backend) for _ in range(20)))
+        assert len(set(at_once)) > 1
+        assert len({await index.connection.write(backend) for _ in range(20)}) == 1
+
+
 async def test_broken_connections_are_replaced(place: PostgresPlace) -> None:
     """After a restart of the database, the next verb goes well."""
     async with place.open() as index:

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 
+import msgspec
 import psycopg
 import pytest
 
@@ -12,10 +13,10 @@ from fetcher.index.postgres.index import Index as PostgresIndex
 from fetcher.index.protocol import Index
 from fetcher.index.values import IdempotencyKey, NewImport, Quota
 from fetcher.lifecycle import State
-from fetcher.model import Import
+from fetcher.model import Image, Import
 from tests.contract.index.places import Place
 from tests.contract.index.postgres import PostgresPlace, PostgresPlaces
-from tests.index.conftest import ADMIN, ALICE, BOB, make
+from tests.index.conftest import ADMIN, ALICE, BOB, image, make
 
 MANY = 150
 
@@ -28,6 +29,12 @@ async def all_of(*asked: asyncio.Task[Import]) -> list[Import | BaseException]:
 def begin(index: Index, new: NewImport, max_queued: int = 10_000) -> asyncio.Task[Import]:
     """Submit in a task of its own."""
     return asyncio.create_task(index.imports.submit(new, max_queued=max_queued))
+
+
+def given(new: NewImport, there: Image) -> NewImport:
+    """Have a submission bring the bytes of an image that is there."""
+    record = msgspec.structs.replace(new.record, image_id=there.id, owns_image=False)
+    return msgspec.structs.replace(new, record=record, image=there)
 
 
 def names(found: list[Import | BaseException]) -> Counter[str]:
@@ -133,6 +140,81 @@ async def test_those_who_wait_are_written_together(database: PostgresPlace) -> N
             written = connection.execute("SELECT count(DISTINCT xmin::text) FROM imports").fetchone()
         assert written is not None
         assert written[0] <= 1 + MANY // 64 + 1
+
+
+async def test_those_who_come_before_a_hosts_turn_are_in_its_transaction(database: PostgresPlace) -> None:
+    """Another host has the turn; all that came by the end of it are written at once."""
+    async with database.open() as index:
+        with psycopg.connect(database.url) as other:
+            other.execute("SELECT pg_advisory_xact_lock(hashtextextended('submissions', 0))")
+            asked = [begin(index, make())]
+            waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory'"
+            while other.execute(waits).fetchone() == (0,):
+                await asyncio.sleep(0.01)
+            asked += [begin(index, make()) for _ in range(50)]
+            await asyncio.sleep(0)  # Each of them asks.
+        assert names(await all_of(*asked)) == {"Import": 51}
+        with psycopg.connect(database.url) as connection:
+            assert connection.execute("SELECT count(DISTINCT xmin::text) FROM imports").fetchone() == (1,)
+
+
+async def test_refusals_do_not_part_those_beside_them(database: PostgresPlace) -> None:
+    """Those of a project without room, and of keys that stand for something else, are told beside it."""
+    known, wrong = IdempotencyKey(key="k", fingerprint="f"), IdempotencyKey(key="k", fingerprint="g")
+
+    def quota(project_id: str) -> Quota:
+        return Quota(max_images=3 if project_id == ALICE.project_id else MANY, max_bytes=10**9)
+
+    async with database.open(quota) as index:
+        await index.imports.submit(make(BOB, key=known), max_queued=MANY)
+        news = [make(ALICE if n % 2 else BOB, n, key=wrong if n % 50 == 2 else None) for n in range(MANY)]
+        with psycopg.connect(database.url) as blocker:
+            blocker.execute("LOCK TABLE imports IN ACCESS EXCLUSIVE MODE")
+            asked = await held_up(database, index, *news)
+        found = names(await all_of(*asked))
+        wrongs = len(range(2, MANY, 50))
+        refused = {QuotaExceeded.__name__: MANY // 2 - 3, IdempotencyMismatch.__name__: wrongs}
+        assert found == {"Import": MANY // 2 + 3 - wrongs, **refused}
+        with psycopg.connect(database.url) as connection:
+            written = connection.execute("SELECT count(DISTINCT xmin::text) FROM imports").fetchone()
+        assert written is not None
+        assert written[0] <= 2 + MANY // 64 + 1 + wrongs  # Equal keys are of different groups.
+        assert await index.maintenance.miscounted() == []
+        assert (await index.audit.verify()).faults == []
+
+
+async def test_a_full_queue_is_told_in_the_transaction_of_those_before(database: PostgresPlace) -> None:
+    """Those who fit in are written together, and those behind them change nothing."""
+    async with database.open() as index:
+        with psycopg.connect(database.url) as blocker:
+            blocker.execute("LOCK TABLE imports IN ACCESS EXCLUSIVE MODE")
+            asked = [begin(index, make(), max_queued=70) for _ in range(MANY)]
+            await asyncio.sleep(0)
+        assert names(await all_of(*asked)) == {"Import": 70, QueueFull.__name__: MANY - 70}
+        with psycopg.connect(database.url) as connection:
+            written = connection.execute("SELECT count(DISTINCT xmin::text) FROM imports").fetchone()
+        assert written is not None
+        assert written[0] <= 3
+
+
+async def test_a_quota_of_images_that_are_written_counts_those_of_the_same_transaction(place: Place) -> None:
+    """Also beside those of images that are there already; what is refused says how many are written."""
+
+    def quota(_project_id: str) -> Quota:
+        return Quota(max_images=MANY, max_bytes=10**9, max_uploading=20)
+
+    async with place.open(quota) as index:
+        waiting = [image(number=number) for number in range(5)]
+        for one in waiting:
+            await index.images.create(one)
+        theirs = [make(image=one) for one in waiting]
+        found = await all_of(
+            *(begin(index, new) for new in [make(number=number) for number in range(30)]),
+            *(begin(index, given(new, one)) for new, one in zip(theirs, waiting, strict=True)),
+        )
+        assert names(found) == {"Import": 20, QuotaExceeded.__name__: 15}
+        assert {one.used for one in found if isinstance(one, QuotaExceeded)} == {20}
+        assert (await index.usage.find(ALICE.project_id)).uploading == 20
 
 
 async def test_whoever_leaves_before_its_turn_has_submitted_nothing(database: PostgresPlace) -> None:

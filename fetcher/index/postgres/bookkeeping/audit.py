@@ -1,5 +1,6 @@
 """The trail of what was done, by whom, to which import and image; each line is chained to the last."""
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -27,14 +28,23 @@ async def note_line(db: Session, line: dict[str, Any]) -> None:
 
 async def _chain(db: Session) -> None:
     [head] = await db.select("SELECT number, digest FROM trail_head()")
+    await db.insert_all("audit", chained(db.lines, head))
+
+
+def chained(lines: Iterable[Row], head: Row) -> list[dict[str, Any]]:
+    """Return the rows of further lines.
+
+    Args:
+        head: The number and the digest of the last line there is, of which this transaction has the turn.
+    """
     # A line of before the chain has no digest: the chain begins behind it.
     last, digest = head["number"] or 0, head["digest"] or START
     rows = []
-    for number, line in enumerate(db.lines, last + 1):
+    for number, line in enumerate(lines, last + 1):
         row = {"id": number, "detail": "{}", **line}
         digest = digest_of(digest, row)
         rows.append({name: row.get(name) for name in COLUMNS} | {"hash": digest})
-    await db.insert_all("audit", rows)
+    return rows
 
 
 async def lock_trail(db: Session) -> None:

@@ -125,9 +125,11 @@ class MaintenanceRecords:
 
 # As the migrations make them.
 TRIGGERS = tuple(
-    name
-    for file in sorted(FILES.glob("*.sql"))
-    for name in re.findall(r"^CREATE TRIGGER (\w+)", file.read_text(encoding="utf-8"), re.MULTILINE)
+    dict.fromkeys(  # A later migration makes some of them anew.
+        name
+        for file in sorted(FILES.glob("*.sql"))
+        for name in re.findall(r"^CREATE TRIGGER (\w+)", file.read_text(encoding="utf-8"), re.MULTILINE)
+    )
 )
 BLOB = "SELECT sha256 AS address, size, fault, note FROM blobs"
 

@@ -35,6 +35,10 @@ class QuotaCheck:
     def __init__(self, quota_of: Callable[[str], Quota]) -> None:
         self._quota_of = quota_of
 
+    def of(self, project_id: str) -> Quota:
+        """Return the quota of a project that is in force now."""
+        return self._quota_of(project_id)
+
     async def check(self, db: Session) -> None:
         """Judge the write that was just made; it is rolled back when this raises.
 
@@ -47,19 +51,7 @@ class QuotaCheck:
         held = _noted(noted["held"])
         for project_id, before in _noted(noted["grown"]).items():
             if project_id in held:
-                self._check_grown(project_id, before, held[project_id])
-
-    def _check_grown(self, project_id: str, before: Held, now: Held) -> None:
-        quota, (images, size, text) = self._quota_of(project_id), before
-        now_images, now_size, now_text = now
-        if now_images > quota.max_images and now_images > images:
-            raise QuotaExceeded(what="images", quota=quota.max_images, used=images)
-        if now_size > quota.max_bytes and now_size > size:
-            raise QuotaExceeded(what="bytes", quota=quota.max_bytes, used=size)
-        if now_text > quota.max_text_bytes and now_text > text:
-            raise QuotaExceeded(what="bytes of text", quota=quota.max_text_bytes, used=text)
-        if now_images > images and size >= quota.max_bytes:
-            raise QuotaExceeded(what="bytes", quota=quota.max_bytes, used=size)
+                check_grown(self._quota_of(project_id), before, held[project_id])
 
     async def _check_begun(self, db: Session, project_id: str) -> None:
         """Judge what was begun: how many images a project writes at once, and how much it has staged."""
@@ -68,12 +60,37 @@ class QuotaCheck:
             return
         # Rows that others begin meanwhile are seen by nobody but them: one after the other.
         [begun] = await db.select("SELECT uploading, staged FROM begun_by(?)", [project_id])
-        uploading, staged = begun["uploading"], begun["staged"]
-        if quota.max_uploading is not None and uploading > quota.max_uploading:
-            what = "images that are written at the same time"
-            raise QuotaExceeded(what=what, quota=quota.max_uploading, used=uploading - 1)
-        if quota.max_staged_bytes is not None and staged > quota.max_staged_bytes:
-            raise QuotaExceeded(what="staged bytes", quota=quota.max_staged_bytes, used=staged)
+        check_begun(quota, begun["uploading"], begun["staged"])
+
+
+def check_grown(quota: Quota, before: Held, now: Held) -> None:
+    """Judge what a project holds now beside what it held.
+
+    Raises:
+        QuotaExceeded: It grew, and holds more than it may.
+    """
+    (images, size, text), (now_images, now_size, now_text) = before, now
+    if now_images > quota.max_images and now_images > images:
+        raise QuotaExceeded(what="images", quota=quota.max_images, used=images)
+    if now_size > quota.max_bytes and now_size > size:
+        raise QuotaExceeded(what="bytes", quota=quota.max_bytes, used=size)
+    if now_text > quota.max_text_bytes and now_text > text:
+        raise QuotaExceeded(what="bytes of text", quota=quota.max_text_bytes, used=text)
+    if now_images > images and size >= quota.max_bytes:
+        raise QuotaExceeded(what="bytes", quota=quota.max_bytes, used=size)
+
+
+def check_begun(quota: Quota, uploading: int, staged: int) -> None:
+    """Judge how many images a project writes at once, the last one counted, and how many bytes it has staged.
+
+    Raises:
+        QuotaExceeded: More than it may.
+    """
+    if quota.max_uploading is not None and uploading > quota.max_uploading:
+        what = "images that are written at the same time"
+        raise QuotaExceeded(what=what, quota=quota.max_uploading, used=uploading - 1)
+    if quota.max_staged_bytes is not None and staged > quota.max_staged_bytes:
+        raise QuotaExceeded(what="staged bytes", quota=quota.max_staged_bytes, used=staged)
 
 
 def _noted(setting: str | None) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from typing import Any
 from fetcher.index import scope
 from fetcher.index.import_rows import filters_for
 from fetcher.index.postgres.imports import ending, reading, starting
+from fetcher.index.postgres.imports.grouping import Submissions
 from fetcher.index.postgres.imports.leases import renew
 from fetcher.index.postgres.imports.secrets import load_secrets
-from fetcher.index.postgres.imports.submitting import Submissions
 from fetcher.index.postgres.session import Connection
 from fetcher.index.values import ANSWER_BYTES, Claimed, Contents, NewImport, Rows, Secrets, Signed, Worker
 from fetcher.model import Actor, Blob, Image, Import, Verdict

@@ -20,7 +20,7 @@ async def begin(
     db: Session, new: NewImport, max_queued: int, worker: Worker, now: datetime
 ) -> tuple[Import, Claimed | None]:
     """Write a new import, and claim it."""
-    [written] = await submit(db, [new], max_queued)
+    written = await submit(db, new, max_queued)
     is_new = written.id == new.record.id
     return written, await claim(db, written.id, worker, now) if is_new else None
 

@@ -1,67 +1,92 @@
-"""Submissions: those that come at the same moment are written in one transaction."""
+"""Writes of submissions: all that come at the same moment in one transaction, with a verdict for each."""
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-import structlog
 
-from fetcher.aio.supervisor import Tasks
-from fetcher.errors import IdempotencyMismatch, QueueFull, Shortage
+from fetcher.errors import Failure, IdempotencyMismatch
 from fetcher.index import scope
 from fetcher.index.import_rows import secrets_row
-from fetcher.index.postgres.bookkeeping.audit import note
+from fetcher.index.postgres.bookkeeping.audit import chained
 from fetcher.index.postgres.imports.images import take_image
+from fetcher.index.postgres.imports.judging import Turn
 from fetcher.index.postgres.imports.reading import one
 from fetcher.index.postgres.outgoing.webhook_targets import notice_row
-from fetcher.index.postgres.session import Connection, Session, insertion
+from fetcher.index.postgres.session import Session, insertion
 from fetcher.index.rows import image_row, import_row, to_import
-from fetcher.index.values import NewImport
+from fetcher.index.trail import line_of
+from fetcher.index.values import NewImport, Waiting
 from fetcher.model import Import
 
-MOST_TOGETHER = 64
-
+IN_TURN = "SELECT pg_advisory_xact_lock(hashtextextended('submissions', 0))"
 LOCK_KEYS = """SELECT pg_advisory_xact_lock(hashtextextended(name, 0))
     FROM (SELECT unnest(?::text[]) AS name ORDER BY 1) AS names"""
 MADE_BEFORE = """SELECT kept.* FROM unnest(?::text[], ?::text[]) AS wanted (project_id, key)
     JOIN idempotency_keys AS kept USING (project_id, key)"""
+MOST_TOLD = 7_500  # A notification holds less than 8000 bytes.
+
+Answer = Import | Failure
 
 
-async def submit(db: Session, news: Sequence[NewImport], max_queued: int) -> list[Import]:
-    """Write new imports and their images, or find those that the same keys made before.
+async def submit(db: Session, new: NewImport, max_queued: int) -> Import:
+    """Write one new import, or find the one that the same key made before.
 
-    All hosts take locks in this order, so that no two wait for each other: keys by their names, an image that
-    was there, usage of projects by their ids, the queue, the trail.
-
-    Args:
-        news: No two with the same key; one alone may be for an image that is there.
-
-    Returns:
-        One import for each, in their order.
+    Whoever writes an image that is there takes its lock before that of its project's usage; so does this.
 
     Raises:
         Conflict: The image does not wait for bytes.
-        IdempotencyMismatch: A key was used for something else.
-        QueueFull: Not all may wait.
+        Failure: It is refused.
     """
-    written = await _made_before(db, [new for new in news if new.key is not None])
-    missing = [new for new in news if new.record.id not in written]
-    for new in missing:
+    await db.execute(IN_TURN)
+    answers = await _made_before(db, [new])
+    if not answers:
         if not new.record.owns_image:
             await take_image(db, new.record, "importing")
-    if missing:
-        rows = await db.select(*_all_rows(sorted(missing, key=lambda new: new.record.project_id)))
-        await _check_queue(db, max_queued)
-        made = {row["id"]: to_import(row) for row in rows}
-        for new in missing:
-            record = written[new.record.id] = made[new.record.id]
-            await note(db, "submitted", record, {})
-    return [written[new.record.id] for new in news]
+        turn = await Turn.take(db, {new.record.project_id}, max_queued)
+        await _write(db, turn, [new], answers)
+    answer = answers[new.record.id]
+    if isinstance(answer, Failure):
+        raise answer
+    return answer
 
 
-def _all_rows(news: Sequence[NewImport]) -> tuple[str, dict[str, str]]:
-    """Return the statement that writes all rows of new imports and reads them back, and its parameters.
+async def submit_all(db: Session, turn: Turn, news: Sequence[NewImport]) -> list[Answer]:
+    """Write new imports with their images, or find what the same keys made before; judge each by itself.
+
+    Args:
+        turn: Taken for their projects in this transaction.
+        news: No two with the same key, and none for an image that is there.
+
+    Returns:
+        One import for each, in their order, or why it is refused, which leaves nothing of it.
+    """
+    answers = await _made_before(db, news)
+    await _write(db, turn, [new for new in news if new.record.id not in answers], answers)
+    return [answers[new.record.id] for new in news]
+
+
+async def _write(db: Session, turn: Turn, news: Sequence[NewImport], answers: dict[str, Answer]) -> None:
+    """Write those that may be, and put down what became of each."""
+    written = []
+    for new in news:
+        refusal = await turn.verdict(new)
+        answers[new.record.id] = _as_shown(new) if refusal is None else refusal
+        if refusal is None:
+            written.append(new)
+    if written:
+        await db.execute(*_all_rows(written, turn))
+    db.is_judged = True
+
+
+def _as_shown(new: NewImport) -> Import:
+    """Return the record as it is written: what has just been put down need not be read back."""
+    shown = msgspec.structs.replace(new.record.submission, url=new.shown_url)
+    return msgspec.structs.replace(new.record, submission=shown)
+
+
+def _all_rows(news: Sequence[NewImport], turn: Turn) -> tuple[str, dict[str, Any]]:
+    """Return the statement that writes all rows of new imports and tells other hosts, and its parameters.
 
     Rows go along as JSON: the statement is the same however many there are, and so is prepared once.
     """
@@ -84,129 +109,49 @@ def _all_rows(news: Sequence[NewImport]) -> tuple[str, dict[str, str]]:
         if new.key is not None:
             key = {"project_id": record.project_id, "import_id": record.id, **msgspec.structs.asdict(new.key)}
             tables.setdefault("idempotency_keys", []).append(key)
+    tables["audit"] = chained((line_of("submitted", _as_shown(new), {}) for new in news), turn.head)
     filled = {table: rows for table, rows in tables.items() if rows}
     parts = [f"new_{table} AS ({insertion(table, list(rows[0]))})" for table, rows in filled.items()]
-    sql = f"WITH {', '.join(parts)} SELECT * FROM new_imports"  # noqa: S608 - our own names
-    return sql, {table: msgspec.json.encode(rows).decode() for table, rows in filled.items()}
+    told = "SELECT pg_notify('fetcher', told) FROM unnest(:told::text[]) AS told"
+    rows_of = {table: msgspec.json.encode(rows).decode() for table, rows in filled.items()}
+    return f"WITH {', '.join(parts)} {told}", {**rows_of, "told": _told(news)}
 
 
-async def _check_queue(db: Session, max_queued: int) -> None:
-    """Refuse one import too many, this transaction's own counted; others that add some wait for its end.
+def _told(news: Iterable[NewImport]) -> list[str]:
+    """Return what other hosts are told of imports that wait, as few notifications; they look up the rest."""
+    found: list[str] = []
+    waiting: list[Waiting] = []
+    size = 0
+    for new in news:
+        if new.waiting is None:
+            continue
+        more = len(msgspec.json.encode(new.waiting)) + 1
+        if more > MOST_TOLD:
+            continue
+        if waiting and size + more > MOST_TOLD:
+            found.append(_words(waiting))
+            waiting, size = [], 0
+        waiting.append(new.waiting)
+        size += more
+    return [*found, _words(waiting)] if waiting else found
 
-    Raises:
-        QueueFull: More imports wait than may.
-    """
-    [row] = await db.select("SELECT waiting_imports() AS waiting")
-    if row["waiting"] > max_queued:
-        raise QueueFull(scope="the service's queue", limit=max_queued)
+
+def _words(waiting: list[Waiting]) -> str:
+    return f"waiting {msgspec.json.encode(waiting).decode()}"
 
 
-async def _made_before(db: Session, news: Sequence[NewImport]) -> dict[str, Import]:
-    """Return what keys made before, by the ids of those that were to be new."""
+async def _made_before(db: Session, news: Sequence[NewImport]) -> dict[str, Answer]:
+    """Return what keys made before, or that they stand for something else, by the ids of those to be new."""
     wanted = {(new.record.project_id, new.key.key): new for new in news if new.key is not None}
     if not wanted:
         return {}
     await db.execute(LOCK_KEYS, [[f"key {project_id} {key}" for project_id, key in wanted]])
     projects, keys = zip(*wanted, strict=True)
-    found = {}
+    found: dict[str, Answer] = {}
     for row in await db.select(MADE_BEFORE, [list(projects), list(keys)]):
         new = wanted[row["project_id"], row["key"]]
         if new.key is not None and row["fingerprint"] != new.key.fingerprint:
-            raise IdempotencyMismatch
-        found[new.record.id] = to_import(await one(db, row["import_id"], (scope.EVERYTHING, {})))
-    return found
-
-
-class Submissions:
-    """Writes what is submitted while others are written, together.
-
-    A commit and the audit trail make all hosts wait for each other once for each transaction, whatever is in
-    it. Where one of several is refused, each is written by itself, so that every refusal is its own.
-    """
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._waiting: list[_Asked] = []
-        self._is_writing = False
-        self._tasks = Tasks()
-
-    async def submit(self, new: NewImport, max_queued: int) -> Import:
-        """Write a new import; it counts when this returns.
-
-        Raises:
-            Failure: As `submit` above, or the index cannot be written.
-        """
-        asked = _Asked(new, max_queued)
-        self._waiting.append(asked)
-        if not self._is_writing:
-            self._is_writing = True
-            self._tasks.start(self._write_all(), "write submissions")
-        return await asked.answer
-
-    async def _write_all(self) -> None:
-        structlog.contextvars.clear_contextvars()  # Of whoever came first.
-        try:
-            while group := self._next_group():
-                await self._write(group)
-        finally:
-            self._is_writing = False
-
-    def _next_group(self) -> list["_Asked"]:
-        """Take what may be in one transaction."""
-        group: list[_Asked] = []
-        left: list[_Asked] = []
-        names: set[object] = set()
-        for asked in self._waiting:
-            if asked.answer.done():  # Whoever asked has gone.
-                continue
-            is_fit = not group or (
-                len(group) < MOST_TOGETHER
-                and asked.name not in names
-                and asked.max_queued == group[0].max_queued
-                and asked.new.record.owns_image
-                and group[0].new.record.owns_image
-            )
-            (group if is_fit else left).append(asked)
-            names.add(asked.name)
-        self._waiting = left
-        return group
-
-    async def _write(self, group: "list[_Asked]") -> None:
-        try:
-            found = await self._connection.write(_submit, [asked.new for asked in group], group[0].max_queued)
-        except Shortage as failure:  # It holds for each, and what was on its way to the database may count.
-            _fail(group, failure)
-        except Exception as error:  # noqa: BLE001 - whoever asked is told
-            if len(group) == 1:
-                _fail(group, error)
-                return
-            for asked in group:
-                await self._write([asked])
+            found[new.record.id] = IdempotencyMismatch()
         else:
-            for asked, record in zip(group, found, strict=True):
-                if not asked.answer.done():
-                    asked.answer.set_result(record)
-
-
-async def _submit(db: Session, news: Sequence[NewImport], max_queued: int) -> list[Import]:
-    """Write new imports, and tell the engine."""
-    written = await submit(db, news, max_queued)
-    ids = {new.record.id for new in news}
-    await db.tell_queued([record.id for record in written if record.id in ids])
-    return written
-
-
-def _fail(group: "list[_Asked]", error: Exception) -> None:
-    for asked in group:
-        if not asked.answer.done():
-            asked.answer.set_exception(error)
-
-
-class _Asked:
-    """A submission that waits to be written."""
-
-    def __init__(self, new: NewImport, max_queued: int) -> None:
-        self.new = new
-        self.max_queued = max_queued
-        self.name = (new.record.project_id, new.key.key) if new.key is not None else new.record.id
-        self.answer: asyncio.Future[Import] = asyncio.get_running_loop().create_future()
+            found[new.record.id] = to_import(await one(db, row["import_id"], (scope.EVERYTHING, {})))
+    return found

@@ -42,6 +42,7 @@ class Connection:
         self.place = place
         self.client: Any = None
         self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(_note_unasked)
         self._thread = threading.Thread(target=self._loop.run_forever, name="bucket", daemon=True)
         self._stack = AsyncExitStack()
 
@@ -135,3 +136,15 @@ class Connection:
                 log.info("bucket.again", doing=doing, detail=failure.reason, again_in_seconds=round(wait, 2))
             await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load, guards nothing
             wait = min(2 * wait, MAX_WAIT_SECONDS)
+
+
+def _note_unasked(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Note what a task met that nobody asks.
+
+    The HTTP client writes a body in one: where the server closes the connection at the moment at which it is
+    taken, the request fails and is sent again, and the task that could not write says it once more.
+    """
+    if isinstance(context.get("exception"), ConnectionError):
+        log.info("bucket.cut", detail=str(context["exception"]))
+    else:
+        loop.default_exception_handler(context)
