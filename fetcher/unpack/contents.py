@@ -9,7 +9,8 @@ from enum import Enum
 
 from fetcher.errors import DiskUnclear, TooManyBytes, UnpackFailed
 from fetcher.parsers.archives.names import spellings
-from fetcher.unpack.appliance.ovf import Appliance, OvfDisk
+from fetcher.parsers.archives.ovf import OvfDisk
+from fetcher.unpack.appliance.ovf import Appliance
 from fetcher.unpack.appliance.papers import Paper, Papers, folder_of, paper_of
 from fetcher.unpack.choice import Guess, guess, is_archive
 from fetcher.unpack.links import Links
