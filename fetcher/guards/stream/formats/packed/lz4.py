@@ -90,6 +90,9 @@ class _Walk:
         frame, size = self._frame, len(piece)
         while frame is not None and here + 4 <= size:
             word = int.from_bytes(piece[here : here + 4], "little")
+            if frame.is_legacy and begins_frame(piece[here : here + 4]):
+                self._frame = None
+                return self._read_frame(piece, here, is_last=is_last)
             if word == 0 and not frame.is_legacy:
                 self._frame = None
                 return here + 4 + frame.end_bytes
@@ -105,11 +108,16 @@ class _Walk:
         return here
 
 
+def begins_frame(magic: bytes) -> bool:
+    """Answer whether a frame begins here: what ends a legacy one, whose blocks cannot be so long."""
+    return magic in (FRAME, LEGACY) or is_skippable(magic)
+
+
 class Frame:
     """The header of a frame.
 
     Attributes:
-        is_legacy: It is of the older format, which has no end but that of the file.
+        is_legacy: It is of the older format, which ends with the file or where another frame begins.
         most: Bytes of its largest block.
         header_bytes: How long it is, with its magic.
         block_end_bytes: What follows each block.
@@ -183,6 +191,9 @@ class Lz4Start:
                 raise TooDear
             if self._frame is None:
                 here += self._begin(packed[here : here + LONGEST_HEADER])
+                continue
+            if self._frame.is_legacy and begins_frame(packed[here : here + 4]):
+                self._frame = None
                 continue
             length = word & ~UNPACKED_BLOCK
             if here + 4 + length > len(packed):

@@ -47,6 +47,11 @@ BEGINNINGS = {
     b"LRZI": _kind("lrzip", "a file packed by lrzip", INSIDE),
     b"\x89LZO\0\r\n\x1a\n": _kind("lzop", "a file packed by lzop", INSIDE),
     b"xar!\0\x1c": _kind("xar", "a xar archive", INSIDE),
+    b"070707": _kind(
+        "old-cpio",
+        "a cpio archive of the old form",
+        "Linux unpacks only the new form as a ramdisk: make it with `cpio -H newc`.",
+    ),
     b"MSWIM\0\0\0": _kind("wim", "a Windows image file", "Apply it to a disk and submit that disk."),
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": _kind("ole", "an Office document or an installer"),
     b"\xca\xfe\xba\xbe": _kind("program", "a program"),
