@@ -267,6 +267,10 @@ class Contents:
         }
         evidence.facts |= {key: value for key, value in facts.items() if value is not None}
 
+    def note_missing_end(self) -> None:
+        """Take it that the archive has no mark of its end, and that it is whole all the same."""
+        self._evidence.facts["end_mark"] = "missing"
+
     def conclude(self) -> None:
         """Judge the archive as a whole, after its last member.
 
