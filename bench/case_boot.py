@@ -30,9 +30,10 @@ PACKED = {
     "xz": ("xz", ["-1"], 1.1, SLOW_PART),
 }
 RECEIVED, KEPT = (
-    " ".join(f">({name}sum >&3)" for name in names)
+    " ".join(f">(openssl dgst -{name} >&3)" for name in names)
     for names in (("sha256", "sha512"), ("md5", "sha256", "sha512"))
 )
+BESIDE = "C tools beside one another, openssl for the same digests"
 FLOOR = "decoder and the same digests alone"
 KINDS = {"plain": [], "deflate": ["-c"], "zstd": ["-c", "-o", "compression_type=zstd"]}
 
@@ -130,7 +131,7 @@ def _compared(
         rounds.add(summed, shell(command(summed), source))
         out.unlink()
         # The shell's `cat` ends when every digest has been told.
-        rounds.add(ways.beside, shell(command(ways.beside), source))
+        rounds.add(BESIDE, shell(command(ways.beside), source))
     (lab.fast / "image").unlink()
     got.unlink(missing_ok=True)
     out.unlink()
@@ -141,8 +142,8 @@ def _compared(
     return [
         rounds.against(name, said, most=most),
         rounds.against(name, summed),
-        rounds.against(name, ways.beside),
-        rounds.against(ways.beside, said),
+        rounds.against(name, BESIDE),
+        rounds.against(BESIDE, said),
         compare(row(f"CPU of {name}", rounds.cpu(name), "s"), cpu, said),
         compare(row(f"CPU of {name}", rounds.cpu(name), "s"), floor, FLOOR),
         compare(row(f"{FLOOR}, on two cores", rounds.cpu(FLOOR), "s"), least, said),

@@ -90,13 +90,13 @@ class _Walk:
         frame, size = self._frame, len(piece)
         while frame is not None and here + 4 <= size:
             word = int.from_bytes(piece[here : here + 4], "little")
-            if frame.is_legacy and begins_frame(piece[here : here + 4]):
-                self._frame = None
-                return self._read_frame(piece, here, is_last=is_last)
             if word == 0 and not frame.is_legacy:
                 self._frame = None
                 return here + 4 + frame.end_bytes
             length = word if frame.is_legacy else word & ~UNPACKED_BLOCK
+            if length > frame.most and frame.is_legacy and begins_frame(piece[here : here + 4]):
+                self._frame = None
+                return self._read_frame(piece, here, is_last=is_last)
             if length > frame.most or not length:
                 self._report.broke("lz4-block", "a block is larger than its frame allows", CUT_SHORT)
                 return here
@@ -192,10 +192,10 @@ class Lz4Start:
             if self._frame is None:
                 here += self._begin(packed[here : here + LONGEST_HEADER])
                 continue
-            if self._frame.is_legacy and begins_frame(packed[here : here + 4]):
+            length = word & ~UNPACKED_BLOCK
+            if length > self._frame.most and self._frame.is_legacy and begins_frame(packed[here : here + 4]):
                 self._frame = None
                 continue
-            length = word & ~UNPACKED_BLOCK
             if here + 4 + length > len(packed):
                 break
             if word == 0:
