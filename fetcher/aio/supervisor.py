@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from fetcher.errors import Shortage
+from fetcher.errors import Shortage, StoreFull
 
 log = structlog.get_logger()
 
@@ -65,7 +65,7 @@ class Supervisor:
 
     async def _rest(self, name: str, error: Exception | None, seconds: float) -> None:
         self.restarts[name] += 1
-        if isinstance(error, Shortage):  # It passes, and is nobody's fault: its words say all.
+        if isinstance(error, Shortage | StoreFull):  # It passes, and is nobody's fault: its words say all.
             log.warning("task.short", task=name, detail=str(error), again_in_seconds=seconds)
         else:  # An end without an error is no more expected than one with it.
             log.error("task.died", task=name, error=repr(error), again_in_seconds=seconds, exc_info=error)

@@ -6,6 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from fetcher.aio.supervisor import MAX_WAIT_SECONDS, Supervisor, start_logged
+from fetcher.errors import Failure, Shortage, StoreFull
 
 
 async def test_what_dies_is_logged_counted_told_and_started_again() -> None:
@@ -39,6 +40,29 @@ async def test_what_dies_is_logged_counted_told_and_started_again() -> None:
     assert line["task"] == "webhooks"
     await supervisor.close()
     assert supervisor.troubles() == ["the background task webhooks has ended"]
+
+
+@pytest.mark.parametrize("short", [Shortage(reason="no descriptors"), StoreFull()], ids=repr)
+async def test_what_the_machine_is_short_of_is_a_line_without_a_trace(short: Failure) -> None:
+    """It passes by itself or by the operator: its words say all."""
+    resting = asyncio.Event()
+
+    async def work() -> None:
+        raise short
+
+    async def sleep(_seconds: float) -> None:
+        resting.set()
+        await asyncio.Event().wait()
+
+    supervisor = Supervisor(sleep=sleep)
+    with capture_logs() as logs:
+        supervisor.start("digests", work)
+        await resting.wait()
+    assert supervisor.restarts == {"digests": 1}
+    [line] = logs
+    assert (line["event"], line["detail"]) == ("task.short", str(short))
+    assert "exc_info" not in line
+    await supervisor.close()
 
 
 async def test_waits_grow_up_to_a_bound() -> None:

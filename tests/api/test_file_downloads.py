@@ -8,13 +8,15 @@ import selectors
 import socket
 import struct
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
+from fetcher.api.inbound.connection import Connection
 from fetcher.api.inbound.file_sender import SLICE_BYTES, FileSender, Sending
 from fetcher.errors import StoreFailed
 from tests.images import raw
@@ -255,6 +257,67 @@ async def test_a_file_that_got_shorter_cuts_the_answer_off(tmp_path: Path) -> No
         assert (await service.get("/healthz"))["status"] == "ok"
         async with service.client.get(path) as got:
             assert got.status == 503
+
+
+async def broken_off(service: Running, path: str, meanwhile: Callable[[], None] = lambda: None) -> bytes:
+    """What a client gets of an answer that breaks off; `meanwhile` happens once it has begun."""
+    with await connect(service, 4096) as sock:
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(sock, request(path))
+        found = bytearray(await loop.sock_recv(sock, 1000))
+        meanwhile()
+        with suppress(ConnectionResetError):
+            async with asyncio.timeout(PATIENT_SECONDS):
+                while piece := await loop.sock_recv(sock, 262_144):
+                    found += piece
+    return bytes(found).partition(b"\r\n\r\n")[2]
+
+
+def in_mid_answer(out: int, file: int, offset: int, count: int) -> int:
+    """Send from a disk that fails behind the first mebibyte."""
+    if offset >= 1_048_576:
+        raise OSError(errno.EIO, "the disk is broken")
+    return os.sendfile(out, file, offset, min(count, 1_048_576 - offset))
+
+
+async def test_a_disk_that_fails_in_mid_answer_is_one_line_of_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is too late for another status: the connection breaks off, and nothing else is the matter."""
+    async with service_with_image(tmp_path) as (service, path):
+        await sender_of(service).close()
+        service._server._files = FileSender(in_mid_answer)
+        await service.client.close()
+        with capture_logs() as logs:
+            assert len(await broken_off(service, path)) < len(BODY)
+    (line,) = [line for line in logs if line["event"] in {"answer.broken_off", "request.fault"}]
+    assert (line["event"], line["code"]) == ("answer.broken_off", "store-failed")
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+class Unsent(Connection):
+    """A connection that sends no files by itself, as one over TLS."""
+
+    def on_headers_complete(self) -> None:
+        """Say so in the scope of each request."""
+        self.scheme = "https"
+        super().on_headers_complete()
+
+
+async def test_bytes_that_are_missing_in_mid_answer_are_one_line_of_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that gives fewer bytes than the head of the answer says."""
+    monkeypatch.setattr("fetcher.api.inbound.server.Connection", Unsent)
+    async with service_with_image(tmp_path) as (service, path):
+        (blob,) = (service.data / "blobs").glob("*/*")
+        await service.client.close()
+        with capture_logs() as logs:
+            found = await broken_off(service, path, lambda: os.truncate(blob, 3_000_000))
+    assert len(found) < len(BODY)
+    (line,) = [line for line in logs if line["event"] in {"answer.broken_off", "request.fault"}]
+    assert (line["event"], line["code"]) == ("answer.broken_off", "bytes-damaged")
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 class Short(FileSender):

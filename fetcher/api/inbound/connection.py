@@ -14,7 +14,7 @@ from uvicorn.server import ServerState
 
 from fetcher.api.inbound.answers import plain_answer
 from fetcher.api.inbound.crowd import Crowd, Place
-from fetcher.api.inbound.file_response import SENDS_FILES
+from fetcher.api.inbound.file_response import BREAKS_OFF, SENDS_FILES
 from fetcher.api.inbound.file_sender import FileSender
 from fetcher.api.inbound.files_out import FilesOut
 from fetcher.api.inbound.framing import doubt_about
@@ -200,8 +200,9 @@ class Connection(HttpToolsProtocol):
         if self._place is Place.RESERVED and self.url.partition(b"?")[0] not in OPEN_PATHS:
             cast(dict[str, object], self.scope)[CROWDED] = True
         cast(dict[str, object], self.scope)[IS_GONE] = lambda: self._is_gone
+        self.scope["extensions"] = {BREAKS_OFF: {}}
         if self.scheme == "http":  # What TLS wraps has to pass through this process.
-            self.scope["extensions"] = {SENDS_FILES: {}}
+            self.scope["extensions"][SENDS_FILES] = {}
         super().on_headers_complete()
         if self._place is Place.RESERVED:
             self.cycle.keep_alive = False
@@ -228,6 +229,8 @@ class Connection(HttpToolsProtocol):
             async def send_any(message: Any) -> None:
                 if message["type"] == SENDS_FILES:
                     await self._files.send(cycle, message)
+                elif message["type"] == BREAKS_OFF:
+                    self._end_unfinished(cycle)
                 else:
                     await send(message)
 

@@ -5,23 +5,24 @@ from types import TracebackType
 from typing import Self
 
 from fetcher.index import protocol
+from fetcher.index.portable.attestations import AttestationRecords
+from fetcher.index.portable.members import MemberRecords
+from fetcher.index.portable.metadefs.records import MetadefRecords
+from fetcher.index.portable.schedules import ScheduleRecords
 from fetcher.index.postgres.access import Access
 from fetcher.index.postgres.bookkeeping.audit_trail import AuditRecords
 from fetcher.index.postgres.bookkeeping.maintenance import MaintenanceRecords
 from fetcher.index.postgres.bookkeeping.statistics import Statistics
 from fetcher.index.postgres.bookkeeping.usage import QuotaCheck, UsageRecords
-from fetcher.index.postgres.image_records.attestations import AttestationRecords
 from fetcher.index.postgres.image_records.images import ImageRecords
-from fetcher.index.postgres.image_records.members import MemberRecords
 from fetcher.index.postgres.imports.pulls import PullRecords
 from fetcher.index.postgres.imports.records import ImportRecords
 from fetcher.index.postgres.imports.recovery import RecoveryRecords
 from fetcher.index.postgres.imports.tasks import TaskRecords
 from fetcher.index.postgres.imports.uploads import UploadRecords
-from fetcher.index.postgres.metadefs.records import MetadefRecords
 from fetcher.index.postgres.outgoing.exports import ExportRecords
 from fetcher.index.postgres.outgoing.notices import NoticeRecords
-from fetcher.index.postgres.schedules import ScheduleRecords
+from fetcher.index.postgres.portable import PortableConnection
 from fetcher.index.postgres.session import Connection
 from fetcher.index.values import Quota, Worker
 
@@ -40,19 +41,20 @@ class Index:
     ) -> None:
         worker = worker or Worker()
         self.connection = Connection(access, check=QuotaCheck(quota_of) if quota_of else None)
-        self.attestations = AttestationRecords(self.connection)
+        portable = PortableConnection(self.connection)
+        self.attestations = AttestationRecords(portable)
         self.audit = AuditRecords(self.connection)
         self.notices = NoticeRecords(self.connection)
         self.images = ImageRecords(self.connection)
         self.exports = ExportRecords(self.connection, worker)
         self.imports = ImportRecords(self.connection, worker, self.notices.wake)
-        self.schedules = ScheduleRecords(self.connection)
+        self.schedules = ScheduleRecords(portable)
         self.statistics = Statistics(self.connection)
         self.pulls = PullRecords(self.connection, worker)
         self.recovery = RecoveryRecords(self.connection, worker)
-        self.members = MemberRecords(self.connection)
+        self.members = MemberRecords(portable)
         self.tasks = TaskRecords(self.connection)
-        self.metadefs = MetadefRecords(self.connection)
+        self.metadefs = MetadefRecords(portable)
         self.uploads = UploadRecords(self.connection, worker)
         self.usage = UsageRecords(self.connection)
         self.maintenance = MaintenanceRecords(self.connection)

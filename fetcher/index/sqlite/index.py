@@ -6,23 +6,24 @@ from types import TracebackType
 from typing import Self
 
 from fetcher.index import protocol
+from fetcher.index.portable.attestations import AttestationRecords
+from fetcher.index.portable.members import MemberRecords
+from fetcher.index.portable.metadefs.records import MetadefRecords
+from fetcher.index.portable.schedules import ScheduleRecords
 from fetcher.index.sqlite.bookkeeping.audit_trail import AuditRecords
 from fetcher.index.sqlite.bookkeeping.maintenance import MaintenanceRecords
 from fetcher.index.sqlite.bookkeeping.statistics import Statistics
 from fetcher.index.sqlite.bookkeeping.usage import QuotaCheck, UsageRecords
 from fetcher.index.sqlite.connection import Connection
-from fetcher.index.sqlite.image_records.attestations import AttestationRecords
 from fetcher.index.sqlite.image_records.images import ImageRecords
-from fetcher.index.sqlite.image_records.members import MemberRecords
 from fetcher.index.sqlite.imports.pulls import PullRecords
 from fetcher.index.sqlite.imports.records import ImportRecords
 from fetcher.index.sqlite.imports.recovery import RecoveryRecords
 from fetcher.index.sqlite.imports.tasks import TaskRecords
 from fetcher.index.sqlite.imports.uploads import UploadRecords
-from fetcher.index.sqlite.metadefs.records import MetadefRecords
 from fetcher.index.sqlite.outgoing.exports import ExportRecords
 from fetcher.index.sqlite.outgoing.notices import NoticeRecords
-from fetcher.index.sqlite.schedules import ScheduleRecords
+from fetcher.index.sqlite.portable import PortableConnection
 from fetcher.index.sqlite.schema import migrate
 from fetcher.index.values import Quota, Worker
 
@@ -46,19 +47,20 @@ class Index:
         worker = worker or Worker()
         self._path = path
         self.connection = Connection(path, migrate, check=QuotaCheck(quota_of) if quota_of else None)
-        self.attestations = AttestationRecords(self.connection)
+        portable = PortableConnection(self.connection)
+        self.attestations = AttestationRecords(portable)
         self.audit = AuditRecords(self.connection)
         self.notices = NoticeRecords(self.connection)
         self.exports = ExportRecords(self.connection)
         self.images = ImageRecords(self.connection)
         self.imports = ImportRecords(self.connection, worker, self.notices.wake)
-        self.schedules = ScheduleRecords(self.connection)
+        self.schedules = ScheduleRecords(portable)
         self.statistics = Statistics(self.connection)
         self.pulls = PullRecords(self.connection)
         self.recovery = RecoveryRecords(self.connection, worker)
-        self.members = MemberRecords(self.connection)
+        self.members = MemberRecords(portable)
         self.tasks = TaskRecords(self.connection)
-        self.metadefs = MetadefRecords(self.connection)
+        self.metadefs = MetadefRecords(portable)
         self.uploads = UploadRecords(self.connection, worker)
         self.usage = UsageRecords(self.connection)
         self.maintenance = MaintenanceRecords(self.connection)

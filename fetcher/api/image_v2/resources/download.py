@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 from email.utils import format_datetime
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from fetcher.api.image_v2.answers import enter_image, no_content
-from fetcher.api.inbound.file_response import FileResponse, sends_files
+from fetcher.api.inbound.file_response import BytesResponse, FileResponse, sends_files
 from fetcher.api.services import Services
 from fetcher.config import Settings
 from fetcher.errors import BytesDamaged, Forbidden, RangeNotSatisfiable, StoreFailed
@@ -86,7 +86,8 @@ async def _send(request: Request, store: Store, image: Image, headers: dict[str,
     file = await store.file_of(image.address, start) if sends_files(request) else None
     if file is not None:
         return FileResponse(file, start, end - start, status, headers)
-    return StreamingResponse(await _begun(store.read(image.address, start, end - start)), status, headers)
+    chunks = await _begun(store.read(image.address, start, end - start))
+    return BytesResponse(chunks, end - start, status, headers)
 
 
 def bytes_headers(image: Image) -> dict[str, str]:

@@ -1,105 +1,22 @@
-"""Statistics for the operator: who uses how much, how imports end, which origins are slow."""
+"""Statistics for the operator, and lists for people."""
 
-from datetime import datetime
-
+from fetcher.index.portable import statistics
 from fetcher.index.postgres.image_records.listings import list_images, list_imports
-from fetcher.index.postgres.session import Connection, Session
-from fetcher.index.rows import to_text
-from fetcher.index.statistics_rows import ENDINGS, RECENT_IMPORTS, slowest
-from fetcher.index.values import (
-    Ended,
-    Ending,
-    ImportPage,
-    ListPage,
-    ListQuery,
-    OriginFigures,
-    ProjectUsage,
-    Totals,
-)
+from fetcher.index.postgres.portable import PortableConnection
+from fetcher.index.postgres.session import Connection
+from fetcher.index.values import ImportPage, ListPage, ListQuery
 from fetcher.model import Actor
 
 
-class Statistics:
+class Statistics(statistics.Statistics):
     """Questions over many rows; each is one read beside the writer."""
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    async def last_code(self, since: datetime) -> str | None:
-        return await self._connection.read(_last_code, since)
-
-    async def usage(self, *, limit: int = 100) -> list[ProjectUsage]:
-        return await self._connection.read(_usage, limit)
-
-    async def totals(self) -> Totals:
-        return await self._connection.read(_totals)
-
-    async def endings(self, since: datetime, *, by_hour: bool) -> list[Ending]:
-        return await self._connection.read(_endings, since, 13 if by_hour else 10)
-
-    async def last_ended(self) -> int:
-        return await self._connection.read(_last_ended)
-
-    async def ended_after(self, number: int, *, limit: int = 5000) -> list[Ended]:
-        return await self._connection.read(_ended_after, number, limit)
-
-    async def origins(self, *, limit: int = 50) -> list[OriginFigures]:
-        return await self._connection.read(_origins, limit)
+        super().__init__(PortableConnection(connection))
+        self._lists = connection
 
     async def list_images(self, actor: Actor, query: ListQuery) -> ListPage:
-        return await self._connection.read(list_images, actor, query)
+        return await self._lists.read(list_images, actor, query)
 
     async def list_imports(self, actor: Actor, query: ListQuery) -> ImportPage:
-        return await self._connection.read(list_imports, actor, query)
-
-
-async def _usage(db: Session, limit: int) -> list[ProjectUsage]:
-    sql = """SELECT project_id, count(*) AS images, coalesce(sum(size), 0)::bigint AS size FROM images
-             GROUP BY project_id ORDER BY size DESC, project_id LIMIT ?"""
-    return [ProjectUsage(**row) for row in await db.select(sql, [limit])]
-
-
-async def _totals(db: Session) -> Totals:
-    sql = """SELECT (SELECT count(*) FROM images) AS images, count(*) AS blobs,
-                    coalesce(sum(size), 0)::bigint AS size, count(fault) AS faulty,
-                    min(coalesce(checked_at, created_at)) AS oldest_check FROM blobs"""
-    return Totals(**next(iter(await db.select(sql))))
-
-
-_CODE = """CASE action WHEN 'activated' THEN 'ok' WHEN 'cancelled' THEN 'cancelled'
-           ELSE coalesce(audit.detail::jsonb ->> 'code', audit.code) END"""
-
-
-async def _endings(db: Session, since: datetime, length: int) -> list[Ending]:
-    sql = f"""SELECT substr(at, 1, :length) AS at, {_CODE} AS code, count(*) AS count
-              FROM audit WHERE audit.at >= :since AND action IN {ENDINGS}
-              GROUP BY 1, 2 ORDER BY 1, 3 DESC"""  # noqa: S608 - our own expression
-    return [Ending(**row) for row in await db.select(sql, {"length": length, "since": to_text(since)})]
-
-
-async def _last_ended(db: Session) -> int:
-    return int(next(iter(await db.select("SELECT coalesce(max(id), 0) AS id FROM audit")))["id"])
-
-
-async def _ended_after(db: Session, number: int, limit: int) -> list[Ended]:
-    sql = f"""SELECT audit.id AS number, action, {_CODE} AS code, coalesce(imports.received_bytes, 0) AS size,
-                     moment_seconds(ended_at) - moment_seconds(started_at) AS seconds
-              FROM audit LEFT JOIN imports ON imports.id = audit.import_id
-              WHERE audit.id > ? AND action IN {ENDINGS}
-              ORDER BY audit.id LIMIT ?"""  # noqa: S608 - our own expression
-    return [Ended(**row) for row in await db.select(sql, [number, limit])]
-
-
-async def _origins(db: Session, limit: int) -> list[OriginFigures]:
-    sql = """SELECT url, state, received_bytes AS size,
-                    moment_seconds(ended_at) - moment_seconds(started_at) AS seconds
-             FROM imports WHERE ended_at IS NOT NULL AND started_at IS NOT NULL
-             ORDER BY ended_at DESC LIMIT ?"""
-    return slowest(await db.select(sql, [RECENT_IMPORTS]), limit)
-
-
-async def _last_code(db: Session, since: datetime) -> str | None:
-    sql = (
-        "SELECT code FROM imports WHERE ended_at IS NOT NULL AND ended_at > ? ORDER BY ended_at DESC LIMIT 1"
-    )
-    return next((row["code"] for row in await db.select(sql, [to_text(since)])), None)
+        return await self._lists.read(list_imports, actor, query)

@@ -1,16 +1,14 @@
 """Records of signed statements on images."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlite_utils.db import Database
 
-from fetcher.index import scope
-from fetcher.index.rows import to_text
-from fetcher.index.sqlite.connection import Connection
-from fetcher.index.sqlite.image_records.images import find_row
-from fetcher.index.sqlite.rows import select
+from fetcher.index.portable.images import readable_image
+from fetcher.index.portable.session import Connection, Session
+from fetcher.index.rows import Row, to_text
 from fetcher.index.values import Signed, Unsigned
 from fetcher.model import Actor
 
@@ -25,7 +23,7 @@ class AttestationRecords:
         return await self._connection.read(_unsigned, limit)
 
     async def story(self, image_id: str, actor: Actor) -> Unsigned | None:
-        return await self._connection.read(_story, image_id, scope.readable_images(actor))
+        return await self._connection.read(_story, image_id, actor)
 
     async def find(self, image_id: str) -> Signed | None:
         return await self._connection.read(_find, image_id)
@@ -41,7 +39,7 @@ _STORY = """SELECT images.id AS image_id, provenance.import_id, provenance.docum
             JOIN provenance ON provenance.image_id = images.id"""
 
 
-def _read(rows: Any) -> list[Unsigned]:
+def _read(rows: Iterable[Row]) -> list[Unsigned]:
     return [
         Unsigned(
             image_id=row["image_id"],
@@ -52,34 +50,35 @@ def _read(rows: Any) -> list[Unsigned]:
     ]
 
 
-def _unsigned(db: Database, limit: int) -> list[Unsigned]:
+async def _unsigned(db: Session, limit: int) -> list[Unsigned]:
     sql = f"""{_STORY} JOIN attestations ON attestations.image_id = images.id
               WHERE attestations.envelope IS NULL AND images.sha256 IS NOT NULL LIMIT ?"""
-    return _read(select(db, sql, [limit]))
+    return _read(await db.select(sql, [limit]))
 
 
-def _story(db: Database, image_id: str, condition: scope.Condition) -> Unsigned | None:
-    find_row(db, image_id, condition)
+async def _story(db: Session, image_id: str, actor: Actor) -> Unsigned | None:
+    await readable_image(db, image_id, actor)
     sql = f"{_STORY} WHERE images.id = ? AND images.sha256 IS NOT NULL"
-    return next(iter(_read(select(db, sql, [image_id]))), None)
+    return next(iter(_read(await db.select(sql, [image_id]))), None)
 
 
-def _find(db: Database, image_id: str) -> Signed | None:
+async def _find(db: Session, image_id: str) -> Signed | None:
     sql = "SELECT image_id, key_id, envelope FROM attestations WHERE image_id = ? AND envelope IS NOT NULL"
-    return next((msgspec.convert(row, Signed) for row in select(db, sql, [image_id])), None)
+    return next((msgspec.convert(row, Signed) for row in await db.select(sql, [image_id])), None)
 
 
-def _page(db: Database, after: str, limit: int) -> list[Signed]:
+async def _page(db: Session, after: str, limit: int) -> list[Signed]:
     sql = """SELECT image_id, key_id, envelope FROM attestations
              WHERE image_id > ? AND envelope IS NOT NULL ORDER BY image_id LIMIT ?"""
-    return [msgspec.convert(row, Signed) for row in select(db, sql, [after, limit])]
+    return [msgspec.convert(row, Signed) for row in await db.select(sql, [after, limit])]
 
 
-def _keep(db: Database, unsigned: Unsigned, row: tuple[str, str, str | None]) -> bool:
+async def _keep(db: Session, unsigned: Unsigned, row: tuple[str, str, str | None]) -> bool:
     key_id, envelope, now = row
-    sql = """UPDATE attestations SET key_id = :key_id, envelope = :envelope, created_at = :now
-             WHERE image_id = :image_id AND envelope IS NULL
-             AND EXISTS (SELECT 1 FROM provenance WHERE image_id = :image_id AND import_id = :import_id)"""
-    arguments = {"key_id": key_id, "envelope": envelope, "now": now}
-    ids = {"image_id": unsigned.image_id, "import_id": unsigned.import_id}
-    return db.execute(sql, {**arguments, **ids}).rowcount == 1
+    # The story stays as it is until this is written: a new one asks for a new statement.
+    ours = f"SELECT 1 FROM provenance WHERE image_id = ? AND import_id = ? {db.dialect.row_lock}"  # noqa: S608 - our own words
+    if not await db.select(ours, [unsigned.image_id, unsigned.import_id]):
+        return False
+    sql = """UPDATE attestations SET key_id = ?, envelope = ?, created_at = ?
+             WHERE image_id = ? AND envelope IS NULL"""
+    return await db.execute(sql, [key_id, envelope, now, unsigned.image_id]) == 1

@@ -5,9 +5,7 @@ from datetime import datetime
 
 from fetcher.errors import Conflict, UnknownSchedule
 from fetcher.index import scope
-from fetcher.index.postgres.bookkeeping.audit import note_line
-from fetcher.index.postgres.bookkeeping.counts import TEXT_BYTES
-from fetcher.index.postgres.session import Connection, Session
+from fetcher.index.portable.session import Connection, Session
 from fetcher.index.rows import to_json, to_text
 from fetcher.index.schedule_rows import (
     DUE,
@@ -61,14 +59,13 @@ class ScheduleRecords:
 
 
 async def _create(db: Session, schedule: Schedule, most: int) -> None:
-    name = f"schedules {schedule.project_id}"
-    await db.execute("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", [name])
+    await db.be_alone(f"schedules {schedule.project_id}")
     count = "SELECT count(*) AS n FROM schedules WHERE project_id = ?"
     [row] = await db.select(count, [schedule.project_id])
     if row["n"] >= most:
         raise Conflict(reason=f"the project has {most} schedules, as many as it may")
     await db.insert("schedules", schedule_row(schedule))
-    await note_line(db, line_on(schedule, schedule.user_id, "scheduled", schedule.created_at))
+    await db.note_line(line_on(schedule, schedule.user_id, "scheduled", schedule.created_at))
 
 
 async def _find(db: Session, schedule_id: str, condition: scope.Condition, lock: str = "") -> Schedule:
@@ -88,16 +85,16 @@ async def _page(
 
 
 async def _remove(db: Session, schedule_id: str, actor: Actor) -> None:
-    schedule = await _find(db, schedule_id, scope.own_schedules(actor), "FOR UPDATE")
+    schedule = await _find(db, schedule_id, scope.own_schedules(actor), db.dialect.row_lock)
     await db.execute("DELETE FROM schedules WHERE id = ?", [schedule_id])
     now = datetime.now(schedule.created_at.tzinfo)
-    await note_line(db, line_on(schedule, actor.user_id, "unscheduled", now))
+    await db.note_line(line_on(schedule, actor.user_id, "unscheduled", now))
 
 
 async def _edit(
     db: Session, schedule_id: str, actor: Actor, change: Callable[[Schedule], Schedule]
 ) -> Schedule:
-    before = await _find(db, schedule_id, scope.own_schedules(actor), "FOR UPDATE")
+    before = await _find(db, schedule_id, scope.own_schedules(actor), db.dialect.row_lock)
     after = change(before)
     row = schedule_row(after)
     written = {name: row[name] for name in EDITED}
@@ -109,7 +106,7 @@ async def _edit(
         for image in await db.select(NAMED, [schedule_id, before.rules.name]):
             await _rename(db, image["id"], after.rules.name, now)
     if (after.rules, after.receiver) != (before.rules, before.receiver):
-        await note_line(db, line_on(after, actor.user_id, "rescheduled", now))
+        await db.note_line(line_on(after, actor.user_id, "rescheduled", now))
     return after
 
 
@@ -118,7 +115,8 @@ async def _due(db: Session, now: str | None, too_late: str | None, limit: int) -
 
 
 async def _note(db: Session, schedule: Schedule, progress: ScheduleProgress, next_at: datetime) -> bool:
-    rows = await db.select("SELECT * FROM schedules WHERE id = ? FOR UPDATE", [schedule.id])
+    sql = f"SELECT * FROM schedules WHERE id = ? {db.dialect.row_lock}"  # noqa: S608 - our own words
+    rows = await db.select(sql, [schedule.id])
     if not rows or not is_as_read(rows[0], schedule):
         return False
     sql = "UPDATE schedules SET progress = ?, next_at = ? WHERE id = ?"
@@ -127,13 +125,14 @@ async def _note(db: Session, schedule: Schedule, progress: ScheduleProgress, nex
 
 
 async def _promote(db: Session, schedule: Schedule, image_id: str, serial: str, now: datetime) -> list[str]:
-    there = "SELECT schedules.* FROM images JOIN schedules ON schedules.id = ? WHERE images.id = ? FOR UPDATE"
+    there = f"""SELECT schedules.* FROM images JOIN schedules ON schedules.id = ?
+                WHERE images.id = ? {db.dialect.row_lock}"""  # noqa: S608 - our own words
     found = await db.select(there, [schedule.id, image_id])
     if not found:
         return []  # The schedule or its new image was removed meanwhile: the old one keeps its name.
     there_now = to_schedule(found[0])
     if there_now.progress.import_id != schedule.progress.import_id:
-        return []  # Another host has had this turn.
+        return []  # Another turn has overtaken this one.
     rules = there_now.rules
     sql = """INSERT INTO schedule_images (image_id, schedule_id, serial, at) VALUES (?, ?, ?, ?)
              ON CONFLICT (image_id) DO UPDATE SET
@@ -156,4 +155,4 @@ async def _promote(db: Session, schedule: Schedule, image_id: str, serial: str, 
 async def _rename(db: Session, image_id: str, name: str, now: datetime) -> None:
     sql = "UPDATE images SET name = ?, updated_at = ? WHERE id = ?"
     await db.execute(sql, [name, to_text(now), image_id])
-    await db.execute(f"UPDATE images SET text_bytes = {TEXT_BYTES} WHERE id = ?", [image_id])  # noqa: S608 - ours
+    await db.execute(f"UPDATE images SET text_bytes = {db.dialect.text_bytes} WHERE id = ?", [image_id])  # noqa: S608 - ours

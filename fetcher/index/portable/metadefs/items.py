@@ -4,8 +4,8 @@ import msgspec
 
 from fetcher.errors import Forbidden
 from fetcher.index.metadef_rows import check_count, item_columns, no_item, ordered, taken, to_item
-from fetcher.index.postgres.metadefs.rows import drop_unused_types, find, owned
-from fetcher.index.postgres.session import Session
+from fetcher.index.portable.metadefs.rows import drop_unused_types, find, owned
+from fetcher.index.portable.session import Session
 from fetcher.index.rows import Row, to_text
 from fetcher.index.values import At, Bounds, Content, Item, Kind, Page
 from fetcher.model import Actor
@@ -63,7 +63,8 @@ async def remove(db: Session, at: At, actor: Actor) -> None:
     found = None if at.name is None else (await _row(db, row["id"], at))["id"]
     if row["is_protected"]:
         raise Forbidden(reason=f"the namespace {at.namespace} is protected; set protected to false first")
-    sql = "DELETE FROM metadef_items WHERE namespace_id = ? AND kind = ? AND id = coalesce(?::bigint, id)"
+    sql = """DELETE FROM metadef_items
+             WHERE namespace_id = ? AND kind = ? AND id = coalesce(CAST(? AS bigint), id)"""
     await db.execute(sql, [row["id"], at.kind, found])
     await drop_unused_types(db)
 
@@ -117,9 +118,9 @@ async def _check_free(db: Session, namespace_id: int, item: Item) -> None:
 
 
 async def _check_bounds(db: Session, namespace_id: int, bounds: Bounds) -> None:
-    sql = """SELECT kind, count(*) AS n,
-             sum(octet_length(document) + octet_length(name))::bigint AS size
-             FROM metadef_items WHERE namespace_id = ? GROUP BY kind"""
+    length = "{0} + {0}".replace("{0}", db.dialect.byte_length).format("document", "name")
+    sql = f"""SELECT kind, count(*) AS n, CAST(sum({length}) AS bigint) AS size
+              FROM metadef_items WHERE namespace_id = ? GROUP BY kind"""  # noqa: S608 - our own expression
     rows = list(await db.select(sql, [namespace_id]))
     for row in rows:
         check_count(f"{row['kind']} definitions in a namespace", row["n"], bounds.max_items)

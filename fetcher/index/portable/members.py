@@ -1,15 +1,12 @@
 """Records of the projects that an image is shared with."""
 
 import msgspec
-from sqlite_utils.db import Database
 
 from fetcher.errors import Conflict, Forbidden, QuotaExceeded, UnknownMember
-from fetcher.index import scope
+from fetcher.index.portable.images import readable_image
+from fetcher.index.portable.session import Connection, Session
 from fetcher.index.rights import may_change
 from fetcher.index.rows import Row, to_text
-from fetcher.index.sqlite.connection import Connection
-from fetcher.index.sqlite.image_records.images import find_row
-from fetcher.index.sqlite.rows import insert, select
 from fetcher.model import Actor, Member
 
 
@@ -35,25 +32,25 @@ class MemberRecords:
         await self._connection.write(_remove, image_id, member_id, actor)
 
 
-def _all(db: Database, image_id: str, actor: Actor) -> list[Member]:
-    image = find_row(db, image_id, scope.readable_images(actor))
+async def _all(db: Session, image_id: str, actor: Actor) -> list[Member]:
+    image = await readable_image(db, image_id, actor)
     where, arguments = "", {"image_id": image_id}
     if not may_change(actor, image["project_id"]):
         where, arguments = " AND member_id = :member_id", {**arguments, "member_id": actor.project_id}
-    rows = select(db, f"SELECT * FROM image_members WHERE image_id = :image_id{where}", arguments)  # noqa: S608 - ours
+    rows = await db.select(f"SELECT * FROM image_members WHERE image_id = :image_id{where}", arguments)  # noqa: S608 - ours
     return [_to_member(row) for row in rows]
 
 
-def _find(db: Database, image_id: str, member_id: str, actor: Actor) -> Member:
-    image = find_row(db, image_id, scope.readable_images(actor))
+async def _find(db: Session, image_id: str, member_id: str, actor: Actor) -> Member:
+    image = await readable_image(db, image_id, actor)
     if not may_change(actor, image["project_id"]) and actor.project_id != member_id:
         raise UnknownMember(id=member_id)
-    return _one(db, image_id, member_id)
+    return await _one(db, image_id, member_id)
 
 
-def _one(db: Database, image_id: str, member_id: str) -> Member:
+async def _one(db: Session, image_id: str, member_id: str) -> Member:
     sql = "SELECT * FROM image_members WHERE image_id = ? AND member_id = ?"
-    for row in select(db, sql, [image_id, member_id]):
+    for row in await db.select(sql, [image_id, member_id]):
         return _to_member(row)
     raise UnknownMember(id=member_id)
 
@@ -62,18 +59,18 @@ def _to_member(row: Row) -> Member:
     return msgspec.convert({name: row[name] for name in Member.__struct_fields__}, Member)
 
 
-def _owned(db: Database, image_id: str, actor: Actor) -> Row:
-    image = find_row(db, image_id, scope.readable_images(actor))
+async def _owned(db: Session, image_id: str, actor: Actor) -> Row:
+    image = await readable_image(db, image_id, actor, lock=db.dialect.row_lock)
     if not may_change(actor, image["project_id"]):
         raise Forbidden(reason="only the image's own project decides whom it is shared with")
     return image
 
 
-def _add(db: Database, member: Member, actor: Actor, max_members: int) -> Member:
-    image = _owned(db, member.image_id, actor)
+async def _add(db: Session, member: Member, actor: Actor, max_members: int) -> Member:
+    image = await _owned(db, member.image_id, actor)
     if image["visibility"] != "shared":
         raise Forbidden(reason="only shared images have members; set visibility to shared first")
-    rows = select(db, "SELECT member_id FROM image_members WHERE image_id = ?", [member.image_id])
+    rows = await db.select("SELECT member_id FROM image_members WHERE image_id = ?", [member.image_id])
     members = {row["member_id"] for row in rows}
     if member.member_id in members:
         raise Conflict(reason=f"the image is shared with {member.member_id} already")
@@ -85,21 +82,21 @@ def _add(db: Database, member: Member, actor: Actor, max_members: int) -> Member
         "created_at": to_text(member.created_at),
         "updated_at": to_text(member.updated_at),
     }
-    insert(db, "image_members", row)
-    return _one(db, member.image_id, member.member_id)
+    await db.insert("image_members", row)
+    return await _one(db, member.image_id, member.member_id)
 
 
-def _answer(db: Database, member: Member, actor: Actor) -> Member:
-    find_row(db, member.image_id, scope.readable_images(actor))
+async def _answer(db: Session, member: Member, actor: Actor) -> Member:
+    await readable_image(db, member.image_id, actor)
     if actor.project_id != member.member_id and not actor.is_admin:
         raise Forbidden(reason="only the member itself accepts or rejects an image")
-    _one(db, member.image_id, member.member_id)
+    await _one(db, member.image_id, member.member_id)
     sql = "UPDATE image_members SET status = ?, updated_at = ? WHERE image_id = ? AND member_id = ?"
-    db.execute(sql, [member.status, to_text(member.updated_at), member.image_id, member.member_id])
-    return _one(db, member.image_id, member.member_id)
+    await db.execute(sql, [member.status, to_text(member.updated_at), member.image_id, member.member_id])
+    return await _one(db, member.image_id, member.member_id)
 
 
-def _remove(db: Database, image_id: str, member_id: str, actor: Actor) -> None:
-    _owned(db, image_id, actor)
-    _one(db, image_id, member_id)
-    db.execute("DELETE FROM image_members WHERE image_id = ? AND member_id = ?", [image_id, member_id])
+async def _remove(db: Session, image_id: str, member_id: str, actor: Actor) -> None:
+    await _owned(db, image_id, actor)
+    await _one(db, image_id, member_id)
+    await db.execute("DELETE FROM image_members WHERE image_id = ? AND member_id = ?", [image_id, member_id])

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import msgspec
-from sqlite_utils.db import Database
 
 from fetcher.errors import Conflict, Forbidden
 from fetcher.index.metadef_rows import (
@@ -14,10 +13,9 @@ from fetcher.index.metadef_rows import (
     same,
     to_namespace,
 )
-from fetcher.index.sqlite.connection import Connection
-from fetcher.index.sqlite.metadefs import items
-from fetcher.index.sqlite.metadefs.rows import drop_unused_types, find, owned
-from fetcher.index.sqlite.rows import insert, select
+from fetcher.index.portable.metadefs import items
+from fetcher.index.portable.metadefs.rows import drop_unused_types, find, owned
+from fetcher.index.portable.session import Connection, Session
 from fetcher.index.values import (
     At,
     Bounds,
@@ -36,8 +34,8 @@ EXPRESSIONS = {
     "created_at": "created_at",
     "updated_at": "updated_at",
     "namespace": "namespace",
-    "display_name": "ifnull(display_name, '')",
-    "description": "ifnull(description, '')",
+    "display_name": "coalesce(display_name, '')",
+    "description": "coalesce(description, '')",
     "visibility": "visibility",
     "protected": "is_protected",
     "owner": "owner",
@@ -88,79 +86,80 @@ class MetadefRecords:
         await self._connection.write(items.remove, at, actor)
 
 
-def _page(db: Database, actor: Actor, query: NamespaceQuery) -> list[Whole]:
+async def _page(db: Session, actor: Actor, query: NamespaceQuery) -> list[Whole]:
     where, arguments = listed_namespaces(actor, query)
-    marker = None if query.page.marker is None else find(db, query.page.marker, actor)["id"]
+    marker = None if query.page.marker is None else (await find(db, query.page.marker, actor))["id"]
     order = (EXPRESSIONS[query.page.sort_key], "created_at", "id")
     sql, more = ordered("metadef_namespaces", where, order, query.page, marker)
-    rows = list(select(db, sql, {**arguments, **more}))
-    return [(to_namespace(row), items.all_of(db, row["id"], "association")) for row in rows]
+    rows = list(await db.select(sql, {**arguments, **more}))
+    return [(to_namespace(row), await items.all_of(db, row["id"], "association")) for row in rows]
 
 
-def _whole(db: Database, name: str, actor: Actor) -> Whole:
-    row = find(db, name, actor)
-    return to_namespace(row), items.all_of(db, row["id"])
+async def _whole(db: Session, name: str, actor: Actor) -> Whole:
+    row = await find(db, name, actor)
+    return to_namespace(row), await items.all_of(db, row["id"])
 
 
-def _create(db: Database, namespace: Namespace, content: Content) -> None:
-    _check_free(db, namespace.namespace)
-    [held] = select(db, "SELECT count(*) AS n FROM metadef_namespaces")
+async def _create(db: Session, namespace: Namespace, content: Content) -> None:
+    await db.be_alone("metadefs")
+    await _check_free(db, namespace.namespace)
+    [held] = await db.select("SELECT count(*) AS n FROM metadef_namespaces")
     check_count("namespaces of metadata definitions", held["n"] + 1, content.bounds.max_namespaces)
-    insert(db, "metadef_namespaces", namespace_row(namespace))
-    [row] = select(db, "SELECT id FROM metadef_namespaces WHERE namespace = ?", [namespace.namespace])
-    items.write(db, row["id"], content)
+    await db.insert("metadef_namespaces", namespace_row(namespace))
+    [row] = await db.select("SELECT id FROM metadef_namespaces WHERE namespace = ?", [namespace.namespace])
+    await items.write(db, row["id"], content)
 
 
-def _check_free(db: Database, name: str) -> None:
-    if next(select(db, "SELECT 1 FROM metadef_namespaces WHERE namespace = ?", [name]), None):
+async def _check_free(db: Session, name: str) -> None:
+    if await db.select("SELECT 1 FROM metadef_namespaces WHERE namespace = ?", [name]):
         raise Conflict(reason=f"there is a namespace {name} already")
 
 
-def _change(db: Database, name: str, actor: Actor, edit: Callable[[Namespace], Namespace]) -> Namespace:
-    row = owned(db, name, actor)
+async def _change(db: Session, name: str, actor: Actor, edit: Callable[[Namespace], Namespace]) -> Namespace:
+    row = await owned(db, name, actor)
     after = edit(to_namespace(row))
     if after.namespace != name:
-        _check_free(db, after.namespace)
-    _update(db, row["id"], after)
+        await _check_free(db, after.namespace)
+    await _update(db, row["id"], after)
     return after
 
 
-def _update(db: Database, row_id: int, after: Namespace) -> None:
+async def _update(db: Session, row_id: int, after: Namespace) -> None:
     columns = namespace_row(after)
     changes = ", ".join(f"{column} = :{column}" for column in columns)
-    db.execute(f"UPDATE metadef_namespaces SET {changes} WHERE id = :id", {**columns, "id": row_id})  # noqa: S608 - our own columns
+    await db.execute(f"UPDATE metadef_namespaces SET {changes} WHERE id = :id", {**columns, "id": row_id})  # noqa: S608 - our own columns
 
 
-def _delete(db: Database, name: str, actor: Actor) -> None:
-    row = owned(db, name, actor)
+async def _delete(db: Session, name: str, actor: Actor) -> None:
+    row = await owned(db, name, actor)
     if row["is_protected"]:
         raise Forbidden(reason=f"the namespace {name} is protected; set protected to false first")
-    db.execute("DELETE FROM metadef_namespaces WHERE id = ?", [row["id"]])
-    drop_unused_types(db)
+    await db.execute("DELETE FROM metadef_namespaces WHERE id = ?", [row["id"]])
+    await drop_unused_types(db)
 
 
-def _load(db: Database, namespace: Namespace, content: Content, mode: Mode) -> str:
+async def _load(db: Session, namespace: Namespace, content: Content, mode: Mode) -> str:
     sql = "SELECT * FROM metadef_namespaces WHERE namespace = ?"
-    row = next(select(db, sql, [namespace.namespace]), None)
+    row = next(iter(await db.select(sql, [namespace.namespace])), None)
     if row is None:
-        _create(db, namespace, content)
+        await _create(db, namespace, content)
         return "added"
     if mode == "skip":
         return "kept"
     if mode == "replace":
-        db.execute("DELETE FROM metadef_namespaces WHERE id = ?", [row["id"]])
-        _create(db, namespace, content)
-        drop_unused_types(db)
+        await db.execute("DELETE FROM metadef_namespaces WHERE id = ?", [row["id"]])
+        await _create(db, namespace, content)
+        await drop_unused_types(db)
         return "changed"
-    before = (to_namespace(row), items.all_of(db, row["id"]))
+    before = (to_namespace(row), await items.all_of(db, row["id"]))
     after = msgspec.structs.replace(namespace, created_at=before[0].created_at)
     if mode == "update" and not same(before, (after, before[1])):
-        _update(db, row["id"], after)
-    items.merge(db, row["id"], content, is_new_preferred=mode == "update")
-    [row] = select(db, sql, [namespace.namespace])
-    return "kept" if same(before, (to_namespace(row), items.all_of(db, row["id"]))) else "changed"
+        await _update(db, row["id"], after)
+    await items.merge(db, row["id"], content, is_new_preferred=mode == "update")
+    [row] = await db.select(sql, [namespace.namespace])
+    return "kept" if same(before, (to_namespace(row), await items.all_of(db, row["id"]))) else "changed"
 
 
-def _resource_types(db: Database) -> list[ResourceType]:
-    rows = select(db, "SELECT name, created_at FROM metadef_resource_types ORDER BY is_known DESC, name")
+async def _resource_types(db: Session) -> list[ResourceType]:
+    rows = await db.select("SELECT name, created_at FROM metadef_resource_types ORDER BY is_known DESC, name")
     return [msgspec.convert(row, ResourceType) for row in rows]

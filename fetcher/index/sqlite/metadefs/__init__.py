@@ -1,1 +1,0 @@
-"""Metadata definitions: namespaces, and the items in them."""
