@@ -9,9 +9,8 @@ from enum import Enum
 
 from fetcher.errors import ChecksumMismatch, UnpackFailed
 from fetcher.parsers.archives.manifest import BrokenManifest, MemberDigests, Mismatch
-from fetcher.parsers.archives.names import spellings
+from fetcher.parsers.archives.names import is_hidden, spellings
 from fetcher.unpack.appliance.ovf import Appliance, read_appliance
-from fetcher.unpack.names import is_hidden
 from fetcher.unpack.values import Evidence, Layer, UnpackLimits, shorten
 
 MAYBE_APPLIANCE = (".vmdk", ".vmdk.gz", ".ovf", ".iso", ".nvram", ".cert", ".mf")

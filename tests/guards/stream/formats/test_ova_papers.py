@@ -162,3 +162,12 @@ def test_disks_that_are_made_at_deployment_count() -> None:
     found = inspected(ova(("a.ovf", text), DISK)).report()
     assert (found.is_safe, found.virtual_bytes, found.facts["disks"]) == (True, 11 * MIB, 2)
     assert unpacks(ova(("a.ovf", text), DISK)) == ""
+
+
+def test_what_desktops_leave_is_no_paper() -> None:
+    """A Mac's tar puts a file of attributes before each member that has any; as where it is unpacked."""
+    papers, hidden = manifest(PAPER, DISK), b"\0\5\x16\7" + bytes(159)
+    packed = ova(PAPER, ("._a.mf", hidden), papers, ("._b.ovf", hidden), ("._disk.vmdk", hidden), DISK)
+    assert inspected(packed).report().facts["manifest"] == "compared"
+    assert not broken_rules(packed)
+    assert unpacks(packed) == ""

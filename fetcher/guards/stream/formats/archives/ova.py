@@ -13,7 +13,7 @@ Safety: no path, no link, no device in a member's name or type; one descriptor, 
 
 from fetcher.guards.stream.formats.archives import pkzip, sevenzip, tar
 from fetcher.guards.stream.formats.archives.ova_headers import MOST_NAME_CHARACTERS, REPACK, Headers
-from fetcher.guards.stream.formats.archives.ova_papers import DESCRIPTOR, MANIFEST, Papers
+from fetcher.guards.stream.formats.archives.ova_papers import DESCRIPTOR, MANIFEST, Papers, kind_of
 from fetcher.guards.stream.formats.disks import parallels, qcow2, vdi, vhd, vhdx, vmdk, vmdk_descriptor
 from fetcher.guards.stream.formats.disks.tables import round_up
 from fetcher.guards.stream.formats.packed import bzip2, gzip, lz4, xz, zstandard
@@ -114,11 +114,12 @@ class _Walk:
             return
         name, size = member.name.removeprefix("./"), member.size or 0
         is_wanted = self.papers.open(name)
-        if name.lower().endswith(DESCRIPTOR):
+        kind = DESCRIPTOR if len(self.names) == 1 else kind_of(name)  # By which the whole was recognised.
+        if kind == DESCRIPTOR:
             is_first = len(self.names) == 1
             self.report.require(is_first, "ova-descriptor", "it has two descriptors", REPACK)
             yield from self.papers.descriptor(at, size)
-        elif name.lower().endswith(MANIFEST):
+        elif kind == MANIFEST:
             yield from self.papers.manifest(at, size)
         elif is_wanted:
             yield from self._all_content(at, size)

@@ -13,7 +13,7 @@ from collections.abc import Generator, Iterator
 
 from fetcher.guards.stream.formats.report import Report, Window, windows
 from fetcher.parsers.archives.manifest import MOST_MANIFEST_BYTES, BrokenManifest, MemberDigests, Mismatch
-from fetcher.parsers.archives.names import spellings
+from fetcher.parsers.archives.names import is_hidden, spellings
 from fetcher.parsers.archives.ovf import (
     MOST_DESCRIPTOR_BYTES,
     BrokenDescriptor,
@@ -30,6 +30,13 @@ CHANGED = (
 )
 
 Read = Generator[Window, bytes, None]
+
+
+def kind_of(name: str) -> str:
+    """Return which paper a member is by its name; empty where it is none, or a desktop made it by itself."""
+    if is_hidden(name):
+        return ""
+    return next((kind for kind in (DESCRIPTOR, MANIFEST, CERTIFICATE) if name.lower().endswith(kind)), "")
 
 
 class Papers:
@@ -50,10 +57,10 @@ class Papers:
 
     def open(self, name: str) -> bool:
         """Begin a member; return whether all its bytes are wanted."""
-        kind = name.lower()
-        self._has_certificate = self._has_certificate or kind.endswith(CERTIFICATE)
+        kind = kind_of(name)
+        self._has_certificate = self._has_certificate or kind == CERTIFICATE
         try:
-            return self._digests.open(name, is_paper=kind.endswith((DESCRIPTOR, MANIFEST)))
+            return self._digests.open(name, is_paper=kind in (DESCRIPTOR, MANIFEST))
         except BrokenManifest as error:
             self._report.broke("ova-manifest", str(error), EXPORT)
             return False
