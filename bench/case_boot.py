@@ -11,7 +11,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.figures import Rounds, Row, Sample, compare, row
 from bench.lab.origin import Origin, origin, shell
@@ -29,6 +29,11 @@ PACKED = {
     "zst": ("zstd", ["-q", "-3"], 0.6, 1),
     "xz": ("xz", ["-1"], 1.1, SLOW_PART),
 }
+RECEIVED, KEPT = (
+    " ".join(f">(openssl dgst -{name} >&3)" for name in names)
+    for names in (("sha256", "sha512"), ("md5", "sha256", "sha512"))
+)
+BESIDE = "C tools beside one another, openssl for the same digests"
 FLOOR = "decoder and the same digests alone"
 KINDS = {"plain": [], "deflate": ["-c"], "zstd": ["-c", "-o", "compression_type=zstd"]}
 
@@ -45,8 +50,7 @@ def packed(lab: Lab) -> list[Row]:
             with disk.open("rb") as body, (lab.fast / "image").open("wb") as target:
                 subprocess.run([tool, *options, "-c"], stdin=body, stdout=target, check=True)
             name = f".raw.{suffix} of {size} MiB to active image"
-            ways = (f"curl -sf URL | {tool} -dc > OUT", f"{tool} -dc < GOT > OUT")
-            rows += _compared(lab, source, name, ways, most)
+            rows += _compared(lab, source, name, _ways_to_unpack(tool), most)
             disk.unlink()
     return rows
 
@@ -56,26 +60,55 @@ def converted(lab: Lab) -> list[Row]:
     which("qemu-img")
     rows: list[Row] = []
     disk, image = lab.folder / "disk.raw", lab.fast / "image"
-    convert = "qemu-img convert -f qcow2 -O raw GOT OUT"
-    ways = (f"curl -sf -o GOT URL && {convert}", convert)
     with origin(lab) as source:
         for kind, options in KINDS.items():
             make_disk(disk, lab.size_mib)
             command = ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", *options, disk, image]
             subprocess.run(command, check=True)
             name = f"qcow2 ({kind}) of {lab.size_mib} MiB to active raw image"
-            rows += _compared(lab, source, name, ways, 0.8, convert={"target": "raw"})
+            rows += _compared(lab, source, name, WAYS_TO_CONVERT, 0.8, convert={"target": "raw"})
             disk.unlink()
     return rows
 
 
+class Ways(NamedTuple):
+    """The commands of a user who does the same.
+
+    Args:
+        bare: Without digests.
+        after: What follows a download, without digests.
+        beside: With the digests of both sides, which are taken beside everything else.
+    """
+
+    bare: str
+    after: str
+    beside: str
+
+
+def _ways_to_unpack(tool: str) -> Ways:
+    return Ways(
+        f"curl -sf URL | {tool} -dc > OUT",
+        f"{tool} -dc < GOT > OUT",
+        f"{{ curl -sf URL | tee {RECEIVED} | {tool} -dc | tee {KEPT} > OUT; }} 3>&1 | cat",
+    )
+
+
+CONVERT = "qemu-img convert -f qcow2 -O raw GOT OUT"
+WAYS_TO_CONVERT = Ways(
+    f"curl -sf -o GOT URL && {CONVERT}",
+    CONVERT,
+    f"{{ curl -sf URL | tee {RECEIVED} > GOT; }} 3>&1 | cat; {CONVERT};"
+    f" {{ tee {KEPT} < OUT > /dev/null; }} 3>&1 | cat",
+)
+
+
 def _compared(
-    lab: Lab, source: Origin, name: str, ways: tuple[str, str], most: float, **sections: dict[str, Any]
+    lab: Lab, source: Origin, name: str, ways: Ways, most: float, **sections: dict[str, Any]
 ) -> list[Row]:
     (lab.fast / "image").chmod(0o644)
     (lab.fast / "tiny").write_bytes(os.urandom(65_536))
     (lab.fast / "tiny").chmod(0o644)
-    said, alone = ways
+    said = ways.bare
     got, out, written, rounds = lab.folder / "got", lab.folder / "out", [], Rounds()
 
     def command(line: str) -> str:
@@ -84,7 +117,7 @@ def _compared(
 
     # The same work: what was received has two digests, what is kept three.
     sums = " && ".join(f"{name}sum OUT" for name in ("md5", "sha256", "sha512"))
-    summed = f"curl -sf -o GOT URL && sha256sum GOT && sha512sum GOT && {alone} && {sums}"
+    summed = f"curl -sf -o GOT URL && sha256sum GOT && sha512sum GOT && {ways.after} && {sums}"
     for _ in range(lab.rounds):
         with service(lab, source, **sections) as ours:
             sample, share = _import(ours, source, "qcow2" if sections else "raw")
@@ -96,8 +129,11 @@ def _compared(
         rounds.add(FLOOR, _floor(lab.fast / "image", out, is_packed=not sections))
         out.unlink()
         rounds.add(summed, shell(command(summed), source))
+        out.unlink()
+        # The shell's `cat` ends when every digest has been told.
+        rounds.add(BESIDE, shell(command(ways.beside), source))
     (lab.fast / "image").unlink()
-    got.unlink()
+    got.unlink(missing_ok=True)
     out.unlink()
     cpu, floor = (
         [a / b for a, b in zip(rounds.cpu(name), rounds.cpu(other), strict=True)] for other in (said, FLOOR)
@@ -106,6 +142,8 @@ def _compared(
     return [
         rounds.against(name, said, most=most),
         rounds.against(name, summed),
+        rounds.against(name, BESIDE),
+        rounds.against(BESIDE, said),
         compare(row(f"CPU of {name}", rounds.cpu(name), "s"), cpu, said),
         compare(row(f"CPU of {name}", rounds.cpu(name), "s"), floor, FLOOR),
         compare(row(f"{FLOOR}, on two cores", rounds.cpu(FLOOR), "s"), least, said),

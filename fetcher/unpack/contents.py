@@ -8,12 +8,12 @@ and never reach a file system.
 from enum import Enum
 
 from fetcher.errors import DiskUnclear, TooManyBytes, UnpackFailed
-from fetcher.parsers.archives.names import spellings
-from fetcher.unpack.appliance.ovf import Appliance, OvfDisk
+from fetcher.parsers.archives.names import is_hidden, spellings
+from fetcher.parsers.archives.ovf import OvfDisk
+from fetcher.unpack.appliance.ovf import Appliance
 from fetcher.unpack.appliance.papers import Paper, Papers, folder_of, paper_of
 from fetcher.unpack.choice import Guess, guess, is_archive
 from fetcher.unpack.links import Links
-from fetcher.unpack.names import is_hidden
 from fetcher.unpack.packings import recognise
 from fetcher.unpack.parts import is_piece, neighbours
 from fetcher.unpack.values import Evidence, Layer, UnpackLimits, shorten
@@ -265,6 +265,10 @@ class Contents:
             "systems": appliance.systems,
         }
         evidence.facts |= {key: value for key, value in facts.items() if value is not None}
+
+    def note_missing_end(self) -> None:
+        """Take it that the archive has no mark of its end, and that it is whole all the same."""
+        self._evidence.facts["end_mark"] = "missing"
 
     def conclude(self) -> None:
         """Judge the archive as a whole, after its last member.

@@ -4,9 +4,9 @@ Specifications: RFC 1952 (gzip), RFC 8878 (zstd), xz-file-format 1.2, LZ4 Frame 
     PKWARE APPNOTE 6.3 (zip), POSIX.1-2017 "ustar Interchange Format".
 """
 
+from fetcher.parsers.archives.names import is_hidden
 from fetcher.parsers.archives.skippable import behind_skippable, is_skippable
 from fetcher.parsers.archives.tar_headers import read_header
-from fetcher.unpack.names import is_hidden
 
 HEAD_BYTES = 512
 """The bytes that `recognise` wants to see: a header of tar; fewer only when the file is shorter."""

@@ -1,6 +1,6 @@
 """The unpacking of one file: packed bytes in, the bytes of its disk out."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from fetcher.errors import Failure, TooManyBytes, UnpackFailed
 from fetcher.unpack.archives.tar import Tar
@@ -34,16 +34,25 @@ class Unpacker:
         limits: What it may cost.
         disk: Which disk of an archive, by name or by number from 1; None: there has to be exactly one.
         tells_zeros: Yield the holes of sparse files as `Zeros` instead of bytes.
+        is_proven: Tells at the end whether something else than the bytes shows that all of them came.
 
     Attributes:
         evidence: What was found out beside the disk; complete after `finish`.
     """
 
-    def __init__(self, *, limits: UnpackLimits, disk: str | None = None, tells_zeros: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        limits: UnpackLimits,
+        disk: str | None = None,
+        tells_zeros: bool = False,
+        is_proven: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.evidence = Evidence()
         self._limits = limits
         self._disk = disk
         self._tells_zeros = tells_zeros
+        self._is_proven = is_proven
         self._stages: list[Stage] = []
         self._head: bytearray | None = bytearray()
         self._output_bytes = 0
@@ -181,8 +190,11 @@ class Unpacker:
             return Driver(layer, unpack_streams(layer, self._limits))
         asked = self._disk if self._contents is None else self._contents.asked
         self._contents = contents = Contents(layer, self._limits, asked, self.evidence)
-        kind = Zip if layer.packing == "zip" else Tar
-        return Driver(layer, kind(layer, self._limits, contents).steps())
+        if layer.packing == "zip":
+            return Driver(layer, Zip(layer, self._limits, contents).steps())
+        outer = self._stages[-1].layer if self._stages else None
+        tar = Tar(layer, self._limits, contents, lambda: _ends_by_itself(outer) or self._is_proven())
+        return Driver(layer, tar.steps())
 
     def _nested(self, packing: str, reason: str) -> UnpackFailed:
         hint = "Unpack the file yourself, and submit the disk image or pack it once."
@@ -194,3 +206,11 @@ class Unpacker:
         if self._output_bytes > self._limits.max_output_bytes:
             raise TooManyBytes(max_bytes=self._limits.max_output_bytes)
         return piece if self._tells_zeros else plain(piece)
+
+
+def _ends_by_itself(layer: Layer | None) -> bool:
+    """Answer whether what a layer gave, of which the end has come, cannot be a part of what was packed.
+
+    Several streams may be the first of more, and the old form of lz4 ends with its file.
+    """
+    return layer is not None and layer.packing != "lz4" and layer.streams <= 1

@@ -10,9 +10,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fetcher.errors import DiskUnclear, UnpackFailed
 from fetcher.unpack import UnpackLimits, Zeros, plain
 from fetcher.unpack.unpacker import Unpacker
-from tests.unpack.making import DISK, LIMITS, MIB, make_disk, make_tar, refusal, rule, run, unpack
+from tests.unpack.making import (
+    DISK,
+    LIMITS,
+    MIB,
+    chunks,
+    make_disk,
+    make_tar,
+    make_zip,
+    pack,
+    refusal,
+    rule,
+    run,
+    unpack,
+)
 
 SMALL = make_disk(20_000)
 LONG = "a-rather-long-folder-name/" * 6 + "disk.raw"
@@ -422,3 +436,46 @@ def test_names_of_old_systems() -> None:
     """A name that is not UTF-8 is read as what old systems wrote; it is shown, and leads nowhere."""
     packed = make_tar([("d\udce4sk.raw", DISK)], format=tarfile.GNU_FORMAT)
     assert str(unpack(packed)[1].plan) == "tar > däsk.raw"
+
+
+ENDLESS = make_tar([("readme.txt", b"1"), ("disk.raw", SMALL)])[: 1024 + 512 + 20_480]
+
+
+def proven(packed: bytes, *, cut: int = 65_536) -> Unpacker:
+    """Unpack what something else shows to be whole, and check what came out."""
+    unpacker = Unpacker(limits=LIMITS, is_proven=lambda: True)
+    out = b"".join(bytes(plain(piece)) for chunk in chunks(packed, cut) for piece in unpacker.feed(chunk))
+    assert out + b"".join(bytes(plain(piece)) for piece in unpacker.finish()) == SMALL
+    return unpacker
+
+
+@pytest.mark.parametrize("cut", [512, 65_536])
+def test_a_tar_without_its_end_is_taken_where_it_is_proven_whole(cut: int) -> None:
+    """As all usual readers take one; it is told, and what is really cut stays refused."""
+    assert proven(ENDLESS, cut=cut).evidence.facts["end_mark"] == "missing"
+    assert "end_mark" not in proven(make_tar([("disk.raw", SMALL)]), cut=cut).evidence.facts
+    assert rule(ENDLESS) == "cut-short"
+    for length in (1024 + 512, len(ENDLESS) - 1, len(ENDLESS) - 512):
+        with pytest.raises(UnpackFailed) as caught:
+            proven(ENDLESS[:length], cut=cut)
+        assert caught.value.rule == "cut-short"
+    for more in (b"x", bytes(511), make_tar([("x" * 200, b"")], format=tarfile.PAX_FORMAT)[:1024]):
+        with pytest.raises(UnpackFailed):
+            proven(ENDLESS + more, cut=cut)
+    with pytest.raises(DiskUnclear):
+        proven(ENDLESS[:1024], cut=cut)
+
+
+@pytest.mark.parametrize("packing", ["gzip", "xz", "zstd", "bzip2"])
+def test_a_packing_proves_the_tar_in_it(packing: str) -> None:
+    """One stream that has its own end; several may be the first of more."""
+    out, unpacker = unpack(pack(packing, ENDLESS))
+    assert (out, unpacker.evidence.facts["end_mark"]) == (SMALL, "missing")
+    assert rule(pack(packing, ENDLESS[:9_000]) + pack(packing, ENDLESS[9_000:])) == "cut-short"
+    assert rule(pack(packing, ENDLESS)[:-1]) == "cut-short"
+    assert rule(pack("lz4", ENDLESS)) == "cut-short"
+
+
+def test_a_zip_proves_the_tar_in_it() -> None:
+    """Its directory says how long each member is."""
+    assert unpack(make_zip([("disk.tar", ENDLESS)]))[0] == SMALL

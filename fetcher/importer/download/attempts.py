@@ -194,7 +194,7 @@ class Attempts:
         if len(self._subscribers.attempts) > 1:  # The claim has written the first one.
             await self._subscribers.write()
         if self._receiver is not None and offset and offset == self.version.declared_bytes:
-            await self._receiver.take(_Nothing(), PeerClock(asyncio.get_running_loop().time))
+            await self._receiver.take(_Nothing(), PeerClock(asyncio.get_running_loop().time), is_proven=True)
         else:
             await self._job.place.go(self._sources.origin)
             await self._pull(offset, if_range)
@@ -253,7 +253,7 @@ class Attempts:
         before = receiver.received_bytes
         try:
             async with self._opener.spread(source, stack, self._use) as peer:
-                await receiver.take(peer, clock)
+                await receiver.take(peer, clock, is_proven=is_proven)
         finally:
             self._budget.spent_bytes += receiver.received_bytes - before
 

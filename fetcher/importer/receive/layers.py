@@ -76,6 +76,7 @@ class Layers:
         put_aside: Told how many bytes a conversion keeps beside the disk.
 
     Attributes:
+        is_proven: Something else than the bytes shows whether all of them came.
         result: The guards of the disk that an image is converted to.
         is_plain: Bytes are kept as they come, as far as that is known.
     """
@@ -93,6 +94,7 @@ class Layers:
     timed: Callable[[Sequence[Guard | Watched]], list[Guard | Watched]]
     received: Guard
     put_aside: Callable[[int], None]
+    is_proven: bool = field(default=False, init=False)
     unpacking: Unpacking | None = field(default=None, init=False)
     converting: Converting | None = field(default=None, init=False)
     result: Chain | None = field(default=None, init=False)
@@ -129,7 +131,11 @@ class Layers:
         if self.unpacks and is_packed(head):
             self._packed_guards = self.chain.of_packed()
             self.unpacking = Unpacking(
-                self.worker_pool, self.settings, self.chain.submission, self.algorithms
+                self.worker_pool,
+                self.settings,
+                self.chain.submission,
+                self.algorithms,
+                is_proven=lambda: self.is_proven,
             )
             self.is_plain = False
         self.unpacks = False

@@ -148,13 +148,18 @@ class Receiver:
             self.is_marked = True
             self._marked()
 
-    async def take(self, peer: Peer, clock: PeerClock) -> None:
+    async def take(self, peer: Peer, clock: PeerClock, *, is_proven: bool = False) -> None:
         """Take in a peer's bytes to their end.
+
+        Args:
+            is_proven: Something else than the bytes shows whether all of them came: a length that is kept,
+                or a digest that is compared later.
 
         Raises:
             SourceFailure: They broke off; `received_bytes` tells where.
             Failure: A guard or the store refused.
         """
+        self._layers.is_proven = is_proven
         try:
             await self._take(peer, clock)
         except SourceFailure:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -68,12 +68,21 @@ class Unpacking:
 
     Args:
         algorithms: Of the digests of what was received.
+        is_proven: Tells at the end whether something else than the bytes shows that all of them came.
     """
 
     def __init__(
-        self, worker_pool: WorkerPool, settings: Settings, submission: Submission, algorithms: Sequence[str]
+        self,
+        worker_pool: WorkerPool,
+        settings: Settings,
+        submission: Submission,
+        algorithms: Sequence[str],
+        *,
+        is_proven: Callable[[], bool],
     ) -> None:
-        self._unpacker = Unpacker(limits=limits_of(settings, submission.max_bytes), disk=submission.disk)
+        self._unpacker = Unpacker(
+            limits=limits_of(settings, submission.max_bytes), disk=submission.disk, is_proven=is_proven
+        )
         self._hashers = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
         self._gathering = Gathering()
         self._waiting: deque[bytes] = deque()

@@ -100,11 +100,12 @@ class UploadRun:
         pace = self._settings.pace
         receiver = await self._receiver(reservation)
         try:
+            is_proven = self._body.declared_bytes is not None
             if self._body.declared_bytes is not None:
                 reservation.expect(self._body.declared_bytes)
             clock = PeerClock(asyncio.get_running_loop().time)
             async with asyncio.timeout(pace.total_seconds):
-                await receiver.take(self._body, clock)
+                await receiver.take(self._body, clock, is_proven=is_proven)
             carrier = SentBody(self._context, self._settings, self._running, receiver)
             await registry.run_rest(carrier, await registry.run_attempt(carrier, receiver.complete()))
         except NotStreamable as surprise:

@@ -1,6 +1,9 @@
 """Names in archives and appliances, as text."""
 
+import re
 from urllib.parse import unquote
+
+HIDDEN = re.compile(r"(?:^|/)(?:\._|__MACOSX/|\.DS_Store$|Thumbs\.db$)")
 
 
 def read_name(name: bytes) -> str:
@@ -15,3 +18,8 @@ def spellings(reference: str) -> tuple[str, ...]:
     """Return the names that a reference may mean: it is a URI, which not every writer encodes."""
     decoded = unquote(reference)
     return (reference,) if decoded == reference else (reference, decoded)
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether a member is what a desktop leaves in archives by itself."""
+    return HIDDEN.search(name) is not None

@@ -4,17 +4,13 @@ They lie beside the disk, are small and are read as a whole. A manifest may come
 it speaks of, so that digests are computed as long as one may still come.
 """
 
-import hashlib
 import json
 from enum import Enum
-from typing import Any
 
-from fetcher.errors import UnpackFailed
-from fetcher.parsers.archives.names import spellings
-from fetcher.unpack.appliance import manifest as manifests
-from fetcher.unpack.appliance.manifest import Manifest
+from fetcher.errors import ChecksumMismatch, UnpackFailed
+from fetcher.parsers.archives.manifest import BrokenManifest, MemberDigests, Mismatch
+from fetcher.parsers.archives.names import is_hidden, spellings
 from fetcher.unpack.appliance.ovf import Appliance, read_appliance
-from fetcher.unpack.names import is_hidden
 from fetcher.unpack.values import Evidence, Layer, UnpackLimits, shorten
 
 MAYBE_APPLIANCE = (".vmdk", ".vmdk.gz", ".ovf", ".iso", ".nvram", ".cert", ".mf")
@@ -52,13 +48,10 @@ class Papers:
         self._layer = layer
         self._limits = limits
         self._evidence = evidence
-        self._manifests: list[tuple[bytes, str]] = []
-        self._promised: Manifest | None = None
-        self._digests: dict[str, dict[str, str]] = {}
+        self._digests = MemberDigests()
         self._name = ""
         self._paper: Paper | None = None
         self._text = bytearray()
-        self._hashes: dict[str, Any] = {}
 
     def open(self, name: str, size: int | None) -> None:
         """Begin a member; `size` is None where only its end will tell."""
@@ -67,27 +60,34 @@ class Papers:
             self._evidence.signature = "present, not verified"
         if self._paper is not None:
             self._check_length(size or 0)
-        self._hashes = {key: hashlib.new(key, usedforsecurity=False) for key in self._algorithms(name)}
+        is_appliance = self.appliance is not None or self._layer.packing == "ova"
+        if is_appliance or name.lower().endswith(MAYBE_APPLIANCE):
+            self._open_digests(name)
+
+    def _open_digests(self, name: str) -> None:
+        """Take those digests of a member that may be compared later."""
+        try:
+            self._digests.open(name, is_paper=self._paper is not None, by_manifest=self.appliance is not None)
+        except BrokenManifest as error:
+            raise self._failed("manifest", str(error)) from error
 
     def take(self, data: bytes | memoryview) -> None:
         """Take the next bytes of the member."""
-        for digest in self._hashes.values():
-            digest.update(data)
+        self._digests.take(data)
         if self._paper is not None:
             self._check_length(len(self._text) + len(data))
             self._text += data
 
     def close(self) -> Paper | None:
         """End the member, read it if it is a paper, and return which one it was."""
-        if self._hashes:
-            self._digests[self._name] = {key: it.hexdigest() for key, it in self._hashes.items()}
+        self._digests.close()
         paper, text = self._paper, bytes(self._text)
-        self._paper, self._hashes = None, {}
+        self._paper = None
         self._text.clear()
         if paper is Paper.DESCRIPTOR:
             self._read_descriptor(text)
         elif paper is Paper.MANIFEST:
-            self._manifests = [*self._manifests[:1], (text, folder_of(self._name))]  # Two are one too many.
+            self._digests.note_manifest(text, folder_of(self._name))
         elif paper is Paper.METADATA:
             self._read_metadata(text)
         return paper
@@ -98,25 +98,6 @@ class Papers:
         if size > most:
             what = "descriptor" if is_descriptor else "manifest or metadata"
             raise self._failed("descriptor", f"its {what} is longer than {most:,} bytes")
-
-    def _algorithms(self, name: str) -> tuple[str, ...]:
-        """Return which digests of a member may be compared later."""
-        if self.appliance is None:
-            is_maybe = self._layer.packing == "ova" or name.lower().endswith(MAYBE_APPLIANCE)
-            return self._usual() if is_maybe else ()
-        if not self._manifests:
-            return self._usual()
-        promised = self._expected_digests().get(name)
-        return () if promised is None else (promised[0],)
-
-    def _usual(self) -> tuple[str, ...]:
-        """Return what manifests are written with: of papers, which are short, also the rare one."""
-        return manifests.USUAL if self._paper is None else (*manifests.USUAL, "sha384")
-
-    def _expected_digests(self) -> Manifest:
-        if self._promised is None:
-            self._promised = manifests.read_manifest(*self._manifests[0])
-        return self._promised
 
     def _read_descriptor(self, text: bytes) -> None:
         if self.appliance is not None:
@@ -156,12 +137,23 @@ class Papers:
         if self.appliance is None:
             return
         self.check_references(names)
-        if len(self._manifests) > 1:
-            raise self._failed("manifest", "it has two manifests")
-        if self._manifests:
-            manifests.compare(self._expected_digests(), self._digests, disk)
+        if self._digests.has_manifest:
+            self._compare(disk)
             self._evidence.manifest = "compared"
-        self._evidence.digests = self._digests
+        self._evidence.digests = self._digests.taken
+
+    def _compare(self, disk: str) -> None:
+        try:
+            self._digests.compare([disk])
+        except Mismatch as found:
+            raise ChecksumMismatch(
+                algorithm=found.algorithm,
+                expected=found.expected,
+                actual=found.actual,
+                source="the manifest in the archive",
+            ) from found
+        except BrokenManifest as error:
+            raise self._failed("manifest", str(error)) from error
 
     def check_references(self, names: set[str]) -> None:
         """Check that every file of a descriptor is there.

@@ -5,23 +5,28 @@ Specifications: see `tar_sparse`, and the parsers of headers and members; DMTF D
 Taken: regular files and folders, also those of incremental archives; names by ustar, pax and GNU; sizes in
     octal, pax and GNU's binary form; sparse files of GNU (old format, pax 0.0, 0.1 and 1.0), whose holes come
     out as zeros. Links beside the disk are stepped over, where they lead to a place inside the archive.
-Refused: other links, devices and pipes; names that leave the archive; archives without the zeros that end
-    one; anything but zeros behind them.
+Refused: other links, devices and pipes; names that leave the archive; anything but zeros behind the block of
+    zeros that ends an archive. One without that block is taken where something else shows that it is whole,
+    because it looks like one that is cut between two members.
 """
+
+from collections.abc import Callable
 
 from fetcher.errors import TooManyBytes, UnpackFailed
 from fetcher.parsers.archives.tar_headers import BLOCK_BYTES, LABEL, Header, read_header
 from fetcher.parsers.archives.tar_members import EXTENDING, PAX_GLOBAL, PAX_LOCAL, Extensions, Member
-from fetcher.unpack.archives.tar_reading import CUT_SHORT, broken, exactly, padded, padding
+from fetcher.unpack.archives.tar_reading import CUT_SHORT, Read, broken, exactly, padded, padding
 from fetcher.unpack.archives.tar_sparse import GNU_SPARSE, SparseMap, SparseReader
 from fetcher.unpack.contents import Contents, Use
-from fetcher.unpack.steps import Out, Steps, Upto
+from fetcher.unpack.steps import Exactly, Out, Steps, Upto
 from fetcher.unpack.values import MAX_PIECE_BYTES, Layer, UnpackLimits, any_bytes, plain, zeros
 
 REGULAR, FOLDER = "0", "5"
 LISTED_FOLDER = "D"  # Of an incremental archive of GNU tar, with the names of what the folder held.
 HARD_LINK, SYMBOLIC_LINK = "1", "2"
 DEVICES, CONTINUED = "346", "M"
+NO_END = "it ends without the mark of its end, and nothing shows that it is whole"
+PROVE = "Submit it with its digest (checksum), which shows that, or make the archive anew with GNU tar."
 MAX_NAME_BYTES = 4_096
 MAX_GLOBAL_BYTES = 65_536  # Of headers that speak of all members, and are looked at for each.
 MAX_LONG_HEADERS = 4  # So many members may have an extended header, or a map, of the greatest length.
@@ -34,12 +39,16 @@ class Tar:
         layer: For messages.
         limits: What an archive may hold.
         contents: Decides about each member.
+        is_proven: Tells at the end whether something else shows that all bytes came.
     """
 
-    def __init__(self, layer: Layer, limits: UnpackLimits, contents: Contents) -> None:
+    def __init__(
+        self, layer: Layer, limits: UnpackLimits, contents: Contents, is_proven: Callable[[], bool]
+    ) -> None:
         self._layer = layer
         self._limits = limits
         self._contents = contents
+        self._is_proven = is_proven
         self._extensions = Extensions()
         self._sparse = SparseReader(self._spend, limits.max_header_bytes)
         self._global_bytes = 0
@@ -53,7 +62,7 @@ class Tar:
         Raises:
             Failure: The archive breaks a rule above, or one of `contents`.
         """
-        while any(block := (yield from exactly(BLOCK_BYTES))):
+        while any(block := (yield from self._next())):
             header = read_header(block)
             if header is None or header.size is None:
                 raise broken("header", "the header of a member is damaged")
@@ -65,6 +74,18 @@ class Tar:
                 self._pending_bytes = 0
         yield from self._end()
         self._contents.conclude()
+
+    def _next(self) -> Read:
+        """Read the next header, or what ends the archive: a block of zeros, or nothing where that will do."""
+        block = yield Exactly(BLOCK_BYTES)
+        is_between = not block and self._headers > 0 and not self._extensions.are_pending
+        if is_between and self._is_proven():
+            self._contents.note_missing_end()
+        elif is_between:
+            raise UnpackFailed(packing="tar", rule="cut-short", reason=NO_END, hint=PROVE)
+        elif len(block) < BLOCK_BYTES:
+            raise broken("cut-short", CUT_SHORT)
+        return bytes(block)
 
     def _count(self) -> None:
         """Count headers, also those that are no members."""

@@ -10,7 +10,9 @@ import pytest
 from tests.guards.stream.formats.build import MIB
 from tests.guards.stream.formats.hostile_ova import OVAS, ova, ovf
 from tests.guards.stream.formats.hostile_tar import DISK, LONG
-from tests.importer.stages.test_unpacking import bytes_of, sha256
+from tests.guards.stream.formats.test_ova_papers import DISK as STREAM
+from tests.guards.stream.formats.test_ova_papers import NVRAM, PAPER, manifest
+from tests.importer.stages.test_unpacking import TAG, bytes_of, sha256
 from tests.lab import behaviours
 from tests.lab.origin import Origin
 from tests.service import Running
@@ -84,3 +86,30 @@ async def test_what_readers_differ_on_is_refused(name: str, tmp_path: Path) -> N
         )
         assert verdict["advice"]
         assert service.traces() == []
+
+
+GOOD = ova(PAPER, STREAM, NVRAM, manifest(PAPER, STREAM, NVRAM))
+CHANGED = ova(PAPER, STREAM, (NVRAM[0], NVRAM[1][:-9] + b"?" + NVRAM[1][-8:]), manifest(PAPER, STREAM, NVRAM))
+
+
+async def test_kept_with_its_manifest_compared(tmp_path: Path) -> None:
+    """The bytes are those that were published, and the verdict says what was compared."""
+    half = behaviours.cut(GOOD, after=len(GOOD) // 2, fields=TAG)
+    rest = behaviours.serve(GOOD, fields=TAG)
+    routes = {"/x": behaviours.in_turn(half, rest)}
+    async with Origin(routes) as origin, Running(tmp_path, origin) as service:
+        ended = await service.run(url=origin.url("/x"), container_format="ova")
+        assert ended["state"] == "succeeded", ended["verdict"]
+        assert ended["format"]["facts"]["manifest"] == "compared"
+        assert await bytes_of(service, ended) == GOOD
+        assert len(ended["attempts"]) == 2
+
+
+@pytest.mark.parametrize("body", [CHANGED, ova(("a.ovf", ovf()), STREAM, ("a.mf", b"SHA256(a.ovf)= 00\n"))])
+async def test_refused_where_a_member_is_another(body: bytes, tmp_path: Path) -> None:
+    """By the rule's name, with what to do."""
+    async with Origin({"/x": behaviours.serve(body)}) as origin, Running(tmp_path, origin) as service:
+        ended = await service.run(url=origin.url("/x"), container_format="ova")
+        assert (ended["state"], ended["verdict"]["code"]) == ("refused", "format-unsafe")
+        assert ended["verdict"]["fields"]["rule"] == "ova-manifest"
+        assert "export" in ended["verdict"]["fields"]["hint"].lower()

@@ -58,7 +58,10 @@ def skippable(lengths: Iterator[int], count: int) -> bytes:
 
 def ovf_of(element: bytes, size: int = 262_000) -> bytes:
     """Make an appliance whose descriptor is full of one element."""
-    return ova(("a.ovf", b"<E>" + element * ((size - 7) // len(element)) + b"</E>"))
+    return ova(("a.ovf", b"<Envelope>" + element * ((size - 21) // len(element)) + b"</Envelope>"))
+
+
+EMPTY_OVF = b"<Envelope/>"
 
 
 def parallels_table() -> bytes:
@@ -118,17 +121,38 @@ WORST: dict[str, Callable[[], bytes]] = {
     "ova, many files": lambda: ovf_of(b"<File href='a'/>"),
     "ova, deep": lambda: ova(("a.ovf", b"<a>" * 87_000)),
     "ova, long attribute": lambda: ova(("a.ovf", b"<a b='" + b"&lt;" * 65_000 + b"'/>")),
-    "ova, many members": lambda: ova(("a.ovf", b"<E/>"), *((f"m{number}", b"x") for number in range(1_000))),
+    "ova, long descriptor": lambda: ova(("a.ovf", b"<E b='" + b"&lt;" * 262_000 + b"'/>")),
+    "ova, many references": lambda: ova(
+        (
+            "a.ovf",
+            b"<Envelope>"
+            + b"".join(
+                b"<File id='%d' href='%d'/><Disk capacity='1' fileRef='%d'/>" % (number, number, number)
+                for number in range(2_700)
+            )
+            + b"</Envelope>",
+        )
+    ),
+    "ova, long manifest": lambda: ova(
+        ("a.ovf", EMPTY_OVF),
+        ("a.mf", b"".join(b"SHA1(m%d)=%040d\n" % (number, number) for number in range(1_250))),
+        *((f"m{number}", b"x") for number in range(1_000)),
+    ),
+    "ova, digests of a member": lambda: ova(("a.ovf", EMPTY_OVF), ("x", NOISE * 4)),
+    "ova, many members": lambda: ova(
+        ("a.ovf", EMPTY_OVF), *((f"m{number}", b"x") for number in range(1_000))
+    ),
     "ova, many records": lambda: archive(
-        *(pax(b"5 a=\n" * 13_000) + head(name=f"m{number}") for number in range(8)), descriptor=b"<E/>"
+        *(pax(b"5 a=\n" * 13_000) + head(name=f"m{number}") for number in range(8)), descriptor=EMPTY_OVF
     ),
     "ova, first of many records": lambda: (
-        pax(b"7 path=\n" * 8_000) + archive(descriptor=b"<E/>") + bytes(65_536)
+        pax(b"7 path=\n" * 8_000) + archive(descriptor=EMPTY_OVF) + bytes(65_536)
     ),
     "ova, many headers": lambda: archive(
-        *(long_name("x", b"K") + head(name=f"m{number}") for number in range(1_000)), descriptor=b"<E/>"
+        *(long_name("x", b"K") + head(name=f"m{number}") for number in range(1_000)),
+        descriptor=EMPTY_OVF,
     ),
-    "ova, zeros behind its end": lambda: archive(descriptor=b"<E/>") + bytes(4 << 20),
+    "ova, zeros behind its end": lambda: archive(descriptor=EMPTY_OVF) + bytes(4 << 20),
     "qcow2, full tables": qcow2_tables,
     "vmdk, full descriptor": lambda: vmdk(descriptor=b'createType="' * 853),
     "vmdk, stream": vmdk_stream,

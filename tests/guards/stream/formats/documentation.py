@@ -2,15 +2,18 @@
 
 import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import fetcher.guards.stream.formats
+import fetcher.parsers.archives
 from tests.guards.stream.formats.peers import DECISIONS
 from tests.guards.stream.formats.truth import KNOWN
 
 ROOM = Path(fetcher.guards.stream.formats.__file__).parent
 PAGE = ROOM.parent.parent.parent.parent / "docs" / "formats.md"
 HEADINGS = ("Specification", "Reads", "Structure", "Safety")
+PARSERS = Path(fetcher.parsers.archives.__file__).parent
 CALLS = ("broke", "require", "Finding", "FormatUnsafe")
 RULE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)+")
 
@@ -41,7 +44,21 @@ def rules() -> dict[str, set[str]]:
             for at, argument in enumerate(texts[:-1]):
                 if isinstance(argument, ast.Constant) and _is_rule(argument.value):
                     found.setdefault(str(argument.value), set()).add(_words(texts[at + 1]))
+    for rule, reason in _of_papers():
+        found.setdefault(rule, set()).add(reason)
     return found
+
+
+def _of_papers() -> Iterator[tuple[str, str]]:
+    """Yield the rules of an appliance's descriptor and manifest, which its parsers raise."""
+    for file in ("ovf.py", "manifest.py"):
+        for node in ast.walk(ast.parse((PARSERS / file).read_text("utf-8"))):
+            name = _name_of(node.func) if isinstance(node, ast.Call) else ""
+            if name == "BrokenDescriptor":
+                rule, reason = node.args
+                yield f"ova-{ast.literal_eval(rule)}", _words(reason)
+            elif name == "BrokenManifest":
+                yield "ova-manifest", _words(node.args[0])
 
 
 def _name_of(function: ast.expr) -> str:

@@ -1,6 +1,7 @@
 """Appliances: good ones, and those that reach outside themselves."""
 
 import gzip
+import hashlib
 import io
 import struct
 import tarfile
@@ -49,12 +50,24 @@ def good_ova(disk: bytes = b"", *, name: str = "disk.vmdk", descriptor: bytes = 
     return ova(("a.ovf", descriptor or ovf(name)), (name, disk or vmdk_stream()))
 
 
+def manifest(disk: bytes) -> bytes:
+    """Make the manifest of an appliance of one disk."""
+    digests = {"a.ovf": hashlib.sha256(ovf()).hexdigest(), "disk.vmdk": hashlib.sha256(disk).hexdigest()}
+    return "".join(f"SHA256({name})= {digest}\n" for name, digest in digests.items()).encode()
+
+
 ENTITIES = '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;&a;">]>'
 OVAS: dict[str, Make] = {
     "ova-good": good_ova,
     "ova-good-dot": lambda: ova(("./a.ovf", ovf()), ("./disk.vmdk", vmdk_stream())),
     "ova-good-manifest": lambda: ova(
-        ("a.ovf", ovf()), ("a.mf", b"SHA256(a.ovf)= 00\n"), ("disk.vmdk", vmdk())
+        ("a.ovf", ovf()), ("a.mf", manifest(disk=vmdk())), ("disk.vmdk", vmdk())
+    ),
+    "ova-good-late-manifest": lambda: ova(
+        ("a.ovf", ovf()), ("disk.vmdk", vmdk()), ("a.mf", manifest(disk=vmdk()))
+    ),
+    "ova-other-manifest": lambda: ova(
+        ("a.ovf", ovf()), ("disk.vmdk", vmdk()), ("a.mf", manifest(disk=vmdk_stream()))
     ),
     "ova-iso-member": lambda: good_ova(iso(), name="cd.iso"),
     "ova-text-vmdk": lambda: good_ova(b'# Disk DescriptorFile\nversion=1\ncreateType="vmfs"\n'),
@@ -81,12 +94,14 @@ OVAS: dict[str, Make] = {
     "ova-entities": lambda: good_ova(descriptor=ovf(before=ENTITIES)),
     "ova-no-xml": lambda: good_ova(descriptor=b"<Envelope>"),
     "ova-descriptor-empty": lambda: ova(("a.ovf", b""), ("disk.vmdk", vmdk())),
-    "ova-descriptor-long": lambda: good_ova(descriptor=ovf() + b" " * 262_144),
+    "ova-descriptor-long": lambda: good_ova(descriptor=ovf() + b" " * (1 << 20)),
     "ova-href-url": lambda: good_ova(descriptor=ovf("http://192.0.2.1/disk.vmdk")),
     "ova-href-path": lambda: good_ova(descriptor=ovf("../disk.vmdk")),
     "ova-href-missing": lambda: good_ova(descriptor=ovf("other.vmdk")),
     "ova-parent-disk": lambda: good_ova(descriptor=ovf(more=' ovf:parentRef="d0"')),
     "ova-good-no-parent": lambda: good_ova(descriptor=ovf(more=' ovf:parentRef=""')),
+    "ova-chunks": lambda: good_ova(descriptor=_with_file(b' ovf:chunkSize="9"')),
+    "ova-compression": lambda: good_ova(descriptor=_with_file(b' ovf:compression="bzip2"')),
     "ova-capacity-text": lambda: good_ova(descriptor=ovf(size="many")),
     "ova-capacity-unit": lambda: good_ova(descriptor=ovf(unit="furlong")),
     "ova-capacity-overflow": lambda: good_ova(descriptor=ovf(size="9" * 19)),
@@ -101,6 +116,11 @@ OVAS: dict[str, Make] = {
     "ova-size-nonsense": lambda: put_size(b"abc".ljust(12, b"\0")),
     **tars(ovf),
 }
+
+
+def _with_file(more: bytes) -> bytes:
+    """Make a descriptor whose file has one attribute more."""
+    return ovf().replace(b'ovf:id="f"', b'ovf:id="f"' + more)
 
 
 def put_size(field: bytes) -> bytes:

@@ -134,6 +134,10 @@ PACKED: dict[str, Make] = {
     "lz4-checksums": lambda: lz4_frame(DISK, flags=0x74, checksum=b"abcd") + b"abcd",
     "lz4-frames": lambda: lz4_frame(DISK) + SKIPPED + lz4_frame(DISK),
     "lz4-legacy": lambda: b"\x02\x21\x4c\x18" + struct.pack("<I", 1029) + LITERALS + DISK,
+    "lz4-legacy-frames": lambda: 2 * (b"\x02\x21\x4c\x18" + struct.pack("<I", 1029) + LITERALS + DISK),
+    "lz4-legacy-and-others": lambda: (
+        b"\x02\x21\x4c\x18" + struct.pack("<I", 1029) + LITERALS + DISK + SKIPPED + lz4_frame(DISK)
+    ),
     "lz4-dictionary": lambda: lz4_frame(DISK, flags=0x61),
     "lz4-version": lambda: lz4_frame(DISK, flags=0xA0),
     "lz4-block-over": lambda: lz4_frame(bytes(65_537)),

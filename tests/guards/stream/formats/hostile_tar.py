@@ -192,8 +192,8 @@ def tars(ovf: Callable[..., bytes]) -> dict[str, Callable[[], bytes]]:
         "ova-reference-encoded-up": lambda: archive(member(DISK), descriptor=ovf("..%2fdisk.vmdk")),
         "ova-capacity-digits": lambda: archive(member(DISK), descriptor=ovf(size="\u0664")),
         "ova-padding-spoilt": lambda: padded + bytes(MIB) + b"x",
-        "ova-descriptor-cut": lambda: head(name="a.ovf", size=200_000) + ovf() + bytes(72_000),
-        "ova-descriptor-cut-at-a-window": lambda: head(name="a.ovf", size=200_000) + bytes(65_536),
+        "ova-descriptor-cut": lambda: head(name="a.ovf", size=200_000) + ovf().ljust(72_000),
+        "ova-descriptor-cut-at-a-window": lambda: head(name="a.ovf", size=200_000) + ovf().ljust(65_536),
         "ova-member-cut-at-a-window": lambda: archive(
             head(size=200_000) + DISK[:65_536], descriptor=ovf(), end=b""
         ),

@@ -124,7 +124,7 @@ DECISIONS: tuple[Decision, ...] = (
     ),
     _decide(
         "oslo.utils",
-        "html xml store-error json text pdf image media program empty luks unknown",
+        "html xml store-error json text pdf image media program efi-program empty luks unknown",
         "Pages, texts, programs, single bytes and nothing at all are raw to it. LUKS is a disk_format "
         "of its own to it; here it is none, because an instance cannot boot from an encrypted volume.",
     ),
@@ -156,7 +156,7 @@ DECISIONS: tuple[Decision, ...] = (
     _decide(
         "qemu-img",
         f"iso gpt ova tar dmg bochs cloop cow ambiguous luks {PACKED} "
-        "html xml store-error json text pdf image media program empty unknown",
+        "html xml store-error json text pdf image media program efi-program empty unknown",
         "Whatever none of its drivers probes is raw to it.",
     ),
     _decide("qemu-img", "qcow qed", "Formats of its own that no disk_format stands for."),

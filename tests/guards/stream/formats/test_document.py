@@ -110,3 +110,16 @@ def test_old_lzma_is_known(content: bytes, bits: int) -> None:
     filters = [{"id": lzma.FILTER_LZMA1, "dict_size": 1 << bits}]
     packed = lzma.compress(content, format=lzma.FORMAT_ALONE, filters=filters)
     assert inspected(packed.ljust(1_000, b"\0")).report().format == "lzma"
+
+
+@pytest.mark.parametrize(("subsystem", "key"), [(2, "program"), (10, "efi-program"), (13, "efi-program")])
+def test_what_firmware_runs_is_told_from_other_programs(subsystem: int, key: str) -> None:
+    """A kernel in one file with all that it needs boots from a disk, so its advice says how."""
+    head = bytearray(b"MZ".ljust(1_024, b"\0"))
+    head[60:64] = (128).to_bytes(4, "little")
+    head[128:132] = b"PE\0\0"
+    head[128 + 92 : 128 + 94] = subsystem.to_bytes(2, "little")
+    found = recognise(bytes(head))
+    assert found is not None
+    assert found.kind.key == key
+    assert ("EFI/BOOT" in found.kind.hint) == (key == "efi-program")

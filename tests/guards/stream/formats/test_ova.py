@@ -43,8 +43,8 @@ def test_size_is_the_larger_of_both() -> None:
 
 
 def test_empty_members_pass() -> None:
-    """A manifest may be empty."""
-    assert not broken_rules(ova(("a.ovf", ovf()), ("a.mf", b""), ("disk.vmdk", vmdk())))
+    """A file beside the disk may be empty."""
+    assert not broken_rules(ova(("a.ovf", ovf()), ("a.nvram", b""), ("disk.vmdk", vmdk())))
 
 
 def test_no_parent_is_none() -> None:

@@ -5,6 +5,7 @@ import gzip
 import lzma
 import zlib
 
+import lz4.block
 import lz4.frame
 import pytest
 from backports import zstd
@@ -12,7 +13,7 @@ from backports import zstd
 from fetcher.guards.stream.formats.report import HEAD_BYTES
 from tests.guards.stream.formats.build import mbr, qcow2
 from tests.guards.stream.formats.corpus import broken_rules, inspected
-from tests.guards.stream.formats.hostile_packed import NOISE, pack_zip
+from tests.guards.stream.formats.hostile_packed import HIDDEN, NOISE, pack_zip
 
 PACKERS = {"gzip": gzip.compress, "xz": lzma.compress, "bzip2": bz2.compress, "zip": pack_zip}
 
@@ -74,3 +75,26 @@ def test_a_frame_without_data_hides_nothing(key: str, length: int) -> None:
         assert (found.format, found.inside.format) == (key, "qcow2")
     else:
         assert not found.is_safe  # Nothing tells in time that it is LZ4.
+
+
+@pytest.mark.parametrize("size", [1_024, 40_000, 200_000])
+def test_legacy_lz4_goes_on_in_further_frames(size: int) -> None:
+    """Frames of `lz4 -l`, one after another, also followed by those of the other format."""
+
+    def legacy(content: bytes) -> bytes:
+        block = lz4.block.compress(content, store_size=False)
+        return b"\x02\x21\x4c\x18" + len(block).to_bytes(4, "little") + block
+
+    content = mbr(size=size)
+    half = size // 2
+    for packed in (
+        legacy(content[:half]) + legacy(content[half:]),
+        legacy(content[:half]) + b"\x50\x2a\x4d\x18\1\0\0\0x" + lz4.frame.compress(content[half:]),
+        lz4.frame.compress(content[:half]) + legacy(content[half:]),
+    ):
+        found = inspected(packed).report()
+        assert (found.is_safe, found.findings) == (True, ())
+        assert found.inside is not None
+        assert found.inside.format == "mbr"
+        hidden = inspected(legacy(b"") + legacy(HIDDEN)).report()
+        assert not hidden.is_safe

@@ -36,6 +36,8 @@ HONEST = {
     "zip64": archive(Member(zip64=True)),
     "zip64, end": with_zip64_end(archive()),
     "extra fields differ": archive(replace(ONE, local={"extra": struct.pack("<HHI", 0x5455, 4, 0)})),
+    "zeros behind it, as libarchive writes into a pipe": archive() + bytes(10_240),
+    "zip64, end, zeros behind it": with_zip64_end(archive()) + bytes(60_000),
     "comment of the member": archive(replace(ONE, central={"comment": b"a disk"})),
 }
 HIDING = {
@@ -48,6 +50,9 @@ HIDING = {
     "bytes before": b"x" * 4 + archive(),
     "member before": Member(content=HIDDEN).header() + Member(content=HIDDEN).body + archive(),
     "bytes behind": archive() + b"x",
+    "zeros and bytes behind": archive() + bytes(600) + b"x",
+    "more zeros behind than readers look through": archive() + bytes(70_000),
+    "zeros, and an archive behind": archive() + bytes(600) + archive(Member(content=HIDDEN)),
     "archive behind": archive() + archive(Member(content=HIDDEN)),
     "bytes between": archive(replace(STREAMED, descriptor=STREAMED.behind() + b"x" * 8)),
     "wrong descriptor": archive(replace(STREAMED, descriptor=STREAMED.behind()[:-1] + b"\1")),

@@ -14,6 +14,7 @@ HONEST_PACKED = frozenset(
         *("xz-raw", "xz-qcow2", "xz-streams", "xz-padded", "bz2-raw", "bz2-noise"),
         *("zst-good", "zst-frames", "zst-window", "zst-no-size", "zst-checksum", "zst-size-2-bytes"),
         *("zst-no-dictionary", "lz4-good", "lz4-sizes", "lz4-checksums", "lz4-frames", "lz4-legacy"),
+        *("lz4-legacy-frames", "lz4-legacy-and-others"),
         *(
             "zip-raw",
             "zip-stored",

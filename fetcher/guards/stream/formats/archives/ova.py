@@ -2,22 +2,18 @@
 
 Specification: DMTF DSP0243 2.1 (OVF), sections 5 to 9; for tar see tar.
 Reads: every member's header, and the extended ones of pax and GNU before it (see ova_headers); the descriptor
-    (see ovf); the first and last 64 KiB of the others.
+    and the manifest (see ova_papers); the first and last 64 KiB of the others, and all of them while a
+    manifest speaks of them or may still come.
 Structure: regular files only, at most 1,024, each inside the archive; a block of zeros behind the last, and
     nothing but zeros to the end of the file.
 Safety: no path, no link, no device in a member's name or type; one descriptor, that names only members;
     every member that is a disk image passes the checks of its format; a packed one is refused,
-    because it cannot be judged.
+    because it cannot be judged. Every member is what the manifest says, where there is one.
 """
 
 from fetcher.guards.stream.formats.archives import pkzip, sevenzip, tar
 from fetcher.guards.stream.formats.archives.ova_headers import MOST_NAME_CHARACTERS, REPACK, Headers
-from fetcher.guards.stream.formats.archives.ovf import (
-    MOST_DESCRIPTOR_BYTES,
-    NOT_PLAIN,
-    Descriptor,
-    read_descriptor,
-)
+from fetcher.guards.stream.formats.archives.ova_papers import DESCRIPTOR, MANIFEST, Papers, kind_of
 from fetcher.guards.stream.formats.disks import parallels, qcow2, vdi, vhd, vhdx, vmdk, vmdk_descriptor
 from fetcher.guards.stream.formats.disks.tables import round_up
 from fetcher.guards.stream.formats.packed import bzip2, gzip, lz4, xz, zstandard
@@ -34,7 +30,7 @@ from fetcher.guards.stream.formats.report import (
     Window,
     windows,
 )
-from fetcher.parsers.archives.names import spellings
+from fetcher.parsers.archives.ovf import NOT_PLAIN
 from fetcher.parsers.archives.tar_headers import BLOCK_BYTES
 from fetcher.parsers.archives.tar_members import Member, first_name
 
@@ -70,7 +66,7 @@ class _Walk:
     def __init__(self, report: Report) -> None:
         self.report = report
         self.names: set[str] = set()
-        self.descriptor = Descriptor()
+        self.papers = Papers(report)
         self.disk_bytes = 0
         self.headers = Headers(report)
         self.has_end = False
@@ -116,10 +112,20 @@ class _Walk:
         self._check_name(member)
         if self.report.findings:
             return
-        if member.name.lower().endswith(".ovf"):
-            yield from self._descriptor(at, member.size or 0)
-        elif member.size:
-            yield from self._content(at, member.size)
+        name, size = member.name.removeprefix("./"), member.size or 0
+        is_wanted = self.papers.open(name)
+        kind = DESCRIPTOR if len(self.names) == 1 else kind_of(name)  # By which the whole was recognised.
+        if kind == DESCRIPTOR:
+            is_first = len(self.names) == 1
+            self.report.require(is_first, "ova-descriptor", "it has two descriptors", REPACK)
+            yield from self.papers.descriptor(at, size)
+        elif kind == MANIFEST:
+            yield from self.papers.manifest(at, size)
+        elif is_wanted:
+            yield from self._all_content(at, size)
+        elif size:
+            yield from self._content(at, size)
+        self.papers.close()
 
     def _check_name(self, member: Member) -> None:
         require = self.report.require
@@ -132,21 +138,6 @@ class _Walk:
         self.names.add(name)
         require(len(self.names) <= MOST_MEMBERS, "ova-members", "it has too many members", REPACK)
 
-    def _descriptor(self, at: int, size: int) -> Steps:
-        is_first = len(self.names) == 1
-        self.report.require(is_first, "ova-descriptor", "it has two descriptors", REPACK)
-        fits = 0 < size <= MOST_DESCRIPTOR_BYTES
-        self.report.require(fits, "ova-descriptor", "its descriptor is empty or too long", REPACK)
-        if self.report.findings:
-            return
-        text = b""
-        for window in windows(at, size):
-            text += yield window
-        if len(text) == size:
-            self.descriptor = read_descriptor(text, self.report)
-            self.report.virtual_bytes = self.descriptor.disk_bytes
-            self.report.announce()
-
     def _content(self, at: int, size: int) -> Steps:
         """Judge a member that may be a disk, by its beginning and its end."""
         head = yield Window(at, min(size, HEAD_BYTES))
@@ -156,6 +147,17 @@ class _Walk:
             tail += yield Window(at + size - last, last)
         if len(tail) == len(head) + last:
             self._judge(head, End(size, tail[-HEAD_BYTES:]))
+
+    def _all_content(self, at: int, size: int) -> Steps:
+        """Likewise, and take its digests on the way."""
+        head, former, last, read_bytes = b"", b"", b"", 0
+        for window in windows(at, size):
+            former, last = last, (yield window)
+            self.papers.take(last)
+            head = head or last
+            read_bytes += len(last)
+        if size and read_bytes == size:
+            self._judge(head, End(size, (former + last)[-HEAD_BYTES:]))
 
     def _judge(self, head: bytes, end: End) -> None:
         found = [report for recognise in INSIDE if (report := recognise(head))]
@@ -170,13 +172,8 @@ class _Walk:
             self.disk_bytes += disk.virtual_bytes or 0
 
     def _conclude(self) -> None:
-        found = [self.names.intersection(spellings(file)) for file in self.descriptor.files]
-        require = self.report.require
-        require(all(found), "ova-reference", "its descriptor names a file that it does not have", REPACK)
-        is_clear = all(len(names) <= 1 for names in found)
-        require(is_clear, "ova-reference", "its descriptor names a file that may be either of two", REPACK)
-        self.report.virtual_bytes = max(self.descriptor.disk_bytes, self.disk_bytes)
-        self.report.facts |= {"members": len(self.names), "disks": self.descriptor.disks}
+        self.papers.conclude(self.names)
+        self.report.virtual_bytes = max(self.papers.references.capacity_bytes, self.disk_bytes)
 
     def close(self, _: End) -> None:
         """Check that the end of the archive was met: nobody reads on where a window comes back short."""

@@ -4,7 +4,8 @@ Specification: PKWARE, APPNOTE 6.3 section 4.3.
 Reads: the local header at the beginning; what follows the first member; the directory and the end records,
     in the last 65 KiB. What the member unpacks to is judged in peek.
 Structure: one member and nothing else: local header, content, data descriptor if there is one, directory
-    and end records follow one another without a gap, from the first byte to the last.
+    and end records follow one another without a gap, from the first byte to the last; behind them, zeros that
+    fill a block, no more than readers look through.
 Safety: some readers go by the local header and some by the directory, so both have to say the same of the
     name, the sizes, the checksum and the method; stored or deflated, because not every reader knows more;
     not encrypted; a regular file, because a reader that unpacks makes a link of what says to be one, which

@@ -130,7 +130,7 @@ class Directory:
 
 
 def read_end(tail: bytes, total: int) -> Directory | None:
-    """Read the end records; None where they are not the last thing, or contradict each other.
+    """Read the end records; None where they are not the last thing but zeros, or contradict each other.
 
     Args:
         tail: The last bytes of the stream.
@@ -140,7 +140,13 @@ def read_end(tail: bytes, total: int) -> Directory | None:
     if at < 0 or at + END.size > len(tail):
         return None
     _, disk, first, here, entries, size, offset, comment = END.unpack_from(tail, at)
-    if at + END.size + comment != len(tail) or disk not in (0, FAR_16) or first not in (0, FAR_16):
+    rest = tail[at + END.size + comment :]
+    if (
+        at + END.size + comment > len(tail)
+        or any(rest)
+        or disk not in (0, FAR_16)
+        or first not in (0, FAR_16)
+    ):
         return None
     before = total - len(tail)
     locator = tail[at - LOCATOR.size : at] if at >= LOCATOR.size else b""

@@ -94,6 +94,9 @@ class _Walk:
                 self._frame = None
                 return here + 4 + frame.end_bytes
             length = word if frame.is_legacy else word & ~UNPACKED_BLOCK
+            if length > frame.most and frame.is_legacy and begins_frame(piece[here : here + 4]):
+                self._frame = None
+                return self._read_frame(piece, here, is_last=is_last)
             if length > frame.most or not length:
                 self._report.broke("lz4-block", "a block is larger than its frame allows", CUT_SHORT)
                 return here
@@ -105,11 +108,16 @@ class _Walk:
         return here
 
 
+def begins_frame(magic: bytes) -> bool:
+    """Answer whether a frame begins here: what ends a legacy one, whose blocks cannot be so long."""
+    return magic in (FRAME, LEGACY) or is_skippable(magic)
+
+
 class Frame:
     """The header of a frame.
 
     Attributes:
-        is_legacy: It is of the older format, which has no end but that of the file.
+        is_legacy: It is of the older format, which ends with the file or where another frame begins.
         most: Bytes of its largest block.
         header_bytes: How long it is, with its magic.
         block_end_bytes: What follows each block.
@@ -185,6 +193,9 @@ class Lz4Start:
                 here += self._begin(packed[here : here + LONGEST_HEADER])
                 continue
             length = word & ~UNPACKED_BLOCK
+            if length > self._frame.most and self._frame.is_legacy and begins_frame(packed[here : here + 4]):
+                self._frame = None
+                continue
             if here + 4 + length > len(packed):
                 break
             if word == 0:

@@ -32,6 +32,13 @@ XML = _kind("xml", "an XML document")
 JSON = _kind("json", "a JSON document", LOGIN)
 TEXT = _kind("text", "plain text")
 PROGRAM = _kind("program", "a program")
+EFI = _kind(
+    "efi-program",
+    "an EFI program",
+    "Put it on a disk with an EFI system partition, as EFI/BOOT/BOOTX64.EFI, and submit that disk.",
+)
+SUBSYSTEM_AT = 4 + 20 + 68  # In a Portable Executable, behind its signature, its header and more.
+EFI_SUBSYSTEMS = range(10, 14)
 BEGINNINGS = {
     b"%PDF-": _kind("pdf", "a PDF document"),
     b"\x89PNG\r\n\x1a\n": _kind("image", "a picture"),
@@ -47,6 +54,11 @@ BEGINNINGS = {
     b"LRZI": _kind("lrzip", "a file packed by lrzip", INSIDE),
     b"\x89LZO\0\r\n\x1a\n": _kind("lzop", "a file packed by lzop", INSIDE),
     b"xar!\0\x1c": _kind("xar", "a xar archive", INSIDE),
+    b"070707": _kind(
+        "old-cpio",
+        "a cpio archive of the old form",
+        "Linux unpacks only the new form as a ramdisk: make it with `cpio -H newc`.",
+    ),
     b"MSWIM\0\0\0": _kind("wim", "a Windows image file", "Apply it to a disk and submit that disk."),
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": _kind("ole", "an Office document or an installer"),
     b"\xca\xfe\xba\xbe": _kind("program", "a program"),
@@ -108,7 +120,7 @@ def _kind_of_bytes(head: bytes) -> Kind | None:
         if head.startswith(magic, at) and head.startswith(seconds, second_at):
             return kind
     if _is_program(head):
-        return PROGRAM
+        return EFI if _is_efi(head) else PROGRAM
     return side_files.recognise_binary(head) or (LZMA if _is_lzma(head) else None)
 
 
@@ -116,6 +128,12 @@ def _is_program(head: bytes) -> bool:
     """Answer whether it has the headers of a Portable Executable, or of ELF."""
     at = int.from_bytes(head[60:64], "little")
     return head[:4] == b"\x7fELF" or (head[:2] == b"MZ" and head[at : at + 4] == b"PE\0\0")
+
+
+def _is_efi(head: bytes) -> bool:
+    """Answer whether firmware runs it: a boot loader, or a kernel with all that it needs in one file."""
+    at = int.from_bytes(head[60:64], "little") + SUBSYSTEM_AT
+    return head[:2] == b"MZ" and int.from_bytes(head[at : at + 2], "little") in EFI_SUBSYSTEMS
 
 
 def _is_lzma(head: bytes) -> bool:
