@@ -127,7 +127,8 @@ class Importer:
         self._check_taking()
         settings = self.context.current.settings
         admitted = admit(submission, settings)
-        self._rate_limiter.count(actor.project_id, admitted.origin, settings.imports)
+        origin = admitted.origin
+        self._rate_limiter.count(actor.project_id, origin, settings.imports)
         call = Call(
             actor=actor,
             method=method or DEFAULT,
@@ -141,7 +142,7 @@ class Importer:
         max_queued = settings.imports.max_queued
         if not self._is_worker:
             return self.snapshot(await self.context.index.imports.submit(new, max_queued=max_queued))
-        ticket = ticket_of(new.record, new.secrets, admitted.urls)
+        ticket = ticket_of(new.record, new.secrets, admitted.urls, origin=origin)
         record = await self._pulls.submit(new, ticket, max_queued)
         return record if record.id == new.record.id else self.snapshot(record)
 

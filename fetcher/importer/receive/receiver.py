@@ -96,6 +96,7 @@ class Receiver:
         self._address, self._marked = address, marked
         self._marks = Checkpoints(settings.resume.mark_bytes, lambda: None, self._mark)
         self._checkpoints = Checkpoints(settings.resume.checkpoint_bytes, staged.sync, marked)
+        self._least_point = min(settings.resume.mark_bytes, settings.resume.checkpoint_bytes)
         self._hashed_bytes = self._written_bytes = 0
         self._queues: OrderedQueues = worker_pool.lanes(self._works())
         self._digests: dict[str, str] | None = None
@@ -124,8 +125,8 @@ class Receiver:
         before, hasher = self._hashed_bytes, self._hashers[self._address]
         hasher.update(chunk)
         self._hashed_bytes += len(chunk)
-        if not self._layers.is_plain:
-            return  # A decoder cannot be saved, so no later process can go on from here.
+        if not self._layers.is_plain or self._hashed_bytes < self._least_point:
+            return  # Few bytes have no point; of a decoder, which cannot be saved, no later process goes on.
         self._checkpoints.digested(before, self._hashed_bytes, hasher.hexdigest)
         self._marks.digested(before, self._hashed_bytes, hasher.hexdigest)
 
@@ -135,7 +136,7 @@ class Receiver:
         if self._written_bytes <= self.staged.size:
             return  # It came from there.
         self.staged.write(chunk)
-        if not self._layers.is_plain:
+        if not self._layers.is_plain or self._written_bytes < self._least_point:
             return
         self._checkpoints.written(before, self._written_bytes)
         self._marks.written(before, self._written_bytes)

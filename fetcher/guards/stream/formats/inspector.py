@@ -16,6 +16,7 @@ from fetcher.guards.stream.formats.registry import (
     IN_TEXT,
     RECOGNISERS,
     SIGNS,
+    Recogniser,
 )
 from fetcher.guards.stream.formats.report import HEAD_BYTES, End, Finding, Report, Role, Steps, Window
 from fetcher.guards.stream.formats.stream import ALL, Reader, behind_head
@@ -204,7 +205,7 @@ class Inspector:
 
 def _settle(head: bytes) -> tuple[Report | None, list[Report]]:
     """Run every recogniser on a head that may hold what it looks for."""
-    shown = set(IN_TEXT) if _may_be_text(head) else set()
+    shown: set[Recogniser] = set(IN_TEXT if _may_be_text(head) else ())
     for at, magics, here in BY_PLACE:
         if head.startswith(magics, at):
             shown.update(recognise for needed, recognise in here if head.startswith(needed, at))
@@ -216,10 +217,10 @@ def _settle(head: bytes) -> tuple[Report | None, list[Report]]:
 def _settle_behind(window: bytes, at: int) -> tuple[Report | None, list[Report]]:
     """Do so for what lies behind the head, in a window from byte `at`."""
     asked = [
-        recognise
-        for recognise in BEHIND_RECOGNISERS
-        if recognise not in BEHIND_SIGNS
-        or any(window.startswith(magic, place - at) for place, magic in BEHIND_SIGNS[recognise])
+        one
+        for one in BEHIND_RECOGNISERS
+        if one not in BEHIND_SIGNS
+        or any(window.startswith(magic, place - at) for place, magic in BEHIND_SIGNS[one])
     ]
     found = [report for recognise in asked if (report := recognise(window, at))]
     return settlement.settle(found) if found else (None, [])
