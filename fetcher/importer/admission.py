@@ -74,7 +74,7 @@ def admit(submission: Submission, settings: Settings, *, is_probe: bool = False)
     """
     urls = CheckedUrls(settings)
     recorded, located = take(submission, urls)
-    if not is_elsewhere(submission.url):
+    if settings.publisher.rules and not is_elsewhere(submission.url):
         recorded = located = beside(located, settings)
     with suppress(ChecksumRequired) if is_probe else nullcontext():
         check_submission(located, urls)

@@ -152,9 +152,9 @@ def _load_system_authorities(context: ssl.SSLContext) -> None:
     context.load_verify_locations(capath=folder)
 
 
-def authority_digests(pem: str | None) -> list[str]:
+def authority_digests(pem: str) -> list[str]:
     """Find the sha256 of each certificate of authorities that were taken."""
-    return list(dict.fromkeys(hashlib.sha256(der).hexdigest() for der in _certificates(pem or "")))
+    return list(dict.fromkeys(hashlib.sha256(der).hexdigest() for der in _certificates(pem)))
 
 
 def check_authorities(pem: str) -> None:
