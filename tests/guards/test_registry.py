@@ -19,6 +19,7 @@ from fetcher.guards import GuardContext, Headroom, Purpose, published, registry
 from fetcher.guards.request.url import CheckedUrls
 from fetcher.guards.spec import GuardSpec
 from fetcher.model import Submission
+from tests.guards.seeing import sees_bytes
 from tests.guards.toy import Toy
 
 ROOT = Path(fetcher.__file__).parent
@@ -189,8 +190,7 @@ def is_of_guard(tree: ast.Module) -> bool:
     """Whether a file publishes limits or has a class that sees bytes."""
     functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-    methods = [{item.name for item in node.body if isinstance(item, ast.FunctionDef)} for node in classes]
-    return "limits" in functions or any({"feed", "finish"} <= names for names in methods)
+    return "limits" in functions or any(sees_bytes(node) for node in classes)
 
 
 def guard_files() -> list[Path]:
@@ -214,10 +214,8 @@ def stream_guards() -> dict[str, Path]:
     found = {}
     for path in guard_files():
         for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.ClassDef):
-                methods = {item.name for item in node.body if isinstance(item, ast.FunctionDef)}
-                if {"feed", "finish"} <= methods:
-                    found[node.name] = path
+            if isinstance(node, ast.ClassDef) and sees_bytes(node):
+                found[node.name] = path
     return found
 
 

@@ -7,6 +7,7 @@ from fetcher.aio.shield import shielded
 from fetcher.config import Settings
 from fetcher.errors import SourceFailure
 from fetcher.guards import Chain
+from fetcher.guards.base import EachChunk
 from fetcher.importer.receive.checkpoints import Checkpoint, Checkpoints
 from fetcher.importer.receive.complete import Complete
 from fetcher.importer.receive.converting import ConvertingPeer
@@ -18,7 +19,7 @@ from fetcher.store.protocol import Staged, Store
 from fetcher.store.reservation import Reservation
 
 
-class _Tap:
+class _Tap(EachChunk):
     """Counts what passed the guards before it, for progress and for the room in the store.
 
     Args:
@@ -33,9 +34,6 @@ class _Tap:
         if self._use is not None:
             self._use(len(chunk))
         self._count(len(chunk))
-
-    def finish(self) -> None:
-        """Pass: counting judges nothing."""
 
 
 class Receiver:
