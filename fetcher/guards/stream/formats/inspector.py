@@ -38,7 +38,7 @@ NO_DISK = (Role.DOCUMENT, Role.ARCHIVE, None)
 """Files that a ZIP archive may have beside its disk, so that its directory has to name the others."""
 
 BEHIND_HEAD = Window(65_544, 64)
-"""Where recognisers look that find what lies just behind the head, if nothing was found in it."""
+"""The bytes just behind the head, which are looked at if nothing was found in it."""
 
 # What is left of the head once it has been looked at: enough to name, in a refusal, what is none of ours.
 NAMED_BYTES = 4_096

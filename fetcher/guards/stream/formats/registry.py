@@ -137,4 +137,4 @@ def _by_place() -> tuple[Place, ...]:
 
 
 BY_PLACE = _by_place()
-"""What may be at each place, and which recogniser needs which of it."""
+"""All signs by their places, and the recognisers that need them."""

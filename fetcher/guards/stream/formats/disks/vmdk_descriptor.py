@@ -55,7 +55,7 @@ EXTENT_LIKE = re.compile(rb"^[ \t]*(?:RW|RDONLY|NOACCESS)\b", re.MULTILINE | re.
 PARENT_CID = re.compile(rb"^[ \t]*parentCID[ \t]*=[ \t]*([0-9A-Fa-f]{1,8})[ \t]*$", re.MULTILINE)
 NO_PARENT = b"ffffffff"
 STARTS = (b"#", b" ", b"\t", b"\r", b"\n", b"version=")
-"""What qemu's probe takes a descriptor to begin with, one of which has to be there, unless it is a text."""
+"""Beginnings of a descriptor for qemu's probe, of which one has to be there, unless it is a text."""
 
 
 def recognise(head: bytes) -> Report | None:

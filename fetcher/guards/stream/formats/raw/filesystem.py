@@ -49,7 +49,7 @@ SIGNS = (
     (BOOT_AT, (BOOT_MAGIC,)),
     *((at, (magic,)) for at, magic, _name in SUPERBLOCKS),
 )
-"""What has to be there, one of it, for a file system in the head."""
+"""Bytes of which some have to be there for a file system in the head."""
 
 
 def recognise(head: bytes) -> Report | None:

@@ -19,7 +19,7 @@ PRIMARY, BOOT, SUPPLEMENTARY, TERMINATOR = 1, 0, 2, 255
 BOTH_32 = (Struct("<I"), Struct(">I"))
 BOTH_16 = (Struct("<H"), Struct(">H"))
 SIGNS = tuple((at + 1, (b"CD001",)) for at in range(FIRST, 65_536, BLOCK))
-"""Where the identifier may be."""
+"""The places of the identifier."""
 
 
 def recognise(head: bytes) -> Report | None:

@@ -45,7 +45,7 @@ SIGNS = (
     (0, (UIMAGE, FDT, ELF_MAGIC)),
     *((at, (magic,)) for at, magic, _name in MAGICS),
 )
-"""What has to be there, one of it."""
+"""Bytes of which some have to be there."""
 
 
 def recognise(head: bytes) -> Report | None:

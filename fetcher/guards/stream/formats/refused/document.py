@@ -88,7 +88,7 @@ SIGNS = (
     (0, (*BEGINNINGS, *side_files.BINARY_STARTS, *WIDE_MARKS, b"\x7fELF", b"MZ", b"\x5d")),
     *((at, (magic,)) for at, magic, _second_at, _seconds, _kind in INSIDE_BEGINNINGS),
 )
-"""What has to be there, one of it, unless it is a text."""
+"""Bytes of which some have to be there, unless it is a text."""
 LONGEST_CHARACTER = 4
 LEAST_ASCII = 0.7  # Of a text in an old eight-bit encoding.
 

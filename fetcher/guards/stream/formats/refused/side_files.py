@@ -77,7 +77,7 @@ _TORRENT = re.compile(
     rb"|8:url-list)"
 )
 BINARY_STARTS = (b"zsync: ", b"d")
-"""What has to be there, one of it, for a kind that need not be text throughout."""
+"""Beginnings, of which one has to be there for a kind that need not be text throughout."""
 _SUMS = re.compile(
     rb"(?:[#;][^\n]*\n|[ \t\r]*\n)*\\?"
     rb"(?:[0-9a-fA-F]{32,128}(?:[ \t]+[*]?[^\n]*)?(?:\r?\n|\Z)"
