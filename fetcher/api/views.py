@@ -121,7 +121,7 @@ def _submission(record: Import) -> dict[str, Any]:
         "s3": _bucket(submission.s3),
         "client_sha256": submission.client_sha256,
         "catalogue": msgspec.to_builtins(submission.catalogue),
-        "ca_sha256": authority_digests(submission.ca_pem),
+        "ca_sha256": authority_digests(submission.ca_pem) if submission.ca_pem else [],
         "disk": submission.disk,
         "convert_to": submission.convert_to,
         "notify_url": submission.notify_url,

@@ -26,6 +26,13 @@ class Guard(Protocol):
         """
 
 
+class EachChunk:
+    """A guard that judges each chunk by itself or with those before: at the end it is not asked."""
+
+    def finish(self) -> None:
+        """Pass: what was wrong has been refused."""
+
+
 @runtime_checkable
 class DividedGuard(Guard, Protocol):
     """A guard whose work on hostile bytes can be too long for an event loop, and comes in slices.

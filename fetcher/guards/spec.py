@@ -102,6 +102,8 @@ class GuardSpec:
         check_submission: Refuses what could never be fetched, by raising a Failure.
         check_urls: Likewise, by the URLs of a submission; asked after `check_submission`. What they were
             judged to be is carried on to the import.
+        fields: Those of a submission that these two judge: they are asked only where it has one of them.
+            Without any they are always asked.
         checks: Functions that refuse, where they are called.
         keys: Of its sections, which another room reads and enforces.
     """
@@ -116,6 +118,7 @@ class GuardSpec:
     not_for: Mapping[Purpose, str] = field(default_factory=dict)
     check_submission: Callable[[Submission, Settings], None] | None = None
     check_urls: Callable[[Submission, CheckedUrls], None] | None = None
+    fields: tuple[str, ...] = ()
     checks: tuple[Callable[..., object], ...] = ()
     keys: tuple[str, ...] = ()
 
@@ -136,5 +139,8 @@ class GuardSpec:
         """
         if self.build is None and not self._is_asked and not self.checks and not self.keys:
             raise ValueError(f"the guard {self.name} never runs: nothing builds, asks, calls or reads it")
+        unknown = set(self.fields) - set(Submission.__struct_fields__)
+        if unknown:
+            raise ValueError(f"the guard {self.name} judges what no submission has: {', '.join(unknown)}")
         if (Purpose.PULL in self.not_for) != (Purpose.REPLAY in self.not_for):
             raise ValueError(f"the guard {self.name} has to treat a replay as the pull that goes on from it")

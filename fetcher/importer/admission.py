@@ -74,11 +74,12 @@ def admit(submission: Submission, settings: Settings, *, is_probe: bool = False)
     """
     urls = CheckedUrls(settings)
     recorded, located = take(submission, urls)
-    if not is_elsewhere(submission.url):
+    if settings.publisher.rules and not is_elsewhere(submission.url):
         recorded = located = beside(located, settings)
     with suppress(ChecksumRequired) if is_probe else nullcontext():
         check_submission(located, urls)
-    check_authorities(recorded.ca_pem)
+    if recorded.ca_pem is not None:
+        check_authorities(recorded.ca_pem)
     return Admitted(recorded=recorded, located=located, urls=urls)
 
 
@@ -90,8 +91,10 @@ def new_import(admitted: Admitted, call: Call) -> NewImport:
     """
     settings, now = admitted.urls.settings, datetime.now(UTC)
     image = call.image or new_image(call.actor, admitted.recorded, now)
-    rules = matching(settings, call.actor, image.project_id, admitted.located.url)
-    check_rules(settings, rules, image)
+    rules: tuple[str, ...] = ()
+    if settings.inject.rules:
+        rules = matching(settings, call.actor, image.project_id, admitted.located.url)
+        check_rules(settings, rules, image)
     submission = msgspec.structs.replace(admitted.recorded, rules=rules)
     webhook = webhook_of(submission, settings)
     owns_image = call.image is None

@@ -29,7 +29,7 @@ class Members:
         self._place = place
         self.subscribers = Subscribers(index, place.ended)
         self.secrets = Secrets(url="")
-        self.urls = CheckedUrls(settings)
+        self.urls: CheckedUrls  # There as soon as one is in.
         self._coming = 0
         self._settled = asyncio.Event()
         self._is_open = True
@@ -54,7 +54,7 @@ class Members:
             return True
         if self._is_open:
             self.secrets = secrets
-            self.urls = (urls or self.urls).under(self._settings)
+            self.urls = CheckedUrls(self._settings) if urls is None else urls.under(self._settings)
             self.subscribers.add(running)
         return self._is_open
 

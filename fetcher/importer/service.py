@@ -128,7 +128,8 @@ class Importer:
         self._check_taking()
         settings = self.context.current.settings
         admitted = admit(submission, settings)
-        self._rate_limiter.count(actor.project_id, admitted.origin, settings.imports)
+        origin = admitted.origin
+        self._rate_limiter.count(actor.project_id, origin, settings.imports)
         call = Call(
             actor=actor,
             method=method or DEFAULT,
@@ -140,7 +141,7 @@ class Importer:
         )
         new = new_import(admitted, call)
         max_queued = settings.imports.max_queued
-        ticket = ticket_of(new.record, new.secrets, admitted.urls)
+        ticket = ticket_of(new.record, new.secrets, admitted.urls, origin=origin)
         new = self._with_news(new, ticket)
         if not self._is_worker:
             return self.snapshot(await self.context.index.imports.submit(new, max_queued=max_queued))

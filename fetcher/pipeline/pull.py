@@ -6,7 +6,7 @@ from functools import cache, partial
 from typing import Protocol, TypeGuard, TypeVar
 
 from fetcher.errors import SourceFailure
-from fetcher.guards.base import DividedGuard, Guard
+from fetcher.guards.base import DividedGuard, EachChunk, Guard
 from fetcher.model import BLOCK_BYTES
 from fetcher.pipeline.offload import OffloadThread
 from fetcher.pipeline.worker_pool import OrderedQueues
@@ -174,8 +174,10 @@ class Judges:
                 await self._offload.run(partial(one.call, one.divided.go_on))
 
     async def finish(self) -> None:
-        """Have each guard judge the whole; raises what one raises."""
+        """Have each guard judge the whole that judges more than its chunks; raises what one raises."""
         for one in self._watched:
+            if isinstance(one.guard, EachChunk):
+                continue
             if one.divided is None:
                 one.call(one.guard.finish)
             else:

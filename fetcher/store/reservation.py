@@ -80,4 +80,5 @@ class Reservation:
         self._held = self._unwritten = 0
 
     def _promise(self, size: int) -> None:
-        self._promises.promise(size, self._owner, self._held + self._unwritten)
+        if size:
+            self._promises.promise(size, self._owner, self._held + self._unwritten)

@@ -107,7 +107,8 @@ async def _beginning(response: aiohttp.ClientResponse, seconds: float) -> bytes:
 
 def proxy_for(target: CheckedUrl, settings: Settings) -> str:
     """Choose the way to a host: the operator's proxy, or none."""
-    return "" if passes_by_proxy(target.host, settings) else settings.egress.proxy
+    proxy = settings.egress.proxy
+    return "" if not proxy or passes_by_proxy(target.host, settings) else proxy
 
 
 def judge_behind_proxy(target: CheckedUrl, settings: Settings, own_ports: Collection[int]) -> None:

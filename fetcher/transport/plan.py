@@ -76,7 +76,7 @@ class Plan:
         self.addresses = tuple(addresses)
         self._settings = settings
         self.is_proxy = is_proxy
-        self._own_ports = own_ports
+        self._own_ports = {settings.server.port, *own_ports}
         self.order = in_turns(self.addresses)[:MAX_DIALS]
 
     def judge(self) -> None:
@@ -114,7 +114,7 @@ class Plan:
         """Return whether the operator opened this very port, ours or not; never the one that we listen on."""
         entries = self._settings.address.allowing(address)
         is_opened = any(self.port in (allowed.ports or self._settings.url.ports) for allowed in entries)
-        return is_opened and self.port not in {self._settings.server.port, *self._own_ports}
+        return is_opened and self.port not in self._own_ports
 
     def _forbid(self, address: AnyAddress, reason: str) -> AddressForbidden:
         return AddressForbidden(host=self.host, address=str(address), port=self.port, reason=reason)

@@ -73,8 +73,8 @@ class Source:
         self.undone = head.undone
         self.headers = shown_headers(response)
         self.hops: tuple[Hop, ...] = ()
-        self.digests = parse_digests(response.headers.getall("Repr-Digest", []))
-        self._part_digest = self._judge_content(parse_digests(response.headers.getall("Content-Digest", [])))
+        self.digests = told_digests(response, "Repr-Digest")
+        self._part_digest = self._judge_content(told_digests(response, "Content-Digest"))
         self.length_verified = head.is_chunked or head.body_bytes is not None
         self.received_bytes = 0
         self.waited_seconds = 0.0
@@ -227,6 +227,12 @@ class PartDigest:
     def is_met(self) -> bool:
         """Tell whether the bytes are those that were told of."""
         return self._hasher.hexdigest() == self._told
+
+
+def told_digests(response: aiohttp.ClientResponse, field: str) -> dict[str, str]:
+    """Return the digests that a field tells."""
+    fields = response.headers.getall(field, [])
+    return parse_digests(fields) if fields else {}
 
 
 def shown_headers(response: aiohttp.ClientResponse) -> dict[str, str]:

@@ -4,9 +4,9 @@ Specifications: RFC 1952 (gzip), RFC 8878 (zstd), xz-file-format 1.2, LZ4 Frame 
     PKWARE APPNOTE 6.3 (zip), POSIX.1-2017 "ustar Interchange Format".
 """
 
+from fetcher.parsers.archives import skippable
 from fetcher.parsers.archives.names import is_hidden
-from fetcher.parsers.archives.skippable import behind_skippable, is_skippable
-from fetcher.parsers.archives.tar_headers import read_header
+from fetcher.parsers.archives.tar_headers import CHECKSUM, NUMBER_STARTS, read_header
 
 HEAD_BYTES = 512
 """The bytes that `recognise` wants to see: a header of tar; fewer only when the file is shorter."""
@@ -25,19 +25,21 @@ BZIP2_BLOCKS = (b"1AY&SY", b"\x17\x72\x45\x38\x50\x90")
 
 def recognise(head: bytes) -> str | None:
     """Find the packing of a file by its first `HEAD_BYTES`; None: it is not packed, or not in a known way."""
-    if (at := behind_skippable(head)) + 4 <= len(head):
+    if head.startswith(skippable.MAGICS) and (at := skippable.behind_skippable(head)) + 4 <= len(head):
         head = head[at:]  # pzstd puts a frame without data first.
     for key, magic in MAGIC.items():
         if head.startswith(magic) and _is_plausible(key, head):
             return key
     if head.startswith(LZ4_LEGACY):
         return "lz4"
-    if is_skippable(head[:4]):
+    if head.startswith(skippable.MAGICS):
         return "zstd"  # Or lz4, which shows behind the frame.
     if head.startswith(ZIP_MAGICS):
         return "zip"
-    header = read_header(head[:HEAD_BYTES])
-    if header is None:
+    if (
+        not head.startswith(NUMBER_STARTS, CHECKSUM.start)
+        or (header := read_header(head[:HEAD_BYTES])) is None
+    ):
         return None
     return "ova" if header.name.lower().endswith(".ovf") and not is_hidden(header.name) else "tar"
 

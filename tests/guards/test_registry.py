@@ -3,6 +3,8 @@
 import ast
 import dataclasses
 import importlib
+import inspect
+import textwrap
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -14,8 +16,10 @@ import pytest
 import fetcher
 from fetcher.config import Settings, load_settings
 from fetcher.guards import GuardContext, Headroom, Purpose, published, registry
+from fetcher.guards.request.url import CheckedUrls
 from fetcher.guards.spec import GuardSpec
 from fetcher.model import Submission
+from tests.guards.seeing import sees_bytes
 from tests.guards.toy import Toy
 
 ROOT = Path(fetcher.__file__).parent
@@ -109,6 +113,64 @@ def test_a_guard_cannot_get_lost_over_a_crash() -> None:
         dataclasses.replace(Toy().spec, not_for={Purpose.REPLAY: "It takes long."})
 
 
+def read_by(check: Callable[..., object]) -> set[str]:
+    """The fields of a submission that a check reads; by `remote` it leaves out what is of other services."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(check)))
+    reads = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute))
+    return {
+        node.attr for node in reads if isinstance(node.value, ast.Name) and node.value.id == "submission"
+    } - {"remote"}
+
+
+OF_FIELDS = [spec for spec in registry.GUARDS if spec.fields]
+VALUES = {"mirrors": ("https://example.org/y",), "headers": {"Accept": "*/*"}}
+
+
+@pytest.mark.parametrize("spec", OF_FIELDS, ids=lambda spec: spec.name)
+def test_a_guard_that_judges_fields_reads_no_others(spec: GuardSpec) -> None:
+    """What it would refuse without one of them would pass, as it is not asked then."""
+    checks = [check for check in (spec.check_submission, spec.check_urls) if check is not None]
+    assert set().union(*map(read_by, checks)) == set(spec.fields)
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [(spec, field) for spec in OF_FIELDS for field in spec.fields],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_a_guard_is_asked_as_soon_as_one_of_its_fields_is_there(
+    spec: GuardSpec, field: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without any it is left alone, with any it is asked."""
+    asked: list[Submission] = []
+
+    def ask(submission: Submission, _rules: object) -> None:
+        asked.append(submission)
+
+    seen = dataclasses.replace(spec, check_submission=ask, check_urls=None)
+    monkeypatch.setattr(registry, "GUARDS", (seen,))
+    plain = Submission(url="https://example.org/x", max_bytes=1000)
+    registry.check_submission(plain, CheckedUrls(SETTINGS))
+    assert not asked
+    given = msgspec.structs.replace(plain, **{field: VALUES.get(field, "")})
+    registry.check_submission(given, CheckedUrls(SETTINGS))
+    assert asked == [given]
+
+
+def test_a_guard_without_fields_is_always_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who declares nothing is never left out; what no submission has cannot be declared."""
+    toy = Toy()
+    with pytest.raises(ValueError, match="no submission has: colour"):
+        dataclasses.replace(toy.spec, fields=("colour",))
+    asked: list[Submission] = []
+    spec = dataclasses.replace(
+        toy.spec, check_submission=lambda submission, _settings: asked.append(submission)
+    )
+    monkeypatch.setattr(registry, "GUARDS", (spec,))
+    registry.check_submission(Submission(url="https://example.org/x", max_bytes=1000), CheckedUrls(SETTINGS))
+    assert len(asked) == 1
+
+
 @SPECS
 def test_sections_are_those_of_the_configuration(spec: GuardSpec) -> None:
     """Whoever reads of a limit finds where it is set."""
@@ -128,8 +190,7 @@ def is_of_guard(tree: ast.Module) -> bool:
     """Whether a file publishes limits or has a class that sees bytes."""
     functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-    methods = [{item.name for item in node.body if isinstance(item, ast.FunctionDef)} for node in classes]
-    return "limits" in functions or any({"feed", "finish"} <= names for names in methods)
+    return "limits" in functions or any(sees_bytes(node) for node in classes)
 
 
 def guard_files() -> list[Path]:
@@ -153,10 +214,8 @@ def stream_guards() -> dict[str, Path]:
     found = {}
     for path in guard_files():
         for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.ClassDef):
-                methods = {item.name for item in node.body if isinstance(item, ast.FunctionDef)}
-                if {"feed", "finish"} <= methods:
-                    found[node.name] = path
+            if isinstance(node, ast.ClassDef) and sees_bytes(node):
+                found[node.name] = path
     return found
 
 

@@ -106,7 +106,7 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             checksum_signature_url=self.checksum_signature_url,
             ca_pem=self.ca_pem,
             client_certificate=client,
-            client_sha256=fingerprint(client),
+            client_sha256=None if client is None else fingerprint(client),
             s3=None if self.s3 is None else msgspec.convert(self.s3, BucketAccess, from_attributes=True),
             disk=self.disk,
             convert_to=self.convert_to,

@@ -85,5 +85,6 @@ GUARD = GuardSpec(
     sections=("sums",),
     limits=limits,
     check_urls=check_checksum_file,
+    fields=("checksum_url", "checksum_signature_url"),
     checks=(check_size,),
 )

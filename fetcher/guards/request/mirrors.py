@@ -43,4 +43,5 @@ GUARD = GuardSpec(
     sections=("url",),
     limits=limits,
     check_urls=check_mirrors,
+    fields=("mirrors",),
 )

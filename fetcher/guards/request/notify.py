@@ -106,5 +106,6 @@ GUARD = GuardSpec(
     sections=("notify",),
     limits=limits,
     check_submission=check_notify,
+    fields=("notify_url", "notify_secret"),
     keys=("attempts", "total_seconds"),
 )

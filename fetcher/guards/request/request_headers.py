@@ -115,5 +115,6 @@ GUARD = GuardSpec(
     sections=("tls",),
     limits=limits,
     check_submission=check_submitted,
+    fields=("headers", "client_certificate", "ca_pem"),
     checks=(check_request_headers,),
 )

@@ -52,5 +52,6 @@ GUARD = GuardSpec(
     sections=("target",),
     limits=limits,
     check_submission=check_target_image,
+    fields=("target_image_id",),
     keys=("url", "keep_bytes", "total_seconds"),
 )

@@ -53,4 +53,5 @@ GUARD = GuardSpec(
     sections=("convert",),
     limits=limits,
     check_submission=check_target,
+    fields=("convert_to",),
 )

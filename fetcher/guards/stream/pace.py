@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fetcher.config import Settings
 from fetcher.errors import SourceTooSlow
-from fetcher.guards.base import Limit
+from fetcher.guards.base import EachChunk, Limit
 from fetcher.guards.spec import GuardSpec
 
 # Arrivals closer together than this part of the window are counted as one, so that a drip of single
@@ -14,7 +14,7 @@ from fetcher.guards.spec import GuardSpec
 _SLICES = 256
 
 
-class RateFloor:
+class RateFloor(EachChunk):
     """Ends a download whose rate over a whole window is below the floor.
 
     A silence limit alone lets a source send one byte each half minute for
@@ -50,9 +50,6 @@ class RateFloor:
                 limit_bytes_per_second=self._floor,
             )
         self._count(now, len(chunk))
-
-    def finish(self) -> None:
-        """Pass: whoever is done was fast enough."""
 
     def _count(self, now: float, size: int) -> None:
         self._window_bytes += size

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 from fetcher.config import Settings
 from fetcher.errors import QuotaExceeded
-from fetcher.guards.base import Guard, Limit, limits_of
+from fetcher.guards.base import EachChunk, Guard, Limit, limits_of
 from fetcher.guards.spec import GuardContext, GuardSpec, Purpose
 
 
-class QuotaCap:
+class QuotaCap(EachChunk):
     """Stops a download without a declared length where its project's quota ends.
 
     The last word has the index, in the transaction that would make the image
@@ -42,9 +42,6 @@ class QuotaCap:
         used = self._used_bytes + self._coming_bytes
         if used + self._seen_bytes > self._quota_bytes:
             raise QuotaExceeded(what="bytes", quota=self._quota_bytes, used=used)
-
-    def finish(self) -> None:
-        """Pass: a download may be smaller than what is left."""
 
 
 def limits(settings: Settings) -> tuple[Limit, ...]:

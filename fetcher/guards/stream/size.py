@@ -2,11 +2,11 @@
 
 from fetcher.config import Settings
 from fetcher.errors import LengthUnknown, TooManyBytes
-from fetcher.guards.base import Limit
+from fetcher.guards.base import EachChunk, Limit
 from fetcher.guards.spec import GuardSpec, Purpose
 
 
-class ByteCap:
+class ByteCap(EachChunk):
     """Stops a download at its first byte past the cap.
 
     Counts what arrives, so a false or missing Content-Length changes nothing.
@@ -27,9 +27,6 @@ class ByteCap:
         self._seen_bytes += len(chunk)
         if self._seen_bytes > self._max_bytes:
             raise TooManyBytes(max_bytes=self._max_bytes)
-
-    def finish(self) -> None:
-        """Pass: a download may be smaller than its cap."""
 
 
 def check_declared(declared_bytes: int | None, *, max_bytes: int) -> None:

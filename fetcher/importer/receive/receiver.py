@@ -7,6 +7,7 @@ from fetcher.aio.shield import shielded
 from fetcher.config import Settings
 from fetcher.errors import SourceFailure
 from fetcher.guards import Chain
+from fetcher.guards.base import EachChunk
 from fetcher.importer.receive.checkpoints import Checkpoint, Checkpoints
 from fetcher.importer.receive.complete import Complete
 from fetcher.importer.receive.converting import ConvertingPeer
@@ -18,7 +19,7 @@ from fetcher.store.protocol import Staged, Store
 from fetcher.store.reservation import Reservation
 
 
-class _Tap:
+class _Tap(EachChunk):
     """Counts what passed the guards before it, for progress and for the room in the store.
 
     Args:
@@ -33,9 +34,6 @@ class _Tap:
         if self._use is not None:
             self._use(len(chunk))
         self._count(len(chunk))
-
-    def finish(self) -> None:
-        """Pass: counting judges nothing."""
 
 
 class Receiver:
@@ -96,6 +94,7 @@ class Receiver:
         self._address, self._marked = address, marked
         self._marks = Checkpoints(settings.resume.mark_bytes, lambda: None, self._mark)
         self._checkpoints = Checkpoints(settings.resume.checkpoint_bytes, staged.sync, marked)
+        self._least_point = min(settings.resume.mark_bytes, settings.resume.checkpoint_bytes)
         self._hashed_bytes = self._written_bytes = 0
         self._queues: OrderedQueues = worker_pool.lanes(self._works())
         self._digests: dict[str, str] | None = None
@@ -124,8 +123,8 @@ class Receiver:
         before, hasher = self._hashed_bytes, self._hashers[self._address]
         hasher.update(chunk)
         self._hashed_bytes += len(chunk)
-        if not self._layers.is_plain:
-            return  # A decoder cannot be saved, so no later process can go on from here.
+        if not self._layers.is_plain or self._hashed_bytes < self._least_point:
+            return  # Few bytes have no point; of a decoder, which cannot be saved, no later process goes on.
         self._checkpoints.digested(before, self._hashed_bytes, hasher.hexdigest)
         self._marks.digested(before, self._hashed_bytes, hasher.hexdigest)
 
@@ -135,7 +134,7 @@ class Receiver:
         if self._written_bytes <= self.staged.size:
             return  # It came from there.
         self.staged.write(chunk)
-        if not self._layers.is_plain:
+        if not self._layers.is_plain or self._written_bytes < self._least_point:
             return
         self._checkpoints.written(before, self._written_bytes)
         self._marks.written(before, self._written_bytes)

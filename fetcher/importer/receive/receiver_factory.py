@@ -130,10 +130,12 @@ class ReceiverFactory:
                 self.subscribers.change(format=receiver.format)
 
         promised, checksum = self.promised(), self.settings.checksum
+        computed = checksum.algorithms
         # What is promised is compared, and one of what the source tells; another host may have begun with
         # another digest than ours.
-        expected = [*sorted(promised), *self._of_the_source(told), *([begun_with] if begun_with else [])]
-        algorithms = list(dict.fromkeys([*checksum.algorithms, *expected]))
+        of_the_source = _of_the_source(told, checksum.accepted, computed)
+        expected = [*sorted(promised), *of_the_source, *([begun_with] if begun_with else [])]
+        algorithms = list(dict.fromkeys([*computed, *expected]))
         # Of what was received: what verifies, what was promised, what names it.
         wanted = {checksum.address, *checksum.accepted, *promised, *told}
         receiver = Receiver(
@@ -154,8 +156,8 @@ class ReceiverFactory:
         )
         return receiver
 
-    def _of_the_source(self, told: Collection[str]) -> list[str]:
-        """Return one strong digest of those that the source tells, where none of them is computed anyway."""
-        checksum = self.settings.checksum
-        strong: list[str] = [name for name in checksum.accepted if name in told]
-        return [] if set(strong) & set(checksum.algorithms) else strong[:1]
+
+def _of_the_source(told: Collection[str], accepted: Collection[str], computed: Collection[str]) -> list[str]:
+    """Return one strong digest of those that the source tells, where none of them is computed anyway."""
+    strong = [name for name in accepted if name in told]
+    return [] if set(strong) & set(computed) else strong[:1]

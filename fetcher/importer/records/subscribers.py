@@ -60,7 +60,8 @@ class Subscribers:
         self.drop(running.record.id)
         self.followers[running.record.id] = running
         self._owners[owner] += 1
-        running.change(attempts=self._seen_by(running), **self._shown)
+        if self._has_begun or self.attempts or self._shown:
+            running.change(attempts=self._seen_by(running), **self._shown)
         if self._moved_by is not None:
             running.move(self._moved_by)
 

@@ -48,23 +48,27 @@ async def commit(
         StoreFull: The file system has no room, found out late.
         StoreFailed: The file system or the index refused.
     """
-    blob = await outlasted(partial(_known, context, blob_of(context, body, datetime.now(UTC))))
-    await outlasted(partial(announce, context.index, running_imports, blob, body.received_bytes))
+    meant = blob_of(context, body, datetime.now(UTC))
+    blob = await outlasted(partial(_announced, context.index, running_imports, meant, body.received_bytes))
     # Each try holds the blob anew: a lock in a database that was away is anybody's by now.
     return await outlasted(partial(_commit_once, context, body, blob, settle))
 
 
-async def _known(context: Context, blob: Blob) -> Blob:
-    """Return the blob as the index knows it, which may have another digest of the same bytes for its address.
+async def _announced(
+    index: Index, running_imports: Sequence[RunningImport], blob: Blob, received_bytes: int
+) -> Blob:
+    """Announce a blob; return it as the index knows it, by another digest of the same bytes, if it does.
 
     Two that come at the same moment under different addresses are kept twice: each is whole.
     """
-    known = await context.index.maintenance.known_as(blob.digests)
+    known = await announce(index, running_imports, blob, received_bytes)
     if not known or blob.address in known:
         return blob
     address = known[0]
     digests = {**blob.digests, algorithm_of(address): address}
-    return msgspec.structs.replace(blob, address=address, digests=digests)
+    blob = msgspec.structs.replace(blob, address=address, digests=digests)
+    await announce(index, running_imports, blob, received_bytes)
+    return blob
 
 
 async def _commit_once(
@@ -120,8 +124,8 @@ async def remove_unneeded(context: Context, address: str) -> bool:
 
 async def announce(
     index: Index, running_imports: Sequence[RunningImport], blob: Blob, received_bytes: int
-) -> None:
-    """Write down which blob is about to appear."""
+) -> list[str]:
+    """Write down which blob is about to appear; return the addresses that its bytes have already."""
     changes = {
         "phase": Phase.COMMITTING,
         "digests": blob.digests,
@@ -129,10 +133,11 @@ async def announce(
         "received_bytes": received_bytes,
     }
     now = datetime.now(UTC)
-    await asyncio.gather(
-        *(index.imports.record(running.change(updated_at=now, **changes)) for running in running_imports)
+    known = await asyncio.gather(
+        *(index.imports.announce(running.change(updated_at=now, **changes)) for running in running_imports)
     )
     crash.reach("importer.announced")
+    return known[0] if known else []
 
 
 async def activate_all(
@@ -155,7 +160,7 @@ async def _activate(context: Context, running: RunningImport, blob: Blob, story:
         return None  # In an earlier try.
     image_id, verdict = running.record.image_id, running.record.format
     found = None if verdict is not None else await context.index.images.find(image_id, ENGINE)
-    rules = injected(story.settings, running.record, blob)
+    rules = injected(story.settings, running.record, blob) if running.record.submission.rules else {}
     changes = {"stages": {**running.record.stages, "injected": rules}} if rules else {}
 
     async def write(record: Import) -> bool:

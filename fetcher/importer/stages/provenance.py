@@ -34,7 +34,7 @@ def document(
             "checksum": str(record.submission.checksum) if record.submission.checksum else None,
             "client_sha256": record.submission.client_sha256,
             "catalogue": msgspec.to_builtins(record.submission.catalogue),
-            "ca_sha256": authority_digests(record.submission.ca_pem),
+            "ca_sha256": authority_digests(pem) if (pem := record.submission.ca_pem) else [],
             **({"disk": record.submission.disk} if record.submission.disk else {}),
             **({"source": source} if (source := kept(record.submission)) is not None else {}),
         },
@@ -63,7 +63,9 @@ def document(
 
 def _publisher(record: Import, settings: Settings) -> dict[str, Any] | None:
     """Return the operator's rule on the source's publisher, and whether it was kept to."""
-    rule = None if record.submission.remote else rule_of(sources_of(record.submission), settings)
+    if record.submission.remote or not settings.publisher.rules:
+        return None
+    rule = rule_of(sources_of(record.submission), settings)
     if rule is None:
         return None
     return {"name": rule.name, "required": rule.required, "is_signed": record.verified_by in SIGNED}

@@ -52,11 +52,9 @@ class Verification:
             SignatureRequired: The source led to a publisher that has to sign.
             ChecksumFileUnusable: The image has no entry, or it is not clear which one.
         """
-        check_way(
-            source.hops,
-            [one.record.submission for one in self._subscribers.followers.values()],
-            self._settings,
-        )
+        if self._settings.publisher.rules:
+            submissions = [one.record.submission for one in self._subscribers.followers.values()]
+            check_way(source.hops, submissions, self._settings)
         if self._sums is not None:
             self._sums.settle(source.hops, source.headers.get("content-disposition"))
 
@@ -77,8 +75,9 @@ class Verification:
     def expected_algorithms(self) -> set[str]:
         """Return the algorithms of the digests that an import, a checksum file or a service expects."""
         submissions = (running.record.submission for running in self._subscribers.followers.values())
-        found = ExpectedDigests(self._settings, None, {}, self.way).algorithms(submissions)
-        return found | (self._sums.algorithms if self._sums is not None else frozenset())
+        found = {one.checksum.algorithm for one in submissions if one.checksum is not None}
+        found |= {self.way.digest.algorithm} if self.way.digest is not None else set()
+        return found if self._sums is None else found | self._sums.algorithms
 
     def is_proven(self) -> bool:
         """Return whether an expected digest will tell if parts of different answers fit together."""

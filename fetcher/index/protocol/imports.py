@@ -74,6 +74,13 @@ class Imports(Protocol):
     async def record(self, record: Import) -> bool:
         """Write down how far a running import is."""
 
+    async def announce(self, record: Import) -> list[str]:
+        """Write down which blob a running import is about to bring, before its bytes are in their place.
+
+        Returns:
+            The addresses of the blobs that have one of the import's strong digests already.
+        """
+
     async def activate(
         self,
         record: Import,

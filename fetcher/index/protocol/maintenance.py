@@ -53,9 +53,6 @@ class Maintenance(Protocol):
             BytesDamaged: They are.
         """
 
-    async def known_as(self, digests: Mapping[str, str]) -> list[str]:
-        """Return the addresses of the blobs that have one of these strong digests."""
-
     async def digests(self, address: str) -> dict[str, str] | None:
         """Return the digests of a blob that are known; None when no row needs it any more."""
 

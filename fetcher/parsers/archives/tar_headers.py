@@ -13,6 +13,8 @@ from fetcher.parsers.archives.names import read_name
 BLOCK_BYTES = 512
 HEADER = Struct("<100s24x12s12x8sc100s8s80x155s12x")
 CHECKSUM = slice(148, 156)
+NUMBER_STARTS = (b" ", *(b"%d" % digit for digit in range(8)), b"\x80")
+"""Beginnings of a number for `read_number`: a field that begins otherwise is none."""
 USTAR = b"ustar\0"
 DECIMAL = re.compile(rb"\d{1,19}")
 RECORD = re.compile(rb"(\d{1,19}) ([^=\0]+)=")

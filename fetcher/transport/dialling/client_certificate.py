@@ -40,10 +40,8 @@ def client_certificate(certificate_pem: str | None, key_pem: str | None) -> Clie
     return client
 
 
-def fingerprint(client: ClientCertificate | None) -> str | None:
+def fingerprint(client: ClientCertificate) -> str:
     """Find the sha256 of a client certificate: what is recorded of it."""
-    if client is None:
-        return None
     from cryptography.hazmat.primitives import hashes
 
     return _certificates(client.certificate_pem)[0].fingerprint(hashes.SHA256()).hex()

@@ -152,19 +152,17 @@ def _load_system_authorities(context: ssl.SSLContext) -> None:
     context.load_verify_locations(capath=folder)
 
 
-def authority_digests(pem: str | None) -> list[str]:
+def authority_digests(pem: str) -> list[str]:
     """Find the sha256 of each certificate of authorities that were taken."""
-    return list(dict.fromkeys(hashlib.sha256(der).hexdigest() for der in _certificates(pem or "")))
+    return list(dict.fromkeys(hashlib.sha256(der).hexdigest() for der in _certificates(pem)))
 
 
-def check_authorities(pem: str | None) -> None:
+def check_authorities(pem: str) -> None:
     """Refuse authorities of a submission that are none.
 
     Raises:
         InvalidRequest: There is none, one that cannot be read, something else, or a private key among them.
     """
-    if pem is None:
-        return
     if "PRIVATE KEY" in pem.upper():
         raise InvalidRequest(field="ca_pem", reason="it holds a private key; send certificates alone")
     ders = _certificates(pem)

@@ -1,5 +1,7 @@
 """Blobs whose address is one digest or another: what finds them, and digests that come later."""
 
+from functools import partial
+
 import msgspec
 
 from fetcher.index.protocol import Index
@@ -22,11 +24,20 @@ async def fill(index: Index, given: Blob) -> str:
     return new.image.id
 
 
+async def announced(index: Index, digests: dict[str, str]) -> list[str]:
+    """Announce bytes with these digests; what they are known as is returned."""
+    new = make()
+    await index.imports.submit(new, max_queued=100)
+    taken = await index.imports.claim(new.record.id, START)
+    assert taken is not None
+    return await index.imports.announce(msgspec.structs.replace(taken[0], digests=digests))
+
+
 async def test_bytes_are_known_by_each_of_their_strong_digests(index: Index) -> None:
     """By the address and by the other digest, in both directions; weak ones and other bytes find nothing."""
     await fill(index, blob("1"))
     await fill(index, Blob(address="2" * 128, size=5, digests={"sha512": "2" * 128}, created_at=START))
-    known = index.maintenance.known_as
+    known = partial(announced, index)
     assert await known({"sha256": SHORT}) == await known({"sha512": LONG}) == [SHORT]
     assert await known({"sha512": "2" * 128, "sha256": "9" * 64}) == ["2" * 128]
     assert await known({"sha256": "2" * 64}) == []
@@ -34,6 +45,27 @@ async def test_bytes_are_known_by_each_of_their_strong_digests(index: Index) -> 
     assert await known({"sha256": "2" * 64}) == ["2" * 128]
     assert await known({"md5": "1" * 32}) == await known({}) == []
     assert await known({"sha256": SHORT, "sha512": "2" * 128}) == [SHORT, "2" * 128]
+
+
+async def test_an_announcement_tells_what_the_bytes_are_known_as(index: Index) -> None:
+    """The import's row names the blob that is about to appear, and its writer learns of one that is there."""
+    await fill(index, long_blob(sha256=SHORT))
+    new = make()
+    await index.imports.submit(new, max_queued=10)
+    taken = await index.imports.claim(new.record.id, START)
+    assert taken is not None
+    for address, digests, known in (
+        ("3" * 64, {"sha256": "3" * 64}, []),
+        (SHORT, {"sha256": SHORT, "md5": "1" * 32}, [LONG]),
+    ):
+        there = msgspec.structs.replace(
+            taken[0], phase=Phase.COMMITTING, address=address, digests=digests, updated_at=START
+        )
+        assert await index.imports.announce(there) == known
+        assert (await index.imports.find(new.record.id, ALICE)).address == address
+    lost = msgspec.structs.replace(taken[0], claim=taken[0].claim + 1, address="4" * 64)
+    await index.imports.announce(lost)
+    assert (await index.imports.find(new.record.id, ALICE)).address == SHORT
 
 
 async def test_digests_are_added_and_shown(index: Index) -> None:

@@ -157,7 +157,8 @@ class Draft:
         if text := document.get("checksum"):
             self._try("checksum", lambda: read_digest(text, settings))
         self._try("headers", lambda: check_request_headers(document["headers"]))
-        self._try("ca_pem", lambda: check_authorities(document.get("ca_pem")))
+        if (pem := document.get("ca_pem")) is not None:
+            self._try("ca_pem", lambda: check_authorities(pem))
         if secret := document.get("notify_secret"):
             told = Submission(
                 url="", max_bytes=1, notify_url=document.get("notify_url"), notify_secret=secret

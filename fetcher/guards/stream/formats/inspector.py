@@ -7,8 +7,17 @@ from fetcher.guards.stream.formats import settlement
 from fetcher.guards.stream.formats.archives.pkzip import ZIP
 from fetcher.guards.stream.formats.inspection import EMPTY, Inspection, describe
 from fetcher.guards.stream.formats.packed.peek import OPENED, Start, note_mistake, unpack_start
-from fetcher.guards.stream.formats.raw import filesystem, kernel
-from fetcher.guards.stream.formats.registry import BEGINNINGS, END_RECOGNISERS, RECOGNISERS
+from fetcher.guards.stream.formats.registry import (
+    BEHIND_RECOGNISERS,
+    BEHIND_SIGNS,
+    BY_PLACE,
+    END_RECOGNISERS,
+    END_SIGNS,
+    IN_TEXT,
+    RECOGNISERS,
+    SIGNS,
+    Recogniser,
+)
 from fetcher.guards.stream.formats.report import HEAD_BYTES, End, Finding, Report, Role, Steps, Window
 from fetcher.guards.stream.formats.stream import ALL, Reader, behind_head
 from fetcher.guards.stream.formats.work import TooDear, Work
@@ -29,11 +38,11 @@ NO_DISK = (Role.DOCUMENT, Role.ARCHIVE, None)
 """Files that a ZIP archive may have beside its disk, so that its directory has to name the others."""
 
 BEHIND_HEAD = Window(65_544, 64)
-BEHIND_RECOGNISERS = (filesystem.recognise_behind, kernel.recognise_behind)
-"""Recognisers that look just behind the head where nothing was found in it."""
+"""The bytes just behind the head, which are looked at if nothing was found in it."""
 
 # What is left of the head once it has been looked at: enough to name, in a refusal, what is none of ours.
 NAMED_BYTES = 4_096
+SIGHT_BYTES = 1_024  # Most of what is no text has a zero in them.
 
 
 class Inspector:
@@ -106,8 +115,7 @@ class Inspector:
         self._report, self._rivals = _settle(self.head)
         if self._report is None and len(self.head) == HEAD_BYTES:
             window = yield BEHIND_HEAD
-            found = [recognise(window, BEHIND_HEAD.offset) for recognise in BEHIND_RECOGNISERS]
-            self._report, self._rivals = settlement.settle([report for report in found if report])
+            self._report, self._rivals = _settle_behind(window, BEHIND_HEAD.offset)
         if self._report is None or self._rivals or self._report.kind.key not in OPENED:
             self._on_news()  # Of what is packed there is news when its beginning is unpacked.
         if self._report is not None and not self._rivals:
@@ -149,8 +157,9 @@ class Inspector:
         return behind_head(beginning, steps, self._work, is_all=is_all)
 
     def _judge_end(self, end: End) -> None:
-        if settlement.may_end_otherwise(self._report):
-            last = [report for recognise in END_RECOGNISERS if (report := recognise(end))]
+        shown = _shown_by_end(end.tail)
+        if shown and settlement.may_end_otherwise(self._report):
+            last = [report for recognise in shown if (report := recognise(end))]
             self._report, self._rivals = settlement.settle_end(self._report, self._rivals, last)
         report = self._report
         if report is not None:
@@ -196,12 +205,39 @@ class Inspector:
 
 def _settle(head: bytes) -> tuple[Report | None, list[Report]]:
     """Run every recogniser on a head that may hold what it looks for."""
-    found = []
-    for recognise in RECOGNISERS:
-        beginning = BEGINNINGS.get(recognise)
-        if (beginning is None or head.startswith(*beginning)) and (report := recognise(head)):
-            found.append(report)
-    return settlement.settle(found)
+    shown: set[Recogniser] = set(IN_TEXT if _may_be_text(head) else ())
+    for at, magics, here in BY_PLACE:
+        if head.startswith(magics, at):
+            shown.update(recognise for needed, recognise in here if head.startswith(needed, at))
+    asked = [recognise for recognise in RECOGNISERS if recognise in shown or recognise not in SIGNS]
+    found = [report for recognise in asked if (report := recognise(head))]
+    return settlement.settle(found) if found else (None, [])
+
+
+def _settle_behind(window: bytes, at: int) -> tuple[Report | None, list[Report]]:
+    """Do so for what lies behind the head, in a window from byte `at`."""
+    asked = [
+        one
+        for one in BEHIND_RECOGNISERS
+        if one not in BEHIND_SIGNS
+        or any(window.startswith(magic, place - at) for place, magic in BEHIND_SIGNS[one])
+    ]
+    found = [report for recognise in asked if (report := recognise(window, at))]
+    return settlement.settle(found) if found else (None, [])
+
+
+def _shown_by_end(tail: bytes) -> list[Callable[[End], Report | None]]:
+    """Return the recognisers of what lies at the end that may find something in it."""
+    signs = [(recognise, END_SIGNS.get(recognise, (b"", 0))) for recognise in END_RECOGNISERS]
+    return [
+        recognise for recognise, (magic, last) in signs if tail.find(magic, max(len(tail) - last, 0)) >= 0
+    ]
+
+
+def _may_be_text(head: bytes) -> bool:
+    """Answer whether nothing but zeros at its end shows that a head is no text of bytes, at first sight."""
+    start = head[:SIGHT_BYTES].rstrip(b"\0")
+    return bool(start) and b"\0" not in start
 
 
 def _ignore() -> None:

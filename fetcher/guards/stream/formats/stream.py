@@ -3,7 +3,7 @@
 from collections import deque
 
 from fetcher.guards.stream.formats.report import LARGEST_WINDOW, End, Steps, Window
-from fetcher.guards.stream.formats.work import Work, cost
+from fetcher.guards.stream.formats.work import SHORT_BYTES, Work
 
 TAIL_BYTES = 66_560  # A zip's end record with the longest comment, and the directory of one member.
 LARGEST_KEPT = 262_144  # Longer chunks are cut, so that a reference cannot hold megabytes.
@@ -11,6 +11,11 @@ SMALLEST_KEPT = 4_096  # Shorter chunks are gathered, so that objects do not out
 MOST_SPARE = 16_384  # More than this before the end is cut off: a thousand slow imports each hold one.
 NEVER = 1 << 63
 ALL = 1 << 62  # Units of work: as many as it takes.
+
+
+def cost(size: int) -> int:
+    """Return the units of work that a piece of this size makes at most: a unit is a few microseconds."""
+    return 1 + size // SHORT_BYTES
 
 
 class Tail:

@@ -50,8 +50,3 @@ class Work:
         self.short_steps += short_steps
         if self.short_steps > self.most + self.unpacked_bytes // UNPACKED_BYTES:
             raise TooDear
-
-
-def cost(size: int) -> int:
-    """Return the units of work that a piece of this size makes at most: a unit is a few microseconds."""
-    return 1 + size // SHORT_BYTES

@@ -6,6 +6,7 @@ from typing import Any
 from fetcher.errors import Conflict
 from fetcher.index import scope
 from fetcher.index.import_rows import FORGET, STATE_OF_OURS
+from fetcher.index.postgres.bookkeeping.addresses import known_as
 from fetcher.index.postgres.bookkeeping.audit import note
 from fetcher.index.postgres.image_records.images import keep_blob
 from fetcher.index.postgres.imports.images import (
@@ -39,6 +40,12 @@ async def update(db: Session, record: Import) -> bool:
     for row in await db.select(STATE_OF_OURS, [record.id, record.claim]):
         raise IllegalMove(State(row["state"]), record.state)
     return False
+
+
+async def announce(db: Session, record: Import) -> list[str]:
+    """Write which blob is about to appear; return the addresses that its bytes have already."""
+    await update(db, record)
+    return await known_as(db, record.digests)
 
 
 async def replace_row(db: Session, before: Import, after: Import) -> None:

@@ -69,9 +69,6 @@ class MaintenanceRecords:
         if blob is not None and blob.fault is not None:
             raise BytesDamaged(fault=blob.fault)
 
-    async def known_as(self, digests: Mapping[str, str]) -> list[str]:
-        return await self._connection.read(addresses.known_as, digests)
-
     async def digests(self, address: str) -> dict[str, str] | None:
         return await self._connection.read(addresses.digests_of, address)
 

@@ -10,6 +10,7 @@ from fetcher.errors import Conflict
 from fetcher.index import scope
 from fetcher.index.import_rows import FORGET, STATE_OF_OURS
 from fetcher.index.rows import import_update, progress_columns, to_import, to_json, to_text
+from fetcher.index.sqlite.bookkeeping.addresses import known_as
 from fetcher.index.sqlite.bookkeeping.audit import note, note_all
 from fetcher.index.sqlite.image_records.images import keep_blob
 from fetcher.index.sqlite.imports.images import (
@@ -41,6 +42,12 @@ def update(db: Database, record: Import) -> bool:
     for row in select(db, STATE_OF_OURS, [record.id, record.claim]):
         raise IllegalMove(State(row["state"]), record.state)
     return False
+
+
+def announce(db: Database, record: Import) -> list[str]:
+    """Write which blob is about to appear; return the addresses that its bytes have already."""
+    update(db, record)
+    return known_as(db, record.digests)
 
 
 def replace_row(db: Database, before: Import, after: Import) -> None:

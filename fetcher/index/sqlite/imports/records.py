@@ -67,6 +67,9 @@ class ImportRecords:
     async def record(self, record: Import) -> bool:
         return await self._connection.write(ending.update, record)
 
+    async def announce(self, record: Import) -> list[str]:
+        return await self._connection.write(ending.announce, record)
+
     async def activate(
         self,
         record: Import,

@@ -9,8 +9,8 @@ import pytest
 from fetcher.guards.stream.formats import Inspector
 from fetcher.guards.stream.formats.guard import SKIMMED_UNITS, SLICE_UNITS
 from fetcher.guards.stream.formats.report import Steps, Window
-from fetcher.guards.stream.formats.stream import Reader
-from fetcher.guards.stream.formats.work import MOST_SHORT_STEPS, SHORT_BYTES, TooDear, Work, cost
+from fetcher.guards.stream.formats.stream import Reader, cost
+from fetcher.guards.stream.formats.work import MOST_SHORT_STEPS, SHORT_BYTES, TooDear, Work
 from tests.guards.stream.formats.build import mbr
 from tests.guards.stream.formats.corpus import cut, inspected, new_guard, verdict_of
 from tests.guards.stream.formats.dear import WORST, lz4_cuts, ovf_of, zstd_cuts, zstd_runs

@@ -54,6 +54,8 @@ EXTENT = re.compile(
 EXTENT_LIKE = re.compile(rb"^[ \t]*(?:RW|RDONLY|NOACCESS)\b", re.MULTILINE | re.IGNORECASE)
 PARENT_CID = re.compile(rb"^[ \t]*parentCID[ \t]*=[ \t]*([0-9A-Fa-f]{1,8})[ \t]*$", re.MULTILINE)
 NO_PARENT = b"ffffffff"
+STARTS = (b"#", b" ", b"\t", b"\r", b"\n", b"version=")
+"""Beginnings of a descriptor for qemu's probe, of which one has to be there, unless it is a text."""
 
 
 def recognise(head: bytes) -> Report | None:

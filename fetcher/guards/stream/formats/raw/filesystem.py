@@ -41,6 +41,15 @@ VOLUMES = (
     (4_086, b"SWAPSPACE2", "swap"),
 )
 BOOT_SECTORS = {b"NTFS    ": "ntfs", b"EXFAT   ": "exfat"}
+BOOT_AT, BOOT_MAGIC = 510, b"\x55\xaa"
+XFS, SQUASHFS = b"XFSB", b"hsqs"
+SIGNS = (
+    (0, (XFS, SQUASHFS)),
+    (EXT_AT + 56, (EXT_MAGIC,)),
+    (BOOT_AT, (BOOT_MAGIC,)),
+    *((at, (magic,)) for at, magic, _name in SUPERBLOCKS),
+)
+"""Bytes of which some have to be there for a file system in the head."""
 
 
 def recognise(head: bytes) -> Report | None:
@@ -72,9 +81,9 @@ def recognise_hfs(head: bytes) -> Report | None:
 
 
 def _starting(head: bytes) -> str:
-    if head[:4] == b"XFSB" and head[4:8] != bytes(4):
+    if head[:4] == XFS and head[4:8] != bytes(4):
         return "xfs"
-    if head[:4] == b"hsqs" and head[28:32] == b"\4\0\0\0":
+    if head[:4] == SQUASHFS and head[28:32] == b"\4\0\0\0":
         return "squashfs"
     return next((name for at, magic, name in SUPERBLOCKS if head.startswith(magic, at)), "")
 
@@ -89,7 +98,7 @@ def _ext(head: bytes) -> str:
 
 
 def _boot_sector(head: bytes) -> str:
-    if head[510:512] != b"\x55\xaa":
+    if not head.startswith(BOOT_MAGIC, BOOT_AT):
         return ""
     if head[3:11] in BOOT_SECTORS:
         return BOOT_SECTORS[head[3:11]]

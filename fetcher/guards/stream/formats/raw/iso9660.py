@@ -18,6 +18,8 @@ FIRST, BLOCK = 32_768, 2_048
 PRIMARY, BOOT, SUPPLEMENTARY, TERMINATOR = 1, 0, 2, 255
 BOTH_32 = (Struct("<I"), Struct(">I"))
 BOTH_16 = (Struct("<H"), Struct(">H"))
+SIGNS = tuple((at + 1, (b"CD001",)) for at in range(FIRST, 65_536, BLOCK))
+"""The places of the identifier."""
 
 
 def recognise(head: bytes) -> Report | None:

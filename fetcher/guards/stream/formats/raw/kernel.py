@@ -38,11 +38,19 @@ FDT = b"\xd0\x0d\xfe\xed"  # A flattened device tree, which FIT images are.
 S390_AT, S390_MAGIC = 65_544, b"S390EP"
 EXECUTABLE, SHARED = 2, 3
 BIG_ENDIAN = b"\2"
+BOOT_AT, BOOT_MAGIC = 514, b"HdrS"
+ELF_MAGIC = b"\x7fELF"
+SIGNS = (
+    (BOOT_AT, (BOOT_MAGIC,)),
+    (0, (UIMAGE, FDT, ELF_MAGIC)),
+    *((at, (magic,)) for at, magic, _name in MAGICS),
+)
+"""Bytes of which some have to be there."""
 
 
 def recognise(head: bytes) -> Report | None:
     """Find a kernel by the magic of its boot protocol."""
-    if head[510:512] == b"\x55\xaa" and head[514:518] == b"HdrS":
+    if head[510:512] == b"\x55\xaa" and head.startswith(BOOT_MAGIC, BOOT_AT):
         return Report(kind=KERNEL, name="Linux kernel, x86 boot protocol")
     for at, magic, name in MAGICS:
         if head.startswith(magic, at):
@@ -51,7 +59,7 @@ def recognise(head: bytes) -> Report | None:
         return Report(kind=KERNEL, name="Linux kernel, uImage")
     if head[:4] == FDT and b"\0images\0" in head and b"\0configurations\0" in head:
         return Report(kind=KERNEL, name="Linux kernel, FIT")
-    if head[:4] == b"\x7fELF":
+    if head[:4] == ELF_MAGIC:
         return _recognise_elf(head)
     return None
 

@@ -12,6 +12,8 @@ UDF = Kind(key="udf", words="a UDF disc image", role=Role.DISK, disk_format="iso
 
 FIRST = 32_768
 SECTORS = (2_048, 4_096, 512)
+SIGNS = tuple((at + 1, (b"BEA01",)) for at in range(FIRST, 65_536, min(SECTORS)))
+"""The places at which the recognition sequence may begin."""
 
 
 def recognise(head: bytes) -> Report | None:

@@ -96,6 +96,11 @@ UTF_8_MARK = b"\xef\xbb\xbf"
 WIDE_MARKS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 ASCII = bytes(range(128))
 SHOWN_BYTES = 1024
+SIGNS = (
+    (0, (*BEGINNINGS, *side_files.BINARY_STARTS, *WIDE_MARKS, b"\x7fELF", b"MZ", b"\x5d")),
+    *((at, (magic,)) for at, magic, _second_at, _seconds, _kind in INSIDE_BEGINNINGS),
+)
+"""Bytes of which some have to be there, unless it is a text."""
 LONGEST_CHARACTER = 4
 LEAST_ASCII = 0.7  # Of a text in an old eight-bit encoding.
 

@@ -76,6 +76,8 @@ _TORRENT = re.compile(
     rb"d(?:8:announce|13:announce-list|7:comment|10:created by|13:creation date|4:info|8:encoding|5:nodes"
     rb"|8:url-list)"
 )
+BINARY_STARTS = (b"zsync: ", b"d")
+"""Beginnings, of which one has to be there for a kind that need not be text throughout."""
 _SUMS = re.compile(
     rb"(?:[#;][^\n]*\n|[ \t\r]*\n)*\\?"
     rb"(?:[0-9a-fA-F]{32,128}(?:[ \t]+[*]?[^\n]*)?(?:\r?\n|\Z)"
