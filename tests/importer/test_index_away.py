@@ -20,7 +20,7 @@ BODY = raw(2_000_000)
 TIMES = 2
 MOMENTS = [
     (PullRecords, "recall"),
-    (ImportRecords, "record"),
+    (ImportRecords, "announce"),
     (ImportRecords, "activate"),
     (Store, "commit"),
 ]
