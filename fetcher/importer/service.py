@@ -139,18 +139,19 @@ class Importer:
             headers=headers,
             token=token,
         )
-        new = new_import(admitted, call)
+        new, ticket = self._with_ticket(new_import(admitted, call), admitted.urls, origin)
         max_queued = settings.imports.max_queued
-        ticket = ticket_of(new.record, new.secrets, admitted.urls, origin=origin)
-        new = self._with_news(new, ticket)
         if not self._is_worker:
             return self.snapshot(await self.context.index.imports.submit(new, max_queued=max_queued))
         record = await self._pulls.submit(new, ticket, max_queued)
         return record if record.id == new.record.id else self.snapshot(record)
 
-    def _with_news(self, new: NewImport, ticket: Ticket) -> NewImport:
-        """Return a new import with what other hosts need to begin it, where there may be any."""
-        return msgspec.structs.replace(new, waiting=ticket.told) if self.context.engine.is_shared else new
+    def _with_ticket(self, new: NewImport, urls: CheckedUrls, origin: str) -> tuple[NewImport, Ticket]:
+        """Return a new import, with what other hosts need to begin it where there are any, and its ticket."""
+        ticket = ticket_of(new.record, new.secrets, urls, origin=origin)
+        if self.context.engine.is_shared:
+            new = msgspec.structs.replace(new, waiting=ticket.told)
+        return new, ticket
 
     def _check_taking(self) -> None:
         """Refuse what clients send while nothing is taken from them."""
