@@ -19,7 +19,7 @@ from fetcher.importer.news import News
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.records.verdicts import verdict_of
 from fetcher.importer.schedule.connections import Connections
-from fetcher.importer.schedule.queue import FairQueue, Slot, Ticket
+from fetcher.importer.schedule.queue import MOST_FOLLOWERS, FairQueue, Slot, Ticket
 from fetcher.importer.schedule.shared_places import SharedPlaces, until_heard
 from fetcher.importer.tracing import span
 from fetcher.index.values import Claimed, NewImport, ResumeState
@@ -27,6 +27,9 @@ from fetcher.lifecycle import Event
 from fetcher.model import Import
 
 log = structlog.get_logger()
+
+# Imports that join pulls at a time: whatever else is written, the next submission say, waits behind no more.
+MOST_ENTERING = 2 * MOST_FOLLOWERS
 
 
 class Scheduler:
@@ -60,6 +63,7 @@ class Scheduler:
         self._resume_state: dict[str, ResumeState] = {}
         self._is_open = False
         self._again: asyncio.Handle | None = None
+        self._entering = 0  # Imports whose claim is on its way to the index.
 
     def take_up(self, resume_state: dict[str, ResumeState]) -> None:
         """Go on with these, once somebody asks for the same."""
@@ -213,9 +217,13 @@ class Scheduler:
                 self._joins.start(self._join(pull, ticket), f"join {ticket.import_id}")
         if self.connections.waiting.waiting:
             self.connections.let_in(is_last=True)
-        if self.queue.followed and self._again is None:  # Others have their turn of the loop first.
-            self._again = asyncio.get_running_loop().call_soon(self._let_more_in)
+        self._let_more_in_soon()
         return joined
+
+    def _let_more_in_soon(self) -> None:
+        """Let others have their turn of the loop, and of the index, before further imports join."""
+        if self.queue.followed and self._again is None and self._entering < MOST_ENTERING:
+            self._again = asyncio.get_running_loop().call_soon(self._let_more_in)
 
     def _enlist(self, slot: Slot, ticket: Ticket) -> DownloadJob:
         """Have a slot's pull, begun where there is none, wait for an import that is about to join."""
@@ -260,20 +268,27 @@ class Scheduler:
         """Let an import follow its pull; when that is over, it waits for one of its own."""
         news = self._shared.news
         try:
-            if not await self._shared.has(pull.id):
+            is_in = await self._enter(pull, ticket)
+            if is_in is None:
                 pull.members.arrive(None, None, None)
-                is_in = False
                 self.queue.see(await self._shared.elsewhere())
                 await until_heard(news)
-            else:
-                is_in = await self._claim(pull, ticket)
-                if not is_in:
-                    now = datetime.now(UTC)
-                    await written(lambda: self._context.index.imports.requeue(ticket.import_id, now))
+            elif not is_in:
+                now = datetime.now(UTC)
+                await written(lambda: self._context.index.imports.requeue(ticket.import_id, now))
         finally:
             self._joining.discard(ticket.import_id)
         if not is_in:
             self.add(ticket)
+
+    async def _enter(self, pull: DownloadJob, ticket: Ticket) -> bool | None:
+        """Claim an import for its pull; None where the pull has no place, False where it is over."""
+        self._entering += 1
+        try:
+            return await self._claim(pull, ticket) if await self._shared.has(pull.id) else None
+        finally:
+            self._entering -= 1
+            self._let_more_in_soon()
 
     async def _claim(self, pull: DownloadJob, ticket: Ticket) -> bool:
         """Claim an import for its pull; False when it is claimed and its pull is over."""

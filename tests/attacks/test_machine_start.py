@@ -175,6 +175,19 @@ async def test_m21_a_start_writes_the_index_a_few_times(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "data")
 
 
+async def test_m21_a_submission_does_not_wait_behind_all_that_join_a_pull(tmp_path: Path) -> None:
+    """Thousands that follow one pull are claimed a few at a time: other writes go between them."""
+    (tmp_path / "data").mkdir()
+    await leave_behind(tmp_path / "data" / "index.sqlite", 3000)
+    async with Running(tmp_path, imports={"max_running": 1}) as service:
+        services = service.service.app.state.services
+        await services.index.connection.write(lambda _db: None)
+        assert len(services.importer._pulls.running_imports) < 1000
+        async with asyncio.timeout(100):
+            while any(services.importer.counts().values()):  # All join, and are refused for their URL.
+                await services.index.connection.write(lambda _db: None)
+
+
 async def test_m21_the_port_is_open_while_a_start_takes_up(tmp_path: Path) -> None:
     """With much to take up, `/healthz` answers, `/readyz` says that it is starting, and so do others."""
     async with Running(tmp_path) as service:
