@@ -24,6 +24,9 @@ SHORT_SECONDS = 0.05  # Before another try to accept, while there are no descrip
 # What a client still sends is read for so long after its answer, which might be lost otherwise
 # (RFC 9112 section 9.6).
 LINGER_SECONDS = 1.0
+# Most starts are done by then: who asks for anything but health is answered by the service itself, and who
+# waits for health and submits at once is not sent away. Later they are told to come again.
+HOLD_SECONDS = 5.0
 HEAD_BYTES = 16_384  # Looked at for the end of a head; whoever sends more is answered without it.
 PIECE_BYTES = 65_536
 MOST_PIECES = 16  # Read after an answer in one go.
@@ -39,13 +42,21 @@ class _Client:
 
     Args:
         peer: Its address, as `accept` gave it.
-        since: The monotonic second in which it came, or was answered.
+        since: The monotonic second in which it came, asked, or was answered.
+        is_held: It has asked for what the service itself should answer.
     """
 
     sock: socket.socket
     peer: object
     since: float
+    is_held: bool = False
     is_answered: bool = False
+
+    def seconds(self, patience: float) -> float:
+        """Return how long it may be as it is; a head has so much patience."""
+        if self.is_answered:
+            return LINGER_SECONDS
+        return HOLD_SECONDS if self.is_held else patience
 
 
 class Early:
@@ -131,7 +142,7 @@ class Early:
                 self._hear(self._clients[descriptor])
         now = time.monotonic()
         for client in list(self._clients.values()):
-            if now - client.since >= (LINGER_SECONDS if client.is_answered else self._patience):
+            if now - client.since >= client.seconds(self._patience) and not self._put_off(client):
                 self._drop(client)
         return is_over
 
@@ -157,8 +168,17 @@ class Early:
     def _leave_room(self) -> bool:
         """Hang up on whoever has been here longest; False where nobody is."""
         for client in self._clients.values():
+            self._put_off(client)
             self._drop(client)
             return True
+        return False
+
+    def _put_off(self, client: _Client) -> bool:
+        """Tell somebody who is held to come again; False where nobody is, or cannot be told."""
+        if client.is_held and not client.is_answered:
+            with suppress(OSError):
+                self._send(client, client.sock.recv(HEAD_BYTES, socket.MSG_PEEK))
+                return True
         return False
 
     def _hear(self, client: _Client) -> None:
@@ -177,11 +197,18 @@ class Early:
         head = client.sock.recv(HEAD_BYTES, socket.MSG_PEEK)
         if not head:
             self._drop(client)
+        elif client.is_held:
+            pass  # More of its body, which is the service's to read.
+        elif self._answers.may_wait(head):
+            client.is_held, client.since = True, time.monotonic()
         elif b"\r\n\r\n" in head or len(head) == HEAD_BYTES:
-            client.sock.recv(len(head))
-            client.sock.send(self._answers.to(head))
-            client.sock.shutdown(socket.SHUT_WR)
-            client.is_answered, client.since = True, time.monotonic()
+            self._send(client, head)
+
+    def _send(self, client: _Client, head: bytes) -> None:
+        client.sock.recv(len(head))
+        client.sock.send(self._answers.to(head))
+        client.sock.shutdown(socket.SHUT_WR)
+        client.is_answered, client.since = True, time.monotonic()
 
     def _read_rest(self, client: _Client) -> None:
         """Read what comes after an answer, until the client hangs up or has sent more than is honest."""

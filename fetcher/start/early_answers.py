@@ -38,6 +38,10 @@ class EarlyAnswers:
         self._problem = _answer(503, "problem+json", json.dumps(_problem(failure)).encode(), later)
         self._error = _answer(503, "json", json.dumps(_error_object(failure)).encode(), later)
 
+    def may_wait(self, head: bytes) -> bool:
+        """Return whether a request, given as for `to`, is better off with the service's own answer."""
+        return b"\r\n\r\n" in head and self.to(head) in {self._problem, self._error}
+
     def to(self, head: bytes) -> bytes:
         """Answer a request.
 

@@ -5,6 +5,7 @@ import json
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -94,12 +95,44 @@ async def test_probes_are_answered_as_by_the_service(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["/imports", "/v2/images", "/metrics", "/healthzz", "*"])
-def test_everything_else_has_to_come_later(target: str) -> None:
+def test_what_is_held_for_long_has_to_come_later(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The problem is the service's own, in the form that who asks for that path reads; a body is taken."""
+    monkeypatch.setattr(module, "HOLD_SECONDS", 0.05)
     with place() as early:
         answer = early.ask(f"POST {target} HTTP/1.1\r\nContent-Length: 4\r\n".encode() + HOST + b"body")
     assert answer == plain_answer(NotReady(reason=STARTING), target.encode())
     assert parsed(answer)[1]["retry-after"] == "5"
+
+
+def test_everything_but_health_is_the_services_to_answer() -> None:
+    """Who submits as soon as it is said to be alive is handed over with the whole request."""
+    request = b"POST /imports HTTP/1.1\r\nContent-Length: 4\r\n" + HOST + b"body"
+    with place() as early, early.connect() as client:
+        client.sendall(request)
+        assert parsed(early.ask(b"GET /healthz HTTP/1.1\r\n" + HOST))[0] == 200
+        ((sock, peer),) = early.early.hand_over()
+        assert peer == client.getsockname()
+        sock.settimeout(PATIENT_SECONDS)
+        found = b""
+        while len(found) < len(request):
+            found += sock.recv(65_536)
+        assert found == request
+        sock.close()
+
+
+def test_who_is_held_makes_room_for_health(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many wait for the service, health is told; the first of them are told to come again."""
+    monkeypatch.setattr(module, "MOST_CLIENTS", 8)
+    with place() as early:
+        crowd = [early.connect() for _ in range(8)]
+        for client in crowd:
+            client.sendall(b"GET /limits HTTP/1.1\r\n" + HOST)
+        while sum(client.is_held for client in [*early.early._clients.values()]) < len(crowd):
+            time.sleep(0.001)
+        assert parsed(early.ask(b"GET /healthz HTTP/1.1\r\n" + HOST))[0] == 200
+        assert parsed(rest(crowd[0]))[0] == 503
+        for client in crowd:
+            client.close()
 
 
 @pytest.mark.parametrize(
@@ -112,8 +145,9 @@ def test_everything_else_has_to_come_later(target: str) -> None:
     ],
     ids=["another's", "two", "none", "large"],
 )
-def test_health_is_told_to_those_who_mean_this_service(head: bytes) -> None:
+def test_health_is_told_to_those_who_mean_this_service(head: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whom the service would refuse is not told that it is well."""
+    monkeypatch.setattr(module, "HOLD_SECONDS", 0.05)
     with place() as early:
         assert parsed(early.ask(b"GET /healthz HTTP/1.1\r\n" + head))[0] == 503
 
@@ -223,8 +257,8 @@ async def test_a_client_of_the_start_is_one_of_the_service(tmp_path: Path) -> No
             assert parsed(said)[0] == 200
             assert "x-openstack-request-id" not in parsed(said)[1]  # Nobody but the early one is there yet.
             assert parsed(await asked(host, port, b"GET /readyz HTTP/1.1\r\n" + HOST))[0] == 503
-            while parsed(await asked(host, port, b"GET /readyz HTTP/1.0\r\n" + HOST))[0] != 200:
-                await asyncio.sleep(0.02)
+            held = parsed(await asked(host, port, b"GET /limits HTTP/1.0\r\n" + HOST))
+            assert (held[0], "x-openstack-request-id" in held[1]) == (200, True)
             writer.write(b"Connection: close\r\n" + HOST)
             status, fields, body = parsed(await reader.read())
             assert (status, "x-openstack-request-id" in fields) == (200, True)

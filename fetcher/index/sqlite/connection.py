@@ -98,11 +98,11 @@ class Connection:
         await self._readers.open()
 
     async def close(self) -> None:
-        """Finish what waits, then close all connections."""
+        """Finish what waits, then close all connections; the log is empty then, with all that was deleted."""
+        await self._readers.close()
         if self._writer.ident is not None:
             self._jobs.put(None)
             await asyncio.to_thread(self._writer.join)
-        await self._readers.close()
 
     async def write(
         self, work: Callable[Concatenate[Database, P], R], *args: P.args, **kwargs: P.kwargs
@@ -155,6 +155,9 @@ class Connection:
                 self._commit([job for job in batch if job is not None], db)
             self._cut_log(db, is_quiet=not batch)
             if None in batch:
+                # Closing the last connection does so, too, but one that has been read from is not closed
+                # before all that it gave is collected (sqlite3_close_v2).
+                self._empty_log(db)
                 db.conn.close()
                 return
 
@@ -211,11 +214,18 @@ class Connection:
         if self._log_since is None:
             self._log_since = now
         elif is_quiet or now - self._log_since >= LOG_SECONDS:
-            with suppress(sqlite3.Error):  # A disk that refuses is told to whoever writes next.
-                db.execute("PRAGMA busy_timeout = 0")
-                (is_busy, *_counts) = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-                self._log_since = now if is_busy else None
+            if self._empty_log(db):
+                self._log_since = None
+            else:
+                self._log_since = now
             db.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+
+    def _empty_log(self, db: Database) -> bool:
+        """Return whether the log is empty now; a disk that refuses is told to whoever writes next."""
+        with suppress(sqlite3.Error):
+            db.execute("PRAGMA busy_timeout = 0")
+            return not db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        return False
 
     def _commit(self, batch: list[tuple[Callable[[Database], Any], Answer[Any]]], db: Database) -> None:
         if not self._begin(batch, db):

@@ -196,7 +196,7 @@ async def test_a_stop_feeds_the_image_again(how: signal.Signals, packing: str, t
         assert (ended["state"], ended["verified_by"]) == ("succeeded", "submitter")
         assert ended["digests"]["sha256"] == sha256(disk)
         assert [attempt["offset"] for attempt in ended["attempts"]] == [0, 0]
-        await service.kill()
+        await service.kill(signal.SIGTERM)  # What it received goes right after the verdict.
         agree(tmp_path / "data")
 
 
