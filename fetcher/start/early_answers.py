@@ -1,4 +1,8 @@
-"""The answers that can be given while a start is under way."""
+"""The answers that can be given while a start is under way.
+
+They are those of `api/inbound/answers.py` to the letter, which a test holds; that one loads the framework,
+and these are given because that is not loaded yet.
+"""
 
 import json
 from http import HTTPStatus

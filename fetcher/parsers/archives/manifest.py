@@ -18,7 +18,7 @@ LINE = re.compile(r"(SHA1|SHA224|SHA256|SHA384|SHA512)\s*\((.+)\)\s*=\s*([0-9A-F
 USUAL = ("sha1", "sha256", "sha512")
 """The algorithms that manifests are written with; what is computed while no manifest has been seen."""
 FOR_PAPERS = (*USUAL, "sha384")
-"""Likewise of papers, which are short."""
+"""The algorithms that are computed of papers, which are short."""
 
 Manifest = dict[str, tuple[str, str]]
 """The algorithm and digest of each file."""

@@ -149,7 +149,7 @@ class _Walk:
             self._judge(head, End(size, tail[-HEAD_BYTES:]))
 
     def _all_content(self, at: int, size: int) -> Steps:
-        """Likewise, and take its digests on the way."""
+        """Judge a member that may be a disk, and take its digests on the way."""
         head, former, last, read_bytes = b"", b"", b"", 0
         for window in windows(at, size):
             former, last = last, (yield window)
