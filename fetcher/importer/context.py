@@ -108,6 +108,7 @@ class Context:
         """Return who signs statements with this host's own key."""
         return PromptSigner(KeyFolder.of(self.folder))
 
-    def holding(self, address: str) -> AbstractAsyncContextManager[None]:
-        """Keep commit and removal of the same bytes apart, here and on every other host."""
-        return self.engine.across(self.store.holding)(address)
+    @cached_property
+    def holding(self) -> Callable[[str], AbstractAsyncContextManager[None]]:
+        """Given an address, keeps commit and removal of its bytes apart, here and on every other host."""
+        return self.engine.across(self.store.holding)

@@ -1,7 +1,6 @@
 """All pulls of this process: who waits for a slot, who joins a pull that is going on, who leaves."""
 
 import asyncio
-from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -238,7 +237,8 @@ class Scheduler:
         )
         pull = DownloadJob(self._context, resume_state, self.connections, _Place(self, slot))
         self._pulls[slot] = pull
-        self._shared.ask(pull.id, slot, ticket)
+        if self._context.engine.is_shared:
+            self._shared.ask(pull.id, slot, ticket)
         self._tasks[pull] = start_logged(self._run(slot, pull), f"pull {resume_state.id}")
         return pull
 
@@ -257,7 +257,7 @@ class Scheduler:
 
     def seal(self, slot: Slot) -> None:
         """Let nobody join a pull any more, here or elsewhere."""
-        if self.queue.seal(slot):
+        if self.queue.seal(slot) and self._context.engine.is_shared:
             self._shared.seal(self._pulls[slot].id)
 
     async def go(self, slot: Slot, origin: str) -> None:
@@ -330,6 +330,7 @@ class _Place:
     def __init__(self, scheduler: Scheduler, slot: Slot) -> None:
         self._scheduler = scheduler
         self._slot = slot
+        self.running_imports = scheduler.running_imports
 
     def seal(self) -> None:
         self._scheduler.seal(self._slot)
@@ -339,9 +340,6 @@ class _Place:
 
     async def go(self, origin: str) -> None:
         await self._scheduler.go(self._slot, origin)
-
-    def running_imports(self) -> Iterable[RunningImport]:
-        return self._scheduler.running_imports.values()
 
 
 async def _end(tasks: set[asyncio.Task[None]]) -> None:

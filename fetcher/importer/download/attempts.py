@@ -190,13 +190,13 @@ class Attempts:
 
     async def _attempt(self) -> Receiver:
         offset, if_range = self._where()
-        self._subscribers.begin_attempt(self._sources.shown, offset)
+        self._subscribers.begin_attempt(self._sources.url.redacted, offset)
         if len(self._subscribers.attempts) > 1:  # The claim has written the first one.
             await self._subscribers.write()
         if self._receiver is not None and offset and offset == self.version.declared_bytes:
             await self._receiver.take(_Nothing(), PeerClock(asyncio.get_running_loop().time), is_proven=True)
         else:
-            await self._job.place.go(self._sources.origin)
+            await self._job.place.go(self._sources.url.origin)
             await self._pull(offset, if_range)
         assert self._receiver is not None
         mismatch = await self._job.verify(self._receiver, self.version.told_digests)

@@ -252,7 +252,7 @@ def with_bytes(image: Image, blob: Blob, verdict: FormatVerdict | None, now: dat
 
 
 async def _run(carrier: Carrier, body: Complete) -> None:
-    running_imports = list(carrier.running_imports)
+    running_imports = list(carrier.followers.values())
     if not running_imports:
         return
     failed: list[tuple[RunningImport, Failure]] = []

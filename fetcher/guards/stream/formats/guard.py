@@ -34,6 +34,9 @@ class FormatGuard:
         takes_encrypted: Whether a LUKS volume that is claimed to be raw passes.
         is_upload: The bytes were sent, not pulled.
 
+    Attributes:
+        verdict: What it is: provisional from the head on, the last word after `finish`.
+
     Raises:
         EmptySource: From `finish`, without any byte.
         FormatAmbiguous: It is several formats at once.
@@ -69,7 +72,7 @@ class FormatGuard:
             is_upload=is_upload,
         )
         self._inspector = Inspector(self._judge)
-        self._verdict: FormatVerdict | None = None
+        self.verdict: FormatVerdict | None = None
         self._refusal: Failure | None = None
 
     def feed(self, chunk: bytes) -> None:
@@ -98,11 +101,6 @@ class FormatGuard:
         self._inspector.finish()
 
     @property
-    def verdict(self) -> FormatVerdict | None:
-        """Return what it is: provisional from the head on, the last word after `finish`."""
-        return self._verdict
-
-    @property
     def fault(self) -> Exception | None:
         """Return what our inspector stumbled over, if it did: for the log."""
         return self._inspector.fault
@@ -114,9 +112,9 @@ class FormatGuard:
 
     def _judge(self) -> None:
         try:
-            self._verdict = self._policy.judge(self._inspector.report(), self._inspector.head)
+            self.verdict = self._policy.judge(self._inspector.report(), self._inspector.head)
         except Failure as refusal:
-            self._verdict = None
+            self.verdict = None
             self._refusal = refusal
             raise
 
