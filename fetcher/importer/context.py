@@ -15,6 +15,7 @@ from fetcher.convert.sandbox import Walls, probe_walls
 from fetcher.engine import LocalEngine
 from fetcher.engine.protocol import Engine
 from fetcher.guards import LimitsInForce
+from fetcher.importer import tracing
 from fetcher.index.protocol import Index
 from fetcher.model import Actor
 from fetcher.pipeline import GuardTimes, WorkerPool
@@ -82,6 +83,7 @@ class Context:
         in_force: Tells the limits in force by their names.
         engine: What this host knows of the others.
         service_token: Gives a token of this service's own account, where it has one.
+        is_traced: Somebody had said where traces go when the service was put together.
         unsigned: Set whenever an image has got its bytes and no statement: whoever signs waits for it.
         damaged: Set whenever a blob is marked as missing or corrupt: whoever repairs waits for it.
         wanted: Digests that somebody asked for and nobody has computed: maintenance does.
@@ -102,6 +104,7 @@ class Context:
     wanted: WantedDigests = field(default_factory=WantedDigests)
     supervisor: Supervisor = field(default_factory=Supervisor)
     engine: Engine = field(default_factory=LocalEngine)
+    is_traced: bool = field(default_factory=tracing.is_set_up)
 
     @cached_property
     def signer(self) -> PromptSigner:

@@ -70,7 +70,7 @@ class DownloadJob:
         self._resume_writer = ResumeStateWriter(
             context.index, resume_state, self.settings.resume.save_seconds
         )
-        self.members = Members(context.index, self.settings, place)
+        self.members = Members(context, self.settings, place)
         self.subscribers = self.members.subscribers
         self.followers = self.subscribers.followers
         self.change = self.subscribers.change
@@ -234,7 +234,6 @@ class DownloadJob:
     async def verify(self, receiver: Receiver, told: dict[str, str]) -> ChecksumMismatch | None:
         """Compare with what each import was promised; from here on nobody joins."""
         await self.members.shut()
-        self.verification.settle_by_hops()
         self.verification.told = told
         self._body = await registry.run_attempt(self, receiver.complete())
         return self.verification.mismatch

@@ -1,7 +1,7 @@
 """All pulls of this process: who waits for a slot, who joins a pull that is going on, who leaves."""
 
 import asyncio
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 
 import structlog
@@ -247,7 +247,8 @@ class Scheduler:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(pull_id=pull.id)
         try:
-            with span("pull", is_first=True, pull_id=pull.id):
+            is_traced = self._context.is_traced
+            with span("pull", is_first=True, pull_id=pull.id) if is_traced else nullcontext():
                 await pull.run()
         finally:
             if pull.id in self._shared.asked:

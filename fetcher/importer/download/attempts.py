@@ -1,7 +1,7 @@
 """Trying sources until the bytes are in: resuming where that is safe, waiting where it may help."""
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from fetcher.config import Settings
 from fetcher.convert.streaming import NotStreamable
 from fetcher.errors import ChecksumMismatch, Failure, Rejection, Shortage
 from fetcher.guards.stream.size import check_declared, check_length
+from fetcher.importer.context import Context
 from fetcher.importer.download.budget import Budget
 from fetcher.importer.download.open_source import RangeRequest, SourceOpener, Unchanged
 from fetcher.importer.download.retry_policy import OF_THE_BYTES, RetryPolicy, may_ask_elsewhere
@@ -58,6 +59,10 @@ class Proof(Protocol):
 
 class Job(Protocol):
     """The job as its attempts see it; `DownloadJob` is one."""
+
+    @property
+    def context(self) -> Context:
+        """Return the services that every import needs."""
 
     @property
     def settings(self) -> Settings:
@@ -125,7 +130,7 @@ class Attempts:
                     self._receiver = await outlasted(self._receivers.restore)
                 while True:
                     try:
-                        with span("attempt"):
+                        with span("attempt") if self._job.context.is_traced else nullcontext():
                             return await self._attempt_streaming()
                     except Shortage as failure:
                         await self._outlast(failure)

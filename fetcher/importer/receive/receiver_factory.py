@@ -119,13 +119,15 @@ class ReceiverFactory:
     def _make(
         self, staged: Staged, chain: Chain, told: Collection[str] = (), begun_with: str = ""
     ) -> Receiver:
-        self.subscribers.progress.restart()
+        if self.subscribers.progress.received_bytes:
+            self.subscribers.progress.restart()
 
         def count(size: int) -> None:
             self.subscribers.receive(size)
-            if receiver.format is not None and receiver.format is not self._told:
-                self._told = receiver.format
-                self.subscribers.change(format=receiver.format)
+            found = receiver.format
+            if found is not None and found is not self._told:
+                self._told = found
+                self.subscribers.change(format=found)
 
         promised, checksum = self.promised(), self.settings.checksum
         computed = checksum.algorithms

@@ -111,6 +111,8 @@ class Verification:
 
 
 async def _run(carrier: Carrier, body: Complete) -> Complete:
+    if carrier.verification is not None:
+        carrier.verification.settle_by_hops()
     carrier.change(phase=Phase.VERIFYING, format=body.format, digests=body.digests, stages=body.stages)
     if carrier.verification is not None:
         carrier.verification.compare(body)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from fetcher.config import Settings
 from fetcher.errors import Failure
 from fetcher.guards.base import Guard, Limit
-from fetcher.guards.spec import GuardContext, GuardSpec, Purpose
+from fetcher.guards.spec import SENT, GuardContext, GuardSpec, Purpose
 from fetcher.guards.stream.formats.advice import AMAZON
 from fetcher.guards.stream.formats.inspector import Inspector
 from fetcher.guards.stream.formats.naming import name_content as name_by_libmagic
@@ -153,7 +153,7 @@ def _implied(other: str | None) -> str | None:
 
 def acts(context: GuardContext) -> bool:
     """Return whether a body is looked at: bytes that are sent need not be an accepted format."""
-    return context.settings.format.enforce_on_upload or not context.purpose.is_sent
+    return context.settings.format.enforce_on_upload or context.purpose not in SENT
 
 
 def build(context: GuardContext) -> Guard | None:
