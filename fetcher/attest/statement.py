@@ -86,8 +86,10 @@ def _materials(story: Story) -> list[dict[str, Any]]:
     hops = sums.get("hops") or []
     if not hops:
         return [material]
-    told = {name: sums[name] for name in ("digest", "signature", "signer") if sums.get(name) is not None}
-    return [material, {"name": "checksum-file", "uri": hops[0]["url"], "annotations": told}]
+    annotations = {
+        name: sums[name] for name in ("digest", "signature", "signer") if sums.get(name) is not None
+    }
+    return [material, {"name": "checksum-file", "uri": hops[0]["url"], "annotations": annotations}]
 
 
 def _last_hops(story: Story) -> Sequence[Mapping[str, Any]]:

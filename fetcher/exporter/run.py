@@ -1,4 +1,4 @@
-"""One export, from its turn to its end: attempts, waits, and what is told of them."""
+"""One export, from its turn to its end: attempts, waits, and the records of both."""
 
 import asyncio
 import time
@@ -56,7 +56,7 @@ class ExportRun:
 
     Args:
         export: As it was claimed.
-        show: Told of every change, for those who follow.
+        show: Called at every change, for those who follow.
     """
 
     def __init__(

@@ -77,10 +77,10 @@ class Exporter:
         self._claiming: dict[str, asyncio.Event] = {}
         self._runs: dict[str, ExportRun] = {}
         self._taken_up = asyncio.Event()
-        context.engine.watch(self._hear)
+        context.engine.watch(self._on_signal)
 
-    def _hear(self, signal: Signal) -> None:
-        """Look for what waits, end what was cancelled at another host, and wake those who follow."""
+    def _on_signal(self, signal: Signal) -> None:
+        """Look for queued exports, end those cancelled at another host, and wake the followers."""
         if signal.what not in ("export", "missed"):
             return
         if signal.what == "missed" or signal.state == State.QUEUED:

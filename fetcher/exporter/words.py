@@ -20,7 +20,7 @@ ADVICE = {
 
 
 def verdict_of(failure: Failure) -> Verdict:
-    """Return what may be told of a failure."""
+    """Return the public form of a failure."""
     public = failure.public()
     title = str(public).replace("The source", "The receiver").replace("the source", "the receiver")
     title = title.replace("registry's image cannot be taken", "registry did not take the image")

@@ -18,9 +18,9 @@ from fetcher.importer.job import DownloadJob
 from fetcher.importer.news import News
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.records.verdicts import verdict_of
+from fetcher.importer.schedule.cluster_slots import ClusterSlots, until_changed
 from fetcher.importer.schedule.connections import Connections
 from fetcher.importer.schedule.queue import MOST_FOLLOWERS, FairQueue, Slot, Ticket
-from fetcher.importer.schedule.shared_places import SharedPlaces, until_heard
 from fetcher.importer.tracing import span
 from fetcher.index.values import Claimed, NewImport, ResumeState
 from fetcher.lifecycle import Event
@@ -57,12 +57,12 @@ class Scheduler:
         self._pulls: dict[Slot, DownloadJob] = {}
         self._tasks: dict[DownloadJob, asyncio.Task[None]] = {}
         self._joins = Tasks()
-        self._shared = SharedPlaces(context.engine, self._joins, self.connections)
+        self._shared = ClusterSlots(context.engine, self._joins, self.connections)
         self._joining: set[str] = set()
         self._places: dict[str, DownloadJob] = {}
         self._resume_state: dict[str, ResumeState] = {}
         self._is_open = False
-        self._again: asyncio.Handle | None = None
+        self._next_entering: asyncio.Handle | None = None
         self._entering = 0  # Imports whose claim is on its way to the index.
 
     def take_up(self, resume_state: dict[str, ResumeState]) -> None:
@@ -137,7 +137,7 @@ class Scheduler:
     def see(self, elsewhere: Elsewhere) -> None:
         """Count what the pulls of other hosts take, and start what may start now."""
         self.queue.see(elsewhere)
-        self._shared.hear()
+        self._shared.notify()
         self._dispatch()
 
     def counts(self) -> dict[str, int]:
@@ -199,7 +199,7 @@ class Scheduler:
 
     def _let_more_in(self) -> None:
         """Let further imports join the pulls that they may follow."""
-        self._again = None
+        self._next_entering = None
         self._dispatch()
 
     def _dispatch(self, at_once: str = "") -> DownloadJob | None:
@@ -222,8 +222,8 @@ class Scheduler:
 
     def _let_more_in_soon(self) -> None:
         """Let others have their turn of the loop, and of the index, before further imports join."""
-        if self.queue.followed and self._again is None and self._entering < MOST_ENTERING:
-            self._again = asyncio.get_running_loop().call_soon(self._let_more_in)
+        if self.queue.followed and self._next_entering is None and self._entering < MOST_ENTERING:
+            self._next_entering = asyncio.get_running_loop().call_soon(self._let_more_in)
 
     def _enlist(self, slot: Slot, ticket: Ticket) -> DownloadJob:
         """Have a slot's pull, begun where there is none, wait for an import that is about to join."""
@@ -272,7 +272,7 @@ class Scheduler:
             if is_in is None:
                 pull.members.arrive(None, None, None)
                 self.queue.see(await self._shared.elsewhere())
-                await until_heard(news)
+                await until_changed(news)
             elif not is_in:
                 now = datetime.now(UTC)
                 await written(lambda: self._context.index.imports.requeue(ticket.import_id, now))

@@ -76,7 +76,7 @@ class Importer:
             StoreFailed: The index or the store refused; it may be called again.
         """
         if self.context.current.settings.convert.target != AS_RECEIVED:
-            await self.context.sandbox.find()  # Known before the first import needs it, and told in /limits.
+            await self.context.sandbox.find()  # Known before the first import needs it, and shown in /limits.
         found = await recover(self.context)
         self._pulls.take_up(found.resume_state)
         settings = self.context.current.settings
@@ -150,7 +150,7 @@ class Importer:
         """Return a new import, with what other hosts need to begin it where there are any, and its ticket."""
         ticket = ticket_of(new.record, new.secrets, urls, origin=origin)
         if self.context.engine.is_shared:
-            new = msgspec.structs.replace(new, waiting=ticket.told)
+            new = msgspec.structs.replace(new, waiting=ticket.announcement)
         return new, ticket
 
     def _check_taking(self) -> None:

@@ -24,7 +24,7 @@ def request_of(record: Import, url: str, secret: str | None, settings: Settings)
 
 
 def message(record: Import, base: str) -> dict[str, object]:
-    """Return what a receiver is told: what the submitter may see, small, and without secrets.
+    """Return the body of a notification: what the submitter may see, short, and without secrets.
 
     Args:
         base: What links begin with; without it they are paths.

@@ -234,7 +234,7 @@ async def test_all_hosts_hear_of_what_counts(place: PostgresPlace) -> None:
     heard: list[Signal] = []
     told = asyncio.Event()
 
-    def hear(signal: Signal) -> None:
+    def on_signal(signal: Signal) -> None:
         heard.append(signal)
         told.set()
 
@@ -248,7 +248,7 @@ async def test_all_hosts_hear_of_what_counts(place: PostgresPlace) -> None:
         return found
 
     async with host(place, "a") as first, host(place, "b"), place.open() as index:
-        first.watch(hear)
+        first.watch(on_signal)
         listening = asyncio.create_task(first.listen())
         await until("missed", 1)
         record = await index.imports.submit(make(), max_queued=10)
@@ -279,13 +279,13 @@ async def test_all_hosts_hear_what_they_need_to_begin_imports(place: PostgresPla
         for new, origin in zip(news, origins, strict=True)
     ]
 
-    def hear(signal: Signal) -> None:
+    def on_signal(signal: Signal) -> None:
         heard.append(signal)
         if sum(one.what == "import" for one in heard) == len(news):
             is_all.set()
 
     async with host(place, "a") as first, host(place, "b"), place.open() as index:
-        first.watch(hear)
+        first.watch(on_signal)
         listening = asyncio.create_task(first.listen())
         while not heard:
             await asyncio.sleep(0.01)

@@ -36,11 +36,11 @@ async def test_a_refusal_wakes_nobody(
     heard: list[Signal] = []
     told = asyncio.Event()
 
-    def hear(signal: Signal) -> None:
+    def on_signal(signal: Signal) -> None:
         heard.append(signal)
         told.set()
 
-    second.watch(hear)
+    second.watch(on_signal)
     listening = asyncio.create_task(second.listen())
     await asyncio.wait_for(told.wait(), 60)
     told.clear()

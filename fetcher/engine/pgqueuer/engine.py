@@ -68,18 +68,18 @@ class PgqueuerEngine(PostgresEngine):
                 group.create_task(self._sweep())
                 group.create_task(self._clear())
 
-    def _hear(self, told: Notify) -> None:
-        if told.channel != CHANNEL:
+    def _on_notification(self, notification: Notify) -> None:
+        if notification.channel != CHANNEL:
             if self._driver is not None:
-                self._driver.hear(told.channel, told.payload)
+                self._driver.dispatch(notification.channel, notification.payload)
             return
-        signal = read(told.payload)
+        signal = read(notification.payload)
         if signal is None:
             return
         if signal.what == "import":
             if signal.state != "queued" and signal.id in self._held:
                 self._held[signal.id].set()
-            elif self._is_dispatching and not told.payload.startswith("offer "):
+            elif self._is_dispatching and not notification.payload.startswith("offer "):
                 signal = msgspec.structs.replace(signal, wakes=False)
         self._say(signal)
 

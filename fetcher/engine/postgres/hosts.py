@@ -26,8 +26,8 @@ async def arrive(db: Session, host: Host) -> None:
     await db.execute("DELETE FROM chores WHERE host = ?", [host.name])
     sql = f"""INSERT INTO hosts (name, start, roles, version, engine, lease_until)
               VALUES (:host, :start, :roles, :version, :engine, {UNTIL})"""  # noqa: S608 - our expression
-    told = {"roles": ",".join(host.roles), "version": host.version, "engine": host.engine}
-    await db.execute(sql, {**mine(host), **told})
+    facts = {"roles": ",".join(host.roles), "version": host.version, "engine": host.engine}
+    await db.execute(sql, {**mine(host), **facts})
 
 
 # On the host's own connection: requests that queue for one of the pool must not cost it its lease.

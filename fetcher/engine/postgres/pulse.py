@@ -117,7 +117,7 @@ class Pulse:
         A database that does not answer within a third of a lease is asked on another connection next time.
         """
         claims = self._claims()
-        told = {
+        parameters = {
             "host": self._host.name,
             "start": self._host.start,
             "lease": self._host.lease_seconds,
@@ -127,7 +127,7 @@ class Pulse:
         }
         try:
             async with asyncio.timeout(self._host.lease_seconds / 3):
-                lost = await self._session.ask(RENEW, told)
+                lost = await self._session.ask(RENEW, parameters)
         except (StoreFailed, TimeoutError) as failure:
             log.warning("leases.unrenewed", detail=str(failure) or "the database does not answer")
             await self._session.close()

@@ -158,9 +158,9 @@ class Push:
                 reason = "it says that it has a blob, and does not know it in the manifest"
                 raise ReceiverRefused(reason=reason, status=answer.status, again=True)
             raise status_of(answer)
-        told = answer.headers.get("docker-content-digest")
-        if told not in (None, layouts.digest_of(manifest)):
-            raise _mismatch(layouts.digest_of(manifest), str(told))
+        stated = answer.headers.get("docker-content-digest")
+        if stated not in (None, layouts.digest_of(manifest)):
+            raise _mismatch(layouts.digest_of(manifest), str(stated))
         return answer
 
 

@@ -206,9 +206,9 @@ class Upload:
         """Tell whether the bucket says of an object that it has the very bytes."""
         reading = self._job.reading
         sums = {as_base64(reading.sha256): True, reading.sha256: True}
-        told = [answer.headers.get(name) for name in ("x-amz-checksum-sha256", "x-amz-meta-sha256")]
+        stated = [answer.headers.get(name) for name in ("x-amz-checksum-sha256", "x-amz-meta-sha256")]
         return answer.headers.get("content-length") == str(reading.size) and any(
-            sums.get(one or "") for one in told
+            sums.get(one or "") for one in stated
         )
 
     def _first_fields(self) -> dict[str, str]:
@@ -249,11 +249,11 @@ def _is_echoed(answer: CallAnswer, sha256: str) -> bool:
     Raises:
         ReceiverMismatch: It has another one.
     """
-    told = answer.headers.get("x-amz-checksum-sha256")
-    if told not in (None, as_base64(sha256)):
-        shown = make_printable(str(told))
+    stated = answer.headers.get("x-amz-checksum-sha256")
+    if stated not in (None, as_base64(sha256)):
+        shown = make_printable(str(stated))
         raise ReceiverMismatch(what="the sha256", expected=as_base64(sha256), actual=shown)
-    return told is not None
+    return stated is not None
 
 
 def _sha256(body: bytes) -> str:

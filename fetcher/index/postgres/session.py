@@ -135,7 +135,7 @@ class Check(Protocol):
         """Return the quota of a project that is in force now."""
 
     async def check(self, db: Session) -> None:
-        """Judge the write that was just made; raise what its caller is told."""
+        """Judge the write that was just made; raise the failure for its caller."""
 
 
 class _LastFirst(deque[AsyncConnection[DictRow]]):
@@ -166,7 +166,7 @@ class Connection:
 
     Attributes:
         committed_at: When this process last wrote, on the monotonic clock.
-        on_queued: Called inside each transaction that queues imports; set by an engine that is told so.
+        on_queued: Called inside each transaction that queues imports; set by an engine that needs it.
     """
 
     def __init__(self, access: Access, *, check: Check | None = None) -> None:

@@ -81,8 +81,8 @@ class PullRecords:
 
 
 async def _keep(db: Session, resume_state: ResumeState, worker: Worker, *, is_released: bool = False) -> None:
-    told = {**msgspec.structs.asdict(resume_state), "host": worker.name}
-    await db.execute(KEEP, {**told, "released_by": worker.name if is_released else None})
+    parameters = {**msgspec.structs.asdict(resume_state), "host": worker.name}
+    await db.execute(KEEP, {**parameters, "released_by": worker.name if is_released else None})
 
 
 async def _keep_all(db: Session, resume_states: Sequence[ResumeState], worker: Worker) -> None:

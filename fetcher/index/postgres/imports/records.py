@@ -20,7 +20,7 @@ class ImportRecords:
 
     Args:
         worker: Holds what it claims.
-        wake: Called whenever one has ended that somebody is to be told of.
+        wake: Called whenever an import with a notification to deliver has ended.
     """
 
     def __init__(self, connection: Connection, worker: Worker, wake: Callable[[], None]) -> None:

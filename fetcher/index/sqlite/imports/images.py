@@ -47,7 +47,7 @@ def describe(db: Database, record: Import) -> None:
     """Set what an import knows of its image besides the bytes, and count the text of that.
 
     That is what was copied with it, what a descriptor beside the disk says of its machine, what the
-    operator's rules say, and whether the source has told where its bytes end.
+    operator's rules say, and whether the source stated the length of its body.
     """
     copied = record.submission.copied_properties
     suggested, rules = record.stages.get("suggested", {}), record.stages.get("injected", {})
