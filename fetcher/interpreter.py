@@ -37,7 +37,7 @@ def lean_imports() -> Iterator[None]:
     """Have what a service imports at its start take no longer than it must.
 
     The collector finds next to nothing among modules, classes and what a start
-    takes up, and stays off until `collect_again`: looking at each of them again
+    takes up, and stays off until `resume_collection`: looking at each of them again
     and again takes an eighth of that time.
     """
     gc.disable()
@@ -66,6 +66,6 @@ def spare_what_stays() -> None:
     gc.set_threshold(YOUNG_OBJECTS, 10, 10)
 
 
-def collect_again() -> None:
+def resume_collection() -> None:
     """Have the collector do its work, which `lean_imports` kept it from."""
     gc.enable()

@@ -1,4 +1,4 @@
-"""One import or image, told to a person at a terminal."""
+"""One import or image, described to a person at a terminal."""
 
 from datetime import date, datetime
 from typing import Any
@@ -53,7 +53,7 @@ def tell_end(screen: Screen, document: dict[str, Any]) -> None:
 
 
 def _truth(document: dict[str, Any]) -> list[tuple[str, object]]:
-    """Return what an administrator is told beyond what the submitter is."""
+    """Return what really ended an import, for an administrator, where the submitter gets another code."""
     truth = document.get("truth") or {}
     if not truth or truth["code"] == (document["verdict"] or {}).get("code"):
         return []
@@ -149,7 +149,7 @@ def tell_import(screen: Screen, document: dict[str, Any]) -> None:
         ("length", "not verified" if document.get("length_verified") is False else None),
         *_stage_facts(document),
         *((name, value) for name, value in document["digests"].items()),
-        ("told", _told_words(document)),
+        ("webhook", _webhook_words(document)),
         ("submitted", document["created_at"]),
         ("started", document["started_at"]),
         ("ended", document["ended_at"]),
@@ -159,7 +159,7 @@ def tell_import(screen: Screen, document: dict[str, Any]) -> None:
         _tell_attempt(screen, attempt, is_ended=document["ended_at"] is not None)
 
 
-def _told_words(document: dict[str, Any]) -> str | None:
+def _webhook_words(document: dict[str, Any]) -> str | None:
     notice = document.get("notice")  # Not of servers from before there were any.
     if not notice:
         return None

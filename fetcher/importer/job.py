@@ -75,7 +75,7 @@ class DownloadJob:
         self.verification = Verification(self.subscribers, self.settings)
         self._attempts: Attempts | None = None
         self._reuse: Reuse | None = None
-        self._told_digests: dict[str, str] = {}
+        self._stated_digests: dict[str, str] = {}
         self._body: Complete | None = None
         self.is_parked = False
         self._is_lost = False
@@ -223,11 +223,11 @@ class DownloadJob:
             used_bytes,
         )
 
-    async def verify(self, receiver: Receiver, told: dict[str, str]) -> ChecksumMismatch | None:
-        """Compare with what each import was promised; from here on nobody joins."""
+    async def verify(self, receiver: Receiver, stated: dict[str, str]) -> ChecksumMismatch | None:
+        """Compare with the digests that each import expects; from here on nobody joins."""
         await self.members.shut()
         self.verification.settle_by_hops()
-        self._told_digests = told
+        self._stated_digests = stated
         self._body = await registry.run_attempt(self, receiver.complete())
         return self.verification.mismatch
 
@@ -278,7 +278,7 @@ class DownloadJob:
 
     def compare(self, body: Complete) -> None:
         """Compare the bytes with the digests that each import expects."""
-        self.verification.compare(body, self._told_digests)
+        self.verification.compare(body, self._stated_digests)
 
     async def close(self) -> None:
         """Let go of what came in."""

@@ -16,8 +16,8 @@ from fetcher.store.reservation import Reservation
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
-    """One thing that lies in a store.
+class StoredItem:
+    """One file or object in a store.
 
     Args:
         name: Within the store, for an operator.
@@ -175,14 +175,14 @@ class Store(Protocol):
     async def retry_deletes(self) -> None:
         """Try once more to remove what did not go."""
 
-    async def kept(self) -> list[Kept]:
+    async def items(self) -> list[StoredItem]:
         """Return everything that lies among the blobs, whatever it is called, and what nothing leads to."""
 
-    async def unclaimed(self) -> list[Kept]:
+    async def unclaimed(self) -> list[StoredItem]:
         """Return what is staged and what no process works on at this moment."""
 
-    async def remove_kept(self, kept: Kept) -> None:
-        """Remove what `kept` or `unclaimed` has named; StoreFailed where it does not go."""
+    async def remove_item(self, item: StoredItem) -> None:
+        """Remove what `items` or `unclaimed` has named; StoreFailed where it does not go."""
 
     async def make_ballast(self) -> None:
         """Hold the room that deletions need in a full store, where they need any."""

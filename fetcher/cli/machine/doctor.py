@@ -126,12 +126,12 @@ def _receiver(settings: Settings) -> Finding:
     try:
         check_url(settings.notify.url, settings)
     except InvalidUrl as error:
-        words = f"notify.url {shown} can never be told: {error.reason}"
+        words = f"notify.url {shown} can never be reached: {error.reason}"
         advice = "It is held to the rules of every URL: [url], and address.allow for one of your own network."
         return Finding(what="receiver", level="bad", words=words, advice=advice)
     signed = "signed" if settings.notify.secret else "not signed, since notify.secret is empty"
     level: Level = "ok" if settings.notify.secret else "off"
-    return Finding(what="receiver", level=level, words=f"{shown} is told of imports, {signed}")
+    return Finding(what="receiver", level=level, words=f"{shown} is notified of imports, {signed}")
 
 
 def _libmagic() -> Finding:

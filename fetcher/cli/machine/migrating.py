@@ -73,9 +73,9 @@ def _tell(
     for one in found:
         sizes[one.what] += one.size
     if screen.as_json:
-        told: dict[str, Any] = {"counts": counts, "bytes": sizes, "lost": msgspec.to_builtins(lost)}
+        summary: dict[str, Any] = {"counts": counts, "bytes": sizes, "lost": msgspec.to_builtins(lost)}
         more = {"records": msgspec.to_builtins(records)} if records else {}
-        screen.json({**told, **more, "is_final": is_final})
+        screen.json({**summary, **more, "is_final": is_final})
         return
     for one in lost:
         screen.line(one.address)

@@ -111,7 +111,7 @@ async def _gc(service: "Service", screen: Screen, *, is_dry: bool) -> Exit:
         found = [*await fsck.unknown_files(), *await fsck.leftovers()]
         size = sum(one.size for one in found)
         for one in [] if is_dry else found:
-            await store.remove_kept(one)
+            await store.remove_item(one)
     names = [f"{store.place}/{one.name}" for one in found]
     if screen.as_json:
         screen.json({"files": names, "bytes": size, "removed": not is_dry})

@@ -8,7 +8,7 @@ from uuid import uuid4
 from cyclopts import Parameter
 
 from fetcher.api.submit.words import limit_words, rate_words, size_words, title_of
-from fetcher.cli.choices import Key, Server, Told, Wanted
+from fetcher.cli.choices import Key, Server, Wanted, WebhookReceiver
 from fetcher.cli.client import Client, Refused, Unreachable, segment
 from fetcher.cli.exits import Exit, exit_of_import
 from fetcher.cli.ids import IMAGES, IMPORTS, is_unknown, unknown, whole_id
@@ -27,7 +27,7 @@ def submit(  # noqa: PLR0913 - all options of the command
     *,
     wait: Annotated[bool, Parameter(negative="")] = False,
     key: Key = None,
-    told: Told = Told(),  # noqa: B008 - frozen
+    receiver: WebhookReceiver = WebhookReceiver(),  # noqa: B008 - frozen
     wanted: Wanted = Wanted(),  # noqa: B008 - frozen
     server: Server = Server(),  # noqa: B008 - frozen
 ) -> Exit:
@@ -40,7 +40,7 @@ def submit(  # noqa: PLR0913 - all options of the command
     """
     client, screen = server.client(), server.screen()
     headers = {"Idempotency-Key": key or f"cli-{uuid4()}"}
-    document = client.call("POST", "/imports", wanted.body(url) | told.fields(), headers)
+    document = client.call("POST", "/imports", wanted.body(url) | receiver.fields(), headers)
     if not wait:
         if screen.as_json:
             screen.json(document)

@@ -67,9 +67,9 @@ def save(
 def _tell(  # noqa: PLR0913 - what there is to tell
     screen: Screen, image: dict[str, Any], output: Path, algorithm: str, found: str, *, is_verified: bool
 ) -> None:
-    told = {"file": str(output), "bytes": image["size"], algorithm: found, "verified": is_verified}
+    summary = {"file": str(output), "bytes": image["size"], algorithm: found, "verified": is_verified}
     if screen.as_json:
-        screen.json({"image": image["id"], **told})
+        screen.json({"image": image["id"], **summary})
         return
     screen.facts(
         [

@@ -35,7 +35,7 @@ log = structlog.get_logger()
 
 HOLD_BYTES = 67_108_864  # Less than this costs less to pull in vain than every import's further commit.
 
-# Told with an attempt that would be the last one if the submitted URL itself had failed so.
+# Added to the reason of an attempt that would be the last one if the submitted URL itself had failed so.
 ELSEWHERE = " A redirect led there, so the submitted URL is asked again: it may lead to another mirror."
 
 
@@ -79,7 +79,7 @@ class Job(Protocol):
     def place(self) -> Place:
         """Return the job's place among the others, where its own connection counts."""
 
-    async def verify(self, receiver: Receiver, told: dict[str, str]) -> ChecksumMismatch | None:
+    async def verify(self, receiver: Receiver, stated: dict[str, str]) -> ChecksumMismatch | None:
         """Compare a complete body with every expected digest; a mismatch where not even one is met."""
 
 
@@ -88,7 +88,7 @@ class Attempts:
 
     Attributes:
         known_etag: Of a version that is in the store; the first request asks whether it is still that one.
-        version: What the source has told of the bytes that are in.
+        version: What the source has stated about the bytes that are in.
     """
 
     def __init__(
@@ -199,7 +199,7 @@ class Attempts:
             await self._job.place.go(self._sources.origin)
             await self._pull(offset, if_range)
         assert self._receiver is not None
-        mismatch = await self._job.verify(self._receiver, self.version.told_digests)
+        mismatch = await self._job.verify(self._receiver, self.version.stated_digests)
         if mismatch is not None and self._may_differ(mismatch):
             raise mismatch
         self._finish_attempt(None, 0.0)
@@ -343,7 +343,7 @@ class Attempts:
         await self._subscribers.write()
         await asyncio.sleep(wait)
 
-    def _finish_attempt(self, failure: Failure | None, wait: float, why_again: str = "") -> None:
+    def _finish_attempt(self, failure: Failure | None, wait: float, retry_note: str = "") -> None:
         if not self._subscribers.attempts or self._subscribers.attempts[-1].code is not None:
             return
         verdict = verdict_of(failure) if failure else None
@@ -355,7 +355,7 @@ class Attempts:
             {
                 "ended_at": datetime.now(UTC),
                 "code": verdict.code if verdict else "ok",
-                "reason": verdict.title + why_again if verdict else None,
+                "reason": verdict.title + retry_note if verdict else None,
                 "truth": hidden_of(failure) if failure else None,
                 "received_bytes": max(0, self._subscribers.progress.received_bytes - attempt.offset),
                 "wait_seconds": wait,

@@ -21,7 +21,7 @@ class Checkpoints:
     Args:
         step_bytes: A point comes at the first piece past each multiple of this.
         sync: Makes what has been written durable; blocks. Without it a point outlives the process alone.
-        marked: Told of every point that was reached.
+        marked: Called at every checkpoint.
     """
 
     def __init__(self, step_bytes: int, sync: Callable[[], None], marked: Callable[[], None]) -> None:

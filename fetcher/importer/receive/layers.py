@@ -72,8 +72,8 @@ class Layers:
             are left for the complete file.
         algorithms: Of the digests of what was received.
         timed: Puts clocks on guards.
-        received: Told of every byte that comes, packed if it was.
-        put_aside: Told how many bytes a conversion keeps beside the disk.
+        received: Called for every chunk that comes, packed if it was.
+        put_aside: Called with the number of bytes that a conversion keeps beside the disk.
 
     Attributes:
         is_proven: Something else than the bytes shows whether all of them came.
@@ -219,10 +219,10 @@ class Layers:
 
     def story(self) -> dict[str, Any]:
         """Return what was done to the received bytes, by stage."""
-        told: dict[str, Any] = {}
+        story: dict[str, Any] = {}
         for layer in (self.converting, self.unpacking):
-            told |= {} if layer is None else layer.story()
-        return told
+            story |= {} if layer is None else layer.story()
+        return story
 
     async def leave(self) -> None:
         """Ask the peer of this attempt for nothing more."""

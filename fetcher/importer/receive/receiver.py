@@ -54,9 +54,9 @@ class Receiver:
         algorithms: Which digests to compute.
         address: The one of them that will name the bytes; it tells of checkpoints, too.
         received: Of these, which to compute of what was received, where that is not what is kept.
-        count: Told the size of every chunk that passed the guards.
-        marked: Told of every checkpoint, in a thread of the worker pool.
-        times: Told how long each guard took.
+        count: Called with the size of every chunk that passed the guards.
+        marked: Called at every checkpoint, in a thread of the worker pool.
+        times: Collects how long each guard took.
 
     Attributes:
         received_bytes: As they came, packed if they were.
@@ -231,7 +231,7 @@ class Receiver:
 
     @property
     def fault(self) -> Exception | None:
-        """Return what broke inside the format guard, if something did: a fault of ours, told as a refusal."""
+        """Return what broke inside the format guard, if anything: a fault of ours, reported as a refusal."""
         return self._chain.fault
 
     def digests(self) -> dict[str, str]:

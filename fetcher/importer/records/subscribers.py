@@ -23,7 +23,7 @@ class Subscribers:
     """The running imports of one pull, who see and record the same progress.
 
     Args:
-        gone: Told of an import that dropped out because it ended elsewhere.
+        gone: Called with an import that dropped out because it ended elsewhere.
 
     Attributes:
         followers: Those who follow now, by their ids; whoever waits on the way looks at a copy.

@@ -25,7 +25,7 @@ from fetcher.parsers.bucket_errors import parse_bucket_error
 from fetcher.transport import Answer, sign
 
 REGION = "{region}"
-# What advice is given for; other codes are told by their status, for a stranger may have made them up.
+# Codes with advice; any other code is reported by its status, for a stranger may have made it up.
 KNOWN = frozenset(
     {"AccessDenied", "AllAccessDisabled", "AuthorizationHeaderMalformed", "ExpiredToken", "InternalError"}
     | {"InvalidAccessKeyId", "InvalidObjectState", "InvalidRequest", "InvalidToken", "NoSuchBucket"}

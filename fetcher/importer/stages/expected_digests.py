@@ -27,16 +27,16 @@ class ExpectedDigests:
 
     Args:
         sums: What the checksum file says, where there is one.
-        told: What the source says itself, by hashlib's names.
+        stated: By the source itself, by hashlib's names.
         way: How the bytes were found, with what their digest is to be.
     """
 
     def __init__(
-        self, settings: Settings, sums: Sums | None, told: Mapping[str, str], way: Way | None = None
+        self, settings: Settings, sums: Sums | None, stated: Mapping[str, str], way: Way | None = None
     ) -> None:
         self._accepted = settings.checksum.accepted
         self._sums = sums
-        self._told = told
+        self._stated = stated
         self._found = way.digest if way is not None else None
         self._found_source = way.digest_source if way is not None else ""
 
@@ -65,9 +65,9 @@ class ExpectedDigests:
             return self._sums.verified_by
         if self._found is not None:
             return self._found_source
-        known = self._told.keys() & digests.keys()
+        known = self._stated.keys() & digests.keys()
         for algorithm in known:
-            promised = Digest(algorithm=algorithm, value=self._told[algorithm])
+            promised = Digest(algorithm=algorithm, value=self._stated[algorithm])
             check_digest(promised, digests[algorithm], source="header")
         return "header" if known else "none"
 
@@ -165,8 +165,8 @@ class ChecksumFile:
 
     def story(self, settings: Settings) -> dict[str, Any]:
         """Return what the image's provenance tells of it."""
-        told: dict[str, Any] = msgspec.to_builtins(self.found)
-        return told | {"hops": shown_hops(self.hops, settings)}
+        story: dict[str, Any] = msgspec.to_builtins(self.found)
+        return story | {"hops": shown_hops(self.hops, settings)}
 
 
 def given_up_encryption(

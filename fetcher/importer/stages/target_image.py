@@ -120,10 +120,9 @@ class TargetImage:
         image = await self._context.index.images.find(record.image_id, ENGINE)
         blob = blob_of(self._context, body, datetime.now(UTC))
         rules = injected(self._settings, record, blob)
-        is_told = self._settings.target.provenance_properties
-        return new_record(
-            record, msgspec.structs.replace(image, name=image.name or name), blob, rules, is_told=is_told
-        )
+        has_provenance = self._settings.target.provenance_properties
+        named = msgspec.structs.replace(image, name=image.name or name)
+        return new_record(record, named, blob, rules, has_provenance=has_provenance)
 
     async def _stage(self, there: ImageThere, body: Complete, name: str | None) -> None:
         """Send the bytes; an image that its own import gave back has failed."""

@@ -56,7 +56,7 @@ class Staged:
         self._disk = disk
         self._end = size
         self._pushed = size
-        with suppress(OSError):  # Where files cannot be locked, `store check` is told of too many leftovers.
+        with suppress(OSError):  # Without locks, `store check` reports too many leftovers.
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._direct = DirectFile(path, disk, is_wanted=is_direct)
 
@@ -74,7 +74,7 @@ class Staged:
         """
         self.write_at(chunk, self.size)
         if self.size - self._pushed >= PUSH_BYTES:
-            with suppress(OSError):  # Advice only; what the disk refuses is told by `sync`.
+            with suppress(OSError):  # Advice only; `sync` raises what the disk refuses.
                 self._disk.push(self._descriptor, self._pushed, self.size - self._pushed)
             self._pushed = self.size
         crash.reach("store.written")
@@ -167,7 +167,7 @@ class Staged:
 
     def discard(self) -> None:
         """Close and remove the file; what is gone already is fine."""
-        with suppress(OSError):  # Only a write-back error can be told here, of bytes that nobody wants.
+        with suppress(OSError):  # Only a write-back error, of bytes that nobody wants.
             self.close()
         self._disk.unlink(self.path)
         crash.reach("store.discarded")

@@ -26,7 +26,7 @@ from fetcher.store.filesystem.staged import Staged, is_in_use, translate
 from fetcher.store.filesystem.workplace import Workplaces
 from fetcher.store.folder_lock import FolderLock
 from fetcher.store.obstacles import obstacles
-from fetcher.store.protocol import Kept
+from fetcher.store.protocol import StoredItem
 from fetcher.store.room import Room
 from fetcher.threads import start_threads
 
@@ -276,24 +276,24 @@ class Store(Room):
             "list", lambda: sorted(path for path in self.blobs.rglob("*") if not path.is_dir())
         )
 
-    async def kept(self) -> list[Kept]:
+    async def items(self) -> list[StoredItem]:
         """Return every file among the blobs, whatever it is called."""
-        return await self._kept(await self.blob_files())
+        return await self._described(await self.blob_files())
 
-    async def unclaimed(self) -> list[Kept]:
+    async def unclaimed(self) -> list[StoredItem]:
         """Return the staged files that no process has open for writing."""
-        found = await self._kept(await self.staged_paths())
+        found = await self._described(await self.staged_paths())
         return await self._run(
             "lock", lambda: [one for one in found if not is_in_use(self.folder / one.name)]
         )
 
-    async def _kept(self, paths: list[Path]) -> list[Kept]:
+    async def _described(self, paths: list[Path]) -> list[StoredItem]:
         return await self._run("list", lambda: list(described(paths, self.folder)))
 
-    async def remove_kept(self, kept: Kept) -> None:
+    async def remove_item(self, item: StoredItem) -> None:
         """Remove a file that was named; raises StoreFailed where it does not go."""
-        path = self.folder / kept.name
-        await self._run(f"{kept.name} cannot be removed", lambda: self._disk.unlink(path))
+        path = self.folder / item.name
+        await self._run(f"{item.name} cannot be removed", lambda: self._disk.unlink(path))
 
     async def link(self, address: str, seconds: int, name: str) -> None:
         """Return None: nobody else reads these files."""

@@ -49,7 +49,8 @@ async def take(bucket: Bucket, name: str, host: str) -> tuple[StagedRecord, str]
 async def settle(bucket: Bucket, name: str, host: str) -> tuple[StagedRecord, str] | None:
     """Make the parts that an earlier process sent readable: they become the first bytes, in one object.
 
-    Whoever still sends parts there is told that the upload has ended. Doing this again changes nothing.
+    Another process that still sends parts gets the error that the upload has ended. A second call changes
+    nothing.
 
     Returns:
         The record as it is now and its ETag; None where nothing is staged under this name.

@@ -16,7 +16,7 @@ class Upload:
 
     Args:
         places: One for each part that may be on its way, shared by all uploads of the store.
-        arrived: Told, in whatever thread, that `arrived_bytes` has grown.
+        arrived: Called, in whatever thread, when `arrived_bytes` has grown.
 
     Attributes:
         size: What was sent, or is on its way.

@@ -114,7 +114,7 @@ class Connection:
         """Name an object as requests do."""
         return {"Bucket": self.place.bucket, "Key": self.place.prefix + key}
 
-    async def patiently(self, doing: str, send: Callable[[], Awaitable[R]]) -> R:
+    async def with_retries(self, doing: str, send: Callable[[], Awaitable[R]]) -> R:
         """Send a request, and again while the server is busy or away.
 
         Raises:
