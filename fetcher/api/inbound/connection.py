@@ -118,7 +118,7 @@ class Connection(HttpToolsProtocol):
         self.scheme = "https" if is_ssl(transport) else "http"
         if self._is_over:
             transport.abort()
-        elif self._early:  # A transport reads after this, whether it is told to pause here or not.
+        elif self._early:  # A transport reads after this, also when it is paused here.
             self.loop.call_soon(self.data_received, b"")
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -226,7 +226,7 @@ class Connection(HttpToolsProtocol):
         self._rest()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        """Run a request when its turn comes; one that the end of the service overtakes is told so."""
+        """Run a request when its turn comes; answer one that is overtaken by the end of the service."""
 
         async def run(scope: Any, receive: Any, send: Any) -> None:
             async def send_any(message: Any) -> None:

@@ -28,7 +28,7 @@ class InboundServer(uvicorn.Server):
     """A server whose clients have deadlines and places.
 
     Attributes:
-        listens_on: Told each port that is opened, None for a path.
+        listens_on: Called with each port that is opened, None for a path.
         opened: Called when all has been made that a service needs.
         hand_over: Called when all has been opened, before anybody is accepted: who has been until then.
         closed: Called when nobody is connected any more; a signal's own effect may follow at once.

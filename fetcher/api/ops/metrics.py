@@ -173,7 +173,7 @@ class Metrics(Collector):
         for result, count in self._services.webhook_dispatcher.attempts.items():
             attempts.add_metric([result], count)
         yield attempts
-        yield _gauge("notify_waiting", "Receivers still to be told.", {(): self._notices_waiting})
+        yield _gauge("notify_waiting", "Notifications not delivered yet.", {(): self._notices_waiting})
 
     def _leases(self) -> Iterator[Metric]:
         leases = {(host.name,): host.seconds for host in self._hosts}

@@ -113,7 +113,7 @@ async def fetch(request: Request) -> Response:
 async def _image_of(request: Request, services: Services) -> Image:
     """Return the image that a link leads to.
 
-    Until the signature is known to be ours, all that is wrong is told by the same words.
+    Until the signature is verified, every fault is answered with the same words.
 
     Raises:
         LinkInvalid: It was not signed here, for these bytes, or is good no more.

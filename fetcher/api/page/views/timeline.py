@@ -72,7 +72,7 @@ def _attempt(record: Import, attempt: Attempt, *, is_operator: bool) -> list[Ste
 
 
 def _truth(attempt: Attempt) -> tuple[tuple[str, str], ...]:
-    """Say what really ended an attempt, where its submitter is told less."""
+    """Return what really ended an attempt, where its submitter gets a vaguer code."""
     truth = attempt.truth
     return () if truth is None else (("actual cause", f"{truth['message']} ({truth['code']})"),)
 
