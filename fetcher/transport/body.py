@@ -19,7 +19,7 @@ class Body(asyncio.BufferedProtocol):
     comes after the last byte of the body is never read.
 
     Args:
-        conversation: Whose connection it is; still told when it ends.
+        conversation: The protocol of the connection; still called when the connection ends.
         shared: What all bodies share.
         first: What of the body aiohttp has read already.
         left_bytes: How much follows.
@@ -141,7 +141,7 @@ class Body(asyncio.BufferedProtocol):
         self._tell()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Note that the connection ended; whether too early is told by the count."""
+        """Note that the connection ended; the count shows whether too early."""
         self._is_lost = True
         self._error = exc
         self._conversation.connection_lost(exc)

@@ -30,7 +30,7 @@ class Peek(msgspec.Struct, frozen=True, kw_only=True):
         headers: Those that tell something of the bytes.
         head: The first bytes, at most 64 KiB.
         is_whole: There are no more.
-        length_verified: Its end can be told from a broken connection.
+        length_verified: Its end can be distinguished from a broken connection.
         digests: What the source says the whole is.
     """
 

@@ -14,8 +14,8 @@ from fetcher.transport.signed.proof import Proof, Standing
 if TYPE_CHECKING:
     import pysequoia  # an extra: not everybody has it
 
-# Of several signatures that prove nothing, the one is told that publisher or operator can correct.
-_WORTH_TELLING: tuple[Standing, ...] = ("good", "expired-key", "revoked-key", "invalid", "unknown-key")
+# Of several signatures that prove nothing, the one is reported that publisher or operator can correct.
+_MOST_USEFUL_FIRST: tuple[Standing, ...] = ("good", "expired-key", "revoked-key", "invalid", "unknown-key")
 
 
 def verify(text: bytes, keys: Sequence[str], signature: bytes | None = None) -> Proof | None:
@@ -51,7 +51,7 @@ def verify(text: bytes, keys: Sequence[str], signature: bytes | None = None) -> 
     best: Proof | None = None
     for one in apart:
         proof = _verify(text, certificates, one)
-        if best is None or _WORTH_TELLING.index(proof.standing) < _WORTH_TELLING.index(best.standing):
+        if best is None or _MOST_USEFUL_FIRST.index(proof.standing) < _MOST_USEFUL_FIRST.index(best.standing):
             best = proof
         if best.standing == "good":
             break

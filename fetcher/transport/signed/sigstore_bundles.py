@@ -134,9 +134,9 @@ def _verify(text: bytes, identities: Sequence[Identity], root: "TrustedRoot") ->
 
 def _claimed(document: dict[str, Any]) -> bytes:
     """Return the digest that the signature is said to be over; the signature is verified with it."""
-    told = cast("dict[str, Any]", document["messageSignature"]["messageDigest"])
-    digest = base64.b64decode(told["digest"], validate=True)
-    if told["algorithm"] != "SHA2_256" or len(digest) != 32:
+    stated = cast("dict[str, Any]", document["messageSignature"]["messageDigest"])
+    digest = base64.b64decode(stated["digest"], validate=True)
+    if stated["algorithm"] != "SHA2_256" or len(digest) != 32:
         raise ChecksumFileUnusable(reason="its sigstore bundle is over no SHA-256 digest", kind="unsigned")
     return digest
 

@@ -89,7 +89,7 @@ class Headers:
             return
         content = (yield Window(at, size)) if size else b""
         if len(content) < size:
-            return  # It ends here, which is told at its end.
+            return  # The file is cut short, which its end reports.
         # A record is a step: long ones are paid for by their bytes.
         self._report.work.spend(max(content.count(b"\n") - size // SHORT_BYTES, 0))
         try:

@@ -92,7 +92,7 @@ class Papers:
                 self.take(piece)
                 reader.feed(piece)
             if read_bytes < size:
-                return  # It ends here, which is told at its end.
+                return  # The file is cut short, which its end reports.
             self.references = reader.close()
         except BrokenDescriptor as error:
             report.broke(f"ova-{error.rule}", error.reason, EXPORT)

@@ -129,8 +129,8 @@ def _close(report: Report, local: Entry, end: End) -> None:
     between = end.tail[max(local.length + central.packed - before, 0) : directory.offset - before]
     has_descriptor = bool(local.flags & HAS_DESCRIPTOR)
     gap = directory.offset - local.length - central.packed
-    told = is_descriptor_of(between, central) and len(between) == gap if has_descriptor else gap == 0
-    report.require(told, "zip-layout", "something lies between its member and its directory", REPACK)
+    is_adjacent = is_descriptor_of(between, central) and len(between) == gap if has_descriptor else gap == 0
+    report.require(is_adjacent, "zip-layout", "something lies between its member and its directory", REPACK)
     report.facts["unpacked_bytes"] = central.unpacked
 
 

@@ -38,10 +38,10 @@ def recognise(head: bytes) -> Report | None:
 
 def _follow(report: Report) -> Steps:
     """Go from frame to frame until the file ends, which it may only between two of them."""
-    yield from follow_blocks(report, _Walk(report))
+    yield from follow_blocks(report, _FrameReader(report))
 
 
-class _Walk:
+class _FrameReader:
     """Frames and blocks, one after the other.
 
     Attributes:
