@@ -33,7 +33,7 @@ def short_turns() -> Iterator[None]:
 
 
 @contextmanager
-def lean_imports() -> Iterator[None]:
+def fast_imports() -> Iterator[None]:
     """Have what a service imports at its start take no longer than it must.
 
     The collector finds next to nothing among modules, classes and what a start
@@ -57,7 +57,7 @@ def lean_imports() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def spare_what_stays() -> None:
+def exclude_from_collection() -> None:
     """Take all that there is now out of the collector's sight: modules, routes and settings stay.
 
     It would go through all of them again and again, a tenth of a second each time, with the loop held.
@@ -67,5 +67,5 @@ def spare_what_stays() -> None:
 
 
 def resume_collection() -> None:
-    """Have the collector do its work, which `lean_imports` kept it from."""
+    """Have the collector do its work, which `fast_imports` kept it from."""
     gc.enable()

@@ -31,7 +31,7 @@ def notify(*states: str) -> None:
         sock.sendto("\n".join(states).encode(), address)
 
 
-def outlast_reloads() -> None:
+def ignore_reloads() -> None:
     """Have a SIGHUP end nothing where there is no service yet, or none any more: nothing is there to reload.
 
     In another thread than the main one, which alone may decide on signals, it does nothing. The signal is

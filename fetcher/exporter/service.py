@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import structlog
 
-from fetcher.aio.retry import written
+from fetcher.aio.retry import retry_write
 from fetcher.config import Settings
 from fetcher.engine.values import Signal
 from fetcher.errors import Forbidden, InvalidRequest, NotReady
@@ -201,7 +201,7 @@ class Exporter:
             running[1].cancel()
             await asyncio.wait([running[1]])
         elif export.attempts:
-            claimed = await written(lambda: self._records.claim(export.id, datetime.now(UTC)))
+            claimed = await retry_write(lambda: self._records.claim(export.id, datetime.now(UTC)))
             if claimed is not None:
                 await ExportRun(self._context, *claimed, self._show).abort()
 
@@ -227,7 +227,7 @@ class Exporter:
         It is started again after a fault; what this process is sending then goes on.
         """
         if not self._taken_up.is_set():
-            await written(lambda: self._records.requeue(datetime.now(UTC)))
+            await retry_write(lambda: self._records.requeue(datetime.now(UTC)))
             self._taken_up.set()
         if "worker" not in self._context.engine.host.roles:
             await asyncio.get_running_loop().create_future()
@@ -263,7 +263,7 @@ class Exporter:
 
     async def _run(self, export: Export) -> None:
         try:
-            claimed = await written(lambda: self._records.claim(export.id, datetime.now(UTC)))
+            claimed = await retry_write(lambda: self._records.claim(export.id, datetime.now(UTC)))
             if claimed is not None:
                 run = self._runs[export.id] = ExportRun(self._context, *claimed, self._show)
                 self._claiming[export.id].set()

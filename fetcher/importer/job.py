@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from fetcher.aio.retry import outlasted
+from fetcher.aio.retry import retry_while_short
 from fetcher.aio.shield import shielded
 from fetcher.errors import Cancelled, ChecksumMismatch, Failure, InternalFault, StoreFailed
 from fetcher.guards import Headroom
@@ -115,7 +115,7 @@ class DownloadJob:
         if self.resume_state.staged or not self.context.engine.is_shared:
             return
         pulls, request = self.context.index.pulls, self.resume_state.request
-        left = await outlasted(partial(pulls.adopt, request))
+        left = await retry_while_short(partial(pulls.adopt, request))
         if left is not None:
             log.info("pull.adopted", adopted_id=left.id, kept_bytes=left.kept_bytes)
             self.resume_state = left
@@ -129,7 +129,7 @@ class DownloadJob:
         record = running.record
         urls = self.members.urls
         find = partial(way_of, self.context.gate, running, self.members.secrets, urls)
-        way = self.verification.way = await outlasted(find)
+        way = self.verification.way = await retry_while_short(find)
         self.secrets = way.secrets
         sources = Sources(
             self.secrets,
@@ -155,7 +155,7 @@ class DownloadJob:
         save = partial(self._resume_writer.save_often, attempts)
         self._resume_writer.begin(partial(self.context.supervisor.keep, "resume state", save))
         try:
-            await outlasted(partial(self._fetch_sums, record))
+            await retry_while_short(partial(self._fetch_sums, record))
             if await self._take(attempts) is not None:
                 await self._process(attempts)
         except Exception:
@@ -180,7 +180,7 @@ class DownloadJob:
         """Pull the bytes; None when everybody got those of an earlier pull."""
         reuse = self._reuse = Reuse(self.context, self.settings, self.secrets, self.asked)
         if registry.takes_known_bytes():
-            attempts.known_etag = await outlasted(partial(reuse.find, self.subscribers))
+            attempts.known_etag = await retry_while_short(partial(reuse.find, self.subscribers))
         try:
             return await attempts.take_all()
         except Unchanged:

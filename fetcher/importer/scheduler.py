@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from fetcher.aio.retry import written
+from fetcher.aio.retry import retry_write
 from fetcher.aio.shield import shielded
 from fetcher.aio.supervisor import Tasks, start_logged
 from fetcher.engine.values import Elsewhere
@@ -123,7 +123,7 @@ class Scheduler:
         """Let an import wait for a pull of its own, if it was written at all."""
         now = datetime.now(UTC)
         with suppress(UnknownImport):
-            if await written(lambda: self._context.index.imports.requeue(ticket.import_id, now)):
+            if await retry_write(lambda: self._context.index.imports.requeue(ticket.import_id, now)):
                 self.add(ticket)
 
     def running(self, import_id: str) -> RunningImport | None:
@@ -275,7 +275,7 @@ class Scheduler:
                 await until_changed(news)
             elif not is_in:
                 now = datetime.now(UTC)
-                await written(lambda: self._context.index.imports.requeue(ticket.import_id, now))
+                await retry_write(lambda: self._context.index.imports.requeue(ticket.import_id, now))
         finally:
             self._joining.discard(ticket.import_id)
         if not is_in:
@@ -294,7 +294,7 @@ class Scheduler:
         """Claim an import for its pull; False when it is claimed and its pull is over."""
         claimed = None
         try:
-            claimed = await written(
+            claimed = await retry_write(
                 lambda: self._context.index.imports.claim(ticket.import_id, datetime.now(UTC))
             )
         except Failure as failure:

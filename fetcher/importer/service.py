@@ -31,7 +31,7 @@ from fetcher.importer.records.requests import (
 )
 from fetcher.importer.records.verdicts import verdict_of
 from fetcher.importer.recovery import in_turns, recover
-from fetcher.importer.removal import despite_a_full_disk, remove_image
+from fetcher.importer.removal import remove_image, with_ballast_given_up
 from fetcher.importer.schedule.queue import Ticket
 from fetcher.importer.schedule.rate_limiter import RateLimiter
 from fetcher.importer.scheduler import Scheduler
@@ -187,7 +187,7 @@ class Importer:
         left = None if self._pulls.running(import_id) else await left_there(self.context, record)
         await self._note_progress(record, now)
         cancel = partial(self.context.index.imports.cancel, import_id, actor, verdict_of(Cancelled()), now)
-        record = await despite_a_full_disk(self.context, cancel)
+        record = await with_ballast_given_up(self.context, cancel)
         await self._pulls.cancel(record)
         if left is not None:
             await left.undo()

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from fetcher.aio.supervisor import start_logged
-from fetcher.systemd import outlast_reloads
+from fetcher.systemd import ignore_reloads
 
 
 class Reloads:
@@ -47,7 +47,7 @@ class Reloads:
         finally:
             await self.close()
             loop.remove_signal_handler(signal.SIGHUP)
-            outlast_reloads()
+            ignore_reloads()
 
     async def close(self) -> None:
         """Begin no more, and wait for what is going on."""

@@ -9,7 +9,7 @@ import uvicorn
 
 from fetcher.api.inbound import HandOver, InboundServer, places
 from fetcher.descriptors import raise_limit
-from fetcher.interpreter import resume_collection, spare_what_stays
+from fetcher.interpreter import exclude_from_collection, resume_collection
 from fetcher.listening import release
 from fetcher.service.service import Service
 
@@ -51,7 +51,7 @@ def _settle(service: Service) -> None:
     until = loop.time() + SETTLE_SECONDS
 
     def look() -> None:
-        spare_what_stays()
+        exclude_from_collection()
         if service.app.state.services.importer.is_open or loop.time() >= until:
             resume_collection()
         else:

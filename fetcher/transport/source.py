@@ -90,7 +90,7 @@ class Source:
         """Tell the seconds spent waiting for the source, as a clock for the rate floor."""
         return self.waited_seconds
 
-    def hasten(self, connection: SourceConnection, shared: ReceivePool, room: Callable[[], int]) -> None:
+    def read_direct(self, connection: SourceConnection, shared: ReceivePool, room: Callable[[], int]) -> None:
         """Read what follows straight from the connection where the head said how long it is.
 
         A body that has come already, or soon will have, stays with aiohttp.

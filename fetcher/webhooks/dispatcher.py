@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import structlog
 
-from fetcher.aio.retry import written
+from fetcher.aio.retry import retry_write
 from fetcher.config import Settings
 from fetcher.engine.values import Signal
 from fetcher.errors import Failure, Forbidden, InternalFault, QueueFull, SourceStatus, SourceTooSlow
@@ -174,10 +174,10 @@ class WebhookDispatcher:
         if notice.next_at is None:
             self.attempts[notice.state] += 1
             self._turns.forget(record.id)
-            await written(lambda: self._records.settle(record, notice))
+            await retry_write(lambda: self._records.settle(record, notice))
         else:
             self.attempts["failed"] += 1
-            await written(lambda: self._records.postpone(record.id, notice))
+            await retry_write(lambda: self._records.postpone(record.id, notice))
 
     async def _drop_excess(self) -> None:
         most = self._context.current.settings.notify.max_waiting

@@ -21,7 +21,7 @@ class Client(Protocol):
     def leave(self) -> None:
         """Hang up at once."""
 
-    def hush(self) -> None:
+    def leave_soon(self) -> None:
         """Listen no more, and hang up in a moment: the place is another's."""
 
 
@@ -133,7 +133,7 @@ class Crowd:
         for silent in (self._strangers, self._idle):
             for client in silent.get(address, ()):
                 self.exit(client)
-                client.hush()
+                client.leave_soon()
                 self._leaving[client] = None
                 if len(self._leaving) > min(MOST_LEAVING, self.most):
                     self._let_go()

@@ -175,10 +175,10 @@ async def look(request: Request) -> Response:
     services = services_of(request)
     actor = await services.identify(request)
     require_role(actor, "member")
-    return JsonAnswer(schedule_view(await hurry(services, actor, request.path_params["id"])), 202)
+    return JsonAnswer(schedule_view(await check_now(services, actor, request.path_params["id"])), 202)
 
 
-async def hurry(services: Services, actor: Actor, schedule_id: str) -> Schedule:
+async def check_now(services: Services, actor: Actor, schedule_id: str) -> Schedule:
     """Have a schedule look at once.
 
     Raises:

@@ -41,14 +41,14 @@ def serve(*, config: ConfigFile = None, listen: str | None = None) -> int:
         config: The operator's file, laid over `config.toml` key by key.
         listen: HOST:PORT in place of `server.listen`.
     """
-    from fetcher.systemd import outlast_reloads
+    from fetcher.systemd import ignore_reloads
 
-    outlast_reloads()
-    from fetcher.interpreter import lean_imports
+    ignore_reloads()
+    from fetcher.interpreter import fast_imports
     from fetcher.start.command import main
 
     arguments = ["--config", str(config)] if config else []
-    return main([*arguments, *(["--listen", listen] if listen else [])], lean_imports)
+    return main([*arguments, *(["--listen", listen] if listen else [])], fast_imports)
 
 
 def pull(  # noqa: PLR0913 - all options of the command

@@ -18,7 +18,7 @@ from fetcher.exporter.calls import Calls, with_query, without_type
 from fetcher.exporter.digests import as_base64
 from fetcher.exporter.parts import Answered, Parts
 from fetcher.exporter.reading import Part
-from fetcher.exporter.senders.base import SendJob, Taken, ToRead
+from fetcher.exporter.senders.base import AcceptedReceiver, ReadBackRequest, SendJob
 from fetcher.guards.request.receivers import check_receiver
 from fetcher.guards.request.url import CheckedUrls
 from fetcher.importer.schemes import s3
@@ -49,7 +49,7 @@ class BucketSender:
         """Take URLs of buckets."""
         return secrets.url.lower().startswith("s3://")
 
-    def take(self, secrets: ReceiverSecrets, _options: ExportOptions, settings: Settings) -> Taken:
+    def take(self, secrets: ReceiverSecrets, _options: ExportOptions, settings: Settings) -> AcceptedReceiver:
         """Find the bucket's endpoint; keys in the URL become secrets."""
         submission = Submission(url=secrets.url, max_bytes=1, s3=secrets.access.s3, headers=secrets.headers)
         located = s3.take(submission, CheckedUrls(settings))
@@ -60,17 +60,17 @@ class BucketSender:
         target = check_receiver(located.url, settings)
         access = msgspec.structs.replace(secrets.access, s3=located.s3)
         secrets = msgspec.structs.replace(secrets, url=located.url, headers=located.headers, access=access)
-        return Taken(secrets=secrets, shown=target.redacted)
+        return AcceptedReceiver(secrets=secrets, shown=target.redacted)
 
     async def send(self, job: SendJob) -> dict[str, str]:
         """Send the object, unless it is there already."""
         upload = Upload(job)
         return await upload.whole() if job.reading.size <= upload.part_bytes else await upload.in_parts()
 
-    async def to_read(self, job: SendJob) -> ToRead | str:
+    async def to_read(self, job: SendJob) -> ReadBackRequest | str:
         """Ask for the object."""
         request = SourceRequest(url=job.secrets.url, project=job.export.project_id, dialect=dialect_of(job))
-        return ToRead(request=request, size=job.reading.size, sha256=job.reading.sha256)
+        return ReadBackRequest(request=request, size=job.reading.size, sha256=job.reading.sha256)
 
     async def abort(self, job: SendJob) -> None:
         """Drop the parts of an upload that came to nothing."""

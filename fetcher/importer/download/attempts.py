@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from fetcher.aio.retry import outlasted, shortage_wait
+from fetcher.aio.retry import retry_while_short, shortage_wait
 from fetcher.config import Settings
 from fetcher.convert.streaming import NotStreamable
 from fetcher.errors import ChecksumMismatch, Failure, Rejection, Shortage
@@ -122,19 +122,19 @@ class Attempts:
             async with asyncio.timeout(max(budget.seconds_left, 0)):
                 if self._receiver is None and not self._has_begun:
                     self._has_begun = True
-                    self._receiver = await outlasted(self._receivers.restore)
+                    self._receiver = await retry_while_short(self._receivers.restore)
                 while True:
                     try:
                         with span("attempt"):
                             return await self._attempt_streaming()
                     except Shortage as failure:
-                        await self._outlast(failure)
+                        await self._wait_for_resources(failure)
                     except Failure as failure:
                         await self._pause(failure)
                     except (OSError, MemoryError, RuntimeError) as error:
                         if not is_shortage(error):
                             raise
-                        await self._outlast(Shortage(reason=str(error)))
+                        await self._wait_for_resources(Shortage(reason=str(error)))
         except TimeoutError as error:
             raise budget.passed() from error
 
@@ -302,7 +302,7 @@ class Attempts:
             self._receivers.streams = False
             return await self._attempt()
 
-    async def _outlast(self, failure: Shortage) -> None:
+    async def _wait_for_resources(self, failure: Shortage) -> None:
         """Wait for what the machine is short of; no source is to blame, and no attempt is used up."""
         if self._receiver is not None and self._receiver.is_broken:
             await self.close()

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from fetcher.aio.retry import written
+from fetcher.aio.retry import retry_write
 from fetcher.errors import Cancelled
 from fetcher.importer.records.running_import import Progress, RunningImport
 from fetcher.index.protocol import Index
@@ -135,7 +135,7 @@ class Subscribers:
         Raises:
             Cancelled: Nobody follows any more.
         """
-        await self._write(written)
+        await self._write(retry_write)
 
     async def write_once(self) -> None:
         """Write every record down now or never.

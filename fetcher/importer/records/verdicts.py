@@ -4,7 +4,7 @@ import msgspec
 import structlog
 
 from fetcher.advice import advice_for
-from fetcher.aio.retry import written
+from fetcher.aio.retry import retry_write
 from fetcher.errors import Cancelled, Failure, InternalFault, Rejection
 from fetcher.importer.lifecycle import end
 from fetcher.importer.records.running_import import RunningImport
@@ -78,7 +78,7 @@ async def fail(
     async def write(record: Import) -> bool:
         ids = {"import_id": record.id, "image_id": record.image_id, "request_id": record.request_id}
         level("import.ended", state=record.state.value, url=record.submission.url, **ids, **detail)
-        return await written(lambda: index.imports.end(record, detail))
+        return await retry_write(lambda: index.imports.end(record, detail))
 
     verdict = _worded(failure, words)
     received = running.progress.received_bytes

@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import suppress
 
-from fetcher.aio.retry import written
+from fetcher.aio.retry import retry_write
 from fetcher.aio.supervisor import Tasks
 from fetcher.engine.protocol import Engine
 from fetcher.engine.values import Caps, Elsewhere, Place
@@ -71,16 +71,16 @@ class ClusterSlots:
 
     async def _move(self, pull_id: str, origin: str, most: int) -> bool:
         """Have a pull counted at another origin; False, and at none, where all hosts have `most` there."""
-        return await written(lambda: self._engine.move(pull_id, origin, most))
+        return await retry_write(lambda: self._engine.move(pull_id, origin, most))
 
     async def elsewhere(self) -> Elsewhere:
         """Return what the pulls of other hosts take of each cap."""
-        return await written(self._engine.elsewhere)
+        return await retry_write(self._engine.elsewhere)
 
     def seal(self, pull_id: str) -> None:
         """Let nobody of another host join a pull any more."""
         if self._engine.is_shared:
-            self._tasks.start(written(lambda: self._engine.seal(pull_id)), f"seal {pull_id}")
+            self._tasks.start(retry_write(lambda: self._engine.seal(pull_id)), f"seal {pull_id}")
 
     async def leave(self, pull_id: str) -> None:
         """Give a pull's place back, if it got one."""
@@ -94,7 +94,7 @@ class ClusterSlots:
             await self._engine.leave(pull_id)
         except StoreFailed:
             if self._is_open:
-                self._tasks.start(written(lambda: self._engine.leave(pull_id)), f"leave {pull_id}")
+                self._tasks.start(retry_write(lambda: self._engine.leave(pull_id)), f"leave {pull_id}")
 
     async def _enter(self, pull_id: str, slot: Slot, ticket: Ticket) -> bool:
         place = Place(
@@ -104,7 +104,7 @@ class ClusterSlots:
             request=ticket.request if ticket.is_shared else None,
         )
         caps = Caps(project=slot.caps.max_running_per_project, origin=slot.caps.max_running_per_origin)
-        return await written(lambda: self._engine.enter(place, caps))
+        return await retry_write(lambda: self._engine.enter(place, caps))
 
 
 async def until_changed(news: asyncio.Event) -> None:

@@ -11,7 +11,7 @@ import msgspec
 import structlog
 
 from fetcher import crash
-from fetcher.aio.retry import outlasted, written
+from fetcher.aio.retry import retry_while_short, retry_write
 from fetcher.aio.shield import shielded
 from fetcher.errors import Cancelled, Failure, Shortage, StoreFailed
 from fetcher.guards.network.address import TABLE_VERSION
@@ -49,9 +49,11 @@ async def commit(
         StoreFailed: The file system or the index refused.
     """
     meant = blob_of(context, body, datetime.now(UTC))
-    blob = await outlasted(partial(_announced, context.index, running_imports, meant, body.received_bytes))
+    blob = await retry_while_short(
+        partial(_announced, context.index, running_imports, meant, body.received_bytes)
+    )
     # Each try holds the blob anew: a lock in a database that was away is anybody's by now.
-    return await outlasted(partial(_commit_once, context, body, blob, settle))
+    return await retry_while_short(partial(_commit_once, context, body, blob, settle))
 
 
 async def _announced(
@@ -97,7 +99,7 @@ async def _commit_once(
 async def _put(context: Context, body: Complete, blob: Blob) -> None:
     """Have the bytes in their place; what an earlier try has put there may be gone, as nobody held it."""
     if not body.staged.is_moved:
-        await outlasted(partial(context.store.commit, body.staged, blob.address))
+        await retry_while_short(partial(context.store.commit, body.staged, blob.address))
     elif await context.store.size(blob.address) != blob.size:
         raise StoreFailed(reason="commit: the bytes were removed before their row could be written")
 
@@ -220,7 +222,7 @@ async def end_delivered(context: Context, running: RunningImport, body: Complete
 
     async def write(record: Import) -> bool:
         provenance = provenance_of(record, blob_of(context, body, record.updated_at), story)
-        return await written(partial(context.index.imports.deliver, record, provenance))
+        return await retry_write(partial(context.index.imports.deliver, record, provenance))
 
     delivery = running.record.delivery
     assert delivery is not None

@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from fetcher.aio.retry import written
+from fetcher.aio.retry import retry_write
 from fetcher.config import Settings
 from fetcher.errors import Cancelled, TargetMismatch, TargetRefused, TargetUnavailable
 from fetcher.ids import new_id
@@ -196,7 +196,7 @@ class TargetImage:
     async def _note(self, **changes: Any) -> None:
         """Change what is known, and write it down before anything depends on it."""
         self.change(**changes)
-        if not await written(lambda: self._context.index.imports.record(self._running.record)):
+        if not await retry_write(lambda: self._context.index.imports.record(self._running.record)):
             raise Cancelled
 
 

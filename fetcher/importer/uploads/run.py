@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import msgspec
 import structlog
 
-from fetcher.aio.retry import outlasted
+from fetcher.aio.retry import retry_while_short
 from fetcher.config import Settings
 from fetcher.convert.streaming import NotStreamable
 from fetcher.errors import (
@@ -136,7 +136,7 @@ class UploadRun:
             )
         )
         return Receiver(
-            staged=await outlasted(lambda: self._context.store.stage(record.id, record.claim)),
+            staged=await retry_while_short(lambda: self._context.store.stage(record.id, record.claim)),
             store=self._context.store,
             worker_pool=self._context.worker_pool,
             settings=self._settings,

@@ -14,7 +14,7 @@ from psycopg import AsyncConnection, AsyncCursor, IsolationLevel, errors
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from fetcher.aio.cancelling import Uncancelled
+from fetcher.aio.cancelling import KeepCancellation
 from fetcher.errors import ReadGivenUp, Shortage, StoreFailed
 from fetcher.index.postgres.access import Access, check_connection, check_server
 from fetcher.index.postgres.schema import migrate
@@ -261,7 +261,7 @@ class Connection:
         for tries in range(1, MOST_TRIES + 1):
             held: AsyncConnection[DictRow] | None = None  # Until it is asked to commit.
             try:
-                with Uncancelled():
+                with KeepCancellation():
                     async with self._pool.connection() as connection:
                         held = connection
                         # These go along with BEGIN.

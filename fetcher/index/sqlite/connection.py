@@ -242,7 +242,7 @@ class Connection:
         except sqlite3.Error as error:
             with suppress(sqlite3.Error):
                 db.rollback()
-            self._blame(batch, error, db)
+            self._retry_each(batch, error, db)
         except StoreFailed as failure:
             _refuse(batch, failure)  # None is tried again: it would be written twice.
         else:
@@ -320,7 +320,7 @@ class Connection:
             db.conn.execute("RELEASE work")
         return result
 
-    def _blame(
+    def _retry_each(
         self, batch: list[tuple[Callable[[Database], Any], Answer[Any]]], error: Exception, db: Database
     ) -> None:
         """Let each write of a failed batch try alone, so that one bad write fails only itself."""

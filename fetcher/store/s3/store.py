@@ -27,7 +27,7 @@ from fetcher.store.s3.bucket import Bucket
 from fetcher.store.s3.place import Place
 from fetcher.store.s3.records import Pointer, StagedRecord, record_in, staging_key
 from fetcher.store.s3.staging.removal import remove_staged
-from fetcher.store.s3.staging.staged import Shop, Staged
+from fetcher.store.s3.staging.staged import SharedParts, Staged
 from fetcher.store.s3.usage import Usage
 from fetcher.store.s3.workplace import Workplaces
 
@@ -55,7 +55,7 @@ class Store(Room):
         self._lock = FolderLock(folder)
         self._is_locked = False
         self._host = ""
-        self._shop = Shop(
+        self._shared = SharedParts(
             bucket=self._bucket,
             usage=self._usage,
             scratch=self.scratch,
@@ -132,7 +132,7 @@ class Store(Room):
         if etag is None:
             raise StoreFailed(reason="stage: the name is taken")
         crash.reach("store.staged")
-        return Staged(self._shop, name, record, etag)
+        return Staged(self._shared, name, record, etag)
 
     async def reopen(self, name: str, size: int) -> Staged | None:
         """Take up what an earlier process left, made this long; None where less of it is there.
@@ -140,7 +140,7 @@ class Store(Room):
         Raises:
             StoreFailed: The server refuses, or another process takes it up at this moment.
         """
-        return await self._bucket.finish(resume.reopen(self._shop, name, size, self._host))
+        return await self._bucket.finish(resume.reopen(self._shared, name, size, self._host))
 
     async def mark_of(self, name: str) -> tuple[int, str] | None:
         """Return the last mark of staged bytes; None where there is none."""

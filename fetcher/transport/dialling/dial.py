@@ -284,6 +284,6 @@ async def _converse(sock: socket.socket, secure: ssl.SSLContext | None, name: st
     except BaseException as error:
         transport.abort()
         if isinstance(error, ssl.SSLError) and layer.has_agreed:
-            raise faults.as_agreed(error) from error
+            raise faults.as_handshake_refusal(error) from error
         raise
     return connection

@@ -87,7 +87,7 @@ def _verify(text: bytes, certificates: "list[pysequoia.Cert]", signature: bytes 
         apart = None if signature is None else pysequoia.Sig.from_bytes(signature)
         result = pysequoia.verify(bytes=text, store=find, signature=apart)
     except RuntimeError:  # what sequoia says fills pages and is of use to nobody
-        return Proof(standing=_blame(named, certificates, now))
+        return Proof(standing=_failed_standing(named, certificates, now))
     standing: Standing = "invalid"
     for made in result.valid_sigs:
         signer = next(one for one in certificates if one.fingerprint == made.certificate)
@@ -97,7 +97,7 @@ def _verify(text: bytes, certificates: "list[pysequoia.Cert]", signature: bytes 
     return Proof(standing=standing)
 
 
-def _blame(named: Sequence[str], certificates: "list[pysequoia.Cert]", now: datetime) -> Standing:
+def _failed_standing(named: Sequence[str], certificates: "list[pysequoia.Cert]", now: datetime) -> Standing:
     """Tell why no signature holds, by the keys that the signatures name."""
     for certificate in certificates:
         for key, _ in _components(certificate):

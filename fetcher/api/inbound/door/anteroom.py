@@ -66,7 +66,7 @@ class Waiting:
         self.is_over = True
         self.left(self)
 
-    def hush(self) -> None:
+    def leave_soon(self) -> None:
         """Listen no more, and hang up in a moment."""
         self.is_over = True
         asyncio.get_running_loop().call_later(LEAVING_SECONDS, self.leave)
@@ -101,7 +101,7 @@ class Anteroom:
         self._crowd.enter(client, address, place)
         self._listen(client)
 
-    def come_back(self, sock: socket.socket, peer: object, address: str) -> None:
+    def readmit(self, sock: socket.socket, peer: object, address: str) -> None:
         """Take in a client that has been answered and may ask again."""
         if self._epoll.closed:
             sock.close()

@@ -78,7 +78,7 @@ class Headers:
         """Read an extended header.
 
         Raises:
-            TooDear: The budget of the import is spent.
+            WorkExceeded: The budget of the import is spent.
         """
         is_pax = header.kind in (PAX_LOCAL, PAX_GLOBAL)
         self._shared_bytes += size if header.kind == PAX_GLOBAL else 0

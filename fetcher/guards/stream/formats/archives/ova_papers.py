@@ -77,7 +77,7 @@ class Papers:
         """Read the descriptor, piece by piece.
 
         Raises:
-            TooDear: The budget of the import is spent.
+            WorkExceeded: The budget of the import is spent.
         """
         report = self._report
         fits = 0 < size <= MOST_DESCRIPTOR_BYTES
@@ -106,7 +106,7 @@ class Papers:
         """Read the manifest.
 
         Raises:
-            TooDear: The budget of the import is spent.
+            WorkExceeded: The budget of the import is spent.
         """
         fits = size <= MOST_MANIFEST_BYTES
         self._report.require(fits, "ova-manifest", "its manifest is too long", EXPORT)
