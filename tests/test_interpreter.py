@@ -61,8 +61,8 @@ unused = {"cryptography.x509", "fetcher.api.openapi.document", "jinja2", "rich",
 print(sorted(unused & set(sys.modules)), os.environ["SSL_CERT_FILE"], "SSL_CERT_DIR" in os.environ)
 import rich
 print(gc.isenabled())
-from fetcher.interpreter import collect_again
-collect_again()
+from fetcher.interpreter import resume_collection
+resume_collection()
 print(gc.isenabled())
 """
 
