@@ -42,7 +42,7 @@ def ignore_reloads() -> None:
 
 
 def watchdog_seconds() -> float | None:
-    """Return how often systemd wants to hear from this process, half of its deadline; None if it does not."""
+    """Return the seconds between watchdog messages, half of systemd's deadline; None if it wants none."""
     if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None
     deadline = os.environ.get("WATCHDOG_USEC", "")

@@ -22,7 +22,7 @@ OnHold = Callable[[float, list[str]], None]
 
 
 class LoopWatch:
-    """Counts how often the loop of the thread that makes it is held, and tells where.
+    """Counts how often the loop of the thread that makes it is held, and reports where.
 
     A loop that answers late while it has nothing to do was not held by a callback: the machine gave its
     thread no processor. That is not counted.
@@ -77,9 +77,9 @@ class LoopWatch:
                 seconds = time.monotonic() - asked
                 self.holds += 1
                 self.held_seconds += seconds
-                self._tell(seconds, stack)
+                self._report(seconds, stack)
 
-    def _tell(self, seconds: float, stack: list[str]) -> None:
+    def _report(self, seconds: float, stack: list[str]) -> None:
         now = time.monotonic()
         if now >= self._silent_until:
             self._silent_until = now + SAY_SECONDS

@@ -202,7 +202,7 @@ class Body:
 
 
 def _problem(document: dict[str, Any]) -> dict[str, Any]:
-    """Return an error of the Image API as the problem that the other API would tell."""
+    """Return an error of the Image API as the problem document of the other API."""
     error = document.get("error")
     if not isinstance(error, dict):
         return document

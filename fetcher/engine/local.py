@@ -10,7 +10,7 @@ from fetcher.model import Import
 
 
 class LocalEngine:
-    """Grants everything, and hears of nobody."""
+    """Grants everything, and knows no other host."""
 
     is_shared = False
 
@@ -72,7 +72,7 @@ class LocalEngine:
         del chore
         return True
 
-    async def tell(self, progress: Sequence[Progress]) -> None:
+    async def report_progress(self, progress: Sequence[Progress]) -> None:
         del progress
 
     async def shared(self, name: str) -> bytes | None:

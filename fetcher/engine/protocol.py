@@ -89,7 +89,7 @@ class Engine(Protocol):
     async def leads(self, chore: str) -> bool:
         """Take or keep a chore that one host does for all; False while another one has it."""
 
-    async def tell(self, progress: Sequence[Progress]) -> None:
+    async def report_progress(self, progress: Sequence[Progress]) -> None:
         """Report the progress of imports to all hosts; reports may be lost."""
 
     async def shared(self, name: str) -> bytes | None:

@@ -19,7 +19,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
         name: The same after a restart.
         start: Different after each.
         engine: The kind of its engine.
-        lease_seconds: So long the others believe that it lives, when nothing is heard of it.
+        lease_seconds: How long the others take it for alive without a renewal.
     """
 
     name: str = "local"

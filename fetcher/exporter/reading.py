@@ -52,7 +52,7 @@ class Reading:
 
     @property
     def failure(self) -> Exception | None:
-        """Return what kept the bytes from being read; the transport tells only that its body broke off."""
+        """Return what kept the bytes from being read; the transport reports only that its body broke off."""
         return self._failures[0] if self._failures else None
 
     def whole(self) -> AsyncIterator[bytes]:

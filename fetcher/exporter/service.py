@@ -88,7 +88,7 @@ class Exporter:
         live = self._live.get(signal.id)
         if signal.id in self._tasks and live is not None and signal.claim > live.claim:
             self._tasks[signal.id][1].cancel()
-        self._news.tell(signal.id)
+        self._news.notify(signal.id)
 
     async def submit(
         self,
@@ -181,7 +181,7 @@ class Exporter:
         if export_id in self._tasks:  # It was about to be claimed.
             await self._let_go(export)
         self._live.pop(export_id, None)
-        self._news.tell(export_id)
+        self._news.notify(export_id)
 
     async def _until_taken_up(self) -> None:
         """Wait until it is known what an earlier process left at receivers."""
@@ -275,12 +275,12 @@ class Exporter:
             self._runs.pop(export.id, None)
             self._claiming.pop(export.id).set()
             self._live.pop(export.id, None)
-            self._news.tell(export.id)
+            self._news.notify(export.id)
             self._wake.set()
 
     def _show(self, export: Export) -> None:
         self._live[export.id] = export
-        self._news.tell(export.id)
+        self._news.notify(export.id)
 
     async def page(self, actor: Actor, *, limit: int, marker: str | None, state: str | None) -> list[Export]:
         """Return the newest exports that the actor may see, after `marker`; raises UnknownExport."""

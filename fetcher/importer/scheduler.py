@@ -161,7 +161,7 @@ class Scheduler:
         pull = self._places.get(record.id)
         if pull is not None and pull.members.leave(record.id):
             await _end({self._tasks[pull]})
-        self.news.tell(record.id)
+        self.news.notify(record.id)
 
     async def lose(self, import_id: str) -> None:
         """Let go of an import that another host runs now; when this returns, nothing of it is left here."""
@@ -177,9 +177,9 @@ class Scheduler:
         """Start nothing more, let pulls finish for a while, then park the rest."""
         self._is_open = False
         self._shared.close()
-        self.news.tell_all()
+        self.news.notify_all()
         for running in self.running_imports.values():
-            running.tell()
+            running.notify()
         tasks = {*self._tasks.values(), *self._joins.running, *self.sent.values()}
         if tasks:
             await asyncio.wait(tasks, timeout=grace_seconds)
@@ -312,16 +312,16 @@ class Scheduler:
         is_in = pull.members.arrive(running, claimed.secrets, ticket.urls)
         if is_in:
             self.running_imports[ticket.import_id], self._places[ticket.import_id] = running, pull
-            self.news.tell(ticket.import_id)
+            self.news.notify(ticket.import_id)
         return is_in
 
     def forget(self, import_id: str) -> None:
-        """Let go of an import that is done with, and tell its subscribers."""
+        """Let go of an import that is done with, and notify its subscribers."""
         self._places.pop(import_id, None)
         running = self.running_imports.pop(import_id, None)
         if running is not None:
-            running.tell()
-        self.news.tell(import_id)
+            running.notify()
+        self.news.notify(import_id)
 
 
 class _Place:

@@ -62,7 +62,7 @@ class Importer:
             running=self._pulls.running_imports,
             is_open=lambda: self._is_open,
             release=self._pulls.release,
-            tell=self._pulls.news.tell,
+            notify=self._pulls.news.notify,
         )
         self.uploads = Uploads(context, engine)
         self._is_worker = "worker" in context.engine.host.roles
@@ -87,7 +87,7 @@ class Importer:
         self._is_open = True
         if self._is_worker:
             self._pulls.open()
-        self._pulls.news.tell_all()  # Those who came before saw what the process before left behind.
+        self._pulls.news.notify_all()  # Those who came before saw what the process before left behind.
 
     async def close(self, grace_seconds: float = 0.0) -> None:
         """Start nothing more, let running imports finish for a while, then park the rest."""
@@ -161,7 +161,7 @@ class Importer:
             raise NotReady(reason="this host is a worker, and takes nothing from clients")
 
     async def probe(self, actor: Actor, submission: Submission) -> Probed:
-        """Look at a source as an import would ask it, and tell what would become of it.
+        """Look at a source as an import would request it, and return what the import would come to.
 
         Counts as a submission does, and holds a connection to the origin as an import does.
 

@@ -15,7 +15,7 @@ import msgspec
 from fetcher import crash
 from fetcher.errors import Conflict, StoreFailed
 
-# What tells of the processes that have an index open, and of the index itself: it stays where it is.
+# Rows about the processes that have an index open, and about the index itself: they are not moved.
 STAYING = frozenset({"hosts", "places", "chores", "shared_keys", "migrations", "_sqlite_migrations"})
 STAYING_COLUMNS = frozenset(
     {
@@ -33,7 +33,7 @@ Values = tuple[Any, ...]
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
-    """A table as a catalogue tells of it.
+    """A table as the database's catalogue describes it.
 
     Args:
         key: The columns of its primary key.

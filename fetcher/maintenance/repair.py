@@ -62,7 +62,7 @@ def split_sources(stories: list[dict[str, Any]]) -> tuple[list[tuple[str, str]],
 
 @dataclass(frozen=True, kw_only=True)
 class Way:
-    """The stages that received bytes went through, as provenance tells it, so that they can be repeated.
+    """The stages that received bytes went through, as provenance records them, so that they can be repeated.
 
     Args:
         received_bytes: How many came; None where they were kept as they came.

@@ -213,7 +213,7 @@ class Store(Protocol):
         """Return a signed URL that gives the bytes to anybody for so long; None where there is none."""
 
     async def obstacles(self, max_bytes: int) -> list[str]:
-        """Return each reason why this many bytes could not be written now; none tells a place."""
+        """Return each reason why this many bytes could not be written now; none names a path."""
 
     def free_bytes(self) -> int:
         """Return what may still be promised; negative where the reserve is touched."""

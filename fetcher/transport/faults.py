@@ -19,7 +19,7 @@ FOREIGN = (aiohttp.ClientError, OSError, EOFError)
 CLIENT_WANTED = "it asks for a client certificate"
 CLIENT_REFUSED = "it does not accept the client certificate"
 OPERATOR_REFUSED = "it does not accept the operator's client certificate"
-# What a server tells of the certificate that it was shown, or was not.
+# What a server says of the certificate that it was shown, or was not.
 _OF_CLIENT = (
     *("CERTIFICATE_REQUIRED", "ALERT_UNKNOWN_CA", "ALERT_BAD_CERTIFICATE", "ALERT_UNSUPPORTED_CERTIFICATE"),
     *("ALERT_CERTIFICATE_", "ALERT_ACCESS_DENIED"),

@@ -77,7 +77,7 @@ class Gate:
 
         A range that is not honoured to the letter is asked for anew as a
         whole, unless it has an end or is asked of the place that a first
-        answer came from; the source's `offset` tells which it is.
+        answer came from; the source's `offset` shows which it is.
 
         Args:
             request: The URL and which part of what is behind it.
@@ -273,14 +273,14 @@ class Gate:
 
 
 def no_hops(_hop: Hop) -> None:
-    """Keep nothing of the hops of a request, for callers that tell nobody of them."""
+    """Keep nothing of the hops of a request, for callers that show them to nobody."""
 
 
 async def _wait_for_step(began: float, step_seconds: float) -> None:
-    """Wait for the next multiple of a step, so that time does not tell why a source is unreachable."""
+    """Wait for the next multiple of a step, so that time does not show why a source is unreachable."""
     if step_seconds:
         elapsed = asyncio.get_running_loop().time() - began
-        # A loop's clock may tell whole milliseconds: where no time at all has passed it is one step still.
+        # A loop's clock may count whole milliseconds: where no time at all has passed it is one step still.
         steps = max(1, math.ceil(elapsed / step_seconds))
         await asyncio.sleep(steps * step_seconds - elapsed)
 

@@ -52,7 +52,7 @@ class Source:
         etag: None unless well-formed; weak ones begin with W/.
         last_modified: None unless an HTTP date.
         accepts_ranges: The source says that it does.
-        headers: Those that tell something of the bytes, made printable.
+        headers: Those that describe the bytes, made printable.
         digests: What the source says the whole is: hashlib's names, lower-case hex.
         length_verified: Its end can be distinguished from a broken connection.
         received_bytes: Read so far, of this answer, as they came.
@@ -201,7 +201,7 @@ class Source:
             raise BadResponse(reason="the bytes it sends are not what its digest says")
 
     def _rest(self) -> bytes:
-        """Take what had come before the connection broke; aiohttp would tell of the break first."""
+        """Take what had come before the connection broke; aiohttp would raise the break first."""
         if isinstance(self._content, Body):
             return b""
         return self._content._read_nowait(-1)  # noqa: SLF001 - the public ways raise before they read
@@ -238,7 +238,7 @@ def stated_digests(response: aiohttp.ClientResponse, field: str) -> dict[str, st
 
 
 def shown_headers(response: aiohttp.ClientResponse) -> dict[str, str]:
-    """Take the fields that tell something of the bytes, short and printable."""
+    """Take the fields that describe the bytes, short and printable."""
     found = {name: response.headers.get(name) for name in SHOWN_FIELDS}
     return {name: make_printable(value) for name, value in found.items() if value is not None}
 

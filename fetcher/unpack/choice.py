@@ -55,7 +55,7 @@ def guess(name: str, size: int | None, head: bytes, *, max_side_bytes: int) -> G
 
     Args:
         name: With its folders.
-        size: Of its content; None where only its end will tell.
+        size: Of its content; None where only its end shows it.
         head: Its first 512 bytes.
         max_side_bytes: A file that is not known by its name and is larger is a disk.
     """

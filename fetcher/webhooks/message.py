@@ -11,7 +11,7 @@ from fetcher.transport import SourceRequest
 
 
 def request_of(record: Import, url: str, secret: str | None, settings: Settings) -> SourceRequest:
-    """Make the request that tells; each attempt has a timestamp of its own, and all have one id.
+    """Return the request of a notification; each attempt has its own timestamp, and all have one id.
 
     Source: Standard Webhooks, "Webhook headers".
     """

@@ -95,7 +95,7 @@ async def test_a_host_alone_does_everything(engine: Engine) -> None:
     assert (await engine.overdue(), await engine.queued()) == ([], [])
     assert await engine.take_exports() == 0
     await engine.take_over(["unknown"])
-    await engine.tell([Progress("i", 1, 2)])
+    await engine.report_progress([Progress("i", 1, 2)])
     async with engine.across(DigestLocks().holding)("0" * 64):
         assert engine.host.name
 
@@ -257,7 +257,7 @@ async def test_all_hosts_hear_of_what_counts(place: PostgresPlace) -> None:
         progress = [
             Progress(f"{number:036}", number, 2**60, 2**60, 2**40, Phase.VERIFYING) for number in range(120)
         ]
-        await first.tell(progress)
+        await first.report_progress(progress)
         assert [one for signal in await until("progress", 3) for one in signal.progress] == progress
         with psycopg.connect(place.url, autocommit=True) as admin:
             admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")

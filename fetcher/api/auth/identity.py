@@ -70,7 +70,7 @@ class Tokens:
         self._current = current
 
     async def __call__(self, request: Request) -> Actor:
-        """Name whose token it is; looks at all of them, so that time tells nothing."""
+        """Name whose token it is; compares all of them, so that time shows nothing."""
         digest = hash_token(token_of(request))
         found = [
             entry for entry in self._current.settings.auth.tokens if hmac.compare_digest(entry.sha256, digest)

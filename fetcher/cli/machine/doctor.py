@@ -59,11 +59,11 @@ def doctor(*, config: ConfigFile = None, json: AsJson = False) -> Exit:
         screen.json({"ok": not is_bad, "findings": msgspec.to_builtins(findings)})
     else:
         for finding in findings:
-            _tell(screen, finding)
+            _show(screen, finding)
     return Exit.FAULT if is_bad else Exit.OK
 
 
-def _tell(screen: Screen, finding: Finding) -> None:
+def _show(screen: Screen, finding: Finding) -> None:
     level = (f"{finding.level:<4}", STYLES[finding.level])
     screen.out.print(Text.assemble(level, f"{finding.what:<14}", finding.words))
     if finding.advice:

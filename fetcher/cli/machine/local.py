@@ -21,7 +21,7 @@ from fetcher.cli.exits import CommandFailed, Exit, exit_of_import
 from fetcher.cli.progress import Bar
 from fetcher.cli.screen import Screen
 from fetcher.cli.server.saving import check_new, publish
-from fetcher.cli.story import tell_end
+from fetcher.cli.story import show_end
 from fetcher.errors import StoreFailed
 from fetcher.index.values import IdempotencyKey
 from fetcher.logs import set_up_logs
@@ -96,7 +96,7 @@ def pull(  # noqa: PLR0913 - all options of the command
     if screen.as_json:
         screen.json(document)
         return exit_of_import(document)
-    tell_end(screen, document)
+    show_end(screen, document)
     if document["state"] == "succeeded":
         screen.facts([("file", file)], to_err=True)
         if screen.is_pipe:
@@ -154,7 +154,7 @@ def _address_of(settings: "Settings") -> str:
 
 
 def _keyed(key: str | None, body: SubmitBody) -> IdempotencyKey | None:
-    """Return the key with what tells another request from this one."""
+    """Return the key with what distinguishes other requests from this one."""
     if key is None:
         return None
     return IdempotencyKey(key=key, fingerprint=hashlib.sha256(msgspec.json.encode(body)).hexdigest())

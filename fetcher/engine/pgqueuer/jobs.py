@@ -39,7 +39,7 @@ OFFER = "SELECT pg_notify(%s, 'offer ' || id) FROM unnest(%s::text[]) AS id"
 def queries_on(driver: ConnectionDriver) -> Queries:
     """Return pgqueuer's statements, on tables in a schema of its own.
 
-    They are not logged ahead: a crash of the database empties them, and the records tell what waits.
+    They are not logged ahead: a crash of the database empties them, and the records show what waits.
     """
     names = DBSettings(db_schema=SCHEMA, channel=Channel(JOBS_CHANNEL), durability=Durability.volatile)
     return Queries(

@@ -137,7 +137,7 @@ class PostgresEngine:
     async def leads(self, chore: str) -> bool:
         return await self._connection.write(hosts.lead, self.host, chore)
 
-    async def tell(self, progress: Sequence[Progress]) -> None:
+    async def report_progress(self, progress: Sequence[Progress]) -> None:
         for begin in range(0, len(progress), REPORTS_PER_NOTIFICATION):
             text = msgspec.json.encode(progress[begin : begin + REPORTS_PER_NOTIFICATION]).decode()
             await self._session.ask("SELECT pg_notify(%s, %s)", [CHANNEL, f"progress {text}"])

@@ -64,7 +64,7 @@ async def states(db: Session) -> list[HostState]:
     ]
 
 
-# What else a host had that is not heard of counts no more, and counts again when it is.
+# What else a host had does not count while its lease is over, and counts again when it is renewed.
 ROOM = f"""SELECT EXISTS (SELECT 1 FROM hosts WHERE {ALIVE}) AS is_alive,
         array(SELECT id FROM places WHERE (id = :id OR request = :request) AND NOT is_alive(host)) AS gone,
         count(*) FILTER (WHERE id = :id OR request = :request) AS equal,

@@ -106,7 +106,7 @@ class Pulse:
             while True:
                 await asyncio.sleep(seconds)
                 if time.monotonic() - self._seen < MOST_SILENT_LEASES * self._host.lease_seconds:
-                    # Again at once where it fails: a connection that broke long ago tells so now.
+                    # Again at once where it fails: a connection that broke long ago shows it only now.
                     await self._renew() or await self._renew()
         finally:
             await self._session.close()

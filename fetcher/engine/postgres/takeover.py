@@ -37,7 +37,7 @@ async def take_over(db: Session, host: str, import_ids: Sequence[str]) -> None:
               WHERE id IN (SELECT id FROM imports WHERE id = ANY(:ids) AND state IN ({origins}) AND {OVERDUE}
                   ORDER BY id FOR UPDATE SKIP LOCKED) RETURNING id"""  # noqa: S608 - our states
     taken = await db.select(sql, {"host": host, "ids": list(import_ids)})
-    await db.tell_queued([row["id"] for row in taken])
+    await db.announce_queued([row["id"] for row in taken])
 
 
 async def queued(db: Session, import_ids: Sequence[str] | None) -> list[tuple[Import, Secrets]]:

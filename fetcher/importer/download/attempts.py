@@ -50,7 +50,7 @@ class Proof(Protocol):
     """The digests that are expected, as attempts see them; `Verification` has them."""
 
     def is_proven(self) -> bool:
-        """Return whether an expected digest will tell if parts of different answers fit together."""
+        """Return whether an expected digest will show if parts of different answers fit together."""
 
     def opened(self, source: Source) -> None:
         """Look at an answer before any of its bytes is taken; may refuse it."""

@@ -90,7 +90,7 @@ class Stretch:
             self.task.result()  # A fault of ours.
 
     async def run(self, chunk: bytes) -> None:
-        """Read to the stop, after what was read already; `failure` tells how it ended otherwise."""
+        """Read to the stop, after what was read already; `failure` says how it ended otherwise."""
         try:
             await self._read(chunk)
             self.is_over = True

@@ -10,7 +10,7 @@ class Version:
 
     Attributes:
         validator: Proves that an answer is of this version; None where nothing does.
-        source: Which URL it holds for: another mirror tells versions apart in its own way.
+        source: Which URL it holds for: another mirror has validators of its own.
         declared_bytes: Of the whole, where the source said so.
         stated_digests: By the source, with its answer.
         is_pieced: The bytes are of more than one answer.
@@ -28,7 +28,7 @@ class Version:
         self.headers: dict[str, str] = {}
 
     def binds(self, current: int) -> bool:
-        """Return whether the validator tells if the URL that is asked now still has this version."""
+        """Return whether the validator shows if the URL that is asked now still has this version."""
         return bool(self.validator) and self.source == current
 
     def note(self, source: Source, current: int, received_bytes: int) -> None:

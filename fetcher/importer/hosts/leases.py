@@ -39,7 +39,7 @@ class Leases:
         if not claims:
             return
         renew = partial(self._context.index.imports.renew, claims)
-        # An index that is back must hear of it within the lease.
+        # An index that is back must get the renewal within the lease.
         if lost := await retry_write(renew, max_wait_seconds=RENEWAL_WAIT_SECONDS):
             self._lose(lost)
 

@@ -76,14 +76,14 @@ class Others:
             self._has_moved = self._is_behind = True
             self._progress.clear()
             self._announced.clear()
-            self._scheduler.news.tell_all()
+            self._scheduler.news.notify_all()
         self._wake.set()
 
     def _note_progress(self, progress: tuple[Progress, ...]) -> None:
         for one in progress:
             if self._scheduler.running(one.import_id) is None:
                 self._progress[one.import_id] = one
-                self._scheduler.news.tell(one.import_id)
+                self._scheduler.news.notify(one.import_id)
 
     def _note_waiting(self, waiting: tuple[Waiting, ...]) -> None:
         """Keep announcements of queued imports until their own signals come, which follow at once."""
@@ -110,7 +110,7 @@ class Others:
             self._queued.discard(signal.id)
             self._announced.pop(signal.id, None)
             self._scheduler.queue.drop(signal.id)
-        self._scheduler.news.tell(signal.id)
+        self._scheduler.news.notify(signal.id)
 
     def snapshot(self, record: Import) -> Import:
         """Return a record that runs elsewhere with the progress that its host last reported."""
@@ -226,8 +226,8 @@ class Others:
             records = [running.snapshot() for running in self._scheduler.running_imports.values()]
             now = {record.id: (record.received_bytes, record.phase) for record in records}
             news = [record for record in records if reported.get(record.id) != now[record.id]]
-            with suppress(StoreFailed):  # The next turn tells more.
-                await self._context.engine.tell([Progress.of(record) for record in news])
+            with suppress(StoreFailed):  # The next turn reports them.
+                await self._context.engine.report_progress([Progress.of(record) for record in news])
                 reported = now
 
     async def _take_over(self) -> None:
@@ -255,7 +255,7 @@ class Others:
                 log.warning("takeover.failed", detail=str(failure))
 
     async def take_over(self) -> None:
-        """Put back into the queue what hosts ran that are not heard of any more.
+        """Put the imports of hosts whose lease is over back into the queue.
 
         Raises:
             StoreFailed: The index refuses.

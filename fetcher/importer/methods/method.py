@@ -57,7 +57,7 @@ class ImportMethod:
     Args:
         name: As the Image API, records and tasks name it; never changed and never reused.
         body: Fields that its call may hold beside the name, with their types.
-        is_offered: Whether a caller may ask for it by name, which is what discovery tells them;
+        is_offered: Whether a caller may ask for it by name, which is what discovery shows them;
             bodies that are sent have routes of their own and are not asked for.
         to_submission: Makes of a call's fields what the importer is asked for.
         prepare: Asked once for each job, before the bytes are: where they really are.

@@ -67,7 +67,7 @@ class Probed(Value, frozen=True, kw_only=True):
         coding: The content coding that would be undone.
         format: What the first 64 KiB are.
         digest: What a named checksum file says of the image.
-        refusals: All that an import would be refused by, as far as a look can tell.
+        refusals: All that an import would be refused by, as far as a look can show.
         beside: The checksum file that lies beside it and lists it; offered, never assumed.
     """
 

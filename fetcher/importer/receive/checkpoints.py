@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Checkpoint(NamedTuple):
-    """The first `size` bytes are durable, and this is their digest; `algorithm_of` tells which one."""
+    """The first `size` bytes are durable, and this is their digest; `algorithm_of` gives the algorithm."""
 
     size: int
     digest: str

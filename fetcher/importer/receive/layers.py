@@ -28,7 +28,7 @@ from fetcher.store.protocol import Staged, Store
 from fetcher.store.reservation import Reservation
 
 ANY_ORDER = frozenset({"vmdk"})
-"""Formats whose parts may come in an order that no converter can follow, which only their bytes tell."""
+"""Formats whose parts may come in an order that no converter can follow, which only their bytes show."""
 
 
 def converts_pull(settings: Settings, submission: Submission) -> bool:
@@ -68,7 +68,7 @@ class Layers:
         chain: The guards of the image, as it is before any conversion.
         unpacks: Whether a packed body is unpacked.
         converts: Whether an image becomes a raw disk, if its head says that it can while it comes in.
-        comes_once: Whether the bytes cannot be asked for again; then images whose heads do not tell enough
+        comes_once: Whether the bytes cannot be asked for again; then images whose heads do not show enough
             are left for the complete file.
         algorithms: Of the digests of what was received.
         timed: Puts clocks on guards.

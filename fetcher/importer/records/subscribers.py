@@ -101,7 +101,7 @@ class Subscribers:
         """Count bytes that came in."""
         self.progress.receive(size)
         for running in self.followers.values():
-            running.tell()
+            running.notify()
 
     def begin_attempt(self, url: str, offset: int) -> None:
         """Move every import on to a further attempt; what an earlier process left open was interrupted."""

@@ -179,7 +179,7 @@ class BucketDialect:
         """Expect nothing more: each request is signed for itself."""
 
     async def consult(self, answer: Answer) -> str | None:
-        """Follow the bucket to its region; tell errors of its server by their names.
+        """Follow the bucket to its region; report errors of its server by their names.
 
         Raises:
             BucketRefused: The server does not give the object out.

@@ -19,7 +19,7 @@ from fetcher.importer.stages.stage import Carrier, Stage
 from fetcher.model import FormatVerdict, Phase, Submission
 from fetcher.store.protocol import Staged
 
-SHARE_STEP = 0.01  # Progress that is worth telling.
+SHARE_STEP = 0.01  # Progress that is worth reporting.
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,7 +47,7 @@ class ExpectedDigests:
         return found if self._sums is None else found | {self._sums.digest.algorithm}
 
     def check(self, submission: Submission, digests: Mapping[str, str]) -> str:
-        """Compare the digests with what one import was promised; tells what verified them.
+        """Compare the digests with those that one import expects; return what verified them.
 
         Raises:
             ChecksumMismatch: They are not what was promised.
@@ -74,7 +74,7 @@ class ExpectedDigests:
     def check_each(
         self, running_imports: list[RunningImport], digests: Mapping[str, str], /, **findings: Any
     ) -> dict[str, ChecksumMismatch]:
-        """Compare for each import, and note in its record what verified it; tells whom it fails.
+        """Compare for each import, and note in its record what verified it; return the mismatches.
 
         Args:
             digests: Of what was received.
@@ -94,7 +94,7 @@ class ExpectedDigests:
 
 
 def expects_digest(submission: Submission, settings: Settings) -> bool:
-    """Return whether a submitter's digest will tell if the bytes are the right ones."""
+    """Return whether a submitter's digest will show if the bytes are the right ones."""
     checksum = submission.checksum
     return checksum is not None and checksum.algorithm in settings.checksum.accepted
 
@@ -164,7 +164,7 @@ class ChecksumFile:
         return self.listed.algorithms if self.found is None else frozenset({self.found.digest.algorithm})
 
     def story(self, settings: Settings) -> dict[str, Any]:
-        """Return what the image's provenance tells of it."""
+        """Return what the image's provenance records of it."""
         story: dict[str, Any] = msgspec.to_builtins(self.found)
         return story | {"hops": shown_hops(self.hops, settings)}
 

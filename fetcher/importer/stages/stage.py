@@ -84,7 +84,7 @@ class Stage:
 
     Args:
         name: Unique; other stages need it by this name.
-        run: Returns the body as it goes on: the given one, one that tells more in `stages`, or one in a
+        run: Returns the body as it goes on: the given one, one with more in `stages`, or one in a
             staged file of its own, which is then the runner's to discard. None where nothing is left to do.
             Raises a `Failure` to refuse the body for all of its imports.
         needs: Stages that have to come before it.

@@ -142,7 +142,7 @@ class TargetImage:
             raise
 
     async def _pieces(self, body: Complete) -> AsyncIterator[bytes]:
-        """Read the bytes back, and tell how many have gone."""
+        """Read the bytes back, and report how many have gone."""
         peer, sent = StagedPeer(self._context.store, body.staged, is_whole=True), 0
         while piece := await peer.read():
             yield piece

@@ -80,7 +80,7 @@ class Verification:
         return found if self._sums is None else found | self._sums.algorithms
 
     def is_proven(self) -> bool:
-        """Return whether an expected digest will tell if parts of different answers fit together."""
+        """Return whether an expected digest will show if parts of different answers fit together."""
         submissions = [running.record.submission for running in self._subscribers.followers.values()]
         is_known = self.way.digest is not None or self._sums is not None
         return is_known or any(expects_digest(one, self._settings) for one in submissions)

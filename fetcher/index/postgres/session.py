@@ -64,7 +64,7 @@ class Session:
     """One transaction.
 
     Args:
-        on_queued: Given this session and ids, tells an engine of imports that wait from this transaction on.
+        on_queued: Given this session and ids, announces imports that this transaction queues to an engine.
         quotas: Judge what it writes at its end; None where nothing is limited.
 
     Attributes:
@@ -99,8 +99,8 @@ class Session:
         """Return the connection of this transaction, for an engine that writes rows of its own in it."""
         return self._connection
 
-    async def tell_queued(self, import_ids: Sequence[str]) -> None:
-        """Tell the engine, in this transaction, of imports that wait from its commit on."""
+    async def announce_queued(self, import_ids: Sequence[str]) -> None:
+        """Announce to the engine, in this transaction, the imports that are queued once it commits."""
         if self._on_queued is not None and import_ids:
             await self._on_queued(self, import_ids)
 

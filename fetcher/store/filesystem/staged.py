@@ -176,7 +176,7 @@ class Staged:
 def reopen(path: Path, size: int, disk: Disk, *, is_direct: bool = True) -> Staged | None:
     """Take up a file that an earlier process left, made this long; None where it is gone.
 
-    Zeros at its end may never have been written; whether all is as it was, its digest tells.
+    Zeros at its end may never have been written; its digest shows whether all is as it was.
     """
     try:
         descriptor = disk.open(path, os.O_RDWR)

@@ -303,7 +303,7 @@ class Store(Room):
 
         The body has its final name already, or still a name in staging that nobody
         noted. The new name follows from the digest, so that a second crash changes
-        nothing. Whether the bytes are the right ones is for their reader to tell.
+        nothing. The reader checks whether the bytes are the right ones.
 
         Args:
             spare: Names in staging that belong to others.

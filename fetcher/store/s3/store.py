@@ -290,7 +290,7 @@ class Store(Room):
             await self._bucket.finish(self._bucket.delete(item.name))
 
     async def obstacles(self, max_bytes: int) -> list[str]:
-        """Return each reason why this many bytes could not be written now; none tells a place."""
+        """Return each reason why this many bytes could not be written now; none names a path."""
         del max_bytes
         try:
             await self._bucket.call(self._bucket.look())

@@ -40,7 +40,7 @@ class SourceConnection(ResponseHandler):
     """One connection, and who is at its other end.
 
     Attributes:
-        address: Who was dialled; kept here, since a closed connection cannot tell.
+        address: Who was dialled; kept here, since a closed connection has none.
         tls: Who they proved to be.
     """
 

@@ -26,8 +26,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     facts: tuple[tuple[str, str], ...] = ()
 
 
-def tell(record: Import, *, is_operator: bool) -> list[Step]:
-    """Tell an import from its submission to its end, or as far as it is.
+def steps_of(record: Import, *, is_operator: bool) -> list[Step]:
+    """Return the steps of an import, from its submission to its end or to now.
 
     Args:
         is_operator: May see the addresses that were dialled.

@@ -177,7 +177,7 @@ class Policy:
         raise self._refusal(found)
 
     def _may_be_judged(self, found: Inspection) -> bool:
-        """Answer whether everything was seen that tells what is inside, so that nothing better is to come."""
+        """Return whether everything was seen that shows what is inside, so that nothing better is to come."""
         return not found.findings and (found.inside is not None or found.complete or found.format == "7z")
 
     def _unknown_inside(self, found: Inspection) -> tuple[str, str]:

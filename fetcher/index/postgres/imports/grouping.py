@@ -109,7 +109,7 @@ class Submissions:
 async def _announce(db: Session, news: Sequence[NewImport], answers: list[Answer]) -> list[Answer]:
     """Announce the imports that were queued by this write to the engine, and return the answers."""
     ids = {new.record.id for new in news}
-    await db.tell_queued([one.id for one in answers if isinstance(one, Import) and one.id in ids])
+    await db.announce_queued([one.id for one in answers if isinstance(one, Import) and one.id in ids])
     return answers
 
 

@@ -25,7 +25,7 @@ KEEP = f"""
         barren = excluded.barren, released_by = excluded.released_by
     WHERE pulls.host IN ('', excluded.host)"""  # noqa: S608 - our columns
 
-# A host is gone when it is not heard of and holds no import either.
+# A host is gone when its lease is over and it holds no import either.
 ADOPT = f"""
     UPDATE pulls SET host = :host, released_by = NULL WHERE id = (
         SELECT id FROM pulls

@@ -86,7 +86,7 @@ def _as_shown(new: NewImport) -> Import:
 
 
 def _all_rows(news: Sequence[NewImport], turn: Turn) -> tuple[str, dict[str, Any]]:
-    """Return the statement that writes all rows of new imports and tells other hosts, and its parameters.
+    """Return the statement that writes and announces new imports, and its parameters.
 
     Rows go along as JSON: the statement is the same however many there are, and so is prepared once.
     """

@@ -117,7 +117,7 @@ class Staged:
         upload = bucket.run(bucket.create_upload(key))
         try:
             self._record.save(key=key, upload=upload)
-        except StoreFailed:  # Of an upload that no record names nobody would hear again.
+        except StoreFailed:  # An upload that no record names would never be found again.
             with suppress(Failure):
                 bucket.run(bucket.abort(key, upload))
             raise

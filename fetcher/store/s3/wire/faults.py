@@ -96,7 +96,7 @@ def translate(error: Exception, doing: str) -> StoreFailed | StoreFull:
 
 
 def raise_missing(doing: str) -> NoReturn:
-    """Say that bytes are not there, which a scrub tells from bytes that cannot be read now."""
+    """Raise that bytes are missing, which a scrub distinguishes from bytes that cannot be read now."""
     raise StoreFailed(reason=f"{doing}: there are no such bytes") from FileNotFoundError(
         errno.ENOENT, "no such object"
     )

@@ -93,7 +93,7 @@ def _check_member(local: Entry, report: Report) -> None:
 
 
 def _follow(report: Report, local: Entry) -> Steps:
-    """Look at what follows the first member, where its header tells how long it is."""
+    """Look at what follows the first member, where its header states how long it is."""
     if local.flags & HAS_DESCRIPTOR and not local.packed:
         return
     if local.flags & HAS_DESCRIPTOR and local.packed == FAR:
