@@ -1,4 +1,4 @@
-"""Links that let whoever has them fetch one image for a time: signed with a key of the service, none kept."""
+"""Links that let their holder fetch one image for a time: signed with a key of the service, none kept."""
 
 import asyncio
 import hashlib

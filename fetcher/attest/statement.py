@@ -109,7 +109,7 @@ class Subject(msgspec.Struct, frozen=True):
 
 
 class Statement(msgspec.Struct, frozen=True, kw_only=True):
-    """A statement that somebody brings, as far as it is looked at here."""
+    """A foreign statement, as far as it is read here."""
 
     kind: Literal["https://in-toto.io/Statement/v1"] = msgspec.field(name="_type")
     subject: Annotated[list[Subject], Meta(min_length=1, max_length=1024)]

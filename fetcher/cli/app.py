@@ -272,7 +272,7 @@ def run(arguments: Sequence[str]) -> int:
     except SystemExit as leaving:  # A wrong command line: the message is out already.
         return leaving.code if isinstance(leaving.code, int) else Exit.USAGE
     except BrokenPipeError:
-        sys.stdout = None  # Whoever read has left: nothing may be flushed to them.
+        sys.stdout = None  # The reader has left: nothing may be flushed to it.
         return Exit.OK
     except (KeyboardInterrupt, Exception) as error:  # noqa: BLE001 - what nobody foresaw is raised again below
         from fetcher.cli.failures import report

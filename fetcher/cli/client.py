@@ -210,7 +210,7 @@ def _problem(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def segment(text: str) -> str:
-    """Return an id as one segment of a path, whatever somebody typed."""
+    """Return an id as one segment of a path, whatever was typed."""
     return quote(text, safe="")
 
 

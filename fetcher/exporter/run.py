@@ -45,7 +45,7 @@ ANSWER = "answer"  # In what is remembered: the receiver has the image, and has 
 
 
 class LostClaim(Exception):
-    """Somebody else has ended the export: there is nothing more to do."""
+    """The export was ended elsewhere: there is nothing more to do."""
 
 
 class ExportRun:
@@ -90,7 +90,7 @@ class ExportRun:
             raise
 
     async def _abort_if_ended(self) -> None:
-        """Clear up after an export that somebody else has ended; one that somebody else runs is theirs."""
+        """Clear up after an export that was ended elsewhere; one that runs elsewhere is left alone."""
         with suppress(UnknownExport):
             ended = await self._context.index.exports.find(self.export.id, ENGINE)
             if ended.state.is_final:

@@ -194,7 +194,7 @@ class Exporter:
     async def _let_go(self, export: Export) -> None:
         """Stop an export and remove what is unfinished at its receiver, also what an earlier process left."""
         if (claiming := self._claiming.get(export.id)) is not None:
-            await claiming.wait()  # Whoever is cut off while it claims leaves what nobody knows of.
+            await claiming.wait()  # A claim that is cut off would leave a run that nobody knows of.
         if (running := self._tasks.get(export.id)) is not None:
             if (run := self._runs.get(export.id)) is not None:
                 run.is_unwanted = True
@@ -301,7 +301,7 @@ def _sender(actor: Actor, secrets: ReceiverSecrets, options: ExportOptions, sett
 
 
 def _check_fields(sender: Sender, secrets: ReceiverSecrets, options: ExportOptions) -> None:
-    """Refuse what is of no use to this kind of receiver: whoever gave it means another one."""
+    """Refuse fields that this kind of receiver does not use: another kind was meant."""
     access = secrets.access
     given = {name for name in access.__struct_fields__ if getattr(access, name) is not None}
     given |= {"layout"} if options.layout != "artifact" else set()

@@ -1,4 +1,4 @@
-"""Failures in the words of whoever sends an image: the other end is a receiver, not a source."""
+"""Failures in the words of exports: the other end is a receiver, not a source."""
 
 from fetcher.errors import Failure
 from fetcher.model import Verdict

@@ -81,11 +81,11 @@ class DownloadJob:
         self._is_lost = False
 
     def park(self) -> None:
-        """From here on, whoever cancels the pull wants it to be taken up by a later process."""
+        """From here on, a cancelled pull is to be taken up by a later process."""
         self.is_parked = True
 
     def lose(self) -> None:
-        """From here on, whoever cancels the pull wants the host to have it that has taken its imports."""
+        """From here on, a cancelled pull is to be taken up by the host that has taken its imports."""
         self.is_parked = self._is_lost = True
 
     async def run(self) -> None:

@@ -119,7 +119,7 @@ class ResumeStateWriter:
         crash.reach("importer.kept")
 
     async def release(self, resume_state: ResumeState) -> None:
-        """Write the row for whoever goes on with the pull."""
+        """Write the row for the process that resumes the pull."""
         await self._index.pulls.release(resume_state)
         crash.reach("importer.kept")
 

@@ -189,7 +189,7 @@ class Scheduler:
         await _end({*self._tasks.values()})
 
     def release(self, slot: Slot) -> None:
-        """Free a slot, and give it to whoever waits."""
+        """Free a slot, and give it to the next waiter."""
         self.queue.release(slot)
         self._dispatch()
 

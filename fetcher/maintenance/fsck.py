@@ -166,7 +166,7 @@ class Fsck:
     async def leftovers(self) -> list[StoredItem]:
         """Return the staged bytes that no process writes and no later start can resume from.
 
-        The order matters: a file is listed first, so that whoever was about to
+        The order matters: a file is listed first, so that a process that was about to
         lock it or to record it has done so by the time it is judged. Beside a running
         server it is looked for again: whole bodies have no lock until they have their names.
         """

@@ -149,7 +149,7 @@ class Repairer:
         return " ".join(reasons)
 
     async def _request(self, submission: Submission, project_id: str, way: Way) -> SourceRequest:
-        """Ask as at the first time, for whoever asks."""
+        """Request the bytes as the first time."""
         if way.source is None:
             return SourceRequest(url=submission.url, project=project_id)
         settings = self._context.current.settings

@@ -29,7 +29,7 @@ COMMIT_SECONDS = (
 READ_WAITS_SECONDS = (1.0, 4.0, 16.0)  # Before a blob that could not be read is tried again.
 DROPPED_AT_ONCE = 500  # Records in one transaction: others write between two.
 SETTLED_AT_ONCE = 64  # They share the fsyncs of the index.
-LOOSE_SECONDS = 3600.0  # By then whoever was committing these bytes has long ended.
+LOOSE_SECONDS = 3600.0  # By then the commit of these bytes has long ended.
 
 
 class Maintenance:
@@ -37,7 +37,7 @@ class Maintenance:
 
     Attributes:
         troubles: Why the service should take no work, as far as the rounds have found out.
-        warnings: What somebody should look at.
+        warnings: What an operator should look at.
         late: Digests that come later; what is wanted of them is computed by whoever wants it, on any host.
 
     Args:

@@ -10,7 +10,7 @@ from fetcher.systemd import ignore_reloads
 
 
 class Reloads:
-    """Reads the operator's file when somebody asks for it, however often that is.
+    """Reads the operator's file when a reload is requested, however often that is.
 
     What is asked for while a file is read may be about a later one: it is read once more after that.
 

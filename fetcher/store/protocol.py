@@ -128,7 +128,7 @@ class Store(Protocol):
         """Read a part of staged bytes."""
 
     async def settle(self, staged: Staged) -> None:
-        """Make staged bytes what whoever reads all of them finds; no byte is added afterwards."""
+        """Make staged bytes readable as a whole; no byte is added afterwards."""
 
     def workplace(self, staged: Staged) -> AbstractAsyncContextManager[Workplace]:
         """Give a program staged bytes as a file, and a place for its result; both go at the end."""
@@ -149,7 +149,7 @@ class Store(Protocol):
         """Remove staged bytes; discarding twice is nothing."""
 
     async def staged_names(self) -> list[str]:
-        """Return what is staged, whoever left it."""
+        """Return what is staged, also by other processes."""
 
     async def remove_staged(self, name: str) -> None:
         """Remove what an earlier process left; what is gone already is fine."""

@@ -61,7 +61,7 @@ class Body(asyncio.BufferedProtocol):
         self._transport.resume_reading()
 
     def close(self) -> None:
-        """Hold nothing any more: whoever read is done with it."""
+        """Hold nothing any more: the reader is done with it."""
         self._held.close()
         self._forget_timers()
 

@@ -244,7 +244,7 @@ def shown_headers(response: aiohttp.ClientResponse) -> dict[str, str]:
 
 
 def make_printable(value: str) -> str:
-    """Make a field of somebody else's fit for a terminal, a log and a page."""
+    """Make a foreign header field fit for a terminal, a log and a page."""
     shown = value[:_SHOWN_CHARACTERS]
     if shown.isascii() and shown.isprintable():
         return shown

@@ -94,7 +94,7 @@ def token_of(request: Request) -> str:
         Unauthenticated: There is none, or several, or it can be none.
     """
     tokens = request.headers.getlist("x-auth-token")
-    if len(tokens) > 1:  # Whoever stands before us may have looked at the other one.
+    if len(tokens) > 1:  # A proxy before us may have looked at the other one.
         raise Unauthenticated
     token = tokens[0] if tokens else None
     if token is None:

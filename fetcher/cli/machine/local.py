@@ -128,7 +128,7 @@ def _watching_the_store(url: str, service: "Service") -> Iterator[None]:
 
 
 def _in_use(error: StoreFailed, url: str, settings: "Settings") -> CommandFailed:
-    """Say which commands work beside whoever has the store."""
+    """Say which commands work beside the process that has the store."""
     quoted = shlex.quote(url)
     server = _address_of(settings)
     beside = (

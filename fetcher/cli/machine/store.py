@@ -176,7 +176,7 @@ def open_service(config: Path | None) -> "Service":
 
 @asynccontextmanager
 async def looking(service: "Service", *, is_locked: bool = False) -> AsyncIterator[tuple[Index, Store]]:
-    """Index and store to be read; without the lock, whoever has it goes on."""
+    """Index and store to be read, without the lock: its holder goes on."""
     rules, path = service.settings.index, index_path(service.folder)
     store = store_of(service.settings, service.folder, service.reserve)
     try:

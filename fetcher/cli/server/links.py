@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def link(image: str, *, hours: float | None = None, server: Server = Server()) -> Exit:  # noqa: B008 - frozen
     """Make a link with which anybody may fetch an image for a time.
 
-    Whoever has the link needs nothing else: hand it on as a secret.
+    The holder of the link needs nothing else: hand it on as a secret.
 
     Args:
         image: Its ID, or its first characters.

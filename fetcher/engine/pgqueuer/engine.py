@@ -38,8 +38,8 @@ LONGEST_WAIT = timedelta(seconds=60)
 class PgqueuerEngine(PostgresEngine):
     """Rows, leases and news as in `PostgresEngine`; pgqueuer wakes one host for each import that waits.
 
-    A job is a hint. Whoever gets it looks at the import's row, and takes it by its claim. What the host that
-    was woken does not begin at once (it has no room, or another host has an equal pull) is offered to all;
+    A job is a hint. The host that gets it looks at the import's row, and takes it by its claim. What that
+    host does not begin at once (it has no room, or another host has an equal pull) is offered to all;
     what pgqueuer loses is found by a sweep of each host within two times SWEEP_SECONDS.
     """
 

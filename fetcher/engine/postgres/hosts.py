@@ -99,7 +99,7 @@ async def move(db: Session, place_id: str, origin: str, most: int) -> bool:
     [taken] = await db.select(sql, {"origin": origin, "id": place_id})
     has_room = taken["n"] < most
     after = origin if has_room else NOWHERE
-    if after != taken["before"]:  # Else whoever waits for a change would wake itself.
+    if after != taken["before"]:  # Else a host that waits for a change would wake itself.
         await db.execute("UPDATE places SET origin = ? WHERE id = ?", [after, place_id])
     return bool(has_room)
 

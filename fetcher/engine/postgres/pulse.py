@@ -21,7 +21,7 @@ SIGN_SECONDS = 1.0
 # A loop that stands still for so many leases will not come back: others may have what it ran.
 MOST_SILENT_LEASES = 10
 
-# Rows that somebody writes this moment are left to the next turn: renewals must not queue for one of them.
+# Rows that are being written are left to the next turn: renewals must not queue for one of them.
 RENEW = """WITH forgotten AS (DELETE FROM hosts WHERE lease_until < clock_timestamp() - interval '1 day'),
     alive AS (UPDATE hosts SET running = %(running)s,
             lease_until = clock_timestamp() + make_interval(secs => %(lease)s)

@@ -30,7 +30,7 @@ async def overdue(db: Session, host: str) -> list[tuple[Import, Secrets | None]]
 async def take_over(db: Session, host: str, import_ids: Sequence[str]) -> None:
     """Queue what nobody holds any more; who was slow to let go changes nothing from here on.
 
-    A row that somebody writes this moment is no abandoned one: it is left to the next look.
+    A row that is being written is not abandoned: it is left to the next look.
     """
     origins = ", ".join(f"'{state}'" for state in origins_of(State.QUEUED))
     sql = f"""UPDATE imports SET state = 'queued', phase = NULL, claim = claim + 1, updated_at = moment_now()

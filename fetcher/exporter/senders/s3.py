@@ -212,7 +212,7 @@ class Upload:
         )
 
     def _first_fields(self) -> dict[str, str]:
-        """Return what the object is to have: what the submitter gave, and its digest for whoever finds it."""
+        """Return what the object is to have: what the submitter gave, and its digest for later readers."""
         return {"x-amz-meta-sha256": self._job.reading.sha256}
 
     def _condition(self) -> dict[str, str]:

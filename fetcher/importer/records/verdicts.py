@@ -35,7 +35,7 @@ def verdict_of(failure: Failure) -> Verdict:
 
 
 def _worded(failure: Failure, words: tuple[str, str] | None) -> Verdict:
-    """Return the verdict in the words of whoever started the import: by a URL, or by sending bytes."""
+    """Return the verdict in words that fit how the import began: by a URL, or by sent bytes."""
     verdict = verdict_of(failure)
     if words is None:
         return verdict

@@ -50,7 +50,7 @@ class Carrier(Protocol):
 
     @property
     def is_parked(self) -> bool:
-        """Return whether whoever cancels this wants it to be taken up by a later process."""
+        """Return whether a cancelled run is to be taken up by a later process."""
 
     @property
     def settle(self) -> Settle | None:
@@ -69,7 +69,7 @@ class Carrier(Protocol):
         """Compare the bytes with the digests that each import expects."""
 
     async def close(self) -> None:
-        """Let go of what came in: whoever sees a verdict finds nothing of the bytes."""
+        """Let go of what came in: a reader of the verdict finds nothing of the bytes."""
 
     async def end(self, running: RunningImport, failure: Failure | None) -> None:
         """Give an import its verdict; without a failure it has it already."""

@@ -45,7 +45,7 @@ STAGED = Verdict(code="ok", title="The bytes are staged; an import with glance-d
 
 
 class Body(Peer, Protocol):
-    """The bytes that somebody sends."""
+    """The bytes of an upload."""
 
     @property
     def declared_bytes(self) -> int | None:

@@ -146,7 +146,7 @@ class Connection:
         except StoreFailed as failure:
             self._refuse_all(failure)
             return
-        except Exception as error:  # noqa: BLE001 - raised to whoever waits for the index
+        except Exception as error:  # noqa: BLE001 - raised to the caller
             self._refuse_all(StoreFailed(reason=f"index {self._path.name}: {error}"))
             return
         while True:

@@ -30,7 +30,7 @@ async def read_open(
     left = length
     while left is None or left > 0:
         most = piece_bytes()
-        # A thread that still reads must not meet a descriptor that is somebody else's by then.
+        # A thread that still reads must not meet a descriptor that belongs to another file by then.
         chunk = await opened(file.read(most if left is None else min(most, left)), _let_go)
         if not chunk:
             return

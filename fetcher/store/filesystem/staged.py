@@ -136,7 +136,7 @@ class Staged:
         )  # Zeros at its end are not written.
 
     def mark(self, size: int, digest: str) -> None:
-        """Note beside the bytes how many there are and their digest, for whoever finds them after a kill.
+        """Note beside the bytes how many there are and their digest, for a later process after a kill.
 
         Not every file system can; then the last checkpoint has to do.
         """

@@ -116,7 +116,7 @@ class Store(Room):
 
         Raises:
             StoreFull: There is no room for even one more file.
-            StoreFailed: The folder refuses, or somebody put a file or a link there first.
+            StoreFailed: The folder refuses, or another process put a file or a link there first.
         """
         path = self.staging / f"{import_id}.{claim}"
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
@@ -146,7 +146,7 @@ class Store(Room):
         return await self._run("read back", lambda: staged.read_at(offset, length))
 
     async def settle(self, staged: protocol.Staged) -> None:
-        """Give a staged file its full length, for whoever reads it by its name; raises StoreFailed."""
+        """Give a staged file its full length, for readers that open it by name; raises StoreFailed."""
         await self._run("settle", staged.sync)
 
     async def park(self, staged: protocol.Staged) -> None:

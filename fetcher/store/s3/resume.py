@@ -20,7 +20,7 @@ from fetcher.store.s3.staging.staged import SharedParts, Staged
 from fetcher.store.s3.wire.objects import Got
 from fetcher.store.s3.wire.reader import read_whole
 
-TAKES = 5  # Whoever has just woken up may write to the record once or twice before it finds out.
+TAKES = 5  # A former owner that has just woken up may write to the record once or twice before it finds out.
 
 
 async def found_record(bucket: Bucket, name: str) -> tuple[StagedRecord, str] | None:

@@ -21,7 +21,7 @@ _MOST_USEFUL_FIRST: tuple[Standing, ...] = ("good", "expired-key", "revoked-key"
 def verify(text: bytes, keys: Sequence[str], signature: bytes | None = None) -> Proof | None:
     """Find out whether a text is signed by one of the pinned certificates.
 
-    Whoever finds an old key may date a signature back, so a key that has
+    The finder of an old key may date a signature back, so a key that has
     expired or was revoked vouches for nothing, whenever it signed.
 
     Args:

@@ -71,7 +71,7 @@ class Listed:
         signer: The certificate's fingerprint that vouches for it.
         signature: What the signature on it is worth; None where it has none.
         accepted: The algorithms that count.
-        vouching: What a digest of it is verified by, where somebody signed it.
+        vouching: What a digest of it is verified by, where it is signed.
     """
 
     listing: Listing

@@ -33,7 +33,7 @@ class Listener:
     """Accepts connections on one socket; has the methods that uvicorn calls on its servers.
 
     Args:
-        anteroom: Where whoever is taken in waits.
+        anteroom: Where accepted clients wait.
     """
 
     def __init__(self, sock: socket.socket, crowd: Crowd, anteroom: Anteroom) -> None:
@@ -93,7 +93,7 @@ class Listener:
             self._loop.add_reader(self._sock.fileno(), self._accept_some)
 
     def take(self, sock: socket.socket, peer: object) -> None:
-        """Find a place for somebody who has been accepted, here or before this was open."""
+        """Find a place for a client that was accepted, here or before this was open."""
         address = client_address(peer)
         place = self._crowd.admit(address)
         if place is Place.NONE:

@@ -1,4 +1,4 @@
-"""The form as somebody typed it: what the API takes, with every mistake at once."""
+"""The form as it was typed: what the API takes, with every mistake at once."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

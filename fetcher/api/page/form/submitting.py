@@ -104,7 +104,7 @@ async def _prefilled(request: Request, visitor: Visitor) -> tuple[dict[str, str]
 
 @shown
 async def check(request: Request, _visitor: Visitor) -> Response:
-    """`POST /page/check`: say while somebody types whether a URL can ever work."""
+    """`POST /page/check`: say during typing whether a URL can ever work."""
     form = await read_form(request)
     url, words, mood = (form.get("url") or "").strip(), "", ""
     if url:

@@ -45,7 +45,7 @@ class Submissions:
         return await asked.answer
 
     async def _write_all(self) -> None:
-        structlog.contextvars.clear_contextvars()  # Of whoever came first.
+        structlog.contextvars.clear_contextvars()  # Of the first caller.
         try:
             while self._waiting:
                 await self._write([])
@@ -76,7 +76,7 @@ class Submissions:
             self._gather(group)
         try:
             answers = await self._connection.write(self._take_turn, group, is_open=is_open) if group else []
-        except Exception as error:  # noqa: BLE001 - raised to whoever asked
+        except Exception as error:  # noqa: BLE001 - raised to each caller
             await self._fail(group, error)
         else:
             for asked, answer in zip(group, answers, strict=True):
@@ -140,7 +140,7 @@ class _Asked:
         )
 
     def give(self, answer: Import | Exception) -> None:
-        """Answer whoever asked, unless they have gone."""
+        """Answer the caller, unless it has gone."""
         if self.answer.done():
             return
         if isinstance(answer, Exception):

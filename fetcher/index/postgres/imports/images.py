@@ -97,7 +97,7 @@ async def release_image(db: Session, record: Import) -> None:
     sql = """UPDATE images SET status = 'queued', updated_at = ?
              WHERE id = ? AND status IN ('importing', 'saving', 'uploading')"""
     released = await db.execute(sql, [to_text(record.updated_at), record.image_id]) == 1
-    if released and record.submission.url:  # Whoever sent a body has had the answer on the spot.
+    if released and record.submission.url:  # The sender of a body has had the answer already.
         await show_failure(db, record.image_id, record.verdict)
 
 

@@ -124,7 +124,7 @@ def release_image(db: Database, record: Import) -> None:
     sql = """UPDATE images SET status = 'queued', updated_at = ?
              WHERE id = ? AND status IN ('importing', 'saving', 'uploading')"""
     released = db.execute(sql, [to_text(record.updated_at), record.image_id]).rowcount == 1
-    if released and record.submission.url:  # Whoever sent a body has had the answer on the spot.
+    if released and record.submission.url:  # The sender of a body has had the answer already.
         show_failure(db, record.image_id, record.verdict)
 
 

@@ -96,7 +96,7 @@ class Connection:
         return await asyncio.wrap_future(self.start(work))
 
     async def finish(self, work: Coroutine[Any, Any, R]) -> R:
-        """Do work on the bucket's loop to its end, whoever is cancelled meanwhile."""
+        """Do work on the bucket's loop to its end, also when the caller is cancelled meanwhile."""
         return await shielded(self.call(work))
 
     async def look(self) -> None:
