@@ -7,7 +7,7 @@ from functools import partial
 
 import structlog
 
-from fetcher.aio.retry import outlasted
+from fetcher.aio.retry import retry_while_short
 from fetcher.aio.shield import shielded
 from fetcher.errors import Cancelled, ChecksumMismatch, Failure, InternalFault, StoreFailed
 from fetcher.guards import Headroom
@@ -84,11 +84,11 @@ class DownloadJob:
         self._is_lost = False
 
     def park(self) -> None:
-        """From here on, whoever cancels the pull wants it to be taken up by a later process."""
+        """From here on, a cancelled pull is to be taken up by a later process."""
         self.is_parked = True
 
     def lose(self) -> None:
-        """From here on, whoever cancels the pull wants the host to have it that has taken its imports."""
+        """From here on, a cancelled pull is to be taken up by the host that has taken its imports."""
         self.is_parked = self._is_lost = True
 
     async def run(self) -> None:
@@ -118,7 +118,7 @@ class DownloadJob:
         if self.resume_state.staged or not self.context.engine.is_shared:
             return
         pulls, request = self.context.index.pulls, self.resume_state.request
-        left = await outlasted(partial(pulls.adopt, request))
+        left = await retry_while_short(partial(pulls.adopt, request))
         if left is not None:
             log.info("pull.adopted", adopted_id=left.id, kept_bytes=left.kept_bytes)
             self.resume_state = left
@@ -132,7 +132,7 @@ class DownloadJob:
         record = running.record
         urls = self.members.urls
         find = partial(way_of, self.context.gate, running, self.members.secrets, urls)
-        way = self.verification.way = await outlasted(find)
+        way = self.verification.way = await retry_while_short(find)
         self.secrets = way.secrets
         sources = Sources(
             self.secrets,
@@ -174,7 +174,7 @@ class DownloadJob:
 
     async def _fetch_sums(self, record: Import) -> None:
         if self.secrets.checksum_url is not None:
-            await outlasted(partial(self._fetch_named, record))
+            await retry_while_short(partial(self._fetch_named, record))
 
     async def _fetch_named(self, record: Import) -> None:
         ca_pem, dialect = record.submission.ca_pem, self.verification.way.dialect
@@ -187,7 +187,7 @@ class DownloadJob:
         if self.settings.reuse.revalidate != "off":
             self._reuse = Reuse(self.context, self.settings, self.secrets, self.asked)
             if registry.takes_known_bytes():
-                attempts.known_etag = await outlasted(partial(self._reuse.find, self.subscribers))
+                attempts.known_etag = await retry_while_short(partial(self._reuse.find, self.subscribers))
         try:
             return await attempts.take_all()
         except Unchanged:
@@ -231,10 +231,10 @@ class DownloadJob:
             used_bytes,
         )
 
-    async def verify(self, receiver: Receiver, told: dict[str, str]) -> ChecksumMismatch | None:
-        """Compare with what each import was promised; from here on nobody joins."""
+    async def verify(self, receiver: Receiver, stated: dict[str, str]) -> ChecksumMismatch | None:
+        """Compare with the digests that each import expects; from here on nobody joins."""
         await self.members.shut()
-        self.verification.told = told
+        self.verification.stated = stated
         self._body = await registry.run_attempt(self, receiver.complete())
         return self.verification.mismatch
 

@@ -7,15 +7,15 @@ from typing import Protocol
 
 import structlog
 
-from fetcher.aio.retry import written
+from fetcher.aio.retry import retry_write
 from fetcher.aio.supervisor import Tasks
 from fetcher.errors import Failure, UnknownImport
 from fetcher.importer.context import Context
 from fetcher.importer.job import DownloadJob
 from fetcher.importer.news import News
 from fetcher.importer.records.running_import import RunningImport
+from fetcher.importer.schedule.cluster_slots import ClusterSlots, until_changed
 from fetcher.importer.schedule.queue import FairQueue, Ticket
-from fetcher.importer.schedule.shared_places import SharedPlaces, until_heard
 from fetcher.index.values import Claimed, NewImport
 from fetcher.model import Import
 
@@ -49,7 +49,7 @@ class Joining:
         entering: How many claims are on their way to the index.
     """
 
-    def __init__(self, context: Context, shared: SharedPlaces, tasks: Tasks, turns: Turns) -> None:
+    def __init__(self, context: Context, shared: ClusterSlots, tasks: Tasks, turns: Turns) -> None:
         self._context = context
         self._shared = shared
         self._tasks = tasks
@@ -81,7 +81,7 @@ class Joining:
         """Let an import wait for a pull of its own, if it was written at all."""
         now = datetime.now(UTC)
         with suppress(UnknownImport):
-            if await written(lambda: self._context.index.imports.requeue(ticket.import_id, now)):
+            if await retry_write(lambda: self._context.index.imports.requeue(ticket.import_id, now)):
                 self._turns.add(ticket)
 
     async def join(self, pull: DownloadJob, ticket: Ticket) -> None:
@@ -92,10 +92,10 @@ class Joining:
             if is_in is None:
                 pull.members.arrive(None, None, None)
                 self._turns.queue.see(await self._shared.elsewhere())
-                await until_heard(news)
+                await until_changed(news)
             elif not is_in:
                 now = datetime.now(UTC)
-                await written(lambda: self._context.index.imports.requeue(ticket.import_id, now))
+                await retry_write(lambda: self._context.index.imports.requeue(ticket.import_id, now))
         finally:
             self.expected.discard(ticket.import_id)
         if not is_in:
@@ -114,7 +114,7 @@ class Joining:
         """Claim an import for its pull; False when it is claimed and its pull is over."""
         claimed = None
         try:
-            claimed = await written(
+            claimed = await retry_write(
                 lambda: self._context.index.imports.claim(ticket.import_id, datetime.now(UTC))
             )
         except Failure as failure:
@@ -133,5 +133,5 @@ class Joining:
         if is_in:
             self._turns.running_imports[ticket.import_id] = running
             self._turns.places[ticket.import_id] = pull
-            self._turns.news.tell(ticket.import_id)
+            self._turns.news.notify(ticket.import_id)
         return is_in

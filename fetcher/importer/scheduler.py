@@ -16,9 +16,9 @@ from fetcher.importer.joining import Joining
 from fetcher.importer.news import News
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.records.verdicts import verdict_of
+from fetcher.importer.schedule.cluster_slots import ClusterSlots
 from fetcher.importer.schedule.connections import Connections
 from fetcher.importer.schedule.queue import MOST_FOLLOWERS, FairQueue, Slot, Ticket
-from fetcher.importer.schedule.shared_places import SharedPlaces
 from fetcher.importer.tracing import span
 from fetcher.index.values import NewImport, ResumeState
 from fetcher.lifecycle import Event
@@ -56,12 +56,12 @@ class Scheduler:
         self._pulls: dict[Slot, DownloadJob] = {}
         self._tasks: dict[DownloadJob, asyncio.Task[None]] = {}
         self._joins = Tasks()
-        self._shared = SharedPlaces(context.engine, self._joins, self.connections)
+        self._shared = ClusterSlots(context.engine, self._joins, self.connections)
         self._joining = Joining(context, self._shared, self._joins, self)
         self.places: dict[str, DownloadJob] = {}
         self._resume_state: dict[str, ResumeState] = {}
         self._is_open = False
-        self._again: asyncio.Handle | None = None
+        self._next_entering: asyncio.Handle | None = None
 
     def take_up(self, resume_state: dict[str, ResumeState]) -> None:
         """Go on with these, once somebody asks for the same."""
@@ -120,7 +120,7 @@ class Scheduler:
     def see(self, elsewhere: Elsewhere) -> None:
         """Count what the pulls of other hosts take, and start what may start now."""
         self.queue.see(elsewhere)
-        self._shared.hear()
+        self._shared.notify()
         self._dispatch()
 
     def counts(self) -> dict[str, int]:
@@ -144,7 +144,7 @@ class Scheduler:
         pull = self.places.get(record.id)
         if pull is not None and pull.members.leave(record.id):
             await _end({self._tasks[pull]})
-        self.news.tell(record.id)
+        self.news.notify(record.id)
 
     async def lose(self, import_id: str) -> None:
         """Let go of an import that another host runs now; when this returns, nothing of it is left here."""
@@ -160,9 +160,9 @@ class Scheduler:
         """Start nothing more, let pulls finish for a while, then park the rest."""
         self._is_open = False
         self._shared.close()
-        self.news.tell_all()
+        self.news.notify_all()
         for running in self.running_imports.values():
-            running.tell()
+            running.notify()
         tasks = {*self._tasks.values(), *self._joins.running, *self.sent.values()}
         if tasks:
             await asyncio.wait(tasks, timeout=grace_seconds)
@@ -172,7 +172,7 @@ class Scheduler:
         await _end({*self._tasks.values()})
 
     def release(self, slot: Slot) -> None:
-        """Free a slot, and give it to whoever waits."""
+        """Free a slot, and give it to the next waiter."""
         self.queue.release(slot)
         self._dispatch()
 
@@ -182,7 +182,7 @@ class Scheduler:
 
     def _let_more_in(self) -> None:
         """Let further imports join the pulls that they may follow."""
-        self._again = None
+        self._next_entering = None
         self._dispatch()
 
     def _dispatch(self, at_once: str = "") -> DownloadJob | None:
@@ -205,8 +205,8 @@ class Scheduler:
 
     def let_more_in_soon(self) -> None:
         """Let others have their turn of the loop, and of the index, before further imports join."""
-        if self.queue.followed and self._again is None and self._joining.entering < MOST_ENTERING:
-            self._again = asyncio.get_running_loop().call_soon(self._let_more_in)
+        if self.queue.followed and self._next_entering is None and self._joining.entering < MOST_ENTERING:
+            self._next_entering = asyncio.get_running_loop().call_soon(self._let_more_in)
 
     def _enlist(self, slot: Slot, ticket: Ticket) -> DownloadJob:
         """Have a slot's pull, begun where there is none, wait for an import that is about to join."""
@@ -250,12 +250,12 @@ class Scheduler:
         await self._shared.go(self._pulls[slot].id, slot, origin)
 
     def forget(self, import_id: str) -> None:
-        """Let go of an import that is done with, and tell its subscribers."""
+        """Let go of an import that is done with, and notify its subscribers."""
         self.places.pop(import_id, None)
         running = self.running_imports.pop(import_id, None)
         if running is not None:
-            running.tell()
-        self.news.tell(import_id)
+            running.notify()
+        self.news.notify(import_id)
 
 
 class _Place:

@@ -16,18 +16,18 @@ def note(db: Database, action: str, record: Import, detail: dict[str, Any]) -> N
 
 
 def note_all(db: Database, lines: Iterable[dict[str, Any]]) -> None:
-    """Add lines of the same columns, each chained to the one before, inside the write that they tell of."""
+    """Add lines of the same columns, each chained to the one before, inside the write that they record."""
     last = last_of(db)
     chained = []
-    for told in lines:
-        line = link(last, told)
+    for fields in lines:
+        line = link(last, fields)
         last = line["id"], line["hash"]
         chained.append(line)
     insert_all(db, "audit", chained)
 
 
 def note_line(db: Database, line: dict[str, Any]) -> None:
-    """Add a line to the audit trail, chained to the last one, inside the write that it tells of."""
+    """Add a line to the audit trail, chained to the last one, inside the write that it records."""
     insert(db, "audit", link(last_of(db), line))
 
 
