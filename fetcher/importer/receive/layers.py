@@ -13,14 +13,8 @@ from fetcher.errors import FormatUnsafe, TooManyBytes
 from fetcher.guards import Chain, GuardContext, Purpose
 from fetcher.guards.base import Guard
 from fetcher.importer.receive.converting import Converting, ConvertingPeer
-from fetcher.importer.receive.unpacking import (
-    HeadPeer,
-    Unpacking,
-    UnpackingPeer,
-    is_packed,
-    read_head,
-    wants_disk,
-)
+from fetcher.importer.receive.head import HeadPeer, is_packed, read_head
+from fetcher.importer.receive.unpacking import Unpacking, UnpackingPeer, wants_disk
 from fetcher.importer.records.requests import target_of
 from fetcher.model import Submission
 from fetcher.pipeline import Judges, Peer, PeerClock, Watched, WorkerPool
