@@ -12,6 +12,8 @@ FRESH_SECONDS = (
 )
 INDEX_SECONDS = 1.0
 LOOK_SECONDS = 0.1
+# A start is not ready anyway, and would be later for each look: after so long, who asks wants to know why.
+START_SECONDS = 5.0
 
 
 class Probes:
@@ -20,14 +22,20 @@ class Probes:
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
         self._at = float("-inf")
+        self._made = time.monotonic()
         self._found: list[str] = []
 
-    async def reasons(self, index: Index, store: Store, max_bytes: int) -> list[str]:
+    async def reasons(
+        self, index: Index, store: Store, max_bytes: int, *, is_starting: bool = False
+    ) -> list[str]:
         """Return each reason why a write would not go well now.
 
         Args:
             max_bytes: What one image may hold.
+            is_starting: Nothing is taken yet: for a while, nothing is tried either.
         """
+        if is_starting and time.monotonic() < self._made + START_SECONDS:
+            return []
         now = asyncio.get_running_loop().time
         async with self._lock:
             if now() - self._at > FRESH_SECONDS:

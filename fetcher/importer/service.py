@@ -36,7 +36,7 @@ from fetcher.importer.schedule.queue import Ticket
 from fetcher.importer.schedule.rate_limiter import RateLimiter
 from fetcher.importer.scheduler import Scheduler
 from fetcher.importer.stages.hand_over import left_there
-from fetcher.importer.tickets import Origins, ticket_of
+from fetcher.importer.tickets import ticket_of
 from fetcher.importer.uploads.job import Engine, Uploads
 from fetcher.index.values import IdempotencyKey, NewImport
 from fetcher.model import Actor, Image, Import, Submission
@@ -79,11 +79,9 @@ class Importer:
             await self.context.sandbox.find()  # Known before the first import needs it, and told in /limits.
         found = await recover(self.context)
         self._pulls.take_up(found.resume_state)
-        settings = self.context.current.settings
-        origins = Origins(settings)
-        async for record, secrets in in_turns(found.waiting if self._is_worker else ()):
-            request, origin = found.requests[record.id], origins.of(secrets.url)
-            self._pulls.add(ticket_of(record, secrets, CheckedUrls(settings), request, origin))
+        async for some in in_turns(found.waiting if self._is_worker else ()):
+            for ticket in some:
+                self._pulls.queue.add(ticket)
         self._is_open = True
         if self._is_worker:
             self._pulls.open()

@@ -55,7 +55,10 @@ async def obstacles(services: Services) -> list[str]:
         found.append("the index cannot be read")
     else:
         found += await services.probes.reasons(
-            services.index, services.store, services.current.settings.size.max_bytes
+            services.index,
+            services.store,
+            services.current.settings.size.max_bytes,
+            is_starting=not services.importer.is_open,
         )
     try:
         if services.store.free_bytes() <= 0 and NO_ROOM not in found:

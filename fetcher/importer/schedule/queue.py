@@ -121,7 +121,9 @@ class FairQueue:
             self._aside[ticket.import_id] = ticket
             return
         self._waiting[ticket.import_id] = ticket
-        self._lines.setdefault(ticket.project_id, OriginQueue()).add(ticket)
+        if (line := self._lines.get(ticket.project_id)) is None:
+            line = self._lines[ticket.project_id] = OriginQueue()
+        line.add(ticket)
         if ticket.is_shared:
             self._alike.setdefault(ticket.request, {})[ticket.import_id] = ticket
             if ticket.request in self._open:
