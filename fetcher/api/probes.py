@@ -25,17 +25,17 @@ class Probes:
         self._made = time.monotonic()
         self._found: list[str] = []
 
-    async def reasons(
-        self, index: Index, store: Store, max_bytes: int, *, is_starting: bool = False
-    ) -> list[str]:
+    @property
+    def is_early(self) -> bool:
+        """Return whether the service has begun just now."""
+        return time.monotonic() < self._made + START_SECONDS
+
+    async def reasons(self, index: Index, store: Store, max_bytes: int) -> list[str]:
         """Return each reason why a write would not go well now.
 
         Args:
             max_bytes: What one image may hold.
-            is_starting: Nothing is taken yet: for a while, nothing is tried either.
         """
-        if is_starting and time.monotonic() < self._made + START_SECONDS:
-            return []
         now = asyncio.get_running_loop().time
         async with self._lock:
             if now() - self._at > FRESH_SECONDS:
