@@ -17,7 +17,7 @@ START_SECONDS = 5.0
 
 
 class Probes:
-    """Tries small writes, at most twice a second, whoever asks."""
+    """Tries small writes, at most twice a second for all callers together."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()

@@ -64,7 +64,7 @@ async def recover(context: Context) -> Found:
     waiting = await _tickets_again(left.waiting, context.current.settings)
     resume_state = await _keep_pulls(context, waiting, left.committing)
     await context.index.recovery.take_up(*_interrupted(left.sent))
-    _tell(left.sent, len(waiting), len(resume_state))
+    _log_found(left.sent, len(waiting), len(resume_state))
     files = {one.staged for one in resume_state.values()}
     for name in await context.store.staged_names():
         if name not in files:
@@ -87,7 +87,7 @@ async def in_turns(items: Sequence[T]) -> AsyncIterator[Sequence[T]]:
         yield items[begin : begin + LOOP_TURN]
 
 
-def _tell(sent: Sequence[Import], waiting: int, resumable: int) -> None:
+def _log_found(sent: Sequence[Import], waiting: int, resumable: int) -> None:
     """Say in the log what was found, at a length that a start can afford."""
     for record in sent[:MOST_LINES]:
         log.info("import.interrupted", import_id=record.id, method=record.method)
