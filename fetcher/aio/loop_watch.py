@@ -15,7 +15,7 @@ from types import FrameType
 ROOT = Path(__file__).parent.parent.parent
 MOST_FRAMES = 12  # The innermost ones; what is above them is the loop itself.
 SAY_SECONDS = 10.0
-PATIENT_SECONDS = 1.0  # Between two looks at whether the watch was closed during a hold.
+CLOSE_CHECK_SECONDS = 1.0  # Between two looks at whether the watch was closed during a hold.
 IDLE = frozenset({"select", "run_forever", "run", "_run_once"})
 
 OnHold = Callable[[float, list[str]], None]
@@ -70,7 +70,7 @@ class LoopWatch:
             if self._answer.acquire(timeout=self._limit_seconds):
                 continue
             stack = self._stack()
-            while not self._answer.acquire(timeout=PATIENT_SECONDS):
+            while not self._answer.acquire(timeout=CLOSE_CHECK_SECONDS):
                 if self._is_closed:
                     return
             if stack:

@@ -244,7 +244,7 @@ class Gate:
         chain.plan.judge()
 
     async def _take_place(self, chain: RedirectChain, stack: AsyncExitStack) -> None:
-        """Have a place at the addresses that may be dialled, until the conversation is over."""
+        """Have a place at the addresses that may be dialled, until the connection ends."""
         if chain.plan is None or chain.plan.is_proxy:
             return
         addresses, project = chain.plan.order, chain.request.project

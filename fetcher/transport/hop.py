@@ -1,4 +1,4 @@
-"""One hop of a request: its way out, the conversation up to the head, and the dialect's word on it."""
+"""One hop of a request: its way out, the exchange up to the head, and the dialect's word on it."""
 
 import asyncio
 from collections.abc import Collection
