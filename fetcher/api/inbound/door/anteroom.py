@@ -23,7 +23,7 @@ from fetcher.settings.server import Inbound
 # Edge-triggered: a client that has been sent away is not read, and must not be reported without end.
 HEARD = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
 GONE = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
-MOST_HEARD_AT_ONCE = 64  # Then everybody else gets a turn.
+MAX_HEARD_AT_ONCE = 64  # Then everybody else gets a turn.
 # Half a head of an honest client is no longer; more, and what begins no request, is left to the parser.
 HALF_BYTES = 2048
 HALF_HEAD = re.compile(
@@ -150,7 +150,7 @@ class Anteroom:
                 self._forget(client)
 
     def _on_readable(self) -> None:
-        for descriptor, events in self._epoll.poll(0, MOST_HEARD_AT_ONCE):
+        for descriptor, events in self._epoll.poll(0, MAX_HEARD_AT_ONCE):
             client = self._clients.get(descriptor)
             if client is not None and not client.is_over and self._read(client) and events & GONE:
                 self._forget(client)  # The rest of its head will never come.
