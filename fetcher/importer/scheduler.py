@@ -18,7 +18,7 @@ from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.records.verdicts import verdict_of
 from fetcher.importer.schedule.cluster_slots import ClusterSlots
 from fetcher.importer.schedule.connections import Connections
-from fetcher.importer.schedule.queue import MOST_FOLLOWERS, FairQueue, Slot, Ticket
+from fetcher.importer.schedule.queue import MAX_FOLLOWERS, FairQueue, Slot, Ticket
 from fetcher.importer.tracing import span
 from fetcher.index.values import NewImport, ResumeState
 from fetcher.lifecycle import Event
@@ -27,7 +27,7 @@ from fetcher.model import Import
 log = structlog.get_logger()
 
 # Imports that join pulls at a time: whatever else is written, the next submission say, waits behind no more.
-MOST_ENTERING = 2 * MOST_FOLLOWERS
+MAX_ENTERING = 2 * MAX_FOLLOWERS
 
 
 class Scheduler:
@@ -205,7 +205,7 @@ class Scheduler:
 
     def let_more_in_soon(self) -> None:
         """Let others have their turn of the loop, and of the index, before further imports join."""
-        if self.queue.followed and self._next_entering is None and self._joining.entering < MOST_ENTERING:
+        if self.queue.followed and self._next_entering is None and self._joining.entering < MAX_ENTERING:
             self._next_entering = asyncio.get_running_loop().call_soon(self._let_more_in)
 
     def _enlist(self, slot: Slot, ticket: Ticket) -> DownloadJob:

@@ -150,6 +150,11 @@ def to_import(row: Row) -> Import:
     )
 
 
+def to_submission(text: str) -> Submission:
+    """Read what an import was asked for; its URL is the redacted one."""
+    return _SUBMISSION.decode(text)
+
+
 def imports_within(rows: Iterable[Row], max_bytes: int) -> Rows[Import]:
     """Read imports back until they hold so many bytes; one at least."""
     some = fitting(rows, import_bytes, max_bytes)
