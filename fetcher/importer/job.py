@@ -53,6 +53,7 @@ class DownloadJob:
         id: What its log lines carry, whichever import they are about; fresh bytes are staged under it.
         followers: The imports that the body is for, by their ids; each may leave at any moment.
         change: Replaces fields of every import's record.
+        end: Gives an import its verdict; without a failure it has it already.
         asked: What was asked for, alike in all of them.
     """
 
@@ -74,6 +75,7 @@ class DownloadJob:
         self.subscribers = self.members.subscribers
         self.followers = self.subscribers.followers
         self.change = self.subscribers.change
+        self.end = self.members.end
         self.secrets = self.members.secrets
         self.asked: Submission  # There as soon as one is in.
         self.verification = Verification(self.subscribers, self.settings)
@@ -296,7 +298,3 @@ class DownloadJob:
         if self.resume_state.staged:
             await self.context.store.remove_staged(self.resume_state.staged)
         await self._resume_writer.drop()
-
-    async def end(self, running: RunningImport, failure: Failure | None) -> None:
-        """Give an import its verdict; without a failure it has it already."""
-        await self.members.end(running, failure)

@@ -9,7 +9,7 @@ import structlog
 
 from fetcher.aio.retry import retry_while_short, shortage_wait
 from fetcher.convert.streaming import NotStreamable
-from fetcher.errors import ChecksumMismatch, Failure, Rejection, Shortage
+from fetcher.errors import Failure, Rejection, Shortage
 from fetcher.guards.stream.size import check_declared, check_length
 from fetcher.importer.download.budget import Budget
 from fetcher.importer.download.open_source import RangeRequest, SourceOpener, Unchanged
@@ -159,17 +159,11 @@ class Attempts:
             await self._pull(offset, if_range)
         assert self._receiver is not None
         mismatch = await self._job.verify(self._receiver, self.version.stated_digests)
-        if mismatch is not None and self._may_differ(mismatch):
+        attempts, is_pieced = self._subscribers.attempts, self.version.is_pieced
+        if mismatch is not None and self._retry_policy.may_differ(mismatch, attempts, is_pieced=is_pieced):
             raise mismatch
         self._subscribers.finish_attempt(None, 0.0)
         return self._receiver
-
-    def _may_differ(self, mismatch: ChecksumMismatch) -> bool:
-        pieced = self._retry_policy.may_begin_anew(mismatch, is_pieced=self.version.is_pieced)
-        attempts = self._subscribers.attempts
-        is_led = may_ask_elsewhere(mismatch, attempts[-1].hops)
-        once_more = is_led and self._retry_policy.may_ask_once_more(len(attempts))
-        return pieced or once_more or self._retry_policy.may_ask_another()
 
     def _where(self) -> tuple[int, str | None]:
         """From which byte on to ask, and what the range is bound to."""

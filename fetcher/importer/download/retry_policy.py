@@ -29,7 +29,7 @@ from fetcher.errors import (
 )
 from fetcher.guards.network.redirects import REDIRECTS
 from fetcher.importer.download.sources import Sources
-from fetcher.model import Hop
+from fetcher.model import Attempt, Hop
 from fetcher.settings.imports import Retry
 
 # What the bytes are refused for: where they came in parts, the parts may be of different versions.
@@ -99,7 +99,7 @@ class RetryPolicy:
         self.consecutive_failures = 0 if is_gain else self.consecutive_failures + 1
         if number >= self._retry.max_attempts:
             return None
-        if self.may_begin_anew(failure, is_pieced=is_pieced):
+        if self._may_begin_anew(failure, is_pieced=is_pieced):
             self._has_begun_anew = True
             return 0.0
         if self.consecutive_failures >= self._retry.attempts * len(self._sources):
@@ -110,20 +110,22 @@ class RetryPolicy:
             failure, is_worth_it=failure.public().is_retryable() or may_ask_elsewhere(failure, hops)
         )
 
-    def may_begin_anew(self, failure: Failure, *, is_pieced: bool) -> bool:
+    def may_differ(self, mismatch: Failure, attempts: Sequence[Attempt], *, is_pieced: bool) -> bool:
+        """Return whether another request may bring the bytes that are expected.
+
+        Args:
+            attempts: So far, the one that brought these bytes at their end.
+            is_pieced: The bytes are of more than one answer.
+        """
+        is_led = may_ask_elsewhere(mismatch, attempts[-1].hops)
+        failures = self.consecutive_failures + 1  # Such an attempt brings nothing to go on from.
+        is_left = failures < self._retry.attempts * len(self._sources)
+        once_more = is_led and is_left and len(attempts) < self._retry.max_attempts
+        return self._may_begin_anew(mismatch, is_pieced=is_pieced) or once_more or len(self._sources) > 1
+
+    def _may_begin_anew(self, failure: Failure, *, is_pieced: bool) -> bool:
         """Return whether all parts are to be pulled once more, from the first byte."""
         return is_pieced and isinstance(failure, OF_THE_BYTES) and not self._has_begun_anew
-
-    def may_ask_another(self) -> bool:
-        """Return whether there is a source beside the present one."""
-        return len(self._sources) > 1
-
-    def may_ask_once_more(self, number: int) -> bool:
-        """Return whether there would be an attempt after one that brings nothing to go on from."""
-        return (
-            number < self._retry.max_attempts
-            and self.consecutive_failures + 1 < self._retry.attempts * len(self._sources)
-        )
 
     def _next_source(self, failure: Failure, *, is_worth_it: bool) -> float | None:
         self._sources.fail()
