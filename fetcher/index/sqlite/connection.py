@@ -18,15 +18,14 @@ from fetcher.index.sqlite.answer import Answer, give_all
 from fetcher.index.sqlite.presence import Presence
 from fetcher.index.sqlite.private import make_private
 from fetcher.index.sqlite.readers import Readers, failure_of
-from fetcher.index.sqlite.soundness import RESTORE, check_file, find_damage, missing_parts
+from fetcher.index.sqlite.soundness import bring_up, check_file
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Job = tuple[Callable[[Database], Any], Answer[Any]]
 
 BUSY_MILLISECONDS = 5_000
 MAX_IN_ONE_COMMIT = 256
-CHECK_SECONDS = 1.0  # How long a start looks for damage; maintenance looks for the rest.
-MAX_NAMED = 5
 WAL_BYTES = 67_108_864  # What the log is cut back to after a burst.
 # The log still holds what was deleted, secrets of imports that have ended among it: it is emptied after a
 # second in which nobody writes, and under a steady load once a minute.
@@ -75,9 +74,7 @@ class Connection:
         self._presence = Presence(path)
         self._migrate = migrate
         self._check = check
-        self._jobs: queue.SimpleQueue[tuple[Callable[[Database], Any], Answer[Any]] | None] = (
-            queue.SimpleQueue()
-        )
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._readers = Readers(self._connect, readers)
         self._writer = threading.Thread(target=self._write_all, name="index-writer", daemon=True)
         self.is_in_doubt = False
@@ -162,19 +159,12 @@ class Connection:
                 return
 
     def _open(self, db: Database) -> None:
-        """Look at the file before anything is written to it, then bring it up to date.
+        """Bring the file up to date, and have it written as an index is.
 
         Raises:
             StoreFailed: It is damaged, or not ours to change.
         """
-        damage = find_damage(db, CHECK_SECONDS)
-        if damage:
-            raise StoreFailed(reason=f"the index is damaged ({damage[0]}): {RESTORE}")
-        self.is_checked = damage is not None
-        self._migrate(db)
-        missing = missing_parts(db, self._migrate)
-        if missing:
-            raise StoreFailed(reason=f"the index has lost {', '.join(missing[:MAX_NAMED])}: {RESTORE}")
+        self.is_checked = bring_up(db, self._migrate)
         db.enable_wal()
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA secure_delete = ON")
@@ -200,8 +190,8 @@ class Connection:
         """
         return check_file(self._path, seconds)
 
-    def _next_batch(self) -> list[tuple[Callable[[Database], Any], Answer[Any]] | None]:
-        batch: list[tuple[Callable[[Database], Any], Answer[Any]] | None] = []
+    def _next_batch(self) -> list[Job | None]:
+        batch: list[Job | None] = []
         with suppress(queue.Empty):
             batch.append(self._jobs.get(timeout=None if self._log_since is None else QUIET_SECONDS))
             while batch[-1] is not None and len(batch) < MAX_IN_ONE_COMMIT:
@@ -227,7 +217,7 @@ class Connection:
             return not db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
         return False
 
-    def _commit(self, batch: list[tuple[Callable[[Database], Any], Answer[Any]]], db: Database) -> None:
+    def _commit(self, batch: list[Job], db: Database) -> None:
         if not self._begin(batch, db):
             return
         is_alone = len(batch) == 1
@@ -248,9 +238,7 @@ class Connection:
         else:
             give_all(done)
 
-    def _do_all(
-        self, batch: list[tuple[Callable[[Database], Any], Answer[Any]]], db: Database, *, is_alone: bool
-    ) -> list[tuple[Answer[Any], Any]]:
+    def _do_all(self, batch: list[Job], db: Database, *, is_alone: bool) -> list[tuple[Answer[Any], Any]]:
         done: list[tuple[Answer[Any], Any]] = []
         for work, future in batch:
             try:
@@ -285,7 +273,7 @@ class Connection:
         self.is_in_doubt = False
         self.committed_at = time.monotonic()
 
-    def _begin(self, batch: list[tuple[Callable[[Database], Any], Answer[Any]]], db: Database) -> bool:
+    def _begin(self, batch: list[Job], db: Database) -> bool:
         """Open the transaction; a locked or unusable file is so for all of the batch, and said once."""
         try:
             if self._presence.is_lost:
@@ -320,9 +308,7 @@ class Connection:
             db.conn.execute("RELEASE work")
         return result
 
-    def _retry_each(
-        self, batch: list[tuple[Callable[[Database], Any], Answer[Any]]], error: Exception, db: Database
-    ) -> None:
+    def _retry_each(self, batch: list[Job], error: Exception, db: Database) -> None:
         """Let each write of a failed batch try alone, so that one bad write fails only itself."""
         if len(batch) == 1:
             _refuse(batch, failure_of(error))
@@ -335,7 +321,7 @@ class Connection:
             job[1].set_exception(failure)
 
 
-def _refuse(batch: list[tuple[Callable[[Database], Any], Answer[Any]]], failure: Exception) -> None:
+def _refuse(batch: list[Job], failure: Exception) -> None:
     """Answer everybody of a batch who has no answer yet with a failure."""
     for _work, answer in batch:
         if not answer.is_given:

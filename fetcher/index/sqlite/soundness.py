@@ -14,10 +14,28 @@ from fetcher.errors import StoreFailed
 
 PROGRESS_STEPS = 10_000  # Of SQLite's machine, between two looks at the clock: a millisecond or less.
 MAX_COMPLAINTS = 20
+CHECK_SECONDS = 1.0  # How long a start looks for damage; maintenance looks for the rest.
+MAX_NAMED = 5
 RESTORE = "put back a backup, or move the file away to begin with an empty index"
 
 # What SQLite says of a file that is well, but not to be had at this moment.
 NOT_NOW = ("locked", "busy", "interrupted", "unable to open", "disk I/O error")
+
+
+def bring_up(db: Database, migrate: Callable[[Database], None]) -> bool:
+    """Look at a file before anything is written to it, then bring it up to date; return whether all was seen.
+
+    Raises:
+        StoreFailed: It is damaged, or not ours to change.
+    """
+    damage = find_damage(db, CHECK_SECONDS)
+    if damage:
+        raise StoreFailed(reason=f"the index is damaged ({damage[0]}): {RESTORE}")
+    migrate(db)
+    missing = missing_parts(db, migrate)
+    if missing:
+        raise StoreFailed(reason=f"the index has lost {', '.join(missing[:MAX_NAMED])}: {RESTORE}")
+    return damage is not None
 
 
 def check_version(db: Database, known: Migrations) -> None:
