@@ -11,7 +11,7 @@ import pytest
 from fetcher.cli.exits import Exit
 from fetcher.errors import StoreFailed
 from fetcher.index import Index
-from fetcher.index.sqlite import connection
+from fetcher.index.sqlite import connection, soundness
 from fetcher.index.sqlite.soundness import find_damage
 from tests.attacks.test_machine_leftovers import store
 from tests.attacks.test_machine_ready import reasons
@@ -169,7 +169,7 @@ async def test_m16_a_start_looks_for_a_moment_and_upkeep_for_the_rest(
             "SELECT rootpage FROM sqlite_master WHERE name = 'image_properties_by_value'"
         ).fetchone()
     overwrite((root[0] - 1) * PAGE, b"\xff" * PAGE)(path)
-    monkeypatch.setattr(connection, "CHECK_SECONDS", -1.0)
+    monkeypatch.setattr(soundness, "CHECK_SECONDS", -1.0)
     async with Running(tmp_path, imports={"max_running": 1}) as service:
         services = service.service.app.state.services
         assert not services.index.maintenance.is_checked
