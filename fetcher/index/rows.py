@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -52,7 +52,12 @@ def import_bytes(row: Row) -> int:
 
 def to_text(moment: datetime | None) -> str | None:
     """Write a moment so that text order is time order."""
-    return None if moment is None else f"{moment.astimezone(UTC).isoformat(timespec='microseconds')[:-6]}Z"
+    return None if moment is None else _text_of(moment)
+
+
+@lru_cache(maxsize=64)  # One write names the same moment up to seven times, in rows and in the trail.
+def _text_of(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC).isoformat(timespec='microseconds')[:-6]}Z"
 
 
 def to_moment(text: str | None) -> datetime | None:
