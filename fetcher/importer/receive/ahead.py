@@ -53,7 +53,7 @@ class PiecesAhead:
                 if piece := await self._worker_pool.run(self._make, is_dear=self._is_dear()):
                     self._ready.append(piece)
                     self._changed.set()
-        except BaseException as failure:  # noqa: BLE001 - carried to whoever reads, behind the pieces before it
+        except BaseException as failure:  # noqa: BLE001 - raised to the reader, behind the pieces before it
             self._failure = failure
         self._making = None
         self._changed.set()
