@@ -2,7 +2,7 @@
 
 import asyncio
 
-from fetcher.api.inbound.answers import MOST_JOINED_BYTES, Outgoing
+from fetcher.api.inbound.answers import MAX_JOINED_BYTES, Outgoing
 
 HEAD, BODY = b"HTTP/1.1 202 Accepted\r\n\r\n", b"{}"
 
@@ -55,8 +55,8 @@ async def test_large_bodies_are_not_copied() -> None:
     """A body above the bound goes by itself, behind its head."""
     kept, outgoing = begun()
     outgoing.write(HEAD)
-    outgoing.write(bytes(MOST_JOINED_BYTES + 1))
-    assert [len(piece) for piece in kept.pieces] == [len(HEAD), MOST_JOINED_BYTES + 1]
+    outgoing.write(bytes(MAX_JOINED_BYTES + 1))
+    assert [len(piece) for piece in kept.pieces] == [len(HEAD), MAX_JOINED_BYTES + 1]
 
 
 async def test_an_invitation_to_go_on_is_no_head() -> None:

@@ -10,7 +10,7 @@ from fetcher.errors import Failure
 
 IMAGE_API = b"/v2/"
 CONTINUE = b"HTTP/1.1 100 "
-MOST_JOINED_BYTES = 65_536  # To copy more would cost as much as a system call does.
+MAX_JOINED_BYTES = 65_536  # To copy more would cost as much as a system call does.
 
 
 class Outgoing:
@@ -39,7 +39,7 @@ class Outgoing:
         if self._is_awaited and not data.startswith(CONTINUE):
             self._is_awaited, self._head = False, data
             self._loop.call_soon(self.flush)
-        elif self._head and len(data) <= MOST_JOINED_BYTES:
+        elif self._head and len(data) <= MAX_JOINED_BYTES:
             head, self._head = self._head, b""
             self._transport.write(head + data)
         else:

@@ -84,7 +84,7 @@ def test_headers_go_to_their_own_origin_alone() -> None:
 
 
 def test_a_url_is_shown_alike_once_it_has_passed() -> None:
-    """What passed as it is, and what had to be put into another form first, is shown as it was typed, redacted."""
+    """A URL is shown as it was typed, redacted, in whatever form it has passed."""
     urls = CheckedUrls(load_settings())
     for url in (URL, "HTTPS://A.example:443/x.img?sig=hush"):
         plain = msgspec.structs.replace(WHOLE, url=url)
