@@ -97,15 +97,25 @@ async def cost_of_import(
                 for number in range(WARM + COUNTED):
                     if number == WARM:
                         warmed()
-                    before = {**traced.counts, "calls": calls.count}
+                    before = {**traced.counts, "calls": calls.count, "pages": _pages(home)}
                     body = {"url": f"http://127.0.0.1:{port}/image{number}", "disk_format": "raw"}
                     if await ask(service, "POST", "/imports", json.dumps(body).encode()) >= 300:
                         raise RuntimeError("the import was refused")
                     await _until_ended(service, traced, number + 1)
-                    after = {**traced.counts, "calls": calls.count}
+                    after = {**traced.counts, "calls": calls.count, "pages": _pages(home)}
                     found.append({what: value - before.get(what, 0) for what, value in after.items()})
-    what = ("calls", "statements", "transactions")
-    return {name: min(one[name] for one in found[WARM:]) for name in what}
+    what = ("calls", "statements", "transactions", "pages")
+    # A log that was brought into the file begins anew, and would show fewer pages than none.
+    return {name: min(one[name] for one in found[WARM:] if one["pages"] > 0) for name in what}
+
+
+def _pages(home: Path) -> int:
+    """How many pages are in the log of the index.
+
+    Source: https://www.sqlite.org/walformat.html#the_wal_index_header, `mxFrame`.
+    """
+    header = (home / "data" / "index.sqlite-shm").read_bytes()[:20]
+    return int.from_bytes(header[16:20], sys.byteorder)
 
 
 async def _until_ended(service: Service, traced: _Traced, count: int) -> None:

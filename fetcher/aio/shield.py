@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
+from functools import partial
 from typing import Any, TypeVar
 
 R = TypeVar("R")
@@ -39,11 +40,23 @@ async def opened(opening: Awaitable[R], undo: Callable[[R], None]) -> R:
 
 
 async def _finish(task: asyncio.Future[Any]) -> asyncio.CancelledError | None:
-    """Wait until a task is done, however often the caller is cancelled; the last cancellation comes back."""
+    """Wait until a task is done, however often the caller is cancelled; the last cancellation comes back.
+
+    An import does so eight times: `asyncio.wait` makes sets and asks each future what it is.
+    """
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
+        waiter = task.get_loop().create_future()
+        wake = partial(_wake, waiter)
+        task.add_done_callback(wake)
         try:
-            await asyncio.wait({task})
+            await waiter
         except asyncio.CancelledError as error:
+            task.remove_done_callback(wake)
             cancelled = error
     return cancelled
+
+
+def _wake(waiter: asyncio.Future[None], _task: asyncio.Future[Any]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

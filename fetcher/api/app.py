@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 from starlette.applications import Starlette
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
@@ -69,6 +69,7 @@ async def root(request: Request) -> Response:
     return await (page.home if page.wants_page(request) else choices)(request)
 
 
+NOSNIFF = (b"x-content-type-options", b"nosniff")
 GLOBAL_ID = re.compile(r"req-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -143,9 +144,11 @@ class RequestContext:
             if message["type"] == "http.response.start":
                 if global_id:
                     log.info("request.answered", **_line(scope), status=message["status"])
-                headers = MutableHeaders(scope=message)
-                headers["X-OpenStack-Request-ID"] = scope["request_id"]
-                headers.setdefault("X-Content-Type-Options", "nosniff")
+                # Written as they are sent: Starlette's own looks through all of them for each.
+                sent = message["headers"] = list(message["headers"])
+                sent.append((b"x-openstack-request-id", scope["request_id"].encode()))
+                if not any(name == NOSNIFF[0] for name, _ in sent):
+                    sent.append(NOSNIFF)
             await send(message)
 
         refusal = self._refusal(scope)

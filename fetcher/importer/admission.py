@@ -104,7 +104,7 @@ def new_import(admitted: Admitted, call: Call) -> NewImport:
         project_id=image.project_id,
         user_id=call.actor.user_id,
         method=call.method.name,
-        submission=shown(submission),
+        submission=shown(submission, admitted.urls),
         state=next_state(None, Event.SUBMIT),
         notice=Notice() if webhook else None,
         delivery=begin(settings, image.id, submission.target_image_id) if owns_image else None,

@@ -53,7 +53,12 @@ def import_bytes(row: Row) -> int:
 @lru_cache(maxsize=1024)  # Rows tell the same moment again and again.
 def to_text(moment: datetime | None) -> str | None:
     """Write a moment so that text order is time order."""
-    return None if moment is None else f"{moment.astimezone(UTC).isoformat(timespec='microseconds')[:-6]}Z"
+    return None if moment is None else _text_of(moment)
+
+
+@lru_cache(maxsize=64)  # One write names the same moment up to seven times, in rows and in the trail.
+def _text_of(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC).isoformat(timespec='microseconds')[:-6]}Z"
 
 
 def to_moment(text: str | None) -> datetime | None:

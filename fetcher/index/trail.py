@@ -18,7 +18,7 @@ MAX_URL_CHARACTERS = 512
 
 def digest_of(before: str, line: Row) -> str:
     """Return the digest of a line: sha256 over the JSON of the digest before it and of its own values."""
-    return hashlib.sha256(msgspec.json.encode([before, *(line.get(name) for name in COLUMNS)])).hexdigest()
+    return hashlib.sha256(msgspec.json.encode([before, *map(line.get, COLUMNS)])).hexdigest()
 
 
 def link(last: tuple[int, str], line: Row) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.protocols.utils import get_local_addr, is_ssl
 from uvicorn.server import ServerState
 
-from fetcher.api.inbound.answers import plain_answer
+from fetcher.api.inbound.answers import Outgoing, plain_answer
 from fetcher.api.inbound.crowd import Crowd, Place
 from fetcher.api.inbound.file_response import BREAKS_OFF, SENDS_FILES
 from fetcher.api.inbound.file_sender import FileSender
@@ -115,6 +115,7 @@ class Connection(HttpToolsProtocol):
         self.connections.add(self)
         self.transport = transport
         self.flow = FlowControl(transport)
+        self._outgoing = Outgoing(transport, self.loop)
         self.scheme = "https" if is_ssl(transport) else "http"
         if self._is_over:
             transport.abort()
@@ -231,6 +232,7 @@ class Connection(HttpToolsProtocol):
         async def run(scope: Any, receive: Any, send: Any) -> None:
             async def send_any(message: Any) -> None:
                 if message["type"] == SENDS_FILES:
+                    self._outgoing.flush()
                     await self._files.send(cycle, message)
                 elif message["type"] == BREAKS_OFF:
                     self._end_unfinished(cycle)
@@ -255,11 +257,14 @@ class Connection(HttpToolsProtocol):
 
     def _run(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Have the application answer."""
+        self._outgoing.begin()
+        cycle.transport = cast(asyncio.Transport, self._outgoing)
         super()._start_asgi_task(cycle, app)
 
     def _end_unfinished(self, cycle: RequestResponseCycle) -> None:
         cycle.disconnected = True
         if cycle.response_started or self.transport.is_closing():
+            self._outgoing.flush()
             self.transport.abort()
         else:
             self.transport.write(plain_answer(NotReady(reason="it is stopping"), self.url))
@@ -267,6 +272,7 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """End an answer."""
+        self._outgoing.flush()  # Of one without a body, before another's begins.
         self._answering -= 1
         self._waited = 0.0
         super().on_response_complete()

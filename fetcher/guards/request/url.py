@@ -129,6 +129,11 @@ class CheckedUrls:
             passed = self._passed[raw] = check_url(raw, self.settings)
         return passed
 
+    def redacted(self, raw: str) -> str:
+        """Return a URL fit for people; one that passed as it is has been redacted before."""
+        passed = self._passed.get(raw)
+        return passed.redacted if passed is not None and passed.text == raw else redact_url(raw)
+
     def under(self, settings: Settings) -> "CheckedUrls":
         """Return these if they passed under the same settings, else none yet: rules may have changed."""
         return self if settings is self.settings else CheckedUrls(settings)

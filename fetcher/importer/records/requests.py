@@ -35,11 +35,15 @@ def secrets_of(
     )
 
 
-def shown(submission: Submission) -> Submission:
-    """Return a submission without its secrets: what is kept and shown."""
+def shown(submission: Submission, urls: CheckedUrls) -> Submission:
+    """Return a submission without its secrets: what is kept and shown.
+
+    Args:
+        urls: Those of the submission that have passed.
+    """
     return msgspec.structs.replace(
         submission,
-        url=redact_url(submission.url),
+        url=urls.redacted(submission.url),
         headers=dict.fromkeys(submission.headers, HIDDEN),
         mirrors=tuple(redact_url(url) for url in submission.mirrors),
         checksum_url=_shown(submission.checksum_url),

@@ -26,17 +26,19 @@ def insert(db: Database, table: str, row: dict[str, Any]) -> None:
 
     sqlite-utils' own insert asks for the names of all tables first and builds
     its statement anew each time, which was a third of what a submission cost.
+    Values come by their place: each name would be looked up, half of what it takes to hand over a row.
     """
-    db.conn.execute(_insertion(table, tuple(row)), row)
+    db.conn.execute(_insertion(table, tuple(row)), tuple(row.values()))
 
 
 def insert_all(db: Database, table: str, rows: Sequence[dict[str, Any]]) -> None:
     """Add rows of the same columns, by one statement that is prepared once."""
     if rows:
-        db.conn.executemany(_insertion(table, tuple(rows[0])), rows)
+        names = tuple(rows[0])
+        db.conn.executemany(_insertion(table, names), ([row[name] for name in names] for row in rows))
 
 
 @cache
 def _insertion(table: str, columns: tuple[str, ...]) -> str:
-    marks = ", ".join(f":{column}" for column in columns)
+    marks = ", ".join("?" * len(columns))
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608 - our own names

@@ -18,10 +18,11 @@ WHOLE = Submission(
     checksum_url="https://a.example/SHA256SUMS?sig=hush",
     checksum_signature_url="https://c.example/SHA256SUMS.gpg?sig=hush",
 )
+NONE = CheckedUrls(load_settings())  # Nothing has been judged yet.
 
 
 def of(submission: Submission) -> str:
-    return fingerprint(secrets_of(submission), shown(submission), load_settings(), "a")
+    return fingerprint(secrets_of(submission), shown(submission, NONE), load_settings(), "a")
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,7 @@ def test_each_promises_its_own_digest() -> None:
 
 def test_nothing_secret_is_shown() -> None:
     """Neither queries nor the values of headers; the names of headers are."""
-    open_form = shown(WHOLE)
+    open_form = shown(WHOLE, NONE)
     assert "hush" not in str(open_form)
     assert list(open_form.headers) == ["Authorization"]
 
@@ -80,3 +81,13 @@ def test_headers_go_to_their_own_origin_alone() -> None:
     assert away.file.headers == {}
     assert home.signature is not None
     assert home.signature.headers == {}
+
+
+def test_a_url_is_shown_alike_once_it_has_passed() -> None:
+    """A URL is shown as it was typed, redacted, in whatever form it has passed."""
+    urls = CheckedUrls(load_settings())
+    for url in (URL, "HTTPS://A.example:443/x.img?sig=hush"):
+        plain = msgspec.structs.replace(WHOLE, url=url)
+        before = shown(plain, NONE)
+        urls.check(url)
+        assert shown(plain, urls) == before

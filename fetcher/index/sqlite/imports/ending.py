@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlite_utils.db import Database
@@ -28,6 +29,8 @@ from fetcher.index.values import Contents, Signed
 from fetcher.lifecycle import Event, IllegalMove, State
 from fetcher.model import Actor, Blob, Image, Import, Verdict, algorithm_of
 
+OF_INDEXES = ("state", "ended_at")
+
 
 def update(db: Database, record: Import) -> bool:
     """Write what changes while an import runs; False when it lost its claim or has ended.
@@ -36,12 +39,27 @@ def update(db: Database, record: Import) -> bool:
         IllegalMove: The row is in a state that the record's state cannot follow.
     """
     columns = progress_columns(record)
+    mine = (record.id, record.claim)
+    if record.ended_at is None:
+        same = {name: value for name, value in columns.items() if name not in OF_INDEXES}
+        if db.conn.execute(_going_on(tuple(same)), (*same.values(), *mine, record.state)).rowcount == 1:
+            return True
     sql = import_update(record.state, tuple(columns))
     if db.conn.execute(sql, {**columns, "id": record.id, "claim": record.claim}).rowcount == 1:
         return True
     for row in select(db, STATE_OF_OURS, [record.id, record.claim]):
         raise IllegalMove(State(row["state"]), record.state)
     return False
+
+
+@cache
+def _going_on(columns: tuple[str, ...]) -> str:
+    """Return the statement that writes an import which stays as it was, as nearly every write does.
+
+    SQLite writes each index anew that a column is named of, whatever its value.
+    """
+    changes = ", ".join(f"{name} = ?" for name in columns)
+    return f"UPDATE imports SET {changes} WHERE id = ? AND claim = ? AND ended_at IS NULL AND state = ?"  # noqa: S608 - our columns
 
 
 def announce(db: Database, record: Import) -> list[str]:

@@ -13,6 +13,15 @@ from fetcher.index.values import FAILED_IMPORT, Contents, Signed
 from fetcher.model import Blob, Image, Import, Status, Verdict
 
 LENGTH_VERIFIED = "length_verified"
+# Most images have been given their name and formats by the submission: SQLite writes each index anew that a
+# column is named of, whatever its value.
+NAMED = """UPDATE images SET disk_format = coalesce(:disk_format, disk_format),
+                  container_format = coalesce(:container_format, container_format),
+                  name = coalesce(name, :name), text_bytes = text_bytes + CASE WHEN name IS NULL
+                      THEN ifnull(length(CAST(:name AS BLOB)), 0) ELSE 0 END
+           WHERE id = :id AND (disk_format IS NOT coalesce(:disk_format, disk_format)
+               OR container_format IS NOT coalesce(:container_format, container_format)
+               OR name IS NOT coalesce(name, :name))"""
 
 
 def give_blob(db: Database, image: Image | Contents, blob: Blob) -> None:
@@ -22,11 +31,7 @@ def give_blob(db: Database, image: Image | Contents, blob: Blob) -> None:
         Conflict: It does not wait for them any more.
     """
     sql = """UPDATE images SET status = :status, sha256 = :sha256, size = :size, virtual_size = :virtual_size,
-                    disk_format = coalesce(:disk_format, disk_format),
-                    container_format = coalesce(:container_format, container_format),
-                    updated_at = :updated_at, name = coalesce(name, :name),
-                    text_bytes = text_bytes + CASE WHEN name IS NULL
-                        THEN ifnull(length(CAST(:name AS BLOB)), 0) ELSE 0 END
+                    updated_at = :updated_at
              WHERE id = :id AND status IN ('importing', 'saving', 'uploading')"""
     arguments = {
         "status": Status.ACTIVE.value,
@@ -41,6 +46,7 @@ def give_blob(db: Database, image: Image | Contents, blob: Blob) -> None:
     }
     if db.conn.execute(sql, arguments).rowcount != 1:
         raise Conflict(reason="the image is gone")
+    db.conn.execute(NAMED, arguments)
 
 
 def describe(db: Database, record: Import) -> None:
