@@ -1,4 +1,4 @@
-"""Standard error as a place that may be slow, full or gone: whoever writes to it is never held up."""
+"""Standard error as a place that may be slow, full or gone: a writer is never held up."""
 
 import atexit
 import io
@@ -9,7 +9,7 @@ import time
 from collections import deque
 from contextlib import suppress
 
-MOST_BYTES = 4_194_304  # Waiting lines; more than a reader that only pauses leaves behind.
+MAX_BYTES = 4_194_304  # Waiting lines; more than a reader that only pauses leaves behind.
 EXIT_SECONDS = 1.0  # What an exit waits for its last lines to be taken.
 RETRY_SECONDS = 0.05
 
@@ -36,7 +36,7 @@ class LogLines(io.TextIOBase):
     def write(self, text: str, /) -> int:
         """Take some text; it is lost when too much waits already."""
         with self._changed:
-            if self._size + len(text) > MOST_BYTES:
+            if self._size + len(text) > MAX_BYTES:
                 self._dropped += 1
                 return len(text)
             self._lines.append(text)
@@ -84,7 +84,7 @@ def _write(text: str) -> None:
         while rest:
             try:
                 rest = rest[os.write(descriptor, rest) :]
-            except BlockingIOError:  # Somebody who shares it made it non-blocking.
+            except BlockingIOError:  # Another process that shares it made it non-blocking.
                 time.sleep(RETRY_SECONDS)
 
 

@@ -13,16 +13,16 @@ from pathlib import Path
 from types import FrameType
 
 ROOT = Path(__file__).parent.parent.parent
-MOST_FRAMES = 12  # The innermost ones; what is above them is the loop itself.
+MAX_FRAMES = 12  # The innermost ones; what is above them is the loop itself.
 SAY_SECONDS = 10.0
-PATIENT_SECONDS = 1.0  # Between two looks at whether the watch was closed during a hold.
+CLOSE_CHECK_SECONDS = 1.0  # Between two looks at whether the watch was closed during a hold.
 IDLE = frozenset({"select", "run_forever", "run", "_run_once"})
 
-Told = Callable[[float, list[str]], None]
+OnHold = Callable[[float, list[str]], None]
 
 
 class LoopWatch:
-    """Counts how often the loop of the thread that makes it is held, and tells where.
+    """Counts how often the loop of the thread that makes it is held, and reports where.
 
     A loop that answers late while it has nothing to do was not held by a callback: the machine gave its
     thread no processor. That is not counted.
@@ -30,7 +30,7 @@ class LoopWatch:
     Args:
         limit_seconds: What is no hold yet; the loop is asked as often, so that no hold of twice as long
             is missed.
-        told: Called in the watching thread with the seconds of a hold and the stack that was seen, innermost
+        on_hold: Called in the watching thread with the seconds of a hold and its stack, innermost frame
             first; no more often than every ten seconds, however many there are.
 
     Attributes:
@@ -38,11 +38,11 @@ class LoopWatch:
         held_seconds: What they took together.
     """
 
-    def __init__(self, limit_seconds: float, told: Told) -> None:
+    def __init__(self, limit_seconds: float, on_hold: OnHold) -> None:
         self.holds = 0
         self.held_seconds = 0.0
         self._limit_seconds = limit_seconds
-        self._told = told
+        self._on_hold = on_hold
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
         # Bare locks, held until there is news: an event costs many calls, fifty times a second.
@@ -70,20 +70,20 @@ class LoopWatch:
             if self._answer.acquire(timeout=self._limit_seconds):
                 continue
             stack = self._stack()
-            while not self._answer.acquire(timeout=PATIENT_SECONDS):
+            while not self._answer.acquire(timeout=CLOSE_CHECK_SECONDS):
                 if self._is_closed:
                     return
             if stack:
                 seconds = time.monotonic() - asked
                 self.holds += 1
                 self.held_seconds += seconds
-                self._tell(seconds, stack)
+                self._report(seconds, stack)
 
-    def _tell(self, seconds: float, stack: list[str]) -> None:
+    def _report(self, seconds: float, stack: list[str]) -> None:
         now = time.monotonic()
         if now >= self._silent_until:
             self._silent_until = now + SAY_SECONDS
-            self._told(seconds, stack)
+            self._on_hold(seconds, stack)
 
     def _stack(self) -> list[str]:
         """Return what the loop's thread does, innermost first; nothing while it waits for events."""
@@ -91,7 +91,7 @@ class LoopWatch:
         if frame is None or frame.f_code.co_name in IDLE:
             return []
         found: list[str] = []
-        while frame is not None and len(found) < MOST_FRAMES:
+        while frame is not None and len(found) < MAX_FRAMES:
             path = Path(frame.f_code.co_filename)
             name = path.relative_to(ROOT) if path.is_relative_to(ROOT) else Path(*path.parts[-2:])
             found.append(f"{name}:{frame.f_lineno} {frame.f_code.co_name}")

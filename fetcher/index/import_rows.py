@@ -11,7 +11,7 @@ from fetcher.index.scope import Condition
 from fetcher.index.values import ATTEMPT_CODE, COLUMNS, Access, Secrets, TaskQuery
 from fetcher.model import Actor
 
-# Told to admins alone; everybody else is told source-unreachable.
+# Shown to admins alone; everybody else gets source-unreachable.
 HIDDEN_CODES = ("address-forbidden", "connect-failed", "name-unresolved")
 TRUE_CODE = "true code"  # Filters that nobody can ask for by these names.
 TRUE_ATTEMPT_CODE = "true attempt code"
@@ -45,14 +45,30 @@ def secrets_row(import_id: str, secrets: Secrets) -> dict[str, Any]:
 
 def to_secrets(row: Row) -> Secrets:
     """Read secrets back from their row."""
+    return to_secrets_of(*(row[name] for name in _SECRETS))
+
+
+_SECRETS = ("url", "headers", "mirrors", "checksum_url", "checksum_signature_url", "access", "target_token")
+
+
+def to_secrets_of(  # noqa: PLR0913, PLR0917 - the columns of a row
+    url: str,
+    headers: str,
+    mirrors: str,
+    checksum_url: str | None,
+    checksum_signature_url: str | None,
+    access: str,
+    target_token: str | None,
+) -> Secrets:
+    """Read secrets back from the columns of their row."""
     return Secrets(
-        url=row["url"],
-        headers=_HEADERS.decode(row["headers"]),
-        mirrors=_MIRRORS.decode(row["mirrors"]),
-        checksum_url=row["checksum_url"],
-        checksum_signature_url=row["checksum_signature_url"],
-        access=_ACCESS.decode(row["access"]),
-        target_token=row["target_token"],
+        url=url,
+        headers=_HEADERS.decode(headers),
+        mirrors=_MIRRORS.decode(mirrors),
+        checksum_url=checksum_url,
+        checksum_signature_url=checksum_signature_url,
+        access=_ACCESS.decode(access),
+        target_token=target_token,
     )
 
 
@@ -149,10 +165,10 @@ def task_page(condition: Condition, query: TaskQuery, key: str, start: object, t
     """
     where, wanted = condition
     arguments: dict[str, object] = {**wanted, "limit": query.limit, "image_id": query.image_id}
-    conditions = [where, f"{term}imports.method IN ({_marks('method', query.methods, arguments)})"]
+    conditions = [where, f"{term}imports.method IN ({marks('method', query.methods, arguments)})"]
     if query.states is not None:
         states = tuple(state.value for state in query.states)
-        conditions.append(f"{term}imports.state IN ({_marks('state', states, arguments)})")
+        conditions.append(f"{term}imports.state IN ({marks('state', states, arguments)})")
     if query.image_id is not None:
         conditions.append("imports.image_id = :image_id")
     if query.marker is not None:
@@ -169,11 +185,12 @@ def one_task(condition: Condition, import_id: str, methods: tuple[str, ...]) -> 
     """Return the statement that finds one import by these methods."""
     where, wanted = condition
     arguments: dict[str, object] = {**wanted, "id": import_id}
-    marks = _marks("method", methods, arguments)
-    return f"SELECT * FROM imports WHERE id = :id AND method IN ({marks}) AND {where}", arguments  # noqa: S608 - ours
+    listed = marks("method", methods, arguments)
+    return f"SELECT * FROM imports WHERE id = :id AND method IN ({listed}) AND {where}", arguments  # noqa: S608 - ours
 
 
-def _marks(prefix: str, values: tuple[str, ...], arguments: dict[str, object]) -> str:
+def marks(prefix: str, values: tuple[str, ...], arguments: dict[str, object]) -> str:
+    """Return the marks of a list's values in a statement, and add those to its arguments."""
     names = [f"{prefix}{number}" for number in range(len(values))]
     arguments.update(zip(names, values, strict=True))
     return ", ".join(f":{name}" for name in names)

@@ -89,9 +89,9 @@ def progress_columns(record: Import) -> dict[str, Any]:
     """Return the columns that change while an import runs."""
     columns = _progress_columns(record)
     if record.ended_at is not None:
-        told = sum(len(columns[name] or "") for name in ("attempts", "digests", "stages", "verdict"))
+        text_size = sum(len(columns[name] or "") for name in ("attempts", "digests", "stages", "verdict"))
         # The URL stands in the row twice; what else a submission leaves behind is within the row's share.
-        columns["kept_bytes"] = ROW_BYTES + 2 * len(record.submission.url) + told
+        columns["kept_bytes"] = ROW_BYTES + 2 * len(record.submission.url) + text_size
     return columns
 
 
@@ -147,6 +147,11 @@ def to_import(row: Row) -> Import:
         notice=_NOTICE.decode(row["notice"] or "null"),
         **{key: to_moment(row[key]) for key in ("created_at", "started_at", "updated_at", "ended_at")},  # type: ignore[arg-type] # the NOT NULL ones are never None
     )
+
+
+def to_submission(text: str) -> Submission:
+    """Read what an import was asked for; its URL is the redacted one."""
+    return _SUBMISSION.decode(text)
 
 
 def imports_within(rows: Iterable[Row], max_bytes: int) -> Rows[Import]:

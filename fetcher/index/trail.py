@@ -1,4 +1,4 @@
-"""The chain of the audit trail: the same digests in every index, so that a head tells of either."""
+"""The chain of the audit trail: the same digests in every index, so that a head is good for either."""
 
 import hashlib
 from typing import Any
@@ -13,7 +13,7 @@ START = "0" * 64  # What the first line of a trail is chained to.
 # In this order: the digest of a line is over their values.
 COLUMNS = ("id", "at", "project_id", "user_id", "action", "import_id", "image_id", "url", "code", "detail")
 # The import has the whole of it; this line is kept for longer, and an attacker chooses how long a URL is.
-MOST_URL_CHARACTERS = 512
+MAX_URL_CHARACTERS = 512
 
 
 def digest_of(before: str, line: Row) -> str:
@@ -22,7 +22,7 @@ def digest_of(before: str, line: Row) -> str:
 
 
 def line_of(action: str, record: Import, detail: dict[str, Any]) -> dict[str, Any]:
-    """Return the line that tells what was done to an import."""
+    """Return the line that records what was done to an import."""
     return {
         "at": to_text(record.updated_at),
         "project_id": record.project_id,
@@ -30,7 +30,7 @@ def line_of(action: str, record: Import, detail: dict[str, Any]) -> dict[str, An
         "action": action,
         "import_id": record.id,
         "image_id": record.image_id,
-        "url": record.submission.url[:MOST_URL_CHARACTERS],
+        "url": record.submission.url[:MAX_URL_CHARACTERS],
         "code": record.verdict.code if record.verdict else None,
         "detail": msgspec.json.encode(detail).decode(),
     }

@@ -17,20 +17,20 @@ from fetcher.config import Settings
 from fetcher.start.early_answers import EarlyAnswers
 
 BACKLOG = 2048
-MOST_CLIENTS = 256  # Beyond them, who has been there longest leaves: whoever asks is answered at once.
-MOST_ACCEPTED_AT_ONCE = 64
+MAX_CLIENTS = 256  # Beyond them, who has been there longest leaves: whoever asks is answered at once.
+MAX_ACCEPTED_AT_ONCE = 64
 LOOK_SECONDS = 0.5
 SHORT_SECONDS = 0.05  # Before another try to accept, while there are no descriptors.
 # What a client still sends is read for so long after its answer, which might be lost otherwise
 # (RFC 9112 section 9.6).
 LINGER_SECONDS = 1.0
 # Most starts are done by then: who asks for anything but health is answered by the service itself, and who
-# waits for health and submits at once is not sent away. Later they are told to come again.
+# waits for health and submits at once is not sent away. Later clients are asked to come again.
 HOLD_SECONDS = 5.0
 HEAD_BYTES = 16_384  # Looked at for the end of a head; whoever sends more is answered without it.
 PIECE_BYTES = 65_536
-MOST_PIECES = 16  # Read after an answer in one go.
-# Level-triggered, half a head that is left with the kernel would be told of without end.
+MAX_PIECES = 16  # Read after an answer in one go.
+# Level-triggered, half a head that is left with the kernel would be reported without end.
 HEARD = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
 
 Accepted = tuple[socket.socket, object]
@@ -77,7 +77,7 @@ class Early:
         self._listening = listening
         self._answers = EarlyAnswers(settings)
         self._patience = settings.inbound.head_seconds
-        self._most = min(MOST_CLIENTS, max(4, getrlimit(RLIMIT_NOFILE)[0] // 4))
+        self._most = min(MAX_CLIENTS, max(4, getrlimit(RLIMIT_NOFILE)[0] // 4))
         self._clients: dict[int, _Client] = {}
         self._is_over = threading.Event()
         self._waiting: list[Accepted] = []
@@ -139,7 +139,7 @@ class Early:
             elif descriptor == self._listening.fileno():
                 self._accept_some()
             elif descriptor in self._clients:  # Else it had to leave for somebody who has just come.
-                self._hear(self._clients[descriptor])
+                self._on_readable(self._clients[descriptor])
         now = time.monotonic()
         for client in list(self._clients.values()):
             if now - client.since >= client.seconds(self._patience) and not self._put_off(client):
@@ -147,7 +147,7 @@ class Early:
         return is_over
 
     def _accept_some(self) -> None:
-        for _ in range(MOST_ACCEPTED_AT_ONCE):
+        for _ in range(MAX_ACCEPTED_AT_ONCE):
             try:
                 sock, peer = self._listening.accept()
             except BlockingIOError:
@@ -174,14 +174,14 @@ class Early:
         return False
 
     def _put_off(self, client: _Client) -> bool:
-        """Tell somebody who is held to come again; False where nobody is, or cannot be told."""
+        """Ask a held client to come again; False where it is not held, or cannot be reached."""
         if client.is_held and not client.is_answered:
             with suppress(OSError):
                 self._send(client, client.sock.recv(HEAD_BYTES, socket.MSG_PEEK))
                 return True
         return False
 
-    def _hear(self, client: _Client) -> None:
+    def _on_readable(self, client: _Client) -> None:
         try:
             if not client.is_answered:
                 self._answer(client)
@@ -212,7 +212,7 @@ class Early:
 
     def _read_rest(self, client: _Client) -> None:
         """Read what comes after an answer, until the client hangs up or has sent more than is honest."""
-        for _ in range(MOST_PIECES):
+        for _ in range(MAX_PIECES):
             if not client.sock.recv(PIECE_BYTES):
                 break
         self._drop(client)

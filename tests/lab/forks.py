@@ -28,7 +28,7 @@ LOADED = (
     "uvicorn.protocols.http.h11_impl",
     "uvicorn.lifespan.on",
 )
-MOST_BYTES = 131_072  # Of a request: an environment, mostly.
+MAX_BYTES = 131_072  # Of a request: an environment, mostly.
 
 
 class Fork:
@@ -109,9 +109,9 @@ def _forker() -> _Forker:
 
 def main(channel: socket.socket) -> None:
     """Load, then fork as asked until the channel ends; tell of every end."""
-    from fetcher.interpreter import lean_imports
+    from fetcher.interpreter import fast_imports
 
-    with lean_imports():
+    with fast_imports():
         for name in LOADED:
             __import__(name)
     gc.freeze()
@@ -125,7 +125,7 @@ def main(channel: socket.socket) -> None:
                 os.close(ended)
                 os.close(ready)
                 continue
-            asked, descriptors, _flags, _address = socket.recv_fds(channel, MOST_BYTES, 2)
+            asked, descriptors, _flags, _address = socket.recv_fds(channel, MAX_BYTES, 2)
             if not asked:
                 return
             says, ended = descriptors

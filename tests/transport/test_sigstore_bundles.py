@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from fetcher.errors import ChecksumFileUnusable
 from fetcher.settings.identities import Identity, unusable_identities
 from fetcher.transport.signed.sigstore_bundles import (
-    MOST_BYTES,
+    MAX_BYTES,
     STATEMENT,
-    Vouched,
+    ProvenDigests,
     is_bundle,
     read_subjects,
     verify_bundle,
@@ -40,7 +40,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> str:
     return LAB.root(tmp_path_factory.mktemp("sigstore"))
 
 
-def judged(bundle: Any, root: str, identities: list[Identity] = WANTED) -> Vouched:
+def judged(bundle: Any, root: str, identities: list[Identity] = WANTED) -> ProvenDigests:
     """What a bundle proves."""
     return verify_bundle(json.dumps(bundle).encode(), identities, root)
 
@@ -254,7 +254,7 @@ def test_a_bundle_needs_an_identity_and_a_root(tmp_path: Path, root: str) -> Non
         with pytest.raises(ChecksumFileUnusable, match="trusted root cannot be read"):
             verify_bundle(text, WANTED, file)
     with pytest.raises(ChecksumFileUnusable, match="larger than"):
-        verify_bundle(text + b" " * MOST_BYTES, WANTED, root)
+        verify_bundle(text + b" " * MAX_BYTES, WANTED, root)
 
 
 def test_what_is_no_bundle_is_read_as_a_checksum_file() -> None:

@@ -23,7 +23,7 @@ CONTENT_ID = "glance-fetcher:images"
 FTYPES = {"qcow2": "disk-kvm.img", "raw": "raw", "vmdk": "vmdk", "iso": "iso"}
 # By Debian's names, as all publishers of simplestreams have them.
 ARCHES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armhf", "ppc64le": "ppc64el", "i686": "i386"}
-MOST_TEXT = 255
+MAX_TEXT = 255
 
 Table = dict[str, Any]
 
@@ -70,11 +70,11 @@ def products_of(
 
 
 def _product(image: Image) -> Table:
-    name = (image.name or image.id)[:MOST_TEXT]
-    told = image.properties
-    family = slug(told.get("os_distro", "")) or slug(name) or image.id
-    arch = normal_arch(told.get("hw_architecture") or told.get("architecture") or "x86_64")
-    version = slug(told.get("os_version", "")) or "latest"
+    name = (image.name or image.id)[:MAX_TEXT]
+    properties = image.properties
+    family = slug(properties.get("os_distro", "")) or slug(name) or image.id
+    arch = normal_arch(properties.get("hw_architecture") or properties.get("architecture") or "x86_64")
+    version = slug(properties.get("os_version", "")) or "latest"
     product = {
         "aliases": slug(name) or image.id,
         "arch": ARCHES.get(arch, arch),
@@ -83,7 +83,7 @@ def _product(image: Image) -> Table:
         "release_title": name,
         "version": version,
     }
-    end = told.get("provided_until", "")[:10]
+    end = properties.get("provided_until", "")[:10]
     return product | ({"support_eol": end} if end else {})
 
 
@@ -113,7 +113,7 @@ def _version(image: Image, fingerprint: Callable[[Image], str | None]) -> Table:
                 "sha256": archive.sha256,
                 "combined_disk-kvm-img_sha256": combined,
             }
-    return {"pubname": (image.name or image.id)[:MOST_TEXT], "label": "release", "items": items}
+    return {"pubname": (image.name or image.id)[:MAX_TEXT], "label": "release", "items": items}
 
 
 def dated(document: Table, updated: datetime) -> bytes:

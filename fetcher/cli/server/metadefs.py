@@ -23,7 +23,7 @@ from fetcher.index.values import Content, Mode
 if TYPE_CHECKING:
     from fetcher.service import Service
 
-MOST_BYTES = 16_777_216  # Of one file; the well-known ones have a few kilobytes.
+MAX_BYTES = 16_777_216  # Of one file; the well-known ones have a few kilobytes.
 
 
 class _File(msgspec.Struct, frozen=True):
@@ -59,7 +59,7 @@ def load(
     found: list[dict[str, str]] = []
     if not mistakes and not dry_run:
         found = asyncio.run(_load(open_service(config), files, mode, owner))
-    _tell(screen, found, mistakes, len(files))
+    _show(screen, found, mistakes, len(files))
     return Exit.USAGE if mistakes else Exit.OK
 
 
@@ -89,9 +89,9 @@ def _members(path: Path) -> Iterator[Path]:
 
 def _document(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
-        text = file.read(MOST_BYTES + 1)
-    if len(text) > MOST_BYTES:
-        raise InvalidRequest(reason=f"the file is larger than {MOST_BYTES:,} bytes")
+        text = file.read(MAX_BYTES + 1)
+    if len(text) > MAX_BYTES:
+        raise InvalidRequest(reason=f"the file is larger than {MAX_BYTES:,} bytes")
     document = parse(text)
     if not isinstance(document, dict):
         raise InvalidRequest(reason="the file does not hold a JSON object")
@@ -118,7 +118,7 @@ async def _load_into(
     return found
 
 
-def _tell(screen: Screen, found: list[dict[str, str]], mistakes: list[str], files: int) -> None:
+def _show(screen: Screen, found: list[dict[str, str]], mistakes: list[str], files: int) -> None:
     if screen.as_json:
         screen.json({"files": files, "namespaces": found, "mistakes": mistakes})
         return

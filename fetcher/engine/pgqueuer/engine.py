@@ -29,8 +29,8 @@ SWEEP_SECONDS = 5.0
 AGAIN_SECONDS = 1.0  # Before pgqueuer is started again.
 CLEAR_SECONDS = 600.0  # Between two clearings of what pgqueuer logs.
 BATCH = 10
-MOST_JOBS = 100  # At one host at a time; each is there for HOLD_SECONDS at most.
-MOST_TRIES = 8
+MAX_JOBS = 100  # At one host at a time; each is there for HOLD_SECONDS at most.
+MAX_TRIES = 8
 FIRST_WAIT = timedelta(seconds=1)
 LONGEST_WAIT = timedelta(seconds=60)
 
@@ -38,8 +38,8 @@ LONGEST_WAIT = timedelta(seconds=60)
 class PgqueuerEngine(PostgresEngine):
     """Rows, leases and news as in `PostgresEngine`; pgqueuer wakes one host for each import that waits.
 
-    A job is a hint. Whoever gets it looks at the import's row, and takes it by its claim. What the host that
-    was woken does not begin at once (it has no room, or another host has an equal pull) is offered to all;
+    A job is a hint. The host that gets it looks at the import's row, and takes it by its claim. What that
+    host does not begin at once (it has no room, or another host has an equal pull) is offered to all;
     what pgqueuer loses is found by a sweep of each host within two times SWEEP_SECONDS.
     """
 
@@ -68,18 +68,18 @@ class PgqueuerEngine(PostgresEngine):
                 group.create_task(self._sweep())
                 group.create_task(self._clear())
 
-    def _hear(self, told: Notify) -> None:
-        if told.channel != CHANNEL:
+    def _on_notification(self, notification: Notify) -> None:
+        if notification.channel != CHANNEL:
             if self._driver is not None:
-                self._driver.hear(told.channel, told.payload)
+                self._driver.dispatch(notification.channel, notification.payload)
             return
-        signal = read(told.payload)
+        signal = read(notification.payload)
         if signal is None:
             return
         if signal.what == "import":
             if signal.state != "queued" and signal.id in self._held:
                 self._held[signal.id].set()
-            elif self._is_dispatching and not told.payload.startswith("offer "):
+            elif self._is_dispatching and not notification.payload.startswith("offer "):
                 signal = msgspec.structs.replace(signal, wakes=False)
         self._say(signal)
 
@@ -103,7 +103,7 @@ class PgqueuerEngine(PostgresEngine):
             manager = QueueManager(jobs.queries_on(self._driver), channel=Channel(jobs.JOBS_CHANNEL))
             retrying = partial(
                 DatabaseRetryEntrypointExecutor,
-                max_attempts=MOST_TRIES,
+                max_attempts=MAX_TRIES,
                 initial_delay=FIRST_WAIT,
                 max_delay=LONGEST_WAIT,
             )
@@ -113,7 +113,7 @@ class PgqueuerEngine(PostgresEngine):
             await manager.run(
                 dequeue_timeout=timedelta(seconds=SWEEP_SECONDS),
                 batch_size=BATCH,
-                max_concurrent_tasks=MOST_JOBS,
+                max_concurrent_tasks=MAX_JOBS,
                 heartbeat_timeout=timedelta(seconds=self.host.lease_seconds),
                 log_aggregation_interval=timedelta(0),
                 shutdown_on_listener_failure=True,

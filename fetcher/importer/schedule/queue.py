@@ -14,7 +14,7 @@ from fetcher.importer.schedule.origin_queue import OriginQueue
 from fetcher.index.values import Waiting
 from fetcher.settings.imports import Imports
 
-MOST_FOLLOWERS = 100  # Of one pull that are let in at a time: each is a task and a write.
+MAX_FOLLOWERS = 100  # Of one pull that are let in at a time: each is a task and a write.
 
 
 class Ticket(msgspec.Struct, frozen=True):
@@ -34,15 +34,20 @@ class Ticket(msgspec.Struct, frozen=True):
     urls: CheckedUrls | None = None
 
     @property
-    def told(self) -> Waiting:
-        """Return what another host has to know of it."""
+    def announcement(self) -> Waiting:
+        """Return what other hosts need to know of it."""
         return Waiting(self.import_id, self.project_id, self.origin, self.request, self.is_shared)
 
     @classmethod
-    def of(cls, told: Waiting, urls: CheckedUrls) -> Self:
-        """Return the ticket of an import that another host has told of."""
+    def of(cls, waiting: Waiting, urls: CheckedUrls) -> Self:
+        """Return the ticket of an import that another host has announced."""
         return cls(
-            told.import_id, told.project_id, told.origin, told.request, is_shared=told.is_shared, urls=urls
+            waiting.import_id,
+            waiting.project_id,
+            waiting.origin,
+            waiting.request,
+            is_shared=waiting.is_shared,
+            urls=urls,
         )
 
 
@@ -121,7 +126,9 @@ class FairQueue:
             self._aside[ticket.import_id] = ticket
             return
         self._waiting[ticket.import_id] = ticket
-        self._lines.setdefault(ticket.project_id, OriginQueue()).add(ticket)
+        if (line := self._lines.get(ticket.project_id)) is None:
+            line = self._lines[ticket.project_id] = OriginQueue()
+        line.add(ticket)
         if ticket.is_shared:
             self._alike.setdefault(ticket.request, {})[ticket.import_id] = ticket
             if ticket.request in self._open:
@@ -246,9 +253,9 @@ class FairQueue:
         if slot.caps is not caps or self._open.get(slot.request) is not slot:
             return
         alike = self._alike.get(slot.request, {})
-        if len(alike) > MOST_FOLLOWERS:
+        if len(alike) > MAX_FOLLOWERS:
             self.followed[slot.request] = None
-        for ticket in list(islice(alike.values(), MOST_FOLLOWERS)):
+        for ticket in list(islice(alike.values(), MAX_FOLLOWERS)):
             self._remove(ticket)
             yield slot, ticket
 

@@ -14,7 +14,7 @@ from psycopg import AsyncConnection, AsyncCursor, IsolationLevel, errors
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from fetcher.aio.cancelling import Uncancelled
+from fetcher.aio.cancelling import KeepCancellation
 from fetcher.errors import ReadGivenUp, Shortage, StoreFailed
 from fetcher.index.postgres.access import Access, check_connection, check_server
 from fetcher.index.postgres.schema import migrate
@@ -25,7 +25,7 @@ R = TypeVar("R")
 
 # Two writers met: one of them begins anew, and sees what the other has written.
 MET = (errors.SerializationFailure, errors.DeadlockDetected, errors.IntegrityError)
-MOST_TRIES = 10
+MAX_TRIES = 10
 # Waits between attempts double for so long; then whoever needs a connection has a new attempt made. The
 # pool's own five minutes would keep it from a database that is back for as long as that was away.
 RECONNECT_SECONDS = 2.0
@@ -39,7 +39,7 @@ AWAY = (
 )
 # A transaction whose connection was cut before its commit was taken back, and begins anew on another one. An
 # administrator who ends all of them, or a restart, may have ended the next one too, unnoticed so far.
-MOST_CUT = 3
+MAX_CUT = 3
 
 _NAMED = re.compile(r"(?<!:):([a-z]\w*)")
 
@@ -64,7 +64,7 @@ class Session:
     """One transaction.
 
     Args:
-        on_queued: Given this session and ids, tells an engine of imports that wait from this transaction on.
+        on_queued: Given this session and ids, announces imports that this transaction queues to an engine.
         quotas: Judge what it writes at its end; None where nothing is limited.
 
     Attributes:
@@ -99,8 +99,8 @@ class Session:
         """Return the connection of this transaction, for an engine that writes rows of its own in it."""
         return self._connection
 
-    async def tell_queued(self, import_ids: Sequence[str]) -> None:
-        """Tell the engine, in this transaction, of imports that wait from its commit on."""
+    async def announce_queued(self, import_ids: Sequence[str]) -> None:
+        """Announce to the engine, in this transaction, the imports that are queued once it commits."""
         if self._on_queued is not None and import_ids:
             await self._on_queued(self, import_ids)
 
@@ -135,7 +135,7 @@ class Check(Protocol):
         """Return the quota of a project that is in force now."""
 
     async def check(self, db: Session) -> None:
-        """Judge the write that was just made; raise what its caller is told."""
+        """Judge the write that was just made; raise the failure for its caller."""
 
 
 class _LastFirst(deque[AsyncConnection[DictRow]]):
@@ -166,7 +166,7 @@ class Connection:
 
     Attributes:
         committed_at: When this process last wrote, on the monotonic clock.
-        on_queued: Called inside each transaction that queues imports; set by an engine that is told so.
+        on_queued: Called inside each transaction that queues imports; set by an engine that needs it.
     """
 
     def __init__(self, access: Access, *, check: Check | None = None) -> None:
@@ -258,10 +258,10 @@ class Connection:
 
     async def _transact(self, work: Callable[[Session], Awaitable[R]], *, is_read: bool) -> R:
         cut = 0
-        for tries in range(1, MOST_TRIES + 1):
+        for tries in range(1, MAX_TRIES + 1):
             held: AsyncConnection[DictRow] | None = None  # Until it is asked to commit.
             try:
-                with Uncancelled():
+                with KeepCancellation():
                     async with self._pool.connection() as connection:
                         held = connection
                         # These go along with BEGIN.
@@ -272,14 +272,14 @@ class Connection:
                         held = None
                         return result
             except MET as error:
-                if tries == MOST_TRIES:
+                if tries == MAX_TRIES:
                     raise StoreFailed(reason=f"index: {error}") from error
             except errors.QueryCanceled as error:
                 raise ReadGivenUp from error
             except AWAY as error:
                 cut += held is not None and held.closed
-                if held is None or not held.closed or cut > MOST_CUT:
+                if held is None or not held.closed or cut > MAX_CUT:
                     raise Shortage(reason=f"the database is away: {error}".strip()) from error
             except psycopg.Error as error:
                 raise StoreFailed(reason=f"index: {error}") from error
-        raise AssertionError(MOST_TRIES)
+        raise AssertionError(MAX_TRIES)

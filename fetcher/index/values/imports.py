@@ -7,7 +7,7 @@ import msgspec
 
 from fetcher.index.values.reading import ANSWER_BYTES
 from fetcher.lifecycle import State
-from fetcher.model import Blob, BucketAccess, ClientCertificate, FormatVerdict, Image, Import
+from fetcher.model import Blob, BucketAccess, ClientCertificate, FormatVerdict, Image, Import, Submission
 
 ATTEMPT_CODE = "attempt_code"  # Of any of its attempts; for administrators also the true one.
 COLUMNS = ("state", "code", "method", "image_id", "user_id")
@@ -27,7 +27,7 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         name: The same after a restart, so that a worker takes up its own at once.
-        lease_seconds: How long nobody else takes up an import of a worker that is not heard of.
+        lease_seconds: How long nobody else takes up an import of a worker that no longer renews its lease.
     """
 
     name: str = "local"
@@ -70,12 +70,37 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True):
     target_token: str | None = None
 
 
+class Unfinished(msgspec.Struct, frozen=True):
+    """An import that waits for its turn, as a start finds it: no more of it than its ticket needs."""
+
+    id: str
+    project_id: str
+    method: str
+    is_delivered: bool
+    submission: Submission
+    secrets: Secrets
+
+
+class LeftBehind(msgspec.Struct, frozen=True):
+    """Whatever has no end when a service starts, oldest first.
+
+    Args:
+        waiting: Imports to take up.
+        sent: Imports whose bytes somebody was sending.
+        committing: Those of the waiting ones, whole, whose bytes may be there already.
+    """
+
+    waiting: list[Unfinished]
+    sent: list[Import]
+    committing: list[Import]
+
+
 class WebhookTarget(msgspec.Struct, frozen=True, kw_only=True):
     """The receiver of an import's webhook.
 
     Args:
         url: With its secrets; None is the operator's own, as the settings then have it.
-        secret: Signs what is told; None leaves it unsigned.
+        secret: Signs the notification; None leaves it unsigned.
     """
 
     url: str | None = None
@@ -135,8 +160,8 @@ class NewImport(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         image: Written when the import owns it; else it is there already, and queued.
         shown_url: The redacted URL, the only form that is kept for good.
-        webhook: Told when the import has ended.
-        waiting: Told to other hosts, where there are any: they need not look at the records.
+        webhook: Notified when the import has ended.
+        waiting: Announced to other hosts, where there are any: they need not read the records.
     """
 
     record: Import

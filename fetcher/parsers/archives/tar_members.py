@@ -2,7 +2,7 @@
 
 Specifications: POSIX.1-2017 pax, "pax Extended Header" (its records precede the header's fields); GNU tar
 manual, "Basic Tar Format" (types L and K, a name and a target that are too long for a header).
-Readers differ where several headers say the same thing, so what each may take is told beside what holds.
+Readers differ where several headers say the same thing, so every possible reading is listed, too.
 """
 
 from collections import Counter
@@ -21,10 +21,10 @@ PAX_LOCAL, PAX_GLOBAL, GNU_NAME, GNU_TARGET = "x", "g", "L", "K"
 EXTENDING = frozenset({PAX_LOCAL, PAX_GLOBAL, GNU_NAME, GNU_TARGET})
 """The kinds of headers that speak of the member behind them."""
 
-MOST_NAMING_BYTES = 8_192
+MAX_NAMING_BYTES = 8_192
 """Of extended headers that are read for the first name: no path is longer, and reading records is dear."""
 
-MOST_OCTAL = 0o77777777777
+MAX_OCTAL = 0o77777777777
 """The largest size that a field of octal digits holds: a larger one stands in an extended header alone."""
 
 
@@ -100,7 +100,7 @@ class Extensions:
         names = [name for name in given if name is not None] or [header.name, header.other_name]
         size = header.size if "size" not in records else _size(records["size"])
         # A header has no place for so large a size, and says zero instead.
-        is_too_large = header.size == 0 and (size or 0) > MOST_OCTAL
+        is_too_large = header.size == 0 and (size or 0) > MAX_OCTAL
         sizes = {size, size if is_too_large else header.size}
         member = Member(
             header=header,
@@ -125,7 +125,7 @@ def first_name(beginning: bytes) -> str | None:
     """Return the name of the first member, as far as a beginning tells; None: it is no archive.
 
     What desktops put into archives by themselves does not count. An extended header that is malformed says
-    nothing. Where those that name the member are longer than `MOST_NAMING_BYTES`, or the beginning is too
+    nothing. Where those that name the member are longer than `MAX_NAMING_BYTES`, or the beginning is too
     short, the name is not found out, and empty.
     """
     extensions, at, naming = Extensions(), 0, 0
@@ -142,7 +142,7 @@ def first_name(beginning: bytes) -> str | None:
             if not is_hidden(member.name):
                 return member.name
             size = member.size or 0
-        if naming > MOST_NAMING_BYTES:
+        if naming > MAX_NAMING_BYTES:
             return ""
         at += -(-size // BLOCK_BYTES) * BLOCK_BYTES
         header = read_header(beginning[at : at + BLOCK_BYTES])
@@ -153,7 +153,7 @@ def _extend(extensions: Extensions, header: Header, content: bytes) -> int:
     """Take what names the member that comes next; return how many bytes were read for that."""
     if b"path=" not in content and header.kind in (PAX_LOCAL, PAX_GLOBAL):
         content = b""
-    if len(content) <= MOST_NAMING_BYTES:
+    if len(content) <= MAX_NAMING_BYTES:
         try:
             extensions.take(header, content)
         except ValueError:

@@ -10,7 +10,7 @@ from fetcher.parsers.checksum_files.signed import inside
 from fetcher.parsers.checksum_files.text import check_kind, plain_line, plain_lines
 from fetcher.parsers.checksum_files.values import Entry
 
-MOST_CHARACTERS = 8_192  # Of a line: a path of 4,096 bytes and its digest, and room to spare.
+MAX_CHARACTERS = 8_192  # Of a line: a path of 4,096 bytes and its digest, and room to spare.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ def read_listing(text: str, *, file_names: tuple[str, ...] = (), max_lines: int 
 
 
 def _read(text: str, hint: str) -> tuple[list[Entry], bool]:
-    """Read all lines; tells whether there are any that mean nothing here."""
+    """Read all lines; return whether some of them mean nothing here."""
     if found := [entry for entry in blocks.read(text) if settle(entry.algorithm, "", entry.value)]:
         return found, False
     heading, entries, is_strange = "", [], False
@@ -66,7 +66,7 @@ def _read(text: str, hint: str) -> tuple[list[Entry], bool]:
             continue
         if line.lstrip().startswith(("#", ";", "//")):
             continue
-        found = list(_line(line)) if len(line) <= MOST_CHARACTERS else []
+        found = list(_line(line)) if len(line) <= MAX_CHARACTERS else []
         is_strange = is_strange or not found
         for entry in found:
             algorithm = settle(entry.algorithm or heading, hint, entry.value)

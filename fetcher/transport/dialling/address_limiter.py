@@ -1,4 +1,4 @@
-"""The number of conversations with one address at once, whatever names and redirects led to it."""
+"""The number of connections to one address at once, whatever names and redirects led to it."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
@@ -36,7 +36,7 @@ class AddressLimiter:
             give_back()
 
     def __len__(self) -> int:
-        """Return how many addresses somebody has a place at."""
+        """Return at how many addresses there are connections."""
         return len(self._taken)
 
     def _take(self, addresses: Sequence[AnyAddress], project: str, most: int) -> bool:

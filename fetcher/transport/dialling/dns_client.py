@@ -16,7 +16,7 @@ from dns.rdatatype import AAAA, A, RdataType
 TRY_SECONDS = 1.0
 ROUNDS = 2
 # Datagrams of this size arrive in one piece everywhere; longer answers come by TCP. Source: RFC 9715.
-MOST_DATAGRAM_BYTES = 1232
+MAX_DATAGRAM_BYTES = 1232
 # An answer of no use, or none at all.
 FAULTS = (OSError, EOFError, ValueError, dns.exception.DNSException)
 
@@ -65,13 +65,13 @@ async def _ask_all(
 async def _ask_one(name: str, kind: RdataType, server: str) -> dns.message.QueryMessage:
     host, _, port = server.rpartition(":")
     place = (host.strip("[]"), int(port))
-    question = dns.message.make_query(name.lower(), kind, use_edns=0, payload=MOST_DATAGRAM_BYTES)
+    question = dns.message.make_query(name.lower(), kind, use_edns=0, payload=MAX_DATAGRAM_BYTES)
     backend = dns.asyncbackend.get_backend("asyncio")
     # Connected, so that the kernel drops what others send, and says so where nobody listens.
     family = dns.inet.af_for_address(place[0])
     connected = await backend.make_socket(family, socket.SOCK_DGRAM, destination=place)  # type: ignore[no-untyped-call] # of dnspython
     async with connected:
-        # What does not answer the question is somebody's guess: the answer may still come.
+        # What does not answer the question may be forged: the answer may still come.
         answer, _is_by_tcp = await dns.asyncquery.udp_with_fallback(
             question, place[0], port=place[1], udp_sock=connected, backend=backend, ignore_errors=True
         )

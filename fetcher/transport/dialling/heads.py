@@ -7,7 +7,7 @@ _LENGTH = re.compile(
 )
 _INTERIM = re.compile(rb"HTTP/1\.[01] 1(?!01)")
 _NAME = b"content-length:"
-_MOST_LINE_BYTES = 512
+_MAX_LINE_BYTES = 512
 _PREFACE_BYTES = 9
 _SETTINGS, _GOAWAY = 4, 7
 
@@ -55,7 +55,7 @@ class Heads:
         return out + data if self._is_over else out
 
     def _line(self, data: bytes) -> tuple[bytes, bytes]:
-        """Pass on what can be judged of a line; tells what is left."""
+        """Pass on what can be judged of a line; return the rest."""
         if self._is_inside:
             return self._rest_of_line(data)
         before = b""
@@ -85,7 +85,7 @@ class Heads:
 
     def _length_line(self, before: bytes, data: bytes) -> tuple[bytes, bytes]:
         end = data.find(b"\n") + 1
-        if not end and len(data) < _MOST_LINE_BYTES:
+        if not end and len(data) < _MAX_LINE_BYTES:
             self._held = data
             return before, b""
         match = _LENGTH.fullmatch(data[:end])

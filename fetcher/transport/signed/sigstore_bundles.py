@@ -31,15 +31,15 @@ PREDICATES = (
     "https://slsa.dev/provenance/v1",
     "https://slsa.dev/provenance/v0.2",
 )
-MOST_BYTES = 1_048_576  # A bundle has some 10 KB; one with a large statement may have a few hundred.
-MOST_SUBJECTS = 10_000
+MAX_BYTES = 1_048_576  # A bundle has some 10 KB; one with a large statement may have a few hundred.
+MAX_SUBJECTS = 10_000
 _HEX = frozenset("0123456789abcdef")
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Vouched:
+class ProvenDigests:
     """The digests that a bundle proves.
 
     Args:
@@ -60,7 +60,7 @@ def is_bundle(text: bytes) -> bool:
     return text.lstrip()[:1] == b"{" and MEDIA_TYPE in text
 
 
-def verify_bundle(text: bytes, identities: Sequence[Identity], trusted_root: str) -> Vouched:
+def verify_bundle(text: bytes, identities: Sequence[Identity], trusted_root: str) -> ProvenDigests:
     """Return what a bundle proves; blocks for some milliseconds.
 
     Certificate, its entry in the certificate log, the entry in the transparency log with proof and
@@ -78,8 +78,8 @@ def verify_bundle(text: bytes, identities: Sequence[Identity], trusted_root: str
             reason="it is a sigstore bundle, and the operator names no identity for this source",
             kind="unsigned",
         )
-    if len(text) > MOST_BYTES:
-        raise ChecksumFileUnusable(reason=f"as a sigstore bundle it is larger than {MOST_BYTES:,} bytes")
+    if len(text) > MAX_BYTES:
+        raise ChecksumFileUnusable(reason=f"as a sigstore bundle it is larger than {MAX_BYTES:,} bytes")
     root = read_root(trusted_root)
     try:
         return _verify(text, identities, root)
@@ -110,7 +110,7 @@ def read_root(file: str) -> "TrustedRoot":
         raise ChecksumFileUnusable(reason=reason, kind="unsigned") from error
 
 
-def _verify(text: bytes, identities: Sequence[Identity], root: "TrustedRoot") -> Vouched:
+def _verify(text: bytes, identities: Sequence[Identity], root: "TrustedRoot") -> ProvenDigests:
     from sigstore.hashes import Hashed
     from sigstore.models import Bundle
     from sigstore.verify import Verifier
@@ -118,7 +118,7 @@ def _verify(text: bytes, identities: Sequence[Identity], root: "TrustedRoot") ->
 
     bundle = Bundle.from_json(text)
     document = json.loads(text)
-    policy = Pinned(identities)
+    policy = IdentityPolicy(identities)
     verifier = Verifier(trusted_root=root)
     check_log_key(bundle, root)
     if document.get("dsseEnvelope") is not None:
@@ -129,14 +129,14 @@ def _verify(text: bytes, identities: Sequence[Identity], root: "TrustedRoot") ->
         hashed = Hashed(algorithm=HashAlgorithm.SHA2_256, digest=digest)
         verifier.verify_artifact(hashed, bundle, policy)
         entries = (Entry(algorithm="sha256", value=digest.hex()),)
-    return Vouched(entries=entries, signer=policy.signer)
+    return ProvenDigests(entries=entries, signer=policy.signer)
 
 
 def _claimed(document: dict[str, Any]) -> bytes:
     """Return the digest that the signature is said to be over; the signature is verified with it."""
-    told = cast("dict[str, Any]", document["messageSignature"]["messageDigest"])
-    digest = base64.b64decode(told["digest"], validate=True)
-    if told["algorithm"] != "SHA2_256" or len(digest) != 32:
+    stated = cast("dict[str, Any]", document["messageSignature"]["messageDigest"])
+    digest = base64.b64decode(stated["digest"], validate=True)
+    if stated["algorithm"] != "SHA2_256" or len(digest) != 32:
         raise ChecksumFileUnusable(reason="its sigstore bundle is over no SHA-256 digest", kind="unsigned")
     return digest
 
@@ -157,7 +157,7 @@ def read_subjects(kind: str, payload: bytes) -> tuple[Entry, ...]:
         found = {}
     subjects = found.get("subject")
     entries = []
-    for subject in subjects[:MOST_SUBJECTS] if isinstance(subjects, list) else ():
+    for subject in subjects[:MAX_SUBJECTS] if isinstance(subjects, list) else ():
         digests = subject.get("digest") if isinstance(subject, dict) else None
         value = digests.get("sha256") if isinstance(digests, dict) else None
         if isinstance(value, str) and len(value) == 64 and set(value) <= _HEX:
@@ -198,7 +198,7 @@ def check_log_key(bundle: "Bundle", root: "TrustedRoot") -> None:
     )
 
 
-class Pinned:
+class IdentityPolicy:
     """The library's policy: one of the operator's identities, word for word."""
 
     def __init__(self, identities: Sequence[Identity]) -> None:

@@ -16,14 +16,14 @@ from dataclasses import dataclass, field
 from fetcher.api.inbound.answers import plain_answer
 from fetcher.api.inbound.crowd import Crowd, Place
 from fetcher.api.inbound.door import calls
-from fetcher.api.inbound.patience import LATER, LEAVING_SECONDS
+from fetcher.api.inbound.stall import LATER, LEAVING_SECONDS
 from fetcher.errors import RequestTooSlow
 from fetcher.settings.server import Inbound
 
-# Edge-triggered: whoever has been sent away is not listened to, and not told of again and again.
+# Edge-triggered: a client that has been sent away is not read, and must not be reported without end.
 HEARD = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
 GONE = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
-MOST_HEARD_AT_ONCE = 64  # Then everybody else gets a turn.
+MAX_HEARD_AT_ONCE = 64  # Then everybody else gets a turn.
 # Half a head of an honest client is no longer; more, and what begins no request, is left to the parser.
 HALF_BYTES = 2048
 HALF_HEAD = re.compile(
@@ -40,20 +40,20 @@ class Waiting:
         peer: Its address, as `accept` gave it.
         address: Whom its place counts for.
         place: Which one it has.
-        patience: How many seconds it may wait.
-        is_idle: It has been answered before: it may say nothing for longer, and is told nothing at the end.
+        max_wait: How many seconds it may wait.
+        is_idle: It has been answered before: it may be silent for longer, and gets no answer at the end.
         waited: For how many seconds it has.
         head: What it has said.
         is_over: It is listened to no more.
-        is_watched: The kernel tells of what it says.
-        left: Told when it has to leave.
+        is_watched: The kernel reports what it sends.
+        left: Called when it has to leave.
     """
 
     sock: socket.socket
     peer: object
     address: str
     place: Place
-    patience: float
+    max_wait: float
     is_idle: bool = False
     waited: float = 0.0
     head: bytes = b""
@@ -66,7 +66,7 @@ class Waiting:
         self.is_over = True
         self.left(self)
 
-    def hush(self) -> None:
+    def leave_soon(self) -> None:
         """Listen no more, and hang up in a moment."""
         self.is_over = True
         asyncio.get_running_loop().call_later(LEAVING_SECONDS, self.leave)
@@ -88,7 +88,7 @@ class Anteroom:
         self._loop = asyncio.get_running_loop()
         self._clients: dict[int, Waiting] = {}
         self._epoll = select.epoll()
-        self._loop.add_reader(self._epoll.fileno(), self._hear)
+        self._loop.add_reader(self._epoll.fileno(), self._on_readable)
 
     def __len__(self) -> int:
         """Return how many are here."""
@@ -97,11 +97,11 @@ class Anteroom:
     def enter(self, sock: socket.socket, peer: object, address: str, place: Place) -> None:
         """Take in a client that has been admitted; one whose head is there is let in at once."""
         rules = self._rules()
-        client = Waiting(sock, peer, address, place, self._patience(rules), left=self._forget)
+        client = Waiting(sock, peer, address, place, self._max_wait(rules), left=self._forget)
         self._crowd.enter(client, address, place)
         self._listen(client)
 
-    def come_back(self, sock: socket.socket, peer: object, address: str) -> None:
+    def readmit(self, sock: socket.socket, peer: object, address: str) -> None:
         """Take in a client that has been answered and may ask again."""
         if self._epoll.closed:
             sock.close()
@@ -114,11 +114,11 @@ class Anteroom:
         self._listen(client)
 
     def look(self, client: Waiting, seconds: float) -> None:
-        """Tell a client's patience how many seconds have passed."""
+        """Count seconds that have passed for a client."""
         if client.is_over:
             return
         client.waited += seconds
-        if client.waited >= client.patience:
+        if client.waited >= client.max_wait:
             if client.head:
                 late = RequestTooSlow(part="head", limit_seconds=self._rules().head_seconds)
                 with suppress(OSError):
@@ -136,7 +136,7 @@ class Anteroom:
         self._loop.remove_reader(self._epoll.fileno())
         self._epoll.close()
 
-    def _patience(self, rules: Inbound) -> float:
+    def _max_wait(self, rules: Inbound) -> float:
         return rules.head_seconds * random.uniform(1.0, LATER)  # noqa: S311 - no secret
 
     def _listen(self, client: Waiting) -> None:
@@ -149,8 +149,8 @@ class Anteroom:
             except OSError:  # The kernel is short of what it needs to watch one more.
                 self._forget(client)
 
-    def _hear(self) -> None:
-        for descriptor, events in self._epoll.poll(0, MOST_HEARD_AT_ONCE):
+    def _on_readable(self) -> None:
+        for descriptor, events in self._epoll.poll(0, MAX_HEARD_AT_ONCE):
             client = self._clients.get(descriptor)
             if client is not None and not client.is_over and self._read(client) and events & GONE:
                 self._forget(client)  # The rest of its head will never come.
@@ -167,7 +167,7 @@ class Anteroom:
             self._forget(client)
             return False
         if not client.head:  # The time for a head begins with its first byte.
-            client.waited, client.patience = 0.0, self._patience(self._rules())
+            client.waited, client.max_wait = 0.0, self._max_wait(self._rules())
         client.head += piece
         if len(client.head) <= HALF_BYTES and HALF_HEAD.fullmatch(client.head):
             return True

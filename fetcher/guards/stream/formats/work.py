@@ -8,11 +8,11 @@ byte of it, and a few hundredths of a second besides.
 
 SHORT_BYTES = 64
 UNPACKED_BYTES = 1_048_576  # For which there is a short step more: `zstd -3` of zeros takes three for eight.
-MOST_SHORT_STEPS = 16_384
+MAX_SHORT_STEPS = 16_384
 """Far above what honest images need: repeated blocks, as of packed zeros, count once."""
 
 
-class TooDear(Exception):  # not an error of ours: the bytes are refused by it
+class WorkExceeded(Exception):  # not an error of ours: the bytes are refused by it
     """The budget of an import is spent."""
 
 
@@ -27,7 +27,7 @@ class Work:
         unpacked_bytes: What those blocks unpack to that say so themselves.
     """
 
-    def __init__(self, most: int = MOST_SHORT_STEPS) -> None:
+    def __init__(self, most: int = MAX_SHORT_STEPS) -> None:
         self.most = most
         self.short_steps = 0
         self.unpacked_bytes = 0
@@ -36,7 +36,7 @@ class Work:
         """Count a step that moves on by so many bytes.
 
         Raises:
-            TooDear: It is one short step too many.
+            WorkExceeded: It is one short step too many.
         """
         if forward < SHORT_BYTES:
             self.spend(1)
@@ -45,8 +45,8 @@ class Work:
         """Count short steps.
 
         Raises:
-            TooDear: They are too many.
+            WorkExceeded: They are too many.
         """
         self.short_steps += short_steps
         if self.short_steps > self.most + self.unpacked_bytes // UNPACKED_BYTES:
-            raise TooDear
+            raise WorkExceeded

@@ -8,7 +8,7 @@ from fetcher.errors import Failure, StoreFailed
 from fetcher.store.s3.bucket import Bucket
 
 COPY_BYTES = 1_073_741_824  # The most that the server is asked to copy in one request.
-MOST_PARTS = 10_000
+MAX_PARTS = 10_000
 
 
 class Upload:
@@ -16,7 +16,7 @@ class Upload:
 
     Args:
         places: One for each part that may be on its way, shared by all uploads of the store.
-        arrived: Told, in whatever thread, that `arrived_bytes` has grown.
+        arrived: Called, in whatever thread, when `arrived_bytes` has grown.
 
     Attributes:
         size: What was sent, or is on its way.
@@ -83,10 +83,8 @@ class Upload:
         self._places.release()
 
     def _next(self, size: int) -> int:
-        if len(self._etags) == MOST_PARTS:
-            raise StoreFailed(
-                reason=f"write: an object has at most {MOST_PARTS} parts; see bucket.part_bytes"
-            )
+        if len(self._etags) == MAX_PARTS:
+            raise StoreFailed(reason=f"write: an object has at most {MAX_PARTS} parts; see bucket.part_bytes")
         self._etags.append(None)
         self._sizes.append(size)
         self.size += size
@@ -112,7 +110,7 @@ class Upload:
         self.check()
 
     def complete(self) -> None:
-        """Make the object; raises StoreFailed where somebody else has ended the upload."""
+        """Make the object; raises StoreFailed where another process has ended the upload."""
         self.drain()
         etags = [etag for etag in self._etags if etag is not None]
         self._bucket.run(self._bucket.complete(self.key, self.id, etags, self.size))
