@@ -232,7 +232,7 @@ def _steps(db: Database, sql: str, arguments: dict[str, object]) -> int:
     return taken
 
 
-MAX_OF_IMPORT = {"calls": 6_100, "statements": 30, "transactions": 3, "changes of file": 400}
+MAX_OF_IMPORT = {"calls": 6_100, "statements": 30, "transactions": 3, "changes of file": 350}
 
 
 async def _of_import() -> list[Count]:

@@ -21,6 +21,18 @@ def digest_of(before: str, line: Row) -> str:
     return hashlib.sha256(msgspec.json.encode([before, *(line.get(name) for name in COLUMNS)])).hexdigest()
 
 
+def link(last: tuple[int, str], line: Row) -> dict[str, Any]:
+    """Return a line as it is kept, chained to the last one: its number and its digest."""
+    number, before = last
+    numbered = {"id": number + 1, "detail": "{}", **line}
+    return {**numbered, "hash": digest_of(before, numbered)}
+
+
+def entry_of(last: tuple[int, str], action: str, record: Import, detail: dict[str, Any]) -> dict[str, Any]:
+    """Return the line that tells what was done to an import, chained to the last one."""
+    return link(last, line_of(action, record, detail))
+
+
 def line_of(action: str, record: Import, detail: dict[str, Any]) -> dict[str, Any]:
     """Return the line that records what was done to an import."""
     return {
