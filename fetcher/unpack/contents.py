@@ -108,6 +108,8 @@ class Contents:
             DiskUnclear: It is a second disk.
             TooManyBytes: It is the disk, and larger than the output may be.
         """
+        if name.endswith("/"):  # A folder to every reader, which leaves out what it holds.
+            raise self._failed("member-name", "a folder has content of its own")
         name = self._note_name(name)
         kind = guess(name, size, head, max_side_bytes=self._limits.max_side_bytes)
         is_beside = folder_of(name) == self._papers.folder or kind is Guess.SIDE
@@ -183,7 +185,8 @@ class Contents:
             return  # Whose descriptor says what a file is.
         disk = name if use is Use.DISK else self._chosen
         others = {name} if use is Use.SKIP else self._names
-        if disk is not None and (is_piece(disk) or not others.isdisjoint(neighbours(disk))):
+        is_rest = self._chosen is not None and name in neighbours(self._chosen)
+        if is_rest or (disk is not None and (is_piece(disk) or not others.isdisjoint(neighbours(disk)))):
             hint = "Put the parts together, or export the disk as one file, and submit that."
             raise UnpackFailed(
                 packing=self._layer.packing, rule="parts", reason="it holds a disk in parts", hint=hint

@@ -20,10 +20,12 @@ def is_piece(name: str) -> bool:
 
 
 def neighbours(name: str) -> set[str]:
-    """Return the names that the parts before and behind this one would have: `disk.raw.01`, `xab`."""
+    """Return the names that the parts before and behind this one, and their descriptor, would have."""
     extent, numbered, lettered = (shape.fullmatch(name) for shape in (EXTENT, NUMBERED, LETTERED))
     if extent:
-        return {extent["stem"] + count + extent["end"] for count in _around(extent["count"])}
+        others = {extent["stem"] + count + extent["end"] for count in _around(extent["count"])}
+        stem = extent["stem"].lower().removesuffix("-s")  # A flat extent may be all of the disk.
+        return others if stem == extent["stem"].lower() else others | {extent["stem"][:-2] + extent["end"]}
     if numbered:
         stem, count = numbered["stem"] or numbered["word"], numbered["count"] or numbered["short"]
         return {stem + other for other in _around(count)}

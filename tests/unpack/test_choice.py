@@ -63,6 +63,14 @@ def test_a_disk_in_parts_is_never_one_of_them(what: str, asked: str | None) -> N
         assert "one file" in failure.hint
 
 
+@pytest.mark.parametrize("names", [("a/disk-s001.vmdk", "a/disk.vmdk"), ("disk.vmdk", "disk-s001.vmdk")])
+def test_a_descriptor_and_its_extent_are_one_disk(names: tuple[str, str]) -> None:
+    """Neither of them is the disk, so that nobody is asked to choose."""
+    failure = refusal(make_tar([(name, START) for name in names]))
+    assert isinstance(failure, UnpackFailed)
+    assert failure.rule == "parts"
+
+
 @pytest.mark.parametrize("names", [("a.raw", "b.raw"), ("box_0.img", "box_1.img"), ("a.raw.00", "b.raw.01")])
 def test_two_disks_are_not_taken_for_parts(names: tuple[str, str]) -> None:
     """One of them can be chosen."""

@@ -281,6 +281,11 @@ def test_names_that_leave_the_archive(name: str) -> None:
     assert rule(make_zip([(name, SMALL)])) == "member-name"
 
 
+def test_a_folder_with_content() -> None:
+    """Readers make a folder of a name that ends so, and see nothing of what it holds."""
+    assert rule(make_zip([("disk.vhdX", SMALL)]).replace(b"disk.vhdX", b"disk.vhd/")) == "member-name"
+
+
 def test_empty_zip() -> None:
     """A zip without members has no disk."""
     assert refusal(make_zip([])).code == "disk-unclear"

@@ -8,7 +8,7 @@ Readers differ where several headers say the same thing, so every possible readi
 from collections import Counter
 from dataclasses import dataclass
 
-from fetcher.parsers.archives.names import read_name
+from fetcher.parsers.archives.names import is_hidden, read_name
 from fetcher.parsers.archives.tar_headers import (
     BLOCK_BYTES,
     DECIMAL,
@@ -59,6 +59,10 @@ class Extensions:
     """The extended headers of the member that comes next, and those of all members."""
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew, as at the first header of an archive."""
         self._shared: dict[str, str] = {}
         self._clear()
 
@@ -120,25 +124,38 @@ def _size(text: str) -> int | None:
 def first_name(beginning: bytes) -> str | None:
     """Return the name of the first member, as far as a beginning tells; None: it is no archive.
 
-    An extended header that is malformed says nothing. Where those that name the member are longer than
-    `MAX_NAMING_BYTES`, or the beginning is too short, the name is not found out, and empty.
+    What desktops put into archives by themselves does not count. An extended header that is malformed says
+    nothing. Where those that name the member are longer than `MAX_NAMING_BYTES`, or the beginning is too
+    short, the name is not found out, and empty.
     """
     extensions, at, naming = Extensions(), 0, 0
     header = read_header(beginning[:BLOCK_BYTES])
     if header is None:
         return None
-    while header is not None and header.kind in EXTENDING and header.size is not None:
+    while header is not None and header.size is not None:
         at += BLOCK_BYTES
-        content = beginning[at : at + header.size]
-        if b"path=" not in content and header.kind in (PAX_LOCAL, PAX_GLOBAL):
-            content = b""
-        naming += len(content)
+        size = header.size
+        if header.kind in EXTENDING:
+            naming += _extend(extensions, header, beginning[at : at + size])
+        else:
+            member = extensions.member(header)
+            if not is_hidden(member.name):
+                return member.name
+            size = member.size or 0
         if naming > MAX_NAMING_BYTES:
             return ""
+        at += -(-size // BLOCK_BYTES) * BLOCK_BYTES
+        header = read_header(beginning[at : at + BLOCK_BYTES])
+    return "" if header is None else extensions.member(header).name
+
+
+def _extend(extensions: Extensions, header: Header, content: bytes) -> int:
+    """Take what names the member that comes next; return how many bytes were read for that."""
+    if b"path=" not in content and header.kind in (PAX_LOCAL, PAX_GLOBAL):
+        content = b""
+    if len(content) <= MAX_NAMING_BYTES:
         try:
             extensions.take(header, content)
         except ValueError:
-            extensions = Extensions()
-        at += -(-header.size // BLOCK_BYTES) * BLOCK_BYTES
-        header = read_header(beginning[at : at + BLOCK_BYTES])
-    return "" if header is None else extensions.member(header).name
+            extensions.forget()
+    return len(content)

@@ -12,6 +12,7 @@ import pytest
 from fetcher.config import load_settings
 from fetcher.errors import Rejection, TooManyBytes
 from fetcher.guards import Chain, GuardContext, Purpose
+from fetcher.importer.receive.complete import Complete
 from fetcher.importer.receive.receiver import Receiver
 from fetcher.model import Submission
 from fetcher.pipeline import GuardTimes, PeerClock, WorkerPool
@@ -45,10 +46,10 @@ class Bytes:
     """A peer that sends bytes in pieces."""
 
     def __init__(self, body: bytes) -> None:
-        self._rest = body
+        self._rest = memoryview(body)
 
     async def read(self) -> bytes:
-        piece, self._rest = self._rest[:50_000], self._rest[50_000:]
+        piece, self._rest = bytes(self._rest[:50_000]), self._rest[50_000:]
         return piece
 
 
@@ -68,8 +69,14 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 async def received(body: bytes, disk_format: str, cap: int = 64 * MIB) -> tuple[str, bool]:
     """Take a body in; return the digest of what is kept, and whether it was converted."""
-    store, pool = MemoryStore(1 << 28), WorkerPool(threads=2, buffer_bytes=8 * MIB, piece_bytes=MIB)
-    claims = Submission(url="http://x/", max_bytes=cap, disk_format=disk_format, convert_to="raw")
+    whole = await taken(body, cap, disk_format=disk_format, convert_to="raw")
+    return whole.digests["sha256"], "converted" in whole.stages
+
+
+async def taken(body: bytes, cap: int, **claims: str | None) -> Complete:
+    """Take a body in as an import does; return what would be kept."""
+    store, pool = MemoryStore(1 << 30), WorkerPool(threads=2, buffer_bytes=8 * MIB, piece_bytes=MIB)
+    submission = Submission(url="http://x/", max_bytes=cap, **claims)
     try:
         with store.reserve() as reservation:
             receiver = Receiver(
@@ -77,9 +84,9 @@ async def received(body: bytes, disk_format: str, cap: int = 64 * MIB) -> tuple[
                 store=store,
                 worker_pool=pool,
                 settings=SETTINGS,
-                chain=Chain(GuardContext(purpose=Purpose.PULL, settings=SETTINGS, submission=claims)),
-                unpacks=True,
-                converts=True,
+                chain=Chain(GuardContext(purpose=Purpose.PULL, settings=SETTINGS, submission=submission)),
+                unpacks=claims.get("container_format") is None,
+                converts="convert_to" in claims,
                 algorithms=["sha256"],
                 address="sha256",
                 reservation=reservation,
@@ -88,8 +95,7 @@ async def received(body: bytes, disk_format: str, cap: int = 64 * MIB) -> tuple[
             )
             try:
                 await receiver.take(Bytes(body), PeerClock(asyncio.get_running_loop().time))
-                whole = receiver.complete()
-                return whole.digests["sha256"], "converted" in whole.stages
+                return receiver.complete()
             finally:
                 await receiver.close()
                 assert not store.staged

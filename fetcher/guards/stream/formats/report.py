@@ -55,6 +55,7 @@ class End(NamedTuple):
 
 
 CUT_SHORT = "The file is cut short or damaged: compare its size with the original's, and submit it whole."
+NO_DISK = "Nothing can boot from it: make the image from a disk that has a size."
 
 
 class Role(StrEnum):

@@ -118,7 +118,7 @@ OTHERS: dict[str, Make] = {
     "kernel-riscv": lambda: put(bytes(MIB), 48, b"RISCV\0\0\0RSC\x05"),
     "kernel-loongarch": lambda: put(bytes(MIB), 56, b"\xcd\x23\x82\x81"),
     "kernel-s390": lambda: put(bytes(MIB), 65_544, b"S390EP"),
-    "kernel-fit": lambda: b"\xd0\x0d\xfe\xed".ljust(56, b"\0") + b"\1\0images\0\1\0configurations\0" + NOISE,
+    "kernel-fit": lambda: b"\xd0\x0d\xfe\xed".ljust(56, b"\0") + b"\0\0\0\1images\0\0" + NOISE,
     "kernel-arm": lambda: put(bytes(MIB), 36, b"\x18\x28\x6f\x01"),
     "kernel-arm-big": lambda: put(bytes(MIB), 36, b"\x01\x6f\x28\x18"),
     "kernel-zboot": lambda: b"MZ\0\0zimg".ljust(MIB, b"\0"),

@@ -124,7 +124,8 @@ DECISIONS: tuple[Decision, ...] = (
     ),
     _decide(
         "oslo.utils",
-        "html xml store-error json text pdf image media program efi-program empty luks unknown",
+        "html xml store-error json text pdf image media program efi-program empty luks unknown "
+        "zip-end uimage",
         "Pages, texts, programs, single bytes and nothing at all are raw to it. LUKS is a disk_format "
         "of its own to it; here it is none, because an instance cannot boot from an encrypted volume.",
     ),
@@ -156,7 +157,7 @@ DECISIONS: tuple[Decision, ...] = (
     _decide(
         "qemu-img",
         f"iso gpt ova tar dmg bochs cloop cow ambiguous luks {PACKED} "
-        "html xml store-error json text pdf image media program efi-program empty unknown",
+        "html xml store-error json text pdf image media program efi-program empty unknown zip-end uimage",
         "Whatever none of its drivers probes is raw to it.",
     ),
     _decide("qemu-img", "qcow qed", "Formats of its own that no disk_format stands for."),

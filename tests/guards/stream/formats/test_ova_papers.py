@@ -171,3 +171,24 @@ def test_what_desktops_leave_is_no_paper() -> None:
     assert inspected(packed).report().facts["manifest"] == "compared"
     assert not broken_rules(packed)
     assert unpacks(packed) == ""
+
+
+HIDDEN = b"\0\5\x16\7" + bytes(159)
+
+
+@pytest.mark.parametrize("first", ["._a.ovf", "._disk.vmdk"])
+def test_what_desktops_leave_may_come_first(first: str) -> None:
+    """A Mac's tar puts it before the descriptor, which is the first member all the same."""
+    packed = ova((first, HIDDEN), PAPER, ("._b.ovf", HIDDEN), DISK)
+    assert inspected(packed).report().format == "ova"
+    assert not broken_rules(packed)
+    assert unpacks(packed) == ""
+
+
+@pytest.mark.parametrize("name", ["._a.ovf", "._a.mf"])
+def test_nothing_else_passes_for_what_desktops_leave(name: str) -> None:
+    """A paper with such a name would be read by whoever goes by the end of names."""
+    for members in (((name, PAPER[1]), PAPER, DISK), (PAPER, (name, PAPER[1]), DISK)):
+        assert broken_rules(ova(*members)) == {"ova-member"}
+    two = ova(("._a.ovf", HIDDEN), PAPER, ("b.ovf", PAPER[1]), DISK)
+    assert broken_rules(two) == {"ova-descriptor"}

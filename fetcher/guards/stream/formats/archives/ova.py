@@ -1,4 +1,4 @@
-"""OVA, an appliance in one file: a tar archive whose first member is an OVF descriptor.
+"""OVA, an appliance in one file: a tar whose first member, but for what desktops add, is an OVF descriptor.
 
 Specification: DMTF DSP0243 2.1 (OVF), sections 5 to 9; for tar see tar.
 Reads: every member's header, and the extended ones of pax and GNU before it (see ova_headers); the descriptor
@@ -30,6 +30,7 @@ from fetcher.guards.stream.formats.report import (
     Window,
     windows,
 )
+from fetcher.parsers.archives.names import is_hidden
 from fetcher.parsers.archives.ovf import NOT_PLAIN
 from fetcher.parsers.archives.tar_headers import BLOCK_BYTES
 from fetcher.parsers.archives.tar_members import Member, first_name
@@ -39,6 +40,7 @@ OVA = Kind(key="ova", words="an OVA appliance", role=Role.BUNDLE, disk_format="v
 MAX_MEMBERS = 1_024
 REGULAR = "0"
 NEVER = 1 << 62
+APPLE_DOUBLE = b"\0\5\x16\7"
 INSIDE = (
     qcow2.recognise, qcow1.recognise, qed.recognise, vmdk.recognise, vmdk_descriptor.recognise, vdi.recognise,
     vhd.recognise, vhdx.recognise, parallels.recognise, iso9660.recognise, luks.recognise, gzip.recognise,
@@ -69,7 +71,7 @@ class _MemberWalk:
         self.papers = Papers(report)
         self.disk_bytes = 0
         self.headers = Headers(report)
-        self.has_end = False
+        self.has_end = self.has_first = self.is_beside = False
 
     def steps(self) -> Steps:
         """Read headers and members until the block of zeros that ends an archive, then zeros to its end."""
@@ -114,9 +116,12 @@ class _MemberWalk:
             return
         name, size = member.name.removeprefix("./"), member.size or 0
         is_wanted = self.papers.open(name)
-        kind = DESCRIPTOR if len(self.names) == 1 else kind_of(name)  # By which the whole was recognised.
+        is_desktops = is_hidden(name)
+        self.is_beside = is_desktops and name.lower().endswith((DESCRIPTOR, MANIFEST))
+        is_first = not is_desktops and not self.has_first  # By which the whole was recognised.
+        self.has_first = self.has_first or is_first
+        kind = DESCRIPTOR if is_first else kind_of(name)
         if kind == DESCRIPTOR:
-            is_first = len(self.names) == 1
             self.report.require(is_first, "ova-descriptor", "it has two descriptors", REPACK)
             yield from self.papers.descriptor(at, size)
         elif kind == MANIFEST:
@@ -160,6 +165,9 @@ class _MemberWalk:
             self._judge(head, End(size, (former + last)[-HEAD_BYTES:]))
 
     def _judge(self, head: bytes, end: End) -> None:
+        if self.is_beside:  # Else who goes by names alone would read another paper than this one does.
+            is_double = head.startswith(APPLE_DOUBLE)
+            self.report.require(is_double, "ova-member", "a member is named like what a Mac adds", REPACK)
         found = [report for recognise in INSIDE if (report := recognise(head))]
         for disk in found[:1]:
             inside = disk.kind.words

@@ -35,6 +35,13 @@ from fetcher.guards.stream.formats.archives.zip_records import (
 from fetcher.guards.stream.formats.report import CUT_SHORT, End, Kind, Report, Role, Steps, Window
 
 ZIP = Kind(key="zip", words="a ZIP archive", role=Role.PACKED)
+END_OF_ZIP = Kind(
+    key="zip-end",
+    words="the end of a ZIP archive",
+    role=Role.DOCUMENT,
+    hint="It is the last part of an archive in parts, or has something before it: put the parts together "
+    "(`zip -s 0 ARCHIVE.zip --out WHOLE.zip`), or unpack it, and submit the disk image.",
+)
 
 STARTS = (LOCAL_MAGIC, END_MAGIC, b"PK\7\x08")
 STORED, DEFLATED = 0, 8
@@ -70,7 +77,7 @@ def recognise_end(end: End) -> Report | None:
     at = end.tail.rfind(END_MAGIC)
     while at >= 0:
         if int.from_bytes(end.tail[at + 20 : at + 22], "little") == len(end.tail) - at - 22:
-            return Report(kind=ZIP, name="ZIP archive")
+            return Report(kind=END_OF_ZIP, name="end of a ZIP archive")
         at = end.tail.rfind(END_MAGIC, 0, at)
     return None
 

@@ -14,7 +14,7 @@ from itertools import pairwise
 from struct import Struct
 
 from fetcher.guards.stream.formats.disks.tables import integers
-from fetcher.guards.stream.formats.report import CUT_SHORT, Kind, Report, Role, Steps, windows
+from fetcher.guards.stream.formats.report import CUT_SHORT, NO_DISK, Kind, Report, Role, Steps, windows
 
 PARALLELS = Kind(
     key="parallels", words="a Parallels disk image", role=Role.DISK, disk_format="ploop", qemu="parallels"
@@ -43,7 +43,7 @@ def recognise(head: bytes) -> Report | None:
     require = report.require
     require(version == 2, "parallels-version", "its version is not 2")
     require(0 < cluster <= MAX_CLUSTER_SECTORS, "parallels-cluster", "its cluster size is out of range")
-    require(sectors > 0, "empty-disk", "it describes a disk of no bytes")
+    require(sectors > 0, "empty-disk", "it describes a disk of no bytes", NO_DISK)
     covered = entries * cluster >= sectors and entries <= MAX_ENTRIES
     require(covered, "parallels-size", "its table does not cover its disk")
     require(

@@ -14,7 +14,7 @@ from functools import partial
 from struct import Struct
 
 from fetcher.guards.stream.formats.disks.qcow2_tables import Geometry, follow
-from fetcher.guards.stream.formats.report import CUT_SHORT, HEAD_BYTES, Kind, Report, Role, Steps
+from fetcher.guards.stream.formats.report import CUT_SHORT, HEAD_BYTES, NO_DISK, Kind, Report, Role, Steps
 
 QCOW2 = Kind(key="qcow2", words="a QCOW2 disk image", role=Role.DISK, disk_format="qcow2", qemu="qcow2")
 
@@ -163,7 +163,7 @@ class _Image:
             "qcow2-l1",
             "its L1 table does not fit its disk",
         )
-        require(self.size > 0, "empty-disk", "it describes a disk of no bytes")
+        require(self.size > 0, "empty-disk", "it describes a disk of no bytes", NO_DISK)
         reftable_bytes = self.reftable_clusters * self.cluster
         require(
             0 < reftable_bytes <= MAX_REFTABLE_BYTES, "qcow2-refcount", "its refcount table is out of range"

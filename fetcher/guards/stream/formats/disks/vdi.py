@@ -11,7 +11,7 @@ from functools import partial
 from struct import Struct
 
 from fetcher.guards.stream.formats.disks.tables import integers
-from fetcher.guards.stream.formats.report import CUT_SHORT, Kind, Report, Role, Steps, windows
+from fetcher.guards.stream.formats.report import CUT_SHORT, NO_DISK, Kind, Report, Role, Steps, windows
 
 VDI = Kind(key="vdi", words="a VDI disk image", role=Role.DISK, disk_format="vdi", qemu="vdi")
 
@@ -51,7 +51,7 @@ def recognise(head: bytes) -> Report | None:
         sector == 512 and block == BLOCK, "vdi-block", "its sector or block size is not 512 bytes and 1 MiB"
     )
     require(beside == 0, "vdi-block", "it keeps bytes beside its blocks, which not every reader steps over")
-    require(size > 0, "empty-disk", "it describes a disk of no bytes")
+    require(size > 0, "empty-disk", "it describes a disk of no bytes", NO_DISK)
     require(size <= blocks * BLOCK and blocks <= MAX_BLOCKS, "vdi-size", "its blocks do not cover its disk")
     require(used <= blocks, "vdi-size", "it has more blocks in use than blocks")
     aligned = map_at % 512 == 0 and data_at % 512 == 0

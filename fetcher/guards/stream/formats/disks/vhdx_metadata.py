@@ -3,8 +3,8 @@
 Specification: Microsoft, [MS-VHDX] sections 2.5 and 2.6.
 Reads: the metadata table and the items it names; the block allocation table where it lies behind.
 Structure: every known item once, of its own length, inside the region; block, sector and disk sizes
-    in range; the table covers the disk; every block begins inside the file,
-    none in the headers, the log or a region, and no more are mapped than fit in it.
+    in range; the table covers the disk; every block lies inside the file, the disk's last one as far as the
+    disk goes, none in the headers, the log or a region, and no more are mapped than fit in it.
 Safety: no parent and no parent locator, no block left to a parent, no required item that is not known.
 """
 
@@ -23,6 +23,7 @@ TABLE_HEADER_BYTES, ENTRY_BYTES, TABLE_BYTES = 32, 32, 65_536
 MAX_ENTRIES = 2_047
 REQUIRED = 4
 MEBIBYTE = 1 << 20
+ENTRY_OF_TABLE = 8
 MAX_BYTES = 64 << 40  # By the specification.
 PARAMETERS = UUID("caa16737-fa36-4d43-b3b6-33f0aa44e76b").bytes_le
 SIZE = UUID("2fa54224-cd1b-4876-b211-5dbed83bf4b8").bytes_le
@@ -139,7 +140,7 @@ class BlockTable:
         self.offset = offset
         self.length = length
         self.taken = taken
-        self.farthest = 0
+        self.farthest = self.farthest_entry = 0
         self.mapped = 0
 
     def read_all(self) -> Steps:
@@ -165,19 +166,28 @@ class BlockTable:
             if not is_free or len(set(present)) < len(present):
                 self.report.broke("vhdx-overlap", "a block lies in its headers or tables, or is used twice")
                 return
-            self.farthest = max(self.farthest, *present, 0)
+            if max(present, default=0) > self.farthest:
+                self.farthest = max(present)
+                entry = next(at for at, number in enumerate(numbers) if number >> 20 << 20 == self.farthest)
+                self.farthest_entry = (window.offset - self.offset) // ENTRY_OF_TABLE + entry
         self.report.facts["tables_read"] = True
 
     def check(self, disk: Disk) -> None:
         """Check that the table covers the disk, and note how far its blocks reach."""
-        covers = _table_bytes(disk) <= self.length
+        needed = _table_bytes(disk)
+        covers = needed <= self.length
         self.report.require(covers, "vhdx-size", "its block table does not cover its disk")
         if self.farthest:
-            self.report.reaches(self.farthest + disk.block, "blocks")
-            self.report.reaches(MEBIBYTE + self.mapped * disk.block, "blocks, each of which is mapped once,")
+            rest = (
+                disk.size - 1
+            ) % disk.block + 1  # Of the last block, which writers may leave out behind it.
+            is_last = self.farthest_entry == needed // ENTRY_OF_TABLE - 1
+            self.report.reaches(self.farthest + (rest if is_last else disk.block), "blocks")
+            least = MEBIBYTE + (self.mapped - 1) * disk.block + rest
+            self.report.reaches(least, "blocks, each of which is mapped once,")
 
 
 def _table_bytes(disk: Disk) -> int:
     ratio = (1 << 23) * disk.sector // disk.block
     blocks = -(-disk.size // disk.block)
-    return (blocks + (blocks - 1) // ratio) * 8
+    return (blocks + (blocks - 1) // ratio) * ENTRY_OF_TABLE

@@ -4,7 +4,7 @@ Kinds: bzImage, ARM64, RISC-V, LoongArch, ARM zImage, s390, EFI zboot, ELF, uIma
 Specification: Linux, Documentation/arch/x86/boot.rst, arm64/booting.rst, riscv/boot-image-header.rst,
     loongarch/booting.rst, arch/s390/boot/head.S,
     arch/arm/boot/compressed/head.S, drivers/firmware/efi/libstub/zboot-header.S; U-Boot,
-    include/image.h; ELF-64.
+    include/image.h, doc/usage/fit/source_file_format.rst; ELF-64.
 Reads: the first 64 KiB; for s390 what lies behind, where nothing else was found.
 Structure: the boot sector's signature and protocol version; the magic of the others; the checksum of a
     uImage's header, and that it holds a kernel; for ELF an executable.
@@ -23,7 +23,19 @@ KERNEL = Kind(
     hint="To keep it as a kernel, say disk_format=aki and container_format=aki.",
 )
 
-ELF = Kind(key="elf", words="an ELF executable", role=Role.KERNEL, disk_format="aki", hint=KERNEL.hint)
+ELF = Kind(
+    key="elf",
+    words="an ELF executable",
+    role=Role.KERNEL,
+    disk_format="aki",
+    hint="A program is no disk image; to keep a kernel, say disk_format=aki and container_format=aki.",
+)
+UIMAGE_OTHER = Kind(
+    key="uimage",
+    words="a uImage without a kernel",
+    role=Role.DOCUMENT,
+    hint="Take out what it holds, without its header of 64 bytes (`dumpimage`), and submit that.",
+)
 
 MAGICS = (
     (56, b"ARM\x64", "ARM64"),
@@ -33,8 +45,11 @@ MAGICS = (
     (36, b"\x01\x6f\x28\x18", "ARM zImage, big endian"),
     (0, b"MZ\0\0zimg", "EFI zboot"),
 )
-UIMAGE, KERNEL_TYPE = b"\x27\x05\x19\x56", 2
+UIMAGE = b"\x27\x05\x19\x56"
+KERNEL_TYPES = (2, 4, 14)  # A kernel; several parts, a kernel first; a kernel that runs wherever it lies.
+RAMDISK_TYPE = 3
 FDT = b"\xd0\x0d\xfe\xed"  # A flattened device tree, which FIT images are.
+FIT_NODE = b"\0\0\0\1images\0"  # A node of it: FDT_BEGIN_NODE and its name.
 S390_AT, S390_MAGIC = 65_544, b"S390EP"
 EXECUTABLE, SHARED = 2, 3
 BIG_ENDIAN = b"\2"
@@ -55,9 +70,9 @@ def recognise(head: bytes) -> Report | None:
     for at, magic, name in MAGICS:
         if head.startswith(magic, at):
             return Report(kind=KERNEL, name=f"Linux kernel, {name}")
-    if head[:4] == UIMAGE and uimage_type(head) == KERNEL_TYPE:
-        return Report(kind=KERNEL, name="Linux kernel, uImage")
-    if head[:4] == FDT and b"\0images\0" in head and b"\0configurations\0" in head:
+    if head[:4] == UIMAGE:
+        return _recognise_uimage(head)
+    if head[:4] == FDT and FIT_NODE in head:  # The configurations may lie behind all data.
         return Report(kind=KERNEL, name="Linux kernel, FIT")
     if head[:4] == ELF_MAGIC:
         return _recognise_elf(head)
@@ -75,6 +90,14 @@ def uimage_type(head: bytes) -> int:
     header = head[:4] + bytes(4) + head[8:64]
     is_sound = len(head) > 64 and crc32(header) == int.from_bytes(head[4:8], "big")
     return head[30] if is_sound else -1
+
+
+def _recognise_uimage(head: bytes) -> Report | None:
+    kind = uimage_type(head)
+    if kind in KERNEL_TYPES:
+        return Report(kind=KERNEL, name="Linux kernel, uImage")
+    is_other = kind > 0 and kind != RAMDISK_TYPE
+    return Report(kind=UIMAGE_OTHER, name=UIMAGE_OTHER.words) if is_other else None
 
 
 def _recognise_elf(head: bytes) -> Report | None:

@@ -1,4 +1,4 @@
-"""Raw disks by their partition tables: MBR, GPT, Apple's, and the labels of BSD, Sun and SGI.
+"""Raw disks by their partition tables: MBR, GPT, Apple's, and the labels of BSD, Sun, SGI, AIX and Amiga.
 
 Specification: UEFI 2.10 chapter 5 (GPT, and the MBR in 5.2); Apple, Inside Macintosh: Devices, chapter 3.
 Reads: bytes 0-512; GPT headers at 512 and 4096.
@@ -24,7 +24,13 @@ ENTRY = Struct("<B3xB3xII")
 ENTRIES_AT, ENTRY_COUNT = 446, 4
 GPT_HEADER = Struct("<8sIII4xQQQQ")
 GPT_SECTORS = (512, 4096)
-LABELS = ((512, b"\x57\x45\x56\x82", "bsd"), (508, b"\xda\xbe", "sun"), (0, b"\x0b\xe5\xa9\x41", "sgi"))
+LABELS = (
+    *((at, b"\x57\x45\x56\x82", "bsd") for at in (512, 64)),  # The second sector; Alpha's first.
+    (508, b"\xda\xbe", "sun"),
+    (0, b"\x0b\xe5\xa9\x41", "sgi"),
+    (0, b"\xc9\xc2\xd4\xc1", "aix"),
+    *((sector * 512, b"RDSK", "amiga") for sector in range(16)),
+)
 
 
 def recognise_mbr(head: bytes) -> Report | None:
@@ -55,7 +61,7 @@ def recognise_gpt(head: bytes) -> Report | None:
 
 
 def recognise_label(head: bytes) -> Report | None:
-    """Find the labels that BSD, Sun and SGI put on disks."""
+    """Find the labels that BSD, Sun, SGI, AIX and Amiga put on disks."""
     for at, magic, name in LABELS:
         if head.startswith(magic, at):
             return Report(kind=LABEL, name=f"raw disk image, {name} label", facts={"partition_table": name})

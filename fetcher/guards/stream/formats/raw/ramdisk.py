@@ -6,7 +6,7 @@ Structure: the magic of the formats that Linux unpacks; the checksum of a uImage
 Safety: none; only a guest's kernel unpacks it.
 """
 
-from fetcher.guards.stream.formats.raw.kernel import UIMAGE, uimage_type
+from fetcher.guards.stream.formats.raw.kernel import RAMDISK_TYPE, UIMAGE, uimage_type
 from fetcher.guards.stream.formats.report import Kind, Report, Role
 
 RAMDISK = Kind(
@@ -17,7 +17,6 @@ RAMDISK = Kind(
     hint="To keep it as a ramdisk, say disk_format=ari and container_format=ari.",
 )
 
-RAMDISK_TYPE = 3
 MAGICS = (b"070701", b"070702")
 
 

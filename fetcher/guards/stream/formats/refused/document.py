@@ -8,7 +8,7 @@ Safety: a raw disk is what nothing else matches, so contents that are no disk ar
 
 import re
 
-from fetcher.guards.stream.formats.refused import side_files
+from fetcher.guards.stream.formats.refused import side_files, wrapped
 from fetcher.guards.stream.formats.report import Kind, Report, Role
 
 LOGIN = (
@@ -21,7 +21,7 @@ def _kind(key: str, words: str, hint: str = WRONG) -> Kind:
     return Kind(key=key, words=words, role=Role.DOCUMENT, hint=hint)
 
 
-INSIDE = "Unpack it and submit the disk image inside."
+INSIDE = wrapped.UNPACK
 LZMA = _kind(
     "lzma",
     "a file packed by lzma",
@@ -54,11 +54,7 @@ BEGINNINGS = {
     b"LRZI": _kind("lrzip", "a file packed by lrzip", INSIDE),
     b"\x89LZO\0\r\n\x1a\n": _kind("lzop", "a file packed by lzop", INSIDE),
     b"xar!\0\x1c": _kind("xar", "a xar archive", INSIDE),
-    b"070707": _kind(
-        "old-cpio",
-        "a cpio archive of the old form",
-        "Linux unpacks only the new form as a ramdisk: make it with `cpio -H newc`.",
-    ),
+    b"070707": wrapped.CPIO,
     b"MSWIM\0\0\0": _kind("wim", "a Windows image file", "Apply it to a disk and submit that disk."),
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": _kind("ole", "an Office document or an installer"),
     b"\xca\xfe\xba\xbe": _kind("program", "a program"),
@@ -99,6 +95,7 @@ SHOWN_BYTES = 1024
 SIGNS = (
     (0, (*BEGINNINGS, *side_files.BINARY_STARTS, *WIDE_MARKS, b"\x7fELF", b"MZ", b"\x5d")),
     *((at, (magic,)) for at, magic, _second_at, _seconds, _kind in INSIDE_BEGINNINGS),
+    *wrapped.SIGNS,
 )
 """Bytes of which some have to be there, unless it is a text."""
 LONGEST_CHARACTER = 4
@@ -110,9 +107,9 @@ def recognise(head: bytes) -> Report | None:
     kind = _kind_of_bytes(head)
     if kind is None:
         text = _as_text(head)
-        if text is None:
-            return None
-        kind = _kind_of_text(text)
+        kind = _kind_of_text(text) if text is not None else wrapped.recognise(head)
+    if kind is None:
+        return None
     return Report(kind=kind, name=kind.words)
 
 
