@@ -3,13 +3,13 @@
 import logging
 import sys
 
-from fetcher.interpreter import lean_imports
-from fetcher.systemd import outlast_reloads
+from fetcher.interpreter import fast_imports
+from fetcher.systemd import ignore_reloads
 
-outlast_reloads()
-with lean_imports():
+ignore_reloads()
+with fast_imports():
     from fetcher.start.command import main
 
 if __name__ == "__main__":
     logging.raiseExceptions = False
-    sys.exit(main(loading=lean_imports))
+    sys.exit(main(loading=fast_imports))

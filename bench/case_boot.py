@@ -129,7 +129,7 @@ def _compared(
         out.unlink()
         rounds.add(summed, shell(command(summed), source))
         out.unlink()
-        # The shell's `cat` ends when every digest has been told.
+        # The shell's `cat` ends when every digest has been printed.
         rounds.add(BESIDE, shell(command(ways.beside), source))
     (lab.fast / "image").unlink()
     got.unlink(missing_ok=True)

@@ -25,7 +25,7 @@ Ask = Callable[[Service, str, str, bytes], Awaitable[int]]
 
 
 class _Traced:
-    """Counts what SQLite is told, on all connections of the index."""
+    """Counts the statements that SQLite gets, on all connections of the index."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -33,7 +33,7 @@ class _Traced:
 
     def _see(self, statement: str) -> None:
         if statement == self._latest:
-            return  # Told once more for each step of a trigger.
+            return  # Reported once more for each step of a trigger.
         self._latest = statement
         self.counts["statements"] += 1
         self.counts["transactions"] += statement.startswith("BEGIN IMMEDIATE")

@@ -46,7 +46,7 @@ class Woken:
         self.at: dict[str, float] = {}
         self._moved = asyncio.Event()
 
-    def hear(self, signal: Signal) -> None:
+    def on_signal(self, signal: Signal) -> None:
         """Note the first moment."""
         if signal.what == "import" and signal.state == "queued" and signal.wakes:
             self.note(signal.id)
@@ -102,7 +102,7 @@ async def running(kind: str, place: PostgresPlace, woken: Woken) -> AsyncIterato
         if kind.endswith("own driver"):
             adapter.ConnectionDriver = PsycopgDriver  # type: ignore[assignment,misc]  # for this measurement
         async with made(index.connection, Host(name="a", start="1")) as engine:
-            engine.watch(woken.hear)
+            engine.watch(woken.on_signal)
             if kind.endswith("own driver"):
                 engine.channels = engine.channels[:1]
             listening = asyncio.create_task(engine.listen())

@@ -76,8 +76,8 @@ def print_table() -> None:
         print(f"| {words} |", " | ".join(str(counts[who][truth, is_accepted]) for who in counts), "|")
     print("\n| ours | oslo.utils | qemu-img | libmagic |\n| --- | --- | --- | --- |")
     for kind in sorted(names):
-        told = (", ".join(sorted(names[kind][who])) for who in ("oslo.utils", "qemu-img", "libmagic"))
-        print(f"| {kind} |", " | ".join(told), "|")
+        listed = (", ".join(sorted(names[kind][who])) for who in ("oslo.utils", "qemu-img", "libmagic"))
+        print(f"| {kind} |", " | ".join(listed), "|")
 
 
 def rate(feed: Callable[[bytes], object], size: int) -> tuple[float, float]:

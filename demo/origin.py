@@ -1,4 +1,4 @@
-"""A source of images on loopback that sends no faster than told, so that there is something to watch."""
+"""A source of images on loopback that sends no faster than asked, so that there is something to watch."""
 
 import threading
 import time

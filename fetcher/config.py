@@ -220,8 +220,8 @@ def _contradictions(settings: Settings) -> Iterator[Mistake]:
         expected = '"postgres", unless [index] url has other hosts share the records'
         yield Mistake(key="engine.kind", value=printed(settings.engine.kind), expected=expected)
     yield from _about_the_bucket(settings)
-    yield from _nobody_gets_in(settings)
-    yield from _limits_from_nowhere(settings)
+    yield from _auth_mistakes(settings)
+    yield from _quota_mistakes(settings)
     if settings.target.url and settings.auth.mode == "tokens":
         expected = 'empty with auth.mode = tokens: these mean nothing to another service; use "keystone"'
         yield Mistake(key="target.url", value=printed(settings.target.url), expected=expected)
@@ -246,7 +246,7 @@ def _about_the_bucket(settings: Settings) -> Iterator[Mistake]:
         yield Mistake(key="store.url", value=printed(settings.store.url), expected=expected)
 
 
-def _nobody_gets_in(settings: Settings) -> Iterator[Mistake]:
+def _auth_mistakes(settings: Settings) -> Iterator[Mistake]:
     """Find what a mode of authentication lacks."""
     if settings.auth.mode == "tokens" and not settings.auth.tokens:
         expected = "at least one token for auth.mode = tokens; python server.py --make-token makes one"
@@ -267,7 +267,7 @@ def _nobody_gets_in(settings: Settings) -> Iterator[Mistake]:
         yield Mistake(key="auth.mode", value='"keystone"', expected=expected)
 
 
-def _limits_from_nowhere(settings: Settings) -> Iterator[Mistake]:
+def _quota_mistakes(settings: Settings) -> Iterator[Mistake]:
     """Find what Keystone's limits as quotas lack."""
     if settings.quota.source != "keystone":
         return

@@ -36,7 +36,7 @@ def are_short() -> bool:
     return False
 
 
-def widen_loop(most: int = MOST_WATCHED) -> None:
+def grow_descriptor_table(most: int = MOST_WATCHED) -> None:
     """Have the running loop make its table of descriptors at its full size, as long as there is memory.
 
     uvloop's libuv lets it grow with the highest descriptor that it watches. Where there is no memory for that

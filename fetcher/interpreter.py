@@ -33,11 +33,11 @@ def short_turns() -> Iterator[None]:
 
 
 @contextmanager
-def lean_imports() -> Iterator[None]:
+def fast_imports() -> Iterator[None]:
     """Have what a service imports at its start take no longer than it must.
 
     The collector finds next to nothing among modules, classes and what a start
-    takes up, and stays off until `collect_again`: looking at each of them again
+    takes up, and stays off until `resume_collection`: looking at each of them again
     and again takes an eighth of that time.
     """
     gc.disable()
@@ -57,7 +57,7 @@ def lean_imports() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def spare_what_stays() -> None:
+def exclude_from_collection() -> None:
     """Take all that there is now out of the collector's sight: modules, routes and settings stay.
 
     It would go through all of them again and again, a tenth of a second each time, with the loop held.
@@ -66,6 +66,6 @@ def spare_what_stays() -> None:
     gc.set_threshold(YOUNG_OBJECTS, 10, 10)
 
 
-def collect_again() -> None:
-    """Have the collector do its work, which `lean_imports` kept it from."""
+def resume_collection() -> None:
+    """Have the collector do its work, which `fast_imports` kept it from."""
     gc.enable()

@@ -1,4 +1,4 @@
-"""Standard error as a place that may be slow, full or gone: whoever writes to it is never held up."""
+"""Standard error as a place that may be slow, full or gone: a writer is never held up."""
 
 import atexit
 import io
@@ -84,7 +84,7 @@ def _write(text: str) -> None:
         while rest:
             try:
                 rest = rest[os.write(descriptor, rest) :]
-            except BlockingIOError:  # Somebody who shares it made it non-blocking.
+            except BlockingIOError:  # Another process that shares it made it non-blocking.
                 time.sleep(RETRY_SECONDS)
 
 

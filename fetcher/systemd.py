@@ -31,7 +31,7 @@ def notify(*states: str) -> None:
         sock.sendto("\n".join(states).encode(), address)
 
 
-def outlast_reloads() -> None:
+def ignore_reloads() -> None:
     """Have a SIGHUP end nothing where there is no service yet, or none any more: nothing is there to reload.
 
     In another thread than the main one, which alone may decide on signals, it does nothing. The signal is
@@ -42,7 +42,7 @@ def outlast_reloads() -> None:
 
 
 def watchdog_seconds() -> float | None:
-    """Return how often systemd wants to hear from this process, half of its deadline; None if it does not."""
+    """Return the seconds between watchdog messages, half of systemd's deadline; None if it wants none."""
     if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None
     deadline = os.environ.get("WATCHDOG_USEC", "")

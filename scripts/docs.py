@@ -31,7 +31,7 @@ def errors_page() -> str:
         row = describe(kind)
         lines += [f"## {code}", "", f"{row['title']}", ""]
         if row["public_code"] != code:
-            lines += [f"Submitters are told `{row['public_code']}`; the log has the truth.", ""]
+            lines += [f"Submitters get `{row['public_code']}`; the log has the truth.", ""]
         fields = ", ".join(f"`{name}`" for name in row["fields"]) or "none"
         lines += [
             f"* What to do: {row['advice']}",
@@ -57,7 +57,7 @@ Whatever goes wrong has a **code** such as `checksum-mismatch`. It is shown
 
 * on the page, beside the import's state, and by `fetcher show ID`;
 * in the API, as `verdict.code` of an import and as `code` of an error; the Image API v2 calls it `type`;
-* in the service's log, as `code`; there an operator also finds what outsiders are not told.
+* in the service's log, as `code`; there an operator also finds what outsiders do not get.
 
 Find the code below. Each leads to its facts and to advice for particular cases; `GET /errors/CODE` says the
 same.
@@ -70,7 +70,7 @@ same.
   reason; `--server` or `FETCHER_SERVER` names another place.
 * **The service does not start.** `fetcher config check` lists every mistake of the configuration at once.
 * **A source that a browser reaches is `source-unreachable`.** Its address may be one that the service does
-  not fetch from. Outsiders are told the same for both; the log has the truth.
+  not fetch from. Outsiders get the same answer for both; the log has the truth.
 * **An image does not boot.** `fetcher inspect FILE` says what it is, `fetcher verify-boot FILE` whether its
   own boot code runs.
 
@@ -142,7 +142,7 @@ of the Image API v2 have the form that its clients know. Every answer has `X-Ope
 also in the log.
 
 `GET /imports/{id}/events` is a stream of server-sent events: `progress` with the import's document at every
-change, `end` with the last one. With `notify_url` a receiver is told of the end ([notify.md](notify.md)).
+change, `end` with the last one. With `notify_url` a receiver is notified of the end ([notify.md](notify.md)).
 
 ## A generated client
 

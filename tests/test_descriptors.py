@@ -10,12 +10,12 @@ import pytest
 WITHOUT_MEMORY = """
 import asyncio, os, resource
 import uvloop
-from fetcher.descriptors import raise_limit, widen_loop
+from fetcher.descriptors import raise_limit, grow_descriptor_table
 
 async def main():
     raise_limit(20_000)
     pipes = [os.pipe() for _ in range(9_800)]
-    widen_loop()
+    grow_descriptor_table()
     loop, taken = asyncio.get_running_loop(), []
     pages = int(open("/proc/self/statm").read().split()[0])
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 4_000_000,) * 2)
@@ -49,14 +49,14 @@ def test_a_loop_is_widened_within_what_the_process_may_open() -> None:
     """With few descriptors, or the last of them taken, there is no error, and nothing stays open."""
     code = (
         "import asyncio, fcntl, os, resource, uvloop\n"
-        "from fetcher.descriptors import widen_loop\n"
+        "from fetcher.descriptors import grow_descriptor_table\n"
         "async def main():\n"
         "    before = len(os.listdir('/proc/self/fd'))\n"
         "    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n"
-        "    widen_loop()\n"
+        "    grow_descriptor_table()\n"
         "    assert len(os.listdir('/proc/self/fd')) == before\n"
         "    taken = fcntl.fcntl(1, fcntl.F_DUPFD, 63)\n"
-        "    widen_loop()\n"
+        "    grow_descriptor_table()\n"
         "    os.close(taken)\n"
         "    assert len(os.listdir('/proc/self/fd')) == before\n"
         "uvloop.run(main())\n"

@@ -8,10 +8,10 @@ ROOT = Path(__file__).parent.parent
 
 PROBE = """
 import gc, sys, threading, time
-from fetcher.interpreter import short_turns, spare_what_stays
+from fetcher.interpreter import short_turns, exclude_from_collection
 import fetcher.service
 before = len(gc.get_objects())
-spare_what_stays()
+exclude_from_collection()
 print(before, len(gc.get_objects()))
 
 stop = False
@@ -53,16 +53,16 @@ try:
 except SystemExit:
     pass
 early = {"aiohttp", "httptools", "sqlite3", "starlette", "structlog", "uvicorn"} & set(sys.modules)
-from fetcher.interpreter import lean_imports
-with lean_imports():
+from fetcher.interpreter import fast_imports
+with fast_imports():
     import fetcher.service
 print(sorted(early))
 unused = {"cryptography.x509", "fetcher.api.openapi.document", "jinja2", "rich", "yaml"}
 print(sorted(unused & set(sys.modules)), os.environ["SSL_CERT_FILE"], "SSL_CERT_DIR" in os.environ)
 import rich
 print(gc.isenabled())
-from fetcher.interpreter import collect_again
-collect_again()
+from fetcher.interpreter import resume_collection
+resume_collection()
 print(gc.isenabled())
 """
 

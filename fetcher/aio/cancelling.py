@@ -5,13 +5,13 @@ from types import TracebackType
 from typing import Self
 
 
-class Uncancelled:
+class KeepCancellation:
     """Raises, at the end of what is done inside, a cancellation that was asked for there and got lost.
 
     `asyncio.wait_for` of Python 3.11 forgets one that comes in the very moment at which it has what it waits
-    for, and whoever calls it goes on as if nobody had wanted it to stop.
+    for, and its caller goes on as if it had not been cancelled.
 
-    with Uncancelled():
+    with KeepCancellation():
         await library.work()
     """
 

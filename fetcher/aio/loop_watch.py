@@ -18,11 +18,11 @@ SAY_SECONDS = 10.0
 PATIENT_SECONDS = 1.0  # Between two looks at whether the watch was closed during a hold.
 IDLE = frozenset({"select", "run_forever", "run", "_run_once"})
 
-Told = Callable[[float, list[str]], None]
+OnHold = Callable[[float, list[str]], None]
 
 
 class LoopWatch:
-    """Counts how often the loop of the thread that makes it is held, and tells where.
+    """Counts how often the loop of the thread that makes it is held, and reports where.
 
     A loop that answers late while it has nothing to do was not held by a callback: the machine gave its
     thread no processor. That is not counted.
@@ -30,7 +30,7 @@ class LoopWatch:
     Args:
         limit_seconds: What is no hold yet; the loop is asked as often, so that no hold of twice as long
             is missed.
-        told: Called in the watching thread with the seconds of a hold and the stack that was seen, innermost
+        on_hold: Called in the watching thread with the seconds of a hold and its stack, innermost frame
             first; no more often than every ten seconds, however many there are.
 
     Attributes:
@@ -38,11 +38,11 @@ class LoopWatch:
         held_seconds: What they took together.
     """
 
-    def __init__(self, limit_seconds: float, told: Told) -> None:
+    def __init__(self, limit_seconds: float, on_hold: OnHold) -> None:
         self.holds = 0
         self.held_seconds = 0.0
         self._limit_seconds = limit_seconds
-        self._told = told
+        self._on_hold = on_hold
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
         # Bare locks, held until there is news: an event costs many calls, fifty times a second.
@@ -77,13 +77,13 @@ class LoopWatch:
                 seconds = time.monotonic() - asked
                 self.holds += 1
                 self.held_seconds += seconds
-                self._tell(seconds, stack)
+                self._report(seconds, stack)
 
-    def _tell(self, seconds: float, stack: list[str]) -> None:
+    def _report(self, seconds: float, stack: list[str]) -> None:
         now = time.monotonic()
         if now >= self._silent_until:
             self._silent_until = now + SAY_SECONDS
-            self._told(seconds, stack)
+            self._on_hold(seconds, stack)
 
     def _stack(self) -> list[str]:
         """Return what the loop's thread does, innermost first; nothing while it waits for events."""

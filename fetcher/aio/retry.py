@@ -19,7 +19,7 @@ MAX_SHORTAGE_WAIT_SECONDS = 5.0
 log = structlog.get_logger()
 
 
-async def written(write: Callable[[], Awaitable[R]], *, max_wait_seconds: float = MAX_WAIT_SECONDS) -> R:
+async def retry_write(write: Callable[[], Awaitable[R]], *, max_wait_seconds: float = MAX_WAIT_SECONDS) -> R:
     """Write, and try again for as long as the index is locked, full or broken.
 
     Without this an import whose end could not be written would stand as
@@ -44,7 +44,7 @@ def shortage_wait(number: int) -> float:
     return most * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
 
 
-async def outlasted(work: Callable[[], Awaitable[R]]) -> R:
+async def retry_while_short(work: Callable[[], Awaitable[R]]) -> R:
     """Do something that a shortage of the machine may keep from happening, until it happens.
 
     Raises:

@@ -20,12 +20,12 @@ async def shielded(work: Awaitable[R]) -> R:
 
 
 async def in_thread(pool: Executor, work: Callable[[], R]) -> R:
-    """Do blocking work in a pool's thread to its end, whoever is cancelled meanwhile."""
+    """Do blocking work in a pool's thread to its end, also when the caller is cancelled meanwhile."""
     return await shielded(asyncio.get_running_loop().run_in_executor(pool, work))
 
 
 async def opened(opening: Awaitable[R], undo: Callable[[R], None]) -> R:
-    """Wait for what a thread opens; whoever is cancelled meanwhile waits for it all the same, and undoes it.
+    """Wait for what a thread opens; a caller that is cancelled meanwhile waits all the same, and undoes it.
 
     The thread cannot be stopped, and nobody else would know of what it opened.
     """

@@ -10,7 +10,7 @@ class WaitingRoom:
     """Coroutines that wait, in order of arrival, until each can take what it needs.
 
     Args:
-        is_strict: Nobody passes those who came earlier; else whoever finds what it needs does.
+        is_strict: Nobody passes those who came earlier; else a waiter that finds what it needs does.
 
     Attributes:
         waiting: What each of them takes; `admit` has something to do only where there are any.
@@ -30,7 +30,7 @@ class WaitingRoom:
         Args:
             take: Takes what is needed and returns True, or returns False where there is too little. It
                 neither blocks nor raises, and is asked again at each `admit`.
-            give_back: Undoes it, for somebody who was cancelled in the moment of being let in. It calls
+            give_back: Undoes it, for a waiter that was cancelled in the moment of being let in. It calls
                 `admit` as it does elsewhere.
         """
         if not self.waiting and take():
@@ -48,7 +48,7 @@ class WaitingRoom:
             raise
 
     def admit(self) -> None:
-        """Let in whoever can take what it needs: to be called whenever there is more of it."""
+        """Let in the waiters that can take what they need: to be called whenever there is more of it."""
         admitted = []
         for turn, take in self.waiting.items():
             if turn.done():

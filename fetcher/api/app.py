@@ -59,7 +59,7 @@ from fetcher.shortage import is_shortage
 log = structlog.get_logger()
 
 
-def told(failure: Failure, request: Request) -> Response:
+def failure_answer(failure: Failure, request: Request) -> Response:
     """Return a failure in the form that the clients of this face read."""
     return (fault if request.url.path.startswith("/v2/") else problem)(failure, request)
 
@@ -105,7 +105,7 @@ class Reserved:
             except Failure as error:
                 failure = error
             if failure is not None:
-                await told(failure, request)(scope, receive, send)
+                await failure_answer(failure, request)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
@@ -158,7 +158,7 @@ class RequestContext:
                 body.release()
                 share.leave()
         else:
-            await told(refusal, Request(scope, receive))(scope, receive, send_with_id)
+            await failure_answer(refusal, Request(scope, receive))(scope, receive, send_with_id)
 
     def _refusal(self, scope: Scope) -> Failure | None:
         """Judge what is the same for every request."""
@@ -177,7 +177,7 @@ class RequestContext:
 async def _failure(request: Request, error: Exception) -> Response:
     assert isinstance(error, Failure)
     log.info("request.refused", code=error.code, detail=str(error), path=request.url.path)
-    return told(error, request)
+    return failure_answer(error, request)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
@@ -190,7 +190,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
     if page.wants_page(request) and not request.url.path.startswith("/v2/"):
         answer = await page.failed(failure)(request)
     else:
-        answer = told(failure, request)
+        answer = failure_answer(failure, request)
     answer.headers.update(error.headers or {})
     if error.status_code == 405:
         answer.headers["Allow"] = allowed_methods(request.app.router.routes, request.scope)
@@ -214,7 +214,7 @@ async def _fault(request: Request, error: Exception) -> Response:
     log.error("request.fault", path=request.url.path, error=repr(error), exc_info=error)
     if page.wants_page(request) and request.url.path.startswith("/page/"):
         return page.problem_page(InternalFault(), None, request)
-    return told(InternalFault(), request)
+    return failure_answer(InternalFault(), request)
 
 
 def build_app(current: Current, lifespan: Any) -> Starlette:

@@ -60,7 +60,7 @@ def status_of(failure: Failure) -> int:
 
 
 def status_of_kind(kind: type[Failure]) -> int:
-    """Return the HTTP status of a kind of failure, as told to a caller."""
+    """Return the HTTP status that answers a kind of failure."""
     if kind in STATUS:
         return STATUS[kind]
     return 502 if issubclass(kind, errors.SourceFailure) else 400

@@ -157,5 +157,5 @@ def walls_view(walls: Walls | None) -> dict[str, dict[str, Any]]:
         "The walls that were seen to hold around conversions; with none, nothing is converted by qemu-img."
     )
     value = walls.names if walls.is_standing else []
-    told = {"description": description, "type": "array", "value": value, "guard": "convert"}
-    return {"conversion_walls": told}
+    standing = {"description": description, "type": "array", "value": value, "guard": "convert"}
+    return {"conversion_walls": standing}

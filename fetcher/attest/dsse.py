@@ -78,7 +78,7 @@ async def seal(
 
 
 def read_envelope(text: bytes) -> Envelope:
-    """Read an envelope that somebody brings.
+    """Read a foreign envelope.
 
     Raises:
         AttestationInvalid: It is none, or is larger than any of ours.

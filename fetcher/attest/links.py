@@ -1,4 +1,4 @@
-"""Links that let whoever has them fetch one image for a time: signed with a key of the service, none kept."""
+"""Links that let their holder fetch one image for a time: signed with a key of the service, none kept."""
 
 import asyncio
 import hashlib
@@ -57,7 +57,7 @@ class LinkKey(msgspec.Struct, frozen=True, kw_only=True):
         return hmac.compare_digest(signature.encode("utf-8", "replace"), self.signature(linked).encode())
 
 
-class KeyShelf(Protocol):
+class KeyStorage(Protocol):
     """The place of the keys, all of them one document."""
 
     async def read(self) -> bytes | None:
@@ -68,7 +68,7 @@ class KeyShelf(Protocol):
 
 
 @dataclass(frozen=True)
-class FolderShelf:
+class FolderKeyStorage:
     """The folder `keys` of a host that is alone.
 
     Args:
@@ -106,10 +106,10 @@ class LinkKeys:
     A key signs for as long as a link may live, and is kept for as long again: then no link of it is good.
 
     Args:
-        shelf: Where they are.
+        storage: Where they are.
     """
 
-    shelf: KeyShelf
+    storage: KeyStorage
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock, compare=False)
 
     async def current(self, max_seconds: float) -> LinkKey:
@@ -139,7 +139,7 @@ class LinkKeys:
         made = _new_key(datetime.now(UTC))
         async with self._turn:
             for _ in range(MOST_TRIES):  # Another host may make one at the same time.
-                counts = await self._replace(await self.shelf.read(), [made])
+                counts = await self._replace(await self.storage.read(), [made])
                 if counts == made:
                     return made
         raise StoreFailed(reason="other hosts make keys of links again and again; try again")
@@ -153,11 +153,11 @@ class LinkKeys:
         return (await self._known())[1]
 
     async def _known(self) -> tuple[bytes | None, list[LinkKey]]:
-        read = await self.shelf.read()
+        read = await self.storage.read()
         return read, [] if read is None else _keys_in(read)
 
     async def _replace(self, known: bytes | None, keys: list[LinkKey]) -> LinkKey:
-        return _keys_in(await self.shelf.replace(known, msgspec.json.encode(keys)))[0]
+        return _keys_in(await self.storage.replace(known, msgspec.json.encode(keys)))[0]
 
 
 def _keys_in(document: bytes) -> list[LinkKey]:

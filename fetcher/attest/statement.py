@@ -86,8 +86,10 @@ def _materials(story: Story) -> list[dict[str, Any]]:
     hops = sums.get("hops") or []
     if not hops:
         return [material]
-    told = {name: sums[name] for name in ("digest", "signature", "signer") if sums.get(name) is not None}
-    return [material, {"name": "checksum-file", "uri": hops[0]["url"], "annotations": told}]
+    annotations = {
+        name: sums[name] for name in ("digest", "signature", "signer") if sums.get(name) is not None
+    }
+    return [material, {"name": "checksum-file", "uri": hops[0]["url"], "annotations": annotations}]
 
 
 def _last_hops(story: Story) -> Sequence[Mapping[str, Any]]:
@@ -107,7 +109,7 @@ class Subject(msgspec.Struct, frozen=True):
 
 
 class Statement(msgspec.Struct, frozen=True, kw_only=True):
-    """A statement that somebody brings, as far as it is looked at here."""
+    """A foreign statement, as far as it is read here."""
 
     kind: Literal["https://in-toto.io/Statement/v1"] = msgspec.field(name="_type")
     subject: Annotated[list[Subject], Meta(min_length=1, max_length=1024)]

@@ -10,10 +10,10 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from fetcher.catalogues.cache import FOLDER, DocumentCache, leave_only
 from fetcher.catalogues.documents import Documents, about
 from fetcher.catalogues.reading import READERS, Whole, within_hosts
 from fetcher.catalogues.resolve import Resolved
-from fetcher.catalogues.shelf import FOLDER, Shelf, leave_only
 from fetcher.config import Current
 from fetcher.errors import CatalogueUnusable, Failure, UnknownName
 from fetcher.model import CatalogueOrigin
@@ -133,8 +133,8 @@ class Catalogues:
     async def _read(self, state: CatalogueState, *, is_online: bool) -> None:
         """Read a catalogue anew; what is known of it stays where that fails."""
         source, settings = state.source, self._current.settings
-        shelf = Shelf(self._folder / source.name)
-        documents = Documents(source, settings, self._gate, shelf, is_online=is_online)
+        cache = DocumentCache(self._folder / source.name)
+        documents = Documents(source, settings, self._gate, cache, is_online=is_online)
         state.tried_at = time.monotonic()
         state.stamp = await asyncio.to_thread(_stamp, source) if source.is_local else ()
         try:
@@ -148,7 +148,7 @@ class Catalogues:
             return
         state.whole, state.trouble = within_hosts(whole, source), ""
         if is_online and not source.is_local:
-            await asyncio.to_thread(shelf.leave_only, documents.urls)
+            await asyncio.to_thread(cache.leave_only, documents.urls)
         count, left_out = len(state.whole.entries), state.whole.left_out
         log.info("catalogue.read", catalogue=source.name, images=count, left_out=left_out)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from fetcher.catalogues.shelf import Kept, Shelf
+from fetcher.catalogues.cache import CachedDocument, DocumentCache
 from fetcher.config import Settings
 from fetcher.errors import CatalogueUnusable, ChecksumFileUnusable, Failure, SourceStatus
 from fetcher.guards.request.publishers import BUNDLE
@@ -43,15 +43,21 @@ class Documents:
     """
 
     def __init__(
-        self, source: CatalogueSource, settings: Settings, gate: Gate, shelf: Shelf, *, is_online: bool
+        self,
+        source: CatalogueSource,
+        settings: Settings,
+        gate: Gate,
+        cache: DocumentCache,
+        *,
+        is_online: bool,
     ) -> None:
         self._source = source
         self._settings = settings
         self._gate = gate
-        self._shelf = shelf
+        self._cache = cache
         self._is_online = is_online
         self.urls: set[str] = set()
-        self._new: dict[str, Kept] = {}  # What was fetched and not judged yet.
+        self._new: dict[str, CachedDocument] = {}  # What was fetched and not judged yet.
 
     async def get(self, place: str, *, check: Callable[[bytes], None] = lambda _text: None) -> Document:
         """Return a document whose signature holds where one has to.
@@ -78,7 +84,7 @@ class Documents:
         document = await asyncio.to_thread(self._proven, kept.text, apart, kept.fetched_at)
         check(document.text)
         for one in self._new.values():
-            await asyncio.to_thread(self._shelf.keep, one)
+            await asyncio.to_thread(self._cache.keep, one)
         self._new.clear()
         return document
 
@@ -126,10 +132,10 @@ class Documents:
             raise CatalogueUnusable(reason="the sigstore bundle beside it is about another document")
         return proven.signer
 
-    async def _fetch(self, url: str) -> Kept:
+    async def _fetch(self, url: str) -> CachedDocument:
         """Return a document as its source has it now, or as it is kept."""
         self.urls.add(url)
-        kept = await asyncio.to_thread(self._shelf.find, url)
+        kept = await asyncio.to_thread(self._cache.find, url)
         if not self._is_online:
             if kept is None:
                 raise CatalogueUnusable(reason="it was never fetched")
@@ -149,7 +155,7 @@ class Documents:
         self._new[url] = fetched
         return fetched
 
-    async def _ask(self, request: SourceRequest, kept: Kept | None) -> Kept:
+    async def _ask(self, request: SourceRequest, kept: CachedDocument | None) -> CachedDocument:
         most = self._settings.catalogues.max_bytes
         now = datetime.now(UTC)
         held = bytearray()
@@ -162,7 +168,7 @@ class Documents:
                 held += chunk
                 if len(held) > most:
                     raise CatalogueUnusable(reason=f"it is larger than {most:,} bytes")
-            return Kept(
+            return CachedDocument(
                 url=request.text,
                 sha256=hashlib.sha256(held).hexdigest(),
                 fetched_at=now,

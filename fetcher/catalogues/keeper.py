@@ -57,7 +57,7 @@ class Keeper:
             await self._rest()
 
     async def _rest(self) -> None:
-        """Wait until it is time to look again, or somebody says so."""
+        """Wait until it is time to look again, or a caller asks for it."""
         sleeping = asyncio.ensure_future(self._sleep(LOOK_SECONDS if self._importer.is_open else 1.0))
         woken = asyncio.ensure_future(self._news.wait())
         try:
@@ -156,7 +156,7 @@ class Keeper:
 
 
 def owner(schedule: Schedule) -> Actor:
-    """Return whoever made a schedule, with no more rights than a member has."""
+    """Return the owner of a schedule, with no more rights than a member has."""
     return Actor(project_id=schedule.project_id, user_id=schedule.user_id)
 
 

@@ -27,7 +27,7 @@ class Resolved(Value, frozen=True, kw_only=True):
         ):
             digest = None
         promised = submission.checksum or digest
-        told = {name: value for name, value in entry.properties.items() if is_property(name)}
+        published = {name: value for name, value in entry.properties.items() if is_property(name)}
         sums = submission.checksum_url or (entry.checksum_url if promised is None else None)
         return msgspec.structs.replace(
             submission,
@@ -42,7 +42,7 @@ class Resolved(Value, frozen=True, kw_only=True):
             checksum_url=sums,
             min_disk=max(submission.min_disk, entry.min_disk),
             min_ram=max(submission.min_ram, entry.min_ram),
-            properties={**told, **submission.properties},
+            properties={**published, **submission.properties},
             catalogue=self.origin,
         )
 

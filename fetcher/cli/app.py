@@ -13,7 +13,7 @@ from fetcher.cli.exits import Exit
 
 
 def _default_words(value: object) -> str | None:
-    """Return a default that is worth telling; that a switch is off goes without saying."""
+    """Return a default that is worth showing; that a switch is off needs no words."""
     return None if value in (None, False, 0, ()) else str(value)
 
 
@@ -38,7 +38,7 @@ class Command:
         """Let the parent run the command by its name.
 
         Args:
-            is_listed: Help lists the command by its words alone; else it tells the whole docstring.
+            is_listed: Help lists the command by its words alone; else it shows the whole docstring.
         """
         more: dict[str, Any] = {} if group is None else {"group": group}
         if is_listed:
@@ -272,11 +272,11 @@ def run(arguments: Sequence[str]) -> int:
     except SystemExit as leaving:  # A wrong command line: the message is out already.
         return leaving.code if isinstance(leaving.code, int) else Exit.USAGE
     except BrokenPipeError:
-        sys.stdout = None  # Whoever read has left: nothing may be flushed to them.
+        sys.stdout = None  # The reader has left: nothing may be flushed to it.
         return Exit.OK
     except (KeyboardInterrupt, Exception) as error:  # noqa: BLE001 - what nobody foresaw is raised again below
-        from fetcher.cli.failures import tell
+        from fetcher.cli.failures import report
         from fetcher.cli.screen import Screen
 
-        return tell(error, Screen(as_json="--json" in arguments))
+        return report(error, Screen(as_json="--json" in arguments))
     return int(result or 0)

@@ -155,17 +155,17 @@ class Wanted:
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Told:
+class WebhookReceiver:
     """Receiver of the news that the import has ended."""
 
     notify: str | None = None
-    """A URL that the server tells, with a small POST, when the import has ended."""
+    """A URL that the server notifies, with a small POST, when the import has ended."""
 
     notify_secret: Annotated[str | None, Parameter(env_var="FETCHER_NOTIFY_SECRET", show_env_var=True)] = None
-    """Signs what is told; safer in the environment, where `ps` does not show it."""
+    """Signs the notification; safer in the environment, where `ps` does not show it."""
 
     def fields(self) -> dict[str, object]:
-        """Return the fields of a submission; a secret is of no use where nobody is told."""
+        """Return the fields of a submission; a secret is of no use without a receiver."""
         if self.notify is None:
             return {}
         secret = {} if self.notify_secret is None else {"notify_secret": self.notify_secret}
@@ -192,7 +192,7 @@ def _text(option: str, file: Path) -> str:
 
 
 def _pairs(option: str, texts: tuple[str, ...], sign: str) -> dict[str, str]:
-    """Names and values; what is wrong is told without its value, which may be secret."""
+    """Names and values; a mistake is reported without its value, which may be secret."""
     found = {}
     for text in texts:
         name, there, value = text.partition(sign)

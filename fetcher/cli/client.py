@@ -202,7 +202,7 @@ class Body:
 
 
 def _problem(document: dict[str, Any]) -> dict[str, Any]:
-    """Return an error of the Image API as the problem that the other API would tell."""
+    """Return an error of the Image API as the problem document of the other API."""
     error = document.get("error")
     if not isinstance(error, dict):
         return document
@@ -210,7 +210,7 @@ def _problem(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def segment(text: str) -> str:
-    """Return an id as one segment of a path, whatever somebody typed."""
+    """Return an id as one segment of a path, whatever was typed."""
     return quote(text, safe="")
 
 

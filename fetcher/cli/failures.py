@@ -12,47 +12,47 @@ from fetcher.errors import Failure, StoreFailed
 
 
 @singledispatch
-def tell(error: BaseException, _screen: Screen) -> Exit:
+def report(error: BaseException, _screen: Screen) -> Exit:
     """Put what was raised into words; the answer is the exit code."""
     raise error
 
 
-@tell.register
+@report.register
 def _(_error: KeyboardInterrupt, _screen: Screen) -> Exit:
     return Exit.INTERRUPTED
 
 
-@tell.register
+@report.register
 def _(error: Refused, screen: Screen) -> Exit:
     document = error.document or {"detail": str(error), "status": error.status}
     return _print(screen, document, exit_of_problem(error.code, error.status))
 
 
-@tell.register
+@report.register
 def _(error: Unreachable, screen: Screen) -> Exit:
     return _print(screen, {"code": "unreachable", "detail": str(error)}, Exit.UNREACHABLE)
 
 
-@tell.register
+@report.register
 def _(error: CommandFailed, screen: Screen) -> Exit:
     return _print(screen, error.fields, error.exit_code)
 
 
-@tell.register
+@report.register
 def _(error: BadConfig, screen: Screen) -> Exit:
     mistakes = [str(mistake) for mistake in error.mistakes]
     document = {"code": "config-invalid", "detail": "\n".join(mistakes), "mistakes": mistakes}
     return _print(screen, document, Exit.USAGE)
 
 
-@tell.register
+@report.register
 def _(error: Failure, screen: Screen) -> Exit:
     advice = advice_for(error)
     document = {"code": error.code, "detail": str(error), "advice": advice, **error.fields()}
     return _print(screen, document, exit_of_problem(error.code, 400))
 
 
-@tell.register
+@report.register
 def _(error: StoreFailed, screen: Screen) -> Exit:
     """Tell the operator who sits here what a caller of a server would ask its operator for."""
     advice = "Stop the server or command that has the store, or let the server do it: `fetcher submit`."
@@ -62,12 +62,12 @@ def _(error: StoreFailed, screen: Screen) -> Exit:
     return _print(screen, document, exit_of_problem(error.code, 400))
 
 
-@tell.register
+@report.register
 def _(error: ValueError, screen: Screen) -> Exit:
     return _print(screen, {"code": "usage", "detail": str(error)}, Exit.USAGE)
 
 
-@tell.register
+@report.register
 def _(error: OSError, screen: Screen) -> Exit:
     detail = f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")
     return _print(screen, {"code": "file", "detail": detail}, Exit.USAGE)

@@ -1,4 +1,4 @@
-"""An id from its beginning: enough of it to tell one from the others."""
+"""An id from its beginning: enough of it to distinguish it from the others."""
 
 import re
 from collections.abc import Iterator

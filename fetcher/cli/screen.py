@@ -44,7 +44,7 @@ class Screen:
 
     @property
     def is_watched(self) -> bool:
-        """Return whether somebody sees what moves."""
+        """Return whether a person sees a moving bar."""
         return self.err.is_terminal and not self.as_json
 
     def json(self, document: Any) -> None:

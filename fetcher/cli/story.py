@@ -1,4 +1,4 @@
-"""One import or image, told to a person at a terminal."""
+"""One import or image, described to a person at a terminal."""
 
 from datetime import date, datetime
 from typing import Any
@@ -27,7 +27,7 @@ def seconds_between(start: str | None, end: str | None) -> float | None:
     return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
 
 
-def tell_end(screen: Screen, document: dict[str, Any]) -> None:
+def show_end(screen: Screen, document: dict[str, Any]) -> None:
     """Tell how an import ended, and what to do about it."""
     state = document["state"]
     mark = _MARKS.get(state, "-")
@@ -53,7 +53,7 @@ def tell_end(screen: Screen, document: dict[str, Any]) -> None:
 
 
 def _truth(document: dict[str, Any]) -> list[tuple[str, object]]:
-    """Return what an administrator is told beyond what the submitter is."""
+    """Return what really ended an import, for an administrator, where the submitter gets another code."""
     truth = document.get("truth") or {}
     if not truth or truth["code"] == (document["verdict"] or {}).get("code"):
         return []
@@ -118,7 +118,7 @@ def _format_words(form: dict[str, Any]) -> str | None:
     return f"{form['name']} ({kinds})"
 
 
-def tell_import(screen: Screen, document: dict[str, Any]) -> None:
+def show_import(screen: Screen, document: dict[str, Any]) -> None:
     """Tell all that is known of an import."""
     shown = document["progress"]
     state = document["state"]
@@ -149,17 +149,17 @@ def tell_import(screen: Screen, document: dict[str, Any]) -> None:
         ("length", "not verified" if document.get("length_verified") is False else None),
         *_stage_facts(document),
         *((name, value) for name, value in document["digests"].items()),
-        ("told", _told_words(document)),
+        ("webhook", _webhook_words(document)),
         ("submitted", document["created_at"]),
         ("started", document["started_at"]),
         ("ended", document["ended_at"]),
     ]
     screen.facts(facts)
     for attempt in document["attempts"]:
-        _tell_attempt(screen, attempt, is_ended=document["ended_at"] is not None)
+        _show_attempt(screen, attempt, is_ended=document["ended_at"] is not None)
 
 
-def _told_words(document: dict[str, Any]) -> str | None:
+def _webhook_words(document: dict[str, Any]) -> str | None:
     notice = document.get("notice")  # Not of servers from before there were any.
     if not notice:
         return None
@@ -167,7 +167,7 @@ def _told_words(document: dict[str, Any]) -> str | None:
     return f"{whom}, {notice_words(notice, is_ended=document['ended_at'] is not None)}"
 
 
-def _tell_attempt(screen: Screen, attempt: dict[str, Any], *, is_ended: bool) -> None:
+def _show_attempt(screen: Screen, attempt: dict[str, Any], *, is_ended: bool) -> None:
     words = f"attempt {attempt['number']}: {attempt['code'] or ('cut off' if is_ended else 'running')}"
     if attempt["offset"]:
         words += f", from byte {attempt['offset']:,}"
@@ -196,7 +196,7 @@ _IMAGE_FACTS = (
 )
 
 
-def tell_image(screen: Screen, image: dict[str, Any]) -> None:
+def show_image(screen: Screen, image: dict[str, Any]) -> None:
     """Tell all that is known of an image of the Image API."""
     known = {key for _, key in _IMAGE_FACTS}
     known |= {"size", "virtual_size", "os_hash_algo", "os_hash_value", "tags", "self", "schema"}

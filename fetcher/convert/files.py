@@ -29,7 +29,7 @@ class Job:
         target_format: raw or qcow2.
         virtual_bytes: The size of its disk, as the format guard read it.
         walls: Which walls stand; None to find out when they are needed.
-        on_progress: Is told the share of the work that is done, from 0 to 1.
+        on_progress: Called with the share of the work that is done, from 0 to 1.
     """
 
     source: Path

@@ -55,7 +55,7 @@ async def convert_staged(  # noqa: PLR0913 # given by name
         target_format: raw or qcow2.
         virtual_bytes: The size of its disk, as the format guard read it; bounds time and room.
         is_packed: Whether the clusters of a qcow2 are to be compressed, with zstd.
-        on_progress: Is told the share that is done, from 0 to 1.
+        on_progress: Called with the share that is done, from 0 to 1.
         is_wanted: Whether to go on; asked with each progress.
 
     Raises:

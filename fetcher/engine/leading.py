@@ -40,7 +40,7 @@ async def _work(engine: Engine, chore: str, work: Work) -> None:
         task.result()
     finally:
         task.cancel()
-        await shielded(asyncio.wait({task}))  # Whoever stops meanwhile stops, once the chore has.
+        await shielded(asyncio.wait({task}))  # A stop meanwhile waits for the end of the chore.
         if not task.cancelled():
             task.exception()  # Seen, so that it is not reported as forgotten.
 

@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import Sequence
 
-from fetcher.engine.protocol import Claims, Engine, Hear, Holding, Lost
+from fetcher.engine.protocol import Claims, Engine, Holding, Lost, OnSignal
 from fetcher.engine.values import Caps, Elsewhere, Host, HostState, Place, Progress
 from fetcher.index.values import Secrets
 from fetcher.model import Import
 
 
 class LocalEngine:
-    """Grants everything, and hears of nobody."""
+    """Grants everything, and knows no other host."""
 
     is_shared = False
 
@@ -21,8 +21,8 @@ class LocalEngine:
     def troubles(self) -> list[str]:
         return []
 
-    def watch(self, hear: Hear) -> None:
-        del hear
+    def watch(self, on_signal: OnSignal) -> None:
+        del on_signal
 
     async def listen(self) -> None:
         await asyncio.get_running_loop().create_future()
@@ -72,7 +72,7 @@ class LocalEngine:
         del chore
         return True
 
-    async def tell(self, progress: Sequence[Progress]) -> None:
+    async def report_progress(self, progress: Sequence[Progress]) -> None:
         del progress
 
     async def shared(self, name: str) -> bytes | None:

@@ -38,5 +38,5 @@ async def moment_of(engine: Engine, name: str, digest: bytes) -> datetime:
     # Later than the last one, whatever this host's clock says: nobody takes a newer list for an older one.
     made = Made(digest=digest, at=now if found is None else max(now, found.at + STEP))
     counts = await engine.share(name, known, msgspec.msgpack.encode(made))
-    told = msgspec.msgpack.decode(counts, type=Made)
-    return told.at if told.digest == digest else made.at
+    shared = msgspec.msgpack.decode(counts, type=Made)
+    return shared.at if shared.digest == digest else made.at

@@ -1,4 +1,4 @@
-"""The verbs that the rooms above ask of an engine: who runs what, who hears of what, who does what for all.
+"""The verbs of an engine: which host runs what, signals between hosts, and chores that one does for all.
 
 `tests/contract/test_engine.py` says what each verb promises. Claims and leases
 of imports are in their rows, and fence every write (`index`): whatever an engine
@@ -13,7 +13,7 @@ from fetcher.engine.values import Caps, Elsewhere, Host, HostState, Place, Progr
 from fetcher.index.values import Secrets
 from fetcher.model import Import
 
-Hear = Callable[[Signal], None]
+OnSignal = Callable[[Signal], None]
 Claims = Callable[[], Mapping[str, int]]
 Lost = Callable[[list[str]], None]
 Holding = Callable[[str], AbstractAsyncContextManager[None]]
@@ -32,11 +32,11 @@ class Engine(Protocol):
     def troubles(self) -> list[str]:
         """Return what the engine cannot do now, for operators; the service goes on without it."""
 
-    def watch(self, hear: Hear) -> None:
-        """Call `hear` in the running loop with all that is told from now on, this host's own news too."""
+    def watch(self, on_signal: OnSignal) -> None:
+        """Call `on_signal` in the running loop with every signal from now on, this host's own signals too."""
 
     async def listen(self) -> None:
-        """Hear what is told, for ever; after a time without a connection, something was missed."""
+        """Receive signals for ever; after a lost connection, send the signal `missed`."""
 
     async def beat(self, running: int) -> bool:
         """Say that this host lives, for another lease; False when a later start has its name."""
@@ -50,7 +50,7 @@ class Engine(Protocol):
         """
 
     async def hosts(self) -> list[HostState]:
-        """Return all hosts that are heard of, by name."""
+        """Return all known hosts, by name."""
 
     async def enter(self, place: Place, caps: Caps) -> bool:
         """Take the room of one pull; False when another host has an equal one, or there is no room.
@@ -89,8 +89,8 @@ class Engine(Protocol):
     async def leads(self, chore: str) -> bool:
         """Take or keep a chore that one host does for all; False while another one has it."""
 
-    async def tell(self, progress: Sequence[Progress]) -> None:
-        """Tell all hosts how far imports are; what is told may be lost."""
+    async def report_progress(self, progress: Sequence[Progress]) -> None:
+        """Report the progress of imports to all hosts; reports may be lost."""
 
     async def shared(self, name: str) -> bytes | None:
         """Return the key of that name that all hosts have; None where there is none, or no other host."""

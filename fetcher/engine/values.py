@@ -19,7 +19,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
         name: The same after a restart.
         start: Different after each.
         engine: The kind of its engine.
-        lease_seconds: So long the others believe that it lives, when nothing is heard of it.
+        lease_seconds: How long the others take it for alive without a renewal.
     """
 
     name: str = "local"
@@ -95,7 +95,7 @@ class Elsewhere(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Progress(msgspec.Struct, frozen=True, array_like=True):
-    """The progress of a running import, as its host tells it now and then."""
+    """The progress of a running import, as its host reports it now and then."""
 
     import_id: str
     claim: int
@@ -106,12 +106,12 @@ class Progress(msgspec.Struct, frozen=True, array_like=True):
 
     @classmethod
     def of(cls, record: Import) -> Self:
-        """Return what is told of a record."""
+        """Return the progress that a record shows."""
         rate = None if record.bytes_per_second is None else round(record.bytes_per_second)
         return cls(record.id, record.claim, record.received_bytes, record.expected_bytes, rate, record.phase)
 
     def seen_in(self, record: Import) -> Import:
-        """Return a record with what was told of it; as it is, where that was of another run."""
+        """Return a record with this progress; unchanged where the progress is that of another run."""
         if self.claim != record.claim or record.state.is_final:
             return record
         changes = {name: getattr(self, name) for name in ("received_bytes", "expected_bytes", "phase")}
@@ -119,16 +119,16 @@ class Progress(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Signal(msgspec.Struct, frozen=True, kw_only=True):
-    """News that one host tells all.
+    """A change that one host announces to all hosts.
 
     Args:
-        what: An import or an export changed; imports that wait now are told of, ahead of their own news; a
-            place was taken or left; imports went on; or something was missed, because nothing could be heard
-            for a while.
+        what: `import` or `export`: one has changed. `waiting`: imports are queued; sent ahead of their own
+            signals. `places`: a place was taken or left. `progress`: imports made progress. `missed`: signals
+            may be lost, because the connection was.
         id: Of the import or export.
         state: Its state.
         claim: Under which it is in that state.
-        wakes: Whether this host may take it; False for news of what is another host's to take.
+        wakes: Whether this host may claim it; False where another host was chosen.
     """
 
     what: Literal["import", "export", "waiting", "places", "progress", "missed"]

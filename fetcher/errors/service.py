@@ -110,7 +110,7 @@ class Interrupted(ServiceFailure):
 
 
 class Cancelled(Failure):
-    """Somebody who may asked for the import to be ended."""
+    """A caller who may end the import has asked for it."""
 
     code = "cancelled"
     title = "The import was cancelled."

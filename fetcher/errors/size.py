@@ -4,7 +4,7 @@ from fetcher.errors.base import Rejection, SourceFailure
 
 
 class LengthUnknown(Rejection):
-    """The source does not say where its body ends, and no digest would tell that it was cut short."""
+    """The source does not say where its body ends, and no digest would show that it was cut short."""
 
     code = "length-unknown"
     title = "The source does not say where the image ends, so a broken connection would go unnoticed."

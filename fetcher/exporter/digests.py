@@ -6,7 +6,7 @@ from base64 import b64encode
 
 from fetcher.errors import ReceiverMismatch, SourceTooSlow
 from fetcher.exporter.reading import feed
-from fetcher.exporter.senders.base import SendJob, ToRead
+from fetcher.exporter.senders.base import ReadBackRequest, SendJob
 from fetcher.transport import no_hops
 
 
@@ -23,7 +23,7 @@ def digest_field(sha256: str) -> str:
     return f"sha-256=:{as_base64(sha256)}:"
 
 
-async def read_back(job: SendJob, wanted: ToRead) -> None:
+async def read_back(job: SendJob, wanted: ReadBackRequest) -> None:
     """Read what a receiver has, all of it; what it says of its digest is not asked.
 
     Raises:

@@ -31,7 +31,7 @@ class Reading:
         read: Begins reading at an offset, so many bytes.
         size: Of all of it.
         sha256: Of all of it.
-        sent: Told how many bytes of all parts have been asked for, now and then.
+        sent: Called now and then with the number of bytes of all parts that have been asked for.
     """
 
     def __init__(self, read: Read, size: int, sha256: str, sent: Callable[[int], Awaitable[None]]) -> None:
@@ -52,14 +52,14 @@ class Reading:
 
     @property
     def failure(self) -> Exception | None:
-        """Return what kept the bytes from being read; the transport tells only that its body broke off."""
+        """Return what kept the bytes from being read; the transport reports only that its body broke off."""
         return self._failures[0] if self._failures else None
 
     def whole(self) -> AsyncIterator[bytes]:
         """Read from the first byte; the last chunk comes only if all of them have the right digest.
 
         Raises:
-            BytesDamaged: They have not: what the receiver has is shorter than it was told.
+            BytesDamaged: They have not; the receiver got fewer bytes than were announced to it.
             StoreFailed: They cannot be read.
         """
         return self.part(Part(offset=0, size=self.size, sha256=self.sha256))
@@ -118,7 +118,7 @@ class Reading:
         size = len(before) + self.size + len(after)
         if sha256 is None:
             digest = hashlib.sha256(before)
-            async for chunk in self.whole_untold():
+            async for chunk in self.whole_unreported():
                 await feed(chunk, digest)
             digest.update(after)
             sha256 = digest.hexdigest()
@@ -126,8 +126,8 @@ class Reading:
         found._failures = self._failures
         return found
 
-    async def whole_untold(self) -> AsyncIterator[bytes]:
-        """Read all of it for ourselves; raises as `whole`."""
+    async def whole_unreported(self) -> AsyncIterator[bytes]:
+        """Read all bytes without reporting progress; raises as `whole`."""
         digest = hashlib.sha256()
         async for chunk in self._read(0, self.size):
             await feed(chunk, digest)

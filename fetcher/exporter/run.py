@@ -1,4 +1,4 @@
-"""One export, from its turn to its end: attempts, waits, and what is told of them."""
+"""One export, from its turn to its end: attempts, waits, and the records of both."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from fetcher.aio.retry import written
+from fetcher.aio.retry import retry_write
 from fetcher.aio.shield import shielded
 from fetcher.config import Settings
 from fetcher.errors import (
@@ -45,7 +45,7 @@ ANSWER = "answer"  # In what is remembered: the receiver has the image, and has 
 
 
 class LostClaim(Exception):
-    """Somebody else has ended the export: there is nothing more to do."""
+    """The export was ended elsewhere: there is nothing more to do."""
 
 
 class ExportRun:
@@ -56,7 +56,7 @@ class ExportRun:
 
     Args:
         export: As it was claimed.
-        show: Told of every change, for those who follow.
+        show: Called at every change, for those who follow.
     """
 
     def __init__(
@@ -83,14 +83,14 @@ class ExportRun:
                     wait = await self._attempt()
         except LostClaim:
             log.info("export.lost", export_id=self.export.id)
-            await self._yield_up()
+            await self._abort_if_ended()
         except asyncio.CancelledError:
             if self.is_unwanted:
                 await shielded(self.abort())
             raise
 
-    async def _yield_up(self) -> None:
-        """Clear up after an export that somebody else has ended; one that somebody else runs is theirs."""
+    async def _abort_if_ended(self) -> None:
+        """Clear up after an export that was ended elsewhere; one that runs elsewhere is left alone."""
         with suppress(UnknownExport):
             ended = await self._context.index.exports.find(self.export.id, ENGINE)
             if ended.state.is_final:
@@ -222,7 +222,7 @@ class ExportRun:
             )  # The attempt that brought it does not count.
         resume = msgspec.json.decode(msgspec.json.encode(resume))
         self._secrets = msgspec.structs.replace(self._secrets, resume=resume)
-        if not await written(lambda: self._context.index.exports.remember(self.export, resume)):
+        if not await retry_write(lambda: self._context.index.exports.remember(self.export, resume)):
             raise LostClaim
 
     async def _failed(self, failure: Failure, settings: Settings) -> float | None:
@@ -278,5 +278,5 @@ class ExportRun:
         self._show(self.export)
 
     async def _record(self) -> None:
-        if not await written(lambda: self._context.index.exports.record(self.export)):
+        if not await retry_write(lambda: self._context.index.exports.record(self.export)):
             raise LostClaim

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import structlog
 
-from fetcher.aio.retry import written
+from fetcher.aio.retry import retry_write
 from fetcher.config import Settings
 from fetcher.engine.values import Signal
 from fetcher.errors import Forbidden, InvalidRequest, NotReady
@@ -77,10 +77,10 @@ class Exporter:
         self._claiming: dict[str, asyncio.Event] = {}
         self._runs: dict[str, ExportRun] = {}
         self._taken_up = asyncio.Event()
-        context.engine.watch(self._hear)
+        context.engine.watch(self._on_signal)
 
-    def _hear(self, signal: Signal) -> None:
-        """Look for what waits, end what was cancelled at another host, and wake those who follow."""
+    def _on_signal(self, signal: Signal) -> None:
+        """Look for queued exports, end those cancelled at another host, and wake the followers."""
         if signal.what not in ("export", "missed"):
             return
         if signal.what == "missed" or signal.state == State.QUEUED:
@@ -88,7 +88,7 @@ class Exporter:
         live = self._live.get(signal.id)
         if signal.id in self._tasks and live is not None and signal.claim > live.claim:
             self._tasks[signal.id][1].cancel()
-        self._news.tell(signal.id)
+        self._news.notify(signal.id)
 
     async def submit(
         self,
@@ -181,7 +181,7 @@ class Exporter:
         if export_id in self._tasks:  # It was about to be claimed.
             await self._let_go(export)
         self._live.pop(export_id, None)
-        self._news.tell(export_id)
+        self._news.notify(export_id)
 
     async def _until_taken_up(self) -> None:
         """Wait until it is known what an earlier process left at receivers."""
@@ -194,14 +194,14 @@ class Exporter:
     async def _let_go(self, export: Export) -> None:
         """Stop an export and remove what is unfinished at its receiver, also what an earlier process left."""
         if (claiming := self._claiming.get(export.id)) is not None:
-            await claiming.wait()  # Whoever is cut off while it claims leaves what nobody knows of.
+            await claiming.wait()  # A claim that is cut off would leave a run that nobody knows of.
         if (running := self._tasks.get(export.id)) is not None:
             if (run := self._runs.get(export.id)) is not None:
                 run.is_unwanted = True
             running[1].cancel()
             await asyncio.wait([running[1]])
         elif export.attempts:
-            claimed = await written(lambda: self._records.claim(export.id, datetime.now(UTC)))
+            claimed = await retry_write(lambda: self._records.claim(export.id, datetime.now(UTC)))
             if claimed is not None:
                 await ExportRun(self._context, *claimed, self._show).abort()
 
@@ -227,7 +227,7 @@ class Exporter:
         It is started again after a fault; what this process is sending then goes on.
         """
         if not self._taken_up.is_set():
-            await written(lambda: self._records.requeue(datetime.now(UTC)))
+            await retry_write(lambda: self._records.requeue(datetime.now(UTC)))
             self._taken_up.set()
         if "worker" not in self._context.engine.host.roles:
             await asyncio.get_running_loop().create_future()
@@ -263,7 +263,7 @@ class Exporter:
 
     async def _run(self, export: Export) -> None:
         try:
-            claimed = await written(lambda: self._records.claim(export.id, datetime.now(UTC)))
+            claimed = await retry_write(lambda: self._records.claim(export.id, datetime.now(UTC)))
             if claimed is not None:
                 run = self._runs[export.id] = ExportRun(self._context, *claimed, self._show)
                 self._claiming[export.id].set()
@@ -275,12 +275,12 @@ class Exporter:
             self._runs.pop(export.id, None)
             self._claiming.pop(export.id).set()
             self._live.pop(export.id, None)
-            self._news.tell(export.id)
+            self._news.notify(export.id)
             self._wake.set()
 
     def _show(self, export: Export) -> None:
         self._live[export.id] = export
-        self._news.tell(export.id)
+        self._news.notify(export.id)
 
     async def page(self, actor: Actor, *, limit: int, marker: str | None, state: str | None) -> list[Export]:
         """Return the newest exports that the actor may see, after `marker`; raises UnknownExport."""
@@ -301,7 +301,7 @@ def _sender(actor: Actor, secrets: ReceiverSecrets, options: ExportOptions, sett
 
 
 def _check_fields(sender: Sender, secrets: ReceiverSecrets, options: ExportOptions) -> None:
-    """Refuse what is of no use to this kind of receiver: whoever gave it means another one."""
+    """Refuse fields that this kind of receiver does not use: another kind was meant."""
     access = secrets.access
     given = {name for name in access.__struct_fields__ if getattr(access, name) is not None}
     given |= {"layout"} if options.layout != "artifact" else set()

@@ -1,4 +1,4 @@
-"""Failures in the words of whoever sends an image: the other end is a receiver, not a source."""
+"""Failures in the words of exports: the other end is a receiver, not a source."""
 
 from fetcher.errors import Failure
 from fetcher.model import Verdict
@@ -20,7 +20,7 @@ ADVICE = {
 
 
 def verdict_of(failure: Failure) -> Verdict:
-    """Return what may be told of a failure."""
+    """Return the public form of a failure."""
     public = failure.public()
     title = str(public).replace("The source", "The receiver").replace("the source", "the receiver")
     title = title.replace("registry's image cannot be taken", "registry did not take the image")

@@ -63,7 +63,7 @@ class Limit:
         name: Stable, with its unit last: `max_bytes`, `idle_seconds`.
         type: JSON type of the value: integer, number, boolean, string, array.
         value: What is in force now.
-        description: One sentence that tells what is limited and why.
+        description: One sentence that says what is limited and why.
         guard: Which guard enforces it.
     """
 

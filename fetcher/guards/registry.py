@@ -93,7 +93,7 @@ class Chain:
 
     @property
     def fault(self) -> Exception | None:
-        """Return what broke inside the format guard, if something did: a fault of ours, told as a refusal."""
+        """Return what broke inside the format guard, if anything: a fault of ours, reported as a refusal."""
         return None if self._format is None else self._format.fault
 
 
@@ -107,7 +107,7 @@ def _build(context: GuardContext, *, per_attempt: bool) -> list[Guard]:
 
 
 def check_submission(submission: Submission, urls: CheckedUrls) -> None:
-    """Refuse at once what could never be fetched, or told of.
+    """Refuse at once what could never be fetched, and receivers that could never be notified.
 
     Args:
         urls: Judges the submission's URLs, and keeps what passed for the import.
@@ -125,7 +125,7 @@ def check_submission(submission: Submission, urls: CheckedUrls) -> None:
 
 
 def published(settings: Settings) -> tuple[Limit, ...]:
-    """Return every limit in force, told by the guard that enforces it, in the order of the guards."""
+    """Return every limit in force, from the guard that enforces it, in the order of the guards."""
     return tuple(limit for spec in GUARDS for limit in spec.limits(settings))
 
 

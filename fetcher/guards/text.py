@@ -1,4 +1,4 @@
-"""Limits on the text of one image's record: names, tags and properties are read by whoever lists images."""
+"""Limits on the text of one image's record: names, tags and properties are read with every list of images."""
 
 from collections.abc import Iterable, Mapping
 

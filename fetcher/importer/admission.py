@@ -67,7 +67,7 @@ def admit(submission: Submission, settings: Settings, *, is_probe: bool = False)
     """Refuse what could never be fetched.
 
     Args:
-        is_probe: The source is only looked at: a missing checksum is told with all else that a look shows.
+        is_probe: The source is only looked at: a missing checksum is reported with all other findings.
 
     Raises:
         Failure: The first check's that refuses.

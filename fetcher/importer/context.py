@@ -46,7 +46,7 @@ async def no_token() -> str | None:
 
 
 class WantedDigests:
-    """Digests of blobs that somebody asked for; whoever did asks again if they are lost."""
+    """Digests of blobs that callers asked for; they ask again if a request is lost."""
 
     MOST = 20_000  # As many as may be in a list that needs them.
 
@@ -82,9 +82,9 @@ class Context:
         in_force: Tells the limits in force by their names.
         engine: What this host knows of the others.
         service_token: Gives a token of this service's own account, where it has one.
-        unsigned: Set whenever an image has got its bytes and no statement: whoever signs waits for it.
-        damaged: Set whenever a blob is marked as missing or corrupt: whoever repairs waits for it.
-        wanted: Digests that somebody asked for and nobody has computed: maintenance does.
+        unsigned: Set whenever an image has its bytes and no statement: the attestor waits for it.
+        damaged: Set whenever a blob is marked as missing or corrupt: the repair waits for it.
+        wanted: Digests that were asked for and are not computed yet: maintenance does it.
     """
 
     folder: Path

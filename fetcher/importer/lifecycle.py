@@ -1,4 +1,4 @@
-"""The one way in which a running import ends, whoever ends it; the table of moves is `fetcher.lifecycle`."""
+"""The one way in which a running import ends; the table of moves is `fetcher.lifecycle`."""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime

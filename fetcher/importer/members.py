@@ -100,7 +100,7 @@ class Members:
             await self.end(running, failure)
 
     def let_go(self) -> None:
-        """Let go of whoever is left, without a verdict."""
+        """Let go of the members that are left, without a verdict."""
         self._close()
         for running in list(self.subscribers.followers.values()):
             self._drop(running)

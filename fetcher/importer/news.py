@@ -24,12 +24,12 @@ class News:
             if not subscribers:
                 del self._subscribers[import_id]
 
-    def tell(self, import_id: str) -> None:
+    def notify(self, import_id: str) -> None:
         """Wake everybody who follows an import."""
         for event in self._subscribers.get(import_id, ()):
             event.set()
 
-    def tell_all(self) -> None:
+    def notify_all(self) -> None:
         """Wake everybody."""
         for import_id in self._subscribers:
-            self.tell(import_id)
+            self.notify(import_id)

@@ -73,7 +73,7 @@ async def recover(context: Context) -> Found:
     resume_state = await _keep_pulls(context, waiting, requests)
     now = datetime.now(UTC)
     await context.index.recovery.take_up([_interrupted(record, now) for record in sent], now)
-    _tell(sent, len(waiting), len(resume_state))
+    _log_found(sent, len(waiting), len(resume_state))
     files = {one.staged for one in resume_state.values()}
     for name in await context.store.staged_names():
         if name not in files:
@@ -89,7 +89,7 @@ async def in_turns(items: Sequence[T]) -> AsyncIterator[T]:
         yield item
 
 
-def _tell(sent: Sequence[Import], waiting: int, resumable: int) -> None:
+def _log_found(sent: Sequence[Import], waiting: int, resumable: int) -> None:
     """Say in the log what was found, at a length that a start can afford."""
     for record in sent[:MOST_LINES]:
         log.info("import.interrupted", import_id=record.id, method=record.method)

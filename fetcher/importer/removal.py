@@ -16,7 +16,7 @@ log = structlog.get_logger()
 R = TypeVar("R")
 
 
-async def despite_a_full_disk(context: Context, write: Callable[[], Awaitable[R]]) -> R:
+async def with_ballast_given_up(context: Context, write: Callable[[], Awaitable[R]]) -> R:
     """Write what frees room; on a full disk, in the room that is held for that."""
     try:
         return await write()
@@ -35,7 +35,7 @@ async def remove_image(context: Context, image_id: str, actor: Actor) -> None:
         Forbidden: It is protected or another project's.
         Conflict: An import that began this moment is writing it.
     """
-    address = await despite_a_full_disk(context, lambda: context.index.images.delete(image_id, actor))
+    address = await with_ballast_given_up(context, lambda: context.index.images.delete(image_id, actor))
     log.info("image.deleted", image_id=image_id, project_id=actor.project_id, user_id=actor.user_id)
     if address is not None:
         async with context.holding(address):

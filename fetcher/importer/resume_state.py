@@ -17,7 +17,7 @@ from fetcher.index.values import ResumeState
 
 log = structlog.get_logger()
 
-# While next to nothing comes, a row would tell of the time alone: it is written every so many times then.
+# While next to nothing comes, a row would record the time alone: it is written every so many times then.
 QUIET_TURNS = 6
 NEWS_BYTES = 1_048_576
 
@@ -96,7 +96,7 @@ class ResumeStateWriter:
             if is_marked or self._is_news(resume_state):
                 try:
                     await self.save(resume_state)
-                except StoreFailed as failure:  # A later turn tells what is known then; the pull goes on.
+                except StoreFailed as failure:  # A later turn saves what is known then; the pull goes on.
                     log.warning("resume_state.unsaved", pull_id=resume_state.id, detail=str(failure))
                     self._is_due = True
 
@@ -119,7 +119,7 @@ class ResumeStateWriter:
         crash.reach("importer.kept")
 
     async def release(self, resume_state: ResumeState) -> None:
-        """Write the row for whoever goes on with the pull."""
+        """Write the row for the process that resumes the pull."""
         await self._index.pulls.release(resume_state)
         crash.reach("importer.kept")
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from fetcher.aio.retry import written
+from fetcher.aio.retry import retry_write
 from fetcher.aio.shield import shielded
 from fetcher.aio.supervisor import Tasks, start_logged
 from fetcher.engine.values import Elsewhere
@@ -18,9 +18,9 @@ from fetcher.importer.job import DownloadJob
 from fetcher.importer.news import News
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.records.verdicts import verdict_of
+from fetcher.importer.schedule.cluster_slots import ClusterSlots, until_changed
 from fetcher.importer.schedule.connections import Connections
 from fetcher.importer.schedule.queue import MOST_FOLLOWERS, FairQueue, Slot, Ticket
-from fetcher.importer.schedule.shared_places import SharedPlaces, until_heard
 from fetcher.importer.tracing import span
 from fetcher.index.values import Claimed, NewImport, ResumeState
 from fetcher.lifecycle import Event
@@ -57,12 +57,12 @@ class Scheduler:
         self._pulls: dict[Slot, DownloadJob] = {}
         self._tasks: dict[DownloadJob, asyncio.Task[None]] = {}
         self._joins = Tasks()
-        self._shared = SharedPlaces(context.engine, self._joins, self.connections)
+        self._shared = ClusterSlots(context.engine, self._joins, self.connections)
         self._joining: set[str] = set()
         self._places: dict[str, DownloadJob] = {}
         self._resume_state: dict[str, ResumeState] = {}
         self._is_open = False
-        self._again: asyncio.Handle | None = None
+        self._next_entering: asyncio.Handle | None = None
         self._entering = 0  # Imports whose claim is on its way to the index.
 
     def take_up(self, resume_state: dict[str, ResumeState]) -> None:
@@ -123,7 +123,7 @@ class Scheduler:
         """Let an import wait for a pull of its own, if it was written at all."""
         now = datetime.now(UTC)
         with suppress(UnknownImport):
-            if await written(lambda: self._context.index.imports.requeue(ticket.import_id, now)):
+            if await retry_write(lambda: self._context.index.imports.requeue(ticket.import_id, now)):
                 self.add(ticket)
 
     def running(self, import_id: str) -> RunningImport | None:
@@ -137,7 +137,7 @@ class Scheduler:
     def see(self, elsewhere: Elsewhere) -> None:
         """Count what the pulls of other hosts take, and start what may start now."""
         self.queue.see(elsewhere)
-        self._shared.hear()
+        self._shared.notify()
         self._dispatch()
 
     def counts(self) -> dict[str, int]:
@@ -161,7 +161,7 @@ class Scheduler:
         pull = self._places.get(record.id)
         if pull is not None and pull.members.leave(record.id):
             await _end({self._tasks[pull]})
-        self.news.tell(record.id)
+        self.news.notify(record.id)
 
     async def lose(self, import_id: str) -> None:
         """Let go of an import that another host runs now; when this returns, nothing of it is left here."""
@@ -177,9 +177,9 @@ class Scheduler:
         """Start nothing more, let pulls finish for a while, then park the rest."""
         self._is_open = False
         self._shared.close()
-        self.news.tell_all()
+        self.news.notify_all()
         for running in self.running_imports.values():
-            running.tell()
+            running.notify()
         tasks = {*self._tasks.values(), *self._joins.running, *self.sent.values()}
         if tasks:
             await asyncio.wait(tasks, timeout=grace_seconds)
@@ -189,7 +189,7 @@ class Scheduler:
         await _end({*self._tasks.values()})
 
     def release(self, slot: Slot) -> None:
-        """Free a slot, and give it to whoever waits."""
+        """Free a slot, and give it to the next waiter."""
         self.queue.release(slot)
         self._dispatch()
 
@@ -199,7 +199,7 @@ class Scheduler:
 
     def _let_more_in(self) -> None:
         """Let further imports join the pulls that they may follow."""
-        self._again = None
+        self._next_entering = None
         self._dispatch()
 
     def _dispatch(self, at_once: str = "") -> DownloadJob | None:
@@ -222,8 +222,8 @@ class Scheduler:
 
     def _let_more_in_soon(self) -> None:
         """Let others have their turn of the loop, and of the index, before further imports join."""
-        if self.queue.followed and self._again is None and self._entering < MOST_ENTERING:
-            self._again = asyncio.get_running_loop().call_soon(self._let_more_in)
+        if self.queue.followed and self._next_entering is None and self._entering < MOST_ENTERING:
+            self._next_entering = asyncio.get_running_loop().call_soon(self._let_more_in)
 
     def _enlist(self, slot: Slot, ticket: Ticket) -> DownloadJob:
         """Have a slot's pull, begun where there is none, wait for an import that is about to join."""
@@ -272,10 +272,10 @@ class Scheduler:
             if is_in is None:
                 pull.members.arrive(None, None, None)
                 self.queue.see(await self._shared.elsewhere())
-                await until_heard(news)
+                await until_changed(news)
             elif not is_in:
                 now = datetime.now(UTC)
-                await written(lambda: self._context.index.imports.requeue(ticket.import_id, now))
+                await retry_write(lambda: self._context.index.imports.requeue(ticket.import_id, now))
         finally:
             self._joining.discard(ticket.import_id)
         if not is_in:
@@ -294,7 +294,7 @@ class Scheduler:
         """Claim an import for its pull; False when it is claimed and its pull is over."""
         claimed = None
         try:
-            claimed = await written(
+            claimed = await retry_write(
                 lambda: self._context.index.imports.claim(ticket.import_id, datetime.now(UTC))
             )
         except Failure as failure:
@@ -312,16 +312,16 @@ class Scheduler:
         is_in = pull.members.arrive(running, claimed.secrets, ticket.urls)
         if is_in:
             self.running_imports[ticket.import_id], self._places[ticket.import_id] = running, pull
-            self.news.tell(ticket.import_id)
+            self.news.notify(ticket.import_id)
         return is_in
 
     def forget(self, import_id: str) -> None:
-        """Let go of an import that is done with, and tell its subscribers."""
+        """Let go of an import that is done with, and notify its subscribers."""
         self._places.pop(import_id, None)
         running = self.running_imports.pop(import_id, None)
         if running is not None:
-            running.tell()
-        self.news.tell(import_id)
+            running.notify()
+        self.news.notify(import_id)
 
 
 class _Place:

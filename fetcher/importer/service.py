@@ -31,7 +31,7 @@ from fetcher.importer.records.requests import (
 )
 from fetcher.importer.records.verdicts import verdict_of
 from fetcher.importer.recovery import in_turns, recover
-from fetcher.importer.removal import despite_a_full_disk, remove_image
+from fetcher.importer.removal import remove_image, with_ballast_given_up
 from fetcher.importer.schedule.queue import Ticket
 from fetcher.importer.schedule.rate_limiter import RateLimiter
 from fetcher.importer.scheduler import Scheduler
@@ -62,7 +62,7 @@ class Importer:
             running=self._pulls.running_imports,
             is_open=lambda: self._is_open,
             release=self._pulls.release,
-            tell=self._pulls.news.tell,
+            notify=self._pulls.news.notify,
         )
         self.uploads = Uploads(context, engine)
         self._is_worker = "worker" in context.engine.host.roles
@@ -76,7 +76,7 @@ class Importer:
             StoreFailed: The index or the store refused; it may be called again.
         """
         if self.context.current.settings.convert.target != AS_RECEIVED:
-            await self.context.sandbox.find()  # Known before the first import needs it, and told in /limits.
+            await self.context.sandbox.find()  # Known before the first import needs it, and shown in /limits.
         found = await recover(self.context)
         self._pulls.take_up(found.resume_state)
         settings = self.context.current.settings
@@ -87,7 +87,7 @@ class Importer:
         self._is_open = True
         if self._is_worker:
             self._pulls.open()
-        self._pulls.news.tell_all()  # Those who came before saw what the process before left behind.
+        self._pulls.news.notify_all()  # Those who came before saw what the process before left behind.
 
     async def close(self, grace_seconds: float = 0.0) -> None:
         """Start nothing more, let running imports finish for a while, then park the rest."""
@@ -150,7 +150,7 @@ class Importer:
         """Return a new import, with what other hosts need to begin it where there are any, and its ticket."""
         ticket = ticket_of(new.record, new.secrets, urls, origin=origin)
         if self.context.engine.is_shared:
-            new = msgspec.structs.replace(new, waiting=ticket.told)
+            new = msgspec.structs.replace(new, waiting=ticket.announcement)
         return new, ticket
 
     def _check_taking(self) -> None:
@@ -161,7 +161,7 @@ class Importer:
             raise NotReady(reason="this host is a worker, and takes nothing from clients")
 
     async def probe(self, actor: Actor, submission: Submission) -> Probed:
-        """Look at a source as an import would ask it, and tell what would become of it.
+        """Look at a source as an import would request it, and return what the import would come to.
 
         Counts as a submission does, and holds a connection to the origin as an import does.
 
@@ -187,7 +187,7 @@ class Importer:
         left = None if self._pulls.running(import_id) else await left_there(self.context, record)
         await self._note_progress(record, now)
         cancel = partial(self.context.index.imports.cancel, import_id, actor, verdict_of(Cancelled()), now)
-        record = await despite_a_full_disk(self.context, cancel)
+        record = await with_ballast_given_up(self.context, cancel)
         await self._pulls.cancel(record)
         if left is not None:
             await left.undo()

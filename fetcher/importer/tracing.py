@@ -27,7 +27,7 @@ def span(name: str, *, is_first: bool = False, **facts: Fact | None) -> Abstract
 
 
 def _is_set_up() -> bool:
-    """Return whether somebody has said where traces go."""
+    """Return whether a destination for traces is configured."""
     return api is not None and not isinstance(api.get_tracer_provider(), api.ProxyTracerProvider)
 
 

@@ -11,7 +11,7 @@ from fetcher.index.scope import Condition
 from fetcher.index.values import ATTEMPT_CODE, COLUMNS, Access, Secrets, TaskQuery
 from fetcher.model import Actor
 
-# Told to admins alone; everybody else is told source-unreachable.
+# Shown to admins alone; everybody else gets source-unreachable.
 HIDDEN_CODES = ("address-forbidden", "connect-failed", "name-unresolved")
 TRUE_CODE = "true code"  # Filters that nobody can ask for by these names.
 TRUE_ATTEMPT_CODE = "true attempt code"

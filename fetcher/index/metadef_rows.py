@@ -90,12 +90,12 @@ def same(before: tuple[Namespace, list[Item]], after: tuple[Namespace, list[Item
 
 
 def no_item(at: At) -> NotFound:
-    """Return how an item is told of that is not there."""
+    """Return the failure for an item that does not exist."""
     return NotFound(what=f"{WORDS[at.kind]} {(at.name or '')[:80]} in the namespace {at.namespace[:80]}")
 
 
 def taken(item: Item) -> Conflict:
-    """Return how an item is told of whose name another one has."""
+    """Return the failure for an item whose name is taken."""
     return Conflict(reason=f"there is the {WORDS[item.kind]} {item.name} in the namespace already")
 
 

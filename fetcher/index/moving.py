@@ -15,7 +15,7 @@ import msgspec
 from fetcher import crash
 from fetcher.errors import Conflict, StoreFailed
 
-# What tells of the processes that have an index open, and of the index itself: it stays where it is.
+# Rows about the processes that have an index open, and about the index itself: they are not moved.
 STAYING = frozenset({"hosts", "places", "chores", "shared_keys", "migrations", "_sqlite_migrations"})
 STAYING_COLUMNS = frozenset(
     {
@@ -33,7 +33,7 @@ Values = tuple[Any, ...]
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
-    """A table as a catalogue tells of it.
+    """A table as the database's catalogue describes it.
 
     Args:
         key: The columns of its primary key.
@@ -94,8 +94,8 @@ def check_target(target: Records) -> None:
     _check_unused(target)
     held = {table.name: target.count(table.name) for table in _moving(target) if table.name not in FIRST_ROWS}
     if any(held.values()):
-        told = ", ".join(f"{number} in {name}" for name, number in held.items() if number)
-        raise Conflict(reason=f"the target has records already ({told}): give one that is empty")
+        counts = ", ".join(f"{number} in {name}" for name, number in held.items() if number)
+        raise Conflict(reason=f"the target has records already ({counts}): give one that is empty")
 
 
 def move(source: Records, target: Records) -> dict[str, int]:
@@ -120,7 +120,7 @@ def move(source: Records, target: Records) -> dict[str, int]:
         back = Digest()
         for _row in back.over(target.rows(table)):
             pass
-        if back.told != given[table.name].told:
+        if back.summary != given[table.name].summary:
             raise StoreFailed(reason=f"migrate: the target does not give back the rows of {table.name}")
     return {table.name: given[table.name].count for table in plan}
 
@@ -140,8 +140,8 @@ class Digest:
             yield row
 
     @property
-    def told(self) -> tuple[int, str]:
-        """Return what two equal series of rows have in common."""
+    def summary(self) -> tuple[int, str]:
+        """Return the number of rows and their digest; equal for equal series of rows."""
         return self.count, self._hasher.hexdigest()
 
 
@@ -169,6 +169,6 @@ def _plan(source: list[Table], target: list[Table]) -> list[Table]:
     """Return the target's tables, which must be those of the source: nothing is left out in silence."""
     theirs, ours = ({(table.name, table.columns, table.key) for table in side} for side in (source, target))
     if theirs != ours:
-        told = ", ".join(sorted({name for name, *_rest in theirs ^ ours}))
-        raise StoreFailed(reason=f"migrate: the two indexes are made differently: {told}")
+        names = ", ".join(sorted({name for name, *_rest in theirs ^ ours}))
+        raise StoreFailed(reason=f"migrate: the two indexes are made differently: {names}")
     return target

@@ -1,4 +1,4 @@
-"""Rights to change things; which rows somebody sees is for each index to say in its own language."""
+"""Rights to change things; which rows a caller sees is for each index to say in its own language."""
 
 from fetcher.model import Actor
 

@@ -89,9 +89,9 @@ def progress_columns(record: Import) -> dict[str, Any]:
     """Return the columns that change while an import runs."""
     columns = _progress_columns(record)
     if record.ended_at is not None:
-        told = sum(len(columns[name] or "") for name in ("attempts", "digests", "stages", "verdict"))
+        text_size = sum(len(columns[name] or "") for name in ("attempts", "digests", "stages", "verdict"))
         # The URL stands in the row twice; what else a submission leaves behind is within the row's share.
-        columns["kept_bytes"] = ROW_BYTES + 2 * len(record.submission.url) + told
+        columns["kept_bytes"] = ROW_BYTES + 2 * len(record.submission.url) + text_size
     return columns
 
 

@@ -77,7 +77,7 @@ def is_as_read(row: Row, schedule: Schedule) -> bool:
 
 
 def line_on(schedule: Schedule, user_id: str, action: str, now: datetime) -> dict[str, Any]:
-    """Return the line of the audit trail that tells what was done to a schedule."""
+    """Return the line of the audit trail that records what was done to a schedule."""
     detail = {"schedule": schedule.id, "catalogue": schedule.rules.catalogue, "name": schedule.rules.name}
     line = {"at": to_text(now), "project_id": schedule.project_id, "user_id": user_id, "action": action}
     return {**line, "detail": to_json(detail)}

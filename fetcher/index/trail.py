@@ -1,4 +1,4 @@
-"""The chain of the audit trail: the same digests in every index, so that a head tells of either."""
+"""The chain of the audit trail: the same digests in every index, so that a head is good for either."""
 
 import hashlib
 from typing import Any
@@ -22,7 +22,7 @@ def digest_of(before: str, line: Row) -> str:
 
 
 def line_of(action: str, record: Import, detail: dict[str, Any]) -> dict[str, Any]:
-    """Return the line that tells what was done to an import."""
+    """Return the line that records what was done to an import."""
     return {
         "at": to_text(record.updated_at),
         "project_id": record.project_id,

@@ -14,7 +14,7 @@ from fetcher.index.protocol import Index
 from fetcher.index.values import BlobState
 from fetcher.maintenance.repair import split_sources
 from fetcher.maintenance.signed import signed_findings
-from fetcher.store.protocol import Kept, Store
+from fetcher.store.protocol import Store, StoredItem
 
 Kind = Literal[
     "file-missing",
@@ -104,7 +104,7 @@ class Fsck:
                 yield finding
         except StoreFailed:
             if not complaints:
-                raise  # Else what is wrong has been told, and the rest cannot be compared.
+                raise  # Else the damage has been reported, and the rest cannot be compared.
 
     async def _differences(self) -> AsyncIterator[Finding]:
         for project_id in await self._index.maintenance.miscounted():
@@ -150,23 +150,23 @@ class Fsck:
             images=await self._index.maintenance.images_of(blob.address),
         )
 
-    async def unknown_files(self) -> list[Kept]:
+    async def unknown_files(self) -> list[StoredItem]:
         """Return what lies among the blobs and what no row, no commit and no deletion knows of."""
         unknown = [
             one
-            for one in await self._store.kept()
+            for one in await self._store.items()
             if not await self._index.images.has_blob(one.address)
             and not await self._index.maintenance.is_loose(one.address)
         ]
         if not unknown:
             return []
-        still = {one.name for one in await self._store.kept()}
+        still = {one.name for one in await self._store.items()}
         return [one for one in unknown if one.name in still]
 
-    async def leftovers(self) -> list[Kept]:
+    async def leftovers(self) -> list[StoredItem]:
         """Return the staged bytes that no process writes and no later start can resume from.
 
-        The order matters: a file is listed first, so that whoever was about to
+        The order matters: a file is listed first, so that a process that was about to
         lock it or to record it has done so by the time it is judged. Beside a running
         server it is looked for again: whole bodies have no lock until they have their names.
         """
@@ -177,7 +177,7 @@ class Fsck:
             found = await self._still_unclaimed({one.name for one in found})
         return found
 
-    async def _still_unclaimed(self, names: set[str]) -> list[Kept]:
+    async def _still_unclaimed(self, names: set[str]) -> list[StoredItem]:
         resumable = {kept.staged for kept in await self._index.pulls.unfinished()}
         return [
             one

@@ -19,8 +19,8 @@ from fetcher.importer.methods.registry import named
 from fetcher.importer.receive.complete import Complete
 from fetcher.importer.receive.receiver import Receiver
 from fetcher.importer.records.requests import AS_RECEIVED
-from fetcher.importer.schemes.again import ask_again, is_open
 from fetcher.importer.schemes.registry import is_elsewhere
+from fetcher.importer.schemes.repeat import is_public, repeat_request
 from fetcher.importer.schemes.scheme import Asked
 from fetcher.importer.stages.convert import Conversion
 from fetcher.index.values import BlobState, Secrets
@@ -45,11 +45,11 @@ def split_sources(stories: list[dict[str, Any]]) -> tuple[list[tuple[str, str]],
     for story in stories:
         submitted = story.get("submitted", {})
         url = str(submitted.get("url") or "")
-        if (reason := named(str(story.get("method"))).not_again) is not None:
+        if (reason := named(str(story.get("method"))).unrepeatable_reason) is not None:
             reasons[reason] = None
         elif not url:
             reasons[SENT] = None
-        elif is_elsewhere(url) and not is_open(submitted.get("source")):
+        elif is_elsewhere(url) and not is_public(submitted.get("source")):
             reasons[ELSEWHERE.format(url=url)] = None
         elif "REDACTED" in url:
             reasons[CUT_SHORT.format(url=url)] = None
@@ -62,7 +62,7 @@ def split_sources(stories: list[dict[str, Any]]) -> tuple[list[tuple[str, str]],
 
 @dataclass(frozen=True, kw_only=True)
 class Way:
-    """The stages that received bytes went through, as provenance tells it, so that they can be repeated.
+    """The stages that received bytes went through, as provenance records them, so that they can be repeated.
 
     Args:
         received_bytes: How many came; None where they were kept as they came.
@@ -149,7 +149,7 @@ class Repairer:
         return " ".join(reasons)
 
     async def _request(self, submission: Submission, project_id: str, way: Way) -> SourceRequest:
-        """Ask as at the first time, for whoever asks."""
+        """Request the bytes as the first time."""
         if way.source is None:
             return SourceRequest(url=submission.url, project=project_id)
         settings = self._context.current.settings
@@ -161,7 +161,7 @@ class Repairer:
             project=project_id,
             settings=settings,
         )
-        return await ask_again(asked, way.source)
+        return await repeat_request(asked, way.source)
 
     async def _pull(self, blob: BlobState, url: str, project_id: str, way: Way) -> None:
         settings = self._context.current.settings

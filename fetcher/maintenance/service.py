@@ -29,7 +29,7 @@ COMMIT_SECONDS = (
 READ_WAITS_SECONDS = (1.0, 4.0, 16.0)  # Before a blob that could not be read is tried again.
 DROPPED_AT_ONCE = 500  # Records in one transaction: others write between two.
 SETTLED_AT_ONCE = 64  # They share the fsyncs of the index.
-LOOSE_SECONDS = 3600.0  # By then whoever was committing these bytes has long ended.
+LOOSE_SECONDS = 3600.0  # By then the commit of these bytes has long ended.
 
 
 class Maintenance:
@@ -37,7 +37,7 @@ class Maintenance:
 
     Attributes:
         troubles: Why the service should take no work, as far as the rounds have found out.
-        warnings: What somebody should look at.
+        warnings: What an operator should look at.
         late: Digests that come later; what is wanted of them is computed by whoever wants it, on any host.
 
     Args:
@@ -77,7 +77,7 @@ class Maintenance:
         self.warnings = []
         if await self._context.index.images.blobs(limit=1):
             return
-        files = len(await self._context.store.kept())
+        files = len(await self._context.store.items())
         if files:
             self.warnings = [f"the index is empty, but {files:,} files are in blobs/"]
             log.error(
@@ -89,14 +89,14 @@ class Maintenance:
     async def run(self) -> None:
         """Go round for ever; chores and repairs do not wait until everything has been read."""
         await asyncio.gather(
-            self._again(self.do_chores, self._sleep),
-            self._again(self.forget_surplus, lambda _seconds: self._sleep(SOON_SECONDS)),
-            self._again(self.read_blobs, self._sleep),
-            self._again(self.repair_blobs, self._sleep_until_damaged),
+            self._run_rounds(self.do_chores, self._sleep),
+            self._run_rounds(self.forget_surplus, lambda _seconds: self._sleep(SOON_SECONDS)),
+            self._run_rounds(self.read_blobs, self._sleep),
+            self._run_rounds(self.repair_blobs, self._sleep_until_damaged),
             self.late.run_configured(),
         )
 
-    async def _again(
+    async def _run_rounds(
         self, round_: Callable[[], Awaitable[None]], sleep: Callable[[float], Awaitable[None]]
     ) -> None:
         """Do a round now and then; one that fails is logged and repeated soon."""
@@ -212,7 +212,7 @@ class Maintenance:
         while blobs := await self._due(before, unread):
             for blob in blobs:
                 try:
-                    seen = await self._check_patiently(blob)
+                    seen = await self._check_with_retries(blob)
                 except StoreFailed as failure:
                     if _is_short(failure):
                         raise
@@ -250,7 +250,7 @@ class Maintenance:
         return repaired
 
     async def _repair(self, blob: BlobState) -> bool:
-        await self._check_patiently(blob)
+        await self._check_with_retries(blob)
         now = await self._context.index.maintenance.find(blob.address)
         return now is not None and await self._bring_back(now)
 
@@ -263,7 +263,7 @@ class Maintenance:
             log.error("blob.lost", address=blob.address, fault=blob.fault, why=why)
         return why is None
 
-    async def _check_patiently(self, blob: BlobState) -> str | None:
+    async def _check_with_retries(self, blob: BlobState) -> str | None:
         """Check a blob; one that could not be read is tried again a few times, for most causes pass."""
         for seconds in READ_WAITS_SECONDS:
             try:

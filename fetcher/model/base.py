@@ -34,7 +34,7 @@ _ADDRESSES = {64: "sha256", 128: "sha512"}
 
 
 def algorithm_of(address: str) -> str:
-    """Return which digest an address is: its length tells; sha256 for what is none."""
+    """Return the algorithm of an address, by its length; sha256 for what is no digest."""
     return _ADDRESSES.get(len(address), "sha256")
 
 

@@ -38,11 +38,11 @@ class Attempt(Value, frozen=True, kw_only=True):
 
     Args:
         number: From 1.
-        code: None while it runs, `ok`, or the code of its failure as told to the submitter.
+        code: None while it runs, `ok`, or the code of its failure that the submitter gets.
         offset: The first byte that came; more than 0 when it resumed.
         url: Which of the sources was asked; redacted.
         connections: How many were used at most.
-        truth: What really ended it (`code`, `message`), where the submitter is told less: for administrators.
+        truth: What really ended it (`code`, `message`), for administrators; None where `code` says it.
     """
 
     number: int

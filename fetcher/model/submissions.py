@@ -83,8 +83,8 @@ class Submission(Value, frozen=True, kw_only=True):
         checksum_source: Who promised the checksum: the submitter, a remote service's record, a catalogue.
         copied_properties: Of the remote record, added to the image together with its bytes.
         remote: Where the image is, for the method glance-download.
-        notify_url: Told when the import has ended.
-        notify_secret: Signs what is told; kept apart, never shown.
+        notify_url: Notified when the import has ended.
+        notify_secret: Signs the notification; kept apart, never shown.
         ca_pem: Authorities (PEM) that are trusted for the requests of this import alone.
         disk: Which disk of an archive, by name or by number from 1.
         convert_to: The format that the image is to have in the end: as-received, raw or qcow2.

@@ -31,7 +31,7 @@ def name_of(url: str, disposition: str | None = None) -> str | None:
 
     Source: RFC 6266 section 4.3, RFC 8187 section 3.2.
     """
-    return _told(disposition or "") or _tidied(unquote(urlsplit(url).path))
+    return _stated_name(disposition or "") or _tidied(unquote(urlsplit(url).path))
 
 
 def name_of_chain(urls: Sequence[str], disposition: str | None = None) -> str | None:
@@ -44,13 +44,13 @@ def name_of_chain(urls: Sequence[str], disposition: str | None = None) -> str | 
         urls: The submitted one first.
         disposition: The value of that field.
     """
-    if told := _told(disposition or ""):
-        return told
+    if stated := _stated_name(disposition or ""):
+        return stated
     names = [name for name in (name_of(url) for url in urls) if name]
     return next((name for name in reversed(names) if _FILE.search(name)), names[0] if names else None)
 
 
-def _told(disposition: str) -> str | None:
+def _stated_name(disposition: str) -> str | None:
     found: dict[str, str] = {}
     for match in _PARAMETER.finditer(f";{disposition.partition(';')[2]}"):
         quoted = match["quoted"]

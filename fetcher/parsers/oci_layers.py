@@ -27,7 +27,7 @@ _MISTAKES = (
 
 
 def files_of(beginning: bytes) -> list[str]:
-    """List the files that a layer begins with, as far as the beginning tells; whiteouts among them."""
+    """List the files that a layer begins with, as far as the beginning shows; whiteouts among them."""
     names: list[str] = []
     try:
         with tarfile.open(fileobj=io.BytesIO(_unpacked(beginning)), mode="r:") as archive:

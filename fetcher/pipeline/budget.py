@@ -8,7 +8,7 @@ from fetcher.aio.waiting_room import WaitingRoom
 class Budget:
     """Bytes that have been received and not yet dealt with, over all imports.
 
-    Whoever wants more than is left waits in line; one piece always fits when
+    A caller that wants more than is left waits in line; one piece always fits when
     nothing else is out, however large it is.
     """
 

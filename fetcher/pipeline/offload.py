@@ -69,7 +69,7 @@ class _Job:
         return True
 
     def _tell(self, error: BaseException | None) -> None:
-        with contextlib.suppress(RuntimeError):  # The loop has ended, and with it whoever asked.
+        with contextlib.suppress(RuntimeError):  # The loop has ended, and with it the caller.
             self._loop.call_soon_threadsafe(self._settle, error)
 
     def _settle(self, error: BaseException | None) -> None:

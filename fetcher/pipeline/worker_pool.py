@@ -122,7 +122,7 @@ class WorkerPool:
 
 
 class _Call:
-    """One piece of work that somebody waits for."""
+    """One piece of work with a waiting caller."""
 
     def __init__(self, work: Callable[[], Any], loop: asyncio.AbstractEventLoop) -> None:
         self.done: asyncio.Future[tuple[Any, BaseException | None]] = loop.create_future()
@@ -134,7 +134,7 @@ class _Call:
         result, failure = None, None
         try:
             result = self._work()
-        except BaseException as error:  # noqa: BLE001 - carried to whoever waits
+        except BaseException as error:  # noqa: BLE001 - raised to the waiting caller
             failure = error
         self._loop.call_soon_threadsafe(self.done.set_result, (result, failure))
 

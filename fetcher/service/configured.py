@@ -59,13 +59,13 @@ class Configured(Current):
 
     def reload(self) -> None:
         """Take up an edited file; a bad one is refused and the old limits stay."""
-        self._take(self._sound())
+        self._take(self._valid_settings())
 
     async def reload_beside(self) -> None:
         """Take up an edited file that is read and judged off the loop: that takes some 20 ms."""
-        self._take(await asyncio.to_thread(self._sound))
+        self._take(await asyncio.to_thread(self._valid_settings))
 
-    def _sound(self) -> Settings | None:
+    def _valid_settings(self) -> Settings | None:
         """Return the settings of the file; None, and why in the log, where it is a bad one."""
         try:
             return self._load()

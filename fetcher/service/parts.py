@@ -15,7 +15,7 @@ from fetcher.attest import KeyFolder
 from fetcher.attest.links import LinkKeys
 from fetcher.catalogues import Catalogues, Keeper
 from fetcher.engine import open_engine
-from fetcher.engine.key_shelf import shelf_of
+from fetcher.engine.key_storage import key_storage_of
 from fetcher.exporter import Exporter
 from fetcher.importer import Context, Importer
 from fetcher.index import open_index
@@ -60,7 +60,7 @@ async def open_parts(configured: Configured, *, is_started: bool) -> AsyncIterat
             importer=importer,
             maintenance=maintenance,
             attestor=Attestor(context),
-            link_keys=LinkKeys(shelf_of(context.engine, KeyFolder.of(context.folder).path)),
+            link_keys=LinkKeys(key_storage_of(context.engine, KeyFolder.of(context.folder).path)),
             catalogues=catalogues,
             keeper=Keeper(importer, catalogues),
             webhook_dispatcher=WebhookDispatcher(context),

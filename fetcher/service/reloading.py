@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from fetcher.aio.supervisor import start_logged
-from fetcher.systemd import outlast_reloads
+from fetcher.systemd import ignore_reloads
 
 
 class Reloads:
-    """Reads the operator's file when somebody asks for it, however often that is.
+    """Reads the operator's file when a reload is requested, however often that is.
 
     What is asked for while a file is read may be about a later one: it is read once more after that.
 
@@ -47,7 +47,7 @@ class Reloads:
         finally:
             await self.close()
             loop.remove_signal_handler(signal.SIGHUP)
-            outlast_reloads()
+            ignore_reloads()
 
     async def close(self) -> None:
         """Begin no more, and wait for what is going on."""

@@ -46,7 +46,7 @@ class Service(Configured):
         self.app = build_app(self, self._lifespan)
 
     def open_port(self, port: int | None) -> None:
-        """Note a port that clients reach us at, None for a path, and tell systemd that they do."""
+        """Note a port that clients reach us at, None for a path, and notify systemd."""
         if port is not None:
             self.ports.add(port)
         notify("READY=1", f"STATUS=Listening on {self.settings.server.path or f'port {port}'}.")

@@ -9,13 +9,13 @@ import uvicorn
 
 from fetcher.api.inbound import HandOver, InboundServer, places
 from fetcher.descriptors import raise_limit
-from fetcher.interpreter import collect_again, spare_what_stays
+from fetcher.interpreter import exclude_from_collection, resume_collection
 from fetcher.listening import release
 from fetcher.service.service import Service
 
 log = structlog.get_logger()
 
-# For requests to be told that the service stops, after what could finish has finished.
+# To answer requests that the service stops, after what could finish has finished.
 STOP_SECONDS = 4
 # How long the collector leaves a start to itself, at most: until ten thousand imports are taken up. What
 # clients leave behind meanwhile is looked at in one go, with the loop held.
@@ -51,9 +51,9 @@ def _settle(service: Service) -> None:
     until = loop.time() + SETTLE_SECONDS
 
     def look() -> None:
-        spare_what_stays()
+        exclude_from_collection()
         if service.app.state.services.importer.is_open or loop.time() >= until:
-            collect_again()
+            resume_collection()
         else:
             loop.call_later(LOOK_SECONDS, look)
 

@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None, loading: Loading = nullcontext) -> 
         return _make_token()
     changes: Changes = {"server": {"listen": options.listen}} if options.listen else {}
     try:
-        settings = _sound(options.config, changes, loading)
+        settings = _valid_settings(options.config, changes, loading)
     except BadConfig as error:
         for mistake in error.mistakes:
             print(mistake, file=sys.stderr)  # noqa: T201 - the answer to --check-config
@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None, loading: Loading = nullcontext) -> 
     return _serve(options.config, changes, settings, loading)
 
 
-def _sound(config: Path | None, changes: Changes, loading: Loading) -> Settings:
+def _valid_settings(config: Path | None, changes: Changes, loading: Loading) -> Settings:
     """Read the configuration, and judge all of it.
 
     Raises:

@@ -25,12 +25,12 @@ SHORT_SECONDS = 0.05  # Before another try to accept, while there are no descrip
 # (RFC 9112 section 9.6).
 LINGER_SECONDS = 1.0
 # Most starts are done by then: who asks for anything but health is answered by the service itself, and who
-# waits for health and submits at once is not sent away. Later they are told to come again.
+# waits for health and submits at once is not sent away. Later clients are asked to come again.
 HOLD_SECONDS = 5.0
 HEAD_BYTES = 16_384  # Looked at for the end of a head; whoever sends more is answered without it.
 PIECE_BYTES = 65_536
 MOST_PIECES = 16  # Read after an answer in one go.
-# Level-triggered, half a head that is left with the kernel would be told of without end.
+# Level-triggered, half a head that is left with the kernel would be reported without end.
 HEARD = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
 
 Accepted = tuple[socket.socket, object]
@@ -139,7 +139,7 @@ class Early:
             elif descriptor == self._listening.fileno():
                 self._accept_some()
             elif descriptor in self._clients:  # Else it had to leave for somebody who has just come.
-                self._hear(self._clients[descriptor])
+                self._on_readable(self._clients[descriptor])
         now = time.monotonic()
         for client in list(self._clients.values()):
             if now - client.since >= client.seconds(self._patience) and not self._put_off(client):
@@ -174,14 +174,14 @@ class Early:
         return False
 
     def _put_off(self, client: _Client) -> bool:
-        """Tell somebody who is held to come again; False where nobody is, or cannot be told."""
+        """Ask a held client to come again; False where it is not held, or cannot be reached."""
         if client.is_held and not client.is_answered:
             with suppress(OSError):
                 self._send(client, client.sock.recv(HEAD_BYTES, socket.MSG_PEEK))
                 return True
         return False
 
-    def _hear(self, client: _Client) -> None:
+    def _on_readable(self, client: _Client) -> None:
         try:
             if not client.is_answered:
                 self._answer(client)

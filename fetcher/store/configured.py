@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 NO_CONDITIONS = (
     "the server ignores If-None-Match; hosts that commit equal bytes at once may leave an object for gc"
 )
-PROBE_SECONDS = 3.0  # A server that is away now is told of, not waited for.
+PROBE_SECONDS = 3.0  # A server that is away now is reported, not waited for.
 
 
 def index_path(folder: Path) -> Path:

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from fetcher.errors import StoreFailed, StoreFull
 from fetcher.store import protocol
 from fetcher.store.digest_locks import DigestLocks
-from fetcher.store.protocol import Kept, Workplace
+from fetcher.store.protocol import StoredItem, Workplace
 from fetcher.store.room import Room
 
 READ_BYTES = 1_048_576
@@ -241,18 +241,23 @@ class MemoryStore(Room):
     async def retry_deletes(self) -> None:
         """Do nothing: whatever is removed goes at once."""
 
-    async def kept(self) -> list[Kept]:
+    async def items(self) -> list[StoredItem]:
         """Return every blob."""
-        return [Kept(name=name, address=name, size=len(one.body)) for name, one in sorted(self._kept.items())]
+        return [
+            StoredItem(name=name, address=name, size=len(one.body))
+            for name, one in sorted(self._kept.items())
+        ]
 
-    async def unclaimed(self) -> list[Kept]:
+    async def unclaimed(self) -> list[StoredItem]:
         """Return what is staged: nobody says who works on it."""
-        return [Kept(name=name, address="", size=len(body)) for name, body in sorted(self.staged.items())]
+        return [
+            StoredItem(name=name, address="", size=len(body)) for name, body in sorted(self.staged.items())
+        ]
 
-    async def remove_kept(self, kept: Kept) -> None:
+    async def remove_item(self, item: StoredItem) -> None:
         """Remove what was named."""
-        self._kept.pop(kept.address, None)
-        await self.remove_staged(kept.name)
+        self._kept.pop(item.address, None)
+        await self.remove_staged(item.name)
 
     async def make_ballast(self) -> None:
         """Do nothing: removing takes no room."""
@@ -296,7 +301,7 @@ class MemoryStore(Room):
         """Return None: nobody else reads this memory."""
 
     async def obstacles(self, max_bytes: int) -> list[str]:
-        """Return why nothing could be written now; a full store is told as any other tells it."""
+        """Return why nothing could be written now; a full store is reported as by any other store."""
         del max_bytes
         return ["the store has no room"] if self.unused_bytes() <= 0 else []
 

@@ -13,7 +13,7 @@ def close_to_others(folder: Path) -> None:
     """Take from everybody else on the machine what a folder gives them; its group, nginx say, stays.
 
     Raises:
-        StoreFailed: It is somebody else's folder, and open.
+        StoreFailed: The folder belongs to another user, and is open to others.
         OSError: Its mode cannot be read or changed.
     """
     found = folder.stat()

@@ -16,8 +16,8 @@ from fetcher.store.reservation import Reservation
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
-    """One thing that lies in a store.
+class StoredItem:
+    """One file or object in a store.
 
     Args:
         name: Within the store, for an operator.
@@ -128,7 +128,7 @@ class Store(Protocol):
         """Read a part of staged bytes."""
 
     async def settle(self, staged: Staged) -> None:
-        """Make staged bytes what whoever reads all of them finds; no byte is added afterwards."""
+        """Make staged bytes readable as a whole; no byte is added afterwards."""
 
     def workplace(self, staged: Staged) -> AbstractAsyncContextManager[Workplace]:
         """Give a program staged bytes as a file, and a place for its result; both go at the end."""
@@ -149,7 +149,7 @@ class Store(Protocol):
         """Remove staged bytes; discarding twice is nothing."""
 
     async def staged_names(self) -> list[str]:
-        """Return what is staged, whoever left it."""
+        """Return what is staged, also by other processes."""
 
     async def remove_staged(self, name: str) -> None:
         """Remove what an earlier process left; what is gone already is fine."""
@@ -175,14 +175,14 @@ class Store(Protocol):
     async def retry_deletes(self) -> None:
         """Try once more to remove what did not go."""
 
-    async def kept(self) -> list[Kept]:
+    async def items(self) -> list[StoredItem]:
         """Return everything that lies among the blobs, whatever it is called, and what nothing leads to."""
 
-    async def unclaimed(self) -> list[Kept]:
+    async def unclaimed(self) -> list[StoredItem]:
         """Return what is staged and what no process works on at this moment."""
 
-    async def remove_kept(self, kept: Kept) -> None:
-        """Remove what `kept` or `unclaimed` has named; StoreFailed where it does not go."""
+    async def remove_item(self, item: StoredItem) -> None:
+        """Remove what `items` or `unclaimed` has named; StoreFailed where it does not go."""
 
     async def make_ballast(self) -> None:
         """Hold the room that deletions need in a full store, where they need any."""
@@ -213,7 +213,7 @@ class Store(Protocol):
         """Return a signed URL that gives the bytes to anybody for so long; None where there is none."""
 
     async def obstacles(self, max_bytes: int) -> list[str]:
-        """Return each reason why this many bytes could not be written now; none tells a place."""
+        """Return each reason why this many bytes could not be written now; none names a path."""
 
     def free_bytes(self) -> int:
         """Return what may still be promised; negative where the reserve is touched."""

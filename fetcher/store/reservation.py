@@ -5,7 +5,7 @@ from typing import Protocol
 from fetcher.errors import StoreFull
 
 
-class Promises(Protocol):
+class RoomAccount(Protocol):
     """The room of a store, promised before it is used."""
 
     def promise(self, size: int, owner: str = "", held_bytes: int = 0) -> None:
@@ -20,7 +20,7 @@ class Promises(Protocol):
         """
 
     def free_bytes(self) -> int:
-        """Return what is left for everybody, promises taken off."""
+        """Return what is left for everybody, promised room taken off."""
 
 
 class Reservation:
@@ -32,8 +32,8 @@ class Reservation:
 
     STEP_BYTES = 67_108_864
 
-    def __init__(self, promises: Promises, owner: str = "") -> None:
-        self._promises = promises
+    def __init__(self, account: RoomAccount, owner: str = "") -> None:
+        self._account = account
         self._owner = owner
         self._held = 0
         self._unwritten = 0
@@ -67,7 +67,7 @@ class Reservation:
         self._unchecked += size
         if self._unchecked >= self.STEP_BYTES:
             self._unchecked = 0
-            if self._promises.free_bytes() < 0:
+            if self._account.free_bytes() < 0:
                 raise StoreFull
         self._held -= size
         written = self._unwritten + size - unwritten
@@ -81,4 +81,4 @@ class Reservation:
 
     def _promise(self, size: int) -> None:
         if size:
-            self._promises.promise(size, self._owner, self._held + self._unwritten)
+            self._account.promise(size, self._owner, self._held + self._unwritten)

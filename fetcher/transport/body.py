@@ -19,7 +19,7 @@ class Body(asyncio.BufferedProtocol):
     comes after the last byte of the body is never read.
 
     Args:
-        conversation: Whose connection it is; still told when it ends.
+        conversation: The protocol of the connection; still called when the connection ends.
         shared: What all bodies share.
         first: What of the body aiohttp has read already.
         left_bytes: How much follows.
@@ -61,7 +61,7 @@ class Body(asyncio.BufferedProtocol):
         self._transport.resume_reading()
 
     def close(self) -> None:
-        """Hold nothing any more: whoever read is done with it."""
+        """Hold nothing any more: the reader is done with it."""
         self._held.close()
         self._forget_timers()
 
@@ -116,7 +116,7 @@ class Body(asyncio.BufferedProtocol):
         """The source pauses: what is left of a begun block is given out too, and its buffer back."""
         self._held.settle()
         if self._held.has_new:
-            self._tell()
+            self._wake_reader()
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the loop's guess
         """Lend a buffer for one read."""
@@ -130,22 +130,22 @@ class Body(asyncio.BufferedProtocol):
             self._is_paused = True
             self._transport.pause_reading()
         if self._is_paused or not self._held.has_own or self._held.size >= GATHER_BYTES:
-            self._tell()
+            self._wake_reader()
         elif self._late is None and self._news is not None:
-            self._late = self._loop.call_later(GATHER_SECONDS, self._tell)
+            self._late = self._loop.call_later(GATHER_SECONDS, self._wake_reader)
 
     def eof_received(self) -> None:
         """Note that the source has said its last; the connection then closes."""
         self._is_lost = True
         self._conversation.eof_received()
-        self._tell()
+        self._wake_reader()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Note that the connection ended; whether too early is told by the count."""
+        """Note that the connection ended; the count shows whether too early."""
         self._is_lost = True
         self._error = exc
         self._conversation.connection_lost(exc)
-        self._tell()
+        self._wake_reader()
         self._forget_timers()
 
     def pause_writing(self) -> None:
@@ -156,7 +156,7 @@ class Body(asyncio.BufferedProtocol):
         """Likewise."""
         self._conversation.resume_writing()
 
-    def _tell(self) -> None:
+    def _wake_reader(self) -> None:
         for timer in (self._late, self._pause):
             if timer is not None:
                 timer.cancel()

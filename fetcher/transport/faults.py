@@ -19,7 +19,7 @@ FOREIGN = (aiohttp.ClientError, OSError, EOFError)
 CLIENT_WANTED = "it asks for a client certificate"
 CLIENT_REFUSED = "it does not accept the client certificate"
 OPERATOR_REFUSED = "it does not accept the operator's client certificate"
-# What a server tells of the certificate that it was shown, or was not.
+# What a server says of the certificate that it was shown, or was not.
 _OF_CLIENT = (
     *("CERTIFICATE_REQUIRED", "ALERT_UNKNOWN_CA", "ALERT_BAD_CERTIFICATE", "ALERT_UNSUPPORTED_CERTIFICATE"),
     *("ALERT_CERTIFICATE_", "ALERT_ACCESS_DENIED"),
@@ -58,7 +58,7 @@ _IN_HEAD = {
 }
 
 
-class NotLetIn(ssl.SSLError):
+class HandshakeRefused(ssl.SSLError):
     """The server ended a handshake whose cipher was settled: it wants to know who we are."""
 
 
@@ -66,9 +66,9 @@ class ProxyRefused(OSError):
     """The egress proxy did not connect us; its status says why."""
 
 
-def as_agreed(error: ssl.SSLError) -> ssl.SSLError:
+def as_handshake_refusal(error: ssl.SSLError) -> ssl.SSLError:
     """Tell an alert apart that would else be taken for want of a common cipher."""
-    return NotLetIn(*error.args) if "ALERT_HANDSHAKE_FAILURE" in str(error) else error
+    return HandshakeRefused(*error.args) if "ALERT_HANDSHAKE_FAILURE" in str(error) else error
 
 
 def while_connecting(error: BaseException, host: str, port: int, *, shown: str = "") -> Failure:
@@ -93,7 +93,7 @@ def while_connecting(error: BaseException, host: str, port: int, *, shown: str =
 
 
 def _of_client(error: BaseException | None) -> bool:
-    return isinstance(error, NotLetIn) or any(alert in str(error) for alert in _OF_CLIENT)
+    return isinstance(error, HandshakeRefused) or any(alert in str(error) for alert in _OF_CLIENT)
 
 
 def _in_tls(error: ssl.SSLError, host: str, *, shown: str) -> Failure:

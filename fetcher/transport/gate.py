@@ -30,7 +30,14 @@ from fetcher.transport.dialling.receive_buffer import ReceivePool
 from fetcher.transport.dialling.resolver import LookUp, Resolver, ask_machine
 from fetcher.transport.dialling.tls import Trust
 from fetcher.transport.exchange import CallAnswer, joined_fields, read_answer
-from fetcher.transport.hop import REFUSE_RANGES, consult, converse, judge_behind_proxy, proxy_for, shown_to
+from fetcher.transport.hop import (
+    REFUSE_RANGES,
+    consult,
+    converse,
+    judge_behind_proxy,
+    proxy_for,
+    refused_certificate_words,
+)
 from fetcher.transport.plan import Plan
 from fetcher.transport.redirect_chain import RedirectChain
 from fetcher.transport.request import SourceRequest
@@ -70,7 +77,7 @@ class Gate:
 
         A range that is not honoured to the letter is asked for anew as a
         whole, unless it has an end or is asked of the place that a first
-        answer came from; the source's `offset` tells which it is.
+        answer came from; the source's `offset` shows which it is.
 
         Args:
             request: The URL and which part of what is behind it.
@@ -184,7 +191,7 @@ class Gate:
                     if await consult(chain, response, stack):
                         continue
                     if response.status not in REDIRECTS or not chain.request.follows:
-                        return self._hasten(chain, chain.judge(response))
+                        return self._read_direct(chain, chain.judge(response))
                     chain.target = chain.turn(response)
                     # The body of a redirect is never read: its connection ends here.
                     await stack.aclose()
@@ -219,7 +226,7 @@ class Gate:
                 chain, chain.connection, self._share_bytes(chain.settings, MOST_BUFFERED_BYTES), stack
             )
         except UNREACHABLE:
-            await _even_out(began, pace.unreachable_step_seconds)
+            await _wait_for_step(began, pace.unreachable_step_seconds)
             raise
         finally:
             chain.end()
@@ -249,14 +256,14 @@ class Gate:
         assert chain.plan is not None
         tunnel_to = chain.target.authority if chain.plan.is_proxy and secure else None
         seconds = chain.settings.pace.dial_seconds
-        return await connect(chain.plan, seconds, secure, tunnel_to, shown=shown_to(chain))
+        return await connect(chain.plan, seconds, secure, tunnel_to, shown=refused_certificate_words(chain))
 
-    def _hasten(self, chain: RedirectChain, source: Source) -> Source:
+    def _read_direct(self, chain: RedirectChain, source: Source) -> Source:
         def room() -> int:
             return self._shared.room(chain.settings.imports.buffer_bytes // 4)
 
         if chain.connection is not None:
-            source.hasten(chain.connection, self._shared, room)
+            source.read_direct(chain.connection, self._shared, room)
         return source
 
     def _share_bytes(self, settings: Settings, most: int) -> int:
@@ -266,14 +273,14 @@ class Gate:
 
 
 def no_hops(_hop: Hop) -> None:
-    """Keep nothing of the hops of a request, for callers that tell nobody of them."""
+    """Keep nothing of the hops of a request, for callers that show them to nobody."""
 
 
-async def _even_out(began: float, step_seconds: float) -> None:
-    """Wait for the next multiple of a step, so that time does not tell why a source is unreachable."""
+async def _wait_for_step(began: float, step_seconds: float) -> None:
+    """Wait for the next multiple of a step, so that time does not show why a source is unreachable."""
     if step_seconds:
         elapsed = asyncio.get_running_loop().time() - began
-        # A loop's clock may tell whole milliseconds: where no time at all has passed it is one step still.
+        # A loop's clock may count whole milliseconds: where no time at all has passed it is one step still.
         steps = max(1, math.ceil(elapsed / step_seconds))
         await asyncio.sleep(steps * step_seconds - elapsed)
 

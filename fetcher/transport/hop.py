@@ -56,7 +56,7 @@ async def converse(
             target.host,
             target.port,
             is_http2=connection.is_http2,
-            shown=shown_to(chain),
+            shown=refused_certificate_words(chain),
         ) from error
     stack.callback(chain.response.close)
     if outgoing is not None and 200 <= chain.response.status < 300 and sent.count < outgoing.size:
@@ -64,7 +64,7 @@ async def converse(
     return chain.response
 
 
-def shown_to(chain: RedirectChain) -> str:
+def refused_certificate_words(chain: RedirectChain) -> str:
     """Say whose certificate it is that the hop may not accept; nothing where we have none to show."""
     if chain.target.scheme != "https":
         return ""

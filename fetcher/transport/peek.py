@@ -27,10 +27,10 @@ class Peek(msgspec.Struct, frozen=True, kw_only=True):
         name: What the file is called, where anything says so.
         is_resumable: A broken download can go on where it ended.
         coding: The content coding that has to be undone, if any.
-        headers: Those that tell something of the bytes.
+        headers: Those that describe the bytes.
         head: The first bytes, at most 64 KiB.
         is_whole: There are no more.
-        length_verified: Its end can be told from a broken connection.
+        length_verified: Its end can be distinguished from a broken connection.
         digests: What the source says the whole is.
     """
 

@@ -103,9 +103,7 @@ class RedirectChain:
             check_redirect(target.text, self._chain, self.settings, expects_digest=expects_digest)
         except InvalidUrl as error:
             refused = BadRedirect(hop=hop, reason=error.reason)
-            refused.add_note(
-                f"Location: {redact_url(raw)}"
-            )  # For the log: no submitter is told what stood there.
+            refused.add_note(f"Location: {redact_url(raw)}")  # For the log: submitters do not see it.
             raise refused from error
         except TooManyRedirects as failure:
             failure.circle, failure.cookie = True, self._wants_cookie or None

@@ -52,7 +52,7 @@ class SourceRequest(msgspec.Struct, frozen=True, kw_only=True):
         project: Whose pull it is, so that one project's hung names delay nobody else's.
         address: The one address to dial, judged like any other; None looks the host up.
         follows: Whether redirects are followed; else one is an answer like any other.
-        expects_digest: A digest that the submitter gave will tell if the bytes were changed on their way.
+        expects_digest: A digest that the submitter gave will show if the bytes were changed on their way.
         ca_pem: Authorities that are trusted beside the operator's.
         body: JSON that is sent, with POST; None asks with GET.
         dialect: Speaks for us at the origin of `url`.

@@ -52,9 +52,9 @@ class Source:
         etag: None unless well-formed; weak ones begin with W/.
         last_modified: None unless an HTTP date.
         accepts_ranges: The source says that it does.
-        headers: Those that tell something of the bytes, made printable.
+        headers: Those that describe the bytes, made printable.
         digests: What the source says the whole is: hashlib's names, lower-case hex.
-        length_verified: Its end can be told from a broken connection.
+        length_verified: Its end can be distinguished from a broken connection.
         received_bytes: Read so far, of this answer, as they came.
         waited_seconds: Spent waiting for the source so far, and for nothing else.
     """
@@ -73,8 +73,8 @@ class Source:
         self.undone = head.undone
         self.headers = shown_headers(response)
         self.hops: tuple[Hop, ...] = ()
-        self.digests = told_digests(response, "Repr-Digest")
-        self._part_digest = self._judge_content(told_digests(response, "Content-Digest"))
+        self.digests = stated_digests(response, "Repr-Digest")
+        self._part_digest = self._judge_content(stated_digests(response, "Content-Digest"))
         self.length_verified = head.is_chunked or head.body_bytes is not None
         self.received_bytes = 0
         self.waited_seconds = 0.0
@@ -90,7 +90,7 @@ class Source:
         """Tell the seconds spent waiting for the source, as a clock for the rate floor."""
         return self.waited_seconds
 
-    def hasten(self, connection: SourceConnection, shared: ReceivePool, room: Callable[[], int]) -> None:
+    def read_direct(self, connection: SourceConnection, shared: ReceivePool, room: Callable[[], int]) -> None:
         """Read what follows straight from the connection where the head said how long it is.
 
         A body that has come already, or soon will have, stays with aiohttp.
@@ -169,7 +169,7 @@ class Source:
         async with asyncio.timeout(self._idle_seconds):
             return await self._content.readany()
 
-    def _judge_content(self, told: dict[str, str]) -> "PartDigest | None":
+    def _judge_content(self, stated: dict[str, str]) -> "PartDigest | None":
         """Find out what Content-Digest is of: the whole where all of it comes, else this part.
 
         Raises:
@@ -178,20 +178,22 @@ class Source:
         Source: RFC 9530 sections 2 and 3.
         """
         if self.status == 206:
-            return next((PartDigest(name, told[name]) for name in ("sha512", "sha256") if name in told), None)
-        if any(self.digests.get(name, value) != value for name, value in told.items()):
+            return next(
+                (PartDigest(name, stated[name]) for name in ("sha512", "sha256") if name in stated), None
+            )
+        if any(self.digests.get(name, value) != value for name, value in stated.items()):
             raise BadResponse(reason="it gives two digests for the same bytes")
-        self.digests |= told
+        self.digests |= stated
         return None
 
     def _undo(self, head: Head) -> Decoder | None:
         """Prepare to undo a coding; a digest that the source gives is of the coded bytes."""
         if head.undone is None:
             return None
-        told, self.digests = self.digests, {}
-        names = [name for name in ("sha512", "sha256") if name in told]
+        stated, self.digests = self.digests, {}
+        names = [name for name in ("sha512", "sha256") if name in stated]
         if names:
-            self._part_digest = PartDigest(names[0], told[names[0]])
+            self._part_digest = PartDigest(names[0], stated[names[0]])
         return Decoder(head.undone)
 
     def _check_part(self) -> None:
@@ -199,7 +201,7 @@ class Source:
             raise BadResponse(reason="the bytes it sends are not what its digest says")
 
     def _rest(self) -> bytes:
-        """Take what had come before the connection broke; aiohttp would tell of the break first."""
+        """Take what had come before the connection broke; aiohttp would raise the break first."""
         if isinstance(self._content, Body):
             return b""
         return self._content._read_nowait(-1)  # noqa: SLF001 - the public ways raise before they read
@@ -216,8 +218,8 @@ class Source:
 class PartDigest:
     """The digest that a range should have, and the one that it has so far."""
 
-    def __init__(self, name: str, told: str) -> None:
-        self._told = told
+    def __init__(self, name: str, expected: str) -> None:
+        self._expected = expected
         self._hasher = hashlib.new(name)
 
     def update(self, chunk: bytes) -> None:
@@ -225,24 +227,24 @@ class PartDigest:
         self._hasher.update(chunk)
 
     def is_met(self) -> bool:
-        """Tell whether the bytes are those that were told of."""
-        return self._hasher.hexdigest() == self._told
+        """Return whether the bytes have the digest."""
+        return self._hasher.hexdigest() == self._expected
 
 
-def told_digests(response: aiohttp.ClientResponse, field: str) -> dict[str, str]:
-    """Return the digests that a field tells."""
+def stated_digests(response: aiohttp.ClientResponse, field: str) -> dict[str, str]:
+    """Return the digests that a header field states."""
     fields = response.headers.getall(field, [])
     return parse_digests(fields) if fields else {}
 
 
 def shown_headers(response: aiohttp.ClientResponse) -> dict[str, str]:
-    """Take the fields that tell something of the bytes, short and printable."""
+    """Take the fields that describe the bytes, short and printable."""
     found = {name: response.headers.get(name) for name in SHOWN_FIELDS}
     return {name: make_printable(value) for name, value in found.items() if value is not None}
 
 
 def make_printable(value: str) -> str:
-    """Make a field of somebody else's fit for a terminal, a log and a page."""
+    """Make a foreign header field fit for a terminal, a log and a page."""
     shown = value[:_SHOWN_CHARACTERS]
     if shown.isascii() and shown.isprintable():
         return shown

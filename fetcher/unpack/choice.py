@@ -25,7 +25,7 @@ SIDE_NAMES = re.compile(
     r"|(?:sha|md5|b2|blake2)\d*-?(?:checksums?|sums?)|checksums?|manifest)(?:$|[.\-_])"
 )
 KERNELS = re.compile(r"(?:^|[-_.])(?:vmlinu[xz]|bzimage|initrd|initramfs|loader)(?:$|[-_.\d])")
-"""Files beside a disk for whoever boots it without its own boot loader, of whatever size."""
+"""Files beside a disk to boot it without its own boot loader, of whatever size."""
 STATE = frozenset("log lck fd nvram vmem vmss vmsn vmcx vmrs vmgs vsv".split())  # noqa: SIM905 - a list of words
 STATE_NAMES = re.compile(r"nvram\.bin$|(?:^|[-_.])floppy$")
 """Firmware, logs and the saved state of a machine, likewise of whatever size."""
@@ -55,7 +55,7 @@ def guess(name: str, size: int | None, head: bytes, *, max_side_bytes: int) -> G
 
     Args:
         name: With its folders.
-        size: Of its content; None where only its end will tell.
+        size: Of its content; None where only its end shows it.
         head: Its first 512 bytes.
         max_side_bytes: A file that is not known by its name and is larger is a disk.
     """

@@ -99,7 +99,7 @@ class Contents:
 
         Args:
             name: As it is written.
-            size: Of its content; None where only its end will tell.
+            size: Of its content; None where only its end shows it.
             head: Its first 512 bytes.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Disks that an archive holds only in parts, told by the names of its members.
+"""Disks that an archive holds only in parts, recognised by the names of its members.
 
 One part of a disk begins like the disk, so that it would pass for one that is cut short.
 """

@@ -147,7 +147,7 @@ class Unpacker:
             yield from self._push(depth + 1, piece)
 
     def _sniff(self, depth: int, head: bytearray, piece: Piece) -> Iterator[Piece]:
-        """Gather the first bytes of a layer, until they tell what it is."""
+        """Gather the first bytes of a layer, until they show what it is."""
         wanted = HEAD_BYTES - len(head)
         if isinstance(piece, Zeros) and not head and len(piece) >= wanted:
             self._head = None  # Nothing that is packed begins with so many zeros.

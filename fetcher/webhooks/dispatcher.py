@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import structlog
 
-from fetcher.aio.retry import written
+from fetcher.aio.retry import retry_write
 from fetcher.config import Settings
 from fetcher.engine.values import Signal
 from fetcher.errors import Failure, Forbidden, InternalFault, QueueFull, SourceStatus, SourceTooSlow
@@ -29,10 +29,10 @@ PAUSE_SECONDS = 0.05  # Many imports that end at once are one look at the index.
 
 
 class WebhookDispatcher:
-    """Tells receivers; what it has to tell is in the index, so a restart forgets nobody.
+    """Delivers notifications; they are kept in the index, so a restart loses none.
 
-    A receiver may be told twice, where the process ended before it could
-    write down that it had told it; the message's id is the same then.
+    A receiver may get a notification twice, where the process ended before
+    it could record the delivery; the message's id is the same then.
 
     Attributes:
         attempts: How many ended in which way: delivered, failed (to be tried again), given-up.
@@ -45,15 +45,15 @@ class WebhookDispatcher:
         self._wake = asyncio.Event()
         self._running: dict[str, asyncio.Task[None]] = {}
         self._turns = Turns(time.monotonic)
-        context.engine.watch(self._hear)
+        context.engine.watch(self._on_signal)
 
-    def _hear(self, signal: Signal) -> None:
+    def _on_signal(self, signal: Signal) -> None:
         """Look for what is due when an import has ended at any host."""
         if signal.what == "missed" or (signal.what == "import" and State(signal.state).is_final):
             self._wake.set()
 
     async def run(self) -> None:
-        """Tell whoever is to be told, for ever; attempts that are under way outlast it, until `close`."""
+        """Deliver what is due, for ever; running attempts outlast this, until `close`."""
         with self._records.watched(self._wake.set):
             await self._run()
 
@@ -89,7 +89,7 @@ class WebhookDispatcher:
             for due in found[: max(1, (rules.max_running - len(self._running)) // 2)]:
                 self._turns.begin(due)
                 self._running[due.import_id] = asyncio.create_task(
-                    self._tell(due), name=f"notify {due.import_id}"
+                    self._deliver(due), name=f"notify {due.import_id}"
                 )
         return await self._seconds_left()
 
@@ -114,14 +114,14 @@ class WebhookDispatcher:
         by_date = IDLE_SECONDS if at is None else (at - datetime.now(UTC)).total_seconds()
         return min(seconds, by_date) if by_date > 0 else seconds
 
-    async def _tell(self, due: Due) -> None:
-        is_told = False
+    async def _deliver(self, due: Due) -> None:
+        is_delivered = False
         try:
             record = await self._context.index.imports.find(due.import_id, ENGINE)
             ids = {"image_id": record.image_id, "request_id": record.request_id}
             with structlog.contextvars.bound_contextvars(import_id=record.id, **ids):
                 notice = await self._attempt(record, due)
-                is_told = notice.state == "delivered"
+                is_delivered = notice.state == "delivered"
                 if notice.next_at is not None:
                     self._turns.postpone(record.id, (notice.next_at - datetime.now(UTC)).total_seconds())
                 await self._write(record, notice)
@@ -133,7 +133,7 @@ class WebhookDispatcher:
             await asyncio.sleep(FAULT_SECONDS)
         finally:
             del self._running[due.import_id]
-            self._turns.end(due, is_told=is_told)
+            self._turns.end(due, is_delivered=is_delivered)
             self._wake.set()
 
     async def _attempt(self, record: Import, due: Due) -> Notice:
@@ -174,10 +174,10 @@ class WebhookDispatcher:
         if notice.next_at is None:
             self.attempts[notice.state] += 1
             self._turns.forget(record.id)
-            await written(lambda: self._records.settle(record, notice))
+            await retry_write(lambda: self._records.settle(record, notice))
         else:
             self.attempts["failed"] += 1
-            await written(lambda: self._records.postpone(record.id, notice))
+            await retry_write(lambda: self._records.postpone(record.id, notice))
 
     async def _drop_excess(self) -> None:
         most = self._context.current.settings.notify.max_waiting

@@ -11,7 +11,7 @@ from fetcher.transport import SourceRequest
 
 
 def request_of(record: Import, url: str, secret: str | None, settings: Settings) -> SourceRequest:
-    """Make the request that tells; each attempt has a timestamp of its own, and all have one id.
+    """Return the request of a notification; each attempt has its own timestamp, and all have one id.
 
     Source: Standard Webhooks, "Webhook headers".
     """
@@ -24,7 +24,7 @@ def request_of(record: Import, url: str, secret: str | None, settings: Settings)
 
 
 def message(record: Import, base: str) -> dict[str, object]:
-    """Return what a receiver is told: what the submitter may see, small, and without secrets.
+    """Return the body of a notification: what the submitter may see, short, and without secrets.
 
     Args:
         base: What links begin with; without it they are paths.

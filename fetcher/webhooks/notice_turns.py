@@ -35,7 +35,7 @@ class Turns:
 
     @property
     def running(self) -> list[str]:
-        """Return the imports of which somebody is being told."""
+        """Return the imports whose notification is being delivered."""
         return list(self._running)
 
     def begin(self, due: Due) -> None:
@@ -49,14 +49,14 @@ class Turns:
         self._running[due.import_id] = receiver_key(due) in self._slow
         self._waits.pop(due.import_id, None)
 
-    def end(self, due: Due, *, is_told: bool) -> None:
+    def end(self, due: Due, *, is_delivered: bool) -> None:
         """Count a delivery that has ended."""
         del self._running[due.import_id]
         self._busy[due.project_id] -= 1
         self._busy += Counter()  # Forgets projects with none.
         key = receiver_key(due)
         self._slow.pop(key, None)
-        if not is_told:
+        if not is_delivered:
             self._slow[key] = self._now() + SLOW_SECONDS
             if len(self._slow) > MOST_REMEMBERED:
                 self._slow.popitem(last=False)

@@ -24,7 +24,7 @@ def test_one_input(seed: bytes) -> None:
 
 
 def main() -> None:
-    """Seed the corpus and fuzz until told to stop."""
+    """Seed the corpus and fuzz until stopped."""
     folders = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
     folder = Path(folders[0] if folders else tempfile.mkdtemp(prefix="fuzz-formats-"))
     folder.mkdir(parents=True, exist_ok=True)

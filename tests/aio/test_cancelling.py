@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from fetcher.aio.cancelling import Uncancelled
+from fetcher.aio.cancelling import KeepCancellation
 
 
 async def forgetful(*, fails: bool = False) -> None:
@@ -32,7 +32,7 @@ async def test_what_a_library_forgot_is_raised_at_its_end(*, fails: bool) -> Non
     """A lost cancellation counts whether the work then went well or not."""
 
     async def work() -> None:
-        with Uncancelled():
+        with KeepCancellation():
             await forgetful(fails=fails)
 
     assert (await cancelled(work)).cancelled()
@@ -46,15 +46,15 @@ async def test_who_tidies_up_after_a_cancellation_is_left_alone() -> None:
         try:
             await asyncio.get_running_loop().create_future()
         finally:
-            with Uncancelled():
+            with KeepCancellation():
                 await asyncio.sleep(0)
             tidied.append(True)
 
     assert (await cancelled(work)).cancelled()
     assert tidied == [True]
-    with Uncancelled():
+    with KeepCancellation():
         await asyncio.sleep(0)
-    with pytest.raises(ValueError, match="own"), Uncancelled():
+    with pytest.raises(ValueError, match="own"), KeepCancellation():
         raise ValueError("own")
 
 
@@ -63,7 +63,7 @@ async def test_a_time_that_runs_out_stays_one() -> None:
 
     async def work() -> None:
         async with asyncio.timeout(0.01):
-            with Uncancelled():
+            with KeepCancellation():
                 await forgetful()
 
     with pytest.raises(TimeoutError):

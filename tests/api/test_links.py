@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from fetcher.attest.links import FILE, FolderShelf, Linked, LinkKeys
+from fetcher.attest.links import FILE, FolderKeyStorage, Linked, LinkKeys
 from fetcher.errors import StoreFailed
 from tests.api.image_v2.cloud import DISK, Cloud
 from tests.cli.conftest import Fetcher, fetcher
@@ -174,7 +174,7 @@ async def test_l03_the_operator_ends_links(tmp_path: Path) -> None:
         status, body, _ = await follow(cloud, url)
         assert (status, "for longer than" in json.loads(body)["detail"]) == (403, True)
         assert (await follow(cloud, short["url"]))[0] == 200
-        await LinkKeys(FolderShelf(tmp_path / "data" / "keys")).revoke()
+        await LinkKeys(FolderKeyStorage(tmp_path / "data" / "keys")).revoke()
         assert (await follow(cloud, short["url"]))[0] == 403
         _, new = await linked(cloud, image["id"])
         assert (await follow(cloud, new["url"]))[0] == 200
@@ -314,7 +314,7 @@ def linked_value() -> Linked:
 
 async def test_keys_take_turns(tmp_path: Path) -> None:
     """A key signs for as long as a link may live, and is known for as long again."""
-    keys = LinkKeys(FolderShelf(tmp_path / "keys"))
+    keys = LinkKeys(FolderKeyStorage(tmp_path / "keys"))
     first = await keys.current(3600)
     assert await keys.current(3600) == first
     assert (tmp_path / "keys" / FILE).stat().st_mode & 0o777 == 0o600
@@ -334,7 +334,7 @@ async def test_keys_take_turns(tmp_path: Path) -> None:
 
 async def test_a_key_that_others_can_read_signs_nothing(tmp_path: Path) -> None:
     """Nor does one that is no key; what to do about it is told."""
-    keys = LinkKeys(FolderShelf(tmp_path / "keys"))
+    keys = LinkKeys(FolderKeyStorage(tmp_path / "keys"))
     await keys.current(60)
     file = tmp_path / "keys" / FILE
     file.chmod(0o644)

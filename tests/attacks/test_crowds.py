@@ -44,7 +44,7 @@ class Silent:
     def __init__(self) -> None:
         self.is_hushed = self.has_left = False
 
-    def hush(self) -> None:
+    def leave_soon(self) -> None:
         self.is_hushed = True
 
     def leave(self) -> None:

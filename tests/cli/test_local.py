@@ -304,9 +304,9 @@ async def test_serve_tells_that_its_port_is_taken(fetcher: Fetcher, tmp_path: Pa
 @pytest.mark.parametrize(
     ("url", "secret", "said"),
     [
-        ("https://ci.example.org/hook?t=hush", "a" * 20, ("ok", "t=REDACTED is told of imports, signed")),
+        ("https://ci.example.org/hook?t=hush", "a" * 20, ("ok", "t=REDACTED is notified of imports, signed")),
         ("https://ci.example.org/hook", "", ("off", "not signed")),
-        ("https://ci.internal/hook", "", ("bad", "can never be told")),
+        ("https://ci.internal/hook", "", ("bad", "can never be reached")),
     ],
 )
 async def test_doctor_looks_at_the_operators_receiver(

@@ -95,7 +95,7 @@ async def test_a_host_alone_does_everything(engine: Engine) -> None:
     assert (await engine.overdue(), await engine.queued()) == ([], [])
     assert await engine.take_exports() == 0
     await engine.take_over(["unknown"])
-    await engine.tell([Progress("i", 1, 2)])
+    await engine.report_progress([Progress("i", 1, 2)])
     async with engine.across(DigestLocks().holding)("0" * 64):
         assert engine.host.name
 
@@ -234,7 +234,7 @@ async def test_all_hosts_hear_of_what_counts(place: PostgresPlace) -> None:
     heard: list[Signal] = []
     told = asyncio.Event()
 
-    def hear(signal: Signal) -> None:
+    def on_signal(signal: Signal) -> None:
         heard.append(signal)
         told.set()
 
@@ -248,7 +248,7 @@ async def test_all_hosts_hear_of_what_counts(place: PostgresPlace) -> None:
         return found
 
     async with host(place, "a") as first, host(place, "b"), place.open() as index:
-        first.watch(hear)
+        first.watch(on_signal)
         listening = asyncio.create_task(first.listen())
         await until("missed", 1)
         record = await index.imports.submit(make(), max_queued=10)
@@ -257,7 +257,7 @@ async def test_all_hosts_hear_of_what_counts(place: PostgresPlace) -> None:
         progress = [
             Progress(f"{number:036}", number, 2**60, 2**60, 2**40, Phase.VERIFYING) for number in range(120)
         ]
-        await first.tell(progress)
+        await first.report_progress(progress)
         assert [one for signal in await until("progress", 3) for one in signal.progress] == progress
         with psycopg.connect(place.url, autocommit=True) as admin:
             admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
@@ -279,13 +279,13 @@ async def test_all_hosts_hear_what_they_need_to_begin_imports(place: PostgresPla
         for new, origin in zip(news, origins, strict=True)
     ]
 
-    def hear(signal: Signal) -> None:
+    def on_signal(signal: Signal) -> None:
         heard.append(signal)
         if sum(one.what == "import" for one in heard) == len(news):
             is_all.set()
 
     async with host(place, "a") as first, host(place, "b"), place.open() as index:
-        first.watch(hear)
+        first.watch(on_signal)
         listening = asyncio.create_task(first.listen())
         while not heard:
             await asyncio.sleep(0.01)

@@ -34,9 +34,9 @@ class Listener:
         self._takes = takes
         self._moved = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        engine.watch(self._hear)
+        engine.watch(self._on_signal)
 
-    def _hear(self, signal: Signal) -> None:
+    def _on_signal(self, signal: Signal) -> None:
         if signal.what == "import" and signal.state == "queued" and signal.wakes:
             self.woken.append(signal.id)
             self._tasks.add(asyncio.create_task(self._take(signal.id)))
@@ -271,8 +271,8 @@ async def test_a_driver_hands_over_what_is_heard(place: PostgresPlace) -> None:
         driver = ConnectionDriver(connection)
         heard: list[object] = []
         await driver.add_listener("one", heard.append)
-        driver.hear("one", "1")
-        driver.hear("two", "2")
+        driver.dispatch("one", "1")
+        driver.dispatch("two", "2")
         await driver.notify("one", "3")
         assert heard == ["1"]
         async with driver:

@@ -36,17 +36,17 @@ async def test_a_refusal_wakes_nobody(
     heard: list[Signal] = []
     told = asyncio.Event()
 
-    def hear(signal: Signal) -> None:
+    def on_signal(signal: Signal) -> None:
         heard.append(signal)
         told.set()
 
-    second.watch(hear)
+    second.watch(on_signal)
     listening = asyncio.create_task(second.listen())
     await asyncio.wait_for(told.wait(), 60)
     told.clear()
     assert not await second.move("2", "o", 1)
     assert not await second.enter(Place(id="3", project_id="p", origin="o", request="r"), MANY)
-    await second.tell([Progress("after", 1, 1)])
+    await second.report_progress([Progress("after", 1, 1)])
     await asyncio.wait_for(told.wait(), 60)
     assert [signal.what for signal in heard] == ["missed", "progress"]
     listening.cancel()

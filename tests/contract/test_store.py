@@ -305,7 +305,7 @@ async def test_any_digest_may_be_the_address(store: Store) -> None:
         await asyncio.to_thread(staged.mark, len(BODY), name)
         async with store.holding(name):
             await store.commit(staged, name)
-    assert sorted(one.address for one in await store.kept()) == sorted(names)
+    assert sorted(one.address for one in await store.items()) == sorted(names)
     for name in names:
         assert (await store.size(name), await read(store.read(name, 3, 9))) == (len(BODY), BODY[3:12])
     long = names[1]
@@ -317,7 +317,7 @@ async def test_any_digest_may_be_the_address(store: Store) -> None:
     await store.commit(again, long)
     async with store.holding(long):
         assert await store.remove(long)
-    assert [one.address for one in await store.kept()] == [names[0]]
+    assert [one.address for one in await store.items()] == [names[0]]
 
 
 async def test_a_mark_is_read_back(store: Store) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from fetcher.config import Settings
 from fetcher.exporter.senders import registry
-from fetcher.exporter.senders.base import SendJob, Taken, ToRead
+from fetcher.exporter.senders.base import AcceptedReceiver, ReadBackRequest, SendJob
 from fetcher.index.values import ExportOptions, ReceiverSecrets
 from fetcher.start.command import main
 from tests.exporter.receiver import Receiver
@@ -24,13 +24,13 @@ class Drawer(registry.SignedPut):
         """Take its own URLs alone."""
         return secrets.url.startswith("drawer://")
 
-    def take(self, secrets: ReceiverSecrets, options: ExportOptions, settings: Settings) -> Taken:
+    def take(self, secrets: ReceiverSecrets, options: ExportOptions, settings: Settings) -> AcceptedReceiver:
         """Make of the URL one of http."""
         url = "http://127.0.0.1:" + secrets.url.removeprefix("drawer://")
         taken = super().take(msgspec.structs.replace(secrets, url=url), options, settings)
         return msgspec.structs.replace(taken, shown=secrets.url)
 
-    async def to_read(self, job: SendJob) -> ToRead | str:
+    async def to_read(self, job: SendJob) -> ReadBackRequest | str:
         """Give nothing back."""
         return f"nothing is read back from {job.export.receiver}"
 

@@ -109,9 +109,9 @@ def _forker() -> _Forker:
 
 def main(channel: socket.socket) -> None:
     """Load, then fork as asked until the channel ends; tell of every end."""
-    from fetcher.interpreter import lean_imports
+    from fetcher.interpreter import fast_imports
 
-    with lean_imports():
+    with fast_imports():
         for name in LOADED:
             __import__(name)
     gc.freeze()

@@ -213,7 +213,7 @@ def test_each_way_of_coming_here_says_whether_it_can_be_gone_again() -> None:
     assert split_sources([story("web-download", "s3://b/k")]) == ([], [ELSEWHERE.format(url="s3://b/k")])
     assert split_sources([story("glance-download", "http://far/v2/images/1/file")]) == (
         [],
-        [GLANCE_DOWNLOAD.not_again],
+        [GLANCE_DOWNLOAD.unrepeatable_reason],
     )
     cut = "https://a.example/x?sig=REDACTED"
     both = [story("web-download", "https://a.example/x"), story("web-download", cut)]

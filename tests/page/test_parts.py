@@ -13,7 +13,7 @@ from fetcher.api.page.moments import clock, moment
 from fetcher.api.page.views import chart
 from fetcher.api.page.views.boot import boot_lines
 from fetcher.api.page.views.dashboard import code_rows
-from fetcher.api.page.views.timeline import tell
+from fetcher.api.page.views.timeline import steps_of
 from fetcher.errors import Truncated
 from fetcher.importer.records.verdicts import OK, verdict_of
 from fetcher.index.values import Ending
@@ -149,7 +149,7 @@ def record(**changes: Any) -> Import:
 
 def words_of(one: Import, *, is_operator: bool = False) -> list[str]:
     """The story as its words."""
-    return [step.words for step in tell(one, is_operator=is_operator)]
+    return [step.words for step in steps_of(one, is_operator=is_operator)]
 
 
 def test_the_story_of_a_hard_way() -> None:
@@ -193,7 +193,7 @@ def test_the_story_of_a_hard_way() -> None:
         "Stored as an image",
     ]
     for is_operator in (False, True):
-        facts = str([step.facts for step in tell(one, is_operator=is_operator)])
+        facts = str([step.facts for step in steps_of(one, is_operator=is_operator)])
         assert ("192.0.2.1" in facts) is is_operator
         assert "TLSv1.3" in facts
 

@@ -20,7 +20,7 @@ from fetcher.settings.identities import Identity, unusable_identities
 from fetcher.transport.signed.sigstore_bundles import (
     MOST_BYTES,
     STATEMENT,
-    Vouched,
+    ProvenDigests,
     is_bundle,
     read_subjects,
     verify_bundle,
@@ -40,7 +40,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> str:
     return LAB.root(tmp_path_factory.mktemp("sigstore"))
 
 
-def judged(bundle: Any, root: str, identities: list[Identity] = WANTED) -> Vouched:
+def judged(bundle: Any, root: str, identities: list[Identity] = WANTED) -> ProvenDigests:
     """What a bundle proves."""
     return verify_bundle(json.dumps(bundle).encode(), identities, root)
 

@@ -12,7 +12,7 @@ from fetcher.config import Settings
 from fetcher.errors import AddressForbidden, InvalidUrl, NameUnresolved
 from fetcher.transport import Gate, SourceRequest
 from fetcher.transport.dialling.resolver import ask_machine
-from fetcher.transport.gate import _even_out
+from fetcher.transport.gate import _wait_for_step
 from fetcher.transport.plan import Plan, is_own
 from tests.lab import Canary, FakeNames, Origin, lab_settings, words
 from tests.lab.behaviours import redirect, serve, status
@@ -337,5 +337,5 @@ async def test_answer_within_one_tick_of_the_clock_waits_for_the_step_too() -> N
     """The service's loop tells whole milliseconds: what fails within one of them is not told at once."""
     loop = asyncio.get_running_loop()
     began = time.monotonic()
-    await _even_out(loop.time() + 0.001, 0.05)
+    await _wait_for_step(loop.time() + 0.001, 0.05)
     assert time.monotonic() - began >= 0.05

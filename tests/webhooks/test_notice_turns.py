@@ -53,13 +53,13 @@ def test_i17_receivers_that_failed_have_half_of_all_room() -> None:
     turns = Turns(clock)
     dead = due("a", 1, "https://dead.example/")
     turns.begin(dead)
-    turns.end(dead, is_told=False)
+    turns.end(dead, is_delivered=False)
     assert turns.slow_receivers(RULES) == []
     more = [msgspec.structs.replace(dead, import_id=str(number)) for number in range(RULES.max_running // 2)]
     for one in more:
         turns.begin(one)
     assert turns.slow_receivers(RULES) == [receiver_key(dead)]
-    turns.end(more[0], is_told=True)
+    turns.end(more[0], is_delivered=True)
     assert turns.slow_receivers(RULES) == []
 
 

@@ -70,7 +70,7 @@ class Tokens:
         self._current = current
 
     async def __call__(self, request: Request) -> Actor:
-        """Name whose token it is; looks at all of them, so that time tells nothing."""
+        """Name whose token it is; compares all of them, so that time shows nothing."""
         digest = hash_token(token_of(request))
         found = [
             entry for entry in self._current.settings.auth.tokens if hmac.compare_digest(entry.sha256, digest)
@@ -94,7 +94,7 @@ def token_of(request: Request) -> str:
         Unauthenticated: There is none, or several, or it can be none.
     """
     tokens = request.headers.getlist("x-auth-token")
-    if len(tokens) > 1:  # Whoever stands before us may have looked at the other one.
+    if len(tokens) > 1:  # A proxy before us may have looked at the other one.
         raise Unauthenticated
     token = tokens[0] if tokens else None
     if token is None:

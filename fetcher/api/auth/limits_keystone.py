@@ -77,7 +77,7 @@ class UnifiedLimits:
     """Asks Keystone for limits, and hands them on.
 
     Args:
-        take: Told every time that Keystone has answered.
+        take: Called every time that Keystone has answered.
     """
 
     def __init__(self, current: Current, take: Callable[[Limits], None]) -> None:

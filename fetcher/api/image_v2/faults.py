@@ -28,7 +28,7 @@ STATUS: dict[type[Failure], int] = {
 
 
 def status_of_fault(kind: type[Failure]) -> int:
-    """Return the HTTP status of a kind of failure, as clients of the Image API are told it."""
+    """Return the HTTP status of a kind of failure, as the Image API answers it."""
     return STATUS.get(kind, status_of_kind(kind))
 
 

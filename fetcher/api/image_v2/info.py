@@ -19,7 +19,7 @@ _STORE = {"id": STORE, "description": "The service's own store", "default": "tru
 
 
 async def imports(request: Request) -> Response:
-    """`GET /v2/info/import`: the methods, and every limit in force, told by the guard that enforces it."""
+    """`GET /v2/info/import`: the methods, and every limit in force, from the guard that enforces it."""
     services, actor = await enter_known(request)
     methods = {
         "description": "Import methods available.",

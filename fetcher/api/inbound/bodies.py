@@ -14,7 +14,7 @@ class BodyRoom:
     """Counts the bytes of all bodies that are held, from their arrival until their requests are answered.
 
     When there is no room for a piece, the largest body that still comes has to go: honest ones are
-    small or soon complete, and whoever hoards the room is the first to lose it.
+    small or soon complete, and the client that holds most room is the first to lose it.
 
     Args:
         most: How many bytes there may be in all, now.

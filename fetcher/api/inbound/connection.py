@@ -17,7 +17,7 @@ from fetcher.api.inbound.crowd import Crowd, Place
 from fetcher.api.inbound.file_response import BREAKS_OFF, SENDS_FILES
 from fetcher.api.inbound.file_sender import FileSender
 from fetcher.api.inbound.files_out import FilesOut
-from fetcher.api.inbound.framing import doubt_about
+from fetcher.api.inbound.framing import ambiguity_of
 from fetcher.api.inbound.parser import Parser
 from fetcher.api.inbound.patience import LATER, LEAVING_SECONDS, Patience, unsent_by_kernel
 from fetcher.api.inbound.slices import Slices
@@ -118,7 +118,7 @@ class Connection(HttpToolsProtocol):
         self.scheme = "https" if is_ssl(transport) else "http"
         if self._is_over:
             transport.abort()
-        elif self._early:  # A transport reads after this, whether it is told to pause here or not.
+        elif self._early:  # A transport reads after this, also when it is paused here.
             self.loop.call_soon(self.data_received, b"")
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -193,7 +193,7 @@ class Connection(HttpToolsProtocol):
         if len(self.pipeline) >= self._rules.max_pipelined:
             self._refuse(InvalidRequest(reason="too many requests were sent before the first was answered"))
             return
-        doubt = doubt_about(self.url, self.headers, self.parser.get_http_version())
+        doubt = ambiguity_of(self.url, self.headers, self.parser.get_http_version())
         if doubt is not None:
             self._refuse(doubt)
             return
@@ -226,7 +226,7 @@ class Connection(HttpToolsProtocol):
         self._rest()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        """Run a request when its turn comes; one that the end of the service overtakes is told so."""
+        """Run a request when its turn comes; answer one that is overtaken by the end of the service."""
 
         async def run(scope: Any, receive: Any, send: Any) -> None:
             async def send_any(message: Any) -> None:
@@ -341,7 +341,7 @@ class Connection(HttpToolsProtocol):
         if self.transport is not None:  # Else it is accepted only half.
             self.transport.abort()
 
-    def hush(self) -> None:
+    def leave_soon(self) -> None:
         """Listen no more, and hang up in a moment."""
         self._is_over = True
         if self.transport is not None:

@@ -9,8 +9,8 @@ from typing import Protocol
 
 from fetcher.settings.server import Inbound
 
-# Of those sent away so many are hung up on a moment later: whoever comes back at once sends away another,
-# who does likewise, and everybody else waits at the door behind them.
+# So many of those sent away are disconnected a moment later: a client that comes back at once sends away
+# another, which does likewise, and everybody else waits at the door behind them.
 MOST_LEAVING = 1024
 IPV6_CLIENT_BITS = 64  # One household or machine has at least so much (RFC 6177).
 
@@ -21,7 +21,7 @@ class Client(Protocol):
     def leave(self) -> None:
         """Hang up at once."""
 
-    def hush(self) -> None:
+    def leave_soon(self) -> None:
         """Listen no more, and hang up in a moment: the place is another's."""
 
 
@@ -133,7 +133,7 @@ class Crowd:
         for silent in (self._strangers, self._idle):
             for client in silent.get(address, ()):
                 self.exit(client)
-                client.hush()
+                client.leave_soon()
                 self._leaving[client] = None
                 if len(self._leaving) > min(MOST_LEAVING, self.most):
                     self._let_go()
@@ -157,7 +157,7 @@ class Crowd:
                     del silent[address]
 
     def _is_proxy(self, address: str) -> bool:
-        if not address:  # A Unix socket: whoever may open its path was let in by the operator.
+        if not address:  # A Unix socket: the operator has decided who may open its path.
             return True
         texts = self._rules().proxies
         if self._networks[0] != texts:

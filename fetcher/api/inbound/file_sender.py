@@ -1,6 +1,6 @@
 """Bytes of files to clients without a copy in this process: threads that wait for sockets and call sendfile.
 
-The loop hears of a file when its last byte is with the kernel. Reads that wait for the disk hold a
+The loop is notified when the last byte of a file is with the kernel. Reads that wait for the disk hold a
 thread here and never the loop.
 """
 

@@ -79,7 +79,7 @@ class FilesOut:
             if sending is not None:
                 return sending
             await asyncio.sleep(SHORT_SECONDS)
-        cycle.disconnected = True  # Nobody is told anything any more.
+        cycle.disconnected = True  # No answer can reach it any more.
         return None
 
 

@@ -10,7 +10,7 @@ Fields = Sequence[tuple[bytes, bytes]]
 VERSIONS = ("1.0", "1.1")
 
 
-def doubt_about(target: bytes, fields: Fields, version: str) -> Failure | None:
+def ambiguity_of(target: bytes, fields: Fields, version: str) -> Failure | None:
     """Return what keeps a head from having one meaning; None where it has one.
 
     A target with a host of its own has to name that of the Host field, which

@@ -9,7 +9,7 @@ from typing import Any
 # So much longer may one wait for a head than another: a thousand who came together do not leave, and come
 # back, together.
 LATER = 1.3
-LEAVING_SECONDS = 1.0  # Before somebody whose place was needed is hung up on.
+LEAVING_SECONDS = 1.0  # Before a client whose place was needed is disconnected.
 
 
 class Patience:

@@ -15,7 +15,7 @@ from fetcher.api.inbound.crowd import Crowd, Place
 from fetcher.api.inbound.door import Anteroom, Entry, HandOver, Listener
 from fetcher.api.inbound.file_sender import FileSender
 from fetcher.api.inbound.turns import Turns
-from fetcher.descriptors import widen_loop
+from fetcher.descriptors import grow_descriptor_table
 from fetcher.settings.server import Inbound
 
 LOOK_SECONDS = 0.5
@@ -28,7 +28,7 @@ class InboundServer(uvicorn.Server):
     """A server whose clients have deadlines and places.
 
     Attributes:
-        listens_on: Told each port that is opened, None for a path.
+        listens_on: Called with each port that is opened, None for a path.
         opened: Called when all has been made that a service needs.
         hand_over: Called when all has been opened, before anybody is accepted: who has been until then.
         closed: Called when nobody is connected any more; a signal's own effect may follow at once.
@@ -65,12 +65,12 @@ class InboundServer(uvicorn.Server):
         await self.lifespan.startup()
         if self.lifespan.should_exit:
             sys.exit(STARTUP_FAILURE)
-        widen_loop()
+        grow_descriptor_table()
         self._files = FileSender()
         self._turns = Turns()
         self._entry = Entry(self.crowd, self._connection)
         self._anteroom = Anteroom(self.crowd, self._rules, self._entry.let_in)
-        self._entry.back = self._anteroom.come_back
+        self._entry.back = self._anteroom.readmit
         listeners = [Listener(sock, self.crowd, self._anteroom) for sock in sockets or []]
         earlier = self.hand_over()
         for sock, listener in zip(sockets or [], listeners, strict=True):

@@ -25,7 +25,7 @@ class Shares:
         self._counts: Counter[str] = Counter()
 
     def share(self) -> "Share":
-        """Give a request what it counts by, once somebody knows whose it is."""
+        """Give a request what it counts by, once its caller is identified."""
         return Share(self)
 
     def add(self, project_id: str) -> None:

@@ -1,4 +1,4 @@
-"""The route of the API document; the document and its schemas are loaded when somebody asks for it."""
+"""The route of the API document; the document and its schemas are loaded at the first request."""
 
 import asyncio
 import json

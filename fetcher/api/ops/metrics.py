@@ -168,12 +168,12 @@ class Metrics(Collector):
         yield _gauge("receiving_bytes", "Received so far by running imports.", {(): received})
 
     def _notices(self) -> Iterator[Metric]:
-        words = "Attempts to tell receivers of an import's end, by how they ended."
+        words = "Attempts to notify receivers of an import's end, by how they ended."
         attempts = CounterMetricFamily("fetcher_notify_attempts", words, labels=["result"])
         for result, count in self._services.webhook_dispatcher.attempts.items():
             attempts.add_metric([result], count)
         yield attempts
-        yield _gauge("notify_waiting", "Receivers still to be told.", {(): self._notices_waiting})
+        yield _gauge("notify_waiting", "Notifications not delivered yet.", {(): self._notices_waiting})
 
     def _leases(self) -> Iterator[Metric]:
         leases = {(host.name,): host.seconds for host in self._hosts}

@@ -1,4 +1,4 @@
-"""Templates to answers: everything is escaped, and the browser is told to load nothing but our own files."""
+"""Templates to answers: everything is escaped, and the browser may load only our own files."""
 
 from functools import cache
 from pathlib import Path
@@ -56,7 +56,7 @@ def environment() -> "jinja2.Environment":
         "verified": verified_words,
         "doing": words.moment_words,
         "title": words.title_of,
-        "told": lambda record: words.notice_words(
+        "notice": lambda record: words.notice_words(
             msgspec.to_builtins(record.notice), is_ended=record.state.is_final
         ),
     }

@@ -29,7 +29,7 @@ MOST_FIELDS = 400
 
 
 class Visitor:
-    """Somebody at a browser.
+    """A user at a browser.
 
     Args:
         request: What they asked for.

@@ -75,7 +75,7 @@ class Fingerprints:
         """Compute for ever: when a list wants something, and when it may have changed.
 
         Args:
-            make_lists: Makes the lists, which tells what is wanted.
+            make_lists: Makes the lists, which shows what is wanted.
             seconds: Between two of them.
         """
         while True:

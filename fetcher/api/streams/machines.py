@@ -38,11 +38,11 @@ def is_machine(image: Image) -> bool:
 
 def archive_of(image: Image) -> Archive:
     """Return the archive for an image, the same bytes for the same image."""
-    told = image.properties
+    properties = image.properties
     name = (image.name or image.id)[:MOST_TEXT]
-    arch = normal_arch(told.get("hw_architecture") or told.get("architecture") or "x86_64")
-    family = slug(told.get("os_distro", "")) or slug(name) or image.id
-    release = slug(told.get("os_version", "")) or "latest"
+    arch = normal_arch(properties.get("hw_architecture") or properties.get("architecture") or "x86_64")
+    family = slug(properties.get("os_distro", "")) or slug(name) or image.id
+    release = slug(properties.get("os_version", "")) or "latest"
     created = int(image.created_at.timestamp())
     return _archive(arch, created, family, release, name)
 

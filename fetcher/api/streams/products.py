@@ -71,10 +71,10 @@ def products_of(
 
 def _product(image: Image) -> Table:
     name = (image.name or image.id)[:MOST_TEXT]
-    told = image.properties
-    family = slug(told.get("os_distro", "")) or slug(name) or image.id
-    arch = normal_arch(told.get("hw_architecture") or told.get("architecture") or "x86_64")
-    version = slug(told.get("os_version", "")) or "latest"
+    properties = image.properties
+    family = slug(properties.get("os_distro", "")) or slug(name) or image.id
+    arch = normal_arch(properties.get("hw_architecture") or properties.get("architecture") or "x86_64")
+    version = slug(properties.get("os_version", "")) or "latest"
     product = {
         "aliases": slug(name) or image.id,
         "arch": ARCHES.get(arch, arch),
@@ -83,7 +83,7 @@ def _product(image: Image) -> Table:
         "release_title": name,
         "version": version,
     }
-    end = told.get("provided_until", "")[:10]
+    end = properties.get("provided_until", "")[:10]
     return product | ({"support_eol": end} if end else {})
 
 

@@ -77,7 +77,7 @@ class Published:
         """Return a list by its path; None where there is none, such as a signed one without a key.
 
         Raises:
-            StoreFailed: They cannot be made now; the next one to ask may be told the same unseen.
+            StoreFailed: They cannot be made now; for a while, later calls raise the same without a new try.
         """
         async with self._turn:
             if time.monotonic() >= self._until:
@@ -99,7 +99,7 @@ class Published:
     async def _look(self) -> None:
         publish = self._current.settings.publish
         if publish.enabled and publish.machines:
-            with suppress(StoreFailed):  # Whoever asks for a list is told.
+            with suppress(StoreFailed):  # The next request for a list raises it again.
                 await self.find(INDEX)
 
     async def _make(self) -> None:

@@ -12,17 +12,17 @@ from fetcher.errors import Failure, NotFound, RequestRefused, table
 
 def describe(kind: type[Failure]) -> dict[str, object]:
     """One row of the table of errors, for its page of documentation."""
-    told = kind.public_class or kind
+    public = kind.public_class or kind
     return {
         "code": kind.code,
         "title": summary(kind),
         "advice": "Each answer says what to do." if "{" in kind.advice else kind.advice,
         "advice_by_case": [{"case": case, "advice": said} for case, said in cases(kind.code)],
         "fields": [name for name in kind.names if name not in kind.hidden],
-        "public_code": told.code,
-        "status": status_of_kind(told),
+        "public_code": public.code,
+        "status": status_of_kind(public),
         "ends": "a request" if issubclass(kind, RequestRefused) else "an import",
-        "is_tried_again": told.retryable,
+        "is_tried_again": public.retryable,
     }
 
 

@@ -174,8 +174,8 @@ async def cancel(request: Request) -> Response:
 async def events(request: Request) -> Response:
     """`GET /imports/{id}/events`: the same document at every change, as server-sent events.
 
-    Whoever has seen the end and connects again, as an `EventSource` does by itself, is told to stop by a 204
-    (HTML, section 9.2.3, "Server-sent events", processing model).
+    A client that has seen the end and connects again, as an `EventSource` does by itself, gets a 204, which
+    makes it stop (HTML, section 9.2.3, "Server-sent events", processing model).
     """
     services = services_of(request)
     actor = await services.identify(request)
@@ -215,7 +215,7 @@ async def provenance(request: Request) -> Response:
 
 
 async def limits(request: Request) -> Response:
-    """`GET /limits`: every limit in force, told by the guard that enforces it."""
+    """`GET /limits`: every limit in force, from the guard that enforces it."""
     services = services_of(request)
     await services.identify(request)
     walls = services.importer.context.sandbox.walls

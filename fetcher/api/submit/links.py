@@ -38,7 +38,7 @@ class LinkBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class LinkAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A link to the bytes of an image; whoever has it needs nothing else."""
+    """A link to the bytes of an image; its holder needs nothing else."""
 
     url: str
     image_id: str
@@ -95,7 +95,7 @@ async def make_link(
 
 
 async def fetch(request: Request) -> Response:
-    """`GET /images/{id}/file`: the bytes, for whoever has a link that was signed here and is still good."""
+    """`GET /images/{id}/file`: the bytes, for the holder of a valid link."""
     services = services_of(request)
     image = await _image_of(request, services)
     assert image.address is not None
@@ -113,7 +113,7 @@ async def fetch(request: Request) -> Response:
 async def _image_of(request: Request, services: Services) -> Image:
     """Return the image that a link leads to.
 
-    Until the signature is known to be ours, all that is wrong is told by the same words.
+    Until the signature is verified, every fault is answered with the same words.
 
     Raises:
         LinkInvalid: It was not signed here, for these bytes, or is good no more.

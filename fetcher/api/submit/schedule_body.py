@@ -37,7 +37,7 @@ class ScheduleBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         name: What the newest image is called, always.
         keep: How many images stay, the newest among them; 0 keeps all.
         retire: Whether lists hide the older ones.
-        notify_url: Told of the end of each import; kept for as long as the schedule.
+        notify_url: Notified of the end of each import; kept for as long as the schedule.
     """
 
     catalogue: Name
@@ -52,14 +52,14 @@ class ScheduleBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     notify_secret: Secret | None = None
 
     def receiver(self, settings: Settings) -> WebhookTarget | None:
-        """Check who is to be told.
+        """Check and return the receiver of notifications.
 
         Raises:
             InvalidRequest: The operator allows no receivers, or the secret is none.
             InvalidUrl: The receiver can never be reached.
         """
-        told = Submission(url="", max_bytes=1, notify_url=self.notify_url, notify_secret=self.notify_secret)
-        check_notify(told, settings)
+        asked = Submission(url="", max_bytes=1, notify_url=self.notify_url, notify_secret=self.notify_secret)
+        check_notify(asked, settings)
         return WebhookTarget(url=self.notify_url, secret=self.notify_secret) if self.notify_url else None
 
     def rules(self, actor: Actor, settings: Settings) -> ScheduleRules:
@@ -113,8 +113,8 @@ class SchedulePatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             InvalidRequest, InvalidUrl, QuotaExceeded, Forbidden: As for a new one.
         """
         old = {name: getattr(before.rules, name) for name in RULES}
-        told = before.receiver or WebhookTarget()
-        old |= {"notify_url": told.url, "notify_secret": told.secret}
+        receiver = before.receiver or WebhookTarget()
+        old |= {"notify_url": receiver.url, "notify_secret": receiver.secret}
         given = {name: getattr(self, name) for name in self.__struct_fields__}
         given = {name: value for name, value in given.items() if value is not UNSET}
         if "notify_url" in given and "notify_secret" not in given:

@@ -62,7 +62,7 @@ class SchedulesAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 def schedule_view(schedule: Schedule) -> dict[str, Any]:
     """Show one schedule."""
-    rules, progress, told = schedule.rules, schedule.progress, schedule.receiver
+    rules, progress, receiver = schedule.rules, schedule.progress, schedule.receiver
     end = progress.end_of_life
     is_over = end is not None and end < date.today()  # noqa: DTZ011 - a publisher's day has no zone
     warning = f"The publisher looked after it until {end}; choose a newer version." if is_over else None
@@ -70,7 +70,7 @@ def schedule_view(schedule: Schedule) -> dict[str, Any]:
         ScheduleAnswer(
             id=schedule.id,
             **{name: getattr(rules, name) for name in RULES},
-            notify_url=redact_url(told.url) if told and told.url else None,
+            notify_url=redact_url(receiver.url) if receiver and receiver.url else None,
             **{
                 name: getattr(progress, name)
                 for name in ("serial", "image_id", "import_id", "code", "detail")
@@ -175,10 +175,10 @@ async def look(request: Request) -> Response:
     services = services_of(request)
     actor = await services.identify(request)
     require_role(actor, "member")
-    return JsonAnswer(schedule_view(await hurry(services, actor, request.path_params["id"])), 202)
+    return JsonAnswer(schedule_view(await check_now(services, actor, request.path_params["id"])), 202)
 
 
-async def hurry(services: Services, actor: Actor, schedule_id: str) -> Schedule:
+async def check_now(services: Services, actor: Actor, schedule_id: str) -> Schedule:
     """Have a schedule look at once.
 
     Raises:

@@ -94,7 +94,7 @@ class SubmitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             disk_format=self.disk_format,
             container_format=self.container_format,
             checksum=read_digest(checksum, settings) if checksum is not None else None,
-            max_bytes=cap if self.max_bytes is None else min(self.max_bytes, cap),  # Told by the answer.
+            max_bytes=cap if self.max_bytes is None else min(self.max_bytes, cap),  # The answer shows it.
             min_disk=self.min_disk,
             min_ram=self.min_ram,
             tags=tuple(sorted(set(self.tags))),

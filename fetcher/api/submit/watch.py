@@ -1,4 +1,4 @@
-"""Looks at the running imports now and then, so that pages and metrics can tell how they went."""
+"""Looks at the running imports now and then, so that pages and metrics can show how they went."""
 
 import asyncio
 import time

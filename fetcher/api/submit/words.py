@@ -81,7 +81,7 @@ def count_words(count: int, what: str) -> str:
 
 
 def notice_words(notice: dict[str, Any], *, is_ended: bool) -> str:
-    """Return what has become of telling a receiver that an import has ended."""
+    """Return the state of the notification that an import has ended."""
     state, attempts, code = notice["state"], notice["attempts"], notice["code"]
     tries = count_words(attempts, "attempt")
     why = "" if code is None else ": " + " ".join(str(part) for part in (code, notice["status"]) if part)

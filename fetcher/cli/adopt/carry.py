@@ -13,7 +13,7 @@ MISSING_REMOTE = "remote-unknown"
 Show = Callable[[dict[str, Any]], None]
 
 
-class NotCarried(Exception):
+class ImageNotMoved(Exception):
     """An image was not carried over.
 
     Args:
@@ -30,7 +30,7 @@ def carry(client: Client, step: Step, region: str, show: Show) -> None:
     """Do what a step says; what is there already is left as it is.
 
     Raises:
-        NotCarried: It did not go well; a later run goes on from there.
+        ImageNotMoved: It did not go well; a later run goes on from there.
         Unreachable: The server is gone.
     """
     path = f"/v2/images/{segment(step.image['id'])}"
@@ -44,7 +44,7 @@ def carry(client: Client, step: Step, region: str, show: Show) -> None:
         for member, status in step.new_members.items():
             _share(client, path, member, status)
     except Refused as error:
-        raise NotCarried(error.code, str(error)) from error
+        raise ImageNotMoved(error.code, str(error)) from error
 
 
 def _patch(wanted: dict[str, Any]) -> list[dict[str, Any]]:
@@ -69,12 +69,12 @@ def _import(client: Client, step: Step, region: str, show: Show) -> None:
         show(document)
     if document["state"] != "succeeded":
         verdict = document.get("verdict") or {}
-        raise NotCarried(verdict.get("code", document["state"]), verdict.get("title", document["state"]))
+        raise ImageNotMoved(verdict.get("code", document["state"]), verdict.get("title", document["state"]))
     here = client.get(path)
     if not has_same_bytes(step.image, here) and not came_from(client, step.image):
         client.call("POST", f"{path}/actions/deactivate")
         words = f"The bytes of remote {region} are not those that were listed; the image here is deactivated."
-        raise NotCarried("checksum-mismatch", words)
+        raise ImageNotMoved("checksum-mismatch", words)
 
 
 def came_from(client: Client, image: dict[str, Any]) -> bool:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from fetcher.api.submit.words import size_words
-from fetcher.cli.adopt.carry import MISSING_REMOTE, NotCarried, came_from, carry
+from fetcher.cli.adopt.carry import MISSING_REMOTE, ImageNotMoved, came_from, carry
 from fetcher.cli.adopt.origin import Image, Origin, find
 from fetcher.cli.adopt.plan import BYTES, TO_DO, Accepted, Action, Step, has_same_bytes, step_for
 from fetcher.cli.adopt.remote import check_remote, missing_lines
@@ -22,7 +22,7 @@ from fetcher.cli.screen import Screen
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Which:
+class ImageSelection:
     """The choice of images."""
 
     project: str | None = None
@@ -51,7 +51,7 @@ class Which:
 def adopt(  # noqa: PLR0913 - all options of the command
     *,
     from_: Annotated[str, Parameter(name="--from")],
-    which: Which = Which(),
+    which: ImageSelection = ImageSelection(),
     token_env: str | None = None,
     token_file: Path | None = None,
     region: str = "origin",
@@ -191,7 +191,7 @@ def _one(client: Client, screen: Screen, step: Step, region: str) -> dict[str, A
     try:
         with Bar(screen.err, is_shown=screen.is_watched) as bar:
             carry(client, step, region, bar.show)
-    except NotCarried as failure:
+    except ImageNotMoved as failure:
         return {**document, "result": "failed", "code": failure.code, "why": str(failure)}
     done = "updated" if step.action is Action.UPDATE else "adopted"
     return {**document, "result": done, "code": ""}

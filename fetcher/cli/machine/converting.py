@@ -73,7 +73,7 @@ def convert(  # noqa: PLR0913 # one for each choice on the command line
     if verdict is not ACCEPTED:
         target.unlink(missing_ok=True)
         return refuse(screen, target, verdict)
-    _tell_result(screen, job, done)
+    _show_result(screen, job, done)
     return Exit.OK
 
 
@@ -158,7 +158,7 @@ def refuse(screen: Screen, file: Path, verdict: Verdict) -> Exit:
     return Exit.REFUSED
 
 
-def _tell_result(screen: Screen, job: Job, done: Converted) -> None:
+def _show_result(screen: Screen, job: Job, done: Converted) -> None:
     size = job.target.stat()
     if screen.as_json:
         screen.json(

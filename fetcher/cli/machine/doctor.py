@@ -59,11 +59,11 @@ def doctor(*, config: ConfigFile = None, json: AsJson = False) -> Exit:
         screen.json({"ok": not is_bad, "findings": msgspec.to_builtins(findings)})
     else:
         for finding in findings:
-            _tell(screen, finding)
+            _show(screen, finding)
     return Exit.FAULT if is_bad else Exit.OK
 
 
-def _tell(screen: Screen, finding: Finding) -> None:
+def _show(screen: Screen, finding: Finding) -> None:
     level = (f"{finding.level:<4}", STYLES[finding.level])
     screen.out.print(Text.assemble(level, f"{finding.what:<14}", finding.words))
     if finding.advice:
@@ -126,12 +126,12 @@ def _receiver(settings: Settings) -> Finding:
     try:
         check_url(settings.notify.url, settings)
     except InvalidUrl as error:
-        words = f"notify.url {shown} can never be told: {error.reason}"
+        words = f"notify.url {shown} can never be reached: {error.reason}"
         advice = "It is held to the rules of every URL: [url], and address.allow for one of your own network."
         return Finding(what="receiver", level="bad", words=words, advice=advice)
     signed = "signed" if settings.notify.secret else "not signed, since notify.secret is empty"
     level: Level = "ok" if settings.notify.secret else "off"
-    return Finding(what="receiver", level=level, words=f"{shown} is told of imports, {signed}")
+    return Finding(what="receiver", level=level, words=f"{shown} is notified of imports, {signed}")
 
 
 def _libmagic() -> Finding:

@@ -31,7 +31,7 @@ ACCEPTED = Verdict(code="ok", title="It would be accepted here.")
 
 
 class Examiner:
-    """Looks at bytes twice: as the importer's guards, which stop at a refusal, and to tell all there is.
+    """Looks at bytes twice: as the importer's guards, which stop at a refusal, and to report all findings.
 
     Args:
         guards: Those of the importer, for this purpose.
@@ -49,7 +49,7 @@ class Examiner:
             self._judge(partial(guard.feed, chunk))
 
     def finish(self) -> Inspection:
-        """Judge the whole, and tell what it is."""
+        """Judge the whole, and return what it is."""
         self._inspector.finish()
         for guard in self._guards:
             self._judge(guard.finish)
@@ -99,7 +99,7 @@ def inspect(
         verdict = msgspec.to_builtins(examiner.verdict)
         screen.json({"source": source, "accepted": is_accepted, "verdict": verdict, "found": found})
     else:
-        _tell(screen, source, report, examiner.verdict)
+        _show(screen, source, report, examiner.verdict)
     return Exit.OK if is_accepted else Exit.REFUSED
 
 
@@ -136,7 +136,7 @@ async def _read(source: Source, clock: PeerClock) -> bytes:
         clock.stop()
 
 
-def _tell(screen: Screen, source: str, report: Inspection, verdict: Verdict) -> None:
+def _show(screen: Screen, source: str, report: Inspection, verdict: Verdict) -> None:
     is_accepted = verdict.code == "ok"
     words = ("accepted", "bold green") if is_accepted else ("refused", "bold red")
     code = "" if is_accepted else f"  {verdict.code}"

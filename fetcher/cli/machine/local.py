@@ -21,7 +21,7 @@ from fetcher.cli.exits import CommandFailed, Exit, exit_of_import
 from fetcher.cli.progress import Bar
 from fetcher.cli.screen import Screen
 from fetcher.cli.server.saving import check_new, publish
-from fetcher.cli.story import tell_end
+from fetcher.cli.story import show_end
 from fetcher.errors import StoreFailed
 from fetcher.index.values import IdempotencyKey
 from fetcher.logs import set_up_logs
@@ -41,14 +41,14 @@ def serve(*, config: ConfigFile = None, listen: str | None = None) -> int:
         config: The operator's file, laid over `config.toml` key by key.
         listen: HOST:PORT in place of `server.listen`.
     """
-    from fetcher.systemd import outlast_reloads
+    from fetcher.systemd import ignore_reloads
 
-    outlast_reloads()
-    from fetcher.interpreter import lean_imports
+    ignore_reloads()
+    from fetcher.interpreter import fast_imports
     from fetcher.start.command import main
 
     arguments = ["--config", str(config)] if config else []
-    return main([*arguments, *(["--listen", listen] if listen else [])], lean_imports)
+    return main([*arguments, *(["--listen", listen] if listen else [])], fast_imports)
 
 
 def pull(  # noqa: PLR0913 - all options of the command
@@ -96,7 +96,7 @@ def pull(  # noqa: PLR0913 - all options of the command
     if screen.as_json:
         screen.json(document)
         return exit_of_import(document)
-    tell_end(screen, document)
+    show_end(screen, document)
     if document["state"] == "succeeded":
         screen.facts([("file", file)], to_err=True)
         if screen.is_pipe:
@@ -128,7 +128,7 @@ def _watching_the_store(url: str, service: "Service") -> Iterator[None]:
 
 
 def _in_use(error: StoreFailed, url: str, settings: "Settings") -> CommandFailed:
-    """Say which commands work beside whoever has the store."""
+    """Say which commands work beside the process that has the store."""
     quoted = shlex.quote(url)
     server = _address_of(settings)
     beside = (
@@ -154,7 +154,7 @@ def _address_of(settings: "Settings") -> str:
 
 
 def _keyed(key: str | None, body: SubmitBody) -> IdempotencyKey | None:
-    """Return the key with what tells another request from this one."""
+    """Return the key with what distinguishes other requests from this one."""
     if key is None:
         return None
     return IdempotencyKey(key=key, fingerprint=hashlib.sha256(msgspec.json.encode(body)).hexdigest())

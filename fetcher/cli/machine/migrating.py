@@ -62,20 +62,20 @@ def migrate(  # noqa: PLR0913 - all options of the command
         lost = [one for one in found if one.what in {"damaged", "missing"}]
         # Records come last: those of images that are not there would lead nowhere.
         records = plan.move_records(service.settings.index, is_final=final) if not lost else None
-    _tell(screen, found, lost, records, is_final=final)
+    _show(screen, found, lost, records, is_final=final)
     return Exit.DAMAGED if lost or (records and records.faults) else Exit.OK
 
 
-def _tell(
+def _show(
     screen: Screen, found: list[Moved], lost: list[Moved], records: MovedRecords | None, *, is_final: bool
 ) -> None:
     counts, sizes = Counter(one.what for one in found), Counter[str]()
     for one in found:
         sizes[one.what] += one.size
     if screen.as_json:
-        told: dict[str, Any] = {"counts": counts, "bytes": sizes, "lost": msgspec.to_builtins(lost)}
+        summary: dict[str, Any] = {"counts": counts, "bytes": sizes, "lost": msgspec.to_builtins(lost)}
         more = {"records": msgspec.to_builtins(records)} if records else {}
-        screen.json({**told, **more, "is_final": is_final})
+        screen.json({**summary, **more, "is_final": is_final})
         return
     for one in lost:
         screen.line(one.address)

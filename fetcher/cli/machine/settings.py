@@ -48,7 +48,7 @@ def show(key: str | None = None, *, config: ConfigFile = None, json: AsJson = Fa
         json: Print one JSON document instead of words.
     """
     screen = Screen(as_json=json)
-    chosen = _choose(_veiled(msgspec.to_builtins(load_settings(config))), key)
+    chosen = _choose(_redacted(msgspec.to_builtins(load_settings(config))), key)
     changed = _own_keys(config)
     if screen.as_json:
         screen.json(chosen)
@@ -66,7 +66,7 @@ def show(key: str | None = None, *, config: ConfigFile = None, json: AsJson = Fa
     return Exit.OK
 
 
-def _veiled(values: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def _redacted(values: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return the same without secrets: what is shown ends up in tickets."""
     for section, name in SECRETS:
         values[section][name] = "REDACTED" if values[section][name] else ""
@@ -104,14 +104,14 @@ def set_key(key: str, value: str, *, config: ConfigFile = None) -> Exit:
         raise ValueError("say which file to change: --config FILE, or FETCHER_CONFIG in the environment")
     screen = Screen()
     section, _, name = key.partition(".")
-    before = _choose(_veiled(msgspec.to_builtins(load_settings(config if config.exists() else None))), key)
+    before = _choose(_redacted(msgspec.to_builtins(load_settings(config if config.exists() else None))), key)
     document = tomlkit.parse(config.read_text("utf-8") if config.exists() else "")
     if not name:
         raise ValueError(f"{key} is a section: say which key of it, as {key}.KEY")
     table: Any = document.setdefault(section, tomlkit.table())
     table[name] = _value(value)
     _replace(config, tomlkit.dumps(document))
-    after = _choose(_veiled(msgspec.to_builtins(load_settings(config))), key)
+    after = _choose(_redacted(msgspec.to_builtins(load_settings(config))), key)
     screen.say(f"{key} = {_toml(after)} (was {_toml(before)})")
     screen.say("A running server takes it up at SIGHUP; keys marked [restart] need a restart.", "dim")
     return Exit.OK

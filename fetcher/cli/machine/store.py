@@ -111,7 +111,7 @@ async def _gc(service: "Service", screen: Screen, *, is_dry: bool) -> Exit:
         found = [*await fsck.unknown_files(), *await fsck.leftovers()]
         size = sum(one.size for one in found)
         for one in [] if is_dry else found:
-            await store.remove_kept(one)
+            await store.remove_item(one)
     names = [f"{store.place}/{one.name}" for one in found]
     if screen.as_json:
         screen.json({"files": names, "bytes": size, "removed": not is_dry})
@@ -176,7 +176,7 @@ def open_service(config: Path | None) -> "Service":
 
 @asynccontextmanager
 async def looking(service: "Service", *, is_locked: bool = False) -> AsyncIterator[tuple[Index, Store]]:
-    """Index and store to be read; without the lock, whoever has it goes on."""
+    """Index and store to be read, without the lock: its holder goes on."""
     rules, path = service.settings.index, index_path(service.folder)
     store = store_of(service.settings, service.folder, service.reserve)
     try:

@@ -76,7 +76,7 @@ def unpack(  # noqa: PLR0913 # one for each choice on the command line
         work.path.rename(target)
     finally:
         work.path.unlink(missing_ok=True)
-    _tell(screen, target, found, work)
+    _show(screen, target, found, work)
     return Exit.OK
 
 
@@ -139,7 +139,7 @@ def _target_of(file: Path, found: Inspection) -> Path:
     return stem if stem != file and stem.suffix.lower() == suffix else stem.with_name(stem.name + suffix)
 
 
-def _tell(screen: Screen, target: Path, found: Inspection, work: _Work) -> None:
+def _show(screen: Screen, target: Path, found: Inspection, work: _Work) -> None:
     evidence = work.unpacker.evidence
     packed, disk = (digest.hexdigest() for digest in work.digests)
     if screen.as_json:

@@ -52,11 +52,11 @@ def verify(
             detail=f"{file} is not what was signed: its sha256 is {digests['sha256']}.",
             advice="Download the image again; if it ends the same, the bytes were changed on the way.",
         )
-    told = _told(signed, subject.name, signer, digests)
+    summary = _summary(signed, subject.name, signer, digests)
     if screen.as_json:
-        screen.json(told)
+        screen.json(summary)
     else:
-        screen.facts([("file", file), *told.items()])
+        screen.facts([("file", file), *summary.items()])
     return Exit.OK
 
 
@@ -90,7 +90,7 @@ def _digests(file: Path) -> dict[str, str]:
     return {name: digest.hexdigest() for name, digest in made.items()}
 
 
-def _told(signed: Statement, name: str, signer: PublicKey, digests: dict[str, str]) -> dict[str, Any]:
+def _summary(signed: Statement, name: str, signer: PublicKey, digests: dict[str, str]) -> dict[str, Any]:
     """Return what the statement says, as far as people ask for it; its other texts may be anything."""
     definition = _table(signed.predicate.get("buildDefinition"))
     dependencies = definition.get("resolvedDependencies")

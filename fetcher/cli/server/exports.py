@@ -87,7 +87,7 @@ def push(  # noqa: PLR0913 - all options of the command
         image: Its ID, or its first characters.
         url: Where it goes: https://..., s3://BUCKET/KEY, oci://HOST/NAME:TAG or glance://REGION; its host
             must be one that the operator allows (`fetcher limits`).
-        wait: Wait for the end; the exit code tells how it ended.
+        wait: Wait for the end; the exit code says how it ended.
         key: An Idempotency-Key: the same command run twice with it makes one export.
     """
     client, screen = server.client(), server.screen()
@@ -97,7 +97,7 @@ def push(  # noqa: PLR0913 - all options of the command
     screen.say(f"Export {export['id']} of image {export['image_id']} to {export['receiver']}.")
     if wait:
         export = _followed(client, export["id"])
-    return _tell(screen, export)
+    return _show(screen, export)
 
 
 def exports(
@@ -147,7 +147,7 @@ def _followed(client: Client, export_id: str) -> dict[str, Any]:
     return last
 
 
-def _tell(screen: Screen, export: dict[str, Any]) -> Exit:
+def _show(screen: Screen, export: dict[str, Any]) -> Exit:
     if screen.as_json:
         screen.json(export)
     elif export["verdict"] is not None:

@@ -67,7 +67,7 @@ def rename(
     image = find(client, id)
     change = [{"op": "replace", "path": "/name", "value": name}]
     changed = client.call("PATCH", f"{IMAGES}/{segment(image['id'])}", change, PATCH)
-    _tell(screen, changed, f"Image {_title(image)} is called {name} now.")
+    _show(screen, changed, f"Image {_title(image)} is called {name} now.")
     return Exit.OK
 
 
@@ -95,7 +95,7 @@ def tag(
     for name in (name for name in remove if name in (*image.get("tags", ()), *add)):
         client.call("DELETE", f"{place}/tags/{segment(name)}")
     changed = client.get(place)
-    _tell(screen, changed, f"Tags of image {_title(image)}: {', '.join(changed['tags']) or 'none'}.")
+    _show(screen, changed, f"Tags of image {_title(image)}: {', '.join(changed['tags']) or 'none'}.")
     return Exit.OK
 
 
@@ -103,7 +103,7 @@ def _title(image: dict[str, Any]) -> str:
     return f"{image['id']} ({image['name']})" if image.get("name") else str(image["id"])
 
 
-def _tell(screen: Screen, image: dict[str, Any], words: str) -> None:
+def _show(screen: Screen, image: dict[str, Any], words: str) -> None:
     screen.say(words)
     if screen.as_json:
         screen.json(image)

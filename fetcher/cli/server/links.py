@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def link(image: str, *, hours: float | None = None, server: Server = Server()) -> Exit:  # noqa: B008 - frozen
     """Make a link with which anybody may fetch an image for a time.
 
-    Whoever has the link needs nothing else: hand it on as a secret.
+    The holder of the link needs nothing else: hand it on as a secret.
 
     Args:
         image: Its ID, or its first characters.
@@ -56,14 +56,14 @@ def revoke(*, config: ConfigFile = None, json: AsJson = False) -> Exit:
 
 async def _revoke(settings: "Settings", folder: Path) -> "LinkKey":
     from fetcher.attest import KeyFolder
-    from fetcher.attest.links import FolderShelf, LinkKeys
-    from fetcher.engine.key_shelf import shelf_of
+    from fetcher.attest.links import FolderKeyStorage, LinkKeys
+    from fetcher.engine.key_storage import key_storage_of
     from fetcher.engine.opening import look_over
     from fetcher.index import open_index
     from fetcher.store.configured import index_path
 
     keys = KeyFolder.of(folder).path
     if not settings.index.is_shared:
-        return await LinkKeys(FolderShelf(keys)).revoke()
+        return await LinkKeys(FolderKeyStorage(keys)).revoke()
     async with open_index(settings.index, index_path(folder)) as index:
-        return await LinkKeys(shelf_of(look_over(settings.index, index), keys)).revoke()
+        return await LinkKeys(key_storage_of(look_over(settings.index, index), keys)).revoke()

@@ -59,7 +59,7 @@ def load(
     found: list[dict[str, str]] = []
     if not mistakes and not dry_run:
         found = asyncio.run(_load(open_service(config), files, mode, owner))
-    _tell(screen, found, mistakes, len(files))
+    _show(screen, found, mistakes, len(files))
     return Exit.USAGE if mistakes else Exit.OK
 
 
@@ -118,7 +118,7 @@ async def _load_into(
     return found
 
 
-def _tell(screen: Screen, found: list[dict[str, str]], mistakes: list[str], files: int) -> None:
+def _show(screen: Screen, found: list[dict[str, str]], mistakes: list[str], files: int) -> None:
     if screen.as_json:
         screen.json({"files": files, "namespaces": found, "mistakes": mistakes})
         return

@@ -18,7 +18,7 @@ def probe(
 ) -> Exit:
     """Look at a URL through a server without importing it: what it is, what would refuse it.
 
-    The exit code is 0 for a source that would be accepted, as far as its first 64 KiB tell, else 3.
+    The exit code is 0 for a source that would be accepted, as far as its first 64 KiB show, else 3.
 
     Args:
         url: Where the image is.
@@ -28,11 +28,11 @@ def probe(
     if screen.as_json:
         screen.json(found)
     else:
-        _tell(screen, url, found)
+        _show(screen, url, found)
     return Exit.OK if found["accepted"] else Exit.REFUSED
 
 
-def _tell(screen: Screen, url: str, found: dict[str, Any]) -> None:
+def _show(screen: Screen, url: str, found: dict[str, Any]) -> None:
     words = ("would be accepted", "bold green") if found["accepted"] else ("would be refused", "bold red")
     screen.out.print(
         Text.assemble((plain(found["redirects"][0]["url"] if found["redirects"] else url), "bold"))

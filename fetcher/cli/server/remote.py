@@ -8,13 +8,13 @@ from uuid import uuid4
 from cyclopts import Parameter
 
 from fetcher.api.submit.words import limit_words, rate_words, size_words, title_of
-from fetcher.cli.choices import Key, Server, Told, Wanted
+from fetcher.cli.choices import Key, Server, Wanted, WebhookReceiver
 from fetcher.cli.client import Client, Refused, Unreachable, segment
 from fetcher.cli.exits import Exit, exit_of_import
 from fetcher.cli.ids import IMAGES, IMPORTS, is_unknown, unknown, whole_id
 from fetcher.cli.progress import Bar
 from fetcher.cli.screen import Screen
-from fetcher.cli.story import tell_end, tell_image, tell_import
+from fetcher.cli.story import show_end, show_image, show_import
 
 ImportState = Literal["queued", "running", "waiting", "succeeded", "refused", "failed", "cancelled"]
 ImageStatus = Literal["queued", "importing", "active", "deactivated"]
@@ -27,7 +27,7 @@ def submit(  # noqa: PLR0913 - all options of the command
     *,
     wait: Annotated[bool, Parameter(negative="")] = False,
     key: Key = None,
-    told: Told = Told(),  # noqa: B008 - frozen
+    receiver: WebhookReceiver = WebhookReceiver(),  # noqa: B008 - frozen
     wanted: Wanted = Wanted(),  # noqa: B008 - frozen
     server: Server = Server(),  # noqa: B008 - frozen
 ) -> Exit:
@@ -35,12 +35,12 @@ def submit(  # noqa: PLR0913 - all options of the command
 
     Args:
         url: Where the image is.
-        wait: Follow the import to its end; the exit code then tells how it ended, and Ctrl-C cancels it.
+        wait: Follow the import to its end; the exit code then says how it ended, and Ctrl-C cancels it.
         key: An Idempotency-Key: the same command run twice with it makes one import.
     """
     client, screen = server.client(), server.screen()
     headers = {"Idempotency-Key": key or f"cli-{uuid4()}"}
-    document = client.call("POST", "/imports", wanted.body(url) | told.fields(), headers)
+    document = client.call("POST", "/imports", wanted.body(url) | receiver.fields(), headers)
     if not wait:
         if screen.as_json:
             screen.json(document)
@@ -72,7 +72,7 @@ def follow_to_end(client: Client, screen: Screen, document: dict[str, Any], *, i
     if screen.as_json:
         screen.json(document)
     else:
-        tell_end(screen, document)
+        show_end(screen, document)
         if screen.is_pipe and document["state"] == "succeeded":
             screen.line(document["image_id"])
     return exit_of_import(document)
@@ -194,7 +194,7 @@ def show(
 
     Args:
         id: Of an import or an image, or its first characters (at least 4).
-        wait: Follow an import to its end; the exit code then tells how it ended.
+        wait: Follow an import to its end; the exit code then says how it ended.
     """
     client, screen = server.client(), server.screen()
     found = whole_id(client, id, IMPORTS, IMAGES)
@@ -209,7 +209,7 @@ def show(
     if screen.as_json:
         screen.json(document)
     else:
-        tell_import(screen, document)
+        show_import(screen, document)
     return Exit.OK
 
 
@@ -223,7 +223,7 @@ def _show_image(client: Client, screen: Screen, image_id: str) -> Exit:
     if screen.as_json:
         screen.json(image)
     else:
-        tell_image(screen, image)
+        show_image(screen, image)
     return Exit.OK
 
 

@@ -60,16 +60,16 @@ def save(
             advice="Run the command again; if it ends the same, the server's operator has to look.",
         )
     publish(part, output)
-    _tell(screen, image, output, algorithm, found, is_verified=promised is not None)
+    _show(screen, image, output, algorithm, found, is_verified=promised is not None)
     return Exit.OK
 
 
-def _tell(  # noqa: PLR0913 - what there is to tell
+def _show(  # noqa: PLR0913 - all that is shown
     screen: Screen, image: dict[str, Any], output: Path, algorithm: str, found: str, *, is_verified: bool
 ) -> None:
-    told = {"file": str(output), "bytes": image["size"], algorithm: found, "verified": is_verified}
+    summary = {"file": str(output), "bytes": image["size"], algorithm: found, "verified": is_verified}
     if screen.as_json:
-        screen.json({"image": image["id"], **told})
+        screen.json({"image": image["id"], **summary})
         return
     screen.facts(
         [

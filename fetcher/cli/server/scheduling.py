@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from fetcher.cli.choices import Server, Told
+from fetcher.cli.choices import Server, WebhookReceiver
 from fetcher.cli.client import segment
 from fetcher.cli.exits import Exit
 
@@ -19,7 +19,7 @@ def add(  # noqa: PLR0913 - all options of the command
     retire: Literal["hide", "show"] = "hide",
     hours: float | None = None,
     visibility: str = "private",
-    told: Told = Told(),  # noqa: B008 - frozen
+    receiver: WebhookReceiver = WebhookReceiver(),  # noqa: B008 - frozen
     server: Server = Server(),  # noqa: B008 - frozen
 ) -> Exit:
     """Keep an image new: look for a newer one now and then, import it, and give it the name.
@@ -34,7 +34,7 @@ def add(  # noqa: PLR0913 - all options of the command
     """
     client, screen = server.client(), server.screen()
     body: dict[str, Any] = {"catalogue": catalogue, "name": name, "keep": keep, "retire": retire}
-    body |= {"visibility": visibility, **told.fields()}
+    body |= {"visibility": visibility, **receiver.fields()}
     body |= {} if hours is None else {"interval_seconds": hours * 3600}
     made = client.call("POST", "/schedules", body)
     if screen.as_json:
@@ -67,8 +67,8 @@ def change(  # noqa: PLR0913 - all options of the command
         retire: Whether lists hide the older ones.
         hours: Between two looks.
         visibility: Who sees the images to come.
-        notify: A URL that is told when an import of this schedule has ended; "" tells nobody.
-        notify_secret: Signs what that URL is told.
+        notify: A URL that is notified when an import of this schedule has ended; "" notifies nobody.
+        notify_secret: Signs the notifications.
     """
     screen = server.screen()
     given: dict[str, Any] = {"name": name, "catalogue": catalogue, "keep": keep, "retire": retire}

@@ -3,7 +3,7 @@
 Started as `python3 -IS confine.py RULES PROGRAM ARGUMENT...`, with RULES a JSON object: `parent`,
 `limits`, `landlock`, `seccomp`, `read`, `write`, `scratch`, `canary`. Uses nothing but the standard
 library, because nothing else is there. A wall that was asked for and does not come up ends it.
-With `canary` it becomes nothing, but tells in JSON what it could reach.
+With `canary` it runs no program, but reports in JSON what it could reach.
 Source: Linux, Documentation/userspace-api/landlock.rst and seccomp_filter.rst.
 """
 
@@ -57,7 +57,7 @@ X32 = 0x4000_0000
 
 
 def main(arguments: list[str]) -> None:
-    """Confine this process, then become the program or tell what the canary could reach."""
+    """Confine this process, then become the program or report what the canary could reach."""
     rules = json.loads(arguments[0])
     try:
         _die_with_parent(rules.get("parent"))
@@ -174,7 +174,7 @@ def _seccomp() -> None:
 
 
 def _canary(canary: dict[str, Any]) -> dict[str, Any]:
-    """Try to read a file and to reach a port, both of our own; tell what came of it."""
+    """Try to read a file and to reach a port, both of our own; return the results."""
     return {"abi": landlock_abi(), "file": _reads(canary["file"]), "network": _connects(canary["port"])}
 
 

@@ -49,12 +49,12 @@ async def _nothing() -> dict[str, Any]:
 
 async def _reach(walls: Walls, canary: dict[str, Any]) -> dict[str, Any]:
     """Return what the canary could reach; nothing where it did not run."""
-    told: list[bytes] = []
+    output: list[bytes] = []
     line = confined([], Rules(), walls, canary=canary)
     try:
         async with asyncio.timeout(PROBE_SECONDS):
-            ended = await start(line, told.append, lambda: True)
-        found: dict[str, Any] = json.loads(b"".join(told)) if ended.code == 0 else {}
+            ended = await start(line, output.append, lambda: True)
+        found: dict[str, Any] = json.loads(b"".join(output)) if ended.code == 0 else {}
     except (ConversionUnavailable, OSError, TimeoutError, ValueError):
         return {}
     return found

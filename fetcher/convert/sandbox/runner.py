@@ -15,7 +15,7 @@ from fetcher.errors import ConversionUnavailable
 READ_BYTES = 65_536
 MOST_ERROR_BYTES = 4_096
 PIPE_SECONDS = 10.0
-SIGNALLED = 128  # bubblewrap tells a signal as an exit code above this.
+SIGNALLED = 128  # bubblewrap reports a signal as an exit code above this.
 
 Listen = Callable[[bytes], None]
 

@@ -43,11 +43,11 @@ class ConnectionDriver(Driver):
         await self.execute("SELECT pg_notify($1, $2)", channel, payload)
 
     async def add_listener(self, channel: str, callback: NotifyCallback) -> None:
-        """Hand over what is heard on a channel from now on."""
+        """Call back with every notification of a channel from now on."""
         self._listeners.setdefault(channel, []).append(callback)
 
-    def hear(self, channel: str, payload: str) -> None:
-        """Take what was heard."""
+    def dispatch(self, channel: str, payload: str) -> None:
+        """Hand a notification to the listeners of its channel."""
         for callback in self._listeners.get(channel, []):
             callback(payload)
 

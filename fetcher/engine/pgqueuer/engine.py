@@ -38,8 +38,8 @@ LONGEST_WAIT = timedelta(seconds=60)
 class PgqueuerEngine(PostgresEngine):
     """Rows, leases and news as in `PostgresEngine`; pgqueuer wakes one host for each import that waits.
 
-    A job is a hint. Whoever gets it looks at the import's row, and takes it by its claim. What the host that
-    was woken does not begin at once (it has no room, or another host has an equal pull) is offered to all;
+    A job is a hint. The host that gets it looks at the import's row, and takes it by its claim. What that
+    host does not begin at once (it has no room, or another host has an equal pull) is offered to all;
     what pgqueuer loses is found by a sweep of each host within two times SWEEP_SECONDS.
     """
 
@@ -68,18 +68,18 @@ class PgqueuerEngine(PostgresEngine):
                 group.create_task(self._sweep())
                 group.create_task(self._clear())
 
-    def _hear(self, told: Notify) -> None:
-        if told.channel != CHANNEL:
+    def _on_notification(self, notification: Notify) -> None:
+        if notification.channel != CHANNEL:
             if self._driver is not None:
-                self._driver.hear(told.channel, told.payload)
+                self._driver.dispatch(notification.channel, notification.payload)
             return
-        signal = read(told.payload)
+        signal = read(notification.payload)
         if signal is None:
             return
         if signal.what == "import":
             if signal.state != "queued" and signal.id in self._held:
                 self._held[signal.id].set()
-            elif self._is_dispatching and not told.payload.startswith("offer "):
+            elif self._is_dispatching and not notification.payload.startswith("offer "):
                 signal = msgspec.structs.replace(signal, wakes=False)
         self._say(signal)
 

@@ -29,7 +29,7 @@ ENTRYPOINT = "import"
 SCHEMA = "pgqueuer"
 JOBS_CHANNEL = "fetcher_jobs"
 MOST = 1000  # At a look: there is another one soon.
-# What a job costs a submission must have an end, also where somebody has locked pgqueuer's tables.
+# What a job costs a submission must have an end, also where pgqueuer's tables are locked.
 BEGIN = b"SAVEPOINT engine; SET LOCAL lock_timeout = '1s'"
 KEEP = b"SET LOCAL lock_timeout TO DEFAULT; RELEASE SAVEPOINT engine"
 UNDO = b"ROLLBACK TO SAVEPOINT engine; RELEASE SAVEPOINT engine"
@@ -39,7 +39,7 @@ OFFER = "SELECT pg_notify(%s, 'offer ' || id) FROM unnest(%s::text[]) AS id"
 def queries_on(driver: ConnectionDriver) -> Queries:
     """Return pgqueuer's statements, on tables in a schema of its own.
 
-    They are not logged ahead: a crash of the database empties them, and the records tell what waits.
+    They are not logged ahead: a crash of the database empties them, and the records show what waits.
     """
     names = DBSettings(db_schema=SCHEMA, channel=Channel(JOBS_CHANNEL), durability=Durability.volatile)
     return Queries(

@@ -14,7 +14,7 @@ from psycopg import Notify
 from fetcher.engine.postgres import hosts, keys, takeover
 from fetcher.engine.postgres.host_session import HostSession
 from fetcher.engine.postgres.pulse import Pulse
-from fetcher.engine.protocol import Claims, Engine, Hear, Holding, Lost
+from fetcher.engine.protocol import Claims, Engine, Holding, Lost, OnSignal
 from fetcher.engine.values import Caps, Elsewhere, Host, HostState, Place, Progress, Signal
 from fetcher.errors import StoreFailed
 from fetcher.index.postgres.session import Connection
@@ -24,8 +24,8 @@ from fetcher.model import Import
 log = structlog.get_logger()
 
 CHANNEL = "fetcher"
-DEAF_SECONDS = 1.0  # Before it is tried again to hear.
-TOLD_AT_ONCE = 50  # Of at most 120 bytes each: a notification holds less than 8000.
+RECONNECT_SECONDS = 1.0  # Before it connects again to listen.
+REPORTS_PER_NOTIFICATION = 50  # Of at most 120 bytes each: a notification holds less than 8000.
 _PROGRESS = msgspec.json.Decoder(tuple[Progress, ...])
 _WAITING = msgspec.json.Decoder(tuple[Waiting, ...])
 
@@ -44,7 +44,7 @@ class PostgresEngine:
         self.host = host
         self._connection = connection
         self._session = HostSession(connection.access, host.lease_seconds)
-        self._watchers: list[Hear] = []
+        self._watchers: list[OnSignal] = []
 
     async def __aenter__(self) -> Self:
         """Take this host's name."""
@@ -67,33 +67,33 @@ class PostgresEngine:
     def troubles(self) -> list[str]:
         return []
 
-    def watch(self, hear: Hear) -> None:
-        self._watchers.append(hear)
+    def watch(self, on_signal: OnSignal) -> None:
+        self._watchers.append(on_signal)
 
     async def listen(self) -> None:
         while True:
             try:
                 await self._listen()
             except (psycopg.Error, OSError) as error:
-                log.warning("engine.deaf", detail=str(error), again_in_seconds=DEAF_SECONDS)
-            await asyncio.sleep(DEAF_SECONDS)
+                log.warning("engine.deaf", detail=str(error), again_in_seconds=RECONNECT_SECONDS)
+            await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _listen(self) -> None:
         async with await self._connection.access.connect() as connection:
             for channel in self.channels:
                 await connection.execute(f"LISTEN {channel}".encode())
             self._say(Signal(what="missed"))
-            async for told in connection.notifies():
-                self._hear(told)
+            async for notification in connection.notifies():
+                self._on_notification(notification)
 
-    def _hear(self, told: Notify) -> None:
-        signal = read(told.payload)
+    def _on_notification(self, notification: Notify) -> None:
+        signal = read(notification.payload)
         if signal is not None:
             self._say(signal)
 
     def _say(self, signal: Signal) -> None:
-        for hear in self._watchers:
-            hear(signal)
+        for on_signal in self._watchers:
+            on_signal(signal)
 
     async def beat(self, running: int) -> bool:
         mine = [self.host.lease_seconds, running, self.host.name, self.host.start]
@@ -137,9 +137,9 @@ class PostgresEngine:
     async def leads(self, chore: str) -> bool:
         return await self._connection.write(hosts.lead, self.host, chore)
 
-    async def tell(self, progress: Sequence[Progress]) -> None:
-        for begin in range(0, len(progress), TOLD_AT_ONCE):
-            text = msgspec.json.encode(progress[begin : begin + TOLD_AT_ONCE]).decode()
+    async def report_progress(self, progress: Sequence[Progress]) -> None:
+        for begin in range(0, len(progress), REPORTS_PER_NOTIFICATION):
+            text = msgspec.json.encode(progress[begin : begin + REPORTS_PER_NOTIFICATION]).decode()
             await self._session.ask("SELECT pg_notify(%s, %s)", [CHANNEL, f"progress {text}"])
 
     async def shared(self, name: str) -> bytes | None:
@@ -158,7 +158,7 @@ class PostgresEngine:
 
 
 def read(payload: str) -> Signal | None:
-    """Read what was told; None for what a later version of a host may tell."""
+    """Parse a notification; None for one of a kind that only a later version knows."""
     what, _space, rest = payload.partition(" ")
     try:
         if what == "offer":

@@ -10,7 +10,7 @@ import structlog
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
-from fetcher.aio.cancelling import Uncancelled
+from fetcher.aio.cancelling import KeepCancellation
 from fetcher.aio.shield import shielded
 from fetcher.errors import Shortage, StoreFailed
 from fetcher.index.postgres.access import Access
@@ -52,7 +52,7 @@ class HostSession:
         """
         async with self._turn:
             try:
-                with Uncancelled():
+                with KeepCancellation():
                     connection = await self._connected()
                     cursor = await connection.execute(sql.encode(), parameters)
                     row = await cursor.fetchone()

@@ -26,8 +26,8 @@ async def arrive(db: Session, host: Host) -> None:
     await db.execute("DELETE FROM chores WHERE host = ?", [host.name])
     sql = f"""INSERT INTO hosts (name, start, roles, version, engine, lease_until)
               VALUES (:host, :start, :roles, :version, :engine, {UNTIL})"""  # noqa: S608 - our expression
-    told = {"roles": ",".join(host.roles), "version": host.version, "engine": host.engine}
-    await db.execute(sql, {**mine(host), **told})
+    facts = {"roles": ",".join(host.roles), "version": host.version, "engine": host.engine}
+    await db.execute(sql, {**mine(host), **facts})
 
 
 # On the host's own connection: requests that queue for one of the pool must not cost it its lease.
@@ -64,7 +64,7 @@ async def states(db: Session) -> list[HostState]:
     ]
 
 
-# What else a host had that is not heard of counts no more, and counts again when it is.
+# What else a host had does not count while its lease is over, and counts again when it is renewed.
 ROOM = f"""SELECT EXISTS (SELECT 1 FROM hosts WHERE {ALIVE}) AS is_alive,
         array(SELECT id FROM places WHERE (id = :id OR request = :request) AND NOT is_alive(host)) AS gone,
         count(*) FILTER (WHERE id = :id OR request = :request) AS equal,
@@ -99,7 +99,7 @@ async def move(db: Session, place_id: str, origin: str, most: int) -> bool:
     [taken] = await db.select(sql, {"origin": origin, "id": place_id})
     has_room = taken["n"] < most
     after = origin if has_room else NOWHERE
-    if after != taken["before"]:  # Else whoever waits for a change would wake itself.
+    if after != taken["before"]:  # Else a host that waits for a change would wake itself.
         await db.execute("UPDATE places SET origin = ? WHERE id = ?", [after, place_id])
     return bool(has_room)
 

@@ -21,7 +21,7 @@ SIGN_SECONDS = 1.0
 # A loop that stands still for so many leases will not come back: others may have what it ran.
 MOST_SILENT_LEASES = 10
 
-# Rows that somebody writes this moment are left to the next turn: renewals must not queue for one of them.
+# Rows that are being written are left to the next turn: renewals must not queue for one of them.
 RENEW = """WITH forgotten AS (DELETE FROM hosts WHERE lease_until < clock_timestamp() - interval '1 day'),
     alive AS (UPDATE hosts SET running = %(running)s,
             lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
@@ -106,7 +106,7 @@ class Pulse:
             while True:
                 await asyncio.sleep(seconds)
                 if time.monotonic() - self._seen < MOST_SILENT_LEASES * self._host.lease_seconds:
-                    # Again at once where it fails: a connection that broke long ago tells so now.
+                    # Again at once where it fails: a connection that broke long ago shows it only now.
                     await self._renew() or await self._renew()
         finally:
             await self._session.close()
@@ -117,7 +117,7 @@ class Pulse:
         A database that does not answer within a third of a lease is asked on another connection next time.
         """
         claims = self._claims()
-        told = {
+        parameters = {
             "host": self._host.name,
             "start": self._host.start,
             "lease": self._host.lease_seconds,
@@ -127,7 +127,7 @@ class Pulse:
         }
         try:
             async with asyncio.timeout(self._host.lease_seconds / 3):
-                lost = await self._session.ask(RENEW, told)
+                lost = await self._session.ask(RENEW, parameters)
         except (StoreFailed, TimeoutError) as failure:
             log.warning("leases.unrenewed", detail=str(failure) or "the database does not answer")
             await self._session.close()

@@ -30,14 +30,14 @@ async def overdue(db: Session, host: str) -> list[tuple[Import, Secrets | None]]
 async def take_over(db: Session, host: str, import_ids: Sequence[str]) -> None:
     """Queue what nobody holds any more; who was slow to let go changes nothing from here on.
 
-    A row that somebody writes this moment is no abandoned one: it is left to the next look.
+    A row that is being written is not abandoned: it is left to the next look.
     """
     origins = ", ".join(f"'{state}'" for state in origins_of(State.QUEUED))
     sql = f"""UPDATE imports SET state = 'queued', phase = NULL, claim = claim + 1, updated_at = moment_now()
               WHERE id IN (SELECT id FROM imports WHERE id = ANY(:ids) AND state IN ({origins}) AND {OVERDUE}
                   ORDER BY id FOR UPDATE SKIP LOCKED) RETURNING id"""  # noqa: S608 - our states
     taken = await db.select(sql, {"host": host, "ids": list(import_ids)})
-    await db.tell_queued([row["id"] for row in taken])
+    await db.announce_queued([row["id"] for row in taken])
 
 
 async def queued(db: Session, import_ids: Sequence[str] | None) -> list[tuple[Import, Secrets]]:

@@ -13,7 +13,7 @@ from fetcher.model import Image
 from fetcher.transport import Gate, SourceRequest
 
 
-class Taken(msgspec.Struct, frozen=True, kw_only=True):
+class AcceptedReceiver(msgspec.Struct, frozen=True, kw_only=True):
     """A receiver as it will be called.
 
     Args:
@@ -50,7 +50,7 @@ class SendJob:
     settings: Settings
 
 
-class ToRead(msgspec.Struct, frozen=True, kw_only=True):
+class ReadBackRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The question that reads the bytes back, and their expected digest."""
 
     request: SourceRequest
@@ -74,7 +74,7 @@ class Sender(Protocol):
     def is_for(self, secrets: ReceiverSecrets) -> bool:
         """Return whether a receiver is of this kind."""
 
-    def take(self, secrets: ReceiverSecrets, options: ExportOptions, settings: Settings) -> Taken:
+    def take(self, secrets: ReceiverSecrets, options: ExportOptions, settings: Settings) -> AcceptedReceiver:
         """Judge a receiver and say how it will be called.
 
         Raises:
@@ -88,7 +88,7 @@ class Sender(Protocol):
             Failure: The receiver has not got it.
         """
 
-    async def to_read(self, job: SendJob) -> ToRead | str:
+    async def to_read(self, job: SendJob) -> ReadBackRequest | str:
         """Say how the bytes are read back once they were sent; a reason where they cannot be.
 
         Raises:

@@ -12,7 +12,7 @@ import msgspec
 
 from fetcher.config import Settings
 from fetcher.errors import InvalidRequest, InvalidUrl, TargetMismatch, TargetRefused, TargetUnavailable
-from fetcher.exporter.senders.base import SendJob, Taken, ToRead
+from fetcher.exporter.senders.base import AcceptedReceiver, ReadBackRequest, SendJob
 from fetcher.guards.request.receivers import check_receiver
 from fetcher.importer.download.remote_record import remote_base
 from fetcher.importer.send.image_api_sender import Destination, ImageApiSender, ImageThere
@@ -37,7 +37,7 @@ class ImageServiceSender:
         """Take URLs of image services."""
         return secrets.url.lower().startswith(("glance://", "glance+http://", "glance+https://"))
 
-    def take(self, secrets: ReceiverSecrets, _options: ExportOptions, settings: Settings) -> Taken:
+    def take(self, secrets: ReceiverSecrets, _options: ExportOptions, settings: Settings) -> AcceptedReceiver:
         """Find the service: one that the operator named, or the one of the URL."""
         if secrets.headers:
             raise InvalidRequest(
@@ -52,13 +52,13 @@ class ImageServiceSender:
         target = check_receiver(base, settings)
         if secrets.access.token is not None and not re.fullmatch(r"[!-~]{1,16384}", secrets.access.token):
             raise InvalidRequest(field="token", reason="token is not printable ASCII without blanks")
-        return Taken(secrets=msgspec.structs.replace(secrets, url=base), shown=target.redacted)
+        return AcceptedReceiver(secrets=msgspec.structs.replace(secrets, url=base), shown=target.redacted)
 
     async def send(self, job: SendJob) -> dict[str, str]:
         """Make the image there, and wait until it is active."""
         return await Copy(job).run()
 
-    async def to_read(self, job: SendJob) -> ToRead | str:
+    async def to_read(self, job: SendJob) -> ReadBackRequest | str:
         """Ask for the image's bytes, unless they were converted there."""
         answer = job.secrets.resume.get("answer", {})
         if answer.get("disk_format", job.disk_format) != job.disk_format:
@@ -69,7 +69,7 @@ class ImageServiceSender:
             headers={"X-Auth-Token": token} if token else {},
             project=job.export.project_id,
         )
-        return ToRead(request=request, size=job.reading.size, sha256=job.reading.sha256)
+        return ReadBackRequest(request=request, size=job.reading.size, sha256=job.reading.sha256)
 
     async def abort(self, job: SendJob) -> None:
         """Delete the image, which never became active."""

@@ -11,7 +11,7 @@ from fetcher.exporter import layouts
 from fetcher.exporter.answers import receipt
 from fetcher.exporter.calls import Calls, status_of
 from fetcher.exporter.reading import Reading
-from fetcher.exporter.senders.base import SendJob, Taken, ToRead
+from fetcher.exporter.senders.base import AcceptedReceiver, ReadBackRequest, SendJob
 from fetcher.exporter.senders.oci_blobs import Blobs
 from fetcher.guards.request.receivers import check_receiver
 from fetcher.guards.request.url import CheckedUrls
@@ -39,7 +39,7 @@ class RegistrySender:
         """Take URLs of registries."""
         return secrets.url.lower().startswith("oci://")
 
-    def take(self, secrets: ReceiverSecrets, _options: ExportOptions, settings: Settings) -> Taken:
+    def take(self, secrets: ReceiverSecrets, _options: ExportOptions, settings: Settings) -> AcceptedReceiver:
         """Find where the manifest goes; a login in the URL becomes a secret."""
         located = oci.take(
             Submission(url=secrets.url, max_bytes=1, headers=secrets.headers), CheckedUrls(settings)
@@ -53,13 +53,13 @@ class RegistrySender:
             )
         check_receiver(located.url, settings)
         taken = ReceiverSecrets(url=located.url, headers=located.headers, access=secrets.access)
-        return Taken(secrets=taken, shown=without_credentials(secrets.url))
+        return AcceptedReceiver(secrets=taken, shown=without_credentials(secrets.url))
 
     async def send(self, job: SendJob) -> dict[str, str]:
         """Send what the registry lacks: the disk, the configuration, and at last the manifest."""
         return await Push(job).run()
 
-    async def to_read(self, job: SendJob) -> ToRead | str:
+    async def to_read(self, job: SendJob) -> ReadBackRequest | str:
         """Compare the manifest behind the tag, then ask for the disk."""
         return await Push(job).to_read()
 
@@ -104,7 +104,7 @@ class Push:
         await self._blobs.send_small(config)
         return receipt(await self._put(manifest)) | {"docker-content-digest": digest}
 
-    async def to_read(self) -> ToRead:
+    async def to_read(self) -> ReadBackRequest:
         """Compare the manifest behind the tag with ours; return what asks for the disk.
 
         Raises:
@@ -117,7 +117,7 @@ class Push:
             raise _mismatch(layouts.digest_of(manifest), layouts.digest_of(found))
         url = f"{self.base}/blobs/sha256:{disk.sha256}"
         request = SourceRequest(url=url, project=self._job.export.project_id, dialect=self._dialect)
-        return ToRead(request=request, size=disk.size, sha256=disk.sha256)
+        return ReadBackRequest(request=request, size=disk.size, sha256=disk.sha256)
 
     async def _made(self) -> tuple[Reading, bytes, bytes]:
         """Return the disk's layer, the configuration and the manifest; the same for the same image."""
@@ -158,9 +158,9 @@ class Push:
                 reason = "it says that it has a blob, and does not know it in the manifest"
                 raise ReceiverRefused(reason=reason, status=answer.status, again=True)
             raise status_of(answer)
-        told = answer.headers.get("docker-content-digest")
-        if told not in (None, layouts.digest_of(manifest)):
-            raise _mismatch(layouts.digest_of(manifest), str(told))
+        stated = answer.headers.get("docker-content-digest")
+        if stated not in (None, layouts.digest_of(manifest)):
+            raise _mismatch(layouts.digest_of(manifest), str(stated))
         return answer
 
 

@@ -80,10 +80,10 @@ class Blobs:
             return False
         request = SourceRequest(url=f"{self._base}/blobs/{digest}", verb="HEAD")
         answer = await self._calls.call(request, also=(404, *REDIRECTS))
-        told = answer.headers.get("docker-content-digest", digest)
+        stated = answer.headers.get("docker-content-digest", digest)
         length = answer.headers.get("content-length", str(size))
         is_there = answer.status in REDIRECTS or (
-            answer.status == 200 and told == digest and length == str(size)
+            answer.status == 200 and stated == digest and length == str(size)
         )
         if is_there:
             self.resume["skipped"] = True
@@ -193,6 +193,6 @@ def _end_of(answer: CallAnswer) -> int | None:
 
 
 def _check_digest(answer: CallAnswer, expected: str) -> None:
-    told = answer.headers.get("docker-content-digest")
-    if told not in (None, expected):
-        raise ReceiverMismatch(what="a blob's digest", expected=expected, actual=make_printable(str(told)))
+    stated = answer.headers.get("docker-content-digest")
+    if stated not in (None, expected):
+        raise ReceiverMismatch(what="a blob's digest", expected=expected, actual=make_printable(str(stated)))

@@ -10,7 +10,7 @@ from fetcher.errors import InvalidUrl
 from fetcher.exporter.answers import receipt
 from fetcher.exporter.calls import without_type
 from fetcher.exporter.digests import digest_field
-from fetcher.exporter.senders.base import SendJob, Taken, ToRead
+from fetcher.exporter.senders.base import AcceptedReceiver, ReadBackRequest, SendJob
 from fetcher.guards.request.receivers import check_receiver
 from fetcher.index.values import ExportOptions, ReceiverSecrets
 from fetcher.transport import Outgoing, SourceRequest, no_hops
@@ -29,14 +29,14 @@ class SignedPut:
         """Take what no other sender does."""
         return "://" in secrets.url
 
-    def take(self, secrets: ReceiverSecrets, _options: ExportOptions, settings: Settings) -> Taken:
+    def take(self, secrets: ReceiverSecrets, _options: ExportOptions, settings: Settings) -> AcceptedReceiver:
         """Judge the URL, and the one to read back from."""
         target = check_receiver(secrets.url, settings)
         if target.scheme not in {"http", "https"}:
             raise InvalidUrl(reason=f"nothing is sent to {target.scheme} URLs", rule="scheme")
         if secrets.access.read_url is not None:
             check_receiver(secrets.access.read_url, settings)
-        return Taken(secrets=secrets, shown=target.redacted)
+        return AcceptedReceiver(secrets=secrets, shown=target.redacted)
 
     async def send(self, job: SendJob) -> dict[str, str]:
         """Send the image as one body; its digest goes along for receivers that compare."""
@@ -56,7 +56,7 @@ class SignedPut:
         )
         return receipt(await job.gate.send(request, job.settings, no_hops))
 
-    async def to_read(self, job: SendJob) -> ToRead | str:
+    async def to_read(self, job: SendJob) -> ReadBackRequest | str:
         """Read from the URL that was given for it."""
         return read_url(job)
 
@@ -64,11 +64,11 @@ class SignedPut:
         """Do nothing: a body that broke off is nothing."""
 
 
-def read_url(job: SendJob) -> ToRead | str:
+def read_url(job: SendJob) -> ReadBackRequest | str:
     """Return what is asked at the URL that was given for reading back."""
     url = job.secrets.access.read_url
     if url is None:
         return NO_GET
     check_receiver(url, job.settings)
     request = SourceRequest(url=url, project=job.export.project_id)
-    return ToRead(request=request, size=job.reading.size, sha256=job.reading.sha256)
+    return ReadBackRequest(request=request, size=job.reading.size, sha256=job.reading.sha256)

@@ -18,7 +18,7 @@ from fetcher.exporter.calls import Calls, with_query, without_type
 from fetcher.exporter.digests import as_base64
 from fetcher.exporter.parts import Answered, Parts
 from fetcher.exporter.reading import Part
-from fetcher.exporter.senders.base import SendJob, Taken, ToRead
+from fetcher.exporter.senders.base import AcceptedReceiver, ReadBackRequest, SendJob
 from fetcher.guards.request.receivers import check_receiver
 from fetcher.guards.request.url import CheckedUrls
 from fetcher.importer.schemes import s3
@@ -49,7 +49,7 @@ class BucketSender:
         """Take URLs of buckets."""
         return secrets.url.lower().startswith("s3://")
 
-    def take(self, secrets: ReceiverSecrets, _options: ExportOptions, settings: Settings) -> Taken:
+    def take(self, secrets: ReceiverSecrets, _options: ExportOptions, settings: Settings) -> AcceptedReceiver:
         """Find the bucket's endpoint; keys in the URL become secrets."""
         submission = Submission(url=secrets.url, max_bytes=1, s3=secrets.access.s3, headers=secrets.headers)
         located = s3.take(submission, CheckedUrls(settings))
@@ -60,17 +60,17 @@ class BucketSender:
         target = check_receiver(located.url, settings)
         access = msgspec.structs.replace(secrets.access, s3=located.s3)
         secrets = msgspec.structs.replace(secrets, url=located.url, headers=located.headers, access=access)
-        return Taken(secrets=secrets, shown=target.redacted)
+        return AcceptedReceiver(secrets=secrets, shown=target.redacted)
 
     async def send(self, job: SendJob) -> dict[str, str]:
         """Send the object, unless it is there already."""
         upload = Upload(job)
         return await upload.whole() if job.reading.size <= upload.part_bytes else await upload.in_parts()
 
-    async def to_read(self, job: SendJob) -> ToRead | str:
+    async def to_read(self, job: SendJob) -> ReadBackRequest | str:
         """Ask for the object."""
         request = SourceRequest(url=job.secrets.url, project=job.export.project_id, dialect=dialect_of(job))
-        return ToRead(request=request, size=job.reading.size, sha256=job.reading.sha256)
+        return ReadBackRequest(request=request, size=job.reading.size, sha256=job.reading.sha256)
 
     async def abort(self, job: SendJob) -> None:
         """Drop the parts of an upload that came to nothing."""
@@ -206,13 +206,13 @@ class Upload:
         """Tell whether the bucket says of an object that it has the very bytes."""
         reading = self._job.reading
         sums = {as_base64(reading.sha256): True, reading.sha256: True}
-        told = [answer.headers.get(name) for name in ("x-amz-checksum-sha256", "x-amz-meta-sha256")]
+        stated = [answer.headers.get(name) for name in ("x-amz-checksum-sha256", "x-amz-meta-sha256")]
         return answer.headers.get("content-length") == str(reading.size) and any(
-            sums.get(one or "") for one in told
+            sums.get(one or "") for one in stated
         )
 
     def _first_fields(self) -> dict[str, str]:
-        """Return what the object is to have: what the submitter gave, and its digest for whoever finds it."""
+        """Return what the object is to have: what the submitter gave, and its digest for later readers."""
         return {"x-amz-meta-sha256": self._job.reading.sha256}
 
     def _condition(self) -> dict[str, str]:
@@ -249,11 +249,11 @@ def _is_echoed(answer: CallAnswer, sha256: str) -> bool:
     Raises:
         ReceiverMismatch: It has another one.
     """
-    told = answer.headers.get("x-amz-checksum-sha256")
-    if told not in (None, as_base64(sha256)):
-        shown = make_printable(str(told))
+    stated = answer.headers.get("x-amz-checksum-sha256")
+    if stated not in (None, as_base64(sha256)):
+        shown = make_printable(str(stated))
         raise ReceiverMismatch(what="the sha256", expected=as_base64(sha256), actual=shown)
-    return told is not None
+    return stated is not None
 
 
 def _sha256(body: bytes) -> str:

@@ -12,7 +12,7 @@ from fetcher.exporter.calls import Calls, without_type
 from fetcher.exporter.digests import digest_field
 from fetcher.exporter.parts import Answered, Parts
 from fetcher.exporter.reading import Part
-from fetcher.exporter.senders.base import SendJob, Taken, ToRead
+from fetcher.exporter.senders.base import AcceptedReceiver, ReadBackRequest, SendJob
 from fetcher.exporter.senders.put import read_url
 from fetcher.guards.request.receivers import check_receiver
 from fetcher.index.values import ExportOptions, PartUrls, ReceiverSecrets
@@ -31,7 +31,7 @@ class SignedParts:
         """Take what brings URLs of parts."""
         return secrets.access.parts is not None
 
-    def take(self, secrets: ReceiverSecrets, _options: ExportOptions, settings: Settings) -> Taken:
+    def take(self, secrets: ReceiverSecrets, _options: ExportOptions, settings: Settings) -> AcceptedReceiver:
         """Judge each URL."""
         parts = secrets.access.parts
         assert parts is not None
@@ -40,7 +40,7 @@ class SignedParts:
         further = [url for url in (parts.abort_url, secrets.access.read_url) if url is not None]
         for url in (*parts.urls, *further):
             check_receiver(url, settings)
-        return Taken(secrets=secrets, shown=check_receiver(secrets.url, settings).redacted)
+        return AcceptedReceiver(secrets=secrets, shown=check_receiver(secrets.url, settings).redacted)
 
     async def send(self, job: SendJob) -> dict[str, str]:
         """Send the parts that were not answered yet, several at once, then complete the upload."""
@@ -66,7 +66,7 @@ class SignedParts:
         etag = completed_etag(answer.body)
         return receipt(answer) | ({"etag": etag} if etag else {}) | {"parts": str(len(known))}
 
-    async def to_read(self, job: SendJob) -> ToRead | str:
+    async def to_read(self, job: SendJob) -> ReadBackRequest | str:
         """Read from the URL that was given for it."""
         return read_url(job)
 

@@ -55,7 +55,7 @@ def check_redirect(
         target: Where it leads, as `check_url` made it.
         chain: What was asked so far, first to last.
         settings: For whether encryption may be given up.
-        is_promised: A digest that the submitter gave will tell if the bytes were changed on their way.
+        is_promised: A digest that the submitter gave will show if the bytes were changed on their way.
 
     Raises:
         TooManyRedirects: We have been there: the answer would be the same.
@@ -115,7 +115,7 @@ def limits(settings: Settings) -> tuple[Limit, ...]:
             name="promised_redirect_downgrade_allowed",
             type="boolean",
             value=settings.redirects.allow_promised_downgrade,
-            description="Whether it may where the submission gives a checksum that will tell.",
+            description="Whether it may where the submission gives a checksum that will show a change.",
             guard="redirects",
         ),
     )

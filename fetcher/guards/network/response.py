@@ -249,8 +249,8 @@ def _is_label(coding: str) -> bool:
 
 def _is_kept(coding: str, fields: dict[str, list[str]], wanted: Wanted) -> bool:
     """Return whether the file itself is what the coding says, by any name that it goes under."""
-    told = "".join(fields.get("content-disposition", [])).strip("\"' ;")
-    names = [name.lower() for name in (wanted.path, *wanted.names, told)]
+    disposition = "".join(fields.get("content-disposition", [])).strip("\"' ;")
+    names = [name.lower() for name in (wanted.path, *wanted.names, disposition)]
     return any(name.endswith(KEPT_CODINGS.get(coding, ())) for name in names)
 
 

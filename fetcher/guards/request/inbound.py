@@ -8,7 +8,7 @@ from fetcher.guards.spec import GuardSpec
 def limits(settings: Settings) -> tuple[Limit, ...]:
     """Publish what a client can keep to."""
     inbound, server = settings.inbound, settings.server
-    told: dict[str, tuple[object, str]] = {
+    published: dict[str, tuple[object, str]] = {
         "max_connections_per_address": (
             inbound.max_connections_per_address,
             "Connections of one client address (IPv6: of its /64) that may be open at once.",
@@ -43,7 +43,7 @@ def limits(settings: Settings) -> tuple[Limit, ...]:
             description=text,
             guard="inbound",
         )
-        for name, (value, text) in told.items()
+        for name, (value, text) in published.items()
     )
 
 

@@ -1,4 +1,4 @@
-"""Whom a submission may have told of its end, and how what is told is signed."""
+"""The guard of webhook receivers, and the signature of notifications."""
 
 import base64
 import binascii
@@ -17,7 +17,7 @@ PREFIX = "whsec_"
 
 
 def check_notify(submission: Submission, settings: Settings) -> None:
-    """Refuse a receiver that could never be told.
+    """Refuse a receiver that could never be notified.
 
     Raises:
         InvalidRequest: The operator has switched it off, or the secret is none.
@@ -80,14 +80,14 @@ def limits(settings: Settings) -> tuple[Limit, ...]:
             name="notify_url_allowed",
             type="boolean",
             value=rules.per_import,
-            description="Whether a submission may name a URL that is told when the import has ended.",
+            description="Whether a submission may name a URL that is notified when the import has ended.",
             guard="notify",
         ),
         Limit(
             name="notify_attempts",
             type="integer",
             value=rules.attempts,
-            description="How often a receiver is tried to be told of an import's end.",
+            description="How often the notification of an import's end is tried.",
             guard="notify",
         ),
         Limit(

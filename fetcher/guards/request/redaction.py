@@ -30,7 +30,7 @@ def redact_url(raw: str) -> str:
     """Make a URL fit for logs and listings, whatever it is: no password, no secret of its query.
 
     Download links carry their permission in the query (`X-Amz-Signature`,
-    `sig`, `token`). A value stays only where its name tells of no secret and it
+    `sig`, `token`). A value stays only where its name suggests no secret and it
     reads as words, numbers or versions (`arch=amd64`, `version=13.1`); all else goes.
     """
     return UNWIELDY.sub(lambda found: quote(found[0]), _hidden(raw[:MAX_LENGTH]))[:512]

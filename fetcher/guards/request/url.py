@@ -207,9 +207,9 @@ def _agree(scheme: str, host: str, port: int, target: str, settings: Settings) -
         url = URL(text, encoded=True)
         seen = (url.scheme, url.raw_user, url.raw_host, url.port, url.raw_path_qs, str(url))
     except ValueError as error:
-        raise InvalidUrl(rule="syntax", reason="its parts cannot be told apart") from error
+        raise InvalidUrl(rule="syntax", reason="its parts are ambiguous") from error
     if seen != (scheme, None, host, port, target, text):
-        raise InvalidUrl(rule="syntax", reason="its parts cannot be told apart")
+        raise InvalidUrl(rule="syntax", reason="its parts are ambiguous")
     return CheckedUrl(
         scheme=scheme,
         host=host,

@@ -80,7 +80,7 @@ def check_digest(expected: Digest, actual: str, *, source: str) -> None:
     """Compare a promised digest with the bytes' own.
 
     Raises:
-        ChecksumMismatch: They differ; both are told.
+        ChecksumMismatch: They differ; the failure holds both.
     """
     if not hmac.compare_digest(expected.value, actual):
         raise ChecksumMismatch(

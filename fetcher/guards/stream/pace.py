@@ -70,7 +70,7 @@ class _Slice:
 def limits(settings: Settings) -> tuple[Limit, ...]:
     """Publish the deadlines and the floor."""
     pace = settings.pace
-    told = {
+    published = {
         "connect_seconds": (pace.connect_seconds, "For one hop: name, connection and TLS together."),
         "header_seconds": (pace.header_seconds, "For the head of one answer."),
         "chain_seconds": (pace.chain_seconds, "For all redirects together, up to the final head."),
@@ -90,7 +90,7 @@ def limits(settings: Settings) -> tuple[Limit, ...]:
         floor,
         *(
             Limit(name=name, type="number", value=value, description=text, guard="pace")
-            for name, (value, text) in told.items()
+            for name, (value, text) in published.items()
         ),
     )
 

@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from fetcher.aio.retry import outlasted, shortage_wait
+from fetcher.aio.retry import retry_while_short, shortage_wait
 from fetcher.config import Settings
 from fetcher.convert.streaming import NotStreamable
 from fetcher.errors import ChecksumMismatch, Failure, Rejection, Shortage
@@ -35,7 +35,7 @@ log = structlog.get_logger()
 
 HOLD_BYTES = 67_108_864  # Less than this costs less to pull in vain than every import's further commit.
 
-# Told with an attempt that would be the last one if the submitted URL itself had failed so.
+# Added to the reason of an attempt that would be the last one if the submitted URL itself had failed so.
 ELSEWHERE = " A redirect led there, so the submitted URL is asked again: it may lead to another mirror."
 
 
@@ -50,7 +50,7 @@ class Proof(Protocol):
     """The digests that are expected, as attempts see them; `Verification` has them."""
 
     def is_proven(self) -> bool:
-        """Return whether an expected digest will tell if parts of different answers fit together."""
+        """Return whether an expected digest will show if parts of different answers fit together."""
 
     def opened(self, source: Source) -> None:
         """Look at an answer before any of its bytes is taken; may refuse it."""
@@ -79,7 +79,7 @@ class Job(Protocol):
     def place(self) -> Place:
         """Return the job's place among the others, where its own connection counts."""
 
-    async def verify(self, receiver: Receiver, told: dict[str, str]) -> ChecksumMismatch | None:
+    async def verify(self, receiver: Receiver, stated: dict[str, str]) -> ChecksumMismatch | None:
         """Compare a complete body with every expected digest; a mismatch where not even one is met."""
 
 
@@ -88,7 +88,7 @@ class Attempts:
 
     Attributes:
         known_etag: Of a version that is in the store; the first request asks whether it is still that one.
-        version: What the source has told of the bytes that are in.
+        version: What the source has stated about the bytes that are in.
     """
 
     def __init__(
@@ -122,19 +122,19 @@ class Attempts:
             async with asyncio.timeout(max(budget.seconds_left, 0)):
                 if self._receiver is None and not self._has_begun:
                     self._has_begun = True
-                    self._receiver = await outlasted(self._receivers.restore)
+                    self._receiver = await retry_while_short(self._receivers.restore)
                 while True:
                     try:
                         with span("attempt"):
                             return await self._attempt_streaming()
                     except Shortage as failure:
-                        await self._outlast(failure)
+                        await self._wait_for_resources(failure)
                     except Failure as failure:
                         await self._pause(failure)
                     except (OSError, MemoryError, RuntimeError) as error:
                         if not is_shortage(error):
                             raise
-                        await self._outlast(Shortage(reason=str(error)))
+                        await self._wait_for_resources(Shortage(reason=str(error)))
         except TimeoutError as error:
             raise budget.passed() from error
 
@@ -199,7 +199,7 @@ class Attempts:
             await self._job.place.go(self._sources.origin)
             await self._pull(offset, if_range)
         assert self._receiver is not None
-        mismatch = await self._job.verify(self._receiver, self.version.told_digests)
+        mismatch = await self._job.verify(self._receiver, self.version.stated_digests)
         if mismatch is not None and self._may_differ(mismatch):
             raise mismatch
         self._finish_attempt(None, 0.0)
@@ -302,7 +302,7 @@ class Attempts:
             self._receivers.streams = False
             return await self._attempt()
 
-    async def _outlast(self, failure: Shortage) -> None:
+    async def _wait_for_resources(self, failure: Shortage) -> None:
         """Wait for what the machine is short of; no source is to blame, and no attempt is used up."""
         if self._receiver is not None and self._receiver.is_broken:
             await self.close()
@@ -343,7 +343,7 @@ class Attempts:
         await self._subscribers.write()
         await asyncio.sleep(wait)
 
-    def _finish_attempt(self, failure: Failure | None, wait: float, why_again: str = "") -> None:
+    def _finish_attempt(self, failure: Failure | None, wait: float, retry_note: str = "") -> None:
         if not self._subscribers.attempts or self._subscribers.attempts[-1].code is not None:
             return
         verdict = verdict_of(failure) if failure else None
@@ -355,7 +355,7 @@ class Attempts:
             {
                 "ended_at": datetime.now(UTC),
                 "code": verdict.code if verdict else "ok",
-                "reason": verdict.title + why_again if verdict else None,
+                "reason": verdict.title + retry_note if verdict else None,
                 "truth": hidden_of(failure) if failure else None,
                 "received_bytes": max(0, self._subscribers.progress.received_bytes - attempt.offset),
                 "wait_seconds": wait,

@@ -112,7 +112,7 @@ class Chain:
     def add(self, stretch: Stretch, wanted: Range) -> bool:
         """Put a further connection's stretch in its place; False when it comes too late for that."""
         if wanted.failed is not None:
-            return self._mend(stretch, wanted.failed)
+            return self._repair(stretch, wanted.failed)
         number = sum(one.start < stretch.start for one in self._stretches)
         before, after = self._stretches[number - 1], self._stretches[number:]
         goal = after[0].start if after else self.end
@@ -147,7 +147,7 @@ class Chain:
         stop = None if failed.stop == self.end else failed.stop
         return Range(start=failed.position, stop=stop, held_bytes=0, failed=failed)
 
-    def _mend(self, stretch: Stretch, failed: Stretch) -> bool:
+    def _repair(self, stretch: Stretch, failed: Stretch) -> bool:
         if failed not in self._stretches:
             return False
         stretch.stop, failed.stop = failed.stop, failed.position

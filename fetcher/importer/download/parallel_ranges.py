@@ -29,7 +29,7 @@ class Origin:
         open: Asks for bytes from an offset on, up to another or to the end, bound to the version of
             the first answer.
         close_first: Ends the first connection.
-        quiet: Told how many seconds the source wants no request.
+        quiet: Called with the seconds for which the source wants no request.
     """
 
     name: str
@@ -53,7 +53,7 @@ class ParallelRangeReader:
 
     Args:
         first: The answer with the whole body, or with all from its offset on, as `can_read_in_parallel`.
-        used: Told how many connections are open, whenever there are more than before.
+        used: Called with the number of open connections, whenever there are more than before.
     """
 
     def __init__(
@@ -219,7 +219,7 @@ class ParallelRangeReader:
             held_bytes=wanted.held_bytes if wanted else 0,
             close=close,
             met=self._meet,
-            told=self._news.set,
+            changed=self._news.set,
         )
 
     def _run(self, stretch: Stretch, chunk: bytes = b"") -> None:

@@ -130,7 +130,7 @@ class RetryPolicy:
         if not is_worth_it:
             if isinstance(failure, FINAL) or not isinstance(failure, SourceFailure | Rejection):
                 return None
-            self._sources.bury()
+            self._sources.exclude()
         if not len(self._sources):
             return None
         if self._sources.turn() and (not is_worth_it or len(self._sources) > 1):

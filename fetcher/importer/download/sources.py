@@ -78,7 +78,7 @@ class Sources:
             client=self._client if self.is_home else None,
         )
 
-    def bury(self) -> None:
+    def exclude(self) -> None:
         """Never ask the present one again."""
         self._dead.add(self.current)
 

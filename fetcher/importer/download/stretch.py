@@ -20,7 +20,7 @@ class Stretch:
         held_bytes: The memory that was set aside for bytes before their turn; 0 where it is their turn.
         close: Ends the connection.
         met: Asked when the next stretch is reached; True ends this one there, False has it go on.
-        told: Called at every change.
+        changed: Called at every change.
     """
 
     def __init__(  # noqa: PLR0913 - one connection, and all it has to ask
@@ -32,7 +32,7 @@ class Stretch:
         held_bytes: int,
         close: Callable[[], Awaitable[None]],
         met: Callable[["Stretch"], bool],
-        told: Callable[[], None],
+        changed: Callable[[], None],
     ) -> None:
         self.source = source
         self.start = self.position = source.offset
@@ -47,7 +47,7 @@ class Stretch:
         self._end = source.declared_bytes or 0
         self._close = close
         self._met = met
-        self._told = told
+        self._changed = changed
         self._chunks: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._room = asyncio.Event()
@@ -90,7 +90,7 @@ class Stretch:
             self.task.result()  # A fault of ours.
 
     async def run(self, chunk: bytes) -> None:
-        """Read to the stop, after what was read already; `failure` tells how it ended otherwise."""
+        """Read to the stop, after what was read already; `failure` says how it ended otherwise."""
         try:
             await self._read(chunk)
             self.is_over = True
@@ -98,7 +98,7 @@ class Stretch:
             self.failure = failure
         finally:
             await self._close()
-            self._told()
+            self._changed()
 
     async def _read(self, chunk: bytes) -> None:
         while True:
@@ -122,7 +122,7 @@ class Stretch:
                 self._chunks.append(piece)
                 self._waiting_bytes += len(piece)
                 self.position += len(piece)
-                self._told()
+                self._changed()
             if self.position == self.stop and self._is_done():
                 return True
         return False

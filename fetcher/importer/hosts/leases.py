@@ -6,7 +6,7 @@ from functools import partial
 
 import structlog
 
-from fetcher.aio.retry import written
+from fetcher.aio.retry import retry_write
 from fetcher.importer.context import Context
 from fetcher.importer.hosts.others import Others
 from fetcher.importer.scheduler import Scheduler
@@ -39,8 +39,8 @@ class Leases:
         if not claims:
             return
         renew = partial(self._context.index.imports.renew, claims)
-        # An index that is back must hear of it within the lease.
-        if lost := await written(renew, max_wait_seconds=RENEWAL_WAIT_SECONDS):
+        # An index that is back must get the renewal within the lease.
+        if lost := await retry_write(renew, max_wait_seconds=RENEWAL_WAIT_SECONDS):
             self._lose(lost)
 
     def _claims(self) -> Mapping[str, int]:

@@ -1,4 +1,4 @@
-"""Work of a host that has others beside it: hear of imports, let go of what is theirs, take over."""
+"""Work of a host that has others beside it: receive signals, let go of lost imports, take over."""
 
 import asyncio
 import random
@@ -39,13 +39,13 @@ class Others:
         self._scheduler = scheduler
         self._progress: dict[str, Progress] = {}
         self._queued: set[str] = set()
-        self._told: dict[str, Waiting] = {}
+        self._announced: dict[str, Waiting] = {}
         self._has_queued = asyncio.Event()
         self._taken: set[str] = set()
         self._has_moved = self._is_behind = False
         self._wake = asyncio.Event()
         self._is_worker = "worker" in context.engine.host.roles
-        context.engine.watch(self.hear)
+        context.engine.watch(self.on_signal)
 
     def start(self) -> None:
         """Give what runs for as long as the service does to its supervisor."""
@@ -55,13 +55,13 @@ class Others:
         supervisor.start("engine", engine.listen)
         supervisor.start("host", self._live)
         supervisor.start("other hosts", self._run)
-        supervisor.start("progress", self._tell_progress)
+        supervisor.start("progress", self._report_progress)
         if self._is_worker:
             supervisor.start("submissions elsewhere", self._look_at_submissions)
             supervisor.start("takeover", self._take_over)
 
-    def hear(self, signal: Signal) -> None:
-        """Note what was told; what takes time is done soon."""
+    def on_signal(self, signal: Signal) -> None:
+        """Note a signal; what takes time is done soon after."""
         if signal.what == "progress":
             self._note_progress(signal.progress)
             return
@@ -75,20 +75,20 @@ class Others:
         elif signal.what == "missed":
             self._has_moved = self._is_behind = True
             self._progress.clear()
-            self._told.clear()
-            self._scheduler.news.tell_all()
+            self._announced.clear()
+            self._scheduler.news.notify_all()
         self._wake.set()
 
     def _note_progress(self, progress: tuple[Progress, ...]) -> None:
         for one in progress:
             if self._scheduler.running(one.import_id) is None:
                 self._progress[one.import_id] = one
-                self._scheduler.news.tell(one.import_id)
+                self._scheduler.news.notify(one.import_id)
 
     def _note_waiting(self, waiting: tuple[Waiting, ...]) -> None:
-        """Keep what is told of imports until their own news come, which do so at once."""
+        """Keep announcements of queued imports until their own signals come, which follow at once."""
         if self._is_worker:
-            self._told.update(
+            self._announced.update(
                 {one.import_id: one for one in waiting if not self._scheduler.knows(one.import_id)}
             )
 
@@ -105,17 +105,17 @@ class Others:
                 self._queued.add(signal.id)
                 self._has_queued.set()
             else:  # Another host is woken for it; should this one be in the end, it looks.
-                self._told.pop(signal.id, None)
+                self._announced.pop(signal.id, None)
         else:
             self._queued.discard(signal.id)
-            self._told.pop(signal.id, None)
+            self._announced.pop(signal.id, None)
             self._scheduler.queue.drop(signal.id)
-        self._scheduler.news.tell(signal.id)
+        self._scheduler.news.notify(signal.id)
 
     def snapshot(self, record: Import) -> Import:
-        """Return a record that runs elsewhere with what its host last told of it."""
-        told = self._progress.get(record.id)
-        return record if told is None else told.seen_in(record)
+        """Return a record that runs elsewhere with the progress that its host last reported."""
+        progress = self._progress.get(record.id)
+        return record if progress is None else progress.seen_in(record)
 
     async def _run(self) -> None:
         while True:
@@ -130,7 +130,7 @@ class Others:
                 await asyncio.sleep(AGAIN_SECONDS)
 
     async def catch_up(self) -> None:
-        """Do what was told about.
+        """Act on the signals so far.
 
         Raises:
             StoreFailed: The index cannot be read: all that is left to do is remembered.
@@ -147,14 +147,14 @@ class Others:
 
     async def _look_at_submissions(self) -> None:
         """Let imports wait here, too, that other hosts have taken in, for ever."""
-        if self._queued:  # Heard before something ended this work.
+        if self._queued:  # Announced before something ended this work.
             self._has_queued.set()
         while True:
             await self._has_queued.wait()
             most = BEHIND_SECONDS if len(self._scheduler.queue) else STAGGER_SECONDS
             await asyncio.sleep(most * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load
             self._has_queued.clear()
-            some = self._take_told()
+            some = self._take_announced()
             try:
                 if some:
                     self._add(await self._context.engine.queued(some))
@@ -165,11 +165,11 @@ class Others:
             else:
                 self._queued.difference_update(some)
 
-    def _take_told(self) -> list[str]:
-        """Let those wait here that were told of; return the others, which the index has to be asked for."""
+    def _take_announced(self) -> list[str]:
+        """Queue the announced imports here; return the ids of the others, to look up in the index."""
         settings = self._context.current.settings
-        for import_id in self._told.keys() & self._queued:
-            one = self._told.pop(import_id)
+        for import_id in self._announced.keys() & self._queued:
+            one = self._announced.pop(import_id)
             self._queued.discard(import_id)
             if not self._scheduler.knows(import_id):
                 self._scheduler.add(Ticket.of(one, CheckedUrls(settings)))
@@ -218,17 +218,17 @@ class Others:
                 raise StoreFailed(reason=reason)
             await asyncio.sleep(engine.host.beat_seconds)
 
-    async def _tell_progress(self) -> None:
-        """Tell the others how far imports are that run here, once a second where that has changed."""
-        told: dict[str, tuple[int, Phase | None]] = {}
+    async def _report_progress(self) -> None:
+        """Report the progress of imports that run here to the others, once a second where it has changed."""
+        reported: dict[str, tuple[int, Phase | None]] = {}
         while True:
             await asyncio.sleep(PROGRESS_SECONDS)
             records = [running.snapshot() for running in self._scheduler.running_imports.values()]
             now = {record.id: (record.received_bytes, record.phase) for record in records}
-            news = [record for record in records if told.get(record.id) != now[record.id]]
-            with suppress(StoreFailed):  # The next turn tells more.
-                await self._context.engine.tell([Progress.of(record) for record in news])
-                told = now
+            news = [record for record in records if reported.get(record.id) != now[record.id]]
+            with suppress(StoreFailed):  # The next turn reports them.
+                await self._context.engine.report_progress([Progress.of(record) for record in news])
+                reported = now
 
     async def _take_over(self) -> None:
         """Look for what is overdue, for ever.
@@ -237,17 +237,17 @@ class Others:
         they are given one more to come back.
         """
         loop = asyncio.get_running_loop()
-        patient_until = 0.0
+        wait_until = 0.0
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             try:
-                # A lease that runs out is told by nobody: what a dead host's pulls took is free by the clock.
+                # Nobody announces a lease that runs out: what a dead host's pulls took is free by the clock.
                 self._scheduler.see(await self._context.engine.elsewhere())
             except StoreFailed as failure:
                 log.warning("engine.unseen", detail=str(failure))
-                patient_until = loop.time() + self._context.engine.host.lease_seconds
+                wait_until = loop.time() + self._context.engine.host.lease_seconds
                 continue
-            if loop.time() < patient_until:
+            if loop.time() < wait_until:
                 continue
             try:
                 await self.take_over()
@@ -255,7 +255,7 @@ class Others:
                 log.warning("takeover.failed", detail=str(failure))
 
     async def take_over(self) -> None:
-        """Put back into the queue what hosts ran that are not heard of any more.
+        """Put the imports of hosts whose lease is over back into the queue.
 
         Raises:
             StoreFailed: The index refuses.

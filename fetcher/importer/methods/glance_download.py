@@ -69,5 +69,5 @@ METHOD = ImportMethod(
     prepare=prepare,
     shown=shown,
     takes_token=True,
-    not_again="They came from another image service with its caller's token, which is not kept.",
+    unrepeatable_reason="They came from another image service with its caller's token, which is not kept.",
 )

@@ -57,7 +57,7 @@ class ImportMethod:
     Args:
         name: As the Image API, records and tasks name it; never changed and never reused.
         body: Fields that its call may hold beside the name, with their types.
-        is_offered: Whether a caller may ask for it by name, which is what discovery tells them;
+        is_offered: Whether a caller may ask for it by name, which is what discovery shows them;
             bodies that are sent have routes of their own and are not asked for.
         to_submission: Makes of a call's fields what the importer is asked for.
         prepare: Asked once for each job, before the bytes are: where they really are.
@@ -65,7 +65,7 @@ class ImportMethod:
         words: Title and advice of a failure, where those of the table speak of a URL and its source.
         takes_token: The caller's own token goes along to the source.
         is_shared: Equal imports may share one job.
-        not_again: Why the bytes cannot be asked for again to repair a blob; None where they can.
+        unrepeatable_reason: Why the bytes cannot be asked for again to repair a blob; None where they can.
     """
 
     name: str
@@ -78,7 +78,7 @@ class ImportMethod:
     words: Callable[[Failure], tuple[str, str] | None] = _no_words
     takes_token: bool = False
     is_shared: bool = False
-    not_again: str | None = None
+    unrepeatable_reason: str | None = None
 
     @property
     def is_sent(self) -> bool:

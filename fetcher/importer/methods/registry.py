@@ -1,4 +1,4 @@
-"""Every import method, in the order in which discovery tells them; a new one is a file and a line here."""
+"""Every import method, in the order of discovery; a new one is a file and a line here."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""The bytes that somebody sends before the call that makes an image of them."""
+"""The upload of bytes before the call that makes an image of them."""
 
 from fetcher.importer.methods.method import Flow, ImportMethod
 from fetcher.importer.records.upload_words import upload_words

@@ -1,4 +1,4 @@
-"""The bytes that somebody sends for an image."""
+"""The upload of an image's bytes."""
 
 from fetcher.importer.methods.method import Flow, ImportMethod
 from fetcher.importer.records.upload_words import upload_words

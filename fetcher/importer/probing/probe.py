@@ -67,7 +67,7 @@ class Probed(Value, frozen=True, kw_only=True):
         coding: The content coding that would be undone.
         format: What the first 64 KiB are.
         digest: What a named checksum file says of the image.
-        refusals: All that an import would be refused by, as far as a look can tell.
+        refusals: All that an import would be refused by, as far as a look can show.
         beside: The checksum file that lies beside it and lists it; offered, never assumed.
     """
 
@@ -130,8 +130,8 @@ class Probe:
 
     async def _judge(self, found: Peek, project_id: str) -> Probed:
         settings, submission = self._settings, self._submission
-        told = found.digests or self._secrets.checksum_url or (self._way.digest if self._way else None)
-        is_proven = expects_digest(submission, settings) or bool(told)
+        promised = found.digests or self._secrets.checksum_url or (self._way.digest if self._way else None)
+        is_proven = expects_digest(submission, settings) or bool(promised)
         if self._secrets.checksum_url is None:
             self._check(lambda: check_required(submission.checksum, settings))
         self._check(lambda: check_declared(found.declared_bytes, max_bytes=submission.max_bytes))
@@ -206,12 +206,12 @@ class Probe:
 
     def _refuse(self, failure: Failure, guard: str = "") -> None:
         verdict = verdict_of(failure)
-        told = Refusal(
+        refusal = Refusal(
             guard=guard or GUARDS.get(verdict.code, ""),
             code=verdict.code,
             title=verdict.title,
             advice=verdict.advice,
             fields=verdict.fields,
         )
-        if told not in self._refusals:
-            self._refusals.append(told)
+        if refusal not in self._refusals:
+            self._refusals.append(refusal)

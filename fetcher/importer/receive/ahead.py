@@ -52,7 +52,7 @@ class PiecesAhead:
         try:
             while self._may_make():
                 await self._worker_pool.run(self._make_some, is_dear=self._is_dear(), is_first=True)
-        except BaseException as failure:  # noqa: BLE001 - carried to whoever reads, behind the pieces before it
+        except BaseException as failure:  # noqa: BLE001 - raised to the reader, behind the pieces before it
             self._failure = failure
         self._making = None
         self._changed.set()

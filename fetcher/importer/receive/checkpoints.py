@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Checkpoint(NamedTuple):
-    """The first `size` bytes are durable, and this is their digest; `algorithm_of` tells which one."""
+    """The first `size` bytes are durable, and this is their digest; `algorithm_of` gives the algorithm."""
 
     size: int
     digest: str
@@ -21,7 +21,7 @@ class Checkpoints:
     Args:
         step_bytes: A point comes at the first piece past each multiple of this.
         sync: Makes what has been written durable; blocks. Without it a point outlives the process alone.
-        marked: Told of every point that was reached.
+        marked: Called at every checkpoint.
     """
 
     def __init__(self, step_bytes: int, sync: Callable[[], None], marked: Callable[[], None]) -> None:

@@ -208,9 +208,9 @@ class Converting:
 
     def story(self) -> dict[str, Any]:
         """Return what was done, in JSON's terms."""
-        told = {"from": self.found.disk_format, "to": "raw", "way": "one-pass", "why": ""}
+        story = {"from": self.found.disk_format, "to": "raw", "way": "one-pass", "why": ""}
         received = {"bytes": self._received_bytes, "digests": self.digests()}
-        return {"received": received, "converted": told}
+        return {"received": received, "converted": story}
 
     async def close(self) -> None:
         """Let no thread touch it any more."""
@@ -231,7 +231,7 @@ class ConvertingPeer:
 
     Args:
         verdict: Tells what the image is, after its guards have seen the whole.
-        put_aside: Told how many bytes were put aside since it was last told.
+        put_aside: Called with the number of bytes that were put aside since the last call.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of a conversion meet here
@@ -250,7 +250,7 @@ class ConvertingPeer:
         self._clock = clock
         self._verdict = verdict
         self._put_aside = put_aside
-        self._told_bytes = converting.kept_bytes
+        self._reported_bytes = converting.kept_bytes
         self._is_over = False
         self._fetching = FetchingBeside(self._feed)
 
@@ -286,9 +286,9 @@ class ConvertingPeer:
         if not self._is_over and not self._converting.has_enough:
             self._fetching.start()
         chunk = await self._converting.read()
-        told, self._told_bytes = self._told_bytes, self._converting.kept_bytes
-        if self._told_bytes > told:
-            self._put_aside(self._told_bytes - told)
+        before, self._reported_bytes = self._reported_bytes, self._converting.kept_bytes
+        if self._reported_bytes > before:
+            self._put_aside(self._reported_bytes - before)
         return chunk
 
     async def close(self) -> None:

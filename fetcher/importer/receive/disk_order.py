@@ -50,7 +50,7 @@ class DiskOrder:
         yield from self._fill(size)
 
     def take_held(self) -> Iterator[tuple[int, bytes]]:
-        """Yield what waits, with its place: for whoever writes it there."""
+        """Yield the waiting pieces, each with its offset, for the writer."""
         while self._held:
             offset, _serial, data = heappop(self._held)
             yield offset, data

@@ -28,7 +28,7 @@ from fetcher.store.protocol import Staged, Store
 from fetcher.store.reservation import Reservation
 
 ANY_ORDER = frozenset({"vmdk"})
-"""Formats whose parts may come in an order that no converter can follow, which only their bytes tell."""
+"""Formats whose parts may come in an order that no converter can follow, which only their bytes show."""
 
 
 def converts_pull(settings: Settings, submission: Submission) -> bool:
@@ -68,12 +68,12 @@ class Layers:
         chain: The guards of the image, as it is before any conversion.
         unpacks: Whether a packed body is unpacked.
         converts: Whether an image becomes a raw disk, if its head says that it can while it comes in.
-        comes_once: Whether the bytes cannot be asked for again; then images whose heads do not tell enough
+        comes_once: Whether the bytes cannot be asked for again; then images whose heads do not show enough
             are left for the complete file.
         algorithms: Of the digests of what was received.
         timed: Puts clocks on guards.
-        received: Told of every byte that comes, packed if it was.
-        put_aside: Told how many bytes a conversion keeps beside the disk.
+        received: Called for every chunk that comes, packed if it was.
+        put_aside: Called with the number of bytes that a conversion keeps beside the disk.
 
     Attributes:
         is_proven: Something else than the bytes shows whether all of them came.
@@ -219,10 +219,10 @@ class Layers:
 
     def story(self) -> dict[str, Any]:
         """Return what was done to the received bytes, by stage."""
-        told: dict[str, Any] = {}
+        story: dict[str, Any] = {}
         for layer in (self.converting, self.unpacking):
-            told |= {} if layer is None else layer.story()
-        return told
+            story |= {} if layer is None else layer.story()
+        return story
 
     async def leave(self) -> None:
         """Ask the peer of this attempt for nothing more."""

@@ -52,11 +52,11 @@ class Receiver:
             file then see the disk.
         comes_once: Whether the bytes cannot be asked for again.
         algorithms: Which digests to compute.
-        address: The one of them that will name the bytes; it tells of checkpoints, too.
+        address: The one of them that will name the bytes; checkpoints hold it, too.
         received: Of these, which to compute of what was received, where that is not what is kept.
-        count: Told the size of every chunk that passed the guards.
-        marked: Told of every checkpoint, in a thread of the worker pool.
-        times: Told how long each guard took.
+        count: Called with the size of every chunk that passed the guards.
+        marked: Called at every checkpoint, in a thread of the worker pool.
+        times: Collects how long each guard took.
 
     Attributes:
         received_bytes: As they came, packed if they were.
@@ -155,7 +155,7 @@ class Receiver:
                 or a digest that is compared later.
 
         Raises:
-            SourceFailure: They broke off; `received_bytes` tells where.
+            SourceFailure: They broke off; `received_bytes` shows where.
             Failure: A guard or the store refused.
         """
         self._layers.is_proven = is_proven
@@ -231,7 +231,7 @@ class Receiver:
 
     @property
     def fault(self) -> Exception | None:
-        """Return what broke inside the format guard, if something did: a fault of ours, told as a refusal."""
+        """Return what broke inside the format guard, if anything: a fault of ours, reported as a refusal."""
         return self._chain.fault
 
     def digests(self) -> dict[str, str]:

@@ -28,7 +28,7 @@ class ReceiverFactory:
         claims: What is said of the bytes, equal for all imports of the pull.
         promised: Which digests were promised of what is received; asked when a receiver is made.
         subscribers: Shown how many bytes passed the guards, and what they are, as often as there is news.
-        marked: Told of every checkpoint, in a thread of the worker pool.
+        marked: Called at every checkpoint, in a thread of the worker pool.
         headroom: Tells what the quota leaves; None where each import is held to its own at its end.
         streams: Whether images are converted while they come in, where their heads say that they can be.
     """
@@ -47,14 +47,14 @@ class ReceiverFactory:
 
     def __post_init__(self) -> None:
         """Go on counting files where an earlier process stopped."""
-        self._told: FormatVerdict | None = None
+        self._shown_format: FormatVerdict | None = None
         self._number = int(self.resume_state.staged.rpartition(".")[2] or 0)
 
-    async def fresh(self, told: Collection[str] = ()) -> Receiver:
+    async def fresh(self, stated: Collection[str] = ()) -> Receiver:
         """Return an empty one.
 
         Args:
-            told: Algorithms of the digests that the source tells itself.
+            stated: Algorithms of the digests that the source states itself.
 
         Raises:
             StoreFull: There is no room for even one more file.
@@ -64,7 +64,7 @@ class ReceiverFactory:
         chain = await self._chain(
             Purpose.PULL
         )  # Before there is a file that a failure here would leave behind.
-        return self._make(await self.context.store.stage(self.pull_id, self._number), chain, told)
+        return self._make(await self.context.store.stage(self.pull_id, self._number), chain, stated)
 
     async def restore(self) -> Receiver | None:
         """Return the receiver of an earlier process, brought to where it was; None where nothing was kept.
@@ -119,25 +119,25 @@ class ReceiverFactory:
         )
 
     def _make(
-        self, staged: Staged, chain: Chain, told: Collection[str] = (), begun_with: str = ""
+        self, staged: Staged, chain: Chain, stated: Collection[str] = (), begun_with: str = ""
     ) -> Receiver:
         self.subscribers.progress.restart()
 
         def count(size: int) -> None:
             self.subscribers.receive(size)
-            if receiver.format is not None and receiver.format is not self._told:
-                self._told = receiver.format
+            if receiver.format is not None and receiver.format is not self._shown_format:
+                self._shown_format = receiver.format
                 self.subscribers.change(format=receiver.format)
 
         promised, checksum = self.promised(), self.settings.checksum
         computed = checksum.algorithms
-        # What is promised is compared, and one of what the source tells; another host may have begun with
+        # What is promised is compared, and one that the source states; another host may have begun with
         # another digest than ours.
-        of_the_source = _of_the_source(told, checksum.accepted, computed)
+        of_the_source = _source_digest(stated, checksum.accepted, computed)
         expected = [*sorted(promised), *of_the_source, *([begun_with] if begun_with else [])]
         algorithms = list(dict.fromkeys([*computed, *expected]))
         # Of what was received: what verifies, what was promised, what names it.
-        wanted = {checksum.address, *checksum.accepted, *promised, *told}
+        wanted = {checksum.address, *checksum.accepted, *promised, *stated}
         receiver = Receiver(
             staged=staged,
             store=self.context.store,
@@ -157,7 +157,9 @@ class ReceiverFactory:
         return receiver
 
 
-def _of_the_source(told: Collection[str], accepted: Collection[str], computed: Collection[str]) -> list[str]:
-    """Return one strong digest of those that the source tells, where none of them is computed anyway."""
-    strong = [name for name in accepted if name in told]
+def _source_digest(
+    stated: Collection[str], accepted: Collection[str], computed: Collection[str]
+) -> list[str]:
+    """Return one strong digest of those that the source states, where none of them is computed anyway."""
+    strong = [name for name in accepted if name in stated]
     return [] if set(strong) & set(computed) else strong[:1]

@@ -25,7 +25,7 @@ from fetcher.unpack import (
 )
 
 DEAR_WEIGHT = 10  # Of xz and bzip2, which keep a whole processor busy.
-MAX_NOTED = 64  # Members that are told by name; an archive may have a thousand.
+MAX_NOTED = 64  # Members that are listed by name; an archive may have a thousand.
 AMAZON = frozenset({"ami", "ari", "aki"})  # Kernels and ramdisks are booted from as they are packed.
 
 

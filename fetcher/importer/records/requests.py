@@ -65,7 +65,7 @@ def _shown(url: str | None) -> str | None:
 
 
 def webhook_of(submission: Submission, settings: Settings) -> WebhookTarget | None:
-    """Return who is told of the import's end: its own receiver, else the operator's; None when nobody is."""
+    """Return who is notified of the import's end: its own receiver, else the operator's, else None."""
     if submission.notify_url is not None:
         return WebhookTarget(url=submission.notify_url, secret=submission.notify_secret)
     return WebhookTarget() if settings.notify.url else None

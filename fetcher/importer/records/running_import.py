@@ -96,7 +96,7 @@ class RunningImport:
         self._hidden_bytes = 0
 
     def change(self, **progress: Any) -> Import:
-        """Replace fields of the record and tell the subscribers.
+        """Replace fields of the record and notify the subscribers.
 
         Raises:
             TypeError: The state is among them: that changes by an event (`move`) or an end (`take`).
@@ -104,11 +104,11 @@ class RunningImport:
         if not MOVED_BY_EVENTS.isdisjoint(progress):
             raise TypeError(f"{', '.join(MOVED_BY_EVENTS & progress.keys())} cannot be set")
         self.record = msgspec.structs.replace(self.record, **progress)
-        self.tell()
+        self.notify()
         return self.record
 
     def move(self, event: Event, **changes: Any) -> Import:
-        """Let an event move the import on, and tell the subscribers.
+        """Let an event move the import on, and notify the subscribers.
 
         Raises:
             IllegalMove: Nothing of the kind can happen to it now.
@@ -118,13 +118,13 @@ class RunningImport:
     def take(self, record: Import) -> Import:
         """Show a record that has been moved on, or ended, and was written."""
         self.record = record
-        self.tell()
+        self.notify()
         return record
 
     def receive(self, size: int) -> None:
         """Count bytes that came in."""
         self.progress.receive(size)
-        self.tell()
+        self.notify()
 
     def snapshot(self) -> Import:
         """Return the record with what has come in since it was last written."""
@@ -136,7 +136,7 @@ class RunningImport:
             )
         return self._snapshot
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         """Wake everybody who follows; they share one picture of what they see then."""
         self._snapshot = None
         for subscriber in self._subscribers:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from fetcher.aio.retry import written
+from fetcher.aio.retry import retry_write
 from fetcher.errors import Cancelled
 from fetcher.importer.records.running_import import Progress, RunningImport
 from fetcher.index.protocol import Index
@@ -23,7 +23,7 @@ class Subscribers:
     """The running imports of one pull, who see and record the same progress.
 
     Args:
-        gone: Told of an import that dropped out because it ended elsewhere.
+        gone: Called with an import that dropped out because it ended elsewhere.
 
     Attributes:
         followers: Those who follow now, by their ids; whoever waits on the way looks at a copy.
@@ -101,7 +101,7 @@ class Subscribers:
         """Count bytes that came in."""
         self.progress.receive(size)
         for running in self.followers.values():
-            running.tell()
+            running.notify()
 
     def begin_attempt(self, url: str, offset: int) -> None:
         """Move every import on to a further attempt; what an earlier process left open was interrupted."""
@@ -135,7 +135,7 @@ class Subscribers:
         Raises:
             Cancelled: Nobody follows any more.
         """
-        await self._write(written)
+        await self._write(retry_write)
 
     async def write_once(self) -> None:
         """Write every record down now or never.

@@ -42,7 +42,7 @@ WORDS: dict[type[Failure], tuple[str, str]] = {
 
 
 def upload_words(failure: Failure) -> tuple[str, str] | None:
-    """Return title and advice for whoever sent the bytes; None where the failure's own words fit."""
+    """Return title and advice for the sender of the bytes; None where the failure's own words fit."""
     public = failure.public()
     if type(public) not in WORDS:
         return None

@@ -1,10 +1,10 @@
-"""From what ended an import to what its submitter is told."""
+"""From the failure that ended an import to the verdict for its submitter."""
 
 import msgspec
 import structlog
 
 from fetcher.advice import advice_for
-from fetcher.aio.retry import written
+from fetcher.aio.retry import retry_write
 from fetcher.errors import Cancelled, Failure, InternalFault, Rejection
 from fetcher.importer.lifecycle import end
 from fetcher.importer.records.running_import import RunningImport
@@ -21,7 +21,7 @@ DELIVERED = Verdict(code="ok", title="The image is active at the target image se
 
 
 def verdict_of(failure: Failure) -> Verdict:
-    """Return what the submitter is told: the public form, filled in."""
+    """Return the verdict for the submitter: the public form of the failure, filled in."""
     public = failure.public()
     fields = public.public_fields()
     title = str(public) if not public.hidden else type(public).title.split(":")[0] + "."
@@ -34,8 +34,8 @@ def verdict_of(failure: Failure) -> Verdict:
     return Verdict(code=public.code, title=title, advice=advice, fields=fields)
 
 
-def _told(failure: Failure, words: tuple[str, str] | None) -> Verdict:
-    """Return the verdict in the words of whoever started the import: by a URL, or by sending bytes."""
+def _worded(failure: Failure, words: tuple[str, str] | None) -> Verdict:
+    """Return the verdict in words that fit how the import began: by a URL, or by sent bytes."""
     verdict = verdict_of(failure)
     if words is None:
         return verdict
@@ -58,7 +58,7 @@ def truth_of(failure: Failure) -> dict[str, str]:
 
 
 def hidden_of(failure: Failure | None) -> dict[str, str] | None:
-    """Return what administrators are told of an attempt's end, where its submitter is told less."""
+    """Return what really ended an attempt, for administrators; None where the public form says it."""
     if failure is None or failure.public() is failure:
         return None
     return {"code": failure.code, "message": str(failure)[:MOST_CHARACTERS]}
@@ -78,8 +78,8 @@ async def fail(
     async def write(record: Import) -> bool:
         ids = {"import_id": record.id, "image_id": record.image_id, "request_id": record.request_id}
         level("import.ended", state=record.state.value, url=record.submission.url, **ids, **detail)
-        return await written(lambda: index.imports.end(record, detail))
+        return await retry_write(lambda: index.imports.end(record, detail))
 
-    verdict = _told(failure, words)
+    verdict = _worded(failure, words)
     received = running.progress.received_bytes
     await end(running, end_of(failure), verdict, write, received_bytes=received)

@@ -45,7 +45,7 @@ class OriginQueue(Generic[T]):
         return (ticket for line in self._by_origin.values() for _, ticket in line.values())
 
     def add(self, ticket: T) -> None:
-        """Put somebody at the end."""
+        """Add a ticket at the end."""
         line = self._by_origin.setdefault(ticket.origin, OrderedDict())
         number = next(self._numbers)
         line[ticket.import_id] = (number, ticket)
@@ -54,7 +54,7 @@ class OriginQueue(Generic[T]):
             heapq.heappush(self._heads, (number, ticket.origin))
 
     def remove(self, ticket: T) -> bool:
-        """Take somebody out; False when they do not stand here."""
+        """Remove a ticket; False when it is not here."""
         line = self._by_origin.get(ticket.origin)
         if line is None or ticket.import_id not in line:
             return False

@@ -34,15 +34,20 @@ class Ticket(msgspec.Struct, frozen=True):
     urls: CheckedUrls | None = None
 
     @property
-    def told(self) -> Waiting:
-        """Return what another host has to know of it."""
+    def announcement(self) -> Waiting:
+        """Return what other hosts need to know of it."""
         return Waiting(self.import_id, self.project_id, self.origin, self.request, self.is_shared)
 
     @classmethod
-    def of(cls, told: Waiting, urls: CheckedUrls) -> Self:
-        """Return the ticket of an import that another host has told of."""
+    def of(cls, waiting: Waiting, urls: CheckedUrls) -> Self:
+        """Return the ticket of an import that another host has announced."""
         return cls(
-            told.import_id, told.project_id, told.origin, told.request, is_shared=told.is_shared, urls=urls
+            waiting.import_id,
+            waiting.project_id,
+            waiting.origin,
+            waiting.request,
+            is_shared=waiting.is_shared,
+            urls=urls,
         )
 
 

@@ -25,7 +25,7 @@ from fetcher.parsers.bucket_errors import parse_bucket_error
 from fetcher.transport import Answer, sign
 
 REGION = "{region}"
-# What advice is given for; other codes are told by their status, for a stranger may have made them up.
+# Codes with advice; any other code is reported by its status, for a stranger may have made it up.
 KNOWN = frozenset(
     {"AccessDenied", "AllAccessDisabled", "AuthorizationHeaderMalformed", "ExpiredToken", "InternalError"}
     | {"InvalidAccessKeyId", "InvalidObjectState", "InvalidRequest", "InvalidToken", "NoSuchBucket"}
@@ -179,7 +179,7 @@ class BucketDialect:
         """Expect nothing more: each request is signed for itself."""
 
     async def consult(self, answer: Answer) -> str | None:
-        """Follow the bucket to its region; tell errors of its server by their names.
+        """Follow the bucket to its region; report errors of its server by their names.
 
         Raises:
             BucketRefused: The server does not give the object out.

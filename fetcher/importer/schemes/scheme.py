@@ -53,7 +53,7 @@ class Way(msgspec.Struct, frozen=True, kw_only=True):
     has_neighbours: bool = True
 
 
-async def straight(asked: Asked) -> Way:
+async def find_directly(asked: Asked) -> Way:
     """Ask for the URL as it is."""
     return Way(secrets=asked.secrets)
 
@@ -82,4 +82,4 @@ class SourceScheme:
     take: Callable[[Submission, CheckedUrls], Submission]
     variant: Callable[[Submission], str] = _of_no_kind
     own_fields: tuple[str, ...] = ()
-    find: Callable[[Asked], Awaitable[Way]] = straight
+    find: Callable[[Asked], Awaitable[Way]] = find_directly

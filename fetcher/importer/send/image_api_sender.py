@@ -174,7 +174,7 @@ class ImageApiSender:
         body_type: str = "application/json",
         outgoing: Outgoing | None = None,
     ) -> CallAnswer:
-        """Make one call, and tell an answer that is none of success in plain words."""
+        """Make one call; raise any answer but success, in plain words."""
         destination = self._destination
         request = SourceRequest(
             url=f"{destination.url}/v2/{path}",

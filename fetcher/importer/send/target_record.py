@@ -7,20 +7,20 @@ from fetcher.model import Blob, Image, Import, algorithm_of
 
 
 def new_record(
-    record: Import, image: Image, blob: Blob, rules: dict[str, Any], *, is_told: bool
+    record: Import, image: Image, blob: Blob, rules: dict[str, Any], *, has_provenance: bool
 ) -> dict[str, Any]:
     """Return a record for an image, as it would have become here.
 
     Args:
         rules: What the operator's rules set.
-        is_told: Whether the record says where the bytes came from.
+        has_provenance: Whether the record says where the bytes came from.
     """
     suggested = record.stages.get("suggested", {})
     offered = {**suggested.get("properties", {}), **rules.get("default", {})}
     forbidden = rules.get("forbid", [])
     properties = {name: value for name, value in offered.items() if name not in forbidden}
     properties |= {**image.properties, **rules.get("set", {})}
-    if is_told:
+    if has_provenance:
         properties |= provenance_properties(record, blob)
     found = record.format
     values: dict[str, Any] = {

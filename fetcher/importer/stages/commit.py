@@ -11,7 +11,7 @@ import msgspec
 import structlog
 
 from fetcher import crash
-from fetcher.aio.retry import outlasted, written
+from fetcher.aio.retry import retry_while_short, retry_write
 from fetcher.aio.shield import shielded
 from fetcher.errors import Cancelled, Failure, Shortage, StoreFailed
 from fetcher.guards.network.address import TABLE_VERSION
@@ -49,9 +49,11 @@ async def commit(
         StoreFailed: The file system or the index refused.
     """
     meant = blob_of(context, body, datetime.now(UTC))
-    blob = await outlasted(partial(_announced, context.index, running_imports, meant, body.received_bytes))
+    blob = await retry_while_short(
+        partial(_announced, context.index, running_imports, meant, body.received_bytes)
+    )
     # Each try holds the blob anew: a lock in a database that was away is anybody's by now.
-    return await outlasted(partial(_commit_once, context, body, blob, settle))
+    return await retry_while_short(partial(_commit_once, context, body, blob, settle))
 
 
 async def _announced(
@@ -97,7 +99,7 @@ async def _commit_once(
 async def _put(context: Context, body: Complete, blob: Blob) -> None:
     """Have the bytes in their place; what an earlier try has put there may be gone, as nobody held it."""
     if not body.staged.is_moved:
-        await outlasted(partial(context.store.commit, body.staged, blob.address))
+        await retry_while_short(partial(context.store.commit, body.staged, blob.address))
     elif await context.store.size(blob.address) != blob.size:
         raise StoreFailed(reason="commit: the bytes were removed before their row could be written")
 
@@ -165,9 +167,9 @@ async def _activate(context: Context, running: RunningImport, blob: Blob, story:
 
     async def write(record: Import) -> bool:
         contents = _contents(record, blob, found, called(record, story.source_headers))
-        told = told_of(record, blob, story)
-        signed = await _signed(context, image_id, told)
-        is_written = await context.index.imports.activate(record, blob, contents, told, signed)
+        provenance = provenance_of(record, blob, story)
+        signed = await _signed(context, image_id, provenance)
+        is_written = await context.index.imports.activate(record, blob, contents, provenance, signed)
         if is_written and signed is None:
             context.unsigned.set()
         return is_written
@@ -194,13 +196,13 @@ def _contents(record: Import, blob: Blob, found: Image | None, name: str | None)
     )
 
 
-async def _signed(context: Context, image_id: str, told: dict[str, Any]) -> Signed | None:
+async def _signed(context: Context, image_id: str, provenance: dict[str, Any]) -> Signed | None:
     """Sign a story on its way into the index, where that takes no time; else the attestor does it later."""
     settings = context.current.settings
     if settings.attestation.sign_command or context.engine.is_shared:
         return None
     builder_id = settings.attestation.builder_id or settings.server.public_url
-    story = msgspec.to_builtins(told)
+    story = msgspec.to_builtins(provenance)
     try:
         made = await context.worker_pool.run(partial(context.signer.sign, image_id, story, builder_id))
     except Failure as failure:  # No reason to lose an image: the attestor tries again, and says so.
@@ -209,18 +211,18 @@ async def _signed(context: Context, image_id: str, told: dict[str, Any]) -> Sign
     return None if made is None else Signed(image_id=image_id, key_id=made[0], envelope=made[1])
 
 
-def told_of(record: Import, blob: Blob, story: Story) -> dict[str, Any]:
+def provenance_of(record: Import, blob: Blob, story: Story) -> dict[str, Any]:
     """Return the provenance of an image that an import has ended with."""
-    told = document(record, blob, story.settings, table_version=TABLE_VERSION, limits=story.limits)
-    return {**told, "source_headers": story.source_headers, **story.more}
+    provenance = document(record, blob, story.settings, table_version=TABLE_VERSION, limits=story.limits)
+    return {**provenance, "source_headers": story.source_headers, **story.more}
 
 
 async def end_delivered(context: Context, running: RunningImport, body: Complete, story: Story) -> None:
     """End an import whose image is at the target and not here."""
 
     async def write(record: Import) -> bool:
-        told = told_of(record, blob_of(context, body, record.updated_at), story)
-        return await written(partial(context.index.imports.deliver, record, told))
+        provenance = provenance_of(record, blob_of(context, body, record.updated_at), story)
+        return await retry_write(partial(context.index.imports.deliver, record, provenance))
 
     delivery = running.record.delivery
     assert delivery is not None

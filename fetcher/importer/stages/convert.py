@@ -19,7 +19,7 @@ from fetcher.importer.stages.stage import Carrier, Stage
 from fetcher.model import FormatVerdict, Phase, Submission
 from fetcher.store.protocol import Staged
 
-SHARE_STEP = 0.01  # Progress that is worth telling.
+SHARE_STEP = 0.01  # Progress that is worth reporting.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +28,8 @@ class Conversion:
 
     Args:
         submission: What was asked for.
-        begin: Told when a conversion begins.
-        on_progress: Told the share that is done, from 0 to 1; on the loop.
+        begin: Called when a conversion begins.
+        on_progress: Called with the share that is done, from 0 to 1; on the loop.
     """
 
     context: Context
@@ -91,7 +91,7 @@ class Conversion:
                     target_format=wanted,
                     virtual_bytes=virtual_bytes,
                     walls=await self.context.sandbox.find(),
-                    on_progress=self._teller(),
+                    on_progress=self._reporter(),
                 )
                 done = await convert_file(job)
                 staged = await store.take_result(place)
@@ -100,23 +100,23 @@ class Conversion:
         except BaseException:
             await store.discard(staged)
             raise
-        told = {"from": found.disk_format, "to": wanted, "way": done.way, "why": done.why}
+        story = {"from": found.disk_format, "to": wanted, "way": done.way, "why": done.why}
         if place.is_copy:
-            told["staged"] = "local"  # It was brought to this machine for that, and back.
+            story["staged"] = "local"  # It was brought to this machine for that, and back.
         received = {"bytes": body.received_bytes, "digests": body.digests}
-        stages = {"received": received, **body.stages, "converted": told}
+        stages = {"received": received, **body.stages, "converted": story}
         return replace(body, staged=staged, size=staged.size, digests=digests, format=verdict, stages=stages)
 
-    def _teller(self) -> Callable[[float], None]:
-        """Return what is told of progress, from whatever thread; only news that is worth it goes on."""
+    def _reporter(self) -> Callable[[float], None]:
+        """Return a function that reports progress from any thread; small steps are left out."""
         loop, last = asyncio.get_running_loop(), [0.0]
 
-        def tell(share: float) -> None:
+        def report(share: float) -> None:
             if share - last[0] >= SHARE_STEP:
                 last[0] = share
                 loop.call_soon_threadsafe(self.on_progress, round(share, 2))
 
-        return tell
+        return report
 
     async def _judge(
         self, staged: Staged, wanted: str, algorithms: list[str]

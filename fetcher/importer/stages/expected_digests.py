@@ -27,16 +27,16 @@ class ExpectedDigests:
 
     Args:
         sums: What the checksum file says, where there is one.
-        told: What the source says itself, by hashlib's names.
+        stated: By the source itself, by hashlib's names.
         way: How the bytes were found, with what their digest is to be.
     """
 
     def __init__(
-        self, settings: Settings, sums: Sums | None, told: Mapping[str, str], way: Way | None = None
+        self, settings: Settings, sums: Sums | None, stated: Mapping[str, str], way: Way | None = None
     ) -> None:
         self._accepted = settings.checksum.accepted
         self._sums = sums
-        self._told = told
+        self._stated = stated
         self._found = way.digest if way is not None else None
         self._found_source = way.digest_source if way is not None else ""
 
@@ -47,7 +47,7 @@ class ExpectedDigests:
         return found if self._sums is None else found | {self._sums.digest.algorithm}
 
     def check(self, submission: Submission, digests: Mapping[str, str]) -> str:
-        """Compare the digests with what one import was promised; tells what verified them.
+        """Compare the digests with those that one import expects; return what verified them.
 
         Raises:
             ChecksumMismatch: They are not what was promised.
@@ -65,16 +65,16 @@ class ExpectedDigests:
             return self._sums.verified_by
         if self._found is not None:
             return self._found_source
-        known = self._told.keys() & digests.keys()
+        known = self._stated.keys() & digests.keys()
         for algorithm in known:
-            promised = Digest(algorithm=algorithm, value=self._told[algorithm])
+            promised = Digest(algorithm=algorithm, value=self._stated[algorithm])
             check_digest(promised, digests[algorithm], source="header")
         return "header" if known else "none"
 
     def check_each(
         self, running_imports: list[RunningImport], digests: Mapping[str, str], /, **findings: Any
     ) -> dict[str, ChecksumMismatch]:
-        """Compare for each import, and note in its record what verified it; tells whom it fails.
+        """Compare for each import, and note in its record what verified it; return the mismatches.
 
         Args:
             digests: Of what was received.
@@ -94,7 +94,7 @@ class ExpectedDigests:
 
 
 def expects_digest(submission: Submission, settings: Settings) -> bool:
-    """Return whether a submitter's digest will tell if the bytes are the right ones."""
+    """Return whether a submitter's digest will show if the bytes are the right ones."""
     checksum = submission.checksum
     return checksum is not None and checksum.algorithm in settings.checksum.accepted
 
@@ -164,9 +164,9 @@ class ChecksumFile:
         return self.listed.algorithms if self.found is None else frozenset({self.found.digest.algorithm})
 
     def story(self, settings: Settings) -> dict[str, Any]:
-        """Return what the image's provenance tells of it."""
-        told: dict[str, Any] = msgspec.to_builtins(self.found)
-        return told | {"hops": shown_hops(self.hops, settings)}
+        """Return what the image's provenance records of it."""
+        story: dict[str, Any] = msgspec.to_builtins(self.found)
+        return story | {"hops": shown_hops(self.hops, settings)}
 
 
 def given_up_encryption(

@@ -44,7 +44,7 @@ class HandOver:
     Args:
         running: With a delivery.
         secrets: With the submitter's own token for the target.
-        is_parked: Whether whoever cancels this wants it to be taken up by a later process.
+        is_parked: Whether a cancelled run is to be taken up by a later process.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class HandOver:
         """Take the bytes there, and end the import; False where they are to stay here, or here too.
 
         Args:
-            close: Lets go of what came in: whoever sees the verdict finds nothing of the bytes.
+            close: Lets go of what came in: a reader of the verdict finds nothing of the bytes.
         """
         if self._running.record.delivery is None:
             return False

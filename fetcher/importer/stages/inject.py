@@ -14,7 +14,7 @@ REACH: tuple[Visibility, ...] = ("private", "shared", "community", "public")  # 
 
 
 def matching(settings: Settings, actor: Actor, project_id: str, url: str) -> tuple[str, ...]:
-    """Return the names of the rules that hold for a submission, as far as its beginning tells."""
+    """Return the names of the rules that hold for a submission, as far as its beginning shows."""
     host = (urlsplit(url).hostname or "") if url else ""
     return tuple(
         rule.name
@@ -39,7 +39,7 @@ def check_rules(settings: Settings, names: tuple[str, ...], image: Image) -> Non
     """
     for rule in _named(settings, names):
         if rule.disk_formats:
-            continue  # Only the bytes tell.
+            continue  # Only the bytes show it.
         for name in rule.require:
             if name not in image.properties:
                 reason = f"the operator's rule {rule.name} requires the property {name}"

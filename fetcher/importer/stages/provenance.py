@@ -8,7 +8,7 @@ import msgspec
 from fetcher.config import Settings
 from fetcher.guards import GuardContext, Headroom, Purpose, acting
 from fetcher.guards.request.publishers import SIGNED, rule_of, sources_of
-from fetcher.importer.schemes.again import kept
+from fetcher.importer.schemes.repeat import recorded_source
 from fetcher.model import Blob, Hop, Import
 from fetcher.transport import authority_digests
 
@@ -36,7 +36,7 @@ def document(
             "catalogue": msgspec.to_builtins(record.submission.catalogue),
             "ca_sha256": authority_digests(pem) if (pem := record.submission.ca_pem) else [],
             **({"disk": record.submission.disk} if record.submission.disk else {}),
-            **({"source": source} if (source := kept(record.submission)) is not None else {}),
+            **({"source": source} if (source := recorded_source(record.submission)) is not None else {}),
         },
         "started_at": record.started_at,
         "ended_at": record.ended_at,
@@ -89,7 +89,7 @@ def shown_hops(hops: Iterable[Hop], settings: Settings) -> list[dict[str, Any]]:
     """
     shown = []
     for hop in hops:
-        is_told = hop.status is not None and not settings.egress.proxy
-        told = hop if is_told else msgspec.structs.replace(hop, address=None, port=None)
-        shown.append(msgspec.to_builtins(told))
+        is_public = hop.status is not None and not settings.egress.proxy
+        public = hop if is_public else msgspec.structs.replace(hop, address=None, port=None)
+        shown.append(msgspec.to_builtins(public))
     return shown

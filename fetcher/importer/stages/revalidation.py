@@ -67,7 +67,7 @@ class Reuse:
     async def give(
         self, subscribers: Subscribers, expected: ExpectedDigests, story: Story
     ) -> list[tuple[RunningImport, Failure | None]]:
-        """Give the bytes in the store to everybody who may have them, judged anew; tells what became of each.
+        """Give the bytes in the store to everybody who may have them, judged anew; return the result of each.
 
         Raises:
             Failure: A guard refuses the bytes by the claims and limits of today.

@@ -50,7 +50,7 @@ class Carrier(Protocol):
 
     @property
     def is_parked(self) -> bool:
-        """Return whether whoever cancels this wants it to be taken up by a later process."""
+        """Return whether a cancelled run is to be taken up by a later process."""
 
     @property
     def settle(self) -> Settle | None:
@@ -69,7 +69,7 @@ class Carrier(Protocol):
         """Compare the bytes with the digests that each import expects."""
 
     async def close(self) -> None:
-        """Let go of what came in: whoever sees a verdict finds nothing of the bytes."""
+        """Let go of what came in: a reader of the verdict finds nothing of the bytes."""
 
     async def end(self, running: RunningImport, failure: Failure | None) -> None:
         """Give an import its verdict; without a failure it has it already."""
@@ -84,7 +84,7 @@ class Stage:
 
     Args:
         name: Unique; other stages need it by this name.
-        run: Returns the body as it goes on: the given one, one that tells more in `stages`, or one in a
+        run: Returns the body as it goes on: the given one, one with more in `stages`, or one in a
             staged file of its own, which is then the runner's to discard. None where nothing is left to do.
             Raises a `Failure` to refuse the body for all of its imports.
         needs: Stages that have to come before it.

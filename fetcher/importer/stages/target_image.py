@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from fetcher.aio.retry import written
+from fetcher.aio.retry import retry_write
 from fetcher.config import Settings
 from fetcher.errors import Cancelled, TargetMismatch, TargetRefused, TargetUnavailable
 from fetcher.ids import new_id
@@ -120,10 +120,9 @@ class TargetImage:
         image = await self._context.index.images.find(record.image_id, ENGINE)
         blob = blob_of(self._context, body, datetime.now(UTC))
         rules = injected(self._settings, record, blob)
-        is_told = self._settings.target.provenance_properties
-        return new_record(
-            record, msgspec.structs.replace(image, name=image.name or name), blob, rules, is_told=is_told
-        )
+        has_provenance = self._settings.target.provenance_properties
+        named = msgspec.structs.replace(image, name=image.name or name)
+        return new_record(record, named, blob, rules, has_provenance=has_provenance)
 
     async def _stage(self, there: ImageThere, body: Complete, name: str | None) -> None:
         """Send the bytes; an image that its own import gave back has failed."""
@@ -143,7 +142,7 @@ class TargetImage:
             raise
 
     async def _pieces(self, body: Complete) -> AsyncIterator[bytes]:
-        """Read the bytes back, and tell how many have gone."""
+        """Read the bytes back, and report how many have gone."""
         peer, sent = StagedPeer(self._context.store, body.staged, is_whole=True), 0
         while piece := await peer.read():
             yield piece
@@ -197,7 +196,7 @@ class TargetImage:
     async def _note(self, **changes: Any) -> None:
         """Change what is known, and write it down before anything depends on it."""
         self.change(**changes)
-        if not await written(lambda: self._context.index.imports.record(self._running.record)):
+        if not await retry_write(lambda: self._context.index.imports.record(self._running.record)):
             raise Cancelled
 
 

@@ -46,7 +46,7 @@ class Verification:
         self._sums = await ChecksumFile.fetch(gate, request, self._settings)
 
     def opened(self, source: Source) -> None:
-        """Find the image's entry in the checksum file, as soon as the source has told its names.
+        """Find the image's entry in the checksum file, as soon as the source has stated its names.
 
         Raises:
             SignatureRequired: The source led to a publisher that has to sign.
@@ -63,14 +63,14 @@ class Verification:
         if self._sums is not None:
             self._sums.settle([hop for attempt in self._subscribers.attempts for hop in attempt.hops])
 
-    def expected(self, told: dict[str, str]) -> ExpectedDigests:
+    def expected(self, stated: dict[str, str]) -> ExpectedDigests:
         """Return all digests that are known.
 
         Args:
-            told: By the source, with its answer.
+            stated: By the source, in the headers of its answer.
         """
         sums = self._sums.found if self._sums else None
-        return ExpectedDigests(self._settings, sums, told, self.way)
+        return ExpectedDigests(self._settings, sums, stated, self.way)
 
     def expected_algorithms(self) -> set[str]:
         """Return the algorithms of the digests that an import, a checksum file or a service expects."""
@@ -80,10 +80,10 @@ class Verification:
         return found if self._sums is None else found | self._sums.algorithms
 
     def is_proven(self) -> bool:
-        """Return whether an expected digest will tell if parts of different answers fit together."""
+        """Return whether an expected digest will show if parts of different answers fit together."""
         submissions = [running.record.submission for running in self._subscribers.followers.values()]
-        is_told = self.way.digest is not None or self._sums is not None
-        return is_told or any(expects_digest(one, self._settings) for one in submissions)
+        is_known = self.way.digest is not None or self._sums is not None
+        return is_known or any(expects_digest(one, self._settings) for one in submissions)
 
     def is_expected_by_all(self) -> bool:
         """Return whether each import brought a digest of its own."""
@@ -92,20 +92,20 @@ class Verification:
             for one in self._subscribers.followers.values()
         )
 
-    def compare(self, body: Complete, told: dict[str, str]) -> None:
+    def compare(self, body: Complete, stated: dict[str, str]) -> None:
         """Compare for each import, and note in `failed` whom the bytes are not for."""
         running = list(self._subscribers.followers.values())
-        mismatches = self.expected(told).check_each(running, body.received_digests)
+        mismatches = self.expected(stated).check_each(running, body.received_digests)
         is_proven = any(one.record.verified_by != "none" for one in running)
         unsafe = given_up_encryption(running, self._subscribers.attempts[-1].hops, self._settings)
         self.failed = {**unsafe, **mismatches}
         self.mismatch = next(iter(mismatches.values())) if mismatches and not is_proven else None
 
     def story(self) -> dict[str, Any]:
-        """Return what provenance tells of the checksum file, and of the signature in a registry."""
-        told = {} if self._sums is None else {"sums": self._sums.story(self._settings)}
+        """Return what provenance records of the checksum file, and of the signature in a registry."""
+        story = {} if self._sums is None else {"sums": self._sums.story(self._settings)}
         signer = self.way.signer
-        return told if signer is None else told | {"manifest": {"signature": "good", "signer": signer}}
+        return story if signer is None else story | {"manifest": {"signature": "good", "signer": signer}}
 
 
 async def _run(carrier: Carrier, body: Complete) -> Complete:

@@ -46,7 +46,7 @@ class Engine:
     running: dict[str, RunningImport]
     is_open: Callable[[], bool]
     release: Callable[[Slot], None]
-    tell: Callable[[str], None]
+    notify: Callable[[str], None]
 
 
 class Uploads:
@@ -164,7 +164,7 @@ class Uploads:
         task = start_logged(run.finish(), f"{record.method} {record.id}")
         self._engine.running[record.id] = running
         self._engine.tasks[record.id] = task
-        self._engine.tell(record.id)  # Its row could be seen a moment before.
+        self._engine.notify(record.id)  # Its row could be seen a moment before.
         if not self._engine.is_open():
             task.cancel()  # Who closes the service ended what was sent by then, and did not see this one.
         try:
@@ -175,8 +175,8 @@ class Uploads:
             raise
         finally:
             del self._engine.running[record.id], self._engine.tasks[record.id]
-            running.tell()
-            self._engine.tell(record.id)  # Also to who has just read a row that is old by now.
+            running.notify()
+            self._engine.notify(record.id)  # Also to who has just read a row that is old by now.
         if run.failure is not None:
             raise run.failure
         if task.cancelled():

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import msgspec
 import structlog
 
-from fetcher.aio.retry import outlasted
+from fetcher.aio.retry import retry_while_short
 from fetcher.config import Settings
 from fetcher.convert.streaming import NotStreamable
 from fetcher.errors import (
@@ -45,7 +45,7 @@ STAGED = Verdict(code="ok", title="The bytes are staged; an import with glance-d
 
 
 class Body(Peer, Protocol):
-    """The bytes that somebody sends."""
+    """The bytes of an upload."""
 
     @property
     def declared_bytes(self) -> int | None:
@@ -136,7 +136,7 @@ class UploadRun:
             )
         )
         return Receiver(
-            staged=await outlasted(lambda: self._context.store.stage(record.id, record.claim)),
+            staged=await retry_while_short(lambda: self._context.store.stage(record.id, record.claim)),
             store=self._context.store,
             worker_pool=self._context.worker_pool,
             settings=self._settings,
@@ -185,7 +185,7 @@ class SentBody:
         return asked_of_sent(self.settings, self._running.record)
 
     def story(self) -> Story:
-        """Return what is kept with the image: a sender tells no headers."""
+        """Return what is kept with the image: a sender states no headers."""
         return Story(
             settings=self.settings,
             limits=self.context.in_force.of(self.settings),
@@ -201,14 +201,14 @@ class SentBody:
         """Do nothing: the sender waits for the end, and sees its own progress."""
 
     def compare(self, body: Complete) -> None:
-        """Do nothing: a sender tells no digests."""
+        """Do nothing: a sender states no digests."""
 
     async def close(self) -> None:
         """Let go of what came in."""
         await self._receiver.close()
 
     async def end(self, _running: RunningImport, failure: Failure | None) -> None:
-        """Let the sender's answer tell a failure."""
+        """Let the answer to the sender report a failure."""
         if failure is not None:
             raise failure
 

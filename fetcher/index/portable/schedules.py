@@ -59,7 +59,7 @@ class ScheduleRecords:
 
 
 async def _create(db: Session, schedule: Schedule, most: int) -> None:
-    await db.be_alone(f"schedules {schedule.project_id}")
+    await db.lock_name(f"schedules {schedule.project_id}")
     count = "SELECT count(*) AS n FROM schedules WHERE project_id = ?"
     [row] = await db.select(count, [schedule.project_id])
     if row["n"] >= most:

@@ -45,9 +45,9 @@ class Session(Protocol):
         """Add a row."""
 
     async def note_line(self, line: dict[str, Any]) -> None:
-        """Add a line to the audit trail, inside the write that it tells of."""
+        """Add a line to the audit trail, inside the write that it records."""
 
-    async def be_alone(self, name: str) -> None:
+    async def lock_name(self, name: str) -> None:
         """Keep others who ask for the same name waiting until the transaction ends."""
 
 

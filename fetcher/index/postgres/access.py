@@ -42,13 +42,13 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def options(self) -> dict[str, Any]:
         """Return what goes along to libpq: a host that freezes in a transaction must not hold it for ever."""
-        told = {
+        options = {
             **KEPT_ALIVE,
             "application_name": "fetcher",
             "options": OPTIONS,
             "connect_timeout": max(2, round(self.wait_seconds)),
         }
-        return told if self.password is None else {**told, "password": self.password}
+        return options if self.password is None else {**options, "password": self.password}
 
     async def connect(self) -> AsyncConnection[TupleRow]:
         """Open a connection of its own, outside the pool.

@@ -41,7 +41,7 @@ class PortableSession:
     async def note_line(self, line: dict[str, Any]) -> None:
         await note_line(self._db, line)
 
-    async def be_alone(self, name: str) -> None:
+    async def lock_name(self, name: str) -> None:
         await self._db.execute("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", [name])
 
 

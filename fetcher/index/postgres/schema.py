@@ -54,5 +54,5 @@ def check_known(applied: set[str], names: set[str]) -> None:
         StoreFailed: It has.
     """
     if unknown := applied - names:
-        told = ", ".join(sorted(unknown))
-        raise StoreFailed(reason=f"the index is a later version's: it has {told}; upgrade this host")
+        listed = ", ".join(sorted(unknown))
+        raise StoreFailed(reason=f"the index is a later version's: it has {listed}; upgrade this host")

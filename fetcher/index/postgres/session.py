@@ -14,7 +14,7 @@ from psycopg import AsyncConnection, AsyncCursor, IsolationLevel, errors
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from fetcher.aio.cancelling import Uncancelled
+from fetcher.aio.cancelling import KeepCancellation
 from fetcher.errors import ReadGivenUp, Shortage, StoreFailed
 from fetcher.index.postgres.access import Access, check_connection, check_server
 from fetcher.index.postgres.schema import migrate
@@ -64,7 +64,7 @@ class Session:
     """One transaction.
 
     Args:
-        on_queued: Given this session and ids, tells an engine of imports that wait from this transaction on.
+        on_queued: Given this session and ids, announces imports that this transaction queues to an engine.
         quotas: Judge what it writes at its end; None where nothing is limited.
 
     Attributes:
@@ -99,8 +99,8 @@ class Session:
         """Return the connection of this transaction, for an engine that writes rows of its own in it."""
         return self._connection
 
-    async def tell_queued(self, import_ids: Sequence[str]) -> None:
-        """Tell the engine, in this transaction, of imports that wait from its commit on."""
+    async def announce_queued(self, import_ids: Sequence[str]) -> None:
+        """Announce to the engine, in this transaction, the imports that are queued once it commits."""
         if self._on_queued is not None and import_ids:
             await self._on_queued(self, import_ids)
 
@@ -135,7 +135,7 @@ class Check(Protocol):
         """Return the quota of a project that is in force now."""
 
     async def check(self, db: Session) -> None:
-        """Judge the write that was just made; raise what its caller is told."""
+        """Judge the write that was just made; raise the failure for its caller."""
 
 
 class _LastFirst(deque[AsyncConnection[DictRow]]):
@@ -166,7 +166,7 @@ class Connection:
 
     Attributes:
         committed_at: When this process last wrote, on the monotonic clock.
-        on_queued: Called inside each transaction that queues imports; set by an engine that is told so.
+        on_queued: Called inside each transaction that queues imports; set by an engine that needs it.
     """
 
     def __init__(self, access: Access, *, check: Check | None = None) -> None:
@@ -261,7 +261,7 @@ class Connection:
         for tries in range(1, MOST_TRIES + 1):
             held: AsyncConnection[DictRow] | None = None  # Until it is asked to commit.
             try:
-                with Uncancelled():
+                with KeepCancellation():
                     async with self._pool.connection() as connection:
                         held = connection
                         # These go along with BEGIN.

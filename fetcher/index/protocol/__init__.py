@@ -81,7 +81,7 @@ class Index(Protocol):
 
     @property
     def notices(self) -> Notices:
-        """Return the verbs on receivers that are still to be told of an end."""
+        """Return the verbs on notifications that are not delivered yet."""
 
     @property
     def pulls(self) -> Pulls:

@@ -12,7 +12,7 @@ class Imports(Protocol):
     """Verbs on imports.
 
     Every write of a running import carries its claim number: one that lost
-    its claim can change nothing, and is told so by False or None.
+    its claim changes nothing, and the verb returns False or None.
     """
 
     async def submit(self, new: NewImport, *, max_queued: int) -> Import:
@@ -56,7 +56,7 @@ class Imports(Protocol):
         """
 
     async def truths(self, actor: Actor, import_ids: Sequence[str]) -> dict[str, dict[str, str]]:
-        """Return what really ended imports, by their ids: for admins alone; others are told nothing."""
+        """Return what really ended imports, by their ids: for admins alone; others get nothing."""
 
     async def requeue(self, import_id: str, now: datetime) -> int:
         """Put an import that a stopped process left behind back into the queue; returns its new claim."""
@@ -125,7 +125,7 @@ class Imports(Protocol):
     async def forget(self, before: datetime, *, most: int = 1000) -> int:
         """Drop imports that ended before a moment; images and their provenance stay.
 
-        So does a record that a receiver has yet to be told of.
+        So do imports whose notification is not delivered yet.
         """
 
     async def counts(self) -> dict[str, int]:

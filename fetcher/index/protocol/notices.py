@@ -19,7 +19,7 @@ class Notices(Protocol):
         """
 
     async def due(self, wanted: Wanted) -> list[Due]:
-        """Return, of each project, whoever is to be told first of those that are due."""
+        """Return the first due notification of each project."""
 
     async def next_at(self) -> datetime | None:
         """Return when the next one is due by the date that was written down; None when there is none."""
@@ -28,10 +28,10 @@ class Notices(Protocol):
         """Write down an attempt that came to nothing; the next one is at its `next_at`."""
 
     async def settle(self, record: Import, notice: Notice) -> None:
-        """Write down that somebody was told or given up; their URL and secret are kept no longer."""
+        """Record a delivery, or that it was given up; the receiver's URL and secret are deleted."""
 
     async def excess(self, most: int) -> list[str]:
         """Return the imports whose notices are too many, those that wait for longest first."""
 
     async def waiting(self) -> int:
-        """Return how many are still to be told."""
+        """Return the number of notifications that are not delivered yet."""

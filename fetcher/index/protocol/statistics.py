@@ -41,7 +41,7 @@ class Statistics(Protocol):
         """Return how origins served the latest imports, the slowest first."""
 
     async def list_images(self, actor: Actor, query: ListQuery) -> ListPage:
-        """Return a page of the images that somebody may open; hidden ones are left out."""
+        """Return a page of the images that the caller may open; hidden ones are left out."""
 
     async def list_imports(self, actor: Actor, query: ListQuery) -> ImportPage:
-        """Return a page of the imports of somebody's project."""
+        """Return a page of the imports of the caller's project."""

@@ -36,7 +36,7 @@ class Answer(msgspec.Struct, Generic[R], eq=False):
             self.future.get_loop().call_soon_threadsafe(self.deliver, result, error)
 
     def deliver(self, result: Any, error: Exception | None) -> None:
-        """Tell whoever waits; in the loop."""
+        """Wake the waiting caller; in the loop."""
         if self.future.done():
             return
         if error is None:

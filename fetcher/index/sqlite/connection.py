@@ -41,7 +41,7 @@ class Check(Protocol):
         """Get ready on the writer's connection, once."""
 
     def check(self, db: Database) -> None:
-        """Judge the write that was just made; raise what its caller is told."""
+        """Judge the write that was just made; raise the failure for its caller."""
 
     def forget(self) -> None:
         """Judge nothing of a write that was taken back."""
@@ -146,7 +146,7 @@ class Connection:
         except StoreFailed as failure:
             self._refuse_all(failure)
             return
-        except Exception as error:  # noqa: BLE001 - whoever waits for the index is told, whatever it is
+        except Exception as error:  # noqa: BLE001 - raised to the caller
             self._refuse_all(StoreFailed(reason=f"index {self._path.name}: {error}"))
             return
         while True:
@@ -221,7 +221,7 @@ class Connection:
             db.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
 
     def _empty_log(self, db: Database) -> bool:
-        """Return whether the log is empty now; a disk that refuses is told to whoever writes next."""
+        """Return whether the log is empty now; the next write raises what the disk refuses."""
         with suppress(sqlite3.Error):
             db.execute("PRAGMA busy_timeout = 0")
             return not db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
@@ -242,7 +242,7 @@ class Connection:
         except sqlite3.Error as error:
             with suppress(sqlite3.Error):
                 db.rollback()
-            self._blame(batch, error, db)
+            self._retry_each(batch, error, db)
         except StoreFailed as failure:
             _refuse(batch, failure)  # None is tried again: it would be written twice.
         else:
@@ -320,7 +320,7 @@ class Connection:
             db.conn.execute("RELEASE work")
         return result
 
-    def _blame(
+    def _retry_each(
         self, batch: list[tuple[Callable[[Database], Any], Answer[Any]]], error: Exception, db: Database
     ) -> None:
         """Let each write of a failed batch try alone, so that one bad write fails only itself."""
@@ -336,7 +336,7 @@ class Connection:
 
 
 def _refuse(batch: list[tuple[Callable[[Database], Any], Answer[Any]]], failure: Exception) -> None:
-    """Tell everybody of a batch who has not been told anything yet."""
+    """Answer everybody of a batch who has no answer yet with a failure."""
     for _work, answer in batch:
         if not answer.is_given:
             answer.set_exception(failure)

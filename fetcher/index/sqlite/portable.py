@@ -44,7 +44,7 @@ class PortableSession:
     async def note_line(self, line: dict[str, Any]) -> None:
         note_line(self._db, line)
 
-    async def be_alone(self, name: str) -> None:
+    async def lock_name(self, name: str) -> None:
         """Do nothing: whoever writes is alone."""
 
 

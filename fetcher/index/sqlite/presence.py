@@ -64,7 +64,7 @@ class Presence:
 
 
 def _identity(path: str) -> tuple[int, int] | None:
-    """Return what tells a file from all others; None where a start could not find it."""
+    """Return what distinguishes a file from all others; None where a start could not find it."""
     try:
         found = os.stat(path)  # noqa: PTH116 - of text: a path object costs as much again, twice a write
     except OSError as error:

@@ -15,7 +15,7 @@ def make_private(path: Path) -> None:
     SQLite makes its log and its shared memory with the mode of the file.
 
     Raises:
-        StoreFailed: It cannot be made, or is somebody else's and open.
+        StoreFailed: It cannot be made, or belongs to another user and is open to others.
     """
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, MODE))

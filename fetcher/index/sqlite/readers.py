@@ -99,12 +99,12 @@ class Readers:
         db: Database | None = None
         if self._ready:
             answer = self._ready.pop()
-            with _told_to(answer):
+            with _failures_to(answer):
                 db = self._open()
                 answer.set_result(None)
         while (job := self._jobs.get()) is not None:
             work, turn, answer = job
-            with _told_to(answer):
+            with _failures_to(answer):
                 if db is None:
                     db = self._open()
                 if turn.is_over():
@@ -122,7 +122,7 @@ class Readers:
 
 
 @contextmanager
-def _told_to(answer: Answer[Any]) -> Iterator[None]:
+def _failures_to(answer: Answer[Any]) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:

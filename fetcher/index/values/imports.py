@@ -27,7 +27,7 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         name: The same after a restart, so that a worker takes up its own at once.
-        lease_seconds: How long nobody else takes up an import of a worker that is not heard of.
+        lease_seconds: How long nobody else takes up an import of a worker that no longer renews its lease.
     """
 
     name: str = "local"
@@ -75,7 +75,7 @@ class WebhookTarget(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         url: With its secrets; None is the operator's own, as the settings then have it.
-        secret: Signs what is told; None leaves it unsigned.
+        secret: Signs the notification; None leaves it unsigned.
     """
 
     url: str | None = None
@@ -135,8 +135,8 @@ class NewImport(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         image: Written when the import owns it; else it is there already, and queued.
         shown_url: The redacted URL, the only form that is kept for good.
-        webhook: Told when the import has ended.
-        waiting: Told to other hosts, where there are any: they need not look at the records.
+        webhook: Notified when the import has ended.
+        waiting: Announced to other hosts, where there are any: they need not read the records.
     """
 
     record: Import

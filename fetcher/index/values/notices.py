@@ -1,4 +1,4 @@
-"""The values of notices: who is to be told, and who may be told now."""
+"""The values of notices: which notifications are due, and which may be sent now."""
 
 from datetime import datetime
 
@@ -8,7 +8,7 @@ from fetcher.index.values.imports import WebhookTarget
 
 
 class Due(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody who is to be told."""
+    """A notification that is due."""
 
     import_id: str
     project_id: str

@@ -16,7 +16,7 @@ class ResumeState(msgspec.Struct, frozen=True, kw_only=True):
         validator: What a range may be bound to there.
         declared_bytes: Of the whole.
         kept_bytes: Durable, from the first on.
-        kept_digest: Of these; `algorithm_of` tells which one.
+        kept_digest: Of these; `algorithm_of` gives the algorithm.
         spent_bytes: Pulled in all, lost ones too.
         spent_seconds: Likewise.
         consecutive_failures: Attempts in a row that brought nothing to go on from.

@@ -60,7 +60,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     """One image that is kept new, for one project.
 
     Args:
-        receiver: Told of the end of each import of this schedule; shown to nobody.
+        receiver: Notified of the end of each import of this schedule; shown to nobody.
     """
 
     id: str

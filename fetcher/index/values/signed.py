@@ -22,7 +22,7 @@ class Signed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuditHead(msgspec.Struct, frozen=True, kw_only=True):
-    """The last line of the trail; kept elsewhere, it tells later that nothing before it was changed.
+    """The last line of the trail; kept elsewhere, it proves later that nothing before it was changed.
 
     Args:
         number: Of the line.

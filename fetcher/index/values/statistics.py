@@ -36,7 +36,7 @@ class Ending(Value, frozen=True, kw_only=True):
 
     Args:
         at: The beginning of the step, `2026-11-22` or `2026-11-22T14`.
-        code: The true one, also where submitters are told another.
+        code: The true one, also where submitters get another.
     """
 
     at: str

@@ -2,7 +2,7 @@
 
 Specifications: POSIX.1-2017 pax, "pax Extended Header" (its records precede the header's fields); GNU tar
 manual, "Basic Tar Format" (types L and K, a name and a target that are too long for a header).
-Readers differ where several headers say the same thing, so what each may take is told beside what holds.
+Readers differ where several headers say the same thing, so every possible reading is listed, too.
 """
 
 from collections import Counter

@@ -46,7 +46,7 @@ class Entry(Value, frozen=True, kw_only=True):
         mirrors: Where they are, too.
         digest: That the catalogue promises; None where it has none.
         checksum_url: Of a file that lists the digest, where the catalogue has none itself.
-        released: The day of this version, where it tells.
+        released: The day of this version, where it is stated.
         end_of_life: The last day on which its publisher looks after it.
         login: The user that one logs in as.
         properties: For the image.
@@ -88,7 +88,7 @@ class Reading(Value, frozen=True, kw_only=True):
 
     Args:
         left_out: How many images were left out, because what is said of them is not sound.
-        updated: When the file was written, where it tells.
+        updated: When the file was written, where it is stated.
     """
 
     entries: list[Entry]

@@ -2,7 +2,7 @@
 
 import re
 
-# Hexadecimal digits of each. Several share a length: a plain line alone does not tell them apart.
+# Hexadecimal digits of each. Several share a length: a plain line alone does not distinguish them.
 DIGITS = {
     "md5": 32,
     "sha1": 40,
@@ -56,7 +56,7 @@ def algorithm_of(spelled: str) -> str:
 
 
 def algorithm_in(file_name: str) -> str:
-    """Find the algorithm that a checksum file's own name tells: `b2sums.txt`, `x.img.sha256`."""
+    """Find the algorithm that a checksum file's own name states: `b2sums.txt`, `x.img.sha256`."""
     for part in reversed(re.split(r"[._ -]", file_name)):
         plain = re.sub(r"(?:check)?sums?$", "", part, flags=re.IGNORECASE)
         if found := algorithm_of(plain):

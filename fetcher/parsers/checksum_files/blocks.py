@@ -24,10 +24,11 @@ def read(text: str) -> list[Entry]:
     for block in _BETWEEN.split(text):
         lines = [line.rstrip("\r") for line in block.split("\n") if line.strip()]
         fields = [_FIELD.fullmatch(line) for line in lines if not line.lstrip().startswith("#")]
-        told = {found[1].lower(): (found[2] or "").strip() for found in fields if found}
-        if len(told) < len(fields):  # A line that is no field, or a field twice: of which file, nobody knows.
+        named = {found[1].lower(): (found[2] or "").strip() for found in fields if found}
+        # A line that is no field, or a field that is there twice: its file is unknown.
+        if len(named) < len(fields):
             return []
-        entries += _entries(told)
+        entries += _entries(named)
     return entries
 
 

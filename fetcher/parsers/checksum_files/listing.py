@@ -53,7 +53,7 @@ def read_listing(text: str, *, file_names: tuple[str, ...] = (), max_lines: int 
 
 
 def _read(text: str, hint: str) -> tuple[list[Entry], bool]:
-    """Read all lines; tells whether there are any that mean nothing here."""
+    """Read all lines; return whether some of them mean nothing here."""
     if found := [entry for entry in blocks.read(text) if settle(entry.algorithm, "", entry.value)]:
         return found, False
     heading, entries, is_strange = "", [], False

@@ -49,7 +49,7 @@ def take(path: Path, staging: Path, size: int, disk: Disk) -> None:
     must not become ours. Its name of the file goes: it cannot commit it, and nobody has to clean it up.
 
     Args:
-        size: How many bytes count; fewer may be there, which their digest tells.
+        size: How many bytes count; fewer may be there, which their digest shows.
 
     Raises:
         OSError: The file system refused.

@@ -16,7 +16,7 @@ SHORT_SECONDS = 0.05
 MOST_SHORT_SECONDS = 60.0
 
 
-def outlasting(work: Callable[[], R]) -> R:
+def retry_short_work(work: Callable[[], R]) -> R:
     """Do what cannot be begun anew once more and again while the machine is short; for worker threads."""
     until = time.monotonic() + MOST_SHORT_SECONDS
     while True:
@@ -60,7 +60,7 @@ class Disk:
 
     def sync_folder(self, path: Path) -> None:
         """Make the names in a folder durable."""
-        descriptor = outlasting(lambda: os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+        descriptor = retry_short_work(lambda: os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
         try:
             os.fsync(descriptor)
         finally:

@@ -10,7 +10,7 @@ from pathlib import Path
 from aiofiles.threadpool import wrap
 
 from fetcher.aio.shield import opened
-from fetcher.store.protocol import Kept
+from fetcher.store.protocol import StoredItem
 
 
 async def read_open(
@@ -30,7 +30,7 @@ async def read_open(
     left = length
     while left is None or left > 0:
         most = piece_bytes()
-        # A thread that still reads must not meet a descriptor that is somebody else's by then.
+        # A thread that still reads must not meet a descriptor that belongs to another file by then.
         chunk = await opened(file.read(most if left is None else min(most, left)), _let_go)
         if not chunk:
             return
@@ -53,8 +53,8 @@ def open_to_send(file: io.FileIO, offset: int) -> io.FileIO:
     return file
 
 
-def described(paths: list[Path], folder: Path) -> Iterator[Kept]:
+def described(paths: list[Path], folder: Path) -> Iterator[StoredItem]:
     """Yield name and size of files within a folder; those that are gone by now are left out."""
     for path in paths:
         with suppress(FileNotFoundError):
-            yield Kept(name=str(path.relative_to(folder)), address=path.name, size=path.lstat().st_size)
+            yield StoredItem(name=str(path.relative_to(folder)), address=path.name, size=path.lstat().st_size)

@@ -56,7 +56,7 @@ class Staged:
         self._disk = disk
         self._end = size
         self._pushed = size
-        with suppress(OSError):  # Where files cannot be locked, `store check` is told of too many leftovers.
+        with suppress(OSError):  # Without locks, `store check` reports too many leftovers.
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._direct = DirectFile(path, disk, is_wanted=is_direct)
 
@@ -74,7 +74,7 @@ class Staged:
         """
         self.write_at(chunk, self.size)
         if self.size - self._pushed >= PUSH_BYTES:
-            with suppress(OSError):  # Advice only; what the disk refuses is told by `sync`.
+            with suppress(OSError):  # Advice only; `sync` raises what the disk refuses.
                 self._disk.push(self._descriptor, self._pushed, self.size - self._pushed)
             self._pushed = self.size
         crash.reach("store.written")
@@ -136,7 +136,7 @@ class Staged:
         )  # Zeros at its end are not written.
 
     def mark(self, size: int, digest: str) -> None:
-        """Note beside the bytes how many there are and their digest, for whoever finds them after a kill.
+        """Note beside the bytes how many there are and their digest, for a later process after a kill.
 
         Not every file system can; then the last checkpoint has to do.
         """
@@ -167,7 +167,7 @@ class Staged:
 
     def discard(self) -> None:
         """Close and remove the file; what is gone already is fine."""
-        with suppress(OSError):  # Only a write-back error can be told here, of bytes that nobody wants.
+        with suppress(OSError):  # Only a write-back error, of bytes that nobody wants.
             self.close()
         self._disk.unlink(self.path)
         crash.reach("store.discarded")
@@ -176,7 +176,7 @@ class Staged:
 def reopen(path: Path, size: int, disk: Disk, *, is_direct: bool = True) -> Staged | None:
     """Take up a file that an earlier process left, made this long; None where it is gone.
 
-    Zeros at its end may never have been written; whether all is as it was, its digest tells.
+    Zeros at its end may never have been written; its digest shows whether all is as it was.
     """
     try:
         descriptor = disk.open(path, os.O_RDWR)

@@ -26,7 +26,7 @@ from fetcher.store.filesystem.staged import Staged, is_in_use, translate
 from fetcher.store.filesystem.workplace import Workplaces
 from fetcher.store.folder_lock import FolderLock
 from fetcher.store.obstacles import obstacles
-from fetcher.store.protocol import Kept
+from fetcher.store.protocol import StoredItem
 from fetcher.store.room import Room
 from fetcher.threads import start_threads
 
@@ -116,7 +116,7 @@ class Store(Room):
 
         Raises:
             StoreFull: There is no room for even one more file.
-            StoreFailed: The folder refuses, or somebody put a file or a link there first.
+            StoreFailed: The folder refuses, or another process put a file or a link there first.
         """
         path = self.staging / f"{import_id}.{claim}"
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
@@ -146,7 +146,7 @@ class Store(Room):
         return await self._run("read back", lambda: staged.read_at(offset, length))
 
     async def settle(self, staged: protocol.Staged) -> None:
-        """Give a staged file its full length, for whoever reads it by its name; raises StoreFailed."""
+        """Give a staged file its full length, for readers that open it by name; raises StoreFailed."""
         await self._run("settle", staged.sync)
 
     async def park(self, staged: protocol.Staged) -> None:
@@ -276,24 +276,24 @@ class Store(Room):
             "list", lambda: sorted(path for path in self.blobs.rglob("*") if not path.is_dir())
         )
 
-    async def kept(self) -> list[Kept]:
+    async def items(self) -> list[StoredItem]:
         """Return every file among the blobs, whatever it is called."""
-        return await self._kept(await self.blob_files())
+        return await self._described(await self.blob_files())
 
-    async def unclaimed(self) -> list[Kept]:
+    async def unclaimed(self) -> list[StoredItem]:
         """Return the staged files that no process has open for writing."""
-        found = await self._kept(await self.staged_paths())
+        found = await self._described(await self.staged_paths())
         return await self._run(
             "lock", lambda: [one for one in found if not is_in_use(self.folder / one.name)]
         )
 
-    async def _kept(self, paths: list[Path]) -> list[Kept]:
+    async def _described(self, paths: list[Path]) -> list[StoredItem]:
         return await self._run("list", lambda: list(described(paths, self.folder)))
 
-    async def remove_kept(self, kept: Kept) -> None:
+    async def remove_item(self, item: StoredItem) -> None:
         """Remove a file that was named; raises StoreFailed where it does not go."""
-        path = self.folder / kept.name
-        await self._run(f"{kept.name} cannot be removed", lambda: self._disk.unlink(path))
+        path = self.folder / item.name
+        await self._run(f"{item.name} cannot be removed", lambda: self._disk.unlink(path))
 
     async def link(self, address: str, seconds: int, name: str) -> None:
         """Return None: nobody else reads these files."""
@@ -303,7 +303,7 @@ class Store(Room):
 
         The body has its final name already, or still a name in staging that nobody
         noted. The new name follows from the digest, so that a second crash changes
-        nothing. Whether the bytes are the right ones is for their reader to tell.
+        nothing. The reader checks whether the bytes are the right ones.
 
         Args:
             spare: Names in staging that belong to others.

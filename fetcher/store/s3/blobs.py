@@ -33,7 +33,7 @@ class Blobs:
 
     @property
     def being_read(self) -> set[str]:
-        """Return the objects that somebody reads at this moment."""
+        """Return the objects that are being read."""
         return set(self._readers)
 
     async def find(self, address: str) -> tuple[Pointer, Got] | None:

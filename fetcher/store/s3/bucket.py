@@ -23,7 +23,7 @@ class Bucket(Objects):
             tries += 1
             return str((await self.client.create_multipart_upload(**self.at(key)))["UploadId"])
 
-        upload = await self.patiently("begin", send)
+        upload = await self.with_retries("begin", send)
         if tries > 1:  # An earlier one may have begun without our hearing of it.
             for _key, other, _begun in await self.uploads(key):
                 if other != upload:
@@ -32,21 +32,21 @@ class Bucket(Objects):
 
     async def put_part(self, key: str, upload: str, number: int, body: bytes) -> str:
         """Send a part; its ETag comes back. Sending one again replaces it."""
-        told = {**self.at(key), "UploadId": upload, "PartNumber": number}
-        answer = await self.patiently("write", lambda: self.client.upload_part(**told, Body=body))
+        parameters = {**self.at(key), "UploadId": upload, "PartNumber": number}
+        answer = await self.with_retries("write", lambda: self.client.upload_part(**parameters, Body=body))
         return str(answer["ETag"])
 
     async def copy_part(self, key: str, upload: str, number: int, source: str, span: tuple[int, int]) -> str:
         """Have the server make a part of another object's bytes; its ETag comes back."""
         begin, end = span
-        told = {
+        parameters = {
             **self.at(key),
             "UploadId": upload,
             "PartNumber": number,
             "CopySource": {"Bucket": self.place.bucket, "Key": self.place.prefix + source},
             "CopySourceRange": f"bytes={begin}-{end - 1}",
         }
-        answer = await self.patiently("copy", lambda: self.client.upload_part_copy(**told))
+        answer = await self.with_retries("copy", lambda: self.client.upload_part_copy(**parameters))
         return str(answer["CopyPartResult"]["ETag"])
 
     async def parts(self, key: str, upload: str) -> dict[int, tuple[str, int]] | None:
@@ -59,7 +59,7 @@ class Bucket(Objects):
                 return await self.client.list_parts(**self.at(key), UploadId=upload, PartNumberMarker=marker)
 
             try:
-                answer = await self.patiently("list", send)
+                answer = await self.with_retries("list", send)
             except StoreFailed as failure:
                 if failure.__cause__ is not None and faults.is_no_upload(failure.__cause__):
                     return None
@@ -77,10 +77,10 @@ class Bucket(Objects):
             StoreFailed: The upload has ended otherwise, or the object has another length.
         """
         parts = [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, 1)]
-        told = {**self.at(key), "UploadId": upload, "MultipartUpload": {"Parts": parts}}
+        parameters = {**self.at(key), "UploadId": upload, "MultipartUpload": {"Parts": parts}}
         try:
-            await self.patiently(
-                "complete", lambda: self.client.complete_multipart_upload(**told, IfNoneMatch="*")
+            await self.with_retries(
+                "complete", lambda: self.client.complete_multipart_upload(**parameters, IfNoneMatch="*")
             )
         except StoreFailed as failure:
             cause = failure.__cause__
@@ -100,7 +100,7 @@ class Bucket(Objects):
                 if not (faults.is_no_upload(error) or faults.is_gone(error)):
                     raise
 
-        await self.patiently("abort", send)
+        await self.with_retries("abort", send)
 
     async def uploads(self, prefix: str) -> list[tuple[str, str, datetime]]:
         """Return key, id and beginning of each open upload below a prefix."""
@@ -113,7 +113,7 @@ class Bucket(Objects):
                     Bucket=self.place.bucket, Prefix=self.place.prefix + prefix, **marker
                 )
 
-            answer = await self.patiently("list", send)
+            answer = await self.with_retries("list", send)
             for one in answer.get("Uploads", ()):
                 key = one["Key"].removeprefix(self.place.prefix)
                 found.append((key, one["UploadId"], one["Initiated"]))

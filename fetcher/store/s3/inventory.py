@@ -8,7 +8,7 @@ import msgspec
 import structlog
 
 from fetcher.errors import StoreFailed
-from fetcher.store.protocol import Kept
+from fetcher.store.protocol import StoredItem
 from fetcher.store.s3.bucket import Bucket
 from fetcher.store.s3.records import StagedRecord, pointer_in, record_in, staging_key
 from fetcher.store.s3.wire.objects import Listed
@@ -71,7 +71,7 @@ async def staged_names(bucket: Bucket, host: str) -> list[str]:
     )
 
 
-async def unclaimed(bucket: Bucket, host: str | None) -> list[Kept]:
+async def unclaimed(bucket: Bucket, host: str | None) -> list[StoredItem]:
     """Return what is staged and what no process works on, as far as that can be known.
 
     Args:
@@ -79,7 +79,7 @@ async def unclaimed(bucket: Bucket, host: str | None) -> list[Kept]:
     """
     found = (await staged_records(bucket)).found
     return [
-        Kept(name=staging_key(name), address="", size=record.base_size)
+        StoredItem(name=staging_key(name), address="", size=record.base_size)
         for name, (record, changed_at) in sorted(found.items())
         if is_orphan(changed_at) or record.host == host
     ]
@@ -105,13 +105,13 @@ async def pointers(bucket: Bucket) -> AsyncIterator[tuple[Listed, str, int]]:
                 continue
             try:
                 pointer = pointer_in(got.body)
-            except StoreFailed:  # Whoever reads these bytes is told; here it only names nothing.
+            except StoreFailed:  # Reading these bytes raises it; here they only name no object.
                 yield one, "", one.size
             else:
                 yield one, pointer.key, pointer.size
 
 
-async def kept(bucket: Bucket, spare: Collection[str]) -> list[Kept]:
+async def items(bucket: Bucket, spare: Collection[str]) -> list[StoredItem]:
     """Return every blob, and every object that neither a blob nor staged bytes name.
 
     The order matters: an object that is listed first has its record by then, or its pointer
@@ -129,8 +129,8 @@ async def kept(bucket: Bucket, spare: Collection[str]) -> list[Kept]:
     found = []
     async for one, key, size in pointers(bucket):
         needed.add(key)
-        found.append(Kept(name=one.key, address=one.key.rpartition("/")[2], size=size))
-    found += [Kept(name=one.key, address="", size=one.size) for one in objects if one.key not in needed]
+        found.append(StoredItem(name=one.key, address=one.key.rpartition("/")[2], size=size))
+    found += [StoredItem(name=one.key, address="", size=one.size) for one in objects if one.key not in needed]
     return found
 
 

@@ -16,11 +16,11 @@ from fetcher.store.s3.records import (
     record_in,
     staging_key,
 )
-from fetcher.store.s3.staging.staged import Shop, Staged
+from fetcher.store.s3.staging.staged import SharedParts, Staged
 from fetcher.store.s3.wire.objects import Got
 from fetcher.store.s3.wire.reader import read_whole
 
-TAKES = 5  # Whoever has just woken up may write to the record once or twice before it finds out.
+TAKES = 5  # A former owner that has just woken up may write to the record once or twice before it finds out.
 
 
 async def found_record(bucket: Bucket, name: str) -> tuple[StagedRecord, str] | None:
@@ -49,7 +49,8 @@ async def take(bucket: Bucket, name: str, host: str) -> tuple[StagedRecord, str]
 async def settle(bucket: Bucket, name: str, host: str) -> tuple[StagedRecord, str] | None:
     """Make the parts that an earlier process sent readable: they become the first bytes, in one object.
 
-    Whoever still sends parts there is told that the upload has ended. Doing this again changes nothing.
+    Another process that still sends parts gets the error that the upload has ended. A second call changes
+    nothing.
 
     Returns:
         The record as it is now and its ETag; None where nothing is staged under this name.
@@ -105,13 +106,13 @@ async def tail_of(bucket: Bucket, record: StagedRecord) -> bytes:
         raise
 
 
-async def reopen(shop: Shop, name: str, size: int, host: str) -> Staged | None:
+async def reopen(shared: SharedParts, name: str, size: int, host: str) -> Staged | None:
     """Take up what an earlier process left, made this long; None where less of it is there.
 
     Raises:
         StoreFailed: The server refuses, or another process takes it up at this moment.
     """
-    found = await settle(shop.bucket, name, host)
+    found = await settle(shared.bucket, name, host)
     if found is None:
         return None
     record, etag = found
@@ -120,19 +121,19 @@ async def reopen(shop: Shop, name: str, size: int, host: str) -> Staged | None:
         return None
     if there > size:
         record = record.cut(size)
-        written = await shop.bucket.put(staging_key(name), msgspec.json.encode(record), if_match=etag)
+        written = await shared.bucket.put(staging_key(name), msgspec.json.encode(record), if_match=etag)
         if written is None:
             raise StoreFailed(reason="reopen: another process has taken up these bytes")
         etag = written
-    head = await tail_of(shop.bucket, record)
+    head = await tail_of(shared.bucket, record)
     use = size - len(head)
     if use > record.base_size:
         return None  # The tail was never written.
-    if use < shop.bucket.place.least_part_bytes and (head or record.is_cut):
-        head = await read_whole(shop.bucket, record.base, 0, use) + head if use else head
+    if use < shared.bucket.place.least_part_bytes and (head or record.is_cut):
+        head = await read_whole(shared.bucket, record.base, 0, use) + head if use else head
         use = 0
-    shop.usage.give_back(there - size)
-    return Staged(shop, name, record, etag, base_use=use, head=head)
+    shared.usage.give_back(there - size)
+    return Staged(shared, name, record, etag, base_use=use, head=head)
 
 
 async def adopt(bucket: Bucket, address: str, size: int, names: Collection[str], host: str) -> str | None:

@@ -19,7 +19,7 @@ from fetcher.store import protocol
 from fetcher.store.digest_locks import DigestLocks
 from fetcher.store.folder_lock import FolderLock
 from fetcher.store.modes import close_to_others
-from fetcher.store.protocol import Kept
+from fetcher.store.protocol import StoredItem
 from fetcher.store.room import Room
 from fetcher.store.s3 import inventory, resume
 from fetcher.store.s3.blobs import Blobs
@@ -27,7 +27,7 @@ from fetcher.store.s3.bucket import Bucket
 from fetcher.store.s3.place import Place
 from fetcher.store.s3.records import Pointer, StagedRecord, record_in, staging_key
 from fetcher.store.s3.staging.removal import remove_staged
-from fetcher.store.s3.staging.staged import Shop, Staged
+from fetcher.store.s3.staging.staged import SharedParts, Staged
 from fetcher.store.s3.usage import Usage
 from fetcher.store.s3.workplace import Workplaces
 
@@ -55,7 +55,7 @@ class Store(Room):
         self._lock = FolderLock(folder)
         self._is_locked = False
         self._host = ""
-        self._shop = Shop(
+        self._shared = SharedParts(
             bucket=self._bucket,
             usage=self._usage,
             scratch=self.scratch,
@@ -132,7 +132,7 @@ class Store(Room):
         if etag is None:
             raise StoreFailed(reason="stage: the name is taken")
         crash.reach("store.staged")
-        return Staged(self._shop, name, record, etag)
+        return Staged(self._shared, name, record, etag)
 
     async def reopen(self, name: str, size: int) -> Staged | None:
         """Take up what an earlier process left, made this long; None where less of it is there.
@@ -140,7 +140,7 @@ class Store(Room):
         Raises:
             StoreFailed: The server refuses, or another process takes it up at this moment.
         """
-        return await self._bucket.finish(resume.reopen(self._shop, name, size, self._host))
+        return await self._bucket.finish(resume.reopen(self._shared, name, size, self._host))
 
     async def mark_of(self, name: str) -> tuple[int, str] | None:
         """Return the last mark of staged bytes; None where there is none."""
@@ -269,28 +269,28 @@ class Store(Room):
         """Return a signed URL of the bytes, or None where they are not there."""
         return await self._bucket.call(self._blobs.link(address, seconds, name))
 
-    async def kept(self) -> list[Kept]:
+    async def items(self) -> list[StoredItem]:
         """Return every blob, and every object that nothing leads to."""
-        return await self._bucket.call(inventory.kept(self._bucket, self._blobs.being_read))
+        return await self._bucket.call(inventory.items(self._bucket, self._blobs.being_read))
 
-    async def unclaimed(self) -> list[Kept]:
+    async def unclaimed(self) -> list[StoredItem]:
         """Return what is staged and what no process works on, as far as that can be known."""
         return await self._bucket.call(
             inventory.unclaimed(self._bucket, self._host if self._is_locked else None)
         )
 
-    async def remove_kept(self, kept: Kept) -> None:
-        """Remove what `kept` or `unclaimed` has named; raises StoreFailed where it does not go."""
-        if kept.name.startswith("staging/"):
-            await self._bucket.finish(self._remove_staged(kept.name.removeprefix("staging/")))
-        elif kept.address:
-            if not await self.remove(kept.address):
-                raise StoreFailed(reason=f"{kept.name} cannot be removed now")
+    async def remove_item(self, item: StoredItem) -> None:
+        """Remove what `items` or `unclaimed` has named; raises StoreFailed where it does not go."""
+        if item.name.startswith("staging/"):
+            await self._bucket.finish(self._remove_staged(item.name.removeprefix("staging/")))
+        elif item.address:
+            if not await self.remove(item.address):
+                raise StoreFailed(reason=f"{item.name} cannot be removed now")
         else:
-            await self._bucket.finish(self._bucket.delete(kept.name))
+            await self._bucket.finish(self._bucket.delete(item.name))
 
     async def obstacles(self, max_bytes: int) -> list[str]:
-        """Return each reason why this many bytes could not be written now; none tells a place."""
+        """Return each reason why this many bytes could not be written now; none names a path."""
         del max_bytes
         try:
             await self._bucket.call(self._bucket.look())

@@ -36,7 +36,7 @@ class AddressLimiter:
             give_back()
 
     def __len__(self) -> int:
-        """Return how many addresses somebody has a place at."""
+        """Return at how many addresses there are connections."""
         return len(self._taken)
 
     def _take(self, addresses: Sequence[AnyAddress], project: str, most: int) -> bool:

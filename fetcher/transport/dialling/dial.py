@@ -40,7 +40,7 @@ class SourceConnection(ResponseHandler):
     """One connection, and who is at its other end.
 
     Attributes:
-        address: Who was dialled; kept here, since a closed connection cannot tell.
+        address: Who was dialled; kept here, since a closed connection has none.
         tls: Who they proved to be.
     """
 
@@ -80,7 +80,7 @@ class SourceConnection(ResponseHandler):
         self.abort()
 
     def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
-        """Pass on to whoever waits for the body what has ended the conversation; else they would wait on."""
+        """Pass on what ended the connection to the reader of the body, which would wait on otherwise."""
         cause = exc if exc_cause is None else exc_cause
         super().set_exception(exc, cause)
         body = self._payload
@@ -166,7 +166,7 @@ async def connect(
     Raises:
         AddressForbidden: A dial would have led elsewhere.
         ConnectFailed: Nobody answers, or the proxy does not connect us.
-        TlsFailed: Whoever answers cannot prove to be the host.
+        TlsFailed: The server cannot prove to be the host.
     """
     name = plan.host if tunnel_to is None else tunnel_to.rpartition(":")[0].strip("[]")
     sock = await _race(plan, dial_seconds)
@@ -284,6 +284,6 @@ async def _converse(sock: socket.socket, secure: ssl.SSLContext | None, name: st
     except BaseException as error:
         transport.abort()
         if isinstance(error, ssl.SSLError) and layer.has_agreed:
-            raise faults.as_agreed(error) from error
+            raise faults.as_handshake_refusal(error) from error
         raise
     return connection

@@ -71,7 +71,7 @@ async def _ask_one(name: str, kind: RdataType, server: str) -> dns.message.Query
     family = dns.inet.af_for_address(place[0])
     connected = await backend.make_socket(family, socket.SOCK_DGRAM, destination=place)  # type: ignore[no-untyped-call] # of dnspython
     async with connected:
-        # What does not answer the question is somebody's guess: the answer may still come.
+        # What does not answer the question may be forged: the answer may still come.
         answer, _is_by_tcp = await dns.asyncquery.udp_with_fallback(
             question, place[0], port=place[1], udp_sock=connected, backend=backend, ignore_errors=True
         )

@@ -55,7 +55,7 @@ class Heads:
         return out + data if self._is_over else out
 
     def _line(self, data: bytes) -> tuple[bytes, bytes]:
-        """Pass on what can be judged of a line; tells what is left."""
+        """Pass on what can be judged of a line; return the rest."""
         if self._is_inside:
             return self._rest_of_line(data)
         before = b""

@@ -14,14 +14,14 @@ from fetcher.transport.signed.proof import Proof, Standing
 if TYPE_CHECKING:
     import pysequoia  # an extra: not everybody has it
 
-# Of several signatures that prove nothing, the one is told that publisher or operator can correct.
-_WORTH_TELLING: tuple[Standing, ...] = ("good", "expired-key", "revoked-key", "invalid", "unknown-key")
+# Of several signatures that prove nothing, the one is reported that publisher or operator can correct.
+_MOST_USEFUL_FIRST: tuple[Standing, ...] = ("good", "expired-key", "revoked-key", "invalid", "unknown-key")
 
 
 def verify(text: bytes, keys: Sequence[str], signature: bytes | None = None) -> Proof | None:
     """Find out whether a text is signed by one of the pinned certificates.
 
-    Whoever finds an old key may date a signature back, so a key that has
+    The finder of an old key may date a signature back, so a key that has
     expired or was revoked vouches for nothing, whenever it signed.
 
     Args:
@@ -51,7 +51,7 @@ def verify(text: bytes, keys: Sequence[str], signature: bytes | None = None) -> 
     best: Proof | None = None
     for one in apart:
         proof = _verify(text, certificates, one)
-        if best is None or _WORTH_TELLING.index(proof.standing) < _WORTH_TELLING.index(best.standing):
+        if best is None or _MOST_USEFUL_FIRST.index(proof.standing) < _MOST_USEFUL_FIRST.index(best.standing):
             best = proof
         if best.standing == "good":
             break
@@ -87,7 +87,7 @@ def _verify(text: bytes, certificates: "list[pysequoia.Cert]", signature: bytes 
         apart = None if signature is None else pysequoia.Sig.from_bytes(signature)
         result = pysequoia.verify(bytes=text, store=find, signature=apart)
     except RuntimeError:  # what sequoia says fills pages and is of use to nobody
-        return Proof(standing=_blame(named, certificates, now))
+        return Proof(standing=_failed_standing(named, certificates, now))
     standing: Standing = "invalid"
     for made in result.valid_sigs:
         signer = next(one for one in certificates if one.fingerprint == made.certificate)
@@ -97,7 +97,7 @@ def _verify(text: bytes, certificates: "list[pysequoia.Cert]", signature: bytes 
     return Proof(standing=standing)
 
 
-def _blame(named: Sequence[str], certificates: "list[pysequoia.Cert]", now: datetime) -> Standing:
+def _failed_standing(named: Sequence[str], certificates: "list[pysequoia.Cert]", now: datetime) -> Standing:
     """Tell why no signature holds, by the keys that the signatures name."""
     for certificate in certificates:
         for key, _ in _components(certificate):

@@ -39,7 +39,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Vouched:
+class ProvenDigests:
     """The digests that a bundle proves.
 
     Args:
@@ -60,7 +60,7 @@ def is_bundle(text: bytes) -> bool:
     return text.lstrip()[:1] == b"{" and MEDIA_TYPE in text
 
 
-def verify_bundle(text: bytes, identities: Sequence[Identity], trusted_root: str) -> Vouched:
+def verify_bundle(text: bytes, identities: Sequence[Identity], trusted_root: str) -> ProvenDigests:
     """Return what a bundle proves; blocks for some milliseconds.
 
     Certificate, its entry in the certificate log, the entry in the transparency log with proof and
@@ -110,7 +110,7 @@ def read_root(file: str) -> "TrustedRoot":
         raise ChecksumFileUnusable(reason=reason, kind="unsigned") from error
 
 
-def _verify(text: bytes, identities: Sequence[Identity], root: "TrustedRoot") -> Vouched:
+def _verify(text: bytes, identities: Sequence[Identity], root: "TrustedRoot") -> ProvenDigests:
     from sigstore.hashes import Hashed
     from sigstore.models import Bundle
     from sigstore.verify import Verifier
@@ -118,7 +118,7 @@ def _verify(text: bytes, identities: Sequence[Identity], root: "TrustedRoot") ->
 
     bundle = Bundle.from_json(text)
     document = json.loads(text)
-    policy = Pinned(identities)
+    policy = IdentityPolicy(identities)
     verifier = Verifier(trusted_root=root)
     check_log_key(bundle, root)
     if document.get("dsseEnvelope") is not None:
@@ -129,14 +129,14 @@ def _verify(text: bytes, identities: Sequence[Identity], root: "TrustedRoot") ->
         hashed = Hashed(algorithm=HashAlgorithm.SHA2_256, digest=digest)
         verifier.verify_artifact(hashed, bundle, policy)
         entries = (Entry(algorithm="sha256", value=digest.hex()),)
-    return Vouched(entries=entries, signer=policy.signer)
+    return ProvenDigests(entries=entries, signer=policy.signer)
 
 
 def _claimed(document: dict[str, Any]) -> bytes:
     """Return the digest that the signature is said to be over; the signature is verified with it."""
-    told = cast("dict[str, Any]", document["messageSignature"]["messageDigest"])
-    digest = base64.b64decode(told["digest"], validate=True)
-    if told["algorithm"] != "SHA2_256" or len(digest) != 32:
+    stated = cast("dict[str, Any]", document["messageSignature"]["messageDigest"])
+    digest = base64.b64decode(stated["digest"], validate=True)
+    if stated["algorithm"] != "SHA2_256" or len(digest) != 32:
         raise ChecksumFileUnusable(reason="its sigstore bundle is over no SHA-256 digest", kind="unsigned")
     return digest
 
@@ -198,7 +198,7 @@ def check_log_key(bundle: "Bundle", root: "TrustedRoot") -> None:
     )
 
 
-class Pinned:
+class IdentityPolicy:
     """The library's policy: one of the operator's identities, word for word."""
 
     def __init__(self, identities: Sequence[Identity]) -> None:

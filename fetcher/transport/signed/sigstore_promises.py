@@ -16,7 +16,7 @@ import structlog
 
 from fetcher.errors import ChecksumFileUnusable
 from fetcher.settings.identities import Identity
-from fetcher.transport.signed.sigstore_bundles import Pinned, check_log_key, read_root
+from fetcher.transport.signed.sigstore_bundles import IdentityPolicy, check_log_key, read_root
 
 # The model wants one; nothing reads it.
 NO_PROOF = {"logIndex": "0", "rootHash": "", "treeSize": "1", "hashes": [], "checkpoint": {"envelope": ""}}
@@ -58,7 +58,7 @@ def _verify(text: bytes, identities: Sequence[Identity], root: Any) -> str:
     from sigstore_models.bundle.v1 import Bundle as Inner
     from sigstore_models.common.v1 import HashAlgorithm
 
-    class Promised(TransparencyLogEntry):
+    class PromisedEntry(TransparencyLogEntry):
         """An entry of which the promise is verified, and nothing else there is."""
 
         def _validate(self) -> None:
@@ -78,13 +78,13 @@ def _verify(text: bytes, identities: Sequence[Identity], root: Any) -> str:
     # What the verifier reads of a bundle; the library's own refuses an entry without a proof.
     bundle = SimpleNamespace(
         signing_certificate=load_der_x509_certificate(held),
-        log_entry=Promised(logged),
+        log_entry=PromisedEntry(logged),
         verification_material=SimpleNamespace(timestamp_verification_data=None),
         _inner=inner,
     )
     check_log_key(cast(Bundle, bundle), root)
     digest = base64.b64decode(document["messageSignature"]["messageDigest"]["digest"], validate=True)
     hashed = Hashed(algorithm=HashAlgorithm.SHA2_256, digest=digest)
-    policy = Pinned(identities)
+    policy = IdentityPolicy(identities)
     Verifier(trusted_root=root).verify_artifact(hashed, cast(Bundle, bundle), policy)
     return policy.signer

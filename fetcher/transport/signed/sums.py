@@ -33,7 +33,7 @@ class SumsRequest(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         file: For the checksum file.
         name: Of the image, as the file would list it.
-        path: Of the image's URL, unquoted, where folders may tell files of one name apart.
+        path: Of the image's URL, unquoted, where folders may distinguish files of one name.
         signature: For the file's signature, where that is apart.
         sources: The URLs of the image, whose publisher may have to sign.
     """
@@ -71,7 +71,7 @@ class Listed:
         signer: The certificate's fingerprint that vouches for it.
         signature: What the signature on it is worth; None where it has none.
         accepted: The algorithms that count.
-        vouching: What a digest of it is verified by, where somebody signed it.
+        vouching: What a digest of it is verified by, where it is signed.
     """
 
     listing: Listing
@@ -190,7 +190,7 @@ def _holds(proof: Proof | None) -> bool:
 
 
 def _refusal(proof: Proof | None) -> ChecksumFileUnusable:
-    """Return what to tell where a signature has to hold and none does."""
+    """Return the failure where a signature is required and none holds."""
     if proof is not None and proof.standing == "expired-key":
         return ChecksumFileUnusable(reason="the key that signed it has expired", kind="expired-key")
     if proof is not None and proof.standing == "revoked-key":

@@ -51,7 +51,7 @@ def read_appliance(text: bytes) -> Appliance:
 
 
 def _in_order(disks: list[OvfDisk], machine: Machine) -> tuple[OvfDisk, ...]:
-    """Sort disks as the machine has them attached, for whoever chooses one by its number."""
+    """Sort disks as the machine has them attached, to choose one by its number."""
     places = {key: place for place, key in enumerate(machine.disk_order)}
     return tuple(sorted(disks, key=lambda disk: places.get(disk.id, len(places))))
 

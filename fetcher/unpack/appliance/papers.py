@@ -54,7 +54,7 @@ class Papers:
         self._text = bytearray()
 
     def open(self, name: str, size: int | None) -> None:
-        """Begin a member; `size` is None where only its end will tell."""
+        """Begin a member; `size` is None where only its end shows it."""
         self._name, self._paper = name, paper_of(name)
         if name.lower().endswith(".cert"):
             self._evidence.signature = "present, not verified"

@@ -116,7 +116,7 @@ def read_local(block: bytes, names: bytes, offset: int) -> Entry:
 
 
 def no_length() -> UnpackFailed:
-    """Return the refusal of a stored member whose length is told only behind it: its end cannot be known."""
+    """Return the refusal of a stored member whose length stands only behind it: its end is unknown."""
     reason = "a stored member does not tell its length before it, as one that was written to a pipe"
     return UnpackFailed(packing="zip", rule="method", reason=reason, hint=REMAKE)
 

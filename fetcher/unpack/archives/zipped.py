@@ -136,7 +136,7 @@ class Zip:
         return used - unused
 
     def _copy(self, entry: Entry, reader: "_Reader") -> Generator[Step, bytes | memoryview, int]:
-        """Copy a stored member, whose length its header has to tell."""
+        """Copy a stored member, whose length its header has to state."""
         left = entry.packed_bytes
         while left:
             data = yield Upto(min(left, MAX_PIECE_BYTES))

@@ -29,12 +29,12 @@ async def test_what_was_told_of_an_import_is_all_that_its_beginning_needs(tmp_pa
         others = services.importer.others
         looking = asyncio.create_task(others._look_at_submissions())
         new = submitted(origin.url("/x"))
-        waiting = ticket_of(new.record, new.secrets, CheckedUrls(services.current.settings)).told
+        waiting = ticket_of(new.record, new.secrets, CheckedUrls(services.current.settings)).announcement
         await other.imports.submit(new, max_queued=10)
-        others.hear(Signal(what="waiting", waiting=(waiting,)))
-        others.hear(Signal(what="import", id=new.record.id, state="queued"))
+        others.on_signal(Signal(what="waiting", waiting=(waiting,)))
+        others.on_signal(Signal(what="import", id=new.record.id, state="queued"))
         assert (await service.ended(new.record.id))["state"] == "succeeded"
-        assert not others._told
+        assert not others._announced
         looking.cancel()
         await asyncio.wait({looking})
 
@@ -48,11 +48,11 @@ async def test_what_was_told_of_another_hosts_import_is_not_kept(tmp_path: Path)
             [{"state": "queued", "wakes": False}, {"state": "running"}, {"state": "cancelled"}]
         ):
             new = submitted(origin.url(f"/{number}"))
-            waiting = ticket_of(new.record, new.secrets, CheckedUrls(services.current.settings)).told
-            others.hear(Signal(what="waiting", waiting=(waiting,)))
-            assert others._told
-            others.hear(Signal(what="import", id=new.record.id, **news))
-            assert not others._told
+            waiting = ticket_of(new.record, new.secrets, CheckedUrls(services.current.settings)).announcement
+            others.on_signal(Signal(what="waiting", waiting=(waiting,)))
+            assert others._announced
+            others.on_signal(Signal(what="import", id=new.record.id, **news))
+            assert not others._announced
             assert not others._queued
 
 

@@ -59,7 +59,7 @@ async def nothing_left(store: Store) -> None:
     """Nothing is staged, no upload is open, and no object is there that nothing leads to."""
     assert await store.staged_names() == []
     assert await store._bucket.call(store._bucket.uploads("")) == []
-    assert [one.name for one in await store.kept() if not one.address] == []
+    assert [one.name for one in await store.items() if not one.address] == []
 
 
 @pytest.mark.parametrize("kind", PASSING)

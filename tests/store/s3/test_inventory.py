@@ -16,5 +16,5 @@ async def test_a_record_that_cannot_be_read_ends_nothing_and_costs_no_bytes(
             await bucket.call(bucket.put(key, b"no record"))
         mine = await store.stage("mine", 1)
         assert await store.staged_names() == ["mine.1"]
-        assert [one.name for one in await store.kept() if not one.address] == ["objects/lost.1/abc"]
+        assert [one.name for one in await store.items() if not one.address] == ["objects/lost.1/abc"]
         await store.discard(mine)

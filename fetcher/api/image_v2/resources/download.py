@@ -142,7 +142,8 @@ def _through_nginx(image: Image, settings: Settings, headers: dict[str, str]) ->
 def _to_the_bucket(url: str) -> Response:
     """Have the client fetch the bytes from the store's own server, which sees to ranges itself.
 
-    The URL is a secret for as long as it holds: nobody may keep the answer, or tell the next server of it.
+    The URL is a secret for as long as it holds: the answer must not be cached, nor the URL sent on as a
+    referrer.
     """
     return Response(
         status_code=307,

@@ -51,7 +51,7 @@ async def create(request: Request) -> Response:
 
 
 def new_image(attributes: dict[str, Any], actor: Actor, settings: Settings) -> Image:
-    """Make a queued image of what somebody sent.
+    """Make a queued image of a request body.
 
     Raises:
         InvalidRequest: An attribute is not what it may hold.

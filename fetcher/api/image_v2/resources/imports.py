@@ -92,7 +92,7 @@ async def begin(request: Request, actor: Actor, method: ImportMethod, body: Mapp
             actor, submission, method=method, image=image, request_id=request_id, headers=headers
         )
     except InvalidUrl as error:
-        shown = redact_url(submission.url)  # Clients look for what they sent in what they are told.
+        shown = redact_url(submission.url)  # Clients look for the URL that they sent.
         raise InvalidUrl(reason=f"{error.reason}: {shown}", rule=error.rule) from error
 
 

@@ -1,4 +1,4 @@
-"""The door: whoever comes costs next to nothing until a whole head is there."""
+"""The door: a client costs next to nothing until a whole head is there."""
 
 from fetcher.api.inbound.door.anteroom import Anteroom, Waiting
 from fetcher.api.inbound.door.entry import Entry

@@ -20,7 +20,7 @@ from fetcher.api.inbound.patience import LATER, LEAVING_SECONDS
 from fetcher.errors import RequestTooSlow
 from fetcher.settings.server import Inbound
 
-# Edge-triggered: whoever has been sent away is not listened to, and not told of again and again.
+# Edge-triggered: a client that has been sent away is not read, and must not be reported without end.
 HEARD = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
 GONE = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 MOST_HEARD_AT_ONCE = 64  # Then everybody else gets a turn.
@@ -41,12 +41,12 @@ class Waiting:
         address: Whom its place counts for.
         place: Which one it has.
         patience: How many seconds it may wait.
-        is_idle: It has been answered before: it may say nothing for longer, and is told nothing at the end.
+        is_idle: It has been answered before: it may be silent for longer, and gets no answer at the end.
         waited: For how many seconds it has.
         head: What it has said.
         is_over: It is listened to no more.
-        is_watched: The kernel tells of what it says.
-        left: Told when it has to leave.
+        is_watched: The kernel reports what it sends.
+        left: Called when it has to leave.
     """
 
     sock: socket.socket
@@ -66,7 +66,7 @@ class Waiting:
         self.is_over = True
         self.left(self)
 
-    def hush(self) -> None:
+    def leave_soon(self) -> None:
         """Listen no more, and hang up in a moment."""
         self.is_over = True
         asyncio.get_running_loop().call_later(LEAVING_SECONDS, self.leave)
@@ -88,7 +88,7 @@ class Anteroom:
         self._loop = asyncio.get_running_loop()
         self._clients: dict[int, Waiting] = {}
         self._epoll = select.epoll()
-        self._loop.add_reader(self._epoll.fileno(), self._hear)
+        self._loop.add_reader(self._epoll.fileno(), self._on_readable)
 
     def __len__(self) -> int:
         """Return how many are here."""
@@ -101,7 +101,7 @@ class Anteroom:
         self._crowd.enter(client, address, place)
         self._listen(client)
 
-    def come_back(self, sock: socket.socket, peer: object, address: str) -> None:
+    def readmit(self, sock: socket.socket, peer: object, address: str) -> None:
         """Take in a client that has been answered and may ask again."""
         if self._epoll.closed:
             sock.close()
@@ -149,7 +149,7 @@ class Anteroom:
             except OSError:  # The kernel is short of what it needs to watch one more.
                 self._forget(client)
 
-    def _hear(self) -> None:
+    def _on_readable(self) -> None:
         for descriptor, events in self._epoll.poll(0, MOST_HEARD_AT_ONCE):
             client = self._clients.get(descriptor)
             if client is not None and not client.is_over and self._read(client) and events & GONE:

@@ -81,7 +81,7 @@ def send(sock: socket.socket, data: bytes) -> int:
 
 
 def watch(epoll: select.epoll, descriptor: int, events: int) -> None:
-    """Have the kernel tell of events of a descriptor.
+    """Have the kernel report events of a descriptor.
 
     Raises:
         OSError: It is short of what it needs for that.

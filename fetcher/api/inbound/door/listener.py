@@ -33,7 +33,7 @@ class Listener:
     """Accepts connections on one socket; has the methods that uvicorn calls on its servers.
 
     Args:
-        anteroom: Where whoever is taken in waits.
+        anteroom: Where accepted clients wait.
     """
 
     def __init__(self, sock: socket.socket, crowd: Crowd, anteroom: Anteroom) -> None:
@@ -41,7 +41,7 @@ class Listener:
         self._crowd = crowd
         self._anteroom = anteroom
         self._loop = asyncio.get_running_loop()
-        self._again: asyncio.TimerHandle | None = None
+        self._resume_timer: asyncio.TimerHandle | None = None
         self._refusal = plain_answer(TooManyConnections())
         self._said_at = -SAY_SECONDS
 
@@ -53,8 +53,8 @@ class Listener:
 
     def close(self) -> None:
         """Accept no more; closing twice is nothing."""
-        if self._again is not None:
-            self._again.cancel()
+        if self._resume_timer is not None:
+            self._resume_timer.cancel()
         if self._sock.fileno() >= 0:
             self._loop.remove_reader(self._sock.fileno())
             self._sock.close()
@@ -82,18 +82,18 @@ class Listener:
         """Nobody can be accepted: give up a client that can be spared, and try again soon."""
         is_freed = self._crowd.make_room()
         self._loop.remove_reader(self._sock.fileno())
-        self._again = self._loop.call_later(0 if is_freed else SHORT_SECONDS, self._resume)
+        self._resume_timer = self._loop.call_later(0 if is_freed else SHORT_SECONDS, self._resume)
         if time.monotonic() - self._said_at >= SAY_SECONDS:
             self._said_at = time.monotonic()
             log.warning("inbound.short", detail=str(error), connections=len(self._crowd))
 
     def _resume(self) -> None:
-        self._again = None
+        self._resume_timer = None
         if self._sock.fileno() >= 0:
             self._loop.add_reader(self._sock.fileno(), self._accept_some)
 
     def take(self, sock: socket.socket, peer: object) -> None:
-        """Find a place for somebody who has been accepted, here or before this was open."""
+        """Find a place for a client that was accepted, here or before this was open."""
         address = client_address(peer)
         place = self._crowd.admit(address)
         if place is Place.NONE:

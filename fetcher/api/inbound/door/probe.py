@@ -35,7 +35,7 @@ def is_probe(head: bytes) -> bool:
 class ProbeTransport(asyncio.Transport):
     """A transport for one answer, which goes to the kernel in one piece, or not at all.
 
-    Nothing is read: the request is there. A client that is gone is told of by nobody before the answer.
+    Nothing is read: the request is there. That the client is gone shows only at the answer.
 
     Args:
         back: Takes the socket of a client that may ask again.

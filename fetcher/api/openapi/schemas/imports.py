@@ -103,7 +103,7 @@ class ImportLinks(ResponseSchema, frozen=True, kw_only=True):
 
 
 class TruthAnswer(ResponseSchema, frozen=True, kw_only=True):
-    """The failure that really ended an import, where submitters are told less."""
+    """The failure that really ended an import, where submitters get a vaguer code."""
 
     code: str
     message: str
@@ -168,7 +168,7 @@ class ImportAnswer(ResponseSchema, frozen=True, kw_only=True):
     truth: Annotated[
         TruthAnswer | None, Meta(description="What really ended it; for administrators alone, else null.")
     ]
-    notice: Annotated[Notice, Meta(description="Null when nobody is told of the import's end.")] | None
+    notice: Annotated[Notice, Meta(description="Null when nobody is notified of the import's end.")] | None
     submission: SubmissionAnswer
     project_id: str
     user_id: str

@@ -1,4 +1,4 @@
-"""The form as somebody typed it: what the API takes, with every mistake at once."""
+"""The form as it was typed: what the API takes, with every mistake at once."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -160,10 +160,10 @@ class Draft:
         if (pem := document.get("ca_pem")) is not None:
             self._try("ca_pem", lambda: check_authorities(pem))
         if secret := document.get("notify_secret"):
-            told = Submission(
+            notified = Submission(
                 url="", max_bytes=1, notify_url=document.get("notify_url"), notify_secret=secret
             )
-            self._try("notify_secret", lambda: check_notify(told, settings))
+            self._try("notify_secret", lambda: check_notify(notified, settings))
 
     def _check_urls(self) -> None:
         document, settings = self.document, self._settings

@@ -1,4 +1,4 @@
-"""The fields of the form of a submission, and how a failure is told beside one."""
+"""The fields of the submission form, and how a failure is shown beside one."""
 
 from fetcher.errors import Failure, InvalidRequest
 

@@ -70,10 +70,10 @@ async def _home(  # noqa: PLR0913 - all that the page shows
     )
 
 
-async def _again(request: Request, visitor: Visitor, form: Mapping[str, str], **told: Any) -> Response:
+async def _form_again(request: Request, visitor: Visitor, form: Mapping[str, str], **shown: Any) -> Response:
     """Show a form again, without what may be a secret."""
     values, lost = echoed(form)
-    return await _home(request, visitor, values, lost=lost, **told)
+    return await _home(request, visitor, values, lost=lost, **shown)
 
 
 def in_force(settings: Settings) -> list[str]:
@@ -104,7 +104,7 @@ async def _prefilled(request: Request, visitor: Visitor) -> tuple[dict[str, str]
 
 @shown
 async def check(request: Request, _visitor: Visitor) -> Response:
-    """`POST /page/check`: say while somebody types whether a URL can ever work."""
+    """`POST /page/check`: say during typing whether a URL can ever work."""
     form = await read_form(request)
     url, words, mood = (form.get("url") or "").strip(), "", ""
     if url:
@@ -134,11 +134,11 @@ async def probe(request: Request, visitor: Visitor) -> Response:
             found = await look(request, draft.document)
     except Failure as failure:
         if not is_script and not draft.refuse(failure):
-            return await _again(request, visitor, form, failure=failure)
+            return await _form_again(request, visitor, form, failure=failure)
         if is_script and not draft.refuse(failure):
             found = words_of_look({}) | {"unchecked": f"{failure.public()} {advice_of(failure)}"}
     if not is_script:
-        return await _again(request, visitor, form, mistakes=draft.mistakes, found=found)
+        return await _form_again(request, visitor, form, mistakes=draft.mistakes, found=found)
     # What is wrong with a URL is said while it is typed; all else beside its field when it is submitted.
     return Response(fragment("_probe.html", found=found), headers=HEADERS, media_type="text/html")
 
@@ -152,10 +152,10 @@ async def submit(request: Request, visitor: Visitor) -> Response:
         check_proof(request, form.pop(FORM_FIELD, ""))
         require_role(visitor.actor, "member")
     except Forbidden as failure:
-        return await _again(request, visitor, form, failure=failure)
+        return await _form_again(request, visitor, form, failure=failure)
     draft = Draft(form, services.current.settings)
     if draft.mistakes:
-        return await _again(request, visitor, form, mistakes=draft.mistakes)
+        return await _form_again(request, visitor, form, mistakes=draft.mistakes)
     draft.document.setdefault("name", default_name(draft.document["url"]))
     try:
         body = convert(draft.document, SubmitBody)
@@ -168,6 +168,6 @@ async def submit(request: Request, visitor: Visitor) -> Response:
         )
     except Failure as failure:
         if draft.refuse(failure):
-            return await _again(request, visitor, form, mistakes=draft.mistakes)
-        return await _again(request, visitor, form, failure=failure)
+            return await _form_again(request, visitor, form, mistakes=draft.mistakes)
+        return await _form_again(request, visitor, form, failure=failure)
     return see_other(f"/page/imports/{record.id}")

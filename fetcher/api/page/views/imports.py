@@ -16,7 +16,7 @@ from fetcher.api.page.session import Visitor, read_choice, read_form
 from fetcher.api.page.shown import see_other, shown
 from fetcher.api.page.views import chart
 from fetcher.api.page.views.lists import read_list
-from fetcher.api.page.views.timeline import tell
+from fetcher.api.page.views.timeline import steps_of
 from fetcher.api.services import services_of
 from fetcher.api.submit.imports import truths_of
 from fetcher.api.submit.watch import Watch
@@ -91,7 +91,7 @@ async def _story(request: Request, visitor: Visitor, record: Import) -> dict[str
     return {
         "record": record,
         "truth": None if is_known else truth,
-        "steps": tell(record, is_operator=visitor.actor.is_admin),
+        "steps": steps_of(record, is_operator=visitor.actor.is_admin),
         "chart": chart.draw(curve.rates()) if curve else None,
     }
 

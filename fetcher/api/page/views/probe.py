@@ -54,7 +54,7 @@ def _asking(request: Request, document: dict[str, Any]) -> Request:
 
 
 def words_of_look(found: dict[str, Any]) -> dict[str, Any]:
-    """Pick what the page shows; a source may have told nothing of it."""
+    """Pick what the page shows; a source may have stated nothing of it."""
     beside, kind = found.get("checksum_file") or {}, found.get("format") or {}
     return {
         "url": found.get("url"),

@@ -15,7 +15,7 @@ from fetcher.api.prefix import outside
 from fetcher.api.problems import advice_of, status_of
 from fetcher.api.services import services_of
 from fetcher.api.submit.schedule_body import ScheduleBody, SchedulePatch
-from fetcher.api.submit.schedules import edit, hurry, make, schedule_view
+from fetcher.api.submit.schedules import check_now, edit, make, schedule_view
 from fetcher.errors import Failure, Forbidden
 
 LABELS = {
@@ -106,7 +106,7 @@ async def look(request: Request, visitor: Visitor) -> Response:
     """`POST /page/schedules/{id}/run`: look for a newer image now."""
     await read_form(request)
     require_role(visitor.actor, "member")
-    await hurry(services_of(request), visitor.actor, request.path_params["id"])
+    await check_now(services_of(request), visitor.actor, request.path_params["id"])
     return see_other("/page/schedules")
 
 

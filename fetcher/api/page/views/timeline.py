@@ -26,8 +26,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     facts: tuple[tuple[str, str], ...] = ()
 
 
-def tell(record: Import, *, is_operator: bool) -> list[Step]:
-    """Tell an import from its submission to its end, or as far as it is.
+def steps_of(record: Import, *, is_operator: bool) -> list[Step]:
+    """Return the steps of an import, from its submission to its end or to now.
 
     Args:
         is_operator: May see the addresses that were dialled.
@@ -72,7 +72,7 @@ def _attempt(record: Import, attempt: Attempt, *, is_operator: bool) -> list[Ste
 
 
 def _truth(attempt: Attempt) -> tuple[tuple[str, str], ...]:
-    """Say what really ended an attempt, where its submitter is told less."""
+    """Return what really ended an attempt, where its submitter gets a vaguer code."""
     truth = attempt.truth
     return () if truth is None else (("actual cause", f"{truth['message']} ({truth['code']})"),)
 

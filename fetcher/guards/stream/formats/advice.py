@@ -37,7 +37,7 @@ FOR_UPLOADS = {
     WRONG: NO_DISK,
     **{kind.hint: NO_DISK for kind in side_files.ALL if "URL" in kind.hint},
 }
-"""Replacements for advice that speaks of a URL, for whoever sent the bytes."""
+"""Replacements for advice that speaks of a URL, for the sender of bytes."""
 
 
 UNPACK = "Unpack it first, then submit the OVA or the disk image that is inside."

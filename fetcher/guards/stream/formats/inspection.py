@@ -28,7 +28,7 @@ class Inspection(Value, frozen=True, kw_only=True):
         qemu: The name of qemu's driver for it, if it has one.
         reach_bytes: How long the file has to be for what it refers to inside itself.
         complete: The stream has ended, and this is the last word.
-        inside: What a packed image holds, as far as its first 64 KiB tell.
+        inside: What a packed image holds, as far as its first 64 KiB show.
     """
 
     format: str = UNKNOWN

@@ -20,7 +20,7 @@ from fetcher.guards.stream.formats.registry import (
 )
 from fetcher.guards.stream.formats.report import HEAD_BYTES, End, Finding, Report, Role, Steps, Window
 from fetcher.guards.stream.formats.stream import ALL, Reader, behind_head
-from fetcher.guards.stream.formats.work import TooDear, Work
+from fetcher.guards.stream.formats.work import Work, WorkExceeded
 
 FAULT = Finding(
     rule="inspector-fault",
@@ -100,7 +100,7 @@ class Inspector:
 
     def _fail(self, error: Exception) -> None:
         """Stop looking: for want of budget, which is the stream's fault, or for a fault of ours."""
-        if isinstance(error, TooDear):
+        if isinstance(error, WorkExceeded):
             self._stopped_by = (TOO_DEAR,)
         else:
             self._stopped_by = (FAULT,)

@@ -18,7 +18,7 @@ STRONG = re.compile(
     r"|video/(?:mp4|webm|x-matroska|quicktime|x-msvideo|x-ms-asf)|font/(?:ttf|otf|woff|woff2)"
     r"|text/(?:html|xml|x-shellscript)"
 )
-"""Contents that libmagic tells by more than three bytes; of firmware and noise it makes names at random."""
+"""Contents that libmagic knows by more than three bytes; of firmware and noise it makes names at random."""
 FAMILIES = {
     "audio": "a sound",
     "video": "a film",

@@ -161,9 +161,9 @@ class Policy:
         inside = found.inside
         if self.disk == "ari" and self.container == "ari" and found.format in BOOTED_FROM:
             fits = inside is None or inside.role is Role.RAMDISK or "file_system" in inside.facts
-            return self._hold_inside(found, fits, "ari", "ari")
+            return self._check_inside(found, fits, "ari", "ari")
         if self.disk == "aki" and self.container == "aki" and found.format in BOOTED_FROM:
-            return self._hold_inside(found, inside is None or inside.role is Role.KERNEL, "aki", "aki")
+            return self._check_inside(found, inside is None or inside.role is Role.KERNEL, "aki", "aki")
         if self.container == COMPRESSED or (self.container is None and self.disk is None):
             is_judged = inside is not None and (inside.role is not None or bool(inside.rivals))
             if self.disk is None and not is_judged and self._may_be_judged(found):
@@ -173,11 +173,11 @@ class Policy:
             is_known_at_start = self.disk in STARTING and inside.disk_format != self.disk
             is_other = self.disk is not None and inside.role is Role.DISK and inside.disk_format != self.disk
             fits = inside.role in INSIDE_ROLES and not is_known_at_start and not is_other
-            return self._hold_inside(found, fits, self.disk or inside.disk_format or "raw", COMPRESSED)
+            return self._check_inside(found, fits, self.disk or inside.disk_format or "raw", COMPRESSED)
         raise self._refusal(found)
 
     def _may_be_judged(self, found: Inspection) -> bool:
-        """Answer whether everything was seen that tells what is inside, so that nothing better is to come."""
+        """Return whether everything was seen that shows what is inside, so that nothing better is to come."""
         return not found.findings and (found.inside is not None or found.complete or found.format == "7z")
 
     def _unknown_inside(self, found: Inspection) -> tuple[str, str]:
@@ -188,7 +188,7 @@ class Policy:
         )
         raise FormatUnknown(found=words, allowed=list(self.disk_formats), hint=hint)
 
-    def _hold_inside(self, found: Inspection, fits: bool, disk: str, container: str) -> tuple[str, str]:
+    def _check_inside(self, found: Inspection, fits: bool, disk: str, container: str) -> tuple[str, str]:
         """Hold the claim against what is inside a packed image."""
         inside = found.inside
         if inside is None or (fits and not inside.rivals):

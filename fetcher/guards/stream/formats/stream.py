@@ -78,7 +78,7 @@ def behind_head(head: bytes, steps: Steps, work: Work, *, is_all: bool) -> Steps
         is_all: The stream ends with the head.
 
     Raises:
-        TooDear: The budget is spent.
+        WorkExceeded: The budget is spent.
     """
     size, last = len(head), -LARGEST_WINDOW
     try:
@@ -173,7 +173,7 @@ class Reader:
             units: How much work may be done; where it is not enough, the next call goes on.
 
         Raises:
-            TooDear: The budget of the import is spent.
+            WorkExceeded: The budget of the import is spent.
         """
         while self._want is not None and self._next_byte < self.seen_bytes:
             want = self._want

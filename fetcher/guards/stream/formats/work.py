@@ -12,7 +12,7 @@ MOST_SHORT_STEPS = 16_384
 """Far above what honest images need: repeated blocks, as of packed zeros, count once."""
 
 
-class TooDear(Exception):  # not an error of ours: the bytes are refused by it
+class WorkExceeded(Exception):  # not an error of ours: the bytes are refused by it
     """The budget of an import is spent."""
 
 
@@ -36,7 +36,7 @@ class Work:
         """Count a step that moves on by so many bytes.
 
         Raises:
-            TooDear: It is one short step too many.
+            WorkExceeded: It is one short step too many.
         """
         if forward < SHORT_BYTES:
             self.spend(1)
@@ -45,8 +45,8 @@ class Work:
         """Count short steps.
 
         Raises:
-            TooDear: They are too many.
+            WorkExceeded: They are too many.
         """
         self.short_steps += short_steps
         if self.short_steps > self.most + self.unpacked_bytes // UNPACKED_BYTES:
-            raise TooDear
+            raise WorkExceeded

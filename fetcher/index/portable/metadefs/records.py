@@ -101,7 +101,7 @@ async def _whole(db: Session, name: str, actor: Actor) -> Whole:
 
 
 async def _create(db: Session, namespace: Namespace, content: Content) -> None:
-    await db.be_alone("metadefs")
+    await db.lock_name("metadefs")
     await _check_free(db, namespace.namespace)
     [held] = await db.select("SELECT count(*) AS n FROM metadef_namespaces")
     check_count("namespaces of metadata definitions", held["n"] + 1, content.bounds.max_namespaces)

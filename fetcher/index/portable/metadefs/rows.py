@@ -27,7 +27,7 @@ async def owned(db: Session, name: str, actor: Actor) -> Row:
         NotFound: There is none, or the actor does not see it.
         Forbidden: The actor is no admin.
     """
-    await db.be_alone("metadefs")
+    await db.lock_name("metadefs")
     row = await find(db, name, actor)
     if not actor.is_admin:
         raise Forbidden(reason="only an admin may change metadata definitions")

@@ -16,7 +16,7 @@ async def note(db: Session, action: str, record: Import, detail: dict[str, Any])
 
 
 async def note_line(db: Session, line: dict[str, Any]) -> None:
-    """Add a line to the audit trail, chained to the last one, inside the write that it tells of.
+    """Add a line to the audit trail, chained to the last one, inside the write that it records.
 
     The writes that add lines end one after the other, as a chain wants it:
     so this is done last, and keeps others from theirs no longer than it must.

@@ -244,7 +244,7 @@ async def _touch(db: Session) -> None:
 
 
 async def _lost(db: Session) -> list[str]:
-    """Return the triggers that somebody has taken away or switched off: what they count would be wrong."""
+    """Return the triggers that were removed or switched off: what they count would be wrong."""
     sql = "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D'"
     there = {row["tgname"] for row in await db.select(sql)}
     return [f"the trigger {name} is missing" for name in TRIGGERS if name not in there]

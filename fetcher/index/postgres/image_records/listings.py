@@ -34,7 +34,7 @@ async def list_images(db: Session, actor: Actor, query: ListQuery) -> ListPage:
 
 
 async def list_imports(db: Session, actor: Actor, query: ListQuery) -> ImportPage:
-    """Return a page of the imports of somebody's project."""
+    """Return a page of the imports of the caller's project."""
     where, arguments = listed_imports(actor, query, "ILIKE", "submission::jsonb ->> 'name'")
     by_state = await db.select(
         f"SELECT state, count(*) AS n FROM imports WHERE {where} GROUP BY state",  # noqa: S608 - ours

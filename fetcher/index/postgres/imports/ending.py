@@ -83,8 +83,8 @@ async def deliver(db: Session, record: Import, provenance: dict[str, Any]) -> bo
     await db.insert("deliveries", {"import_id": record.id, "document": to_json(provenance)})
     await release_image(db, record)
     await drop_secrets(db, record.id)
-    told = {"target": record.delivery.url, "image_id": record.delivery.image_id} if record.delivery else {}
-    await note(db, "delivered", record, told)
+    detail = {"target": record.delivery.url, "image_id": record.delivery.image_id} if record.delivery else {}
+    await note(db, "delivered", record, detail)
     return True
 
 
@@ -114,5 +114,5 @@ async def cancel(db: Session, import_id: str, actor: Actor, verdict: Verdict, no
 
 
 async def forget(db: Session, before: datetime, most: int) -> int:
-    """Drop imports that ended before a moment, but none that a receiver has yet to be told of."""
+    """Drop imports that ended before a moment, except those whose notification is not delivered yet."""
     return await db.execute(FORGET, [to_text(before), most])

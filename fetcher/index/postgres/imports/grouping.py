@@ -45,7 +45,7 @@ class Submissions:
         return await asked.answer
 
     async def _write_all(self) -> None:
-        structlog.contextvars.clear_contextvars()  # Of whoever came first.
+        structlog.contextvars.clear_contextvars()  # Of the first caller.
         try:
             while self._waiting:
                 await self._write([])
@@ -76,7 +76,7 @@ class Submissions:
             self._gather(group)
         try:
             answers = await self._connection.write(self._take_turn, group, is_open=is_open) if group else []
-        except Exception as error:  # noqa: BLE001 - whoever asked is told
+        except Exception as error:  # noqa: BLE001 - raised to each caller
             await self._fail(group, error)
         else:
             for asked, answer in zip(group, answers, strict=True):
@@ -88,13 +88,13 @@ class Submissions:
             return []
         first = group[0]
         if not first.new.record.owns_image:
-            return await _told(db, [first.new], [await submit(db, first.new, first.max_queued)])
+            return await _announce(db, [first.new], [await submit(db, first.new, first.max_queued)])
         projects = {asked.project_id for asked in group}
         turn = await Turn.take(db, projects, first.max_queued)
         if is_open:
             self._gather(group, projects)
         news = [asked.new for asked in group]
-        return await _told(db, news, await submit_all(db, turn, news))
+        return await _announce(db, news, await submit_all(db, turn, news))
 
     async def _fail(self, group: "list[_Asked]", error: Exception) -> None:
         # A shortage holds for each, and what was on its way to the database may count.
@@ -106,10 +106,10 @@ class Submissions:
                 asked.give(error)
 
 
-async def _told(db: Session, news: Sequence[NewImport], answers: list[Answer]) -> list[Answer]:
-    """Tell the engine of what was written now, and return the answers."""
+async def _announce(db: Session, news: Sequence[NewImport], answers: list[Answer]) -> list[Answer]:
+    """Announce the imports that were queued by this write to the engine, and return the answers."""
     ids = {new.record.id for new in news}
-    await db.tell_queued([one.id for one in answers if isinstance(one, Import) and one.id in ids])
+    await db.announce_queued([one.id for one in answers if isinstance(one, Import) and one.id in ids])
     return answers
 
 
@@ -140,7 +140,7 @@ class _Asked:
         )
 
     def give(self, answer: Import | Exception) -> None:
-        """Answer whoever asked, unless they have gone."""
+        """Answer the caller, unless it has gone."""
         if self.answer.done():
             return
         if isinstance(answer, Exception):

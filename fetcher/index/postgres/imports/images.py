@@ -76,10 +76,10 @@ async def take_image(db: Session, record: Import, status: str) -> None:
         found = await db.select("SELECT status FROM images WHERE id = ?", [record.image_id])
         status = next((row["status"] for row in found), "gone")
         raise Conflict(reason=f"the image is {status}, and only a queued one waits for bytes")
-    await tell_failure(db, record.image_id, None)
+    await show_failure(db, record.image_id, None)
 
 
-async def tell_failure(db: Session, image_id: str, verdict: Verdict | None) -> None:
+async def show_failure(db: Session, image_id: str, verdict: Verdict | None) -> None:
     """Show in the image itself why its last import came to nothing."""
     await db.execute(
         "DELETE FROM image_properties WHERE image_id = ? AND name = ?", [image_id, FAILED_IMPORT]
@@ -97,8 +97,8 @@ async def release_image(db: Session, record: Import) -> None:
     sql = """UPDATE images SET status = 'queued', updated_at = ?
              WHERE id = ? AND status IN ('importing', 'saving', 'uploading')"""
     released = await db.execute(sql, [to_text(record.updated_at), record.image_id]) == 1
-    if released and record.submission.url:  # Whoever sent a body has had the answer on the spot.
-        await tell_failure(db, record.image_id, record.verdict)
+    if released and record.submission.url:  # The sender of a body has had the answer already.
+        await show_failure(db, record.image_id, record.verdict)
 
 
 async def keep_story(

@@ -25,7 +25,7 @@ MOST_AT_ONCE = 100_000
 
 
 async def surplus(db: Session, most: int, most_bytes: int) -> list[str]:
-    """Name the ended imports beyond what each project may keep; none that a receiver is yet to be told of.
+    """Name the ended imports beyond what each project may keep; none whose notification is undelivered.
 
     Args:
         most: Records of one project.

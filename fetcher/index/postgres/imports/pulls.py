@@ -25,7 +25,7 @@ KEEP = f"""
         barren = excluded.barren, released_by = excluded.released_by
     WHERE pulls.host IN ('', excluded.host)"""  # noqa: S608 - our columns
 
-# A host is gone when it is not heard of and holds no import either.
+# A host is gone when its lease is over and it holds no import either.
 ADOPT = f"""
     UPDATE pulls SET host = :host, released_by = NULL WHERE id = (
         SELECT id FROM pulls
@@ -81,8 +81,8 @@ class PullRecords:
 
 
 async def _keep(db: Session, resume_state: ResumeState, worker: Worker, *, is_released: bool = False) -> None:
-    told = {**msgspec.structs.asdict(resume_state), "host": worker.name}
-    await db.execute(KEEP, {**told, "released_by": worker.name if is_released else None})
+    parameters = {**msgspec.structs.asdict(resume_state), "host": worker.name}
+    await db.execute(KEEP, {**parameters, "released_by": worker.name if is_released else None})
 
 
 async def _keep_all(db: Session, resume_states: Sequence[ResumeState], worker: Worker) -> None:

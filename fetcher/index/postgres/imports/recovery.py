@@ -45,4 +45,4 @@ async def _take_up(db: Session, worker: Worker, interrupted: Sequence[Import], n
               WHERE ended_at IS NULL AND state <> 'queued' AND state IN ({origins}) AND {FREE}
               RETURNING id"""  # noqa: S608 - our states
     queued = await db.select(sql, {**holding(worker), "state": State.QUEUED, "now": to_text(now)})
-    await db.tell_queued([row["id"] for row in queued])
+    await db.announce_queued([row["id"] for row in queued])

@@ -32,7 +32,7 @@ async def requeue(db: Session, import_id: str, now: datetime) -> int:
         return 0
     claim = record.claim + 1
     await replace_row(db, record, record.moved(Event.REQUEUE, now, phase=None, claim=claim))
-    await db.tell_queued([import_id])
+    await db.announce_queued([import_id])
     return claim
 
 

@@ -24,7 +24,7 @@ LOCK_KEYS = """SELECT pg_advisory_xact_lock(hashtextextended(name, 0))
     FROM (SELECT unnest(?::text[]) AS name ORDER BY 1) AS names"""
 MADE_BEFORE = """SELECT kept.* FROM unnest(?::text[], ?::text[]) AS wanted (project_id, key)
     JOIN idempotency_keys AS kept USING (project_id, key)"""
-MOST_TOLD = 7_500  # A notification holds less than 8000 bytes.
+MAX_PAYLOAD_BYTES = 7_500  # A notification holds less than 8000 bytes.
 
 Answer = Import | Failure
 
@@ -86,7 +86,7 @@ def _as_shown(new: NewImport) -> Import:
 
 
 def _all_rows(news: Sequence[NewImport], turn: Turn) -> tuple[str, dict[str, Any]]:
-    """Return the statement that writes all rows of new imports and tells other hosts, and its parameters.
+    """Return the statement that writes and announces new imports, and its parameters.
 
     Rows go along as JSON: the statement is the same however many there are, and so is prepared once.
     """
@@ -112,13 +112,16 @@ def _all_rows(news: Sequence[NewImport], turn: Turn) -> tuple[str, dict[str, Any
     tables["audit"] = chained((line_of("submitted", _as_shown(new), {}) for new in news), turn.head)
     filled = {table: rows for table, rows in tables.items() if rows}
     parts = [f"new_{table} AS ({insertion(table, list(rows[0]))})" for table, rows in filled.items()]
-    told = "SELECT pg_notify('fetcher', told) FROM unnest(:told::text[]) AS told"
+    notify = "SELECT pg_notify('fetcher', payload) FROM unnest(:payloads::text[]) AS payload"
     rows_of = {table: msgspec.json.encode(rows).decode() for table, rows in filled.items()}
-    return f"WITH {', '.join(parts)} {told}", {**rows_of, "told": _told(news)}
+    return f"WITH {', '.join(parts)} {notify}", {**rows_of, "payloads": _payloads(news)}
 
 
-def _told(news: Iterable[NewImport]) -> list[str]:
-    """Return what other hosts are told of imports that wait, as few notifications; they look up the rest."""
+def _payloads(news: Iterable[NewImport]) -> list[str]:
+    """Return the payloads that announce queued imports to other hosts, as few as possible.
+
+    An import too long for a notification is left out: other hosts look it up.
+    """
     found: list[str] = []
     waiting: list[Waiting] = []
     size = 0
@@ -126,9 +129,9 @@ def _told(news: Iterable[NewImport]) -> list[str]:
         if new.waiting is None:
             continue
         more = len(msgspec.json.encode(new.waiting)) + 1
-        if more > MOST_TOLD:
+        if more > MAX_PAYLOAD_BYTES:
             continue
-        if waiting and size + more > MOST_TOLD:
+        if waiting and size + more > MAX_PAYLOAD_BYTES:
             found.append(_words(waiting))
             waiting, size = [], 0
         waiting.append(new.waiting)

@@ -72,5 +72,5 @@ async def _activate(
     await give_blob(db, image, stage.blob)
     await db.insert("imports", import_row(record, ""))
     await keep_story(db, record, provenance)
-    told = {algorithm_of(stage.blob.address): stage.blob.address, "size": stage.blob.size}
-    await note(db, "activated", record, told)
+    detail = {algorithm_of(stage.blob.address): stage.blob.address, "size": stage.blob.size}
+    await note(db, "activated", record, detail)

@@ -1,4 +1,4 @@
-"""Webhooks that are due: one row each, gone when the receiver is told or given up."""
+"""Webhooks that are due: one row each, deleted when the delivery has succeeded or was given up."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -100,8 +100,8 @@ async def _settle(db: Session, record: Import, notice: Notice) -> None:
         return
     await db.execute("UPDATE imports SET notice = ? WHERE id = ?", [to_json(notice), record.id])
     action = "notified" if notice.state == "delivered" else "notify-given-up"
-    told = msgspec.to_builtins(notice)
-    await note(db, action, msgspec.structs.replace(record, updated_at=notice.at or record.updated_at), told)
+    detail = msgspec.to_builtins(notice)
+    await note(db, action, msgspec.structs.replace(record, updated_at=notice.at or record.updated_at), detail)
 
 
 async def _excess(db: Session, most: int) -> list[str]:

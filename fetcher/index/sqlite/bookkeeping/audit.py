@@ -16,18 +16,18 @@ def note(db: Database, action: str, record: Import, detail: dict[str, Any]) -> N
 
 
 def note_all(db: Database, lines: Iterable[dict[str, Any]]) -> None:
-    """Add lines of the same columns, each chained to the one before, inside the write that they tell of."""
+    """Add lines of the same columns, each chained to the one before, inside the write that they record."""
     last, digest = last_of(db)
     chained = []
-    for number, told in enumerate(lines, last + 1):
-        line = {"id": number, "detail": "{}", **told}
+    for number, fields in enumerate(lines, last + 1):
+        line = {"id": number, "detail": "{}", **fields}
         digest = digest_of(digest, line)
         chained.append({**line, "hash": digest})
     insert_all(db, "audit", chained)
 
 
 def note_line(db: Database, line: dict[str, Any]) -> None:
-    """Add a line to the audit trail, chained to the last one, inside the write that it tells of."""
+    """Add a line to the audit trail, chained to the last one, inside the write that it records."""
     number, before = last_of(db)
     line = {"id": number + 1, "detail": "{}", **line}
     insert(db, "audit", {**line, "hash": digest_of(before, line)})

@@ -14,7 +14,7 @@ BUSY = "status IN ('importing', 'saving', 'uploading')"
 class QuotaCheck:
     """Refuses every write that makes a project hold more than it may.
 
-    The tables count by themselves; a temporary trigger tells which projects
+    The tables count by themselves; a temporary trigger shows which projects
     grew in a write, so that no verb can forget to ask, and races are decided
     by the one writer.
 

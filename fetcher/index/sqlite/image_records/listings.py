@@ -36,7 +36,7 @@ def list_images(db: Database, actor: Actor, query: ListQuery) -> ListPage:
 
 
 def list_imports(db: Database, actor: Actor, query: ListQuery) -> ImportPage:
-    """Return a page of the imports of somebody's project."""
+    """Return a page of the imports of the caller's project."""
     where, arguments = listed_imports(actor, query, "LIKE", "json_extract(submission, '$.name')")
     by_state = select(
         db,

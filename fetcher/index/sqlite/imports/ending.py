@@ -82,8 +82,8 @@ def deliver(db: Database, record: Import, provenance: dict[str, Any]) -> bool:
     insert(db, "deliveries", {"import_id": record.id, "document": to_json(provenance)})
     release_image(db, record)
     drop_secrets(db, record.id)
-    told = {"target": record.delivery.url, "image_id": record.delivery.image_id} if record.delivery else {}
-    note(db, "delivered", record, told)
+    detail = {"target": record.delivery.url, "image_id": record.delivery.image_id} if record.delivery else {}
+    note(db, "delivered", record, detail)
     return True
 
 
@@ -117,5 +117,5 @@ def cancel(db: Database, import_id: str, actor: Actor, verdict: Verdict, now: da
 
 
 def forget(db: Database, before: datetime, most: int) -> int:
-    """Drop imports that ended before a moment, but none that a receiver has yet to be told of."""
+    """Drop imports that ended before a moment, except those whose notification is not delivered yet."""
     return db.execute(FORGET, [to_text(before), most]).rowcount

@@ -47,7 +47,7 @@ def describe(db: Database, record: Import) -> None:
     """Set what an import knows of its image besides the bytes, and count the text of that.
 
     That is what was copied with it, what a descriptor beside the disk says of its machine, what the
-    operator's rules say, and whether the source has told where its bytes end.
+    operator's rules say, and whether the source stated the length of its body.
     """
     copied = record.submission.copied_properties
     suggested, rules = record.stages.get("suggested", {}), record.stages.get("injected", {})
@@ -95,10 +95,10 @@ def take_image(db: Database, record: Import, status: str) -> None:
         found = select(db, "SELECT status FROM images WHERE id = ?", [record.image_id])
         status = next((row["status"] for row in found), "gone")
         raise Conflict(reason=f"the image is {status}, and only a queued one waits for bytes")
-    tell_failure(db, record.image_id, None)
+    show_failure(db, record.image_id, None)
 
 
-def tell_failure(db: Database, image_id: str, verdict: Verdict | None) -> None:
+def show_failure(db: Database, image_id: str, verdict: Verdict | None) -> None:
     """Show in the image itself why its last import came to nothing."""
     db.execute("DELETE FROM image_properties WHERE image_id = ? AND name = ?", [image_id, FAILED_IMPORT])
     if verdict is not None:
@@ -124,8 +124,8 @@ def release_image(db: Database, record: Import) -> None:
     sql = """UPDATE images SET status = 'queued', updated_at = ?
              WHERE id = ? AND status IN ('importing', 'saving', 'uploading')"""
     released = db.execute(sql, [to_text(record.updated_at), record.image_id]).rowcount == 1
-    if released and record.submission.url:  # Whoever sent a body has had the answer on the spot.
-        tell_failure(db, record.image_id, record.verdict)
+    if released and record.submission.url:  # The sender of a body has had the answer already.
+        show_failure(db, record.image_id, record.verdict)
 
 
 def keep_story(

@@ -1,7 +1,7 @@
 """Leases: a run holds its import until a moment by the index's own clock, and renews that while it lives.
 
 No lease makes a write count: that is the claim's part. A lease only keeps
-others from taking up what somebody still runs.
+others from taking up an import that still runs.
 """
 
 from collections.abc import Mapping

@@ -19,7 +19,7 @@ class ImportRecords:
 
     Args:
         worker: Holds what it claims.
-        wake: Called whenever one has ended that somebody is to be told of.
+        wake: Called whenever an import with a notification to deliver has ended.
     """
 
     def __init__(self, connection: Connection, worker: Worker, wake: Callable[[], None]) -> None:
@@ -79,20 +79,22 @@ class ImportRecords:
         signed: Signed | None = None,
     ) -> bool:
         story = (provenance, signed)
-        return self._tell(await self._connection.write(ending.activate, record, blob, image, story), record)
+        return self._wake_due(
+            await self._connection.write(ending.activate, record, blob, image, story), record
+        )
 
     async def secrets(self, import_id: str) -> Secrets:
         return await self._connection.read(load_secrets, import_id)
 
     async def deliver(self, record: Import, provenance: dict[str, Any]) -> bool:
-        return self._tell(await self._connection.write(ending.deliver, record, provenance), record)
+        return self._wake_due(await self._connection.write(ending.deliver, record, provenance), record)
 
     async def end(self, record: Import, detail: dict[str, Any]) -> bool:
-        return self._tell(await self._connection.write(ending.end, record, detail), record)
+        return self._wake_due(await self._connection.write(ending.end, record, detail), record)
 
     async def cancel(self, import_id: str, actor: Actor, verdict: Verdict, now: datetime) -> Import:
         record = await self._connection.write(ending.cancel, import_id, actor, verdict, now)
-        self._tell(True, record)
+        self._wake_due(True, record)
         return record
 
     async def provenance(self, import_id: str, actor: Actor) -> dict[str, Any] | None:
@@ -104,7 +106,7 @@ class ImportRecords:
     async def counts(self) -> dict[str, int]:
         return await self._connection.read(reading.counts)
 
-    def _tell(self, is_ended: bool, record: Import) -> bool:
+    def _wake_due(self, is_ended: bool, record: Import) -> bool:
         if is_ended and record.notice is not None:
             self._wake()
         return is_ended

@@ -72,5 +72,5 @@ def _activate(db: Database, record: Import, stage: Stage, image: Image, provenan
     give_blob(db, image, stage.blob)
     insert(db, "imports", import_row(record, ""))
     keep_story(db, record, provenance)
-    told = {algorithm_of(stage.blob.address): stage.blob.address, "size": stage.blob.size}
-    note(db, "activated", record, told)
+    detail = {algorithm_of(stage.blob.address): stage.blob.address, "size": stage.blob.size}
+    note(db, "activated", record, detail)

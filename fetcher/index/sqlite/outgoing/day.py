@@ -17,7 +17,7 @@ MOST_PROJECTS = 1000
 ANEW = timedelta(minutes=10)
 
 
-class _Kept(msgspec.Struct):
+class _DayTotal(msgspec.Struct):
     """The exports that one project has made since a moment of yesterday."""
 
     since: datetime
@@ -33,7 +33,7 @@ class Day:
     """
 
     def __init__(self) -> None:
-        self._kept: dict[str, _Kept] = {}
+        self._kept: dict[str, _DayTotal] = {}
         self._version = -1
 
     def row(self, db: Database, project_id: str, since: datetime) -> dict[str, Any]:
@@ -48,7 +48,7 @@ class Day:
         elif since > kept.since:
             arguments = [project_id, to_text(kept.since), to_text(since)]
             for gone in select(db, PASSED, arguments):
-                kept = _Kept(since, kept.counted_at, kept.made - gone["made"], kept.size - gone["bytes"])
+                kept = _DayTotal(since, kept.counted_at, kept.made - gone["made"], kept.size - gone["bytes"])
         if len(self._kept) >= MOST_PROJECTS:
             self._kept.clear()
         self._kept[project_id] = kept
@@ -71,6 +71,6 @@ class Day:
         self._kept.clear()
 
 
-def _counted(db: Database, project_id: str, since: datetime) -> _Kept:
+def _counted(db: Database, project_id: str, since: datetime) -> _DayTotal:
     (row,) = select(db, RECENT, [project_id, to_text(since)])
-    return _Kept(since, since, row["made"], row["bytes"])
+    return _DayTotal(since, since, row["made"], row["bytes"])

@@ -8,6 +8,6 @@ from fetcher.model import Import
 
 
 def keep_notice(db: Database, record: Import, webhook: WebhookTarget) -> None:
-    """Note whom to tell once the import has ended."""
+    """Note whom to notify once the import has ended."""
     row = {"import_id": record.id, "project_id": record.project_id, "url": webhook.url}
     insert(db, "notices", {**row, "secret": webhook.secret, "due_at": None})

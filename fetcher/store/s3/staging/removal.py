@@ -1,4 +1,4 @@
-"""Removing staged bytes: what a record names goes, unless somebody else needs it by now."""
+"""Removing staged bytes: what a record names is removed, unless another record needs it by now."""
 
 from uuid import uuid4
 

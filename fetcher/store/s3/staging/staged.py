@@ -25,7 +25,7 @@ LOCAL_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shop:
+class SharedParts:
     """The parts of a store that all its staged bytes share.
 
     Args:
@@ -56,7 +56,7 @@ class Staged:
 
     def __init__(  # noqa: PLR0913 - what an earlier process left
         self,
-        shop: Shop,
+        shared: SharedParts,
         name: str,
         record: StagedRecord,
         etag: str,
@@ -66,9 +66,9 @@ class Staged:
     ) -> None:
         self.size = base_use + len(head)
         self.is_moved = False
-        self._shop = shop
+        self._shared = shared
         self._name = name
-        self._record = OwnRecord(shop.bucket, name, record, etag)
+        self._record = OwnRecord(shared.bucket, name, record, etag)
         self._base_use = base_use
         self._pending = Pieces(head)
         self._upload: Upload | None = None
@@ -96,10 +96,10 @@ class Staged:
             self.write_at(chunk, self.size)
             return
         self._check_open()
-        self._shop.usage.take(len(chunk))
+        self._shared.usage.take(len(chunk))
         self._pending.append(bytes(chunk))
         self.size += len(chunk)
-        part_bytes = self._shop.bucket.place.part_bytes
+        part_bytes = self._shared.bucket.place.part_bytes
         while self._pending.size > part_bytes:  # The last part is sent by who completes the upload.
             self._open_upload().send(self._pending.take(part_bytes))
         crash.reach("store.written")
@@ -108,7 +108,7 @@ class Staged:
         """Return the open upload; a new one begins with a copy of what is there."""
         if self._upload is not None:
             return self._upload
-        bucket = self._shop.bucket
+        bucket = self._shared.bucket
         if 0 < self._base_use < bucket.place.least_part_bytes:
             head = bucket.run(read_whole(bucket, self.record.base, 0, self._base_use))
             self._pending.prepend(head)
@@ -117,11 +117,11 @@ class Staged:
         upload = bucket.run(bucket.create_upload(key))
         try:
             self._record.save(key=key, upload=upload)
-        except StoreFailed:  # Of an upload that no record names nobody would hear again.
+        except StoreFailed:  # An upload that no record names would never be found again.
             with suppress(Failure):
                 bucket.run(bucket.abort(key, upload))
             raise
-        self._upload = Upload(bucket, key, upload, self._shop.places, self._arrived)
+        self._upload = Upload(bucket, key, upload, self._shared.places, self._arrived)
         if self._base_use:
             self._upload.copy(self.record.base, self._base_use)
         return self._upload
@@ -145,13 +145,13 @@ class Staged:
             self._check_open()
             self._go_local()
         assert self._local is not None
-        self._shop.usage.take(max(0, offset + len(chunk) - self.size))
+        self._shared.usage.take(max(0, offset + len(chunk) - self.size))
         self._local.write_at(chunk, offset)
         self.size = self._local.size
 
     def _go_local(self) -> None:
         """Keep the bytes in a file of this machine from here on."""
-        path = self._shop.scratch / self._name
+        path = self._shared.scratch / self._name
         try:
             local = LocalFile(path, DISK.open(path, LOCAL_FLAGS))
         except OSError as error:
@@ -168,7 +168,7 @@ class Staged:
     def _drop_remote(self) -> None:
         """Remove what is at the server, but for the record."""
         self._stop()
-        before, bucket = self.record, self._shop.bucket
+        before, bucket = self.record, self._shared.bucket
         self._record.save(base="", base_size=0, is_cut=False, key="", upload="", tail="", tail_size=0)
         bucket.run(remove_objects(bucket, before))
         self._base_use = 0
@@ -180,7 +180,7 @@ class Staged:
         if local is None:
             return
         size, self.size = self.size, 0
-        self._shop.usage.give_back(size)
+        self._shared.usage.give_back(size)
         try:
             for offset in range(0, size, READ_BYTES):
                 self.write(local.read_at(offset, min(READ_BYTES, size - offset)))
@@ -201,7 +201,7 @@ class Staged:
             self._upload.drain()
         at = self.size - self._pending.size
         if self._pending.size and (at, self._pending.size) != (self.record.tail_at, self.record.tail_size):
-            bucket, key, before = self._shop.bucket, tail_key(self._name), self.record.tail
+            bucket, key, before = self._shared.bucket, tail_key(self._name), self.record.tail
             # The record first, so that no object stands without one that names it.
             body = self._pending.joined()
             self._record.save(tail=key, tail_at=at, tail_size=self._pending.size)
@@ -219,7 +219,7 @@ class Staged:
             return self._local.read_at(offset, end - offset)
         if self._upload is not None:
             self.seal()
-        bucket, use = self._shop.bucket, self._base_use
+        bucket, use = self._shared.bucket, self._base_use
         found = b""
         if offset < use:
             found = bucket.run(read_whole(bucket, self.record.base, offset, min(end, use)))
@@ -238,7 +238,7 @@ class Staged:
         """
         self._check_open()
         self._leave_local()
-        bucket, before = self._shop.bucket, self.record
+        bucket, before = self._shared.bucket, self.record
         is_whole = self._upload is None and not self._pending.size and not before.is_cut
         if is_whole and before.base:
             if address:
@@ -299,8 +299,8 @@ class Staged:
         if self._local is not None:
             self._local.discard()
             self._local = None
-        self._shop.bucket.run(self._record.remove())
-        self._shop.usage.give_back(self.size)
+        self._shared.bucket.run(self._record.remove())
+        self._shared.usage.give_back(self.size)
         self.size = 0
         crash.reach("store.discarded")
 

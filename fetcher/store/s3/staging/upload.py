@@ -16,7 +16,7 @@ class Upload:
 
     Args:
         places: One for each part that may be on its way, shared by all uploads of the store.
-        arrived: Told, in whatever thread, that `arrived_bytes` has grown.
+        arrived: Called, in whatever thread, when `arrived_bytes` has grown.
 
     Attributes:
         size: What was sent, or is on its way.
@@ -112,7 +112,7 @@ class Upload:
         self.check()
 
     def complete(self) -> None:
-        """Make the object; raises StoreFailed where somebody else has ended the upload."""
+        """Make the object; raises StoreFailed where another process has ended the upload."""
         self.drain()
         etags = [etag for etag in self._etags if etag is not None]
         self._bucket.run(self._bucket.complete(self.key, self.id, etags, self.size))

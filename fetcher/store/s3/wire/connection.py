@@ -96,7 +96,7 @@ class Connection:
         return await asyncio.wrap_future(self.start(work))
 
     async def finish(self, work: Coroutine[Any, Any, R]) -> R:
-        """Do work on the bucket's loop to its end, whoever is cancelled meanwhile."""
+        """Do work on the bucket's loop to its end, also when the caller is cancelled meanwhile."""
         return await shielded(self.call(work))
 
     async def look(self) -> None:
@@ -114,7 +114,7 @@ class Connection:
         """Name an object as requests do."""
         return {"Bucket": self.place.bucket, "Key": self.place.prefix + key}
 
-    async def patiently(self, doing: str, send: Callable[[], Awaitable[R]]) -> R:
+    async def with_retries(self, doing: str, send: Callable[[], Awaitable[R]]) -> R:
         """Send a request, and again while the server is busy or away.
 
         Raises:

@@ -72,7 +72,7 @@ def is_passing(error: BaseException) -> bool:
         return code_of(error) in BUSY or status_of(error) in BUSY_STATUSES
     if isinstance(error, SSLError | ProxyConnectionError):
         return False
-    # Bodies that break off are told by the HTTP client below botocore, in its own classes.
+    # Bodies that break off are raised by the HTTP client below botocore, in its own classes.
     is_transport = type(error).__module__.partition(".")[0] == "aiohttp"
     return is_transport or isinstance(error, PASSING)
 
@@ -96,7 +96,7 @@ def translate(error: Exception, doing: str) -> StoreFailed | StoreFull:
 
 
 def raise_missing(doing: str) -> NoReturn:
-    """Say that bytes are not there, which a scrub tells from bytes that cannot be read now."""
+    """Raise that bytes are missing, which a scrub distinguishes from bytes that cannot be read now."""
     raise StoreFailed(reason=f"{doing}: there are no such bytes") from FileNotFoundError(
         errno.ENOENT, "no such object"
     )

@@ -56,11 +56,11 @@ class Objects(Connection):
                 return there.etag if there is not None and there.body == body else None
             return str(answer["ETag"])
 
-        return await self.patiently("write", send)
+        return await self.with_retries("write", send)
 
     async def get(self, key: str) -> Got | None:
         """Read a small object as a whole; None where there is none."""
-        return await self.patiently("read", lambda: self._get(key))
+        return await self.with_retries("read", lambda: self._get(key))
 
     async def _get(self, key: str) -> Got | None:
         try:
@@ -89,7 +89,7 @@ class Objects(Connection):
                 raise
             return answer["Body"]
 
-        return await self.patiently("read", send)
+        return await self.with_retries("read", send)
 
     async def size(self, key: str) -> int | None:
         """Return how long an object is; None where there is none."""
@@ -103,11 +103,11 @@ class Objects(Connection):
                 raise
             return int(answer["ContentLength"])
 
-        return await self.patiently("look", send)
+        return await self.with_retries("look", send)
 
     async def delete(self, key: str) -> None:
         """Remove an object; one that is gone is fine."""
-        await self.patiently("remove", lambda: self.client.delete_object(**self.at(key)))
+        await self.with_retries("remove", lambda: self.client.delete_object(**self.at(key)))
 
     async def objects(self, prefix: str) -> AsyncIterator[Listed]:
         """Yield all objects below a prefix, by their names without ours."""
@@ -119,7 +119,7 @@ class Objects(Connection):
                     Bucket=self.place.bucket, Prefix=self.place.prefix + prefix, **token
                 )
 
-            answer = await self.patiently("list", send)
+            answer = await self.with_retries("list", send)
             for one in answer.get("Contents", ()):
                 key = one["Key"].removeprefix(self.place.prefix)
                 yield Listed(key=key, size=one["Size"], changed_at=one["LastModified"])

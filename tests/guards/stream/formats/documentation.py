@@ -93,7 +93,7 @@ def made_parts() -> dict[str, str]:
     ]
     return {
         "formats": "\n".join(formats).strip(),
-        "rules": "\n".join(["| rule | told as |", "| --- | --- |", *rows]),
+        "rules": "\n".join(["| rule | shown as |", "| --- | --- |", *rows]),
         "decisions": "\n".join(
             ["| peer | we | samples that are | why |", "| --- | --- | --- | --- |", *decisions]
         ),

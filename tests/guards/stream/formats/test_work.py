@@ -10,7 +10,7 @@ from fetcher.guards.stream.formats import Inspector
 from fetcher.guards.stream.formats.guard import SKIMMED_UNITS, SLICE_UNITS
 from fetcher.guards.stream.formats.report import Steps, Window
 from fetcher.guards.stream.formats.stream import Reader, cost
-from fetcher.guards.stream.formats.work import MOST_SHORT_STEPS, SHORT_BYTES, TooDear, Work
+from fetcher.guards.stream.formats.work import MOST_SHORT_STEPS, SHORT_BYTES, Work, WorkExceeded
 from tests.guards.stream.formats.build import mbr
 from tests.guards.stream.formats.corpus import cut, inspected, new_guard, verdict_of
 from tests.guards.stream.formats.dear import WORST, lz4_cuts, ovf_of, zstd_cuts, zstd_runs
@@ -74,7 +74,7 @@ def test_the_budget_is_exact() -> None:
     work.step(SHORT_BYTES - 1)
     work.step(SHORT_BYTES)
     work.step(0)
-    with pytest.raises(TooDear):
+    with pytest.raises(WorkExceeded):
         work.spend(1)
 
 
@@ -83,7 +83,7 @@ def test_what_unpacks_to_much_may_take_more_steps() -> None:
     work = Work(most=0)
     work.unpacked_bytes = 2 << 20
     work.spend(2)
-    with pytest.raises(TooDear):
+    with pytest.raises(WorkExceeded):
         work.spend(1)
 
 

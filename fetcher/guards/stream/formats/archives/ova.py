@@ -54,13 +54,13 @@ def recognise(head: bytes) -> Report | None:
     if name is None or not name.lower().endswith(".ovf"):
         return None
     report = Report(kind=OVA, name="OVA appliance")
-    walk = _Walk(report)
+    walk = _MemberWalk(report)
     report.follow = walk.steps
     report.close = walk.close
     return report
 
 
-class _Walk:
+class _MemberWalk:
     """Goes from member to member."""
 
     def __init__(self, report: Report) -> None:

@@ -78,7 +78,7 @@ class Headers:
         """Read an extended header.
 
         Raises:
-            TooDear: The budget of the import is spent.
+            WorkExceeded: The budget of the import is spent.
         """
         is_pax = header.kind in (PAX_LOCAL, PAX_GLOBAL)
         self._shared_bytes += size if header.kind == PAX_GLOBAL else 0
@@ -89,7 +89,7 @@ class Headers:
             return
         content = (yield Window(at, size)) if size else b""
         if len(content) < size:
-            return  # It ends here, which is told at its end.
+            return  # The file is cut short, which its end reports.
         # A record is a step: long ones are paid for by their bytes.
         self._report.work.spend(max(content.count(b"\n") - size // SHORT_BYTES, 0))
         try:

@@ -77,7 +77,7 @@ class Papers:
         """Read the descriptor, piece by piece.
 
         Raises:
-            TooDear: The budget of the import is spent.
+            WorkExceeded: The budget of the import is spent.
         """
         report = self._report
         fits = 0 < size <= MOST_DESCRIPTOR_BYTES
@@ -92,7 +92,7 @@ class Papers:
                 self.take(piece)
                 reader.feed(piece)
             if read_bytes < size:
-                return  # It ends here, which is told at its end.
+                return  # The file is cut short, which its end reports.
             self.references = reader.close()
         except BrokenDescriptor as error:
             report.broke(f"ova-{error.rule}", error.reason, EXPORT)
@@ -106,7 +106,7 @@ class Papers:
         """Read the manifest.
 
         Raises:
-            TooDear: The budget of the import is spent.
+            WorkExceeded: The budget of the import is spent.
         """
         fits = size <= MOST_MANIFEST_BYTES
         self._report.require(fits, "ova-manifest", "its manifest is too long", EXPORT)

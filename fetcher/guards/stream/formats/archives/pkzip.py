@@ -93,7 +93,7 @@ def _check_member(local: Entry, report: Report) -> None:
 
 
 def _follow(report: Report, local: Entry) -> Steps:
-    """Look at what follows the first member, where its header tells how long it is."""
+    """Look at what follows the first member, where its header states how long it is."""
     if local.flags & HAS_DESCRIPTOR and not local.packed:
         return
     if local.flags & HAS_DESCRIPTOR and local.packed == FAR:
@@ -129,8 +129,8 @@ def _close(report: Report, local: Entry, end: End) -> None:
     between = end.tail[max(local.length + central.packed - before, 0) : directory.offset - before]
     has_descriptor = bool(local.flags & HAS_DESCRIPTOR)
     gap = directory.offset - local.length - central.packed
-    told = is_descriptor_of(between, central) and len(between) == gap if has_descriptor else gap == 0
-    report.require(told, "zip-layout", "something lies between its member and its directory", REPACK)
+    is_adjacent = is_descriptor_of(between, central) and len(between) == gap if has_descriptor else gap == 0
+    report.require(is_adjacent, "zip-layout", "something lies between its member and its directory", REPACK)
     report.facts["unpacked_bytes"] = central.unpacked
 
 

@@ -81,7 +81,7 @@ def _check_footer(footer: bytes, report: Report, wanted: int) -> None:
 
 
 def _check_geometry(footer: bytes, report: Report, size: int) -> None:
-    """Check that no reader sees a larger disk than is told; a last cylinder may reach over it."""
+    """Check that no reader sees a larger disk than the size stated; the last cylinder may exceed it."""
     fields = FOOTER.unpack_from(footer)
     creator, geometry = fields[5], fields[10:13]
     cylinders, heads, sectors = geometry

@@ -143,7 +143,7 @@ class BlockTable:
         self.mapped = 0
 
     def read_all(self) -> Steps:
-        """Read the whole region, where it comes before what tells how much of it is used."""
+        """Read the whole region, where it comes before what states how much of it is used."""
         yield from self._read(self.length, MEBIBYTE)
 
     def read_for(self, disk: Disk) -> Steps:

@@ -60,7 +60,7 @@ STARTS = (b"#", b" ", b"\t", b"\r", b"\n", b"version=")
 
 def recognise(head: bytes) -> Report | None:
     """Find a descriptor that is a file of its own, by qemu's probe or by its key word in a text."""
-    is_text = b"\0" not in head.rstrip(b"\0")  # Asked first: few heads are, and the others are told soon.
+    is_text = b"\0" not in head.rstrip(b"\0")  # Asked first: few heads are text, and the check is cheap.
     if not _is_probed(head) and not (is_text and b"createtype" in head.lower()):
         return None
     report = Report(kind=VMDK_TEXT, name="VMDK descriptor")

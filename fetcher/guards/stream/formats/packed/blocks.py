@@ -32,7 +32,7 @@ def follow_blocks(report: Report, frames: Frames) -> Steps:
     """Take a walk through the whole stream.
 
     Raises:
-        TooDear: The budget of the import is spent.
+        WorkExceeded: The budget of the import is spent.
     """
     at = 0
     while not report.findings:
@@ -58,7 +58,7 @@ class Repeats:
         """Return how many blocks like the one at `here`, of `step` bytes, may be passed at once.
 
         Raises:
-            TooDear: The budget of the import is spent.
+            WorkExceeded: The budget of the import is spent.
         """
         if step >= SHORT_BYTES:
             self._former = b""
@@ -76,7 +76,7 @@ class Repeats:
         """Return where to go on behind a frame without data that begins at `here`, and its copies.
 
         Raises:
-            TooDear: The budget of the import is spent.
+            WorkExceeded: The budget of the import is spent.
         """
         header = piece[here : here + HEADER_BYTES]
         step = frame_bytes(header)

@@ -3,7 +3,7 @@
 Specification: RFC 1952.
 Reads: the header of the first member, 10 bytes.
 Structure: method deflate, no reserved flag, room for a member at all. gzip marks no end: what follows
-    a member can be told from the next one only by unpacking, which is not done here.
+    a member is known only by unpacking, which is not done here.
 Safety: none. What its beginning unpacks to is judged in peek.
 """
 

@@ -12,7 +12,7 @@ from functools import partial
 
 from fetcher.guards.stream.formats.packed.blocks import DENSE_BYTES, Repeats, follow_blocks
 from fetcher.guards.stream.formats.report import CUT_SHORT, Kind, Report, Role, Steps
-from fetcher.guards.stream.formats.work import SHORT_BYTES, TooDear
+from fetcher.guards.stream.formats.work import SHORT_BYTES, WorkExceeded
 from fetcher.parsers.archives.skippable import behind_skippable, frame_bytes, is_skippable
 
 LZ4 = Kind(key="lz4", words="an LZ4 archive", role=Role.PACKED)
@@ -38,10 +38,10 @@ def recognise(head: bytes) -> Report | None:
 
 def _follow(report: Report) -> Steps:
     """Go from frame to frame until the file ends, which it may only between two of them."""
-    yield from follow_blocks(report, _Walk(report))
+    yield from follow_blocks(report, _FrameReader(report))
 
 
-class _Walk:
+class _FrameReader:
     """Frames and blocks, one after the other.
 
     Attributes:
@@ -165,7 +165,7 @@ class Lz4Start:
         """Return what the bytes so far unpack to, less what was returned before.
 
         Raises:
-            TooDear: They are too many blocks for so little.
+            WorkExceeded: They are too many blocks for so little.
             ValueError: They are damaged.
         """
         skipped, packed = min(self._skipped, len(packed)), packed[self._skipped :]
@@ -188,7 +188,7 @@ class Lz4Start:
             word = int.from_bytes(packed[here : here + 4], "little")
             self._blocks += 1
             if self._blocks > MOST_BLOCKS:
-                raise TooDear
+                raise WorkExceeded
             if self._frame is None:
                 here += self._begin(packed[here : here + LONGEST_HEADER])
                 continue

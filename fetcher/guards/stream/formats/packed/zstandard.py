@@ -40,13 +40,13 @@ def recognise(head: bytes) -> Report | None:
 
 def _follow(report: Report) -> Steps:
     """Go from frame to frame until the file ends, which it may only between two of them."""
-    walk = _Walk(report)
-    yield from follow_blocks(report, walk)
-    if walk.declared_bytes is not None:
-        report.facts["unpacked_bytes"] = walk.declared_bytes
+    frames = _FrameReader(report)
+    yield from follow_blocks(report, frames)
+    if frames.declared_bytes is not None:
+        report.facts["unpacked_bytes"] = frames.declared_bytes
 
 
-class _Walk:
+class _FrameReader:
     """Frames and blocks, one after the other.
 
     Attributes:

@@ -3,7 +3,7 @@
 Specification: WHATWG MIME Sniffing, sections 6 and 7, for the beginnings; Unicode for what is text.
 Reads: the first 64 KiB.
 Structure: a known beginning; or no byte that a text does not have, in a whole that is UTF-8 or Latin.
-Safety: a raw disk is what nothing else matches, so what can be no disk has to be told apart here.
+Safety: a raw disk is what nothing else matches, so contents that are no disk are recognised here.
 """
 
 import re
@@ -90,7 +90,7 @@ INSIDE_BEGINNINGS = (
         _kind("media", "a film"),
     ),
 )
-"""Formats that are told by two words, the second one of a few."""
+"""Formats that are recognised by two words, the second one of a few."""
 NO_TEXT = bytes(set(range(32)) - set(b"\t\n\f\r\x1b")) + b"\x7f"
 UTF_8_MARK = b"\xef\xbb\xbf"
 WIDE_MARKS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}

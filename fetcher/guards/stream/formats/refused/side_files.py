@@ -3,7 +3,7 @@
 Specification: GNU coreutils and BSD for checksum files; BEP 3; Git LFS 1; RFC 5854; RFC 9580 section 6.2.
 Reads: the first 64 KiB.
 Structure: a beginning, or a word near it, that no disk has.
-Safety: tells people what they submitted; whether it can be a disk is decided without it.
+Safety: says to people what they submitted; whether it can be a disk is decided without it.
 """
 
 import re

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from fetcher.attest.links import FILE, FolderShelf, KeyShelf
+from fetcher.attest.links import FILE, FolderKeyStorage, KeyStorage
 from fetcher.engine.protocol import Engine
 
 
-class SharedShelf:
+class SharedKeyStorage:
     """Keys that all hosts have in common."""
 
     def __init__(self, engine: Engine) -> None:
@@ -21,6 +21,6 @@ class SharedShelf:
         return await self._engine.share(FILE, known, value)
 
 
-def shelf_of(engine: Engine, folder: Path) -> KeyShelf:
+def key_storage_of(engine: Engine, folder: Path) -> KeyStorage:
     """Return the place of the keys of links: the database of all hosts, or a lone host's own folder."""
-    return SharedShelf(engine) if engine.is_shared else FolderShelf(folder)
+    return SharedKeyStorage(engine) if engine.is_shared else FolderKeyStorage(folder)

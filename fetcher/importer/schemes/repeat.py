@@ -1,6 +1,6 @@
-"""Sources with a scheme of their own, kept so that they can be asked once more when nobody waits.
+"""Sources with a scheme of their own, recorded so that a blob can be repaired from them later.
 
-What opened it is not kept: only what anybody may have can be asked for again.
+Credentials are not recorded: only a public source can be requested again.
 """
 
 from collections.abc import Mapping
@@ -18,8 +18,8 @@ from fetcher.transport import SourceRequest
 _DECIDING = ("hw_architecture", "architecture")
 
 
-def kept(submission: Submission) -> dict[str, Any] | None:
-    """Tell of a source what a later request needs; None where the URL says it all."""
+def recorded_source(submission: Submission) -> dict[str, Any] | None:
+    """Return the record that a later request to a source needs; None where the URL suffices."""
     if not is_elsewhere(submission.url):
         return None
     bucket = submission.s3
@@ -36,25 +36,25 @@ def kept(submission: Submission) -> dict[str, Any] | None:
     }
 
 
-def is_open(told: Mapping[str, Any] | None) -> bool:
-    """Return whether a source was given out to anybody who asked."""
-    return told is not None and told.get("anonymous") is True
+def is_public(source: Mapping[str, Any] | None) -> bool:
+    """Return whether a recorded source was public: it needed no credentials."""
+    return source is not None and source.get("anonymous") is True
 
 
-async def ask_again(asked: Asked, told: Mapping[str, Any]) -> SourceRequest:
-    """Find out anew where the bytes are, and how they are asked for.
+async def repeat_request(asked: Asked, source: Mapping[str, Any]) -> SourceRequest:
+    """Locate the bytes anew, and return the request for them.
 
     Args:
         asked: With the URL as it was recorded, and no secrets.
-        told: What was kept of it.
+        source: The record of the source.
 
     Raises:
         Failure: They are not to be had any more.
     """
-    bucket = told.get("s3")
+    bucket = source.get("s3")
     submission = msgspec.structs.replace(
         asked.submission,
-        properties=dict(told.get("properties") or {}),
+        properties=dict(source.get("properties") or {}),
         s3=BucketAccess(**bucket) if bucket else None,
     )
     recorded, located = take(submission, asked.urls)

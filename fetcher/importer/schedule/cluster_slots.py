@@ -1,9 +1,9 @@
-"""The places of this host's pulls among those of all hosts."""
+"""The slots of this host's pulls among those of all hosts."""
 
 import asyncio
 from contextlib import suppress
 
-from fetcher.aio.retry import written
+from fetcher.aio.retry import retry_write
 from fetcher.aio.supervisor import Tasks
 from fetcher.engine.protocol import Engine
 from fetcher.engine.values import Caps, Elsewhere, Place
@@ -14,8 +14,8 @@ from fetcher.importer.schedule.queue import Slot, Ticket
 NEWS_SECONDS = 2.0  # Another host's news may be lost with its connection: then this asks by itself.
 
 
-class SharedPlaces:
-    """Takes a place for each pull where other hosts count it; a host that is alone needs none.
+class ClusterSlots:
+    """Takes a slot for each pull where other hosts count it; a host that is alone needs none.
 
     Args:
         tasks: Runs what nobody waits for.
@@ -23,7 +23,7 @@ class SharedPlaces:
 
     Attributes:
         asked: The taking of a place, by the pull that has one to give back.
-        news: Set, and replaced, whenever something is heard of other hosts' pulls.
+        news: Set, and replaced, at every signal about other hosts' pulls.
     """
 
     def __init__(self, engine: Engine, tasks: Tasks, connections: Connections) -> None:
@@ -34,8 +34,8 @@ class SharedPlaces:
         self.news = asyncio.Event()
         self._is_open = True
 
-    def hear(self) -> None:
-        """Wake who waits for news of other hosts."""
+    def notify(self) -> None:
+        """Wake those who wait for a change at other hosts."""
         self.news.set()
         self.news = asyncio.Event()
 
@@ -63,7 +63,7 @@ class SharedPlaces:
         most = slot.caps.max_running_per_origin
         news = self.news
         while not await self._move(pull_id, origin, most):
-            await until_heard(news)
+            await until_changed(news)
             await self._connections.go(slot, origin)  # So it waits until there seems to be room.
             self._connections.leave(slot)
             news = self.news
@@ -71,16 +71,16 @@ class SharedPlaces:
 
     async def _move(self, pull_id: str, origin: str, most: int) -> bool:
         """Have a pull counted at another origin; False, and at none, where all hosts have `most` there."""
-        return await written(lambda: self._engine.move(pull_id, origin, most))
+        return await retry_write(lambda: self._engine.move(pull_id, origin, most))
 
     async def elsewhere(self) -> Elsewhere:
         """Return what the pulls of other hosts take of each cap."""
-        return await written(self._engine.elsewhere)
+        return await retry_write(self._engine.elsewhere)
 
     def seal(self, pull_id: str) -> None:
         """Let nobody of another host join a pull any more."""
         if self._engine.is_shared:
-            self._tasks.start(written(lambda: self._engine.seal(pull_id)), f"seal {pull_id}")
+            self._tasks.start(retry_write(lambda: self._engine.seal(pull_id)), f"seal {pull_id}")
 
     async def leave(self, pull_id: str) -> None:
         """Give a pull's place back, if it got one."""
@@ -94,7 +94,7 @@ class SharedPlaces:
             await self._engine.leave(pull_id)
         except StoreFailed:
             if self._is_open:
-                self._tasks.start(written(lambda: self._engine.leave(pull_id)), f"leave {pull_id}")
+                self._tasks.start(retry_write(lambda: self._engine.leave(pull_id)), f"leave {pull_id}")
 
     async def _enter(self, pull_id: str, slot: Slot, ticket: Ticket) -> bool:
         place = Place(
@@ -104,11 +104,11 @@ class SharedPlaces:
             request=ticket.request if ticket.is_shared else None,
         )
         caps = Caps(project=slot.caps.max_running_per_project, origin=slot.caps.max_running_per_origin)
-        return await written(lambda: self._engine.enter(place, caps))
+        return await retry_write(lambda: self._engine.enter(place, caps))
 
 
-async def until_heard(news: asyncio.Event) -> None:
-    """Wait until something is heard of other hosts, or for so long that it may have been lost."""
+async def until_changed(news: asyncio.Event) -> None:
+    """Wait for a signal of other hosts, or for so long that one may have been lost."""
     with suppress(TimeoutError):
         async with asyncio.timeout(NEWS_SECONDS):
             await news.wait()

@@ -1,4 +1,4 @@
-"""Fetched catalogues, kept so that a start needs no network."""
+"""The cache of fetched catalogues: with it, a start needs no network."""
 
 import hashlib
 import shutil
@@ -13,7 +13,7 @@ from fetcher.files import replace_file
 FOLDER = "catalogues"
 
 
-class Kept(msgspec.Struct, frozen=True, kw_only=True):
+class CachedDocument(msgspec.Struct, frozen=True, kw_only=True):
     """A document as it was fetched.
 
     Args:
@@ -29,7 +29,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     text: bytes = b""
 
 
-class Shelf:
+class DocumentCache:
     """The documents of one catalogue, each a file named by its URL's digest.
 
     Args:
@@ -39,16 +39,16 @@ class Shelf:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def find(self, url: str) -> Kept | None:
-        """Return what is kept of a URL; None where there is nothing, or only a part of it."""
+    def find(self, url: str) -> CachedDocument | None:
+        """Return the cached document of a URL; None where there is none, or only a part of it."""
         try:
-            kept = msgspec.msgpack.decode(self._file(url).read_bytes(), type=Kept)
+            kept = msgspec.msgpack.decode(self._file(url).read_bytes(), type=CachedDocument)
         except (OSError, msgspec.DecodeError):
             return None
         is_whole = kept.url == url and hashlib.sha256(kept.text).hexdigest() == kept.sha256
         return kept if is_whole else None
 
-    def keep(self, kept: Kept) -> None:
+    def keep(self, kept: CachedDocument) -> None:
         """Keep a document in place of an earlier one of the same URL.
 
         Raises:
@@ -71,7 +71,7 @@ class Shelf:
 
 
 def leave_only(folder: Path, names: set[str]) -> None:
-    """Remove the shelves of catalogues that are configured no more."""
-    for shelf in folder.iterdir() if folder.is_dir() else ():
-        if shelf.name not in names and not shelf.is_symlink():
-            shutil.rmtree(shelf, ignore_errors=True)
+    """Remove the caches of catalogues that are configured no more."""
+    for cache in folder.iterdir() if folder.is_dir() else ():
+        if cache.name not in names and not cache.is_symlink():
+            shutil.rmtree(cache, ignore_errors=True)
