@@ -10,7 +10,7 @@ M_ARENA_MAX = -8
 
 KEPT_BYTES = 67_108_864
 LARGEST_BYTES = 33_554_432
-MOST_ARENAS = 2  # By default eight a processor, and each keeps what its threads have freed.
+MAX_ARENAS = 2  # By default eight a processor, and each keeps what its threads have freed.
 
 
 def keep_freed_memory() -> bool:
@@ -25,6 +25,6 @@ def keep_freed_memory() -> bool:
     with suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
         # The first switches off that the library learns the second, so both are set.
-        wanted = {M_MMAP_THRESHOLD: LARGEST_BYTES, M_TRIM_THRESHOLD: KEPT_BYTES, M_ARENA_MAX: MOST_ARENAS}
+        wanted = {M_MMAP_THRESHOLD: LARGEST_BYTES, M_TRIM_THRESHOLD: KEPT_BYTES, M_ARENA_MAX: MAX_ARENAS}
         return all(mallopt(name, value) for name, value in wanted.items())
     return False

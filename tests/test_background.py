@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from fetcher.index.sqlite import connection
+from fetcher.service import Service, background
 from tests.images import raw
 from tests.lab import behaviours
 from tests.lab.origin import Origin
@@ -96,3 +97,25 @@ async def test_progress_that_cannot_be_written_is_written_later(
         ended = await service.ended(created["id"])
         assert (ended["state"], ended["verdict"]["code"]) == ("succeeded", "ok")
         assert len(ended["attempts"]) == 2
+
+
+async def test_a_start_has_the_index_for_itself(tmp_path: Path) -> None:
+    """What looks after old images and tells receivers begins when all that was left behind is taken up."""
+    running = Running(tmp_path)
+    running.write_config()
+    service = Service(running.config)
+    seen: list[set[str]] = []
+    async with service.open_services(is_started=False) as services:
+        start = services.maintenance.start
+
+        async def noted() -> None:
+            await asyncio.sleep(0)
+            seen.append(set(services.supervisor.tasks))
+            await start()
+
+        services.maintenance.start = noted  # type: ignore[method-assign] # it goes on to the real one
+        await background.begin(services)
+        seen.append(set(services.supervisor.tasks))
+        await services.supervisor.close()
+    assert seen[0] == set()
+    assert {"maintenance", "webhooks", "schedules", "exports"} <= seen[1]

@@ -10,23 +10,26 @@ from typing import TypeVar
 import msgspec
 import structlog
 
+from fetcher.config import Settings
 from fetcher.errors import Interrupted, StoreFailed
 from fetcher.ids import new_id
 from fetcher.importer.context import Context
-from fetcher.importer.methods.registry import named
-from fetcher.importer.records.requests import fingerprint
+from fetcher.importer.methods.method import Flow
+from fetcher.importer.methods.registry import names_of
 from fetcher.importer.records.verdicts import verdict_of
+from fetcher.importer.schedule.queue import Ticket
 from fetcher.importer.stages.commit import remove_unneeded
-from fetcher.index.values import ResumeState, Secrets
+from fetcher.importer.tickets import Origins, ticket_again
+from fetcher.index.values import ResumeState, Unfinished
 from fetcher.lifecycle import Event
-from fetcher.model import Import, Phase
+from fetcher.model import Import
 
 log = structlog.get_logger()
 
 # A whole body needs no further request, so this is never sent; it only marks the bytes as ones to go on from.
 WHOLE = '"whole"'
 LOOP_TURN = 100  # Imports taken up before requests get their turn.
-MOST_LINES = 20  # Of one kind in the log of a start; the audit trail has each.
+MAX_LINES = 20  # Of one kind in the log of a start; the audit trail has each.
 
 T = TypeVar("T")
 
@@ -37,12 +40,10 @@ class Found:
 
     Args:
         waiting: Imports without a verdict, oldest first.
-        requests: What makes their requests equal, by their ids.
-        kept: Pulls of theirs, by what makes requests equal.
+        resume_state: Pulls of theirs, by what makes requests equal.
     """
 
-    waiting: list[tuple[Import, Secrets]]
-    requests: dict[str, str]
+    waiting: list[Ticket]
     resume_state: dict[str, ResumeState]
 
 
@@ -55,59 +56,57 @@ async def recover(context: Context) -> Found:
     Raises:
         StoreFailed: The index or the store refused; nothing is lost, and a later try may go well.
     """
-    sent, waiting = [], []
-    async for record, secrets in in_turns(await context.index.recovery.left_behind()):
-        if named(record.method).is_sent:
-            sent.append(record)
-        elif secrets is not None:
-            waiting.append((record, secrets))
-    for record in sent:
+    left = await context.index.recovery.left_behind(names_of({Flow.SEND, Flow.STAGE}))
+    for record in left.sent:
         if (address := record.announced) is not None:
             async with context.holding(address):
                 await remove_unneeded(context, address)
-    settings = context.current.settings
-    requests = {
-        record.id: fingerprint(secrets, record.submission, settings, record.project_id)
-        async for record, secrets in in_turns(waiting)
-    }
-    resume_state = await _keep_pulls(context, waiting, requests)
-    now = datetime.now(UTC)
-    await context.index.recovery.take_up([_interrupted(record, now) for record in sent], now)
-    _log_found(sent, len(waiting), len(resume_state))
+    waiting = await _tickets_again(left.waiting, context.current.settings)
+    resume_state = await _keep_pulls(context, waiting, left.committing)
+    await context.index.recovery.take_up(*_interrupted(left.sent))
+    _log_found(left.sent, len(waiting), len(resume_state))
     files = {one.staged for one in resume_state.values()}
     for name in await context.store.staged_names():
         if name not in files:
             await context.store.remove_staged(name)
-    return Found(waiting=waiting, requests=requests, resume_state=resume_state)
+    return Found(waiting=waiting, resume_state=resume_state)
 
 
-async def in_turns(items: Sequence[T]) -> AsyncIterator[T]:
-    """Yield each, and let requests have their turn now and then: there may be ten thousand."""
-    for number, item in enumerate(items):
-        if number % LOOP_TURN == 0:
-            await asyncio.sleep(0)
-        yield item
+async def _tickets_again(left: Sequence[Unfinished], settings: Settings) -> list[Ticket]:
+    origins = Origins(settings)
+    tickets: list[Ticket] = []
+    async for some in in_turns(left):
+        tickets += [ticket_again(one, origins, settings) for one in some]
+    return tickets
+
+
+async def in_turns(items: Sequence[T]) -> AsyncIterator[Sequence[T]]:
+    """Yield some at a time, and let requests have their turn between them: there may be ten thousand."""
+    for begin in range(0, len(items), LOOP_TURN):
+        await asyncio.sleep(0)
+        yield items[begin : begin + LOOP_TURN]
 
 
 def _log_found(sent: Sequence[Import], waiting: int, resumable: int) -> None:
     """Say in the log what was found, at a length that a start can afford."""
-    for record in sent[:MOST_LINES]:
+    for record in sent[:MAX_LINES]:
         log.info("import.interrupted", import_id=record.id, method=record.method)
-    if len(sent) > MOST_LINES:
+    if len(sent) > MAX_LINES:
         log.info("imports.interrupted", count=len(sent))
     if waiting:
         log.info("imports.recovered", count=waiting, resumable=resumable)
 
 
-def _interrupted(record: Import, now: datetime) -> Import:
-    """End what somebody was sending when the process stopped: the sender is gone."""
-    return record.ended(Event.FAIL, verdict_of(Interrupted()), now)
+def _interrupted(sent: Sequence[Import]) -> tuple[list[Import], datetime]:
+    """End what somebody was sending when the process stopped: the senders are gone; and when that was."""
+    now, verdict = datetime.now(UTC), verdict_of(Interrupted())
+    return [record.ended(Event.FAIL, verdict, now) for record in sent], now
 
 
 async def _keep_pulls(
-    context: Context, waiting: Sequence[tuple[Import, Secrets]], requests: dict[str, str]
+    context: Context, waiting: Sequence[Ticket], committing: Sequence[Import]
 ) -> dict[str, ResumeState]:
-    needed = set(requests.values())
+    needed = {ticket.request for ticket in waiting}
     resume_state: dict[str, ResumeState] = {}
     unneeded = []
     for one in await context.index.pulls.unfinished():
@@ -116,12 +115,13 @@ async def _keep_pulls(
         else:
             unneeded.append(one.id)
     # Imports that shared a pull had one body.
-    committing = {requests[one.id]: one for one, _secrets in waiting if one.phase is Phase.COMMITTING}
-    for request, record in committing.items():
+    whole = {record.id: record for record in committing}
+    to_adopt = {ticket.request: whole[ticket.import_id] for ticket in waiting if ticket.import_id in whole}
+    for request, record in to_adopt.items():
         with suppress(StoreFailed):  # Its bytes are pulled again then, if the source still has them.
             await _adopt(context, record, request, resume_state)
     # Once for all of them: until then a further start finds them as this one did.
-    await context.index.pulls.keep_all([resume_state[name] for name in committing if name in resume_state])
+    await context.index.pulls.keep_all([resume_state[name] for name in to_adopt if name in resume_state])
     if unneeded:
         await context.index.pulls.drop_all(unneeded)
     return resume_state

@@ -36,14 +36,14 @@ from fetcher.importer.schedule.queue import Ticket
 from fetcher.importer.schedule.rate_limiter import RateLimiter
 from fetcher.importer.scheduler import Scheduler
 from fetcher.importer.stages.hand_over import left_there
-from fetcher.importer.tickets import Origins, ticket_of
+from fetcher.importer.tickets import ticket_of
 from fetcher.importer.uploads.job import Engine, Uploads
 from fetcher.index.values import IdempotencyKey, NewImport
 from fetcher.model import Actor, Image, Import, Submission
 
 log = structlog.get_logger()
 
-MOST_SILENT_SECONDS = 60.0
+MAX_SILENT_SECONDS = 60.0
 
 
 class Importer:
@@ -79,11 +79,9 @@ class Importer:
             await self.context.sandbox.find()  # Known before the first import needs it, and shown in /limits.
         found = await recover(self.context)
         self._pulls.take_up(found.resume_state)
-        settings = self.context.current.settings
-        origins = Origins(settings)
-        async for record, secrets in in_turns(found.waiting if self._is_worker else ()):
-            request, origin = found.requests[record.id], origins.of(secrets.url)
-            self._pulls.add(ticket_of(record, secrets, CheckedUrls(settings), request, origin))
+        async for some in in_turns(found.waiting if self._is_worker else ()):
+            for ticket in some:
+                self._pulls.queue.add(ticket)
         self._is_open = True
         if self._is_worker:
             self._pulls.open()
@@ -293,6 +291,6 @@ async def _next_news(news: asyncio.Event, least_seconds: float) -> None:
     """Wait for news of an import; now and then somebody looks all the same."""
     await asyncio.sleep(least_seconds)
     with suppress(TimeoutError):
-        async with asyncio.timeout(MOST_SILENT_SECONDS):
+        async with asyncio.timeout(MAX_SILENT_SECONDS):
             await news.wait()
     news.clear()

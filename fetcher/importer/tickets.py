@@ -8,7 +8,7 @@ from fetcher.importer.admission import origin_of
 from fetcher.importer.methods.registry import named
 from fetcher.importer.records.requests import fingerprint
 from fetcher.importer.schedule.queue import Ticket
-from fetcher.index.values import Secrets
+from fetcher.index.values import Secrets, Unfinished
 from fetcher.model import Import
 
 _AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
@@ -36,24 +36,35 @@ class Origins:
         return found
 
 
-def ticket_of(
-    record: Import, secrets: Secrets, urls: CheckedUrls, request: str | None = None, origin: str | None = None
-) -> Ticket:
+def ticket_again(left: Unfinished, origins: Origins, settings: Settings) -> Ticket:
+    """Return the ticket of an import that an earlier process left behind; no URL of it is judged yet."""
+    return Ticket(
+        left.id,
+        left.project_id,
+        origins.of(left.secrets.url),
+        fingerprint(left.secrets, left.submission, settings, left.project_id),
+        not left.is_delivered and _may_share(left, settings),
+        CheckedUrls(settings),
+    )
+
+
+def _may_share(one: Import | Unfinished, settings: Settings) -> bool:
+    return settings.reuse.shares_within(one.project_id) is not None and named(one.method).is_shared
+
+
+def ticket_of(record: Import, secrets: Secrets, urls: CheckedUrls, origin: str | None = None) -> Ticket:
     """Return an import's ticket.
 
     Args:
         urls: What its URLs were judged to be, under the settings that hold for it.
-        request: Its fingerprint, where it is known already.
-        origin: Likewise.
+        origin: Whom its URL counts for, where that is known already.
     """
     settings = urls.settings
     return Ticket(
         record.id,
         record.project_id,
         origin_of(secrets.url, urls) if origin is None else origin,
-        request or fingerprint(secrets, record.submission, settings, record.project_id),
-        is_shared=record.delivery is None
-        and settings.reuse.shares_within(record.project_id) is not None
-        and named(record.method).is_shared,
+        fingerprint(secrets, record.submission, settings, record.project_id),
+        is_shared=record.delivery is None and _may_share(record, settings),
         urls=urls,
     )

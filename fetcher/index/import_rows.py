@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from fetcher.errors import InvalidRequest
-from fetcher.index.rows import Row, to_json
+from fetcher.index.rows import Row
 from fetcher.index.scope import Condition
 from fetcher.index.values import ATTEMPT_CODE, COLUMNS, Access, Secrets, TaskQuery
 from fetcher.model import Actor
@@ -34,29 +34,46 @@ def secrets_row(import_id: str, secrets: Secrets) -> dict[str, Any]:
     return {
         "import_id": import_id,
         "url": secrets.url,
-        "headers": to_json(secrets.headers),
-        "mirrors": to_json(secrets.mirrors),
+        "headers": _ENCODER.encode(secrets.headers).decode(),
+        "mirrors": _ENCODER.encode(secrets.mirrors).decode(),
         "checksum_url": secrets.checksum_url,
         "checksum_signature_url": secrets.checksum_signature_url,
-        "access": to_json(secrets.access),
+        "access": _ENCODER.encode(secrets.access).decode(),
         "target_token": secrets.target_token,
     }
 
 
 def to_secrets(row: Row) -> Secrets:
     """Read secrets back from their row."""
+    return to_secrets_of(*(row[name] for name in _SECRETS))
+
+
+_SECRETS = ("url", "headers", "mirrors", "checksum_url", "checksum_signature_url", "access", "target_token")
+
+
+def to_secrets_of(  # noqa: PLR0913, PLR0917 - the columns of a row
+    url: str,
+    headers: str,
+    mirrors: str,
+    checksum_url: str | None,
+    checksum_signature_url: str | None,
+    access: str,
+    target_token: str | None,
+) -> Secrets:
+    """Read secrets back from the columns of their row."""
     return Secrets(
-        url=row["url"],
-        headers=_HEADERS.decode(row["headers"]),
-        mirrors=_MIRRORS.decode(row["mirrors"]),
-        checksum_url=row["checksum_url"],
-        checksum_signature_url=row["checksum_signature_url"],
-        access=_ACCESS.decode(row["access"]),
-        target_token=row["target_token"],
+        url=url,
+        headers=_HEADERS.decode(headers),
+        mirrors=_MIRRORS.decode(mirrors),
+        checksum_url=checksum_url,
+        checksum_signature_url=checksum_signature_url,
+        access=_ACCESS.decode(access),
+        target_token=target_token,
     )
 
 
 # Made once: of each type that is named in a call, msgspec finds out anew how it is read.
+_ENCODER = msgspec.json.Encoder()
 _HEADERS = msgspec.json.Decoder(dict[str, str])
 _MIRRORS = msgspec.json.Decoder(tuple[str, ...])
 _ACCESS = msgspec.json.Decoder(Access)
@@ -149,10 +166,10 @@ def task_page(condition: Condition, query: TaskQuery, key: str, start: object, t
     """
     where, wanted = condition
     arguments: dict[str, object] = {**wanted, "limit": query.limit, "image_id": query.image_id}
-    conditions = [where, f"{term}imports.method IN ({_marks('method', query.methods, arguments)})"]
+    conditions = [where, f"{term}imports.method IN ({marks('method', query.methods, arguments)})"]
     if query.states is not None:
         states = tuple(state.value for state in query.states)
-        conditions.append(f"{term}imports.state IN ({_marks('state', states, arguments)})")
+        conditions.append(f"{term}imports.state IN ({marks('state', states, arguments)})")
     if query.image_id is not None:
         conditions.append("imports.image_id = :image_id")
     if query.marker is not None:
@@ -169,11 +186,12 @@ def one_task(condition: Condition, import_id: str, methods: tuple[str, ...]) -> 
     """Return the statement that finds one import by these methods."""
     where, wanted = condition
     arguments: dict[str, object] = {**wanted, "id": import_id}
-    marks = _marks("method", methods, arguments)
-    return f"SELECT * FROM imports WHERE id = :id AND method IN ({marks}) AND {where}", arguments  # noqa: S608 - ours
+    listed = marks("method", methods, arguments)
+    return f"SELECT * FROM imports WHERE id = :id AND method IN ({listed}) AND {where}", arguments  # noqa: S608 - ours
 
 
-def _marks(prefix: str, values: tuple[str, ...], arguments: dict[str, object]) -> str:
+def marks(prefix: str, values: tuple[str, ...], arguments: dict[str, object]) -> str:
+    """Return the marks of a list's values in a statement, and add those to its arguments."""
     names = [f"{prefix}{number}" for number in range(len(values))]
     arguments.update(zip(names, values, strict=True))
     return ", ".join(f":{name}" for name in names)

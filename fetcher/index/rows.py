@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -50,6 +50,7 @@ def import_bytes(row: Row) -> int:
     return 1024 + sum(len(row[name] or "") for name in ("submission", "attempts", "digests", "verdict"))
 
 
+@lru_cache(maxsize=1024)  # Rows tell the same moment again and again.
 def to_text(moment: datetime | None) -> str | None:
     """Write a moment so that text order is time order."""
     return None if moment is None else f"{moment.astimezone(UTC).isoformat(timespec='microseconds')[:-6]}Z"
@@ -147,6 +148,11 @@ def to_import(row: Row) -> Import:
         notice=_NOTICE.decode(row["notice"] or "null"),
         **{key: to_moment(row[key]) for key in ("created_at", "started_at", "updated_at", "ended_at")},  # type: ignore[arg-type] # the NOT NULL ones are never None
     )
+
+
+def to_submission(text: str) -> Submission:
+    """Read what an import was asked for; its URL is the redacted one."""
+    return _SUBMISSION.decode(text)
 
 
 def imports_within(rows: Iterable[Row], max_bytes: int) -> Rows[Import]:

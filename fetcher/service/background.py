@@ -16,21 +16,14 @@ from fetcher.systemd import feed_watchdog
 
 log = structlog.get_logger()
 
+ALONE_SECONDS = 5.0  # How long a start has the index for itself, at most.
+
 
 async def start_background(
     configured: Configured, services: Services, watch: Watch, opened: AsyncExitStack
 ) -> None:
-    """Give all that runs for as long as the service does to its supervisor."""
-    engine = services.engine
-    if "worker" in engine.host.roles:
-        services.supervisor.start("maintenance", led(engine, "maintenance", services.maintenance.run))
-        services.supervisor.start("attestations", led(engine, "attestations", services.attestor.run))
-        services.supervisor.start("schedules", led(engine, "schedules", services.keeper.run))
-        services.supervisor.start("webhooks", led(engine, "webhooks", services.webhook_dispatcher.run))
+    """Give what runs from the first moment on to the supervisor; the rest begins when a start is over."""
     services.importer.others.start()
-    services.supervisor.start("catalogues", services.catalogues.run)
-    services.supervisor.start("published", services.published.run)
-    services.supervisor.start("digests", services.maintenance.late.run_wanted)
     services.supervisor.start("leases", services.importer.leases.keep)
     services.supervisor.start("throughput", watch.run)
     services.supervisor.start("watchdog", feed_watchdog)
@@ -48,9 +41,30 @@ async def _follow_limits(configured: Configured, opened: AsyncExitStack) -> Work
     return limits.run
 
 
+def _start_rest(services: Services) -> None:
+    engine = services.engine
+    if "worker" in engine.host.roles:
+        services.supervisor.start("maintenance", led(engine, "maintenance", services.maintenance.run))
+        services.supervisor.start("attestations", led(engine, "attestations", services.attestor.run))
+        services.supervisor.start("schedules", led(engine, "schedules", services.keeper.run))
+        services.supervisor.start("webhooks", led(engine, "webhooks", services.webhook_dispatcher.run))
+    services.supervisor.start("catalogues", services.catalogues.run)
+    services.supervisor.start("published", services.published.run)
+    services.supervisor.start("digests", services.maintenance.late.run_wanted)
+
+
 async def begin(services: Services) -> None:
-    """Take up what an earlier process left; exports stage what they convert only when that is cleared."""
-    await take_up(services)
+    """Take up what an earlier process left; exports stage what they convert only when that is cleared.
+
+    All else that reads the index by itself begins after it, or beside it where that takes long.
+    """
+    taking_up = asyncio.ensure_future(take_up(services))
+    try:
+        await asyncio.wait({taking_up}, timeout=ALONE_SECONDS)
+        _start_rest(services)
+        await taking_up
+    finally:
+        taking_up.cancel()
     if "worker" in services.engine.host.roles:
         services.supervisor.start("exports", services.exporter.run)
 

@@ -56,7 +56,7 @@ async def test_a_full_index_keeps_what_it_has(tmp_path: Path) -> None:
                 refusal = failure
         assert 0 < made < 1000
         assert "full" in str(refusal)
-        assert len(await index.recovery.left_behind()) == made + 1
+        assert len((await index.recovery.left_behind()).waiting) == made + 1
         assert await index.maintenance.miscounted() == []
         assert await index.maintenance.complaints() == []
         await index.connection.write(lambda db: db.execute("PRAGMA max_page_count = 1000000").fetchall())

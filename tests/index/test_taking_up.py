@@ -30,5 +30,5 @@ async def test_images_of_many_ended_imports_go_in_one_statement(tmp_path: Path) 
         await index.recovery.take_up(ends, START)
         # A statement is told once more for each row that its triggers see.
         assert len({line for line in seen if line.startswith("DELETE FROM images")}) == 1
-        assert not await index.recovery.left_behind()
+        assert not (await index.recovery.left_behind()).waiting
         assert not await index.images.page(ALICE, ImageQuery(limit=10))

@@ -14,7 +14,7 @@ from fetcher.importer.schedule.origin_queue import OriginQueue
 from fetcher.index.values import Waiting
 from fetcher.settings.imports import Imports
 
-MOST_FOLLOWERS = 100  # Of one pull that are let in at a time: each is a task and a write.
+MAX_FOLLOWERS = 100  # Of one pull that are let in at a time: each is a task and a write.
 
 
 class Ticket(msgspec.Struct, frozen=True):
@@ -126,7 +126,9 @@ class FairQueue:
             self._aside[ticket.import_id] = ticket
             return
         self._waiting[ticket.import_id] = ticket
-        self._lines.setdefault(ticket.project_id, OriginQueue()).add(ticket)
+        if (line := self._lines.get(ticket.project_id)) is None:
+            line = self._lines[ticket.project_id] = OriginQueue()
+        line.add(ticket)
         if ticket.is_shared:
             self._alike.setdefault(ticket.request, {})[ticket.import_id] = ticket
             if ticket.request in self._open:
@@ -251,9 +253,9 @@ class FairQueue:
         if slot.caps is not caps or self._open.get(slot.request) is not slot:
             return
         alike = self._alike.get(slot.request, {})
-        if len(alike) > MOST_FOLLOWERS:
+        if len(alike) > MAX_FOLLOWERS:
             self.followed[slot.request] = None
-        for ticket in list(islice(alike.values(), MOST_FOLLOWERS)):
+        for ticket in list(islice(alike.values(), MAX_FOLLOWERS)):
             self._remove(ticket)
             yield slot, ticket
 

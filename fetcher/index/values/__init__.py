@@ -30,10 +30,12 @@ from fetcher.index.values.imports import (
     Claimed,
     Contents,
     IdempotencyKey,
+    LeftBehind,
     NewImport,
     Secrets,
     Stage,
     TaskQuery,
+    Unfinished,
     Waiting,
     WebhookTarget,
     Worker,
@@ -60,7 +62,7 @@ from fetcher.index.values.pulls import Remembered, ResumeState
 from fetcher.index.values.reading import ANSWER_BYTES, READER, Reader, Rows
 from fetcher.index.values.schedules import Retire, Schedule, ScheduleProgress, ScheduleRules
 from fetcher.index.values.signed import AuditHead, AuditReport, Signed, Unsigned
-from fetcher.index.values.statistics import Ended, Ending, OriginFigures, ProjectUsage, Totals
+from fetcher.index.values.statistics import Ended, Ending, OriginStatistics, ProjectUsage, Totals
 from fetcher.index.values.usage import Quota, Usage
 
 __all__ = [
@@ -102,6 +104,7 @@ __all__ = [
     "ImportPage",
     "Item",
     "Kind",
+    "LeftBehind",
     "ListPage",
     "ListQuery",
     "Mode",
@@ -109,7 +112,7 @@ __all__ = [
     "NamespaceQuery",
     "NewImport",
     "Operator",
-    "OriginFigures",
+    "OriginStatistics",
     "Page",
     "PartUrls",
     "ProjectUsage",
@@ -131,6 +134,7 @@ __all__ = [
     "Stage",
     "TaskQuery",
     "Totals",
+    "Unfinished",
     "Unsigned",
     "Usage",
     "Waiting",

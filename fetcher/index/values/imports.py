@@ -7,7 +7,7 @@ import msgspec
 
 from fetcher.index.values.reading import ANSWER_BYTES
 from fetcher.lifecycle import State
-from fetcher.model import Blob, BucketAccess, ClientCertificate, FormatVerdict, Image, Import
+from fetcher.model import Blob, BucketAccess, ClientCertificate, FormatVerdict, Image, Import, Submission
 
 ATTEMPT_CODE = "attempt_code"  # Of any of its attempts; for administrators also the true one.
 COLUMNS = ("state", "code", "method", "image_id", "user_id")
@@ -68,6 +68,31 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True):
     checksum_signature_url: str | None = None
     access: Access = Access()
     target_token: str | None = None
+
+
+class Unfinished(msgspec.Struct, frozen=True):
+    """An import that waits for its turn, as a start finds it: no more of it than its ticket needs."""
+
+    id: str
+    project_id: str
+    method: str
+    is_delivered: bool
+    submission: Submission
+    secrets: Secrets
+
+
+class LeftBehind(msgspec.Struct, frozen=True):
+    """Whatever has no end when a service starts, oldest first.
+
+    Args:
+        waiting: Imports to take up.
+        sent: Imports whose bytes somebody was sending.
+        committing: Those of the waiting ones, whole, whose bytes may be there already.
+    """
+
+    waiting: list[Unfinished]
+    sent: list[Import]
+    committing: list[Import]
 
 
 class WebhookTarget(msgspec.Struct, frozen=True, kw_only=True):

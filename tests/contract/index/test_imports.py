@@ -188,7 +188,8 @@ async def test_what_has_not_ended_is_taken_up_in_order(index: Index) -> None:
     for new in (young, old, done):
         await index.imports.submit(new, max_queued=10)
     await activate(index, done)
-    assert [record.id for record, _ in await index.recovery.left_behind()] == [old.record.id, young.record.id]
+    left = await index.recovery.left_behind()
+    assert [one.id for one in left.waiting] == [old.record.id, young.record.id]
     assert await index.imports.counts() == {"queued": 2}
 
 
@@ -198,7 +199,9 @@ async def test_what_was_submitted_is_there_for_the_next_process(place: Place) ->
     async with place.open() as index:
         written = await index.imports.submit(new, max_queued=10)
     async with place.open() as index:
-        assert await index.recovery.left_behind() == [(written, new.secrets)]
+        [left] = (await index.recovery.left_behind()).waiting
+        assert (left.id, left.secrets, left.submission) == (written.id, new.secrets, written.submission)
+        assert (left.project_id, left.method, left.is_delivered) == ("alice", written.method, False)
 
 
 async def test_a_submission_that_need_not_wait_is_claimed_with_it(index: Index, other: Index) -> None:

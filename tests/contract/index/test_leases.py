@@ -23,7 +23,7 @@ async def claimed(index: Index, number: int = 0) -> tuple[NewImport, Import]:
 
 
 async def left(index: Index) -> list[str]:
-    return [record.id for record, _ in await index.recovery.left_behind()]
+    return [one.id for one in (await index.recovery.left_behind()).waiting]
 
 
 async def test_a_start_leaves_what_others_run(place: Place) -> None:

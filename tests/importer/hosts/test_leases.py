@@ -5,6 +5,7 @@ from pathlib import Path
 
 from sqlite_utils.db import Database
 
+from fetcher.importer.context import ENGINE
 from fetcher.index import Index
 from fetcher.index.values import Worker
 from tests.images import raw
@@ -28,11 +29,11 @@ async def test_a_running_import_is_held_and_renewed(tmp_path: Path) -> None:
         await origin.wait_requests(1)
         importer = service.service.app.state.services.importer
         async with Index(service.data / "index.sqlite", worker=OTHER) as other:
-            assert await other.recovery.left_behind() == []
+            assert (await other.recovery.left_behind()).waiting == []
             await other.connection.write(expire)
-            assert [record.id for record, _ in await other.recovery.left_behind()] == [created["id"]]
+            assert [left.id for left in (await other.recovery.left_behind()).waiting] == [created["id"]]
             await importer.leases.renew()
-            assert await other.recovery.left_behind() == []
+            assert (await other.recovery.left_behind()).waiting == []
         opened.set()
         assert (await service.ended(created["id"]))["state"] == "succeeded"
         await importer.leases.renew()  # Nothing runs, and nothing is written.
@@ -68,12 +69,13 @@ async def test_a_lost_import_is_left_to_its_new_owner(tmp_path: Path) -> None:
         importer = service.service.app.state.services.importer
         async with Index(service.data / "index.sqlite", worker=OTHER) as other:
             await other.connection.write(expire)
-            [(record, _secrets)] = await other.recovery.left_behind()
+            [left] = (await other.recovery.left_behind()).waiting
+            record = await other.imports.find(left.id, ENGINE)
             await other.recovery.take_up([], record.updated_at)
             assert await other.imports.claim(record.id, record.updated_at) is not None
             await importer.leases.renew()
             opened.set()
             await asyncio.wait(set(importer._pulls._tasks.values()))
-            [(after, _secrets)] = await other.recovery.left_behind()
+            after = await other.imports.find(left.id, ENGINE)
             assert (after.id, after.claim, after.state) == (record.id, record.claim + 2, "running")
             assert await other.images.blobs() == []

@@ -1,14 +1,14 @@
 """Imports that a stopped process left behind."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from fetcher.index.import_rows import to_secrets
 from fetcher.index.postgres.imports.ending import end
 from fetcher.index.postgres.imports.leases import FREE, holding
 from fetcher.index.postgres.session import Connection, Session
+from fetcher.index.recovery_rows import left_of, to_unfinished, waiting_statement, whole_statement
 from fetcher.index.rows import to_import, to_text
-from fetcher.index.values import Secrets, Worker
+from fetcher.index.values import LeftBehind, Worker
 from fetcher.lifecycle import State, origins_of
 from fetcher.model import Import
 
@@ -20,21 +20,18 @@ class RecoveryRecords:
         self._connection = connection
         self._worker = worker
 
-    async def left_behind(self) -> list[tuple[Import, Secrets | None]]:
-        return await self._connection.read(_left_behind, self._worker)
+    async def left_behind(self, sent: Collection[str] = ()) -> LeftBehind:
+        return await self._connection.read(_left_behind, self._worker, sent)
 
     async def take_up(self, interrupted: Sequence[Import], now: datetime) -> None:
         await self._connection.write(_take_up, self._worker, interrupted, now)
 
 
-async def _left_behind(db: Session, worker: Worker) -> list[tuple[Import, Secrets | None]]:
-    secrets = {row["import_id"]: to_secrets(row) for row in await db.select("SELECT * FROM import_secrets")}
-    return [(record, secrets.get(record.id)) for record in await _unheld(db, worker)]
-
-
-async def _unheld(db: Session, worker: Worker) -> list[Import]:
-    sql = f"SELECT * FROM imports WHERE ended_at IS NULL AND {FREE} ORDER BY created_at, id"  # noqa: S608 - ours
-    return [to_import(row) for row in await db.select(sql, holding(worker))]
+async def _left_behind(db: Session, worker: Worker, sent: Collection[str]) -> LeftBehind:
+    rows = await db.select(*waiting_statement(FREE, holding(worker), sent))
+    waiting = [to_unfinished([*row.values()]) for row in rows]
+    whole = [to_import(row) for row in await db.select(*whole_statement(FREE, holding(worker), sent))]
+    return left_of(waiting, whole, sent)
 
 
 async def _take_up(db: Session, worker: Worker, interrupted: Sequence[Import], now: datetime) -> None:

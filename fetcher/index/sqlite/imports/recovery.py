@@ -1,17 +1,17 @@
 """Imports that a stopped process left behind."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlite_utils.db import Database
 
-from fetcher.index.import_rows import to_secrets
+from fetcher.index.recovery_rows import left_of, to_unfinished, waiting_statement, whole_statement
 from fetcher.index.rows import to_import, to_text
 from fetcher.index.sqlite.connection import Connection
 from fetcher.index.sqlite.imports.ending import end_all
 from fetcher.index.sqlite.imports.leases import FREE, holding
 from fetcher.index.sqlite.rows import select
-from fetcher.index.values import Secrets, Worker
+from fetcher.index.values import LeftBehind, Worker
 from fetcher.lifecycle import State, origins_of
 from fetcher.model import Import
 
@@ -23,21 +23,18 @@ class RecoveryRecords:
         self._connection = connection
         self._worker = worker
 
-    async def left_behind(self) -> list[tuple[Import, Secrets | None]]:
-        return await self._connection.read(_left_behind, self._worker)
+    async def left_behind(self, sent: Collection[str] = ()) -> LeftBehind:
+        return await self._connection.read(_left_behind, self._worker, sent)
 
     async def take_up(self, interrupted: Sequence[Import], now: datetime) -> None:
         await self._connection.write(_take_up, self._worker, interrupted, now)
 
 
-def _left_behind(db: Database, worker: Worker) -> list[tuple[Import, Secrets | None]]:
-    secrets = {row["import_id"]: to_secrets(row) for row in select(db, "SELECT * FROM import_secrets")}
-    return [(record, secrets.get(record.id)) for record in _unheld(db, worker)]
-
-
-def _unheld(db: Database, worker: Worker) -> list[Import]:
-    sql = f"SELECT * FROM imports WHERE ended_at IS NULL AND {FREE} ORDER BY created_at, id"  # noqa: S608 - ours
-    return [to_import(row) for row in select(db, sql, holding(worker))]
+def _left_behind(db: Database, worker: Worker, sent: Collection[str]) -> LeftBehind:
+    rows = db.conn.execute(*waiting_statement(FREE, holding(worker), sent))
+    waiting = [to_unfinished(row) for row in rows]
+    whole = [to_import(row) for row in select(db, *whole_statement(FREE, holding(worker), sent))]
+    return left_of(waiting, whole, sent)
 
 
 def _take_up(db: Database, worker: Worker, interrupted: Sequence[Import], now: datetime) -> None:
