@@ -23,7 +23,6 @@ from fetcher.unpack import Unpacker, UnpackLimits
 
 SLOW_PART = 8  # Of the disk, for xz: a whole one takes minutes.
 MAX_MIB = 160
-POLL_SECONDS = 0.1  # Asking more often would be measured, too.
 PACKED = {
     "gz": ("gzip", ["-6"], 0.6, 1),
     "zst": ("zstd", ["-q", "-3"], 0.6, 1),
@@ -189,7 +188,7 @@ def _import(ours: Service, source: Origin, disk_format: str) -> tuple[Sample, fl
         time.sleep(0.02)
     ours.pull(source.url("tiny"))
     cpu, before = ours.cpu_seconds(), ours.written_bytes()
-    seconds = ours.timed_pull(source.url("image"), every=POLL_SECONDS, disk_format=disk_format)
+    seconds = ours.timed_arrival(source.url("image"), disk_format=disk_format)
     used = ours.cpu_seconds() - cpu
     result = max(blob.stat().st_blocks * 512 for blob in ours.blobs())
     sample = Sample(seconds=seconds, cpu_seconds=used, peak_bytes=ours.peak_bytes())

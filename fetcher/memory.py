@@ -6,9 +6,11 @@ from contextlib import suppress
 # mallopt(3), malloc.h of the GNU C library.
 M_TRIM_THRESHOLD = -1
 M_MMAP_THRESHOLD = -3
+M_ARENA_MAX = -8
 
 KEPT_BYTES = 67_108_864
 LARGEST_BYTES = 33_554_432
+MAX_ARENAS = 2  # By default eight a processor, and each keeps what its threads have freed.
 
 
 def keep_freed_memory() -> bool:
@@ -22,6 +24,7 @@ def keep_freed_memory() -> bool:
     """
     with suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
-        # The one switches off that the library learns the other, so both are set.
-        return bool(mallopt(M_MMAP_THRESHOLD, LARGEST_BYTES) and mallopt(M_TRIM_THRESHOLD, KEPT_BYTES))
+        # The first switches off that the library learns the second, so both are set.
+        wanted = {M_MMAP_THRESHOLD: LARGEST_BYTES, M_TRIM_THRESHOLD: KEPT_BYTES, M_ARENA_MAX: MAX_ARENAS}
+        return all(mallopt(name, value) for name, value in wanted.items())
     return False

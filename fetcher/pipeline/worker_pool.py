@@ -42,7 +42,10 @@ class WorkerPool:
         self.is_crowded = False
         self._busy = 0
         # A queue of its own: an executor makes a future for each turn, under one lock for the whole process.
-        self._ready: SimpleQueue[_OrderedQueue | _Call | None] = SimpleQueue()
+        # Each thing that waits is in one of two lines, and counted by one entry of the queue.
+        self._ready: SimpleQueue[None] = SimpleQueue()
+        self._first: deque[_Ready | None] = deque()
+        self._others: deque[_Ready | None] = deque()
         # One thread stays for everybody else, whatever xz and bzip2 files come in at once.
         self._dear = asyncio.Semaphore(max(1, threads - 1))
         self._threads = [
@@ -71,21 +74,23 @@ class WorkerPool:
 
     def start(self, lane: "_OrderedQueue") -> None:
         """Give a lane to the next free thread."""
-        self._ready.put(lane)
+        self._put(lane)
 
     def has_waiting(self) -> bool:
         """Return whether a lane waits for a thread."""
         return not self._ready.empty()
 
-    async def run(self, work: Callable[[], R], *, is_dear: bool = False) -> R:
+    async def run(self, work: Callable[[], R], *, is_dear: bool = False, is_first: bool = False) -> R:
         """Do a short piece of work in a thread, in turn with the lanes; runs to its end even when cancelled.
 
         Args:
             is_dear: It takes much of a processor; such works never have all threads at once.
+            is_first: It goes before everything that waits. For what the lanes wait for, and what by itself
+                stops when they do not keep up.
         """
         async with self._dear if is_dear else nullcontext():
             call = _Call(work, asyncio.get_running_loop())
-            self._ready.put(call)
+            self._put(call, is_first=is_first)
             result: R
             result, error = await shielded(call.done)
         if error is not None:
@@ -95,14 +100,25 @@ class WorkerPool:
     def close(self) -> None:
         """End the threads when their work is done."""
         for _ in self._threads:
-            self._ready.put(None)
+            self._put(None)
         for thread in self._threads:
             thread.join()
         self.offload.close()
 
     def _work(self) -> None:
-        while (lane := self._ready.get()) is not None:
-            lane.run()
+        while (ready := self._get()) is not None:
+            ready.run()
+
+    def _put(self, ready: "_Ready | None", *, is_first: bool = False) -> None:
+        (self._first if is_first else self._others).append(ready)
+        self._ready.put(None)
+
+    def _get(self) -> "_Ready | None":
+        self._ready.get()
+        try:
+            return self._first.popleft()
+        except IndexError:  # There are as many as the queue has given out, so that there is one in the other.
+            return self._others.popleft()
 
 
 class _Call:
@@ -161,6 +177,9 @@ class _OrderedQueue:
             except BaseException as error:  # noqa: BLE001 - carried to the import, which ends by it
                 self.owner.failure = error
             self.owner.done_with(piece)
+
+
+_Ready = _OrderedQueue | _Call
 
 
 class OrderedQueues:

@@ -18,7 +18,9 @@ MIN_SLICE_BYTES = 4_096
 """A new stream gets its first bytes in so small a slice: a decoder copies what is behind its end, and with
 a thousand streams in one chunk that would be a thousand copies of the rest of it."""
 
-MAX_SLICE_BYTES = 131_072
+MAX_SLICE_BYTES = 524_288
+"""Each call of a decoder takes the interpreter's lock several times; a few calls for each mebibyte."""
+
 MIN_STREAM_BYTES = 512
 MAX_SHORT_STREAMS = 256
 """Streams of less than `MIN_STREAM_BYTES`, frames without data among them, before anything came out."""

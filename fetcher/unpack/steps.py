@@ -99,6 +99,9 @@ class Driver:
         if isinstance(step, Upto) and (is_enough or is_last):
             self._send(piece)
             return True
+        if is_enough and not self._held:
+            self._send(bytes(piece))
+            return True
         self._held += piece
         if is_enough or is_last:
             whole = bytes(self._held)

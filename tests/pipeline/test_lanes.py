@@ -117,6 +117,29 @@ async def test_a_long_lane_gives_its_thread_to_others() -> None:
     worker_pool.close()
 
 
+async def test_what_lanes_wait_for_goes_before_what_waits() -> None:
+    """A decoder has its turn before digests that wait: without it they have nothing to do a moment later."""
+    worker_pool = WorkerPool(threads=1, buffer_bytes=1 << 20, piece_bytes=1 << 16)
+    block = threading.Event()
+    order: list[str] = []
+    running = worker_pool.lanes([lambda _chunk: block.wait(10) or None])  # type: ignore[func-returns-value] # a consumer returns nothing
+    waiting = worker_pool.lanes([lambda _chunk: order.append("digest")])
+    await running.put(b"x")
+    await waiting.put(b"x")
+    others = [
+        asyncio.create_task(worker_pool.run(lambda: order.append("other"))),
+        asyncio.create_task(worker_pool.run(lambda: order.append("decoder"), is_first=True)),
+    ]
+    await asyncio.sleep(0)
+    block.set()
+    await asyncio.gather(*others)
+    for lanes in (running, waiting):
+        await lanes.drain()
+        await lanes.close()
+    worker_pool.close()
+    assert order == ["decoder", "digest", "other"]
+
+
 async def test_works_of_a_crowd_are_done_one_by_one_and_in_order() -> None:
     """With more imports than threads each is served by one thread at a time; no piece is lost or turned."""
     worker_pool = WorkerPool(threads=2, buffer_bytes=1 << 20, piece_bytes=1 << 10)

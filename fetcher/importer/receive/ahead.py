@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from fetcher.pipeline import WorkerPool
+from fetcher.pipeline import TURN_BYTES, WorkerPool
 
 MAX_PIECES = 3  # Of about a mebibyte; where there is a crowd, one, because others use the processors.
 
@@ -36,6 +36,7 @@ class PiecesAhead:
         self._making: asyncio.Task[None] | None = None
         self._failure: BaseException | None = None
         self._is_closed = False
+        self._loop = asyncio.get_running_loop()
 
     def go_on(self) -> None:
         """Make pieces, if there is room for them and something to make them of."""
@@ -50,13 +51,21 @@ class PiecesAhead:
     async def _run(self) -> None:
         try:
             while self._may_make():
-                if piece := await self._worker_pool.run(self._make, is_dear=self._is_dear()):
-                    self._ready.append(piece)
-                    self._changed.set()
+                await self._worker_pool.run(self._make_some, is_dear=self._is_dear(), is_first=True)
         except BaseException as failure:  # noqa: BLE001 - raised to the reader, behind the pieces before it
             self._failure = failure
         self._making = None
         self._changed.set()
+
+    def _make_some(self) -> None:
+        """Make pieces for a turn; each is there to be read at once. Runs in a thread."""
+        left = TURN_BYTES
+        while left > 0 and self._may_make():
+            piece = self._make()
+            if piece:
+                self._ready.append(piece)
+                self._loop.call_soon_threadsafe(self._changed.set)
+            left = 0 if not piece or self._is_dear() else left - len(piece)
 
     async def read(self) -> bytes:
         """Return the next piece; nothing where none is there and none can be made.

@@ -26,10 +26,12 @@ class Making:
         self.failure = failure
         self.made = 0
         self.has_work = True
+        self.began = threading.Event()
         self.may_go_on = threading.Event()
         self.may_go_on.set()
 
     def make(self) -> bytes:
+        self.began.set()
         self.may_go_on.wait(10)
         piece = next(self.left, b"")
         self.has_work = bool(piece)
@@ -54,6 +56,25 @@ async def test_few_pieces_are_made_before_they_are_asked_for(worker_pool: Worker
     while piece := await ahead.read():
         found.append(piece)
     assert found == [b"%d" % number for number in range(10)]
+
+
+async def test_pieces_are_made_one_after_another_without_the_event_loop(worker_pool: WorkerPool) -> None:
+    """A decoder does not stand still after each piece until a busy event loop asks for the next one."""
+    making = Making(10)
+    third = threading.Event()
+
+    def make() -> bytes:
+        piece = making.make()
+        if making.made == MAX_PIECES:
+            third.set()
+        return piece
+
+    ahead = PiecesAhead(worker_pool, make=make, has_work=lambda: making.has_work)
+    ahead.go_on()
+    await asyncio.sleep(0)  # The task has begun, and the thread has its turn.
+    assert third.wait(10)  # The loop stands still meanwhile.
+    assert await ahead.read() == b"0"
+    await ahead.close()
 
 
 async def test_one_piece_waits_where_there_is_a_crowd(worker_pool: WorkerPool) -> None:
@@ -85,7 +106,7 @@ async def test_no_thread_is_at_work_after_the_end(worker_pool: WorkerPool) -> No
     making.may_go_on.clear()
     ahead = ahead_of(making, worker_pool)
     ahead.go_on()
-    await asyncio.sleep(0)
+    assert await asyncio.to_thread(making.began.wait, 10)
     closing = asyncio.create_task(ahead.close())
     await asyncio.sleep(0)
     assert not closing.done()
