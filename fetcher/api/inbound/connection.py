@@ -31,6 +31,10 @@ SAFE = frozenset({"GET", "HEAD"})  # Changes nothing: where nobody waits for the
 CROWDED = "fetcher.crowded"  # In the scope of a request on a reserved place: for admins alone.
 IS_GONE = "fetcher.is_gone"  # In the scope of a request: a function; whether nobody waits for the answer.
 # Of a client's mistakes, however many, uvicorn writes no line; of our own faults it does.
+# Each byte of a chunked body pays for itself and for as much around it as a chunk of one byte has at most:
+# what is beyond that adds up, and may be as long as a head.
+FRAMED = 9
+
 _LOGGER = logging.getLogger("uvicorn.error.connection")
 _LOGGER.setLevel(logging.ERROR)
 # An answered request whose body still comes is read for so long, else the client might miss the answer.
@@ -212,7 +216,7 @@ class Connection(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
-        self._frame_bytes = 0
+        self._frame_bytes = max(0, self._frame_bytes - FRAMED * len(body))
         self._upward.restore(len(body))
         if not self._is_over:
             super().on_body(body)
